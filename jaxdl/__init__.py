@@ -1,0 +1,44 @@
+"""jaxdl: theory by execution, ablations with error bars, fine-tuning and inference, in JAX.
+
+Names are loaded when first used (PEP 562), so that `import jaxdl`, its reports and its statistics need no jax.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = '0.1.0'
+
+_HOME = {
+    'Ablation': 'experiment',
+    'Data': 'data',
+    'InputError': 'errors',
+    'Variant': 'variant',
+    'geometric': 'experiment',
+    'load_experiment': 'experiment',
+    'run': 'ablation',
+    'sweep': 'experiment',
+}
+_MODULES = ('data', 'errors', 'models', 'report', 'statistics')
+__all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from jaxdl.ablation import run as run
+    from jaxdl.data import Data as Data
+    from jaxdl.errors import InputError as InputError
+    from jaxdl.experiment import Ablation as Ablation
+    from jaxdl.experiment import geometric as geometric
+    from jaxdl.experiment import load_experiment as load_experiment
+    from jaxdl.experiment import sweep as sweep
+    from jaxdl.variant import Variant as Variant
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f'jaxdl.{_HOME[name]}'), name)
+    if name in _MODULES:
+        return importlib.import_module(f'jaxdl.{name}')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

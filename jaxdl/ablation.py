@@ -1,0 +1,157 @@
+"""An ablation from its plan to its tables: tune every option, measure on fresh seeds, compare with the baseline."""
+
+import dataclasses
+import pathlib
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxdl import experiment as experiments
+from jaxdl import groups, journal, progress, protocol, results, signals, tables, workdir
+from jaxdl.data import Dataset, load, split
+from jaxdl.data.resident import resident
+from jaxdl.ensemble import Member
+from jaxdl.errors import InputError
+from jaxdl.experiment import Ablation
+from jaxdl.results import Results, Row
+from jaxdl.session import Outcome, Session, Study, run_group
+
+GROWTHS = 2  # how often a grid may grow past an edge that holds the best rate
+
+
+@dataclasses.dataclass
+class Record:
+    """What a condition has measured so far."""
+
+    condition: str
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    entries: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    tested: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
+
+
+def run(ablation: Ablation, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+    """Runs `ablation` in `workdir`, or goes on with it, and writes its tables and its report.
+
+    Raises:
+      InputError: the experiment or the workdir is not usable; nothing is written over.
+      Interrupted: SIGINT or SIGTERM came; the same call resumes.
+    """
+    folder, ablation = pathlib.Path(workdir), experiments.check(ablation)
+    plan = _frozen_plan(folder, ablation, overwrite)
+    if not finished(folder):
+        _train(folder, ablation, plan, command)
+    from jaxdl import report  # matplotlib takes a second to import
+
+    report.build(folder)
+    return read(folder)
+
+
+def finished(folder: pathlib.Path) -> bool:
+    """Whether the run in a workdir has come to its end."""
+    return (folder / 'run.json').exists() and bool(workdir.read_json(folder / 'run.json').get('finished'))
+
+
+def read(folder: pathlib.Path) -> Results:
+    """The tables of a finished run."""
+    table = results.read_table(folder / 'results.csv', results.RESULTS)
+    return Results(table, results.read_table(folder / 'summary.csv', results.SUMMARY), folder)
+
+
+def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> dict[str, Any]:
+    """The plan in the workdir, or a new one: whatever is wrong is found before anything is written or removed."""
+    config = experiments.as_dict(ablation)
+    if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
+        plan = workdir.read_json(folder / 'plan.json')
+        _check_data(plan, ablation)
+        return plan
+    plan = groups.make_plan(ablation)
+    if overwrite:
+        workdir.clear(folder)
+    workdir.begin(folder, config=config, plan=plan)
+    return workdir.read_json(folder / 'plan.json')
+
+
+def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
+    for condition, overrides in ablation.conditions.items():
+        dataset = load(experiments.override(ablation, overrides).data.dataset)
+        if dataset.checksum() != plan['data'][condition]['checksum']:
+            raise InputError(f'data set {dataset.name} has changed since the run began: --overwrite starts it anew')
+
+
+def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:
+    about = _about(plan, command)
+    workdir.begin(folder, run=about | dict(finished=False))
+    records, costs, tested = [], [], []
+    with signals.deferred() as interrupted, progress.display(plan) as show:
+        note = journal.open_journal(folder, show)
+        note('start')
+        session = Session(folder, plan, note, interrupted, ablation.checkpoint_seconds)
+        for number, (condition, overrides) in enumerate(ablation.conditions.items()):
+            study = experiments.override(ablation, overrides)
+            dataset = load(study.data.dataset)
+            record = _condition(session, study, dataset, condition, number)
+            ids = [dataset.ids[i] for i in split(dataset, study.data).test]
+            records.append(record)
+            costs += tables.cost_rows(study, condition, dataset, record.entries)
+            tested += [(condition, member, outcome, ids) for member, outcome in record.tested]
+        note('trained')
+    rows = [row for record in records for row in tables.in_order(record.rows, ablation)]
+    results.write_table(folder / 'results.csv', results.RESULTS, rows)
+    results.write_table(folder / 'costs.csv', results.COSTS, costs)
+    tables.write_correct(folder / 'correct.npz', tested)
+    entries = [entry for record in records for entry in record.entries]
+    workdir.begin(folder, run=about | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))
+
+
+def _condition(session: Session, study: Ablation, dataset: Dataset, condition: str, number: int) -> Record:
+    """Both phases of the protocol under one condition."""
+    data = Study(resident(dataset, split(dataset, study.data)), len(dataset.class_names), study.epochs)
+    record = Record(condition)
+
+    def phase(name: str, rates: Mapping[str, Sequence[float]], label: str) -> None:
+        for index, group in enumerate(groups.group(study, condition, name, rates)):
+            outcomes, entry = run_group(session, group, data, f'{number}-{label}-{index}')
+            record.rows += tables.result_rows(group, outcomes, data.num_classes)
+            record.entries.append(entry)
+            if name == 'measure':
+                record.tested += zip(group.members, outcomes, strict=True)
+
+    grids = groups.grids(study)
+    best = {option: rates[0] for option, rates in grids.items()}
+    growing = grids if len(study.learning_rates) > 1 else {}
+    for growth in range(GROWTHS + 1):
+        if growing:
+            phase('tune', growing, f'tune{growth}')
+            means = {option: protocol.validation_means(record.rows, option, condition) for option in grids}
+            best = {option: protocol.best_rate(means[option]) for option in grids}
+            past = {option: protocol.grow(tuple(means[option]), best[option]) for option in growing}
+            growing = {option: (rate,) for option, rate in past.items() if rate}
+    phase('measure', {option: (rate,) for option, rate in best.items()}, 'measure')
+    return record
+
+
+def _about(plan: Mapping[str, Any], command: str) -> dict[str, Any]:
+    devices = plan['devices']
+    return dict(
+        command=command, git=_git_revision(), date=time.strftime('%Y-%m-%d'), versions=groups.versions(),
+        device=f'{devices["count"]} x {devices["kind"]} ({plan["cores"]} cores)',
+    )  # fmt: skip
+
+
+def _spent(folder: pathlib.Path, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    seconds = {name: round(sum(e[f'{name}_seconds'] for e in entries), 3) for name in ('compile', 'train', 'evaluate')}
+    sessions = journal.sessions(folder)
+    return dict(seconds=seconds | dict(total=round(sum(sessions), 3)), groups=list(entries), resumed=len(sessions) - 1)
+
+
+def _git_revision() -> str:
+    """The commit of the checkout that jaxdl runs from, with `+` where it is changed; empty outside one."""
+    package = pathlib.Path(__file__).parent
+    if not (package.parent / '.git').exists():
+        return ''
+    command = ['git', '-C', str(package), 'describe', '--always', '--dirty=+', '--abbrev=12', '--exclude=*']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ''

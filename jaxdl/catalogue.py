@@ -1,0 +1,19 @@
+"""Which experiments there are, read without running them or importing jax."""
+
+import ast
+import pathlib
+
+
+def folder() -> pathlib.Path:
+    """Where the experiments are: inside an installed package, beside it in a checkout."""
+    package = pathlib.Path(__file__).parent
+    inside = package / 'experiments'
+    return inside if inside.is_dir() else package.parent / 'experiments'
+
+
+def questions() -> dict[str, str]:
+    """Every experiment's name and question: the first line of its file."""
+    found = {}
+    for path in sorted(folder().glob('[!_]*.py')):
+        found[path.stem] = (ast.get_docstring(ast.parse(path.read_text())) or '').partition('\n')[0]
+    return found

@@ -1,0 +1,193 @@
+"""The engine: all members of a group train at once, in one compiled program an epoch.
+
+vmap over the members, scan over the steps, the data set resident on the device. Members are laid out [row, column]:
+a row shares its seed and so its batches, which keeps the first layer one dense product; rows are sharded over devices.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec
+
+from jaxdl import keys, metrics, sharding
+from jaxdl.data.resident import Part, Resident, images_at
+from jaxdl.metrics import Metrics
+from jaxdl.train_step import Batch, TrainState, eval_step, init_state, module_of, train_step
+from jaxdl.variant import Variant, stack
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One (variant, seed) run; `variant` holds the learning rate that is in force."""
+
+    option: str
+    seed: int
+    variant: Variant
+
+    @property
+    def stream(self) -> int:
+        """The seed of its random streams."""
+        return self.seed + self.variant.seed_offset
+
+
+@dataclasses.dataclass
+class Programs:
+    """The compiled programs of a group in one phase."""
+
+    epoch: Callable[..., tuple[TrainState, Metrics]]
+    evaluate: Callable[..., tuple[Metrics, jax.Array]]
+    mesh: Mesh
+    traces: int
+    seconds: float
+
+
+@dataclasses.dataclass
+class Training:
+    """A chunk in training: what a checkpoint holds. `history` has float64 [epoch, row, column] for each metric."""
+
+    epoch: int
+    states: TrainState
+    history: dict[str, np.ndarray]
+    seconds: dict[str, float]
+
+
+HISTORY = tuple(f'{split}_{metric}' for split in ('train', 'val') for metric in ('loss', 'accuracy'))
+
+
+def steps_per_epoch(data: Resident, batch_size: int) -> int:
+    """Whole batches in the training images; the ragged rest, another one every epoch, is left out."""
+    return len(data.train) // batch_size
+
+
+def start(chunk: np.ndarray, members: Sequence[Member], data: Resident, num_classes: int, epochs: int) -> Training:
+    """The states before the first step of `chunk`, int [row, column] of indices into `members`."""
+    module, shape = module_of(members[0].variant, num_classes), data.images.shape[1:]
+
+    @functools.cache
+    def state(index: int) -> TrainState:
+        return init_state(members[index].variant, members[index].seed, module, shape)
+
+    flat = [state(int(index)) for index in chunk.flat]
+    states = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*chunk.shape, *leaves[0].shape), *flat)
+    history = {name: np.full((epochs, *chunk.shape), np.nan) for name in HISTORY}
+    return Training(0, states, history, dict(train=0.0, evaluate=0.0))
+
+
+def inputs(chunk: np.ndarray, members: Sequence[Member]) -> tuple[Variant, jax.Array]:
+    """The variants, leaves [row, column], and the root keys [row], of a chunk."""
+    variants = stack([members[i].variant for i in chunk.flat])
+    variants = jax.tree.map(lambda leaf: leaf.reshape(chunk.shape), variants)
+    return variants, jnp.stack([keys.seed_key(members[i].stream) for i in chunk[:, 0]])
+
+
+def compile_programs(
+    variants: Variant, row_keys: jax.Array, states: TrainState, data: Resident, num_classes: int, epochs: int
+) -> Programs:
+    """Compiles training and evaluation for chunks of this shape; each is traced once."""
+    began, traces = time.perf_counter(), []
+    mesh = sharding.member_mesh(len(row_keys))
+    module = module_of(variants, num_classes)
+    steps = steps_per_epoch(data, variants.batch_size)
+    rows, whole = PartitionSpec(sharding.MEMBER), PartitionSpec()
+
+    def epoch(states: TrainState, variants: Variant, row_keys: jax.Array, number: jax.Array, data: Resident) -> Any:
+        traces.append('epoch')
+        step = functools.partial(train_step, module=module, steps=steps * epochs)
+        return _epoch(step, states, variants, row_keys, number, data, steps)
+
+    def evaluate(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
+        return _evaluate(functools.partial(eval_step, module=module), states, variants, data, part)
+
+    shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=rows, check_vma=False)
+    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, whole, whole)), donate_argnums=0)
+    measure = jax.jit(shard(evaluate, in_specs=(rows, rows, whole, whole)))
+    states, variants, row_keys = sharding.place((states, variants, row_keys), mesh)
+    data = sharding.replicate(data, mesh)
+    number = sharding.replicate(jnp.zeros((), jnp.int32), mesh)
+    with jax.default_matmul_precision('highest'):  # on a GPU the default is TF32; on a CPU this changes nothing
+        compiled = train.lower(states, variants, row_keys, number, data).compile()
+        measured = measure.lower(states, variants, data, data.val).compile()
+    return Programs(compiled, measured, mesh, traces.count('epoch'), time.perf_counter() - began)
+
+
+def train(
+    training: Training, programs: Programs, variants: Variant, row_keys: jax.Array, data: Resident,
+    after_epoch: Callable[[Training], None],
+) -> None:  # fmt: skip
+    """Trains a chunk from where it stands to its last epoch; `after_epoch` may save it, show it, or raise to stop."""
+    mesh = programs.mesh
+    training.states, variants, row_keys = sharding.place((training.states, variants, row_keys), mesh)
+    data = sharding.replicate(data, mesh)
+    while training.epoch < len(training.history['train_loss']):
+        began = time.perf_counter()
+        number = sharding.replicate(jnp.asarray(training.epoch, jnp.int32), mesh)
+        training.states, found = programs.epoch(training.states, variants, row_keys, number, data)
+        _record(training, 'train', found)
+        trained = time.perf_counter()
+        _record(training, 'val', programs.evaluate(training.states, variants, data, data.val)[0])
+        training.seconds['train'] += trained - began
+        training.seconds['evaluate'] += time.perf_counter() - trained
+        training.epoch += 1
+        after_epoch(training)
+
+
+def test(training: Training, programs: Programs, variants: Variant, data: Resident) -> dict[str, np.ndarray]:
+    """`test_loss`, `test_accuracy` [row, column] and `correct`, bool [row, column, image], of a trained chunk."""
+    began = time.perf_counter()
+    states, variants = sharding.place((training.states, variants), programs.mesh)
+    data = sharding.replicate(data, programs.mesh)
+    found, correct = programs.evaluate(states, variants, data, data.test)
+    result = {f'test_{name}': value for name, value in _means(found).items()}
+    result['correct'] = np.asarray(correct)[..., np.asarray(data.test.mask)]
+    training.seconds['evaluate'] += time.perf_counter() - began
+    return result
+
+
+def _record(training: Training, split: str, found: Metrics) -> None:
+    for name, value in _means(found).items():
+        training.history[f'{split}_{name}'][training.epoch] = value
+
+
+def _means(found: Metrics) -> dict[str, np.ndarray]:
+    """Divided in float64, so that an accuracy is exactly the share of the images that are right."""
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), found).means()
+
+
+def _epoch(
+    step: Callable[..., Any], states: TrainState, variants: Variant, row_keys: jax.Array, number: jax.Array,
+    data: Resident, steps: int,
+) -> tuple[TrainState, Metrics]:  # fmt: skip
+    """One epoch; states and variants [row, column, ...], keys [row]; the sums of the metrics are [row, column]."""
+    step = jax.vmap(jax.vmap(step, in_axes=(0, None, 0, None)))
+    size = variants.batch_size
+
+    def order(key: jax.Array) -> jax.Array:  # [step, batch]
+        key = jax.random.fold_in(keys.fold(key, 'order'), number)
+        return jax.random.permutation(key, data.train)[: steps * size].reshape(steps, size)
+
+    def body(states: TrainState, indices: jax.Array) -> tuple[TrainState, Metrics]:
+        batch = Batch(images_at(data, indices), data.labels[indices], jnp.ones(indices.shape, bool))
+        return step(states, batch, variants, row_keys)
+
+    states, found = lax.scan(body, states, jax.vmap(order)(row_keys).swapaxes(0, 1))
+    return states, metrics.merge(found)
+
+
+def _evaluate(
+    step: Callable[..., Any], states: TrainState, variants: Variant, data: Resident, part: Part
+) -> tuple[Metrics, jax.Array]:
+    """Metrics [row, column] over a part, and which of its (padded) images are right, [row, column, step, batch]."""
+    step = jax.vmap(jax.vmap(step, in_axes=(0, None, 0)), in_axes=(0, None, 0))
+
+    def body(batch: Part) -> tuple[Metrics, jax.Array]:
+        return step(states, Batch(images_at(data, batch.indices), data.labels[batch.indices], batch.mask), variants)
+
+    found, correct = lax.map(body, part)
+    return metrics.merge(found), jnp.moveaxis(correct, 0, 2)

@@ -1,0 +1,95 @@
+"""Rules on the fields of a configuration: what a value must be, said where the field is declared.
+
+A rule takes a value and returns None, or the words of what would be right. `convert` fits a value from the command
+line, a file or Python to the field's annotation, so that every way in ends in the same checks.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any
+
+from jaxdl.errors import InputError, nearest
+
+Rule = Callable[[Any], str | None]
+
+
+def ruled(default: Any, rule: Rule | None = None, **options: Any) -> Any:
+    """A dataclass field with a default and a rule."""
+    return dataclasses.field(default=default, metadata=dict(rule=rule), **options)
+
+
+def at_least(low: float) -> Rule:
+    """A finite number, `low` or more."""
+    return lambda value: None if low <= value < math.inf else f'a number of at least {low}'
+
+
+def above(low: float) -> Rule:
+    """A finite number larger than `low`."""
+    return lambda value: None if low < value < math.inf else f'a finite number above {low}'
+
+
+def within(low: float, high: float) -> Rule:
+    """A number in [low, high)."""
+    return lambda value: None if low <= value < high else f'at least {low} and below {high}'
+
+
+def one_of(table: Container[str] | Iterable[str]) -> Rule:
+    """A name that stands in `table`, which may still grow after the field is declared."""
+    return lambda value: None if value in table else nearest(str(value), typing.cast(Iterable[str], table))
+
+
+def each(rule: Rule, least: int = 1) -> Rule:
+    """A list of `least` or more different values that all keep `rule`."""
+
+    def holds(values: tuple[Any, ...]) -> str | None:
+        if len(values) < least or len(set(values)) < len(values):
+            return f'a list of at least {least}, all different'
+        return next((words for words in map(rule, values) if words), None)
+
+    return holds
+
+
+def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
+    """`value` as the field's annotation has it; InputError where it cannot be, or breaks the rule."""
+    try:
+        value = convert(annotation, value)
+    except TypeError:
+        raise InputError(f'{name}={value!r}: must be {_words(annotation)}') from None
+    rule = field.metadata.get('rule')
+    complaint = rule(value) if rule and value is not None else None
+    if complaint:
+        raise InputError(f'{name}={value!r}: must be {complaint}' if '?' not in complaint and 'known:' not in complaint
+                         else f'unknown {name} {value!r}: {complaint}')  # fmt: skip
+    return value
+
+
+def convert(annotation: Any, value: Any) -> Any:
+    """`value` as an instance of `annotation` (int, float, str, tuple[X, ...], X | None, Mapping); else TypeError."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else convert(arguments[0], value)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        if len(arguments) != 2 or arguments[1] is not ...:
+            return tuple(convert(kind, v) for kind, v in zip(arguments, value, strict=True))
+        return tuple(convert(arguments[0], v) for v in value)
+    if origin is not None and isinstance(value, Mapping) and issubclass(origin, Mapping):
+        return dict(value)
+    if annotation in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if annotation is int and value != math.floor(value if math.isfinite(value) else 0.5):
+            raise TypeError
+        return annotation(value)
+    if isinstance(annotation, type) and isinstance(value, annotation):
+        return value
+    raise TypeError
+
+
+def _words(annotation: Any) -> str:
+    if isinstance(annotation, types.UnionType):
+        return ' or '.join(map(_words, typing.get_args(annotation)))
+    if typing.get_origin(annotation) is tuple:
+        return f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
+    known = {int: 'a whole number', float: 'a number', str: 'a word', type(None): 'null'}
+    return known.get(annotation, f'a {getattr(annotation, "__name__", annotation)}')

@@ -1,0 +1,148 @@
+"""Members into groups that share a compiled program, and what is frozen about them before the first step."""
+
+import dataclasses
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxdl import chunks, keys, protocol, train_step
+from jaxdl.data import Dataset, Splits, load, split
+from jaxdl.ensemble import Member
+from jaxdl.errors import InputError
+from jaxdl.experiment import Ablation, option_variant, override
+from jaxdl.models.conv import LOWERINGS
+from jaxdl.variant import Variant, program_key
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The members that share one compiled program in one phase."""
+
+    condition: str
+    phase: str
+    members: tuple[Member, ...]
+
+    @property
+    def options(self) -> list[str]:
+        return list(dict.fromkeys(member.option for member in self.members))
+
+
+def grids(ablation: Ablation) -> dict[str, tuple[float, ...]]:
+    """The learning rates that each option is tuned over."""
+    scales = {option: option_variant(ablation, option).learning_rate_scale for option in ablation.options}
+    return {o: tuple(float(f'{r * s:.12g}') for r in ablation.learning_rates) for o, s in scales.items()}
+
+
+def group(ablation: Ablation, condition: str, phase: str, rates: Mapping[str, Sequence[float]]) -> list[Group]:
+    """The groups of a phase in which each option of `rates` trains at its rates, over the seeds of that phase."""
+    first, count = dict(
+        tune=(protocol.TUNING_SEED, ablation.tuning_seeds), measure=(protocol.MEASURING_SEED, ablation.seeds)
+    )[phase]
+    sharing: dict[Any, list[Member]] = {}
+    for option, own in rates.items():
+        base = option_variant(ablation, option)
+        for rate in own:
+            variant = dataclasses.replace(base, learning_rate=rate)
+            members = [Member(option, seed, variant) for seed in range(first, first + count)]
+            sharing.setdefault(program_key(variant, ablation.data), []).extend(members)
+    return [Group(condition, phase, tuple(members)) for members in sharing.values()]
+
+
+def make_plan(ablation: Ablation) -> dict[str, Any]:
+    """What the run will do, chosen once: data, devices, versions, groups and their chunks."""
+    devices = jax.local_devices()
+    groups, data = [], {}
+    for condition, overrides in ablation.conditions.items():
+        study = override(ablation, overrides)
+        dataset = load(study.data.dataset)
+        data[condition] = _data(dataset, split(dataset, study.data))
+        groups += [_layout(found, data[condition], study, len(devices)) for found in _phases(study, condition)]
+    return dict(
+        data=data,
+        devices=dict(platform=devices[0].platform, kind=devices[0].device_kind, count=len(devices)),
+        cores=os.cpu_count(),
+        versions=versions(),
+        groups=groups,
+    )
+
+
+def cut(plan: Mapping[str, Any], found: Group) -> list[np.ndarray]:
+    """The chunks of a group, int [row, column] of indices into its members, under the limits that the plan froze."""
+    phase = [g for g in plan['groups'] if (g['condition'], g['phase']) == (found.condition, found.phase)]
+    limit = next(g['limit'] for g in phase if found.options[0] in g['options'])
+    return _cut(found, plan['devices']['count'], limit)[1]
+
+
+def versions() -> dict[str, str]:
+    """Of everything that could change a number."""
+    import jaxlib
+
+    import jaxdl
+
+    modules: dict[str, Any] = dict(jaxdl=jaxdl, jax=jax, jaxlib=jaxlib, flax=flax, optax=optax, numpy=np)
+    return dict(python=platform.python_version()) | {name: m.__version__ for name, m in modules.items()}
+
+
+def member_bytes(variant: Variant, image_shape: tuple[int, ...], num_classes: int) -> int:
+    """Memory of one member in training: its state thrice (old, new, gradients) and what backpropagation keeps."""
+    module = train_step.module_of(variant, num_classes)
+
+    def residuals(params: Any, stats: Any, images: jax.Array) -> Any:
+        def forward(params: Any) -> Any:
+            variables = dict(params=params, batch_stats=stats)
+            return module.apply(
+                variables, images, train=True, rngs=dict(dropout=keys.seed_key(0)), mutable=['batch_stats']
+            )
+
+        return jax.vjp(forward, params)[1]
+
+    state = train_step.init_state(variant, 0, module, image_shape)
+    images = jax.ShapeDtypeStruct((variant.batch_size, *image_shape), jnp.float32)
+    return 3 * _bytes(state) + _bytes(jax.eval_shape(residuals, state.params, state.batch_stats, images))
+
+
+def _phases(study: Ablation, condition: str) -> list[Group]:
+    tuning = group(study, condition, 'tune', grids(study)) if len(study.learning_rates) > 1 else []
+    return tuning + group(study, condition, 'measure', {o: own[:1] for o, own in grids(study).items()})
+
+
+def _layout(found: Group, data: Mapping[str, Any], study: Ablation, devices: int) -> dict[str, Any]:
+    variant = found.members[0].variant
+    steps = data['train'] // variant.batch_size
+    if steps == 0:
+        raise InputError(
+            f'variant.batch_size={variant.batch_size}: must be at most the {data["train"]} training images'
+        )
+    size = member_bytes(variant, tuple(data['image_shape']), len(data['classes']))
+    limit = study.chunk or max(1, chunks.memory_limit() // size)
+    sides, cut = _cut(found, devices, limit)
+    return dict(
+        condition=found.condition, phase=found.phase, options=found.options, members=len(found.members),
+        steps=steps * study.epochs, batch_size=variant.batch_size, sides=sides, chunks=len(cut), limit=limit,
+        member_bytes=size, conv=LOWERINGS[0],
+    )  # fmt: skip
+
+
+def _cut(found: Group, devices: int, limit: int) -> tuple[tuple[int, int], list[np.ndarray]]:
+    members = chunks.rectangle([member.stream for member in found.members])
+    sides = chunks.tile(members.shape, devices, limit)
+    return sides, chunks.cut(members, sides, devices)
+
+
+def _data(dataset: Dataset, parts: Splits) -> dict[str, Any]:
+    return dict(
+        name=dataset.name, description=dataset.description, classes=list(dataset.class_names),
+        image_shape=list(dataset.images.shape[1:]), train=len(parts.train), val=len(parts.val), test=len(parts.test),
+        checksum=dataset.checksum(),
+    )  # fmt: skip
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,41 @@
+"""metrics.jsonl: one line an event, appended while a run goes on, over all of its sessions."""
+
+import json
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+Event = dict[str, Any]
+
+
+def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Callable[..., None]:
+    """A function that appends an event, with the session's number and its seconds so far, and shows it."""
+    path, began = workdir / 'metrics.jsonl', time.perf_counter()
+    earlier = read(workdir)
+    if path.exists():  # a killed run may have left half a line
+        path.write_text(''.join(json.dumps(event) + '\n' for event in earlier))
+    session = max((event['session'] for event in earlier), default=0) + 1
+
+    def note(name: str, **facts: Any) -> None:
+        event = dict(session=session, seconds=round(time.perf_counter() - began, 3), event=name) | facts
+        with path.open('a') as file:
+            file.write(json.dumps(event) + '\n')
+        display(event)
+
+    return note
+
+
+def read(workdir: pathlib.Path) -> list[Event]:
+    """The events so far, without a last line that is cut short."""
+    path = workdir / 'metrics.jsonl'
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith('}\n')]
+
+
+def sessions(workdir: pathlib.Path) -> list[float]:
+    """Seconds from the start to the last event of every session."""
+    longest: dict[int, float] = {}
+    for event in read(workdir):
+        longest[event['session']] = max(longest.get(event['session'], 0.0), event['seconds'])
+    return list(longest.values())

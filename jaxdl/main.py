@@ -1,0 +1,174 @@
+"""jaxdl: ablations with error bars, in JAX.
+
+  python -m jaxdl.main --experiment=pooling               train every option, rate and seed; write runs/pooling
+  python -m jaxdl.main --mode=list                        the experiments and their questions
+  python -m jaxdl.main --experiment=pooling --mode=plan   what a run would do, and how long
+  python -m jaxdl.main --experiment=pooling --quick       the same in under a minute, which is no evidence
+
+The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 130 or 143 interrupted.
+"""
+
+import json
+import pathlib
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags
+
+from jaxdl.errors import InputError, unknown
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
+flags.DEFINE_string('mode', 'run', 'run, plan, report or list', flag_values=FLAGS)
+flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
+flags.DEFINE_string('dataset', None, 'the images to train on', flag_values=FLAGS)
+flags.DEFINE_string('seeds', None, 'how many fresh seeds measure each option', flag_values=FLAGS)
+flags.DEFINE_list('options', None, 'only these options, and the baseline', flag_values=FLAGS)
+flags.DEFINE_multi_string('set', [], 'KEY=VALUE, a field of the experiment; may be repeated', flag_values=FLAGS)
+flags.DEFINE_bool('quick', False, 'shrink the experiment to under a minute: no evidence', flag_values=FLAGS)
+flags.DEFINE_bool('overwrite', False, 'start the workdir anew', flag_values=FLAGS)
+flags.DEFINE_bool('help', False, 'show this', short_name='h', flag_values=FLAGS, allow_hide_cpp=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command line, without the program's name; gives the exit status."""
+    try:
+        _parse(arguments)
+        if FLAGS.help:
+            print(usage())
+            return 0
+        if FLAGS.mode not in MODES:
+            raise unknown('mode', FLAGS.mode, MODES)
+        return MODES[FLAGS.mode](arguments)
+    except InputError as error:
+        print(f'jaxdl: error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('jaxdl: interrupted', file=sys.stderr)
+        return 130
+
+
+def usage() -> str:
+    """The help: what the program is for, and a line for each flag."""
+    own = [(name, flag) for name, flag in FLAGS.__flags.items() if len(name) > 1]
+    return f'{__doc__}\n' + '\n'.join(f'  --{name:12} {flag.help}' for name, flag in own)
+
+
+def run(arguments: list[str]) -> int:
+    """Trains, compares and reports; a finished run is only reported again."""
+    from jaxdl import ablation, signals
+
+    experiment, workdir = _experiment(), _workdir()
+    command = shlex.join(['python', '-m', 'jaxdl.main', *arguments])
+    try:
+        found = ablation.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
+    except signals.Interrupted as stop:
+        print(f'jaxdl: {stop}, everything is saved; this resumes: {command}', file=sys.stderr)
+        return 128 + stop.signal
+    for row in found.summary:
+        print(_line(row))
+    print(f'report: {workdir / "report.html"}')
+    return 0
+
+
+def plan(arguments: list[str]) -> int:
+    """Says what a run would do; trains nothing."""
+    from jaxdl import estimate
+
+    print(estimate.describe(_experiment()))
+    return 0
+
+
+def report(arguments: list[str]) -> int:
+    """Rebuilds the report of a workdir; imports no jax."""
+    from jaxdl import report
+
+    print(f'report: {report.build(_workdir())}')
+    return 0
+
+
+def show(arguments: list[str]) -> int:
+    """Every experiment with its question."""
+    from jaxdl import catalogue
+
+    for name, question in catalogue.questions().items():
+        print(f'{name:20} {question}')
+    return 0
+
+
+MODES: dict[str, Callable[[list[str]], int]] = dict(run=run, plan=plan, report=report, list=show)
+
+
+def _parse(arguments: list[str]) -> None:
+    FLAGS.unparse_flags()
+    for name in FLAGS:
+        FLAGS[name].unparse()
+    try:
+        rest = FLAGS(['jaxdl', *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise unknown('flag', f'--{error.flagname}', [f'--{name}' for name in FLAGS if len(name) > 1]) from None
+    except flags.IllegalFlagValueError as error:
+        raise InputError(f'{str(error).partition(":")[0]}: not a value for this flag; --help shows them') from None
+    except flags.Error as error:
+        raise InputError(str(error).splitlines()[0]) from None
+    if rest:
+        raise InputError(
+            f'unexpected argument {rest[0]!r}: every argument is --FLAG=VALUE, such as --experiment={rest[0]}'
+        )
+
+
+def _experiment() -> Any:
+    from jaxdl import experiment
+
+    if not FLAGS.experiment:
+        raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
+    found = experiment.load_experiment(FLAGS.experiment)
+    if FLAGS.options is not None:
+        found = experiment.keep(found, FLAGS.options)
+    if FLAGS.quick:
+        found = experiment.quick(found)
+    for key, value in _overrides():
+        found = experiment.override(found, {key: value})
+    return experiment.check(found)
+
+
+def _overrides() -> list[tuple[str, Any]]:
+    given = [f'{name}={FLAGS[name].value}' for name in ('dataset', 'seeds') if FLAGS[name].value is not None]
+    pairs = []
+    for text in given + FLAGS.set:
+        key, equals, value = text.partition('=')
+        if not equals:
+            raise InputError(f'--set={text}: must be KEY=VALUE, such as --set=epochs=5')
+        try:
+            pairs.append((key, json.loads(value)))
+        except json.JSONDecodeError:
+            pairs.append((key, value))
+    return pairs
+
+
+def _workdir() -> pathlib.Path:
+    if FLAGS.workdir:
+        return pathlib.Path(FLAGS.workdir)
+    if not FLAGS.experiment:
+        raise InputError('no workdir: give --workdir=DIR, or --experiment=NAME for runs/NAME')
+    return pathlib.Path('runs') / pathlib.Path(FLAGS.experiment).stem
+
+
+def _line(row: dict[str, Any]) -> str:
+    mean = f'{100 * row["mean"]:.2f} %'
+    if row['difference'] is None:
+        return f'{row["condition"]} {row["option"]:16} {mean}'.strip()
+    low, middle, high = (100 * row[f'difference{end}'] for end in ('_low', '', '_high'))
+    compared = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] points: {row["verdict"]}'
+    return f'{row["condition"]} {row["option"]:16} {mean}  {compared}'.strip()
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == '__main__':
+    entry()

@@ -1,0 +1,31 @@
+"""Sums over examples: added up batch by batch, divided once at the end."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+
+@struct.dataclass
+class Metrics:
+    """Sums over the examples of a batch, an epoch or a split; the fields are float32 [...]."""
+
+    loss: jax.Array
+    correct: jax.Array
+    count: jax.Array
+
+    def means(self) -> dict[str, jax.Array]:
+        """`loss` (nats per example) and `accuracy` (0 to 1)."""
+        return dict(loss=self.loss / self.count, accuracy=self.correct / self.count)
+
+
+def measure(losses: jax.Array, correct: jax.Array, mask: jax.Array) -> Metrics:
+    """The sums of one batch: losses float [batch], correct bool [batch]; where `mask` [batch] is 0 a row is padding."""
+    total = jnp.sum(jnp.where(mask, losses, 0.0))
+    return Metrics(
+        loss=total, correct=jnp.sum(correct & mask, dtype=jnp.float32), count=jnp.sum(mask, dtype=jnp.float32)
+    )
+
+
+def merge(metrics: Metrics) -> Metrics:
+    """Adds up the leading axis."""
+    return jax.tree.map(lambda x: x.sum(0), metrics)

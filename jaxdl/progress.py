@@ -1,0 +1,76 @@
+"""What a run shows while it works: a live line on a terminal, plain lines elsewhere."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from jaxdl.journal import Event
+
+PLAIN_EVERY = 5.0  # seconds between plain lines within a group
+
+
+@contextlib.contextmanager
+def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
+    """Gives a function that shows an event of the journal; to stderr, so that stdout stays the caller's."""
+    left = time_left(plan)
+    if not sys.stderr.isatty():
+        yield plain(left)
+        return
+    columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.fields[left]}'))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task('starting', total=1.0, left='')
+
+        def show(event: Event) -> None:
+            share, words = left(event)
+            if event['event'] in ('epoch', 'compile'):
+                bar.update(task, description=describe(event), completed=share, left=words)
+
+        yield show
+
+
+def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]:
+    """Shows a line when a group starts, when it ends, and now and then between."""
+    last = -PLAIN_EVERY
+
+    def show(event: Event) -> None:
+        nonlocal last
+        _, words = left(event)
+        ends = event['event'] == 'compile' or event.get('epoch') == event.get('epochs')
+        if event['event'] in ('epoch', 'compile') and (ends or time.monotonic() - last > PLAIN_EVERY):
+            last = time.monotonic()
+            print(f'{describe(event)}  {words}', file=sys.stderr, flush=True)
+
+    return show
+
+
+def describe(event: Event) -> str:
+    """`tune max: epoch 3/20, 15 members`, the condition and diverged members where there are any."""
+    where = f'{event["condition"]} ' if event['condition'] else ''
+    options = ', '.join(event['options'])
+    what = 'compiling' if event['event'] == 'compile' else f'epoch {event["epoch"]}/{event["epochs"]}'
+    lost = f', {event["diverged"]} diverged' if event.get('diverged') else ''
+    return f'{where}{event["phase"]} {options}: {what}, {event["members"]} members{lost}'
+
+
+def time_left(plan: Mapping[str, Any]) -> Callable[[Event], tuple[float, str]]:
+    """A function from event to (share done, words for the time left), by the members' steps of this session."""
+    total = sum(group['members'] * group['steps'] for group in plan['groups'])
+    done, began = 0.0, time.monotonic()
+    size = {tuple(group['options']): group['steps'] for group in plan['groups']}
+
+    def left(event: Event) -> tuple[float, str]:
+        nonlocal done
+        if event['event'] == 'epoch':
+            steps = next((s for options, s in size.items() if set(event['options']) <= set(options)), 0)
+            done = min(total, done + event['members'] * steps / event['epochs'])
+        if not done:
+            return 0.0, ''
+        seconds = (time.monotonic() - began) * (total - done) / done
+        return done / total, f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left'
+
+    return left

@@ -1,0 +1,47 @@
+"""A workdir -> report.html, report.md and figures/. Never imports jax: a report is rebuilt on any laptop."""
+
+import pathlib
+
+from jaxdl import errors, results
+from jaxdl import workdir as folder
+from jaxdl.errors import InputError
+from jaxdl.report import ablation, reading, render
+from jaxdl.report.blocks import Page
+from jaxdl.results import Row
+
+
+def build(workdir: pathlib.Path) -> pathlib.Path:
+    """Reads a finished workdir; writes its figures/, summary.csv, report.md and report.html, whose path it returns.
+
+    The same workdir gives the same bytes. Nothing is written before everything is made.
+
+    Raises:
+      InputError: the workdir holds no finished run, a file in it is damaged, or it cannot be written.
+    """
+    kind = reading.kind(workdir)
+    if kind not in PAGES:
+        raise errors.unknown('kind of experiment', kind, PAGES, f' in {workdir / "config.json"}')
+    page, summary = PAGES[kind](workdir)
+    html, markdown = render.html(page), render.markdown(page)
+    try:
+        return _write(workdir, page, summary, html, markdown)
+    except OSError as error:
+        raise InputError(f'{workdir} cannot be written ({error.strerror}): make it writable') from None
+
+
+def _ablation(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
+    study = reading.read(workdir)
+    return ablation.page(study), study.summary
+
+
+PAGES = {'Ablation': _ablation}  # kind of experiment -> its page, and the rows of summary.csv
+
+
+def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str) -> pathlib.Path:
+    for figure in page.figures:
+        folder.write(workdir / 'figures' / f'{figure.name}.svg', figure.drawing.svg)
+        folder.write(workdir / 'figures' / f'{figure.name}.png', figure.drawing.png)
+    results.write_table(workdir / 'summary.csv', results.SUMMARY, summary)
+    folder.write(workdir / 'report.md', markdown)
+    folder.write(workdir / 'report.html', html)
+    return workdir / 'report.html'

@@ -1,0 +1,87 @@
+"""The report of an ablation: which sections it has, and what was compared."""
+
+from jaxdl.report import costs, limits, markup, method, outcome, provenance, reading, tuned, verdicts, words
+from jaxdl.report.blocks import Block, Page, Paragraph, Section, Table
+from jaxdl.report.reading import Study
+
+NO_EVIDENCE = (
+    'This is a quick run, and no evidence. It was shrunk to show that everything works: '
+    'its numbers say nothing about the question.'
+)
+USES = dict(train='training', val='validation', test='testing')
+
+
+def page(study: Study) -> Page:
+    """The whole report of a study; with several conditions the sections of the result come once for each."""
+    sections = [Section('What was compared', _compared(study))]
+    for number, condition in enumerate(study.conditions, 1):
+        of, suffix = '', ''
+        if study.repeated:
+            of, suffix = f': {words.condition(condition)}', f'_{number}'
+        sections += [
+            Section(f'The result{of}', outcome.result(study, condition, f'differences{suffix}')),
+            Section(f'Learning{of}', outcome.learning(study, condition, f'learning{suffix}')),
+            Section(f'Learning rates{of}', tuned.blocks(study, condition, f'learning_rates{suffix}')),
+            Section(f'Costs{of}', costs.blocks(study, condition)),
+        ]
+    sections += [
+        Section('The protocol', method.blocks(study)),
+        Section('What this shows, and what it does not', limits.blocks(study)),
+        Section('Provenance', provenance.blocks(study)),
+    ]
+    return Page(markup.flat(study.config['question']), _head(study), sections)
+
+
+def _head(study: Study) -> list[Block]:
+    head: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if study.config['scale'] == 'quick' else []
+    for condition in study.conditions:
+        answer = verdicts.sentence(reading.compared(study, condition))
+        head.append(Paragraph(f'{words.condition(condition)}: {answer}' if study.repeated else answer, 'lead'))
+    data = dict.fromkeys(markup.flat(words.local(data['name'])) for data in study.data.values())
+    facts = (
+        f'{words.count(study.summary[0]["seeds"], "seed")} an option',
+        words.count(len(study.options), 'option'),
+        f'data set {words.listing(data)}',
+        f'{words.seconds(study.run["seconds"]["total"])} on {markup.flat(study.run["device"])}',
+    )
+    return [*head, Paragraph(' · '.join(facts), 'note')]
+
+
+def _compared(study: Study) -> list[Block]:
+    config = study.config
+    options = [
+        [_option(study, o), words.settings(config['options'][o]), markup.flat(config['why'].get(o) or words.DASH)]
+        for o in study.options
+    ]
+    caption = f'The options of {markup.name(config["factor"])}'
+    blocks: list[Block] = [Table(caption, ('Option', 'Setting', 'Why it might matter'), options, 'lww')]
+    if study.repeated:
+        conditions = [[words.condition(c), words.settings(config['conditions'][c])] for c in study.conditions]
+        caption = 'The conditions, under each of which the study repeats itself'
+        blocks.append(Table(caption, ('Condition', 'Setting'), conditions, 'lw'))
+    described = dict.fromkeys(_data(study, condition) for condition in study.conditions)
+    blocks += [Paragraph(text) for text in described]
+    return [*blocks, Paragraph(f'The same throughout: {_common(study)}.', 'note')]
+
+
+def _option(study: Study, option: str) -> str:
+    return markup.name(option) + (' (baseline)' if option == study.baseline else '')
+
+
+def _data(study: Study, condition: str) -> str:
+    data = study.data[condition]
+    differs = any(other != data for other in study.data.values())
+    where = f'Data ({words.condition(condition)})' if differs else 'Data'
+    name, description = (markup.flat(words.local(data[key])) for key in ('name', 'description'))
+    shape = words.product(*data['image_shape'])
+    uses = ', '.join(f'{data[split]:,} for {use}' for split, use in USES.items())
+    classes = words.count(len(data['classes']), 'class')
+    if len(data['classes']) <= 20:
+        classes += f': {", ".join(markup.flat(name) for name in data["classes"])}'
+    return f'{where}: {markup.name(name)}, {description.rstrip(".")}. Images of {shape}; {uses}; {classes}.'
+
+
+def _common(study: Study) -> str:
+    """The settings that nothing in the study varies."""
+    common = {name: value for name, value in study.config['variant'].items() if name not in study.varied}
+    return words.settings({name: value for name, value in common.items() if name != 'learning_rate'})

@@ -1,0 +1,92 @@
+"""What a report is made of: a page of sections, a section of blocks.
+
+Both templates walk these and nothing else. Text is plain, with what `markup.name` and `markup.code` mark in it;
+escaping is the renderer's.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """One figure as files: for a page, and again for a phone, with fewer panels a row and type of the same size."""
+
+    svg: bytes
+    svg_narrow: bytes
+    png: bytes
+    size: tuple[int, int]  # width, height in CSS pixels
+    size_narrow: tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Paragraph:
+    """Running text; role: `text`, `lead` (the answer), `note` (small print under a table), `warning`."""
+
+    text: str
+    role: str = 'text'
+    kind: str = 'paragraph'
+
+
+@dataclasses.dataclass(frozen=True)
+class Items:
+    """A list; `ordered` numbers it."""
+
+    items: Sequence[str]
+    ordered: bool = False
+    kind: str = 'items'
+
+
+@dataclasses.dataclass(frozen=True)
+class Code:
+    """Lines to be typed as they are."""
+
+    text: str
+    kind: str = 'code'
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of text; the first column names the row. `align`: a letter a column, left, right, or left and wrapped."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    align: str
+    kind: str = 'table'
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A drawing, what it says in numbers for who cannot see it (`alt`), and how to read it (`caption`)."""
+
+    name: str
+    drawing: Drawing
+    alt: str
+    caption: str
+    kind: str = 'figure'
+
+
+Block = Paragraph | Items | Code | Table | Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A whole report: the question, the answer, and the sections that hold it up."""
+
+    title: str
+    head: Sequence[Block]
+    sections: Sequence[Section]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every figure of the page, in order."""
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Figure)]

@@ -1,0 +1,98 @@
+"""What an ablation can and cannot show."""
+
+import collections
+from collections.abc import Sequence
+
+from jaxdl.report import markup, reading, verdicts, words
+from jaxdl.report.blocks import Block, Items, Paragraph, Table
+from jaxdl.report.reading import Diverged, Study
+
+
+def blocks(study: Study) -> list[Block]:
+    """What the intervals cover and what they leave out, and every member that was lost on the way."""
+    items = [_coverage(study), *_comparisons(study), *_resolution(study), *_splits(study)]
+    if any(row['phase'] == 'tune' for row in study.table):
+        items.append(
+            f'The rates were chosen on {study.varying("tuning_seeds")} tuning seeds: other seeds might have chosen a '
+            'neighbouring rate, and no interval covers that.'
+        )
+    return [Items(items), *_diverged(study)]
+
+
+def _coverage(study: Study) -> str:
+    names = dict.fromkeys(markup.name(words.local(data['name'])) for data in study.data.values())
+    data = f'one data set ({words.listing(names)})' if len(names) == 1 else f'the data sets {words.listing(names)}'
+    model = '' if 'model' in study.varied else study.config['variant'].get('model', '')
+    architecture = f'one architecture ({markup.name(model)}) and ' if model else ''
+    return (
+        'The intervals cover the seeds: initial weights, order of the data, and noise (augmentation, dropout). They '
+        f'cover nothing else: all of this is {data}, split once, {architecture}'
+        f'{study.varying("epochs")} epochs of training.'
+    )
+
+
+def _comparisons(study: Study) -> list[str]:
+    if len(study.options) < 2:
+        return []
+    under = ' under each condition' if study.repeated else ''
+    items = [
+        f'{words.count(len(study.options) - 1, "comparison")} with the baseline{under}; Holm keeps the chance of any '
+        f'false alarm among them at 5{words.SPACE}%. Options were not compared with each other.'
+    ]
+    missed = [row['detectable'] for row in study.summary if row.get('verdict') == verdicts.NONE and row['detectable']]
+    if missed:
+        least, most = words.number(min(missed)), words.number(max(missed))
+        size = least if least == most else f'{least} to {most} (by option)'
+        items.append(
+            f'No difference found does not mean equal: a true difference of {size} {verdicts.POINTS} is what this '
+            'many seeds find with probability 0.8, in a single comparison at 0.05; a smaller one may well be there.'
+        )
+    return items
+
+
+def _resolution(study: Study) -> list[str]:
+    return [
+        f"One test image is {words.number(1 / images)} {verdicts.POINTS} (1 of {images:,}) of one member's accuracy; "
+        'smaller differences between options come from averaging over seeds.'
+        for images in dict.fromkeys(data['test'] for data in study.data.values())
+    ]
+
+
+def _splits(study: Study) -> list[str]:
+    return list(dict.fromkeys(_split(study.design(condition)['data']['split']) for condition in study.conditions))
+
+
+def _split(split: str) -> str:
+    if split == 'grouped':
+        return (
+            'The split keeps clusters of similar images on one side, so that near-duplicates of training images do '
+            'not flatter the validation accuracy.'
+        )
+    return (
+        f'Where images come in series, a random split ({markup.code(f"split={split}")}) puts near-duplicates on both '
+        'sides, and validation accuracy, by which the rates are chosen, flatters every option.'
+    )
+
+
+def _diverged(study: Study) -> list[Block]:
+    lost = reading.diverged(study.table)
+    if not lost:
+        return [Paragraph('No member diverged.')]
+    chances = sorted({1 / len(study.data[member.condition]['classes']) for member in lost})
+    text = (
+        f'{words.count(len(lost), "member")} diverged: the loss was no finite number any more. From that epoch on '
+        f'each counts as chance, {words.listing(map(words.percent, chances))} (1 / number of classes), in every mean '
+        'above; none was left out.'
+    )
+    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch of divergence')
+    return [Paragraph(text), Table('Diverged members', columns, _lost(lost), 'llrw')]
+
+
+def _lost(lost: Sequence[Diverged]) -> list[list[str]]:
+    """A row for each option and rate, so that a rate that no seed survives takes one line."""
+    together = collections.defaultdict(list)
+    for member in lost:
+        option = markup.name(member.option) + (f' ({words.condition(member.condition)})' if member.condition else '')
+        seed = f'seed {member.seed} (epoch {member.epoch})'
+        together[option, member.phase, f'{member.learning_rate:g}'].append(seed)
+    return [[*head, ', '.join(seeds)] for head, seeds in together.items()]

@@ -1,0 +1,75 @@
+"""What a run was done with: command, versions, machine, seconds; and how to build its report again."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from jaxdl.report import markup, words
+from jaxdl.report.blocks import Block, Code, Paragraph, Table
+from jaxdl.report.reading import Study
+
+COLUMNS = (
+    'Options', 'Phase', 'Members', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s', 'Convolution',
+)  # fmt: skip
+
+
+def blocks(study: Study) -> list[Block]:
+    """Everything that someone who repeats the run would ask for, without a path of the machine it ran on."""
+    facts = Table('The run', ('What', 'Value'), _facts(study), 'lw')
+    return [
+        *_command(study.run['command']),
+        facts,
+        _groups(study),
+        Paragraph(
+            f'Every measurement is in {markup.code("results.csv")} of the workdir, the comparison in '
+            f'{markup.code("summary.csv")}. This report is built again from the workdir alone, without jax, by:'
+        ),
+        Code(f'python -m jaxdl.main --mode=report --workdir={shlex.quote(study.name)}'),
+    ]
+
+
+def _command(command: str) -> list[Block]:
+    if not command:
+        return [Paragraph('This run was started from Python, without a command line.')]
+    return [Paragraph('The command that made this run:'), Code(words.local_command(command))]
+
+
+def _facts(study: Study) -> list[list[str]]:
+    run = study.run
+    versions = ', '.join(f'{package} {version}' for package, version in run['versions'].items())
+    parts = ', '.join(f'{name} {words.seconds(value)}' for name, value in run['seconds'].items())
+    facts = {
+        'Experiment': study.config['name'],
+        'Date': run['date'],
+        'Device': run['device'],
+        'Versions': versions,
+        'Git revision': run['git'] or 'none: jaxdl did not run from a git checkout',
+        'Time': parts,
+        'Resumed': words.count(run['resumed'], 'time') if run['resumed'] else 'never',
+        'Measurements': words.count(run['results_rows'], 'row'),
+    }
+    facts |= {_data_label(study, condition): _data(data) for condition, data in study.data.items()}
+    return [[name, markup.flat(words.local(value))] for name, value in facts.items()]
+
+
+def _data_label(study: Study, condition: str) -> str:
+    return f'Data, {words.condition(condition)}' if study.repeated else 'Data'
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    return f'{data["name"]}, checksum {data["checksum"]}'
+
+
+def _groups(study: Study) -> Table:
+    rows = [
+        [
+            ', '.join(markup.name(option) for option in group['options'])
+            + (f' ({words.condition(group["condition"])})' if group['condition'] else ''),
+            group['phase'],
+            *(f'{group[key]:,}' for key in ('members', 'traces', 'steps', 'batch_size')),
+            *(words.significant(group[key]) for key in ('compile_seconds', 'train_seconds')),
+            group['conv'],
+        ]
+        for group in study.run['groups']
+    ]
+    return Table('The groups: members that trained at once in one program', COLUMNS, rows, 'llrrrrrrl')

@@ -1,0 +1,38 @@
+"""A page of blocks as one self-contained HTML file, or as Markdown beside its figures."""
+
+import base64
+from collections.abc import Callable
+
+import jinja2
+from markupsafe import Markup
+
+from jaxdl.report import markup
+from jaxdl.report.blocks import Page
+
+
+def html(page: Page) -> str:
+    """The page as one file: its style and its figures are inside, and it loads nothing from anywhere."""
+    return _environment(markup.html, autoescape=True).get_template('page.html.jinja').render(page=page)
+
+
+def markdown(page: Page) -> str:
+    """The same content as Markdown, its figures linked as figures/NAME.png."""
+    return _environment(markup.markdown, autoescape=False).get_template('page.md.jinja').render(page=page)
+
+
+def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Environment:
+    """Everything that a template prints goes through `write`, so that no template can forget to escape."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('jaxdl.report'), autoescape=autoescape, finalize=write, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters |= dict(plain=markup.plain, data_uri=_data_uri, fence=_fence, verbatim=Markup)
+    return environment
+
+
+def _data_uri(svg: bytes) -> Markup:
+    return Markup('data:image/svg+xml;base64,' + base64.b64encode(svg).decode())
+
+
+def _fence(text: str) -> Markup:
+    return Markup(markup.fence(text))

@@ -1,0 +1,76 @@
+"""Tidy tables: what a run measured, read and written without loss."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jaxdl import workdir as folder
+from jaxdl.errors import InputError
+
+# Each column and its type; a float is written as repr(float), which reads back to the same bits.
+RESULTS = dict(
+    condition=str, phase=str, option=str, learning_rate=float, seed=int, epoch=int, split=str, metric=str, value=float
+)
+SUMMARY = dict(
+    condition=str, option=str, baseline=str, learning_rate=float, seeds=int, metric=str, mean=float, ci_low=float,
+    ci_high=float, difference=float, difference_low=float, difference_high=float, p_value=float, p_holm=float,
+    p_better=float, p_better_low=float, p_better_high=float, detectable=float, verdict=str,
+)  # fmt: skip
+COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What a finished ablation holds: every measurement (`table`) and the comparison (`summary`), as records."""
+
+    table: list[Row]
+    summary: list[Row]
+    workdir: pathlib.Path
+
+
+def write_table(path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes `rows` as CSV, whole or not at all; a column that a row lacks stays empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(columns)
+    writer.writerows([_written(row.get(name), kind) for name, kind in columns.items()] for row in rows)
+    folder.write(path, text.getvalue())
+
+
+def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
+    """Reads what `write_table` wrote; an empty number is None.
+
+    Raises:
+      InputError: the file is missing, has other columns, is cut short, or holds what is no number.
+    """
+    try:
+        text = path.read_text(encoding='utf-8')
+    except FileNotFoundError:
+        raise InputError(f'{path.parent} holds no {path.name}: give the --workdir of a finished run') from None
+    except UnicodeDecodeError:
+        raise InputError(f'{path} is damaged (not UTF-8): run the experiment again') from None
+    lines = list(csv.reader(io.StringIO(text)))
+    if not text.endswith('\n') or not lines or any(len(line) != len(columns) for line in lines[1:]):
+        raise InputError(f'{path} is cut short at line {len(lines)}: run the experiment again, it resumes')
+    if lines[0] != list(columns):
+        raise InputError(f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed')
+    return [_parsed(path, number, line, columns) for number, line in enumerate(lines[1:], 2)]
+
+
+def _written(value: Any, kind: type) -> str:
+    return '' if value is None else repr(float(value)) if kind is float else str(value)
+
+
+def _parsed(path: pathlib.Path, number: int, line: Sequence[str], columns: Mapping[str, type]) -> Row:
+    try:
+        return {
+            name: text if kind is str else kind(text) if text else None
+            for (name, kind), text in zip(columns.items(), line, strict=True)
+        }
+    except ValueError as error:
+        raise InputError(f'{path} line {number}: {error}: run the experiment again') from None

@@ -1,0 +1,37 @@
+"""Interruptions wait until what is in hand is saved."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop, and its state is saved; `signal` is the number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f'interrupted by {signal.Signals(number).name}')
+        self.signal = number
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[Callable[[], int | None]]:
+    """Holds the first SIGINT or SIGTERM back, and gives a function that tells its number; a second acts at once."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # only the main thread may set handlers
+        return
+
+    def note(number: int, frame: Any) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

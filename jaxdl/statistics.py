@@ -1,0 +1,120 @@
+"""Intervals, paired tests and multiple comparisons; NumPy and SciPy only, so that a report needs no jax."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import optimize, stats
+
+from jaxdl.errors import InputError
+
+ALPHA = 0.05
+POWER = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """An option against the baseline over n paired seeds; all values in the unit of the metric (accuracy: 0 to 1)."""
+
+    difference: float
+    interval: tuple[float, float]  # of the mean difference, 95 %, Student's t
+    p_value: float  # paired t test, two-sided
+    p_better: float  # share of seeds on which the option wins, a tie counting half
+    p_better_interval: tuple[float, float]  # 95 %, Wilson
+    detectable: float  # the smallest true difference that this n finds with probability 0.8
+
+
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """Mean of `values` [n >= 2] and its 95 % t interval: (mean, low, high)."""
+    values = _finite(values, 'values')
+    half = _quantile(len(values)) * values.std(ddof=1) / np.sqrt(len(values))
+    mean = values.mean()
+    return float(mean), float(mean - half), float(mean + half)
+
+
+def compare(
+    option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray, *, test_train_ratio: float = 0.0
+) -> Comparison:
+    """Compares `option` [n] with `baseline` [n], where entry i of both comes from the same seed; n >= 2.
+
+    Args:
+      test_train_ratio: 0 where the seeds share one data split. Where every seed draws its own split, the size of the
+        test set over that of the training set: overlapping training sets make the naive variance too small, and
+        Nadeau and Bengio, "Inference for the generalization error" (2003), replace 1/n by 1/n + ratio.
+
+    Raises:
+      InputError: lengths that differ, fewer than two pairs, or a value that is not finite.
+    """
+    option, baseline = _finite(option, 'option'), _finite(baseline, 'baseline')
+    if option.shape != baseline.shape:
+        raise InputError(f'paired values must be as many on both sides, not {len(option)} and {len(baseline)}')
+    if not test_train_ratio >= 0:
+        raise InputError(f'test_train_ratio={test_train_ratio}: must be at least 0')
+    d = option - baseline
+    n, sd, mean = len(d), float(d.std(ddof=1)), float(d.mean())
+    error = sd * np.sqrt(1 / n + test_train_ratio)
+    half = _quantile(n) * error
+    wins = float((np.sum(d > 0) + 0.5 * np.sum(d == 0)) / n)
+    return Comparison(
+        difference=mean,
+        interval=(float(mean - half), float(mean + half)),
+        p_value=_p_value(mean, error, n),
+        p_better=wins,
+        p_better_interval=wilson(wins, n),
+        detectable=sd * _detectable_effect(n, float(test_train_ratio)) if sd else 0.0,
+    )
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Holm's adjusted p-values (1979), in the order given: rejecting those below 0.05 errs once in 20 families."""
+    p = _finite(p_values, 'p_values', least=0)
+    order = np.argsort(p, kind='stable')
+    steps = np.minimum(1.0, (len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(steps)
+    return adjusted
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval (1927) for a share of n trials."""
+    z = stats.norm.ppf(1 - ALPHA / 2)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return float(middle - half), float(middle + half)
+
+
+def _finite(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or len(values) < least:
+        raise InputError(f'{name}: needs a list of at least {least} numbers, not shape {values.shape}')
+    if not np.all(np.isfinite(values)):
+        raise InputError(f'{name}: every value must be finite; entry {int(np.argmin(np.isfinite(values)))} is not')
+    return values
+
+
+@functools.lru_cache
+def _quantile(n: int) -> float:
+    return float(stats.t.ppf(1 - ALPHA / 2, n - 1))
+
+
+def _p_value(mean: float, error: float, n: int) -> float:
+    if mean == 0:
+        return 1.0
+    return float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else 0.0
+
+
+@functools.lru_cache
+def _detectable_effect(n: int, ratio: float) -> float:
+    """The true difference, in standard deviations of the paired differences, that the t test finds with POWER."""
+    critical, scale = _quantile(n), np.sqrt(1 / n + ratio)
+
+    def surplus(effect: float) -> float:
+        shift = effect / scale
+        below = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # underflows to nan where it is 0
+        return float(stats.nct.sf(critical, n - 1, shift) + below - POWER)
+
+    high = 8 * scale
+    while surplus(high) < 0:
+        high *= 2
+    return float(optimize.brentq(surplus, 1e-3 * scale, high, xtol=1e-13, rtol=1e-14))  # type: ignore[arg-type]

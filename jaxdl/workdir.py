@@ -1,0 +1,98 @@
+"""The folder that a run writes to: whole files only, and never over another configuration."""
+
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from jaxdl.errors import InputError
+
+# Everything that jaxdl writes into a workdir; `clear` removes these names and nothing else.
+OWN_FILES = (
+    'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'correct.npz', 'run.json',
+    'report.html', 'report.md', 'metrics.jsonl', 'submission.csv', 'predictions.csv',
+)  # fmt: skip
+OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures')
+
+
+def write(path: pathlib.Path, content: str | bytes) -> None:
+    """Writes a whole file or nothing: beside it, synced to disk, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    with beside.open('wb') as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """`write` of `content` as indented JSON."""
+    write(path, json.dumps(content, indent=1, ensure_ascii=False) + '\n')
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """The object in a JSON file of a workdir; InputError where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise InputError(f'{path.parent} holds no {path.name}: give the --workdir of a run') from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f'{path} is damaged ({error}): start the run again with --overwrite') from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path} is damaged (not a JSON object): start the run again with --overwrite')
+    return content
+
+
+def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
+    """True where `workdir` holds a run of this very configuration, False where it holds none.
+
+    Raises:
+      InputError: it holds another configuration, or files of these names that no run wrote.
+    """
+    if (workdir / 'config.json').exists():
+        _same(workdir, read_json(workdir / 'config.json'), json.loads(json.dumps(config)))
+        return True
+    strange = [name for name in OWN_FILES if (workdir / name).exists()]
+    if strange:
+        raise InputError(
+            f'workdir {workdir} holds {strange[0]} but no config.json: name another --workdir, or --overwrite'
+        )
+    return False
+
+
+def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
+    """Writes NAME.json for each of `contents`; InputError where the folder cannot be written."""
+    try:
+        for name, content in contents.items():
+            write_json(workdir / f'{name}.json', content)
+    except OSError as error:
+        raise InputError(f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir') from None
+
+
+def clear(workdir: pathlib.Path) -> None:
+    """Removes what jaxdl wrote into `workdir`, and nothing of the user's own."""
+    for name in OWN_FILES:
+        (workdir / name).unlink(missing_ok=True)
+    for name in OWN_FOLDERS:
+        shutil.rmtree(workdir / name, ignore_errors=True)
+
+
+def _same(workdir: pathlib.Path, held: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    held, given = _flat(held), _flat(given)
+    different = [key for key in {**held, **given} if held.get(key) != given.get(key)]
+    if different:
+        shown = ', '.join(f'{k}={given.get(k)!r}, there {held.get(k)!r}' for k in different[:3])
+        raise InputError(
+            f'workdir {workdir} holds another configuration ({shown}{", ..." if len(different) > 3 else ""}): '
+            'name another --workdir, or --overwrite to start it anew'
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f'{prefix}{key}.') if isinstance(value, Mapping) else {f'{prefix}{key}': value}
+    return flat

@@ -1,0 +1,16 @@
+"""Settings of every test: a silent rise of rank is an error, and nothing of the user's own is touched."""
+
+import os
+
+os.environ.setdefault('JAX_PLATFORMS', os.environ.get('JAXDL_TEST_PLATFORM', 'cpu'))
+
+import jax
+import pytest
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    """Every test works in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,140 @@
+"""A made-up but realistic workdir of an ablation, for tests of what reads one: the same arguments, the same files."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxdl import protocol, results
+from jaxdl import workdir as folder
+
+RATES = (0.01, 0.0316, 0.1, 0.316, 1.0)
+# option -> (its error in the end, its best learning rate): avg is better than max, strided worse, the rest are close.
+OPTIONS = {
+    'max': (0.030, 0.1), 'avg': (0.022, 0.1), 'avgmax': (0.0295, 0.1), 'l2': (0.026, 0.316), 'strided': (0.06, 0.0316),
+    'gem': (0.029, 0.1), 'lp3': (0.031, 0.1), 'median': (0.034, 0.0316), 'blur': (0.0275, 0.1),
+}  # fmt: skip
+IMAGES = dict(train=1078, val=359, test=360)
+VERSIONS = dict(python='3.11.7', jaxdl='0.1.0', jax='0.10.2', flax='0.12.0', optax='0.2.6', numpy='2.4.6')
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What is made up. `diverged`: (option, learning rate, seed) -> the epoch in which that member diverges.
+
+    The first option is the baseline; a best rate outside of `rates` makes the grid grow.
+    """
+
+    options: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=lambda: first(5))
+    seeds: int = 10
+    tuning_seeds: int = 3
+    epochs: int = 20
+    rates: Sequence[float] = RATES
+    conditions: Mapping[str, dict[str, Any]] = dataclasses.field(default_factory=lambda: {'': {}})
+    diverged: Mapping[tuple[str, float, int], int] = dataclasses.field(default_factory=dict)
+    scale: str = 'full'
+    question: str = 'Does the way a network pools change what it learns?'
+    classes: Sequence[str] = tuple('0123456789')
+
+
+def first(count: int) -> dict[str, tuple[float, float]]:
+    """The first `count` of OPTIONS."""
+    return dict(list(OPTIONS.items())[:count])
+
+
+def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
+    """Writes the finished workdir of `Made(**changes)` to `path`, which it returns."""
+    made = Made(**changes)
+    rows = [row for condition in made.conditions for option in made.options for row in _option(made, condition, option)]
+    results.write_table(path / 'results.csv', results.RESULTS, rows)
+    results.write_table(path / 'costs.csv', results.COSTS, _costs(made))
+    folder.write_json(path / 'config.json', _config(made))
+    folder.write_json(path / 'plan.json', dict(data=dict.fromkeys(made.conditions, _data(made)), versions=VERSIONS))
+    folder.write_json(path / 'run.json', _run(made, len(rows)))
+    return path
+
+
+def _option(made: Made, condition: str, option: str) -> list[results.Row]:
+    """Both phases of an option: its grid grows as the protocol says."""
+    rows, tried, todo, best = [], [], sorted(made.rates), made.rates[0]
+    while len(made.rates) > 1 and todo and len(tried) < len(made.rates) + 2:
+        for rate in todo:
+            for seed in range(made.tuning_seeds):
+                rows += _member(made, condition, 'tune', option, rate, seed)
+        tried += todo
+        best = protocol.best_rate(protocol.validation_means(rows, option, condition))
+        grown = protocol.grow(tried, best)
+        todo = [grown] if grown else []
+    for seed in range(protocol.MEASURING_SEED, protocol.MEASURING_SEED + made.seeds):
+        rows += _member(made, condition, 'measure', option, best, seed)
+    return rows
+
+
+def _member(made: Made, condition: str, phase: str, option: str, rate: float, seed: int) -> Iterator[results.Row]:
+    error, best = made.options[option]
+    last, chance = error + 0.03 * math.log10(rate / best) ** 2, 1 / len(made.classes)
+    noise = _noise(seed, condition) + 0.6 * _noise(seed, option)  # the first is shared by a seed: pairing
+    stops = made.diverged.get((option, rate, seed), math.inf)
+    head = dict(condition=condition, phase=phase, option=option, learning_rate=rate, seed=seed)
+    for epoch in range(1, made.epochs + 1):
+        fade = (1 - chance) * math.exp(-1.1 * epoch**0.75)
+        errors = dict(train=0.35 * last + fade + 0.001 * noise[0], val=1.3 * last + 0.8 * fade + 0.006 * noise[1])
+        if phase == 'measure' and epoch == made.epochs:
+            errors['test'] = last + 0.8 * fade + 0.006 * noise[2]
+        for split, wrong in errors.items():
+            accuracy = 1 - round(min(max(wrong, 0.0), 1.0) * IMAGES[split]) / IMAGES[split]
+            loss, accuracy = (math.nan, chance) if epoch >= stops else (3 * max(wrong, 1e-4), accuracy)
+            yield head | dict(epoch=epoch, split=split, metric='loss', value=loss)
+            yield head | dict(epoch=epoch, split=split, metric='accuracy', value=accuracy)
+
+
+def _noise(seed: int, name: str) -> np.ndarray:
+    return np.random.default_rng([seed, *map(ord, name)]).standard_normal(3)
+
+
+def _costs(made: Made) -> list[results.Row]:
+    return [
+        dict(
+            condition=condition, option=option, parameters=12346 + 640 * (option == 'strided'), flops=1.23e6 + 2e4 * i,
+            seconds_per_member=0.41 + 0.03 * i,
+        )
+        for condition in made.conditions for i, option in enumerate(made.options)
+    ]  # fmt: skip
+
+
+def _config(made: Made) -> dict[str, Any]:
+    return dict(
+        kind='Ablation', name='pooling', scale=made.scale, question=made.question, factor='pooling',
+        baseline=next(iter(made.options)), options={option: dict(pooling=option) for option in made.options},
+        why={option: f'the {option} of four neighbours is what is passed on' for option in made.options},
+        conditions=dict(made.conditions),
+        variant=dict(learning_rate=0.1, momentum=0.9, dropout=0.0, model='cnn', width=16, depth=2, pooling='max'),
+        data=dict(dataset='digits', split='stratified', fractions=[0.6, 0.2, 0.2], split_seed=0),
+        learning_rates=list(made.rates), seeds=made.seeds, tuning_seeds=made.tuning_seeds, epochs=made.epochs,
+    )  # fmt: skip
+
+
+def _data(made: Made) -> dict[str, Any]:
+    return dict(
+        name='digits', description="scikit-learn's digits: handwritten digits, 8 by 8 pixels, 1797 images",
+        classes=list(made.classes), image_shape=[8, 8, 1], checksum='5f0c2a9e17b3', **IMAGES,
+    )  # fmt: skip
+
+
+def _run(made: Made, rows: int) -> dict[str, Any]:
+    phases = dict(tune=made.tuning_seeds * len(made.rates), measure=made.seeds)
+    groups = [
+        dict(
+            condition=condition, phase=phase, options=[option], members=members, traces=1, steps=34 * made.epochs,
+            batch_size=32, compile_seconds=3.04, train_seconds=0.41 * members, conv='patches',
+        )
+        for condition in made.conditions for phase, members in phases.items() for option in made.options
+    ]  # fmt: skip
+    return dict(
+        command='python -m jaxdl.main --experiment=pooling --workdir=/home/someone/runs/pooling', git='abc1234',
+        date='2026-11-23', versions=VERSIONS, device='1 x cpu (2 cores)', groups=groups, results_rows=rows, resumed=0,
+        seconds=dict(compile=30.1, train=51.0, evaluate=4.0, total=92.5), finished=True,
+    )  # fmt: skip
