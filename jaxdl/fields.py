@@ -81,7 +81,7 @@ def convert(annotation: Any, value: Any) -> Any:
         if annotation is int and value != math.floor(value if math.isfinite(value) else 0.5):
             raise TypeError
         return annotation(value)
-    if isinstance(annotation, type) and isinstance(value, annotation):
+    if isinstance(annotation, type) and isinstance(value, annotation) and not isinstance(value, bool):
         return value
     raise TypeError
 

@@ -78,6 +78,8 @@ def program_key(variant: Variant, shapes: Hashable) -> Hashable:
 
 def stack(variants: Sequence[Variant]) -> Variant:
     """Variants of one program as one: every leaf float32 [member], the starting values those of the first."""
+    if len({program_key(variant, ()) for variant in variants}) != 1:
+        raise ValueError('variants of one program, please: their static fields differ')
     first = jax.tree.structure(variants[0])
     leaves = zip(*map(jax.tree.leaves, variants), strict=True)
     return jax.tree.unflatten(first, [jnp.asarray(values, jnp.float32) for values in leaves])

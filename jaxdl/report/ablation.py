@@ -1,8 +1,8 @@
 """The report of an ablation: which sections it has, and what was compared."""
 
-from jaxdl.report import costs, limits, markup, method, outcome, provenance, reading, tuned, verdicts, words
+from jaxdl.report import costs, limits, markup, method, outcome, provenance, queries, tuned, verdicts, words
 from jaxdl.report.blocks import Block, Page, Paragraph, Section, Table
-from jaxdl.report.reading import Study
+from jaxdl.report.study import Study
 
 NO_EVIDENCE = (
     'This is a quick run, and no evidence. It was shrunk to show that everything works: '
@@ -35,7 +35,7 @@ def page(study: Study) -> Page:
 def _head(study: Study) -> list[Block]:
     head: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if study.config['scale'] == 'quick' else []
     for condition in study.conditions:
-        answer = verdicts.sentence(reading.compared(study, condition))
+        answer = verdicts.sentence(queries.compared(study, condition))
         head.append(Paragraph(f'{words.condition(condition)}: {answer}' if study.repeated else answer, 'lead'))
     data = dict.fromkeys(markup.flat(words.local(data['name'])) for data in study.data.values())
     facts = (
@@ -73,7 +73,7 @@ def _data(study: Study, condition: str) -> str:
     differs = any(other != data for other in study.data.values())
     where = f'Data ({words.condition(condition)})' if differs else 'Data'
     name, description = (markup.flat(words.local(data[key])) for key in ('name', 'description'))
-    shape = words.product(*data['image_shape'])
+    shape = words.product(*data['image_shape']).replace(' ', words.SPACE)
     uses = ', '.join(f'{data[split]:,} for {use}' for split, use in USES.items())
     classes = words.count(len(data['classes']), 'class')
     if len(data['classes']) <= 20:

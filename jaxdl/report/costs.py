@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from jaxdl.report import markup, words
 from jaxdl.report.blocks import Block, Paragraph, Table
-from jaxdl.report.reading import Study
+from jaxdl.report.study import Study
 from jaxdl.results import Row
 
 COLUMNS = ('Option', 'Parameters', 'FLOPs, forward pass of one image', 'Training, seconds a member')
 WRITERS = dict(parameters=words.exactly, flops=words.amount, seconds_per_member=words.significant)
 HOW_TO_READ = (
-    'FLOPs are as XLA counts them. Seconds a member are the training seconds of its group divided by the members of that group, which trained at '
-    'once: one member alone would take longer.'
+    'FLOPs are as XLA counts them. Seconds a member are the training seconds of its group divided by the members of '
+    'that group, which trained at once: one member alone would take longer.'
 )
 
 

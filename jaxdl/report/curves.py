@@ -25,15 +25,15 @@ def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Cou
 
     Args:
       lost: how many members of an option diverged.
-      images: how many the validation split has: half of one is the smallest error on a logarithmic axis.
+      images: how many the validation split has.
     """
     bands = {
         option: tuple(tuple(100 * (1 - part) for part in plots.band(accuracy)) for accuracy in both)
         for option, both in curves.items()
     }
-    floor = 100 * 0.5 / images
     titles = [f'{option} ({lost[option]} diverged)' if lost[option] else option for option in bands]
     means = np.concatenate([mean for both in bands.values() for mean, *_ in both])
+    floor = plots.floor(means, images)
 
     def plot(width: float) -> Figure:
         drawn, grid = plots.panels(titles, width, 'epoch', 'error, %')
@@ -43,12 +43,12 @@ def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Cou
             if option != baseline:
                 reference = np.maximum(bands[baseline][1][0], floor)
                 axes.plot(np.arange(1, len(reference) + 1), reference, **REFERENCE)
-            axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
         plots.error_axis(grid[0], means, floor)
         _legend(drawn, width, compared=len(bands) > 1)
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor, plots.spans(means, floor)))
+    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor))
 
 
 def _said(bands: Mapping[str, Bands]) -> str:
@@ -60,9 +60,9 @@ def _said(bands: Mapping[str, Bands]) -> str:
     return f'Error in % against epoch, mean over seeds, first to last epoch. {"; ".join(options)}.'
 
 
-def _caption(floor: float, logarithmic: bool) -> str:
+def _caption(floor: float) -> str:
     edge = f'below {floor:.2g}{words.SPACE}% (half a validation image) it shows the edge'
-    axis = f' The axis is logarithmic; {edge}.' if logarithmic else ''
+    axis = f' The axis is logarithmic; {edge}.' if floor else ''
     return (
         f'Error (1 {words.MINUS} accuracy) while learning, at the chosen rate, mean over the measuring seeds; bands '
         f'are 95{words.SPACE}% intervals of that mean.{axis}'

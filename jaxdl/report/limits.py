@@ -3,9 +3,10 @@
 import collections
 from collections.abc import Sequence
 
-from jaxdl.report import markup, reading, verdicts, words
+from jaxdl.report import markup, queries, verdicts, words
 from jaxdl.report.blocks import Block, Items, Paragraph, Table
-from jaxdl.report.reading import Diverged, Study
+from jaxdl.report.queries import Diverged
+from jaxdl.report.study import Study
 
 
 def blocks(study: Study) -> list[Block]:
@@ -13,7 +14,7 @@ def blocks(study: Study) -> list[Block]:
     items = [_coverage(study), *_comparisons(study), *_resolution(study), *_splits(study)]
     if any(row['phase'] == 'tune' for row in study.table):
         items.append(
-            f'The rates were chosen on {study.varying("tuning_seeds")} tuning seeds: other seeds might have chosen a '
+            f'The number of tuning seeds was {study.varying("tuning_seeds")}: other ones might have chosen a '
             'neighbouring rate, and no interval covers that.'
         )
     return [Items(items), *_diverged(study)]
@@ -27,7 +28,7 @@ def _coverage(study: Study) -> str:
     return (
         'The intervals cover the seeds: initial weights, order of the data, and noise (augmentation, dropout). They '
         f'cover nothing else: all of this is {data}, split once, {architecture}'
-        f'{study.varying("epochs")} epochs of training.'
+        f'training that ends at epoch {study.varying("epochs")}.'
     )
 
 
@@ -37,7 +38,7 @@ def _comparisons(study: Study) -> list[str]:
     under = ' under each condition' if study.repeated else ''
     items = [
         f'{words.count(len(study.options) - 1, "comparison")} with the baseline{under}; Holm keeps the chance of any '
-        f'false alarm among them at 5{words.SPACE}%. Options were not compared with each other.'
+        f'false alarm among them at or below 5{words.SPACE}%. Options were not compared with each other.'
     ]
     missed = [row['detectable'] for row in study.summary if row.get('verdict') == verdicts.NONE and row['detectable']]
     if missed:
@@ -75,7 +76,7 @@ def _split(split: str) -> str:
 
 
 def _diverged(study: Study) -> list[Block]:
-    lost = reading.diverged(study.table)
+    lost = queries.diverged(study.table)
     if not lost:
         return [Paragraph('No member diverged.')]
     chances = sorted({1 / len(study.data[member.condition]['classes']) for member in lost})

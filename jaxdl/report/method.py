@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from jaxdl.report import markup, words
 from jaxdl.report.blocks import Block, Items, Paragraph
-from jaxdl.report.reading import Study
+from jaxdl.report.study import Study
 
 
 def blocks(study: Study) -> list[Block]:

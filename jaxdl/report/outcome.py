@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jaxdl.report import curves, forest, markup, reading, verdicts, words
+from jaxdl.report import curves, forest, markup, queries, verdicts, words
 from jaxdl.report.blocks import Block, Paragraph, Table
-from jaxdl.report.reading import Study
+from jaxdl.report.study import Study
 from jaxdl.results import Row
 
 COLUMNS = (
@@ -27,13 +27,13 @@ TRAINING_ERROR = (
 
 def result(study: Study, condition: str, figure: str) -> list[Block]:
     """The summary as a table, how to read it, and the differences as a figure named `figure`."""
-    summary = reading.compared(study, condition)
+    summary = queries.compared(study, condition)
     caption = f'Test accuracy at the last epoch, {words.count(summary[0]["seeds"], "seed")} an option'
     blocks: list[Block] = [Table(caption, COLUMNS, [_row(row) for row in summary], 'lrrrrrrrw')]
     compared = [row for row in summary if row['option'] != study.baseline]
     if compared:
         blocks += [Paragraph(text, 'note') for text in (HOW_TO_READ, *_doubts(study, condition, compared))]
-        per_seed = {row['option']: reading.differences(study, condition, row['option']) for row in compared}
+        per_seed = {row['option']: queries.differences(study, condition, row['option']) for row in compared}
         blocks.append(forest.figure(figure, compared, per_seed))
     return blocks
 
@@ -42,14 +42,14 @@ def learning(study: Study, condition: str, figure: str) -> list[Block]:
     """Error against epoch as a figure named `figure`, and the errors at the last epoch as a table."""
     both = {
         option: (
-            reading.curves(study, condition, option, 'train'),
-            reading.curves(study, condition, option, 'val'),
+            queries.curves(study, condition, option, 'train'),
+            queries.curves(study, condition, option, 'val'),
         )
         for option in study.options
     }
     if not all(train.size and val.size for train, val in both.values()):
         return [Paragraph('This run recorded no learning curves.')]
-    test = {row['option']: row['mean'] for row in reading.compared(study, condition)}
+    test = {row['option']: row['mean'] for row in queries.compared(study, condition)}
     rows = []
     for option, (train, val) in both.items():
         accuracies = (train[:, -1].mean(), val[:, -1].mean(), test[option])
@@ -97,5 +97,5 @@ def _doubts(study: Study, condition: str, compared: Sequence[Row]) -> list[str]:
 
 def _lost(study: Study, condition: str) -> Counter[str]:
     """How many measured members of each option diverged."""
-    measured = (d for d in reading.diverged(study.table) if (d.condition, d.phase) == (condition, 'measure'))
+    measured = (d for d in queries.diverged(study.table) if (d.condition, d.phase) == (condition, 'measure'))
     return Counter(member.option for member in measured)

@@ -82,26 +82,30 @@ def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean, low, high
 
 
-def spans(errors: np.ndarray, floor: float) -> bool:
-    """Whether `errors` above `floor` span more than a factor of 8: only a logarithmic axis shows them all."""
-    return float(np.max(errors)) > 8 * max(float(np.min(errors)), floor)
+def floor(errors: np.ndarray, images: int) -> float:
+    """The smallest error, in per cent, that an axis for `errors` on `images` images shows: 0 where it is linear.
+
+    Where they span more than a factor of 8 only a logarithmic axis shows them all; it ends at half an image.
+    """
+    half = 100 * 0.5 / images
+    return half if np.max(errors) > 8 * max(np.min(errors), half) else 0.0
 
 
 def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = False) -> None:
-    """Scales y for `errors` in per cent, logarithmic where they span much.
+    """Scales y for `errors` in per cent, logarithmic down to `floor`, linear where that is 0.
 
     Args:
-      floor: the smallest error that a logarithmic axis shows, in per cent.
       accuracy: label the axis with 100 - error, and turn it over, so that up is better.
     """
-    low, high = max(float(np.min(errors)), floor), max(float(np.max(errors)), floor)
-    if spans(errors, floor):
+    low, high = max(float(np.min(errors)), floor), float(np.max(errors))
+    if floor:
         axes.set_yscale('log')
         axes.yaxis.set_minor_locator(ticker.NullLocator())
         axes.yaxis.set_major_locator(ticker.FixedLocator([step for step in STEPS if low / 1.2 <= step <= high * 1.2]))
         low, high = max(low / 1.2, floor), high * 1.2
     else:
-        low, high = low - 0.06 * (high - low + 0.1), high + 0.06 * (high - low + 0.1)
+        margin = max(0.06 * (high - low), 0.2)
+        low, high = max(low - margin, -margin / 4), min(high + margin, 100 + margin / 4)
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
     axes.yaxis.set_major_formatter(lambda error, _: f'{100 - error if accuracy else error:.4g}')
     axes.set_ylim(*((high, low) if accuracy else (low, high)))

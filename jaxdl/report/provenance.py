@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxdl.report import markup, words
 from jaxdl.report.blocks import Block, Code, Paragraph, Table
-from jaxdl.report.reading import Study
+from jaxdl.report.study import Study
 
 COLUMNS = (
     'Options', 'Phase', 'Members', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s', 'Convolution',
@@ -57,7 +57,7 @@ def _data_label(study: Study, condition: str) -> str:
 
 
 def _data(data: Mapping[str, Any]) -> str:
-    return f'{data["name"]}, checksum {data["checksum"]}'
+    return f'{data["name"]}, checksum {data["checksum"][:16]}'
 
 
 def _groups(study: Study) -> Table:

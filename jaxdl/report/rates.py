@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from jaxdl.report import markup, plots, words
 from jaxdl.report.blocks import Figure as FigureBlock
-from jaxdl.report.reading import Tuning
+from jaxdl.report.queries import Tuning
 
 MEAN: plots.Line = dict(color=plots.BLUE, marker='o', markersize=3.5)
 SEED: plots.Line = dict(color=plots.GREY, marker='.', markersize=5, linestyle='', alpha=0.6)
@@ -21,7 +21,8 @@ def figure(name: str, tunings: Mapping[str, Tuning], images: int) -> FigureBlock
     """Draws the tuning of every option; `images`: how many the validation split has."""
     rates = [rate for tuning in tunings.values() for rate in tuning.values]
     accuracies = [value for tuning in tunings.values() for values in tuning.values.values() for value in values]
-    errors, floor = 100 * (1 - np.array(accuracies)), 100 * 0.5 / images
+    errors = 100 * (1 - np.array(accuracies))
+    floor = plots.floor(errors, images)
 
     def plot(width: float) -> Figure:
         drawn, grid = plots.panels(list(tunings), width, 'learning rate', 'validation accuracy, %')
@@ -33,7 +34,7 @@ def figure(name: str, tunings: Mapping[str, Tuning], images: int) -> FigureBlock
         _legend(drawn, width, grown=any(tuning.added for tuning in tunings.values()))
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _said(tunings), _caption(plots.spans(errors, floor)))
+    return FigureBlock(name, plots.draw(plot), _said(tunings), _caption(logarithmic=floor > 0))
 
 
 def _said(tunings: Mapping[str, Tuning]) -> str:

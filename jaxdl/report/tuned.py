@@ -1,13 +1,14 @@
 """How each option came to its learning rate."""
 
-from jaxdl.report import markup, rates, reading, words
+from jaxdl.report import markup, queries, rates, words
 from jaxdl.report.blocks import Block, Items, Paragraph, Table
-from jaxdl.report.reading import Study, Tuning
+from jaxdl.report.queries import Tuning
+from jaxdl.report.study import Study
 
 
 def blocks(study: Study, condition: str, figure: str) -> list[Block]:
     """The tuning phase as a figure named `figure` and a table; where there was none, which rate was given."""
-    tunings = {option: reading.tuning(study, condition, option) for option in study.options}
+    tunings = {option: queries.tuning(study, condition, option) for option in study.options}
     tunings = {option: tuning for option, tuning in tunings.items() if tuning}
     if not tunings:
         return [Paragraph(_given(study, condition))]
@@ -29,7 +30,7 @@ def blocks(study: Study, condition: str, figure: str) -> list[Block]:
 
 
 def _given(study: Study, condition: str) -> str:
-    given = {row['option']: f'{row["learning_rate"]:g}' for row in reading.compared(study, condition)}
+    given = {row['option']: f'{row["learning_rate"]:g}' for row in queries.compared(study, condition)}
     if len(set(given.values())) == 1:
         return f'The learning rate was given, not tuned: {given[study.baseline]} for every option.'
     each = words.listing(f'{rate} for {markup.name(option)}' for option, rate in given.items())

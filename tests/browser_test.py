@@ -1,0 +1,92 @@
+"""The report in a real browser: every figure is drawn, nothing is fetched, and nothing sticks out of a phone."""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+import workdirs
+
+from jaxdl import report
+
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+FLAGS = (
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
+    '--disable-background-networking', '--disable-component-update', '--host-resolver-rules=MAP * ~NOTFOUND',
+    '--virtual-time-budget=4000', '--dump-dom',
+)  # fmt: skip
+WIDTHS = (1280, 390)
+
+# Each copy of the page measures itself and tells the page around it.
+MEASURE = """<script>
+addEventListener('load', () => parent.postMessage({
+  width: innerWidth, needed: document.documentElement.scrollWidth,
+  figures: [...document.images].map(image => [image.complete, image.naturalWidth, image.naturalHeight]),
+}, '*'))
+</script>"""
+AROUND = """<!doctype html><script>
+addEventListener('message', event => {
+  document.body.append(Object.assign(document.createElement('pre'), {textContent: JSON.stringify(event.data)}))
+})
+</script><body>"""
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason='no chromium on this machine')]
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory) -> pathlib.Path:
+    long = 'an_option_whose_name_is_one_very_long_word_that_nobody_can_break'
+    options = workdirs.first(5) | {long: (0.03, 0.1)}
+    workdir = tmp_path_factory.mktemp('browser') / 'run'
+    return report.build(workdirs.make(workdir, options=options, seeds=3, epochs=3, tuning_seeds=1))
+
+
+def browse(page: pathlib.Path, folder: pathlib.Path) -> tuple[str, list[str]]:
+    """What chromium makes of a page, and every address that the page asked for."""
+    log = folder / 'net.json'
+    done = subprocess.run(
+        [str(CHROMIUM), *FLAGS, f'--user-data-dir={folder / "profile"}', f'--log-net-log={log}', page.as_uri()],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-500:]
+    requests = (event.get('params', {}) for event in json.loads(log.read_text())['events'])
+    # The browser's own requests, for its updates, come from no page.
+    return done.stdout, [r['url'] for r in requests if r.get('initiator', 'not an origin') != 'not an origin']
+
+
+def test_figures_are_drawn_and_fit(page, tmp_path):
+    source = page.read_text()
+    copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', source).replace(
+        '</body>', MEASURE + '</body>'
+    )
+    assert copy.count('<script>') == 1
+    (tmp_path / 'copy.html').write_text(copy)
+    frames = ''.join(
+        f'<iframe src="copy.html" width="{width}" height="900" frameborder="0"></iframe>' for width in WIDTHS
+    )
+    (tmp_path / 'around.html').write_text(AROUND + frames)
+    dom, _ = browse(tmp_path / 'around.html', tmp_path)
+    seen = {told['width']: told for told in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))}
+    assert set(seen) == set(WIDTHS)
+    for width, told in seen.items():
+        assert told['needed'] <= width, f'the page is {told["needed"]} wide on a screen of {width}'
+        assert len(told['figures']) == source.count('<img ') == 3
+        assert all(complete and drawn > 200 and high > 100 for complete, drawn, high in told['figures'])
+    widest = {width: max(figure[1] for figure in told['figures']) for width, told in seen.items()}
+    assert widest[390] <= 390 < widest[1280]  # a phone gets the narrow drawings
+
+
+def test_the_page_asks_for_nothing(page, tmp_path):
+    dom, asked = browse(page, tmp_path)
+    assert '<figure' in dom
+    assert asked == []
+
+
+def test_a_page_that_asks_is_caught(page, tmp_path):
+    asking = page.read_text().replace('</main>', '<img src="http://figures.invalid/a.png"></main>')
+    (tmp_path / 'held.html').write_text(asking)
+    assert browse(tmp_path / 'held.html', tmp_path)[1] == []  # its own policy holds it back
+    (tmp_path / 'free.html').write_text(re.sub(r'<meta http-equiv[^>]*>', '', asking))
+    assert browse(tmp_path / 'free.html', tmp_path)[1] == ['http://figures.invalid/a.png']

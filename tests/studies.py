@@ -1,0 +1,48 @@
+"""Studies small enough for a test: real data, the real engine, a narrow network."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxdl import ensemble, experiment
+from jaxdl.data import Data, load, split
+from jaxdl.data.resident import resident
+from jaxdl.ensemble import Member
+from jaxdl.experiment import Ablation
+from jaxdl.variant import Variant
+
+
+def small(**overrides):
+    """Two ways of pooling, tuned over two rates, in seconds."""
+    ablation = Ablation(
+        factor='pooling', baseline='max', options={p: dict(pooling=p) for p in ('max', 'avg')},
+        variant=Variant(width=2, depth=1), learning_rates=(0.1, 0.3), tuning_seeds=1, seeds=2, epochs=2, name='small',
+        question='Does it run?',
+    )  # fmt: skip
+    return experiment.check(experiment.override(ablation, overrides))
+
+
+def members(variants, seeds):
+    """Every variant under every seed."""
+    return [Member(str(i), seed, variant) for i, variant in enumerate(variants) for seed in seeds]
+
+
+def digits():
+    """The digits on the device."""
+    dataset = load('digits')
+    return resident(dataset, split(dataset, Data()))
+
+
+def train(found, chunk, epochs=1, data=None, after_epoch=lambda training: None):
+    """Trains a chunk (indices into `found`); gives the training, the programs and what the test split says."""
+    data, chunk = data or digits(), np.asarray(chunk)
+    training = ensemble.start(chunk, found, data, 10, epochs)
+    variants, row_keys = ensemble.inputs(chunk, found)
+    programs = ensemble.compile_programs(variants, row_keys, training.states, data, 10, epochs)
+    ensemble.train(training, programs, variants, row_keys, data, after_epoch)
+    return training, programs, ensemble.test(training, programs, variants, data)
+
+
+def alone(member, epochs=1):
+    """The run of one member by itself."""
+    return train([dataclasses.replace(member)], [[0]], epochs)
