@@ -135,7 +135,7 @@ def load_experiment(name: str) -> Ablation:
 
 
 def _path(key: str) -> tuple[str, ...]:
-    known = keys()
+    known = field_paths()
     if key in known:
         return tuple(key.split('.'))
     bare = [k for k in known if k.endswith(f'.{key}')]
@@ -146,7 +146,7 @@ def _path(key: str) -> tuple[str, ...]:
     raise unknown('override', key, known if '.' in key else [k.rpartition('.')[2] for k in known])
 
 
-def keys() -> list[str]:
+def field_paths() -> list[str]:
     """Every field that an override reaches, by dotted name."""
     own = [
         f.name for f in dataclasses.fields(Ablation) if f.name not in PARTS and typing.get_origin(f.type) is not Mapping

@@ -73,11 +73,15 @@ def make_plan(ablation: Ablation) -> dict[str, Any]:
     )
 
 
+def planned(plan: Mapping[str, Any], found: Group) -> dict[str, Any]:
+    """What the plan froze for a group; for a grid that has grown, what it froze for the group's phase and options."""
+    phase = [g for g in plan['groups'] if (g['condition'], g['phase']) == (found.condition, found.phase)]
+    return next(g for g in phase if found.options[0] in g['options'])
+
+
 def cut(plan: Mapping[str, Any], found: Group) -> list[np.ndarray]:
     """The chunks of a group, int [row, column] of indices into its members, under the limits that the plan froze."""
-    phase = [g for g in plan['groups'] if (g['condition'], g['phase']) == (found.condition, found.phase)]
-    limit = next(g['limit'] for g in phase if found.options[0] in g['options'])
-    return _cut(found, plan['devices']['count'], limit)[1]
+    return _cut(found, plan['devices']['count'], planned(plan, found)['limit'])[1]
 
 
 def versions() -> dict[str, str]:
@@ -121,7 +125,8 @@ def _layout(found: Group, data: Mapping[str, Any], study: Ablation, devices: int
             f'variant.batch_size={variant.batch_size}: must be at most the {data["train"]} training images'
         )
     size = member_bytes(variant, tuple(data['image_shape']), len(data['classes']))
-    limit = study.chunk or max(1, chunks.memory_limit() // size)
+    # No more than the group has: where memory does not bind, what is free just now does not show in the plan.
+    limit = min(len(found.members), study.chunk or max(1, chunks.memory_limit() // size))
     sides, cut = _cut(found, devices, limit)
     return dict(
         condition=found.condition, phase=found.phase, options=found.options, members=len(found.members),

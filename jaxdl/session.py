@@ -52,7 +52,9 @@ def run_group(session: Session, found: Group, study: Study, job: str) -> tuple[l
         if outcome is None:
             outcome, programs = _run_chunk(session, found, study, chunk, file, programs)
         outcomes.append(outcome)
-    return _by_member(chunks, outcomes, len(found.members)), _entry(found, study, outcomes)
+    return _by_member(chunks, outcomes, len(found.members)), _entry(
+        found, study, outcomes, groups.planned(session.plan, found)['conv']
+    )
 
 
 def _run_chunk(
@@ -122,7 +124,7 @@ def _write(file: pathlib.Path, outcome: Outcome) -> None:
 def _read(file: pathlib.Path) -> Outcome | None:
     """A finished chunk; None where there is none, or where it cannot be read: it is then trained again."""
     try:
-        with np.load(file) as content:
+        with file.open('rb') as stream, np.load(stream) as content:
             return dict(content)
     except FileNotFoundError:
         return None
@@ -142,7 +144,7 @@ def _by_member(chunks: Sequence[np.ndarray], outcomes: Sequence[Outcome], count:
     return found
 
 
-def _entry(found: Group, study: Study, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _entry(found: Group, study: Study, outcomes: Sequence[Outcome], conv: str) -> dict[str, Any]:
     def total(name: str) -> float:
         return round(sum(float(o[f'seconds_{name}']) for o in outcomes), 3)
 
@@ -152,5 +154,5 @@ def _entry(found: Group, study: Study, outcomes: Sequence[Outcome]) -> dict[str,
         traces=max(int(o['traces']) for o in outcomes),
         steps=study.epochs * ensemble.steps_per_epoch(study.data, size), batch_size=size,
         compile_seconds=total('compile'), train_seconds=total('train'), evaluate_seconds=total('evaluate'),
-        conv='patches',
+        conv=conv,
     )  # fmt: skip

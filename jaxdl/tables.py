@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from jaxdl import train_step, workdir
 from jaxdl.data import Dataset
@@ -53,23 +54,35 @@ def in_order(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
     return sorted(rows, key=place)
 
 
-def cost_rows(ablation: Ablation, condition: str, dataset: Dataset, entries: Sequence[dict[str, Any]]) -> list[Row]:
-    """What each option costs: parameters, FLOPs of one image's forward pass as XLA counts them, seconds of training."""
-    rows = []
-    shape = dataset.images.shape[1:]
+def forward_flops(ablation: Ablation, dataset: Dataset) -> dict[str, float]:
+    """FLOPs of one image's forward pass, as XLA counts them, for each option."""
+    found = {}
     for option in ablation.options:
-        variant = option_variant(ablation, option)
-        module = train_step.module_of(variant, len(dataset.class_names))
-        state = train_step.init_state(variant, 0, module, shape)
-        variables = dict(params=state.params, batch_stats=state.batch_stats)
-        cost: Any = jax.jit(module.apply).lower(variables, jnp.zeros((1, *shape))).cost_analysis()
+        module, variables = _network(ablation, option, dataset)
+        image = jnp.zeros((1, *dataset.images.shape[1:]))
+        cost: Any = jax.jit(module.apply).lower(variables, image).cost_analysis()
+        found[option] = float(cost['flops'])
+    return found
+
+
+def cost_rows(ablation: Ablation, condition: str, dataset: Dataset, entries: Sequence[dict[str, Any]]) -> list[Row]:
+    """What each option costs: parameters, FLOPs of one image's forward pass, seconds of training of one member."""
+    rows = []
+    for option, flops in forward_flops(ablation, dataset).items():
+        _, variables = _network(ablation, option, dataset)
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
         entry = next(e for e in entries if e['phase'] == 'measure' and option in e['options'])
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-        rows.append(
-            dict(condition=condition, option=option, parameters=parameters, flops=cost['flops'],
-                 seconds_per_member=round(entry['train_seconds'] / entry['members'], 4))
-        )  # fmt: skip
+        seconds = round(entry['train_seconds'] / entry['members'], 4)
+        head = dict(condition=condition, option=option, parameters=parameters)
+        rows.append(head | dict(flops=flops, seconds_per_member=seconds))
     return rows
+
+
+def _network(ablation: Ablation, option: str, dataset: Dataset) -> tuple[nn.Module, dict[str, Any]]:
+    variant = option_variant(ablation, option)
+    module = train_step.module_of(variant, len(dataset.class_names))
+    state = train_step.init_state(variant, 0, module, dataset.images.shape[1:])
+    return module, dict(params=state.params, batch_stats=state.batch_stats)
 
 
 def write_correct(path: pathlib.Path, tested: Sequence[tuple[str, Member, Outcome, Sequence[str]]]) -> None:

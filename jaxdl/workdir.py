@@ -39,6 +39,8 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise InputError(f'{path.parent} holds no {path.name}: give the --workdir of a run') from None
+    except OSError as error:
+        raise InputError(f'{path} cannot be read ({error.strerror}): give the --workdir of a run') from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f'{path} is damaged ({error}): start the run again with --overwrite') from None
     if not isinstance(content, dict):

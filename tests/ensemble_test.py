@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -129,7 +130,7 @@ print(*map(repr, map(float, loss)))
 
 
 def test_eight_devices_give_what_one_gives():
-    environment = os.environ | dict(JAX_NUM_CPU_DEVICES='8', PYTHONPATH=os.path.dirname(__file__))
+    environment = os.environ | dict(JAX_NUM_CPU_DEVICES='8', PYTHONPATH=str(pathlib.Path(__file__).parent))
     done = subprocess.run([sys.executable, '-c', EIGHT], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     eight = [float(word) for word in done.stdout.split()]

@@ -36,7 +36,16 @@ def test_conversion(annotation, value, converted):
 
 @pytest.mark.parametrize(
     ('annotation', 'value'),
-    [(int, 2.5), (int, True), (int, '3'), (int, math.nan), (float, 'x'), (float, None), (str, 3), (tuple[float, ...], 3)],
+    [
+        (int, 2.5),
+        (int, True),
+        (int, '3'),
+        (int, math.nan),
+        (float, 'x'),
+        (float, None),
+        (str, 3),
+        (tuple[float, ...], 3),
+    ],
 )
 def test_what_cannot_be_converted(annotation, value):
     with pytest.raises(TypeError):
@@ -89,7 +98,7 @@ def test_overrides_reach_their_field(ablation):
 
 @pytest.mark.parametrize('kind', ['', 'variant.', 'data.'])
 def test_every_field_can_be_overridden_by_its_own_value(ablation, kind):
-    for key in experiment.keys():
+    for key in experiment.field_paths():
         if not key.startswith(kind) or key == 'variant.learning_rate':
             continue
         holder = ablation if '.' not in key else getattr(ablation, key.split('.')[0])
@@ -130,7 +139,12 @@ def test_conditions_are_checked():
 
 def test_sweep_names_every_combination():
     found = experiment.sweep(norm=['none', 'batch'], dropout=[0.0, 0.5])
-    assert list(found) == ['norm=none, dropout=0.0', 'norm=none, dropout=0.5', 'norm=batch, dropout=0.0', 'norm=batch, dropout=0.5']
+    assert list(found) == [
+        'norm=none, dropout=0.0',
+        'norm=none, dropout=0.5',
+        'norm=batch, dropout=0.0',
+        'norm=batch, dropout=0.5',
+    ]
     assert found['norm=batch, dropout=0.5'] == dict(norm='batch', dropout=0.5)
 
 

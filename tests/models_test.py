@@ -122,7 +122,11 @@ def test_every_row_of_every_table_makes_a_network_that_learns(table):
         def loss(params, module=module, variables=variables):
             rest = {k: v for k, v in variables.items() if k != 'params'}
             out, _ = module.apply(
-                dict(params=params, **rest), x, train=True, rngs=dict(dropout=jax.random.key(1)), mutable=['batch_stats']
+                dict(params=params, **rest),
+                x,
+                train=True,
+                rngs=dict(dropout=jax.random.key(1)),
+                mutable=['batch_stats'],
             )
             return jnp.square(out - 1).mean()
 

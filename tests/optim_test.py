@@ -29,7 +29,9 @@ def descend(make, steps=5):
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)
 def test_optimizers_are_those_of_optax_with_traced_numbers(name):
     own = jax.jit(lambda rate, m: descend(lambda: optim.make_optimizer(name, rate, m, 0.0)))(0.05, 0.8)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), own, descend(lambda: ALIASES[name](0.05, 0.8)))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), own, descend(lambda: ALIASES[name](0.05, 0.8))
+    )
 
 
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)

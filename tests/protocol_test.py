@@ -100,9 +100,7 @@ def test_the_order_of_the_rows_does_not_matter(rows):
 @pytest.mark.parametrize('option', TUNED)
 def test_the_rate_is_chosen_at_the_last_epoch_of_validation(rows, option):
     means = protocol.validation_means(rows, option)
-    assert means == {
-        rate: pytest.approx(sum(last for _, last in seeds) / 3) for rate, seeds in TUNED[option].items()
-    }
+    assert means == {rate: pytest.approx(sum(last for _, last in seeds) / 3) for rate, seeds in TUNED[option].items()}
     assert protocol.best_rate(means) == 0.1
 
 

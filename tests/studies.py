@@ -22,6 +22,13 @@ def small(**overrides):
     return experiment.check(experiment.override(ablation, overrides))
 
 
+def starts(**overrides):
+    """Ways of starting, which share one program."""
+    options = {init: dict(init=init) for init in ('he_normal', 'zeros', 'glorot_normal')}
+    study = dataclasses.replace(small(), options=options, baseline='he_normal', factor='init')
+    return experiment.check(experiment.override(study, overrides))
+
+
 def members(variants, seeds):
     """Every variant under every seed."""
     return [Member(str(i), seed, variant) for i, variant in enumerate(variants) for seed in seeds]

@@ -54,7 +54,7 @@ def test_shapes_need_another_program():
 def test_every_row_of_a_table_is_a_value_and_nothing_else(name):
     for row in ROWS[name]:
         assert getattr(variant.replace(Variant(), {name: row}), name) == row
-    with pytest.raises(InputError, match='did you mean|known'):
+    with pytest.raises(InputError, match=r'did you mean|known'):
         variant.replace(Variant(), {name: 'no such row'})
 
 

@@ -1,0 +1,145 @@
+"""The command line: every mode, and one line and status 2 for every kind of bad input."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+import studies
+
+import jaxdl
+from jaxdl import main as command
+
+TINY = [
+    '--experiment=pooling',
+    '--options=avg',
+    '--set=learning_rates=[0.1]',
+    '--set=epochs=1',
+    '--seeds=2',
+    '--set=width=2',
+]
+
+
+def call(*arguments, blocked=''):
+    """A process of its own; `blocked` modules cannot be imported in it."""
+    code = f'import sys\nfor m in {blocked.split()!r}: sys.modules[m] = None\nfrom jaxdl.main import entry\nentry()'
+    done = subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--experiment=poling'], "unknown experiment 'poling': did you mean pooling?"),
+        (['--experiment=nothing.py'], "unknown experiment 'nothing.py'"),
+        (['--mode=repot'], "unknown mode 'repot': did you mean report?"),
+        (['--expriment=pooling'], "unknown flag '--expriment': did you mean --experiment?"),
+        (['pooling'], 'such as --experiment=pooling'),
+        ([], 'give --experiment=NAME'),
+        (['--experiment=pooling', '--quick=3'], '--quick=3'),
+        (['--experiment=pooling', '--set'], 'Missing value'),
+        (['--experiment=pooling', '--set=epochs'], 'must be KEY=VALUE'),
+        (['--experiment=pooling', '--set=epoch=3'], "unknown override 'epoch': did you mean epochs"),
+        (['--experiment=pooling', '--options=avgg'], "unknown option 'avgg' of pooling: did you mean avg"),
+        (['--experiment=pooling', '--set=epochs=-1'], 'epochs=-1: must be a number of at least 1'),
+        (['--experiment=pooling', '--set=epochs=many'], 'must be a whole number'),
+        (['--experiment=pooling', '--seeds=0'], 'seeds=0'),
+        (['--experiment=pooling', '--seeds=1'], 'at least 2 seeds'),
+        (['--experiment=pooling', '--set=learning_rate=nan'], 'learning_rates'),
+        (['--experiment=pooling', '--set=learning_rates=[NaN]'], 'must be a finite number above 0'),
+        (['--experiment=pooling', '--set=dropout=1.5'], 'must be at least 0 and below 1'),
+        (['--experiment=pooling', '--dataset=digit'], 'did you mean digits'),
+        (['--experiment=pooling', '--set=batch_size=5000'], 'at most the 1077 training images'),
+        (['--mode=report'], 'give --workdir=DIR'),
+        (['--mode=report', '--workdir=empty'], 'holds no'),
+        (['--experiment=pooling', '--workdir=taken/below'], 'cannot be written'),
+    ],
+)
+def test_bad_input(arguments, words, capsys, tmp_path):
+    (tmp_path / 'taken').write_text('a file')
+    assert command.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ''
+    assert err.startswith('jaxdl: error: ')
+    assert err.count('\n') == 1
+    assert words in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['taken']
+
+
+def test_experiments_that_are_no_experiments(tmp_path, capsys):
+    (tmp_path / 'mine.py').write_text('"""Mine?"""\n')
+    assert command.main(['--experiment=mine.py']) == 2
+    assert 'sets no EXPERIMENT = Ablation(...)' in capsys.readouterr().err
+
+
+def test_a_bad_input_in_a_process_of_its_own():
+    status, out, err = call('--experiment=poling', blocked='')
+    assert (status, out, err) == (2, '', "jaxdl: error: unknown experiment 'poling': did you mean pooling?\n")
+
+
+def test_help_and_list_need_no_jax():
+    status, out, err = call('--help', blocked='jax flax optax')
+    assert (status, err) == (0, '')
+    assert all(f'--{name}' in out for name in ('experiment', 'mode', 'workdir', 'set', 'quick', 'overwrite'))
+    status, out, err = call('--mode=list', blocked='jax flax optax')
+    assert (status, err) == (0, '')
+    assert 'pooling' in out
+    assert out.count('?') == out.count('\n')
+
+
+def test_import_is_without_jax():
+    code = 'import jaxdl, sys; jaxdl.statistics.holm([0.1]); assert not {"jax", "flax", "optax"} & set(sys.modules)'
+    subprocess.run([sys.executable, '-c', code], check=True)
+    with pytest.raises(AttributeError, match='no attribute'):
+        jaxdl.nothing  # noqa: B018
+    assert 'Ablation' in dir(jaxdl)
+
+
+def test_plan_trains_nothing(capsys, tmp_path):
+    assert command.main(['--experiment=pooling', '--mode=plan']) == 0
+    out = capsys.readouterr().out
+    assert '125 members in 10 compiled programs' in out
+    assert '1,077 train, 360 val, 360 test' in out
+    assert 'about ' in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_run_report_and_run_again(capsys, tmp_path):
+    assert command.main([*TINY, '--workdir=run']) == 0
+    out = capsys.readouterr().out
+    assert 'max' in out
+    assert 'avg' in out
+    assert 'strided' not in out
+    assert 'points: ' in out
+    assert f'report: {pathlib.Path("run") / "report.html"}' in out
+    config = json.loads((tmp_path / 'run' / 'config.json').read_text())
+    assert (config['epochs'], config['seeds'], config['variant']['width']) == (1, 2, 2)
+    assert json.loads((tmp_path / 'run' / 'run.json').read_text())['command'].endswith('--workdir=run')
+    before = (tmp_path / 'run' / 'report.html').read_bytes()
+    for name in ('report.html', 'report.md', 'summary.csv'):
+        (tmp_path / 'run' / name).unlink()
+    shutil.rmtree(tmp_path / 'run' / 'figures')
+    status, out, err = call('--mode=report', '--workdir=run', blocked='jax flax optax orbax')
+    assert (status, err) == (0, '')
+    assert (tmp_path / 'run' / 'report.html').read_bytes() == before
+    assert command.main([*TINY, '--workdir=run', '--set=epochs=2']) == 2
+    assert 'epochs=2, there 1' in capsys.readouterr().err
+    assert command.main([*TINY, '--workdir=run', '--set=epochs=2', '--overwrite']) == 0
+    assert json.loads((tmp_path / 'run' / 'config.json').read_text())['epochs'] == 2
+
+
+def test_the_same_command_gives_the_same_bytes(tmp_path):
+    for folder in ('one', 'two'):
+        assert command.main([*TINY, f'--workdir={folder}']) == 0
+    for name in ('results.csv', 'summary.csv', 'correct.npz', 'plan.json', 'config.json'):
+        assert (tmp_path / 'one' / name).read_bytes() == (tmp_path / 'two' / name).read_bytes(), name
+
+
+def test_an_unfinished_run_has_no_report(tmp_path, capsys):
+    jaxdl.run(studies.small(learning_rates=[0.1], epochs=1), tmp_path / 'run')
+    run = json.loads((tmp_path / 'run' / 'run.json').read_text())
+    (tmp_path / 'run' / 'run.json').write_text(json.dumps(run | dict(finished=False)))
+    assert command.main(['--mode=report', '--workdir=run']) == 2
+    assert 'not finished' in capsys.readouterr().err
