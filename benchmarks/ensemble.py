@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-ROUNDS, SECONDS, CORES = 5, 4.0, 2
+ROUNDS, SECONDS, CORES = 5, 3.0, 2
 SIZES = {'ensemble 8x8x1, 16 and 32 channels, batch 32': dict(side=8, channels=1, width=16, depth=2, batch=32)}
 ROWS, COLUMNS = 3, 5  # the members of a group of the demo in its tuning phase
 DEMO_MEMBER_STEPS = (75 + 50) * 33 * 20

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxdl import keys, metrics, sharding
 from jaxdl.data.resident import Part, Resident, images_at
 from jaxdl.metrics import Metrics
-from jaxdl.train_step import Batch, TrainState, eval_step, init_state, module_of, train_step
+from jaxdl.train_step import Batch, TrainState, eval_step, init_state, module_of, streams_of, train_step
 from jaxdl.variant import Variant, stack
 
 
@@ -93,13 +93,13 @@ def compile_programs(
     """Compiles training and evaluation for chunks of this shape; each is traced once."""
     began, traces = time.perf_counter(), []
     mesh = sharding.member_mesh(len(row_keys))
-    module = module_of(variants, num_classes)
+    module, streams = module_of(variants, num_classes), streams_of(variants)
     steps = steps_per_epoch(data, variants.batch_size)
     rows, whole = PartitionSpec(sharding.MEMBER), PartitionSpec()
 
     def epoch(states: TrainState, variants: Variant, row_keys: jax.Array, number: jax.Array, data: Resident) -> Any:
         traces.append('epoch')
-        step = functools.partial(train_step, module=module, steps=steps * epochs)
+        step = functools.partial(train_step, module=module, steps=steps * epochs, streams=streams)
         return _epoch(step, states, variants, row_keys, number, data, steps)
 
     def evaluate(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:

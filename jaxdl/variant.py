@@ -72,14 +72,18 @@ def check(variant: Variant) -> Variant:
 
 def program_key(variant: Variant, shapes: Hashable) -> Hashable:
     """What decides the compiled program: the structure without the starting values, and the shapes it meets."""
-    defaults = {f.name: f.default for f in dataclasses.fields(variant) if f.metadata.get('initial')}
-    return jax.tree.structure(dataclasses.replace(variant, **defaults)), shapes
+    return jax.tree.structure(_started(variant)), shapes
 
 
 def stack(variants: Sequence[Variant]) -> Variant:
-    """Variants of one program as one: every leaf float32 [member], the starting values those of the first."""
+    """Variants of one program as one: every leaf float32 [member], the starting values (used by now) at defaults."""
     if len({program_key(variant, ()) for variant in variants}) != 1:
         raise ValueError('variants of one program, please: their static fields differ')
-    first = jax.tree.structure(variants[0])
+    structure = jax.tree.structure(_started(variants[0]))
     leaves = zip(*map(jax.tree.leaves, variants), strict=True)
-    return jax.tree.unflatten(first, [jnp.asarray(values, jnp.float32) for values in leaves])
+    return jax.tree.unflatten(structure, [jnp.asarray(values, jnp.float32) for values in leaves])
+
+
+def _started(variant: Variant) -> Variant:
+    defaults = {f.name: f.default for f in dataclasses.fields(variant) if f.metadata.get('initial')}
+    return dataclasses.replace(variant, **defaults)

@@ -58,6 +58,15 @@ def test_a_diverged_member_harms_no_other():
     assert tested['test_accuracy'][0, 0] > 0.15
 
 
+def test_a_rate_of_zero_is_the_same_with_and_without_noise():
+    calm = BASE.replace(dropout=0.0)
+    beside, _, _ = studies.train(studies.members([calm, BASE], [0]), [[0, 1]])
+    single, _, _ = studies.alone(Member('0', 0, calm))
+    losses = beside.history['train_loss'][0, 0]
+    assert losses[0] == pytest.approx(single.history['train_loss'][0, 0, 0], abs=1e-5)
+    assert losses[1] != pytest.approx(losses[0], abs=1e-3)
+
+
 def test_one_trace_and_starting_values_share_it():
     variants = [BASE, BASE.replace(init='zeros'), BASE.replace(init='glorot_uniform', init_scale=2.0)]
     training, programs, _ = studies.train(studies.members(variants, [0]), [[0, 1, 2]], epochs=2)

@@ -98,6 +98,16 @@ def test_pooling(arrays, pooling, shape):
     np.testing.assert_allclose(found, expected, atol=2e-4 if pooling == 'l2' else 1e-5)
 
 
+def test_the_gradient_of_the_maximum_goes_to_the_first_of_equal_ones(arrays):
+    (x,) = arrays((4, 3, 5))
+    x[1, 0], x[3, 1] = x.max(0)[0], x.max(0)[1]
+    gradient = jax.grad(lambda e: (layers._maximum(e) * jnp.arange(1.0, 6)[None]).sum())(x)
+    expected = np.zeros_like(x)
+    rows, columns = np.indices((3, 5))
+    expected[x.argmax(0), rows, columns] = np.arange(1.0, 6)
+    np.testing.assert_array_equal(gradient, expected)
+
+
 @pytest.mark.parametrize('pooling', layers.POOLINGS)
 def test_pooling_of_a_dead_window_has_a_finite_gradient(pooling):
     x = jnp.zeros((1, 4, 4, 2))

@@ -64,6 +64,13 @@ def test_stack_gives_a_leaf_for_each_member():
     assert stacked.dropout.tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
+@pytest.mark.parametrize('name', INITIAL)
+def test_whoever_comes_first_the_stacked_structure_is_the_same(name):
+    other = variant.replace(Variant(), {name: another(name)})
+    forwards, backwards = variant.stack([Variant(), other]), variant.stack([other, Variant()])
+    assert jax.tree.structure(forwards) == jax.tree.structure(backwards)
+
+
 def test_variants_of_two_programs_cannot_be_stacked():
     with pytest.raises(ValueError, match='static fields differ'):
         variant.stack([Variant(depth=1), Variant(depth=2)])

@@ -37,13 +37,13 @@ class CNN(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
         """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
 
-        In training, `dropout` is the share of features dropped before the last layer; it may be traced, and its noise
-        comes from the rng stream `dropout`.
+        In training, `dropout` is the share of features dropped before the last layer. It may be traced, and its noise
+        comes from the rng stream `dropout`; a plain 0.0 needs neither noise nor stream.
         """
         for i in range(self.depth):
             stage = Stage(self.width << i, self.norm, self.activation, self.pooling, name=f'stage_{i}')
             images = stage(images, train)
         features = layers.GLOBAL_POOLINGS[self.global_pooling](images)
-        if train:
+        if train and not (isinstance(dropout, float) and dropout == 0):
             features = layers.dropout(features, dropout, self.make_rng('dropout'))
         return nn.Dense(self.num_classes, name='head')(features)

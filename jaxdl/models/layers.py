@@ -51,6 +51,30 @@ def windows(images: jax.Array) -> jax.Array:
     return jnp.stack([images[:, i::down, j::right] for i in range(down) for j in range(right)])
 
 
+@jax.custom_vjp
+def _maximum(elements: jax.Array) -> jax.Array:
+    """The maximum over the leading axis; its gradient goes to the first of equal ones, as in PyTorch."""
+    return elements.max(0)
+
+
+def _maximum_forward(elements: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    largest = elements.max(0)
+    return largest, (elements, largest)
+
+
+def _maximum_backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
+    # XLA's own gradient counts the equal ones and divides by their number: a tenth of a step more (BUILD_NOTES.md).
+    elements, largest = kept
+    free, parts = jnp.ones(largest.shape, bool), []
+    for element in elements:
+        parts.append(jnp.where(free & (element == largest), gradient, 0.0))
+        free &= element != largest
+    return (jnp.stack(parts),)
+
+
+_maximum.defvjp(_maximum_forward, _maximum_backward)
+
+
 def _l2(elements: jax.Array, param: Param) -> jax.Array:
     # The small constant keeps the gradient of the root finite where a whole window is 0, as after a ReLU it often is.
     return jnp.sqrt(jnp.mean(jnp.square(elements), 0) + 1e-6)
@@ -65,9 +89,9 @@ def _strided(elements: jax.Array, param: Param) -> jax.Array:
 
 # name -> reduction of the leading axis, the elements of a window; a row with weights of its own asks `param` for them.
 POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
-    'max': lambda elements, param: elements.max(0),
+    'max': lambda elements, param: _maximum(elements),
     'avg': lambda elements, param: elements.mean(0),
-    'avgmax': lambda elements, param: 0.5 * (elements.mean(0) + elements.max(0)),
+    'avgmax': lambda elements, param: 0.5 * (elements.mean(0) + _maximum(elements)),
     'l2': _l2,
     'strided': _strided,
 }
