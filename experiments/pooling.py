@@ -1,6 +1,9 @@
 """Does the way a network pools change what it learns?
 
 Run    python -m jaxdl.main --experiment=pooling
+Takes  63 s on 2 CPU cores, of which compiling 22 (2026-11-23)
+Found  against max, in points of test accuracy, 95 %, 10 seeds: l2 better, +0.89 (+0.35 to +1.43); avg better, +0.75 (+0.24
+       to +1.26); avgmax better, +0.58 (+0.16 to +1.01); strided worse, -1.94 (-2.58 to -1.31)
 """
 
 from jaxdl import Ablation, Variant, geometric
@@ -14,7 +17,7 @@ EXPERIMENT = Ablation(
         avg='keeps the mean response; its gradient reaches all four inputs alike',
         avgmax='the mean of both: the strongest response counts most, the others still learn',
         l2='root of the mean square: between mean and maximum, smooth, and blind to the sign',
-        strided='a convolution of stride 2 in its place: the network learns how to shrink, for more parameters',
+        strided='a 2 x 2 convolution of stride 2 in its place: the network learns how to shrink, for more parameters',
     ),
     variant=Variant(width=16, depth=2, batch_size=32),
     learning_rates=geometric(0.01, 1.0, 5),
