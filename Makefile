@@ -32,5 +32,5 @@ clean:
 # An empty file for each list of extras: set up again only when the project's own files have changed.
 .venv/.extras-%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --editable '.[$(filter-out none,$*)]'
+	$(PIP) --editable '.$(patsubst %,[%],$(filter-out none,$*))'
 	@touch $@
