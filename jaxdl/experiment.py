@@ -87,6 +87,8 @@ def check(ablation: Ablation) -> Ablation:
     if ablation.baseline not in ablation.options:
         raise unknown('baseline', ablation.baseline, ablation.options)
     for option, overrides in ablation.options.items():
+        if not isinstance(overrides, Mapping):
+            raise InputError(f'option {option!r} is {overrides!r}: must be a dict of overrides, such as dict(width=8)')
         if 'learning_rate' in overrides:
             raise InputError(f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale')
         option_variant(ablation, option)
@@ -126,7 +128,12 @@ def load_experiment(name: str) -> Ablation:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except Exception as error:  # the file is the user's own: whatever is wrong in it is said, not traced
+        raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     experiment = getattr(module, 'EXPERIMENT', None)
     if not isinstance(experiment, Ablation):
         raise InputError(f'{path}: sets no EXPERIMENT = Ablation(...)')

@@ -72,6 +72,16 @@ def test_experiments_that_are_no_experiments(tmp_path, capsys):
     (tmp_path / 'mine.py').write_text('"""Mine?"""\n')
     assert command.main(['--experiment=mine.py']) == 2
     assert 'sets no EXPERIMENT = Ablation(...)' in capsys.readouterr().err
+    for text, words in (
+        ('1 +', 'SyntaxError'),
+        ('import jaxdl\nEXPERIMENT = jaxdl.Ablation()', 'TypeError'),
+        ('import jaxdl\nEXPERIMENT = jaxdl.Ablation("p", "a", {"a": 3})', 'must be a dict of overrides'),
+    ):
+        (tmp_path / 'mine.py').write_text(text)
+        assert command.main(['--experiment=mine.py']) == 2
+        err = capsys.readouterr().err
+        assert words in err
+        assert err.count('\n') == 1
 
 
 def test_a_bad_input_in_a_process_of_its_own():
