@@ -64,10 +64,13 @@ def time_left(plan: Mapping[str, Any]) -> Callable[[Event], tuple[float, str]]:
     size = {tuple(group['options']): group['steps'] for group in plan['groups']}
 
     def left(event: Event) -> tuple[float, str]:
-        nonlocal done
-        if event['event'] == 'epoch':
+        nonlocal total, done
+        if event['event'] in ('epoch', 'read'):
             steps = next((s for options, s in size.items() if set(event['options']) <= set(options)), 0)
-            done = min(total, done + event['members'] * steps / event['epochs'])
+            if event['event'] == 'read':  # a session before this one trained it
+                total -= event['members'] * steps
+            else:
+                done = min(total, done + event['members'] * steps / event['epochs'])
         if not done:
             return 0.0, ''
         seconds = (time.monotonic() - began) * (total - done) / done

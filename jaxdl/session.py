@@ -49,7 +49,9 @@ def run_group(session: Session, found: Group, study: Study, job: str) -> tuple[l
     outcomes, programs = [], None
     for file, chunk in zip(files, chunks, strict=True):
         outcome = _read(file)
-        if outcome is None:
+        if outcome is not None:
+            session.note('read', **_facts(found, chunk))
+        else:
             outcome, programs = _run_chunk(session, found, study, chunk, file, programs)
         outcomes.append(outcome)
     return _by_member(chunks, outcomes, len(found.members)), _entry(
@@ -63,7 +65,7 @@ def _run_chunk(
     members, folder = found.members, file.with_suffix('')
     training = ensemble.start(chunk, members, study.data, study.num_classes, study.epochs)
     variants, row_keys = ensemble.inputs(chunk, members)
-    facts = dict(condition=found.condition, phase=found.phase, options=found.options, members=len(np.unique(chunk)))
+    facts = _facts(found, chunk)
     compile_seconds = 0.0
     if programs is None:
         session.note('compile', **facts)
@@ -78,8 +80,10 @@ def _run_chunk(
         nonlocal saved
         lost = int(np.sum(~np.isfinite(training.history['train_loss'][training.epoch - 1])))
         session.note('epoch', **facts, epoch=training.epoch, epochs=study.epochs, diverged=lost)
+        if training.epoch == study.epochs:
+            return  # a chunk that is done is written, not checkpointed
         signal = session.interrupted()
-        if training.epoch < study.epochs and (signal or time.perf_counter() - saved >= session.checkpoint_seconds):
+        if signal or time.perf_counter() - saved >= session.checkpoint_seconds:
             _save(training, folder)
             saved = time.perf_counter()
         if signal:
@@ -94,7 +98,13 @@ def _run_chunk(
     outcome['traces'] = np.asarray(programs.traces)
     _write(file, outcome)
     checkpoint.drop(folder)
+    if signal := session.interrupted():
+        raise Interrupted(signal)
     return outcome, programs
+
+
+def _facts(found: Group, chunk: np.ndarray) -> dict[str, Any]:
+    return dict(condition=found.condition, phase=found.phase, options=found.options, members=len(np.unique(chunk)))
 
 
 def _save(training: Training, folder: pathlib.Path) -> None:
