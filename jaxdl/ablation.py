@@ -48,8 +48,14 @@ def run(ablation: Ablation, workdir: str | pathlib.Path, *, overwrite: bool = Fa
 
 
 def finished(folder: pathlib.Path) -> bool:
-    """Whether the run in a workdir has come to its end."""
-    return (folder / 'run.json').exists() and bool(workdir.read_json(folder / 'run.json').get('finished'))
+    """Whether the run in a workdir has come to its end, and its tables are whole: else its chunks give them again."""
+    run = workdir.read_json(folder / 'run.json') if (folder / 'run.json').exists() else {}
+    try:
+        results.read_table(folder / 'costs.csv', results.COSTS)
+        rows = len(results.read_table(folder / 'results.csv', results.RESULTS))
+    except InputError:
+        return False
+    return bool(run.get('finished')) and rows == run.get('results_rows') and (folder / 'correct.npz').exists()
 
 
 def read(folder: pathlib.Path) -> Results:

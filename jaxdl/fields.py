@@ -23,17 +23,17 @@ def ruled(default: Any, rule: Rule | None = None, **options: Any) -> Any:
 
 def at_least(low: float) -> Rule:
     """A finite number, `low` or more."""
-    return lambda value: None if low <= value < math.inf else f'a number of at least {low}'
+    return lambda value: None if low <= value < math.inf else f'must be a number of at least {low}'
 
 
 def above(low: float) -> Rule:
     """A finite number larger than `low`."""
-    return lambda value: None if low < value < math.inf else f'a finite number above {low}'
+    return lambda value: None if low < value < math.inf else f'must be a finite number above {low}'
 
 
 def within(low: float, high: float) -> Rule:
     """A number in [low, high)."""
-    return lambda value: None if low <= value < high else f'at least {low} and below {high}'
+    return lambda value: None if low <= value < high else f'must be at least {low} and below {high}'
 
 
 def one_of(table: Container[str] | Iterable[str]) -> Rule:
@@ -46,7 +46,7 @@ def each(rule: Rule, least: int = 1) -> Rule:
 
     def holds(values: tuple[Any, ...]) -> str | None:
         if len(values) < least or len(set(values)) < len(values):
-            return f'a list of at least {least}, all different'
+            return f'must be a list of at least {least}, all different'
         return next((words for words in map(rule, values) if words), None)
 
     return holds
@@ -61,8 +61,7 @@ def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any)
     rule = field.metadata.get('rule')
     complaint = rule(value) if rule and value is not None else None
     if complaint:
-        raise InputError(f'{name}={value!r}: must be {complaint}' if '?' not in complaint and 'known:' not in complaint
-                         else f'unknown {name} {value!r}: {complaint}')  # fmt: skip
+        raise InputError(f'{name}={value!r}: {complaint}')
     return value
 
 
@@ -72,8 +71,6 @@ def convert(annotation: Any, value: Any) -> Any:
     if origin in (types.UnionType, typing.Union):
         return None if value is None else convert(arguments[0], value)
     if origin is tuple and isinstance(value, (list, tuple)):
-        if len(arguments) != 2 or arguments[1] is not ...:
-            return tuple(convert(kind, v) for kind, v in zip(arguments, value, strict=True))
         return tuple(convert(arguments[0], v) for v in value)
     if origin is not None and isinstance(value, Mapping) and issubclass(origin, Mapping):
         return dict(value)

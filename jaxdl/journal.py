@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from jaxdl import workdir as folder
+
 Event = dict[str, Any]
 
 
@@ -14,7 +16,7 @@ def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Cal
     path, began = workdir / 'metrics.jsonl', time.perf_counter()
     earlier = read(workdir)
     if path.exists():  # a killed run may have left half a line
-        path.write_text(''.join(json.dumps(event) + '\n' for event in earlier))
+        folder.write(path, ''.join(json.dumps(event) + '\n' for event in earlier))
     session = max((event['session'] for event in earlier), default=0) + 1
 
     def note(name: str, **facts: Any) -> None:

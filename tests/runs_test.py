@@ -251,6 +251,12 @@ def test_a_cut_results_file_is_refused_by_the_report(finished, tmp_path, damage)
     with pytest.raises(InputError, match=r'cut short|rows'):
         report.build(tmp_path / 'copy')
     assert (tmp_path / 'copy' / 'report.html').read_bytes() == page
+    jaxdl.run(
+        studies.small(), tmp_path / 'copy'
+    )  # as the message says: nothing is trained, the tables are written again
+    assert path.read_text() == text
+    events = [json.loads(line)['event'] for line in (tmp_path / 'copy' / 'metrics.jsonl').read_text().splitlines()]
+    assert 'compile' not in events[events.index('trained') :]
 
 
 def test_a_damaged_chunk_is_trained_again(finished, tmp_path, capsys):
