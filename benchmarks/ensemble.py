@@ -1,96 +1,74 @@
-"""Seconds for one training step of one member, against PyTorch on the CPU; and the demo, whole.
+"""jaxdl's ensembles against their peers: a step of a member, many members, with compiling, a whole study.
 
-Run    make bench
-Takes  about 5 minutes on 2 cores
+Run    make bench, or python -m benchmarks.ensemble --sizes=8x8 --peers=torch --parts=sizes
+Takes  about 22 minutes on 2 cores
+Gives  one table; build/bench.json, a list of rows; build/bench_members.png and build/bench_study.png
 
-PyTorch trains the same network in two ways: models one after another with every thread, and one process a core with one
-thread each. The better of the two is the peer. Compiling is shown apart, and spread over the demo's steps.
+Every figure is a ratio of one run, the sides alternating in processes of their own: nothing else should run beside it.
 """
 
+import argparse
 import json
+import os
 import pathlib
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterator
 
-ROUNDS, SECONDS, CORES = 5, 3.0, 2
-SIZES = {'ensemble 8x8x1, 16 and 32 channels, batch 32': dict(side=8, channels=1, width=16, depth=2, batch=32)}
-ROWS, COLUMNS = 3, 5  # the members of a group of the demo in its tuning phase
-DEMO_MEMBER_STEPS = (75 + 50) * 33 * 20
-DEMO_SECONDS = 120.0  # on two cores, without the installation
-OUTPUT = pathlib.Path('build/bench.json')
+from benchmarks import charts, growth, peers, rows, steps, study
+from benchmarks.rows import Row
+
+Options = argparse.Namespace
 
 
-def side(module: str, **settings: Any) -> Any:
-    """Calls `seconds_per_step` of a side in a process of its own: two thread pools in one would slow each other."""
-    code = f'import json; from benchmarks.{module} import seconds_per_step as f; print(json.dumps(f(**{settings!r})))'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def sizes(options: Options) -> Iterator[list[Row]]:
+    """One step of a member, size by size, against all peers."""
+    for work in _chosen(peers.SIZES, options.sizes):
+        yield steps.compare(work, _chosen(peers.PEERS, options.peers), options.rounds, options.seconds)
 
 
-def torch_in_processes(**settings: Any) -> float:
-    """One process a core, one thread each, at once: seconds of a step of one model, as the user waits for it."""
-    with ThreadPoolExecutor(CORES) as pool:
-        jobs = [pool.submit(side, 'torch_side', threads=1, **settings) for _ in range(CORES)]
-        return statistics.fmean(job.result() for job in jobs) / CORES
+def members(options: Options) -> Iterator[list[Row]]:
+    """How the cost grows, in two rounds."""
+    for work in _chosen(growth.COUNTS, options.sizes):
+        yield growth.compare(work, _chosen(growth.STACKED, options.peers), min(2, options.rounds), options.seconds / 2)
 
 
-def compare(work: str, settings: dict[str, int]) -> list[dict[str, Any]]:
-    """The rows of one size: both ways of PyTorch, and ours with compiling spread over the demo."""
-    ours, compiling, single, processes = [], [], [], []
-    for _ in range(ROUNDS):
-        step, compile_seconds = side('our_side', seconds=SECONDS, rows=ROWS, columns=COLUMNS, **settings)
-        ours.append(step)
-        compiling.append(compile_seconds)
-        single.append(side('torch_side', seconds=SECONDS, threads=CORES, **settings))
-        processes.append(torch_in_processes(seconds=SECONDS, **settings))
-    better = min(single, processes, key=statistics.median)
-    amortised = [o + 10 * c / DEMO_MEMBER_STEPS for o, c in zip(ours, compiling, strict=True)]
-    print(f'{work}: compiling {statistics.median(compiling):.2f} s a group and phase')
-    return [
-        row(work, 'torch one after another, 2 threads', ours, single),
-        row(work, 'torch in 2 processes of 1 thread', ours, processes),
-        row(f'{work}, compiling included', "torch's better way", amortised, better),
-    ]
+def whole(options: Options) -> Iterator[list[Row]]:
+    """The whole study."""
+    yield study.compare()
 
 
-def row(work: str, peer: str, ours: list[float], theirs: list[float]) -> dict[str, Any]:
-    """Medians, the median of the ratios round by round, and their range."""
-    ratios = sorted(t / o for o, t in zip(ours, theirs, strict=True))
-    found = dict(work=work, peer=peer, ours_seconds=statistics.median(ours), peer_seconds=statistics.median(theirs))
-    found |= dict(ratio=statistics.median(ratios), spread=[ratios[0], ratios[-1]])
-    mine, other = (1e3 * found[f'{who}_seconds'] for who in ('ours', 'peer'))
-    print(f'{work}: {mine:.3f} ms, {peer} {other:.3f} ms: {found["ratio"]:.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f})')
-    return found
-
-
-def demo() -> dict[str, Any]:
-    """The whole pooling study in a process of its own: wall seconds, the share of compiling, peak memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, '-m', 'jaxdl.main', '--experiment=pooling', f'--workdir={folder}/demo']
-        code = 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); '
-        code += 'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, '-c', code, *command], stdout=subprocess.PIPE, text=True, check=True)
-        wall = time.perf_counter() - began
-        seconds = json.loads(pathlib.Path(folder, 'demo', 'run.json').read_text())['seconds']
-    peak = int(done.stdout) / 2**20
-    share = seconds['compile'] / wall
-    print(f'demo: {wall:.1f} s, of which compiling {share:.0%}, training {seconds["train"]:.1f} s; peak {peak:.2f} GiB')
-    budget = dict(work='demo', peer='the time that it may take', ours_seconds=wall, peer_seconds=DEMO_SECONDS)
-    return budget | dict(ratio=DEMO_SECONDS / wall, spread=None, compile_share=share, peak_gib=peak)
+PARTS: dict[str, Callable[[Options], Iterator[list[Row]]]] = dict(sizes=sizes, members=members, study=whole)
 
 
 def main() -> None:
-    """Measures, prints, and writes build/bench.json."""
-    rows = [found for work, settings in SIZES.items() for found in compare(work, settings)]
-    OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text(json.dumps([*rows, demo()], indent=1) + '\n')
-    print(f'written to {OUTPUT}')
+    """Measures, prints the table, and writes; what is measured so far is written after each size."""
+    options, began, found = _options(), time.perf_counter(), [rows.machine()]
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ['TORCHINDUCTOR_CACHE_DIR'] = cache  # an empty one: torch.compile's seconds are those of a first time
+        for name in _chosen(PARTS, options.parts):
+            for part in PARTS[name](options):
+                found += part
+                options.output.write_text(json.dumps(found, indent=1) + '\n')
+    print('\n' + rows.table(found) + '\n')
+    charts.draw(found, options.output.parent)
+    print(f'written to {options.output}, {(time.perf_counter() - began) / 60:.1f} minutes')
+
+
+def _options() -> Options:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--rounds', type=int, default=5, help='rounds of a fast side; slow ones have 2 at most')
+    parser.add_argument('--seconds', type=float, default=1.5, help='that a side trains in a round')
+    parser.add_argument('--sizes', default='', help='only those whose name contains this')
+    parser.add_argument('--peers', default='', help='only those whose name contains this')
+    parser.add_argument('--parts', default='', help=f'only one of {", ".join(PARTS)}')
+    parser.add_argument('--output', type=pathlib.Path, default=pathlib.Path('build/bench.json'))
+    return parser.parse_args()
+
+
+def _chosen(names: dict, part: str) -> list[str]:
+    return [name for name in names if part in name]
 
 
 if __name__ == '__main__':

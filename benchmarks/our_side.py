@@ -1,50 +1,81 @@
-"""Our side: the ensemble engine as a study calls it, on random images."""
+"""Our side: the ensemble engine as a study calls it."""
 
 import contextlib
+import math
 import time
+from collections.abc import Callable
+from typing import Any
 
+import jax
 import numpy as np
 
+from benchmarks import workload
+from benchmarks.workload import CLASSES, Size
 from jaxdl import ensemble
 from jaxdl.data import Dataset, Splits
-from jaxdl.data.resident import resident
+from jaxdl.data.resident import Resident, resident
 from jaxdl.ensemble import Member
 from jaxdl.variant import Variant
 
+HELD_OUT, EPOCHS = 32, 10_000  # images of validation and of test: a run wants them, the clock leaves them out
 
-def seconds_per_step(
-    side: int, channels: int, width: int, depth: int, batch: int, seconds: float, rows: int, columns: int
-) -> tuple[float, float]:
-    """Seconds of one training step of one member, and of compiling; rows x columns members, a row sharing its seed."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (1024 + 64, side, side, channels), np.uint8)
-    dataset = Dataset('random', '', images, rng.integers(0, 10, len(images), np.int32), (), tuple('0123456789'))
-    parts = Splits(np.arange(1024), np.arange(1024, 1056), np.arange(1056, 1088))
-    data = resident(dataset, parts)
-    base = Variant(width=width, depth=depth, batch_size=batch)
-    members = [
-        Member('', seed, base.replace(learning_rate=0.01 * (1 + i))) for seed in range(rows) for i in range(columns)
-    ]
-    chunk = np.arange(len(members)).reshape(rows, columns)
-    epochs = 10_000
-    training = ensemble.start(chunk, members, data, 10, epochs)
-    variants, row_keys = ensemble.inputs(chunk, members)
-    programs = ensemble.compile_programs(variants, row_keys, training.states, data, 10, epochs)
 
-    class Enough(Exception):
-        pass
+class _Enough(Exception):
+    pass
 
-    began = time.perf_counter()
-    warm = [0, 0.0]  # epochs and seconds of training before the clock counts
 
-    def after_epoch(training: ensemble.Training) -> None:
-        spent = time.perf_counter() - began
-        if spent < seconds / 10:
-            warm[:] = [training.epoch, training.seconds['train']]
-        if spent > 1.1 * seconds:
-            raise Enough
+def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """The members of a group: facts of their start, and the function that trains for about so many seconds."""
+    data, listed = data_of(size), members_of(size, members)
+    chunk = np.arange(members).reshape(_rows(members), -1)
+    training = ensemble.start(chunk, listed, data, CLASSES, EPOCHS)
+    variants, row_keys = ensemble.inputs(chunk, listed)
+    programs = ensemble.compile_programs(variants, row_keys, training.states, data, CLASSES, EPOCHS)
 
-    with contextlib.suppress(Enough):
-        ensemble.train(training, programs, variants, row_keys, data, after_epoch)
-    steps = (training.epoch - warm[0]) * (1024 // batch)
-    return (training.seconds['train'] - warm[1]) / steps / len(members), programs.seconds
+    def until(enough: Callable[[], bool]) -> None:
+        def after_epoch(training: ensemble.Training) -> None:
+            if enough():
+                raise _Enough
+
+        with contextlib.suppress(_Enough):
+            ensemble.train(training, programs, variants, row_keys, data, after_epoch)
+
+    count = sum(leaf.size for leaf in jax.tree.leaves(training.states.params)) // members
+    until(lambda: True)
+    facts = dict(parameters=count, loss=_loss(training), compile_seconds=programs.seconds, layout=chunk.shape)
+    return facts, lambda seconds: _timed(training, until, seconds, size['images'] // size['batch'] * members)
+
+
+def data_of(size: Size) -> Resident:
+    """The images on the device; as in a study they stay uint8, and every step normalises its own."""
+    images, labels = workload.dataset(size, 2 * HELD_OUT)
+    ids, names = tuple(map(str, range(len(images)))), tuple(map(str, range(CLASSES)))
+    val = np.arange(size['images'], size['images'] + HELD_OUT)
+    parts = Splits(np.arange(size['images']), val, val + HELD_OUT)
+    return resident(Dataset('patterns', '', images, labels, ids, names), parts)
+
+
+def members_of(size: Size, members: int) -> list[Member]:
+    """Members of one group; every row of the rectangle has a seed of its own."""
+    base = Variant(width=size['width'], depth=size['depth'], batch_size=size['batch'])
+    rates = workload.rates(members // _rows(members))
+    replaced = [base.replace(learning_rate=float(rate)) for rate in rates]
+    return [Member('', seed, variant) for seed in range(_rows(members)) for variant in replaced]
+
+
+def _rows(members: int) -> int:
+    """The most square rectangle: 15 members are 3 seeds x 5 rates, as in the demo's tuning."""
+    return max(rows for rows in range(1, math.isqrt(members) + 1) if members % rows == 0)
+
+
+def _timed(training: ensemble.Training, until: Callable[..., None], seconds: float, steps: int) -> dict[str, float]:
+    """`steps` are those of all members in an epoch. The engine is asked in epochs: at least one, after the warm-up."""
+    for limit in (seconds / 10, seconds):
+        began, epochs, spent = time.perf_counter(), training.epoch, training.seconds['train']
+        until(lambda end=began + limit: time.perf_counter() > end)
+    taken = (training.seconds['train'] - spent) / (training.epoch - epochs) / steps
+    return dict(seconds=taken, loss=_loss(training))
+
+
+def _loss(training: ensemble.Training) -> float:
+    return float(training.history['train_loss'][training.epoch - 1].mean())

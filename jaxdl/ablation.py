@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxdl import experiment as experiments
-from jaxdl import groups, journal, progress, protocol, results, signals, tables, workdir
+from jaxdl import groups, journal, lowering, progress, protocol, results, signals, tables, workdir
 from jaxdl.data import Dataset, load, split
 from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
@@ -70,6 +70,7 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
     if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
         plan = workdir.read_json(folder / 'plan.json')
         _check_data(plan, ablation)
+        _check_lowerings(plan)
         return plan
     plan = groups.make_plan(ablation)
     if overwrite:
@@ -83,6 +84,13 @@ def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
         dataset = load(experiments.override(ablation, overrides).data.dataset)
         if dataset.checksum() != plan['data'][condition]['checksum']:
             raise InputError(f'data set {dataset.name} has changed since the run began: --overwrite starts it anew')
+
+
+def _check_lowerings(plan: Mapping[str, Any]) -> None:
+    for group in plan['groups']:
+        why = lowering.refusal(group['conv'], group['members'])
+        if why:
+            raise InputError(f'plan.json has convolutions by {group["conv"]}, and {why}; --overwrite starts anew')
 
 
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:

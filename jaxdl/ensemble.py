@@ -89,12 +89,13 @@ def inputs(chunk: np.ndarray, members: Sequence[Member]) -> tuple[Variant, jax.A
 
 
 def compile_programs(
-    variants: Variant, row_keys: jax.Array, states: TrainState, data: Resident, num_classes: int, epochs: int
-) -> Programs:
+    variants: Variant, row_keys: jax.Array, states: TrainState, data: Resident, num_classes: int, epochs: int,
+    conv: str = 'auto',
+) -> Programs:  # fmt: skip
     """Compiles training and evaluation for chunks of this shape; each is traced once."""
     began, traces = time.perf_counter(), []
     mesh = sharding.member_mesh(len(row_keys))
-    module, streams = module_of(variants, num_classes), streams_of(variants)
+    module, streams = module_of(variants, num_classes, conv), streams_of(variants)
     steps = steps_per_epoch(data, variants.batch_size)
     rows, whole = PartitionSpec(sharding.MEMBER), PartitionSpec()
 

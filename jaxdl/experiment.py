@@ -11,6 +11,7 @@ from typing import Any
 from jaxdl import catalogue, fields, variant
 from jaxdl.data import Data
 from jaxdl.errors import InputError, unknown
+from jaxdl.models.conv import LOWERINGS
 from jaxdl.variant import Variant
 
 Overrides = Mapping[str, Any]
@@ -48,6 +49,7 @@ class Ablation:
     epochs: int = fields.ruled(20, fields.at_least(1))
     checkpoint_seconds: float = fields.ruled(30.0, fields.at_least(0))  # the most work that a killed run repeats
     chunk: int | None = fields.ruled(None, fields.at_least(1))  # members at once on a device; null: what memory allows
+    conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))  # how convolutions are computed; null: the fastest
     scale: str = fields.ruled('full', fields.one_of(SCALES))
     name: str = ''
     question: str = ''

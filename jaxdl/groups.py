@@ -12,12 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdl import chunks, keys, protocol, train_step
+from jaxdl import chunks, keys, lowering, protocol, train_step
 from jaxdl.data import Dataset, Splits, load, split
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
 from jaxdl.experiment import Ablation, option_variant, override
-from jaxdl.models.conv import LOWERINGS
 from jaxdl.variant import Variant, program_key
 
 
@@ -58,12 +57,12 @@ def group(ablation: Ablation, condition: str, phase: str, rates: Mapping[str, Se
 def make_plan(ablation: Ablation) -> dict[str, Any]:
     """What the run will do, chosen once: data, devices, versions, groups and their chunks."""
     devices = jax.local_devices()
-    groups, data = [], {}
+    groups, data, timer = [], {}, lowering.Timer()
     for condition, overrides in ablation.conditions.items():
         study = override(ablation, overrides)
         dataset = load(study.data.dataset)
         data[condition] = _data(dataset, split(dataset, study.data))
-        groups += [_layout(found, data[condition], study, len(devices)) for found in _phases(study, condition)]
+        groups += [_layout(found, data[condition], study, len(devices), timer) for found in _phases(study, condition)]
     return dict(
         data=data,
         devices=dict(platform=devices[0].platform, kind=devices[0].device_kind, count=len(devices)),
@@ -94,9 +93,9 @@ def versions() -> dict[str, str]:
     return dict(python=platform.python_version()) | {name: m.__version__ for name, m in modules.items()}
 
 
-def member_bytes(variant: Variant, image_shape: tuple[int, ...], num_classes: int) -> int:
+def member_bytes(variant: Variant, image_shape: tuple[int, ...], num_classes: int, conv: str) -> int:
     """Memory of one member in training: its state thrice (old, new, gradients) and what backpropagation keeps."""
-    module = train_step.module_of(variant, num_classes)
+    module = train_step.module_of(variant, num_classes, conv)
 
     def residuals(params: Any, stats: Any, images: jax.Array) -> Any:
         def forward(params: Any) -> Any:
@@ -117,21 +116,26 @@ def _phases(study: Ablation, condition: str) -> list[Group]:
     return tuning + group(study, condition, 'measure', {o: own[:1] for o, own in grids(study).items()})
 
 
-def _layout(found: Group, data: Mapping[str, Any], study: Ablation, devices: int) -> dict[str, Any]:
+def _layout(
+    found: Group, data: Mapping[str, Any], study: Ablation, devices: int, timer: lowering.Timer
+) -> dict[str, Any]:
     variant = found.members[0].variant
     steps = data['train'] // variant.batch_size
     if steps == 0:
         raise InputError(
             f'variant.batch_size={variant.batch_size}: must be at most the {data["train"]} training images'
         )
-    size = member_bytes(variant, tuple(data['image_shape']), len(data['classes']))
+    shape, classes = tuple(data['image_shape']), len(data['classes'])
+    convolutions = lowering.convolutions(train_step.module_of(variant, classes), (variant.batch_size, *shape))
+    conv = lowering.forced(study.conv, len(found.members)) or timer.fastest(convolutions, len(found.members))
+    size = member_bytes(variant, shape, classes, conv)
     # No more than the group has: where memory does not bind, what is free just now does not show in the plan.
     limit = min(len(found.members), study.chunk or max(1, chunks.memory_limit() // size))
     sides, cut = _cut(found, devices, limit)
     return dict(
         condition=found.condition, phase=found.phase, options=found.options, members=len(found.members),
         steps=steps * study.epochs, batch_size=variant.batch_size, sides=sides, chunks=len(cut), limit=limit,
-        member_bytes=size, conv=LOWERINGS[0],
+        member_bytes=size, conv=conv,
     )  # fmt: skip
 
 

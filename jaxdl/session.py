@@ -70,8 +70,9 @@ def _run_chunk(
     if programs is None:
         session.note('compile', **facts)
         programs = ensemble.compile_programs(
-            variants, row_keys, training.states, study.data, study.num_classes, study.epochs
-        )
+            variants, row_keys, training.states, study.data, study.num_classes, study.epochs,
+            groups.planned(session.plan, found)['conv'],
+        )  # fmt: skip
         compile_seconds = programs.seconds
     _resume(training, folder)
     saved = time.perf_counter()

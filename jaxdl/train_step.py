@@ -43,10 +43,10 @@ def streams_of(variants: Variant) -> tuple[str, ...]:
     return tuple(name for name in STREAMS if np.any(np.asarray(getattr(variants, name))))
 
 
-def module_of(variant: Variant, num_classes: int) -> nn.Module:
-    """The network that a variant asks for."""
+def module_of(variant: Variant, num_classes: int, conv: str = 'auto') -> nn.Module:
+    """The network that a variant asks for, its convolutions computed by a row of `models.conv.LOWERINGS`."""
     settings = {name: getattr(variant, name) for name in variant.__dataclass_fields__}
-    return make_module(settings.pop('model'), num_classes, **settings)
+    return make_module(settings.pop('model'), num_classes, conv=conv, **settings)
 
 
 def optimizer_of(variant: Variant, height: jax.Array | float = 1.0) -> optax.GradientTransformation:

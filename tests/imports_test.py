@@ -19,15 +19,15 @@ FLOORS = [
     {'ablation', 'estimate', 'report', 'progress'},
     {'tables', 'session'},
     {'groups'},
-    {'experiment', 'ensemble', 'chunks', 'catalogue', 'protocol', 'journal', 'signals'},
+    {'experiment', 'ensemble', 'chunks', 'catalogue', 'protocol', 'journal', 'signals', 'lowering'},
     {'train_step'},
     {'variant', 'statistics'},
     {'models', 'optim', 'losses', 'metrics', 'keys', 'data', 'results', 'sharding', 'checkpoint'},
-    {'fields', 'errors', 'workdir'},
+    {'fields', 'errors', 'workdir', 'members', 'native'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
 LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'keys')
-GROUND = {'fields', 'errors', 'workdir'}
+GROUND = {'fields', 'errors', 'workdir', 'members', 'native'}
 
 
 def imported(path):

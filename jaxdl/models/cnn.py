@@ -3,7 +3,8 @@
 import jax
 from flax import linen as nn
 
-from jaxdl.models import layers
+from jaxdl.models import layers, stage
+from jaxdl.models.conv import usual
 
 
 class Stage(nn.Module):
@@ -13,17 +14,26 @@ class Stage(nn.Module):
     norm: str
     activation: str
     pooling: str
+    conv: str
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        images = layers.Conv(self.features, name='conv')(images)
+        images = layers.Conv(self.features, lowering=self.conv, name='conv')(images)
+        pooling = self.pooling if max(images.shape[1:3]) > 1 else 'none'
+        if self.conv == 'onednn' and stage.serves(self.norm, self.activation):
+            fused = pooling if pooling in stage.POOLINGS else 'none'
+            images = stage.NormActivationPool(self.norm, self.activation, fused, name='norm')(images, train)
+            return images if pooling == fused else layers.Pool(pooling, name='pool')(images)
         images = layers.NORMS[self.norm](train, 'norm')(images)
         images = layers.ACTIVATIONS[self.activation](images)
-        return layers.Pool(self.pooling, name='pool')(images) if max(images.shape[1:3]) > 1 else images
+        return images if pooling == 'none' else layers.Pool(pooling, name='pool')(images)
 
 
 class CNN(nn.Module):
-    """`depth` stages, their widths doubling from `width`; global pooling; dropout; dense."""
+    """`depth` stages, their widths doubling from `width`; global pooling; dropout; dense.
+
+    `conv` is how convolutions are computed (`conv.LOWERINGS`), `auto` what usually is best here.
+    """
 
     num_classes: int
     width: int = 16
@@ -32,6 +42,7 @@ class CNN(nn.Module):
     activation: str = 'relu'
     pooling: str = 'max'
     global_pooling: str = 'avg'
+    conv: str = 'auto'
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
@@ -40,9 +51,10 @@ class CNN(nn.Module):
         In training, `dropout` is the share of features dropped before the last layer. It may be traced, and its noise
         comes from the rng stream `dropout`; a plain 0.0 needs neither noise nor stream.
         """
+        lowering = usual() if self.conv == 'auto' else self.conv
         for i in range(self.depth):
-            stage = Stage(self.width << i, self.norm, self.activation, self.pooling, name=f'stage_{i}')
-            images = stage(images, train)
+            each = Stage(self.width << i, self.norm, self.activation, self.pooling, lowering, name=f'stage_{i}')
+            images = each(images, train)
         features = layers.GLOBAL_POOLINGS[self.global_pooling](images)
         if train and not (isinstance(dropout, float) and dropout == 0):
             features = layers.dropout(features, dropout, self.make_rng('dropout'))

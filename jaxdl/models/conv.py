@@ -1,18 +1,26 @@
-"""The lowering of convolutions, behind one function.
+"""Convolution behind one function, `conv`, and the ways to compute it, `LOWERINGS`: which is fastest is measured.
 
-Patches and a matrix product: inside `lax.scan` XLA's own convolution is 13 to 24 times slower on a CPU, and a vmapped
-one becomes a grouped convolution, 5 times slower than one after another (BUILD_NOTES.md, 2026-11-23). A batched kernel
-turns the product into a batched one, and where members share their images the patches are taken once for all of them.
+On a CPU XLA's own convolution is 13 to 24 times slower inside `lax.scan` than outside, and a vmapped one becomes a grouped
+convolution, 5 times slower than one after another (BUILD_NOTES.md, 2026-11-23).
 """
+
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-LOWERINGS = ('patches',)
+from jaxdl import native
+from jaxdl.members import count, over_members, spread
+
+Sides = tuple[int, ...]
+Lowering = Callable[[jax.Array, jax.Array, int, int], jax.Array]
+Gradient = Callable[[jax.Array, jax.Array, Sides, int, int], jax.Array]
+CHUNK = 8  # members that `map` convolves at once
 
 
-def conv(images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -> jax.Array:
+def conv(images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0, lowering: str = 'auto') -> jax.Array:
     """Cross-correlation, as the field calls a convolution.
 
     Args:
@@ -20,6 +28,7 @@ def conv(images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0
       kernel: [kernel height, kernel width, channel, filter].
       stride: step of the window in pixels, both ways.
       padding: zeros added on each of the four sides, in pixels.
+      lowering: a row of LOWERINGS, or `auto`: what this machine's platform usually does best.
 
     Returns:
       [batch, (height + 2 padding - kernel height) // stride + 1, likewise, filter].
@@ -28,9 +37,32 @@ def conv(images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0
       ValueError: ranks or channels that do not fit, or a window larger than the padded image.
     """
     _check(images.shape, kernel.shape, stride, padding)
+    if kernel.shape[:2] == (1, 1) and padding == 0:
+        return _dot(images[:, ::stride, ::stride], kernel[0, 0])
+    return LOWERINGS[usual() if lowering == 'auto' else lowering](images, kernel, stride, padding)
+
+
+def usual() -> str:
+    """What does best where nothing was measured."""
+    if jax.default_backend() != 'cpu':
+        return 'grouped'
+    return 'patches' if native.missing() else 'onednn'
+
+
+def unavailable(lowering: str) -> str:
+    """Why this machine has not got a lowering; empty where it has."""
+    return native.missing() if lowering == 'onednn' else ''
+
+
+def _dot(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.dot_general(images, kernel, (((3,), (0,)), ((), ())))
+
+
+def _patched(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    """Patches and a matrix product: where members share their images, the patches are taken once for all of them."""
     height, width, channels, filters = kernel.shape
     patches = _patches(images, height, width, stride, padding)
-    return lax.dot_general(patches, kernel.reshape(height * width * channels, filters), (((3,), (0,)), ((), ())))
+    return _dot(patches, kernel.reshape(height * width * channels, filters))
 
 
 def _patches(images: jax.Array, height: int, width: int, stride: int, padding: int) -> jax.Array:
@@ -44,6 +76,111 @@ def _patches(images: jax.Array, height: int, width: int, stride: int, padding: i
         for j in range(width)
     ]
     return jnp.concatenate(shifted, axis=-1)
+
+
+def _xla(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    """XLA's own convolution; over members it becomes one with a group for each of them."""
+    sides = [(padding, padding)] * 2
+    return lax.conv_general_dilated(images, kernel, (stride,) * 2, sides, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+
+def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -> Lowering:
+    """A convolution from three operations, linear in either argument: the gradients of each are the other two.
+
+    So it has derivatives of every order, by reverse mode.
+    """
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+    def lowering(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+        return value(images, kernel, stride, padding)
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+    def images_of(gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+        return of_images(gradient, kernel, shape, stride, padding)
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+    def kernel_of(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+        return of_kernel(images, gradient, shape, stride, padding)
+
+    lowering.defvjp(
+        lambda x, w, *at: (lowering(x, w, *at), (x, w)),
+        lambda stride, padding, kept, g: (
+            images_of(g, kept[1], kept[0].shape, stride, padding),
+            kernel_of(kept[0], g, kept[1].shape, stride, padding),
+        ),
+    )
+
+    images_of.defvjp(
+        lambda g, w, *at: (images_of(g, w, *at), (g, w)),
+        lambda _, stride, padding, kept, x: (
+            lowering(x, kept[1], stride, padding),
+            kernel_of(x, kept[0], kept[1].shape, stride, padding),
+        ),
+    )
+    kernel_of.defvjp(
+        lambda x, g, *at: (kernel_of(x, g, *at), (x, g)),
+        lambda _, stride, padding, kept, w: (
+            images_of(kept[1], w, kept[0].shape, stride, padding),
+            lowering(kept[0], w, stride, padding),
+        ),
+    )
+    return lowering
+
+
+def _onednn(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    return native.call(
+        'conv_forward', [_shape(images, kernel, stride, padding)], images, kernel, stride=stride, padding=padding
+    )[0]
+
+
+def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
+    """XLA's own convolution, where `run(f, a, b)` does `f` for every member: a, b [members, ...]."""
+
+    def each(f: Callable[..., jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
+        def members(a: jax.Array, b: jax.Array) -> list[jax.Array]:
+            number = count(a, b)
+            return [run(f, spread(a, number), spread(b, number))]
+
+        return over_members(members, a, b)[0]
+
+    def images_of(gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+        def pull(g: jax.Array, w: jax.Array) -> jax.Array:
+            return jax.linear_transpose(lambda x: _xla(x, w, stride, padding), jax.ShapeDtypeStruct(shape, g.dtype))(g)[
+                0
+            ]
+
+        return each(pull, gradient, kernel)
+
+    def kernel_of(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+        def pull(x: jax.Array, g: jax.Array) -> jax.Array:
+            return jax.linear_transpose(lambda w: _xla(x, w, stride, padding), jax.ShapeDtypeStruct(shape, g.dtype))(g)[
+                0
+            ]
+
+        return each(pull, images, gradient)
+
+    return _differentiable(lambda x, w, *at: each(lambda x, w: _xla(x, w, *at), x, w), images_of, kernel_of)
+
+
+# name -> (images, kernel, stride, padding) -> images.
+LOWERINGS: dict[str, Lowering] = {
+    'onednn': _differentiable(
+        _onednn,
+        lambda g, w, shape, s, p: native.call('conv_data', [shape], g, w, stride=s, padding=p)[0],
+        lambda x, g, shape, s, p: native.call('conv_kernel', [shape], x, g, stride=s, padding=p)[0],
+    ),
+    'patches': _patched,
+    'grouped': _xla,  # vmap makes it one convolution with a group for every member
+    'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),
+    'xla': _by_xla(
+        lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])
+    ),  # one after another, unrolled
+}
+
+
+def _shape(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Sides:
+    rows, columns = ((images.shape[i] + 2 * padding - kernel.shape[i - 1]) // stride + 1 for i in (1, 2))
+    return (images.shape[0], rows, columns, kernel.shape[3])
 
 
 def _check(images: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> None:

@@ -1,5 +1,6 @@
 """The parts that networks choose from: one table a part, one row an option."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -19,11 +20,13 @@ class Conv(nn.Module):
     side: int = 3
     stride: int = 1
     padding: int = 1
+    lowering: str = 'auto'
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         shape = (self.side, self.side, images.shape[-1], self.features)
-        return conv(images, self.param('kernel', initializers.he_normal(), shape), self.stride, self.padding)
+        kernel = self.param('kernel', initializers.he_normal(), shape)
+        return conv(images, kernel, self.stride, self.padding, self.lowering)
 
 
 class Bias(nn.Module):
@@ -51,28 +54,30 @@ def windows(images: jax.Array) -> jax.Array:
     return jnp.stack([images[:, i::down, j::right] for i in range(down) for j in range(right)])
 
 
-@jax.custom_vjp
 def _maximum(elements: jax.Array) -> jax.Array:
     """The maximum over the leading axis; its gradient goes to the first of equal ones, as in PyTorch."""
+    return _first_largest(len(elements), elements)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _first_largest(count: int, elements: jax.Array) -> jax.Array:
     return elements.max(0)
 
 
-def _maximum_forward(elements: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    largest = elements.max(0)
-    return largest, (elements, largest)
+def _first_largest_forward(count: int, elements: jax.Array) -> tuple[jax.Array, jax.Array]:
+    # Which one it is is kept, not the values: XLA computes those anew with other roundings, and then none is equal.
+    largest, first = elements[0], jnp.zeros(elements.shape[1:], jnp.int8)
+    for i in range(1, count):
+        first = jnp.where(elements[i] > largest, jnp.int8(i), first)
+        largest = jnp.maximum(largest, elements[i])
+    return largest, first
 
 
-def _maximum_backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
-    # XLA's own gradient counts the equal ones and divides by their number: a tenth of a step more (BUILD_NOTES.md).
-    elements, largest = kept
-    free, parts = jnp.ones(largest.shape, bool), []
-    for element in elements:
-        parts.append(jnp.where(free & (element == largest), gradient, 0.0))
-        free &= element != largest
-    return (jnp.stack(parts),)
+def _first_largest_backward(count: int, first: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+    return (jnp.stack([jnp.where(first == i, gradient, 0.0) for i in range(count)]),)
 
 
-_maximum.defvjp(_maximum_forward, _maximum_backward)
+_first_largest.defvjp(_first_largest_forward, _first_largest_backward)
 
 
 def _l2(elements: jax.Array, param: Param) -> jax.Array:

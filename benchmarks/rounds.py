@@ -1,0 +1,85 @@
+"""Sides asked in turn, round after round, so that a slow minute of the machine meets all of them."""
+
+import contextlib
+import dataclasses
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks import sides
+from benchmarks.sides import Answer, Side
+from benchmarks.workload import Size
+
+
+@dataclasses.dataclass
+class Measured:
+    """A side and what it has answered; `failed` says why it is left out."""
+
+    name: str
+    peer: dict[str, Any]
+    members: int
+    answers: list[Answer] = dataclasses.field(default_factory=list)
+    side: Side | None = None
+    failed: str = ''
+
+    @property
+    def facts(self) -> Answer:
+        return self.side.facts if self.side else {}
+
+    @property
+    def seconds(self) -> list[float]:
+        """Of a member's step, by round."""
+        return [answer['seconds'] for answer in self.answers]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+@contextlib.contextmanager
+def running(listed: Sequence[Measured], size: Size, work: str) -> Iterator[None]:
+    """Starts all of them; one that cannot start is left out."""
+    with contextlib.ExitStack() as stack:
+        for found in listed:
+            with left_out(found, work):
+                found.side = stack.enter_context(sides.started(found.peer, size, found.members))
+                compiling = found.facts.get('compile_seconds')
+                print(
+                    f'{work}: {found.name} is ready' + (f', compiling {compiling:.1f} s' if compiling else ''),
+                    flush=True,
+                )
+        yield
+
+
+def measure(listed: Sequence[Measured], rounds: int, seconds: float, work: str) -> None:
+    """Asks all of them in turn; a slow peer in fewer rounds."""
+    for number in range(rounds):
+        for found in listed:
+            if not found.failed and number < found.peer.get('rounds', rounds):
+                with left_out(found, work):
+                    found.answers.append(sides.ask(found.side, seconds))
+        spent = ', '.join(f'{found.name} {1e3 * found.seconds[-1]:.3f}' for found in listed if found.answers)
+        print(f'{work}: round {number + 1} of {rounds}, ms: {spent}', flush=True)
+    check(found for found in listed if not found.failed)
+
+
+def check(listed: Iterator[Measured]) -> None:
+    """The same network on every side, and every side learns."""
+    parameters = {}
+    for found in listed:
+        parameters[found.name] = found.facts['parameters']
+        first, last = found.facts['loss'], found.answers[-1]['loss']
+        if not last < first:
+            print(f'{found.name}: the loss did not fall in these few steps, {first:.3f} to {last:.3f}', flush=True)
+    if len(set(parameters.values())) > 1:
+        raise SystemExit(f'not the same network: parameters {parameters}')
+
+
+@contextlib.contextmanager
+def left_out(found: Measured, work: str) -> Iterator[None]:
+    """Goes on without a peer that fails; its row will say why."""
+    try:
+        yield
+    except sides.Failed as error:
+        print(f'{work}: {found.name} is left out: {error}', flush=True)
+        found.failed = str(error)

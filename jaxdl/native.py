@@ -1,0 +1,135 @@
+"""The native part, custom calls to oneDNN and fused passes over memory: builds it, finds it, calls it.
+
+  python -m jaxdl.native        builds it; needs g++ and the extra `onednn` (x86-64 Linux)
+
+Without it everything works, slower. Its file is named after all that it was built for; where one does not match (another
+jaxlib, another CPU, other sources) it counts as not built.
+"""
+
+import ctypes
+import functools
+import importlib.metadata
+import pathlib
+import platform
+import subprocess
+import sys
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+
+from jaxdl.errors import InputError
+from jaxdl.members import count, over_members
+
+PACKAGE = pathlib.Path(__file__).parent
+SOURCES = next((p for p in (PACKAGE, PACKAGE.parent) if (p / 'native' / 'conv.cc').exists()), PACKAGE) / 'native'
+CALLS = ('conv_forward', 'conv_data', 'conv_kernel', 'stage_forward', 'stage_backward')
+BUILD = 'python -m jaxdl.native builds it'
+LIBRARY, VERSION = 'onednn-cpu-gomp', '2023.2.0'
+
+
+def library() -> pathlib.Path:
+    """Where the built file is, or would be."""
+    digest = zlib.crc32(b''.join([*(p.read_bytes() for p in sorted(SOURCES.glob('*.[ch]*'))), _cpu()]))
+    return PACKAGE / f'_native-{jaxlib.__version__}-{digest:08x}.so'
+
+
+def onednn() -> pathlib.Path:
+    """The shared library in the wheel of oneDNN; InputError where it is missing or of another version."""
+    try:
+        found = importlib.metadata.distribution(LIBRARY)
+    except importlib.metadata.PackageNotFoundError:
+        raise InputError(f'{LIBRARY} is not installed: pip install {LIBRARY}=={VERSION}, or the extra onednn') from None
+    if found.version != VERSION:
+        raise InputError(f'{LIBRARY} is {found.version}: must be {VERSION}')
+    file = next((f for f in found.files or () if f.name == 'libdnnl.so.3'), None)
+    if file is None:
+        raise InputError(f'{LIBRARY} {VERSION} holds no libdnnl.so.3: install it again')
+    return pathlib.Path(str(found.locate_file(file))).resolve()
+
+
+def build() -> pathlib.Path:
+    """Compiles the native part for this machine and jaxlib; InputError says what is in the way."""
+    if (sys.platform, platform.machine()) != ('linux', 'x86_64'):
+        raise InputError(f'the native part is for x86-64 Linux: this is {sys.platform} on {platform.machine()}')
+    onednn()
+    target = library()
+    options = ['-O3', '-march=native', '-std=c++17', '-shared', '-fPIC', '-Wno-psabi']
+    sources = [str(path) for path in sorted(SOURCES.glob('*.cc'))]
+    partial = target.with_suffix('.part')
+    command = ['g++', *options, '-isystem', jax.ffi.include_dir(), '-o', str(partial), *sources]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        partial.replace(target)
+    except FileNotFoundError:
+        raise InputError('no g++ on the PATH: install a C++ compiler') from None
+    except subprocess.CalledProcessError as error:
+        raise InputError(f'g++ failed: {error.stderr.strip().splitlines()[0] if error.stderr else error}') from None
+    except OSError as error:
+        raise InputError(f'{target}: {error.strerror}') from None
+    for old in PACKAGE.glob('_native-*.so'):
+        if old != target:
+            old.unlink()
+    return target
+
+
+@functools.cache
+def missing() -> str:
+    """Why the native part cannot be used, in words; empty where it can, and is then loaded."""
+    if jax.default_backend() != 'cpu':
+        return f'the native part is for CPUs: this is {jax.default_backend()}'
+    if not library().exists():
+        return f'the native part is not built: {BUILD}'
+    try:
+        loaded = ctypes.CDLL(str(library()))
+        loaded.jaxdl_load.restype = ctypes.c_char_p
+        wrong = loaded.jaxdl_load(str(onednn()).encode())
+    except (OSError, AttributeError, InputError) as error:
+        return str(error)
+    if wrong:
+        return wrong.decode()
+    for name in CALLS:
+        jax.ffi.register_ffi_target(
+            f'jaxdl_{name}', jax.ffi.pycapsule(getattr(loaded, f'jaxdl_{name}')), platform='cpu'
+        )
+    return ''
+
+
+def call(name: str, shapes: Sequence[tuple[int, ...]], *arguments: jax.Array, **attributes: Any) -> list[jax.Array]:
+    """Calls a handler on float32 arrays, giving float32 arrays of `shapes`; under vmap, for all members at once."""
+    if missing():
+        raise InputError(missing())
+    attributes = {k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()}
+
+    def handler(*arguments: jax.Array) -> list[jax.Array]:
+        results = [jax.ShapeDtypeStruct((count(*arguments), *shape), jnp.float32) for shape in shapes]
+        return jax.ffi.ffi_call(f'jaxdl_{name}', results)(*arguments, **attributes)
+
+    return over_members(handler, *arguments)
+
+
+def _cpu() -> bytes:
+    """What the CPU can do, as the kernel lists it: a file built for more would end the process."""
+    try:
+        lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return platform.machine().encode()
+    return next((line for line in lines if line.startswith('flags')), platform.machine()).encode()
+
+
+def main() -> int:
+    """Builds, and says where."""
+    try:
+        print(f'jaxdl: built {build().name}')
+    except InputError as error:
+        print(f'jaxdl: the native part is not built, convolutions will be slower: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

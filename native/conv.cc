@@ -1,0 +1,280 @@
+// Convolutions of many members at once: oneDNN on XLA's own threads, through XLA's foreign function interface.
+//
+// images [members or 1, batch, height, width, channel], kernel [members or 1, height, width, channel, feature], float32,
+// dense, as JAX holds them. A task is one member, or a part of the batch where there are fewer members than threads; a
+// task runs on one thread. The caller takes tasks too, so nothing here waits for a thread of the pool to come free.
+
+#include <dlfcn.h>
+
+#include <array>
+#include <cstring>
+#include <map>
+
+#include "members.h"
+
+namespace ffi = xla::ffi;
+
+// oneDNN's C API, version 3, as far as it is used: names and numbers of its developer guide (the wheel has no headers).
+namespace dnnl {
+
+using Dims = int64_t[12];
+struct Argument { int kind; void* memory; };
+struct Version { int major, minor, patch; };
+constexpr int kCpu = 1, kInOrder = 1, kFloat32 = 3, kAny = 1, kForwardTraining = 64, kDirect = 1, kUserScratchpad = 1;
+constexpr int kSource = 1, kTarget = 17, kWeights = 33, kScratchpad = 80;
+constexpr int kDiffSource = 129, kDiffTarget = 145, kDiffWeights = 161;
+constexpr int kQueryWeights = 131, kQueryDiffWeights = 132, kQueryScratchpad = 136;
+
+#define DNNL_FUNCTIONS(F)                                                                                             \
+  F(version, const Version*())                                                                                        \
+  F(engine_create, int(void**, int, size_t))                                                                          \
+  F(stream_create, int(void**, void*, unsigned))                                                                      \
+  F(primitive_attr_create, int(void**))                                                                               \
+  F(primitive_attr_set_scratchpad_mode, int(void*, int))                                                              \
+  F(memory_desc_create_with_strides, int(void**, int, const Dims, int, const Dims))                                   \
+  F(memory_desc_create_with_tag, int(void**, int, const Dims, int, int))                                              \
+  F(memory_desc_destroy, int(void*))                                                                                  \
+  F(memory_desc_equal, int(const void*, const void*))                                                                 \
+  F(memory_desc_get_size, size_t(const void*))                                                                        \
+  F(convolution_forward_primitive_desc_create,                                                                        \
+    int(void**, void*, int, int, const void*, const void*, const void*, const void*, const Dims, const Dims,          \
+        const Dims, const Dims, void*))                                                                               \
+  F(convolution_backward_data_primitive_desc_create,                                                                  \
+    int(void**, void*, int, const void*, const void*, const void*, const Dims, const Dims, const Dims, const Dims,    \
+        const void*, void*))                                                                                          \
+  F(convolution_backward_weights_primitive_desc_create,                                                               \
+    int(void**, void*, int, const void*, const void*, const void*, const void*, const Dims, const Dims, const Dims,   \
+        const Dims, const void*, void*))                                                                              \
+  F(reorder_primitive_desc_create, int(void**, const void*, void*, const void*, void*, void*))                        \
+  F(primitive_desc_query_md, const void*(const void*, int, int))                                                      \
+  F(primitive_desc_destroy, int(void*))                                                                               \
+  F(primitive_create, int(void**, const void*))                                                                       \
+  F(memory_create, int(void**, const void*, void*, void*))                                                            \
+  F(memory_set_data_handle, int(void*, void*))                                                                        \
+  F(primitive_execute, int(const void*, void*, int, const Argument*))
+
+#define F(name, ...) std::add_pointer_t<__VA_ARGS__> name;
+DNNL_FUNCTIONS(F)
+#undef F
+void (*set_threads)(int);
+void* engine;
+
+}  // namespace dnnl
+
+namespace {
+
+using jaxdl::check;
+using jaxdl::Failed;
+
+enum Direction { kForward, kData, kKernel };  // the value; the gradient of the images; the gradient of the kernel
+
+struct Shape {
+  int64_t batch, height, width, channels, rows, columns, features, out_height, out_width, stride, padding;
+  auto key() const {
+    return std::array<int64_t, 11>{batch, height, width, channels, rows, columns, features, out_height, out_width,
+                                   stride, padding};
+  }
+  int64_t image() const { return height * width * channels; }
+  int64_t out() const { return out_height * out_width * features; }
+  int64_t kernel() const { return rows * columns * channels * features; }
+};
+
+// A primitive of one thread with all that it needs: made once for a shape and kept.
+class Convolution {
+ public:
+  Convolution(Direction direction, const Shape& s) : direction_(direction) {
+    const dnnl::Dims images = {s.batch, s.channels, s.height, s.width};
+    const dnnl::Dims outputs = {s.batch, s.features, s.out_height, s.out_width};
+    const dnnl::Dims weights = {s.features, s.channels, s.rows, s.columns};
+    const dnnl::Dims image_strides = {s.image(), 1, s.width * s.channels, s.channels};
+    const dnnl::Dims output_strides = {s.out(), 1, s.out_width * s.features, s.features};
+    const dnnl::Dims weight_strides = {1, s.features, s.columns * s.channels * s.features, s.channels * s.features};
+    // What is on the right and below may not be reached by any window: the padding there shrinks, below 0 too.
+    const dnnl::Dims strides = {s.stride, s.stride}, dilates = {0, 0}, before = {s.padding, s.padding};
+    const dnnl::Dims after = {(s.out_height - 1) * s.stride + s.rows - s.height - s.padding,
+                              (s.out_width - 1) * s.stride + s.columns - s.width - s.padding};
+    void *image_md, *output_md, *plain_md, *any_md, *attributes, *forward = nullptr, *own = nullptr;
+    check(dnnl::memory_desc_create_with_strides(&image_md, 4, images, dnnl::kFloat32, image_strides));
+    check(dnnl::memory_desc_create_with_strides(&output_md, 4, outputs, dnnl::kFloat32, output_strides));
+    check(dnnl::memory_desc_create_with_strides(&plain_md, 4, weights, dnnl::kFloat32, weight_strides));
+    check(dnnl::memory_desc_create_with_tag(&any_md, 4, weights, dnnl::kFloat32, dnnl::kAny));
+    check(dnnl::primitive_attr_create(&attributes));
+    check(dnnl::primitive_attr_set_scratchpad_mode(attributes, dnnl::kUserScratchpad));
+    check(dnnl::stream_create(&stream_, dnnl::engine, dnnl::kInOrder));
+    check(dnnl::convolution_forward_primitive_desc_create(&forward, dnnl::engine, dnnl::kForwardTraining,
+                                                          dnnl::kDirect, image_md, any_md, nullptr, output_md, strides,
+                                                          dilates, before, after, attributes));
+    if (direction == kData) {
+      check(dnnl::convolution_backward_data_primitive_desc_create(&own, dnnl::engine, dnnl::kDirect, image_md, any_md,
+                                                                  output_md, strides, dilates, before, after, forward,
+                                                                  attributes));
+    } else if (direction == kKernel) {
+      check(dnnl::convolution_backward_weights_primitive_desc_create(&own, dnnl::engine, dnnl::kDirect, image_md,
+                                                                     any_md, nullptr, output_md, strides, dilates,
+                                                                     before, after, forward, attributes));
+    }
+    const void* chosen = own ? own : forward;
+    check(dnnl::primitive_create(&primitive_, chosen));
+    const void* packed_md = dnnl::primitive_desc_query_md(
+        chosen, direction == kKernel ? dnnl::kQueryDiffWeights : dnnl::kQueryWeights, 0);
+    const void* scratch_md = dnnl::primitive_desc_query_md(chosen, dnnl::kQueryScratchpad, 0);
+    scratch_.resize(dnnl::memory_desc_get_size(scratch_md));
+    check(dnnl::memory_create(&scratch_memory_, scratch_md, dnnl::engine, scratch_.data()));
+    check(dnnl::memory_create(&images_, image_md, dnnl::engine, nullptr));
+    check(dnnl::memory_create(&outputs_, output_md, dnnl::engine, nullptr));
+    check(dnnl::memory_create(&plain_, plain_md, dnnl::engine, nullptr));
+    if (!dnnl::memory_desc_equal(packed_md, plain_md)) {
+      packed_values_.resize(dnnl::memory_desc_get_size(packed_md));
+      check(dnnl::memory_create(&packed_, packed_md, dnnl::engine, packed_values_.data()));
+      void* pack;
+      check(direction == kKernel ? dnnl::reorder_primitive_desc_create(&pack, packed_md, dnnl::engine, plain_md,
+                                                                       dnnl::engine, nullptr)
+                                 : dnnl::reorder_primitive_desc_create(&pack, plain_md, dnnl::engine, packed_md,
+                                                                       dnnl::engine, nullptr));
+      check(dnnl::primitive_create(&reorder_, pack));
+      dnnl::primitive_desc_destroy(pack);
+    }
+    for (void* md : {image_md, output_md, plain_md, any_md}) dnnl::memory_desc_destroy(md);
+    if (own) dnnl::primitive_desc_destroy(own);
+    dnnl::primitive_desc_destroy(forward);
+  }
+
+  void run(const float* images, const float* kernel, const float* outputs) const {
+    set(images_, images), set(plain_, kernel), set(outputs_, outputs);
+    void* weights = packed_ ? packed_ : plain_;
+    const dnnl::Argument scratch = {dnnl::kScratchpad, scratch_memory_};
+    if (direction_ == kKernel) {
+      execute(primitive_, {{dnnl::kSource, images_}, {dnnl::kDiffWeights, weights}, {dnnl::kDiffTarget, outputs_},
+                           scratch});
+      if (reorder_) execute(reorder_, {{dnnl::kSource, packed_}, {dnnl::kTarget, plain_}});
+      return;
+    }
+    if (reorder_) execute(reorder_, {{dnnl::kSource, plain_}, {dnnl::kTarget, packed_}});
+    if (direction_ == kForward) {
+      execute(primitive_, {{dnnl::kSource, images_}, {dnnl::kWeights, weights}, {dnnl::kTarget, outputs_}, scratch});
+    } else {
+      execute(primitive_, {{dnnl::kDiffSource, images_}, {dnnl::kWeights, weights}, {dnnl::kDiffTarget, outputs_},
+                           scratch});
+    }
+  }
+
+ private:
+  static void set(void* memory, const float* values) {
+    check(dnnl::memory_set_data_handle(memory, const_cast<float*>(values)));
+  }
+  void execute(void* primitive, std::initializer_list<dnnl::Argument> arguments) const {
+    check(dnnl::primitive_execute(primitive, stream_, static_cast<int>(arguments.size()), arguments.begin()));
+  }
+
+  Direction direction_;
+  std::vector<char> scratch_, packed_values_;
+  void *stream_, *primitive_, *reorder_ = nullptr, *images_, *outputs_, *plain_, *packed_ = nullptr, *scratch_memory_;
+};
+
+const Convolution& convolution(Direction direction, const Shape& shape) {
+  thread_local std::map<std::pair<int, std::array<int64_t, 11>>, std::unique_ptr<Convolution>> made;
+  if (made.empty()) dnnl::set_threads(1);  // OpenMP keeps this for each thread
+  auto& found = made[{direction, shape.key()}];
+  if (!found) found = std::make_unique<Convolution>(direction, shape);
+  return *found;
+}
+
+ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer kernel,
+               ffi::AnyBuffer outputs, int64_t stride, int64_t padding) {
+  const std::string what = "convolution of images " + jaxdl::text(images) + ", kernel " + jaxdl::text(kernel) + ", outputs " +
+                           jaxdl::text(outputs) + ", stride " + std::to_string(stride) + ", padding " +
+                           std::to_string(padding);
+  auto wrong = [&](const std::string& why) { return ffi::Error::InvalidArgument(what + ": " + why); };
+  for (const auto& buffer : {images, kernel, outputs}) {
+    if (!jaxdl::is(buffer, {-1, -1, -1, -1, -1})) return wrong("must be float32, 5 axes");
+  }
+  auto x = images.dimensions(), w = kernel.dimensions(), y = outputs.dimensions();
+  const Shape shape = {x[1], x[2], x[3], x[4], w[1], w[2], w[4], y[2], y[3], stride, padding};
+  const int64_t members = std::max({x[0], w[0], y[0]});
+  if (stride < 1 || padding < 0 || w[3] != x[4] || y[4] != w[4] || y[1] != x[1] || !jaxdl::divides(images, members) || !jaxdl::divides(kernel, members) ||
+      y[0] != members || (x[2] + 2 * padding - w[1]) / std::max<int64_t>(stride, 1) + 1 != y[2] ||
+      (x[3] + 2 * padding - w[2]) / std::max<int64_t>(stride, 1) + 1 != y[3] || w[1] > x[2] + 2 * padding ||
+      w[2] > x[3] + 2 * padding) {
+    return wrong("the shapes do not fit");
+  }
+  if ((direction == kData && x[0] != members) || (direction == kKernel && w[0] != members)) {
+    return wrong("a gradient has an entry for every member");
+  }
+  if (!dnnl::engine) return wrong("oneDNN is not loaded");
+  if (images.element_count() == 0 || kernel.element_count() == 0 || outputs.element_count() == 0) {
+    return ffi::Error::InvalidArgument(what + ": nothing to compute");
+  }
+  float *a = images.typed_data<float>(), *b = kernel.typed_data<float>(), *c = outputs.typed_data<float>();
+  const int64_t parts = members > 1 ? 1 : std::min(shape.batch, std::max<int64_t>(1, pool.num_threads()));
+  const int64_t size = (shape.batch + parts - 1) / parts, tasks = (shape.batch + size - 1) / size;
+  std::vector<float> sums(direction == kKernel && tasks > 1 ? tasks * shape.kernel() : 0);
+  try {
+    jaxdl::share(pool, members > 1 ? members : tasks, [&](int64_t task) {
+      Shape own = shape;
+      const int64_t first = members > 1 ? 0 : task * size, member = members > 1 ? task : 0;
+      if (members == 1) own.batch = std::min(size, shape.batch - first);
+      const float* image = a + (jaxdl::entry(images, member, members) * shape.batch + first) * shape.image();
+      const float* output = c + (member * shape.batch + first) * shape.out();
+      const float* weights = sums.empty() ? b + jaxdl::entry(kernel, member, members) * shape.kernel()
+                                          : sums.data() + task * shape.kernel();
+      convolution(direction, own).run(image, weights, output);
+    });
+  } catch (const Failed& failed) {
+    return ffi::Error::Internal(what + ": oneDNN gave status " + std::to_string(failed.status));
+  }
+  if (!sums.empty()) {
+    std::memcpy(b, sums.data(), shape.kernel() * sizeof(float));
+    for (int64_t task = 1; task < tasks; ++task) {  // in this order always: the same sum every time
+      for (int64_t i = 0; i < shape.kernel(); ++i) b[i] += sums[task * shape.kernel() + i];
+    }
+  }
+  return ffi::Error::Success();
+}
+
+ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> out,
+                   int64_t stride, int64_t padding) {
+  return run(kForward, pool, images, kernel, *out, stride, padding);
+}
+
+ffi::Error data(ffi::ThreadPool pool, ffi::AnyBuffer gradient, ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> out,
+                int64_t stride, int64_t padding) {
+  return run(kData, pool, *out, kernel, gradient, stride, padding);
+}
+
+ffi::Error kernel(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer gradient,
+                  ffi::Result<ffi::AnyBuffer> out, int64_t stride, int64_t padding) {
+  return run(kKernel, pool, images, *out, gradient, stride, padding);
+}
+
+}  // namespace
+
+#define HANDLER(name, function)                                                                                       \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, function,                                                                       \
+                                ffi::Ffi::Bind()                                                                      \
+                                    .Ctx<ffi::ThreadPool>()                                                           \
+                                    .Arg<ffi::AnyBuffer>()                                                            \
+                                    .Arg<ffi::AnyBuffer>()                                                            \
+                                    .Ret<ffi::AnyBuffer>()                                                            \
+                                    .Attr<int64_t>("stride")                                                          \
+                                    .Attr<int64_t>("padding"))
+
+HANDLER(jaxdl_conv_forward, forward);
+HANDLER(jaxdl_conv_data, data);
+HANDLER(jaxdl_conv_kernel, kernel);
+
+// Loads oneDNN from a file; null, or what is wrong.
+extern "C" const char* jaxdl_load(const char* path) {
+  if (dnnl::engine) return nullptr;
+  if (!__builtin_cpu_supports("avx2")) return "this CPU has no AVX2";
+  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!library) return dlerror();
+#define F(name, ...)                                                                                \
+  dnnl::name = reinterpret_cast<decltype(dnnl::name)>(dlsym(library, "dnnl_" #name));               \
+  if (!dnnl::name) return "no function dnnl_" #name;
+  DNNL_FUNCTIONS(F)
+#undef F
+  if (dnnl::version()->major != 3) return "another version of oneDNN than 3";
+  dnnl::set_threads = reinterpret_cast<void (*)(int)>(dlsym(library, "omp_set_num_threads"));
+  if (!dnnl::set_threads) return "no function omp_set_num_threads";
+  return dnnl::engine_create(&dnnl::engine, dnnl::kCpu, 0) == 0 ? nullptr : "oneDNN has no CPU engine";
+}

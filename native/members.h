@@ -1,0 +1,81 @@
+// What the custom calls share: members over XLA's own threads, and words for wrong shapes.
+
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace jaxdl {
+
+namespace ffi = xla::ffi;
+
+struct Failed { int status; };
+
+inline void check(int status) {
+  if (status != 0) throw Failed{status};
+}
+
+// Runs `work(task)` for every task below `count`, on the caller and as many threads of the pool as are free.
+inline void share(ffi::ThreadPool& pool, int64_t count, const std::function<void(int64_t)>& work) {
+  struct State {
+    std::atomic<int64_t> next{0};
+    std::atomic<int> status{0};
+    int64_t done = 0;
+    std::mutex mutex;
+    std::condition_variable all;
+  };
+  auto state = std::make_shared<State>();  // a thread that comes late finds nothing left, perhaps after we returned
+  auto take = [state, count, &work] {
+    for (int64_t task; (task = state->next.fetch_add(1)) < count;) {
+      try {
+        work(task);
+      } catch (const Failed& failed) {
+        state->status = failed.status;
+      }
+      std::lock_guard<std::mutex> lock(state->mutex);
+      if (++state->done == count) state->all.notify_one();
+    }
+  };
+  const int64_t threads = std::min<int64_t>(count, pool.num_threads());
+  for (int64_t i = 1; i < threads; ++i) pool.Schedule(std::function<void()>(take));
+  take();
+  std::unique_lock<std::mutex> lock(state->mutex);
+  state->all.wait(lock, [&] { return state->done == count; });
+  check(state->status);
+}
+
+inline std::string text(const ffi::AnyBuffer& buffer) {
+  std::string found = buffer.element_type() == ffi::F32 ? "f32[" : "not f32[";
+  for (size_t i = 0; i < buffer.dimensions().size(); ++i) {
+    found += (i ? "," : "") + std::to_string(buffer.dimensions()[i]);
+  }
+  return found + "]";
+}
+
+// Whether a buffer is float32 of these sides; -1 stands for any, as for the members that `divides` checks.
+inline bool is(const ffi::AnyBuffer& buffer, std::initializer_list<int64_t> sides) {
+  auto found = buffer.dimensions();
+  return buffer.element_type() == ffi::F32 && found.size() == sides.size() &&
+         std::equal(sides.begin(), sides.end(), found.begin(), [](int64_t a, int64_t b) { return a == -1 || a == b; });
+}
+
+// Where the values of a member are: a buffer has an entry for every member, or one for so many members in a row.
+inline int64_t entry(const ffi::AnyBuffer& buffer, int64_t member, int64_t members) {
+  return member / (members / buffer.dimensions()[0]);
+}
+
+inline bool divides(const ffi::AnyBuffer& buffer, int64_t members) {
+  return buffer.dimensions()[0] > 0 && members % buffer.dimensions()[0] == 0;
+}
+
+}  // namespace jaxdl
