@@ -38,8 +38,8 @@ def members(rows: Sequence[Row]) -> Any:
             style = next(style for start, style in STYLES.items() if name.startswith(start))
             axis.plot(list(points), [1e3 * seconds for seconds in points.values()], label=name, **style)
         _label(axis, work.removeprefix(GROWTH), sorted({row['members'] for row in rows}))
-    handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc='outside lower center', ncols=4, frameon=False)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside lower center', ncols=2 * len(works), frameon=False)
     return figure
 
 
@@ -81,7 +81,7 @@ def study(row: Row) -> Any:
     for name, who in {'jaxdl': 'ours', row['peer'].removeprefix('the same study in '): 'peer'}.items():
         left, total = 0.0, row[f'{who}_seconds']
         parts = row[f'{who}_parts']
-        for part, seconds in (parts | {'the rest': total - sum(parts.values())}).items():
+        for part, seconds in (parts | {'the rest': max(0.0, total - sum(parts.values()))}).items():
             axis.barh(name, seconds, left=left, color=PARTS[part], label=part if who == 'ours' else None, height=0.55)
             left += seconds
         axis.text(left, name, f'  {total:.0f} s', va='center')

@@ -27,16 +27,16 @@ def func(members: int) -> tuple[dict[str, Any], int]:
 
 def vmap(members: int) -> tuple[dict[str, Any], int]:
     """Naive vmap, as in the table of sizes."""
-    return {**peers.PEERS['naive vmap over members'], 'rounds': 99}, members
+    return peers.PEERS['naive vmap over members'], members
 
 
-# name -> the peer at a number of members; and, for each size, the numbers it is measured at: beyond, a step takes
-# seconds, or the memory 10 GiB.
 STACKED = {'torch.func over members': func, 'naive vmap over members': vmap}
+# For each size the members that each name is measured at: beyond, a step takes seconds, or the memory 10 GiB.
+ALL, FEWER, FEW = (1, 4, 16, 64, 256), (1, 4, 16, 64), (1, 4, 16)
 COUNTS: dict[str, dict[str, Sequence[int]]] = {
-    SMALL: {'jaxdl': (1, 4, 16, 64, 256), 'torch.func over members': (1, 4, 16, 64, 256), 'naive vmap over members': (1, 4, 16, 64)},
-    LARGE: {'jaxdl': (1, 4, 16, 64, 256), 'torch.func over members': (1, 4, 16), 'naive vmap over members': (1, 4, 16)},
-}  # fmt: skip
+    SMALL: {'jaxdl': ALL, 'torch.func over members': ALL, 'naive vmap over members': FEWER},
+    LARGE: {'jaxdl': ALL, 'torch.func over members': FEW, 'naive vmap over members': FEW},
+}
 
 
 def compare(work: str, names: Sequence[str], count: int, seconds: float) -> list[Row]:
@@ -50,9 +50,7 @@ def compare(work: str, names: Sequence[str], count: int, seconds: float) -> list
         ]
 
 
-def _at(
-    work: str, members: int, line: Measured, names: Sequence[str], count: int, seconds: float
-) -> list[Row]:  # fmt: skip
+def _at(work: str, members: int, line: Measured, names: Sequence[str], count: int, seconds: float) -> list[Row]:
     label, line.answers = f'members: {work}', []
     ours = Measured('jaxdl', peers.OURS, members)
     stacked = [Measured(name, *STACKED[name](members)) for name in names if members in COUNTS[work][name]]
@@ -69,7 +67,8 @@ def _shortened(size: Size, members: int) -> Size:
 
 
 def _row(label: str, ours: Measured, found: Measured) -> Row:
-    facts = dict(setting=found.peer['setting'], members=ours.members, peer_members=found.members)
+    facts = dict(setting=found.peer['setting'], ours_setting=ours.facts['setting'])
+    facts |= dict(members=ours.members, peer_members=found.members)
     facts |= dict(ours_compile_seconds=ours.facts['compile_seconds'], ours_peak_gib=ours.answers[-1]['peak_gib'])
     peak = dict(peer_peak_gib=found.answers[-1]['peak_gib'])
     return rows.row(label, found.name, ours.seconds, found.seconds, **facts, **peak)

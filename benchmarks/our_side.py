@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import workload
 from benchmarks.workload import CLASSES, Size
-from jaxdl import ensemble
+from jaxdl import ensemble, lowering, train_step
 from jaxdl.data import Dataset, Splits
 from jaxdl.data.resident import Resident, resident
 from jaxdl.ensemble import Member
@@ -30,7 +30,8 @@ def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any
     chunk = np.arange(members).reshape(_rows(members), -1)
     training = ensemble.start(chunk, listed, data, CLASSES, EPOCHS)
     variants, row_keys = ensemble.inputs(chunk, listed)
-    programs = ensemble.compile_programs(variants, row_keys, training.states, data, CLASSES, EPOCHS)
+    conv = fastest_conv(size, listed)
+    programs = ensemble.compile_programs(variants, row_keys, training.states, data, CLASSES, EPOCHS, conv)
 
     def until(enough: Callable[[], bool]) -> None:
         def after_epoch(training: ensemble.Training) -> None:
@@ -42,7 +43,8 @@ def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any
 
     count = sum(leaf.size for leaf in jax.tree.leaves(training.states.params)) // members
     until(lambda: True)
-    facts = dict(parameters=count, loss=_loss(training), compile_seconds=programs.seconds, layout=chunk.shape)
+    facts = dict(parameters=count, loss=_loss(training), compile_seconds=programs.seconds)
+    facts['setting'] = f'conv={conv}, {chunk.shape[0]} seeds x {chunk.shape[1]} learning rates in one program'
     return facts, lambda seconds: _timed(training, until, seconds, size['images'] // size['batch'] * members)
 
 
@@ -61,6 +63,13 @@ def members_of(size: Size, members: int) -> list[Member]:
     rates = workload.rates(members // _rows(members))
     replaced = [base.replace(learning_rate=float(rate)) for rate in rates]
     return [Member('', seed, variant) for seed in range(_rows(members)) for variant in replaced]
+
+
+def fastest_conv(size: Size, members: list[Member]) -> str:
+    """The lowering of convolutions that a study would choose here: timed once, remembered."""
+    module = train_step.module_of(members[0].variant, CLASSES)
+    shape = size['batch'], size['side'], size['side'], size['channels']
+    return lowering.Timer().fastest(lowering.convolutions(module, shape), len(members))
 
 
 def _rows(members: int) -> int:

@@ -51,8 +51,8 @@ def table(rows: Sequence[Row]) -> str:
     lines = [f'{"":44}{"members":>9}{"ours":>12}{"peer":>12}   ratio (range)']
     for work in dict.fromkeys(found['work'] for found in shown):
         lines += [work, *(_line(found) for found in shown if found['work'] == work)]
-    settings: dict[str, str] = {}
-    for found in shown:
+    settings: dict[str, str] = {}  # of each peer where it first stands
+    for found in (found for found in shown if found['rounds']):
         settings.setdefault(found['peer'], found['setting'])
     return '\n'.join([*lines, '', *(f'{peer}: {setting}' for peer, setting in settings.items())])
 

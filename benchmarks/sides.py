@@ -35,7 +35,8 @@ class Failed(Exception):
 @contextlib.contextmanager
 def started(peer: dict[str, Any], size: Size, members: int) -> Iterator[Side]:
     """The processes of a row of PEERS, one after another, so that they do not compile at the same time."""
-    context, processes, connections = multiprocessing.get_context('spawn'), [], []
+    context = multiprocessing.get_context('spawn')
+    processes, connections, facts = [], [], []
     try:
         for number in range(peer.get('processes', 1)):
             here, there = context.Pipe()
@@ -46,8 +47,8 @@ def started(peer: dict[str, Any], size: Size, members: int) -> Iterator[Side]:
             there.close()
             processes.append(process)
             connections.append(here)
-            facts = _answer(here, START_LIMIT)
-        yield Side(connections, facts)
+            facts.append(_answer(here, START_LIMIT))
+        yield Side(connections, facts[0])  # the first: its programs were in no cache
     finally:
         for process in processes:
             process.kill()

@@ -26,16 +26,17 @@ def compare(work: str, names: Sequence[str], count: int, seconds: float) -> list
 
 
 def _row(work: str, ours: Measured, found: Measured, alive: Sequence[Measured]) -> Row:
-    facts = dict(setting=found.peer['setting'], members=ours.members, peer_members=found.members)
+    facts = dict(setting=found.peer['setting'], ours_setting=ours.facts['setting'])
+    facts |= dict(members=ours.members, peer_members=found.members)
     facts |= dict(ours_compile_seconds=ours.facts['compile_seconds'], peer_compile_seconds=_compiling(found, alive))
     peaks = dict(ours_peak_gib=ours.answers[-1]['peak_gib'], peer_peak_gib=found.answers[-1]['peak_gib'])
     return rows.row(work, found.name, ours.seconds, found.seconds, **facts, **peaks)
 
 
-def _compiling(found: Measured, alive: Sequence[Measured]) -> float:
-    """The longest of its family: whoever comes later finds the programs in torch's cache."""
+def _compiling(found: Measured, alive: Sequence[Measured]) -> float | None:
+    """The longest of its family: later ones find its programs in torch's cache. None: there is nothing to compile."""
     family = [other for other in alive if other.peer['family'] == found.peer['family']]
-    return max(other.facts.get('compile_seconds', 0.0) for other in family)
+    return max(other.facts.get('compile_seconds', 0.0) for other in family) or None
 
 
 def amortised(work: str, ours: Measured, alive: Sequence[Measured]) -> list[Row]:
@@ -49,10 +50,11 @@ def amortised(work: str, ours: Measured, alive: Sequence[Measured]) -> list[Row]
     return found
 
 
-def _amortised(work: str, ours: Measured, better: Measured, compiling: float) -> Row:
+def _amortised(work: str, ours: Measured, better: Measured, compiling: float | None) -> Row:
     spread = f'compiling spread over {DEMO_MEMBER_STEPS:,} steps: ours {OUR_PROGRAMS} times, the peer {PEER_PROGRAMS}'
     ours_added = ours.facts['compile_seconds'] * OUR_PROGRAMS / DEMO_MEMBER_STEPS
-    theirs_added = compiling * PEER_PROGRAMS / DEMO_MEMBER_STEPS
+    theirs_added = (compiling or 0.0) * PEER_PROGRAMS / DEMO_MEMBER_STEPS
     facts = dict(setting=f'{better.peer["setting"]}; {spread}', members=ours.members, peer_members=better.members)
+    facts |= dict(ours_compile_seconds=ours.facts['compile_seconds'], peer_compile_seconds=compiling)
     mine, theirs = [s + ours_added for s in ours.seconds], [s + theirs_added for s in better.seconds]
     return rows.row(f'{work}, compiling included', better.name, mine, theirs, **facts)

@@ -1,4 +1,4 @@
-"""The whole pooling study, ours against the same study in PyTorch, as the user waits for it: alternating, two rounds."""
+"""The whole pooling study, ours against the same study in PyTorch, as the user waits for it; alternating."""
 
 import json
 import pathlib
@@ -13,11 +13,11 @@ from benchmarks import rows
 from benchmarks.rows import Row
 from benchmarks.sides import CORES
 
-WORK, PEER = 'study: pooling, whole', f'the same study in torch {CORES} processes'
+WORK, PEER = 'study: pooling, whole', f'the same study in torch, {CORES} processes'
 SETTING = f'python -m benchmarks.torch_study: eager, channels_last, fused SGD, {CORES} processes of 1 thread'
 ROUNDS = 2
 # Runs its arguments and prints the peak memory of the child in KiB.
-CHILD = 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); '
+CHILD = 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); '
 CHILD += 'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'
 
 
@@ -27,7 +27,10 @@ def compare() -> list[Row]:
     for number in range(ROUNDS):
         ours.append(our_study())
         theirs.append(torch_study())
-        print(f'{WORK}: round {number + 1} of {ROUNDS}, s: {_described(ours[-1])}; torch {_described(theirs[-1])}')
+        print(
+            f'{WORK}: round {number + 1} of {ROUNDS}, {_described(ours[-1])}; torch {_described(theirs[-1])}',
+            flush=True,
+        )
     mine, other = _middle(ours), _middle(theirs)
     facts = dict(setting=SETTING, members=mine['models'], peer_members=other['models'], compile_share=mine['share'])
     facts |= dict(ours_peak_gib=mine['peak_gib'], ours_parts=mine['seconds'], peer_parts=other['seconds'])
@@ -63,4 +66,4 @@ def _middle(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _described(found: dict[str, Any]) -> str:
     parts = ', '.join(f'{name} {value:.1f}' for name, value in found['seconds'].items())
-    return f'{found["wall"]:.1f} ({parts}; {found["models"]} models)'
+    return f'{found["wall"]:.1f} s ({parts}; {found["models"]} models)'

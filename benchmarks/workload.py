@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-Size = dict[str, Any]  # side, channels, width, depth, batch, images: see sizes.py
+Size = dict[str, Any]  # side, channels, width, depth, batch, images: the rows of peers.SIZES
 CLASSES, MOMENTUM, RATE, STEPS = 10, 0.9, 0.05, 100_000  # the cosine of the schedule ends far behind the clock
 
 

@@ -14,8 +14,9 @@ from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
 from jaxdl.experiment import Ablation
+from jaxdl.outcomes import Outcome
 from jaxdl.results import Results, Row
-from jaxdl.session import Outcome, Session, Study, run_group
+from jaxdl.session import Session, Study, run_groups
 
 GROWTHS = 2  # how often a grid may grow past an edge that holds the best rate
 
@@ -124,8 +125,8 @@ def _condition(session: Session, study: Ablation, dataset: Dataset, condition: s
     record = Record(condition)
 
     def phase(name: str, rates: Mapping[str, Sequence[float]], label: str) -> None:
-        for index, group in enumerate(groups.group(study, condition, name, rates)):
-            outcomes, entry = run_group(session, group, data, f'{number}-{label}-{index}')
+        found = groups.group(study, condition, name, rates)
+        for group, outcomes, entry in run_groups(session, found, data, f'{number}-{label}'):
             record.rows += tables.result_rows(group, outcomes, data.num_classes)
             record.entries.append(entry)
             if name == 'measure':

@@ -99,22 +99,23 @@ def compile_programs(
     steps = steps_per_epoch(data, variants.batch_size)
     rows, whole = PartitionSpec(sharding.MEMBER), PartitionSpec()
 
-    def epoch(states: TrainState, variants: Variant, row_keys: jax.Array, number: jax.Array, data: Resident) -> Any:
+    def epoch(states: TrainState, variants: Variant, row_keys: jax.Array, order: jax.Array, data: Resident) -> Any:
         traces.append('epoch')
         step = functools.partial(train_step, module=module, steps=steps * epochs, streams=streams)
-        return _epoch(step, states, variants, row_keys, number, data, steps)
+        return _epoch(step, states, variants, row_keys, order, data)
 
     def evaluate(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
         return _evaluate(functools.partial(eval_step, module=module), states, variants, data, part)
 
     shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=rows, check_vma=False)
-    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, whole, whole)), donate_argnums=0)
+    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, rows, whole)), donate_argnums=0)
     measure = jax.jit(shard(evaluate, in_specs=(rows, rows, whole, whole)))
     states, variants, row_keys = sharding.place((states, variants, row_keys), mesh)
     data = sharding.replicate(data, mesh)
-    number = sharding.replicate(jnp.zeros((), jnp.int32), mesh)
+    shape = (len(row_keys), steps, variants.batch_size)
+    order = sharding.place(jnp.zeros(shape, jnp.int32), mesh)
     with jax.default_matmul_precision('highest'):  # on a GPU the default is TF32; on a CPU this changes nothing
-        lowered = measure.lower(states, variants, data, data.val), train.lower(states, variants, row_keys, number, data)
+        lowered = measure.lower(states, variants, data, data.val), train.lower(states, variants, row_keys, order, data)
     with ThreadPoolExecutor() as pool:  # XLA leaves a part of two cores idle while it compiles one program
         measured, compiled = pool.map(lambda program: program.compile(), lowered)
     return Programs(compiled, measured, mesh, traces.count('epoch'), time.perf_counter() - began)
@@ -125,13 +126,13 @@ def train(
     after_epoch: Callable[[Training], None],
 ) -> None:  # fmt: skip
     """Trains a chunk from where it stands to its last epoch; `after_epoch` may save it, show it, or raise to stop."""
-    mesh = programs.mesh
+    mesh, steps = programs.mesh, steps_per_epoch(data, variants.batch_size)
     training.states, variants, row_keys = sharding.place((training.states, variants, row_keys), mesh)
     data = sharding.replicate(data, mesh)
     while training.epoch < len(training.history['train_loss']):
         began = time.perf_counter()
-        number = sharding.replicate(jnp.asarray(training.epoch, jnp.int32), mesh)
-        training.states, found = programs.epoch(training.states, variants, row_keys, number, data)
+        order = sharding.place(_order(row_keys, training.epoch, data.train, steps, variants.batch_size), mesh)
+        training.states, found = programs.epoch(training.states, variants, row_keys, order, data)
         _record(training, 'train', found)
         trained = time.perf_counter()
         _record(training, 'val', programs.evaluate(training.states, variants, data, data.val)[0])
@@ -163,23 +164,32 @@ def _means(found: Metrics) -> dict[str, np.ndarray]:
     return jax.tree.map(lambda x: np.asarray(x, np.float64), found).means()
 
 
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _order(row_keys: jax.Array, epoch: int, train: jax.Array, steps: int, size: int) -> jax.Array:
+    """The images of every step of an epoch, int32 [row, step, batch].
+
+    A program of its own, compiled once for all groups: the sort would take each of them a quarter of a second.
+    """
+
+    def order(key: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(keys.fold(key, 'order'), epoch)
+        return jax.random.permutation(key, train)[: steps * size].reshape(steps, size)
+
+    return jax.vmap(order)(row_keys)
+
+
 def _epoch(
-    step: Callable[..., Any], states: TrainState, variants: Variant, row_keys: jax.Array, number: jax.Array,
-    data: Resident, steps: int,
+    step: Callable[..., Any], states: TrainState, variants: Variant, row_keys: jax.Array, order: jax.Array,
+    data: Resident,
 ) -> tuple[TrainState, Metrics]:  # fmt: skip
     """One epoch; states and variants [row, column, ...], keys [row]; the sums of the metrics are [row, column]."""
     step = jax.vmap(jax.vmap(step, in_axes=(0, None, 0, None)))
-    size = variants.batch_size
-
-    def order(key: jax.Array) -> jax.Array:  # [step, batch]
-        key = jax.random.fold_in(keys.fold(key, 'order'), number)
-        return jax.random.permutation(key, data.train)[: steps * size].reshape(steps, size)
 
     def body(states: TrainState, indices: jax.Array) -> tuple[TrainState, Metrics]:
         batch = Batch(images_at(data, indices), data.labels[indices], jnp.ones(indices.shape, bool))
         return step(states, batch, variants, row_keys)
 
-    states, found = lax.scan(body, states, jax.vmap(order)(row_keys).swapaxes(0, 1))
+    states, found = lax.scan(body, states, order.swapaxes(0, 1))
     return states, metrics.merge(found)
 
 

@@ -1,12 +1,12 @@
 """Functions that take all members at once, however `vmap` brings them: nested, over some of the arguments only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
-Operation = Callable[..., Sequence[jax.Array]]
+Operation = Callable[..., list[jax.Array]]
 
 
 def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]:
@@ -19,7 +19,7 @@ def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]
 
     @custom_vmap
     def members(*arguments: jax.Array) -> list[jax.Array]:
-        return list(operation(*arguments))
+        return operation(*arguments)
 
     @members.def_vmap
     def _(size: int, batched: list[bool], *arguments: jax.Array) -> tuple[list[jax.Array], list[bool]]:

@@ -2,8 +2,8 @@
 
   python -m jaxdl.native        builds it; needs g++ and the extra `onednn` (x86-64 Linux)
 
-Without it everything works, slower. Its file is named after all that it was built for; where one does not match (another
-jaxlib, another CPU, other sources) it counts as not built.
+Without it everything works, slower. Its file is named after all that it was built for: with another jaxlib, on another
+CPU or from other sources it counts as not built.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxlib
+import jaxlib.version
 import numpy as np
 
 from jaxdl.errors import InputError
@@ -35,7 +35,7 @@ LIBRARY, VERSION = 'onednn-cpu-gomp', '2023.2.0'
 def library() -> pathlib.Path:
     """Where the built file is, or would be."""
     digest = zlib.crc32(b''.join([*(p.read_bytes() for p in sorted(SOURCES.glob('*.[ch]*'))), _cpu()]))
-    return PACKAGE / f'_native-{jaxlib.__version__}-{digest:08x}.so'
+    return PACKAGE / f'_native-{jaxlib.version.__version__}-{digest:08x}.so'
 
 
 def onednn() -> pathlib.Path:
@@ -107,7 +107,7 @@ def call(name: str, shapes: Sequence[tuple[int, ...]], *arguments: jax.Array, **
 
     def handler(*arguments: jax.Array) -> list[jax.Array]:
         results = [jax.ShapeDtypeStruct((count(*arguments), *shape), jnp.float32) for shape in shapes]
-        return jax.ffi.ffi_call(f'jaxdl_{name}', results)(*arguments, **attributes)
+        return list(jax.ffi.ffi_call(f'jaxdl_{name}', results)(*arguments, **attributes))
 
     return over_members(handler, *arguments)
 

@@ -1,22 +1,21 @@
 """Running groups so that nothing is lost: every finished chunk is on disk, an unfinished one has a checkpoint."""
 
 import dataclasses
-import io
+import functools
 import pathlib
 import time
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from jaxdl import checkpoint, ensemble, groups, workdir
+from jaxdl import checkpoint, ensemble, groups, outcomes
 from jaxdl.data.resident import Resident
 from jaxdl.ensemble import Programs, Training
 from jaxdl.groups import Group
+from jaxdl.outcomes import Outcome
 from jaxdl.signals import Interrupted
-
-Outcome = dict[str, np.ndarray]  # of a chunk: what every member measured [epoch, row, column], its seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,41 +38,67 @@ class Study:
     epochs: int
 
 
-def run_group(session: Session, found: Group, study: Study, job: str) -> tuple[list[Outcome], dict[str, Any]]:
-    """Trains a group chunk by chunk; gives each member's outcome, in order, and the group's entry in run.json.
+def run_groups(
+    session: Session, found: Sequence[Group], study: Study, job: str
+) -> Iterator[tuple[Group, list[Outcome], dict[str, Any]]]:
+    """Trains groups one after another; gives each with its members' outcomes, in order, and its entry in run.json.
 
-    A chunk that a session before this one finished is read, not trained again.
+    On an accelerator the host compiles the next group while one trains; on a CPU each would only slow the other.
     """
-    chunks = groups.cut(session.plan, found)
-    files = [session.workdir / 'checkpoints' / f'{job}-{number}.npz' for number in range(len(chunks))]
-    outcomes, programs = [], None
+    ahead = session.plan['devices']['platform'] != 'cpu'
+    chunks = [groups.cut(session.plan, group) for group in found]
+    names = [[f'{job}-{i}-{number}.npz' for number in range(len(own))] for i, own in enumerate(chunks)]
+    files = [[session.workdir / 'checkpoints' / name for name in own] for own in names]
+    with ThreadPoolExecutor(1) as host:
+
+        def start(i: int) -> Callable[[], Programs]:
+            compiling = functools.cache(functools.partial(_compile, session, study, found[i], chunks[i][0]))
+            lazily = not ahead or all(file.exists() for file in files[i])
+            return compiling if lazily else host.submit(compiling).result
+
+        ready = start(0) if found else None
+        for i, group in enumerate(found):
+            programs, ready = ready, start(i + 1) if i + 1 < len(found) else None
+            assert programs is not None
+            yield group, *_run_group(session, study, group, chunks[i], files[i], programs)
+
+
+def _run_group(
+    session: Session, study: Study, found: Group, chunks: Sequence[np.ndarray], files: Sequence[pathlib.Path],
+    programs: Callable[[], Programs],
+) -> tuple[list[Outcome], dict[str, Any]]:  # fmt: skip
+    """Chunk by chunk; one that a session before this one finished is read, not trained again."""
+    results = []
     for file, chunk in zip(files, chunks, strict=True):
-        outcome = _read(file)
+        outcome = outcomes.read(file)
         if outcome is not None:
             session.note('read', **_facts(found, chunk))
         else:
-            outcome, programs = _run_chunk(session, found, study, chunk, file, programs)
-        outcomes.append(outcome)
-    return _by_member(chunks, outcomes, len(found.members)), _entry(
-        found, study, outcomes, groups.planned(session.plan, found)['conv']
+            outcome = _run_chunk(session, study, found, chunk, file, programs)
+        results.append(outcome)
+    conv = groups.planned(session.plan, found)['conv']
+    return outcomes.by_member(chunks, results, len(found.members)), _entry(found, study, results, conv)
+
+
+def _compile(session: Session, study: Study, found: Group, chunk: np.ndarray) -> Programs:
+    training = ensemble.start(chunk, found.members, study.data, study.num_classes, study.epochs)
+    variants, row_keys = ensemble.inputs(chunk, found.members)
+    conv = groups.planned(session.plan, found)['conv']
+    return ensemble.compile_programs(
+        variants, row_keys, training.states, study.data, study.num_classes, study.epochs, conv
     )
 
 
 def _run_chunk(
-    session: Session, found: Group, study: Study, chunk: np.ndarray, file: pathlib.Path, programs: Programs | None
-) -> tuple[Outcome, Programs]:
+    session: Session, study: Study, found: Group, chunk: np.ndarray, file: pathlib.Path,
+    compiled: Callable[[], Programs],
+) -> Outcome:  # fmt: skip
     members, folder = found.members, file.with_suffix('')
     training = ensemble.start(chunk, members, study.data, study.num_classes, study.epochs)
     variants, row_keys = ensemble.inputs(chunk, members)
     facts = _facts(found, chunk)
-    compile_seconds = 0.0
-    if programs is None:
-        session.note('compile', **facts)
-        programs = ensemble.compile_programs(
-            variants, row_keys, training.states, study.data, study.num_classes, study.epochs,
-            groups.planned(session.plan, found)['conv'],
-        )  # fmt: skip
-        compile_seconds = programs.seconds
+    session.note('compile', **facts)
+    programs = compiled()
     _resume(training, folder)
     saved = time.perf_counter()
 
@@ -94,14 +119,15 @@ def _run_chunk(
     outcome: Outcome = dict(training.history)
     if found.phase == 'measure':
         outcome |= ensemble.test(training, programs, variants, study.data)
-    seconds = dict(training.seconds, compile=compile_seconds)
+    seconds = dict(training.seconds, compile=programs.seconds)
+    programs.seconds = 0.0  # of a group, counted with the first of its chunks
     outcome |= {f'seconds_{name}': np.asarray(value) for name, value in seconds.items()}
     outcome['traces'] = np.asarray(programs.traces)
-    _write(file, outcome)
+    outcomes.write(file, outcome)
     checkpoint.drop(folder)
     if signal := session.interrupted():
         raise Interrupted(signal)
-    return outcome, programs
+    return outcome
 
 
 def _facts(found: Group, chunk: np.ndarray) -> dict[str, Any]:
@@ -126,43 +152,14 @@ def _arrays(seconds: Mapping[str, float]) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in seconds.items()}
 
 
-def _write(file: pathlib.Path, outcome: Outcome) -> None:
-    content = io.BytesIO()
-    np.savez(content, **outcome)  # type: ignore[arg-type]
-    workdir.write(file, content.getvalue())
-
-
-def _read(file: pathlib.Path) -> Outcome | None:
-    """A finished chunk; None where there is none, or where it cannot be read: it is then trained again."""
-    try:
-        with file.open('rb') as stream, np.load(stream) as content:
-            return dict(content)
-    except FileNotFoundError:
-        return None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        print(f'jaxdl: {file.name} cannot be read ({type(error).__name__}): its chunk is trained again')
-        return None
-
-
-def _by_member(chunks: Sequence[np.ndarray], outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
-    """Each member's own part of its chunk; what padding repeated is the same twice."""
-    found: list[Outcome] = [{} for _ in range(count)]
-    for chunk, outcome in zip(chunks, outcomes, strict=True):
-        for (row, column), member in np.ndenumerate(chunk):
-            histories = {k: outcome[k][:, row, column] for k in ensemble.HISTORY}
-            tested = {k: v[row, column] for k, v in outcome.items() if k.startswith('test_') or k == 'correct'}
-            found[member] = histories | tested
-    return found
-
-
-def _entry(found: Group, study: Study, outcomes: Sequence[Outcome], conv: str) -> dict[str, Any]:
+def _entry(found: Group, study: Study, results: Sequence[Outcome], conv: str) -> dict[str, Any]:
     def total(name: str) -> float:
-        return round(sum(float(o[f'seconds_{name}']) for o in outcomes), 3)
+        return round(sum(float(o[f'seconds_{name}']) for o in results), 3)
 
     size = found.members[0].variant.batch_size
     return dict(
         condition=found.condition, phase=found.phase, options=found.options, members=len(found.members),
-        traces=max(int(o['traces']) for o in outcomes),
+        traces=max(int(o['traces']) for o in results),
         steps=study.epochs * ensemble.steps_per_epoch(study.data, size), batch_size=size,
         compile_seconds=total('compile'), train_seconds=total('train'), evaluate_seconds=total('evaluate'),
         conv=conv,

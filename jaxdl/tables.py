@@ -15,8 +15,8 @@ from jaxdl.data import Dataset
 from jaxdl.ensemble import Member
 from jaxdl.experiment import Ablation, option_variant
 from jaxdl.groups import Group
+from jaxdl.outcomes import Outcome
 from jaxdl.results import Row
-from jaxdl.session import Outcome
 
 SPLITS, METRICS = ('train', 'val', 'test'), ('loss', 'accuracy')
 

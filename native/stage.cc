@@ -54,7 +54,7 @@ struct Channels {  // N of them at once, from `c` on
   static void store(float* to, V v) { std::memcpy(to, &v, sizeof v); }
   static V all(float value) { return V{} + value; }
   static V pick(Mask mask, V yes, V no) { return mask ? yes : no; }
-  static V larger(V a, V b) { return a > b ? a : b; }
+  static V larger(V a, V b) { return pick((a > b) | (a != a), a, b); }  // NaN where either is
 
   // Every window of the pooling: visit(its first image value, its place in the pooled array).
   template <typename Visit>
@@ -218,7 +218,8 @@ struct Channels {  // N of them at once, from `c` on
     float middles[N], spreads[N];
     for (int k = 0; k < N; ++k) {
       const double middle = sums[k] / n, spread = squares[k] / n - middle * middle;
-      middles[k] = static_cast<float>(middle), spreads[k] = static_cast<float>(spread < 0 ? 0 : spread);
+      middles[k] = static_cast<float>(middle);
+      spreads[k] = std::isinf(spread) ? NAN : static_cast<float>(spread < 0 ? 0 : spread);  // overflow is divergence
     }
     mean = load(middles), variance = load(spreads);
   }

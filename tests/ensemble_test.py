@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import studies
@@ -106,8 +107,8 @@ def test_evaluation_in_other_batches_is_the_same(batch):
     part = Part(padded.reshape(steps, batch), (np.arange(steps * batch) < 50).reshape(steps, batch))
     module = train_step.module_of(BASE, 10)
     state = train_step.init_state(BASE, 0, module, (8, 8, 1))
-    states = jax.tree.map(lambda x: np.asarray(x)[None, None], state)
-    variants = jax.tree.map(lambda x: np.full((1, 1), x, np.float32), BASE)
+    states = jax.tree.map(lambda x: jnp.asarray(x)[None, None], state)
+    variants = jax.tree.map(lambda x: jnp.full((1, 1), x, jnp.float32), BASE)
 
     def step(*arguments):
         return train_step.eval_step(*arguments, module=module)

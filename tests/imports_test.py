@@ -18,7 +18,7 @@ FLOORS = [
     {'main'},
     {'ablation', 'estimate', 'report', 'progress'},
     {'tables', 'session'},
-    {'groups'},
+    {'groups', 'outcomes'},
     {'experiment', 'ensemble', 'chunks', 'catalogue', 'protocol', 'journal', 'signals', 'lowering'},
     {'train_step'},
     {'variant', 'statistics'},

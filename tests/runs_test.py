@@ -19,6 +19,7 @@ from scipy import stats
 import jaxdl
 from jaxdl import ablation, catalogue, experiment, results
 from jaxdl.errors import InputError
+from jaxdl.models.conv import LOWERINGS
 
 FILES = (
     'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'correct.npz', 'run.json', 'metrics.jsonl',
@@ -44,7 +45,7 @@ def test_a_run_writes_whole_files(finished):
         assert group['traces'] == 1
         assert group['steps'] == 2 * (1077 // 32)
         assert group['batch_size'] == 32
-        assert group['conv'] == 'patches'
+        assert group['conv'] in LOWERINGS
     phases = [(g['phase'], *g['options']) for g in run['groups']]
     assert phases.count(('measure', 'max')) == phases.count(('measure', 'avg')) == 1
 

@@ -1,11 +1,12 @@
 """Convolution behind one function, `conv`, and the ways to compute it, `LOWERINGS`: which is fastest is measured.
 
-On a CPU XLA's own convolution is 13 to 24 times slower inside `lax.scan` than outside, and a vmapped one becomes a grouped
-convolution, 5 times slower than one after another (BUILD_NOTES.md, 2026-11-23).
+On a CPU XLA's own convolution is 13 to 24 times slower inside `lax.scan` than outside, and a vmapped one becomes a
+grouped one, 5 times slower than one after another (BUILD_NOTES.md, 2026-11-23).
 """
 
 import functools
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -124,7 +125,7 @@ def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -
             lowering(kept[0], w, stride, padding),
         ),
     )
-    return lowering
+    return cast(Lowering, lowering)
 
 
 def _onednn(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Norm, activation and 2 x 2 pooling as one native operation with a gradient of its own: two passes over memory each way.
+"""Norm, activation and 2 x 2 pooling as one native operation with a gradient of its own: few passes over memory.
 
 It stands for what `layers` spells out, where the native part is there and has the options: the same parameters by the
 same names, the same numbers but for rounding.
@@ -55,7 +55,8 @@ def serves(norm: str, activation: str) -> bool:
 
 def fused(images: jax.Array, scale: jax.Array, bias: jax.Array, **settings: Any) -> tuple[jax.Array, ...]:
     """pool(act(norm(images))), and the mean and variance [channel] of the images (0 and 1 where `norm` is 0)."""
-    return _fused(tuple(settings.items()), images, scale, bias)[0]
+    found: Any = _fused(tuple(settings.items()), images, scale, bias)
+    return found[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -72,8 +73,9 @@ def _fused(settings: tuple[tuple[str, Any], ...], images: jax.Array, scale: jax.
 
 
 def _forward(settings: Any, images: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-    found, kept = _fused(settings, images, scale, bias)
-    return (found, kept), (images, scale, bias, kept, *found[1:])
+    found: Any = _fused(settings, images, scale, bias)
+    (_, *moments), kept = found
+    return found, (images, scale, bias, kept, *moments)
 
 
 def _backward(settings: Any, residuals: tuple[jax.Array, ...], gradients: Any) -> Any:
