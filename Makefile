@@ -1,6 +1,6 @@
 # make demo    sets up .venv and runs the pooling study      make test   sets up and runs every test
 # make lint    format, lint and types                        make bench  speed and memory against torch, as ratios
-# EXTRAS=cuda12 (or cuda13) adds that plugin:                make demo EXTRAS=cuda12
+# make native-check    the native part under sanitisers      EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
 
 PYTHON ?= python3
 EXTRAS ?=
@@ -8,29 +8,34 @@ EXTRAS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench native-check clean
 
-setup: .venv/.extras-$(or $(EXTRAS),none)
+setup: .venv/.extras-onednn$(EXTRAS:%=$(,)%)
 
 demo: setup
 	$(BIN)/python -m jaxdl.main --experiment=pooling
 
-test: .venv/.extras-dev$(EXTRAS:%=$(,)%)
+test: .venv/.extras-onednn$(,)dev$(EXTRAS:%=$(,)%)
 	$(BIN)/python -m pytest
 
-lint: .venv/.extras-dev$(EXTRAS:%=$(,)%)
+lint: .venv/.extras-onednn$(,)dev$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-bench: .venv/.extras-parity
+bench: .venv/.extras-onednn$(,)parity
 	$(BIN)/python -m benchmarks.ensemble
+
+native-check: setup
+	$(BIN)/python native/check.py
 
 clean:
 	rm -rf .venv build dist runs
 
 # An empty file for each list of extras: set up again only when the project's own files have changed.
-.venv/.extras-%: pyproject.toml constraints.txt
+# The native part is built where there is a compiler; where not, its line says what that costs, and all works.
+.venv/.extras-%: pyproject.toml constraints.txt $(wildcard native/*.cc native/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --editable '.$(patsubst %,[%],$(filter-out none,$*))'
+	$(PIP) --editable '.[$*]'
+	$(BIN)/python -m jaxdl.native || true
 	@touch $@

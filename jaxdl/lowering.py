@@ -23,7 +23,7 @@ from jaxdl.models.conv import LOWERINGS, conv, usual
 
 SECONDS = 5.0  # the most that a study spends on timing
 TRIAL = dict(cpu=1e8)  # multiplications and additions of a trial's step, which decide how many members it has
-UNROLLED = 16  # members that a program may convolve one after another
+UNROLLED = 8  # members that a program may convolve one after another
 
 
 class Convolution(NamedTuple):
@@ -83,11 +83,13 @@ class Timer:
 
     def __init__(self) -> None:
         self.left = SECONDS
-        if jax.default_backend() == 'cpu' and native.missing():
-            print(f'jaxdl: convolutions will be several times slower: {native.missing()}', file=sys.stderr)
+        self.quiet = jax.default_backend() != 'cpu' or not native.missing()
 
     def fastest(self, found: list[Convolution], members: int) -> str:
         """The name of the fastest lowering for a network; of those that cannot be timed in time, the usual one."""
+        if not self.quiet:
+            print(f'jaxdl: convolutions will be several times slower: {native.missing()}', file=sys.stderr)
+            self.quiet = True
         heaviest = max(found, key=lambda convolution: convolution.flops, default=None)
         able = [name for name in LOWERINGS if not refusal(name, members)]
         if heaviest is None or len(able) == 1:

@@ -52,16 +52,16 @@ def onednn() -> pathlib.Path:
     return pathlib.Path(str(found.locate_file(file))).resolve()
 
 
-def build() -> pathlib.Path:
+def build(target: pathlib.Path | None = None, options: Sequence[str] = ('-O3', '-march=native')) -> pathlib.Path:
     """Compiles the native part for this machine and jaxlib; InputError says what is in the way."""
     if (sys.platform, platform.machine()) != ('linux', 'x86_64'):
         raise InputError(f'the native part is for x86-64 Linux: this is {sys.platform} on {platform.machine()}')
     onednn()
-    target = library()
-    options = ['-O3', '-march=native', '-std=c++17', '-shared', '-fPIC', '-Wno-psabi']
+    target = target or library()
     sources = [str(path) for path in sorted(SOURCES.glob('*.cc'))]
     partial = target.with_suffix('.part')
-    command = ['g++', *options, '-isystem', jax.ffi.include_dir(), '-o', str(partial), *sources]
+    always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC', '-isystem', jax.ffi.include_dir()]
+    command = ['g++', *options, *always, '-o', str(partial), *sources]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
         partial.replace(target)
@@ -71,8 +71,8 @@ def build() -> pathlib.Path:
         raise InputError(f'g++ failed: {error.stderr.strip().splitlines()[0] if error.stderr else error}') from None
     except OSError as error:
         raise InputError(f'{target}: {error.strerror}') from None
-    for old in PACKAGE.glob('_native-*.so'):
-        if old != target:
+    if target == library():
+        for old in set(PACKAGE.glob('_native-*.so')) - {target}:
             old.unlink()
     return target
 

@@ -54,7 +54,7 @@ struct Channels {  // N of them at once, from `c` on
   static void store(float* to, V v) { std::memcpy(to, &v, sizeof v); }
   static V all(float value) { return V{} + value; }
   static V pick(Mask mask, V yes, V no) { return mask ? yes : no; }
-  static V larger(V a, V b) { return pick((a > b) | (a != a), a, b); }  // NaN where either is
+  static V larger(V a, V b) { return a > b ? a : b; }  // one instruction; of a NaN only sums beside it tell
 
   // Every window of the pooling: visit(its first image value, its place in the pooled array).
   template <typename Visit>
@@ -180,7 +180,10 @@ struct Channels {  // N of them at once, from `c` on
 
   V extreme(int64_t from, int count, V sign) const {
     V most = load(at.images + from) * sign;
-    for (int k = 1; k < count; ++k) most = larger(most, load(at.images + from + offset(k)) * sign);
+    for (int k = 1; k < count; ++k) {
+      const V x = load(at.images + from + offset(k)) * sign;
+      most = pick((most > x) | (most != most), most, x);  // NaN where one is
+    }
     return most;
   }
   void extremes(int count, V sign) const {

@@ -1,0 +1,182 @@
+"""The native part: equal to what the layers spell out, wrong input is an error with shapes, its absence is said."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import models, native
+from jaxdl.errors import InputError
+from jaxdl.models import layers, stage
+
+built = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
+
+
+@built
+@pytest.mark.parametrize('pooling', [*layers.POOLINGS, 'none'])
+@pytest.mark.parametrize('activation', stage.SLOPES)
+@pytest.mark.parametrize('norm', stage.NORMS)
+def test_a_network_is_the_same_with_and_without(norm, activation, pooling):
+    for shape in ((4, 8, 8, 3), (4, 7, 5, 20)) if pooling != 'none' else ((4, 1, 1, 3),):
+        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        found, expected = (outcome(x, norm, activation, pooling, conv) for conv in ('onednn', 'patches'))
+        assert jax.tree.structure(found) == jax.tree.structure(expected)
+        for (path, own), other in zip(
+            jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True
+        ):
+            scale = 1e-3 + np.abs(other).max()
+            np.testing.assert_allclose(own, other, atol=1e-4 * scale, err_msg=jax.tree_util.keystr(path))
+
+
+def outcome(x, norm, activation, pooling, conv):
+    """Loss and gradients in training, new statistics, and the logits in evaluation."""
+    settings = dict(norm=norm, activation=activation, pooling=pooling if pooling != 'none' else 'max')
+    module = models.make_module('cnn', 10, width=5, depth=2, conv=conv, **settings)
+    variables = module.init(jax.random.key(0), x)
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(
+        lambda a: a + 0.8 * rng.normal(size=a.shape).astype(np.float32) if a.shape[-1] == a.size else a,
+        variables['params'],
+    )  # scales of either sign
+    stats = jax.tree.map(lambda a: a + 0.3, variables.get('batch_stats', {}))
+
+    def loss(params, x):
+        variables = dict(params=params, batch_stats=stats)
+        logits, updated = module.apply(variables, x, train=True, mutable=['batch_stats'])
+        return jnp.sum(logits**2 * jnp.arange(10.0)[None]), updated
+
+    trained = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, x)
+    return jax.device_get((trained, module.apply(dict(params=params, batch_stats=stats), x)))
+
+
+@built
+def test_not_a_number_spreads():
+    x = np.ones((2, 4, 4, 3), np.float32)
+    x[0, 1, 1, 2] = np.nan
+    for norm in (0, 1):
+        for pooling in stage.POOLINGS.values():
+            settings = dict(norm=norm, pooling=pooling, slope=0.0, epsilon=1e-5)
+            found = np.asarray(stage.fused(x, jnp.ones(3), jnp.zeros(3), **settings)[0])
+            assert np.isnan(found[0, :, :, 2]).any()
+            assert not np.isnan(found[..., :2]).any()
+
+
+@built
+def test_second_derivatives_of_the_fused_operation_are_refused_in_words():
+    settings = dict(norm=1, pooling=1, slope=0.0, epsilon=1e-5)
+
+    def f(x):
+        return stage.fused(x, jnp.ones(2), jnp.zeros(2), **settings)[0].sum()
+
+    with pytest.raises(ValueError, match='stage_backward'):
+        jax.grad(lambda x: jax.grad(f)(x).sum())(jnp.ones((1, 4, 4, 2)))
+
+
+X, W, Y = (1, 2, 4, 4, 3), (1, 3, 3, 3, 5), (1, 2, 4, 4, 5)
+WRONG = dict(
+    channels=(X, (1, 3, 3, 2, 5), Y),
+    rank=(X[1:], W, Y),
+    outputs=(X, W, (1, 2, 5, 4, 5)),
+    batch=(X, W, (1, 3, 4, 4, 5)),
+    members=((2, *X[1:]), (3, *W[1:]), (3, *Y[1:])),
+)
+
+
+@built
+@pytest.mark.parametrize('wrong', WRONG)
+@pytest.mark.parametrize('name', ['conv_forward', 'conv_data', 'conv_kernel'])
+def test_wrong_shapes_are_an_error_with_the_shapes(name, wrong):
+    images, kernel, outputs = WRONG[wrong]
+    places = dict(conv_forward=(0, 1, 2), conv_data=(2, 1, 0), conv_kernel=(0, 2, 1))[name]
+    first, second, result = ((images, kernel, outputs)[place] for place in places)
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r'images f32\[.*kernel f32\[.*outputs f32\['):
+        raw(name, result, jnp.zeros(first), jnp.zeros(second), stride=1, padding=1)
+
+
+@built
+def test_nothing_to_compute_is_an_error():
+    with pytest.raises(jax.errors.JaxRuntimeError, match='nothing to compute'):
+        raw('conv_kernel', W, jnp.zeros((1, 0, 4, 4, 3)), jnp.zeros((1, 0, 4, 4, 5)), stride=1, padding=1)
+
+
+@built
+@pytest.mark.parametrize('dtype', ['int32', 'float16', 'bool'])
+def test_wrong_numbers_are_an_error(dtype):
+    with pytest.raises(jax.errors.JaxRuntimeError, match='must be float32'):
+        raw('conv_forward', Y, jnp.zeros(X, dtype), jnp.zeros(W), stride=1, padding=1)
+
+
+@built
+@pytest.mark.parametrize(('stride', 'padding'), [(0, 1), (1, -1), (2, 1)])
+def test_wrong_strides_are_an_error(stride, padding):
+    with pytest.raises(jax.errors.JaxRuntimeError, match='do not fit'):
+        raw('conv_forward', Y, jnp.zeros(X), jnp.zeros(W), stride=stride, padding=padding)
+
+
+@built
+@pytest.mark.parametrize('scale', [(1, 4), (2, 3), (3,)])
+def test_wrong_shapes_of_the_fused_operation_are_an_error(scale):
+    results = [(1, 2, 2, 2, 3), (1, 2, 2, 2, 3), (1, 3), (1, 3)]
+    settings = dict(norm=1, pooling=1, slope=0.0, epsilon=1e-5)
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r'images f32\[1,2,4,4,3\]'):
+        raw('stage_forward', results, jnp.zeros(X), jnp.zeros(scale), jnp.zeros((1, 3)), **settings)
+
+
+def raw(name, results, *arguments, **attributes):
+    """The handler itself, past what Python checks."""
+    assert not native.missing()
+    attributes = {k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()}
+    many = isinstance(results, list)
+    shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in (results if many else [results])]
+    call = jax.ffi.ffi_call(f'jaxdl_{name}', shapes)
+    return jax.block_until_ready(jax.jit(lambda *a: call(*a, **attributes))(*arguments))
+
+
+@pytest.fixture
+def fresh():
+    native.missing.cache_clear()
+    yield
+    native.missing.cache_clear()
+
+
+def test_its_absence_is_said(fresh, monkeypatch, tmp_path):
+    monkeypatch.setattr(native, 'library', lambda: tmp_path / 'none.so')
+    assert native.missing() == 'the native part is not built: python -m jaxdl.native builds it'
+    with pytest.raises(InputError, match='not built'):
+        native.call('conv_forward', [Y[1:]], jnp.zeros(X[1:]), jnp.zeros(W[1:]), stride=1, padding=1)
+
+
+def test_a_file_that_is_no_library_is_said(fresh, monkeypatch, tmp_path):
+    (tmp_path / 'broken.so').write_bytes(b'not a library')
+    monkeypatch.setattr(native, 'library', lambda: tmp_path / 'broken.so')
+    assert 'broken.so' in native.missing()
+
+
+@built
+def test_another_version_is_said(fresh, monkeypatch):
+    monkeypatch.setattr(native, 'VERSION', '1.0')
+    assert native.missing() == 'onednn-cpu-gomp is 2023.2.0: must be 1.0'
+
+
+@built
+def test_a_library_that_cannot_be_loaded_is_said(monkeypatch, tmp_path):
+    (tmp_path / 'libdnnl.so.3').write_bytes(b'not a library')
+    code = f'import pathlib, sys; from jaxdl import native; native.onednn = lambda: pathlib.Path({str(tmp_path)!r})'
+    code += ' / "libdnnl.so.3"; print(native.missing()); from jaxdl.models.conv import usual; print(usual())'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    why, lowering = done.stdout.splitlines()
+    assert 'libdnnl.so.3' in why
+    assert lowering == 'patches'
+
+
+def test_building_without_a_compiler_is_said(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setattr(native, 'onednn', lambda: tmp_path)
+    monkeypatch.setattr(native, 'library', lambda: tmp_path / 'new.so')
+    assert native.main() == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1
+    assert error.startswith('jaxdl: the native part is not built, convolutions will be slower: ')
