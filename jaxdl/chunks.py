@@ -1,6 +1,7 @@
 """How the members of a group are laid out: rows that share their batches, cut to fit in memory and over the devices."""
 
 import os
+import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -23,20 +24,32 @@ def rectangle(seeds: Sequence[int]) -> np.ndarray:
     return np.arange(len(seeds))[:, None]
 
 
-def tile(shape: tuple[int, int], devices: int, limit: int) -> tuple[int, int]:
+def layout(seeds: Sequence[int], devices: int, limit: int, cores: int = 1) -> tuple[np.ndarray, tuple[int, int]]:
+    """Member indices [row, column], and the rows and columns of them that each device takes at once.
+
+    Rows share their batches; where members in rows of their own leave less idle, they have no such rows.
+    """
+    shapes = rectangle(seeds), np.arange(len(seeds))[:, None]
+    tiles = [tile(members.shape, devices, limit, cores) for members in shapes]
+    costs = [_cost(members.shape, sides, devices, cores)[0] for members, sides in zip(shapes, tiles, strict=True)]
+    best = costs.index(min(costs))
+    return shapes[best], tiles[best]
+
+
+def tile(shape: tuple[int, int], devices: int, limit: int, cores: int = 1) -> tuple[int, int]:
     """Rows and columns that each device takes at once, at most `limit` members: the least work with padding counted.
 
-    Of equal ones, fewer chunks, then longer rows: the batches of a row are shared.
+    A device with several cores gives each a member at a time. Of equal tiles, fewer chunks, then longer rows.
     """
     rows, columns = shape
-
-    def cost(sides: tuple[int, int]) -> tuple[int, int, int]:
-        blocks = -(-rows // sides[0]) * -(-columns // sides[1])
-        chunks = -(-blocks // devices)
-        return chunks * sides[0] * sides[1], chunks, -sides[1]
-
     fitting = ((r, c) for r in range(1, rows + 1) for c in range(1, columns + 1) if r * c <= max(1, limit))
-    return min(fitting, key=cost)
+    return min(fitting, key=lambda sides: _cost(shape, sides, devices, cores))
+
+
+def _cost(shape: tuple[int, int], sides: tuple[int, int], devices: int, cores: int) -> tuple[int, int, int]:
+    blocks = -(-shape[0] // sides[0]) * -(-shape[1] // sides[1])
+    chunks, turns = -(-blocks // devices), -(-sides[0] * sides[1] // cores)
+    return chunks * turns, chunks, -sides[1]
 
 
 def cut(members: np.ndarray, sides: tuple[int, int], devices: int) -> list[np.ndarray]:
@@ -47,6 +60,30 @@ def cut(members: np.ndarray, sides: tuple[int, int], devices: int) -> list[np.nd
     blocks = [members[np.ix_(r, c)] for r in down for c in right]
     blocks += blocks[:1] * (-len(blocks) % devices)
     return [np.concatenate(blocks[i : i + devices]) for i in range(0, len(blocks), devices)]
+
+
+def at_once(member_bytes: int) -> int:
+    """Members of so many bytes that one device takes at once: what its memory holds; on a CPU, what its cache holds.
+
+    A step passes over all members once for every operation: what one operation wrote should still be in the cache when
+    the next reads it.
+    """
+    allowed, cores = max(1, memory_limit() // member_bytes), cores_of_a_device()
+    if jax.default_backend() != 'cpu':
+        return allowed
+    return min(allowed, max(cores, _cache_bytes() // member_bytes // cores * cores))
+
+
+def cores_of_a_device() -> int:
+    """The cores that a CPU device gives one member each; 1 on an accelerator, which takes all members as one."""
+    return max(1, (os.cpu_count() or 1) // jax.local_device_count()) if jax.default_backend() == 'cpu' else 1
+
+
+def _cache_bytes() -> int:
+    """The largest cache of this CPU, by device, as Linux tells it; elsewhere a usual size."""
+    files = pathlib.Path('/sys/devices/system/cpu/cpu0/cache').glob('index*/size')
+    sizes = [int(file.read_text().strip().removesuffix('K')) << 10 for file in files]
+    return max(sizes, default=2**24) // jax.local_device_count()
 
 
 def memory_limit() -> int:

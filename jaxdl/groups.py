@@ -80,7 +80,8 @@ def planned(plan: Mapping[str, Any], found: Group) -> dict[str, Any]:
 
 def cut(plan: Mapping[str, Any], found: Group) -> list[np.ndarray]:
     """The chunks of a group, int [row, column] of indices into its members, under the limits that the plan froze."""
-    return _cut(found, plan['devices']['count'], planned(plan, found)['limit'])[1]
+    entry = planned(plan, found)
+    return _cut(found, plan['devices']['count'], entry['limit'], entry['cores'])[1]
 
 
 def versions() -> dict[str, str]:
@@ -127,21 +128,22 @@ def _layout(
         )
     shape, classes = tuple(data['image_shape']), len(data['classes'])
     convolutions = lowering.convolutions(train_step.module_of(variant, classes), (variant.batch_size, *shape))
-    conv = lowering.forced(study.conv, len(found.members)) or timer.fastest(convolutions, len(found.members))
+    count = len(found.members)
+    conv = lowering.forced(study.conv, count) or timer.fastest(convolutions, count)
     size = member_bytes(variant, shape, classes, conv)
     # No more than the group has: where memory does not bind, what is free just now does not show in the plan.
-    limit = min(len(found.members), study.chunk or max(1, chunks.memory_limit() // size))
-    sides, cut = _cut(found, devices, limit)
+    limit = min(count, study.chunk or chunks.at_once(size))
+    cores = chunks.cores_of_a_device()
+    sides, cut = _cut(found, devices, limit, cores)
     return dict(
-        condition=found.condition, phase=found.phase, options=found.options, members=len(found.members),
+        condition=found.condition, phase=found.phase, options=found.options, members=count,
         steps=steps * study.epochs, batch_size=variant.batch_size, sides=sides, chunks=len(cut), limit=limit,
-        member_bytes=size, conv=conv,
+        cores=cores, member_bytes=size, conv=conv,
     )  # fmt: skip
 
 
-def _cut(found: Group, devices: int, limit: int) -> tuple[tuple[int, int], list[np.ndarray]]:
-    members = chunks.rectangle([member.stream for member in found.members])
-    sides = chunks.tile(members.shape, devices, limit)
+def _cut(found: Group, devices: int, limit: int, cores: int) -> tuple[tuple[int, int], list[np.ndarray]]:
+    members, sides = chunks.layout([member.stream for member in found.members], devices, limit, cores)
     return sides, chunks.cut(members, sides, devices)
 
 

@@ -22,6 +22,21 @@ def test_chunks_hold_every_member_and_fit(rows, columns, devices, limit):
         assert all(len(set(seeds[row])) == 1 for row in chunk)
 
 
+def test_no_core_waits_longer_than_it_must():
+    seeds = [0, 1, 2] * 5
+    assert chunks.layout(seeds, 1, 15, 2)[1] == (3, 5)  # all at once: 8 turns of 2 cores
+    members, sides = chunks.layout(seeds, 1, 4, 2)
+    assert (members.shape, sides) == ((15, 1), (4, 1))  # 4 chunks of 2 turns; in rows of 5 it would be 9 of 1
+    assert chunks.layout(seeds, 1, 4, 1)[0].shape == (3, 5)
+
+
+def test_a_cpu_takes_what_its_cache_holds(monkeypatch):
+    monkeypatch.setattr(chunks, '_cache_bytes', lambda: 100)
+    monkeypatch.setattr(chunks, 'cores_of_a_device', lambda: 4)
+    monkeypatch.setattr(chunks, 'memory_limit', lambda: 1000)
+    assert [chunks.at_once(size) for size in (1, 9, 12, 60, 400)] == [100, 8, 8, 4, 2]
+
+
 @given(st.integers(1, 12), st.integers(1, 12))
 @settings(max_examples=50, deadline=None)
 def test_one_device_with_room_takes_all_at_once(rows, columns):

@@ -1,7 +1,9 @@
 """Settings of every test: a silent rise of rank is an error, and nothing of the user's own is touched."""
 
 import os
+import tempfile
 
+os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix='jaxdl-cache-')  # of the lowerings that were timed
 os.environ.setdefault('JAX_PLATFORMS', os.environ.get('JAXDL_TEST_PLATFORM', 'cpu'))
 
 import jax

@@ -20,8 +20,11 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path):
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob('*.whl')
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ('jaxdl/experiments/pooling.py', 'jaxdl/report/templates/page.html.jinja', 'jaxdl/models/conv.py'):
+    native = [f'jaxdl/native/{file.name}' for file in (ROOT / 'native').glob('*.[ch]*')]
+    assert len(native) == 3
+    for needed in ('jaxdl/experiments/pooling.py', 'jaxdl/report/templates/page.html.jinja', *native):
         assert needed in names
+    assert not [name for name in names if name.endswith('.so')]
     assert not [name for name in names if name.startswith(('tests', 'benchmarks', 'experiments'))]
     venv.create(tmp_path / 'other', with_pip=False, symlinks=True)
     python = tmp_path / 'other' / 'bin' / 'python'
@@ -35,8 +38,8 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path):
     done = subprocess.run(run, cwd=tmp_path / 'empty', capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'empty' / 'runs' / 'pooling' / 'report.html').stat().st_size > 10_000
-    code = 'import jaxdl; print(jaxdl.__file__)'
+    code = 'import jaxdl.native; print(jaxdl.__file__, jaxdl.native.SOURCES)'
     where = subprocess.run(
         [str(python), '-c', code], cwd=tmp_path / 'empty', capture_output=True, text=True, check=True
     )
-    assert str(site) in where.stdout
+    assert where.stdout.count(str(site)) == 2
