@@ -30,7 +30,7 @@ native-check: setup
 	$(BIN)/python native/check.py
 
 clean:
-	rm -rf .venv build dist runs
+	rm -rf .venv build dist runs jaxdl/_native-*
 
 # An empty file for each list of extras: set up again only when the project's own files have changed.
 # The native part is built where there is a compiler; where not, its line says what that costs, and all works.

@@ -14,6 +14,7 @@ from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
 from jaxdl.experiment import Ablation
+from jaxdl.models.conv import LOWERINGS
 from jaxdl.outcomes import Outcome
 from jaxdl.results import Results, Row
 from jaxdl.session import Session, Study, run_groups
@@ -71,7 +72,8 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
     if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
         plan = workdir.read_json(folder / 'plan.json')
         _check_data(plan, ablation)
-        _check_lowerings(plan)
+        if not finished(folder):
+            _check_plan(plan)
         return plan
     plan = groups.make_plan(ablation)
     if overwrite:
@@ -87,8 +89,10 @@ def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
             raise InputError(f'data set {dataset.name} has changed since the run began: --overwrite starts it anew')
 
 
-def _check_lowerings(plan: Mapping[str, Any]) -> None:
+def _check_plan(plan: Mapping[str, Any]) -> None:
     for group in plan['groups']:
+        if not {'conv', 'limit', 'cores'} <= set(group) or group['conv'] not in LOWERINGS:
+            raise InputError('plan.json is by another version of jaxdl; --overwrite starts anew')
         why = lowering.refusal(group['conv'], group['members'])
         if why:
             raise InputError(f'plan.json has convolutions by {group["conv"]}, and {why}; --overwrite starts anew')

@@ -87,12 +87,15 @@ class Timer:
 
     def fastest(self, found: list[Convolution], members: int) -> str:
         """The name of the fastest lowering for a network; of those that cannot be timed in time, the usual one."""
+        found = [own for own in found if own.kernel[:2] != (1, 1) or own.padding]  # those are plain products always
+        if not found:
+            return 'patches'
         if not self.quiet:
             print(f'jaxdl: convolutions will be several times slower: {native.missing()}', file=sys.stderr)
             self.quiet = True
-        heaviest = max(found, key=lambda convolution: convolution.flops, default=None)
+        heaviest = max(found, key=lambda convolution: convolution.flops)
         able = [name for name in LOWERINGS if not refusal(name, members)]
-        if heaviest is None or len(able) == 1:
+        if len(able) == 1:
             return usual()
         limit = max(1, int(TRIAL.get(jax.default_backend(), 1e11) / heaviest.flops))
         trial = 1 << (min(members, limit).bit_length() - 1)
@@ -116,7 +119,7 @@ def cache() -> pathlib.Path:
 
 
 def _key(found: Convolution, members: int) -> str:
-    kind = f'{jax.local_devices()[0].device_kind} x {os.cpu_count()}, jax {jax.__version__}'
+    kind = f'{jax.local_devices()[0].device_kind} x {os.cpu_count()}, jax {jax.__version__}, {native.library().stem}'
     return f'{kind}: {members} x {found.images} * {found.kernel}, stride {found.stride}, padding {found.padding}'
 
 
@@ -125,7 +128,7 @@ def _read() -> dict[str, dict[str, float]]:
     try:
         content = json.loads(cache().read_text())
         return {str(k): {str(name): float(value) for name, value in v.items()} for k, v in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError):  # RuntimeError: there is no home
         return {}
 
 
@@ -133,7 +136,7 @@ def _write(known: dict[str, dict[str, float]]) -> None:
     try:
         cache().parent.mkdir(parents=True, exist_ok=True)
         workdir.write(cache(), (json.dumps(known, indent=1) + '\n').encode())
-    except OSError:
+    except (OSError, RuntimeError):
         pass  # a cache that cannot be kept is only timed again
 
 

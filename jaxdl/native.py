@@ -9,6 +9,7 @@ CPU or from other sources it counts as not built.
 import ctypes
 import functools
 import importlib.metadata
+import os
 import pathlib
 import platform
 import subprocess
@@ -59,21 +60,19 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = ('-O3', '
     onednn()
     target = target or library()
     sources = [str(path) for path in sorted(SOURCES.glob('*.cc'))]
-    partial = target.with_suffix('.part')
+    partial = target.with_suffix(f'.{os.getpid()}')
     always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC', '-isystem', jax.ffi.include_dir()]
     command = ['g++', *options, *always, '-o', str(partial), *sources]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
-        partial.replace(target)
     except FileNotFoundError:
         raise InputError('no g++ on the PATH: install a C++ compiler') from None
     except subprocess.CalledProcessError as error:
         raise InputError(f'g++ failed: {error.stderr.strip().splitlines()[0] if error.stderr else error}') from None
+    try:
+        partial.replace(target)
     except OSError as error:
         raise InputError(f'{target}: {error.strerror}') from None
-    if target == library():
-        for old in set(PACKAGE.glob('_native-*.so')) - {target}:
-            old.unlink()
     return target
 
 

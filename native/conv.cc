@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <new>
 
 #include "members.h"
 
@@ -192,13 +193,14 @@ ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
   const Shape shape = {x[1], x[2], x[3], x[4], w[1], w[2], w[4], y[2], y[3], stride, padding};
   const int64_t members = std::max({x[0], w[0], y[0]});
   if (stride < 1 || padding < 0 || w[3] != x[4] || y[4] != w[4] || y[1] != x[1] || !jaxdl::divides(images, members) || !jaxdl::divides(kernel, members) ||
-      y[0] != members || (x[2] + 2 * padding - w[1]) / std::max<int64_t>(stride, 1) + 1 != y[2] ||
+      !jaxdl::divides(outputs, members) || (x[2] + 2 * padding - w[1]) / std::max<int64_t>(stride, 1) + 1 != y[2] ||
       (x[3] + 2 * padding - w[2]) / std::max<int64_t>(stride, 1) + 1 != y[3] || w[1] > x[2] + 2 * padding ||
       w[2] > x[3] + 2 * padding) {
     return wrong("the shapes do not fit");
   }
-  if ((direction == kData && x[0] != members) || (direction == kKernel && w[0] != members)) {
-    return wrong("a gradient has an entry for every member");
+  const auto& result = direction == kForward ? outputs : direction == kData ? images : kernel;
+  if (result.dimensions()[0] != members) {
+    return wrong("the result has an entry for every member");
   }
   if (!dnnl::engine) return wrong("oneDNN is not loaded");
   if (images.element_count() == 0 || kernel.element_count() == 0 || outputs.element_count() == 0) {
@@ -207,20 +209,23 @@ ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
   float *a = images.typed_data<float>(), *b = kernel.typed_data<float>(), *c = outputs.typed_data<float>();
   const int64_t parts = members > 1 ? 1 : std::min(shape.batch, std::max<int64_t>(1, pool.num_threads()));
   const int64_t size = (shape.batch + parts - 1) / parts, tasks = (shape.batch + size - 1) / size;
-  std::vector<float> sums(direction == kKernel && tasks > 1 ? tasks * shape.kernel() : 0);
+  std::vector<float> sums;
   try {
-    jaxdl::share(pool, members > 1 ? members : tasks, [&](int64_t task) {
+    if (direction == kKernel && tasks > 1) sums.resize(tasks * shape.kernel());
+    check(jaxdl::share(pool, members > 1 ? members : tasks, [&](int64_t task) {
       Shape own = shape;
       const int64_t first = members > 1 ? 0 : task * size, member = members > 1 ? task : 0;
       if (members == 1) own.batch = std::min(size, shape.batch - first);
       const float* image = a + (jaxdl::entry(images, member, members) * shape.batch + first) * shape.image();
-      const float* output = c + (member * shape.batch + first) * shape.out();
+      const float* output = c + (jaxdl::entry(outputs, member, members) * shape.batch + first) * shape.out();
       const float* weights = sums.empty() ? b + jaxdl::entry(kernel, member, members) * shape.kernel()
                                           : sums.data() + task * shape.kernel();
       convolution(direction, own).run(image, weights, output);
-    });
+    }));
   } catch (const Failed& failed) {
     return ffi::Error::Internal(what + ": oneDNN gave status " + std::to_string(failed.status));
+  } catch (const std::bad_alloc&) {
+    return ffi::Error(ffi::ErrorCode::kResourceExhausted, what + ": out of memory");
   }
   if (!sums.empty()) {
     std::memcpy(b, sums.data(), shape.kernel() * sizeof(float));

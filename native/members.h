@@ -25,8 +25,9 @@ inline void check(int status) {
   if (status != 0) throw Failed{status};
 }
 
-// Runs `work(task)` for every task below `count`, on the caller and as many threads of the pool as are free.
-inline void share(ffi::ThreadPool& pool, int64_t count, const std::function<void(int64_t)>& work) {
+// Runs `work(task)` for every task below `count`, on the caller and as many threads of the pool as are free; gives 0, or
+// the status of one that failed.
+inline int share(ffi::ThreadPool& pool, int64_t count, const std::function<void(int64_t)>& work) {
   struct State {
     std::atomic<int64_t> next{0};
     std::atomic<int> status{0};
@@ -41,6 +42,8 @@ inline void share(ffi::ThreadPool& pool, int64_t count, const std::function<void
         work(task);
       } catch (const Failed& failed) {
         state->status = failed.status;
+      } catch (...) {  // out of memory, above all: nothing may leave a thread of the pool
+        state->status = -1;
       }
       std::lock_guard<std::mutex> lock(state->mutex);
       if (++state->done == count) state->all.notify_one();
@@ -51,7 +54,7 @@ inline void share(ffi::ThreadPool& pool, int64_t count, const std::function<void
   take();
   std::unique_lock<std::mutex> lock(state->mutex);
   state->all.wait(lock, [&] { return state->done == count; });
-  check(state->status);
+  return state->status;
 }
 
 inline std::string text(const ffi::AnyBuffer& buffer) {

@@ -7,6 +7,7 @@
 // A maximum commutes with what rises: act(a x + b) has its largest value where a x has. So it is taken first, in the same
 // pass as the moments, and norm and activation work on a quarter of the values.
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -132,9 +133,13 @@ struct Channels {  // N of them at once, from `c` on
       } else {
         gradients(from, count, a, b, gradient, x, d);
       }
-      for (int k = 0; k < count; ++k) store(at.out_images + from + offset(k), a * d[k] + slant * x[k] + base);
+      for (int k = 0; k < count; ++k) {
+        store(at.out_images + from + offset(k), set.norm ? a * d[k] + slant * x[k] + base : a * d[k]);
+      }
     });
-    left_over([&](int64_t at_) { store(at.out_images + at_, slant * load(at.images + at_) + base); });
+    left_over([&](int64_t to) {
+      store(at.out_images + to, set.norm ? slant * load(at.images + to) + base : all(0));
+    });
   }
 
  private:
@@ -144,8 +149,11 @@ struct Channels {  // N of them at once, from `c` on
     for (float& value : values) value = std::sqrt(value);
     return load(values);
   }
-  V activate(V z) const { return pick(z > 0, z, z * set.slope); }
-  V derive(V z) const { return pick(z > 0, all(1), all(set.slope)); }
+  // As jax.nn: ReLU of minus infinity is 0, its derivative at 0 is 0; that of the leaky one is 1. NaN stays.
+  V activate(V z) const { return set.slope == 0 ? pick(z <= 0, all(0), z) : pick(z < 0, z * set.slope, z); }
+  V derive(V z) const {
+    return set.slope == 0 ? pick(z > 0, all(1), all(0)) : pick(z >= 0, all(1), all(set.slope));
+  }
 
   V pool(const V* h, int count) const {
     V sum = h[0], most = h[0], square = h[0] * h[0];
@@ -237,37 +245,51 @@ void by_channels(const Shape& s, const Setting& set, const Arrays& at, Each each
   for (; c < s.channels; ++c) each(Channels<1>{s, set, at, c});
 }
 
-// The shape where the buffers are what they must be; else the words of what is wrong.
+// The shape where the buffers are what they must be; else the words of what is wrong. All may have fewer entries than
+// members, but for results.
 std::string fits(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale, const ffi::AnyBuffer& bias,
                  const ffi::AnyBuffer& pooled, const ffi::AnyBuffer& kept, const ffi::AnyBuffer& mean,
-                 const ffi::AnyBuffer& variance, int64_t pooling, Shape& s) {
+                 const ffi::AnyBuffer& variance, int64_t pooling, int64_t members, Shape& s) {
   const std::string what = "norm, activation, pooling of images " + jaxdl::text(images) + ", scale " +
                            jaxdl::text(scale) + ", bias " + jaxdl::text(bias) + ", pooled " + jaxdl::text(pooled) +
                            ", kept " + jaxdl::text(kept) + ": ";
   auto x = images.dimensions();
   if (!jaxdl::is(images, {-1, -1, -1, -1, -1})) return what + "images must be float32, 5 axes";
-  if (images.element_count() == 0) return what + "nothing to compute";
+  if (images.element_count() == 0 || members < 1) return what + "nothing to compute";
   if (pooling < kNone || pooling > kL2) return what + "no such pooling: " + std::to_string(pooling);
   const int64_t window = pooling == kNone ? 1 : 2, c = x[4];
   s = {x[1], x[2], x[3], c, std::min(window, x[2]), std::min(window, x[3])};
-  const bool right = jaxdl::is(scale, {-1, c}) && jaxdl::divides(scale, x[0]) && jaxdl::is(bias, {-1, c}) &&
-                     jaxdl::divides(bias, x[0]) && jaxdl::is(mean, {x[0], c}) && jaxdl::is(variance, {x[0], c}) &&
-                     jaxdl::is(pooled, {x[0], s.batch, s.rows(), s.columns(), c}) &&
-                     (pooling != kMax || jaxdl::is(kept, {x[0], s.batch, s.rows(), s.columns(), c}));
+  bool right = jaxdl::divides(images, members);
+  for (const auto* each : {&scale, &bias, &mean, &variance}) {
+    right = right && jaxdl::is(*each, {-1, c}) && jaxdl::divides(*each, members);
+  }
+  for (const auto* each : {&pooled, &kept}) {
+    if (each == &kept && pooling != kMax) continue;
+    right = right && jaxdl::is(*each, {-1, s.batch, s.rows(), s.columns(), c}) && jaxdl::divides(*each, members);
+  }
   return right ? "" : what + "the shapes do not fit";
+}
+
+bool all_have(int64_t members, std::initializer_list<const ffi::AnyBuffer*> results) {
+  return std::all_of(results.begin(), results.end(), [&](const ffi::AnyBuffer* each) {
+    return each->dimensions().size() > 0 && each->dimensions()[0] == members;
+  });
 }
 
 ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale, ffi::AnyBuffer bias,
                    ffi::Result<ffi::AnyBuffer> out, ffi::Result<ffi::AnyBuffer> kept, ffi::Result<ffi::AnyBuffer> mean,
                    ffi::Result<ffi::AnyBuffer> variance, int64_t norm, int64_t pooling, float slope, float epsilon) {
   Shape s;
-  const std::string wrong = fits(images, scale, bias, *out, *kept, *mean, *variance, pooling, s);
+  const int64_t members = mean->dimensions().size() ? mean->dimensions()[0] : 0;
+  std::string wrong = fits(images, scale, bias, *out, *kept, *mean, *variance, pooling, members, s);
+  if (wrong.empty() && !(all_have(members, {&*out, &*variance}) && (pooling != kMax || all_have(members, {&*kept})))) {
+    wrong = "pooled " + jaxdl::text(*out) + ": the result has an entry for every member";
+  }
   if (!wrong.empty()) return ffi::Error::InvalidArgument(wrong);
-  const int64_t members = images.dimensions()[0];
   const Setting set = {norm, pooling, slope, epsilon};
-  jaxdl::share(pool, members, [&](int64_t m) {
+  const int status = jaxdl::share(pool, members, [&](int64_t m) {
     Arrays at = {};
-    at.images = images.typed_data<float>() + m * s.image();
+    at.images = images.typed_data<float>() + jaxdl::entry(images, m, members) * s.image();
     at.scale = scale.typed_data<float>() + jaxdl::entry(scale, m, members) * s.channels;
     at.bias = bias.typed_data<float>() + jaxdl::entry(bias, m, members) * s.channels;
     at.out = out->typed_data<float>() + m * s.pooled();
@@ -276,7 +298,7 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer s
     at.out_variance = variance->typed_data<float>() + m * s.channels;
     by_channels(s, set, at, [](const auto& channels) { channels.forward(); });
   });
-  return ffi::Error::Success();
+  return status ? ffi::Error::Internal("norm, activation, pooling failed") : ffi::Error::Success();
 }
 
 ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale, ffi::AnyBuffer bias,
@@ -284,8 +306,8 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer 
                     ffi::Result<ffi::AnyBuffer> d_images, ffi::Result<ffi::AnyBuffer> d_scale,
                     ffi::Result<ffi::AnyBuffer> d_bias, int64_t norm, int64_t pooling, float slope, float epsilon) {
   Shape s;
-  std::string wrong = fits(images, scale, bias, gradient, kept, mean, variance, pooling, s);
-  const int64_t members = wrong.empty() ? images.dimensions()[0] : 0;
+  const int64_t members = d_scale->dimensions().size() ? d_scale->dimensions()[0] : 0;
+  std::string wrong = fits(images, scale, bias, gradient, kept, mean, variance, pooling, members, s);
   if (wrong.empty() && !(jaxdl::is(*d_scale, {members, s.channels}) && jaxdl::is(*d_bias, {members, s.channels}) &&
                          jaxdl::is(*d_images, {members, s.batch, s.height, s.width, s.channels}))) {
     wrong = "gradients of images " + jaxdl::text(images) + " have shapes " + jaxdl::text(*d_images) + ", " +
@@ -293,21 +315,21 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer 
   }
   if (!wrong.empty()) return ffi::Error::InvalidArgument(wrong);
   const Setting set = {norm, pooling, slope, epsilon};
-  jaxdl::share(pool, members, [&](int64_t m) {
+  const int status = jaxdl::share(pool, members, [&](int64_t m) {
     Arrays at = {};
-    at.images = images.typed_data<float>() + m * s.image();
+    at.images = images.typed_data<float>() + jaxdl::entry(images, m, members) * s.image();
     at.scale = scale.typed_data<float>() + jaxdl::entry(scale, m, members) * s.channels;
     at.bias = bias.typed_data<float>() + jaxdl::entry(bias, m, members) * s.channels;
-    at.kept = pooling == kMax ? kept.typed_data<float>() + m * s.pooled() : nullptr;
-    at.mean = mean.typed_data<float>() + m * s.channels;
-    at.variance = variance.typed_data<float>() + m * s.channels;
-    at.gradient = gradient.typed_data<float>() + m * s.pooled();
+    at.kept = pooling == kMax ? kept.typed_data<float>() + jaxdl::entry(kept, m, members) * s.pooled() : nullptr;
+    at.mean = mean.typed_data<float>() + jaxdl::entry(mean, m, members) * s.channels;
+    at.variance = variance.typed_data<float>() + jaxdl::entry(variance, m, members) * s.channels;
+    at.gradient = gradient.typed_data<float>() + jaxdl::entry(gradient, m, members) * s.pooled();
     at.out_images = d_images->typed_data<float>() + m * s.image();
     at.out_scale = d_scale->typed_data<float>() + m * s.channels;
     at.out_bias = d_bias->typed_data<float>() + m * s.channels;
     by_channels(s, set, at, [](const auto& channels) { channels.backward(); });
   });
-  return ffi::Error::Success();
+  return status ? ffi::Error::Internal("norm, activation, pooling failed") : ffi::Error::Success();
 }
 
 }  // namespace

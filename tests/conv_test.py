@@ -122,6 +122,15 @@ def test_batched_in_every_way(lowering, batched, images, kernel, stride, padding
         np.testing.assert_allclose(one, other, atol=2e-4, rtol=1e-4)
 
 
+def test_gradients_of_members_one_by_one(lowering):
+    x, w = map(jnp.asarray, draw((3, 2, 5, 5, 2), (3, 3, 3, 2, 4)))
+    for of in (lambda x, w: conv(x, w, 1, 1, lowering).sum(), lambda x, w: conv(x, w, 1, 1, lowering)[..., :2].sum()):
+        found = jax.vmap(jax.grad(of, (0, 1)))(x, w)
+        for i in range(3):
+            for own, other in zip(found, jax.grad(of, (0, 1))(x[i], w[i]), strict=True):
+                np.testing.assert_allclose(own[i], other, atol=1e-4)
+
+
 def xla(images, kernel, stride, padding):
     pads = [(padding, padding)] * 2
     return lax.conv_general_dilated(images, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))

@@ -68,6 +68,25 @@ def test_out_of_time_the_usual_one(found, monkeypatch):
     assert lowering.Timer().fastest(found, 4) == usual()
 
 
+def test_a_network_without_convolutions_times_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(native, 'missing', lambda: 'it is gone')
+    product = lowering.Convolution((1, 4, 4, 3), (1, 1, 3, 3), 1, 0)
+    assert lowering.Timer().fastest([], 4) == lowering.Timer().fastest([product], 4) == 'patches'
+    assert capsys.readouterr().err == ''
+
+
+def test_a_plan_of_another_version_is_refused(tmp_path):
+    study = studies.small(learning_rates=[0.1], conv='patches')
+    jaxdl.run(study, tmp_path)
+    plan = (tmp_path / 'plan.json').read_text()
+    run = json.loads((tmp_path / 'run.json').read_text())
+    (tmp_path / 'run.json').write_text(json.dumps(run | dict(finished=False)))
+    for changed in (plan.replace('"cores"', '"old"'), plan.replace('"patches"', '"winograd"')):
+        (tmp_path / 'plan.json').write_text(changed)
+        with pytest.raises(InputError, match=r'plan.json is by another version'):
+            jaxdl.run(study, tmp_path)
+
+
 def test_the_same_study_by_every_lowering(tmp_path):
     losses = {}
     for name in ABLE:
@@ -98,6 +117,8 @@ def test_a_plan_that_cannot_be_obeyed_is_refused(tmp_path, monkeypatch):
     jaxdl.run(study, tmp_path)
     plan = (tmp_path / 'plan.json').read_text().replace('"patches"', '"onednn"')
     (tmp_path / 'plan.json').write_text(plan)
+    run = json.loads((tmp_path / 'run.json').read_text())
+    (tmp_path / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     monkeypatch.setattr(native, 'missing', lambda: 'it is gone')
     with pytest.raises(InputError, match=r'plan.json has convolutions by onednn, and it is gone; --overwrite'):
         ablation.run(study, tmp_path)

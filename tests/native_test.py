@@ -65,6 +65,40 @@ def test_not_a_number_spreads():
 
 
 @built
+@pytest.mark.parametrize('axes', [(0, 0, 0), (None, 0, 0), (0, None, None), (None, None, 0)])
+def test_the_fused_operation_over_members(axes):
+    rng = np.random.default_rng(0)
+    shapes = ((2, 5, 4, 3), (3,), (3,))
+    full = [jnp.asarray(rng.normal(size=(4, *shape)), jnp.float32) for shape in shapes]
+    arguments = [a if axis == 0 else a[0] for a, axis in zip(full, axes, strict=True)]
+    for pooling in stage.POOLINGS.values():
+        settings = dict(norm=1, pooling=pooling, slope=0.01, epsilon=1e-5)
+        of = jax.grad(lambda *a, s=settings: stage.fused(*a, **s)[0].sum(), (0, 1, 2))
+        found = jax.vmap(of, in_axes=axes)(*arguments)
+        for i in range(4):
+            alone = of(*(a[i] if axis == 0 else a for a, axis in zip(arguments, axes, strict=True)))
+            for own, other in zip(found, alone, strict=True):
+                np.testing.assert_allclose(own[i], other, atol=1e-4)
+
+
+@built
+def test_activations_at_zero_and_infinity_are_those_of_jax():
+    x = jnp.asarray([0.0, -jnp.inf, jnp.inf, -1.0, 2.0]).reshape(1, 1, 5, 1)
+    for name, slope in stage.SLOPES.items():
+        settings = dict(norm=0, pooling=stage.POOLINGS['none'], slope=slope, epsilon=1e-5)
+
+        def own(x, settings=settings):
+            return stage.fused(x, jnp.ones(1), jnp.zeros(1), **settings)[0]
+
+        np.testing.assert_array_equal(own(x), layers.ACTIVATIONS[name](x))
+        slopes = jax.grad(lambda x, f=own: f(x).sum())(x)
+        np.testing.assert_array_equal(
+            slopes[..., 3:, :], jax.grad(lambda x, n=name: layers.ACTIVATIONS[n](x).sum())(x)[..., 3:, :]
+        )
+        assert slopes[0, 0, 0, 0] == jax.grad(lambda x, n=name: layers.ACTIVATIONS[n](x))(0.0)
+
+
+@built
 def test_second_derivatives_of_the_fused_operation_are_refused_in_words():
     settings = dict(norm=1, pooling=1, slope=0.0, epsilon=1e-5)
 

@@ -44,7 +44,7 @@ class NormActivationPool(nn.Module):
         pooled, *moments = fused(images, scale, bias, norm=1, **settings)
         if not self.is_initializing():
             for kept, found in zip((mean, variance), moments, strict=True):
-                kept.value = MOMENTUM * kept.value + (1 - MOMENTUM) * jax.lax.stop_gradient(found)
+                kept.value = MOMENTUM * kept.value + (1 - MOMENTUM) * found
         return pooled
 
 
@@ -54,9 +54,10 @@ def serves(norm: str, activation: str) -> bool:
 
 
 def fused(images: jax.Array, scale: jax.Array, bias: jax.Array, **settings: Any) -> tuple[jax.Array, ...]:
-    """pool(act(norm(images))), and the mean and variance [channel] of the images (0 and 1 where `norm` is 0)."""
+    """pool(act(norm(images))), and mean and variance [channel] of the images (0 and 1 where `norm` is 0), as constants."""
     found: Any = _fused(tuple(settings.items()), images, scale, bias)
-    return found[0]
+    pooled, *moments = found[0]
+    return pooled, *map(jax.lax.stop_gradient, moments)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
