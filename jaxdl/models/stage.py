@@ -54,7 +54,7 @@ def serves(norm: str, activation: str) -> bool:
 
 
 def fused(images: jax.Array, scale: jax.Array, bias: jax.Array, **settings: Any) -> tuple[jax.Array, ...]:
-    """pool(act(norm(images))), and mean and variance [channel] of the images (0 and 1 where `norm` is 0), as constants."""
+    """pool(act(norm(images))); mean and variance [channel] of the images (0 and 1 where `norm` is 0), as constants."""
     found: Any = _fused(tuple(settings.items()), images, scale, bias)
     pooled, *moments = found[0]
     return pooled, *map(jax.lax.stop_gradient, moments)
