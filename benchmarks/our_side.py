@@ -31,7 +31,9 @@ def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any
     training = ensemble.start(chunk, listed, data, CLASSES, EPOCHS)
     variants, row_keys = ensemble.inputs(chunk, listed)
     conv = fastest_conv(size, listed)
-    programs = ensemble.compile_programs(variants, row_keys, training.states, data, CLASSES, EPOCHS, conv)
+    programs = ensemble.compile_programs(
+        variants, row_keys, training.states, data, CLASSES, EPOCHS, ensemble.noise_of(listed), conv
+    )
 
     def until(enough: Callable[[], bool]) -> None:
         def after_epoch(training: ensemble.Training) -> None:
@@ -54,7 +56,7 @@ def data_of(size: Size) -> Resident:
     ids, names = tuple(map(str, range(len(images)))), tuple(map(str, range(CLASSES)))
     val = np.arange(size['images'], size['images'] + HELD_OUT)
     parts = Splits(np.arange(size['images']), val, val + HELD_OUT)
-    return resident(Dataset('patterns', '', images, labels, ids, names), parts)
+    return resident(Dataset('patterns', '', images, labels, ids, names), [parts])
 
 
 def members_of(size: Size, members: int) -> list[Member]:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxdl import artifacts, groups, journal, lowering, progress, protocol, results, signals, tables, workdir
 from jaxdl import experiment as experiments
-from jaxdl import groups, journal, lowering, progress, protocol, results, signals, tables, workdir
-from jaxdl.data import Dataset, load, split
+from jaxdl.data import Dataset, Splits, load
 from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
@@ -30,6 +30,7 @@ class Record:
     rows: list[Row] = dataclasses.field(default_factory=list)
     entries: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     tested: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
+    varied: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
 
 
 def run(ablation: Ablation, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
@@ -84,14 +85,14 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
 
 def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
     for condition, overrides in ablation.conditions.items():
-        dataset = load(experiments.override(ablation, overrides).data.dataset)
+        dataset = load(experiments.override(ablation, overrides).data)
         if dataset.checksum() != plan['data'][condition]['checksum']:
             raise InputError(f'data set {dataset.name} has changed since the run began: --overwrite starts it anew')
 
 
 def _check_plan(plan: Mapping[str, Any]) -> None:
     for group in plan['groups']:
-        if not {'conv', 'limit', 'cores'} <= set(group) or group['conv'] not in LOWERINGS:
+        if not {'conv', 'limit', 'cores'} <= set(group) or group['conv'] not in (*LOWERINGS, lowering.NONE):
             raise InputError('plan.json is by another version of jaxdl; --overwrite starts anew')
         why = lowering.refusal(group['conv'], group['members'])
         if why:
@@ -101,20 +102,26 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:
     about = _about(plan, command)
     workdir.begin(folder, run=about | dict(finished=False))
-    records, costs, tested = [], [], []
+    records, costs, tested, varied = [], [], [], []
     with signals.deferred() as interrupted, progress.display(plan) as show:
         note = journal.open_journal(folder, show)
         note('start')
         session = Session(folder, plan, note, interrupted, ablation.checkpoint_seconds)
         for number, (condition, overrides) in enumerate(ablation.conditions.items()):
             study = experiments.override(ablation, overrides)
-            dataset = load(study.data.dataset)
-            record = _condition(session, study, dataset, condition, number)
-            ids = [dataset.ids[i] for i in split(dataset, study.data).test]
+            dataset = load(study.data)
+            splits = groups.splits_of(study, dataset, groups.phases(study, condition))
+            record = _condition(session, study, dataset, splits, condition, number)
+            ids = {own: [dataset.ids[i] for i in parts.test] for own, parts in splits.items()}
             records.append(record)
             costs += tables.cost_rows(study, condition, dataset, record.entries)
-            tested += [(condition, member, outcome, ids) for member, outcome in record.tested]
+            tested += [(condition, member, outcome, ids[member.split]) for member, outcome in record.tested]
+            varied += artifacts.variance_rows(condition, record.varied)
+            own = folder / 'artifacts' / str(number)
+            artifacts.write(own, study, dataset, splits[min(splits)], plan['data'][condition]['findings'])
+            artifacts.write_probes(own, record.tested)
         note('trained')
+    artifacts.write_variance(folder, varied)
     rows = [row for record in records for row in tables.in_order(record.rows, ablation)]
     results.write_table(folder / 'results.csv', results.RESULTS, rows)
     results.write_table(folder / 'costs.csv', results.COSTS, costs)
@@ -123,18 +130,25 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
     workdir.begin(folder, run=about | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))
 
 
-def _condition(session: Session, study: Ablation, dataset: Dataset, condition: str, number: int) -> Record:
-    """Both phases of the protocol under one condition."""
-    data = Study(resident(dataset, split(dataset, study.data)), len(dataset.class_names), study.epochs)
+def _condition(
+    session: Session, study: Ablation, dataset: Dataset, splits: Mapping[int, Splits], condition: str, number: int
+) -> Record:
+    """All phases of the protocol under one condition."""
+    held = resident(dataset, list(splits.values()))
+    data = Study(held, tuple(splits), len(dataset.class_names), study.epochs, study.probes)
     record = Record(condition)
 
     def phase(name: str, rates: Mapping[str, Sequence[float]], label: str) -> None:
         found = groups.group(study, condition, name, rates)
         for group, outcomes, entry in run_groups(session, found, data, f'{number}-{label}'):
-            record.rows += tables.result_rows(group, outcomes, data.num_classes)
             record.entries.append(entry)
+            done = zip(group.members, outcomes, strict=True)
+            if name == 'variance':
+                record.varied += done
+                continue
+            record.rows += tables.result_rows(group, outcomes, data.num_classes)
             if name == 'measure':
-                record.tested += zip(group.members, outcomes, strict=True)
+                record.tested += done
 
     grids = groups.grids(study)
     best = {option: rates[0] for option, rates in grids.items()}
@@ -147,6 +161,8 @@ def _condition(session: Session, study: Ablation, dataset: Dataset, condition: s
             past = {option: protocol.grow(tuple(means[option]), best[option]) for option in growing}
             growing = {option: (rate,) for option, rate in past.items() if rate}
     phase('measure', {option: (rate,) for option, rate in best.items()}, 'measure')
+    if study.variance_study:
+        phase('variance', {study.baseline: (best[study.baseline],)}, 'variance')
     return record
 
 

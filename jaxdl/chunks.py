@@ -3,7 +3,7 @@
 import os
 import pathlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 MEMORY_SHARE = 0.25  # of what is free: the programs' own copies, the data set and other processes need the rest
 
 
-def rectangle(seeds: Sequence[int]) -> np.ndarray:
+def rectangle(seeds: Sequence[Hashable]) -> np.ndarray:
     """Member indices [row, column] where the members of a row have one seed, and so share their batches.
 
     Where the seeds have different numbers of members, each member is a row of its own.
@@ -24,7 +24,7 @@ def rectangle(seeds: Sequence[int]) -> np.ndarray:
     return np.arange(len(seeds))[:, None]
 
 
-def layout(seeds: Sequence[int], devices: int, limit: int, cores: int = 1) -> tuple[np.ndarray, tuple[int, int]]:
+def layout(seeds: Sequence[Hashable], devices: int, limit: int, cores: int = 1) -> tuple[np.ndarray, tuple[int, int]]:
     """Member indices [row, column], and the rows and columns of them that each device takes at once.
 
     Rows share their batches; where members in rows of their own leave less idle, they have no such rows.

@@ -47,7 +47,7 @@ def seconds(ablation: Ablation, plan: Mapping[str, Any]) -> float:
     total = FIXED_SECONDS
     for condition, overrides in ablation.conditions.items():
         study = override(ablation, overrides)
-        flops = tables.forward_flops(study, load(study.data.dataset))
+        flops = tables.forward_flops(study, load(study.data))
         for group in (g for g in plan['groups'] if g['condition'] == condition):
             multiplied = 3 * group['batch_size'] * max(flops[option] for option in group['options'])
             passes, products, compiling = COSTS.get(group['conv'], COSTS['patches'])

@@ -12,6 +12,8 @@ from jaxdl import catalogue, fields, variant
 from jaxdl.data import Data
 from jaxdl.errors import InputError, unknown
 from jaxdl.models.conv import LOWERINGS
+from jaxdl.pictures import PICTURES
+from jaxdl.probes import PROBES
 from jaxdl.variant import Variant
 
 Overrides = Mapping[str, Any]
@@ -33,7 +35,8 @@ def sweep(**values: Sequence[Any]) -> dict[str, dict[str, Any]]:
 class Ablation:
     """A factor whose options are compared with a baseline; an option is a named dict of overrides of Variant.
 
-    A condition repeats the study under overrides of the experiment (`{'data.dataset': ..., 'epochs': 5}`).
+    A condition repeats the study under overrides of the experiment (`{'data.dataset': ..., 'epochs': 5}`). Where
+    a second factor is named, the conditions are its values, the first its baseline, and the interaction is reported.
     """
 
     factor: str
@@ -41,12 +44,18 @@ class Ablation:
     options: Mapping[str, Overrides]
     why: Mapping[str, str] = dataclasses.field(default_factory=dict)
     conditions: Mapping[str, Overrides] = dataclasses.field(default_factory=lambda: {'': {}})
+    second_factor: str = ''
     variant: Variant = Variant()
     data: Data = Data()
     learning_rates: tuple[float, ...] = fields.ruled(geometric(0.01, 1.0, 5), fields.each(fields.above(0)))
     tuning_seeds: int = fields.ruled(3, fields.at_least(1))
     seeds: int = fields.ruled(10, fields.at_least(1))
     epochs: int = fields.ruled(20, fields.at_least(1))
+    margin: float = fields.ruled(0.01, fields.between(1e-6, 1))  # accuracy: options closer than this are equivalent
+    variance_study: bool = False  # where the variance of the baseline comes from: weights, order, noise, split
+    variance_levels: int = fields.ruled(7, fields.prime)  # of each of these four, crossed in levels ** 2 members
+    probes: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PROBES), least=0))
+    pictures: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PICTURES), least=0))
     checkpoint_seconds: float = fields.ruled(30.0, fields.at_least(0))  # the most work that a killed run repeats
     chunk: int | None = fields.ruled(None, fields.at_least(1))  # members at once on a device; null: what memory allows
     conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))  # how convolutions are computed; null: the fastest

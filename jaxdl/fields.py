@@ -36,6 +36,17 @@ def within(low: float, high: float) -> Rule:
     return lambda value: None if low <= value < high else f'must be at least {low} and below {high}'
 
 
+def between(low: float, high: float) -> Rule:
+    """A number in [low, high]."""
+    return lambda value: None if low <= value <= high else f'must be from {low} to {high}'
+
+
+def prime(value: int) -> str | None:
+    """A prime number."""
+    right = value > 1 and all(value % i for i in range(2, math.isqrt(value) + 1))
+    return None if right else 'must be a prime number, such as 5 or 7'
+
+
 def one_of(table: Container[str] | Iterable[str]) -> Rule:
     """A name that stands in `table`, which may still grow after the field is declared."""
     return lambda value: None if value in table else nearest(str(value), typing.cast(Iterable[str], table))
@@ -66,7 +77,11 @@ def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any)
 
 
 def convert(annotation: Any, value: Any) -> Any:
-    """`value` as an instance of `annotation` (int, float, str, tuple[X, ...], X | None, Mapping); else TypeError."""
+    """`value` as an instance of `annotation` (int, float, str, bool, tuple[X, ...], X | None, Mapping).
+
+    Raises:
+      TypeError: it cannot be one.
+    """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):
         return None if value is None else convert(arguments[0], value)
@@ -74,6 +89,8 @@ def convert(annotation: Any, value: Any) -> Any:
         return tuple(convert(arguments[0], v) for v in value)
     if origin is not None and isinstance(value, Mapping) and issubclass(origin, Mapping):
         return dict(value)
+    if annotation is bool and isinstance(value, bool):
+        return value
     if annotation in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         if annotation is int and value != math.floor(value if math.isfinite(value) else 0.5):
             raise TypeError
@@ -88,5 +105,5 @@ def _words(annotation: Any) -> str:
         return ' or '.join(map(_words, typing.get_args(annotation)))
     if typing.get_origin(annotation) is tuple:
         return f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
-    known = {int: 'a whole number', float: 'a number', str: 'a word', type(None): 'null'}
+    known = {int: 'a whole number', float: 'a number', str: 'a word', bool: 'true or false', type(None): 'null'}
     return known.get(annotation, f'a {getattr(annotation, "__name__", annotation)}')

@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdl import chunks, keys, lowering, protocol, train_step
-from jaxdl.data import Dataset, Splits, load, split
+from jaxdl import chunks, components, keys, lowering, protocol, train_step
+from jaxdl.data import Dataset, Splits, examine, load, split
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
 from jaxdl.experiment import Ablation, option_variant, override
 from jaxdl.variant import Variant, program_key
+
+SOURCES = ('init_offset', 'order_offset', 'noise_offset', 'split_offset')  # of variance, as fields of a Variant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +43,20 @@ def grids(ablation: Ablation) -> dict[str, tuple[float, ...]]:
 
 def group(ablation: Ablation, condition: str, phase: str, rates: Mapping[str, Sequence[float]]) -> list[Group]:
     """The groups of a phase in which each option of `rates` trains at its rates, over the seeds of that phase."""
-    first, count = dict(
-        tune=(protocol.TUNING_SEED, ablation.tuning_seeds), measure=(protocol.MEASURING_SEED, ablation.seeds)
-    )[phase]
     sharing: dict[Any, list[Member]] = {}
     for option, own in rates.items():
         base = option_variant(ablation, option)
         for rate in own:
             variant = dataclasses.replace(base, learning_rate=rate)
-            members = [Member(option, seed, variant) for seed in range(first, first + count)]
+            members = _members(ablation, phase, option, variant)
             sharing.setdefault(program_key(variant, ablation.data), []).extend(members)
     return [Group(condition, phase, tuple(members)) for members in sharing.values()]
+
+
+def splits_of(study: Ablation, dataset: Dataset, found: Sequence[Group]) -> dict[int, Splits]:
+    """Every way of splitting the data that members of these groups need, by its number."""
+    numbers = sorted({member.split for own in found for member in own.members})
+    return {number: split(dataset, study.data, number) for number in numbers}
 
 
 def make_plan(ablation: Ablation) -> dict[str, Any]:
@@ -60,9 +65,9 @@ def make_plan(ablation: Ablation) -> dict[str, Any]:
     groups, data, timer = [], {}, lowering.Timer()
     for condition, overrides in ablation.conditions.items():
         study = override(ablation, overrides)
-        dataset = load(study.data.dataset)
-        data[condition] = _data(dataset, split(dataset, study.data))
-        groups += [_layout(found, data[condition], study, len(devices), timer) for found in _phases(study, condition)]
+        dataset, found = load(study.data), phases(study, condition)
+        data[condition] = _data(dataset, list(splits_of(study, dataset, found).values()))
+        groups += [_layout(own, data[condition], study, len(devices), timer) for own in found]
     return dict(
         data=data,
         devices=dict(platform=devices[0].platform, kind=devices[0].device_kind, count=len(devices)),
@@ -112,9 +117,28 @@ def member_bytes(variant: Variant, image_shape: tuple[int, ...], num_classes: in
     return 3 * _bytes(state) + _bytes(jax.eval_shape(residuals, state.params, state.batch_stats, images))
 
 
-def _phases(study: Ablation, condition: str) -> list[Group]:
-    tuning = group(study, condition, 'tune', grids(study)) if len(study.learning_rates) > 1 else []
-    return tuning + group(study, condition, 'measure', {o: own[:1] for o, own in grids(study).items()})
+def phases(study: Ablation, condition: str) -> list[Group]:
+    """Every group that a study plans, each option measured at the first of its rates, since none is chosen yet."""
+    rates = grids(study)
+    found = group(study, condition, 'tune', rates) if len(study.learning_rates) > 1 else []
+    found += group(study, condition, 'measure', {option: own[:1] for option, own in rates.items()})
+    if study.variance_study:
+        found += group(study, condition, 'variance', {study.baseline: rates[study.baseline][:1]})
+    return found
+
+
+def _members(study: Ablation, phase: str, option: str, variant: Variant) -> list[Member]:
+    """An option's members of a phase: one a seed; to tell sources of variance apart, one for each crossing of them."""
+    if phase == 'variance':
+        crossings = components.orthogonal_array(study.variance_levels, len(SOURCES))
+        offsets = [dict(zip(SOURCES, map(int, levels), strict=True)) for levels in crossings]
+        variants = [dataclasses.replace(variant, **own) for own in offsets]
+        return [Member(option, protocol.VARIANCE_SEED, own, split=own.split_offset) for own in variants]
+    first, count = dict(
+        tune=(protocol.TUNING_SEED, study.tuning_seeds), measure=(protocol.MEASURING_SEED, study.seeds)
+    )[phase]
+    seeds = range(first, first + count)
+    return [Member(option, s, variant, variant.split_offset + s * study.data.resample_split) for s in seeds]
 
 
 def _layout(
@@ -147,11 +171,13 @@ def _cut(found: Group, devices: int, limit: int, cores: int) -> tuple[tuple[int,
     return sides, chunks.cut(members, sides, devices)
 
 
-def _data(dataset: Dataset, parts: Splits) -> dict[str, Any]:
+def _data(dataset: Dataset, splits: Sequence[Splits]) -> dict[str, Any]:
+    """What the plan says of the data; of several splits the first, which all train on as many images as the fewest."""
     return dict(
         name=dataset.name, description=dataset.description, classes=list(dataset.class_names),
-        image_shape=list(dataset.images.shape[1:]), train=len(parts.train), val=len(parts.val), test=len(parts.test),
-        checksum=dataset.checksum(),
+        image_shape=list(dataset.images.shape[1:]), train=min(len(own.train) for own in splits),
+        val=len(splits[0].val), test=len(splits[0].test), checksum=dataset.checksum(),
+        findings=examine.examine(dataset, splits[0]),
     )  # fmt: skip
 
 

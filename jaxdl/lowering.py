@@ -5,6 +5,7 @@ deleted at any time.
 """
 
 import json
+import math
 import os
 import pathlib
 import sys
@@ -19,10 +20,11 @@ from jax import lax
 from jaxdl import native, workdir
 from jaxdl.errors import InputError
 from jaxdl.models import layers
-from jaxdl.models.conv import LOWERINGS, conv, usual
+from jaxdl.models.conv import LOWERINGS, conv, output_sides, usual
 
 SECONDS = 5.0  # the most that a study spends on timing
 TRIAL = dict(cpu=1e8)  # multiplications and additions of a trial's step, which decide how many members it has
+NONE = 'none'  # what a network without convolutions has for a lowering
 UNROLLED = 8  # members that a program may convolve one after another
 
 
@@ -37,9 +39,8 @@ class Convolution(NamedTuple):
     @property
     def flops(self) -> int:
         """Of its value and both gradients."""
-        sides = [(self.images[i] + 2 * self.padding - self.kernel[i - 1]) // self.stride + 1 for i in (1, 2)]
-        kernel = self.kernel[0] * self.kernel[1] * self.kernel[2] * self.kernel[3]
-        return 6 * self.images[0] * sides[0] * sides[1] * kernel
+        sides = output_sides(self.images, self.kernel, self.stride, self.padding)
+        return 6 * self.images[0] * math.prod(sides) * math.prod(self.kernel)
 
 
 def convolutions(module: nn.Module, shape: tuple[int, ...]) -> list[Convolution]:
@@ -62,11 +63,9 @@ def refusal(lowering: str, members: int) -> str:
     """Why a lowering cannot serve so many members here; empty where it can."""
     if lowering == 'onednn':
         return native.missing()
-    return (
-        f'xla unrolls its members: {members} are more than {UNROLLED}'
-        if lowering == 'xla' and members > UNROLLED
-        else ''
-    )
+    if lowering == 'xla' and members > UNROLLED:
+        return f'xla unrolls its members: {members} are more than {UNROLLED}'
+    return ''
 
 
 def forced(lowering: str | None, members: int) -> str | None:
@@ -89,7 +88,7 @@ class Timer:
         """The name of the fastest lowering for a network; of those that cannot be timed in time, the usual one."""
         found = [own for own in found if own.kernel[:2] != (1, 1) or own.padding]  # those are plain products always
         if not found:
-            return 'patches'
+            return NONE
         if not self.quiet:
             print(f'jaxdl: convolutions will be several times slower: {native.missing()}', file=sys.stderr)
             self.quiet = True
@@ -101,16 +100,21 @@ class Timer:
         trial = 1 << (min(members, limit).bit_length() - 1)
         known = _read()
         seconds = known.setdefault(_key(heaviest, trial), {})
-        began = len(seconds)
-        for name in sorted(set(able) - set(seconds), key=lambda name: name != usual()):
-            if self.left > 0:
-                started = time.perf_counter()
-                seconds[name] = _seconds(heaviest, trial, name)
-                self.left -= time.perf_counter() - started
-        if len(seconds) > began:
+        new = sorted(set(able) - set(seconds), key=lambda name: name != usual())
+        if self._time(heaviest, trial, new, seconds):
             _write(known)
         timed = {name: seconds[name] for name in able if name in seconds}
         return min(timed, key=lambda name: timed[name]) if timed else usual()
+
+    def _time(self, found: Convolution, members: int, names: list[str], seconds: dict[str, float]) -> bool:
+        """Adds the seconds of those that can be timed in time; whether there were any."""
+        count = len(seconds)
+        for name in names:
+            if self.left > 0:
+                began = time.perf_counter()
+                seconds[name] = _seconds(found, members, name)
+                self.left -= time.perf_counter() - began
+        return len(seconds) > count
 
 
 def cache() -> pathlib.Path:

@@ -24,6 +24,9 @@ flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of
 flags.DEFINE_string('mode', 'run', 'run, plan, report or list', flag_values=FLAGS)
 flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
 flags.DEFINE_string('dataset', None, 'the images to train on', flag_values=FLAGS)
+flags.DEFINE_string(
+    'images', None, 'the folder of the images, where they are not beside their table', flag_values=FLAGS
+)
 flags.DEFINE_string('seeds', None, 'how many fresh seeds measure each option', flag_values=FLAGS)
 flags.DEFINE_list('options', None, 'only these options, and the baseline', flag_values=FLAGS)
 flags.DEFINE_multi_string('set', [], 'KEY=VALUE, a field of the experiment; may be repeated', flag_values=FLAGS)
@@ -135,7 +138,7 @@ def _experiment() -> Any:
 
 
 def _overrides() -> list[tuple[str, Any]]:
-    given = [f'{name}={FLAGS[name].value}' for name in ('dataset', 'seeds') if FLAGS[name].value is not None]
+    given = [f'{name}={FLAGS[name].value}' for name in ('dataset', 'images', 'seeds') if FLAGS[name].value is not None]
     pairs = []
     for text in given + FLAGS.set:
         key, equals, value = text.partition('=')

@@ -28,7 +28,7 @@ from jaxdl.members import count, over_members
 
 PACKAGE = pathlib.Path(__file__).parent
 SOURCES = next((p for p in (PACKAGE, PACKAGE.parent) if (p / 'native' / 'conv.cc').exists()), PACKAGE) / 'native'
-CALLS = ('conv_forward', 'conv_data', 'conv_kernel', 'stage_forward', 'stage_backward')
+CALLS = ('conv_forward', 'conv_data', 'conv_kernel', 'stage_forward', 'stage_backward', 'warp')
 BUILD = 'python -m jaxdl.native builds it'
 LIBRARY, VERSION = 'onednn-cpu-gomp', '2023.2.0'
 

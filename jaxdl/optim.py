@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from optax.contrib import MuonDimensionNumbers, muon
 
 Scalar = jax.Array | float
-Optimizer = Callable[[Scalar, optax.GradientTransformation], optax.GradientTransformation]
+Optimizer = Callable[[Any, Any, optax.GradientTransformation], optax.GradientTransformation]
 
 
 def _coupled(
@@ -27,31 +28,86 @@ def _decoupled(
     return optax.chain(direction, decay)  # Loshchilov and Hutter (2019)
 
 
-# name -> (momentum, decay of the weights) -> the direction of the update, before the learning rate.
-OPTIMIZERS: dict[str, Optimizer] = {
-    'sgd': lambda momentum, decay: decay,
-    'momentum': lambda momentum, decay: _coupled(optax.trace(momentum), decay),  # type: ignore[arg-type]
-    'nesterov': lambda momentum, decay: _coupled(optax.trace(momentum, nesterov=True), decay),  # type: ignore[arg-type]
-    'adam': lambda momentum, decay: _coupled(optax.scale_by_adam(b1=momentum), decay),  # type: ignore[arg-type]
-    'adamw': lambda momentum, decay: _decoupled(optax.scale_by_adam(b1=momentum), decay),  # type: ignore[arg-type]
-}
+def _muon(momentum: Any, beta2: Any) -> optax.GradientTransformation:
+    """Muon (Jordan 2024): momentum made orthogonal, for the kernels of hidden layers; Adam for the head and all else.
 
-# name -> (progress from 0 to 1) -> height from 0 to 1.
-SCHEDULES: dict[str, Callable[[jax.Array], Scalar]] = {
-    'constant': lambda progress: 1.0,
-    'cosine': lambda progress: 0.5 * (1 + jnp.cos(jnp.pi * progress)),
-    'linear': lambda progress: 1 - progress,
+    One learning rate serves both, since a kernel's step is brought to the length of Adam's: 0.2 sqrt(max(in, out))
+    times the orthogonal matrix (Liu et al. 2025). A convolution's kernel is a matrix [side * side * channel, feature].
+    """
+    return muon(
+        learning_rate=-1.0,  # the direction only: `make_optimizer` applies rate and sign
+        beta=momentum, adam_b2=beta2, muon_weight_dimension_numbers=_matrices, consistent_rms=0.2,
+    )  # fmt: skip
+
+
+def _matrices(params: Any) -> Any:
+    """How Muon reads each parameter as a matrix; None for those that it leaves to Adam."""
+
+    def matrix(path: tuple[Any, ...], leaf: jax.Array) -> MuonDimensionNumbers | None:
+        served = path[-1].key == 'kernel' and path[0].key != 'head' and leaf.ndim > 1
+        return MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1) if served else None
+
+    return jax.tree_util.tree_map_with_path(matrix, params)
+
+
+# name -> (momentum, beta2, decay of the weights) -> the direction of the update, before the learning rate.
+# What their authors recommend for (momentum, beta2): rmsprop (-, 0.9), adam and adamw (0.9, 0.999), lion (0.9, 0.99),
+# muon (0.95, 0.999); a row that does not name a number has no use for it.
+OPTIMIZERS: dict[str, Optimizer] = {
+    'sgd': lambda momentum, beta2, decay: decay,
+    'momentum': lambda momentum, beta2, decay: _coupled(optax.trace(momentum), decay),
+    'nesterov': lambda momentum, beta2, decay: _coupled(optax.trace(momentum, nesterov=True), decay),
+    'rmsprop': lambda momentum, beta2, decay: _coupled(optax.scale_by_rms(beta2), decay),
+    'adagrad': lambda momentum, beta2, decay: _coupled(optax.scale_by_rss(), decay),
+    'adam': lambda momentum, beta2, decay: _coupled(optax.scale_by_adam(momentum, beta2), decay),
+    'adamw': lambda momentum, beta2, decay: _decoupled(optax.scale_by_adam(momentum, beta2), decay),
+    'lion': lambda momentum, beta2, decay: _decoupled(optax.scale_by_lion(momentum, beta2), decay),
+    'muon': lambda momentum, beta2, decay: _decoupled(_muon(momentum, beta2), decay),
 }
 
 
 def make_optimizer(
-    name: str, learning_rate: Scalar, momentum: Scalar, weight_decay: Scalar
+    name: str, learning_rate: Scalar, momentum: Scalar, beta2: Scalar, weight_decay: Scalar
 ) -> optax.GradientTransformation:
-    """The optimizer of a row of OPTIMIZERS; its numbers may be traced. Weight decay reaches kernels only."""
+    """The optimizer of a row of OPTIMIZERS; its numbers may be traced. Weight decay reaches kernels only.
+
+    It is added to the gradient (L2) for sgd to adam, and taken from the weights, times the learning rate, for the rest.
+    """
     decay = optax.add_decayed_weights(weight_decay, mask=decay_mask)
-    return optax.chain(OPTIMIZERS[name](momentum, decay), optax.scale(-learning_rate))  # type: ignore[operator]
+    return optax.chain(OPTIMIZERS[name](momentum, beta2, decay), optax.scale(-learning_rate))  # type: ignore[operator]
 
 
 def decay_mask(params: Any) -> Any:
     """True for the kernels of a tree of parameters: biases and scales of norms are not decayed."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'kernel', params)
+
+
+START, END = 1 / 25, 1 / 25e4  # heights at the beginning of a rise, and at the end of one cycle
+
+
+def _eased(progress: Scalar, first: float, last: float) -> jax.Array:
+    """From `first` to `last` along half a cosine."""
+    return last + (first - last) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
+
+
+def _warmup_cosine(progress: jax.Array, rise: float = 0.05) -> jax.Array:
+    """A straight rise (Goyal et al. 2017) from 1/25, not 0, which would waste the first step; then a cosine to 0."""
+    up = START + (1 - START) * progress / rise
+    return jnp.where(progress < rise, up, _eased((progress - rise) / (1 - rise), 1.0, 0.0))
+
+
+def _one_cycle(progress: jax.Array, rise: float = 0.3) -> jax.Array:
+    """Up from 1/25 for 30 % of the run, down to nearly 0 (Smith 2018), along cosines as optax and PyTorch do."""
+    down = _eased((progress - rise) / (1 - rise), 1.0, END)
+    return jnp.where(progress < rise, _eased(progress / rise, START, 1.0), down)
+
+
+# name -> (progress, 0 at the first step and 1 after the last) -> height, above 0 before the end and at most 1.
+SCHEDULES: dict[str, Callable[[jax.Array], Scalar]] = {
+    'constant': lambda progress: 1.0,
+    'cosine': lambda progress: _eased(progress, 1.0, 0.0),
+    'linear': lambda progress: 1 - progress,
+    'step': lambda progress: jnp.where(progress < 0.5, 1.0, jnp.where(progress < 0.75, 0.1, 0.01)),
+    'warmup_cosine': _warmup_cosine,
+    'one_cycle': _one_cycle,
+}

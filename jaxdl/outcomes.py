@@ -37,6 +37,8 @@ def by_member(chunks: Sequence[np.ndarray], outcomes: Sequence[Outcome], count: 
     for chunk, outcome in zip(chunks, outcomes, strict=True):
         for (row, column), member in np.ndenumerate(chunk):
             histories = {k: outcome[k][:, row, column] for k in ensemble.HISTORY}
-            tested = {k: v[row, column] for k, v in outcome.items() if k.startswith('test_') or k == 'correct'}
+            tested = {
+                k: v[row, column] for k, v in outcome.items() if k.startswith(('test_', 'probe.')) or k == 'correct'
+            }
             found[member] = histories | tested
     return found

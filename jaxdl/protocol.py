@@ -13,10 +13,8 @@ from jaxdl.errors import InputError
 from jaxdl.results import Row
 
 METRIC = 'accuracy'
-TUNING_SEED, MEASURING_SEED = (
-    0,
-    1000,
-)  # the first seed of each phase: the seeds that choose are never those that measure
+# The first seed of each phase: the seeds that choose are never those that measure.
+TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
 
 
 def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> dict[float, float]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import checkpoint, ensemble, groups, outcomes
+from jaxdl import checkpoint, ensemble, groups, outcomes, probes, train_step
 from jaxdl.data.resident import Resident
-from jaxdl.ensemble import Programs, Training
+from jaxdl.ensemble import Member, Programs, Training
 from jaxdl.groups import Group
 from jaxdl.outcomes import Outcome
 from jaxdl.signals import Interrupted
@@ -31,11 +31,18 @@ class Session:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """The data of one condition, on the device."""
+    """The data of one condition, on the device, and the numbers of the ways in which they are split."""
 
     data: Resident
+    splits: tuple[int, ...]
     num_classes: int
     epochs: int
+    probes: tuple[str, ...] = ()
+
+    def of(self, members: Sequence[Member], chunk: np.ndarray) -> Resident:
+        """The data of a chunk: split once where a group splits them once, else anew for every row."""
+        rows = [self.splits.index(members[i].split) for i in chunk[:, 0]]
+        return self.data.rows(rows[:1] if len({member.split for member in members}) == 1 else rows)
 
 
 def run_groups(
@@ -76,16 +83,16 @@ def _run_group(
         else:
             outcome = _run_chunk(session, study, found, chunk, file, programs)
         results.append(outcome)
-    conv = groups.planned(session.plan, found)['conv']
-    return outcomes.by_member(chunks, results, len(found.members)), _entry(found, study, results, conv)
+    return outcomes.by_member(chunks, results, len(found.members)), _entry(session, found, study, results)
 
 
 def _compile(session: Session, study: Study, found: Group, chunk: np.ndarray) -> Programs:
-    training = ensemble.start(chunk, found.members, study.data, study.num_classes, study.epochs)
+    data = study.of(found.members, chunk)
+    training = ensemble.start(chunk, found.members, data, study.num_classes, study.epochs)
     variants, row_keys = ensemble.inputs(chunk, found.members)
-    conv = groups.planned(session.plan, found)['conv']
+    noise, conv = ensemble.noise_of(found.members), groups.planned(session.plan, found)['conv']
     return ensemble.compile_programs(
-        variants, row_keys, training.states, study.data, study.num_classes, study.epochs, conv
+        variants, row_keys, training.states, data, study.num_classes, study.epochs, noise, conv
     )
 
 
@@ -93,8 +100,8 @@ def _run_chunk(
     session: Session, study: Study, found: Group, chunk: np.ndarray, file: pathlib.Path,
     compiled: Callable[[], Programs],
 ) -> Outcome:  # fmt: skip
-    members, folder = found.members, file.with_suffix('')
-    training = ensemble.start(chunk, members, study.data, study.num_classes, study.epochs)
+    members, folder, data = found.members, file.with_suffix(''), study.of(found.members, chunk)
+    training = ensemble.start(chunk, members, data, study.num_classes, study.epochs)
     variants, row_keys = ensemble.inputs(chunk, members)
     facts = _facts(found, chunk)
     session.note('compile', **facts)
@@ -115,10 +122,12 @@ def _run_chunk(
         if signal:
             raise Interrupted(signal)
 
-    ensemble.train(training, programs, variants, row_keys, study.data, after_epoch)
+    ensemble.train(training, programs, variants, row_keys, data, after_epoch)
     outcome: Outcome = dict(training.history)
-    if found.phase == 'measure':
-        outcome |= ensemble.test(training, programs, variants, study.data)
+    if found.phase != 'tune':
+        outcome |= ensemble.test(training, programs, variants, data)
+    if found.phase == 'measure' and study.probes:
+        outcome |= _probe(session, study, found, chunk, training)
     seconds = dict(training.seconds, compile=programs.seconds)
     programs.seconds = 0.0  # of a group, counted with the first of its chunks
     outcome |= {f'seconds_{name}': np.asarray(value) for name, value in seconds.items()}
@@ -128,6 +137,17 @@ def _run_chunk(
     if signal := session.interrupted():
         raise Interrupted(signal)
     return outcome
+
+
+def _probe(
+    session: Session, study: Study, found: Group, chunk: np.ndarray, training: Training
+) -> dict[str, np.ndarray]:
+    """What the study asks of the networks before the first step and after the last."""
+    data, conv = study.of(found.members, chunk), groups.planned(session.plan, found)['conv']
+    start = ensemble.start(chunk, found.members, data, study.num_classes, study.epochs).states
+    variants, _ = ensemble.inputs(chunk, found.members)
+    module = train_step.module_of(variants, study.num_classes, conv)
+    return probes.ask(study.probes, module, dict(start=start, end=training.states), variants, data)
 
 
 def _facts(found: Group, chunk: np.ndarray) -> dict[str, Any]:
@@ -152,7 +172,7 @@ def _arrays(seconds: Mapping[str, float]) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in seconds.items()}
 
 
-def _entry(found: Group, study: Study, results: Sequence[Outcome], conv: str) -> dict[str, Any]:
+def _entry(session: Session, found: Group, study: Study, results: Sequence[Outcome]) -> dict[str, Any]:
     def total(name: str) -> float:
         return round(sum(float(o[f'seconds_{name}']) for o in results), 3)
 
@@ -162,5 +182,5 @@ def _entry(found: Group, study: Study, results: Sequence[Outcome], conv: str) ->
         traces=max(int(o['traces']) for o in results),
         steps=study.epochs * ensemble.steps_per_epoch(study.data, size), batch_size=size,
         compile_seconds=total('compile'), train_seconds=total('train'), evaluate_seconds=total('evaluate'),
-        conv=conv,
+        conv=groups.planned(session.plan, found)['conv'],
     )  # fmt: skip

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from jaxdl.errors import InputError
 
@@ -23,6 +23,23 @@ class Comparison:
     p_better: float  # share of seeds on which the option wins, a tie counting half
     p_better_interval: tuple[float, float]  # 95 %, Wilson
     detectable: float  # the smallest true difference that this n finds with probability 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Equivalence:
+    """Whether an option and the baseline differ by less than a margin, over n paired seeds."""
+
+    p_value: float  # of the two one-sided t tests, the larger
+    equivalent: bool  # p_value < 0.05, by itself
+    interval90: tuple[float, float]  # inside the margin exactly where `equivalent`
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairing:
+    """What it saved that option and baseline share their seeds."""
+
+    correlation: float | None  # of the pairs; None where one side does not vary
+    unpaired: float | None  # seeds a side, all different, for the same standard error; None where no pair differs
 
 
 def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
@@ -46,14 +63,10 @@ def compare(
     Raises:
       InputError: lengths that differ, fewer than two pairs, or a value that is not finite.
     """
-    option, baseline = _finite(option, 'option'), _finite(baseline, 'baseline')
-    if option.shape != baseline.shape:
-        raise InputError(f'paired values must be as many on both sides, not {len(option)} and {len(baseline)}')
-    if not test_train_ratio >= 0:
-        raise InputError(f'test_train_ratio={test_train_ratio}: must be at least 0')
+    option, baseline = _paired(option, baseline)
     d = option - baseline
     n, sd, mean = len(d), float(d.std(ddof=1)), float(d.mean())
-    error = sd * np.sqrt(1 / n + test_train_ratio)
+    error = sd * _scale(n, test_train_ratio)
     half = _quantile(n) * error
     wins = float((np.sum(d > 0) + 0.5 * np.sum(d == 0)) / n)
     return Comparison(
@@ -64,6 +77,56 @@ def compare(
         p_better_interval=wilson(wins, n),
         detectable=sd * _detectable_effect(n, float(test_train_ratio)) if sd else 0.0,
     )
+
+
+def equivalence(
+    option: Sequence[float] | np.ndarray,
+    baseline: Sequence[float] | np.ndarray,
+    margin: float,
+    test_train_ratio: float = 0.0,
+) -> Equivalence:
+    """Whether the paired `option` [n] and `baseline` [n] differ by less than `margin`: two one-sided t tests.
+
+    Schuirmann, "A comparison of the two one-sided tests procedure and the power approach" (1987). The margin is in the
+    unit of the values, and is fixed before they are seen. `test_train_ratio` as in `compare`.
+
+    Raises:
+      InputError: as `compare`, or a margin that is not above 0.
+    """
+    if not margin > 0:
+        raise InputError(f'margin={margin}: must be above 0')
+    option, baseline = _paired(option, baseline)
+    d = option - baseline
+    n, mean = len(d), float(d.mean())
+    error = float(d.std(ddof=1)) * _scale(n, test_train_ratio)
+    inside = margin - abs(mean)
+    p = float(stats.t.sf(inside / error, n - 1)) if error else float(inside <= 0)
+    half = float(stats.t.ppf(1 - ALPHA, n - 1)) * error
+    return Equivalence(p, p < ALPHA, (float(mean - half), float(mean + half)))
+
+
+def pairing(option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray) -> Pairing:
+    """What pairing `option` [n] with `baseline` [n] saved: seeds needed without it are n (var + var) / var of d."""
+    option, baseline = _paired(option, baseline)
+    apart = option.var(ddof=1) + baseline.var(ddof=1)
+    together = (option - baseline).var(ddof=1)
+    varies = option.std() > 0 and baseline.std() > 0
+    return Pairing(
+        correlation=float(np.corrcoef(option, baseline)[0, 1]) if varies else None,
+        unpaired=float(len(option) * apart / together) if together > 1e-12 * apart else None,
+    )
+
+
+def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The expected maximum of k of `values` [n >= 1] drawn without replacement, [k = 1 .. n].
+
+    Dodge et al., "Show your work" (2019), draw with replacement; without it the estimate is unbiased (Tang et al.,
+    "Showing your work doesn't always work", 2020).
+    """
+    ascending = np.sort(_finite(values, 'values', least=1))
+    n = len(ascending)
+    rank, k = np.arange(1, n + 1), np.arange(1, n + 1)[:, None]
+    return special.comb(rank - 1, k - 1) @ ascending / special.comb(n, k[:, 0])
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -91,6 +154,22 @@ def _finite(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> 
     if not np.all(np.isfinite(values)):
         raise InputError(f'{name}: every value must be finite; entry {int(np.argmin(np.isfinite(values)))} is not')
     return values
+
+
+def _paired(
+    option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    option, baseline = _finite(option, 'option'), _finite(baseline, 'baseline')
+    if option.shape != baseline.shape:
+        raise InputError(f'paired values must be as many on both sides, not {len(option)} and {len(baseline)}')
+    return option, baseline
+
+
+def _scale(n: int, ratio: float) -> float:
+    """Standard errors of a mean of n in standard deviations, corrected for overlapping training sets."""
+    if not ratio >= 0:
+        raise InputError(f'test_train_ratio={ratio}: must be at least 0')
+    return float(np.sqrt(1 / n + ratio))
 
 
 @functools.lru_cache

@@ -59,7 +59,6 @@ def forward_flops(ablation: Ablation, dataset: Dataset) -> dict[str, float]:
     found = {}
     for option in ablation.options:
         module, variables = _network(ablation, option, dataset)
-        module = module.clone(conv='grouped')  # XLA knows no FLOPs of a custom call
         image = jnp.zeros((1, *dataset.images.shape[1:]))
         cost: Any = jax.jit(module.apply).lower(variables, image).cost_analysis()
         found[option] = float(cost['flops'])
@@ -81,7 +80,7 @@ def cost_rows(ablation: Ablation, condition: str, dataset: Dataset, entries: Seq
 
 def _network(ablation: Ablation, option: str, dataset: Dataset) -> tuple[nn.Module, dict[str, Any]]:
     variant = option_variant(ablation, option)
-    module = train_step.module_of(variant, len(dataset.class_names))
+    module = train_step.module_of(variant, len(dataset.class_names), 'grouped')  # XLA knows no FLOPs of a custom call
     state = train_step.init_state(variant, 0, module, dataset.images.shape[1:])
     return module, dict(params=state.params, batch_stats=state.batch_stats)
 
@@ -98,7 +97,7 @@ def write_correct(path: pathlib.Path, tested: Sequence[tuple[str, Member, Outcom
     for row, (_, _, outcome, ids) in enumerate(tested):
         places = [column[image] for image in ids]
         seen[row, places] = True
-        correct[row, places] = outcome['correct'] & _alive(outcome)[-1]
+        correct[row, places] = outcome['correct'][: len(ids)] & _alive(outcome)[-1]
     conditions, members = [t[0] for t in tested], [t[1] for t in tested]
     content = io.BytesIO()
     np.savez_compressed(

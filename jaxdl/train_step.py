@@ -1,17 +1,19 @@
 """One training step, pure: the only place where a gradient is taken for training, and where a Variant is unpacked."""
 
+import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import linen as nn
 from flax import struct
 
-from jaxdl import keys, metrics, optim
-from jaxdl.losses import LOSSES
+from jaxdl import keys, losses, metrics, optim
+from jaxdl.augment import AUGMENTATIONS, augment
+from jaxdl.data.resident import as_float
 from jaxdl.metrics import Metrics
 from jaxdl.models import layers, make_module
 from jaxdl.variant import Variant
@@ -28,19 +30,24 @@ class TrainState:
 
 
 class Batch(NamedTuple):
-    """float [batch, height, width, channel] normalised images, int [batch] labels, bool [batch]: False for padding."""
+    """images [batch, height, width, channel] as stored, labels int [batch], mask bool [batch]: False for padding.
+
+    mean and std [channel] are those that the images are normalised by, after augmentation.
+    """
 
     images: jax.Array
     labels: jax.Array
     mask: jax.Array
+    mean: jax.Array
+    std: jax.Array
 
 
-STREAMS = ('dropout',)
+NOISE = ('dropout', *AUGMENTATIONS)  # fields of a variant that ask for random numbers in every step
 
 
-def streams_of(variants: Variant) -> tuple[str, ...]:
-    """The streams of noise that variants of concrete leaves need: one that nobody needs costs a second to compile."""
-    return tuple(name for name in STREAMS if np.any(np.asarray(getattr(variants, name))))
+def noise_of(variants: Sequence[Variant]) -> tuple[str, ...]:
+    """The kinds of noise that any of these variants needs: one that nobody needs is not in the program."""
+    return tuple(name for name in NOISE if any(getattr(variant, name) for variant in variants))
 
 
 def module_of(variant: Variant, num_classes: int, conv: str = 'auto') -> nn.Module:
@@ -52,7 +59,7 @@ def module_of(variant: Variant, num_classes: int, conv: str = 'auto') -> nn.Modu
 def optimizer_of(variant: Variant, height: jax.Array | float = 1.0) -> optax.GradientTransformation:
     """The optimizer of a variant at one height of its schedule."""
     rate = variant.learning_rate * height
-    return optim.make_optimizer(variant.optimizer, rate, variant.momentum, variant.weight_decay)
+    return optim.make_optimizer(variant.optimizer, rate, variant.momentum, variant.beta2, variant.weight_decay)
 
 
 def init_state(variant: Variant, seed: int, module: nn.Module, image_shape: tuple[int, ...]) -> TrainState:
@@ -61,7 +68,7 @@ def init_state(variant: Variant, seed: int, module: nn.Module, image_shape: tupl
     Every kernel starts from the seed and *its own name*: a network with one layer more starts all others as before.
     """
     shapes, values = _variables(module, image_shape)
-    key = keys.fold(keys.seed_key(seed + variant.seed_offset), 'init')
+    key = keys.fold(keys.seed_key(seed + variant.seed_offset + variant.init_offset), 'init')
 
     def start(path: tuple[Any, ...], shape: jax.ShapeDtypeStruct, value: jax.Array | None) -> jax.Array:
         if value is not None:
@@ -75,55 +82,78 @@ def init_state(variant: Variant, seed: int, module: nn.Module, image_shape: tupl
 
 
 def train_step(
-    state: TrainState,
-    batch: Batch,
-    variant: Variant,
-    key: jax.Array,
-    *,
-    module: nn.Module,
-    steps: int,
-    streams: tuple[str, ...] = STREAMS,
-) -> tuple[TrainState, Metrics]:
-    """One step of gradient descent. `key` is the seed's root key, `steps` the length of the whole run.
+    state: TrainState, batch: Batch, variant: Variant, key: jax.Array, *, module: nn.Module, steps: int,
+    noise: tuple[str, ...] = NOISE,
+) -> tuple[TrainState, Metrics]:  # fmt: skip
+    """One step of gradient descent. `key` is the root key of the noise, `steps` the length of the whole run.
 
-    `streams` are the kinds of noise that any member needs (`streams_of`). The metrics are those of the batch before the
-    update, in training mode.
+    `noise` are the kinds that any member needs (`noise_of`). The metrics are those of the batch before the update, in
+    training mode, its images augmented.
     """
-    noise = {name: jax.random.fold_in(keys.fold(key, name), state.step) for name in streams}
-    dropout = variant.dropout if 'dropout' in streams else 0.0
 
-    def loss_of(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
-        variables = dict(params=params, batch_stats=state.batch_stats)
-        logits, updated = module.apply(
-            variables,
-            batch.images,
-            train=True,
-            dropout=dropout,
-            rngs=noise,
-            mutable=['batch_stats'],
-        )
-        found, _ = _measure(logits, batch, variant, variant.label_smoothing)
-        return found.loss / found.count, (found, updated.get('batch_stats', {}))
+    def stream(name: str) -> jax.Array:
+        return jax.random.fold_in(keys.fold(key, name), state.step)
 
-    gradients, (found, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
+    strengths = {name: getattr(variant, name) for name in noise if name in AUGMENTATIONS}
+    images, targets = as_float(batch.images), _targets(batch, variant, module)
+    if strengths:
+        images, targets = augment(stream('augment'), images, targets, strengths)
+    dropout = (variant.dropout, stream('dropout')) if 'dropout' in noise else None
+    gradient, (found, batch_stats) = _gradient(state, batch._replace(images=images), targets, variant, module, dropout)
     height = optim.SCHEDULES[variant.schedule](state.step / steps)
-    updates, opt_state = optimizer_of(variant, height).update(gradients, state.opt_state, state.params)
+    updates, opt_state = optimizer_of(variant, height).update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     return TrainState(state.step + 1, params, batch_stats, opt_state), found
 
 
 def eval_step(state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module) -> tuple[Metrics, jax.Array]:
     """Metrics of one batch with the running statistics and no noise, and which images are right, bool [batch]."""
-    variables = dict(params=state.params, batch_stats=state.batch_stats)
-    return _measure(module.apply(variables, batch.images, train=False), batch, variant, 0.0)
+    logits = module.apply(variables_of(state), normalised(batch), train=False)
+    return _measure(logits, batch, _targets(batch, dataclasses.replace(variant, label_smoothing=0.0), module), variant)
 
 
-def _measure(
-    logits: Any, batch: Batch, variant: Variant, label_smoothing: jax.Array | float
-) -> tuple[Metrics, jax.Array]:
-    losses = LOSSES[variant.loss](logits, batch.labels, label_smoothing)
-    correct = jnp.argmax(logits, -1) == batch.labels
-    return metrics.measure(losses, correct, batch.mask), correct
+def gradients(state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module) -> Any:
+    """Of the mean loss of a batch without noise, by the parameters: a tree like theirs."""
+    return _gradient(state, batch, _targets(batch, variant, module), variant, module)[0]
+
+
+def variables_of(state: TrainState) -> dict[str, Any]:
+    """What a module's `apply` takes."""
+    return dict(params=state.params, batch_stats=state.batch_stats)
+
+
+def normalised(batch: Batch) -> jax.Array:
+    """The images as the network sees them: float32, every channel by its mean and standard deviation."""
+    shape = (1,) * (batch.images.ndim - 1) + batch.mean.shape
+    return (as_float(batch.images) - batch.mean.reshape(shape)) / batch.std.reshape(shape)
+
+
+def _gradient(
+    state: TrainState, batch: Batch, targets: jax.Array, variant: Variant, module: nn.Module,
+    dropout: tuple[jax.Array | float, jax.Array] | None = None,
+) -> tuple[Any, tuple[Metrics, Any]]:  # fmt: skip
+    rate, key = dropout or (0.0, None)
+
+    def loss_of(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
+        variables = dict(params=params, batch_stats=state.batch_stats)
+        rngs = dict(dropout=key) if key is not None else {}
+        logits, updated = module.apply(
+            variables, normalised(batch), train=True, dropout=rate, rngs=rngs, mutable=['batch_stats']
+        )
+        found, _ = _measure(logits, batch, targets, variant)
+        return found.loss / found.count, (found, updated.get('batch_stats', {}))
+
+    return jax.grad(loss_of, has_aux=True)(state.params)
+
+
+def _targets(batch: Batch, variant: Variant, module: nn.Module) -> jax.Array:
+    return losses.targets(batch.labels, module.num_classes, variant.label_smoothing)  # type: ignore[attr-defined]
+
+
+def _measure(logits: Any, batch: Batch, targets: jax.Array, variant: Variant) -> tuple[Metrics, jax.Array]:
+    row = losses.LOSSES[variant.loss]
+    correct = jnp.argmax(row.scores(logits), -1) == batch.labels
+    return metrics.measure(row(logits, targets), correct, batch.mask), correct
 
 
 @functools.lru_cache(maxsize=64)

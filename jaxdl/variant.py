@@ -33,17 +33,31 @@ class Variant:
     """One full setting of every knob of a training run. A field of a model that has this name takes its value."""
 
     learning_rate: float = leaf(0.1, fields.above(0))
-    momentum: float = leaf(0.9, fields.within(0, 1))
+    momentum: float = leaf(0.9, fields.within(0, 1))  # of adaptive optimizers: beta1
+    beta2: float = leaf(0.999, fields.within(0, 1))  # the decay of squared gradients; lion's second beta
     weight_decay: float = leaf(0.0, fields.at_least(0))
     dropout: float = leaf(0.0, fields.within(0, 1))
     label_smoothing: float = leaf(0.0, fields.within(0, 1))
+    rotation: float = leaf(0.0, fields.between(0, 180))  # the rows of augment.AUGMENTATIONS say what each measures
+    translation: float = leaf(0.0, fields.between(0, 1))
+    colour: float = leaf(0.0, fields.between(0, 1))
+    flip: float = leaf(0.0, fields.between(0, 1))
+    mixup: float = leaf(0.0, fields.at_least(0))
+    cutmix: float = leaf(0.0, fields.between(0, 1))
+    erasing: float = leaf(0.0, fields.between(0, 1))
     init: str = initial('he_normal', fields.one_of(layers.INITS))
     init_scale: float = initial(1.0, fields.at_least(0))
     learning_rate_scale: float = initial(1.0, fields.above(0))  # multiplies this option's grid of learning rates
     seed_offset: int = initial(0, fields.at_least(0))  # added to the seed: the same setting under other seeds
+    init_offset: int = initial(0, fields.at_least(0))  # the same for one source of chance: initial weights
+    order_offset: int = initial(0, fields.at_least(0))  # the order of the data
+    noise_offset: int = initial(0, fields.at_least(0))  # augmentation and dropout
+    split_offset: int = initial(0, fields.at_least(0))  # which images train, validate and test
     model: str = static('cnn', fields.one_of(MODELS))
     width: int = static(16, fields.at_least(1))
     depth: int = static(2, fields.at_least(1))
+    convolutions: int = static(1, fields.at_least(1))  # in a stage
+    hidden: int = static(0, fields.at_least(0))  # width of a dense layer before the last one; 0: there is none
     norm: str = static('batch', fields.one_of(layers.NORMS))
     activation: str = static('relu', fields.one_of(layers.ACTIVATIONS))
     pooling: str = static('max', fields.one_of(layers.POOLINGS))

@@ -71,6 +71,9 @@ def run(built: str) -> None:
         settings = dict(norm=number % 2, pooling=pooling, slope=0.1, epsilon=1e-5)
         results = [pooled, pooled if pooling == 1 else (1,), each, each]
         _, *kept = call('stage_forward', results, x, scale, bias, **settings)
+        places = draw(1 if number % 3 else members, batch, 6) * 10.0 ** rng.integers(-1, 9)
+        places[0, 0, number % 6] = np.nan
+        call('warp', [x.shape], x if number % 2 else x[:1], places.astype(np.float32))
         call('stage_backward', [x.shape, each, each], x, scale, bias, *kept, draw(*pooled), **settings)
         try:
             call(

@@ -182,9 +182,9 @@ const Convolution& convolution(Direction direction, const Shape& shape) {
 
 ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer kernel,
                ffi::AnyBuffer outputs, int64_t stride, int64_t padding) {
-  const std::string what = "convolution of images " + jaxdl::text(images) + ", kernel " + jaxdl::text(kernel) + ", outputs " +
-                           jaxdl::text(outputs) + ", stride " + std::to_string(stride) + ", padding " +
-                           std::to_string(padding);
+  const std::string what = "convolution of images " + jaxdl::text(images) + ", kernel " + jaxdl::text(kernel) +
+                           ", outputs " + jaxdl::text(outputs) + ", stride " + std::to_string(stride) +
+                           ", padding " + std::to_string(padding);
   auto wrong = [&](const std::string& why) { return ffi::Error::InvalidArgument(what + ": " + why); };
   for (const auto& buffer : {images, kernel, outputs}) {
     if (!jaxdl::is(buffer, {-1, -1, -1, -1, -1})) return wrong("must be float32, 5 axes");
@@ -192,12 +192,13 @@ ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
   auto x = images.dimensions(), w = kernel.dimensions(), y = outputs.dimensions();
   const Shape shape = {x[1], x[2], x[3], x[4], w[1], w[2], w[4], y[2], y[3], stride, padding};
   const int64_t members = std::max({x[0], w[0], y[0]});
-  if (stride < 1 || padding < 0 || w[3] != x[4] || y[4] != w[4] || y[1] != x[1] || !jaxdl::divides(images, members) || !jaxdl::divides(kernel, members) ||
-      !jaxdl::divides(outputs, members) || (x[2] + 2 * padding - w[1]) / std::max<int64_t>(stride, 1) + 1 != y[2] ||
-      (x[3] + 2 * padding - w[2]) / std::max<int64_t>(stride, 1) + 1 != y[3] || w[1] > x[2] + 2 * padding ||
-      w[2] > x[3] + 2 * padding) {
-    return wrong("the shapes do not fit");
-  }
+  auto side = [&](int i) {  // whether a side of the outputs is what the images' side and the kernel's make
+    const int64_t room = x[i] + 2 * padding - w[i - 1];
+    return stride >= 1 && padding >= 0 && room >= 0 && room / stride + 1 == y[i];
+  };
+  bool fits = side(2) && side(3) && w[3] == x[4] && y[4] == w[4] && y[1] == x[1];
+  for (const auto& buffer : {images, kernel, outputs}) fits = fits && jaxdl::divides(buffer, members);
+  if (!fits) return wrong("the shapes do not fit");
   const auto& result = direction == kForward ? outputs : direction == kData ? images : kernel;
   if (result.dimensions()[0] != members) {
     return wrong("the result has an entry for every member");

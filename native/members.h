@@ -25,8 +25,8 @@ inline void check(int status) {
   if (status != 0) throw Failed{status};
 }
 
-// Runs `work(task)` for every task below `count`, on the caller and as many threads of the pool as are free; gives 0, or
-// the status of one that failed.
+// Runs `work(task)` for every task below `count`, on the caller and as many threads of the pool as are free; gives 0,
+// or the status of one that failed.
 inline int share(ffi::ThreadPool& pool, int64_t count, const std::function<void(int64_t)>& work) {
   struct State {
     std::atomic<int64_t> next{0};
@@ -75,6 +75,11 @@ inline bool is(const ffi::AnyBuffer& buffer, std::initializer_list<int64_t> side
 // Where the values of a member are: a buffer has an entry for every member, or one for so many members in a row.
 inline int64_t entry(const ffi::AnyBuffer& buffer, int64_t member, int64_t members) {
   return member / (members / buffer.dimensions()[0]);
+}
+
+// The values of a member, of which a buffer holds `size` an entry.
+inline float* values(const ffi::AnyBuffer& buffer, int64_t member, int64_t members, int64_t size) {
+  return buffer.typed_data<float>() + entry(buffer, member, members) * size;
 }
 
 inline bool divides(const ffi::AnyBuffer& buffer, int64_t members) {

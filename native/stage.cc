@@ -270,6 +270,15 @@ std::string fits(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale, cons
   return right ? "" : what + "the shapes do not fit";
 }
 
+Arrays inputs(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale, const ffi::AnyBuffer& bias, const Shape& s,
+              int64_t member, int64_t members) {
+  Arrays at = {};
+  at.images = jaxdl::values(images, member, members, s.image());
+  at.scale = jaxdl::values(scale, member, members, s.channels);
+  at.bias = jaxdl::values(bias, member, members, s.channels);
+  return at;
+}
+
 bool all_have(int64_t members, std::initializer_list<const ffi::AnyBuffer*> results) {
   return std::all_of(results.begin(), results.end(), [&](const ffi::AnyBuffer* each) {
     return each->dimensions().size() > 0 && each->dimensions()[0] == members;
@@ -288,14 +297,11 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer s
   if (!wrong.empty()) return ffi::Error::InvalidArgument(wrong);
   const Setting set = {norm, pooling, slope, epsilon};
   const int status = jaxdl::share(pool, members, [&](int64_t m) {
-    Arrays at = {};
-    at.images = images.typed_data<float>() + jaxdl::entry(images, m, members) * s.image();
-    at.scale = scale.typed_data<float>() + jaxdl::entry(scale, m, members) * s.channels;
-    at.bias = bias.typed_data<float>() + jaxdl::entry(bias, m, members) * s.channels;
-    at.out = out->typed_data<float>() + m * s.pooled();
-    at.out_kept = pooling == kMax ? kept->typed_data<float>() + m * s.pooled() : nullptr;
-    at.out_mean = mean->typed_data<float>() + m * s.channels;
-    at.out_variance = variance->typed_data<float>() + m * s.channels;
+    Arrays at = inputs(images, scale, bias, s, m, members);
+    at.out = jaxdl::values(*out, m, members, s.pooled());
+    at.out_kept = pooling == kMax ? jaxdl::values(*kept, m, members, s.pooled()) : nullptr;
+    at.out_mean = jaxdl::values(*mean, m, members, s.channels);
+    at.out_variance = jaxdl::values(*variance, m, members, s.channels);
     by_channels(s, set, at, [](const auto& channels) { channels.forward(); });
   });
   return status ? ffi::Error::Internal("norm, activation, pooling failed") : ffi::Error::Success();
@@ -316,17 +322,14 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer 
   if (!wrong.empty()) return ffi::Error::InvalidArgument(wrong);
   const Setting set = {norm, pooling, slope, epsilon};
   const int status = jaxdl::share(pool, members, [&](int64_t m) {
-    Arrays at = {};
-    at.images = images.typed_data<float>() + jaxdl::entry(images, m, members) * s.image();
-    at.scale = scale.typed_data<float>() + jaxdl::entry(scale, m, members) * s.channels;
-    at.bias = bias.typed_data<float>() + jaxdl::entry(bias, m, members) * s.channels;
-    at.kept = pooling == kMax ? kept.typed_data<float>() + jaxdl::entry(kept, m, members) * s.pooled() : nullptr;
-    at.mean = mean.typed_data<float>() + jaxdl::entry(mean, m, members) * s.channels;
-    at.variance = variance.typed_data<float>() + jaxdl::entry(variance, m, members) * s.channels;
-    at.gradient = gradient.typed_data<float>() + jaxdl::entry(gradient, m, members) * s.pooled();
-    at.out_images = d_images->typed_data<float>() + m * s.image();
-    at.out_scale = d_scale->typed_data<float>() + m * s.channels;
-    at.out_bias = d_bias->typed_data<float>() + m * s.channels;
+    Arrays at = inputs(images, scale, bias, s, m, members);
+    at.kept = pooling == kMax ? jaxdl::values(kept, m, members, s.pooled()) : nullptr;
+    at.mean = jaxdl::values(mean, m, members, s.channels);
+    at.variance = jaxdl::values(variance, m, members, s.channels);
+    at.gradient = jaxdl::values(gradient, m, members, s.pooled());
+    at.out_images = jaxdl::values(*d_images, m, members, s.image());
+    at.out_scale = jaxdl::values(*d_scale, m, members, s.channels);
+    at.out_bias = jaxdl::values(*d_bias, m, members, s.channels);
     by_channels(s, set, at, [](const auto& channels) { channels.backward(); });
   });
   return status ? ffi::Error::Internal("norm, activation, pooling failed") : ffi::Error::Success();

@@ -72,7 +72,7 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
     assert set(seen) == set(WIDTHS)
     for width, told in seen.items():
         assert told['needed'] <= width, f'the page is {told["needed"]} wide on a screen of {width}'
-        assert len(told['figures']) == source.count('<img ') == 3
+        assert len(told['figures']) == source.count('<img ') == 4
         assert all(complete and drawn > 200 and high > 100 for complete, drawn, high in told['figures'])
     widest = {width: max(figure[1] for figure in told['figures']) for width, told in seen.items()}
     assert widest[390] <= 390 < widest[1280]  # a phone gets the narrow drawings

@@ -104,7 +104,7 @@ def test_evaluation_in_other_batches_is_the_same(batch):
     steps = -(-50 // batch)
     padded = np.zeros(steps * batch, np.int32)
     padded[:50] = indices
-    part = Part(padded.reshape(steps, batch), (np.arange(steps * batch) < 50).reshape(steps, batch))
+    part = Part(padded.reshape(1, steps, batch), (np.arange(steps * batch) < 50).reshape(1, steps, batch))
     module = train_step.module_of(BASE, 10)
     state = train_step.init_state(BASE, 0, module, (8, 8, 1))
     states = jax.tree.map(lambda x: jnp.asarray(x)[None, None], state)
@@ -114,7 +114,7 @@ def test_evaluation_in_other_batches_is_the_same(batch):
         return train_step.eval_step(*arguments, module=module)
 
     found, correct = _evaluate(step, states, variants, data, part)
-    whole, _ = _evaluate(step, states, variants, data, Part(indices[None], np.ones((1, 50), bool)))
+    whole, _ = _evaluate(step, states, variants, data, Part(indices[None, None], np.ones((1, 1, 50), bool)))
     assert float(found.count[0, 0]) == 50
     assert float(found.correct[0, 0]) == float(whole.correct[0, 0])
     assert float(found.loss[0, 0]) == pytest.approx(float(whole.loss[0, 0]), rel=1e-5)

@@ -17,16 +17,27 @@ FILES = {
 FLOORS = [
     {'main'},
     {'ablation', 'estimate', 'report', 'progress'},
-    {'tables', 'session'},
+    {'tables', 'session', 'artifacts'},
     {'groups', 'outcomes'},
-    {'experiment', 'ensemble', 'chunks', 'catalogue', 'protocol', 'journal', 'signals', 'lowering'},
+    {
+        'experiment',
+        'ensemble',
+        'chunks',
+        'catalogue',
+        'protocol',
+        'journal',
+        'signals',
+        'lowering',
+        'probes',
+        'pictures',
+    },
     {'train_step'},
-    {'variant', 'statistics'},
-    {'models', 'optim', 'losses', 'metrics', 'keys', 'data', 'results', 'sharding', 'checkpoint'},
+    {'variant', 'statistics', 'components'},
+    {'models', 'optim', 'losses', 'augment', 'metrics', 'keys', 'data', 'results', 'sharding', 'checkpoint'},
     {'fields', 'errors', 'workdir', 'members', 'native'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
-LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'keys')
+LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'augment', 'keys')
 GROUND = {'fields', 'errors', 'workdir', 'members', 'native'}
 
 

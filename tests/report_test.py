@@ -124,7 +124,7 @@ def test_figures_are_whole_and_draw_no_link(usual, odd):
 
 
 def test_every_figure_says_its_numbers_in_words(usual):
-    differences, learning, rates = (figure['alt'] for figure in read(usual).figures)
+    differences, learning, rates, _ = (figure['alt'] for figure in read(usual).figures)
     summary = results.read_table(usual / 'summary.csv', results.SUMMARY)
     for row in summary[1:]:
         assert f'{row["option"]} {words.points(row["difference"])} (' in differences
@@ -242,7 +242,7 @@ def test_the_same_workdir_gives_the_same_bytes(usual, tmp_path):
     first = {path.relative_to(usual): path.read_bytes() for path in usual.rglob('*') if path.is_file()}
     again = built(tmp_path / usual.name)
     assert {path.relative_to(again): path.read_bytes() for path in again.rglob('*') if path.is_file()} == first
-    assert {'.html', '.md', '.svg', '.png', '.csv', '.json'} == {path.suffix for path in first}
+    assert {'.html', '.md', '.svg', '.png', '.csv', '.json', '.npz'} == {path.suffix for path in first}
 
 
 def test_a_report_needs_no_jax(tmp_path):
@@ -313,7 +313,7 @@ def test_conditions_each_have_their_result(odd):
     for condition in ('all data', 'half of the |data|'):
         assert f'The result: {condition}' in page.text
         assert f'Costs: {condition}' in page.text
-    assert len(page.figures) == 6
+    assert len(page.figures) == 8
     assert 'variant.dropout=0.5' in page.text
 
 

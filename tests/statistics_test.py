@@ -1,6 +1,7 @@
 """Against SciPy where it has the test, against simulation where it has not."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -98,6 +99,60 @@ def test_false_alarms_of_ten_thousand_studies_without_a_difference():
         baseline, *options = seed + rng.normal(0, 1, (5, 10))
         alarms += min(statistics.holm([statistics.compare(o, baseline).p_value for o in options])) < 0.05
     assert alarms <= 500
+
+
+@pytest.mark.parametrize('margin', [0.003, 0.01, 0.03])
+def test_equivalence_is_two_one_sided_t_tests(pairs, margin):
+    for baseline, option in zip(*pairs, strict=True):
+        found = statistics.equivalence(option, baseline, margin)
+        below = np.asarray(stats.ttest_1samp(option - baseline, margin, alternative='less'))[1]
+        above = np.asarray(stats.ttest_1samp(option - baseline, -margin, alternative='greater'))[1]
+        assert found.p_value == pytest.approx(max(below, above), abs=1e-12)
+        expected = stats.ttest_1samp(option - baseline, 0).confidence_interval(0.9)
+        assert found.interval90 == pytest.approx(tuple(expected), abs=1e-12)
+        assert found.equivalent == (-margin < found.interval90[0] and found.interval90[1] < margin)
+
+
+def test_equivalence_where_it_is_not_errs_once_in_twenty():
+    differences = np.random.default_rng(4).normal(0.01, 0.01, (4000, 10))  # at the margin itself
+    found = [statistics.equivalence(d, np.zeros(10), 0.01).equivalent for d in differences]
+    assert np.mean(found) == pytest.approx(0.05, abs=0.01)
+
+
+def test_equivalence_of_pairs_that_all_differ_alike():
+    ones, twos = [1.0, 1.0, 1.0], [2.0, 2.0, 2.0]
+    assert statistics.equivalence(twos, ones, 1.5) == statistics.Equivalence(0.0, True, (1.0, 1.0))
+    assert statistics.equivalence(twos, ones, 1.0) == statistics.Equivalence(1.0, False, (1.0, 1.0))
+
+
+def test_a_resampled_split_makes_equivalence_harder(pairs):
+    plain = statistics.equivalence(pairs[1][0], pairs[0][0], 0.03)
+    wider = statistics.equivalence(pairs[1][0], pairs[0][0], 0.03, 1 / 3)
+    assert wider.p_value > plain.p_value
+    assert np.diff(wider.interval90) / np.diff(plain.interval90) == pytest.approx(np.sqrt((1 / 8 + 1 / 3) * 8))
+
+
+@pytest.mark.parametrize('margin', [0.0, -0.01, np.nan])
+def test_a_margin_is_above_zero(margin):
+    with pytest.raises(InputError, match='margin'):
+        statistics.equivalence([1.0, 2.0], [1.0, 2.0], margin)
+
+
+def test_what_pairing_saves(pairs):
+    baseline, option = pairs[0][0], pairs[1][0]
+    found = statistics.pairing(option, baseline)
+    assert found.correlation == pytest.approx(stats.pearsonr(option, baseline)[0])
+    unpaired = np.sqrt((option.var(ddof=1) + baseline.var(ddof=1)) / found.unpaired)
+    assert unpaired == pytest.approx(stats.sem(option - baseline))  # as sure as the pairs are
+    assert statistics.pairing([1.0, 2.0], [0.0, 1.0]).unpaired is None
+    assert statistics.pairing([1.0, 2.0], [1.0, 1.0]).correlation is None
+
+
+@pytest.mark.parametrize('n', [1, 2, 5, 7])
+def test_the_expected_best_is_the_mean_over_all_subsets(n):
+    values = np.random.default_rng(n).uniform(0, 1, n)
+    subsets = [np.mean([max(s) for s in itertools.combinations(values, k)]) for k in range(1, n + 1)]
+    np.testing.assert_allclose(statistics.expected_best(values), subsets, atol=1e-12)
 
 
 def test_a_difference_of_two_deviations_is_found():

@@ -36,8 +36,8 @@ def members(variants, seeds):
 
 def digits():
     """The digits on the device."""
-    dataset = load('digits')
-    return resident(dataset, split(dataset, Data()))
+    dataset = load(Data())
+    return resident(dataset, [split(dataset, Data())])
 
 
 def train(found, chunk, epochs=1, data=None, after_epoch=lambda training: None):
@@ -45,7 +45,8 @@ def train(found, chunk, epochs=1, data=None, after_epoch=lambda training: None):
     data, chunk = data or digits(), np.asarray(chunk)
     training = ensemble.start(chunk, found, data, 10, epochs)
     variants, row_keys = ensemble.inputs(chunk, found)
-    programs = ensemble.compile_programs(variants, row_keys, training.states, data, 10, epochs)
+    noise = ensemble.noise_of(found)
+    programs = ensemble.compile_programs(variants, row_keys, training.states, data, 10, epochs, noise)
     ensemble.train(training, programs, variants, row_keys, data, after_epoch)
     return training, programs, ensemble.test(training, programs, variants, data)
 

@@ -1,6 +1,7 @@
 """A made-up but realistic workdir of an ablation, for tests of what reads one: the same arguments, the same files."""
 
 import dataclasses
+import io
 import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import protocol, results
+from jaxdl import components, protocol, results
 from jaxdl import workdir as folder
 
 RATES = (0.01, 0.0316, 0.1, 0.316, 1.0)
@@ -18,6 +19,7 @@ OPTIONS = {
     'gem': (0.029, 0.1), 'lp3': (0.031, 0.1), 'median': (0.034, 0.0316), 'blur': (0.0275, 0.1),
 }  # fmt: skip
 IMAGES = dict(train=1078, val=359, test=360)
+VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)
 VERSIONS = dict(python='3.11.7', jaxdl='0.1.0', jax='0.10.2', flax='0.12.0', optax='0.2.6', numpy='2.4.6')
 
 
@@ -38,6 +40,10 @@ class Made:
     scale: str = 'full'
     question: str = 'Does the way a network pools change what it learns?'
     classes: Sequence[str] = tuple('0123456789')
+    margin: float | None = 0.01  # None: a workdir of before there was one
+    second_factor: str = ''
+    effects: Mapping[tuple[str, str], float] = dataclasses.field(default_factory=dict)  # (condition, option) -> error
+    variance: Mapping[str, float] | None = None  # source -> planted standard deviation, for artifacts/variance.csv
 
 
 def first(count: int) -> dict[str, tuple[float, float]]:
@@ -54,6 +60,9 @@ def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
     folder.write_json(path / 'config.json', _config(made))
     folder.write_json(path / 'plan.json', dict(data=dict.fromkeys(made.conditions, _data(made)), versions=VERSIONS))
     folder.write_json(path / 'run.json', _run(made, len(rows)))
+    _correct(path / 'correct.npz', rows)
+    if made.variance:
+        results.write_table(path / 'artifacts' / 'variance.csv', VARIANCE, _variance(made, made.variance))
     return path
 
 
@@ -75,6 +84,7 @@ def _option(made: Made, condition: str, option: str) -> list[results.Row]:
 
 def _member(made: Made, condition: str, phase: str, option: str, rate: float, seed: int) -> Iterator[results.Row]:
     error, best = made.options[option]
+    error += made.effects.get((condition, option), 0.0)
     last, chance = error + 0.03 * math.log10(rate / best) ** 2, 1 / len(made.classes)
     noise = _noise(seed, condition) + 0.6 * _noise(seed, option)  # the first is shared by a seed: pairing
     stops = made.diverged.get((option, rate, seed), math.inf)
@@ -95,6 +105,41 @@ def _noise(seed: int, name: str) -> np.ndarray:
     return np.random.default_rng([seed, *map(ord, name)]).standard_normal(3)
 
 
+def _correct(path: pathlib.Path, rows: Sequence[results.Row]) -> None:
+    """The test images that each measured member got right: as many as its accuracy says, the easy ones first."""
+    tested = [row for row in rows if row['phase'] == 'measure' and row['split'] == 'test']
+    lost = [math.isnan(row['value']) for row in tested if row['metric'] == 'loss']
+    tested = [row for row in tested if row['metric'] == 'accuracy']
+    images, correct = IMAGES['test'], []
+    ease = np.random.default_rng(0).normal(0, 1, images)
+    for row, diverged in zip(tested, lost, strict=True):
+        order = np.argsort(
+            -ease - np.random.default_rng([row['seed'], *map(ord, row['option'])]).normal(0, 0.5, images)
+        )
+        right = 0 if diverged else round(row['value'] * images)
+        correct.append(np.isin(np.arange(images), order[:right]))
+    columns = {key: np.asarray([row[key] for row in tested]) for key in ('condition', 'option', 'seed')}
+    content, names = io.BytesIO(), np.asarray([f'digit {i:04}' for i in range(images)])
+    arrays: dict[str, Any] = columns | dict(correct=np.array(correct), tested=np.ones_like(correct), image=names)
+    np.savez_compressed(content, **arrays)
+    folder.write(path, content.getvalue())
+
+
+def _variance(made: Made, deviations: Mapping[str, float]) -> list[results.Row]:
+    """One run for each row of an orthogonal array, its accuracy the sum of what each level adds."""
+    sources, rng = ('init', 'order', 'augmentation', 'split'), np.random.default_rng(0)
+    levels = components.orthogonal_array(7, len(sources))
+    adds = {source: rng.normal(0, deviations.get(source, 0.0), 7) for source in sources}
+    rest = rng.normal(0, deviations['rest'], (len(made.conditions), len(levels)))
+    return [
+        dict(zip(sources, map(int, run), strict=True))
+        | dict(condition=condition)
+        | dict(accuracy=0.95 + rest[c, i] + sum(adds[s][level] for s, level in zip(sources, run, strict=True)))
+        for c, condition in enumerate(made.conditions)
+        for i, run in enumerate(levels)
+    ]
+
+
 def _costs(made: Made) -> list[results.Row]:
     return [
         dict(
@@ -106,7 +151,8 @@ def _costs(made: Made) -> list[results.Row]:
 
 
 def _config(made: Made) -> dict[str, Any]:
-    return dict(
+    newer = {} if made.margin is None else dict(margin=made.margin, second_factor=made.second_factor)
+    return newer | dict(
         kind='Ablation', name='pooling', scale=made.scale, question=made.question, factor='pooling',
         baseline=next(iter(made.options)), options={option: dict(pooling=option) for option in made.options},
         why={option: f'the {option} of four neighbours is what is passed on' for option in made.options},

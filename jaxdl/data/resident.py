@@ -1,26 +1,32 @@
 """A data set as the ensemble engine holds it: all images on the device, the parts as index arrays."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.data.sources import Dataset
+from jaxdl.data.listing import Dataset
 from jaxdl.data.splits import Splits
 
 EVAL_BATCH = 256
+PIECE = 1024  # images at a time where statistics are taken, so that an array on disk is never in memory as a whole
 
 
 class Part(NamedTuple):
-    """A part to evaluate on, in batches padded to one size: int32 and bool [steps, batch]; mask False is padding."""
+    """A part to evaluate on, in batches padded to one size: int32 and bool [..., step, batch]; False is padding."""
 
     indices: jax.Array
     mask: jax.Array
 
 
 class Resident(NamedTuple):
-    """images uint8 [n, height, width, channel], labels int32 [n], train int32 [n_train], mean and std [channel]."""
+    """images [n, height, width, channel] uint8 or float32, labels int32 [n]; the others have a leading axis [split].
+
+    train int32 [split, n_train]; mean and std [split, channel] of the training images as float: uint8 from 0 to 1.
+    Members that share one split share an axis of size 1; else there is one a row.
+    """
 
     images: jax.Array
     labels: jax.Array
@@ -30,33 +36,59 @@ class Resident(NamedTuple):
     mean: jax.Array
     std: jax.Array
 
+    def rows(self, splits: Sequence[int]) -> 'Resident':
+        """With the split of each row, given by its place on the leading axis."""
+        chosen = np.asarray(splits)
+        parts = jax.tree.map(lambda leaf: leaf[chosen], (self.train, self.val, self.test, self.mean, self.std))
+        return Resident(self.images, self.labels, *parts)
 
-def resident(dataset: Dataset, splits: Splits) -> Resident:
-    """Puts `dataset` on the device; mean and standard deviation are those of the training images, by channel."""
-    largest = max(len(splits.val), len(splits.test))
+
+def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
+    """Puts `dataset` on the device, split in one way or in several; all then train on as many images as the fewest."""
+    largest = max(len(part) for own in splits for part in (own.val, own.test))
     steps = -(-largest // EVAL_BATCH)
     shape = (steps, -(-largest // steps))
-    pixels = dataset.images[splits.train].reshape(-1, dataset.images.shape[-1]) / 255
+    fewest = min(len(own.train) for own in splits)
+    mean, std = np.swapaxes([moments(dataset.images, own.train) for own in splits], 0, 1)
     return Resident(
         images=jnp.asarray(dataset.images),
         labels=jnp.asarray(dataset.labels),
-        train=jnp.asarray(splits.train, jnp.int32),
-        val=_padded(splits.val, shape),
-        test=_padded(splits.test, shape),
-        mean=jnp.asarray(pixels.mean(0), jnp.float32),
-        std=jnp.asarray(np.maximum(pixels.std(0), 1e-3), jnp.float32),
+        train=jnp.asarray(np.stack([_fewest(own.train, fewest) for own in splits]), jnp.int32),
+        val=_padded([own.val for own in splits], shape),
+        test=_padded([own.test for own in splits], shape),
+        mean=jnp.asarray(mean, jnp.float32),
+        std=jnp.asarray(std, jnp.float32),
     )
 
 
-def images_at(data: Resident, indices: jax.Array) -> jax.Array:
-    """The normalised images, float32 [..., height, width, channel], at int [...] indices."""
-    shape = (1,) * (indices.ndim + 2) + data.mean.shape
-    images = data.images[indices].astype(jnp.float32) / 255
-    return (images - data.mean.reshape(shape)) / data.std.reshape(shape)
+def moments(images: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation [channel] of the training images; a channel that never changes counts as 1."""
+    sums = np.zeros((2, images.shape[-1]))
+    for start in range(0, len(train), PIECE):
+        pixels = images[train[start : start + PIECE]].reshape(-1, images.shape[-1]).astype(np.float64)
+        sums += pixels.sum(0), np.square(pixels).sum(0)
+    mean, square = sums / (len(train) * images.shape[1] * images.shape[2]) / _unit(images)
+    std = np.sqrt(np.maximum(square / _unit(images) - np.square(mean), 0))
+    return mean, np.where(std > 1e-6 * (1 + abs(mean)), std, 1.0)
 
 
-def _padded(indices: np.ndarray, shape: tuple[int, int]) -> Part:
-    mask = np.arange(shape[0] * shape[1]) < len(indices)
-    padded = np.zeros(mask.shape, np.int32)
-    padded[: len(indices)] = indices
-    return Part(jnp.asarray(padded.reshape(shape)), jnp.asarray(mask.reshape(shape)))
+def as_float(images: jax.Array) -> jax.Array:
+    """float32: bytes from 0 to 1, numbers as they are."""
+    return images.astype(jnp.float32) / _unit(images)
+
+
+def _unit(images: np.ndarray | jax.Array) -> float:
+    return 255.0 if images.dtype == np.uint8 else 1.0
+
+
+def _fewest(train: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the training images, evenly over the data set."""
+    return train[np.arange(count) * len(train) // count]
+
+
+def _padded(parts: Sequence[np.ndarray], shape: tuple[int, int]) -> Part:
+    size = shape[0] * shape[1]
+    mask = np.stack([np.arange(size) < len(indices) for indices in parts])
+    padded = np.stack([np.pad(indices, (0, size - len(indices))) for indices in parts])
+    whole = (len(parts), *shape)
+    return Part(jnp.asarray(padded.reshape(whole), jnp.int32), jnp.asarray(mask.reshape(whole)))

@@ -1,16 +1,31 @@
-"""What data there is: one row of SOURCES for each form of `--dataset`."""
+"""What data there is: one row of SOURCES for each form of `--dataset`, and how it becomes images in memory."""
 
 import dataclasses
 import functools
-import hashlib
+import inspect
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from jaxdl import fields
+from jaxdl.data import arrays, builtin, cache, folders, foodc, tables
+from jaxdl.data import splits as parts
+from jaxdl.data.listing import Dataset, Listing
 from jaxdl.data.splits import SPLITS, Splits
 from jaxdl.errors import unknown
+
+# name -> (what follows the colon, the fields of Data that it has parameters for) -> the images that there are.
+SOURCES: dict[str, Callable[..., Listing]] = {
+    'digits': builtin.digits,
+    'breast_cancer': builtin.breast_cancer,
+    'moons': builtin.moons,
+    'folder': folders.folder,
+    'csv': tables.csv,
+    'npz': arrays.npz,
+    'hf': arrays.hf,
+    'foodc': foodc.foodc,
+}
+ON_BAD_IMAGE = ('stop', 'skip')
 
 
 def _dataset(spec: str) -> str | None:
@@ -24,58 +39,66 @@ def _fractions(values: tuple[float, ...]) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Which images, and how they are split."""
+    """Which images, how large, how many, and how they are split."""
 
     dataset: str = fields.ruled('digits', _dataset)
+    images: str = ''  # the folder of a table's images, where it is not beside the table
+    image_column: str = ''  # of a table; empty: recognised
+    label_column: str = ''
+    group_column: str = ''  # names what belongs on one side of a split, such as the shop
+    image_size: int = fields.ruled(64, fields.at_least(1))  # side in pixels of what comes from files
+    classes: int | None = fields.ruled(None, fields.at_least(2))  # only the largest ones
+    subset: int | None = fields.ruled(None, fields.at_least(2))  # only so many images, each class with its share
+    train_share: float = fields.ruled(1.0, fields.between(1e-6, 1))  # of the training images
     split: str = fields.ruled('stratified', fields.one_of(SPLITS))
     fractions: tuple[float, ...] = fields.ruled((0.6, 0.2, 0.2), _fractions)
     split_seed: int = fields.ruled(0, fields.at_least(0))
+    resample_split: bool = False  # every seed splits anew, so that intervals cover the split too
+    on_bad_image: str = fields.ruled('stop', fields.one_of(ON_BAD_IMAGE))
+    download: bool = False  # what a source can fetch and does not find
 
 
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """Labelled images: uint8 [n, height, width, channel], labels int32 [n], an id [n] and the names of the classes."""
-
-    name: str
-    description: str
-    images: np.ndarray
-    labels: np.ndarray
-    ids: tuple[str, ...]
-    class_names: tuple[str, ...]
-
-    def checksum(self) -> str:
-        """SHA-256 of the images and labels: the same bytes give the same run."""
-        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
+SPLITTING = ('train_share', 'split', 'fractions', 'resample_split')  # fields that do not change what is loaded
 
 
-def digits(_: str = '') -> Dataset:
-    """The 1,797 handwritten digits of 8 x 8 pixels that ship inside scikit-learn (UCI, Alpaydin and Kaynak 1998)."""
-    from sklearn import datasets  # a second to import, and only this source needs it
-
-    found: Any = datasets.load_digits()
-    images = np.round(found.images * (255 / 16)).astype(np.uint8)[..., None]
-    return Dataset(
-        name='digits',
-        description="scikit-learn's digits: 1,797 handwritten digits, 8 x 8 pixels, grey",
-        images=images,
-        labels=found.target.astype(np.int32),
-        ids=tuple(map(str, range(len(images)))),
-        class_names=tuple(map(str, found.target_names)),
-    )
-
-
-SOURCES: dict[str, Callable[[str], Dataset]] = {'digits': digits}
+def load(data: Data) -> Dataset:
+    """The data set that `data` asks for, decoded; InputError where there is none of that kind, or a part is wrong."""
+    defaults = {name: getattr(Data, name) for name in SPLITTING}
+    return _load(dataclasses.replace(data, **defaults))
 
 
 @functools.lru_cache(maxsize=2)
-def load(spec: str) -> Dataset:
-    """The data set of a `--dataset=KIND[:WHERE]`; InputError where there is none of that kind."""
-    kind, _, where = spec.partition(':')
+def _load(data: Data) -> Dataset:
+    kind, _, where = data.dataset.partition(':')
     if kind not in SOURCES:
         raise unknown('dataset', kind, SOURCES)
-    return SOURCES[kind](where)
+    options = inspect.signature(SOURCES[kind]).parameters.keys() & {f.name for f in dataclasses.fields(Data)}
+    listing = SOURCES[kind](where, **{name: getattr(data, name) for name in options})
+    if data.classes or data.subset:
+        listing = parts.narrow(listing, subset=data.subset, classes=data.classes, seed=data.split_seed)
+    return decoded(listing, data)
 
 
-def split(dataset: Dataset, data: Data) -> Splits:
-    """The parts of `dataset` that `data` asks for."""
-    return SPLITS[data.split](dataset.labels, data.fractions, data.split_seed)
+def decoded(listing: Listing, data: Data) -> Dataset:
+    """A listing with its images in memory, or in the cache on disk; those that cannot be decoded are left out."""
+    if isinstance(listing.images, np.ndarray):
+        images, digests, skipped = listing.images, (), ()
+    else:
+        found = cache.decoded(listing.images, listing.ids, data.image_size, data.on_bad_image)
+        kept = [i for i in range(len(listing.ids)) if i not in found.bad]
+        skipped = tuple((listing.ids[i], reason) for i, reason in found.bad.items())
+        digests = tuple(found.digests[i] for i in kept)
+        images = found.images if not skipped else found.images[kept]
+        listing = listing if not skipped else listing.take(kept)
+    return Dataset(
+        listing.name, listing.description, images, listing.labels, listing.ids, listing.class_names, listing.parts,
+        listing.groups, digests, skipped,
+    )  # fmt: skip
+
+
+def split(dataset: Dataset, data: Data, number: int = 0) -> Splits:
+    """The parts of `dataset` that `data` asks for; `number` 1, 2, ... gives other ones of the same kind."""
+    seed = data.split_seed + number
+    found = SPLITS[data.split](dataset, data.fractions, seed)
+    train = parts.thin(found.train, dataset.labels, data.train_share, seed)
+    return dataclasses.replace(found, train=train)

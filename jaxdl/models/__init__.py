@@ -5,8 +5,9 @@ import dataclasses
 from flax import linen as nn
 
 from jaxdl.models.cnn import CNN
+from jaxdl.models.mlp import MLP
 
-MODELS: dict[str, type[nn.Module]] = {'cnn': CNN}
+MODELS: dict[str, type[nn.Module]] = {'cnn': CNN, 'mlp': MLP}
 
 
 def make_module(model: str, num_classes: int, **settings: object) -> nn.Module:

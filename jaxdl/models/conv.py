@@ -50,9 +50,10 @@ def usual() -> str:
     return 'patches' if native.missing() else 'onednn'
 
 
-def unavailable(lowering: str) -> str:
-    """Why this machine has not got a lowering; empty where it has."""
-    return native.missing() if lowering == 'onednn' else ''
+def output_sides(images: Sides, kernel: Sides, stride: int, padding: int) -> tuple[int, int]:
+    """Rows and columns of what a convolution of these shapes gives."""
+    rows, columns = ((images[i] + 2 * padding - kernel[i - 1]) // stride + 1 for i in (1, 2))
+    return rows, columns
 
 
 def _dot(images: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -68,9 +69,8 @@ def _patched(images: jax.Array, kernel: jax.Array, stride: int, padding: int) ->
 
 def _patches(images: jax.Array, height: int, width: int, stride: int, padding: int) -> jax.Array:
     """[batch, rows, columns, height * width * channel]: the window under every output, its pixels row by row."""
+    rows, columns = output_sides(images.shape, (height, width), stride, padding)
     images = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    rows = (images.shape[1] - height) // stride + 1
-    columns = (images.shape[2] - width) // stride + 1
     shifted = [
         images[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
         for i in range(height)
@@ -129,9 +129,8 @@ def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -
 
 
 def _onednn(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    return native.call(
-        'conv_forward', [_shape(images, kernel, stride, padding)], images, kernel, stride=stride, padding=padding
-    )[0]
+    shape = (len(images), *output_sides(images.shape, kernel.shape, stride, padding), kernel.shape[3])
+    return native.call('conv_forward', [shape], images, kernel, stride=stride, padding=padding)[0]
 
 
 def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
@@ -145,22 +144,17 @@ def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
         return over_members(members, a, b)[0]
 
     def images_of(gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
-        def pull(g: jax.Array, w: jax.Array) -> jax.Array:
-            return jax.linear_transpose(lambda x: _xla(x, w, stride, padding), jax.ShapeDtypeStruct(shape, g.dtype))(g)[
-                0
-            ]
-
-        return each(pull, gradient, kernel)
+        return each(lambda g, w: _transposed(lambda x: _xla(x, w, stride, padding), shape, g), gradient, kernel)
 
     def kernel_of(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
-        def pull(x: jax.Array, g: jax.Array) -> jax.Array:
-            return jax.linear_transpose(lambda w: _xla(x, w, stride, padding), jax.ShapeDtypeStruct(shape, g.dtype))(g)[
-                0
-            ]
-
-        return each(pull, images, gradient)
+        return each(lambda x, g: _transposed(lambda w: _xla(x, w, stride, padding), shape, g), images, gradient)
 
     return _differentiable(lambda x, w, *at: each(lambda x, w: _xla(x, w, *at), x, w), images_of, kernel_of)
+
+
+def _transposed(linear: Callable[[jax.Array], jax.Array], shape: Sides, gradient: jax.Array) -> jax.Array:
+    """The gradient by the argument, of that shape, of a linear function."""
+    return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, gradient.dtype))(gradient)[0]
 
 
 # name -> (images, kernel, stride, padding) -> images.
@@ -173,15 +167,9 @@ LOWERINGS: dict[str, Lowering] = {
     'patches': _patched,
     'grouped': _xla,  # vmap makes it one convolution with a group for every member
     'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),
-    'xla': _by_xla(
-        lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])
-    ),  # one after another, unrolled
+    # One after another, unrolled:
+    'xla': _by_xla(lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])),
 }
-
-
-def _shape(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> Sides:
-    rows, columns = ((images.shape[i] + 2 * padding - kernel.shape[i - 1]) // stride + 1 for i in (1, 2))
-    return (images.shape[0], rows, columns, kernel.shape[3])
 
 
 def _check(images: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> None:

@@ -1,6 +1,5 @@
 """The parts that networks choose from: one table a part, one row an option."""
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -9,8 +8,8 @@ from flax import linen as nn
 from jax.nn import initializers
 
 from jaxdl.models.conv import conv
-
-Param = Callable[..., jax.Array]  # flax's self.param: (name, init, *arguments) -> the parameter, made when asked for
+from jaxdl.models.pooling import GLOBAL_POOLINGS as GLOBAL_POOLINGS  # so that every table is found here
+from jaxdl.models.pooling import POOLINGS as POOLINGS
 
 
 class Conv(nn.Module):
@@ -37,82 +36,24 @@ class Bias(nn.Module):
         return images + self.param('bias', initializers.zeros, (1,) * (images.ndim - 1) + (images.shape[-1],))
 
 
-class Pool(nn.Module):
-    """A 2 x 2 window moved by 2, along each side that is at least 2; a last odd row or column is left out."""
-
-    pooling: str
-
-    @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        return POOLINGS[self.pooling](windows(images), self.param)
+def _group_norm(groups: Callable[[int], int], name: str) -> Callable[[jax.Array], jax.Array]:
+    return lambda images: nn.GroupNorm(groups(images.shape[-1]), epsilon=1e-5, name=name)(images)
 
 
-def windows(images: jax.Array) -> jax.Array:
-    """[batch, height, width, channel] -> [4, batch, height // 2, width // 2, channel]: a window's elements first."""
-    down, right = (min(2, side) for side in images.shape[1:3])
-    images = images[:, : images.shape[1] // down * down, : images.shape[2] // right * right]
-    return jnp.stack([images[:, i::down, j::right] for i in range(down) for j in range(right)])
+def groups_of(channels: int) -> int:
+    """How many groups `group` makes: at most 8, all alike, of 2 channels at least (of 1 it would be `instance`)."""
+    return max(n for n in range(1, min(8, max(1, channels // 2)) + 1) if channels % n == 0)
 
-
-def _maximum(elements: jax.Array) -> jax.Array:
-    """The maximum over the leading axis; its gradient goes to the first of equal ones, as in PyTorch."""
-    return _first_largest(len(elements), elements)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _first_largest(count: int, elements: jax.Array) -> jax.Array:
-    return elements.max(0)
-
-
-def _first_largest_forward(count: int, elements: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # Which one it is is kept, not the values: XLA computes those anew with other roundings, and then none is equal.
-    largest, first = elements[0], jnp.zeros(elements.shape[1:], jnp.int8)
-    for i in range(1, count):
-        first = jnp.where(elements[i] > largest, jnp.int8(i), first)
-        largest = jnp.maximum(largest, elements[i])
-    return largest, first
-
-
-def _first_largest_backward(count: int, first: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
-    return (jnp.stack([jnp.where(first == i, gradient, 0.0) for i in range(count)]),)
-
-
-_first_largest.defvjp(_first_largest_forward, _first_largest_backward)
-
-
-def _l2(elements: jax.Array, param: Param) -> jax.Array:
-    # The small constant keeps the gradient of the root finite where a whole window is 0, as after a ReLU it often is.
-    return jnp.sqrt(jnp.mean(jnp.square(elements), 0) + 1e-6)
-
-
-def _strided(elements: jax.Array, param: Param) -> jax.Array:
-    """A 2 x 2 convolution of stride 2 (Springenberg et al. 2015, "Striving for simplicity"), one tap an element."""
-    count, channels = elements.shape[0], elements.shape[-1]
-    kernel = param('kernel', initializers.he_normal(), (count, channels, channels))
-    return jnp.einsum('kbhwc,kcd->bhwd', elements, kernel)
-
-
-# name -> reduction of the leading axis, the elements of a window; a row with weights of its own asks `param` for them.
-POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
-    'max': lambda elements, param: _maximum(elements),
-    'avg': lambda elements, param: elements.mean(0),
-    'avgmax': lambda elements, param: 0.5 * (elements.mean(0) + _maximum(elements)),
-    'l2': _l2,
-    'strided': _strided,
-}
-
-# name -> [batch, height, width, channel] -> [batch, features].
-GLOBAL_POOLINGS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    'avg': lambda images: images.mean((1, 2)),
-    'max': lambda images: images.max((1, 2)),
-    'flatten': lambda images: images.reshape(images.shape[0], -1),
-}
 
 # name -> (train, name of the layer) -> a module; PyTorch's momentum 0.1 is flax's 0.9.
+# `instance` norms each channel of each image: where that is a single pixel (1 x 1 images, hidden layers of an MLP) it
+# is its own mean, so that the bias alone comes out and nothing before it learns.
 NORMS: dict[str, Callable[[bool, str], Callable[[jax.Array], jax.Array]]] = {
     'none': lambda train, name: Bias(name=name),
     'batch': lambda train, name: nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name),
     'layer': lambda train, name: nn.LayerNorm(epsilon=1e-5, name=name),
+    'group': lambda train, name: _group_norm(groups_of, name),
+    'instance': lambda train, name: _group_norm(lambda channels: channels, name),
 }
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -128,11 +69,13 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 INITS: dict[str, Callable[[jax.Array, tuple[int, ...]], jax.Array]] = {
     'zeros': initializers.zeros,
     'ones': initializers.ones,
-    'normal': initializers.normal(1.0),
+    'normal_0.01': initializers.normal(0.01),
+    'normal_1': initializers.normal(1.0),
     'glorot_uniform': initializers.glorot_uniform(),
     'glorot_normal': initializers.glorot_normal(),
     'he_normal': initializers.he_normal(),
     'lecun_normal': initializers.lecun_normal(),
+    'orthogonal': initializers.orthogonal(),  # of a convolution: of the matrix [side * side * in, out]
 }
 
 
@@ -140,3 +83,13 @@ def dropout(features: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax
     """Zeroes a share `rate` of the features and scales up the rest; the rate may be traced, which linen's may not."""
     keep = jax.random.bernoulli(key, 1 - rate, features.shape)
     return jnp.where(keep, features / (1 - rate), 0.0)
+
+
+def head(module: nn.Module, features: jax.Array, num_classes: int, train: bool, rate: jax.Array | float) -> jax.Array:
+    """Dropout in training, then the last layer, `head`, of the compact `module`: [batch, features] -> logits.
+
+    The rate may be traced, and its noise comes from the rng stream `dropout`; a plain 0.0 needs neither.
+    """
+    if train and not (isinstance(rate, float) and rate == 0):
+        features = dropout(features, rate, module.make_rng('dropout'))
+    return nn.Dense(num_classes, name='head')(features)

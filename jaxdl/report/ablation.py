@@ -1,6 +1,27 @@
 """The report of an ablation: which sections it has, and what was compared."""
 
-from jaxdl.report import costs, limits, markup, method, outcome, provenance, queries, tuned, verdicts, words
+from jaxdl.report import (
+    budget,
+    contact_sheet,
+    costs,
+    data_check,
+    doubt,
+    equivalence,
+    interaction,
+    limits,
+    logit_gradients,
+    markup,
+    method,
+    outcome,
+    probes,
+    provenance,
+    queries,
+    runs,
+    sources,
+    tuned,
+    verdicts,
+    words,
+)
 from jaxdl.report.blocks import Block, Page, Paragraph, Section, Table
 from jaxdl.report.study import Study
 
@@ -8,6 +29,12 @@ NO_EVIDENCE = (
     'This is a quick run, and no evidence. It was shrunk to show that everything works: '
     'its numbers say nothing about the question.'
 )
+# What a study may ask to be shown beside its results: name of the figure -> heading, blocks.
+SHOWN = dict(
+    logit_gradients=('The gradient at the logits', logit_gradients.blocks),
+    probes=('How each option starts and ends', probes.blocks),
+    contact_sheet=('What the augmentations do', contact_sheet.blocks),
+).items()
 USES = dict(train='training', val='validation', test='testing')
 
 
@@ -15,28 +42,40 @@ def page(study: Study) -> Page:
     """The whole report of a study; with several conditions the sections of the result come once for each."""
     sections = [Section('What was compared', _compared(study))]
     for number, condition in enumerate(study.conditions, 1):
-        of, suffix = '', ''
-        if study.repeated:
-            of, suffix = f': {words.condition(condition)}', f'_{number}'
+        of, suffix = study.of(condition), f'_{number}' if study.repeated else ''
+        folder = study.artifacts / str(number - 1)
+        checked = data_check.blocks(study, condition, f'near_duplicates{suffix}')
+        result = [*outcome.result(study, condition, f'differences{suffix}'), *equivalence.blocks(study, condition)]
         sections += [
-            Section(f'The result{of}', outcome.result(study, condition, f'differences{suffix}')),
+            Section(f'The data{of}', checked),
+            Section(f'The result{of}', result),
+            Section(f'How sure the differences are{of}', doubt.blocks(study, condition)),
+            Section(f'Where the variance comes from{of}', sources.blocks(study, condition, f'variance{suffix}')),
+            *(
+                Section(f'{title}{of}', part(folder, study, condition, f'{name}{suffix}'))
+                for name, (title, part) in SHOWN
+            ),
             Section(f'Learning{of}', outcome.learning(study, condition, f'learning{suffix}')),
             Section(f'Learning rates{of}', tuned.blocks(study, condition, f'learning_rates{suffix}')),
+            Section(f'By the number of rates tried{of}', budget.blocks(study, condition, f'expected_best{suffix}')),
             Section(f'Costs{of}', costs.blocks(study, condition)),
         ]
     sections += [
-        Section('The protocol', method.blocks(study)),
+        Section('Interaction', interaction.blocks(study, 'interaction')),
+        Section('The protocol', [*method.blocks(study), *runs.rule(study)]),
         Section('What this shows, and what it does not', limits.blocks(study)),
+        Section('Every run', runs.blocks(study)),
         Section('Provenance', provenance.blocks(study)),
     ]
-    return Page(markup.flat(study.config['question']), _head(study), sections)
+    filled = [section for section in sections if section.blocks]
+    return Page(markup.flat(study.config['question']), _head(study), filled)
 
 
 def _head(study: Study) -> list[Block]:
     head: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if study.config['scale'] == 'quick' else []
     for condition in study.conditions:
-        answer = verdicts.sentence(queries.compared(study, condition))
-        head.append(Paragraph(f'{words.condition(condition)}: {answer}' if study.repeated else answer, 'lead'))
+        answer = f'{verdicts.sentence(queries.compared(study, condition))} {equivalence.sentence(study, condition)}'
+        head.append(Paragraph((f'{words.condition(condition)}: ' if study.repeated else '') + answer.rstrip(), 'lead'))
     data = dict.fromkeys(markup.flat(words.local(data['name'])) for data in study.data.values())
     facts = (
         f'{words.count(study.summary[0]["seeds"], "seed")} an option',

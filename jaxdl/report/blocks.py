@@ -47,12 +47,17 @@ class Code:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column names the row. `align`: a letter a column, left, right, or left and wrapped."""
+    """Rows of text; the first column names the row. `align`: a letter a column, left, right, or left and wrapped.
+
+    A table too long to be read has in `elsewhere` a sentence that says where its numbers are: the page folds it away,
+    and Markdown has that sentence in its place.
+    """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     align: str
+    elsewhere: str = ''
     kind: str = 'table'
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from jaxdl.report import markup, words
+from jaxdl.report import markup, queries, words
 from jaxdl.report.blocks import Block, Paragraph, Table
 from jaxdl.report.study import Study
 from jaxdl.results import Row
 
-COLUMNS = ('Option', 'Parameters', 'FLOPs, forward pass of one image', 'Training, seconds a member')
+COLUMNS = ('Option', 'Test accuracy, %', 'Parameters', 'FLOPs, forward pass of one image', 'Training, seconds a member')
 WRITERS = dict(parameters=words.exactly, flops=words.amount, seconds_per_member=words.significant)
 HOW_TO_READ = (
     'FLOPs are as XLA counts them. Seconds a member are the training seconds of its group divided by the members of '
@@ -16,19 +16,20 @@ HOW_TO_READ = (
 
 
 def blocks(study: Study, condition: str) -> list[Block]:
-    """The costs of every option as a table, each beside how many times the baseline's it is."""
+    """The costs of every option as a table beside its accuracy, each with how many times the baseline's it is."""
     costs = {option: study.costs.get((condition, option), {}) for option in study.options}
     base = costs[study.baseline]
-    rows = [_row(option, cost, {} if option == study.baseline else base) for option, cost in costs.items()]
-    caption = 'Costs, and in brackets how many times that of the baseline'
-    return [Table(caption, COLUMNS, rows, 'lrrr'), Paragraph(HOW_TO_READ, 'note')]
-
-
-def _row(option: str, cost: Row, base: Row) -> list[str]:
-    return [
-        markup.name(option),
-        *(_times(cost.get(key), base.get(key), write) for key, write in WRITERS.items()),
+    means = {row['option']: words.number(row['mean']) for row in queries.compared(study, condition)}
+    rows = [
+        [markup.name(option), means[option], *_row(cost, {} if option == study.baseline else base)]
+        for option, cost in costs.items()
     ]
+    caption = 'Costs, and in brackets how many times that of the baseline'
+    return [Table(caption, COLUMNS, rows, 'lrrrr'), Paragraph(HOW_TO_READ, 'note')]
+
+
+def _row(cost: Row, base: Row) -> list[str]:
+    return [_times(cost.get(key), base.get(key), write) for key, write in WRITERS.items()]
 
 
 def _times(value: float | None, base: float | None, write: Callable[[float | None], str]) -> str:

@@ -25,10 +25,16 @@ def _coverage(study: Study) -> str:
     data = f'one data set ({words.listing(names)})' if len(names) == 1 else f'the data sets {words.listing(names)}'
     model = '' if 'model' in study.varied else study.config['variant'].get('model', '')
     architecture = f'one architecture ({markup.name(model)}) and ' if model else ''
+    resampled = [condition for condition in study.conditions if study.test_train_ratio(condition)]
+    covered, split = 'order of the data, and noise (augmentation, dropout)', 'split once'
+    if len(resampled) == len(study.conditions):
+        covered, split = f'{covered}, and the split of the data (Nadeau and Bengio 2003)', 'split anew by every seed'
+    elif resampled:
+        split = f'split anew by every seed under {words.listing(map(words.condition, resampled))}, else once'
+    images = ', unless they are said to be over test images too' if study.correct is not None else ''
     return (
-        'The intervals cover the seeds: initial weights, order of the data, and noise (augmentation, dropout). They '
-        f'cover nothing else: all of this is {data}, split once, {architecture}'
-        f'training that ends at epoch {study.varying("epochs")}.'
+        f'The intervals cover the seeds: initial weights, {covered}. They cover nothing else{images}: all of this is '
+        f'{data}, {split}, {architecture}training that ends at epoch {study.varying("epochs")}.'
     )
 
 
@@ -46,7 +52,8 @@ def _comparisons(study: Study) -> list[str]:
         size = least if least == most else f'{least} to {most} (by option)'
         items.append(
             f'No difference found does not mean equal: a true difference of {size} {verdicts.POINTS} is what this '
-            'many seeds find with probability 0.8, in a single comparison at 0.05; a smaller one may well be there.'
+            'many seeds find with probability 0.8, in a single comparison at 0.05; a smaller one may well be there. '
+            'Only an option that is called equivalent was shown to differ by less than the margin.'
         )
     return items
 
@@ -60,14 +67,18 @@ def _resolution(study: Study) -> list[str]:
 
 
 def _splits(study: Study) -> list[str]:
-    return list(dict.fromkeys(_split(study.design(condition)['data']['split']) for condition in study.conditions))
+    return list(dict.fromkeys(_split(study, condition) for condition in study.conditions))
 
 
-def _split(split: str) -> str:
+def _split(study: Study, condition: str) -> str:
+    split = study.design(condition)['data']['split']
+    drawn = (study.data[condition].get('findings') or {}).get('split') or ''
+    if 'as the source fixes' in drawn:
+        return f"The split: {markup.flat(drawn)}. Whether that keeps series of images on one side is the source's word."
     if split == 'grouped':
         return (
-            'The split keeps clusters of similar images on one side, so that near-duplicates of training images do '
-            'not flatter the validation accuracy.'
+            'The split keeps images that belong together on one side, so that near-duplicates of training images do '
+            'not flatter the validation accuracy; series seen from other angles escape where no column names them.'
         )
     return (
         f'Where images come in series, a random split ({markup.code(f"split={split}")}) puts near-duplicates on both '

@@ -2,14 +2,17 @@
 
 import collections
 import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from jaxdl import protocol
 from jaxdl.report.study import Study
 from jaxdl.results import Row
+
+POINT = 0.01  # how far below the best accuracy a learning rate is still usable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +57,32 @@ def curves(study: Study, condition: str, option: str, split: str) -> np.ndarray:
     return np.array([[by_epoch[e] for e in sorted(by_epoch)] for _, by_epoch in sorted(values.items())])
 
 
+def by_seed(study: Study, condition: str, option: str) -> dict[int, float]:
+    """Test accuracy of each measuring seed, in the order of the seeds."""
+    rows = study.series[condition, 'measure', option, 'test', protocol.METRIC]
+    return {row['seed']: row['value'] for row in sorted(rows, key=lambda row: row['seed'])}
+
+
 def differences(study: Study, condition: str, option: str) -> list[float]:
     """Test accuracy of an option less that of the baseline, one a seed."""
-    option_rows, baseline_rows = (
-        study.series[condition, 'measure', name, 'test', protocol.METRIC] for name in (option, study.baseline)
-    )
-    baseline = {row['seed']: row['value'] for row in baseline_rows}
-    return [row['value'] - baseline[row['seed']] for row in sorted(option_rows, key=lambda row: row['seed'])]
+    baseline = by_seed(study, condition, study.baseline)
+    return [value - baseline[seed] for seed, value in by_seed(study, condition, option).items()]
+
+
+def image_differences(study: Study, condition: str, option: str) -> np.ndarray | None:
+    """1 where the option was right and the baseline wrong, -1 the other way round, else 0: [seed, image].
+
+    A diverged member counts as chance on every image. Only images that every member saw; None where that leaves fewer
+    than two, where there is one seed, and where the workdir tells nothing of single images.
+    """
+    if study.correct is None:
+        return None
+    one, other = (_right(study, study.correct, condition, name) for name in (option, study.baseline))
+    if one.shape != other.shape or len(one) < 2:
+        return None
+    d = one - other
+    d = d[:, np.isfinite(d).all(0)]
+    return d if d.shape[1] > 1 else None
 
 
 def tuning(study: Study, condition: str, option: str) -> Tuning | None:
@@ -77,6 +99,17 @@ def tuning(study: Study, condition: str, option: str) -> Tuning | None:
     return Tuning(values, means, best, added, on_edge=len(means) > 1 and best in (min(means), max(means)))
 
 
+def usable(tuning: Tuning) -> tuple[float, float]:
+    """The widest run of neighbouring rates within a point of the best, of equals that of the chosen: (low, high)."""
+    least = max(tuning.means.values()) - POINT - 1e-12
+    runs, rates = [], sorted(tuning.means)
+    for good, together in itertools.groupby(rates, key=lambda rate: tuning.means[rate] >= least):
+        run = list(together)
+        if good:
+            runs.append((run[-1] / run[0], run[0] <= tuning.chosen <= run[-1], run[0], run[-1]))
+    return max(runs)[2:]
+
+
 def diverged(table: Sequence[Row]) -> list[Diverged]:
     """Every member whose loss is not finite in some epoch, with the first such epoch, in the order of the table."""
     first: dict[tuple[str, str, str, float, int], int] = {}
@@ -85,6 +118,17 @@ def diverged(table: Sequence[Row]) -> list[Diverged]:
             member = (row['condition'], row['phase'], row['option'], row['learning_rate'], row['seed'])
             first[member] = min(row['epoch'], first.get(member, row['epoch']))
     return [Diverged(*member, epoch=epoch) for member, epoch in first.items()]
+
+
+def _right(study: Study, correct: Mapping[str, np.ndarray], condition: str, option: str) -> np.ndarray:
+    """1 where the members of an option were right, 0 where not, nan where not asked, [seed, image]."""
+    members = np.flatnonzero((correct['condition'] == condition) & (correct['option'] == option))
+    members = members[np.argsort(correct['seed'][members], kind='stable')]
+    right = np.where(correct['tested'][members], correct['correct'][members].astype(float), np.nan)
+    measured = [lost for lost in diverged(study.table) if lost.phase == 'measure']
+    lost = [member.seed for member in measured if (member.condition, member.option) == (condition, option)]
+    chance = 1 / len(study.data[condition]['classes'])
+    return np.where(np.isin(correct['seed'][members], lost)[:, None], chance + 0 * right, right)
 
 
 def _scale(study: Study, condition: str, option: str) -> float:

@@ -1,9 +1,14 @@
 """From the files of a finished workdir to a study, checked."""
 
 import collections
+import dataclasses
+import io
 import pathlib
+import zipfile
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from jaxdl import protocol, results
 from jaxdl import workdir as folder
@@ -17,17 +22,9 @@ CONFIG = (
 )  # fmt: skip
 PLAN = ('data',)
 RUN = (
-    'command',
-    'git',
-    'date',
-    'versions',
-    'device',
-    'seconds',
-    'groups',
-    'results_rows',
-    'resumed',
-    'finished',
-)
+    'command', 'git', 'date', 'versions', 'device', 'seconds', 'groups', 'results_rows', 'resumed', 'finished',
+)  # fmt: skip
+CORRECT = ('correct', 'tested', 'image', 'condition', 'option', 'seed')
 
 
 def kind(workdir: pathlib.Path) -> str:
@@ -53,12 +50,28 @@ def read(workdir: pathlib.Path) -> Study:
             'it is cut short or changed; run the experiment again, it resumes'
         )
     costs = results.read_table(workdir / 'costs.csv', results.COSTS)
-    summary = protocol.summarize(table, config['baseline'], list(config['conditions']))
-    _complete(workdir, config, summary)
-    return Study(
-        name=workdir.resolve().name, config=config, plan=plan, run=run, table=table, summary=summary,
+    study = Study(
+        name=workdir.resolve().name, config=config, plan=plan, run=run, table=table, summary=[],
         costs={(row['condition'], row['option']): row for row in costs}, series=_series(table),
+        correct=_correct(workdir / 'correct.npz'), artifacts=workdir / 'artifacts',
     )  # fmt: skip
+    summary = [row for condition in study.conditions for row in _summary(study, condition)]
+    _complete(workdir, config, summary)
+    return dataclasses.replace(study, summary=summary)
+
+
+def _summary(study: Study, condition: str) -> list[Row]:
+    return protocol.summarize(study.table, study.baseline, [condition], study.test_train_ratio(condition))
+
+
+def _correct(path: pathlib.Path) -> dict[str, np.ndarray] | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            return {name: arrays[name] for name in CORRECT}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        raise InputError(f'{path} is damaged: run the experiment again') from None
 
 
 def _object(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:

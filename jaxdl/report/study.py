@@ -1,15 +1,25 @@
 """A finished study in memory: everything that its report says is taken from here."""
 
 import dataclasses
+import pathlib
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from jaxdl.report import words
 from jaxdl.results import Row
 
+MARGIN = 0.01
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """An ablation's workdir. `series` holds the rows of results.csv by (condition, phase, option, split, metric)."""
+    """An ablation's workdir. `series` holds the rows of results.csv by (condition, phase, option, split, metric).
+
+    `correct`: the arrays of correct.npz (`tables.write_correct`), None where the workdir has none; `artifacts`: the
+    folder of what else a report may need.
+    """
 
     name: str
     config: dict[str, Any]
@@ -19,6 +29,8 @@ class Study:
     summary: list[Row]
     costs: dict[tuple[str, str], Row]
     series: dict[tuple[str, str, str, str, str], list[Row]]
+    correct: Mapping[str, np.ndarray] | None
+    artifacts: pathlib.Path
 
     @property
     def baseline(self) -> str:
@@ -48,6 +60,19 @@ class Study:
             parts = [design[part[0]]] if part else [design, design['variant'], design['data']]
             next((home for home in parts if field in home), design)[field] = value
         return design
+
+    def of(self, condition: str) -> str:
+        """What a heading adds for a condition: its name where there are several."""
+        return f': {words.condition(condition)}' if self.repeated else ''
+
+    def margin(self, condition: str) -> float:
+        """Options closer than this in accuracy count as equivalent; older experiments name none."""
+        return self.design(condition).get('margin', MARGIN)
+
+    def test_train_ratio(self, condition: str) -> float:
+        """The size of the test split over that of the training split where every seed draws its own split; else 0."""
+        data = self.data[condition]
+        return data['test'] / data['train'] if self.design(condition)['data'].get('resample_split') else 0.0
 
     def varying(self, field: str) -> str:
         """A field of the design, each of its values where conditions differ in it: `20`, `20 and 40`."""

@@ -5,6 +5,11 @@ from jaxdl.report.blocks import Block, Items, Paragraph, Table
 from jaxdl.report.queries import Tuning
 from jaxdl.report.study import Study
 
+USABLE = (
+    'Usable: the widest run of neighbouring tried rates whose mean validation accuracy is within one point of the '
+    "option's best, and the highest of them over the lowest. A wider run forgives a worse guess."
+)
+
 
 def blocks(study: Study, condition: str, figure: str) -> list[Block]:
     """The tuning phase as a figure named `figure` and a table; where there was none, which rate was given."""
@@ -19,13 +24,14 @@ def blocks(study: Study, condition: str, figure: str) -> list[Block]:
         f'{design["epochs"]}; of equal ones the smaller.'
     )
     edges = [_edge(option, tuning) for option, tuning in tunings.items() if tuning.added or tuning.on_edge]
-    columns = ('Option', 'Rates tried', 'Chosen', 'Validation accuracy there, %')
+    columns = ('Option', 'Rates tried', 'Chosen', 'Validation accuracy there, %', 'Usable')
     rows = [_row(option, tuning) for option, tuning in tunings.items()]
     return [
         Paragraph(rule),
         *([Items(edges)] if edges else []),
         rates.figure(figure, tunings, study.data[condition]['val']),
-        Table(f'The chosen learning rates; mean and range over {seeds}', columns, rows, 'lwrr'),
+        Table(f'The chosen learning rates; mean and range over {seeds}', columns, rows, 'lwrrr'),
+        Paragraph(USABLE, 'note'),
     ]
 
 
@@ -43,7 +49,12 @@ def _row(option: str, tuning: Tuning) -> list[str]:
     accuracy = words.number(tuning.means[tuning.chosen])
     if len(values) > 1:
         accuracy += f' ({words.span(min(values), max(values), words.number)})'
-    return [markup.name(option), tried, f'{tuning.chosen:g}', accuracy]
+    return [markup.name(option), tried, f'{tuning.chosen:g}', accuracy, _usable(tuning)]
+
+
+def _usable(tuning: Tuning) -> str:
+    low, high = queries.usable(tuning)
+    return f'{low:g} alone' if low == high else f'{low:g} to {high:g}, {high / low:.3g}{words.TIMES}'
 
 
 def _edge(option: str, tuning: Tuning) -> str:

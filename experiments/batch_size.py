@@ -1,0 +1,24 @@
+"""How many images should a step average, where every option sees as many in all?
+
+Run    python -m jaxdl.main --experiment=batch_size
+Takes  TIME
+Found  FOUND
+"""
+
+from jaxdl import Ablation, Variant
+
+# Equal epochs are unequal steps: 16 takes sixteen times as many as 256. Each grid is centred by the linear rule
+# (Goyal et al. 2017), and every option keeps the rate that is best for it.
+EXPERIMENT = Ablation(
+    factor='batch_size',
+    baseline='32',
+    options={str(n): dict(batch_size=n, learning_rate_scale=n / 32) for n in (32, 16, 64, 128, 256)},
+    why={
+        '32': 'the batch size of the other studies',
+        '16': 'twice the steps of 32, each twice as noisy; batch norm sees 16 images',
+        '64': 'half the steps of 32',
+        '128': 'a quarter of the steps: every one has to count more',
+        '256': 'an eighth of the steps: few enough that the last epoch may still be learning',
+    },
+    variant=Variant(width=16, depth=2),
+)

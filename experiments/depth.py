@@ -1,0 +1,27 @@
+"""Do added layers help, and at what cost?
+
+Run    python -m jaxdl.main --experiment=depth
+Takes  TIME
+Found  FOUND
+"""
+
+from jaxdl import Ablation, Variant
+
+EXPERIMENT = Ablation(
+    factor='depth',
+    baseline='1 stage',
+    options={'1 stage': dict(depth=1)}
+    | {f'{n} stages': dict(depth=n) for n in (2, 3, 4)}
+    | {f'2 stages of {n}': dict(depth=2, convolutions=n) for n in (2, 3)}
+    | {'2 stages, dense': dict(depth=2, hidden=64)},
+    why={
+        '1 stage': 'one convolution: what a pixel and its neighbours say, averaged over the image',
+        '2 stages': 'pooling between them: the second convolution sees four times the area',
+        '3 stages': 'twice as many channels again, on a side halved again (8, 4, 2 pixels on digits)',
+        '4 stages': 'nothing is left to pool on digits: the last stage adds parameters, not area',
+        '2 stages of 2': 'two 3 x 3 convolutions see 5 x 5 pixels, with one more activation between',
+        '2 stages of 3': 'three of them see 7 x 7; the gradient passes six convolutions',
+        '2 stages, dense': 'a dense layer of 64 units before the last one, after global pooling',
+    },
+    variant=Variant(width=16, batch_size=32),
+)

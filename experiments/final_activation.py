@@ -1,0 +1,28 @@
+"""Which final activation and loss should a classifier have, and what do the common mistakes cost?
+
+Run    python -m jaxdl.main --experiment=final_activation
+Takes  TIME
+Found  FOUND
+"""
+
+from jaxdl import Ablation, Variant
+
+LOSSES = {
+    'softmax, cross-entropy': ('softmax_cross_entropy', 'gradient p - t: largest where most wrong'),
+    'sigmoids, binary': ('sigmoid_cross_entropy', 'one against all: classes do not compete, gradient still p - t'),
+    'softmax, squared': ('softmax_squared_error', "p - t times softmax's slope: vanishes when surely wrong"),
+    'sigmoids, squared': ('sigmoid_squared_error', "the same with the sigmoid's slope, at most 1/4"),
+    'tanh, squared': ('tanh_squared_error', 'targets -1 and 1: four times the slope of the sigmoid'),
+    'ReLU, softmax': ('relu_softmax_cross_entropy', 'a mistake: below 0 a logit has no gradient, and none can fall'),
+    'sigmoid, softmax': ('sigmoid_softmax_cross_entropy', 'a mistake: logits end in (0, 1), so softmax stays near 1/C'),
+    'softmax twice': ('double_softmax_cross_entropy', 'a mistake: the inner probabilities are the outer logits'),
+}
+
+EXPERIMENT = Ablation(
+    factor='final activation',
+    baseline='softmax, cross-entropy',
+    options={name: dict(loss=loss) for name, (loss, _) in LOSSES.items()},
+    why={name: why for name, (_, why) in LOSSES.items()},
+    variant=Variant(width=16, depth=2, batch_size=32),
+    pictures=('logit_gradients',),
+)

@@ -1,0 +1,20 @@
+"""Augmentation inside the compiled step: strengths are traced, the noise is paired, and strength 0 changes no bit.
+
+Pure functions on images, float [n, height, width, channel] in [0, 1]; `AUGMENTATIONS` draws their parameters.
+"""
+
+from jaxdl.augment.colour import adjust_brightness as adjust_brightness
+from jaxdl.augment.colour import adjust_contrast as adjust_contrast
+from jaxdl.augment.colour import adjust_hue as adjust_hue
+from jaxdl.augment.colour import adjust_saturation as adjust_saturation
+from jaxdl.augment.geometry import flip as flip
+from jaxdl.augment.geometry import rotate as rotate
+from jaxdl.augment.geometry import translate as translate
+from jaxdl.augment.geometry import warp as warp
+from jaxdl.augment.mixing import Box as Box
+from jaxdl.augment.mixing import cutmix as cutmix
+from jaxdl.augment.mixing import erase as erase
+from jaxdl.augment.mixing import mixup as mixup
+from jaxdl.augment.table import AUGMENTATIONS as AUGMENTATIONS
+from jaxdl.augment.table import augment as augment
+from jaxdl.augment.table import contact_sheet as contact_sheet

@@ -1,0 +1,105 @@
+"""Rotation, translation, scale and flip. Images are float [n, height, width, channel] in [0, 1].
+
+What turns, moves or grows does so in one interpolation: two in a row would blur twice.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import native
+from jaxdl.errors import InputError
+
+Number = jax.Array | float  # a scalar, or [n]
+
+
+def warp(
+    images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number = 1.0, lowering: str = 'jax'
+) -> jax.Array:
+    """Turns counter-clockwise and scales about the centre (size - 1) / 2, then shifts by (down, right) pixels.
+
+    Bilinear, zeros outside, as SciPy's `order=1, mode='grid-constant'`; exactly the identity at 0, (0, 0), 1.
+    `lowering` names a row of LOWERINGS.
+    """
+    places = _places(check(images), radians, shift, scale)
+    return LOWERINGS[lowering](images, places).astype(images.dtype)
+
+
+def rotate(images: jax.Array, radians: Number) -> jax.Array:
+    """Turns counter-clockwise, as seen, about the centre (size - 1) / 2; bilinear, zeros outside."""
+    return warp(images, radians, (0.0, 0.0))
+
+
+def translate(images: jax.Array, shift: tuple[Number, Number]) -> jax.Array:
+    """Shifts by (down, right) pixels, also by parts of them; bilinear, zeros outside."""
+    return warp(images, 0.0, shift)
+
+
+def flip(images: jax.Array, where: jax.Array | bool) -> jax.Array:
+    """Swaps left and right where bool (scalar or [n]) `where` is True."""
+    return jnp.where(each(check(images), where, bool), images[:, :, ::-1], images)
+
+
+def check(images: jax.Array) -> jax.Array:
+    """`images`, or InputError where they are no float [n, height, width, channel]."""
+    if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
+        raise InputError(
+            f'images are {images.dtype} {list(images.shape)}: must be float [n, height, width, channel], in [0, 1]'
+        )
+    return images
+
+
+def each(images: jax.Array, value: jax.Array | float, dtype: type = jnp.float32) -> jax.Array:
+    """A value for every image, [n, 1, 1, 1], from a scalar or [n]; InputError for another shape."""
+    value = jnp.asarray(value, dtype)
+    if value.shape not in ((), images.shape[:1]):
+        raise InputError(f'a value of shape {list(value.shape)} for {len(images)} images: must be a scalar or [n]')
+    return jnp.broadcast_to(value, images.shape[:1]).reshape(-1, 1, 1, 1)
+
+
+def _places(images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number) -> jax.Array:
+    """Where the pixels of the result come from, [n, 2, 3]: (row, column) = that times (y, x, 1) from the centre."""
+    middle, centre = ((size - 1) / 2 for size in images.shape[1:3])
+    angle, down, right, size = (each(images, value)[:, 0, 0, 0] for value in (radians, *shift, scale))
+    cos, sin = jnp.cos(angle) / size, jnp.sin(angle) / size
+    rows = jnp.stack([cos, sin, middle - cos * down - sin * right], -1)
+    columns = jnp.stack([-sin, cos, centre + sin * down - cos * right], -1)
+    return jnp.stack([rows, columns], 1)
+
+
+def _read(images: jax.Array, places: jax.Array) -> jax.Array:
+    count, height, width, channels = images.shape
+    y, x = np.meshgrid(np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing='ij')
+    grid = jnp.asarray(np.stack([y.ravel(), x.ravel(), np.ones(y.size)]), jnp.float32)
+    # A product of matrices, since XLA would fuse anything else into each of the readings below, sine and cosine too.
+    down, right = jnp.einsum('nja,ap->jnp', places, grid, precision='highest')
+    # A border of zeros, and what is farther out brought onto it: every neighbour can be read, and no mask is needed.
+    down, right = jnp.clip(down, -1.0, height), jnp.clip(right, -1.0, width)
+    top, left = jnp.minimum(jnp.floor(down), height - 1.0), jnp.minimum(jnp.floor(right), width - 1.0)
+    below, beside = (down - top)[None], (right - left)[None]
+    corner = ((top + 1) * (width + 2) + left + 1).astype(jnp.int32)
+    # Channel by channel, flat: on the CPU faster than to gather pixels of three channels.
+    planes = jnp.pad(images.transpose(3, 0, 1, 2), ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(channels, count, -1)
+
+    def neighbour(offset: int) -> jax.Array:
+        read = jax.vmap(lambda plane, index: plane.at[index].get(mode='promise_in_bounds'))
+        return jax.vmap(read, (0, None))(planes, corner + offset)
+
+    above = neighbour(0) * (1 - beside) + neighbour(1) * beside
+    under = neighbour(width + 2) * (1 - beside) + neighbour(width + 3) * beside
+    result = above * (1 - below) + under * below
+    # Channels last by a product, which is exact: what mixes the images afterwards would else read all neighbours anew.
+    return jnp.einsum('cnp,cd->npd', result, jnp.eye(channels), precision='highest').reshape(images.shape)
+
+
+def _read_native(images: jax.Array, places: jax.Array) -> jax.Array:
+    places = places.reshape(len(images), 6)
+    return native.call('warp', [images.shape], images.astype(jnp.float32), places)[0]
+
+
+LOWERINGS = {'jax': _read, 'native': _read_native}  # the same to a rounding; the second has no gradient
+
+
+def fastest() -> str:
+    """The row of LOWERINGS for this device: the native part where it is built."""
+    return 'jax' if native.missing() else 'native'

@@ -1,0 +1,170 @@
+"""The table of augmentations: what a strength means, and how it and a few uniform draws an image become parameters.
+
+A strength scales draws that do not depend on it, so members of one seed and other strengths meet the same noise.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.augment import colour, geometry, mixing
+from jaxdl.augment.mixing import Box
+from jaxdl.errors import unknown
+
+SEED = 0  # of the contact sheet
+
+
+class Sample(NamedTuple):
+    """A batch on its way; `radians` and `shift` are still to be done, in one interpolation."""
+
+    images: jax.Array
+    targets: jax.Array
+    radians: jax.Array | float | None = None
+    shift: tuple[jax.Array | float, jax.Array | float] | None = None
+
+
+class Augmentation(NamedTuple):
+    """A row: what a strength in [0, most] means, one that shows well, how many draws an image takes, and the function.
+
+    It is called with the sample, the strength, and the draws: float [draws, n], uniform in [0, 1).
+    """
+
+    meaning: str
+    most: float
+    shown: float
+    draws: int
+    apply: Callable[[Sample, Any, jax.Array], Sample]
+
+
+def augment(
+    key: jax.Array, images: jax.Array, targets: jax.Array, strengths: Mapping[str, jax.Array | float]
+) -> tuple[jax.Array, jax.Array]:
+    """Images and targets, float [n, classes], after every augmentation that `strengths` names, in the table's order.
+
+    The names are static, the strengths (scalars) traced: a name left out costs nothing, and its absence changes no
+    draw of the others. InputError for a name that stands not in the table.
+    """
+    for name in strengths:
+        if name not in AUGMENTATIONS:
+            raise unknown('augmentation', name, AUGMENTATIONS)
+    if not strengths:
+        return images, targets
+    # One call for all rows: each would cost its own loop of threefry, in compiling and in running.
+    draws = jax.random.uniform(key, (sum(row.draws for row in AUGMENTATIONS.values()), len(images)))
+    sample, first = Sample(images, targets), 0
+    for name, row in AUGMENTATIONS.items():
+        if name in strengths:
+            sample = row.apply(sample, jnp.asarray(strengths[name], jnp.float32), draws[first : first + row.draws])
+        first += row.draws
+    sample = _warped(sample)
+    return sample.images, sample.targets
+
+
+def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
+    """What each augmentation alone does to uint8 [n, height, width, channel]: name -> float, the same shape.
+
+    The strengths are those that show well, the noise is always the same.
+    """
+    pixels = jnp.asarray(images, jnp.float32) / 255
+    key, targets = jax.random.key(SEED), jnp.zeros((len(pixels), 1))
+    return {name: augment(key, pixels, targets, {name: row.shown})[0] for name, row in AUGMENTATIONS.items()}
+
+
+def _warped(sample: Sample) -> Sample:
+    if sample.radians is None and sample.shift is None:
+        return sample
+    radians = 0.0 if sample.radians is None else sample.radians
+    shift = (0.0, 0.0) if sample.shift is None else sample.shift
+    images = geometry.warp(sample.images, radians, shift, lowering=geometry.fastest())
+    return Sample(images, sample.targets)
+
+
+def _signed(draws: jax.Array) -> jax.Array:
+    return 2 * draws - 1
+
+
+def _flip(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    return sample._replace(images=geometry.flip(sample.images, draws[0] < strength))
+
+
+def _colour(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    change = strength * _signed(draws)
+    brightness, contrast, saturation = 1 + change[:3]
+    images = colour.jitter(sample.images, brightness, contrast, saturation, change[3] / 4)
+    return sample._replace(images=images)
+
+
+def _rotation(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    return sample._replace(radians=math.pi / 180 * strength * _signed(draws[0]))
+
+
+def _translation(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    height, width = sample.images.shape[1:3]
+    down, right = strength * _signed(draws)
+    return sample._replace(shift=(height * down, width * right))
+
+
+def _erasing(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    """The box of Zhong et al.: 2 to 40 % of the image, aspect 0.3 to 1 / 0.3; one random colour (timm's `rand`)."""
+    sample = _warped(sample)
+    height, width, channels = sample.images.shape[1:]
+    share, aspect = 0.02 + 0.38 * draws[1], jnp.exp(math.log(0.3) * _signed(draws[2]))
+    high = jnp.clip(jnp.round(height * jnp.sqrt(share * aspect)), 1, height)
+    wide = jnp.clip(jnp.round(width * jnp.sqrt(share / aspect)), 1, width)
+    top, left = jnp.floor(draws[3] * (height - high + 1)), jnp.floor(draws[4] * (width - wide + 1))
+    box = Box(top, left, jnp.where(draws[0] < strength, top + high, top), left + wide)
+    fill = draws[5:].T[:, jnp.arange(channels) % 3]
+    return sample._replace(images=mixing.erase(sample.images, box, fill))
+
+
+def _mixup(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    sample = _warped(sample)
+    images, targets = mixing.mixup(sample.images, sample.targets, partner_share(strength, draws))
+    return sample._replace(images=images, targets=targets)
+
+
+def partner_share(alpha: jax.Array, draws: jax.Array) -> jax.Array:
+    """min(l, 1 - l) for l of Beta(alpha, alpha), from two uniform draws [2, n] an image; exactly 0 at alpha 0.
+
+    Bailey's polar method (Devroye 1996, Random variate generation in one line of code): no rejection, so a draw stays
+    itself, and its share grows with alpha. The smaller of the two, since a batch is in random order anyway.
+    """
+    power = jnp.log(draws[0]) / alpha
+    near, far = jnp.exp(power), -jnp.expm1(power) * jnp.square(jnp.cos(2 * math.pi * draws[1]))
+    rest = near / (near + far)  # 1 - (2 l - 1)^2: small shares without a difference of nearly equal numbers
+    return jnp.where(alpha > 0, 0.5 * rest / (1 + jnp.sqrt(1 - rest)), 0.0)
+
+
+def _cutmix(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    """The box of Yun et al.: an area uniform in [0, 1], a centre anywhere, cut off at the edges."""
+    sample = _warped(sample)
+    height, width = sample.images.shape[1:3]
+    half = 0.5 * jnp.sqrt(draws[1])
+
+    def edges(size: int, centre: jax.Array) -> tuple[jax.Array, jax.Array]:
+        low, high = jnp.clip(centre - half, 0.0, 1.0), jnp.clip(centre + half, 0.0, 1.0)
+        return jnp.round(size * low), jnp.round(size * high)
+
+    (top, bottom), (left, right) = edges(height, draws[2]), edges(width, draws[3])
+    box = Box(top, left, jnp.where(draws[0] < strength, bottom, top), right)
+    images, targets = mixing.cutmix(sample.images, sample.targets, box)
+    return sample._replace(images=images, targets=targets)
+
+
+# In the order in which they are done: before the turn an image has its own mean colour, no black corners.
+AUGMENTATIONS: dict[str, Augmentation] = {
+    'flip': Augmentation('probability that left and right are swapped', 1.0, 1.0, 1, _flip),
+    'colour': Augmentation(
+        'largest change of brightness, contrast and saturation, each a factor; of the hue, a quarter of it in turns',
+        1.0, 0.5, 4, _colour,
+    ),
+    'rotation': Augmentation('largest angle, degrees', 180.0, 30.0, 1, _rotation),
+    'translation': Augmentation('largest shift, share of the side', 1.0, 0.2, 2, _translation),
+    'erasing': Augmentation('probability that a box is painted over in one colour', 1.0, 1.0, 8, _erasing),
+    'mixup': Augmentation('alpha: the shares of two images are of Beta(alpha, alpha)', math.inf, 1.0, 2, _mixup),
+    'cutmix': Augmentation('probability that a box comes from another image', 1.0, 1.0, 4, _cutmix),
+}  # fmt: skip

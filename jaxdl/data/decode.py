@@ -1,0 +1,149 @@
+"""An encoded image as the square of pixels that a network takes.
+
+The bytes are read as the fastest installed decoder reads them: a JPEG by simplejpeg, else OpenCV, else Pillow, each
+scaled by the JPEG's own transform to just above the size needed; all other formats by Pillow. What follows is the same
+for all: Pillow's triangle filter over the centred square, then the orientation that EXIF names. Transparent pixels lie
+over white, 16 bits of grey are divided by 257, colour profiles are ignored, an animation gives its first frame, and
+CMYK is read as Pillow reads it (Adobe's inverted CMYK).
+"""
+
+import contextlib
+import functools
+import importlib
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from jaxdl.data import headers
+from jaxdl.data.headers import BadImage as BadImage
+
+SCHEME = 1  # to be raised by whoever changes what the decoded bytes are
+# EXIF's orientation as a function of pixels [size, size, 3].
+TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: a.transpose(1, 0, 2)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: a.transpose(1, 0, 2)[::-1],
+}
+
+
+def decode(source: pathlib.Path | bytes, size: int, jpeg: str | None = None) -> np.ndarray:
+    """The centred square of an image, its short side scaled to `size`: uint8 [size, size, 3].
+
+    Args:
+      source: a file, or what stands in one.
+      size: in pixels.
+      jpeg: which of `available()` reads a JPEG; the first by default.
+
+    Raises:
+      BadImage: it cannot be decoded, wholly and within the limits above.
+    """
+    data = source if isinstance(source, bytes) else headers.read(source)
+    jpeg = jpeg or available()[0]
+    try:
+        found = _by_simplejpeg(data, size) if jpeg == 'simplejpeg' else None
+        if found is None:
+            with headers.quiet():
+                found = _by_pillow(data, size, jpeg)
+    except Exception as error:  # a decoder may raise anything on bytes like these
+        raise BadImage(headers.reason(error)) from None
+    return np.ascontiguousarray(found)
+
+
+@functools.cache
+def available() -> tuple[str, ...]:
+    """The decoders of JPEG that are installed, best first."""
+    return (*(name for name in ('simplejpeg', 'cv2') if _module(name)), 'pillow')
+
+
+def decoder() -> str:
+    """Name and version of all that decides the decoded bytes: `scheme 1, simplejpeg 1.9.0, pillow 13.0.0`."""
+    first = available()[0]
+    extra = '' if first == 'pillow' else f'{first} {_module(first).__version__}, '
+    return f'scheme {SCHEME}, {extra}pillow {PIL.__version__}'
+
+
+@functools.cache
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
+    """None where Pillow has to look: other formats, four colours, and whatever simplejpeg complains about."""
+    if data[:2] != b'\xff\xd8':
+        return None
+    try:
+        height, width, colours, _ = _module('simplejpeg').decode_jpeg_header(data)
+        if colours not in ('YCbCr', 'RGB', 'Gray') or height * width > headers.LARGE:
+            return None
+        scale = _scale(min(width, height), size)
+        least = dict(min_height=-(-height // scale), min_width=-(-width // scale))
+        pixels = _module('simplejpeg').decode_jpeg(data, 'RGB', **least)
+    except ValueError:
+        return None
+    head = _head(data)
+    turn = 1
+    if b'Exif\0' in head or b'tiff:Orientation' in head:
+        with headers.quiet():
+            turn = headers.orientation(headers.opened(data))
+    return _finished(Image.fromarray(pixels), (width / scale, height / scale), size, turn)
+
+
+def _by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
+    image = headers.opened(data)
+    width, height = image.size
+    with headers.alone if width * height > headers.LARGE else contextlib.nullcontext():
+        if image.format not in ('JPEG', 'MPO'):
+            image.load()  # which turns a TIFF itself, and then it has no such tag any more
+            return _finished(headers.usual(image), image.size, size, headers.orientation(image))
+        scale, turn = _scale(min(width, height), size), headers.orientation(image)
+        pixels = _by_cv2(data, scale) if jpeg == 'cv2' and image.mode in ('RGB', 'L') else None
+        if pixels is None:
+            drafted = image.draft(None, (max(1, width // scale), max(1, height // scale)))
+            return _finished(headers.usual(image), drafted[1][2:] if drafted else image.size, size, turn)
+        return _finished(pixels, (width / scale, height / scale), size, turn)
+
+
+def _by_cv2(data: bytes, scale: int) -> Image.Image | None:
+    """None where Pillow has to look: OpenCV fills up a file that was cut short, and does not say so."""
+    if data[-2:] != b'\xff\xd9':
+        return None
+    cv2 = _module('cv2')
+    reduced = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
+    flags = reduced.get(scale, cv2.IMREAD_REDUCED_COLOR_8) | cv2.IMREAD_IGNORE_ORIENTATION
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return None if found is None else Image.fromarray(np.ascontiguousarray(found[..., ::-1]))
+
+
+def _scale(side: int, size: int) -> int:
+    """By how much the JPEG's own transform may shrink a short side of `side` pixels."""
+    return next(scale for scale in (8, 4, 2, 1) if side // scale >= size or scale == 1)
+
+
+def _head(data: bytes) -> bytes:
+    """The part of a JPEG before its pixels."""
+    at = 2
+    while data[at : at + 1] == b'\xff' and data[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4]) if data[at + 1] != 0xFF else 1
+    return data[:at]
+
+
+def _finished(image: Image.Image, extent: tuple[float, float], size: int, turn: int) -> np.ndarray:
+    """The centred square, scaled and turned; `extent`: width and height, the last pixels of which may be cut."""
+    side = min(extent)
+    left, top = (extent[0] - side) / 2, (extent[1] - side) / 2
+    box = (left, top, left + side, top + side)
+    small = image.resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    if small.mode == 'RGBA':
+        small = Image.alpha_composite(Image.new('RGBA', small.size, 'white'), small).convert('RGB')
+    return TURNS.get(turn, lambda a: a)(np.asarray(small))

@@ -1,0 +1,195 @@
+"""Files from the web: fetched so that an interruption costs nothing, unpacked so that nothing leaves the folder."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import pathlib
+import posixpath
+import shutil
+import stat
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+
+from jaxdl.data.meter import metered
+from jaxdl.errors import InputError
+
+CHUNK = 2**18  # bytes
+TIMEOUT = 30.0  # seconds without a byte
+MOST_RATIO = 100  # bytes unpacked for a byte of the archive: photographs do not shrink
+SLACK = 2**20  # bytes that any archive may unpack to
+LOOPBACK = ('127.0.0.1', '::1', 'localhost')
+
+
+def fetch(url: str, path: pathlib.Path) -> dict[str, Any]:
+    """Downloads `url` to `path`, going on where an earlier call stopped; its url, bytes and sha256, shown too.
+
+    A file that is there is left as it is. What has come so far lies in `<path>.part`. InputError: the server, the
+    network or the disk fails; the next call goes on from there. Only https (and this machine itself, for tests).
+    """
+    part = path.with_name(path.name + '.part')
+    try:
+        if not path.exists():
+            _download(url, part)
+            part.replace(path)
+            _state(part).unlink(missing_ok=True)
+        with path.open('rb') as file:
+            digest = hashlib.file_digest(file, 'sha256').hexdigest()
+    except OSError as error:  # those of the network are said where they happen
+        raise InputError(f'cannot write {path}: {error.strerror}; what has come is kept in {part.name}') from None
+    size = path.stat().st_size
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    console.print(f'{path.name}: {size:,} bytes, SHA-256 {digest}')
+    return dict(url=url, bytes=size, sha256=digest)
+
+
+def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
+    """Unpacks a zip into `folder` and gives the number of its files; those that are there in full are skipped.
+
+    The folders that all files share are left out, so that `images/a.jpg` becomes `a.jpg`. InputError: a broken or
+    encrypted zip, a name that leaves the folder, a link, a decompression bomb, a full disk.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            entries = _entries(archive, file)
+            folder.mkdir(parents=True, exist_ok=True)
+            with metered(f'unpacking {archive.name}', len(entries), 'files') as more:
+                for name, entry in entries.items():
+                    _unpacked(file, entry, folder / name)
+                    more(1)
+            return len(entries)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError, RuntimeError) as error:
+        raise InputError(f'{archive} is a broken zip ({error}); delete it, and fetch it again') from None
+    except OSError as error:
+        raise InputError(f'cannot unpack {archive} into {folder}: {error.strerror}; the same command goes on') from None
+
+
+def read_record(path: pathlib.Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is none, or what is there was not written to its end."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _download(url: str, part: pathlib.Path) -> None:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    start = part.stat().st_size if part.exists() else 0
+    known = read_record(_state(part))
+    validator = known.get('validator') if known.get('url') == url else None
+    wanted = {'Range': f'bytes={start}-', 'If-Range': validator} if start and validator else {}
+    with _opened(url, wanted, part) as response:
+        if response.status == 206 and _range(response)[0] != start:
+            raise InputError(f'{url}: the server sends another range than was asked for; delete {part} and start again')
+        start = start if response.status == 206 else 0
+        total = _range(response)[1] if start else response.length or 0
+        with part.open('ab' if start else 'wb') as file:
+            if not start:  # after the old bytes are gone, before the new ones come
+                _state(part).write_text(json.dumps(dict(url=url, validator=_validator(response))))
+            for chunk in _chunks(response, url, part, start, total):
+                file.write(chunk)
+
+
+def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
+    _allowed(url)
+    local = urllib.parse.urlsplit(url).hostname in LOOPBACK
+    handlers = [_Redirects(), *([urllib.request.ProxyHandler({})] if local else [])]
+    request = urllib.request.Request(url, headers={'User-Agent': 'jaxdl', **headers})
+    try:
+        return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and headers:  # the part is as long as the file or longer: not to be trusted
+            part.unlink()
+            return _opened(url, {}, part)
+        raise InputError(f'cannot fetch {url}: the server answers {error.code} {error.reason}') from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, 'reason', None) or error
+        raise InputError(f'cannot fetch {url}: {reason}; what has come is kept') from None
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _allowed(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _allowed(url: str) -> None:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != 'https' and not (parts.scheme == 'http' and parts.hostname in LOOPBACK):
+        raise InputError(f'cannot fetch {url}: only https is fetched')
+
+
+def _chunks(response: Any, url: str, part: pathlib.Path, done: int, total: int) -> Iterator[bytes]:
+    name = part.name.removesuffix('.part')
+    with metered(f'fetching {name}', total - done, 'bytes') if total else contextlib.nullcontext(int) as more:
+        while True:
+            problem = 'the connection ended' if done < total else ''
+            try:
+                chunk = response.read(CHUNK)
+            except (OSError, http.client.HTTPException) as error:
+                chunk, problem = b'', str(error) or type(error).__name__
+            if not chunk:
+                break
+            done += len(chunk)
+            more(len(chunk))
+            yield chunk
+    if problem:
+        of = f' of {total:,}' if total else ''
+        raise InputError(f'{url}: {problem} after {done:,}{of} bytes; the same command goes on from there')
+
+
+def _range(response: Any) -> tuple[int, int]:
+    """(first byte, length of the whole) of `Content-Range: bytes FIRST-LAST/LENGTH`; (-1, 0) where it says none."""
+    words = response.headers.get('Content-Range', '').removeprefix('bytes ').split('/')
+    first, length = words[0].split('-')[0], words[-1]
+    return int(first) if first.isdigit() else -1, int(length) if length.isdigit() else 0
+
+
+def _validator(response: Any) -> str | None:
+    """What tells that the file is still the same: a strong ETag, else the date."""
+    tag = response.headers.get('ETag')
+    return tag if tag and not tag.startswith('W/') else response.headers.get('Last-Modified')
+
+
+def _state(part: pathlib.Path) -> pathlib.Path:
+    return part.with_name(part.name + '.json')
+
+
+def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files of a zip by the path that each is to have; nothing is read of them yet."""
+    wanted = {}
+    for entry in file.infolist():
+        name = entry.filename.replace('\\', '/')
+        words = [word for word in name.split('/') if word not in ('', '.')]
+        if '..' in words or name.startswith('/') or ':' in name.split('/')[0]:
+            raise InputError(f'{archive}: {entry.filename!r} leaves the folder; nothing was unpacked')
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise InputError(f'{archive}: {entry.filename!r} is a link; nothing was unpacked')
+        if not (entry.is_dir() or not words or words[0] == '__MACOSX' or words[-1].startswith('.')):
+            wanted['/'.join(words)] = entry
+    size, total = archive.stat().st_size, sum(entry.file_size for entry in wanted.values())
+    if total > MOST_RATIO * size + SLACK:
+        raise InputError(
+            f'{archive}: {size:,} bytes would unpack to {total:,}: a decompression bomb; nothing was unpacked'
+        )
+    if total > (free := shutil.disk_usage(archive.parent).free):
+        raise InputError(f'{archive} unpacks to {total:,} bytes and the disk has {free:,} left; make room')
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in wanted]) if wanted else ''
+    return {name[len(shared) :].lstrip('/'): entry for name, entry in wanted.items()}
+
+
+def _unpacked(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: pathlib.Path) -> None:
+    if path.is_file() and path.stat().st_size == entry.file_size:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with file.open(entry) as source, path.open('wb') as target:
+        shutil.copyfileobj(source, target)

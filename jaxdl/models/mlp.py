@@ -1,0 +1,43 @@
+"""The network without convolutions: every pixel is a number of its own."""
+
+import jax
+from flax import linen as nn
+
+from jaxdl.models import layers
+
+
+class Layer(nn.Module):
+    """Dense, norm, activation."""
+
+    width: int
+    norm: str
+    activation: str
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool) -> jax.Array:
+        features = nn.Dense(self.width, use_bias=False, name='dense')(features)
+        features = layers.NORMS[self.norm](train, 'norm')(features)  # which has the bias, with 'none' nothing else
+        return layers.ACTIVATIONS[self.activation](features)
+
+
+class MLP(nn.Module):
+    """The image as one row of numbers; `depth` hidden layers of `width` units; dropout; dense.
+
+    What the hidden layers answer: `_, shown = module.apply(variables, images, mutable=['intermediates'])`, then
+    `shown['intermediates']['hidden_0'][0]`, float [batch, width]; it costs nothing where it is not asked for.
+    """
+
+    num_classes: int
+    width: int = 16
+    depth: int = 2
+    norm: str = 'none'
+    activation: str = 'relu'
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
+        """float [batch, height, width, channel], normalised -> logits [batch, num_classes]; `dropout` as in `CNN`."""
+        features = images.reshape(images.shape[0], -1)
+        for i in range(self.depth):
+            features = Layer(self.width, self.norm, self.activation, name=f'layer_{i}')(features, train)
+            self.sow('intermediates', f'hidden_{i}', features)
+        return layers.head(self, features, self.num_classes, train, dropout)
