@@ -1,6 +1,7 @@
-# make demo    sets up .venv and runs the pooling study      make test   sets up and runs every test
-# make lint    format, lint and types                        make bench  speed and memory against torch, as ratios
-# make native-check    the native part under sanitisers      EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
+# make demo    sets up .venv and runs the pooling study    make test   sets up and runs every test
+# make lint    format, lint and types                      make bench  speed and memory against others, as ratios
+# make native-check    the native part under sanitisers
+# EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
 
 PYTHON ?= python3
 EXTRAS ?=
@@ -10,20 +11,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .PHONY: setup demo test lint bench native-check clean
 
-setup: .venv/.extras-onednn$(EXTRAS:%=$(,)%)
+setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 
 demo: setup
 	$(BIN)/python -m jaxdl.main --experiment=pooling
 
-test: .venv/.extras-onednn$(,)dev$(EXTRAS:%=$(,)%)
+test: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(EXTRAS:%=$(,)%)
 	$(BIN)/python -m pytest
 
-lint: .venv/.extras-onednn$(,)dev$(EXTRAS:%=$(,)%)
+lint: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-bench: .venv/.extras-onednn$(,)parity
+bench: .venv/.extras-decode$(,)onednn$(,)parity
+	$(BIN)/python -m benchmarks.decode
+	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.ensemble
 
 native-check: setup

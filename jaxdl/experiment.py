@@ -53,7 +53,7 @@ class Ablation:
     epochs: int = fields.ruled(20, fields.at_least(1))
     margin: float = fields.ruled(0.01, fields.between(1e-6, 1))  # accuracy: options closer than this are equivalent
     variance_study: bool = False  # where the variance of the baseline comes from: weights, order, noise, split
-    variance_levels: int = fields.ruled(7, fields.prime)  # of each of these four, crossed in levels ** 2 members
+    variance_levels: int = fields.ruled(7, fields.prime(5))  # of each of these four, crossed in levels ** 2 members
     probes: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PROBES), least=0))
     pictures: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PICTURES), least=0))
     checkpoint_seconds: float = fields.ruled(30.0, fields.at_least(0))  # the most work that a killed run repeats

@@ -41,10 +41,10 @@ def between(low: float, high: float) -> Rule:
     return lambda value: None if low <= value <= high else f'must be from {low} to {high}'
 
 
-def prime(value: int) -> str | None:
-    """A prime number."""
-    right = value > 1 and all(value % i for i in range(2, math.isqrt(value) + 1))
-    return None if right else 'must be a prime number, such as 5 or 7'
+def prime(least: int) -> Rule:
+    """A prime number, `least` or more."""
+    words = f'must be a prime number of at least {least}'
+    return lambda value: None if value >= least and all(value % i for i in range(2, math.isqrt(value) + 1)) else words
 
 
 def one_of(table: Container[str] | Iterable[str]) -> Rule:

@@ -32,7 +32,7 @@ def call(*arguments, blocked=''):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (['--experiment=poling'], "unknown experiment 'poling': did you mean pooling?"),
+        (['--experiment=poling'], "unknown experiment 'poling': did you mean pooling or global_pooling?"),
         (['--experiment=nothing.py'], "unknown experiment 'nothing.py'"),
         (['--mode=repot'], "unknown mode 'repot': did you mean report?"),
         (['--expriment=pooling'], "unknown flag '--expriment': did you mean --experiment?"),
@@ -86,7 +86,11 @@ def test_experiments_that_are_no_experiments(tmp_path, capsys):
 
 def test_a_bad_input_in_a_process_of_its_own():
     status, out, err = call('--experiment=poling', blocked='')
-    assert (status, out, err) == (2, '', "jaxdl: error: unknown experiment 'poling': did you mean pooling?\n")
+    assert (status, out, err) == (
+        2,
+        '',
+        "jaxdl: error: unknown experiment 'poling': did you mean pooling or global_pooling?\n",
+    )
 
 
 def test_help_and_list_need_no_jax():

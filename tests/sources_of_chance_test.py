@@ -55,7 +55,7 @@ def test_each_source_of_chance_changes_the_run_by_itself(source):
     training, _, _ = studies.train(both, [[0], [1]], data=held.rows([0, member.split]))
     first, second = training.history['train_loss'][0].ravel()
     assert first == pytest.approx(losses(both[:1])[0], abs=1e-5)
-    assert abs(first - second) > 1e-4
+    assert abs(first - second) > 3e-5  # one alone and in a group agree to 1e-5
 
 
 def test_rows_that_split_the_data_each_in_their_own_way_are_what_they_are_alone():
@@ -85,7 +85,7 @@ def test_moments_are_those_of_the_training_images():
 
 
 def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_path):
-    study = studies.small(learning_rates=[0.1], variance_study=True, variance_levels=3, epochs=1)
+    study = studies.small(learning_rates=[0.1], variance_study=True, variance_levels=5, epochs=1)
     ablation.run(study, tmp_path / 'varied')
     plain = dataclasses.replace(study, variance_study=False)
     ablation.run(plain, tmp_path / 'plain')
@@ -95,7 +95,7 @@ def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_pa
     for one in ('init', 'order', 'augmentation', 'split'):
         for other in ('init', 'order', 'augmentation', 'split'):
             if one < other:
-                assert len({(row[one], row[other]) for row in rows}) == 9 == len(rows)
+                assert len({(row[one], row[other]) for row in rows}) == 25 == len(rows)
     assert 'variance' in (tmp_path / 'varied' / 'report.md').read_text()
 
 

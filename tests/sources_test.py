@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaxdl.data import arrays, builtin, folders, foodc, tables
+from jaxdl.data import arrays, builtin, folders, foodc, hub, tables
 from jaxdl.errors import InputError
 
 GROCERY = pathlib.Path(__file__).parents[2] / 'shared/data/grocery'
@@ -441,18 +441,18 @@ def test_hugging_face_sets(monkeypatch):
     for name in ('train', 'test'):
         table.to_parquet(f'many/{name}-00000-of-00001.parquet')
     for where in ('one', 'many/train-00000-of-00001.parquet', 'unlabelled'):
-        found = arrays.hf(where)
+        found = hub.hf(where)
         assert list(found.images) == files, where
         assert (found.labels.tolist(), found.class_names, found.parts) == ([0, 1, 1, 0], ('zebra', 'ape'), None)
-    assert arrays.hf('three').parts == ('train',) * 4 + ('val',) * 4 + ('test',) * 4
-    assert 'left out: extra' in arrays.hf('three').description
-    assert arrays.hf('many').parts == ('train',) * 4 + ('test',) * 4
-    assert list(arrays.hf('many').take([5, 0]).images) == [files[1], files[0]]
+    assert hub.hf('three').parts == ('train',) * 4 + ('val',) * 4 + ('test',) * 4
+    assert 'left out: extra' in hub.hf('three').description
+    assert hub.hf('many').parts == ('train',) * 4 + ('test',) * 4
+    assert list(hub.hf('many').take([5, 0]).images) == [files[1], files[0]]
     for options, words in ((dict(image_column='kind'), 'encoded images'), (dict(label_column='x'), "no 'x'")):
         with pytest.raises(InputError, match=words):
-            arrays.hf('one', **options)
+            hub.hf('one', **options)
     with pytest.raises(InputError, match='needs the network') as error:
-        arrays.hf('nobody/nothing')
+        hub.hf('nobody/nothing')
     assert '\n' not in str(error.value)
 
 

@@ -1,13 +1,12 @@
-"""Images in NumPy archives and in sets of Hugging Face's `datasets`."""
+"""Images in NumPy archives."""
 
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxdl.data.labels import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, column, home, listing, place, short, there
-from jaxdl.data.listing import Listing, Undecoded
+from jaxdl.data.labels import PARTS, listing, place, short
+from jaxdl.data.listing import Listing
 from jaxdl.errors import InputError
 
 _IMAGES = ('images', 'image', 'x', 'data')
@@ -114,107 +113,3 @@ def _texts(where: str, arrays: dict[str, np.ndarray], key: str, n: int | None = 
 
 def _strings(array: np.ndarray) -> list[str]:
     return [v.decode(errors='surrogateescape') if isinstance(v, bytes) else str(v) for v in array.tolist()]
-
-
-def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing:
-    """A set of Hugging Face's `datasets`: a folder of `save_to_disk`, parquet, or `NAME[:CONFIG]` on the hub."""
-    if not where:
-        raise InputError('--dataset=hf names no set: --dataset=hf:NAME_OR_PATH')
-    try:
-        import datasets
-    except ImportError:
-        raise InputError("--dataset=hf needs the package datasets: pip install 'jaxdl[hf]'") from None
-    splits, note = _splits(where, _opened(datasets, where))
-    how = '--set=data.image_column=NAME, --set=data.label_column=NAME'
-    rows, classes, ids, parts = list[Any](), list[str](), list[str](), list[str]()
-    known: Sequence[str] = ()
-    for part, table in splits.items():
-        image = _column(table, image_column, IMAGE_COLUMNS, datasets.Image, f'hf:{where}: the column of images', how)
-        label = _column(
-            table, label_column, LABEL_COLUMNS, datasets.ClassLabel, f'hf:{where}: the column of classes', how
-        )
-        rows.append(_encoded(datasets, where, table, image))
-        known = known or getattr(table.features[label], 'names', ())
-        classes += _names(where, table, label)
-        ids += (f'{part}/{i}' if len(splits) > 1 else str(i) for i in range(len(table)))
-        parts += [part] * len(table)
-    images = _Images(rows)
-    return listing(f'hf:{where}', images, classes, ids, known=known, parts=parts, note=note)
-
-
-class _Images(Sequence[Undecoded]):
-    """The encoded images of several tables one after another, read from their memory map when asked for."""
-
-    def __init__(self, tables: Sequence[Any]) -> None:
-        self.rows = [(table, i) for table in tables for i in range(len(table))]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        table, i = self.rows[index]
-        (image,) = table[i].values()
-        found = image or {}
-        if found.get('bytes') is None and found.get('path'):
-            return pathlib.Path(found['path'])
-        return found.get('bytes') or b''  # nothing there: the decoder says so
-
-
-def _opened(datasets: Any, where: str) -> Any:
-    try:
-        if not there(where):
-            name, _, config = where.partition(':')
-            return datasets.load_dataset(name, config or None)
-        path = home(where)
-        if path.is_file():
-            return datasets.load_dataset('parquet', data_files=str(path))
-        if any((path / name).is_file() for name in ('dataset_dict.json', 'state.json')):
-            return datasets.load_from_disk(str(path))
-        return datasets.load_dataset(str(path))
-    except Exception as error:  # of the network, the hub, arrow and the set itself
-        what = f'{type(error).__name__}: {short(str(error), str)}'
-        raise InputError(f'cannot open hf:{where}, which is on this disk or needs the network: {what}') from None
-
-
-def _splits(where: str, found: Any) -> tuple[dict[str, Any], str]:
-    """The tables of `train`, `val` and `test`, as far as there are any with labels."""
-    if not isinstance(found, dict):
-        return dict(train=found), ''
-    if len(found) == 1:
-        return dict(train=next(iter(found.values()))), ''
-    parts = {PARTS[name]: table for name, table in found.items() if name in PARTS and not _unlabelled(table)}
-    if 'train' not in parts:
-        raise InputError(f'hf:{where} has the splits {", ".join(found)}; one must be train')
-    out = [name for name in found if PARTS.get(name) not in parts]
-    return parts, f'left out: {", ".join(out)}' if out else ''
-
-
-def _unlabelled(table: Any) -> bool:
-    """Whether every class label is -1, the hub's way to keep a test set's labels."""
-    columns = [name for name, feature in table.features.items() if hasattr(feature, 'names')]
-    return bool(columns) and all(set(table.unique(name)) <= {-1, None} for name in columns)
-
-
-def _column(table: Any, asked: str, known: tuple[frozenset[str], ...], kind: type, what: str, how: str) -> str:
-    typed = [name for name, feature in table.features.items() if isinstance(feature, kind)]
-    if not asked and len(typed) == 1:
-        return typed[0]
-    header = typed if typed and not asked else list(table.features)
-    return header[column(header, asked, known, what, how)]
-
-
-def _encoded(datasets: Any, where: str, table: Any, image: str) -> Any:
-    try:
-        return table.select_columns([image]).with_format(None).cast_column(image, datasets.Image(decode=False))
-    except Exception as error:  # arrow has no one error for a column of another type
-        what = short(str(error), str)
-        raise InputError(f'hf:{where}: column {short(image)} does not hold encoded images: {what}') from None
-
-
-def _names(where: str, table: Any, label: str) -> list[str]:
-    names = getattr(table.features[label], 'names', None)
-    values = list(table.with_format(None)[label])
-    for i, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, (int, str)) or (names and not 0 <= int(value) < len(names)):
-            raise InputError(f'hf:{where}: row {i} of {short(label)} is {short(str(value))}, no class')
-    return [names[v] for v in values] if names else list(map(str, values))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxdl import fields
-from jaxdl.data import arrays, builtin, cache, folders, foodc, tables
+from jaxdl.data import arrays, builtin, cache, folders, foodc, hub, tables
 from jaxdl.data import splits as parts
 from jaxdl.data.listing import Dataset, Listing
 from jaxdl.data.splits import SPLITS, Splits
@@ -22,7 +22,7 @@ SOURCES: dict[str, Callable[..., Listing]] = {
     'folder': folders.folder,
     'csv': tables.csv,
     'npz': arrays.npz,
-    'hf': arrays.hf,
+    'hf': hub.hf,
     'foodc': foodc.foodc,
 }
 ON_BAD_IMAGE = ('stop', 'skip')
@@ -43,7 +43,7 @@ class Data:
 
     dataset: str = fields.ruled('digits', _dataset)
     images: str = ''  # the folder of a table's images, where it is not beside the table
-    image_column: str = ''  # of a table; empty: recognised
+    image_column: str = ''  # of a table or a set of `hf`; empty: recognised
     label_column: str = ''
     group_column: str = ''  # names what belongs on one side of a split, such as the shop
     image_size: int = fields.ruled(64, fields.at_least(1))  # side in pixels of what comes from files
