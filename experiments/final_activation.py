@@ -7,22 +7,23 @@ Found  FOUND
 
 from jaxdl import Ablation, Variant
 
+# option -> (its loss, its own centre of the grid, what it does). The sums of squares and the ReLU want smaller steps.
 LOSSES = {
-    'softmax, cross-entropy': ('softmax_cross_entropy', 'gradient p - t: largest where most wrong'),
-    'sigmoids, binary': ('sigmoid_cross_entropy', 'one against all: classes do not compete, gradient still p - t'),
-    'softmax, squared': ('softmax_squared_error', "p - t times softmax's slope: vanishes when surely wrong"),
-    'sigmoids, squared': ('sigmoid_squared_error', "the same with the sigmoid's slope, at most 1/4"),
-    'tanh, squared': ('tanh_squared_error', 'targets -1 and 1: four times the slope of the sigmoid'),
-    'ReLU, softmax': ('relu_softmax_cross_entropy', 'a mistake: below 0 a logit has no gradient, and none can fall'),
-    'sigmoid, softmax': ('sigmoid_softmax_cross_entropy', 'a mistake: logits end in (0, 1), so softmax stays near 1/C'),
-    'softmax twice': ('double_softmax_cross_entropy', 'a mistake: the inner probabilities are the outer logits'),
+    'softmax, cross-entropy': ('softmax_cross_entropy', 1, 'gradient p - t: largest where most wrong'),
+    'sigmoids, binary': ('sigmoid_cross_entropy', 1, 'one against all: classes do not compete, gradient still p - t'),
+    'softmax, squared': ('softmax_squared_error', 1, "p - t times softmax's slope: vanishes when surely wrong"),
+    'sigmoids, squared': ('sigmoid_squared_error', 0.1, "the same with the sigmoid's slope, at most 1/4"),
+    'tanh, squared': ('tanh_squared_error', 0.03, 'targets -1 and 1: four times the slope of the sigmoid'),
+    'ReLU, softmax': ('relu_softmax_cross_entropy', 0.1, 'a mistake: below 0 a logit has no gradient, none can fall'),
+    'sigmoid, softmax': ('sigmoid_softmax_cross_entropy', 1, 'a mistake: logits in (0, 1), so softmax stays near 1/C'),
+    'softmax twice': ('double_softmax_cross_entropy', 1, 'a mistake: the inner probabilities are the outer logits'),
 }
 
 EXPERIMENT = Ablation(
     factor='final activation',
     baseline='softmax, cross-entropy',
-    options={name: dict(loss=loss) for name, (loss, _) in LOSSES.items()},
-    why={name: why for name, (_, why) in LOSSES.items()},
+    options={name: dict(loss=loss, learning_rate_scale=scale) for name, (loss, scale, _) in LOSSES.items()},
+    why={name: why for name, (*_, why) in LOSSES.items()},
     variant=Variant(width=16, depth=2, batch_size=32),
     pictures=('logit_gradients',),
 )

@@ -18,7 +18,7 @@ _HOME = {
     'run': 'ablation',
     'sweep': 'experiment',
 }
-_MODULES = ('data', 'errors', 'models', 'report', 'statistics')
+_MODULES = ('augment', 'data', 'errors', 'models', 'report', 'statistics')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:

@@ -1,13 +1,12 @@
 """What a seed is made of: order, noise and split apart; noise of equal strength; what a study asks of its networks."""
 
-import csv
 import dataclasses
 
 import numpy as np
 import pytest
 import studies
 
-from jaxdl import ablation, artifacts, chunks, data, ensemble, groups, report
+from jaxdl import ablation, artifacts, chunks, data, ensemble, groups, report, results
 from jaxdl.data import Data, load, split
 from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
@@ -90,8 +89,7 @@ def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_pa
     plain = dataclasses.replace(study, variance_study=False)
     ablation.run(plain, tmp_path / 'plain')
     assert (tmp_path / 'varied' / 'results.csv').read_bytes() == (tmp_path / 'plain' / 'results.csv').read_bytes()
-    rows = list(csv.DictReader((tmp_path / 'varied' / 'artifacts' / 'variance.csv').open()))
-    assert list(rows[0]) == list(artifacts.VARIANCE)
+    rows = results.read_table(tmp_path / 'varied' / 'artifacts' / 'variance.csv', artifacts.VARIANCE)
     for one in ('init', 'order', 'augmentation', 'split'):
         for other in ('init', 'order', 'augmentation', 'split'):
             if one < other:
