@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdl import chunks, components, keys, lowering, protocol, train_step
-from jaxdl.data import Dataset, Splits, examine, load, split
+from jaxdl import chunks, components, keys, lowering, native, protocol, train_step
+from jaxdl.data import Dataset, Splits, decode, examine, load, split
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
 from jaxdl.experiment import Ablation, option_variant, override
@@ -96,7 +96,8 @@ def versions() -> dict[str, str]:
     import jaxdl
 
     modules: dict[str, Any] = dict(jaxdl=jaxdl, jax=jax, jaxlib=jaxlib, flax=flax, optax=optax, numpy=np)
-    return dict(python=platform.python_version()) | {name: m.__version__ for name, m in modules.items()}
+    parts = dict(python=platform.python_version(), native='' if native.missing() else native.library().stem)
+    return parts | {name: m.__version__ for name, m in modules.items()}
 
 
 def member_bytes(variant: Variant, image_shape: tuple[int, ...], num_classes: int, conv: str) -> int:
@@ -177,7 +178,7 @@ def _data(dataset: Dataset, splits: Sequence[Splits]) -> dict[str, Any]:
         name=dataset.name, description=dataset.description, classes=list(dataset.class_names),
         image_shape=list(dataset.images.shape[1:]), train=min(len(own.train) for own in splits),
         val=len(splits[0].val), test=len(splits[0].test), checksum=dataset.checksum(),
-        findings=examine.examine(dataset, splits[0]),
+        decoder=decode.decoder() if dataset.digests else '', findings=examine.examine(dataset, splits[0]),
     )  # fmt: skip
 
 

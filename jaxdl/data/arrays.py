@@ -48,7 +48,8 @@ def _archive(file: pathlib.Path) -> dict[str, np.ndarray]:
                 raise ValueError('it is one array, not an archive of several')
             return {name.lower(): archive[name] for name in archive.files}
     except Exception as error:  # an archive breaks in many ways: zip, zlib, header, pickled objects, memory
-        raise InputError(f'cannot read {file} as an .npz of plain arrays: {short(str(error), str)}') from None
+        what = 'it is none, or holds pickled objects' if 'pickle' in str(error) else short(str(error), str)
+        raise InputError(f'cannot read {file} as an .npz of plain arrays: {what}') from None
 
 
 def _pair(where: str, arrays: dict[str, np.ndarray], part: str) -> tuple[str, np.ndarray, np.ndarray] | None:

@@ -1,5 +1,6 @@
 """Images in sets of Hugging Face's `datasets`: saved, in parquet, or on the hub."""
 
+import logging
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -54,6 +55,8 @@ class _Images(Sequence[Undecoded]):
 
 
 def _opened(datasets: Any, where: str) -> Any:
+    # What the hub says of every attempt, twice, would hide the one line that says what is wrong.
+    logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
     try:
         if not there(where):
             name, _, config = where.partition(':')
