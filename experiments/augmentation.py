@@ -1,8 +1,10 @@
 """Which augmentation helps, and which breaks the labels?
 
 Run    python -m jaxdl.main --experiment=augmentation
-Takes  TIME
-Found  FOUND
+Takes  38 s on 2 CPU cores (2026-11-24)
+Found  against none, points of test accuracy, 95 %, 10 seeds: worse: flip -1.97 (-2.72 to -1.23), all of these -2.67
+       (-3.72 to -1.61), cutmix -1.11 (-1.49 to -0.74); no difference found: rotation, translation, colour, mixup,
+       erasing
 """
 
 from jaxdl import Ablation, Variant

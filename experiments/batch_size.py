@@ -1,8 +1,9 @@
 """How many images should a step average, where every option sees as many in all?
 
 Run    python -m jaxdl.main --experiment=batch_size
-Takes  TIME
-Found  FOUND
+Takes  45 s on 2 CPU cores (2026-11-24)
+Found  against 32, points of test accuracy, 95 %, 10 seeds: worse: 128 -0.67 (-1.11 to -0.23), 256 -1.14 (-1.52 to
+       -0.76); no difference found: 16, 64
 """
 
 from jaxdl import Ablation, Variant

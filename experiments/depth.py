@@ -1,8 +1,10 @@
 """Do added layers help, and at what cost?
 
 Run    python -m jaxdl.main --experiment=depth
-Takes  TIME
-Found  FOUND
+Takes  73 s on 2 CPU cores (2026-11-24)
+Found  against 1 stage, points of test accuracy, 95 %, 10 seeds: better: 2 stages +10.06 (+8.19 to +11.92), 3 stages
+       +9.44 (+7.28 to +11.61), 4 stages +9.47 (+7.61 to +11.33), 2 stages of 2 +10.28 (+8.37 to +12.18), 2 stages of 3
+       +10.42 (+8.51 to +12.32), 2 stages, dense +9.47 (+7.48 to +11.46)
 """
 
 from jaxdl import Ablation, Variant

@@ -1,8 +1,10 @@
 """Does dropout help, and does it help more where there is less data?
 
 Run    python -m jaxdl.main --experiment=dropout
-Takes  TIME
-Found  FOUND
+Takes  30 s on 2 CPU cores (2026-11-24)
+Found  against 0, points of test accuracy, 95 %, 10 seeds: all training data: worse: 0.75 -2.00 (-2.75 to -1.25); no
+       difference found: 0.1, 0.25, 0.5. a quarter of it: worse: 0.75 -12.25 (-13.80 to -10.70); no difference found:
+       0.1, 0.25, 0.5
 """
 
 from jaxdl import Ablation, Variant

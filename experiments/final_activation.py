@@ -1,8 +1,10 @@
 """Which final activation and loss should a classifier have, and what do the common mistakes cost?
 
 Run    python -m jaxdl.main --experiment=final_activation
-Takes  TIME
-Found  FOUND
+Takes  54 s on 2 CPU cores (2026-11-24)
+Found  against softmax, cross-entropy, points of test accuracy, 95 %, 10 seeds: worse: sigmoids, squared -9.22 (-12.09
+       to -6.35), tanh, squared -36.53 (-43.24 to -29.82), ReLU, softmax -43.28 (-52.69 to -33.86), softmax twice -7.22
+       (-11.86 to -2.58); no difference found: sigmoids, binary, softmax, squared, sigmoid, softmax
 """
 
 from jaxdl import Ablation, Variant

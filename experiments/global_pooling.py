@@ -1,8 +1,9 @@
 """How should the last feature map become features: averaged, its maxima, both, or as it is?
 
 Run    python -m jaxdl.main --experiment=global_pooling
-Takes  TIME
-Found  FOUND
+Takes  34 s on 2 CPU cores (2026-11-24)
+Found  against avg, points of test accuracy, 95 %, 10 seeds: worse: max -0.53 (-0.83 to -0.22), avgmax -0.69 (-1.20 to
+       -0.19), catavgmax -0.53 (-0.90 to -0.16); no difference found: gem, flatten
 """
 
 from jaxdl import Ablation, Variant

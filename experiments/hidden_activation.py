@@ -1,8 +1,8 @@
 """Which activation between the layers?
 
 Run    python -m jaxdl.main --experiment=hidden_activation
-Takes  TIME
-Found  FOUND
+Takes  43 s on 2 CPU cores (2026-11-24)
+Found  against relu, points of test accuracy, 95 %, 10 seeds: no difference found: any
 """
 
 from jaxdl import Ablation, Variant

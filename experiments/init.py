@@ -3,8 +3,12 @@
 Design  binary classification by an MLP of three hidden layers of 32 tanh units, without a norm to repair the start;
         all strategies in one program, the same data order on each seed
 Run     python -m jaxdl.main --experiment=init
-Takes   TIME
-Found   FOUND
+Takes   26 s on 2 CPU cores (2026-11-24)
+Found   against he_normal, points of test accuracy, 95 %, 10 seeds: worse: zeros -33.25 (-34.00 to -32.49), ones -7.81
+        (-8.56 to -7.06); no difference found: normal_0.01, normal_1, glorot_uniform, glorot_normal, lecun_normal,
+        orthogonal. two moons: worse: zeros -47.15 (-47.60 to -46.70), ones -21.00 (-31.06 to -10.94), normal_0.01
+        -33.30 (-45.40 to -21.20); no difference found: normal_1, glorot_uniform, glorot_normal, lecun_normal,
+        orthogonal
 """
 
 from jaxdl import Ablation, Data, Variant, geometric

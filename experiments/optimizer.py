@@ -1,8 +1,8 @@
 """Which optimizer, each at its own best learning rate?
 
 Run    python -m jaxdl.main --experiment=optimizer
-Takes  TIME
-Found  FOUND
+Takes  63 s on 2 CPU cores (2026-11-24)
+Found  against momentum, points of test accuracy, 95 %, 10 seeds: no difference found: any
 """
 
 from jaxdl import Ablation, Variant, geometric

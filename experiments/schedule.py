@@ -1,8 +1,8 @@
 """Should the learning rate change over a run, and how?
 
 Run    python -m jaxdl.main --experiment=schedule
-Takes  TIME
-Found  FOUND
+Takes  26 s on 2 CPU cores (2026-11-24)
+Found  against constant, points of test accuracy, 95 %, 10 seeds: no difference found: any
 """
 
 from jaxdl import Ablation, Variant
