@@ -2,7 +2,7 @@
 
 Run    python -m jaxdl.main --experiment=aa
 Takes  24 s on 2 CPU cores (2026-11-24)
-Found  against A, points of test accuracy, 95 %, 10 seeds: no difference found: any
+Found  against A, points of test accuracy, 95 %, 10 seeds: no difference found
 """
 
 from jaxdl import Ablation, Variant

@@ -2,7 +2,7 @@
 
 Run    python -m jaxdl.main --experiment=schedule
 Takes  26 s on 2 CPU cores (2026-11-24)
-Found  against constant, points of test accuracy, 95 %, 10 seeds: no difference found: any
+Found  against constant, points of test accuracy, 95 %, 10 seeds: no difference found
 """
 
 from jaxdl import Ablation, Variant
