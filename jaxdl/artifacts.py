@@ -1,6 +1,5 @@
 """What the report needs beside the tables, as files in a workdir's artifacts/: a folder for each condition."""
 
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +12,6 @@ from jaxdl.experiment import Ablation, option_variant
 from jaxdl.outcomes import Outcome
 from jaxdl.pictures import PICTURES
 from jaxdl.results import Row
-
-VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)
 
 
 def write(folder: pathlib.Path, study: Ablation, dataset: Dataset, splits: Splits, findings: Mapping) -> None:
@@ -46,14 +43,12 @@ def variance_rows(condition: str, tested: Sequence[tuple[Member, Outcome]]) -> l
     ]  # fmt: skip
 
 
-def write_variance(workdir: pathlib.Path, rows: Sequence[Row]) -> None:
+def write_variance(folder: pathlib.Path, rows: Sequence[Row]) -> None:
     """artifacts/variance.csv, where there was such a study."""
     if rows:
-        results.write_table(workdir / 'artifacts' / 'variance.csv', VARIANCE, rows)
+        results.write_table(folder / 'artifacts' / 'variance.csv', results.VARIANCE, rows)
 
 
 def _write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     if arrays:
-        content = io.BytesIO()
-        np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-        workdir.write(path, content.getvalue())
+        workdir.write_arrays(path, arrays)

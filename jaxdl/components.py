@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
+from jaxdl import fields
 from jaxdl.errors import InputError
 
 TAIL = 0.025
@@ -96,8 +97,8 @@ def orthogonal_array(levels: int, factors: int) -> np.ndarray:
     Raises:
       InputError: `levels` is not prime, or `factors` is not 2 to levels + 1.
     """
-    if levels < 2 or any(levels % divisor == 0 for divisor in range(2, levels)):
-        raise InputError(f'levels={levels}: must be a prime number (2, 3, 5, 7, ...)')
+    if complaint := fields.prime(2)(levels):
+        raise InputError(f'levels={levels}: {complaint}')
     if not 2 <= factors <= levels + 1:
         raise InputError(f'factors={factors}: must be 2 to {levels + 1} with {levels} levels')
     first, second = np.divmod(np.arange(levels**2), levels)

@@ -1,6 +1,5 @@
 """What a chunk of members measured, in a file of its own: a run that resumes reads it, and trains the rest."""
 
-import io
 import pathlib
 import zipfile
 from collections.abc import Sequence
@@ -14,9 +13,7 @@ Outcome = dict[str, np.ndarray]  # of a chunk: what every member measured [epoch
 
 def write(file: pathlib.Path, outcome: Outcome) -> None:
     """Writes a finished chunk."""
-    content = io.BytesIO()
-    np.savez(content, **outcome)  # type: ignore[arg-type]
-    workdir.write(file, content.getvalue())
+    workdir.write_arrays(file, outcome)
 
 
 def read(file: pathlib.Path) -> Outcome | None:

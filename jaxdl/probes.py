@@ -1,5 +1,6 @@
 """What a study may ask of its networks before and after training, beyond loss and accuracy: one row a question."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,17 +60,25 @@ def ask(
     mask = jnp.ones(len(images), bool)
     batch = Batch(data.images[images], data.labels[images], mask, data.mean[0], data.std[0])
 
-    def each(state: TrainState, variant: Variant) -> dict[str, Found]:
-        return {name: PROBES[name](state, batch, variant, module) for name in names}
-
-    all_members = jax.jit(jax.vmap(jax.vmap(each)))
-    found = {when: all_members(state, variants) for when, state in states.items()}
+    found = {when: _answers(tuple(names), module, state, variants, batch) for when, state in states.items()}
     return {
         f'probe.{when}.{name}.{key}': np.asarray(value)
         for when, answers in found.items()
         for name, own in answers.items()
         for key, value in own.items()
     }
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _answers(
+    names: tuple[str, ...], module: nn.Module, states: TrainState, variants: Variant, batch: Batch
+) -> dict[str, Found]:
+    """Of all members; compiled once for all chunks of a group."""
+
+    def each(state: TrainState, variant: Variant) -> dict[str, Found]:
+        return {name: PROBES[name](state, batch, variant, module) for name in names}
+
+    return jax.vmap(jax.vmap(each))(states, variants)
 
 
 def _hidden(state: TrainState, batch: Batch, module: nn.Module) -> dict[str, jax.Array]:

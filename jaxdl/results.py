@@ -20,6 +20,7 @@ SUMMARY = dict(
     p_better=float, p_better_low=float, p_better_high=float, detectable=float, verdict=str,
 )  # fmt: skip
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
+VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)  # levels, a row a run
 
 Row = dict[str, Any]
 

@@ -127,7 +127,9 @@ def _run_chunk(
     if found.phase != 'tune':
         outcome |= ensemble.test(training, programs, variants, data)
     if found.phase == 'measure' and study.probes:
-        outcome |= _probe(session, study, found, chunk, training)
+        start = ensemble.start(chunk, members, data, study.num_classes, study.epochs).states
+        module = train_step.module_of(variants, study.num_classes, groups.planned(session.plan, found)['conv'])
+        outcome |= probes.ask(study.probes, module, dict(start=start, end=training.states), variants, data)
     seconds = dict(training.seconds, compile=programs.seconds)
     programs.seconds = 0.0  # of a group, counted with the first of its chunks
     outcome |= {f'seconds_{name}': np.asarray(value) for name, value in seconds.items()}
@@ -137,17 +139,6 @@ def _run_chunk(
     if signal := session.interrupted():
         raise Interrupted(signal)
     return outcome
-
-
-def _probe(
-    session: Session, study: Study, found: Group, chunk: np.ndarray, training: Training
-) -> dict[str, np.ndarray]:
-    """What the study asks of the networks before the first step and after the last."""
-    data, conv = study.of(found.members, chunk), groups.planned(session.plan, found)['conv']
-    start = ensemble.start(chunk, found.members, data, study.num_classes, study.epochs).states
-    variants, _ = ensemble.inputs(chunk, found.members)
-    module = train_step.module_of(variants, study.num_classes, conv)
-    return probes.ask(study.probes, module, dict(start=start, end=training.states), variants, data)
 
 
 def _facts(found: Group, chunk: np.ndarray) -> dict[str, Any]:

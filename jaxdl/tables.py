@@ -1,6 +1,5 @@
 """From what members measured to the tables of a workdir."""
 
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -99,12 +98,11 @@ def write_correct(path: pathlib.Path, tested: Sequence[tuple[str, Member, Outcom
         seen[row, places] = True
         correct[row, places] = outcome['correct'][: len(ids)] & _alive(outcome)[-1]
     conditions, members = [t[0] for t in tested], [t[1] for t in tested]
-    content = io.BytesIO()
-    np.savez_compressed(
-        content, correct=correct, tested=seen, image=np.asarray(images), condition=np.asarray(conditions),
+    arrays = dict(
+        correct=correct, tested=seen, image=np.asarray(images), condition=np.asarray(conditions),
         option=np.asarray([m.option for m in members]), seed=np.asarray([m.seed for m in members]),
     )  # fmt: skip
-    workdir.write(path, content.getvalue())
+    workdir.write_arrays(path, arrays)
 
 
 def _alive(outcome: Outcome) -> np.ndarray:

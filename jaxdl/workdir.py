@@ -1,11 +1,14 @@
 """The folder that a run writes to: whole files only, and never over another configuration."""
 
+import io
 import json
 import os
 import pathlib
 import shutil
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from jaxdl.errors import InputError
 
@@ -26,6 +29,13 @@ def write(path: pathlib.Path, content: str | bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """`write` of named arrays as a compressed .npz."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write(path, content.getvalue())
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:

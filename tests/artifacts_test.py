@@ -185,7 +185,7 @@ def test_a_changed_byte_gives_nothing_or_a_section(usual, tmp_path):
     for place in range(0, len(whole), len(whole) // 40):
         changed_byte = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
         (tmp_path / 'contact_sheet.npz').write_bytes(changed_byte)
-        assert isinstance(contact_sheet.arrays(tmp_path / 'contact_sheet.npz'), dict)
+        assert isinstance(reading.arrays(tmp_path / 'contact_sheet.npz'), dict)
 
 
 def test_images_that_cannot_be_shown_give_nothing(usual, tmp_path):

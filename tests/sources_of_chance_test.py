@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import studies
 
-from jaxdl import ablation, artifacts, chunks, data, ensemble, groups, report, results
+from jaxdl import ablation, chunks, data, ensemble, groups, report, results
 from jaxdl.data import Data, load, split
 from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
@@ -89,7 +89,7 @@ def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_pa
     plain = dataclasses.replace(study, variance_study=False)
     ablation.run(plain, tmp_path / 'plain')
     assert (tmp_path / 'varied' / 'results.csv').read_bytes() == (tmp_path / 'plain' / 'results.csv').read_bytes()
-    rows = results.read_table(tmp_path / 'varied' / 'artifacts' / 'variance.csv', artifacts.VARIANCE)
+    rows = results.read_table(tmp_path / 'varied' / 'artifacts' / 'variance.csv', results.VARIANCE)
     for one in ('init', 'order', 'augmentation', 'split'):
         for other in ('init', 'order', 'augmentation', 'split'):
             if one < other:

@@ -1,9 +1,6 @@
 """What each augmentation does to real images of the data set, and which labels it breaks."""
 
 import pathlib
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,17 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from jaxdl.report import markup, plots, words
+from jaxdl.report import markup, plots, reading, words
 from jaxdl.report.blocks import Block, Items, Paragraph
 from jaxdl.report.blocks import Figure as FigureBlock
 from jaxdl.report.study import Study
 
 ORIGINAL = ('original', 'none')  # names of the images as they are
 SIDE = 64  # pixels of an image that a cell shows at most: larger ones are averaged down
-DAMAGE = (
-    OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError, MemoryError, struct.error,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 DOES = {
     'original': 'the images as they are',
@@ -49,7 +42,7 @@ MIXED = 'Mixing (mixup, cutmix) changes the label along with the image: it becom
 
 def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> list[Block]:
     """The contact sheet in `folder` as a figure named `figure`, what its rows do, and which labels break."""
-    sheet = _sheet(arrays(folder / 'contact_sheet.npz'))
+    sheet = _sheet(reading.arrays(folder / 'contact_sheet.npz'))
     if not sheet:
         return []
     grey = next(iter(sheet.values())).shape[-1] == 1
@@ -60,15 +53,6 @@ def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> l
         *([Items(told)] if told else []),
         *_labels(sheet, grey, study.data[condition]['name'] == 'digits'),
     ]
-
-
-def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """What an .npz holds; nothing where it is absent or damaged."""
-    try:
-        with path.open('rb') as stream, np.load(stream) as content:
-            return {name: content[name] for name in content.files}
-    except DAMAGE:
-        return {}
 
 
 def _sheet(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

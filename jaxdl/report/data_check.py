@@ -4,9 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from jaxdl.report import markup, pictures, words
+from jaxdl.report import markup, pictures, reading, words
 from jaxdl.report.blocks import Block, Paragraph, Table
 from jaxdl.report.study import Study
 
@@ -110,10 +108,10 @@ def _advice(findings: Mapping[str, Any]) -> list[str]:
 
 
 def _figure(near: Mapping[str, Any], path: pathlib.Path, name: str) -> list[Block]:
-    if not near.get('examples') or not path.is_file():
+    found = reading.arrays(path)
+    if not near.get('examples') or not {'first', 'second'} <= set(found):
         return []
-    with np.load(path) as arrays:
-        return [pictures.pairs(name, near['examples'], arrays['first'], arrays['second'])]
+    return [pictures.pairs(name, near['examples'], found['first'], found['second'])]
 
 
 def _class(extreme: Sequence[Any]) -> str:

@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jaxdl.report import markup, plots, words
+from jaxdl.report import markup, plots, reading, words
 from jaxdl.report.blocks import Block, Items, Paragraph, Table
 from jaxdl.report.blocks import Figure as FigureBlock
-from jaxdl.report.contact_sheet import arrays
 from jaxdl.report.study import Study
 
 OWN: plots.Line = dict(color=plots.BLUE, linestyle='-')
@@ -38,7 +37,7 @@ Curves = dict[str, np.ndarray]  # option -> its values along the logit
 
 def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> list[Block]:
     """Two figures, `figure`_loss and `figure`_gradient, a table, and what the numbers say of the study's mistakes."""
-    found = arrays(folder / 'logit_gradients.npz')
+    found = reading.arrays(folder / 'logit_gradients.npz')
     options = _options(found, study)
     if not options:
         return []

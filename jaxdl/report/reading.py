@@ -4,7 +4,9 @@ import collections
 import dataclasses
 import io
 import pathlib
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +27,11 @@ RUN = (
     'command', 'git', 'date', 'versions', 'device', 'seconds', 'groups', 'results_rows', 'resumed', 'finished',
 )  # fmt: skip
 CORRECT = ('correct', 'tested', 'image', 'condition', 'option', 'seed')
+# What reading a damaged .npz may raise.
+DAMAGE = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError, MemoryError, struct.error,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def kind(workdir: pathlib.Path) -> str:
@@ -72,6 +79,15 @@ def _correct(path: pathlib.Path) -> dict[str, np.ndarray] | None:
             return {name: arrays[name] for name in CORRECT}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         raise InputError(f'{path} is damaged: run the experiment again') from None
+
+
+def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """What an .npz holds; nothing where it is absent or damaged."""
+    try:
+        with path.open('rb') as stream, np.load(stream) as content:
+            return {name: content[name] for name in content.files}
+    except DAMAGE:
+        return {}
 
 
 def _object(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from jaxdl.report.study import Study
 from jaxdl.results import Row
 
 FACTORS = dict(init='initial weights', order='order of the data', augmentation='noise', split='data split')
-COLUMNS = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)
 HEADS = ('Source', 'Share of the variance', 'Standard deviation, percentage points', 'p (F test)')
 
 
@@ -48,8 +47,8 @@ def blocks(study: Study, condition: str, figure: str) -> list[Block]:
 
 
 def _runs(path: pathlib.Path, condition: str) -> list[Row]:
-    runs = [run for run in results.read_table(path, COLUMNS) if run['condition'] == condition]
-    if any(run[column] is None for run in runs for column in COLUMNS):
+    runs = [run for run in results.read_table(path, results.VARIANCE) if run['condition'] == condition]
+    if any(run[column] is None for run in runs for column in results.VARIANCE):
         raise InputError(f'{path} is damaged (an empty number): run the experiment again')
     return runs
 
