@@ -11,6 +11,7 @@ __version__ = '0.1.0'
 _HOME = {
     'Ablation': 'experiment',
     'Data': 'data',
+    'Demonstration': 'experiment',
     'InputError': 'errors',
     'Variant': 'variant',
     'geometric': 'experiment',
@@ -18,7 +19,7 @@ _HOME = {
     'run': 'ablation',
     'sweep': 'experiment',
 }
-_MODULES = ('augment', 'data', 'errors', 'models', 'report', 'statistics')
+_MODULES = ('augment', 'data', 'errors', 'models', 'report', 'statistics', 'theory')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from jaxdl.data import Data as Data
     from jaxdl.errors import InputError as InputError
     from jaxdl.experiment import Ablation as Ablation
+    from jaxdl.experiment import Demonstration as Demonstration
     from jaxdl.experiment import geometric as geometric
     from jaxdl.experiment import load_experiment as load_experiment
     from jaxdl.experiment import sweep as sweep

@@ -5,7 +5,7 @@ import importlib.util
 import itertools
 import pathlib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxdl import catalogue, fields, variant
@@ -59,6 +59,24 @@ class Ablation:
     checkpoint_seconds: float = fields.ruled(30.0, fields.at_least(0))  # the most work that a killed run repeats
     chunk: int | None = fields.ruled(None, fields.at_least(1))  # members at once on a device; null: what memory allows
     conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))  # how convolutions are computed; null: the fastest
+    scale: str = fields.ruled('full', fields.one_of(SCALES))
+    name: str = ''
+    question: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Demonstration:
+    """A question of theory: a function that gives its answer, in text, with every claim measured.
+
+    Args:
+      answer: (settings, note) -> `jaxdl.theory.answer.Answer`; `note(text)` tells whoever waits what is being done.
+      settings: a frozen dataclass of `fields.ruled` fields, which `--set` reaches by name.
+      quick: the settings that `--quick` puts in their place.
+    """
+
+    answer: Callable[[Any, Callable[[str], None]], Any]
+    settings: Any
+    quick: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     scale: str = fields.ruled('full', fields.one_of(SCALES))
     name: str = ''
     question: str = ''

@@ -1,0 +1,35 @@
+"""What a question of theory is answered with: a text, the claims that running it must bear out, and what it shows."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jaxdl.claims import Claim
+from jaxdl.report.blocks import Figure, Table
+
+TEXTS = pathlib.Path(__file__).parent / 'texts'
+Note = Callable[[str], None]  # says what is being done, to whoever waits
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """An answer, whole.
+
+    Args:
+      text: of the page (its syntax: `jaxdl.report.prose`); `![NAME]` stands where a figure or a table belongs.
+      claims: every number that was predicted and measured.
+      shown: the figures and tables that the text names.
+      groups: what trained, as in run.json.
+    """
+
+    text: str
+    claims: Sequence[Claim]
+    shown: Sequence[Figure | Table] = ()
+    groups: Sequence[Mapping[str, Any]] = ()
+
+
+def text(name: str, **values: str) -> str:
+    """The text of `texts/NAME.md`, with what was measured put in for each `<<NAME>>`."""
+    return re.sub(r'<<(\w+)>>', lambda mark: values[mark[1]], (TEXTS / f'{name}.md').read_text(encoding='utf-8'))
