@@ -10,27 +10,29 @@ __version__ = '0.1.0'
 
 _HOME = {
     'Ablation': 'experiment',
+    'Assignment': 'experiment',
     'Data': 'data',
     'Demonstration': 'experiment',
     'InputError': 'errors',
     'Variant': 'variant',
     'geometric': 'experiment',
     'load_experiment': 'experiment',
-    'run': 'ablation',
+    'run': 'running',
     'sweep': 'experiment',
 }
 _MODULES = ('augment', 'data', 'errors', 'models', 'report', 'statistics', 'theory')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from jaxdl.ablation import run as run
     from jaxdl.data import Data as Data
     from jaxdl.errors import InputError as InputError
     from jaxdl.experiment import Ablation as Ablation
+    from jaxdl.experiment import Assignment as Assignment
     from jaxdl.experiment import Demonstration as Demonstration
     from jaxdl.experiment import geometric as geometric
     from jaxdl.experiment import load_experiment as load_experiment
     from jaxdl.experiment import sweep as sweep
+    from jaxdl.running import run as run
     from jaxdl.variant import Variant as Variant
 
 

@@ -2,12 +2,10 @@
 
 import dataclasses
 import pathlib
-import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxdl import artifacts, groups, journal, lowering, progress, protocol, results, signals, tables, workdir
+from jaxdl import about, artifacts, groups, journal, lowering, progress, protocol, results, signals, tables, workdir
 from jaxdl import experiment as experiments
 from jaxdl.data import Dataset, Splits, load
 from jaxdl.data.resident import resident
@@ -33,14 +31,14 @@ class Record:
     varied: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
 
 
-def run(ablation: Ablation, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
-    """Runs `ablation` in `workdir`, or goes on with it, and writes its tables and its report.
+def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+    """Runs `ablation` in `folder`, or goes on with it, and writes its tables and its report.
 
     Raises:
       InputError: the experiment or the workdir is not usable; nothing is written over.
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
-    folder, ablation = pathlib.Path(workdir), experiments.check(ablation)
+    folder, ablation = pathlib.Path(folder), experiments.check(ablation)
     plan = _frozen_plan(folder, ablation, overwrite)
     if not finished(folder):
         _train(folder, ablation, plan, command)
@@ -100,8 +98,8 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:
-    about = _about(plan, command)
-    workdir.begin(folder, run=about | dict(finished=False))
+    facts = about.about(command)
+    workdir.begin(folder, run=facts | dict(finished=False))
     records, costs, tested, varied = [], [], [], []
     with signals.deferred() as interrupted, progress.display(plan) as show:
         note = journal.open_journal(folder, show)
@@ -127,7 +125,7 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
     results.write_table(folder / 'costs.csv', results.COSTS, costs)
     tables.write_correct(folder / 'correct.npz', tested)
     entries = [entry for record in records for entry in record.entries]
-    workdir.begin(folder, run=about | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))
+    workdir.begin(folder, run=facts | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))
 
 
 def _condition(
@@ -166,27 +164,7 @@ def _condition(
     return record
 
 
-def _about(plan: Mapping[str, Any], command: str) -> dict[str, Any]:
-    devices = plan['devices']
-    return dict(
-        command=command, git=_git_revision(), date=time.strftime('%Y-%m-%d'), versions=groups.versions(),
-        device=f'{devices["count"]} x {devices["kind"]} ({plan["cores"]} cores)',
-    )  # fmt: skip
-
-
 def _spent(folder: pathlib.Path, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     seconds = {name: round(sum(e[f'{name}_seconds'] for e in entries), 3) for name in ('compile', 'train', 'evaluate')}
     sessions = journal.sessions(folder)
     return dict(seconds=seconds | dict(total=round(sum(sessions), 3)), groups=list(entries), resumed=len(sessions) - 1)
-
-
-def _git_revision() -> str:
-    """The commit of the checkout that jaxdl runs from, with `+` where it is changed; empty outside one."""
-    package = pathlib.Path(__file__).parent
-    if not (package.parent / '.git').exists():
-        return ''
-    command = ['git', '-C', str(package), 'describe', '--always', '--dirty=+', '--abbrev=12', '--exclude=*']
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ''

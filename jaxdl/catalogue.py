@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 
 def folder() -> pathlib.Path:
@@ -17,3 +18,11 @@ def questions() -> dict[str, str]:
     for path in sorted(folder().glob('[!_]*.py')):
         found[path.stem] = (ast.get_docstring(ast.parse(path.read_text())) or '').partition('\n')[0]
     return found
+
+
+def takes(name: str) -> str:
+    """How long an experiment took where it was measured, as its file says; empty where it does not."""
+    path = folder() / f'{name}.py'
+    text = ast.get_docstring(ast.parse(path.read_text())) if path.is_file() else ''
+    found = re.search(r'^Takes +(.*)$', text or '', re.MULTILINE)
+    return found[1] if found else ''

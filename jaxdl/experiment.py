@@ -1,4 +1,4 @@
-"""A question with its design: what an ablation varies, against what, and how often."""
+"""A question with its design: an ablation, a demonstration of theory, or an assignment of several of both."""
 
 import dataclasses
 import importlib.util
@@ -82,37 +82,78 @@ class Demonstration:
     question: str = ''
 
 
-PARTS = {'variant': Variant, 'data': Data}
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """Several experiments, run one after another and answered in one report, in the order of `parts`.
+
+    Args:
+      parts: heading -> names of experiments.
+      overrides: of every part that has such a field.
+      roll_number: with one, the report, its answers and the code are also packed into `<roll_number>.zip`.
+    """
+
+    parts: Mapping[str, Sequence[str]]
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    roll_number: str = fields.ruled('', fields.file_name)
+    scale: str = fields.ruled('full', fields.one_of(SCALES))
+    name: str = ''
+    question: str = ''
 
 
-def quick(ablation: Ablation) -> Ablation:
-    """The same study shrunk to under a minute, which is no evidence."""
-    middle = ablation.learning_rates[len(ablation.learning_rates) // 2]
-    return dataclasses.replace(ablation, scale='quick', learning_rates=(middle,), tuning_seeds=1, seeds=3, epochs=3)
+Experiment = Ablation | Demonstration | Assignment
+Kind = typing.TypeVar('Kind', bound=Experiment)
+UNSET = ('answer',)  # fields that no command line can set
 
 
-def override(ablation: Ablation, overrides: Overrides) -> Ablation:
-    """`ablation` with fields set by dotted name (`variant.width`), or by bare name where only one field has it."""
+def parts(experiment: Experiment) -> dict[str, type]:
+    """The fields of an experiment that are records with fields of their own."""
+    return {
+        name: type(getattr(experiment, name)) for name in ('variant', 'data', 'settings') if hasattr(experiment, name)
+    }
+
+
+def quick(experiment: Kind) -> Kind:
+    """The same shrunk to under a minute (an assignment: 20), which is no evidence."""
+    if isinstance(experiment, Demonstration):
+        experiment = override(experiment, {f'settings.{name}': value for name, value in experiment.quick.items()})
+    if isinstance(experiment, Ablation):
+        middle = experiment.learning_rates[len(experiment.learning_rates) // 2]
+        shrunk = dict(learning_rates=(middle,), tuning_seeds=1, seeds=3, epochs=3)
+        experiment = dataclasses.replace(experiment, **shrunk)
+    return dataclasses.replace(experiment, scale='quick')
+
+
+def override(experiment: Kind, overrides: Overrides) -> Kind:
+    """`experiment` with fields set by dotted name (`variant.width`), or by bare name where only one field has it."""
     for key, value in overrides.items():
-        path = _path(key)
+        if isinstance(experiment, Assignment) and key not in field_paths(experiment):
+            experiment = dataclasses.replace(experiment, overrides={**experiment.overrides, key: value})
+            continue
+        path = _path(experiment, key)
         if path == ('variant', 'learning_rate'):
             raise InputError(f'{key}={value!r}: the rate is tuned over learning_rates: set learning_rates=[{value}]')
         if len(path) == 1:
-            ablation = dataclasses.replace(ablation, **{path[0]: _checked(Ablation, key, path[0], value)})
-        elif path[0] == 'variant':
-            ablation = dataclasses.replace(ablation, variant=variant.replace(ablation.variant, {path[1]: value}))
+            experiment = dataclasses.replace(experiment, **{path[0]: _checked(type(experiment), key, path[0], value)})
         else:
-            data = dataclasses.replace(ablation.data, **{path[1]: _checked(Data, key, path[1], value)})
-            ablation = dataclasses.replace(ablation, data=data)
-    return ablation
+            part = getattr(experiment, path[0])
+            part = dataclasses.replace(part, **{path[1]: _checked(type(part), '.'.join(path), path[1], value)})
+            experiment = dataclasses.replace(experiment, **{path[0]: part})
+    return experiment
 
 
-def check(ablation: Ablation) -> Ablation:
-    """`ablation` with every field converted and checked, the overrides of its options and conditions included."""
-    own = {f.name: getattr(ablation, f.name) for f in dataclasses.fields(Ablation) if f.name not in PARTS}
-    ablation = dataclasses.replace(ablation, **{k: _checked(Ablation, k, k, v) for k, v in own.items()})
-    data = {k: _checked(Data, f'data.{k}', k, v) for k, v in dataclasses.asdict(ablation.data).items()}
-    ablation = dataclasses.replace(ablation, data=Data(**data), variant=variant.check(ablation.variant))
+def check(experiment: Kind) -> Kind:
+    """`experiment` with every field converted and checked, the overrides of its options and conditions included."""
+    inner = parts(experiment)
+    own = [f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, *UNSET)]
+    checked = {name: _checked(type(experiment), name, name, getattr(experiment, name)) for name in own}
+    for name, kind in inner.items():
+        values = {f.name: getattr(getattr(experiment, name), f.name) for f in dataclasses.fields(kind)}
+        checked[name] = kind(**{k: _checked(kind, f'{name}.{k}', k, v) for k, v in values.items()})
+    experiment = dataclasses.replace(experiment, **checked)
+    return _check_options(experiment) if isinstance(experiment, Ablation) else experiment
+
+
+def _check_options(ablation: Ablation) -> Ablation:
     if ablation.baseline not in ablation.options:
         raise unknown('baseline', ablation.baseline, ablation.options)
     for option, overrides in ablation.options.items():
@@ -143,12 +184,15 @@ def option_variant(ablation: Ablation, option: str) -> Variant:
     return variant.replace(ablation.variant, ablation.options[option], f' in option {option!r}')
 
 
-def as_dict(ablation: Ablation) -> dict[str, Any]:
+def as_dict(experiment: Experiment) -> dict[str, Any]:
     """Every field of the resolved experiment: what config.json holds."""
-    return dict(kind='Ablation') | dataclasses.asdict(ablation)
+    found = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
+    if isinstance(experiment, Demonstration):
+        found['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
+    return found
 
 
-def load_experiment(name: str) -> Ablation:
+def load_experiment(name: str) -> Experiment:
     """The `EXPERIMENT` of a file in experiments/, by name, or of the user's own file, by path."""
     path = pathlib.Path(name) if name.endswith('.py') else catalogue.folder() / f'{name}.py'
     if not path.is_file():
@@ -164,14 +208,14 @@ def load_experiment(name: str) -> Ablation:
     except Exception as error:  # the file is the user's own: whatever is wrong in it is said, not traced
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     experiment = getattr(module, 'EXPERIMENT', None)
-    if not isinstance(experiment, Ablation):
-        raise InputError(f'{path}: sets no EXPERIMENT = Ablation(...)')
+    if not isinstance(experiment, (Ablation, Demonstration, Assignment)):
+        raise InputError(f'{path}: sets no EXPERIMENT = Ablation(...) or Demonstration(...)')
     question = experiment.question or (module.__doc__ or '').strip().partition('\n')[0]
     return check(dataclasses.replace(experiment, name=experiment.name or path.stem, question=question))
 
 
-def _path(key: str) -> tuple[str, ...]:
-    known = field_paths()
+def _path(experiment: Experiment, key: str) -> tuple[str, ...]:
+    known = field_paths(experiment)
     if key in known:
         return tuple(key.split('.'))
     bare = [k for k in known if k.endswith(f'.{key}')]
@@ -182,12 +226,16 @@ def _path(key: str) -> tuple[str, ...]:
     raise unknown('override', key, known if '.' in key else [k.rpartition('.')[2] for k in known])
 
 
-def field_paths() -> list[str]:
+def field_paths(experiment: Experiment) -> list[str]:
     """Every field that an override reaches, by dotted name."""
+    inner = parts(experiment)
+    skipped = (*inner, *UNSET)
     own = [
-        f.name for f in dataclasses.fields(Ablation) if f.name not in PARTS and typing.get_origin(f.type) is not Mapping
+        f.name
+        for f in dataclasses.fields(experiment)
+        if f.name not in skipped and typing.get_origin(f.type) is not Mapping
     ]
-    return own + [f'{part}.{f.name}' for part, kind in PARTS.items() for f in dataclasses.fields(kind)]
+    return own + [f'{part}.{f.name}' for part, kind in inner.items() for f in dataclasses.fields(kind)]
 
 
 def _checked(kind: type, key: str, name: str, value: Any) -> Any:

@@ -6,6 +6,7 @@ line, a file or Python to the field's annotation, so that every way in ends in t
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -50,6 +51,11 @@ def prime(least: int) -> Rule:
 def one_of(table: Container[str] | Iterable[str]) -> Rule:
     """A name that stands in `table`, which may still grow after the field is declared."""
     return lambda value: None if value in table else nearest(str(value), typing.cast(Iterable[str], table))
+
+
+def file_name(value: str) -> str | None:
+    """A name for a file: letters, digits, `-`, `_` and `.`, not first; or nothing."""
+    return None if re.fullmatch(r'(\w[\w.-]*)?', value) else 'must be letters, digits, - and _ only'
 
 
 def each(rule: Rule, least: int = 1) -> Rule:

@@ -2,17 +2,14 @@
 
 import dataclasses
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxdl import chunks, components, keys, lowering, native, protocol, train_step
+from jaxdl import about, chunks, components, keys, lowering, protocol, train_step
 from jaxdl.data import Dataset, Splits, decode, examine, load, split
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
@@ -61,18 +58,18 @@ def splits_of(study: Ablation, dataset: Dataset, found: Sequence[Group]) -> dict
 
 def make_plan(ablation: Ablation) -> dict[str, Any]:
     """What the run will do, chosen once: data, devices, versions, groups and their chunks."""
-    devices = jax.local_devices()
+    devices = about.devices()
     groups, data, timer = [], {}, lowering.Timer()
     for condition, overrides in ablation.conditions.items():
         study = override(ablation, overrides)
         dataset, found = load(study.data), phases(study, condition)
         data[condition] = _data(dataset, list(splits_of(study, dataset, found).values()))
-        groups += [_layout(own, data[condition], study, len(devices), timer) for own in found]
+        groups += [_layout(own, data[condition], study, devices['count'], timer) for own in found]
     return dict(
         data=data,
-        devices=dict(platform=devices[0].platform, kind=devices[0].device_kind, count=len(devices)),
+        devices=devices,
         cores=os.cpu_count(),
-        versions=versions(),
+        versions=about.versions(),
         groups=groups,
     )
 
@@ -87,17 +84,6 @@ def cut(plan: Mapping[str, Any], found: Group) -> list[np.ndarray]:
     """The chunks of a group, int [row, column] of indices into its members, under the limits that the plan froze."""
     entry = planned(plan, found)
     return _cut(found, plan['devices']['count'], entry['limit'], entry['cores'])[1]
-
-
-def versions() -> dict[str, str]:
-    """Of everything that could change a number."""
-    import jaxlib
-
-    import jaxdl
-
-    modules: dict[str, Any] = dict(jaxdl=jaxdl, jax=jax, jaxlib=jaxlib, flax=flax, optax=optax, numpy=np)
-    parts = dict(python=platform.python_version(), native='' if native.missing() else native.library().stem)
-    return parts | {name: m.__version__ for name, m in modules.items()}
 
 
 def member_bytes(variant: Variant, image_shape: tuple[int, ...], num_classes: int, conv: str) -> int:

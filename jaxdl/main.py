@@ -1,11 +1,15 @@
-"""jaxdl: ablations with error bars, in JAX.
+"""jaxdl: theory by execution, and ablations with error bars, in JAX.
 
   python -m jaxdl.main --experiment=pooling               train every option, rate and seed; write runs/pooling
   python -m jaxdl.main --mode=list                        the experiments and their questions
   python -m jaxdl.main --experiment=pooling --mode=plan   what a run would do, and how long
   python -m jaxdl.main --experiment=pooling --quick       the same in under a minute, which is no evidence
 
-The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 130 or 143 interrupted.
+  python -m jaxdl.main --experiment=backprop              a derivation, checked by running it
+  python -m jaxdl.main --experiment=pooling --mode=check  what to check before training
+
+The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 3 a claim or a check
+failed, 130 or 143 interrupted.
 """
 
 import json
@@ -21,7 +25,7 @@ from jaxdl.errors import InputError, unknown
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
-flags.DEFINE_string('mode', 'run', 'run, plan, report or list', flag_values=FLAGS)
+flags.DEFINE_string('mode', 'run', 'run, plan, check, report or list', flag_values=FLAGS)
 flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
 flags.DEFINE_string('dataset', None, 'the images to train on', flag_values=FLAGS)
 flags.DEFINE_string(
@@ -60,28 +64,47 @@ def usage() -> str:
 
 
 def run(arguments: list[str]) -> int:
-    """Trains, compares and reports; a finished run is only reported again."""
-    from jaxdl import ablation, signals
+    """Trains or checks, compares and reports; a finished run is only reported again."""
+    from jaxdl import running, signals
 
     experiment, workdir = _experiment(), _workdir()
     command = shlex.join(['python', '-m', 'jaxdl.main', *arguments])
     try:
-        found = ablation.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
+        found = running.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
     except signals.Interrupted as stop:
         print(f'jaxdl: {stop}, everything is saved; this resumes: {command}', file=sys.stderr)
         return 128 + stop.signal
     for row in found.summary:
         print(_line(row))
+    for row in found.claims:
+        print(_claim(row))
     print(f'report: {workdir / "report.html"}')
-    return 0
+    failed = sum(row['holds'] != 'true' for row in found.claims)
+    if failed:
+        print(f'jaxdl: {failed} of {len(found.claims)} claims failed', file=sys.stderr)
+    return 3 if failed else 0
 
 
 def plan(arguments: list[str]) -> int:
     """Says what a run would do; trains nothing."""
-    from jaxdl import estimate
+    from jaxdl import outline
 
-    print(estimate.describe(_experiment()))
+    print(outline.describe(_experiment()))
     return 0
+
+
+def check(arguments: list[str]) -> int:
+    """What to check before training: a table, and 3 where something fails."""
+    from jaxdl.experiment import Ablation
+
+    experiment = _experiment()
+    if not isinstance(experiment, Ablation):
+        raise InputError(f'--mode=check is for an ablation; of {experiment.name} its claims are its checks: run it')
+    from jaxdl import check
+
+    checks = check.checks(experiment)
+    print(check.table(checks))
+    return 3 if check.failed(checks) else 0
 
 
 def report(arguments: list[str]) -> int:
@@ -101,7 +124,7 @@ def show(arguments: list[str]) -> int:
     return 0
 
 
-MODES: dict[str, Callable[[list[str]], int]] = dict(run=run, plan=plan, report=report, list=show)
+MODES: dict[str, Callable[[list[str]], int]] = dict(run=run, plan=plan, check=check, report=report, list=show)
 
 
 def _parse(arguments: list[str]) -> None:
@@ -129,6 +152,8 @@ def _experiment() -> Any:
         raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
     found = experiment.load_experiment(FLAGS.experiment)
     if FLAGS.options is not None:
+        if not isinstance(found, experiment.Ablation):
+            raise InputError(f'--options={",".join(FLAGS.options)}: {found.name} is no ablation, and has no options')
         found = experiment.keep(found, FLAGS.options)
     if FLAGS.quick:
         found = experiment.quick(found)
@@ -157,6 +182,12 @@ def _workdir() -> pathlib.Path:
     if not FLAGS.experiment:
         raise InputError('no workdir: give --workdir=DIR, or --experiment=NAME for runs/NAME')
     return pathlib.Path('runs') / pathlib.Path(FLAGS.experiment).stem
+
+
+def _claim(row: dict[str, Any]) -> str:
+    numbers = f'measured {row["measured"]:.6g}, expected {row["expected"]:.6g}'
+    within = f' to {row["tolerance"]:.3g}' if row['tolerance'] else ''
+    return f'{"holds" if row["holds"] == "true" else "FAILS"}  {row["claim"]}: {numbers}{within}'
 
 
 def _line(row: dict[str, Any]) -> str:

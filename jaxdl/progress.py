@@ -33,6 +33,11 @@ def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
         yield show
 
 
+def say(text: str) -> None:
+    """A line of its own, for whoever waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]:
     """Shows a line when a group starts, when it ends, and now and then between."""
     last = -PLAIN_EVERY

@@ -27,11 +27,15 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What a finished ablation holds: every measurement (`table`) and the comparison (`summary`), as records."""
+    """What a finished experiment holds, as records.
+
+    Of an ablation every measurement (`table`) and the comparison (`summary`); of a demonstration the `claims`.
+    """
 
     table: list[Row]
     summary: list[Row]
     workdir: pathlib.Path
+    claims: list[Row] = dataclasses.field(default_factory=list)
 
 
 def write_table(path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -16,6 +16,24 @@ class Interrupted(Exception):
 
 
 @contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Raises Interrupted where SIGINT or SIGTERM comes: for work that leaves nothing behind to be saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], int | None]]:
     """Holds the first SIGINT or SIGTERM back, and gives a function that tells its number; a second acts at once."""
     received: list[int] = []

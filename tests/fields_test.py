@@ -98,7 +98,7 @@ def test_overrides_reach_their_field(ablation):
 
 @pytest.mark.parametrize('kind', ['', 'variant.', 'data.'])
 def test_every_field_can_be_overridden_by_its_own_value(ablation, kind):
-    for key in experiment.field_paths():
+    for key in experiment.field_paths(ablation):
         if not key.startswith(kind) or key == 'variant.learning_rate':
             continue
         holder = ablation if '.' not in key else getattr(ablation, key.split('.')[0])

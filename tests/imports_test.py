@@ -16,7 +16,8 @@ FILES = {
 # Each floor may import from its own and from those below it (further down in this list).
 FLOORS = [
     {'main'},
-    {'theory'},
+    {'running', 'check'},
+    {'theory', 'outline', 'assignment', 'demonstration', 'handin'},
     {'ablation', 'estimate', 'report', 'progress'},
     {'tables', 'session', 'artifacts'},
     {'groups', 'outcomes'},
@@ -33,7 +34,7 @@ FLOORS = [
         'probes',
         'pictures',
     },
-    {'train_step'},
+    {'train_step', 'about'},
     {'variant', 'statistics', 'components'},
     {'models', 'optim', 'losses', 'augment', 'metrics', 'keys', 'data', 'results', 'sharding', 'checkpoint'},
     {'fields', 'errors', 'workdir', 'members', 'native'},

@@ -5,7 +5,7 @@ import pathlib
 from jaxdl import errors, results
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
-from jaxdl.report import ablation, reading, render
+from jaxdl.report import ablation, assignment, demonstration, reading, render
 from jaxdl.report.blocks import Page
 from jaxdl.results import Row
 
@@ -34,14 +34,24 @@ def _ablation(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
     return ablation.page(study), study.summary
 
 
-PAGES = {'Ablation': _ablation}  # kind of experiment -> its page, and the rows of summary.csv
+def _demonstration(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
+    return demonstration.page(demonstration.read(workdir)), []
+
+
+def _assignment(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
+    return assignment.page(workdir), []
+
+
+# kind of experiment -> its page, and the rows of summary.csv where it has one
+PAGES = dict(Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment)
 
 
 def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str) -> pathlib.Path:
     for figure in page.figures:
         folder.write(workdir / 'figures' / f'{figure.name}.svg', figure.drawing.svg)
         folder.write(workdir / 'figures' / f'{figure.name}.png', figure.drawing.png)
-    results.write_table(workdir / 'summary.csv', results.SUMMARY, summary)
+    if summary:
+        results.write_table(workdir / 'summary.csv', results.SUMMARY, summary)
     folder.write(workdir / 'report.md', markdown)
     folder.write(workdir / 'report.html', html)
     return workdir / 'report.html'

@@ -50,7 +50,7 @@ class Table:
     """Rows of text; the first column names the row. `align`: a letter a column, left, right, or left and wrapped.
 
     A table too long to be read has in `elsewhere` a sentence that says where its numbers are: the page folds it away,
-    and Markdown has that sentence in its place.
+    and Markdown has that sentence in its place. `name` is what a text that shows it calls it.
     """
 
     caption: str
@@ -58,6 +58,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     align: str
     elsewhere: str = ''
+    name: str = ''
     kind: str = 'table'
 
 
@@ -72,15 +73,24 @@ class Figure:
     kind: str = 'figure'
 
 
-Block = Paragraph | Items | Code | Table | Figure
+@dataclasses.dataclass(frozen=True)
+class Formula:
+    """A formula on a line of its own, in TeX."""
+
+    tex: str
+    kind: str = 'formula'
+
+
+Block = Paragraph | Items | Code | Table | Figure | Formula
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and what stands under it; level 2 is a section, 3 one within it."""
 
     title: str
     blocks: Sequence[Block]
+    level: int = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +100,15 @@ class Page:
     title: str
     head: Sequence[Block]
     sections: Sequence[Section]
+
+    @property
+    def numbered(self) -> list[tuple[str, Section]]:
+        """Every section with its number: `3`, and within it `3.1`."""
+        found, outer, inner = [], 0, 0
+        for section in self.sections:
+            outer, inner = (outer, inner + 1) if section.level == 3 else (outer + 1, 0)
+            found.append((f'{outer}.{inner}' if inner else f'{outer}', section))
+        return found
 
     @property
     def figures(self) -> list[Figure]:

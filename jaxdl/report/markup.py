@@ -4,11 +4,13 @@ What comes from a study (an option's name, a class, a path) can hold anything; h
 """
 
 import re
+from xml.etree import ElementTree
 
+from latex2mathml import converter
 from markupsafe import Markup, escape
 
-_NAME, _CODE, _END = '\ue000\ue001\ue002'  # private use: `flat` takes them out of what is marked
-_MARKED = re.compile(f'([{_NAME}{_CODE}])([^{_END}]*){_END}')
+_NAME, _CODE, _MATH, _END = '\ue000\ue001\ue003\ue002'  # private use: `flat` takes them out of what is marked
+_MARKED = re.compile(f'([{_NAME}{_CODE}{_MATH}])([^{_END}]*){_END}')
 
 
 def name(text: object) -> str:
@@ -21,6 +23,27 @@ def code(text: object) -> str:
     return f'{_CODE}{flat(text)}{_END}'
 
 
+def math(tex: object) -> str:
+    """Marks a formula, in TeX."""
+    return f'{_MATH}{flat(tex)}{_END}'
+
+
+def mathml(tex: str, display: str = 'inline') -> Markup:
+    """A formula as MathML, which browsers set and screen readers read; display: `inline` or `block`.
+
+    Raises:
+      ValueError: it holds what cannot be converted.
+    """
+    made = converter.convert(re.sub(r'\{aligned\}', '{split}', tex), display=display)
+    try:
+        tags = {element.tag.rpartition('}')[2] for element in ElementTree.fromstring(made).iter()}
+    except ElementTree.ParseError:
+        tags = {''}
+    if not all(tag.startswith('m') for tag in tags) or re.search(r'>\\\w', made):
+        raise ValueError(f'a formula that cannot be converted: {tex}')
+    return Markup(made.replace('<math ', f'<math alttext="{escape(tex)}" ', 1))
+
+
 def flat(text: object) -> str:
     """On one line, without control, surrogate or private-use characters."""
     return ' '.join(re.sub(r'[\x00-\x1f\x7f\ud800-\uf8ff]', ' ', str(text)).split())
@@ -28,15 +51,18 @@ def flat(text: object) -> str:
 
 def plain(text: str) -> str:
     """Without the marks, where no element can stand."""
-    return re.sub(f'[{_NAME}{_CODE}{_END}]', '', text)
+    return re.sub(f'[{_NAME}{_CODE}{_MATH}{_END}]', '', text)
 
 
 def html(text: object) -> Markup:
     """Escaped for HTML, marks as elements; what is Markup already stays."""
     if isinstance(text, Markup):
         return text
-    tags = {_NAME: 'b', _CODE: 'code'}
-    return Markup(_MARKED.sub(lambda mark: f'<{tags[mark[1]]}>{mark[2]}</{tags[mark[1]]}>', str(escape(str(text)))))
+    written, end = Markup(), 0
+    for mark in _MARKED.finditer(str(text)):
+        written += escape(str(text)[end : mark.start()]) + _element(mark[1], mark[2])
+        end = mark.end()
+    return written + escape(str(text)[end:])
 
 
 def markdown(text: object) -> str:
@@ -45,7 +71,7 @@ def markdown(text: object) -> str:
         return str(text)
     text, written, end = str(text), '', 0
     for mark in _MARKED.finditer(text):
-        inner = f'**{_escaped(mark[2])}**' if mark[1] == _NAME else _span(mark[2])
+        inner = {_NAME: lambda s: f'**{_escaped(s)}**', _CODE: _span, _MATH: lambda s: f'${s}$'}[mark[1]](mark[2])
         written += _escaped(text[end : mark.start()]) + inner
         end = mark.end()
     return written + _escaped(text[end:])
@@ -54,6 +80,13 @@ def markdown(text: object) -> str:
 def fence(text: str) -> str:
     """A fence that no line of `text` can close."""
     return '`' * max(3, 1 + _longest_run(text))
+
+
+def _element(mark: str, inner: str) -> Markup:
+    if mark == _MATH:
+        return mathml(inner)
+    tag = Markup({_NAME: 'b', _CODE: 'code'}[mark])
+    return Markup('<{}>{}</{}>').format(tag, inner, tag)
 
 
 def _escaped(text: str) -> str:

@@ -15,10 +15,9 @@ COLUMNS = (
 
 def blocks(study: Study) -> list[Block]:
     """Everything that someone who repeats the run would ask for, without a path of the machine it ran on."""
-    facts = Table('The run', ('What', 'Value'), _facts(study), 'lw')
     return [
-        *_command(study.run['command']),
-        facts,
+        *command(study.run['command']),
+        Table('The run', ('What', 'Value'), _facts(study), 'lw'),
         _groups(study),
         Paragraph(
             f'Every measurement is in {markup.code("results.csv")} of the workdir, the comparison in '
@@ -28,28 +27,35 @@ def blocks(study: Study) -> list[Block]:
     ]
 
 
-def _command(command: str) -> list[Block]:
-    if not command:
+def command(text: str) -> list[Block]:
+    """How the run was started."""
+    if not text:
         return [Paragraph('This run was started from Python, without a command line.')]
-    return [Paragraph('The command that made this run:'), Code(words.local_command(command))]
+    return [Paragraph('The command that made this run:'), Code(words.local_command(text))]
 
 
 def _facts(study: Study) -> list[list[str]]:
     run = study.run
+    found = facts(study.config['name'], run) | {
+        'Resumed': words.count(run['resumed'], 'time') if run['resumed'] else 'never',
+        'Measurements': words.count(run['results_rows'], 'row'),
+    }
+    found |= {_data_label(study, condition): _data(data) for condition, data in study.data.items()}
+    return [[name, markup.flat(words.local(value))] for name, value in found.items()]
+
+
+def facts(name: str, run: Mapping[str, Any]) -> dict[str, str]:
+    """What every kind of run says of itself."""
     versions = ', '.join(f'{package} {version}' for package, version in run['versions'].items())
-    parts = ', '.join(f'{name} {words.seconds(value)}' for name, value in run['seconds'].items())
-    facts = {
-        'Experiment': study.config['name'],
+    parts = ', '.join(f'{part} {words.seconds(value)}' for part, value in run['seconds'].items())
+    return {
+        'Experiment': name,
         'Date': run['date'],
         'Device': run['device'],
         'Versions': versions,
         'Git revision': run['git'] or 'none: jaxdl did not run from a git checkout',
         'Time': parts,
-        'Resumed': words.count(run['resumed'], 'time') if run['resumed'] else 'never',
-        'Measurements': words.count(run['results_rows'], 'row'),
     }
-    facts |= {_data_label(study, condition): _data(data) for condition, data in study.data.items()}
-    return [[name, markup.flat(words.local(value))] for name, value in facts.items()]
 
 
 def _data_label(study: Study, condition: str) -> str:

@@ -38,7 +38,7 @@ def kind(workdir: pathlib.Path) -> str:
     """The kind of experiment that a workdir holds; InputError where it holds none."""
     if not workdir.is_dir():
         raise InputError(f'{workdir} holds no run: give the --workdir of a run')
-    return _object(workdir / 'config.json', ('kind',))['kind']
+    return record(workdir / 'config.json', ('kind',))['kind']
 
 
 def read(workdir: pathlib.Path) -> Study:
@@ -47,9 +47,9 @@ def read(workdir: pathlib.Path) -> Study:
     Raises:
       InputError: it holds no run, one that is not finished, or a file that is damaged or cut short.
     """
-    config = _object(workdir / 'config.json', CONFIG)
-    run = _finished(workdir)
-    plan = _object(workdir / 'plan.json', PLAN)
+    config = record(workdir / 'config.json', CONFIG)
+    run = finished(workdir)
+    plan = record(workdir / 'plan.json', PLAN)
     table = results.read_table(workdir / 'results.csv', results.RESULTS)
     if len(table) != run['results_rows']:
         raise InputError(
@@ -90,7 +90,8 @@ def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         return {}
 
 
-def _object(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:
+def record(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:
+    """The JSON object in a file, which has these keys."""
     content = folder.read_json(path)
     missing = [key for key in needed if key not in content]
     if missing:
@@ -98,11 +99,12 @@ def _object(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def _finished(workdir: pathlib.Path) -> dict[str, Any]:
+def finished(workdir: pathlib.Path, needed: Sequence[str] = RUN) -> dict[str, Any]:
+    """run.json of a run that has come to its end."""
     path = workdir / 'run.json'
     if not path.exists() or not folder.read_json(path).get('finished'):
         raise InputError(f'{workdir}: the run is not finished: the same command resumes it')
-    return _object(path, RUN)
+    return record(path, needed)
 
 
 def _complete(workdir: pathlib.Path, config: dict[str, Any], summary: Sequence[Row]) -> None:

@@ -26,7 +26,9 @@ def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Env
         loader=jinja2.PackageLoader('jaxdl.report'), autoescape=autoescape, finalize=write, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.filters |= dict(plain=markup.plain, data_uri=_data_uri, fence=_fence, verbatim=Markup)
+    environment.filters |= dict(
+        plain=markup.plain, data_uri=_data_uri, mathml=markup.mathml, fence=_fence, verbatim=Markup
+    )
     return environment
 
 

@@ -1,0 +1,23 @@
+"""What a run of any kind of experiment would do, as a text for a person."""
+
+import dataclasses
+
+from jaxdl import assignment, catalogue, estimate
+from jaxdl.experiment import Ablation, Demonstration, Experiment
+
+
+def describe(experiment: Experiment) -> str:
+    """The plan of an ablation; the settings of a demonstration; the parts of an assignment, and how long they took."""
+    if isinstance(experiment, Ablation):
+        return estimate.describe(experiment)
+    lines = [f'{experiment.name}: {experiment.question}', '']
+    if isinstance(experiment, Demonstration):
+        lines += [f'{name:20} {value}' for name, value in dataclasses.asdict(experiment.settings).items()]
+        return '\n'.join([*lines, '', f'{_time(experiment)}; what trains is planned as the derivation goes'])
+    return '\n'.join(lines + [f'{name:20} {_time(part)}' for name, part in assignment.parts(experiment).items()])
+
+
+def _time(experiment: Experiment) -> str:
+    if experiment.scale == 'quick':
+        return 'under a minute'
+    return catalogue.takes(experiment.name) or 'a time that nobody has measured'

@@ -1,0 +1,115 @@
+"""The report of an assignment: every part in its order, with what a reader needs of each; the rest is in its own."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxdl.report import ablation, demonstration, markup, provenance, reading, verdicts, words
+from jaxdl.report.blocks import Block, Figure, Page, Paragraph, Section, Table
+from jaxdl.report.queries import compared
+
+CONFIG = ('name', 'scale', 'question', 'parts', 'roll_number')
+RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'finished')
+# Of an ablation's own report these stay there: who wants to check a number opens it.
+LEFT_OUT = (
+    'By the number of rates tried', 'Costs', 'The protocol', 'Every run', 'Provenance', 'How sure the differences are',
+    'Learning rates',
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One experiment: its page, and its answer in a line."""
+
+    name: str
+    page: Page
+    answer: str
+    seconds: float
+
+
+def page(workdir: pathlib.Path) -> Page:
+    """The whole report of a finished assignment.
+
+    Raises:
+      InputError: it is not finished, or a file in it is damaged.
+    """
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir, RUN)
+    headings: Mapping[str, Sequence[str]] = config['parts']
+    found = {name: _part(workdir / 'parts' / name) for names in headings.values() for name in names}
+    sections = [Section('The answers in short', [_overview(headings, found)])]
+    for heading, names in headings.items():
+        alone = len(names) == 1
+        blocks = _opening(found[names[0]]) if alone else []
+        sections.append(Section(markup.flat(heading), blocks))
+        for name in names:
+            sections += _sections(found[name], alone)
+    sections.append(Section('Provenance', _provenance(config, run, found)))
+    return Page(markup.flat(config['question']), _head(config, run, found), sections)
+
+
+def _part(workdir: pathlib.Path) -> Part:
+    if reading.kind(workdir) == 'Ablation':
+        study = reading.read(workdir)
+        lines = [
+            f'{words.condition(c)}: {verdicts.sentence(compared(study, c))}' if study.repeated
+            else verdicts.sentence(compared(study, c)) for c in study.conditions
+        ]  # fmt: skip
+        return Part(workdir.name, ablation.page(study), ' '.join(lines), study.run['seconds']['total'])
+    answered = demonstration.read(workdir)
+    answer = f'{demonstration.verdict(answered)}.'
+    return Part(workdir.name, demonstration.page(answered), answer, answered.run['seconds']['total'])
+
+
+def _head(config: Mapping[str, Any], run: Mapping[str, Any], found: Mapping[str, Part]) -> list[Block]:
+    quick: list[Block] = [Paragraph(ablation.NO_EVIDENCE, 'warning')] if config['scale'] == 'quick' else []
+    facts = [
+        words.count(len(found), 'experiment'),
+        f'{words.seconds(sum(part.seconds for part in found.values()))} on {markup.flat(run["device"])}',
+        run['date'],
+    ]
+    if config['roll_number']:
+        facts.insert(0, f'roll number {markup.flat(config["roll_number"])}')
+    return [*quick, Paragraph(' · '.join(facts), 'note')]
+
+
+def _overview(headings: Mapping[str, Sequence[str]], found: Mapping[str, Part]) -> Table:
+    rows = [
+        [markup.flat(heading), found[name].page.title, found[name].answer]
+        for heading, names in headings.items() for name in names
+    ]  # fmt: skip
+    return Table('Every question, and what running it gave', ('Part', 'Question', 'Answer'), rows, 'www')
+
+
+def _opening(part: Part) -> list[Block]:
+    where = markup.code(f'parts/{part.name}/report.html')
+    return [Paragraph(part.page.title, 'question'), *part.page.head, Paragraph(f'In full: {where}', 'note')]
+
+
+def _sections(part: Part, alone: bool) -> list[Section]:
+    """The sections of a part one level down; where it shares a heading, its question is a heading of its own."""
+    kept = [section for section in part.page.sections if not section.title.startswith(LEFT_OUT)]
+    inner = [Section(section.title, _renamed(part.name, section.blocks), 3) for section in kept]
+    if alone:
+        return inner
+    blocks = [block for section in inner for block in (Paragraph(markup.name(section.title)), *section.blocks)]
+    return [Section(part.page.title, [*_opening(part)[1:], *blocks], 3)]
+
+
+def _renamed(part: str, blocks: Sequence[Block]) -> list[Block]:
+    """Figures under names that no other part has."""
+    return [
+        dataclasses.replace(block, name=f'{part}_{block.name}') if isinstance(block, Figure) else block
+        for block in blocks
+    ]
+
+
+def _provenance(config: Mapping[str, Any], run: Mapping[str, Any], found: Mapping[str, Part]) -> list[Block]:
+    facts = provenance.facts(config['name'], run)
+    rows = [[name, markup.flat(words.local(str(value)))] for name, value in facts.items()]
+    parts = [[markup.code(name), words.seconds(part.seconds)] for name, part in found.items()]
+    return [
+        *provenance.command(run['command']),
+        Table('The run', ('What', 'Value'), rows, 'lw'),
+        Table('Its parts, each with a report of its own in parts/', ('Experiment', 'Time'), parts, 'lr'),
+    ]

@@ -1,0 +1,30 @@
+"""Running an experiment, whatever its kind."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from jaxdl import ablation, assignment, demonstration
+from jaxdl.experiment import Ablation, Assignment, Demonstration, Experiment
+from jaxdl.results import Results
+
+
+def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+    """Runs `experiment` in `workdir`, or goes on with it, and writes its tables and its report.
+
+    Raises:
+      InputError: the experiment or the workdir is not usable; nothing is written over.
+      Interrupted: SIGINT or SIGTERM came; the same call resumes.
+    """
+    return RUNNERS[type(experiment)](experiment, pathlib.Path(workdir), overwrite=overwrite, command=command)
+
+
+def _assignment(experiment: Assignment, folder: pathlib.Path, **settings: Any) -> Results:
+    return assignment.run(experiment, folder, run, **settings)
+
+
+RUNNERS: dict[type, Callable[..., Results]] = {
+    Ablation: ablation.run,
+    Demonstration: demonstration.run,
+    Assignment: _assignment,
+}
