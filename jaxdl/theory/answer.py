@@ -4,10 +4,12 @@ import dataclasses
 import pathlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxdl.claims import Claim
-from jaxdl.report.blocks import Figure, Table
+
+if TYPE_CHECKING:  # a formula of `jaxdl.theory` is not to load matplotlib
+    from jaxdl.report.blocks import Figure, Table
 
 TEXTS = pathlib.Path(__file__).parent / 'texts'
 Note = Callable[[str], None]  # says what is being done, to whoever waits
@@ -26,7 +28,7 @@ class Answer:
 
     text: str
     claims: Sequence[Claim]
-    shown: Sequence[Figure | Table] = ()
+    shown: 'Sequence[Figure | Table]' = ()
     groups: Sequence[Mapping[str, Any]] = ()
 
 
