@@ -100,9 +100,9 @@ def check(arguments: list[str]) -> int:
     experiment = _experiment()
     if not isinstance(experiment, Ablation):
         raise InputError(f'--mode=check is for an ablation; of {experiment.name} its claims are its checks: run it')
-    from jaxdl import check
+    from jaxdl import check, progress
 
-    checks = check.checks(experiment)
+    checks = check.checks(experiment, lambda text: progress.say(f'checking {text}'))
     print(check.table(checks))
     return 3 if check.failed(checks) else 0
 

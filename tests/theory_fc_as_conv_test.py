@@ -8,10 +8,7 @@ import pytest
 from jaxdl import errors, train_step
 from jaxdl.models.conv import conv
 from jaxdl.theory import fc_as_conv, shapes
-from jaxdl.theory import fc_as_conv_checks as checks
-from jaxdl.theory import fc_as_conv_scores as scores
-from jaxdl.theory import fc_as_conv_sliding as sliding
-from jaxdl.theory.fc_as_conv import connections, dense_of_kernel, kernel_of_dense
+from jaxdl.theory.fc_as_conv import checks, connections, dense_of_kernel, kernel_of_dense, scores, sliding
 
 CARRIED = ['outputs', 'gradients by the input', 'gradients by the weights']  # not the bias, which stays as it is
 

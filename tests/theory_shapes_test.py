@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from jax import lax
 
 from jaxdl import errors
-from jaxdl.theory import shapes, shapes_cases, shapes_checks
-from jaxdl.theory.shapes import conv_output_size, pool_output_size, same_padding
-from jaxdl.theory.shapes_cases import Case
+from jaxdl.theory import shapes
+from jaxdl.theory.shapes import cases as shapes_cases
+from jaxdl.theory.shapes import checks, conv_output_size, pool_output_size, same_padding
+from jaxdl.theory.shapes.cases import Case
 
 CASES = st.builds(
     Case,
@@ -40,8 +41,8 @@ def shape(case, padding):
 @given(CASES)
 def test_convolution_has_the_size_of_the_formula(case):
     given_size = shape(case, [(p, p) for p in case.padding])
-    assert given_size == shapes_checks.counted(case) or 0 in shapes_checks.counted(case)
-    if shapes_checks.fits(given_size):
+    assert given_size == checks.counted(case) or 0 in checks.counted(case)
+    if checks.fits(given_size):
         size = conv_output_size(case.size, case.window, case.stride, case.padding, dilation=case.dilation)
         assert size == given_size
     else:
@@ -69,9 +70,9 @@ def test_a_larger_input_never_gives_a_smaller_map_and_a_stride_more_gives_one_pi
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(CASES)
 def test_what_is_left_over_is_read_by_no_position(case):
-    if 0 in shapes_checks.counted(case):
+    if 0 in checks.counted(case):
         return
-    kept = tuple(j - r for j, r in zip(case.size, shapes_checks.left_over(case), strict=True))
+    kept = tuple(j - r for j, r in zip(case.size, checks.left_over(case), strict=True))
     if min(kept) < 1:
         return
     assert shape(case, [(p, p) for p in case.padding]) == conv_output_size(
@@ -132,13 +133,13 @@ def observed():
 
 def failing(observed, conv=conv_output_size, pool=pool_output_size, same=same_padding):
     """The claims that fail, by their first words."""
-    found = shapes_checks.measure(*observed, conv, pool, same)
+    found = checks.measure(*observed, conv, pool, same)
     return [claim.claim for claim in found if not claim.holds]
 
 
 def test_every_claim_holds(observed):
     assert failing(observed) == []
-    assert sum(not shapes_checks.fits(size) for size in observed[1].convolutions) > 5
+    assert sum(not checks.fits(size) for size in observed[1].convolutions) > 5
 
 
 def wrong(rounding):
@@ -147,14 +148,14 @@ def wrong(rounding):
     def rule(size, window, stride, padding, *, dilation=1):
         both = (stride, padding, dilation)
         pairs = ((value, value) if isinstance(value, int) else value for value in both)
-        return shapes_checks.rounded(rounding, Case(size, window, *pairs))
+        return checks.rounded(rounding, Case(size, window, *pairs))
 
     return rule
 
 
-@pytest.mark.parametrize('name', [name for name in shapes_checks.ROUNDINGS if name != 'floor, plus 1'])
+@pytest.mark.parametrize('name', [name for name in checks.ROUNDINGS if name != 'floor, plus 1'])
 def test_claims_fail_for_a_wrong_rounding(observed, name):
-    rule = wrong(shapes_checks.ROUNDINGS[name])
+    rule = wrong(checks.ROUNDINGS[name])
     found = failing(observed, rule, lambda size, side, stride: rule(size, (side, side), stride, 0))
     assert any(claim.startswith('Convolutions where nothing is left') for claim in found)
     assert any(claim.startswith('Max poolings where nothing is left') for claim in found)
@@ -166,7 +167,7 @@ def test_claims_fail_for_a_wrong_rounding(observed, name):
 
 
 def test_claims_fail_for_a_rule_that_never_checks(observed):
-    found = failing(observed, wrong(shapes_checks.ROUNDINGS['floor, plus 1']))
+    found = failing(observed, wrong(checks.ROUNDINGS['floor, plus 1']))
     assert [claim.split(':')[0] for claim in found] == ['Convolutions where nothing is left']
 
 
@@ -179,8 +180,8 @@ def test_claim_on_same_fails_for_the_padding_of_a_stride_of_one(observed):
 
 @pytest.mark.parametrize('name', ['ceiling, plus 1', 'nearest, plus 1', 'floor, without the 1', 'towards 0, plus 1'])
 def test_claims_on_wrong_roundings_fail_where_the_rounding_is_right(observed, monkeypatch, name):
-    right = {name: shapes_checks.ROUNDINGS['floor, plus 1']}
-    monkeypatch.setattr(shapes_checks, 'ROUNDINGS', shapes_checks.ROUNDINGS | right)
+    right = {name: checks.ROUNDINGS['floor, plus 1']}
+    monkeypatch.setattr(checks, 'ROUNDINGS', checks.ROUNDINGS | right)
     assert [claim for claim in failing(observed) if f'"{name}"' in claim]
 
 

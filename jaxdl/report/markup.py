@@ -41,6 +41,8 @@ def mathml(tex: str, display: str = 'inline') -> Markup:
         tags = {''}
     if not all(tag.startswith('m') for tag in tags) or re.search(r'>\\\w', made):
         raise ValueError(f'a formula that cannot be converted: {tex}')
+    # A prime is raised by itself: as a superscript fonts without a size for it draw it as a dot.
+    made = re.sub(r'<msup>(<mi>[^<]*</mi>)<mi>(&#x02032;)</mi></msup>', r'\1<mo lspace="0" rspace="0">\2</mo>', made)
     return Markup(made.replace('<math ', f'<math alttext="{escape(tex)}" ', 1))
 
 

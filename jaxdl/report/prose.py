@@ -40,7 +40,7 @@ def inline(text: str) -> str:
         formula, code, strong = found.groups()
         return markup.math(formula) if formula else markup.code(code) if code else markup.name(strong)
 
-    return _MARKS.sub(marked, ' '.join(text.split()))
+    return _MARKS.sub(marked, re.sub(r'[ \t\n]+', ' ', text).strip(' '))  # no-break spaces stay
 
 
 def _parts(text: str) -> list[str]:

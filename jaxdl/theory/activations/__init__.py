@@ -1,0 +1,42 @@
+"""The demonstration `activations`: its formulas, and what checks them."""
+
+from jaxdl.theory.activations.rules import SMALL_OUTPUT as SMALL_OUTPUT
+from jaxdl.theory.activations.rules import Settings as Settings
+from jaxdl.theory.activations.rules import relu as relu
+from jaxdl.theory.activations.rules import relu_slope as relu_slope
+from jaxdl.theory.activations.rules import saturated_slope as saturated_slope
+from jaxdl.theory.activations.rules import sigmoid as sigmoid
+from jaxdl.theory.activations.rules import sigmoid_slope as sigmoid_slope
+from jaxdl.theory.activations.rules import slope_bound as slope_bound
+from jaxdl.theory.answer import Answer, Note, text
+
+
+def answer(settings: Settings, note: Note) -> Answer:
+    """Derives what the slopes of sigmoid and ReLU do to training, and measures each statement."""
+    from jaxdl.theory.activations import checks, figures, networks, outcomes, signs
+
+    note('slopes, chains of units, signs of gradients')
+    chains = checks.random_chains(settings.chains)
+    shares = {name: signs.one_sign(name, settings.seeds) for name in signs.ONE_SIGN}
+    costs = checks.costs(settings.repeats)
+    found = networks.train(settings, note)
+    claims = [
+        *checks.slope_claims(settings.points),
+        *checks.chain_claims(chains),
+        *signs.mean_claims(),
+        *signs.sign_claims(shares, settings.seeds),
+        *checks.cost_claims(),
+        *outcomes.training_claims(found),
+        *outcomes.saturation_claims(found),
+        *outcomes.dead_claims(found),
+    ]
+    note('drawing')
+    shown = [
+        figures.slopes(chains, found),
+        figures.curves(found),
+        figures.shares(found),
+        signs.table(shares),
+        outcomes.table(found),
+    ]
+    values = costs | outcomes.values(found) | checks.values(chains)
+    return Answer(text('activations', **values), claims, shown, found.groups)

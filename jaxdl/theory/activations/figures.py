@@ -1,0 +1,191 @@
+"""The figures of sigmoid against ReLU: slopes and their products, learning curves, saturated and dead units."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jaxdl.report import plots, words
+from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.theory.activations import rules as activations
+from jaxdl.theory.activations.checks import LONGEST, Chains
+from jaxdl.theory.activations.networks import COUNTED, DEPTH, Found, Kind
+
+SIGMOID: plots.Line = dict(color=plots.BLUE, linestyle='-')
+RELU: plots.Line = dict(color=plots.VERMILION, linestyle=(0, (4, 1.5)))
+RANDOM: plots.Line = dict(color=plots.BLUE, linestyle=':', marker='.', markersize=5)
+NETWORK: plots.Line = dict(color=plots.INK, linestyle='none', marker='D', markersize=3.5, mfc='white')
+HEADROOM = 52  # over 100 %, for the legend
+BOTH = dict(sigmoid=('sigmoid', SIGMOID), relu=('ReLU', RELU))
+DEPTHS: Sequence[plots.Line] = (
+    dict(color=plots.BLUE, linestyle='-', marker='o', markersize=4),
+    dict(color=plots.VERMILION, linestyle=(0, (4, 1.5)), marker='s', markersize=3.5),
+    dict(color=plots.INK, linestyle=':', marker='^', markersize=4.5),
+    dict(color=plots.GREY, linestyle='-.', marker='D', markersize=3.5, mfc='white'),
+)
+DEAD: Sequence[plots.Line] = (
+    dict(color=plots.VERMILION, linestyle=(0, (4, 1.5)), marker='s', markersize=4),
+    dict(color=plots.INK, linestyle=':', marker='^', markersize=5),
+    dict(color=plots.BLUE, linestyle='-', marker='o', markersize=4),
+)
+
+
+def slopes(chains: Chains, found: Found) -> FigureBlock:
+    """Both functions, their slopes, and what products of slopes come to with depth."""
+    deepest = found.depths[-1]
+    network = np.cumprod(found.watched(Kind('sigmoid', deepest), 'slope')[:, 0], 1).mean(0)
+    middle = np.exp(np.log(chains.sigmoid).mean(0))
+
+    def plot(width: float) -> Figure:
+        drawn, (function, slope, product) = _row(3, width)
+        x = np.linspace(-6, 6, 601)
+        for axes, (a, b) in (
+            (function, (activations.sigmoid(x), activations.relu(x))),
+            (slope, (activations.sigmoid_slope(x), activations.relu_slope(x))),
+        ):
+            axes.plot(x, a, **SIGMOID)
+            axes.plot(x, b, **RELU)
+            axes.set_xlabel('sum x')
+        function.set_ylim(-0.1, 2.1)
+        slope.set_ylim(-0.05, 1.1)
+        _products(product, middle, network)
+        titles = ('activation', 'its slope', 'product of slopes')
+        for axes, title in zip((function, slope, product), titles, strict=True):
+            axes.set_title(title)
+        handles = [Line2D([], [], label=label, **style) for label, style in BOTH.values()]
+        handles += [Line2D([], [], label='sigmoid, random', **RANDOM), Line2D([], [], label='in a network', **NETWORK)]
+        plots.legend(drawn, handles, width)
+        return drawn
+
+    alt = (
+        'Sigmoid rises from 0 to 1, its slope peaks at 0.25; ReLU is 0 and then x, its slope 0 and then 1. The product '
+        f'of {LONGEST} slopes is at most {activations.slope_bound(LONGEST):.1e} for the sigmoid, '
+        f'{middle[-1]:.1e} in random chains, and 1 for active ReLU units; through the {deepest} layers of a network '
+        f'{network[-1]:.1e}.'
+    )
+    caption = (
+        'The functions, their slopes, and on a logarithmic axis the product of the slopes of as many units one behind '
+        'another. There, solid: the bound of the sigmoid; dashed: active ReLU units; dotted: the geometric mean of '
+        f'{len(chains.sigmoid):,} random chains of sigmoid units; diamonds: mean slopes multiplied, layer by layer, in '
+        f'sigmoid networks of depth {deepest} before training, mean of {found.settings.seeds} seeds.'
+    )
+    return FigureBlock('slopes', plots.draw(plot), alt, caption)
+
+
+def curves(found: Found) -> FigureBlock:
+    """Train accuracy against epoch, a panel a depth."""
+
+    def plot(width: float) -> Figure:
+        names = [f'depth {depth}' for depth in found.depths]
+        drawn, grid = plots.panels(names, width, 'epoch', 'train accuracy, %')
+        for axes, depth in zip(grid, found.depths, strict=True):
+            for name, (_, style) in BOTH.items():
+                _band(axes, 100 * found.accuracy(Kind(name, depth)), 1, style)
+            axes.axhline(100 * found.chance, color=plots.GREY, linewidth=1, linestyle=(0, (1, 2)))
+        grid[0].set_ylim(0, 104)
+        grid[0].xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+        handles = [Line2D([], [], label=label, **style) for label, style in BOTH.values()]
+        chance = Line2D([], [], label='chance', color=plots.GREY, linewidth=1, linestyle=(0, (1, 2)))
+        plots.legend(drawn, [*handles, chance], width)
+        return drawn
+
+    ends = (
+        f'{label} {100 * found.accuracy(Kind(name, depth))[:, -1].mean():.1f}{words.SPACE}% at depth {depth}'
+        for depth in found.depths
+        for name, (label, _) in BOTH.items()
+    )
+    caption = (
+        f'Train accuracy of MLPs on digits, each activation at its own best rate for that depth: mean of '
+        f'{found.settings.seeds} seeds and its 95{words.SPACE}% interval.'
+    )
+    return FigureBlock('curves', plots.draw(plot), f'In the last epoch: {", ".join(ends)}.', caption)
+
+
+def shares(found: Found) -> FigureBlock:
+    """Saturated slopes of sigmoid networks by epoch, and dead units of ReLU networks by rate."""
+    styles = [DEPTHS[i % len(DEPTHS)] for i in range(len(found.depths))]
+
+    def plot(width: float) -> Figure:
+        drawn, (saturated, dead) = _row(2, width)
+        for depth, style in zip(found.depths, styles, strict=True):
+            _band(saturated, 100 * found.watched(Kind('sigmoid', depth), 'saturated').mean(2), 0, style)
+        saturated.set(xlabel='epoch', ylabel='% of slopes', title='sigmoid: saturated')
+        saturated.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+        for i, (kind, style) in enumerate(zip(COUNTED, DEAD, strict=True)):
+            _dead(dead, found, kind, style, 1.12 ** (i - 1))
+        plots.rate_axis(dead, found.rates)
+        dead.set(xlabel='learning rate', ylabel='% of units', title=f'depth {DEPTH}: dead')
+        for axes in (saturated, dead):
+            axes.set_ylim(-4, 104 + HEADROOM)
+            axes.yaxis.set_major_locator(ticker.FixedLocator(range(0, 101, 20)))
+        named = [(f'depth {depth}', style) for depth, style in zip(found.depths, styles, strict=True)]
+        rows = (named, [(kind.name, style) for kind, style in zip(COUNTED, DEAD, strict=True)])
+        for axes, row in zip((saturated, dead), rows, strict=True):
+            axes.legend(handles=[Line2D([], [], label=label, **style) for label, style in row], loc='upper left')
+        return drawn
+
+    said = (
+        f'{kind.name} {100 * found.dead(kind, rate).mean():.1f}{words.SPACE}% at rate {rate:g}'
+        for kind in COUNTED
+        for rate in found.rates
+        if found.finite(kind, rate).any()
+    )
+    start, end = ([found.watched(Kind('sigmoid', d), 'saturated')[:, e].mean() for d in found.depths] for e in (0, -1))
+    alt = 'Saturated: ' + ', '.join(
+        f'{100 * a:.1f} to {100 * b:.1f}{words.SPACE}% at depth {d}'
+        for d, a, b in zip(found.depths, start, end, strict=True)
+    )
+    caption = (
+        f'Saturated: share of (unit, image) pairs of sigmoid networks whose slope is below '
+        f'{activations.saturated_slope():g}, at the best rate of each depth; mean of {found.settings.seeds} seeds and '
+        f'its 95{words.SPACE}% interval. Dead: units with slope 0 on all {found.images:,} training images after '
+        'training; lines: mean over the networks that stay finite, dots: one network each. A line ends where no '
+        'network is left.'
+    )
+    return FigureBlock('shares', plots.draw(plot), f'{alt}. Dead: {", ".join(said)}.', caption)
+
+
+def _row(count: int, width: float) -> tuple[Figure, list[Axes]]:
+    """Panels side by side on a page, one under another on a phone."""
+    side = width == plots.WIDE
+    size = (width, 3.2) if side else (width, 2.4 * count + 0.6)
+    drawn = Figure(figsize=size, layout='constrained')
+    grid = drawn.subplots(*((1, count) if side else (count, 1)), squeeze=False)
+    return drawn, list(grid.ravel())
+
+
+def _products(axes: Axes, middle: np.ndarray, network: np.ndarray) -> None:
+    depths = np.arange(1, LONGEST + 1)
+    axes.plot(depths, [activations.slope_bound(depth) for depth in range(1, LONGEST + 1)], **SIGMOID)
+    axes.plot(depths, np.ones(LONGEST), **RELU)
+    axes.plot(depths, middle, **RANDOM)
+    axes.plot(np.arange(1, len(network) + 1), network, **NETWORK)
+    axes.set_yscale('log')
+    axes.yaxis.set_major_locator(ticker.LogLocator(numticks=6))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
+    axes.yaxis.set_major_formatter(lambda v, _: f'10{_raised(round(np.log10(v)))}')
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    axes.set_xlabel('units on the way')
+
+
+def _band(axes: Axes, values: np.ndarray, first: int, style: plots.Line) -> None:
+    """Mean of `values` [seed, epoch] and its interval; the axis starts at epoch `first`."""
+    mean, low, high = plots.band(values)
+    epochs = np.arange(first, first + len(mean))
+    axes.plot(epochs, mean, **style)
+    axes.fill_between(epochs, np.clip(low, 0, 100), np.clip(high, 0, 100), color=style['color'], alpha=0.15, lw=0)
+
+
+def _dead(axes: Axes, found: Found, kind: Kind, style: plots.Line, shift: float) -> None:
+    rates = [rate for rate in found.rates if found.finite(kind, rate).any()]
+    for rate in rates:
+        own = found.dead(kind, rate)
+        axes.plot([rate * shift] * len(own), 100 * own, '.', color=style['color'], alpha=0.4, markersize=5, mew=0)
+    axes.plot([rate * shift for rate in rates], [100 * found.dead(kind, rate).mean() for rate in rates], **style)
+
+
+def _raised(power: int) -> str:
+    return str(power).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))

@@ -1,0 +1,168 @@
+"""Networks of sigmoid and of ReLU units in training, every rate and seed of a kind in one program, and watched."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from jaxdl import train_step
+from jaxdl.data import Data, load, split
+from jaxdl.data.resident import Resident, resident
+from jaxdl.ensemble import Member
+from jaxdl.models.layers import ACTIVATIONS
+from jaxdl.protocol import MEASURING_SEED
+from jaxdl.theory import engine
+from jaxdl.theory.activations import rules as activations
+from jaxdl.theory.answer import Note
+from jaxdl.theory.engine import Trained
+from jaxdl.train_step import Batch, TrainState
+from jaxdl.variant import Variant
+
+WIDTH = 32
+DEPTH = 5  # of the networks whose dead units are counted
+SOME = 128  # images that saturation is measured on; dead units are counted on all
+NAMES = dict(sigmoid='sigmoid', relu='ReLU', leaky_relu='leaky ReLU', tanh='tanh')
+# Glorot's is meant for sigmoid and tanh, He's for ReLU: each starts as is usual for it.
+INITS = dict(sigmoid='glorot_uniform', tanh='glorot_uniform', relu='he_normal', leaky_relu='he_normal')
+
+
+class Kind(NamedTuple):
+    """What needs a program of its own."""
+
+    activation: str
+    depth: int
+    norm: str = 'none'
+
+    @property
+    def name(self) -> str:
+        return f'{NAMES[self.activation]}{" with batch norm" if self.norm == "batch" else ""}'
+
+
+COUNTED = (Kind('relu', DEPTH), Kind('leaky_relu', DEPTH), Kind('relu', DEPTH, 'batch'))  # ReLU and two remedies
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What trained: fresh seeds of every kind at every rate, and the rate that the tuning seeds chose.
+
+    Args:
+      chance: the share of the largest class in the training images.
+      images: how many those are.
+    """
+
+    settings: activations.Settings
+    measured: Mapping[tuple[Kind, float], Sequence[Trained]]
+    best: Mapping[Kind, float]
+    chance: float
+    images: int
+    groups: Sequence[Mapping[str, Any]] = ()
+
+    def accuracy(self, kind: Kind, rate: float | None = None) -> np.ndarray:
+        """Train accuracy [seed, epoch], at the kind's own best rate or at `rate`."""
+        return np.stack([one.history['train_accuracy'] for one in self.measured[kind, rate or self.best[kind]]])
+
+    def watched(self, kind: Kind, name: str, rate: float | None = None) -> np.ndarray:
+        """[seed, 1 + epoch, ...] of what `watch` gave."""
+        return np.stack([one.watched[name] for one in self.measured[kind, rate or self.best[kind]]])
+
+    def finite(self, kind: Kind, rate: float | None = None) -> np.ndarray:
+        """Whether all sums of a network are finite in the end, bool [seed]."""
+        return self.watched(kind, 'finite', rate)[:, -1]
+
+    def dead(self, kind: Kind, rate: float | None = None, epoch: int = -1) -> np.ndarray:
+        """Share of units whose slope is 0 on every training image, of the networks that stay finite, [network]."""
+        flat = self.watched(kind, 'flat', rate)[self.finite(kind, rate), epoch]
+        return (flat == self.images).mean((1, 2))
+
+    @property
+    def depths(self) -> list[int]:
+        return sorted(self.settings.depths)
+
+    @property
+    def rates(self) -> list[float]:
+        return sorted(self.settings.learning_rates)
+
+    @property
+    def deadliest(self) -> float:
+        """The rate at which most ReLU units are dead, of those at which half of the networks or more stay finite."""
+        kind = COUNTED[0]
+        kept = [rate for rate in self.rates if self.finite(kind, rate).mean() >= 0.5]
+        return max(kept, key=lambda rate: self.dead(kind, rate).mean())
+
+
+def kinds(settings: activations.Settings) -> list[Kind]:
+    """Sigmoid and ReLU at every depth; at `DEPTH` also ReLU's remedies."""
+    both = [Kind(activation, depth) for activation in ('sigmoid', 'relu') for depth in sorted(settings.depths)]
+    return list(dict.fromkeys([*both, *COUNTED]))
+
+
+def digits() -> tuple[Resident, int]:
+    """The images that everything here trains on, and how many classes they have."""
+    dataset = load(Data(dataset='digits'))
+    return resident(dataset, [split(dataset, Data(dataset='digits'))]), len(dataset.class_names)
+
+
+def variant(kind: Kind, rate: float = 0.1) -> Variant:
+    """Plain gradient descent, so that a unit without a gradient stands still: no momentum carries it on."""
+    return Variant(
+        model='mlp', norm=kind.norm, activation=kind.activation, depth=kind.depth, width=WIDTH, learning_rate=rate,
+        init=INITS[kind.activation], optimizer='sgd', schedule='constant', batch_size=32,
+    )  # fmt: skip
+
+
+def train(settings: activations.Settings, note: Note) -> Found:
+    """Trains every kind at every rate, on seeds that choose the rate and on fresh ones, which are kept."""
+    data, num_classes = digits()
+    named = {f'{kind.name}, depth {kind.depth}': kind for kind in kinds(settings)}
+    images = data.train.shape[-1]
+    trained, groups = [], []
+    for watched in (SOME, images):
+        own = {option: kind for option, kind in named.items() if (kind in COUNTED) == (watched == images)}
+        members = _members(own, settings)
+        if members:
+            ended, entries = engine.train(
+                members, data, num_classes, settings.epochs, watch=watch, images=watched, note=note
+            )
+            trained, groups = trained + ended, groups + entries
+    best = engine.best_rates([one for one in trained if one.member.seed < MEASURING_SEED])
+    measured: dict[tuple[Kind, float], list[Trained]] = {}
+    for one in trained:
+        if one.member.seed >= MEASURING_SEED:
+            measured.setdefault((named[one.member.option], one.member.variant.learning_rate), []).append(one)
+    chance = np.bincount(np.asarray(data.labels[data.train[0]])).max() / images
+    return Found(settings, measured, {named[o]: rate for o, rate in best.items()}, float(chance), images, groups)
+
+
+def watch(module: nn.Module, state: TrainState, batch: Batch, variant: Variant) -> Mapping[str, jax.Array]:
+    """The slopes of all hidden units on all images of `batch`, summed up, and the weights into the first layer.
+
+    Returns:
+      flat: images on which a unit's slope is 0, int [layer, unit]; saturated and slope: the share of slopes that are
+      as small as a saturated sigmoid's, and the mean slope, [layer]; finite: of all sums; kernel: [pixel, unit].
+    """
+    with jax.default_matmul_precision('highest'):  # as in training
+        _, shown = module.apply(
+            train_step.variables_of(state), train_step.normalised(batch), mutable=['intermediates'],
+            capture_intermediates=lambda part, _: part.name == 'norm',
+        )  # fmt: skip
+    layers: dict[str, Any] = dict(shown['intermediates'])
+    sums = jnp.stack([layers[f'layer_{i}']['norm']['__call__'][0] for i in range(variant.depth)])
+    slope = jax.vjp(ACTIVATIONS[variant.activation], sums)[1](jnp.ones_like(sums))[0]
+    return dict(
+        flat=(slope == 0).sum(1), saturated=(slope < activations.saturated_slope()).mean((1, 2)),
+        slope=slope.mean((1, 2)), finite=jnp.isfinite(sums).all(), kernel=state.params['layer_0']['dense']['kernel'],
+    )  # fmt: skip
+
+
+def _members(named: Mapping[str, Kind], settings: activations.Settings) -> list[Member]:
+    seeds = (*range(settings.tuning_seeds), *range(MEASURING_SEED, MEASURING_SEED + settings.seeds))
+    return [
+        Member(option, seed, variant(kind, rate))
+        for option, kind in named.items()
+        for rate in settings.learning_rates
+        for seed in seeds
+    ]

@@ -1,0 +1,61 @@
+"""Sigmoid against ReLU: their slopes, what a product of slopes does with depth, and the formulas that are checked.
+
+The formulas are NumPy in float64 and need no jax. Source: Glorot and Bengio (2010), Nair and Hinton (2010), He et
+al. (2015), Goodfellow, Bengio and Courville (2016), chapter 6.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from jaxdl import fields
+
+SMALL_OUTPUT = 0.05  # a sigmoid unit is called saturated where its output is this close to 0 or to 1
+
+
+def sigmoid(x: np.ndarray | float) -> np.ndarray:
+    """1 / (1 + exp(-x)), for `x` of any shape; exact to rounding on both sides, nothing overflows."""
+    small = np.exp(-np.abs(x))
+    return np.where(np.greater_equal(x, 0), 1.0, small) / (1 + small)
+
+
+def sigmoid_slope(x: np.ndarray | float) -> np.ndarray:
+    """Its derivative, sigmoid (1 - sigmoid): even, 1/4 at 0, and below exp(-|x|) everywhere."""
+    small = np.exp(-np.abs(x))
+    return np.asarray(small / np.square(1 + small))
+
+
+def relu(x: np.ndarray | float) -> np.ndarray:
+    """max(0, x)."""
+    return np.maximum(x, 0.0)
+
+
+def relu_slope(x: np.ndarray | float) -> np.ndarray:
+    """Its derivative: 1 above 0, else 0 (at 0 itself, where there is none, the choice that jax makes)."""
+    return np.where(np.greater(x, 0), 1.0, 0.0)
+
+
+def slope_bound(depth: int) -> float:
+    """The largest product of `depth` slopes of the sigmoid: 4^-depth."""
+    return 0.25**depth
+
+
+def saturated_slope(output: float = SMALL_OUTPUT) -> float:
+    """The slope of a sigmoid unit whose output is `output` or 1 - `output`."""
+    return output * (1 - output)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How much is measured."""
+
+    depths: tuple[int, ...] = fields.ruled((2, 3, 5, 20), fields.each(fields.between(2, 20)))
+    learning_rates: tuple[float, ...] = fields.ruled(
+        (0.01, 0.0316, 0.1, 0.316, 1.0, 3.16, 10.0), fields.each(fields.above(0), least=3)
+    )
+    tuning_seeds: int = fields.ruled(2, fields.at_least(1))
+    seeds: int = fields.ruled(5, fields.at_least(2))
+    epochs: int = fields.ruled(15, fields.at_least(10))
+    points: int = fields.ruled(10_001, fields.at_least(101))  # at which slopes are compared
+    chains: int = fields.ruled(1000, fields.at_least(10))  # of sigmoid units, drawn at random
+    repeats: int = fields.ruled(40, fields.at_least(3))  # of every timing

@@ -1,0 +1,107 @@
+"""Outputs that are never negative, and what that does to the gradient of the weights behind them."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import claims, train_step
+from jaxdl.claims import Claim
+from jaxdl.models.layers import ACTIVATIONS
+from jaxdl.report import words
+from jaxdl.report.blocks import Table
+from jaxdl.theory.activations import networks
+from jaxdl.theory.activations.networks import NAMES, WIDTH, Kind
+from jaxdl.train_step import Batch
+
+IMAGES = 256
+BATCHES = (1, 4, 32)
+MEANS = dict(sigmoid=1 / 2, relu=1 / np.sqrt(2 * np.pi), tanh=0.0)  # of f(z), z from N(0, 1)
+# Whether outputs of one sign make all components of an example's gradient share their sign.
+ONE_SIGN = dict(sigmoid=True, relu=True, tanh=False)
+
+
+def mean_output(activation: Callable[[jax.Array], jax.Array], nodes: int = 200) -> float:
+    """The mean of activation(z) for z from N(0, 1): Gauss-Legendre on each side of 0, where ReLU has its corner."""
+    x, weights = np.polynomial.legendre.leggauss(nodes)
+    z, weights = np.concatenate([6 * x - 6, 6 * x + 6]), 6 * np.concatenate([weights, weights])
+    with jax.enable_x64(True):
+        outputs = np.asarray(activation(jnp.asarray(z, jnp.float64)))
+    return float((weights * outputs * np.exp(-z * z / 2)).sum() / np.sqrt(2 * np.pi))
+
+
+def mean_claims(expected: Mapping[str, float] = MEANS) -> list[Claim]:
+    """The mean output of each activation on sums that are themselves centred."""
+    return [
+        claims.close(
+            f'Mean output of {NAMES[name]} on sums from N(0, 1), by quadrature', mean,
+            mean_output(ACTIVATIONS[name]), 1e-9,
+        )
+        for name, mean in expected.items()
+    ]  # fmt: skip
+
+
+def one_sign(activation: str, seeds: int) -> dict[int, float]:
+    """Share of the units of layer 2 whose gradient has one sign throughout, by the size of the batch behind it.
+
+    Of MLPs on digits with 2 layers of 32 units as they start, seeds 0, 1, ...; units whose gradient is 0 do not count.
+    """
+    variant = networks.variant(Kind(activation, 2))
+    data, num_classes = networks.digits()
+    module = train_step.module_of(variant, num_classes)
+    images, labels = data.images[data.train[0][:IMAGES]], data.labels[data.train[0][:IMAGES]]
+
+    @jax.jit
+    def gradients(state: train_step.TrainState) -> jax.Array:
+        def one(image: jax.Array, label: jax.Array) -> jax.Array:
+            batch = Batch(image[None], label[None], jnp.ones(1, bool), data.mean[0], data.std[0])
+            return train_step.gradients(state, batch, variant, module=module)['layer_1']['dense']['kernel']
+
+        return jax.vmap(one)(images, labels)
+
+    shape = data.images.shape[1:]
+    states = (train_step.init_state(variant, seed, module, shape) for seed in range(seeds))
+    found = np.stack([np.asarray(gradients(state)) for state in states])
+    return {size: share_of_one_sign(batches(found, size)) for size in BATCHES}
+
+
+def batches(gradients: np.ndarray, size: int) -> np.ndarray:
+    """Means over batches of `size`: [seed, example, input, unit] -> [batch, input, unit]."""
+    return gradients.reshape(-1, size, *gradients.shape[2:]).mean(1, dtype=np.float64)
+
+
+def share_of_one_sign(gradients: np.ndarray) -> float:
+    """Of the gradients [n, input, unit] that are not 0 for a unit, the share without two components of unlike sign."""
+    low, high = gradients.min(1), gradients.max(1)
+    return float(((low >= 0) | (high <= 0))[(low < 0) | (high > 0)].mean())
+
+
+def sign_claims(
+    shares: Mapping[str, Mapping[int, float]], seeds: int, rule: Mapping[str, bool] = ONE_SIGN
+) -> list[Claim]:
+    """That the gradient of one example has one sign in each unit where the inputs have, and else practically never."""
+
+    def sentence(name: str) -> str:
+        return (
+            f'Share of (unit, example) pairs in which the gradients of all {WIDTH} incoming weights share one sign, '
+            f'behind {NAMES[name]} units, {IMAGES} examples, {seeds} seeds'
+        )
+
+    return [
+        claims.close(sentence(name), 1, own[1], 0) if rule[name] else claims.at_most(sentence(name), 0.01, own[1])
+        for name, own in shares.items()
+    ]
+
+
+def table(shares: Mapping[str, Mapping[int, float]]) -> Table:
+    """The shares, a row an activation, a column a size of batch."""
+    columns = ['Inputs from', *(words.count(size, 'example') for size in BATCHES)]
+    rows: Sequence[Sequence[str]] = [
+        [NAMES[name], *(f'{100 * own[size]:.1f}' for size in BATCHES)] for name, own in shares.items()
+    ]
+    caption = (
+        'Units whose incoming weights all get a gradient of one sign, per cent of units, by the number of examples '
+        'that the gradient is a mean of'
+    )
+    return Table(caption, columns, rows, 'l' + 'r' * len(BATCHES), name='signs')

@@ -1,0 +1,36 @@
+"""The demonstration `fc_as_conv`: its formulas, and what checks them."""
+
+from jaxdl.theory import shapes
+from jaxdl.theory.answer import Answer, Note, text
+from jaxdl.theory.fc_as_conv.rules import Settings as Settings
+from jaxdl.theory.fc_as_conv.rules import Sides as Sides
+from jaxdl.theory.fc_as_conv.rules import connections as connections
+from jaxdl.theory.fc_as_conv.rules import dense_of_kernel as dense_of_kernel
+from jaxdl.theory.fc_as_conv.rules import kernel_of_dense as kernel_of_dense
+
+
+def answer(settings: Settings, note: Note) -> Answer:
+    """Both directions in float64, then a trained classifier that slides over a scene."""
+    from jaxdl.theory.fc_as_conv import (
+        checks,  # jax, which the weights need not
+        figures,
+        scores,
+        sliding,
+    )
+
+    note('comparing outputs and gradients')
+    found = [
+        *checks.dense_as_convolution(settings.seed, kernel_of_dense),
+        *checks.dense_at_each_pixel(settings.seed, kernel_of_dense),
+        *checks.convolution_as_dense(settings.seed, dense_of_kernel, connections),
+    ]
+    classifier, groups = sliding.train(settings.seed, settings.epochs, note)
+    note('sliding over the scene')
+    scene = sliding.scene_of(classifier, settings.digits, settings.seed)
+    slid = sliding.slide(classifier, scene, kernel_of_dense)
+    seconds = sliding.seconds(classifier, scene, kernel_of_dense, settings.rounds)
+    values = checks.numbers(found) | scores.numbers(classifier, scene, slid, seconds)
+    found += scores.measure(classifier, scene, slid, shapes.conv_output_size, shapes.pool_output_size)
+    found += scores.faster(seconds)
+    shown = [figures.matrix(dense_of_kernel), figures.score_map(scene, slid.map)]
+    return Answer(text('fc_as_conv', **values), found, shown, groups)

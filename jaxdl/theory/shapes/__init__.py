@@ -1,0 +1,28 @@
+"""The demonstration `conv_arithmetic`: its formulas, and what checks them."""
+
+from jaxdl.theory.answer import Answer, Note, text
+from jaxdl.theory.shapes.rules import Pair as Pair
+from jaxdl.theory.shapes.rules import Settings as Settings
+from jaxdl.theory.shapes.rules import conv_output_size as conv_output_size
+from jaxdl.theory.shapes.rules import pool_output_size as pool_output_size
+from jaxdl.theory.shapes.rules import same_padding as same_padding
+from jaxdl.theory.shapes.rules import span as span
+
+
+def answer(settings: Settings, note: Note) -> Answer:
+    """The formulas against XLA, against counting, and against rules that are wrong."""
+    from jaxdl.theory.shapes import cases as shapes_cases
+    from jaxdl.theory.shapes import checks as shapes_checks
+    from jaxdl.theory.shapes import figures  # jax and matplotlib: formulas need neither
+
+    note(f'running {settings.cases:,} convolutions')
+    cases = shapes_cases.draw(settings.seed, settings.cases)
+    seen = shapes_cases.observe(cases, settings.seed)
+    claims = shapes_checks.measure(cases, seen, conv_output_size, pool_output_size, same_padding)
+    shown = [
+        figures.walk(conv_output_size),
+        figures.staircase(conv_output_size, shapes_cases.run_convolutions),
+        figures.examples(conv_output_size, shapes_cases.run_convolutions),
+    ]
+    values = shapes_checks.numbers(cases, seen)
+    return Answer(text('conv_arithmetic', **values), claims, shown)

@@ -1,0 +1,155 @@
+"""The formulas of `shapes` against XLA, against counting positions, and rules that are wrong against both."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from jaxdl import claims
+from jaxdl.claims import Claim
+from jaxdl.errors import InputError
+from jaxdl.report import words
+from jaxdl.theory.shapes.cases import POOLS_RUN, Case, Pair, Seen
+
+SizeRule = Callable[..., Pair]
+# What becomes of (padded input - filter) / stride; all but the first are wrong.
+ROUNDINGS: dict[str, Callable[[float], int]] = {
+    'floor, plus 1': lambda steps: math.floor(steps) + 1,
+    'ceiling, plus 1': lambda steps: math.ceil(steps) + 1,
+    'nearest, plus 1': lambda steps: math.floor(steps + 0.5) + 1,
+    'floor, without the 1': math.floor,
+    'towards 0, plus 1': lambda steps: math.trunc(steps) + 1,
+}
+
+
+def counted(case: Case) -> Pair:
+    """Positions where the dilated filter lies within the padded input, found by trying every one."""
+    rows, columns = (
+        sum(start + d * (m - 1) < j + 2 * p for start in range(0, j + 2 * p, s))
+        for j, m, s, p, d in zip(case.size, case.window, case.stride, case.padding, case.dilation, strict=True)
+    )
+    return rows, columns
+
+
+def travel(case: Case) -> Pair:
+    """Pixels that the filter can move by within the padded input; negative where it does not fit."""
+    numbers = zip(case.size, case.window, case.padding, case.dilation, strict=True)
+    rows, columns = (j + 2 * p - d * (m - 1) - 1 for j, m, p, d in numbers)
+    return rows, columns
+
+
+def left_over(case: Case) -> Pair:
+    """Rows and columns of the padded input behind the last position: what the floor leaves out."""
+    rows, columns = (t % s for t, s in zip(travel(case), case.stride, strict=True))
+    return rows, columns
+
+
+def fits(pair: Pair) -> bool:
+    """Whether anything is left."""
+    return min(pair) > 0
+
+
+def measure(
+    cases: Sequence[Case], seen: Seen, conv_size: SizeRule, pool_size: SizeRule, same_padding: Callable[..., tuple]
+) -> list[Claim]:
+    """The claims on the formulas that are given, and on the roundings that are wrong."""
+    kept = [i for i, size in enumerate(seen.convolutions) if fits(size)]
+    return [
+        *_on_convolutions(cases, seen, conv_size),
+        *_on_poolings(cases, seen, pool_size),
+        _on_same(cases, seen, conv_size, same_padding),
+        *_on_roundings([cases[i] for i in kept], [seen.convolutions[i] for i in kept]),
+        _on_truncation([case for case, size in zip(cases, seen.convolutions, strict=True) if not fits(size)]),
+    ]
+
+
+def _on_convolutions(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Iterator[Claim]:
+    found = [_tried(rule, c.size, c.window, c.stride, c.padding, dilation=c.dilation) for c in cases]
+    kept = [i for i, case in enumerate(cases) if fits(counted(case))]
+    agree = sum(found[i] == seen.convolutions[i] for i in kept)
+    yield claims.close('Convolutions where something is left: cases with the size that XLA gives', len(kept), agree, 0)
+    agree = sum(found[i] == counted(cases[i]) for i in kept)
+    yield claims.close('The same, with the number of positions found by trying every one', len(kept), agree, 0)
+    lost = [i for i, case in enumerate(cases) if not fits(counted(case))]
+    errors = sum(found[i] is None and not fits(seen.convolutions[i]) for i in lost)
+    sentence = 'Convolutions where nothing is left: the formula is an error, and XLA gives an empty map'
+    yield claims.close(sentence, len(lost), errors, 0)
+
+
+def _on_poolings(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Iterator[Claim]:
+    found = [_tried(rule, c.size, c.window[0], c.stride) for c in cases]
+    kept = [size for size in zip(found, seen.poolings, strict=True) if fits(size[1])]
+    agree = sum(one == other for one, other in kept)
+    yield claims.close('Max poolings where something is left: cases with the size that JAX infers', len(kept), agree, 0)
+    lost = len(cases) - len(kept)
+    errors = sum(one is None and not fits(other) for one, other in zip(found, seen.poolings, strict=True))
+    yield claims.close('Max poolings where nothing is left: the formula is an error, the map empty', lost, errors, 0)
+    run = sum((found[i] or (0, 0)) == size if fits(size) else found[i] is None for i, size in seen.poolings_run.items())
+    sentence = f'Max poolings compiled and run too, one in {POOLS_RUN}: cases as the formula has them'
+    yield claims.close(sentence, len(seen.poolings_run), run, 0)
+
+
+def _on_same(cases: Sequence[Case], seen: Seen, rule: SizeRule, same_padding: Callable[..., tuple]) -> Claim:
+    """SAME gives ceil(J / s), and so does the formula on an input with the padding of `same_padding`, the same."""
+    agree = 0
+    for case, size, pads in zip(cases, seen.same, seen.same_pads, strict=True):
+        added = same_padding(case.size, case.window, case.stride, dilation=case.dilation)
+        padded = tuple(j + sum(pad) for j, pad in zip(case.size, added, strict=True))
+        ceiling = tuple(-(-j // s) for j, s in zip(case.size, case.stride, strict=True))
+        found = _tried(rule, padded, case.window, case.stride, 0, dilation=case.dilation)
+        agree += added == pads and found == size == ceiling
+    sentence = "Padding 'SAME' of JAX: cases with the padding derived, and of size input over stride, rounded up"
+    return claims.close(sentence, len(cases), agree, 0)
+
+
+def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Claim]:
+    """How often each rounding is wrong where something is left: exactly where what is left over makes it so."""
+    spare = [list(zip(left_over(case), case.stride, strict=True)) for case in cases]
+    predicted = {
+        'ceiling, plus 1': sum(any(r for r, _ in own) for own in spare),
+        'nearest, plus 1': sum(any(2 * r >= s for r, s in own) for own in spare),
+        'floor, without the 1': len(cases),
+    }
+    for name, expected in predicted.items():
+        wrong = sum(rounded(ROUNDINGS[name], case) != size for case, size in zip(cases, sizes, strict=True))
+        yield claims.close(f'Convolutions that the rule "{name}" gets wrong', expected, wrong, 0)
+
+
+def _on_truncation(cases: Sequence[Case]) -> Claim:
+    """Where nothing is left, integer division as in C still finds a position, if less than a stride is missing."""
+    predicted = sum(all(-s < t for t, s in zip(travel(case), case.stride, strict=True)) for case in cases)
+    found = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in cases)
+    sentence = 'Convolutions where nothing is left, and where the rule "towards 0, plus 1" finds a size all the same'
+    return claims.close(sentence, predicted, found, 0)
+
+
+def rounded(rounding: Callable[[float], int], case: Case) -> Pair:
+    """The size by a rounding of (padded input - filter) / stride, without any check."""
+    rows, columns = (rounding(t / s) for t, s in zip(travel(case), case.stride, strict=True))
+    return rows, columns
+
+
+def numbers(cases: Sequence[Case], seen: Seen) -> dict[str, str]:
+    """What the text says of the cases."""
+    kept = [case for case, size in zip(cases, seen.convolutions, strict=True) if fits(size)]
+    lost = [case for case, size in zip(cases, seen.convolutions, strict=True) if not fits(size)]
+    spare = sum(any(left_over(case)) for case in kept)
+    negative = sum(min(rounded(ROUNDINGS['floor, plus 1'], case)) < 0 for case in lost)
+    truncated = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in lost)
+    return dict(
+        cases=f'{len(cases):,}',
+        kept=f'{len(kept):,}',
+        lost=f'{len(lost):,}',
+        pools_lost=f'{sum(not fits(size) for size in seen.poolings):,}',
+        pools_run=f'{len(seen.poolings_run):,}',
+        spare=f'{spare:,}',
+        spare_share=words.percent(spare / len(kept)),
+        negative=f'{negative:,}',
+        truncated=f'{truncated:,}',
+    )
+
+
+def _tried(rule: SizeRule, *arguments: object, **more: object) -> Pair | None:
+    """What a rule gives; None where it is an error."""
+    try:
+        return rule(*arguments, **more)
+    except InputError:
+        return None

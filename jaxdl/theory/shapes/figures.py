@@ -1,0 +1,133 @@
+"""Pictures of convolution arithmetic: a filter walking over a padded map, and size against size."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from jaxdl.report import plots, words
+from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.report.blocks import Table
+from jaxdl.theory.shapes.cases import Case, Pair
+
+SizeRule = Callable[..., Pair]
+Run = Callable[[Sequence[Case]], Sequence[Pair]]
+WALK = Case(size=(5, 6), window=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(1, 1))
+STAIRS = {1: ('-', 'o'), 2: ('--', 's'), 3: (':', '^')}  # stride -> how its line and its marks look
+WINDOW, LARGEST = 3, 16  # of the stairs
+EXAMPLES = {
+    'LeNet-5, first layer': Case((32, 32), (5, 5), (1, 1), (0, 0), (1, 1)),
+    'AlexNet, first layer, 224 pixels': Case((224, 224), (11, 11), (4, 4), (0, 0), (1, 1)),
+    'the same, 227 pixels': Case((227, 227), (11, 11), (4, 4), (0, 0), (1, 1)),
+    'ResNet, first layer': Case((224, 224), (7, 7), (2, 2), (3, 3), (1, 1)),
+    'keeps the size': Case((56, 56), (3, 3), (1, 1), (1, 1), (1, 1)),
+    'keeps it, dilated': Case((56, 56), (3, 3), (1, 1), (2, 2), (2, 2)),
+    'not square': Case((32, 30), (5, 3), (2, 2), (1, 1), (1, 1)),
+}
+
+
+def walk(conv_size: SizeRule) -> FigureBlock:
+    """The filter at each of its positions along a row, and where it would stand next."""
+    rows, columns = conv_size(WALK.size, WALK.window, WALK.stride, WALK.padding)
+
+    def plot(width: float) -> Figure:
+        side = 4 if width == plots.WIDE else 2
+        figure = Figure(figsize=(width, 2.1 if side == 4 else 3.6), layout='constrained')
+        panels = figure.subplots((columns + 1) // side, side).ravel()
+        for number, axes in enumerate(panels):
+            _grid(axes, columns)
+            _filter(axes, number, columns)
+        return figure
+
+    size, window = (words.product(*pair) for pair in (WALK.size, WALK.window))
+    caption = (
+        f'A {window} filter with stride {WALK.stride[1]} on a map of {size} with a frame of {WALK.padding[1]} pixel of '
+        f'padding (hatched). It has {columns} positions along the row. One more step and it would hang over the edge '
+        f'(broken line), so the last column (crosses) is read by no position: the formula rounds down. The '
+        f'{WALK.size[0] + 2 * WALK.padding[0]} rows come out even, at {rows} positions.'
+    )
+    padded = words.product(*(j + 2 * p for j, p in zip(WALK.size, WALK.padding, strict=True)))
+    alt = (
+        f'Four pictures of a padded map of {padded} cells. In the first {columns} a '
+        f'filter of {window} covers columns 1 to 3, 3 to 5 and 5 to 7; in the last it would cover columns 7 to 9, and '
+        'there is no column 9. Column 8 is left over.'
+    )
+    return FigureBlock('filter-walk', plots.draw(plot), alt, caption)
+
+
+def _grid(axes: Axes, columns: int) -> None:
+    """The cells of the padded map, those left over marked; row 0 on top."""
+    (height, width), (down, right) = WALK.size, WALK.padding
+    covered = (columns - 1) * WALK.stride[1] + WALK.window[1]
+    for row, column in np.ndindex(height + 2 * down, width + 2 * right):
+        inside = down <= row < height + down and right <= column < width + right
+        fill, hatch = ('white', '') if inside else (plots.SHADE, '////')
+        axes.add_patch(Rectangle((column, row), 1, 1, ec='#b0b0b0', lw=0.6, fc=fill, hatch=hatch))
+        if column >= covered:
+            axes.plot(column + 0.5, row + 0.5, 'x', color=plots.VERMILION, markersize=6, mew=1.6)
+    axes.set_xlim(-0.2, width + 2 * right + 1.2)
+    axes.set_ylim(height + 2 * down + 0.2, -0.2)
+    axes.set_aspect('equal')
+    axes.axis('off')
+
+
+def _filter(axes: Axes, number: int, columns: int) -> None:
+    """The filter at a position of the first row, numbered from 0; at `columns` it no longer fits."""
+    fits = number < columns
+    colour = plots.BLUE if fits else plots.VERMILION
+    corner = (number * WALK.stride[1], 0)
+    size = WALK.window[1], WALK.window[0]
+    axes.add_patch(Rectangle(corner, *size, fc=colour, alpha=0.25, ec='none', zorder=3))
+    axes.add_patch(Rectangle(corner, *size, fc='none', ec=colour, lw=2.4, ls='-' if fits else '--', zorder=4))
+    axes.set_title(f'position {number + 1}' if fits else f'no position {number + 1}')
+
+
+def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
+    """Size against size, a stair for each stride: lines by the formula, marks by XLA."""
+    sizes = range(1, LARGEST + 1)
+    found = {s: [pair[0] for pair in run([_square(j, s) for j in sizes])] for s in STAIRS}
+    stairs = {s: [conv_size((j, j), (WINDOW,) * 2, s, 0)[0] for j in sizes if j >= WINDOW] for s in STAIRS}
+
+    def plot(width: float) -> Figure:
+        figure = Figure(figsize=(min(width, 6.2), 3.1), layout='constrained')
+        axes = figure.subplots()
+        axes.axvspan(0.5, WINDOW - 0.5, color=plots.SHADE, lw=0)
+        axes.text(WINDOW / 2, LARGEST - 2, 'nothing\nis left', ha='center', va='top', rotation=90)
+        for (stride, (line, mark)), colour in zip(
+            STAIRS.items(), (plots.BLUE, plots.VERMILION, plots.INK), strict=True
+        ):
+            x = [*sizes][WINDOW - 1 :]
+            axes.step(x, stairs[stride], where='mid', color=colour, ls=line)
+            axes.plot(sizes, found[stride], ls='none', marker=mark, color=colour, markersize=4.5)
+            axes.text(LARGEST + 0.7, stairs[stride][-1], f'stride {stride}', color=colour, va='center')
+        axes.set_xlim(0.5, LARGEST + 0.5)
+        axes.set_xticks(range(2, LARGEST + 1, 2))
+        axes.set_xlabel('pixels of the input')
+        axes.set_ylabel('pixels of the output')
+        return figure
+
+    ends = ', '.join(f'{stairs[s][-1]} at stride {s}' for s in STAIRS)
+    caption = (
+        f'Length of the output against that of the input, for a filter of {WINDOW} pixels without padding. Lines: the '
+        'formula. Marks: XLA, which has an output of length 0 where the filter is larger than the input (grey).'
+    )
+    alt = f'Three staircases that start at 1 for {WINDOW} pixels; for {LARGEST} pixels the output has {ends}.'
+    return FigureBlock('staircase', plots.draw(plot), alt, caption)
+
+
+def _square(side: int, stride: int) -> Case:
+    return Case((side, side), (WINDOW, WINDOW), (stride, stride), (0, 0), (1, 1))
+
+
+def examples(conv_size: SizeRule, run: Run) -> Table:
+    """Well-known layers, by the formula and by XLA."""
+    rows = []
+    for (name, case), found in zip(EXAMPLES.items(), run(list(EXAMPLES.values())), strict=True):
+        size = conv_size(case.size, case.window, case.stride, case.padding, dilation=case.dilation)
+        one = (case.stride[0], case.padding[0], case.dilation[0])  # the same on both axes in all of them
+        pairs = [words.product(*pair) for pair in (case.size, case.window, size, found)]
+        rows.append([name, *pairs[:2], *map(str, one), *pairs[2:]])
+    columns = ('Layer', 'Input', 'Filter', 'Stride', 'Padding', 'Dilation', 'By the formula', 'By XLA')
+    return Table('Sizes of some layers', columns, rows, 'lrrrrrrr', name='sizes')

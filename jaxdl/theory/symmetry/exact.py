@@ -1,0 +1,101 @@
+"""What holds in float64 whatever the weights: exchanged units, the rule for a unit, and who moves when."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import claims, train_step
+from jaxdl.claims import Claim
+from jaxdl.theory.symmetry import rules as symmetry
+from jaxdl.theory.symmetry.networks import Digits, layer_units
+from jaxdl.theory.symmetry.rules import Settings
+from jaxdl.train_step import Batch, TrainState
+from jaxdl.variant import Variant
+
+Permute = Callable[[Any, int, np.ndarray], Any]
+
+
+def permuted(params: Any, layer: int, order: np.ndarray) -> Any:
+    """A network with the units of a hidden layer in another order: into them, of them and out of them."""
+    own, above = params[f'layer_{layer}'], f'layer_{layer + 1}'
+    moved = dict(dense=dict(kernel=own['dense']['kernel'][:, order]), norm=dict(bias=own['norm']['bias'][..., order]))
+    params = params | {f'layer_{layer}': moved}
+    if above in params:
+        return params | {above: params[above] | dict(dense=dict(kernel=params[above]['dense']['kernel'][order]))}
+    return params | dict(head=params['head'] | dict(kernel=params['head']['kernel'][order]))
+
+
+def exact_claims(data: Digits, settings: Settings) -> list[Claim]:
+    """In float64, of random networks: the gradient of exchanged units; the rule for a unit; who moves when."""
+    layers = 3
+    moved = 'sigmoid, zeros, three hidden layers: steps until the first layer moves'
+    return [
+        *(equivariance_claim(data, depth, settings.width) for depth in (1, 2)),
+        rule_claim(data, settings.width),
+        claims.close(moved, layers + 1, arrival(data, layers), 0),
+    ]
+
+
+def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = permuted) -> Claim:
+    """That the gradient of a network with exchanged units is the gradient with exchanged units."""
+    gradient, params = _exact(data, depth, width, 'he_normal')
+    first, worst = gradient(params), 0.0
+    for layer in range(depth):
+        order = np.random.default_rng(layer).permutation(width)
+        found, wanted = gradient(permute(params, layer, order)), permuted(first, layer, order)
+        gaps = jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), found, wanted))
+        worst = max(worst, *gaps)
+    layers = 'one hidden layer' if depth == 1 else f'{depth} hidden layers'
+    sentence = f'random weights, {layers}: gradient of exchanged units less exchanged gradient, largest entry'
+    return claims.close(sentence, 0, worst, 1e-12)
+
+
+def rule_claim(data: Digits, width: int, rule: Callable[..., np.ndarray] = symmetry.unit_gradient) -> Claim:
+    """That `rule`, which sees one unit and what all share, is what differentiation gives."""
+    gradient, params = _exact(data, 1, width, 'he_normal')
+    wanted, units = layer_units(gradient(params), 0), layer_units(params, 0)
+    images = data.images.astype(np.float32).astype(np.float64)
+    first, second = np.split(units, [images.shape[1]])
+    network = symmetry.Network(first, second.T, np.zeros(10))
+    errors = symmetry.residuals(symmetry.logits(network, images), data.targets)
+    by_rule = np.concatenate([rule(units[:, [i]], images, errors) for i in range(width)], 1)
+    sentence = 'random weights: gradient of each unit by a rule that sees no other unit, less automatic differentiation'
+    return claims.close(sentence, 0, np.abs(by_rule - wanted).max(), 1e-12)
+
+
+def arrival(data: Digits, depth: int, start: str = 'zeros') -> int:
+    """The number of steps of gradient descent after which the first weights of a sigmoid network have moved."""
+    gradient, params = _exact(data, depth, 4, start, 'sigmoid')
+    begun = params['layer_0']['dense']['kernel']
+    for step in range(1, 2 * depth):
+        params = jax.tree.map(lambda weight, slope: weight - slope, params, gradient(params))
+        if (params['layer_0']['dense']['kernel'] != begun).any():
+            return step
+    return 2 * depth
+
+
+def _exact(
+    data: Digits, depth: int, width: int, start: str, activation: str = 'tanh'
+) -> tuple[Callable[[Any], Any], Any]:  # fmt: skip
+    """The gradient of jaxdl's own network as a function of its parameters, and parameters, in float64."""
+    variant = Variant(model='mlp', width=width, depth=depth, norm='none', activation=activation, init=start)
+    module = train_step.module_of(variant, 10)
+    images = jnp.asarray(data.images[:, :-1], jnp.float32).reshape(-1, 8, 8, 1)
+    mask, labels = jnp.ones(len(images), bool), jnp.asarray(data.targets.argmax(1), jnp.int32)
+    batch = Batch(images, labels, mask, jnp.zeros(1, jnp.float32), jnp.ones(1, jnp.float32))
+    state = train_step.init_state(variant, 0, module, images.shape[1:])  # in float32: what it reads is cached
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), state.params)
+
+    @jax.jit
+    def gradient(params: Any) -> Any:
+        own = TrainState(state.step, params, state.batch_stats, state.opt_state)
+        return train_step.gradients(own, batch, variant, module=module)
+
+    def exact(params: Any) -> Any:
+        with jax.enable_x64(True):
+            return jax.tree.map(np.asarray, gradient(params))
+
+    return exact, params

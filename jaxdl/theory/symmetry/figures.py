@@ -1,0 +1,179 @@
+"""What is shown of equal units: the weights they end with, which chance tells them apart, and how fast they part."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+
+from jaxdl.report import plots, words
+from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.report.blocks import Table
+from jaxdl.theory.symmetry import networks, parting
+from jaxdl.theory.symmetry.networks import Found
+from jaxdl.theory.symmetry.parting import Parting
+from jaxdl.theory.symmetry.rules import Settings
+from jaxdl.train_step import TrainState
+
+MAP = LinearSegmentedColormap.from_list('weights', ['#b2401a', '#f4a582', '#ffffff', '#92c5de', '#2166ac'])
+PANELS = {
+    'tanh, zeros': 'zeros, tanh', 'sigmoid, zeros': 'zeros, sigmoid', 'tanh, ones': 'ones, tanh',
+    'tanh, random': 'random, tanh',
+}  # fmt: skip
+LINES: Mapping[str, plots.Line] = {
+    '1e-2': dict(color=plots.VERMILION, label='noise of 1e-2'),
+    '1e-4': dict(color=plots.BLUE, linestyle=(0, (6, 2)), label='noise of 1e-4'),
+    '1e-8': dict(color=plots.INK, label='noise of 1e-8'),
+    parting.ROUNDING: dict(color=plots.GREY, linestyle=(0, (2, 1.5)), label='rounding alone'),
+}
+RESOLVED = 1e-17  # what float64 still tells apart of weights of this size
+DOTS: plots.Line = dict(color=plots.INK, linestyle='none', marker='o', mfc='white', markersize=5)
+
+
+def changes(trained: Found) -> FigureBlock:
+    """What training did to the first layer's weights, [input, unit], from four starts; the first seed."""
+    kernels = {title: [first_weights(state) for state in (trained[name][0].start, trained[name][0].state)]
+               for name, title in PANELS.items()}  # fmt: skip
+
+    def plot(width: float) -> Figure:
+        figure, grid = plots.panels(list(kernels), width, 'unit', 'pixel')
+        figure.set_size_inches(width, 3.6 if width == plots.WIDE else 6.2)
+        for axes, (title, (start, end)) in zip(grid, kernels.items(), strict=True):
+            most = float(np.abs(end - start).max())
+            limit = most or 1.0
+            axes.imshow(end - start, cmap=MAP, vmin=-limit, vmax=limit, aspect='auto', interpolation='nearest')
+            axes.set_title(f'{title}\n±{most:.2g}')
+            axes.grid(visible=False)
+            if not most:
+                axes.text(0.5, 0.5, 'no change', ha='center', va='center', transform=axes.transAxes)
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+        place = 'right' if width == plots.WIDE else 'top'
+        bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), MAP), ax=grid, location=place, aspect=30)
+        bar.set_label('change, over the largest')
+        return figure
+
+    said = '; '.join(
+        f'{title}: rank of the weights {np.linalg.matrix_rank(end.astype(float))}, '
+        f'change from {(end - start).min():.2g} to {(end - start).max():.2g}'
+        for title, (start, end) in kernels.items()
+    )
+    caption = (
+        'What training added to the weights of the first layer, a column a unit, a row a pixel. A title names the '
+        'start, the activation, and the largest change, which has the strongest colour. Stripes from side to side: '
+        'all units learn the same.'
+    )
+    return FigureBlock('changes', plots.draw(plot), f'Change of the first weights in training. {said}.', caption)
+
+
+def first_weights(state: TrainState) -> np.ndarray:
+    """[input, unit]."""
+    return np.asarray(state.params['layer_0']['dense']['kernel'])
+
+
+def sources(trained: Found, parted: Parting, settings: Settings) -> Table:
+    """Which chance was tried and how many units of each layer differ in the end."""
+    rows = [(name, *map(str, networks.counts(trained[name]).max(0))) for name in networks.KNOWN]
+    noise = f'noise of {parting.SMALLEST}'
+    rows += [
+        (f'{noise} on the first weights, one hidden layer', str(parted.counts[parting.SMALLEST]), words.DASH),
+        (f'{noise} on every gradient, one hidden layer', str(parted.counts[parting.GRADIENTS]), words.DASH),
+    ]
+    caption = (
+        f'How many different units a layer of {settings.width} has after training from equal weights, told apart by '
+        f'any bit: the most of {settings.seeds} seeds. Dropout stands before the last layer, so it falls on the second '
+        'hidden one.'
+    )
+    return Table(caption, ('what chance does', 'layer 1', 'layer 2'), rows, 'wrr', name='sources')
+
+
+def distances(parted: Parting) -> FigureBlock:
+    """How far the farthest unit is from the first, by step, for noise of several sizes, and what was predicted."""
+    early = parted.predicted[parted.predicted <= 1e-2]
+    every = np.arange(0, len(early), 25)
+
+    def plot(width: float) -> Figure:
+        figure = Figure(figsize=(width, 3.9), layout='constrained')
+        axes = figure.subplots()
+        handles = [axes.plot(positive(parted.distances[name]), **style)[0] for name, style in LINES.items()]
+        handles += axes.plot(every, early[every], label='predicted', **DOTS)
+        axes.set_yscale('log')
+        axes.yaxis.set_major_locator(ticker.LogLocator(100, numticks=12))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
+        axes.yaxis.set_major_formatter(lambda value, _: f'1e{np.log10(value):.0f}' if value < 1 else f'{value:g}')
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], RESOLVED))
+        axes.set_xlabel('step')
+        axes.set_ylabel('distance between units')
+        plots.legend(figure, handles, width)
+        return figure
+
+    steps = len(parted.distances['0']) - 1
+    said = '; '.join(
+        f'{style["label"]}: {parted.distances[name][steps // 10]:.1e} after {steps // 10} steps, '
+        f'{parted.distances[name][-1]:.2g} after {steps:,}'
+        for name, style in LINES.items()
+    )
+    right = words.listing(f'{words.percent(parted.accuracy[name])} ({LINES[name]["label"]})' for name in LINES)
+    caption = (
+        f'The largest distance of a unit from the first one, for one hidden tanh layer. In the end {right} of the '
+        f'500 images are right, and {words.percent(parted.accuracy["0"])} without noise. There the '
+        f'largest distance in any step is {parted.distances["0"].max():g}, and 0 has no place on a logarithmic axis. '
+        'Circles: the smallest noise, carried along by the curvature of equal units alone.'
+    )
+    return FigureBlock('distances', plots.draw(plot), f'Distance between units. {said}.', caption)
+
+
+def positive(values: np.ndarray) -> np.ndarray:
+    """With gaps where nothing can be drawn on a logarithmic axis."""
+    return np.where(values > 0, values, np.nan)
+
+
+def words_of(trained: Found, parted: Parting, settings: Settings, steps: int) -> dict[str, str]:
+    """The numbers of the text."""
+    learned = {
+        key: words.percent(float(networks.accuracies(trained[name]).mean()))
+        for key, name in dict(
+            random='tanh, random', ones='tanh, ones', equal='tanh, 0.05', zeros='tanh, zeros', sigmoid='sigmoid, zeros'
+        ).items()
+    }  # fmt: skip
+    smallest, bound = parted.eigenvalue
+    return learned | dict(
+        steps=f'{steps:,}', small_steps=f'{settings.steps:,}', width=str(settings.width),
+        seeds=words.count(settings.seeds, 'seed'), rate=f'{parting.RATE:g}', followed=str(parting.FOLLOWED),
+        lone=tex(parted.lone), eigenvalue=f'{smallest:.3f}', bound=f'{bound:.3f}', doubling=doubling(parted),
+        parted=words.percent(parted.accuracy[parting.SMALLEST]), together=words.percent(parted.accuracy['0']),
+        rounding=rounding(parted, settings), broken=layers_of_dropout(trained, settings),
+    )  # fmt: skip
+
+
+def tex(value: float) -> str:
+    """To one digit, as a formula has it."""
+    digit, exponent = f'{value:.0e}'.split('e')
+    return f'{digit} \\times 10^{{{int(exponent)}}}' if value else '0'
+
+
+def doubling(parted: Parting) -> str:
+    """Steps in which the predicted distance doubles, on average between 1e-6 and 1e-4."""
+    inside = parted.predicted[(parted.predicted > 1e-6) & (parted.predicted < 1e-4)]
+    return f'{(len(inside) - 1) * np.log(2) / np.log(inside[-1] / inside[0]):.0f}'
+
+
+def layers_of_dropout(trained: Found, settings: Settings) -> str:
+    """How many units differ after dropout, layer by layer."""
+    most: Sequence[int] = networks.counts(trained['dropout']).max(0)
+    return f'{most[1]} of {settings.width} units in the second layer, {most[0]} in the first'
+
+
+def rounding(parted: Parting, settings: Settings) -> str:
+    """What this machine's arithmetic did to equal units where no noise was added."""
+    path, units = parted.distances[parting.ROUNDING], settings.rounding_width
+    groups = parted.counts[parting.ROUNDING]
+    if groups == 1:
+        return f'On this machine a layer of {units} units stayed equal to the last bit all the same.'
+    first = int(np.flatnonzero(path)[0])
+    return (
+        f'On this machine NumPy did so with {units} units: they first differed in step {first}, and after '
+        f'{settings.steps:,} steps they were {groups} different ones, {path[-1]:.2g} apart, which got '
+        f'{words.percent(parted.accuracy[parting.ROUNDING])} of the images right.'
+    )

@@ -1,0 +1,174 @@
+"""Networks of the engine that start from equal weights: which units differ in the end, and what chance did it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from jaxdl import claims, train_step
+from jaxdl.claims import Claim
+from jaxdl.data import Data, load, split
+from jaxdl.data.resident import Resident, resident
+from jaxdl.ensemble import Member
+from jaxdl.theory import engine
+from jaxdl.theory.answer import Note
+from jaxdl.theory.engine import Trained
+from jaxdl.theory.symmetry import rules as symmetry
+from jaxdl.theory.symmetry.rules import Settings
+from jaxdl.train_step import Batch, TrainState
+from jaxdl.variant import Variant
+
+DEPTH = 2
+STARTS = {
+    'zeros': dict(init='zeros'),
+    'ones': dict(init='ones'),
+    '0.05': dict(init='ones', init_scale=symmetry.CONSTANT),
+    'random': dict(init='he_normal'),
+}
+# What chance may do in training by Adam, from 0.05 everywhere: a name -> overrides.
+CHANCE = {
+    'another order of the images': dict(order_offset=1000),
+    'images turned and shifted': dict(rotation=15.0, translation=0.1),
+    'patches of the images painted over': dict(erasing=0.5),
+    'images and labels mixed': dict(mixup=0.4),
+    'dropout': dict(dropout=0.2),
+}
+DROPPED_ZEROS = 'dropout, from zeros'
+KNOWN = dict.fromkeys((*CHANCE, DROPPED_ZEROS), (False, False)) | {'dropout': (False, True)}  # layers broken
+
+Found = Mapping[str, Sequence[Trained]]  # option -> a member a seed
+
+
+class Digits(NamedTuple):
+    """Everything for the engine; and 500 training images, float64 [500, 65] with a 1 each, and targets [500, 10]."""
+
+    held: Resident
+    images: np.ndarray
+    targets: np.ndarray
+
+
+def digits() -> Digits:
+    """Scikit-learn's 8 x 8 digits, ten classes."""
+    chosen = Data(dataset='digits')
+    dataset = load(chosen)
+    own = split(dataset, chosen)
+    held = resident(dataset, [own])
+    some = own.train[:500]
+    images = np.asarray(held.images, np.float64)[some].reshape(len(some), -1)
+    images = (images - images.mean()) / images.std()
+    return Digits(held, np.c_[images, np.ones(len(some))], np.eye(10)[dataset.labels[some]])
+
+
+def train(settings: Settings, data: Digits, note: Note) -> tuple[dict[str, list[Trained]], list[dict[str, Any]]]:
+    """Every start under tanh and sigmoid by momentum, and every kind of chance by Adam, in the engine."""
+    base = Variant(
+        model='mlp', width=settings.width, depth=DEPTH, norm='none', activation='tanh', learning_rate=0.05
+    )  # fmt: skip
+    plain = {
+        f'{activation}, {start}': dataclasses.replace(base, activation=activation, **own)
+        for activation in ('tanh', 'sigmoid')
+        for start, own in STARTS.items()
+    }
+    adam = dataclasses.replace(base, optimizer='adam', learning_rate=0.003)
+    noisy = {name: dataclasses.replace(adam, **STARTS['0.05'], **own) for name, own in CHANCE.items()}
+    noisy[DROPPED_ZEROS] = dataclasses.replace(adam, init='zeros', dropout=0.2)
+    found: dict[str, list[Trained]] = {}
+    groups = []
+    for activation, variants in (('tanh', plain), ('sigmoid', plain), ('tanh', noisy)):
+        own = {option: variant for option, variant in variants.items() if variant.activation == activation}
+        members = [Member(option, seed, variant) for option, variant in own.items() for seed in range(settings.seeds)]
+        watch = unrest if activation == 'tanh' else None
+        trained, entries = engine.train(members, data.held, 10, settings.epochs, watch=watch, note=note)
+        groups += entries
+        for one in trained:
+            found.setdefault(one.member.option, []).append(one)
+    return found, groups
+
+
+def unrest(module: nn.Module, state: TrainState, batch: Batch, variant: Variant) -> dict[str, jax.Array]:
+    """The largest entry of the gradient: by all weights but the last bias."""
+    gradient = train_step.gradients(state, batch, variant, module=module)
+    rest = gradient | dict(head=dict(kernel=gradient['head']['kernel']))
+    return dict(rest=jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(rest)]).max())
+
+
+def layer_units(params: Any, layer: int) -> np.ndarray:
+    """What belongs to the units of a hidden layer, [numbers, units]: weights into each, its bias, weights out of it."""
+    own = params[f'layer_{layer}']
+    above = params[f'layer_{layer + 1}']['dense'] if f'layer_{layer + 1}' in params else params['head']
+    return np.concatenate([own['dense']['kernel'], own['norm']['bias'].reshape(1, -1), above['kernel'].T])
+
+
+def counts(members: Sequence[Trained]) -> np.ndarray:
+    """Different units in the end, int [seed, layer]."""
+    return np.array(
+        [[symmetry.distinct(layer_units(one.state.params, i)) for i in range(DEPTH)] for one in members]
+    )  # fmt: skip
+
+
+def ranks(members: Sequence[Trained]) -> np.ndarray:
+    """Rank of the first layer's weights in the end, int [seed]."""
+    kernels = [np.asarray(one.state.params['layer_0']['dense']['kernel'], np.float64) for one in members]
+    return np.array([np.linalg.matrix_rank(kernel) for kernel in kernels])
+
+
+def accuracies(members: Sequence[Trained]) -> np.ndarray:
+    """On the training images after the last epoch, [seed]."""
+    return np.array([one.history['train_accuracy'][-1] for one in members])
+
+
+def farthest(values: np.ndarray, expected: float) -> float:
+    """Of all values the one that is farthest from what is expected."""
+    return float(values.flat[np.argmax(np.abs(values - expected))])
+
+
+def start_claims(trained: Found, settings: Settings) -> list[Claim]:
+    """Of every start: how many units differ, the rank of the first weights, what the gradient was, what was learned."""
+    found = []
+    for activation in ('tanh', 'sigmoid'):
+        for start in STARTS:
+            units = settings.width if start == 'random' else 1
+            rank = 0 if (activation, start) == ('tanh', 'zeros') else units
+            found += alike_claims(f'{activation}, {start}', trained[f'{activation}, {start}'], units, rank)
+    still = [*trained['tanh, zeros'], *trained[DROPPED_ZEROS]]
+    found.append(stillness_claim(still))
+    equal = max(accuracies(trained[f'tanh, {start}']).max() for start in STARTS if start != 'random')
+    found.append(claims.at_least(
+        'tanh: train accuracy from random weights, the worst seed, against the best seed from equal weights plus 0.3',
+        equal + 0.3, accuracies(trained['tanh, random']).min(),
+    ))  # fmt: skip
+    return found
+
+
+def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -> list[Claim]:
+    """How many units a layer has in the end that differ in any bit, and the rank of the first weights."""
+    after = f'after training, {len(members)} seeds'
+    return [
+        claims.close(f'{name}: different units in either layer {after}', units, farthest(counts(members), units), 0),
+        claims.close(f'{name}: rank of the first weights {after}', rank, farthest(ranks(members), rank), 0),
+    ]  # fmt: skip
+
+
+def stillness_claim(members: Sequence[Trained]) -> Claim:
+    """That nothing but the last bias ever has a gradient."""
+    largest = max(float(one.watched['rest'].max()) for one in members)
+    sentence = 'tanh, zeros: largest gradient by any weight or hidden bias, before training and after every epoch'
+    return claims.close(f'{sentence}, with and without dropout', 0, largest, 0)
+
+
+def source_claims(
+    trained: Found, settings: Settings, broken: Mapping[str, tuple[bool, ...]] = KNOWN
+) -> list[Claim]:  # fmt: skip
+    """Of every kind of chance: how many units of each layer differ where `broken` says which layers it breaks."""
+    found = []
+    for name, layers in broken.items():
+        for layer, apart in enumerate(layers):
+            expected = settings.width if apart else 1
+            measured = farthest(counts(trained[name])[:, layer], expected)
+            sentence = f'{name}: different units in layer {layer + 1} after training, {settings.seeds} seeds'
+            found.append(claims.close(sentence, expected, measured, 0))
+    return found

@@ -1,0 +1,156 @@
+"""What is drawn of exploding and vanishing gradients: norms by layer, rates by gain, the edge in depth and gain."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jaxdl.report import plots, words
+from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.theory.vanishing_gradients import rules as theory
+
+NAMES = dict(sigmoid='sigmoid', tanh='tanh', relu='ReLU')
+STYLES: Mapping[str, plots.Line] = {  # of a gain, by its place among those measured
+    'half the critical gain': dict(color=plots.BLUE, marker='v'),
+    'the critical gain': dict(color=plots.INK, marker='o', mfc='white'),
+    'twice the critical gain': dict(color=plots.VERMILION, marker='^'),
+}
+DASHED: plots.Line = dict(color=plots.GREY, linestyle=(0, (4, 2)), linewidth=1.4)
+MAP = LinearSegmentedColormap.from_list('edge', ['#2166ac', '#92c5de', '#ffffff', '#f4a582', '#b2401a'])
+LEVELS = (-20, -16, -12, -8, -4, 4, 8, 12, 16, 20)  # powers of ten
+TICKS = (0.5, 1, 2, 5, 10, 20)
+
+Values = Mapping[str, np.ndarray]
+
+
+def norms(gains: Values, found: Values) -> FigureBlock:
+    """Gradient norm by layer of the deepest networks, [seed, gain, layer], at half, once and twice the edge's gain."""
+    chosen = {name: own[[0, len(own) // 2, -1]] for name, own in gains.items()}
+    logs = {name: found[name].mean(0)[[0, len(gains[name]) // 2, -1]] / math.log(10) for name in gains}
+    logs = {name: own - own[:, -1:] for name, own in logs.items()}
+    depth = next(iter(logs.values())).shape[-1]
+
+    def plot(width: float) -> Figure:
+        figure, grid = _row(width, 'layer, from the input on', 'norm, over that of the last layer')
+        for axes, name in zip(grid, gains, strict=True):
+            for log, gain, style in zip(logs[name], chosen[name], STYLES.values(), strict=True):
+                rates = theory.layer_rates(name, gain, depth)[::-1]
+                predicted = np.append(np.cumsum(rates)[::-1], 0) / math.log(10)
+                axes.plot(np.arange(depth) + 1, predicted, **DASHED)
+                axes.plot(np.arange(depth) + 1, log, linestyle='none', markevery=7, markersize=5, **style)
+            axes.set_title(f'{NAMES[name]}: gains {words.listing(f"{gain:.3g}" for gain in chosen[name])}')
+            axes.yaxis.set_major_formatter(lambda power, _: raised(power))
+            axes.yaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+        points = [Line2D([], [], linestyle='none', label=label, **style) for label, style in STYLES.items()]
+        _legend(figure, [*points, Line2D([], [], label='predicted', **DASHED)], width)
+        return figure
+
+    said = '; '.join(
+        f'{NAMES[name]}, gain {words.listing(f"{g:.3g}" for g in chosen[name])}: '
+        f'{words.listing(f"10 to the {log[0]:.1f}" for log in logs[name])}'
+        for name in gains
+    )
+    caption = (
+        f'Norm of the gradient by the bias of each layer, divided by that of the last layer: mean of the logarithm '
+        f'over {len(found["relu"])} random networks of {depth} layers. Read from the right, as backpropagation runs. '
+        'Dashes: predicted, layer by layer, from the activation and the gain alone.'
+    )
+    return FigureBlock('norms', plots.draw(plot), f'First over last gradient norm. {said}.', caption)
+
+
+def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
+    """Growth a layer by gain: `measured` [gain] beside the curve of theory."""
+
+    def plot(width: float) -> Figure:
+        figure, grid = _row(width, 'gain', 'growth of the log norm a layer')
+        for axes, name in zip(grid, gains, strict=True):
+            dense = np.geomspace(gains[name][0], gains[name][-1], 101)
+            edge = theory.critical_gain(name)
+            axes.axhline(0, color=plots.GREY, linewidth=1)
+            axes.axvline(edge, color=plots.GREY, linewidth=1, linestyle=':')
+            axes.plot(dense, [theory.rate(name, gain) for gain in dense], **DASHED)
+            axes.plot(gains[name], measured[name], 'o', color=plots.BLUE, markersize=5)
+            axes.set_title(f'{NAMES[name]}: edge at {edge:.4g}')
+            _gain_axis(axes, gains[name])
+        points = Line2D([], [], color=plots.BLUE, marker='o', linestyle='none', label='measured')
+        _legend(figure, [points, Line2D([], [], label=f'log(gain {words.TIMES} slope)', **DASHED)], width)
+        return figure
+
+    said = '; '.join(
+        f'{NAMES[name]}: {", ".join(f"{r:+.3f} at {g:.3g}" for g, r in zip(gains[name], measured[name], strict=True))}'
+        for name in gains
+    )
+    caption = (
+        f'Growth of the log gradient norm a layer, backward, in the last three quarters of {depth} layers, by gain. '
+        'Below 0 gradients vanish, above it they explode; the dotted line marks where theory has the edge.'
+    )
+    return FigureBlock('rates', plots.draw(plot), f'Measured growth a layer. {said}.', caption)
+
+
+def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
+    """The variance of activations over inputs, [gain, layer], and the gain of the predicted edge."""
+
+    def plot(width: float) -> Figure:
+        figure, grid = _row(width, 'gain', 'layer')
+        for axes, (name, own) in zip(grid, variances.items(), strict=True):
+            logs = np.log10(np.maximum(own, 1e-300)).T
+            layers = np.arange(len(logs)) + 1
+            axes.contourf(gains, layers, logs, levels=LEVELS, cmap=MAP, extend='both')
+            lines = axes.contour(gains, layers, logs, levels=[-20, -12, -4, 4, 12, 20], colors=plots.INK,
+                                 linewidths=0.6, linestyles='solid')  # fmt: skip
+            axes.clabel(lines, levels=[power for power in lines.levels if abs(power) < 20], fmt=raised, fontsize=8)
+            critical = theory.critical_gain(name)
+            axes.axvline(critical, color=plots.INK, linewidth=2, linestyle=(0, (4, 2)))
+            axes.set_title(f'{NAMES[name]}: edge at {critical:.4g}')
+            axes.grid(visible=False)
+            _gain_axis(axes, gains)
+        return figure
+
+    said = '; '.join(
+        f'{NAMES[name]}: ' + ', '.join(f'10 to the {math.log10(own[i, -1]):.0f} at gain {gains[i]:.2g}'
+                                       for i in range(0, len(gains), 8))
+        for name, own in variances.items()
+    )  # fmt: skip
+    caption = (
+        'Variance of an activation over 16 inputs, mean over units, by gain and layer. Lines join equal variances. '
+        'White: between 10⁻⁴ and 10⁴; blue: the inputs become one and the same; orange: activations explode. '
+        'Dashes: where theory puts the edge, from the gradient.'
+    )
+    return FigureBlock('edge', plots.draw(plot), f'Variance in the last layer. {said}.', caption)
+
+
+def raised(power: float) -> str:
+    """A power of ten: `10⁻¹²`, and `1`."""
+    if round(power) == 0:
+        return '1'
+    return f'10{str(round(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))}'
+
+
+def _row(width: float, x: str, y: str) -> tuple[Figure, Sequence[Axes]]:
+    """Three panels: beside each other on a page, one over the other on a phone."""
+    rows, columns = (1, 3) if width == plots.WIDE else (3, 1)
+    figure = Figure(figsize=(width, 3.2 if rows == 1 else 7.2), layout='constrained')
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure.supxlabel(x, fontsize=plots.STYLE['font.size'])
+    figure.supylabel(y, fontsize=plots.STYLE['font.size'])
+    return figure, list(grid)
+
+
+def _legend(figure: Figure, handles: Sequence[Line2D], width: float) -> None:
+    columns = len(handles) if width == plots.WIDE else 1 if len(handles) > 2 else 2
+    figure.legend(handles=list(handles), loc='outside upper left', ncols=columns)
+
+
+def _gain_axis(axes: Axes, gains: np.ndarray) -> None:
+    ticks = [
+        tick for tick in (0.5, 0.7, 1, 1.4, 2, 2.8, 5, 7, 10, 14, 20) if gains[0] / 1.01 <= tick <= gains[-1] * 1.01
+    ]
+    axes.set_xscale('log')
+    axes.xaxis.set_major_locator(ticker.FixedLocator(ticks if len(ticks) < 7 else [t for t in ticks if t in TICKS]))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')

@@ -1,0 +1,160 @@
+"""What the usual remedies do to the growth of gradients at the start, and what a wrong gain does to training."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl import claims, variant
+from jaxdl.claims import Claim
+from jaxdl.data import Data, load, split
+from jaxdl.data.resident import resident
+from jaxdl.ensemble import Member
+from jaxdl.report import words
+from jaxdl.report.blocks import Table
+from jaxdl.theory import engine
+from jaxdl.theory.answer import Note
+from jaxdl.theory.vanishing_gradients import networks
+from jaxdl.theory.vanishing_gradients import rules as theory
+from jaxdl.variant import Variant
+
+DEPTH, HE = 64, math.sqrt(2)
+SEEDS, BATCH, LARGE_BATCH = 4, 8, 128  # examples of a row below; what batch norm's prediction needs
+TOLERANCE = 0.03
+SCALES = (0.5, 0.7, 1.0, 2.0, 4.0)  # the gains of networks that train
+RATES = (0.001, 0.003, 0.01, 0.03)
+TRAINED_DEPTH = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Remedy:
+    """A kind of layer and the rate that its gradients should grow with."""
+
+    layer: networks.Layer
+    predicted: float
+    batch: int = BATCH
+
+
+def _finite(activation: str, gain: float) -> float:
+    return float(theory.layer_rates(activation, gain, DEPTH)[DEPTH // 4 :].mean())
+
+
+REMEDIES: Mapping[str, Callable[[], Remedy]] = {
+    'sigmoid, gain 1 (Glorot)': lambda: Remedy(networks.plain('sigmoid', 1.0), _finite('sigmoid', 1.0)),
+    'tanh, gain 1 (Glorot)': lambda: Remedy(networks.plain('tanh', 1.0), _finite('tanh', 1.0)),
+    'ReLU, gain 1 (Glorot)': lambda: Remedy(networks.plain('relu', 1.0), _finite('relu', 1.0)),
+    'ReLU, gain √2 (He)': lambda: Remedy(networks.plain('relu', HE), _finite('relu', HE)),
+    'ReLU, gain 2': lambda: Remedy(networks.plain('relu', 2.0), _finite('relu', 2.0)),
+    'ReLU, gain 2, layer norm': lambda: Remedy(networks.normalised('relu', 2.0, -1), theory.normalised_rate('relu')),
+    'ReLU, gain 2, batch norm': lambda: Remedy(
+        networks.normalised('relu', 2.0, 0), theory.batch_norm_rate(), LARGE_BATCH
+    ),
+    'ReLU, gain 1, skips': lambda: Remedy(networks.skip(1.0, 1.0), theory.skip_rate(1.0)),
+    'ReLU, gain √2, skips': lambda: Remedy(networks.skip(HE, 1.0), theory.skip_rate(HE)),
+    'ReLU, gain √2, skips, branches / 8': lambda: Remedy(networks.skip(HE, 1 / 8), theory.skip_rate(HE, 1 / 8)),
+}
+
+
+def measured(width: int, seeds: int = SEEDS, names: Sequence[str] = tuple(REMEDIES)) -> dict[str, np.ndarray]:
+    """Log gradient norms of each remedy, [seed, layer]."""
+    made = {name: REMEDIES[name]() for name in names}
+
+    @jax.jit
+    def norms(kernels: jax.Array, images: jax.Array, direction: jax.Array) -> dict[str, jax.Array]:
+        return {
+            name: networks.log_norms(own.layer, kernels, images[: own.batch], direction[: own.batch])
+            for name, own in made.items()
+        }
+
+    found = [norms(*networks.draw(seed, 'remedies', DEPTH, width, LARGE_BATCH)) for seed in range(seeds)]
+    return {name: np.stack([np.asarray(each[name]) for each in found]) for name in names}
+
+
+def remedy_claims(norms: Mapping[str, np.ndarray], width: int, predicted: Mapping[str, float]) -> list[Claim]:
+    """Each remedy's rate, against what is predicted."""
+    seeds = len(next(iter(norms.values())))
+    where = f'growth of the log gradient norm a layer, backward ({DEPTH} layers of {width} units, {seeds} seeds)'
+    return [
+        claims.close(f'{name}: {where}', predicted[name], float(networks.rate(own).mean()), TOLERANCE)
+        for name, own in norms.items()
+    ]
+
+
+def predictions() -> dict[str, float]:
+    """The rate that each remedy should have, to as many digits as the integrals have."""
+    return {name: round(make().predicted, 12) for name, make in REMEDIES.items()}
+
+
+def table(norms: Mapping[str, np.ndarray], predicted: Mapping[str, float]) -> Table:
+    """A row a remedy: its rate, predicted and measured, and what that makes of a gradient in 64 layers."""
+    rows = [
+        [name, signed(predicted[name]), signed(float(networks.rate(own).mean())), power(_ratio(own))]
+        for name, own in norms.items()
+    ]
+    columns = ('Layers', 'Rate predicted', 'Rate measured', 'First layer / last layer')
+    caption = f'Gradient growth at the start of training, {DEPTH} layers'
+    return Table(caption, columns, rows, 'lrrr', name='remedies')
+
+
+def signed(value: float) -> str:
+    """A rate to three decimals with its sign: `+0.347`; none where it rounds to 0."""
+    text = f'{abs(value):.3f}'
+    return text if not float(text) else f'{"+" if value > 0 else words.MINUS}{text}'
+
+
+def power(log: float) -> str:
+    """e to the `log`, for people: `1.64`, or a number times a power of ten."""
+    digits, exponent = f'{math.exp(log):.1e}'.split('e')
+    if -2 <= int(exponent) <= 2:
+        return words.significant(math.exp(log))
+    raised = str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))
+    return f'{digits}{words.SPACE}{words.TIMES}{words.SPACE}10{raised}'
+
+
+def _ratio(norms: np.ndarray) -> float:
+    return float(np.mean(norms[:, 0] - norms[:, -1]))
+
+
+def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list[dict[str, Any]]]:
+    """Train accuracy in the end by gain, each at its own best learning rate (by that accuracy), mean over seeds."""
+    base = Variant(model='mlp', norm='none', activation='tanh', depth=TRAINED_DEPTH, width=32, init='lecun_normal')
+    members = [
+        Member(f'gain {scale:g}', seed, variant.replace(base, dict(init_scale=scale, learning_rate=rate)))
+        for scale in SCALES for rate in RATES for seed in range(seeds)
+    ]  # fmt: skip
+    data = Data(dataset='digits')
+    dataset = load(data)
+    held = resident(dataset, [split(dataset, data)])
+    trained, groups = engine.train(members, held, len(dataset.class_names), epochs, note=note)
+    best = functools.partial(_best, trained, engine.best_rates(trained, 'train_accuracy'))
+    return {scale: best(scale) for scale in SCALES}, groups
+
+
+def _best(trained: Sequence[engine.Trained], rates: Mapping[str, float], scale: float) -> float:
+    option = f'gain {scale:g}'
+    chosen = [t for t in trained if t.member.option == option and t.member.variant.learning_rate == rates[option]]
+    return float(np.mean([t.history['train_accuracy'][-1] for t in chosen]))
+
+
+def training_claims(accuracy: Mapping[float, float], seeds: int, epochs: int) -> list[Claim]:
+    """The critical gain against one half and four times as large."""
+    where = f'tanh MLP of {TRAINED_DEPTH} layers on digits, {epochs} epochs, best of {len(RATES)} learning rates'
+    return [
+        claims.at_least(
+            f'{where}: train accuracy at gain 1 less that at gain {scale:g} (mean over seeds: {seeds})', 0.3,
+            accuracy[1.0] - accuracy[scale],
+        )
+        for scale in (0.5, 4.0)
+    ]  # fmt: skip
+
+
+def values(accuracy: Mapping[float, float], seeds: int) -> dict[str, str]:
+    """What the text says of training."""
+    names = ('gain_half', 'gain_low', 'gain_one', 'gain_two', 'gain_four')
+    return dict(zip(names, map(words.percent, accuracy.values()), strict=True)) | dict(
+        trained_depth=str(TRAINED_DEPTH), trained_rates=str(len(RATES)), training_seeds=words.count(seeds, 'seed')
+    )

@@ -1,0 +1,136 @@
+"""Exploding and vanishing gradients: what the product of Jacobians does to a gradient's norm, layer by layer.
+
+A layer is z = gain W h / sqrt(width), h = f(z), with entries of W from N(0, 1). In a wide network the z of a layer are
+normal (Poole et al. 2016), which turns the growth of a gradient into one integral (Schoenholz et al. 2017).
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy import optimize
+
+from jaxdl import fields
+from jaxdl.errors import unknown
+
+Function = Callable[[np.ndarray], np.ndarray]
+Rate = Callable[[str, float], float]  # (activation, gain) -> growth of the log norm a layer
+SMALL = 1e-10  # a length that counts as 0
+NODES, REACH = 4_000, 10.0  # of the integral over the normal density: its midpoints, in standard deviations
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How much is measured."""
+
+    width: int = fields.ruled(256, fields.at_least(32))
+    depths: tuple[int, ...] = fields.ruled((2, 4, 8, 16, 32, 64), fields.each(fields.at_least(2), least=2))
+    gains: int = fields.ruled(9, fields.at_least(5))  # of each activation, half to twice its critical gain
+    seeds: int = fields.ruled(16, fields.at_least(2))
+    training_seeds: int = fields.ruled(3, fields.at_least(1))
+    epochs: int = fields.ruled(15, fields.at_least(1))
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(z / 2))
+
+
+# name -> (the function, its slope)
+ACTIVATIONS: Mapping[str, tuple[Function, Function]] = {
+    'sigmoid': (_sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z)),
+    'tanh': (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    'relu': (lambda z: np.maximum(z, 0.0), lambda z: (z > 0).astype(float)),
+}
+
+
+def normal_mean(function: Function, length: float) -> float:
+    """The mean of function(z) for z from N(0, `length`), by the midpoint rule; no midpoint is 0, where ReLU bends."""
+    z = (np.arange(NODES) + 0.5) * (2 * REACH / NODES) - REACH
+    density = np.exp(-0.5 * z**2)
+    return float(np.sum(density * function(math.sqrt(length) * z)) / np.sum(density))
+
+
+def next_length(activation: str, gain: float, length: float) -> float:
+    """The mean square of the next layer's z, from that of this layer's: gain^2 E[f(z)^2]."""
+    function, _ = _of(activation)
+    return gain**2 * normal_mean(lambda z: function(z) ** 2, length)
+
+
+@functools.cache
+def fixed_length(activation: str, gain: float) -> float:
+    """The mean square of z that a layer hands on unchanged; 0 where signals die out, `gain`^2 where they explode."""
+    low, high = math.log(SMALL), 2 * math.log(max(gain, 1.0))
+
+    def growth(log_length: float) -> float:
+        return next_length(activation, gain, math.exp(log_length)) - math.exp(log_length)
+
+    if growth(low) <= 0:
+        return 0.0
+    return gain**2 if growth(high) >= 0 else math.exp(_root(growth, low, high))
+
+
+def layer_rate(activation: str, gain: float, length: float) -> float:
+    """log(gain x root mean square slope) where z has mean square `length`: growth of the log gradient norm."""
+    _, slope = _of(activation)
+    return math.log(gain) + 0.5 * math.log(normal_mean(lambda z: slope(z) ** 2, max(length, SMALL)))
+
+
+def rate(activation: str, gain: float) -> float:
+    """Growth of the log gradient norm a layer, backward, far from both ends of the network; 0 is the edge."""
+    return layer_rate(activation, gain, fixed_length(activation, gain))
+
+
+def layer_rates(activation: str, gain: float, depth: int) -> np.ndarray:
+    """`layer_rate` of each layer but the last of a network whose input has mean square 1, [depth - 1]."""
+    length, rates = gain**2, []
+    for _ in range(depth - 1):
+        rates.append(layer_rate(activation, gain, length))
+        length = next_length(activation, gain, length)
+    return np.array(rates)
+
+
+def correction(activation: str, gain: float, width: int) -> float:
+    """What a finite `width` adds to the rate of a typical network, to first order: -(3 kurtosis - 1) / (4 width).
+
+    The squared norm's growth in a layer is a mean of `width` squares, and the mean of a logarithm is below the
+    logarithm of the mean; kurtosis = E[slope^4] / E[slope^2]^2. For ReLU: -5 / (4 width) (Hanin and Nica 2020).
+    """
+    _, slope = _of(activation)
+    length = max(fixed_length(activation, gain), SMALL)
+    fourth, square = (normal_mean(lambda z, p=power: slope(z) ** p, length) for power in (4, 2))
+    return -(3 * fourth / square**2 - 1) / (4 * width)
+
+
+@functools.cache
+def critical_gain(activation: str, rate: Rate = rate) -> float:
+    """The gain at which gradients of a wide and deep network neither vanish nor explode."""
+    return _root(lambda gain: rate(activation, gain), 0.3, 50.0)
+
+
+def normalised_rate(activation: str) -> float:
+    """The rate where each layer scales z to mean square 1 (layer norm): half log(E[slope^2] / E[f^2]), of no gain."""
+    function, slope = _of(activation)
+    return 0.5 * math.log(normal_mean(lambda z: slope(z) ** 2, 1.0) / normal_mean(lambda z: function(z) ** 2, 1.0))
+
+
+def batch_norm_rate() -> float:
+    """The rate of ReLU behind batch norm, for a large batch: half log(pi / (pi - 1)) (Yang et al. 2019)."""
+    return 0.5 * math.log(math.pi / (math.pi - 1))
+
+
+def skip_rate(gain: float, branch: float = 1.0) -> float:
+    """The rate of h + branch W relu(h), W of `gain`: half log(1 + branch^2 gain^2 / 2), never below 0."""
+    return 0.5 * math.log1p((branch * gain) ** 2 / 2)
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """By bisection: at the edge of tanh the function has a kink and is flat on one side of it."""
+    return float(optimize.bisect(function, low, high, xtol=1e-12))  # pyright: ignore[reportArgumentType]
+
+
+def _of(activation: str) -> tuple[Function, Function]:
+    if activation not in ACTIVATIONS:
+        raise unknown('activation', activation, ACTIVATIONS)
+    return ACTIVATIONS[activation]
