@@ -1,22 +1,24 @@
 """Final activation and its loss as one entry: logits and targets [batch, classes] to a loss per example, [batch].
 
 Targets are one-hot, or soft (`targets`, mixed images). Every loss and its gradient are finite at any finite logits.
+Beside them METRIC_LOSSES, which take what the network says for an embedding and train it by the distances in a batch.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax import nn
+from jax import lax, nn
 
 Activation = Callable[[jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A row of LOSSES; call it with (logits, targets).
+    """A row of LOSSES or METRIC_LOSSES; call it with (logits, targets).
 
     `activation` maps logits to what the network says, [batch, classes] both. `scores` is what the arg max is taken of:
     the logits wherever the activation keeps their order, since an activation that rounds to 1 twice makes a tie that is
@@ -97,3 +99,81 @@ LOSSES: dict[str, Loss] = {
     'sigmoid_softmax_cross_entropy': Loss(lambda z: nn.softmax(nn.sigmoid(z)), sigmoid_softmax_cross_entropy),
     'double_softmax_cross_entropy': Loss(lambda z: nn.softmax(nn.softmax(z)), double_softmax_cross_entropy),
 }
+
+
+MARGIN = 1.0  # of METRIC_LOSSES; an embedding of free length has its scale from it, and nothing else
+Pairs = tuple[jax.Array, jax.Array]
+Mining = Callable[[jax.Array, jax.Array], Pairs]
+
+
+def triplet(anchors: jax.Array, positives: jax.Array, negatives: jax.Array, margin: float = MARGIN) -> jax.Array:
+    """max(0, |a - p|^2 - |a - n|^2 + margin) of embeddings [..., dim], [...]: FaceNet (Schroff et al. 2015)."""
+    near, far = jnp.square(anchors - positives).sum(-1), jnp.square(anchors - negatives).sum(-1)
+    return nn.relu(near - far + margin)
+
+
+def next_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
+    """Random mining: of every image the next one of its class in the batch, and the next one of another class.
+
+    Behind the last image comes the first. A batch is in random order, so this draws uniformly and needs no key.
+    """
+    place = jnp.arange(len(same))
+    ahead = (place[None] - place[:, None] - 1) % len(same)  # 0 for the next image, the most for the image itself
+    return _least(ahead, same), _least(ahead, ~same)
+
+
+def semi_hard_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
+    """The next one of its class, and the nearest of another class that is farther than that (Schroff et al. 2015).
+
+    Where none is farther, the farthest there is.
+    """
+    positives = next_pairs(distances, same)[0]
+    farther = ~same & (distances > jnp.take_along_axis(distances, positives[:, None], 1))
+    return positives, jnp.where(farther.any(1), _least(distances, farther), _least(-distances, ~same))
+
+
+def hard_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
+    """The farthest of its class and the nearest of another class: batch hard (Hermans, Beyer and Leibe 2017)."""
+    return _least(-distances, same), _least(distances, ~same)
+
+
+def squared_distances(embeddings: jax.Array) -> jax.Array:
+    """[batch, dim] -> [batch, batch], by |a|^2 + |b|^2 - 2 a.b, so good to the rounding of |a|^2 only."""
+    squares = jnp.square(embeddings).sum(-1)
+    return squares[:, None] + squares[None] - 2 * embeddings @ embeddings.T
+
+
+def mined_triplet(mine: Mining, embeddings: jax.Array, targets: jax.Array) -> jax.Array:
+    """The loss of one triplet an image, [batch], that `mine` picks in the batch; 0 where the batch has none.
+
+    `mine` sees the distances [batch, batch] and which images share a class, True on the diagonal.
+    """
+    labels = jnp.argmax(targets, -1)
+    same = labels[:, None] == labels[None]
+    positives, negatives = mine(squared_distances(lax.stop_gradient(embeddings)), same)
+    loss = triplet(embeddings, embeddings[positives], embeddings[negatives])
+    return jnp.where((same.sum(1) > 1) & ~same.all(1), loss, 0.0)
+
+
+def _least(values: jax.Array, among: jax.Array) -> jax.Array:
+    """Where each row of `values` is least among the columns that `among` has, but for the image itself, int [batch]."""
+    among = among & ~jnp.eye(len(among), dtype=bool)
+    return jnp.argmin(jnp.where(among, values, jnp.inf), -1)
+
+
+def _metric(mine: Mining) -> Loss:
+    return Loss(lambda embeddings: embeddings, functools.partial(mined_triplet, mine))
+
+
+# They train an embedding, [batch, dim] with dim at least the number of classes; its arg max means nothing, so that a
+# study of accuracy cannot choose them.
+METRIC_LOSSES: dict[str, Loss] = {
+    'triplet_random': _metric(next_pairs),
+    'triplet_semi_hard': _metric(semi_hard_pairs),
+    'triplet_hard': _metric(hard_pairs),
+}
+
+
+def find(name: str) -> Loss:
+    """The row of that name, of LOSSES or of METRIC_LOSSES."""
+    return LOSSES[name] if name in LOSSES else METRIC_LOSSES[name]

@@ -151,7 +151,7 @@ def _targets(batch: Batch, variant: Variant, module: nn.Module) -> jax.Array:
 
 
 def _measure(logits: Any, batch: Batch, targets: jax.Array, variant: Variant) -> tuple[Metrics, jax.Array]:
-    row = losses.LOSSES[variant.loss]
+    row = losses.find(variant.loss)
     correct = jnp.argmax(row.scores(logits), -1) == batch.labels
     return metrics.measure(row(logits, targets), correct, batch.mask), correct
 

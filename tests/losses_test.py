@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, softmax
 
-from jaxdl import losses
+from jaxdl import losses, variant
+from jaxdl.errors import InputError
 
 
 def cross_entropy(z, t):
@@ -134,3 +135,59 @@ def test_rounding_makes_no_ties(name):
 
 def test_every_row_has_a_formula_here():
     assert set(NUMPY) == set(losses.LOSSES)
+
+
+def by_class(labels, anchor, own):
+    """The other images of a batch that share the anchor's class, or do not, in the order that follows the anchor."""
+    order = [(anchor + step) % len(labels) for step in range(1, len(labels))]
+    return [i for i in order if (labels[i] == labels[anchor]) == own]
+
+
+def mined(name, embeddings, labels, anchor):
+    """The triplet's loss by loops."""
+
+    def far(i):
+        return float(((embeddings[anchor] - embeddings[i]) ** 2).sum())
+
+    same, other = by_class(labels, anchor, True), by_class(labels, anchor, False)
+    if not same or not other:
+        return 0.0
+    positive, negative = same[0], other[0]
+    if name == 'triplet_hard':
+        positive, negative = max(same, key=far), min(other, key=far)
+    if name == 'triplet_semi_hard':
+        farther = [i for i in other if far(i) > far(positive)]
+        negative = min(farther, key=far) if farther else max(other, key=far)
+    return max(0.0, far(positive) - far(negative) + losses.MARGIN)
+
+
+@pytest.mark.parametrize('name', losses.METRIC_LOSSES)
+def test_mining_picks_what_loops_pick(rng, name):
+    for labels in (rng.integers(0, 3, 12), np.array([0, 0, 1, 2]), np.array([1, 1, 1])):
+        embeddings = rng.normal(size=(len(labels), 5))
+        expected = [mined(name, embeddings, labels, anchor) for anchor in range(len(labels))]
+        found = losses.METRIC_LOSSES[name](jnp.asarray(embeddings, jnp.float32), losses.targets(jnp.asarray(labels), 5))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', losses.METRIC_LOSSES)
+def test_a_collapsed_embedding_has_the_margin_for_a_loss_and_no_gradient(name):
+    targets = losses.targets(jnp.array([0, 0, 1, 1, 2, 2]), 4)
+    embeddings = jnp.broadcast_to(jnp.array([0.3, -1.7, 2.2, 0.1]), (6, 4))
+    loss, slope = jax.value_and_grad(lambda e: losses.find(name)(e, targets).sum())(embeddings)
+    assert float(loss) == 6 * losses.MARGIN
+    assert not np.any(slope)
+
+
+@pytest.mark.parametrize('name', losses.METRIC_LOSSES)
+def test_metric_losses_are_finite_on_padding_and_not_for_a_study(name):
+    targets = losses.targets(jnp.zeros(8, int), 4)  # one image over and over
+    assert np.all(losses.find(name)(jnp.ones((8, 4)), targets) == 0)
+    with pytest.raises(InputError, match='loss'):
+        variant.replace(variant.Variant(), dict(loss=name))
+
+
+def test_find_knows_both_tables():
+    rows = losses.LOSSES | losses.METRIC_LOSSES
+    assert len(rows) == len(losses.LOSSES) + len(losses.METRIC_LOSSES)
+    assert all(losses.find(name) is row for name, row in rows.items())

@@ -48,7 +48,7 @@ def mathml(tex: str, display: str = 'inline') -> Markup:
 
 def flat(text: object) -> str:
     """On one line, without control, surrogate or private-use characters."""
-    return ' '.join(re.sub(r'[\x00-\x1f\x7f\ud800-\uf8ff]', ' ', str(text)).split())
+    return re.sub(r'[\x00-\x20\x7f\ud800-\uf8ff]+', ' ', str(text)).strip(' ')
 
 
 def plain(text: str) -> str:

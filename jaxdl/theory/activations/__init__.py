@@ -1,13 +1,13 @@
 """The demonstration `activations`: its formulas, and what checks them."""
 
-from jaxdl.theory.activations.rules import SMALL_OUTPUT as SMALL_OUTPUT
-from jaxdl.theory.activations.rules import Settings as Settings
-from jaxdl.theory.activations.rules import relu as relu
-from jaxdl.theory.activations.rules import relu_slope as relu_slope
-from jaxdl.theory.activations.rules import saturated_slope as saturated_slope
-from jaxdl.theory.activations.rules import sigmoid as sigmoid
-from jaxdl.theory.activations.rules import sigmoid_slope as sigmoid_slope
-from jaxdl.theory.activations.rules import slope_bound as slope_bound
+from jaxdl.theory.activations.formulas import SMALL_OUTPUT as SMALL_OUTPUT
+from jaxdl.theory.activations.formulas import Settings as Settings
+from jaxdl.theory.activations.formulas import relu as relu
+from jaxdl.theory.activations.formulas import relu_slope as relu_slope
+from jaxdl.theory.activations.formulas import saturated_slope as saturated_slope
+from jaxdl.theory.activations.formulas import sigmoid as sigmoid
+from jaxdl.theory.activations.formulas import sigmoid_slope as sigmoid_slope
+from jaxdl.theory.activations.formulas import slope_bound as slope_bound
 from jaxdl.theory.answer import Answer, Note, text
 
 

@@ -14,7 +14,7 @@ from jaxdl import claims
 from jaxdl.claims import Claim
 from jaxdl.models.layers import ACTIVATIONS
 from jaxdl.report import words
-from jaxdl.theory.activations import rules as activations
+from jaxdl.theory.activations import formulas as activations
 
 LONGEST = 20  # units in a chain
 FAR = 10.0  # far out on the flat side of the sigmoid

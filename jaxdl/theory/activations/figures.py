@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from jaxdl.report import plots, words
 from jaxdl.report.blocks import Figure as FigureBlock
-from jaxdl.theory.activations import rules as activations
+from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.activations.checks import LONGEST, Chains
 from jaxdl.theory.activations.networks import COUNTED, DEPTH, Found, Kind
 

@@ -16,7 +16,7 @@ from jaxdl.ensemble import Member
 from jaxdl.models.layers import ACTIVATIONS
 from jaxdl.protocol import MEASURING_SEED
 from jaxdl.theory import engine
-from jaxdl.theory.activations import rules as activations
+from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.answer import Note
 from jaxdl.theory.engine import Trained
 from jaxdl.train_step import Batch, TrainState

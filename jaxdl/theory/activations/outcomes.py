@@ -9,7 +9,7 @@ from jaxdl import claims
 from jaxdl.claims import Claim
 from jaxdl.report import words
 from jaxdl.report.blocks import Table
-from jaxdl.theory.activations import rules as activations
+from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.activations.networks import COUNTED, DEPTH, NAMES, Found, Kind
 
 SHALLOW = 3  # up to here both activations learn

@@ -2,11 +2,11 @@
 
 from jaxdl.theory import shapes
 from jaxdl.theory.answer import Answer, Note, text
-from jaxdl.theory.fc_as_conv.rules import Settings as Settings
-from jaxdl.theory.fc_as_conv.rules import Sides as Sides
-from jaxdl.theory.fc_as_conv.rules import connections as connections
-from jaxdl.theory.fc_as_conv.rules import dense_of_kernel as dense_of_kernel
-from jaxdl.theory.fc_as_conv.rules import kernel_of_dense as kernel_of_dense
+from jaxdl.theory.fc_as_conv.formulas import Settings as Settings
+from jaxdl.theory.fc_as_conv.formulas import Sides as Sides
+from jaxdl.theory.fc_as_conv.formulas import connections as connections
+from jaxdl.theory.fc_as_conv.formulas import dense_of_kernel as dense_of_kernel
+from jaxdl.theory.fc_as_conv.formulas import kernel_of_dense as kernel_of_dense
 
 
 def answer(settings: Settings, note: Note) -> Answer:

@@ -1,12 +1,12 @@
 """The demonstration `conv_arithmetic`: its formulas, and what checks them."""
 
 from jaxdl.theory.answer import Answer, Note, text
-from jaxdl.theory.shapes.rules import Pair as Pair
-from jaxdl.theory.shapes.rules import Settings as Settings
-from jaxdl.theory.shapes.rules import conv_output_size as conv_output_size
-from jaxdl.theory.shapes.rules import pool_output_size as pool_output_size
-from jaxdl.theory.shapes.rules import same_padding as same_padding
-from jaxdl.theory.shapes.rules import span as span
+from jaxdl.theory.shapes.formulas import Pair as Pair
+from jaxdl.theory.shapes.formulas import Settings as Settings
+from jaxdl.theory.shapes.formulas import conv_output_size as conv_output_size
+from jaxdl.theory.shapes.formulas import pool_output_size as pool_output_size
+from jaxdl.theory.shapes.formulas import same_padding as same_padding
+from jaxdl.theory.shapes.formulas import span as span
 
 
 def answer(settings: Settings, note: Note) -> Answer:

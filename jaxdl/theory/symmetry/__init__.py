@@ -1,19 +1,19 @@
 """The demonstration `symmetry`: its formulas, and what checks them."""
 
 from jaxdl.theory.answer import Answer, Note, text
-from jaxdl.theory.symmetry.rules import CONSTANT as CONSTANT
-from jaxdl.theory.symmetry.rules import Network as Network
-from jaxdl.theory.symmetry.rules import Settings as Settings
-from jaxdl.theory.symmetry.rules import apart as apart
-from jaxdl.theory.symmetry.rules import constant as constant
-from jaxdl.theory.symmetry.rules import curvature as curvature
-from jaxdl.theory.symmetry.rules import descend as descend
-from jaxdl.theory.symmetry.rules import distinct as distinct
-from jaxdl.theory.symmetry.rules import logits as logits
-from jaxdl.theory.symmetry.rules import nudged as nudged
-from jaxdl.theory.symmetry.rules import residuals as residuals
-from jaxdl.theory.symmetry.rules import unit_gradient as unit_gradient
-from jaxdl.theory.symmetry.rules import units_of as units_of
+from jaxdl.theory.symmetry.formulas import CONSTANT as CONSTANT
+from jaxdl.theory.symmetry.formulas import Network as Network
+from jaxdl.theory.symmetry.formulas import Settings as Settings
+from jaxdl.theory.symmetry.formulas import apart as apart
+from jaxdl.theory.symmetry.formulas import constant as constant
+from jaxdl.theory.symmetry.formulas import curvature as curvature
+from jaxdl.theory.symmetry.formulas import descend as descend
+from jaxdl.theory.symmetry.formulas import distinct as distinct
+from jaxdl.theory.symmetry.formulas import logits as logits
+from jaxdl.theory.symmetry.formulas import nudged as nudged
+from jaxdl.theory.symmetry.formulas import residuals as residuals
+from jaxdl.theory.symmetry.formulas import unit_gradient as unit_gradient
+from jaxdl.theory.symmetry.formulas import units_of as units_of
 
 
 def answer(settings: Settings, note: Note) -> Answer:

@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxdl import claims, train_step
 from jaxdl.claims import Claim
-from jaxdl.theory.symmetry import rules as symmetry
+from jaxdl.theory.symmetry import formulas as symmetry
+from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.theory.symmetry.networks import Digits, layer_units
-from jaxdl.theory.symmetry.rules import Settings
 from jaxdl.train_step import Batch, TrainState
 from jaxdl.variant import Variant
 

@@ -17,8 +17,8 @@ from jaxdl.ensemble import Member
 from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
 from jaxdl.theory.engine import Trained
-from jaxdl.theory.symmetry import rules as symmetry
-from jaxdl.theory.symmetry.rules import Settings
+from jaxdl.theory.symmetry import formulas as symmetry
+from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.train_step import Batch, TrainState
 from jaxdl.variant import Variant
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from jaxdl import claims
 from jaxdl.claims import Claim
-from jaxdl.theory.symmetry import rules as symmetry
+from jaxdl.theory.symmetry import formulas as symmetry
+from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.theory.symmetry.networks import Digits
-from jaxdl.theory.symmetry.rules import Settings
 
 SIZES = {'1e-8': 1e-8, '1e-4': 1e-4, '1e-2': 1e-2}  # of the noise on the weights
 SMALLEST, GRADIENTS, ROUNDING = '1e-8', 'gradients', 'rounding'

@@ -12,7 +12,7 @@ from jaxdl.report import words
 from jaxdl.theory import answer as answers
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.vanishing_gradients import exact, figures, networks, remedies
-from jaxdl.theory.vanishing_gradients import rules as theory
+from jaxdl.theory.vanishing_gradients import formulas as theory
 
 HEAT_GAINS, HEAT_DEPTH = np.geomspace(0.5, 24, 33), 64
 FLOOR = 1e-24  # a variance below it is rounding beside activations of about 1

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from jaxdl.report import plots, words
 from jaxdl.report.blocks import Figure as FigureBlock
-from jaxdl.theory.vanishing_gradients import rules as theory
+from jaxdl.theory.vanishing_gradients import formulas as theory
 
 NAMES = dict(sigmoid='sigmoid', tanh='tanh', relu='ReLU')
 STYLES: Mapping[str, plots.Line] = {  # of a gain, by its place among those measured

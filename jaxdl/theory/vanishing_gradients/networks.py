@@ -11,7 +11,7 @@ from jax import lax
 
 from jaxdl import keys
 from jaxdl.models.layers import ACTIVATIONS
-from jaxdl.theory.vanishing_gradients import rules as theory
+from jaxdl.theory.vanishing_gradients import formulas as theory
 
 Layer = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # (h, kernel, bias) -> the next h
 

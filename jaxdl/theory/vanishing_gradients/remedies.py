@@ -18,8 +18,8 @@ from jaxdl.report import words
 from jaxdl.report.blocks import Table
 from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
+from jaxdl.theory.vanishing_gradients import formulas as theory
 from jaxdl.theory.vanishing_gradients import networks
-from jaxdl.theory.vanishing_gradients import rules as theory
 from jaxdl.variant import Variant
 
 DEPTH, HE = 64, math.sqrt(2)

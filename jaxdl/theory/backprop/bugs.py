@@ -1,0 +1,94 @@
+"""The six rules written out by their factors, with mistakes planted into one factor at a time."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from jaxdl import claims
+from jaxdl.claims import Claim
+from jaxdl.report import words
+from jaxdl.report.blocks import Table
+from jaxdl.theory.backprop.figures import scientific
+from jaxdl.theory.backprop.formulas import Four
+from jaxdl.theory.backprop.references import Arrays, Rule, shares, six
+
+Function = Callable[..., np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """What the chain rule multiplies; the defaults are right, and as the textbook writes them."""
+
+    error: Function = lambda y, t: 2 * (y - t)
+    output_slope: Function = lambda z, y: y * (1 - y)
+    hidden_slope: Function = lambda a, h: 1 - h**2
+    way_back: Function = lambda w2: w2
+    source: Function = lambda x: x
+    hidden: Function = lambda a, h: h
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-z))
+
+
+# what was done wrong -> the factor that holds it
+BUGS: Mapping[str, Factors] = {
+    'the sign of y - t turned over': Factors(error=lambda y, t: 2 * (t - y)),
+    'the factor 2 forgotten': Factors(error=lambda y, t: y - t),
+    "sigmoid'(z) forgotten": Factors(output_slope=lambda z, y: np.ones_like(y)),
+    "sigmoid' taken at y instead of z": Factors(output_slope=lambda z, y: _sigmoid(y) * (1 - _sigmoid(y))),
+    "tanh' taken at h instead of a": Factors(hidden_slope=lambda a, h: 1 - np.tanh(h) ** 2),
+    "tanh' written as 1 - h": Factors(hidden_slope=lambda a, h: 1 - h),
+    'the weight w² forgotten on the way back': Factors(way_back=np.ones_like),
+    'the two weights w² exchanged': Factors(way_back=lambda w2: w2[:, ::-1]),
+    'x₁ and x₂ exchanged': Factors(source=lambda x: x[:, ::-1]),
+    'a in the place of h': Factors(hidden=lambda a, h: a),
+    'a factor of 1 + 10⁻⁹': Factors(error=lambda y, t: 2 * (1 + 1e-9) * (y - t)),
+}
+
+
+def rule(factors: Factors) -> Rule:
+    """The rules for arrays [n, ...] made of these factors; the shapes are those of `backprop.rules`."""
+
+    def derivatives(
+        w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
+    ) -> Four:
+        a = np.sum(w1 * x[:, None, :], -1) + b1
+        h = np.tanh(a)
+        z = np.sum(w2 * h, -1) + b2
+        y = _sigmoid(z)
+        by_z = factors.error(y, t) * factors.output_slope(z, y)
+        by_a = by_z[:, None] * factors.way_back(w2) * factors.hidden_slope(a, h)
+        return by_a[..., None] * factors.source(x)[:, None, :], by_a, by_z[:, None] * factors.hidden(a, h), by_z
+
+    return derivatives
+
+
+def caught(
+    points: Arrays, reference: np.ndarray, bound: float, bugs: Mapping[str, Factors] = BUGS
+) -> dict[str, tuple[float, float]]:
+    """For each planted mistake: the share of points whose error is beyond the bound, and the median error."""
+    found = {}
+    for name, factors in bugs.items():
+        errors = shares(six(rule(factors)(*points)), reference)
+        found[name] = (float((errors > bound).mean()), float(np.median(errors)))
+    return found
+
+
+def planted(found: Mapping[str, tuple[float, float]], points: int) -> list[Claim]:
+    """Nearly every single point gives a mistake away."""
+    return [
+        claims.at_least(f'planted mistake, {name}: share of {points:,} points beyond the bound', 0.99, share)
+        for name, (share, _) in found.items()
+    ]
+
+
+def table(found: Mapping[str, tuple[float, float]], points: int, bound: float) -> Table:
+    """The planted mistakes."""
+    rows = [[name, words.percent(share), scientific(error)] for name, (share, error) in found.items()]
+    caption = (
+        f'Mistakes planted into one factor of the rules, and what the comparison with jax.grad at {points:,} points '
+        f'says: the share of points whose error is beyond the bound of {scientific(bound)}, and the median error'
+    )
+    return Table(caption, ('Mistake', 'Points beyond', 'Median error'), rows, 'wrr', name='mistakes')

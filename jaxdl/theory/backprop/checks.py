@@ -1,0 +1,174 @@
+"""What the demonstration `backprop` claims, measured, and its page."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxdl import claims
+from jaxdl.claims import Claim
+from jaxdl.report import words
+from jaxdl.theory import answer as answers
+from jaxdl.theory.answer import Answer, Note
+from jaxdl.theory.backprop import bugs, references, xor_figures
+from jaxdl.theory.backprop import figures as backprop_figures
+from jaxdl.theory.backprop import xor as backprop_xor
+from jaxdl.theory.backprop.figures import scientific
+from jaxdl.theory.backprop.formulas import Settings, mean_rules, rules
+from jaxdl.theory.backprop.references import Arrays, Rule, nine, six
+
+BOUND = 1e-12  # of the largest derivative of the point + 1e-4
+SCALES = (1, 2, 3, 6, 12)  # standard deviations of the points that are computed with 50 digits
+STEPS = tuple(10.0 ** (power / 2) for power in range(0, -29, -1))  # of the differences: 1 down to 1e-14
+KINDS = (np.float32, np.float64)
+TINY = 1e-20  # the complex step that is claimed
+BATCH = 64
+SHARE = 'relative to (largest derivative + 1e-4)'
+
+Curves = Mapping[str, np.ndarray]  # 'float32', 'float64', 'complex step' -> the median error at each of STEPS
+
+
+def answer(settings: Settings, note: Note) -> Answer:
+    """Runs every check; the text, the claims, three figures and the table of planted mistakes."""
+    note(f'{settings.points:,} points by hand and by jax.grad')
+    points = references.draw(settings.seed, 'points', settings.points, 1.0)
+    reference = six(references.by_jax(*points))
+    named = dict(
+        program=by_program(points, reference), biases=with_biases(settings), batch=of_batch(settings.seed)
+    )  # in the text, too
+    note(f'{len(SCALES)} times {settings.exact_points:,} points with {references.DIGITS} digits')
+    worst = by_scale(settings)
+    note('differences, planted mistakes')
+    curves = differences(tuple(each[:1000] for each in points))
+    found = bugs.caught(points, reference, BOUND)
+    note(f'XOR from {settings.starts} starts')
+    starts = backprop_xor.starts(settings.seed, settings.starts)
+    learned = backprop_xor.learn(starts, settings.steps, settings.rate)
+    named['together'] = backprop_xor.together(starts)
+    made = [
+        *named.values(), *exact(worst, settings.exact_points), *shape_of(curves), complex_step(points),
+        *bugs.planted(found, settings.points), *backprop_xor.outcomes(learned), backprop_xor.motionless(),
+        *backprop_xor.limits(settings.seed, settings.starts, settings.rate),
+    ]  # fmt: skip
+    note('drawing')
+    shown = [
+        backprop_figures.network(),
+        backprop_figures.precision(STEPS, curves, SCALES, worst, BOUND),
+        bugs.table(found, settings.points, BOUND),
+        xor_figures.xor(learned),
+    ]
+    values = {name: scientific(claim.measured) for name, claim in named.items()} | numbers(curves, worst, learned)
+    values |= {name: f'{value:,}' for name, value in dataclasses.asdict(settings).items()}
+    return Answer(answers.text('backprop', **values), made, shown)
+
+
+def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Claim:
+    """The hand rules beside `jax.grad`."""
+    sentence = f'six derivatives, {len(reference):,} points from N(0, 1): the largest error against jax.grad, {SHARE}'
+    return claims.at_most(sentence, BOUND, references.shares(six(rule(*points)), reference).max())
+
+
+def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
+    """The same with biases: nine derivatives."""
+    points = references.draw(settings.seed, 'points with biases', settings.points, 1.0, 'normal')
+    found = references.shares(nine(rule(*points)), nine(references.by_jax(*points)))
+    sentence = f'nine derivatives, with biases, {settings.points:,} points from N(0, 1): the largest error, {SHARE}'
+    return claims.at_most(sentence, BOUND, found.max())
+
+
+def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
+    """The mean over a batch, beside `jax.grad` of the mean loss."""
+    w1, b1, w2, b2, x, t = references.draw(seed, 'batch', BATCH, 1.0, 'normal')
+    network = (w1[:1], b1[:1], w2[:1], b2[:1])
+    found = references.shares(nine(rule(*network, x, t)), nine(references.mean_by_jax(*network, x, t)))
+    sentence = f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): the largest error, {SHARE}'
+    return claims.at_most(sentence, BOUND, found.max())
+
+
+def by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
+    """The errors of `hand` and `jax.grad` against 50 digits, and the `largest` of the six, [scale, point] each."""
+    hand, program, largest = [], [], []
+    for scale in SCALES:
+        points = references.draw(settings.seed, f'scale {scale}', settings.exact_points, scale)
+        digits = six(references.by_digits(*points))
+        hand.append(references.shares(six(rule(*points)), digits))
+        program.append(references.shares(six(references.by_jax(*points)), digits))
+        largest.append(np.max(np.abs(digits), 1))
+    return {'hand': np.stack(hand), 'jax.grad': np.stack(program), 'largest': np.stack(largest)}
+
+
+def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
+    """The hand rules keep the bound at every scale; `jax.grad` does not at the largest."""
+    drawn = [f'{points:,} points from N(0, {scale**2})' for scale in SCALES]
+    digits = f'against {references.DIGITS} digits, {SHARE}'
+    hand = [
+        claims.at_most(f'six derivatives by hand, {of}: the largest error {digits}', BOUND, errors.max())
+        for of, errors in zip(drawn, worst['hand'], strict=True)
+    ]
+    program = worst['jax.grad'][-1].max()
+    return [
+        *hand,
+        claims.at_least(f'six derivatives by jax.grad, {drawn[-1]}: the largest error {digits}', 10 * BOUND, program),
+    ]
+
+
+def differences(points: Arrays, rule: Rule = rules) -> dict[str, np.ndarray]:
+    """The median error over the points of central differences and of the complex step, [step] each."""
+    reference = six(rule(*points))
+
+    def median(found: np.ndarray) -> float:
+        return float(np.median(references.shares(found, reference)))
+
+    curves = {
+        kind.__name__: np.array([median(references.by_differences(points, step, kind)) for step in STEPS])
+        for kind in KINDS
+    }
+    return curves | {'complex step': np.array([median(references.by_complex_step(points, step)) for step in STEPS])}
+
+
+def shape_of(curves: Curves) -> list[Claim]:
+    """The two arms of the V in float64, and where its lowest point is, in both types."""
+    logs, made = np.log10(STEPS), []
+    for name, low, high, slope, tolerance in (('truncation', -4, -1, 2, 0.1), ('rounding', -12, -7, -1, 0.15)):
+        arm = (logs > low - 0.1) & (logs < high + 0.1)
+        measured = np.polyfit(logs[arm], np.log10(curves['float64'][arm]), 1)[0]
+        sentence = f'central differences in float64, steps 1e{low} to 1e{high} ({name}): slope of log error on log step'
+        made.append(claims.close(sentence, slope, measured, tolerance))
+    for kind in KINDS:
+        errors, epsilon = curves[kind.__name__], float(np.finfo(kind).eps)
+        best = f'central differences in {kind.__name__}, log10 of'
+        made += [
+            claims.close(f'{best} the best step: of ε^(1/3)', np.log10(epsilon) / 3, logs[errors.argmin()], 1.0),
+            claims.close(f'{best} the least error: of ε^(2/3)', np.log10(epsilon) * 2 / 3, np.log10(errors.min()), 1.0),
+        ]
+    return made
+
+
+def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
+    """The complex step, far below where a difference has lost every digit."""
+    found = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
+    sentence = (
+        f'the complex step of {TINY:.0e} against the hand rules, {len(found):,} points: the largest error, {SHARE}'
+    )
+    return claims.at_most(sentence, BOUND, found.max())
+
+
+def numbers(curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_xor.Learned) -> dict[str, str]:
+    """What the text says of the exactness of each way, and of XOR."""
+    stuck = learned.losses[-1][~learned.learnt]
+    levels = np.argmin(np.abs(stuck[:, None] - backprop_xor.LEVELS), 1)
+    beyond = worst['jax.grad'][-1] > BOUND
+    slopes, largest = backprop_xor.slopes(learned), worst['largest'][-1]
+    best = {name: int(np.argmin(errors)) for name, errors in curves.items()}
+    return dict(
+        hand=scientific(worst['hand'].max()), grad=scientific(worst['jax.grad'][-1].max()),
+        grad_one=scientific(worst['jax.grad'][0].max()), beyond=words.percent(float(beyond.mean())),
+        tiny=scientific(np.median(largest[beyond])), other=scientific(np.median(largest[~beyond])),
+        stuck_slope=f'{np.median(slopes[~learned.learnt]):.3f}',
+        learnt_slope=f'{np.median(slopes[learned.learnt]):.3f}',
+        best32=scientific(curves['float32'].min()), step32=scientific(STEPS[best['float32']]),
+        best64=scientific(curves['float64'].min()), step64=scientific(STEPS[best['float64']]),
+        floor=scientific(curves['complex step'].min()), mistakes=str(len(bugs.BUGS)),
+        learnt=str(int(learned.learnt.sum())), stuck=str(len(stuck)), eighths=str(int(np.sum(levels == 0))),
+        sixths=str(int(np.sum(levels == 1))), quarters=str(int(np.sum(levels == 2))),
+    )  # fmt: skip

@@ -1,0 +1,129 @@
+"""Gradient descent on XOR by the hand rules: beside `jax.grad`, from many starts, and where it cannot work."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxdl import claims
+from jaxdl.claims import Claim
+from jaxdl.theory.backprop import references
+from jaxdl.theory.backprop.formulas import Four, mean_rules
+from jaxdl.theory.backprop.references import Rule
+
+INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+TARGETS = np.array([0.0, 1.0, 1.0, 0.0])
+LEVELS = (1 / 8, 1 / 6, 1 / 4)  # mean losses where the network tells only three, two or one group of inputs apart
+TOGETHER, TOGETHER_RATE = 500, 0.5  # steps by both ways; at a larger rate some starts pass where paths part
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """What gradient descent did from every start."""
+
+    losses: np.ndarray  # [step + 1, start], mean of the four inputs
+    outputs: np.ndarray  # [start, 4], after the last step
+    networks: Four  # after the last step, [start, ...]
+
+    @property
+    def learnt(self) -> np.ndarray:
+        """Whether all four outputs ended on the right side of 0.5, [start]."""
+        return np.all((self.outputs > 0.5) == (TARGETS > 0.5), 1)
+
+
+def starts(seed: int, count: int) -> Four:
+    """Networks with biases, all weights from N(0, 1)."""
+    w1, b1, w2, b2, _, _ = references.draw(seed, 'xor', count, 1.0, 'normal')
+    return w1, b1, w2, b2
+
+
+def output(w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """y of every network for every row of `x` [n, 2], [..., n]."""
+    h = np.tanh(x @ np.swapaxes(w1, -1, -2) + b1[..., None, :])
+    return 0.5 + 0.5 * np.tanh(0.5 * (np.sum(h * w2[..., None, :], -1) + b2[..., None]))  # a sigmoid without overflow
+
+
+def slopes(learned: Learned) -> np.ndarray:
+    """tanh' of both hidden units for the four inputs, after the last step, [start, 4, 2]."""
+    w1, b1, _, _ = learned.networks
+    return 1 - np.tanh(INPUTS @ np.swapaxes(w1, -1, -2) + b1[:, None, :]) ** 2
+
+
+def learn(networks: Four, steps: int, rate: float, rule: Rule = mean_rules, inputs: np.ndarray = INPUTS) -> Learned:
+    """Gradient descent on the mean loss of XOR from every start at once."""
+    losses, outputs = [], output(*networks, inputs)
+    for _ in range(steps):
+        losses.append(np.mean((outputs - TARGETS) ** 2, -1))
+        networks = stepped(networks, rule(*networks, inputs, TARGETS), rate)
+        outputs = output(*networks, inputs)
+    losses.append(np.mean((outputs - TARGETS) ** 2, -1))
+    return Learned(np.stack(losses), outputs, networks)
+
+
+def stepped(networks: Four, derivatives: Four, rate: float) -> Four:
+    """w + rate (-dL/dw), of every weight."""
+    w1, b1, w2, b2 = (w - rate * d for w, d in zip(networks, derivatives, strict=True))
+    return w1, b1, w2, b2
+
+
+def apart(networks: Four, steps: int, rate: float, rule: Rule = mean_rules) -> float:
+    """The largest difference between any weight by `rule` and by `jax.grad`, over all steps and starts."""
+    hand, largest = networks, 0.0
+    for _ in range(steps):
+        hand = stepped(hand, rule(*hand, INPUTS, TARGETS), rate)
+        networks = stepped(networks, references.mean_by_jax(*networks, INPUTS, TARGETS), rate)
+        far = [float(np.max(np.abs(a - b))) for a, b in zip(hand, networks, strict=True)]
+        largest = max(largest, *far)
+    return largest
+
+
+def together(networks: Four, rule: Rule = mean_rules) -> Claim:
+    """The hand rules and `jax.grad` take the same path."""
+    sentence = (
+        f'{TOGETHER} steps of {TOGETHER_RATE} on XOR, {len(networks[0])} starts, by the hand rules and by jax.grad: '
+        'the largest difference of any weight at any step'
+    )
+    return claims.at_most(sentence, 1e-9, apart(networks, TOGETHER, TOGETHER_RATE, rule))
+
+
+def outcomes(learned: Learned) -> list[Claim]:
+    """How many starts learn XOR, and where the others end."""
+    steps, count = len(learned.losses) - 1, len(learned.learnt)
+    stuck = learned.losses[-1][~learned.learnt]
+    level = np.min(np.abs(stuck[:, None] - LEVELS), 1)
+    counted = f'of {count} starts from N(0, 1), after {steps:,} steps'
+    return [
+        claims.at_least(f'XOR with biases, {counted}: the share that learns it', 1 / 3, learned.learnt.mean()),
+        claims.at_least(f'XOR with biases, {counted}: starts that do not learn it', 1, len(stuck)),
+        claims.at_most(
+            f'XOR with biases, {counted}: the largest distance of a loss that is stuck from 1/8, 1/6 or 1/4',
+            0.02, np.max(level, initial=0.0),
+        ),
+    ]  # fmt: skip
+
+
+def without_biases(*arguments: np.ndarray) -> Four:
+    """The hand rules of a network whose biases stay what they are."""
+    by_w1, by_b1, by_w2, by_b2 = mean_rules(*arguments)
+    return by_w1, 0 * by_b1, by_w2, 0 * by_b2
+
+
+def motionless(rule: Rule = mean_rules) -> Claim:
+    """All weights and biases 0 is a stationary point."""
+    w1, b1, w2, b2 = (np.zeros((1, *shape)) for shape in references.SHAPES[:4])
+    slopes = [np.max(np.abs(each)) for each in rule(w1, b1, w2, b2, INPUTS, TARGETS)]
+    return claims.close('XOR from zero weights and biases: the largest of the nine derivatives', 0, max(slopes), 0)
+
+
+def limits(seed: int, count: int, rate: float, rule: Rule = without_biases) -> list[Claim]:
+    """What no network without biases can do."""
+    w1, _, w2, _, _, _ = references.draw(seed, 'no biases', count, 1.0)
+    networks = (w1, np.zeros((count, 2)), w2, np.zeros(count))
+    made = []
+    for name, inputs, bound in (('0 and 1', INPUTS, 1 / 16), ('-1 and +1', 2 * INPUTS - 1, 1 / 4 - 1e-12)):
+        lowest = learn(networks, TOGETHER, rate, rule, inputs).losses.min()
+        sentence = (
+            f'XOR without biases, inputs {name}: the lowest mean loss of {count} starts within {TOGETHER} steps of '
+            'gradient descent'
+        )
+        made.append(claims.at_least(sentence, bound, lowest))
+    return made

@@ -1,0 +1,48 @@
+"""The triplet loss and its gradient by hand; NumPy only."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxdl import fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How much is measured.
+
+    Args:
+      seeds: networks of each method, rate and half of the digits.
+      epochs: passes over the training images.
+      halves: 1: trained on the digits 0 to 4, tested on 5 to 9; 2: also the other way round.
+      episodes: draws of support images, the same for every method.
+      triplets: random ones, on which the gradient by hand is compared with jax.grad.
+    """
+
+    seeds: int = fields.ruled(10, fields.at_least(2))
+    epochs: int = fields.ruled(12, fields.at_least(8))
+    halves: int = fields.ruled(2, fields.between(1, 2))
+    episodes: int = fields.ruled(200, fields.at_least(10))
+    triplets: int = fields.ruled(10_000, fields.at_least(100))
+
+
+def loss(anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float) -> np.ndarray:
+    """max(0, |a - p|^2 - |a - n|^2 + margin) of float64 [..., dim], [...] (Schroff, Kalenichenko and Philbin 2015)."""
+    return np.maximum(0.0, gap(anchors, positives, negatives) + margin)
+
+
+def gap(anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """|a - p|^2 - |a - n|^2 of [..., dim], [...]: below 0 where the positive is the nearer one."""
+    return np.square(anchors - positives).sum(-1) - np.square(anchors - negatives).sum(-1)
+
+
+def gradients(
+    anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By hand: the loss by anchor, positive and negative, each [..., dim]; 0 where the loss is 0."""
+    active = (gap(anchors, positives, negatives) + margin > 0)[..., None]
+    return (
+        active * 2 * (negatives - positives),
+        active * 2 * (positives - anchors),
+        active * 2 * (anchors - negatives),
+    )

@@ -1,0 +1,200 @@
+"""Embeddings of digits, trained on half of the classes by several losses, and what one image a class is then worth."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from jaxdl import losses, protocol, train_step
+from jaxdl.data import Data, Dataset, Splits, load, split
+from jaxdl.data.resident import Resident, resident
+from jaxdl.ensemble import Member
+from jaxdl.theory import engine
+from jaxdl.theory.answer import Note
+from jaxdl.theory.engine import Trained
+from jaxdl.theory.triplet import tasks as triplet_tasks
+from jaxdl.train_step import Batch, TrainState
+from jaxdl.variant import Variant
+
+DIM = 32
+TRIPLETS = ('triplet_random', 'triplet_semi_hard', 'triplet_hard')
+ENTROPY = 'softmax_cross_entropy'
+METHODS = (*TRIPLETS, ENTROPY)
+RATES = (0.001, 0.003, 0.01, 0.03)
+SCALE = {ENTROPY: 10.0}  # of the rates: its gradient at the outputs is below 1, that of a triplet grows with distances
+SLOW, FAST = 0.003, 0.03  # at the one hard mining learns, at the other it collapses
+ZEROS = 'triplet_hard from zeros'
+HALVES = (tuple(range(5)), tuple(range(5, 10)))
+WATCHED = 64  # images: of so many all triplets are counted
+NETWORK = Variant(width=16, depth=1, norm='batch', global_pooling='flatten', batch_size=64)
+LAYERS = ('before', 'embedding')  # what the last layer sees, and what it gives
+PIXELS, UNTRAINED = 'pixels', 'untrained'
+
+Accuracy = dict[tuple[str, str], dict[str, np.ndarray]]  # (method, layer) -> task -> float [seed]
+
+
+@dataclasses.dataclass(frozen=True)
+class Half:
+    """One choice of the classes that are trained on.
+
+    Args:
+      seen: those classes; no image of the others is trained on.
+      images: all of the data set, normalised by the training images.
+      accuracy: of each method at its own rate.
+      rates: the rate of a method that does best on held-out images of the seen classes.
+      trained: every member.
+    """
+
+    seen: tuple[int, ...]
+    images: jax.Array
+    tasks: Mapping[str, triplet_tasks.Task]
+    accuracy: Accuracy
+    rates: Mapping[str, float]
+    trained: Sequence[Trained]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """All that was measured: a `Half` for each choice of classes, and the entries of the groups for run.json."""
+
+    seeds: int
+    epochs: int
+    episodes: int
+    dataset: Dataset
+    halves: Sequence[Half]
+    groups: Sequence[Mapping[str, Any]]
+
+    def accuracy(self, method: str, layer: str, task: str) -> np.ndarray:
+        """One-shot accuracy, mean over the halves, float [seed]."""
+        return np.mean([half.accuracy[method, layer][task] for half in self.halves], 0)
+
+    def watched(self, method: str, rate: float | None, name: str) -> np.ndarray:
+        """What was watched, float [half x seed, 1 + epoch], of a method at a rate; None: its own in each half."""
+        return np.stack([one.watched[name] for half in self.halves for one in members_of(half, method, rate)])
+
+    def losses(self, method: str, rate: float) -> np.ndarray:
+        """The training loss, float [half x seed, epoch]."""
+        return np.stack([one.history['train_loss'] for half in self.halves for one in members_of(half, method, rate)])
+
+
+def measure(seeds: int, epochs: int, halves: int, episodes: int, note: Note) -> Found:
+    """Trains `seeds` networks of each kind on half of the digits, and tests on the other; for one half or both."""
+    dataset = load(Data(dataset='digits'))
+    parts = split(dataset, Data(dataset='digits'))
+    found, groups = [], []
+    for seen in HALVES[:halves]:
+        note(f'embeddings of the digits {seen[0]} to {seen[-1]}')
+        half, entries = _half(dataset, parts, seen, seeds, epochs, episodes, note)
+        found.append(half)
+        groups += entries
+    return Found(seeds, epochs, episodes, dataset, found, groups)
+
+
+def rate_of(method: str, rate: float) -> float:
+    """A rate of the grid as that method has it."""
+    return float(f'{rate * SCALE.get(method, 1):g}')
+
+
+def features(state: TrainState, images: jax.Array) -> dict[str, jax.Array]:
+    """What the network makes of normalised images, after training: a matrix for each of LAYERS."""
+    output, shown = train_step.module_of(NETWORK, DIM).apply(
+        train_step.variables_of(state), images, mutable=['intermediates'],
+        capture_intermediates=lambda module, _: module.name == 'global_pool',
+    )  # fmt: skip
+    return dict(before=shown['intermediates']['global_pool']['__call__'][0], embedding=output)
+
+
+def watch(module: nn.Module, state: TrainState, batch: Batch, variant: Variant) -> dict[str, jax.Array]:
+    """Of the embedding of a batch in training mode: its size, and how many of its triplets have a loss.
+
+    `norm` is a root mean square. `active` is the share among all triplets, `mined` among those that the loss picks.
+    """
+    embeddings, _ = module.apply(
+        train_step.variables_of(state), train_step.normalised(batch), train=True, mutable=['batch_stats']
+    )  # type: ignore[misc]
+    mined = losses.find(variant.loss)(embeddings, losses.targets(batch.labels, DIM)) > 0
+    return dict(
+        norm=jnp.sqrt(jnp.square(embeddings).sum(-1).mean()),
+        active=active_share(losses.squared_distances(embeddings), batch.labels),
+        mined=mined.mean(),
+    )
+
+
+def active_share(distances: jax.Array, labels: jax.Array) -> jax.Array:
+    """Of all triplets in a batch, [batch, batch] squared distances, the share with a loss: each anchor counts alike."""
+    same = labels[:, None] == labels[None]
+    valid = (same & ~jnp.eye(len(labels), dtype=bool))[:, :, None] & ~same[:, None, :]
+    active = distances[:, :, None] - distances[:, None, :] + losses.MARGIN > 0
+    return ((valid & active).sum((1, 2)) / jnp.maximum(valid.sum((1, 2)), 1)).mean()
+
+
+def _half(
+    dataset: Dataset, parts: Splits, seen: tuple[int, ...], seeds: int, epochs: int, episodes: int, note: Note
+) -> tuple[Half, list[dict[str, Any]]]:
+    data = _resident(dataset, parts, seen)
+    trained, entries = engine.train(_members(seeds), data, DIM, epochs, watch=watch, images=WATCHED, note=note)
+    note(f'one-shot accuracy in {episodes} episodes')
+    tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, seen, episodes)
+    images = (jnp.asarray(dataset.images, jnp.float32) / 255 - data.mean[0]) / data.std[0]
+    tuning = triplet_tasks.judge(features, images, dataset.labels, dict(tune=tasks.pop('tune')))
+    rates = {method: _best_rate(trained, method, tuning) for method in METHODS}
+    half = Half(seen, images, tasks, {}, rates, trained)
+    return dataclasses.replace(half, accuracy=_accuracy(half, dataset.labels)), entries
+
+
+def _resident(dataset: Dataset, parts: Splits, seen: tuple[int, ...]) -> Resident:
+    """The training images of the seen classes; few to evaluate on after an epoch, since nobody reads that."""
+    train, val = (part[np.isin(dataset.labels[part], seen)] for part in (parts.train, parts.val))
+    few = val[:: max(1, len(val) // WATCHED)]
+    return resident(dataset, [Splits(train, few, few)])
+
+
+def _members(seeds: int) -> list[Member]:
+    def variant(method: str, rate: float, **more: Any) -> Variant:
+        return dataclasses.replace(NETWORK, loss=method, learning_rate=rate_of(method, rate), **more)
+
+    own = [(method, variant(method, rate)) for method in METHODS for rate in RATES]
+    own.append((ZEROS, variant('triplet_hard', FAST, init='zeros')))
+    return [Member(option, seed, each) for option, each in own for seed in range(seeds)]
+
+
+def _best_rate(trained: Sequence[Trained], method: str, tuning: triplet_tasks.Judge) -> float:
+    values: dict[float, list[float]] = {}
+    layer = layer_of(method)
+    for one in trained:
+        if one.member.option == method:
+            rate = one.member.variant.learning_rate
+            values.setdefault(rate, []).append(tuning(one.state)[layer]['tune'])
+    return protocol.best_rate({rate: float(np.mean(each)) for rate, each in values.items()})
+
+
+def layer_of(method: str) -> str:
+    """What stands for an image: the embedding; of a classifier what its last layer sees."""
+    return 'before' if method == ENTROPY else 'embedding'
+
+
+def _accuracy(half: Half, labels: np.ndarray) -> Accuracy:
+    judged = triplet_tasks.judge(features, half.images, labels, half.tasks)
+    pixels = triplet_tasks.judge(_pixels, half.images, labels, half.tasks)
+    scores = {method: [judged(one.state) for one in members_of(half, method, None)] for method in METHODS}
+    scores[UNTRAINED] = [judged(one.start) for one in members_of(half, METHODS[0], SLOW)]
+    scores[PIXELS] = [pixels()] * len(scores[UNTRAINED])
+    return {
+        (method, layer): {task: np.array([each[layer][task] for each in own]) for task in half.tasks}
+        for method, own in scores.items()
+        for layer in own[0]
+    }
+
+
+def _pixels(images: jax.Array) -> dict[str, jax.Array]:
+    return dict(embedding=images.reshape(len(images), -1))
+
+
+def members_of(half: Half, method: str, rate: float | None) -> list[Trained]:
+    """The networks of a method at a rate, by seed; None: at its own rate."""
+    rate = half.rates[method] if rate is None else rate
+    return [o for o in half.trained if o.member.option == method and np.isclose(o.member.variant.learning_rate, rate)]

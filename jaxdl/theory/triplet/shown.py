@@ -1,0 +1,105 @@
+"""What the page shows of the measurements: numbers in its text, a table and three figures."""
+
+import numpy as np
+
+from jaxdl import statistics
+from jaxdl.report import words as say
+from jaxdl.report.blocks import Figure, Table
+from jaxdl.theory.triplet import figures as triplet_figures
+from jaxdl.theory.triplet.networks import (
+    ENTROPY,
+    FAST,
+    HALVES,
+    METHODS,
+    PIXELS,
+    SLOW,
+    TRIPLETS,
+    UNTRAINED,
+    ZEROS,
+    Found,
+)
+
+NAMES = dict(
+    triplet_random='triplet, random', triplet_semi_hard='triplet, semi-hard', triplet_hard='triplet, hard',
+    softmax_cross_entropy='cross-entropy', untrained='untrained', pixels='raw pixels',
+)  # fmt: skip
+TASKS = dict(seen='5 seen digits', unseen='5 unseen digits', all='all 10 digits')
+
+
+def words(found: Found) -> dict[str, str]:
+    """The numbers that the text names."""
+    last = found.losses('triplet_hard', FAST)[:, -1]
+    values = {
+        f'{method.removeprefix("triplet_")}_{task}': say.percent(found.accuracy(method, layer, task).mean())
+        for method, layer in (*((m, 'embedding') for m in (*TRIPLETS, PIXELS, UNTRAINED)), (ENTROPY, 'before'))
+        for task in TASKS
+    }
+    norm = {method: np.median(found.watched(method, SLOW, 'norm'), 0) for method in TRIPLETS}
+    mined = {method: found.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
+    first = {method: found.watched(method, SLOW, 'mined')[:, 0].mean() for method in TRIPLETS}
+    return values | dict(
+        unseen_difference=_difference(found, 'triplet_hard', 'embedding', PIXELS, 'unseen'),
+        all_difference=_difference(found, 'triplet_hard', 'embedding', PIXELS, 'all'),
+        entropy_difference=_difference(found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'before'),
+        last_difference=_difference(found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'embedding'),
+        before_difference=_difference(found, 'triplet_hard', 'before', PIXELS, 'unseen'),
+        norm_start=say.significant(norm['triplet_hard'][0]),
+        **{f'norm_{method.removeprefix("triplet_")}': say.significant(each[-1]) for method, each in norm.items()},
+        **{f'mined_{method.removeprefix("triplet_")}': say.percent(each) for method, each in mined.items()},
+        **{f'first_{method.removeprefix("triplet_")}': say.percent(each) for method, each in first.items()},
+        stuck=str(int((abs(last - 1) <= 0.01).sum())), networks=str(len(found.losses(ZEROS, FAST))),
+        seeds=str(found.seeds), episodes=str(found.episodes), epochs=str(found.epochs),
+        trained='; '.join(f'{seen[0]} to {seen[-1]}' for seen in HALVES[: len(found.halves)]),
+        slow=f'{SLOW:g}', fast=f'{FAST:g}',
+    )  # fmt: skip
+
+
+def blocks(found: Found) -> list[Figure | Table]:
+    """The figures and the table, by the names that the text has for them."""
+    return [
+        triplet_figures.accuracy(found, shown(), NAMES, TASKS),
+        triplet_figures.training(found, NAMES),
+        triplet_figures.embedding(found),
+        _table(found),
+    ]
+
+
+def shown() -> list[tuple[str, str]]:
+    """(method, layer) in the order of the figure: what stands for an image under each method."""
+    return [
+        (PIXELS, 'embedding'), (UNTRAINED, 'embedding'), (ENTROPY, 'before'), *((m, 'embedding') for m in TRIPLETS)
+    ]  # fmt: skip
+
+
+def _table(found: Found) -> Table:
+    layers = dict(embedding='last layer', before='layer before')
+    rows = [
+        [NAMES[method], 'pixels' if method == PIXELS else layers[layer], _rates(found, method),
+         *(_cell(found.accuracy(method, layer, task)) for task in TASKS)]
+        for method in (PIXELS, UNTRAINED, ENTROPY, *TRIPLETS)
+        for layer in layers
+        if (method, layer) in found.halves[0].accuracy
+    ]  # fmt: skip
+    caption = (
+        f'One-shot accuracy in per cent, mean of {found.seeds} seeds and its 95 % interval; the learning '
+        'rates are those of each half of the digits'
+    )
+    columns = ('Features of', 'taken from', 'Rate', *TASKS.values())
+    return Table(caption, columns, rows, 'lllrrr', name='accuracies')
+
+
+def _rates(found: Found, method: str) -> str:
+    return (
+        ', '.join(dict.fromkeys(f'{half.rates[method]:g}' for half in found.halves)) if method in METHODS else say.DASH
+    )
+
+
+def _cell(values: np.ndarray) -> str:
+    mean, low, high = (say.number(value) for value in statistics.mean_interval(values))
+    return mean if low == high else f'{mean} ({low} to {high})'
+
+
+def _difference(found: Found, method: str, layer: str, other: str, task: str, theirs: str = 'embedding') -> str:
+    own = found.accuracy(method, layer, task)
+    compared = statistics.compare(own, found.accuracy(other, theirs, task))
+    return f'{say.points(compared.difference)} points ({say.span(*compared.interval)})'
