@@ -166,8 +166,9 @@ def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, An
     def without_kernels(images: jax.Array) -> Any:  # drawing kernels only to replace them takes a second to compile
         return jax.tree_util.tree_map_with_path(lambda p, x: None if p[-1].key == 'kernel' else x, init(images))
 
-    images = jnp.zeros((1, *image_shape))
-    return jax.eval_shape(init, images), jax.jit(without_kernels)(images)
+    with jax.enable_x64(False):  # what is kept must not depend on who asked first
+        images = jnp.zeros((1, *image_shape))
+        return jax.eval_shape(init, images), jax.jit(without_kernels)(images)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))

@@ -60,6 +60,7 @@ class Variant:
     hidden: int = static(0, fields.at_least(0))  # width of a dense layer before the last one; 0: there is none
     norm: str = static('batch', fields.one_of(layers.NORMS))
     activation: str = static('relu', fields.one_of(layers.ACTIVATIONS))
+    skip: str = static('none', fields.one_of(layers.SKIPS))  # around a layer whose input and output have one shape
     pooling: str = static('max', fields.one_of(layers.POOLINGS))
     global_pooling: str = static('avg', fields.one_of(layers.GLOBAL_POOLINGS))
     loss: str = static('softmax_cross_entropy', fields.one_of(losses.LOSSES))

@@ -164,3 +164,12 @@ def test_an_option_leaves_every_other_initial_weight_as_it_was(extra):
         np.testing.assert_array_equal(base[name], other[name])
     fresh = kernels(dataclasses.replace(BASE, seed_offset=1))
     assert all(np.any(fresh[name] != base[name]) for name in shared)
+
+
+def test_a_start_asked_for_in_float64_leaves_later_ones_as_they_are():
+    variant, shape = Variant(model='mlp', width=3, depth=1), (5, 5, 1)
+    module = train_step.module_of(variant, 7)
+    with jax.enable_x64(True):
+        train_step.init_state(variant, 0, module, shape)
+    state = train_step.init_state(variant, 0, module, shape)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {'float32'}

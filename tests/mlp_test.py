@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl import models
+from jaxdl.errors import InputError
 from jaxdl.models import layers
 
 
@@ -62,3 +63,34 @@ def test_images_of_any_shape_and_dropout():
     dropped = jax.jit(lambda rate: module.apply(variables, images, train=True, dropout=rate, rngs=rngs))
     np.testing.assert_allclose(dropped(0.0), module.apply(variables, images), rtol=1e-5)
     assert not np.allclose(dropped(0.5), dropped(0.0))
+
+
+def test_with_a_skip_a_layer_adds_to_what_it_is_given(images):
+    """But for the first, whose inputs are not as many as its outputs; the gradient is 1 + that of the branch."""
+    module, variables = made(images, norm='none', activation='tanh', depth=3, skip='identity')
+    features, layer = images.reshape(6, 30).astype(np.float64), variables['params']
+    for i in range(3):
+        own = layer[f'layer_{i}']
+        branch = np.tanh(features @ np.asarray(own['dense']['kernel']) + np.asarray(own['norm']['bias']))
+        features = branch if i == 0 else features + branch
+    head = layer['head']
+    np.testing.assert_allclose(
+        module.apply(variables, images), features @ head['kernel'] + head['bias'][None], rtol=1e-4
+    )
+    plain, _ = made(images, norm='none', activation='tanh', depth=3)
+    shapes = lambda module: jax.tree.map(jnp.shape, jax.eval_shape(module.init, jax.random.key(0), images))
+    assert shapes(module) == shapes(plain)
+
+
+def test_a_skip_around_a_first_layer_that_keeps_the_width(images):
+    module, variables = made(images, norm='none', width=30, depth=1, skip='identity')
+    _, shown = module.apply(variables, images, mutable=['intermediates'])
+    plain, _ = made(images, norm='none', width=30, depth=1)
+    _, branch = plain.apply(variables, images, mutable=['intermediates'])
+    given = images.reshape(6, 30) + branch['intermediates']['hidden_0'][0]
+    np.testing.assert_allclose(shown['intermediates']['hidden_0'][0], given, rtol=1e-6)
+
+
+def test_a_skip_around_nothing_is_an_error(images):
+    with pytest.raises(InputError, match=r"skip='identity': no layer has as many outputs .* set depth to 2"):
+        made(images, depth=1, skip='identity')

@@ -8,6 +8,7 @@ from flax import linen as nn
 from jax import lax
 
 from jaxdl import losses, models, native, optim
+from jaxdl.errors import InputError
 from jaxdl.models import layers, pooling
 
 
@@ -95,7 +96,7 @@ def test_generalised_means_lie_between_the_average_and_the_maximum(arrays, p):
 ROWS = dict(
     pooling=layers.POOLINGS, global_pooling=layers.GLOBAL_POOLINGS, norm=layers.NORMS, init=layers.INITS,
     activation=layers.ACTIVATIONS, loss=losses.LOSSES, optimizer=optim.OPTIMIZERS, schedule=optim.SCHEDULES,
-    model=models.MODELS, convolutions=(2,), hidden=(7,),
+    model=models.MODELS, convolutions=(2,), hidden=(7,), skip=layers.SKIPS,
 )  # fmt: skip
 CNN_ONLY = ('pooling', 'global_pooling', 'norm', 'convolutions', 'hidden')
 
@@ -106,7 +107,7 @@ def test_every_row_of_every_table_trains(table, row, arrays):
     model = 'cnn' if table in CNN_ONLY else 'mlp'  # which compiles faster
     choice = dict(model=model, init='he_normal', loss='softmax_cross_entropy', optimizer='momentum', schedule='linear')
     choice |= {table: row}
-    module = models.make_module(num_classes=3, width=4, depth=1, **choice)
+    module = models.make_module(num_classes=3, width=4, depth=2 if table == 'skip' else 1, **choice)
     (x,) = arrays((4, 6, 6, 1))
     targets = losses.targets(jnp.array([0, 1, 2, 1]), 3, 0.1)
 
@@ -223,6 +224,34 @@ def test_added_convolutions_come_before_the_pool_each_with_norm_and_activation(a
     np.testing.assert_allclose(module.apply(variables, x), expected, atol=1e-5)
 
 
+def test_a_skip_is_around_the_convolutions_that_keep_the_channels_and_comes_before_the_pool(arrays):
+    (x,) = arrays((3, 8, 8, 1))
+    settings = dict(width=2, depth=1, convolutions=3, norm='none')
+    module = models.make_module('cnn', 3, skip='identity', conv='patches', **settings)
+    variables = module.init(jax.random.key(0), x)
+    plain = jax.eval_shape(models.make_module('cnn', 3, **settings).init, jax.random.key(0), x)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, plain)
+    stage, images = variables['params']['stage_0'], x
+    for i, suffix in enumerate(('', '_1', '_2')):
+        kernel = stage[f'conv{suffix}']['kernel']
+        branch = lax.conv_general_dilated(images, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+        branch = jnp.maximum(branch + stage[f'norm{suffix}']['bias'], 0)
+        images = images + branch if i else branch
+    features = images.reshape(3, 4, 2, 4, 2, 2).max((2, 4)).mean((1, 2))
+    expected = features @ variables['params']['head']['kernel']
+    np.testing.assert_allclose(module.apply(variables, x), expected, atol=1e-4)
+
+
+def test_a_skip_around_no_convolution_is_an_error(arrays):
+    (x,) = arrays((1, 8, 8, 1))
+    start = lambda **settings: jax.eval_shape(
+        models.make_module('cnn', 3, skip='identity', **settings).init, jax.random.key(0), x
+    )
+    with pytest.raises(InputError, match=r"skip='identity': no layer has as many outputs .* set convolutions to 2"):
+        start(width=2)
+    start(width=1)  # as many as the channels of the images
+
+
 def test_the_hidden_layer_is_dense_and_activated(arrays):
     (x,) = arrays((3, 8, 8, 1))
     module = models.make_module('cnn', 3, width=2, hidden=5, activation='tanh', norm='none')
@@ -235,12 +264,14 @@ def test_the_hidden_layer_is_dense_and_activated(arrays):
 
 
 @pytest.mark.skipif(bool(native.missing()), reason='the native part is not built')
+@pytest.mark.parametrize('skip', layers.SKIPS)
 @pytest.mark.parametrize(('norm', 'row'), [('batch', 'max'), ('none', 'strided'), ('group', 'avg')])
-def test_several_convolutions_are_the_same_with_the_native_part(arrays, norm, row):
+def test_several_convolutions_are_the_same_with_the_native_part(arrays, norm, row, skip):
     (x,) = arrays((3, 7, 6, 2))
 
     def outcome(conv):
-        module = models.make_module('cnn', 3, width=4, depth=1, convolutions=2, norm=norm, pooling=row, conv=conv)
+        settings = dict(convolutions=2, norm=norm, pooling=row, skip=skip, conv=conv)
+        module = models.make_module('cnn', 3, width=4, depth=1, **settings)
         variables = jax.jit(module.init)(jax.random.key(0), x)
         loss = lambda v: jnp.square(module.apply(v, x, train=True, mutable=['batch_stats'])[0] - 1).sum()
         return jax.jit(jax.value_and_grad(loss))(variables)

@@ -9,22 +9,31 @@ from jaxdl.models.pooling import GlobalPool, Pool
 
 
 class Stage(nn.Module):
-    """`convolutions` times 3 x 3 convolution, norm, activation; pool."""
+    """`convolutions` times 3 x 3 convolution, norm, activation; pool.
+
+    With `skip`, a convolution of as many outputs as inputs (in a stage: from the second on) becomes
+    x + act(norm(conv(x))), and the pool comes after the sum.
+    """
 
     features: int
     convolutions: int
     norm: str
     activation: str
     pooling: str
+    skip: str
     conv: str
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         for i in range(self.convolutions):
             suffix = f'_{i}' if i else ''  # the first is named as if it were the only one: it starts the same
-            images = layers.Conv(self.features, lowering=self.conv, name=f'conv{suffix}')(images)
-            pools = i == self.convolutions - 1 and max(images.shape[1:3]) > 1
-            images = self._follow(images, train, self.pooling if pools else 'none', f'norm{suffix}')
+            convolved = layers.Conv(self.features, lowering=self.conv, name=f'conv{suffix}')(images)
+            pool = self.pooling if i == self.convolutions - 1 and max(images.shape[1:3]) > 1 else 'none'
+            if self.skip == 'none' or convolved.shape != images.shape:
+                images = self._follow(convolved, train, pool, f'norm{suffix}')
+            else:
+                branch = self._follow(convolved, train, 'none', f'norm{suffix}')
+                images = _pooled(layers.join(self.skip, images, branch), pool)
         return images
 
     def _follow(self, images: jax.Array, train: bool, pool: str, name: str) -> jax.Array:
@@ -32,10 +41,13 @@ class Stage(nn.Module):
         if self.conv == 'onednn' and stage.serves(self.norm, self.activation):
             fused = pool if pool in stage.POOLINGS else 'none'
             images = stage.NormActivationPool(self.norm, self.activation, fused, name=name)(images, train)
-            return images if pool == fused else Pool(pool, name='pool')(images)
+            return images if pool == fused else _pooled(images, pool)
         images = layers.NORMS[self.norm](train, name)(images)
-        images = layers.ACTIVATIONS[self.activation](images)
-        return images if pool == 'none' else Pool(pool, name='pool')(images)
+        return _pooled(layers.ACTIVATIONS[self.activation](images), pool)
+
+
+def _pooled(images: jax.Array, pool: str) -> jax.Array:
+    return images if pool == 'none' else Pool(pool, name='pool')(images)
 
 
 class CNN(nn.Module):
@@ -53,6 +65,7 @@ class CNN(nn.Module):
     activation: str = 'relu'
     pooling: str = 'max'
     global_pooling: str = 'avg'
+    skip: str = 'none'
     conv: str = 'auto'
 
     @nn.compact
@@ -62,8 +75,10 @@ class CNN(nn.Module):
         In training, `dropout` is the share of features dropped before the last layer. It may be traced, and its noise
         comes from the rng stream `dropout`; a plain 0.0 needs neither noise nor stream.
         """
-        options = (self.convolutions, self.norm, self.activation, self.pooling)
+        options = (self.convolutions, self.norm, self.activation, self.pooling, self.skip)
         lowering = usual() if self.conv == 'auto' else self.conv
+        if self.convolutions == 1:  # the widths double from stage to stage, so that only the first can be as its images
+            layers.check_skip(self.skip, images.shape[-1], self.width, 'set convolutions to 2 or more')
         for i in range(self.depth):
             images = Stage(self.width << i, *options, lowering, name=f'stage_{i}')(images, train)
         features = GlobalPool(self.global_pooling, name='global_pool')(images)

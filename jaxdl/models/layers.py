@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn import initializers
 
+from jaxdl.errors import InputError
 from jaxdl.models.conv import conv
 from jaxdl.models.pooling import GLOBAL_POOLINGS as GLOBAL_POOLINGS  # so that every table is found here
 from jaxdl.models.pooling import POOLINGS as POOLINGS
@@ -65,6 +66,12 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     'silu': nn.silu,
 }
 
+# name -> (what enters a layer, what the layer makes of it, of the same shape) -> what goes on.
+SKIPS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    'none': lambda features, branch: branch,
+    'identity': lambda features, branch: features + branch,
+}
+
 # name -> (key, shape) -> the starting values of a kernel; its last two axes are [in, out].
 INITS: dict[str, Callable[[jax.Array, tuple[int, ...]], jax.Array]] = {
     'zeros': initializers.zeros,
@@ -77,6 +84,19 @@ INITS: dict[str, Callable[[jax.Array, tuple[int, ...]], jax.Array]] = {
     'lecun_normal': initializers.lecun_normal(),
     'orthogonal': initializers.orthogonal(),  # of a convolution: of the matrix [side * side * in, out]
 }
+
+
+def join(skip: str, features: jax.Array, branch: jax.Array) -> jax.Array:
+    """`branch`, what a layer makes of `features`, with a skip around the layer; none where the shapes differ."""
+    return SKIPS[skip](features, branch) if features.shape == branch.shape else branch
+
+
+def check_skip(skip: str, narrow: int, wide: int, remedy: str) -> None:
+    """Of the only layer that could have a skip, with `narrow` inputs and `wide` outputs: InputError if it has none."""
+    if skip != 'none' and narrow != wide:
+        raise InputError(
+            f'variant.skip={skip!r}: no layer has as many outputs as inputs, so nothing would be skipped: {remedy}'
+        )
 
 
 def dropout(features: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:

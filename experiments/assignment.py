@@ -1,0 +1,24 @@
+"""What does the assignment ask, and what does running it answer?
+
+Run    python -m jaxdl.main --experiment=assignment
+Takes  (measured below)
+"""
+
+from jaxdl import Assignment
+
+EXPERIMENT = Assignment(
+    parts={
+        'Q1.1 Exploding gradients, and their likeness to vanishing ones': ['vanishing_gradients'],
+        'Q1.2 Sigmoid against ReLU': ['activations', 'hidden_activation'],
+        'Q1.3 The update rules of a 2-2-1 network': ['backprop'],
+        'Q1.4 Starting from zeros, ones or random weights': ['symmetry', 'init'],
+        'Q2.1 and Q2.2 The size after a convolution, and after pooling': ['conv_arithmetic'],
+        'Q2.3 Can a fully connected layer be a convolution?': ['fc_as_conv'],
+        'Q2.4 Residual connections': ['residual'],
+        'Q2.5 One-shot learning and the triplet loss': ['triplet'],
+        'The challenge: every design decision by an ablation': [
+            'batch_norm', 'depth', 'dropout', 'final_activation', 'pooling', 'global_pooling', 'optimizer', 'schedule',
+            'batch_size', 'augmentation',
+        ],
+    },
+)  # fmt: skip

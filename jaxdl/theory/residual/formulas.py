@@ -1,0 +1,107 @@
+"""Why layers that add to what they were given train at depths where plain ones do not.
+
+A plain layer is x -> f(x), a residual one x -> x + f(x) (He et al. 2016). The networks that are computed by hand here
+have f(x) = W relu(norm(x)), entries of W from N(0, 2 / width) and batch norm, and are wide.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from jaxdl import fields
+
+CARRIED: Mapping[str, float] = {'none': 0.0, 'identity': 1.0}  # what is carried past a layer, by row of layers.SKIPS
+SHARE = 1 - 1 / math.pi  # of the mean square of relu(z), z standard normal, that is variance and no mean
+GROWTH = 1 / SHARE  # of a squared gradient by each plain layer (Yang et al. 2019)
+
+Rule = Callable[[float], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How much is measured."""
+
+    depths: tuple[int, ...] = fields.ruled((4, 16, 32, 64), fields.each(fields.at_least(3), least=2))
+    width: int = fields.ruled(16, fields.at_least(2))
+    convolutions: tuple[int, ...] = fields.ruled((24,), fields.each(fields.at_least(2), least=0))  # of one CNN each
+    learning_rates: tuple[float, ...] = fields.ruled((0.003, 0.02, 0.1), fields.each(fields.above(0)))
+    tuning_seeds: int = fields.ruled(2, fields.at_least(1))
+    seeds: int = fields.ruled(3, fields.at_least(1))
+    epochs: int = fields.ruled(10, fields.at_least(1))
+    cnn_epochs: int = fields.ruled(4, fields.at_least(1))
+    deleted: int = fields.ruled(16, fields.at_least(3))  # depth of the networks that lose a layer, one of `depths`
+    random_networks: int = fields.ruled(2, fields.at_least(1))
+
+
+def path_counts(depth: int) -> list[int]:
+    """How many paths through `depth` residual layers pass through 0, 1, ..., `depth` branches, counted one by one."""
+    counts = [0] * (depth + 1)
+    for taken in itertools.product((0, 1), repeat=depth):
+        counts[sum(taken)] += 1
+    return counts
+
+
+def path_sum(branches: Sequence[np.ndarray]) -> np.ndarray:
+    """The sum over all 2^depth paths of the product of the branches taken, later ones to the left; [n, n] each."""
+    total = np.zeros_like(branches[0])
+    for taken in itertools.product((False, True), repeat=len(branches)):
+        product = np.eye(len(total))
+        for branch in itertools.compress(branches, taken):
+            product = branch @ product
+        total += product
+    return total
+
+
+def branch_slope(x: np.ndarray, weight: float, bias: float, out: float) -> np.ndarray:
+    """f'(x) of f(x) = out tanh(weight x + bias), by hand."""
+    return out * weight * (1 - np.tanh(weight * x + bias) ** 2)
+
+
+def same_side(correlation: float) -> float:
+    """Given that one of two standard normals is positive, the probability that the other is (Sheppard 1899)."""
+    return 1 - math.acos(min(1.0, correlation)) / math.pi
+
+
+def relu_product(correlation: float) -> float:
+    """2 E[relu(u) relu(v)] of standard normals of this correlation: the arc-cosine kernel (Cho and Saul 2009)."""
+    c = min(1.0, correlation)
+    return (math.sqrt(1 - c * c) + c * (math.pi - math.acos(c))) / math.pi
+
+
+def strengths(skip: str, depth: int) -> np.ndarray:
+    """a_l [depth]: what the branch of each layer does to a gradient's expected square, for inputs of variance 1.
+
+    It is 1 / V_l, where V_l is the variance that batch norm divides by. A plain layer hands on V = SHARE; a residual
+    one adds that to what it was given.
+    """
+    variances = 1 + SHARE * np.arange(depth) if CARRIED[skip] else np.where(np.arange(depth), SHARE, 1.0)
+    return 1 / variances
+
+
+def growth(skip: str, depth: int) -> float:
+    """The expected squared gradient by the input, as a multiple of that by the output of the last layer."""
+    return float(np.prod(CARRIED[skip] + strengths(skip, depth)))
+
+
+def mean_path_length(depth: int) -> float:
+    """The mean number of branches on a path, each path counted by its share of the expected squared gradient."""
+    branch = strengths('identity', depth)
+    return float(np.sum(branch / (1 + branch)))
+
+
+def gradient_correlations(skip: str, depth: int, start: float, rule: Rule = same_side) -> np.ndarray:
+    """Correlation of the gradients by two inputs of correlation `start`, behind 0, 1, ..., `depth` layers.
+
+    Where both inputs switch a unit alike, their gradients take the same way through it: `rule`, of the correlation of
+    what enters the unit.
+    """
+    carried, variance, covariance, found = CARRIED[skip], 1.0, start, [1.0]
+    for _ in range(depth):
+        correlation = covariance / variance
+        found.append(found[-1] * (carried + rule(correlation) / variance) / (carried + 1 / variance))
+        covariance = carried * covariance + relu_product(correlation) - relu_product(0.0)
+        variance = carried * variance + SHARE
+    return np.array(found)
