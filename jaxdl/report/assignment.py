@@ -57,7 +57,8 @@ def _part(workdir: pathlib.Path) -> Part:
         ]  # fmt: skip
         return Part(workdir.name, ablation.page(study), ' '.join(lines), study.run['seconds']['total'])
     answered = demonstration.read(workdir)
-    answer = f'{demonstration.verdict(answered)}.'
+    short = ' '.join(block.text for block in answered.head if isinstance(block, Paragraph))
+    answer = f'{short} {demonstration.verdict(answered)}.'
     return Part(workdir.name, demonstration.page(answered), answer, answered.run['seconds']['total'])
 
 
@@ -75,15 +76,16 @@ def _head(config: Mapping[str, Any], run: Mapping[str, Any], found: Mapping[str,
 
 def _overview(headings: Mapping[str, Sequence[str]], found: Mapping[str, Part]) -> Table:
     rows = [
-        [markup.flat(heading), found[name].page.title, found[name].answer]
-        for heading, names in headings.items() for name in names
+        ['' if i else markup.flat(heading), found[name].page.title, found[name].answer]
+        for heading, names in headings.items() for i, name in enumerate(names)
     ]  # fmt: skip
     return Table('Every question, and what running it gave', ('Part', 'Question', 'Answer'), rows, 'www')
 
 
 def _opening(part: Part) -> list[Block]:
     where = markup.code(f'parts/{part.name}/report.html')
-    return [Paragraph(part.page.title, 'question'), *part.page.head, Paragraph(f'In full: {where}', 'note')]
+    head = [block for block in part.page.head if block != Paragraph(ablation.NO_EVIDENCE, 'warning')]  # said once
+    return [Paragraph(part.page.title, 'question'), *head, Paragraph(f'In full: {where}', 'note')]
 
 
 def _sections(part: Part, alone: bool) -> list[Section]:
