@@ -26,9 +26,9 @@ def another(name):
 
 
 ROWS = dict(
-    init=layers.INITS, model=models.MODELS, norm=layers.NORMS, activation=layers.ACTIVATIONS, pooling=layers.POOLINGS,
-    global_pooling=layers.GLOBAL_POOLINGS, loss=losses.LOSSES, optimizer=optim.OPTIMIZERS, schedule=optim.SCHEDULES,
-    skip=layers.SKIPS,
+    init=layers.INITS, model=models.MODELS, norm=layers.NORMS, activation=layers.ACTIVATIONS, skip=layers.SKIPS,
+    pooling=layers.POOLINGS, global_pooling=layers.GLOBAL_POOLINGS, loss=losses.LOSSES, optimizer=optim.OPTIMIZERS,
+    schedule=optim.SCHEDULES,
 )  # fmt: skip
 
 

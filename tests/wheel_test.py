@@ -22,7 +22,12 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     native = [f'jaxdl/native/{file.name}' for file in (ROOT / 'native').glob('*.[ch]*')]
     assert len(native) == 4
-    for needed in ('jaxdl/experiments/pooling.py', 'jaxdl/report/templates/page.html.jinja', *native):
+    for needed in (
+        'jaxdl/experiments/pooling.py',
+        'jaxdl/report/templates/page.html.jinja',
+        'jaxdl/theory/texts/backprop.md',
+        *native,
+    ):
         assert needed in names
     assert not [name for name in names if name.endswith('.so')]
     assert not [name for name in names if name.startswith(('tests', 'benchmarks', 'experiments'))]
