@@ -97,16 +97,12 @@ def _norms(name: str, answers: Answers, kept: Members) -> list[Block]:
         return drawn
 
     numbered = ', '.join(f'{i} {markup.code(layer)}' for i, layer in enumerate(layers, 1))
-    zeros = f' At 0: less than 10{_raised(-12)}.' if floor else ''
+    zeros = f' At 0: less than {words.power(-12)}.' if floor else ''
     caption = (
         'Euclidean norm of the gradient of the loss by the kernel of each layer, on some training images. Lines: mean '
         f'over seeds. Dots: one seed each. The axis is logarithmic.{zeros} Layers: {numbered}.'
     )
     return [FigureBlock(name, plots.draw(plot), _norms_said(norms, kept), caption)]
-
-
-def _raised(power: int) -> str:
-    return str(power).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))
 
 
 def _line(axes: Axes, places: Sequence[int], values: Sequence[np.ndarray], floor: float, when: str) -> None:
@@ -127,7 +123,7 @@ def _norm_axis(axes: Axes, low: float, high: float, floor: float) -> None:
     axes.set_ylim((floor or min(low, ticks[0])) / 2.5, max(high, ticks[-1]) * 2.5)
     axes.yaxis.set_major_locator(ticker.FixedLocator([floor, *ticks] if floor else ticks))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
-    axes.yaxis.set_major_formatter(lambda v, _: '0' if v == floor else f'10{_raised(round(np.log10(v)))}')
+    axes.yaxis.set_major_formatter(lambda v, _: '0' if v == floor else words.power(np.log10(v)))
 
 
 def _norms_said(norms: Mapping[str, Layers], kept: Members) -> str:

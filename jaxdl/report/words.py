@@ -61,6 +61,20 @@ def significant(value: float | None) -> str:
     return f'{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}'
 
 
+def power(exponent: float) -> str:
+    """A power of ten, its exponent rounded: `10⁻¹²`, and `1`."""
+    raised = str(round(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))
+    return f'10{raised}' if round(exponent) else '1'
+
+
+def scientific(value: float) -> str:
+    """Two significant digits and a power of ten: 2.1 times 10⁻¹³; without that power from 0.01 to 100."""
+    if 0.01 <= value < 100 or not value > 0:
+        return f'{value:.2g}'
+    digits, exponent = f'{value:.1e}'.split('e')
+    return f'{digits}{SPACE}{TIMES}{SPACE}{power(int(exponent))}'
+
+
 def seconds(value: float) -> str:
     """A duration: `4.2 s`, `3 min 5 s`, `2 h 10 min`."""
     if value < 100:

@@ -74,6 +74,12 @@ def best_rates(trained: Sequence[Trained], metric: str = 'val_accuracy') -> dict
     return {o: protocol.best_rate({r: float(np.mean(v)) for r, v in rates.items()}) for o, rates in values.items()}
 
 
+def batch_of(data: Resident, chosen: jax.Array | np.ndarray) -> Batch:
+    """These images, int [batch], as the networks get them."""
+    mask = jnp.ones(len(chosen), bool)
+    return Batch(data.images[chosen], data.labels[chosen], mask, data.mean[0], data.std[0])
+
+
 def _group(
     members: Sequence[Member], data: Resident, num_classes: int, epochs: int, watch: Watch | None, images: int
 ) -> tuple[list[Trained], dict[str, Any]]:
@@ -112,10 +118,7 @@ def _run(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Trains a chunk to its end; what was watched, [1 + epoch, row, column, ...]."""
     seen: list[dict[str, np.ndarray]] = []
-    chosen = data.train[0][:images]
-    batch = Batch(
-        data.images[chosen], data.labels[chosen], jnp.ones(len(chosen), bool), data.mean[0], data.std[0]
-    )  # fmt: skip
+    batch = batch_of(data, data.train[0][:images])
     module = train_step.module_of(variants, num_classes)
 
     def look(training: Training) -> None:

@@ -166,7 +166,7 @@ def _products(axes: Axes, middle: np.ndarray, network: np.ndarray) -> None:
     axes.set_yscale('log')
     axes.yaxis.set_major_locator(ticker.LogLocator(numticks=6))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
-    axes.yaxis.set_major_formatter(lambda v, _: f'10{_raised(round(np.log10(v)))}')
+    axes.yaxis.set_major_formatter(lambda v, _: words.power(np.log10(v)))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     axes.set_xlabel('units on the way')
 
@@ -185,7 +185,3 @@ def _dead(axes: Axes, found: Found, kind: Kind, style: plots.Line, shift: float)
         own = found.dead(kind, rate)
         axes.plot([rate * shift] * len(own), 100 * own, '.', color=style['color'], alpha=0.4, markersize=5, mew=0)
     axes.plot([rate * shift for rate in rates], [100 * found.dead(kind, rate).mean() for rate in rates], **style)
-
-
-def _raised(power: int) -> str:
-    return str(power).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))

@@ -9,7 +9,6 @@ from jaxdl import claims
 from jaxdl.claims import Claim
 from jaxdl.report import words
 from jaxdl.report.blocks import Table
-from jaxdl.theory.backprop.figures import scientific
 from jaxdl.theory.backprop.formulas import Four
 from jaxdl.theory.backprop.references import Arrays, Rule, shares, six
 
@@ -86,9 +85,9 @@ def planted(found: Mapping[str, tuple[float, float]], points: int) -> list[Claim
 
 def table(found: Mapping[str, tuple[float, float]], points: int, bound: float) -> Table:
     """The planted mistakes."""
-    rows = [[name, words.percent(share), scientific(error)] for name, (share, error) in found.items()]
+    rows = [[name, words.percent(share), words.scientific(error)] for name, (share, error) in found.items()]
     caption = (
         f'Mistakes planted into one factor of the rules, and what the comparison with jax.grad at {points:,} points '
-        f'says: the share of points whose error is beyond the bound of {scientific(bound)}, and the median error'
+        f'says: the share of points whose error is beyond the bound of {words.scientific(bound)}, and the median error'
     )
     return Table(caption, ('Mistake', 'Points beyond', 'Median error'), rows, 'wrr', name='mistakes')

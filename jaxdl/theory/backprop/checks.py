@@ -13,7 +13,6 @@ from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.backprop import bugs, references, xor_figures
 from jaxdl.theory.backprop import figures as backprop_figures
 from jaxdl.theory.backprop import xor as backprop_xor
-from jaxdl.theory.backprop.figures import scientific
 from jaxdl.theory.backprop.formulas import Settings, mean_rules, rules
 from jaxdl.theory.backprop.references import Arrays, Rule, nine, six
 
@@ -57,7 +56,7 @@ def answer(settings: Settings, note: Note) -> Answer:
         bugs.table(found, settings.points, BOUND),
         xor_figures.xor(learned),
     ]
-    values = {name: scientific(claim.measured) for name, claim in named.items()} | numbers(curves, worst, learned)
+    values = {name: words.scientific(claim.measured) for name, claim in named.items()} | numbers(curves, worst, learned)
     values |= {name: f'{value:,}' for name, value in dataclasses.asdict(settings).items()}
     return Answer(answers.text('backprop', **values), made, shown)
 
@@ -161,14 +160,14 @@ def numbers(curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_x
     slopes, largest = backprop_xor.slopes(learned), worst['largest'][-1]
     best = {name: int(np.argmin(errors)) for name, errors in curves.items()}
     return dict(
-        hand=scientific(worst['hand'].max()), grad=scientific(worst['jax.grad'][-1].max()),
-        grad_one=scientific(worst['jax.grad'][0].max()), beyond=words.percent(float(beyond.mean())),
-        tiny=scientific(np.median(largest[beyond])), other=scientific(np.median(largest[~beyond])),
+        hand=words.scientific(worst['hand'].max()), grad=words.scientific(worst['jax.grad'][-1].max()),
+        grad_one=words.scientific(worst['jax.grad'][0].max()), beyond=words.percent(float(beyond.mean())),
+        tiny=words.scientific(np.median(largest[beyond])), other=words.scientific(np.median(largest[~beyond])),
         stuck_slope=f'{np.median(slopes[~learned.learnt]):.3f}',
         learnt_slope=f'{np.median(slopes[learned.learnt]):.3f}',
-        best32=scientific(curves['float32'].min()), step32=scientific(STEPS[best['float32']]),
-        best64=scientific(curves['float64'].min()), step64=scientific(STEPS[best['float64']]),
-        floor=scientific(curves['complex step'].min()), mistakes=str(len(bugs.BUGS)),
+        best32=words.scientific(curves['float32'].min()), step32=words.scientific(STEPS[best['float32']]),
+        best64=words.scientific(curves['float64'].min()), step64=words.scientific(STEPS[best['float64']]),
+        floor=words.scientific(curves['complex step'].min()), mistakes=str(len(bugs.BUGS)),
         learnt=str(int(learned.learnt.sum())), stuck=str(len(stuck)), eighths=str(int(np.sum(levels == 0))),
         sixths=str(int(np.sum(levels == 1))), quarters=str(int(np.sum(levels == 2))),
     )  # fmt: skip

@@ -27,7 +27,6 @@ AGAINST: Mapping[str, plots.Line] = {
     'jax.grad': dict(color=plots.VERMILION, ls='--', marker='s'),
     'hand': dict(color=plots.BLUE, ls='-', marker='o'),
 }
-RAISED = str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹')
 
 
 def network() -> blocks.Figure:
@@ -117,17 +116,4 @@ def powers(axis: Axis, exponents: Sequence[int]) -> None:
     """Ticks at these powers of ten, on a logarithmic axis."""
     axis.set_major_locator(ticker.FixedLocator([10.0**exponent for exponent in exponents]))
     axis.set_minor_locator(ticker.NullLocator())
-    axis.set_major_formatter(lambda value, _: power(round(math.log10(value))))
-
-
-def power(exponent: int) -> str:
-    """A power of ten as text: `10⁻³`."""
-    return '10' + str(exponent).translate(RAISED) if exponent else '1'
-
-
-def scientific(value: float) -> str:
-    """Two significant digits and a power of ten: 2.1 times 10⁻¹³; without that power from 0.01 to 100."""
-    if 0.01 <= value < 100 or not value > 0:
-        return f'{value:.2g}'
-    digits, exponent = f'{value:.1e}'.split('e')
-    return f'{digits}{words.SPACE}{words.TIMES}{words.SPACE}{power(int(exponent))}'
+    axis.set_major_formatter(lambda value, _: words.power(math.log10(value)))

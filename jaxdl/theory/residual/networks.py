@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxdl import protocol, train_step
 from jaxdl.data import Data, load, split
-from jaxdl.data.resident import Resident, as_float, resident
+from jaxdl.data.resident import Resident, resident
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
 from jaxdl.models import layers
@@ -158,7 +158,7 @@ def _stacked(states: Sequence[Any]) -> tuple[Any, Any]:
 
 
 def _features(data: Resident, chosen: np.ndarray | jax.Array) -> jax.Array:
-    images = (as_float(data.images[chosen]) - data.mean[0]) / data.std[0]  # one channel
+    images = train_step.normalised(engine.batch_of(data, chosen))
     return images.reshape(len(chosen), -1)
 
 

@@ -139,7 +139,7 @@ def _half(
     trained, entries = engine.train(_members(seeds), data, DIM, epochs, watch=watch, images=WATCHED, note=note)
     note(f'one-shot accuracy in {episodes} episodes')
     tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, seen, episodes)
-    images = (jnp.asarray(dataset.images, jnp.float32) / 255 - data.mean[0]) / data.std[0]
+    images = train_step.normalised(engine.batch_of(data, np.arange(len(dataset.images))))
     tuning = triplet_tasks.judge(features, images, dataset.labels, dict(tune=tasks.pop('tune')))
     rates = {method: _best_rate(trained, method, tuning) for method in METHODS}
     half = Half(seen, images, tasks, {}, rates, trained)

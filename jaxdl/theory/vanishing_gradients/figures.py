@@ -44,7 +44,7 @@ def norms(gains: Values, found: Values) -> FigureBlock:
                 axes.plot(np.arange(depth) + 1, predicted, **DASHED)
                 axes.plot(np.arange(depth) + 1, log, linestyle='none', markevery=7, markersize=5, **style)
             axes.set_title(f'{NAMES[name]}: gains {words.listing(f"{gain:.3g}" for gain in chosen[name])}')
-            axes.yaxis.set_major_formatter(lambda power, _: raised(power))
+            axes.yaxis.set_major_formatter(lambda power, _: words.power(power))
             axes.yaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
         points = [Line2D([], [], linestyle='none', label=label, **style) for label, style in STYLES.items()]
         _legend(figure, [*points, Line2D([], [], label='predicted', **DASHED)], width)
@@ -103,7 +103,7 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
             axes.contourf(gains, layers, logs, levels=LEVELS, cmap=MAP, extend='both')
             lines = axes.contour(gains, layers, logs, levels=[-20, -12, -4, 4, 12, 20], colors=plots.INK,
                                  linewidths=0.6, linestyles='solid')  # fmt: skip
-            axes.clabel(lines, levels=[power for power in lines.levels if abs(power) < 20], fmt=raised, fontsize=8)
+            axes.clabel(lines, levels=[power for power in lines.levels if abs(power) < 20], fmt=words.power, fontsize=8)
             critical = theory.critical_gain(name)
             axes.axvline(critical, color=plots.INK, linewidth=2, linestyle=(0, (4, 2)))
             axes.set_title(f'{NAMES[name]}: edge at {critical:.4g}')
@@ -122,13 +122,6 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
         'Dashes: where theory puts the edge, from the gradient.'
     )
     return FigureBlock('edge', plots.draw(plot), f'Variance in the last layer. {said}.', caption)
-
-
-def raised(power: float) -> str:
-    """A power of ten: `10⁻¹²`, and `1`."""
-    if round(power) == 0:
-        return '1'
-    return f'10{str(round(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))}'
 
 
 def _row(width: float, x: str, y: str) -> tuple[Figure, Sequence[Axes]]:

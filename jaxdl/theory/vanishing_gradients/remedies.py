@@ -111,8 +111,7 @@ def power(log: float) -> str:
     digits, exponent = f'{math.exp(log):.1e}'.split('e')
     if -2 <= int(exponent) <= 2:
         return words.significant(math.exp(log))
-    raised = str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))
-    return f'{digits}{words.SPACE}{words.TIMES}{words.SPACE}10{raised}'
+    return f'{digits}{words.SPACE}{words.TIMES}{words.SPACE}{words.power(int(exponent))}'
 
 
 def _ratio(norms: np.ndarray) -> float:
