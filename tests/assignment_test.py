@@ -10,7 +10,7 @@ from jaxdl.results import Results
 
 FILE = """\"\"\"A small assignment\"\"\"
 from jaxdl import Assignment
-EXPERIMENT = Assignment(parts={'Q1 Sizes': ['conv_arithmetic'], 'Q2 Decisions': ['pooling', 'global_pooling']})
+EXPERIMENT = Assignment(parts={'Q1 Rules': ['backprop'], 'Q2 The rest': ['conv_arithmetic', 'aa']})
 """
 
 
@@ -20,31 +20,33 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp('assignment')
     (folder / 'small.py').write_text(FILE)
     given = [f'--experiment={folder / "small.py"}', f'--workdir={folder / "w"}', '--set=roll_number=AB-12']
-    assert main.main([*given, '--quick', '--set=epochs=1', '--seeds=2', '--set=variant.width=2']) == 0
+    assert main.main([*given, '--quick', '--set=epochs=1', '--seeds=2', '--set=cases=100']) == 0
     return folder / 'w'
 
 
 def test_every_part_has_a_workdir_of_its_own_and_a_place_in_the_report(made):
-    for name in ('conv_arithmetic', 'pooling', 'global_pooling'):
+    for name in ('backprop', 'conv_arithmetic', 'aa'):
         assert (made / 'parts' / name / 'report.html').exists()
         assert json.loads((made / 'parts' / name / 'run.json').read_text())['finished']
     text = (made / 'report.md').read_text()
     headings = [line for line in text.splitlines() if line.startswith('## ')]
-    assert [h.split(' ', 2)[2] for h in headings] == ['The answers in short', 'Q1 Sizes', 'Q2 Decisions', 'Provenance']
+    assert [h.split(' ', 2)[2] for h in headings] == ['The answers in short', 'Q1 Rules', 'Q2 The rest', 'Provenance']
     assert text.count('### ') > 4
     assert 'quick run, and no evidence' in text
 
 
 def test_figures_of_different_parts_do_not_meet(made):
     names = [path.name for path in (made / 'figures').glob('*.png')]
-    assert {'pooling_differences.png', 'global_pooling_differences.png'} <= set(names)
+    assert {name.split('_')[0] for name in names} == {'backprop', 'conv', 'aa'}
     html = (made / 'report.html').read_text()
     assert html.count('<figure') == len(names)
 
 
 def test_overrides_reach_the_parts_that_have_the_field(made):
-    config = json.loads((made / 'parts' / 'pooling' / 'config.json').read_text())
-    assert (config['seeds'], config['epochs'], config['variant']['width']) == (2, 1, 2)
+    config = json.loads((made / 'parts' / 'aa' / 'config.json').read_text())
+    assert (config['seeds'], config['epochs']) == (2, 1)
+    config = json.loads((made / 'parts' / 'conv_arithmetic' / 'config.json').read_text())
+    assert config['settings']['cases'] == 100
 
 
 def test_the_zip_holds_code_report_and_answers(made):
@@ -52,7 +54,7 @@ def test_the_zip_holds_code_report_and_answers(made):
         names = archive.namelist()
         assert archive.testzip() is None
         assert archive.read('AB-12/report/report.html') == (made / 'report.html').read_bytes()
-    assert {'AB-12/answers/conv_arithmetic/claims.csv', 'AB-12/answers/pooling/summary.csv'} <= set(names)
+    assert {'AB-12/answers/conv_arithmetic/claims.csv', 'AB-12/answers/aa/summary.csv'} <= set(names)
     assert {'AB-12/code/jaxdl/main.py', 'AB-12/code/experiments/pooling.py'} <= set(names)
     assert all(name.startswith('AB-12/') for name in names)
     assert not [name for name in names if '__pycache__' in name or name.endswith('.so')]
@@ -87,7 +89,7 @@ def test_a_failing_claim_of_a_part_is_a_failing_claim(tmp_path, monkeypatch):
         found = running.run(part, folder, **settings)
         return Results([], [], found.workdir, failing)
 
-    study = Assignment(parts={'Q': ['conv_arithmetic']}, name='a', question='?', scale='quick')
+    study = Assignment(parts={'Q': ['conv_arithmetic']}, name='a', question='?', overrides=dict(cases=100))
     found = assignment.run(study, tmp_path, run_part)
     assert [row['claim'] for row in found.claims] == ['conv_arithmetic: one']
     assert [row['holds'] for row in found.claims] == ['false']
@@ -95,6 +97,7 @@ def test_a_failing_claim_of_a_part_is_a_failing_claim(tmp_path, monkeypatch):
 
 def test_a_changed_assignment_is_refused(made):
     config = json.loads((made / 'config.json').read_text())
-    study = Assignment(parts=config['parts'], name=config['name'], question=config['question'], scale='quick')
+    kept = {name: config[name] for name in ('parts', 'overrides', 'name', 'question', 'scale')}
+    study = Assignment(**kept)
     with pytest.raises(InputError, match='holds another configuration'):
         running.run(dataclasses.replace(study, roll_number='other'), made)

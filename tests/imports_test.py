@@ -1,6 +1,7 @@
 """The house: imports point downwards only, and what must not know jax does not."""
 
 import ast
+import functools
 import pathlib
 
 import pytest
@@ -44,6 +45,7 @@ LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'opt
 GROUND = {'fields', 'errors', 'workdir', 'members', 'native'}
 
 
+@functools.cache
 def imported(path):
     """Every module that a file imports, in functions too, but for those that only a type checker reads."""
     found = set()
