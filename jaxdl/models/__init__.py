@@ -1,11 +1,13 @@
-"""Networks: one file each, and the table that names them."""
+"""Networks: one file each, and the tables that name them: small ones to train, and those with pretrained weights."""
 
 import dataclasses
 
 from flax import linen as nn
 
+from jaxdl.models.architectures import ARCHITECTURES as ARCHITECTURES
 from jaxdl.models.cnn import CNN
 from jaxdl.models.mlp import MLP
+from jaxdl.models.port import load_pretrained as load_pretrained
 
 MODELS: dict[str, type[nn.Module]] = {'cnn': CNN, 'mlp': MLP}
 

@@ -1,0 +1,93 @@
+"""The residual networks that pretrained weights are read for: one row an architecture, and what its images must be.
+
+Sources: He et al. 2016a, "Deep residual learning for image recognition" (basic and bottleneck blocks; the CIFAR
+networks with option-A shortcuts), with the stride on the 3 x 3 convolution as in torchvision ("v1.5"); He et al. 2016b,
+"Identity mappings in deep residual networks" (pre-activation); He et al. 2019, "Bag of tricks for image classification"
+(the D stem and shortcut); Zagoruyko and Komodakis 2016, "Wide residual networks"; Xie et al. 2017 (ResNeXt).
+"""
+
+from dataclasses import dataclass, replace
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects: images in [0, 1], less `mean`, over `std`, by channel (red, green, blue).
+
+    In evaluation the short side is scaled to `size` / `crop` pixels by `interpolation`, and the centre of `size` x
+    `size` pixels is kept.
+    """
+
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+    size: int = 224
+    crop: float = 0.875
+    interpolation: str = 'bilinear'
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A residual network; the fields that name an option say which are there."""
+
+    name: str
+    block: str  # basic, bottleneck, preactivation
+    stages: tuple[int, ...]  # blocks in each
+    widths: tuple[int, ...]  # of each stage, before a bottleneck's expansion by 4
+    stem: str = 'imagenet'  # imagenet: 7 x 7; deep: three 3 x 3; cifar: 3 x 3, no pooling; gluon: a norm, then 7 x 7
+    shortcut: str = 'conv'  # where the shape changes: conv; average: pool, then conv; pad: zeros for new channels
+    groups: int = 1  # of the 3 x 3 convolution of a bottleneck
+    base_width: int = 64  # its channels in a group, where the stage is 64 wide
+    names: str = 'timm'  # whose names the tensors have: timm (and torchvision), cifar, gluon
+    preprocessing: Preprocessing = Preprocessing()
+
+    @property
+    def expansion(self) -> int:
+        """Channels that a block gives, over the width of its stage."""
+        return 1 if self.block == 'basic' else 4
+
+    @property
+    def features(self) -> int:
+        """Channels of the last feature map."""
+        return self.widths[-1] * self.expansion
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it ends before the last stage, and so has no head of its own."""
+        return self.names == 'gluon' and len(self.stages) < 4
+
+
+def _imagenet(name: str, block: str, stages: tuple[int, ...]) -> Architecture:
+    return Architecture(name, block, stages, (64, 128, 256, 512))
+
+
+def _cifar(depth: int) -> Architecture:
+    stages, prepared = ((depth - 2) // 6,) * 3, Preprocessing(size=32, crop=1.0)
+    return Architecture(
+        f'resnet{depth}', 'basic', stages, (16, 32, 64), 'cifar', 'pad', names='cifar', preprocessing=prepared
+    )
+
+
+def _deep(name: str, like: Architecture) -> Architecture:
+    prepared = replace(like.preprocessing, interpolation='bicubic')
+    return replace(like, name=name, stem='deep', shortcut='average', preprocessing=prepared)
+
+
+_FIFTY = _imagenet('resnet50', 'bottleneck', (3, 4, 6, 3))
+_HUNDRED = _imagenet('resnet101', 'bottleneck', (3, 4, 23, 3))
+_V2 = replace(_FIFTY, name='resnet50_v2', block='preactivation', stem='gluon', names='gluon')
+_ROWS = (
+    _imagenet('resnet18', 'basic', (2, 2, 2, 2)),
+    _imagenet('resnet34', 'basic', (3, 4, 6, 3)),
+    _FIFTY,
+    _HUNDRED,
+    _imagenet('resnet152', 'bottleneck', (3, 8, 36, 3)),
+    _deep('resnet50d', _FIFTY),
+    _deep('resnet101d', _HUNDRED),
+    replace(_FIFTY, name='wide_resnet50_2', base_width=128),
+    replace(_FIFTY, name='resnext50_32x4d', groups=32, base_width=4),
+    _V2,
+    replace(_V2, name='resnet50_v2_stage3', stages=(3, 4, 6), widths=(64, 128, 256)),
+    *map(_cifar, (20, 32, 44, 56, 110)),
+)
+ARCHITECTURES: dict[str, Architecture] = {row.name: row for row in _ROWS}

@@ -1,0 +1,62 @@
+"""What a parameter of `ResNet` is called in a file of weights, by the conventions that ARCHITECTURES names; no jax."""
+
+import re
+from collections.abc import Iterable
+
+from jaxdl.models.architectures import Architecture
+
+HEADS = dict(timm='fc', cifar='linear', gluon='dense0')
+UNREAD = ('num_batches_tracked',)  # of every batch norm of PyTorch; nothing computes with it
+_TORCH = dict(kernel='weight', scale='weight', bias='bias', mean='running_mean', var='running_var')
+_GLUON = dict(kernel='weight', scale='gamma', bias='beta', mean='running_mean', var='running_var')
+_PREFIX = re.compile(r'resnetv2\d_')  # Gluon counts the networks of a process: that of the ONNX zoo was its fifth
+
+
+def name_of(path: tuple[str, ...], architecture: Architecture, prefix: str = '') -> str:
+    """The tensor's name, from the keys that lead to the parameter: ('layer1_0', 'conv1', 'kernel')."""
+    if architecture.names == 'gluon':
+        return prefix + _gluon(path, architecture)
+    parts = [re.sub(r'_(\d+)$', r'.\1', part) for part in path[:-1]]
+    parts = [HEADS[architecture.names] if part == 'head' else part for part in parts]
+    return '.'.join([*parts, _TORCH[path[-1]]])
+
+
+def _gluon(path: tuple[str, ...], architecture: Architecture) -> str:
+    """Without the prefix. In a stage Gluon numbers convolutions and norms on from block to block."""
+    layer, leaf = path[0], _GLUON[path[-1]]
+    if len(path) == 2:
+        last = f'stage{len(architecture.stages) + 1}_batchnorm0' if architecture.truncated else 'batchnorm2'
+        own = dict(bn0='batchnorm0', conv1='conv0', bn1='batchnorm1', norm=last, head=HEADS['gluon'])
+        return f'{own[layer]}_{"bias" if (layer, leaf) == ("head", "beta") else leaf}'
+    stage, block = map(int, layer.removeprefix('layer').split('_'))
+    kind, number = path[1][:-1], int(path[1][-1])
+    if path[1] == 'downsample_0':
+        return f'stage{stage}_conv3_{leaf}'
+    if kind == 'bn':
+        return f'stage{stage}_batchnorm{3 * block + number - 1}_{leaf}'
+    return f'stage{stage}_conv{(3 * block + 1 if block else 0) + number - 1}_{leaf}'
+
+
+def prefix_of(names: Iterable[str], architecture: Architecture) -> str:
+    """What stands before every name: nothing but in Gluon's networks, `resnetv24_` if nothing tells."""
+    if architecture.names != 'gluon':
+        return ''
+    found = (_PREFIX.match(name) for name in names)
+    return next((match[0] for match in found if match), 'resnetv24_')
+
+
+def beyond(name: str, architecture: Architecture) -> bool:
+    """Whether a tensor belongs to what a truncated network has cut off, so that nothing reads it."""
+    if not architecture.truncated:
+        return False
+    stage = re.search(r'stage(\d+)_', name)
+    if stage:
+        return int(stage[1]) > len(architecture.stages)
+    return re.search(r'_(batchnorm2|dense0)_', name) is not None
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """The first of them, and how many more."""
+    names = list(names)
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(names[:most]) + more

@@ -1,0 +1,172 @@
+"""Pretrained weights into a ResNet, and out of one again: every tensor is read, every parameter filled.
+
+PyTorch's kernels are [out, in, rows, columns] and its dense weights [out, in]; ours [rows, columns, in, out] and
+[in, out]. Its momentum 0.1 is 0.9 here, and the running variance is the unbiased one in both (`blocks.BatchNorm`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxdl.errors import InputError, unknown
+from jaxdl.models.architectures import ARCHITECTURES, Architecture, Preprocessing
+from jaxdl.models.names import HEADS, UNREAD, beyond, listed, name_of, prefix_of
+from jaxdl.models.resnet import ResNet
+
+Tensors = Mapping[str, np.ndarray]
+Path = tuple[str, ...]  # ('params', 'layer1_0', 'conv1', 'kernel')
+
+
+def load_pretrained(
+    source: str,
+    architecture: str | None = None,
+    allow_missing: Sequence[str] = (),
+    num_classes: int | None = None,
+    revision: str | None = None,
+) -> tuple[ResNet, dict[str, Any]]:
+    """A network with pretrained weights: logits by `module.apply(variables, images)`.
+
+    Args:
+      source: a .safetensors, .npz, .pth or .th file, or an id of the Hugging Face hub, as `timm/resnet50.a1_in1k`.
+      architecture: a row of ARCHITECTURES; without it, what the tensors look like.
+      allow_missing: parts of the network that may keep their starting values: `head`, `layer4_0`, ...
+      num_classes: outputs; 0: no head, features come in place of logits. Without it, as many as the file has; 0 where
+        it has no head. Other than the file's it asks for a new head: `allow_missing=('head',)`.
+      revision: of a hub id.
+
+    Returns:
+      The module, whose `preprocessing` says what its images must be, and its variables: `params`, `batch_stats`.
+
+    Raises:
+      InputError: no such file or architecture; tensors that are left over, missing, or of another shape.
+    """
+    from jaxdl.models import recognise, weights  # only who reads files needs them
+
+    if architecture is not None and architecture not in ARCHITECTURES:
+        raise unknown('architecture', architecture, ARCHITECTURES)
+    read = weights.read(source, revision)
+    row = ARCHITECTURES[architecture or recognise.architecture_of(read)]
+    outputs = classes_of(read.tensors, row) if num_classes is None else num_classes
+    try:
+        variables = to_variables(read.tensors, row, outputs, allow_missing)
+    except InputError as error:
+        raise InputError(f'weights {source}: {error}') from None
+    return ResNet(row, outputs, preprocessing_of(read.config, row.preprocessing)), variables
+
+
+def classes_of(tensors: Tensors, architecture: Architecture) -> int:
+    """How many classes the head in these tensors has; 0 where there is none, or no use for it."""
+    name = name_of(('head', 'bias'), architecture, prefix_of(tensors, architecture))
+    return len(tensors[name]) if name in tensors and not architecture.truncated else 0
+
+
+def to_variables(
+    tensors: Tensors, architecture: Architecture, num_classes: int | None = None, allow_missing: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The variables of a `ResNet` of these tensors, float32; what may be missing, and is, has its starting values.
+
+    Raises:
+      InputError: tensors left unread, parameters left unfilled, other shapes; it lists them.
+    """
+    classes = classes_of(tensors, architecture) if num_classes is None else num_classes
+    module = ResNet(architecture, classes, architecture.preprocessing)
+    shapes: dict[Path, Any] = flatten_dict(jax.eval_shape(lambda: _initial(module)))
+    _check_parts(allow_missing, shapes)
+    prefix = prefix_of(tensors, architecture)
+    names = {path: name_of(path[1:], architecture, prefix) for path in shapes}
+    found = {path: _ours(tensors[name], path) for path, name in names.items() if name in tensors}
+    other = {path for path, value in found.items() if value.shape != shapes[path].shape}
+    new = {path for path in shapes if path[1] in allow_missing and (path not in found or path in other)}
+    unread = _unread(tensors, set(names.values()), architecture, classes, allow_missing)
+    missing = [names[path] for path in shapes if path not in found and path not in new]
+    wrong = [f'{names[p]} {tensors[names[p]].shape}' for p in shapes if p in other and p not in new]
+    _check_fit(architecture, classes, unread, missing, wrong)
+    filled = {path: value for path, value in found.items() if path not in new}
+    return unflatten_dict(filled | _starting(module, new))
+
+
+def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict[str, np.ndarray]:
+    """The tensors under their original names and in their original layout: the inverse of `to_variables`."""
+    prefix = prefix_of((), architecture)
+    leaves: dict[Path, Any] = flatten_dict(dict(variables))
+    return {name_of(path[1:], architecture, prefix): _theirs(np.asarray(v), path) for path, v in leaves.items()}
+
+
+def preprocessing_of(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
+    """What the images must be, from timm's config.json; `usual` for whatever is not in it."""
+    given = config.get('pretrained_cfg', config)
+    try:
+        known: dict[str, Any] = {k: tuple(map(float, given[k])) for k in ('mean', 'std') if k in given}
+        known |= dict(size=int(given['input_size'][-1])) if 'input_size' in given else {}
+        known |= dict(crop=float(given['crop_pct'])) if 'crop_pct' in given else {}
+        known |= dict(interpolation=str(given['interpolation'])) if 'interpolation' in given else {}
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise InputError(f'config.json of the weights: pretrained_cfg cannot be read: {error}') from None
+    return replace(usual, **known)
+
+
+def _initial(module: ResNet) -> Any:
+    """Starting values of every parameter; in a jitted function only those are computed that it returns."""
+    side = module.preprocessing.size
+    return module.init(jax.random.key(0), np.zeros((1, side, side, 3), np.float32))
+
+
+def _starting(module: ResNet, paths: set[Path]) -> dict[Path, np.ndarray]:
+    if not paths:
+        return {}
+    ordered = sorted(paths)
+    values = jax.jit(lambda: [flatten_dict(_initial(module))[path] for path in ordered])()
+    return dict(zip(ordered, map(np.asarray, values), strict=True))
+
+
+def _ours(tensor: np.ndarray, path: Path) -> np.ndarray:
+    tensor = np.asarray(tensor, np.float32)
+    if path[-1] != 'kernel':
+        return tensor
+    return np.ascontiguousarray(tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T)
+
+
+def _theirs(value: np.ndarray, path: Path) -> np.ndarray:
+    if path[-1] != 'kernel':
+        return value
+    return np.ascontiguousarray(value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T)
+
+
+def _check_parts(allow_missing: Sequence[str], shapes: Mapping[Path, Any]) -> None:
+    parts = {path[1]: None for path in shapes} | {'head': None}
+    for part in allow_missing:
+        if part not in parts:
+            raise unknown('part', part, parts, ' in allow_missing')
+
+
+def _unread(
+    tensors: Tensors, names: set[str], architecture: Architecture, classes: int, allow_missing: Sequence[str]
+) -> list[str]:
+    """Tensors that nothing asks for: but for what is left out by name, and a head that is not wanted."""
+    head = HEADS[architecture.names] if not classes or 'head' in allow_missing else None
+    prefix = prefix_of(tensors, architecture)
+    heads = {name_of(('head', leaf), architecture, prefix) for leaf in ('kernel', 'bias')} if head else set()
+    return [
+        name
+        for name in tensors
+        if name not in names | heads and not name.endswith(UNREAD) and not beyond(name, architecture)
+    ]
+
+
+def _check_fit(
+    architecture: Architecture, classes: int, unread: list[str], missing: list[str], wrong: list[str]
+) -> None:
+    """InputError, in one line, where anything is left over, missing or of another shape."""
+    groups = dict(unfilled=missing, unread=unread)
+    groups['of another shape'] = wrong
+    found = '; '.join(f'{len(names)} {what}: {listed(names)}' for what, names in groups.items() if names)
+    if not found:
+        return
+    head = HEADS[architecture.names]
+    of_head = all(head in name for name in missing + wrong) and not unread
+    advice = f"; allow_missing=('head',) makes a new head of {classes} classes" if of_head else ''
+    raise InputError(f'the tensors do not fit {architecture.name}: {found}{advice}')

@@ -1,0 +1,91 @@
+"""Which architecture a file of weights belongs to, by what it says of itself, else by its tensors; no jax."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxdl.errors import InputError
+from jaxdl.models.architectures import ARCHITECTURES, Architecture
+from jaxdl.models.names import listed
+from jaxdl.models.weights import Weights
+
+Signature = dict[str, Any]
+
+
+def architecture_of(weights: Weights) -> str:
+    """A row of ARCHITECTURES.
+
+    Raises:
+      InputError: none fits; it names the first tensors and the architecture that comes nearest.
+    """
+    said = weights.config.get('architecture')
+    if said in ARCHITECTURES:
+        return said
+    found = signature_of(weights.tensors)
+    likeness = {
+        name: sum(found.get(key) == value for key, value in expected(row).items())
+        for name, row in ARCHITECTURES.items()
+    }  # fmt: skip
+    best = max(likeness, key=lambda name: likeness[name])
+    if expected(ARCHITECTURES[best]) != found:
+        raise InputError(
+            f'weights {weights.source}: no architecture of jaxdl has these {len(weights.tensors)} tensors '
+            f'({listed(weights.tensors)}); {best} comes nearest, and --set=architecture=NAME forces one of '
+            f'{", ".join(ARCHITECTURES)}'
+        )
+    return best
+
+
+def expected(row: Architecture) -> Signature:
+    """What `signature_of` finds in the tensors of an architecture."""
+    if row.names == 'gluon':
+        return dict(names='gluon', stages=row.stages)
+    width = row.base_width * row.groups if row.block == 'bottleneck' else row.widths[0]
+    second = (width, width // row.groups, 3, 3)
+    return dict(
+        names=row.names, block=row.block, stages=row.stages, stem=row.stem, second=second, shortcut=row.shortcut
+    )
+
+
+def signature_of(tensors: Mapping[str, np.ndarray]) -> Signature:
+    """Names, kind of block, blocks a stage, stem, shape of the second kernel of the first block, kind of shortcut."""
+    if any(re.match(r'resnetv2\d_', name) for name in tensors):
+        # Block j of a stage ends in convolution 3j + 3, of three blocks in 9; one that is cut off has fewer.
+        ends = [_blocks(tensors, rf'stage{stage}_conv(\d+)_weight') for stage in (1, 2, 3, 4)]
+        return dict(names='gluon', stages=tuple(blocks for blocks in ends if blocks))
+    stages = [_count(tensors, rf'layer{stage}\.(\d+)\.conv1\.weight$') for stage in (1, 2, 3, 4)]
+    first = tensors.get('layer1.0.conv2.weight', np.zeros(()))
+    return dict(
+        names='cifar' if not stages[3] and stages[0] else 'timm',
+        block='bottleneck' if 'layer1.0.conv3.weight' in tensors else 'basic',
+        stages=tuple(blocks for blocks in stages if blocks),
+        stem=_stem(tensors),
+        second=first.shape,
+        shortcut=_shortcut(tensors),
+    )
+
+
+def _stem(tensors: Mapping[str, np.ndarray]) -> str:
+    if 'conv1.0.weight' in tensors:
+        return 'deep'
+    first = tensors.get('conv1.weight', np.zeros(()))
+    return 'cifar' if first.shape[-1:] == (3,) else 'imagenet'
+
+
+def _shortcut(tensors: Collection[str]) -> str:
+    if 'layer2.0.downsample.2.weight' in tensors:
+        return 'average'
+    return 'conv' if 'layer2.0.downsample.0.weight' in tensors else 'pad'
+
+
+def _count(names: Collection[str], pattern: str) -> int:
+    """The largest number that the pattern finds, plus 1."""
+    found = (re.search(pattern, name) for name in names)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def _blocks(names: Collection[str], pattern: str) -> int:
+    """Whole blocks of a stage of Gluon's: its convolutions are numbered 0 to 3 times their number."""
+    return (_count(names, pattern) - 1) // 3

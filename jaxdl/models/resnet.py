@@ -1,0 +1,96 @@
+"""Residual networks: every row of `ARCHITECTURES` is this one module."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from jaxdl.models.architectures import Architecture, Preprocessing
+from jaxdl.models.blocks import BLOCKS, BatchNorm, Conv, Preactivation, Residual, max_pooled, widened
+from jaxdl.models.layers import dropout as dropped
+
+TRAINED_APART = (BatchNorm, Residual, Preactivation)  # what answers otherwise in training
+
+
+class ResNet(nn.Module):
+    """Stem, stages of blocks `layer1_0`, `layer1_1`, ..., mean over the map, dense layer `head`.
+
+    Parameters have PyTorch's names, an index joined to its list's name (`layer1.0.conv1` is `layer1_0/conv1`); the last
+    layer is `head` in all of them. With `num_classes` 0 there is no head, and features come in place of logits.
+    `lowering` is how convolutions are computed (`conv.LOWERINGS`); `auto`: oneDNN where it is there, else XLA's own.
+    The head of a new network is zero, so that its first step does not disturb what is pretrained.
+    """
+
+    architecture: Architecture
+    num_classes: int
+    preprocessing: Preprocessing
+    lowering: str = 'auto'
+
+    def setup(self) -> None:
+        self._stem()
+        shapes = zip(self.architecture.stages, self.architecture.widths, strict=True)
+        for stage, (blocks, width) in enumerate(shapes, 1):
+            setattr(self, f'layer{stage}', [self._block(stage, width, i) for i in range(blocks)])
+        if self.architecture.block == 'preactivation':
+            self.norm = BatchNorm()
+        if self.num_classes:
+            self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)
+
+    def _stem(self) -> None:
+        stem, conv = self.architecture.stem, partial(Conv, lowering=self.lowering)
+        self.bn1 = BatchNorm()
+        if stem == 'cifar':
+            self.conv1 = conv(self.architecture.widths[0])
+        elif stem == 'deep':
+            second, third = ([BatchNorm(), nn.relu, conv(width)] for width in (32, 64))
+            self.conv1 = [conv(32, stride=2), *second, *third]
+        else:
+            self.conv1 = conv(64, side=7, stride=2)
+        if stem == 'gluon':
+            self.bn0 = BatchNorm()
+
+    def _block(self, stage: int, width: int, index: int) -> nn.Module:
+        """Block `index` of a stage from 1 on: the first changes the shape, but for that of a first stage as wide."""
+        a = self.architecture
+        stride = 2 if index == 0 and stage > 1 else 1
+        changes = index == 0 and (stage > 1 or a.expansion > 1)
+        return BLOCKS[a.block](a, width, stride, a.shortcut if changes else 'identity', self.lowering)
+
+    def feature_map(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """float [batch, height, width, channel], normalised -> the last feature map [batch, rows, columns, features].
+
+        Rows and columns are a 32nd of the images', in the CIFAR networks a quarter, rounded up.
+        """
+        if self.architecture.stem == 'gluon':
+            images = self.bn0(images, train)
+        images = nn.relu(self.bn1(_through(self.conv1, images, train), train))
+        images = images if self.architecture.stem == 'cifar' else max_pooled(images)
+        for stage in range(1, len(self.architecture.stages) + 1):
+            images = _through(getattr(self, f'layer{stage}'), images, train)
+        return nn.relu(self.norm(images, train)) if self.architecture.block == 'preactivation' else images
+
+    def features(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """float [batch, height, width, channel], normalised -> the means of the feature map, [batch, features]."""
+        return widened(self.feature_map(images, train)).mean((1, 2))
+
+    def classify(self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
+        """[batch, features] -> logits [batch, num_classes]; the features themselves where there is no head."""
+        if train and not (isinstance(dropout, float) and dropout == 0):
+            features = dropped(features, dropout, self.make_rng('dropout'))
+        return self.head(features) if self.num_classes else features
+
+    def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
+        """float [batch, height, width, channel], normalised -> logits [batch, num_classes]; `dropout` as in `CNN`.
+
+        The other methods by `module.apply(variables, images, method='features')`.
+        """
+        return self.classify(self.features(images, train), train, dropout)
+
+
+def _through(parts: Any, images: jax.Array, train: bool) -> jax.Array:
+    """What a layer or a list of them makes of the images."""
+    for part in parts if isinstance(parts, Sequence) else [parts]:
+        images = part(images, train) if isinstance(part, TRAINED_APART) else part(images)
+    return images

@@ -1,0 +1,75 @@
+"""Random weights with random batch statistics, for the tests of the port: the same in PyTorch and here."""
+
+import functools
+
+import jax
+import numpy as np
+import torch
+import torch_references as references
+
+from jaxdl.models import ARCHITECTURES
+from jaxdl.models.port import to_tensors, to_variables
+from jaxdl.models.resnet import ResNet
+
+
+def filled(shapes, seed=0):
+    """Tensors of these shapes by name, such that signals neither die nor explode, and no two channels are alike."""
+    rng, tensors = np.random.default_rng(seed), {}
+    for name, shape in shapes.items():
+        if name.endswith(('running_var', 'gamma')) or (name.endswith('weight') and len(shape) == 1):
+            tensors[name] = rng.uniform(0.3, 1, shape).astype(np.float32)
+        else:
+            spread = np.sqrt((2 if len(shape) == 4 else 1) / np.prod(shape[1:])) if len(shape) > 1 else 0.2
+            tensors[name] = rng.standard_normal(shape, np.float32) * np.float32(spread)
+    return tensors
+
+
+def module_of(name, num_classes=10, lowering='auto'):
+    row = ARCHITECTURES[name]
+    return ResNet(row, num_classes, row.preprocessing, lowering)
+
+
+def shapes_of(name, num_classes=10):
+    """The shapes of the tensors by their names in a file, from the module itself."""
+    key, images = jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    shapes = jax.eval_shape(module_of(name, num_classes).init, key, images)
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
+    return {name: tensor.shape for name, tensor in to_tensors(zeros, ARCHITECTURES[name]).items()}
+
+
+def torch_network(name):
+    """A PyTorch network of 10 classes, in evaluation; for Gluon's names, its weights are yet to come."""
+    if ARCHITECTURES[name].names == 'cifar':
+        return references.Cifar(int(name.removeprefix('resnet'))).eval()
+    with torch.device('meta'):  # the values come with the tensors
+        return references.timm().create_model(name, num_classes=10).eval()
+
+
+def load(network, tensors):
+    """Puts the tensors in; PyTorch counts batches where nothing is given for them."""
+    counts = {k: torch.tensor(0) for k in network.state_dict() if k.endswith('num_batches_tracked')}
+    network.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()} | counts, strict=True, assign=True)
+    return network
+
+
+@functools.cache
+def pair(name):
+    """A network of PyTorch and our variables with the same values: (images [n, channel, ...] -> logits), variables."""
+    row = ARCHITECTURES[name]
+    if row.names == 'gluon':
+        tensors = filled(shapes_of(name, 0 if row.truncated else 10))
+        last = 'stage4_batchnorm0' if row.truncated else 'batchnorm2'
+        network = references.Gluon(tensors, row.stages, last, not row.truncated)
+    else:
+        network = torch_network(name)
+        tensors = filled({k: v.shape for k, v in network.state_dict().items() if 'num_batches' not in k})
+        load(network, tensors)
+    return network, tensors, to_variables(tensors, row)
+
+
+def images_of(size, count=2):
+    return np.random.default_rng(size).normal(size=(count, size, size + 6, 3)).astype(np.float32)
+
+
+def to_torch(images):
+    return torch.tensor(images.transpose(0, 3, 1, 2))
