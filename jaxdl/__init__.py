@@ -13,7 +13,11 @@ _HOME = {
     'Assignment': 'experiment',
     'Data': 'data',
     'Demonstration': 'experiment',
+    'FineTune': 'experiment',
     'InputError': 'errors',
+    'Predictor': 'predict',
+    'Probe': 'recipe',
+    'Recipe': 'recipe',
     'Variant': 'variant',
     'geometric': 'experiment',
     'load_experiment': 'experiment',
@@ -29,9 +33,13 @@ if TYPE_CHECKING:
     from jaxdl.experiment import Ablation as Ablation
     from jaxdl.experiment import Assignment as Assignment
     from jaxdl.experiment import Demonstration as Demonstration
+    from jaxdl.experiment import FineTune as FineTune
     from jaxdl.experiment import geometric as geometric
     from jaxdl.experiment import load_experiment as load_experiment
     from jaxdl.experiment import sweep as sweep
+    from jaxdl.predict import Predictor as Predictor
+    from jaxdl.recipe import Probe as Probe
+    from jaxdl.recipe import Recipe as Recipe
     from jaxdl.running import run as run
     from jaxdl.variant import Variant as Variant
 

@@ -1,10 +1,18 @@
 """Arrays on disk, by orbax: written beside and renamed, so that a killed run leaves the last whole one."""
 
+import hashlib
 import pathlib
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
+
+from jaxdl import workdir
+from jaxdl.errors import InputError
+
+SUMS = 'sha256.json'  # of every other file of a model, by its path
 
 
 def save(folder: pathlib.Path, step: int, tree: Any) -> None:
@@ -45,8 +53,151 @@ def drop(folder: pathlib.Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+class Keeper:
+    """The checkpoints of a run in training: the best by a metric and the last ones, written while the run goes on.
+
+    A checkpoint is a tree of arrays and `about`, which says what it is; largest metrics are the best.
+    """
+
+    def __init__(self, folder: pathlib.Path, keep: int) -> None:
+        import orbax.checkpoint as ocp
+        from orbax.checkpoint import checkpoint_managers as rules
+
+        best = rules.BestN(get_metric_fn=lambda found: found['metric'], n=1, keep_checkpoints_without_metrics=False)
+        policy = rules.AnyPreservationPolicy([rules.LatestN(keep), best])
+        options = ocp.CheckpointManagerOptions(preservation_policy=policy, enable_async_checkpointing=True)
+        self.manager: Any = ocp.CheckpointManager(folder.resolve(), options=options)
+
+    def save(self, step: int, tree: Any, about: Mapping[str, Any], metric: float | None = None) -> None:
+        """Saves the state before `step`; returns once the arrays are copied, while they are still being written."""
+        import orbax.checkpoint as ocp
+
+        if step in self.manager.all_steps():
+            return
+        args = ocp.args.Composite(state=ocp.args.StandardSave(tree), about=ocp.args.JsonSave(dict(about)))
+        self.manager.save(step, args=args, metrics=None if metric is None else dict(metric=metric), force=True)
+
+    def restore(self, like: Any, step: int | None = None) -> tuple[int, Any] | None:
+        """The newest whole checkpoint (or that of `step`), with shapes, types and places of `like`; None without one.
+
+        One that is damaged is passed over, and it says so.
+        """
+        import orbax.checkpoint as ocp
+
+        abstract = jax.tree.map(_abstract, like)
+        for found in [step] if step is not None else sorted(self.manager.all_steps(), reverse=True):
+            try:
+                args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+                return found, self.manager.restore(found, args=args)['state']
+            except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
+                print(f'jaxdl: checkpoint {found} cannot be read ({type(error).__name__}): an earlier one is used')
+        return None
+
+    def best(self) -> int | None:
+        """The step of the best checkpoint; None where none was measured."""
+        self.manager.wait_until_finished()
+        found = {step: self.manager.metrics(step) for step in self.manager.all_steps()}
+        measured = {step: own['metric'] for step, own in found.items() if own and 'metric' in own}
+        return max(measured, key=lambda step: (measured[step], step)) if measured else None
+
+    def close(self) -> None:
+        """Waits until all is written."""
+        self.manager.wait_until_finished()
+        self.manager.close()
+
+
+def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
+    """Step, tree and `about` of the newest whole checkpoint of a run in training; None without one."""
+    import orbax.checkpoint as ocp
+
+    if not folder.is_dir():
+        return None
+    with ocp.CheckpointManager(folder.resolve(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+        for step in sorted(manager.all_steps(), reverse=True):
+            try:
+                about = manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))['about']
+                like = manager.item_metadata(step)['state']
+                args = ocp.args.Composite(state=ocp.args.StandardRestore(jax.tree.map(_abstract, like)))
+                return step, manager.restore(step, args=args)['state'], about
+            except Exception as error:  # as above
+                print(f'jaxdl: checkpoint {step} cannot be read ({type(error).__name__}): an earlier one is used')
+    return None
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    """Shape, type and where a leaf is to be; on this process's first device where nothing says so."""
+    if isinstance(leaf, np.ndarray):  # as it is: on a device float64 would become float32
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    place = getattr(leaf, 'sharding', None)
+    if not isinstance(place, jax.sharding.Sharding):
+        place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+
+
 def _manager(folder: pathlib.Path) -> Any:
     import orbax.checkpoint as ocp
 
     options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
     return ocp.CheckpointManager(folder.resolve(), options=options)
+
+
+def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> None:
+    """Writes a network's arrays, and `about` as JSON, into `folder`: whole or not at all, in place of what was there.
+
+    Nothing of where the arrays lay is kept, so that any machine can read them. Arrays of several processes must be the
+    same in all of them.
+    """
+    import orbax.checkpoint as ocp
+
+    tree = jax.tree.map(np.asarray, tree)
+    folder = folder.resolve()
+    new, old = (folder.with_name(f'.{folder.name}.{what}') for what in ('new', 'old'))
+    if jax.process_index() == 0:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in (new, old, *new.parent.glob(f'{new.name}.orbax-checkpoint-tmp*')):  # by a run that was killed
+            drop(left)
+    args = ocp.args.Composite(model=ocp.args.PyTreeSave(tree), about=ocp.args.JsonSave(dict(about)))
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        checkpointer.save(new, args=args)
+    if jax.process_index() == 0:
+        workdir.write_json(new / SUMS, {path.relative_to(new).as_posix(): _sum(path) for path in _files(new)})
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        drop(old)
+
+
+def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
+    """What `write_model` wrote: a tree of NumPy arrays, whatever devices wrote it, and `about`.
+
+    Raises:
+      InputError: it is not there, or its bytes are not those that were written.
+    """
+    import orbax.checkpoint as ocp
+
+    if not folder.is_dir():
+        raise InputError(f'there is no checkpoint {folder}')
+    # The bytes first: orbax, once it stumbles over a damaged file, leaves threads behind that complain on stderr.
+    try:
+        wrong = [name for name, digest in workdir.read_json(folder / SUMS).items() if _sum(folder / name) != digest]
+    except (InputError, OSError):
+        wrong = [SUMS]
+    if wrong:
+        raise InputError(f'checkpoint {folder} is damaged: {wrong[0]} is not what was written')
+    handler = ocp.CompositeCheckpointHandler(model=ocp.PyTreeCheckpointHandler(), about=ocp.JsonCheckpointHandler())
+    with ocp.Checkpointer(handler) as checkpointer:
+        held = checkpointer.metadata(folder.resolve()).item_metadata['model'].tree
+        whole = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), held)
+        args = ocp.args.Composite(model=ocp.args.PyTreeRestore(restore_args=whole), about=ocp.args.JsonRestore())
+        found = checkpointer.restore(folder.resolve(), args=args)
+    return found['model'], dict(found['about'])
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(path for path in folder.rglob('*') if path.is_file())
+
+
+def _sum(path: pathlib.Path) -> str:
+    """SHA-256 of a file's bytes; they are read in pieces."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()

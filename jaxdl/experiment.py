@@ -1,4 +1,4 @@
-"""A question with its design: an ablation, a demonstration of theory, or an assignment of several of both."""
+"""A question with its design: an ablation, a demonstration of theory, a fine-tuning, or an assignment of several."""
 
 import dataclasses
 import importlib.util
@@ -11,9 +11,11 @@ from typing import Any
 from jaxdl import catalogue, fields, variant
 from jaxdl.data import Data
 from jaxdl.errors import InputError, unknown
+from jaxdl.models import ARCHITECTURES
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.pictures import PICTURES
 from jaxdl.probes import PROBES
+from jaxdl.recipe import RECIPES, Probe, Recipe
 from jaxdl.variant import Variant
 
 Overrides = Mapping[str, Any]
@@ -100,15 +102,51 @@ class Assignment:
     question: str = ''
 
 
-Experiment = Ablation | Demonstration | Assignment
+@dataclasses.dataclass(frozen=True)
+class FineTune:
+    """A pretrained network fitted to new images: a linear probe of its features, then all of its layers.
+
+    Args:
+      stages: `probe` alone, or `probe` and `finetune`.
+      weights: a file of weights, or an id of the Hugging Face hub.
+      architecture: a row of models.ARCHITECTURES; empty: what the tensors look like.
+      revision: of a hub id.
+      recipe: the row of RECIPES that was applied last.
+      evidence: workdirs of ablations on these images, whose verdicts the report quotes.
+    """
+
+    stages: tuple[str, ...] = fields.ruled(('probe', 'finetune'), fields.each(fields.one_of(('probe', 'finetune'))))
+    weights: str = ''
+    architecture: str = fields.ruled('', fields.one_of(('', *ARCHITECTURES)))
+    revision: str = ''
+    recipe: str = fields.ruled('', fields.one_of(('', *RECIPES)))
+    variant: Variant = Variant()
+    data: Data = Data()
+    probe: Probe = Probe()
+    finetune: Recipe = Recipe()
+    evidence: tuple[str, ...] = fields.ruled((), fields.each(lambda _: None, least=0))
+    checkpoint_seconds: float = fields.ruled(120.0, fields.at_least(0))  # the most work that a killed run repeats
+    conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))
+    scale: str = fields.ruled('full', fields.one_of(SCALES))
+    name: str = ''
+    question: str = ''
+
+
+Experiment = Ablation | Demonstration | Assignment | FineTune
 Kind = typing.TypeVar('Kind', bound=Experiment)
 UNSET = ('answer',)  # fields that no command line can set
+QUICK = {
+    'data.subset': 200, 'data.image_size': 64, 'probe.probe_size': 64, 'probe.passes': 10, 'finetune.epochs': 1,
+    'finetune.train_size': 48, 'finetune.eval_size': 64, 'finetune.explain': 2,
+}  # fmt: skip
 
 
 def parts(experiment: Experiment) -> dict[str, type]:
     """The fields of an experiment that are records with fields of their own."""
     return {
-        name: type(getattr(experiment, name)) for name in ('variant', 'data', 'settings') if hasattr(experiment, name)
+        name: type(getattr(experiment, name))
+        for name in ('variant', 'data', 'settings', 'probe', 'finetune')
+        if hasattr(experiment, name)
     }
 
 
@@ -120,6 +158,8 @@ def quick(experiment: Kind) -> Kind:
         middle = experiment.learning_rates[len(experiment.learning_rates) // 2]
         shrunk = dict(learning_rates=(middle,), tuning_seeds=1, seeds=3, epochs=3)
         experiment = dataclasses.replace(experiment, **shrunk)
+    if isinstance(experiment, FineTune):
+        experiment = override(experiment, QUICK)
     return dataclasses.replace(experiment, scale='quick')
 
 
@@ -130,7 +170,9 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             experiment = dataclasses.replace(experiment, overrides={**experiment.overrides, key: value})
             continue
         path = _path(experiment, key)
-        if path == ('variant', 'learning_rate'):
+        if path == ('recipe',):
+            experiment = override(experiment, RECIPES.get(value, {}))
+        if path == ('variant', 'learning_rate') and isinstance(experiment, Ablation):
             raise InputError(f'{key}={value!r}: the rate is tuned over learning_rates: set learning_rates=[{value}]')
         if len(path) == 1:
             experiment = dataclasses.replace(experiment, **{path[0]: _checked(type(experiment), key, path[0], value)})
@@ -163,7 +205,11 @@ def _check_options(ablation: Ablation) -> Ablation:
             raise InputError(f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale')
         option_variant(ablation, option)
     for overrides in ablation.conditions.values():
-        override(ablation, overrides)
+        fractions = override(ablation, overrides).data.fractions
+        if not all(fractions):
+            raise InputError(
+                f'data.fractions={list(fractions)}: an ablation measures on a test part: its share must be above 0'
+            )
     if len(ablation.options) > 1 and ablation.seeds < 2:
         raise InputError(f'seeds={ablation.seeds}: two options are compared over at least 2 seeds')
     return ablation
@@ -208,8 +254,8 @@ def load_experiment(name: str) -> Experiment:
     except Exception as error:  # the file is the user's own: whatever is wrong in it is said, not traced
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     experiment = getattr(module, 'EXPERIMENT', None)
-    if not isinstance(experiment, (Ablation, Demonstration, Assignment)):
-        raise InputError(f'{path}: sets no EXPERIMENT = Ablation(...) or Demonstration(...)')
+    if not isinstance(experiment, Experiment):
+        raise InputError(f'{path}: sets no EXPERIMENT = Ablation(...), Demonstration(...) or FineTune(...)')
     question = experiment.question or (module.__doc__ or '').strip().partition('\n')[0]
     return check(dataclasses.replace(experiment, name=experiment.name or path.stem, question=question))
 

@@ -1,4 +1,4 @@
-"""jaxdl: theory by execution, and ablations with error bars, in JAX.
+"""jaxdl: theory by execution, ablations with error bars, fine-tuning and inference, in JAX.
 
   python -m jaxdl.main --experiment=pooling               train every option, rate and seed; write runs/pooling
   python -m jaxdl.main --mode=list                        the experiments and their questions
@@ -7,6 +7,10 @@
 
   python -m jaxdl.main --experiment=backprop              a derivation, checked by running it
   python -m jaxdl.main --experiment=pooling --mode=check  what to check before training
+
+  python -m jaxdl.main --mode=predict --checkpoint=runs/finetune --images=DIR --output=predictions.csv
+  python -m jaxdl.main --mode=evaluate --checkpoint=runs/finetune --dataset=folder:DIR
+  python -m jaxdl.main --mode=export --checkpoint=runs/finetune --output=DIR
 
 The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 3 a claim or a check
 failed, 130 or 143 interrupted.
@@ -25,17 +29,27 @@ from jaxdl.errors import InputError, unknown
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
-flags.DEFINE_string('mode', 'run', 'run, plan, check, report or list', flag_values=FLAGS)
+flags.DEFINE_string('mode', 'run', 'run, plan, check, report, predict, evaluate, export or list', flag_values=FLAGS)
 flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
-flags.DEFINE_string('dataset', None, 'the images to train on', flag_values=FLAGS)
+flags.DEFINE_string('dataset', None, 'the images to train on, or to evaluate', flag_values=FLAGS)
 flags.DEFINE_string(
-    'images', None, 'the folder of the images, where they are not beside their table', flag_values=FLAGS
+    'images',
+    None,
+    'to predict: a folder or CSV; else the folder of a table whose images are elsewhere',
+    flag_values=FLAGS,
 )
+flags.DEFINE_string('checkpoint', None, 'the workdir whose networks predict, evaluate or export', flag_values=FLAGS)
+flags.DEFINE_string('output', None, 'what predict and export write', flag_values=FLAGS)
+flags.DEFINE_string('coordinator', None, 'HOST:PORT of the first of several processes', flag_values=FLAGS)
+flags.DEFINE_integer('processes', None, 'how many processes there are', flag_values=FLAGS)
+flags.DEFINE_integer('process', None, 'which of them this one is, from 0', flag_values=FLAGS)
 flags.DEFINE_string('seeds', None, 'how many fresh seeds measure each option', flag_values=FLAGS)
 flags.DEFINE_list('options', None, 'only these options, and the baseline', flag_values=FLAGS)
-flags.DEFINE_multi_string('set', [], 'KEY=VALUE, a field of the experiment; may be repeated', flag_values=FLAGS)
+flags.DEFINE_multi_string(
+    'set', [], 'KEY=VALUE, a field of the experiment or of the mode; may be repeated', flag_values=FLAGS
+)
 flags.DEFINE_bool('quick', False, 'shrink the experiment to under a minute: no evidence', flag_values=FLAGS)
-flags.DEFINE_bool('overwrite', False, 'start the workdir anew', flag_values=FLAGS)
+flags.DEFINE_bool('overwrite', False, 'start the workdir anew, or replace the output', flag_values=FLAGS)
 flags.DEFINE_bool('help', False, 'show this', short_name='h', flag_values=FLAGS, allow_hide_cpp=True)
 
 
@@ -67,6 +81,7 @@ def run(arguments: list[str]) -> int:
     """Trains or checks, compares and reports; a finished run is only reported again."""
     from jaxdl import running, signals
 
+    _join()
     experiment, workdir = _experiment(), _workdir()
     command = shlex.join(['python', '-m', 'jaxdl.main', *arguments])
     try:
@@ -74,6 +89,11 @@ def run(arguments: list[str]) -> int:
     except signals.Interrupted as stop:
         print(f'jaxdl: {stop}, everything is saved; this resumes: {command}', file=sys.stderr)
         return 128 + stop.signal
+    except signals.Failed as failure:
+        print(f'jaxdl: {failure}', file=sys.stderr)
+        return 3
+    for text in found.notes:
+        print(text)
     for row in found.summary:
         print(_line(row))
     for row in found.claims:
@@ -99,7 +119,7 @@ def check(arguments: list[str]) -> int:
 
     experiment = _experiment()
     if not isinstance(experiment, Ablation):
-        raise InputError(f'--mode=check is for an ablation; of {experiment.name} its claims are its checks: run it')
+        raise InputError(f'--mode=check is for an ablation; {experiment.name} is none and checks as it goes: run it')
     from jaxdl import check, progress
 
     checks = check.checks(experiment, lambda text: progress.say(f'checking {text}'))
@@ -115,6 +135,40 @@ def report(arguments: list[str]) -> int:
     return 0
 
 
+def predict(arguments: list[str]) -> int:
+    """The classes of new images, as a table."""
+    from jaxdl import inference
+
+    (settings,) = inference.chosen([inference.Explaining], _pairs(FLAGS.set), FLAGS.mode)
+    checkpoint, images = pathlib.Path(_given('checkpoint', 'WORKDIR')), _given('images', 'DIR or a CSV')
+    output, overwrite = pathlib.Path(_given('output', 'FILE')), 'anything' if FLAGS.overwrite else 'refuse'
+    print(inference.predict(checkpoint, images, output, settings, overwrite))
+    return 0
+
+
+def evaluate(arguments: list[str]) -> int:
+    """The metrics of a checkpoint on labelled images."""
+    from jaxdl import inference
+    from jaxdl.data import Data
+
+    checkpoint = pathlib.Path(_given('checkpoint', 'WORKDIR'))
+    _given('dataset', 'SPEC')
+    data, settings = inference.chosen([Data, inference.Asking], _overrides(), FLAGS.mode)
+    print(inference.evaluate(checkpoint, data, settings))
+    return 0
+
+
+def export(arguments: list[str]) -> int:
+    """A network of a checkpoint in files that other programs read."""
+    from jaxdl import inference
+
+    (settings,) = inference.chosen([inference.Exporting], _pairs(FLAGS.set), FLAGS.mode)
+    checkpoint = pathlib.Path(_given('checkpoint', 'WORKDIR'))
+    output, overwrite = pathlib.Path(_given('output', 'DIR')), 'anything' if FLAGS.overwrite else 'refuse'
+    print(inference.export(checkpoint, output, settings, overwrite))
+    return 0
+
+
 def show(arguments: list[str]) -> int:
     """Every experiment with its question."""
     from jaxdl import catalogue
@@ -124,7 +178,9 @@ def show(arguments: list[str]) -> int:
     return 0
 
 
-MODES: dict[str, Callable[[list[str]], int]] = dict(run=run, plan=plan, check=check, report=report, list=show)
+MODES: dict[str, Callable[[list[str]], int]] = dict(
+    run=run, plan=plan, check=check, report=report, predict=predict, evaluate=evaluate, export=export, list=show
+)
 
 
 def _parse(arguments: list[str]) -> None:
@@ -157,15 +213,19 @@ def _experiment() -> Any:
         found = experiment.keep(found, FLAGS.options)
     if FLAGS.quick:
         found = experiment.quick(found)
-    for key, value in _overrides():
+    for key, value in sorted(_overrides(), key=lambda pair: pair[0] != 'recipe'):  # which any other overrides
         found = experiment.override(found, {key: value})
     return experiment.check(found)
 
 
 def _overrides() -> list[tuple[str, Any]]:
     given = [f'{name}={FLAGS[name].value}' for name in ('dataset', 'images', 'seeds') if FLAGS[name].value is not None]
+    return _pairs(given + FLAGS.set)
+
+
+def _pairs(texts: list[str]) -> list[tuple[str, Any]]:
     pairs = []
-    for text in given + FLAGS.set:
+    for text in texts:
         key, equals, value = text.partition('=')
         if not equals:
             raise InputError(f'--set={text}: must be KEY=VALUE, such as --set=epochs=5')
@@ -174,6 +234,23 @@ def _overrides() -> list[tuple[str, Any]]:
         except json.JSONDecodeError:
             pairs.append((key, value))
     return pairs
+
+
+def _given(name: str, what: str) -> str:
+    """The value of a flag that the mode needs."""
+    if not FLAGS[name].value:
+        raise InputError(f'--mode={FLAGS.mode} needs --{name}: give --{name}={what}')
+    return str(FLAGS[name].value)
+
+
+def _join() -> None:
+    """Joins the other processes of a run, where there are any."""
+    from jaxdl import sharding
+
+    given = {name: FLAGS[name].value for name in ('coordinator', 'processes', 'process')}
+    if any(value is not None for value in given.values()) and None in given.values():
+        raise InputError('--coordinator=HOST:PORT, --processes=N and --process=I belong together: give all three')
+    sharding.join(**given)
 
 
 def _workdir() -> pathlib.Path:

@@ -40,6 +40,11 @@ def _muon(momentum: Any, beta2: Any) -> optax.GradientTransformation:
     )  # fmt: skip
 
 
+def _lamb(momentum: Any, beta2: Any, decay: optax.GradientTransformation) -> optax.GradientTransformation:
+    """LAMB (You et al. 2020): a layer's step, decay and all, is as long as the layer's weights."""
+    return optax.chain(_decoupled(optax.scale_by_adam(momentum, beta2, eps=1e-6), decay), optax.scale_by_trust_ratio())
+
+
 def _matrices(params: Any) -> Any:
     """How Muon reads each parameter as a matrix; None for those that it leaves to Adam."""
 
@@ -51,8 +56,8 @@ def _matrices(params: Any) -> Any:
 
 
 # name -> (momentum, beta2, decay of the weights) -> the direction of the update, before the learning rate.
-# What their authors recommend for (momentum, beta2): rmsprop (-, 0.9), adam and adamw (0.9, 0.999), lion (0.9, 0.99),
-# muon (0.95, 0.999); a row that does not name a number has no use for it.
+# What their authors recommend for (momentum, beta2): rmsprop (-, 0.9), adam, adamw and lamb (0.9, 0.999), lion
+# (0.9, 0.99), muon (0.95, 0.999); a row that does not name a number has no use for it.
 OPTIMIZERS: dict[str, Optimizer] = {
     'sgd': lambda momentum, beta2, decay: decay,
     'momentum': lambda momentum, beta2, decay: _coupled(optax.trace(momentum), decay),
@@ -63,6 +68,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     'adamw': lambda momentum, beta2, decay: _decoupled(optax.scale_by_adam(momentum, beta2), decay),
     'lion': lambda momentum, beta2, decay: _decoupled(optax.scale_by_lion(momentum, beta2), decay),
     'muon': lambda momentum, beta2, decay: _decoupled(_muon(momentum, beta2), decay),
+    'lamb': _lamb,
 }
 
 
@@ -71,7 +77,8 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """The optimizer of a row of OPTIMIZERS; its numbers may be traced. Weight decay reaches kernels only.
 
-    It is added to the gradient (L2) for sgd to adam, and taken from the weights, times the learning rate, for the rest.
+    It is added to the gradient (L2) for sgd to adam, and taken from the weights, times the learning rate, for the rest;
+    lamb counts it into the step before it brings that to length.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=decay_mask)
     return optax.chain(OPTIMIZERS[name](momentum, beta2, decay), optax.scale(-learning_rate))  # type: ignore[operator]

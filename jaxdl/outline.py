@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from jaxdl import assignment, catalogue, estimate
-from jaxdl.experiment import Ablation, Demonstration, Experiment
+from jaxdl import assignment, catalogue, estimate, finetune
+from jaxdl.experiment import Ablation, Demonstration, Experiment, FineTune
 
 
 def describe(experiment: Experiment) -> str:
@@ -11,6 +11,8 @@ def describe(experiment: Experiment) -> str:
     if isinstance(experiment, Ablation):
         return estimate.describe(experiment)
     lines = [f'{experiment.name}: {experiment.question}', '']
+    if isinstance(experiment, FineTune):
+        return '\n'.join([*lines, *finetune.outline(experiment)])
     if isinstance(experiment, Demonstration):
         lines += [f'{name:20} {value}' for name, value in dataclasses.asdict(experiment.settings).items()]
         return '\n'.join([*lines, '', f'{_time(experiment)}; what trains is planned as the derivation goes'])

@@ -33,6 +33,72 @@ def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
         yield show
 
 
+@contextlib.contextmanager
+def fine() -> Iterator[Callable[[Event], None]]:
+    """As `display`, for a probe and fine-tunings: steps with the rate and the time left; epochs stay to be read."""
+    left, last = steps_left(), -PLAIN_EVERY
+    live = sys.stderr.isatty()
+    columns = (TextColumn('{task.description}'), BarColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not live) as bar:
+        task = bar.add_task('', total=1.0)
+
+        def show(event: Event) -> None:
+            nonlocal last
+            text, share = worded(event), event.get('step', 0) / max(1, event.get('steps', 1))
+            words = left(event)
+            if not text:
+                return
+            if live:
+                bar.update(task, description=f'{text}  {words}', completed=share)
+            if event['event'] == 'epoch' and 'task' in event:  # an epoch stays to be read
+                bar.console.print(text, highlight=False) if live else say(text)
+            elif not live and (event['event'] == 'compile' or time.monotonic() - last > PLAIN_EVERY):
+                last = time.monotonic()
+                say(f'{text}  {words}'.rstrip())
+
+        yield show
+
+
+def worded(event: Event) -> str:
+    """An event of a probe or a fine-tuning for a person; empty for one that nobody waits for."""
+    if 'options' in event:
+        return describe(event)
+    if 'task' not in event:
+        return ''
+    if event['event'] == 'compile':
+        return f'{event["task"]}: compiling for {event["size"]} px'
+    if event['event'] == 'resume':
+        return f'{event["task"]}: goes on at step {event["step"]} of {event["steps"]}'
+    rates = f'{event["images_per_second"]:.1f} images/s, {100 * event["input_wait"]:.1f} % waiting for input'
+    if event['event'] == 'step':
+        return f'{event["task"]}: step {event["step"]}/{event["steps"]}, loss {event["loss"]:.3f}, {rates}'
+    found = [f'{name} {event[key]:.4f}' for key, name in SHOWN.items() if key in event]
+    return f'{event["task"]}: epoch {event["epoch"]}/{event["epochs"]}, {", ".join(found)}; {rates}'
+
+
+SHOWN = dict(
+    train_loss='loss', val_loss='validation loss', val_accuracy='accuracy', val_top5='top 5', val_macro_f1='macro F1'
+)
+
+
+def steps_left() -> Callable[[Event], str]:
+    """A function from event to words for the time left, by the steps of this session."""
+    began: dict[str, tuple[float, int]] = {}
+
+    def left(event: Event) -> str:
+        if event['event'] != 'step':
+            return ''
+        now = time.monotonic()
+        start, first = began.setdefault(event['task'], (now, event['step']))
+        done = event['step'] - first
+        if not done:
+            return ''
+        seconds = (now - start) / done * (event['steps'] - event['step'])
+        return f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left'
+
+    return left
+
+
 def say(text: str) -> None:
     """A line of its own, for whoever waits."""
     print(text, file=sys.stderr, flush=True)

@@ -29,13 +29,15 @@ Row = dict[str, Any]
 class Results:
     """What a finished experiment holds, as records.
 
-    Of an ablation every measurement (`table`) and the comparison (`summary`); of a demonstration the `claims`.
+    Of an ablation every measurement (`table`) and the comparison (`summary`); of a demonstration the `claims`;
+    of a fine-tuning what it reached, in words (`notes`).
     """
 
     table: list[Row]
     summary: list[Row]
     workdir: pathlib.Path
     claims: list[Row] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def write_table(path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -4,8 +4,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from jaxdl import ablation, assignment, demonstration
-from jaxdl.experiment import Ablation, Assignment, Demonstration, Experiment
+from jaxdl import ablation, assignment, demonstration, finetune
+from jaxdl.experiment import Ablation, Assignment, Demonstration, Experiment, FineTune
 from jaxdl.results import Results
 
 
@@ -27,4 +27,5 @@ RUNNERS: dict[type, Callable[..., Results]] = {
     Ablation: ablation.run,
     Demonstration: demonstration.run,
     Assignment: _assignment,
+    FineTune: finetune.run,
 }

@@ -1,11 +1,14 @@
-"""Where arrays live: members cut over the local devices, data on each of them."""
+"""Where arrays live: members, or a batch, cut over the devices, all else on each; and the processes of a run."""
 
-from typing import TypeVar
+import dataclasses
+import os
+from typing import Any, TypeVar
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-MEMBER = 'member'
+MEMBER, DATA = 'member', 'data'
 Tree = TypeVar('Tree')
 
 
@@ -24,3 +27,74 @@ def place(tree: Tree, mesh: Mesh) -> Tree:
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
     """Copies every array to every device of the mesh."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def data_mesh() -> Mesh:
+    """A mesh over all devices of all processes, along which a batch is cut."""
+    return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
+
+
+def batch(arrays: Tree, mesh: Mesh) -> Tree:
+    """This process's rows of every array, as a part of the batch of all processes."""
+    cut = NamedSharding(mesh, PartitionSpec(DATA))
+    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(cut, rows), arrays)
+
+
+def everywhere(tree: Tree, mesh: Mesh) -> Tree:
+    """Every array on every device of every process, each of which holds the same values."""
+    whole = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(whole, np.asarray(leaf)), tree)
+
+
+def first() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def agreed(tree: Tree) -> Tree:
+    """What the first process holds, on the host of each."""
+    if jax.process_count() == 1:
+        return tree
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.broadcast_one_to_all(tree)
+
+
+def agreed_record(record: Tree) -> Tree:
+    """A dataclass as the first process has it: its arrays (what else it holds is the same everywhere)."""
+    if jax.process_count() == 1:
+        return record
+    arrays = {k: v for k, v in vars(record).items() if isinstance(v, (np.ndarray, dict))}
+    return dataclasses.replace(record, **agreed(arrays))  # type: ignore[type-var]
+
+
+def wait(name: str) -> None:
+    """Until all processes have come here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+# A variable that a launcher sets where it starts several processes, which jax then finds by itself.
+LAUNCHERS = dict(SLURM_NTASKS='Slurm', OMPI_COMM_WORLD_SIZE='Open MPI', JOBSET_NAME='Kubernetes')
+
+
+def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Joins the processes of a run, where there are several; before anything else is done with jax.
+
+    Args:
+      coordinator: `host:port` of the first process; without it, what Slurm, Open MPI or Kubernetes has set.
+      processes: how many there are.
+      process: which this one is, from 0.
+    """
+    given: dict[str, Any] = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
+    if coordinator is not None:
+        jax.distributed.initialize(**given)
+    elif any(_several(name) for name in LAUNCHERS):
+        jax.distributed.initialize()
+
+
+def _several(name: str) -> bool:
+    value = os.environ.get(name, '1')
+    return not value.isdigit() or int(value) > 1

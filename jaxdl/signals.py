@@ -15,6 +15,10 @@ class Interrupted(Exception):
         self.signal = number
 
 
+class Failed(Exception):
+    """A training came to nothing, and says why and what to do; what was saved before stays."""
+
+
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
     """Raises Interrupted where SIGINT or SIGTERM comes: for work that leaves nothing behind to be saved."""

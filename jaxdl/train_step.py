@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -117,6 +117,11 @@ def gradients(state: TrainState, batch: Batch, variant: Variant, *, module: nn.M
     return _gradient(state, batch, _targets(batch, variant, module), variant, module)[0]
 
 
+def gradient(loss_of: Callable[[Any], tuple[jax.Array, Any]], params: Any) -> tuple[Any, Any]:
+    """The gradient of a loss by the parameters, and whatever `loss_of` gives beside the loss."""
+    return jax.grad(loss_of, has_aux=True)(params)
+
+
 def variables_of(state: TrainState) -> dict[str, Any]:
     """What a module's `apply` takes."""
     return dict(params=state.params, batch_stats=state.batch_stats)
@@ -143,7 +148,7 @@ def _gradient(
         found, _ = _measure(logits, batch, targets, variant)
         return found.loss / found.count, (found, updated.get('batch_stats', {}))
 
-    return jax.grad(loss_of, has_aux=True)(state.params)
+    return gradient(loss_of, state.params)
 
 
 def _targets(batch: Batch, variant: Variant, module: nn.Module) -> jax.Array:

@@ -45,6 +45,7 @@ class Variant:
     mixup: float = leaf(0.0, fields.at_least(0))
     cutmix: float = leaf(0.0, fields.between(0, 1))
     erasing: float = leaf(0.0, fields.between(0, 1))
+    randaugment: float = leaf(0.0, fields.between(0, 1))
     init: str = initial('he_normal', fields.one_of(layers.INITS))
     init_scale: float = initial(1.0, fields.at_least(0))
     learning_rate_scale: float = initial(1.0, fields.above(0))  # multiplies this option's grid of learning rates

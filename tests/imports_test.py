@@ -17,11 +17,11 @@ FILES = {
 # Each floor may import from its own and from those below it (further down in this list).
 FLOORS = [
     {'main'},
-    {'running', 'check'},
+    {'running', 'check', 'inference'},
     {'theory', 'outline', 'assignment', 'demonstration', 'handin'},
-    {'ablation', 'estimate', 'report', 'progress'},
-    {'tables', 'session', 'artifacts'},
-    {'groups', 'outcomes'},
+    {'ablation', 'finetune', 'estimate', 'report', 'progress'},
+    {'tables', 'session', 'artifacts', 'probe', 'pretrained', 'fitting', 'predict', 'export', 'shown', 'closing'},
+    {'groups', 'outcomes', 'features', 'tta', 'explain'},
     {
         'experiment',
         'ensemble',
@@ -35,13 +35,16 @@ FLOORS = [
         'probes',
         'pictures',
     },
+    {'fine_step', 'snapshot'},
     {'train_step', 'about'},
-    {'variant', 'statistics', 'components'},
-    {'models', 'optim', 'losses', 'augment', 'metrics', 'keys', 'data', 'results', 'sharding', 'checkpoint'},
+    {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
+    {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
+    | {'keys', 'data', 'results', 'sharding', 'checkpoint'},
     {'fields', 'errors', 'workdir', 'members', 'native'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
 LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'augment', 'keys')
+LEAVES += ('masks', 'averaging')
 GROUND = {'fields', 'errors', 'workdir', 'members', 'native'}
 
 
@@ -84,7 +87,8 @@ def reached(module, seen):
 
 
 @pytest.mark.parametrize(
-    'module', ['jaxdl.report', 'jaxdl.statistics', 'jaxdl.protocol', 'jaxdl.results', 'jaxdl.catalogue']
+    'module',
+    ['jaxdl.report', 'jaxdl.statistics', 'jaxdl.protocol', 'jaxdl.results', 'jaxdl.catalogue', 'jaxdl.submission'],
 )
 def test_reports_and_statistics_know_no_jax(module):
     outside = {name.split('.')[0] for name in reached(module, set())}

@@ -12,6 +12,7 @@ import studies
 import jaxdl
 from jaxdl import main as command
 
+FLAGS = ('experiment', 'mode', 'workdir', 'set', 'quick', 'overwrite', 'checkpoint', 'images', 'output')
 TINY = [
     '--experiment=pooling',
     '--options=avg',
@@ -34,8 +35,8 @@ def call(*arguments, blocked=''):
     [
         (['--experiment=poling'], "unknown experiment 'poling': did you mean pooling or global_pooling?"),
         (['--experiment=nothing.py'], "unknown experiment 'nothing.py'"),
-        (['--mode=repot'], "unknown mode 'repot': did you mean report?"),
-        (['--expriment=pooling'], "unknown flag '--expriment': did you mean --experiment?"),
+        (['--mode=repot'], "unknown mode 'repot': did you mean report or export?"),
+        (['--expriment=pooling'], "unknown flag '--expriment': did you mean --experiment or --checkpoint?"),
         (['pooling'], 'such as --experiment=pooling'),
         ([], 'give --experiment=NAME'),
         (['--experiment=pooling', '--quick=3'], '--quick=3'),
@@ -96,7 +97,8 @@ def test_a_bad_input_in_a_process_of_its_own():
 def test_help_and_list_need_no_jax():
     status, out, err = call('--help', blocked='jax flax optax')
     assert (status, err) == (0, '')
-    assert all(f'--{name}' in out for name in ('experiment', 'mode', 'workdir', 'set', 'quick', 'overwrite'))
+    assert all(f'--{name}' in out for name in FLAGS)
+    assert all(mode in out for mode in command.MODES)
     status, out, err = call('--mode=list', blocked='jax flax optax')
     assert (status, err) == (0, '')
     assert 'pooling' in out

@@ -33,10 +33,12 @@ ALIASES = dict(
     adamw=lambda: optax.adamw(RATE, MOMENTUM, BETA2, weight_decay=0.0),
     lion=lambda: optax.lion(RATE, MOMENTUM, BETA2, weight_decay=0.0),
     muon=muon,
+    lamb=lambda: optax.lamb(RATE, MOMENTUM, BETA2, weight_decay=0.0),
 )
 DECOUPLED = dict(
     adamw=lambda: optax.adamw(RATE, MOMENTUM, BETA2, weight_decay=DECAY, mask=optim.decay_mask),
     lion=lambda: optax.lion(RATE, MOMENTUM, BETA2, weight_decay=DECAY, mask=optim.decay_mask),
+    lamb=lambda: optax.lamb(RATE, MOMENTUM, BETA2, weight_decay=DECAY, mask=optim.decay_mask),
 )
 
 
@@ -84,7 +86,7 @@ def test_decoupled_decay_is_that_of_optax(name, params):
     same(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize('name', [name for name in optim.OPTIMIZERS if name not in ('adamw', 'lion', 'muon')])
+@pytest.mark.parametrize('name', [name for name in optim.OPTIMIZERS if name not in ('adamw', 'lion', 'muon', 'lamb')])
 def test_coupled_decay_is_a_larger_gradient(name, params):
     tx = ALIASES[name]()
     bowl = optax.GradientTransformation(
@@ -144,6 +146,12 @@ def test_muon_makes_steps_orthogonal_and_as_long_as_adams(params):
         assert np.all(np.abs(stretch / (0.2 * np.sqrt(max(size))) - 1) < 0.4)
     # Adam's first step is a sign; with Nesterov's look ahead it is 1 + 0.9 / (1 + 0.9) long.
     np.testing.assert_allclose(np.abs(step['head']['kernel']), 1 + 0.9 / 1.9, rtol=1e-3)
+
+
+def test_a_step_of_lamb_is_as_long_as_the_weights_it_changes(params):
+    after = jax.jit(lambda p: descend(p, own('lamb', decay=DECAY), 1))(params)
+    for before, now in zip(jax.tree.leaves(params), jax.tree.leaves(after), strict=True):
+        assert np.linalg.norm(now - before) == pytest.approx(RATE * np.linalg.norm(before), rel=1e-4)
 
 
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)

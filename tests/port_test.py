@@ -17,7 +17,7 @@ from jaxdl.models import ARCHITECTURES  # noqa: E402
 from jaxdl.models.architectures import Preprocessing  # noqa: E402
 from jaxdl.models.port import preprocessing_of, to_tensors, to_variables  # noqa: E402
 
-REAL = pathlib.Path('/work/shared/weights')
+REAL = pathlib.Path(__file__).parents[2] / 'shared' / 'weights'
 CIFAR, GLUON = ARCHITECTURES['resnet20'], ARCHITECTURES['resnet50_v2_stage3']
 
 

@@ -52,7 +52,7 @@ def load(network, tensors):
     return network
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # all of them would hold 5 GB
 def pair(name):
     """A network of PyTorch and our variables with the same values: (images [n, channel, ...] -> logits), variables."""
     row = ARCHITECTURES[name]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 
 from jaxdl import ensemble, experiment
@@ -9,7 +10,9 @@ from jaxdl.data import Data, load, split
 from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
 from jaxdl.experiment import Ablation
-from jaxdl.variant import Variant
+from jaxdl.variant import Variant, program_key
+
+PROGRAMS = {}  # what this process has compiled: tests that differ in numbers only share it
 
 
 def small(**overrides):
@@ -46,7 +49,11 @@ def train(found, chunk, epochs=1, data=None, after_epoch=lambda training: None):
     training = ensemble.start(chunk, found, data, 10, epochs)
     variants, row_keys = ensemble.inputs(chunk, found)
     noise = ensemble.noise_of(found)
-    programs = ensemble.compile_programs(variants, row_keys, training.states, data, 10, epochs, noise)
+    shapes = tuple(leaf.shape for leaf in jax.tree.leaves((variants, row_keys, training.states, data)))
+    key = (program_key(variants, shapes), epochs, noise)
+    if key not in PROGRAMS:
+        PROGRAMS[key] = ensemble.compile_programs(variants, row_keys, training.states, data, 10, epochs, noise)
+    programs = PROGRAMS[key]
     ensemble.train(training, programs, variants, row_keys, data, after_epoch)
     return training, programs, ensemble.test(training, programs, variants, data)
 

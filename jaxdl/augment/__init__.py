@@ -7,6 +7,9 @@ from jaxdl.augment.colour import adjust_brightness as adjust_brightness
 from jaxdl.augment.colour import adjust_contrast as adjust_contrast
 from jaxdl.augment.colour import adjust_hue as adjust_hue
 from jaxdl.augment.colour import adjust_saturation as adjust_saturation
+from jaxdl.augment.crop import centre_boxes as centre_boxes
+from jaxdl.augment.crop import random_boxes as random_boxes
+from jaxdl.augment.crop import resized_crop as resized_crop
 from jaxdl.augment.geometry import flip as flip
 from jaxdl.augment.geometry import rotate as rotate
 from jaxdl.augment.geometry import translate as translate

@@ -45,9 +45,9 @@ def jitter(
     if brightness is not None:
         planes = _blend(planes, jnp.zeros((1, 1, 1, 1)), _factor(images, brightness))
     if contrast is not None:
-        planes = _blend(planes, _grey(planes).mean((2, 3), keepdims=True), _factor(images, contrast))
+        planes = _blend(planes, grey(planes).mean((2, 3), keepdims=True), _factor(images, contrast))
     if saturation is not None and len(planes) == 3:
-        planes = _blend(planes, _grey(planes), _factor(images, saturation))
+        planes = _blend(planes, grey(planes), _factor(images, saturation))
     if hue is not None and len(planes) == 3:
         planes = _turn(planes, _factor(images, hue))
     return planes.transpose(1, 2, 3, 0).astype(images.dtype)
@@ -61,8 +61,8 @@ def _blend(planes: jax.Array, other: jax.Array, factor: jax.Array) -> jax.Array:
     return jnp.clip(factor * planes + (1 - factor) * other, 0.0, 1.0)
 
 
-def _grey(planes: jax.Array) -> jax.Array:
-    """[1, n, height, width]."""
+def grey(planes: jax.Array) -> jax.Array:
+    """[channel, n, height, width] -> [1, n, height, width]."""
     if len(planes) == 1:
         return planes
     return LUMA[0] * planes[:1] + LUMA[1] * planes[1:2] + LUMA[2] * planes[2:]

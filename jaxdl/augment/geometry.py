@@ -14,15 +14,26 @@ Number = jax.Array | float  # a scalar, or [n]
 
 
 def warp(
-    images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number = 1.0, lowering: str = 'jax'
-) -> jax.Array:
+    images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number = 1.0, lowering: str = 'jax',
+    back: jax.Array | None = None,
+) -> jax.Array:  # fmt: skip
     """Turns counter-clockwise and scales about the centre (size - 1) / 2, then shifts by (down, right) pixels.
 
     Bilinear, zeros outside, as SciPy's `order=1, mode='grid-constant'`; exactly the identity at 0, (0, 0), 1.
-    `lowering` names a row of LOWERINGS.
+    `lowering` names a row of LOWERINGS. `back` is a map that is done before all this, in the same interpolation: float
+    [n, 2, 3], (y, x) that a pixel comes from = that times its own (y, x, 1), in pixels from the centre.
     """
     places = _places(check(images), radians, shift, scale)
+    if back is not None:
+        centre = jnp.asarray([(size - 1) / 2 for size in images.shape[1:3]])[None]
+        places = compose(back, places.at[:, :, 2].add(-centre)).at[:, :, 2].add(centre)
     return LOWERINGS[lowering](images, places).astype(images.dtype)
+
+
+def compose(first: jax.Array, second: jax.Array) -> jax.Array:
+    """The map of what `first` does and then `second`: each [n, 2, 3] as `back` of `warp`."""
+    turned = jnp.einsum('nij,njk->nik', first[:, :, :2], second, precision='highest')
+    return turned.at[:, :, 2].add(first[:, :, 2])
 
 
 def rotate(images: jax.Array, radians: Number) -> jax.Array:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.augment import colour, geometry, mixing
+from jaxdl.augment import colour, geometry, mixing, randaugment
 from jaxdl.augment.mixing import Box
 from jaxdl.errors import unknown
 
@@ -19,18 +19,20 @@ SEED = 0  # of the contact sheet
 
 
 class Sample(NamedTuple):
-    """A batch on its way; `radians` and `shift` are still to be done, in one interpolation."""
+    """A batch on its way; `back`, then `radians` and `shift` are still to be done, in one interpolation."""
 
     images: jax.Array
     targets: jax.Array
     radians: jax.Array | float | None = None
     shift: tuple[jax.Array | float, jax.Array | float] | None = None
+    back: jax.Array | None = None
 
 
 class Augmentation(NamedTuple):
     """A row: what a strength in [0, most] means, one that shows well, how many draws an image takes, and the function.
 
-    It is called with the sample, the strength, and the draws: float [draws, n], uniform in [0, 1).
+    It is called with the sample, the strength, and the draws: float [draws, n], uniform in [0, 1). Rows `added` to the
+    table later take theirs behind those of all others, which then meet the same noise as before.
     """
 
     meaning: str
@@ -38,6 +40,7 @@ class Augmentation(NamedTuple):
     shown: float
     draws: int
     apply: Callable[[Sample, Any, jax.Array], Sample]
+    added: int = 0
 
 
 def augment(
@@ -53,15 +56,22 @@ def augment(
             raise unknown('augmentation', name, AUGMENTATIONS)
     if not strengths:
         return images, targets
-    # One call for all rows: each would cost its own loop of threefry, in compiling and in running.
-    draws = jax.random.uniform(key, (sum(row.draws for row in AUGMENTATIONS.values()), len(images)))
-    sample, first = Sample(images, targets), 0
+    sample, draws = Sample(images, targets), draws_of(key, len(images))
     for name, row in AUGMENTATIONS.items():
         if name in strengths:
-            sample = row.apply(sample, jnp.asarray(strengths[name], jnp.float32), draws[first : first + row.draws])
-        first += row.draws
+            sample = row.apply(sample, jnp.asarray(strengths[name], jnp.float32), draws[name])
     sample = _warped(sample)
     return sample.images, sample.targets
+
+
+def draws_of(key: jax.Array, n: int) -> dict[str, jax.Array]:
+    """The draws of every row for `n` images, float [draws, n]."""
+    # One call for all rows: each would cost its own loop of threefry, in compiling and in running.
+    draws = jax.random.uniform(key, (sum(row.draws for row in AUGMENTATIONS.values()), n))
+    found, first = {}, 0
+    for name, row in sorted(AUGMENTATIONS.items(), key=lambda item: item[1].added):
+        found[name], first = draws[first : first + row.draws], first + row.draws
+    return found
 
 
 def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
@@ -75,11 +85,11 @@ def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
 
 
 def _warped(sample: Sample) -> Sample:
-    if sample.radians is None and sample.shift is None:
+    if sample.radians is None and sample.shift is None and sample.back is None:
         return sample
     radians = 0.0 if sample.radians is None else sample.radians
     shift = (0.0, 0.0) if sample.shift is None else sample.shift
-    images = geometry.warp(sample.images, radians, shift, lowering=geometry.fastest())
+    images = geometry.warp(sample.images, radians, shift, lowering=geometry.fastest(), back=sample.back)
     return Sample(images, sample.targets)
 
 
@@ -96,6 +106,11 @@ def _colour(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
     brightness, contrast, saturation = 1 + change[:3]
     images = colour.jitter(sample.images, brightness, contrast, saturation, change[3] / 4)
     return sample._replace(images=images)
+
+
+def _randaugment(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
+    images, back = randaugment.randaugment(sample.images, strength, draws)
+    return sample._replace(images=images, back=back)
 
 
 def _rotation(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
@@ -161,6 +176,10 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     'colour': Augmentation(
         'largest change of brightness, contrast and saturation, each a factor; of the hue, a quarter of it in turns',
         1.0, 0.5, 4, _colour,
+    ),
+    'randaugment': Augmentation(
+        'magnitude of two operations an image, a tenth of the scale of 10', 1.0, 0.9, randaugment.DRAWS, _randaugment,
+        added=1,
     ),
     'rotation': Augmentation('largest angle, degrees', 180.0, 30.0, 1, _rotation),
     'translation': Augmentation('largest shift, share of the side', 1.0, 0.2, 2, _translation),

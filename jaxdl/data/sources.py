@@ -33,8 +33,8 @@ def _dataset(spec: str) -> str | None:
 
 
 def _fractions(values: tuple[float, ...]) -> str | None:
-    right = len(values) == 3 and all(v > 0 for v in values) and abs(sum(values) - 1) < 1e-9
-    return None if right else 'must be three positive numbers, for train, val and test, whose sum is 1'
+    right = len(values) == 3 and min(values[:2]) > 0 <= values[2] and abs(sum(values) - 1) < 1e-9
+    return None if right else 'must be three positive numbers, for train, val and test (which may be 0), whose sum is 1'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Which images train, which choose, which measure: disjoint index arrays, fixed by a seed.
 
 A part that the source fixes stays as it is, whatever the split: a test set of other shops is not mixed into training.
-A split draws what the source leaves open: all three parts, or a validation part from the training images.
+A split draws what the source leaves open: all three parts, or a validation part from the training images. A test part
+of share 0 is empty, unless the source fixes it.
 """
 
 import dataclasses
@@ -46,7 +47,7 @@ def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
         )
     groups = similar.groups(dataset.images) if names is None else np.unique(np.array(names), return_inverse=True)[1]
     how = f'in whole {"clusters of near-duplicates" if names is None else "groups that the source names"}'
-    return _split(dataset, fractions, how, lambda labels, chosen, shares: _dealt(labels, groups[chosen], shares, seed))
+    return _split(dataset, fractions, how, lambda labels, chosen, shares: dealt(labels, groups[chosen], shares, seed))
 
 
 SPLITS: dict[str, Callable[[Dataset, Sequence[float], int], Splits]] = {'stratified': stratified, 'grouped': grouped}
@@ -93,7 +94,7 @@ def _split(dataset: Dataset, fractions: Sequence[float], how: str, draw: Callabl
         shares = np.array([0.0 if number in fixed else share for number, share in enumerate(fractions)])
         chosen = np.flatnonzero(numbers == 0)
         labels = dataset.labels[chosen]
-        _enough(labels, dataset.class_names, 3 - len(fixed))
+        _enough(labels, dataset.class_names, int(np.count_nonzero(shares)))
         numbers[chosen] = draw(labels, chosen, shares / shares.sum() if fixed else shares)
     kept = ' and '.join(PARTS[number] for number in fixed)
     drawn = how if not fixed else f'{kept} as the source fixes them' + (f', the rest {how}' if len(fixed) < 2 else '')
@@ -129,10 +130,10 @@ def _shuffled(labels: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
         part[:] = 0
     classes = len(np.unique(labels))
     covered = all(len(np.unique(labels[part == number])) == classes for number in np.flatnonzero(shares))
-    return part if covered else _dealt(labels, np.arange(len(labels)), shares, seed)
+    return part if covered else dealt(labels, np.arange(len(labels)), shares, seed)
 
 
-def _dealt(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
+def dealt(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
     """The part of each image, int [n]: groups one by one, about the largest first, each where it misses least.
 
     What is kept small is the sum of squared relative errors of each part's count of each class.

@@ -6,10 +6,11 @@ from flax import linen as nn
 
 from jaxdl.models.architectures import ARCHITECTURES as ARCHITECTURES
 from jaxdl.models.cnn import CNN
+from jaxdl.models.linear import Linear
 from jaxdl.models.mlp import MLP
 from jaxdl.models.port import load_pretrained as load_pretrained
 
-MODELS: dict[str, type[nn.Module]] = {'cnn': CNN, 'mlp': MLP}
+MODELS: dict[str, type[nn.Module]] = {'cnn': CNN, 'mlp': MLP, 'linear': Linear}
 
 
 def make_module(model: str, num_classes: int, **settings: object) -> nn.Module:

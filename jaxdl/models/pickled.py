@@ -98,7 +98,8 @@ class _Unpickler(pickle.Unpickler):
             return DTYPES[name]
         if (module, name) not in KNOWN:
             raise InputError(
-                f'weights {self.path}: refused, since reading it would call {module}.{name}: save the plain state_dict'
+                f'weights {self.path}: refused, since reading it would call {module}.{name}: save the plain '
+                'state_dict, or better a .safetensors file'
             )
         return KNOWN[module, name]
 

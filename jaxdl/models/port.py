@@ -6,7 +6,7 @@ PyTorch's kernels are [out, in, rows, columns] and its dense weights [out, in]; 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -17,12 +17,15 @@ from jaxdl.models.architectures import ARCHITECTURES, Architecture, Preprocessin
 from jaxdl.models.names import HEADS, UNREAD, beyond, listed, name_of, prefix_of
 from jaxdl.models.resnet import ResNet
 
+if TYPE_CHECKING:
+    from jaxdl.models.weights import Weights
+
 Tensors = Mapping[str, np.ndarray]
 Path = tuple[str, ...]  # ('params', 'layer1_0', 'conv1', 'kernel')
 
 
 def load_pretrained(
-    source: str,
+    source: 'str | Weights',
     architecture: str | None = None,
     allow_missing: Sequence[str] = (),
     num_classes: int | None = None,
@@ -31,12 +34,13 @@ def load_pretrained(
     """A network with pretrained weights: logits by `module.apply(variables, images)`.
 
     Args:
-      source: a .safetensors, .npz, .pth or .th file, or an id of the Hugging Face hub, as `timm/resnet50.a1_in1k`.
+      source: a .safetensors, .npz, .pth or .th file, or an id of the Hugging Face hub, as `timm/resnet50.a1_in1k`;
+        or what `weights.read` made of it, whose `revision` tells which commit of the hub it was.
       architecture: a row of ARCHITECTURES; without it, what the tensors look like.
       allow_missing: parts of the network that may keep their starting values: `head`, `layer4_0`, ...
       num_classes: outputs; 0: no head, features come in place of logits. Without it, as many as the file has; 0 where
         it has no head. Other than the file's it asks for a new head: `allow_missing=('head',)`.
-      revision: of a hub id.
+      revision: branch, tag or commit of a hub id; `weights.commit` tells the one that it stands for now.
 
     Returns:
       The module, whose `preprocessing` says what its images must be, and its variables: `params`, `batch_stats`.
@@ -48,20 +52,28 @@ def load_pretrained(
 
     if architecture is not None and architecture not in ARCHITECTURES:
         raise unknown('architecture', architecture, ARCHITECTURES)
-    read = weights.read(source, revision)
+    read = weights.read(source, revision) if isinstance(source, str) else source
     row = ARCHITECTURES[architecture or recognise.architecture_of(read)]
     outputs = classes_of(read.tensors, row) if num_classes is None else num_classes
     try:
         variables = to_variables(read.tensors, row, outputs, allow_missing)
+        prepared = preprocessing_of(read.config, row.preprocessing)
     except InputError as error:
-        raise InputError(f'weights {source}: {error}') from None
-    return ResNet(row, outputs, preprocessing_of(read.config, row.preprocessing)), variables
+        like, fits = recognise.likeliest(read.tensors)
+        hint = f'; they look like {like}: architecture={like}' if fits and like != row.name else ''
+        raise InputError(f'weights {read.source}: {error}{hint}') from None
+    return ResNet(row, outputs, prepared), variables
 
 
 def classes_of(tensors: Tensors, architecture: Architecture) -> int:
-    """How many classes the head in these tensors has; 0 where there is none, or no use for it."""
-    name = name_of(('head', 'bias'), architecture, prefix_of(tensors, architecture))
-    return len(tensors[name]) if name in tensors and not architecture.truncated else 0
+    """How many classes the head in these tensors has; 0 where there is none, or no use for it.
+
+    A truncated network has no use for the head of the whole one, which takes more features.
+    """
+    prefix = prefix_of(tensors, architecture)
+    bias, kernel = (tensors.get(name_of(('head', leaf), architecture, prefix)) for leaf in ('bias', 'kernel'))
+    fits = kernel is not None and kernel.shape[1:] == (architecture.features,)
+    return len(bias) if bias is not None and (fits or not architecture.truncated) else 0
 
 
 def to_variables(

@@ -1,5 +1,6 @@
 """Which architecture a file of weights belongs to, by what it says of itself, else by its tensors; no jax."""
 
+import itertools
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,19 +24,28 @@ def architecture_of(weights: Weights) -> str:
     said = weights.config.get('architecture')
     if said in ARCHITECTURES:
         return said
-    found = signature_of(weights.tensors)
-    likeness = {
-        name: sum(found.get(key) == value for key, value in expected(row).items())
-        for name, row in ARCHITECTURES.items()
-    }  # fmt: skip
-    best = max(likeness, key=lambda name: likeness[name])
-    if expected(ARCHITECTURES[best]) != found:
+    best, fits = likeliest(weights.tensors)
+    if not fits:
+        named = f', which config.json calls {said}' if said else ''
         raise InputError(
-            f'weights {weights.source}: no architecture of jaxdl has these {len(weights.tensors)} tensors '
+            f'weights {weights.source}: no architecture of jaxdl has these {len(weights.tensors)} tensors{named} '
             f'({listed(weights.tensors)}); {best} comes nearest, and --set=architecture=NAME forces one of '
             f'{", ".join(ARCHITECTURES)}'
         )
     return best
+
+
+def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
+    """The architecture that shares most with these tensors, and whether it has all that tells one from another."""
+    found = signature_of(tensors)
+    best = max(ARCHITECTURES, key=lambda name: _likeness(found, expected(ARCHITECTURES[name])))
+    return best, expected(ARCHITECTURES[best]) == found
+
+
+def _likeness(found: Signature, wanted: Signature) -> tuple[int, int]:
+    """Traits in common, and among equals minus the blocks that one has more than the other."""
+    stages = itertools.zip_longest(found['stages'], wanted['stages'], fillvalue=0)
+    return sum(found.get(key) == value for key, value in wanted.items()), -sum(abs(a - b) for a, b in stages)
 
 
 def expected(row: Architecture) -> Signature:
@@ -88,4 +98,4 @@ def _count(names: Collection[str], pattern: str) -> int:
 
 def _blocks(names: Collection[str], pattern: str) -> int:
     """Whole blocks of a stage of Gluon's: its convolutions are numbered 0 to 3 times their number."""
-    return (_count(names, pattern) - 1) // 3
+    return max(_count(names, pattern) - 1, 0) // 3

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,20 +11,21 @@ import numpy as np
 from jaxdl.errors import InputError
 from jaxdl.models import pickled
 
-FILES = (
-    'model.safetensors',
-    'pytorch_model.bin',
-)  # what a folder, or a repository of the hub, may hold; the first wins
+FILES = ('model.safetensors', 'pytorch_model.bin')  # what a folder, or a repository, may hold; the first wins
 ADVICE = 'give the path of a .safetensors, .npz, .pth or .th file, or a hub id such as timm/resnet50.a1_in1k'
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors under the names and in the layout of the file, float32, and timm's config.json where there is one."""
+    """Tensors under the names and in the layout of the file, float32, and timm's config.json where there is one.
+
+    `revision` is the commit of the hub that they are of, whatever branch or tag was asked for; '' for files.
+    """
 
     tensors: Mapping[str, np.ndarray]
     config: Mapping[str, Any] = field(default_factory=dict)
     source: str = ''
+    revision: str = ''
 
 
 def read(source: str, revision: str | None = None) -> Weights:
@@ -32,20 +33,38 @@ def read(source: str, revision: str | None = None) -> Weights:
 
     Args:
       source: a path, or the id of a repository: `timm/resnet50.a1_in1k`, also with `hf-hub:` before it.
-      revision: branch, tag or commit on the hub.
+      revision: branch, tag or commit on the hub; None or '' for its newest.
 
     Raises:
       InputError: no such file or repository, a form that is not known, a file that is damaged or would run code.
     """
-    path = pathlib.Path(source)
-    if path.is_dir():
-        return _folder(path)
-    if path.is_file():
-        return Weights(_tensors(path), source=source)
-    name = source.removeprefix('hf-hub:')
+    path, name = pathlib.Path(source), _on_hub(source)
+    if name:
+        return _hub(name, revision or None)
+    if revision:
+        raise InputError(f'weights {source}: lies here, where there are no revisions: leave out revision={revision!r}')
+    return _folder(path) if path.is_dir() else Weights(_tensors(path), source=source)
+
+
+def commit(source: str, revision: str | None = None) -> str:
+    """The commit that a hub id stands for now, which as `revision` gives the same weights ever after; '' for a path.
+
+    Raises:
+      InputError: no such file or repository, or one that can be neither reached nor found in the cache.
+    """
+    name = _on_hub(source)
+    file = _fetched(name, ('config.json', *FILES), revision or None) if name else None
+    return _commit(file) if file else ''
+
+
+def _on_hub(source: str) -> str:
+    """The id of a repository; '' for a file or folder that is here. InputError: neither."""
+    path, name = pathlib.Path(source), source.removeprefix('hf-hub:')
+    if path.exists():
+        return ''
     if path.suffix in READERS or name.count('/') != 1 or name.startswith(('.', '/', '~')):
         raise InputError(f'weights {source}: no such file: {ADVICE}')
-    return _hub(name, revision)
+    return name
 
 
 def _folder(path: pathlib.Path) -> Weights:
@@ -56,27 +75,42 @@ def _folder(path: pathlib.Path) -> Weights:
 
 
 def _hub(name: str, revision: str | None) -> Weights:
-    """Downloaded, or taken from the cache of huggingface_hub (HF_HOME), which serves without a network."""
+    file = _fetched(name, FILES, revision)
+    if file is None:
+        raise InputError(f'weights {name}: the repository holds neither {" nor ".join(FILES)}: {ADVICE}')
+    found = _commit(file)
+    config = _fetched(name, ('config.json',), found or revision)  # of the same commit, whatever has come since
+    return Weights(_tensors(file), _config(config) if config else {}, name, found)
+
+
+def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.Path | None:
+    """The first of the files that the repository has, downloaded or from the cache of huggingface_hub (HF_HOME).
+
+    The cache serves without a network too. None: the repository has none of them.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-    def fetched(wanted: str) -> pathlib.Path | None:
+    unreachable, at = False, f' at revision {revision}' if revision else ''
+    for wanted in files:
         try:
             return pathlib.Path(hf_hub_download(name, wanted, revision=revision))
         except RemoteEntryNotFoundError:
-            return None
+            continue
         except LocalEntryNotFoundError:
-            where = 'no such file here, not in the cache of the hub, and the hub cannot be reached'
-            raise InputError(f'weights {name}: {where}: {ADVICE}') from None
+            unreachable = True
         except Exception as error:  # of the network, the hub and its client
             reason = ' '.join(str(error).split())[:120]
-            raise InputError(f'weights {name}: the hub does not give {wanted} ({reason}): {ADVICE}') from None
+            raise InputError(f'weights {name}{at}: the hub does not give {wanted} ({reason}): {ADVICE}') from None
+    if unreachable:
+        where = f'no such file here, {" or ".join(files)} not in the cache of the hub, and the hub cannot be reached'
+        raise InputError(f'weights {name}{at}: {where}: {ADVICE}')
+    return None
 
-    file = next((found for found in map(fetched, FILES) if found), None)
-    if file is None:
-        raise InputError(f'weights {name}: the repository holds neither {" nor ".join(FILES)}: {ADVICE}')
-    config = fetched('config.json')
-    return Weights(_tensors(file), _config(config) if config else {}, name)
+
+def _commit(path: pathlib.Path) -> str:
+    """Of a file in the cache of huggingface_hub, .../snapshots/COMMIT/model.safetensors; '' for any other."""
+    return path.parent.name if path.parent.parent.name == 'snapshots' else ''
 
 
 def _config(path: pathlib.Path) -> dict[str, Any]:
@@ -97,12 +131,19 @@ def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
         reason = ' '.join(str(error).split())[:100]
-        raise InputError(f'weights {path}: damaged or cut short ({reason or type(error).__name__})') from None
+        kind = 'a pointer of Git LFS, not the file itself' if _is_pointer(path) else 'damaged or cut short'
+        raise InputError(f'weights {path}: {kind} ({reason or type(error).__name__}): fetch it again') from None
     if not found:
         raise InputError(f'weights {path}: no tensor in it: {ADVICE}')
     if all(name.startswith('module.') for name in found):  # of torch.nn.DataParallel
         found = {name.removeprefix('module.'): value for name, value in found.items()}
     return {name: _float32(value) for name, value in found.items()}
+
+
+def _is_pointer(path: pathlib.Path) -> bool:
+    """Whether Git left a few lines of text in place of a large file."""
+    with path.open('rb') as stream:
+        return b'git-lfs' in stream.readline(100)
 
 
 def _float32(value: np.ndarray) -> np.ndarray:

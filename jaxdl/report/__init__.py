@@ -5,7 +5,7 @@ import pathlib
 from jaxdl import errors, results
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
-from jaxdl.report import ablation, assignment, demonstration, reading, render
+from jaxdl.report import ablation, assignment, demonstration, finetune, fitted, reading, render
 from jaxdl.report.blocks import Page
 from jaxdl.results import Row
 
@@ -42,8 +42,12 @@ def _assignment(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
     return assignment.page(workdir), []
 
 
+def _finetune(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
+    return finetune.page(fitted.read(workdir)), []
+
+
 # kind of experiment -> its page, and the rows of summary.csv where it has one
-PAGES = dict(Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment)
+PAGES = dict(Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment, FineTune=_finetune)
 
 
 def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str) -> pathlib.Path:

@@ -26,16 +26,19 @@ SIMPLE = (
 def blocks(study: Study, condition: str, figure: str) -> list[Block]:
     """The parts and what was found in them as tables, and pairs of near-duplicates as a figure named `figure`."""
     findings = study.data[condition].get('findings')
-    if not findings:
-        return []
     place = study.artifacts / str(study.conditions.index(condition)) / 'near_duplicates.npz'
+    return found(findings, place, figure) if findings else []
+
+
+def found(findings: Mapping[str, Any], place: pathlib.Path, figure: str) -> list[Block]:
+    """`blocks` of the findings in a plan; place: the file of the pictures, which may be absent."""
     rows = _rows(findings)
-    found = Table('What the check of the data found', ('What', 'How many', 'Which'), rows, 'wrw')
+    table = Table('What the check of the data found', ('What', 'How many', 'Which'), rows, 'wrw')
     near = findings['near']
     text = [] if rows else [CLEAN]
     if not near['checked']:
         text.append(f'Near-duplicates were not looked for: {_flat(near["why"])}.')
-    parts: list[Block] = [_parts(findings), *([found] if rows else [])]
+    parts: list[Block] = [_parts(findings), *([table] if rows else [])]
     return [*parts, *(Paragraph(line) for line in [*text, *_advice(findings)]), *_figure(near, place, figure)]
 
 

@@ -1,0 +1,21 @@
+"""The food challenge: from CSV files to a submission by a pretrained network, probed, then fine-tuned.
+
+Run    python -m jaxdl.main --experiment=challenge --dataset=foodc:DIR --set=weights=timm/resnet50.a1_in1k
+"""
+
+from jaxdl import FineTune, Recipe, Variant
+from jaxdl.data import Data
+
+EXPERIMENT = FineTune(
+    data=Data(dataset='foodc:food', image_size=256, fractions=(0.9, 0.1, 0.0), split='grouped'),
+    variant=Variant(
+        optimizer='adamw',
+        learning_rate=1e-4,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        schedule='warmup_cosine',
+        flip=0.5,
+        colour=0.2,
+    ),  # fmt: skip
+    finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
+)

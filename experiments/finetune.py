@@ -1,0 +1,21 @@
+"""How good is a pretrained network on your images, once all of its layers have learnt them?
+
+Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR --set=weights=FILE
+"""
+
+from jaxdl import FineTune, Recipe, Variant
+from jaxdl.data import Data
+
+EXPERIMENT = FineTune(
+    data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'),
+    variant=Variant(
+        optimizer='adamw',
+        learning_rate=1e-4,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        schedule='warmup_cosine',
+        flip=0.5,
+        colour=0.2,
+    ),  # fmt: skip
+    finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
+)

@@ -1,0 +1,273 @@
+"""A fine-tuning from its weights to its submission: probe, then all layers, then what they say of new images."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl import about as facts_of
+from jaxdl import (
+    averaging,
+    closing,
+    fine_step,
+    fitting,
+    journal,
+    pretrained,
+    probe,
+    progress,
+    results,
+    scores,
+    sharding,
+    shown,
+    signals,
+    workdir,
+)  # fmt: skip
+from jaxdl import experiment as experiments
+from jaxdl.closing import Final, Work
+from jaxdl.data import Dataset, clusters
+from jaxdl.data.pipeline import Feed
+from jaxdl.experiment import FineTune
+from jaxdl.fitting import Fitted, Session, Task
+from jaxdl.pretrained import Backbone
+from jaxdl.probe import ProbeResult
+from jaxdl.results import Results
+
+
+def run(experiment: FineTune, folder: pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+    """Runs `experiment` in `folder`, or goes on with it; ends in a checkpoint, predictions and a report.
+
+    Raises:
+      InputError: the experiment, the images, the weights or the workdir are not usable; nothing is written over.
+      Interrupted: SIGINT or SIGTERM came; the same call resumes.
+      NotFinite: the loss is no number any more; what was saved before stays.
+    """
+    experiment = experiments.check(experiment)
+    config = experiments.as_dict(experiment)
+    resumes = not overwrite and workdir.resumes(folder, config)
+    if not resumes or not finished(folder):
+        pretrained.check(experiment)
+        network, dataset = pretrained.backbone(experiment), pretrained.images_of(experiment)
+        unlabelled = shown.unlabelled(experiment)
+        if overwrite and sharding.first():
+            workdir.clear(folder)
+        sharding.wait('cleared')
+        if sharding.first():
+            workdir.begin(folder, config=config)
+        _train(experiment, folder, network, dataset, unlabelled, command)
+    if sharding.first():
+        from jaxdl import report  # matplotlib takes a second to import
+
+        report.build(folder)
+    sharding.wait('reported')
+    return read(folder)
+
+
+def outline(experiment: FineTune) -> list[str]:
+    """What a run would do, in lines; nothing is trained, and no image goes through the network."""
+    experiment = experiments.check(experiment)
+    pretrained.check(experiment)
+    network, dataset = pretrained.backbone(experiment), pretrained.images_of(experiment)
+    recipe, own = experiment.finetune, experiment.variant
+    share = sum(experiment.data.fractions[:2]) - experiment.data.fractions[1]
+    per_epoch = max(1, int(share * len(dataset.labels)) // own.batch_size)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(network.variables['params']))
+    row, unlabelled = network.module.architecture, shown.unlabelled(experiment)
+    lines = [
+        f'data      {dataset.description}' + (f'; {len(unlabelled.ids):,} to predict' if unlabelled else ''),
+        f'network   {row.name}, {parameters:,} parameters without head, {row.features:,} features',
+        f'probe     {probe.members(experiment)} heads at once on features of {_probe_size(experiment, network)} px',
+    ]
+    if 'finetune' in experiment.stages:
+        words = 'finetune  steps {0.start} to {0.stop} at {0.size} px, {1} images each: {0.learns} learn'
+        lines += [words.format(phase, own.batch_size) for phase in fine_step.phases(recipe, per_epoch)]
+    runs = recipe.folds * recipe.seeds
+    return [*lines, *([f'          {runs} such runs'] if runs > 1 else [])]
+
+
+def finished(folder: pathlib.Path) -> bool:
+    """Whether the run in a workdir has come to its end."""
+    held = workdir.read_json(folder / 'run.json') if (folder / 'run.json').exists() else {}
+    whole = (folder / 'results.csv').exists() and (folder / 'checkpoints' / 'final').is_dir()
+    return bool(held.get('finished')) and whole
+
+
+def read(folder: pathlib.Path) -> Results:
+    """The table of a finished run, and what it reached."""
+    held = workdir.read_json(folder / 'run.json')
+    notes = [_reached(stage, own) for stage, own in held['scores'].items()]
+    if 'submission' in held:
+        notes.append(f'submission: {folder / held["submission"]["file"]}, {held["submission"]["rows"]:,} images')
+    return Results(results.read_table(folder / 'results.csv', results.RESULTS), [], folder, notes=notes)
+
+
+def _reached(stage: str, found: Mapping[str, Any]) -> str:
+    part = dict(val='validation', test='test')[found['split']]
+    measured = f'accuracy {100 * found["accuracy"]:.2f} %, macro F1 {found["macro_f1"]:.3f}, loss {found["loss"]:.3f}'
+    return f'{stage:10} {measured} on {found["images"]:,} {part} images'
+
+
+def _train(
+    experiment: FineTune, folder: pathlib.Path, network: Backbone, dataset: Dataset,
+    unlabelled: shown.Unlabelled | None, command: str,
+) -> None:  # fmt: skip
+    facts = facts_of.about(command)
+    with signals.deferred() as interrupted, progress.fine() as show:
+        note = journal.open_journal(folder, show) if sharding.first() else lambda *_, **__: None
+        note('start')
+        dataset, parts, features = pretrained.split(experiment, dataset, network, folder)
+        size = experiment.finetune.eval_size if 'finetune' in experiment.stages else _probe_size(experiment, network)
+        said = pretrained.about(experiment, dataset, parts, network, size)
+        session = Session(folder, note, interrupted, experiment.checkpoint_seconds, said, sharding.data_mesh())
+        work = Work(experiment, session, network, dataset, parts, features, said)
+        _plan(work, unlabelled)
+        if sharding.first():
+            workdir.begin(folder, run=facts | dict(finished=False))
+        found = _probe(work)
+        fitted = _fit(work, found) if 'finetune' in experiment.stages else []
+        final = _tuned(work, fitted) if fitted else _probed(work, found)
+        closing.close(work, final, found, fitted, unlabelled, facts)
+
+
+def _probe_size(experiment: FineTune, network: Backbone) -> int:
+    return experiment.probe.probe_size or network.module.preprocessing.size
+
+
+def _plan(work: Work, unlabelled: shown.Unlabelled | None) -> None:
+    """plan.json, written once: what is chosen stands before the first step."""
+    if (work.session.workdir / 'plan.json').exists() or not sharding.first():
+        return
+    experiment, parts, dataset, network = work.experiment, work.parts, work.dataset, work.network
+    feed = _feed(work, parts.train, 0)
+    per_epoch, devices = fitting.steps_per_epoch(feed), facts_of.devices()
+    counts = {part: len(getattr(parts, part)) for part in ('train', 'val', 'test')}
+    model = dict(
+        architecture=network.module.architecture.name, weights=experiment.weights, revision=network.revision,
+        weights_checksum=pretrained.features.checksum(network.variables), eval_size=work.said['eval_size'],
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(network.variables['params'])),
+        features=network.module.architecture.features, preprocessing=work.said['preprocessing'],
+    )  # fmt: skip
+    data = shown.data(dataset, parts) | counts | dict(unlabelled=len(unlabelled.ids) if unlabelled else 0)
+    phases = fine_step.phases(experiment.finetune, per_epoch) if 'finetune' in experiment.stages else []
+    workdir.begin(
+        work.session.workdir,
+        plan=dict(
+            data=data, model=model, steps=dict(per_epoch=per_epoch, total=phases[-1].stop if phases else 0),
+            phases=[dataclasses.asdict(phase) for phase in phases], heads=probe.members(experiment),
+            conv=network.module.lowering, devices=devices, processes=jax.process_count(), cores=os.cpu_count(),
+            versions=facts_of.versions(),
+        ),
+    )  # fmt: skip
+
+
+def _probe(work: Work) -> ProbeResult:
+    """The linear heads: fitted, or read where an earlier session had them."""
+    folder = work.session.workdir / 'checkpoints' / 'done' / 'probe'
+    held = shown.read_probe(folder)
+    if held:
+        return held
+    hooks: dict[str, Any] = dict(note=work.session.note, interrupted=work.session.interrupted)
+    found = probe.run(work.experiment, work.dataset, work.parts, work.features, **hooks)
+    found = sharding.agreed_record(found)
+    doubt = probe.doubt(work.experiment, work.dataset, work.parts, work.features, found, **hooks)
+    if sharding.first():
+        artifacts = work.session.workdir / 'artifacts'
+        results.write_table(artifacts / 'probe.csv', probe.COLUMNS, found.rows)
+        workdir.write_json(artifacts / 'split.json', clusters.facts(work.dataset, work.parts) | dict(doubt=doubt))
+    shown.write_probe(folder, found)
+    return found
+
+
+def _feed(work: Work, indices: np.ndarray, seed: int) -> Feed:
+    own, recipe = work.experiment.variant, work.experiment.finetune
+    return Feed(work.dataset.images, work.dataset.labels, indices, own.batch_size, seed, recipe.imbalance == 'balanced')
+
+
+def _tasks(work: Work) -> list[tuple[Task, np.ndarray]]:
+    """Every run, folds then seeds, with the images that it is validated on."""
+    recipe, parts, labels = work.experiment.finetune, work.parts, work.dataset.labels
+    known = np.union1d(parts.train, parts.val)
+    held = [parts.val]
+    if recipe.folds > 1:
+        groups = np.asarray(work.dataset.groups or np.arange(len(labels)))[known]
+        held = [
+            known[own] for own in clusters.folds(labels[known], groups, recipe.folds, work.experiment.data.split_seed)
+        ]
+    found = []
+    for fold, val in enumerate(held):
+        train = np.setdiff1d(known, val)
+        for seed in range(recipe.seeds):
+            named = [f'fold {fold + 1}'] * (recipe.folds > 1) + [f'seed {seed}'] * (recipe.seeds > 1)
+            name = ', '.join(['finetune', *named])
+            found.append((Task(name, _feed(work, train, seed), shown.emphasis(work, train), None, labels[val]), val))
+    return found
+
+
+def _fit(work: Work, found: ProbeResult) -> list[tuple[Fitted, np.ndarray]]:
+    """Every run of the fine-tuning, with the images that it was validated on."""
+    recipe, classes = work.experiment.finetune, len(work.dataset.class_names)
+    head = found.head_train_only if recipe.start == 'probe' else pretrained.zeros(work.network, classes)
+    network, head = pretrained.scaled(work.network, head, work.features[work.parts.train])
+    module, variables = pretrained.with_head(network, head)
+    said = work.said | dict(views='none')
+    fitted = []
+    for task, val in _tasks(work):
+
+        def evaluate(own: Mapping[str, Any], val: np.ndarray = val) -> np.ndarray:
+            own = jax.tree.map(np.asarray, own)
+            return pretrained.answers(module, [own], said, work.dataset.images, val)
+
+        task = dataclasses.replace(task, evaluate=evaluate)
+        fitted.append((fitting.fit(work.session, task, module, variables, work.experiment.variant, recipe), val))
+    return fitted
+
+
+def _probed(work: Work, found: ProbeResult) -> Final:
+    """The probe as a network: the head of all images is kept, that of the training images was validated."""
+    _, variables = pretrained.with_head(work.network, found.head)
+    adjustment = found.adjustments.tolist() if found.adjustment else []
+    said = work.said | dict(adjustment=adjustment, views='flip' if work.experiment.probe.flips else 'none')
+    indices, logits, part = work.parts.val, found.val_logits - found.adjustments, 'val'
+    if len(work.parts.test):
+        indices, part = work.parts.test, 'test'
+        logits = probe.log_probabilities(found.head, work.features[indices]) - found.adjustments
+    return Final([variables], said, np.asarray(scores.log_softmax(logits), np.float32), indices, part)
+
+
+def _tuned(work: Work, fitted: Sequence[tuple[Fitted, np.ndarray]]) -> Final:
+    """The networks of all runs: averaged by what they say, or as a soup of their weights."""
+    experiment, images = work.experiment, work.dataset.images
+    module = work.network.module.clone(num_classes=len(work.dataset.class_names))
+    members = [run.variables for run, _ in fitted]
+    if experiment.finetune.average == 'soup' and len(members) > 1:
+        members = [_soup(work, module, members)]
+    indices, part = work.parts.val, 'val'
+    if experiment.finetune.folds > 1:  # each image by the network that has not seen it
+        indices = np.concatenate([val for _, val in fitted])
+        logits = np.concatenate(
+            [pretrained.answers(module, [own.variables], work.said, images, val) for own, val in fitted]
+        )
+    else:
+        logits = pretrained.answers(module, members, work.said, images, indices)
+    if len(work.parts.test):
+        temperature = scores.fit_temperature(logits, work.dataset.labels[indices])
+        indices, part = work.parts.test, 'test'
+        logits = pretrained.answers(module, members, work.said, images, indices)
+        return Final(members, work.said | dict(temperature=temperature), logits, indices, part)
+    return Final(members, work.said, logits, indices, part)
+
+
+def _soup(work: Work, module: Any, members: Sequence[Any]) -> Any:
+    labels = work.dataset.labels[work.parts.val]
+
+    def score(variables: Any) -> float:
+        own = jax.tree.map(np.asarray, variables)
+        logits = pretrained.answers(module, [own], work.said | dict(views='none'), work.dataset.images, work.parts.val)
+        return scores.scores(logits, labels)['accuracy']
+
+    variables, chosen = averaging.soup(list(members), score)
+    work.session.note('soup', chosen=[int(i) for i in chosen])
+    return jax.tree.map(np.asarray, variables)

@@ -1,0 +1,209 @@
+"""Where a fine-tuning begins: the network, the images, how they are split, and what is asked of all of it first."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl import features, losses, sharding, snapshot, tta, workdir
+from jaxdl.data import Dataset, Splits, clusters, load
+from jaxdl.errors import InputError
+from jaxdl.experiment import FineTune
+from jaxdl.models import conv, load_pretrained
+from jaxdl.models.resnet import ResNet
+from jaxdl.variant import Variant
+
+SCRATCH = (
+    'init', 'init_scale', 'learning_rate_scale', 'seed_offset', 'init_offset', 'order_offset', 'noise_offset',
+    'split_offset', 'model', 'width', 'depth', 'convolutions', 'hidden', 'norm', 'activation', 'skip', 'pooling',
+    'global_pooling',
+)  # fmt: skip
+EVALUATED = 32  # images at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A network without head, the variables of it on the host, and where they are from."""
+
+    module: ResNet
+    variables: dict[str, Any]
+    revision: str
+
+
+def check(experiment: FineTune) -> None:
+    """InputError for settings that a pretrained network cannot have, or that do not fit one another."""
+    usual, own, recipe = Variant(), experiment.variant, experiment.finetune
+    for name in SCRATCH:
+        if getattr(own, name) != getattr(usual, name):
+            raise InputError(f'variant.{name}: of networks that learn from scratch; a pretrained one has its own')
+    if not experiment.weights:
+        raise InputError('no weights: --set=weights=FILE (.safetensors, .npz, .pth, .th), or a hub id, as in '
+                         '--set=weights=timm/resnet50.a1_in1k')  # fmt: skip
+    if losses.find(own.loss).activation is not jax.nn.softmax:
+        raise InputError(f'variant.loss={own.loss}: a fine-tuned network ends in a softmax: softmax_cross_entropy')
+    parts = jax.device_count() * recipe.accumulation
+    if own.batch_size % parts:
+        near = max(parts, round(own.batch_size / parts) * parts)
+        raise InputError(
+            f'variant.batch_size={own.batch_size}: {jax.device_count()} devices and accumulation={recipe.accumulation} '
+            f'divide it by {parts}: set batch_size={near}'
+        )
+    if recipe.folds > 1 and recipe.average == 'soup':
+        raise InputError('finetune.average=soup: networks of different folds have no common validation: folds=1')
+
+
+def backbone(experiment: FineTune) -> Backbone:
+    """The pretrained network without head, its convolutions as this process can do them best."""
+    module, variables = load_pretrained(
+        experiment.weights, experiment.architecture or None, num_classes=0, revision=experiment.revision or None
+    )
+    return Backbone(module.clone(lowering=lowering(experiment)), variables, revision_of(experiment))
+
+
+def lowering(experiment: FineTune) -> str:
+    """One device: what is fastest there. Of several, XLA's own, which it cuts over them."""
+    return experiment.conv or (
+        'grouped' if jax.device_count() > 1 else 'auto' if jax.default_backend() == 'cpu' else conv.usual()
+    )
+
+
+def revision_of(experiment: FineTune) -> str:
+    """The commit of the hub that the weights are of; empty for a file."""
+    from jaxdl.models import weights
+
+    return getattr(weights.read(experiment.weights, experiment.revision or None), 'revision', '')
+
+
+def images_of(experiment: FineTune) -> Dataset:
+    """The labelled images, uint8 [n, side, side, 3] but for grey ones, which stay of one channel.
+
+    InputError: they are no such images, or smaller than the network is to see them.
+    """
+    dataset = load(experiment.data)
+    images = dataset.images
+    if images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
+        raise InputError(
+            f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a pretrained network takes '
+            'images of bytes, [n, height, width, 3 or 1]'
+        )
+    if images.shape[-1] == 1:
+        dataset = dataclasses.replace(dataset, images=np.repeat(images, 3, -1))
+    return dataset
+
+
+def split(
+    experiment: FineTune, dataset: Dataset, network: Backbone, folder: pathlib.Path, overwrite: str = 'no'
+) -> tuple[Dataset, Splits, np.ndarray]:
+    """The data with its groups, its parts, and the features [n, views, features] by which whole clusters are held out.
+
+    Parts and groups are written to artifacts/split.npz once; a run that is resumed takes them from there.
+    """
+    found = extracted(experiment, dataset, network)
+    path = folder / 'artifacts' / 'split.npz'
+    if path.exists():
+        with np.load(path) as held:
+            groups = tuple(map(str, held['groups'])) if len(held['groups']) else None
+            parts = Splits(held['train'], held['val'], held['test'], str(held['drawn']))
+        return dataclasses.replace(dataset, groups=groups), parts, found
+    dataset, parts = clusters.split(dataset, experiment.data, found[:, 0])
+    if not len(parts.val):
+        raise InputError('data.fractions: a fine-tuning needs images to validate on: the second share must be above 0')
+    if sharding.first():
+        arrays = dict(train=parts.train, val=parts.val, test=parts.test, drawn=np.asarray(parts.drawn))
+        workdir.write_arrays(path, arrays | dict(groups=np.asarray(dataset.groups or ())))
+    return dataset, parts, found
+
+
+def extracted(experiment: FineTune, dataset: Dataset, network: Backbone) -> np.ndarray:
+    """Features float32 [n, views, features] of all images, by the frozen network."""
+    probe = experiment.probe
+    return features.extract(
+        network.module, network.variables, dataset.images, None, probe.probe_size, probe.flips, digests=dataset.digests
+    )
+
+
+def about(experiment: FineTune, dataset: Dataset, parts: Splits, network: Backbone, size: int) -> dict[str, Any]:
+    """What a checkpoint says of itself (`snapshot.NEEDED`), before anything has been learnt."""
+    import jaxdl
+
+    return dict(
+        architecture=network.module.architecture.name, num_classes=len(dataset.class_names),
+        class_names=list(dataset.class_names), preprocessing=dataclasses.asdict(network.module.preprocessing),
+        eval_size=size, views=experiment.finetune.views, temperature=1.0, adjustment=[], experiment=experiment.name,
+        weights=experiment.weights, revision=network.revision, jaxdl=jaxdl.__version__, split=parts.drawn, scores={},
+        decoded_size=int(dataset.images.shape[1]),
+    )  # fmt: skip
+
+
+def with_head(network: Backbone, head: Mapping[str, np.ndarray]) -> tuple[ResNet, dict[str, Any]]:
+    """The network with a head: `kernel` [features, classes] and `bias` [classes]."""
+    module = network.module.clone(num_classes=len(head['bias']))
+    params = dict(network.variables['params'], head=dict(head))
+    return module, dict(network.variables, params=params)
+
+
+def scaled(network: Backbone, head: Mapping[str, np.ndarray], features: np.ndarray) -> tuple[Backbone, dict[str, Any]]:
+    """The same logits from features of root mean square 1, where a last norm and a ReLU make them: its scale grows.
+
+    Fine-tuning is not blind to it: the gradient of a head is as large as the features are. Those of the truncated
+    Gluon network are 0.02, so that its head would hardly learn. `features` [n, ...] are those of the training images.
+    """
+    params, size = network.variables['params'], float(np.sqrt(np.mean(np.square(features, dtype=np.float64))))
+    if 'norm' not in params or not size:
+        return network, dict(head)
+    norm = {name: np.asarray(value / size, np.float32) for name, value in params['norm'].items()}
+    grown = dataclasses.replace(network, variables=dict(network.variables, params=dict(params, norm=norm)))
+    return grown, dict(head, kernel=np.asarray(head['kernel'] * size, np.float32))
+
+
+def zeros(network: Backbone, classes: int) -> dict[str, np.ndarray]:
+    """A head that says nothing yet."""
+    return dict(
+        kernel=np.zeros((network.module.architecture.features, classes), np.float32), bias=np.zeros(classes, np.float32)
+    )
+
+
+def answers(
+    module: ResNet, members: Sequence[Any], said: Mapping[str, Any], images: np.ndarray, indices: np.ndarray,
+    more: Callable[[int], None] | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Log-probabilities float32 [k, classes] (`tta.log_probabilities`) of the images `indices` [k], by all processes.
+
+    Each process asks for its share of the images, on all of its devices, and is told what the others found.
+    """
+    local = jax.make_mesh((jax.local_device_count(),), (sharding.DATA,), devices=jax.local_devices(),
+                          axis_types=(jax.sharding.AxisType.Auto,))  # fmt: skip
+    place = jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec(sharding.DATA))
+    held = [
+        jax.device_put(member, jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec())) for member in members
+    ]
+    count, size = jax.process_count(), EVALUATED * jax.local_device_count()
+    share = -(-len(indices) // count)
+    own = np.resize(indices, share * count)[jax.process_index() * share :][:share] if len(indices) else indices
+
+    def ask(batch: np.ndarray) -> jax.Array:
+        spare = -len(batch) % jax.local_device_count()
+        padded = np.concatenate([batch, np.repeat(batch[-1:], spare, 0)]) if spare else batch
+        return tta.log_probabilities(module, held, said, jax.device_put(padded, place))[: len(batch)]
+
+    batches = (np.asarray(images[own[i : i + size]]) for i in range(0, len(own), size))
+    found = [*tta.in_batches(batches, ask, size, more)]
+    rows = np.concatenate(found) if found else np.zeros((0, module.num_classes), np.float32)
+    if count > 1:
+        from jax.experimental import multihost_utils
+
+        rows = np.concatenate(multihost_utils.process_allgather(rows))[: len(indices)]
+    return rows
+
+
+def decoded_size(dataset: Dataset) -> int:
+    """Side in pixels of the decoded images."""
+    return int(dataset.images.shape[1])
+
+
+def snapshot_of(folder: pathlib.Path, members: Sequence[Any], said: Mapping[str, Any]) -> None:
+    """Writes the networks that a run ends with."""
+    snapshot.save(folder, members, said)

@@ -1,0 +1,140 @@
+"""A fine-tuning from weights to predictions: what it leaves, that it resumes to the same bytes, what it refuses."""
+
+import signal
+
+import finetunes
+import jax
+import numpy as np
+import pytest
+
+import jaxdl
+from jaxdl import checkpoint, finetune, fitting, results, workdir
+from jaxdl.errors import InputError
+from jaxdl.models import ARCHITECTURES
+from jaxdl.signals import Interrupted
+
+
+@pytest.fixture(scope='module', autouse=True)
+def tiny():
+    """The small network as a row of the table, where it is recognised."""
+    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
+    yield
+    del ARCHITECTURES[finetunes.NAME]
+
+
+@pytest.fixture(scope='module')
+def top(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('finetune')
+    finetunes.weights(folder)
+    finetunes.images(folder)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def run(top):
+    """A finished run."""
+    return finetune.run(finetunes.experiment(top, ema=0.9), top / 'run')
+
+
+def test_a_run_leaves_what_the_contract_names(run, top):
+    folder = top / 'run'
+    for name in ('config.json', 'plan.json', 'results.csv', 'run.json', 'metrics.jsonl', 'report.html', 'report.md'):
+        assert (folder / name).stat().st_size > 0, name
+    found = workdir.read_json(folder / 'run.json')
+    assert found['finished']
+    assert found['scores'].keys() == {'probe', 'finetune'}
+    rows = [row for row in run.table if row['phase'] == 'finetune' and row['split'] == 'val']
+    assert {row['epoch'] for row in rows} == {1, 2}
+    assert {row['metric'] for row in rows} == set(fitting.VAL)
+    best = max((row for row in rows if row['metric'] == 'macro_f1'), key=lambda row: (row['value'], row['epoch']))
+    arrays = np.load(folder / 'artifacts' / 'evaluation.npz')
+    assert len(arrays['labels']) == workdir.read_json(folder / 'plan.json')['data']['val']
+    assert best['value'] >= 0
+
+
+def test_a_finished_run_is_only_reported_again(run, top):
+    before = (top / 'run' / 'run.json').read_bytes()
+    again = finetune.run(finetunes.experiment(top, ema=0.9), top / 'run')
+    assert again.table == run.table
+    assert (top / 'run' / 'run.json').read_bytes() == before
+
+
+def test_the_predictor_says_what_the_run_said_of_its_validation_images(run, top):
+    predictor = jaxdl.Predictor.from_checkpoint(str(top / 'run'))
+    held = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
+    images = np.load(top / 'images.npz')['images']
+    found = predictor.predict([images[int(name)] for name in held['ids']])
+    logits = held['logits'] / held['temperature']
+    likely = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(found.probabilities, likely, atol=1e-5)
+
+
+@pytest.mark.parametrize('stop', [3, 5, 7])
+def test_interrupted_and_resumed_it_ends_with_the_same_bytes(run, top, monkeypatch, tmp_path, stop):
+    asked = fitting._Run._asked
+    monkeypatch.setattr(
+        fitting._Run,
+        '_asked',
+        lambda self, step, *rest: (signal.SIGTERM, False) if step == stop else asked(self, step, *rest),
+    )
+    own = finetunes.experiment(top, ema=0.9)
+    with pytest.raises(Interrupted):
+        finetune.run(own, tmp_path / 'run')
+    monkeypatch.setattr(fitting._Run, '_asked', asked)
+    finetune.run(own, tmp_path / 'run')
+    for name in ('results.csv', 'report.md', 'config.json', 'plan.json'):
+        if name != 'report.md':
+            assert (tmp_path / 'run' / name).read_bytes() == (top / 'run' / name).read_bytes(), name
+    mine, theirs = (checkpoint.read_model(f / 'run' / 'checkpoints' / 'final')[0] for f in (tmp_path, top))
+    jax.tree.map(np.testing.assert_array_equal, mine, theirs)
+
+
+def test_a_probe_alone_is_a_network_too(top, tmp_path):
+    found = finetune.run(finetunes.experiment(top, stages=('probe',)), tmp_path / 'run')
+    assert {row['phase'] for row in found.table} == {'probe'}
+    predictor = jaxdl.Predictor.from_checkpoint(tmp_path / 'run')
+    images = np.load(top / 'images.npz')['images'][:2]
+    assert len(predictor.predict(images).class_names) == 2
+
+
+def test_folds_and_seeds_are_averaged(top, tmp_path):
+    finetune.run(finetunes.experiment(top, folds=2, seeds=1, epochs=1), tmp_path / 'run')
+    tree, about = checkpoint.read_model(tmp_path / 'run' / 'checkpoints' / 'final')
+    assert len(tree) == 2
+    held = np.load(tmp_path / 'run' / 'artifacts' / 'evaluation.npz')
+    assert sorted(map(int, held['ids'])) == list(range(60))  # each by the network that has not seen it
+    rows = results.read_table(tmp_path / 'run' / 'results.csv', results.RESULTS)
+    assert {'finetune, fold 1', 'finetune, fold 2'} <= {row['option'] for row in rows}
+    assert about['class_names'] == ['0', '1', '2']
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_keeps_what_was_saved(top, tmp_path):
+    own = finetunes.experiment(top, variant=dict(learning_rate=1e30, schedule='constant'))
+    with pytest.raises(fitting.NotFinite, match=r'loss of step [0-9]+ is not finite.*lower learning_rate'):
+        finetune.run(own, tmp_path / 'run')
+    assert not workdir.read_json(tmp_path / 'run' / 'run.json')['finished']
+
+
+def test_patience_stops_early(top, tmp_path):
+    found = finetune.run(
+        finetunes.experiment(top, patience=1, epochs=6, variant=dict(learning_rate=1e-12)), tmp_path / 'run'
+    )
+    epochs = {row['epoch'] for row in found.table if row['phase'] == 'finetune'}
+    assert max(epochs) < 6
+
+
+REFUSED = [
+    (dict(variant=dict(width=8)), r'variant\.width: of networks that learn from scratch'),
+    (dict(variant=dict(batch_size=7), accumulation=2), r'variant\.batch_size=7: .*set batch_size=8'),
+    (dict(variant=dict(loss='tanh_squared_error')), 'ends in a softmax'),
+    (dict(average='soup', folds=2), 'folds=1'),
+    (dict(frozen=('layr1',)), 'layer1'),
+]
+
+
+@pytest.mark.parametrize(('settings', 'message'), REFUSED)
+def test_what_a_pretrained_network_cannot_have_is_refused(top, tmp_path, settings, message):
+    with pytest.raises(InputError, match=message) as raised:
+        finetune.run(finetunes.experiment(top, **settings), tmp_path / 'run')
+    assert '\n' not in str(raised.value)
+    assert not (tmp_path / 'run').exists()

@@ -1,0 +1,62 @@
+"""A fine-tuning small enough for tests: a residual network of three narrow blocks, random weights, made images."""
+
+import dataclasses
+
+import numpy as np
+from ported import filled
+
+from jaxdl.data import Data
+from jaxdl.experiment import FineTune, check
+from jaxdl.models import ARCHITECTURES
+from jaxdl.models.architectures import Preprocessing
+from jaxdl.recipe import Probe, Recipe
+from jaxdl.variant import Variant
+
+NAME, SIDE, CLASSES = 'tiny', 16, 3
+TINY = dataclasses.replace(
+    ARCHITECTURES['resnet20'],
+    name=NAME,
+    stages=(1, 1, 1),
+    widths=(4, 8, 8),
+    preprocessing=Preprocessing(size=12, crop=0.9),
+)
+
+
+def weights(folder):
+    """A file of random weights under the names of the CIFAR networks."""
+    import jax
+
+    from jaxdl.models.port import to_tensors
+    from jaxdl.models.resnet import ResNet
+
+    key, images = jax.random.key(0), jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), np.float32)
+    shapes = jax.eval_shape(ResNet(TINY, 10, TINY.preprocessing).init, key, images)
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
+    tensors = filled({name: tensor.shape for name, tensor in to_tensors(zeros, TINY).items()})
+    path = folder / 'weights.npz'
+    np.savez(path, **tensors)
+    return path
+
+
+def images(folder, count=60, seed=0):
+    """An archive of images whose classes are colours, in noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    pixels = rng.integers(0, 120, (count, SIDE, SIDE, 3))
+    pixels[np.arange(count), :, :, labels] += 80
+    path = folder / 'images.npz'
+    np.savez(path, images=pixels.astype(np.uint8), labels=labels)
+    return path
+
+
+def experiment(folder, **settings):
+    """A FineTune of all that; settings of the recipe, or `variant`, `probe`, `stages`."""
+    own = {k: settings.pop(k) for k in ('variant', 'probe', 'stages', 'data') if k in settings}
+    data = Data(dataset=f'npz:{folder / "images.npz"}', fractions=(0.7, 0.3, 0.0), **own.pop('data', {}))
+    probe = Probe(
+        **dict(dict(learning_rates=(0.1,), weight_decays=(0.0,), repeats=1, passes=2), **own.pop('probe', {}))
+    )
+    variant = Variant(**dict(dict(learning_rate=0.01, batch_size=8), **own.pop('variant', {})))
+    recipe = Recipe(**dict(dict(epochs=2, train_size=12, eval_size=12, explain=2), **settings))
+    parts: dict = dict(data=data, probe=probe, variant=variant, finetune=recipe)
+    return check(FineTune(weights=str(folder / 'weights.npz'), name='finetune', **parts, **own))

@@ -1,0 +1,67 @@
+"""A random network of three classes in a workdir, and images for it: what a run leaves, without the run."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+from PIL import Image
+
+from jaxdl import snapshot
+from jaxdl.models import ARCHITECTURES
+from jaxdl.models.resnet import ResNet
+
+CLASSES = ('apple', 'corn, boiled', 'tea')
+SIDE = 32
+ROW = ARCHITECTURES['resnet20']
+MODULE = ResNet(ROW, len(CLASSES), ROW.preprocessing)
+
+
+@functools.cache
+def variables(seed=0):
+    """All values random, so that no two classes and no two channels are alike; NumPy draws without compiling."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(path, leaf):
+        if path[-1].key in ('scale', 'var'):
+            return rng.uniform(0.5, 1, leaf.shape).astype(np.float32)
+        spread = np.sqrt(2 / np.prod(leaf.shape[:-1])) if path[-1].key == 'kernel' else 0.2
+        return (rng.standard_normal(leaf.shape) * spread).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(drawn, shapes())
+
+
+@functools.cache
+def shapes():
+    return jax.eval_shape(MODULE.init, jax.random.key(0), jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), np.float32))
+
+
+def about(**changes):
+    """What a checkpoint says; images are decoded at the very side that the network sees."""
+    said = dict(
+        architecture='resnet20', num_classes=len(CLASSES), class_names=list(CLASSES), decoded_size=SIDE, eval_size=SIDE,
+        preprocessing=dataclasses.asdict(ROW.preprocessing), views='flip', temperature=1.5, adjustment=[],
+        experiment='tiny', weights='', revision='', jaxdl='', split='', scores=dict(accuracy=0.5),
+    )  # fmt: skip
+    return said | changes
+
+
+def workdir(path, members=1, **changes):
+    """Writes the final checkpoint of so many networks to `path`, which it returns."""
+    snapshot.save(path, [variables(seed) for seed in range(members)], about(**changes))
+    return path
+
+
+def images(count=5, height=SIDE, width=SIDE, seed=0):
+    """Smooth random pictures, uint8 [count, height, width, 3]: unlike noise, they do not all look the same."""
+    small = np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 3), np.uint8)
+    return np.stack([np.asarray(Image.fromarray(own).resize((width, height))) for own in small])
+
+
+def files(folder, pictures, names=None):
+    """Writes pictures as PNG, without loss, into a folder; gives their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / (names[i] if names else f'{i}.png') for i in range(len(pictures))]
+    for path, own in zip(paths, pictures, strict=True):
+        Image.fromarray(own).save(path)
+    return paths
