@@ -28,6 +28,7 @@ bench: .venv/.extras-decode$(,)onednn$(,)parity
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.ensemble
+	$(BIN)/python -m benchmarks.resnet
 
 native-check: setup
 	$(BIN)/python native/check.py

@@ -1,4 +1,4 @@
-"""The food challenge: from CSV files to a submission by a pretrained network, probed, then fine-tuned.
+"""How far does a pretrained network come in the food challenge, from CSV files to a submission?
 
 Run    python -m jaxdl.main --experiment=challenge --dataset=foodc:DIR --set=weights=timm/resnet50.a1_in1k
 """
@@ -16,6 +16,6 @@ EXPERIMENT = FineTune(
         schedule='warmup_cosine',
         flip=0.5,
         colour=0.2,
-    ),  # fmt: skip
+    ),
     finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
 )

@@ -16,6 +16,6 @@ EXPERIMENT = FineTune(
         schedule='warmup_cosine',
         flip=0.5,
         colour=0.2,
-    ),  # fmt: skip
+    ),
     finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
 )

@@ -24,6 +24,7 @@ from jaxdl import (
     sharding,
     shown,
     signals,
+    tracking,
     workdir,
 )  # fmt: skip
 from jaxdl import experiment as experiments
@@ -46,10 +47,12 @@ def run(experiment: FineTune, folder: pathlib.Path, *, overwrite: bool = False, 
       NotFinite: the loss is no number any more; what was saved before stays.
     """
     experiment = experiments.check(experiment)
+    if not finished(folder) or overwrite:
+        pretrained.check(experiment)
+    experiment = pretrained.pinned(experiment, folder)
     config = experiments.as_dict(experiment)
     resumes = not overwrite and workdir.resumes(folder, config)
     if not resumes or not finished(folder):
-        pretrained.check(experiment)
         network, dataset = pretrained.backbone(experiment), pretrained.images_of(experiment)
         unlabelled = shown.unlabelled(experiment)
         if overwrite and sharding.first():
@@ -117,6 +120,8 @@ def _train(
     facts = facts_of.about(command)
     with signals.deferred() as interrupted, progress.fine() as show:
         note = journal.open_journal(folder, show) if sharding.first() else lambda *_, **__: None
+        if experiment.finetune.tensorboard and sharding.first():
+            note = tracking.tensorboard(folder, note)
         note('start')
         dataset, parts, features = pretrained.split(experiment, dataset, network, folder)
         size = experiment.finetune.eval_size if 'finetune' in experiment.stages else _probe_size(experiment, network)

@@ -250,8 +250,13 @@ class _Run:
             progress.sums += loss, accuracy, 1
             self.seconds['images'] += self.task.feed.batch_size
             self.session.note(
-                'step', task=self.task.name, step=step + 1, steps=self.steps, loss=round(loss, 4),
-                gradient_norm=round(float(means['gradient_norm']), 3), **self._rates()
+                'step',
+                task=self.task.name,
+                step=step + 1,
+                steps=self.steps,
+                loss=round(loss, 4),
+                gradient_norm=round(float(means['gradient_norm']), 3),
+                **self._rates(),
             )
 
     def _stopped(self, progress: Progress) -> bool:

@@ -28,7 +28,10 @@ from jaxdl.members import count, over_members
 
 PACKAGE = pathlib.Path(__file__).parent
 SOURCES = next((p for p in (PACKAGE, PACKAGE.parent) if (p / 'native' / 'conv.cc').exists()), PACKAGE) / 'native'
-CALLS = ('conv_forward', 'conv_data', 'conv_kernel', 'stage_forward', 'stage_backward', 'warp')
+CALLS = (
+    *('conv_forward', 'conv_affine', 'conv_data', 'conv_kernel', 'kernel_gradient', 'stage_forward', 'stage_backward'),
+    *('norm_forward', 'norm_backward', 'pool_forward', 'pool_backward', 'warp'),
+)
 BUILD = 'python -m jaxdl.native builds it'
 LIBRARY, VERSION = 'onednn-cpu-gomp', '2023.2.0'
 

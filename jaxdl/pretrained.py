@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import features, losses, sharding, snapshot, tta, workdir
+from jaxdl import features, losses, masks, sharding, snapshot, tta, workdir
 from jaxdl.data import Dataset, Splits, clusters, load
 from jaxdl.errors import InputError
 from jaxdl.experiment import FineTune
-from jaxdl.models import conv, load_pretrained
+from jaxdl.models import conv, load_pretrained, weights
 from jaxdl.models.resnet import ResNet
 from jaxdl.variant import Variant
 
@@ -57,10 +57,12 @@ def check(experiment: FineTune) -> None:
 
 def backbone(experiment: FineTune) -> Backbone:
     """The pretrained network without head, its convolutions as this process can do them best."""
-    module, variables = load_pretrained(
-        experiment.weights, experiment.architecture or None, num_classes=0, revision=experiment.revision or None
+    read = weights.read(experiment.weights, experiment.revision or None)
+    module, variables = load_pretrained(read, experiment.architecture or None, num_classes=0)
+    masks.frozen(dict(variables['params'], head={}), experiment.finetune.frozen)  # refuses what is not there
+    return Backbone(
+        module.clone(lowering=lowering(experiment), remat=experiment.finetune.remat), variables, read.revision
     )
-    return Backbone(module.clone(lowering=lowering(experiment)), variables, revision_of(experiment))
 
 
 def lowering(experiment: FineTune) -> str:
@@ -70,11 +72,12 @@ def lowering(experiment: FineTune) -> str:
     )
 
 
-def revision_of(experiment: FineTune) -> str:
-    """The commit of the hub that the weights are of; empty for a file."""
-    from jaxdl.models import weights
-
-    return getattr(weights.read(experiment.weights, experiment.revision or None), 'revision', '')
+def pinned(experiment: FineTune, folder: pathlib.Path) -> FineTune:
+    """With the commit that weights of the hub are of, whatever branch was named; a run that goes on keeps its own."""
+    held = workdir.read_json(folder / 'config.json') if (folder / 'config.json').exists() else {}
+    if held.get('weights') == experiment.weights and not experiment.revision:
+        return dataclasses.replace(experiment, revision=held.get('revision', ''))
+    return dataclasses.replace(experiment, revision=weights.commit(experiment.weights, experiment.revision or None))
 
 
 def images_of(experiment: FineTune) -> Dataset:

@@ -13,7 +13,6 @@ METRICS = ('macro_f1', 'accuracy', 'loss')  # that choose: the largest, of the l
 NORMS = ('batch', 'running')  # statistics of batch norms in training
 VIEWS = ('none', 'flip', 'five_crops', 'five_crops_flip')  # of an image whose probabilities are averaged
 AVERAGES = ('probabilities', 'soup')  # of several networks
-HEAD = 'head'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,14 +66,17 @@ class Recipe:
 RECIPES: dict[str, Mapping[str, Any]] = {
     'adamw': {
         'variant.optimizer': 'adamw', 'variant.learning_rate': 1e-4, 'variant.schedule': 'warmup_cosine',
-        'variant.label_smoothing': 0.1, 'variant.weight_decay': 0.05, 'variant.momentum': 0.9, 'finetune.norms': 'running',
+        'variant.label_smoothing': 0.1, 'variant.weight_decay': 0.05, 'variant.momentum': 0.9,
+        'finetune.norms': 'running',
     },
     'sgd': {
         'variant.optimizer': 'momentum', 'variant.learning_rate': 0.01, 'variant.schedule': 'warmup_cosine',
-        'variant.label_smoothing': 0.1, 'variant.weight_decay': 1e-4, 'variant.momentum': 0.9, 'finetune.norms': 'batch',
+        'variant.label_smoothing': 0.1, 'variant.weight_decay': 1e-4, 'variant.momentum': 0.9,
+        'finetune.norms': 'batch',
     },
     'bit': {
         'variant.optimizer': 'momentum', 'variant.learning_rate': 0.003, 'variant.schedule': 'step',
-        'variant.label_smoothing': 0.0, 'variant.weight_decay': 0.0, 'variant.momentum': 0.9, 'finetune.norms': 'batch',
+        'variant.label_smoothing': 0.0, 'variant.weight_decay': 0.0, 'variant.momentum': 0.9,
+        'finetune.norms': 'batch',
     },
 }  # fmt: skip

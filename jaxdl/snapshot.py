@@ -101,7 +101,8 @@ def _trained(workdir: pathlib.Path) -> tuple[str, int, list[Any], dict[str, Any]
         newest = checkpoint.newest(folder)
         if newest:
             step, tree, about = newest
-            variables = {name: tree[name] for name in ('params', 'batch_stats')}
+            state = tree['state']  # a FineState, beside what else the training has to remember
+            variables = {name: state[name] for name in ('params', 'batch_stats')}
             found.append((folder.name, step, [variables], dict(temperature=1.0, adjustment=[]) | about))
     return max(found, key=lambda own: own[1], default=None)
 

@@ -17,7 +17,7 @@ OWN_FILES = (
     'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'correct.npz', 'run.json',
     'report.html', 'report.md', 'metrics.jsonl', 'submission.csv', 'predictions.csv',
 )  # fmt: skip
-OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts')
+OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tensorboard')
 
 
 def write(path: pathlib.Path, content: str | bytes) -> None:

@@ -65,6 +65,12 @@ def run(built: str) -> None:
         call('conv_forward', [y.shape], x, w, stride=stride, padding=padding)
         call('conv_data', [every], y, w, stride=stride, padding=padding)
         call('conv_kernel', [w.shape], x, y, stride=stride, padding=padding)
+        beside = draw(*y.shape) if number % 2 else draw(members, 0)
+        settings = dict(stride=stride, padding=padding, relu=number % 3 // 2)
+        call('conv_affine', [y.shape], x, w, draw(members, features), beside, **settings)
+        wide = 16 * (1 + number % 3)
+        more = draw(members, batch, *out, wide)
+        call('kernel_gradient', [(*w.shape[:-1], wide)], x, more, stride=stride, padding=padding)
         pooling, scale, bias, x = number % 5, draw(members, channels), draw(1, channels), draw(*every)
         halves = [min(length, max(1, length // 2)) if pooling else length for length in x.shape[2:4]]
         pooled, each = (members, batch, *halves, channels), (members, channels)
@@ -75,6 +81,7 @@ def run(built: str) -> None:
         places[0, 0, number % 6] = np.nan
         call('warp', [x.shape], x if number % 2 else x[:1], places.astype(np.float32))
         call('stage_backward', [x.shape, each, each], x, scale, bias, *kept, draw(*pooled), **settings)
+        norms(call, draw, number, x, scale, bias)
         try:
             call(
                 'conv_forward',
@@ -88,6 +95,20 @@ def run(built: str) -> None:
             continue
         raise SystemExit(f'not refused: {w.shape}, {y.shape}')
     print(f'{SHAPES} shapes under the sanitisers: nothing found')
+
+
+def norms(call, draw, number, x, scale, bias):
+    """Batch norm over rows, with a sum or without, and 3 x 3 pooling."""
+    members, *sides, channels = x.shape
+    rows, each = x.reshape(members, -1, channels), scale.shape
+    skip = draw(*rows.shape) if number % 2 else draw(members, 0)
+    settings = dict(norm=number % 3 // 2, relu=number % 4 // 2, epsilon=1e-5)
+    out, *moments = call('norm_forward', [rows.shape, each, each], rows, skip, scale, bias, **settings)
+    kept, results = out if number % 2 else skip, [rows.shape, skip.shape, each, each]
+    call('norm_backward', results, rows, scale, bias, *moments, kept, draw(*rows.shape), **settings)
+    pooled = (members, sides[0], *((side + 1) // 2 for side in sides[1:]), channels)
+    (found,) = call('pool_forward', [pooled], x)
+    call('pool_backward', [x.shape], x, found, draw(*pooled))
 
 
 if __name__ == '__main__':

@@ -22,7 +22,8 @@ using Dims = int64_t[12];
 struct Argument { int kind; void* memory; };
 struct Version { int major, minor, patch; };
 constexpr int kCpu = 1, kInOrder = 1, kFloat32 = 3, kAny = 1, kForwardTraining = 64, kDirect = 1, kUserScratchpad = 1;
-constexpr int kSource = 1, kTarget = 17, kWeights = 33, kScratchpad = 80;
+constexpr int kSource = 1, kTarget = 17, kWeights = 33, kBias = 41, kScratchpad = 80, kFirstBinary = 32768 + 2;
+constexpr int kA = 2, kRelu = 0x20, kAdd = 0x1fff0;
 constexpr int kDiffSource = 129, kDiffTarget = 145, kDiffWeights = 161;
 constexpr int kQueryWeights = 131, kQueryDiffWeights = 132, kQueryScratchpad = 136;
 
@@ -32,6 +33,11 @@ constexpr int kQueryWeights = 131, kQueryDiffWeights = 132, kQueryScratchpad = 1
   F(stream_create, int(void**, void*, unsigned))                                                                      \
   F(primitive_attr_create, int(void**))                                                                               \
   F(primitive_attr_set_scratchpad_mode, int(void*, int))                                                              \
+  F(primitive_attr_set_post_ops, int(void*, const void*))                                                             \
+  F(post_ops_create, int(void**))                                                                                     \
+  F(post_ops_append_eltwise, int(void*, int, float, float))                                                           \
+  F(post_ops_append_binary, int(void*, int, const void*))                                                             \
+  F(post_ops_destroy, int(void*))                                                                                     \
   F(memory_desc_create_with_strides, int(void**, int, const Dims, int, const Dims))                                   \
   F(memory_desc_create_with_tag, int(void**, int, const Dims, int, int))                                              \
   F(memory_desc_destroy, int(void*))                                                                                  \
@@ -80,10 +86,16 @@ struct Shape {
   int64_t kernel() const { return rows * columns * channels * features; }
 };
 
+// What a convolution does to its value before it is written: bias [feature], a sum with outputs elsewhere, ReLU.
+struct After {
+  bool bias, skip, relu;
+  int key() const { return bias + 2 * skip + 4 * relu; }
+};
+
 // A primitive of one thread with all that it needs: made once for a shape and kept.
 class Convolution {
  public:
-  Convolution(Direction direction, const Shape& s) : direction_(direction) {
+  Convolution(Direction direction, const Shape& s, After after_it) : direction_(direction) {
     const dnnl::Dims images = {s.batch, s.channels, s.height, s.width};
     const dnnl::Dims outputs = {s.batch, s.features, s.out_height, s.out_width};
     const dnnl::Dims weights = {s.features, s.channels, s.rows, s.columns};
@@ -101,9 +113,16 @@ class Convolution {
     check(dnnl::memory_desc_create_with_tag(&any_md, 4, weights, dnnl::kFloat32, dnnl::kAny));
     check(dnnl::primitive_attr_create(&attributes));
     check(dnnl::primitive_attr_set_scratchpad_mode(attributes, dnnl::kUserScratchpad));
+    void* bias_md = nullptr;
+    if (after_it.bias) {
+      const dnnl::Dims features = {s.features};
+      check(dnnl::memory_desc_create_with_tag(&bias_md, 1, features, dnnl::kFloat32, dnnl::kA));
+      check(dnnl::memory_create(&bias_, bias_md, dnnl::engine, nullptr));
+      then(attributes, after_it, output_md);
+    }
     check(dnnl::stream_create(&stream_, dnnl::engine, dnnl::kInOrder));
     check(dnnl::convolution_forward_primitive_desc_create(&forward, dnnl::engine, dnnl::kForwardTraining,
-                                                          dnnl::kDirect, image_md, any_md, nullptr, output_md, strides,
+                                                          dnnl::kDirect, image_md, any_md, bias_md, output_md, strides,
                                                           dilates, before, after, attributes));
     if (direction == kData) {
       check(dnnl::convolution_backward_data_primitive_desc_create(&own, dnnl::engine, dnnl::kDirect, image_md, any_md,
@@ -123,6 +142,7 @@ class Convolution {
     check(dnnl::memory_create(&scratch_memory_, scratch_md, dnnl::engine, scratch_.data()));
     check(dnnl::memory_create(&images_, image_md, dnnl::engine, nullptr));
     check(dnnl::memory_create(&outputs_, output_md, dnnl::engine, nullptr));
+    if (after_it.skip) check(dnnl::memory_create(&skip_, output_md, dnnl::engine, nullptr));
     check(dnnl::memory_create(&plain_, plain_md, dnnl::engine, nullptr));
     if (!dnnl::memory_desc_equal(packed_md, plain_md)) {
       packed_values_.resize(dnnl::memory_desc_get_size(packed_md));
@@ -135,12 +155,13 @@ class Convolution {
       check(dnnl::primitive_create(&reorder_, pack));
       dnnl::primitive_desc_destroy(pack);
     }
-    for (void* md : {image_md, output_md, plain_md, any_md}) dnnl::memory_desc_destroy(md);
+    for (void* md : {image_md, output_md, plain_md, any_md, bias_md}) dnnl::memory_desc_destroy(md);
     if (own) dnnl::primitive_desc_destroy(own);
     dnnl::primitive_desc_destroy(forward);
   }
 
-  void run(const float* images, const float* kernel, const float* outputs) const {
+  void run(const float* images, const float* kernel, const float* outputs, const float* bias = nullptr,
+           const float* skip = nullptr) const {
     set(images_, images), set(plain_, kernel), set(outputs_, outputs);
     void* weights = packed_ ? packed_ : plain_;
     const dnnl::Argument scratch = {dnnl::kScratchpad, scratch_memory_};
@@ -152,7 +173,11 @@ class Convolution {
     }
     if (reorder_) execute(reorder_, {{dnnl::kSource, plain_}, {dnnl::kTarget, packed_}});
     if (direction_ == kForward) {
-      execute(primitive_, {{dnnl::kSource, images_}, {dnnl::kWeights, weights}, {dnnl::kTarget, outputs_}, scratch});
+      std::vector<dnnl::Argument> given = {{dnnl::kSource, images_}, {dnnl::kWeights, weights},
+                                           {dnnl::kTarget, outputs_}, scratch};
+      if (bias_) set(bias_, bias), given.push_back({dnnl::kBias, bias_});
+      if (skip_) set(skip_, skip), given.push_back({dnnl::kFirstBinary, skip_});
+      check(dnnl::primitive_execute(primitive_, stream_, static_cast<int>(given.size()), given.data()));
     } else {
       execute(primitive_, {{dnnl::kDiffSource, images_}, {dnnl::kWeights, weights}, {dnnl::kDiffTarget, outputs_},
                            scratch});
@@ -160,6 +185,15 @@ class Convolution {
   }
 
  private:
+  // The sum is the first of what comes after, so that its argument has the first number.
+  static void then(void* attributes, After what, const void* output_md) {
+    void* after;
+    check(dnnl::post_ops_create(&after));
+    if (what.skip) check(dnnl::post_ops_append_binary(after, dnnl::kAdd, output_md));
+    if (what.relu) check(dnnl::post_ops_append_eltwise(after, dnnl::kRelu, 0, 0));
+    check(dnnl::primitive_attr_set_post_ops(attributes, after));
+    dnnl::post_ops_destroy(after);
+  }
   static void set(void* memory, const float* values) {
     check(dnnl::memory_set_data_handle(memory, const_cast<float*>(values)));
   }
@@ -170,18 +204,20 @@ class Convolution {
   Direction direction_;
   std::vector<char> scratch_, packed_values_;
   void *stream_, *primitive_, *reorder_ = nullptr, *images_, *outputs_, *plain_, *packed_ = nullptr, *scratch_memory_;
+  void *bias_ = nullptr, *skip_ = nullptr;
 };
 
-const Convolution& convolution(Direction direction, const Shape& shape) {
+const Convolution& convolution(Direction direction, const Shape& shape, After after = {false, false, false}) {
   thread_local std::map<std::pair<int, std::array<int64_t, 11>>, std::unique_ptr<Convolution>> made;
   if (made.empty()) dnnl::set_threads(1);  // OpenMP keeps this for each thread
-  auto& found = made[{direction, shape.key()}];
-  if (!found) found = std::make_unique<Convolution>(direction, shape);
+  auto& found = made[{direction + 4 * after.key(), shape.key()}];
+  if (!found) found = std::make_unique<Convolution>(direction, shape, after);
   return *found;
 }
 
 ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer kernel,
-               ffi::AnyBuffer outputs, int64_t stride, int64_t padding) {
+               ffi::AnyBuffer outputs, int64_t stride, int64_t padding, After after = {false, false, false},
+               const ffi::AnyBuffer* bias = nullptr, const ffi::AnyBuffer* skip = nullptr) {
   const std::string what = "convolution of images " + jaxdl::text(images) + ", kernel " + jaxdl::text(kernel) +
                            ", outputs " + jaxdl::text(outputs) + ", stride " + std::to_string(stride) +
                            ", padding " + std::to_string(padding);
@@ -210,6 +246,7 @@ ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
   float *a = images.typed_data<float>(), *b = kernel.typed_data<float>(), *c = outputs.typed_data<float>();
   const int64_t parts = members > 1 ? 1 : std::min(shape.batch, std::max<int64_t>(1, pool.num_threads()));
   const int64_t size = (shape.batch + parts - 1) / parts, tasks = (shape.batch + size - 1) / size;
+  if (members == 1) jaxdl::on_large_pages(result);
   std::vector<float> sums;
   try {
     if (direction == kKernel && tasks > 1) sums.resize(tasks * shape.kernel());
@@ -221,7 +258,11 @@ ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
       const float* output = c + (jaxdl::entry(outputs, member, members) * shape.batch + first) * shape.out();
       const float* weights = sums.empty() ? b + jaxdl::entry(kernel, member, members) * shape.kernel()
                                           : sums.data() + task * shape.kernel();
-      convolution(direction, own).run(image, weights, output);
+      convolution(direction, own, after)
+          .run(image, weights, output, bias ? jaxdl::values(*bias, member, members, shape.features) : nullptr,
+               after.skip ? skip->typed_data<float>() +
+                                (jaxdl::entry(*skip, member, members) * shape.batch + first) * shape.out()
+                          : nullptr);
     }));
   } catch (const Failed& failed) {
     return ffi::Error::Internal(what + ": oneDNN gave status " + std::to_string(failed.status));
@@ -240,6 +281,20 @@ ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
 ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> out,
                    int64_t stride, int64_t padding) {
   return run(kForward, pool, images, kernel, *out, stride, padding);
+}
+
+ffi::Error affine(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer kernel, ffi::AnyBuffer bias,
+                  ffi::AnyBuffer skip, ffi::Result<ffi::AnyBuffer> out, int64_t stride, int64_t padding,
+                  int64_t relu) {
+  const bool sum = skip.element_count() > 0;
+  auto y = out->dimensions();
+  bool fits = y.size() == 5 && y[0] > 0 && jaxdl::is(bias, {-1, y[4]}) && jaxdl::divides(bias, y[0]);
+  if (sum) fits = fits && jaxdl::is(skip, {-1, y[1], y[2], y[3], y[4]}) && jaxdl::divides(skip, y[0]);
+  if (!fits) {
+    return ffi::Error::InvalidArgument("convolution to " + jaxdl::text(*out) + " with bias " + jaxdl::text(bias) +
+                                       ", skip " + jaxdl::text(skip) + ": the shapes do not fit");
+  }
+  return run(kForward, pool, images, kernel, *out, stride, padding, {true, sum, relu != 0}, &bias, &skip);
 }
 
 ffi::Error data(ffi::ThreadPool pool, ffi::AnyBuffer gradient, ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> out,
@@ -267,6 +322,18 @@ ffi::Error kernel(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer gr
 HANDLER(jaxdl_conv_forward, forward);
 HANDLER(jaxdl_conv_data, data);
 HANDLER(jaxdl_conv_kernel, kernel);
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_conv_affine, affine,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Attr<int64_t>("stride")
+                                  .Attr<int64_t>("padding")
+                                  .Attr<int64_t>("relu"));
 
 // Loads oneDNN from a file; null, or what is wrong.
 extern "C" const char* jaxdl_load(const char* path) {

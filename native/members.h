@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -80,6 +82,15 @@ inline int64_t entry(const ffi::AnyBuffer& buffer, int64_t member, int64_t membe
 // The values of a member, of which a buffer holds `size` an entry.
 inline float* values(const ffi::AnyBuffer& buffer, int64_t member, int64_t members, int64_t size) {
   return buffer.typed_data<float>() + entry(buffer, member, members) * size;
+}
+
+// Asks for large pages under a large result that nobody has written to yet: with small ones a step of a residual network
+// spends a seventh of its time on the first touch of each.
+inline void on_large_pages(const ffi::AnyBuffer& buffer) {
+  constexpr uintptr_t kPage = uintptr_t{1} << 21;
+  const uintptr_t from = reinterpret_cast<uintptr_t>(buffer.untyped_data());
+  const uintptr_t first = (from + kPage - 1) / kPage * kPage, last = (from + buffer.size_bytes()) / kPage * kPage;
+  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 }
 
 inline bool divides(const ffi::AnyBuffer& buffer, int64_t members) {

@@ -30,6 +30,7 @@ FLOORS = [
         'catalogue',
         'protocol',
         'journal',
+        'tracking',
         'signals',
         'lowering',
         'probes',

@@ -10,8 +10,10 @@ import pytest
 
 from jaxdl import models, native
 from jaxdl.errors import InputError
-from jaxdl.models import layers, stage
+from jaxdl.models import blocks, conv, layers, stage
+from jaxdl.models.norm import normed, pooled
 
+IMAGES, NORM = (1, 2, 4, 4, 3), dict(norm=1, relu=1, epsilon=1e-5)
 built = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
 
 
@@ -109,7 +111,102 @@ def test_second_derivatives_of_the_fused_operation_are_refused_in_words():
         jax.grad(lambda x: jax.grad(f)(x).sum())(jnp.ones((1, 4, 4, 2)))
 
 
-X, W, Y = (1, 2, 4, 4, 3), (1, 3, 3, 3, 5), (1, 2, 4, 4, 5)
+@built
+@pytest.mark.parametrize('beside', ['sum', 'alone'])
+@pytest.mark.parametrize('after', ['relu', 'linear'])
+@pytest.mark.parametrize('shape', [(5, 7, 6, 20), (7, 1, 2, 3)])
+def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
+    rng = np.random.default_rng(0)
+    images, skip, weights = (jnp.asarray(rng.normal(1, 2, shape), jnp.float32) for _ in range(3))
+    given = images, skip if beside == 'sum' else None
+
+    def outcome(lowering, train):
+        module = blocks.BatchNorm(lowering, relu=after == 'relu')
+        variables = jax.tree.map(
+            lambda leaf: leaf + jnp.linspace(-0.5, 1, leaf.size), module.init(jax.random.key(0), images, True)
+        )
+
+        def loss(params, images, skip):
+            variables['params'] = params
+            out, changed = module.apply(variables, images, train, skip, mutable=['batch_stats'])
+            return (out * weights).sum(), (out, changed)
+
+        arguments = (0, 1, 2) if beside == 'sum' else (0, 1)
+        return jax.jit(jax.value_and_grad(loss, arguments, has_aux=True))(dict(variables['params']), *given)
+
+    for train in (True, False):
+        found, expected = outcome('onednn', train), outcome('grouped', train)
+        assert jax.tree.structure(found) == jax.tree.structure(expected)
+        for own, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(own, other, atol=5e-5 * (1 + np.abs(other).max()))
+
+
+@built
+@pytest.mark.parametrize('shape', [(2, 7, 6, 20), (1, 1, 2, 3), (2, 4, 5, 16)])
+def test_pooling_of_windows_of_three_is_that_of_xla(shape):
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.integers(0, 4, shape), jnp.float32)  # many are equal: the first has the gradient
+    results = []
+    for lowering in ('onednn', 'grouped'):
+        pooled, back = jax.vjp(lambda x, by=lowering: blocks.max_pooled(x, by), images)
+        results.append((pooled, back(jnp.arange(1.0, 1 + pooled.size).reshape(pooled.shape))[0]))
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(own, other)
+    assert np.isnan(blocks.max_pooled(images.at[0, 0, 0, 0].set(np.nan), 'onednn')).any()
+
+
+@built
+@pytest.mark.parametrize(('side', 'stride', 'padding'), [(3, 1, 1), (3, 2, 1), (2, 3, 0), (5, 1, 2)])
+@pytest.mark.parametrize(('channels', 'filters'), [(12, 16), (70, 32), (17, 144)])
+def test_convolutions_of_many_channels_are_those_of_xla(channels, filters, side, stride, padding):
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.normal(size=(3, 9, 7, channels)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(side, side, channels, filters)), jnp.float32)
+    results = []
+    for by in (conv.large, conv.LOWERINGS['grouped']):
+        out, back = jax.vjp(lambda x, w, by=by: by(x, w, stride, padding), images, kernel)
+        results.append((out, *back(jnp.cos(jnp.arange(out.size)).reshape(out.shape))))
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-5 * np.abs(other).max())
+
+
+@built
+def test_the_operations_of_large_networks_over_members():
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.normal(size=(3, 2, 5, 4, 16)), jnp.float32)
+    kernels = jnp.asarray(rng.normal(size=(3, 3, 3, 16, 16)), jnp.float32)
+
+    def of(images, kernel):
+        out = normed(conv.large(images, kernel, 1, 1), jnp.ones(16), jnp.zeros(16), norm=1, relu=1, epsilon=1e-5)[0]
+        return jnp.square(pooled(out)).sum()
+
+    found = jax.vmap(jax.grad(of, (0, 1)), (0, 0))(images, kernels)
+    for i in range(3):
+        for own, other in zip(found, jax.grad(of, (0, 1))(images[i], kernels[i]), strict=True):
+            np.testing.assert_allclose(own[i], other, atol=1e-4 * np.abs(other).max())
+
+
+@built
+@pytest.mark.parametrize(
+    ('name', 'results', 'arguments', 'settings'),
+    [
+        ('kernel_gradient', [(1, 3, 3, 3, 8)], [IMAGES, (1, 2, 4, 4, 8)], dict(stride=1, padding=1)),
+        ('norm_forward', [(1, 6, 3), (1, 3), (1, 3)], [(1, 6, 3), (1, 0), (1, 4), (1, 3)], NORM),
+        ('pool_forward', [(1, 2, 1, 2, 3)], [IMAGES], {}),
+        (
+            'conv_affine',
+            [(1, 2, 4, 4, 5)],
+            [IMAGES, (1, 3, 3, 3, 5), (1, 4), (1, 0)],
+            dict(stride=1, padding=1, relu=1),
+        ),
+    ],
+)
+def test_wrong_shapes_of_large_networks_are_an_error(name, results, arguments, settings):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r'f32\[1,'):
+        raw(name, results, *map(jnp.zeros, arguments), **settings)
+
+
+X, W, Y = IMAGES, (1, 3, 3, 3, 5), (1, 2, 4, 4, 5)
 WRONG = dict(
     channels=(X, (1, 3, 3, 2, 5), Y),
     rank=(X[1:], W, Y),

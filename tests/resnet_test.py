@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip('torch')
 from ported import images_of, load, module_of, pair, to_torch, torch_network  # noqa: E402
 
+from jaxdl import native  # noqa: E402
 from jaxdl.models import ARCHITECTURES  # noqa: E402
 from jaxdl.models.blocks import BatchNorm, halved, max_pooled  # noqa: E402
 from jaxdl.models.port import to_tensors  # noqa: E402
@@ -147,3 +148,39 @@ def test_dropout_is_of_the_features_in_training_only():
     traced = jax.jit(lambda rate: classify(features, True, rate, rngs=rngs))
     assert np.all(np.abs(traced(0.5) - whole).max(1) > 1e-2)
     np.testing.assert_array_equal(traced(0.0), whole)
+
+
+def test_parts_in_training_and_the_others_as_in_evaluation():
+    (_, _, variables), module = pair('resnet20'), module_of('resnet20')
+    images, frozen = jnp.asarray(images_of(16)), ('conv1', 'bn1', 'layer1')
+
+    def loss(params):
+        held = {k: jax.lax.stop_gradient(v) if k.startswith(frozen) else v for k, v in params.items()}
+        given = {**variables, 'params': held}
+        features, changed = module.apply(
+            given, images, ('layer2', 'layer3'), method='features', mutable=['batch_stats']
+        )
+        return features.sum(), changed['batch_stats']
+
+    (_, statistics), gradients = quick(jax.value_and_grad(loss, has_aux=True))(variables['params'])
+    for name, own in statistics.items():
+        same = jax.tree.map(np.array_equal, own, variables['batch_stats'][name])
+        assert all(jax.tree.leaves(same)) == name.startswith(frozen), name
+    for name, own in gradients.items():
+        assert any(map(np.any, jax.tree.leaves(own))) == (not name.startswith((*frozen, 'head'))), name
+
+
+@pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
+def test_nothing_goes_back_through_what_is_frozen():
+    (_, _, variables), module = pair('resnet20'), module_of('resnet20')
+
+    def loss(params):
+        held = {k: v if k.startswith('layer3') else jax.lax.stop_gradient(v) for k, v in params.items()}
+        given = {**variables, 'params': held}
+        return module.apply(given, images_of(16), ('layer3',), method='features', mutable=['batch_stats'])[0].sum()
+
+    text = quick(jax.grad(loss)).lower(variables['params']).compile().as_text()
+    calls = [
+        text.count(f'custom_call_target="jaxdl_{name}"') for name in ('conv_forward', 'kernel_gradient', 'conv_data')
+    ]
+    assert calls == [19, 6, 5]  # of 19 convolutions 6 learn, and the first of them need not send a gradient on

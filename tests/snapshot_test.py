@@ -11,9 +11,11 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny
 
-from jaxdl import checkpoint, snapshot
+from jaxdl import checkpoint, fine_step, snapshot
 from jaxdl.errors import InputError
 from jaxdl.predict import Predictor
+from jaxdl.recipe import Recipe
+from jaxdl.variant import Variant
 
 
 def same(one, other):
@@ -153,7 +155,8 @@ def test_the_training_serves_where_the_end_does_not(tmp_path, capsys, final):
     about = {name: value for name, value in tiny.about().items() if name not in ('temperature', 'adjustment')}
     keeper = checkpoint.Keeper(tmp_path / snapshot.TRAINING / 'finetune', keep=2)
     for step in (3, 7):
-        keeper.save(step, tiny.variables(step), about)
+        state = fine_step.init_state(tiny.variables(step), Variant(), Recipe())
+        keeper.save(step, dict(state=state, progress=dict(sums=np.zeros(3))), about)
     keeper.close()
     if final == 'damaged':
         cut(tiny.workdir(tmp_path) / snapshot.FINAL)

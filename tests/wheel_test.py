@@ -21,7 +21,7 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path):
     (wheel,) = tmp_path.glob('*.whl')
     names = zipfile.ZipFile(wheel).namelist()
     native = [f'jaxdl/native/{file.name}' for file in (ROOT / 'native').glob('*.[ch]*')]
-    assert len(native) == 4
+    assert len(native) == 8
     for needed in (
         'jaxdl/experiments/pooling.py',
         'jaxdl/report/templates/page.html.jinja',

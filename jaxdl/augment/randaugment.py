@@ -52,12 +52,13 @@ def _toned(planes: jax.Array, kind: jax.Array, value: jax.Array, strength: jax.A
     """`planes` [channel, n, height, width] after an operation an image; `kind` and `value` [1, n, 1, 1]."""
     grey = colour.grey(planes)
     low, high = planes.min((2, 3), keepdims=True), planes.max((2, 3), keepdims=True)
+    even = high - low < 0.5 / 255  # as bytes they are one value: what differs is noise
     others = dict(
         brightness=jnp.zeros_like(grey),
         contrast=grey.mean((2, 3), keepdims=True),
         saturation=grey,
         sharpness=_smooth(planes),
-        autocontrast=jnp.where(high > low, (planes - low) / jnp.where(high > low, high - low, 1.0), planes),
+        autocontrast=jnp.where(even, planes, (planes - low) / jnp.where(even, 1.0, high - low)),
     )
     kept, other = jnp.ones_like(value), planes
     for name, picture in others.items():

@@ -4,8 +4,9 @@ They compute in the type of the images, so that bfloat16 images make a bfloat16 
 statistics are float32 always.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,8 @@ from jax.nn import initializers
 
 from jaxdl import native
 from jaxdl.models.architectures import Architecture
-from jaxdl.models.conv import conv
+from jaxdl.models.conv import conv, large
+from jaxdl.models.norm import normed, pooled, served
 
 MOMENTUM, EPSILON = 0.9, 1e-5  # PyTorch writes this momentum as 0.1
 
@@ -34,14 +36,20 @@ class Conv(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         shape = (self.side, self.side, images.shape[-1] // self.groups, self.features)
         kernel = self.param('kernel', initializers.he_normal(), shape).astype(images.dtype)
-        padding = self.side // 2
-        if self.groups == 1:
-            return conv(images, kernel, self.stride, padding, _lowering(self.lowering, images.dtype))
-        sides, axes = [(padding, padding)] * 2, ('NHWC', 'HWIO', 'NHWC')
-        strides = (self.stride,) * 2
-        return lax.conv_general_dilated(
-            images, kernel, strides, sides, dimension_numbers=axes, feature_group_count=self.groups
-        )
+        return convolved(images, kernel, self.stride, self.side // 2, self.lowering)
+
+
+def convolved(images: jax.Array, kernel: jax.Array, stride: int, padding: int, lowering: str = 'auto') -> jax.Array:
+    """As `conv`, in groups where the kernel has fewer channels than the images; `auto` as is best in these networks."""
+    if kernel.shape[2] == images.shape[-1]:
+        lowering = _lowering(lowering, images.dtype)
+        by = large if lowering == 'onednn' else partial(conv, lowering=lowering)
+        return by(images, kernel, stride, padding)
+    sides, axes = [(padding, padding)] * 2, ('NHWC', 'HWIO', 'NHWC')
+    groups = images.shape[-1] // kernel.shape[2]
+    return lax.conv_general_dilated(
+        images, kernel, (stride,) * 2, sides, dimension_numbers=axes, feature_group_count=groups
+    )
 
 
 def _lowering(asked: str, dtype: jnp.dtype) -> str:
@@ -55,24 +63,47 @@ class BatchNorm(nn.Module):
     """Over batch, height and width; in training the statistics are the batch's, and the running ones move along.
 
     The batch is normed with its biased variance and the running one takes the unbiased, as in PyTorch; flax's own norm
-    has the biased for both.
+    has the biased for both. `skip` is added to the result, before the ReLU where there is one.
     """
 
+    lowering: str = 'auto'
+    relu: bool = False
+
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        shape = images.shape[-1:]
+    def __call__(self, images: jax.Array, train: bool, skip: jax.Array | None = None) -> jax.Array:
+        scale, bias, kept = self._parts(images.shape[-1:])
+        fast = served(images, self.lowering)
+        if fast and train:
+            settings = dict(norm=1, relu=int(self.relu), epsilon=EPSILON)
+            out, *found = normed(images, scale, bias, skip, **settings)
+            self._move(kept, found, images.size)
+            return out
+        found = moments(images) if train else [each.value for each in kept]
+        if train:
+            self._move(kept, found, images.size)
+        slant = scale * lax.rsqrt(found[1] + EPSILON)
+        base = bias - found[0] * slant
+        if fast:
+            return normed(images, slant, base, skip, norm=0, relu=int(self.relu), epsilon=EPSILON)[0]
+        out = (images * _row(slant) + _row(base)).astype(images.dtype)
+        out = out if skip is None else out + skip
+        return nn.relu(out) if self.relu else out
+
+    def _parts(self, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array, list[Any]]:
+        """Scale and bias, and the variables of the running mean and variance."""
         scale = self.param('scale', initializers.ones, shape)
         bias = self.param('bias', initializers.zeros, shape)
-        running = [self.variable('batch_stats', k, f, shape) for k, f in (('mean', jnp.zeros), ('var', jnp.ones))]
-        mean, variance = (each.value for each in running)
-        if train:
-            mean, variance = moments(images)
-            count = images.size // shape[0]
-            if not self.is_initializing():
-                for kept, found in zip(running, (mean, variance * (count / max(count - 1, 1))), strict=True):
-                    kept.value = MOMENTUM * kept.value + (1 - MOMENTUM) * found
-        slant = scale * lax.rsqrt(variance + EPSILON)
-        return (images * _row(slant) + _row(bias - mean * slant)).astype(images.dtype)
+        kept = [self.variable('batch_stats', k, f, shape) for k, f in (('mean', jnp.zeros), ('var', jnp.ones))]
+        return scale, bias, kept
+
+    def _move(self, kept: Sequence[Any], found: Sequence[jax.Array], size: int) -> None:
+        """Brings the running statistics nearer to those of a batch of so many values, but not to initialise."""
+        if self.is_initializing():
+            return
+        mean, variance = found
+        count = size // mean.size
+        for each, new in zip(kept, (mean, variance * (count / max(count - 1, 1))), strict=True):
+            each.value = MOMENTUM * each.value + (1 - MOMENTUM) * new
 
 
 def moments(images: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -102,12 +133,14 @@ class Residual(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        branch = images
-        for i, convolution in enumerate(_convolutions(self.architecture, self.width, self.stride), 1):
-            branch = branch if i == 1 else nn.relu(branch)
+        branch, convolutions = images, _convolutions(self.architecture, self.width, self.stride)
+        skip = None
+        for i, convolution in enumerate(convolutions, 1):
             branch = convolution(lowering=self.lowering, name=f'conv{i}')(branch)
-            branch = BatchNorm(name=f'bn{i}')(branch, train)
-        return nn.relu(branch + self._skip(images, branch.shape[-1], train))
+            if i == len(convolutions):
+                skip = self._skip(images, branch.shape[-1], train)
+            branch = BatchNorm(self.lowering, relu=True, name=f'bn{i}')(branch, train, skip)
+        return branch
 
     def _skip(self, images: jax.Array, features: int, train: bool) -> jax.Array:
         """The images in the shape of the branch; the layers have the numbers that they have in timm."""
@@ -121,7 +154,7 @@ class Residual(nn.Module):
             first, stride = 1, 1
             images = images if self.stride == 1 else halved(images)
         images = Conv(features, 1, stride, lowering=self.lowering, name=f'downsample_{first}')(images)
-        return BatchNorm(name=f'downsample_{first + 1}')(images, train)
+        return BatchNorm(self.lowering, name=f'downsample_{first + 1}')(images, train)
 
 
 class Preactivation(nn.Module):
@@ -135,10 +168,10 @@ class Preactivation(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        first = branch = nn.relu(BatchNorm(name='bn1')(images, train))
+        first = branch = BatchNorm(self.lowering, relu=True, name='bn1')(images, train)
         for i, convolution in enumerate(_convolutions(self.architecture, self.width, self.stride), 1):
             if i > 1:
-                branch = nn.relu(BatchNorm(name=f'bn{i}')(branch, train))
+                branch = BatchNorm(self.lowering, relu=True, name=f'bn{i}')(branch, train)
             branch = convolution(lowering=self.lowering, name=f'conv{i}')(branch)
         if self.shortcut != 'identity':
             images = Conv(branch.shape[-1], 1, self.stride, lowering=self.lowering, name='downsample_0')(first)
@@ -164,8 +197,10 @@ def halved(images: jax.Array) -> jax.Array:
     return sums / jnp.asarray(np.outer(down, right), images.dtype)[None, :, :, None]
 
 
-def max_pooled(images: jax.Array) -> jax.Array:
+def max_pooled(images: jax.Array, lowering: str = 'auto') -> jax.Array:
     """The maximum of windows of 3 x 3 moved by 2, the border padded by 1 with what is less than all."""
+    if served(images, lowering):
+        return pooled(images)
     least = -np.inf
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
     return lax.reduce_window(images, least, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)

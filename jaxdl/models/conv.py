@@ -157,19 +157,32 @@ def _transposed(linear: Callable[[jax.Array], jax.Array], shape: Sides, gradient
     return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, gradient.dtype))(gradient)[0]
 
 
+def _data_by_onednn(gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+    return native.call('conv_data', [shape], gradient, kernel, stride=stride, padding=padding)[0]
+
+
+def _kernel_by_onednn(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+    return native.call('conv_kernel', [shape], images, gradient, stride=stride, padding=padding)[0]
+
+
+def _kernel_of_large(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+    """For 3 x 3 and many channels ours is 1.1 to 1.8 times as fast; for 1 x 1 its copies cost more than they save."""
+    suits = shape[0] * shape[1] > 1 and shape[2] >= 12 and shape[3] % 16 == 0
+    by = 'kernel_gradient' if suits else 'conv_kernel'
+    return native.call(by, [shape], images, gradient, stride=stride, padding=padding)[0]
+
+
 # name -> (images, kernel, stride, padding) -> images.
 LOWERINGS: dict[str, Lowering] = {
-    'onednn': _differentiable(
-        _onednn,
-        lambda g, w, shape, s, p: native.call('conv_data', [shape], g, w, stride=s, padding=p)[0],
-        lambda x, g, shape, s, p: native.call('conv_kernel', [shape], x, g, stride=s, padding=p)[0],
-    ),
+    'onednn': _differentiable(_onednn, _data_by_onednn, _kernel_by_onednn),
     'patches': _patched,
     'grouped': _xla,  # vmap makes it one convolution with a group for every member
     'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),
     # One after another, unrolled:
     'xla': _by_xla(lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])),
 }
+# `onednn` for one network of many channels instead of many small ones.
+large: Lowering = _differentiable(_onednn, _data_by_onednn, _kernel_of_large)
 
 
 def _check(images: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> None:

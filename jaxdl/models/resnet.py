@@ -1,6 +1,6 @@
 """Residual networks: every row of `ARCHITECTURES` is this one module."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxdl.models.architectures import Architecture, Preprocessing
 from jaxdl.models.blocks import BLOCKS, BatchNorm, Conv, Preactivation, Residual, max_pooled, widened
 from jaxdl.models.layers import dropout as dropped
 
+Training = bool | Collection[str]
 TRAINED_APART = (BatchNorm, Residual, Preactivation)  # what answers otherwise in training
 
 
@@ -20,6 +21,7 @@ class ResNet(nn.Module):
     Parameters have PyTorch's names, an index joined to its list's name (`layer1.0.conv1` is `layer1_0/conv1`); the last
     layer is `head` in all of them. With `num_classes` 0 there is no head, and features come in place of logits.
     `lowering` is how convolutions are computed (`conv.LOWERINGS`); `auto`: oneDNN where it is there, else XLA's own.
+    With `remat` the backward pass computes every block again, for less memory (Chen et al. 2016).
     The head of a new network is zero, so that its first step does not disturb what is pretrained.
     """
 
@@ -27,6 +29,7 @@ class ResNet(nn.Module):
     num_classes: int
     preprocessing: Preprocessing
     lowering: str = 'auto'
+    remat: bool = False
 
     def setup(self) -> None:
         self._stem()
@@ -34,44 +37,49 @@ class ResNet(nn.Module):
         for stage, (blocks, width) in enumerate(shapes, 1):
             setattr(self, f'layer{stage}', [self._block(stage, width, i) for i in range(blocks)])
         if self.architecture.block == 'preactivation':
-            self.norm = BatchNorm()
+            self.norm = BatchNorm(self.lowering, relu=True)
         if self.num_classes:
             self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)
 
     def _stem(self) -> None:
         stem, conv = self.architecture.stem, partial(Conv, lowering=self.lowering)
-        self.bn1 = BatchNorm()
+        self.bn1 = BatchNorm(self.lowering, relu=True)
         if stem == 'cifar':
             self.conv1 = conv(self.architecture.widths[0])
         elif stem == 'deep':
-            second, third = ([BatchNorm(), nn.relu, conv(width)] for width in (32, 64))
+            second, third = ([BatchNorm(self.lowering), nn.relu, conv(width)] for width in (32, 64))
             self.conv1 = [conv(32, stride=2), *second, *third]
         else:
             self.conv1 = conv(64, side=7, stride=2)
         if stem == 'gluon':
-            self.bn0 = BatchNorm()
+            self.bn0 = BatchNorm(self.lowering)
 
     def _block(self, stage: int, width: int, index: int) -> nn.Module:
         """Block `index` of a stage from 1 on: the first changes the shape, but for that of a first stage as wide."""
         a = self.architecture
         stride = 2 if index == 0 and stage > 1 else 1
         changes = index == 0 and (stage > 1 or a.expansion > 1)
-        return BLOCKS[a.block](a, width, stride, a.shortcut if changes else 'identity', self.lowering)
+        kind = nn.remat(BLOCKS[a.block], static_argnums=(2,)) if self.remat else BLOCKS[a.block]
+        return kind(a, width, stride, a.shortcut if changes else 'identity', self.lowering)
 
-    def feature_map(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def feature_map(self, images: jax.Array, train: Training = False) -> jax.Array:
         """float [batch, height, width, channel], normalised -> the last feature map [batch, rows, columns, features].
 
-        Rows and columns are a 32nd of the images', in the CIFAR networks a quarter, rounded up.
+        Rows and columns are a 32nd of the images', in the CIFAR networks a quarter, rounded up. `train` may be the
+        parts (`stem`, `layer1`, ..., `norm`) whose norms take the statistics of the batch; the others are as in
+        evaluation.
         """
+        of = lambda part: train if isinstance(train, bool) else part in train
+        stem = of('stem')
         if self.architecture.stem == 'gluon':
-            images = self.bn0(images, train)
-        images = nn.relu(self.bn1(_through(self.conv1, images, train), train))
-        images = images if self.architecture.stem == 'cifar' else max_pooled(images)
+            images = self.bn0(images, stem)
+        images = self.bn1(_through(self.conv1, images, stem), stem)
+        images = images if self.architecture.stem == 'cifar' else max_pooled(images, self.lowering)
         for stage in range(1, len(self.architecture.stages) + 1):
-            images = _through(getattr(self, f'layer{stage}'), images, train)
-        return nn.relu(self.norm(images, train)) if self.architecture.block == 'preactivation' else images
+            images = _through(getattr(self, f'layer{stage}'), images, of(f'layer{stage}'))
+        return self.norm(images, of('norm')) if self.architecture.block == 'preactivation' else images
 
-    def features(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def features(self, images: jax.Array, train: Training = False) -> jax.Array:
         """float [batch, height, width, channel], normalised -> the means of the feature map, [batch, features]."""
         return widened(self.feature_map(images, train)).mean((1, 2))
 
@@ -81,12 +89,12 @@ class ResNet(nn.Module):
             features = dropped(features, dropout, self.make_rng('dropout'))
         return self.head(features) if self.num_classes else features
 
-    def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
+    def __call__(self, images: jax.Array, train: Training = False, dropout: jax.Array | float = 0.0) -> jax.Array:
         """float [batch, height, width, channel], normalised -> logits [batch, num_classes]; `dropout` as in `CNN`.
 
         The other methods by `module.apply(variables, images, method='features')`.
         """
-        return self.classify(self.features(images, train), train, dropout)
+        return self.classify(self.features(images, train), bool(train), dropout)
 
 
 def _through(parts: Any, images: jax.Array, train: bool) -> jax.Array:

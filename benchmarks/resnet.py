@@ -1,0 +1,55 @@
+"""Residual networks against timm's: images a second in training and in inference, and memory, as ratios.
+
+Run    python -m benchmarks.resnet [resnet18 resnet50 ...]
+Takes  about 4 minutes on 2 cores
+Gives  a line for each network and work; each side in a process of its own, in turn
+"""
+
+import contextlib
+import statistics
+import sys
+
+from benchmarks import sides
+
+SIZE, CLASSES = dict(batch=16, side=160), 81
+NETWORKS, WORKS = ('resnet18', 'resnet50'), ('training', 'inference')
+ROUNDS, SECONDS = 7, 4.0
+
+
+def measured(name: str, work: str) -> dict[str, list[sides.Answer]]:
+    """What each side answers, round by round."""
+    rows = {side: dict(module=f'resnet_{side}', options=dict(name=name, work=work)) for side in ('ours', 'timm')}
+    with contextlib.ExitStack() as stack:
+        started = {side: stack.enter_context(sides.started(row, SIZE, CLASSES)) for side, row in rows.items()}
+        parameters = {side.facts['parameters'] for side in started.values()}
+        if len(parameters) > 1:
+            raise SystemExit(f'{name}: not the same network: parameters {parameters}')
+        found = {side: [] for side in started}
+        for _ in range(ROUNDS):
+            for side, process in started.items():
+                found[side].append(sides.ask(process, SECONDS))
+        return found
+
+
+def line(name: str, work: str, found: dict[str, list[sides.Answer]]) -> str:
+    """Both rates and the ratio of the medians, with its extremes over the rounds."""
+    seconds = {side: [answer['seconds'] for answer in answers] for side, answers in found.items()}
+    ratios = sorted(theirs / ours for ours, theirs in zip(*seconds.values(), strict=True))
+    ours, timm = (1 / statistics.median(each) for each in seconds.values())
+    memory = ' and '.join(f'{answers[-1]["peak_gib"]:.2f}' for answers in found.values())
+    return (
+        f'{name} {work}: {ours:.1f} images/s, timm {timm:.1f}, ratio {statistics.median(ratios):.2f} '
+        f'({ratios[0]:.2f} to {ratios[-1]:.2f}); peak {memory} GiB'
+    )
+
+
+def main(names: list[str]) -> None:
+    """Measures and prints."""
+    print(f'batch {SIZE["batch"]}, {SIZE["side"]} px, float32, {sides.CORES} cores; timm in channels_last')
+    for name in names or NETWORKS:
+        for work in WORKS:
+            print(line(name, work, measured(name, work)), flush=True)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])

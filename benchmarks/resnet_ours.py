@@ -1,0 +1,65 @@
+"""Our side of benchmarks/resnet.py: a network of `ARCHITECTURES` with random weights, trained or asked."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.models import ARCHITECTURES
+from jaxdl.models.folded import fold
+from jaxdl.models.resnet import ResNet
+
+LEARNING_RATE = 0.01
+QUICK: Any = {'xla_backend_optimization_level': 0}  # initial weights are made once
+
+
+def prepare(size: dict[str, int], classes: int, name: str, work: str) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """The facts, and what works for so many seconds at least: the seconds of an image, and the last loss."""
+    architecture = ARCHITECTURES[name]
+    module = ResNet(architecture, classes, architecture.preprocessing)
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.uniform(-1, 1, (size['batch'], size['side'], size['side'], 3)), jnp.float32)
+    labels = jnp.asarray(rng.integers(0, classes, size['batch']))
+    start: Any = jax.jit(lambda key: module.init(key, jnp.zeros((1, 64, 64, 3))), compiler_options=QUICK)
+    variables = start(jax.random.key(0))
+    step = _training(module, images, labels, variables) if work == 'training' else _asking(module, images, variables)
+    began = time.perf_counter()
+    first = step()
+    compiling = time.perf_counter() - began
+
+    def run(seconds: float) -> dict[str, float]:
+        began, steps, loss = time.perf_counter(), 0, first
+        while time.perf_counter() < began + seconds:
+            loss, steps = step(), steps + 1
+        return dict(seconds=(time.perf_counter() - began) / steps / size['batch'], loss=loss)
+
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+    return dict(parameters=parameters, loss=first, compile_seconds=compiling), run
+
+
+def _training(module: ResNet, images: jax.Array, labels: jax.Array, variables: Any) -> Callable[[], float]:
+    def update(variables: Any) -> tuple[Any, jax.Array]:
+        def loss(params: Any) -> tuple[jax.Array, Any]:
+            given = {**variables, 'params': params}
+            logits, changed = module.apply(given, images, True, mutable=['batch_stats'])  # type: ignore[misc]
+            return -jax.nn.log_softmax(logits)[jnp.arange(len(labels)), labels].mean(), changed
+
+        (value, changed), gradients = jax.value_and_grad(loss, has_aux=True)(variables['params'])
+        params = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, variables['params'], gradients)
+        return dict(params=params, batch_stats=changed['batch_stats']), value
+
+    compiled, held = jax.jit(update, donate_argnums=0), [variables]
+
+    def step() -> float:
+        held[0], value = compiled(held[0])
+        return float(value)
+
+    return step
+
+
+def _asking(module: ResNet, images: jax.Array, variables: Any) -> Callable[[], float]:
+    folded = fold(module, variables)
+    return lambda: float(folded(images)[0, 0])

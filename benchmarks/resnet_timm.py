@@ -1,0 +1,47 @@
+"""timm's side of benchmarks/resnet.py: eager PyTorch in `channels_last`, its fastest layout on a CPU."""
+
+import sys
+import time
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+LEARNING_RATE = 0.01
+
+
+def prepare(size: dict[str, int], classes: int, name: str, work: str) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """The facts, and what works for so many seconds at least: the seconds of an image, and the last loss."""
+    # What timm wants of torchvision loads on a CPU-only torch too.
+    sys.modules.setdefault('torchvision._meta_registrations', types.ModuleType('torchvision._meta_registrations'))
+    import timm
+
+    network = timm.create_model(name, num_classes=classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = 2 * torch.rand(size['batch'], 3, size['side'], size['side']) - 1
+    images = images.to(memory_format=torch.channels_last)
+    labels = torch.randint(classes, (size['batch'],))
+    optimizer = torch.optim.SGD(network.parameters(), LEARNING_RATE)
+    network.train(work == 'training')
+
+    def train() -> float:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def ask() -> float:
+        with torch.inference_mode():
+            return network(images)[0, 0].item()
+
+    step = train if work == 'training' else ask
+    first = step()
+
+    def run(seconds: float) -> dict[str, float]:
+        began, steps, loss = time.perf_counter(), 0, first
+        while time.perf_counter() < began + seconds:
+            loss, steps = step(), steps + 1
+        return dict(seconds=(time.perf_counter() - began) / steps / size['batch'], loss=loss)
+
+    return dict(parameters=sum(p.numel() for p in network.parameters()), loss=first), run
