@@ -265,9 +265,7 @@ class _Run:
         return bool(self.recipe.patience and done - progress.best[1] >= self.recipe.patience and progress.best[1])
 
     def _constants(self) -> tuple[jax.Array, Emphasis]:
-        key = keys.seed_key(self.task.feed.seed)
-        key = jax.device_put(key, jax.sharding.NamedSharding(self.session.mesh, jax.sharding.PartitionSpec()))
-        return key, sharding.everywhere(self.task.emphasis, self.session.mesh)
+        return sharding.everywhere((keys.seed_key(self.task.feed.seed), self.task.emphasis), self.session.mesh)
 
     def _compiled(self, state: FineState, phase: Phase) -> Any:
         """The program of a phase; one that does not fit in memory is the user's to make smaller."""

@@ -41,9 +41,15 @@ def batch(arrays: Tree, mesh: Mesh) -> Tree:
 
 
 def everywhere(tree: Tree, mesh: Mesh) -> Tree:
-    """Every array on every device of every process, each of which holds the same values."""
+    """Every array, keys too, on every device of every process, each of which holds the same values."""
     whole = NamedSharding(mesh, PartitionSpec())
-    return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(whole, np.asarray(leaf)), tree)
+
+    def put(leaf: Any) -> jax.Array:
+        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return jax.make_array_from_process_local_data(whole, np.asarray(leaf))
+
+    return jax.tree.map(put, tree)
 
 
 def first() -> bool:
