@@ -222,7 +222,7 @@ class _Run:
             self.seconds['evaluate'] += time.perf_counter() - began
             row |= {f'val_{name}': found[name] for name in VAL}
             metric = -found['loss'] if self.recipe.metric == 'loss' else found[self.recipe.metric]
-            if np.isfinite(metric) and metric >= progress.best[0]:
+            if np.isfinite(metric) and metric > progress.best[0]:
                 progress.best[:] = metric, epoch
         progress.history[epoch - 1] = [row[name] for name in HISTORY]
         progress.sums[:] = 0

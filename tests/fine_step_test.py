@@ -210,7 +210,7 @@ def test_eight_devices_and_two_processes_do_what_one_device_does(tmp_path):
     for devices, process in runs.values():
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err[-2000:]
-        assert out.split()[-1] == devices
+        assert devices in out.splitlines()  # among what gloo says of its connections
     found = {name: np.load(tmp_path / f'{name}.npz') for name in runs}
     for name in ('eight', 'first', 'second'):
         for key in found['one'].files:
