@@ -3,6 +3,7 @@
 import hashlib
 import pathlib
 import shutil
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +44,8 @@ def restore(folder: pathlib.Path, like: Any) -> tuple[int, Any] | None:
             )
             return step, manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except (ValueError, KeyError, OSError, FileNotFoundError) as error:
-            print(f'jaxdl: checkpoint {folder.name} cannot be read ({type(error).__name__}): its chunk starts anew')
+            what = f'checkpoint {folder.name} cannot be read ({type(error).__name__})'
+            sys.stderr.write(f'jaxdl: {what}: its chunk starts anew\n')
     drop(folder)
     return None
 
@@ -90,7 +92,7 @@ class Keeper:
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
                 return found, self.manager.restore(found, args=args)['state']
             except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
-                print(f'jaxdl: checkpoint {found} cannot be read ({type(error).__name__}): an earlier one is used')
+                _pass_over(found, error)
         return None
 
     def best(self) -> int | None:
@@ -120,8 +122,12 @@ def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(jax.tree.map(_abstract, like)))
                 return step, manager.restore(step, args=args)['state'], about
             except Exception as error:  # as above
-                print(f'jaxdl: checkpoint {step} cannot be read ({type(error).__name__}): an earlier one is used')
+                _pass_over(step, error)
     return None
+
+
+def _pass_over(step: int, error: Exception) -> None:
+    sys.stderr.write(f'jaxdl: checkpoint {step} cannot be read ({type(error).__name__}): an earlier one is used\n')
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -27,6 +27,7 @@ from jaxdl.variant import Variant
 
 TRAIN, VAL = ('loss', 'accuracy'), ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
 HISTORY = (*(f'train_{name}' for name in TRAIN), *(f'val_{name}' for name in VAL))
+FACTS = ('name', 'epoch', 'step', 'seconds')  # of a finished run
 ASK = 10  # steps after which processes ask one another whether to stop or to save
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
 
@@ -80,11 +81,12 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A finished run: its history, the epoch whose network it is, the variables on the host, and what it cost."""
+    """A finished run: its history, epoch and step of its network, the variables on the host, and what it cost."""
 
     name: str
     history: np.ndarray
     epoch: int
+    step: int
     variables: dict[str, Any]
     seconds: dict[str, float]
 
@@ -120,7 +122,7 @@ def fit(
         fitted = run.finish(state, progress)
     finally:
         keeper.close()
-    _write(done, fitted)
+    _write(done, fitted, session.about)
     checkpoint.drop(session.workdir / 'checkpoints' / 'train' / slug(task.name))
     return fitted
 
@@ -294,7 +296,8 @@ class _Run:
             found = self.keeper.restore(dict(state=state, progress=vars(progress)), best)
             state = found[1]['state'] if found else state
         variables = jax.tree.map(np.asarray, fine_step.served(state, self.recipe))
-        return Fitted(self.task.name, progress.history, int(state.step) // self.per_epoch, variables, self.seconds)
+        step = int(state.step)
+        return Fitted(self.task.name, progress.history, step // self.per_epoch, step, variables, self.seconds)
 
 
 def guarded(program: Callable[..., Any], what: str) -> Callable[..., Any]:
@@ -312,8 +315,8 @@ def guarded(program: Callable[..., Any], what: str) -> Callable[..., Any]:
     return run
 
 
-def _write(folder: pathlib.Path, fitted: Fitted) -> None:
-    about = dict(name=fitted.name, epoch=fitted.epoch, seconds=fitted.seconds)
+def _write(folder: pathlib.Path, fitted: Fitted, said: Mapping[str, Any]) -> None:
+    about = dict(said) | {name: getattr(fitted, name) for name in FACTS}
     checkpoint.write_model(folder, dict(history=fitted.history, variables=fitted.variables), about)
 
 
@@ -327,4 +330,4 @@ def _done(folder: pathlib.Path) -> Fitted | None:
         sys.stderr.write(f'jaxdl: {error}: it is trained again\n')
         return None
     variables = jax.tree.map(np.asarray, tree['variables'])
-    return Fitted(about['name'], np.asarray(tree['history']), about['epoch'], variables, about['seconds'])
+    return Fitted(variables=variables, history=np.asarray(tree['history']), **{name: about[name] for name in FACTS})

@@ -137,7 +137,7 @@ def about(experiment: FineTune, dataset: Dataset, parts: Splits, network: Backbo
         class_names=list(dataset.class_names), preprocessing=dataclasses.asdict(network.module.preprocessing),
         eval_size=size, views=experiment.finetune.views, temperature=1.0, adjustment=[], experiment=experiment.name,
         weights=experiment.weights, revision=network.revision, jaxdl=jaxdl.__version__, split=parts.drawn, scores={},
-        decoded_size=int(dataset.images.shape[1]),
+        decoded_size=int(dataset.images.shape[1]), ema=experiment.finetune.ema,
     )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def predictions(work: Any, members: Sequence[Any], said: Mapping[str, Any], foun
         top, names = work.session.workdir, np.asarray(said['class_names'])
         likely = tta.probabilities(logits, said['temperature'])
         submission.write_predictions(top / 'predictions.csv', found.ids, said['class_names'], likely)
-        submission.write_submission(top / 'submission.csv', names[logits.argmax(1)].tolist(), found.ids, found.ids)
+        submission.write_submission(top / 'submission.csv', names[likely.argmax(1)].tolist(), found.ids, found.ids)
     return dict(submission=dict(file='submission.csv', rows=len(found.ids)))
 
 

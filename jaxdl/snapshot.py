@@ -8,14 +8,15 @@ from typing import Any
 
 import jax
 
-from jaxdl import checkpoint
+from jaxdl import averaging, checkpoint
 from jaxdl.errors import InputError, unknown
 from jaxdl.models.architectures import ARCHITECTURES, Preprocessing
 from jaxdl.models.resnet import ResNet
 from jaxdl.recipe import VIEWS
 from jaxdl.workdir import read_json
 
-FINAL, TRAINING = pathlib.Path('checkpoints', 'final'), pathlib.Path('checkpoints', 'train')
+FINAL, TRAINING, DONE = (pathlib.Path('checkpoints', name) for name in ('final', 'train', 'done'))
+UNJUDGED: dict[str, Any] = dict(temperature=1.0, adjustment=[])  # what a network says before it was calibrated
 DECODED_SIZE = 256  # side in pixels of a decoded image, where nothing else is said
 # What must be said of a network before it can be asked, and the type of it.
 NEEDED: dict[str, type] = dict(
@@ -95,16 +96,29 @@ def _none(workdir: pathlib.Path, error: InputError) -> InputError:
 
 def _trained(workdir: pathlib.Path) -> tuple[str, int, list[Any], dict[str, Any]] | None:
     """Name, step, network and `about` of the training that is farthest; None where there is none."""
-    top = workdir / TRAINING
+    top, done = workdir / TRAINING, workdir / DONE
     found = []
+    for folder in sorted(done.iterdir()) if done.is_dir() else []:
+        if folder.name != 'probe' and not folder.name.startswith('.'):
+            tree, about = checkpoint.read_model(folder)
+            found.append((folder.name, about['step'], [tree['variables']], UNJUDGED | about))
+    if found:
+        return found[0]
     for folder in sorted(top.iterdir()) if top.is_dir() else []:
         newest = checkpoint.newest(folder)
         if newest:
             step, tree, about = newest
             state = tree['state']  # a FineState, beside what else the training has to remember
-            variables = {name: state[name] for name in ('params', 'batch_stats')}
-            found.append((folder.name, step, [variables], dict(temperature=1.0, adjustment=[]) | about))
+            found.append((folder.name, step, [_served(state, step, about.get('ema', 0))], UNJUDGED | about))
     return max(found, key=lambda own: own[1], default=None)
+
+
+def _served(state: Mapping[str, Any], step: int, ema: float) -> dict[str, Any]:
+    """The averaged weights of a training that has such, else those of its last step."""
+    names = ('params', 'batch_stats')
+    if not ema or not step:
+        return {name: state[name] for name in names}
+    return dict(zip(names, averaging.corrected(tuple(state['average']), ema, step), strict=True))
 
 
 def _module(about: Mapping[str, Any], members: Sequence[Any], where: str) -> ResNet:

@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxdl import augment
 from jaxdl.errors import InputError, unknown
+from jaxdl.models import folded
 from jaxdl.models.architectures import Preprocessing
 from jaxdl.models.resnet import ResNet
 from jaxdl.recipe import VIEWS
@@ -100,8 +101,10 @@ def _log_mean(each: Sequence[jax.Array]) -> jax.Array:
 
 
 def apply(module: ResNet, variables: Any, images: jax.Array, method: str = '__call__') -> jax.Array:
-    """A method of the network, in evaluation: all inference goes through here."""
-    return module.apply(variables, images, method=method)  # type: ignore[return-value]
+    """A method of the network, in evaluation: all inference goes through here, norms folded into convolutions."""
+    if method not in folded.METHODS:
+        return module.apply(variables, images, method=method)  # type: ignore[return-value]
+    return folded.fold(module, variables, method)(images)
 
 
 def probabilities(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny
 
-from jaxdl import checkpoint, fine_step, snapshot
+from jaxdl import averaging, checkpoint, fine_step, fitting, snapshot
 from jaxdl.errors import InputError
 from jaxdl.predict import Predictor
 from jaxdl.recipe import Recipe
@@ -148,6 +148,26 @@ def test_about_that_lacks_a_key(tmp_path, key):
     about = {name: value for name, value in tiny.about().items() if name != key}
     with pytest.raises(InputError, match=f'does not say its {key}'):
         snapshot.save(tmp_path, [tiny.variables()], about)
+
+
+def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
+    recipe, keeper = Recipe(ema=0.9), checkpoint.Keeper(tmp_path / snapshot.TRAINING / 'finetune', keep=1)
+    state = fine_step.init_state(tiny.variables(1), Variant(), recipe)
+    average = averaging.update(state.average, (tiny.variables(2)['params'], tiny.variables(2)['batch_stats']), 0.9, 0)
+    keeper.save(1, dict(state=state.replace(average=average, step=jax.numpy.ones((), int))), tiny.about(ema=0.9))
+    keeper.close()
+    held = snapshot.load(tmp_path).members[0]
+    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, rtol=1e-5), held, tiny.variables(2))
+
+
+def test_between_two_folds_the_first_one_serves(tmp_path, capsys):
+    checkpoint.write_model(tmp_path / snapshot.DONE / 'probe', dict(head=np.zeros(2)), {})
+    fitted = fitting.Fitted('fold 1', np.zeros((1, 2)), 2, 8, tiny.variables(3), dict(train=1.0))
+    fitting._write(tmp_path / snapshot.DONE / 'finetune-fold-1', fitted, tiny.about())
+    assert same(snapshot.load(tmp_path).members[0], tiny.variables(3))
+    assert 'taking finetune-fold-1 as it was before step 8' in capsys.readouterr().err
+    read = fitting._done(tmp_path / snapshot.DONE / 'finetune-fold-1')
+    assert (read.name, read.epoch, read.step, read.seconds) == ('fold 1', 2, 8, dict(train=1.0))
 
 
 @pytest.mark.parametrize('final', ['missing', 'damaged'])

@@ -23,6 +23,7 @@ DOES = {
     'translation': 'shifted along both axes; the edges that come in are black',
     'colour': 'brightness, contrast, saturation and hue changed',
     'flip': 'left and right swapped',
+    'randaugment': 'two changes drawn from a list of geometry and colour, each as strong as `randaugment` says',
     'erasing': 'a box painted over in one colour; the label stays, even where the box covers what it was read from',
     'mixup': 'blended with another image, and the label with its label, by the same shares',
     'cutmix': 'a box taken from another image, and of the label the share of the pixels in it',
