@@ -16,10 +16,10 @@ setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 demo: setup
 	$(BIN)/python -m jaxdl.main --experiment=pooling
 
-test: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(EXTRAS:%=$(,)%) .venv/.parity
+test: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%) .venv/.parity
 	$(BIN)/python -m pytest
 
-lint: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(EXTRAS:%=$(,)%)
+lint: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -46,7 +46,7 @@ clean:
 
 # What tests compare with: PyTorch for the CPU alone (on Linux other builds bring gigabytes), and timm, which needs
 # nothing else that is not here already. Where there is no such build, those tests are skipped.
-.venv/.parity: pyproject.toml constraints.txt | .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(EXTRAS:%=$(,)%)
+.venv/.parity: pyproject.toml constraints.txt | .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%)
 	if $(PIP) '$(shell grep ^torch== constraints.txt)$(if $(filter Linux,$(shell uname)),+cpu)' \
 	  && $(PIP) --no-deps timm torchvision; then touch $@; \
 	else echo 'make: no PyTorch for the CPU is at hand: tests that compare with it are skipped'; fi

@@ -10,12 +10,16 @@ EXPERIMENT = FineTune(
     data=Data(dataset='foodc:food', image_size=256, fractions=(0.9, 0.1, 0.0), split='grouped'),
     variant=Variant(
         optimizer='adamw',
-        learning_rate=1e-4,
+        learning_rate=3e-4,
         weight_decay=0.05,
         label_smoothing=0.1,
         schedule='warmup_cosine',
         flip=0.5,
         colour=0.2,
     ),
-    finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
+    finetune=Recipe(
+        frozen=('stem', 'layer1'),  # what is everywhere alike: edges and colours
+        layer_decay=0.8,
+        ema=0.99,
+    ),
 )

@@ -137,7 +137,7 @@ Kind = typing.TypeVar('Kind', bound=Experiment)
 UNSET = ('answer',)  # fields that no command line can set
 QUICK = {
     'data.subset': 200, 'data.image_size': 64, 'probe.probe_size': 64, 'probe.passes': 10, 'finetune.epochs': 1,
-    'finetune.train_size': 48, 'finetune.eval_size': 64, 'finetune.explain': 2,
+    'finetune.sizes': (), 'finetune.train_size': 48, 'finetune.eval_size': 64, 'finetune.explain': 2,
 }  # fmt: skip
 
 

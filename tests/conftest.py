@@ -19,3 +19,10 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 def _empty_folder(tmp_path, monkeypatch):
     """Every test works in an empty folder of its own."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _forgotten():
+    """What a file has compiled goes with it: all of it together takes 8 GiB a worker."""
+    yield
+    jax.clear_caches()

@@ -57,6 +57,6 @@ def experiment(folder, **settings):
         **dict(dict(learning_rates=(0.1,), weight_decays=(0.0,), repeats=1, passes=2), **own.pop('probe', {}))
     )
     variant = Variant(**dict(dict(learning_rate=0.01, batch_size=8), **own.pop('variant', {})))
-    recipe = Recipe(**dict(dict(epochs=2, train_size=12, eval_size=12, explain=2), **settings))
+    recipe = Recipe(**dict(dict(epochs=2, sizes=(), train_size=12, eval_size=12, explain=2), **settings))
     parts: dict = dict(data=data, probe=probe, variant=variant, finetune=recipe)
     return check(FineTune(weights=str(folder / 'weights.npz'), name='finetune', **parts, **own))

@@ -32,7 +32,7 @@ def weights(folder):
 
 def command(top, workdir):
     settings = dict(
-        weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=6, train_size=12, eval_size=12, explain=0,
+        weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=6, sizes='[]', train_size=12, eval_size=12, explain=0,
         batch_size=8, repeats=1, passes=2, learning_rates=0.1, weight_decays=0.01, probe_size=16,
     )  # fmt: skip
     own = [f'--set={name}={value}' for name, value in settings.items()]

@@ -1,0 +1,124 @@
+"""The experiments of pretrained networks by their commands, on a folder as the food challenge has it."""
+
+import csv
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from killed_test import weights
+
+import jaxdl
+from jaxdl import fitting, sharding, tracking
+from jaxdl.errors import InputError
+from jaxdl.main import main
+
+COUNT = 36
+
+
+@pytest.fixture(scope='module')
+def food(tmp_path_factory):
+    """Photographs of three classes with their tables, and the weights of a small network."""
+    top = tmp_path_factory.mktemp('food')
+    weights(top)
+    for part, count in (('train', COUNT), ('test', 5)):
+        pictures = tiny.images(count, 40, 48, seed=count)
+        pictures[np.arange(count), :, :, np.arange(count) % 3] |= 128  # which is the class
+        files = tiny.files(top / f'{part}_images', pictures)
+        classes = [(path.name, tiny.CLASSES[i % 3]) for i, path in enumerate(files)]
+        with (top / f'{part}.csv').open('w', newline='') as file:
+            named = dict(train=['ImageId', 'ClassName'], test=['ImageId'])[part]
+            csv.writer(file).writerows([named, *(row[: len(named)] for row in classes)])
+    return top
+
+
+def call(food, name, *more):
+    own = [f'--dataset=foodc:{food}', f'--set=weights={food / "weights.npz"}', '--quick', '--workdir=run']
+    return main([f'--experiment={name}', *own, *more])
+
+
+@pytest.mark.parametrize('name', ['probe', 'finetune', 'challenge'])
+def test_every_experiment_is_loaded_shrunk_and_run(food, tmp_path, name, capsys):
+    assert call(food, name) == 0, capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert "submission: run/submission.csv, 5 images" in out
+    assert out.count('accuracy') == (1 if name == 'probe' else 2)
+    rows = (tmp_path / 'run' / 'submission.csv').read_text().splitlines()
+    assert rows[0] == 'ClassName'
+    predictor = jaxdl.Predictor.from_checkpoint('run')
+    again = predictor.predict([food / 'test_images' / f'{i}.png' for i in range(5)])
+    assert [next(csv.reader([row])) for row in rows[1:]] == [[own] for own in again.class_names]
+    assert call(food, name, '--mode=report') == 0
+
+
+def test_a_table_that_names_missing_images_trains_nothing(food, tmp_path, capsys):
+    (food / 'test_images' / '3.png').rename(food / 'test_images' / 'elsewhere.png')
+    try:
+        assert call(food, 'probe') == 2
+    finally:
+        (food / 'test_images' / 'elsewhere.png').rename(food / 'test_images' / '3.png')
+    err = capsys.readouterr().err
+    assert err.count('\n') == 1
+    assert '3.png' in err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_out_of_memory_is_said_in_a_line():
+    def program():
+        raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
+
+    with pytest.raises(InputError, match='out of memory with batch_size=32 at 160 px: a smaller batch_size') as caught:
+        fitting.guarded(program, 'batch_size=32 at 160 px')()
+    assert '\n' not in str(caught.value)
+
+
+def test_another_error_of_a_program_is_no_lack_of_memory():
+    def program():
+        raise jax.errors.JaxRuntimeError('INTERNAL: something')
+
+    with pytest.raises(jax.errors.JaxRuntimeError, match='something'):
+        fitting.guarded(program, '')()
+
+
+@pytest.mark.parametrize(
+    ('variables', 'arguments', 'given'),
+    [
+        ({}, {}, None),
+        (dict(SLURM_NTASKS='1'), {}, None),
+        (dict(SLURM_NTASKS='4'), {}, {}),
+        (dict(OMPI_COMM_WORLD_SIZE='2'), {}, {}),
+        (dict(JOBSET_NAME='jaxdl'), {}, {}),
+        ({}, dict(coordinator='here:1', processes=2, process=1),
+         dict(coordinator_address='here:1', num_processes=2, process_id=1)),
+    ],
+)  # fmt: skip
+def test_processes_are_joined_where_there_are_several(monkeypatch, variables, arguments, given):
+    joined = []
+    monkeypatch.setattr(jax.distributed, 'initialize', lambda **own: joined.append(own))
+    for name in sharding.LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    sharding.join(**arguments)
+    assert joined == ([] if given is None else [given])
+
+
+def test_tensorboard_has_every_number_of_a_step_and_an_epoch(tmp_path):
+    writer, told = pytest.importorskip('tensorboardX'), []
+    assert writer
+    note = tracking.tensorboard(tmp_path, lambda name, **facts: told.append((name, facts)))
+    note('start')
+    note('step', task='finetune', step=3, steps=9, loss=0.5)
+    note('epoch', task='finetune', epoch=1, val_accuracy=0.25)
+    assert [name for name, _ in told] == ['start', 'step', 'epoch']
+    content = b''.join(path.read_bytes() for path in (tmp_path / 'tensorboard').iterdir())
+    assert b'finetune/loss' in content
+    assert b'finetune/val_accuracy' in content
+
+
+def test_without_tensorboard_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__('sys').modules, 'tensorboardX', None)
+    with pytest.raises(InputError, match=r"pip install 'jaxdl\[tensorboard\]'"):
+        tracking.tensorboard(tmp_path, lambda *_, **__: None)
+
+
