@@ -10,7 +10,7 @@ EXPERIMENT = FineTune(
     data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'),
     variant=Variant(
         optimizer='adamw',
-        learning_rate=3e-4,
+        learning_rate=2e-4,
         weight_decay=0.05,
         label_smoothing=0.1,
         schedule='warmup_cosine',
@@ -19,7 +19,6 @@ EXPERIMENT = FineTune(
     ),
     finetune=Recipe(
         frozen=('stem', 'layer1'),  # what is everywhere alike: edges and colours
-        layer_decay=0.8,
         ema=0.99,
     ),
 )

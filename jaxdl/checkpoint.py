@@ -65,9 +65,13 @@ class Keeper:
         import orbax.checkpoint as ocp
         from orbax.checkpoint import checkpoint_managers as rules
 
-        best = rules.BestN(get_metric_fn=lambda found: found['metric'], n=1, keep_checkpoints_without_metrics=False)
+        measured = lambda found: found['metric']
+        best = rules.BestN(get_metric_fn=measured, n=1, keep_checkpoints_without_metrics=False)
         policy = rules.AnyPreservationPolicy([rules.LatestN(keep), best])
-        options = ocp.CheckpointManagerOptions(preservation_policy=policy, enable_async_checkpointing=True)
+        # Without best_fn no metric is written, though the policy alone says what stays.
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policy, best_fn=measured, enable_async_checkpointing=True
+        )
         self.manager: Any = ocp.CheckpointManager(folder.resolve(), options=options)
 
     def save(self, step: int, tree: Any, about: Mapping[str, Any], metric: float | None = None) -> None:
@@ -77,12 +81,13 @@ class Keeper:
         if step in self.manager.all_steps():
             return
         args = ocp.args.Composite(state=ocp.args.StandardSave(tree), about=ocp.args.JsonSave(dict(about)))
-        self.manager.save(step, args=args, metrics=None if metric is None else dict(metric=metric), force=True)
+        metrics = None if metric is None or not np.isfinite(metric) else dict(metric=float(metric))
+        self.manager.save(step, args=args, metrics=metrics, force=True)
 
     def restore(self, like: Any, step: int | None = None) -> tuple[int, Any] | None:
         """The newest whole checkpoint (or that of `step`), with shapes, types and places of `like`; None without one.
 
-        One that is damaged is passed over, and it says so.
+        One that is damaged is passed over and goes, so that it is written again, and it says so.
         """
         import orbax.checkpoint as ocp
 
@@ -93,6 +98,7 @@ class Keeper:
                 return found, self.manager.restore(found, args=args)['state']
             except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
                 _pass_over(found, error)
+                self.manager.delete(found)
         return None
 
     def best(self) -> int | None:
@@ -171,6 +177,10 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
             folder.rename(old)
         new.rename(folder)
         drop(old)
+    if jax.process_count() > 1:  # none goes on before it is there
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(f'written {folder.name}')
 
 
 def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:

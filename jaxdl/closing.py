@@ -36,7 +36,7 @@ class Final:
     said: dict[str, Any]
     logits: np.ndarray
     indices: np.ndarray
-    part: str  # val or test
+    part: str  # val, test, or folds: each image by the networks that have not seen it
 
 
 def close(

@@ -45,7 +45,7 @@ def export(
       InputError: class names that are not as many as the outputs, or a folder that cannot be written.
     """
     _check(module, about)
-    host = jax.device_get({name: variables[name] for name in ('params', 'batch_stats')})
+    host = adjusted(jax.device_get({name: variables[name] for name in ('params', 'batch_stats')}), about)
     tensors = {k: v.astype(np.float32, copy=False) for k, v in to_tensors(host, module.architecture).items()}
     contents = (
         safetensors.save(tensors, metadata=dict(format='pt')),
@@ -60,6 +60,15 @@ def export(
     except OSError as error:
         raise InputError(f'output {output} cannot be written ({error.strerror}): name another folder') from None
     return paths
+
+
+def adjusted(variables: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """The network with its logit adjustment in the head's bias, so that others name the same classes."""
+    params = variables['params']
+    if not about.get('adjustment'):
+        return dict(variables)
+    bias = params['head']['bias'] - np.asarray(about['adjustment'], np.float32)
+    return dict(variables, params=dict(params, head=dict(params['head'], bias=bias)))
 
 
 def config(module: ResNet, image_size: int, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def _updated(state: FineState, gradient: Any, variant: Variant, learning: Any, s
     recipe = setting.recipe
     if recipe.clip:
         gradient, _ = optax.clip_by_global_norm(recipe.clip).update(gradient, optax.EmptyState())
-    height = optim.SCHEDULES[variant.schedule](jnp.minimum(state.step / setting.steps, 1.0))
+    height = optim.SCHEDULES[variant.schedule](_progress(state.step, setting))
     updates, opt_state = optimizer_of(variant, height).update(gradient, state.opt_state, state.params)
     scales = masks.rate_scales(state.params, recipe.layer_decay)
     if recipe.unfreeze_epochs:
@@ -198,6 +198,14 @@ def _updated(state: FineState, gradient: Any, variant: Variant, learning: Any, s
         scales = jax.tree.map(jnp.multiply, scales, awake)
     moved = jax.tree.map(lambda p, u, s, own: p + s * u if own else p, state.params, updates, scales, learning)
     return moved, opt_state
+
+
+def _progress(step: jax.Array, setting: Setting) -> jax.Array:
+    """How far the schedule is, in [0, 1]: the last phase goes through it once more, of its own."""
+    phase = setting.phase
+    if phase.learns == 'fixed':
+        return jnp.clip((step - phase.start) / (phase.stop - phase.start), 0.0, 1.0)
+    return jnp.minimum(step / setting.steps, 1.0)
 
 
 def _held(params: Any, learning: Any) -> Any:

@@ -29,10 +29,11 @@ from jaxdl import (
 )  # fmt: skip
 from jaxdl import experiment as experiments
 from jaxdl.closing import Final, Work
-from jaxdl.data import Dataset, clusters
+from jaxdl.data import Dataset, Splits, clusters
 from jaxdl.data.pipeline import Feed
 from jaxdl.experiment import FineTune
 from jaxdl.fitting import Fitted, Session, Task
+from jaxdl.models.resnet import ResNet
 from jaxdl.pretrained import Backbone
 from jaxdl.probe import ProbeResult
 from jaxdl.results import Results
@@ -49,7 +50,7 @@ def run(experiment: FineTune, folder: pathlib.Path, *, overwrite: bool = False, 
     experiment = experiments.check(experiment)
     if not finished(folder) or overwrite:
         pretrained.check(experiment)
-    experiment = pretrained.pinned(experiment, folder)
+    experiment = pretrained.pinned(experiment, folder, overwrite)
     config = experiments.as_dict(experiment)
     resumes = not overwrite and workdir.resumes(folder, config)
     if not resumes or not finished(folder):
@@ -108,7 +109,7 @@ def read(folder: pathlib.Path) -> Results:
 
 
 def _reached(stage: str, found: Mapping[str, Any]) -> str:
-    part = dict(val='validation', test='test')[found['split']]
+    part = dict(val='validation', test='test', folds='held-out')[found['split']]
     measured = f'accuracy {100 * found["accuracy"]:.2f} %, macro F1 {found["macro_f1"]:.3f}, loss {found["loss"]:.3f}'
     return f'{stage:10} {measured} on {found["images"]:,} {part} images'
 
@@ -123,7 +124,10 @@ def _train(
         if experiment.finetune.tensorboard and sharding.first():
             note = tracking.tensorboard(folder, note)
         note('start')
-        dataset, parts, features = pretrained.split(experiment, dataset, network, folder)
+        with signals.at_once():  # pieces of features are kept, and nothing else is there to be lost
+            pretrained.check_unchanged(dataset, network, folder)
+            shown.decoded(unlabelled, dataset)
+            dataset, parts, features = pretrained.split(experiment, dataset, network, folder)
         size = experiment.finetune.eval_size if 'finetune' in experiment.stages else _probe_size(experiment, network)
         said = pretrained.about(experiment, dataset, parts, network, size)
         session = Session(folder, note, interrupted, experiment.checkpoint_seconds, said, sharding.data_mesh())
@@ -174,7 +178,7 @@ def _probe(work: Work) -> ProbeResult:
     held = shown.read_probe(folder)
     if held:
         return held
-    hooks: dict[str, Any] = dict(note=work.session.note, interrupted=work.session.interrupted)
+    hooks: dict[str, Any] = dict(note=work.session.note, interrupted=sharding.together(work.session.interrupted))
     found = probe.run(work.experiment, work.dataset, work.parts, work.features, **hooks)
     found = sharding.agreed_record(found)
     doubt = probe.doubt(work.experiment, work.dataset, work.parts, work.features, found, **hooks)
@@ -213,21 +217,32 @@ def _tasks(work: Work) -> list[tuple[Task, np.ndarray]]:
 
 def _fit(work: Work, found: ProbeResult) -> list[tuple[Fitted, np.ndarray]]:
     """Every run of the fine-tuning, with the images that it was validated on."""
-    recipe, classes = work.experiment.finetune, len(work.dataset.class_names)
-    head = found.head_train_only if recipe.start == 'probe' else pretrained.zeros(work.network, classes)
-    network, head = pretrained.scaled(work.network, head, work.features[work.parts.train])
-    module, variables = pretrained.with_head(network, head)
-    said = work.said | dict(views='none')
-    fitted = []
+    recipe = work.experiment.finetune
+    said, fitted = work.said | dict(views='none'), []
     for task, val in _tasks(work):
+        head = _start(work, found, task.feed.indices, val)
+        network, head = pretrained.scaled(work.network, head, work.features[task.feed.indices])
+        module, variables = pretrained.with_head(network, head)
 
-        def evaluate(own: Mapping[str, Any], val: np.ndarray = val) -> np.ndarray:
+        def evaluate(own: Mapping[str, Any], val: np.ndarray = val, module: ResNet = module) -> np.ndarray:
             own = jax.tree.map(np.asarray, own)
             return pretrained.answers(module, [own], said, work.dataset.images, val)
 
         task = dataclasses.replace(task, evaluate=evaluate)
         fitted.append((fitting.fit(work.session, task, module, variables, work.experiment.variant, recipe), val))
     return fitted
+
+
+def _start(work: Work, found: ProbeResult, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
+    """The head that a run begins with: it has seen none of the images that the run is validated on."""
+    recipe = work.experiment.finetune
+    if recipe.start != 'probe':
+        return pretrained.zeros(work.network, len(work.dataset.class_names))
+    if recipe.folds == 1:
+        return found.head_train_only
+    return sharding.agreed(
+        probe.head_of(work.experiment, work.dataset, Splits(np.sort(train), val, val[:0]), work.features, found)
+    )
 
 
 def _probed(work: Work, found: ProbeResult) -> Final:
@@ -237,6 +252,7 @@ def _probed(work: Work, found: ProbeResult) -> Final:
     said = work.said | dict(adjustment=adjustment, views='flip' if work.experiment.probe.flips else 'none')
     indices, logits, part = work.parts.val, found.val_logits - found.adjustments, 'val'
     if len(work.parts.test):
+        said |= dict(temperature=scores.fit_temperature(scores.log_softmax(logits), work.dataset.labels[indices]))
         indices, part = work.parts.test, 'test'
         logits = probe.log_probabilities(found.head, work.features[indices]) - found.adjustments
     return Final([variables], said, np.asarray(scores.log_softmax(logits), np.float32), indices, part)
@@ -251,10 +267,13 @@ def _tuned(work: Work, fitted: Sequence[tuple[Fitted, np.ndarray]]) -> Final:
         members = [_soup(work, module, members)]
     indices, part = work.parts.val, 'val'
     if experiment.finetune.folds > 1:  # each image by the network that has not seen it
-        indices = np.concatenate([val for _, val in fitted])
-        logits = np.concatenate(
-            [pretrained.answers(module, [own.variables], work.said, images, val) for own, val in fitted]
-        )
+        folds = [fitted[i : i + experiment.finetune.seeds] for i in range(0, len(fitted), experiment.finetune.seeds)]
+        indices, part = np.concatenate([runs[0][1] for runs in folds]), 'folds'
+        each = [
+            pretrained.answers(module, [own.variables for own, _ in runs], work.said, images, runs[0][1])
+            for runs in folds
+        ]
+        logits = np.concatenate(each)
     else:
         logits = pretrained.answers(module, members, work.said, images, indices)
     if len(work.parts.test):
@@ -271,7 +290,7 @@ def _soup(work: Work, module: Any, members: Sequence[Any]) -> Any:
     def score(variables: Any) -> float:
         own = jax.tree.map(np.asarray, variables)
         logits = pretrained.answers(module, [own], work.said | dict(views='none'), work.dataset.images, work.parts.val)
-        return scores.scores(logits, labels)['accuracy']
+        return fitting.metric_of(scores.scores(logits, labels), work.experiment.finetune)
 
     variables, chosen = averaging.soup(list(members), score)
     work.session.note('soup', chosen=[int(i) for i in chosen])

@@ -1,5 +1,6 @@
 """One fine-tuning from its first step to its last: fed from grain, checkpointed, evaluated, stopped, resumed."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -7,7 +8,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -27,6 +28,7 @@ from jaxdl.variant import Variant
 
 TRAIN, VAL = ('loss', 'accuracy'), ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
 HISTORY = (*(f'train_{name}' for name in TRAIN), *(f'val_{name}' for name in VAL))
+SECONDS = ('compile', 'train', 'evaluate', 'wait', 'images')  # what a run cost, and images that it learnt from
 FACTS = ('name', 'epoch', 'step', 'seconds')  # of a finished run
 ASK = 10  # steps after which processes ask one another whether to stop or to save
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
@@ -77,6 +79,7 @@ class Progress:
     history: np.ndarray
     sums: np.ndarray  # loss, correct, steps of the epoch so far
     best: np.ndarray  # metric (larger is better), epoch from 1, 0 for none
+    seconds: np.ndarray  # SECONDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Fitted:
 def slug(name: str) -> str:
     """A run's name as that of a folder."""
     return re.sub(r'\W+', '-', name)
+
+
+def metric_of(found: Mapping[str, float], recipe: Recipe) -> float:
+    """What a network is chosen by, of which more is better."""
+    return -found['loss'] if recipe.metric == 'loss' else found[recipe.metric]
 
 
 def steps_per_epoch(feed: Feed) -> int:
@@ -123,7 +131,8 @@ def fit(
     finally:
         keeper.close()
     _write(done, fitted, session.about)
-    checkpoint.drop(session.workdir / 'checkpoints' / 'train' / slug(task.name))
+    if sharding.first():
+        checkpoint.drop(session.workdir / 'checkpoints' / 'train' / slug(task.name))
     return fitted
 
 
@@ -139,17 +148,20 @@ class _Run:
         self.phases = fine_step.phases(recipe, self.per_epoch)
         self.steps = self.phases[-1].stop
         self.began = time.perf_counter()
-        self.seconds = dict(compile=0.0, train=0.0, evaluate=0.0, wait=0.0, images=0.0)
+        self.seconds = dict.fromkeys(SECONDS, 0.0)
 
     def resume(self, state: FineState) -> tuple[FineState, Progress]:
         """The newest checkpoint, or the start, on all devices."""
         epochs = self.recipe.epochs + self.recipe.fix_epochs
-        progress = Progress(np.full((epochs, len(HISTORY)), np.nan), np.zeros(3), np.array([-np.inf, 0.0]))
+        progress = Progress(
+            np.full((epochs, len(HISTORY)), np.nan), np.zeros(3), np.array([-np.inf, 0.0]), np.zeros(len(SECONDS))
+        )
         state = sharding.everywhere(state, self.session.mesh)
         like = dict(state=state, progress=vars(progress))
         found = self.keeper.restore(like)
         if found:
             state, progress = found[1]['state'], Progress(**{k: np.array(v) for k, v in found[1]['progress'].items()})
+            self.seconds = dict(zip(SECONDS, progress.seconds.tolist(), strict=True))
             self.session.note('resume', task=self.task.name, step=found[0], steps=self.steps)
         return state, progress
 
@@ -160,8 +172,9 @@ class _Run:
             return state
         source = pipeline.batches(self.task.feed, start, self.steps, (jax.process_index(), jax.process_count()))
         for phase in (phase for phase in self.phases if phase.stop > start):
-            program = self._compiled(state, phase)
-            state = self._phase(state, progress, phase, program, source)
+            with guarded(f'batch_size={self.task.feed.batch_size} at {phase.size} px'):
+                program = self._compiled(state, phase)
+                state = self._phase(state, progress, phase, program, source)
             if self._stopped(progress):
                 break
         return state
@@ -210,6 +223,7 @@ class _Run:
     def _after(self, state: FineState, progress: Progress, step: int, ends: bool) -> None:
         """Evaluates where an epoch ends, and saves: in this order, so that a checkpoint knows its metric."""
         metric = self._epoch(state, progress, step) if ends else None
+        progress.seconds[:] = [self.seconds[name] for name in SECONDS]
         tree = dict(state=jax.tree.map(jnp.copy, state), progress={k: v.copy() for k, v in vars(progress).items()})
         self.keeper.save(step, tree, self.session.about, metric)
 
@@ -217,21 +231,19 @@ class _Run:
         epoch = step // self.per_epoch
         row = dict.fromkeys(HISTORY, np.nan)
         row['train_loss'], row['train_accuracy'] = progress.sums[:2] / progress.sums[2]
-        metric = None
+        metric, rates = None, self._rates()
         if self.task.evaluate is not None and self.task.labels is not None:
             began = time.perf_counter()
             found = scores.scores(self.task.evaluate(fine_step.served(state, self.recipe)), self.task.labels)
             self.seconds['evaluate'] += time.perf_counter() - began
             row |= {f'val_{name}': found[name] for name in VAL}
-            metric = -found['loss'] if self.recipe.metric == 'loss' else found[self.recipe.metric]
+            metric = metric_of(found, self.recipe)
             if np.isfinite(metric) and metric > progress.best[0]:
                 progress.best[:] = metric, epoch
         progress.history[epoch - 1] = [row[name] for name in HISTORY]
         progress.sums[:] = 0
         facts = {k: round(float(v), 5) for k, v in row.items() if np.isfinite(v)}
-        self.session.note(
-            'epoch', task=self.task.name, epoch=epoch, epochs=len(progress.history), **facts, **self._rates()
-        )
+        self.session.note('epoch', task=self.task.name, epoch=epoch, epochs=len(progress.history), **facts, **rates)
         return metric
 
     def _rates(self) -> dict[str, float]:
@@ -246,7 +258,7 @@ class _Run:
         while len(pending) > leave:
             step, means = pending.popleft()
             loss, accuracy = float(means['loss']), float(means['accuracy'])
-            if not np.isfinite(loss):
+            if not np.isfinite(loss) or not np.isfinite(float(means['gradient_norm'])):
                 steps = self.keeper.manager.all_steps()
                 raise NotFinite(step, max(steps, default=None))
             progress.sums += loss, accuracy, 1
@@ -287,7 +299,7 @@ class _Run:
             jitted = jax.jit(step, donate_argnums=0, out_shardings=whole)
             program = jitted.lower(state, batch, self.variant, key, emphasis).compile()
         self.seconds['compile'] += time.perf_counter() - began
-        return guarded(program, f'batch_size={feed.batch_size} at {phase.size} px')
+        return program
 
     def finish(self, state: FineState, progress: Progress) -> Fitted:
         """The best network by validation; the last where nothing was held out, or where no epoch was better."""
@@ -300,19 +312,16 @@ class _Run:
         return Fitted(self.task.name, progress.history, step // self.per_epoch, step, variables, self.seconds)
 
 
-def guarded(program: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """`program`, whose lack of memory is said in one line: `what` names the sizes."""
-
-    def run(*arguments: Any) -> Any:
-        try:
-            return program(*arguments)
-        except jax.errors.JaxRuntimeError as error:
-            if 'RESOURCE_EXHAUSTED' not in str(error) and 'out of memory' not in str(error).lower():
-                raise
-            advice = 'a smaller batch_size or train_size, accumulation=2, remat=true, or precision=bfloat16'
-            raise InputError(f'out of memory with {what}: {advice}') from None
-
-    return run
+@contextlib.contextmanager
+def guarded(what: str) -> Iterator[None]:
+    """Says a lack of memory in one line, wherever in here it shows: `what` names the sizes."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error) and 'out of memory' not in str(error).lower():
+            raise
+        advice = 'a smaller batch_size or train_size, accumulation=2, remat=true, or precision=bfloat16'
+        raise InputError(f'out of memory with {what}: {advice}') from None
 
 
 def _write(folder: pathlib.Path, fitted: Fitted, said: Mapping[str, Any]) -> None:

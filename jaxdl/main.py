@@ -87,7 +87,7 @@ def run(arguments: list[str]) -> int:
     try:
         found = running.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
     except signals.Interrupted as stop:
-        print(f'jaxdl: {stop}, everything is saved; this resumes: {command}', file=sys.stderr)
+        print(f'jaxdl: {stop}, everything is saved; this resumes: {_resuming(arguments)}', file=sys.stderr)
         return 128 + stop.signal
     except signals.Failed as failure:
         print(f'jaxdl: {failure}', file=sys.stderr)
@@ -103,6 +103,12 @@ def run(arguments: list[str]) -> int:
     if failed:
         print(f'jaxdl: {failed} of {len(found.claims)} claims failed', file=sys.stderr)
     return 3 if failed else 0
+
+
+def _resuming(arguments: list[str]) -> str:
+    """The command that goes on with a run: as it was given, but for what would begin it anew."""
+    kept = [own for own in arguments if own.lstrip('-').partition('=')[0] != 'overwrite']
+    return shlex.join(['python', '-m', 'jaxdl.main', *kept])
 
 
 def plan(arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import features, losses, masks, sharding, snapshot, tta, workdir
+from jaxdl import features, losses, masks, sharding, snapshot, tracking, tta, workdir
 from jaxdl.data import Dataset, Splits, clusters, load
 from jaxdl.errors import InputError
 from jaxdl.experiment import FineTune
@@ -44,6 +44,16 @@ def check(experiment: FineTune) -> None:
                          '--set=weights=timm/resnet50.a1_in1k')  # fmt: skip
     if losses.find(own.loss).activation is not jax.nn.softmax:
         raise InputError(f'variant.loss={own.loss}: a fine-tuned network ends in a softmax: softmax_cross_entropy')
+    if recipe.tensorboard:
+        tracking.check()
+    if recipe.precision == 'bfloat16' and experiment.conv == 'onednn':
+        raise InputError('conv=onednn computes in float32 alone: precision=float32, or conv=auto')
+    if recipe.norms == 'batch' and any('_' in name for name in recipe.frozen):
+        raise InputError(
+            f'finetune.frozen={list(recipe.frozen)}: with norms=batch whole stages are frozen: stem, layer1, ...'
+        )
+    if not experiment.data.fractions[1]:
+        raise InputError('data.fractions: a fine-tuning needs images to validate on: the second share must be above 0')
     parts = jax.device_count() * recipe.accumulation
     if own.batch_size % parts:
         near = max(parts, round(own.batch_size / parts) * parts)
@@ -72,10 +82,10 @@ def lowering(experiment: FineTune) -> str:
     )
 
 
-def pinned(experiment: FineTune, folder: pathlib.Path) -> FineTune:
+def pinned(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:
     """With the commit that weights of the hub are of, whatever branch was named; a run that goes on keeps its own."""
     held = workdir.read_json(folder / 'config.json') if (folder / 'config.json').exists() else {}
-    if held.get('weights') == experiment.weights and not experiment.revision:
+    if held.get('weights') == experiment.weights and not experiment.revision and not overwrite:
         return dataclasses.replace(experiment, revision=held.get('revision', ''))
     return dataclasses.replace(experiment, revision=weights.commit(experiment.weights, experiment.revision or None))
 
@@ -92,9 +102,39 @@ def images_of(experiment: FineTune) -> Dataset:
             f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a pretrained network takes '
             'images of bytes, [n, height, width, 3 or 1]'
         )
+    _check_side(experiment, images.shape[1:3])
     if images.shape[-1] == 1:
         dataset = dataclasses.replace(dataset, images=np.repeat(images, 3, -1))
     return dataset
+
+
+def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
+    recipe, (height, width) = experiment.finetune, sides
+    sizes = (*recipe.sizes, recipe.train_size, recipe.eval_size) if 'finetune' in experiment.stages else ()
+    asked = max(*sizes, experiment.probe.probe_size, 1)
+    if height != width:
+        raise InputError(
+            f'data.dataset={experiment.data.dataset}: images of {height} x {width} pixels are not square: cut them '
+            'to squares, or give files, which are cut as they are decoded'
+        )
+    if height < asked:
+        raise InputError(
+            f'images of {height} pixels, and the network is to see {asked}: set a larger image_size, or smaller sizes, '
+            'train_size, eval_size and probe_size'
+        )
+
+
+def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -> None:
+    """InputError where a run that goes on finds other images, or other weights, than it began with."""
+    path = folder / 'plan.json'
+    if not path.exists():
+        return
+    plan = workdir.read_json(path)
+    now = dict(data=dataset.checksum(), weights=features.checksum(network.variables))
+    held = dict(data=plan['data']['checksum'], weights=plan['model']['weights_checksum'])
+    for what, name in dict(data=f'data set {dataset.name} has', weights='the weights have').items():
+        if now[what] != held[what]:
+            raise InputError(f'{name} changed since the run began: --overwrite starts it anew')
 
 
 def split(
@@ -106,18 +146,19 @@ def split(
     """
     found = extracted(experiment, dataset, network)
     path = folder / 'artifacts' / 'split.npz'
-    if path.exists():
-        with np.load(path) as held:
-            groups = tuple(map(str, held['groups'])) if len(held['groups']) else None
-            parts = Splits(held['train'], held['val'], held['test'], str(held['drawn']))
-        return dataclasses.replace(dataset, groups=groups), parts, found
-    dataset, parts = clusters.split(dataset, experiment.data, found[:, 0])
-    if not len(parts.val):
-        raise InputError('data.fractions: a fine-tuning needs images to validate on: the second share must be above 0')
-    if sharding.first():
-        arrays = dict(train=parts.train, val=parts.val, test=parts.test, drawn=np.asarray(parts.drawn))
-        workdir.write_arrays(path, arrays | dict(groups=np.asarray(dataset.groups or ())))
-    return dataset, parts, found
+    if not path.exists() and sharding.first():
+        _draw(experiment, dataset, found[:, 0], path)
+    sharding.wait('split')  # of unlike machines each might draw another
+    with np.load(path) as held:
+        groups = tuple(map(str, held['groups'])) if len(held['groups']) else None
+        parts = Splits(held['train'], held['val'], held['test'], str(held['drawn']))
+    return dataclasses.replace(dataset, groups=groups), parts, found
+
+
+def _draw(experiment: FineTune, dataset: Dataset, found: np.ndarray, path: pathlib.Path) -> None:
+    dataset, parts = clusters.split(dataset, experiment.data, found)
+    arrays = dict(train=parts.train, val=parts.val, test=parts.test, drawn=np.asarray(parts.drawn))
+    workdir.write_arrays(path, arrays | dict(groups=np.asarray(dataset.groups or ())))
 
 
 def extracted(experiment: FineTune, dataset: Dataset, network: Backbone) -> np.ndarray:

@@ -34,9 +34,9 @@ class Recipe:
 
     epochs: int = fields.ruled(8, fields.at_least(1))
     start: str = fields.ruled('probe', fields.one_of(STARTS))
-    train_size: int = fields.ruled(160, fields.at_least(8))  # side of the images in pixels
-    eval_size: int = fields.ruled(176, fields.at_least(8))
-    sizes: tuple[int, ...] = fields.ruled((128,), fields.each(fields.at_least(8), least=0))  # before train_size
+    train_size: int = fields.ruled(128, fields.at_least(8))  # side of the images in pixels
+    eval_size: int = fields.ruled(144, fields.at_least(8))
+    sizes: tuple[int, ...] = fields.ruled((), fields.each(fields.at_least(8), least=0))  # before train_size
     crop_area: float = fields.ruled(0.35, fields.between(0.01, 1))  # least share of a random crop; 1: no crop
     layer_decay: float = fields.ruled(1.0, fields.between(0.01, 1))  # of the rate, a block farther from the head
     frozen: tuple[str, ...] = fields.ruled((), fields.each(lambda _: None, least=0))  # parts: stem, layer1, ...
@@ -65,18 +65,18 @@ class Recipe:
 # and cutmix are off, as in the fine-tunings of Kolesnikov et al. 2020 (BiT, whose rule `bit` is) and Liu et al. 2022.
 RECIPES: dict[str, Mapping[str, Any]] = {
     'adamw': {
-        'variant.optimizer': 'adamw', 'variant.learning_rate': 3e-4, 'variant.schedule': 'warmup_cosine',
+        'variant.optimizer': 'adamw', 'variant.learning_rate': 2e-4, 'variant.schedule': 'warmup_cosine',
         'variant.label_smoothing': 0.1, 'variant.weight_decay': 0.05, 'variant.momentum': 0.9,
-        'finetune.norms': 'running', 'finetune.layer_decay': 0.8, 'finetune.ema': 0.99,
+        'finetune.norms': 'running', 'finetune.ema': 0.99,
     },
     'sgd': {
         'variant.optimizer': 'momentum', 'variant.learning_rate': 0.01, 'variant.schedule': 'warmup_cosine',
         'variant.label_smoothing': 0.1, 'variant.weight_decay': 1e-4, 'variant.momentum': 0.9,
-        'finetune.norms': 'batch', 'finetune.layer_decay': 1.0, 'finetune.ema': 0.0,
+        'finetune.norms': 'batch', 'finetune.ema': 0.0,
     },
     'bit': {
         'variant.optimizer': 'momentum', 'variant.learning_rate': 0.003, 'variant.schedule': 'step',
         'variant.label_smoothing': 0.0, 'variant.weight_decay': 0.0, 'variant.momentum': 0.9,
-        'finetune.norms': 'batch', 'finetune.layer_decay': 1.0, 'finetune.ema': 0.0,
+        'finetune.norms': 'batch', 'finetune.ema': 0.0,
     },
 }  # fmt: skip

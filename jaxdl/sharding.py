@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
@@ -71,8 +72,18 @@ def agreed_record(record: Tree) -> Tree:
     """A dataclass as the first process has it: its arrays (what else it holds is the same everywhere)."""
     if jax.process_count() == 1:
         return record
-    arrays = {k: v for k, v in vars(record).items() if isinstance(v, (np.ndarray, dict))}
+    arrays = {k: v for k, v in vars(record).items() if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(v))}
+    arrays = {k: v for k, v in arrays.items() if jax.tree.leaves(v)}
     return dataclasses.replace(record, **agreed(arrays))  # type: ignore[type-var]
+
+
+def together(asked: Callable[[], int | None]) -> Callable[[], int | None]:
+    """A question whose answer is a number, asked of all processes at once: the largest that any of them gives."""
+    if jax.process_count() == 1:
+        return asked
+    from jax.experimental import multihost_utils
+
+    return lambda: int(multihost_utils.process_allgather(np.int32(asked() or 0)).max()) or None
 
 
 def wait(name: str) -> None:

@@ -50,6 +50,15 @@ def unlabelled(experiment: FineTune) -> Unlabelled | None:
     return Unlabelled(table, list(ids), list(paths))
 
 
+def decoded(found: Unlabelled | None, dataset: Dataset) -> np.ndarray:
+    """The unlabelled images as those of the data set are, from the cache once they were asked for.
+
+    InputError: one cannot be read; a submission names a class for every one.
+    """
+    side = dataset.images.shape[1]
+    return cache.decoded(found.paths, found.ids, side).images if found else np.zeros((0, side, side, 3), np.uint8)
+
+
 def data(dataset: Dataset, parts: Splits) -> dict[str, Any]:
     """What the plan says of the images."""
     return dict(
@@ -109,13 +118,14 @@ def predictions(work: Any, members: Sequence[Any], said: Mapping[str, Any], foun
     """predictions.csv and submission.csv of the unlabelled images; what run.json says of them."""
     if found is None:
         return {}
-    images = cache.decoded(found.paths, found.ids, work.dataset.images.shape[1]).images
+    images = decoded(found, work.dataset)
     module = work.network.module.clone(num_classes=len(said['class_names']))
+    asked = sharding.together(work.session.interrupted)
     with metered('predicting', len(images)) as more:
 
         def told(count: int) -> None:
             more(count)
-            if signal := work.session.interrupted():
+            if signal := asked():
                 raise Interrupted(signal)  # all runs are saved: the same command comes here again
 
         logits = pretrained.answers(module, members, said, images, np.arange(len(images)), told)

@@ -1,5 +1,6 @@
 """The networks that a run ends with, and all that is needed to ask them: written once, restored in one line."""
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -99,7 +100,9 @@ def _trained(workdir: pathlib.Path) -> tuple[str, int, list[Any], dict[str, Any]
     top, done = workdir / TRAINING, workdir / DONE
     found = []
     for folder in sorted(done.iterdir()) if done.is_dir() else []:
-        if folder.name != 'probe' and not folder.name.startswith('.'):
+        if folder.name == 'probe' or folder.name.startswith('.'):
+            continue
+        with contextlib.suppress(InputError):  # a damaged one: another may serve
             tree, about = checkpoint.read_model(folder)
             found.append((folder.name, about['step'], [tree['variables']], UNJUDGED | about))
     if found:

@@ -1,5 +1,6 @@
 """What a run measures, told to others than its own metrics.jsonl: TensorBoard, by tensorboardX."""
 
+import importlib.util
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +10,16 @@ from jaxdl.errors import InputError
 Note = Callable[..., None]
 
 
-def tensorboard(folder: pathlib.Path, note: Note) -> Note:
-    """`note`, which also writes every number of a step or an epoch as a scalar `TASK/NAME` into folder/tensorboard.
+def check() -> None:
+    """InputError: tensorboardX is not installed."""
+    if not importlib.util.find_spec('tensorboardX'):
+        raise InputError("tensorboard=true needs tensorboardX: pip install 'jaxdl[tensorboard]'")
 
-    InputError: tensorboardX is not installed.
-    """
-    try:
-        from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise InputError("tensorboard=true needs tensorboardX: pip install 'jaxdl[tensorboard]'") from None
+
+def tensorboard(folder: pathlib.Path, note: Note) -> Note:
+    """`note`, which also writes every number of a step or an epoch as a scalar `TASK/NAME` into folder/tensorboard."""
+    from tensorboardX import SummaryWriter
+
     writer, done = SummaryWriter(str(folder / 'tensorboard')), dict(step=0)
 
     def told(name: str, **facts: Any) -> None:

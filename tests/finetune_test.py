@@ -123,12 +123,58 @@ def test_patience_stops_early(top, tmp_path):
     assert max(epochs) < 6
 
 
+def test_the_best_epoch_is_what_is_kept(top, tmp_path, monkeypatch):
+    values = iter([0.5, 0.9, 0.1])
+    monkeypatch.setattr(fitting, 'metric_of', lambda *_: next(values))
+    finetune.run(finetunes.experiment(top, epochs=3), tmp_path / 'run')
+    assert workdir.read_json(tmp_path / 'run' / 'run.json')['scores']['finetune']['epoch'] == 2
+
+
+def test_no_fold_begins_with_a_head_that_knows_its_images(top, tmp_path, monkeypatch):
+    seen = []
+    of = finetune.probe.head_of
+    monkeypatch.setattr(finetune.probe, 'head_of', lambda *own: seen.append(own[2]) or of(*own))
+    finetune.run(finetunes.experiment(top, folds=2, seeds=2, epochs=1), tmp_path / 'run')
+    assert len(seen) == 4
+    assert all(not np.intersect1d(parts.train, parts.val).size and len(parts.val) == 30 for parts in seen)
+    held = np.load(tmp_path / 'run' / 'artifacts' / 'evaluation.npz')
+    assert sorted(map(int, held['ids'])) == list(range(60))  # once each, by both of its networks
+
+
+def test_the_last_phase_moves_what_it_trains(top, tmp_path):
+    finetune.run(finetunes.experiment(top, epochs=1, variant=dict(schedule='cosine')), tmp_path / 'without')
+    finetune.run(finetunes.experiment(top, epochs=1, fix_epochs=1, variant=dict(schedule='cosine'), metric='loss'),
+                 tmp_path / 'with')  # fmt: skip
+    found = {
+        float(row['value'])
+        for name in ('without', 'with')
+        for row in results.read_table(tmp_path / name / 'results.csv', results.RESULTS)
+        if row['phase'] == 'finetune' and row['split'] == 'val' and row['metric'] == 'loss'
+    }
+    assert len(found) == 2
+
+
+def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
+    own = finetunes.experiment(top, stages=('probe',))
+    monkeypatch.setattr(finetune.closing, 'close', lambda *_: (_ for _ in ()).throw(Interrupted(signal.SIGTERM)))
+    with pytest.raises(Interrupted):
+        finetune.run(own, tmp_path / 'run')
+    plan = workdir.read_json(tmp_path / 'run' / 'plan.json')
+    for part, key, words in (('data', 'checksum', 'data set'), ('model', 'weights_checksum', 'weights')):
+        changed = plan | {part: plan[part] | {key: 'another'}}
+        workdir.begin(tmp_path / 'run', plan=changed)
+        with pytest.raises(InputError, match=f'{words}.* changed since the run began: --overwrite'):
+            finetune.run(own, tmp_path / 'run')
+
+
 REFUSED = [
     (dict(variant=dict(width=8)), r'variant\.width: of networks that learn from scratch'),
     (dict(variant=dict(batch_size=7), accumulation=2), r'variant\.batch_size=7: .*set batch_size=8'),
     (dict(variant=dict(loss='tanh_squared_error')), 'ends in a softmax'),
     (dict(average='soup', folds=2), 'folds=1'),
     (dict(frozen=('layr1',)), 'layer1'),
+    (dict(frozen=('layer1_0',), norms='batch'), 'whole stages'),
+    (dict(eval_size=24), 'images of 16 pixels, and the network is to see 24'),
 ]
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -32,8 +33,8 @@ def weights(folder):
 
 def command(top, workdir):
     settings = dict(
-        weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=6, sizes='[]', train_size=12, eval_size=12, explain=0,
-        batch_size=8, repeats=1, passes=2, learning_rates=0.1, weight_decays=0.01, probe_size=16,
+        weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=6, sizes='[]', train_size=12, eval_size=12,
+        explain=0, batch_size=8, repeats=1, passes=2, learning_rates=0.1, weight_decays=0.01, probe_size=16,
     )  # fmt: skip
     own = [f'--set={name}={value}' for name, value in settings.items()]
     where = [f'--dataset=npz:{top / "images.npz"}', f'--workdir={workdir}']
@@ -61,6 +62,26 @@ def test_killed_at_random_moments(tmp_path):
         again = subprocess.run(command(tmp_path, killed), env=environment, capture_output=True, check=False)
         assert again.returncode == 0, again.stderr.decode()[-2000:]
         assert left(killed) == expected
+
+
+def test_two_processes_do_the_whole_run(tmp_path):
+    weights(tmp_path)
+    finetunes.images(tmp_path, count=80)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    environment = os.environ | dict(XDG_CACHE_HOME=str(tmp_path / 'cache'))
+    own = [*command(tmp_path, tmp_path / 'run'), '--set=epochs=1', '--set=conv=grouped']
+    joined = [f'--coordinator=127.0.0.1:{port}', '--processes=2']
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started = [subprocess.Popen([*own, *joined, f'--process={i}'], env=environment, **pipes) for i in range(2)]
+    for process in started:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err[-2000:]
+    alone = [word.replace(str(tmp_path / 'run'), str(tmp_path / 'alone')) for word in own]
+    assert subprocess.run(alone, env=environment, capture_output=True, check=False).returncode == 0
+    two, one = (checkpoint.read_model(tmp_path / name / snapshot.FINAL)[0] for name in ('run', 'alone'))
+    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), two, one)
 
 
 def _killed(words: list[str], workdir: pathlib.Path, environment: dict[str, str]) -> int:

@@ -159,3 +159,10 @@ def test_an_unfinished_run_has_no_report(tmp_path, capsys):
     (tmp_path / 'run' / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     assert command.main(['--mode=report', '--workdir=run']) == 2
     assert 'not finished' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('flag', ['--overwrite', '--overwrite=true', '-overwrite'])
+def test_the_command_that_resumes_does_not_begin_anew(flag):
+    assert command._resuming(['--experiment=pooling', flag, '--seeds=3']) == (
+        'python -m jaxdl.main --experiment=pooling --seeds=3'
+    )

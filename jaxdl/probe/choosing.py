@@ -92,12 +92,21 @@ def doubt(
     given = whole | _score(result.scores, splits)
     if whole['split'] == 'at random' or 'val' in (dataset.parts or ()):
         return [given]
-    work = _work(experiment, dataset, features, note, interrupted)
     drawn = stratified(dataset, experiment.data)
-    cell = result.learning_rate, result.weight_decay
-    logits = log_probabilities(mean_of(trained(work, [cell], drawn.train, drawn.val)[cell]), features[drawn.val])
+    head = head_of(experiment, dataset, drawn, features, result, note=note, interrupted=interrupted)
+    work = _work(experiment, dataset, features, note, interrupted)
+    logits = log_probabilities(head, features[drawn.val])
     adjusted = scores.adjust(logits, _priors(work, drawn.train), result.adjustment)
     return [dict(split='at random') | _score(scores.scores(adjusted, work.labels[drawn.val]), drawn), given]
+
+
+def head_of(
+    experiment: FineTune, dataset: Dataset, splits: Splits, features: np.ndarray, result: ProbeResult, *,
+    note: Callable[..., None] = ignore, interrupted: Callable[[], int | None] = lambda: None,
+) -> Head:  # fmt: skip
+    """The chosen cell, fitted on the training images of other splits."""
+    work, cell = _work(experiment, dataset, features, note, interrupted), (result.learning_rate, result.weight_decay)
+    return mean_of(trained(work, [cell], splits.train, splits.val)[cell])
 
 
 def members(experiment: FineTune) -> int:

@@ -56,7 +56,7 @@ def _sentence(fitted: Fitted, temperature: float, errors: list[float]) -> str:
         f'{words.percent(accuracy)}. The temperature {temperature:.3g} takes the expected calibration error from '
         f'{words.percent(before)} to {words.percent(after)}'
     )
-    if fitted.tested == 'val' and len(labels) > 3:
+    if fitted.tested in ('val', 'folds') and len(labels) > 3:
         halves = words.percent(crossed(logits, labels))
         return f'{told}. It was fitted on these very images; fitted on one half and tested on the other: {halves}.'
     return f'{told}, on images that it was not fitted on.' if fitted.tested == 'test' else f'{told}.'

@@ -24,7 +24,7 @@ MISTAKES = dict(images='nhw3', ids='n', labels='n', predicted='n', probability='
 GRADCAM = MISTAKES | dict(maps='nhw')
 EVIDENCE = ('field', 'verdict', 'difference', 'low', 'high', 'option', 'baseline')
 DOUBT = ('split', 'accuracy', 'macro_f1', 'train', 'val')
-SPLITS = dict(train='training', val='validation', test='test')
+SPLITS = dict(train='training', val='validation', test='test', folds='held-out')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,10 +101,10 @@ def _cells(axes: Axes, percent: np.ndarray) -> None:
 
 def _chosen(fitted: Fitted, metric: str) -> str:
     own = [f'{called} {fitted.probe[key]:g}' for key, called in FIELDS.items() if fitted.probe.get(key) is not None]
-    heads = words.count(len(fitted.grid), 'head')
+    heads = words.count(len({(row['learning_rate'], row['weight_decay'], row['seed']) for row in fitted.grid}), 'head')
     if not own:
-        return f'{heads} were fitted at once.'
-    return f'{heads} were fitted at once; the best by validation {NAMES[metric]}: {words.listing(own)}.'
+        return f'{heads} were fitted.'
+    return f'{heads} were fitted, a grid at once; the best by validation {NAMES[metric]}: {words.listing(own)}.'
 
 
 def _edges(fitted: Fitted) -> list[str]:
