@@ -35,7 +35,7 @@ class Recipe:
     epochs: int = fields.ruled(8, fields.at_least(1))
     start: str = fields.ruled('probe', fields.one_of(STARTS))
     train_size: int = fields.ruled(128, fields.at_least(8))  # side of the images in pixels
-    eval_size: int = fields.ruled(144, fields.at_least(8))
+    eval_size: int = fields.ruled(160, fields.at_least(8))
     sizes: tuple[int, ...] = fields.ruled((), fields.each(fields.at_least(8), least=0))  # before train_size
     crop_area: float = fields.ruled(0.35, fields.between(0.01, 1))  # least share of a random crop; 1: no crop
     layer_decay: float = fields.ruled(1.0, fields.between(0.01, 1))  # of the rate, a block farther from the head
