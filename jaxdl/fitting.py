@@ -148,7 +148,7 @@ class _Run:
         self.phases = fine_step.phases(recipe, self.per_epoch)
         self.steps = self.phases[-1].stop
         self.began = time.perf_counter()
-        self.seconds = dict.fromkeys(SECONDS, 0.0)
+        self.seconds: dict[str, float] = dict.fromkeys(SECONDS, 0.0)
 
     def resume(self, state: FineState) -> tuple[FineState, Progress]:
         """The newest checkpoint, or the start, on all devices."""
@@ -161,7 +161,7 @@ class _Run:
         found = self.keeper.restore(like)
         if found:
             state, progress = found[1]['state'], Progress(**{k: np.array(v) for k, v in found[1]['progress'].items()})
-            self.seconds = dict(zip(SECONDS, progress.seconds.tolist(), strict=True))
+            self.seconds |= dict(zip(SECONDS, progress.seconds.tolist(), strict=True))
             self.session.note('resume', task=self.task.name, step=found[0], steps=self.steps)
         return state, progress
 
