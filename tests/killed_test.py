@@ -34,7 +34,7 @@ def weights(folder):
 def command(top, workdir):
     settings = dict(
         weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=6, sizes='[]', train_size=12, eval_size=12,
-        explain=0, batch_size=8, repeats=1, passes=2, learning_rates=0.1, weight_decays=0.01, probe_size=16,
+        explain=0, batch_size=8, repeats=1, passes=2, learning_rates='[0.1]', weight_decays='[0.01]', probe_size=16,
     )  # fmt: skip
     own = [f'--set={name}={value}' for name, value in settings.items()]
     where = [f'--dataset=npz:{top / "images.npz"}', f'--workdir={workdir}']
@@ -75,9 +75,8 @@ def test_two_processes_do_the_whole_run(tmp_path):
     joined = [f'--coordinator=127.0.0.1:{port}', '--processes=2']
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started = [subprocess.Popen([*own, *joined, f'--process={i}'], env=environment, **pipes) for i in range(2)]
-    for process in started:
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err[-2000:]
+    told = [process.communicate(timeout=300)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], told[0][-2000:] + told[1][-2000:]
     alone = [word.replace(str(tmp_path / 'run'), str(tmp_path / 'alone')) for word in own]
     assert subprocess.run(alone, env=environment, capture_output=True, check=False).returncode == 0
     two, one = (checkpoint.read_model(tmp_path / name / snapshot.FINAL)[0] for name in ('run', 'alone'))

@@ -118,7 +118,7 @@ def _residual(module: ResNet, layers: dict[str, Layer], images: jax.Array, strid
         skip = conv(layers['downsample_1'], images if stride == 1 else halved(images), 1, relu=False)
     elif 'downsample_0' in layers:
         skip = conv(layers['downsample_0'], images, stride, relu=False)
-    elif branch.shape != images.shape:  # the shortcut that has no weights
+    elif module.architecture.shortcut == 'pad' and branch.shape != images.shape:
         new = (branch.shape[-1] - images.shape[-1]) // 2
         skip = jnp.pad(images[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (new, new)))
     return conv(layers[last], branch, 1, skip)
