@@ -26,7 +26,8 @@ def parted(data):
 @pytest.fixture(scope='module')
 def trained(data):
     """From equal weights with dropout on the second layer and without, and from zeros and random weights."""
-    base = Variant(model='mlp', width=8, depth=2, norm='none', activation='tanh', learning_rate=0.05)
+    # 16: with AVX2 rounding alone parts 8 equal units.
+    base = Variant(model='mlp', width=16, depth=2, norm='none', activation='tanh', learning_rate=0.05)
     equal = dataclasses.replace(base, **networks.STARTS['0.05'])
     variants = dict(
         equal=equal, dropout=dataclasses.replace(equal, dropout=0.2), zeros=dataclasses.replace(base, init='zeros'),
@@ -47,10 +48,10 @@ def planted(one, change=1e-3):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(('name', 'units', 'rank'), [('equal', 1, 1), ('zeros', 1, 0), ('random', 8, 8)])
+@pytest.mark.parametrize(('name', 'units', 'rank'), [('equal', 1, 1), ('zeros', 1, 0), ('random', 16, 16)])
 def test_units_and_rank(trained, name, units, rank):
     assert all(claim.holds for claim in networks.alike_claims(name, trained[name], units, rank))
-    assert not any(claim.holds for claim in networks.alike_claims(name, trained[name], 9 - units, 9 - rank))
+    assert not any(claim.holds for claim in networks.alike_claims(name, trained[name], 17 - units, 17 - rank))
 
 
 @pytest.mark.parametrize('name', ['equal', 'zeros'])
@@ -72,7 +73,7 @@ def test_only_zeros_never_have_a_gradient(trained):
 
 
 def test_dropout_parts_the_layer_that_it_falls_on_alone(trained):
-    settings = dataclasses.replace(SETTINGS, width=8)
+    settings = dataclasses.replace(SETTINGS, width=16)
     said = networks.source_claims(trained, settings, dict(equal=(False, False), dropout=(False, True)))
     assert [claim.holds for claim in said] == [True] * 4
     wrong = networks.source_claims(trained, settings, dict(equal=(True, True), dropout=(True, False)))
