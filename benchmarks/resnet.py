@@ -1,7 +1,7 @@
 """Residual networks against timm's: images a second in training and in inference, and memory, as ratios.
 
 Run    python -m benchmarks.resnet [resnet18 resnet50 ...]
-Takes  about 4 minutes on 2 cores
+Takes  about 6 minutes on 2 cores
 Gives  a line for each network and work; each side in a process of its own, in turn
 """
 

@@ -2,25 +2,20 @@
 
 Run    python -m jaxdl.main --experiment=challenge --dataset=foodc:DIR --set=weights=timm/resnet50.a1_in1k
 Takes  40 minutes for 2,936 photographs to learn from and 2,485 to name, on 2 cores, three stages of a ResNet-50 v2
-Found  81 kinds of groceries: 81.0 % on held-out series, 5.5 points more than the probe
+Found  81 kinds of groceries: 81.0 % of 363 photographs of held-out series, the probe 75.5 %; they chose the epoch and,
+       of four, the size (79.1 to 81.0 %), so expect less
 """
 
 from jaxdl import FineTune, Recipe, Variant
 from jaxdl.data import Data
+from jaxdl.experiment import override
+from jaxdl.recipe import RECIPES
 
-EXPERIMENT = FineTune(
-    data=Data(dataset='foodc:food', image_size=256, fractions=(0.9, 0.1, 0.0), split='grouped'),
-    variant=Variant(
-        optimizer='adamw',
-        learning_rate=2e-4,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        schedule='warmup_cosine',
-        flip=0.5,
-        colour=0.2,
+EXPERIMENT = override(
+    FineTune(
+        data=Data(dataset='foodc:food', image_size=256, fractions=(0.9, 0.1, 0.0), split='grouped'),
+        variant=Variant(flip=0.5, colour=0.2),
+        finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
     ),
-    finetune=Recipe(
-        frozen=('stem', 'layer1'),  # what is everywhere alike: edges and colours
-        ema=0.99,
-    ),
+    RECIPES['adamw'],
 )

@@ -5,20 +5,14 @@ Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR --set=wei
 
 from jaxdl import FineTune, Recipe, Variant
 from jaxdl.data import Data
+from jaxdl.experiment import override
+from jaxdl.recipe import RECIPES
 
-EXPERIMENT = FineTune(
-    data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'),
-    variant=Variant(
-        optimizer='adamw',
-        learning_rate=2e-4,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        schedule='warmup_cosine',
-        flip=0.5,
-        colour=0.2,
+EXPERIMENT = override(
+    FineTune(
+        data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'),
+        variant=Variant(flip=0.5, colour=0.2),
+        finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
     ),
-    finetune=Recipe(
-        frozen=('stem', 'layer1'),  # what is everywhere alike: edges and colours
-        ema=0.99,
-    ),
+    RECIPES['adamw'],
 )

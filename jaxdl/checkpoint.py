@@ -177,10 +177,6 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
             folder.rename(old)
         new.rename(folder)
         drop(old)
-    if jax.process_count() > 1:  # none goes on before it is there
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(f'written {folder.name}')
 
 
 def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import fitting, journal, pretrained, results, scores, sharding, shown, workdir
+from jaxdl import fitting, journal, results, scores, sharding, shown, snapshot, workdir
 from jaxdl.data import Dataset, Splits
 from jaxdl.experiment import FineTune
 from jaxdl.fitting import Fitted, Session
@@ -49,7 +49,7 @@ def close(
     judged = dict(shown.judged(final.logits, labels, temperature), split=final.part, images=len(labels))
     judged |= dict(epoch=fitted[0][0].epoch) if fitted else {}
     said = final.said | dict(temperature=temperature, scores=judged)
-    pretrained.snapshot_of(work.session.workdir, final.members, said)
+    snapshot.save(work.session.workdir, final.members, said)
     submitted = shown.predictions(work, final.members, said, unlabelled)
     if not sharding.first():
         return

@@ -126,7 +126,7 @@ def _train(
         note('start')
         with signals.at_once():  # pieces of features are kept, and nothing else is there to be lost
             pretrained.check_unchanged(dataset, network, folder)
-            shown.decoded(unlabelled, dataset)
+            unlabelled = shown.decoded(unlabelled, dataset)  # before hours are spent: a bad one ends the run
             dataset, parts, features = pretrained.split(experiment, dataset, network, folder)
         size = experiment.finetune.eval_size if 'finetune' in experiment.stages else _probe_size(experiment, network)
         said = pretrained.about(experiment, dataset, parts, network, size)

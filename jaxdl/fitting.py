@@ -131,6 +131,7 @@ def fit(
     finally:
         keeper.close()
     _write(done, fitted, session.about)
+    sharding.wait('written')  # what it was trained from goes once it is there
     if sharding.first():
         checkpoint.drop(session.workdir / 'checkpoints' / 'train' / slug(task.name))
     return fitted
@@ -215,9 +216,7 @@ class _Run:
             return own
         if step % ASK and not ends:
             return 0, False
-        from jax.experimental import multihost_utils
-
-        signal, due = multihost_utils.process_allgather(np.asarray(own, np.int32)).max(0)
+        signal, due = sharding.most(np.asarray(own, np.int32))
         return int(signal), bool(due)
 
     def _after(self, state: FineState, progress: Progress, step: int, ends: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import features, losses, masks, sharding, snapshot, tracking, tta, workdir
+from jaxdl import features, losses, masks, sharding, tracking, tta, workdir
 from jaxdl.data import Dataset, Splits, clusters, load
 from jaxdl.errors import InputError
 from jaxdl.experiment import FineTune
@@ -138,7 +138,7 @@ def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -
 
 
 def split(
-    experiment: FineTune, dataset: Dataset, network: Backbone, folder: pathlib.Path, overwrite: str = 'no'
+    experiment: FineTune, dataset: Dataset, network: Backbone, folder: pathlib.Path
 ) -> tuple[Dataset, Splits, np.ndarray]:
     """The data with its groups, its parts, and the features [n, views, features] by which whole clusters are held out.
 
@@ -241,13 +241,3 @@ def answers(
 
         rows = np.concatenate(multihost_utils.process_allgather(rows))[: len(indices)]
     return rows
-
-
-def decoded_size(dataset: Dataset) -> int:
-    """Side in pixels of the decoded images."""
-    return int(dataset.images.shape[1])
-
-
-def snapshot_of(folder: pathlib.Path, members: Sequence[Any], said: Mapping[str, Any]) -> None:
-    """Writes the networks that a run ends with."""
-    snapshot.save(folder, members, said)

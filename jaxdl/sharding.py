@@ -79,11 +79,16 @@ def agreed_record(record: Tree) -> Tree:
 
 def together(asked: Callable[[], int | None]) -> Callable[[], int | None]:
     """A question whose answer is a number, asked of all processes at once: the largest that any of them gives."""
+    return lambda: int(most(np.int32(asked() or 0))) or None
+
+
+def most(values: np.ndarray | np.generic) -> np.ndarray:
+    """The largest that any process has, place by place."""
     if jax.process_count() == 1:
-        return asked
+        return np.asarray(values)
     from jax.experimental import multihost_utils
 
-    return lambda: int(multihost_utils.process_allgather(np.int32(asked() or 0)).max()) or None
+    return np.asarray(multihost_utils.process_allgather(values)).max(0)
 
 
 def wait(name: str) -> None:

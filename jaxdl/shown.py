@@ -33,11 +33,12 @@ DECISIONS = {  # field of a fine-tuning -> the ablation that tests it
 
 @dataclasses.dataclass(frozen=True)
 class Unlabelled:
-    """Images whose classes nobody has said: ids [n] in the order of their table, and their files."""
+    """Images whose classes nobody has said: ids [n] in their table's order, their files; once decoded, `images`."""
 
     table: pathlib.Path
     ids: list[str]
     paths: list[pathlib.Path]
+    images: np.ndarray | None = None
 
 
 def unlabelled(experiment: FineTune) -> Unlabelled | None:
@@ -50,13 +51,14 @@ def unlabelled(experiment: FineTune) -> Unlabelled | None:
     return Unlabelled(table, list(ids), list(paths))
 
 
-def decoded(found: Unlabelled | None, dataset: Dataset) -> np.ndarray:
-    """The unlabelled images as those of the data set are, from the cache once they were asked for.
+def decoded(found: Unlabelled | None, dataset: Dataset) -> Unlabelled | None:
+    """The same with its images, as those of the data set are.
 
     InputError: one cannot be read; a submission names a class for every one.
     """
-    side = dataset.images.shape[1]
-    return cache.decoded(found.paths, found.ids, side).images if found else np.zeros((0, side, side, 3), np.uint8)
+    if found is None:
+        return None
+    return dataclasses.replace(found, images=cache.decoded(found.paths, found.ids, dataset.images.shape[1]).images)
 
 
 def data(dataset: Dataset, parts: Splits) -> dict[str, Any]:
@@ -116,9 +118,9 @@ def read_probe(folder: pathlib.Path) -> ProbeResult | None:
 
 def predictions(work: Any, members: Sequence[Any], said: Mapping[str, Any], found: Unlabelled | None) -> dict[str, Any]:
     """predictions.csv and submission.csv of the unlabelled images; what run.json says of them."""
-    if found is None:
+    if found is None or found.images is None:
         return {}
-    images = decoded(found, work.dataset)
+    images = found.images
     module = work.network.module.clone(num_classes=len(said['class_names']))
     asked = sharding.together(work.session.interrupted)
     with metered('predicting', len(images)) as more:

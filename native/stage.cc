@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "lanes.h"
 #include "members.h"
 
 namespace {
@@ -39,22 +40,18 @@ struct Arrays {  // of one member
 };
 
 template <int N>
-struct Channels {  // N of them at once, from `c` on
-  typedef float V __attribute__((vector_size(4 * N)));
-  typedef int Mask __attribute__((vector_size(4 * N)));
+struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
+  using typename jaxdl::Lanes<N>::V;
+  using typename jaxdl::Lanes<N>::Mask;
+  using jaxdl::Lanes<N>::load;
+  using jaxdl::Lanes<N>::store;
+  using jaxdl::Lanes<N>::all;
+  using jaxdl::Lanes<N>::pick;
   const Shape& s;
   const Setting& set;
   const Arrays& at;
   const int64_t c;
 
-  static V load(const float* from) {
-    V v;
-    std::memcpy(&v, from, sizeof v);
-    return v;
-  }
-  static void store(float* to, V v) { std::memcpy(to, &v, sizeof v); }
-  static V all(float value) { return V{} + value; }
-  static V pick(Mask mask, V yes, V no) { return mask ? yes : no; }
   static V larger(V a, V b) { return a > b ? a : b; }  // one instruction; of a NaN only sums beside it tell
 
   // Every window of the pooling: visit(its first image value, its place in the pooled array).
@@ -208,7 +205,7 @@ struct Channels {  // N of them at once, from `c` on
       own.images += b * image;
       V sum[4] = {}, square[4] = {};
       auto add = [&](int k, V x) { sum[k] += x, square[k] += x * x; };
-      const Channels<N> part = {one, set, own, c};
+      const Channels<N> part = {{}, one, set, own, c};
       const int64_t first = b * one.pooled();
       part.windows([&](int64_t from, int64_t to) {
         V most = all(-INFINITY);
@@ -239,10 +236,10 @@ struct Channels {  // N of them at once, from `c` on
 template <typename Each>
 void by_channels(const Shape& s, const Setting& set, const Arrays& at, Each each) {
   int64_t c = 0;
-  for (; c + 16 <= s.channels; c += 16) each(Channels<16>{s, set, at, c});
-  for (; c + 8 <= s.channels; c += 8) each(Channels<8>{s, set, at, c});
-  for (; c + 4 <= s.channels; c += 4) each(Channels<4>{s, set, at, c});
-  for (; c < s.channels; ++c) each(Channels<1>{s, set, at, c});
+  for (; c + 16 <= s.channels; c += 16) each(Channels<16>{{}, s, set, at, c});
+  for (; c + 8 <= s.channels; c += 8) each(Channels<8>{{}, s, set, at, c});
+  for (; c + 4 <= s.channels; c += 4) each(Channels<4>{{}, s, set, at, c});
+  for (; c < s.channels; ++c) each(Channels<1>{{}, s, set, at, c});
 }
 
 // The shape where the buffers are what they must be; else the words of what is wrong. All may have fewer entries than
