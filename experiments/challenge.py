@@ -6,10 +6,7 @@ Found  81 kinds of groceries: 81.0 % of 363 photographs of held-out series, the 
        of four, the size (79.1 to 81.0 %), so expect less
 """
 
-from jaxdl import FineTune, Recipe, Variant
-from jaxdl.data import Data
-from jaxdl.experiment import override
-from jaxdl.recipe import RECIPES
+from jaxdl import Data, FineTune, Recipe, Variant, override
 
 EXPERIMENT = override(
     FineTune(
@@ -17,5 +14,5 @@ EXPERIMENT = override(
         variant=Variant(flip=0.5, colour=0.2),
         finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
     ),
-    RECIPES['adamw'],
+    dict(recipe='adamw'),
 )

@@ -3,10 +3,7 @@
 Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR --set=weights=FILE
 """
 
-from jaxdl import FineTune, Recipe, Variant
-from jaxdl.data import Data
-from jaxdl.experiment import override
-from jaxdl.recipe import RECIPES
+from jaxdl import Data, FineTune, Recipe, Variant, override
 
 EXPERIMENT = override(
     FineTune(
@@ -14,5 +11,5 @@ EXPERIMENT = override(
         variant=Variant(flip=0.5, colour=0.2),
         finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
     ),
-    RECIPES['adamw'],
+    dict(recipe='adamw'),
 )

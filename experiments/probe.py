@@ -6,7 +6,6 @@ Found  81 kinds of groceries, three stages of a ResNet-50 v2: 75.5 % of 363 phot
        random split 98.0 % of 294
 """
 
-from jaxdl import FineTune
-from jaxdl.data import Data
+from jaxdl import Data, FineTune
 
 EXPERIMENT = FineTune(stages=('probe',), data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'))

@@ -21,6 +21,7 @@ _HOME = {
     'Variant': 'variant',
     'geometric': 'experiment',
     'load_experiment': 'experiment',
+    'override': 'experiment',
     'run': 'running',
     'sweep': 'experiment',
 }
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from jaxdl.experiment import FineTune as FineTune
     from jaxdl.experiment import geometric as geometric
     from jaxdl.experiment import load_experiment as load_experiment
+    from jaxdl.experiment import override as override
     from jaxdl.experiment import sweep as sweep
     from jaxdl.predict import Predictor as Predictor
     from jaxdl.recipe import Probe as Probe
