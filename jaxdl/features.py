@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import tta, workdir
+from jaxdl import memory, tta, workdir
 from jaxdl.augment import centre_boxes, resized_crop
 from jaxdl.data import decode
 from jaxdl.data.meter import metered
@@ -112,7 +112,8 @@ def _computed(
     for start in range(0, len(chosen), BATCH):
         own = np.asarray(images[chosen[start : start + BATCH]])
         padded = np.concatenate([own, np.zeros((BATCH - len(own), *own.shape[1:]), own.dtype)])
-        batches.append(np.asarray(network(padded[:, :, view]))[: len(own)])
+        with memory.guarded(f'{BATCH} images at a time through the network', 'a smaller probe_size'):
+            batches.append(np.asarray(network(padded[:, :, view]))[: len(own)])
         told(len(own))
     return np.concatenate(batches)
 

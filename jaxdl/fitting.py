@@ -1,6 +1,5 @@
 """One fine-tuning from its first step to its last: fed from grain, checkpointed, evaluated, stopped, resumed."""
 
-import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -8,7 +7,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxdl import checkpoint, fine_step, keys, scores, sharding, train_step
+from jaxdl import checkpoint, fine_step, keys, memory, scores, sharding, train_step
 from jaxdl.data import pipeline
 from jaxdl.data.pipeline import Feed
 from jaxdl.errors import InputError
@@ -173,7 +172,7 @@ class _Run:
             return state
         source = pipeline.batches(self.task.feed, start, self.steps, (jax.process_index(), jax.process_count()))
         for phase in (phase for phase in self.phases if phase.stop > start):
-            with guarded(f'batch_size={self.task.feed.batch_size} at {phase.size} px'):
+            with memory.guarded(f'batch_size={self.task.feed.batch_size} at {phase.size} px', memory.TRAINING):
                 program = self._compiled(state, phase)
                 state = self._phase(state, progress, phase, program, source)
             if self._stopped(progress):
@@ -309,18 +308,6 @@ class _Run:
         variables = jax.tree.map(np.asarray, fine_step.served(state, self.recipe))
         step = int(state.step)
         return Fitted(self.task.name, progress.history, step // self.per_epoch, step, variables, self.seconds)
-
-
-@contextlib.contextmanager
-def guarded(what: str) -> Iterator[None]:
-    """Says a lack of memory in one line, wherever in here it shows: `what` names the sizes."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if 'RESOURCE_EXHAUSTED' not in str(error) and 'out of memory' not in str(error).lower():
-            raise
-        advice = 'a smaller batch_size or train_size, accumulation=2, remat=true, or precision=bfloat16'
-        raise InputError(f'out of memory with {what}: {advice}') from None
 
 
 def _write(folder: pathlib.Path, fitted: Fitted, said: Mapping[str, Any]) -> None:

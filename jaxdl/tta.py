@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import augment
+from jaxdl import augment, memory
 from jaxdl.errors import InputError, unknown
 from jaxdl.models import folded
 from jaxdl.models.architectures import Preprocessing
@@ -140,19 +140,27 @@ def in_batches(
 
     Batches are padded to `size` by their last image, so that all share one program; a single short one to the next
     power of two. `more` is told how many images more are done.
+
+    Raises:
+      InputError: a batch does not fit into memory.
     """
     pending, largest = deque[tuple[int, Any]](), 0
 
+    def started(batch: np.ndarray) -> Any:
+        with memory.guarded(f'{len(batch)} images at a time', memory.ASKING):
+            return compute(batch)
+
     def oldest() -> Any:
         count, result = pending.popleft()
-        found = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], result)
+        with memory.guarded(f'{largest} images at a time', memory.ASKING):
+            found = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], result)
         if more:
             more(count)
         return found
 
     for batch in batches:
         largest = max(largest, min(size, 1 << (len(batch) - 1).bit_length()))
-        pending.append((len(batch), compute(_padded(batch, largest))))
+        pending.append((len(batch), started(_padded(batch, largest))))
         if len(pending) > AHEAD:
             yield oldest()
     while pending:

@@ -9,6 +9,10 @@ os.environ.setdefault('JAX_PLATFORMS', os.environ.get('JAXDL_TEST_PLATFORM', 'cp
 # Compiling is most of what the suite costs, and so takes half as long; with 0 it is as for users.
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 
+# Programs are compiled once for all workers and the processes that they start: many tests repeat a command.
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', tempfile.mkdtemp(prefix='jaxdl-programs-'))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+
 import jax
 import pytest
 

@@ -81,6 +81,15 @@ def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_
     same(found, variables)
 
 
+def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkeypatch):
+    module, variables, _ = exported
+    monkeypatch.setattr(exporting, 'program', lambda *_: b'')
+    exporting.export(module, variables, tmp_path, SIZE, ABOUT | dict(adjustment=[0.5, 0.0, -1.0]))
+    found = models.load_pretrained(str(tmp_path))[1]['params']['head']
+    np.testing.assert_allclose(found['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1]))
+    np.testing.assert_array_equal(found['kernel'], variables['params']['head']['kernel'])
+
+
 def test_the_program_runs_without_jaxdl(exported):
     module, variables, folder = exported
     images = np.random.default_rng(1).uniform(size=(3, SIZE, SIZE, 3)).astype(np.float32)

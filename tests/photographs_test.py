@@ -10,7 +10,7 @@ import tiny
 from killed_test import weights
 
 import jaxdl
-from jaxdl import fitting, sharding, tracking
+from jaxdl import memory, sharding, tracking, tta
 from jaxdl.errors import InputError
 from jaxdl.main import main
 
@@ -66,13 +66,21 @@ def test_a_table_that_names_missing_images_trains_nothing(food, tmp_path, capsys
 
 def test_out_of_memory_is_said_in_a_line():
     words = 'out of memory with batch_size=32 at 160 px: a smaller batch_size'
-    with pytest.raises(InputError, match=words) as caught, fitting.guarded('batch_size=32 at 160 px'):
+    with pytest.raises(InputError, match=words) as caught, memory.guarded('batch_size=32 at 160 px', memory.TRAINING):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
     assert '\n' not in str(caught.value)
 
 
+def test_a_batch_to_name_that_does_not_fit_is_an_error_of_one_line():
+    def refuses(batch):
+        raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
+
+    with pytest.raises(InputError, match='out of memory with 4 images at a time: a smaller batch_size'):
+        list(tta.in_batches([np.zeros((4, 2, 2, 3), np.uint8)], refuses, 4))
+
+
 def test_another_error_of_a_program_is_no_lack_of_memory():
-    with pytest.raises(jax.errors.JaxRuntimeError, match='something'), fitting.guarded(''):
+    with pytest.raises(jax.errors.JaxRuntimeError, match='something'), memory.guarded('', ''):
         raise jax.errors.JaxRuntimeError('INTERNAL: something')
 
 
