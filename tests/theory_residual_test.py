@@ -230,7 +230,7 @@ def test_the_networks_that_lose_a_layer_are_among_those_that_are_trained():
 def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(monkeypatch):
     monkeypatch.setattr(checks, 'DEPTHS', (1, checks.SHATTERED, 16))
     monkeypatch.setattr(checks, 'DEEP', 16)
-    rng = np.random.default_rng(0)  # runs_test trains
+    rng = np.random.default_rng(0)  # experiments_test trains
     monkeypatch.setattr(networks, 'train', lambda *_: study(mlp_16_none=0.5))
     monkeypatch.setattr(networks, 'gradient_norms', lambda *_: rng.uniform(1, 2, (2, checks.DEEP - 1)))
     monkeypatch.setattr(networks, 'without_layers', lambda *_: rng.uniform(0, 1, (2, 16)))
