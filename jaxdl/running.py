@@ -1,12 +1,14 @@
 """Running an experiment, whatever its kind."""
 
+import contextlib
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from jaxdl import ablation, assignment, demonstration, finetune
+from jaxdl import ablation, assignment, demonstration, finetune, sharding
 from jaxdl.experiment import Ablation, Assignment, Demonstration, Experiment, FineTune
 from jaxdl.results import Results
+from jaxdl.workdir import held
 
 
 def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
@@ -16,7 +18,9 @@ def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool 
       InputError: the experiment or the workdir is not usable; nothing is written over.
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
-    return RUNNERS[type(experiment)](experiment, pathlib.Path(workdir), overwrite=overwrite, command=command)
+    folder = pathlib.Path(workdir)
+    with held(folder) if sharding.first() else contextlib.nullcontext():
+        return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)
 
 
 def _assignment(experiment: Assignment, folder: pathlib.Path, **settings: Any) -> Results:

@@ -1,11 +1,14 @@
 """The folder that a run writes to: whole files only, and never over another configuration."""
 
+import contextlib
+import fcntl
 import io
 import json
 import os
 import pathlib
+import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ OWN_FILES = (
     'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'correct.npz', 'run.json',
     'report.html', 'report.md', 'metrics.jsonl', 'submission.csv', 'predictions.csv',
 )  # fmt: skip
+LOCK = '.lock'
 OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tensorboard')
 
 
@@ -82,6 +86,51 @@ def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
             write_json(workdir / f'{name}.json', content)
     except OSError as error:
         raise InputError(f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir') from None
+
+
+@contextlib.contextmanager
+def held(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps `workdir` to this process: the lock is the kernel's, so that it ends with the process however that ends.
+
+    A folder that is made for this and still empty at the end goes again.
+
+    Raises:
+      InputError: another process holds it, or the folder cannot be written.
+    """
+    made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = _locked(workdir / LOCK)
+    except OSError as error:
+        raise InputError(f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir') from None
+    try:
+        yield
+    finally:
+        (workdir / LOCK).unlink(missing_ok=True)  # while it is held: who opened it meanwhile finds it without a name
+        file.close()
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+
+
+def _locked(path: pathlib.Path) -> io.FileIO:
+    """The file `path`, open and locked, that says whose it is."""
+    while True:
+        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), 'r+')
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                whose = file.readall().decode(errors='replace') or 'another process'
+            raise InputError(
+                f'workdir {path.parent} is in use by {whose}: wait for its end, or name another --workdir'
+            ) from None
+        if os.fstat(file.fileno()).st_nlink:
+            break
+        file.close()
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {platform.node()}'.encode())
+    return file
 
 
 def clear(workdir: pathlib.Path) -> None:

@@ -40,7 +40,7 @@ FLOORS = [
     {'train_step', 'about'},
     {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
     {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
-    | {'keys', 'data', 'results', 'sharding', 'checkpoint'},
+    | {'keys', 'data', 'results', 'sharding', 'checkpoint', 'memory'},
     {'fields', 'errors', 'workdir', 'members', 'native'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}

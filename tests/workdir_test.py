@@ -1,0 +1,70 @@
+"""A workdir belongs to one run at a time, and to nobody once that is over, however it ended."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from jaxdl import workdir
+from jaxdl.errors import InputError
+
+HOLDING = """
+import pathlib, sys, time
+from jaxdl import workdir
+with workdir.held(pathlib.Path(sys.argv[1])):
+    print('held', flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds `run`."""
+    process = subprocess.Popen([sys.executable, '-c', HOLDING, str(tmp_path / 'run')], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b'held\n'
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_run_is_refused_with_whose_it_is(holder, tmp_path):
+    words = f'run is in use by process {holder.pid} on .*name another --workdir'
+    with pytest.raises(InputError, match=words), workdir.held(tmp_path / 'run'):
+        pass
+    assert holder.poll() is None
+
+
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_dead_run_leaves_no_lock(holder, tmp_path, number):
+    holder.send_signal(number)
+    holder.wait()
+    with workdir.held(tmp_path / 'run'):
+        assert (tmp_path / 'run' / workdir.LOCK).read_text().startswith(f'process {os.getpid()} on ')
+    assert not (tmp_path / 'run' / workdir.LOCK).exists()
+
+
+def test_one_run_after_another(tmp_path):
+    for _ in range(3):
+        with workdir.held(tmp_path):
+            (tmp_path / 'kept').touch()
+    assert [path.name for path in tmp_path.iterdir()] == ['kept']
+
+
+def test_a_folder_made_in_vain_goes_again_and_no_other(tmp_path):
+    (tmp_path / 'there').mkdir()
+    with workdir.held(tmp_path / 'there' / 'new' / 'run'):
+        pass
+    assert list((tmp_path / 'there').iterdir()) == []
+    with workdir.held(tmp_path / 'there'):
+        pass
+    assert (tmp_path / 'there').is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_line(tmp_path):
+    (tmp_path / 'file').touch()
+    words = r'file/run cannot be written \(Not a directory\)'
+    with pytest.raises(InputError, match=words), workdir.held(tmp_path / 'file' / 'run'):
+        pass
