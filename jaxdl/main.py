@@ -12,8 +12,10 @@
   python -m jaxdl.main --mode=evaluate --checkpoint=runs/finetune --dataset=folder:DIR
   python -m jaxdl.main --mode=export --checkpoint=runs/finetune --output=DIR
 
-The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 3 a claim or a check
-failed, 130 or 143 interrupted.
+  python -m jaxdl.main --mode=compare runs/ONE runs/OTHER what differs, and whether the results agree
+
+The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 3 a claim, a check or
+a comparison failed, 130 or 143 interrupted.
 """
 
 import json
@@ -29,7 +31,9 @@ from jaxdl.errors import InputError, unknown
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
-flags.DEFINE_string('mode', 'run', 'run, plan, check, report, predict, evaluate, export or list', flag_values=FLAGS)
+flags.DEFINE_string(
+    'mode', 'run', 'run, plan, check, report, compare, predict, evaluate, export or list', flag_values=FLAGS
+)
 flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
 flags.DEFINE_string('dataset', None, 'the images to train on, or to evaluate', flag_values=FLAGS)
 flags.DEFINE_string(
@@ -56,12 +60,16 @@ flags.DEFINE_bool('help', False, 'show this', short_name='h', flag_values=FLAGS,
 def main(arguments: list[str]) -> int:
     """Runs one command line, without the program's name; gives the exit status."""
     try:
-        _parse(arguments)
+        rest = _parse(arguments)
         if FLAGS.help:
             print(usage())
             return 0
         if FLAGS.mode not in MODES:
             raise unknown('mode', FLAGS.mode, MODES)
+        if rest and FLAGS.mode != 'compare':
+            raise InputError(
+                f'unexpected argument {rest[0]!r}: every argument is --FLAG=VALUE, such as --experiment={rest[0]}'
+            )
         return MODES[FLAGS.mode](arguments)
     except InputError as error:
         print(f'jaxdl: error: {error}', file=sys.stderr)
@@ -175,6 +183,17 @@ def export(arguments: list[str]) -> int:
     return 0
 
 
+def compare(arguments: list[str]) -> int:
+    """What differs between two runs, and 3 where their results differ by more than chance allows."""
+    from jaxdl import agreement
+
+    folders = [pathlib.Path(own) for own in _parse(arguments)]
+    if len(folders) != 2:
+        raise InputError('--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER')
+    print(*agreement.describe(*folders), sep='\n')
+    return 0 if all(own.agrees for own in agreement.compare(*folders)) else 3
+
+
 def show(arguments: list[str]) -> int:
     """Every experiment with its question."""
     from jaxdl import catalogue
@@ -185,11 +204,20 @@ def show(arguments: list[str]) -> int:
 
 
 MODES: dict[str, Callable[[list[str]], int]] = dict(
-    run=run, plan=plan, check=check, report=report, predict=predict, evaluate=evaluate, export=export, list=show
+    run=run,
+    plan=plan,
+    check=check,
+    report=report,
+    predict=predict,
+    evaluate=evaluate,
+    export=export,
+    list=show,
+    compare=compare,
 )
 
 
-def _parse(arguments: list[str]) -> None:
+def _parse(arguments: list[str]) -> list[str]:
+    """Sets the flags; gives the arguments that are none."""
     FLAGS.unparse_flags()
     for name in FLAGS:
         FLAGS[name].unparse()
@@ -201,10 +229,7 @@ def _parse(arguments: list[str]) -> None:
         raise InputError(f'{str(error).partition(":")[0]}: not a value for this flag; --help shows them') from None
     except flags.Error as error:
         raise InputError(str(error).splitlines()[0]) from None
-    if rest:
-        raise InputError(
-            f'unexpected argument {rest[0]!r}: every argument is --FLAG=VALUE, such as --experiment={rest[0]}'
-        )
+    return rest
 
 
 def _experiment() -> Any:

@@ -142,7 +142,7 @@ def clear(workdir: pathlib.Path) -> None:
 
 
 def _same(workdir: pathlib.Path, held: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    held, given = _flat(held), _flat(given)
+    held, given = flat(held), flat(given)
     different = [key for key in {**held, **given} if held.get(key) != given.get(key)]
     if different:
         shown = ', '.join(f'{k}={given.get(k)!r}, there {held.get(k)!r}' for k in different[:3])
@@ -152,8 +152,9 @@ def _same(workdir: pathlib.Path, held: Mapping[str, Any], given: Mapping[str, An
         )
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    flat = {}
+def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    """A tree of JSON objects as one, with dotted names for keys."""
+    found = {}
     for key, value in tree.items():
-        flat |= _flat(value, f'{prefix}{key}.') if isinstance(value, Mapping) else {f'{prefix}{key}': value}
-    return flat
+        found |= flat(value, f'{prefix}{key}.') if isinstance(value, Mapping) else {f'{prefix}{key}': value}
+    return found

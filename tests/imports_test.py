@@ -19,7 +19,7 @@ FLOORS = [
     {'main'},
     {'running', 'check', 'inference'},
     {'theory', 'outline', 'assignment', 'demonstration', 'handin'},
-    {'ablation', 'finetune', 'estimate', 'report', 'progress'},
+    {'ablation', 'finetune', 'estimate', 'report', 'progress', 'agreement'},
     {'tables', 'session', 'artifacts', 'probe', 'pretrained', 'fitting', 'predict', 'export', 'shown', 'closing'},
     {'groups', 'outcomes', 'features', 'tta', 'explain'},
     {
