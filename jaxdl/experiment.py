@@ -204,7 +204,9 @@ def _check_options(ablation: Ablation) -> Ablation:
         if 'learning_rate' in overrides:
             raise InputError(f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale')
         option_variant(ablation, option)
-    for overrides in ablation.conditions.values():
+    for condition, overrides in ablation.conditions.items():
+        if not isinstance(overrides, Mapping):
+            raise InputError(f'condition {condition!r} is {overrides!r}: must be a dict of overrides')
         fractions = override(ablation, overrides).data.fractions
         if not all(fractions):
             raise InputError(

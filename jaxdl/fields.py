@@ -73,7 +73,7 @@ def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any)
     """`value` as the field's annotation has it; InputError where it cannot be, or breaks the rule."""
     try:
         value = convert(annotation, value)
-    except TypeError:
+    except (TypeError, OverflowError):
         raise InputError(f'{name}={value!r}: must be {_words(annotation)}') from None
     rule = field.metadata.get('rule')
     complaint = rule(value) if rule and value is not None else None

@@ -12,6 +12,7 @@
   python -m jaxdl.main --mode=evaluate --checkpoint=runs/finetune --dataset=folder:DIR
   python -m jaxdl.main --mode=export --checkpoint=runs/finetune --output=DIR
 
+  python -m jaxdl.main --config=runs/ONE/config.json --workdir=runs/OTHER       the same run again
   python -m jaxdl.main --mode=compare runs/ONE runs/OTHER what differs, and whether the results agree
 
 The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 3 a claim, a check or
@@ -31,6 +32,9 @@ from jaxdl.errors import InputError, unknown
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
+flags.DEFINE_string(
+    'config', None, 'the config.json of a run, to repeat it in place of --experiment', flag_values=FLAGS
+)
 flags.DEFINE_string(
     'mode', 'run', 'run, plan, check, report, compare, predict, evaluate, export or list', flag_values=FLAGS
 )
@@ -90,7 +94,8 @@ def run(arguments: list[str]) -> int:
     from jaxdl import running, signals
 
     _join()
-    experiment, workdir = _experiment(), _workdir()
+    experiment = _experiment()
+    workdir = _workdir(experiment.name)
     command = shlex.join(['python', '-m', 'jaxdl.main', *arguments])
     try:
         found = running.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
@@ -233,11 +238,16 @@ def _parse(arguments: list[str]) -> list[str]:
 
 
 def _experiment() -> Any:
-    from jaxdl import experiment
+    from jaxdl import config, experiment
 
-    if not FLAGS.experiment:
+    if FLAGS.experiment and FLAGS.config:
+        raise InputError('--experiment and --config both say what to run: give one of them')
+    if not FLAGS.experiment and not FLAGS.config:
         raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
-    found = experiment.load_experiment(FLAGS.experiment)
+    if FLAGS.config:
+        found = config.load_config(pathlib.Path(FLAGS.config))
+    else:
+        found = experiment.load_experiment(FLAGS.experiment)
     if FLAGS.options is not None:
         if not isinstance(found, experiment.Ablation):
             raise InputError(f'--options={",".join(FLAGS.options)}: {found.name} is no ablation, and has no options')
@@ -284,9 +294,12 @@ def _join() -> None:
     sharding.join(**given)
 
 
-def _workdir() -> pathlib.Path:
+def _workdir(name: str = '') -> pathlib.Path:
+    """The folder that is given, else that of the experiment; `name` where it has no file of its own."""
     if FLAGS.workdir:
         return pathlib.Path(FLAGS.workdir)
+    if FLAGS.config and name:
+        return pathlib.Path('runs') / name
     if not FLAGS.experiment:
         raise InputError('no workdir: give --workdir=DIR, or --experiment=NAME for runs/NAME')
     return pathlib.Path('runs') / pathlib.Path(FLAGS.experiment).stem

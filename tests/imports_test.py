@@ -24,6 +24,7 @@ FLOORS = [
     {'groups', 'outcomes', 'features', 'tta', 'explain'},
     {
         'experiment',
+        'config',
         'ensemble',
         'claims',
         'chunks',
