@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from jaxdl import archives
 from jaxdl.errors import InputError
 from jaxdl.models import ARCHITECTURES, load_pretrained
 from jaxdl.models.port import to_tensors
@@ -120,6 +121,36 @@ def test_a_pickle_that_would_run_code(tmp_path, zipped):
     line = refused(path)
     assert re.search(r'refused, since reading it would call .*: save the plain state_dict, or better a \.safeten', line)
     assert not pathlib.Path('harm').exists()
+
+
+def test_a_tensor_of_more_numbers_than_are_stored(tmp_path):
+    torch = pytest.importorskip('torch')
+    torch.save(dict(state_dict={'fc.weight': torch.zeros(1).expand(10**11)}), tmp_path / 'x.pth')  # 400 GB in 1 kB
+    assert 'a tensor of more numbers than are there' in refused(tmp_path / 'x.pth')
+
+
+def test_a_dictionary_in_very_many_places_is_read_once(tmp_path):
+    content = {}
+    for _ in range(60):
+        content = dict(a=content, b=content)
+    with zipfile.ZipFile(tmp_path / 'x.pth', 'w') as archive:
+        archive.writestr('x/data.pkl', pickle.dumps(content))
+    assert 'no tensor in it' in refused(tmp_path / 'x.pth')
+
+
+@pytest.mark.parametrize('name', ['x.npz', 'x.pth'])
+def test_an_archive_that_would_fill_the_memory(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(archives, 'LARGE', 2**20)
+    with zipfile.ZipFile(tmp_path / name, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('x/data.pkl', bytes(2**22))
+    assert re.search(r'would unpack from [\d,]+ to 4,194,304 bytes: save it without', refused(tmp_path / name))
+
+
+def test_a_file_among_the_arrays_of_an_archive_is_none_of_them(tmp_path, deep):
+    np.savez(tmp_path / 'x.npz', **deep)
+    with zipfile.ZipFile(tmp_path / 'x.npz', 'a') as archive:
+        archive.writestr('README', 'of zeros')
+    assert load_pretrained(str(tmp_path / 'x.npz'))[0].architecture.name == 'resnet32'
 
 
 @pytest.mark.parametrize('name', ['resnet51', 'Resnet50'])

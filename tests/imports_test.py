@@ -42,12 +42,12 @@ FLOORS = [
     {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
     {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
     | {'keys', 'data', 'results', 'sharding', 'checkpoint', 'memory'},
-    {'fields', 'errors', 'workdir', 'members', 'native'},
+    {'fields', 'errors', 'workdir', 'members', 'native', 'archives'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
 LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'augment', 'keys')
 LEAVES += ('masks', 'averaging')
-GROUND = {'fields', 'errors', 'workdir', 'members', 'native'}
+GROUND = {'fields', 'errors', 'workdir', 'members', 'native', 'archives'}
 
 
 @functools.cache

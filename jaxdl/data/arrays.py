@@ -1,10 +1,12 @@
 """Images in NumPy archives."""
 
 import pathlib
+import zipfile
 from typing import Any
 
 import numpy as np
 
+from jaxdl import archives
 from jaxdl.data.labels import PARTS, listing, place, short
 from jaxdl.data.listing import Listing
 from jaxdl.errors import InputError
@@ -42,11 +44,15 @@ def npz(where: str) -> Listing:
 
 def _archive(file: pathlib.Path) -> dict[str, np.ndarray]:
     try:
+        if zipfile.is_zipfile(file):
+            archives.check(file)
         with file.open('rb') as data:  # a file that np.load opens stays open where it is no archive
             archive: Any = np.load(data, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise ValueError('it is one array, not an archive of several')
-            return {name.lower(): archive[name] for name in archive.files}
+            return {name.lower(): np.asarray(archive[name]) for name in archive.files}
+    except InputError:
+        raise
     except Exception as error:  # an archive breaks in many ways: zip, zlib, header, pickled objects, memory
         what = 'it is none, or holds pickled objects' if 'pickle' in str(error) else short(str(error), str)
         raise InputError(f'cannot read {file} as an .npz of plain arrays: {what}') from None

@@ -5,6 +5,7 @@ dictionaries need, and refuses all others. Both forms are read: the zip file of 
 file a storage), and the older row of pickles that storages follow.
 """
 
+import math
 import pathlib
 import pickle
 import struct
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import archives
 from jaxdl.errors import InputError
 
 MAGIC = 0x1950A86A20F9469CFC6C  # of the older form
@@ -48,6 +50,7 @@ class Tensor:
 
 def load_zip(path: pathlib.Path) -> Any:
     """What a zip checkpoint holds, its tensors as arrays."""
+    archives.check(path, 'weights ')
     with zipfile.ZipFile(path) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith('/data.pkl') or name == 'data.pkl']
         folder = name.removesuffix('data.pkl')
@@ -123,19 +126,33 @@ KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-def _filled(content: Any, bytes_of: Callable[[Storage], bytes]) -> Any:
-    """`content` with every Tensor as an array of its own."""
+def _filled(content: Any, bytes_of: Callable[[Storage], bytes], seen: dict[int, Any] | None = None) -> Any:
+    """`content` with every Tensor as an array of its own.
+
+    A pickle may hold one thing in many places, and a dictionary within itself: each is visited once.
+    """
+    seen = {} if seen is None else seen
+    if id(content) in seen:
+        return seen[id(content)]
     if isinstance(content, Mapping):
-        return {name: _filled(value, bytes_of) for name, value in content.items()}
-    if not isinstance(content, Tensor):
-        return content
-    numbers = _numbers(bytes_of(content.storage), content.storage.dtype)
-    last = content.offset + sum((n - 1) * s for n, s in zip(content.shape, content.strides, strict=True))
-    empty = 0 in content.shape
-    if min((content.offset, *content.shape, *content.strides)) < 0 or (not empty and last >= len(numbers)):
+        found = seen[id(content)] = {}
+        found |= {name: _filled(value, bytes_of, seen) for name, value in content.items()}
+        return found
+    if isinstance(content, Tensor):
+        seen[id(content)] = _array(content, _numbers(bytes_of(content.storage), content.storage.dtype))
+        return seen[id(content)]
+    return content
+
+
+def _array(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
+    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    empty = 0 in tensor.shape
+    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or (not empty and last >= len(numbers)):
         raise ValueError('a tensor that reaches beyond its numbers')
-    strides = [s * numbers.itemsize for s in content.strides]
-    return np.lib.stride_tricks.as_strided(numbers[content.offset :], content.shape, strides).copy()
+    if math.prod(tensor.shape) > len(numbers):  # by strides that come back to the same ones
+        raise ValueError('a tensor of more numbers than are there')
+    strides = [s * numbers.itemsize for s in tensor.strides]
+    return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides).copy()
 
 
 def _numbers(data: bytes, dtype: str) -> np.ndarray:

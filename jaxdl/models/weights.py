@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import archives
 from jaxdl.errors import InputError
 from jaxdl.models import pickled
 
@@ -157,8 +158,10 @@ def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    archives.check(path, 'weights ')
     with path.open('rb') as stream, np.load(stream, allow_pickle=False) as content:
-        return {name: content[name] for name in content.files}
+        found = {name: content[name] for name in content.files}
+    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}  # else a file beside them
 
 
 def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
