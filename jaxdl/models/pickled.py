@@ -8,6 +8,7 @@ file a storage), and the older row of pickles that storages follow.
 import math
 import pathlib
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from jaxdl import archives
 from jaxdl.errors import InputError
 
 MAGIC = 0x1950A86A20F9469CFC6C  # of the older form
+PUTS = ('PUT', 'BINPUT', 'LONG_BINPUT')
 INSIDE = ('state_dict_ema', 'state_dict', 'model_state_dict', 'model')  # where a checkpoint of training has the weights
 # Storage -> dtype of its bytes; bfloat16 has none in NumPy, and is the upper half of a float32.
 DTYPES = dict(
@@ -74,6 +76,8 @@ def load_legacy(path: pathlib.Path) -> Any:
         for key in keys:
             (count,) = struct.unpack('<q', stream.read(8))
             dtype = reader.storages[key].dtype
+            if not 0 <= count * _width(dtype) <= path.stat().st_size:
+                raise ValueError('a storage that is larger than its file')
             storages[key] = stream.read(count * _width(dtype))
     return _filled(content, lambda storage: storages[storage.key])
 
@@ -93,8 +97,12 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, stream: Any, path: pathlib.Path) -> None:
         super().__init__(stream, encoding='utf-8')
-        self.path = path
+        self.path, self.stream = path, stream
         self.storages: dict[str, Storage] = {}
+
+    def load(self) -> Any:
+        _scan(self.stream)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ('torch', 'torch.storage') and name in DTYPES:
@@ -111,6 +119,18 @@ class _Unpickler(pickle.Unpickler):
         if kind != 'storage' or not isinstance(dtype, str) or (view and view[0] is not None):
             raise InputError(f'weights {self.path}: holds {kind!r} where a storage of numbers should be')
         return self.storages.setdefault(str(key), Storage(dtype, str(key), int(count)))
+
+
+def _scan(stream: Any) -> None:
+    """ValueError where the pickle that comes next numbers its memo beyond what it can hold.
+
+    Python's reader makes room for the largest number: of five bytes, 64 GiB.
+    """
+    start = stream.tell()
+    puts = [int(own) for code, own, _ in pickletools.genops(stream) if code.name in PUTS]  # type: ignore[arg-type]
+    if max(puts, default=0) > len(puts):
+        raise ValueError('its memo is numbered beyond its entries')
+    stream.seek(start)
 
 
 def _rebuilt(storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> Tensor:

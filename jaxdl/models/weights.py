@@ -148,7 +148,8 @@ def _is_pointer(path: pathlib.Path) -> bool:
 
 
 def _float32(value: np.ndarray) -> np.ndarray:
-    return value if value.dtype.kind in 'iub' else np.asarray(value, np.float32)
+    with np.errstate(over='ignore'):  # of a float64 beyond float32: infinite
+        return value if value.dtype.kind in 'iub' else np.asarray(value, np.float32)
 
 
 def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
