@@ -42,11 +42,20 @@ class Results:
 
 def write_table(path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes `rows` as CSV, whole or not at all; a column that a row lacks stays empty."""
+    cells = ([_written(row.get(name), kind) for name, kind in columns.items()] for row in rows)
+    folder.write(path, lines([columns, *cells]))
+
+
+def lines(rows: Iterable[Iterable[str]]) -> str:
+    """Rows as CSV. Python's writer quotes a carriage return only where lines end with one; its reader needs that."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(columns)
-    writer.writerows([_written(row.get(name), kind) for name, kind in columns.items()] for row in rows)
-    folder.write(path, text.getvalue())
+    writer = csv.writer(text, lineterminator='\r\n')
+    found = []
+    for row in rows:
+        writer.writerow(row)
+        found.append(text.getvalue().removesuffix('\r\n'))
+        text.seek(text.truncate(0))
+    return '\n'.join([*found, ''])
 
 
 def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:

@@ -1,17 +1,16 @@
 """Files of predictions, and of a challenge's submission; no jax.
 
-Names and ids are written as they are, escaped as CSV has it, though a spreadsheet takes one that begins with `=`, `+`,
-`-`, `@` or a tab for a formula: a challenge compares names byte by byte. Open such files as text.
+A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` or a tab for a formula, and would run what somebody has
+called an image. In predictions.csv such a name has an apostrophe before it; in a submission names stand as they are,
+since a challenge compares them byte by byte.
 """
 
-import csv
-import io
 import pathlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from jaxdl import workdir
+from jaxdl import results, workdir
 from jaxdl.data import folders, labels, tables
 from jaxdl.errors import InputError
 
@@ -21,6 +20,7 @@ PREDICTIONS = (
     *(f'{what}_{i}' for i in range(2, TOP + 1) for what in ('class', 'probability')),
 )  # fmt: skip
 SUBMISSION = ('ClassName',)
+FORMULA = ('=', '+', '-', '@', '\t', '\r')  # beginnings that a spreadsheet does not take for text
 
 
 def write_predictions(
@@ -30,8 +30,8 @@ def write_predictions(
 
     Args:
       path: of a CSV with the columns PREDICTIONS; those of classes that there are not stay empty.
-      ids: of each image [n].
-      class_names: of each class [classes].
+      ids: of each image [n]; what a spreadsheet would take for a formula gets an apostrophe before it.
+      class_names: of each class [classes]; likewise.
       probabilities: float [n, classes], written as `repr(float)` of float32.
     """
     if probabilities.shape != (len(ids), len(class_names)):
@@ -40,7 +40,7 @@ def write_predictions(
         )
     best = np.argsort(-probabilities, axis=1, kind='stable')[:, :TOP]
     rows = (
-        [name, *(cell for c in own for cell in (class_names[c], str(likely[c])))]
+        [_text(name), *(cell for c in own for cell in (_text(class_names[c]), str(likely[c])))]
         for name, own, likely in zip(ids, best, probabilities, strict=True)
     )
     _write(path, PREDICTIONS, rows)
@@ -118,6 +118,10 @@ def _column(file: pathlib.Path, header: Sequence[str]) -> int:
     raise InputError(f'{file}: no column of images among {", ".join(header)}: name it ImageId')
 
 
+def _text(name: str) -> str:
+    return f"'{name}" if name.startswith(FORMULA) else name
+
+
 def _twice(names: Iterable[str]) -> list[str]:
     seen: set[str] = set()
     return [name for name in names if name in seen or seen.add(name)]
@@ -131,8 +135,4 @@ def _say(what: str, names: Sequence[str]) -> None:
 
 
 def _write(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(header)
-    writer.writerows([*row, *[''] * (len(header) - len(row))] for row in rows)
-    workdir.write(path, text.getvalue())
+    workdir.write(path, results.lines([header, *([*row, *[''] * (len(header) - len(row))] for row in rows)]))

@@ -10,7 +10,7 @@ import tiny
 from jaxdl import submission
 from jaxdl.errors import InputError
 
-NAMES = ('rice, white', 'say "tea"', 'caf\u00e9\nau lait', 'd', 'e', '=cmd()')
+NAMES = ('rice, white', 'say "tea"', 'caf\u00e9\nau lait', 'd\re', 'e', '=cmd()')
 
 
 def read(path):
@@ -28,13 +28,19 @@ def test_the_five_likeliest_classes_best_first(tmp_path):
     )
     for row, name, own in zip(rows, 'abcd', likely, strict=True):
         assert row[0] == name
-        assert row[1::2] == [NAMES[i] for i in np.argsort(-own)[:5]]
+        assert row[1::2] == [NAMES[i].replace('=cmd', "'=cmd") for i in np.argsort(-own)[:5]]
         np.testing.assert_array_equal(np.float32(row[2::2]), np.sort(own)[::-1][:5])  # to the last bit
 
 
 def test_fewer_classes_leave_cells_empty_and_of_equals_the_first_wins(tmp_path):
     submission.write_predictions(tmp_path / 'p.csv', ['a'], ['x', 'y'], np.array([[0.5, 0.5]]))
     assert read(tmp_path / 'p.csv')[1] == ['a', 'x', '0.5', 'y', '0.5', '', '', '', '', '', '']
+
+
+@pytest.mark.parametrize('name', ['=1+1', '+1', '-1.jpg', '@SUM(A1)', '\t=1', '\r=1'])
+def test_a_name_that_a_spreadsheet_would_run_is_text(tmp_path, name):
+    submission.write_predictions(tmp_path / 'p.csv', [name], ['x', name], np.array([[0.25, 0.75]]))
+    assert read(tmp_path / 'p.csv')[1][:4] == [f"'{name}", f"'{name}", '0.75', 'x']
 
 
 def test_no_images_leave_the_header(tmp_path):
