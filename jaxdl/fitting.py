@@ -33,6 +33,9 @@ ASK = 10  # steps after which processes ask one another whether to stop or to sa
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
 
 
+_copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # one call, where a leaf each takes as long as a step
+
+
 class NotFinite(Failed):
     """The loss is no number any more; `step` from 0 on."""
 
@@ -222,7 +225,7 @@ class _Run:
         """Evaluates where an epoch ends, and saves: in this order, so that a checkpoint knows its metric."""
         metric = self._epoch(state, progress, step) if ends else None
         progress.seconds[:] = [self.seconds[name] for name in SECONDS]
-        tree = dict(state=jax.tree.map(jnp.copy, state), progress={k: v.copy() for k, v in vars(progress).items()})
+        tree = dict(state=_copied(state), progress={k: v.copy() for k, v in vars(progress).items()})
         self.keeper.save(step, tree, self.session.about, metric)
 
     def _epoch(self, state: FineState, progress: Progress, step: int) -> float | None:

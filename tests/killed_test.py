@@ -33,7 +33,7 @@ def weights(folder):
 
 def command(top, workdir):
     settings = dict(
-        weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=6, sizes='[]', train_size=12, eval_size=12,
+        weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=4, sizes='[]', train_size=12, eval_size=12,
         explain=0, batch_size=8, repeats=1, passes=2, learning_rates='[0.1]', weight_decays='[0.01]', probe_size=16,
     )  # fmt: skip
     own = [f'--set={name}={value}' for name, value in settings.items()]
@@ -88,6 +88,6 @@ def _killed(words: list[str], workdir: pathlib.Path, environment: dict[str, str]
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (workdir / 'metrics.jsonl').exists() and process.poll() is None:
         time.sleep(0.05)
-    time.sleep(random.uniform(0, 12))
+    time.sleep(random.uniform(0, 10))
     process.kill()
     return int(process.wait() != 0)

@@ -38,7 +38,7 @@ def call(food, name, *more):
     return main([f'--experiment={name}', *own, *more])
 
 
-@pytest.mark.parametrize('name', ['probe', 'finetune', 'challenge'])
+@pytest.mark.parametrize('name', ['probe', 'challenge'])  # `finetune` differs in its data alone
 def test_every_experiment_is_loaded_shrunk_and_run(food, tmp_path, name, capsys):
     assert call(food, name) == 0, capsys.readouterr().err
     out = capsys.readouterr().out

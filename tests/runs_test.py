@@ -132,9 +132,10 @@ def test_files_of_somebody_else_are_not_written_over(tmp_path):
 
 SCRIPT = """
 import sys, studies
-from jaxdl import ablation, signals
+from jaxdl import ablation, experiment, signals
 try:
-    ablation.run(studies.starts(checkpoint_seconds=0, epochs=3, chunk=1), sys.argv[1])
+    study = experiment.keep(studies.starts(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros'])
+    ablation.run(study, sys.argv[1])
 except signals.Interrupted as stop:
     sys.exit(128 + stop.signal)
 """
