@@ -39,8 +39,9 @@ def write_predictions(
             f'probabilities {list(probabilities.shape)} of {len(ids)} images and {len(class_names)} classes'
         )
     best = np.argsort(-probabilities, axis=1, kind='stable')[:, :TOP]
+    classes = list(map(_text, class_names))
     rows = (
-        [_text(name), *(cell for c in own for cell in (_text(class_names[c]), str(likely[c])))]
+        [_text(name), *(cell for c in own for cell in (classes[c], str(likely[c])))]
         for name, own, likely in zip(ids, best, probabilities, strict=True)
     )
     _write(path, PREDICTIONS, rows)
