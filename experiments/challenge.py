@@ -12,7 +12,7 @@ EXPERIMENT = override(
     FineTune(
         data=Data(dataset='foodc:food', image_size=256, fractions=(0.9, 0.1, 0.0), split='grouped'),
         variant=Variant(flip=0.5, colour=0.2),
-        finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
+        finetune=Recipe(frozen=('stem', 'layer1'), refit_epochs=2),  # frozen: edges and colours, everywhere alike
     ),
     dict(recipe='adamw'),
 )

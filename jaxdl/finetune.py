@@ -88,8 +88,9 @@ def outline(experiment: FineTune) -> list[str]:
     if 'finetune' in experiment.stages:
         words = 'finetune  steps {0.start} to {0.stop} at {0.size} px, {1} images each: {0.learns} learn'
         lines += [words.format(phase, own.batch_size) for phase in fine_step.phases(recipe, per_epoch)]
-    runs = recipe.folds * recipe.seeds
-    return [*lines, *([f'          {runs} such runs'] if runs > 1 else [])]
+    runs, again = recipe.folds * recipe.seeds, recipe.refit_epochs * (recipe.folds == 1)
+    lines += [f'          {runs} such runs'] * (runs > 1)
+    return [*lines, *[f'          then {again} epochs of all images, those of validation too'] * (again > 0)]
 
 
 def finished(folder: pathlib.Path) -> bool:
@@ -278,10 +279,30 @@ def _tuned(work: Work, fitted: Sequence[tuple[Fitted, np.ndarray]]) -> Final:
         logits = pretrained.answers(module, members, work.said, images, indices)
     if len(work.parts.test):
         temperature = scores.fit_temperature(logits, work.dataset.labels[indices])
-        indices, part = work.parts.test, 'test'
+        indices, part, members = work.parts.test, 'test', _refitted(work, module, members)
         logits = pretrained.answers(module, members, work.said, images, indices)
         return Final(members, work.said | dict(temperature=temperature), logits, indices, part)
-    return Final(members, work.said, logits, indices, part)
+    return Final(_refitted(work, module, members), work.said, logits, indices, part)
+
+
+def _refitted(work: Work, module: ResNet, members: list[Any]) -> list[Any]:
+    """The networks after a few epochs more, of the images too that have judged them: by the schedule, from its start.
+
+    Of folds each image has been learnt from by some network.
+    """
+    recipe, known = work.experiment.finetune, np.union1d(work.parts.train, work.parts.val)
+    if not recipe.refit_epochs or recipe.folds > 1:
+        return members
+    short = dataclasses.replace(
+        recipe, epochs=recipe.refit_epochs, sizes=(), fix_epochs=0, unfreeze_epochs=0.0, patience=0
+    )
+    found = []
+    for number, member in enumerate(members):
+        name = 'finetune, all images' + f', network {number + 1}' * (len(members) > 1)
+        feed = _feed(work, known, recipe.seeds + number)  # an order that no run before has had
+        task = Task(name, feed, shown.emphasis(work, known), None, None)
+        found.append(fitting.fit(work.session, task, module, member, work.experiment.variant, short).variables)
+    return found
 
 
 def _soup(work: Work, module: Any, members: Sequence[Any]) -> Any:

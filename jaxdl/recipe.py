@@ -52,6 +52,7 @@ class Recipe:
     metric: str = fields.ruled('macro_f1', fields.one_of(METRICS))
     patience: int = fields.ruled(0, fields.at_least(0))  # epochs without a better one; 0: to the end
     fix_epochs: int = fields.ruled(0, fields.at_least(0))  # of head and last norm alone, at eval_size (FixRes)
+    refit_epochs: int = fields.ruled(0, fields.at_least(0))  # of all images, once those of validation have judged
     folds: int = fields.ruled(1, fields.at_least(1))
     seeds: int = fields.ruled(1, fields.at_least(1))
     average: str = fields.ruled('probabilities', fields.one_of(AVERAGES))

@@ -89,6 +89,30 @@ def test_interrupted_and_resumed_it_ends_with_the_same_bytes(run, top, monkeypat
     jax.tree.map(np.testing.assert_array_equal, mine, theirs)
 
 
+def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(run, top, tmp_path, monkeypatch):
+    tasks, fit, asked = [], fitting.fit, fitting._Run._asked
+    monkeypatch.setattr(fitting, 'fit', lambda session, task, *rest: tasks.append(task) or fit(session, task, *rest))
+    own = finetunes.experiment(top, ema=0.9, refit_epochs=1)
+    finetune.run(own, tmp_path / 'again')
+    judged, last = tasks
+    held = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
+    assert sorted(last.feed.indices) == sorted([*judged.feed.indices, *map(int, held['ids'])])
+    assert last.evaluate is None
+    one, two = (workdir.read_json(f / 'run.json')['scores'] for f in (top / 'run', tmp_path / 'again'))
+    assert one == two  # by the network that had not seen them
+    before, after = (checkpoint.read_model(f / 'checkpoints' / 'final')[0] for f in (top / 'run', tmp_path / 'again'))
+    assert not np.array_equal(before['0000']['params']['head']['kernel'], after['0000']['params']['head']['kernel'])
+    assert 'the network has learnt from them too since' in (tmp_path / 'again' / 'report.md').read_text()
+
+    stop = lambda self, step, *rest: (signal.SIGTERM, False) if not self.task.evaluate else asked(self, step, *rest)
+    monkeypatch.setattr(fitting._Run, '_asked', stop)
+    with pytest.raises(Interrupted):
+        finetune.run(own, tmp_path / 'cut')
+    monkeypatch.setattr(fitting._Run, '_asked', asked)
+    finetune.run(own, tmp_path / 'cut')
+    jax.tree.map(np.testing.assert_array_equal, checkpoint.read_model(tmp_path / 'cut/checkpoints/final')[0], after)
+
+
 def test_a_probe_alone_is_a_network_too(top, tmp_path):
     found = finetune.run(finetunes.experiment(top, stages=('probe',)), tmp_path / 'run')
     assert {row['phase'] for row in found.table} == {'probe'}

@@ -45,6 +45,7 @@ DECISIONS = {
     'Initialisation': ('init', 'init_scale'),
     'Split of the images': ('data.split', 'data.fractions'),
     'Views averaged in prediction': ('finetune.views',),
+    'Epochs of all images, once judged': ('finetune.refit_epochs',),
     'Networks averaged': ('finetune.folds', 'finetune.seeds', 'finetune.average'),
 }
 FIXED = {
