@@ -6,13 +6,13 @@ results each has its share of the 5 % (Bonferroni).
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from jaxdl import claims, results, workdir
+from jaxdl import claims, protocol, results, workdir
 from jaxdl.errors import InputError
 from jaxdl.statistics import ALPHA
 
@@ -66,9 +66,8 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[Result]:
     return [_result(name, one[name], other[name], ALPHA / len(shared)) for name in shared]
 
 
-def describe(first: pathlib.Path, second: pathlib.Path) -> Iterator[str]:
-    """Both as lines for a terminal."""
-    found = compare(first, second)
+def describe(first: pathlib.Path, second: pathlib.Path, found: Sequence[Result]) -> Iterator[str]:
+    """The differences of two runs, and what `compare` found, as lines for a terminal."""
     for name, a, b in differences(first, second):
         yield f'{name:32} {_short(a)}, there {_short(b)}'
     for own in found:
@@ -94,11 +93,11 @@ def _short(value: Any) -> str:
 def _accuracies(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """Test accuracy of every option under its fresh seeds, after the last epoch."""
     rows = results.read_table(folder / 'results.csv', results.RESULTS)
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        if (row['phase'], row['split'], row['metric']) == ('measure', 'test', 'accuracy'):
-            found.setdefault(f'{row["condition"]} {row["option"]}'.strip(), []).append(row['value'])
-    return {name: np.asarray(values) for name, values in found.items()}
+    return {
+        f'{condition} {option}'.strip(): np.asarray([accuracy for accuracy, _ in seeds.values()])
+        for condition in dict.fromkeys(row['condition'] for row in rows)
+        for option, seeds in protocol.measured_of(rows, condition).items()
+    }
 
 
 def _scores(folder: pathlib.Path) -> dict[str, np.ndarray]:

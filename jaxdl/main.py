@@ -195,8 +195,10 @@ def compare(arguments: list[str]) -> int:
     folders = [pathlib.Path(own) for own in _parse(arguments)]
     if len(folders) != 2:
         raise InputError('--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER')
-    print(*agreement.describe(*folders), sep='\n')
-    return 0 if all(own.agrees for own in agreement.compare(*folders)) else 3
+    first, second = folders
+    found = agreement.compare(first, second)
+    print(*agreement.describe(first, second, found), sep='\n')
+    return 0 if all(own.agrees for own in found) else 3
 
 
 def show(arguments: list[str]) -> int:

@@ -55,7 +55,7 @@ def summarize(
 
 
 def _condition(rows: Sequence[Row], baseline: str, condition: str, ratio: float) -> list[Row]:
-    measured = _measured(rows, condition)
+    measured = measured_of(rows, condition)
     if baseline not in measured:
         raise InputError(f'no measurement of the baseline {baseline!r}: run the experiment again, it resumes')
     summary = [_mean(option, baseline, condition, values) for option, values in measured.items()]
@@ -67,7 +67,7 @@ def _condition(rows: Sequence[Row], baseline: str, condition: str, ratio: float)
     return summary
 
 
-def _measured(rows: Iterable[Row], condition: str) -> dict[str, dict[int, tuple[float, float]]]:
+def measured_of(rows: Iterable[Row], condition: str) -> dict[str, dict[int, tuple[float, float]]]:
     """option -> seed -> (test accuracy, learning rate)."""
     measured = defaultdict(dict)
     for r in rows:

@@ -1,6 +1,8 @@
 """Settings of every test: a silent rise of rank is an error, and nothing of the user's own is touched."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix='jaxdl-cache-')  # of the lowerings that were timed
@@ -10,7 +12,9 @@ os.environ.setdefault('JAX_PLATFORMS', os.environ.get('JAXDL_TEST_PLATFORM', 'cp
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 
 # Programs are compiled once for all workers and the processes that they start: many tests repeat a command.
-os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', tempfile.mkdtemp(prefix='jaxdl-programs-'))
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # the first process makes it, and removes it
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='jaxdl-programs-')
+    atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 import jax

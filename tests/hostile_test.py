@@ -115,9 +115,9 @@ def damaged(content, rng):
 def test_a_damaged_file_is_read_or_refused_in_a_line(tmp_path, name):
     content, read = FILES[name]
     whole, path, rng, refused = content(), tmp_path / name, random.Random(name), 0
-    for folder, ids in (('train_images', range(9)), ('test_images', range(9))):
+    for folder in ('train_images', 'test_images'):
         (tmp_path / folder).mkdir()
-        for i in ids:
+        for i in range(9):
             (tmp_path / folder / f'{i}.jpg').touch()
     for _ in range(TRIES):
         path.write_bytes(damaged(whole, rng))
