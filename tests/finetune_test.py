@@ -102,7 +102,10 @@ def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(run,
     assert one == two  # by the network that had not seen them
     before, after = (checkpoint.read_model(f / 'checkpoints' / 'final')[0] for f in (top / 'run', tmp_path / 'again'))
     assert not np.array_equal(before['0000']['params']['head']['kernel'], after['0000']['params']['head']['kernel'])
-    assert 'the network has learnt from them too since' in (tmp_path / 'again' / 'report.md').read_text()
+    report = (tmp_path / 'again' / 'report.md').read_text()
+    assert 'the network has learnt from them too since' in report
+    assert 'are of the network before' in report
+    assert 'are of the network before' not in (top / 'run' / 'report.md').read_text()
 
     stop = lambda self, step, *rest: (signal.SIGTERM, False) if not self.task.evaluate else asked(self, step, *rest)
     monkeypatch.setattr(fitting._Run, '_asked', stop)

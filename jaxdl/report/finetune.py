@@ -127,9 +127,15 @@ def _chosen(fitted: Fitted) -> list[Block]:
     if fitted.part != 'validation':
         return []
     what = 'the epoch, the probe and the temperature' if fitted.finetune else 'the probe and the temperature'
+    since = (
+        f' The network that is kept has learnt from them as well since, for {words.count(fitted.refit, "epoch")}: all '
+        'scores here, and the temperature, are of the network before.'
+        if fitted.refit
+        else ''
+    )
     return [
         Paragraph(
             f'The same validation images chose {what}: the best of several tries is a little lucky, so expect slightly '
-            'less on images that chose nothing.'
+            f'less on images that chose nothing.{since}'
         )
     ]

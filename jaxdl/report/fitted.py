@@ -85,6 +85,12 @@ class Fitted:
         return SPLITS.get(self.final.get('split', 'val'), 'validation')
 
     @property
+    def refit(self) -> int:
+        """Epochs in which the network has learnt from the validation images too, once they had judged it."""
+        once = self.finetune and (self.setting('finetune.folds') or 1) == 1
+        return (self.setting('finetune.refit_epochs') or 0) if once else 0
+
+    @property
     def confusion(self) -> np.ndarray:
         """How often the final network took each class for each other: int [true class, predicted class]."""
         predicted = np.argmax(self.evaluation['logits'], 1)

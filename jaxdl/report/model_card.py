@@ -120,19 +120,12 @@ def _training(fitted: Fitted) -> str:
     if not fitted.finetune:
         return 'a linear head on the features of the untouched network'
     variant, recipe = fitted.config['variant'], fitted.config['finetune']
+    more = f', then {words.count(fitted.refit, "epoch")} of all images, those of validation too' if fitted.refit else ''
     return (
         f'all layers, {recipe.get("epochs")} epochs, {variant.get("optimizer")}, learning rate '
-        f'{variant.get("learning_rate")}, {variant.get("schedule")}, images of {recipe.get("train_size")} pixels'
-        f'{f", then {_refit(fitted)} of all images, those of validation too" if _refit(fitted) else ""}; '
-        'every setting is in the table of decisions'
+        f'{variant.get("learning_rate")}, {variant.get("schedule")}, images of {recipe.get("train_size")} pixels{more}'
+        '; every setting is in the table of decisions'
     )
-
-
-def _refit(fitted: Fitted) -> str:
-    """The epochs in which the network has learnt from what had judged it; empty where there are none."""
-    recipe = fitted.config['finetune']
-    epochs = recipe.get('refit_epochs', 0) if fitted.finetune and recipe.get('folds', 1) == 1 else 0
-    return words.count(epochs, 'epoch') if epochs else ''
 
 
 def _metrics(fitted: Fitted) -> str:
@@ -144,7 +137,7 @@ def _metrics(fitted: Fitted) -> str:
 def _limits(fitted: Fitted) -> str:
     told = ['probabilities hold for pictures like those it was scored on']
     if fitted.part == 'validation':
-        since = '; the network has learnt from them too since' if _refit(fitted) else ''
+        since = '; the network has learnt from them too since' if fitted.refit else ''
         told.append(f'the scores are of validation images, which chose among the networks{since}')
     if fitted.split.get('groups') and not fitted.split.get('grouped'):
         told.append('the split at random put similar images on both sides')
