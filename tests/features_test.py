@@ -9,6 +9,7 @@ import pytest
 
 from jaxdl import features
 from jaxdl.augment import centre_boxes, resized_crop
+from jaxdl.errors import InputError
 from jaxdl.models.architectures import Architecture, Preprocessing
 from jaxdl.models.resnet import ResNet
 
@@ -43,6 +44,15 @@ def calls(monkeypatch):
 
     monkeypatch.setattr(features, '_compiled', counted)
     return found
+
+
+def test_a_lack_of_memory_is_said_in_a_line(monkeypatch):
+    def refuses(variables, images):
+        raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
+
+    monkeypatch.setattr(features, '_compiled', lambda module, size: refuses)
+    with pytest.raises(InputError, match=r'out of memory with 8 images at a time .*: a smaller probe_size'):
+        extracted()
 
 
 def direct(images, size=8):

@@ -7,11 +7,13 @@ import sys
 
 import pytest
 
+import jaxdl
 from jaxdl import workdir
 from jaxdl.errors import InputError
 
 HOLDING = """
 import pathlib, sys, time
+import jaxdl
 from jaxdl import workdir
 with workdir.held(pathlib.Path(sys.argv[1])):
     print('held', flush=True)
@@ -35,6 +37,13 @@ def test_a_second_run_is_refused_with_whose_it_is(holder, tmp_path):
     with pytest.raises(InputError, match=words), workdir.held(tmp_path / 'run'):
         pass
     assert holder.poll() is None
+
+
+def test_no_kind_of_run_begins_where_another_is_at_work(tmp_path):
+    for name in ('pooling', 'symmetry', 'assignment', 'probe'):
+        with workdir.held(tmp_path / name), pytest.raises(InputError, match=f'{name} is in use by process'):
+            jaxdl.run(jaxdl.load_experiment(name), tmp_path / name)
+        assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
