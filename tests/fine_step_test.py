@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import fine_step, keys
+from jaxdl import fine_step, keys, sharding
 from jaxdl.fine_step import Emphasis, Examples, Phase, Setting
 from jaxdl.models.resnet import ResNet
 from jaxdl.recipe import Recipe
@@ -39,16 +39,25 @@ def batch():
     return Examples(rng.integers(0, 256, (BATCH, 16, 16, 3), np.uint8), (np.arange(BATCH) % CLASSES).astype(np.int32))
 
 
-def stepped(steps=1, learns='all', emphasis=None, noise=(), variant=None, **recipe):
-    """State before and after, and the metrics of the last step."""
+@functools.cache
+def program(setting):
+    """Compiled once for all tests of the same setting."""
+    return quick(functools.partial(fine_step.fine_step, setting=setting))
+
+
+def setting_of(learns='all', noise=(), module=MODULE, **recipe):
     recipe = Recipe(**dict(dict(train_size=12, eval_size=12), **recipe))
+    return Setting(module, recipe, Phase(0, 10, 12, learns), 10, 5, noise)
+
+
+def stepped(steps=1, emphasis=None, variant=None, **settings):
+    """State before and after, and the metrics of the last step."""
+    setting = setting_of(**settings)
     variant = variant or Variant(learning_rate=0.1, batch_size=BATCH)
-    setting = Setting(MODULE, recipe, Phase(0, 10, 12, learns), 10, 5, noise)
     emphasis = emphasis or Emphasis(np.ones(CLASSES, np.float32), np.zeros(CLASSES, np.float32))
-    start = state = fine_step.init_state(variables(), variant, recipe)
-    step = quick(functools.partial(fine_step.fine_step, setting=setting))
+    start = state = fine_step.init_state(variables(), variant, setting.recipe)
     for _ in range(steps):
-        state, means = step(state, batch(), variant, keys.seed_key(0), emphasis)
+        state, means = program(setting)(state, batch(), variant, keys.seed_key(0), emphasis)
     return start, state, means
 
 
@@ -101,15 +110,7 @@ def test_gradual_unfreezing_begins_at_the_head():
 
 def test_blocks_computed_again_are_the_same():
     _, plain, _ = stepped(norms='batch')
-    again = Setting(
-        MODULE.clone(remat=True), Recipe(train_size=12, eval_size=12, norms='batch'), Phase(0, 10, 12), 10, 5
-    )
-    variant = Variant(learning_rate=0.1, batch_size=BATCH)
-    state = fine_step.init_state(variables(), variant, again.recipe)
-    ones = Emphasis(np.ones(CLASSES, np.float32), np.zeros(CLASSES, np.float32))
-    state, _ = quick(functools.partial(fine_step.fine_step, setting=again))(
-        state, batch(), variant, keys.seed_key(0), ones
-    )
+    _, state, _ = stepped(norms='batch', module=MODULE.clone(remat=True))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain.params, state.params)
 
 
@@ -156,38 +157,44 @@ def test_noise_is_a_function_of_the_step_and_strength_0_is_none():
     still = Variant(learning_rate=0.1, batch_size=BATCH)
     _, without, _ = stepped(variant=still)
     _, zero, _ = stepped(variant=still, noise=('flip', 'dropout'))
-    jax.tree.map(np.testing.assert_array_equal, without.params, zero.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), without.params, zero.params)
+    seen = [
+        jax.jit(functools.partial(fine_step.prepared, setting=setting_of(noise=noise)))(
+            0, batch(), still, keys.seed_key(0)
+        )
+        for noise in ((), ('flip', 'dropout'))
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *seen)
     moved = dataclasses.replace(still, flip=0.5, dropout=0.5)
     first, second = (stepped(variant=moved, noise=('flip', 'dropout'))[1] for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
     assert changed(without.params, first.params)
 
 
+def ten_steps(file):
+    """Ten steps over all devices and processes that there are; their state and the last metrics go to `file`."""
+    mesh, variant = sharding.data_mesh(), Variant(learning_rate=0.03, batch_size=BATCH, flip=0.5)
+    setting = setting_of(noise=('flip',), ema=0.9, norms='batch')
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    step = quick(functools.partial(fine_step.fine_step, setting=setting), out_shardings=whole)
+    ones = Emphasis(np.ones(CLASSES, np.float32), np.zeros(CLASSES, np.float32))
+    start = fine_step.init_state(variables(), variant, setting.recipe)
+    state, key, ones = (sharding.everywhere(tree, mesh) for tree in (start, keys.seed_key(0), ones))
+    share = BATCH // jax.process_count()
+    for _ in range(10):
+        rows = jax.tree.map(lambda leaf: leaf[jax.process_index() * share :][:share], batch())
+        state, means = step(state, sharding.batch(rows, mesh), variant, key, ones)
+    np.savez(file, *map(np.asarray, jax.tree.leaves((state.params, state.batch_stats, means))))
+
+
 ACROSS = """
-import jax, numpy as np, functools, sys
+import sys
 from jaxdl import sharding
 if len(sys.argv) > 2:
     sharding.join(sys.argv[2], 2, int(sys.argv[3]))
-import fine_step_test as own
-from jaxdl import fine_step, keys
-from jaxdl.recipe import Recipe
-from jaxdl.variant import Variant
-
-mesh = sharding.data_mesh()
-recipe = Recipe(train_size=12, eval_size=12, ema=0.9, norms='batch')
-variant = Variant(learning_rate=0.03, batch_size=own.BATCH, flip=0.5)
-setting = fine_step.Setting(own.MODULE, recipe, fine_step.Phase(0, 10, 12), 10, 5, ('flip',))
-whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-step = own.quick(functools.partial(fine_step.fine_step, setting=setting), out_shardings=whole)
-state = sharding.everywhere(fine_step.init_state(own.variables(), variant, recipe), mesh)
-ones = fine_step.Emphasis(np.ones(3, np.float32), np.zeros(3, np.float32))
-key = sharding.everywhere(keys.seed_key(0), mesh)
-for _ in range(10):
-    share = own.BATCH // jax.process_count()
-    rows = jax.tree.map(lambda leaf: leaf[jax.process_index() * share :][:share], own.batch())
-    state, means = step(state, sharding.batch(rows, mesh), variant, key, sharding.everywhere(ones, mesh))
+import fine_step_test, jax
+fine_step_test.ten_steps(sys.argv[1])
 print(jax.device_count())
-np.savez(sys.argv[1], *map(np.asarray, jax.tree.leaves((state.params, state.batch_stats, means))))
 """
 
 
@@ -202,16 +209,17 @@ def test_eight_devices_and_two_processes_do_what_one_device_does(tmp_path):
         free.bind(('127.0.0.1', 0))
         where = f'127.0.0.1:{free.getsockname()[1]}'
     runs = {
-        'one': ('1', across(tmp_path / 'one.npz')),
         'eight': ('8', across(tmp_path / 'eight.npz', '8')),
         'first': ('2', across(tmp_path / 'first.npz', '1', where, '0')),
         'second': ('2', across(tmp_path / 'second.npz', '1', where, '1')),
     }
+    ten_steps(tmp_path / 'one.npz')
     for devices, process in runs.values():
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err[-2000:]
         assert devices in out.splitlines()  # among what gloo says of its connections
-    found = {name: np.load(tmp_path / f'{name}.npz') for name in runs}
-    for name in ('eight', 'first', 'second'):
-        for key in found['one'].files:
-            np.testing.assert_allclose(found['one'][key], found[name][key], atol=1e-5)
+    one = np.load(tmp_path / 'one.npz')
+    for name in runs:
+        found = np.load(tmp_path / f'{name}.npz')
+        for key in one.files:
+            np.testing.assert_allclose(one[key], found[key], atol=1e-5)

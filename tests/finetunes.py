@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from ported import filled
+from tensors import filled
 
 from jaxdl.data import Data
 from jaxdl.experiment import FineTune, check
