@@ -69,22 +69,19 @@ def test_the_predictor_says_what_the_run_said_of_its_validation_images(run, top)
     np.testing.assert_allclose(found.probabilities, likely, atol=1e-5)
 
 
-@pytest.mark.parametrize('stop', [3, 5, 7])
-def test_interrupted_and_resumed_it_ends_with_the_same_bytes(run, top, monkeypatch, tmp_path, stop):
-    asked = fitting._Run._asked
-    monkeypatch.setattr(
-        fitting._Run,
-        '_asked',
-        lambda self, step, *rest: (signal.SIGTERM, False) if step == stop else asked(self, step, *rest),
-    )
-    own = finetunes.experiment(top, ema=0.9)
-    with pytest.raises(Interrupted):
-        finetune.run(own, tmp_path / 'run')
+def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(run, top, monkeypatch, tmp_path):
+    """In the middle of the first epoch, at its end, and in the middle of the second."""
+    asked, own = fitting._Run._asked, finetunes.experiment(top, ema=0.9)
+    for stop in (3, 5, 7):
+        cut = lambda self, step, *rest, at=stop: (signal.SIGTERM, False) if step == at else asked(self, step, *rest)
+        monkeypatch.setattr(fitting._Run, '_asked', cut)
+        with pytest.raises(Interrupted):
+            finetune.run(own, tmp_path / 'run')
     monkeypatch.setattr(fitting._Run, '_asked', asked)
     finetune.run(own, tmp_path / 'run')
-    for name in ('results.csv', 'report.md', 'config.json', 'plan.json'):
-        if name != 'report.md':
-            assert (tmp_path / 'run' / name).read_bytes() == (top / 'run' / name).read_bytes(), name
+    assert workdir.read_json(tmp_path / 'run' / 'run.json')['resumed'] == 3
+    for name in ('results.csv', 'config.json', 'plan.json'):
+        assert (tmp_path / 'run' / name).read_bytes() == (top / 'run' / name).read_bytes(), name
     mine, theirs = (checkpoint.read_model(f / 'run' / 'checkpoints' / 'final')[0] for f in (tmp_path, top))
     jax.tree.map(np.testing.assert_array_equal, mine, theirs)
 
@@ -124,17 +121,6 @@ def test_a_probe_alone_is_a_network_too(top, tmp_path):
     assert len(predictor.predict(images).class_names) == 2
 
 
-def test_folds_and_seeds_are_averaged(top, tmp_path):
-    finetune.run(finetunes.experiment(top, folds=2, seeds=1, epochs=1), tmp_path / 'run')
-    tree, about = checkpoint.read_model(tmp_path / 'run' / 'checkpoints' / 'final')
-    assert len(tree) == 2
-    held = np.load(tmp_path / 'run' / 'artifacts' / 'evaluation.npz')
-    assert sorted(map(int, held['ids'])) == list(range(60))  # each by the network that has not seen it
-    rows = results.read_table(tmp_path / 'run' / 'results.csv', results.RESULTS)
-    assert {'finetune, fold 1', 'finetune, fold 2'} <= {row['option'] for row in rows}
-    assert about['class_names'] == ['0', '1', '2']
-
-
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_what_was_saved(top, tmp_path):
     own = finetunes.experiment(top, variant=dict(learning_rate=1e30, schedule='constant'))
     with pytest.raises(fitting.NotFinite, match=r'loss of step [0-9]+ is not finite.*lower learning_rate'):
@@ -157,15 +143,21 @@ def test_the_best_epoch_is_what_is_kept(top, tmp_path, monkeypatch):
     assert workdir.read_json(tmp_path / 'run' / 'run.json')['scores']['finetune']['epoch'] == 2
 
 
-def test_no_fold_begins_with_a_head_that_knows_its_images(top, tmp_path, monkeypatch):
+def test_folds_and_seeds_are_averaged_and_no_fold_begins_with_a_head_that_knows_its_images(top, tmp_path, monkeypatch):
     seen = []
     of = finetune.probe.head_of
     monkeypatch.setattr(finetune.probe, 'head_of', lambda *own: seen.append(own[2]) or of(*own))
     finetune.run(finetunes.experiment(top, folds=2, seeds=2, epochs=1), tmp_path / 'run')
     assert len(seen) == 4
     assert all(not np.intersect1d(parts.train, parts.val).size and len(parts.val) == 30 for parts in seen)
+    tree, about = checkpoint.read_model(tmp_path / 'run' / 'checkpoints' / 'final')
+    assert len(tree) == 4
+    assert about['class_names'] == ['0', '1', '2']
     held = np.load(tmp_path / 'run' / 'artifacts' / 'evaluation.npz')
-    assert sorted(map(int, held['ids'])) == list(range(60))  # once each, by both of its networks
+    assert sorted(map(int, held['ids'])) == list(range(60))  # once each, by both networks that have not seen it
+    rows = results.read_table(tmp_path / 'run' / 'results.csv', results.RESULTS)
+    names = {row['option'] for row in rows if row['phase'] == 'finetune'}
+    assert names == {f'finetune, fold {fold}, seed {seed}' for fold in (1, 2) for seed in (0, 1)}
 
 
 def test_the_last_phase_moves_what_it_trains(top, tmp_path):
