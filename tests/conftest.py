@@ -8,7 +8,7 @@ import tempfile
 os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix='jaxdl-cache-')  # of the lowerings that were timed
 os.environ.setdefault('JAX_PLATFORMS', os.environ.get('JAXDL_TEST_PLATFORM', 'cpu'))
 
-# Compiling is most of what the suite costs, and so takes a quarter as long; with 0 it is as for users.
+# Compiling is most of what the suite costs, and so is done with little effort; with 0 it is as for users.
 if os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1') == '1':
     fusions = '--xla_cpu_use_fusion_emitters=false'  # each is code of its own, compiled by itself
     os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {fusions}'.strip()
