@@ -5,7 +5,20 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxdl import about, artifacts, groups, journal, lowering, progress, protocol, results, signals, tables, workdir
+from jaxdl import (
+    about,
+    artifacts,
+    groups,
+    journal,
+    lowering,
+    processes,
+    progress,
+    protocol,
+    results,
+    signals,
+    tables,
+    workdir,
+)
 from jaxdl import experiment as experiments
 from jaxdl.data import Dataset, Splits, load
 from jaxdl.data.resident import resident
@@ -29,6 +42,8 @@ class Record:
     entries: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     tested: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
     varied: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
+    costs: list[Row] = dataclasses.field(default_factory=list)
+    ids: dict[int, list[str]] = dataclasses.field(default_factory=dict)  # of the test images of each split
 
 
 def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
@@ -39,12 +54,14 @@ def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, co
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
     folder, ablation = pathlib.Path(folder), experiments.check(ablation)
-    plan = _frozen_plan(folder, ablation, overwrite)
-    if not finished(folder):
+    plan = processes.told(lambda: _frozen_plan(folder, ablation, overwrite))
+    if not processes.told(lambda: finished(folder)):
         _train(folder, ablation, plan, command)
-    from jaxdl import report  # matplotlib takes a second to import
+    if processes.first():
+        from jaxdl import report  # matplotlib takes a second to import
 
-    report.build(folder)
+        report.build(folder)
+    processes.wait('reported')
     return read(folder)
 
 
@@ -98,31 +115,45 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:
-    facts = about.about(command)
-    workdir.begin(folder, run=facts | dict(finished=False))
-    records, costs, tested, varied = [], [], [], []
+    facts, first = about.about(command), processes.first()
+    if first:
+        workdir.begin(folder, run=facts | dict(finished=False))
+    records = []
     with signals.deferred() as interrupted, progress.display(plan) as show:
-        note = journal.open_journal(folder, show)
+        note = journal.open_journal(folder, show) if first else journal.silent
         note('start')
         session = Session(folder, plan, note, interrupted, ablation.checkpoint_seconds)
         for number, (condition, overrides) in enumerate(ablation.conditions.items()):
             study = experiments.override(ablation, overrides)
             dataset = load(study.data)
             splits = groups.splits_of(study, dataset, groups.phases(study, condition))
-            record = _condition(session, study, dataset, splits, condition, number)
-            ids = {own: [dataset.ids[i] for i in parts.test] for own, parts in splits.items()}
-            records.append(record)
-            costs += tables.cost_rows(study, condition, dataset, record.entries)
-            tested += [(condition, member, outcome, ids[member.split]) for member, outcome in record.tested]
-            varied += artifacts.variance_rows(condition, record.varied)
-            own = folder / 'artifacts' / str(number)
-            artifacts.write(own, study, dataset, splits[min(splits)], plan['data'][condition]['findings'])
-            artifacts.write_probes(own, record.tested)
+            records.append(_condition(session, study, dataset, splits, condition, number))
+            if first:
+                _conclude(records[-1], study, dataset, splits)
+                own = folder / 'artifacts' / str(number)
+                artifacts.write(own, study, dataset, splits[min(splits)], plan['data'][condition]['findings'])
+                artifacts.write_probes(own, records[-1].tested)
         note('trained')
+    if first:
+        _write(folder, ablation, records, facts)
+
+
+def _conclude(record: Record, study: Ablation, dataset: Dataset, splits: Mapping[int, Splits]) -> None:
+    """What a condition cost, and the images that its members were tested on."""
+    record.costs = tables.cost_rows(study, record.condition, dataset, record.entries)
+    record.ids = {own: [dataset.ids[i] for i in parts.test] for own, parts in splits.items()}
+
+
+def _write(folder: pathlib.Path, ablation: Ablation, records: Sequence[Record], facts: dict[str, Any]) -> None:
+    """The tables of all conditions, and at last run.json."""
+    varied = [row for record in records for row in artifacts.variance_rows(record.condition, record.varied)]
     artifacts.write_variance(folder, varied)
     rows = [row for record in records for row in tables.in_order(record.rows, ablation)]
     results.write_table(folder / 'results.csv', results.RESULTS, rows)
-    results.write_table(folder / 'costs.csv', results.COSTS, costs)
+    results.write_table(folder / 'costs.csv', results.COSTS, [row for record in records for row in record.costs])
+    tested = [
+        (own.condition, member, outcome, own.ids[member.split]) for own in records for member, outcome in own.tested
+    ]
     tables.write_correct(folder / 'correct.npz', tested)
     entries = [entry for record in records for entry in record.entries]
     workdir.begin(folder, run=facts | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))

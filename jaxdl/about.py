@@ -19,14 +19,15 @@ def about(command: str) -> dict[str, Any]:
     """What run.json says of a run before its first step."""
     found = devices()
     device = f'{found["count"]} x {found["kind"]} ({os.cpu_count()} cores)'
+    device += f' in {jax.process_count()} processes' * (jax.process_count() > 1)
     return dict(
         command=command, git=_git_revision(), date=time.strftime('%Y-%m-%d'), versions=versions(), device=device
     )  # fmt: skip
 
 
 def devices() -> dict[str, Any]:
-    """Platform, kind and count of the devices of this process."""
-    local = jax.local_devices()
+    """Platform, kind and count of the devices of all processes of the run."""
+    local = jax.devices()
     return dict(platform=local[0].platform, kind=local[0].device_kind, count=len(local))
 
 

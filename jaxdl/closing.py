@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import fitting, journal, results, scores, sharding, shown, snapshot, workdir
+from jaxdl import fitting, journal, processes, results, scores, shown, snapshot, workdir
 from jaxdl.data import Dataset, Splits
 from jaxdl.experiment import FineTune
 from jaxdl.fitting import Fitted, Session
@@ -51,7 +51,7 @@ def close(
     said = final.said | dict(temperature=temperature, scores=judged)
     snapshot.save(work.session.workdir, final.members, said)
     submitted = shown.predictions(work, final.members, said, unlabelled)
-    if not sharding.first():
+    if not processes.first():
         return
     rows = _rows(work, found, fitted, final, judged)
     results.write_table(work.session.workdir / 'results.csv', results.RESULTS, rows)

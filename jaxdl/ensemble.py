@@ -183,11 +183,11 @@ def test(training: Training, programs: Programs, variants: Variant, data: Reside
     """
     began = time.perf_counter()
     states, variants = sharding.place((training.states, variants), programs.mesh)
-    data = _held(data, programs.mesh)
+    mask, data = np.asarray(data.test.mask), _held(data, programs.mesh)
     found, correct = programs.evaluate(states, variants, data, data.test)
     result = {f'test_{name}': value for name, value in _means(found).items()}
-    most = int(data.test.mask.sum((1, 2)).max())  # the images of a part come first, then the padding
-    correct = np.asarray(correct & data.test.mask[:, None])
+    most = int(mask.sum((1, 2)).max())  # the images of a part come first, then the padding
+    correct = np.asarray(sharding.gathered(correct)) & mask[:, None]
     result['correct'] = correct.reshape(*correct.shape[:2], -1)[..., :most]
     training.seconds['evaluate'] += time.perf_counter() - began
     return result
@@ -207,7 +207,7 @@ def _record(training: Training, split: str, found: Metrics) -> None:
 
 def _means(found: Metrics) -> dict[str, np.ndarray]:
     """Divided in float64, so that an accuracy is exactly the share of the images that are right."""
-    return jax.tree.map(lambda x: np.asarray(x, np.float64), found).means()
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), sharding.gathered(found)).means()
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))

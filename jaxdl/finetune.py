@@ -18,6 +18,7 @@ from jaxdl import (
     journal,
     pretrained,
     probe,
+    processes,
     progress,
     results,
     scores,
@@ -56,17 +57,17 @@ def run(experiment: FineTune, folder: pathlib.Path, *, overwrite: bool = False, 
     if not resumes or not finished(folder):
         network, dataset = pretrained.backbone(experiment), pretrained.images_of(experiment)
         unlabelled = shown.unlabelled(experiment)
-        if overwrite and sharding.first():
+        if overwrite and processes.first():
             workdir.clear(folder)
-        sharding.wait('cleared')
-        if sharding.first():
+        processes.wait('cleared')
+        if processes.first():
             workdir.begin(folder, config=config)
         _train(experiment, folder, network, dataset, unlabelled, command)
-    if sharding.first():
+    if processes.first():
         from jaxdl import report  # matplotlib takes a second to import
 
         report.build(folder)
-    sharding.wait('reported')
+    processes.wait('reported')
     return read(folder)
 
 
@@ -121,8 +122,8 @@ def _train(
 ) -> None:  # fmt: skip
     facts = facts_of.about(command)
     with signals.deferred() as interrupted, progress.fine() as show:
-        note = journal.open_journal(folder, show) if sharding.first() else lambda *_, **__: None
-        if experiment.finetune.tensorboard and sharding.first():
+        note = journal.open_journal(folder, show) if processes.first() else journal.silent
+        if experiment.finetune.tensorboard and processes.first():
             note = tracking.tensorboard(folder, note)
         note('start')
         with signals.at_once():  # pieces of features are kept, and nothing else is there to be lost
@@ -134,7 +135,7 @@ def _train(
         session = Session(folder, note, interrupted, experiment.checkpoint_seconds, said, sharding.data_mesh())
         work = Work(experiment, session, network, dataset, parts, features, said)
         _plan(work, unlabelled)
-        if sharding.first():
+        if processes.first():
             workdir.begin(folder, run=facts | dict(finished=False))
         found = _probe(work)
         fitted = _fit(work, found) if 'finetune' in experiment.stages else []
@@ -148,7 +149,7 @@ def _probe_size(experiment: FineTune, network: Backbone) -> int:
 
 def _plan(work: Work, unlabelled: shown.Unlabelled | None) -> None:
     """plan.json, written once: what is chosen stands before the first step."""
-    if (work.session.workdir / 'plan.json').exists() or not sharding.first():
+    if (work.session.workdir / 'plan.json').exists() or not processes.first():
         return
     experiment, parts, dataset, network = work.experiment, work.parts, work.dataset, work.network
     feed = _feed(work, parts.train, 0)
@@ -179,11 +180,11 @@ def _probe(work: Work) -> ProbeResult:
     held = shown.read_probe(folder)
     if held:
         return held
-    hooks: dict[str, Any] = dict(note=work.session.note, interrupted=sharding.together(work.session.interrupted))
+    hooks: dict[str, Any] = dict(note=work.session.note, interrupted=processes.together(work.session.interrupted))
     found = probe.run(work.experiment, work.dataset, work.parts, work.features, **hooks)
-    found = sharding.agreed_record(found)
+    found = processes.agreed_record(found)
     doubt = probe.doubt(work.experiment, work.dataset, work.parts, work.features, found, **hooks)
-    if sharding.first():
+    if processes.first():
         artifacts = work.session.workdir / 'artifacts'
         results.write_table(artifacts / 'probe.csv', probe.COLUMNS, found.rows)
         workdir.write_json(artifacts / 'split.json', clusters.facts(work.dataset, work.parts) | dict(doubt=doubt))
@@ -241,7 +242,7 @@ def _start(work: Work, found: ProbeResult, train: np.ndarray, val: np.ndarray) -
         return pretrained.zeros(work.network, len(work.dataset.class_names))
     if recipe.folds == 1:
         return found.head_train_only
-    return sharding.agreed(
+    return processes.agreed(
         probe.head_of(work.experiment, work.dataset, Splits(np.sort(train), val, val[:0]), work.features, found)
     )
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxdl import checkpoint, fine_step, keys, memory, scores, sharding, train_step
+from jaxdl import checkpoint, fine_step, keys, memory, processes, scores, sharding, train_step
 from jaxdl.data import pipeline
 from jaxdl.data.pipeline import Feed
 from jaxdl.errors import InputError
@@ -133,8 +133,8 @@ def fit(
     finally:
         keeper.close()
     _write(done, fitted, session.about)
-    sharding.wait('written')  # what it was trained from goes once it is there
-    if sharding.first():
+    processes.wait('written')  # what it was trained from goes once it is there
+    if processes.first():
         checkpoint.drop(session.workdir / 'checkpoints' / 'train' / slug(task.name))
     return fitted
 
@@ -218,7 +218,7 @@ class _Run:
             return own
         if step % ASK and not ends:
             return 0, False
-        signal, due = sharding.most(np.asarray(own, np.int32))
+        signal, due = processes.most(np.asarray(own, np.int32))
         return int(signal), bool(due)
 
     def _after(self, state: FineState, progress: Progress, step: int, ends: bool) -> None:

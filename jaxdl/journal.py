@@ -28,6 +28,10 @@ def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Cal
     return note
 
 
+def silent(name: str, **facts: Any) -> None:
+    """The journal of a process that writes none."""
+
+
 def read(workdir: pathlib.Path) -> list[Event]:
     """The events so far, without a last line that is cut short."""
     path = workdir / 'metrics.jsonl'

@@ -20,6 +20,7 @@ a comparison failed, 130 or 143 interrupted.
 """
 
 import json
+import os
 import pathlib
 import shlex
 import sys
@@ -91,19 +92,22 @@ def usage() -> str:
 
 def run(arguments: list[str]) -> int:
     """Trains or checks, compares and reports; a finished run is only reported again."""
-    from jaxdl import running, signals
+    from jaxdl import processes, running, signals
 
     _join()
     experiment = _experiment()
     workdir = _workdir(experiment.name)
     command = shlex.join(['python', '-m', 'jaxdl.main', *arguments])
     try:
-        found = running.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
+        with processes.one_fate():
+            found = running.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
     except signals.Interrupted as stop:
         print(f'jaxdl: {stop}, everything is saved; this resumes: {_resuming(arguments)}', file=sys.stderr)
         return 128 + stop.signal
     except signals.Failed as failure:
-        print(f'jaxdl: {failure}', file=sys.stderr)
+        print(f'jaxdl: {failure}', file=sys.stderr, flush=True)
+        if isinstance(failure, processes.Lost):
+            os._exit(3)
         return 3
     for text in found.notes:
         print(text)
@@ -288,12 +292,9 @@ def _given(name: str, what: str) -> str:
 
 def _join() -> None:
     """Joins the other processes of a run, where there are any."""
-    from jaxdl import sharding
+    from jaxdl import processes
 
-    given = {name: FLAGS[name].value for name in ('coordinator', 'processes', 'process')}
-    if any(value is not None for value in given.values()) and None in given.values():
-        raise InputError('--coordinator=HOST:PORT, --processes=N and --process=I belong together: give all three')
-    sharding.join(**given)
+    processes.join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
 
 
 def _workdir(name: str = '') -> pathlib.Path:

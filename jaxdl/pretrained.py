@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import features, losses, masks, sharding, tracking, tta, workdir
+from jaxdl import features, losses, masks, processes, sharding, tracking, tta, workdir
 from jaxdl.data import Dataset, Splits, clusters, load
 from jaxdl.errors import InputError
 from jaxdl.experiment import FineTune
@@ -146,9 +146,9 @@ def split(
     """
     found = extracted(experiment, dataset, network)
     path = folder / 'artifacts' / 'split.npz'
-    if not path.exists() and sharding.first():
+    if not path.exists() and processes.first():
         _draw(experiment, dataset, found[:, 0], path)
-    sharding.wait('split')  # of unlike machines each might draw another
+    processes.wait('split')  # of unlike machines each might draw another
     with np.load(path) as held:
         groups = tuple(map(str, held['groups'])) if len(held['groups']) else None
         parts = Splits(held['train'], held['val'], held['test'], str(held['drawn']))

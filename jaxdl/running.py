@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from jaxdl import ablation, assignment, demonstration, finetune, sharding
+from jaxdl import ablation, assignment, demonstration, finetune, processes
+from jaxdl.errors import InputError
 from jaxdl.experiment import Ablation, Assignment, Demonstration, Experiment, FineTune
 from jaxdl.results import Results
 from jaxdl.workdir import held
@@ -19,7 +20,9 @@ def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool 
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
     folder = pathlib.Path(workdir)
-    with held(folder) if sharding.first() else contextlib.nullcontext():
+    if processes.several() and type(experiment) not in (Ablation, FineTune):
+        raise InputError(f'{experiment.name} runs in one process: only ablations and fine-tunings share their work')
+    with held(folder) if processes.first() else contextlib.nullcontext():
         return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)
 
 

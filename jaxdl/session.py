@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import checkpoint, ensemble, groups, outcomes, probes, train_step
+from jaxdl import checkpoint, ensemble, groups, outcomes, probes, processes, sharding, train_step
 from jaxdl.data.resident import Resident
 from jaxdl.ensemble import Member, Programs, Training
 from jaxdl.groups import Group
@@ -78,7 +78,7 @@ def _run_group(
     results = []
     for file, chunk in zip(files, chunks, strict=True):
         outcome = outcomes.read(file)
-        if outcome is not None:
+        if outcome is not None and not processes.most(np.int32(outcome is None)):  # which every process can read
             session.note('read', **_facts(found, chunk))
         else:
             outcome = _run_chunk(session, study, found, chunk, file, programs)
@@ -106,6 +106,7 @@ def _run_chunk(
     facts = _facts(found, chunk)
     session.note('compile', **facts)
     programs = compiled()
+    training.states = sharding.place(training.states, programs.mesh)
     _resume(training, folder)
     saved = time.perf_counter()
 
@@ -115,8 +116,9 @@ def _run_chunk(
         session.note('epoch', **facts, epoch=training.epoch, epochs=study.epochs, diverged=lost)
         if training.epoch == study.epochs:
             return  # a chunk that is done is written, not checkpointed
-        signal = session.interrupted()
-        if signal or time.perf_counter() - saved >= session.checkpoint_seconds:
+        due = time.perf_counter() - saved >= session.checkpoint_seconds
+        signal, due = processes.most(np.asarray([session.interrupted() or 0, due], np.int32)).tolist()
+        if signal or due:
             _save(training, folder)
             saved = time.perf_counter()
         if signal:
@@ -128,15 +130,17 @@ def _run_chunk(
         outcome |= ensemble.test(training, programs, variants, data)
     if found.phase == 'measure' and study.probes:
         start = ensemble.start(chunk, members, data, study.num_classes, study.epochs).states
+        end = sharding.gathered(training.states)
         module = train_step.module_of(variants, study.num_classes, groups.planned(session.plan, found)['conv'])
-        outcome |= probes.ask(study.probes, module, dict(start=start, end=training.states), variants, data)
+        outcome |= probes.ask(study.probes, module, dict(start=start, end=end), variants, data)
     seconds = dict(training.seconds, compile=programs.seconds)
     programs.seconds = 0.0  # of a group, counted with the first of its chunks
     outcome |= {f'seconds_{name}': np.asarray(value) for name, value in seconds.items()}
     outcome['traces'] = np.asarray(programs.traces)
-    outcomes.write(file, outcome)
-    checkpoint.drop(folder)
-    if signal := session.interrupted():
+    if processes.first():
+        outcomes.write(file, outcome)
+        checkpoint.drop(folder)
+    if signal := processes.together(session.interrupted)():
         raise Interrupted(signal)
     return outcome
 

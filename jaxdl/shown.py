@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import checkpoint, explain, pretrained, results, scores, sharding, submission, tta, workdir
+from jaxdl import checkpoint, explain, pretrained, processes, results, scores, submission, tta, workdir
 from jaxdl.data import Dataset, Splits, cache, decode, examine
 from jaxdl.data.meter import metered
 from jaxdl.errors import InputError
@@ -122,7 +122,7 @@ def predictions(work: Any, members: Sequence[Any], said: Mapping[str, Any], foun
         return {}
     images = found.images
     module = work.network.module.clone(num_classes=len(said['class_names']))
-    asked = sharding.together(work.session.interrupted)
+    asked = processes.together(work.session.interrupted)
     with metered('predicting', len(images)) as more:
 
         def told(count: int) -> None:
@@ -131,7 +131,7 @@ def predictions(work: Any, members: Sequence[Any], said: Mapping[str, Any], foun
                 raise Interrupted(signal)  # all runs are saved: the same command comes here again
 
         logits = pretrained.answers(module, members, said, images, np.arange(len(images)), told)
-    if sharding.first():
+    if processes.first():
         top, names = work.session.workdir, np.asarray(said['class_names'])
         likely = tta.probabilities(logits, said['temperature'])
         submission.write_predictions(top / 'predictions.csv', found.ids, said['class_names'], likely)

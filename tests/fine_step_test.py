@@ -189,9 +189,9 @@ def ten_steps(file):
 
 ACROSS = """
 import sys
-from jaxdl import sharding
+from jaxdl import processes
 if len(sys.argv) > 2:
-    sharding.join(sys.argv[2], 2, int(sys.argv[3]))
+    processes.join(sys.argv[2], 2, int(sys.argv[3]))
 import fine_step_test, jax
 fine_step_test.ten_steps(sys.argv[1])
 print(jax.device_count())

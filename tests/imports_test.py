@@ -36,6 +36,7 @@ FLOORS = [
         'lowering',
         'probes',
         'pictures',
+        'processes',
     },
     {'fine_step', 'snapshot'},
     {'train_step', 'about'},

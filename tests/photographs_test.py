@@ -10,7 +10,7 @@ import tiny
 from killed_test import weights
 
 import jaxdl
-from jaxdl import memory, sharding, tracking, tta
+from jaxdl import memory, tracking, tta
 from jaxdl.errors import InputError
 from jaxdl.main import main
 
@@ -82,29 +82,6 @@ def test_a_batch_to_name_that_does_not_fit_is_an_error_of_one_line():
 def test_another_error_of_a_program_is_no_lack_of_memory():
     with pytest.raises(jax.errors.JaxRuntimeError, match='something'), memory.guarded('', ''):
         raise jax.errors.JaxRuntimeError('INTERNAL: something')
-
-
-@pytest.mark.parametrize(
-    ('variables', 'arguments', 'given'),
-    [
-        ({}, {}, None),
-        (dict(SLURM_NTASKS='1'), {}, None),
-        (dict(SLURM_NTASKS='4'), {}, {}),
-        (dict(OMPI_COMM_WORLD_SIZE='2'), {}, {}),
-        (dict(JOBSET_NAME='jaxdl'), {}, {}),
-        ({}, dict(coordinator='here:1', processes=2, process=1),
-         dict(coordinator_address='here:1', num_processes=2, process_id=1)),
-    ],
-)  # fmt: skip
-def test_processes_are_joined_where_there_are_several(monkeypatch, variables, arguments, given):
-    joined = []
-    monkeypatch.setattr(jax.distributed, 'initialize', lambda **own: joined.append(own))
-    for name in sharding.LAUNCHERS:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    sharding.join(**arguments)
-    assert joined == ([] if given is None else [given])
 
 
 def test_tensorboard_has_every_number_of_a_step_and_an_epoch(tmp_path):
