@@ -1,6 +1,6 @@
 # make demo    sets up .venv and runs the pooling study    make test   sets up and runs every test
 # make lint    format, lint and types                      make bench  speed and memory against others, as ratios
-# make native-check    the native part under sanitisers
+# make native-check    the native part under sanitisers    make audit   advisories on what is installed, and licences
 # EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ EXTRAS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test lint bench native-check clean
+.PHONY: setup demo test lint bench native-check audit clean
 
 setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 
@@ -32,6 +32,16 @@ bench: .venv/.extras-decode$(,)onednn$(,)parity
 
 native-check: setup
 	$(BIN)/python native/check.py
+
+# Known weaknesses of what is installed, asked of PyPI's advisories, and the licence of all that a run needs. It fails
+# where no advisories are to be had: nothing known is not the same as nobody asked.
+audit: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
+	$(BIN)/python tests/licences.py
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt
+
+.venv/audit/bin/pip-audit:
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 
 clean:
 	rm -rf .venv build dist runs jaxdl/_native-*

@@ -4,9 +4,14 @@ Names are loaded when first used (PEP 562), so that `import jaxdl`, its reports 
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = '0.1.0'
+
+# What huggingface_hub and datasets would tell of their use; whoever wants them to tells them so before.
+os.environ.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
+os.environ.setdefault('HF_UPDATE_DOWNLOAD_COUNTS', '0')
 
 _HOME = {
     'Ablation': 'experiment',

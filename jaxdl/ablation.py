@@ -23,13 +23,14 @@ from jaxdl import experiment as experiments
 from jaxdl.data import Dataset, Splits, load
 from jaxdl.data.resident import resident
 from jaxdl.ensemble import Member
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, damaged
 from jaxdl.experiment import Ablation
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.outcomes import Outcome
 from jaxdl.results import Results, Row
 from jaxdl.session import Session, Study, run_groups
 
+DAMAGED = ('plan.json is damaged', '--overwrite starts the run anew')
 GROWTHS = 2  # how often a grid may grow past an edge that holds the best rate
 
 
@@ -99,19 +100,22 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
 
 
 def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
+    with damaged(*DAMAGED):
+        held = {condition: plan['data'][condition]['checksum'] for condition in ablation.conditions}
     for condition, overrides in ablation.conditions.items():
         dataset = load(experiments.override(ablation, overrides).data)
-        if dataset.checksum() != plan['data'][condition]['checksum']:
+        if dataset.checksum() != held[condition]:
             raise InputError(f'data set {dataset.name} has changed since the run began: --overwrite starts it anew')
 
 
 def _check_plan(plan: Mapping[str, Any]) -> None:
-    for group in plan['groups']:
-        if not {'conv', 'limit', 'cores'} <= set(group) or group['conv'] not in (*LOWERINGS, lowering.NONE):
-            raise InputError('plan.json is by another version of jaxdl; --overwrite starts anew')
-        why = lowering.refusal(group['conv'], group['members'])
-        if why:
-            raise InputError(f'plan.json has convolutions by {group["conv"]}, and {why}; --overwrite starts anew')
+    with damaged(*DAMAGED):
+        for group in plan['groups']:
+            if not {'conv', 'limit', 'cores'} <= set(group) or group['conv'] not in (*LOWERINGS, lowering.NONE):
+                raise InputError('plan.json is by another version of jaxdl; --overwrite starts anew')
+            why = lowering.refusal(group['conv'], group['members'])
+            if why:
+                raise InputError(f'plan.json has convolutions by {group["conv"]}, and {why}; --overwrite starts anew')
 
 
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from jaxdl import claims, protocol, results, workdir
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, damaged
 from jaxdl.statistics import ALPHA
 
 GIVEN = dict(config=None, plan=('data', 'devices', 'versions'), run=('git', 'versions', 'device'))  # keys; None: all
@@ -59,7 +59,7 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[Result]:
         raise InputError(f'{first} holds a run of kind {kinds[0]}, {second} one of kind {kinds[1]}: give two of a kind')
     if kinds[0] not in KINDS:
         raise InputError(f'{first} holds a run of kind {kinds[0]}: its parts can be compared, in its folder parts/')
-    one, other = (KINDS[kinds[0]](folder) for folder in (first, second))
+    one, other = (_results(kinds[0], folder) for folder in (first, second))
     shared = [name for name in one if name in other]
     if not shared:
         raise InputError(f'{first} and {second} have no result in common: {next(iter(one), "none")} is in one of them')
@@ -88,6 +88,11 @@ def _given(path: pathlib.Path, keys: tuple[str, ...] | None) -> dict[str, Any]:
 def _short(value: Any) -> str:
     text = 'nothing' if value is None else repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + '...'
+
+
+def _results(kind: str, folder: pathlib.Path) -> dict[str, np.ndarray]:
+    with damaged(f'{folder}: its results cannot be read', 'run the experiment again'):
+        return KINDS[kind](folder)
 
 
 def _accuracies(folder: pathlib.Path) -> dict[str, np.ndarray]:

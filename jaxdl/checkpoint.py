@@ -191,7 +191,11 @@ def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
         raise InputError(f'there is no checkpoint {folder}')
     # The bytes first: orbax, once it stumbles over a damaged file, leaves threads behind that complain on stderr.
     try:
-        wrong = [name for name, digest in workdir.read_json(folder / SUMS).items() if _sum(folder / name) != digest]
+        held, files = (
+            workdir.read_json(folder / SUMS),
+            {own.relative_to(folder).as_posix(): own for own in _files(folder)},
+        )
+        wrong = [name for name, digest in held.items() if name not in files or _sum(files[name]) != digest]
     except (InputError, OSError):
         wrong = [SUMS]
     if wrong:

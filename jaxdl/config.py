@@ -1,6 +1,7 @@
 """An experiment from the config.json of its run, so that a run's folder suffices to repeat it."""
 
 import dataclasses
+import itertools
 import pathlib
 import typing
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 from jaxdl import catalogue, experiment, workdir
 from jaxdl.errors import InputError, unknown
-from jaxdl.experiment import Demonstration, Experiment
+from jaxdl.experiment import Assignment, Demonstration, Experiment
 
 KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experiment)}
 
@@ -16,7 +17,8 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experi
 def load_config(path: pathlib.Path) -> Experiment:
     """The experiment whose resolved fields are in `path`; what the file lacks is as usual.
 
-    A demonstration is code, so that it is one of jaxdl's own with the settings of the file; no code is read from it.
+    A demonstration is code, so that it is one of jaxdl's own with the settings of the file, and so is every part of an
+    assignment; no code is read from it.
 
     Raises:
       InputError: no such file, a damaged one, or fields that no experiment has.
@@ -28,9 +30,18 @@ def load_config(path: pathlib.Path) -> Experiment:
     try:
         if KINDS[name] is Demonstration:
             return experiment.check(_demonstration(content))
-        return experiment.check(_built(KINDS[name], content))
+        found = experiment.check(_built(KINDS[name], content))
+        _check_own(found)
+        return found
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
+
+
+def _check_own(found: Experiment) -> None:
+    """InputError where an assignment has a part that is a file: running it would be running code of the config."""
+    for part in itertools.chain(*found.parts.values()) if isinstance(found, Assignment) else ():
+        if part not in catalogue.questions():
+            raise InputError(f'part {part!r} is none of jaxdl: a config names only experiments that it has')
 
 
 def _demonstration(content: Mapping[str, Any]) -> Experiment:

@@ -1,7 +1,17 @@
 """The user's mistakes, said in one line, with the names that were probably meant."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+
+LONGEST = 1600  # characters of a line that is said; the middle of a longer one is left out
+# Control characters and those that turn the direction of writing: a terminal obeys them, a reader does not see them.
+UNSEEN = r'\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff'
+# What code raises that meets other things than it was written for.
+BREAKS = (
+    LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RecursionError, StopIteration,
+)  # fmt: skip
 
 
 class InputError(ValueError):
@@ -11,12 +21,36 @@ class InputError(ValueError):
     an InputError.
     """
 
+    def __init__(self, text: str) -> None:
+        line = visible(text)
+        half = LONGEST // 2
+        super().__init__(line if len(line) <= LONGEST else f'{line[:half]} ... {line[-half:]}')
+
+
+def visible(text: str) -> str:
+    r"""`text` on one line, with an escape such as `\x1b` for each character that a terminal would obey, not show."""
+    return re.sub(f'[{UNSEEN}]', lambda found: found[0].encode('unicode_escape').decode(), text)
+
+
+@contextlib.contextmanager
+def damaged(what: str, right: str) -> Iterator[None]:
+    """For what is read from files that anyone may have changed: what then breaks is an InputError, `WHAT (WHY): RIGHT`.
+
+    The error that it was made of stays its cause.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except BREAKS as error:
+        raise InputError(f'{what} ({type(error).__name__}: {error}): {right}') from error
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean a or b?` where something known looks like `name`, else the list of what is known."""
     known = list(known)
     lower = {k.lower(): k for k in known}
-    close = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.55)]
+    close = [lower[match] for match in difflib.get_close_matches(name[:100].lower(), lower, n=3, cutoff=0.55)]
     if close:
         return f'did you mean {" or ".join(close)}?'
     return f'known: {", ".join(known)}' if known else 'none is known'

@@ -62,7 +62,7 @@ class Ablation:
     chunk: int | None = fields.ruled(None, fields.at_least(1))  # members at once on a device; null: what memory allows
     conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))  # how convolutions are computed; null: the fastest
     scale: str = fields.ruled('full', fields.one_of(SCALES))
-    name: str = ''
+    name: str = fields.ruled('', fields.path_part)
     question: str = ''
 
 
@@ -80,7 +80,7 @@ class Demonstration:
     settings: Any
     quick: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     scale: str = fields.ruled('full', fields.one_of(SCALES))
-    name: str = ''
+    name: str = fields.ruled('', fields.path_part)
     question: str = ''
 
 
@@ -98,7 +98,7 @@ class Assignment:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     roll_number: str = fields.ruled('', fields.file_name)
     scale: str = fields.ruled('full', fields.one_of(SCALES))
-    name: str = ''
+    name: str = fields.ruled('', fields.path_part)
     question: str = ''
 
 
@@ -128,7 +128,7 @@ class FineTune:
     checkpoint_seconds: float = fields.ruled(120.0, fields.at_least(0))  # the most work that a killed run repeats
     conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))
     scale: str = fields.ruled('full', fields.one_of(SCALES))
-    name: str = ''
+    name: str = fields.ruled('', fields.path_part)
     question: str = ''
 
 
@@ -170,7 +170,7 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             experiment = dataclasses.replace(experiment, overrides={**experiment.overrides, key: value})
             continue
         path = _path(experiment, key)
-        if path == ('recipe',):
+        if path == ('recipe',) and isinstance(value, str):
             experiment = override(experiment, RECIPES.get(value, {}))
         if path == ('variant', 'learning_rate') and isinstance(experiment, Ablation):
             raise InputError(f'{key}={value!r}: the rate is tuned over learning_rates: set learning_rates=[{value}]')
@@ -192,7 +192,17 @@ def check(experiment: Kind) -> Kind:
         values = {f.name: getattr(getattr(experiment, name), f.name) for f in dataclasses.fields(kind)}
         checked[name] = kind(**{k: _checked(kind, f'{name}.{k}', k, v) for k, v in values.items()})
     experiment = dataclasses.replace(experiment, **checked)
+    if isinstance(experiment, Assignment):
+        _check_parts(experiment)
     return _check_options(experiment) if isinstance(experiment, Ablation) else experiment
+
+
+def _check_parts(assignment: Assignment) -> None:
+    """InputError unless every part is a list of names that folders within the workdir can have."""
+    for heading, names in assignment.parts.items():
+        listed = isinstance(names, list | tuple) and names and all(isinstance(name, str) and name for name in names)
+        if not listed or any(fields.file_name(name) for name in names):
+            raise InputError(f'parts: {heading!r} is {names!r}: must be a list of names of experiments')
 
 
 def _check_options(ablation: Ablation) -> Ablation:

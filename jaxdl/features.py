@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import memory, tta, workdir
+from jaxdl import caches, memory, tta, workdir
 from jaxdl.augment import centre_boxes, resized_crop
 from jaxdl.data import decode
 from jaxdl.data.meter import metered
@@ -140,12 +140,9 @@ def _digests(images: np.ndarray, chosen: np.ndarray) -> list[str]:
 def _folder() -> pathlib.Path | None:
     """Where the pieces are; None where nothing can be kept, and all is computed every time."""
     try:
-        home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-        folder = pathlib.Path(home) / 'jaxdl' / 'features'
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (RuntimeError, OSError):
+        return caches.folder('features')
+    except OSError:
         return None
-    return folder
 
 
 def _read(folder: pathlib.Path | None, name: str, shape: tuple[int, ...]) -> np.ndarray | None:

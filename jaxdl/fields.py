@@ -12,8 +12,9 @@ import typing
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
-from jaxdl.errors import InputError, nearest
+from jaxdl.errors import UNSEEN, InputError, nearest
 
+WHOLE = 2**53  # the largest whole number that every reader of JSON keeps
 Rule = Callable[[Any], str | None]
 
 
@@ -42,10 +43,11 @@ def between(low: float, high: float) -> Rule:
     return lambda value: None if low <= value <= high else f'must be from {low} to {high}'
 
 
-def prime(least: int) -> Rule:
-    """A prime number, `least` or more."""
-    words = f'must be a prime number of at least {least}'
-    return lambda value: None if value >= least and all(value % i for i in range(2, math.isqrt(value) + 1)) else words
+def prime(least: int, most: int = 1000) -> Rule:
+    """A prime number, `least` or more, below `most`."""
+    words = f'must be a prime number of at least {least}, below {most}'
+    primes = [i for i in range(2, most) if all(i % j for j in range(2, math.isqrt(i) + 1))]
+    return lambda value: None if value >= least and value in primes else words
 
 
 def one_of(table: Container[str] | Iterable[str]) -> Rule:
@@ -56,6 +58,12 @@ def one_of(table: Container[str] | Iterable[str]) -> Rule:
 def file_name(value: str) -> str | None:
     """A name for a file: letters, digits, `-`, `_` and `.`, not first; or nothing."""
     return None if re.fullmatch(r'(\w[\w.-]*)?', value) else 'must be letters, digits, - and _ only'
+
+
+def path_part(value: str) -> str | None:
+    """A name that a folder can have: one part of a path, which therefore leads nowhere else; or nothing."""
+    plain = value not in ('.', '..') and len(value) <= 100 and not re.search(rf'[/\\{UNSEEN}]', value)
+    return None if plain else 'must be the name of a folder: at most 100 characters, no / and no \\ among them'
 
 
 def each(rule: Rule, least: int = 1) -> Rule:
@@ -98,7 +106,7 @@ def convert(annotation: Any, value: Any) -> Any:
     if annotation is bool and isinstance(value, bool):
         return value
     if annotation in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if annotation is int and value != math.floor(value if math.isfinite(value) else 0.5):
+        if annotation is int and (value != math.floor(value if math.isfinite(value) else 0.5) or abs(value) > WHOLE):
             raise TypeError
         return annotation(value)
     if isinstance(annotation, type) and isinstance(value, annotation) and not isinstance(value, bool):

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_type_hints
 
@@ -191,7 +192,7 @@ def _explain(
     with metered('explaining', len(paths)) as more:
         for maps, seen in predictor.explained(paths, batch_size):
             for picture in overlay(seen, maps):
-                name = ids[place].replace('/', '_').replace('\\', '_')[-100:]
+                name = re.sub(r'[^\w.-]+', '_', ids[place])[-50:]  # a file's name is of at most 255 bytes
                 Image.fromarray(picture).save(folder / f'{place:05} {name}.png')
                 place += 1
             more(len(maps))

@@ -33,10 +33,20 @@ def silent(name: str, **facts: Any) -> None:
 
 
 def read(workdir: pathlib.Path) -> list[Event]:
-    """The events so far, without a last line that is cut short."""
+    """The events so far, without lines that are cut short or damaged."""
     path = workdir / 'metrics.jsonl'
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith('}\n')]
+    lines = path.read_text(encoding='utf-8', errors='replace').splitlines(keepends=True) if path.exists() else []
+    return [event for line in lines if line.endswith('}\n') and (event := _event(line))]
+
+
+def _event(line: str) -> Event | None:
+    """The event in a line; None where it holds none."""
+    try:
+        event = folder.parse(line)
+    except ValueError:
+        return None
+    whole = isinstance(event.get('session'), int) and isinstance(event.get('seconds'), int | float)
+    return event if whole else None
 
 
 def sessions(workdir: pathlib.Path) -> list[float]:

@@ -4,6 +4,7 @@ The heaviest convolution of the network decides. The cache (`jaxdl/lowerings.jso
 deleted at any time.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxdl import native, workdir
+from jaxdl import caches, native, workdir
 from jaxdl.errors import InputError
 from jaxdl.models import layers
 from jaxdl.models.conv import LOWERINGS, conv, output_sides, usual
@@ -118,8 +119,8 @@ class Timer:
 
 
 def cache() -> pathlib.Path:
-    """The file of what was timed before."""
-    return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'jaxdl' / 'lowerings.json'
+    """The file of what was timed before; OSError where there is no place for it."""
+    return caches.folder() / 'lowerings.json'
 
 
 def _key(found: Convolution, members: int) -> str:
@@ -130,18 +131,15 @@ def _key(found: Convolution, members: int) -> str:
 def _read() -> dict[str, dict[str, float]]:
     """What was timed before; nothing where the file is missing or no longer what was written."""
     try:
-        content = json.loads(cache().read_text())
+        content = workdir.parse(cache().read_text())
         return {str(k): {str(name): float(value) for name, value in v.items()} for k, v in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError):  # RuntimeError: there is no home
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
 def _write(known: dict[str, dict[str, float]]) -> None:
-    try:
-        cache().parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # a cache that cannot be kept is only timed again
         workdir.write(cache(), (json.dumps(known, indent=1) + '\n').encode())
-    except (OSError, RuntimeError):
-        pass  # a cache that cannot be kept is only timed again
 
 
 def _seconds(found: Convolution, members: int, name: str) -> float:

@@ -19,7 +19,6 @@ The same command again resumes an unfinished run. Exit status: 0 done, 2 the inp
 a comparison failed, 130 or 143 interrupted.
 """
 
-import json
 import os
 import pathlib
 import shlex
@@ -29,7 +28,7 @@ from typing import Any
 
 from absl import flags
 
-from jaxdl.errors import InputError, unknown
+from jaxdl.errors import InputError, unknown, visible
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
@@ -67,7 +66,7 @@ def main(arguments: list[str]) -> int:
     try:
         rest = _parse(arguments)
         if FLAGS.help:
-            print(usage())
+            say(usage())
             return 0
         if FLAGS.mode not in MODES:
             raise unknown('mode', FLAGS.mode, MODES)
@@ -105,17 +104,13 @@ def run(arguments: list[str]) -> int:
         print(f'jaxdl: {stop}, everything is saved; this resumes: {_resuming(arguments)}', file=sys.stderr)
         return 128 + stop.signal
     except signals.Failed as failure:
-        print(f'jaxdl: {failure}', file=sys.stderr, flush=True)
+        print(f'jaxdl: {visible(str(failure))}', file=sys.stderr, flush=True)
         if isinstance(failure, processes.Lost):
             os._exit(3)
         return 3
-    for text in found.notes:
-        print(text)
-    for row in found.summary:
-        print(_line(row))
-    for row in found.claims:
-        print(_claim(row))
-    print(f'report: {workdir / "report.html"}')
+    for text in (*found.notes, *map(_line, found.summary), *map(_claim, found.claims)):
+        say(text)
+    say(f'report: {workdir / "report.html"}')
     failed = sum(row['holds'] != 'true' for row in found.claims)
     if failed:
         print(f'jaxdl: {failed} of {len(found.claims)} claims failed', file=sys.stderr)
@@ -132,7 +127,7 @@ def plan(arguments: list[str]) -> int:
     """Says what a run would do; trains nothing."""
     from jaxdl import outline
 
-    print(outline.describe(_experiment()))
+    say(outline.describe(_experiment()))
     return 0
 
 
@@ -146,7 +141,7 @@ def check(arguments: list[str]) -> int:
     from jaxdl import check, progress
 
     checks = check.checks(experiment, lambda text: progress.say(f'checking {text}'))
-    print(check.table(checks))
+    say(check.table(checks))
     return 3 if check.failed(checks) else 0
 
 
@@ -154,7 +149,7 @@ def report(arguments: list[str]) -> int:
     """Rebuilds the report of a workdir; imports no jax."""
     from jaxdl import report
 
-    print(f'report: {report.build(_workdir())}')
+    say(f'report: {report.build(_workdir())}')
     return 0
 
 
@@ -165,7 +160,7 @@ def predict(arguments: list[str]) -> int:
     (settings,) = inference.chosen([inference.Explaining], _pairs(FLAGS.set), FLAGS.mode)
     checkpoint, images = pathlib.Path(_given('checkpoint', 'WORKDIR')), _given('images', 'DIR or a CSV')
     output, overwrite = pathlib.Path(_given('output', 'FILE')), 'anything' if FLAGS.overwrite else 'refuse'
-    print(inference.predict(checkpoint, images, output, settings, overwrite))
+    say(inference.predict(checkpoint, images, output, settings, overwrite))
     return 0
 
 
@@ -177,7 +172,7 @@ def evaluate(arguments: list[str]) -> int:
     checkpoint = pathlib.Path(_given('checkpoint', 'WORKDIR'))
     _given('dataset', 'SPEC')
     data, settings = inference.chosen([Data, inference.Asking], _overrides(), FLAGS.mode)
-    print(inference.evaluate(checkpoint, data, settings))
+    say(inference.evaluate(checkpoint, data, settings))
     return 0
 
 
@@ -188,7 +183,7 @@ def export(arguments: list[str]) -> int:
     (settings,) = inference.chosen([inference.Exporting], _pairs(FLAGS.set), FLAGS.mode)
     checkpoint = pathlib.Path(_given('checkpoint', 'WORKDIR'))
     output, overwrite = pathlib.Path(_given('output', 'DIR')), 'anything' if FLAGS.overwrite else 'refuse'
-    print(inference.export(checkpoint, output, settings, overwrite))
+    say(inference.export(checkpoint, output, settings, overwrite))
     return 0
 
 
@@ -201,7 +196,7 @@ def compare(arguments: list[str]) -> int:
         raise InputError('--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER')
     first, second = folders
     found = agreement.compare(first, second)
-    print(*agreement.describe(first, second, found), sep='\n')
+    say('\n'.join(map(visible, agreement.describe(first, second, found))))
     return 0 if all(own.agrees for own in found) else 3
 
 
@@ -210,7 +205,7 @@ def show(arguments: list[str]) -> int:
     from jaxdl import catalogue
 
     for name, question in catalogue.questions().items():
-        print(f'{name:20} {question}')
+        say(f'{name:20} {question}')
     return 0
 
 
@@ -225,6 +220,13 @@ MODES: dict[str, Callable[[list[str]], int]] = dict(
     list=show,
     compare=compare,
 )
+
+
+def say(text: str) -> None:
+    """To stdout, line by line; a name in it, which may come from anyone's data, is shown and never obeyed."""
+    encoding = sys.stdout.encoding or 'utf-8'
+    for line in text.split('\n'):
+        print(visible(line).encode(encoding, 'backslashreplace').decode(encoding))
 
 
 def _parse(arguments: list[str]) -> list[str]:
@@ -271,14 +273,16 @@ def _overrides() -> list[tuple[str, Any]]:
 
 
 def _pairs(texts: list[str]) -> list[tuple[str, Any]]:
+    from jaxdl import workdir
+
     pairs = []
     for text in texts:
         key, equals, value = text.partition('=')
         if not equals:
             raise InputError(f'--set={text}: must be KEY=VALUE, such as --set=epochs=5')
         try:
-            pairs.append((key, json.loads(value)))
-        except json.JSONDecodeError:
+            pairs.append((key, workdir.parse(value)))
+        except ValueError:
             pairs.append((key, value))
     return pairs
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdl import features, losses, masks, processes, sharding, tracking, tta, workdir
 from jaxdl.data import Dataset, Splits, clusters, load
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, damaged
 from jaxdl.experiment import FineTune
 from jaxdl.models import conv, load_pretrained, weights
 from jaxdl.models.resnet import ResNet
@@ -131,7 +131,8 @@ def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -
         return
     plan = workdir.read_json(path)
     now = dict(data=dataset.checksum(), weights=features.checksum(network.variables))
-    held = dict(data=plan['data']['checksum'], weights=plan['model']['weights_checksum'])
+    with damaged(f'{path} is damaged', '--overwrite starts the run anew'):
+        held = dict(data=plan['data']['checksum'], weights=plan['model']['weights_checksum'])
     for what, name in dict(data=f'data set {dataset.name} has', weights='the weights have').items():
         if now[what] != held[what]:
             raise InputError(f'{name} changed since the run began: --overwrite starts it anew')

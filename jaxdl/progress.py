@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from jaxdl.errors import visible
 from jaxdl.journal import Event
 
 PLAIN_EVERY = 5.0  # seconds between plain lines within a group
@@ -21,8 +22,8 @@ def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
     if not sys.stderr.isatty():
         yield plain(left)
         return
-    columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.fields[left]}'))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (TextColumn('{task.description}', markup=False), BarColumn(), TextColumn('{task.fields[left]}'))
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
         task = bar.add_task('starting', total=1.0, left='')
 
         def show(event: Event) -> None:
@@ -38,8 +39,8 @@ def fine() -> Iterator[Callable[[Event], None]]:
     """As `display`, for a probe and fine-tunings: steps with the rate and the time left; epochs stay to be read."""
     left, last = steps_left(), -PLAIN_EVERY
     live = sys.stderr.isatty()
-    columns = (TextColumn('{task.description}'), BarColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not live) as bar:
+    columns = (TextColumn('{task.description}', markup=False), BarColumn())
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True, disable=not live) as bar:
         task = bar.add_task('', total=1.0)
 
         def show(event: Event) -> None:
@@ -101,7 +102,7 @@ def steps_left() -> Callable[[Event], str]:
 
 def say(text: str) -> None:
     """A line of its own, for whoever waits."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]:
@@ -114,15 +115,15 @@ def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]
         ends = event['event'] == 'compile' or event.get('epoch') == event.get('epochs')
         if event['event'] in ('epoch', 'compile') and (ends or time.monotonic() - last > PLAIN_EVERY):
             last = time.monotonic()
-            print(f'{describe(event)}  {words}', file=sys.stderr, flush=True)
+            say(f'{describe(event)}  {words}')
 
     return show
 
 
 def describe(event: Event) -> str:
     """`tune max: epoch 3/20, 15 members`, the condition and diverged members where there are any."""
-    where = f'{event["condition"]} ' if event['condition'] else ''
-    options = ', '.join(event['options'])
+    where = visible(f'{event["condition"]} ' if event['condition'] else '')
+    options = visible(', '.join(event['options']))
     what = 'compiling' if event['event'] == 'compile' else f'epoch {event["epoch"]}/{event["epochs"]}'
     lost = f', {event["diverged"]} diverged' if event.get('diverged') else ''
     return f'{where}{event["phase"]} {options}: {what}, {event["members"]} members{lost}'

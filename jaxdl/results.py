@@ -70,7 +70,12 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
         raise InputError(f'{path.parent} holds no {path.name}: give the --workdir of a finished run') from None
     except UnicodeDecodeError:
         raise InputError(f'{path} is damaged (not UTF-8): run the experiment again') from None
-    lines = list(csv.reader(io.StringIO(text)))
+    except OSError as error:
+        raise InputError(f'{path} cannot be read ({error.strerror}): give the --workdir of a finished run') from None
+    try:
+        lines = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise InputError(f'{path} is damaged ({error}): run the experiment again') from None
     if not text.endswith('\n') or not lines or any(len(line) != len(columns) for line in lines[1:]):
         raise InputError(f'{path} is cut short at line {len(lines)}: run the experiment again, it resumes')
     if lines[0] != list(columns):

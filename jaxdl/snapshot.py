@@ -14,7 +14,7 @@ from jaxdl.errors import InputError, unknown
 from jaxdl.models.architectures import ARCHITECTURES, Preprocessing
 from jaxdl.models.resnet import ResNet
 from jaxdl.recipe import VIEWS
-from jaxdl.workdir import read_json
+from jaxdl.workdir import check_inside, read_json
 
 FINAL, TRAINING, DONE = (pathlib.Path('checkpoints', name) for name in ('final', 'train', 'done'))
 UNJUDGED: dict[str, Any] = dict(temperature=1.0, adjustment=[])  # what a network says before it was calibrated
@@ -74,11 +74,12 @@ def load(workdir: pathlib.Path) -> Snapshot:
 
 
 def _check(workdir: pathlib.Path) -> None:
+    check_inside(workdir)
     if not workdir.is_dir():
         what = 'is a file' if workdir.exists() else 'does not exist'
         raise InputError(f'checkpoint {workdir} {what}: give the workdir of a run of probe, finetune or challenge')
     config = workdir / 'config.json'
-    kind = read_json(config).get('kind', 'FineTune') if config.exists() else 'FineTune'
+    kind = str(read_json(config).get('kind', 'FineTune')) if config.exists() else 'FineTune'
     if kind != 'FineTune':
         a = 'an' if kind[:1] in 'AEIO' else 'a'
         raise InputError(

@@ -1,8 +1,8 @@
 """Files of predictions, and of a challenge's submission; no jax.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` or a tab for a formula, and would run what somebody has
-called an image. In predictions.csv such a name has an apostrophe before it; in a submission names stand as they are,
-since a challenge compares them byte by byte.
+A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` (full-width too), a tab or a new line for a formula, and
+would run what somebody has called an image. In predictions.csv such a name has an apostrophe before it; in a submission
+names stand as they are, since a challenge compares them byte by byte.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ PREDICTIONS = (
     *(f'{what}_{i}' for i in range(2, TOP + 1) for what in ('class', 'probability')),
 )  # fmt: skip
 SUBMISSION = ('ClassName',)
-FORMULA = ('=', '+', '-', '@', '\t', '\r')  # beginnings that a spreadsheet does not take for text
+FORMULA = (*'=+-@\t\r\n', *'\uff1d\uff0b\uff0d\uff20')  # beginnings that a spreadsheet does not take for text
 
 
 def write_predictions(

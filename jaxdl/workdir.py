@@ -47,15 +47,23 @@ def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     write(path, json.dumps(content, indent=1, ensure_ascii=False) + '\n')
 
 
+def parse(text: str) -> Any:
+    """JSON from outside; ValueError for whatever is none, nested too deeply or a number of thousands of digits too."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError('nested too deeply') from None
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """The object in a JSON file of a workdir; InputError where it is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise InputError(f'{path.parent} holds no {path.name}: give the --workdir of a run') from None
     except OSError as error:
         raise InputError(f'{path} cannot be read ({error.strerror}): give the --workdir of a run') from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f'{path} is damaged ({error}): start the run again with --overwrite') from None
     if not isinstance(content, dict):
         raise InputError(f'{path} is damaged (not a JSON object): start the run again with --overwrite')
@@ -95,8 +103,9 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     A folder that is made for this and still empty at the end goes again.
 
     Raises:
-      InputError: another process holds it, or the folder cannot be written.
+      InputError: another process holds it, it cannot be written, or a link in it leads out of it.
     """
+    check_inside(workdir)
     made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -131,6 +140,17 @@ def _locked(path: pathlib.Path) -> io.FileIO:
     file.truncate(0)
     file.write(f'process {os.getpid()} on {platform.node()}'.encode())
     return file
+
+
+def check_inside(workdir: pathlib.Path) -> None:
+    """InputError where something in `workdir` is a link that leads out of it, or can be read without end."""
+    top = os.path.realpath(workdir)
+    for own in (workdir / name for name in (*OWN_FILES, *OWN_FOLDERS)):
+        for path in (own, *own.rglob('*')):
+            if path.is_symlink() and not pathlib.Path(os.path.realpath(path)).is_relative_to(top):
+                raise InputError(f'{path} is a link that leaves the workdir: put what it leads to in its place')
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise InputError(f'{path} is neither a file nor a folder: remove it')
 
 
 def clear(workdir: pathlib.Path) -> None:

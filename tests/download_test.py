@@ -185,6 +185,13 @@ def test_only_https(server, url):
     assert not pathlib.Path('b').exists()
 
 
+@pytest.mark.parametrize('url', ['http://127.0.0.1/a', 'http://localhost:80/a', 'http://example.org/a'])
+def test_no_other_machine_redirects_to_this_one(url):
+    with pytest.raises(InputError, match='only https'):
+        download._allowed(url, by='https://example.org/a')
+    download._allowed('https://example.org/b', by='https://example.org/a')
+
+
 def test_no_such_file_and_no_server(server):
     with pytest.raises(InputError, match='answers 404'):
         download.fetch(f'{server.url}/none', pathlib.Path('a'))

@@ -43,12 +43,12 @@ FLOORS = [
     {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
     {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
     | {'keys', 'data', 'results', 'sharding', 'checkpoint', 'memory'},
-    {'fields', 'errors', 'workdir', 'members', 'native', 'archives'},
+    {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'caches'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
 LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'augment', 'keys')
 LEAVES += ('masks', 'averaging')
-GROUND = {'fields', 'errors', 'workdir', 'members', 'native', 'archives'}
+GROUND = {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'caches'}
 
 
 @functools.cache

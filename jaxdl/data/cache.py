@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import caches
 from jaxdl.data import digests, entries
 from jaxdl.data.decode import decode, decoder
 from jaxdl.data.digests import Look
@@ -50,12 +51,10 @@ def decoded(sources: Sources, ids: Sequence[str], size: int, on_bad_image: str =
     """
     if not len(sources):
         return Decoded(np.zeros((0, size, size, 3), np.uint8), (), {})
-    folder = _folder()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = _found(folder, sources, size)
+        found = _found(caches.folder('images'), sources, size)
     except OSError as error:
-        raise _unwritable(folder, error, len(sources) * size * size * 3) from None
+        raise _unwritable(error, len(sources) * size * size * 3) from None
     if found.bad and on_bad_image != 'skip':
         raise InputError(_complaint(found.bad, ids))
     return found
@@ -65,14 +64,6 @@ def key(found: Sequence[str], size: int) -> str:
     """The name of the entry for images of these digests, in this order."""
     content = '\n'.join((decoder(), str(size), *found))
     return hashlib.sha256(content.encode()).hexdigest()[:32]
-
-
-def _folder() -> pathlib.Path:
-    try:
-        home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-    except RuntimeError:
-        raise InputError('there is no home to keep decoded images in: set XDG_CACHE_HOME to a folder') from None
-    return pathlib.Path(home) / 'jaxdl' / 'images'
 
 
 def _found(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
@@ -190,7 +181,11 @@ def _complaint(bad: dict[int, str], ids: Sequence[str]) -> str:
     )
 
 
-def _unwritable(folder: pathlib.Path, error: OSError, need: int) -> InputError:
+def _unwritable(error: OSError, need: int) -> InputError:
+    try:
+        folder = caches.home() / 'jaxdl' / 'images'
+    except OSError:
+        return InputError('there is no home to keep decoded images in: set XDG_CACHE_HOME to a folder')
     elsewhere = 'or set XDG_CACHE_HOME to a folder elsewhere'
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f'the disk is full: decoded images take {need:,} bytes in {folder}: free them, {elsewhere}')

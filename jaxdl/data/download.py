@@ -18,6 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
+from jaxdl import workdir
 from jaxdl.data.meter import metered
 from jaxdl.errors import InputError
 
@@ -74,7 +75,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
 def read_record(path: pathlib.Path) -> dict[str, Any]:
     """The object in a JSON file; empty where there is none, or what is there was not written to its end."""
     try:
-        found = json.loads(path.read_text())
+        found = workdir.parse(path.read_text())
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -118,13 +119,14 @@ def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        _allowed(newurl)
+        _allowed(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _allowed(url: str) -> None:
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != 'https' and not (parts.scheme == 'http' and parts.hostname in LOOPBACK):
+def _allowed(url: str, by: str = '') -> None:
+    """InputError unless it is https, or http of this machine, which no other one may redirect to."""
+    parts, own = urllib.parse.urlsplit(url), urllib.parse.urlsplit(by or url).hostname in LOOPBACK
+    if parts.scheme != 'https' and not (own and parts.scheme == 'http' and parts.hostname in LOOPBACK):
         raise InputError(f'cannot fetch {url}: only https is fetched')
 
 

@@ -1,7 +1,9 @@
 """Images in sets of Hugging Face's `datasets`: saved, in parquet, or on the hub."""
 
 import logging
+import os
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +13,19 @@ from jaxdl.errors import InputError
 
 
 def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing:
-    """A set of Hugging Face's `datasets`: a folder of `save_to_disk`, parquet, or `NAME[:CONFIG]` on the hub."""
+    """A set of Hugging Face's `datasets`: a folder of `save_to_disk`, parquet, or one of the hub.
+
+    That is `NAME[:CONFIG][@REVISION]`; the commit that it stands for is said, and stands in the description.
+    """
     if not where:
         raise InputError('--dataset=hf names no set: --dataset=hf:NAME_OR_PATH')
     try:
         import datasets
     except ImportError:
         raise InputError("--dataset=hf needs the package datasets: pip install 'jaxdl[hf]'") from None
-    splits, note = _splits(where, _opened(datasets, where))
+    name, config, revision = _asked(where)
+    splits, note = _splits(where, _opened(datasets, where, name, config, revision))
+    note = '; '.join(own for own in (note, revision and f'revision {revision}') if own)
     how = '--set=data.image_column=NAME, --set=data.label_column=NAME'
     rows, classes, ids, parts = list[Any](), list[str](), list[str](), list[str]()
     known: Sequence[str] = ()
@@ -32,14 +39,18 @@ def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing
         classes += _names(where, table, label)
         ids += (f'{part}/{i}' if len(splits) > 1 else str(i) for i in range(len(table)))
         parts += [part] * len(table)
-    images = _Images(rows)
+    images = _Images(rows, where, _tops(datasets, where))
     return listing(f'hf:{where}', images, classes, ids, known=known, parts=parts, note=note)
 
 
 class _Images(Sequence[Undecoded]):
-    """The encoded images of several tables one after another, read from their memory map when asked for."""
+    """The encoded images of several tables one after another, read from their memory map when asked for.
 
-    def __init__(self, tables: Sequence[Any]) -> None:
+    InputError for one that is said to be in a file outside of the folders `tops`.
+    """
+
+    def __init__(self, tables: Sequence[Any], where: str, tops: Sequence[pathlib.Path]) -> None:
+        self.where, self.tops = where, tops
         self.rows = [(table, i) for table in tables for i in range(len(table))]
 
     def __len__(self) -> int:
@@ -50,17 +61,49 @@ class _Images(Sequence[Undecoded]):
         (image,) = table[i].values()
         found = image or {}
         if found.get('bytes') is None and found.get('path'):
-            return pathlib.Path(found['path'])
+            path = pathlib.Path(os.path.realpath(found['path']))
+            if not any(path.is_relative_to(top) for top in self.tops):
+                raise InputError(f'hf:{self.where}: row {i} names {short(found["path"])}, which is outside of the set')
+            return path
         return found.get('bytes') or b''  # nothing there: the decoder says so
 
 
-def _opened(datasets: Any, where: str) -> Any:
+def _tops(datasets: Any, where: str) -> list[pathlib.Path]:
+    """Where the files of a set may be: in its folder, or in the caches of the hub."""
+    from huggingface_hub import constants
+
+    own = home(where) if there(where) else None
+    tops = [own if own.is_dir() else own.parent] if own else [datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE]
+    return [pathlib.Path(os.path.realpath(top)) for top in tops]
+
+
+def _asked(where: str) -> tuple[str, str, str]:
+    """The name of a set on the hub, its configuration and its commit; all empty for one that is here."""
+    if there(where):
+        return '', '', ''
+    where, _, revision = where.partition('@')
+    name, _, config = where.partition(':')
+    return name, config, _commit(name, revision)
+
+
+def _commit(name: str, revision: str) -> str:
+    """The commit that a branch, a tag or nothing stands for now; without a network what was asked for."""
     # What the hub says of every attempt, twice, would hide the one line that says what is wrong.
     logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
+    from huggingface_hub import HfApi
+
     try:
-        if not there(where):
-            name, _, config = where.partition(':')
-            return datasets.load_dataset(name, config or None)
+        found = HfApi().dataset_info(name, revision=revision or None).sha or revision
+    except Exception:  # of the network, the hub and its client: what is in its cache may still serve
+        return revision
+    sys.stderr.write(f'jaxdl: hf:{name} is of revision {found}\n')
+    return found
+
+
+def _opened(datasets: Any, where: str, name: str, config: str, revision: str) -> Any:
+    try:
+        if name:
+            return datasets.load_dataset(name, config or None, revision=revision or None)
         path = home(where)
         if path.is_file():
             return datasets.load_dataset('parquet', data_files=str(path))

@@ -18,7 +18,7 @@ def metered(what: str, total: int, unit: str = 'images') -> Iterator[Callable[[i
     if not sys.stderr.isatty():
         yield _plain(what, total, unit)
         return
-    columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.fields[words]}'))
+    columns = (TextColumn('{task.description}', markup=False), BarColumn(), TextColumn('{task.fields[words]}'))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task, done, began = bar.add_task(what, total=total, words=''), 0, time.monotonic()
 

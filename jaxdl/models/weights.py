@@ -1,6 +1,5 @@
 """Files of pretrained weights, and names on the Hugging Face hub, into arrays; no jax, and no code of the file runs."""
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import archives
+from jaxdl import archives, workdir
 from jaxdl.errors import InputError
 from jaxdl.models import pickled
 
@@ -116,8 +115,8 @@ def _commit(path: pathlib.Path) -> str:
 
 def _config(path: pathlib.Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        content = workdir.parse(path.read_text(encoding='utf-8')) if path.is_file() else {}
+    except (ValueError, OSError) as error:
         raise InputError(f'weights {path}: damaged ({error}): fetch it again') from None
     return content if isinstance(content, dict) else {}
 

@@ -21,8 +21,10 @@ def build(workdir: pathlib.Path) -> pathlib.Path:
     kind = reading.kind(workdir)
     if kind not in PAGES:
         raise errors.unknown('kind of experiment', kind, PAGES, f' in {workdir / "config.json"}')
-    page, summary = PAGES[kind](workdir)
-    html, markdown = render.html(page), render.markdown(page)
+    folder.check_inside(workdir)
+    with errors.damaged(f'{workdir}: no report can be made of its files', 'start the run again with --overwrite'):
+        page, summary = PAGES[kind](workdir)
+        html, markdown = render.html(page), render.markdown(page)
     try:
         return _write(workdir, page, summary, html, markdown)
     except OSError as error:

@@ -1,10 +1,13 @@
 """The report of an assignment: every part in its order, with what a reader needs of each; the rest is in its own."""
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxdl import fields
+from jaxdl.errors import InputError
 from jaxdl.report import ablation, demonstration, markup, provenance, reading, verdicts, words
 from jaxdl.report.blocks import Block, Figure, Page, Paragraph, Section, Table
 from jaxdl.report.queries import compared
@@ -36,6 +39,9 @@ def page(workdir: pathlib.Path) -> Page:
     """
     config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir, RUN)
     headings: Mapping[str, Sequence[str]] = config['parts']
+    for name in itertools.chain(*headings.values()):
+        if not name or fields.file_name(name):  # each is a folder in parts/
+            raise InputError(f'{workdir / "config.json"}: part {name!r} is no name of an experiment')
     found = {name: _part(workdir / 'parts' / name) for names in headings.values() for name in names}
     sections = [Section('The answers in short', [_overview(headings, found)])]
     for heading, names in headings.items():

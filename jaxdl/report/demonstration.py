@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl import claims, results
+from jaxdl import claims, fields, results
 from jaxdl.errors import InputError
 from jaxdl.report import markup, prose, provenance, reading, words
 from jaxdl.report.ablation import NO_EVIDENCE
@@ -105,6 +105,8 @@ def number(value: float | None) -> str:
 
 
 def _shown(workdir: pathlib.Path, block: dict[str, Any]) -> Figure | Table:
+    if not block['name'] or fields.file_name(block['name']):  # it becomes a file in figures/
+        raise ValueError('no name for a figure')
     if block['kind'] == 'table':
         return Table(**block)
     svg, narrow, png = (

@@ -1,7 +1,6 @@
 """A finished fine-tuning in memory: everything that its report says is taken from here."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import results, scores
+from jaxdl import workdir as folder
 from jaxdl.errors import InputError
 from jaxdl.report import markup, reading
 from jaxdl.results import Row
@@ -163,7 +163,7 @@ def _evidence(path: pathlib.Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = folder.parse(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
         raise damaged(path, markup.flat(error)) from None
     if not isinstance(content, list):

@@ -9,7 +9,17 @@ from xml.etree import ElementTree
 from latex2mathml import converter
 from markupsafe import Markup, escape
 
+from jaxdl.errors import UNSEEN
+
 _NAME, _CODE, _MATH, _END = '\ue000\ue001\ue003\ue002'  # private use: `flat` takes them out of what is marked
+# What a formula may be made of; a text within it comes out of the converter as it went in.
+ELEMENTS = frozenset(
+    (
+        'math', 'mrow', 'mi', 'mn', 'mo', 'ms', 'mtext', 'mspace', 'mfrac', 'msqrt', 'mroot', 'mstyle', 'mpadded',
+        'mphantom', 'msub', 'msup', 'msubsup', 'munder', 'mover', 'munderover', 'mtable', 'mtr', 'mtd', 'menclose',
+    )
+)  # fmt: skip
+ACTIVE = ('href', 'src', 'style', 'class', 'id', 'on', 'xlink', '{')
 _MARKED = re.compile(f'([{_NAME}{_CODE}{_MATH}])([^{_END}]*){_END}')
 
 
@@ -35,20 +45,27 @@ def mathml(tex: str, display: str = 'inline') -> Markup:
       ValueError: it holds what cannot be converted.
     """
     made = converter.convert(re.sub(r'\{aligned\}', '{split}', tex), display=display)
-    try:
-        tags = {element.tag.rpartition('}')[2] for element in ElementTree.fromstring(made).iter()}
-    except ElementTree.ParseError:
-        tags = {''}
-    if not all(tag.startswith('m') for tag in tags) or re.search(r'>\\\w', made):
+    if not _is_formula(made) or re.search(r'>\\\w', made):
         raise ValueError(f'a formula that cannot be converted: {tex}')
     # A prime is raised by itself: as a superscript fonts without a size for it draw it as a dot.
     made = re.sub(r'<msup>(<mi>[^<]*</mi>)<mi>(&#x02032;)</mi></msup>', r'\1<mo lspace="0" rspace="0">\2</mo>', made)
     return Markup(made.replace('<math ', f'<math alttext="{escape(tex)}" ', 1))
 
 
+def _is_formula(made: str) -> bool:
+    """Whether it is of MathML's elements alone, none of them with a link, a style or an action."""
+    try:
+        elements = list(ElementTree.fromstring(made).iter())
+    except ElementTree.ParseError:
+        return False
+    tags = {element.tag.rpartition('}')[2] for element in elements}
+    names = {name.lower() for element in elements for name in element.attrib}
+    return tags <= ELEMENTS and not any(name.startswith(ACTIVE) for name in names)
+
+
 def flat(text: object) -> str:
-    """On one line, without control, surrogate or private-use characters."""
-    return re.sub(r'[\x00-\x20\x7f\ud800-\uf8ff]+', ' ', str(text)).strip(' ')
+    """On one line, without control, surrogate or private-use characters, or such as turn the direction of writing."""
+    return re.sub(rf'[ {UNSEEN}\ue000-\uf8ff]+', ' ', str(text)).strip(' ')
 
 
 def plain(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import protocol, results
+from jaxdl import archives, protocol, results
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
 from jaxdl.report.study import Study
@@ -38,7 +38,7 @@ def kind(workdir: pathlib.Path) -> str:
     """The kind of experiment that a workdir holds; InputError where it holds none."""
     if not workdir.is_dir():
         raise InputError(f'{workdir} holds no run: give the --workdir of a run')
-    return record(workdir / 'config.json', ('kind',))['kind']
+    return str(record(workdir / 'config.json', ('kind',))['kind'])
 
 
 def read(workdir: pathlib.Path) -> Study:
@@ -75,17 +75,24 @@ def _correct(path: pathlib.Path) -> dict[str, np.ndarray] | None:
     if not path.exists():
         return None
     try:
+        archives.check(path)
         with np.load(io.BytesIO(path.read_bytes())) as arrays:
             return {name: arrays[name] for name in CORRECT}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except InputError:
+        raise
+    except DAMAGE:
         raise InputError(f'{path} is damaged: run the experiment again') from None
 
 
 def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """What an .npz holds; nothing where it is absent or damaged."""
+    """What an .npz holds; nothing where it is absent or damaged, InputError where it would fill the memory."""
     try:
+        if path.exists():
+            archives.check(path)
         with path.open('rb') as stream, np.load(stream) as content:
             return {name: content[name] for name in content.files}
+    except InputError:
+        raise
     except DAMAGE:
         return {}
 

@@ -1,0 +1,17 @@
+"""Everything that a run needs is under a licence that may go with Apache-2.0."""
+
+import licences
+import pytest
+
+
+def test_all_that_a_run_needs_may_go_with_apache():
+    found = licences.needed('jaxdl', ('decode', 'hf', 'onednn', 'tensorboard'))
+    assert {'jax', 'numpy', 'pillow', 'orbax-checkpoint'} <= found.keys()
+    assert not {name: why for name, own in found.items() if (why := licences.complaint(licences.licence(own)))}
+
+
+@pytest.mark.parametrize(
+    'text', ['', 'GPL-3.0-or-later', 'GNU Affero General Public License v3', 'Other/Proprietary License', 'Mine']
+)
+def test_others_are_refused(text):
+    assert licences.complaint(text)
