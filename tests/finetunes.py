@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from ported import filled
+from random_tensors import filled
 
 from jaxdl.data import Data
 from jaxdl.experiment import FineTune, check
