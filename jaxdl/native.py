@@ -67,7 +67,9 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) 
     target = target or library()
     sources = [str(path) for path in sorted(SOURCES.glob('*.cc'))]
     partial = target.with_suffix(f'.{os.getpid()}')
-    always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC', '-isystem', jax.ffi.include_dir()]
+    headers = jax.ffi.include_dir()
+    always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC', '-isystem', headers]
+    always += [f'-fmacro-prefix-map={headers}=.']  # the same bytes, wherever jax is installed
     command = ['g++', *options, *always, '-o', str(partial), *sources]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
