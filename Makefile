@@ -1,6 +1,8 @@
 # make demo    sets up .venv and runs the pooling study    make test   sets up and runs every test
 # make lint    format, lint and types                      make bench  speed and memory against others, as ratios
 # make native-check    the native part under sanitisers    make audit   advisories on what is installed, and licences
+# make test-lowest test-newest test-wheel    every test in random order: on the lowest and the newest versions of what
+#                                            pyproject.toml asks for, and from the wheel; SEED=N repeats an order
 # EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
 
 PYTHON ?= python3
@@ -9,17 +11,36 @@ EXTRAS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test lint bench native-check audit clean
+SEED := $(or $(SEED),$(shell date +%s))
+ALL_EXTRAS := decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard
+RESOLUTION_lowest := lowest-direct
+RESOLUTION_newest := highest
+
+.PHONY: setup demo test test-lowest test-newest test-wheel lint bench native-check audit clean
 
 setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 
 demo: setup
 	$(BIN)/python -m jaxdl.main --experiment=pooling
 
-test: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%) .venv/.parity
+test: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/.parity
 	$(BIN)/python -m pytest
 
-lint: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%)
+test-lowest test-newest: test-%: .venv-%/.ready
+	.venv-$*/bin/python -m pytest --random-order --random-order-seed=$(SEED)
+
+# The tests alone in a folder of their own, so that what they import is what was installed.
+test-wheel:
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
+	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt \
+	  "$$(echo .venv-wheel/dist/jaxdl-*.whl)[$(ALL_EXTRAS)]"
+	.venv-wheel/bin/python -m jaxdl.native || true
+	mkdir .venv-wheel/suite && cp -r tests pyproject.toml .venv-wheel/suite
+	cd .venv-wheel/suite && ../bin/python -m pytest --random-order --random-order-seed=$(SEED)
+
+lint: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -44,7 +65,7 @@ audit: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)
 	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 
 clean:
-	rm -rf .venv build dist runs jaxdl/_native-*
+	rm -rf .venv .venv-lowest .venv-newest .venv-wheel build dist runs jaxdl/_native-*
 
 # An empty file for each list of extras: set up again only when the project's own files have changed.
 # The native part is built where there is a compiler; where not, its line says what that costs, and all works.
@@ -56,7 +77,17 @@ clean:
 
 # What tests compare with: PyTorch for the CPU alone (on Linux other builds bring gigabytes), and timm, which needs
 # nothing else that is not here already. Where there is no such build, those tests are skipped.
-.venv/.parity: pyproject.toml constraints.txt | .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%)
+.venv/.parity: pyproject.toml constraints.txt | .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	if $(PIP) '$(shell grep ^torch== constraints.txt)$(if $(filter Linux,$(shell uname)),+cpu)' \
 	  && $(PIP) --no-deps timm torchvision; then touch $@; \
 	else echo 'make: no PyTorch for the CPU is at hand: tests that compare with it are skipped'; fi
+
+# No constraints: uv chooses the versions that the target is named after. `make clean` first finds what is new since.
+.venv-lowest/.ready .venv-newest/.ready: .venv-%/.ready: pyproject.toml $(wildcard native/*.cc native/*.h)
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --resolution $(RESOLUTION_$*) \
+	  --editable '.[$(ALL_EXTRAS)]'
+	$(@D)/bin/python -m jaxdl.native || true
+	@touch $@

@@ -16,7 +16,11 @@ from jaxdl import claims, protocol, results, workdir
 from jaxdl.errors import InputError, damaged
 from jaxdl.statistics import ALPHA
 
-GIVEN = dict(config=None, plan=('data', 'devices', 'versions'), run=('git', 'versions', 'device'))  # keys; None: all
+GIVEN = dict(  # keys of each file; None: all
+    config=None,
+    plan=('data', 'devices', 'versions'),
+    run=('git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment'),
+)
 SHOWN = 60  # characters of a value
 
 

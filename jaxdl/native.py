@@ -8,10 +8,12 @@ CPU or from other sources it counts as not built.
 
 import ctypes
 import functools
+import hashlib
 import importlib.metadata
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 import zlib
@@ -33,6 +35,7 @@ CALLS = (
     *('norm_forward', 'norm_backward', 'pool_forward', 'pool_backward', 'warp'),
 )
 BUILD = 'python -m jaxdl.native builds it'
+OPTIONS = ('-O3', '-march=native')
 LIBRARY, VERSION = 'onednn-cpu-gomp', '2023.2.0'
 
 
@@ -56,7 +59,7 @@ def onednn() -> pathlib.Path:
     return pathlib.Path(str(found.locate_file(file))).resolve()
 
 
-def build(target: pathlib.Path | None = None, options: Sequence[str] = ('-O3', '-march=native')) -> pathlib.Path:
+def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) -> pathlib.Path:
     """Compiles the native part for this machine and jaxlib; InputError says what is in the way."""
     if (sys.platform, platform.machine()) != ('linux', 'x86_64'):
         raise InputError(f'the native part is for x86-64 Linux: this is {sys.platform} on {platform.machine()}')
@@ -64,7 +67,9 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = ('-O3', '
     target = target or library()
     sources = [str(path) for path in sorted(SOURCES.glob('*.cc'))]
     partial = target.with_suffix(f'.{os.getpid()}')
-    always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC', '-isystem', jax.ffi.include_dir()]
+    headers = jax.ffi.include_dir()
+    always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC', '-isystem', headers]
+    always += [f'-fmacro-prefix-map={headers}=.']  # the same bytes, wherever jax is installed
     command = ['g++', *options, *always, '-o', str(partial), *sources]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
@@ -77,6 +82,16 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = ('-O3', '
     except OSError as error:
         raise InputError(f'{target}: {error.strerror}') from None
     return target
+
+
+def built() -> dict[str, str]:
+    """Compiler, options and SHA-256 of the built file; empty where it cannot be used."""
+    if missing():
+        return {}
+    content = library().read_bytes()
+    compiler = re.search(rb'GCC: [ -~]+', content)  # as GCC notes it in what it makes
+    said = compiler[0].decode() if compiler else ''
+    return dict(compiler=said, options=' '.join(OPTIONS), sha256=hashlib.sha256(content).hexdigest())
 
 
 @functools.cache
@@ -114,13 +129,18 @@ def call(name: str, shapes: Sequence[tuple[int, ...]], *arguments: jax.Array, **
     return over_members(handler, *arguments)
 
 
-def _cpu() -> bytes:
-    """What the CPU can do, as the kernel lists it: a file built for more would end the process."""
+def cpuinfo(key: str) -> str:
+    """The first line for `key` in the kernel's list of processors; empty where there is none."""
     try:
         lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
-        return platform.machine().encode()
-    return next((line for line in lines if line.startswith('flags')), platform.machine()).encode()
+        return ''
+    return next((line for line in lines if line.startswith(key)), '')
+
+
+def _cpu() -> bytes:
+    """What the CPU can do, as the kernel lists it: a file built for more would end the process."""
+    return (cpuinfo('flags') or platform.machine()).encode()
 
 
 def main() -> int:

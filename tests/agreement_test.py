@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdl import agreement, claims, main, results, workdir
+from jaxdl import about, agreement, claims, main, results, workdir
 from jaxdl.errors import InputError
 
 
@@ -74,6 +74,20 @@ def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_pat
     assert out[2] == '0 of 1 results agree'
     assert main.main(['--mode=compare', str(one), str(one)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == '1 of 1 results agree; results.csv has the same bytes'
+
+
+@pytest.mark.parametrize('key', ['git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment'])
+def test_whatever_of_the_machine_may_matter_is_named_where_it_differs(tmp_path, key):
+    facts = about.about('python -m jaxdl.main --experiment=pooling')
+    assert facts.keys() >= {key}
+    changed = 'other' if isinstance(facts[key], str) else facts[key] | dict(added='other')
+    folders = [ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two')]
+    for folder, run in zip(folders, (facts, facts | {key: changed}), strict=True):
+        workdir.begin(folder, run=run | dict(finished=True))
+    (found,) = agreement.differences(*folders)
+    assert found[0].startswith(f'run.{key}')
+    assert found[2] == 'other'
+    assert agreement.differences(folders[0], folders[0]) == []
 
 
 def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys):

@@ -40,6 +40,7 @@ FLOORS = [
     },
     {'fine_step', 'snapshot'},
     {'train_step', 'about'},
+    {'machine'},
     {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
     {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
     | {'keys', 'data', 'results', 'sharding', 'checkpoint', 'memory'},

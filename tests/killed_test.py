@@ -12,7 +12,7 @@ import time
 import finetunes
 import jax
 import numpy as np
-from ported import filled
+from tensors import filled
 
 from jaxdl import checkpoint, snapshot
 from jaxdl.models import ARCHITECTURES

@@ -81,7 +81,7 @@ def _head(study: Study) -> list[Block]:
         f'{words.count(study.summary[0]["seeds"], "seed")} an option',
         words.count(len(study.options), 'option'),
         f'data set {words.listing(data)}',
-        f'{words.seconds(study.run["seconds"]["total"])} on {markup.flat(study.run["device"])}',
+        markup.flat(study.run['device']),
     )
     return [*head, Paragraph(' · '.join(facts), 'note')]
 

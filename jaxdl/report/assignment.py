@@ -72,8 +72,7 @@ def _head(config: Mapping[str, Any], run: Mapping[str, Any], found: Mapping[str,
     quick: list[Block] = [Paragraph(ablation.NO_EVIDENCE, 'warning')] if config['scale'] == 'quick' else []
     facts = [
         words.count(len(found), 'experiment'),
-        f'{words.seconds(sum(part.seconds for part in found.values()))} on {markup.flat(run["device"])}',
-        run['date'],
+        markup.flat(run['device']),
     ]
     if config['roll_number']:
         facts.insert(0, f'roll number {markup.flat(config["roll_number"])}')

@@ -66,10 +66,7 @@ def head(answered: Answered) -> list[Block]:
     """The answer in short, and what it rests on."""
     quick: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if answered.config['scale'] == 'quick' else []
     failed = [Paragraph(f'{words.count(len(answered.failed), "claim")} failed: {_names(answered.failed)}.', 'warning')]
-    facts = (
-        verdict(answered),
-        f'{words.seconds(answered.run["seconds"]["total"])} on {markup.flat(answered.run["device"])}',
-    )
+    facts = (verdict(answered), markup.flat(answered.run['device']))
     return [*quick, *(failed if answered.failed else []), *answered.head, Paragraph(' · '.join(facts), 'note')]
 
 

@@ -60,7 +60,7 @@ def head(fitted: Fitted) -> list[Block]:
         markup.flat(words.local(fitted.plan['data']['name'])),
         words.count(len(fitted.classes), 'class'),
         f'{fitted.plan["data"]["train"]:,} training images',
-        f'{words.seconds(fitted.run["seconds"]["total"])} on {markup.flat(fitted.run["device"])}',
+        markup.flat(fitted.run['device']),
     )
     doubts: list[Block] = [Paragraph(doubt)] if doubt else []
     return [*quick, Paragraph(lead, 'lead'), *doubts, Paragraph(' · '.join(facts), 'note')]

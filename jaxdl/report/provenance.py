@@ -12,6 +12,9 @@ COLUMNS = (
     'Options', 'Phase', 'Members', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s', 'Convolution',
 )  # fmt: skip
 
+# What run.json says beyond the device, where a run noted it.
+NOTED = dict(machine='Machine', native='Native part', settings='Settings', environment='Environment', file='Own file')
+
 
 def blocks(study: Study) -> list[Block]:
     """Everything that someone who repeats the run would ask for, without a path of the machine it ran on."""
@@ -54,8 +57,13 @@ def facts(name: str, run: Mapping[str, Any]) -> dict[str, str]:
         'Device': run['device'],
         'Versions': versions,
         'Git revision': run['git'] or 'none: jaxdl did not run from a git checkout',
+        **{label: _pairs(run[key]) for key, label in NOTED.items() if run.get(key)},
         'Time': parts,
     }
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ', '.join(f'{name} {value}' for name, value in values.items() if value != '')
 
 
 def _data_label(study: Study, condition: str) -> str:
