@@ -40,23 +40,12 @@ def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, co
     """
     folder, ablation = pathlib.Path(folder), experiments.check(ablation)
     plan = _frozen_plan(folder, ablation, overwrite)
-    if not finished(folder):
+    if not workdir.finished(folder):
         _train(folder, ablation, plan, command)
     from jaxdl import report  # matplotlib takes a second to import
 
     report.build(folder)
     return read(folder)
-
-
-def finished(folder: pathlib.Path) -> bool:
-    """Whether the run in a workdir has come to its end, and its tables are whole: else its chunks give them again."""
-    run = workdir.read_json(folder / 'run.json') if (folder / 'run.json').exists() else {}
-    try:
-        results.read_table(folder / 'costs.csv', results.COSTS)
-        rows = len(results.read_table(folder / 'results.csv', results.RESULTS))
-    except InputError:
-        return False
-    return bool(run.get('finished')) and rows == run.get('results_rows') and (folder / 'correct.npz').exists()
 
 
 def read(folder: pathlib.Path) -> Results:
@@ -71,8 +60,6 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
     if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
         plan = workdir.read_json(folder / 'plan.json')
         _check_data(plan, ablation)
-        if not finished(folder):
-            _check_plan(plan)
         return plan
     plan = groups.make_plan(ablation)
     if overwrite:
@@ -98,6 +85,7 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:
+    _check_plan(plan)
     facts = about.about(command)
     workdir.begin(folder, run=facts | dict(finished=False))
     records, costs, tested, varied = [], [], [], []
@@ -124,6 +112,7 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
     results.write_table(folder / 'results.csv', results.RESULTS, rows)
     results.write_table(folder / 'costs.csv', results.COSTS, costs)
     tables.write_correct(folder / 'correct.npz', tested)
+    workdir.seal(folder)
     entries = [entry for record in records for entry in record.entries]
     workdir.begin(folder, run=facts | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))
 

@@ -29,10 +29,18 @@ def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Cal
 
 
 def read(workdir: pathlib.Path) -> list[Event]:
-    """The events so far, without a last line that is cut short."""
+    """The events so far; lines that are cut short or damaged are left out."""
     path = workdir / 'metrics.jsonl'
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith('}\n')]
+    lines = path.read_text(errors='replace').split('\n') if path.exists() else []
+    return [event for event in map(_event, lines) if event]
+
+
+def _event(line: str) -> Event | None:
+    try:
+        event = json.loads(line)
+        return event if isinstance(event['session'] + event['seconds'], int | float) else None
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def sessions(workdir: pathlib.Path) -> list[float]:
