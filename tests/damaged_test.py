@@ -54,7 +54,7 @@ def quick():
     """The small network as a row of the table, and figures that cost nothing."""
     ARCHITECTURES[finetunes.NAME] = finetunes.TINY
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1)))
+        patched.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'picture', (1, 1), (1, 1)))
         yield
     del ARCHITECTURES[finetunes.NAME]
 
@@ -182,6 +182,7 @@ def test_the_same_command_recovers_or_names_the_file(runs, state, part, capsys, 
         copy = damaged(whole, tmp_path / 'copy', name, harm)
         quiet = any(own in name for own in UNREAD) or (state == kind and kept_apart(name))
         status, err = asked(capsys, runs, kind, copy)
+        quiet |= harm == 'gone' and name.endswith('.npz') and 'compiling' in err  # a chunk that was never there
         same = lambda copy=copy: same_tables(copy, runs.top / kind) and same_answers(copy, runs.top / kind)
         wrong[f'{name} {harm}'] = wrong_of(status, err, name, same, quiet)
     assert not {k: v for k, v in wrong.items() if v}
