@@ -56,7 +56,7 @@ def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, co
     """
     folder, ablation = pathlib.Path(folder), experiments.check(ablation)
     plan = processes.told(lambda: _frozen_plan(folder, ablation, overwrite))
-    if not processes.told(lambda: finished(folder)):
+    if not processes.told(lambda: workdir.finished(folder)):
         _train(folder, ablation, plan, command)
     if processes.first():
         from jaxdl import report  # matplotlib takes a second to import
@@ -64,17 +64,6 @@ def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, co
         report.build(folder)
     processes.wait('reported')
     return read(folder)
-
-
-def finished(folder: pathlib.Path) -> bool:
-    """Whether the run in a workdir has come to its end, and its tables are whole: else its chunks give them again."""
-    run = workdir.read_json(folder / 'run.json') if (folder / 'run.json').exists() else {}
-    try:
-        results.read_table(folder / 'costs.csv', results.COSTS)
-        rows = len(results.read_table(folder / 'results.csv', results.RESULTS))
-    except InputError:
-        return False
-    return bool(run.get('finished')) and rows == run.get('results_rows') and (folder / 'correct.npz').exists()
 
 
 def read(folder: pathlib.Path) -> Results:
@@ -89,8 +78,6 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
     if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
         plan = workdir.read_json(folder / 'plan.json')
         _check_data(plan, ablation)
-        if not finished(folder):
-            _check_plan(plan)
         return plan
     plan = groups.make_plan(ablation)
     if overwrite:
@@ -119,6 +106,7 @@ def _check_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:
+    _check_plan(plan)
     facts, first = about.about(command), processes.first()
     if first:
         workdir.begin(folder, run=facts | dict(finished=False))
@@ -159,6 +147,7 @@ def _write(folder: pathlib.Path, ablation: Ablation, records: Sequence[Record], 
         (own.condition, member, outcome, own.ids[member.split]) for own in records for member, outcome in own.tested
     ]
     tables.write_correct(folder / 'correct.npz', tested)
+    workdir.seal(folder)
     entries = [entry for record in records for entry in record.entries]
     workdir.begin(folder, run=facts | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))
 

@@ -59,6 +59,7 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[Result]:
     for folder in (first, second):
         if not workdir.read_json(folder / 'run.json').get('finished'):
             raise InputError(f'{folder} is not finished: the same command again resumes it')
+        workdir.check(folder, workdir.MADE_AGAIN)
     if kinds[0] != kinds[1]:
         raise InputError(f'{first} holds a run of kind {kinds[0]}, {second} one of kind {kinds[1]}: give two of a kind')
     if kinds[0] not in KINDS:

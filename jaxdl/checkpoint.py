@@ -1,6 +1,5 @@
 """Arrays on disk, by orbax: written beside and renamed, so that a killed run leaves the last whole one."""
 
-import hashlib
 import pathlib
 import shutil
 import sys
@@ -13,14 +12,14 @@ import numpy as np
 from jaxdl import workdir
 from jaxdl.errors import InputError
 
-SUMS = 'sha256.json'  # of every other file of a model, by its path
+STAMP = '_CHECKPOINT_METADATA'  # the time of a checkpoint, which orbax writes last, and nobody reads
 
 
 def save(folder: pathlib.Path, step: int, tree: Any) -> None:
     """Saves `tree` as the checkpoint of `step`; earlier ones go once it is whole."""
     import orbax.checkpoint as ocp  # a third of a second to import, and a short run saves nothing
 
-    with _manager(folder) as manager:
+    with _manager(folder, max_to_keep=1) as manager:
         manager.save(step, args=ocp.args.StandardSave(tree), force=True)
         manager.wait_until_finished()
 
@@ -28,12 +27,13 @@ def save(folder: pathlib.Path, step: int, tree: Any) -> None:
 def restore(folder: pathlib.Path, like: Any) -> tuple[int, Any] | None:
     """The newest checkpoint's step and its tree, with the structure, shapes and types of `like`; None without one.
 
-    A checkpoint that cannot be read is dropped: a chunk of members starts anew and ends with the same numbers.
+    A checkpoint that is damaged is dropped: a chunk of members starts anew and ends with the same numbers.
     """
     import orbax.checkpoint as ocp
 
     if not folder.exists():
         return None
+    _sweep(folder)
     with _manager(folder) as manager:
         step = manager.latest_step()
         if step is None:
@@ -62,17 +62,14 @@ class Keeper:
     """
 
     def __init__(self, folder: pathlib.Path, keep: int) -> None:
-        import orbax.checkpoint as ocp
         from orbax.checkpoint import checkpoint_managers as rules
 
         measured = lambda found: found['metric']
         best = rules.BestN(get_metric_fn=measured, n=1, keep_checkpoints_without_metrics=False)
         policy = rules.AnyPreservationPolicy([rules.LatestN(keep), best])
+        _sweep(folder)
         # Without best_fn no metric is written, though the policy alone says what stays.
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=policy, best_fn=measured, enable_async_checkpointing=True
-        )
-        self.manager: Any = ocp.CheckpointManager(folder.resolve(), options=options)
+        self.manager: Any = _manager(folder, preservation_policy=policy, best_fn=measured)
 
     def save(self, step: int, tree: Any, about: Mapping[str, Any], metric: float | None = None) -> None:
         """Saves the state before `step`; returns once the arrays are copied, while they are still being written."""
@@ -97,7 +94,7 @@ class Keeper:
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
                 return found, self.manager.restore(found, args=args)['state']
             except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
-                _pass_over(found, error)
+                _pass_over(self.manager.directory / str(found), type(error).__name__)
                 self.manager.delete(found)
         return None
 
@@ -122,18 +119,35 @@ def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
         return None
     with ocp.CheckpointManager(folder.resolve(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
+            if lost := workdir.damaged(folder / str(step)):
+                _pass_over(folder / str(step), f'{lost[0]}, by {workdir.SUMS}')
+                continue
             try:
                 about = manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))['about']
                 like = manager.item_metadata(step)['state']
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(jax.tree.map(_abstract, like)))
                 return step, manager.restore(step, args=args)['state'], about
             except Exception as error:  # as above
-                _pass_over(step, error)
+                _pass_over(folder / str(step), type(error).__name__)
     return None
 
 
-def _pass_over(step: int, error: Exception) -> None:
-    sys.stderr.write(f'jaxdl: checkpoint {step} cannot be read ({type(error).__name__}): an earlier one is used\n')
+def _pass_over(checkpoint: pathlib.Path, why: str) -> None:
+    what = f'checkpoint {checkpoint} is damaged ({why})'
+    sys.stderr.write(f'jaxdl: {what}: an earlier one is used, or the training starts anew\n')
+
+
+def _sweep(folder: pathlib.Path) -> None:
+    """Drops the checkpoints of a folder whose bytes are not those that were written, before orbax reads any of them."""
+    for step in sorted(folder.glob('[0-9]*')) if jax.process_index() == 0 else ():
+        lost = workdir.damaged(step) if step.name.isdigit() else ()
+        if lost:
+            _pass_over(step, f'{lost[0]}, by {workdir.SUMS}')
+            drop(step)
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices('swept')
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -146,11 +160,20 @@ def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
 
-def _manager(folder: pathlib.Path) -> Any:
+def _manager(folder: pathlib.Path, **settings: Any) -> Any:
+    """A manager whose checkpoints have their sums, written in the background before a checkpoint gets its name."""
     import orbax.checkpoint as ocp
 
-    options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
-    return ocp.CheckpointManager(folder.resolve(), options=options)
+    folder = folder.resolve()
+
+    def finish() -> None:
+        unnamed = folder.glob('*.orbax-checkpoint-tmp*') if jax.process_index() == 0 else ()
+        for checkpoint in unnamed:
+            workdir.write_sums(checkpoint, [path for path in _files(checkpoint) if path.name != STAMP])
+
+    saving = ocp.options.AsyncOptions(post_finalization_callback=finish)
+    options = ocp.CheckpointManagerOptions(enable_async_checkpointing=True, async_options=saving, **settings)
+    return ocp.CheckpointManager(folder, options=options)
 
 
 def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> None:
@@ -172,7 +195,7 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         checkpointer.save(new, args=args)
     if jax.process_index() == 0:
-        workdir.write_json(new / SUMS, {path.relative_to(new).as_posix(): _sum(path) for path in _files(new)})
+        workdir.write_sums(new, _files(new))
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -190,16 +213,9 @@ def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
     if not folder.is_dir():
         raise InputError(f'there is no checkpoint {folder}')
     # The bytes first: orbax, once it stumbles over a damaged file, leaves threads behind that complain on stderr.
-    try:
-        held, files = (
-            workdir.read_json(folder / SUMS),
-            {own.relative_to(folder).as_posix(): own for own in _files(folder)},
-        )
-        wrong = [name for name, digest in held.items() if name not in files or _sum(files[name]) != digest]
-    except (InputError, OSError):
-        wrong = [SUMS]
-    if wrong:
-        raise InputError(f'checkpoint {folder} is damaged: {wrong[0]} is not what was written')
+    lost = workdir.damaged(folder)
+    if lost:
+        raise InputError(f'checkpoint {folder} is damaged: {lost[0]} is not what {workdir.SUMS} says')
     handler = ocp.CompositeCheckpointHandler(model=ocp.PyTreeCheckpointHandler(), about=ocp.JsonCheckpointHandler())
     with ocp.Checkpointer(handler) as checkpointer:
         held = checkpointer.metadata(folder.resolve()).item_metadata['model'].tree
@@ -211,9 +227,3 @@ def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.rglob('*') if path.is_file())
-
-
-def _sum(path: pathlib.Path) -> str:
-    """SHA-256 of a file's bytes; they are read in pieces."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()

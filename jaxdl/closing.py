@@ -65,6 +65,7 @@ def close(
         results_rows=len(rows), scores=dict(probe=of_probe) | (dict(finetune=judged) if fitted else {}), **rates,
         **submitted, finished=True,
     )  # fmt: skip
+    workdir.seal(work.session.workdir)
     workdir.begin(work.session.workdir, run=run)
 
 

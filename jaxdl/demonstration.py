@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from jaxdl import about, claims, experiment, progress, results, signals, workdir
-from jaxdl.errors import InputError
 from jaxdl.experiment import Demonstration
 from jaxdl.report.blocks import Figure
 from jaxdl.results import Results
@@ -22,7 +21,7 @@ def run(demonstration: Demonstration, folder: pathlib.Path, *, overwrite: bool =
     """
     demonstration = experiment.check(demonstration)
     config = experiment.as_dict(demonstration)
-    if overwrite or not workdir.resumes(folder, config) or not finished(folder):
+    if overwrite or not workdir.resumes(folder, config) or not workdir.finished(folder):
         if overwrite:
             workdir.clear(folder)
         plan = dict(devices=about.devices(), cores=os.cpu_count(), versions=about.versions())
@@ -32,17 +31,6 @@ def run(demonstration: Demonstration, folder: pathlib.Path, *, overwrite: bool =
 
     report.build(folder)
     return read(folder)
-
-
-def finished(folder: pathlib.Path) -> bool:
-    """Whether the demonstration in a workdir has come to its end, and what the report needs is whole."""
-    held = workdir.read_json(folder / 'run.json') if (folder / 'run.json').exists() else {}
-    try:
-        results.read_table(folder / 'claims.csv', claims.COLUMNS)
-        workdir.read_json(folder / 'artifacts' / 'answer.json')
-    except InputError:
-        return False
-    return bool(held.get('finished'))
 
 
 def read(folder: pathlib.Path) -> Results:
@@ -67,6 +55,7 @@ def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) ->
     shown = [_plain(block) for block in answer.shown]
     workdir.write_json(artifacts / 'answer.json', dict(text=answer.text, shown=shown))
     results.write_table(folder / 'claims.csv', claims.COLUMNS, claims.rows(answer.claims))
+    workdir.seal(folder)
     kinds = ('compile', 'train', 'evaluate') if answer.groups else ()
     seconds = {kind: round(sum(group[f'{kind}_seconds'] for group in answer.groups), 3) for kind in kinds}
     seconds |= dict(total=round(time.perf_counter() - began, 3))

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from jaxdl import (
     sharding,
     shown,
     signals,
+    snapshot,
     tracking,
     workdir,
 )  # fmt: skip
@@ -49,12 +51,13 @@ def run(experiment: FineTune, folder: pathlib.Path, *, overwrite: bool = False, 
       NotFinite: the loss is no number any more; what was saved before stays.
     """
     experiment = experiments.check(experiment)
-    if not finished(folder) or overwrite:
+    whole = not overwrite and finished(folder)
+    if not whole:
         pretrained.check(experiment)
     experiment = pretrained.pinned(experiment, folder, overwrite)
     config = experiments.as_dict(experiment)
     resumes = not overwrite and workdir.resumes(folder, config)
-    if not resumes or not finished(folder):
+    if not resumes or not whole:
         network, dataset = pretrained.backbone(experiment), pretrained.images_of(experiment)
         unlabelled = shown.unlabelled(experiment)
         if overwrite and processes.first():
@@ -95,10 +98,13 @@ def outline(experiment: FineTune) -> list[str]:
 
 
 def finished(folder: pathlib.Path) -> bool:
-    """Whether the run in a workdir has come to its end."""
-    held = workdir.read_json(folder / 'run.json') if (folder / 'run.json').exists() else {}
-    whole = (folder / 'results.csv').exists() and (folder / 'checkpoints' / 'final').is_dir()
-    return bool(held.get('finished')) and whole
+    """Whether the run in a workdir has come to its end, and its files and its networks are what it wrote."""
+    if not workdir.finished(folder):
+        return False
+    lost = workdir.damaged(folder / snapshot.FINAL)
+    if lost:
+        sys.stderr.write(f'jaxdl: {folder / snapshot.FINAL / lost[0]} {workdir.NOT_AS_WRITTEN}: it is made anew\n')
+    return not lost
 
 
 def read(folder: pathlib.Path) -> Results:
@@ -176,18 +182,22 @@ def _plan(work: Work, unlabelled: shown.Unlabelled | None) -> None:
 
 def _probe(work: Work) -> ProbeResult:
     """The linear heads: fitted, or read where an earlier session had them."""
-    folder = work.session.workdir / 'checkpoints' / 'done' / 'probe'
-    held = shown.read_probe(folder)
+    top = work.session.workdir
+    folder, shown_of = top / 'checkpoints' / 'done' / 'probe', ('artifacts/probe.csv', 'artifacts/split.json')
+    lost = workdir.damaged(top, shown_of)  # by an earlier session, which a later one would take as it is
+    held = None if lost else shown.read_probe(folder)
     if held:
         return held
+    if lost:
+        sys.stderr.write(f'jaxdl: {top / lost[0]} {workdir.NOT_AS_WRITTEN}: the probe is fitted again\n')
     hooks: dict[str, Any] = dict(note=work.session.note, interrupted=processes.together(work.session.interrupted))
     found = probe.run(work.experiment, work.dataset, work.parts, work.features, **hooks)
     found = processes.agreed_record(found)
     doubt = probe.doubt(work.experiment, work.dataset, work.parts, work.features, found, **hooks)
     if processes.first():
-        artifacts = work.session.workdir / 'artifacts'
-        results.write_table(artifacts / 'probe.csv', probe.COLUMNS, found.rows)
-        workdir.write_json(artifacts / 'split.json', clusters.facts(work.dataset, work.parts) | dict(doubt=doubt))
+        results.write_table(top / shown_of[0], probe.COLUMNS, found.rows)
+        workdir.write_json(top / shown_of[1], clusters.facts(work.dataset, work.parts) | dict(doubt=doubt))
+        workdir.record(top, shown_of)
     shown.write_probe(folder, found)
     return found
 

@@ -1,31 +1,38 @@
 """What a chunk of members measured, in a file of its own: a run that resumes reads it, and trains the rest."""
 
 import pathlib
-import zipfile
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from jaxdl import ensemble, workdir
+from jaxdl.features import checksum
 
 Outcome = dict[str, np.ndarray]  # of a chunk: what every member measured [epoch, row, column], its seconds
 
+SUM = 'sha256'  # of the others, beside them
+
 
 def write(file: pathlib.Path, outcome: Outcome) -> None:
-    """Writes a finished chunk."""
-    workdir.write_arrays(file, outcome)
+    """Writes a finished chunk, and the SHA-256 of all that is in it."""
+    workdir.write_arrays(file, outcome | {SUM: np.asarray(checksum(outcome))})
 
 
 def read(file: pathlib.Path) -> Outcome | None:
-    """A finished chunk; None where there is none, or where it cannot be read: it is then trained again."""
+    """A finished chunk; None where there is none, or where it is damaged: a line says so, and it is trained again."""
     try:
         with file.open('rb') as stream, np.load(stream) as content:
-            return dict(content)
+            outcome = dict(content)
+        if checksum({name: value for name, value in outcome.items() if name != SUM}) == str(outcome.pop(SUM)):
+            return outcome
+        why = 'not what was written'
     except FileNotFoundError:
         return None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        print(f'jaxdl: {file.name} cannot be read ({type(error).__name__}): its chunk is trained again')
-        return None
+    except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
+        why = type(error).__name__
+    sys.stderr.write(f'jaxdl: {file} is damaged ({why}): its chunk is trained again\n')
+    return None
 
 
 def by_member(chunks: Sequence[np.ndarray], outcomes: Sequence[Outcome], count: int) -> list[Outcome]:

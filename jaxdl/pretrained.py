@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ SCRATCH = (
     'global_pooling',
 )  # fmt: skip
 EVALUATED = 32  # images at once
+SPLIT = 'artifacts/split.npz'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,16 +146,31 @@ def split(
     """The data with its groups, its parts, and the features [n, views, features] by which whole clusters are held out.
 
     Parts and groups are written to artifacts/split.npz once; a run that is resumed takes them from there.
+
+    InputError: that file is damaged, and drawn again the parts are others.
     """
     found = extracted(experiment, dataset, network)
-    path = folder / 'artifacts' / 'split.npz'
-    if not path.exists() and processes.first():
-        _draw(experiment, dataset, found[:, 0], path)
+    if processes.first():
+        _drawn_once(experiment, dataset, found[:, 0], folder)
     processes.wait('split')  # of unlike machines each might draw another
-    with np.load(path) as held:
+    with np.load(folder / SPLIT) as held:
         groups = tuple(map(str, held['groups'])) if len(held['groups']) else None
         parts = Splits(held['train'], held['val'], held['test'], str(held['drawn']))
     return dataclasses.replace(dataset, groups=groups), parts, found
+
+
+def _drawn_once(experiment: FineTune, dataset: Dataset, found: np.ndarray, folder: pathlib.Path) -> None:
+    """Draws the parts where an earlier session has not, or where what it wrote is damaged."""
+    lost = workdir.damaged(folder, (SPLIT,))
+    if (folder / SPLIT).exists() and not lost:
+        return
+    _draw(experiment, dataset, found, folder / SPLIT)
+    if not lost:
+        workdir.record(folder, (SPLIT,))
+    elif workdir.damaged(folder, (SPLIT,)):
+        raise InputError(f'{folder / SPLIT} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite')
+    else:
+        sys.stderr.write(f'jaxdl: {folder / SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same\n')
 
 
 def _draw(experiment: FineTune, dataset: Dataset, found: np.ndarray, path: pathlib.Path) -> None:

@@ -169,15 +169,17 @@ def write(work: Any, final: Any, said: Mapping[str, Any]) -> None:
 def evidence(work: Any) -> list[dict[str, Any]]:
     """What ablations found for the decisions of this recipe: those that are named, else those beside this workdir."""
     named = [pathlib.Path(path) for path in work.experiment.evidence]
-    found = []
+    found, refused = [], {}
     for field, ablation in DECISIONS.items():
         for top in named or [work.session.workdir.resolve().parent / ablation]:
             try:
-                config = workdir.read_json(top / 'config.json')
+                config = workdir.read_json(top / 'config.json') if (top / 'config.json').exists() else {}
                 if config.get('factor', config.get('name')) and config.get('name') == ablation:
+                    workdir.check(top)
                     found += _verdicts(field, ablation, config, top)
-            except InputError:
-                continue
+            except InputError as error:
+                refused[str(error)] = f'jaxdl: {error}; its verdicts are left out\n'
+    sys.stderr.writelines(refused.values())
     return found
 
 

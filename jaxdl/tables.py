@@ -35,7 +35,8 @@ def result_rows(group: Group, outcomes: Sequence[Outcome], num_classes: int) -> 
                 epoch = len(alive) if split == 'test' else i + 1
                 tail = dict(head, epoch=epoch, split=split)
                 ok = alive[epoch - 1] and np.isfinite(loss[i])
-                rows.append(tail | dict(metric='loss', value=float(loss[i]) if ok else float('nan')))
+                told = ok or np.isinf(loss[i])  # a finite loss after one that was not says nothing
+                rows.append(tail | dict(metric='loss', value=float(loss[i]) if told else float('nan')))
                 rows.append(tail | dict(metric='accuracy', value=float(accuracy[i]) if ok else 1 / num_classes))
     return rows
 

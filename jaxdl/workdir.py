@@ -2,13 +2,15 @@
 
 import contextlib
 import fcntl
+import hashlib
 import io
 import json
 import os
 import pathlib
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,11 @@ from jaxdl.errors import InputError
 # Everything that jaxdl writes into a workdir; `clear` removes these names and nothing else.
 OWN_FILES = (
     'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'correct.npz', 'run.json',
-    'report.html', 'report.md', 'metrics.jsonl', 'submission.csv', 'predictions.csv',
+    'report.html', 'report.md', 'metrics.jsonl', 'submission.csv', 'predictions.csv', 'sha256.json',
 )  # fmt: skip
+SUMS = 'sha256.json'  # SHA-256 of other files of a folder, by their path in it
+MADE_AGAIN = ('summary.csv', 'report.html', 'report.md')  # by every report, from the others
+NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
 LOCK = '.lock'
 OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tensorboard')
 
@@ -44,7 +49,11 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     """`write` of `content` as indented JSON."""
-    write(path, json.dumps(content, indent=1, ensure_ascii=False) + '\n')
+    write(path, _as_json(content))
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + '\n'
 
 
 def parse(text: str) -> Any:
@@ -74,8 +83,9 @@ def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """True where `workdir` holds a run of this very configuration, False where it holds none.
 
     Raises:
-      InputError: it holds another configuration, or files of these names that no run wrote.
+      InputError: it holds another configuration, a plan that is damaged, or files of these names that no run wrote.
     """
+    _restore(workdir, config)
     if (workdir / 'config.json').exists():
         _same(workdir, read_json(workdir / 'config.json'), json.loads(json.dumps(config)))
         return True
@@ -87,13 +97,100 @@ def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
     return False
 
 
+def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+    """Writes config.json again where it is damaged and `config` is what it was; InputError for what nobody can make."""
+    sums, lost = _sums(workdir) or {}, damaged(workdir, ('config.json', 'plan.json'))
+    if 'config.json' in lost and hashlib.sha256(_as_json(config).encode()).hexdigest() == sums['config.json']:
+        lost.remove('config.json')
+        write_json(workdir / 'config.json', config)
+        sys.stderr.write(f'jaxdl: {workdir / "config.json"} {NOT_AS_WRITTEN}: it is written again\n')
+    if lost:
+        raise InputError(
+            f'{workdir / lost[0]} {NOT_AS_WRITTEN}: put it back from a copy, or start anew with --overwrite'
+        )
+
+
 def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
-    """Writes NAME.json for each of `contents`; InputError where the folder cannot be written."""
+    """Writes NAME.json for each of `contents`, and its sum; InputError where the folder cannot be written."""
     try:
         for name, content in contents.items():
             write_json(workdir / f'{name}.json', content)
+        record(workdir, [f'{name}.json' for name in contents])
     except OSError as error:
         raise InputError(f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir') from None
+
+
+def finished(workdir: pathlib.Path) -> bool:
+    """Whether the run in a workdir has come to its end, and its files are what it wrote.
+
+    One that is not is named on stderr: the run then makes it anew, from what it keeps in checkpoints/.
+    """
+    if not (workdir / 'config.json').exists():
+        return False
+    lost = [name for name in damaged(workdir) if name not in MADE_AGAIN]
+    for name in lost:
+        sys.stderr.write(f'jaxdl: {workdir / name} {NOT_AS_WRITTEN}: it is made anew\n')
+    return not lost and (workdir / 'run.json').exists() and bool(read_json(workdir / 'run.json').get('finished'))
+
+
+def check(workdir: pathlib.Path, made_again: Collection[str] = ()) -> None:
+    """InputError where a file of a workdir is not what the run wrote, but for those that the caller makes again.
+
+    Of a workdir without sums, by an earlier version, nobody knows: a line on stderr says so.
+    """
+    if not (workdir / SUMS).exists():
+        sys.stderr.write(f'jaxdl: {workdir} holds no {SUMS}: its files are read unchecked\n')
+        return
+    for name in damaged(workdir):
+        if name not in made_again:
+            raise InputError(f'{workdir / name} {NOT_AS_WRITTEN}: run the experiment again, it makes anew what it can')
+        sys.stderr.write(f'jaxdl: {workdir / name} {NOT_AS_WRITTEN}: it is written again\n')
+
+
+def seal(workdir: pathlib.Path) -> None:
+    """Writes the sums of all that a run ends with, but for run.json, which is still to be written."""
+    names = [name for name in OWN_FILES if name not in (*MADE_AGAIN, SUMS, 'metrics.jsonl', 'run.json')]
+    paths = [workdir / name for name in names if (workdir / name).exists()]
+    write_sums(workdir, [*paths, *(path for path in (workdir / 'artifacts').rglob('*') if path.is_file())])
+
+
+def record(workdir: pathlib.Path, names: Iterable[str]) -> None:
+    """Adds the sums of some files to those of a workdir."""
+    write_json(workdir / SUMS, (_sums(workdir) or {}) | {name: _sum(workdir / name) for name in names})
+
+
+def write_sums(folder: pathlib.Path, paths: Iterable[pathlib.Path]) -> None:
+    """Writes the sums of these files of a folder, and of no others."""
+    write_json(folder / SUMS, {path.relative_to(folder).as_posix(): _sum(path) for path in sorted(paths)})
+
+
+def damaged(folder: pathlib.Path, names: Collection[str] = ()) -> list[str]:
+    """The files of a folder that are not what their sums say, gone ones too; SUMS itself where that cannot be read.
+
+    With `names` only those among them of which there is a sum.
+    """
+    sums = _sums(folder)
+    if sums is None:
+        return [] if names else [SUMS]
+    return [name for name, digest in sums.items() if (not names or name in names) and _sum(folder / name) != digest]
+
+
+def _sums(folder: pathlib.Path) -> dict[str, Any] | None:
+    try:
+        return read_json(folder / SUMS)
+    except InputError:
+        return None
+
+
+def _sum(path: pathlib.Path) -> str:
+    """SHA-256 of a file's bytes, which are read in pieces; nothing where there is no such file."""
+    try:
+        if not path.is_file():  # a device never ends
+            return ''
+        with path.open('rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+    except (OSError, ValueError):
+        return ''
 
 
 @contextlib.contextmanager

@@ -103,3 +103,13 @@ def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys):
     assert 'is for two workdirs' in capsys.readouterr().err
     assert main.main(['--mode=compare', str(one), 'nowhere']) == 2
     assert 'nowhere holds no config.json' in capsys.readouterr().err
+
+
+def test_a_run_whose_files_are_damaged_is_not_compared(tmp_path):
+    one, two = (ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two'))
+    for folder in (one, two):
+        workdir.seal(folder)
+    assert agreement.compare(one, two)
+    (two / 'results.csv').write_text((two / 'results.csv').read_text().replace('0.6', '0.7'))
+    with pytest.raises(InputError, match=r'two/results.csv is damaged or gone, by sha256.json'):
+        agreement.compare(one, two)

@@ -31,7 +31,8 @@ NAMES = {'JAX_COORDINATOR_ADDRESS'} | {name for count, rank in processes.LAUNCHE
         (dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'), {}, dict(num_processes=2, process_id=1)),
         (dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'), dict(coordinator='here:1'),
          HERE | dict(num_processes=2, process_id=1)),
-        (ADDRESS | dict(JAX_NUM_PROCESSES='8', JOB_COMPLETION_INDEX='5'), {}, HERE | dict(num_processes=8, process_id=5)),
+        (ADDRESS | dict(JAX_NUM_PROCESSES='8', JOB_COMPLETION_INDEX='5'), {},
+         HERE | dict(num_processes=8, process_id=5)),
         (ADDRESS | dict(JAX_NUM_PROCESSES='8', JAX_PROCESS_ID='0'), {}, HERE | dict(num_processes=8, process_id=0)),
         ({}, dict(coordinator='here:1', processes=2, process=1), HERE | dict(num_processes=2, process_id=1)),
     ],
@@ -56,7 +57,7 @@ def test_what_belongs_together_is_given_together(given):
 def test_a_launcher_that_does_not_say_where_to_meet(monkeypatch):
     monkeypatch.setenv('OMPI_COMM_WORLD_SIZE', '2')
     monkeypatch.setenv('OMPI_COMM_WORLD_RANK', '0')
-    with pytest.raises(InputError, match='do not meet .*give --coordinator'):
+    with pytest.raises(InputError, match=r'do not meet .*give --coordinator'):
         processes.join()
 
 

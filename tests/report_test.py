@@ -15,6 +15,7 @@ import pytest
 import workdirs
 
 from jaxdl import errors, report, results
+from jaxdl import workdir as holding
 from jaxdl.report import markup, verdicts, words
 
 HOSTILE = {
@@ -246,7 +247,7 @@ def test_the_same_workdir_gives_the_same_bytes(usual, tmp_path):
 
 
 def test_a_report_needs_no_jax(tmp_path):
-    workdirs.make(tmp_path / 'run', options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1)
+    holding.seal(workdirs.make(tmp_path / 'run', options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1))
     code = (
         'import sys, pathlib\n'
         'for name in ("jax", "jaxlib", "flax", "optax", "orbax", "grain"): sys.modules[name] = None\n'

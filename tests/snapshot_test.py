@@ -16,6 +16,7 @@ from jaxdl.errors import InputError
 from jaxdl.predict import Predictor
 from jaxdl.recipe import Recipe
 from jaxdl.variant import Variant
+from jaxdl.workdir import SUMS
 
 
 def same(one, other):
@@ -87,7 +88,7 @@ def without_about(folder):
 
 
 def without_sums(folder):
-    (folder / checkpoint.SUMS).unlink()
+    (folder / SUMS).unlink()
 
 
 @pytest.mark.parametrize('harm', [cut, changed, without_about, without_sums])

@@ -60,4 +60,6 @@ def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, mar
         results.write_table(workdir / 'summary.csv', results.SUMMARY, summary)
     folder.write(workdir / 'report.md', markdown)
     folder.write(workdir / 'report.html', html)
+    if (workdir / folder.SUMS).exists():  # else nobody knows of what was there before
+        folder.record(workdir, [name for name in folder.MADE_AGAIN if (workdir / name).exists()])
     return workdir / 'report.html'

@@ -1,23 +1,19 @@
 """What an ablation can and cannot show."""
 
-import collections
-from collections.abc import Sequence
-
-from jaxdl.report import markup, queries, verdicts, words
-from jaxdl.report.blocks import Block, Items, Paragraph, Table
-from jaxdl.report.queries import Diverged
+from jaxdl.report import markup, trouble, verdicts, words
+from jaxdl.report.blocks import Block, Items
 from jaxdl.report.study import Study
 
 
 def blocks(study: Study) -> list[Block]:
-    """What the intervals cover and what they leave out, and every member that was lost on the way."""
+    """What the intervals cover and what they leave out, and every member that went wrong."""
     items = [_coverage(study), *_comparisons(study), *_resolution(study), *_splits(study)]
     if any(row['phase'] == 'tune' for row in study.table):
         items.append(
             f'The number of tuning seeds was {study.varying("tuning_seeds")}: other ones might have chosen a '
             'neighbouring rate, and no interval covers that.'
         )
-    return [Items(items), *_diverged(study)]
+    return [Items(items), *trouble.blocks(study)]
 
 
 def _coverage(study: Study) -> str:
@@ -84,27 +80,3 @@ def _split(study: Study, condition: str) -> str:
         f'Where images come in series, a random split ({markup.code(f"split={split}")}) puts near-duplicates on both '
         'sides, and validation accuracy, by which the rates are chosen, flatters every option.'
     )
-
-
-def _diverged(study: Study) -> list[Block]:
-    lost = queries.diverged(study.table)
-    if not lost:
-        return [Paragraph('No member diverged.')]
-    chances = sorted({1 / len(study.data[member.condition]['classes']) for member in lost})
-    text = (
-        f'{words.count(len(lost), "member")} diverged: the loss was no finite number any more. From that epoch on '
-        f'each counts as chance, {words.listing(map(words.percent, chances))} (1 / number of classes), in every mean '
-        'above; none was left out.'
-    )
-    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch of divergence')
-    return [Paragraph(text), Table('Diverged members', columns, _lost(lost), 'llrw')]
-
-
-def _lost(lost: Sequence[Diverged]) -> list[list[str]]:
-    """A row for each option and rate, so that a rate that no seed survives takes one line."""
-    together = collections.defaultdict(list)
-    for member in lost:
-        option = markup.name(member.option) + (f' ({words.condition(member.condition)})' if member.condition else '')
-        seed = f'seed {member.seed} (epoch {member.epoch})'
-        together[option, member.phase, f'{member.learning_rate:g}'].append(seed)
-    return [[*head, ', '.join(seeds)] for head, seeds in together.items()]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jaxdl.report import curves, forest, markup, queries, verdicts, words
+from jaxdl.report import curves, forest, markup, queries, trouble, verdicts, words
 from jaxdl.report.blocks import Block, Paragraph, Table
 from jaxdl.report.study import Study
 from jaxdl.results import Row
@@ -85,14 +85,7 @@ def _doubts(study: Study, condition: str, compared: Sequence[Row]) -> list[str]:
             f'The interval of {names} leaves out 0, and the verdict is still no difference found: an interval holds '
             'for one comparison by itself, the verdict for all of them together.'
         )
-    lost = _lost(study, condition)
-    if lost:
-        names = words.listing(f'{seeds} of {markup.name(option)}' for option, seeds in lost.items())
-        doubts.append(
-            f'Measured members that diverged: {names}. Each counts as chance in this table, and is named in the '
-            'section on what this shows.'
-        )
-    return doubts
+    return doubts + trouble.doubts(study, condition)
 
 
 def _lost(study: Study, condition: str) -> Counter[str]:

@@ -32,8 +32,8 @@ class Tuning:
 
 
 @dataclasses.dataclass(frozen=True)
-class Diverged:
-    """A member whose loss stopped being a finite number at `epoch`."""
+class Trouble:
+    """A member, and the epoch from which on something was wrong with it: the loss or accuracy there."""
 
     condition: str
     phase: str
@@ -41,6 +41,7 @@ class Diverged:
     learning_rate: float
     seed: int
     epoch: int
+    value: float
 
 
 def compared(study: Study, condition: str) -> list[Row]:
@@ -110,14 +111,15 @@ def usable(tuning: Tuning) -> tuple[float, float]:
     return max(runs)[2:]
 
 
-def diverged(table: Sequence[Row]) -> list[Diverged]:
+def diverged(table: Sequence[Row]) -> list[Trouble]:
     """Every member whose loss is not finite in some epoch, with the first such epoch, in the order of the table."""
-    first: dict[tuple[str, str, str, float, int], int] = {}
+    first: dict[tuple[str, str, str, float, int], tuple[int, float]] = {}
     for row in table:
         if row['metric'] == 'loss' and not math.isfinite(row['value']):
             member = (row['condition'], row['phase'], row['option'], row['learning_rate'], row['seed'])
-            first[member] = min(row['epoch'], first.get(member, row['epoch']))
-    return [Diverged(*member, epoch=epoch) for member, epoch in first.items()]
+            if row['epoch'] < first.get(member, (math.inf, 0.0))[0]:
+                first[member] = row['epoch'], row['value']
+    return [Trouble(*member, *found) for member, found in first.items()]
 
 
 def _right(study: Study, correct: Mapping[str, np.ndarray], condition: str, option: str) -> np.ndarray:

@@ -107,8 +107,9 @@ def record(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:
 
 
 def finished(workdir: pathlib.Path, needed: Sequence[str] = RUN) -> dict[str, Any]:
-    """run.json of a run that has come to its end."""
+    """run.json of a run that has come to its end, whose files are what it wrote."""
     path = workdir / 'run.json'
+    folder.check(workdir, folder.MADE_AGAIN)
     if not path.exists() or not folder.read_json(path).get('finished'):
         raise InputError(f'{workdir}: the run is not finished: the same command resumes it')
     return record(path, needed)

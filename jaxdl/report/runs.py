@@ -54,6 +54,8 @@ def _rule(study: Study) -> list[list[str]]:
         'Equivalence': f'two one-sided t tests, Holm over the options, p < {statistics.ALPHA:g}, margin '
         f'{words.listing(margins)} {verdicts.POINTS}',
         'A diverged run': 'counts as chance from that epoch on; none is left out',
+        'A run that explodes or learns nothing': 'counts as it was measured, and is named',
+        'The same difference on every seed': 'an interval of width 0; p = 1 where it is 0, else p = 0',
     }  # fmt: skip
     return [[name, value] for name, value in facts.items() if value]
 
