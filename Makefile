@@ -3,6 +3,7 @@
 # make native-check    the native part under sanitisers    make audit   advisories on what is installed, and licences
 # make test-lowest test-newest test-wheel    every test in random order: on the lowest and the newest versions of what
 #                                            pyproject.toml asks for, and from the wheel; SEED=N repeats an order
+# make test-faults   a hundred kills, every damage to every file of a workdir, ten times the hostile files
 # EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ ALL_EXTRAS := decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: setup demo test test-lowest test-newest test-wheel lint bench native-check audit clean
+.PHONY: setup demo test test-lowest test-newest test-wheel test-faults lint bench native-check audit clean
 
 setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 
@@ -39,6 +40,9 @@ test-wheel:
 	.venv-wheel/bin/python -m jaxdl.native || true
 	mkdir .venv-wheel/suite && cp -r tests pyproject.toml .venv-wheel/suite
 	cd .venv-wheel/suite && ../bin/python -m pytest --random-order --random-order-seed=$(SEED)
+
+test-faults: .venv/.extras-$(ALL_EXTRAS)
+	KILLS=100 DAMAGED=all HOSTILE=10 $(BIN)/python -m pytest tests/killed_test.py tests/damaged_test.py tests/hostile_test.py tests/untrusted_test.py
 
 lint: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ The same command again resumes an unfinished run. Exit status: 0 done, 2 the inp
 a comparison failed, 130 or 143 interrupted.
 """
 
+import errno
 import os
 import pathlib
 import shlex
@@ -31,6 +32,7 @@ from absl import flags
 from jaxdl.errors import InputError, unknown, visible
 
 FLAGS = flags.FlagValues()
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a share of it, or a file that may grow no further
 flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
 flags.DEFINE_string(
     'config', None, 'the config.json of a run, to repeat it in place of --experiment', flag_values=FLAGS
@@ -77,6 +79,12 @@ def main(arguments: list[str]) -> int:
         return MODES[FLAGS.mode](arguments)
     except InputError as error:
         print(f'jaxdl: error: {error}', file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        what = f'{error.filename or "a file"} cannot be written ({error.strerror})'
+        print(f'jaxdl: error: {what}: make room, and the same command goes on', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('jaxdl: interrupted', file=sys.stderr)

@@ -1,9 +1,9 @@
-"""A fine-tuning that is killed, not asked to stop: started again by the same command, it ends with the same bytes."""
+"""Runs of every kind that are killed, interrupted or cannot write: the same command ends with the same bytes."""
 
 import hashlib
 import os
-import pathlib
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +12,8 @@ import time
 import finetunes
 import jax
 import numpy as np
+import pytest
+from PIL import Image
 from tensors import filled
 
 from jaxdl import checkpoint, snapshot
@@ -19,7 +21,13 @@ from jaxdl.models import ARCHITECTURES
 from jaxdl.models.port import to_tensors
 from jaxdl.models.resnet import ResNet
 
-KILLS = int(os.environ.get('KILLS', '1'))  # each costs seconds: the suite has one, ten were made by hand
+KILLS = int(os.environ.get('KILLS', '10'))  # over all kinds of run
+STUDY = ['--options=avg', '--seeds=2', '--set=tuning_seeds=2', '--set=epochs=4', '--set=learning_rates=[0.1]']
+STUDY += ['--set=variant.width=4', '--set=conv=patches', '--set=checkpoint_seconds=0']
+FINE = dict(
+    checkpoint_seconds=0.2, epochs=2, sizes='[]', train_size=12, eval_size=12, explain=0, batch_size=8, repeats=1,
+    passes=2, learning_rates='[0.1]', weight_decays='[0.01]', probe_size=16,
+)  # fmt: skip
 
 
 def weights(folder):
@@ -31,37 +39,123 @@ def weights(folder):
     np.savez(folder / 'weights.npz', **filled({k: own.shape for k, own in to_tensors(zeros, row).items()}))
 
 
-def command(top, workdir):
-    settings = dict(
-        weights=top / 'weights.npz', checkpoint_seconds=0.2, epochs=4, sizes='[]', train_size=12, eval_size=12,
-        explain=0, batch_size=8, repeats=1, passes=2, learning_rates='[0.1]', weight_decays='[0.01]', probe_size=16,
-    )  # fmt: skip
-    own = [f'--set={name}={value}' for name, value in settings.items()]
-    where = [f'--dataset=npz:{top / "images.npz"}', f'--workdir={workdir}']
-    return [sys.executable, '-m', 'jaxdl.main', '--experiment=finetune', *where, *own]
+def fine(top):
+    return [
+        f'--dataset=npz:{top / "images.npz"}',
+        *(f'--set={k}={v}' for k, v in dict(FINE, weights=top / 'weights.npz').items()),
+    ]
 
 
-def left(workdir):
-    members, _ = checkpoint.read_model(workdir / snapshot.FINAL)
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(members):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest(), *((workdir / name).read_bytes() for name in ('results.csv', 'plan.json', 'config.json'))
+def probe(top):
+    own = {k: v for k, v in FINE.items() if k in ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')}
+    return [
+        f'--dataset=npz:{top / "images.npz"}',
+        *(f'--set={k}={v}' for k, v in dict(own, weights=top / 'weights.npz').items()),
+    ]
 
 
-def test_killed_at_random_moments(tmp_path):
-    weights(tmp_path)
-    finetunes.images(tmp_path, count=80)
-    environment = os.environ | dict(XDG_CACHE_HOME=str(tmp_path / 'cache'))
-    whole = subprocess.run(command(tmp_path, tmp_path / 'whole'), env=environment, capture_output=True, check=False)
-    assert whole.returncode == 0, whole.stderr.decode()[-2000:]
-    expected, kills = left(tmp_path / 'whole'), 0
-    while kills < KILLS:
-        killed = tmp_path / f'killed{kills}'
-        kills += _killed(command(tmp_path, killed), killed, environment)
-        again = subprocess.run(command(tmp_path, killed), env=environment, capture_output=True, check=False)
-        assert again.returncode == 0, again.stderr.decode()[-2000:]
-        assert left(killed) == expected
+KINDS = dict(
+    ablation=lambda top, where: ['--experiment=pooling', *STUDY, f'--workdir={where}'],
+    demonstration=lambda top, where: ['--experiment=conv_arithmetic', '--quick', f'--workdir={where}'],
+    probe=lambda top, where: ['--experiment=probe', *probe(top), f'--workdir={where}'],
+    finetune=lambda top, where: ['--experiment=finetune', *fine(top), f'--workdir={where}'],
+    predict=lambda top, where: [
+        '--mode=predict', f'--checkpoint={top / "finetune"}', f'--images={top / "pictures"}', f'--output={where}.csv'
+    ],
+)  # fmt: skip
+TABLES = ('config.json', 'plan.json', 'results.csv', 'summary.csv', 'claims.csv')
+
+
+def words(top, kind, where):
+    return [sys.executable, '-m', 'jaxdl.main', *KINDS[kind](top, where)]
+
+
+def run(top, kind, where):
+    environment = os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
+    return subprocess.run(words(top, kind, where), env=environment, capture_output=True, text=True, check=False)
+
+
+def start(top, kind, where):
+    environment = os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
+    silent = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(words(top, kind, where), env=environment, **silent)
+
+
+def left(where):
+    """The bytes that a run ends with: of its tables, of its predictions, and of what its networks hold."""
+    files = [where / name for name in TABLES] + [where.with_name(f'{where.name}.csv')]
+    found = {path.name.replace(where.name, 'run'): path.read_bytes() for path in files if path.exists()}
+    if (where / snapshot.FINAL).exists():
+        members, _ = checkpoint.read_model(where / snapshot.FINAL)
+        leaves = b''.join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(members))
+        found['networks'] = hashlib.sha256(leaves).digest()
+    return found
+
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory):
+    """A folder with one finished run of each kind, and for each the seconds that it took."""
+    top, seconds = tmp_path_factory.mktemp('killed'), {}
+    weights(top)
+    finetunes.images(top, count=80)
+    (top / 'pictures').mkdir()
+    for i, picture in enumerate(np.load(top / 'images.npz')['images'][:4]):
+        Image.fromarray(picture).save(top / 'pictures' / f'{i}.png')
+    for kind in ('finetune', *(own for own in KINDS if own != 'finetune')):
+        began = time.monotonic()
+        done = run(top, kind, top / kind)
+        assert done.returncode == 0, done.stderr
+        seconds[kind] = time.monotonic() - began
+    return top, seconds
+
+
+@pytest.mark.parametrize('number', range(KILLS))
+def test_killed_at_a_random_moment(undisturbed, number):
+    top, seconds = undisturbed
+    kind = list(KINDS)[number % len(KINDS)]
+    where = top / f'killed{number}'
+    process = start(top, kind, where)
+    time.sleep(random.Random(number).uniform(0.2, 1) * seconds[kind])
+    process.kill()
+    process.wait()
+    whole = where.with_name(f'{where.name}.csv')
+    assert not whole.exists() or whole.read_bytes() == (top / f'{kind}.csv').read_bytes()
+    again = run(top, kind, where)
+    if kind == 'predict' and 'exists' in again.stderr:  # it was killed after its end, and nothing is written over
+        whole.unlink()
+        again = run(top, kind, where)
+    assert again.returncode == 0, again.stderr
+    assert left(where) == left(top / kind)
+
+
+@pytest.mark.parametrize('signals', [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]], ids=['TERM', 'INT twice'])
+def test_interrupted(undisturbed, signals):
+    top, _ = undisturbed
+    where = top / f'interrupted{len(signals)}'
+    process = start(top, 'ablation', where)
+    while not list(where.glob('checkpoints/*')) and process.poll() is None:
+        time.sleep(0.02)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)
+    process.wait()
+    assert run(top, 'ablation', where).returncode == 0
+    assert left(where) == left(top / 'ablation')
+
+
+@pytest.mark.parametrize('blocks', [2, 40])  # of 512 bytes: too few for the plan, or for a report
+def test_a_disk_that_is_full(undisturbed, blocks):
+    top, _ = undisturbed
+    where = top / f'full{blocks}'
+    small = ['sh', '-c', f'ulimit -f {blocks}; exec "$@"', 'sh']
+    environment = os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
+    full = subprocess.run(
+        [*small, *words(top, 'ablation', where)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert full.returncode == 2, full.stderr
+    assert full.stderr.splitlines()[-1].startswith('jaxdl: error: ')
+    assert run(top, 'ablation', where).returncode == 0
+    assert left(where) == left(top / 'ablation')
 
 
 def test_two_processes_do_the_whole_run(tmp_path):
@@ -71,7 +165,7 @@ def test_two_processes_do_the_whole_run(tmp_path):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     environment = os.environ | dict(XDG_CACHE_HOME=str(tmp_path / 'cache'))
-    own = [*command(tmp_path, tmp_path / 'run'), '--set=epochs=1', '--set=conv=grouped']
+    own = [*words(tmp_path, 'finetune', tmp_path / 'run'), '--set=epochs=1', '--set=conv=grouped']
     joined = [f'--coordinator=127.0.0.1:{port}', '--processes=2']
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started = [subprocess.Popen([*own, *joined, f'--process={i}'], env=environment, **pipes) for i in range(2)]
@@ -81,13 +175,3 @@ def test_two_processes_do_the_whole_run(tmp_path):
     assert subprocess.run(alone, env=environment, capture_output=True, check=False).returncode == 0
     two, one = (checkpoint.read_model(tmp_path / name / snapshot.FINAL)[0] for name in ('run', 'alone'))
     jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), two, one)
-
-
-def _killed(words: list[str], workdir: pathlib.Path, environment: dict[str, str]) -> int:
-    """Starts a run and kills it a moment after its journal began; 0 where it had ended before."""
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (workdir / 'metrics.jsonl').exists() and process.poll() is None:
-        time.sleep(0.05)
-    time.sleep(random.uniform(0, 10))
-    process.kill()
-    return int(process.wait() != 0)
