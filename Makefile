@@ -37,8 +37,8 @@ test-wheel:
 	.venv-wheel/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
 	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt \
 	  "$$(echo .venv-wheel/dist/jaxdl-*.whl)[$(ALL_EXTRAS)]"
-	.venv-wheel/bin/python -m jaxdl.native || true
 	mkdir .venv-wheel/suite && cp -r tests pyproject.toml .venv-wheel/suite
+	cd .venv-wheel/suite && ../bin/python -m jaxdl.native || true
 	cd .venv-wheel/suite && ../bin/python -m pytest --random-order --random-order-seed=$(SEED)
 
 test-faults: .venv/.extras-$(ALL_EXTRAS)

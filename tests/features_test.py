@@ -138,7 +138,7 @@ def test_the_cache_is_private_and_the_oldest_files_go(folder, monkeypatch):
     first = set(folder.iterdir())
     for path in first:
         os.utime(path, (1, 1))
-    monkeypatch.setattr(features, 'LIMIT', 3 * max(path.stat().st_size for path in first))
+    monkeypatch.setattr(features, 'LIMIT', sum(path.stat().st_size for path in first))
     extracted(size=9)
     assert len(set(folder.iterdir()) - first) == 3
     assert not set(folder.iterdir()) & first

@@ -7,7 +7,7 @@ import pytest
 import studies
 
 import jaxdl
-from jaxdl import ablation, lowering, main, native, train_step
+from jaxdl import ablation, lowering, main, native, train_step, workdir
 from jaxdl.errors import InputError
 from jaxdl.models.conv import LOWERINGS, usual
 
@@ -82,6 +82,7 @@ def test_a_plan_of_another_version_is_refused(tmp_path):
     (tmp_path / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     for changed in (plan.replace('"cores"', '"old"'), plan.replace('"patches"', '"winograd"')):
         (tmp_path / 'plan.json').write_text(changed)
+        workdir.record(tmp_path, ['plan.json'])
         with pytest.raises(InputError, match=r'plan.json is by another version'):
             jaxdl.run(study, tmp_path)
 
@@ -104,6 +105,7 @@ def test_a_resumed_run_obeys_its_plan(tmp_path, monkeypatch):
     for group in plan['groups']:
         group['conv'] = 'grouped'
     (tmp_path / 'plan.json').write_text(json.dumps(plan))
+    workdir.record(tmp_path, ['plan.json'])
     (tmp_path / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     for file in (tmp_path / 'checkpoints').glob('*.npz'):
         file.unlink()
@@ -116,6 +118,7 @@ def test_a_plan_that_cannot_be_obeyed_is_refused(tmp_path, monkeypatch):
     jaxdl.run(study, tmp_path)
     plan = (tmp_path / 'plan.json').read_text().replace('"patches"', '"onednn"')
     (tmp_path / 'plan.json').write_text(plan)
+    workdir.record(tmp_path, ['plan.json'])
     run = json.loads((tmp_path / 'run.json').read_text())
     (tmp_path / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     monkeypatch.setattr(native, 'missing', lambda: 'it is gone')

@@ -11,6 +11,7 @@ import studies
 
 import jaxdl
 from jaxdl import main as command
+from jaxdl import workdir
 
 FLAGS = ('experiment', 'mode', 'workdir', 'set', 'quick', 'overwrite', 'checkpoint', 'images', 'output')
 TINY = [
@@ -138,7 +139,8 @@ def test_run_report_and_run_again(capsys, tmp_path):
         (tmp_path / 'run' / name).unlink()
     shutil.rmtree(tmp_path / 'run' / 'figures')
     status, out, err = call('--mode=report', '--workdir=run', blocked='jax flax optax orbax')
-    assert (status, err) == (0, '')
+    assert status == 0
+    assert [line.endswith('it is written again') for line in err.splitlines()] == [True] * 3
     assert (tmp_path / 'run' / 'report.html').read_bytes() == before
     assert command.main([*TINY, '--workdir=run', '--set=epochs=2']) == 2
     assert 'epochs=2, there 1' in capsys.readouterr().err
@@ -157,6 +159,7 @@ def test_an_unfinished_run_has_no_report(tmp_path, capsys):
     jaxdl.run(studies.small(learning_rates=[0.1], epochs=1), tmp_path / 'run')
     run = json.loads((tmp_path / 'run' / 'run.json').read_text())
     (tmp_path / 'run' / 'run.json').write_text(json.dumps(run | dict(finished=False)))
+    workdir.record(tmp_path / 'run', ['run.json'])
     assert command.main(['--mode=report', '--workdir=run']) == 2
     assert 'not finished' in capsys.readouterr().err
 

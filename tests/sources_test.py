@@ -382,7 +382,7 @@ BAD_ARRAYS = {
 @pytest.mark.parametrize('kind', BAD_ARRAYS)
 def test_wrong_arrays(kind):
     content, words = BAD_ARRAYS[kind]
-    np.savez('a.npz', allow_pickle=True, **content)
+    np.savez('a.npz', **content)
     with pytest.raises(InputError, match=words) as error:
         arrays.npz('a.npz')
     assert '\n' not in str(error.value)

@@ -204,6 +204,7 @@ def test_a_figure_of_a_demonstration_has_the_name_of_a_file(demonstrated, tmp_pa
     content['shown'][0]['name'] = name
     content['text'] = content['text'].replace(f'![{was}]', f'![{name}]')
     path.write_text(json.dumps(content))
+    workdir.record(tmp_path / 'run', ['artifacts/answer.json'])
     with pytest.raises(InputError, match='artifacts is damaged'):
         report.build(tmp_path / 'run')
 

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(jaxdl.__file__).parent.parent
 
 
 @pytest.mark.skipif(not (ROOT / 'pyproject.toml').exists(), reason='not a checkout')
-def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path):
+def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path, monkeypatch):
     build = [sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob('*.whl')
@@ -39,6 +39,7 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path):
     (site / 'libraries.pth').write_text(sysconfig.get_paths()['purelib'] + '\n')
     (tmp_path / 'empty').mkdir()
     arguments = ['--quick', '--options=avg', '--set=epochs=1', '--seeds=2', '--set=width=2']
+    monkeypatch.delenv('PYTHONPATH', raising=False)
     run = [str(python), '-m', 'jaxdl.main', '--experiment=pooling', *arguments]
     done = subprocess.run(run, cwd=tmp_path / 'empty', capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
