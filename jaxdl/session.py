@@ -78,7 +78,8 @@ def _run_group(
     results = []
     for file, chunk in zip(files, chunks, strict=True):
         outcome = outcomes.read(file)
-        if outcome is not None and not processes.most(np.int32(outcome is None)):  # which every process can read
+        missing = bool(processes.most(np.int32(outcome is None)))  # in any process: then all of them train it
+        if outcome is not None and not missing:
             session.note('read', **_facts(found, chunk))
         else:
             outcome = _run_chunk(session, study, found, chunk, file, programs)
@@ -129,10 +130,7 @@ def _run_chunk(
     if found.phase != 'tune':
         outcome |= ensemble.test(training, programs, variants, data)
     if found.phase == 'measure' and study.probes:
-        start = ensemble.start(chunk, members, data, study.num_classes, study.epochs).states
-        end = sharding.gathered(training.states)
-        module = train_step.module_of(variants, study.num_classes, groups.planned(session.plan, found)['conv'])
-        outcome |= probes.ask(study.probes, module, dict(start=start, end=end), variants, data)
+        outcome |= _probed(session, study, found, chunk, training)
     seconds = dict(training.seconds, compile=programs.seconds)
     programs.seconds = 0.0  # of a group, counted with the first of its chunks
     outcome |= {f'seconds_{name}': np.asarray(value) for name, value in seconds.items()}
@@ -143,6 +141,17 @@ def _run_chunk(
     if signal := processes.together(session.interrupted)():
         raise Interrupted(signal)
     return outcome
+
+
+def _probed(session: Session, study: Study, found: Group, chunk: np.ndarray, training: Training) -> Outcome:
+    """What the members of a trained chunk answer to the study's probes; asked by the process that writes it down."""
+    end = sharding.gathered(training.states)
+    if not processes.first():
+        return {}
+    data, variants = study.of(found.members, chunk), ensemble.inputs(chunk, found.members)[0]
+    start = ensemble.start(chunk, found.members, data, study.num_classes, study.epochs).states
+    module = train_step.module_of(variants, study.num_classes, groups.planned(session.plan, found)['conv'])
+    return probes.ask(study.probes, module, dict(start=start, end=end), variants, data)
 
 
 def _facts(found: Group, chunk: np.ndarray) -> dict[str, Any]:
