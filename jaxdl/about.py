@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 import jaxdl
-from jaxdl import machine, native
+from jaxdl import machine, native, processes
 
 # What of these is installed is named with its version: it could change a number, a figure or a decoded image.
 PACKAGES = (
@@ -29,11 +29,10 @@ def about(command: str) -> dict[str, Any]:
     """What run.json says of a run before its first step."""
     found = devices()
     device = f'{found["count"]} x {found["kind"]} ({os.cpu_count()} cores)'
-    device += f' in {jax.process_count()} processes' * (jax.process_count() > 1)
+    device += f' in {jax.process_count()} processes' * processes.several()
     return dict(
         command=command, git=revision(pathlib.Path(__file__).parent.parent), file=_file(command),
-        date=time.strftime('%Y-%m-%d'), versions=versions(),
-        device=device, machine=machine.machine(),
+        date=time.strftime('%Y-%m-%d'), versions=versions(), device=device, machine=machine.machine(),
         native=native.built(), settings=machine.settings(), environment=machine.environment(os.environ),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import workdir
+from jaxdl import processes, workdir
 from jaxdl.errors import InputError
 
 STAMP = '_CHECKPOINT_METADATA'  # the time of a checkpoint, which orbax writes last, and nobody reads
@@ -139,15 +139,12 @@ def _pass_over(checkpoint: pathlib.Path, why: str) -> None:
 
 def _sweep(folder: pathlib.Path) -> None:
     """Drops the checkpoints of a folder whose bytes are not those that were written, before orbax reads any of them."""
-    for step in sorted(folder.glob('[0-9]*')) if jax.process_index() == 0 else ():
+    for step in sorted(folder.glob('[0-9]*')) if processes.first() else ():
         lost = workdir.damaged(step) if step.name.isdigit() else ()
         if lost:
             _pass_over(step, f'{lost[0]}, by {workdir.SUMS}')
             drop(step)
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices('swept')
+    processes.wait('swept')
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -167,7 +164,7 @@ def _manager(folder: pathlib.Path, **settings: Any) -> Any:
     folder = folder.resolve()
 
     def finish() -> None:
-        unnamed = folder.glob('*.orbax-checkpoint-tmp*') if jax.process_index() == 0 else ()
+        unnamed = folder.glob('*.orbax-checkpoint-tmp*') if processes.first() else ()
         for checkpoint in unnamed:
             workdir.write_sums(checkpoint, [path for path in _files(checkpoint) if path.name != STAMP])
 
@@ -187,14 +184,14 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
     tree = jax.tree.map(np.asarray, tree)
     folder = folder.resolve()
     new, old = (folder.with_name(f'.{folder.name}.{what}') for what in ('new', 'old'))
-    if jax.process_index() == 0:
+    if processes.first():
         folder.parent.mkdir(parents=True, exist_ok=True)
         for left in (new, old, *new.parent.glob(f'{new.name}.orbax-checkpoint-tmp*')):  # by a run that was killed
             drop(left)
     args = ocp.args.Composite(model=ocp.args.PyTreeSave(tree), about=ocp.args.JsonSave(dict(about)))
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         checkpointer.save(new, args=args)
-    if jax.process_index() == 0:
+    if processes.first():
         workdir.write_sums(new, _files(new))
         if folder.exists():
             folder.rename(old)

@@ -214,7 +214,7 @@ class _Run:
         They ask one another every few steps only, since it makes them wait.
         """
         own = self.session.interrupted() or 0, since >= self.session.checkpoint_seconds
-        if jax.process_count() == 1:
+        if not processes.several():
             return own
         if step % ASK and not ends:
             return 0, False

@@ -8,8 +8,8 @@ from typing import Any
 from jaxdl import ablation, assignment, demonstration, finetune, processes
 from jaxdl.errors import InputError
 from jaxdl.experiment import Ablation, Assignment, Demonstration, Experiment, FineTune
+from jaxdl.lock import held
 from jaxdl.results import Results
-from jaxdl.workdir import held
 
 
 def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxdl import processes
+
 MEMBER, COPY, DATA = 'member', 'copy', 'data'
 Tree = TypeVar('Tree')
 
@@ -19,7 +21,7 @@ def member_mesh(rows: int) -> Mesh:
     the rows, some do the same as others.
     """
     devices = jax.devices()
-    several, total = jax.process_count() > 1, len(devices)
+    several, total = processes.several(), len(devices)
     count = max(n for n in range(1, total + 1) if rows % n == 0 and not (several and total % n))
     shape = (count, total // count if several else 1)
     auto = (AxisType.Auto, AxisType.Auto)
@@ -38,7 +40,7 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
 
 def gathered(tree: Tree) -> Tree:
     """What is cut over several processes, whole in the memory of each; of one process as it is."""
-    if jax.process_count() == 1:
+    if not processes.several():
         return tree
     from jax.experimental import multihost_utils
 
@@ -64,7 +66,7 @@ def everywhere(tree: Tree, mesh: Mesh) -> Tree:
 
 def _put(tree: Tree, sharding: NamedSharding) -> Tree:
     """As `jax.device_put`, which would first compare what the processes hold."""
-    if jax.process_count() == 1:
+    if not processes.several():
         return jax.device_put(tree, sharding)
 
     def put(leaf: Any) -> jax.Array:

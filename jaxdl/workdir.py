@@ -1,16 +1,13 @@
 """The folder that a run writes to: whole files only, and never over another configuration."""
 
-import contextlib
-import fcntl
 import hashlib
 import io
 import json
 import os
 import pathlib
-import platform
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +22,6 @@ OWN_FILES = (
 SUMS = 'sha256.json'  # SHA-256 of other files of a folder, by their path in it
 MADE_AGAIN = ('summary.csv', 'report.html', 'report.md')  # by every report, from the others
 NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
-LOCK = '.lock'
 OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tensorboard')
 
 
@@ -133,18 +129,17 @@ def finished(workdir: pathlib.Path) -> bool:
     return not lost and (workdir / 'run.json').exists() and bool(read_json(workdir / 'run.json').get('finished'))
 
 
-def check(workdir: pathlib.Path, made_again: Collection[str] = ()) -> None:
-    """InputError where a file of a workdir is not what the run wrote, but for those that the caller makes again.
+def check(workdir: pathlib.Path, unread: Collection[str] = ()) -> None:
+    """InputError where a file of a workdir is not what the run wrote, but for those that the caller does not read.
 
     Of a workdir without sums, by an earlier version, nobody knows: a line on stderr says so.
     """
     if not (workdir / SUMS).exists():
         sys.stderr.write(f'jaxdl: {workdir} holds no {SUMS}: its files are read unchecked\n')
         return
-    for name in damaged(workdir):
-        if name not in made_again:
-            raise InputError(f'{workdir / name} {NOT_AS_WRITTEN}: run the experiment again, it makes anew what it can')
-        sys.stderr.write(f'jaxdl: {workdir / name} {NOT_AS_WRITTEN}: it is written again\n')
+    lost = [name for name in damaged(workdir) if name not in unread]
+    if lost:
+        raise InputError(f'{workdir / lost[0]} {NOT_AS_WRITTEN}: run the experiment again, it makes anew what it can')
 
 
 def seal(workdir: pathlib.Path) -> None:
@@ -191,52 +186,6 @@ def _sum(path: pathlib.Path) -> str:
             return hashlib.file_digest(file, 'sha256').hexdigest()
     except (OSError, ValueError):
         return ''
-
-
-@contextlib.contextmanager
-def held(workdir: pathlib.Path) -> Iterator[None]:
-    """Keeps `workdir` to this process: the lock is the kernel's, so that it ends with the process however that ends.
-
-    A folder that is made for this and still empty at the end goes again.
-
-    Raises:
-      InputError: another process holds it, it cannot be written, or a link in it leads out of it.
-    """
-    check_inside(workdir)
-    made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = _locked(workdir / LOCK)
-    except OSError as error:
-        raise InputError(f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir') from None
-    try:
-        yield
-    finally:
-        (workdir / LOCK).unlink(missing_ok=True)  # while it is held: who opened it meanwhile finds it without a name
-        file.close()
-        with contextlib.suppress(OSError):
-            for folder in made:
-                folder.rmdir()
-
-
-def _locked(path: pathlib.Path) -> io.FileIO:
-    """The file `path`, open and locked, that says whose it is."""
-    while True:
-        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), 'r+')
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with file:
-                whose = file.readall().decode(errors='replace') or 'another process'
-            raise InputError(
-                f'workdir {path.parent} is in use by {whose}: wait for its end, or name another --workdir'
-            ) from None
-        if os.fstat(file.fileno()).st_nlink:
-            break
-        file.close()
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {platform.node()}'.encode())
-    return file
 
 
 def check_inside(workdir: pathlib.Path) -> None:

@@ -32,11 +32,9 @@ FLOORS = [
         'protocol',
         'journal',
         'tracking',
-        'signals',
         'lowering',
         'probes',
         'pictures',
-        'processes',
     },
     {'fine_step', 'snapshot'},
     {'train_step', 'about'},
@@ -44,12 +42,12 @@ FLOORS = [
     {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
     {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
     | {'keys', 'data', 'results', 'sharding', 'checkpoint', 'memory'},
-    {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'caches'},
+    {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'signals', 'processes', 'lock', 'caches'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
 LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'augment', 'keys')
 LEAVES += ('masks', 'averaging')
-GROUND = {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'caches'}
+GROUND = {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'signals', 'processes', 'lock', 'caches'}
 
 
 @functools.cache

@@ -4,7 +4,6 @@ import hashlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import finetunes
 import jax
 import numpy as np
 import pytest
+import several
 from PIL import Image
 from tensors import filled
 
@@ -39,26 +39,18 @@ def weights(folder):
     np.savez(folder / 'weights.npz', **filled({k: own.shape for k, own in to_tensors(zeros, row).items()}))
 
 
-def fine(top):
-    return [
-        f'--dataset=npz:{top / "images.npz"}',
-        *(f'--set={k}={v}' for k, v in dict(FINE, weights=top / 'weights.npz').items()),
-    ]
+def given(top, names=tuple(FINE)):
+    """The data and the weights, and these settings of FINE."""
+    settings = {name: FINE[name] for name in names} | dict(weights=top / 'weights.npz')
+    return [f'--dataset=npz:{top / "images.npz"}', *(f'--set={name}={value}' for name, value in settings.items())]
 
 
-def probe(top):
-    own = {k: v for k, v in FINE.items() if k in ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')}
-    return [
-        f'--dataset=npz:{top / "images.npz"}',
-        *(f'--set={k}={v}' for k, v in dict(own, weights=top / 'weights.npz').items()),
-    ]
-
-
+PROBE = ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')
 KINDS = dict(
     ablation=lambda top, where: ['--experiment=pooling', *STUDY, f'--workdir={where}'],
     demonstration=lambda top, where: ['--experiment=conv_arithmetic', '--quick', f'--workdir={where}'],
-    probe=lambda top, where: ['--experiment=probe', *probe(top), f'--workdir={where}'],
-    finetune=lambda top, where: ['--experiment=finetune', *fine(top), f'--workdir={where}'],
+    probe=lambda top, where: ['--experiment=probe', *given(top, PROBE), f'--workdir={where}'],
+    finetune=lambda top, where: ['--experiment=finetune', *given(top), f'--workdir={where}'],
     predict=lambda top, where: [
         '--mode=predict', f'--checkpoint={top / "finetune"}', f'--images={top / "pictures"}', f'--output={where}.csv'
     ],
@@ -70,15 +62,18 @@ def words(top, kind, where):
     return [sys.executable, '-m', 'jaxdl.main', *KINDS[kind](top, where)]
 
 
-def run(top, kind, where):
-    environment = os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
-    return subprocess.run(words(top, kind, where), env=environment, capture_output=True, text=True, check=False)
+def variables(top):
+    return os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
+
+
+def run(top, kind, where, before=()):
+    own = [*before, *words(top, kind, where)]
+    return subprocess.run(own, env=variables(top), capture_output=True, text=True, check=False)
 
 
 def start(top, kind, where):
-    environment = os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
     silent = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return subprocess.Popen(words(top, kind, where), env=environment, **silent)
+    return subprocess.Popen(words(top, kind, where), env=variables(top), **silent)
 
 
 def left(where):
@@ -128,8 +123,8 @@ def test_killed_at_a_random_moment(undisturbed, number):
     assert left(where) == left(top / kind)
 
 
-@pytest.mark.parametrize('signals', [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]], ids=['TERM', 'INT twice'])
-def test_interrupted(undisturbed, signals):
+@pytest.mark.parametrize(('signals', 'status'), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)])
+def test_interrupted(undisturbed, signals, status):
     top, _ = undisturbed
     where = top / f'interrupted{len(signals)}'
     process = start(top, 'ablation', where)
@@ -138,7 +133,7 @@ def test_interrupted(undisturbed, signals):
     for number in signals:
         process.send_signal(number)
         time.sleep(0.05)
-    process.wait()
+    assert process.wait() == status
     assert run(top, 'ablation', where).returncode == 0
     assert left(where) == left(top / 'ablation')
 
@@ -147,31 +142,25 @@ def test_interrupted(undisturbed, signals):
 def test_a_disk_that_is_full(undisturbed, blocks):
     top, _ = undisturbed
     where = top / f'full{blocks}'
-    small = ['sh', '-c', f'ulimit -f {blocks}; exec "$@"', 'sh']
-    environment = os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
-    full = subprocess.run(
-        [*small, *words(top, 'ablation', where)], env=environment, capture_output=True, text=True, check=False
-    )
+    full = run(top, 'ablation', where, before=['sh', '-c', f'ulimit -f {blocks}; exec "$@"', 'sh'])
     assert full.returncode == 2, full.stderr
     assert full.stderr.splitlines()[-1].startswith('jaxdl: error: ')
     assert run(top, 'ablation', where).returncode == 0
     assert left(where) == left(top / 'ablation')
 
 
-def test_two_processes_do_the_whole_run(tmp_path):
+@pytest.mark.parametrize('count', [2, 4])
+def test_several_processes_do_the_whole_run(tmp_path, count):
     weights(tmp_path)
     finetunes.images(tmp_path, count=80)
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    environment = os.environ | dict(XDG_CACHE_HOME=str(tmp_path / 'cache'))
-    own = [*words(tmp_path, 'finetune', tmp_path / 'run'), '--set=epochs=1', '--set=conv=grouped']
-    joined = [f'--coordinator=127.0.0.1:{port}', '--processes=2']
+    own = ['--set=epochs=1', '--set=conv=grouped']
+    command = lambda name: [*words(tmp_path, 'finetune', tmp_path / name), *own]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    started = [subprocess.Popen([*own, *joined, f'--process={i}'], env=environment, **pipes) for i in range(2)]
-    told = [process.communicate(timeout=300)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], told[0][-2000:] + told[1][-2000:]
-    alone = [word.replace(str(tmp_path / 'run'), str(tmp_path / 'alone')) for word in own]
-    assert subprocess.run(alone, env=environment, capture_output=True, check=False).returncode == 0
-    two, one = (checkpoint.read_model(tmp_path / name / snapshot.FINAL)[0] for name in ('run', 'alone'))
-    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), two, one)
+    started = [
+        subprocess.Popen([*command('run'), *joined], env=variables(tmp_path), **pipes)
+        for joined in several.flags(count)
+    ]
+    several.ended(started)
+    assert subprocess.run(command('alone'), env=variables(tmp_path), capture_output=True, check=False).returncode == 0
+    many, one = (checkpoint.read_model(tmp_path / name / snapshot.FINAL)[0] for name in ('run', 'alone'))
+    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), many, one)

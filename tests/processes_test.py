@@ -2,19 +2,25 @@
 
 import csv
 import os
-import socket
 import subprocess
 import sys
 import time
 
 import jax
+import numpy as np
 import pytest
+from several import ended, flags, port
 
 from jaxdl import processes
 from jaxdl.errors import InputError
 
 STUDY = ['--experiment=pooling', '--options=avg', '--seeds=4', '--set=tuning_seeds=2', '--set=epochs=2']
-STUDY += ['--set=learning_rates=[0.03]', '--set=conv=patches', '--set=variant.width=4']
+STUDY += [
+    '--set=learning_rates=[0.03]',
+    '--set=conv=patches',
+    '--set=variant.width=4',
+    '--set=probes=["gradient_norms"]',
+]
 ADDRESS = {'JAX_COORDINATOR_ADDRESS': 'here:1'}
 HERE = dict(coordinator_address='here:1')
 LIMITS = dict(heartbeat_timeout_seconds=processes.HEARTBEAT, shutdown_timeout_seconds=processes.HEARTBEAT)
@@ -61,17 +67,6 @@ def test_a_launcher_that_does_not_say_where_to_meet(monkeypatch):
         processes.join()
 
 
-def port():
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return free.getsockname()[1]
-
-
-def flags(count):
-    where = port()
-    return [[f'--coordinator=127.0.0.1:{where}', f'--processes={count}', f'--process={i}'] for i in range(count)]
-
-
 def start(workdir, more, variables):
     """The study in processes of its own: one for each list of flags in `more`, with variables of its own."""
     words = [sys.executable, '-m', 'jaxdl.main', *STUDY, f'--workdir={workdir}']
@@ -80,15 +75,13 @@ def start(workdir, more, variables):
     return [subprocess.Popen([*words, *own], env=os.environ | their, **pipes) for own, their in both]
 
 
-def ended(started):
-    told = [process.communicate(timeout=300) for process in started]
-    assert [process.returncode for process in started] == [0] * len(started), told
-
-
 def values(workdir):
-    """results.csv as numbers by what they are of."""
+    """results.csv as numbers by what they are of, and what the members answered to probes."""
     with (workdir / 'results.csv').open() as file:
-        return {tuple(list(row.values())[:-1]): float(row['value']) for row in csv.DictReader(file)}
+        found = {tuple(list(row.values())[:-1]): float(row['value']) for row in csv.DictReader(file)}
+    with np.load(workdir / 'artifacts' / '0' / 'probes.npz') as answers:
+        probed = {name: value for name, value in answers.items() if np.issubdtype(value.dtype, np.floating)}
+    return found | {(name, *at): value for name, own in probed.items() for at, value in np.ndenumerate(own)}
 
 
 @pytest.fixture(scope='module')
@@ -127,7 +120,7 @@ def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
 
 
 def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alone):
-    workdir, more = tmp_path / 'run', ['--set=epochs=2', '--set=checkpoint_seconds=0']
+    workdir, more = tmp_path / 'run', ['--set=checkpoint_seconds=0']
     started = start(workdir, [[*own, *more] for own in flags(2)], [{}] * 2)
     while not list(workdir.glob('checkpoints/*/1')) and started[0].poll() is None:
         time.sleep(0.05)

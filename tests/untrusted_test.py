@@ -21,7 +21,20 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import jaxdl
-from jaxdl import agreement, config, experiment, fields, inference, journal, main, report, results, submission, workdir
+from jaxdl import (
+    agreement,
+    config,
+    experiment,
+    fields,
+    inference,
+    journal,
+    lock,
+    main,
+    report,
+    results,
+    submission,
+    workdir,
+)
 from jaxdl.data import Data, hub
 from jaxdl.errors import LONGEST, InputError, visible
 from jaxdl.report import markup, plots
@@ -174,7 +187,7 @@ def test_a_link_in_a_workdir_leads_nowhere_else(tmp_path, name):
     (top / name).symlink_to(tmp_path / 'elsewhere')
     for act in (
         lambda: report.build(top),
-        lambda: workdir.held(top).__enter__(),
+        lambda: lock.held(top).__enter__(),
         lambda: jaxdl.Predictor.from_checkpoint(top),
     ):
         with pytest.raises(InputError, match='is a link that leaves the workdir'):

@@ -1,6 +1,7 @@
 """A workdir -> report.html, report.md and figures/. Never imports jax: a report is rebuilt on any laptop."""
 
 import pathlib
+import sys
 
 from jaxdl import errors, results
 from jaxdl import workdir as folder
@@ -53,6 +54,8 @@ PAGES = dict(Ablation=_ablation, Demonstration=_demonstration, Assignment=_assig
 
 
 def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str) -> pathlib.Path:
+    for name in folder.damaged(workdir, folder.MADE_AGAIN):
+        sys.stderr.write(f'jaxdl: {workdir / name} {folder.NOT_AS_WRITTEN}: it is written again\n')
     for figure in page.figures:
         folder.write(workdir / 'figures' / f'{figure.name}.svg', figure.drawing.svg)
         folder.write(workdir / 'figures' / f'{figure.name}.png', figure.drawing.png)

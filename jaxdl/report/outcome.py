@@ -1,6 +1,5 @@
 """What came out of an ablation under one condition: the comparison with the baseline, and how each option learned."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from jaxdl.report import curves, forest, markup, queries, trouble, verdicts, words
@@ -55,8 +54,9 @@ def learning(study: Study, condition: str, figure: str) -> list[Block]:
         accuracies = (train[:, -1].mean(), val[:, -1].mean(), test[option])
         rows.append([markup.name(option), *(words.number(1 - accuracy) for accuracy in accuracies)])
     caption = f'Error at epoch {study.design(condition)["epochs"]}, %, mean over seeds'
+    lost = trouble.measured(queries.diverged(study.table), condition)
     return [
-        curves.figure(figure, both, study.baseline, _lost(study, condition), study.data[condition]['val']),
+        curves.figure(figure, both, study.baseline, lost, study.data[condition]['val']),
         Table(caption, ('Option', 'Training', 'Validation', 'Test'), rows, 'lrrr'),
         Paragraph(TRAINING_ERROR, 'note'),
     ]
@@ -86,9 +86,3 @@ def _doubts(study: Study, condition: str, compared: Sequence[Row]) -> list[str]:
             'for one comparison by itself, the verdict for all of them together.'
         )
     return doubts + trouble.doubts(study, condition)
-
-
-def _lost(study: Study, condition: str) -> Counter[str]:
-    """How many measured members of each option diverged."""
-    measured = (d for d in queries.diverged(study.table) if (d.condition, d.phase) == (condition, 'measure'))
-    return Counter(member.option for member in measured)

@@ -47,15 +47,19 @@ def doubts(study: Study, condition: str) -> list[str]:
     kinds = {'diverged': queries.diverged(study.table), 'exploded': exploded(study), 'learnt nothing': idle(study)}
     found = []
     for what, members in kinds.items():
-        measured = [own.option for own in members if (own.condition, own.phase) == (condition, 'measure')]
-        counts = [f'{n} of {markup.name(option)}' for option, n in collections.Counter(measured).items()]
+        counts = [f'{n} of {markup.name(option)}' for option, n in measured(members, condition).items()]
         worth = 'chance in this table' if what == 'diverged' else 'it was measured'
-        if measured:
+        if counts:
             found.append(
                 f'Measured members that {what}: {words.listing(counts)}. Each counts as {worth}, and is named in the '
                 'section on what this shows.'
             )
     return found + _same_difference(study, condition)
+
+
+def measured(members: Sequence[Trouble], condition: str) -> collections.Counter[str]:
+    """How many members of each option that were measured under a condition are among these."""
+    return collections.Counter(own.option for own in members if (own.condition, own.phase) == (condition, 'measure'))
 
 
 def _diverged(study: Study) -> list[Block]:
