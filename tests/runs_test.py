@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -177,6 +178,16 @@ def test_interrupted_three_times_gives_the_same_bytes(tmp_path):
     assert all(group['traces'] == 1 for group in run['groups'])
     whole, cut = (epochs(tmp_path / name) for name in ('whole', 'cut'))
     assert whole <= cut <= whole + 1  # a resumed chunk goes on from its checkpoint: only the kill loses an epoch
+
+
+def test_a_clock_that_jumps_changes_nothing(finished, tmp_path, monkeypatch):
+    now, jumps = time.time(), itertools.cycle((86400, -86400, 0))
+    monkeypatch.setattr(time, 'time', lambda: now + next(jumps))
+    monkeypatch.setattr(time, 'time_ns', lambda: int((now + next(jumps)) * 1e9))
+    jaxdl.run(studies.small(), tmp_path / 'run')
+    for name in ('results.csv', 'summary.csv', 'correct.npz', 'plan.json'):
+        assert (tmp_path / 'run' / name).read_bytes() == (finished / name).read_bytes()
+    assert all(seconds >= 0 for seconds in json.loads((tmp_path / 'run' / 'run.json').read_text())['seconds'].values())
 
 
 def test_diverged_members_count_as_chance_and_are_named(tmp_path):

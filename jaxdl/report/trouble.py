@@ -79,7 +79,7 @@ def _diverged(study: Study) -> list[Block]:
 def _named(found: Sequence[Trouble], caption: str, what: str, why: str) -> list[Block]:
     if not found:
         return []
-    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch from which on')
+    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch in which it began')
     text = f'{words.count(len(found), "member")} {what}: {why} {COUNTS}'
     return [Paragraph(text), Table(caption, columns, _rows(found), 'llrw')]
 
@@ -130,12 +130,12 @@ def _guess(study: Study, condition: str) -> float:
 
 def _equal(study: Study, condition: str) -> list[str]:
     """Options of which all seeds reached one and the same accuracy."""
-    found = []
+    where, found = f' ({words.condition(condition)})' if study.repeated else '', []
     for option in study.options:
         values = list(queries.by_seed(study, condition, option).values())
         if len(values) > 1 and max(values) - min(values) < SAME:
             found.append(
-                f'All {len(values)} seeds of {markup.name(option)}{study.of(condition)} reached the same test '
+                f'All {len(values)} seeds of {markup.name(option)}{where} reached the same test '
                 f'accuracy, {words.percent(values[0])}: their standard deviation is 0 and their interval of width 0, '
                 'which says nothing of another seed.'
             )
