@@ -13,7 +13,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 SEED := $(or $(SEED),$(shell date +%s))
-ALL_EXTRAS := decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard
+ALL_EXTRAS := decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tensorboard$(,)wandb
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
@@ -60,7 +60,7 @@ native-check: setup
 
 # Known weaknesses of what is installed, asked of PyPI's advisories, and the licence of all that a run needs. It fails
 # where no advisories are to be had: nothing known is not the same as nobody asked.
-audit: .venv/.extras-decode$(,)dev$(,)hf$(,)onednn$(,)tensorboard$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
+audit: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
 	$(BIN)/python tests/licences.py
 	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt
 
