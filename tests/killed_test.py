@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,18 +150,67 @@ def test_a_disk_that_is_full(undisturbed, blocks):
     assert left(where) == left(top / 'ablation')
 
 
-@pytest.mark.parametrize('count', [2, 4])
-def test_several_processes_do_the_whole_run(tmp_path, count):
-    weights(tmp_path)
-    finetunes.images(tmp_path, count=80)
-    own = ['--set=epochs=1', '--set=conv=grouped']
-    command = lambda name: [*words(tmp_path, 'finetune', tmp_path / name), *own]
+READ_ONLY = ['unshare', '--map-root-user', '--mount', 'sh', '-c']  # a name space in which a folder can be so
+
+
+@pytest.mark.skipif(
+    bool(subprocess.run([*READ_ONLY, 'mount -t tmpfs none /mnt'], capture_output=True, check=False).returncode),
+    reason='no mounts of its own for a process here',
+)
+def test_a_file_system_that_only_reads(undisturbed, tmp_path):
+    top, _ = undisturbed
+    shutil.copytree(top / 'ablation', tmp_path / 'run')
+    (tmp_path / 'run' / 'report.html').unlink()
+    before = left(tmp_path / 'run')
+    mounted = f'mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} && exec "$@"'
+    refused = run(top, 'ablation', tmp_path / 'run', before=[*READ_ONLY, mounted, 'sh'])
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith('jaxdl: error: workdir ')
+    assert left(tmp_path / 'run') == before
+    assert run(top, 'ablation', tmp_path / 'run').returncode == 0
+    assert left(tmp_path / 'run') == before
+
+
+FLEET = ['--set=epochs=1', '--set=conv=grouped']  # the way to convolve that any number of processes has
+
+
+@pytest.fixture(scope='module')
+def one(tmp_path_factory):
+    """A folder with the same fine-tuning finished by one process."""
+    top = tmp_path_factory.mktemp('several')
+    weights(top)
+    finetunes.images(top, count=80)
+    several.ended(fleet(top, 'one', [[]]))
+    return top
+
+
+def fleet(top, name, more):
+    """The fine-tuning in processes of its own: one for each list of flags in `more`."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    started = [
-        subprocess.Popen([*command('run'), *joined], env=variables(tmp_path), **pipes)
-        for joined in several.flags(count)
-    ]
-    several.ended(started)
-    assert subprocess.run(command('alone'), env=variables(tmp_path), capture_output=True, check=False).returncode == 0
-    many, one = (checkpoint.read_model(tmp_path / name / snapshot.FINAL)[0] for name in ('run', 'alone'))
-    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), many, one)
+    own = [*words(top, 'finetune', top / name), *FLEET]
+    return [subprocess.Popen([*own, *joined], env=variables(top), **pipes) for joined in more]
+
+
+def same_networks(top, name):
+    many, alone = (checkpoint.read_model(top / own / snapshot.FINAL)[0] for own in (name, 'one'))
+    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), many, alone)
+
+
+@pytest.mark.parametrize('count', [2, 4])
+def test_several_processes_do_the_whole_run(one, count):
+    several.ended(fleet(one, f'of{count}', several.flags(count)))
+    same_networks(one, f'of{count}')
+
+
+@pytest.mark.parametrize(('before', 'after'), [(2, 1)])
+def test_a_fine_tuning_goes_on_with_another_number_of_processes(one, before, after):
+    name, joined = f'from{before}to{after}', lambda count: several.flags(count) if count > 1 else [[]]
+    started = fleet(one, name, joined(before))
+    while not list((one / name / 'checkpoints' / 'train').glob('finetune*/[0-9]*')) and started[0].poll() is None:
+        time.sleep(0.02)
+    for process in started:
+        process.kill()
+        process.communicate()
+    assert not (one / name / snapshot.FINAL).exists()
+    several.ended(fleet(one, name, joined(after)))
+    same_networks(one, name)

@@ -1,7 +1,9 @@
 """Several processes of one run: how they find one another, and that they end with what one has alone."""
 
 import csv
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -117,6 +119,17 @@ def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
     found = values(tmp_path / 'run')
     assert found.keys() == alone.keys()
     assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+
+
+@pytest.mark.skipif(not shutil.which('mpirun'), reason='no Open MPI on this machine')
+def test_open_mpi_starts_them(tmp_path, alone):
+    anyone = dict(OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1', OMPI_MCA_rmaps_base_oversubscribe='1')
+    words = ['mpirun', '-n', '2', sys.executable, '-m', 'jaxdl.main', *STUDY, f'--workdir={tmp_path / "run"}']
+    done = subprocess.run(words, env=os.environ | anyone, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    found = values(tmp_path / 'run')
+    assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+    assert json.loads((tmp_path / 'run' / 'run.json').read_text())['machine']['processes'] == 2
 
 
 def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alone):
