@@ -1,6 +1,6 @@
 """How sure a difference is: seeds and test images apart, the baseline against itself, and what pairing saved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,6 @@ TWO_WAYS = (
     'Option', 'Difference', 'Over seeds', 'Over seeds and images', 'Due to seeds', 'Due to images', 'Rest',
     'Larger doubt',
 )  # fmt: skip
-CONTROL = ('Compared', 'Pairs', 'Difference, percentage points', 'Correlation of the pairs', 'Unpaired seeds a side')
 HOW_TO_READ = (
     f'Intervals are 95{words.SPACE}%, of the mean difference in percentage points. Over seeds: what other seeds would '
     "give on these test images (Student's t, as above). Over seeds and images: what other seeds would give on other "
@@ -24,6 +23,12 @@ HOW_TO_READ = (
     'Rest: an image that the option gets right with one seed and wrong with another. The larger doubt says what there '
     'should be more of (neither: more of either helps).'
 )
+# What else is said of the paired accuracies [seed] of option and baseline: a column's heading -> its text.
+STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], str]] = {
+    'Correlation of the pairs': lambda option, baseline: _correlation(option, baseline),
+    'Unpaired seeds a side': lambda option, baseline: words.exactly(statistics.pairing(option, baseline).unpaired),
+}
+CONTROL = ('Compared', 'Pairs', 'Difference, percentage points')
 OWN_SPLITS = 'Every seed has a test split of its own here, so seeds and test images cannot be told apart.'
 
 
@@ -94,12 +99,10 @@ def _control(study: Study, condition: str, compared: Sequence[Row]) -> list[Bloc
     baseline = np.array(list(queries.by_seed(study, condition, study.baseline).values()))
     rows, n = [_itself(study, condition, baseline)], words.count(len(baseline), 'seed')
     for row in compared:
-        saved = statistics.pairing(list(queries.by_seed(study, condition, row['option']).values()), baseline)
-        correlation = words.DASH if saved.correlation is None else f'{saved.correlation:.2f}'.replace('-', words.MINUS)
+        option = np.array(list(queries.by_seed(study, condition, row['option']).values()))
         difference = f'{words.points(row["difference"])} ({verdicts.interval(row)})'
-        rows.append(
-            [markup.name(row['option']), f'{row["seeds"]}', difference, correlation, words.exactly(saved.unpaired)]
-        )
+        told = [tell(option, baseline) for tell in STATISTICS.values()]
+        rows.append([markup.name(row['option']), f'{row["seeds"]}', difference, *told])
     text = (
         f"The control compares the baseline's first {words.count(len(baseline) // 2, 'seed')} with as many others of "
         'its own: it has no difference to find, so its interval should take in 0 (19 times in 20), and shows how far '
@@ -107,10 +110,9 @@ def _control(study: Study, condition: str, compared: Sequence[Row]) -> list[Bloc
         f'other seeds on either side, for the same standard error of the difference. With {n} the correlations and '
         'these numbers are rough.'
     )
-    return [
-        Table('The baseline against itself (control), and what pairing saved', CONTROL, rows, 'lrrrr'),
-        Paragraph(text, 'note'),
-    ]
+    columns = (*CONTROL, *STATISTICS)
+    caption = 'The baseline against itself (control), and what pairing saved'
+    return [Table(caption, columns, rows, 'l' + 'r' * (len(columns) - 1)), Paragraph(text, 'note')]
 
 
 def _itself(study: Study, condition: str, baseline: np.ndarray) -> list[str]:
@@ -120,4 +122,9 @@ def _itself(study: Study, condition: str, baseline: np.ndarray) -> list[str]:
         first, second = baseline[:half], baseline[half : 2 * half]
         found = statistics.compare(second, first, test_train_ratio=study.test_train_ratio(condition))
         difference = f'{words.points(found.difference)} ({words.span(*found.interval)})'
-    return [f'{markup.name(study.baseline)} (control)', f'{half}', difference, words.DASH, words.DASH]
+    return [f'{markup.name(study.baseline)} (control)', f'{half}', difference, *[words.DASH] * len(STATISTICS)]
+
+
+def _correlation(option: np.ndarray, baseline: np.ndarray) -> str:
+    found = statistics.pairing(option, baseline).correlation
+    return words.DASH if found is None else f'{found:.2f}'.replace('-', words.MINUS)
