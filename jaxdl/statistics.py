@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -145,6 +145,14 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return float(middle - half), float(middle + half)
+
+
+# What the report says of an option's paired accuracies beside the comparison: heading -> (option [n], baseline [n]) to
+# a number or None, and how it is written.
+STATISTICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float | None], str]] = {
+    'Correlation of the pairs': (lambda option, baseline: pairing(option, baseline).correlation, '.2f'),
+    'Unpaired seeds a side': (lambda option, baseline: pairing(option, baseline).unpaired, '.0f'),
+}
 
 
 def _finite(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> np.ndarray:

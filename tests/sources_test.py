@@ -402,12 +402,16 @@ def test_archives_that_are_none():
         arrays.npz('d.npz')
 
 
-@pytest.mark.parametrize(
-    ('source', 'shape', 'dtype', 'number'),
-    [(builtin.digits, (8, 8, 1), np.uint8, 10), (builtin.breast_cancer, (1, 1, 30), np.float32, 2),
-     (builtin.moons, (1, 1, 2), np.float32, 2)],
-)  # fmt: skip
-def test_what_ships_with_scikit_learn(source, shape, dtype, number):
+BUILTIN = dict(
+    digits=((8, 8, 1), np.uint8, 10),
+    breast_cancer=((1, 1, 30), np.float32, 2),
+    moons=((1, 1, 2), np.float32, 2),
+)
+
+
+@pytest.mark.parametrize('name', builtin.SOURCES)
+def test_what_needs_no_file(name):
+    source, (shape, dtype, number) = builtin.SOURCES[name], BUILTIN[name]
     found, again = source(''), source('')
     assert isinstance(found.images, np.ndarray)
     assert found.images.shape == (len(found.ids), *shape)

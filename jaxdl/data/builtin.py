@@ -1,5 +1,6 @@
 """Data sets that need no file: they ship inside scikit-learn, or are drawn."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,9 @@ def moons(where: str = '') -> Listing:
     ids = map(str, range(len(points)))
     images = points.astype(np.float32)[:, None, None]
     return listing('moons', images, [str(label) for label in labels], ids, note='points in the plane, noise 0.2')
+
+
+SOURCES: dict[str, Callable[..., Listing]] = {'digits': digits, 'breast_cancer': breast_cancer, 'moons': moons}
 
 
 def _listing(name: str, images: np.ndarray, found: Any, note: str) -> Listing:

@@ -16,9 +16,7 @@ from jaxdl.errors import unknown
 
 # name -> (what follows the colon, the fields of Data that it has parameters for) -> the images that there are.
 SOURCES: dict[str, Callable[..., Listing]] = {
-    'digits': builtin.digits,
-    'breast_cancer': builtin.breast_cancer,
-    'moons': builtin.moons,
+    **builtin.SOURCES,
     'folder': folders.folder,
     'csv': tables.csv,
     'npz': arrays.npz,

@@ -1,6 +1,6 @@
 """How sure a difference is: seeds and test images apart, the baseline against itself, and what pairing saved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,11 +23,6 @@ HOW_TO_READ = (
     'Rest: an image that the option gets right with one seed and wrong with another. The larger doubt says what there '
     'should be more of (neither: more of either helps).'
 )
-# What else is said of the paired accuracies [seed] of option and baseline: a column's heading -> its text.
-STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], str]] = {
-    'Correlation of the pairs': lambda option, baseline: _correlation(option, baseline),
-    'Unpaired seeds a side': lambda option, baseline: words.exactly(statistics.pairing(option, baseline).unpaired),
-}
 CONTROL = ('Compared', 'Pairs', 'Difference, percentage points')
 OWN_SPLITS = 'Every seed has a test split of its own here, so seeds and test images cannot be told apart.'
 
@@ -101,7 +96,7 @@ def _control(study: Study, condition: str, compared: Sequence[Row]) -> list[Bloc
     for row in compared:
         option = np.array(list(queries.by_seed(study, condition, row['option']).values()))
         difference = f'{words.points(row["difference"])} ({verdicts.interval(row)})'
-        told = [tell(option, baseline) for tell in STATISTICS.values()]
+        told = [_told(name, option, baseline) for name in statistics.STATISTICS]
         rows.append([markup.name(row['option']), f'{row["seeds"]}', difference, *told])
     text = (
         f"The control compares the baseline's first {words.count(len(baseline) // 2, 'seed')} with as many others of "
@@ -110,7 +105,7 @@ def _control(study: Study, condition: str, compared: Sequence[Row]) -> list[Bloc
         f'other seeds on either side, for the same standard error of the difference. With {n} the correlations and '
         'these numbers are rough.'
     )
-    columns = (*CONTROL, *STATISTICS)
+    columns = (*CONTROL, *statistics.STATISTICS)
     caption = 'The baseline against itself (control), and what pairing saved'
     return [Table(caption, columns, rows, 'l' + 'r' * (len(columns) - 1)), Paragraph(text, 'note')]
 
@@ -122,9 +117,15 @@ def _itself(study: Study, condition: str, baseline: np.ndarray) -> list[str]:
         first, second = baseline[:half], baseline[half : 2 * half]
         found = statistics.compare(second, first, test_train_ratio=study.test_train_ratio(condition))
         difference = f'{words.points(found.difference)} ({words.span(*found.interval)})'
-    return [f'{markup.name(study.baseline)} (control)', f'{half}', difference, *[words.DASH] * len(STATISTICS)]
+    return [
+        f'{markup.name(study.baseline)} (control)',
+        f'{half}',
+        difference,
+        *[words.DASH] * len(statistics.STATISTICS),
+    ]
 
 
-def _correlation(option: np.ndarray, baseline: np.ndarray) -> str:
-    found = statistics.pairing(option, baseline).correlation
-    return words.DASH if found is None else f'{found:.2f}'.replace('-', words.MINUS)
+def _told(name: str, option: np.ndarray, baseline: np.ndarray) -> str:
+    of, form = statistics.STATISTICS[name]
+    found = of(option, baseline)
+    return words.DASH if found is None else format(found, form).replace('-', words.MINUS)
