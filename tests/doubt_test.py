@@ -96,7 +96,9 @@ def test_the_control_and_what_pairing_saved(usual):
     found = statistics.compare(baseline[5:], baseline[:5])
     assert table['max (control)'][:2] == ['5', f'{words.points(found.difference)} ({words.span(*found.interval)})']
     saved = statistics.pairing(list(queries.by_seed(study, '', 'avgmax').values()), baseline)
-    assert table['avgmax'][2:] == [f'{saved.correlation:.2f}', f'{saved.unpaired:.0f}']
+    told = dict(zip(statistics.STATISTICS, table['avgmax'][2:], strict=True))
+    assert told['Correlation of the pairs'] == f'{saved.correlation:.2f}'
+    assert told['Unpaired seeds a side'] == f'{saved.unpaired:.0f}'
     assert 'With 10 seeds the correlations' in page(usual).text
 
 
