@@ -61,7 +61,7 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
     copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', source).replace(
         '</body>', MEASURE + '</body>'
     )
-    assert copy.count('<script>') == 1
+    assert copy.count('<script>') == 2
     (tmp_path / 'copy.html').write_text(copy)
     frames = ''.join(
         f'<iframe src="copy.html" width="{width}" height="900" frameborder="0"></iframe>' for width in WIDTHS
@@ -76,6 +76,36 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
         assert all(complete and drawn > 200 and high > 100 for complete, drawn, high in told['figures'])
     widest = {width: max(figure[1] for figure in told['figures']) for width, told in seen.items()}
     assert widest[390] <= 390 < widest[1280]  # a phone gets the narrow drawings
+
+
+# What a reader does with it, and what then is there.
+USE = f'<script>{pathlib.Path(__file__).with_name("reader.js").read_text()}</script>'
+
+
+def test_a_reader_sorts_switches_and_reads(page, tmp_path):
+    source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', page.read_text())
+    (tmp_path / 'copy.html').write_text(source.replace('<body>', '<body>' + USE))
+    frames = ''.join(f'<iframe src="copy.html" width="{width}" height="900"></iframe>' for width in WIDTHS)
+    (tmp_path / 'around.html').write_text(AROUND + frames)
+    dom, _ = browse(tmp_path / 'around.html', tmp_path)
+    seen = {told['width']: told for told in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))}
+    assert set(seen) == set(WIDTHS)
+    for width, told in seen.items():
+        assert told['errors'] == []
+        (up, rising), (down, falling), (none, again) = told['up'], told['down'], told['again']
+        assert (up, down, none) == ('ascending', 'descending', None)
+        assert sorted(told['before']) == rising == falling[::-1] != told['before'] == again
+        assert told['light'] != told['dark']
+        assert told['lines'] == [6, 5]
+        assert told['pressed'] == 'false'
+        assert told['focused']
+        assert told['second'].startswith('epoch 2')
+        assert told['last'].startswith('epoch 3')
+        assert re.search(r'avg, validation: \d+\.\d\d \(\d', told['last'])
+        assert told['panels'] == [True, False]
+        assert told['needed'] <= width
+        assert told['open'] == (width > 600)
+        assert told['reached']
 
 
 def test_the_page_asks_for_nothing(page, tmp_path):

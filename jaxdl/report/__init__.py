@@ -1,18 +1,21 @@
-"""A workdir -> report.html, report.md and figures/. Never imports jax: a report is rebuilt on any laptop."""
+"""A workdir -> report.html, report.md, figures/ and tables/. Never imports jax: a report is rebuilt on any laptop."""
 
 import pathlib
+import shutil
 import sys
 
 from jaxdl import errors, results
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
-from jaxdl.report import ablation, assignment, demonstration, finetune, fitted, reading, render
+from jaxdl.report import ablation, assignment, demonstration, exports, finetune, fitted, reading, render
 from jaxdl.report.blocks import Page
 from jaxdl.results import Row
 
+RAW = ('results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'config.json', 'plan.json', 'run.json')
+
 
 def build(workdir: pathlib.Path) -> pathlib.Path:
-    """Reads a finished workdir; writes its figures/, summary.csv, report.md and report.html, whose path it returns.
+    """Reads a finished workdir; writes figures/, tables/, summary.csv, report.md and report.html; gives its path.
 
     The same workdir gives the same bytes. Nothing is written before everything is made.
 
@@ -25,7 +28,8 @@ def build(workdir: pathlib.Path) -> pathlib.Path:
     folder.check_inside(workdir)
     with errors.damaged(f'{workdir}: no report can be made of its files', 'start the run again with --overwrite'):
         page, summary = PAGES[kind](workdir)
-        html, markdown = render.html(page), render.markdown(page)
+        raw = [name for name in RAW if (workdir / name).exists() or (summary and name == 'summary.csv')]
+        html, markdown = render.html(page, raw), render.markdown(page)
     try:
         return _write(workdir, page, summary, html, markdown)
     except OSError as error:
@@ -56,9 +60,9 @@ PAGES = dict(Ablation=_ablation, Demonstration=_demonstration, Assignment=_assig
 def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str) -> pathlib.Path:
     for name in folder.damaged(workdir, folder.MADE_AGAIN):
         sys.stderr.write(f'jaxdl: {workdir / name} {folder.NOT_AS_WRITTEN}: it is written again\n')
-    for figure in page.figures:
-        folder.write(workdir / 'figures' / f'{figure.name}.svg', figure.drawing.svg)
-        folder.write(workdir / 'figures' / f'{figure.name}.png', figure.drawing.png)
+    shutil.rmtree(workdir / 'tables', ignore_errors=True)  # their names are of their sections, which may have changed
+    for name, content in exports.files(page):
+        folder.write(workdir / name, content)
     if summary:
         results.write_table(workdir / 'summary.csv', results.SUMMARY, summary)
     folder.write(workdir / 'report.md', markdown)

@@ -74,8 +74,9 @@ def page(study: Study) -> Page:
 def _head(study: Study) -> list[Block]:
     head: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if study.config['scale'] == 'quick' else []
     for condition in study.conditions:
-        answer = f'{verdicts.sentence(queries.compared(study, condition))} {equivalence.sentence(study, condition)}'
-        head.append(Paragraph((f'{words.condition(condition)}: ' if study.repeated else '') + answer.rstrip(), 'lead'))
+        summary, name = queries.compared(study, condition), f'{words.condition(condition)}: ' if study.repeated else ''
+        answer = f'{verdicts.short(summary)} {equivalence.sentence(study, condition)}'
+        head += [Paragraph(name + answer.rstrip(), 'lead'), *verdicts.listed(summary, name)]
     data = dict.fromkeys(markup.flat(words.local(data['name'])) for data in study.data.values())
     facts = (
         f'{words.count(study.summary[0]["seeds"], "seed")} an option',

@@ -5,7 +5,10 @@ escaping is the renderer's.
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
+
+from jaxdl.report import markup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +20,11 @@ class Drawing:
     png: bytes
     size: tuple[int, int]  # width, height in CSS pixels
     size_narrow: tuple[int, int]
+
+    @property
+    def photograph(self) -> bool:
+        """Whether pictures are in it, whose colours no theme may change."""
+        return b'<image' in self.svg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +71,31 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
+class Curve:
+    """A line of a chart: values [x] and, where there is one, the interval around each. A None is drawn as a gap.
+
+    Curves of one `name` share a colour and those of one `part` a dash, and either is switched on and off together.
+    """
+
+    name: str
+    part: str
+    values: Sequence[float | None]
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """The curves of a figure, to be read one by one where scripts run. `floor`: where a logarithmic axis ends, or 0."""
+
+    x_name: str
+    y_name: str
+    x: Sequence[float]
+    curves: Sequence[Curve]
+    floor: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Figure:
     """A drawing, what it says in numbers for who cannot see it (`alt`), and how to read it (`caption`)."""
 
@@ -70,7 +103,33 @@ class Figure:
     drawing: Drawing
     alt: str
     caption: str
+    chart: Chart | None = None
     kind: str = 'figure'
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What came out for one option: in a word, in a number, and as an interval for the eye, in the unit of the list."""
+
+    name: str
+    verdict: str
+    number: str
+    interval: tuple[float, float, float]  # low, mean, high
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdicts:
+    """The verdicts of a study, before all else."""
+
+    caption: str
+    rows: Sequence[Verdict]
+    kind: str = 'verdicts'
+
+    def place(self, value: float) -> float:
+        """Where a value stands between the ends of all intervals and 0, in per cent of the width."""
+        ends = [0.0, *(end for row in self.rows for end in row.interval)]
+        low, width = min(ends), (max(ends) - min(ends)) or 1.0
+        return round(3 + 94 * (value - low) / width, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +140,7 @@ class Formula:
     kind: str = 'formula'
 
 
-Block = Paragraph | Items | Code | Table | Figure | Formula
+Block = Paragraph | Items | Code | Table | Figure | Formula | Verdicts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +167,18 @@ class Page:
         for section in self.sections:
             outer, inner = (outer, inner + 1) if section.level == 3 else (outer + 1, 0)
             found.append((f'{outer}.{inner}' if inner else f'{outer}', section))
+        return found
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Every table by a name for its file, in order: the section's number, and how its caption begins."""
+        found: dict[str, Table] = {}
+        for number, section in self.numbered:
+            for block in section.blocks:
+                if isinstance(block, Table):
+                    words = '-'.join(re.findall(r'[a-z0-9]+', markup.plain(block.caption).lower())[:6]) or 'table'
+                    name = f'{number.replace(".", "-")}-{words}'[:60]
+                    found[name if name not in found else f'{name}-{len(found)}'] = block
         return found
 
     @property

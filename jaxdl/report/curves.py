@@ -1,7 +1,7 @@
 """The figure of learning: training and validation error against epoch, one panel an option."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import ticker
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl.report import markup, plots, words
+from jaxdl.report.blocks import Chart, Curve
 from jaxdl.report.blocks import Figure as FigureBlock
 
 Accuracies = tuple[np.ndarray, np.ndarray]  # of train and of val, each [seed, epoch]
@@ -48,7 +49,23 @@ def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Cou
         _legend(drawn, width, compared=len(bands) > 1)
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor))
+    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor), _chart(bands, floor))
+
+
+def _chart(bands: Mapping[str, Bands], floor: float) -> Chart:
+    """The same to be read one by one."""
+    lines = [
+        Curve(markup.flat(option), part, *(np.round(values, 4).tolist() for values in (mean, *_ends(ends))))
+        for option, both in bands.items()
+        for part, (mean, *ends) in zip(('training', 'validation'), both, strict=True)
+    ]
+    epochs = range(1, max(len(line.values) for line in lines) + 1)
+    return Chart('epoch', 'error, %', list(epochs), lines, floor)
+
+
+def _ends(ends: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The lower end first: an error has its ends the other way round than the accuracy that it comes from."""
+    return np.minimum(*ends), np.maximum(*ends)
 
 
 def _said(bands: Mapping[str, Bands]) -> str:

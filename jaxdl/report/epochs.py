@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl.report import markup, plots, words
-from jaxdl.report.blocks import Block, Paragraph
+from jaxdl.report.blocks import Block, Chart, Curve, Paragraph
 from jaxdl.report.blocks import Figure as FigureBlock
 from jaxdl.report.curves import REFERENCE, TRAIN, VAL
 from jaxdl.report.fitted import Fitted
@@ -58,7 +58,19 @@ def _figure(fitted: Fitted, lines: Lines, name: str) -> FigureBlock:
 
     several = f', a line for each of the {len(runs)} runs' if len(runs) > 1 else ''
     caption = f'Learning{several}. The probe is a level line: what a linear head on the untouched network reaches.'
-    return FigureBlock(name, plots.draw(plot), _said(fitted, lines, runs, shown), caption)
+    return FigureBlock(name, plots.draw(plot), _said(fitted, lines, runs, shown), caption, _chart(lines))
+
+
+def _chart(lines: Lines) -> Chart | None:
+    """What is in per cent, to be read one by one."""
+    epochs = sorted({epoch for points in lines.values() for epoch, _ in points})
+    curves = []
+    for (run, split, metric), points in lines.items():
+        if metric != 'loss':
+            at = {epoch: round(100 * value, 4) if math.isfinite(value) else None for epoch, value in points}
+            part = f'{"training" if split == "train" else "validation"} {_name(metric)}'
+            curves.append(Curve(markup.flat(run), part, [at.get(epoch) for epoch in epochs]))
+    return Chart('epoch', 'accuracy and macro F1, %', epochs, curves) if curves else None
 
 
 def _panel(axes: Axes, fitted: Fitted, lines: Lines, metric: str, alone: bool) -> None:

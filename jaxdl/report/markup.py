@@ -20,6 +20,11 @@ ELEMENTS = frozenset(
     )
 )  # fmt: skip
 ACTIVE = ('href', 'src', 'style', 'class', 'id', 'on', 'xlink', '{')
+_LATEX = str.maketrans(
+    {letter: f'\\{letter}' for letter in '&%$#_{}'}
+    | {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}'}
+    | {'>': r'\textgreater{}', '\u00a0': '~', '\u2212': '$-$', '\u2013': '--', '\u00d7': r'$\times$'}
+)
 _MARKED = re.compile(f'([{_NAME}{_CODE}{_MATH}])([^{_END}]*){_END}')
 
 
@@ -96,6 +101,17 @@ def markdown(text: object) -> str:
     return written + _escaped(text[end:])
 
 
+def latex(text: object) -> str:
+    """Escaped for LaTeX, marks as commands."""
+    text, written, end = str(text), '', 0
+    for mark in _MARKED.finditer(text):
+        command = {_NAME: r'\textbf{%s}', _CODE: r'\texttt{%s}', _MATH: '$%s$'}[mark[1]]
+        inner = mark[2] if mark[1] == _MATH else _in_latex(mark[2])
+        written += _in_latex(text[end : mark.start()]) + command % inner
+        end = mark.end()
+    return written + _in_latex(text[end:])
+
+
 def fence(text: str) -> str:
     """A fence that no line of `text` can close."""
     return '`' * max(3, 1 + _longest_run(text))
@@ -111,6 +127,10 @@ def _element(mark: str, inner: str) -> Markup:
 def _escaped(text: str) -> str:
     text = text.replace('\n', ' ').replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
     return re.sub(r'([\\`*_\[\]|#~$])', r'\\\1', text)
+
+
+def _in_latex(text: str) -> str:
+    return ' '.join(text.split('\n')).translate(_LATEX)
 
 
 def _span(text: str) -> str:

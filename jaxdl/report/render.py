@@ -1,18 +1,42 @@
 """A page of blocks as one self-contained HTML file, or as Markdown beside its figures."""
 
 import base64
-from collections.abc import Callable
+import dataclasses
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Callable, Sequence
+from importlib.resources.abc import Traversable
 
 import jinja2
 from markupsafe import Markup
 
 from jaxdl.report import markup
-from jaxdl.report.blocks import Page
+from jaxdl.report.blocks import Chart, Page
+
+SCRIPTS = ('page.js', 'chart.js')
 
 
-def html(page: Page) -> str:
-    """The page as one file: its style and its figures are inside, and it loads nothing from anywhere."""
-    return _environment(markup.html, autoescape=True).get_template('page.html.jinja').render(page=page)
+def html(page: Page, raw: Sequence[str] = ()) -> str:
+    """The page as one file: its style, script and figures are inside, and it loads nothing from anywhere.
+
+    `raw`: files beside it that it links to. Of scripts the page allows its own alone, by their hash.
+    """
+    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+    allowed = dict(script=Markup(script()), script_hash=f'sha256-{digest}')
+    names = {id(table): name for name, table in page.tables.items()}
+    template = _environment(markup.html, autoescape=True).get_template('page.html.jinja')
+    return template.render(page=page, raw=raw, table_names=names, **allowed)
+
+
+def script() -> str:
+    """What the page runs; it reads as well without."""
+    return '\n'.join(folder().joinpath(name).read_text('utf-8') for name in SCRIPTS)
+
+
+def folder() -> Traversable:
+    """Where the templates are."""
+    return importlib.resources.files('jaxdl.report').joinpath('templates')
 
 
 def markdown(page: Page) -> str:
@@ -27,9 +51,13 @@ def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Env
         lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters |= dict(
-        plain=markup.plain, data_uri=_data_uri, mathml=markup.mathml, fence=_fence, verbatim=Markup
+        plain=markup.plain, data_uri=_data_uri, mathml=markup.mathml, fence=_fence, verbatim=Markup, chart=_chart, id=id
     )
     return environment
+
+
+def _chart(chart: Chart) -> str:
+    return json.dumps(dataclasses.asdict(chart), ensure_ascii=False, separators=(',', ':'))
 
 
 def _data_uri(svg: bytes) -> Markup:

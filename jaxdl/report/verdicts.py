@@ -3,12 +3,48 @@
 from collections.abc import Sequence
 
 from jaxdl.report import markup, words
+from jaxdl.report.blocks import Block, Verdict, Verdicts
 from jaxdl.results import Row
 
 POINTS = 'percentage points'
 INTERVAL = f'95{words.SPACE}% interval'
 NONE = 'no difference found'
 HEADS = {'better': 'better than {}', 'worse': 'worse than {}', NONE: 'no difference from {} found'}
+
+
+def listed(summary: Sequence[Row], condition: str = '') -> list[Block]:
+    """The verdict on each option, the largest difference first; nothing where nothing was compared.
+
+    `condition` stands before the caption where there are several.
+    """
+    compared = [row for row in summary if row['option'] != row['baseline']]
+    if not compared:
+        return []
+    baseline, order = markup.name(compared[0]['baseline']), sorted(compared, key=lambda row: -row['difference'])
+    rows = [
+        Verdict(
+            markup.name(row['option']), row['verdict'], f'{words.points(row["difference"])} ({interval(row)})',
+            (row['difference_low'], row['difference'], row['difference_high']),
+        )
+        for row in order
+    ]  # fmt: skip
+    caption = f'{condition}Test accuracy against {baseline}, {POINTS}, {INTERVAL} of the mean, {_seeds(compared[0])}'
+    return [Verdicts(caption, rows)]
+
+
+def short(summary: Sequence[Row]) -> str:
+    """The answer without its numbers, where the list of verdicts has them."""
+    compared = [row for row in summary if row['option'] != row['baseline']]
+    if len(compared) < 2:
+        return sentence(summary)
+    baseline, parts = markup.name(compared[0]['baseline']), []
+    for verdict, head in HEADS.items():
+        names = [markup.name(row['option']) for row in compared if row['verdict'] == verdict]
+        if names:
+            which = words.listing(names) if len(names) < len(compared) or len(names) < 4 else 'every option'
+            parts.append(f'{head.format("it" if parts else baseline)}: {which}')
+    text = '; '.join(parts)
+    return f'{text[0].upper()}{text[1:]}.'
 
 
 def sentence(summary: Sequence[Row]) -> str:

@@ -1,0 +1,64 @@
+'use strict'
+// The report reads as it is; this adds a theme, the place in the contents, and tables that sort.
+const root = document.documentElement
+
+function theme() {
+  const dark = () => root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches
+  const button = Object.assign(document.createElement('button'), { type: 'button', className: 'tool theme' })
+  const name = () => { button.textContent = dark() ? 'Light' : 'Dark' }
+  button.addEventListener('click', () => {
+    root.dataset.theme = dark() ? 'light' : 'dark'
+    name()
+  })
+  name()
+  document.body.prepend(button)
+}
+
+function contents() {
+  const links = [...document.querySelectorAll('nav a')]
+  const heads = links.map(link => document.getElementById(link.hash.slice(1)))
+  const mark = () => {
+    const passed = heads.filter(head => head.getBoundingClientRect().top < innerHeight / 3).length
+    links.forEach((link, i) => i === passed - 1 ? link.setAttribute('aria-current', 'true') : link.removeAttribute('aria-current'))
+  }
+  if (innerWidth < 600) document.querySelector('nav details').open = false
+  addEventListener('scroll', mark, { passive: true })
+  mark()
+}
+
+// What a cell counts as: its first number, else its text. A dash is last in either direction.
+function worth(cell) {
+  const text = cell.textContent.trim().replace(/\u2212/g, '-').replace(/(\d),(?=\d{3})/g, '$1')
+  const number = text.match(/^[<>]?\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)/i)
+  return number ? Number(number[1]) - (text[0] === '<' ? 1e-9 : 0) : text === '\u2013' ? null : text.toLowerCase()
+}
+
+function compare(a, b) {
+  if (typeof a === typeof b) return typeof a === 'number' ? a - b : String(a).localeCompare(String(b))
+  return typeof a === 'number' ? -1 : 1
+}
+
+function sortable(table) {
+  const body = table.tBodies[0], first = [...body.rows], heads = [...table.tHead.rows[0].cells]
+  if (first.length < 3) return
+  heads.forEach((head, column) => {
+    const button = document.createElement('button')
+    button.append(...head.childNodes)
+    head.append(button)
+    button.addEventListener('click', () => {
+      const next = { ascending: 'descending', descending: null }[head.getAttribute('aria-sort')]
+      const order = next === undefined ? 'ascending' : next
+      heads.forEach(other => other.removeAttribute('aria-sort'))
+      if (!order) return body.append(...first)
+      head.setAttribute('aria-sort', order)
+      const keys = new Map(first.map(row => [row, worth(row.cells[column])]))
+      const known = first.filter(row => keys.get(row) !== null), unknown = first.filter(row => keys.get(row) === null)
+      known.sort((a, b) => compare(keys.get(a), keys.get(b)) * (order === 'ascending' ? 1 : -1))
+      body.append(...known, ...unknown)
+    })
+  })
+}
+
+theme()
+contents()
+document.querySelectorAll('table').forEach(sortable)
