@@ -57,10 +57,9 @@ def test_what_is_no_text_is_seen(theme):
 
 
 def test_the_dark_theme_is_one_whether_chosen_or_asked_of_the_system():
-    _, asked, chosen, _ = (
-        re.findall(r'--(\w+): (#\w{6});', block) for block in re.findall(r'--paper.*?\}', STYLE, re.S)
-    )
+    light, asked, chosen, printed = THEMES
     assert asked == chosen
+    assert printed == light
 
 
 HOSTILE = {'max': (0.03, 0.1), '=cmd("x")|<b>&_%$#{}~^\\': (0.02, 0.1), '"><script>alert(1)</script>': (0.02, 0.1)}
