@@ -36,7 +36,7 @@ EXPERIMENT = Demonstration(answer, Settings(), quick=dict(points=3))
 """
 TABLES = ('results.csv', 'summary.csv', 'claims.csv', 'config.json', 'plan.json')
 # What every command writes anew without a look at it, nobody reads, or which is a log: it may be replaced in silence.
-UNREAD = ('figures/', 'metrics.jsonl', '_CHECKPOINT_METADATA', 'commit_success.txt')
+UNREAD = ('figures/', 'tables/', 'metrics.jsonl', '_CHECKPOINT_METADATA', 'commit_success.txt')
 PARTS = 8  # of the pairs of each workdir
 
 

@@ -21,11 +21,12 @@ CHART = (render.folder() / 'chart.js').read_text()
 TEXT = ('ink', 'soft', 'accent', 'warn', 'better', 'worse', 'no')
 
 
+# Of light, of dark as the system asks for it and as the button does, and of print.
+THEMES = [dict(re.findall(r'--(\w+): (#\w{6});', block)) for block in re.findall(r'--paper: .*?\}', STYLE, re.DOTALL)]
+
+
 def themes():
-    light, dark = (
-        dict(re.findall(r'--(\w+): (#\w{6});', block)) for block in re.findall(r'--paper.*?\}', STYLE, re.S)[:2]
-    )
-    return dict(light=light, dark=dark)
+    return dict(light=THEMES[0], dark=THEMES[1])
 
 
 def luminance(colour):
