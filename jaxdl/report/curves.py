@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl.report import markup, plots, words
+from jaxdl.report.blocks import Axis, Chart, Curve
 from jaxdl.report.blocks import Figure as FigureBlock
 
 Accuracies = tuple[np.ndarray, np.ndarray]  # of train and of val, each [seed, epoch]
@@ -48,7 +49,18 @@ def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Cou
         _legend(drawn, width, compared=len(bands) > 1)
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor))
+    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor), _chart(dict(zip(titles, bands.values(), strict=True)), floor))
+
+
+def _chart(bands: Mapping[str, Bands], floor: float) -> Chart:
+    """Of several options first the validation errors alone: they are what is compared."""
+    curves = []
+    for option, both in bands.items():
+        for part, (mean, one, other) in zip(('validation', 'training'), reversed(both), strict=True):
+            several = () if np.array_equal(one, other) else (other, one)  # of the accuracy they were low and high
+            curves.append(Curve(option, part, range(1, len(mean) + 1), mean, *several))
+    hidden = ('training',) if len(bands) > 1 else ()
+    return Chart('epoch', [Axis('error', '%', floor=floor)], curves, f'95{words.SPACE}% interval', hidden=hidden)
 
 
 def _said(bands: Mapping[str, Bands]) -> str:

@@ -1,18 +1,25 @@
 """A page of blocks as one self-contained HTML file, or as Markdown beside its figures."""
 
 import base64
+import hashlib
+import pathlib
 from collections.abc import Callable
 
 import jinja2
 from markupsafe import Markup
 
-from jaxdl.report import markup
+from jaxdl.report import charts, markup
 from jaxdl.report.blocks import Page
+
+TEMPLATES = pathlib.Path(__file__).with_name('templates')
 
 
 def html(page: Page) -> str:
     """The page as one file: its style and its figures are inside, and it loads nothing from anywhere."""
-    return _environment(markup.html, autoescape=True).get_template('page.html.jinja').render(page=page)
+    charted = any(figure.chart for figure in page.figures)
+    script = '\n' + (TEMPLATES / 'chart.js').read_text(encoding='utf-8') if charted else ''
+    template = _environment(markup.html, autoescape=True).get_template('page.html.jinja')
+    return template.render(page=page, script=Markup(script), script_sha256=_sha256(script))
 
 
 def markdown(page: Page) -> str:
@@ -27,13 +34,19 @@ def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Env
         lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters |= dict(
-        plain=markup.plain, data_uri=_data_uri, mathml=markup.mathml, fence=_fence, verbatim=Markup
+        plain=markup.plain, data_uri=_data_uri, mathml=markup.mathml, fence=_fence, verbatim=Markup,
+        chart=charts.encode,
     )
     return environment
 
 
 def _data_uri(svg: bytes) -> Markup:
     return Markup('data:image/svg+xml;base64,' + base64.b64encode(svg).decode())
+
+
+def _sha256(script: str) -> Markup:
+    """As a content security policy names a script that may run."""
+    return Markup('sha256-' + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
 
 
 def _fence(text: str) -> Markup:
