@@ -49,16 +49,19 @@ def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Cou
         _legend(drawn, width, compared=len(bands) > 1)
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor), _chart(dict(zip(titles, bands.values(), strict=True)), floor))
+    seeds = min(len(accuracy) for both in curves.values() for accuracy in both)
+    chart = _chart(dict(zip(titles, bands.values(), strict=True)), floor, seeds)
+    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor), chart)
 
 
-def _chart(bands: Mapping[str, Bands], floor: float) -> Chart:
+def _chart(bands: Mapping[str, Bands], floor: float, seeds: int) -> Chart:
     """Of several options first the validation errors alone: they are what is compared."""
     curves = []
     for option, both in bands.items():
-        for part, (mean, one, other) in zip(('validation', 'training'), reversed(both), strict=True):
-            several = () if np.array_equal(one, other) else (other, one)  # of the accuracy they were low and high
-            curves.append(Curve(option, part, range(1, len(mean) + 1), mean, *several))
+        for part, band in zip(('validation', 'training'), reversed(both), strict=True):
+            mean, high, low = (values.tolist() for values in band)  # of an accuracy the ends are the other way round
+            ends = dict(low=low, high=high) if seeds > 1 else {}
+            curves.append(Curve(option, part, range(1, len(mean) + 1), mean, **ends))
     hidden = ('training',) if len(bands) > 1 else ()
     return Chart('epoch', [Axis('error', '%', floor=floor)], curves, f'95{words.SPACE}% interval', hidden=hidden)
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import math
 
 from matplotlib import ticker
@@ -67,8 +68,9 @@ def _figure(fitted: Fitted, lines: Lines, name: str) -> FigureBlock:
 def _chart(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> Chart:
     curves = []
     for axis, metric in enumerate(shown):
-        for (run, split, which), points in lines.items():
-            if which == metric:
+        for run, split in itertools.product(runs, PARTS):
+            points = lines.get((run, split, metric))
+            if points:
                 epochs, values = zip(*points, strict=True)
                 kept = fitted.finetune.get('epoch') if len(runs) == 1 and split == 'val' else None
                 values = [_scale(metric) * value for value in values]

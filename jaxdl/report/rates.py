@@ -73,7 +73,7 @@ def _caption(logarithmic: bool) -> str:
     )
     return (
         'Validation accuracy at the last epoch against the learning rate. Line: mean over the tuning seeds. '
-        f'Dots: one tuning seed each. Diamond: the chosen rate.{scale}'
+        f'In the panels, dots: one tuning seed each; diamond: the chosen rate.{scale}'
     )
 
 

@@ -34,7 +34,11 @@ def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Env
         lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters |= dict(
-        plain=markup.plain, data_uri=_data_uri, mathml=markup.mathml, fence=_fence, verbatim=Markup,
+        plain=markup.plain,
+        data_uri=_data_uri,
+        mathml=markup.mathml,
+        fence=_fence,
+        verbatim=Markup,
         chart=charts.encode,
     )
     return environment

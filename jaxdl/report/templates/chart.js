@@ -114,22 +114,25 @@ function draw(source) {
     const up = value => top ? -Math.log(Math.max(top - value, floor)) : floor ? Math.log(Math.max(value, floor)) : value
     const back = place => top ? top - Math.exp(-place) : floor ? Math.exp(place) : place
     const along = data.logarithmic ? Math.log : value => value
-    const values = (curves.length ? curves : own).flatMap(curve => [...curve.mean, ...curve.low, ...curve.high]).filter(Number.isFinite)
-    const lowest = Math.min(...values.map(up)), highest = Math.max(...values.map(up)), room = 0.05 * (highest - lowest) || 0.1
-    // An interval may reach below 0, where no error and no loss is.
-    const low = top ? lowest - room : Math.max(lowest - room, floor ? Math.log(floor) : -room / 4)
-    const high = top ? Math.min(highest + room, -Math.log(floor)) : highest + room
+    const values = parts => (curves.length ? curves : own).flatMap(curve => parts.flatMap(part => curve[part])).filter(Number.isFinite).map(up)
+    const means = values(['mean']), band = values(['mean', 'low', 'high']), extent = Math.max(...means) - Math.min(...means)
+    // A very wide interval (of a diverged member) is cut off, and where it reaches below 0, no error and no loss is.
+    const give = 0.3 * extent, room = 0.05 * extent || 0.1
+    const lowest = Math.max(Math.min(...band), Math.min(...means) - give) - room, highest = Math.min(Math.max(...band), Math.max(...means) + give) + room
+    const low = top ? lowest : Math.max(lowest, floor ? Math.log(floor) : -room / 4), high = top ? Math.min(highest, -Math.log(floor)) : highest
     const most = Math.floor(height / 40)
     const ys = top ? decades(top - back(high), top - back(low), most).map(rest => top - rest) : floor ? decades(back(low), back(high), most) : steps(low, high, most)
+    const digits = floor ? null : Math.max(...ys.map(value => (written(value).split('.')[1] || '').length))
+    const label = value => digits === null ? written(value) : value.toFixed(digits)
     const xs = unique(own.flatMap(curve => curve.x)).sort((a, b) => a - b), [first, last] = [xs[0], xs[xs.length - 1]]
-    const left = 14 + 7 * Math.max(...ys.map(value => written(value).length)), right = width - 14, head = 26, foot = height - 40
+    const left = 14 + 7 * Math.max(...ys.map(value => label(value).length)), right = width - 14, head = 26, foot = height - 40
     const spread = along(last) - along(first)
     const x = value => spread ? left + 8 + (along(value) - along(first)) / spread * (right - left - 16) : (left + right) / 2
     const y = value => Math.min(foot, Math.max(head, foot - (up(value) - low) / (high - low) * (foot - head)))
     let ticks = data.logarithmic ? decades(first, last, width / 70) : steps(first, last, width / 60, 1)
     if (ticks.length < 2) ticks = unique([first, last])
 
-    if (!xs.includes(at)) at = last
+    if (!xs.includes(at)) at = own.map(curve => curve.mark).find(mark => mark !== null) ?? last
     places = xs.map(value => [x(value), value])
     canvas.replaceChildren()
     fill(canvas, {width, height, viewBox: `0 0 ${width} ${height}`}, [])
@@ -138,7 +141,7 @@ function draw(source) {
       text(one(data.axes[axis]), {x: 0, y: 12}),
       text(data.x, {x: (left + right) / 2, y: height - 4, 'text-anchor': 'middle'}),
       ...ys.map(value => svg('path', {class: 'chart-grid', d: `M${left} ${y(value)}H${right}`})),
-      ...ys.map(value => text(written(value), {x: left - 6, y: y(value) + 4, 'text-anchor': 'end'})),
+      ...ys.map(value => text(label(value), {x: left - 6, y: y(value) + 4, 'text-anchor': 'end'})),
       svg('path', {class: 'chart-edge', d: `M${left} ${foot}H${right}` + ticks.map(value => `M${x(value)} ${foot}v5`).join('')}),
       ...ticks.map(value => text(written(value), {x: x(value), y: foot + 18, 'text-anchor': 'middle'})),
     )
@@ -172,7 +175,7 @@ function draw(source) {
   // The values at the crosshair, from the highest to the lowest.
   function read(curves) {
     const {decimals} = data.axes[axis], several = unique(curves.map(curve => curve.part)).length > 1
-    const number = value => value === null ? 'not finite' : value.toFixed(decimals)
+    const number = value => value === null ? 'not finite' : value.toFixed(decimals).replace('-', '\u2212')
     const here = curves.filter(curve => curve.x.includes(at)).sort((a, b) => valued(b) - valued(a))
     const rows = here.map(curve => {
       const k = curve.x.indexOf(at), name = several ? `${curve.name}, ${curve.part}` : curve.name
