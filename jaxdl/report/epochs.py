@@ -80,7 +80,7 @@ def _chart(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> C
             epochs = sorted({epoch for (*_, which), points in lines.items() if which == metric for epoch, _ in points})
             curves.append(Curve('probe', PARTS['val'], epochs, [_scale(metric) * level] * len(epochs), axis=axis))
     axes = [dataclasses.replace(AXES[metric], floor=_floor(lines, metric)) for metric in shown]
-    return Chart('epoch', axes, curves, interval='', marked='the epoch kept')
+    return Chart('epoch', axes, curves, interval='', marked='kept')
 
 
 def _floor(lines: Lines, metric: str) -> float:

@@ -54,7 +54,7 @@ def _chart(tunings: Mapping[str, Tuning], floor: float) -> Chart:
         )
         curves.append(Curve(option, 'mean', tried, mean, low, high, mark=tuning.chosen))
     spread = 'range over the tuning seeds'
-    return Chart('learning rate', [axis], curves, spread, marked='the chosen rate', logarithmic=True)
+    return Chart('learning rate', [axis], curves, spread, marked='chosen', logarithmic=True)
 
 
 def _said(tunings: Mapping[str, Tuning]) -> str:

@@ -3,6 +3,14 @@
 (() => {
 'use strict'
 
+const MARKERS = [
+  'M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0', 'M-3.2-3.2h6.4v6.4h-6.4z', 'M0-4.5L4.2 3.3H-4.2z',
+  'M0-4.8L4.8 0L0 4.8L-4.8 0z', 'M0 4.5L4.2-3.3H-4.2z', 'M-1.4-4.4h2.8v3h3v2.8h-3v3h-2.8v-3h-3v-2.8h3z',
+  'M-4.2-2.2L-2.2-4.2L0-2L2.2-4.2L4.2-2.2L2 0L4.2 2.2L2.2 4.2L0 2L-2.2 4.2L-4.2 2.2L-2 0z',
+]
+const DASHES = ['', '6 3', '2 3', '9 3 2 3']
+const HINT = 'Point, touch or press the arrow keys to read values. Shift or a double click on a button: that one alone.'
+
 const fill = (element, attributes, inside) => {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
   element.append(...inside)
@@ -11,18 +19,14 @@ const fill = (element, attributes, inside) => {
 const html = (tag, attributes = {}, ...inside) => fill(document.createElement(tag), attributes, inside)
 const sample = html('div')
 sample.innerHTML = '<svg></svg>'  // whose namespace saves writing it here: no address stands in the page
-const SVG = sample.firstChild.namespaceURI
-const svg = (tag, attributes = {}, ...inside) => fill(document.createElementNS(SVG, tag), attributes, inside)
-
-const MARKERS = [
-  'M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0', 'M-3.2-3.2h6.4v6.4h-6.4z', 'M0-4.5L4.2 3.3H-4.2z', 'M0-4.8L4.8 0L0 4.8L-4.8 0z',
-  'M0 4.5L4.2-3.3H-4.2z', 'M-1.4-4.4h2.8v3h3v2.8h-3v3h-2.8v-3h-3v-2.8h3z', 'M-4.2-2.2L-2.2-4.2L0-2L2.2-4.2L4.2-2.2L2 0L4.2 2.2L2.2 4.2L0 2L-2.2 4.2L-4.2 2.2L-2 0z',
-]
-const DASHES = ['', '6 3', '2 3', '9 3 2 3']
+const svg = (tag, attributes = {}, ...inside) =>
+  fill(document.createElementNS(sample.firstChild.namespaceURI, tag), attributes, inside)
+const text = (words, x, y, anchor = 'start') => svg('text', {x, y, 'text-anchor': anchor}, words)
 const unique = values => [...new Set(values)]
 const written = value => String(Number(value.toPrecision(6)))
+const titled = axis => `${axis.name}, ${axis.unit}`
 
-// Round numbers from low to high, at most `most`: steps of 1, 2 or 5, or of a logarithm's decades.
+// Round numbers from low to high, at most `most`: in steps of 1, 2 or 5, or those of a logarithm's decades.
 function steps(low, high, most, smallest = 0) {
   const power = 10 ** Math.floor(Math.log10((high - low) / most || 1))
   const step = Math.max(smallest, power * [1, 2, 5, 10].find(digit => (high - low) / (power * digit) <= most))
@@ -32,190 +36,226 @@ function steps(low, high, most, smallest = 0) {
 }
 function decades(low, high, most) {
   const powers = steps(Math.floor(Math.log10(low)), Math.log10(high), 99, 1)
-  const within = digits => powers.flatMap(power => digits.map(digit => digit * 10 ** power)).filter(value => value >= low && value <= high)
-  const all = [[1, 2, 5], [1]].map(within).find(values => values.length <= most) || within([1])
-  return all.filter((_, i) => i % Math.ceil(all.length / most) === 0)
+  const of = digits => powers.flatMap(power => digits.map(digit => digit * 10 ** power))
+  const found = [[1, 2, 5], [1]].map(digits => of(digits).filter(value => value >= low && value <= high))
+  const ticks = found[0].length <= most ? found[0] : found[1]
+  return ticks.filter((_, i) => i % Math.ceil(ticks.length / most) === 0)
+}
+
+// How a curve looks: its name gives colour and marker, its part the dashes.
+function look(chart, {name, part}) {
+  const i = chart.names.indexOf(name), color = chart.colors[i % chart.colors.length]
+  const dashes = DASHES[chart.parts.indexOf(part) % DASHES.length]
+  const line = {fill: 'none', stroke: color, 'stroke-width': 2, 'stroke-dasharray': dashes}
+  return {i, color, line, marker: {d: MARKERS[i % MARKERS.length], fill: color}}
+}
+function swatch({line, marker}) {
+  const parts = [svg('path', {...line, d: 'M0 0H30'})]
+  if (marker) parts.push(svg('path', {...marker, transform: 'translate(15 0)'}))
+  return svg('svg', {width: 30, height: 12, viewBox: '0 -6 30 12', 'aria-hidden': true}, ...parts)
+}
+const own = chart => chart.curves.filter(curve => curve.axis === chart.axis)
+const shown = chart => own(chart).filter(({name, part}) => chart.on.names.has(name) && chart.on.parts.has(part))
+const valueAt = (curve, at) => curve.mean[curve.x.indexOf(at)]
+
+// A labelled row of buttons; `pressed` tells the state of one that has any, `only` shows its curve alone.
+function row(chart, label, entries) {
+  const group = html('div', {role: 'group', 'aria-label': label}, html('span', {'aria-hidden': true}, label))
+  for (const {words, icon = [], pressed, press, only, light} of entries) {
+    const button = html('button', {type: 'button'}, ...icon, words)
+    const act = how => { how(); refresh(chart) }
+    button.addEventListener('click', event => act(only && event.shiftKey ? only : press))
+    if (only) button.addEventListener('dblclick', () => act(only))
+    if (light) {
+      button.addEventListener('pointerenter', event => event.pointerType === 'mouse' && light(true))
+      button.addEventListener('pointerleave', () => light(false))
+    }
+    if (pressed) chart.refreshers.push(() => button.setAttribute('aria-pressed', pressed()))
+    group.append(button)
+  }
+  return group
+}
+const put = (set, values) => {
+  set.clear()
+  values.forEach(value => set.add(value))
+}
+function switched(set, value) {
+  const press = () => { if (!set.delete(value)) set.add(value) }
+  return {words: value, pressed: () => set.has(value), press, only: () => put(set, [value])}
+}
+function legend(chart) {
+  const {names, parts} = chart.on
+  const every = (words, values) => ({words, press: () => put(names, values)})
+  const curves = chart.names.map(name => ({
+    ...switched(names, name), icon: [swatch(look(chart, {name, part: chart.parts[0]}))],
+    light: lit => { chart.lit = lit ? name : null; redraw(chart) },
+  }))
+  const rows = [row(chart, 'Curves', [...curves, every('all', chart.names), every('none', [])])]
+  if (chart.axes.length > 1) {
+    const axes = chart.axes.map((axis, i) => (
+      {words: titled(axis), pressed: () => chart.axis === i, press: () => { chart.axis = i }}
+    ))
+    rows.unshift(row(chart, 'Shown', axes))
+  }
+  if (chart.parts.length > 1) {
+    const line = part => ({...look(chart, {part}).line, stroke: 'currentColor'})
+    const splits = chart.parts.map(part => ({...switched(parts, part), icon: [swatch({line: line(part)})]}))
+    rows.push(row(chart, 'Split', splits))
+  }
+  return rows
+}
+function view(chart, words, panels) {
+  const press = () => { chart.body.hidden = panels; chart.picture.classList.toggle('chart-off', !panels) }
+  return {words, press, pressed: () => chart.body.hidden === panels}
+}
+
+// From values to pixels and back to round numbers, for what is shown now.
+function scales(chart, curves, width, height) {
+  const {floor, top} = chart.axes[chart.axis], along = chart.logarithmic ? Math.log : value => value
+  const up = value => top ? -Math.log(Math.max(top - value, floor)) : floor ? Math.log(Math.max(value, floor)) : value
+  const back = place => top ? top - Math.exp(-place) : floor ? Math.exp(place) : place
+  const places = keys => (curves.length ? curves : own(chart))
+    .flatMap(curve => keys.flatMap(key => curve[key])).filter(Number.isFinite).map(up)
+  const means = places(['mean']), ends = places(['mean', 'low', 'high'])
+  // A very wide interval (of a diverged member) is cut off, and one that reaches below 0, where no error is.
+  const extent = Math.max(...means) - Math.min(...means), give = 0.3 * extent, room = 0.05 * extent || 0.1
+  let low = Math.max(Math.min(...ends), Math.min(...means) - give) - room
+  let high = Math.min(Math.max(...ends), Math.max(...means) + give) + room
+  if (!top) low = Math.max(low, floor ? Math.log(floor) : -room / 4)
+  else high = Math.min(high, -Math.log(floor))
+  const most = Math.floor(height / 40)
+  const ys = top ? decades(top - back(high), top - back(low), most).map(rest => top - rest)
+    : floor ? decades(back(low), back(high), most) : steps(low, high, most)
+  const digits = Math.max(...ys.map(value => (written(value).split('.')[1] || '').length))
+  const label = value => floor ? written(value) : value.toFixed(digits)
+
+  const xs = unique(own(chart).flatMap(curve => curve.x)).sort((a, b) => a - b)
+  const first = xs[0], last = xs[xs.length - 1]
+  const left = 14 + 7 * Math.max(...ys.map(value => label(value).length)), right = width - 14
+  const head = 26, foot = height - 40, spread = along(last) - along(first)
+  const ticks = chart.logarithmic ? decades(first, last, width / 70) : steps(first, last, width / 60, 1)
+  return {
+    left, right, head, foot, xs, ys, label, ticks: ticks.length > 1 ? ticks : unique([first, last]),
+    x: value => spread ? left + 8 + (along(value) - along(first)) / spread * (right - left - 16) : (left + right) / 2,
+    y: value => Math.min(foot, Math.max(head, foot - (up(value) - low) / (high - low) * (foot - head))),
+  }
+}
+function frame(chart, {left, right, foot, x, y, ys, ticks, label}, height) {
+  return [
+    text(titled(chart.axes[chart.axis]), 0, 12),
+    text(chart.x, (left + right) / 2, height - 4, 'middle'),
+    ...ys.map(value => svg('path', {class: 'chart-grid', d: `M${left} ${y(value)}H${right}`})),
+    ...ys.map(value => text(label(value), left - 6, y(value) + 4, 'end')),
+    svg('path', {class: 'chart-edge', d: `M${left} ${foot}H${right}`}),
+    ...ticks.map(value => svg('path', {class: 'chart-edge', d: `M${x(value)} ${foot}v5`})),
+    ...ticks.map(value => text(written(value), x(value), foot + 18, 'middle')),
+  ]
+}
+function drawn(chart, curve, {x, y}) {
+  const {i, color, line, marker} = look(chart, curve), {lit} = chart, every = Math.ceil(curve.x.length / 6)
+  const faint = lit !== null && lit !== curve.name && chart.on.names.has(lit)
+  const group = svg('g', {class: 'chart-curve', opacity: faint ? 0.25 : 1})
+  const along = values => values.map((value, k) => value === null ? null : [x(curve.x[k]), y(value)])
+  if (curve.low.length) {
+    const around = [...along(curve.low), ...along(curve.high).reverse()].filter(point => point)
+    group.append(svg('path', {d: `M${around.join('L')}z`, fill: color, opacity: 0.13}))
+  }
+  const points = along(curve.mean)
+  group.append(svg('path', {...line, d: points.map((p, k) => p ? `${points[k - 1] ? 'L' : 'M'}${p}` : '').join('')}))
+  points.forEach((point, k) => {
+    const marked = curve.x[k] === curve.mark
+    if (!point || !(marked || (k + i) % every === 0)) return  // each curve its markers at places of its own
+    group.append(svg('path', {...marker, transform: `translate(${point})`}))
+    if (marked) group.append(svg('circle', {class: 'chart-ring', cx: point[0], cy: point[1], r: 9}))
+  })
+  return group
+}
+function redraw(chart) {
+  const width = chart.plot.clientWidth, height = Math.max(240, Math.min(380, width * 0.6))
+  if (!width) return
+  const curves = shown(chart), scale = scales(chart, curves, width, height), {xs, x, y, head, foot} = scale
+  const marks = own(chart).map(curve => curve.mark).filter(mark => mark !== null)
+  if (!xs.includes(chart.at)) chart.at = marks.length ? marks[0] : xs[xs.length - 1]
+  chart.places = xs.map(value => [x(value), value])
+  const cross = svg('g', {class: 'chart-cross'}, svg('path', {d: `M${x(chart.at)} ${head}V${foot}`}))
+  for (const curve of curves) {
+    const value = valueAt(curve, chart.at), stroke = look(chart, curve).color
+    if (Number.isFinite(value)) cross.append(svg('circle', {cx: x(chart.at), cy: y(value), r: 4, stroke}))
+  }
+  const lines = curves.map(curve => drawn(chart, curve, scale))
+  chart.canvas.replaceChildren(...frame(chart, scale, height), ...lines, cross)
+  fill(chart.canvas, {width, height, viewBox: `0 0 ${width} ${height}`}, [])
+  read(chart, curves)
+}
+
+// The values at the crosshair, from the highest to the lowest, as a table; returned as a sentence.
+function read(chart, curves) {
+  const {at} = chart, axis = chart.axes[chart.axis], several = unique(curves.map(curve => curve.part)).length > 1
+  const number = value => value === null ? 'not finite' : value.toFixed(axis.decimals).replace('-', '\u2212')
+  const here = curves.filter(curve => curve.x.includes(at)).sort((a, b) => valueAt(b, at) - valueAt(a, at))
+  const rows = here.map(curve => {
+    const k = curve.x.indexOf(at), ends = curve.low.length ? `${number(curve.low[k])} to ${number(curve.high[k])}` : ''
+    const name = curve.name + (several ? `, ${curve.part}` : '') + (curve.mark === at ? ` (${chart.marked})` : '')
+    return {icon: swatch(look(chart, curve)), name, value: number(curve.mean[k]), ends}
+  })
+  const title = `${chart.x} ${written(at)}: ${titled(axis)}${rows.some(({ends}) => ends) ? ` (${chart.interval})` : ''}`
+  const lines = rows.map(({icon, name, value, ends}) =>
+    html('tr', {}, html('th', {scope: 'row'}, icon, ' ', name), html('td', {}, value), html('td', {}, ends)))
+  chart.readout.replaceChildren(html('table', {}, html('caption', {}, title), html('tbody', {}, ...lines)))
+  if (!rows.length) chart.readout.append(html('p', {}, 'No curve that is on has a value here.'))
+  return `${title}. ${rows.map(({name, value, ends}) => `${name} ${value}${ends && ` (${ends})`}`).join('; ')}`
+}
+function move(chart, to) {
+  if (to === chart.at) return
+  chart.at = to
+  redraw(chart)
+  chart.status.textContent = read(chart, shown(chart))
+}
+function refresh(chart) {
+  chart.refreshers.forEach(each => each())
+  redraw(chart)
+}
+function listen(chart) {
+  const {canvas} = chart
+  const point = event => {
+    const from = event.clientX - canvas.getBoundingClientRect().left, far = place => Math.abs(place[0] - from)
+    move(chart, chart.places.reduce((best, place) => far(place) < far(best) ? place : best)[1])
+  }
+  canvas.addEventListener('pointermove', point)
+  canvas.addEventListener('pointerdown', point)
+  canvas.addEventListener('keydown', event => {
+    const i = chart.places.findIndex(place => place[1] === chart.at), last = chart.places.length - 1
+    const to = {ArrowLeft: i - 1, ArrowDown: i - 1, ArrowRight: i + 1, ArrowUp: i + 1, Home: 0, End: last}[event.key]
+    if (to === undefined) return
+    event.preventDefault()
+    move(chart, chart.places[Math.max(0, Math.min(last, to))][1])
+  })
+  new ResizeObserver(() => redraw(chart)).observe(chart.plot)
 }
 
 function draw(source) {
-  const data = JSON.parse(source.textContent)
-  const figure = source.closest('figure'), picture = figure.querySelector('picture')
+  const data = JSON.parse(source.textContent), figure = source.closest('figure')
+  const picture = figure.querySelector('picture'), image = picture.querySelector('img')
+  image.id = `${figure.id}-picture`  // its words describe the chart too
   const names = unique(data.curves.map(curve => curve.name)), parts = unique(data.curves.map(curve => curve.part))
   const on = {names: new Set(names), parts: new Set(parts.filter(part => !data.hidden.includes(part)))}
-  let axis = 0, at = null, lit = null, places = []
-
-  const color = curve => data.colors[names.indexOf(curve.name) % data.colors.length]
-  const marker = curve => MARKERS[names.indexOf(curve.name) % MARKERS.length]
-  const dashes = curve => DASHES[parts.indexOf(curve.part) % DASHES.length]
-  const line = curve => ({fill: 'none', stroke: color(curve), 'stroke-width': 2, 'stroke-dasharray': dashes(curve)})
-  const swatch = (curve, ...inside) => svg('svg', {width: 30, height: 12, viewBox: '0 -6 30 12', 'aria-hidden': true}, ...inside.length ? inside : [
-    svg('path', {...line(curve), d: 'M0 0H30'}), svg('path', {d: marker(curve), fill: color(curve), transform: 'translate(15 0)'}),
-  ])
-  const shown = () => data.curves.filter(curve => curve.axis === axis && on.names.has(curve.name) && on.parts.has(curve.part))
-  const valued = curve => curve.mean[curve.x.indexOf(at)]
-  const one = axes => `${axes.name}, ${axes.unit}`
-
-  const ring = data.curves.some(curve => curve.mark !== null) ? ` Ring: ${data.marked}.` : ''
-  const hint = `Point, touch or press the arrow keys to read the values; Shift or a double click on a curve's button shows it alone.${ring}`
-  const plot = html('div', {class: 'chart-plot'}), readout = html('div', {class: 'chart-readout'})
-  const status = html('p', {class: 'chart-status', 'aria-live': 'polite'})
-  const legend = html('div', {class: 'chart-legend'}), body = html('div', {}, legend, html('div', {class: 'chart-body'}, plot, readout), html('p', {class: 'note'}, hint), status)
-  const image = picture.querySelector('img')
-  image.id = image.id || `${figure.id}-picture`
   const canvas = svg('svg', {
-    tabindex: 0, role: 'application', 'aria-label': `Chart against ${data.x}: the arrow keys read its values`, 'aria-describedby': image.id,
+    tabindex: 0, role: 'application', 'aria-label': `Chart against ${data.x}: the arrow keys read its values`,
+    'aria-describedby': image.id,
   })
-  plot.append(canvas)
-
-  // A labelled row of buttons that are pressed or not.
-  const refreshers = []
-  function row(label, entries) {
-    const group = html('div', {role: 'group', 'aria-label': label}, html('span', {'aria-hidden': true}, label))
-    for (const {text, icon, pressed, press, only, name} of entries) {
-      const button = html('button', {type: 'button'}, ...icon ? [icon] : [], text)
-      button.addEventListener('click', event => { event.shiftKey && only ? only() : press(); refresh() })
-      if (only) {
-        button.title = 'On or off; with Shift, or twice: this one alone'
-        button.addEventListener('dblclick', () => { only(); refresh() })
-      }
-      if (name) {
-        button.addEventListener('pointerenter', event => { if (event.pointerType === 'mouse') { lit = name; redraw() } })
-        button.addEventListener('pointerleave', () => { lit = null; redraw() })
-      }
-      if (pressed) refreshers.push(() => button.setAttribute('aria-pressed', pressed()))
-      group.append(button)
-    }
-    return group
+  const chart = {
+    ...data, picture, names, parts, on, canvas, axis: 0, at: null, lit: null, places: [], refreshers: [],
+    plot: html('div', {class: 'chart-plot'}, canvas), readout: html('div', {class: 'chart-readout'}),
+    status: html('p', {class: 'chart-status', 'aria-live': 'polite'}), body: html('div'),
   }
-  const switches = (set, values, look) => values.map(value => ({
-    text: value, icon: look(value), pressed: () => set.has(value), press: () => set.has(value) ? set.delete(value) : set.add(value),
-    only: () => { set.clear(); set.add(value) }, name: set === on.names && value,
-  }))
-  const all = (text, values) => ({text, press: () => { on.names.clear(); values.forEach(name => on.names.add(name)) }})
-  const view = (text, panels) => ({
-    text, pressed: () => body.hidden === panels,
-    press: () => { body.hidden = panels; picture.classList.toggle('chart-off', !panels) },
-  })
-  const of = name => data.curves.find(curve => curve.name === name)
-  if (data.axes.length > 1) {
-    legend.append(row('Shown', data.axes.map((each, i) => ({text: one(each), pressed: () => axis === i, press: () => { axis = i }}))))
-  }
-  legend.append(row('Curves', [...switches(on.names, names, name => swatch({...of(name), part: parts[0]})), all('all', names), all('none', [])]))
-  if (parts.length > 1) {
-    const bare = part => swatch(null, svg('path', {d: 'M0 0H30', stroke: 'currentColor', 'stroke-width': 2, 'stroke-dasharray': dashes({part})}))
-    legend.append(row('Split', switches(on.parts, parts, bare)))
-  }
-  source.after(html('div', {class: 'chart'}, row('View', [view('one plot', false), view('panels', true)]), body))
-
-  function redraw() {
-    const width = plot.clientWidth, height = Math.max(240, Math.min(380, width * 0.6)), curves = shown()
-    if (!width) return
-    const {floor, top} = data.axes[axis], own = data.curves.filter(curve => curve.axis === axis)
-    const up = value => top ? -Math.log(Math.max(top - value, floor)) : floor ? Math.log(Math.max(value, floor)) : value
-    const back = place => top ? top - Math.exp(-place) : floor ? Math.exp(place) : place
-    const along = data.logarithmic ? Math.log : value => value
-    const values = parts => (curves.length ? curves : own).flatMap(curve => parts.flatMap(part => curve[part])).filter(Number.isFinite).map(up)
-    const means = values(['mean']), band = values(['mean', 'low', 'high']), extent = Math.max(...means) - Math.min(...means)
-    // A very wide interval (of a diverged member) is cut off, and where it reaches below 0, no error and no loss is.
-    const give = 0.3 * extent, room = 0.05 * extent || 0.1
-    const lowest = Math.max(Math.min(...band), Math.min(...means) - give) - room, highest = Math.min(Math.max(...band), Math.max(...means) + give) + room
-    const low = top ? lowest : Math.max(lowest, floor ? Math.log(floor) : -room / 4), high = top ? Math.min(highest, -Math.log(floor)) : highest
-    const most = Math.floor(height / 40)
-    const ys = top ? decades(top - back(high), top - back(low), most).map(rest => top - rest) : floor ? decades(back(low), back(high), most) : steps(low, high, most)
-    const digits = floor ? null : Math.max(...ys.map(value => (written(value).split('.')[1] || '').length))
-    const label = value => digits === null ? written(value) : value.toFixed(digits)
-    const xs = unique(own.flatMap(curve => curve.x)).sort((a, b) => a - b), [first, last] = [xs[0], xs[xs.length - 1]]
-    const left = 14 + 7 * Math.max(...ys.map(value => label(value).length)), right = width - 14, head = 26, foot = height - 40
-    const spread = along(last) - along(first)
-    const x = value => spread ? left + 8 + (along(value) - along(first)) / spread * (right - left - 16) : (left + right) / 2
-    const y = value => Math.min(foot, Math.max(head, foot - (up(value) - low) / (high - low) * (foot - head)))
-    let ticks = data.logarithmic ? decades(first, last, width / 70) : steps(first, last, width / 60, 1)
-    if (ticks.length < 2) ticks = unique([first, last])
-
-    if (!xs.includes(at)) at = own.map(curve => curve.mark).find(mark => mark !== null) ?? last
-    places = xs.map(value => [x(value), value])
-    canvas.replaceChildren()
-    fill(canvas, {width, height, viewBox: `0 0 ${width} ${height}`}, [])
-    const text = (words, attributes) => svg('text', attributes, words)
-    canvas.append(
-      text(one(data.axes[axis]), {x: 0, y: 12}),
-      text(data.x, {x: (left + right) / 2, y: height - 4, 'text-anchor': 'middle'}),
-      ...ys.map(value => svg('path', {class: 'chart-grid', d: `M${left} ${y(value)}H${right}`})),
-      ...ys.map(value => text(label(value), {x: left - 6, y: y(value) + 4, 'text-anchor': 'end'})),
-      svg('path', {class: 'chart-edge', d: `M${left} ${foot}H${right}` + ticks.map(value => `M${x(value)} ${foot}v5`).join('')}),
-      ...ticks.map(value => text(written(value), {x: x(value), y: foot + 18, 'text-anchor': 'middle'})),
-    )
-    for (const curve of curves) {
-      const i = names.indexOf(curve.name), every = Math.ceil(curve.x.length / 6)
-      const points = curve.x.map((value, k) => curve.mean[k] === null ? null : [x(value), y(curve.mean[k])])
-      const path = points.map((point, k) => point && `${points[k - 1] ? 'L' : 'M'}${point}`).filter(Boolean).join('')
-      const faint = lit !== null && on.names.has(lit) && lit !== curve.name
-      const group = svg('g', {class: 'chart-curve', opacity: faint ? 0.25 : 1})
-      if (curve.low.length) {
-        const edge = curve.low.map((value, k) => [x(curve.x[k]), y(value)]).concat(curve.high.map((value, k) => [x(curve.x[k]), y(value)]).reverse())
-        group.append(svg('path', {d: `M${edge.join('L')}z`, fill: color(curve), opacity: 0.13}))
-      }
-      group.append(svg('path', {...line(curve), d: path}))
-      points.forEach((point, k) => {
-        const marked = curve.x[k] === curve.mark
-        if (!point || !(marked || (k + i) % every === 0)) return
-        group.append(svg('path', {d: marker(curve), fill: color(curve), transform: `translate(${point})${marked ? ' scale(1.3)' : ''}`}))
-        if (marked) group.append(svg('circle', {cx: point[0], cy: point[1], r: 9, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5}))
-      })
-      canvas.append(group)
-    }
-    const cross = svg('g', {class: 'chart-cross'}, svg('path', {d: `M${x(at)} ${head}V${foot}`}))
-    for (const curve of curves) {
-      if (Number.isFinite(valued(curve))) cross.append(svg('circle', {cx: x(at), cy: y(valued(curve)), r: 4, stroke: color(curve)}))
-    }
-    canvas.append(cross)
-    read(curves)
-  }
-
-  // The values at the crosshair, from the highest to the lowest.
-  function read(curves) {
-    const {decimals} = data.axes[axis], several = unique(curves.map(curve => curve.part)).length > 1
-    const number = value => value === null ? 'not finite' : value.toFixed(decimals).replace('-', '\u2212')
-    const here = curves.filter(curve => curve.x.includes(at)).sort((a, b) => valued(b) - valued(a))
-    const rows = here.map(curve => {
-      const k = curve.x.indexOf(at), name = several ? `${curve.name}, ${curve.part}` : curve.name
-      const interval = curve.low.length ? `${number(curve.low[k])} to ${number(curve.high[k])}` : ''
-      return {curve, name: curve.mark === at ? `${name} (${data.marked})` : name, value: number(valued(curve)), interval}
-    })
-    const note = rows.some(({interval}) => interval) ? ` (${data.interval})` : ''
-    const title = `${data.x} ${written(at)}: ${one(data.axes[axis])}${note}`
-    readout.replaceChildren(html('table', {}, html('caption', {}, title), html('tbody', {}, ...rows.map(({curve, name, value, interval}) =>
-      html('tr', {}, html('th', {scope: 'row'}, swatch(curve), ' ', name), html('td', {}, value), html('td', {}, interval)),
-    ))))
-    if (!rows.length) readout.append(html('p', {}, curves.length ? 'No curve that is on has a value here.' : 'Every curve is off.'))
-    return `${title}. ${rows.map(({name, value, interval}) => `${name} ${value}${interval && ` (${interval})`}`).join('; ')}`
-  }
-  function move(to) {
-    if (to === undefined || to === at) return
-    at = to
-    redraw()
-    status.textContent = read(shown())
-  }
-  function refresh() {
-    refreshers.forEach(each => each())
-    redraw()
-  }
-  const nearest = event => {
-    const from = event.clientX - canvas.getBoundingClientRect().left
-    move(places.reduce((best, place) => Math.abs(place[0] - from) < Math.abs(best[0] - from) ? place : best)[1])
-  }
-  canvas.addEventListener('pointermove', nearest)
-  canvas.addEventListener('pointerdown', nearest)
-  canvas.addEventListener('keydown', event => {
-    const i = places.findIndex(place => place[1] === at), end = places.length - 1
-    const to = {ArrowLeft: i - 1, ArrowDown: i - 1, ArrowRight: i + 1, ArrowUp: i + 1, Home: 0, End: end}[event.key]
-    if (to === undefined) return
-    event.preventDefault()
-    move(places[Math.max(0, Math.min(end, to))][1])
-  })
+  const ring = data.curves.some(curve => curve.mark !== null) ? ` Ring: ${data.marked}.` : ''
+  const around = html('div', {class: 'chart-body'}, chart.plot, chart.readout)
+  chart.body.append(...legend(chart), around, html('p', {class: 'note'}, HINT + ring), chart.status)
+  const views = row(chart, 'View', [view(chart, 'one plot', false), view(chart, 'panels', true)])
+  picture.before(html('div', {class: 'chart'}, views, chart.body))
+  refresh(chart)
   picture.classList.add('chart-off')
-  refresh()
-  new ResizeObserver(redraw).observe(plot)
+  listen(chart)
 }
 
 document.querySelectorAll('.chart-data').forEach(draw)
