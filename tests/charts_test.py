@@ -16,11 +16,11 @@ import finetune_workdirs
 import numpy as np
 import pytest
 import workdirs
-from report_test import Page
+from report_test import Page as Read
 
 from jaxdl import report, results
-from jaxdl.report import charts, curves, plots
-from jaxdl.report.blocks import Axis, Chart, Curve, Drawing
+from jaxdl.report import charts, curves, plots, render
+from jaxdl.report.blocks import Axis, Chart, Curve, Drawing, Page
 
 HOSTILE = '</script><script>document.title=1</script>\u2028<!--&"'
 OPTIONS = workdirs.first(3) | {HOSTILE: (0.06, 0.1)}
@@ -65,7 +65,9 @@ addEventListener('load', () => {
   const key = name => { canvas.dispatchEvent(new KeyboardEvent('keydown', {key: name})); return read() }
   const seen = {
     start: read(), curves: curves(), off: press('avg'), without: read(), on: press('avg'), alone: press('max', true),
-    none: press('none'), all: press('all'), training: press('training'), both: read(), again: press('training'),
+    double: (button('avg').dispatchEvent(new MouseEvent('dblclick')), [curves(), read().rows[0][0]]),
+    none: press('none'), all: press('all'), training: press('training'), both: read(),
+    again: press('training'),
     left: point(0.01), right: point(0.6), keyed: key('ArrowRight'), end: key('End'), beyond: key('ArrowRight'),
     home: key('Home'), panels: (press('panels'), [shown(picture), shown(canvas)]),
     back: (press('one plot'), [shown(picture), shown(canvas)]),
@@ -135,7 +137,7 @@ def charted(workdir: pathlib.Path) -> list[dict]:
 
 def test_a_chart_holds_the_numbers_of_the_tables(workdir):
     learning, tuning = charted(workdir)
-    page = Page((workdir / 'report.html').read_text())
+    page = Read((workdir / 'report.html').read_text())
     errors, tuned = page.table('Error at epoch'), page.table('The chosen learning rates')
     assert {curve['name'] for curve in learning['curves']} == set(errors) == set(tuned)
     for curve in learning['curves']:
@@ -146,6 +148,11 @@ def test_a_chart_holds_the_numbers_of_the_tables(workdir):
         k = curve['x'].index(curve['mark'])
         mean, low, high = (f'{curve[part][k]:.2f}' for part in ('mean', 'low', 'high'))
         assert tuned[curve['name']][1:3] == [f'{curve["mark"]:g}', f'{mean} ({low} to {high})']
+
+
+def test_a_page_without_a_chart_has_no_script():
+    source = render.html(Page('A question?', [], []))
+    assert 'script' not in re.sub(r'<style>.*?</style>', '', source, flags=re.DOTALL)
 
 
 def test_markdown_has_no_chart(workdir):
@@ -220,6 +227,7 @@ def test_curves_go_off_and_on(used, width):
     assert 'avg' not in [name for name, *_ in seen['without']['rows']]
     assert seen['on'] == [len(OPTIONS), 'true']
     assert seen['alone'] == [1, 'true']
+    assert seen['double'] == [1, 'avg']
     assert [seen['none'][0], seen['all'][0]] == [0, len(OPTIONS)]
     assert seen['training'] == [2 * len(OPTIONS), 'true']
     assert {'max, validation', 'max, training'} < {name for name, *_ in seen['both']['rows']}
