@@ -61,7 +61,7 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
     copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', source).replace(
         '</body>', MEASURE + '</body>'
     )
-    assert copy.count('<script>') == 2
+    assert 'Content-Security-Policy' not in copy
     (tmp_path / 'copy.html').write_text(copy)
     frames = ''.join(
         f'<iframe src="copy.html" width="{width}" height="900" frameborder="0"></iframe>' for width in WIDTHS
@@ -82,7 +82,7 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
 USE = f'<script>{pathlib.Path(__file__).with_name("reader.js").read_text()}</script>'
 
 
-def test_a_reader_sorts_switches_and_reads(page, tmp_path):
+def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):
     source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', page.read_text())
     (tmp_path / 'copy.html').write_text(source.replace('<body>', '<body>' + USE))
     frames = ''.join(f'<iframe src="copy.html" width="{width}" height="900"></iframe>' for width in WIDTHS)
@@ -96,13 +96,6 @@ def test_a_reader_sorts_switches_and_reads(page, tmp_path):
         assert (up, down, none) == ('ascending', 'descending', None)
         assert sorted(told['before']) == rising == falling[::-1] != told['before'] == again
         assert told['light'] != told['dark']
-        assert told['lines'] == [6, 5]
-        assert told['pressed'] == 'false'
-        assert told['focused']
-        assert told['second'].startswith('epoch 2')
-        assert told['last'].startswith('epoch 3')
-        assert re.search(r'avg, validation: \d+\.\d\d \(\d', told['last'])
-        assert told['panels'] == [True, False]
         assert told['needed'] <= width
         assert told['open'] == (width > 600)
         assert told['reached']

@@ -9,18 +9,6 @@ addEventListener('load', async () => {
   head.click(); told.down = [cell.ariaSort, column()]; head.click(); told.again = [cell.ariaSort, column()]
   const theme = all('.theme')[0], ground = () => getComputedStyle(document.body).backgroundColor
   told.light = ground(); theme.click(); told.dark = ground(); theme.click()
-  const chart = all('.chart')[0], svg = chart.querySelector(':scope > svg'), lines = () => chart.querySelectorAll('.line').length
-  told.lines = [lines()]
-  const buttons = chart.querySelectorAll('.tools button')
-  buttons[0].click(); told.lines.push(lines()); told.pressed = buttons[0].ariaPressed; buttons[0].click()
-  svg.focus(); told.focused = document.activeElement === svg
-  for (let i = 0; i < 2; i++) svg.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))
-  told.second = chart.querySelector('.readout').textContent
-  const box = svg.getBoundingClientRect()
-  svg.dispatchEvent(new PointerEvent('pointermove', { clientX: box.right - 1, clientY: box.top + 50, bubbles: true }))
-  told.last = chart.querySelector('.readout').textContent
-  const swap = chart.querySelector('.tool'), picture = chart.parentElement.querySelector('.picture')
-  told.panels = [picture.hidden]; swap.click(); told.panels.push(picture.hidden); swap.click()
   await new Promise(done => setTimeout(done, 60))
   told.needed = document.documentElement.scrollWidth
   told.open = document.querySelector('nav details').open

@@ -25,6 +25,7 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path, monkeypatch):
     for needed in (
         'jaxdl/experiments/pooling.py',
         'jaxdl/report/templates/page.html.jinja',
+        'jaxdl/report/templates/chart.js',
         'jaxdl/theory/texts/backprop.md',
         *native,
     ):

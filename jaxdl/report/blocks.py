@@ -28,6 +28,56 @@ class Drawing:
 
 
 @dataclasses.dataclass(frozen=True)
+class Axis:
+    """A vertical axis of a chart: what it shows, in which unit, and with how many decimals the tables write it.
+
+    With a `floor` it is logarithmic, and what is smaller shows at its edge; with a `top` as well (100 for an accuracy
+    in %) it is spaced by the logarithm of what is left to that.
+    """
+
+    name: str
+    unit: str
+    decimals: int = 2
+    floor: float = 0.0
+    top: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """One line of a chart: `name` gives its colour and markers, `part` (training, validation) its dashes.
+
+    `x`, `mean`, `low` and `high` are of one length; without an interval the last two are empty. `axis` counts the
+    chart's; `mark` is the x of a value that a ring tells from the others.
+    """
+
+    name: str
+    part: str
+    x: Sequence[float]
+    mean: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    axis: int = 0
+    mark: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """The numbers of a figure, for a page to draw them again and have them read; one of its axes is shown at a time.
+
+    `interval` says what `low` to `high` is, `marked` what a ring means; `logarithmic` is of x; the parts in `hidden`
+    are off at the start.
+    """
+
+    x: str
+    axes: Sequence[Axis]
+    curves: Sequence[Curve]
+    interval: str
+    marked: str = ''
+    logarithmic: bool = False
+    hidden: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Paragraph:
     """Running text; role: `text`, `lead` (the answer), `note` (small print under a table), `warning`."""
 
@@ -71,33 +121,11 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
-    """A line of a chart: values [x] and, where there is one, the interval around each. A None is drawn as a gap.
-
-    Curves of one `name` share a colour and those of one `part` a dash, and either is switched on and off together.
-    """
-
-    name: str
-    part: str
-    values: Sequence[float | None]
-    low: Sequence[float | None] = ()
-    high: Sequence[float | None] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Chart:
-    """The curves of a figure, to be read one by one where scripts run. `floor`: where a logarithmic axis ends, or 0."""
-
-    x_name: str
-    y_name: str
-    x: Sequence[float]
-    curves: Sequence[Curve]
-    floor: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
 class Figure:
-    """A drawing, what it says in numbers for who cannot see it (`alt`), and how to read it (`caption`)."""
+    """A drawing, what it says in numbers for who cannot see it (`alt`), and how to read it (`caption`).
+
+    With a `chart` a page whose scripts run draws that in place of the drawing, which stays within reach.
+    """
 
     name: str
     drawing: Drawing

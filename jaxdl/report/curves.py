@@ -1,7 +1,7 @@
 """The figure of learning: training and validation error against epoch, one panel an option."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib import ticker
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl.report import markup, plots, words
-from jaxdl.report.blocks import Chart, Curve
+from jaxdl.report.blocks import Axis, Chart, Curve
 from jaxdl.report.blocks import Figure as FigureBlock
 
 Accuracies = tuple[np.ndarray, np.ndarray]  # of train and of val, each [seed, epoch]
@@ -49,23 +49,21 @@ def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Cou
         _legend(drawn, width, compared=len(bands) > 1)
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor), _chart(bands, floor))
+    seeds = min(len(accuracy) for both in curves.values() for accuracy in both)
+    chart = _chart(dict(zip(titles, bands.values(), strict=True)), floor, seeds)
+    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor), chart)
 
 
-def _chart(bands: Mapping[str, Bands], floor: float) -> Chart:
-    """The same to be read one by one."""
-    lines = [
-        Curve(markup.flat(option), part, *(np.round(values, 4).tolist() for values in (mean, *_ends(ends))))
-        for option, both in bands.items()
-        for part, (mean, *ends) in zip(('training', 'validation'), both, strict=True)
-    ]
-    epochs = range(1, max(len(line.values) for line in lines) + 1)
-    return Chart('epoch', 'error, %', list(epochs), lines, floor)
-
-
-def _ends(ends: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The lower end first: an error has its ends the other way round than the accuracy that it comes from."""
-    return np.minimum(*ends), np.maximum(*ends)
+def _chart(bands: Mapping[str, Bands], floor: float, seeds: int) -> Chart:
+    """Of several options first the validation errors alone: they are what is compared."""
+    curves = []
+    for option, both in bands.items():
+        for part, band in zip(('validation', 'training'), reversed(both), strict=True):
+            mean, high, low = (values.tolist() for values in band)  # of an accuracy the ends are the other way round
+            ends = dict(low=low, high=high) if seeds > 1 else {}
+            curves.append(Curve(option, part, range(1, len(mean) + 1), mean, **ends))
+    hidden = ('training',) if len(bands) > 1 else ()
+    return Chart('epoch', [Axis('error', '%', floor=floor)], curves, f'95{words.SPACE}% interval', hidden=hidden)
 
 
 def _said(bands: Mapping[str, Bands]) -> str:

@@ -1,6 +1,8 @@
 """The figure of a fine-tuning's learning: loss, accuracy and macro F1 against epoch, the probe as a level line."""
 
 import collections
+import dataclasses
+import itertools
 import math
 
 from matplotlib import ticker
@@ -9,12 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl.report import markup, plots, words
-from jaxdl.report.blocks import Block, Chart, Curve, Paragraph
+from jaxdl.report.blocks import Axis, Block, Chart, Curve, Paragraph
 from jaxdl.report.blocks import Figure as FigureBlock
 from jaxdl.report.curves import REFERENCE, TRAIN, VAL
 from jaxdl.report.fitted import Fitted
 
-PANELS = dict(loss='loss, nats an image', accuracy='accuracy, %', macro_f1='macro F1, %')
+AXES = dict(loss=Axis('loss', 'nats an image', 3), accuracy=Axis('accuracy', '%'), macro_f1=Axis('macro F1', '%'))
+PARTS = dict(val='validation', train='training')
 CHOSEN: plots.Line = dict(color=plots.INK, marker='D', markersize=6, linestyle='', markerfacecolor='white')
 TRAINING = (
     'Training values are means over the steps of an epoch, in training mode: on augmented images, with dropout and '
@@ -35,7 +38,7 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
 def _lines(fitted: Fitted) -> Lines:
     lines: Lines = collections.defaultdict(list)
     for row in fitted.table:
-        known = row['metric'] in PANELS and row['split'] in ('train', 'val')
+        known = row['metric'] in AXES and row['split'] in ('train', 'val')
         if row['phase'] == 'finetune' and known and row['value'] is not None:
             lines[row['option'], row['split'], row['metric']].append((row['epoch'], row['value']))
     return {key: sorted(points) for key, points in lines.items()}
@@ -43,7 +46,7 @@ def _lines(fitted: Fitted) -> Lines:
 
 def _figure(fitted: Fitted, lines: Lines, name: str) -> FigureBlock:
     runs = list(dict.fromkeys(run for run, *_ in lines))
-    shown = [metric for metric in PANELS if any(key[2] == metric for key in lines)]
+    shown = [metric for metric in AXES if any(key[2] == metric for key in lines)]
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
@@ -58,23 +61,45 @@ def _figure(fitted: Fitted, lines: Lines, name: str) -> FigureBlock:
 
     several = f', a line for each of the {len(runs)} runs' if len(runs) > 1 else ''
     caption = f'Learning{several}. The probe is a level line: what a linear head on the untouched network reaches.'
-    return FigureBlock(name, plots.draw(plot), _said(fitted, lines, runs, shown), caption, _chart(lines))
+    said, chart = _said(fitted, lines, runs, shown), _chart(fitted, lines, runs, shown)
+    return FigureBlock(name, plots.draw(plot), said, caption, chart)
 
 
-def _chart(lines: Lines) -> Chart | None:
-    """What is in per cent, to be read one by one."""
-    epochs = sorted({epoch for points in lines.values() for epoch, _ in points})
+def _chart(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> Chart:
     curves = []
-    for (run, split, metric), points in lines.items():
-        if metric != 'loss':
-            at = {epoch: round(100 * value, 4) if math.isfinite(value) else None for epoch, value in points}
-            part = f'{"training" if split == "train" else "validation"} {_name(metric)}'
-            curves.append(Curve(markup.flat(run), part, [at.get(epoch) for epoch in epochs]))
-    return Chart('epoch', 'accuracy and macro F1, %', epochs, curves) if curves else None
+    for axis, metric in enumerate(shown):
+        for run, split in itertools.product(runs, PARTS):
+            points = lines.get((run, split, metric))
+            if points:
+                epochs, values = zip(*points, strict=True)
+                kept = fitted.finetune.get('epoch') if len(runs) == 1 and split == 'val' else None
+                values = [_scale(metric) * value for value in values]
+                curves.append(Curve(run, PARTS[split], epochs, values, axis=axis, mark=kept))
+        level = _level(fitted, metric)
+        if level is not None:
+            epochs = sorted({epoch for (*_, which), points in lines.items() if which == metric for epoch, _ in points})
+            curves.append(Curve('probe', PARTS['val'], epochs, [_scale(metric) * level] * len(epochs), axis=axis))
+    axes = [dataclasses.replace(AXES[metric], floor=_floor(lines, metric)) for metric in shown]
+    return Chart('epoch', axes, curves, interval='', marked='kept')
+
+
+def _floor(lines: Lines, metric: str) -> float:
+    """The least loss where the axis is logarithmic, which one run gone astray asks for; else 0."""
+    values = [value for (*_, which), points in lines.items() if which == metric for _, value in points]
+    return min(values) if metric == 'loss' and max(values) > 30 * min(values) > 0 else 0.0
+
+
+def _level(fitted: Fitted, metric: str) -> float | None:
+    """What the probe reaches on the validation images."""
+    return fitted.probe.get(metric) if fitted.probe.get('split', 'val') == 'val' else None
+
+
+def _scale(metric: str) -> int:
+    return 1 if metric == 'loss' else 100
 
 
 def _panel(axes: Axes, fitted: Fitted, lines: Lines, metric: str, alone: bool) -> None:
-    scale = 1 if metric == 'loss' else 100
+    scale, level = _scale(metric), _level(fitted, metric)
     thin: plots.Line = {} if alone else dict(linewidth=1.1, alpha=0.75)
     for (_, split, which), points in lines.items():
         if which != metric:
@@ -82,17 +107,16 @@ def _panel(axes: Axes, fitted: Fitted, lines: Lines, metric: str, alone: bool) -
         style = (TRAIN if split == 'train' else VAL) | thin
         epochs, values = zip(*points, strict=True)
         axes.plot(epochs, [scale * v for v in values], marker='o' if len(epochs) < 4 else '', markersize=4, **style)
-    if fitted.probe.get(metric) is not None and fitted.probe.get('split', 'val') == 'val':
-        axes.axhline(scale * fitted.probe[metric], **REFERENCE)
+    if level is not None:
+        axes.axhline(scale * level, **REFERENCE)
     chosen = _chosen(fitted, lines, metric)
     if alone and chosen:
         axes.plot(chosen[0], scale * chosen[1], zorder=5, **CHOSEN)
-    values = [value for (*_, which), points in lines.items() if which == metric for _, value in points]
-    if metric == 'loss' and max(values) > 30 * min(values) > 0:  # one that went astray would flatten all others
+    if _floor(lines, metric):
         axes.set_yscale('log')
         axes.yaxis.set_minor_locator(ticker.NullLocator())
         axes.yaxis.set_major_formatter(lambda value, _: words.power(math.log10(value)) if value > 0 else '')
-    axes.set_title(PANELS[metric])
+    axes.set_title(f'{AXES[metric].name}, {AXES[metric].unit}')
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.margins(x=0.06, y=0.08)
 
@@ -117,7 +141,7 @@ def _said(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> st
     for run in runs:
         parts = []
         for metric in shown:
-            for split, called in dict(train='training', val='validation').items():
+            for split, called in reversed(PARTS.items()):
                 points = lines.get((run, split, metric))
                 if points:
                     first, last = (_number(metric, points[end][1]) for end in (0, -1))

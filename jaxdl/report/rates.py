@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jaxdl.report import markup, plots, words
+from jaxdl.report.blocks import Axis, Chart, Curve
 from jaxdl.report.blocks import Figure as FigureBlock
 from jaxdl.report.queries import Tuning
 
@@ -34,7 +35,26 @@ def figure(name: str, tunings: Mapping[str, Tuning], images: int) -> FigureBlock
         _legend(drawn, width, grown=any(tuning.added for tuning in tunings.values()))
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _said(tunings), _caption(logarithmic=floor > 0))
+    said, caption = _said(tunings), _caption(logarithmic=floor > 0)
+    return FigureBlock(name, plots.draw(plot), said, caption, _chart(tunings, floor))
+
+
+def _chart(tunings: Mapping[str, Tuning], floor: float) -> Chart:
+    axis = Axis('validation accuracy', '%', floor=floor, top=100 if floor else 0)
+    curves = []
+    for option, tuning in tunings.items():
+        tried = sorted(tuning.values)
+        mean, low, high = (
+            [100 * value for value in values]
+            for values in (
+                [tuning.means[rate] for rate in tried],
+                [min(tuning.values[rate]) for rate in tried],
+                [max(tuning.values[rate]) for rate in tried],
+            )
+        )
+        curves.append(Curve(option, 'mean', tried, mean, low, high, mark=tuning.chosen))
+    spread = 'range over the tuning seeds'
+    return Chart('learning rate', [axis], curves, spread, marked='chosen', logarithmic=True)
 
 
 def _said(tunings: Mapping[str, Tuning]) -> str:
@@ -53,7 +73,7 @@ def _caption(logarithmic: bool) -> str:
     )
     return (
         'Validation accuracy at the last epoch against the learning rate. Line: mean over the tuning seeds. '
-        f'Dots: one tuning seed each. Diamond: the chosen rate.{scale}'
+        f'In the panels, dots: one tuning seed each; diamond: the chosen rate.{scale}'
     )
 
 

@@ -1,18 +1,16 @@
 """A page of blocks as one self-contained HTML file, or as Markdown beside its figures."""
 
 import base64
-import dataclasses
 import hashlib
 import importlib.resources
-import json
 from collections.abc import Callable, Sequence
 from importlib.resources.abc import Traversable
 
 import jinja2
 from markupsafe import Markup
 
-from jaxdl.report import markup
-from jaxdl.report.blocks import Chart, Page
+from jaxdl.report import charts, markup
+from jaxdl.report.blocks import Page
 
 SCRIPTS = ('page.js', 'chart.js')
 
@@ -31,7 +29,7 @@ def html(page: Page, raw: Sequence[str] = ()) -> str:
 
 def script() -> str:
     """What the page runs; it reads as well without."""
-    return '\n'.join(folder().joinpath(name).read_text('utf-8') for name in SCRIPTS)
+    return ';\n'.join(folder().joinpath(name).read_text('utf-8') for name in SCRIPTS)
 
 
 def folder() -> Traversable:
@@ -51,13 +49,15 @@ def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Env
         lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters |= dict(
-        plain=markup.plain, data_uri=_data_uri, mathml=markup.mathml, fence=_fence, verbatim=Markup, chart=_chart, id=id
+        plain=markup.plain,
+        data_uri=_data_uri,
+        mathml=markup.mathml,
+        fence=_fence,
+        verbatim=Markup,
+        chart=charts.encode,
+        id=id,
     )
     return environment
-
-
-def _chart(chart: Chart) -> str:
-    return json.dumps(dataclasses.asdict(chart), ensure_ascii=False, separators=(',', ':'))
 
 
 def _data_uri(svg: bytes) -> Markup:

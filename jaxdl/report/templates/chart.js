@@ -1,176 +1,262 @@
-// Curves that can be switched on and off and read: the numbers of a figure's panels, in one chart.
-const COLOURS = ['#0b7bc1', '#d55e00', '#00875a', '#a055c4', '#b8860b', '#c2477f', '#00869b', '#9c6530', '#d1444e', '#6b8e23']
+// The curves of a figure drawn from its numbers: switched on and off, and read by pointer, finger or arrow keys.
+// Where this does not run, and in print, the picture of the figure stands instead.
+(() => {
+'use strict'
+
+const MARKERS = [
+  'M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0', 'M-3.2-3.2h6.4v6.4h-6.4z', 'M0-4.5L4.2 3.3H-4.2z',
+  'M0-4.8L4.8 0L0 4.8L-4.8 0z', 'M0 4.5L4.2-3.3H-4.2z', 'M-1.4-4.4h2.8v3h3v2.8h-3v3h-2.8v-3h-3v-2.8h3z',
+  'M-4.2-2.2L-2.2-4.2L0-2L2.2-4.2L4.2-2.2L2 0L4.2 2.2L2.2 4.2L0 2L-2.2 4.2L-4.2 2.2L-2 0z',
+]
 const DASHES = ['', '6 3', '2 3', '9 3 2 3']
-const BOX = { left: 52, right: 14, top: 12, bottom: 40, height: 330 }
+const HINT = 'Point, touch or press the arrow keys to read values. Shift or a double click on a button: that one alone.'
 
-function drawn(tag, attributes, parent, text) {
-  const element = document.createElementNS('http://www.w3.org/2000/svg', tag)
+const fill = (element, attributes, inside) => {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-  if (text !== undefined) element.textContent = text
-  if (parent) parent.append(element)
+  element.append(...inside)
   return element
 }
+const html = (tag, attributes = {}, ...inside) => fill(document.createElement(tag), attributes, inside)
+const sample = html('div')
+sample.innerHTML = '<svg></svg>'  // whose namespace saves writing it here: no address stands in the page
+const svg = (tag, attributes = {}, ...inside) =>
+  fill(document.createElementNS(sample.firstChild.namespaceURI, tag), attributes, inside)
+const text = (words, x, y, anchor = 'start') => svg('text', {x, y, 'text-anchor': anchor}, words)
+const unique = values => [...new Set(values)]
+const written = value => String(Number(value.toPrecision(6)))
+const titled = axis => `${axis.name}, ${axis.unit}`
 
-function made(tag, properties, parent) {
-  const element = Object.assign(document.createElement(tag), properties)
-  if (parent) parent.append(element)
-  return element
-}
-
-const known = value => value !== null && value !== undefined
-const shown = value => Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(2)
-
-function swatch(colour, dash, parent) {
-  const svg = drawn('svg', { viewBox: '0 0 22 8', 'aria-hidden': 'true' }, parent)
-  drawn('path', { d: 'M0 4H22', stroke: colour, 'stroke-width': 2.5, 'stroke-dasharray': dash, fill: 'none' }, svg)
-}
-
-// Round numbers between two ends; in decades where the axis is logarithmic.
-function ticks(low, high, logarithmic) {
+// Round numbers from low to high, at most `most`: in steps of 1, 2 or 5, or those of a logarithm's decades.
+function steps(low, high, most, smallest = 0) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / most || 1))
+  const step = Math.max(smallest, power * [1, 2, 5, 10].find(digit => (high - low) / (power * digit) <= most))
   const found = []
-  if (logarithmic) {
-    for (let power = -4; power < 4; power++) for (const digit of [1, 2, 5]) found.push(digit * 10 ** power)
-  } else {
-    const rough = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(rough))
-    const step = [1, 2, 5, 10].map(digit => digit * power).find(size => size >= rough)
-    for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(8)))
-  }
-  return found.filter(at => at >= low && at <= high)
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step)
+  return found
+}
+function decades(low, high, most) {
+  const powers = steps(Math.floor(Math.log10(low)), Math.log10(high), 99, 1)
+  const of = digits => powers.flatMap(power => digits.map(digit => digit * 10 ** power))
+  const found = [[1, 2, 5], [1]].map(digits => of(digits).filter(value => value >= low && value <= high))
+  const ticks = found[0].length <= most ? found[0] : found[1]
+  return ticks.filter((_, i) => i % Math.ceil(ticks.length / most) === 0)
 }
 
-function scales(data, curves, width) {
-  const values = curves.flatMap(curve => [...curve.values, ...curve.low, ...curve.high]).filter(known)
-  const floor = data.floor, ends = [data.x[0], data.x[data.x.length - 1]]
-  let low = Math.max(Math.min(...values, Infinity), floor), high = Math.max(...values, low)
-  if (!Number.isFinite(low)) [low, high] = [floor || 0, 1]
-  if (floor) [low, high] = [Math.max(low / 1.2, floor), high * 1.2]
-  else [low, high] = [low - 0.05 * (high - low || 1), high + 0.05 * (high - low || 1)]
-  const f = floor ? value => Math.log(Math.max(value, floor)) : value => value
-  const across = width - BOX.left - BOX.right, down = BOX.height - BOX.top - BOX.bottom
+// How a curve looks: its name gives colour and marker, its part the dashes.
+function look(chart, {name, part}) {
+  const i = chart.names.indexOf(name), color = chart.colors[i % chart.colors.length]
+  const dashes = DASHES[chart.parts.indexOf(part) % DASHES.length]
+  const line = {fill: 'none', stroke: color, 'stroke-width': 2, 'stroke-dasharray': dashes}
+  return {i, color, line, marker: {d: MARKERS[i % MARKERS.length], fill: color}}
+}
+function swatch({line, marker}) {
+  const parts = [svg('path', {...line, d: 'M0 0H30'})]
+  if (marker) parts.push(svg('path', {...marker, transform: 'translate(15 0)'}))
+  return svg('svg', {width: 30, height: 12, viewBox: '0 -6 30 12', 'aria-hidden': true}, ...parts)
+}
+const own = chart => chart.curves.filter(curve => curve.axis === chart.axis)
+const shown = chart => own(chart).filter(({name, part}) => chart.on.names.has(name) && chart.on.parts.has(part))
+const valueAt = (curve, at) => curve.mean[curve.x.indexOf(at)]
+
+// A labelled row of buttons; `pressed` tells the state of one that has any, `only` shows its curve alone.
+function row(chart, label, entries) {
+  const group = html('div', {role: 'group', 'aria-label': label}, html('span', {'aria-hidden': true}, label))
+  for (const {words, icon = [], pressed, press, only, light} of entries) {
+    const button = html('button', {type: 'button'}, ...icon, words)
+    const act = how => { how(); refresh(chart) }
+    button.addEventListener('click', event => act(only && event.shiftKey ? only : press))
+    if (only) button.addEventListener('dblclick', () => act(only))
+    if (light) {
+      button.addEventListener('pointerenter', event => event.pointerType === 'mouse' && light(true))
+      button.addEventListener('pointerleave', () => light(false))
+    }
+    if (pressed) chart.refreshers.push(() => button.setAttribute('aria-pressed', pressed()))
+    group.append(button)
+  }
+  return group
+}
+const put = (set, values) => {
+  set.clear()
+  values.forEach(value => set.add(value))
+}
+function switched(set, value) {
+  const press = () => { if (!set.delete(value)) set.add(value) }
+  return {words: value, pressed: () => set.has(value), press, only: () => put(set, [value])}
+}
+function legend(chart) {
+  const {names, parts} = chart.on
+  const every = (words, values) => ({words, press: () => put(names, values)})
+  const curves = chart.names.map(name => ({
+    ...switched(names, name), icon: [swatch(look(chart, {name, part: chart.parts[0]}))],
+    light: lit => { chart.lit = lit ? name : null; redraw(chart) },
+  }))
+  const rows = [row(chart, 'Curves', [...curves, every('all', chart.names), every('none', [])])]
+  if (chart.axes.length > 1) {
+    const axes = chart.axes.map((axis, i) => (
+      {words: titled(axis), pressed: () => chart.axis === i, press: () => { chart.axis = i }}
+    ))
+    rows.unshift(row(chart, 'Shown', axes))
+  }
+  if (chart.parts.length > 1) {
+    const line = part => ({...look(chart, {part}).line, stroke: 'currentColor'})
+    const splits = chart.parts.map(part => ({...switched(parts, part), icon: [swatch({line: line(part)})]}))
+    rows.push(row(chart, 'Split', splits))
+  }
+  return rows
+}
+function view(chart, words, panels) {
+  const press = () => { chart.body.hidden = panels; chart.picture.classList.toggle('chart-off', !panels) }
+  return {words, press, pressed: () => chart.body.hidden === panels}
+}
+
+// From values to pixels and back to round numbers, for what is shown now.
+function scales(chart, curves, width, height) {
+  const {floor, top} = chart.axes[chart.axis], along = chart.logarithmic ? Math.log : value => value
+  const up = value => top ? -Math.log(Math.max(top - value, floor)) : floor ? Math.log(Math.max(value, floor)) : value
+  const back = place => top ? top - Math.exp(-place) : floor ? Math.exp(place) : place
+  const places = keys => (curves.length ? curves : own(chart))
+    .flatMap(curve => keys.flatMap(key => curve[key])).filter(Number.isFinite).map(up)
+  const means = places(['mean']), ends = places(['mean', 'low', 'high'])
+  // A very wide interval (of a diverged member) is cut off, and one that reaches below 0, where no error is.
+  const extent = Math.max(...means) - Math.min(...means), give = 0.3 * extent, room = 0.05 * extent || 0.1
+  let low = Math.max(Math.min(...ends), Math.min(...means) - give) - room
+  let high = Math.min(Math.max(...ends), Math.max(...means) + give) + room
+  if (!top) low = Math.max(low, floor ? Math.log(floor) : -room / 4)
+  else high = Math.min(high, -Math.log(floor))
+  const most = Math.floor(height / 40)
+  const ys = top ? decades(top - back(high), top - back(low), most).map(rest => top - rest)
+    : floor ? decades(back(low), back(high), most) : steps(low, high, most)
+  const digits = Math.max(...ys.map(value => (written(value).split('.')[1] || '').length))
+  const label = value => floor ? written(value) : value.toFixed(digits)
+
+  const xs = unique(own(chart).flatMap(curve => curve.x)).sort((a, b) => a - b)
+  const first = xs[0], last = xs[xs.length - 1]
+  const left = 14 + 7 * Math.max(...ys.map(value => label(value).length)), right = width - 14
+  const head = 26, foot = height - 40, spread = along(last) - along(first)
+  const ticks = chart.logarithmic ? decades(first, last, width / 70) : steps(first, last, width / 60, 1)
   return {
-    low, high,
-    x: at => BOX.left + across * (ends[0] === ends[1] ? 0.5 : (at - ends[0]) / (ends[1] - ends[0])),
-    y: value => BOX.top + down * (1 - (f(value) - f(low)) / (f(high) - f(low))),
+    left, right, head, foot, xs, ys, label, ticks: ticks.length > 1 ? ticks : unique([first, last]),
+    x: value => spread ? left + 8 + (along(value) - along(first)) / spread * (right - left - 16) : (left + right) / 2,
+    y: value => Math.min(foot, Math.max(head, foot - (up(value) - low) / (high - low) * (foot - head))),
   }
 }
-
-function line(xs, values, scale) {
-  let pen = 'M'
-  return values.map((value, i) => {
-    if (!known(value)) { pen = 'M'; return '' }
-    const step = `${pen}${scale.x(xs[i]).toFixed(1)} ${scale.y(value).toFixed(1)}`
-    pen = 'L'
-    return step
-  }).join('')
+function frame(chart, {left, right, foot, x, y, ys, ticks, label}, height) {
+  return [
+    text(titled(chart.axes[chart.axis]), 0, 12),
+    text(chart.x, (left + right) / 2, height - 4, 'middle'),
+    ...ys.map(value => svg('path', {class: 'chart-grid', d: `M${left} ${y(value)}H${right}`})),
+    ...ys.map(value => text(label(value), left - 6, y(value) + 4, 'end')),
+    svg('path', {class: 'chart-edge', d: `M${left} ${foot}H${right}`}),
+    ...ticks.map(value => svg('path', {class: 'chart-edge', d: `M${x(value)} ${foot}v5`})),
+    ...ticks.map(value => text(written(value), x(value), foot + 18, 'middle')),
+  ]
 }
-
-function band(xs, curve, scale) {
-  if (!curve.low.length || !curve.low.every(known)) return ''
-  const there = line(xs, curve.high, scale)
-  return `${there}${line([...xs].reverse(), [...curve.low].reverse(), scale).replace('M', 'L')}Z`
-}
-
-function axes(svg, data, scale, width) {
-  for (const at of ticks(scale.low, scale.high, data.floor > 0)) {
-    drawn('path', { class: 'grid', d: `M${BOX.left} ${scale.y(at)}H${width - BOX.right}` }, svg)
-    drawn('text', { x: BOX.left - 6, y: scale.y(at) + 4, 'text-anchor': 'end' }, svg, String(at))
+function drawn(chart, curve, {x, y}) {
+  const {i, color, line, marker} = look(chart, curve), {lit} = chart, every = Math.ceil(curve.x.length / 6)
+  const faint = lit !== null && lit !== curve.name && chart.on.names.has(lit)
+  const group = svg('g', {class: 'chart-curve', opacity: faint ? 0.25 : 1})
+  const along = values => values.map((value, k) => value === null ? null : [x(curve.x[k]), y(value)])
+  if (curve.low.length) {
+    const around = [...along(curve.low), ...along(curve.high).reverse()].filter(point => point)
+    group.append(svg('path', {d: `M${around.join('L')}z`, fill: color, opacity: 0.13}))
   }
-  const last = data.x.length - 1, ends = ticks(data.x[0], data.x[last], false).filter(Number.isInteger)
-  for (const at of ends) drawn('text', { x: scale.x(at), y: BOX.height - 22, 'text-anchor': 'middle' }, svg, String(at))
-  drawn('text', { x: (BOX.left + width) / 2, y: BOX.height - 4, 'text-anchor': 'middle' }, svg, data.x_name)
-  const middle = (BOX.height - BOX.bottom) / 2
-  drawn('text', { x: 12, y: middle, 'text-anchor': 'middle', transform: `rotate(-90 12 ${middle})` }, svg, data.y_name)
-}
-
-function interactive(box) {
-  const data = JSON.parse(box.dataset.chart), picture = box.parentElement.querySelector('.picture')
-  const names = [...new Set(data.curves.map(curve => curve.name))], parts = [...new Set(data.curves.map(curve => curve.part))]
-  const colour = name => COLOURS[names.indexOf(name) % COLOURS.length]
-  const dash = part => DASHES[(parts.length - 1 - parts.indexOf(part)) % DASHES.length]
-  const off = new Set(parts.length === 2 ? [`part ${parts[0]}`] : [])
-  const visible = () => data.curves.filter(curve => !off.has(`name ${curve.name}`) && !off.has(`part ${curve.part}`))
-  let at = -1
-
-  const tools = made('div', { className: 'tools', role: 'group' })
-  tools.setAttribute('aria-label', 'Curves')
-  const svg = drawn('svg', { tabindex: 0, role: 'img', height: BOX.height })
-  svg.setAttribute('aria-label', `${data.y_name} against ${data.x_name}; arrow keys read it ${data.x_name} by ${data.x_name}`)
-  const readout = made('div', { className: 'readout' })
-  readout.setAttribute('role', 'status')
-
-  function toggle(kind, own, mark) {
-    const button = made('button', { type: 'button', className: 'tool' }, tools)
-    swatch(...mark, button)
-    button.append(own)
-    const key = `${kind} ${own}`
-    const tell = () => button.setAttribute('aria-pressed', String(!off.has(key)))
-    button.addEventListener('click', () => { off.has(key) ? off.delete(key) : off.add(key); tell(); redraw() })
-    tell()
-  }
-
-  function read() {
-    if (at < 0) return readout.replaceChildren('Point at the chart, or focus it and press the arrow keys, to read it.')
-    readout.replaceChildren(made('b', { textContent: `${data.x_name} ${data.x[at]}` }))
-    const rows = visible().filter(curve => known(curve.values[at])).sort((a, b) => a.values[at] - b.values[at])
-    for (const curve of rows) {
-      const row = made('span', {}, readout), several = parts.length > 1 ? `, ${curve.part}` : ''
-      swatch(colour(curve.name), dash(curve.part), row)
-      const ends = known(curve.low[at]) ? ` (${shown(curve.low[at])} to ${shown(curve.high[at])})` : ''
-      row.append(`${curve.name}${several}: ${shown(curve.values[at])}${ends}`)
-    }
-  }
-
-  function redraw() {
-    const width = Math.max(box.clientWidth, 260), curves = visible(), scale = scales(data, curves, width)
-    svg.replaceChildren()
-    svg.setAttribute('viewBox', `0 0 ${width} ${BOX.height}`)
-    axes(svg, data, scale, width)
-    for (const curve of curves) drawn('path', { class: 'band', d: band(data.x, curve, scale), style: `fill:${colour(curve.name)}` }, svg)
-    for (const curve of curves) {
-      const style = { d: line(data.x, curve.values, scale), stroke: colour(curve.name), 'stroke-dasharray': dash(curve.part) }
-      drawn('path', { class: 'line', 'data-name': curve.name, 'data-part': curve.part, ...style }, svg)
-    }
-    if (at >= 0) {
-      drawn('path', { class: 'cross', d: `M${scale.x(data.x[at])} ${BOX.top}V${BOX.height - BOX.bottom}` }, svg)
-      for (const curve of curves.filter(own => known(own.values[at]))) {
-        drawn('circle', { cx: scale.x(data.x[at]), cy: scale.y(curve.values[at]), r: 3.5, fill: colour(curve.name) }, svg)
-      }
-    }
-    read()
-  }
-
-  function point(event) {
-    const width = Math.max(box.clientWidth, 260), scale = scales(data, visible(), width)
-    const x = (event.clientX - svg.getBoundingClientRect().left) * width / svg.getBoundingClientRect().width
-    const apart = data.x.map(value => Math.abs(scale.x(value) - x))
-    at = apart.indexOf(Math.min(...apart))
-    redraw()
-  }
-
-  const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -data.x.length, End: data.x.length }
-  svg.addEventListener('keydown', event => {
-    if (!(event.key in moves)) return
-    event.preventDefault()
-    at = Math.min(Math.max(at + moves[event.key], 0), data.x.length - 1)
-    redraw()
+  const points = along(curve.mean)
+  group.append(svg('path', {...line, d: points.map((p, k) => p ? `${points[k - 1] ? 'L' : 'M'}${p}` : '').join('')}))
+  points.forEach((point, k) => {
+    const marked = curve.x[k] === curve.mark
+    if (!point || !(marked || (k + i) % every === 0)) return  // each curve its markers at places of its own
+    group.append(svg('path', {...marker, transform: `translate(${point})`}))
+    if (marked) group.append(svg('circle', {class: 'chart-ring', cx: point[0], cy: point[1], r: 9}))
   })
-  svg.addEventListener('pointermove', point)
-  svg.addEventListener('pointerdown', point)
-
-  const swap = made('button', { type: 'button', className: 'tool' })
-  const show = chart => {
-    picture.hidden = chart
-    for (const part of [tools, svg, readout]) part.toggleAttribute('hidden', !chart)
-    swap.textContent = chart ? 'Show as panels' : 'Show in one chart'
-    redraw()
+  return group
+}
+function redraw(chart) {
+  const width = chart.plot.clientWidth, height = Math.max(240, Math.min(380, width * 0.6))
+  if (!width) return
+  const curves = shown(chart), scale = scales(chart, curves, width, height), {xs, x, y, head, foot} = scale
+  const marks = own(chart).map(curve => curve.mark).filter(mark => mark !== null)
+  if (!xs.includes(chart.at)) chart.at = marks.length ? marks[0] : xs[xs.length - 1]
+  chart.places = xs.map(value => [x(value), value])
+  const cross = svg('g', {class: 'chart-cross'}, svg('path', {d: `M${x(chart.at)} ${head}V${foot}`}))
+  for (const curve of curves) {
+    const value = valueAt(curve, chart.at), stroke = look(chart, curve).color
+    if (Number.isFinite(value)) cross.append(svg('circle', {cx: x(chart.at), cy: y(value), r: 4, stroke}))
   }
-  swap.addEventListener('click', () => show(!picture.hidden))
-  for (const name of names) toggle('name', name, [colour(name), ''])
-  if (parts.length > 1) for (const part of parts) toggle('part', part, ['currentColor', dash(part)])
-  box.append(swap, tools, svg, readout)
-  box.hidden = false
-  show(parts.length < 3) // panels of several metrics say more than one chart of them
-  new ResizeObserver(redraw).observe(box)
+  const lines = curves.map(curve => drawn(chart, curve, scale))
+  chart.canvas.replaceChildren(...frame(chart, scale, height), ...lines, cross)
+  fill(chart.canvas, {width, height, viewBox: `0 0 ${width} ${height}`}, [])
+  read(chart, curves)
 }
 
-document.querySelectorAll('[data-chart]').forEach(interactive)
+// The values at the crosshair, from the highest to the lowest, as a table; returned as a sentence.
+function read(chart, curves) {
+  const {at} = chart, axis = chart.axes[chart.axis], several = unique(curves.map(curve => curve.part)).length > 1
+  const number = value => value === null ? 'not finite' : value.toFixed(axis.decimals).replace('-', '\u2212')
+  const here = curves.filter(curve => curve.x.includes(at)).sort((a, b) => valueAt(b, at) - valueAt(a, at))
+  const rows = here.map(curve => {
+    const k = curve.x.indexOf(at), ends = curve.low.length ? `${number(curve.low[k])} to ${number(curve.high[k])}` : ''
+    const name = curve.name + (several ? `, ${curve.part}` : '') + (curve.mark === at ? ` (${chart.marked})` : '')
+    return {icon: swatch(look(chart, curve)), name, value: number(curve.mean[k]), ends}
+  })
+  const title = `${chart.x} ${written(at)}: ${titled(axis)}${rows.some(({ends}) => ends) ? ` (${chart.interval})` : ''}`
+  const lines = rows.map(({icon, name, value, ends}) =>
+    html('tr', {}, html('th', {scope: 'row'}, icon, ' ', name), html('td', {}, value), html('td', {}, ends)))
+  chart.readout.replaceChildren(html('table', {}, html('caption', {}, title), html('tbody', {}, ...lines)))
+  if (!rows.length) chart.readout.append(html('p', {}, 'No curve that is on has a value here.'))
+  return `${title}. ${rows.map(({name, value, ends}) => `${name} ${value}${ends && ` (${ends})`}`).join('; ')}`
+}
+function move(chart, to) {
+  if (to === chart.at) return
+  chart.at = to
+  redraw(chart)
+  chart.status.textContent = read(chart, shown(chart))
+}
+function refresh(chart) {
+  chart.refreshers.forEach(each => each())
+  redraw(chart)
+}
+function listen(chart) {
+  const {canvas} = chart
+  const point = event => {
+    const from = event.clientX - canvas.getBoundingClientRect().left, far = place => Math.abs(place[0] - from)
+    move(chart, chart.places.reduce((best, place) => far(place) < far(best) ? place : best)[1])
+  }
+  canvas.addEventListener('pointermove', point)
+  canvas.addEventListener('pointerdown', point)
+  canvas.addEventListener('keydown', event => {
+    const i = chart.places.findIndex(place => place[1] === chart.at), last = chart.places.length - 1
+    const to = {ArrowLeft: i - 1, ArrowDown: i - 1, ArrowRight: i + 1, ArrowUp: i + 1, Home: 0, End: last}[event.key]
+    if (to === undefined) return
+    event.preventDefault()
+    move(chart, chart.places[Math.max(0, Math.min(last, to))][1])
+  })
+  new ResizeObserver(() => redraw(chart)).observe(chart.plot)
+}
+
+function draw(source) {
+  const data = JSON.parse(source.textContent), figure = source.closest('figure')
+  const picture = figure.querySelector('picture'), image = picture.querySelector('img')
+  image.id = `${figure.id}-picture`  // its words describe the chart too
+  const names = unique(data.curves.map(curve => curve.name)), parts = unique(data.curves.map(curve => curve.part))
+  const on = {names: new Set(names), parts: new Set(parts.filter(part => !data.hidden.includes(part)))}
+  const canvas = svg('svg', {
+    tabindex: 0, role: 'application', 'aria-label': `Chart against ${data.x}: the arrow keys read its values`,
+    'aria-describedby': image.id,
+  })
+  const chart = {
+    ...data, picture, names, parts, on, canvas, axis: 0, at: null, lit: null, places: [], refreshers: [],
+    plot: html('div', {class: 'chart-plot'}, canvas), readout: html('div', {class: 'chart-readout'}),
+    status: html('p', {class: 'chart-status', 'aria-live': 'polite'}), body: html('div'),
+  }
+  const ring = data.curves.some(curve => curve.mark !== null) ? ` Ring: ${data.marked}.` : ''
+  const around = html('div', {class: 'chart-body'}, chart.plot, chart.readout)
+  chart.body.append(...legend(chart), around, html('p', {class: 'note'}, HINT + ring), chart.status)
+  const views = row(chart, 'View', [view(chart, 'one plot', false), view(chart, 'panels', true)])
+  picture.before(html('div', {class: 'chart'}, views, chart.body))
+  refresh(chart)
+  picture.classList.add('chart-off')
+  listen(chart)
+}
+
+document.querySelectorAll('.chart-data').forEach(draw)
+})()
