@@ -15,8 +15,7 @@
   python -m jaxdl.main --config=runs/ONE/config.json --workdir=runs/OTHER       the same run again
   python -m jaxdl.main --mode=compare runs/ONE runs/OTHER what differs, and whether the results agree
 
-The same command again resumes an unfinished run. Exit status: 0 done, 2 the input is wrong, 3 a claim, a check or
-a comparison failed, 130 or 143 interrupted.
+The same command again resumes an unfinished run.
 """
 
 import errno
@@ -37,9 +36,7 @@ flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of
 flags.DEFINE_string(
     'config', None, 'the config.json of a run, to repeat it in place of --experiment', flag_values=FLAGS
 )
-flags.DEFINE_string(
-    'mode', 'run', 'run, plan, check, report, compare, predict, evaluate, export or list', flag_values=FLAGS
-)
+flags.DEFINE_string('mode', 'run', 'what to do with it: a row of the modes above', flag_values=FLAGS)
 flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
 flags.DEFINE_string('dataset', None, 'the images to train on, or to evaluate', flag_values=FLAGS)
 flags.DEFINE_string(
@@ -60,15 +57,18 @@ flags.DEFINE_multi_string(
 )
 flags.DEFINE_bool('quick', False, 'shrink the experiment to under a minute: no evidence', flag_values=FLAGS)
 flags.DEFINE_bool('overwrite', False, 'start the workdir anew, or replace the output', flag_values=FLAGS)
-flags.DEFINE_bool('help', False, 'show this', short_name='h', flag_values=FLAGS, allow_hide_cpp=True)
+flags.DEFINE_bool('help', False, 'show all of this', short_name='h', flag_values=FLAGS, allow_hide_cpp=True)
+flags.DEFINE_bool('helpshort', False, 'the commands most used', flag_values=FLAGS, allow_hide_cpp=True)
 
 
 def main(arguments: list[str]) -> int:
     """Runs one command line, without the program's name; gives the exit status."""
     try:
         rest = _parse(arguments)
-        if FLAGS.help:
-            say(usage())
+        if FLAGS.help or FLAGS.helpshort:
+            from jaxdl import usage
+
+            say(usage.whole(__doc__ or '', MODES, FLAGS) if FLAGS.help else usage.SHORT)
             return 0
         if FLAGS.mode not in MODES:
             raise unknown('mode', FLAGS.mode, MODES)
@@ -91,15 +91,10 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def usage() -> str:
-    """The help: what the program is for, and a line for each flag."""
-    own = [(name, flag) for name, flag in FLAGS.__flags.items() if len(name) > 1]
-    return f'{__doc__}\n' + '\n'.join(f'  --{name:12} {flag.help}' for name, flag in own)
-
-
 def run(arguments: list[str]) -> int:
     """Trains or checks, compares and reports; a finished run is only reported again."""
-    from jaxdl import processes, running, signals
+    from jaxdl import ending, processes, running, signals
+    from jaxdl.experiment import as_dict
 
     _join()
     experiment = _experiment()
@@ -116,9 +111,8 @@ def run(arguments: list[str]) -> int:
         if isinstance(failure, processes.Lost):
             os._exit(3)
         return 3
-    for text in (*found.notes, *map(_line, found.summary), *map(_claim, found.claims)):
-        say(text)
-    say(f'report: {workdir / "report.html"}')
+    if processes.first():
+        ending.tell(found, as_dict(experiment), arguments, say)
     failed = sum(row['holds'] != 'true' for row in found.claims)
     if failed:
         print(f'jaxdl: {failed} of {len(found.claims)} claims failed', file=sys.stderr)
@@ -318,21 +312,6 @@ def _workdir(name: str = '') -> pathlib.Path:
     if not FLAGS.experiment:
         raise InputError('no workdir: give --workdir=DIR, or --experiment=NAME for runs/NAME')
     return pathlib.Path('runs') / pathlib.Path(FLAGS.experiment).stem
-
-
-def _claim(row: dict[str, Any]) -> str:
-    numbers = f'measured {row["measured"]:.6g}, expected {row["expected"]:.6g}'
-    within = f' to {row["tolerance"]:.3g}' if row['tolerance'] else ''
-    return f'{"holds" if row["holds"] == "true" else "FAILS"}  {row["claim"]}: {numbers}{within}'
-
-
-def _line(row: dict[str, Any]) -> str:
-    mean = f'{100 * row["mean"]:.2f} %'
-    if row['difference'] is None:
-        return f'{row["condition"]} {row["option"]:16} {mean}'.strip()
-    low, middle, high = (100 * row[f'difference{end}'] for end in ('_low', '', '_high'))
-    compared = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] points: {row["verdict"]}'
-    return f'{row["condition"]} {row["option"]:16} {mean}  {compared}'.strip()
 
 
 def entry() -> None:

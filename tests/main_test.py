@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import studies
 
 import jaxdl
 from jaxdl import main as command
-from jaxdl import workdir
+from jaxdl import usage, workdir
 
 FLAGS = ('experiment', 'mode', 'workdir', 'set', 'quick', 'overwrite', 'checkpoint', 'images', 'output')
 TINY = [
@@ -99,11 +100,22 @@ def test_help_and_list_need_no_jax():
     status, out, err = call('--help', blocked='jax flax optax')
     assert (status, err) == (0, '')
     assert all(f'--{name}' in out for name in FLAGS)
-    assert all(mode in out for mode in command.MODES)
+    assert all(f'--mode={mode}' in out for mode in command.MODES)
+    assert all(f'  {status}' in out and meaning in out for status, meaning in usage.EXITS.items())
+    assert sorted([*command.FLAGS]) == sorted([*sum(usage.GROUPS.values(), ()), 'h'])
     status, out, err = call('--mode=list', blocked='jax flax optax')
     assert (status, err) == (0, '')
     assert 'pooling' in out
     assert out.count('?') == out.count('\n')
+
+
+def test_the_short_help_fits_a_screen(capsys):
+    assert command.main(['--helpshort']) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    named = re.findall(r'--mode=(\w+)', '\n'.join(lines))
+    assert {'list', 'plan', 'predict'} <= set(named) <= set(command.MODES)
 
 
 def test_import_is_without_jax():

@@ -135,7 +135,8 @@ def test_open_mpi_starts_them(tmp_path, alone):
 def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alone):
     workdir, more = tmp_path / 'run', ['--set=checkpoint_seconds=0']
     started = start(workdir, [[*own, *more] for own in flags(2)], [{}] * 2)
-    while not list(workdir.glob('checkpoints/*/1')) and started[0].poll() is None:
+    until = time.monotonic() + 300  # a run that hangs is a failure, not a wait
+    while not list(workdir.glob('checkpoints/*/1')) and started[0].poll() is None and time.monotonic() < until:
         time.sleep(0.05)
     started[1].kill()
     told = started[0].communicate(timeout=processes.HEARTBEAT)[1]
