@@ -17,6 +17,7 @@ from jaxdl import (
     results,
     signals,
     tables,
+    tracking,
     workdir,
 )
 from jaxdl import experiment as experiments
@@ -55,6 +56,7 @@ def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, co
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
     folder, ablation = pathlib.Path(folder), experiments.check(ablation)
+    tracking.check(ablation.trackers)
     plan = processes.told(lambda: _frozen_plan(folder, ablation, overwrite))
     if not processes.told(lambda: workdir.finished(folder)):
         _train(folder, ablation, plan, command)
@@ -114,7 +116,8 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
     with signals.deferred() as interrupted, progress.display(plan) as show:
         note = journal.open_journal(folder, show) if first else journal.silent
         note('start')
-        session = Session(folder, plan, note, interrupted, ablation.checkpoint_seconds)
+        tell = tracking.begin(folder, ablation.trackers if first else ())
+        session = Session(folder, plan, note, interrupted, ablation.checkpoint_seconds, tell)
         for number, (condition, overrides) in enumerate(ablation.conditions.items()):
             study = experiments.override(ablation, overrides)
             dataset = load(study.data)
@@ -168,7 +171,9 @@ def _condition(
             if name == 'variance':
                 record.varied += done
                 continue
-            record.rows += tables.result_rows(group, outcomes, data.num_classes)
+            rows = tables.result_rows(group, outcomes, data.num_classes)
+            record.rows += rows
+            tracking.tell_rows(session.tell, rows)
             if name == 'measure':
                 record.tested += done
 

@@ -16,6 +16,7 @@ from jaxdl.models.conv import LOWERINGS
 from jaxdl.pictures import PICTURES
 from jaxdl.probes import PROBES
 from jaxdl.recipe import RECIPES, Probe, Recipe
+from jaxdl.tracking import TRACKERS
 from jaxdl.variant import Variant
 
 Overrides = Mapping[str, Any]
@@ -59,6 +60,7 @@ class Ablation:
     probes: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PROBES), least=0))
     pictures: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PICTURES), least=0))
     checkpoint_seconds: float = fields.ruled(30.0, fields.at_least(0))  # the most work that a killed run repeats
+    trackers: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(TRACKERS), least=0))  # told of the numbers
     chunk: int | None = fields.ruled(None, fields.at_least(1))  # members at once on a device; null: what memory allows
     conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))  # how convolutions are computed; null: the fastest
     scale: str = fields.ruled('full', fields.one_of(SCALES))
@@ -126,6 +128,7 @@ class FineTune:
     finetune: Recipe = Recipe()
     evidence: tuple[str, ...] = fields.ruled((), fields.each(lambda _: None, least=0))
     checkpoint_seconds: float = fields.ruled(120.0, fields.at_least(0))  # the most work that a killed run repeats
+    trackers: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(TRACKERS), least=0))  # told of the numbers
     conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))
     scale: str = fields.ruled('full', fields.one_of(SCALES))
     name: str = fields.ruled('', fields.path_part)

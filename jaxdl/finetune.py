@@ -129,8 +129,8 @@ def _train(
     facts = facts_of.about(command)
     with signals.deferred() as interrupted, progress.fine() as show:
         note = journal.open_journal(folder, show) if processes.first() else journal.silent
-        if experiment.finetune.tensorboard and processes.first():
-            note = tracking.tensorboard(folder, note)
+        if experiment.trackers and processes.first():
+            note = tracking.tracked(note, tracking.begin(folder, experiment.trackers))
         note('start')
         with signals.at_once():  # pieces of features are kept, and nothing else is there to be lost
             pretrained.check_unchanged(dataset, network, folder)

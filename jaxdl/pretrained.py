@@ -46,8 +46,7 @@ def check(experiment: FineTune) -> None:
                          '--set=weights=timm/resnet50.a1_in1k')  # fmt: skip
     if losses.find(own.loss).activation is not jax.nn.softmax:
         raise InputError(f'variant.loss={own.loss}: a fine-tuned network ends in a softmax: softmax_cross_entropy')
-    if recipe.tensorboard:
-        tracking.check()
+    tracking.check(experiment.trackers)
     if recipe.precision == 'bfloat16' and experiment.conv == 'onednn':
         raise InputError('conv=onednn computes in float32 alone: precision=float32, or conv=auto')
     if recipe.norms == 'batch' and any('_' in name for name in recipe.frozen):

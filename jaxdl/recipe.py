@@ -58,7 +58,6 @@ class Recipe:
     average: str = fields.ruled('probabilities', fields.one_of(AVERAGES))
     views: str = fields.ruled('flip', fields.one_of(VIEWS))
     keep: int = fields.ruled(1, fields.at_least(1))  # last checkpoints, beside the best
-    tensorboard: bool = False
     explain: int = fields.ruled(8, fields.at_least(0))  # images with Grad-CAM in the report
 
 

@@ -27,6 +27,7 @@ class Session:
     note: Callable[..., None]  # the journal
     interrupted: Callable[[], int | None]
     checkpoint_seconds: float
+    tell: Callable[[Mapping[str, float], int], None]  # the trackers
 
 
 @dataclasses.dataclass(frozen=True)

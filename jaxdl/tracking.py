@@ -1,37 +1,108 @@
-"""What a run measures, told to others than its own metrics.jsonl: TensorBoard, by tensorboardX."""
+"""What a run measures, told to others than its own metrics.jsonl: TensorBoard and Weights & Biases.
+
+A tracker is opened for a workdir and is given named numbers at a step. Nothing leaves the machine unless its user says
+so: Weights & Biases writes into the workdir (`offline`) where WANDB_MODE asks for nothing else; `wandb sync` sends it.
+"""
 
 import atexit
+import collections
+import dataclasses
+import hashlib
 import importlib.util
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from jaxdl.errors import InputError
 
 Note = Callable[..., None]
-FLUSH = 1  # seconds after which what was told is in the file: its own thread writes it
+Tell = Callable[[Mapping[str, float], int], None]  # named numbers, and the step that they are of
+FLUSH = 1  # seconds after which what was told is in the file: a thread of its own writes it
 
 
-def check() -> None:
-    """InputError: tensorboardX is not installed."""
-    if not importlib.util.find_spec('tensorboardX'):
-        raise InputError("tensorboard=true needs tensorboardX: pip install 'jaxdl[tensorboard]'")
+@dataclasses.dataclass(frozen=True)
+class Tracker:
+    """A row of TRACKERS: the module that it needs, and how it is opened for a workdir."""
+
+    module: str
+    begin: Callable[[pathlib.Path], Tell]
 
 
-def tensorboard(folder: pathlib.Path, note: Note) -> Note:
-    """`note`, which also writes every number of a step or an epoch as a scalar `TASK/NAME` into folder/tensorboard."""
+def _tensorboard(folder: pathlib.Path) -> Tell:
     from tensorboardX import SummaryWriter
 
-    writer, done = SummaryWriter(str(folder / 'tensorboard'), flush_secs=FLUSH), dict(step=0)
+    writer = SummaryWriter(str(folder / 'tensorboard'), flush_secs=FLUSH)
     atexit.register(writer.close)  # what is in its queue when a run ends
+
+    def tell(numbers: Mapping[str, float], step: int) -> None:
+        for name, value in numbers.items():
+            writer.add_scalar(name, value, step)
+
+    return tell
+
+
+def _wandb(folder: pathlib.Path) -> Tell:
+    """A run that goes on is the same to it: its id is made of the workdir's place."""
+    import wandb
+
+    top = folder.resolve()
+    run = wandb.init(
+        project='jaxdl', name=top.name, id=hashlib.sha256(str(top).encode()).hexdigest()[:16], resume='allow',
+        dir=str(top), mode=os.environ.get('WANDB_MODE', 'offline'),  # type: ignore[arg-type]
+        settings=wandb.Settings(console='off', silent=True, x_disable_stats=True, save_code=False, disable_git=True),
+    )  # fmt: skip
+    run.define_metric('*', step_metric='at')  # groups follow one another, each from its own first epoch
+    atexit.register(run.finish)
+    return lambda numbers, step: run.log(dict(numbers, at=step))
+
+
+TRACKERS = {'tensorboard': Tracker('tensorboardX', _tensorboard), 'wandb': Tracker('wandb', _wandb)}
+
+
+def check(names: Sequence[str]) -> None:
+    """InputError: what a tracker needs is not installed."""
+    for name in names:
+        if not importlib.util.find_spec(TRACKERS[name].module):
+            raise InputError(f"trackers: {name} needs {TRACKERS[name].module}: pip install 'jaxdl[{name}]'")
+
+
+def begin(folder: pathlib.Path, names: Sequence[str]) -> Tell:
+    """Opens the trackers of a run; what is told goes to each of them."""
+    every = [TRACKERS[name].begin(folder) for name in names]
+
+    def tell(numbers: Mapping[str, float], step: int) -> None:
+        for each in every:
+            each(numbers, step)
+
+    return tell
+
+
+def tracked(note: Note, tell: Tell) -> Note:
+    """`note`, which also tells every number of a step or an epoch, as `TASK/NAME`."""
+    done = dict(step=0)
 
     def told(name: str, **facts: Any) -> None:
         note(name, **facts)
-        if name not in ('step', 'epoch') or 'task' not in facts:
-            return
-        done['step'] = facts.get('step', done['step'])  # an epoch stands at its last step
-        for key, value in facts.items():
-            if isinstance(value, float):
-                writer.add_scalar(f'{facts["task"]}/{key}', value, done['step'])
+        if name in ('step', 'epoch') and 'task' in facts:
+            done['step'] = facts.get('step', done['step'])  # an epoch stands at its last step
+            numbers = {f'{facts["task"]}/{key}': value for key, value in facts.items() if isinstance(value, float)}
+            tell(numbers, done['step'])
 
     return told
+
+
+def tell_rows(tell: Tell, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Tells the rows of an ablation's group: at each epoch the mean over the seeds of an option at a rate.
+
+    As `CONDITION/PHASE/OPTION/RATE/SPLIT METRIC`, without a condition where there is one.
+    """
+    found: dict[int, dict[str, list[float]]] = collections.defaultdict(lambda: collections.defaultdict(list))
+    for row in rows:
+        parts = (row['condition'], row['phase'], row['option'], f'{row["learning_rate"]:g}')
+        name = '/'.join(part for part in parts if part) + f'/{row["split"]} {row["metric"]}'
+        found[row['epoch']][name].append(row['value'])
+    for epoch in sorted(found):
+        tell({name: float(np.mean(values)) for name, values in found[epoch].items()}, epoch)

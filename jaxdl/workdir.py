@@ -22,7 +22,7 @@ OWN_FILES = (
 SUMS = 'sha256.json'  # SHA-256 of other files of a folder, by their path in it
 MADE_AGAIN = ('summary.csv', 'report.html', 'report.md')  # by every report, from the others
 NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
-OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables', 'tensorboard')
+OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables', 'tensorboard', 'wandb')
 
 
 def write(path: pathlib.Path, content: str | bytes) -> None:

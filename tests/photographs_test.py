@@ -1,7 +1,6 @@
 """The experiments of pretrained networks by their commands, on a folder as the food challenge has it."""
 
 import csv
-import time
 
 import jax
 import numpy as np
@@ -10,7 +9,7 @@ import tiny
 from killed_test import weights
 
 import jaxdl
-from jaxdl import memory, tracking, tta
+from jaxdl import memory, tta
 from jaxdl.errors import InputError
 from jaxdl.main import main
 
@@ -82,25 +81,3 @@ def test_a_batch_to_name_that_does_not_fit_is_an_error_of_one_line():
 def test_another_error_of_a_program_is_no_lack_of_memory():
     with pytest.raises(jax.errors.JaxRuntimeError, match='something'), memory.guarded('', ''):
         raise jax.errors.JaxRuntimeError('INTERNAL: something')
-
-
-def test_tensorboard_has_every_number_of_a_step_and_an_epoch(tmp_path):
-    writer, told = pytest.importorskip('tensorboardX'), []
-    assert writer
-    note = tracking.tensorboard(tmp_path, lambda name, **facts: told.append((name, facts)))
-    note('start')
-    note('step', task='finetune', step=3, steps=9, loss=0.5)
-    note('epoch', task='finetune', epoch=1, val_accuracy=0.25)
-    assert [name for name, _ in told] == ['start', 'step', 'epoch']
-    content = lambda: b''.join(path.read_bytes() for path in (tmp_path / 'tensorboard').iterdir())
-    until = time.monotonic() + 20
-    while b'finetune/val_accuracy' not in content() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert b'finetune/val_accuracy' in content()
-    assert b'finetune/loss' in content()
-
-
-def test_without_tensorboard_it_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(tracking.importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'jaxdl\[tensorboard\]'"):
-        tracking.check()
