@@ -11,6 +11,7 @@
   python -m jaxdl.main --mode=predict --checkpoint=runs/finetune --images=DIR --output=predictions.csv
   python -m jaxdl.main --mode=evaluate --checkpoint=runs/finetune --dataset=folder:DIR
   python -m jaxdl.main --mode=export --checkpoint=runs/finetune --output=DIR
+  python -m jaxdl.main --mode=serve --checkpoint=runs/finetune   a page to drop images on
 
   python -m jaxdl.main --config=runs/ONE/config.json --workdir=runs/OTHER       the same run again
   python -m jaxdl.main --mode=compare runs/ONE runs/OTHER what differs, and whether the results agree
@@ -189,6 +190,15 @@ def export(arguments: list[str]) -> int:
     return 0
 
 
+def serve(arguments: list[str]) -> int:
+    """A page on this machine to try a checkpoint: the top classes, what spoke for them, similar training images."""
+    from jaxdl import inference, serving
+
+    (settings,) = inference.chosen([serving.Serving], _pairs(FLAGS.set), FLAGS.mode)
+    serving.serve(pathlib.Path(_given('checkpoint', 'WORKDIR')), settings, say)
+    return 0
+
+
 def compare(arguments: list[str]) -> int:
     """What differs between two runs, and 3 where their results differ by more than chance allows."""
     from jaxdl import agreement
@@ -219,6 +229,7 @@ MODES: dict[str, Callable[[list[str]], int]] = dict(
     predict=predict,
     evaluate=evaluate,
     export=export,
+    serve=serve,
     list=show,
     compare=compare,
 )

@@ -17,7 +17,7 @@ FILES = {
 # Each floor may import from its own and from those below it (further down in this list).
 FLOORS = [
     {'main'},
-    {'running', 'check', 'inference', 'ending', 'usage'},
+    {'running', 'check', 'inference', 'ending', 'usage', 'serving'},
     {'theory', 'outline', 'assignment', 'demonstration', 'handin'},
     {'ablation', 'finetune', 'estimate', 'report', 'progress', 'agreement'},
     {'tables', 'session', 'artifacts', 'probe', 'pretrained', 'fitting', 'predict', 'export', 'shown', 'closing'},

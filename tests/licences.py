@@ -56,7 +56,7 @@ def complaint(text):
 
 
 def main():
-    found = needed('jaxdl', ('decode', 'hf', 'onednn', 'tensorboard'))
+    found = needed('jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb'))
     wrong = {name: complaint(licence(own)) for name, own in found.items()}
     for name, own in sorted(found.items()):
         sys.stdout.write(f'{name:24} {own.version:16} {licence(own)}\n')
