@@ -24,6 +24,7 @@ FLOORS = [
     {'groups', 'outcomes', 'features', 'tta', 'explain'},
     {
         'experiment',
+        'register',
         'config',
         'ensemble',
         'claims',
@@ -42,7 +43,8 @@ FLOORS = [
     {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
     {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
     | {'keys', 'data', 'results', 'sharding', 'checkpoint', 'memory'},
-    {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'signals', 'processes', 'lock', 'caches'},
+    {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'signals', 'processes', 'lock', 'caches'}
+    | {'registry'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
 LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'augment', 'keys')
