@@ -18,8 +18,8 @@ FILES = {
 FLOORS = [
     {'main'},
     {'running', 'check', 'inference'},
-    {'theory', 'outline', 'assignment', 'demonstration', 'handin'},
-    {'ablation', 'finetune', 'estimate', 'report', 'progress', 'agreement'},
+    {'theory', 'outline', 'assignment', 'demonstration', 'handin', 'template'},
+    {'ablation', 'finetune', 'estimate', 'seeds', 'report', 'progress', 'agreement'},
     {'tables', 'session', 'artifacts', 'probe', 'pretrained', 'fitting', 'predict', 'export', 'shown', 'closing'},
     {'groups', 'outcomes', 'features', 'tta', 'explain'},
     {
