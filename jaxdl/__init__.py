@@ -30,7 +30,7 @@ _HOME = {
     'run': 'running',
     'sweep': 'experiment',
 }
-_MODULES = ('augment', 'data', 'errors', 'models', 'report', 'statistics', 'theory')
+_MODULES = ('augment', 'data', 'errors', 'models', 'register', 'report', 'statistics', 'theory')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxdl import (
     processes,
     progress,
     protocol,
+    registry,
     results,
     signals,
     tables,
@@ -79,6 +81,7 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
     config = experiments.as_dict(ablation)
     if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
         plan = workdir.read_json(folder / 'plan.json')
+        _check_files(folder, plan, ablation)
         _check_data(plan, ablation)
         return plan
     plan = groups.make_plan(ablation)
@@ -95,6 +98,17 @@ def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
         dataset = load(experiments.override(ablation, overrides).data)
         if dataset.checksum() != held[condition]:
             raise InputError(f'data set {dataset.name} has changed since the run began: --overwrite starts it anew')
+
+
+def _check_files(folder: pathlib.Path, plan: Mapping[str, Any], ablation: Ablation) -> None:
+    """InputError where an unfinished run would go on with another file; of a finished one a line on stderr."""
+    now, held = registry.files(experiments.used(ablation)), plan.get('registered', {})
+    for name in sorted({*now, *held}):
+        if now.get(name) != held.get(name):
+            text = f'{name} is not what it was when the run in {folder} began: --overwrite starts it anew'
+            if not (folder / 'run.json').exists() or not workdir.read_json(folder / 'run.json').get('finished'):
+                raise InputError(text)
+            sys.stderr.write(f'jaxdl: {text}\n')
 
 
 def _check_plan(plan: Mapping[str, Any]) -> None:
@@ -160,7 +174,7 @@ def _condition(
 ) -> Record:
     """All phases of the protocol under one condition."""
     held = resident(dataset, list(splits.values()))
-    data = Study(held, tuple(splits), len(dataset.class_names), study.epochs, study.probes)
+    data = Study(held, tuple(splits), len(dataset.class_names), study.epochs, study.probes, study.metrics)
     record = Record(condition)
 
     def phase(name: str, rates: Mapping[str, Sequence[float]], label: str) -> None:

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl import catalogue, experiment, workdir
+from jaxdl import catalogue, experiment, registry, workdir
 from jaxdl.errors import InputError, unknown
 from jaxdl.experiment import Assignment, Demonstration, Experiment
 
@@ -18,16 +18,17 @@ def load_config(path: pathlib.Path) -> Experiment:
     """The experiment whose resolved fields are in `path`; what the file lacks is as usual.
 
     A demonstration is code, so that it is one of jaxdl's own with the settings of the file, and so is every part of an
-    assignment; no code is read from it.
+    assignment; no code is read from it. What a study registers has to be registered before.
 
     Raises:
       InputError: no such file, a damaged one, or fields that no experiment has.
     """
     content = workdir.read_json(path)
-    name = content.pop('kind', None)
+    name, registered = content.pop('kind', None), content.pop('registered', {})
     if not isinstance(name, str) or name not in KINDS:
         raise InputError(f'{path}: kind={name!r}: must be {", ".join(KINDS)}; give the config.json of a run')
     try:
+        registry.check(_object('registered', registered))
         if KINDS[name] is Demonstration:
             return experiment.check(_demonstration(content))
         found = experiment.check(_built(KINDS[name], content))

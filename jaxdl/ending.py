@@ -1,6 +1,5 @@
 """What a run tells its user at its end: what came out, where the report is, and one command worth trying next."""
 
-import math
 import shlex
 import shutil
 import sys
@@ -11,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jaxdl import seeds as seeded
+from jaxdl import statistics
 from jaxdl.errors import visible
 from jaxdl.results import Results, Row
 
@@ -63,7 +64,9 @@ def _after_ablation(
     margin, unsure = config['margin'], [row for row in found.summary if row['verdict'] == 'no difference found']
     row = max(unsure, key=lambda own: own['detectable'], default=None)
     if row and row['detectable'] > margin:
-        seeds = math.ceil(row['seeds'] * (row['detectable'] / margin) ** 2)
+        seeds = statistics.seeds_needed(
+            seeded.spread(found.table, row['baseline'], row['condition'])[row['option']][0], margin
+        )
         kept = [word for word in words if not word.lstrip('-').startswith('seeds')]
         why = f'{row["seeds"]} seeds find {100 * row["detectable"]:.2f} points at least for {row["option"]}'
         return [*kept, f'--seeds={seeds}', f'{beside}-{seeds}-seeds'], f'{why}; these find {100 * margin:g}'

@@ -18,7 +18,6 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxdl import keys, metrics, sharding, train_step
-from jaxdl.augment import AUGMENTATIONS
 from jaxdl.data.resident import Part, Resident
 from jaxdl.metrics import Metrics
 from jaxdl.train_step import Batch, TrainState, init_state, module_of
@@ -62,7 +61,7 @@ class Noise:
 def noise_of(members: Sequence[Member]) -> Noise:
     """Of a whole group, since all of its chunks run the same program."""
     kinds = train_step.noise_of([member.variant for member in members])
-    even = [k for k in kinds if k in AUGMENTATIONS and len({getattr(m.variant, k) for m in members}) == 1]
+    even = [k for k in kinds if k != 'dropout' and len({getattr(m.variant, k) for m in members}) == 1]
     return Noise(kinds, tuple(even))
 
 
@@ -75,6 +74,7 @@ class Programs:
     mesh: Mesh
     traces: int
     seconds: float
+    score: Callable[..., dict[str, jax.Array]] | None = None  # of the metrics that a study registers
 
 
 @dataclasses.dataclass
@@ -119,9 +119,9 @@ def inputs(chunk: np.ndarray, members: Sequence[Member]) -> tuple[Variant, Keys]
 
 def compile_programs(
     variants: Variant, row_keys: Keys, states: TrainState, data: Resident, num_classes: int, epochs: int,
-    noise: Noise, conv: str = 'auto',
+    noise: Noise, conv: str = 'auto', names: Sequence[str] = (),
 ) -> Programs:  # fmt: skip
-    """Compiles training and evaluation for chunks of this shape; each is traced once."""
+    """Compiles training and evaluation for chunks of this shape; each is traced once. `names` are of METRICS."""
     began, traces = time.perf_counter(), []
     mesh = sharding.member_mesh(len(row_keys.order))
     module = module_of(variants, num_classes, conv)
@@ -138,21 +138,27 @@ def compile_programs(
     def evaluate(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
         return _evaluate(functools.partial(train_step.eval_step, module=module), states, variants, data, part)
 
+    def score(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
+        step = functools.partial(train_step.score_step, module=module, names=names)
+        return _evaluate(step, states, variants, data, part)[1]
+
     shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=rows, check_vma=False)
     train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, rows, held)), donate_argnums=0)
-    measure = jax.jit(shard(evaluate, in_specs=(rows, rows, held, apart)))
+    measure, scored = (jax.jit(shard(f, in_specs=(rows, rows, held, apart))) for f in (evaluate, score))
     states, variants, row_keys = sharding.place((states, variants, row_keys), mesh)
     data = _held(data, mesh)
     shape = (len(row_keys.order), steps, variants.batch_size)
     order = sharding.place(jnp.zeros(shape, jnp.int32), mesh)
     with jax.default_matmul_precision('highest'):  # on a GPU the default is TF32; on a CPU this changes nothing
-        lowered = (
+        lowered = [
             measure.lower(states, variants, data, data.val),
             train.lower(states, variants, row_keys.noise, order, data),
-        )
+        ]
+        if names:
+            lowered.append(scored.lower(states, variants, data, data.val))
     with ThreadPoolExecutor() as pool:  # XLA leaves a part of two cores idle while it compiles one program
-        measured, compiled = pool.map(lambda program: program.compile(), lowered)
-    return Programs(compiled, measured, mesh, traces.count('epoch'), time.perf_counter() - began)
+        measured, compiled, *rest = pool.map(lambda program: program.compile(), lowered)
+    return Programs(compiled, measured, mesh, traces.count('epoch'), time.perf_counter() - began, *rest)
 
 
 def train(
@@ -191,6 +197,20 @@ def test(training: Training, programs: Programs, variants: Variant, data: Reside
     result['correct'] = correct.reshape(*correct.shape[:2], -1)[..., :most]
     training.seconds['evaluate'] += time.perf_counter() - began
     return result
+
+
+def score(training: Training, programs: Programs, variants: Variant, data: Resident) -> dict[str, np.ndarray]:
+    """The study's own metrics of a trained chunk: `own.SPLIT.NAME`, the mean over images, float64 [row, column]."""
+    if not programs.score:
+        return {}
+    states, variants = sharding.place((training.states, variants), programs.mesh)
+    data, found = _held(data, programs.mesh), {}
+    for split, part in dict(val=data.val, test=data.test).items():
+        mask = np.asarray(sharding.gathered(part.mask))[:, None]
+        for name, values in sharding.gathered(programs.score(states, variants, data, part)).items():
+            means = np.where(mask, np.asarray(values, np.float64), 0.0).sum((2, 3)) / mask.sum((2, 3))
+            found[f'own.{split}.{name}'] = means
+    return found
 
 
 def _held(data: Resident, mesh: Mesh) -> Resident:
@@ -246,14 +266,14 @@ def _epoch(
 
 def _evaluate(
     step: Callable[..., Any], states: TrainState, variants: Variant, data: Resident, part: Part
-) -> tuple[Metrics, jax.Array]:
-    """Metrics [row, column] over a part, and which of its (padded) images are right, [row, column, step, batch]."""
+) -> tuple[Metrics, Any]:
+    """Metrics [row, column] over a part, and what a step says of its (padded) images, [row, column, step, batch]."""
     shared = len(part.mask) == 1  # by all rows, whose batches are then one
     step = jax.vmap(jax.vmap(step, in_axes=(0, None, 0)), in_axes=(0, None if shared else 0, 0))
 
-    def body(part: Part) -> tuple[Metrics, jax.Array]:
+    def body(part: Part) -> tuple[Metrics, Any]:
         batch = Batch(data.images[part.indices], data.labels[part.indices], part.mask, data.mean, data.std)
         return step(states, jax.tree.map(lambda leaf: leaf[0], batch) if shared else batch, variants)
 
     found, correct = lax.map(body, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), part))
-    return metrics.merge(found), jnp.moveaxis(correct, 0, 2)
+    return metrics.merge(found), jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), correct)

@@ -2,7 +2,9 @@
 
 import contextlib
 import difflib
+import pathlib
 import re
+import traceback
 from collections.abc import Iterable, Iterator
 
 LONGEST = 1600  # characters of a line that is said; the middle of a longer one is left out
@@ -44,6 +46,26 @@ def damaged(what: str, right: str) -> Iterator[None]:
         raise
     except BREAKS as error:
         raise InputError(f'{what} ({type(error).__name__}: {error}): {right}') from error
+
+
+@contextlib.contextmanager
+def blamed(what: str, right: str = '') -> Iterator[None]:
+    """For a user's own code: whatever breaks in it is an InputError, `WHAT: WHY (FILE line N): RIGHT`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = next((frame for frame in reversed(frames) if not _installed(frame.filename)), frames[-1])
+        why = str(error).strip().partition('\n')[0]
+        where = f'{pathlib.Path(place.filename).name} line {place.lineno}'
+        raise InputError(f'{what}: {type(error).__name__}: {why} ({where}){right and f": {right}"}') from error
+
+
+def _installed(file: str) -> bool:
+    """Whether a file of code is jaxdl's own, or that of a package that is installed."""
+    return pathlib.Path(file).is_relative_to(pathlib.Path(__file__).parent) or 'site-packages' in file
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """What a run would do, without training: groups, members, compiles, memory, and how long it may take here."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +11,15 @@ from jax import lax
 
 from jaxdl import groups, tables
 from jaxdl.data import load
-from jaxdl.experiment import Ablation, override
+from jaxdl.experiment import Ablation, option_variant, override
+from jaxdl.variant import Variant, program_key
 
 # Fitted on 2 cores (BUILD_NOTES.md, "How long will it take?"), by lowering: passes over what backpropagation keeps, in
 # copies of as many bytes; multiplications of a step, in those of a large matrix product; seconds to compile a group's
 # two programs. Those of other lowerings were not fitted: they count as patches, which on a CPU are faster.
 COSTS = dict(onednn=(1.3, 1.2, 1.2), patches=(3.2, 1.5, 2.8))
 FIXED_SECONDS = 12.0  # imports, starting values, the choice of a lowering, the report
+INITIAL = [f.name for f in dataclasses.fields(Variant) if f.metadata.get('initial')]  # they share a program
 EVALUATION = 1.15  # an epoch's validation beside its training
 
 
@@ -26,6 +29,7 @@ def describe(ablation: Ablation) -> str:
     lines = [f'{ablation.name}: {ablation.question}', *map(_data, plan['data'].items()), '']
     lines.append(f'{"phase":10}{"members":>8}{"chunks":>8}{"memory":>10}  {"conv":8}  options')
     lines += map(_group, plan['groups'])
+    lines += apart(ablation)
     members = sum(g['members'] for g in plan['groups'])
     memory = max(_memory(g) * plan['devices']['count'] for g in plan['groups'])
     lines += [
@@ -39,6 +43,28 @@ def describe(ablation: Ablation) -> str:
         f'about {_duration(seconds(ablation, plan))} on {devices["count"]} x {devices["kind"]} ({plan["cores"]} cores)'
     )
     return '\n'.join(lines)
+
+
+def apart(ablation: Ablation) -> list[str]:
+    """Why the options need several programs, in lines: the static fields that they differ in; none where one serves."""
+    variants = {option: option_variant(ablation, option) for option in ablation.options}
+    static = [f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)]
+    static = [name for name in static if name not in INITIAL]
+    if len({program_key(own, ()) for own in variants.values()}) < 2:
+        return []
+    lines = ['', 'Options train in one program where they differ in numbers or starting values only. These differ in:']
+    for name in static:
+        having: dict[Any, list[str]] = {}
+        for option, own in variants.items():
+            having.setdefault(getattr(own, name), []).append(option)
+        if len(having) > 1:
+            words = (_having(value, options) for value, options in having.items())
+            lines.append(f'  {name:18}{" | ".join(words)}')
+    return lines
+
+
+def _having(value: Any, options: list[str]) -> str:
+    return str(value) if options == [str(value)] else f'{value} ({", ".join(options)})'
 
 
 def seconds(ablation: Ablation, plan: Mapping[str, Any]) -> float:

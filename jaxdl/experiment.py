@@ -8,9 +8,10 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxdl import catalogue, fields, variant
+from jaxdl import catalogue, fields, registry, variant
 from jaxdl.data import Data
 from jaxdl.errors import InputError, unknown
+from jaxdl.metrics import METRICS
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.pictures import PICTURES
@@ -57,6 +58,7 @@ class Ablation:
     margin: float = fields.ruled(0.01, fields.between(1e-6, 1))  # accuracy: options closer than this are equivalent
     variance_study: bool = False  # where the variance of the baseline comes from: weights, order, noise, split
     variance_levels: int = fields.ruled(7, fields.prime(5))  # of each of these four, crossed in levels ** 2 members
+    metrics: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(METRICS), least=0))  # beside the accuracy
     probes: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PROBES), least=0))
     pictures: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PICTURES), least=0))
     checkpoint_seconds: float = fields.ruled(30.0, fields.at_least(0))  # the most work that a killed run repeats
@@ -250,7 +252,22 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
     found = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
     if isinstance(experiment, Demonstration):
         found['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
-    return found
+    own = registry.needed(used(experiment))
+    return found | (dict(registered=own) if own else {})
+
+
+def used(experiment: Experiment) -> set[tuple[str, str]]:
+    """Whatever has a name in a table, of every option and condition: (kind or field, name)."""
+    if not isinstance(experiment, Ablation | FineTune):
+        return set()
+    studies, variants = [experiment], [experiment.variant]
+    if isinstance(experiment, Ablation):
+        studies = [override(experiment, overrides) for overrides in experiment.conditions.values()]
+        variants = [option_variant(study, option) for study in studies for option in study.options]
+    found = {('dataset', study.data.dataset.partition(':')[0]) for study in studies}
+    found |= {('metric', name) for study in studies if isinstance(study, Ablation) for name in study.metrics}
+    values = [(f.name, getattr(own, f.name)) for own in variants for f in dataclasses.fields(Variant)]
+    return found | {(field, value) for field, value in values if isinstance(value, str)}
 
 
 def load_experiment(name: str) -> Experiment:

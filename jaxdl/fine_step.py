@@ -11,7 +11,6 @@ import optax
 from flax import struct
 
 from jaxdl import augment, averaging, keys, losses, masks, metrics, optim, train_step
-from jaxdl.augment import AUGMENTATIONS
 from jaxdl.models.resnet import ResNet
 from jaxdl.recipe import Recipe
 from jaxdl.train_step import optimizer_of
@@ -133,7 +132,7 @@ def prepared(
     else:
         boxes = augment.random_boxes(_stream(key, 'crop', step), len(images), recipe.crop_area)
     images = augment.resized_crop(images, boxes, phase.size)
-    strengths = {name: getattr(variant, name) for name in setting.noise if name in AUGMENTATIONS}
+    strengths = train_step.strengths_of(variant, setting.noise)
     images, targets = augment.augment(_stream(key, 'augment', step), images, targets, strengths)
     return normalised(images, module).astype(jnp.dtype(recipe.precision)), targets
 

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import about, chunks, components, keys, lowering, protocol, train_step
+from jaxdl import about, chunks, components, keys, lowering, protocol, registry, train_step
 from jaxdl.data import Dataset, Splits, decode, examine, load, split
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
-from jaxdl.experiment import Ablation, option_variant, override
+from jaxdl.experiment import Ablation, option_variant, override, used
 from jaxdl.variant import Variant, program_key
 
 SOURCES = ('init_offset', 'order_offset', 'noise_offset', 'split_offset')  # of variance, as fields of a Variant
@@ -71,6 +71,7 @@ def make_plan(ablation: Ablation) -> dict[str, Any]:
         cores=os.cpu_count(),
         versions=about.versions(),
         groups=groups,
+        registered=registry.files(used(ablation)),
     )
 
 

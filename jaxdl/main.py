@@ -13,6 +13,8 @@
   python -m jaxdl.main --mode=export --checkpoint=runs/finetune --output=DIR
   python -m jaxdl.main --mode=serve --checkpoint=runs/finetune   a page to drop images on
 
+  python -m jaxdl.main --mode=new my_study                a study of your own to begin with: my_study.py
+
   python -m jaxdl.main --config=runs/ONE/config.json --workdir=runs/OTHER       the same run again
   python -m jaxdl.main --mode=compare runs/ONE runs/OTHER what differs, and whether the results agree
 
@@ -73,7 +75,7 @@ def main(arguments: list[str]) -> int:
             return 0
         if FLAGS.mode not in MODES:
             raise unknown('mode', FLAGS.mode, MODES)
-        if rest and FLAGS.mode != 'compare':
+        if rest and FLAGS.mode not in ('compare', 'new'):
             raise InputError(
                 f'unexpected argument {rest[0]!r}: every argument is --FLAG=VALUE, such as --experiment={rest[0]}'
             )
@@ -130,7 +132,8 @@ def plan(arguments: list[str]) -> int:
     """Says what a run would do; trains nothing."""
     from jaxdl import outline
 
-    say(outline.describe(_experiment()))
+    experiment = _experiment()
+    say(outline.describe(experiment, _workdir(experiment.name)))
     return 0
 
 
@@ -212,6 +215,17 @@ def compare(arguments: list[str]) -> int:
     return 0 if all(own.agrees for own in found) else 3
 
 
+def new(arguments: list[str]) -> int:
+    """Writes a study to begin with."""
+    from jaxdl import template
+
+    names = _parse(arguments)
+    if len(names) != 1:
+        raise InputError('--mode=new is for one name: jaxdl --mode=new my_study')
+    say(template.write(names[0], FLAGS.overwrite))
+    return 0
+
+
 def show(arguments: list[str]) -> int:
     """Every experiment with its question."""
     from jaxdl import catalogue
@@ -232,6 +246,7 @@ MODES: dict[str, Callable[[list[str]], int]] = dict(
     serve=serve,
     list=show,
     compare=compare,
+    new=new,
 )
 
 
@@ -261,14 +276,14 @@ def _parse(arguments: list[str]) -> list[str]:
 def _experiment() -> Any:
     from jaxdl import config, experiment
 
-    if FLAGS.experiment and FLAGS.config:
+    own = (FLAGS.experiment or '').endswith('.py')  # a file may register what the config needs
+    if FLAGS.experiment and FLAGS.config and not own:
         raise InputError('--experiment and --config both say what to run: give one of them')
     if not FLAGS.experiment and not FLAGS.config:
         raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
+    found: Any = experiment.load_experiment(FLAGS.experiment) if FLAGS.experiment else None
     if FLAGS.config:
         found = config.load_config(pathlib.Path(FLAGS.config))
-    else:
-        found = experiment.load_experiment(FLAGS.experiment)
     if FLAGS.options is not None:
         if not isinstance(found, experiment.Ablation):
             raise InputError(f'--options={",".join(FLAGS.options)}: {found.name} is no ablation, and has no options')

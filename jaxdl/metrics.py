@@ -1,5 +1,7 @@
 """Sums over examples: added up batch by batch, divided once at the end."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -16,6 +18,11 @@ class Metrics:
     def means(self) -> dict[str, jax.Array]:
         """`loss` (nats per example) and `accuracy` (0 to 1)."""
         return dict(loss=self.loss / self.count, accuracy=self.correct / self.count)
+
+
+# Those that a study registers beside loss and accuracy: name -> (logits [batch, classes], labels int [batch]) -> a
+# value of each image, [batch]. Measured at the end, on validation and test; the verdict goes by accuracy alone.
+METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {}
 
 
 def measure(losses: jax.Array, correct: jax.Array, mask: jax.Array) -> Metrics:

@@ -42,7 +42,9 @@ def by_member(chunks: Sequence[np.ndarray], outcomes: Sequence[Outcome], count: 
         for (row, column), member in np.ndenumerate(chunk):
             histories = {k: outcome[k][:, row, column] for k in ensemble.HISTORY}
             tested = {
-                k: v[row, column] for k, v in outcome.items() if k.startswith(('test_', 'probe.')) or k == 'correct'
+                k: v[row, column]
+                for k, v in outcome.items()
+                if k.startswith(('test_', 'probe.', 'own.')) or k == 'correct'
             }
             found[member] = histories | tested
     return found

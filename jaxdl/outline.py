@@ -1,15 +1,19 @@
 """What a run of any kind of experiment would do, as a text for a person."""
 
 import dataclasses
+import pathlib
 
-from jaxdl import assignment, catalogue, estimate, finetune
+from jaxdl import assignment, catalogue, estimate, finetune, seeds
 from jaxdl.experiment import Ablation, Demonstration, Experiment, FineTune
 
 
-def describe(experiment: Experiment) -> str:
-    """The plan of an ablation; the settings of a demonstration; the parts of an assignment, and how long they took."""
+def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
+    """The plan of an ablation; the settings of a demonstration; the parts of an assignment, and how long they took.
+
+    A finished run of an ablation in `workdir` says how many seeds it takes.
+    """
     if isinstance(experiment, Ablation):
-        return estimate.describe(experiment)
+        return '\n'.join([estimate.describe(experiment), *seeds.describe(experiment, workdir)])
     lines = [f'{experiment.name}: {experiment.question}', '']
     if isinstance(experiment, FineTune):
         return '\n'.join([*lines, *finetune.outline(experiment)])

@@ -39,6 +39,7 @@ class Study:
     num_classes: int
     epochs: int
     probes: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
     def of(self, members: Sequence[Member], chunk: np.ndarray) -> Resident:
         """The data of a chunk: split once where a group splits them once, else anew for every row."""
@@ -94,7 +95,15 @@ def _compile(session: Session, study: Study, found: Group, chunk: np.ndarray) ->
     variants, row_keys = ensemble.inputs(chunk, found.members)
     noise, conv = ensemble.noise_of(found.members), groups.planned(session.plan, found)['conv']
     return ensemble.compile_programs(
-        variants, row_keys, training.states, data, study.num_classes, study.epochs, noise, conv
+        variants,
+        row_keys,
+        training.states,
+        data,
+        study.num_classes,
+        study.epochs,
+        noise,
+        conv,
+        study.metrics if found.phase == 'measure' else (),
     )
 
 
@@ -130,6 +139,8 @@ def _run_chunk(
     outcome: Outcome = dict(training.history)
     if found.phase != 'tune':
         outcome |= ensemble.test(training, programs, variants, data)
+    if found.phase == 'measure':
+        outcome |= ensemble.score(training, programs, variants, data)
     if found.phase == 'measure' and study.probes:
         outcome |= _probed(session, study, found, chunk, training)
     seconds = dict(training.seconds, compile=programs.seconds)

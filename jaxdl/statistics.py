@@ -129,6 +129,39 @@ def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return special.comb(rank - 1, k - 1) @ ascending / special.comb(n, k[:, 0])
 
 
+def detectable(sd: float, n: int) -> float:
+    """The true difference that the paired t test finds with probability 0.8; `sd` of the n paired differences."""
+    return sd * _detectable_effect(n, 0.0) if sd else 0.0
+
+
+def seeds_needed(sd: float, difference: float, power: float = POWER) -> int:
+    """The fewest paired seeds with which the t test at 0.05 finds a true `difference` with probability `power`.
+
+    `sd` is the standard deviation of the paired differences, in the unit of `difference`. By the noncentral t; where
+    that is more than 10,000 seeds by its normal limit.
+
+    Raises:
+      InputError: a difference or a standard deviation that is not finite and above (at least) 0, or no such power.
+    """
+    if not (0 < difference < np.inf and 0 <= sd < np.inf and ALPHA < power < 1):
+        given = f'sd={sd}, difference={difference}, power={power}'
+        raise InputError(f'{given}: must be at least 0, above 0, and above {ALPHA} and below 1')
+    quantiles = stats.norm.ppf([1 - ALPHA / 2, power])
+    limit = (quantiles.sum() * sd / difference) ** 2  # what a normal distribution of known variance would need
+    if limit > 10_000:
+        return int(np.ceil(limit + quantiles[0] ** 2 / 2))
+    n = max(2, int(limit))
+    while sd and _power(difference / sd, n, 0.0) < power:
+        n += 1
+    return n
+
+
+def sd_interval(sd: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a standard deviation that was estimated from n >= 2 values, by the chi-square."""
+    low, high = stats.chi2.ppf([1 - ALPHA / 2, ALPHA / 2], n - 1)
+    return float(sd * np.sqrt((n - 1) / low)), float(sd * np.sqrt((n - 1) / high))
+
+
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Holm's adjusted p-values (1979), in the order given: rejecting those below 0.05 errs once in 20 families."""
     p = _finite(p_values, 'p_values', least=0)
@@ -191,15 +224,20 @@ def _p_value(mean: float, error: float, n: int) -> float:
     return float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else 0.0
 
 
+def _power(effect: float, n: int, ratio: float) -> float:
+    """The probability that the t test finds a difference of so many standard deviations of the paired differences."""
+    critical, shift = _quantile(n), effect / _scale(n, ratio)
+    below = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # underflows to nan where it is 0
+    return float(stats.nct.sf(critical, n - 1, shift) + below)
+
+
 @functools.lru_cache
 def _detectable_effect(n: int, ratio: float) -> float:
     """The true difference, in standard deviations of the paired differences, that the t test finds with POWER."""
-    critical, scale = _quantile(n), np.sqrt(1 / n + ratio)
+    scale = _scale(n, ratio)
 
     def surplus(effect: float) -> float:
-        shift = effect / scale
-        below = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # underflows to nan where it is 0
-        return float(stats.nct.sf(critical, n - 1, shift) + below - POWER)
+        return _power(effect, n, ratio) - POWER
 
     high = 8 * scale
     while surplus(high) < 0:

@@ -38,17 +38,22 @@ def result_rows(group: Group, outcomes: Sequence[Outcome], num_classes: int) -> 
                 told = ok or np.isinf(loss[i])  # a finite loss after one that was not says nothing
                 rows.append(tail | dict(metric='loss', value=float(loss[i]) if told else float('nan')))
                 rows.append(tail | dict(metric='accuracy', value=float(accuracy[i]) if ok else 1 / num_classes))
+        for name, value in outcome.items():
+            if name.startswith('own.'):  # of the last epoch; what chance would be is not known
+                _, split, metric = name.split('.', 2)
+                known = float(value) if alive[-1] else float('nan')
+                rows.append(dict(head, epoch=len(alive), split=split, metric=metric, value=known))
     return rows
 
 
 def in_order(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
     """The rows of one condition as results.csv has them: phase, option, rate, seed, epoch, split, metric."""
-    options = list(ablation.options)
+    options, metrics = list(ablation.options), (*METRICS, *sorted({row['metric'] for row in rows} - {*METRICS}))
 
     def place(row: Row) -> tuple[Any, ...]:
         return (
             row['phase'] == 'measure', options.index(row['option']), row['learning_rate'], row['seed'], row['epoch'],
-            SPLITS.index(row['split']), METRICS.index(row['metric']),
+            SPLITS.index(row['split']), metrics.index(row['metric']),
         )  # fmt: skip
 
     return sorted(rows, key=place)

@@ -14,6 +14,7 @@ from flax import struct
 from jaxdl import keys, losses, metrics, optim
 from jaxdl.augment import AUGMENTATIONS, augment
 from jaxdl.data.resident import as_float
+from jaxdl.errors import InputError
 from jaxdl.metrics import Metrics
 from jaxdl.models import layers, make_module
 from jaxdl.variant import Variant
@@ -42,12 +43,19 @@ class Batch(NamedTuple):
     std: jax.Array
 
 
-NOISE = ('dropout', *AUGMENTATIONS)  # fields of a variant that ask for random numbers in every step
+NOISE = ('dropout', *AUGMENTATIONS, 'strength')  # fields of a variant that ask for random numbers in every step
 
 
 def noise_of(variants: Sequence[Variant]) -> tuple[str, ...]:
     """The kinds of noise that any of these variants needs: one that nobody needs is not in the program."""
     return tuple(name for name in NOISE if any(getattr(variant, name) for variant in variants))
+
+
+def strengths_of(variant: Variant, noise: Sequence[str]) -> dict[str, jax.Array | float]:
+    """The augmentations among these kinds of noise and their strengths, as `augment` takes them."""
+    found = {name: getattr(variant, name) for name in noise if name in AUGMENTATIONS}
+    own = 'strength' in noise and variant.augmentation != 'none'
+    return found | ({variant.augmentation: variant.strength} if own else {})
 
 
 def module_of(variant: Variant, num_classes: int, conv: str = 'auto') -> nn.Module:
@@ -66,9 +74,12 @@ def init_state(variant: Variant, seed: int, module: nn.Module, image_shape: tupl
     """The state before the first step, on the host.
 
     Every kernel starts from the seed and *its own name*: a network with one layer more starts all others as before.
+    What is not named `kernel` starts as the network declares it.
     """
-    shapes, values = _variables(module, image_shape)
     key = keys.fold(keys.seed_key(seed + variant.seed_offset + variant.init_offset), 'init')
+    shapes, declared = _variables(module, image_shape)
+    with jax.enable_x64(False):  # what is started must not depend on who asks
+        values = declared(key, jnp.zeros((1, *image_shape)))
 
     def start(path: tuple[Any, ...], shape: jax.ShapeDtypeStruct, value: jax.Array | None) -> jax.Array:
         if value is not None:
@@ -94,11 +105,11 @@ def train_step(
     def stream(name: str) -> jax.Array:
         return jax.random.fold_in(keys.fold(key, name), state.step)
 
-    strengths = {name: getattr(variant, name) for name in noise if name in AUGMENTATIONS}
+    strengths = strengths_of(variant, noise)
     images, targets = as_float(batch.images), _targets(batch, variant, module)
     if strengths:
         images, targets = augment(stream('augment'), images, targets, strengths)
-    dropout = (variant.dropout, stream('dropout')) if 'dropout' in noise else None
+    dropout = variant.dropout if 'dropout' in noise else 0.0, stream('dropout')
     gradient, (found, batch_stats) = _gradient(state, batch._replace(images=images), targets, variant, module, dropout)
     height = optim.SCHEDULES[variant.schedule](state.step / steps)
     updates, opt_state = optimizer_of(variant, height).update(gradient, state.opt_state, state.params)
@@ -110,6 +121,14 @@ def eval_step(state: TrainState, batch: Batch, variant: Variant, *, module: nn.M
     """Metrics of one batch with the running statistics and no noise, and which images are right, bool [batch]."""
     logits = module.apply(variables_of(state), normalised(batch), train=False)
     return _measure(logits, batch, _targets(batch, dataclasses.replace(variant, label_smoothing=0.0), module), variant)
+
+
+def score_step(
+    state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module, names: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, jax.Array]]:
+    """No sums, and of every image the value of each metric that a study registers, {name: [batch]}."""
+    logits: Any = module.apply(variables_of(state), normalised(batch), train=False)
+    return {}, {name: jnp.asarray(metrics.METRICS[name](logits, batch.labels), jnp.float32) for name in names}
 
 
 def gradients(state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module) -> Any:
@@ -137,13 +156,12 @@ def _gradient(
     state: TrainState, batch: Batch, targets: jax.Array, variant: Variant, module: nn.Module,
     dropout: tuple[jax.Array | float, jax.Array] | None = None,
 ) -> tuple[Any, tuple[Metrics, Any]]:  # fmt: skip
-    rate, key = dropout or (0.0, None)
+    rate, key = dropout or (0.0, keys.seed_key(0))  # a user's own network may draw whatever the rate
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
         variables = dict(params=params, batch_stats=state.batch_stats)
-        rngs = dict(dropout=key) if key is not None else {}
         logits, updated = module.apply(
-            variables, normalised(batch), train=True, dropout=rate, rngs=rngs, mutable=['batch_stats']
+            variables, normalised(batch), train=True, dropout=rate, rngs=dict(dropout=key), mutable=['batch_stats']
         )
         found, _ = _measure(logits, batch, targets, variant)
         return found.loss / found.count, (found, updated.get('batch_stats', {}))
@@ -162,18 +180,22 @@ def _measure(logits: Any, batch: Batch, targets: jax.Array, variant: Variant) ->
 
 
 @functools.lru_cache(maxsize=64)
-def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """The variables as the network declares them: the shapes of all, and the values of those that are no kernels."""
+def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, Callable[..., Any]]:
+    """The shapes of all variables as the network declares them, and a function to the values of those but kernels."""
 
-    def init(images: jax.Array) -> Any:
-        return module.init(dict(params=keys.seed_key(0)), images)
+    def init(key: jax.Array, images: jax.Array) -> Any:
+        return module.init(dict(params=key), images)
 
-    def without_kernels(images: jax.Array) -> Any:  # drawing kernels only to replace them takes a second to compile
-        return jax.tree_util.tree_map_with_path(lambda p, x: None if p[-1].key == 'kernel' else x, init(images))
+    def without_kernels(key: jax.Array, images: jax.Array) -> Any:
+        # Drawing kernels only to replace them takes a second to compile.
+        return jax.tree_util.tree_map_with_path(lambda p, x: None if p[-1].key == 'kernel' else x, init(key, images))
 
-    with jax.enable_x64(False):  # what is kept must not depend on who asked first
-        images = jnp.zeros((1, *image_shape))
-        return jax.eval_shape(init, images), jax.jit(without_kernels)(images)
+    with jax.enable_x64(False):
+        shapes = jax.eval_shape(init, keys.seed_key(0), jnp.zeros((1, *image_shape)))
+    others = [name for name in shapes if name not in ('params', 'batch_stats', 'intermediates')]
+    if others or 'params' not in shapes:
+        raise InputError(f'a network has {", ".join(others) or "no parameters"}: must be params and batch_stats only')
+    return shapes, jax.jit(without_kernels)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))

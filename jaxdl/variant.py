@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxdl import fields, losses, optim
+from jaxdl import augment, fields, losses, optim
 from jaxdl.errors import unknown
 from jaxdl.models import MODELS, layers
 
@@ -46,6 +46,7 @@ class Variant:
     cutmix: float = leaf(0.0, fields.between(0, 1))
     erasing: float = leaf(0.0, fields.between(0, 1))
     randaugment: float = leaf(0.0, fields.between(0, 1))
+    strength: float = leaf(0.0, fields.at_least(0))  # of `augmentation`
     init: str = initial('he_normal', fields.one_of(layers.INITS))
     init_scale: float = initial(1.0, fields.at_least(0))
     learning_rate_scale: float = initial(1.0, fields.above(0))  # multiplies this option's grid of learning rates
@@ -64,6 +65,7 @@ class Variant:
     skip: str = static('none', fields.one_of(layers.SKIPS))  # around a layer whose input and output have one shape
     pooling: str = static('max', fields.one_of(layers.POOLINGS))
     global_pooling: str = static('avg', fields.one_of(layers.GLOBAL_POOLINGS))
+    augmentation: str = static('none', fields.one_of(augment.OWN))  # a registered one, beside those with a field above
     loss: str = static('softmax_cross_entropy', fields.one_of(losses.LOSSES))
     optimizer: str = static('momentum', fields.one_of(optim.OPTIMIZERS))
     schedule: str = static('cosine', fields.one_of(optim.SCHEDULES))

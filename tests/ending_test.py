@@ -4,9 +4,10 @@ import io
 import pathlib
 import re
 
+import numpy as np
 import pytest
 
-from jaxdl import ending
+from jaxdl import ending, statistics
 from jaxdl.results import Results
 
 NONE = 'no difference found'
@@ -16,6 +17,10 @@ CONFIG = dict(
     kind='Ablation', name='pooling', scale='full', margin=0.01, learning_rates=(0.01, 0.1, 1.0),
     options={'max': {}, 'avg': {}}, data=dict(resample_split=False),
 )  # fmt: skip
+MEASURED = np.linspace(0.9, 0.95, 10)
+APART = np.tile([1.0, -1.0], 5) / np.std(np.tile([1.0, -1.0], 5), ddof=1)  # of standard deviation 1
+EFFECT = statistics.compare(APART, np.zeros(10)).detectable  # in standard deviations
+MORE = statistics.seeds_needed(0.02 / EFFECT, 0.01)
 COMMAND = ['--experiment=pooling', '--workdir=w']
 
 
@@ -23,8 +28,18 @@ def found(verdict='better', detectable=0.004, rate=0.1, option='avg', claims=())
     low, middle, high = (0.002, 0.007, 0.012)
     row = FIRST | dict(option=option, difference=middle, difference_low=low, difference_high=high, verdict=verdict)
     rows = [FIRST, row | dict(detectable=detectable, learning_rate=rate)]
-    tried = [dict(phase='tune', option=own, learning_rate=at) for own in ('max', option) for at in (0.01, 0.1, 1.0)]
-    return Results(tried, rows if not claims else [], pathlib.Path('w'), list(claims))
+    tried = [
+        dict(condition='', phase='tune', split='val', metric='accuracy', option=own, learning_rate=at)
+        for own in ('max', option)
+        for at in (0.01, 0.1, 1.0)
+    ]
+    pairs = {'max': MEASURED, option: MEASURED + detectable / EFFECT * APART}
+    measured = [
+        dict(condition='', phase='measure', option=own, seed=1000 + i, split='test', metric='accuracy', value=value,
+             learning_rate=0.1, epoch=1)
+        for own, values in pairs.items() for i, value in enumerate(values)
+    ]  # fmt: skip
+    return Results(tried + measured, rows if not claims else [], pathlib.Path('w'), list(claims))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +48,7 @@ def found(verdict='better', detectable=0.004, rate=0.1, option='avg', claims=())
         (found(), dict(scale='quick'), '--experiment=pooling --workdir=w-full', 'no evidence'),
         (found(), {}, '--set=resample_split=true', 'other splits'),
         (found(), dict(data=dict(resample_split=True)), None, ''),
-        (found(NONE, 0.02), {}, '--seeds=40 --workdir=w-40-seeds', 'these find 1'),
+        (found(NONE, 0.02), {}, f'--seeds={MORE} --workdir=w-{MORE}-seeds', 'these find 1'),
         (found(NONE, 0.009), {}, '--set=resample_split=true', 'other splits'),
         (found(rate=1.0), {}, '--set=learning_rates=[0.01,0.1,1,10]', 'avg was best at the edge'),
         (found(rate=0.01), {}, '--set=learning_rates=[0.001,0.01,0.1,1]', 'avg was best at the edge'),

@@ -18,12 +18,13 @@ FILES = {
 FLOORS = [
     {'main'},
     {'running', 'check', 'inference', 'ending', 'usage', 'serving'},
-    {'theory', 'outline', 'assignment', 'demonstration', 'handin'},
-    {'ablation', 'finetune', 'estimate', 'report', 'progress', 'agreement'},
+    {'theory', 'outline', 'assignment', 'demonstration', 'handin', 'template'},
+    {'ablation', 'finetune', 'estimate', 'seeds', 'report', 'progress', 'agreement'},
     {'tables', 'session', 'artifacts', 'probe', 'pretrained', 'fitting', 'predict', 'export', 'shown', 'closing'},
     {'groups', 'outcomes', 'features', 'tta', 'explain'},
     {
         'experiment',
+        'register',
         'config',
         'ensemble',
         'claims',
@@ -42,7 +43,8 @@ FLOORS = [
     {'variant', 'statistics', 'components', 'recipe', 'scores', 'submission'},
     {'models', 'optim', 'masks', 'averaging', 'losses', 'augment', 'metrics'}
     | {'keys', 'data', 'results', 'sharding', 'checkpoint', 'memory'},
-    {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'signals', 'processes', 'lock', 'caches'},
+    {'fields', 'errors', 'workdir', 'members', 'native', 'archives', 'signals', 'processes', 'lock', 'caches'}
+    | {'registry'},
 ]
 HEIGHT = {name: len(FLOORS) - i for i, floor in enumerate(FLOORS) for name in floor}
 LEAVES = ('data', 'metrics', 'results', 'sharding', 'checkpoint', 'models', 'optim', 'losses', 'augment', 'keys')

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import pytest
 
-from jaxdl import losses, models, optim, variant
+from jaxdl import augment, losses, models, optim, variant
 from jaxdl.errors import InputError
 from jaxdl.models import layers
 from jaxdl.variant import Variant
@@ -28,7 +28,7 @@ def another(name):
 ROWS = dict(
     init=layers.INITS, model=models.MODELS, norm=layers.NORMS, activation=layers.ACTIVATIONS, skip=layers.SKIPS,
     pooling=layers.POOLINGS, global_pooling=layers.GLOBAL_POOLINGS, loss=losses.LOSSES, optimizer=optim.OPTIMIZERS,
-    schedule=optim.SCHEDULES,
+    schedule=optim.SCHEDULES, augmentation=augment.OWN,
 )  # fmt: skip
 
 

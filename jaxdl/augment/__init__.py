@@ -19,5 +19,6 @@ from jaxdl.augment.mixing import cutmix as cutmix
 from jaxdl.augment.mixing import erase as erase
 from jaxdl.augment.mixing import mixup as mixup
 from jaxdl.augment.table import AUGMENTATIONS as AUGMENTATIONS
+from jaxdl.augment.table import OWN as OWN
 from jaxdl.augment.table import augment as augment
 from jaxdl.augment.table import contact_sheet as contact_sheet

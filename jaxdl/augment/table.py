@@ -43,19 +43,26 @@ class Augmentation(NamedTuple):
     added: int = 0
 
 
+# Those of a user's own: name -> (key, images [n, height, width, channel] in [0, 1], strength) -> images, the identity
+# at 0. A variant has one of them, in its fields `augmentation` and `strength`.
+OWN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {'none': lambda key, images, strength: images}
+
+
 def augment(
     key: jax.Array, images: jax.Array, targets: jax.Array, strengths: Mapping[str, jax.Array | float]
 ) -> tuple[jax.Array, jax.Array]:
-    """Images and targets, float [n, classes], after every augmentation that `strengths` names, in the table's order.
+    """Images and targets, float [n, classes], after every augmentation that `strengths` names: OWN, then the table.
 
     The names are static, the strengths (scalars) traced: a name left out costs nothing, and its absence changes no
     draw of the others. InputError for a name that stands not in the table.
     """
     for name in strengths:
-        if name not in AUGMENTATIONS:
-            raise unknown('augmentation', name, AUGMENTATIONS)
+        if name not in (*AUGMENTATIONS, *OWN):
+            raise unknown('augmentation', name, (*AUGMENTATIONS, *OWN))
     if not strengths:
         return images, targets
+    for name in (name for name in OWN if name in strengths):  # they meet images as they are, and no draw of the others
+        images = OWN[name](jax.random.fold_in(key, 1), images, jnp.asarray(strengths[name], jnp.float32))
     sample, draws = Sample(images, targets), draws_of(key, len(images))
     for name, row in AUGMENTATIONS.items():
         if name in strengths:

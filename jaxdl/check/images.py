@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import losses
-from jaxdl.augment import AUGMENTATIONS, augment
+from jaxdl import losses, train_step
+from jaxdl.augment import augment
 from jaxdl.check.rows import FAILS, LOOK, OK, Row
 from jaxdl.data import SOURCES, Data, Dataset, Listing, Splits, decode
 from jaxdl.data.resident import as_float
+from jaxdl.variant import Variant
 
 AGAIN = 20  # images that are read again
 MIXING = ('mixup', 'cutmix')  # rows of AUGMENTATIONS that change targets
@@ -94,9 +95,10 @@ def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, flo
     return Row('augmentation', 'images and labels remain', wrong or f'{100 * kept:.0f} % of contrast', verdict, hint)
 
 
-def strengths_of(variant: object) -> dict[str, float]:
+def strengths_of(variant: Variant) -> dict[str, float]:
     """The augmentations that a variant asks for."""
-    return {name: getattr(variant, name) for name in AUGMENTATIONS if getattr(variant, name)}
+    found = train_step.strengths_of(variant, train_step.noise_of([variant]))
+    return {name: float(strength) for name, strength in found.items()}
 
 
 def _wrong(pixels: jax.Array, targets: jax.Array, found: jax.Array, labels: jax.Array, mixes: bool) -> str:

@@ -77,6 +77,11 @@ def _load(data: Data) -> Dataset:
     return decoded(listing, data)
 
 
+def forget() -> None:
+    """Loads anew from now on: a source has changed."""
+    _load.cache_clear()
+
+
 def decoded(listing: Listing, data: Data) -> Dataset:
     """A listing with its images in memory, or in the cache on disk; those that cannot be decoded are left out."""
     if isinstance(listing.images, np.ndarray):

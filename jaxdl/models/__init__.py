@@ -1,6 +1,7 @@
 """Networks: one file each, and the tables that name them: small ones to train, and those with pretrained weights."""
 
-import dataclasses
+import inspect
+from collections.abc import Callable
 
 from flax import linen as nn
 
@@ -10,11 +11,11 @@ from jaxdl.models.linear import Linear
 from jaxdl.models.mlp import MLP
 from jaxdl.models.port import load_pretrained as load_pretrained
 
-MODELS: dict[str, type[nn.Module]] = {'cnn': CNN, 'mlp': MLP, 'linear': Linear}
+MODELS: dict[str, Callable[..., nn.Module]] = {'cnn': CNN, 'mlp': MLP, 'linear': Linear}
 
 
 def make_module(model: str, num_classes: int, **settings: object) -> nn.Module:
-    """The network of a row of MODELS; of `settings` it takes those that it has a field for."""
+    """The network of a row of MODELS; of `settings` it takes those that it has a field (or a parameter) for."""
     kind = MODELS[model]
-    names = {field.name for field in dataclasses.fields(kind)}
-    return kind(num_classes=num_classes, **{k: v for k, v in settings.items() if k in names})  # type: ignore[call-arg]
+    names = inspect.signature(kind).parameters
+    return kind(num_classes=num_classes, **{k: v for k, v in settings.items() if k in names})

@@ -13,6 +13,7 @@ from jaxdl.report import (
     markup,
     method,
     outcome,
+    own_metrics,
     probes,
     provenance,
     queries,
@@ -49,6 +50,7 @@ def page(study: Study) -> Page:
         sections += [
             Section(f'The data{of}', checked),
             Section(f'The result{of}', result),
+            Section(f'Other metrics{of}', own_metrics.blocks(study, condition)),
             Section(f'How sure the differences are{of}', doubt.blocks(study, condition)),
             Section(f'Where the variance comes from{of}', sources.blocks(study, condition, f'variance{suffix}')),
             *(

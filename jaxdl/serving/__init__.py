@@ -7,29 +7,15 @@ which network it is. There are no accounts and no encryption: it is for this mac
 told.
 """
 
-import dataclasses
 import importlib.util
 import pathlib
 import socket
 from collections.abc import Callable
 from typing import Any
 
-from jaxdl import fields
 from jaxdl.errors import InputError
-
-LOOPBACK = ('127.0.0.1', '::1', 'localhost')
-
-
-@dataclasses.dataclass(frozen=True)
-class Serving:
-    """How a checkpoint is served: what `--set` changes in the mode serve."""
-
-    host: str = '127.0.0.1'
-    port: int = fields.ruled(8000, fields.between(0, 65535))  # 0: any that is free
-    max_bytes: int = fields.ruled(20 * 2**20, fields.at_least(1))  # of an image
-    top: int = fields.ruled(5, fields.at_least(1))  # classes
-    nearest: int = fields.ruled(6, fields.at_least(0))  # training images beside each
-    training_images: int = fields.ruled(5000, fields.at_least(0))  # of which the nearest are sought, at most
+from jaxdl.serving.settings import LOOPBACK
+from jaxdl.serving.settings import Serving as Serving
 
 
 def serve(checkpoint: pathlib.Path, settings: Serving, say: Callable[[str], None]) -> None:

@@ -15,8 +15,8 @@ from jaxdl.data import decode
 from jaxdl.errors import InputError
 from jaxdl.explain import overlay
 from jaxdl.predict import Predictor
-from jaxdl.serving import Serving
 from jaxdl.serving.neighbours import Neighbours
+from jaxdl.serving.settings import Serving
 
 THUMBNAIL = 96  # pixels a side
 

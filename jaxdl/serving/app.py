@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jaxdl.data.headers import BadImage
-from jaxdl.serving import LOOPBACK, Serving
 from jaxdl.serving.answers import Answerer
+from jaxdl.serving.settings import LOOPBACK, Serving
 
 PAGE = {'/': 'page.html', '/page.css': 'page.css', '/page.js': 'page.js'}
 TYPES = dict(html='text/html', css='text/css', js='text/javascript')
