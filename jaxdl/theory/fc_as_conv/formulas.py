@@ -46,7 +46,8 @@ def dense_of_kernel(kernel: np.ndarray, size: Sides, stride: int | Sides = 1, pa
     Args:
       kernel: [M, N, channel, filter].
       size: (height, width) of the map, in pixels.
-      stride, padding: as in `shapes.conv_output_size`.
+      stride: as in `shapes.conv_output_size`.
+      padding: likewise.
 
     Returns:
       [height * width * channel, rows * columns * filter].

@@ -1,0 +1,148 @@
+"""Tables of the site that are made of the code itself, and so cannot go stale.
+
+A line `<!-- fields jaxdl.variant.Variant -->` on a page stands for the fields of that dataclass,
+`<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags -->` and `<!-- modes -->` for
+those of the command line.
+"""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from jaxdl import main
+
+MARK = re.compile(r'^<!-- (fields|options|flags|modes)(?: ([\w.]+))? -->$', re.MULTILINE)
+PARTS = {'leaf': 'same program', 'initial': 'same program, another start', 'static': 'another program'}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The page with every mark replaced by its table."""
+    return MARK.sub(lambda found: MADE[found[1]](found[2]), markdown)
+
+
+def fields(name: str) -> str:
+    """Each field of a dataclass: its default, what its rule asks for, and what is said of it where it is declared."""
+    kind = _object(name)
+    said = _arguments(kind) | _comments(kind)
+    own = hasattr(kind, 'replace')  # of flax: the fields of a Variant are traced or not
+    rows = [
+        [f'`{f.name}`', _default(f), _rule(f, kind), *([PARTS[_part(f)]] if own else []), said.get(f.name, '')]
+        for f in dataclasses.fields(kind)
+    ]
+    return _table(['Field', 'Default', 'Must be', *(['Another value is'] if own else []), 'What'], rows)
+
+
+def options(name: str) -> str:
+    """Each row of a table: its name, and the first line of its docstring, else the expression that it is."""
+    table, written = _object(name), _written(name)
+    return _table(['Name', 'What'], [[f'`{row}`', _meaning(value, written.get(row, ''))] for row, value in table.items()])
+
+
+def flags(_: None) -> str:
+    """Each flag of the command line, with its help."""
+    own = [(name, main.FLAGS[name]) for name in main.FLAGS if len(name) > 1]
+    return _table(['Flag', 'What'], [[f'`--{name}`', _plain(str(flag.help))] for name, flag in own])
+
+
+def modes(_: None) -> str:
+    """Each mode, with the first line of its function's docstring."""
+    return _table(['Mode', 'Does'], [[f'`{name}`', _first(mode)] for name, mode in main.MODES.items()])
+
+
+MADE: dict[str, Callable[[Any], str]] = dict(fields=fields, options=options, flags=flags, modes=modes)
+
+
+def _object(name: str) -> Any:
+    module, _, own = name.rpartition('.')
+    return getattr(importlib.import_module(module), own)
+
+
+def _table(columns: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [columns, ['---'] * len(columns), *rows]
+    return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
+
+
+def _plain(text: str) -> str:
+    return ' '.join(text.split()).replace('|', '\\|').replace('<', '&lt;').replace('*', '\\*').replace('_', '\\_')
+
+
+def _code(text: str) -> str:
+    return f'`{" ".join(text.split())}`'.replace('|', '\\|')
+
+
+def _first(found: Any) -> str:
+    return _plain((inspect.getdoc(found) or '').split('\n\n')[0])
+
+
+def _part(field: dataclasses.Field[Any]) -> str:
+    if field.metadata.get('initial'):
+        return 'initial'
+    return 'leaf' if field.metadata.get('pytree_node', True) else 'static'
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return _code(repr(field.default_factory()))
+    if field.default is dataclasses.MISSING:
+        return ''
+    value = field.default
+    return _code(f'{type(value).__name__}()' if dataclasses.is_dataclass(value) else repr(value))
+
+
+def _rule(field: dataclasses.Field[Any], kind: type) -> str:
+    """The words with which the rule refuses what nothing accepts: they say what would be right."""
+    rule = field.metadata.get('rule')
+    if rule is None:
+        return 'true or false' if kind.__annotations__[field.name] in (bool, 'bool') else ''
+    for value in ('/', ('/',), math.nan, (math.nan,), ()):
+        try:
+            words = rule(value)
+        except TypeError:
+            continue
+        if words:
+            return _plain(re.sub(r'^(must be|known:) ', '', words))
+    return ''
+
+
+def _comments(kind: type) -> dict[str, str]:
+    """Field -> the comment that ends its line."""
+    found = (re.match(r'\s+(\w+): [^#]*#\s*(.+)$', line) for line in inspect.getsource(kind).splitlines())
+    return {match[1]: _plain(match[2]) for match in found if match}
+
+
+def _arguments(kind: type) -> dict[str, str]:
+    """Field -> what the docstring says of it, under Args."""
+    text = (inspect.getdoc(kind) or '').partition('Args:\n')[2]
+    return {match[1]: _plain(match[2]) for match in re.finditer(r'^  (\w+): ((?:.|\n   )+)', text, re.MULTILINE)}
+
+
+def _written(name: str) -> dict[str, str]:
+    """Row of a table -> the expression of its value, as it is written."""
+    module, _, own = name.rpartition('.')
+    source = inspect.getsource(importlib.import_module(module))
+    return dict(_pairs(source, own))
+
+
+def _pairs(source: str, own: str) -> Iterator[tuple[str, str]]:
+    for node in ast.parse(source).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, 'target', None)
+        if not isinstance(target, ast.Name) or target.id != own:
+            continue
+        value = node.value  # type: ignore[attr-defined]
+        for key, row in zip(getattr(value, 'keys', ()), getattr(value, 'values', ()), strict=False):
+            if isinstance(key, ast.Constant):
+                yield str(key.value), ast.get_source_segment(source, row) or ''
+
+
+def _meaning(value: Any, written: str) -> str:
+    if hasattr(value, 'meaning'):
+        return _plain(value.meaning)
+    own = getattr(value, 'loss', value)
+    if getattr(own, '__name__', '<lambda>') != '<lambda>' and own.__module__.startswith('jaxdl') and own.__doc__:
+        return _first(own)
+    return _code(re.sub(r'^lambda [^:]*: ', '', written)) if written else _code(repr(value))
