@@ -23,12 +23,22 @@ SCALES = ('full', 'quick')
 
 
 def geometric(low: float, high: float, count: int) -> tuple[float, ...]:
-    """`count` learning rates from `low` to `high` in equal ratios, to three digits."""
+    """`count` learning rates from `low` to `high` in equal ratios, to three digits.
+
+    Examples:
+      >>> geometric(0.01, 1.0, 5)
+      (0.01, 0.0316, 0.1, 0.316, 1.0)
+    """
     return tuple(float(f'{low * (high / low) ** (i / max(1, count - 1)):.3g}') for i in range(count))
 
 
 def sweep(**values: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Options for every combination: `sweep(norm=['none', 'batch'])` -> `{'norm=none': {'norm': 'none'}, ...}`."""
+    """Options for every combination: `sweep(norm=['none', 'batch'])` -> `{'norm=none': {'norm': 'none'}, ...}`.
+
+    Examples:
+      >>> sweep(norm=['none', 'batch'], depth=[2])
+      {'norm=none, depth=2': {'norm': 'none', 'depth': 2}, 'norm=batch, depth=2': {'norm': 'batch', 'depth': 2}}
+    """
     combinations = (dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values()))
     return {', '.join(f'{k}={v}' for k, v in chosen.items()): chosen for chosen in combinations}
 
@@ -164,7 +174,16 @@ def quick(experiment: Kind) -> Kind:
 
 
 def override(experiment: Kind, overrides: Overrides) -> Kind:
-    """`experiment` with fields set by dotted name (`variant.width`), or by bare name where only one field has it."""
+    """`experiment` with fields set by dotted name (`variant.width`), or by bare name where only one field has it.
+
+    Examples:
+      >>> study = Ablation('pooling', 'max', options=dict(max={}, avg=dict(pooling='avg')))
+      >>> override(study, {'variant.width': 8, 'epochs': 40}).epochs
+      40
+      >>> override(study, {'widht': 8})
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: unknown override 'widht': did you mean width?
+    """
     for key, value in overrides.items():
         if isinstance(experiment, Assignment) and key not in field_paths(experiment):
             experiment = dataclasses.replace(experiment, overrides={**experiment.overrides, key: value})
@@ -238,7 +257,13 @@ def keep(ablation: Ablation, options: Sequence[str]) -> Ablation:
 
 
 def option_variant(ablation: Ablation, option: str) -> Variant:
-    """The full setting of an option, at the learning rate of the base variant."""
+    """The full setting of an option, at the learning rate of the base variant.
+
+    Examples:
+      >>> study = Ablation('pooling', 'max', options=dict(max={}, avg=dict(pooling='avg')))
+      >>> option_variant(study, 'avg').pooling
+      'avg'
+    """
     return variant.replace(ablation.variant, ablation.options[option], f' in option {option!r}')
 
 

@@ -40,7 +40,9 @@ def fields(name: str) -> str:
 def options(name: str) -> str:
     """Each row of a table: its name, and the first line of its docstring, else the expression that it is."""
     table, written = _object(name), _written(name)
-    return _table(['Name', 'What'], [[f'`{row}`', _meaning(value, written.get(row, ''))] for row, value in table.items()])
+    return _table(
+        ['Name', 'What'], [[f'`{row}`', _meaning(value, written.get(row, ''))] for row, value in table.items()]
+    )
 
 
 def flags(_: None) -> str:

@@ -14,7 +14,12 @@ MODELS: dict[str, type[nn.Module]] = {'cnn': CNN, 'mlp': MLP, 'linear': Linear}
 
 
 def make_module(model: str, num_classes: int, **settings: object) -> nn.Module:
-    """The network of a row of MODELS; of `settings` it takes those that it has a field for."""
+    """The network of a row of MODELS; of `settings` it takes those that it has a field for.
+
+    Examples:
+      >>> make_module('cnn', 10, pooling='avg', width=8).pooling
+      'avg'
+    """
     kind = MODELS[model]
     names = {field.name for field in dataclasses.fields(kind)}
     return kind(num_classes=num_classes, **{k: v for k, v in settings.items() if k in names})  # type: ignore[call-arg]

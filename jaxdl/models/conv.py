@@ -51,7 +51,12 @@ def usual() -> str:
 
 
 def output_sides(images: Sides, kernel: Sides, stride: int, padding: int) -> tuple[int, int]:
-    """Rows and columns of what a convolution of these shapes gives."""
+    """Rows and columns of what a convolution of these shapes gives.
+
+    Examples:
+      >>> output_sides((32, 28, 28, 1), (3, 3, 1, 16), stride=2, padding=1)
+      (14, 14)
+    """
     rows, columns = ((images[i] + 2 * padding - kernel[i - 1]) // stride + 1 for i in (1, 2))
     return rows, columns
 
