@@ -12,14 +12,11 @@ FENCED = re.compile(r'(^ *```.*?^ *```|`[^`\n]+`)', re.MULTILINE | re.DOTALL)  #
 
 def on_config(config: Any) -> Any:
     """The nav without pages that are not there."""
-    config.nav = [_there(entry, pathlib.Path(config.docs_dir)) for entry in config.nav]
+    folder = pathlib.Path(config.docs_dir)
+    for entry in config.nav:
+        for title, pages in entry.items():
+            entry[title] = [page for page in pages if (folder / page).is_file()] if isinstance(pages, list) else pages
     return config
-
-
-def _there(entry: Any, folder: pathlib.Path) -> Any:
-    if isinstance(entry, str):
-        return entry
-    return {title: [page for page in pages if (folder / page).is_file()] for title, pages in entry.items()}
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
