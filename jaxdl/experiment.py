@@ -51,17 +51,17 @@ class Ablation:
     a second factor is named, the conditions are its values, the first its baseline, and the interaction is reported.
     """
 
-    factor: str
-    baseline: str
-    options: Mapping[str, Overrides]
-    why: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    factor: str  # what the options vary, in a word
+    baseline: str  # the option that all others are compared with
+    options: Mapping[str, Overrides]  # name -> overrides of `variant`
+    why: Mapping[str, str] = dataclasses.field(default_factory=dict)  # option -> what is expected of it
     conditions: Mapping[str, Overrides] = dataclasses.field(default_factory=lambda: {'': {}})
-    second_factor: str = ''
-    variant: Variant = Variant()
+    second_factor: str = ''  # what the conditions vary
+    variant: Variant = Variant()  # what all options share
     data: Data = Data()
     learning_rates: tuple[float, ...] = fields.ruled(geometric(0.01, 1.0, 5), fields.each(fields.above(0)))
-    tuning_seeds: int = fields.ruled(3, fields.at_least(1))
-    seeds: int = fields.ruled(10, fields.at_least(1))
+    tuning_seeds: int = fields.ruled(3, fields.at_least(1))  # of each option and rate
+    seeds: int = fields.ruled(10, fields.at_least(1))  # fresh ones, that measure
     epochs: int = fields.ruled(20, fields.at_least(1))
     margin: float = fields.ruled(0.01, fields.between(1e-6, 1))  # accuracy: options closer than this are equivalent
     variance_study: bool = False  # where the variance of the baseline comes from: weights, order, noise, split

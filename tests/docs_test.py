@@ -18,10 +18,10 @@ TOP = pathlib.Path(__file__).parents[1]
 CONFIG = TOP / 'docs' / 'site' / 'mkdocs.yml'
 # What the contract names beside the names of the package itself.
 CONTRACT = (
-    'models.load_pretrained', 'theory.backprop.formulas.gradients', 'theory.shapes.formulas.conv_output_size',
-    'theory.shapes.formulas.pool_output_size', 'statistics.compare', 'statistics.holm', 'augment.geometry.rotate',
-    'augment.geometry.translate', 'augment.colour.adjust_brightness', 'augment.colour.adjust_contrast',
-    'augment.colour.adjust_saturation', 'augment.colour.adjust_hue', 'Predictor.from_checkpoint', 'Predictor.predict',
+    'models.load_pretrained', 'theory.backprop.gradients', 'theory.shapes.conv_output_size',
+    'theory.shapes.pool_output_size', 'statistics.compare', 'statistics.holm', 'augment.rotate',
+    'augment.translate', 'augment.adjust_brightness', 'augment.adjust_contrast',
+    'augment.adjust_saturation', 'augment.adjust_hue', 'Predictor.from_checkpoint', 'Predictor.predict',
 )  # fmt: skip
 LOADING = dict(script='src', img='src', iframe='src', source='src', link='href', object='data', embed='src')
 

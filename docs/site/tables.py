@@ -6,11 +6,13 @@ those of the command line.
 """
 
 import ast
+import contextlib
 import dataclasses
 import importlib
 import inspect
 import math
 import re
+import typing
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -65,8 +67,11 @@ def _object(name: str) -> Any:
 
 
 def _table(columns: list[str], rows: Iterable[list[str]]) -> str:
+    """In Markdown, without the columns that are empty."""
+    rows = list(rows)
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     lines = [columns, ['---'] * len(columns), *rows]
-    return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
+    return '\n'.join(f'| {" | ".join(cells[i] for i in kept)} |' for cells in lines)
 
 
 def _plain(text: str) -> str:
@@ -98,16 +103,15 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _rule(field: dataclasses.Field[Any], kind: type) -> str:
     """The words with which the rule refuses what nothing accepts: they say what would be right."""
-    rule = field.metadata.get('rule')
+    rule, annotation = field.metadata.get('rule'), kind.__annotations__[field.name]
     if rule is None:
-        return 'true or false' if kind.__annotations__[field.name] in (bool, 'bool') else ''
-    for value in ('/', ('/',), math.nan, (math.nan,), ()):
-        try:
-            words = rule(value)
-        except TypeError:
-            continue
-        if words:
-            return _plain(re.sub(r'^(must be|known:) ', '', words))
+        return 'true or false' if annotation is bool else ''
+    several = typing.get_origin(annotation) is tuple
+    for wrong in (('/',), (math.nan,), ()) if several else ('/', math.nan):
+        with contextlib.suppress(TypeError):
+            if words := rule(wrong):
+                words = re.sub(r'^, ', 'empty, ', re.sub(r'^(must be|known:) ', '', words))
+                return _plain(f'each {words}' if wrong and several else words)
     return ''
 
 
