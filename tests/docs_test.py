@@ -10,6 +10,7 @@ import urllib.parse
 
 import pytest
 from browser_test import CHROMIUM, browse
+from imports_test import HEIGHT
 
 import jaxdl
 from jaxdl.variant import Variant
@@ -95,6 +96,16 @@ def test_links_lead_somewhere(pages):
             assert target.is_file(), f'{path.name}: {link}'
             if parts.fragment and target in pages and parts.fragment != '__top':
                 assert urllib.parse.unquote(parts.fragment) in pages[target].ids, f'{path.name}: {link}'
+
+
+def test_the_house_that_is_drawn_is_the_one_that_stands():
+    """Whatever is drawn below another thing is on a floor below it; what stands on one line, or the next, on one."""
+    drawn = (TOP / 'docs' / 'design.md').read_text().partition('## The house')[2].split('```')[1]
+    floors = [re.findall(r'^ (\w+(?:  \w+)*)', part, re.MULTILINE) for part in drawn.strip('\n').split(' │')]
+    heights = [{HEIGHT[name] for line in floor for name in line.split()} for floor in floors]
+    assert len(heights) == 10
+    assert all(len(own) == 1 for own in heights)
+    assert sorted(heights, key=max, reverse=True) == heights
 
 
 def test_tables_are_of_the_code(site):

@@ -12,8 +12,7 @@ import importlib
 import inspect
 import math
 import re
-import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jaxdl import main
@@ -40,11 +39,10 @@ def fields(name: str) -> str:
 
 
 def options(name: str) -> str:
-    """Each row of a table: its name, and the first line of its docstring, else the expression that it is."""
+    """Each row of a table: its name, and its comment or the first line of its docstring, else the expression it is."""
     table, written = _object(name), _written(name)
-    return _table(
-        ['Name', 'What'], [[f'`{row}`', _meaning(value, written.get(row, ''))] for row, value in table.items()]
-    )
+    rows = [[f'`{row}`', _meaning(value, *written.get(row, ('', '')))] for row, value in table.items()]
+    return _table(['Name', 'What'], rows)
 
 
 def flags(_: None) -> str:
@@ -75,7 +73,10 @@ def _table(columns: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    return ' '.join(text.split()).replace('|', '\\|').replace('<', '&lt;').replace('*', '\\*').replace('_', '\\_')
+    """Text for a cell, with nothing in it that is Markdown but code."""
+    parts = re.split('(`[^`]*`)', ' '.join(text.split()).replace('|', '\\|'))
+    parts[::2] = [re.sub(r'([*_<])', r'\\\1', part) for part in parts[::2]]
+    return ''.join(parts)
 
 
 def _code(text: str) -> str:
@@ -106,11 +107,14 @@ def _rule(field: dataclasses.Field[Any], kind: type) -> str:
     rule, annotation = field.metadata.get('rule'), kind.__annotations__[field.name]
     if rule is None:
         return 'true or false' if annotation is bool else ''
-    several = typing.get_origin(annotation) is tuple
-    for wrong in (('/',), (math.nan,), ()) if several else ('/', math.nan):
+    several = 'each' in rule.__qualname__
+    for wrong in (('/',), (math.nan,), ()) if several else ('/', math.nan, ()):
         with contextlib.suppress(TypeError):
             if words := rule(wrong):
-                words = re.sub(r'^, ', 'empty, ', re.sub(r'^(must be|known:) ', '', words))
+                words = re.sub(r'^one of , ', 'empty, or one of ', re.sub('^known: ', 'one of ', words))
+                words = words.removeprefix('must be ')
+                if annotation in (int, int | None):
+                    words = words.replace('a number', 'a whole number')
                 return _plain(f'each {words}' if wrong and several else words)
     return ''
 
@@ -127,28 +131,47 @@ def _arguments(kind: type) -> dict[str, str]:
     return {match[1]: _plain(match[2]) for match in re.finditer(r'^  (\w+): ((?:.|\n   )+)', text, re.MULTILINE)}
 
 
-def _written(name: str) -> dict[str, str]:
-    """Row of a table -> the expression of its value, as it is written."""
+def _written(name: str) -> dict[str, tuple[str, str]]:
+    """Row of a table -> the expression of its value, as it is written, and the comment that ends its line."""
     module, _, own = name.rpartition('.')
     source = inspect.getsource(importlib.import_module(module))
-    return dict(_pairs(source, own))
+    tables = (node.value for node in ast.parse(source).body if isinstance(node, ast.AnnAssign) and _is(node, own))
+    rows = (
+        pair for table in tables if isinstance(table, ast.Dict) for pair in zip(table.keys, table.values, strict=True)
+    )
+    lines = source.splitlines()
+    return {
+        str(key.value): (ast.get_source_segment(source, row) or '', _comment(lines[(row.end_lineno or 1) - 1]))
+        for key, row in rows
+        if isinstance(key, ast.Constant)
+    }
 
 
-def _pairs(source: str, own: str) -> Iterator[tuple[str, str]]:
-    for node in ast.parse(source).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, 'target', None)
-        if not isinstance(target, ast.Name) or target.id != own:
-            continue
-        value = node.value  # type: ignore[attr-defined]
-        for key, row in zip(getattr(value, 'keys', ()), getattr(value, 'values', ()), strict=False):
-            if isinstance(key, ast.Constant):
-                yield str(key.value), ast.get_source_segment(source, row) or ''
+def _is(node: ast.AnnAssign, name: str) -> bool:
+    return isinstance(node.target, ast.Name) and node.target.id == name
 
 
-def _meaning(value: Any, written: str) -> str:
-    if hasattr(value, 'meaning'):
-        return _plain(value.meaning)
+def _comment(line: str) -> str:
+    return line.partition(',  # ')[2]
+
+
+def _meaning(value: Any, expression: str, comment: str) -> str:
+    if comment or hasattr(value, 'meaning'):
+        return _plain(comment or value.meaning)
+    if isinstance(value, Mapping):
+        return ', '.join(_code(f'{key}={own}') for key, own in value.items())
     own = getattr(value, 'loss', value)
     if getattr(own, '__name__', '<lambda>') != '<lambda>' and own.__module__.startswith('jaxdl') and own.__doc__:
         return _first(own)
-    return _code(re.sub(r'^lambda [^:]*: ', '', written)) if written else _code(repr(value))
+    if dataclasses.is_dataclass(value):
+        return ', '.join(_code(f'{f.name}={own}') for f in dataclasses.fields(value) if (own := _unusual(value, f)))
+    expression = re.sub(r"^\(?lambda [^:]*: |, '[.\w]*'\)$", '', expression) or repr(value)
+    called = re.fullmatch(r'(\w+)\([\w, ]*\)', expression)
+    helper = getattr(value, '__globals__', {}).get(called[1]) if called else None
+    return _first(helper) if getattr(helper, '__doc__', None) else _code(expression)
+
+
+def _unusual(value: Any, field: dataclasses.Field[Any]) -> Any:
+    """What a record has in a field, where that is not the field's default, its name or a record again."""
+    own = getattr(value, field.name)
+    return None if own == field.default or field.name == 'name' or dataclasses.is_dataclass(own) else own

@@ -179,12 +179,11 @@ def _kernel_of_large(images: jax.Array, gradient: jax.Array, shape: Sides, strid
 
 # name -> (images, kernel, stride, padding) -> images.
 LOWERINGS: dict[str, Lowering] = {
-    'onednn': _differentiable(_onednn, _data_by_onednn, _kernel_by_onednn),
+    'onednn': _differentiable(_onednn, _data_by_onednn, _kernel_by_onednn),  # the library's, on XLA's own threads
     'patches': _patched,
     'grouped': _xla,  # vmap makes it one convolution with a group for every member
-    'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),
-    # One after another, unrolled:
-    'xla': _by_xla(lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])),
+    'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),  # so many at a time
+    'xla': _by_xla(lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])),  # each by itself, unrolled
 }
 # `onednn` for one network of many channels instead of many small ones.
 large: Lowering = _differentiable(_onednn, _data_by_onednn, _kernel_of_large)

@@ -65,6 +65,7 @@ _first_largest.defvjp(_first_largest_forward, _first_largest_backward)
 
 
 def _l2(elements: jax.Array, param: Param) -> jax.Array:
+    """The root of the mean square."""
     # The small constant keeps the gradient of the root finite where a whole window is 0, as after a ReLU it often is.
     return jnp.sqrt(jnp.mean(jnp.square(elements), 0) + 1e-6)
 
@@ -87,10 +88,12 @@ POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
 
 
 def _mean(images: jax.Array) -> jax.Array:
+    """The mean over the image."""
     return images.mean((1, 2))
 
 
 def _most(images: jax.Array) -> jax.Array:
+    """The maximum over the image."""
     return images.max((1, 2))
 
 
