@@ -111,8 +111,8 @@ def _gem(images: jax.Array, param: Param) -> jax.Array:
 GLOBAL_POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
     'avg': lambda images, param: _mean(images),
     'max': lambda images, param: _most(images),
-    'avgmax': lambda images, param: 0.5 * (_mean(images) + _most(images)),
-    'catavgmax': lambda images, param: jnp.concatenate([_mean(images), _most(images)], -1),
+    'avgmax': lambda images, param: 0.5 * (_mean(images) + _most(images)),  # half of the one, half of the other
+    'catavgmax': lambda images, param: jnp.concatenate([_mean(images), _most(images)], -1),  # both: twice the features
     'gem': _gem,
-    'flatten': lambda images, param: images.reshape(images.shape[0], -1),
+    'flatten': lambda images, param: images.reshape(images.shape[0], -1),  # no pooling: every pixel is a feature
 }
