@@ -1,6 +1,7 @@
 # make demo    sets up .venv and runs the pooling study    make test   sets up and runs every test
 # make lint    format, lint and types                      make bench  speed and memory against others, as ratios
 # make native-check    the native part under sanitisers    make audit   advisories on what is installed, and licences
+# make docs    the documentation as a site, into build/docs; a warning is an error
 # make test-lowest test-newest test-wheel    every test in random order: on the lowest and the newest versions of what
 #                                            pyproject.toml asks for, and from the wheel; SEED=N repeats an order
 # make test-faults   a hundred kills, every damage to every file of a workdir, ten times the hostile files
@@ -17,7 +18,7 @@ ALL_EXTRAS := decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tens
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: setup demo test test-lowest test-newest test-wheel test-faults lint bench native-check audit clean
+.PHONY: setup demo test test-lowest test-newest test-wheel test-faults lint bench docs native-check audit clean
 
 setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 
@@ -54,6 +55,9 @@ bench: .venv/.extras-decode$(,)onednn$(,)parity
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.ensemble
 	$(BIN)/python -m benchmarks.resnet
+
+docs: .venv/.extras-docs
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 native-check: setup
 	$(BIN)/python native/check.py

@@ -15,6 +15,10 @@ def rectangle(seeds: Sequence[Hashable]) -> np.ndarray:
     """Member indices [row, column] where the members of a row have one seed, and so share their batches.
 
     Where the seeds have different numbers of members, each member is a row of its own.
+
+    Examples:
+      >>> rectangle([0, 0, 1, 1]).tolist(), rectangle([0, 0, 1]).tolist()
+      ([[0, 1], [2, 3]], [[0], [1], [2]])
     """
     rows = defaultdict(list)
     for index, seed in enumerate(seeds):

@@ -46,6 +46,11 @@ def two_way_bootstrap(differences: np.ndarray, resamples: int = 5_000, seed: int
 
     Raises:
       InputError: fewer than two seeds or images, or a value that is not finite.
+
+    Examples:
+      >>> found = two_way_bootstrap(np.array([[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, -1, 0]]))
+      >>> found.difference, round(found.share_images, 2)
+      (0.25, 0.77)
     """
     d = np.asarray(differences, np.float64)
     if d.ndim != 2 or min(d.shape) < 2 or not np.all(np.isfinite(d)):
@@ -69,6 +74,11 @@ def variance_components(values: Sequence[float] | np.ndarray, levels: Mapping[st
 
     Raises:
       InputError: the runs are not balanced, leave nothing to estimate the rest from, or hold what is no finite number.
+
+    Examples:
+      >>> levels = dict(init=[0, 0, 1, 1], order=[0, 1, 0, 1])
+      >>> [(part.source, round(part.share, 2)) for part in variance_components([0.9, 0.8, 0.7, 0.65], levels)]
+      [('init', 0.83), ('order', 0.14), ('rest', 0.03)]
     """
     given = np.asarray(values, np.float64)
     codes = {source: np.unique(level, return_inverse=True)[1] for source, level in levels.items()}
@@ -96,6 +106,10 @@ def orthogonal_array(levels: int, factors: int) -> np.ndarray:
 
     Raises:
       InputError: `levels` is not prime, or `factors` is not 2 to levels + 1.
+
+    Examples:
+      >>> orthogonal_array(2, factors=3).tolist()
+      [[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]
     """
     if complaint := fields.prime(2)(levels):
         raise InputError(f'levels={levels}: {complaint}')

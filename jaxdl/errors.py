@@ -69,7 +69,14 @@ def _installed(file: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean a or b?` where something known looks like `name`, else the list of what is known."""
+    """`did you mean a or b?` where something known looks like `name`, else the list of what is known.
+
+    Examples:
+      >>> nearest('poling', ['pooling', 'depth'])
+      'did you mean pooling?'
+      >>> nearest('x', ['pooling', 'depth'])
+      'known: pooling, depth'
+    """
     known = list(known)
     lower = {k.lower(): k for k in known}
     close = [lower[match] for match in difflib.get_close_matches(name[:100].lower(), lower, n=3, cutoff=0.55)]
@@ -79,5 +86,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = '') -> InputError:
-    """The error for a name that stands in no table: `unknown KIND 'NAME'WHERE: did you mean ...?`."""
+    """The error for a name that stands in no table: `unknown KIND 'NAME'WHERE: did you mean ...?`.
+
+    Examples:
+      >>> str(unknown('option', 'mx', ['max', 'avg'], ' of pooling'))
+      "unknown option 'mx' of pooling: did you mean max?"
+    """
     return InputError(f'unknown {kind} {name!r}{where}: {nearest(name, known)}')

@@ -25,12 +25,22 @@ SCALES = ('full', 'quick')
 
 
 def geometric(low: float, high: float, count: int) -> tuple[float, ...]:
-    """`count` learning rates from `low` to `high` in equal ratios, to three digits."""
+    """`count` learning rates from `low` to `high` in equal ratios, to three digits.
+
+    Examples:
+      >>> geometric(0.01, 1.0, 5)
+      (0.01, 0.0316, 0.1, 0.316, 1.0)
+    """
     return tuple(float(f'{low * (high / low) ** (i / max(1, count - 1)):.3g}') for i in range(count))
 
 
 def sweep(**values: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Options for every combination: `sweep(norm=['none', 'batch'])` -> `{'norm=none': {'norm': 'none'}, ...}`."""
+    """Options for every combination: `sweep(norm=['none', 'batch'])` -> `{'norm=none': {'norm': 'none'}, ...}`.
+
+    Examples:
+      >>> sweep(norm=['none', 'batch'], depth=[2])
+      {'norm=none, depth=2': {'norm': 'none', 'depth': 2}, 'norm=batch, depth=2': {'norm': 'batch', 'depth': 2}}
+    """
     combinations = (dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values()))
     return {', '.join(f'{k}={v}' for k, v in chosen.items()): chosen for chosen in combinations}
 
@@ -43,17 +53,17 @@ class Ablation:
     a second factor is named, the conditions are its values, the first its baseline, and the interaction is reported.
     """
 
-    factor: str
-    baseline: str
-    options: Mapping[str, Overrides]
-    why: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    factor: str  # what the options vary, in a word
+    baseline: str  # the option that all others are compared with
+    options: Mapping[str, Overrides]  # name -> overrides of `variant`
+    why: Mapping[str, str] = dataclasses.field(default_factory=dict)  # option -> what is expected of it
     conditions: Mapping[str, Overrides] = dataclasses.field(default_factory=lambda: {'': {}})
-    second_factor: str = ''
-    variant: Variant = Variant()
+    second_factor: str = ''  # what the conditions vary
+    variant: Variant = Variant()  # what all options share
     data: Data = Data()
     learning_rates: tuple[float, ...] = fields.ruled(geometric(0.01, 1.0, 5), fields.each(fields.above(0)))
-    tuning_seeds: int = fields.ruled(3, fields.at_least(1))
-    seeds: int = fields.ruled(10, fields.at_least(1))
+    tuning_seeds: int = fields.ruled(3, fields.at_least(1))  # of each option and rate
+    seeds: int = fields.ruled(10, fields.at_least(1))  # fresh ones, that measure
     epochs: int = fields.ruled(20, fields.at_least(1))
     margin: float = fields.ruled(0.01, fields.between(1e-6, 1))  # accuracy: options closer than this are equivalent
     variance_study: bool = False  # where the variance of the baseline comes from: weights, order, noise, split
@@ -169,7 +179,16 @@ def quick(experiment: Kind) -> Kind:
 
 
 def override(experiment: Kind, overrides: Overrides) -> Kind:
-    """`experiment` with fields set by dotted name (`variant.width`), or by bare name where only one field has it."""
+    """`experiment` with fields set by dotted name (`variant.width`), or by bare name where only one field has it.
+
+    Examples:
+      >>> study = Ablation('pooling', 'max', options=dict(max={}, avg=dict(pooling='avg')))
+      >>> override(study, {'variant.width': 8, 'epochs': 40}).epochs
+      40
+      >>> override(study, {'widht': 8})
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: unknown override 'widht': did you mean width?
+    """
     for key, value in overrides.items():
         if isinstance(experiment, Assignment) and key not in field_paths(experiment):
             experiment = dataclasses.replace(experiment, overrides={**experiment.overrides, key: value})
@@ -243,7 +262,13 @@ def keep(ablation: Ablation, options: Sequence[str]) -> Ablation:
 
 
 def option_variant(ablation: Ablation, option: str) -> Variant:
-    """The full setting of an option, at the learning rate of the base variant."""
+    """The full setting of an option, at the learning rate of the base variant.
+
+    Examples:
+      >>> study = Ablation('pooling', 'max', options=dict(max={}, avg=dict(pooling='avg')))
+      >>> option_variant(study, 'avg').pooling
+      'avg'
+    """
     return variant.replace(ablation.variant, ablation.options[option], f' in option {option!r}')
 
 

@@ -24,7 +24,12 @@ def ruled(default: Any, rule: Rule | None = None, **options: Any) -> Any:
 
 
 def at_least(low: float) -> Rule:
-    """A finite number, `low` or more."""
+    """A finite number, `low` or more.
+
+    Examples:
+      >>> at_least(1)(0)
+      'must be a number of at least 1'
+    """
     return lambda value: None if low <= value < math.inf else f'must be a number of at least {low}'
 
 
@@ -34,7 +39,12 @@ def above(low: float) -> Rule:
 
 
 def within(low: float, high: float) -> Rule:
-    """A number in [low, high)."""
+    """A number in [low, high).
+
+    Examples:
+      >>> within(0, 1)(1), within(0, 1)(0.5)
+      ('must be at least 0 and below 1', None)
+    """
     return lambda value: None if low <= value < high else f'must be at least {low} and below {high}'
 
 
@@ -51,7 +61,12 @@ def prime(least: int, most: int = 1000) -> Rule:
 
 
 def one_of(table: Container[str] | Iterable[str]) -> Rule:
-    """A name that stands in `table`, which may still grow after the field is declared."""
+    """A name that stands in `table`, which may still grow after the field is declared.
+
+    Examples:
+      >>> one_of(['max', 'avg'])('mex')
+      'did you mean max?'
+    """
     return lambda value: None if value in table else nearest(str(value), typing.cast(Iterable[str], table))
 
 
@@ -67,7 +82,12 @@ def path_part(value: str) -> str | None:
 
 
 def each(rule: Rule, least: int = 1) -> Rule:
-    """A list of `least` or more different values that all keep `rule`."""
+    """A list of `least` or more different values that all keep `rule`.
+
+    Examples:
+      >>> each(above(0))((0.1, -1.0))
+      'must be a finite number above 0'
+    """
 
     def holds(values: tuple[Any, ...]) -> str | None:
         if len(values) < least or len(set(values)) < len(values):
@@ -95,6 +115,10 @@ def convert(annotation: Any, value: Any) -> Any:
 
     Raises:
       TypeError: it cannot be one.
+
+    Examples:
+      >>> convert(tuple[float, ...], [1, 2]), convert(int | None, 3.0)
+      ((1.0, 2.0), 3)
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):

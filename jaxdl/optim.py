@@ -112,7 +112,7 @@ def _one_cycle(progress: jax.Array, rise: float = 0.3) -> jax.Array:
 # name -> (progress, 0 at the first step and 1 after the last) -> height, above 0 before the end and at most 1.
 SCHEDULES: dict[str, Callable[[jax.Array], Scalar]] = {
     'constant': lambda progress: 1.0,
-    'cosine': lambda progress: _eased(progress, 1.0, 0.0),
+    'cosine': lambda progress: _eased(progress, 1.0, 0.0),  # from 1 to 0 along half a cosine
     'linear': lambda progress: 1 - progress,
     'step': lambda progress: jnp.where(progress < 0.5, 1.0, jnp.where(progress < 0.75, 0.1, 0.01)),
     'warmup_cosine': _warmup_cosine,

@@ -30,12 +30,22 @@ def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> d
 
 
 def best_rate(means: dict[float, float]) -> float:
-    """The learning rate with the best mean; of equal ones the smallest (equal to 12 digits: sums round)."""
+    """The learning rate with the best mean; of equal ones the smallest (equal to 12 digits: sums round).
+
+    Examples:
+      >>> best_rate({0.01: 0.9, 0.1: 0.95, 0.3: 0.95})
+      0.1
+    """
     return min(means, key=lambda rate: (-round(means[rate], 12), rate))
 
 
 def grow(rates: Sequence[float], best: float) -> float | None:
-    """The next learning rate past the edge of the grid that `best` lies on, or None where it lies inside."""
+    """The next learning rate past the edge of the grid that `best` lies on, or None where it lies inside.
+
+    Examples:
+      >>> grow([0.01, 0.1, 1.0], best=1.0), grow([0.01, 0.1, 1.0], best=0.1)
+      (10.0, None)
+    """
     rates = sorted(rates)
     if len(rates) < 2 or best not in (rates[0], rates[-1]):
         return None

@@ -24,6 +24,11 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     Raises:
       InputError: no examples, or shapes or labels that do not fit the logits.
+
+    Examples:
+      >>> found = scores(np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 1]))
+      >>> round(found['accuracy'], 3), round(found['macro_f1'], 3), round(found['loss'], 3)
+      (0.667, 0.667, 0.584)
     """
     logits, labels = _checked(logits, labels)
     likeliest = np.argsort(-logits, axis=1, kind='stable')[:, :TOP]
@@ -53,7 +58,12 @@ def loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """How often each class was taken for each other: int [true class, predicted class]."""
+    """How often each class was taken for each other: int [true class, predicted class].
+
+    Examples:
+      >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), num_classes=2).tolist()
+      [[1, 0], [1, 1]]
+    """
     pairs = np.asarray(labels, np.int64) * num_classes + np.asarray(predicted, np.int64)
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
@@ -112,6 +122,10 @@ def adjust(logits: np.ndarray, priors: np.ndarray, strength: float) -> np.ndarra
     """Logits as if all classes had been equally frequent in training: less strength * log(priors).
 
     Menon et al., "Long-tail learning via logit adjustment" (2021). A class with a prior of 0 counts as the rarest one.
+
+    Examples:
+      >>> adjust(np.array([[1.0, 0.5]]), priors=np.array([0.9, 0.1]), strength=1.0).round(2).tolist()
+      [[1.11, 2.8]]
     """
     priors = np.asarray(priors, np.float64)
     if not np.any(priors > 0):

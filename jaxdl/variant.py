@@ -73,7 +73,12 @@ class Variant:
 
 
 def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> Variant:
-    """`variant` with named fields set, each checked; InputError with the nearest names for one that does not exist."""
+    """`variant` with named fields set, each checked; InputError with the nearest names for one that does not exist.
+
+    Examples:
+      >>> replace(Variant(), dict(pooling='avg', dropout=0.25)).dropout
+      0.25
+    """
     known = {f.name: f for f in dataclasses.fields(Variant)}
     checked = {}
     for name, value in overrides.items():
@@ -89,7 +94,15 @@ def check(variant: Variant) -> Variant:
 
 
 def program_key(variant: Variant, shapes: Hashable) -> Hashable:
-    """What decides the compiled program: the structure without the starting values, and the shapes it meets."""
+    """What decides the compiled program: the structure without the starting values, and the shapes it meets.
+
+    Examples:
+      >>> plain = Variant()
+      >>> program_key(plain, ()) == program_key(replace(plain, dict(dropout=0.5, init='zeros')), ())
+      True
+      >>> program_key(plain, ()) == program_key(replace(plain, dict(pooling='avg')), ())
+      False
+    """
     return jax.tree.structure(_started(variant)), shapes
 
 

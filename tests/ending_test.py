@@ -28,11 +28,8 @@ def found(verdict='better', detectable=0.004, rate=0.1, option='avg', claims=())
     low, middle, high = (0.002, 0.007, 0.012)
     row = FIRST | dict(option=option, difference=middle, difference_low=low, difference_high=high, verdict=verdict)
     rows = [FIRST, row | dict(detectable=detectable, learning_rate=rate)]
-    tried = [
-        dict(condition='', phase='tune', split='val', metric='accuracy', option=own, learning_rate=at)
-        for own in ('max', option)
-        for at in (0.01, 0.1, 1.0)
-    ]
+    tuned = dict(condition='', phase='tune', split='val', metric='accuracy')
+    tried = [dict(tuned, option=own, learning_rate=at) for own in ('max', option) for at in (0.01, 0.1, 1.0)]
     pairs = {'max': MEASURED, option: MEASURED + detectable / EFFECT * APART}
     measured = [
         dict(condition='', phase='measure', option=own, seed=1000 + i, split='test', metric='accuracy', value=value,

@@ -14,7 +14,12 @@ LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, with torchvision's digits
 
 
 def adjust_brightness(images: jax.Array, factor: Number) -> jax.Array:
-    """Multiplies by the factor: 0 is black, 1 changes nothing."""
+    """Multiplies by the factor: 0 is black, 1 changes nothing.
+
+    Examples:
+      >>> adjust_brightness(jnp.full((1, 1, 1, 3), 0.5), 1.5).ravel().tolist()
+      [0.75, 0.75, 0.75]
+    """
     return jitter(images, brightness=factor)
 
 
@@ -24,12 +29,23 @@ def adjust_contrast(images: jax.Array, factor: Number) -> jax.Array:
 
 
 def adjust_saturation(images: jax.Array, factor: Number) -> jax.Array:
-    """Away from each pixel's grey value: 0 is greyscale, 1 changes nothing."""
+    """Away from each pixel's grey value: 0 is greyscale, 1 changes nothing.
+
+    Examples:
+      >>> grey = adjust_saturation(jnp.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3), 0.0)
+      >>> [round(value, 3) for value in grey.ravel().tolist()]
+      [0.299, 0.299, 0.299]
+    """
     return jitter(images, saturation=factor)
 
 
 def adjust_hue(images: jax.Array, factor: Number) -> jax.Array:
-    """Turns the hue by `factor`, in [-0.5, 0.5], of the circle: 0 changes nothing, a third takes red to green."""
+    """Turns the hue by `factor`, in [-0.5, 0.5], of the circle: 0 changes nothing, a third takes red to green.
+
+    Examples:
+      >>> adjust_hue(jnp.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3), 1 / 3).round(3).ravel().tolist()
+      [0.0, 1.0, 0.0]
+    """
     return jitter(images, hue=factor)
 
 

@@ -37,17 +37,34 @@ def compose(first: jax.Array, second: jax.Array) -> jax.Array:
 
 
 def rotate(images: jax.Array, radians: Number) -> jax.Array:
-    """Turns counter-clockwise, as seen, about the centre (size - 1) / 2; bilinear, zeros outside."""
+    """Turns counter-clockwise, as seen, about the centre (size - 1) / 2; bilinear, zeros outside.
+
+    Examples:
+      >>> images = jnp.arange(9.0).reshape(1, 3, 3, 1) / 8
+      >>> (8 * rotate(images, np.pi / 2)[0, :, :, 0]).round(2).tolist()
+      [[2.0, 5.0, 8.0], [1.0, 4.0, 7.0], [0.0, 3.0, 6.0]]
+    """
     return warp(images, radians, (0.0, 0.0))
 
 
 def translate(images: jax.Array, shift: tuple[Number, Number]) -> jax.Array:
-    """Shifts by (down, right) pixels, also by parts of them; bilinear, zeros outside."""
+    """Shifts by (down, right) pixels, also by parts of them; bilinear, zeros outside.
+
+    Examples:
+      >>> images = jnp.arange(1.0, 5.0).reshape(1, 1, 4, 1) / 4
+      >>> (4 * translate(images, (0, 1.5))[0, 0, :, 0]).round(2).tolist()
+      [0.0, 0.5, 1.5, 2.5]
+    """
     return warp(images, 0.0, shift)
 
 
 def flip(images: jax.Array, where: jax.Array | bool) -> jax.Array:
-    """Swaps left and right where bool (scalar or [n]) `where` is True."""
+    """Swaps left and right where bool (scalar or [n]) `where` is True.
+
+    Examples:
+      >>> flip(jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1), True).ravel().tolist()
+      [0.0, 1.0]
+    """
     return jnp.where(each(check(images), where, bool), images[:, :, ::-1], images)
 
 

@@ -51,7 +51,12 @@ def usual() -> str:
 
 
 def output_sides(images: Sides, kernel: Sides, stride: int, padding: int) -> tuple[int, int]:
-    """Rows and columns of what a convolution of these shapes gives."""
+    """Rows and columns of what a convolution of these shapes gives.
+
+    Examples:
+      >>> output_sides((32, 28, 28, 1), (3, 3, 1, 16), stride=2, padding=1)
+      (14, 14)
+    """
     rows, columns = ((images[i] + 2 * padding - kernel[i - 1]) // stride + 1 for i in (1, 2))
     return rows, columns
 
@@ -174,12 +179,11 @@ def _kernel_of_large(images: jax.Array, gradient: jax.Array, shape: Sides, strid
 
 # name -> (images, kernel, stride, padding) -> images.
 LOWERINGS: dict[str, Lowering] = {
-    'onednn': _differentiable(_onednn, _data_by_onednn, _kernel_by_onednn),
+    'onednn': _differentiable(_onednn, _data_by_onednn, _kernel_by_onednn),  # the library's, on XLA's own threads
     'patches': _patched,
     'grouped': _xla,  # vmap makes it one convolution with a group for every member
-    'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),
-    # One after another, unrolled:
-    'xla': _by_xla(lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])),
+    'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),  # so many at a time
+    'xla': _by_xla(lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])),  # each by itself, unrolled
 }
 # `onednn` for one network of many channels instead of many small ones.
 large: Lowering = _differentiable(_onednn, _data_by_onednn, _kernel_of_large)

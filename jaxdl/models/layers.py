@@ -50,11 +50,11 @@ def groups_of(channels: int) -> int:
 # `instance` norms each channel of each image: where that is a single pixel (1 x 1 images, hidden layers of an MLP) it
 # is its own mean, so that the bias alone comes out and nothing before it learns.
 NORMS: dict[str, Callable[[bool, str], Callable[[jax.Array], jax.Array]]] = {
-    'none': lambda train, name: Bias(name=name),
+    'none': lambda train, name: Bias(name=name),  # a shift and no more
     'batch': lambda train, name: nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name),
     'layer': lambda train, name: nn.LayerNorm(epsilon=1e-5, name=name),
-    'group': lambda train, name: _group_norm(groups_of, name),
-    'instance': lambda train, name: _group_norm(lambda channels: channels, name),
+    'group': lambda train, name: _group_norm(groups_of, name),  # over at most 8 groups of an image's channels
+    'instance': lambda train, name: _group_norm(lambda channels: channels, name),  # over each channel of an image
 }
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {

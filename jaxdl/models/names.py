@@ -13,7 +13,13 @@ _PREFIX = re.compile(r'resnetv2\d_')  # Gluon counts the networks of a process: 
 
 
 def name_of(path: tuple[str, ...], architecture: Architecture, prefix: str = '') -> str:
-    """The tensor's name, from the keys that lead to the parameter: ('layer1_0', 'conv1', 'kernel')."""
+    """The tensor's name, from the keys that lead to the parameter: ('layer1_0', 'conv1', 'kernel').
+
+    Examples:
+      >>> from jaxdl.models.architectures import ARCHITECTURES
+      >>> name_of(('layer1_0', 'bn2', 'scale'), ARCHITECTURES['resnet50'])
+      'layer1.0.bn2.weight'
+    """
     if architecture.names == 'gluon':
         return prefix + _gluon(path, architecture)
     parts = [re.sub(r'_(\d+)$', r'.\1', part) for part in path[:-1]]

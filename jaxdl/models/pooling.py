@@ -65,6 +65,7 @@ _first_largest.defvjp(_first_largest_forward, _first_largest_backward)
 
 
 def _l2(elements: jax.Array, param: Param) -> jax.Array:
+    """The root of the mean square."""
     # The small constant keeps the gradient of the root finite where a whole window is 0, as after a ReLU it often is.
     return jnp.sqrt(jnp.mean(jnp.square(elements), 0) + 1e-6)
 
@@ -87,10 +88,12 @@ POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
 
 
 def _mean(images: jax.Array) -> jax.Array:
+    """The mean over the image."""
     return images.mean((1, 2))
 
 
 def _most(images: jax.Array) -> jax.Array:
+    """The maximum over the image."""
     return images.max((1, 2))
 
 
@@ -108,8 +111,8 @@ def _gem(images: jax.Array, param: Param) -> jax.Array:
 GLOBAL_POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
     'avg': lambda images, param: _mean(images),
     'max': lambda images, param: _most(images),
-    'avgmax': lambda images, param: 0.5 * (_mean(images) + _most(images)),
-    'catavgmax': lambda images, param: jnp.concatenate([_mean(images), _most(images)], -1),
+    'avgmax': lambda images, param: 0.5 * (_mean(images) + _most(images)),  # half of the one, half of the other
+    'catavgmax': lambda images, param: jnp.concatenate([_mean(images), _most(images)], -1),  # both: twice the features
     'gem': _gem,
-    'flatten': lambda images, param: images.reshape(images.shape[0], -1),
+    'flatten': lambda images, param: images.reshape(images.shape[0], -1),  # no pooling: every pixel is a feature
 }

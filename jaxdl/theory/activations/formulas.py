@@ -14,13 +14,23 @@ SMALL_OUTPUT = 0.05  # a sigmoid unit is called saturated where its output is th
 
 
 def sigmoid(x: np.ndarray | float) -> np.ndarray:
-    """1 / (1 + exp(-x)), for `x` of any shape; exact to rounding on both sides, nothing overflows."""
+    """1 / (1 + exp(-x)), for `x` of any shape; exact to rounding on both sides, nothing overflows.
+
+    Examples:
+      >>> sigmoid([-1000.0, 0.0, 2.0]).round(3).tolist()
+      [0.0, 0.5, 0.881]
+    """
     small = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1.0, small) / (1 + small)
 
 
 def sigmoid_slope(x: np.ndarray | float) -> np.ndarray:
-    """Its derivative, sigmoid (1 - sigmoid): even, 1/4 at 0, and below exp(-|x|) everywhere."""
+    """Its derivative, sigmoid (1 - sigmoid): even, 1/4 at 0, and below exp(-|x|) everywhere.
+
+    Examples:
+      >>> sigmoid_slope([0.0, 4.0]).round(3).tolist()
+      [0.25, 0.018]
+    """
     small = np.exp(-np.abs(x))
     return np.asarray(small / np.square(1 + small))
 
@@ -36,12 +46,22 @@ def relu_slope(x: np.ndarray | float) -> np.ndarray:
 
 
 def slope_bound(depth: int) -> float:
-    """The largest product of `depth` slopes of the sigmoid: 4^-depth."""
+    """The largest product of `depth` slopes of the sigmoid: 4^-depth.
+
+    Examples:
+      >>> slope_bound(5)
+      0.0009765625
+    """
     return 0.25**depth
 
 
 def saturated_slope(output: float = SMALL_OUTPUT) -> float:
-    """The slope of a sigmoid unit whose output is `output` or 1 - `output`."""
+    """The slope of a sigmoid unit whose output is `output` or 1 - `output`.
+
+    Examples:
+      >>> round(saturated_slope(0.05), 4)
+      0.0475
+    """
     return output * (1 - output)
 
 

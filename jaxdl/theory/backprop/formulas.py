@@ -49,6 +49,11 @@ def gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
 
     Raises:
       InputError: wrong shapes, no numbers, or numbers that are not finite.
+
+    Examples:
+      >>> by_w1, by_w2 = gradients([[1, -1], [0.5, 2]], [1, -2], [0.3, -0.8], 1)
+      >>> by_w1.round(4).tolist(), by_w2.round(4).tolist()
+      ([[-0.001, 0.0026], [0.0011, -0.0029]], [-0.0072, 0.0081])
     """
     w1, w2, x, t = _all(w1=(w1, (2, 2)), w2=(w2, (2,)), x=(x, (2,)), t=(t, ()))
     by_w1, _, by_w2, _ = rules(w1, np.zeros(2), w2, np.zeros(()), x, t)
@@ -79,7 +84,13 @@ def batch_gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: A
 
 
 def update(w1: Any, w2: Any, x: Any, t: Any, rate: Any) -> Two:
-    """The six weights after one step of gradient descent on one example: w + rate (-dL/dw)."""
+    """The six weights after one step of gradient descent on one example: w + rate (-dL/dw).
+
+    Examples:
+      >>> w1, w2 = update([[1, -1], [0.5, 2]], [1, -2], [0.3, -0.8], t=1, rate=0.5)
+      >>> w2.round(4).tolist()
+      [1.0036, -2.004]
+    """
     by_w1, by_w2 = gradients(w1, w2, x, t)
     (rate,) = _all(rate=(rate, ()))
     return np.asarray(w1, np.float64) - rate * by_w1, np.asarray(w2, np.float64) - rate * by_w2

@@ -33,6 +33,10 @@ def kernel_of_dense(weights: np.ndarray, size: Sides) -> np.ndarray:
 
     Raises:
       InputError: the rows of the weights are no whole number of channels on a map of this size.
+
+    Examples:
+      >>> kernel_of_dense(np.zeros((7 * 7 * 512, 10)), (7, 7)).shape
+      (7, 7, 512, 10)
     """
     if np.ndim(weights) != 2 or np.shape(weights)[0] % (size[0] * size[1]):
         right = f'must be [{size[0]} * {size[1]} * channel, unit]'
@@ -46,13 +50,18 @@ def dense_of_kernel(kernel: np.ndarray, size: Sides, stride: int | Sides = 1, pa
     Args:
       kernel: [M, N, channel, filter].
       size: (height, width) of the map, in pixels.
-      stride, padding: as in `shapes.conv_output_size`.
+      stride: as in `shapes.conv_output_size`.
+      padding: likewise.
 
     Returns:
       [height * width * channel, rows * columns * filter].
 
     Raises:
       InputError: the kernel has other axes, or as for `shapes.conv_output_size`.
+
+    Examples:
+      >>> dense_of_kernel(np.array([1, -1]).reshape(1, 2, 1, 1), (1, 4)).tolist()
+      [[1, 0, 0], [-1, 1, 0], [0, -1, 1], [0, 0, -1]]
     """
     if np.ndim(kernel) != 4:
         raise InputError(f'kernel of shape {np.shape(kernel)}: must be [height, width, channel, filter]')
@@ -71,6 +80,10 @@ def connections(kernel_shape: tuple[int, ...], size: Sides, stride: int, padding
 
     Position i of a filter reads M pixels from i * stride - padding on, as far as they lie within the map. Each weight
     counts as read at some position, and as different from all others.
+
+    Examples:
+      >>> connections((3, 3, 1, 8), (8, 8), stride=1, padding=1)
+      (32768, 3872, 72)
     """
     outputs = shapes.conv_output_size(size, (kernel_shape[0], kernel_shape[1]), stride, padding)
     channels, filters = kernel_shape[2:]

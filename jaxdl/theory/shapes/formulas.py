@@ -34,6 +34,12 @@ def conv_output_size(
 
     Raises:
       InputError: no whole numbers, too small ones, or a filter that is larger than the padded input.
+
+    Examples:
+      >>> conv_output_size((32, 30), (5, 3), 2, 1)
+      (15, 15)
+      >>> conv_output_size((32, 30), (5, 3), (2, 1), 0, dilation=2)
+      (12, 26)
     """
     sizes, windows = _pair('size', size), _pair('window', window)
     strides, paddings, dilations = _both('stride', stride), _both('padding', padding, 0), _both('dilation', dilation)
@@ -56,6 +62,10 @@ def pool_output_size(size: Pair, window: int, stride: int | Pair) -> Pair:
 
     Raises:
       InputError: no whole numbers, too small ones, or a window that is larger than the map.
+
+    Examples:
+      >>> pool_output_size((15, 15), 2, 2)
+      (7, 7)
     """
     if not _whole(window, 1):
         raise _wrong('window', window, 'be a whole number of at least 1')
@@ -71,6 +81,10 @@ def same_padding(size: Pair, window: Pair, stride: int | Pair, *, dilation: int 
 
     Raises:
       InputError: no whole numbers, or too small ones.
+
+    Examples:
+      >>> same_padding((32, 30), (3, 3), 2)
+      ((0, 1), (0, 1))
     """
     numbers = zip(
         _pair('size', size), _pair('window', window), _both('stride', stride), _both('dilation', dilation), strict=True
@@ -81,7 +95,12 @@ def same_padding(size: Pair, window: Pair, stride: int | Pair, *, dilation: int 
 
 
 def span(window: int, dilation: int) -> int:
-    """Pixels from the first to the last that a dilated filter reads along one axis, both counted."""
+    """Pixels from the first to the last that a dilated filter reads along one axis, both counted.
+
+    Examples:
+      >>> span(3, dilation=2)
+      5
+    """
     return dilation * (window - 1) + 1
 
 

@@ -111,10 +111,20 @@ def descend(
 
 
 def apart(units: np.ndarray) -> float:
-    """The largest distance of any unit from the first one; units are columns."""
+    """The largest distance of any unit from the first one; units are columns.
+
+    Examples:
+      >>> apart(np.array([[1.0, 1.0, 4.0], [3.0, 3.0, 7.0]]))
+      5.0
+    """
     return float(np.linalg.norm(units - units[:, :1], axis=0).max())
 
 
 def distinct(units: np.ndarray) -> int:
-    """How many of the columns differ in at least one bit of one number."""
+    """How many of the columns differ in at least one bit of one number.
+
+    Examples:
+      >>> distinct(np.array([[1.0, 1.0, 2.0], [3.0, 3.0, 3.0]]))
+      2
+    """
     return len({column.tobytes() for column in np.ascontiguousarray(units.T)})

@@ -27,7 +27,12 @@ class Settings:
 
 
 def loss(anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float) -> np.ndarray:
-    """max(0, |a - p|^2 - |a - n|^2 + margin) of float64 [..., dim], [...] (Schroff, Kalenichenko and Philbin 2015)."""
+    """max(0, |a - p|^2 - |a - n|^2 + margin) of float64 [..., dim], [...] (Schroff, Kalenichenko and Philbin 2015).
+
+    Examples:
+      >>> float(loss(np.array([0.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), margin=0.2))
+      0.2
+    """
     return np.maximum(0.0, gap(anchors, positives, negatives) + margin)
 
 
@@ -39,7 +44,12 @@ def gap(anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> np
 def gradients(
     anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By hand: the loss by anchor, positive and negative, each [..., dim]; 0 where the loss is 0."""
+    """By hand: the loss by anchor, positive and negative, each [..., dim]; 0 where the loss is 0.
+
+    Examples:
+      >>> [g.tolist() for g in gradients(np.array([0.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), 0.2)]
+      [[2.0, -2.0], [0.0, 2.0], [-2.0, 0.0]]
+    """
     active = (gap(anchors, positives, negatives) + margin > 0)[..., None]
     return (
         active * 2 * (negatives - positives),
