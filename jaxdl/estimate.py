@@ -64,7 +64,7 @@ def apart(ablation: Ablation) -> list[str]:
 
 
 def _having(value: Any, options: list[str]) -> str:
-    return str(value) if options == [str(value)] else f'{value} ({", ".join(options)})'
+    return str(value) if options == [str(value)] else f'{value} ({"; ".join(options)})'
 
 
 def seconds(ablation: Ablation, plan: Mapping[str, Any]) -> float:

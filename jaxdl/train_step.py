@@ -109,6 +109,7 @@ def train_step(
     images, targets = as_float(batch.images), _targets(batch, variant, module)
     if strengths:
         images, targets = augment(stream('augment'), images, targets, strengths)
+    # A user's own network may have a dropout of its own, at a rate that is no knob: it always finds its stream.
     dropout = variant.dropout if 'dropout' in noise else 0.0, stream('dropout')
     gradient, (found, batch_stats) = _gradient(state, batch._replace(images=images), targets, variant, module, dropout)
     height = optim.SCHEDULES[variant.schedule](state.step / steps)
@@ -156,12 +157,13 @@ def _gradient(
     state: TrainState, batch: Batch, targets: jax.Array, variant: Variant, module: nn.Module,
     dropout: tuple[jax.Array | float, jax.Array] | None = None,
 ) -> tuple[Any, tuple[Metrics, Any]]:  # fmt: skip
-    rate, key = dropout or (0.0, keys.seed_key(0))  # a user's own network may draw whatever the rate
+    rate, key = dropout or (0.0, None)
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
         variables = dict(params=params, batch_stats=state.batch_stats)
+        rngs = dict(dropout=key) if key is not None else {}
         logits, updated = module.apply(
-            variables, normalised(batch), train=True, dropout=rate, rngs=dict(dropout=key), mutable=['batch_stats']
+            variables, normalised(batch), train=True, dropout=rate, rngs=rngs, mutable=['batch_stats']
         )
         found, _ = _measure(logits, batch, targets, variant)
         return found.loss / found.count, (found, updated.get('batch_stats', {}))
