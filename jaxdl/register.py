@@ -9,21 +9,17 @@ replaces itself. Everything is tried where it is registered, and an InputError s
 
 import dataclasses
 import functools
-import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
 from jax import nn
 
-from jaxdl import augment, losses, metrics, optim, registry
+from jaxdl import augment, losses, metrics, optim, registry, trials
 from jaxdl.data import own as data
 from jaxdl.data import sources
-from jaxdl.errors import InputError, blamed
 from jaxdl.models import MODELS, layers, own
 from jaxdl.variant import Variant
 
@@ -34,10 +30,9 @@ TABLES: dict[str, dict[str, Any]] = dict(
     pooling=layers.POOLINGS, global_pooling=layers.GLOBAL_POOLINGS, norm=layers.NORMS, activation=layers.ACTIVATIONS,
     init=layers.INITS, metric=metrics.METRICS, dataset=sources.SOURCES,
 )  # fmt: skip
-# What a model may ask for by name, beside `train` and `dropout`: fields that no program traces.
-SETTINGS = ('conv', *(f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)))
-BATCH, CLASSES = 8, 10  # of what a function is tried on
-PAIRS = {'b1': 'momentum', 'momentum': 'momentum', 'b2': 'beta2', 'beta2': 'beta2'}  # of optax's names to ours
+# What a model may ask for by name, beside `train` and `dropout`: fields that decide what the program is.
+STATIC = [f for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)]
+SETTINGS = ('conv', *(f.name for f in STATIC if not f.metadata.get('initial')))
 
 
 def model(name: str) -> Callable[[T], T]:
@@ -53,9 +48,9 @@ def model(name: str) -> Callable[[T], T]:
 
 def loss(name: str, activation: Callable[[jax.Array], jax.Array] = nn.softmax) -> Callable[[T], T]:
     """A loss: (logits, targets), [batch, classes] both, -> [batch]; `activation` makes logits what the network says."""
-    shapes = (_floats(BATCH, CLASSES),) * 2
+    shapes = (trials.floats(trials.BATCH, trials.CLASSES),) * 2
     form = 'a function (logits, targets) -> a number an image, [batch]'
-    return _tried('loss', name, form, shapes, (BATCH,), lambda function: losses.Loss(activation, function))
+    return _tried('loss', name, form, shapes, (trials.BATCH,), lambda function: losses.Loss(activation, function))
 
 
 def optimizer(name: str) -> Callable[[T], T]:
@@ -64,12 +59,12 @@ def optimizer(name: str) -> Callable[[T], T]:
     A factory has a parameter `learning_rate`; `b1` or `momentum` and `b2` take the variant's, and the decay of the
     weights comes after it, as for adamw.
     """
-    return _adder('optimizer', name, functools.partial(_optimizer, name))
+    return _adder('optimizer', name, functools.partial(trials.optimizer, f'optimizer {name!r}'))
 
 
 def schedule(name: str) -> Callable[[T], T]:
     """A schedule: progress, 0 at the first step and 1 after the last, -> the height, a share of the learning rate."""
-    return _tried('schedule', name, 'a function progress -> height, one number', (_floats(),), ())
+    return _tried('schedule', name, 'a function progress -> height, one number', (trials.floats(),), ())
 
 
 def augmentation(name: str) -> Callable[[T], T]:
@@ -78,7 +73,12 @@ def augmentation(name: str) -> Callable[[T], T]:
     At strength 0 exactly the identity, so that nothing is left of it but what it is asked for. A variant has it by
     `dict(augmentation=name, strength=...)`; another strength is the same program.
     """
-    return _adder('augmentation', name, functools.partial(_augmentation, name))
+
+    def row(function: Any) -> Any:
+        trials.augmentation(f'augmentation {name!r}', function)
+        return function
+
+    return _adder('augmentation', name, row)
 
 
 def metric(name: str) -> Callable[[T], T]:
@@ -86,8 +86,10 @@ def metric(name: str) -> Callable[[T], T]:
 
     Named in `Ablation.metrics`, it is measured at the end, on validation and test; the verdict goes by accuracy alone.
     """
-    shapes = (_floats(BATCH, CLASSES), jax.ShapeDtypeStruct((BATCH,), jnp.int32))
-    return _tried('metric', name, 'a function (logits, labels) -> a value of each image, [batch]', shapes, (BATCH,))
+    shapes = (trials.floats(trials.BATCH, trials.CLASSES), jax.ShapeDtypeStruct((trials.BATCH,), jnp.int32))
+    return _tried(
+        'metric', name, 'a function (logits, labels) -> a value of each image, [batch]', shapes, (trials.BATCH,)
+    )
 
 
 def dataset(name: str) -> Callable[[T], T]:
@@ -102,13 +104,13 @@ def dataset(name: str) -> Callable[[T], T]:
 def pooling(name: str) -> Callable[[T], T]:
     """A pooling within the network: (elements [4, batch, height, width, channel], param) -> without the first axis."""
     form = 'a function (elements [4, batch, height, width, channel], param) -> without the first axis'
-    return _tried('pooling', name, form, (_floats(4, 2, 3, 3, 5), _param), (2, 3, 3, 5))
+    return _tried('pooling', name, form, (trials.floats(4, 2, 3, 3, 5), trials.param), (2, 3, 3, 5))
 
 
 def global_pooling(name: str) -> Callable[[T], T]:
     """A pooling at the end of the network: (images [batch, height, width, channel], param) -> [batch, features]."""
     form = 'a function (images [batch, height, width, channel], param) -> [batch, features]'
-    return _tried('global_pooling', name, form, (_floats(2, 3, 3, 5), _param), (2, None))
+    return _tried('global_pooling', name, form, (trials.floats(2, 3, 3, 5), trials.param), (2, None))
 
 
 def norm(name: str) -> Callable[[T], T]:
@@ -118,18 +120,23 @@ def norm(name: str) -> Callable[[T], T]:
 
 def activation(name: str) -> Callable[[T], T]:
     """An activation: features -> features of the same shape."""
-    return _tried('activation', name, 'a function features -> features', (_floats(2, 3),), (2, 3))
+    return _tried('activation', name, 'a function features -> features', (trials.floats(2, 3),), (2, 3))
 
 
 def init(name: str) -> Callable[[T], T]:
     """A way to start: (key, shape) -> the starting values of a kernel, whose last two axes are [in, out]."""
-    form, row = 'a function (key, shape) -> an array of that shape', lambda function: function
-    at = lambda function: lambda key: function(key, (3, 3, 2, 4))
-    return _tried('init', name, form, (jax.random.key(0),), (3, 3, 2, 4), row, at)
+
+    def row(function: Any) -> Any:
+        shape, form = (3, 3, 2, 4), 'a function (key, shape) -> an array of that shape'
+        trials.shaped(f'init {name!r}', form, (jax.random.key(0),), shape, lambda key: function(key, shape))
+        return function
+
+    return _adder('init', name, row)
 
 
 def _adder(kind: str, name: str, row: Callable[[Any], Any]) -> Callable[[T], T]:
-    path = next(f for f in _frames() if f != __file__)
+    """Adds what `row` makes of a function, and gives the function back."""
+    path = _caller()
 
     def add(given: T) -> T:
         if registry.add(kind, TABLES[kind], name, row(given), _qualified(given), path):
@@ -142,74 +149,23 @@ def _adder(kind: str, name: str, row: Callable[[Any], Any]) -> Callable[[T], T]:
 
 def _tried(
     kind: str, name: str, form: str, arguments: tuple[Any, ...], shape: tuple[int | None, ...],
-    row: Callable[[Any], Any] = lambda function: function, at: Callable[[Any], Any] = lambda function: function,
+    row: Callable[[Any], Any] = lambda function: function,
 ) -> Callable[[T], T]:  # fmt: skip
     """Adds a function once it has given an array of this shape for arguments of these shapes."""
 
     def checked(function: Any) -> Any:
-        with blamed(f'{kind} {name!r}', f'must be {form}'):
-            # What is no array is given as it is.
-            arrays = [own for own in arguments if not callable(own)]
-            others = [own for own in arguments if callable(own)]
-            found = jnp.shape(jax.eval_shape(lambda *given: jnp.asarray(at(function)(*given, *others)), *arrays))
-        if len(found) != len(shape) or any(right not in (None, side) for side, right in zip(found, shape, strict=True)):
-            raise InputError(f'{kind} {name!r} gives shape {list(found)}: must be {form}')
+        trials.shaped(f'{kind} {name!r}', form, arguments, shape, function)
         return row(function)
 
     return _adder(kind, name, checked)
 
 
-def _optimizer(name: str, given: Any) -> optim.Optimizer:
-    with blamed(f'optimizer {name!r}', 'must be (momentum, beta2, decay) -> a transformation, or a factory of optax'):
-        parameters = inspect.signature(given).parameters
-        row = _of_factory(given, parameters) if 'learning_rate' in parameters else given
-        params = dict(head=dict(kernel=_floats(3, 2), bias=_floats(2)))
-
-        def step(momentum: Any, beta2: Any, params: Any) -> Any:
-            tx = row(momentum, beta2, optax.add_decayed_weights(momentum, mask=optim.decay_mask))
-            return tx.update(params, tx.init(params), params)[0]
-
-        found = jax.eval_shape(step, _floats(), _floats(), params)
-        if jax.tree.map(jnp.shape, found) != jax.tree.map(jnp.shape, params):
-            raise InputError(f'optimizer {name!r} gives updates of other shapes than the parameters have')
-    return row
-
-
-def _of_factory(factory: Callable[..., Any], parameters: Any) -> optim.Optimizer:
-    def row(momentum: Any, beta2: Any, decay: optax.GradientTransformation) -> optax.GradientTransformation:
-        values = dict(momentum=momentum, beta2=beta2)
-        taken = {own: values[ours] for own, ours in PAIRS.items() if own in parameters}
-        none = dict(weight_decay=0.0) if 'weight_decay' in parameters else {}
-        return optax.chain(factory(learning_rate=-1.0, **taken, **none), decay)  # the direction: no rate and no sign
-
-    return row
-
-
-def _augmentation(name: str, function: Any) -> Any:
-    form = 'a function (key, images [n, height, width, channel], strength) -> images'
-    images = jnp.asarray(np.random.default_rng(0).random((BATCH, 16, 16, 3)), jnp.float32)
-    with blamed(f'augmentation {name!r}', f'must be {form}'):
-        found = jax.jit(function)(jax.random.key(0), images, jnp.zeros(()))
-    if jnp.shape(found) != images.shape:
-        raise InputError(f'augmentation {name!r} gives shape {list(jnp.shape(found))}: must be {form}')
-    if not bool(jnp.all(found == images)):
-        raise InputError(f'augmentation {name!r} changes images at strength 0: must be exactly the identity there')
-    return function
-
-
-def _floats(*shape: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-
-def _param(name: str, start: Callable[..., jax.Array], *arguments: Any) -> jax.Array:
-    return start(jax.random.key(0), *arguments)
-
-
-def _frames() -> Any:
+def _caller() -> str:
+    """The file that calls into this one."""
     frame = sys._getframe(1)
-    while frame is not None:
-        yield frame.f_code.co_filename
+    while frame.f_code.co_filename == __file__ and frame.f_back:
         frame = frame.f_back
+    return frame.f_code.co_filename
 
 
 def _qualified(given: Any) -> str:

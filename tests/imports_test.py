@@ -25,6 +25,7 @@ FLOORS = [
     {
         'experiment',
         'register',
+        'trials',
         'config',
         'ensemble',
         'claims',

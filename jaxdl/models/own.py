@@ -86,8 +86,8 @@ def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
     for name in names:
         if name not in known and parameters[name].default is inspect.Parameter.empty:
             raise InputError(
-                f'model {label!r} needs {name!r}, which is no setting: give it a default (a field of Variant that is '
-                f'no number, num_classes, conv{"" if makes_module(network) else ", train, dropout"} are settings)'
+                f'model {label!r} needs {name!r}, which is no setting: give it a default (fields of Variant that '
+                f'are words or whole numbers, num_classes, conv{"" if makes_module(network) else ", train, dropout"} are settings)'
             )
     return [name for name in names if name in known]
 
