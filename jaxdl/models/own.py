@@ -85,9 +85,10 @@ def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
     names = [name for name in parameters if name not in (*outside, 'num_classes')]
     for name in names:
         if name not in known and parameters[name].default is inspect.Parameter.empty:
+            called = '' if makes_module(network) else ', train, dropout'
             raise InputError(
-                f'model {label!r} needs {name!r}, which is no setting: give it a default (fields of Variant that '
-                f'are words or whole numbers, num_classes, conv{"" if makes_module(network) else ", train, dropout"} are settings)'
+                f'model {label!r} needs {name!r}, which is no setting: give it a default (fields of Variant that are '
+                f'words or whole numbers, num_classes, conv{called} are settings)'
             )
     return [name for name in names if name in known]
 
