@@ -7,7 +7,8 @@ from jaxdl.report import markup, words
 from jaxdl.report.blocks import Block, Paragraph, Table
 from jaxdl.report.study import Study
 
-COLUMNS = ('Option', 'Validation', 'Test (95 % interval)', 'Difference (95 % interval)', 'Seeds')
+INTERVAL = f'(95{words.SPACE}% interval)'
+COLUMNS = ('Option', 'Validation', f'Test {INTERVAL}', f'Difference {INTERVAL}', 'Seeds')
 HOW_TO_READ = (
     'Measured at the last epoch, in evaluation mode: means over seeds of the mean over images. Differences are paired, '
     'option less baseline on the same seed; whether more is better, the metric knows. The intervals hold for one '
@@ -28,8 +29,8 @@ def _table(study: Study, condition: str, metric: str) -> Table:
     for option in study.options:
         own, baseline = (_values(study, condition, each, 'test', metric) for each in (option, study.baseline))
         shared = sorted(own.keys() & baseline.keys())
-        paired = '' if option == study.baseline else words.DASH
-        if paired and len(shared) > 1:
+        paired = words.DASH
+        if option != study.baseline and len(shared) > 1:
             ratio = study.test_train_ratio(condition)
             found = statistics.compare(*([v[s] for s in shared] for v in (own, baseline)), test_train_ratio=ratio)
             paired = f'{_signed(found.difference)} ({" to ".join(map(_signed, found.interval))})'
