@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -19,7 +20,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from jaxdl import explain, finetune, main, serving
+from jaxdl import caches, explain, finetune, main, serving
 from jaxdl.errors import InputError
 from jaxdl.models import ARCHITECTURES
 from jaxdl.predict import Predictor
@@ -128,6 +129,17 @@ def test_the_nearest_to_a_training_image_is_itself(client, answerer, checkpoint)
     assert client.get(f'/training/{len(trained)}').status_code == 404
 
 
+def test_nothing_of_an_image_stays(client, checkpoint, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    top = caches.folder('features').parent
+    before = sorted(top.rglob('*'))
+    assert client.post('/predict', content=png(of(checkpoint, 3) ^ 1)).status_code == 200
+    assert client.post('/predict', content=b'no image').status_code == 422
+    assert sorted(top.rglob('*')) == before
+    assert not list(tmp_path.iterdir())
+    assert not caplog.records
+
+
 def test_of_many_training_images_each_class_keeps_its_share(checkpoint):
     near = answers.load(checkpoint, serving.Serving(training_images=9)).near
     assert collections.Counter(near.classes) == dict.fromkeys('012', 3)
@@ -173,6 +185,7 @@ def test_cosines_by_hand():
         (b'', {}, 400, 'must be an image'),
         (b'no image', {}, 422, 'cannot be read'),
         (b'\x89PNG\r\n\x1a\n' + b'x' * 50, {}, 422, 'cannot be read'),
+        (b'P6 30000 30000 255\n', {}, 422, 'pixels'),
         (b'x' * 200_001, {}, 413, '200,000 bytes'),
         ([b'x' * 150_000, b'x' * 150_000], {}, 413, '200,000 bytes'),  # whose length nobody said before
         (b'x', {'Host': 'evil.example'}, 403, 'that name'),
