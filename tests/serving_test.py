@@ -1,12 +1,15 @@
 """The page that tries a checkpoint: its answers are the predictor's, its limits hold, and a browser can use it."""
 
 import base64
+import collections
 import contextlib
 import io
 import json
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -17,7 +20,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from jaxdl import explain, finetune, main, serving
+from jaxdl import caches, explain, finetune, main, serving
 from jaxdl.errors import InputError
 from jaxdl.models import ARCHITECTURES
 from jaxdl.predict import Predictor
@@ -42,6 +45,7 @@ addEventListener('load', async () => {
   const drop = new frame.contentWindow.DragEvent('drop', { dataTransfer: box, bubbles: true, cancelable: true })
   page.querySelector('#drop').dispatchEvent(drop)
   await until(() => get('.classes li').length && get('.error:not([hidden])').length)
+  told.order = get('h2').map(own => own.textContent)
   told.about = page.querySelector('#about').textContent
   told.names = get('.classes b').map(own => own.textContent)
   told.shares = get('.classes span').map(own => parseFloat(own.textContent))
@@ -112,18 +116,59 @@ def test_an_answer_is_what_the_predictor_says(client, checkpoint):
 
 
 def test_the_nearest_to_a_training_image_is_itself(client, answerer, checkpoint):
-    held = set(np.load(checkpoint / 'artifacts' / 'evaluation.npz')['ids'].tolist())
+    trained = np.load(checkpoint / 'artifacts' / 'split.npz')['train']
     data = np.load(checkpoint.parent / 'images.npz')
-    free = [i for i in range(len(data['labels'])) if str(i) not in held]
-    assert answerer.near.size == len(free)
-    for at in (0, 7, len(free) - 1):
-        nearest = client.post('/predict', content=png(data['images'][free[at]])).json()['nearest']
+    assert answerer.near.size == len(trained)
+    for at in (0, 7, len(trained) - 1):
+        nearest = client.post('/predict', content=png(data['images'][trained[at]])).json()['nearest']
         assert nearest[0]['image'] == at
         assert nearest[0]['similarity'] == pytest.approx(1, abs=1e-5)
         assert len(nearest) == SETTINGS.nearest
         assert [own['similarity'] for own in nearest] == sorted((own['similarity'] for own in nearest), reverse=True)
         assert client.get(f'/training/{at}').headers['content-type'] == 'image/jpeg'
-    assert client.get(f'/training/{len(free)}').status_code == 404
+    assert client.get(f'/training/{len(trained)}').status_code == 404
+
+
+def test_nothing_of_an_image_stays(client, checkpoint, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    top = caches.folder('features').parent
+    before = sorted(top.rglob('*'))
+    assert client.post('/predict', content=png(of(checkpoint, 3) ^ 1)).status_code == 200
+    assert client.post('/predict', content=b'no image').status_code == 422
+    assert sorted(top.rglob('*')) == before
+    assert not list(tmp_path.iterdir())
+    assert not caplog.records
+
+
+def test_of_many_training_images_each_class_keeps_its_share(checkpoint):
+    near = answers.load(checkpoint, serving.Serving(training_images=9)).near
+    assert collections.Counter(near.classes) == dict.fromkeys('012', 3)
+
+
+def changed_images(run):
+    config = json.loads((run / 'config.json').read_text())
+    arrays = dict(np.load(config['data']['dataset'].removeprefix('npz:')))
+    np.savez(run / 'own.npz', **arrays | dict(images=arrays['images'] ^ 1))
+    config['data']['dataset'] = f'npz:{run / "own.npz"}'
+    (run / 'config.json').write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda run: (run / 'config.json').unlink(), 'holds no config.json'),
+        (lambda run: (run / 'artifacts' / 'split.npz').unlink(), 'No such file'),
+        (lambda run: (run / 'artifacts' / 'split.npz').write_bytes(b'PK\x03\x04' + bytes(40)), 'not at hand'),
+        (lambda run: np.savez(run / 'artifacts' / 'split.npz', train=np.asarray([10**6])), 'which they were'),
+        (changed_images, 'has changed since the run'),
+    ],
+)  # fmt: skip
+def test_what_keeps_the_training_images_away_is_said(checkpoint, tmp_path, change, words):
+    run = shutil.copytree(checkpoint, tmp_path / 'run')
+    change(run)
+    found = answers.load(run, SETTINGS)
+    assert found.near.size == 0
+    assert words in found.about()['missing']
 
 
 def test_cosines_by_hand():
@@ -140,10 +185,12 @@ def test_cosines_by_hand():
         (b'', {}, 400, 'must be an image'),
         (b'no image', {}, 422, 'cannot be read'),
         (b'\x89PNG\r\n\x1a\n' + b'x' * 50, {}, 422, 'cannot be read'),
+        (b'P6 30000 30000 255\n', {}, 422, 'pixels'),
         (b'x' * 200_001, {}, 413, '200,000 bytes'),
         ([b'x' * 150_000, b'x' * 150_000], {}, 413, '200,000 bytes'),  # whose length nobody said before
-        (b'x', {'Host': 'evil.example'}, 403, 'this machine only'),
-        (b'x', {'Host': '127.0.0.1.evil.example:8000'}, 403, 'this machine only'),
+        (b'x', {'Host': 'evil.example'}, 403, 'that name'),
+        (b'x', {'Host': '127.0.0.1.evil.example:8000'}, 403, 'that name'),
+        (b'x', {'Host': '192.168.1.5:8000'}, 403, 'that name'),
         (b'x', {'Origin': 'https://evil.example'}, 403, 'another page'),
         (b'x', {'Origin': 'null'}, 403, 'another page'),
     ],
@@ -154,11 +201,24 @@ def test_what_is_refused(client, content, headers, status, words):
     assert words in found.json()['error']
 
 
+@pytest.mark.parametrize(
+    ('name', 'answered'),
+    [
+        *((own, True) for own in ('192.168.1.5', '::1', 'localhost', 'Photos.home')),
+        *((own, False) for own in ('evil.example', 'photos.home.evil.example', '')),
+    ],
+)
+def test_the_names_of_a_server_for_others(name, answered):
+    assert app.named(name, serving.Serving(host='photos.home')) == answered
+
+
 def test_every_answer_keeps_the_browser_to_this_server(client):
-    for path in ('/', '/page.js', '/page.css', '/about', '/nothing', '/../etc/passwd'):
+    for path in ('/', '/page.js', '/page.css', '/about', '/health', '/nothing', '/../etc/passwd'):
         headers = client.get(path).headers
         assert headers['content-security-policy'].startswith("default-src 'none'")
         assert headers['x-content-type-options'] == 'nosniff'
+        assert headers['cross-origin-resource-policy'] == 'same-origin'
+    assert client.get('/health').json() == dict(ready=True)
     for path in ('/', '/page.js', '/page.css'):
         assert not re.search(r'https?:|url\(|@import', client.get(path).text)
     assert client.get('/predict').status_code == 405
@@ -223,6 +283,7 @@ def test_a_reader_drops_images(answerer, checkpoint, tmp_path, width):
         dom = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
     (told,) = map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
     assert 'tiny, 3 classes' in told['about']
+    assert told['order'] == ['apple.png', 'words.txt']
     assert len(told['names']) == len(told['shares']) == 3
     assert sum(told['shares']) == pytest.approx(100, abs=0.3)
     assert len(told['nearest']) == SETTINGS.nearest

@@ -27,6 +27,7 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path, monkeypatch):
         'jaxdl/report/templates/page.html.jinja',
         'jaxdl/report/templates/chart.js',
         'jaxdl/theory/texts/backprop.md',
+        *(f'jaxdl/serving/page/page.{kind}' for kind in ('html', 'css', 'js')),
         *native,
     ):
         assert needed in names

@@ -3,8 +3,8 @@
   jaxdl --mode=serve --checkpoint=runs/finetune
 
 POST /predict takes one image as the body of the request, and answers in JSON (`answers.Answerer`); GET /about says
-which network it is. There are no accounts and no encryption: it is for this machine, and listens on loopback unless
-told.
+which network it is, and GET /health answers once it can be asked. There are no accounts and no encryption: it is for
+this machine, and listens on loopback unless told.
 """
 
 import importlib.util

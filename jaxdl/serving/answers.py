@@ -5,14 +5,15 @@ import dataclasses
 import io
 import pathlib
 import threading
+import zipfile
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from jaxdl import config, data, features
-from jaxdl.data import decode
-from jaxdl.errors import InputError
+from jaxdl import config, data, features, pretrained, workdir
+from jaxdl.data import decode, splits
+from jaxdl.errors import InputError, damaged
 from jaxdl.explain import overlay
 from jaxdl.predict import Predictor
 from jaxdl.serving.neighbours import Neighbours
@@ -71,15 +72,16 @@ def picture(pixels: np.ndarray) -> str:
 
 def _neighbours(checkpoint: pathlib.Path, predictor: Predictor, settings: Serving) -> Neighbours:
     """Features of the training images by the first network; none, with the reason, where the images are gone."""
+    if not settings.nearest or not settings.training_images:
+        return Neighbours(missing='the nearest training images were not asked for')
     held = predictor.snapshot
     try:
         asked = config.load_config(checkpoint / 'config.json').data  # type: ignore[union-attr]
         dataset = data.load(dataclasses.replace(asked, image_size=held.about['decoded_size']))
-    except (InputError, OSError) as error:
+        with damaged(f'{checkpoint} does not say which they were', 'give the workdir of a run'):
+            kept = _training(checkpoint, dataset, settings.training_images)
+    except (InputError, OSError, zipfile.BadZipFile) as error:
         return Neighbours(missing=f'the training images are not at hand: {error}')
-    kept = _training(checkpoint, dataset, settings.training_images)
-    if not settings.nearest or not len(kept):
-        return Neighbours(missing='the nearest training images were not asked for')
     digests = [dataset.digests[i] for i in kept] if dataset.digests else ()
     size = held.about['eval_size']
     found = features.extract(held.module, held.members[0], dataset.images, kept, size, digests=digests)[:, 0]
@@ -89,12 +91,16 @@ def _neighbours(checkpoint: pathlib.Path, predictor: Predictor, settings: Servin
 
 
 def _training(checkpoint: pathlib.Path, dataset: data.Dataset, most: int) -> np.ndarray:
-    """Places of images that were not held out, int [at most `most`], drawn over all classes alike."""
-    path = checkpoint / 'artifacts' / 'evaluation.npz'
-    with np.load(path, allow_pickle=False) as arrays:
-        held = set(arrays['ids'].tolist())
-    free = np.asarray([i for i, name in enumerate(dataset.ids) if name not in held], int)
-    return np.sort(np.random.default_rng(0).permutation(free)[:most])
+    """Places of the images that the run trained on, ascending: about `most`, each class with its share, one at least.
+
+    Raises:
+      InputError: the run has not split its images yet, or they are no longer those that it split.
+    """
+    if dataset.checksum() != workdir.read_json(checkpoint / 'plan.json')['data']['checksum']:
+        raise InputError(f'data set {dataset.name} has changed since the run')
+    with (checkpoint / pretrained.SPLIT).open('rb') as file, np.load(file, allow_pickle=False) as parts:
+        train = parts['train']
+    return splits.thin(train, dataset.labels, min(1, most / len(train)), 0)
 
 
 def _features(predictor: Predictor, image: np.ndarray) -> np.ndarray:

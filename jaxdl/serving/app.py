@@ -1,7 +1,9 @@
 """The page and its two questions over HTTP, for a browser on this machine and for nobody else's page."""
 
 import importlib.resources
+import ipaddress
 import re
+import socket
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -25,13 +27,14 @@ HEADERS = {
         "frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
     ),
     'X-Content-Type-Options': 'nosniff',
+    'Cross-Origin-Resource-Policy': 'same-origin',
     'Referrer-Policy': 'no-referrer',
     'Cache-Control': 'no-store',
 }
 
 
 def app(answerer: Answerer, settings: Serving) -> Starlette:
-    """The page, /about, /predict and the training images, of one answerer."""
+    """The page, /about, /health, /predict and the training images, of one answerer."""
 
     async def file(request: Request) -> Response:
         name = PAGE[request.url.path]
@@ -40,6 +43,9 @@ def app(answerer: Answerer, settings: Serving) -> Starlette:
 
     async def about(request: Request) -> Response:
         return JSONResponse(answerer.about())
+
+    async def health(request: Request) -> Response:
+        return JSONResponse(dict(ready=True))
 
     async def predict(request: Request) -> Response:
         content = await _body(request, settings.max_bytes)
@@ -59,7 +65,7 @@ def app(answerer: Answerer, settings: Serving) -> Starlette:
         return Response(answerer.near.pictures[place], media_type='image/jpeg')
 
     routes = [Route(path, file) for path in PAGE]
-    routes += [Route('/about', about), Route('/predict', predict, methods=['POST'])]
+    routes += [Route('/about', about), Route('/health', health), Route('/predict', predict, methods=['POST'])]
     found = Starlette(routes=[*routes, Route('/training/{place:int}', training)])
     found.add_middleware(BaseHTTPMiddleware, dispatch=guarded(settings))
     return found
@@ -70,9 +76,8 @@ def guarded(settings: Serving) -> Callable[..., Awaitable[Response]]:
 
     async def dispatch(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
         host, origin = request.headers.get('host', ''), request.headers.get('origin')
-        name = re.sub(r':\d+$', '', host).strip('[]')
-        if settings.host in LOOPBACK and name not in LOOPBACK:
-            response = _refused(403, 'this server answers on this machine only')
+        if not named(re.sub(r':\d+$', '', host).strip('[]'), settings):
+            response = _refused(403, 'this server does not answer to that name: ask it by its address')
         elif origin and urlsplit(origin).netloc != host:
             response = _refused(403, 'another page may not ask')
         else:
@@ -81,6 +86,17 @@ def guarded(settings: Serving) -> Callable[..., Awaitable[Response]]:
         return response
 
     return dispatch
+
+
+def named(name: str, settings: Serving) -> bool:
+    """Whether a Host header means this server: anyone can let a name of theirs lead here, but not an address."""
+    if settings.host in LOOPBACK:
+        return name in LOOPBACK
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name.lower() in ('localhost', settings.host.lower(), socket.gethostname().lower())
+    return True
 
 
 async def _body(request: Request, most: int) -> bytes | None:

@@ -14,6 +14,7 @@ async function about() {
 function show(card, said) {
   const seen = card.querySelector('.seen'), why = card.querySelector('.why')
   seen.src = said.seen
+  seen.alt = 'what the network sees'
   why.hidden = false
   why.addEventListener('click', () => {
     const on = why.getAttribute('aria-pressed') !== 'true'
@@ -41,18 +42,19 @@ function fail(card, words) {
   const error = card.querySelector('.error')
   error.textContent = words
   error.hidden = false
+  card.querySelector('.picture').hidden = true
 }
 
-async function ask(file) {
+async function ask(file, before) {
   const card = at('card').content.firstElementChild.cloneNode(true)
   card.querySelector('h2').textContent = file.name || 'pasted image'
   card.querySelector('.why').hidden = true
-  at('cards').prepend(card)
+  at('cards').insertBefore(card, before)
   if (file.size > most) return fail(card, `larger than ${(most / 2 ** 20).toFixed(0)} MiB`)
   at('status').textContent = `${++waiting} under way`
   try {
     const answer = await fetch('/predict', { method: 'POST', body: file })
-    const said = await answer.json()
+    const said = await answer.json().catch(() => ({ error: `the server failed (${answer.status})` }))
     answer.ok ? show(card, said) : fail(card, said.error)
   } catch {
     fail(card, 'the server does not answer')
@@ -60,8 +62,10 @@ async function ask(file) {
   at('status').textContent = --waiting ? `${waiting} under way` : ''
 }
 
+// Above what is there already, and in the order in which they were given.
 function all(files) {
-  for (const file of files) ask(file)
+  const before = at('cards').firstChild
+  for (const file of files) ask(file, before)
 }
 
 at('choose').addEventListener('change', event => { all(event.target.files); event.target.value = '' })
