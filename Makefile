@@ -2,6 +2,7 @@
 # make lint    format, lint and types                      make bench  speed and memory against others, as ratios
 # make native-check    the native part under sanitisers    make audit   advisories on what is installed, and licences
 # make docs    the documentation as a site, into build/docs; a warning is an error
+# make notebooks    runs the notebooks in place, in minutes; JAXDL_NOTEBOOK_WEIGHTS=/PATH for the pretrained part
 # make test-lowest test-newest test-wheel    every test in random order: on the lowest and the newest versions of what
 #                                            pyproject.toml asks for, and from the wheel; SEED=N repeats an order
 # make test-faults   a hundred kills, every damage to every file of a workdir, ten times the hostile files
@@ -18,7 +19,7 @@ ALL_EXTRAS := decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tens
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: setup demo test test-lowest test-newest test-wheel test-faults lint bench docs native-check audit clean
+.PHONY: setup demo test test-lowest test-newest test-wheel test-faults lint bench docs notebooks native-check audit clean
 
 setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 
@@ -58,6 +59,9 @@ bench: .venv/.extras-decode$(,)onednn$(,)parity
 
 docs: .venv/.extras-docs
 	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
+
+notebooks: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
+	$(BIN)/python tests/notebooks.py
 
 native-check: setup
 	$(BIN)/python native/check.py

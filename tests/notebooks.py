@@ -1,0 +1,54 @@
+"""The notebooks, each run in a kernel of its own; `python tests/notebooks.py [NAME]` makes their outputs anew."""
+
+import os
+import pathlib
+import sys
+import tempfile
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = pathlib.Path(__file__).parents[1] / 'notebooks'
+NAMES = ('assignment', 'own_images')
+
+
+def read(name):
+    return nbformat.read(FOLDER / f'{name}.ipynb', 4)
+
+
+def executed(name, folder, **settings):
+    """The notebook after a run in `folder`, settings being variables of its environment; an error in a cell is one."""
+    notebook = read(name)
+    resources = dict(metadata=dict(path=str(folder)))
+    client = NotebookClient(notebook, timeout=3600, kernel_name='python3', resources=resources, record_timing=False)
+    client.execute(env=os.environ | settings)
+    return notebook
+
+
+def cleaned(notebook):
+    """Nothing that changes from run to run, or that is of this machine: warnings to its user, versions, times."""
+    notebook.metadata = dict(
+        kernelspec=dict(name='python3', display_name='Python 3', language='python'), language_info=dict(name='python')
+    )
+    for cell in notebook.cells:
+        cell.metadata = {}
+        if cell.cell_type == 'code':
+            cell.outputs = _joined(each for each in cell.outputs if each.get('name') != 'stderr')
+    return notebook
+
+
+def _joined(outputs):
+    """Lines that were printed in one go arrive in pieces."""
+    found = []
+    for each in outputs:
+        if found and each.output_type == found[-1].output_type == 'stream':
+            found[-1].text += each.text
+        else:
+            found.append(each)
+    return found
+
+
+if __name__ == '__main__':
+    for name in sys.argv[1:] or NAMES:
+        with tempfile.TemporaryDirectory() as folder:
+            nbformat.write(cleaned(executed(name, folder)), FOLDER / f'{name}.ipynb')
