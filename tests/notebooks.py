@@ -26,7 +26,7 @@ def executed(name, folder, **settings):
 
 
 def cleaned(notebook):
-    """Nothing that changes from run to run, or that is of this machine: warnings to its user, versions, times."""
+    """Without what changes from run to run or is of one machine: times, versions, and warnings to whoever runs it."""
     notebook.metadata = dict(
         kernelspec=dict(name='python3', display_name='Python 3', language='python'), language_info=dict(name='python')
     )
@@ -34,6 +34,9 @@ def cleaned(notebook):
         cell.metadata = {}
         if cell.cell_type == 'code':
             cell.outputs = _joined(each for each in cell.outputs if each.get('name') != 'stderr')
+            for each in cell.outputs:
+                if 'image/svg+xml' in each.get('data', {}):  # in lines it makes a notebook a fifth larger
+                    each.data['image/svg+xml'] = ' '.join(each.data['image/svg+xml'].split())
     return notebook
 
 
