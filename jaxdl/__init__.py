@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = '0.1.0'
 
-# What huggingface_hub and datasets would tell of their use; whoever wants them to tells them so before.
+# What huggingface_hub, datasets and wandb would tell of their use; whoever wants them to tells them so before.
 os.environ.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
 os.environ.setdefault('HF_UPDATE_DOWNLOAD_COUNTS', '0')
+os.environ.setdefault('WANDB_ERROR_REPORTING', 'false')
 
 _HOME = {
     'Ablation': 'experiment',

@@ -127,10 +127,14 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
     if first:
         workdir.begin(folder, run=facts | dict(finished=False))
     records = []
-    with signals.deferred() as interrupted, progress.display(plan) as show:
+    trackers = ablation.trackers if first else ()
+    with (
+        signals.deferred() as interrupted,
+        progress.display(plan) as show,
+        tracking.begin(folder, trackers) as tell,
+    ):
         note = journal.open_journal(folder, show) if first else journal.silent
         note('start')
-        tell = tracking.begin(folder, ablation.trackers if first else ())
         session = Session(folder, plan, note, interrupted, ablation.checkpoint_seconds, tell)
         for number, (condition, overrides) in enumerate(ablation.conditions.items()):
             study = experiments.override(ablation, overrides)

@@ -326,6 +326,8 @@ def _path(experiment: Experiment, key: str) -> tuple[str, ...]:
         return tuple(bare[0].split('.'))
     if bare:
         raise InputError(f'override {key!r} could be {" or ".join(bare)}: write one of them')
+    if key in ('tensorboard', 'finetune.tensorboard'):
+        raise InputError(f'override {key!r} is now trackers: --set=trackers=["tensorboard"]')
     raise unknown('override', key, known if '.' in key else [k.rpartition('.')[2] for k in known])
 
 

@@ -126,11 +126,14 @@ def _train(
     experiment: FineTune, folder: pathlib.Path, network: Backbone, dataset: Dataset,
     unlabelled: shown.Unlabelled | None, command: str,
 ) -> None:  # fmt: skip
-    facts = facts_of.about(command)
-    with signals.deferred() as interrupted, progress.fine() as show:
-        note = journal.open_journal(folder, show) if processes.first() else journal.silent
-        if experiment.trackers and processes.first():
-            note = tracking.tracked(note, tracking.begin(folder, experiment.trackers))
+    facts, first = facts_of.about(command), processes.first()
+    trackers = experiment.trackers if first else ()
+    with (
+        signals.deferred() as interrupted,
+        progress.fine() as show,
+        tracking.begin(folder, trackers) as tell,
+    ):
+        note = tracking.tracked(journal.open_journal(folder, show) if first else journal.silent, tell)
         note('start')
         with signals.at_once():  # pieces of features are kept, and nothing else is there to be lost
             pretrained.check_unchanged(dataset, network, folder)
@@ -141,7 +144,7 @@ def _train(
         session = Session(folder, note, interrupted, experiment.checkpoint_seconds, said, sharding.data_mesh())
         work = Work(experiment, session, network, dataset, parts, features, said)
         _plan(work, unlabelled)
-        if processes.first():
+        if first:
             workdir.begin(folder, run=facts | dict(finished=False))
         found = _probe(work)
         fitted = _fit(work, found) if 'finetune' in experiment.stages else []

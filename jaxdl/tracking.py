@@ -1,21 +1,23 @@
 """What a run measures, told to others than its own metrics.jsonl: TensorBoard and Weights & Biases.
 
-A tracker is opened for a workdir and is given named numbers at a step. Nothing leaves the machine unless its user says
-so: Weights & Biases writes into the workdir (`offline`) where WANDB_MODE asks for nothing else; `wandb sync` sends it.
+A tracker is open while its run trains and is given named numbers at a step. Nothing leaves the machine unless its user
+says so: Weights & Biases writes into the workdir (`offline`), to be sent by `wandb sync`, where WANDB_MODE asks for no
+other.
 """
 
-import atexit
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxdl import workdir
 from jaxdl.errors import InputError
 
 Note = Callable[..., None]
@@ -25,40 +27,49 @@ FLUSH = 1  # seconds after which what was told is in the file: a thread of its o
 
 @dataclasses.dataclass(frozen=True)
 class Tracker:
-    """A row of TRACKERS: the module that it needs, and how it is opened for a workdir."""
+    """A row of TRACKERS: the module that it needs, and how it is opened for a workdir and closed again."""
 
     module: str
-    begin: Callable[[pathlib.Path], Tell]
+    begin: Callable[[pathlib.Path], contextlib.AbstractContextManager[Tell]]
 
 
-def _tensorboard(folder: pathlib.Path) -> Tell:
+@contextlib.contextmanager
+def _tensorboard(folder: pathlib.Path) -> Iterator[Tell]:
     from tensorboardX import SummaryWriter
 
-    writer = SummaryWriter(str(folder / 'tensorboard'), flush_secs=FLUSH)
-    atexit.register(writer.close)  # what is in its queue when a run ends
+    with SummaryWriter(str(folder / 'tensorboard'), flush_secs=FLUSH) as writer:
 
-    def tell(numbers: Mapping[str, float], step: int) -> None:
-        for name, value in numbers.items():
-            writer.add_scalar(name, value, step)
+        def tell(numbers: Mapping[str, float], step: int) -> None:
+            for name, value in numbers.items():
+                writer.add_scalar(name, value, step)
 
-    return tell
+        yield tell
 
 
-def _wandb(folder: pathlib.Path) -> Tell:
-    """A run that goes on is the same to it: its id is made of the workdir's place."""
+@contextlib.contextmanager
+def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
+    """A run that goes on is the same to it: its id is made of the workdir's place and its configuration."""
     import wandb
 
-    top = folder.resolve()
-    run = wandb.init(
-        project='jaxdl', name=top.name, id=hashlib.sha256(str(top).encode()).hexdigest()[:16], resume='allow',
-        dir=str(top), mode=os.environ.get('WANDB_MODE', 'offline'),  # type: ignore[arg-type]
-        settings=wandb.Settings(console='off', silent=True, x_disable_stats=True, save_code=False, disable_git=True),
-    )  # fmt: skip
-    run.define_metric('*', step_metric='at')  # groups follow one another, each from its own first epoch
-    atexit.register(run.finish)
-    return lambda numbers, step: run.log(dict(numbers, at=step))
+    mode, top = os.environ.get('WANDB_MODE', 'offline'), folder.resolve()
+    if mode not in MODES:
+        raise InputError(f'WANDB_MODE={mode}: must be {", ".join(MODES)}; without it nothing is sent')
+    config = (top / 'config.json').read_bytes() if (top / 'config.json').exists() else b'{}'
+    try:
+        run = wandb.init(
+            project='jaxdl', name=top.name, id=hashlib.sha256(str(top).encode() + config).hexdigest()[:16],
+            config=workdir.parse(config.decode()), dir=str(top), mode=mode,  # type: ignore[arg-type]
+            resume='allow', reinit='create_new', settings=wandb.Settings(**QUIET),
+        )  # fmt: skip
+    except wandb.Error as error:
+        raise InputError(f'trackers: wandb: {error} WANDB_MODE=offline needs none of it') from None
+    with run:  # an error in it is one of the run, there too
+        run.define_metric('*', step_metric='at')  # groups follow one another, each from its own first epoch
+        yield lambda numbers, step: run.log(dict(numbers, at=step))
 
 
+MODES = ('online', 'offline', 'disabled')
+QUIET: dict[str, Any] = dict(console='off', silent=True, x_disable_stats=True, save_code=False, disable_git=True)
 TRACKERS = {'tensorboard': Tracker('tensorboardX', _tensorboard), 'wandb': Tracker('wandb', _wandb)}
 
 
@@ -69,15 +80,20 @@ def check(names: Sequence[str]) -> None:
             raise InputError(f"trackers: {name} needs {TRACKERS[name].module}: pip install 'jaxdl[{name}]'")
 
 
-def begin(folder: pathlib.Path, names: Sequence[str]) -> Tell:
-    """Opens the trackers of a run; what is told goes to each of them."""
-    every = [TRACKERS[name].begin(folder) for name in names]
+@contextlib.contextmanager
+def begin(folder: pathlib.Path, names: Sequence[str]) -> Iterator[Tell]:
+    """Opens the trackers of a run; what is told goes to each of them.
 
-    def tell(numbers: Mapping[str, float], step: int) -> None:
-        for each in every:
-            each(numbers, step)
+    InputError: one of them cannot begin.
+    """
+    with contextlib.ExitStack() as stack:
+        every = [stack.enter_context(TRACKERS[name].begin(folder)) for name in names]
 
-    return tell
+        def tell(numbers: Mapping[str, float], step: int) -> None:
+            for each in every:
+                each(numbers, step)
+
+        yield tell
 
 
 def tracked(note: Note, tell: Tell) -> Note:

@@ -1,9 +1,11 @@
 """What TensorBoard and Weights & Biases hold of a run, read back from the files that they wrote."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 import studies
@@ -21,9 +23,12 @@ TOLD = {('finetune/loss', 3): 0.5, ('finetune/val_accuracy', 3): 0.25, ('finetun
 RUN = """
 import pathlib, sys
 from jaxdl import tracking
-note = tracking.tracked(lambda name, **facts: None, tracking.begin(pathlib.Path(sys.argv[1]), [sys.argv[2]]))
-for name, facts in {facts!r}:
-    note(name, **facts)
+with tracking.begin(pathlib.Path(sys.argv[1]) / 'other', [sys.argv[2]]) as other:
+    with tracking.begin(pathlib.Path(sys.argv[1]), [sys.argv[2]]) as tell:
+        note = tracking.tracked(lambda name, **facts: None, tell)
+        for name, facts in {facts!r}:
+            note(name, **facts)
+    other({{'other/loss': 2.0}}, 1)
 """
 
 
@@ -68,10 +73,56 @@ READERS = dict(tensorboard=tensorboard, wandb=wandb)
 def test_a_tracker_holds_every_number_of_a_step_and_an_epoch(tmp_path, name):
     pytest.importorskip(tracking.TRACKERS[name].module)
     quiet = {key: value for key, value in os.environ.items() if not key.startswith('WANDB')}
+    (tmp_path / 'other').mkdir()
     words = [sys.executable, '-c', RUN.format(facts=FACTS), str(tmp_path), name]
     done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (0, ''), done.stderr
     assert READERS[name](tmp_path) == pytest.approx(TOLD)
+    assert READERS[name](tmp_path / 'other') == {('other/loss', 1): 2.0}  # of a second run in the same process
+
+
+class Service:
+    """Stands for the module wandb: keeps what a run was begun with."""
+
+    class Error(Exception):
+        """What goes wrong there."""
+
+    def __init__(self, monkeypatch, refuses=''):
+        self.runs, self.refuses = [], refuses
+        self.Settings = dict
+        monkeypatch.setitem(sys.modules, 'wandb', self)
+
+    def init(self, **settings):
+        if self.refuses:
+            raise self.Error(self.refuses)
+        self.runs.append(settings)
+        return mock.MagicMock(**{'__exit__.return_value': None})
+
+
+def test_a_run_that_goes_on_is_the_same_run(tmp_path, monkeypatch):
+    monkeypatch.delenv('WANDB_MODE', raising=False)
+    service = Service(monkeypatch)
+
+    def begun(folder, config):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / 'config.json').write_text(json.dumps(config))
+        with tracking.begin(tmp_path / folder, ['wandb']):
+            return service.runs[-1]
+
+    first = begun('one', dict(epochs=1))
+    assert (first['mode'], first['dir'], first['config']) == ('offline', str(tmp_path / 'one'), dict(epochs=1))
+    assert begun('one', dict(epochs=1))['id'] == first['id']
+    assert (
+        len({begun(*other)['id'] for other in (('one', dict(epochs=2)), ('two', dict(epochs=1)))} - {first['id']}) == 2
+    )
+
+
+@pytest.mark.parametrize(('mode', 'words'), [('online', 'No key.*WANDB_MODE=offline'), ('onlin', 'must be online, ')])
+def test_what_keeps_it_from_beginning_is_said(tmp_path, monkeypatch, mode, words):
+    monkeypatch.setenv('WANDB_MODE', mode)
+    Service(monkeypatch, refuses='No key.')
+    with pytest.raises(InputError, match=words), tracking.begin(tmp_path, ['wandb']):
+        pass
 
 
 def test_what_is_not_installed_is_said(monkeypatch):
@@ -84,7 +135,9 @@ def test_what_is_not_installed_is_said(monkeypatch):
 def test_an_ablation_tells_the_means_over_its_seeds_and_writes_the_same(tmp_path, monkeypatch):
     told = {}
     tell = lambda numbers, step: told.update({(name, step): value for name, value in numbers.items()})
-    monkeypatch.setitem(tracking.TRACKERS, 'tensorboard', tracking.Tracker('json', lambda folder: tell))
+    monkeypatch.setitem(
+        tracking.TRACKERS, 'tensorboard', tracking.Tracker('json', lambda folder: contextlib.nullcontext(tell))
+    )
     plain = ablation.run(studies.starts(epochs=1, tuning_seeds=2), tmp_path / 'plain')
     tracked = ablation.run(studies.starts(epochs=1, tuning_seeds=2, trackers=('tensorboard',)), tmp_path / 'tracked')
     assert (tmp_path / 'plain' / 'results.csv').read_bytes() == (tmp_path / 'tracked' / 'results.csv').read_bytes()
@@ -97,11 +150,17 @@ def test_an_ablation_tells_the_means_over_its_seeds_and_writes_the_same(tmp_path
     assert plain.summary == tracked.summary
 
 
+def test_the_field_that_was_before_is_answered_with_the_one_that_is(capsys):
+    assert main.main(['--experiment=finetune', '--set=finetune.tensorboard=true', '--mode=plan']) == 2
+    assert """is now trackers: --set=trackers=["tensorboard"]""" in capsys.readouterr().err
+
+
 def test_a_tracker_that_does_not_exist(capsys):
     assert main.main(['--experiment=pooling', '--set=trackers=["tensorbord"]', '--mode=plan']) == 2
     assert 'did you mean tensorboard?' in capsys.readouterr().err
 
 
 def test_where_nothing_is_asked_nothing_is_written(tmp_path):
-    tracking.begin(tmp_path, ())({'a/b': 1.0}, 1)
+    with tracking.begin(tmp_path, ()) as tell:
+        tell({'a/b': 1.0}, 1)
     assert not list(tmp_path.iterdir())
