@@ -20,7 +20,7 @@ OURS = '.venv/bin/python -m jaxdl.main '
 # So that a path takes a test's time: what the reader's own files and patience decide.
 SMALLER = {
     '--experiment=backprop': ['--quick'],
-    '--experiment=vanishing_gradients': ['--quick', '--set=depths=[2,16]', '--set=epochs=2'],
+    '--experiment=vanishing_gradients': ['--quick'],
     '--experiment=probe': ['--set=repeats=1', '--set=passes=2', '--set=learning_rates=[0.1]', '--set=probe_size=32',
                            '--set=weight_decays=[0.01]'],
     '--experiment=my_study.py': ['--quick', '--seeds=2', '--set=epochs=1'],
