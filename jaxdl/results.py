@@ -79,7 +79,9 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
     if not text.endswith('\n') or not lines or any(len(line) != len(columns) for line in lines[1:]):
         raise InputError(f'{path} is cut short at line {len(lines)}: run the experiment again, it resumes')
     if lines[0] != list(columns):
-        raise InputError(f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed')
+        raise InputError(
+            f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed: run the experiment again'
+        )
     return [_parsed(path, number, line, columns) for number, line in enumerate(lines[1:], 2)]
 
 
