@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
 
 def run(arguments: list[str]) -> int:
     """Trains or checks, compares and reports; a finished run is only reported again."""
-    from jaxdl import ending, processes, running, signals
+    from jaxdl import processes, running, signals
     from jaxdl.experiment import as_dict
 
     _join()
@@ -119,6 +119,8 @@ def run(arguments: list[str]) -> int:
             os._exit(3)
         return 3
     if processes.first():
+        from jaxdl import ending
+
         ending.tell(found, as_dict(experiment), arguments, say)
     failed = sum(row['holds'] != 'true' for row in found.claims)
     if failed:
