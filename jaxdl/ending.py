@@ -15,11 +15,12 @@ from jaxdl.errors import visible
 from jaxdl.report import words
 from jaxdl.results import Results, Row
 
-COLOURS = {'better': 'bold green', 'worse': 'bold red', 'baseline': 'dim'}  # beside the word, never in its place
+COLOURS = dict(better='bold green', worse='bold red', false='bold red', baseline='dim')  # beside the word
 MANY = 12  # claims: beyond that a table has only those that fail
 MEDIUM, WIDE = 76, 100  # columns of a terminal
 PARTS = dict(val='validation', test='test', folds='held-out')
-WORDS = ('condition', 'option', 'verdict', 'stage')  # columns that begin at the left
+WORDS = ('condition', 'option', 'verdict', 'stage', 'claim', '')  # columns that begin at the left
+FEW = ('stage', 'accuracy, %', 'macro F1')  # of the scores, where there is no room for all
 DIFFERENCE = ('difference', 'difference_low', 'difference_high')
 Columns = dict[str, Callable[[Row], str]]  # heading -> what stands below it
 SCORES: Columns = {
@@ -29,6 +30,7 @@ SCORES: Columns = {
     'loss': lambda row: f'{row["loss"]:.3f}',
     'images': lambda row: f'{row["images"]:,} {PARTS[row["split"]]}',
 }
+CLAIMS: Columns = {'': lambda row: claim(row).partition('  ')[0], 'claim': lambda row: claim(row).partition('  ')[2]}
 
 
 def tell(found: Results, config: Mapping[str, Any], arguments: Sequence[str], say: Callable[[str], None]) -> None:
@@ -73,16 +75,17 @@ def score(row: Row) -> str:
 
 def _tables(found: Results) -> None:
     console = Console(width=shutil.get_terminal_size().columns, highlight=False)
-    for rows, columns in ((found.scores, SCORES), (found.summary, _columns(found.summary, console.width))):
+    failed = [row for row in found.claims if row['holds'] != 'true']
+    claims = found.claims if len(found.claims) <= MANY else failed
+    scores = SCORES if console.width >= MEDIUM else {name: SCORES[name] for name in FEW}
+    columns = _columns(found.summary, console.width)
+    for rows, own in ((found.scores, scores), (found.summary, columns), (claims, CLAIMS)):
         if rows:
-            console.print(_table(rows, columns))
+            console.print(_table(rows, own))
     for note in found.notes:
         console.print(visible(note), markup=False)
     if found.claims:
-        failed = [row for row in found.claims if row['holds'] != 'true']
         console.print(f'{len(found.claims) - len(failed)} of {len(found.claims)} claims hold', markup=False)
-        for row in found.claims if len(found.claims) <= MANY else failed:
-            console.print(visible(claim(row)), markup=False, style=None if row['holds'] == 'true' else 'bold red')
 
 
 def _table(rows: Sequence[Row], columns: Columns) -> Table:
@@ -93,7 +96,7 @@ def _table(rows: Sequence[Row], columns: Columns) -> Table:
         table.add_column(heading, justify='right' if number else 'left', overflow='fold', min_width=least)
     for row in rows:
         cells = [Text(visible(write(row))) for write in columns.values()]  # a Text is no markup, whatever stands in it
-        table.add_row(*cells, style=COLOURS.get(row.get('verdict', 'scores') or 'baseline'))
+        table.add_row(*cells, style=COLOURS.get(row.get('holds', row.get('verdict', 'score')) or 'baseline'))
     return table
 
 
@@ -104,7 +107,9 @@ def _columns(summary: Sequence[Row], width: int) -> Columns:
     columns['option'] = lambda row: row['option']
     if width >= MEDIUM:
         columns['accuracy, %'] = lambda row: _spanned(row, ('mean', 'ci_low', 'ci_high'), '.2f', width >= WIDE)
-    columns['difference, points'] = lambda row: _spanned(row, DIFFERENCE, '+.2f', width >= MEDIUM)
+    columns['difference, points' if width >= MEDIUM else 'points'] = lambda row: _spanned(
+        row, DIFFERENCE, '+.2f', width >= MEDIUM
+    )
     if width >= MEDIUM:
         columns['p (Holm)'] = lambda row: '' if row['p_holm'] is None else words.p_value(row['p_holm'])
     columns['verdict'] = lambda row: row['verdict'] or 'baseline'
