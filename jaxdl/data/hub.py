@@ -64,7 +64,7 @@ class _Images(Sequence[Undecoded]):
             path = pathlib.Path(os.path.realpath(found['path']))
             if not any(path.is_relative_to(top) for top in self.tops):
                 raise InputError(
-                    f'hf:{self.where}: row {i} names {short(found["path"])}, outside of it: take a set with its images'
+                    f'hf:{self.where}: row {i} names {short(found["path"])}, which is outside of the set: put it there'
                 )
             return path
         return found.get('bytes') or b''  # nothing there: the decoder says so
