@@ -67,7 +67,8 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[Result]:
     one, other = (_results(kinds[0], folder) for folder in (first, second))
     shared = [name for name in one if name in other]
     if not shared:
-        raise InputError(f'{first} and {second} have no result in common: {next(iter(one), "none")} is in one of them')
+        alone = f'{next(iter(one), "none")} is in one of them'
+        raise InputError(f'{first} and {second} have no result in common: {alone}; give two runs of one study')
     return [_result(name, one[name], other[name], ALPHA / len(shared)) for name in shared]
 
 

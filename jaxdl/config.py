@@ -62,7 +62,7 @@ def _built(kind: type, content: Mapping[str, Any]) -> Any:
             raise unknown('field', name, known)
     lacking = [name for name, field in known.items() if name not in content and _needed(field)]
     if lacking:
-        raise InputError(f'lacks {lacking[0]}')
+        raise InputError(f'lacks {lacking[0]}; give the config.json of a run as it was written')
     values = dict(content)
     for name, field in known.items():
         if dataclasses.is_dataclass(field.type) and name in values:

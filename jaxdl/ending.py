@@ -10,17 +10,27 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxdl import seeds as seeded
-from jaxdl import statistics
+from jaxdl import advice
 from jaxdl.errors import visible
+from jaxdl.report import words
 from jaxdl.results import Results, Row
 
-COLOURS = {'better': 'bold green', 'worse': 'bold red', 'baseline': 'dim'}
+COLOURS = dict(better='bold green', worse='bold red', false='bold red', baseline='dim')  # beside the word
 MANY = 12  # claims: beyond that a table has only those that fail
-NEXT = dict(  # demonstration -> what takes its question further
-    backprop='vanishing_gradients', vanishing_gradients='activations', activations='hidden_activation', symmetry='init',
-    conv_arithmetic='fc_as_conv', fc_as_conv='global_pooling', residual='depth', triplet='pooling',
-)  # fmt: skip
+MEDIUM, WIDE = 76, 100  # columns of a terminal
+PARTS = dict(val='validation', test='test', folds='held-out')
+WORDS = ('condition', 'option', 'verdict', 'stage', 'claim', '')  # columns that begin at the left
+FEW = ('stage', 'accuracy, %', 'macro F1')  # of the scores, where there is no room for all
+DIFFERENCE = ('difference', 'difference_low', 'difference_high')
+Columns = dict[str, Callable[[Row], str]]  # heading -> what stands below it
+SCORES: Columns = {
+    'stage': lambda row: row['stage'],
+    'accuracy, %': lambda row: f'{100 * row["accuracy"]:.2f}',
+    'macro F1': lambda row: f'{row["macro_f1"]:.3f}',
+    'loss': lambda row: f'{row["loss"]:.3f}',
+    'images': lambda row: f'{row["images"]:,} {PARTS[row["split"]]}',
+}
+CLAIMS: Columns = {'': lambda row: claim(row).partition('  ')[0], 'claim': lambda row: claim(row).partition('  ')[2]}
 
 
 def tell(found: Results, config: Mapping[str, Any], arguments: Sequence[str], say: Callable[[str], None]) -> None:
@@ -31,61 +41,13 @@ def tell(found: Results, config: Mapping[str, Any], arguments: Sequence[str], sa
     if sys.stdout.isatty():
         _tables(found)
     else:
-        for text in (*found.notes, *map(line, found.summary), *map(claim, found.claims)):
+        for text in (*map(score, found.scores), *found.notes, *map(line, found.summary), *map(claim, found.claims)):
             say(text)
     say(f'report: {found.workdir / "report.html"}')
-    following = after(found, config, arguments)
-    if following:
-        words, why = following
-        say(f'next: {shlex.join(["python", "-m", "jaxdl.main", *words])}  # {why}')
-
-
-def after(found: Results, config: Mapping[str, Any], arguments: Sequence[str]) -> tuple[list[str], str] | None:
-    """One command worth trying, and why; None where nothing suggests itself."""
-    words = [word for word in arguments if word.lstrip('-').partition('=')[0] not in ('quick', 'workdir', 'overwrite')]
-    beside = f'--workdir={found.workdir}'
-    if config.get('scale') == 'quick':
-        return [*words, f'{beside}-full'], 'this run was shrunk, and is no evidence'
-    if config['kind'] == 'FineTune':
-        predict = ['--mode=predict', f'--checkpoint={found.workdir}', '--images=DIR', '--output=predictions.csv']
-        return predict, 'the classes of new images'
-    if config['kind'] == 'Demonstration':
-        follows = NEXT.get(config['name'])
-        return ([f'--experiment={follows}'], 'takes the question further') if follows else None
-    return _after_ablation(found, config, words, beside) if found.summary else None
-
-
-def _after_ablation(
-    found: Results, config: Mapping[str, Any], words: Sequence[str], beside: str
-) -> tuple[list[str], str] | None:
-    edge = _edge(found, config)
-    if edge:
-        return [*words, f'--set=learning_rates={edge[1]}', f'{beside}-rates'], f'{edge[0]} was best at the edge'
-    margin, unsure = config['margin'], [row for row in found.summary if row['verdict'] == 'no difference found']
-    row = max(unsure, key=lambda own: own['detectable'], default=None)
-    if row and row['detectable'] > margin:
-        seeds = statistics.seeds_needed(
-            seeded.spread(found.table, row['baseline'], row['condition'])[row['option']][0], margin
-        )
-        kept = [word for word in words if not word.lstrip('-').startswith('seeds')]
-        why = f'{row["seeds"]} seeds find {100 * row["detectable"]:.2f} points at least for {row["option"]}'
-        return [*kept, f'--seeds={seeds}', f'{beside}-{seeds}-seeds'], f'{why}; these find {100 * margin:g}'
-    if config['data']['resample_split']:
-        return None
-    return [*words, '--set=resample_split=true', f'{beside}-splits'], 'do the verdicts hold for other splits, too?'
-
-
-def _edge(found: Results, config: Mapping[str, Any]) -> tuple[str, str] | None:
-    """An option whose chosen rate is the last that was tried on one side, and a grid that goes further."""
-    for row in found.summary:
-        own = {r['learning_rate'] for r in found.table if r['phase'] == 'tune' and r['option'] == row['option']}
-        if len(own) > 1 and row['learning_rate'] in (min(own), max(own)):
-            scale = dict(config['options'][row['option']]).get('learning_rate_scale', 1.0)
-            low, high = min(own) / scale, max(own) / scale
-            further = [low / 10, low] if row['learning_rate'] == min(own) else [high, high * 10]
-            grid = sorted({*config['learning_rates'], *further})
-            return row['option'], '[' + ','.join(f'{rate:.3g}' for rate in grid) + ']'
-    return None
+    told = advice.after(found, config, arguments)
+    if told:
+        command, why = told
+        say(f'next: {shlex.join(["python", "-m", "jaxdl.main", *command])}  # {why}')
 
 
 def line(row: Row) -> str:
@@ -105,37 +67,58 @@ def claim(row: Row) -> str:
     return f'{"holds" if row["holds"] == "true" else "FAILS"}  {row["claim"]}: {numbers}{within}'
 
 
+def score(row: Row) -> str:
+    """What a stage of a fine-tuning reached, in one line."""
+    measured = f'accuracy {100 * row["accuracy"]:.2f} %, macro F1 {row["macro_f1"]:.3f}, loss {row["loss"]:.3f}'
+    return f'{row["stage"]:10} {measured} on {row["images"]:,} {PARTS[row["split"]]} images'
+
+
 def _tables(found: Results) -> None:
     console = Console(width=shutil.get_terminal_size().columns, highlight=False)
+    failed = [row for row in found.claims if row['holds'] != 'true']
+    claims = found.claims if len(found.claims) <= MANY else failed
+    scores = SCORES if console.width >= MEDIUM else {name: SCORES[name] for name in FEW}
+    columns = _columns(found.summary, console.width)
+    for rows, own in ((found.scores, scores), (found.summary, columns), (claims, CLAIMS)):
+        if rows:
+            console.print(_table(rows, own))
     for note in found.notes:
         console.print(visible(note), markup=False)
-    if found.summary:
-        console.print(_verdicts(found.summary, wide=console.width >= 76))
     if found.claims:
-        failed = [row for row in found.claims if row['holds'] != 'true']
         console.print(f'{len(found.claims) - len(failed)} of {len(found.claims)} claims hold', markup=False)
-        for row in found.claims if len(found.claims) <= MANY else failed:
-            console.print(visible(claim(row)), markup=False, style=None if row['holds'] == 'true' else 'bold red')
 
 
-def _verdicts(summary: Sequence[Row], wide: bool) -> Table:
+def _table(rows: Sequence[Row], columns: Columns) -> Table:
     table = Table(box=None, pad_edge=False, header_style='bold')
-    named = len({row['condition'] for row in summary}) > 1
-    for heading in (['condition'] if named else []) + ['option']:
-        table.add_column(heading, overflow='fold')
-    for heading in (['test accuracy, %'] if wide else []) + ['difference, points']:
-        table.add_column(heading, justify='right')
-    table.add_column('verdict', overflow='fold')
-    for row in summary:
-        table.add_row(*_cells(row, named, wide), style=COLOURS.get(row['verdict'] or 'baseline'))
+    for heading, write in columns.items():
+        number = heading not in WORDS  # which is never broken over two lines
+        least = max(len(write(row)) for row in rows) if number else 1
+        table.add_column(heading, justify='right' if number else 'left', overflow='fold', min_width=least)
+    for row in rows:
+        cells = [Text(visible(write(row))) for write in columns.values()]  # a Text is no markup, whatever stands in it
+        table.add_row(*cells, style=COLOURS.get(row.get('holds', row.get('verdict', 'score')) or 'baseline'))
     return table
 
 
-def _cells(row: Row, named: bool, wide: bool) -> list[Any]:
-    names = [row['condition'], row['option']] if named else [row['option']]
-    cells = [Text(visible(name)) for name in names]  # a Text is no markup, whatever stands in it
-    difference = ''
-    if row['difference'] is not None:
-        low, middle, high = (100 * row[f'difference{end}'] for end in ('_low', '', '_high'))
-        difference = f'{middle:+.2f} ({low:+.2f} to {high:+.2f})' if wide else f'{middle:+.2f}'
-    return [*cells, *([f'{100 * row["mean"]:.2f}'] if wide else []), difference, row['verdict'] or 'baseline']
+def _columns(summary: Sequence[Row], width: int) -> Columns:
+    """Of a summary as much as fits: the verdict always, then intervals, p, and the interval of each mean."""
+    several = len({row['condition'] for row in summary}) > 1
+    columns: Columns = {'condition': lambda row: row['condition']} if several else {}
+    columns['option'] = lambda row: row['option']
+    if width >= MEDIUM:
+        columns['accuracy, %'] = lambda row: _spanned(row, ('mean', 'ci_low', 'ci_high'), '.2f', width >= WIDE)
+    columns['difference, points' if width >= MEDIUM else 'points'] = lambda row: _spanned(
+        row, DIFFERENCE, '+.2f', width >= MEDIUM
+    )
+    if width >= MEDIUM:
+        columns['p (Holm)'] = lambda row: '' if row['p_holm'] is None else words.p_value(row['p_holm'])
+    columns['verdict'] = lambda row: row['verdict'] or 'baseline'
+    return columns
+
+
+def _spanned(row: Row, names: tuple[str, str, str], form: str, whole: bool) -> str:
+    """A number in hundredths, and its interval where there is room; empty where it has none."""
+    if row[names[0]] is None:
+        return ''
+    middle, low, high = (f'{100 * row[name]:{form}}' for name in names)
+    return f'{middle} [{low}, {high}]' if whole else middle

@@ -56,16 +56,26 @@ def blamed(what: str, right: str = '') -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        place = next((frame for frame in reversed(frames) if not _installed(frame.filename)), frames[-1])
-        why = str(error).strip().partition('\n')[0]
-        where = f'{pathlib.Path(place.filename).name} line {place.lineno}'
-        raise InputError(f'{what}: {type(error).__name__}: {why} ({where}){right and f": {right}"}') from error
+        why = error.msg if isinstance(error, SyntaxError) else str(error).strip().partition('\n')[0]
+        raise InputError(f'{what}: {type(error).__name__}: {why} ({_place(error)}){right and f": {right}"}') from error
+
+
+def _place(error: Exception) -> str:
+    """`FILE line N`: the last line of the user's own that an error came through."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno))
+    file, line = next((own for own in reversed(frames) if not _installed(own[0])), frames[-1])
+    return f'{pathlib.Path(file).name} line {line}'
 
 
 def _installed(file: str) -> bool:
-    """Whether a file of code is jaxdl's own, or that of a package that is installed."""
-    return pathlib.Path(file).is_relative_to(pathlib.Path(__file__).parent) or 'site-packages' in file
+    """Whether a file of code is jaxdl's own, Python's, or that of a package that is installed."""
+    return (
+        file.startswith('<')
+        or pathlib.Path(file).is_relative_to(pathlib.Path(__file__).parent)
+        or 'site-packages' in file
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -76,13 +86,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
       'did you mean pooling?'
       >>> nearest('x', ['pooling', 'depth'])
       'known: pooling, depth'
+      >>> nearest('lr', ['learning_rate', 'depth'])
+      'did you mean learning_rate?'
     """
     known = list(known)
     lower = {k.lower(): k for k in known}
     close = [lower[match] for match in difflib.get_close_matches(name[:100].lower(), lower, n=3, cutoff=0.55)]
+    close = close or [k for k in known if _initials(k) == name][:3]
     if close:
         return f'did you mean {" or ".join(close)}?'
     return f'known: {", ".join(known)}' if known else 'none is known'
+
+
+def _initials(name: str) -> str:
+    """What people call a field for short: `lr` for learning_rate."""
+    return ''.join(word[:1] for word in name.rpartition('.')[2].split('_'))
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = '') -> InputError:

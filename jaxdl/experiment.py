@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxdl import catalogue, fields, registry, variant
 from jaxdl.data import Data
-from jaxdl.errors import InputError, unknown
+from jaxdl.errors import InputError, blamed, unknown
 from jaxdl.metrics import METRICS
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.conv import LOWERINGS
@@ -304,12 +304,8 @@ def load_experiment(name: str) -> Experiment:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    try:
+    with blamed(str(path)):  # the file is the user's own: whatever is wrong in it is said, not traced
         spec.loader.exec_module(module)
-    except InputError:
-        raise
-    except Exception as error:  # the file is the user's own: whatever is wrong in it is said, not traced
-        raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     experiment = getattr(module, 'EXPERIMENT', None)
     if not isinstance(experiment, Experiment):
         raise InputError(f'{path}: sets no EXPERIMENT = Ablation(...), Demonstration(...) or FineTune(...)')

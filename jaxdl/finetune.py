@@ -110,16 +110,11 @@ def finished(folder: pathlib.Path) -> bool:
 def read(folder: pathlib.Path) -> Results:
     """The table of a finished run, and what it reached."""
     held = workdir.read_json(folder / 'run.json')
-    notes = [_reached(stage, own) for stage, own in held['scores'].items()]
+    reached, notes = [dict(own, stage=stage) for stage, own in held['scores'].items()], []
     if 'submission' in held:
         notes.append(f'submission: {folder / held["submission"]["file"]}, {held["submission"]["rows"]:,} images')
-    return Results(results.read_table(folder / 'results.csv', results.RESULTS), [], folder, notes=notes)
-
-
-def _reached(stage: str, found: Mapping[str, Any]) -> str:
-    part = dict(val='validation', test='test', folds='held-out')[found['split']]
-    measured = f'accuracy {100 * found["accuracy"]:.2f} %, macro F1 {found["macro_f1"]:.3f}, loss {found["loss"]:.3f}'
-    return f'{stage:10} {measured} on {found["images"]:,} {part} images'
+    table = results.read_table(folder / 'results.csv', results.RESULTS)
+    return Results(table, [], folder, notes=notes, scores=reached)
 
 
 def _train(

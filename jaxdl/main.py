@@ -1,24 +1,23 @@
-"""jaxdl: theory by execution, ablations with error bars, fine-tuning and inference, in JAX.
+"""jaxdl: theory by execution, ablations with error bars, fine-tuning, inference.
 
-  python -m jaxdl.main --experiment=pooling               train every option, rate and seed; write runs/pooling
-  python -m jaxdl.main --mode=list                        the experiments and their questions
-  python -m jaxdl.main --experiment=pooling --mode=plan   what a run would do, and how long
-  python -m jaxdl.main --experiment=pooling --quick       the same in under a minute, which is no evidence
+  jaxdl --experiment=pooling               an ablation: every option, rate, seed
+  jaxdl --experiment=pooling --mode=plan   what that would do, and how long
+  jaxdl --experiment=pooling --mode=check  what to check before training
+  jaxdl --experiment=pooling --quick       in under a minute; no evidence
+  jaxdl --experiment=backprop              a derivation, checked by running it
+  jaxdl --mode=list                        the experiments and their questions
+  jaxdl --mode=new my_study                a study of your own to begin with
 
-  python -m jaxdl.main --experiment=backprop              a derivation, checked by running it
-  python -m jaxdl.main --experiment=pooling --mode=check  what to check before training
+  jaxdl --mode=predict --checkpoint=runs/finetune --images=DIR --output=FILE.csv
+  jaxdl --mode=evaluate --checkpoint=runs/finetune --dataset=folder:DIR
+  jaxdl --mode=export --checkpoint=runs/finetune --output=DIR
+  jaxdl --mode=serve --checkpoint=runs/finetune
 
-  python -m jaxdl.main --mode=predict --checkpoint=runs/finetune --images=DIR --output=predictions.csv
-  python -m jaxdl.main --mode=evaluate --checkpoint=runs/finetune --dataset=folder:DIR
-  python -m jaxdl.main --mode=export --checkpoint=runs/finetune --output=DIR
-  python -m jaxdl.main --mode=serve --checkpoint=runs/finetune   a page to drop images on
+  jaxdl --config=runs/ONE/config.json --workdir=runs/OTHER   the same run again
+  jaxdl --mode=compare runs/ONE runs/OTHER                   do they agree?
 
-  python -m jaxdl.main --mode=new my_study                a study of your own to begin with: my_study.py
-
-  python -m jaxdl.main --config=runs/ONE/config.json --workdir=runs/OTHER       the same run again
-  python -m jaxdl.main --mode=compare runs/ONE runs/OTHER what differs, and whether the results agree
-
-The same command again resumes an unfinished run.
+`python -m jaxdl.main` is the same as `jaxdl`. Results go to runs/NAME, or where
+--workdir says. The same command again resumes an unfinished run.
 """
 
 import errno
@@ -41,7 +40,12 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string('mode', 'run', 'what to do with it: a row of the modes above', flag_values=FLAGS)
 flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
-flags.DEFINE_string('dataset', None, 'the images to train on, or to evaluate', flag_values=FLAGS)
+flags.DEFINE_string(
+    'dataset',
+    None,
+    'digits, folder:DIR, csv:FILE, npz:FILE, hf:NAME or foodc:DIR, to train on or evaluate',
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     'images',
     None,
@@ -96,7 +100,7 @@ def main(arguments: list[str]) -> int:
 
 def run(arguments: list[str]) -> int:
     """Trains or checks, compares and reports; a finished run is only reported again."""
-    from jaxdl import ending, processes, running, signals
+    from jaxdl import processes, running, signals
     from jaxdl.experiment import as_dict
 
     _join()
@@ -115,6 +119,8 @@ def run(arguments: list[str]) -> int:
             os._exit(3)
         return 3
     if processes.first():
+        from jaxdl import ending
+
         ending.tell(found, as_dict(experiment), arguments, say)
     failed = sum(row['holds'] != 'true' for row in found.claims)
     if failed:
@@ -194,7 +200,7 @@ def export(arguments: list[str]) -> int:
 
 
 def serve(arguments: list[str]) -> int:
-    """A page on this machine to try a checkpoint: the top classes, what spoke for them, similar training images."""
+    """A page on this machine to try a checkpoint on images that are dropped there."""
     from jaxdl import inference, serving
 
     (settings,) = inference.chosen([serving.Serving], _pairs(FLAGS.set), FLAGS.mode)
@@ -264,12 +270,10 @@ def _parse(arguments: list[str]) -> list[str]:
         FLAGS[name].unparse()
     try:
         rest = FLAGS(['jaxdl', *arguments])[1:]
-    except flags.UnrecognizedFlagError as error:
-        raise unknown('flag', f'--{error.flagname}', [f'--{name}' for name in FLAGS if len(name) > 1]) from None
-    except flags.IllegalFlagValueError as error:
-        raise InputError(f'{str(error).partition(":")[0]}: not a value for this flag; --help shows them') from None
     except flags.Error as error:
-        raise InputError(str(error).splitlines()[0]) from None
+        from jaxdl import usage
+
+        raise usage.refused(error, FLAGS) from None
     return rest
 
 
@@ -286,7 +290,7 @@ def _experiment() -> Any:
         found = config.load_config(pathlib.Path(FLAGS.config))
     if FLAGS.options is not None:
         if not isinstance(found, experiment.Ablation):
-            raise InputError(f'--options={",".join(FLAGS.options)}: {found.name} is no ablation, and has no options')
+            raise InputError(f'--options={",".join(FLAGS.options)}: {found.name} is no ablation: leave the flag out')
         found = experiment.keep(found, FLAGS.options)
     if FLAGS.quick:
         found = experiment.quick(found)

@@ -52,7 +52,7 @@ def onednn() -> pathlib.Path:
     except importlib.metadata.PackageNotFoundError:
         raise InputError(f'{LIBRARY} is not installed: pip install {LIBRARY}=={VERSION}, or the extra onednn') from None
     if found.version != VERSION:
-        raise InputError(f'{LIBRARY} is {found.version}: must be {VERSION}')
+        raise InputError(f'{LIBRARY} is {found.version}: must be {VERSION}: pip install {LIBRARY}=={VERSION}')
     file = next((f for f in found.files or () if f.name == 'libdnnl.so.3'), None)
     if file is None:
         raise InputError(f'{LIBRARY} {VERSION} holds no libdnnl.so.3: install it again')
@@ -80,7 +80,7 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) 
     try:
         partial.replace(target)
     except OSError as error:
-        raise InputError(f'{target}: {error.strerror}') from None
+        raise InputError(f'{target} cannot be written ({error.strerror}): make its folder writable') from None
     return target
 
 

@@ -187,4 +187,4 @@ def _name(image: Any, place: int) -> str:
 
 def _bad(bad: Sequence[tuple[str, str]], count: int) -> InputError:
     shown = ', '.join(f'{name} ({why})' for name, why in bad[:3]) + (', ...' if len(bad) > 3 else '')
-    return InputError(f'{len(bad):,} of {count:,} images cannot be read: {shown}')
+    return InputError(f'{len(bad):,} of {count:,} images cannot be read: {shown}; mend them, or leave them out')

@@ -30,7 +30,7 @@ class Results:
     """What a finished experiment holds, as records.
 
     Of an ablation every measurement (`table`) and the comparison (`summary`); of a demonstration the `claims`;
-    of a fine-tuning what it reached, in words (`notes`).
+    of a fine-tuning what each stage reached (`scores`), and in words what it wrote (`notes`).
     """
 
     table: list[Row]
@@ -38,6 +38,7 @@ class Results:
     workdir: pathlib.Path
     claims: list[Row] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    scores: list[Row] = dataclasses.field(default_factory=list)
 
 
 def write_table(path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -79,7 +80,9 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
     if not text.endswith('\n') or not lines or any(len(line) != len(columns) for line in lines[1:]):
         raise InputError(f'{path} is cut short at line {len(lines)}: run the experiment again, it resumes')
     if lines[0] != list(columns):
-        raise InputError(f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed')
+        raise InputError(
+            f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed: run the experiment again'
+        )
     return [_parsed(path, number, line, columns) for number, line in enumerate(lines[1:], 2)]
 
 

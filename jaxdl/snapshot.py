@@ -129,9 +129,13 @@ def _module(about: Mapping[str, Any], members: Sequence[Any], where: str) -> Res
     """The module that `about` describes, once both it and the networks are what they must be."""
     for key, kind in NEEDED.items():
         if key not in about:
-            raise InputError(f'{where} does not say its {key}: it was written by another version of jaxdl')
+            raise InputError(
+                f'{where} does not say its {key}, as other versions of jaxdl did not: run it again with --overwrite'
+            )
         if not isinstance(about[key], kind) and not (kind is float and isinstance(about[key], int)):
-            raise InputError(f'{where}: {key}={about[key]!r} must be of type {kind.__name__}')
+            raise InputError(
+                f'{where} is damaged: {key}={about[key]!r} must be of type {kind.__name__}: put it back from a copy'
+            )
     if about['architecture'] not in ARCHITECTURES:
         raise unknown('architecture', about['architecture'], ARCHITECTURES, f' in {where}')
     if about['views'] not in VIEWS:
@@ -141,7 +145,9 @@ def _module(about: Mapping[str, Any], members: Sequence[Any], where: str) -> Res
         preprocessing = Preprocessing(**given)
         outputs = [len(member['params']['head']['bias']) for member in members]
     except (TypeError, KeyError) as error:
-        raise InputError(f'{where} is not that of a classifier ({type(error).__name__}: {error})') from None
+        raise InputError(
+            f'{where} is not that of a classifier ({type(error).__name__}: {error}): give that of a fine-tuning'
+        ) from None
     _check_classes(about, outputs, where)
     return ResNet(ARCHITECTURES[about['architecture']], about['num_classes'], preprocessing)
 
@@ -150,7 +156,7 @@ def _check_classes(about: Mapping[str, Any], outputs: Sequence[int], where: str)
     """InputError unless classes, names, adjustment and every network's outputs are as many."""
     count, names, adjustment = about['num_classes'], about['class_names'], about['adjustment']
     if not outputs:
-        raise InputError(f'{where} holds no network')
+        raise InputError(f'{where} holds no network: run it again with --overwrite')
     wrong = {
         'class names': len(names) != count,
         'outputs': any(own != count for own in outputs),
@@ -158,4 +164,4 @@ def _check_classes(about: Mapping[str, Any], outputs: Sequence[int], where: str)
     }
     sizes = {'class names': len(names), 'outputs': outputs[0], 'adjustments': len(adjustment)}
     for what in (what for what, bad in wrong.items() if bad):
-        raise InputError(f'{where}: {sizes[what]} {what} for {count} classes: it is of another list of classes')
+        raise InputError(f'{where}: {sizes[what]} {what} for {count} classes: run it again with --overwrite')

@@ -60,7 +60,7 @@ def write_submission(path: pathlib.Path, names: Sequence[str], test_ids: Sequenc
       InputError: an image of the test is missing, stands there twice, or is none of it.
     """
     if len(names) != len(ids):
-        raise InputError(f'{path.name}: {len(names):,} class names for {len(ids):,} images')
+        raise InputError(f'{path.name}: {len(names):,} class names for {len(ids):,} images: one for each is needed')
     for what, given in (('test.csv', test_ids), ('the predictions', ids)):
         _say(f'{path.name}: twice in {what}', _twice(given))
     found = dict(zip(ids, names, strict=True))
@@ -91,12 +91,12 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
     images: the folder that they are in, where it is neither <stem>_images/ nor that of the CSV.
     """
     if not file.is_file():
-        raise InputError(f'{file}: no such file')
+        raise InputError(f'{file}: no such file: name a CSV, or the folder of test.csv')
     header, rows = tables.read(file)
     place = _column(file, header)
     empty = [line for line, cells in rows if not cells[place]]
     if empty:
-        raise InputError(f'{file} line {empty[0]}: {header[place]} is empty')
+        raise InputError(f'{file} line {empty[0]}: {header[place]} is empty; fill it, or remove the line')
     beside = file.parent / f'{file.stem}_images'
     tops = [pathlib.Path(images)] if images else [beside, file.parent] if beside.is_dir() else [file.parent]
     find = folders.finder(tops)

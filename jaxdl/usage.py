@@ -1,14 +1,20 @@
-"""What `--help` and `--helpshort` say: commands, modes, flags by purpose, exit statuses."""
+"""What `--help` and `--helpshort` say, and what a flag that is none is answered with."""
 
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from absl import flags as absl
+
+from jaxdl.errors import InputError, unknown
+
+WIDTH = 80  # columns of a terminal
 EXITS = {
     '0': 'done',
-    '1': 'a defect of jaxdl, with its traceback',
-    '2': 'the input is wrong: one line says what, where, and what would be right; nothing is lost',
-    '3': 'a claim, a check, a comparison or a training failed',
-    '130, 143': 'interrupted by Ctrl-C or SIGTERM, everything saved; the same command goes on',
+    '1': "a defect of jaxdl's own, with its traceback",
+    '2': 'the input is wrong: one line on stderr says what, where, and what would be right; nothing is written over',
+    '3': 'a claim, a check, a comparison or a training failed, or another process of the run was lost',
+    '130, 143': 'interrupted (Ctrl-C, SIGTERM), after saving; the message gives the command that resumes',
 }
 GROUPS = {
     'What to run': ('experiment', 'config', 'mode', 'options', 'seeds', 'set', 'quick'),
@@ -17,6 +23,7 @@ GROUPS = {
     'Several processes': ('coordinator', 'processes', 'process'),
     'Help': ('help', 'helpshort'),
 }
+RIGHT = dict(int='a whole number', bool='true or false')  # by the type that absl gives a flag
 REPEATED = ';\n'  # what absl adds to the help of a flag that may be repeated
 SHORT = """jaxdl: theory by execution, ablations with error bars, fine-tuning, inference.
 
@@ -40,10 +47,30 @@ All of it: --help. What each field means: docs/reference.md.
 
 def whole(purpose: str, modes: Mapping[str, Callable[..., Any]], flags: Any) -> str:
     """The whole help. `purpose` stands first; `modes` say what they do in the first lines of their docstrings."""
-    parts = [purpose.strip(), '', 'Modes', *(f'  --mode={name:10} {_first(run)}' for name, run in modes.items())]
+    parts = [purpose.strip(), '', 'Modes', *_rows((f'--mode={name}', _first(run)) for name, run in modes.items())]
     for title, names in GROUPS.items():
-        parts += ['', title, *(f'  --{name:12} {flags[name].help.partition(REPEATED)[0]}' for name in names)]
-    return '\n'.join([*parts, '', 'Exit status', *(f'  {status:10} {meaning}' for status, meaning in EXITS.items())])
+        told = ((f'--{name}', flags[name].help.partition(REPEATED)[0]) for name in names)
+        parts += ['', title, *_rows(told)]
+    return '\n'.join([*parts, '', 'Exit status', *_rows(EXITS.items())])
+
+
+def _rows(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """A line each, or more where the meaning is long: all of them as wide as a terminal at most."""
+    wrapper = textwrap.TextWrapper(WIDTH, subsequent_indent=' ' * 19, break_long_words=False, break_on_hyphens=False)
+    return [line for name, meaning in pairs for line in wrapper.wrap(f'  {name:15}  {meaning}')]
+
+
+def refused(error: absl.Error, flags: Any) -> InputError:
+    """What a command line that absl does not take is answered with, in our own words."""
+    text = str(error).splitlines()[0].removeprefix('ERROR:: ')
+    if isinstance(error, absl.UnrecognizedFlagError):
+        return unknown('flag', f'--{error.flagname}', [f'--{name}' for name in flags if len(name) > 1])
+    if isinstance(error, absl.IllegalFlagValueError):
+        given = text.partition(':')[0].removeprefix('flag ')
+        name = given.lstrip('-').partition('=')[0]
+        kind = flags[name].flag_type() if name in flags else ''
+        return InputError(f'{given}: must be {RIGHT.get(kind, "as --help says")}')
+    return InputError(f'{text}: every argument is --FLAG=VALUE; --help has all of them')
 
 
 def _first(run: Callable[..., Any]) -> str:

@@ -22,6 +22,7 @@ OWN_FILES = (
 SUMS = 'sha256.json'  # SHA-256 of other files of a folder, by their path in it
 MADE_AGAIN = ('summary.csv', 'report.html', 'report.md')  # by every report, from the others
 NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
+UNREAD = ('wandb',)  # an own folder in which links are made by who writes it, and of which nothing is read
 OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables', 'tensorboard', 'wandb')
 
 
@@ -192,7 +193,7 @@ def check_inside(workdir: pathlib.Path) -> None:
     """InputError where something in `workdir` is a link that leads out of it, or can be read without end."""
     top = os.path.realpath(workdir)
     for own in (workdir / name for name in (*OWN_FILES, *OWN_FOLDERS)):
-        for path in (own, *own.rglob('*')):
+        for path in (own, *(own.rglob('*') if own.name not in UNREAD else ())):
             if path.is_symlink() and not pathlib.Path(os.path.realpath(path)).is_relative_to(top):
                 raise InputError(f'{path} is a link that leaves the workdir: put what it leads to in its place')
             if path.exists() and not path.is_file() and not path.is_dir():

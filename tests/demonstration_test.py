@@ -147,7 +147,7 @@ def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('flag', 'words'),
     [
-        ('--options=max', 'is no ablation, and has no options'),
+        ('--options=max', 'is no ablation: leave the flag out'),
         ('--mode=check', 'is none and checks as it goes'),
         ('--seeds=3', "unknown override 'seeds'"),
         ('--set=points=x', 'must be a whole number'),

@@ -112,4 +112,4 @@ def test_tables_are_of_the_code(site):
     text = (site / 'api' / 'experiments.html').read_text()
     assert all(f'<code>{name}</code>' in text for name in Variant.__dataclass_fields__)
     for page in site.rglob('*.html'):
-        assert not re.search('<!-- (fields|options|flags|modes)', page.read_text()), page
+        assert not re.search('<!-- (fields|options|flags|modes|exits)', page.read_text()), page

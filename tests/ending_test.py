@@ -4,68 +4,24 @@ import io
 import pathlib
 import re
 
-import numpy as np
 import pytest
 
-from jaxdl import ending, statistics
+from jaxdl import ending
 from jaxdl.results import Results
 
-NONE = 'no difference found'
-FIRST = dict(condition='', option='max', baseline='max', learning_rate=0.1, seeds=10, mean=0.97, difference=None,
-             verdict='', detectable=None)  # fmt: skip
-CONFIG = dict(
-    kind='Ablation', name='pooling', scale='full', margin=0.01, learning_rates=(0.01, 0.1, 1.0),
-    options={'max': {}, 'avg': {}}, data=dict(resample_split=False),
+CONFIG = dict(kind='Demonstration', name='residual', scale='full')
+COMMAND = ['--experiment=residual', '--workdir=w']
+FIRST = dict(
+    condition='', option='max', baseline='max', mean=0.97, ci_low=0.96, ci_high=0.98, difference=None,
+    difference_low=None, difference_high=None, p_holm=None, verdict='',
 )  # fmt: skip
-MEASURED = np.linspace(0.9, 0.95, 10)
-APART = np.tile([1.0, -1.0], 5) / np.std(np.tile([1.0, -1.0], 5), ddof=1)  # of standard deviation 1
-EFFECT = statistics.compare(APART, np.zeros(10)).detectable  # in standard deviations
-MORE = statistics.seeds_needed(0.02 / EFFECT, 0.01)
-COMMAND = ['--experiment=pooling', '--workdir=w']
+SCORE = dict(stage='finetune', split='val', images=1200, accuracy=0.75, macro_f1=0.5, loss=1.25)
 
 
-def found(verdict='better', detectable=0.004, rate=0.1, option='avg', claims=()):
-    low, middle, high = (0.002, 0.007, 0.012)
-    row = FIRST | dict(option=option, difference=middle, difference_low=low, difference_high=high, verdict=verdict)
-    rows = [FIRST, row | dict(detectable=detectable, learning_rate=rate)]
-    tuned = dict(condition='', phase='tune', split='val', metric='accuracy')
-    tried = [dict(tuned, option=own, learning_rate=at) for own in ('max', option) for at in (0.01, 0.1, 1.0)]
-    pairs = {'max': MEASURED, option: MEASURED + detectable / EFFECT * APART}
-    measured = [
-        dict(condition='', phase='measure', option=own, seed=1000 + i, split='test', metric='accuracy', value=value,
-             learning_rate=0.1, epoch=1)
-        for own, values in pairs.items() for i, value in enumerate(values)
-    ]  # fmt: skip
-    return Results(tried + measured, rows if not claims else [], pathlib.Path('w'), list(claims))
-
-
-@pytest.mark.parametrize(
-    ('result', 'changes', 'words', 'why'),
-    [
-        (found(), dict(scale='quick'), '--experiment=pooling --workdir=w-full', 'no evidence'),
-        (found(), {}, '--set=resample_split=true', 'other splits'),
-        (found(), dict(data=dict(resample_split=True)), None, ''),
-        (found(NONE, 0.02), {}, f'--seeds={MORE} --workdir=w-{MORE}-seeds', 'these find 1'),
-        (found(NONE, 0.009), {}, '--set=resample_split=true', 'other splits'),
-        (found(rate=1.0), {}, '--set=learning_rates=[0.01,0.1,1,10]', 'avg was best at the edge'),
-        (found(rate=0.01), {}, '--set=learning_rates=[0.001,0.01,0.1,1]', 'avg was best at the edge'),
-        (found(), dict(kind='FineTune'), '--mode=predict --checkpoint=w', 'new images'),
-        (found(), dict(kind='Demonstration', name='residual'), '--experiment=depth', 'further'),
-        (found(), dict(kind='Assignment', name='assignment'), '--set=resample_split', ''),
-    ],
-)  # fmt: skip
-def test_what_is_worth_trying_next(result, changes, words, why):
-    if changes.get('kind') == 'Assignment':
-        result = Results([], [], pathlib.Path('w'))
-        words = None
-    told = ending.after(result, CONFIG | changes, [*COMMAND, '--quick', '--seeds=10'])
-    if words is None:
-        assert told is None
-        return
-    assert told is not None
-    assert words in ' '.join(told[0]).replace(' --seeds=10', '')
-    assert '--quick' not in told[0]
-    assert why in told[1]
+def found(verdict='better', option='avg', claims=(), scores=()):
+    compared = dict(difference=0.007, difference_low=0.002, difference_high=0.012, p_holm=0.0101, verdict=verdict)
+    rows = [FIRST, FIRST | compared | dict(option=option)]
+    return Results([], [] if claims or scores else rows, pathlib.Path('w'), list(claims), scores=list(scores))
 
 
 class Terminal(io.StringIO):
@@ -73,28 +29,68 @@ class Terminal(io.StringIO):
         return True
 
 
-def screen(monkeypatch, result, columns, stream=None):
+def screen(monkeypatch, result, columns, stream=None, colour=False):
     out = Terminal() if stream is None else stream
     monkeypatch.setattr(ending.sys, 'stdout', out)
     monkeypatch.setenv('COLUMNS', str(columns))
+    monkeypatch.setenv('TERM', 'xterm-256color')
     monkeypatch.setenv('NO_COLOR', '1')
+    if colour:
+        monkeypatch.delenv('NO_COLOR')
     ending.tell(result, CONFIG, COMMAND, lambda text: print(text, file=out))
     return out.getvalue()
 
 
+def plain(text):
+    return re.sub(r'\x1b\[[\d;]*m', '', text)
+
+
 @pytest.mark.parametrize('columns', [40, 80, 120])
-def test_a_terminal_gets_a_table_that_fits(monkeypatch, columns):
-    text = screen(monkeypatch, found(option='[red]an option of a very long name indeed[/red]'), columns)
+@pytest.mark.parametrize('verdict', ['better', 'worse', 'no difference found'])
+def test_a_terminal_gets_a_table_that_fits(monkeypatch, columns, verdict):
+    text = screen(monkeypatch, found(verdict, option='[red]an option of a very long name indeed[/red]'), columns)
     assert not re.search(r'\x1b\[(3|9)', text)  # bold and dim are no colours
-    text = re.sub(r'\x1b\[\d+m', '', text)
-    table = text.partition('report: ')[0]
+    table = plain(text).partition('report: ')[0]
     assert max(map(len, table.splitlines())) <= columns
     joined = ''.join(table.split())
     assert '[red]' in joined  # the name as it is, no colour
     assert '+0.70' in joined
-    assert 'better' in joined
+    assert ('[+0.20,+1.20]' in joined) == ('0.010' in joined) == (columns >= 80)
+    assert ('[96.00,98.00]' in joined) == (columns >= 120)
+    assert verdict.split()[0] in joined  # its other words may stand in the lines below
     assert f'report: {pathlib.Path("w") / "report.html"}' in text
-    assert '\nnext: python -m jaxdl.main --experiment=pooling ' in text
+    assert '\nnext: python -m jaxdl.main --experiment=depth ' in text
+
+
+def test_usual_names_take_a_line_each_on_eighty_columns(monkeypatch):
+    table = screen(monkeypatch, found('no difference found'), 80).partition('report: ')[0]
+    assert len(table.splitlines()) == 3
+
+
+@pytest.mark.parametrize('verdict', ['better', 'worse'])
+def test_a_verdict_is_a_word_and_a_colour(monkeypatch, verdict):
+    in_colour = screen(monkeypatch, found(verdict), 80, colour=True)
+    assert re.search(r'\x1b\[[\d;]*3[12]m', in_colour)
+    assert re.sub(r' +$', '', plain(in_colour), flags=re.MULTILINE) == re.sub(
+        r' +$', '', plain(screen(monkeypatch, found(verdict), 80)), flags=re.MULTILINE
+    )
+    assert verdict in in_colour
+
+
+def test_a_fine_tuning_ends_in_its_scores(monkeypatch):
+    table = plain(screen(monkeypatch, found(scores=[SCORE]), 80)).splitlines()[:2]
+    assert [row.split() for row in table] == [
+        ['stage', 'accuracy,', '%', 'macro', 'F1', 'loss', 'images'],
+        ['finetune', '75.00', '0.500', '1.250', '1,200', 'validation'],
+    ]
+    assert screen(monkeypatch, found(scores=[SCORE]), 80, io.StringIO()).splitlines()[0] == (
+        'finetune   accuracy 75.00 %, macro F1 0.500, loss 1.250 on 1,200 validation images'
+    )
+
+
+def test_a_narrow_terminal_gets_the_scores_that_fit(monkeypatch):
+    table = plain(screen(monkeypatch, found(scores=[SCORE]), 40)).splitlines()[:2]
+    assert [row.split()[-1] for row in table] == ['F1', '0.500']
 
 
 def test_a_pipe_gets_lines(monkeypatch):
@@ -112,5 +108,5 @@ def test_of_many_claims_those_that_fail(monkeypatch, count, shown):
     claims[0]['holds'] = 'false'
     text = screen(monkeypatch, found(claims=claims), 80)
     assert f'{count - 1} of {count} claims hold' in text
-    assert text.count('claim ') == shown
-    assert 'FAILS  claim 0' in text
+    assert text.count('claim ') == shown + 1  # the heading
+    assert 'FAILS  claim 0' in plain(text)

@@ -18,7 +18,7 @@ FILES = {
 FLOORS = [
     {'main'},
     {'running', 'check', 'inference', 'ending', 'usage', 'serving'},
-    {'theory', 'outline', 'assignment', 'demonstration', 'handin', 'template'},
+    {'theory', 'outline', 'assignment', 'demonstration', 'handin', 'template', 'advice'},
     {'ablation', 'finetune', 'estimate', 'seeds', 'report', 'progress', 'agreement'},
     {'tables', 'session', 'artifacts', 'probe', 'pretrained', 'fitting', 'predict', 'export', 'shown', 'closing'},
     {'groups', 'outcomes', 'features', 'tta', 'explain'},

@@ -41,8 +41,13 @@ def call(*arguments, blocked=''):
         (['--expriment=pooling'], "unknown flag '--expriment': did you mean --experiment or --checkpoint?"),
         (['pooling'], 'such as --experiment=pooling'),
         ([], 'give --experiment=NAME'),
-        (['--experiment=pooling', '--quick=3'], '--quick=3'),
-        (['--experiment=pooling', '--set'], 'Missing value'),
+        (['--experiment=pooling', '--quick=3'], '--quick=3: must be true or false'),
+        (['--experiment=pooling', '--process=one'], '--process=one: must be a whole number'),
+        (['--experiment=pooling', '--set'], 'Missing value for flag --set: every argument is --FLAG=VALUE'),
+        (['--flagfile=none'], 'Unable to open flagfile'),
+        (['--helpfull'], 'did you mean --help'),
+        (['--helpxml'], 'did you mean --help'),
+        (['--experiment=pooling', '--set=lr=0.1'], "unknown override 'lr': did you mean learning_rate"),
         (['--experiment=pooling', '--set=epochs'], 'must be KEY=VALUE'),
         (['--experiment=pooling', '--set=epoch=3'], "unknown override 'epoch': did you mean epochs"),
         (['--experiment=pooling', '--options=avgg'], "unknown option 'avgg' of pooling: did you mean avg"),
@@ -76,8 +81,9 @@ def test_experiments_that_are_no_experiments(tmp_path, capsys):
     assert command.main(['--experiment=mine.py']) == 2
     assert 'sets no EXPERIMENT = Ablation(...)' in capsys.readouterr().err
     for text, words in (
-        ('1 +', 'SyntaxError'),
+        ('\n1 +', 'SyntaxError: invalid syntax (mine.py line 2)'),
         ('import jaxdl\nEXPERIMENT = jaxdl.Ablation()', 'TypeError'),
+        ('import jaxdl\nEXPERIMENT = jaxdl.Variant(widht=2)', '(mine.py line 2)'),
         ('import jaxdl\nEXPERIMENT = jaxdl.Ablation("p", "a", {"a": 3})', 'must be a dict of overrides'),
     ):
         (tmp_path / 'mine.py').write_text(text)
@@ -101,7 +107,10 @@ def test_help_and_list_need_no_jax():
     assert (status, err) == (0, '')
     assert all(f'--{name}' in out for name in FLAGS)
     assert all(f'--mode={mode}' in out for mode in command.MODES)
-    assert all(f'  {status}' in out and meaning in out for status, meaning in usage.EXITS.items())
+    lines, words = out.splitlines(), ' '.join(out.split())
+    assert max(map(len, lines)) <= usage.WIDTH
+    assert all(f'{status} {meaning}' in words for status, meaning in usage.EXITS.items())
+    assert all(' '.join(str(command.FLAGS[name].help).partition(';\n')[0].split()) in words for name in FLAGS)
     assert sorted([*command.FLAGS]) == sorted([*sum(usage.GROUPS.values(), ()), 'h'])
     status, out, err = call('--mode=list', blocked='jax flax optax')
     assert (status, err) == (0, '')

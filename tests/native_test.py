@@ -295,7 +295,7 @@ def test_a_file_that_is_no_library_is_said(fresh, monkeypatch, tmp_path):
 @built
 def test_another_version_is_said(fresh, monkeypatch):
     monkeypatch.setattr(native, 'VERSION', '1.0')
-    assert native.missing() == 'onednn-cpu-gomp is 2023.2.0: must be 1.0'
+    assert native.missing() == 'onednn-cpu-gomp is 2023.2.0: must be 1.0: pip install onednn-cpu-gomp==1.0'
 
 
 @built

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 import studies
 
-from jaxdl import ablation, main, tracking
+from jaxdl import ablation, main, tracking, workdir
 from jaxdl.errors import InputError
 
 FACTS = [
@@ -77,6 +77,7 @@ def test_a_tracker_holds_every_number_of_a_step_and_an_epoch(tmp_path, name):
     words = [sys.executable, '-c', RUN.format(facts=FACTS), str(tmp_path), name]
     done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (0, ''), done.stderr
+    workdir.check_inside(tmp_path)  # as a report does before it reads
     assert READERS[name](tmp_path) == pytest.approx(TOLD)
     assert READERS[name](tmp_path / 'other') == {('other/loss', 1): 2.0}  # of a second run in the same process
 

@@ -1,8 +1,8 @@
 """Tables of the site that are made of the code itself, and so cannot go stale.
 
 A line `<!-- fields jaxdl.variant.Variant -->` on a page stands for the fields of that dataclass,
-`<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags -->` and `<!-- modes -->` for
-those of the command line.
+`<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags -->`, `<!-- modes -->` and
+`<!-- exits -->` for those of the command line.
 """
 
 import ast
@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jaxdl import main
+from jaxdl import main, usage
 
-MARK = re.compile(r'^<!-- (fields|options|flags|modes)(?: ([\w.]+))? -->$', re.MULTILINE)
+MARK = re.compile(r'^<!-- (fields|options|flags|modes|exits)(?: ([\w.]+))? -->$', re.MULTILINE)
 PARTS = {'leaf': 'same program', 'initial': 'same program, another start', 'static': 'another program'}
 
 
@@ -56,7 +56,12 @@ def modes(_: None) -> str:
     return _table(['Mode', 'Does'], [[f'`{name}`', _first(mode)] for name, mode in main.MODES.items()])
 
 
-MADE: dict[str, Callable[[Any], str]] = dict(fields=fields, options=options, flags=flags, modes=modes)
+def exits(_: None) -> str:
+    """Each exit status, and when there is it."""
+    return _table(['Status', 'When'], [[status, _plain(when)] for status, when in usage.EXITS.items()])
+
+
+MADE: dict[str, Callable[[Any], str]] = dict(fields=fields, options=options, flags=flags, modes=modes, exits=exits)
 
 
 def _object(name: str) -> Any:

@@ -114,7 +114,7 @@ def _texts(where: str, arrays: dict[str, np.ndarray], key: str, n: int | None = 
         raise InputError(f'{where}: {key} is {array.dtype} {list(array.shape)}; right is {right}')
     names = _strings(array)
     if key == 'class_names' and len(set(names)) < len(names):
-        raise InputError(f'{where}: class_names has a name twice')
+        raise InputError(f'{where}: class_names has a name twice; names must differ')
     return names
 
 

@@ -111,10 +111,12 @@ def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
         if error.code == 416 and headers:  # the part is as long as the file or longer: not to be trusted
             part.unlink()
             return _opened(url, {}, part)
-        raise InputError(f'cannot fetch {url}: the server answers {error.code} {error.reason}') from None
+        raise InputError(
+            f'cannot fetch {url}: the server answers {error.code} {error.reason}; try later, or fetch it by hand'
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, 'reason', None) or error
-        raise InputError(f'cannot fetch {url}: {reason}; what has come is kept') from None
+        raise InputError(f'cannot fetch {url}: {reason}; what has come is kept, and the same command goes on') from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -173,9 +175,13 @@ def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.
         name = entry.filename.replace('\\', '/')
         words = [word for word in name.split('/') if word not in ('', '.')]
         if '..' in words or name.startswith('/') or ':' in name.split('/')[0]:
-            raise InputError(f'{archive}: {entry.filename!r} leaves the folder; nothing was unpacked')
+            raise InputError(
+                f'{archive}: {entry.filename!r} leaves the folder; nothing was unpacked: fetch it from its publisher'
+            )
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise InputError(f'{archive}: {entry.filename!r} is a link; nothing was unpacked')
+            raise InputError(
+                f'{archive}: {entry.filename!r} is a link; nothing was unpacked: fetch it from its publisher'
+            )
         if not (entry.is_dir() or not words or words[0] == '__MACOSX' or words[-1].startswith('.')):
             wanted['/'.join(words)] = entry
     size, total = archive.stat().st_size, sum(entry.file_size for entry in wanted.values())

@@ -90,7 +90,7 @@ def _scan(top: pathlib.Path) -> list[os.DirEntry[str]]:
         with os.scandir(top) as entries:
             return list(entries)
     except OSError as error:
-        raise InputError(f'cannot read the folder {top}: {error.strerror}') from None
+        raise InputError(f'cannot read the folder {top}: {error.strerror}; make it readable, or name another') from None
 
 
 def _identity(top: pathlib.Path) -> tuple[int, int]:
@@ -137,7 +137,9 @@ def finder(tops: Sequence[pathlib.Path]) -> Callable[[str, str], pathlib.Path | 
             path = top / below / found
             deepest = path if found in links else path.parent
             if deepest != top and not resolved(deepest).is_relative_to(resolved(top)):
-                raise InputError(f'{where}: {short(name)} is a link that leaves the image folder {top}')
+                raise InputError(
+                    f'{where}: {short(name)} is a link that leaves the image folder {top}; put the image there'
+                )
             return path
         return None
 

@@ -50,4 +50,6 @@ def _complete(top: pathlib.Path) -> None:
                 unpack(top / file, top / f'{name}.part')
                 (top / f'{name}.part').rename(top / name)
         except OSError as error:
-            raise InputError(f'cannot write to {top}: {error.strerror}') from None
+            raise InputError(
+                f'cannot write to {top}: {error.strerror}; make it writable, or name another folder'
+            ) from None

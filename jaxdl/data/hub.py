@@ -63,7 +63,9 @@ class _Images(Sequence[Undecoded]):
         if found.get('bytes') is None and found.get('path'):
             path = pathlib.Path(os.path.realpath(found['path']))
             if not any(path.is_relative_to(top) for top in self.tops):
-                raise InputError(f'hf:{self.where}: row {i} names {short(found["path"])}, which is outside of the set')
+                raise InputError(
+                    f'hf:{self.where}: row {i} names {short(found["path"])}, which is outside of the set: put it there'
+                )
             return path
         return found.get('bytes') or b''  # nothing there: the decoder says so
 
@@ -155,5 +157,7 @@ def _names(where: str, table: Any, label: str) -> list[str]:
     values = list(table.with_format(None)[label])
     for i, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, (int, str)) or (names and not 0 <= int(value) < len(names)):
-            raise InputError(f'hf:{where}: row {i} of {short(label)} is {short(str(value))}, no class')
+            raise InputError(
+                f'hf:{where}: row {i} of {short(label)} is {short(str(value))}, no class; right is a word or a number'
+            )
     return [names[v] for v in values] if names else list(map(str, values))

@@ -104,9 +104,9 @@ def listing(
     ids, found = tuple(ids), set(classes)
     class_names: Sequence[str] = [c for c in known if c in found] or ordered(found)
     if not ids:
-        raise InputError(f'{name}: no images')
+        raise InputError(f'{name}: no images; at least two, of two classes, are needed')
     if '' in found:
-        raise InputError(f'{name}: an empty class name')
+        raise InputError(f'{name}: an empty class name; every image needs a class')
     if len(class_names) < 2:
         raise InputError(f'{name}: all images are of one class, {short(min(found))}; there is nothing to tell apart')
     _writable(name, (*ids, *class_names))
@@ -157,5 +157,5 @@ def _fixed(name: str, parts: Sequence[str] | None, classes: Sequence[str]) -> tu
     trained = {c for c, part in zip(classes, parts, strict=True) if part == 'train'}
     strange = sorted(set(classes) - trained)
     if strange:
-        raise InputError(f'{name}: class {short(strange[0])} has images in val or test and none in train')
+        raise InputError(f'{name}: class {short(strange[0])} has images in val or test and none in train; add some')
     return tuple(parts) if 'test' in parts else tuple('test' if part == 'val' else part for part in parts)

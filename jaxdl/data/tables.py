@@ -61,10 +61,12 @@ def read(file: pathlib.Path) -> tuple[list[str], Rows]:
     while rows and not any(rows[-1][1]):  # a spreadsheet writes its empty rows too
         rows.pop()
     if not rows:
-        raise InputError(f'{file} is empty')
+        raise InputError(f'{file} is empty; a CSV has a header and a row for each image')
     header = rows[0][1]
     if len(rows) == 1:
-        raise InputError(f'{file} has a header ({", ".join(map(short, header[:9]))}) and no rows')
+        raise InputError(
+            f'{file} has a header ({", ".join(map(short, header[:9]))}) and no rows; a row for each image is needed'
+        )
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise InputError(f'{file} line {line}: the header has {len(header)} columns and this row {len(cells)}')
@@ -98,7 +100,7 @@ def _text(file: pathlib.Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise InputError(f'cannot read {file}: {error.strerror}') from None
+        raise InputError(f'cannot read {file}: {error.strerror}; make it readable, or name another') from None
     if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
         raise InputError(f'{file} is UTF-16; save it as UTF-8')
     try:
@@ -136,7 +138,7 @@ def _delimiter(text: str) -> str:
 
 def _filled(file: pathlib.Path, line: int, header: list[str], cells: list[str], i: int) -> str:
     if not cells[i]:
-        raise InputError(f'{file} line {line}: {short(header[i])} is empty')
+        raise InputError(f'{file} line {line}: {short(header[i])} is empty; fill it, or remove the line')
     return cells[i]
 
 

@@ -57,7 +57,9 @@ def load_zip(path: pathlib.Path) -> Any:
         (name,) = [name for name in archive.namelist() if name.endswith('/data.pkl') or name == 'data.pkl']
         folder = name.removesuffix('data.pkl')
         if folder + 'byteorder' in archive.namelist() and archive.read(folder + 'byteorder') != b'little':
-            raise InputError(f'weights {path}: written on a machine with big-endian numbers, which are not read')
+            raise InputError(
+                f'weights {path}: its numbers are big-endian, which are not read: save a .safetensors file'
+            )
         with archive.open(name) as stream:
             content = _Unpickler(stream, path).load()
         return _filled(content, lambda storage: archive.read(f'{folder}data/{storage.key}'))
@@ -67,7 +69,7 @@ def load_legacy(path: pathlib.Path) -> Any:
     """What a checkpoint of the older form holds, its tensors as arrays."""
     with path.open('rb') as stream:
         if _Unpickler(stream, path).load() != MAGIC:
-            raise InputError(f'weights {path}: no checkpoint of PyTorch')
+            raise InputError(f'weights {path}: no checkpoint of PyTorch: give what torch.save wrote')
         for _ in ('protocol', 'machine'):
             _Unpickler(stream, path).load()
         reader = _Unpickler(stream, path)
@@ -88,7 +90,7 @@ def state_dict(content: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             return state_dict(content[name], path)
     if not isinstance(content, Mapping):
-        raise InputError(f'weights {path}: holds no dictionary of tensors')
+        raise InputError(f'weights {path}: holds no dictionary of tensors: save the state_dict')
     return {str(name): value for name, value in content.items() if isinstance(value, np.ndarray)}
 
 
@@ -117,7 +119,9 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Storage:
         kind, dtype, key, _, count, *view = pid
         if kind != 'storage' or not isinstance(dtype, str) or (view and view[0] is not None):
-            raise InputError(f'weights {self.path}: holds {kind!r} where a storage of numbers should be')
+            raise InputError(
+                f'weights {self.path}: holds {kind!r} where a storage of numbers should be: save the plain state_dict'
+            )
         return self.storages.setdefault(str(key), Storage(dtype, str(key), int(count)))
 
 
