@@ -63,9 +63,13 @@ def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
         )  # fmt: skip
     except wandb.Error as error:
         raise InputError(f'trackers: wandb: {error} WANDB_MODE=offline needs none of it') from None
-    with run:  # an error in it is one of the run, there too
-        run.define_metric('*', step_metric='at')  # groups follow one another, each from its own first epoch
+    run.define_metric('*', step_metric='at')  # groups follow one another, each from its own first epoch
+    try:
         yield lambda numbers, step: run.log(dict(numbers, at=step))
+    except BaseException:  # `with run` would print its traceback
+        run.finish(exit_code=1)
+        raise
+    run.finish()
 
 
 MODES = ('online', 'offline', 'disabled')
