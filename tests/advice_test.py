@@ -77,8 +77,9 @@ def test_every_question_is_taken_further_by_another():
     assert all(name != further for name, further in advice.NEXT.items())
 
 
-def test_a_command_that_is_told_is_one(capsys):
+def test_a_command_that_is_told_is_one():
     told = advice.after(found(NONE, 0.02), CONFIG, COMMAND)
     assert told is not None
-    assert main.main([*told[0], '--mode=plan']) == 0
-    assert f'{MORE}' in capsys.readouterr().out
+    assert main._parse(told[0]) == []
+    assert main._experiment().seeds == MORE
+    assert main._workdir() == pathlib.Path(f'w-{MORE}-seeds')
