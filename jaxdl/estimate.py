@@ -14,7 +14,7 @@ from jaxdl.data import load
 from jaxdl.experiment import Ablation, option_variant, override
 from jaxdl.variant import Variant, program_key
 
-# Fitted on 2 cores (BUILD_NOTES.md, "How long will it take?"), by lowering: passes over what backpropagation keeps, in
+# Fitted on 2 cores (BUILD_NOTES.md, "Estimates of time"), by lowering: passes over what backpropagation keeps, in
 # copies of as many bytes; multiplications of a step, in those of a large matrix product; seconds to compile a group's
 # two programs. Those of other lowerings were not fitted: they count as patches, which on a CPU are faster.
 COSTS = dict(onednn=(1.3, 1.2, 1.2), patches=(3.2, 1.5, 2.8))
