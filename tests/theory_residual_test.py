@@ -237,7 +237,7 @@ def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(monkeyp
     found = theory.answer(dataclasses.replace(SETTINGS, random_networks=1), lambda text: None)
     assert '<<' not in found.text
     plain = found.text.replace(words.SPACE, ' ')
-    assert all(said in plain for said in ('90', '50', '2 fresh seeds', '10 epochs', '24 convolutions'))
+    assert all(said in plain for said in ('90', '50', '2 evaluation seeds', '10 epochs', '24 convolutions'))
     lead, sections = prose.read(found.text, found.shown)
     assert lead
     assert 4 <= len(sections) <= 14

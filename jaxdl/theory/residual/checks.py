@@ -162,7 +162,7 @@ def _numbers(
     ratios = {s: np.exp(np.mean(np.log(own[:, 0] / own[:, -1]))) for s, own in norms.items()}
     return dict(
         few=str(few), many=str(many), deleted=str(cut['none'].shape[1]), width=str(settings.width),
-        seeds=words.count(settings.seeds, 'fresh seed'), epochs=words.count(settings.epochs, 'epoch'),
+        seeds=words.count(settings.seeds, 'evaluation seed'), epochs=words.count(settings.epochs, 'epoch'),
         cnn=_cnn(study, settings),
         rates=words.listing(f'{rate:g}' for rate in settings.learning_rates),
         plain_few=final(few, 'none'), plain_many=final(many, 'none'),
@@ -185,8 +185,8 @@ def _cnn(study: Study, settings: Settings) -> str:
     for count in settings.convolutions:
         plain, carried = (words.percent(study.final(('cnn', count, s), 'train_accuracy').mean()) for s in CARRIED)
         said.append(
-            f'CNNs of {count} convolutions have {plain} of the training images right after {after} when plain, '
-            f'{carried} when residual: a matter of speed, at least.'
+            f'After {after}, plain CNNs of {count} convolutions have a training accuracy of {plain}, residual ones '
+            f'{carried}.'
         )
     return ' '.join(said)
 
