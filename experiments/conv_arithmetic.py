@@ -1,9 +1,10 @@
-"""How large a map is left after a convolution, and after a pooling?
+"""Which size has a feature map after a convolution, and after pooling?
 
-Run    python -m jaxdl.main --experiment=conv_arithmetic
-Takes  13 s on 2 CPU cores (2026-11-24)
-Found  2,000 random cases: 1,491 with something left, of the size of the formula in all of them; 509 with nothing left,
-       an error here and an empty map by XLA. Rows or columns are left over, so the floor matters, in 1,176 of the 1,491
+Run     python -m jaxdl.main --experiment=conv_arithmetic
+Takes   13 s on 2 CPU cores (2026-11-24)
+Result  2,000 random cases: in all 1,491 with an output XLA gives the size of the formula; 509 have
+        no output, an error here and an empty feature map in XLA. In 1,176 of the 1,491 rows or
+        columns are unused, so the floor matters
 """
 
 from jaxdl import Demonstration, theory

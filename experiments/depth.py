@@ -1,10 +1,11 @@
-"""Do added layers help, and at what cost?
+"""Do additional layers improve test accuracy, and at what cost?
 
-Run    python -m jaxdl.main --experiment=depth
-Takes  73 s on 2 CPU cores (2026-11-24)
-Found  against 1 stage, points of test accuracy, 95 %, 10 seeds: better: 2 stages +10.06 (+8.19 to +11.92), 3 stages
-       +9.44 (+7.28 to +11.61), 4 stages +9.47 (+7.61 to +11.33), 2 stages of 2 +10.28 (+8.37 to +12.18), 2 stages of 3
-       +10.42 (+8.51 to +12.32), 2 stages, dense +9.47 (+7.48 to +11.46)
+Run     python -m jaxdl.main --experiment=depth
+Takes   73 s on 2 CPU cores (2026-11-24)
+Result  against 1 stage, percentage points of test accuracy, 95 % intervals, 10 seeds: better: 2
+        stages +10.06 (+8.19 to +11.92), 3 stages +9.44 (+7.28 to +11.61), 4 stages +9.47 (+7.61 to
+        +11.33), 2 stages of 2 +10.28 (+8.37 to +12.18), 2 stages of 3 +10.42 (+8.51 to +12.32), 2
+        stages, dense +9.47 (+7.48 to +11.46)
 """
 
 from jaxdl import Ablation, Variant
@@ -17,13 +18,13 @@ EXPERIMENT = Ablation(
     | {f'2 stages of {n}': dict(depth=2, convolutions=n) for n in (2, 3)}
     | {'2 stages, dense': dict(depth=2, hidden=64)},
     why={
-        '1 stage': 'one convolution: what a pixel and its neighbours say, averaged over the image',
-        '2 stages': 'pooling between them: the second convolution sees four times the area',
-        '3 stages': 'twice as many channels again, on a side halved again (8, 4, 2 pixels on digits)',
-        '4 stages': 'nothing is left to pool on digits: the last stage adds parameters, not area',
-        '2 stages of 2': 'two 3 x 3 convolutions see 5 x 5 pixels, with one more activation between',
-        '2 stages of 3': 'three of them see 7 x 7; the gradient passes six convolutions',
-        '2 stages, dense': 'a dense layer of 64 units before the last one, after global pooling',
+        '1 stage': 'one convolution: features of 3 x 3 pixels, averaged over the image',
+        '2 stages': 'pooling between them: the second convolution covers four times the area',
+        '3 stages': 'channels doubled and side halved once more (8, 4, 2 pixels on digits)',
+        '4 stages': 'nothing is left to pool on digits: more parameters, the same area',
+        '2 stages of 2': 'two 3 x 3 convolutions cover 5 x 5 pixels, with one more activation',
+        '2 stages of 3': 'three 3 x 3 convolutions cover 7 x 7 pixels; six convolutions in all',
+        '2 stages, dense': 'a dense layer of 64 units between global pooling and the last layer',
     },
     variant=Variant(width=16, batch_size=32),
 )

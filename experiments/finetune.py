@@ -1,4 +1,4 @@
-"""How good is a pretrained network on your images, once all of its layers have learnt them?
+"""Which accuracy does a pretrained network reach on your images after fine-tuning?
 
 Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR --set=weights=FILE
 """
@@ -9,7 +9,7 @@ EXPERIMENT = override(
     FineTune(
         data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'),
         variant=Variant(flip=0.5, colour=0.2),
-        finetune=Recipe(frozen=('stem', 'layer1')),  # what is everywhere alike: edges and colours
+        finetune=Recipe(frozen=('stem', 'layer1')),  # generic edges and colours
     ),
     dict(recipe='adamw'),
 )
