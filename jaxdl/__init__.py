@@ -7,7 +7,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = '0.1.0'
+from jaxdl._version import __version__ as __version__
 
 # What huggingface_hub, datasets and wandb would tell of their use; whoever wants them to tells them so before.
 os.environ.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')

@@ -148,7 +148,7 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
                 artifacts.write_probes(own, records[-1].tested)
         note('trained')
     if first:
-        _write(folder, ablation, records, facts)
+        _write(folder, ablation, records, plan, facts)
 
 
 def _conclude(record: Record, study: Ablation, dataset: Dataset, splits: Mapping[int, Splits]) -> None:
@@ -157,12 +157,26 @@ def _conclude(record: Record, study: Ablation, dataset: Dataset, splits: Mapping
     record.ids = {own: [dataset.ids[i] for i in parts.test] for own, parts in splits.items()}
 
 
-def _write(folder: pathlib.Path, ablation: Ablation, records: Sequence[Record], facts: dict[str, Any]) -> None:
+def _summary(rows: Sequence[Row], ablation: Ablation, record: Record, plan: Mapping[str, Any]) -> list[Row]:
+    """The rows of summary.csv of one condition."""
+    study, data = (
+        experiments.override(ablation, ablation.conditions[record.condition]),
+        plan['data'][record.condition],
+    )
+    ratio = data['test'] / data['train'] if study.data.resample_split else 0.0
+    return protocol.summarize(rows, ablation.baseline, [record.condition], ratio)
+
+
+def _write(
+    folder: pathlib.Path, ablation: Ablation, records: Sequence[Record], plan: Mapping[str, Any], facts: dict[str, Any]
+) -> None:
     """The tables of all conditions, and at last run.json."""
     varied = [row for record in records for row in artifacts.variance_rows(record.condition, record.varied)]
     artifacts.write_variance(folder, varied)
     rows = [row for record in records for row in tables.in_order(record.rows, ablation)]
     results.write_table(folder / 'results.csv', results.RESULTS, rows)
+    summary = [row for record in records for row in _summary(rows, ablation, record, plan)]
+    results.write_table(folder / 'summary.csv', results.SUMMARY, summary)
     results.write_table(folder / 'costs.csv', results.COSTS, [row for record in records for row in record.costs])
     tested = [
         (own.condition, member, outcome, own.ids[member.split]) for own in records for member, outcome in own.tested

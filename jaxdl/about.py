@@ -14,8 +14,8 @@ from typing import Any
 
 import jax
 
-import jaxdl
 from jaxdl import machine, native, processes
+from jaxdl._version import __version__
 
 # What of these is installed is named with its version: it could change a number, a figure or a decoded image.
 PACKAGES = (
@@ -46,7 +46,7 @@ def devices() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of Python, jaxdl, its native part and all of PACKAGES that is installed."""
     parts = dict(python=platform.python_version(), native='' if native.missing() else native.library().stem)
-    return parts | dict(jaxdl=jaxdl.__version__) | _installed()
+    return parts | dict(jaxdl=__version__) | _installed()
 
 
 def revision(path: pathlib.Path) -> str:

@@ -1,42 +1,15 @@
 """The end of a fine-tuning: calibration, the last checkpoint, predictions, tables, and what the report shows."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxdl import fitting, journal, processes, results, scores, shown, snapshot, workdir
-from jaxdl.data import Dataset, Splits
-from jaxdl.experiment import FineTune
-from jaxdl.fitting import Fitted, Session
-from jaxdl.pretrained import Backbone
+from jaxdl.finetune_records import Final, Work
+from jaxdl.fitting import Fitted
 from jaxdl.probe import ProbeResult
 from jaxdl.results import Row
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """What the stages of a run share."""
-
-    experiment: FineTune
-    session: Session
-    network: Backbone
-    dataset: Dataset
-    parts: Splits
-    features: np.ndarray
-    said: dict[str, Any]  # of every checkpoint
-
-
-@dataclasses.dataclass(frozen=True)
-class Final:
-    """The networks of a run, and what they said of images that they had not seen: log-probabilities [n, classes]."""
-
-    members: list[Any]
-    said: dict[str, Any]
-    logits: np.ndarray
-    indices: np.ndarray
-    part: str  # val, test, or folds: each image by the networks that have not seen it
 
 
 def close(

@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxdl import catalogue, fields, registry, variant
+from jaxdl.config_names import PICTURES, PROBES, TRACKERS
 from jaxdl.data import Data
 from jaxdl.errors import InputError, blamed, unknown
 from jaxdl.metrics import METRICS
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.conv import LOWERINGS
-from jaxdl.pictures import PICTURES
-from jaxdl.probes import PROBES
 from jaxdl.recipe import RECIPES, Probe, Recipe
-from jaxdl.tracking import TRACKERS
 from jaxdl.variant import Variant
 
 Overrides = Mapping[str, Any]

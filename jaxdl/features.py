@@ -22,6 +22,7 @@ import numpy as np
 
 from jaxdl import caches, memory, tta, workdir
 from jaxdl.augment import centre_boxes, resized_crop
+from jaxdl.checksums import checksum
 from jaxdl.data import decode
 from jaxdl.data.meter import metered
 from jaxdl.data.resident import as_float
@@ -80,16 +81,6 @@ def extract(
 def at_once(module: ResNet, variables: Any, images: np.ndarray, size: int) -> np.ndarray:
     """The same of a few images uint8 [n, side, side, channel], kept nowhere: float32 [n, f]."""
     return np.asarray(_compiled(module, size)(variables, images))  # type: ignore[arg-type]
-
-
-def checksum(variables: Any) -> str:
-    """SHA-256 of every array of a tree of weights, with its name."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        value = np.ascontiguousarray(leaf)
-        digest.update(f'{jax.tree_util.keystr(path)} {value.dtype} {value.shape}'.encode())
-        digest.update(value.data)
-    return digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=4)

@@ -31,10 +31,11 @@ from jaxdl import (
     workdir,
 )  # fmt: skip
 from jaxdl import experiment as experiments
-from jaxdl.closing import Final, Work
+from jaxdl.checksums import checksum
 from jaxdl.data import Dataset, Splits, clusters
 from jaxdl.data.pipeline import Feed
 from jaxdl.experiment import FineTune
+from jaxdl.finetune_records import Final, Work
 from jaxdl.fitting import Fitted, Session, Task
 from jaxdl.models.resnet import ResNet
 from jaxdl.pretrained import Backbone
@@ -161,7 +162,7 @@ def _plan(work: Work, unlabelled: shown.Unlabelled | None) -> None:
     counts = {part: len(getattr(parts, part)) for part in ('train', 'val', 'test')}
     model = dict(
         architecture=network.module.architecture.name, weights=experiment.weights, revision=network.revision,
-        weights_checksum=pretrained.features.checksum(network.variables), eval_size=work.said['eval_size'],
+        weights_checksum=checksum(network.variables), eval_size=work.said['eval_size'],
         parameters=sum(leaf.size for leaf in jax.tree.leaves(network.variables['params'])),
         features=network.module.architecture.features, preprocessing=work.said['preprocessing'],
     )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxdl import ensemble, workdir
-from jaxdl.features import checksum
+from jaxdl.checksums import checksum
 
 Outcome = dict[str, np.ndarray]  # of a chunk: what every member measured [epoch, row, column], its seconds
 

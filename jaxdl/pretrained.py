@@ -10,6 +10,8 @@ import jax
 import numpy as np
 
 from jaxdl import features, losses, masks, processes, sharding, tracking, tta, workdir
+from jaxdl._version import __version__
+from jaxdl.checksums import checksum
 from jaxdl.data import Dataset, Splits, clusters, load
 from jaxdl.errors import InputError, damaged
 from jaxdl.experiment import FineTune
@@ -23,7 +25,6 @@ SCRATCH = (
     'global_pooling',
 )  # fmt: skip
 EVALUATED = 32  # images at once
-SPLIT = 'artifacts/split.npz'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +132,7 @@ def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -
     if not path.exists():
         return
     plan = workdir.read_json(path)
-    now = dict(data=dataset.checksum(), weights=features.checksum(network.variables))
+    now = dict(data=dataset.checksum(), weights=checksum(network.variables))
     with damaged(f'{path} is damaged', '--overwrite starts the run anew'):
         held = dict(data=plan['data']['checksum'], weights=plan['model']['weights_checksum'])
     for what, name in dict(data=f'data set {dataset.name} has', weights='the weights have').items():
@@ -152,7 +153,7 @@ def split(
     if processes.first():
         _drawn_once(experiment, dataset, found[:, 0], folder)
     processes.wait('split')  # of unlike machines each might draw another
-    with np.load(folder / SPLIT) as held:
+    with np.load(folder / workdir.SPLIT) as held:
         groups = tuple(map(str, held['groups'])) if len(held['groups']) else None
         parts = Splits(held['train'], held['val'], held['test'], str(held['drawn']))
     return dataclasses.replace(dataset, groups=groups), parts, found
@@ -160,16 +161,18 @@ def split(
 
 def _drawn_once(experiment: FineTune, dataset: Dataset, found: np.ndarray, folder: pathlib.Path) -> None:
     """Draws the parts where an earlier session has not, or where what it wrote is damaged."""
-    lost = workdir.damaged(folder, (SPLIT,))
-    if (folder / SPLIT).exists() and not lost:
+    lost = workdir.damaged(folder, (workdir.SPLIT,))
+    if (folder / workdir.SPLIT).exists() and not lost:
         return
-    _draw(experiment, dataset, found, folder / SPLIT)
+    _draw(experiment, dataset, found, folder / workdir.SPLIT)
     if not lost:
-        workdir.record(folder, (SPLIT,))
-    elif workdir.damaged(folder, (SPLIT,)):
-        raise InputError(f'{folder / SPLIT} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite')
+        workdir.record(folder, (workdir.SPLIT,))
+    elif workdir.damaged(folder, (workdir.SPLIT,)):
+        raise InputError(
+            f'{folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite'
+        )
     else:
-        sys.stderr.write(f'jaxdl: {folder / SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same\n')
+        sys.stderr.write(f'jaxdl: {folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same\n')
 
 
 def _draw(experiment: FineTune, dataset: Dataset, found: np.ndarray, path: pathlib.Path) -> None:
@@ -188,13 +191,11 @@ def extracted(experiment: FineTune, dataset: Dataset, network: Backbone) -> np.n
 
 def about(experiment: FineTune, dataset: Dataset, parts: Splits, network: Backbone, size: int) -> dict[str, Any]:
     """What a checkpoint says of itself (`snapshot.NEEDED`), before anything has been learnt."""
-    import jaxdl
-
     return dict(
         architecture=network.module.architecture.name, num_classes=len(dataset.class_names),
         class_names=list(dataset.class_names), preprocessing=dataclasses.asdict(network.module.preprocessing),
         eval_size=size, views=experiment.finetune.views, temperature=1.0, adjustment=[], experiment=experiment.name,
-        weights=experiment.weights, revision=network.revision, jaxdl=jaxdl.__version__, split=parts.drawn, scores={},
+        weights=experiment.weights, revision=network.revision, jaxdl=__version__, split=parts.drawn, scores={},
         decoded_size=int(dataset.images.shape[1]), ema=experiment.finetune.ema,
     )  # fmt: skip
 

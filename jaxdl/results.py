@@ -43,8 +43,13 @@ class Results:
 
 def write_table(path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes `rows` as CSV, whole or not at all; a column that a row lacks stays empty."""
+    folder.write(path, as_csv(columns, rows))
+
+
+def as_csv(columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> str:
+    """`rows` as CSV with these columns; a column that a row lacks stays empty."""
     cells = ([_written(row.get(name), kind) for name, kind in columns.items()] for row in rows)
-    folder.write(path, lines([columns, *cells]))
+    return lines([columns, *cells])
 
 
 def lines(rows: Iterable[Iterable[str]]) -> str:

@@ -17,6 +17,7 @@ from jaxdl.data.meter import metered
 from jaxdl.errors import InputError
 from jaxdl.experiment import FineTune
 from jaxdl.fine_step import Emphasis
+from jaxdl.finetune_records import Final, Work
 from jaxdl.probe import ProbeResult
 from jaxdl.signals import Interrupted
 
@@ -70,7 +71,7 @@ def data(dataset: Dataset, parts: Splits) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def emphasis(work: Any, train: np.ndarray) -> Emphasis:
+def emphasis(work: Work, train: np.ndarray) -> Emphasis:
     """What the recipe does about rare classes, by how often each is trained on."""
     recipe, classes = work.experiment.finetune, len(work.dataset.class_names)
     counts = np.maximum(np.bincount(work.dataset.labels[train], minlength=classes), 1)
@@ -88,7 +89,7 @@ def judged(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[s
     return scores.scores(logits, labels) | dict(ece_calibrated=calibrated, temperature=temperature)
 
 
-def of_probe(found: ProbeResult, work: Any) -> dict[str, Any]:
+def of_probe(found: ProbeResult, work: Work) -> dict[str, Any]:
     """What run.json says of the probe: the validated head, fitted on the training images alone."""
     labels, logits = work.dataset.labels[work.parts.val], scores.log_softmax(found.val_logits - found.adjustments)
     chosen = dict(learning_rate=found.learning_rate, weight_decay=found.weight_decay, logit_adjustment=found.adjustment)
@@ -116,7 +117,9 @@ def read_probe(folder: pathlib.Path) -> ProbeResult | None:
         return None
 
 
-def predictions(work: Any, members: Sequence[Any], said: Mapping[str, Any], found: Unlabelled | None) -> dict[str, Any]:
+def predictions(
+    work: Work, members: Sequence[Any], said: Mapping[str, Any], found: Unlabelled | None
+) -> dict[str, Any]:
     """predictions.csv and submission.csv of the unlabelled images; what run.json says of them."""
     if found is None or found.images is None:
         return {}
@@ -139,7 +142,7 @@ def predictions(work: Any, members: Sequence[Any], said: Mapping[str, Any], foun
     return dict(submission=dict(file='submission.csv', rows=len(found.ids)))
 
 
-def write(work: Any, final: Any, said: Mapping[str, Any]) -> None:
+def write(work: Work, final: Final, said: Mapping[str, Any]) -> None:
     """artifacts/: what the network said of held-out images, the worst mistakes, Grad-CAM, and the evidence."""
     folder, dataset = work.session.workdir / 'artifacts', work.dataset
     labels, ids = dataset.labels[final.indices], np.asarray([dataset.ids[i] for i in final.indices])
@@ -166,7 +169,7 @@ def write(work: Any, final: Any, said: Mapping[str, Any]) -> None:
     workdir.write(folder / 'evidence.json', json.dumps(evidence(work), indent=1) + '\n')
 
 
-def evidence(work: Any) -> list[dict[str, Any]]:
+def evidence(work: Work) -> list[dict[str, Any]]:
     """What ablations found for the decisions of this recipe: those that are named, else those beside this workdir."""
     named = [pathlib.Path(path) for path in work.experiment.evidence]
     found, refused = [], {}
@@ -197,7 +200,7 @@ def _verdicts(field: str, ablation: str, config: Mapping[str, Any], top: pathlib
 
 
 def _pictures(
-    path: pathlib.Path, dataset: Dataset, final: Any, chosen: np.ndarray, likely: np.ndarray, images: np.ndarray,
+    path: pathlib.Path, dataset: Dataset, final: Final, chosen: np.ndarray, likely: np.ndarray, images: np.ndarray,
     **more: np.ndarray,
 ) -> None:  # fmt: skip
     """Pictures uint8 [m, side, side, 3] of held-out images and what was said of them; `chosen` are rows of `likely`."""

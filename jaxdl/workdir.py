@@ -19,6 +19,7 @@ OWN_FILES = (
     'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'correct.npz', 'run.json',
     'report.html', 'report.md', 'metrics.jsonl', 'submission.csv', 'predictions.csv', 'sha256.json',
 )  # fmt: skip
+SPLIT = 'artifacts/split.npz'  # indices of the splits of a fine-tuning
 SUMS = 'sha256.json'  # SHA-256 of other files of a folder, by their path in it
 MADE_AGAIN = ('summary.csv', 'report.html', 'report.md')  # by every report, from the others
 NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'

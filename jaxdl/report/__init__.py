@@ -15,7 +15,9 @@ RAW = ('results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'config.json', '
 
 
 def build(workdir: pathlib.Path) -> pathlib.Path:
-    """Reads a finished workdir; writes figures/, tables/, summary.csv, report.md and report.html; gives its path.
+    """Reads a finished workdir; writes figures/, tables/, report.md and report.html; gives its path.
+
+    summary.csv, which the run has written, is written again only where it is missing or differs.
 
     The same workdir gives the same bytes. Nothing is written before everything is made.
 
@@ -63,8 +65,9 @@ def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, mar
     shutil.rmtree(workdir / 'tables', ignore_errors=True)  # their names are of their sections, which may have changed
     for name, content in exports.files(page):
         folder.write(workdir / name, content)
-    if summary:
-        results.write_table(workdir / 'summary.csv', results.SUMMARY, summary)
+    table, path = results.as_csv(results.SUMMARY, summary).encode(), workdir / 'summary.csv'
+    if summary and not (path.is_file() and path.read_bytes() == table):
+        folder.write(path, table)
     folder.write(workdir / 'report.md', markdown)
     folder.write(workdir / 'report.html', html)
     if (workdir / folder.SUMS).exists():  # else nobody knows of what was there before

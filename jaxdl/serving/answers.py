@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxdl import config, data, features, pretrained, workdir
+from jaxdl import config, data, features, workdir
 from jaxdl.data import decode, splits
 from jaxdl.errors import InputError, damaged
 from jaxdl.explain import overlay
@@ -98,7 +98,7 @@ def _training(checkpoint: pathlib.Path, dataset: data.Dataset, most: int) -> np.
     """
     if dataset.checksum() != workdir.read_json(checkpoint / 'plan.json')['data']['checksum']:
         raise InputError(f'data set {dataset.name} has changed since the run')
-    with (checkpoint / pretrained.SPLIT).open('rb') as file, np.load(file, allow_pickle=False) as parts:
+    with (checkpoint / workdir.SPLIT).open('rb') as file, np.load(file, allow_pickle=False) as parts:
         train = parts['train']
     return splits.thin(train, dataset.labels, min(1, most / len(train)), 0)
 
