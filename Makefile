@@ -44,12 +44,13 @@ test-wheel:
 	cd .venv-wheel/suite && ../bin/python -m pytest --random-order --random-order-seed=$(SEED)
 
 test-faults: .venv/.extras-$(ALL_EXTRAS)
-	KILLS=100 DAMAGED=all HOSTILE=10 $(BIN)/python -m pytest tests/killed_test.py tests/damaged_test.py tests/hostile_test.py tests/untrusted_test.py
+	KILLS=100 DAMAGED=all HOSTILE=10 $(BIN)/python -m pytest tests/system/killed_test.py tests/system/damaged_test.py tests/system/hostile_test.py tests/system/untrusted_test.py
 
 lint: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 
 bench: .venv/.extras-decode$(,)onednn$(,)parity
 	$(BIN)/python -m benchmarks.decode
@@ -64,7 +65,7 @@ notebooks: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/python tests/notebooks.py
 
 native-check: setup
-	$(BIN)/python native/check.py
+	$(BIN)/python tests/native/sanitizers.py
 
 # Known weaknesses of what is installed, asked of PyPI's advisories, and the licence of all that a run needs. It fails
 # where no advisories are to be had: nothing known is not the same as nobody asked.
@@ -77,11 +78,11 @@ audit: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
 	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest .venv-wheel build dist runs jaxdl/_native-*
+	rm -rf .venv .venv-lowest .venv-newest .venv-wheel build dist runs jaxdl/native/_native-*
 
 # An empty file for each list of extras: set up again only when the project's own files have changed.
 # The native part is built where there is a compiler; where not, its line says what that costs, and all works.
-.venv/.extras-%: pyproject.toml constraints.txt $(wildcard native/*.cc native/*.h)
+.venv/.extras-%: pyproject.toml constraints.txt $(wildcard jaxdl/native/*.cc jaxdl/native/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) --editable '.[$*]'
 	$(BIN)/python -m jaxdl.native || true
@@ -95,7 +96,7 @@ clean:
 	else echo 'make: no PyTorch for the CPU is at hand: tests that compare with it are skipped'; fi
 
 # No constraints: uv chooses the versions that the target is named after. `make clean` first finds what is new since.
-.venv-lowest/.ready .venv-newest/.ready: .venv-%/.ready: pyproject.toml $(wildcard native/*.cc native/*.h)
+.venv-lowest/.ready .venv-newest/.ready: .venv-%/.ready: pyproject.toml $(wildcard jaxdl/native/*.cc jaxdl/native/*.h)
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv

@@ -11,11 +11,12 @@ import numpy as np
 
 from benchmarks import workload
 from benchmarks.workload import CLASSES, Size
-from jaxdl import ensemble, lowering, train_step
+from jaxdl import ensemble
 from jaxdl.data import Dataset, Splits
-from jaxdl.data.resident import Resident, resident
-from jaxdl.ensemble import Member
-from jaxdl.variant import Variant
+from jaxdl.data.on_device import Resident, resident
+from jaxdl.ensemble import Member, autotune
+from jaxdl.train import train_step
+from jaxdl.train.variant import Variant
 
 HELD_OUT, EPOCHS = 32, 10_000  # images of validation and of test: a run wants them, the clock leaves them out
 
@@ -71,7 +72,7 @@ def fastest_conv(size: Size, members: list[Member]) -> str:
     """The lowering of convolutions that a study would choose here: timed once, remembered."""
     module = train_step.module_of(members[0].variant, CLASSES)
     shape = size['batch'], size['side'], size['side'], size['channels']
-    return lowering.Timer().fastest(lowering.convolutions(module, shape), len(members))
+    return autotune.Timer().fastest(autotune.convolutions(module, shape), len(members))
 
 
 def _rows(members: int) -> int:

@@ -15,41 +15,41 @@ os.environ.setdefault('HF_UPDATE_DOWNLOAD_COUNTS', '0')
 os.environ.setdefault('WANDB_ERROR_REPORTING', 'false')
 
 _HOME = {
-    'Ablation': 'experiment',
-    'Assignment': 'experiment',
+    'Ablation': 'config.experiment',
+    'Assignment': 'config.experiment',
     'Data': 'data',
-    'Demonstration': 'experiment',
-    'FineTune': 'experiment',
+    'Demonstration': 'config.experiment',
+    'FineTune': 'config.experiment',
     'InputError': 'errors',
-    'Predictor': 'predict',
-    'Probe': 'recipe',
-    'Recipe': 'recipe',
-    'Variant': 'variant',
-    'geometric': 'experiment',
-    'load_experiment': 'experiment',
-    'override': 'experiment',
-    'run': 'running',
-    'sweep': 'experiment',
+    'Predictor': 'inference.predictor',
+    'Probe': 'config.recipe',
+    'Recipe': 'config.recipe',
+    'Variant': 'train.variant',
+    'geometric': 'config.experiment',
+    'load_experiment': 'config.experiment',
+    'override': 'config.experiment',
+    'run': 'cli.dispatch',
+    'sweep': 'config.experiment',
 }
 _MODULES = ('augment', 'data', 'errors', 'models', 'register', 'report', 'statistics', 'theory')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from jaxdl.cli.dispatch import run as run
+    from jaxdl.config.experiment import Ablation as Ablation
+    from jaxdl.config.experiment import Assignment as Assignment
+    from jaxdl.config.experiment import Demonstration as Demonstration
+    from jaxdl.config.experiment import FineTune as FineTune
+    from jaxdl.config.experiment import geometric as geometric
+    from jaxdl.config.experiment import load_experiment as load_experiment
+    from jaxdl.config.experiment import override as override
+    from jaxdl.config.experiment import sweep as sweep
+    from jaxdl.config.recipe import Probe as Probe
+    from jaxdl.config.recipe import Recipe as Recipe
     from jaxdl.data import Data as Data
     from jaxdl.errors import InputError as InputError
-    from jaxdl.experiment import Ablation as Ablation
-    from jaxdl.experiment import Assignment as Assignment
-    from jaxdl.experiment import Demonstration as Demonstration
-    from jaxdl.experiment import FineTune as FineTune
-    from jaxdl.experiment import geometric as geometric
-    from jaxdl.experiment import load_experiment as load_experiment
-    from jaxdl.experiment import override as override
-    from jaxdl.experiment import sweep as sweep
-    from jaxdl.predict import Predictor as Predictor
-    from jaxdl.recipe import Probe as Probe
-    from jaxdl.recipe import Recipe as Recipe
-    from jaxdl.running import run as run
-    from jaxdl.variant import Variant as Variant
+    from jaxdl.inference.predictor import Predictor as Predictor
+    from jaxdl.train.variant import Variant as Variant
 
 
 def __getattr__(name: str) -> Any:

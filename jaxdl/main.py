@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
     try:
         rest = _parse(arguments)
         if FLAGS.help or FLAGS.helpshort:
-            from jaxdl import usage
+            from jaxdl.cli import usage
 
             say(usage.whole(__doc__ or '', MODES, FLAGS) if FLAGS.help else usage.SHORT)
             return 0
@@ -100,28 +100,29 @@ def main(arguments: list[str]) -> int:
 
 def run(arguments: list[str]) -> int:
     """Trains or checks, compares and reports; a finished run is only reported again."""
-    from jaxdl import processes, running, signals
-    from jaxdl.experiment import as_dict
+    from jaxdl.cli import dispatch
+    from jaxdl.config.experiment import as_dict
+    from jaxdl.runtime import distributed, signals
 
     _join()
     experiment = _experiment()
     workdir = _workdir(experiment.name)
     command = shlex.join(['python', '-m', 'jaxdl.main', *arguments])
     try:
-        with processes.one_fate():
-            found = running.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
+        with distributed.one_fate():
+            found = dispatch.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
     except signals.Interrupted as stop:
         print(f'jaxdl: {stop}, everything is saved; this resumes: {_resuming(arguments)}', file=sys.stderr)
         return 128 + stop.signal
     except signals.Failed as failure:
         print(f'jaxdl: {visible(str(failure))}', file=sys.stderr, flush=True)
-        if isinstance(failure, processes.Lost):
+        if isinstance(failure, distributed.Lost):
             os._exit(3)
         return 3
-    if processes.first():
-        from jaxdl import ending
+    if distributed.first():
+        from jaxdl.cli import summary
 
-        ending.tell(found, as_dict(experiment), arguments, say)
+        summary.tell(found, as_dict(experiment), arguments, say)
     failed = sum(row['holds'] != 'true' for row in found.claims)
     if failed:
         print(f'jaxdl: {failed} of {len(found.claims)} claims failed', file=sys.stderr)
@@ -136,21 +137,22 @@ def _resuming(arguments: list[str]) -> str:
 
 def plan(arguments: list[str]) -> int:
     """Says what a run would do; trains nothing."""
-    from jaxdl import outline
+    from jaxdl.cli import plan_text
 
     experiment = _experiment()
-    say(outline.describe(experiment, _workdir(experiment.name)))
+    say(plan_text.describe(experiment, _workdir(experiment.name)))
     return 0
 
 
 def check(arguments: list[str]) -> int:
     """What to check before training: a table, and 3 where something fails."""
-    from jaxdl.experiment import Ablation
+    from jaxdl.config.experiment import Ablation
 
     experiment = _experiment()
     if not isinstance(experiment, Ablation):
         raise InputError(f'--mode=check is for an ablation; {experiment.name} is none and checks as it goes: run it')
-    from jaxdl import check, progress
+    from jaxdl.ablation import checks as check
+    from jaxdl.runtime import progress
 
     checks = check.checks(experiment, lambda text: progress.say(f'checking {text}'))
     say(check.table(checks))
@@ -167,74 +169,74 @@ def report(arguments: list[str]) -> int:
 
 def predict(arguments: list[str]) -> int:
     """The classes of new images, as a table."""
-    from jaxdl import inference
+    from jaxdl.inference import commands
 
-    (settings,) = inference.chosen([inference.Explaining], _pairs(FLAGS.set), FLAGS.mode)
+    (settings,) = commands.chosen([commands.Explaining], _pairs(FLAGS.set), FLAGS.mode)
     checkpoint, images = pathlib.Path(_given('checkpoint', 'WORKDIR')), _given('images', 'DIR or a CSV')
     output, overwrite = pathlib.Path(_given('output', 'FILE')), 'anything' if FLAGS.overwrite else 'refuse'
-    say(inference.predict(checkpoint, images, output, settings, overwrite))
+    say(commands.predict(checkpoint, images, output, settings, overwrite))
     return 0
 
 
 def evaluate(arguments: list[str]) -> int:
     """The metrics of a checkpoint on labelled images."""
-    from jaxdl import inference
     from jaxdl.data import Data
+    from jaxdl.inference import commands
 
     checkpoint = pathlib.Path(_given('checkpoint', 'WORKDIR'))
     _given('dataset', 'SPEC')
-    data, settings = inference.chosen([Data, inference.Asking], _overrides(), FLAGS.mode)
-    say(inference.evaluate(checkpoint, data, settings))
+    data, settings = commands.chosen([Data, commands.Asking], _overrides(), FLAGS.mode)
+    say(commands.evaluate(checkpoint, data, settings))
     return 0
 
 
 def export(arguments: list[str]) -> int:
     """A network of a checkpoint in files that other programs read."""
-    from jaxdl import inference
+    from jaxdl.inference import commands
 
-    (settings,) = inference.chosen([inference.Exporting], _pairs(FLAGS.set), FLAGS.mode)
+    (settings,) = commands.chosen([commands.Exporting], _pairs(FLAGS.set), FLAGS.mode)
     checkpoint = pathlib.Path(_given('checkpoint', 'WORKDIR'))
     output, overwrite = pathlib.Path(_given('output', 'DIR')), 'anything' if FLAGS.overwrite else 'refuse'
-    say(inference.export(checkpoint, output, settings, overwrite))
+    say(commands.export(checkpoint, output, settings, overwrite))
     return 0
 
 
 def serve(arguments: list[str]) -> int:
     """A page on this machine to try a checkpoint on images that are dropped there."""
-    from jaxdl import inference, serving
+    from jaxdl.inference import commands, serving
 
-    (settings,) = inference.chosen([serving.Serving], _pairs(FLAGS.set), FLAGS.mode)
+    (settings,) = commands.chosen([serving.Serving], _pairs(FLAGS.set), FLAGS.mode)
     serving.serve(pathlib.Path(_given('checkpoint', 'WORKDIR')), settings, say)
     return 0
 
 
 def compare(arguments: list[str]) -> int:
     """What differs between two runs, and 3 where their results differ by more than chance allows."""
-    from jaxdl import agreement
+    from jaxdl.report import compare_runs
 
     folders = [pathlib.Path(own) for own in _parse(arguments)]
     if len(folders) != 2:
         raise InputError('--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER')
     first, second = folders
-    found = agreement.compare(first, second)
-    say('\n'.join(map(visible, agreement.describe(first, second, found))))
+    found = compare_runs.compare(first, second)
+    say('\n'.join(map(visible, compare_runs.describe(first, second, found))))
     return 0 if all(own.agrees for own in found) else 3
 
 
 def new(arguments: list[str]) -> int:
     """Writes a study to begin with."""
-    from jaxdl import template
+    from jaxdl.cli import new_study
 
     names = _parse(arguments)
     if len(names) != 1:
         raise InputError('--mode=new is for one name: jaxdl --mode=new my_study')
-    say(template.write(names[0], FLAGS.overwrite))
+    say(new_study.write(names[0], FLAGS.overwrite))
     return 0
 
 
 def show(arguments: list[str]) -> int:
     """Every experiment with its question."""
-    from jaxdl import catalogue
+    from jaxdl.config import catalogue
 
     for name, question in catalogue.questions().items():
         say(f'{name:20} {question}')
@@ -271,14 +273,14 @@ def _parse(arguments: list[str]) -> list[str]:
     try:
         rest = FLAGS(['jaxdl', *arguments])[1:]
     except flags.Error as error:
-        from jaxdl import usage
+        from jaxdl.cli import usage
 
         raise usage.refused(error, FLAGS) from None
     return rest
 
 
 def _experiment() -> Any:
-    from jaxdl import config, experiment
+    from jaxdl.config import experiment, load
 
     own = (FLAGS.experiment or '').endswith('.py')  # a file may register what the config needs
     if FLAGS.experiment and FLAGS.config and not own:
@@ -287,7 +289,7 @@ def _experiment() -> Any:
         raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
     found: Any = experiment.load_experiment(FLAGS.experiment) if FLAGS.experiment else None
     if FLAGS.config:
-        found = config.load_config(pathlib.Path(FLAGS.config))
+        found = load.load_config(pathlib.Path(FLAGS.config))
     if FLAGS.options is not None:
         if not isinstance(found, experiment.Ablation):
             raise InputError(f'--options={",".join(FLAGS.options)}: {found.name} is no ablation: leave the flag out')
@@ -328,9 +330,9 @@ def _given(name: str, what: str) -> str:
 
 def _join() -> None:
     """Joins the other processes of a run, where there are any."""
-    from jaxdl import processes
+    from jaxdl.runtime import distributed
 
-    processes.join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
+    distributed.join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
 
 
 def _workdir(name: str = '') -> pathlib.Path:

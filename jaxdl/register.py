@@ -17,18 +17,20 @@ import jax
 import jax.numpy as jnp
 from jax import nn
 
-from jaxdl import augment, losses, metrics, optim, registry, trials
-from jaxdl.data import own as data
-from jaxdl.data import sources
-from jaxdl.models import MODELS, layers, own
-from jaxdl.variant import Variant
+from jaxdl import augment
+from jaxdl.config import component_checks, registry
+from jaxdl.data import load
+from jaxdl.data.sources import custom as data
+from jaxdl.models import MODELS, custom, layers
+from jaxdl.train import losses, metrics, optim
+from jaxdl.train.variant import Variant
 
 T = TypeVar('T')
 # The tables that a study adds to: kind -> rows by name. All kinds but data sets and metrics are fields of Variant.
 TABLES: dict[str, dict[str, Any]] = dict(
     model=MODELS, loss=losses.LOSSES, optimizer=optim.OPTIMIZERS, schedule=optim.SCHEDULES, augmentation=augment.OWN,
     pooling=layers.POOLINGS, global_pooling=layers.GLOBAL_POOLINGS, norm=layers.NORMS, activation=layers.ACTIVATIONS,
-    init=layers.INITS, metric=metrics.METRICS, dataset=sources.SOURCES,
+    init=layers.INITS, metric=metrics.METRICS, dataset=load.SOURCES,
 )  # fmt: skip
 # What a model may ask for by name, beside `train` and `dropout`: fields that decide what the program is.
 STATIC = [f for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)]
@@ -43,14 +45,16 @@ def model(name: str) -> Callable[[T], T]:
     of Linen go in a function as in a `nn.compact` method. The pair is init(key, images, num_classes) -> a dict of
     arrays, and apply(params, images) -> logits.
     """
-    return _adder('model', name, lambda network: own.builder(name, network, SETTINGS))
+    return _adder('model', name, lambda network: custom.builder(name, network, SETTINGS))
 
 
 def loss(name: str, activation: Callable[[jax.Array], jax.Array] = nn.softmax) -> Callable[[T], T]:
     """A loss: (logits, targets), [batch, classes] both, -> [batch]; `activation` makes logits what the network says."""
-    shapes = (trials.floats(trials.BATCH, trials.CLASSES),) * 2
+    shapes = (component_checks.floats(component_checks.BATCH, component_checks.CLASSES),) * 2
     form = 'a function (logits, targets) -> a number an image, [batch]'
-    return _tried('loss', name, form, shapes, (trials.BATCH,), lambda function: losses.Loss(activation, function))
+    return _tried(
+        'loss', name, form, shapes, (component_checks.BATCH,), lambda function: losses.Loss(activation, function)
+    )
 
 
 def optimizer(name: str) -> Callable[[T], T]:
@@ -59,12 +63,12 @@ def optimizer(name: str) -> Callable[[T], T]:
     A factory has a parameter `learning_rate`; `b1` or `momentum` and `b2` take the variant's, and the decay of the
     weights comes after it, as for adamw.
     """
-    return _adder('optimizer', name, functools.partial(trials.optimizer, f'optimizer {name!r}'))
+    return _adder('optimizer', name, functools.partial(component_checks.optimizer, f'optimizer {name!r}'))
 
 
 def schedule(name: str) -> Callable[[T], T]:
     """A schedule: progress, 0 at the first step and 1 after the last, -> the height, a share of the learning rate."""
-    return _tried('schedule', name, 'a function progress -> height, one number', (trials.floats(),), ())
+    return _tried('schedule', name, 'a function progress -> height, one number', (component_checks.floats(),), ())
 
 
 def augmentation(name: str) -> Callable[[T], T]:
@@ -75,7 +79,7 @@ def augmentation(name: str) -> Callable[[T], T]:
     """
 
     def row(function: Any) -> Any:
-        trials.augmentation(f'augmentation {name!r}', function)
+        component_checks.augmentation(f'augmentation {name!r}', function)
         return function
 
     return _adder('augmentation', name, row)
@@ -86,9 +90,16 @@ def metric(name: str) -> Callable[[T], T]:
 
     Named in `Ablation.metrics`, it is measured at the end, on validation and test; the verdict goes by accuracy alone.
     """
-    shapes = (trials.floats(trials.BATCH, trials.CLASSES), jax.ShapeDtypeStruct((trials.BATCH,), jnp.int32))
+    shapes = (
+        component_checks.floats(component_checks.BATCH, component_checks.CLASSES),
+        jax.ShapeDtypeStruct((component_checks.BATCH,), jnp.int32),
+    )
     return _tried(
-        'metric', name, 'a function (logits, labels) -> a value of each image, [batch]', shapes, (trials.BATCH,)
+        'metric',
+        name,
+        'a function (logits, labels) -> a value of each image, [batch]',
+        shapes,
+        (component_checks.BATCH,),
     )
 
 
@@ -104,13 +115,15 @@ def dataset(name: str) -> Callable[[T], T]:
 def pooling(name: str) -> Callable[[T], T]:
     """A pooling within the network: (elements [4, batch, height, width, channel], param) -> without the first axis."""
     form = 'a function (elements [4, batch, height, width, channel], param) -> without the first axis'
-    return _tried('pooling', name, form, (trials.floats(4, 2, 3, 3, 5), trials.param), (2, 3, 3, 5))
+    return _tried('pooling', name, form, (component_checks.floats(4, 2, 3, 3, 5), component_checks.param), (2, 3, 3, 5))
 
 
 def global_pooling(name: str) -> Callable[[T], T]:
     """A pooling at the end of the network: (images [batch, height, width, channel], param) -> [batch, features]."""
     form = 'a function (images [batch, height, width, channel], param) -> [batch, features]'
-    return _tried('global_pooling', name, form, (trials.floats(2, 3, 3, 5), trials.param), (2, None))
+    return _tried(
+        'global_pooling', name, form, (component_checks.floats(2, 3, 3, 5), component_checks.param), (2, None)
+    )
 
 
 def norm(name: str) -> Callable[[T], T]:
@@ -120,7 +133,7 @@ def norm(name: str) -> Callable[[T], T]:
 
 def activation(name: str) -> Callable[[T], T]:
     """An activation: features -> features of the same shape."""
-    return _tried('activation', name, 'a function features -> features', (trials.floats(2, 3),), (2, 3))
+    return _tried('activation', name, 'a function features -> features', (component_checks.floats(2, 3),), (2, 3))
 
 
 def init(name: str) -> Callable[[T], T]:
@@ -128,7 +141,7 @@ def init(name: str) -> Callable[[T], T]:
 
     def row(function: Any) -> Any:
         shape, form = (3, 3, 2, 4), 'a function (key, shape) -> an array of that shape'
-        trials.shaped(f'init {name!r}', form, (jax.random.key(0),), shape, lambda key: function(key, shape))
+        component_checks.shaped(f'init {name!r}', form, (jax.random.key(0),), shape, lambda key: function(key, shape))
         return function
 
     return _adder('init', name, row)
@@ -141,7 +154,7 @@ def _adder(kind: str, name: str, row: Callable[[Any], Any]) -> Callable[[T], T]:
     def add(given: T) -> T:
         if registry.add(kind, TABLES[kind], name, row(given), _qualified(given), path):
             jax.clear_caches()  # of programs that hold the function as it was
-            sources.forget()
+            load.forget()
         return given
 
     return add
@@ -154,7 +167,7 @@ def _tried(
     """Adds a function once it has given an array of this shape for arguments of these shapes."""
 
     def checked(function: Any) -> Any:
-        trials.shaped(f'{kind} {name!r}', form, arguments, shape, function)
+        component_checks.shaped(f'{kind} {name!r}', form, arguments, shape, function)
         return row(function)
 
     return _adder(kind, name, checked)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import results, scores
 from jaxdl import workdir as folder
-from jaxdl.report import fitted
+from jaxdl.report.finetune import finetuned
+from jaxdl.statistics import classification
+from jaxdl.workdir import tables
 
 KINDS = (
     'Golden-Delicious', 'Granny-Smith', 'Royal-Gala', 'Conference-Pear', 'Beef-Tomato', 'Vine-Tomato',
@@ -42,9 +43,9 @@ def make(
 ) -> pathlib.Path:
     """Writes a finished workdir to `path`, which it returns; `leave_out`: artifacts that it does not hold."""
     logits, labels = _logits(len(classes), images, 4.3 if 'finetune' in stages else 3.6)
-    temperature = scores.fit_temperature(logits, labels)
-    own = scores.scores(logits, labels) | dict(
-        ece_calibrated=scores.calibration_error(logits / temperature, labels), temperature=temperature, split='val',
+    temperature = classification.fit_temperature(logits, labels)
+    own = classification.scores(logits, labels) | dict(
+        ece_calibrated=classification.calibration_error(logits / temperature, labels), temperature=temperature, split='val',
         images=images,
     )  # fmt: skip
     probe = own | (
@@ -55,7 +56,7 @@ def make(
     probe |= dict(learning_rate=0.3, weight_decay=1e-5, logit_adjustment=0.25)
     found = dict(probe=probe) | (dict(finetune=own | dict(epoch=epochs)) if 'finetune' in stages else {})
     rows = [*_probe_rows(probe), *(_finetune_rows(runs, epochs, own) if 'finetune' in stages else ())]
-    results.write_table(path / 'results.csv', results.RESULTS, rows)
+    tables.write_table(path / 'results.csv', tables.RESULTS, rows)
     folder.write_json(path / 'config.json', _config(stages, scale))
     folder.write_json(path / 'plan.json', _plan(classes, images))
     folder.write_json(path / 'run.json', _run(found))
@@ -73,24 +74,24 @@ def _logits(classes: int, n: int, skill: float) -> tuple[np.ndarray, np.ndarray]
     logits = rng.normal(0, 1, (n, classes))
     alike = 0.55 * (np.arange(classes) // 4 == labels[:, None] // 4)
     logits += skill * np.maximum(np.eye(classes)[labels], alike)
-    return scores.log_softmax(3.0 * logits).astype(np.float32), labels.astype(np.int32)
+    return classification.log_softmax(3.0 * logits).astype(np.float32), labels.astype(np.int32)
 
 
-def _row(phase: str, option: str, rate: float, epoch: int, split: str, metric: str, value: float) -> results.Row:
+def _row(phase: str, option: str, rate: float, epoch: int, split: str, metric: str, value: float) -> tables.Row:
     return dict(
         condition='', phase=phase, option=option, learning_rate=rate, seed=0, epoch=epoch, split=split, metric=metric,
         value=value,
     )  # fmt: skip
 
 
-def _probe_rows(probe: dict[str, Any]) -> list[results.Row]:
+def _probe_rows(probe: dict[str, Any]) -> list[tables.Row]:
     names = ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
     return [_row('probe', 'probe', 0.3, 60, 'val', name, probe[name]) for name in names] + [
         _row('probe', 'probe', 0.3, 60, 'train', name, value) for name, value in dict(loss=0.02, accuracy=0.999).items()
     ]
 
 
-def _finetune_rows(runs: Sequence[str], epochs: int, own: dict[str, float]) -> list[results.Row]:
+def _finetune_rows(runs: Sequence[str], epochs: int, own: dict[str, float]) -> list[tables.Row]:
     rows = []
     for number, run in enumerate(runs):
         noise = np.random.default_rng(number).normal(0, 0.006, (epochs, 2))
@@ -169,7 +170,7 @@ def _run(found: dict[str, Any]) -> dict[str, Any]:
 def _artifacts(
     path: pathlib.Path, logits: np.ndarray, labels: np.ndarray, temperature: float, classes: int, grouped: bool
 ) -> None:
-    results.write_table(path / 'probe.csv', fitted.PROBE, _grid())
+    tables.write_table(path / 'probe.csv', finetuned.PROBE, _grid())
     counts = dict(train=COUNTS['train'], val=len(labels))
     doubt = [
         dict(split='at random', accuracy=0.9752, macro_f1=0.9688, **counts),
@@ -181,7 +182,7 @@ def _artifacts(
     arrays = dict(logits=logits, labels=labels, ids=ids, temperature=np.array(temperature), split=np.array('val'))
     folder.write_arrays(path / 'evaluation.npz', arrays)
     predicted = logits.argmax(1)
-    sure = np.exp(scores.log_softmax(logits / temperature).max(1))
+    sure = np.exp(classification.log_softmax(logits / temperature).max(1))
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-sure[wrong])][:24]
     pictures = np.stack([picture(int(i)) for i in range(24)])
@@ -194,7 +195,7 @@ def _artifacts(
     folder.write(path / 'evidence.json', json.dumps(_evidence()))
 
 
-def _grid() -> list[results.Row]:
+def _grid() -> list[tables.Row]:
     rng, rows = np.random.default_rng(0), []
     for rate, decay, adjustment, seed in itertools.product(RATES, DECAYS, ADJUSTMENTS, range(3)):
         far = abs(np.log(rate / 0.3)) / 3 + (decay == 1e-3) * 0.6 + abs(adjustment - 0.25) * 0.4

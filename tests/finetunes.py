@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 from tensors import filled
 
+from jaxdl.config.experiment import FineTune, check
+from jaxdl.config.recipe import Probe, Recipe
 from jaxdl.data import Data
-from jaxdl.experiment import FineTune, check
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.architectures import Preprocessing
-from jaxdl.recipe import Probe, Recipe
-from jaxdl.variant import Variant
+from jaxdl.train.variant import Variant
 
 NAME, SIDE, CLASSES = 'tiny', 16, 3
 TINY = dataclasses.replace(

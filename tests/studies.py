@@ -5,12 +5,13 @@ import dataclasses
 import jax
 import numpy as np
 
-from jaxdl import ensemble, experiment
+from jaxdl import ensemble
+from jaxdl.config import experiment
+from jaxdl.config.experiment import Ablation
 from jaxdl.data import Data, load, split
-from jaxdl.data.resident import resident
+from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member
-from jaxdl.experiment import Ablation
-from jaxdl.variant import Variant, program_key
+from jaxdl.train.variant import Variant, program_key
 
 PROGRAMS = {}  # what this process has compiled: tests that differ in numbers only share it
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from jaxdl import snapshot
+from jaxdl.inference import model_file
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.resnet import ResNet
 
@@ -48,7 +48,7 @@ def about(**changes):
 
 def workdir(path, members=1, **changes):
     """Writes the final checkpoint of so many networks to `path`, which it returns."""
-    snapshot.save(path, [variables(seed) for seed in range(members)], about(**changes))
+    model_file.save(path, [variables(seed) for seed in range(members)], about(**changes))
     return path
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import components, protocol, results
 from jaxdl import workdir as folder
+from jaxdl.statistics import protocol
+from jaxdl.statistics import variance as components
+from jaxdl.workdir import tables
 
 RATES = (0.01, 0.0316, 0.1, 0.316, 1.0)
 # option -> (its error in the end, its best learning rate): avg is better than max, strided worse, the rest are close.
@@ -57,18 +59,18 @@ def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
     """Writes the finished workdir of `Made(**changes)` to `path`, which it returns."""
     made = Made(**changes)
     rows = [row for condition in made.conditions for option in made.options for row in _option(made, condition, option)]
-    results.write_table(path / 'results.csv', results.RESULTS, rows)
-    results.write_table(path / 'costs.csv', results.COSTS, _costs(made))
+    tables.write_table(path / 'results.csv', tables.RESULTS, rows)
+    tables.write_table(path / 'costs.csv', tables.COSTS, _costs(made))
     folder.write_json(path / 'config.json', _config(made))
     folder.write_json(path / 'plan.json', dict(data=dict.fromkeys(made.conditions, _data(made)), versions=VERSIONS))
     folder.write_json(path / 'run.json', _run(made, len(rows)))
     _correct(path / 'correct.npz', rows)
     if made.variance:
-        results.write_table(path / 'artifacts' / 'variance.csv', VARIANCE, _variance(made, made.variance))
+        tables.write_table(path / 'artifacts' / 'variance.csv', VARIANCE, _variance(made, made.variance))
     return path
 
 
-def _option(made: Made, condition: str, option: str) -> list[results.Row]:
+def _option(made: Made, condition: str, option: str) -> list[tables.Row]:
     """Both phases of an option: its grid grows as the protocol says."""
     rows, tried, todo, best = [], [], sorted(made.rates), made.rates[0]
     while len(made.rates) > 1 and todo and len(tried) < len(made.rates) + 2:
@@ -84,7 +86,7 @@ def _option(made: Made, condition: str, option: str) -> list[results.Row]:
     return rows
 
 
-def _member(made: Made, condition: str, phase: str, option: str, rate: float, seed: int) -> Iterator[results.Row]:
+def _member(made: Made, condition: str, phase: str, option: str, rate: float, seed: int) -> Iterator[tables.Row]:
     error, best = made.options[option]
     error += made.effects.get((condition, option), 0.0)
     last, chance = error + 0.03 * math.log10(rate / best) ** 2, 1 / len(made.classes)
@@ -109,7 +111,7 @@ def _noise(seed: int, name: str) -> np.ndarray:
     return np.random.default_rng([seed, *map(ord, name)]).standard_normal(3)
 
 
-def _correct(path: pathlib.Path, rows: Sequence[results.Row]) -> None:
+def _correct(path: pathlib.Path, rows: Sequence[tables.Row]) -> None:
     """The test images that each measured member got right: as many as its accuracy says, the easy ones first."""
     tested = [row for row in rows if row['phase'] == 'measure' and row['split'] == 'test']
     lost = [math.isnan(row['value']) for row in tested if row['metric'] == 'loss']
@@ -129,7 +131,7 @@ def _correct(path: pathlib.Path, rows: Sequence[results.Row]) -> None:
     folder.write(path, content.getvalue())
 
 
-def _variance(made: Made, deviations: Mapping[str, float]) -> list[results.Row]:
+def _variance(made: Made, deviations: Mapping[str, float]) -> list[tables.Row]:
     """One run for each row of an orthogonal array, its accuracy the sum of what each level adds."""
     sources, rng = ('init', 'order', 'augmentation', 'split'), np.random.default_rng(0)
     levels = components.orthogonal_array(7, len(sources))
@@ -144,7 +146,7 @@ def _variance(made: Made, deviations: Mapping[str, float]) -> list[results.Row]:
     ]
 
 
-def _costs(made: Made) -> list[results.Row]:
+def _costs(made: Made) -> list[tables.Row]:
     return [
         dict(
             condition=condition, option=option, parameters=12346 + 640 * (option == 'strided'), flops=1.23e6 + 2e4 * i,

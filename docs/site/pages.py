@@ -4,7 +4,7 @@ import pathlib
 import re
 from typing import Any
 
-from jaxdl.report.markup import mathml
+from jaxdl.report.page.markup import mathml
 
 TOP = pathlib.Path(__file__).parents[2]
 FENCED = re.compile(r'(^ *```.*?^ *```|`[^`\n]+`)', re.MULTILINE | re.DOTALL)  # code, which is left as it is

@@ -1,6 +1,6 @@
 """Tables of the site that are made of the code itself, and so cannot go stale.
 
-A line `<!-- fields jaxdl.variant.Variant -->` on a page stands for the fields of that dataclass,
+A line `<!-- fields jaxdl.train.variant.Variant -->` on a page stands for the fields of that dataclass,
 `<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags -->`, `<!-- modes -->` and
 `<!-- exits -->` for those of the command line.
 """
@@ -15,7 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jaxdl import main, usage
+from jaxdl import main
+from jaxdl.cli import usage
 
 MARK = re.compile(r'^<!-- (fields|options|flags|modes|exits)(?: ([\w.]+))? -->$', re.MULTILINE)
 PARTS = {'leaf': 'same program', 'initial': 'same program, another start', 'static': 'another program'}

@@ -1,7 +1,11 @@
-"""Images to train on: where they come from and how they are split."""
+"""Images in, batches out: sources, decoding cache, splits, near-duplicates, checks and batches.
+
+May import statistics, runtime and everything below. Interface: the names below, `on_device`,
+`batches`, `splits`, `bursts`, `audit`, `decode`, `near_duplicates`, `cache` and `sources`.
+"""
 
 from jaxdl.data.listing import Dataset, Listing
-from jaxdl.data.sources import SOURCES, Data, load, split
+from jaxdl.data.load import SOURCES, Data, load, split
 from jaxdl.data.splits import SPLITS, Splits
 
 __all__ = ['SOURCES', 'SPLITS', 'Data', 'Dataset', 'Listing', 'Splits', 'load', 'split']

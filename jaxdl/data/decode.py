@@ -18,8 +18,8 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from jaxdl.data import headers
-from jaxdl.data.headers import BadImage as BadImage
+from jaxdl.data import image_headers
+from jaxdl.data.image_headers import BadImage as BadImage
 
 SCHEME = 1  # to be raised by whoever changes what the decoded bytes are
 # EXIF's orientation as a function of pixels [size, size, 3].
@@ -45,15 +45,15 @@ def decode(source: pathlib.Path | bytes, size: int, jpeg: str | None = None) -> 
     Raises:
       BadImage: it cannot be decoded, wholly and within the limits above.
     """
-    data = source if isinstance(source, bytes) else headers.read(source)
+    data = source if isinstance(source, bytes) else image_headers.read(source)
     jpeg = jpeg or available()[0]
     try:
         found = _by_simplejpeg(data, size) if jpeg == 'simplejpeg' else None
         if found is None:
-            with headers.quiet():
+            with image_headers.quiet():
                 found = _by_pillow(data, size, jpeg)
     except Exception as error:  # a decoder may raise anything on bytes like these
-        raise BadImage(headers.reason(error)) from None
+        raise BadImage(image_headers.reason(error)) from None
     return np.ascontiguousarray(found)
 
 
@@ -84,7 +84,7 @@ def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
         return None
     try:
         height, width, colours, _ = _module('simplejpeg').decode_jpeg_header(data)
-        if colours not in ('YCbCr', 'RGB', 'Gray') or height * width > headers.LARGE:
+        if colours not in ('YCbCr', 'RGB', 'Gray') or height * width > image_headers.LARGE:
             return None
         scale = _scale(min(width, height), size)
         least = dict(min_height=-(-height // scale), min_width=-(-width // scale))
@@ -94,23 +94,23 @@ def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
     head = _head(data)
     turn = 1
     if b'Exif\0' in head or b'tiff:Orientation' in head:
-        with headers.quiet():
-            turn = headers.orientation(headers.opened(data))
+        with image_headers.quiet():
+            turn = image_headers.orientation(image_headers.opened(data))
     return _finished(Image.fromarray(pixels), (width / scale, height / scale), size, turn)
 
 
 def _by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
-    image = headers.opened(data)
+    image = image_headers.opened(data)
     width, height = image.size
-    with headers.alone if width * height > headers.LARGE else contextlib.nullcontext():
+    with image_headers.alone if width * height > image_headers.LARGE else contextlib.nullcontext():
         if image.format not in ('JPEG', 'MPO'):
             image.load()  # which turns a TIFF itself, and then it has no such tag any more
-            return _finished(headers.usual(image), image.size, size, headers.orientation(image))
-        scale, turn = _scale(min(width, height), size), headers.orientation(image)
+            return _finished(image_headers.usual(image), image.size, size, image_headers.orientation(image))
+        scale, turn = _scale(min(width, height), size), image_headers.orientation(image)
         pixels = _by_cv2(data, scale) if jpeg == 'cv2' and image.mode in ('RGB', 'L') else None
         if pixels is None:
             drafted = image.draft(None, (max(1, width // scale), max(1, height // scale)))
-            return _finished(headers.usual(image), drafted[1][2:] if drafted else image.size, size, turn)
+            return _finished(image_headers.usual(image), drafted[1][2:] if drafted else image.size, size, turn)
         return _finished(pixels, (width / scale, height / scale), size, turn)
 
 

@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from jaxdl import workdir
-from jaxdl.data.meter import metered
 from jaxdl.errors import InputError
+from jaxdl.runtime.meter import metered
 
 CHUNK = 2**18  # bytes
 TIMEOUT = 30.0  # seconds without a byte

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxdl.data import similar
+from jaxdl.data import near_duplicates
 from jaxdl.data.listing import Dataset, Listing
 from jaxdl.errors import InputError
 
@@ -39,13 +39,15 @@ def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
     none to be had, or they are too large to give every part its images.
     """
     names = dataset.groups
-    if names is None and not similar.checkable(dataset.images):
+    if names is None and not near_duplicates.checkable(dataset.images):
         height, width = dataset.images.shape[1:3]
         raise InputError(
             f'data.split=grouped: images of {height} x {width} pixels are too small to show which belong together '
-            f'(at least {similar.SMALLEST}); name the groups, as in --set=group_column=shop, or take split=stratified'
+            f'(at least {near_duplicates.SMALLEST}); name the groups, as in --set=group_column=shop, or take split=stratified'
         )
-    groups = similar.groups(dataset.images) if names is None else np.unique(np.array(names), return_inverse=True)[1]
+    groups = (
+        near_duplicates.groups(dataset.images) if names is None else np.unique(np.array(names), return_inverse=True)[1]
+    )
     how = f'in whole {"clusters of near-duplicates" if names is None else "groups that the source names"}'
     return _split(dataset, fractions, how, lambda labels, chosen, shares: dealt(labels, groups[chosen], shares, seed))
 

@@ -1,4 +1,8 @@
-"""Networks: one file each, and the tables that name them: small ones to train, and those with pretrained weights."""
+"""Networks: small ones to train, pretrained families, and weights: reading, recognising, porting.
+
+May import native, runtime and everything below. Interface: the names below, `layers`, `pooling`,
+`conv`, `resnet`, `folded`, `port`, `weights`.
+"""
 
 import inspect
 from collections.abc import Callable

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl import native
-from jaxdl.members import count, over_members, spread
+from jaxdl.native.vmap import count, over_members, spread
 
 Sides = tuple[int, ...]
 Lowering = Callable[[jax.Array, jax.Array, int, int], jax.Array]

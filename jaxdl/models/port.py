@@ -14,8 +14,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxdl.errors import InputError, unknown
 from jaxdl.models.architectures import ARCHITECTURES, Architecture, Preprocessing
-from jaxdl.models.names import HEADS, UNREAD, beyond, listed, name_of, prefix_of
 from jaxdl.models.resnet import ResNet
+from jaxdl.models.tensor_names import HEADS, UNREAD, beyond, listed, name_of, prefix_of
 
 if TYPE_CHECKING:
     from jaxdl.models.weights import Weights

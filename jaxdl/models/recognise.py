@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdl.errors import InputError
 from jaxdl.models.architectures import ARCHITECTURES, Architecture
-from jaxdl.models.names import listed
+from jaxdl.models.tensor_names import listed
 from jaxdl.models.weights import Weights
 
 Signature = dict[str, Any]

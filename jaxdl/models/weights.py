@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import archives, workdir
+from jaxdl import workdir
 from jaxdl.errors import InputError
-from jaxdl.models import pickled
+from jaxdl.models import torch_pickle
+from jaxdl.workdir import zip_safety
 
 FILES = ('model.safetensors', 'pytorch_model.bin')  # what a folder, or a repository, may hold; the first wins
 ADVICE = 'give the path of a .safetensors, .npz, .pth or .th file, or a hub id such as timm/resnet50.a1_in1k'
@@ -158,7 +159,7 @@ def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    archives.check(path, 'weights ')
+    zip_safety.check(path, 'weights ')
     with path.open('rb') as stream, np.load(stream, allow_pickle=False) as content:
         found = {name: content[name] for name in content.files}
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}  # else a file beside them
@@ -167,7 +168,7 @@ def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     with path.open('rb') as stream:
         zipped = stream.read(4) == b'PK\x03\x04'  # also of a zip that is cut short
-    return pickled.state_dict((pickled.load_zip if zipped else pickled.load_legacy)(path), path)
+    return torch_pickle.state_dict((torch_pickle.load_zip if zipped else torch_pickle.load_legacy)(path), path)
 
 
 READERS: dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]] = {

@@ -1,15 +1,24 @@
-"""A workdir -> report.html, report.md, figures/ and tables/. Never imports jax: a report is rebuilt on any laptop."""
+"""Reports: from a workdir to report.html, report.md, figures/ and tables/, without jax.
+
+May import statistics, workdir, fields and errors. Interface: `build` and `compare_runs`.
+"""
 
 import pathlib
 import shutil
 import sys
 
-from jaxdl import errors, results
+from jaxdl import errors
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
-from jaxdl.report import ablation, assignment, demonstration, exports, finetune, fitted, reading, render
-from jaxdl.report.blocks import Page
-from jaxdl.results import Row
+from jaxdl.report import assignment, demonstration
+from jaxdl.report.ablation import page as ablation
+from jaxdl.report.ablation import reading
+from jaxdl.report.finetune import finetuned
+from jaxdl.report.finetune import page as finetune
+from jaxdl.report.page import exports, render
+from jaxdl.report.page.blocks import Page
+from jaxdl.workdir import tables
+from jaxdl.workdir.tables import Row
 
 RAW = ('results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'config.json', 'plan.json', 'run.json')
 
@@ -52,7 +61,7 @@ def _assignment(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
 
 
 def _finetune(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
-    return finetune.page(fitted.read(workdir)), []
+    return finetune.page(finetuned.read(workdir)), []
 
 
 # kind of experiment -> its page, and the rows of summary.csv where it has one
@@ -65,7 +74,7 @@ def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, mar
     shutil.rmtree(workdir / 'tables', ignore_errors=True)  # their names are of their sections, which may have changed
     for name, content in exports.files(page):
         folder.write(workdir / name, content)
-    table, path = results.as_csv(results.SUMMARY, summary).encode(), workdir / 'summary.csv'
+    table, path = tables.as_csv(tables.SUMMARY, summary).encode(), workdir / 'summary.csv'
     if summary and not (path.is_file() and path.read_bytes() == table):
         folder.write(path, table)
     folder.write(workdir / 'report.md', markdown)

@@ -8,9 +8,12 @@ from typing import Any
 
 from jaxdl import fields
 from jaxdl.errors import InputError
-from jaxdl.report import ablation, demonstration, markup, provenance, reading, verdicts, words
-from jaxdl.report.blocks import Block, Figure, Page, Paragraph, Section, Table
-from jaxdl.report.queries import compared
+from jaxdl.report import demonstration, provenance
+from jaxdl.report.ablation import page as ablation
+from jaxdl.report.ablation import reading, verdicts
+from jaxdl.report.ablation.queries import compared
+from jaxdl.report.page import markup, words
+from jaxdl.report.page.blocks import Block, Figure, Page, Paragraph, Section, Table
 
 CONFIG = ('name', 'scale', 'question', 'parts', 'roll_number')
 RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'finished')

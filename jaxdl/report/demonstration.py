@@ -7,12 +7,15 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl import claims, fields, results
+from jaxdl import fields
 from jaxdl.errors import InputError
-from jaxdl.report import markup, prose, provenance, reading, words
-from jaxdl.report.ablation import NO_EVIDENCE
-from jaxdl.report.blocks import Block, Code, Drawing, Figure, Page, Paragraph, Section, Table
-from jaxdl.results import Row
+from jaxdl.report import provenance
+from jaxdl.report.ablation import reading
+from jaxdl.report.ablation.page import NO_EVIDENCE
+from jaxdl.report.page import markup, prose, words
+from jaxdl.report.page.blocks import Block, Code, Drawing, Figure, Page, Paragraph, Section, Table
+from jaxdl.workdir import claims, tables
+from jaxdl.workdir.tables import Row
 
 CONFIG = ('name', 'scale', 'question', 'settings')
 RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'groups', 'finished')
@@ -48,7 +51,7 @@ def read(workdir: pathlib.Path) -> Answered:
     except (OSError, KeyError, TypeError, ValueError):
         where = workdir / 'artifacts'
         raise InputError(f'{where} is damaged: start the run again with --overwrite') from None
-    held = results.read_table(workdir / 'claims.csv', claims.COLUMNS)
+    held = tables.read_table(workdir / 'claims.csv', claims.COLUMNS)
     return Answered(workdir.resolve().name, config, run, held, head, sections)
 
 

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl.report import markup, words
-from jaxdl.report.blocks import Block, Code, Paragraph, Table
-from jaxdl.report.study import Study
+from jaxdl.report.ablation.study import Study
+from jaxdl.report.page import markup, words
+from jaxdl.report.page.blocks import Block, Code, Paragraph, Table
 
 COLUMNS = (
     'Options', 'Phase', 'Members', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s', 'Convolution',

@@ -1,6 +1,8 @@
-"""The course's questions: what is derived, as text, and the functions that check it by running it.
+"""Questions of a deep-learning course: derivations as text, checks by execution, and the assignment.
 
-Loaded when first used (PEP 562): the formulas themselves (`backprop.gradients`, `shapes.conv_output_size`) need no jax.
+Questions are imported on first use (PEP 562): the formulas (`backprop.gradients`,
+`shapes.conv_output_size`) need no jax. May import every package but cli. Interface: one package per
+question, `demonstration` and `assignment`.
 """
 
 import importlib

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxdl.claims import Claim
+from jaxdl.workdir.claims import Claim
 
 if TYPE_CHECKING:  # a formula of `jaxdl.theory` is not to load matplotlib
-    from jaxdl.report.blocks import Figure, Table
+    from jaxdl.report.page.blocks import Figure, Table
 
-TEXTS = pathlib.Path(__file__).parent / 'texts'
+THEORY = pathlib.Path(__file__).parent
 Note = Callable[[str], None]  # says what is being done, to whoever waits
 
 
@@ -33,5 +33,5 @@ class Answer:
 
 
 def text(name: str, **values: str) -> str:
-    """The text of `texts/NAME.md`, with what was measured put in for each `<<NAME>>`."""
-    return re.sub(r'<<(\w+)>>', lambda mark: values[mark[1]], (TEXTS / f'{name}.md').read_text(encoding='utf-8'))
+    """The text of `theory/NAME/text.md`, with what was measured put in for each `<<NAME>>`."""
+    return re.sub(r'<<(\w+)>>', lambda mark: values[mark[1]], (THEORY / name / 'text.md').read_text(encoding='utf-8'))

@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxdl import chunks, ensemble, groups, protocol, train_step
-from jaxdl.data.resident import Resident
-from jaxdl.ensemble import Member, Programs, Training
-from jaxdl.train_step import Batch, TrainState
-from jaxdl.variant import Variant, program_key
+from jaxdl import ensemble
+from jaxdl.ablation import planning
+from jaxdl.data.on_device import Resident
+from jaxdl.ensemble import Member, Programs, Training, chunks
+from jaxdl.statistics import protocol
+from jaxdl.train import train_step
+from jaxdl.train.train_step import Batch, TrainState
+from jaxdl.train.variant import Variant, program_key
 
 Watch = Callable[[nn.Module, TrainState, Batch, Variant], Mapping[str, jax.Array]]
 
@@ -84,7 +87,7 @@ def _group(
     members: Sequence[Member], data: Resident, num_classes: int, epochs: int, watch: Watch | None, images: int
 ) -> tuple[list[Trained], dict[str, Any]]:
     variant, devices = members[0].variant, jax.local_device_count()
-    size = groups.member_bytes(variant, data.images.shape[1:], num_classes, 'auto')
+    size = planning.member_bytes(variant, data.images.shape[1:], num_classes, 'auto')
     streams = [member.stream for member in members]
     layout, sides = chunks.layout(streams, devices, chunks.at_once(size), chunks.cores_of_a_device())
     trained: dict[int, Trained] = {}

@@ -10,11 +10,11 @@ import numpy as np
 from jax import lax
 from scipy import optimize
 
-from jaxdl import claims
-from jaxdl.claims import Claim
 from jaxdl.models.layers import ACTIVATIONS
-from jaxdl.report import words
+from jaxdl.report.page import words
 from jaxdl.theory.activations import formulas as activations
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 LONGEST = 20  # units in a chain
 FAR = 10.0  # far out on the flat side of the sigmoid

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jaxdl.report import plots, words
-from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.report.page import plots, words
+from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.activations.checks import LONGEST, Chains
 from jaxdl.theory.activations.networks import COUNTED, DEPTH, Found, Kind

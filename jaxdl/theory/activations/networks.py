@@ -9,18 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxdl import train_step
 from jaxdl.data import Data, load, split
-from jaxdl.data.resident import Resident, resident
+from jaxdl.data.on_device import Resident, resident
 from jaxdl.ensemble import Member
 from jaxdl.models.layers import ACTIVATIONS
-from jaxdl.protocol import MEASURING_SEED
+from jaxdl.statistics.protocol import MEASURING_SEED
 from jaxdl.theory import engine
 from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.answer import Note
 from jaxdl.theory.engine import Trained
-from jaxdl.train_step import Batch, TrainState
-from jaxdl.variant import Variant
+from jaxdl.train import train_step
+from jaxdl.train.train_step import Batch, TrainState
+from jaxdl.train.variant import Variant
 
 WIDTH = 32
 DEPTH = 5  # of the networks whose dead units are counted

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
-from jaxdl.report.blocks import Table
+from jaxdl.report.page import words
+from jaxdl.report.page.blocks import Table
 from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.activations.networks import COUNTED, DEPTH, NAMES, Found, Kind
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 SHALLOW = 3  # up to here both activations learn
 ABOVE_CHANCE = 0.1  # train accuracy this close to chance is no learning

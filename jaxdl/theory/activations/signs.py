@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import claims, train_step
-from jaxdl.claims import Claim
 from jaxdl.models.layers import ACTIVATIONS
-from jaxdl.report import words
-from jaxdl.report.blocks import Table
+from jaxdl.report.page import words
+from jaxdl.report.page.blocks import Table
 from jaxdl.theory.activations import networks
 from jaxdl.theory.activations.networks import NAMES, WIDTH, Kind
-from jaxdl.train_step import Batch
+from jaxdl.train import train_step
+from jaxdl.train.train_step import Batch
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 IMAGES = 256
 BATCHES = (1, 4, 32)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
-from jaxdl.report.blocks import Table
+from jaxdl.report.page import words
+from jaxdl.report.page.blocks import Table
 from jaxdl.theory.backprop.formulas import Four
 from jaxdl.theory.backprop.references import Arrays, Rule, shares, six
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 Function = Callable[..., np.ndarray]
 

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
+from jaxdl.report.page import words
 from jaxdl.theory import answer as answers
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.backprop import bugs, references, xor_figures
@@ -15,6 +13,8 @@ from jaxdl.theory.backprop import figures as backprop_figures
 from jaxdl.theory.backprop import xor as backprop_xor
 from jaxdl.theory.backprop.formulas import Settings, mean_rules, rules
 from jaxdl.theory.backprop.references import Arrays, Rule, nine, six
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 BOUND = 1e-12  # of the largest derivative of the point + 1e-4
 SCALES = (1, 2, 3, 6, 12)  # standard deviations of the points that are computed with 50 digits

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from jaxdl.report import blocks, plots, words
+from jaxdl.report.page import blocks, plots, words
 
 NODES = {'x₁': (0, 1), 'x₂': (0, 0), 'h₁': (1, 1), 'h₂': (1, 0), 'y': (2, 0.5)}
 # weight -> from, to, how far along the edge its name stands

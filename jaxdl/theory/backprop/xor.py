@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
 from jaxdl.theory.backprop import references
 from jaxdl.theory.backprop.formulas import Four, mean_rules
 from jaxdl.theory.backprop.references import Rule
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 TARGETS = np.array([0.0, 1.0, 1.0, 0.0])

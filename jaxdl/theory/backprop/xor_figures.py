@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jaxdl.report import blocks, boundaries, plots
+from jaxdl.report.ablation import boundaries
+from jaxdl.report.page import blocks, plots
 from jaxdl.theory.backprop import xor as backprop_xor
 from jaxdl.theory.backprop.figures import powers
 from jaxdl.theory.backprop.xor import Learned

@@ -8,9 +8,9 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
+from jaxdl.report.page import words
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 Sides = tuple[int, int]
 ToKernel = Callable[[np.ndarray, Sides], np.ndarray]

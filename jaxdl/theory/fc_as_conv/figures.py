@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from jaxdl.report import plots, words
-from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.report.page import plots, words
+from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.theory.fc_as_conv.sliding import SIDE, STEP, WINDOW, Scene
 
 MAP, FILTER = 4, 3  # pixels a side, of the matrix that is drawn

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
+from jaxdl.report.page import words
 from jaxdl.theory.fc_as_conv.checks import EXACT, scientific
 from jaxdl.theory.fc_as_conv.sliding import POOLED, SIDE, STEP, WINDOW, Classifier, Scene, Sides, Slid
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 SizeRule = Callable[..., Sides]
 

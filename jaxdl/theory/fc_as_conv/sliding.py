@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdl import train_step
 from jaxdl.data import Data, load, split
-from jaxdl.data.resident import resident
+from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member
 from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
-from jaxdl.variant import Variant
+from jaxdl.train import train_step
+from jaxdl.train.variant import Variant
 
 Sides = tuple[int, int]
 ToKernel = Callable[[np.ndarray, Sides], np.ndarray]

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
+from jaxdl.report.page import words
 from jaxdl.theory import answer as answers
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.residual import figures as residual_figures
@@ -19,6 +17,8 @@ from jaxdl.theory.residual import training as residual_training
 from jaxdl.theory.residual.formulas import CARRIED, Settings
 from jaxdl.theory.residual.networks import Study
 from jaxdl.theory.residual.random import Network
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 CHAIN, MATRICES, SIDE = 12, 8, 4  # layers of the chain of numbers, layers of the chain of matrices, their side
 DEPTHS = (1, 2, 4, 8, 16, 32, 64)  # of random networks

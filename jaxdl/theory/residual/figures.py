@@ -7,8 +7,8 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxdl.report import plots, words
-from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.report.page import plots, words
+from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.theory.residual.formulas import CARRIED, Settings
 from jaxdl.theory.residual.networks import Study
 

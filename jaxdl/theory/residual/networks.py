@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdl import protocol, train_step
 from jaxdl.data import Data, load, split
-from jaxdl.data.resident import Resident, resident
+from jaxdl.data.on_device import Resident, resident
 from jaxdl.ensemble import Member
 from jaxdl.errors import InputError
 from jaxdl.models import layers
+from jaxdl.statistics import protocol
 from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
 from jaxdl.theory.engine import Trained
 from jaxdl.theory.residual.formulas import CARRIED, Settings
-from jaxdl.variant import Variant
+from jaxdl.train import train_step
+from jaxdl.train.variant import Variant
 
 Moments = Callable[[jax.Array, Mapping[str, jax.Array]], tuple[jax.Array, jax.Array]]
 Key = tuple[str, int, str]  # model, layers, skip

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
-from jaxdl.report.blocks import Table
+from jaxdl.report.page import words
+from jaxdl.report.page.blocks import Table
 from jaxdl.theory.residual.formulas import CARRIED, Settings
 from jaxdl.theory.residual.networks import Study
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 BySkip = dict[str, np.ndarray]
 

@@ -25,4 +25,4 @@ def answer(settings: Settings, note: Note) -> Answer:
         figures.examples(conv_output_size, shapes_cases.run_convolutions),
     ]
     values = shapes_checks.numbers(cases, seen)
-    return Answer(text('conv_arithmetic', **values), claims, shown)
+    return Answer(text('shapes', **values), claims, shown)

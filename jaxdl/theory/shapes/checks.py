@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from jaxdl import claims
-from jaxdl.claims import Claim
 from jaxdl.errors import InputError
-from jaxdl.report import words
+from jaxdl.report.page import words
 from jaxdl.theory.shapes.cases import POOLS_RUN, Case, Pair, Seen
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 SizeRule = Callable[..., Pair]
 # What becomes of (padded input - filter) / stride; all but the first are wrong.

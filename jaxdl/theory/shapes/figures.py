@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from jaxdl.report import plots, words
-from jaxdl.report.blocks import Figure as FigureBlock
-from jaxdl.report.blocks import Table
+from jaxdl.report.page import plots, words
+from jaxdl.report.page.blocks import Figure as FigureBlock
+from jaxdl.report.page.blocks import Table
 from jaxdl.theory.shapes.cases import Case, Pair
 
 SizeRule = Callable[..., Pair]

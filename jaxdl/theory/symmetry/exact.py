@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import claims, train_step
-from jaxdl.claims import Claim
 from jaxdl.theory.symmetry import formulas as symmetry
 from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.theory.symmetry.networks import Digits, layer_units
-from jaxdl.train_step import Batch, TrainState
-from jaxdl.variant import Variant
+from jaxdl.train import train_step
+from jaxdl.train.train_step import Batch, TrainState
+from jaxdl.train.variant import Variant
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 Permute = Callable[[Any, int, np.ndarray], Any]
 

@@ -8,14 +8,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from jaxdl.report import plots, words
-from jaxdl.report.blocks import Figure as FigureBlock
-from jaxdl.report.blocks import Table
+from jaxdl.report.page import plots, words
+from jaxdl.report.page.blocks import Figure as FigureBlock
+from jaxdl.report.page.blocks import Table
 from jaxdl.theory.symmetry import networks, parting
 from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.theory.symmetry.networks import Found
 from jaxdl.theory.symmetry.parting import Parting
-from jaxdl.train_step import TrainState
+from jaxdl.train.train_step import TrainState
 
 MAP = LinearSegmentedColormap.from_list('weights', ['#b2401a', '#f4a582', '#ffffff', '#92c5de', '#2166ac'])
 PANELS = {

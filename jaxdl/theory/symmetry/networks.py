@@ -9,18 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxdl import claims, train_step
-from jaxdl.claims import Claim
 from jaxdl.data import Data, load, split
-from jaxdl.data.resident import Resident, resident
+from jaxdl.data.on_device import Resident, resident
 from jaxdl.ensemble import Member
 from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
 from jaxdl.theory.engine import Trained
 from jaxdl.theory.symmetry import formulas as symmetry
 from jaxdl.theory.symmetry.formulas import Settings
-from jaxdl.train_step import Batch, TrainState
-from jaxdl.variant import Variant
+from jaxdl.train import train_step
+from jaxdl.train.train_step import Batch, TrainState
+from jaxdl.train.variant import Variant
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 DEPTH = 2
 STARTS = {

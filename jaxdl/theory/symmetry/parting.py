@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
 from jaxdl.theory.symmetry import formulas as symmetry
 from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.theory.symmetry.networks import Digits
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 SIZES = {'1e-8': 1e-8, '1e-4': 1e-4, '1e-2': 1e-2}  # of the noise on the weights
 SMALLEST, GRADIENTS, ROUNDING = '1e-8', 'gradients', 'rounding'

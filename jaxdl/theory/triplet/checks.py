@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import claims, losses
-from jaxdl.claims import Claim
 from jaxdl.theory.triplet import formulas as triplet
 from jaxdl.theory.triplet.networks import FAST, PIXELS, SLOW, TRIPLETS, ZEROS, Found, active_share
+from jaxdl.train import losses
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 DIM = 16
 Gradients = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]

@@ -12,8 +12,8 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from jaxdl import statistics
-from jaxdl.report import plots
-from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.report.page import plots
+from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.theory.triplet.networks import FAST, SLOW, TRIPLETS, Found, features, members_of
 
 STYLES: dict[str, plots.Line] = dict(

@@ -9,16 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxdl import losses, protocol, train_step
 from jaxdl.data import Data, Dataset, Splits, load, split
-from jaxdl.data.resident import Resident, resident
+from jaxdl.data.on_device import Resident, resident
 from jaxdl.ensemble import Member
+from jaxdl.statistics import protocol
 from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
 from jaxdl.theory.engine import Trained
 from jaxdl.theory.triplet import tasks as triplet_tasks
-from jaxdl.train_step import Batch, TrainState
-from jaxdl.variant import Variant
+from jaxdl.train import losses, train_step
+from jaxdl.train.train_step import Batch, TrainState
+from jaxdl.train.variant import Variant
 
 DIM = 32
 TRIPLETS = ('triplet_random', 'triplet_semi_hard', 'triplet_hard')

@@ -3,8 +3,8 @@
 import numpy as np
 
 from jaxdl import statistics
-from jaxdl.report import words as say
-from jaxdl.report.blocks import Figure, Table
+from jaxdl.report.page import words as say
+from jaxdl.report.page.blocks import Figure, Table
 from jaxdl.theory.triplet import figures as triplet_figures
 from jaxdl.theory.triplet.networks import (
     ENTROPY,

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 import jax
 import numpy as np
 
-from jaxdl import claims
-from jaxdl.claims import Claim
-from jaxdl.report import words
+from jaxdl.report.page import words
 from jaxdl.theory import answer as answers
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.vanishing_gradients import exact, figures, networks, remedies
 from jaxdl.theory.vanishing_gradients import formulas as theory
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 HEAT_GAINS, HEAT_DEPTH = np.geomspace(0.5, 24, 33), 64
 FLOOR = 1e-24  # a variance below it is rounding beside activations of about 1

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdl import claims, keys
-from jaxdl.claims import Claim
 from jaxdl.theory.vanishing_gradients import networks
+from jaxdl.train import keys
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 WIDTH, DEPTH = 32, 64  # of the networks below, but where a claim says otherwise
 LARGEST = float(np.finfo(np.float32).max)

@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jaxdl.report import plots, words
-from jaxdl.report.blocks import Figure as FigureBlock
+from jaxdl.report.page import plots, words
+from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.theory.vanishing_gradients import formulas as theory
 
 NAMES = dict(sigmoid='sigmoid', tanh='tanh', relu='ReLU')

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdl import keys
 from jaxdl.models.layers import ACTIVATIONS
 from jaxdl.theory.vanishing_gradients import formulas as theory
+from jaxdl.train import keys
 
 Layer = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # (h, kernel, bias) -> the next h
 

@@ -9,18 +9,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import claims, variant
-from jaxdl.claims import Claim
 from jaxdl.data import Data, load, split
-from jaxdl.data.resident import resident
+from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member
-from jaxdl.report import words
-from jaxdl.report.blocks import Table
+from jaxdl.report.page import words
+from jaxdl.report.page.blocks import Table
 from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
 from jaxdl.theory.vanishing_gradients import formulas as theory
 from jaxdl.theory.vanishing_gradients import networks
-from jaxdl.variant import Variant
+from jaxdl.train import variant
+from jaxdl.train.variant import Variant
+from jaxdl.workdir import claims
+from jaxdl.workdir.claims import Claim
 
 DEPTH, HE = 64, math.sqrt(2)
 SEEDS, BATCH, LARGE_BATCH = 4, 8, 128  # examples of a row below; what batch norm's prediction needs

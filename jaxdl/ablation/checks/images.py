@@ -1,0 +1,121 @@
+"""Do images and labels belong together, and does augmentation leave what it should?"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.ablation.checks.rows import FAILS, LOOK, OK, Row
+from jaxdl.augment import augment
+from jaxdl.data import SOURCES, Data, Dataset, Listing, Splits, decode
+from jaxdl.data.on_device import as_float
+from jaxdl.train import losses, train_step
+from jaxdl.train.variant import Variant
+
+AGAIN = 20  # images that are read again
+MIXING = ('mixup', 'cutmix')  # rows of AUGMENTATIONS that change targets
+CONTRAST = dict(look=0.7, fails=0.3)  # of what it was, after augmentation
+
+
+def listed(data: Data) -> Listing:
+    """The source, read anew."""
+    kind, _, where = data.dataset.partition(':')
+    options = inspect.signature(SOURCES[kind]).parameters.keys() & Data.__dataclass_fields__.keys()
+    return SOURCES[kind](where, **{name: getattr(data, name) for name in options})
+
+
+def label_order(dataset: Dataset, again: Listing) -> Row:
+    """The way of a name through its number and back: from the source, by the one-hot target, to the name it ends as."""
+    classes = len(dataset.class_names)
+    names = dict(zip(again.ids, (again.class_names[label] for label in again.labels), strict=True))
+    numbers = {name: number for number, name in enumerate(dataset.class_names)}
+    right = 0
+    for start in range(0, len(dataset.labels), 4096):
+        labels = dataset.labels[start : start + 4096]
+        back = np.asarray(losses.targets(jnp.asarray(labels), classes)).argmax(-1)
+        ids = dataset.ids[start : start + 4096]
+        right += sum(numbers.get(names.get(own, '')) == i for own, i in zip(ids, back.tolist(), strict=True))
+    total = len(dataset.labels)
+    alone = len(numbers) == classes and right == total
+    hint = 'a label and its name part ways: sort the classes once, and keep the list beside the labels'
+    measured = f'{right:,} of {total:,}' if len(numbers) == classes else f'{len(numbers)} names of {classes} classes'
+    return Row('label order', 'names as the source has them', measured, OK if alone else FAILS, hint)
+
+
+def image_order(dataset: Dataset, again: Listing, size: int) -> Row:
+    """A few images, evenly over the data set, read again by their ids."""
+    places = {name: place for place, name in enumerate(again.ids)}
+    chosen = np.linspace(0, len(dataset.ids) - 1, min(AGAIN, len(dataset.ids))).astype(int)
+    same = sum(_same(dataset.images[i], again, places.get(dataset.ids[i]), size) for i in chosen)
+    verdict = OK if same == len(chosen) else FAILS
+    hint = 'an image is not that of its label: were the files changed, or sorted apart from the labels?'
+    return Row('image order', 'images as the source has them', f'{same} of {len(chosen)}', verdict, hint)
+
+
+def all_classes(dataset: Dataset, splits: Splits) -> Row:
+    """Every class should be in every part."""
+    classes = len(dataset.class_names)
+    parts = dict(train=splits.train, val=splits.val, test=splits.test)
+    counts = {name: len(np.unique(dataset.labels[part])) for name, part in parts.items()}
+    verdict = FAILS if counts['train'] < classes else LOOK if min(counts.values()) < classes else OK
+    measured = ', '.join(f'{count} {name}' for name, count in counts.items())
+    hint = 'a class that is missing cannot be learnt, chosen by or measured: more images, or fewer classes'
+    return Row('classes', f'{classes} in every part', measured, verdict, hint)
+
+
+def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row:
+    """Every augmentation that the study names, at strength 0: no bit may change."""
+    pixels = as_float(images)
+
+    def kept(name: str) -> bool:
+        found, labels = augment(jax.random.key(0), pixels, targets, {name: 0.0})
+        return bool((found == pixels).all()) and bool((labels == targets).all())
+
+    wrong = [name for name in names if not kept(name)]
+    measured = f'changed by {", ".join(wrong)}' if wrong else 'no bit changes'
+    hint = 'an augmentation that acts at strength 0 acts on the baseline as well: return the image itself there'
+    return Row('augmentation at 0', 'no bit changes', measured, FAILS if wrong else OK, hint)
+
+
+def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, float]) -> Row:
+    """At the strengths of an option: numbers in range, the right targets, and most of the contrast left."""
+    pixels = as_float(images)
+    found, labels = augment(jax.random.key(0), pixels, targets, strengths)
+    low, high = (0.0, 1.0) if images.dtype == jnp.uint8 else (-np.inf, np.inf)
+    within = bool((jnp.isfinite(found) & (found >= low - 1e-5) & (found <= high + 1e-5)).all())
+    kept = float(found.std() / jnp.maximum(pixels.std(), 1e-12))
+    wrong = _wrong(pixels, targets, found, labels, bool(set(strengths) & set(MIXING)))
+    if not within:
+        wrong = 'pixels out of range'
+    broken = wrong or kept < CONTRAST['fails']
+    verdict = FAILS if broken else LOOK if kept < CONTRAST['look'] else OK
+    hint = f'{wrong or "little of the image is left"}: look at the contact sheet (pictures=contact_sheet)'
+    return Row('augmentation', 'images and labels remain', wrong or f'{100 * kept:.0f} % of contrast', verdict, hint)
+
+
+def strengths_of(variant: Variant) -> dict[str, float]:
+    """The augmentations that a variant asks for."""
+    found = train_step.strengths_of(variant, train_step.noise_of([variant]))
+    return {name: float(strength) for name, strength in found.items()}
+
+
+def _wrong(pixels: jax.Array, targets: jax.Array, found: jax.Array, labels: jax.Array, mixes: bool) -> str:
+    """What is not as it should be of shapes and targets; empty where all is."""
+    if found.shape != pixels.shape or labels.shape != targets.shape:
+        return 'another shape'
+    if bool((found == pixels).all()):
+        return 'no image changes'
+    if not mixes:
+        return '' if bool((labels == targets).all()) else 'labels change'
+    own = float((labels * targets).sum(-1).mean())
+    sums = bool((jnp.abs(labels.sum(-1) - 1) < 1e-4).all()) and bool((labels >= 0).all())
+    return '' if sums and own > 0.5 else 'targets are no shares, or not the own class first'
+
+
+def _same(image: np.ndarray, again: Listing, place: int | None, size: int) -> bool:
+    if place is None:
+        return False
+    source = again.images[place]
+    return np.array_equal(image, source if isinstance(source, np.ndarray) else decode.decode(source, size))

@@ -1,0 +1,135 @@
+"""What a run would do, without training: groups, members, compiles, memory, and how long it may take here."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxdl.ablation import planning, result_rows
+from jaxdl.config.experiment import Ablation, option_variant, override
+from jaxdl.data import load
+from jaxdl.train.variant import Variant, program_key
+
+# Fitted on 2 cores (BUILD_NOTES.md, "Estimates of time"), by lowering: passes over what backpropagation keeps, in
+# copies of as many bytes; multiplications of a step, in those of a large matrix product; seconds to compile a group's
+# two programs. Those of other lowerings were not fitted: they count as patches, which on a CPU are faster.
+COSTS = dict(onednn=(1.3, 1.2, 1.2), patches=(3.2, 1.5, 2.8))
+FIXED_SECONDS = 12.0  # imports, starting values, the choice of a lowering, the report
+INITIAL = [f.name for f in dataclasses.fields(Variant) if f.metadata.get('initial')]  # they share a program
+EVALUATION = 1.15  # an epoch's validation beside its training
+
+
+def describe(ablation: Ablation) -> str:
+    """The plan of `ablation` as a text for a person."""
+    plan = planning.make_plan(ablation)
+    lines = [f'{ablation.name}: {ablation.question}', *map(_data, plan['data'].items()), '']
+    lines.append(f'{"phase":10}{"members":>8}{"chunks":>8}{"memory":>10}  {"conv":8}  options')
+    lines += map(_group, plan['groups'])
+    lines += apart(ablation)
+    members = sum(g['members'] for g in plan['groups'])
+    memory = max(_memory(g) * plan['devices']['count'] for g in plan['groups'])
+    lines += [
+        '',
+        f'{members} members in {len(plan["groups"])} compiled programs; at most {memory / 2**20:,.0f} MiB at once',
+    ]
+    if any(g['phase'] == 'tune' for g in plan['groups']):
+        lines.append('A grid whose best rate is at its edge grows, twice at most: that is not counted here.')
+    devices = plan['devices']
+    lines.append(
+        f'about {_duration(seconds(ablation, plan))} on {devices["count"]} x {devices["kind"]} ({plan["cores"]} cores)'
+    )
+    return '\n'.join(lines)
+
+
+def apart(ablation: Ablation) -> list[str]:
+    """Why the options need several programs, in lines: the static fields that they differ in; none where one serves."""
+    variants = {option: option_variant(ablation, option) for option in ablation.options}
+    static = [f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)]
+    static = [name for name in static if name not in INITIAL]
+    if len({program_key(own, ()) for own in variants.values()}) < 2:
+        return []
+    lines = ['', 'Options train in one program where they differ in numbers or starting values only. These differ in:']
+    for name in static:
+        having: dict[Any, list[str]] = {}
+        for option, own in variants.items():
+            having.setdefault(getattr(own, name), []).append(option)
+        if len(having) > 1:
+            words = (_having(value, options) for value, options in having.items())
+            lines.append(f'  {name:18}{" | ".join(words)}')
+    return lines
+
+
+def _having(value: Any, options: list[str]) -> str:
+    return str(value) if options == [str(value)] else f'{value} ({"; ".join(options)})'
+
+
+def seconds(ablation: Ablation, plan: Mapping[str, Any]) -> float:
+    """An estimate for the whole run, from two timings of this device: a copy in memory and a matrix product."""
+    per_byte, per_flop = _copy_seconds(), _product_seconds()
+    total = FIXED_SECONDS
+    for condition, overrides in ablation.conditions.items():
+        study = override(ablation, overrides)
+        flops = result_rows.forward_flops(study, load(study.data))
+        for group in (g for g in plan['groups'] if g['condition'] == condition):
+            multiplied = 3 * group['batch_size'] * max(flops[option] for option in group['options'])
+            passes, products, compiling = COSTS.get(group['conv'], COSTS['patches'])
+            step = passes * group['member_bytes'] * per_byte + products * multiplied * per_flop
+            total += EVALUATION * step * group['steps'] * group['members'] / plan['devices']['count'] + compiling
+    return total
+
+
+def _data(item: tuple[str, Mapping[str, Any]]) -> str:
+    condition, data = item
+    shape = ' x '.join(map(str, data['image_shape']))
+    sizes = ', '.join(f'{data[part]:,} {part}' for part in ('train', 'val', 'test'))
+    return f'{condition or "data"}: {data["name"]}, {shape}, {len(data["classes"])} classes; {sizes}'
+
+
+def _group(group: Mapping[str, Any]) -> str:
+    label = ' '.join(word for word in (group['condition'], group['phase']) if word)
+    memory = f'{_memory(group) / 2**20:,.0f} MiB'
+    sizes = f'{group["members"]:8}{group["chunks"]:8}{memory:>10}'
+    return f'{label:10}{sizes}  {group["conv"]:8}  {", ".join(group["options"])}'
+
+
+def _memory(group: Mapping[str, Any]) -> float:
+    rows, columns = group['sides']
+    return rows * columns * group['member_bytes']
+
+
+def _duration(value: float) -> str:
+    return (
+        f'{value:.0f} seconds'
+        if value < 90
+        else f'{value / 60:.0f} minutes'
+        if value < 5400
+        else f'{value / 3600:.1f} hours'
+    )
+
+
+def _copy_seconds() -> float:
+    """Seconds for a byte of a pass over memory inside a compiled loop."""
+    size, steps = 2**20, 50
+    body = jax.jit(lambda x: lax.scan(lambda c, _: (jnp.flip(c) * 1.0001, None), x, length=steps)[0])
+    return _timed(body, jnp.ones(size)) / steps / (4 * size)
+
+
+def _product_seconds() -> float:
+    """Seconds for a floating point operation of a matrix product."""
+    side, steps = 512, 10
+    body = jax.jit(lambda x: lax.scan(lambda c, _: (c @ x * 1e-3, None), x, length=steps)[0])
+    return _timed(body, jnp.ones((side, side))) / steps / (2 * side**3)
+
+
+def _timed(body: Any, value: jax.Array) -> float:
+    jax.block_until_ready(body(value))
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        jax.block_until_ready(body(value))
+        times.append(time.perf_counter() - began)
+    return min(times)

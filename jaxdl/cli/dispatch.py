@@ -1,0 +1,41 @@
+"""Running an experiment, whatever its kind."""
+
+import contextlib
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from jaxdl.ablation import run as ablation
+from jaxdl.config.experiment import Ablation, Assignment, Demonstration, Experiment, FineTune
+from jaxdl.errors import InputError
+from jaxdl.finetune import run as finetune
+from jaxdl.runtime import distributed
+from jaxdl.theory import assignment, demonstration
+from jaxdl.workdir.lock import held
+from jaxdl.workdir.tables import Results
+
+
+def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+    """Runs `experiment` in `workdir`, or goes on with it, and writes its tables and its report.
+
+    Raises:
+      InputError: the experiment or the workdir is not usable; nothing is written over.
+      Interrupted: SIGINT or SIGTERM came; the same call resumes.
+    """
+    folder = pathlib.Path(workdir)
+    if distributed.several() and type(experiment) not in (Ablation, FineTune):
+        raise InputError(f'{experiment.name} runs in one process: only ablations and fine-tunings share their work')
+    with held(folder) if distributed.first() else contextlib.nullcontext():
+        return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)
+
+
+def _assignment(experiment: Assignment, folder: pathlib.Path, **settings: Any) -> Results:
+    return assignment.run(experiment, folder, run, **settings)
+
+
+RUNNERS: dict[type, Callable[..., Results]] = {
+    Ablation: ablation.run,
+    Demonstration: demonstration.run,
+    Assignment: _assignment,
+    FineTune: finetune.run,
+}

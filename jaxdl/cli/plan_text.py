@@ -1,0 +1,33 @@
+"""What a run of any kind of experiment would do, as a text for a person."""
+
+import dataclasses
+import pathlib
+
+from jaxdl.ablation import estimate
+from jaxdl.cli import seed_budget
+from jaxdl.config import catalogue
+from jaxdl.config.experiment import Ablation, Demonstration, Experiment, FineTune
+from jaxdl.finetune import run
+from jaxdl.theory import assignment
+
+
+def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
+    """The plan of an ablation; the settings of a demonstration; the parts of an assignment, and how long they took.
+
+    A finished run of an ablation in `workdir` says how many seeds it takes.
+    """
+    if isinstance(experiment, Ablation):
+        return '\n'.join([estimate.describe(experiment), *seed_budget.describe(experiment, workdir)])
+    lines = [f'{experiment.name}: {experiment.question}', '']
+    if isinstance(experiment, FineTune):
+        return '\n'.join([*lines, *run.outline(experiment)])
+    if isinstance(experiment, Demonstration):
+        lines += [f'{name:20} {value}' for name, value in dataclasses.asdict(experiment.settings).items()]
+        return '\n'.join([*lines, '', f'{_time(experiment)}; what trains is planned as the derivation goes'])
+    return '\n'.join(lines + [f'{name:20} {_time(part)}' for name, part in assignment.parts(experiment).items()])
+
+
+def _time(experiment: Experiment) -> str:
+    if experiment.scale == 'quick':
+        return 'under a minute'
+    return catalogue.takes(experiment.name) or 'a time that nobody has measured'

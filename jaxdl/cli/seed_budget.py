@@ -1,0 +1,79 @@
+"""How many seeds a study needs, by the spread that a finished run of it measured."""
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxdl import statistics, workdir
+from jaxdl.config.experiment import Ablation, as_dict
+from jaxdl.errors import InputError
+from jaxdl.statistics import protocol
+from jaxdl.workdir import tables
+
+COUNTS = (5, 10, 20, 40)
+POINTS = (0.005, 0.01)  # differences that seeds are counted for, beside the margin of the study
+SAME = ('kind', 'factor', 'baseline')  # what two runs of one study share, beside what its options set
+
+
+def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
+    """Lines: what how many seeds find, by the run in `folder`; else how to get one."""
+    try:
+        config = _finished(ablation, folder)
+        return ['', *_table(ablation, folder, config)]
+    except InputError as error:
+        return [
+            '',
+            f'How many seeds? That needs a run of this study, and {error}. A quick one gives a first idea: the same '
+            f'command with --quick --workdir=runs/quick, then --mode=plan --workdir=runs/quick.',
+        ]
+
+
+def spread(rows: Sequence[tables.Row], baseline: str, condition: str = '') -> dict[str, tuple[float, int]]:
+    """option -> the standard deviation of its paired differences in test accuracy, and of how many seeds.
+
+    Options with fewer than two seeds in common with the baseline are left out.
+    """
+    measured, found = protocol.measured_of(rows, condition), {}
+    for option, own in measured.items():
+        seeds = sorted(own.keys() & measured[baseline].keys())
+        if option != baseline and len(seeds) > 1:
+            differences = [own[seed][0] - measured[baseline][seed][0] for seed in seeds]
+            found[option] = float(np.std(differences, ddof=1)), len(seeds)
+    return found
+
+
+def _finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
+    """The configuration of the finished run in a folder; InputError where it holds none of this study."""
+    if not (folder / 'config.json').exists() or not (folder / 'run.json').exists():
+        raise InputError(f'{folder} holds none')
+    held, given = workdir.read_json(folder / 'config.json'), as_dict(ablation)
+    shared = [name for name in ablation.options if name in held.get('options', {})]
+    if any(held.get(key) != given[key] for key in SAME) or len(shared) < 2:
+        raise InputError(f'{folder} holds one of another study')
+    if any(held['options'][name] != given['options'][name] for name in shared):
+        raise InputError(f'{folder} holds one with other options')
+    if not workdir.read_json(folder / 'run.json').get('finished'):
+        raise InputError(f'{folder} holds one that is not finished')
+    return held
+
+
+def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) -> Iterator[str]:
+    rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
+    targets = sorted({*POINTS, ablation.margin})
+    quick = ' It was quick: a first idea.' if config.get('scale') == 'quick' else ''
+    yield f'How many seeds? By the run in {folder} ({config["epochs"]} epochs), in points of test accuracy.{quick}'
+    heads = [f'n={n}' for n in COUNTS] + [f'for {100 * target:.3g}' for target in targets]
+    yield f'{"option":24}{"sd":>7}  {"(95 %)":18}' + ''.join(f'{head:>9}' for head in heads)
+    for condition in dict.fromkeys(row['condition'] for row in rows):
+        for option, (sd, n) in spread(rows, config['baseline'], condition).items():
+            low, high = statistics.sd_interval(sd, n)
+            cells = [f'{100 * statistics.detectable(sd, count):.2f}' for count in COUNTS]
+            cells += [f'{statistics.seeds_needed(sd, target):,}' for target in targets]
+            interval = f'({100 * low:.2f} to {100 * high:.2f})'
+            label = f'{condition} {option}'.strip()
+            yield f'{label:24}{100 * sd:7.2f}  {interval:18}' + ''.join(f'{cell:>9}' for cell in cells)
+    margin = f'{100 * ablation.margin:.3g}'
+    yield 'sd: of the paired differences. n=: the true difference that so many seeds find with probability 0.8 (paired'
+    yield f't test at 0.05, one comparison). for: the seeds that find so many points; the margin is {margin}.'

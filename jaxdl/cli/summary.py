@@ -1,0 +1,124 @@
+"""What a run tells its user at its end: what came out, where the report is, and one command worth trying next."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jaxdl.cli import next_step
+from jaxdl.errors import visible
+from jaxdl.report.page import words
+from jaxdl.workdir.tables import Results, Row
+
+COLOURS = dict(better='bold green', worse='bold red', false='bold red', baseline='dim')  # beside the word
+MANY = 12  # claims: beyond that a table has only those that fail
+MEDIUM, WIDE = 76, 100  # columns of a terminal
+PARTS = dict(val='validation', test='test', folds='held-out')
+WORDS = ('condition', 'option', 'verdict', 'stage', 'claim', '')  # columns that begin at the left
+FEW = ('stage', 'accuracy, %', 'macro F1')  # of the scores, where there is no room for all
+DIFFERENCE = ('difference', 'difference_low', 'difference_high')
+Columns = dict[str, Callable[[Row], str]]  # heading -> what stands below it
+SCORES: Columns = {
+    'stage': lambda row: row['stage'],
+    'accuracy, %': lambda row: f'{100 * row["accuracy"]:.2f}',
+    'macro F1': lambda row: f'{row["macro_f1"]:.3f}',
+    'loss': lambda row: f'{row["loss"]:.3f}',
+    'images': lambda row: f'{row["images"]:,} {PARTS[row["split"]]}',
+}
+CLAIMS: Columns = {'': lambda row: claim(row).partition('  ')[0], 'claim': lambda row: claim(row).partition('  ')[2]}
+
+
+def tell(found: Results, config: Mapping[str, Any], arguments: Sequence[str], say: Callable[[str], None]) -> None:
+    """Tables on a terminal; plain lines, one a fact, where somebody or something else reads.
+
+    `config`: the fields of the experiment; `arguments`: the command line that ran it.
+    """
+    if sys.stdout.isatty():
+        _tables(found)
+    else:
+        for text in (*map(score, found.scores), *found.notes, *map(line, found.summary), *map(claim, found.claims)):
+            say(text)
+    say(f'report: {found.workdir / "report.html"}')
+    told = next_step.after(found, config, arguments)
+    if told:
+        command, why = told
+        say(f'next: {shlex.join(["python", "-m", "jaxdl.main", *command])}  # {why}')
+
+
+def line(row: Row) -> str:
+    """A row of a summary, in one line."""
+    mean = f'{100 * row["mean"]:.2f} %'
+    if row['difference'] is None:
+        return f'{row["condition"]} {row["option"]:16} {mean}'.strip()
+    low, middle, high = (100 * row[f'difference{end}'] for end in ('_low', '', '_high'))
+    compared = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] points: {row["verdict"]}'
+    return f'{row["condition"]} {row["option"]:16} {mean}  {compared}'.strip()
+
+
+def claim(row: Row) -> str:
+    """A claim and what was measured, in one line."""
+    numbers = f'measured {row["measured"]:.6g}, expected {row["expected"]:.6g}'
+    within = f' to {row["tolerance"]:.3g}' if row['tolerance'] else ''
+    return f'{"holds" if row["holds"] == "true" else "FAILS"}  {row["claim"]}: {numbers}{within}'
+
+
+def score(row: Row) -> str:
+    """What a stage of a fine-tuning reached, in one line."""
+    measured = f'accuracy {100 * row["accuracy"]:.2f} %, macro F1 {row["macro_f1"]:.3f}, loss {row["loss"]:.3f}'
+    return f'{row["stage"]:10} {measured} on {row["images"]:,} {PARTS[row["split"]]} images'
+
+
+def _tables(found: Results) -> None:
+    console = Console(width=shutil.get_terminal_size().columns, highlight=False)
+    failed = [row for row in found.claims if row['holds'] != 'true']
+    claims = found.claims if len(found.claims) <= MANY else failed
+    scores = SCORES if console.width >= MEDIUM else {name: SCORES[name] for name in FEW}
+    columns = _columns(found.summary, console.width)
+    for rows, own in ((found.scores, scores), (found.summary, columns), (claims, CLAIMS)):
+        if rows:
+            console.print(_table(rows, own))
+    for note in found.notes:
+        console.print(visible(note), markup=False)
+    if found.claims:
+        console.print(f'{len(found.claims) - len(failed)} of {len(found.claims)} claims hold', markup=False)
+
+
+def _table(rows: Sequence[Row], columns: Columns) -> Table:
+    table = Table(box=None, pad_edge=False, header_style='bold')
+    for heading, write in columns.items():
+        number = heading not in WORDS  # which is never broken over two lines
+        least = max(len(write(row)) for row in rows) if number else 1
+        table.add_column(heading, justify='right' if number else 'left', overflow='fold', min_width=least)
+    for row in rows:
+        cells = [Text(visible(write(row))) for write in columns.values()]  # a Text is no markup, whatever stands in it
+        table.add_row(*cells, style=COLOURS.get(row.get('holds', row.get('verdict', 'score')) or 'baseline'))
+    return table
+
+
+def _columns(summary: Sequence[Row], width: int) -> Columns:
+    """Of a summary as much as fits: the verdict always, then intervals, p, and the interval of each mean."""
+    several = len({row['condition'] for row in summary}) > 1
+    columns: Columns = {'condition': lambda row: row['condition']} if several else {}
+    columns['option'] = lambda row: row['option']
+    if width >= MEDIUM:
+        columns['accuracy, %'] = lambda row: _spanned(row, ('mean', 'ci_low', 'ci_high'), '.2f', width >= WIDE)
+    columns['difference, points' if width >= MEDIUM else 'points'] = lambda row: _spanned(
+        row, DIFFERENCE, '+.2f', width >= MEDIUM
+    )
+    if width >= MEDIUM:
+        columns['p (Holm)'] = lambda row: '' if row['p_holm'] is None else words.p_value(row['p_holm'])
+    columns['verdict'] = lambda row: row['verdict'] or 'baseline'
+    return columns
+
+
+def _spanned(row: Row, names: tuple[str, str, str], form: str, whole: bool) -> str:
+    """A number in hundredths, and its interval where there is room; empty where it has none."""
+    if row[names[0]] is None:
+        return ''
+    middle, low, high = (f'{100 * row[name]:{form}}' for name in names)
+    return f'{middle} [{low}, {high}]' if whole else middle

@@ -1,0 +1,28 @@
+"""Which experiments there are, read without running them or importing jax."""
+
+import ast
+import pathlib
+import re
+
+
+def folder() -> pathlib.Path:
+    """Where the experiments are: inside an installed package, beside it in a checkout."""
+    package = pathlib.Path(__file__).parents[1]
+    inside = package / 'experiments'
+    return inside if inside.is_dir() else package.parent / 'experiments'
+
+
+def questions() -> dict[str, str]:
+    """Every experiment's name and question: the first line of its file."""
+    found = {}
+    for path in sorted(folder().glob('[!_]*.py')):
+        found[path.stem] = (ast.get_docstring(ast.parse(path.read_text())) or '').partition('\n')[0]
+    return found
+
+
+def takes(name: str) -> str:
+    """How long an experiment took where it was measured, as its file says; empty where it does not."""
+    path = folder() / f'{name}.py'
+    text = ast.get_docstring(ast.parse(path.read_text())) if path.is_file() else ''
+    found = re.search(r'^Takes +(.*)$', text or '', re.MULTILINE)
+    return found[1] if found else ''

@@ -1,0 +1,77 @@
+"""What a study registers is tried once, on shapes or a few numbers, before it becomes a row of a table."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxdl.errors import InputError, blamed
+from jaxdl.train import optim
+
+BATCH, CLASSES = 8, 10
+NAMES = dict(b1='momentum', momentum='momentum', b2='beta2', beta2='beta2')  # of a factory's parameters: ours
+
+
+def shaped(
+    what: str, form: str, arguments: tuple[Any, ...], right: tuple[int | None, ...], function: Callable[..., Any]
+) -> None:
+    """InputError unless `function` gives an array of shape `right` (None: any side) for arguments like these."""
+    arrays = [own for own in arguments if not callable(own)]  # a `param` is given as it is
+    others = [own for own in arguments if callable(own)]
+    with blamed(what, f'must be {form}'):
+        found = jnp.shape(jax.eval_shape(lambda *given: jnp.asarray(function(*given, *others)), *arrays))
+    if len(found) != len(right) or any(side not in (None, own) for own, side in zip(found, right, strict=True)):
+        raise InputError(f'{what} gives shape {list(found)}: must be {form}')
+
+
+def optimizer(what: str, given: Any) -> optim.Optimizer:
+    """A row of OPTIMIZERS, of a function that is one or of a factory like optax's; InputError where it is neither."""
+    with blamed(what, 'must be (momentum, beta2, decay) -> a transformation, or a factory of optax'):
+        parameters = inspect.signature(given).parameters
+        row = _of_factory(given, parameters) if 'learning_rate' in parameters else given
+        params = dict(head=dict(kernel=floats(3, 2), bias=floats(2)))
+
+        def step(momentum: Any, beta2: Any, params: Any) -> Any:
+            tx = row(momentum, beta2, optax.add_decayed_weights(momentum, mask=optim.decay_mask))
+            return tx.update(params, tx.init(params), params)[0]
+
+        found = jax.eval_shape(step, floats(), floats(), params)
+        if jax.tree.map(jnp.shape, found) != jax.tree.map(jnp.shape, params):
+            raise InputError(f'{what} gives updates of other shapes than the parameters have')
+    return row
+
+
+def augmentation(what: str, function: Callable[..., Any]) -> None:
+    """InputError unless `function` keeps the shape of images, and every bit of them at strength 0."""
+    form = 'a function (key, images [n, height, width, channel], strength) -> images'
+    images = jnp.asarray(np.random.default_rng(0).random((BATCH, 16, 16, 3)), jnp.float32)
+    with blamed(what, f'must be {form}'):
+        found = jax.jit(function)(jax.random.key(0), images, jnp.zeros(()))
+    if jnp.shape(found) != images.shape:
+        raise InputError(f'{what} gives shape {list(jnp.shape(found))}: must be {form}')
+    if not bool(jnp.all(found == images)):
+        raise InputError(f'{what} changes images at strength 0: must be exactly the identity there')
+
+
+def floats(*shape: int) -> jax.ShapeDtypeStruct:
+    """The shape of an array of float32."""
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def param(name: str, start: Callable[..., jax.Array], *arguments: Any) -> jax.Array:
+    """What a pooling gets as its `param` when it is tried: `self.param` of flax, without a module."""
+    return start(jax.random.key(0), *arguments)
+
+
+def _of_factory(factory: Callable[..., Any], parameters: Mapping[str, Any]) -> optim.Optimizer:
+    def row(momentum: Any, beta2: Any, decay: optax.GradientTransformation) -> optax.GradientTransformation:
+        values = dict(momentum=momentum, beta2=beta2)
+        taken = {own: values[ours] for own, ours in NAMES.items() if own in parameters}
+        none = dict(weight_decay=0.0) if 'weight_decay' in parameters else {}
+        return optax.chain(factory(learning_rate=-1.0, **taken, **none), decay)  # the direction: no rate and no sign
+
+    return row

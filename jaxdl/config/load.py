@@ -1,0 +1,83 @@
+"""An experiment from the config.json of its run, so that a run's folder suffices to repeat it."""
+
+import dataclasses
+import itertools
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from jaxdl import workdir
+from jaxdl.config import catalogue, experiment, registry
+from jaxdl.config.experiment import Assignment, Demonstration, Experiment
+from jaxdl.errors import InputError, unknown
+
+KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experiment)}
+
+
+def load_config(path: pathlib.Path) -> Experiment:
+    """The experiment whose resolved fields are in `path`; what the file lacks is as usual.
+
+    A demonstration is code, so that it is one of jaxdl's own with the settings of the file, and so is every part of an
+    assignment; no code is read from it. What a study registers has to be registered before.
+
+    Raises:
+      InputError: no such file, a damaged one, or fields that no experiment has.
+    """
+    content = workdir.read_json(path)
+    name, registered = content.pop('kind', None), content.pop('registered', {})
+    if not isinstance(name, str) or name not in KINDS:
+        raise InputError(f'{path}: kind={name!r}: must be {", ".join(KINDS)}; give the config.json of a run')
+    try:
+        registry.check(_object('registered', registered))
+        if KINDS[name] is Demonstration:
+            return experiment.check(_demonstration(content))
+        found = experiment.check(_built(KINDS[name], content))
+        _check_own(found)
+        return found
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
+
+
+def _check_own(found: Experiment) -> None:
+    """InputError where an assignment has a part that is a file: running it would be running code of the config."""
+    for part in itertools.chain(*found.parts.values()) if isinstance(found, Assignment) else ():
+        if part not in catalogue.questions():
+            raise InputError(f'part {part!r} is none of jaxdl: a config names only experiments that it has')
+
+
+def _demonstration(content: Mapping[str, Any]) -> Experiment:
+    if content.get('name') not in list(catalogue.questions()):
+        raise InputError(f'demonstration {content.get("name")!r} is none of jaxdl: run its own file by --experiment')
+    found = experiment.load_experiment(content['name'])
+    settings = _object('settings', content.get('settings', {}))
+    found = experiment.override(found, {f'settings.{key}': value for key, value in settings.items()})
+    return experiment.override(found, {'scale': content.get('scale', 'full')})
+
+
+def _built(kind: type, content: Mapping[str, Any]) -> Any:
+    """A record of this kind, and the records within it; which values they may have is checked when it is whole."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    for name in content:
+        if name not in known:
+            raise unknown('field', name, known)
+    lacking = [name for name, field in known.items() if name not in content and _needed(field)]
+    if lacking:
+        raise InputError(f'lacks {lacking[0]}; give the config.json of a run as it was written')
+    values = dict(content)
+    for name, field in known.items():
+        if dataclasses.is_dataclass(field.type) and name in values:
+            values[name] = _built(field.type, _object(name, values[name]))  # type: ignore[arg-type]
+        elif typing.get_origin(field.type) is Mapping and name in values:
+            _object(name, values[name])
+    return kind(**values)
+
+
+def _needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _object(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f'{name}={value!r}: must be an object of names and values')
+    return value

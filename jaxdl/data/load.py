@@ -1,0 +1,108 @@
+"""What data there is: one row of SOURCES for each form of `--dataset`, and how it becomes images in memory."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxdl import fields
+from jaxdl.data import splits as parts
+from jaxdl.data.cache import images as cache
+from jaxdl.data.listing import Dataset, Listing
+from jaxdl.data.sources import builtin, csv_table, folder, foodc, huggingface, npz
+from jaxdl.data.splits import SPLITS, Splits
+from jaxdl.errors import unknown
+
+# name -> (what follows the colon, the fields of Data that it has parameters for) -> the images that there are.
+SOURCES: dict[str, Callable[..., Listing]] = {
+    **builtin.SOURCES,
+    'folder': folder.folder,
+    'csv': csv_table.csv,
+    'npz': npz.npz,
+    'hf': huggingface.hf,
+    'foodc': foodc.foodc,
+}
+ON_BAD_IMAGE = ('stop', 'skip')
+
+
+def _dataset(spec: str) -> str | None:
+    return fields.one_of(SOURCES)(spec.split(':', 1)[0])
+
+
+def _fractions(values: tuple[float, ...]) -> str | None:
+    right = len(values) == 3 and min(values[:2]) > 0 <= values[2] and abs(sum(values) - 1) < 1e-9
+    return None if right else 'must be three positive numbers, for train, val and test (which may be 0), whose sum is 1'
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which images, how large, how many, and how they are split."""
+
+    dataset: str = fields.ruled('digits', _dataset)
+    images: str = ''  # the folder of a table's images, where it is not beside the table
+    image_column: str = ''  # of a table or a set of `hf`; empty: recognised
+    label_column: str = ''
+    group_column: str = ''  # names what belongs on one side of a split, such as the shop
+    image_size: int = fields.ruled(64, fields.at_least(1))  # side in pixels of what comes from files
+    classes: int | None = fields.ruled(None, fields.at_least(2))  # only the largest ones
+    subset: int | None = fields.ruled(None, fields.at_least(2))  # only so many images, each class with its share
+    train_share: float = fields.ruled(1.0, fields.between(1e-6, 1))  # of the training images
+    split: str = fields.ruled('stratified', fields.one_of(SPLITS))
+    fractions: tuple[float, ...] = fields.ruled((0.6, 0.2, 0.2), _fractions)
+    split_seed: int = fields.ruled(0, fields.at_least(0))
+    resample_split: bool = False  # every seed splits anew, so that intervals cover the split too
+    on_bad_image: str = fields.ruled('stop', fields.one_of(ON_BAD_IMAGE))
+    download: bool = False  # what a source can fetch and does not find
+
+
+SPLITTING = ('train_share', 'split', 'fractions', 'resample_split')  # fields that do not change what is loaded
+
+
+def load(data: Data) -> Dataset:
+    """The data set that `data` asks for, decoded; InputError where there is none of that kind, or a part is wrong."""
+    defaults = {name: getattr(Data, name) for name in SPLITTING}
+    return _load(dataclasses.replace(data, **defaults))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(data: Data) -> Dataset:
+    kind, _, where = data.dataset.partition(':')
+    if kind not in SOURCES:
+        raise unknown('dataset', kind, SOURCES)
+    options = inspect.signature(SOURCES[kind]).parameters.keys() & {f.name for f in dataclasses.fields(Data)}
+    listing = SOURCES[kind](where, **{name: getattr(data, name) for name in options})
+    if data.classes or data.subset:
+        listing = parts.narrow(listing, subset=data.subset, classes=data.classes, seed=data.split_seed)
+    return decoded(listing, data)
+
+
+def forget() -> None:
+    """Loads anew from now on: a source has changed."""
+    _load.cache_clear()
+
+
+def decoded(listing: Listing, data: Data) -> Dataset:
+    """A listing with its images in memory, or in the cache on disk; those that cannot be decoded are left out."""
+    if isinstance(listing.images, np.ndarray):
+        images, digests, skipped = listing.images, (), ()
+    else:
+        found = cache.decoded(listing.images, listing.ids, data.image_size, data.on_bad_image)
+        kept = [i for i in range(len(listing.ids)) if i not in found.bad]
+        skipped = tuple((listing.ids[i], reason) for i, reason in found.bad.items())
+        digests = tuple(found.digests[i] for i in kept)
+        images = found.images if not skipped else found.images[kept]
+        listing = listing if not skipped else listing.take(kept)
+    return Dataset(
+        listing.name, listing.description, images, listing.labels, listing.ids, listing.class_names, listing.parts,
+        listing.groups, digests, skipped,
+    )  # fmt: skip
+
+
+def split(dataset: Dataset, data: Data, number: int = 0) -> Splits:
+    """The parts of `dataset` that `data` asks for; `number` 1, 2, ... gives other ones of the same kind."""
+    seed = data.split_seed + number
+    found = SPLITS[data.split](dataset, data.fractions, seed)
+    train = parts.thin(found.train, dataset.labels, data.train_share, seed)
+    return dataclasses.replace(found, train=train)

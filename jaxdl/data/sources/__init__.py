@@ -1,0 +1,1 @@
+"""Data sources, one module per form of `--dataset`: each returns a `Listing`."""

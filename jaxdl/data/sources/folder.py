@@ -1,0 +1,180 @@
+"""Folders of images: one folder a class, or train/ val/ test/ of those; and files found by their names."""
+
+import functools
+import os
+import pathlib
+import posixpath
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+from jaxdl.data.listing import Listing
+from jaxdl.data.sources.columns import IMAGE_SUFFIXES, PARTS, listing, place, short
+from jaxdl.errors import InputError
+
+_FORM = 'folder:DIR'
+
+
+def folder(where: str) -> Listing:
+    """The images below DIR: one folder a class, or `train/`, `val/`, `test/` of those; ids are paths below DIR."""
+    root = place(where, _FORM)
+    parts, note = _parts(root)
+    rows: list[tuple[str, str, str]] = []  # id, class, part
+    seen = {_identity(root)}
+    for part, top in parts.items():
+        kinds = _folders(top)
+        seen |= {_identity(top), *(_identity(top / kind) for kind in kinds if not (top / kind).is_symlink())}
+        for kind in kinds:
+            found = sorted(_walk(top / kind, seen))
+            if not found and part == 'train':
+                raise InputError(f'{top / kind}: class {short(kind)} has no images; remove the folder or fill it')
+            prefix = '' if top == root else f'{top.name}/'
+            rows += ((f'{prefix}{kind}/{path}', kind, part) for path in found)
+    ids, kinds, names = zip(*rows, strict=True)
+    images = [root / name for name in ids]
+    return listing(where, images, kinds, ids, parts=names if len(parts) > 1 else None, note=note)
+
+
+def _parts(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], str]:
+    """The folder of each part that has class folders (`train` alone where DIR has no parts), and what is left out."""
+    tops = _folders(root)
+    found: dict[str, pathlib.Path] = {}
+    for name in tops:
+        part = PARTS.get(name.lower(), '')
+        if part in found:
+            raise InputError(f'{root}: {found[part].name}/ and {name}/ are both the {part} part; keep one')
+        if part:
+            found[part] = root / name
+    if 'train' in found and (len(found) > 1 or len(tops) == 1) and _folders(found['train']):
+        return _labelled(found, [name for name in tops if root / name not in found.values()])
+    if not tops:
+        loose = any(_walk(root, set()))
+        hint = 'has images but no folders: one folder a class, or --dataset=csv:FILE' if loose else 'has no images'
+        raise InputError(f'{root} {hint}')
+    return dict(train=root), ''
+
+
+def _labelled(found: dict[str, pathlib.Path], others: list[str]) -> tuple[dict[str, pathlib.Path], str]:
+    notes = [f'{name}/ is left out' for name in others]
+    notes += [f'{top.name}/ has no class folders and is left out' for top in found.values() if not _folders(top)]
+    parts = {part: found[part] for part in ('train', 'val', 'test') if part in found and _folders(found[part])}
+    if 'val' in parts and 'test' not in parts:
+        notes.append(f'{parts["val"].name}/ is the test part')
+    return parts, '; '.join(notes)
+
+
+def _folders(top: pathlib.Path) -> list[str]:
+    return sorted(e.name for e in _scan(top) if not _hidden(e.name) and _is(e, 'folder'))
+
+
+def _walk(top: pathlib.Path, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """The images below `top`, as paths from it; a folder in `seen` other than `top` is not entered again."""
+    stack = [('', top)]
+    seen.add(_identity(top))
+    while stack:
+        prefix, current = stack.pop()
+        for entry in _scan(current):
+            if _hidden(entry.name):
+                continue
+            if _is(entry, 'folder'):
+                below = current / entry.name
+                if (identity := _identity(below)) not in seen:  # links can go in circles
+                    seen.add(identity)
+                    stack.append((f'{prefix}{entry.name}/', below))
+            elif posixpath.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES and _is(entry, 'file'):
+                yield prefix + entry.name
+
+
+def _scan(top: pathlib.Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(top) as entries:
+            return list(entries)
+    except OSError as error:
+        raise InputError(f'cannot read the folder {top}: {error.strerror}; make it readable, or name another') from None
+
+
+def _identity(top: pathlib.Path) -> tuple[int, int]:
+    status = top.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is(entry: os.DirEntry[str], kind: str) -> bool:
+    try:
+        return entry.is_dir() if kind == 'folder' else entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith('.') or name == '__MACOSX'
+
+
+def inside(name: str, where: str) -> str:
+    """The path `name` in its shortest form with '/'; InputError, beginning with `where`, if it leaves its folder."""
+    path = posixpath.normpath(name.replace('\\', '/'))
+    absolute = path.startswith('/') or pathlib.PureWindowsPath(name).is_absolute() or path.startswith('~')
+    if absolute or path.split('/')[0] == '..':
+        raise InputError(f'{where}: {short(name)} leaves the image folder; paths go down from it')
+    return path
+
+
+def finder(tops: Sequence[pathlib.Path]) -> Callable[[str, str], pathlib.Path | None]:
+    """A function (name, where) -> the file in the first of the folders `tops` that has it, or None.
+
+    A name may lack its extension and differ in case; each folder is listed once. InputError, beginning with `where`:
+    the name leaves the folder, by itself or by a link, or two files could be meant.
+    """
+    listed = functools.cache(_listed)
+    resolved = functools.cache(pathlib.Path.resolve)
+
+    def find(name: str, where: str) -> pathlib.Path | None:
+        below, last = posixpath.split(inside(name, where))
+        for top in tops:
+            exact, loose, links = listed(top / below)
+            found = _match(last, exact, loose, where)
+            if found is None:
+                continue
+            path = top / below / found
+            deepest = path if found in links else path.parent
+            if deepest != top and not resolved(deepest).is_relative_to(resolved(top)):
+                raise InputError(
+                    f'{where}: {short(name)} is a link that leaves the image folder {top}; put the image there'
+                )
+            return path
+        return None
+
+    return find
+
+
+def _listed(top: pathlib.Path) -> tuple[set[str], dict[str, list[str]], set[str]]:
+    """The files of a folder: their names, the names by what could be meant by them, and those that are links."""
+    exact, links, loose = set[str](), set[str](), defaultdict[str, list[str]](list)
+    try:
+        with os.scandir(top) as entries:
+            files = sorted((e.name, e.is_symlink()) for e in entries if _is(e, 'file'))
+    except OSError:
+        return exact, loose, links
+    for name, link in files:
+        exact.add(name)
+        if link:
+            links.add(name)
+        stem, suffix = posixpath.splitext(name)
+        loose[_loose(name)].append(name)
+        if suffix.lower() in IMAGE_SUFFIXES:
+            loose[_loose(stem)].append(name)
+    return exact, loose, links
+
+
+def _match(name: str, exact: set[str], loose: dict[str, list[str]], where: str) -> str | None:
+    if name in exact:
+        return name
+    found = loose.get(_loose(name), [])
+    if len(found) > 1:  # then case counts
+        found = [f for f in found if f.startswith(name)] or found
+    if len(found) > 1:
+        raise InputError(f'{where}: {short(name)} could be {short(found[0])} or {short(found[1])}; write it in full')
+    return found[0] if found else None
+
+
+def _loose(name: str) -> str:
+    return unicodedata.normalize('NFC', name).casefold()

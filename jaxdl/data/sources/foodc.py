@@ -1,0 +1,55 @@
+"""The food challenge's folder, and how to get it."""
+
+import json
+import pathlib
+
+from jaxdl.data.listing import Listing
+from jaxdl.data.sources.columns import home, place, there
+from jaxdl.data.sources.csv_table import labelled
+from jaxdl.errors import InputError
+
+SITE = 'https://datasets.aicrowd.com/default/aicrowd-practice-challenges/public/foodc/v0.1/'
+PUBLISHED = {
+    'train.csv': 'train.csv',
+    'train_images': 'train_images.zip',
+    'test.csv': 'test.csv',
+    'test_images': 'test_images.zip',
+}
+RECORD = 'downloads.json'
+
+
+def foodc(where: str, *, download: bool = False) -> Listing:
+    """The labelled images of the challenge in DIR: `train.csv` (ImageId, ClassName) and `train_images/`.
+
+    `test.csv` and `test_images/` have no labels and are not listed. download: fetches what is missing into DIR.
+    """
+    top = place(where, 'foodc:DIR') if there(where) or not where else home(where)
+    if download:
+        _complete(top)
+    missing = [name for name in PUBLISHED if not there(str(top / name))]
+    if {'train.csv', 'train_images'} & set(missing):
+        raise InputError(
+            f'--dataset=foodc:{where}: no {", ".join(missing)} there; expected are train.csv (ImageId,ClassName), '
+            f'train_images/, test.csv and test_images/, published as {", ".join(PUBLISHED.values())} under {SITE}, '
+            "else on the challenge's page; --set=download=true fetches and unpacks them"
+        )
+    return labelled(top / 'train.csv', [top / 'train_images'])
+
+
+def _complete(top: pathlib.Path) -> None:
+    """Fetches and unpacks what is not in `top` yet; a folder of images is there in full or not at all."""
+    from jaxdl.data.download import fetch, read_record, unpack
+
+    for name, file in PUBLISHED.items():
+        if there(str(top / name)):
+            continue
+        got = fetch(SITE + file, top / file)
+        try:
+            (top / RECORD).write_text(json.dumps({**read_record(top / RECORD), file: got}, indent=2) + '\n')
+            if name != file:
+                unpack(top / file, top / f'{name}.part')
+                (top / f'{name}.part').rename(top / name)
+        except OSError as error:
+            raise InputError(
+                f'cannot write to {top}: {error.strerror}; make it writable, or name another folder'
+            ) from None

@@ -1,0 +1,122 @@
+"""Images in NumPy archives."""
+
+import pathlib
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from jaxdl.data.listing import Listing
+from jaxdl.data.sources.columns import PARTS, listing, place, short
+from jaxdl.errors import InputError
+from jaxdl.workdir import zip_safety
+
+_IMAGES = ('images', 'image', 'x', 'data')
+_LABELS = ('labels', 'label', 'y', 'targets', 'target')
+
+
+def npz(where: str) -> Listing:
+    """`images` and `labels`, or `x_train, y_train, x_test, y_test` (or `train_images` ...), of a NumPy archive.
+
+    images: uint8, or float in [0, 1], [n, height, width] or [n, height, width, channel]; labels: whole numbers or
+    strings. Optional: `class_names` that the numbers count, `ids` and `groups` [n].
+    """
+    arrays = _archive(place(where, 'npz:FILE'))
+    found = {part: _pair(where, arrays, part) for part in ('', *PARTS)}
+    pairs = {PARTS.get(part, ''): pair for part, pair in found.items() if pair}
+    if '' not in pairs and 'train' not in pairs:
+        names = ', '.join(map(short, arrays)) or 'nothing'
+        raise InputError(f'{where} holds {names}; right are images and labels, or x_train, y_train, x_test, y_test')
+    pairs = {'': pairs['']} if '' in pairs else pairs
+    images = [_images(where, *pair[:2]) for pair in pairs.values()]
+    if len({(x.shape[1:], x.dtype) for x in images}) > 1:
+        raise InputError(f'{where}: the parts differ in size or type: {", ".join(str(x.shape) for x in images)}')
+    known = _texts(where, arrays, 'class_names')
+    classes = [_classes(where, *pair, known) for pair in pairs.values()]
+    parts = [part for part, names in zip(pairs, classes, strict=True) for _ in names]
+    names = [name for some in classes for name in some]
+    ids = [f'{part}/{i}'.lstrip('/') for part, some in zip(pairs, classes, strict=True) for i in range(len(some))]
+    ids, groups = (_texts(where, arrays, key, len(names)) for key in ('ids', 'groups')) if '' in pairs else (ids, None)
+    ids = ids or [str(i) for i in range(len(names))]
+    fixed = None if '' in pairs else parts
+    return listing(where, np.concatenate(images), names, ids, known=known or (), parts=fixed, groups=groups)
+
+
+def _archive(file: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        if zipfile.is_zipfile(file):
+            zip_safety.check(file)
+        with file.open('rb') as data:  # a file that np.load opens stays open where it is no archive
+            archive: Any = np.load(data, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError('it is one array, not an archive of several')
+            return {name.lower(): np.asarray(archive[name]) for name in archive.files}
+    except InputError:
+        raise
+    except Exception as error:  # an archive breaks in many ways: zip, zlib, header, pickled objects, memory
+        what = 'it is none, or holds pickled objects' if 'pickle' in str(error) else short(str(error), str)
+        raise InputError(f'cannot read {file} as an .npz of plain arrays: {what}') from None
+
+
+def _pair(where: str, arrays: dict[str, np.ndarray], part: str) -> tuple[str, np.ndarray, np.ndarray] | None:
+    """(name, images, labels) of a part, where the archive has its images."""
+    names = [[f'{n}_{part}' if part else n for n in known] for known in (_IMAGES, _LABELS)]
+    if part:
+        names = [
+            [*some, *(f'{part}_{n}' for n in known)] for some, known in zip(names, (_IMAGES, _LABELS), strict=True)
+        ]
+    image, label = (next((n for n in some if n in arrays), None) for some in names)
+    if image is None:
+        return None
+    if label is None:
+        raise InputError(f'{where}: {image} has no labels beside it; right is {names[1][0]}')
+    if arrays[image].ndim == 0 or len(arrays[image]) != arrays[label].size:
+        raise InputError(
+            f'{where}: {image} has shape {arrays[image].shape} and {label} {arrays[label].shape}; n differs'
+        )
+    return image, arrays[image], arrays[label].reshape(-1)
+
+
+def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
+    what = f'{where}: {name} is {images.dtype} {list(images.shape)}'
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise InputError(f'{what}; right is [n, height, width] or [n, height, width, channel]')
+    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[-1] > 4:
+        raise InputError(f'{what}: the channels come last: transpose it to [n, height, width, channel]')
+    if np.issubdtype(images.dtype, np.floating):
+        if not (images.min() >= 0 and images.max() <= 1):  # false for NaN too
+            raise InputError(f'{what} and not within [0, 1]: divide it by its largest value, or give uint8')
+        images = images.astype(np.float32)
+    elif images.dtype != np.uint8:
+        raise InputError(f'{what}; right is uint8, or float in [0, 1]')
+    return images if images.ndim == 4 else images[..., None]
+
+
+def _classes(where: str, name: str, _: np.ndarray, labels: np.ndarray, known: list[str] | None) -> list[str]:
+    if labels.dtype.kind not in 'iuUS':
+        raise InputError(f'{where}: the labels of {name} are {labels.dtype}; right are whole numbers or strings')
+    if labels.dtype.kind not in 'iu' or not known:
+        return _strings(labels)
+    if labels.min() < 0 or labels.max() >= len(known):
+        raise InputError(
+            f'{where}: the labels of {name} are {labels.min()} to {labels.max()}, class_names {len(known)}'
+        )
+    return [known[i] for i in labels]
+
+
+def _texts(where: str, arrays: dict[str, np.ndarray], key: str, n: int | None = None) -> list[str] | None:
+    """The strings of an optional array [n]."""
+    if key not in arrays:
+        return None
+    array = arrays[key]
+    if array.ndim != 1 or array.dtype.kind not in 'iuUS' or (n is not None and len(array) != n):
+        right = f'[{"n" if n is None else n}] strings'
+        raise InputError(f'{where}: {key} is {array.dtype} {list(array.shape)}; right is {right}')
+    names = _strings(array)
+    if key == 'class_names' and len(set(names)) < len(names):
+        raise InputError(f'{where}: class_names has a name twice; names must differ')
+    return names
+
+
+def _strings(array: np.ndarray) -> list[str]:
+    return [v.decode(errors='surrogateescape') if isinstance(v, bytes) else str(v) for v in array.tolist()]

@@ -1,0 +1,115 @@
+"""The page and its two questions over HTTP, for a browser on this machine and for nobody else's page."""
+
+import importlib.resources
+import ipaddress
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from jaxdl.data.image_headers import BadImage
+from jaxdl.inference.serving.answers import Answerer
+from jaxdl.inference.serving.settings import LOOPBACK, Serving
+
+PAGE = {'/': 'page.html', '/page.css': 'page.css', '/page.js': 'page.js'}
+TYPES = dict(html='text/html', css='text/css', js='text/javascript')
+# Everything comes from here, and nothing that the page shows can run.
+HEADERS = {
+    'Content-Security-Policy': (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
+    ),
+    'X-Content-Type-Options': 'nosniff',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'Referrer-Policy': 'no-referrer',
+    'Cache-Control': 'no-store',
+}
+
+
+def app(answerer: Answerer, settings: Serving) -> Starlette:
+    """The page, /about, /health, /predict and the training images, of one answerer."""
+
+    async def file(request: Request) -> Response:
+        name = PAGE[request.url.path]
+        content = importlib.resources.files('jaxdl.inference.serving').joinpath('page', name).read_bytes()
+        return Response(content, media_type=TYPES[name.rpartition('.')[2]])
+
+    async def about(request: Request) -> Response:
+        return JSONResponse(answerer.about())
+
+    async def health(request: Request) -> Response:
+        return JSONResponse(dict(ready=True))
+
+    async def predict(request: Request) -> Response:
+        content = await _body(request, settings.max_bytes)
+        if content is None:
+            return _refused(413, f'an image may have {settings.max_bytes:,} bytes at most')
+        if not content:
+            return _refused(400, 'the body of the request must be an image')
+        try:
+            return JSONResponse(await run_in_threadpool(answerer.answer, content))
+        except BadImage as error:
+            return _refused(422, f'cannot be read as an image: {error}')
+
+    async def training(request: Request) -> Response:
+        place = request.path_params['place']
+        if place >= answerer.near.size:
+            return _refused(404, 'no such image')
+        return Response(answerer.near.pictures[place], media_type='image/jpeg')
+
+    routes = [Route(path, file) for path in PAGE]
+    routes += [Route('/about', about), Route('/health', health), Route('/predict', predict, methods=['POST'])]
+    found = Starlette(routes=[*routes, Route('/training/{place:int}', training)])
+    found.add_middleware(BaseHTTPMiddleware, dispatch=guarded(settings))
+    return found
+
+
+def guarded(settings: Serving) -> Callable[..., Awaitable[Response]]:
+    """Refuses what another page sends, and another name for this machine; adds HEADERS to every answer."""
+
+    async def dispatch(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+        host, origin = request.headers.get('host', ''), request.headers.get('origin')
+        if not named(re.sub(r':\d+$', '', host).strip('[]'), settings):
+            response = _refused(403, 'this server does not answer to that name: ask it by its address')
+        elif origin and urlsplit(origin).netloc != host:
+            response = _refused(403, 'another page may not ask')
+        else:
+            response = await following(request)
+        response.headers.update(HEADERS)
+        return response
+
+    return dispatch
+
+
+def named(name: str, settings: Serving) -> bool:
+    """Whether a Host header means this server: anyone can let a name of theirs lead here, but not an address."""
+    if settings.host in LOOPBACK:
+        return name in LOOPBACK
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name.lower() in ('localhost', settings.host.lower(), socket.gethostname().lower())
+    return True
+
+
+async def _body(request: Request, most: int) -> bytes | None:
+    """The body; None where it is longer than `most`, which is found out before it is here."""
+    if int(request.headers.get('content-length') or 0) > most:
+        return None
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > most:
+            return None
+    return bytes(content)
+
+
+def _refused(status: int, words: str) -> Response:
+    return JSONResponse(dict(error=words), status)

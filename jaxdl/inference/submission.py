@@ -1,0 +1,140 @@
+"""Files of predictions, and of a challenge's submission; no jax.
+
+A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` (full-width too), a tab or a new line for a formula, and
+would run what somebody has called an image. In predictions.csv such a name has an apostrophe before it; in a submission
+names stand as they are, since a challenge compares them byte by byte.
+"""
+
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from jaxdl import workdir
+from jaxdl.data.sources import columns, csv_table, folder
+from jaxdl.errors import InputError
+from jaxdl.workdir import tables as results
+
+TOP = 5  # classes of an image that predictions.csv holds
+PREDICTIONS = (
+    'ImageId', 'ClassName', 'probability',
+    *(f'{what}_{i}' for i in range(2, TOP + 1) for what in ('class', 'probability')),
+)  # fmt: skip
+SUBMISSION = ('ClassName',)
+FORMULA = (*'=+-@\t\r\n', *'\uff1d\uff0b\uff0d\uff20')  # beginnings that a spreadsheet does not take for text
+
+
+def write_predictions(
+    path: pathlib.Path, ids: Sequence[str], class_names: Sequence[str], probabilities: np.ndarray
+) -> None:
+    """Writes the likeliest classes of each image, best first, of equals the first: whole or not at all.
+
+    Args:
+      path: of a CSV with the columns PREDICTIONS; those of classes that there are not stay empty.
+      ids: of each image [n]; what a spreadsheet would take for a formula gets an apostrophe before it.
+      class_names: of each class [classes]; likewise.
+      probabilities: float [n, classes], written as `repr(float)` of float32.
+    """
+    if probabilities.shape != (len(ids), len(class_names)):
+        raise InputError(
+            f'probabilities {list(probabilities.shape)} of {len(ids)} images and {len(class_names)} classes'
+        )
+    best = np.argsort(-probabilities, axis=1, kind='stable')[:, :TOP]
+    classes = list(map(_text, class_names))
+    rows = (
+        [_text(name), *(cell for c in own for cell in (classes[c], str(likely[c])))]
+        for name, own, likely in zip(ids, best, probabilities, strict=True)
+    )
+    _write(path, PREDICTIONS, rows)
+
+
+def write_submission(path: pathlib.Path, names: Sequence[str], test_ids: Sequence[str], ids: Sequence[str]) -> None:
+    """Writes the class name of each test image, in the order of test.csv: whole or not at all.
+
+    Args:
+      path: of a CSV with the one column ClassName.
+      names: predicted for each of `ids` [n].
+      test_ids: as test.csv has them, in its order.
+      ids: of the images that were predicted, in any order.
+
+    Raises:
+      InputError: an image of the test is missing, stands there twice, or is none of it.
+    """
+    if len(names) != len(ids):
+        raise InputError(f'{path.name}: {len(names):,} class names for {len(ids):,} images: one for each is needed')
+    for what, given in (('test.csv', test_ids), ('the predictions', ids)):
+        _say(f'{path.name}: twice in {what}', _twice(given))
+    found = dict(zip(ids, names, strict=True))
+    _say(f'{path.name}: not predicted', [name for name in test_ids if name not in found])
+    wanted = set(test_ids)
+    _say(f'{path.name}: not in test.csv', [name for name in ids if name not in wanted])
+    _write(path, SUBMISSION, ([found[name]] for name in test_ids))
+
+
+def read_test(where: str | pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
+    """The ids of a challenge's test.csv, in its order, and the file of each.
+
+    where: the challenge's folder, with test.csv and test_images/; or a CSV, its images in <stem>_images/ or beside it.
+
+    Raises:
+      InputError: no such file, no column of images, images that are not there or stand there twice.
+    """
+    file = pathlib.Path(where)
+    file = file / 'test.csv' if file.is_dir() else file
+    ids, paths = read_images(file)
+    _say(f'{file}: twice', _twice(ids))
+    return ids, paths
+
+
+def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[pathlib.Path]]:
+    """The first recognised column of images of a CSV, and the file of each, as `read_test` finds them.
+
+    images: the folder that they are in, where it is neither <stem>_images/ nor that of the CSV.
+    """
+    if not file.is_file():
+        raise InputError(f'{file}: no such file: name a CSV, or the folder of test.csv')
+    header, rows = csv_table.read(file)
+    place = _column(file, header)
+    empty = [line for line, cells in rows if not cells[place]]
+    if empty:
+        raise InputError(f'{file} line {empty[0]}: {header[place]} is empty; fill it, or remove the line')
+    beside = file.parent / f'{file.stem}_images'
+    tops = [pathlib.Path(images)] if images else [beside, file.parent] if beside.is_dir() else [file.parent]
+    find = folder.finder(tops)
+    ids = [cells[place] for _, cells in rows]
+    paths = [find(name, f'{file} line {line}') for name, (line, _) in zip(ids, rows, strict=True)]
+    _say(f'{file}: not in {tops[0]}', [name for name, path in zip(ids, paths, strict=True) if path is None])
+    return ids, [path for path in paths if path is not None]
+
+
+def _column(file: pathlib.Path, header: Sequence[str]) -> int:
+    """The first column that is recognised as one of images; the only one there is, whatever its name."""
+    if len(header) == 1:
+        return 0
+    for i, name in enumerate(header):
+        try:
+            columns.column([name], '', columns.IMAGE_COLUMNS, '', '')
+        except InputError:
+            continue
+        return i
+    raise InputError(f'{file}: no column of images among {", ".join(header)}: name it ImageId')
+
+
+def _text(name: str) -> str:
+    return f"'{name}" if name.startswith(FORMULA) else name
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    seen: set[str] = set()
+    return [name for name in names if name in seen or seen.add(name)]
+
+
+def _say(what: str, names: Sequence[str]) -> None:
+    """InputError where there are any names: the first three, and how many."""
+    if names:
+        shown = ', '.join(map(columns.short, names[:3]))
+        raise InputError(f'{what}: {len(names):,} image{"s" * (len(names) > 1)} ({shown}{", ..." * (len(names) > 3)})')
+
+
+def _write(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    workdir.write(path, results.lines([header, *([*row, *[''] * (len(header) - len(row))] for row in rows)]))

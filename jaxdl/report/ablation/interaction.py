@@ -1,0 +1,164 @@
+"""Whether the effect of an option depends on a second factor, whose levels are the conditions."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jaxdl import statistics
+from jaxdl.report.ablation import queries
+from jaxdl.report.ablation.study import Study
+from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page.blocks import Block, Paragraph, Table
+from jaxdl.report.page.blocks import Figure as FigureBlock
+
+COLUMNS = ('Option', 'Under', 'Interaction, percentage points', 'p', 'p (Holm)', 'Finding')
+OWN: plots.Line = dict(color=plots.BLUE, marker='D', markersize=5, linestyle='-', capsize=3)
+REFERENCE: plots.Line = dict(color=plots.INK, marker='o', markersize=4, linestyle=':', capsize=3)
+
+KEYS = ('mean', 'ci_low', 'ci_high')
+
+Contrasts = dict[tuple[str, str], tuple[statistics.Comparison, float]]  # (option, condition) -> comparison, p (Holm)
+Intervals = dict[str, np.ndarray]  # option -> accuracy in per cent: mean and the two ends, [3, condition]
+
+
+def blocks(study: Study, figure: str) -> list[Block]:
+    """Means, contrasts and a figure named `figure`; nothing where the conditions are no levels of a second factor."""
+    if not study.config.get('second_factor') or not study.repeated or len(study.options) < 2:
+        return []
+    found = contrasts(study)
+    if not found:
+        return []
+    first = study.conditions[0]
+    n = words.count(min(len(queries.by_seed(study, c, study.baseline)) for c in study.conditions), 'seed')
+    factors = f'{markup.name(study.config["factor"])} and {markup.name(study.config["second_factor"])}'
+    text = (
+        f'How much more an option is ahead of {markup.name(study.baseline)} under a condition than under '
+        f'{words.condition(first)}: (option {words.MINUS} baseline) there less (option {words.MINUS} baseline) under '
+        f'{words.condition(first)}, on the same seed, with its 95{words.SPACE}% t interval; n = {n}; Holm over all '
+        f'{words.count(len(found), "contrast")}. Each option has its own learning rate under each condition.'
+    )
+    return [
+        Paragraph(_answer(found)),
+        _means(study),
+        Table(f'The interaction of {factors}, against {words.condition(first)}', COLUMNS, _rows(found), 'llrrrl'),
+        Paragraph(text, 'note'),
+        _figure(study, figure),
+    ]
+
+
+def contrasts(study: Study) -> Contrasts:
+    """The interaction of every option but the baseline with every condition but the first, paired over seeds."""
+    first, *others = study.conditions
+    found = {}
+    for option in study.options[1:]:
+        here = _effect(study, first, option)
+        for condition in others:
+            there = _effect(study, condition, option)
+            seeds = sorted(set(here) & set(there))
+            if len(seeds) > 1:
+                sides = ([effect[seed] for seed in seeds] for effect in (there, here))
+                ratio = study.test_train_ratio(first)
+                found[option, condition] = statistics.compare(*sides, test_train_ratio=ratio)
+    adjusted = statistics.holm([each.p_value for each in found.values()])
+    return {key: (each, float(p)) for (key, each), p in zip(found.items(), adjusted, strict=True)}
+
+
+def _effect(study: Study, condition: str, option: str) -> dict[int, float]:
+    """Test accuracy of an option less that of the baseline, by seed."""
+    values = queries.differences(study, condition, option)
+    return dict(zip(queries.by_seed(study, condition, option), values, strict=True))
+
+
+def _answer(found: Contrasts) -> str:
+    sure = [
+        f'{markup.name(option)} under {words.condition(condition)} ({words.points(each.difference)})'
+        for (option, condition), (each, p_holm) in found.items()
+        if p_holm < statistics.ALPHA
+    ]
+    if sure:
+        return f'The effect depends on the second factor, in percentage points: {words.listing(sure)}.'
+    least, most = (words.number(end(each.detectable for each, _ in found.values())) for end in (min, max))
+    size = least if least == most else f'{least} to {most}'
+    return (
+        'No interaction found. That does not mean none: an interaction of '
+        f'{size} percentage points is what this many seeds find with probability 0.8.'
+    )
+
+
+def _rows(found: Contrasts) -> list[list[str]]:
+    return [
+        [
+            markup.name(option),
+            words.condition(condition),
+            f'{words.points(each.difference)} ({words.span(*each.interval)})',
+            words.p_value(each.p_value),
+            words.p_value(p_holm),
+            'interaction' if p_holm < statistics.ALPHA else 'none found',
+        ]
+        for (option, condition), (each, p_holm) in found.items()
+    ]
+
+
+def _means(study: Study) -> Table:
+    means = {(row['condition'], row['option']): row for row in study.summary}
+    rows = []
+    for option in study.options:
+        cells = (means[condition, option] for condition in study.conditions)
+        rows.append([markup.name(option), *(_cell(cell['mean'], cell['ci_low'], cell['ci_high']) for cell in cells)])
+    columns = ('Option', *(words.condition(condition) for condition in study.conditions))
+    caption = f'Test accuracy, %, under each level of {markup.name(study.config["second_factor"])}'
+    return Table(caption, columns, rows, 'l' + 'r' * len(study.conditions))
+
+
+def _cell(mean: float, low: float, high: float) -> str:
+    return f'{words.number(mean)}\n({words.span(low, high, words.number)})'
+
+
+def _figure(study: Study, name: str) -> FigureBlock:
+    by = {(row['condition'], row['option']): row for row in study.summary}
+    intervals: Intervals = {
+        option: 100 * np.array([[by[condition, option][key] for condition in study.conditions] for key in KEYS])
+        for option in study.options
+    }
+    options, places = study.options[1:], np.arange(len(study.conditions))
+
+    def plot(width: float) -> Figure:
+        drawn, grid = plots.panels(options, width, 'test accuracy, %', markup.flat(study.config['second_factor']))
+        for axes, option in zip(grid, options, strict=True):
+            for who, style, shift in ((study.baseline, REFERENCE, -0.06), (option, OWN, 0.06)):
+                mean, low, high = intervals[who]
+                axes.errorbar(mean, places + shift, xerr=[mean - low, high - mean], **style)
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(4 if width == plots.WIDE else 2, steps=[1, 2, 5, 10]))
+            axes.grid(axis='y', visible=False)
+        grid[0].set_yticks(places, [plots.wrapped(_plain(condition), 14) for condition in study.conditions])
+        grid[0].set_ylim(len(places) - 0.6, -0.4)
+        _legend(drawn, width)
+        return drawn
+
+    caption = (
+        'Test accuracy under each condition, mean over the measuring seeds with its 95 % interval. Where the two lines '
+        'of a panel run alongside, the option has the same effect under each.'
+    ).replace(' %', f'{words.SPACE}%')
+    return FigureBlock(name, plots.draw(plot), _said(study.conditions, intervals), caption)
+
+
+def _plain(condition: str) -> str:
+    return markup.plain(words.condition(condition))
+
+
+def _said(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
+    names = ', '.join(_plain(condition) for condition in conditions)
+    rows = (
+        f'{markup.flat(option)}: {", ".join(f"{mean:.2f}" for mean in values[0])}'
+        for option, values in intervals.items()
+    )
+    return f'Mean test accuracy in % under {names}. {"; ".join(rows)}.'
+
+
+def _legend(figure: Figure, width: float) -> None:
+    styles = {'this option': OWN, 'baseline': REFERENCE}
+    lines = {label: {k: v for k, v in style.items() if k != 'capsize'} for label, style in styles.items()}
+    plots.legend(figure, [Line2D([], [], label=label, **style) for label, style in lines.items()], width)

@@ -1,0 +1,90 @@
+"""A finished study in memory: everything that its report says is taken from here."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxdl.report.page import words
+from jaxdl.workdir.tables import Row
+
+MARGIN = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """An ablation's workdir. `series` holds the rows of results.csv by (condition, phase, option, split, metric).
+
+    `correct`: the arrays of correct.npz (`tables.write_correct`), None where the workdir has none; `artifacts`: the
+    folder of what else a report may need.
+    """
+
+    name: str
+    config: dict[str, Any]
+    plan: dict[str, Any]
+    run: dict[str, Any]
+    table: list[Row]
+    summary: list[Row]
+    costs: dict[tuple[str, str], Row]
+    series: dict[tuple[str, str, str, str, str], list[Row]]
+    correct: Mapping[str, np.ndarray] | None
+    artifacts: pathlib.Path
+
+    @property
+    def baseline(self) -> str:
+        """The option that every other one is compared with."""
+        return self.config['baseline']
+
+    @property
+    def options(self) -> list[str]:
+        """Every option, the baseline first, then in the order of the study."""
+        return sorted(self.config['options'], key=lambda option: option != self.baseline)
+
+    @property
+    def conditions(self) -> list[str]:
+        """The circumstances under which the study repeats itself; one unnamed where it does not."""
+        return list(self.config['conditions'])
+
+    @property
+    def repeated(self) -> bool:
+        """Whether there is more than one condition, so that each has to be named."""
+        return len(self.conditions) > 1
+
+    def design(self, condition: str) -> dict[str, Any]:
+        """The configuration with the overrides of a condition applied, each under the one name that it has."""
+        design = self.config | {part: dict(self.config[part]) for part in ('variant', 'data')}
+        for key, value in self.config['conditions'][condition].items():
+            *part, field = key.split('.')
+            parts = [design[part[0]]] if part else [design, design['variant'], design['data']]
+            next((home for home in parts if field in home), design)[field] = value
+        return design
+
+    def of(self, condition: str) -> str:
+        """What a heading adds for a condition: its name where there are several."""
+        return f': {words.condition(condition)}' if self.repeated else ''
+
+    def margin(self, condition: str) -> float:
+        """Options closer than this in accuracy count as equivalent; older experiments name none."""
+        return self.design(condition).get('margin', MARGIN)
+
+    def test_train_ratio(self, condition: str) -> float:
+        """The size of the test split over that of the training split where every seed draws its own split; else 0."""
+        data = self.data[condition]
+        return data['test'] / data['train'] if self.design(condition)['data'].get('resample_split') else 0.0
+
+    def varying(self, field: str) -> str:
+        """A field of the design, each of its values where conditions differ in it: `20`, `20 and 40`."""
+        return words.listing(dict.fromkeys(str(self.design(condition)[field]) for condition in self.conditions))
+
+    @property
+    def varied(self) -> set[str]:
+        """The names of all settings that an option or a condition sets."""
+        overrides = [*self.config['options'].values(), *self.config['conditions'].values()]
+        return {name.rpartition('.')[2] for settings in overrides for name in settings}
+
+    @property
+    def data(self) -> dict[str, dict[str, Any]]:
+        """What the plan says of the data: condition -> name, description, classes, image_shape, train, val, test."""
+        return {condition: self.plan['data'][condition] for condition in self.conditions}

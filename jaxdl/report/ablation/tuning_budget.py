@@ -1,0 +1,82 @@
+"""The best validation accuracy to be expected against the number of learning rates tried: nobody wins by a budget."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jaxdl import statistics
+from jaxdl.report.ablation import queries
+from jaxdl.report.ablation.study import Study
+from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page.blocks import Block, Paragraph
+from jaxdl.report.page.blocks import Figure as FigureBlock
+
+OWN: plots.Line = dict(color=plots.BLUE, marker='o', markersize=3.5)
+REFERENCE: plots.Line = dict(color=plots.INK, linestyle=':', linewidth=1.3)
+OTHER: plots.Line = dict(color='#c4c4c4', linewidth=1)
+CAPTION = (
+    'The best mean validation accuracy to be expected of k learning rates drawn at random, without replacement, from '
+    'those that were tried (Dodge et al. 2019; without replacement, Tang et al. 2020). Where a line is flat early, '
+    'almost any of the rates will do.'
+)
+GROWN = ' Rates added where a grid grew count as tried.'
+
+
+def blocks(study: Study, condition: str, figure: str) -> list[Block]:
+    """The expected best of every option as a figure named `figure`, and who leads; nothing without a tuning phase."""
+    tunings = {option: queries.tuning(study, condition, option) for option in study.options}
+    means = {option: list(tuning.means.values()) for option, tuning in tunings.items() if tuning}
+    if not means:
+        return []
+    best = {option: statistics.expected_best(values) for option, values in means.items()}
+    caption = CAPTION + (GROWN if any(tuning.added for tuning in tunings.values() if tuning) else '')
+    return [Paragraph(_leads(best)), _figure(figure, best, study.baseline, study.data[condition]['val'], caption)]
+
+
+def _leads(best: Mapping[str, np.ndarray]) -> str:
+    one, full = (max(best, key=lambda option: round(best[option][k], 12)) for k in (0, -1))
+    tried = words.count(len(best[full]), 'rate')
+    alone = f'{words.percent(best[one][0])} validation accuracy'
+    if len(best) == 1:
+        return f'With one rate, drawn at random from those tried, {alone} is to be expected.'
+    head = f'With one rate, drawn at random from those tried, {markup.name(one)} would lead ({alone} to be expected)'
+    reached = words.percent(best[full][-1])
+    if one == full:
+        return f'{head}; with all of them tried it leads as well ({reached} after {tried}).'
+    return f'{head}; with all of them tried {markup.name(full)} leads ({reached} after {tried}).'
+
+
+def _figure(name: str, best: Mapping[str, np.ndarray], baseline: str, images: int, caption: str) -> FigureBlock:
+    errors = {option: 100 * (1 - values) for option, values in best.items()}
+    everything = np.concatenate(list(errors.values()))
+    floor = plots.floor(everything, images)
+
+    def plot(width: float) -> Figure:
+        drawn, grid = plots.panels(list(best), width, 'learning rates tried', 'expected best validation accuracy, %')
+        plots.error_axis(grid[0], everything, floor, accuracy=True)
+        for axes, option in zip(grid, best, strict=True):
+            order = sorted(errors, key=lambda other: (other == option, other == baseline))  # its own on top
+            for other in order:
+                style = OWN if other == option else REFERENCE if other == baseline else OTHER
+                axes.plot(np.arange(1, len(errors[other]) + 1), np.maximum(errors[other], floor), **style)
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(7, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+        handles = [Line2D([], [], label=label, **style) for label, style in _LEGEND.items()]
+        plots.legend(drawn, handles[: min(len(best), 3)], width)
+        return drawn
+
+    axis = f' The vertical axis is spaced by the logarithm of the error (100 {words.MINUS} accuracy).' if floor else ''
+    return FigureBlock(name, plots.draw(plot), _said(best), caption + axis)
+
+
+_LEGEND = {'this option': OWN, 'baseline': REFERENCE, 'the others': OTHER}
+
+
+def _said(best: Mapping[str, np.ndarray]) -> str:
+    options = (
+        f'{markup.flat(option)}: {", ".join(words.number(value) for value in values)}'
+        for option, values in best.items()
+    )
+    return f'Expected best validation accuracy in % with 1, 2, ... learning rates tried. {"; ".join(options)}.'

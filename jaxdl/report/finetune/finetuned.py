@@ -1,0 +1,189 @@
+"""A finished fine-tuning in memory: everything that its report says is taken from here."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxdl import workdir as folder
+from jaxdl.errors import InputError
+from jaxdl.report.ablation import reading
+from jaxdl.report.page import markup
+from jaxdl.statistics import classification
+from jaxdl.workdir import tables
+from jaxdl.workdir.tables import Row
+
+CONFIG = ('name', 'scale', 'question', 'stages', 'weights', 'variant', 'data', 'probe', 'finetune')
+RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'finished', 'scores')
+PLAN = ('data', 'model')
+DATA = ('name', 'description', 'classes', 'train', 'val', 'test')
+PROBE = dict(learning_rate=float, weight_decay=float, logit_adjustment=float, seed=int, accuracy=float, macro_f1=float)
+# Arrays of an .npz and the axes of each; axes of one letter must agree.
+EVALUATION = dict(logits='nc', labels='n', ids='n', temperature='', split='')
+MISTAKES = dict(images='nhw3', ids='n', labels='n', predicted='n', probability='n')
+GRADCAM = MISTAKES | dict(maps='nhw')
+EVIDENCE = ('field', 'verdict', 'difference', 'low', 'high', 'option', 'baseline')
+DOUBT = ('split', 'accuracy', 'macro_f1', 'train', 'val')
+SPLITS = dict(train='training', val='validation', test='test', folds='held-out')
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A fine-tuning's workdir; an artifact that it does not hold is empty."""
+
+    name: str
+    config: dict[str, Any]
+    plan: dict[str, Any]
+    run: dict[str, Any]
+    table: list[Row]
+    grid: list[Row]
+    split: dict[str, Any]
+    evaluation: Mapping[str, np.ndarray]
+    mistakes: Mapping[str, np.ndarray]
+    gradcam: Mapping[str, np.ndarray]
+    evidence: list[dict[str, Any]]
+    artifacts: pathlib.Path
+
+    @property
+    def classes(self) -> list[str]:
+        """The name of every class, on one line."""
+        return [markup.flat(name) for name in self.plan['data']['classes']]
+
+    @property
+    def probe(self) -> dict[str, Any]:
+        """The scores of the probe; empty where there are none."""
+        return self.run['scores'].get('probe') or {}
+
+    @property
+    def finetune(self) -> dict[str, Any]:
+        """The scores of the fine-tuned network; empty where the probe was all."""
+        return self.run['scores'].get('finetune') or {}
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The scores of the network that the run ended with; of a probe alone on test images, from its logits."""
+        if self.finetune or not self.evaluation or self.tested != 'test':
+            return self.finetune or self.probe
+        logits, labels = self.evaluation['logits'], self.evaluation['labels']
+        calibrated = classification.calibration_error(logits / float(self.evaluation['temperature']), labels)
+        found = classification.scores(logits, labels) | dict(ece_calibrated=calibrated)
+        return found | dict(split=self.tested, images=len(labels))
+
+    @property
+    def tested(self) -> str:
+        """The split that the logits are of."""
+        return str(self.evaluation['split']) if self.evaluation else ''
+
+    @property
+    def images(self) -> int:
+        """How many images the final scores are of."""
+        return int(self.final.get('images') or self.plan['data'].get(self.final.get('split', 'val')) or 0)
+
+    @property
+    def part(self) -> str:
+        """The split that the final scores are of, as the text names it."""
+        return SPLITS.get(self.final.get('split', 'val'), 'validation')
+
+    @property
+    def refit(self) -> int:
+        """Epochs in which the network has learnt from the validation images too, once they had judged it."""
+        once = self.finetune and (self.setting('finetune.folds') or 1) == 1
+        return (self.setting('finetune.refit_epochs') or 0) if once else 0
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """How often the final network took each class for each other: int [true class, predicted class]."""
+        predicted = np.argmax(self.evaluation['logits'], 1)
+        return classification.confusion(self.evaluation['labels'], predicted, len(self.classes))
+
+    def setting(self, key: str) -> Any:
+        """A field of the configuration by its dotted name; None where there is none."""
+        part, _, field = key.rpartition('.')
+        return (self.config.get(part, {}) if part else self.config).get(field)
+
+
+def read(workdir: pathlib.Path) -> Fitted:
+    """Reads the workdir of a fine-tuning.
+
+    Raises:
+      InputError: it holds no finished run, or a file in it is damaged or cut short.
+    """
+    artifacts = workdir / 'artifacts'
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir, RUN)
+    plan = reading.record(workdir / 'plan.json', PLAN)
+    _within(workdir / 'plan.json', plan['data'], DATA)
+    _within(workdir / 'run.json', run['scores'], ('probe',))
+    _within(workdir / 'run.json', run['seconds'], ('total',))
+    grid, split = artifacts / 'probe.csv', artifacts / 'split.json'
+    fitted = Fitted(
+        name=workdir.resolve().name, config=config, plan=plan, run=run,
+        table=tables.read_table(workdir / 'results.csv', tables.RESULTS),
+        grid=tables.read_table(grid, PROBE) if grid.exists() else [],
+        split=reading.record(split, ('drawn',)) if split.exists() else {},
+        evaluation=_arrays(artifacts / 'evaluation.npz', EVALUATION),
+        mistakes=_arrays(artifacts / 'mistakes.npz', MISTAKES),
+        gradcam=_arrays(artifacts / 'gradcam.npz', GRADCAM),
+        evidence=_evidence(artifacts / 'evidence.json'), artifacts=artifacts,
+    )  # fmt: skip
+    for row in fitted.split.get('doubt') or ():
+        _within(split, row, DOUBT)
+    _named(fitted)
+    return fitted
+
+
+def damaged(path: pathlib.Path, why: str) -> InputError:
+    """The error for a file that is not what a run writes."""
+    return InputError(f'{path} is damaged ({why}): start the run again with --overwrite')
+
+
+def _within(path: pathlib.Path, content: Any, needed: Sequence[str]) -> None:
+    missing = [key for key in needed if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise damaged(path, f'it lacks {", ".join(missing)}')
+
+
+def _arrays(path: pathlib.Path, axes: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """What an .npz holds; nothing where there is none, or where it is of no images."""
+    if not path.exists():
+        return {}
+    found = reading.arrays(path)
+    if not axes.keys() <= found.keys():
+        raise damaged(path, f'it lacks {", ".join(name for name in axes if name not in found)}')
+    sizes: dict[str, int] = {'3': 3}
+    for name, letters in axes.items():
+        shape = found[name].shape
+        if len(shape) != len(letters) or any(
+            sizes.setdefault(*pair) != pair[1] for pair in zip(letters, shape, strict=True)
+        ):
+            raise damaged(path, f'{name} is of shape {shape}')
+    return found if sizes['n'] else {}
+
+
+def _evidence(path: pathlib.Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        content = folder.parse(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise damaged(path, markup.flat(error)) from None
+    if not isinstance(content, list):
+        raise damaged(path, 'not a list')
+    for entry in content:
+        _within(path, entry, EVIDENCE)
+    return content
+
+
+def _named(fitted: Fitted) -> None:
+    """Every label must be one of a class."""
+    count = len(fitted.classes)
+    for name in ('evaluation', 'mistakes', 'gradcam'):
+        arrays, path = getattr(fitted, name), fitted.artifacts / f'{name}.npz'
+        least = -1 if name == 'gradcam' else 0  # there -1 says that nobody knows
+        for key in ('labels', 'predicted'):
+            labels = arrays.get(key)
+            if labels is not None and (labels.dtype.kind not in 'iu' or labels.min() < least or labels.max() >= count):
+                raise damaged(path, f'{key} beyond the {count} classes')
+        if name == 'evaluation' and arrays and arrays['logits'].shape[1] != count:
+            raise damaged(path, f'logits of {arrays["logits"].shape[1]} classes, not {count}')

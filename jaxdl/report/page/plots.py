@@ -1,0 +1,141 @@
+"""What every figure shares: style, sizes, axes, and how it becomes SVG and PNG, the same bytes each time."""
+
+import io
+import math
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxdl import statistics
+from jaxdl.report.page import markup
+from jaxdl.report.page.blocks import Drawing
+
+WIDE, NARROW = 9.6, 3.7  # inches: the column of text on a page, and a phone
+DPI = 96  # as CSS has it, so that type on the page has the size given here
+PNG_DPI = 160
+STEPS = [digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5)]  # round numbers for ticks
+
+# Okabe and Ito's palette, safe for the colour-blind; nothing is told by colour alone.
+BLUE, VERMILION, INK, GREY, SHADE = '#0072B2', '#D55E00', '#222222', '#767676', '#ebebeb'
+
+Line = dict[str, Any]  # how a line is drawn: the keyword arguments of Line2D and Axes.plot
+STYLE: dict[str, Any] = {
+    'font.family': 'DejaVu Sans', 'font.size': 9.5, 'text.color': INK, 'text.parse_math': False,
+    'axes.titlesize': 10, 'axes.titleweight': 'bold', 'axes.titlelocation': 'left', 'axes.labelcolor': INK,
+    'axes.edgecolor': GREY, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True,
+    'axes.axisbelow': True, 'grid.color': '#e4e4e4', 'grid.linewidth': 0.8, 'xtick.color': INK, 'ytick.color': INK,
+    'legend.frameon': False, 'legend.handlelength': 2.6, 'lines.linewidth': 1.7, 'figure.facecolor': 'white',
+    'svg.hashsalt': 'jaxdl', 'svg.fonttype': 'path',
+}  # fmt: skip
+
+
+def draw(plot: Callable[[float], Figure]) -> Drawing:
+    """The figure that `plot` makes for a width in inches, as files, for a page and for a phone."""
+    with matplotlib.style.context(['default', STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings('ignore', r'Glyph .* missing')  # a script that the font lacks: boxes
+        wide, narrow = plot(WIDE), plot(NARROW)
+        svg, png = _saved(wide, 'svg'), _saved(wide, 'png')
+        return Drawing(svg, _saved(narrow, 'svg'), png, _pixels(wide), _pixels(narrow))
+
+
+def panels(names: Sequence[str], width: float, x: str, y: str) -> tuple[Figure, list[Axes]]:
+    """One small panel a name, all on the same axes, which `x` and `y` name."""
+    columns = _columns(len(names), width)
+    rows = math.ceil(len(names) / columns)
+    size = (min(width, 4.8 * columns), 2.1 * rows + 0.75)
+    figure = Figure(figsize=size, layout='constrained')
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for spare in grid[len(names) :]:
+        spare.remove()
+    for axes in grid[: len(names)][-columns:]:  # also above a cell that stays empty
+        axes.tick_params(labelbottom=True)
+    for axes, name in zip(grid, names, strict=False):
+        axes.set_title(wrapped(name, int(9.5 * size[0] / columns)))
+    figure.supxlabel(x, fontsize=STYLE['font.size'])
+    figure.supylabel(y, fontsize=STYLE['font.size'])
+    return figure, list(grid[: len(names)])
+
+
+def wrapped(name: str, width: int) -> str:
+    """A name in at most two lines of `width` letters."""
+    return textwrap.fill(markup.flat(name), max(width, 8), max_lines=2, placeholder=' …')
+
+
+def legend(figure: Figure, handles: Sequence, width: float) -> None:
+    """One line of explanations over the panels; two a line on a phone."""
+    spaces = dict(ncols=len(handles)) if width == WIDE else dict(ncols=2, handlelength=2.0, columnspacing=1.0)
+    figure.legend(handles=list(handles), loc='outside upper left', **spaces)
+
+
+def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of `values` [seed, epoch] over seeds and its 95 % t interval, each [epoch]; one seed has no interval."""
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    mean, low, high = np.array([statistics.mean_interval(column) for column in values.T]).T
+    return mean, low, high
+
+
+def floor(errors: np.ndarray, images: int) -> float:
+    """The smallest error, in per cent, that an axis for `errors` on `images` images shows: 0 where it is linear.
+
+    Where they span more than a factor of 8 only a logarithmic axis shows them all; it ends at half an image.
+    """
+    half = 100 * 0.5 / images
+    return half if np.max(errors) > 8 * max(np.min(errors), half) else 0.0
+
+
+def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = False) -> None:
+    """Scales y for `errors` in per cent, logarithmic down to `floor`, linear where that is 0.
+
+    Args:
+      accuracy: label the axis with 100 - error, and turn it over, so that up is better.
+    """
+    low, high = max(float(np.min(errors)), floor), float(np.max(errors))
+    if floor:
+        axes.set_yscale('log')
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
+        axes.yaxis.set_major_locator(ticker.FixedLocator([step for step in STEPS if low / 1.2 <= step <= high * 1.2]))
+        low, high = max(low / 1.2, floor), high * 1.2
+    else:
+        margin = max(0.06 * (high - low), 0.2)
+        low, high = max(low - margin, -margin / 4), min(high + margin, 100 + margin / 4)
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
+    axes.yaxis.set_major_formatter(lambda error, _: f'{100 - error if accuracy else error:.4g}')
+    axes.set_ylim(*((high, low) if accuracy else (low, high)))
+
+
+def rate_axis(axes: Axes, rates: Sequence[float]) -> None:
+    """Scales x for learning rates, logarithmic, with a tick a decade (at the ends where no decade lies inside)."""
+    low, high = min(rates) / 1.6, max(rates) * 1.6
+    decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    ticks = [10.0**decade for decade in decades] or sorted({min(rates), max(rates)})
+    axes.set_xscale('log')
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(ticker.FixedLocator(ticks[:: math.ceil(len(ticks) / 5)]))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.xaxis.set_major_formatter(lambda rate, _: f'{rate:g}')
+
+
+def _columns(count: int, width: float) -> int:
+    """Panels a row: on a page 3 or 4, whichever leaves fewer cells empty; on a phone 2."""
+    most = 2 if width == NARROW else 3 if count in (5, 6, 9) else 4
+    return min(count, most)
+
+
+def _saved(figure: Figure, form: str) -> bytes:
+    file = io.BytesIO()
+    metadata = {'Date': None} if form == 'svg' else {}
+    figure.savefig(file, format=form, dpi=PNG_DPI if form == 'png' else DPI, metadata=metadata)
+    return file.getvalue()
+
+
+def _pixels(figure: Figure) -> tuple[int, int]:
+    width, height = figure.get_size_inches()
+    return round(width * DPI), round(height * DPI)

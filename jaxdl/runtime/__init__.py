@@ -1,0 +1,4 @@
+"""The machine and the process: devices, processes, checkpoints, signals, progress, trackers, provenance, caches.
+
+May import native, workdir, fields and errors. Interface: its modules.
+"""

@@ -1,0 +1,94 @@
+"""What a run was done with: command, revisions, date, versions, machine, settings."""
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from typing import Any
+
+import jax
+
+from jaxdl import native
+from jaxdl._version import __version__
+from jaxdl.runtime import distributed, machine
+
+# What of these is installed is named with its version: it could change a number, a figure or a decoded image.
+PACKAGES = (
+    'jax', 'jaxlib', 'jax-cuda12-plugin', 'jax-cuda13-plugin', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy',
+    'ml-dtypes', 'scipy', 'scikit-learn', 'matplotlib', 'pillow', 'simplejpeg', 'opencv-python-headless', 'datasets',
+    'safetensors', native.LIBRARY,
+)  # fmt: skip
+
+
+def about(command: str) -> dict[str, Any]:
+    """What run.json says of a run before its first step."""
+    found = devices()
+    device = f'{found["count"]} x {found["kind"]} ({os.cpu_count()} cores)'
+    device += f' in {jax.process_count()} processes' * distributed.several()
+    return dict(
+        command=command, git=revision(pathlib.Path(__file__).parents[2]), file=_file(command),
+        date=time.strftime('%Y-%m-%d'), versions=versions(), device=device, machine=machine.machine(),
+        native=native.built(), settings=machine.settings(), environment=machine.environment(os.environ),
+    )  # fmt: skip
+
+
+def devices() -> dict[str, Any]:
+    """Platform, kind and count of the devices of all processes of the run."""
+    local = jax.devices()
+    return dict(platform=local[0].platform, kind=local[0].device_kind, count=len(local))
+
+
+def versions() -> dict[str, str]:
+    """Of Python, jaxdl, its native part and all of PACKAGES that is installed."""
+    parts = dict(python=platform.python_version(), native='' if native.missing() else native.library().stem)
+    return parts | dict(jaxdl=__version__) | _installed()
+
+
+def revision(path: pathlib.Path) -> str:
+    """The commit of the checkout that a file is in (or that a folder is), with `+` where it has changed since.
+
+    Empty outside of one. Of a folder only the files that git knows count.
+    """
+    if path.is_dir() and not (path / '.git').exists():
+        return ''
+    folder, untracked = (path, 'no') if path.is_dir() else (path.parent, 'all')
+    commit = _git(folder, 'describe', '--always', '--abbrev=12', '--exclude=*')
+    changed = commit and _git(folder, 'status', '--porcelain', f'--untracked-files={untracked}', '--', str(path))
+    return commit + ('+' if changed else '')
+
+
+def _file(command: str) -> dict[str, str]:
+    """The user's own file that says what is run: that of --experiment, or the program that calls; empty for none."""
+    words = [word.rpartition('=')[2] for word in shlex.split(command)]
+    named = next((word for word in words if word.endswith('.py')), '')
+    calls = '' if command else getattr(sys.modules['__main__'], '__file__', None) or ''
+    path = pathlib.Path(named or calls).resolve()
+    if not path.is_file():
+        return {}
+    return dict(name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), git=revision(path))
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(folder: pathlib.Path, *words: str) -> str:
+    """What git says; nothing where there is no git, or no checkout."""
+    command = ['git', '-C', str(folder), *words]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ''

@@ -1,0 +1,20 @@
+"""Intervals, paired tests, multiple comparisons, the protocol and variance components; NumPy and SciPy only.
+
+May import workdir (rows of tables) and errors, never jax. Interface: the names below, `protocol`,
+`variance` and `classification`.
+"""
+
+from jaxdl.statistics.paired import ALPHA as ALPHA
+from jaxdl.statistics.paired import STATISTICS as STATISTICS
+from jaxdl.statistics.paired import Comparison as Comparison
+from jaxdl.statistics.paired import Equivalence as Equivalence
+from jaxdl.statistics.paired import compare as compare
+from jaxdl.statistics.paired import detectable as detectable
+from jaxdl.statistics.paired import equivalence as equivalence
+from jaxdl.statistics.paired import expected_best as expected_best
+from jaxdl.statistics.paired import holm as holm
+from jaxdl.statistics.paired import mean_interval as mean_interval
+from jaxdl.statistics.paired import pairing as pairing
+from jaxdl.statistics.paired import sd_interval as sd_interval
+from jaxdl.statistics.paired import seeds_needed as seeds_needed
+from jaxdl.statistics.paired import wilson as wilson

@@ -1,0 +1,75 @@
+"""An assignment: its experiments one after another, each in a workdir of its own, then one report of all."""
+
+import pathlib
+import time
+from collections.abc import Callable
+
+from jaxdl import workdir
+from jaxdl.config import experiment
+from jaxdl.config.experiment import Assignment, Experiment
+from jaxdl.errors import InputError
+from jaxdl.runtime import progress, provenance
+from jaxdl.theory import submission_zip
+from jaxdl.workdir.tables import Results
+
+
+def run(
+    assignment: Assignment, folder: pathlib.Path, run_part: Callable[..., Results], *, overwrite: bool = False,
+    command: str = '',
+) -> Results:  # fmt: skip
+    """Runs every part in `folder`/parts/NAME by `run_part`, then builds the report; with a roll number packs it too.
+
+    A part that is finished is only read, so the same call resumes.
+
+    Raises:
+      InputError: a part or the workdir is not usable; nothing is written over.
+      Interrupted: SIGINT or SIGTERM came.
+    """
+    assignment = experiment.check(assignment)
+    names, config = parts(assignment), experiment.as_dict(assignment)
+    if overwrite:
+        workdir.clear(folder)
+    workdir.resumes(folder, config)
+    facts, began, found, spent = provenance.about(command), time.perf_counter(), {}, {}
+    workdir.begin(folder, config=config, run=facts | dict(finished=False))
+    for number, (name, part) in enumerate(names.items(), 1):
+        progress.say(f'{assignment.name}: {name} ({number} of {len(names)})')
+        own = folder / 'parts' / name
+        found[name] = run_part(part, own, command=command)
+        spent[name] = workdir.read_json(own / 'run.json')['seconds']['total']
+    seconds = dict(parts=round(sum(spent.values()), 3), total=round(time.perf_counter() - began, 3))
+    workdir.begin(folder, run=facts | dict(seconds=seconds, finished=True))
+    from jaxdl import report  # matplotlib takes a second to import
+
+    report.build(folder)
+    if assignment.roll_number:
+        submission_zip.pack(folder, assignment.roll_number, list(names))
+    summary = [dict(row, condition=_of(name, row['condition'])) for name, own in found.items() for row in own.summary]
+    claims = [dict(row, claim=_of(name, row['claim'])) for name, own in found.items() for row in own.claims]
+    return Results([], summary, folder, claims)
+
+
+def parts(assignment: Assignment) -> dict[str, Experiment]:
+    """Every experiment of an assignment by name, with the overrides that it has fields for, at the same scale.
+
+    Raises:
+      InputError: no experiment of this name, or an override that no part has a field for.
+    """
+    found = {name: experiment.load_experiment(name) for names in assignment.parts.values() for name in names}
+    if assignment.scale == 'quick':
+        found = {name: experiment.quick(part) for name, part in found.items()}
+    for key, value in assignment.overrides.items():
+        taken, refused = {}, InputError('')
+        for name, part in found.items():
+            try:
+                taken[name] = experiment.override(part, {key: value})
+            except InputError as error:
+                refused = error
+        if not taken:
+            raise refused
+        found |= taken
+    return {name: experiment.check(part) for name, part in found.items()}
+
+
+def _of(part: str, text: str) -> str:
+    return f'{part}: {text}' if text else part

@@ -1,0 +1,73 @@
+"""A demonstration from its settings to its report: the answer computed, every claim measured, all of it saved."""
+
+import dataclasses
+import os
+import pathlib
+import time
+from typing import Any
+
+from jaxdl import workdir
+from jaxdl.config import experiment
+from jaxdl.config.experiment import Demonstration
+from jaxdl.report.page.blocks import Figure
+from jaxdl.runtime import progress, provenance, signals
+from jaxdl.workdir import claims, tables
+from jaxdl.workdir.tables import Results
+
+
+def run(demonstration: Demonstration, folder: pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+    """Runs `demonstration` in `folder`, and writes its claims and its report; a finished one is only reported again.
+
+    Raises:
+      InputError: the settings or the workdir are not usable; nothing is written over.
+      Interrupted: SIGINT or SIGTERM came; the same call starts the work anew.
+    """
+    demonstration = experiment.check(demonstration)
+    config = experiment.as_dict(demonstration)
+    if overwrite or not workdir.resumes(folder, config) or not workdir.finished(folder):
+        if overwrite:
+            workdir.clear(folder)
+        plan = dict(devices=provenance.devices(), cores=os.cpu_count(), versions=provenance.versions())
+        workdir.begin(folder, config=config, plan=plan)
+        _answer(demonstration, folder, command)
+    from jaxdl import report  # matplotlib takes a second to import
+
+    report.build(folder)
+    return read(folder)
+
+
+def read(folder: pathlib.Path) -> Results:
+    """The claims of a finished demonstration."""
+    return Results([], [], folder, tables.read_table(folder / 'claims.csv', claims.COLUMNS))
+
+
+def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) -> None:
+    facts, began = provenance.about(command), time.perf_counter()
+    workdir.begin(folder, run=facts | dict(finished=False))
+
+    def note(text: str) -> None:
+        progress.say(f'{demonstration.name}: {text}')
+
+    with signals.at_once():
+        answer = demonstration.answer(demonstration.settings, note)
+    artifacts = folder / 'artifacts'
+    for block in answer.shown:
+        if isinstance(block, Figure):
+            for name in ('svg', 'svg_narrow', 'png'):
+                workdir.write(artifacts / f'{block.name}.{name}', getattr(block.drawing, name))
+    shown = [_plain(block) for block in answer.shown]
+    workdir.write_json(artifacts / 'answer.json', dict(text=answer.text, shown=shown))
+    tables.write_table(folder / 'claims.csv', claims.COLUMNS, claims.rows(answer.claims))
+    workdir.seal(folder)
+    kinds = ('compile', 'train', 'evaluate') if answer.groups else ()
+    seconds = {kind: round(sum(group[f'{kind}_seconds'] for group in answer.groups), 3) for kind in kinds}
+    seconds |= dict(total=round(time.perf_counter() - began, 3))
+    workdir.begin(folder, run=facts | dict(seconds=seconds, groups=list(answer.groups), finished=True))
+
+
+def _plain(block: Any) -> dict[str, Any]:
+    """A figure or table as JSON has it; the drawing is in files beside, but for its sizes."""
+    fields = dataclasses.asdict(block)
+    if isinstance(block, Figure):
+        fields['drawing'] = {key: fields['drawing'][key] for key in ('size', 'size_narrow')}
+    return fields

@@ -1,0 +1,26 @@
+"""Files of a run: atomic writes, checksums, lock, journal and tables.
+
+May import fields and errors, never jax. Interface: the names below, `tables`, `claims`, `journal`,
+`lock`, `checksums` and `zip_safety`.
+"""
+
+from jaxdl.workdir.files import MADE_AGAIN as MADE_AGAIN
+from jaxdl.workdir.files import NOT_AS_WRITTEN as NOT_AS_WRITTEN
+from jaxdl.workdir.files import SPLIT as SPLIT
+from jaxdl.workdir.files import SUMS as SUMS
+from jaxdl.workdir.files import begin as begin
+from jaxdl.workdir.files import check as check
+from jaxdl.workdir.files import check_inside as check_inside
+from jaxdl.workdir.files import clear as clear
+from jaxdl.workdir.files import damaged as damaged
+from jaxdl.workdir.files import finished as finished
+from jaxdl.workdir.files import flat as flat
+from jaxdl.workdir.files import parse as parse
+from jaxdl.workdir.files import read_json as read_json
+from jaxdl.workdir.files import record as record
+from jaxdl.workdir.files import resumes as resumes
+from jaxdl.workdir.files import seal as seal
+from jaxdl.workdir.files import write as write
+from jaxdl.workdir.files import write_arrays as write_arrays
+from jaxdl.workdir.files import write_json as write_json
+from jaxdl.workdir.files import write_sums as write_sums

@@ -1,0 +1,67 @@
+"""The study that --mode=new writes: it runs as it is, and so does every example in it."""
+
+import re
+
+import pytest
+
+import jaxdl
+from jaxdl import main as command
+from jaxdl.cli import new_study
+from jaxdl.config import experiment
+from tests.config import register_test
+
+_as_before = register_test._as_before
+TINY = [
+    '--set=learning_rates=[0.1]',
+    '--set=epochs=1',
+    '--seeds=2',
+    '--set=width=2',
+    '--set=depth=1',
+    '--set=conv=patches',
+]
+
+
+def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
+    assert command.main(['--mode=new', 'my_study']) == 0
+    out = capsys.readouterr().out
+    commands = re.findall(r'^  python -m jaxdl.main (.*?) *(?:#.*)?$', out, re.MULTILINE)
+    assert len(commands) == 4
+    for own in commands:
+        command._parse(own.split())
+    assert command.main(['--experiment=my_study.py', '--quick', '--workdir=run', *TINY]) == 0
+    assert (tmp_path / 'run' / 'report.html').exists()
+    capsys.readouterr()
+    assert command.main(['--experiment=my_study.py', '--mode=plan', '--workdir=run', '--quick', TINY[-1]]) == 0
+    out = capsys.readouterr().out
+    assert 'norm              none | batch' in out
+    assert re.search(r'^batch +\d+\.\d+', out, re.MULTILINE)
+
+
+def test_its_examples_register_and_its_names_are_options(tmp_path):
+    text = new_study.TEMPLATE.read_text()
+    (tmp_path / 'mine.py').write_text(re.sub(r'^# ?(?! ?What is)', '', text, flags=re.MULTILINE))
+    study = experiment.load_experiment('mine.py')
+    assert isinstance(study, jaxdl.Ablation)
+    options = re.findall(r'  # (dict\(.*?\))', text)
+    assert len(options) == 4
+    for option in options:
+        experiment.check(experiment.override(study, {f'variant.{k}': v for k, v in eval(option).items()}))
+    assert experiment.override(study, dict(metrics=['top_3'])).metrics == ('top_3',)
+    assert experiment.override(study, dict(dataset='stripes')).data.dataset == 'stripes'
+
+
+@pytest.mark.parametrize('name', ['a/b', '../a', 'a b', '', 'class', '1a', 'pooling', 'jax', 'json', 'ä'])
+def test_names_that_are_none(name, tmp_path, capsys):
+    assert command.main(['--mode=new', name]) == 2
+    assert capsys.readouterr().err.startswith('jaxdl: error: --mode=new')
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_over(tmp_path, capsys):
+    (tmp_path / 'mine.py').write_text('1')
+    assert command.main(['--mode=new', 'mine']) == 2
+    assert 'is there already' in capsys.readouterr().err
+    assert (tmp_path / 'mine.py').read_text() == '1'
+    assert command.main(['--mode=new', 'mine', '--overwrite']) == 0
+    assert 'EXPERIMENT' in (tmp_path / 'mine.py').read_text()
+    assert command.main(['--mode=new']) == command.main(['--mode=new', 'a', 'b']) == 2

@@ -1,0 +1,99 @@
+"""How many seeds: against simulation, and from the tables of a run."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import studies
+from scipy import stats
+
+from jaxdl import statistics, workdir
+from jaxdl.ablation import estimate
+from jaxdl.cli import seed_budget
+from jaxdl.config import experiment
+from jaxdl.errors import InputError
+from jaxdl.workdir import tables
+
+
+@pytest.mark.parametrize(('effect', 'power'), [(3.0, 0.8), (1.0, 0.8), (0.6, 0.9), (0.3, 0.5)])
+def test_so_many_seeds_find_it_as_often_as_asked(effect, power):
+    n = statistics.seeds_needed(1.0, effect, power)
+    draws = np.random.default_rng(0).normal(effect, 1.0, (20_000, n))
+    found = (stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05).mean()
+    fewer = (stats.ttest_1samp(draws[:, : n - 1], 0.0, axis=1).pvalue < 0.05).mean() if n > 2 else 0.0
+    assert found > power - 0.01
+    assert fewer < power + 0.01
+
+
+@pytest.mark.parametrize('n', [2, 5, 10, 40, 300])
+def test_it_is_the_inverse_of_what_is_detectable(n):
+    sd = 0.02
+    assert statistics.seeds_needed(sd, statistics.detectable(sd, n) * (1 + 1e-9)) == n
+    assert statistics.seeds_needed(sd, statistics.detectable(sd, n) * (1 - 1e-6)) == n + 1
+
+
+def test_the_normal_limit_goes_on_where_the_noncentral_t_ends():
+    near, far = (statistics.seeds_needed(1.0, d) for d in (0.02803, 0.02800))
+    assert 9_900 < near < far < 10_100
+    assert statistics.seeds_needed(0.0, 0.1) == 2
+
+
+@pytest.mark.parametrize('given', [(0.1, 0.0), (-1.0, 0.1), (np.nan, 0.1), (0.1, 0.1, 1.0), (0.1, np.inf)])
+def test_what_nobody_can_plan(given):
+    with pytest.raises(InputError, match='must be'):
+        statistics.seeds_needed(*given)
+
+
+def test_the_interval_of_a_standard_deviation_covers_it():
+    sds = np.random.default_rng(0).normal(0, 2.0, (4_000, 6)).std(1, ddof=1)
+    covered = np.mean([low <= 2.0 <= high for low, high in (statistics.sd_interval(sd, 6) for sd in sds)])
+    assert covered == pytest.approx(0.95, abs=0.015)
+
+
+def measured():
+    """Rows of three seeds of two options."""
+    return [
+        dict(condition='', phase='measure', option=option, learning_rate=0.1, seed=seed, epoch=1, split='test',
+             metric='accuracy', value=value)
+        for option, values in dict(max=(0.5, 0.7, 0.6), avg=(0.6, 0.7, 0.9)).items()
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def test_the_spread_is_that_of_the_paired_differences():
+    expected = pytest.approx(np.std([0.1, 0.0, 0.3], ddof=1))
+    assert seed_budget.spread(measured(), 'max') == {'avg': (expected, 3)}
+
+
+def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
+    study, folder = studies.small(), tmp_path / 'run'
+    assert 'holds none' in seed_budget.describe(study, folder)[1]
+    workdir.begin(folder, config=experiment.as_dict(study), run=dict(finished=False))
+    tables.write_table(folder / 'results.csv', tables.RESULTS, measured())
+    assert 'not finished' in seed_budget.describe(study, folder)[1]
+    workdir.begin(folder, run=dict(finished=True))
+    told = seed_budget.describe(dataclasses.replace(study, seeds=40, epochs=9, margin=0.02), folder)
+    assert [word for word in told[2].split() if word[0] in 'n0123456789'] == [
+        'n=5',
+        'n=10',
+        'n=20',
+        'n=40',
+        '0.5',
+        '1',
+        '2',
+    ]
+    sd = np.std([0.1, 0.0, 0.3], ddof=1)
+    assert told[3].split()[:2] == ['avg', f'{100 * sd:.2f}']
+    assert told[3].split()[-1] == f'{statistics.seeds_needed(sd, 0.02):,}'
+    other = dataclasses.replace(study, options=dict(study.options, avg=dict(pooling='l2')))
+    assert 'holds one with other options' in seed_budget.describe(other, folder)[1]
+    assert 'another study' in seed_budget.describe(studies.starts(), folder)[1]
+
+
+def test_what_sets_programs_apart_is_named():
+    assert estimate.apart(studies.starts()) == []
+    lines = estimate.apart(studies.small())
+    assert lines[-1].split() == ['pooling', 'max', '|', 'avg']
+    both = dict(one=dict(norm='none', width=3), two=dict(norm='batch', learning_rate_scale=2.0))
+    study = dataclasses.replace(studies.small(), options=both, baseline='one')
+    assert [line.split()[0] for line in estimate.apart(study)[2:]] == ['width', 'norm']

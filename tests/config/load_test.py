@@ -1,0 +1,86 @@
+"""A run's config.json gives the experiment back, and a damaged or hostile one is an error of one line."""
+
+import json
+
+import pytest
+
+from jaxdl import main
+from jaxdl.config import catalogue, experiment, load
+from jaxdl.errors import InputError
+
+EXPERIMENTS = {name: experiment.load_experiment(name) for name in catalogue.questions()}
+ODD = (None, -1, 10**400, 1e999, float('nan'), 'odd', '', True, [], [[]], {}, {'odd': 1}, {'odd': {}}, ['odd'])
+
+
+def written(folder, content):
+    (folder / 'config.json').write_text(json.dumps(content))
+    return folder / 'config.json'
+
+
+@pytest.mark.parametrize('scale', [lambda found: found, experiment.quick])
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_every_experiment_comes_back(tmp_path, name, scale):
+    expected = experiment.check(scale(EXPERIMENTS[name]))
+    found = load.load_config(written(tmp_path, experiment.as_dict(expected)))
+    assert found == expected
+
+
+def leaves(tree, path=()):
+    for key, value in tree.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+
+
+@pytest.mark.parametrize('name', ['batch_norm', 'challenge', 'assignment', 'symmetry'])
+def test_whatever_stands_in_a_field_it_is_taken_or_refused_in_a_line(tmp_path, name):
+    whole, complaints = json.loads(json.dumps(experiment.as_dict(EXPERIMENTS[name]))), []
+    for path in leaves(whole):
+        for value in ODD:
+            content = json.loads(json.dumps(whole))
+            inner = content
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = value
+            try:
+                load.load_config(written(tmp_path, content))
+            except InputError as error:
+                complaints.append(str(error))
+    assert len(complaints) > 2 * len(list(leaves(whole)))
+    assert not any('\n' in own or len(own) > 1000 for own in complaints)
+
+
+def test_no_code_is_read_from_a_config(tmp_path):
+    (tmp_path / 'mine.py').write_text('raise SystemExit(7)')
+    content = experiment.as_dict(EXPERIMENTS['symmetry']) | dict(name=str(tmp_path / 'mine.py'), answer='os.system')
+    with pytest.raises(InputError, match=r'mine.py.* is none of jaxdl'):
+        load.load_config(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (dict(kind='Study'), "kind='Study': must be Ablation, Demonstration"),
+        (dict(widht=3), "unknown field 'widht': "),
+        (dict(variant=dict(widht=3)), "unknown field 'widht': did you mean width"),
+        (dict(variant=3), 'variant=3: must be an object'),
+        (dict(conditions={'a': 3}), "condition 'a' is 3: must be a dict"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, change, words):
+    path = written(tmp_path, experiment.as_dict(EXPERIMENTS['pooling']) | change)
+    with pytest.raises(InputError) as caught:
+        load.load_config(path)
+    assert str(caught.value).startswith(f'{path}: ')
+    assert words in str(caught.value)
+
+
+def test_the_command_repeats_a_run_and_says_where_two_things_are_asked(tmp_path, capsys):
+    path = written(tmp_path, experiment.as_dict(EXPERIMENTS['conv_arithmetic']))
+    assert main.main([f'--config={path}', '--quick', '--workdir=again']) == 0
+    assert (tmp_path / 'again' / 'report.html').exists()
+    assert json.loads((tmp_path / 'again' / 'config.json').read_text())['scale'] == 'quick'
+    assert main.main([f'--config={path}', '--experiment=pooling']) == 2
+    assert 'give one of them' in capsys.readouterr().err
+    assert main.main(['--config=nowhere.json']) == 2
+    assert 'holds no nowhere.json' in capsys.readouterr().err

@@ -1,0 +1,302 @@
+"""What a study registers is an option like any other: trained in the group, checked where it is registered."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import studies
+from flax import linen as nn
+
+import jaxdl
+from jaxdl import augment, models, register
+from jaxdl import main as command
+from jaxdl.config import experiment, registry
+from jaxdl.config import load as config
+from jaxdl.data import Data, load
+from jaxdl.ensemble import chunks
+from jaxdl.errors import InputError
+from jaxdl.models import layers
+from jaxdl.train import losses, optim, train_step
+from jaxdl.train.variant import Variant
+from jaxdl.workdir import tables
+
+BASE = Variant(width=4, depth=1, dropout=0.2)
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    """A test leaves no row behind."""
+    rows = {kind: dict(table) for kind, table in register.TABLES.items()}
+    origins = dict(registry.ORIGINS)
+    yield
+    for kind, table in register.TABLES.items():
+        table.clear()
+        table.update(rows[kind])
+    registry.ORIGINS.clear()
+    registry.ORIGINS.update(origins)
+
+
+def function(images, num_classes, width, conv, train, dropout):
+    """Everything that a network may ask for."""
+    images = layers.Conv(width, lowering=conv, name='conv')(images)
+    images = nn.BatchNorm(use_running_average=not train, momentum=0.9, name='norm')(images)
+    features = nn.Dropout(0.1, deterministic=not train)(nn.relu(images).mean((1, 2)))
+    return nn.Dense(num_classes, name='head')(features + 0 * jnp.asarray(dropout))
+
+
+class Plain(nn.Module):
+    """Neither train nor dropout, and a parameter that is no kernel and starts at random."""
+
+    num_classes: int
+    units: int = 8
+
+    @nn.compact
+    def __call__(self, images):
+        features = images.reshape(len(images), -1)
+        scale = self.param('scale', nn.initializers.normal(1.0), (features.shape[-1],))
+        return nn.Dense(self.num_classes, name='head')(nn.relu(nn.Dense(self.units)(features * scale[None])))
+
+
+def start(key, images, num_classes):
+    return dict(kernel=jnp.zeros((images[0].size, num_classes)), bias=jnp.ones(num_classes))
+
+
+def applied(params, images):
+    return images.reshape(len(images), -1) @ params['kernel'] + params['bias'][None]
+
+
+NETWORKS = dict(function=function, plain=Plain, pair=(start, applied))
+
+
+@pytest.mark.parametrize('form', NETWORKS)
+def test_a_network_of_ones_own_alone_is_what_it_is_in_the_group(form):
+    register.model('own')(NETWORKS[form])
+    variants = [dataclasses.replace(BASE, model='own', learning_rate=rate) for rate in (0.05, 0.01)]
+    found = studies.members(variants, [0, 1])
+    square = chunks.rectangle([m.stream for m in found])
+    group, programs, _ = studies.train(found, square)
+    row, column = np.argwhere(square == 3)[0]
+    single, _, _ = studies.alone(found[3])
+    for name in ('train_loss', 'val_loss'):
+        assert group.history[name][0, row, column] == pytest.approx(single.history[name][0, 0, 0], abs=1e-5)
+    assert programs.traces == 1
+    assert len(np.unique(group.history['train_loss'].round(6))) == 4
+
+
+def test_a_class_of_jaxdls_own_is_the_same_when_it_is_registered():
+    register.model('again')(models.CNN)
+    (one, _, _), (other, _, _) = (
+        studies.alone(studies.members([BASE.replace(model=m)], [0])[0]) for m in ('cnn', 'again')
+    )
+    np.testing.assert_array_equal(one.history['train_loss'], other.history['train_loss'])
+
+
+def test_what_is_no_kernel_starts_by_the_seed():
+    register.model('own')(Plain)
+    variant = BASE.replace(model='own')
+    module = train_step.module_of(variant, 10)
+    first, again, other = (train_step.init_state(variant, s, module, (2, 2, 1)).params for s in (0, 0, 1))
+    np.testing.assert_array_equal(first['scale'], again['scale'])
+    assert np.any(np.asarray(first['scale']) != np.asarray(other['scale']))
+
+
+OURS = dict(
+    loss=(losses.LOSSES, 'softmax_cross_entropy', lambda row: row.loss),
+    optimizer=(optim.OPTIMIZERS, 'momentum', lambda row: row),
+    schedule=(optim.SCHEDULES, 'cosine', lambda row: row),
+    pooling=(layers.POOLINGS, 'avg', lambda row: row),
+    global_pooling=(layers.GLOBAL_POOLINGS, 'avg', lambda row: row),
+    norm=(layers.NORMS, 'batch', lambda row: row),
+    activation=(layers.ACTIVATIONS, 'tanh', lambda row: row),
+    init=(layers.INITS, 'he_normal', lambda row: row),
+)
+
+
+@pytest.mark.parametrize('kind', OURS)
+def test_a_function_of_jaxdls_own_is_the_same_when_it_is_registered(kind):
+    table, name, function = OURS[kind]
+    getattr(register, kind)('again')(function(table[name]))
+    both = [studies.members([BASE.replace(**{kind: own})], [0])[0] for own in (name, 'again')]
+    one, other = (studies.alone(member)[0].history for member in both)
+    # Norm, activation and pooling are one native operation where all three are ours: the same but for rounding.
+    close = 1e-5 if kind in ('pooling', 'norm', 'activation') else 0.0
+    np.testing.assert_allclose(one['train_loss'], other['train_loss'], rtol=close, atol=0)
+
+
+def test_a_factory_of_optax_is_the_direction_of_its_rule():
+    register.optimizer('factory')(optax.adamw)
+    params = dict(head=dict(kernel=jnp.arange(6.0).reshape(3, 2), bias=jnp.ones(2)))
+
+    def stepped(name):
+        tx = optim.make_optimizer(name, 0.1, 0.8, 0.95, 0.3)
+        return tx.update(params, tx.init(params), params)[0]
+
+    jax.tree.map(np.testing.assert_array_equal, stepped('factory'), stepped('adamw'))
+
+
+def test_an_augmentation_at_strength_0_is_none():
+    @register.augmentation('noise')
+    def noise(key, images, strength):
+        return images + strength * jax.random.normal(key, images.shape)
+
+    calm, own = BASE.replace(dropout=0.0), BASE.replace(dropout=0.0, augmentation='noise')
+    loud = own.replace(strength=0.5)
+    group, programs, _ = studies.train(studies.members([own, loud], [0]), [[0, 1]])
+    single, _, _ = studies.alone(studies.members([calm], [0])[0])
+    one, other = group.history['train_loss'][0, 0]
+    assert one == pytest.approx(single.history['train_loss'][0, 0, 0], abs=1e-5)
+    assert abs(other - one) > 1e-3
+    assert programs.traces == 1
+    images = jnp.asarray(np.random.default_rng(0).random((4, 5, 6, 1)), jnp.float32)
+    targets = jnp.eye(4)
+    found, labels = augment.augment(jax.random.key(0), images, targets, dict(noise=0.5, flip=0.0))
+    assert float(jnp.abs(found - images).max()) > 0.1
+    np.testing.assert_array_equal(labels, targets)
+
+
+def right(logits, labels):
+    return logits.argmax(-1) == labels
+
+
+def test_a_metric_that_is_the_accuracy_is_the_accuracy(tmp_path):
+    register.metric('right')(right)
+    study = studies.small(metrics=['right'], learning_rates=[0.1], epochs=1)
+    jaxdl.run(study, tmp_path / 'run')
+    rows = tables.read_table(tmp_path / 'run' / 'results.csv', tables.RESULTS)
+    for split in ('val', 'test'):
+        own, accuracy = (
+            {(r['option'], r['seed']): r['value'] for r in rows if (r['split'], r['metric']) == (split, name)}
+            for name in ('right', 'accuracy')
+        )
+        assert len(own) == 4
+        assert own == accuracy
+    assert 'right' not in {r['metric'] for r in rows if r['split'] == 'train'}
+    report = (tmp_path / 'run' / 'report.md').read_text()
+    assert 'Other metrics' in report
+    summary = tables.read_table(tmp_path / 'run' / 'summary.csv', tables.SUMMARY)
+    assert {row['metric'] for row in summary} == {'accuracy'}
+
+
+def test_a_data_set_of_ones_own():
+    @register.dataset('drawn')
+    def drawn(image_size):
+        images = np.random.default_rng(0).integers(0, 256, (30, image_size, image_size, 3), np.uint8)
+        return images, np.arange(30) % 3, ('a', 'b', 'c')
+
+    found = load(Data(dataset='drawn', image_size=5))
+    assert found.images.shape == (30, 5, 5, 3)
+    assert found.class_names == ('a', 'b', 'c')
+    np.testing.assert_array_equal(found.labels, np.arange(30) % 3)
+    with pytest.raises(InputError, match='nothing goes after the name'):
+        load(Data(dataset='drawn:there'))
+
+
+def test_a_data_set_is_loaded_anew_when_its_function_is():
+    def give(size):
+        def drawn():
+            return np.zeros((6, size, size, 1), np.uint8), np.arange(6) % 2, ('a', 'b')
+
+        register.dataset('drawn')(drawn)
+        return load(Data(dataset='drawn')).images.shape[1]
+
+    assert [give(2), give(3)] == [2, 3]
+
+
+def another(logits, targets):
+    return targets.sum(-1)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'name', 'given', 'words'),
+    [
+        ('model', 'cnn', function, "model 'cnn' is jaxdl's own"),
+        ('model', 'a:b', function, 'must be a name of letters'),
+        ('model', '', function, 'must be a name of letters'),
+        ('model', 'own', 3, 'is int: must be a Linen class'),
+        ('model', 'own', lambda images, classes: images, "needs 'classes', which is no setting"),
+        ('loss', 'none', another, "is jaxdl's own"),
+        ('loss', 'own', lambda logits: logits, 'must be a function \\(logits, targets\\)'),
+        ('loss', 'own', lambda logits, targets: logits, 'gives shape \\[8, 10\\]'),
+        ('optimizer', 'own', lambda rate: optax.sgd(rate), 'must be \\(momentum, beta2, decay\\)'),
+        ('schedule', 'own', lambda progress: [progress, 1.0], 'gives shape \\[2\\]'),
+        ('augmentation', 'own', lambda key, images, strength: images + 1e-6, 'exactly the identity'),
+        ('augmentation', 'own', lambda key, images, strength: images if strength else 0, 'TracerBool'),
+        ('metric', 'accuracy', right, "is jaxdl's own"),
+        ('metric', 'own', lambda logits, labels: logits.mean(), 'gives shape \\[\\]'),
+        ('dataset', 'own', 3, 'must be a function'),
+        ('pooling', 'own', lambda elements, param: elements, 'gives shape \\[4, 2, 3, 3, 5\\]'),
+        ('init', 'own', lambda key, shape: jnp.zeros(3), 'gives shape \\[3\\]'),
+    ],
+)
+def test_what_is_wrong_is_said_where_it_is_registered(kind, name, given, words):
+    with pytest.raises(InputError, match=words) as caught:
+        getattr(register, kind)(name)(given)
+    assert '\n' not in str(caught.value)
+    assert name not in register.TABLES[kind] or name in ('cnn', 'none', 'accuracy')
+
+
+def test_the_same_function_replaces_itself_and_another_does_not():
+    register.loss('own')(another)
+    register.loss('own')(another)
+    with pytest.raises(InputError, match=r"loss 'own' is .*another.* already"):
+        register.loss('own')(losses.softmax_cross_entropy)
+
+
+def test_a_typo_has_its_near_match():
+    register.loss('focal')(another)
+    with pytest.raises(InputError, match='did you mean focal'):
+        experiment.override(studies.small(), {'variant.loss': 'fokal'})
+
+
+def test_a_network_that_breaks_is_said_in_a_line(tmp_path):
+    register.model('own')(lambda images, num_classes: nn.Dense(num_classes)(images.reshape(3, -1)))
+    with pytest.raises(InputError, match=r"model 'own' on images \[32, 8, 8, 1\]: .*register_test.py line \d+"):
+        jaxdl.run(studies.small(**{'variant.model': 'own'}), tmp_path / 'run')
+    register.model('wide')(lambda images, num_classes: images)
+    with pytest.raises(InputError, match='must be logits'):
+        jaxdl.run(studies.small(**{'variant.model': 'wide'}), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+STUDY = """\"\"\"Does my loss learn?\"\"\"
+import jaxdl
+
+@jaxdl.register.loss('mine')
+def mine(logits, targets):
+    return -(targets * logits).sum(-1) + {more}
+
+EXPERIMENT = jaxdl.Ablation(
+    factor='loss', baseline='ours', options=dict(ours={{}}, mine=dict(loss='mine')),
+    variant=jaxdl.Variant(width=2, depth=1), learning_rates=(0.01,), seeds=2, epochs=1,
+)
+"""
+
+
+def test_a_run_names_its_file_and_a_config_asks_for_it(tmp_path, capsys):
+    (tmp_path / 'mine.py').write_text(STUDY.format(more='1.0'))
+    assert command.main(['--experiment=mine.py', '--workdir=run']) == 0
+    config_file, plan = tmp_path / 'run' / 'config.json', json.loads((tmp_path / 'run' / 'plan.json').read_text())
+    assert json.loads(config_file.read_text())['registered'] == {'loss mine': 'mine.py'}
+    sha = json.loads((tmp_path / 'run' / 'run.json').read_text())['file']['sha256']
+    assert plan['registered'] == {'mine.py': sha}
+    assert config.load_config(config_file).options['mine'] == dict(loss='mine')  # it is registered in this process
+    losses.LOSSES.pop('mine')
+    registry.ORIGINS.clear()
+    capsys.readouterr()
+    assert command.main([f'--config={config_file}', '--workdir=again']) == 2
+    err = capsys.readouterr().err
+    assert 'give --experiment=mine.py beside --config' in err
+    assert err.count('\n') == 1
+    assert command.main(['--experiment=mine.py', f'--config={config_file}', '--mode=plan']) == 0
+    capsys.readouterr()
+    (tmp_path / 'mine.py').write_text(STUDY.format(more='2.0'))
+    assert command.main(['--experiment=mine.py', '--workdir=run']) == 0  # it has come to its end
+    assert 'mine.py is not what it was' in capsys.readouterr().err
+    run = json.loads((tmp_path / 'run' / 'run.json').read_text())
+    (tmp_path / 'run' / 'run.json').write_text(json.dumps(run | dict(finished=False)))
+    assert command.main(['--experiment=mine.py', '--workdir=run']) == 2
+    assert '--overwrite starts it anew' in capsys.readouterr().err

@@ -1,0 +1,113 @@
+"""Hashes tell the same photograph from another, and all pairs are found."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+from sklearn.datasets import load_sample_images
+
+from jaxdl.data import near_duplicates
+from jaxdl.errors import InputError
+
+SIDE = 64
+
+
+def photos():
+    """Twelve different views: quarters and more of two photographs."""
+    boxes = [(x, y, x + 200, y + 200) for x in (0, 210, 420) for y in (0, 210)]
+    return [Image.fromarray(image).crop(box) for image in load_sample_images().images for box in boxes]
+
+
+def small(images):
+    return np.stack([np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for image in images])
+
+
+def encoded(image):
+    file = io.BytesIO()
+    image.save(file, 'JPEG', quality=40)
+    return Image.open(file)
+
+
+CHANGES = {
+    'brighter': lambda image: ImageEnhance.Brightness(image).enhance(1.15),
+    'less contrast': lambda image: ImageEnhance.Contrast(image).enhance(0.7),
+    'encoded again': encoded,
+    'grey': lambda image: image.convert('L').convert('RGB'),
+    'smaller': lambda image: image.resize((96, 96)),
+    'cropped': lambda image: image.crop((2, 2, 198, 198)),
+}
+
+
+@pytest.mark.parametrize('change', CHANGES)
+def test_a_changed_photograph_pairs_with_itself_and_no_other(change):
+    own = photos()
+    both = np.concatenate([small(own), small([CHANGES[change](image) for image in own])])
+    found = near_duplicates.pairs(near_duplicates.hashes(both))
+    np.testing.assert_array_equal(found, [(i, i + len(own)) for i in range(len(own))])
+
+
+def test_hashes_depend_on_neither_size_nor_type_nor_chunk(monkeypatch):
+    images = small(photos())
+    hashes = near_duplicates.hashes(images)
+    np.testing.assert_array_equal(near_duplicates.hashes(images.repeat(2, 1).repeat(2, 2)), hashes)
+    np.testing.assert_array_equal(near_duplicates.hashes(images.astype(np.float32)), hashes)
+    monkeypatch.setattr(near_duplicates, '_CHUNK', 5)
+    np.testing.assert_array_equal(near_duplicates.hashes(images), hashes)
+
+
+@pytest.mark.parametrize('shape', [(33, 47, 1), (100, 32, 4)])
+def test_any_shape_of_image_is_hashed(shape):
+    images = np.random.default_rng(0).integers(0, 256, (6, *shape), np.uint8)
+    hashes = near_duplicates.hashes(images)
+    assert len(near_duplicates.pairs(hashes)) == 0
+    assert np.bitwise_count(hashes).sum(1).tolist() == [128] * 6
+
+
+def test_flat_images_are_like_none():
+    noise = np.random.default_rng(0).integers(0, 3, (20, SIDE, SIDE, 3))
+    images = (np.linspace(0, 250, 20)[:, None, None, None] + noise).astype(np.uint8)
+    hashes = near_duplicates.hashes(images)
+    assert not hashes.any()
+    assert len(near_duplicates.pairs(hashes)) == 0
+
+
+def test_small_images_are_not_checked():
+    assert not near_duplicates.checkable(np.zeros((2, 8, 8, 1)))
+    assert near_duplicates.checkable(np.zeros((2, 32, 32, 3)))
+
+
+@pytest.mark.parametrize('distance', [20, 40, 80])
+def test_pairs_are_those_of_brute_force(distance, monkeypatch):
+    monkeypatch.setattr(near_duplicates, '_TILE', (16, 48))
+    random = np.random.default_rng(distance)
+    bits = random.random((150, 256)) < 0.5
+    bits[75:] = bits[:75] ^ (random.random((75, 256)) < np.linspace(0, 0.5, 75)[:, None])
+    bits[10:12] = False
+    differ = bits[:, None] ^ bits[None]
+    alike = (differ.sum(-1) <= distance) & (
+        differ[..., :64].sum(-1) <= near_duplicates.COARSE * distance // near_duplicates.DISTANCE
+    )
+    alike[10:12] = alike[:, 10:12] = False
+    hashes = np.packbits(bits, axis=1).view(np.uint64)
+    np.testing.assert_array_equal(near_duplicates.pairs(hashes, distance), np.argwhere(np.triu(alike, 1)))
+
+
+def test_pairs_without_end_are_refused():
+    with pytest.raises(InputError, match=r'more than 200 near-duplicates for each of 500 images'):
+        near_duplicates.pairs(np.ones((500, 4), np.uint64))
+
+
+def test_clusters_follow_chains():
+    found = near_duplicates.clusters(6, np.array([(0, 3), (3, 5), (1, 2)]))
+    assert found[0] == found[3] == found[5] != found[1] == found[2] != found[4] != found[0]
+
+
+def test_equal_images_are_one_group_and_are_looked_for_once(monkeypatch):
+    images = np.concatenate([small(photos()), small(photos()[:1]), np.full((2, SIDE, SIDE, 3), 9, np.uint8)])
+    groups = near_duplicates.groups(images)
+    assert groups[0] == groups[12]
+    assert groups[13] == groups[14]
+    assert len(np.unique(groups)) == 13
+    monkeypatch.setattr(near_duplicates, 'hashes', None)
+    assert near_duplicates.alike(images).tolist() == [[0, 12]]

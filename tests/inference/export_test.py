@@ -1,0 +1,183 @@
+"""Exported networks: timm loads them, jaxdl reads them again, and the program runs where jaxdl is not."""
+
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from jaxdl import models
+from jaxdl.errors import InputError
+from jaxdl.inference import export as exporting
+from jaxdl.models import ARCHITECTURES
+from jaxdl.models.architectures import Preprocessing
+from jaxdl.models.port import to_tensors
+from jaxdl.models.resnet import ResNet
+
+SIZE = 24
+PREPARED = Preprocessing((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), SIZE, 0.75, 'bicubic')
+ABOUT = dict(class_names=['apple', 'banana', 'crème fraîche'], weights='timm/resnet18.a1_in1k')
+RUN = """
+import sys
+import jax, jax.export
+import numpy as np
+model = jax.export.deserialize(bytearray(open('model.stablehlo', 'rb').read()))
+for images in ('one', 'three'):
+    np.save(images + '_found.npy', model.call(np.load(images + '.npy')))
+assert not {'jaxdl', 'flax'} & set(sys.modules)
+assert model.platforms == ('cpu', 'cuda')
+"""
+
+
+def network(name, classes=3, seed=0):
+    """A module and variables of which no two numbers are alike."""
+    row = ARCHITECTURES[name]
+    module, rng = ResNet(row, classes, PREPARED), np.random.default_rng(seed)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), np.float32))
+
+    def value(leaf):
+        if len(leaf.shape) == 1:
+            return rng.uniform(0.3, 1, leaf.shape).astype(np.float32)
+        return rng.standard_normal(leaf.shape, np.float32) * np.float32(np.sqrt(2 / np.prod(leaf.shape[:-1])))
+
+    return module, jax.tree.map(value, shapes)
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    """A CIFAR network, its variables and the folder that it was exported into."""
+    folder = tmp_path_factory.mktemp('export') / 'deep' / 'er'
+    module, variables = network('resnet20')
+    paths = exporting.export(module, variables, folder, SIZE, ABOUT)
+    assert sorted(paths) == sorted(folder.iterdir())  # nothing half written beside them
+    return module, variables, folder
+
+
+def same(found, expected):
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_jaxdl_reads_it_again(exported):
+    module, variables, folder = exported
+    again, found = models.load_pretrained(str(folder))
+    assert again == module
+    same(found, variables)
+
+
+@pytest.mark.parametrize(('name', 'classes'), [('resnet50_v2_stage3', 3), ('resnet50_v2_stage3', 0), ('resnet18', 0)])
+def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, 'program', lambda *_: b'')
+    module, variables = network(name, classes)
+    exporting.export(module, variables, tmp_path, SIZE, {})
+    (tmp_path / 'config.json').unlink()  # by the tensors alone
+    again, found = models.load_pretrained(str(tmp_path))
+    assert (again.architecture, again.num_classes) == (module.architecture, classes)
+    same(found, variables)
+
+
+def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkeypatch):
+    module, variables, _ = exported
+    monkeypatch.setattr(exporting, 'program', lambda *_: b'')
+    exporting.export(module, variables, tmp_path, SIZE, ABOUT | dict(adjustment=[0.5, 0.0, -1.0]))
+    found = models.load_pretrained(str(tmp_path))[1]['params']['head']
+    np.testing.assert_allclose(found['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1]))
+    np.testing.assert_array_equal(found['kernel'], variables['params']['head']['kernel'])
+
+
+def test_the_program_runs_without_jaxdl(exported):
+    module, variables, folder = exported
+    images = np.random.default_rng(1).uniform(size=(3, SIZE, SIZE, 3)).astype(np.float32)
+    np.save(folder / 'one.npy', images[:1])
+    np.save(folder / 'three.npy', images)
+    subprocess.run([sys.executable, '-c', RUN], cwd=folder, check=True)
+    normalised = (images - np.array(PREPARED.mean, np.float32)[None, None, None]) / np.array(PREPARED.std, np.float32)[
+        None, None, None
+    ]
+    expected = np.asarray(jax.jit(module.apply)(variables, normalised))
+    one, three = (np.load(folder / f'{name}_found.npy') for name in ('one', 'three'))
+    assert three.dtype == np.float32
+    assert np.abs(three - expected).max() < 1e-5 * np.ptp(expected)
+    assert np.abs(one - expected[:1]).max() < 1e-5 * np.ptp(expected)
+
+
+@pytest.mark.parametrize('name', ['resnet50d', 'resnext50_32x4d', 'resnet50_v2_stage3'])
+def test_no_program_has_a_call_to_our_native_part(name, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(
+        exporting.stablehlo, 'export', lambda f, platforms: functools.partial(traced, kept, f, platforms)
+    )
+    module, variables = network(name)
+    exporting.program(module, variables, 33)
+    assert 'custom_call' not in kept['text'].replace('custom_call @shape_assertion', '')
+    assert 'jaxdl' not in kept['text']
+
+
+def traced(kept, function, platforms, images):
+    """Stands in for `jax.export.export`: keeps the text without weights, which would take long to write."""
+    whole = jax.jit(function).trace(images)
+    kept['text'] = whole.lower(lowering_platforms=platforms).as_text()
+    return type('Exported', (), dict(serialize=lambda _: b''))()
+
+
+def test_config_is_the_one_that_timm_reads(exported):
+    held = json.loads((exported[2] / 'config.json').read_text())
+    assert (held['architecture'], held['num_classes'], held['num_features']) == ('resnet20', 3, 64)
+    assert held['label_names'] == held['pretrained_cfg']['label_names'] == ABOUT['class_names']
+    assert held['pretrained_cfg']['input_size'] == [3, SIZE, SIZE]
+    assert held['jaxdl'] == dict(weights='timm/resnet18.a1_in1k')
+
+
+def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
+    torch = pytest.importorskip('torch')
+    import torch_references
+
+    timm = torch_references.timm()
+    monkeypatch.setattr(exporting, 'program', lambda *_: b'')
+    module, variables = network('resnet18')
+    exporting.export(module, variables, tmp_path, 40, ABOUT)
+    model = timm.create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
+    config = model.pretrained_cfg
+    assert (config['mean'], config['std']) == (list(PREPARED.mean), list(PREPARED.std))
+    assert (config['crop_pct'], config['interpolation'], config['input_size'][-1]) == (0.75, 'bicubic', 40)
+    assert config['label_names'] == ABOUT['class_names']
+    strict = timm.create_model('resnet18', num_classes=3).eval()
+    state = {k: torch.tensor(v) for k, v in load_file(tmp_path / 'model.safetensors').items()}
+    strict.load_state_dict(state, strict=True)
+    images = np.random.default_rng(0).normal(size=(2, 40, 40, 3)).astype(np.float32)
+    expected = np.asarray(jax.jit(module.apply)(variables, images))
+    for network_ in (model, strict):
+        with torch.no_grad():
+            found = network_(torch.tensor(images.transpose(0, 3, 1, 2))).numpy()
+        assert np.abs(found - expected).max() < 1e-5 * np.ptp(expected)
+
+
+def test_the_texts_say_how_to_load_it_and_what_they_say_works(exported):
+    text = (exported[2] / 'README.md').read_text()
+    for code in text.split('```python\n')[1:]:
+        lines = code.split('```')[0].replace('FOLDER', str(exported[2])).splitlines()
+        assert len(lines) <= 3
+        if 'torch' in lines[0]:
+            pytest.importorskip('torch')
+        names = dict(images=np.zeros((2, SIZE, SIZE, 3), np.float32))
+        exec('\n'.join(lines), names)
+        if 'state_dict' in names:
+            tensors = {k: v.numpy() for k, v in names['state_dict'].items()}
+            same(tensors, to_tensors(exported[1], ARCHITECTURES['resnet20']))
+        else:
+            assert names['outputs'].shape == (2, 3)
+
+
+def test_bad_input_is_said_and_nothing_is_written(exported, tmp_path):
+    module, variables, _ = exported
+    with pytest.raises(InputError, match='2 class names for the 3 outputs'):
+        exporting.export(module, variables, tmp_path / 'out', SIZE, dict(class_names=['a', 'b']))
+    assert not (tmp_path / 'out').exists()
+    (tmp_path / 'file').touch()
+    with pytest.raises(InputError, match=r'output .*file cannot be written .*: name another folder'):
+        exporting.export(module, variables, pathlib.Path('file'), SIZE, {})

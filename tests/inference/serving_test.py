@@ -1,0 +1,299 @@
+"""The page that tries a checkpoint: its answers are the predictor's, its limits hold, and a browser can use it."""
+
+import base64
+import collections
+import contextlib
+import io
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import finetunes
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from jaxdl import main
+from jaxdl.errors import InputError
+from jaxdl.finetune import run as finetune
+from jaxdl.inference import gradcam, serving
+from jaxdl.inference.predictor import Predictor
+from jaxdl.inference.serving import answers
+from jaxdl.inference.serving.neighbours import Neighbours
+from jaxdl.models import ARCHITECTURES
+from jaxdl.runtime import caches
+from tests.system import browser_test
+
+pytest.importorskip('starlette')
+pytest.importorskip('uvicorn')
+
+from jaxdl.inference.serving import app
+
+SETTINGS = serving.Serving(max_bytes=200_000)
+USE = """<script src="/use.js"></script>"""
+DRIVE = """
+const told = { width: innerWidth }
+const until = async test => { while (!test()) await new Promise(done => setTimeout(done, 30)) }
+addEventListener('load', async () => {
+  const frame = document.querySelector('iframe'), page = frame.contentDocument, get = s => [...page.querySelectorAll(s)]
+  const bytes = await (await fetch('/sample')).blob(), box = new frame.contentWindow.DataTransfer()
+  box.items.add(new File([bytes], 'apple.png', { type: 'image/png' }))
+  box.items.add(new File(['no image'], 'words.txt', { type: 'text/plain' }))
+  const drop = new frame.contentWindow.DragEvent('drop', { dataTransfer: box, bubbles: true, cancelable: true })
+  page.querySelector('#drop').dispatchEvent(drop)
+  await until(() => get('.classes li').length && get('.error:not([hidden])').length)
+  told.order = get('h2').map(own => own.textContent)
+  told.about = page.querySelector('#about').textContent
+  told.names = get('.classes b').map(own => own.textContent)
+  told.shares = get('.classes span').map(own => parseFloat(own.textContent))
+  told.nearest = get('.nearest li').map(own => own.textContent)
+  told.error = get('.error:not([hidden])')[0].textContent
+  const why = get('.why:not([hidden])')[0], seen = why.parentElement.querySelector('.seen'), before = seen.src
+  why.click(); told.explained = seen.src !== before; why.click(); told.back = seen.src === before
+  await until(() => get('.nearest img').every(own => own.complete))
+  told.pictures = get('.nearest img').every(own => own.naturalWidth === 96)
+  page.querySelector('#choose').focus()
+  told.focused = page.activeElement.id
+  told.needed = page.documentElement.scrollWidth - frame.contentWindow.innerWidth
+  document.body.append(Object.assign(document.createElement('pre'), { textContent: JSON.stringify(told) }))
+})
+"""
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """A finished probe whose images are where its config says."""
+    top = tmp_path_factory.mktemp('serving')
+    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
+    finetunes.weights(top)
+    finetunes.images(top)
+    finetune.run(finetunes.experiment(top, stages=('probe',)), top / 'run')
+    yield top / 'run'
+    del ARCHITECTURES[finetunes.NAME]
+
+
+@pytest.fixture(scope='module')
+def answerer(checkpoint):
+    return answers.load(checkpoint, SETTINGS)
+
+
+@pytest.fixture(scope='module')
+def client(answerer):
+    from starlette.testclient import TestClient
+
+    return TestClient(app.app(answerer, SETTINGS), base_url='http://127.0.0.1:8000')
+
+
+def png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, 'PNG')
+    return file.getvalue()
+
+
+def pixels(uri):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(',')[2]))))
+
+
+def of(checkpoint, place):
+    return np.load(checkpoint.parent / 'images.npz')['images'][place]
+
+
+def test_an_answer_is_what_the_predictor_says(client, checkpoint):
+    image = of(checkpoint, 3)
+    found = client.post('/predict', content=png(image)).json()
+    predictor = Predictor.from_checkpoint(checkpoint)
+    expected = predictor.predict([image])
+    likely = dict(zip(expected.classes, expected.probabilities[0].tolist(), strict=True))
+    assert {own['name']: own['probability'] for own in found['classes']} == likely
+    shares = [own['probability'] for own in found['classes']]
+    assert shares == sorted(shares, reverse=True)
+    ((maps, seen),) = predictor.explained([image], batch_size=1)
+    np.testing.assert_array_equal(pixels(found['seen']), seen[0])
+    np.testing.assert_array_equal(pixels(found['explained']), gradcam.overlay(seen, maps)[0])
+
+
+def test_the_nearest_to_a_training_image_is_itself(client, answerer, checkpoint):
+    trained = np.load(checkpoint / 'artifacts' / 'split.npz')['train']
+    data = np.load(checkpoint.parent / 'images.npz')
+    assert answerer.near.size == len(trained)
+    for at in (0, 7, len(trained) - 1):
+        nearest = client.post('/predict', content=png(data['images'][trained[at]])).json()['nearest']
+        assert nearest[0]['image'] == at
+        assert nearest[0]['similarity'] == pytest.approx(1, abs=1e-5)
+        assert len(nearest) == SETTINGS.nearest
+        assert [own['similarity'] for own in nearest] == sorted((own['similarity'] for own in nearest), reverse=True)
+        assert client.get(f'/training/{at}').headers['content-type'] == 'image/jpeg'
+    assert client.get(f'/training/{len(trained)}').status_code == 404
+
+
+def test_nothing_of_an_image_stays(client, checkpoint, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    top = caches.folder('features').parent
+    before = sorted(top.rglob('*'))
+    assert client.post('/predict', content=png(of(checkpoint, 3) ^ 1)).status_code == 200
+    assert client.post('/predict', content=b'no image').status_code == 422
+    assert sorted(top.rglob('*')) == before
+    assert not list(tmp_path.iterdir())
+    assert not caplog.records
+
+
+def test_of_many_training_images_each_class_keeps_its_share(checkpoint):
+    near = answers.load(checkpoint, serving.Serving(training_images=9)).near
+    assert collections.Counter(near.classes) == dict.fromkeys('012', 3)
+
+
+def changed_images(run):
+    config = json.loads((run / 'config.json').read_text())
+    arrays = dict(np.load(config['data']['dataset'].removeprefix('npz:')))
+    np.savez(run / 'own.npz', **arrays | dict(images=arrays['images'] ^ 1))
+    config['data']['dataset'] = f'npz:{run / "own.npz"}'
+    (run / 'config.json').write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda run: (run / 'config.json').unlink(), 'holds no config.json'),
+        (lambda run: (run / 'artifacts' / 'split.npz').unlink(), 'No such file'),
+        (lambda run: (run / 'artifacts' / 'split.npz').write_bytes(b'PK\x03\x04' + bytes(40)), 'not at hand'),
+        (lambda run: np.savez(run / 'artifacts' / 'split.npz', train=np.asarray([10**6])), 'which they were'),
+        (changed_images, 'has changed since the run'),
+    ],
+)  # fmt: skip
+def test_what_keeps_the_training_images_away_is_said(checkpoint, tmp_path, change, words):
+    run = shutil.copytree(checkpoint, tmp_path / 'run')
+    change(run)
+    found = answers.load(run, SETTINGS)
+    assert found.near.size == 0
+    assert words in found.about()['missing']
+
+
+def test_cosines_by_hand():
+    one = Neighbours(np.asarray([[1, 0], [1, 1], [0, -2.0]]), ('a', 'b', 'c'), (b'', b'', b''), 2)
+    found = one.to(np.asarray([3.0, 0]))
+    assert [own['class'] for own in found] == ['a', 'b']
+    assert [own['similarity'] for own in found] == pytest.approx([1, 0.5**0.5])
+    assert Neighbours(missing='gone').size == 0
+
+
+@pytest.mark.parametrize(
+    ('content', 'headers', 'status', 'words'),
+    [
+        (b'', {}, 400, 'must be an image'),
+        (b'no image', {}, 422, 'cannot be read'),
+        (b'\x89PNG\r\n\x1a\n' + b'x' * 50, {}, 422, 'cannot be read'),
+        (b'P6 30000 30000 255\n', {}, 422, 'pixels'),
+        (b'x' * 200_001, {}, 413, '200,000 bytes'),
+        ([b'x' * 150_000, b'x' * 150_000], {}, 413, '200,000 bytes'),  # whose length nobody said before
+        (b'x', {'Host': 'evil.example'}, 403, 'that name'),
+        (b'x', {'Host': '127.0.0.1.evil.example:8000'}, 403, 'that name'),
+        (b'x', {'Host': '192.168.1.5:8000'}, 403, 'that name'),
+        (b'x', {'Origin': 'https://evil.example'}, 403, 'another page'),
+        (b'x', {'Origin': 'null'}, 403, 'another page'),
+    ],
+)
+def test_what_is_refused(client, content, headers, status, words):
+    found = client.post('/predict', content=iter(content) if isinstance(content, list) else content, headers=headers)
+    assert found.status_code == status
+    assert words in found.json()['error']
+
+
+@pytest.mark.parametrize(
+    ('name', 'answered'),
+    [
+        *((own, True) for own in ('192.168.1.5', '::1', 'localhost', 'Photos.home')),
+        *((own, False) for own in ('evil.example', 'photos.home.evil.example', '')),
+    ],
+)
+def test_the_names_of_a_server_for_others(name, answered):
+    assert app.named(name, serving.Serving(host='photos.home')) == answered
+
+
+def test_every_answer_keeps_the_browser_to_this_server(client):
+    for path in ('/', '/page.js', '/page.css', '/about', '/health', '/nothing', '/../etc/passwd'):
+        headers = client.get(path).headers
+        assert headers['content-security-policy'].startswith("default-src 'none'")
+        assert headers['x-content-type-options'] == 'nosniff'
+        assert headers['cross-origin-resource-policy'] == 'same-origin'
+    assert client.get('/health').json() == dict(ready=True)
+    for path in ('/', '/page.js', '/page.css'):
+        assert not re.search(r'https?:|url\(|@import', client.get(path).text)
+    assert client.get('/predict').status_code == 405
+
+
+def test_without_its_images_a_checkpoint_is_served_alone(tmp_path, capsys):
+    found = answers.load(tiny.workdir(tmp_path / 'run'), SETTINGS)
+    assert found.near.size == 0
+    assert 'not at hand' in found.about()['missing']
+    assert len(found.answer(png(tiny.images(1)[0]))['classes']) == 3
+
+
+def test_a_port_that_is_taken(capsys, checkpoint):
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main.main(['--mode=serve', f'--checkpoint={checkpoint}', f'--set=port={port}']) == 2
+    assert 'port=0 takes a free one' in capsys.readouterr().err
+
+
+def test_what_is_not_installed(monkeypatch, checkpoint):
+    monkeypatch.setattr(serving.importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'jaxdl\[serve\]'"):
+        serving.serve(checkpoint, SETTINGS, print)
+
+
+@contextlib.contextmanager
+def served(application):
+    """The address of a server in a thread of its own."""
+    import uvicorn
+
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(application, log_level='warning', access_log=False))
+        thread = threading.Thread(target=server.run, kwargs=dict(sockets=[listening]))
+        thread.start()
+        until = time.monotonic() + 30
+        while not server.started and time.monotonic() < until:
+            time.sleep(0.02)
+        yield f'http://127.0.0.1:{listening.getsockname()[1]}'
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not browser_test.CHROMIUM, reason='no chromium on this machine')
+@pytest.mark.parametrize('width', browser_test.WIDTHS)
+def test_a_reader_drops_images(answerer, checkpoint, tmp_path, width):
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    application = app.app(answerer, SETTINGS)
+    around = f'<!doctype html><body><iframe src="/" width="{width}" height="900"></iframe>{USE}'
+    for path, content, kind in (
+        ('/around', around, 'text/html'), ('/use.js', DRIVE, 'text/javascript'),
+        ('/sample', png(of(checkpoint, 3)), 'image/png'),
+    ):  # fmt: skip
+        application.routes.append(Route(path, lambda request, own=(content, kind): Response(own[0], media_type=own[1])))
+    policy = f"{app.HEADERS['Content-Security-Policy']}; frame-src 'self'"
+    with pytest.MonkeyPatch.context() as patch, served(application) as address:
+        patch.setitem(app.HEADERS, 'Content-Security-Policy', policy)
+        flags = [flag.replace('~NOTFOUND', '~NOTFOUND, EXCLUDE 127.0.0.1') for flag in browser_test.FLAGS]
+        words = [str(browser_test.CHROMIUM), *flags, f'--user-data-dir={tmp_path}', f'{address}/around']
+        dom = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    (told,) = map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
+    assert 'tiny, 3 classes' in told['about']
+    assert told['order'] == ['apple.png', 'words.txt']
+    assert len(told['names']) == len(told['shares']) == 3
+    assert sum(told['shares']) == pytest.approx(100, abs=0.3)
+    assert len(told['nearest']) == SETTINGS.nearest
+    assert all(re.search(r', (1|0)\.\d\d$', own) for own in told['nearest'])
+    assert 'cannot be read' in told['error']
+    assert told['explained']
+    assert told['back']
+    assert told['pictures']
+    assert told['focused'] == 'choose'
+    assert told['needed'] <= 0

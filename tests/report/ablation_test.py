@@ -1,0 +1,450 @@
+"""The report says what the tables say, to everyone, without a network and without jax; bad input changes nothing."""
+
+import base64
+import csv
+import hashlib
+import html.parser
+import json
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import pytest
+import workdirs
+
+from jaxdl import errors, report
+from jaxdl import workdir as holding
+from jaxdl.report.ablation import verdicts
+from jaxdl.report.page import markup, words
+from jaxdl.workdir import tables as results
+
+HOSTILE = {
+    'max': (0.03, 0.1),
+    '<b>|x': (0.02, 3.16),
+    '`$\\frac$` [a](http://b) *c*': (0.06, 0.1),
+    '_"quoted" & \'so\' 平均': (0.03, 0.0001),
+}
+LOADING = ('src', 'srcset', 'href', 'action', 'data', 'poster', 'background', 'xlink:href')
+
+
+BESIDE = r'(figures/|tables/)?[\w-]+\.(csv|json|tex|svg|png)'  # a link that stays within the workdir
+
+
+class Page(html.parser.HTMLParser):
+    """A page as its reader meets it: what it loads, its text, its figures, and its tables as lists of rows."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.loads, self.figures, self.tables, self.tags, self.text = [], [], {}, set(), ''
+        self._rows, self._cell, self._style = [], None, False
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.loads += [value for name, value in attrs if name in LOADING]
+        if tag == 'img':
+            self.figures.append(dict(attrs))
+        elif tag == 'tr':
+            self._rows.append([])
+        elif tag in ('td', 'th', 'caption'):
+            self._cell = ''
+        self._style = tag in ('style', 'script')
+
+    def handle_data(self, data):
+        if not self._style:
+            self.text += data
+        if self._cell is not None:
+            self._cell += data
+
+    def handle_endtag(self, tag):
+        if tag in ('td', 'th'):
+            self._rows[-1].append(self._cell)
+        elif tag == 'caption':
+            self._rows = self.tables.setdefault(self._cell, [])
+        if tag in ('td', 'th', 'caption'):
+            self._cell = None
+
+    def table(self, start: str) -> dict[str, list[str]]:
+        """The rows of the table whose caption starts so, by their first cell."""
+        rows = next(rows for caption, rows in self.tables.items() if caption.startswith(start))
+        return {row[0]: row[1:] for row in rows[1:]}
+
+
+def outside(source: str) -> list[str]:
+    """Everything in a page that would be fetched from somewhere."""
+    found = [value for value in Page(source).loads if not re.match(rf'#|data:|{BESIDE}$', value)]
+    return found + re.findall(r'https?:[^\s"<]*|@import|url\([^)]*\)|<script', without_own_scripts(source))
+
+
+def without_own_scripts(source: str) -> str:
+    """Without figures, the numbers of the charts, and the one script that the page's own policy lets run."""
+    named = re.findall(r"script-src '(sha256-[^']*)'", source)
+
+    def strange(script: re.Match[str]) -> str:
+        own = 'sha256-' + base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+        return '' if own in named else script[0]
+
+    source = re.sub(r'base64,[\w+/=]+', '', source)
+    source = re.sub(r'<script type="application/json"[^<>]*>[^<>]*</script>', '', source)
+    return re.sub(r'<script>(.*?)</script>', strange, source, flags=re.DOTALL)
+
+
+def drawings(source: str) -> Iterator[ElementTree.Element]:
+    for encoded in re.findall(r'data:image/svg\+xml;base64,([\w+/=]+)', source):
+        yield ElementTree.fromstring(base64.b64decode(encoded))
+
+
+def built(folder: pathlib.Path, **changes) -> pathlib.Path:
+    report.build(workdirs.make(folder, **changes))
+    return folder
+
+
+def read(workdir: pathlib.Path) -> Page:
+    return Page((workdir / 'report.html').read_text())
+
+
+def page_of(workdir: pathlib.Path) -> str:
+    return (workdir / 'report.html').read_text()
+
+
+@pytest.fixture(scope='module')
+def usual(tmp_path_factory) -> pathlib.Path:
+    return built(tmp_path_factory.mktemp('usual') / 'pooling')
+
+
+@pytest.fixture(scope='module')
+def odd(tmp_path_factory) -> pathlib.Path:
+    """Everything that may happen at once: names made to break a page, grown grids, lost members, two conditions."""
+    diverged = {('<b>|x', 0.01, 0): 2, ('<b>|x', 0.01, 1): 1, ('max', 0.1, 1002): 3}
+    return built(
+        tmp_path_factory.mktemp('odd') / 'odd one', options=HOSTILE, seeds=4, tuning_seeds=2, epochs=3,
+        conditions={'all data': {}, 'half of the |data|': {'variant.dropout': 0.5}}, diverged=diverged, scale='quick',
+        classes=['a "quoted" <i>class</i>', 'b|c'],
+    )  # fmt: skip
+
+
+def test_a_page_loads_nothing_from_anywhere(usual, odd):
+    for workdir in (usual, odd):
+        source = (workdir / 'report.html').read_text()
+        assert outside(source.replace('http://b', '')) == []  # the name of an option, shown as text
+        assert Page(source).loads
+    for bad in (
+        '<img src="https://x.y/z.png">',
+        '<style>@import "a.css"</style>',
+        '<link href="a.css">',
+        '<script>1</script>',
+    ):
+        assert outside(source.replace('</main>', bad + '</main>')), f'the check above is blind to {bad}'
+
+
+def test_figures_are_whole_and_draw_no_link(usual, odd):
+    for workdir in (usual, odd):
+        source = (workdir / 'report.html').read_text()
+        found = list(drawings(source))
+        assert len(found) == 2 * len(Page(source).figures) > 0
+        for drawing in found:
+            links = [v for e in drawing.iter() for k, v in e.attrib.items() if k.endswith('href')]
+            assert all(link.startswith('#') for link in links)
+            assert not [e for e in drawing.iter() if e.tag.endswith(('}image', '}script', '}foreignObject'))]
+
+
+def test_every_figure_says_its_numbers_in_words(usual):
+    differences, learning, rates, _ = (figure['alt'] for figure in read(usual).figures)
+    summary = results.read_table(usual / 'summary.csv', results.SUMMARY)
+    for row in summary[1:]:
+        assert f'{row["option"]} {words.points(row["difference"])} (' in differences
+        assert f'chosen {row["learning_rate"]:g}' in rates
+    for option in workdirs.first(5):
+        assert re.search(rf'{option}: training \d+\.\d\d to \d+\.\d\d, validation \d+\.\d\d to \d+\.\d\d', learning)
+        assert re.search(rf'{option}: \d\d\.\d\d at 0\.01, ', rates)
+
+
+def test_names_stay_text(odd):
+    source = without_own_scripts((odd / 'report.html').read_text())
+    page = Page(source)
+    for option in HOSTILE:
+        assert option in page.table('Test accuracy')
+        assert option in ''.join(page.table('The options').keys())
+        assert all(option in figure['alt'] for figure in page.figures if option != 'max')
+    assert 'a "quoted" <i>class</i>' in page.text
+    assert 'half of the |data|' in page.text
+    assert '<b>|x' not in source
+    assert page.tags.isdisjoint({'i', 'script', 'iframe', 'object'})
+
+
+def test_markdown_keeps_its_tables_and_links_its_figures(odd):
+    text = (odd / 'report.md').read_text()
+    tables = re.findall(r'(?:^\|.*\n)+', text, re.MULTILINE)
+    assert len(tables) == (odd / 'report.html').read_text().count('<table>')
+    for table in tables:
+        assert len({len(re.findall(r'(?<!\\)\|', line)) for line in table.splitlines()}) == 1
+    prose = re.sub(r'(?<![\\`])(`+)(?!`).*?(?<!`)\1(?!`)', '', text, flags=re.DOTALL)  # in code every sign is itself
+    assert '<b>' not in prose
+    assert '[a](http://b)' not in prose
+    assert r'\[a\](http://b)' in prose
+    figures = re.findall(r'^!\[.*\]\((figures/\w+\.png)\)$', text, re.MULTILINE)
+    assert sorted(figures) == sorted(f'figures/{path.name}' for path in (odd / 'figures').glob('*.png'))
+
+
+def test_the_table_is_the_summary(usual):
+    table = read(usual).table('Test accuracy')
+    with (usual / 'summary.csv').open() as file:
+        summary = list(csv.DictReader(file))
+    assert len(summary) == len(table) == 5
+    for row in summary:
+        cells = [cell.replace('\u2212', '-').replace('\n', ' ') for cell in table[row['option']]]
+        mean, low, high = (100 * float(row[key]) for key in ('mean', 'ci_low', 'ci_high'))
+        assert cells[0] == f'{mean:.2f} ({low:.2f} to {high:.2f})'
+        assert float(cells[6]) == pytest.approx(float(row['learning_rate']))
+        if row['option'] == row['baseline']:
+            continue
+        d, low, high = (100 * float(row[key]) for key in ('difference', 'difference_low', 'difference_high'))
+        assert cells[1] == f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
+        assert [cells[2], cells[3]] == [shown_p(row['p_value']), shown_p(row['p_holm'])]
+        assert cells[4].startswith(f'{float(row["p_better"]):.2f} ({float(row["p_better_low"]):.2f} to ')
+        assert cells[5] == f'{100 * float(row["detectable"]):.2f}'
+        assert cells[7] == row['verdict']
+
+
+def shown_p(p: str) -> str:
+    return '< 0.001' if float(p) < 0.001 else f'{float(p):.3f}'
+
+
+def test_the_summary_is_computed_anew(usual):
+    written = (usual / 'summary.csv').read_bytes()
+    (usual / 'summary.csv').write_text('something else\n')
+    report.build(usual)
+    assert (usual / 'summary.csv').read_bytes() == written
+
+
+def compared(option: str, verdict: str, difference: float = 0.01, detectable: float = 0.004) -> results.Row:
+    return dict(
+        option=option, baseline='max', seeds=10, mean=0.97, ci_low=0.96, ci_high=0.98, difference=difference,
+        difference_low=difference - 0.002, difference_high=difference + 0.002, verdict=verdict, detectable=detectable,
+    )  # fmt: skip
+
+
+BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, ci_high=0.98)
+
+
+@pytest.mark.parametrize(
+    ('rows', 'said'),
+    [
+        ([compared('a', 'better')], r'^a is better than max: \+1\.00 percentage points \(95 % interval \+0\.80 to '),
+        ([compared('a', 'worse', -0.02)], r'^a is worse than max: .2\.00 percentage points .*, n = 10 seeds\)\.$'),
+        ([compared('a', verdicts.NONE)], r'^No difference found between a and max: .* 0\.40 would have been found'),
+        ([compared('a', verdicts.NONE, 0.0, 0.0)], r'^No difference found .* 0\.00 .* the two agree on every seed\.$'),
+        ([compared('a', 'better'), compared('b', 'worse', -0.01)], r'^Better than max: a \(.*; worse than it: b \('),
+        (
+            [compared('a', 'worse', -0.01), compared('b', verdicts.NONE)],
+            r'^Worse than max: a .*; no difference from it found: b \(.*; detectable 0\.40\); n = 10 seeds\.$',
+        ),
+        (
+            [compared(name, verdicts.NONE, detectable=i / 100) for i, name in enumerate('abc', 1)],
+            r'^No difference from max found: a, b and c \(detectable 1\.00 to 3\.00 percentage points\)',
+        ),
+        ([], r'^max was measured alone: test accuracy 97\.00 % .* nothing to compare it with\.$'),
+    ],
+)  # fmt: skip
+def test_the_answer_in_one_sentence(rows, said):
+    sentence = markup.plain(verdicts.sentence([BASELINE, *rows])).replace(words.SPACE, ' ')
+    assert re.search(said, sentence), sentence
+    assert sentence.count('. ') == 0
+
+
+def test_the_page_opens_with_the_answer(usual):
+    summary = results.read_table(usual / 'summary.csv', results.SUMMARY)
+    found = {row['option']: row['verdict'] for row in summary[1:]}
+    assert found['avg'] == 'better'
+    assert found['strided'] == 'worse'
+    better, worse, rest = re.findall(r'<p class="lead">(.*?); (worse .*?); (no .*?)</p>', page_of(usual))[0]
+    assert 'avg' in better
+    assert 'strided' in worse
+    assert all(option in rest for option, verdict in found.items() if verdict == verdicts.NONE)
+
+
+def test_the_verdicts_stand_before_all_else_the_best_first(usual):
+    parts = r'"option"><b>(.*?)</b>.*"badge">(.*?)</span>.*"number">(.*?)</span>'
+    rows = re.findall(parts, page_of(usual))
+    summary = [row for row in results.read_table(usual / 'summary.csv', results.SUMMARY) if row['option'] != 'max']
+    summary.sort(key=lambda row: -row['difference'])
+    assert [row[:2] for row in rows] == [(row['option'], row['verdict']) for row in summary]
+    assert [row[2] for row in rows] == [f'{words.points(r["difference"])} ({verdicts.interval(r)})' for r in summary]
+    assert page_of(usual).index('"badge"') < page_of(usual).index('<section')
+    text = (usual / 'report.md').read_text()
+    assert all(f'- **{row["option"]}**: {row["verdict"]}, ' in text for row in summary)
+
+
+def test_the_same_workdir_gives_the_same_bytes(usual, tmp_path):
+    first = {path.relative_to(usual): path.read_bytes() for path in usual.rglob('*') if path.is_file()}
+    again = built(tmp_path / usual.name)
+    assert {path.relative_to(again): path.read_bytes() for path in again.rglob('*') if path.is_file()} == first
+    assert {'.html', '.md', '.svg', '.png', '.csv', '.tex', '.json', '.npz'} == {path.suffix for path in first}
+
+
+def test_a_report_needs_no_jax(tmp_path):
+    holding.seal(workdirs.make(tmp_path / 'run', options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1))
+    code = (
+        'import sys, pathlib\n'
+        'for name in ("jax", "jaxlib", "flax", "optax", "orbax", "grain"): sys.modules[name] = None\n'
+        'from jaxdl import report\n'
+        'print(report.build(pathlib.Path("run")))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-W', 'error', '-c', code], cwd=tmp_path, capture_output=True, text=True,
+        env=dict(PYTHONPATH=str(pathlib.Path(report.__file__).parents[3])),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.split() == [str(pathlib.Path('run') / 'report.html')]
+
+
+def test_a_quick_run_is_no_evidence(usual, odd):
+    assert 'no evidence' in read(odd).text.split('What was compared')[0]
+    assert 'no evidence' in (odd / 'report.md').read_text().split('What was compared')[0]
+    assert 'no evidence' not in read(usual).text
+
+
+def test_lost_members_are_named(usual, odd):
+    page = read(odd)
+    rows = page.tables['Diverged members']
+    assert ['<b>|x (all data)', 'tune', '0.01', 'seed 0 (epoch 2), seed 1 (epoch 1)'] in rows
+    assert ['max (all data)', 'measure', '0.1', 'seed 1002 (epoch 3)'] in rows
+    assert 'counts as chance, 50.00' in page.text
+    assert 'Measured members that diverged: 1 of max' in page.text
+    assert 'No member diverged' in read(usual).text
+
+
+def test_a_grown_grid_is_said(usual, odd):
+    text = read(odd).text
+    assert '<b>|x: the best rate lay on the edge of the grid, so the grid grew to 9.99; the best rate is 3.16' in text
+    name = re.escape(list(HOSTILE)[-1])
+    assert re.search(rf'{name}: .* grew to 0\.000999; the best rate, 0\.000999, still lies on the edge', text)
+    assert '3.16 (added)' in text
+    assert 'grew' not in read(usual).text
+
+
+def test_a_given_rate_is_not_called_tuned(tmp_path):
+    page = read(built(tmp_path, options=workdirs.first(2), seeds=3, epochs=2, rates=[0.05]))
+    assert 'The learning rate was given, not tuned: 0.05 for every option.' in page.text
+    assert 'Tune.' not in page.text
+    assert len(page.figures) == 2
+
+
+def test_scaled_rates_are_no_growth(tmp_path):
+    workdirs.make(tmp_path, options={'max': (0.03, 0.1), 'ten': (0.03, 0.1)}, seeds=2, epochs=2, rates=(0.01, 0.1, 1.0))
+    rows = results.read_table(tmp_path / 'results.csv', results.RESULTS)
+    for row in rows:
+        if row['option'] == 'ten':
+            row['learning_rate'] *= 10
+    results.write_table(tmp_path / 'results.csv', results.RESULTS, rows)
+    change(tmp_path / 'config.json', options=dict(max={}, ten=dict(learning_rate_scale=10)))
+    report.build(tmp_path)
+    assert '(added)' not in read(tmp_path).text
+    change(tmp_path / 'config.json', options=dict(max={}, ten={}))
+    report.build(tmp_path)
+    assert '(added)' in read(tmp_path).text
+
+
+def test_conditions_each_have_their_result(odd):
+    page = read(odd)
+    for condition in ('all data', 'half of the |data|'):
+        assert f'The result: {condition}' in page.text
+        assert f'Costs: {condition}' in page.text
+    assert len(page.figures) == 8
+    assert 'variant.dropout=0.5' in page.text
+
+
+def test_conditions_may_differ_in_design(tmp_path):
+    conditions = {'short': {}, 'long': dict(epochs=7, tuning_seeds=2)}
+    same = {name: {} for name in conditions}
+    workdirs.make(tmp_path, options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1, conditions=same)
+    change(tmp_path / 'config.json', conditions=conditions)
+    report.build(tmp_path)
+    text = read(tmp_path).text
+    assert 'at epoch 2 and 7' in text
+    assert 'tuning seeds was 1 and 2' in text
+    assert re.search('short: 2.options . 5.learning rates . 1.tuning seed: 10.members; long: .* 2.tuning seeds', text)
+
+
+def test_no_folder_of_the_machine_is_told(usual, odd):
+    for path in [*usual.glob('report.*'), *odd.glob('report.*')]:
+        assert '/home' not in path.read_text()
+        assert str(path.parent.parent) not in path.read_text()
+    assert '--workdir=pooling' in (usual / 'report.md').read_text()
+    assert "--mode=report --workdir='odd one'" in (odd / 'report.md').read_text()
+
+
+@pytest.mark.parametrize(
+    ('command', 'said'),
+    [
+        ('python -m jaxdl.main --workdir=/a/b/c', 'python -m jaxdl.main --workdir=c'),
+        ("jaxdl --dataset='csv:/my data/x.csv:image:label'", 'jaxdl --dataset=csv:x.csv:image:label'),
+        ('/usr/bin/python3 --set=momentum=1/3 --workdir=runs/a', 'python3 --set=momentum=1/3 --workdir=runs/a'),
+        ('jaxdl "--workdir=/a/b', 'jaxdl "--workdir=b'),
+    ],
+)  # fmt: skip
+def test_commands_lose_their_folders(command, said):
+    assert words.local_command(command) == said
+
+
+@pytest.mark.parametrize(
+    ('value', 'said'),
+    [(None, '\u2013'), (0, '0'), (9999, '9,999'), (12345, '12.3 k'), (999_950, '1.00 M'), (1.5e9, '1.50 G')],
+)
+def test_amounts(value, said):
+    assert words.amount(value).replace(words.SPACE, ' ') == said
+
+
+def change(path: pathlib.Path, **fields) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def cut(path: pathlib.Path, lines: int) -> None:
+    path.write_text(''.join(path.read_text().splitlines(keepends=True)[:-lines]))
+
+
+def without_option(path: pathlib.Path) -> None:
+    rows = [row for row in results.read_table(path, results.RESULTS) if row['option'] != 'avg']
+    results.write_table(path, results.RESULTS, rows)
+    change(path.parent / 'run.json', results_rows=len(rows))
+
+
+BAD = {
+    'no config': (lambda d: (d / 'config.json').unlink(), 'holds no config.json'),
+    'damaged config': (lambda d: (d / 'config.json').write_text('{"kind": '), 'config.json is damaged'),
+    'config without options': (lambda d: (d / 'config.json').write_text('{"kind": "Ablation"}'), 'it lacks name'),
+    'another kind': (lambda d: change(d / 'config.json', kind='Ablatoin'), 'did you mean Ablation?'),
+    'no run': (lambda d: (d / 'run.json').unlink(), 'the run is not finished: the same command resumes it'),
+    'unfinished': (lambda d: change(d / 'run.json', finished=False), 'the run is not finished'),
+    'no plan': (lambda d: (d / 'plan.json').unlink(), 'holds no plan.json'),
+    'no results': (lambda d: (d / 'results.csv').unlink(), 'holds no results.csv'),
+    'rows missing': (lambda d: cut(d / 'results.csv', 7), 'cut short'),
+    'last row torn': (lambda d: (d / 'results.csv').write_text((d / 'results.csv').read_text()[:-9]), 'cut short'),
+    'no costs': (lambda d: (d / 'costs.csv').unlink(), 'holds no costs.csv'),
+    'option missing': (lambda d: without_option(d / 'results.csv'), "holds no measurement of 'avg'"),
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_bad_input_is_said_and_changes_nothing(name, tmp_path):
+    workdir = workdirs.make(tmp_path / 'run', options=workdirs.first(3), seeds=2, epochs=2, tuning_seeds=1)
+    (workdir / 'report.html').write_text('an older report')
+    spoil, message = BAD[name]
+    spoil(workdir)
+    before = {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()}
+    with pytest.raises(errors.InputError, match=re.escape(message)) as raised:
+        report.build(workdir)
+    assert '\n' not in str(raised.value)
+    assert {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()} == before
+
+
+@pytest.mark.parametrize('place', ['missing', 'empty', 'file'])
+def test_a_place_without_a_run(place, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(errors.InputError, match='holds no'):
+        report.build(tmp_path / place)
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['empty', 'file']

@@ -1,0 +1,118 @@
+"""Two runs agree where chance explains what lies between them, and what they were given is named where it differs."""
+
+import numpy as np
+import pytest
+
+from jaxdl import main, workdir
+from jaxdl.errors import InputError
+from jaxdl.report import compare_runs
+from jaxdl.runtime import provenance
+from jaxdl.workdir import claims, tables
+
+
+def ablation(folder, values, **config):
+    """What `compare` reads of a finished ablation: accuracies by option, in the order of the seeds."""
+    workdir.begin(folder, config=dict(kind='Ablation') | config, plan={}, run=dict(finished=True))
+    facts = dict(condition='', phase='measure', learning_rate=0.1, epoch=1, split='test', metric='accuracy')
+    rows = [facts | dict(option=k, seed=i, value=v) for k, own in values.items() for i, v in enumerate(own)]
+    other = dict(facts, option='tuned', phase='tune', seed=0, value=0.5)
+    tables.write_table(folder / 'results.csv', tables.RESULTS, [*rows, other])
+    return folder
+
+
+def finetuning(folder, accuracy, images):
+    run = dict(finished=True, scores=dict(finetune=dict(accuracy=accuracy, images=images)))
+    workdir.begin(folder, config=dict(kind='FineTune'), plan={}, run=run)
+    return folder
+
+
+def demonstration(folder, *holds):
+    workdir.begin(folder, config=dict(kind='Demonstration'), plan={}, run=dict(finished=True))
+    rows = [
+        dict(claim=f'claim {i}', expected=1, measured=1, error=0, tolerance=0, holds=own) for i, own in enumerate(holds)
+    ]
+    tables.write_table(folder / 'claims.csv', claims.COLUMNS, rows)
+    return folder
+
+
+def test_runs_of_the_same_truth_rarely_disagree_and_those_of_another_do(tmp_path):
+    rng, apart = np.random.default_rng(0), 0
+    for i in range(200):
+        draws = {name: 0.7 + 0.02 * rng.normal(size=(2, 8)) for name in 'abcd'}
+        one, two = (ablation(tmp_path / f'{i}-{j}', {k: v[j] for k, v in draws.items()}) for j in (0, 1))
+        apart += not all(own.agrees for own in compare_runs.compare(one, two))
+    assert apart <= 20  # 5 % of 200 are 10, four standard deviations above
+    better = ablation(tmp_path / 'better', {k: v[1] + (k == 'c') * 0.1 for k, v in draws.items()})
+    assert [own.name for own in compare_runs.compare(one, better) if not own.agrees] == ['c']
+
+
+def test_numbers_that_do_not_vary_agree_where_they_are_the_same(tmp_path):
+    one, same, other = (ablation(tmp_path / str(i), dict(a=[v, v])) for i, v in enumerate((0.5, 0.5, 0.625)))
+    assert [own.agrees for own in compare_runs.compare(one, same)] == [True]
+    (result,) = compare_runs.compare(one, other)
+    assert (result.agrees, result.low, result.high) == (False, -0.125, -0.125)
+
+
+@pytest.mark.parametrize(('accuracy', 'images', 'agrees'), [(0.80, 400, True), (0.70, 400, False), (0.70, 20, True)])
+def test_fine_tunings_are_compared_by_how_many_images_judged_them(tmp_path, accuracy, images, agrees):
+    one, other = finetuning(tmp_path / 'one', 0.81, 363), finetuning(tmp_path / 'other', accuracy, images)
+    (result,) = compare_runs.compare(one, other)
+    assert result.agrees == agrees
+    assert (result.first, result.second) == pytest.approx((0.81, accuracy), abs=2e-3)
+
+
+def test_a_claim_that_fails_in_one_run_is_named(tmp_path):
+    one, other = demonstration(tmp_path / 'one', 'true', 'true'), demonstration(tmp_path / 'other', 'true', 'false')
+    assert [own.agrees for own in compare_runs.compare(one, other)] == [True, False]
+
+
+def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_path, capsys):
+    one = ablation(tmp_path / 'one', dict(a=[0.5, 0.6, 0.7]), variant=dict(width=8))
+    other = ablation(tmp_path / 'other', dict(a=[0.9, 0.9, 0.91]), variant=dict(width=16))
+    assert main.main(['--mode=compare', str(one), str(other)]) == 3
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].split() == ['config.variant.width', '8,', 'there', '16']
+    assert out[1].startswith('a ')
+    assert out[1].endswith('DISAGREE')
+    assert out[2] == '0 of 1 results agree'
+    assert main.main(['--mode=compare', str(one), str(one)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == '1 of 1 results agree; results.csv has the same bytes'
+
+
+@pytest.mark.parametrize('key', ['git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment'])
+def test_whatever_of_the_machine_may_matter_is_named_where_it_differs(tmp_path, key):
+    facts = provenance.about('python -m jaxdl.main --experiment=pooling')
+    assert facts.keys() >= {key}
+    changed = 'other' if isinstance(facts[key], str) else facts[key] | dict(added='other')
+    folders = [ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two')]
+    for folder, run in zip(folders, (facts, facts | {key: changed}), strict=True):
+        workdir.begin(folder, run=run | dict(finished=True))
+    (found,) = compare_runs.differences(*folders)
+    assert found[0].startswith(f'run.{key}')
+    assert found[2] == 'other'
+    assert compare_runs.differences(folders[0], folders[0]) == []
+
+
+def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys):
+    one, other = ablation(tmp_path / 'one', dict(a=[0.5, 0.6])), ablation(tmp_path / 'other', dict(b=[0.5, 0.6]))
+    with pytest.raises(InputError, match='no result in common: a is in one of them'):
+        compare_runs.compare(one, other)
+    with pytest.raises(InputError, match=r'kind Ablation, .* kind Demonstration: give two of a kind'):
+        compare_runs.compare(one, demonstration(tmp_path / 'third', 'true'))
+    workdir.begin(other, run=dict(finished=False))
+    with pytest.raises(InputError, match='other is not finished'):
+        compare_runs.compare(one, other)
+    assert main.main(['--mode=compare', str(one)]) == 2
+    assert 'is for two workdirs' in capsys.readouterr().err
+    assert main.main(['--mode=compare', str(one), 'nowhere']) == 2
+    assert 'nowhere holds no config.json' in capsys.readouterr().err
+
+
+def test_a_run_whose_files_are_damaged_is_not_compared(tmp_path):
+    one, two = (ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two'))
+    for folder in (one, two):
+        workdir.seal(folder)
+    assert compare_runs.compare(one, two)
+    (two / 'results.csv').write_text((two / 'results.csv').read_text().replace('0.6', '0.7'))
+    with pytest.raises(InputError, match=r'two/results.csv is damaged or gone, by sha256.json'):
+        compare_runs.compare(one, two)

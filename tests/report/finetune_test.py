@@ -1,0 +1,330 @@
+"""The report of a fine-tuning says what its workdir holds, leaves out what it lacks, and takes every name as text."""
+
+import csv
+import itertools
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import finetune_workdirs
+import numpy as np
+import pytest
+
+from jaxdl import report, statistics
+from jaxdl import workdir as folder
+from jaxdl.errors import InputError
+from jaxdl.report.finetune import confusion, finetuned
+from jaxdl.report.page import plots, words
+from jaxdl.report.page.blocks import Drawing
+from jaxdl.statistics import classification
+from tests.report.ablation_test import Page, drawings, outside
+
+HOSTILE = ('<b>|', '`$\\frac$` [a](http://b) *c*', '_"quoted" & \'so\' 平均', 'two\nlines', 'plain')
+SECTIONS = {
+    'evaluation.npz': ('What is taken for what', 'Calibration'),
+    'mistakes.npz': ('The worst mistakes',),
+    'gradcam.npz': ('Where the network looks',),
+    'probe.csv': ('The probe: which head was chosen',),
+    'split.json': ('How much to believe it',),
+    'evidence.json': (),
+}
+
+
+def built(workdir: pathlib.Path, **changes) -> pathlib.Path:
+    report.build(finetune_workdirs.make(workdir, **changes))
+    return workdir
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures cost seconds: for what they do not matter to, they are empty."""
+    monkeypatch.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1)))
+
+
+def read(workdir: pathlib.Path) -> Page:
+    return Page((workdir / 'report.html').read_text())
+
+
+def headings(workdir: pathlib.Path) -> list[str]:
+    return re.findall(r'^## \d+ (.*)$', (workdir / 'report.md').read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope='module')
+def full(tmp_path_factory) -> pathlib.Path:
+    return built(tmp_path_factory.mktemp('full') / 'grocery')
+
+
+@pytest.fixture(scope='module')
+def odd(tmp_path_factory) -> pathlib.Path:
+    """Names made to break a page, several runs, a split at random, shrunk."""
+    runs = [f'finetune, fold {i}' for i in (1, 2)]
+    return built(
+        tmp_path_factory.mktemp('odd') / 'odd one', classes=HOSTILE, images=40, runs=runs, epochs=1, scale='quick',
+        grouped=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def probed(tmp_path_factory) -> pathlib.Path:
+    """A probe alone, without any artifact."""
+    leave_out = finetune_workdirs.ARTIFACTS
+    return built(tmp_path_factory.mktemp('probed') / 'probe', stages=('probe',), leave_out=leave_out)
+
+
+def test_the_page_opens_with_the_verdict(full):
+    found = json.loads((full / 'run.json').read_text())['scores']
+    low, high = statistics.wilson(found['finetune']['accuracy'], 440)
+    text = read(full).text
+    for said in (
+        f'is right on {words.percent(found["finetune"]["accuracy"])} of 440 validation images',
+        f'interval {words.number(low)} to {words.number(high)}',
+        f'reaches {words.percent(found["probe"]["accuracy"])}: fine-tuning gained',
+        'A split at random would have flattered',
+        '21.38 points more',
+    ):
+        assert said in text[: text.index('Scores on the 440')], said
+
+
+def test_every_section_is_there_in_both_forms(full, odd):
+    for workdir in (full, odd):
+        found = headings(workdir)
+        expected = itertools.chain(*SECTIONS.values(), ('Learning', 'What each decision rests on', 'Model card'))
+        assert set(expected) <= set(found)
+        assert found[:3] == ['The result', 'How much to believe it', 'Learning']
+        assert all(title in read(workdir).text for title in found)
+
+
+def test_a_probe_alone_has_no_curves(probed):
+    assert not {'Learning', *itertools.chain(*SECTIONS.values())} & set(headings(probed))
+    text = read(probed).text
+    assert 'The probe, a linear head on the untouched network, is right on' in text
+    assert 'fine-tuned' not in text
+    assert 'train_size' not in text  # what a probe does not use is no decision of it
+
+
+@pytest.mark.parametrize('name', SECTIONS)
+def test_without_an_artifact_its_section_is_left_out(name, tmp_path, undrawn):
+    workdir = built(tmp_path / 'run', classes=HOSTILE, images=20, leave_out=[name])
+    everything = set(itertools.chain(*SECTIONS.values()))
+    assert everything - set(headings(workdir)) == set(SECTIONS[name])
+    if name == 'evidence.json':
+        assert 'none was tested by an ablation' in read(workdir).text
+
+
+def test_names_stay_text(full, odd):
+    assert read(odd).tags <= read(full).tags  # no name became an element
+    source, page = (odd / 'report.html').read_text(), read(odd)
+    assert outside(source.replace('http://b', '')) == []
+    assert outside((full / 'report.html').read_text()) == []
+    named = ' '.join(cell for rows in page.tables.values() for row in rows for cell in row)
+    for name in HOSTILE:
+        assert name.replace('\n', ' ') in named
+
+
+def test_markdown_keeps_its_tables_and_links_its_figures(full, odd):
+    for workdir in (full, odd):
+        text = (workdir / 'report.md').read_text()
+        tables = re.findall(r'(?:^\|.*\n)+', text, re.MULTILINE)
+        for table in tables:
+            bars = {len(re.findall(r'(?<!\\)\|', line)) for line in table.splitlines()}
+            assert len(bars) == 1, table
+        assert len(tables) >= 8
+        linked = re.findall(r'\]\((figures/[^)]*)\)', text)
+        assert sorted(linked) == sorted(f'figures/{path.name}' for path in (workdir / 'figures').glob('*.png'))
+        assert '<b>' not in text
+
+
+def test_figures_are_whole_and_say_their_numbers(full):
+    source = (full / 'report.html').read_text()
+    figures = {figure['alt'].split(' ')[0]: figure['alt'] for figure in Page(source).figures}
+    assert len(list(drawings(source))) == 2 * len(Page(source).figures) == 14
+    grid = next(alt for alt in figures.values() if 'by learning rate and weight decay' in alt)
+    assert 'diverged at 1 and 0.001' in grid
+    assert grid.count(' at ') == 16
+    reliability = next(alt for alt in figures.values() if 'calibration error' in alt)
+    assert reliability.count('calibration error') == 2
+    for drawing in drawings(source):
+        links = [value for e in drawing.iter() for key, value in e.attrib.items() if key.endswith('href')]
+        assert all(re.match(r'#|data:image/png', link) for link in links)
+
+
+def test_pairs_and_classes_are_those_of_the_logits(full):
+    arrays = np.load(full / 'artifacts' / 'evaluation.npz')
+    labels, predicted = arrays['labels'], arrays['logits'].argmax(1)
+    table = classification.confusion(labels, predicted, 81)
+    page, names = read(full), finetune_workdirs.CLASSES
+    rows = next(rows for caption, rows in page.tables.items() if caption.startswith('The most confused'))[1:]
+    counts = [int(row[2].split(' of ')[0]) for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    off = table - np.diag(np.diag(table))
+    assert counts == sorted(off[off > 0], reverse=True)[: len(rows)]
+    for true, taken, times, *_ in rows:
+        label = names.index(true)
+        assert times == f'{off[label, names.index(taken)]} of {table[label].sum()}'
+    each = classification.per_class(table)
+    for name, cells in page.table('Every class').items():
+        label = names.index(name)
+        assert cells[0] == str(each['support'][label])
+        assert cells[3] == f'{100 * each["f1"][label]:.1f}'
+
+
+def test_a_matrix_shows_few_classes_and_no_mistake_no_matrix(undrawn, tmp_path):
+    table = np.random.default_rng(0).integers(0, 5, (81, 81))
+    pairs = confusion.confused(table)
+    for most in (8, 18):
+        shown = confusion.members(pairs, most)
+        assert most - 1 <= len(shown) == len(set(shown)) <= most
+        assert set(pairs[0]) <= set(shown)
+    workdir = finetune_workdirs.make(tmp_path / 'right', classes=HOSTILE, images=20)
+    found = dict(np.load(workdir / 'artifacts' / 'evaluation.npz'))
+    folder.write_arrays(workdir / 'artifacts' / 'evaluation.npz', found | dict(labels=found['logits'].argmax(1)))
+    report.build(workdir)
+    assert 'Every one of the 20 images is named right' in read(workdir).text
+    assert not (workdir / 'figures' / 'confusion.png').exists()
+
+
+def test_decisions_show_their_value_and_what_tested_them(full):
+    rows = read(full).table('The recipe')
+    assert rows['Batch size'] == [
+        'batch_size=32, accumulation=1',
+        '128 against 32: worse, \u22121.80 (\u22123.00 to \u22120.60) (batch_size, digits)',
+    ]
+    assert rows['Dropout'] == ['dropout=0.0', 'not tested']
+    assert 'schedule=warmup_cosine' in rows['Learning rate and schedule'][0]
+    tested = [name for name, (_, found) in rows.items() if found != 'not tested']
+    assert f'Of {len(rows)} decisions {len(tested)} were tested' in read(full).text.replace('\u00a0', ' ')
+    assert len(tested) == 6
+    assert '(augmentation, digits)' in rows['Augmentation: flip'][1]
+    assert 'mixup' not in rows['Augmentation: flip'][1]
+    assert rows['Augmentation: erasing'][1] == 'not tested'  # though the ablation names its field too
+
+
+def test_calibration_is_that_of_the_logits(full):
+    arrays = np.load(full / 'artifacts' / 'evaluation.npz')
+    logits, labels, temperature = (arrays[name] for name in ('logits', 'labels', 'temperature'))
+    before, after = (classification.calibration_error(own, labels) for own in (logits, logits / temperature))
+    assert f'from {words.percent(before)} to {words.percent(after)}' in read(full).text
+
+
+def test_a_split_at_random_and_a_quick_run_are_warned_of(full, odd):
+    for said in (
+        'This is a quick run, and no evidence',
+        'This split is of that kind',
+        'This split, at random, flatters',
+    ):
+        assert said in read(odd).text
+        assert said not in read(full).text
+
+
+def test_the_card_and_how_to_predict(full):
+    page = read(full)
+    assert page.table('The network in short')['Licence of the weights'][0].startswith('unknown')
+    assert '--mode=predict --checkpoint=grocery --images=DIR --output=predictions.csv' in page.text
+    assert 'submission.csv, 2,485 rows' in page.text
+    assert page.table('Time')['share of the training spent waiting for images'] == [words.percent(0.031)]
+
+
+def test_no_folder_of_the_machine_is_told(full, odd):
+    for name, workdir in itertools.product(('report.html', 'report.md'), (full, odd)):
+        assert '/home' not in (workdir / name).read_text()
+
+
+def test_the_same_workdir_gives_the_same_bytes(odd, tmp_path):
+    before = {path: path.read_bytes() for path in odd.rglob('*') if path.is_file()}
+    report.build(odd)
+    assert before == {path: path.read_bytes() for path in odd.rglob('*') if path.is_file()}
+
+
+def test_the_report_needs_no_jax(tmp_path):
+    leave_out = ('evaluation.npz', 'mistakes.npz', 'evidence.json', 'probe.csv')
+    workdir = finetune_workdirs.make(tmp_path / 'run', classes=HOSTILE, images=10, leave_out=leave_out)
+    code = (
+        'import sys, pathlib; from jaxdl import report; report.build(pathlib.Path(sys.argv[1]));'
+        'assert not {"jax", "flax", "optax"} & set(sys.modules)'
+    )
+    subprocess.run([sys.executable, '-W', 'error', '-c', code, str(workdir)], check=True)
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _json(**changes):
+    def change(path):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+def _arrays(**changes):
+    def change(path):
+        found = dict(np.load(path))
+        folder.write_arrays(path, {name: changes.get(name, lambda x: x)(value) for name, value in found.items()})
+
+    return change
+
+
+BROKEN = {
+    'cut archive': ('artifacts/evaluation.npz', _cut),
+    'cut pictures': ('artifacts/mistakes.npz', _cut),
+    'cut maps': ('artifacts/gradcam.npz', _cut),
+    'cut grid': ('artifacts/probe.csv', _cut),
+    'cut results': ('results.csv', _cut),
+    'cut split': ('artifacts/split.json', _cut),
+    'cut evidence': ('artifacts/evidence.json', _cut),
+    'evidence of another form': ('artifacts/evidence.json', lambda path: path.write_text('{}')),
+    'evidence without a field': ('artifacts/evidence.json', lambda path: path.write_text('[{"verdict": "better"}]')),
+    'labels beyond the classes': ('artifacts/evaluation.npz', _arrays(labels=lambda x: x + 99)),
+    'labels that are no numbers': ('artifacts/evaluation.npz', _arrays(labels=lambda x: x.astype(str))),
+    'fewer labels': ('artifacts/evaluation.npz', _arrays(labels=lambda x: x[:-1])),
+    'other classes': ('artifacts/evaluation.npz', _arrays(logits=lambda x: x[:, :-1])),
+    'grey pictures': ('artifacts/mistakes.npz', _arrays(images=lambda x: x[..., :1])),
+    'maps of another size': ('artifacts/gradcam.npz', _arrays(maps=lambda x: x[:, 1:])),
+    'doubt without numbers': ('artifacts/split.json', _json(doubt=[{'split': 'at random'}])),
+    'no scores': ('run.json', _json(scores={})),
+    'no classes': ('plan.json', _json(data={'name': 'x'})),
+    'not finished': ('run.json', _json(finished=False)),
+}
+
+
+@pytest.mark.parametrize('name', BROKEN)
+def test_bad_input_is_said_in_a_line_and_changes_nothing(name, tmp_path, undrawn):
+    workdir = finetune_workdirs.make(tmp_path / 'run', classes=HOSTILE, images=20)
+    file, change = BROKEN[name]
+    change(workdir / file)
+    with pytest.raises(InputError) as caught:
+        report.build(workdir)
+    assert '\n' not in str(caught.value)
+    assert 'run' in str(caught.value)
+    assert not (workdir / 'report.html').exists()
+
+
+def test_a_probe_is_scored_on_the_test_images_where_there_are_some(tmp_path, undrawn):
+    workdir = finetune_workdirs.make(tmp_path / 'run', stages=('probe',), classes=HOSTILE, images=30)
+    path = workdir / 'artifacts' / 'evaluation.npz'
+    found = dict(np.load(path))
+    keep = np.arange(30) < 20
+    tested = {name: found[name][keep] for name in ('logits', 'labels', 'ids')}
+    folder.write_arrays(path, found | tested | dict(split=np.array('test')))
+    report.build(workdir)
+    accuracy = classification.scores(tested['logits'], tested['labels'])['accuracy']
+    text = read(workdir).text
+    assert f'is right on {words.percent(accuracy)} of 20 test images' in text
+    assert 'Probe (validation images)' in text
+    assert 'on images that it was not fitted on' in text
+
+
+def test_no_image_at_all_is_no_damage(tmp_path, undrawn):
+    workdir = finetune_workdirs.make(tmp_path / 'run', classes=HOSTILE, images=20)
+    for file in ('mistakes', 'gradcam'):
+        _arrays(**{name: lambda x: x[:0] for name in finetuned.GRADCAM})(workdir / 'artifacts' / f'{file}.npz')
+    report.build(workdir)
+    assert not {'The worst mistakes', 'Where the network looks'} & set(headings(workdir))
+
+
+def test_the_table_of_a_probe_reads_back(full):
+    """The columns that this report reads are those of the file."""
+    with (full / 'artifacts' / 'probe.csv').open() as stream:
+        assert next(csv.reader(stream)) == list(finetuned.PROBE)

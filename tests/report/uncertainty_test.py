@@ -1,0 +1,264 @@
+"""The sections on doubt say what the workdir holds: computed anew here, from the tables and from correct.npz."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import workdirs
+
+from jaxdl import errors, report, statistics
+from jaxdl.report.ablation import queries, reading
+from jaxdl.report.page import words
+from jaxdl.statistics import protocol, variance
+from jaxdl.workdir import tables as results
+from tests.report import ablation_test as report_test
+
+CONDITIONS = {'dropout 0': {}, 'dropout 0.5': {'variant.dropout': 0.5}}
+EFFECTS = {('dropout 0.5', 'avg'): 0.03}
+DEVIATIONS = dict(init=0.003, split=0.012, rest=0.003)
+DIVERGED = {('avg', 0.1, 1003): 4, ('max', 1.0, 2): 1}
+
+
+@pytest.fixture(scope='module')
+def usual(tmp_path_factory) -> pathlib.Path:
+    return report_test.built(
+        tmp_path_factory.mktemp('usual') / 'run', options=workdirs.first(3), epochs=4, margin=0.02, diverged=DIVERGED
+    )
+
+
+@pytest.fixture(scope='module')
+def crossed(tmp_path_factory) -> pathlib.Path:
+    return report_test.built(
+        tmp_path_factory.mktemp('crossed') / 'run', options=workdirs.first(3), epochs=3, rates=[0.1], seeds=6,
+        conditions=CONDITIONS, second_factor='dropout', effects=EFFECTS, variance=DEVIATIONS,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def old(tmp_path_factory) -> pathlib.Path:
+    """A workdir of before there were margins, second factors and answers for each image; three seeds, one rate."""
+    folder = tmp_path_factory.mktemp('old') / 'run'
+    workdirs.make(folder, options=workdirs.first(2), seeds=3, epochs=2, rates=[0.1], margin=None)
+    (folder / 'correct.npz').unlink()
+    report.build(folder)
+    return folder
+
+
+def page(workdir: pathlib.Path) -> report_test.Page:
+    return report_test.Page((workdir / 'report.html').read_text().replace(words.SPACE, ' '))
+
+
+def test_the_differences_of_images_are_those_of_the_table(usual):
+    study = reading.read(usual)
+    for row in study.summary[1:]:
+        d = queries.image_differences(study, '', row['option'])
+        assert d is not None
+        assert d.shape == (10, 360)
+        np.testing.assert_allclose(d.mean(1), queries.differences(study, '', row['option']), atol=1e-12)
+
+
+def test_seeds_and_images_apart(usual):
+    study, table = reading.read(usual), page(usual).table('Seeds and test images apart: 10')
+    for row in study.summary[1:]:
+        d = queries.image_differences(study, '', row['option'])
+        assert d is not None
+        found = variance.two_way_bootstrap(d)
+        cells = table[row['option']]
+        assert cells[2] == words.span(*found.interval)
+        assert cells[3:5] == [f'{100 * s:.0f} %' for s in (found.share_seeds, found.share_images)]
+        apart = found.share_seeds - found.share_images
+        assert cells[6] == ('seeds' if apart > 0 else 'test images' if apart < 0 else 'neither')
+    assert re.search(r'The larger doubt: .*(seeds|test images) for .*\.', page(usual).text)
+
+
+def test_equivalence_is_tested_against_the_margin_of_the_experiment(usual):
+    study, table = reading.read(usual), page(usual).table('Equivalence to max within 2.00 percentage points')
+    values = {o: [v for _, v in sorted(queries.by_seed(study, '', o).items())] for o in study.options}
+    tests = [statistics.equivalence(values[option], values['max'], 0.02) for option in study.options[1:]]
+    adjusted = statistics.holm([test.p_value for test in tests])
+    assert list(table) == study.options[1:]
+    for cells, test, p in zip(table.values(), tests, adjusted, strict=True):
+        assert cells[0].endswith(f'({words.span(*test.interval90)})')
+        assert cells[1] == words.p_value(p)
+        assert cells[2].startswith('equivalent within 2.00 points' if p < 0.05 else 'not shown')
+    assert table['avgmax'][2] == 'equivalent within 2.00 points'
+    assert 'Equivalent to max within 2.00 percentage points: avgmax' in page(usual).text.split('What was compared')[0]
+
+
+def test_a_difference_may_be_smaller_than_the_margin(tmp_path):
+    report_test.built(tmp_path, options=workdirs.first(2), epochs=3, rates=[0.1], margin=0.05)
+    text = page(tmp_path).text
+    assert 'avg is better than max' in text
+    assert 'equivalent within 5.00 points; a difference, smaller than the margin' in text
+
+
+def test_the_control_and_what_pairing_saved(usual):
+    study, table = reading.read(usual), page(usual).table('The baseline against itself')
+    baseline = list(queries.by_seed(study, '', 'max').values())
+    found = statistics.compare(baseline[5:], baseline[:5])
+    assert table['max (control)'][:2] == ['5', f'{words.points(found.difference)} ({words.span(*found.interval)})']
+    saved = statistics.pairing(list(queries.by_seed(study, '', 'avgmax').values()), baseline)
+    told = dict(zip(statistics.STATISTICS, table['avgmax'][2:], strict=True))
+    assert told['Correlation of the pairs'] == f'{saved.correlation:.2f}'
+    assert told['Unpaired seeds a side'] == f'{saved.unpaired:.0f}'
+    assert 'With 10 seeds the correlations' in page(usual).text
+
+
+def test_the_expected_best(usual):
+    study, text = reading.read(usual), page(usual)
+    alt = text.figures[3]['alt']
+    for option in study.options:
+        tuning = queries.tuning(study, '', option)
+        assert tuning is not None
+        best = statistics.expected_best(list(tuning.means.values()))
+        assert f'{option}: {", ".join(words.number(value) for value in best)}' in alt
+    assert re.search(r'With one rate, drawn at random from those tried, avg would lead', text.text)
+
+
+def test_the_usable_range_of_rates(usual):
+    study, table = reading.read(usual), page(usual).table('The chosen learning rates')
+    for option in study.options:
+        tuning = queries.tuning(study, '', option)
+        assert tuning is not None
+        low, high = queries.usable(tuning)
+        said = f'{low:g} alone' if low == high else f'{low:g} to {high:g}, {high / low:.3g}\u00d7'
+        assert table[option][3] == said
+
+
+@pytest.mark.parametrize(
+    ('means', 'usable'),
+    [
+        ({0.01: 0.90, 0.1: 0.95, 1.0: 0.90}, (0.1, 0.1)),
+        ({0.01: 0.94, 0.1: 0.95, 1.0: 0.5}, (0.01, 0.1)),
+        ({0.01: 0.945, 0.1: 0.946, 0.5: 0.9, 1.0: 0.95}, (0.01, 0.1)),
+        ({0.01: 0.945, 0.1: 0.90, 1.0: 0.95}, (1.0, 1.0)),
+    ],
+)
+def test_the_widest_run_of_usable_rates(means, usable):
+    tuning = queries.Tuning({}, means, protocol.best_rate(means), [], False)
+    assert queries.usable(tuning) == usable
+
+
+def test_every_run_is_listed(usual):
+    rows = next(rows for caption, rows in page(usual).tables.items() if caption.startswith('Every run, with'))[1:]
+    table = results.read_table(usual / 'results.csv', results.RESULTS)
+    members = {(row['option'], row['phase'], row['learning_rate'], row['seed']) for row in table}
+    assert len(rows) == len(members)
+    assert {(row[0], row[1], float(row[2]), int(row[3])) for row in rows} == members
+    lost = {(row[0], float(row[2]), int(row[3])): int(row[7]) for row in rows if row[7]}
+    assert lost == DIVERGED
+    last = {(r['option'], r['seed']): r['value'] for r in table if (r['split'], r['metric']) == ('test', 'accuracy')}
+    assert {(row[0], int(row[3])): row[6] for row in rows if row[1] == 'measure'} == {
+        key: words.number(value) for key, value in last.items()
+    }
+
+
+def test_markdown_points_to_the_runs_and_the_page_folds_them(usual):
+    source, text = (usual / 'report.html').read_text(), (usual / 'report.md').read_text()
+    assert source.count('<details>') == source.count('</details>') - 1 == 1  # beside the contents, which are open
+    assert re.search(r'^Every run, .*: every epoch of every one is in `results.csv` of the workdir\.$', text, re.M)
+    assert '| 1003 |' not in text
+
+
+def test_the_decision_rule_is_told(usual, crossed):
+    rule = page(usual).table('The decision rule')
+    assert rule['Baseline'] == ['max']
+    assert rule['Learning rates'] == ['0.01, 0.0316, 0.1, 0.316, 1']
+    assert 'margin 2.00 percentage points' in rule['Equivalence'][0]
+    assert rule['Seeds that choose a rate'] == ['3']
+    assert 'Seeds that choose a rate' not in page(crossed).table('The decision rule')
+
+
+def test_the_interaction(crossed):
+    study, read = reading.read(crossed), page(crossed)
+    rows = read.tables['The interaction of pooling and dropout, against dropout 0'][1:]
+    assert [row[:2] for row in rows] == [['avg', 'dropout 0.5'], ['avgmax', 'dropout 0.5']]
+    there, here = (np.array(queries.differences(study, condition, 'avg')) for condition in reversed(study.conditions))
+    found = statistics.compare(there, here)
+    assert rows[0][2] == f'{words.points(found.difference)} ({words.span(*found.interval)})'
+    assert [row[5] for row in rows] == ['interaction', 'none found']
+    assert 'The effect depends on the second factor, in percentage points: avg under dropout 0.5' in read.text
+    assert read.table('Test accuracy, %, under each level of dropout').keys() == set(study.options)
+
+
+def test_no_interaction_is_no_finding(tmp_path):
+    report_test.built(
+        tmp_path, options=workdirs.first(2), epochs=2, rates=[0.1], seeds=4, conditions=CONDITIONS,
+        second_factor='dropout',
+    )  # fmt: skip
+    assert re.search(r'No interaction found\. That does not mean none: an interaction of \d', page(tmp_path).text)
+
+
+def test_the_sources_of_variance(crossed):
+    shares = page(crossed).table('Shares of the variance of test accuracy from run to run: max, 49 runs')
+    del shares['Source']  # the head of the table of the second condition
+    assert list(shares) == ['initial weights', 'order of the data', 'noise', 'data split', 'rest']
+    percent = {source: int(cells[0].split()[0]) for source, cells in shares.items()}
+    assert max(percent, key=percent.__getitem__) == 'data split'
+    assert sum(percent.values()) == pytest.approx(100, abs=3)
+    text = page(crossed).text
+    assert f'The largest single source of variance is the data split, with {percent["data split"]} %' in text
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'said'),
+    [
+        (lambda text: text.replace('0,0,0,0', '0,0,0,1', 1), 'artifacts/variance.csv: variance components: .*equally'),
+        (lambda text: text[:-9], 'variance.csv is cut short|could not|equally|damaged'),
+        (lambda text: text.replace('dropout 0,0,0,0,0,', 'dropout 0,,0,0,0,', 1), 'an empty number'),
+        (lambda text: text.replace('order', 'odour', 1), 'columns'),
+    ],
+)  # fmt: skip
+def test_a_damaged_variance_study_is_said(spoil, said, tmp_path):
+    workdirs.make(
+        tmp_path, options=workdirs.first(2), seeds=2, epochs=2, rates=[0.1], variance=DEVIATIONS,
+        conditions={'dropout 0': {}},
+    )  # fmt: skip
+    path = tmp_path / 'artifacts' / 'variance.csv'
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(errors.InputError, match=said):
+        report.build(tmp_path)
+
+
+def test_damaged_answers_are_said(tmp_path):
+    workdirs.make(tmp_path, options=workdirs.first(2), seeds=2, epochs=2, rates=[0.1])
+    (tmp_path / 'correct.npz').write_bytes((tmp_path / 'correct.npz').read_bytes()[:300])
+    with pytest.raises(errors.InputError, match=r'correct\.npz is damaged'):
+        report.build(tmp_path)
+
+
+def test_an_older_workdir_has_the_sections_that_it_can_have(old):
+    text = page(old).text
+    assert 'Equivalence to max within 1.00 percentage points, n = 3 seeds' in text
+    assert '(needs 4 seeds)' in text
+    for absent in ('Seeds and test images apart', 'Interaction', 'Where the variance', 'By the number of rates tried'):
+        assert absent not in text
+
+
+def test_splits_of_their_own(tmp_path):
+    workdirs.make(tmp_path, options=workdirs.first(2), seeds=4, epochs=2, rates=[0.1])
+    summary = reading.read(tmp_path).summary[1]
+    config = reading.read(tmp_path).config
+    report_test.change(tmp_path / 'config.json', data=config['data'] | dict(resample_split=True))
+    with np.load(tmp_path / 'correct.npz') as arrays:
+        content = dict(arrays)
+    content['tested'] = np.arange(360) % 4 == (content['seed'] % 4)[:, None]  # no image is tested by two seeds
+    np.savez_compressed(tmp_path / 'correct.npz', **content)
+    report.build(tmp_path)
+    text, study = page(tmp_path).text, reading.read(tmp_path)
+    assert 'Every seed has a test split of its own here' in text
+    assert 'split anew by every seed' in text
+    wider = study.summary[1]
+    factor = np.sqrt((1 / 4 + 360 / 1078) * 4)
+    widths = [row['difference_high'] - row['difference_low'] for row in (wider, summary)]
+    assert widths[0] / widths[1] == pytest.approx(factor)
+
+
+def test_tables_of_both_pages_agree(usual, crossed):
+    for workdir in (usual, crossed):
+        text = (workdir / 'report.md').read_text()
+        tables = re.findall(r'(?:^\|.*\n)+', text, re.MULTILINE)
+        assert len(tables) == (workdir / 'report.html').read_text().count('<table>')
+        assert re.findall(r'^## (\d+) ', text, re.M) == [str(i) for i in range(1, 1 + text.count('\n## '))]
+        assert str(workdir.parent) not in text

@@ -1,0 +1,58 @@
+"""Caches are the user's own: made so, and not believed where somebody else may have written to them."""
+
+import os
+import pathlib
+import stat
+
+import pytest
+
+from jaxdl.runtime import caches
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
+    caches._instead.cache_clear()
+    return tmp_path / 'home' / 'jaxdl'
+
+
+@pytest.mark.parametrize('umask', [0o000, 0o022, 0o077])
+def test_nobody_else_can_read_what_is_made(home, umask):
+    before = os.umask(umask)
+    try:
+        made = caches.folder('images')
+    finally:
+        os.umask(before)
+    assert made == home / 'images'
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (home, made)] == [0o700, 0o700]
+
+
+@pytest.mark.parametrize('mode', [0o770, 0o702, 0o777])
+@pytest.mark.parametrize('name', ['', 'images'])
+def test_what_others_can_write_to_is_gone_without(home, capsys, mode, name):
+    caches.folder('images')
+    (home / name).chmod(mode)
+    found = [caches.folder('images') for _ in range(2)]
+    assert found[0] == found[1]
+    assert not found[0].is_relative_to(home)
+    assert stat.S_IMODE(found[0].stat().st_mode) == 0o700
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1
+    assert 'can be written to by others; nothing is kept there' in said
+
+
+def test_what_belongs_to_another_user_is_gone_without(home, capsys, monkeypatch):
+    caches.folder()
+    monkeypatch.setattr(caches.os, 'getuid', lambda: home.stat().st_uid + 1)
+    assert not caches.folder().is_relative_to(home)
+    assert 'belongs to another user' in capsys.readouterr().err
+
+
+def test_no_home_is_an_error_of_the_system(monkeypatch):
+    def none():
+        raise RuntimeError
+
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.setattr(pathlib.Path, 'home', none)
+    with pytest.raises(OSError, match='no home'):
+        caches.folder()

@@ -1,0 +1,39 @@
+"""What a run shows: shares that never fall back, a line for whoever reads a log."""
+
+import pytest
+
+from jaxdl.runtime import progress
+
+PLAN = dict(groups=[dict(options=['max', 'avg'], members=10, steps=60), dict(options=['l2'], members=30, steps=20)])
+
+
+def event(name, options, members, **more):
+    return dict(event=name, condition='', phase='tune', options=options, members=members, **more)
+
+
+def test_the_share_counts_the_steps_of_members():
+    left = progress.time_left(PLAN)
+    assert left(event('compile', ['max'], 10)) == (0.0, '')
+    shares = [left(event('epoch', ['max'], 10, epoch=i, epochs=2))[0] for i in (1, 2)]
+    assert shares == pytest.approx([0.25, 0.5])
+    share, words = left(event('epoch', ['l2'], 30, epoch=1, epochs=1))
+    assert share == pytest.approx(1.0)
+    assert words == 'about 0 s left'
+
+
+def test_what_was_trained_before_takes_no_time():
+    left = progress.time_left(PLAN)
+    left(event('read', ['max'], 10))
+    assert left(event('epoch', ['l2'], 15, epoch=1, epochs=1))[0] == pytest.approx(0.5)
+
+
+def test_lines_name_what_happens(capsys):
+    show = progress.plain(progress.time_left(PLAN))
+    show(event('start', [], 0))
+    show(event('compile', ['max', 'avg'], 10))
+    show(event('epoch', ['max', 'avg'], 10, epoch=1, epochs=9, diverged=0))
+    show(event('epoch', ['max', 'avg'], 10, epoch=9, epochs=9, diverged=2))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # the epoch between comes too soon
+    assert lines[0].startswith('tune max, avg: compiling, 10 members')
+    assert lines[1].startswith('tune max, avg: epoch 9/9, 10 members, 2 diverged  about ')

@@ -1,0 +1,97 @@
+"""The site is built without a warning, has every public name, loads nothing from elsewhere, and its links lead on."""
+
+import html.parser
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import urllib.parse
+
+import pytest
+
+import jaxdl
+from jaxdl.train.variant import Variant
+from tests.system.browser_test import CHROMIUM, browse
+
+TOP = pathlib.Path(__file__).parents[2]
+CONFIG = TOP / 'docs' / 'site' / 'mkdocs.yml'
+# What the contract names beside the names of the package itself.
+CONTRACT = (
+    'models.load_pretrained', 'theory.backprop.gradients', 'theory.shapes.conv_output_size',
+    'theory.shapes.pool_output_size', 'statistics.compare', 'statistics.holm', 'augment.rotate',
+    'augment.translate', 'augment.adjust_brightness', 'augment.adjust_contrast',
+    'augment.adjust_saturation', 'augment.adjust_hue', 'Predictor.from_checkpoint', 'Predictor.predict',
+)  # fmt: skip
+LOADING = dict(script='src', img='src', iframe='src', source='src', link='href', object='data', embed='src')
+
+pytestmark = pytest.mark.skipif(not CONFIG.exists(), reason='the tests stand alone')
+
+
+class Page(html.parser.HTMLParser):
+    """Ids, links, and what the page loads."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.loads = set(), [], []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        own = dict(attrs)
+        self.ids |= {own[name] for name in ('id', 'name') if own.get(name)}
+        if tag == 'a' and own.get('href'):
+            self.links.append(own['href'])
+        if own.get(LOADING.get(tag, '')):
+            self.loads.append(own[LOADING[tag]])
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    pytest.importorskip('mkdocs')
+    folder = tmp_path_factory.mktemp('site')
+    command = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--config-file', str(CONFIG)]
+    own = os.environ | dict(PYTHONPATH=str(TOP), NO_MKDOCS_2_WARNING='1')
+    built = subprocess.run([*command, '--site-dir', str(folder)], capture_output=True, text=True, env=own, check=False)
+    assert built.returncode == 0, built.stderr[-3000:]
+    assert 'WARNING' not in built.stderr
+    return folder
+
+
+@pytest.fixture(scope='module')
+def pages(site):
+    return {path.resolve(): Page(path) for path in sorted(site.rglob('*.html'))}
+
+
+@pytest.mark.parametrize('name', [*jaxdl.__all__, *CONTRACT])
+def test_every_public_name_has_an_entry(pages, name):
+    assert any(f'jaxdl.{name}' in page.ids for page in pages.values())
+
+
+def test_nothing_is_loaded_from_elsewhere(site, pages):
+    for path, page in pages.items():
+        assert page.loads
+        assert not [own for own in page.loads if urllib.parse.urlparse(own).netloc], path
+        # What the theme's script would fetch: diagrams by mermaid, and the stars of a repository.
+        assert not re.search('class="[^"]*mermaid|data-md-component="source"', path.read_text()), path
+    for path in site.rglob('*.css'):
+        assert not re.search(r'(@import|url\()\s*["\']?(https?:)?//', path.read_text()), path
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason='no chromium on this machine')
+def test_a_browser_asks_for_nothing_else(site, tmp_path):
+    dom, asked = browse(site / 'statistics.html', tmp_path)
+    assert 'Nadeau' in dom
+    assert [url for url in asked if not url.startswith((site.as_uri(), 'data:', 'blob:'))] == []
+
+
+def test_links_lead_somewhere(pages):
+    for path, page in pages.items():
+        for link in page.links if path.name != '404.html' else ():
+            parts = urllib.parse.urlparse(link)
+            if parts.scheme in ('http', 'https', 'mailto'):
+                continue
+            target = (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), f'{path.name}: {link}'
+            if parts.fragment and target in pages and parts.fragment != '__top':
+                assert urllib.parse.unquote(parts.fragment) in pages[target].ids, f'{path.name}: {link}'

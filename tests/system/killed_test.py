@@ -1,0 +1,217 @@
+"""Runs of every kind that are killed, interrupted or cannot write: the same command ends with the same bytes."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import finetunes
+import jax
+import numpy as np
+import pytest
+import several
+from PIL import Image
+from tensors import filled
+
+from jaxdl.inference import model_file
+from jaxdl.models import ARCHITECTURES
+from jaxdl.models.port import to_tensors
+from jaxdl.models.resnet import ResNet
+from jaxdl.runtime import checkpoint
+
+KILLS = int(os.environ.get('KILLS', '10'))  # over all kinds of run
+STUDY = ['--options=avg', '--seeds=2', '--set=tuning_seeds=2', '--set=epochs=4', '--set=learning_rates=[0.1]']
+STUDY += ['--set=variant.width=4', '--set=conv=patches', '--set=checkpoint_seconds=0']
+FINE = dict(
+    checkpoint_seconds=0.2, epochs=2, sizes='[]', train_size=12, eval_size=12, explain=0, batch_size=8, repeats=1,
+    passes=2, learning_rates='[0.1]', weight_decays='[0.01]', probe_size=16,
+)  # fmt: skip
+
+
+def weights(folder):
+    """A ResNet-20 of random values: an architecture that a process of its own knows."""
+    row = ARCHITECTURES['resnet20']
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    shapes = jax.eval_shape(ResNet(row, 10, row.preprocessing).init, jax.random.key(0), images)
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
+    np.savez(folder / 'weights.npz', **filled({k: own.shape for k, own in to_tensors(zeros, row).items()}))
+
+
+def given(top, names=tuple(FINE)):
+    """The data and the weights, and these settings of FINE."""
+    settings = {name: FINE[name] for name in names} | dict(weights=top / 'weights.npz')
+    return [f'--dataset=npz:{top / "images.npz"}', *(f'--set={name}={value}' for name, value in settings.items())]
+
+
+PROBE = ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')
+KINDS = dict(
+    ablation=lambda top, where: ['--experiment=pooling', *STUDY, f'--workdir={where}'],
+    demonstration=lambda top, where: ['--experiment=conv_arithmetic', '--quick', f'--workdir={where}'],
+    probe=lambda top, where: ['--experiment=probe', *given(top, PROBE), f'--workdir={where}'],
+    finetune=lambda top, where: ['--experiment=finetune', *given(top), f'--workdir={where}'],
+    predict=lambda top, where: [
+        '--mode=predict', f'--checkpoint={top / "finetune"}', f'--images={top / "pictures"}', f'--output={where}.csv'
+    ],
+)  # fmt: skip
+TABLES = ('config.json', 'plan.json', 'results.csv', 'summary.csv', 'claims.csv')
+
+
+def words(top, kind, where):
+    return [sys.executable, '-m', 'jaxdl.main', *KINDS[kind](top, where)]
+
+
+def variables(top):
+    return os.environ | dict(XDG_CACHE_HOME=str(top / 'cache'))
+
+
+def run(top, kind, where, before=()):
+    own = [*before, *words(top, kind, where)]
+    return subprocess.run(own, env=variables(top), capture_output=True, text=True, check=False)
+
+
+def start(top, kind, where):
+    silent = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(words(top, kind, where), env=variables(top), **silent)
+
+
+def left(where):
+    """The bytes that a run ends with: of its tables, of its predictions, and of what its networks hold."""
+    files = [where / name for name in TABLES] + [where.with_name(f'{where.name}.csv')]
+    found = {path.name.replace(where.name, 'run'): path.read_bytes() for path in files if path.exists()}
+    if (where / model_file.FINAL).exists():
+        members, _ = checkpoint.read_model(where / model_file.FINAL)
+        leaves = b''.join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(members))
+        found['networks'] = hashlib.sha256(leaves).digest()
+    return found
+
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory):
+    """A folder with one finished run of each kind, and for each the seconds that it took."""
+    top, seconds = tmp_path_factory.mktemp('killed'), {}
+    weights(top)
+    finetunes.images(top, count=80)
+    (top / 'pictures').mkdir()
+    for i, picture in enumerate(np.load(top / 'images.npz')['images'][:4]):
+        Image.fromarray(picture).save(top / 'pictures' / f'{i}.png')
+    for kind in ('finetune', *(own for own in KINDS if own != 'finetune')):
+        began = time.monotonic()
+        done = run(top, kind, top / kind)
+        assert done.returncode == 0, done.stderr
+        seconds[kind] = time.monotonic() - began
+    return top, seconds
+
+
+@pytest.mark.parametrize('number', range(KILLS))
+def test_killed_at_a_random_moment(undisturbed, number):
+    top, seconds = undisturbed
+    kind = list(KINDS)[number % len(KINDS)]
+    where = top / f'killed{number}'
+    process = start(top, kind, where)
+    time.sleep(random.Random(number).uniform(0.2, 1) * seconds[kind])
+    process.kill()
+    process.wait()
+    whole = where.with_name(f'{where.name}.csv')
+    assert not whole.exists() or whole.read_bytes() == (top / f'{kind}.csv').read_bytes()
+    again = run(top, kind, where)
+    if kind == 'predict' and 'exists' in again.stderr:  # it was killed after its end, and nothing is written over
+        whole.unlink()
+        again = run(top, kind, where)
+    assert again.returncode == 0, again.stderr
+    assert left(where) == left(top / kind)
+
+
+@pytest.mark.parametrize(('signals', 'status'), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)])
+def test_interrupted(undisturbed, signals, status):
+    top, _ = undisturbed
+    where = top / f'interrupted{len(signals)}'
+    process = start(top, 'ablation', where)
+    while not list(where.glob('checkpoints/*')) and process.poll() is None:
+        time.sleep(0.02)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)
+    assert process.wait() == status
+    assert run(top, 'ablation', where).returncode == 0
+    assert left(where) == left(top / 'ablation')
+
+
+@pytest.mark.parametrize('blocks', [2, 40])  # of 512 bytes: too few for the plan, or for a report
+def test_a_disk_that_is_full(undisturbed, blocks):
+    top, _ = undisturbed
+    where = top / f'full{blocks}'
+    full = run(top, 'ablation', where, before=['sh', '-c', f'ulimit -f {blocks}; exec "$@"', 'sh'])
+    assert full.returncode == 2, full.stderr
+    assert full.stderr.splitlines()[-1].startswith('jaxdl: error: ')
+    assert run(top, 'ablation', where).returncode == 0
+    assert left(where) == left(top / 'ablation')
+
+
+READ_ONLY = ['unshare', '--map-root-user', '--mount', 'sh', '-c']  # a name space in which a folder can be so
+
+
+@pytest.mark.skipif(
+    bool(subprocess.run([*READ_ONLY, 'mount -t tmpfs none /mnt'], capture_output=True, check=False).returncode),
+    reason='no mounts of its own for a process here',
+)
+def test_a_file_system_that_only_reads(undisturbed, tmp_path):
+    top, _ = undisturbed
+    shutil.copytree(top / 'ablation', tmp_path / 'run')
+    (tmp_path / 'run' / 'report.html').unlink()
+    before = left(tmp_path / 'run')
+    mounted = f'mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} && exec "$@"'
+    refused = run(top, 'ablation', tmp_path / 'run', before=[*READ_ONLY, mounted, 'sh'])
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith('jaxdl: error: workdir ')
+    assert left(tmp_path / 'run') == before
+    assert run(top, 'ablation', tmp_path / 'run').returncode == 0
+    assert left(tmp_path / 'run') == before
+
+
+FLEET = ['--set=epochs=1', '--set=conv=grouped']  # the way to convolve that any number of processes has
+
+
+@pytest.fixture(scope='module')
+def one(tmp_path_factory):
+    """A folder with the same fine-tuning finished by one process."""
+    top = tmp_path_factory.mktemp('several')
+    weights(top)
+    finetunes.images(top, count=80)
+    several.ended(fleet(top, 'one', [[]]))
+    return top
+
+
+def fleet(top, name, more):
+    """The fine-tuning in processes of its own: one for each list of flags in `more`."""
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    own = [*words(top, 'finetune', top / name), *FLEET]
+    return [subprocess.Popen([*own, *joined], env=variables(top), **pipes) for joined in more]
+
+
+def same_networks(top, name):
+    many, alone = (checkpoint.read_model(top / own / model_file.FINAL)[0] for own in (name, 'one'))
+    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), many, alone)
+
+
+@pytest.mark.parametrize('count', [2, 4])
+def test_several_processes_do_the_whole_run(one, count):
+    several.ended(fleet(one, f'of{count}', several.flags(count)))
+    same_networks(one, f'of{count}')
+
+
+@pytest.mark.parametrize(('before', 'after'), [(2, 1)])
+def test_a_fine_tuning_goes_on_with_another_number_of_processes(one, before, after):
+    name, joined = f'from{before}to{after}', lambda count: several.flags(count) if count > 1 else [[]]
+    started = fleet(one, name, joined(before))
+    while not list((one / name / 'checkpoints' / 'train').glob('finetune*/[0-9]*')) and started[0].poll() is None:
+        time.sleep(0.02)
+    for process in started:
+        process.kill()
+        process.communicate()
+    assert not (one / name / model_file.FINAL).exists()
+    several.ended(fleet(one, name, joined(after)))
+    same_networks(one, name)

@@ -1,0 +1,157 @@
+"""Several processes of one run: how they find one another, and that they end with what one has alone."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from several import ended, flags, port
+
+from jaxdl.errors import InputError
+from jaxdl.runtime import distributed
+
+STUDY = ['--experiment=pooling', '--options=avg', '--seeds=4', '--set=tuning_seeds=2', '--set=epochs=2']
+STUDY += [
+    '--set=learning_rates=[0.03]',
+    '--set=conv=patches',
+    '--set=variant.width=4',
+    '--set=probes=["gradient_norms"]',
+]
+ADDRESS = {'JAX_COORDINATOR_ADDRESS': 'here:1'}
+HERE = dict(coordinator_address='here:1')
+LIMITS = dict(heartbeat_timeout_seconds=distributed.HEARTBEAT, shutdown_timeout_seconds=distributed.HEARTBEAT)
+NAMES = {'JAX_COORDINATOR_ADDRESS'} | {
+    name for count, rank in distributed.LAUNCHERS.values() for name in (count, *rank)
+}
+
+
+@pytest.mark.parametrize(
+    ('variables', 'arguments', 'given'),
+    [
+        ({}, {}, None),
+        (dict(SLURM_STEP_NUM_TASKS='1', SLURM_PROCID='0'), {}, None),
+        (dict(SLURM_NTASKS='4', SLURM_PROCID='0'), {}, None),  # a batch script, which is one process
+        (dict(SLURM_STEP_NUM_TASKS='4', SLURM_PROCID='3'), {}, dict(num_processes=4, process_id=3)),
+        (dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'), {}, dict(num_processes=2, process_id=1)),
+        (dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'), dict(coordinator='here:1'),
+         HERE | dict(num_processes=2, process_id=1)),
+        (ADDRESS | dict(JAX_NUM_PROCESSES='8', JOB_COMPLETION_INDEX='5'), {},
+         HERE | dict(num_processes=8, process_id=5)),
+        (ADDRESS | dict(JAX_NUM_PROCESSES='8', JAX_PROCESS_ID='0'), {}, HERE | dict(num_processes=8, process_id=0)),
+        ({}, dict(coordinator='here:1', processes=2, process=1), HERE | dict(num_processes=2, process_id=1)),
+    ],
+)  # fmt: skip
+def test_processes_are_joined_where_there_are_several(monkeypatch, variables, arguments, given):
+    joined = []
+    monkeypatch.setattr(jax.distributed, 'initialize', lambda **own: joined.append(own))
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    distributed.join(**arguments)
+    assert joined == ([] if given is None else [given | LIMITS])
+
+
+@pytest.mark.parametrize('given', [dict(coordinator='here:1'), dict(processes=2), dict(processes=2, process=0)])
+def test_what_belongs_together_is_given_together(given):
+    with pytest.raises(InputError, match='belong together'):
+        distributed.join(**given)
+
+
+def test_a_launcher_that_does_not_say_where_to_meet(monkeypatch):
+    monkeypatch.setenv('OMPI_COMM_WORLD_SIZE', '2')
+    monkeypatch.setenv('OMPI_COMM_WORLD_RANK', '0')
+    with pytest.raises(InputError, match=r'do not meet .*give --coordinator'):
+        distributed.join()
+
+
+def start(workdir, more, variables):
+    """The study in processes of its own: one for each list of flags in `more`, with variables of its own."""
+    words = [sys.executable, '-m', 'jaxdl.main', *STUDY, f'--workdir={workdir}']
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    both = zip(more, variables, strict=True)
+    return [subprocess.Popen([*words, *own], env=os.environ | their, **pipes) for own, their in both]
+
+
+def values(workdir):
+    """results.csv as numbers by what they are of, and what the members answered to probes."""
+    with (workdir / 'results.csv').open() as file:
+        found = {tuple(list(row.values())[:-1]): float(row['value']) for row in csv.DictReader(file)}
+    with np.load(workdir / 'artifacts' / '0' / 'probes.npz') as answers:
+        probed = {name: value for name, value in answers.items() if np.issubdtype(value.dtype, np.floating)}
+    return found | {(name, *at): value for name, own in probed.items() for at, value in np.ndenumerate(own)}
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory):
+    """The study by one process on one device."""
+    workdir = tmp_path_factory.mktemp('processes') / 'alone'
+    ended(start(workdir, [[]], [{}]))
+    return values(workdir)
+
+
+def slurm():
+    """Variables as srun sets them; the port that JAX takes goes by the number of the job."""
+    job = dict(SLURM_JOB_ID=str(port()), SLURM_STEP_NODELIST='localhost', SLURM_NTASKS='2', SLURM_STEP_NUM_TASKS='2')
+    return [job | dict(SLURM_PROCID=str(i), SLURM_LOCALID=str(i)) for i in range(2)]
+
+
+def kubernetes():
+    job = dict(JAX_COORDINATOR_ADDRESS=f'127.0.0.1:{port()}', JAX_NUM_PROCESSES='2')
+    return [job | dict(JOB_COMPLETION_INDEX=str(i)) for i in range(2)]
+
+
+WAYS = dict(
+    devices=lambda: ([[]], [dict(JAX_NUM_CPU_DEVICES='8')]),
+    four=lambda: (flags(4), [{}] * 4),
+    slurm=lambda: ([[]] * 2, slurm()),
+    kubernetes=lambda: ([[]] * 2, kubernetes()),
+)
+
+
+@pytest.mark.parametrize('way', WAYS)
+def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
+    ended(start(tmp_path / 'run', *WAYS[way]()))
+    found = values(tmp_path / 'run')
+    assert found.keys() == alone.keys()
+    assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+
+
+@pytest.mark.skipif(not shutil.which('mpirun'), reason='no Open MPI on this machine')
+def test_open_mpi_starts_them(tmp_path, alone):
+    anyone = dict(OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1', OMPI_MCA_rmaps_base_oversubscribe='1')
+    words = ['mpirun', '-n', '2', sys.executable, '-m', 'jaxdl.main', *STUDY, f'--workdir={tmp_path / "run"}']
+    done = subprocess.run(words, env=os.environ | anyone, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    found = values(tmp_path / 'run')
+    assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+    assert json.loads((tmp_path / 'run' / 'run.json').read_text())['machine']['processes'] == 2
+
+
+def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alone):
+    workdir, more = tmp_path / 'run', ['--set=checkpoint_seconds=0']
+    started = start(workdir, [[*own, *more] for own in flags(2)], [{}] * 2)
+    until = time.monotonic() + 300  # a run that hangs is a failure, not a wait
+    while not list(workdir.glob('checkpoints/*/1')) and started[0].poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    started[1].kill()
+    told = started[0].communicate(timeout=distributed.HEARTBEAT)[1]
+    assert started[0].returncode == 3, told
+    assert 'another process of this run has ended' in told
+    started[1].communicate()
+    ended(start(workdir, [more], [{}]))
+    found = values(workdir)
+    assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+
+
+def test_a_mistake_ends_all_of_them_alike(tmp_path):
+    started = start(tmp_path / 'run', [[*own, '--dataset=npz:nothing.npz'] for own in flags(2)], [{}] * 2)
+    told = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [2, 2], told
+    assert all('jaxdl: error: ' in own and 'nothing.npz' in own for own in told)

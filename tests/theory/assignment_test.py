@@ -1,0 +1,109 @@
+import dataclasses
+import json
+import re
+import zipfile
+
+import pytest
+
+from jaxdl import Assignment, main, report
+from jaxdl.cli import dispatch
+from jaxdl.config import experiment
+from jaxdl.errors import InputError
+from jaxdl.theory import assignment
+from jaxdl.workdir import claims
+from jaxdl.workdir.tables import Results
+
+FILE = """\"\"\"A small assignment\"\"\"
+from jaxdl import Assignment
+EXPERIMENT = Assignment(parts={'Q1 Rules': ['backprop'], 'Q2 The rest': ['conv_arithmetic', 'aa']})
+"""
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """The workdir of a small assignment with a roll number."""
+    folder = tmp_path_factory.mktemp('assignment')
+    (folder / 'small.py').write_text(FILE)
+    given = [f'--experiment={folder / "small.py"}', f'--workdir={folder / "w"}', '--set=roll_number=AB-12']
+    assert main.main([*given, '--quick', '--set=epochs=1', '--seeds=2', '--set=cases=100']) == 0
+    return folder / 'w'
+
+
+def test_every_part_has_a_workdir_of_its_own_and_a_place_in_the_report(made):
+    for name in ('backprop', 'conv_arithmetic', 'aa'):
+        assert (made / 'parts' / name / 'report.html').exists()
+        assert json.loads((made / 'parts' / name / 'run.json').read_text())['finished']
+    text = (made / 'report.md').read_text()
+    headings = [line for line in text.splitlines() if line.startswith('## ')]
+    assert [h.split(' ', 2)[2] for h in headings] == ['The answers in short', 'Q1 Rules', 'Q2 The rest', 'Provenance']
+    assert text.count('### ') > 4
+    assert 'quick run, and no evidence' in text
+
+
+def test_figures_of_different_parts_do_not_meet(made):
+    names = [path.name for path in (made / 'figures').glob('*.png')]
+    assert {name.split('_')[0] for name in names} == {'backprop', 'conv', 'aa'}
+    html = (made / 'report.html').read_text()
+    assert html.count('<figure') == len(names)
+
+
+def test_overrides_reach_the_parts_that_have_the_field(made):
+    config = json.loads((made / 'parts' / 'aa' / 'config.json').read_text())
+    assert (config['seeds'], config['epochs']) == (2, 1)
+    config = json.loads((made / 'parts' / 'conv_arithmetic' / 'config.json').read_text())
+    assert config['settings']['cases'] == 100
+
+
+def test_the_zip_holds_code_report_and_answers(made):
+    with zipfile.ZipFile(made / 'AB-12.zip') as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+        assert archive.read('AB-12/report/report.html') == (made / 'report.html').read_bytes()
+    assert {'AB-12/answers/conv_arithmetic/claims.csv', 'AB-12/answers/aa/summary.csv'} <= set(names)
+    assert 'AB-12/code/jaxdl/main.py' in names
+    assert re.search(r'^AB-12/code/(jaxdl/)?experiments/pooling\.py$', '\n'.join(names), re.MULTILINE)
+    assert all(name.startswith('AB-12/') for name in names)
+    assert not [name for name in names if '__pycache__' in name or name.endswith('.so')]
+
+
+def test_the_same_workdir_gives_the_same_bytes(made):
+    before = {path: path.read_bytes() for path in made.iterdir() if path.is_file() and path.suffix != '.zip'}
+    report.build(made)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_an_override_that_no_part_has_is_refused():
+    study = experiment.load_experiment('assignment')
+    assert isinstance(study, Assignment)
+    with pytest.raises(InputError, match='did you mean epochs'):
+        assignment.parts(experiment.override(study, {'epoch': 3}))
+    with pytest.raises(InputError, match=r'roll_number=.*letters, digits'):
+        experiment.override(study, {'roll_number': '../x'})
+
+
+def test_nothing_is_written_where_a_part_cannot_be(tmp_path):
+    study = Assignment(parts={'Q': ['poolin']}, name='a', question='?')
+    with pytest.raises(InputError, match='did you mean pooling'):
+        dispatch.run(study, tmp_path / 'w')
+    assert not (tmp_path / 'w').exists()
+
+
+def test_a_failing_claim_of_a_part_is_a_failing_claim(tmp_path, monkeypatch):
+    failing = claims.rows([claims.close('one', 1, 2, 0)])
+
+    def run_part(part, folder, **settings):
+        found = dispatch.run(part, folder, **settings)
+        return Results([], [], found.workdir, failing)
+
+    study = Assignment(parts={'Q': ['conv_arithmetic']}, name='a', question='?', overrides=dict(cases=100))
+    found = assignment.run(study, tmp_path, run_part)
+    assert [row['claim'] for row in found.claims] == ['conv_arithmetic: one']
+    assert [row['holds'] for row in found.claims] == ['false']
+
+
+def test_a_changed_assignment_is_refused(made):
+    config = json.loads((made / 'config.json').read_text())
+    kept = {name: config[name] for name in ('parts', 'overrides', 'name', 'question', 'scale')}
+    study = Assignment(**kept)
+    with pytest.raises(InputError, match='holds another configuration'):
+        dispatch.run(dataclasses.replace(study, roll_number='other'), made)

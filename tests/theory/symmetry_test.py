@@ -1,0 +1,172 @@
+"""Equal units: the claims hold on small runs, and each fails where a rule, a count or a weight is wrong."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxdl.ensemble import Member
+from jaxdl.theory import engine, symmetry
+from jaxdl.theory.symmetry import exact, figures, networks, parting
+from jaxdl.train.variant import Variant
+
+SETTINGS = symmetry.Settings(width=8, epochs=2, seeds=2, steps=300, rounding_width=9)
+
+
+@pytest.fixture(scope='module')
+def data():
+    return networks.digits()
+
+
+@pytest.fixture(scope='module')
+def parted(data):
+    return parting.part(SETTINGS, data)
+
+
+@pytest.fixture(scope='module')
+def trained(data):
+    """From equal weights with dropout on the second layer and without, and from zeros and random weights."""
+    # 16: with AVX2 rounding alone parts 8 equal units.
+    base = Variant(model='mlp', width=16, depth=2, norm='none', activation='tanh', learning_rate=0.05)
+    equal = dataclasses.replace(base, **networks.STARTS['0.05'])
+    variants = dict(
+        equal=equal, dropout=dataclasses.replace(equal, dropout=0.2), zeros=dataclasses.replace(base, init='zeros'),
+        random=base,
+    )  # fmt: skip
+    members = [Member(name, seed, variant) for name, variant in variants.items() for seed in range(2)]
+    found, _ = engine.train(members, data.held, 10, 2, watch=networks.unrest)
+    return {name: [one for one in found if one.member.option == name] for name in variants}
+
+
+def planted(one, change=1e-3):
+    """With one weight of the first layer changed."""
+    kernel = np.array(one.state.params['layer_0']['dense']['kernel'])
+    kernel[3, 5] += change
+    layer = one.state.params['layer_0'] | dict(dense=dict(kernel=kernel))
+    return dataclasses.replace(
+        one, state=dataclasses.replace(one.state, params=one.state.params | dict(layer_0=layer))
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(('name', 'units', 'rank'), [('equal', 1, 1), ('zeros', 1, 0), ('random', 16, 16)])
+def test_units_and_rank(trained, name, units, rank):
+    assert all(claim.holds for claim in networks.alike_claims(name, trained[name], units, rank))
+    assert not any(claim.holds for claim in networks.alike_claims(name, trained[name], 17 - units, 17 - rank))
+
+
+@pytest.mark.parametrize('name', ['equal', 'zeros'])
+def test_a_planted_difference_of_one_weight_is_found(trained, name):
+    first, *others = trained[name]
+    rank = int(name == 'equal')
+    units, ranks = networks.alike_claims(name, [planted(first), *others], 1, rank)
+    assert not units.holds
+    assert units.measured == 2
+    assert not ranks.holds
+    smallest = np.spacing(np.float32(np.abs(first.state.params['layer_0']['dense']['kernel'][3, 5])))
+    assert not networks.alike_claims(name, [planted(first, smallest), *others], 1, rank)[0].holds
+
+
+def test_only_zeros_never_have_a_gradient(trained):
+    assert networks.stillness_claim(trained['zeros']).holds
+    for name in ('equal', 'random', 'dropout'):
+        assert not networks.stillness_claim([*trained['zeros'], *trained[name]]).holds
+
+
+def test_dropout_parts_the_layer_that_it_falls_on_alone(trained):
+    settings = dataclasses.replace(SETTINGS, width=16)
+    said = networks.source_claims(trained, settings, dict(equal=(False, False), dropout=(False, True)))
+    assert [claim.holds for claim in said] == [True] * 4
+    wrong = networks.source_claims(trained, settings, dict(equal=(True, True), dropout=(True, False)))
+    assert [claim.holds for claim in wrong] == [False] * 4
+
+
+def test_random_weights_learn_more(trained):
+    names = {f'tanh, {start}': 'random' if start == 'random' else 'equal' for start in networks.STARTS}
+    names |= {f'sigmoid, {start}': 'equal' for start in networks.STARTS} | {networks.DROPPED_ZEROS: 'zeros'}
+    right = {name: trained[source] for name, source in names.items()}
+    assert networks.start_claims(right, SETTINGS)[-1].holds
+    assert not networks.start_claims(right | {'tanh, random': trained['equal']}, SETTINGS)[-1].holds
+
+
+def test_exchanged_units_have_exchanged_gradients(data):
+    def half(params, layer, order):
+        kernel = params[f'layer_{layer}']['dense']['kernel']
+        return params | {f'layer_{layer}': params[f'layer_{layer}'] | dict(dense=dict(kernel=kernel[:, order]))}
+
+    assert exact.equivariance_claim(data, 2, 4).holds
+    assert not exact.equivariance_claim(data, 2, 4, half).holds
+
+
+def without_slope(units, images, errors):
+    into, out = np.split(units, [images.shape[1]])
+    return np.concatenate([images.T @ (errors @ out), errors.T @ np.tanh(images @ into)])
+
+
+def test_the_rule_for_a_unit_is_its_gradient(data):
+    assert exact.rule_claim(data, 4).holds
+    for wrong in (without_slope, lambda *given: -symmetry.unit_gradient(*given)):
+        assert not exact.rule_claim(data, 4, wrong).holds
+
+
+@pytest.mark.parametrize(('depth', 'start', 'step'), [(2, 'zeros', 3), (2, 'he_normal', 1)])
+def test_from_zeros_a_layer_more_moves_in_every_step(data, depth, start, step):
+    assert exact.arrival(data, depth, start) == step
+
+
+def test_units_part_as_the_curvature_says(data, parted):
+    assert all(claim.holds for claim in parting.parting_claims(parted, SETTINGS))
+    start = symmetry.nudged(parting.equal(data, 8), 1e-8, np.random.default_rng(1))
+    lone = parting.run(parting.equal(data, 1), data, 120, 8)
+
+    def holds(curvature):
+        wrong = parting.predicted(start, lone, data, 8, curvature)
+        return parting.parting_claims(dataclasses.replace(parted, predicted=wrong), SETTINGS)[2].holds
+
+    def blocks_alone(*given):
+        own = symmetry.curvature(*given)
+        own[:65, :65] = 0
+        return own
+
+    assert holds(symmetry.curvature)
+    assert not holds(lambda *given: -symmetry.curvature(*given))
+    assert not holds(blocks_alone)
+
+
+@pytest.mark.parametrize(
+    ('place', 'wrong'),
+    [(0, dict(counts={'1e-8': 7, 'gradients': 8})), (1, dict(counts={'1e-8': 8, 'gradients': 1})), (3, dict(lone=1e-6)),
+     (4, dict(eigenvalue=(-0.1, -0.2))), (4, dict(eigenvalue=(np.nan, -0.2)))],
+)  # fmt: skip
+def test_a_wrong_measurement_of_parting_is_no_claim(parted, place, wrong):
+    said = parting.parting_claims(dataclasses.replace(parted, **wrong), SETTINGS)
+    assert not said[place].holds
+
+
+def test_one_unit_stands_for_as_many_as_it_is_counted(data):
+    many = parting.run(parting.equal(data, 8), data, 20)
+    alone = [parting.run(parting.equal(data, 1), data, 20, copies) for copies in (8, 7)]
+    right, wrong = (parting.difference(many, lone, data, copies) for lone, copies in zip(alone, (8, 7), strict=True))
+    assert right < 1e-12
+    assert wrong > 1e-3
+
+
+def test_the_curvature_is_the_slope_of_the_rule(data):
+    rng = np.random.default_rng(0)
+    unit, errors = 0.1 * rng.normal(size=75), rng.normal(size=(500, 10)) / 500
+    step = 1e-6 * np.eye(75)
+    ends = [symmetry.unit_gradient(unit[:, None] + sign * step, data.images, errors) for sign in (1, -1)]
+    np.testing.assert_allclose(
+        symmetry.curvature(unit, data.images, errors), (ends[0] - ends[1]) / 2e-6, atol=1e-8
+    )  # fmt: skip
+
+
+def test_numbers_of_the_text(parted):
+    assert figures.tex(0) == '0'
+    assert figures.tex(8.4e-15) == r'8 \times 10^{-15}'
+    still = dataclasses.replace(parted, counts=parted.counts | dict(rounding=1))
+    assert 'stayed equal' in figures.rounding(still, SETTINGS)
+    path = np.r_[0.0, 0.0, 1e-20, 0.5]
+    apart = dataclasses.replace(
+        parted, counts=parted.counts | dict(rounding=3), distances=parted.distances | dict(rounding=path)
+    )  # fmt: skip
+    assert 'differed in step 2' in figures.rounding(apart, SETTINGS)
