@@ -1,1 +1,4 @@
-"""What is fast, against what: every figure a ratio of one run, the sides alternating in processes of their own."""
+"""What is fast, against what: every figure a ratio of one run.
+
+The sides alternating in processes of their own.
+"""

@@ -1,4 +1,6 @@
-"""What augmentation costs: an epoch of 12 members with all augmentations on, at 12 strengths, against none, in turn.
+"""What augmentation costs: an epoch of 12 members with all augmentations on, at 12 strengths.
+
+Against none, in turn.
 
 Run    python -m benchmarks.augment
 Takes  about a minute on 2 cores
@@ -22,13 +24,18 @@ class _Enough(Exception):
 
 
 def prepare(size, listed, conv):
-    """Compiles, warms up, and gives a function that trains some epochs: the seconds of a step of a member."""
+    """Compiles, warms up, and gives a function that trains some epochs.
+
+    The seconds of a step of a member.
+    """
     data = our_side.data_of(size)
     chunk = np.arange(len(listed)).reshape(len({member.seed for member in listed}), -1)
     training = ensemble.start(chunk, listed, data, workload.CLASSES, EPOCHS * (ROUNDS + 1))
     variants, keys = ensemble.inputs(chunk, listed)
     noise, epochs = ensemble.noise_of(listed), len(training.history['train_loss'])
-    programs = ensemble.compile_programs(variants, keys, training.states, data, workload.CLASSES, epochs, noise, conv)
+    programs = ensemble.compile_programs(
+        variants, keys, training.states, data, workload.CLASSES, epochs, noise, conv
+    )
 
     def after_epoch(training):
         if training.epoch % EPOCHS == 0:
@@ -50,7 +57,11 @@ def augmented(listed):
     shares = np.linspace(0, 1, len(listed) + 1)[1:]
     strengths = {name: row.shown for name, row in AUGMENTATIONS.items()}
     return [
-        ensemble.Member('', member.seed, member.variant.replace(**{k: float(v * share) for k, v in strengths.items()}))
+        ensemble.Member(
+            '',
+            member.seed,
+            member.variant.replace(**{k: float(v * share) for k, v in strengths.items()}),
+        )
         for member, share in zip(listed, shares, strict=True)
     ]
 
@@ -66,7 +77,9 @@ def main():
     none, all_of_them = (1e3 * statistics.median(side) for side in zip(*rounds, strict=True))
     setting = f'{SIZE}, {MEMBERS} members, conv={conv}, warp={geometry.fastest()}, {ROUNDS} rounds'
     ratio = f'{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})'
-    print(f"augmentation: all {all_of_them:.2f} ms, none {none:.2f} ms a member's step, ratio {ratio}; {setting}")
+    print(
+        f"augmentation: all {all_of_them:.2f} ms, none {none:.2f} ms a member's step, ratio {ratio}; {setting}"
+    )
 
 
 if __name__ == '__main__':

@@ -1,4 +1,7 @@
-"""Charts beside bench.json: how the cost grows with the members, and where a whole study spends its time."""
+"""Charts beside bench.json: how the cost grows with the members.
+
+And where a whole study spends its time.
+"""
 
 import pathlib
 from collections.abc import Sequence
@@ -6,7 +9,9 @@ from typing import Any
 
 from benchmarks.rows import Row
 
-COLORS = dict(ours='#0072b2', func='#d55e00', vmap='#009e73', line='#444444')  # told apart by the colour-blind too
+COLORS = dict(
+    ours='#0072b2', func='#d55e00', vmap='#009e73', line='#444444'
+)  # told apart by the colour-blind too
 STYLES = {  # beginning of the peer's name -> colour, marker, line
     'jaxdl': dict(color=COLORS['ours'], marker='o', linewidth=2.2),
     'torch.func': dict(color=COLORS['func'], marker='s'),
@@ -32,11 +37,15 @@ def members(rows: Sequence[Row]) -> Any:
     from matplotlib import pyplot as plt
 
     works = list(dict.fromkeys(row['work'] for row in rows))
-    figure, axes = plt.subplots(1, len(works), figsize=(5.2 * len(works), 4.4), squeeze=False, layout='constrained')
+    figure, axes = plt.subplots(
+        1, len(works), figsize=(5.2 * len(works), 4.4), squeeze=False, layout='constrained'
+    )
     for axis, work in zip(axes[0], works, strict=True):
         for name, points in series([row for row in rows if row['work'] == work]).items():
             style = next(style for start, style in STYLES.items() if name.startswith(start))
-            axis.plot(list(points), [1e3 * seconds for seconds in points.values()], label=name, **style)
+            axis.plot(
+                list(points), [1e3 * seconds for seconds in points.values()], label=name, **style
+            )
         _label(axis, work.removeprefix(GROWTH), sorted({row['members'] for row in rows}))
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside lower center', ncols=2 * len(works), frameon=False)
@@ -44,7 +53,10 @@ def members(rows: Sequence[Row]) -> Any:
 
 
 def series(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
-    """name -> members -> seconds; ours, and PyTorch's better way as a flat line through its median."""
+    """name -> members -> seconds; ours.
+
+    And PyTorch's better way as a flat line through its median.
+    """
     found = {'jaxdl': {row['members']: row['ours_seconds'] for row in rows}}
     for row in rows:
         found.setdefault(row['peer'], {})[row['members']] = row['peer_seconds']
@@ -78,16 +90,28 @@ def study(row: Row) -> Any:
     from matplotlib import pyplot as plt
 
     figure, axis = plt.subplots(figsize=(7.5, 2.8), layout='constrained')
-    for name, who in {'jaxdl': 'ours', row['peer'].removeprefix('the same study in '): 'peer'}.items():
+    for name, who in {
+        'jaxdl': 'ours',
+        row['peer'].removeprefix('the same study in '): 'peer',
+    }.items():
         left, total = 0.0, row[f'{who}_seconds']
         parts = row[f'{who}_parts']
         for part, seconds in (parts | {'the rest': max(0.0, total - sum(parts.values()))}).items():
-            axis.barh(name, seconds, left=left, color=PARTS[part], label=part if who == 'ours' else None, height=0.55)
+            axis.barh(
+                name,
+                seconds,
+                left=left,
+                color=PARTS[part],
+                label=part if who == 'ours' else None,
+                height=0.55,
+            )
             left += seconds
         axis.text(left, name, f'  {total:.0f} s', va='center')
     axis.invert_yaxis()
     axis.margins(x=0.12)
-    axis.set(xlabel='seconds', title=f'{row["work"].removeprefix("ensemble ")}, {row["members"]} models')
+    axis.set(
+        xlabel='seconds', title=f'{row["work"].removeprefix("ensemble ")}, {row["members"]} models'
+    )
     axis.spines[['top', 'right']].set_visible(False)
     figure.legend(loc='outside lower center', ncols=4, frameon=False)
     return figure

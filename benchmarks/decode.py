@@ -1,8 +1,10 @@
-"""How many images a second become 32 x 32 pixels: ours beside Pillow and OpenCV, in turn, in one run.
+"""How many images a second become 32 x 32 pixels: ours beside Pillow and OpenCV, in turn.
+
+In one run.
 
 Run    python -m benchmarks.decode
-All sides decode the same JPEGs (short side 480 pixels, quality 90, made from photographs), give the centred square as
-EXIF turns it, and use the same number of threads.
+All sides decode the same JPEGs (short side 480 pixels, quality 90, made from photographs), give the
+centred square as EXIF turns it, and use the same number of threads.
 """
 
 import concurrent.futures
@@ -65,7 +67,9 @@ def opencv(data):
     image: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     side = min(image.shape[:2])
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-    square = cv2.resize(image[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    square = cv2.resize(
+        image[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA
+    )
     return square[..., ::-1]
 
 
@@ -73,7 +77,9 @@ def seconds(side, files, threads):
     """Of decoding all files."""
     began = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(lambda part: [side(data) for data in part], [files[i::16] for i in range(16)]):
+        for _ in pool.map(
+            lambda part: [side(data) for data in part], [files[i::16] for i in range(16)]
+        ):
             pass
     return time.perf_counter() - began
 
@@ -82,11 +88,18 @@ def main():
     """Prints images a second and the medians of the ratios, round by round."""
     warnings.simplefilter('ignore')
     files = photographs()
-    sides = {'ours': ours, 'pillow, draft': lambda data: pillow(data, draft=True), 'pillow': pillow, 'opencv': opencv}
+    sides = {
+        'ours': ours,
+        'pillow, draft': lambda data: pillow(data, draft=True),
+        'pillow': pillow,
+        'opencv': opencv,
+    }
     if 'cv2' not in decode.available():
         del sides['opencv']
     mean = sum(map(len, files)) / len(files) / 1024
-    print(f'{len(files)} JPEGs of {mean:.0f} KiB, {SIDE} -> {SIZE} px; {decode.decoder()}; {os.cpu_count()} cores')
+    print(
+        f'{len(files)} JPEGs of {mean:.0f} KiB, {SIDE} -> {SIZE} px; {decode.decoder()}; {os.cpu_count()} cores'
+    )
     for threads in (1, THREADS):
         taken = {name: [] for name in sides}
         for number in range(ROUNDS + 1):

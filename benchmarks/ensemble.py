@@ -1,10 +1,14 @@
-"""jaxdl's ensembles against their peers: a step of a member, many members, with compiling, a whole study.
+"""jaxdl's ensembles against their peers: a step of a member, many members, with compiling.
+
+A whole study.
 
 Run    make bench, or python -m benchmarks.ensemble --sizes=8x8 --peers=torch --parts=sizes
 Takes  about 22 minutes on 2 cores
-Gives  one table; build/bench.json, a list of rows; build/bench_members.png and build/bench_study.png
+Gives  one table; build/bench.json, a list of rows; build/bench_members.png and
+build/bench_study.png
 
-Every figure is a ratio of one run, the sides alternating in processes of their own: nothing else should run beside it.
+Every figure is a ratio of one run, the sides alternating in processes of their own: nothing else
+should run beside it.
 """
 
 import argparse
@@ -24,13 +28,20 @@ Options = argparse.Namespace
 def sizes(options: Options) -> Iterator[list[Row]]:
     """One step of a member, size by size, against all peers."""
     for work in _chosen(peers.SIZES, options.sizes):
-        yield steps.compare(work, _chosen(peers.PEERS, options.peers), options.rounds, options.seconds)
+        yield steps.compare(
+            work, _chosen(peers.PEERS, options.peers), options.rounds, options.seconds
+        )
 
 
 def members(options: Options) -> Iterator[list[Row]]:
     """How the cost grows, in two rounds."""
     for work in _chosen(growth.COUNTS, options.sizes):
-        yield growth.compare(work, _chosen(growth.STACKED, options.peers), min(2, options.rounds), options.seconds / 2)
+        yield growth.compare(
+            work,
+            _chosen(growth.STACKED, options.peers),
+            min(2, options.rounds),
+            options.seconds / 2,
+        )
 
 
 def whole(options: Options) -> Iterator[list[Row]]:
@@ -38,15 +49,22 @@ def whole(options: Options) -> Iterator[list[Row]]:
     yield study.compare()
 
 
-PARTS: dict[str, Callable[[Options], Iterator[list[Row]]]] = dict(sizes=sizes, members=members, study=whole)
+PARTS: dict[str, Callable[[Options], Iterator[list[Row]]]] = dict(
+    sizes=sizes, members=members, study=whole
+)
 
 
 def main() -> None:
-    """Measures, prints the table, and writes; what is measured so far is written after each size."""
+    """Measures, prints the table, and writes.
+
+    What is measured so far is written after each size.
+    """
     options, began, found = _options(), time.perf_counter(), [rows.machine()]
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as cache:
-        os.environ['TORCHINDUCTOR_CACHE_DIR'] = cache  # an empty one: torch.compile's seconds are those of a first time
+        os.environ['TORCHINDUCTOR_CACHE_DIR'] = (
+            cache  # an empty one: torch.compile's seconds are those of a first time
+        )
         for name in _chosen(PARTS, options.parts):
             for part in PARTS[name](options):
                 found += part
@@ -57,8 +75,12 @@ def main() -> None:
 
 
 def _options() -> Options:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=5, help='rounds of a fast side; slow ones have 2 at most')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--rounds', type=int, default=5, help='rounds of a fast side; slow ones have 2 at most'
+    )
     parser.add_argument('--seconds', type=float, default=1.5, help='that a side trains in a round')
     parser.add_argument('--sizes', default='', help='only those whose name contains this')
     parser.add_argument('--peers', default='', help='only those whose name contains this')

@@ -1,6 +1,7 @@
 """How the cost of a member's step grows with the number of members that train at once.
 
-PyTorch's better way trains one model a process whatever the number is: the line that the others are held against.
+PyTorch's better way trains one model a process whatever the number is: the line that the others are
+held against.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ def func(members: int) -> tuple[dict[str, Any], int]:
     """torch.func with the members shared out over the cores, and the members of a process."""
     processes = min(CORES, members)
     options = dict(threads=CORES // processes, compiled=False)
-    return dict(module='torch_func_side', setting=FUNC, processes=processes, options=options), members // processes
+    return dict(
+        module='torch_func_side', setting=FUNC, processes=processes, options=options
+    ), members // processes
 
 
 def vmap(members: int) -> tuple[dict[str, Any], int]:
@@ -31,7 +34,8 @@ def vmap(members: int) -> tuple[dict[str, Any], int]:
 
 
 STACKED = {'torch.func over members': func, 'naive vmap over members': vmap}
-# For each size the members that each name is measured at: beyond, a step takes seconds, or the memory 10 GiB.
+# For each size the members that each name is measured at: beyond, a step takes seconds, or the
+# memory 10 GiB.
 ALL, FEWER, FEW = (1, 4, 16, 64, 256), (1, 4, 16, 64), (1, 4, 16)
 COUNTS: dict[str, dict[str, Sequence[int]]] = {
     SMALL: {'jaxdl': ALL, 'torch.func over members': ALL, 'naive vmap over members': FEWER},
@@ -46,15 +50,23 @@ def compare(work: str, names: Sequence[str], count: int, seconds: float) -> list
         return [
             found
             for members in COUNTS[work]['jaxdl']
-            for found in _at(work, members, line, [n for n in STACKED if n in names], count, seconds)
+            for found in _at(
+                work, members, line, [n for n in STACKED if n in names], count, seconds
+            )
         ]
 
 
-def _at(work: str, members: int, line: Measured, names: Sequence[str], count: int, seconds: float) -> list[Row]:
+def _at(
+    work: str, members: int, line: Measured, names: Sequence[str], count: int, seconds: float
+) -> list[Row]:
     label, line.answers = f'members: {work}', []
     ours = Measured('jaxdl', peers.OURS, members)
-    stacked = [Measured(name, *STACKED[name](members)) for name in names if members in COUNTS[work][name]]
-    with rounds.running([ours, *stacked], _shortened(peers.SIZES[work], members), f'{members} {label}'):
+    stacked = [
+        Measured(name, *STACKED[name](members)) for name in names if members in COUNTS[work][name]
+    ]
+    with rounds.running(
+        [ours, *stacked], _shortened(peers.SIZES[work], members), f'{members} {label}'
+    ):
         if ours.failed:
             return [rows.left_out(label, 'jaxdl', f'{members} members: {ours.failed}')]
         rounds.measure([ours, line, *stacked], count, seconds, f'{members} {label}')
@@ -69,6 +81,9 @@ def _shortened(size: Size, members: int) -> Size:
 def _row(label: str, ours: Measured, found: Measured) -> Row:
     facts = dict(setting=found.peer['setting'], ours_setting=ours.facts['setting'])
     facts |= dict(members=ours.members, peer_members=found.members)
-    facts |= dict(ours_compile_seconds=ours.facts['compile_seconds'], ours_peak_gib=ours.answers[-1]['peak_gib'])
+    facts |= dict(
+        ours_compile_seconds=ours.facts['compile_seconds'],
+        ours_peak_gib=ours.answers[-1]['peak_gib'],
+    )
     peak = dict(peer_peak_gib=found.answers[-1]['peak_gib'])
     return rows.row(label, found.name, ours.seconds, found.seconds, **facts, **peak)

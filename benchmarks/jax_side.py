@@ -1,8 +1,10 @@
-"""The peers in JAX: a plain Flax and optax script, as a user would write it without jaxdl, in three ways.
+"""The peers in JAX: a plain Flax and optax script, as a user would write it without jaxdl.
 
-one    one member, one jitted step a call from Python: XLA's own convolution outside of any loop, where it is fastest
-map    `lax.map` over the members inside the jitted step
-vmap   `jax.vmap` over the members of the jitted step: the convolutions become grouped ones
+In three ways.
+
+one    one member, one jitted step a call from Python: XLA's own convolution outside of any loop,
+where it is fastest map    `lax.map` over the members inside the jitted step vmap   `jax.vmap` over
+the members of the jitted step: the convolutions become grouped ones
 """
 
 import time
@@ -22,7 +24,10 @@ BURST = 8  # calls on their way at once, one member a call: Python runs ahead of
 
 
 class Network(nn.Module):
-    """Stages of 3 x 3 convolution, batch norm, ReLU, 2 x 2 max pool, widths doubling; mean pool; dense."""
+    """Stages of 3 x 3 convolution, batch norm, ReLU, 2 x 2 max pool, widths doubling; mean pool.
+
+    Dense.
+    """
 
     width: int
     depth: int
@@ -31,29 +36,44 @@ class Network(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         for i in range(self.depth):
             images = nn.Conv(self.width << i, (3, 3), use_bias=False)(images)
-            images = nn.relu(nn.BatchNorm(use_running_average=False, momentum=0.9, epsilon=1e-5)(images))
+            images = nn.relu(
+                nn.BatchNorm(use_running_average=False, momentum=0.9, epsilon=1e-5)(images)
+            )
             images = nn.max_pool(images, (2, 2), (2, 2))
         return nn.Dense(workload.CLASSES)(images.mean((1, 2)))
 
 
 def optimizer_of(rate: jax.Array | float) -> optax.GradientTransformation:
     """SGD with momentum; the rate may be traced, so that members differ in it."""
-    return optax.sgd(lambda count: rate * 0.5 * (1 + jnp.cos(jnp.pi * count / STEPS)), momentum=MOMENTUM)
+    return optax.sgd(
+        lambda count: rate * 0.5 * (1 + jnp.cos(jnp.pi * count / STEPS)), momentum=MOMENTUM
+    )
 
 
 def functions(size: Size) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`start(key)` and `step(state, rate, images, labels)` of one member."""
-    model, shape = Network(size['width'], size['depth']), (1, size['side'], size['side'], size['channels'])
+    model, shape = (
+        Network(size['width'], size['depth']),
+        (1, size['side'], size['side'], size['channels']),
+    )
 
     def start(key: jax.Array) -> Any:
         variables = model.init(key, jnp.zeros(shape))
-        return variables['params'], variables['batch_stats'], optimizer_of(0.0).init(variables['params'])
+        return (
+            variables['params'],
+            variables['batch_stats'],
+            optimizer_of(0.0).init(variables['params']),
+        )
 
-    def step(state: Any, rate: jax.Array, images: jax.Array, labels: jax.Array) -> tuple[Any, jax.Array]:
+    def step(
+        state: Any, rate: jax.Array, images: jax.Array, labels: jax.Array
+    ) -> tuple[Any, jax.Array]:
         params, stats, optimizer_state = state
 
         def loss_of(params: Any) -> Any:
-            logits, updated = model.apply(dict(params=params, batch_stats=stats), images, mutable=['batch_stats'])
+            logits, updated = model.apply(
+                dict(params=params, batch_stats=stats), images, mutable=['batch_stats']
+            )
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean(), updated['batch_stats']
 
@@ -73,7 +93,10 @@ WAYS: dict[str, Callable[..., Any]] = {
 
 
 def prepare(size: Size, members: int, way: str) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The members in one of the ways: facts of their start, and the function that trains for about so many seconds."""
+    """The members in one of the ways: facts of their start.
+
+    And the function that trains for about so many seconds.
+    """
     images, labels = workload.normalised(size)
     start, step = functions(size)
     single = way == 'one'

@@ -18,7 +18,10 @@ from jaxdl.ensemble import Member, autotune
 from jaxdl.train import train_step
 from jaxdl.train.variant import Variant
 
-HELD_OUT, EPOCHS = 32, 10_000  # images of validation and of test: a run wants them, the clock leaves them out
+HELD_OUT, EPOCHS = (
+    32,
+    10_000,
+)  # images of validation and of test: a run wants them, the clock leaves them out
 
 
 class _Enough(Exception):
@@ -26,7 +29,10 @@ class _Enough(Exception):
 
 
 def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The members of a group: facts of their start, and the function that trains for about so many seconds."""
+    """The members of a group: facts of their start.
+
+    And the function that trains for about so many seconds.
+    """
     data, listed = data_of(size), members_of(size, members)
     chunk = np.arange(members).reshape(_rows(members), -1)
     training = ensemble.start(chunk, listed, data, CLASSES, EPOCHS)
@@ -47,12 +53,19 @@ def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any
     count = sum(leaf.size for leaf in jax.tree.leaves(training.states.params)) // members
     until(lambda: True)
     facts = dict(parameters=count, loss=_loss(training), compile_seconds=programs.seconds)
-    facts['setting'] = f'conv={conv}, {chunk.shape[0]} seeds x {chunk.shape[1]} learning rates in one program'
-    return facts, lambda seconds: _timed(training, until, seconds, size['images'] // size['batch'] * members)
+    facts['setting'] = (
+        f'conv={conv}, {chunk.shape[0]} seeds x {chunk.shape[1]} learning rates in one program'
+    )
+    return facts, lambda seconds: _timed(
+        training, until, seconds, size['images'] // size['batch'] * members
+    )
 
 
 def data_of(size: Size) -> Resident:
-    """The images on the device; as in a study they stay uint8, and every step normalises its own."""
+    """The images on the device; as in a study they stay uint8.
+
+    And every step normalises its own.
+    """
     images, labels = workload.dataset(size, 2 * HELD_OUT)
     ids, names = tuple(map(str, range(len(images)))), tuple(map(str, range(CLASSES)))
     val = np.arange(size['images'], size['images'] + HELD_OUT)
@@ -80,8 +93,13 @@ def _rows(members: int) -> int:
     return max(rows for rows in range(1, math.isqrt(members) + 1) if members % rows == 0)
 
 
-def _timed(training: ensemble.Training, until: Callable[..., None], seconds: float, steps: int) -> dict[str, float]:
-    """`steps` are those of all members in an epoch. The engine is asked in epochs: at least one, after the warm-up."""
+def _timed(
+    training: ensemble.Training, until: Callable[..., None], seconds: float, steps: int
+) -> dict[str, float]:
+    """`steps` are those of all members in an epoch.
+
+    The engine is asked in epochs: at least one, after the warm-up.
+    """
     for limit in (seconds / 10, seconds):
         began, epochs, spent = time.perf_counter(), training.epoch, training.seconds['train']
         until(lambda end=began + limit: time.perf_counter() > end)

@@ -1,4 +1,7 @@
-"""The tables of the benchmark: sizes of the work, and peers, each at the best setting that was found for it."""
+"""The tables of the benchmark: sizes of the work, and peers.
+
+Each at the best setting that was found for it.
+"""
 
 from typing import Any
 
@@ -9,11 +12,16 @@ MEMBERS = 15  # a group of the demo in its tuning phase: 3 seeds x 5 rates
 OURS: dict[str, Any] = dict(module='our_side', options={})
 
 
-def _size(side: int, channels: int, width: int, depth: int, batch: int, images: int, few: int) -> Size:
-    return dict(side=side, channels=channels, width=width, depth=depth, batch=batch, images=images, few=few)
+def _size(
+    side: int, channels: int, width: int, depth: int, batch: int, images: int, few: int
+) -> Size:
+    return dict(
+        side=side, channels=channels, width=width, depth=depth, batch=batch, images=images, few=few
+    )
 
 
-# `images` makes an epoch of all members last about a second; `few` members are enough for a peer that is slow.
+# `images` makes an epoch of all members last about a second; `few` members are enough for a peer
+# that is slow.
 SIZES: dict[str, Size] = {
     '8x8x1, 16 and 32 channels, batch 32': _size(8, 1, 16, 2, 32, 1024, 15),
     '16x16x3, 16 to 64 channels, batch 32': _size(16, 3, 16, 3, 32, 1024, 8),
@@ -30,9 +38,14 @@ OPTAX = "plain Flax and optax, XLA's own convolution, state donated"
 PINNED = f'{OPTAX}; {CORES} processes, each pinned to a core'
 
 
-def _torch(module: str, family: str, setting: str, processes: int, compiled: bool, **more: Any) -> dict[str, Any]:
+def _torch(
+    module: str, family: str, setting: str, processes: int, compiled: bool, **more: Any
+) -> dict[str, Any]:
     options = dict(threads=CORES // processes, compiled=compiled)
-    return dict(module=module, family=family, setting=setting, processes=processes, options=options) | more
+    return (
+        dict(module=module, family=family, setting=setting, processes=processes, options=options)
+        | more
+    )
 
 
 def _jax(family: str, way: str, setting: str = OPTAX, **more: Any) -> dict[str, Any]:
@@ -46,7 +59,13 @@ PEERS: dict[str, dict[str, Any]] = {
     f'torch.compile {SINGLE}': _torch('torch_side', 'torch.compile', COMPILED, 1, True),
     f'torch.compile {PROCESSES}': _torch('torch_side', 'torch.compile', COMPILED, CORES, True),
     f'torch.func {PROCESSES}': _torch(
-        'torch_func_side', 'torch.func', f'torch.compile of {FUNC}', CORES, True, members=MEMBERS, rounds=2
+        'torch_func_side',
+        'torch.func',
+        f'torch.compile of {FUNC}',
+        CORES,
+        True,
+        members=MEMBERS,
+        rounds=2,
     ),
     f'jax.jit {SINGLE}': _jax('jax.jit', 'one'),
     f'jax.jit {PROCESSES}': _jax('jax.jit', 'one', PINNED, processes=CORES, pinned=True),

@@ -1,4 +1,6 @@
-"""Residual networks against timm's: images a second in training and in inference, and memory, as ratios.
+"""Residual networks against timm's: images a second in training and in inference, and memory.
+
+As ratios.
 
 Run    python -m benchmarks.resnet [resnet18 resnet50 ...]
 Takes  about 6 minutes on 2 cores
@@ -18,9 +20,15 @@ ROUNDS, SECONDS = 7, 4.0
 
 def measured(name: str, work: str) -> dict[str, list[sides.Answer]]:
     """What each side answers, round by round."""
-    rows = {side: dict(module=f'resnet_{side}', options=dict(name=name, work=work)) for side in ('ours', 'timm')}
+    rows = {
+        side: dict(module=f'resnet_{side}', options=dict(name=name, work=work))
+        for side in ('ours', 'timm')
+    }
     with contextlib.ExitStack() as stack:
-        started = {side: stack.enter_context(sides.started(row, SIZE, CLASSES)) for side, row in rows.items()}
+        started = {
+            side: stack.enter_context(sides.started(row, SIZE, CLASSES))
+            for side, row in rows.items()
+        }
         parameters = {side.facts['parameters'] for side in started.values()}
         if len(parameters) > 1:
             raise SystemExit(f'{name}: not the same network: parameters {parameters}')
@@ -45,7 +53,9 @@ def line(name: str, work: str, found: dict[str, list[sides.Answer]]) -> str:
 
 def main(names: list[str]) -> None:
     """Measures and prints."""
-    print(f'batch {SIZE["batch"]}, {SIZE["side"]} px, float32, {sides.CORES} cores; timm in channels_last')
+    print(
+        f'batch {SIZE["batch"]}, {SIZE["side"]} px, float32, {sides.CORES} cores; timm in channels_last'
+    )
     for name in names or NETWORKS:
         for work in WORKS:
             print(line(name, work, measured(name, work)), flush=True)

@@ -1,4 +1,7 @@
-"""Our side of benchmarks/resnet.py: a network of `ARCHITECTURES` with random weights, trained or asked."""
+"""Our side of benchmarks/resnet.py: a network of `ARCHITECTURES` with random weights.
+
+Trained or asked.
+"""
 
 import time
 from collections.abc import Callable
@@ -16,16 +19,29 @@ LEARNING_RATE = 0.01
 QUICK: Any = {'xla_backend_optimization_level': 0}  # initial weights are made once
 
 
-def prepare(size: dict[str, int], classes: int, name: str, work: str) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The facts, and what works for so many seconds at least: the seconds of an image, and the last loss."""
+def prepare(
+    size: dict[str, int], classes: int, name: str, work: str
+) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """The facts, and what works for so many seconds at least: the seconds of an image.
+
+    And the last loss.
+    """
     architecture = ARCHITECTURES[name]
     module = ResNet(architecture, classes, architecture.preprocessing)
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.uniform(-1, 1, (size['batch'], size['side'], size['side'], 3)), jnp.float32)
+    images = jnp.asarray(
+        rng.uniform(-1, 1, (size['batch'], size['side'], size['side'], 3)), jnp.float32
+    )
     labels = jnp.asarray(rng.integers(0, classes, size['batch']))
-    start: Any = jax.jit(lambda key: module.init(key, jnp.zeros((1, 64, 64, 3))), compiler_options=QUICK)
+    start: Any = jax.jit(
+        lambda key: module.init(key, jnp.zeros((1, 64, 64, 3))), compiler_options=QUICK
+    )
     variables = start(jax.random.key(0))
-    step = _training(module, images, labels, variables) if work == 'training' else _asking(module, images, variables)
+    step = (
+        _training(module, images, labels, variables)
+        if work == 'training'
+        else _asking(module, images, variables)
+    )
     began = time.perf_counter()
     first = step()
     compiling = time.perf_counter() - began
@@ -40,7 +56,9 @@ def prepare(size: dict[str, int], classes: int, name: str, work: str) -> tuple[d
     return dict(parameters=parameters, loss=first, compile_seconds=compiling), run
 
 
-def _training(module: ResNet, images: jax.Array, labels: jax.Array, variables: Any) -> Callable[[], float]:
+def _training(
+    module: ResNet, images: jax.Array, labels: jax.Array, variables: Any
+) -> Callable[[], float]:
     def update(variables: Any) -> tuple[Any, jax.Array]:
         def loss(params: Any) -> tuple[jax.Array, Any]:
             given = {**variables, 'params': params}

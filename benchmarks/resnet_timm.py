@@ -1,4 +1,7 @@
-"""timm's side of benchmarks/resnet.py: eager PyTorch in `channels_last`, its fastest layout on a CPU."""
+"""timm's side of benchmarks/resnet.py: eager PyTorch in `channels_last`.
+
+Its fastest layout on a CPU.
+"""
 
 import sys
 import time
@@ -11,10 +14,17 @@ import torch
 LEARNING_RATE = 0.01
 
 
-def prepare(size: dict[str, int], classes: int, name: str, work: str) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The facts, and what works for so many seconds at least: the seconds of an image, and the last loss."""
+def prepare(
+    size: dict[str, int], classes: int, name: str, work: str
+) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """The facts, and what works for so many seconds at least: the seconds of an image.
+
+    And the last loss.
+    """
     # What timm wants of torchvision loads on a CPU-only torch too.
-    sys.modules.setdefault('torchvision._meta_registrations', types.ModuleType('torchvision._meta_registrations'))
+    sys.modules.setdefault(
+        'torchvision._meta_registrations', types.ModuleType('torchvision._meta_registrations')
+    )
     import timm
 
     network = timm.create_model(name, num_classes=classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,7 @@
-"""Sides asked in turn, round after round, so that a slow minute of the machine meets all of them."""
+"""Sides asked in turn, round after round.
+
+So that a slow minute of the machine meets all of them.
+"""
 
 import contextlib
 import dataclasses
@@ -45,7 +48,8 @@ def running(listed: Sequence[Measured], size: Size, work: str) -> Iterator[None]
                 found.side = stack.enter_context(sides.started(found.peer, size, found.members))
                 compiling = found.facts.get('compile_seconds')
                 print(
-                    f'{work}: {found.name} is ready' + (f', compiling {compiling:.1f} s' if compiling else ''),
+                    f'{work}: {found.name} is ready'
+                    + (f', compiling {compiling:.1f} s' if compiling else ''),
                     flush=True,
                 )
         yield
@@ -58,7 +62,9 @@ def measure(listed: Sequence[Measured], rounds: int, seconds: float, work: str) 
             if not found.failed and number < found.peer.get('rounds', rounds):
                 with left_out(found, work):
                     found.answers.append(sides.ask(found.side, seconds))
-        spent = ', '.join(f'{found.name} {1e3 * found.seconds[-1]:.3f}' for found in listed if found.answers)
+        spent = ', '.join(
+            f'{found.name} {1e3 * found.seconds[-1]:.3f}' for found in listed if found.answers
+        )
         print(f'{work}: round {number + 1} of {rounds}, ms: {spent}', flush=True)
     check(found for found in listed if not found.failed)
 
@@ -70,7 +76,10 @@ def check(listed: Iterator[Measured]) -> None:
         parameters[found.name] = found.facts['parameters']
         first, last = found.facts['loss'], found.answers[-1]['loss']
         if not last < first:
-            print(f'{found.name}: the loss did not fall in these few steps, {first:.3f} to {last:.3f}', flush=True)
+            print(
+                f'{found.name}: the loss did not fall in these few steps, {first:.3f} to {last:.3f}',
+                flush=True,
+            )
     if len(set(parameters.values())) > 1:
         raise SystemExit(f'not the same network: parameters {parameters}')
 

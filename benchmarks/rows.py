@@ -13,24 +13,33 @@ PACKAGES = ('jaxdl', 'jax', 'jaxlib', 'flax', 'optax', 'torch', 'numpy')
 
 
 def row(work: str, peer: str, ours: Sequence[float], theirs: Sequence[float], **more: Any) -> Row:
-    """Medians, the median of the ratios round by round, and their range; `ours` may have more rounds."""
+    """Medians, the median of the ratios round by round, and their range.
+
+    `ours` may have more rounds.
+    """
     ratios = sorted(t / o for o, t in zip(ours, theirs, strict=False))
     seconds = dict(ours_seconds=statistics.median(ours), peer_seconds=statistics.median(theirs))
-    compared = dict(ratio=statistics.median(ratios), spread=[ratios[0], ratios[-1]], rounds=len(ratios))
+    compared = dict(
+        ratio=statistics.median(ratios), spread=[ratios[0], ratios[-1]], rounds=len(ratios)
+    )
     return dict(work=f'ensemble {work}', peer=peer) | more | seconds | compared
 
 
 def left_out(work: str, peer: str, reason: str) -> Row:
     """A peer that could not be measured says why."""
     empty = dict(setting=reason, members=None, ours_seconds=None, peer_seconds=None)
-    return dict(work=f'ensemble {work}', peer=peer) | empty | dict(ratio=None, spread=None, rounds=0)
+    return (
+        dict(work=f'ensemble {work}', peer=peer) | empty | dict(ratio=None, spread=None, rounds=0)
+    )
 
 
 def machine() -> Row:
     """The header: what the ratios depend on."""
     versions = {name: metadata.version(name) for name in PACKAGES}
     memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30
-    about = dict(cpu=_cpu(), cores=os.cpu_count(), memory_gib=round(memory, 1), load=os.getloadavg()[0])
+    about = dict(
+        cpu=_cpu(), cores=os.cpu_count(), memory_gib=round(memory, 1), load=os.getloadavg()[0]
+    )
     return (
         dict(work='ensemble machine', peer=None, ratio=None, spread=None)
         | about

@@ -1,7 +1,10 @@
-"""A side in processes of its own, asked for one round at a time: two thread pools in one process slow each other.
+"""A side in processes of its own, asked for one round at a time.
 
-A side is a module with `prepare(size, members, **options) -> (facts, run)`. `facts` has the parameters of a member and
-its first loss; `run(seconds)` trains for about that long: the seconds of a step of one member, and the last loss.
+Two thread pools in one process slow each other.
+
+A side is a module with `prepare(size, members, **options) -> (facts, run)`. `facts` has the
+parameters of a member and its first loss; `run(seconds)` trains for about that long: the seconds of
+a step of one member, and the last loss.
 """
 
 import contextlib
@@ -34,7 +37,10 @@ class Failed(Exception):
 
 @contextlib.contextmanager
 def started(peer: dict[str, Any], size: Size, members: int) -> Iterator[Side]:
-    """The processes of a row of PEERS, one after another, so that they do not compile at the same time."""
+    """The processes of a row of PEERS, one after another.
+
+    So that they do not compile at the same time.
+    """
     context = multiprocessing.get_context('spawn')
     processes, connections, facts = [], [], []
     try:
@@ -56,7 +62,10 @@ def started(peer: dict[str, Any], size: Size, members: int) -> Iterator[Side]:
 
 
 def ask(side: Side, seconds: float) -> Answer:
-    """One round of all processes at once: the seconds of a step as the user waits for it, the last loss, memory."""
+    """One round of all processes at once: the seconds of a step as the user waits for it.
+
+    The last loss, memory.
+    """
     for connection in side.connections:
         connection.send(seconds)
     answers = [_answer(connection, ROUND_LIMIT + seconds) for connection in side.connections]
@@ -78,13 +87,22 @@ def _answer(connection: Connection, limit: float) -> Answer:
 
 
 def _serve(
-    connection: Connection, module: str, size: Size, members: int, options: dict[str, Any], core: int | None
+    connection: Connection,
+    module: str,
+    size: Size,
+    members: int,
+    options: dict[str, Any],
+    core: int | None,
 ) -> None:
     """The process of a side, until it is killed."""
     if core is not None and hasattr(os, 'sched_setaffinity'):
-        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core]})  # before XLA counts the cores
+        os.sched_setaffinity(
+            0, {sorted(os.sched_getaffinity(0))[core]}
+        )  # before XLA counts the cores
     try:
-        facts, run = importlib.import_module(f'benchmarks.{module}').prepare(size, members, **options)
+        facts, run = importlib.import_module(f'benchmarks.{module}').prepare(
+            size, members, **options
+        )
         connection.send(facts)
         while True:
             peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

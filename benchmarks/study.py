@@ -1,4 +1,7 @@
-"""The whole pooling study, ours against the same study in PyTorch, as the user waits for it; alternating."""
+"""The whole pooling study, ours against the same study in PyTorch, as the user waits for it.
+
+Alternating.
+"""
 
 import json
 import pathlib
@@ -22,7 +25,10 @@ CHILD += 'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'
 
 
 def compare() -> list[Row]:
-    """The row of the study; its seconds of compiling, training and evaluating are those of the middle round."""
+    """The row of the study; its seconds of compiling.
+
+    Training and evaluating are those of the middle round.
+    """
     ours, theirs = [], []
     for number in range(ROUNDS):
         ours.append(our_study())
@@ -32,24 +38,47 @@ def compare() -> list[Row]:
             flush=True,
         )
     mine, other = _middle(ours), _middle(theirs)
-    facts = dict(setting=SETTING, members=mine['models'], peer_members=other['models'], compile_share=mine['share'])
-    facts |= dict(ours_peak_gib=mine['peak_gib'], ours_parts=mine['seconds'], peer_parts=other['seconds'])
-    facts |= dict(ours_compile_seconds=mine['seconds']['compile'], peer_test_accuracy=other['test_accuracy'])
-    return [rows.row(WORK, PEER, *([found['wall'] for found in side] for side in (ours, theirs)), **facts)]
+    facts = dict(
+        setting=SETTING,
+        members=mine['models'],
+        peer_members=other['models'],
+        compile_share=mine['share'],
+    )
+    facts |= dict(
+        ours_peak_gib=mine['peak_gib'], ours_parts=mine['seconds'], peer_parts=other['seconds']
+    )
+    facts |= dict(
+        ours_compile_seconds=mine['seconds']['compile'], peer_test_accuracy=other['test_accuracy']
+    )
+    return [
+        rows.row(
+            WORK, PEER, *([found['wall'] for found in side] for side in (ours, theirs)), **facts
+        )
+    ]
 
 
 def our_study() -> dict[str, Any]:
     """`make demo` without the installation, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, '-m', 'jaxdl.main', '--experiment=pooling', f'--workdir={folder}/study']
+        command = [
+            sys.executable,
+            '-m',
+            'jaxdl.main',
+            '--experiment=pooling',
+            f'--workdir={folder}/study',
+        ]
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, '-c', CHILD, *command], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, '-c', CHILD, *command], stdout=subprocess.PIPE, text=True, check=True
+        )
         wall = time.perf_counter() - began
         run = json.loads(pathlib.Path(folder, 'study', 'run.json').read_text())
     seconds = {name: run['seconds'][name] for name in ('compile', 'train', 'evaluate')}
     models = sum(group['members'] for group in run['groups'])
     peak = int(done.stdout.split()[-1]) / 2**20
-    return dict(wall=wall, seconds=seconds, models=models, peak_gib=peak, share=seconds['compile'] / wall)
+    return dict(
+        wall=wall, seconds=seconds, models=models, peak_gib=peak, share=seconds['compile'] / wall
+    )
 
 
 def torch_study() -> dict[str, Any]:

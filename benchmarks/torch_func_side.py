@@ -1,7 +1,8 @@
 """The peer: `torch.func`, all members at once as stacked tensors, `vmap` over the gradients of one.
 
-Batch norm keeps its running statistics: stacked buffers go in, updated ones come out (`vmap` permits it). Every member
-has batches of its own: sharing them, in a nested `vmap` too, was not faster.
+Batch norm keeps its running statistics: stacked buffers go in, updated ones come out (`vmap`
+permits it). Every member has batches of its own: sharing them, in a nested `vmap` too, was not
+faster.
 """
 
 import copy
@@ -20,8 +21,13 @@ from benchmarks.torch_side import CROSS_ENTROPY, network_of, tensors
 from benchmarks.workload import MOMENTUM, STEPS, Size
 
 
-def prepare(size: Size, members: int, threads: int, compiled: bool) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """`members` models: facts of their start, and the function that trains them for about so many seconds."""
+def prepare(
+    size: Size, members: int, threads: int, compiled: bool
+) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """`members` models: facts of their start.
+
+    And the function that trains them for about so many seconds.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     models = [network_of(size) for _ in range(members)]
@@ -38,7 +44,9 @@ def prepare(size: Size, members: int, threads: int, compiled: bool) -> tuple[dic
 
     began = time.perf_counter()
     step()
-    facts = dict(parameters=sum(p.numel() for p in models[0].parameters()), loss=losses[0].mean().item())
+    facts = dict(
+        parameters=sum(p.numel() for p in models[0].parameters()), loss=losses[0].mean().item()
+    )
     if compiled:
         facts['compile_seconds'] = time.perf_counter() - began
 
@@ -80,6 +88,8 @@ def member_loss(model: nn.Module) -> Callable[..., Any]:
 
     def loss_of(params: Any, buffers: Any, images: torch.Tensor, labels: torch.Tensor) -> Any:
         buffers = dict(buffers)
-        return CROSS_ENTROPY(functional_call(skeleton, (params, buffers), (images,)), labels), buffers
+        return CROSS_ENTROPY(
+            functional_call(skeleton, (params, buffers), (images,)), labels
+        ), buffers
 
     return loss_of

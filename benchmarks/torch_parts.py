@@ -36,10 +36,15 @@ POOLINGS: dict[str, Any] = {
 
 
 def digits() -> tuple[Part, Part, Part]:
-    """Train, validation and test: 60, 20 and 20 per cent, each class in its share, normalised as the training part."""
+    """Train, validation and test: 60, 20 and 20 per cent, each class in its share.
+
+    Normalised as the training part.
+    """
     found: Any = load_digits()
     images, labels = (found.images / 16).astype(np.float32)[:, None], found.target
-    images, test, labels, test_labels = train_test_split(images, labels, test_size=0.2, stratify=labels, random_state=0)
+    images, test, labels, test_labels = train_test_split(
+        images, labels, test_size=0.2, stratify=labels, random_state=0
+    )
     train, val, train_labels, val_labels = train_test_split(
         images, labels, test_size=0.25, stratify=labels, random_state=0
     )

@@ -1,9 +1,12 @@
-"""The peer: the network of the ablations in PyTorch, one model after another. Needs the extra `parity`.
+"""The peer: the network of the ablations in PyTorch, one model after another.
 
-The settings were tried on two cores: `channels_last` is 1.5 to 1.7 times as fast from 16 x 16 on and never slower, the
-fused SGD a little faster. torch.compile takes the whole step, gradients and update too, as one graph: with `backward`
-outside it hardly gains on small images (on the largest it is a tenth faster so, and eager is faster still). Its mode is
-the default: `max-autotune` is slower here, `reduce-overhead` is for GPUs.
+Needs the extra `parity`.
+
+The settings were tried on two cores: `channels_last` is 1.5 to 1.7 times as fast from 16 x 16 on
+and never slower, the fused SGD a little faster. torch.compile takes the whole step, gradients and
+update too, as one graph: with `backward` outside it hardly gains on small images (on the largest it
+is a tenth faster so, and eager is faster still). Its mode is the default: `max-autotune` is slower
+here, `reduce-overhead` is for GPUs.
 """
 
 import itertools
@@ -22,19 +25,32 @@ from benchmarks.workload import MOMENTUM, RATE, STEPS, Size
 CROSS_ENTROPY = nn.CrossEntropyLoss()
 
 
-def network(width: int, depth: int, channels: int, pool: Callable[[int], nn.Module] | None = None) -> nn.Module:
-    """Stages of 3 x 3 convolution, batch norm, ReLU, 2 x 2 max pool, widths doubling; mean pool; dense."""
+def network(
+    width: int, depth: int, channels: int, pool: Callable[[int], nn.Module] | None = None
+) -> nn.Module:
+    """Stages of 3 x 3 convolution, batch norm, ReLU, 2 x 2 max pool, widths doubling; mean pool.
+
+    Dense.
+    """
     layers: list[nn.Module] = []
     for i in range(depth):
-        layers += [nn.Conv2d(channels, width << i, 3, padding=1, bias=False), nn.BatchNorm2d(width << i), nn.ReLU()]
+        layers += [
+            nn.Conv2d(channels, width << i, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width << i),
+            nn.ReLU(),
+        ]
         layers += [pool(width << i) if pool else nn.MaxPool2d(2)]
         channels = width << i
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, workload.CLASSES))
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, workload.CLASSES)
+    )
 
 
 def network_of(size: Size) -> nn.Module:
     """The network of a size."""
-    return network(size['width'], size['depth'], size['channels']).to(memory_format=torch.channels_last)
+    return network(size['width'], size['depth'], size['channels']).to(
+        memory_format=torch.channels_last
+    )
 
 
 def tensors(size: Size) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,7 +59,9 @@ def tensors(size: Size) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels).long()
 
 
-def prepare(size: Size, members: int, threads: int, compiled: bool) -> tuple[dict[str, Any], Callable[..., Any]]:
+def prepare(
+    size: Size, members: int, threads: int, compiled: bool
+) -> tuple[dict[str, Any], Callable[..., Any]]:
     """One model: facts of its start, and the function that trains for about so many seconds."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -61,7 +79,9 @@ def prepare(size: Size, members: int, threads: int, compiled: bool) -> tuple[dic
     facts = dict(parameters=sum(p.numel() for p in model.parameters()), loss=losses[0].item())
     if compiled:
         facts['compile_seconds'] = time.perf_counter() - began
-    return facts, lambda seconds: dict(seconds=workload.timed(step, seconds), loss=losses[-1].item())
+    return facts, lambda seconds: dict(
+        seconds=workload.timed(step, seconds), loss=losses[-1].item()
+    )
 
 
 def eager_step(model: nn.Module) -> Callable[..., torch.Tensor]:
@@ -81,12 +101,20 @@ def eager_step(model: nn.Module) -> Callable[..., torch.Tensor]:
 
 
 def compiled_step(model: nn.Module) -> Callable[..., torch.Tensor]:
-    """Forward, loss, gradients and update in one graph; the rate is an argument, so nothing compiles again."""
+    """Forward, loss, gradients and update in one graph; the rate is an argument.
+
+    So nothing compiles again.
+    """
     params = {name: p.detach() for name, p in model.named_parameters()}
-    momenta, buffers = {name: torch.zeros_like(p) for name, p in params.items()}, dict(model.named_buffers())
+    momenta, buffers = (
+        {name: torch.zeros_like(p) for name, p in params.items()},
+        dict(model.named_buffers()),
+    )
     rate, count = torch.tensor(RATE), itertools.count()
 
-    def loss_of(params: Any, buffers: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def loss_of(
+        params: Any, buffers: Any, images: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
         return CROSS_ENTROPY(functional_call(model, (params, buffers), (images,)), labels)
 
     @torch.compile(fullgraph=True)

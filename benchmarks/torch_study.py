@@ -1,10 +1,13 @@
-"""The study of experiments/pooling.py as a script in PyTorch: tune every pooling, then measure it on fresh seeds.
+"""The study of experiments/pooling.py as a script in PyTorch: tune every pooling.
+
+Then measure it on fresh seeds.
 
 Run    python -m benchmarks.torch_study
-Gives  one line of JSON: the seconds of its parts, the rate that each pooling chose, its mean test accuracy
+Gives  one line of JSON: the seconds of its parts, the rate that each pooling chose, its mean test
+accuracy
 
-Models one after another in as many processes as there are cores, one thread each: the better of PyTorch's ways. Rates
-past the edge of the grid are not tried.
+Models one after another in as many processes as there are cores, one thread each: the better of
+PyTorch's ways. Rates past the edge of the grid are not tried.
 """
 
 import argparse
@@ -36,7 +39,10 @@ def start() -> None:
 
 
 def fit(job: tuple[str, float, int]) -> dict[str, float]:
-    """Trains one model: its best figures are its last ones, on validation and on test; seconds of both parts."""
+    """Trains one model: its best figures are its last ones, on validation and on test.
+
+    Seconds of both parts.
+    """
     pooling, rate, seed = job
     torch.manual_seed(seed)
     model = network(WIDTH, DEPTH, 1, POOLINGS[pooling])
@@ -84,22 +90,47 @@ def accuracy(model: nn.Module, part: Part) -> float:
 
 def main() -> None:
     """Both phases, and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--processes', type=int, default=os.cpu_count())
-    parser.add_argument('--poolings', type=int, default=len(POOLINGS), help='only the first so many: a short check')
+    parser.add_argument(
+        '--poolings', type=int, default=len(POOLINGS), help='only the first so many: a short check'
+    )
     options, began = parser.parse_args(), time.perf_counter()
     poolings = list(POOLINGS)[: options.poolings]
     tuning = [(pooling, rate, seed) for pooling in poolings for rate in RATES for seed in TUNING]
     with multiprocessing.get_context('spawn').Pool(options.processes, start) as pool:
         tuned = dict(zip(tuning, pool.imap(fit, tuning), strict=True))
-        means = {(p, r): statistics.fmean(tuned[p, r, s]['val'] for s in TUNING) for p in poolings for r in RATES}
-        best = {pooling: max(RATES, key=lambda rate, p=pooling: means[p, rate]) for pooling in poolings}
+        means = {
+            (p, r): statistics.fmean(tuned[p, r, s]['val'] for s in TUNING)
+            for p in poolings
+            for r in RATES
+        }
+        best = {
+            pooling: max(RATES, key=lambda rate, p=pooling: means[p, rate]) for pooling in poolings
+        }
         measuring = [(pooling, best[pooling], seed) for pooling in poolings for seed in MEASURING]
         measured = dict(zip(measuring, pool.imap(fit, measuring), strict=True))
     wall, fitted = time.perf_counter() - began, [*tuned.values(), *measured.values()]
-    spent = {name: sum(found[name] for found in fitted) / options.processes for name in ('train', 'evaluate')}
-    tested = {p: statistics.fmean(measured[p, best[p], s]['test'] for s in MEASURING) for p in poolings}
-    print(json.dumps(dict(wall_seconds=wall, models=len(fitted), seconds=spent, rates=best, test_accuracy=tested)))
+    spent = {
+        name: sum(found[name] for found in fitted) / options.processes
+        for name in ('train', 'evaluate')
+    }
+    tested = {
+        p: statistics.fmean(measured[p, best[p], s]['test'] for s in MEASURING) for p in poolings
+    }
+    print(
+        json.dumps(
+            dict(
+                wall_seconds=wall,
+                models=len(fitted),
+                seconds=spent,
+                rates=best,
+                test_accuracy=tested,
+            )
+        )
+    )
 
 
 if __name__ == '__main__':

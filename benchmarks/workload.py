@@ -7,14 +7,25 @@ from typing import Any
 import numpy as np
 
 Size = dict[str, Any]  # side, channels, width, depth, batch, images: the rows of peers.SIZES
-CLASSES, MOMENTUM, RATE, STEPS = 10, 0.9, 0.05, 100_000  # the cosine of the schedule ends far behind the clock
+CLASSES, MOMENTUM, RATE, STEPS = (
+    10,
+    0.9,
+    0.05,
+    100_000,
+)  # the cosine of the schedule ends far behind the clock
 
 
 def dataset(size: Size, extra: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [n, height, width, channel] that can be learnt, half pattern of the class, half noise; labels."""
+    """Images uint8 [n, height, width, channel] that can be learnt, half pattern of the class.
+
+    Half noise; labels.
+    """
     rng, shape = np.random.default_rng(0), (size['side'], size['side'], size['channels'])
     labels = rng.integers(0, CLASSES, size['images'] + extra, np.int32)
-    patterns, noise = rng.integers(0, 128, (CLASSES, *shape)), rng.integers(0, 128, (len(labels), *shape))
+    patterns, noise = (
+        rng.integers(0, 128, (CLASSES, *shape)),
+        rng.integers(0, 128, (len(labels), *shape)),
+    )
     return (patterns[labels] + noise).astype(np.uint8), labels
 
 
@@ -26,7 +37,10 @@ def normalised(size: Size) -> tuple[np.ndarray, np.ndarray]:
 
 
 def orders(size: Size, members: int) -> Iterator[np.ndarray]:
-    """Indices [member, batch] of each step, without end: every member in an order of its own, anew every epoch."""
+    """Indices [member, batch] of each step, without end: every member in an order of its own.
+
+    Anew every epoch.
+    """
     rng, batch = np.random.default_rng(1), size['batch']
     while True:
         order = rng.permuted(np.tile(np.arange(size['images']), (members, 1)), axis=1)
@@ -40,7 +54,10 @@ def rates(members: int) -> np.ndarray:
 
 
 def timed(step: Callable[[], Any], seconds: float) -> float:
-    """Seconds of one call: after a tenth of the time to warm up, for all of it, and at least twice."""
+    """Seconds of one call: after a tenth of the time to warm up, for all of it.
+
+    And at least twice.
+    """
     for least, limit in ((1, seconds / 10), (2, seconds)):
         began, count = time.perf_counter(), 0
         while count < least or time.perf_counter() - began < limit:

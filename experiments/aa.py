@@ -12,6 +12,7 @@ EXPERIMENT = Ablation(
     factor='seeds',
     baseline='A',
     options={'A': {}} | {f'A{i}': dict(seed_offset=100_000 * i) for i in range(1, 5)},
-    why={'A': 'the network of the pooling study'} | {f'A{i}': 'the same network with other seeds' for i in range(1, 5)},
+    why={'A': 'the network of the pooling study'}
+    | {f'A{i}': 'the same network with other seeds' for i in range(1, 5)},
     variant=Variant(width=16, depth=2, batch_size=32),
 )

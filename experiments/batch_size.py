@@ -13,7 +13,9 @@ from jaxdl import Ablation, Variant
 EXPERIMENT = Ablation(
     factor='batch_size',
     baseline='32',
-    options={str(n): dict(batch_size=n, learning_rate_scale=n / 32) for n in (32, 16, 64, 128, 256)},
+    options={
+        str(n): dict(batch_size=n, learning_rate_scale=n / 32) for n in (32, 16, 64, 128, 256)
+    },
     why={
         '32': 'the batch size of the other studies',
         '16': 'twice the steps of 32, twice the gradient variance; batch norm over 16 images',

@@ -10,4 +10,6 @@ Result  yes: outputs and gradients agree to 2.8e-14 in float64, in both directio
 
 from jaxdl import Demonstration, theory
 
-EXPERIMENT = Demonstration(theory.fc_as_conv.answer, theory.fc_as_conv.Settings(), quick=dict(epochs=3, rounds=5))
+EXPERIMENT = Demonstration(
+    theory.fc_as_conv.answer, theory.fc_as_conv.Settings(), quick=dict(epochs=3, rounds=5)
+)

@@ -26,7 +26,10 @@ LOSSES = {
 EXPERIMENT = Ablation(
     factor='final activation',
     baseline='softmax, cross-entropy',
-    options={name: dict(loss=loss, learning_rate_scale=scale) for name, (loss, scale, _) in LOSSES.items()},
+    options={
+        name: dict(loss=loss, learning_rate_scale=scale)
+        for name, (loss, scale, _) in LOSSES.items()
+    },
     why={name: why for name, (*_, why) in LOSSES.items()},
     variant=Variant(width=16, depth=2, batch_size=32),
     pictures=('logit_gradients',),

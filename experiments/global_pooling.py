@@ -12,7 +12,10 @@ from jaxdl import Ablation, Variant
 EXPERIMENT = Ablation(
     factor='global_pooling',
     baseline='avg',
-    options={name: dict(global_pooling=name) for name in ('avg', 'max', 'avgmax', 'catavgmax', 'gem', 'flatten')},
+    options={
+        name: dict(global_pooling=name)
+        for name in ('avg', 'max', 'avgmax', 'catavgmax', 'gem', 'flatten')
+    },
     why=dict(
         avg='mean of each feature over all positions (Lin et al. 2014)',
         max='largest value of each feature; the gradient reaches one position',

@@ -11,7 +11,10 @@ from jaxdl import Ablation, Variant
 EXPERIMENT = Ablation(
     factor='activation',
     baseline='relu',
-    options={name: dict(activation=name) for name in ('relu', 'sigmoid', 'tanh', 'leaky_relu', 'gelu', 'silu')},
+    options={
+        name: dict(activation=name)
+        for name in ('relu', 'sigmoid', 'tanh', 'leaky_relu', 'gelu', 'silu')
+    },
     why=dict(
         relu='derivative 1 above 0 and 0 below: gradients pass unchanged, units can die',
         sigmoid='derivative at most 1/4: each layer shrinks the gradient',

@@ -25,7 +25,8 @@ EXPERIMENT = Ablation(
     factor='optimizer',
     baseline='momentum',
     options={
-        name: dict(optimizer=name, learning_rate_scale=scale, **settings) for name, (settings, scale, _) in ROWS.items()
+        name: dict(optimizer=name, learning_rate_scale=scale, **settings)
+        for name, (settings, scale, _) in ROWS.items()
     },
     why={name: why for name, (_, _, why) in ROWS.items()},
     variant=Variant(width=16, depth=2, batch_size=32),

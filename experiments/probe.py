@@ -8,4 +8,6 @@ Result  81 classes of groceries, three stages of a ResNet-50 v2: 75.5 % of 363 p
 
 from jaxdl import Data, FineTune
 
-EXPERIMENT = FineTune(stages=('probe',), data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'))
+EXPERIMENT = FineTune(
+    stages=('probe',), data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped')
+)

@@ -11,7 +11,10 @@ from jaxdl import Ablation, Variant
 EXPERIMENT = Ablation(
     factor='schedule',
     baseline='constant',
-    options={name: dict(schedule=name) for name in ('constant', 'cosine', 'step', 'warmup_cosine', 'one_cycle')},
+    options={
+        name: dict(schedule=name)
+        for name in ('constant', 'cosine', 'step', 'warmup_cosine', 'one_cycle')
+    },
     why=dict(
         constant='the same learning rate in every step',
         cosine='decreases to 0 along half a cosine (Loshchilov and Hutter 2017)',

@@ -14,4 +14,6 @@ Result  from equal weights all units of a layer stay identical to the last bit, 
 
 from jaxdl import Demonstration, theory
 
-EXPERIMENT = Demonstration(theory.symmetry.answer, theory.symmetry.Settings(), quick=dict(epochs=6, seeds=2, steps=300))
+EXPERIMENT = Demonstration(
+    theory.symmetry.answer, theory.symmetry.Settings(), quick=dict(epochs=6, seeds=2, steps=300)
+)

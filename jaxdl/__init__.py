@@ -1,6 +1,7 @@
 """jaxdl: theory by execution, ablations with error bars, fine-tuning and inference, in JAX.
 
-Names are loaded when first used (PEP 562), so that `import jaxdl`, its reports and its statistics need no jax.
+Names are loaded when first used (PEP 562), so that `import jaxdl`, its reports and its statistics
+need no jax.
 """
 
 import importlib
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from jaxdl._version import __version__ as __version__
 
-# What huggingface_hub, datasets and wandb would tell of their use; whoever wants them to tells them so before.
+# What huggingface_hub, datasets and wandb would tell of their use; whoever wants them to tells them
+# so before.
 os.environ.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
 os.environ.setdefault('HF_UPDATE_DOWNLOAD_COUNTS', '0')
 os.environ.setdefault('WANDB_ERROR_REPORTING', 'false')

@@ -8,19 +8,27 @@ import traceback
 from collections.abc import Iterable, Iterator
 
 LONGEST = 1600  # characters of a line that is said; the middle of a longer one is left out
-# Control characters and those that turn the direction of writing: a terminal obeys them, a reader does not see them.
+# Control characters and those that turn the direction of writing: a terminal obeys them, a reader
+# does not see them.
 UNSEEN = r'\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff'
 # What code raises that meets other things than it was written for.
 BREAKS = (
-    LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RecursionError, StopIteration,
-)  # fmt: skip
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    StopIteration,
+)
 
 
 class InputError(ValueError):
     """Something that the user gave is wrong: what, where, and what would be right.
 
-    The command line prints it as one line on stderr and exits with status 2. A defect of jaxdl's own is never
-    an InputError.
+    The command line prints it as one line on stderr and exits with status 2. A defect of jaxdl's
+    own is never an InputError.
     """
 
     def __init__(self, text: str) -> None:
@@ -30,13 +38,18 @@ class InputError(ValueError):
 
 
 def visible(text: str) -> str:
-    r"""`text` on one line, with an escape such as `\x1b` for each character that a terminal would obey, not show."""
+    r"""`text` on one line.
+
+    With an escape such as `\x1b` for each character that a terminal would obey, not show.
+    """
     return re.sub(f'[{UNSEEN}]', lambda found: found[0].encode('unicode_escape').decode(), text)
 
 
 @contextlib.contextmanager
 def damaged(what: str, right: str) -> Iterator[None]:
-    """For what is read from files that anyone may have changed: what then breaks is an InputError, `WHAT (WHY): RIGHT`.
+    """For what is read from files that anyone may have changed: what then breaks is an InputError.
+
+    `WHAT (WHY): RIGHT`.
 
     The error that it was made of stays its cause.
     """
@@ -50,14 +63,19 @@ def damaged(what: str, right: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def blamed(what: str, right: str = '') -> Iterator[None]:
-    """For a user's own code: whatever breaks in it is an InputError, `WHAT: WHY (FILE line N): RIGHT`."""
+    """For a user's own code: whatever breaks in it is an InputError, `WHAT: WHY (FILE line N).
+
+    RIGHT`.
+    """
     try:
         yield
     except InputError:
         raise
     except Exception as error:
         why = error.msg if isinstance(error, SyntaxError) else str(error).strip().partition('\n')[0]
-        raise InputError(f'{what}: {type(error).__name__}: {why} ({_place(error)}){right and f": {right}"}') from error
+        raise InputError(
+            f'{what}: {type(error).__name__}: {why} ({_place(error)}){right and f": {right}"}'
+        ) from error
 
 
 def _place(error: Exception) -> str:
@@ -79,7 +97,9 @@ def _installed(file: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean a or b?` where something known looks like `name`, else the list of what is known.
+    """`did you mean a or b?` where something known looks like `name`.
+
+    Else the list of what is known.
 
     Examples:
       >>> nearest('poling', ['pooling', 'depth'])
@@ -91,7 +111,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     lower = {k.lower(): k for k in known}
-    close = [lower[match] for match in difflib.get_close_matches(name[:100].lower(), lower, n=3, cutoff=0.55)]
+    close = [
+        lower[match]
+        for match in difflib.get_close_matches(name[:100].lower(), lower, n=3, cutoff=0.55)
+    ]
     close = close or [k for k in known if _initials(k) == name][:3]
     if close:
         return f'did you mean {" or ".join(close)}?'

@@ -1,7 +1,8 @@
 """Rules on the fields of a configuration: what a value must be, said where the field is declared.
 
-A rule takes a value and returns None, or the words of what would be right. `convert` fits a value from the command
-line, a file or Python to the field's annotation, so that every way in ends in the same checks.
+A rule takes a value and returns None, or the words of what would be right. `convert` fits a value
+from the command line, a file or Python to the field's annotation, so that every way in ends in the
+same checks.
 """
 
 import dataclasses
@@ -67,7 +68,9 @@ def one_of(table: Container[str] | Iterable[str]) -> Rule:
       >>> one_of(['max', 'avg'])('mex')
       'did you mean max?'
     """
-    return lambda value: None if value in table else nearest(str(value), typing.cast(Iterable[str], table))
+    return lambda value: (
+        None if value in table else nearest(str(value), typing.cast(Iterable[str], table))
+    )
 
 
 def file_name(value: str) -> str | None:
@@ -76,9 +79,18 @@ def file_name(value: str) -> str | None:
 
 
 def path_part(value: str) -> str | None:
-    """A name that a folder can have: one part of a path, which therefore leads nowhere else; or nothing."""
-    plain = value not in ('.', '..') and len(value) <= 100 and not re.search(rf'[/\\{UNSEEN}]', value)
-    return None if plain else 'must be the name of a folder: at most 100 characters, no / and no \\ among them'
+    """A name that a folder can have: one part of a path, which therefore leads nowhere else.
+
+    Or nothing.
+    """
+    plain = (
+        value not in ('.', '..') and len(value) <= 100 and not re.search(rf'[/\\{UNSEEN}]', value)
+    )
+    return (
+        None
+        if plain
+        else 'must be the name of a folder: at most 100 characters, no / and no \\ among them'
+    )
 
 
 def each(rule: Rule, least: int = 1) -> Rule:
@@ -98,7 +110,10 @@ def each(rule: Rule, least: int = 1) -> Rule:
 
 
 def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
-    """`value` as the field's annotation has it; InputError where it cannot be, or breaks the rule."""
+    """`value` as the field's annotation has it; InputError where it cannot be.
+
+    Or breaks the rule.
+    """
     try:
         value = convert(annotation, value)
     except (TypeError, OverflowError):
@@ -111,7 +126,9 @@ def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any)
 
 
 def convert(annotation: Any, value: Any) -> Any:
-    """`value` as an instance of `annotation` (int, float, str, bool, tuple[X, ...], X | None, Mapping).
+    """`value` as an instance of `annotation` (int, float, str, bool, tuple[X, ...], X | None.
+
+    Mapping).
 
     Raises:
       TypeError: it cannot be one.
@@ -129,11 +146,21 @@ def convert(annotation: Any, value: Any) -> Any:
         return dict(value)
     if annotation is bool and isinstance(value, bool):
         return value
-    if annotation in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if annotation is int and (value != math.floor(value if math.isfinite(value) else 0.5) or abs(value) > WHOLE):
+    if (
+        annotation in (int, float)
+        and isinstance(value, (int, float))
+        and not isinstance(value, bool)
+    ):
+        if annotation is int and (
+            value != math.floor(value if math.isfinite(value) else 0.5) or abs(value) > WHOLE
+        ):
             raise TypeError
         return annotation(value)
-    if isinstance(annotation, type) and isinstance(value, annotation) and not isinstance(value, bool):
+    if (
+        isinstance(annotation, type)
+        and isinstance(value, annotation)
+        and not isinstance(value, bool)
+    ):
         return value
     raise TypeError
 
@@ -142,6 +169,14 @@ def _words(annotation: Any) -> str:
     if isinstance(annotation, types.UnionType):
         return ' or '.join(map(_words, typing.get_args(annotation)))
     if typing.get_origin(annotation) is tuple:
-        return f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
-    known = {int: 'a whole number', float: 'a number', str: 'a word', bool: 'true or false', type(None): 'null'}
+        return (
+            f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
+        )
+    known = {
+        int: 'a whole number',
+        float: 'a number',
+        str: 'a word',
+        bool: 'true or false',
+        type(None): 'null',
+    }
     return known.get(annotation, f'a {getattr(annotation, "__name__", annotation)}')

@@ -33,13 +33,32 @@ from absl import flags
 from jaxdl.errors import InputError, unknown, visible
 
 FLAGS = flags.FlagValues()
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a share of it, or a file that may grow no further
-flags.DEFINE_string('experiment', None, 'a name from --mode=list, or the path of your own .py file', flag_values=FLAGS)
+NO_ROOM = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+)  # a disk, a share of it, or a file that may grow no further
 flags.DEFINE_string(
-    'config', None, 'the config.json of a run, to repeat it in place of --experiment', flag_values=FLAGS
+    'experiment',
+    None,
+    'a name from --mode=list, or the path of your own .py file',
+    flag_values=FLAGS,
 )
-flags.DEFINE_string('mode', 'run', 'what to do with it: a row of the modes above', flag_values=FLAGS)
-flags.DEFINE_string('workdir', None, 'the folder to write to, resume from and report on (runs/NAME)', flag_values=FLAGS)
+flags.DEFINE_string(
+    'config',
+    None,
+    'the config.json of a run, to repeat it in place of --experiment',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'mode', 'run', 'what to do with it: a row of the modes above', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'workdir',
+    None,
+    'the folder to write to, resume from and report on (runs/NAME)',
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     'dataset',
     None,
@@ -52,20 +71,35 @@ flags.DEFINE_string(
     'to predict: a folder or CSV; else the folder of a table whose images are elsewhere',
     flag_values=FLAGS,
 )
-flags.DEFINE_string('checkpoint', None, 'the workdir whose networks predict, evaluate or export', flag_values=FLAGS)
+flags.DEFINE_string(
+    'checkpoint', None, 'the workdir whose networks predict, evaluate or export', flag_values=FLAGS
+)
 flags.DEFINE_string('output', None, 'what predict and export write', flag_values=FLAGS)
-flags.DEFINE_string('coordinator', None, 'HOST:PORT of the first of several processes', flag_values=FLAGS)
+flags.DEFINE_string(
+    'coordinator', None, 'HOST:PORT of the first of several processes', flag_values=FLAGS
+)
 flags.DEFINE_integer('processes', None, 'how many processes there are', flag_values=FLAGS)
 flags.DEFINE_integer('process', None, 'which of them this one is, from 0', flag_values=FLAGS)
 flags.DEFINE_string('seeds', None, 'how many fresh seeds measure each option', flag_values=FLAGS)
 flags.DEFINE_list('options', None, 'only these options, and the baseline', flag_values=FLAGS)
 flags.DEFINE_multi_string(
-    'set', [], 'KEY=VALUE, a field of the experiment or of the mode; may be repeated', flag_values=FLAGS
+    'set',
+    [],
+    'KEY=VALUE, a field of the experiment or of the mode; may be repeated',
+    flag_values=FLAGS,
 )
-flags.DEFINE_bool('quick', False, 'shrink the experiment to under a minute: no evidence', flag_values=FLAGS)
-flags.DEFINE_bool('overwrite', False, 'start the workdir anew, or replace the output', flag_values=FLAGS)
-flags.DEFINE_bool('help', False, 'show all of this', short_name='h', flag_values=FLAGS, allow_hide_cpp=True)
-flags.DEFINE_bool('helpshort', False, 'the commands most used', flag_values=FLAGS, allow_hide_cpp=True)
+flags.DEFINE_bool(
+    'quick', False, 'shrink the experiment to under a minute: no evidence', flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    'overwrite', False, 'start the workdir anew, or replace the output', flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    'help', False, 'show all of this', short_name='h', flag_values=FLAGS, allow_hide_cpp=True
+)
+flags.DEFINE_bool(
+    'helpshort', False, 'the commands most used', flag_values=FLAGS, allow_hide_cpp=True
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -112,7 +146,10 @@ def run(arguments: list[str]) -> int:
         with distributed.one_fate():
             found = dispatch.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
     except signals.Interrupted as stop:
-        print(f'jaxdl: {stop}, everything is saved; this resumes: {_resuming(arguments)}', file=sys.stderr)
+        print(
+            f'jaxdl: {stop}, everything is saved; this resumes: {_resuming(arguments)}',
+            file=sys.stderr,
+        )
         return 128 + stop.signal
     except signals.Failed as failure:
         print(f'jaxdl: {visible(str(failure))}', file=sys.stderr, flush=True)
@@ -150,7 +187,9 @@ def check(arguments: list[str]) -> int:
 
     experiment = _experiment()
     if not isinstance(experiment, Ablation):
-        raise InputError(f'--mode=check is for an ablation; {experiment.name} is none and checks as it goes: run it')
+        raise InputError(
+            f'--mode=check is for an ablation; {experiment.name} is none and checks as it goes: run it'
+        )
     from jaxdl.ablation import checks as check
     from jaxdl.runtime import progress
 
@@ -172,8 +211,14 @@ def predict(arguments: list[str]) -> int:
     from jaxdl.inference import commands
 
     (settings,) = commands.chosen([commands.Explaining], _pairs(FLAGS.set), FLAGS.mode)
-    checkpoint, images = pathlib.Path(_given('checkpoint', 'WORKDIR')), _given('images', 'DIR or a CSV')
-    output, overwrite = pathlib.Path(_given('output', 'FILE')), 'anything' if FLAGS.overwrite else 'refuse'
+    checkpoint, images = (
+        pathlib.Path(_given('checkpoint', 'WORKDIR')),
+        _given('images', 'DIR or a CSV'),
+    )
+    output, overwrite = (
+        pathlib.Path(_given('output', 'FILE')),
+        'anything' if FLAGS.overwrite else 'refuse',
+    )
     say(commands.predict(checkpoint, images, output, settings, overwrite))
     return 0
 
@@ -196,7 +241,10 @@ def export(arguments: list[str]) -> int:
 
     (settings,) = commands.chosen([commands.Exporting], _pairs(FLAGS.set), FLAGS.mode)
     checkpoint = pathlib.Path(_given('checkpoint', 'WORKDIR'))
-    output, overwrite = pathlib.Path(_given('output', 'DIR')), 'anything' if FLAGS.overwrite else 'refuse'
+    output, overwrite = (
+        pathlib.Path(_given('output', 'DIR')),
+        'anything' if FLAGS.overwrite else 'refuse',
+    )
     say(commands.export(checkpoint, output, settings, overwrite))
     return 0
 
@@ -211,12 +259,17 @@ def serve(arguments: list[str]) -> int:
 
 
 def compare(arguments: list[str]) -> int:
-    """What differs between two runs, and 3 where their results differ by more than chance allows."""
+    """What differs between two runs.
+
+    And 3 where their results differ by more than chance allows.
+    """
     from jaxdl.report import compare_runs
 
     folders = [pathlib.Path(own) for own in _parse(arguments)]
     if len(folders) != 2:
-        raise InputError('--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER')
+        raise InputError(
+            '--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER'
+        )
     first, second = folders
     found = compare_runs.compare(first, second)
     say('\n'.join(map(visible, compare_runs.describe(first, second, found))))
@@ -259,7 +312,10 @@ MODES: dict[str, Callable[[list[str]], int]] = dict(
 
 
 def say(text: str) -> None:
-    """To stdout, line by line; a name in it, which may come from anyone's data, is shown and never obeyed."""
+    """To stdout, line by line; a name in it, which may come from anyone's data.
+
+    Is shown and never obeyed.
+    """
     encoding = sys.stdout.encoding or 'utf-8'
     for line in text.split('\n'):
         print(visible(line).encode(encoding, 'backslashreplace').decode(encoding))
@@ -292,17 +348,25 @@ def _experiment() -> Any:
         found = load.load_config(pathlib.Path(FLAGS.config))
     if FLAGS.options is not None:
         if not isinstance(found, experiment.Ablation):
-            raise InputError(f'--options={",".join(FLAGS.options)}: {found.name} is no ablation: leave the flag out')
+            raise InputError(
+                f'--options={",".join(FLAGS.options)}: {found.name} is no ablation: leave the flag out'
+            )
         found = experiment.keep(found, FLAGS.options)
     if FLAGS.quick:
         found = experiment.quick(found)
-    for key, value in sorted(_overrides(), key=lambda pair: pair[0] != 'recipe'):  # which any other overrides
+    for key, value in sorted(
+        _overrides(), key=lambda pair: pair[0] != 'recipe'
+    ):  # which any other overrides
         found = experiment.override(found, {key: value})
     return experiment.check(found)
 
 
 def _overrides() -> list[tuple[str, Any]]:
-    given = [f'{name}={FLAGS[name].value}' for name in ('dataset', 'images', 'seeds') if FLAGS[name].value is not None]
+    given = [
+        f'{name}={FLAGS[name].value}'
+        for name in ('dataset', 'images', 'seeds')
+        if FLAGS[name].value is not None
+    ]
     return _pairs(given + FLAGS.set)
 
 
@@ -336,7 +400,10 @@ def _join() -> None:
 
 
 def _workdir(name: str = '') -> pathlib.Path:
-    """The folder that is given, else that of the experiment; `name` where it has no file of its own."""
+    """The folder that is given, else that of the experiment.
+
+    `name` where it has no file of its own.
+    """
     if FLAGS.workdir:
         return pathlib.Path(FLAGS.workdir)
     if FLAGS.config and name:

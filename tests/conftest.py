@@ -1,19 +1,26 @@
-"""Settings of every test: a silent rise of rank is an error, and nothing of the user's own is touched."""
+"""Settings of every test: a silent rise of rank is an error.
+
+And nothing of the user's own is touched.
+"""
 
 import atexit
 import os
 import shutil
 import tempfile
 
-os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix='jaxdl-cache-')  # of the lowerings that were timed
+os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(
+    prefix='jaxdl-cache-'
+)  # of the lowerings that were timed
 os.environ.setdefault('JAX_PLATFORMS', os.environ.get('JAXDL_TEST_PLATFORM', 'cpu'))
 
-# Compiling is most of what the suite costs, and so is done with little effort; with 0 it is as for users.
+# Compiling is most of what the suite costs, and so is done with little effort; with 0 it is as for
+# users.
 if os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1') == '1':
     fusions = '--xla_cpu_use_fusion_emitters=false'  # each is code of its own, compiled by itself
     os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {fusions}'.strip()
 
-# Programs are compiled once for all workers and the processes that they start: many tests repeat a command.
+# Programs are compiled once for all workers and the processes that they start: many tests repeat a
+# command.
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # the first process makes it, and removes it
     os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='jaxdl-programs-')
     atexit.register(shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True)

@@ -1,4 +1,7 @@
-"""A made-up but realistic workdir of a fine-tuning, for tests of what reads one: the same arguments, the same files."""
+"""A made-up but realistic workdir of a fine-tuning, for tests of what reads one.
+
+The same arguments, the same files.
+"""
 
 import itertools
 import json
@@ -14,20 +17,46 @@ from jaxdl.statistics import classification
 from jaxdl.workdir import tables
 
 KINDS = (
-    'Golden-Delicious', 'Granny-Smith', 'Royal-Gala', 'Conference-Pear', 'Beef-Tomato', 'Vine-Tomato',
-    'Yellow-Onion', 'Green-Bell-Pepper', 'Red-Grapefruit', 'Sweet-Potato',
-)  # fmt: skip
+    'Golden-Delicious',
+    'Granny-Smith',
+    'Royal-Gala',
+    'Conference-Pear',
+    'Beef-Tomato',
+    'Vine-Tomato',
+    'Yellow-Onion',
+    'Green-Bell-Pepper',
+    'Red-Grapefruit',
+    'Sweet-Potato',
+)
 SORTS = (
-    '', '-Organic', '-Family-Pack', '-Bravo-Juice-2L', '-Arla-Ecological-Medium-Fat-Milk', '-Tropicana-Smooth-Juice',
-    '-Yoggi-Yoghurt-Low-Fat', '-God-Morgon-Smoothie',
-)  # fmt: skip
+    '',
+    '-Organic',
+    '-Family-Pack',
+    '-Bravo-Juice-2L',
+    '-Arla-Ecological-Medium-Fat-Milk',
+    '-Tropicana-Smooth-Juice',
+    '-Yoggi-Yoghurt-Low-Fat',
+    '-God-Morgon-Smoothie',
+)
 CLASSES = (*(f'{kind}{sort}' for kind, sort in itertools.product(KINDS, SORTS)), 'Zucchini')
 COUNTS = dict(train=2496, val=440, test=0)
 RATES, DECAYS, ADJUSTMENTS = (0.03, 0.1, 0.3, 1.0), (0.0, 1e-5, 1e-4, 1e-3), (0.0, 0.25, 0.5, 1.0)
-VERSIONS = dict(python='3.11.7', jaxdl='0.4.0', jax='0.10.2', flax='0.12.0', optax='0.2.7', numpy='2.4.6')
+VERSIONS = dict(
+    python='3.11.7', jaxdl='0.4.0', jax='0.10.2', flax='0.12.0', optax='0.2.7', numpy='2.4.6'
+)
 SIDE = 96
-AUGMENTED = (('flip', 0.031), ('mixup', 0.014))  # what an ablation tells of, for every field that it is of
-ARTIFACTS = ('probe.csv', 'split.json', 'evaluation.npz', 'mistakes.npz', 'gradcam.npz', 'evidence.json')
+AUGMENTED = (
+    ('flip', 0.031),
+    ('mixup', 0.014),
+)  # what an ablation tells of, for every field that it is of
+ARTIFACTS = (
+    'probe.csv',
+    'split.json',
+    'evaluation.npz',
+    'mistakes.npz',
+    'gradcam.npz',
+    'evidence.json',
+)
 
 
 def make(
@@ -41,21 +70,31 @@ def make(
     images: int = COUNTS['val'],
     leave_out: Sequence[str] = (),
 ) -> pathlib.Path:
-    """Writes a finished workdir to `path`, which it returns; `leave_out`: artifacts that it does not hold."""
+    """Writes a finished workdir to `path`, which it returns; `leave_out`.
+
+    Artifacts that it does not hold.
+    """
     logits, labels = _logits(len(classes), images, 4.3 if 'finetune' in stages else 3.6)
     temperature = classification.fit_temperature(logits, labels)
     own = classification.scores(logits, labels) | dict(
-        ece_calibrated=classification.calibration_error(logits / temperature, labels), temperature=temperature, split='val',
+        ece_calibrated=classification.calibration_error(logits / temperature, labels),
+        temperature=temperature,
+        split='val',
         images=images,
-    )  # fmt: skip
+    )
     probe = own | (
         dict(accuracy=0.7614, macro_f1=0.7306, weighted_f1=0.7588, loss=0.98, top5=0.941)
         if 'finetune' in stages
         else {}
     )
     probe |= dict(learning_rate=0.3, weight_decay=1e-5, logit_adjustment=0.25)
-    found = dict(probe=probe) | (dict(finetune=own | dict(epoch=epochs)) if 'finetune' in stages else {})
-    rows = [*_probe_rows(probe), *(_finetune_rows(runs, epochs, own) if 'finetune' in stages else ())]
+    found = dict(probe=probe) | (
+        dict(finetune=own | dict(epoch=epochs)) if 'finetune' in stages else {}
+    )
+    rows = [
+        *_probe_rows(probe),
+        *(_finetune_rows(runs, epochs, own) if 'finetune' in stages else ()),
+    ]
     tables.write_table(path / 'results.csv', tables.RESULTS, rows)
     folder.write_json(path / 'config.json', _config(stages, scale))
     folder.write_json(path / 'plan.json', _plan(classes, images))
@@ -67,7 +106,10 @@ def make(
 
 
 def _logits(classes: int, n: int, skill: float) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities, and labels of which a few classes have most; neighbours are alike, as sorts of a fruit are."""
+    """Log-probabilities, and labels of which a few classes have most; neighbours are alike.
+
+    As sorts of a fruit are.
+    """
     rng = np.random.default_rng(0)
     shares = rng.dirichlet(np.full(classes, 2.0))
     labels = rng.choice(classes, n, p=shares)
@@ -77,17 +119,27 @@ def _logits(classes: int, n: int, skill: float) -> tuple[np.ndarray, np.ndarray]
     return classification.log_softmax(3.0 * logits).astype(np.float32), labels.astype(np.int32)
 
 
-def _row(phase: str, option: str, rate: float, epoch: int, split: str, metric: str, value: float) -> tables.Row:
+def _row(
+    phase: str, option: str, rate: float, epoch: int, split: str, metric: str, value: float
+) -> tables.Row:
     return dict(
-        condition='', phase=phase, option=option, learning_rate=rate, seed=0, epoch=epoch, split=split, metric=metric,
+        condition='',
+        phase=phase,
+        option=option,
+        learning_rate=rate,
+        seed=0,
+        epoch=epoch,
+        split=split,
+        metric=metric,
         value=value,
-    )  # fmt: skip
+    )
 
 
 def _probe_rows(probe: dict[str, Any]) -> list[tables.Row]:
     names = ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
     return [_row('probe', 'probe', 0.3, 60, 'val', name, probe[name]) for name in names] + [
-        _row('probe', 'probe', 0.3, 60, 'train', name, value) for name, value in dict(loss=0.02, accuracy=0.999).items()
+        _row('probe', 'probe', 0.3, 60, 'train', name, value)
+        for name, value in dict(loss=0.02, accuracy=0.999).items()
     ]
 
 
@@ -96,79 +148,202 @@ def _finetune_rows(runs: Sequence[str], epochs: int, own: dict[str, float]) -> l
     for number, run in enumerate(runs):
         noise = np.random.default_rng(number).normal(0, 0.006, (epochs, 2))
         for epoch in range(1, epochs + 1):
-            left = np.exp(-3.0 * epoch / epochs) + (noise[epoch - 1, 0] if epoch < epochs or number else 0)
+            left = np.exp(-3.0 * epoch / epochs) + (
+                noise[epoch - 1, 0] if epoch < epochs or number else 0
+            )
             val = dict(
-                loss=own['loss'] + 0.4 * left, accuracy=own['accuracy'] - 0.12 * left,
-                macro_f1=own['macro_f1'] - 0.15 * left, top5=own['top5'], weighted_f1=own['weighted_f1'] - 0.1 * left,
+                loss=own['loss'] + 0.4 * left,
+                accuracy=own['accuracy'] - 0.12 * left,
+                macro_f1=own['macro_f1'] - 0.15 * left,
+                top5=own['top5'],
+                weighted_f1=own['weighted_f1'] - 0.1 * left,
                 ece=own['ece'],
-            )  # fmt: skip
+            )
             train = dict(loss=0.75 + 0.9 * left, accuracy=0.985 - 0.35 * left)
             for split, values in dict(train=train, val=val).items():
-                rows += [_row('finetune', run, 0.01, epoch, split, name, value) for name, value in values.items()]
+                rows += [
+                    _row('finetune', run, 0.01, epoch, split, name, value)
+                    for name, value in values.items()
+                ]
     return rows
 
 
 def _config(stages: Sequence[str], scale: str) -> dict[str, Any]:
     variant = dict(
-        learning_rate=0.01, momentum=0.9, beta2=0.999, weight_decay=1e-4, dropout=0.0, label_smoothing=0.1,
-        rotation=0.0, translation=0.0, colour=0.2, flip=0.5, mixup=0.0, cutmix=0.0, erasing=0.0, init='he_normal',
-        loss='softmax_cross_entropy', optimizer='momentum', schedule='warmup_cosine', batch_size=32, norm='batch',
-        pooling='max', global_pooling='avg', depth=2, model='cnn',
-    )  # fmt: skip
+        learning_rate=0.01,
+        momentum=0.9,
+        beta2=0.999,
+        weight_decay=1e-4,
+        dropout=0.0,
+        label_smoothing=0.1,
+        rotation=0.0,
+        translation=0.0,
+        colour=0.2,
+        flip=0.5,
+        mixup=0.0,
+        cutmix=0.0,
+        erasing=0.0,
+        init='he_normal',
+        loss='softmax_cross_entropy',
+        optimizer='momentum',
+        schedule='warmup_cosine',
+        batch_size=32,
+        norm='batch',
+        pooling='max',
+        global_pooling='avg',
+        depth=2,
+        model='cnn',
+    )
     recipe = dict(
-        epochs=8, start='probe', train_size=128, eval_size=160, sizes=[], crop_area=0.35, layer_decay=1.0, frozen=[],
-        unfreeze_epochs=0.0, norms='batch', ema=0.0, clip=0.0, accumulation=1, precision='float32', imbalance='none',
-        adjustment=1.0, metric='macro_f1', fix_epochs=0, folds=1, seeds=1, average='probabilities', views='flip',
-    )  # fmt: skip
+        epochs=8,
+        start='probe',
+        train_size=128,
+        eval_size=160,
+        sizes=[],
+        crop_area=0.35,
+        layer_decay=1.0,
+        frozen=[],
+        unfreeze_epochs=0.0,
+        norms='batch',
+        ema=0.0,
+        clip=0.0,
+        accumulation=1,
+        precision='float32',
+        imbalance='none',
+        adjustment=1.0,
+        metric='macro_f1',
+        fix_epochs=0,
+        folds=1,
+        seeds=1,
+        average='probabilities',
+        views='flip',
+    )
     return dict(
-        kind='FineTune', name='finetune', scale=scale, stages=list(stages), architecture='', revision='',
-        weights='/home/someone/weights/resnet50v2.npz', recipe='sgd', variant=variant, finetune=recipe,
+        kind='FineTune',
+        name='finetune',
+        scale=scale,
+        stages=list(stages),
+        architecture='',
+        revision='',
+        weights='/home/someone/weights/resnet50v2.npz',
+        recipe='sgd',
+        variant=variant,
+        finetune=recipe,
         question='How good is a pretrained network on your images, once all of its layers have learnt them?',
-        data=dict(dataset='foodc:/home/someone/grocery', split='grouped', fractions=[0.85, 0.15, 0.0], split_seed=0),
-        probe=dict(learning_rates=RATES, weight_decays=DECAYS, logit_adjustments=ADJUSTMENTS, repeats=3, passes=60),
+        data=dict(
+            dataset='foodc:/home/someone/grocery',
+            split='grouped',
+            fractions=[0.85, 0.15, 0.0],
+            split_seed=0,
+        ),
+        probe=dict(
+            learning_rates=RATES,
+            weight_decays=DECAYS,
+            logit_adjustments=ADJUSTMENTS,
+            repeats=3,
+            passes=60,
+        ),
         evidence=['runs/optimizer', 'runs/augmentation'],
-    )  # fmt: skip
+    )
 
 
 def _plan(classes: Sequence[str], images: int) -> dict[str, Any]:
-    part = dict(smallest=[classes[3], 0], largest=[classes[1], 120], missing=dict(count=1, examples=[classes[3]]))
+    part = dict(
+        smallest=[classes[3], 0],
+        largest=[classes[1], 120],
+        missing=dict(count=1, examples=[classes[3]]),
+    )
     between = {name: dict(pairs=0, images=0) for name in ('train-val', 'train-test', 'val-test')}
     nothing = dict(count=0, examples=[])
     alike = dict(pairs=12, across=between, examples=[], conflicts=nothing)
     findings = dict(
-        split='in whole groups of similar images', imbalance=24.0, single=nothing, skipped=nothing,
-        parts=dict(train=dict(images=COUNTS['train'], classes=len(classes), **part | dict(missing=nothing)),
-                   val=dict(images=images, classes=len(classes) - 1, **part)),
-        identical=dict(files=0, **alike), near=dict(checked=True, clusters=310, clustered=1890, largest=48, **alike),
-    )  # fmt: skip
+        split='in whole groups of similar images',
+        imbalance=24.0,
+        single=nothing,
+        skipped=nothing,
+        parts=dict(
+            train=dict(
+                images=COUNTS['train'], classes=len(classes), **part | dict(missing=nothing)
+            ),
+            val=dict(images=images, classes=len(classes) - 1, **part),
+        ),
+        identical=dict(files=0, **alike),
+        near=dict(checked=True, clusters=310, clustered=1890, largest=48, **alike),
+    )
     data = COUNTS | dict(
-        name='foodc:/home/someone/grocery', description='the challenge in /home/someone/grocery: train.csv, test.csv',
-        classes=list(classes), val=images, unlabelled=2485, checksum='5f0c2a9e17b3d4e5f6a7b8c9', findings=findings,
-        decoder='simplejpeg 1.8.2', split='in whole groups',
-    )  # fmt: skip
+        name='foodc:/home/someone/grocery',
+        description='the challenge in /home/someone/grocery: train.csv, test.csv',
+        classes=list(classes),
+        val=images,
+        unlabelled=2485,
+        checksum='5f0c2a9e17b3d4e5f6a7b8c9',
+        findings=findings,
+        decoder='simplejpeg 1.8.2',
+        split='in whole groups',
+    )
     model = dict(
-        architecture='resnet50v2_stage3', parameters=8_600_000, weights='resnet50v2.npz', revision='', eval_size=160,
-        weights_checksum='aa11bb22cc33dd44ee55ff66', features=1024,
-        preprocessing=dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225], size=224, crop=0.875),
-    )  # fmt: skip
-    return dict(data=data, model=model, steps=[78, 624], devices=1, cores=2, versions=VERSIONS, conv='onednn')
+        architecture='resnet50v2_stage3',
+        parameters=8_600_000,
+        weights='resnet50v2.npz',
+        revision='',
+        eval_size=160,
+        weights_checksum='aa11bb22cc33dd44ee55ff66',
+        features=1024,
+        preprocessing=dict(
+            mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225], size=224, crop=0.875
+        ),
+    )
+    return dict(
+        data=data,
+        model=model,
+        steps=[78, 624],
+        devices=1,
+        cores=2,
+        versions=VERSIONS,
+        conv='onednn',
+    )
 
 
 def _run(found: dict[str, Any]) -> dict[str, Any]:
     group = dict(
-        condition='', phase='probe', options=['probe'], members=48, traces=1, steps=4680, batch_size=32,
-        compile_seconds=1.8, train_seconds=21.4, evaluate_seconds=0.4, conv='none',
-    )  # fmt: skip
+        condition='',
+        phase='probe',
+        options=['probe'],
+        members=48,
+        traces=1,
+        steps=4680,
+        batch_size=32,
+        compile_seconds=1.8,
+        train_seconds=21.4,
+        evaluate_seconds=0.4,
+        conv='none',
+    )
     return dict(
-        command='python -m jaxdl.main --experiment=finetune --workdir=/home/someone/runs/grocery', git='abc1234',
-        date='2026-11-25', versions=VERSIONS, device='1 x cpu (2 cores)', groups=[group], finished=True, resumed=1,
-        seconds=dict(features=310.0, probe=24.1, compile=31.0, train=2890.0, evaluate=120.0, total=3390.0),
-        scores=found, input_wait=0.031, images_per_second=6.9, submission=dict(file='submission.csv', rows=2485),
-    )  # fmt: skip
+        command='python -m jaxdl.main --experiment=finetune --workdir=/home/someone/runs/grocery',
+        git='abc1234',
+        date='2026-11-25',
+        versions=VERSIONS,
+        device='1 x cpu (2 cores)',
+        groups=[group],
+        finished=True,
+        resumed=1,
+        seconds=dict(
+            features=310.0, probe=24.1, compile=31.0, train=2890.0, evaluate=120.0, total=3390.0
+        ),
+        scores=found,
+        input_wait=0.031,
+        images_per_second=6.9,
+        submission=dict(file='submission.csv', rows=2485),
+    )
 
 
 def _artifacts(
-    path: pathlib.Path, logits: np.ndarray, labels: np.ndarray, temperature: float, classes: int, grouped: bool
+    path: pathlib.Path,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    temperature: float,
+    classes: int,
+    grouped: bool,
 ) -> None:
     tables.write_table(path / 'probe.csv', finetuned.PROBE, _grid())
     counts = dict(train=COUNTS['train'], val=len(labels))
@@ -176,22 +351,40 @@ def _artifacts(
         dict(split='at random', accuracy=0.9752, macro_f1=0.9688, **counts),
         dict(split='in whole groups', accuracy=0.7614, macro_f1=0.7306, **counts),
     ]
-    drawn = 'in whole groups of similar images' if grouped else 'at random, each class with its share'
-    folder.write_json(path / 'split.json', dict(drawn=drawn, groups=310, largest=48, grouped=grouped, doubt=doubt))
+    drawn = (
+        'in whole groups of similar images' if grouped else 'at random, each class with its share'
+    )
+    folder.write_json(
+        path / 'split.json', dict(drawn=drawn, groups=310, largest=48, grouped=grouped, doubt=doubt)
+    )
     ids = np.array([f'train_images/{i:05}.jpg' for i in range(len(labels))])
-    arrays = dict(logits=logits, labels=labels, ids=ids, temperature=np.array(temperature), split=np.array('val'))
+    arrays = dict(
+        logits=logits,
+        labels=labels,
+        ids=ids,
+        temperature=np.array(temperature),
+        split=np.array('val'),
+    )
     folder.write_arrays(path / 'evaluation.npz', arrays)
     predicted = logits.argmax(1)
     sure = np.exp(classification.log_softmax(logits / temperature).max(1))
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-sure[wrong])][:24]
     pictures = np.stack([picture(int(i)) for i in range(24)])
-    own = dict(ids=ids[worst], labels=labels[worst], predicted=predicted[worst], probability=sure[worst])
+    own = dict(
+        ids=ids[worst], labels=labels[worst], predicted=predicted[worst], probability=sure[worst]
+    )
     folder.write_arrays(path / 'mistakes.npz', dict(images=pictures[: len(worst)], **own))
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]  # type: ignore[misc]
-    maps = np.stack([np.exp(-4 * ((x - 0.3 * np.cos(i)) ** 2 + (y - 0.3 * np.sin(i)) ** 2)) for i in range(8)])
-    shown = dict(ids=ids[:8], labels=np.r_[labels[:6], -1, -1], predicted=predicted[:8], probability=sure[:8])
-    folder.write_arrays(path / 'gradcam.npz', dict(images=pictures[:8], maps=maps.astype(np.float32), **shown))
+    maps = np.stack(
+        [np.exp(-4 * ((x - 0.3 * np.cos(i)) ** 2 + (y - 0.3 * np.sin(i)) ** 2)) for i in range(8)]
+    )
+    shown = dict(
+        ids=ids[:8], labels=np.r_[labels[:6], -1, -1], predicted=predicted[:8], probability=sure[:8]
+    )
+    folder.write_arrays(
+        path / 'gradcam.npz', dict(images=pictures[:8], maps=maps.astype(np.float32), **shown)
+    )
     folder.write(path / 'evidence.json', json.dumps(_evidence()))
 
 
@@ -210,18 +403,34 @@ def _grid() -> list[tables.Row]:
 
 def _evidence() -> list[dict[str, Any]]:
     def entry(
-        field: str, option: str, baseline: str, difference: float, verdict: str, experiment: str = ''
+        field: str,
+        option: str,
+        baseline: str,
+        difference: float,
+        verdict: str,
+        experiment: str = '',
     ) -> dict[str, Any]:
         spread = dict(difference=difference, low=difference - 0.012, high=difference + 0.012)
         return dict(
-            field=f'variant.{field}', value=option, experiment=experiment or field, verdict=verdict,
-            option=option, baseline=baseline, dataset='digits', workdir=f'/home/someone/runs/{field}', **spread,
-        )  # fmt: skip
+            field=f'variant.{field}',
+            value=option,
+            experiment=experiment or field,
+            verdict=verdict,
+            option=option,
+            baseline=baseline,
+            dataset='digits',
+            workdir=f'/home/someone/runs/{field}',
+            **spread,
+        )
 
     return [
         entry('optimizer', 'adamw', 'momentum', -0.004, 'no difference found'),
         entry('schedule', 'warmup_cosine', 'constant', 0.021, 'better'),
-        *(entry(f, o, 'none', d, 'better', 'augmentation') for f in ('flip', 'mixup', 'erasing') for o, d in AUGMENTED),
+        *(
+            entry(f, o, 'none', d, 'better', 'augmentation')
+            for f in ('flip', 'mixup', 'erasing')
+            for o, d in AUGMENTED
+        ),
         entry('label_smoothing', '0.1', '0', 0.002, 'no difference found'),
         entry('batch_size', '128', '32', -0.018, 'worse'),
     ]
@@ -236,6 +445,6 @@ def picture(seed: int) -> np.ndarray:
     light = np.clip(1.1 - 0.6 * np.hypot(x - cx + 0.2, y - cy + 0.2), 0, 1.2)[..., None]
     inside = (np.hypot(x - cx, y - cy) < r)[..., None]
     noise = rng.normal(0, 6, (SIDE, SIDE, 3))
-    return np.clip(np.where(inside, thing * light, ground * (0.8 + 0.1 * y[..., None])) + noise, 0, 255).astype(
-        np.uint8
-    )
+    return np.clip(
+        np.where(inside, thing * light, ground * (0.8 + 0.1 * y[..., None])) + noise, 0, 255
+    ).astype(np.uint8)

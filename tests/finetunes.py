@@ -1,4 +1,7 @@
-"""A fine-tuning small enough for tests: a residual network of three narrow blocks, random weights, made images."""
+"""A fine-tuning small enough for tests: a residual network of three narrow blocks, random weights.
+
+Made images.
+"""
 
 import dataclasses
 
@@ -52,11 +55,18 @@ def images(folder, count=60, seed=0):
 def experiment(folder, **settings):
     """A FineTune of all that; settings of the recipe, or `variant`, `probe`, `stages`."""
     own = {k: settings.pop(k) for k in ('variant', 'probe', 'stages', 'data') if k in settings}
-    data = Data(dataset=f'npz:{folder / "images.npz"}', fractions=(0.7, 0.3, 0.0), **own.pop('data', {}))
+    data = Data(
+        dataset=f'npz:{folder / "images.npz"}', fractions=(0.7, 0.3, 0.0), **own.pop('data', {})
+    )
     probe = Probe(
-        **dict(dict(learning_rates=(0.1,), weight_decays=(0.0,), repeats=1, passes=2), **own.pop('probe', {}))
+        **dict(
+            dict(learning_rates=(0.1,), weight_decays=(0.0,), repeats=1, passes=2),
+            **own.pop('probe', {}),
+        )
     )
     variant = Variant(**dict(dict(learning_rate=0.01, batch_size=8), **own.pop('variant', {})))
-    recipe = Recipe(**dict(dict(epochs=2, sizes=(), train_size=12, eval_size=12, explain=2), **settings))
+    recipe = Recipe(
+        **dict(dict(epochs=2, sizes=(), train_size=12, eval_size=12, explain=2), **settings)
+    )
     parts: dict = dict(data=data, probe=probe, variant=variant, finetune=recipe)
     return check(FineTune(weights=str(folder / 'weights.npz'), name='finetune', **parts, **own))

@@ -1,21 +1,47 @@
-"""The licence of everything that a run needs, against those that may go with Apache-2.0; run it for the whole list."""
+"""The licence of everything that a run needs, against those that may go with Apache-2.0.
+
+Run it for the whole list.
+"""
 
 import re
 import sys
 from importlib import metadata
 
-# By SPDX, by the words of trove classifiers, and as files of metadata have them; none of them binds what uses it.
+# By SPDX, by the words of trove classifiers, and as files of metadata have them; none of them binds
+# what uses it.
 ALLOWED = (
-    '0BSD', 'Apache', 'BSD', 'CC0', 'CNRI-Python', 'HPND', 'ISC', 'MIT', 'MPL', 'Mozilla Public License', 'PSF',
-    'Python Software Foundation', 'Unlicense', 'Zlib', 'zlib', 'BSL', 'Boost', 'Public Domain',
-)  # fmt: skip
-REFUSED = re.compile(r'\b(A?GPL|LGPL|SSPL|BUSL|Affero|General Public|Proprietary|Commercial|NonCommercial)\b', re.I)
-# Where the metadata say another thing than the file of the licence in the wheel, which was read on 2026-11-27.
+    '0BSD',
+    'Apache',
+    'BSD',
+    'CC0',
+    'CNRI-Python',
+    'HPND',
+    'ISC',
+    'MIT',
+    'MPL',
+    'Mozilla Public License',
+    'PSF',
+    'Python Software Foundation',
+    'Unlicense',
+    'Zlib',
+    'zlib',
+    'BSL',
+    'Boost',
+    'Public Domain',
+)
+REFUSED = re.compile(
+    r'\b(A?GPL|LGPL|SSPL|BUSL|Affero|General Public|Proprietary|Commercial|NonCommercial)\b', re.I
+)
+# Where the metadata say another thing than the file of the licence in the wheel, which was read on
+# 2026-11-27.
 READ = {'onednn-cpu-gomp': 'Apache-2.0'}
 
 
 def needed(name, extras=()):
-    """Every distribution that a package asks for, and those ask for, by name, as far as they are installed."""
+    """Every distribution that a package asks for, and those ask for, by name.
+
+    As far as they are installed.
+    """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -30,17 +56,26 @@ def needed(name, extras=()):
         found[canonicalize_name(name)] = own
         for text in own.requires or () if first or extras else ():
             asked = Requirement(text)
-            if not asked.marker or any(asked.marker.evaluate(dict(extra=extra)) for extra in ('', *extras)):
+            if not asked.marker or any(
+                asked.marker.evaluate(dict(extra=extra)) for extra in ('', *extras)
+            ):
                 todo.append((asked.name, tuple(asked.extras)))
     return found
 
 
 def licence(distribution):
-    """What its metadata say: the SPDX expression, else the classifiers, else the first line of the licence field."""
+    """What its metadata say: the SPDX expression, else the classifiers.
+
+    Else the first line of the licence field.
+    """
     about = distribution.metadata
     if about['Name'] in READ:
         return READ[about['Name']]
-    trove = [own.split(' :: ')[-1] for own in about.get_all('Classifier') or () if own.startswith('License ::')]
+    trove = [
+        own.split(' :: ')[-1]
+        for own in about.get_all('Classifier') or ()
+        if own.startswith('License ::')
+    ]
     trove = [own for own in trove if own != 'OSI Approved']
     field = (about.get('License') or '').strip().partition('\n')[0]
     return about.get('License-Expression') or ', '.join(trove) or field
@@ -52,7 +87,9 @@ def complaint(text):
         return 'names no licence'
     if REFUSED.search(text):
         return f'is under {text}'
-    return '' if any(own in text for own in ALLOWED) else f'is under {text}, which is not on the list'
+    return (
+        '' if any(own in text for own in ALLOWED) else f'is under {text}, which is not on the list'
+    )
 
 
 def main():
@@ -62,7 +99,9 @@ def main():
         sys.stdout.write(f'{name:24} {own.version:16} {licence(own)}\n')
     bad = [f'{name} {why}' for name, why in wrong.items() if why]
     sys.stdout.write(
-        f'{len(found)} packages; ' + ('; '.join(bad) or 'all of licences that may go with Apache-2.0') + '\n'
+        f'{len(found)} packages; '
+        + ('; '.join(bad) or 'all of licences that may go with Apache-2.0')
+        + '\n'
     )
     return 3 if bad else 0
 

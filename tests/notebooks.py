@@ -1,4 +1,7 @@
-"""The notebooks, each run in a kernel of its own; `python tests/notebooks.py [NAME]` makes their outputs anew."""
+"""The notebooks, each run in a kernel of its own.
+
+`python tests/notebooks.py [NAME]` makes their outputs anew.
+"""
 
 import os
 import pathlib
@@ -17,25 +20,36 @@ def read(name):
 
 
 def executed(name, folder, **settings):
-    """The notebook after a run in `folder`, settings being variables of its environment; an error in a cell is one."""
+    """The notebook after a run in `folder`, settings being variables of its environment.
+
+    An error in a cell is one.
+    """
     notebook = read(name)
     resources = dict(metadata=dict(path=str(folder)))
-    client = NotebookClient(notebook, timeout=3600, kernel_name='python3', resources=resources, record_timing=False)
+    client = NotebookClient(
+        notebook, timeout=3600, kernel_name='python3', resources=resources, record_timing=False
+    )
     client.execute(env=os.environ | settings)
     return notebook
 
 
 def cleaned(notebook):
-    """Without what changes from run to run or is of one machine: times, versions, and warnings to whoever runs it."""
+    """Without what changes from run to run or is of one machine: times, versions.
+
+    And warnings to whoever runs it.
+    """
     notebook.metadata = dict(
-        kernelspec=dict(name='python3', display_name='Python 3', language='python'), language_info=dict(name='python')
+        kernelspec=dict(name='python3', display_name='Python 3', language='python'),
+        language_info=dict(name='python'),
     )
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == 'code':
             cell.outputs = _joined(each for each in cell.outputs if each.get('name') != 'stderr')
             for each in cell.outputs:
-                if 'image/svg+xml' in each.get('data', {}):  # in lines it makes a notebook a fifth larger
+                if 'image/svg+xml' in each.get(
+                    'data', {}
+                ):  # in lines it makes a notebook a fifth larger
                     each.data['image/svg+xml'] = ' '.join(each.data['image/svg+xml'].split())
     return notebook
 

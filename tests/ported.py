@@ -1,4 +1,7 @@
-"""Random weights with random batch statistics, for the tests of the port: the same in PyTorch and here."""
+"""Random weights with random batch statistics, for the tests of the port.
+
+The same in PyTorch and here.
+"""
 
 import functools
 
@@ -27,7 +30,10 @@ def shapes_of(name, num_classes=10):
 
 
 def torch_network(name):
-    """A PyTorch network of 10 classes, in evaluation; for Gluon's names, its weights are yet to come."""
+    """A PyTorch network of 10 classes, in evaluation; for Gluon's names.
+
+    Its weights are yet to come.
+    """
     if ARCHITECTURES[name].names == 'cifar':
         return references.Cifar(int(name.removeprefix('resnet'))).eval()
     with torch.device('meta'):  # the values come with the tensors
@@ -37,13 +43,18 @@ def torch_network(name):
 def load(network, tensors):
     """Puts the tensors in; PyTorch counts batches where nothing is given for them."""
     counts = {k: torch.tensor(0) for k in network.state_dict() if k.endswith('num_batches_tracked')}
-    network.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()} | counts, strict=True, assign=True)
+    network.load_state_dict(
+        {k: torch.tensor(v) for k, v in tensors.items()} | counts, strict=True, assign=True
+    )
     return network
 
 
 @functools.lru_cache(maxsize=4)  # all of them would hold 5 GB
 def pair(name):
-    """A network of PyTorch and our variables with the same values: (images [n, channel, ...] -> logits), variables."""
+    """A network of PyTorch and our variables with the same values: (images [n, channel.
+
+    ...] -> logits), variables.
+    """
     row = ARCHITECTURES[name]
     if row.names == 'gluon':
         tensors = filled(shapes_of(name, 0 if row.truncated else 10))
@@ -51,7 +62,9 @@ def pair(name):
         network = references.Gluon(tensors, row.stages, last, not row.truncated)
     else:
         network = torch_network(name)
-        tensors = filled({k: v.shape for k, v in network.state_dict().items() if 'num_batches' not in k})
+        tensors = filled(
+            {k: v.shape for k, v in network.state_dict().items() if 'num_batches' not in k}
+        )
         load(network, tensors)
     return network, tensors, to_variables(tensors, row)
 

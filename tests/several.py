@@ -11,7 +11,10 @@ def port():
 
 def flags(count):
     where = port()
-    return [[f'--coordinator=127.0.0.1:{where}', f'--processes={count}', f'--process={i}'] for i in range(count)]
+    return [
+        [f'--coordinator=127.0.0.1:{where}', f'--processes={count}', f'--process={i}']
+        for i in range(count)
+    ]
 
 
 def ended(started):

@@ -19,10 +19,17 @@ PROGRAMS = {}  # what this process has compiled: tests that differ in numbers on
 def small(**overrides):
     """Two ways of pooling, tuned over two rates, in seconds."""
     ablation = Ablation(
-        factor='pooling', baseline='max', options={p: dict(pooling=p) for p in ('max', 'avg')},
-        variant=Variant(width=2, depth=1), learning_rates=(0.1, 0.3), tuning_seeds=1, seeds=2, epochs=2, name='small',
+        factor='pooling',
+        baseline='max',
+        options={p: dict(pooling=p) for p in ('max', 'avg')},
+        variant=Variant(width=2, depth=1),
+        learning_rates=(0.1, 0.3),
+        tuning_seeds=1,
+        seeds=2,
+        epochs=2,
+        name='small',
         question='Does it run?',
-    )  # fmt: skip
+    )
     return experiment.check(experiment.override(ablation, overrides))
 
 
@@ -45,15 +52,22 @@ def digits():
 
 
 def train(found, chunk, epochs=1, data=None, after_epoch=lambda training: None):
-    """Trains a chunk (indices into `found`); gives the training, the programs and what the test split says."""
+    """Trains a chunk (indices into `found`); gives the training.
+
+    The programs and what the test split says.
+    """
     data, chunk = data or digits(), np.asarray(chunk)
     training = ensemble.start(chunk, found, data, 10, epochs)
     variants, row_keys = ensemble.inputs(chunk, found)
     noise = ensemble.noise_of(found)
-    shapes = tuple(leaf.shape for leaf in jax.tree.leaves((variants, row_keys, training.states, data)))
+    shapes = tuple(
+        leaf.shape for leaf in jax.tree.leaves((variants, row_keys, training.states, data))
+    )
     key = (program_key(variants, shapes), epochs, noise)
     if key not in PROGRAMS:
-        PROGRAMS[key] = ensemble.compile_programs(variants, row_keys, training.states, data, 10, epochs, noise)
+        PROGRAMS[key] = ensemble.compile_programs(
+            variants, row_keys, training.states, data, 10, epochs, noise
+        )
     programs = PROGRAMS[key]
     ensemble.train(training, programs, variants, row_keys, data, after_epoch)
     return training, programs, ensemble.test(training, programs, variants, data)

@@ -1,4 +1,7 @@
-"""A random network of three classes in a workdir, and images for it: what a run leaves, without the run."""
+"""A random network of three classes in a workdir, and images for it: what a run leaves.
+
+Without the run.
+"""
 
 import dataclasses
 import functools
@@ -19,7 +22,10 @@ MODULE = ResNet(ROW, len(CLASSES), ROW.preprocessing)
 
 @functools.cache
 def variables(seed=0):
-    """All values random, so that no two classes and no two channels are alike; NumPy draws without compiling."""
+    """All values random, so that no two classes and no two channels are alike.
+
+    NumPy draws without compiling.
+    """
     rng = np.random.default_rng(seed)
 
     def drawn(path, leaf):
@@ -33,16 +39,30 @@ def variables(seed=0):
 
 @functools.cache
 def shapes():
-    return jax.eval_shape(MODULE.init, jax.random.key(0), jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), np.float32))
+    return jax.eval_shape(
+        MODULE.init, jax.random.key(0), jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), np.float32)
+    )
 
 
 def about(**changes):
     """What a checkpoint says; images are decoded at the very side that the network sees."""
     said = dict(
-        architecture='resnet20', num_classes=len(CLASSES), class_names=list(CLASSES), decoded_size=SIDE, eval_size=SIDE,
-        preprocessing=dataclasses.asdict(ROW.preprocessing), views='flip', temperature=1.5, adjustment=[],
-        experiment='tiny', weights='', revision='', jaxdl='', split='', scores=dict(accuracy=0.5),
-    )  # fmt: skip
+        architecture='resnet20',
+        num_classes=len(CLASSES),
+        class_names=list(CLASSES),
+        decoded_size=SIDE,
+        eval_size=SIDE,
+        preprocessing=dataclasses.asdict(ROW.preprocessing),
+        views='flip',
+        temperature=1.5,
+        adjustment=[],
+        experiment='tiny',
+        weights='',
+        revision='',
+        jaxdl='',
+        split='',
+        scores=dict(accuracy=0.5),
+    )
     return said | changes
 
 
@@ -53,7 +73,10 @@ def workdir(path, members=1, **changes):
 
 
 def images(count=5, height=SIDE, width=SIDE, seed=0):
-    """Smooth random pictures, uint8 [count, height, width, 3]: unlike noise, they do not all look the same."""
+    """Smooth random pictures, uint8 [count, height, width, 3]: unlike noise.
+
+    They do not all look the same.
+    """
     small = np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 3), np.uint8)
     return np.stack([np.asarray(Image.fromarray(own).resize((width, height))) for own in small])
 

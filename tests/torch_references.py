@@ -1,6 +1,9 @@
-"""Plain PyTorch networks that timm has not, to compare with: CIFAR's with option-A shortcuts, and Gluon's v2.
+"""Plain PyTorch networks that timm has not, to compare with: CIFAR's with option-A shortcuts.
 
-They are written from the papers and ../shared/README.md, in the simplest way, and know nothing of jaxdl.
+And Gluon's v2.
+
+They are written from the papers and ../shared/README.md, in the simplest way, and know nothing of
+jaxdl.
 """
 
 import sys
@@ -15,13 +18,20 @@ from torch.nn import functional
 class Basic(nn.Module):
     def __init__(self, narrow, wide, stride):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(narrow, wide, 3, stride, 1, bias=False), nn.BatchNorm2d(wide)
+        self.conv1, self.bn1 = (
+            nn.Conv2d(narrow, wide, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(wide),
+        )
         self.conv2, self.bn2 = nn.Conv2d(wide, wide, 3, 1, 1, bias=False), nn.BatchNorm2d(wide)
         self.stride, self.new = stride, (wide - narrow) // 2
 
     def forward(self, x):
-        short = functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.new, self.new))
-        return functional.relu(self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x))))) + short)
+        short = functional.pad(
+            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.new, self.new)
+        )
+        return functional.relu(
+            self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x))))) + short
+        )
 
 
 class Cifar(nn.Module):
@@ -46,12 +56,15 @@ class Gluon:
     """Computes with a dict of tensors by Gluon's names, as the file has them."""
 
     def __init__(self, tensors, stages, last, head):
-        self.tensors = {k.removeprefix('resnetv24_'): torch.as_tensor(v) for k, v in tensors.items()}
+        self.tensors = {
+            k.removeprefix('resnetv24_'): torch.as_tensor(v) for k, v in tensors.items()
+        }
         self.stages, self.last, self.head = stages, last, head
 
     def norm(self, name, x):
         mean, var, gamma, beta = (
-            self.tensors[f'{name}_{leaf}'] for leaf in ('running_mean', 'running_var', 'gamma', 'beta')
+            self.tensors[f'{name}_{leaf}']
+            for leaf in ('running_mean', 'running_var', 'gamma', 'beta')
         )
         return functional.batch_norm(x, mean, var, gamma, beta, training=False, eps=1e-5)
 
@@ -70,16 +83,27 @@ class Gluon:
         return y + (self.conv(f'stage{stage}_conv3', a, stride) if j == 0 else x)
 
     def __call__(self, x):
-        x = functional.relu(self.norm('batchnorm1', self.conv('conv0', self.norm('batchnorm0', x), 2, 3)))
+        x = functional.relu(
+            self.norm('batchnorm1', self.conv('conv0', self.norm('batchnorm0', x), 2, 3))
+        )
         x = functional.max_pool2d(x, 3, 2, 1)
         for stage, blocks in enumerate(self.stages, 1):
             for j in range(blocks):
                 x = self.block(stage, j, x)
         x = functional.relu(self.norm(self.last, x)).mean((2, 3))
-        return functional.linear(x, self.tensors['dense0_weight'], self.tensors['dense0_bias']) if self.head else x
+        return (
+            functional.linear(x, self.tensors['dense0_weight'], self.tensors['dense0_bias'])
+            if self.head
+            else x
+        )
 
 
 def timm():
-    """The package timm, or the test is skipped; what it wants of torchvision loads on a CPU-only torch too."""
-    sys.modules.setdefault('torchvision._meta_registrations', types.ModuleType('torchvision._meta_registrations'))
+    """The package timm, or the test is skipped.
+
+    What it wants of torchvision loads on a CPU-only torch too.
+    """
+    sys.modules.setdefault(
+        'torchvision._meta_registrations', types.ModuleType('torchvision._meta_registrations')
+    )
     return pytest.importorskip('timm')

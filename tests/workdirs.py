@@ -1,4 +1,7 @@
-"""A made-up but realistic workdir of an ablation, for tests of what reads one: the same arguments, the same files."""
+"""A made-up but realistic workdir of an ablation, for tests of what reads one: the same arguments.
+
+The same files.
+"""
 
 import dataclasses
 import io
@@ -15,20 +18,33 @@ from jaxdl.statistics import variance as components
 from jaxdl.workdir import tables
 
 RATES = (0.01, 0.0316, 0.1, 0.316, 1.0)
-# option -> (its error in the end, its best learning rate): avg is better than max, strided worse, the rest are close.
+# option -> (its error in the end, its best learning rate): avg is better than max, strided worse,
+# the rest are close.
 OPTIONS = {
-    'max': (0.030, 0.1), 'avg': (0.022, 0.1), 'avgmax': (0.0295, 0.1), 'l2': (0.026, 0.316), 'strided': (0.06, 0.0316),
-    'gem': (0.029, 0.1), 'lp3': (0.031, 0.1), 'median': (0.034, 0.0316), 'blur': (0.0275, 0.1),
-}  # fmt: skip
+    'max': (0.030, 0.1),
+    'avg': (0.022, 0.1),
+    'avgmax': (0.0295, 0.1),
+    'l2': (0.026, 0.316),
+    'strided': (0.06, 0.0316),
+    'gem': (0.029, 0.1),
+    'lp3': (0.031, 0.1),
+    'median': (0.034, 0.0316),
+    'blur': (0.0275, 0.1),
+}
 IMAGES = dict(train=1078, val=359, test=360)
 VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)
-VERSIONS = dict(python='3.11.7', jaxdl='0.1.0', jax='0.10.2', flax='0.12.0', optax='0.2.6', numpy='2.4.6')
+VERSIONS = dict(
+    python='3.11.7', jaxdl='0.1.0', jax='0.10.2', flax='0.12.0', optax='0.2.6', numpy='2.4.6'
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """What is made up. `diverged`: (option, learning rate, seed) -> the epoch in which that member diverges.
-    `planted`: (option, measuring seed) -> epoch, and the loss and the accuracy that it has from then on.
+    """What is made up.
+
+    `diverged`: (option, learning rate, seed) -> the epoch in which that member diverges.
+    `planted`: (option, measuring seed) -> epoch, and the loss and the accuracy that it has from
+    then on.
 
     The first option is the baseline; a best rate outside of `rates` makes the grid grow.
     """
@@ -40,14 +56,20 @@ class Made:
     rates: Sequence[float] = RATES
     conditions: Mapping[str, dict[str, Any]] = dataclasses.field(default_factory=lambda: {'': {}})
     diverged: Mapping[tuple[str, float, int], int] = dataclasses.field(default_factory=dict)
-    planted: Mapping[tuple[str, int], tuple[int, float, float]] = dataclasses.field(default_factory=dict)
+    planted: Mapping[tuple[str, int], tuple[int, float, float]] = dataclasses.field(
+        default_factory=dict
+    )
     scale: str = 'full'
     question: str = 'Does the way a network pools change what it learns?'
     classes: Sequence[str] = tuple('0123456789')
     margin: float | None = 0.01  # None: a workdir of before there was one
     second_factor: str = ''
-    effects: Mapping[tuple[str, str], float] = dataclasses.field(default_factory=dict)  # (condition, option) -> error
-    variance: Mapping[str, float] | None = None  # source -> planted standard deviation, for artifacts/variance.csv
+    effects: Mapping[tuple[str, str], float] = dataclasses.field(
+        default_factory=dict
+    )  # (condition, option) -> error
+    variance: Mapping[str, float] | None = (
+        None  # source -> planted standard deviation, for artifacts/variance.csv
+    )
 
 
 def first(count: int) -> dict[str, tuple[float, float]]:
@@ -58,15 +80,25 @@ def first(count: int) -> dict[str, tuple[float, float]]:
 def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
     """Writes the finished workdir of `Made(**changes)` to `path`, which it returns."""
     made = Made(**changes)
-    rows = [row for condition in made.conditions for option in made.options for row in _option(made, condition, option)]
+    rows = [
+        row
+        for condition in made.conditions
+        for option in made.options
+        for row in _option(made, condition, option)
+    ]
     tables.write_table(path / 'results.csv', tables.RESULTS, rows)
     tables.write_table(path / 'costs.csv', tables.COSTS, _costs(made))
     folder.write_json(path / 'config.json', _config(made))
-    folder.write_json(path / 'plan.json', dict(data=dict.fromkeys(made.conditions, _data(made)), versions=VERSIONS))
+    folder.write_json(
+        path / 'plan.json',
+        dict(data=dict.fromkeys(made.conditions, _data(made)), versions=VERSIONS),
+    )
     folder.write_json(path / 'run.json', _run(made, len(rows)))
     _correct(path / 'correct.npz', rows)
     if made.variance:
-        tables.write_table(path / 'artifacts' / 'variance.csv', VARIANCE, _variance(made, made.variance))
+        tables.write_table(
+            path / 'artifacts' / 'variance.csv', VARIANCE, _variance(made, made.variance)
+        )
     return path
 
 
@@ -86,21 +118,30 @@ def _option(made: Made, condition: str, option: str) -> list[tables.Row]:
     return rows
 
 
-def _member(made: Made, condition: str, phase: str, option: str, rate: float, seed: int) -> Iterator[tables.Row]:
+def _member(
+    made: Made, condition: str, phase: str, option: str, rate: float, seed: int
+) -> Iterator[tables.Row]:
     error, best = made.options[option]
     error += made.effects.get((condition, option), 0.0)
     last, chance = error + 0.03 * math.log10(rate / best) ** 2, 1 / len(made.classes)
-    noise = _noise(seed, condition) + 0.6 * _noise(seed, option)  # the first is shared by a seed: pairing
+    noise = _noise(seed, condition) + 0.6 * _noise(
+        seed, option
+    )  # the first is shared by a seed: pairing
     stops = made.diverged.get((option, rate, seed), math.inf)
     head = dict(condition=condition, phase=phase, option=option, learning_rate=rate, seed=seed)
     for epoch in range(1, made.epochs + 1):
         fade = (1 - chance) * math.exp(-1.1 * epoch**0.75)
-        errors = dict(train=0.35 * last + fade + 0.001 * noise[0], val=1.3 * last + 0.8 * fade + 0.006 * noise[1])
+        errors = dict(
+            train=0.35 * last + fade + 0.001 * noise[0],
+            val=1.3 * last + 0.8 * fade + 0.006 * noise[1],
+        )
         if phase == 'measure' and epoch == made.epochs:
             errors['test'] = last + 0.8 * fade + 0.006 * noise[2]
         for split, wrong in errors.items():
             accuracy = 1 - round(min(max(wrong, 0.0), 1.0) * IMAGES[split]) / IMAGES[split]
-            loss, accuracy = (math.nan, chance) if epoch >= stops else (3 * max(wrong, 1e-4), accuracy)
+            loss, accuracy = (
+                (math.nan, chance) if epoch >= stops else (3 * max(wrong, 1e-4), accuracy)
+            )
             if phase == 'measure' and epoch >= made.planted.get((option, seed), (math.inf,))[0]:
                 loss, accuracy = made.planted[option, seed][1:]
             yield head | dict(epoch=epoch, split=split, metric='loss', value=loss)
@@ -112,7 +153,10 @@ def _noise(seed: int, name: str) -> np.ndarray:
 
 
 def _correct(path: pathlib.Path, rows: Sequence[tables.Row]) -> None:
-    """The test images that each measured member got right: as many as its accuracy says, the easy ones first."""
+    """The test images that each measured member got right: as many as its accuracy says.
+
+    The easy ones first.
+    """
     tested = [row for row in rows if row['phase'] == 'measure' and row['split'] == 'test']
     lost = [math.isnan(row['value']) for row in tested if row['metric'] == 'loss']
     tested = [row for row in tested if row['metric'] == 'accuracy']
@@ -120,13 +164,18 @@ def _correct(path: pathlib.Path, rows: Sequence[tables.Row]) -> None:
     ease = np.random.default_rng(0).normal(0, 1, images)
     for row, diverged in zip(tested, lost, strict=True):
         order = np.argsort(
-            -ease - np.random.default_rng([row['seed'], *map(ord, row['option'])]).normal(0, 0.5, images)
+            -ease
+            - np.random.default_rng([row['seed'], *map(ord, row['option'])]).normal(0, 0.5, images)
         )
         right = 0 if diverged else round(row['value'] * images)
         correct.append(np.isin(np.arange(images), order[:right]))
-    columns = {key: np.asarray([row[key] for row in tested]) for key in ('condition', 'option', 'seed')}
+    columns = {
+        key: np.asarray([row[key] for row in tested]) for key in ('condition', 'option', 'seed')
+    }
     content, names = io.BytesIO(), np.asarray([f'digit {i:04}' for i in range(images)])
-    arrays: dict[str, Any] = columns | dict(correct=np.array(correct), tested=np.ones_like(correct), image=names)
+    arrays: dict[str, Any] = columns | dict(
+        correct=np.array(correct), tested=np.ones_like(correct), image=names
+    )
     np.savez_compressed(content, **arrays)
     folder.write(path, content.getvalue())
 
@@ -140,7 +189,11 @@ def _variance(made: Made, deviations: Mapping[str, float]) -> list[tables.Row]:
     return [
         dict(zip(sources, map(int, run), strict=True))
         | dict(condition=condition)
-        | dict(accuracy=0.95 + rest[c, i] + sum(adds[s][level] for s, level in zip(sources, run, strict=True)))
+        | dict(
+            accuracy=0.95
+            + rest[c, i]
+            + sum(adds[s][level] for s, level in zip(sources, run, strict=True))
+        )
         for c, condition in enumerate(made.conditions)
         for i, run in enumerate(levels)
     ]
@@ -149,44 +202,90 @@ def _variance(made: Made, deviations: Mapping[str, float]) -> list[tables.Row]:
 def _costs(made: Made) -> list[tables.Row]:
     return [
         dict(
-            condition=condition, option=option, parameters=12346 + 640 * (option == 'strided'), flops=1.23e6 + 2e4 * i,
+            condition=condition,
+            option=option,
+            parameters=12346 + 640 * (option == 'strided'),
+            flops=1.23e6 + 2e4 * i,
             seconds_per_member=0.41 + 0.03 * i,
         )
-        for condition in made.conditions for i, option in enumerate(made.options)
-    ]  # fmt: skip
+        for condition in made.conditions
+        for i, option in enumerate(made.options)
+    ]
 
 
 def _config(made: Made) -> dict[str, Any]:
-    newer = {} if made.margin is None else dict(margin=made.margin, second_factor=made.second_factor)
+    newer = (
+        {} if made.margin is None else dict(margin=made.margin, second_factor=made.second_factor)
+    )
     return newer | dict(
-        kind='Ablation', name='pooling', scale=made.scale, question=made.question, factor='pooling',
-        baseline=next(iter(made.options)), options={option: dict(pooling=option) for option in made.options},
-        why={option: f'the {option} of four neighbours is what is passed on' for option in made.options},
+        kind='Ablation',
+        name='pooling',
+        scale=made.scale,
+        question=made.question,
+        factor='pooling',
+        baseline=next(iter(made.options)),
+        options={option: dict(pooling=option) for option in made.options},
+        why={
+            option: f'the {option} of four neighbours is what is passed on'
+            for option in made.options
+        },
         conditions=dict(made.conditions),
-        variant=dict(learning_rate=0.1, momentum=0.9, dropout=0.0, model='cnn', width=16, depth=2, pooling='max'),
+        variant=dict(
+            learning_rate=0.1,
+            momentum=0.9,
+            dropout=0.0,
+            model='cnn',
+            width=16,
+            depth=2,
+            pooling='max',
+        ),
         data=dict(dataset='digits', split='stratified', fractions=[0.6, 0.2, 0.2], split_seed=0),
-        learning_rates=list(made.rates), seeds=made.seeds, tuning_seeds=made.tuning_seeds, epochs=made.epochs,
-    )  # fmt: skip
+        learning_rates=list(made.rates),
+        seeds=made.seeds,
+        tuning_seeds=made.tuning_seeds,
+        epochs=made.epochs,
+    )
 
 
 def _data(made: Made) -> dict[str, Any]:
     return dict(
-        name='digits', description="scikit-learn's digits: handwritten digits, 8 by 8 pixels, 1797 images",
-        classes=list(made.classes), image_shape=[8, 8, 1], checksum='5f0c2a9e17b3', **IMAGES,
-    )  # fmt: skip
+        name='digits',
+        description="scikit-learn's digits: handwritten digits, 8 by 8 pixels, 1797 images",
+        classes=list(made.classes),
+        image_shape=[8, 8, 1],
+        checksum='5f0c2a9e17b3',
+        **IMAGES,
+    )
 
 
 def _run(made: Made, rows: int) -> dict[str, Any]:
     phases = dict(tune=made.tuning_seeds * len(made.rates), measure=made.seeds)
     groups = [
         dict(
-            condition=condition, phase=phase, options=[option], members=members, traces=1, steps=34 * made.epochs,
-            batch_size=32, compile_seconds=3.04, train_seconds=0.41 * members, conv='patches',
+            condition=condition,
+            phase=phase,
+            options=[option],
+            members=members,
+            traces=1,
+            steps=34 * made.epochs,
+            batch_size=32,
+            compile_seconds=3.04,
+            train_seconds=0.41 * members,
+            conv='patches',
         )
-        for condition in made.conditions for phase, members in phases.items() for option in made.options
-    ]  # fmt: skip
+        for condition in made.conditions
+        for phase, members in phases.items()
+        for option in made.options
+    ]
     return dict(
-        command='python -m jaxdl.main --experiment=pooling --workdir=/home/someone/runs/pooling', git='abc1234',
-        date='2026-11-23', versions=VERSIONS, device='1 x cpu (2 cores)', groups=groups, results_rows=rows, resumed=0,
-        seconds=dict(compile=30.1, train=51.0, evaluate=4.0, total=92.5), finished=True,
-    )  # fmt: skip
+        command='python -m jaxdl.main --experiment=pooling --workdir=/home/someone/runs/pooling',
+        git='abc1234',
+        date='2026-11-23',
+        versions=VERSIONS,
+        device='1 x cpu (2 cores)',
+        groups=groups,
+        results_rows=rows,
+        resumed=0,
+        seconds=dict(compile=30.1, train=51.0, evaluate=4.0, total=92.5),
+        finished=True,
+    )

@@ -1,4 +1,7 @@
-"""What becomes of a page on its way to the site: its formulas, and its links to what lies beside docs/."""
+"""What becomes of a page on its way to the site: its formulas.
+
+And its links to what lies beside docs/.
+"""
 
 import pathlib
 import re
@@ -7,7 +10,9 @@ from typing import Any
 from jaxdl.report.page.markup import mathml
 
 TOP = pathlib.Path(__file__).parents[2]
-FENCED = re.compile(r'(^ *```.*?^ *```|`[^`\n]+`)', re.MULTILINE | re.DOTALL)  # code, which is left as it is
+FENCED = re.compile(
+    r'(^ *```.*?^ *```|`[^`\n]+`)', re.MULTILINE | re.DOTALL
+)  # code, which is left as it is
 
 
 def on_config(config: Any) -> Any:
@@ -15,7 +20,11 @@ def on_config(config: Any) -> Any:
     folder = pathlib.Path(config.docs_dir)
     for entry in config.nav:
         for title, pages in entry.items():
-            entry[title] = [page for page in pages if (folder / page).is_file()] if isinstance(pages, list) else pages
+            entry[title] = (
+                [page for page in pages if (folder / page).is_file()]
+                if isinstance(pages, list)
+                else pages
+            )
     return config
 
 
@@ -24,16 +33,26 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     parts = FENCED.split(markdown)
     parts[::2] = [_formulas(part) for part in parts[::2]]
     folder = pathlib.Path(page.file.abs_src_path).parent
-    return re.sub(r'\[(`?)([^\]]+?)\1\]\((\.\./[^)#]+)\)', lambda found: _link(found, folder), ''.join(parts))
+    return re.sub(
+        r'\[(`?)([^\]]+?)\1\]\((\.\./[^)#]+)\)', lambda found: _link(found, folder), ''.join(parts)
+    )
 
 
 def _formulas(text: str) -> str:
-    text = re.sub(r'\$\$(.+?)\$\$', lambda found: mathml(' '.join(found[1].split()), 'block'), text, flags=re.DOTALL)
+    text = re.sub(
+        r'\$\$(.+?)\$\$',
+        lambda found: mathml(' '.join(found[1].split()), 'block'),
+        text,
+        flags=re.DOTALL,
+    )
     return re.sub(r'\$([^$\n]+)\$', lambda found: mathml(found[1]), text)
 
 
 def _link(found: re.Match[str], folder: pathlib.Path) -> str:
-    """A link within docs/ as it is; to another file of the project, which is no page, its path there."""
+    """A link within docs/ as it is; to another file of the project, which is no page.
+
+    Its path there.
+    """
     target = (folder / found[3]).resolve()
     if target.is_relative_to(TOP / 'docs'):
         return found[0]

@@ -1,8 +1,8 @@
 """Tables of the site that are made of the code itself, and so cannot go stale.
 
-A line `<!-- fields jaxdl.train.variant.Variant -->` on a page stands for the fields of that dataclass,
-`<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags -->`, `<!-- modes -->` and
-`<!-- exits -->` for those of the command line.
+A line `<!-- fields jaxdl.train.variant.Variant -->` on a page stands for the fields of that
+dataclass, `<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags
+-->`, `<!-- modes -->` and `<!-- exits -->` for those of the command line.
 """
 
 import ast
@@ -19,7 +19,11 @@ from jaxdl import main
 from jaxdl.cli import usage
 
 MARK = re.compile(r'^<!-- (fields|options|flags|modes|exits)(?: ([\w.]+))? -->$', re.MULTILINE)
-PARTS = {'leaf': 'same program', 'initial': 'same program, another start', 'static': 'another program'}
+PARTS = {
+    'leaf': 'same program',
+    'initial': 'same program, another start',
+    'static': 'another program',
+}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -28,21 +32,37 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def fields(name: str) -> str:
-    """Each field of a dataclass: its default, what its rule asks for, and what is said of it where it is declared."""
+    """Each field of a dataclass: its default, what its rule asks for.
+
+    And what is said of it where it is declared.
+    """
     kind = _object(name)
     said = _arguments(kind) | _comments(kind)
     own = hasattr(kind, 'replace')  # of flax: the fields of a Variant are traced or not
     rows = [
-        [f'`{f.name}`', _default(f), _rule(f, kind), *([PARTS[_part(f)]] if own else []), said.get(f.name, '')]
+        [
+            f'`{f.name}`',
+            _default(f),
+            _rule(f, kind),
+            *([PARTS[_part(f)]] if own else []),
+            said.get(f.name, ''),
+        ]
         for f in dataclasses.fields(kind)
     ]
-    return _table(['Field', 'Default', 'Must be', *(['Another value is'] if own else []), 'What'], rows)
+    return _table(
+        ['Field', 'Default', 'Must be', *(['Another value is'] if own else []), 'What'], rows
+    )
 
 
 def options(name: str) -> str:
-    """Each row of a table: its name, and its comment or the first line of its docstring, else the expression it is."""
+    """Each row of a table: its name, and its comment or the first line of its docstring.
+
+    Else the expression it is.
+    """
     table, written = _object(name), _written(name)
-    rows = [[f'`{row}`', _meaning(value, *written.get(row, ('', '')))] for row, value in table.items()]
+    rows = [
+        [f'`{row}`', _meaning(value, *written.get(row, ('', '')))] for row, value in table.items()
+    ]
     return _table(['Name', 'What'], rows)
 
 
@@ -54,15 +74,21 @@ def flags(_: None) -> str:
 
 def modes(_: None) -> str:
     """Each mode, with the first line of its function's docstring."""
-    return _table(['Mode', 'Does'], [[f'`{name}`', _first(mode)] for name, mode in main.MODES.items()])
+    return _table(
+        ['Mode', 'Does'], [[f'`{name}`', _first(mode)] for name, mode in main.MODES.items()]
+    )
 
 
 def exits(_: None) -> str:
     """Each exit status, and when there is it."""
-    return _table(['Status', 'When'], [[status, _plain(when)] for status, when in usage.EXITS.items()])
+    return _table(
+        ['Status', 'When'], [[status, _plain(when)] for status, when in usage.EXITS.items()]
+    )
 
 
-MADE: dict[str, Callable[[Any], str]] = dict(fields=fields, options=options, flags=flags, modes=modes, exits=exits)
+MADE: dict[str, Callable[[Any], str]] = dict(
+    fields=fields, options=options, flags=flags, modes=modes, exits=exits
+)
 
 
 def _object(name: str) -> Any:
@@ -117,7 +143,9 @@ def _rule(field: dataclasses.Field[Any], kind: type) -> str:
     for wrong in (('/',), (math.nan,), ()) if several else ('/', math.nan, ()):
         with contextlib.suppress(TypeError):
             if words := rule(wrong):
-                words = re.sub(r'^one of , ', 'empty, or one of ', re.sub('^known: ', 'one of ', words))
+                words = re.sub(
+                    r'^one of , ', 'empty, or one of ', re.sub('^known: ', 'one of ', words)
+                )
                 words = words.removeprefix('must be ')
                 if annotation in (int, int | None):
                     words = words.replace('a number', 'a whole number')
@@ -127,27 +155,45 @@ def _rule(field: dataclasses.Field[Any], kind: type) -> str:
 
 def _comments(kind: type) -> dict[str, str]:
     """Field -> the comment that ends its line."""
-    found = (re.match(r'\s+(\w+): [^#]*#\s*(.+)$', line) for line in inspect.getsource(kind).splitlines())
+    found = (
+        re.match(r'\s+(\w+): [^#]*#\s*(.+)$', line) for line in inspect.getsource(kind).splitlines()
+    )
     return {match[1]: _plain(match[2]) for match in found if match}
 
 
 def _arguments(kind: type) -> dict[str, str]:
     """Field -> what the docstring says of it, under Args."""
     text = (inspect.getdoc(kind) or '').partition('Args:\n')[2]
-    return {match[1]: _plain(match[2]) for match in re.finditer(r'^  (\w+): ((?:.|\n   )+)', text, re.MULTILINE)}
+    return {
+        match[1]: _plain(match[2])
+        for match in re.finditer(r'^  (\w+): ((?:.|\n   )+)', text, re.MULTILINE)
+    }
 
 
 def _written(name: str) -> dict[str, tuple[str, str]]:
-    """Row of a table -> the expression of its value, as it is written, and the comment that ends its line."""
+    """Row of a table -> the expression of its value, as it is written.
+
+    And the comment that ends its line.
+    """
     module, _, own = name.rpartition('.')
     source = inspect.getsource(importlib.import_module(module))
-    tables = (node.value for node in ast.parse(source).body if isinstance(node, ast.AnnAssign) and _is(node, own))
+    tables = (
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and _is(node, own)
+    )
     rows = (
-        pair for table in tables if isinstance(table, ast.Dict) for pair in zip(table.keys, table.values, strict=True)
+        pair
+        for table in tables
+        if isinstance(table, ast.Dict)
+        for pair in zip(table.keys, table.values, strict=True)
     )
     lines = source.splitlines()
     return {
-        str(key.value): (ast.get_source_segment(source, row) or '', _comment(lines[(row.end_lineno or 1) - 1]))
+        str(key.value): (
+            ast.get_source_segment(source, row) or '',
+            _comment(lines[(row.end_lineno or 1) - 1]),
+        )
         for key, row in rows
         if isinstance(key, ast.Constant)
     }
@@ -167,10 +213,18 @@ def _meaning(value: Any, expression: str, comment: str) -> str:
     if isinstance(value, Mapping):
         return ', '.join(_code(f'{key}={own}') for key, own in value.items())
     own = getattr(value, 'loss', value)
-    if getattr(own, '__name__', '<lambda>') != '<lambda>' and own.__module__.startswith('jaxdl') and own.__doc__:
+    if (
+        getattr(own, '__name__', '<lambda>') != '<lambda>'
+        and own.__module__.startswith('jaxdl')
+        and own.__doc__
+    ):
         return _first(own)
     if dataclasses.is_dataclass(value):
-        return ', '.join(_code(f'{f.name}={own}') for f in dataclasses.fields(value) if (own := _unusual(value, f)))
+        return ', '.join(
+            _code(f'{f.name}={own}')
+            for f in dataclasses.fields(value)
+            if (own := _unusual(value, f))
+        )
     expression = re.sub(r"^\(?lambda [^:]*: |, '[.\w]*'\)$", '', expression) or repr(value)
     called = re.fullmatch(r'(\w+)\([\w, ]*\)', expression)
     helper = getattr(value, '__globals__', {}).get(called[1]) if called else None
@@ -178,6 +232,13 @@ def _meaning(value: Any, expression: str, comment: str) -> str:
 
 
 def _unusual(value: Any, field: dataclasses.Field[Any]) -> Any:
-    """What a record has in a field, where that is not the field's default, its name or a record again."""
+    """What a record has in a field, where that is not the field's default.
+
+    Its name or a record again.
+    """
     own = getattr(value, field.name)
-    return None if own == field.default or field.name == 'name' or dataclasses.is_dataclass(own) else own
+    return (
+        None
+        if own == field.default or field.name == 'name' or dataclasses.is_dataclass(own)
+        else own
+    )

@@ -1,4 +1,7 @@
-"""What the report needs beside the tables, as files in a workdir's artifacts/: a folder for each condition."""
+"""What the report needs beside the tables, as files in a workdir's artifacts/.
+
+A folder for each condition.
+"""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -15,8 +18,13 @@ from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
 
-def write(folder: pathlib.Path, study: Ablation, dataset: Dataset, splits: Splits, findings: Mapping) -> None:
-    """The pictures that a study asks for, and the pairs that the check of the data found, in `folder`."""
+def write(
+    folder: pathlib.Path, study: Ablation, dataset: Dataset, splits: Splits, findings: Mapping
+) -> None:
+    """The pictures that a study asks for, and the pairs that the check of the data found.
+
+    In `folder`.
+    """
     variants = {option: option_variant(study, option) for option in study.options}
     for name in study.pictures:
         _write(folder / f'{name}.npz', PICTURES[name](dataset, splits, variants))
@@ -24,12 +32,22 @@ def write(folder: pathlib.Path, study: Ablation, dataset: Dataset, splits: Split
 
 
 def write_probes(folder: pathlib.Path, tested: Sequence[tuple[Member, Outcome]]) -> None:
-    """What every measured member answered to the probes that all could answer alike: `option`, `seed` [member]."""
-    shapes = [{k: v.shape for k, v in outcome.items() if k.startswith('probe.')} for _, outcome in tested]
+    """What every measured member answered to the probes that all could answer alike: `option`.
+
+    `seed` [member].
+    """
+    shapes = [
+        {k: v.shape for k, v in outcome.items() if k.startswith('probe.')} for _, outcome in tested
+    ]
     shared = [k for k, shape in shapes[0].items() if all(own.get(k) == shape for own in shapes)]
-    found = {k.removeprefix('probe.'): np.stack([outcome[k] for _, outcome in tested]) for k in shared}
+    found = {
+        k.removeprefix('probe.'): np.stack([outcome[k] for _, outcome in tested]) for k in shared
+    }
     if found:
-        head = dict(option=np.asarray([m.option for m, _ in tested]), seed=np.asarray([m.seed for m, _ in tested]))
+        head = dict(
+            option=np.asarray([m.option for m, _ in tested]),
+            seed=np.asarray([m.seed for m, _ in tested]),
+        )
         _write(folder / 'probes.npz', head | found)
 
 
@@ -37,11 +55,15 @@ def variance_rows(condition: str, tested: Sequence[tuple[Member, Outcome]]) -> l
     """The levels and the accuracy of every member that shows where the variance comes from."""
     return [
         dict(
-            condition=condition, init=member.variant.init_offset, order=member.variant.order_offset,
-            augmentation=member.variant.noise_offset, split=member.split, accuracy=float(outcome['test_accuracy']),
+            condition=condition,
+            init=member.variant.init_offset,
+            order=member.variant.order_offset,
+            augmentation=member.variant.noise_offset,
+            split=member.split,
+            accuracy=float(outcome['test_accuracy']),
         )
         for member, outcome in tested
-    ]  # fmt: skip
+    ]
 
 
 def write_variance(folder: pathlib.Path, rows: Sequence[Row]) -> None:

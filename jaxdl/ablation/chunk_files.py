@@ -1,4 +1,7 @@
-"""What a chunk of members measured, in a file of its own: a run that resumes reads it, and trains the rest."""
+"""What a chunk of members measured, in a file of its own: a run that resumes reads it.
+
+And trains the rest.
+"""
 
 import pathlib
 import sys
@@ -9,7 +12,9 @@ import numpy as np
 from jaxdl import ensemble, workdir
 from jaxdl.workdir.checksums import checksum
 
-Outcome = dict[str, np.ndarray]  # of a chunk: what every member measured [epoch, row, column], its seconds
+Outcome = dict[
+    str, np.ndarray
+]  # of a chunk: what every member measured [epoch, row, column], its seconds
 
 SUM = 'sha256'  # of the others, beside them
 
@@ -20,11 +25,16 @@ def write(file: pathlib.Path, outcome: Outcome) -> None:
 
 
 def read(file: pathlib.Path) -> Outcome | None:
-    """A finished chunk; None where there is none, or where it is damaged: a line says so, and it is trained again."""
+    """A finished chunk; None where there is none, or where it is damaged: a line says so.
+
+    And it is trained again.
+    """
     try:
         with file.open('rb') as stream, np.load(stream) as content:
             outcome = dict(content)
-        if checksum({name: value for name, value in outcome.items() if name != SUM}) == str(outcome.pop(SUM)):
+        if checksum({name: value for name, value in outcome.items() if name != SUM}) == str(
+            outcome.pop(SUM)
+        ):
             return outcome
         why = 'not what was written'
     except FileNotFoundError:
@@ -35,7 +45,9 @@ def read(file: pathlib.Path) -> Outcome | None:
     return None
 
 
-def by_member(chunks: Sequence[np.ndarray], outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
+def by_member(
+    chunks: Sequence[np.ndarray], outcomes: Sequence[Outcome], count: int
+) -> list[Outcome]:
     """Each member's own part of its chunk; what padding repeated is the same twice."""
     found: list[Outcome] = [{} for _ in range(count)]
     for chunk, outcome in zip(chunks, outcomes, strict=True):

@@ -1,4 +1,7 @@
-"""Running groups so that nothing is lost: every finished chunk is on disk, an unfinished one has a checkpoint."""
+"""Running groups so that nothing is lost: every finished chunk is on disk.
+
+An unfinished one has a checkpoint.
+"""
 
 import dataclasses
 import functools
@@ -36,7 +39,10 @@ class Session:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """The data of one condition, on the device, and the numbers of the ways in which they are split."""
+    """The data of one condition, on the device.
+
+    And the numbers of the ways in which they are split.
+    """
 
     data: Resident
     splits: tuple[int, ...]
@@ -46,7 +52,10 @@ class Study:
     metrics: tuple[str, ...] = ()
 
     def of(self, members: Sequence[Member], chunk: np.ndarray) -> Resident:
-        """The data of a chunk: split once where a group splits them once, else anew for every row."""
+        """The data of a chunk: split once where a group splits them once.
+
+        Else anew for every row.
+        """
         rows = [self.splits.index(members[i].split) for i in chunk[:, 0]]
         return self.data.rows(rows[:1] if len({member.split for member in members}) == 1 else rows)
 
@@ -54,18 +63,25 @@ class Study:
 def run_groups(
     session: Session, found: Sequence[Group], study: Study, job: str
 ) -> Iterator[tuple[Group, list[Outcome], dict[str, Any]]]:
-    """Trains groups one after another; gives each with its members' outcomes, in order, and its entry in run.json.
+    """Trains groups one after another; gives each with its members' outcomes, in order.
 
-    On an accelerator the host compiles the next group while one trains; on a CPU each would only slow the other.
+    And its entry in run.json.
+
+    On an accelerator the host compiles the next group while one trains; on a CPU each would only
+    slow the other.
     """
     ahead = session.plan['devices']['platform'] != 'cpu'
     chunks = [planning.cut(session.plan, group) for group in found]
-    names = [[f'{job}-{i}-{number}.npz' for number in range(len(own))] for i, own in enumerate(chunks)]
+    names = [
+        [f'{job}-{i}-{number}.npz' for number in range(len(own))] for i, own in enumerate(chunks)
+    ]
     files = [[session.workdir / 'checkpoints' / name for name in own] for own in names]
     with ThreadPoolExecutor(1) as host:
 
         def start(i: int) -> Callable[[], Programs]:
-            compiling = functools.cache(functools.partial(_compile, session, study, found[i], chunks[i][0]))
+            compiling = functools.cache(
+                functools.partial(_compile, session, study, found[i], chunks[i][0])
+            )
             lazily = not ahead or all(file.exists() for file in files[i])
             return compiling if lazily else host.submit(compiling).result
 
@@ -77,20 +93,28 @@ def run_groups(
 
 
 def _run_group(
-    session: Session, study: Study, found: Group, chunks: Sequence[np.ndarray], files: Sequence[pathlib.Path],
+    session: Session,
+    study: Study,
+    found: Group,
+    chunks: Sequence[np.ndarray],
+    files: Sequence[pathlib.Path],
     programs: Callable[[], Programs],
-) -> tuple[list[Outcome], dict[str, Any]]:  # fmt: skip
+) -> tuple[list[Outcome], dict[str, Any]]:
     """Chunk by chunk; one that a session before this one finished is read, not trained again."""
     results = []
     for file, chunk in zip(files, chunks, strict=True):
         outcome = chunk_files.read(file)
-        missing = bool(distributed.most(np.int32(outcome is None)))  # in any process: then all of them train it
+        missing = bool(
+            distributed.most(np.int32(outcome is None))
+        )  # in any process: then all of them train it
         if outcome is not None and not missing:
             session.note('read', **_facts(found, chunk))
         else:
             outcome = _run_chunk(session, study, found, chunk, file, programs)
         results.append(outcome)
-    return chunk_files.by_member(chunks, results, len(found.members)), _entry(session, found, study, results)
+    return chunk_files.by_member(chunks, results, len(found.members)), _entry(
+        session, found, study, results
+    )
 
 
 def _compile(session: Session, study: Study, found: Group, chunk: np.ndarray) -> Programs:
@@ -112,9 +136,13 @@ def _compile(session: Session, study: Study, found: Group, chunk: np.ndarray) ->
 
 
 def _run_chunk(
-    session: Session, study: Study, found: Group, chunk: np.ndarray, file: pathlib.Path,
+    session: Session,
+    study: Study,
+    found: Group,
+    chunk: np.ndarray,
+    file: pathlib.Path,
     compiled: Callable[[], Programs],
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     members, folder, data = found.members, file.with_suffix(''), study.of(found.members, chunk)
     training = ensemble.start(chunk, members, data, study.num_classes, study.epochs)
     variants, row_keys = ensemble.inputs(chunk, members)
@@ -132,7 +160,9 @@ def _run_chunk(
         if training.epoch == study.epochs:
             return  # a chunk that is done is written, not checkpointed
         due = time.perf_counter() - saved >= session.checkpoint_seconds
-        signal, due = distributed.most(np.asarray([session.interrupted() or 0, due], np.int32)).tolist()
+        signal, due = distributed.most(
+            np.asarray([session.interrupted() or 0, due], np.int32)
+        ).tolist()
         if signal or due:
             _save(training, folder)
             saved = time.perf_counter()
@@ -159,19 +189,31 @@ def _run_chunk(
     return outcome
 
 
-def _probed(session: Session, study: Study, found: Group, chunk: np.ndarray, training: Training) -> Outcome:
-    """What the members of a trained chunk answer to the study's probes; asked by the process that writes it down."""
+def _probed(
+    session: Session, study: Study, found: Group, chunk: np.ndarray, training: Training
+) -> Outcome:
+    """What the members of a trained chunk answer to the study's probes.
+
+    Asked by the process that writes it down.
+    """
     end = sharding.gathered(training.states)
     if not distributed.first():
         return {}
     data, variants = study.of(found.members, chunk), ensemble.inputs(chunk, found.members)[0]
     start = ensemble.start(chunk, found.members, data, study.num_classes, study.epochs).states
-    module = train_step.module_of(variants, study.num_classes, planning.planned(session.plan, found)['conv'])
+    module = train_step.module_of(
+        variants, study.num_classes, planning.planned(session.plan, found)['conv']
+    )
     return probes.ask(study.probes, module, dict(start=start, end=end), variants, data)
 
 
 def _facts(found: Group, chunk: np.ndarray) -> dict[str, Any]:
-    return dict(condition=found.condition, phase=found.phase, options=found.options, members=len(np.unique(chunk)))
+    return dict(
+        condition=found.condition,
+        phase=found.phase,
+        options=found.options,
+        members=len(np.unique(chunk)),
+    )
 
 
 def _save(training: Training, folder: pathlib.Path) -> None:
@@ -184,7 +226,10 @@ def _resume(training: Training, folder: pathlib.Path) -> None:
     found = checkpoint.restore(folder, like)
     if found:
         training.epoch, tree = found
-        training.states, training.history = tree['states'], {k: np.array(v) for k, v in tree['history'].items()}
+        training.states, training.history = (
+            tree['states'],
+            {k: np.array(v) for k, v in tree['history'].items()},
+        )
         training.seconds = {name: float(value) for name, value in tree['seconds'].items()}
 
 
@@ -192,15 +237,23 @@ def _arrays(seconds: Mapping[str, float]) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in seconds.items()}
 
 
-def _entry(session: Session, found: Group, study: Study, results: Sequence[Outcome]) -> dict[str, Any]:
+def _entry(
+    session: Session, found: Group, study: Study, results: Sequence[Outcome]
+) -> dict[str, Any]:
     def total(name: str) -> float:
         return round(sum(float(o[f'seconds_{name}']) for o in results), 3)
 
     size = found.members[0].variant.batch_size
     return dict(
-        condition=found.condition, phase=found.phase, options=found.options, members=len(found.members),
+        condition=found.condition,
+        phase=found.phase,
+        options=found.options,
+        members=len(found.members),
         traces=max(int(o['traces']) for o in results),
-        steps=study.epochs * ensemble.steps_per_epoch(study.data, size), batch_size=size,
-        compile_seconds=total('compile'), train_seconds=total('train'), evaluate_seconds=total('evaluate'),
+        steps=study.epochs * ensemble.steps_per_epoch(study.data, size),
+        batch_size=size,
+        compile_seconds=total('compile'),
+        train_seconds=total('train'),
+        evaluate_seconds=total('evaluate'),
         conv=planning.planned(session.plan, found)['conv'],
-    )  # fmt: skip
+    )

@@ -1,4 +1,7 @@
-"""What a run would do, without training: groups, members, compiles, memory, and how long it may take here."""
+"""What a run would do, without training: groups, members, compiles, memory.
+
+And how long it may take here.
+"""
 
 import dataclasses
 import time
@@ -14,12 +17,15 @@ from jaxdl.config.experiment import Ablation, option_variant, override
 from jaxdl.data import load
 from jaxdl.train.variant import Variant, program_key
 
-# Fitted on 2 cores (BUILD_NOTES.md, "Estimates of time"), by lowering: passes over what backpropagation keeps, in
-# copies of as many bytes; multiplications of a step, in those of a large matrix product; seconds to compile a group's
-# two programs. Those of other lowerings were not fitted: they count as patches, which on a CPU are faster.
+# Fitted on 2 cores (BUILD_NOTES.md, "Estimates of time"), by lowering: passes over what
+# backpropagation keeps, in copies of as many bytes; multiplications of a step, in those of a large
+# matrix product; seconds to compile a group's two programs. Those of other lowerings were not
+# fitted: they count as patches, which on a CPU are faster.
 COSTS = dict(onednn=(1.3, 1.2, 1.2), patches=(3.2, 1.5, 2.8))
 FIXED_SECONDS = 12.0  # imports, starting values, the choice of a lowering, the report
-INITIAL = [f.name for f in dataclasses.fields(Variant) if f.metadata.get('initial')]  # they share a program
+INITIAL = [
+    f.name for f in dataclasses.fields(Variant) if f.metadata.get('initial')
+]  # they share a program
 EVALUATION = 1.15  # an epoch's validation beside its training
 
 
@@ -37,7 +43,9 @@ def describe(ablation: Ablation) -> str:
         f'{members} members in {len(plan["groups"])} compiled programs; at most {memory / 2**20:,.0f} MiB at once',
     ]
     if any(g['phase'] == 'tune' for g in plan['groups']):
-        lines.append('A grid whose best rate is at its edge grows, twice at most: that is not counted here.')
+        lines.append(
+            'A grid whose best rate is at its edge grows, twice at most: that is not counted here.'
+        )
     devices = plan['devices']
     lines.append(
         f'about {_duration(seconds(ablation, plan))} on {devices["count"]} x {devices["kind"]} ({plan["cores"]} cores)'
@@ -46,13 +54,21 @@ def describe(ablation: Ablation) -> str:
 
 
 def apart(ablation: Ablation) -> list[str]:
-    """Why the options need several programs, in lines: the static fields that they differ in; none where one serves."""
+    """Why the options need several programs, in lines: the static fields that they differ in.
+
+    None where one serves.
+    """
     variants = {option: option_variant(ablation, option) for option in ablation.options}
-    static = [f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)]
+    static = [
+        f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)
+    ]
     static = [name for name in static if name not in INITIAL]
     if len({program_key(own, ()) for own in variants.values()}) < 2:
         return []
-    lines = ['', 'Options train in one program where they differ in numbers or starting values only. These differ in:']
+    lines = [
+        '',
+        'Options train in one program where they differ in numbers or starting values only. These differ in:',
+    ]
     for name in static:
         having: dict[Any, list[str]] = {}
         for option, own in variants.items():
@@ -68,7 +84,10 @@ def _having(value: Any, options: list[str]) -> str:
 
 
 def seconds(ablation: Ablation, plan: Mapping[str, Any]) -> float:
-    """An estimate for the whole run, from two timings of this device: a copy in memory and a matrix product."""
+    """An estimate for the whole run, from two timings of this device.
+
+    A copy in memory and a matrix product.
+    """
     per_byte, per_flop = _copy_seconds(), _product_seconds()
     total = FIXED_SECONDS
     for condition, overrides in ablation.conditions.items():
@@ -78,7 +97,10 @@ def seconds(ablation: Ablation, plan: Mapping[str, Any]) -> float:
             multiplied = 3 * group['batch_size'] * max(flops[option] for option in group['options'])
             passes, products, compiling = COSTS.get(group['conv'], COSTS['patches'])
             step = passes * group['member_bytes'] * per_byte + products * multiplied * per_flop
-            total += EVALUATION * step * group['steps'] * group['members'] / plan['devices']['count'] + compiling
+            total += (
+                EVALUATION * step * group['steps'] * group['members'] / plan['devices']['count']
+                + compiling
+            )
     return total
 
 
@@ -86,7 +108,9 @@ def _data(item: tuple[str, Mapping[str, Any]]) -> str:
     condition, data = item
     shape = ' x '.join(map(str, data['image_shape']))
     sizes = ', '.join(f'{data[part]:,} {part}' for part in ('train', 'val', 'test'))
-    return f'{condition or "data"}: {data["name"]}, {shape}, {len(data["classes"])} classes; {sizes}'
+    return (
+        f'{condition or "data"}: {data["name"]}, {shape}, {len(data["classes"])} classes; {sizes}'
+    )
 
 
 def _group(group: Mapping[str, Any]) -> str:
@@ -114,7 +138,9 @@ def _duration(value: float) -> str:
 def _copy_seconds() -> float:
     """Seconds for a byte of a pass over memory inside a compiled loop."""
     size, steps = 2**20, 50
-    body = jax.jit(lambda x: lax.scan(lambda c, _: (jnp.flip(c) * 1.0001, None), x, length=steps)[0])
+    body = jax.jit(
+        lambda x: lax.scan(lambda c, _: (jnp.flip(c) * 1.0001, None), x, length=steps)[0]
+    )
     return _timed(body, jnp.ones(size)) / steps / (4 * size)
 
 

@@ -22,7 +22,10 @@ SPLITS, METRICS = ('train', 'val', 'test'), ('loss', 'accuracy')
 
 
 def result_rows(group: Group, outcomes: Sequence[Outcome], num_classes: int) -> list[Row]:
-    """The tidy rows of a group. A member counts as chance from the epoch on at which its loss is not finite."""
+    """The tidy rows of a group.
+
+    A member counts as chance from the epoch on at which its loss is not finite.
+    """
     rows = []
     for member, outcome in zip(group.members, outcomes, strict=True):
         head = dict(condition=group.condition, phase=group.phase, option=member.option)
@@ -37,8 +40,13 @@ def result_rows(group: Group, outcomes: Sequence[Outcome], num_classes: int) -> 
                 tail = dict(head, epoch=epoch, split=split)
                 ok = alive[epoch - 1] and np.isfinite(loss[i])
                 told = ok or np.isinf(loss[i])  # a finite loss after one that was not says nothing
-                rows.append(tail | dict(metric='loss', value=float(loss[i]) if told else float('nan')))
-                rows.append(tail | dict(metric='accuracy', value=float(accuracy[i]) if ok else 1 / num_classes))
+                rows.append(
+                    tail | dict(metric='loss', value=float(loss[i]) if told else float('nan'))
+                )
+                rows.append(
+                    tail
+                    | dict(metric='accuracy', value=float(accuracy[i]) if ok else 1 / num_classes)
+                )
         for name, value in outcome.items():
             if name.startswith('own.'):  # of the last epoch; what chance would be is not known
                 _, split, metric = name.split('.', 2)
@@ -48,14 +56,25 @@ def result_rows(group: Group, outcomes: Sequence[Outcome], num_classes: int) -> 
 
 
 def in_order(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
-    """The rows of one condition as results.csv has them: phase, option, rate, seed, epoch, split, metric."""
-    options, metrics = list(ablation.options), (*METRICS, *sorted({row['metric'] for row in rows} - {*METRICS}))
+    """The rows of one condition as results.csv has them: phase, option, rate, seed, epoch, split.
+
+    Metric.
+    """
+    options, metrics = (
+        list(ablation.options),
+        (*METRICS, *sorted({row['metric'] for row in rows} - {*METRICS})),
+    )
 
     def place(row: Row) -> tuple[Any, ...]:
         return (
-            row['phase'] == 'measure', options.index(row['option']), row['learning_rate'], row['seed'], row['epoch'],
-            SPLITS.index(row['split']), metrics.index(row['metric']),
-        )  # fmt: skip
+            row['phase'] == 'measure',
+            options.index(row['option']),
+            row['learning_rate'],
+            row['seed'],
+            row['epoch'],
+            SPLITS.index(row['split']),
+            metrics.index(row['metric']),
+        )
 
     return sorted(rows, key=place)
 
@@ -71,8 +90,13 @@ def forward_flops(ablation: Ablation, dataset: Dataset) -> dict[str, float]:
     return found
 
 
-def cost_rows(ablation: Ablation, condition: str, dataset: Dataset, entries: Sequence[dict[str, Any]]) -> list[Row]:
-    """What each option costs: parameters, FLOPs of one image's forward pass, seconds of training of one member."""
+def cost_rows(
+    ablation: Ablation, condition: str, dataset: Dataset, entries: Sequence[dict[str, Any]]
+) -> list[Row]:
+    """What each option costs: parameters, FLOPs of one image's forward pass.
+
+    Seconds of training of one member.
+    """
     rows = []
     for option, flops in forward_flops(ablation, dataset).items():
         _, variables = _network(ablation, option, dataset)
@@ -86,16 +110,22 @@ def cost_rows(ablation: Ablation, condition: str, dataset: Dataset, entries: Seq
 
 def _network(ablation: Ablation, option: str, dataset: Dataset) -> tuple[nn.Module, dict[str, Any]]:
     variant = option_variant(ablation, option)
-    module = train_step.module_of(variant, len(dataset.class_names), 'grouped')  # XLA knows no FLOPs of a custom call
+    module = train_step.module_of(
+        variant, len(dataset.class_names), 'grouped'
+    )  # XLA knows no FLOPs of a custom call
     state = train_step.init_state(variant, 0, module, dataset.images.shape[1:])
     return module, dict(params=state.params, batch_stats=state.batch_stats)
 
 
-def write_correct(path: pathlib.Path, tested: Sequence[tuple[str, Member, Outcome, Sequence[str]]]) -> None:
-    """Writes which test images every measured member got right: (condition, member, outcome, image ids) each.
+def write_correct(
+    path: pathlib.Path, tested: Sequence[tuple[str, Member, Outcome, Sequence[str]]]
+) -> None:
+    """Writes which test images every measured member got right: (condition, member, outcome.
 
-    `correct` and `tested` are bool [member, image]: conditions with other test images share the columns that they can.
-    A diverged member is right about none.
+    Image ids) each.
+
+    `correct` and `tested` are bool [member, image]: conditions with other test images share the
+    columns that they can. A diverged member is right about none.
     """
     images = list(dict.fromkeys(image for *_, ids in tested for image in ids))
     column = {image: i for i, image in enumerate(images)}
@@ -106,12 +136,18 @@ def write_correct(path: pathlib.Path, tested: Sequence[tuple[str, Member, Outcom
         correct[row, places] = outcome['correct'][: len(ids)] & _alive(outcome)[-1]
     conditions, members = [t[0] for t in tested], [t[1] for t in tested]
     arrays = dict(
-        correct=correct, tested=seen, image=np.asarray(images), condition=np.asarray(conditions),
-        option=np.asarray([m.option for m in members]), seed=np.asarray([m.seed for m in members]),
-    )  # fmt: skip
+        correct=correct,
+        tested=seen,
+        image=np.asarray(images),
+        condition=np.asarray(conditions),
+        option=np.asarray([m.option for m in members]),
+        seed=np.asarray([m.seed for m in members]),
+    )
     workdir.write_arrays(path, arrays)
 
 
 def _alive(outcome: Outcome) -> np.ndarray:
     """bool [epoch]: whether every loss was finite up to there."""
-    return np.logical_and.accumulate(np.isfinite(outcome['train_loss']) & np.isfinite(outcome['val_loss']))
+    return np.logical_and.accumulate(
+        np.isfinite(outcome['train_loss']) & np.isfinite(outcome['val_loss'])
+    )

@@ -1,4 +1,7 @@
-"""An ablation from its plan to its tables: tune every option, measure on fresh seeds, compare with the baseline."""
+"""An ablation from its plan to its tables: tune every option, measure on fresh seeds.
+
+Compare with the baseline.
+"""
 
 import dataclasses
 import pathlib
@@ -38,10 +41,14 @@ class Record:
     tested: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
     varied: list[tuple[Member, Outcome]] = dataclasses.field(default_factory=list)
     costs: list[Row] = dataclasses.field(default_factory=list)
-    ids: dict[int, list[str]] = dataclasses.field(default_factory=dict)  # of the test images of each split
+    ids: dict[int, list[str]] = dataclasses.field(
+        default_factory=dict
+    )  # of the test images of each split
 
 
-def run(ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+def run(
+    ablation: Ablation, folder: pathlib.Path, *, overwrite: bool = False, command: str = ''
+) -> Results:
     """Runs `ablation` in `folder`, or goes on with it, and writes its tables and its report.
 
     Raises:
@@ -68,7 +75,10 @@ def read(folder: pathlib.Path) -> Results:
 
 
 def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> dict[str, Any]:
-    """The plan in the workdir, or a new one: whatever is wrong is found before anything is written or removed."""
+    """The plan in the workdir, or a new one.
+
+    Whatever is wrong is found before anything is written or removed.
+    """
     config = experiments.as_dict(ablation)
     if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
         plan = workdir.read_json(folder / 'plan.json')
@@ -88,16 +98,23 @@ def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
     for condition, overrides in ablation.conditions.items():
         dataset = load(experiments.override(ablation, overrides).data)
         if dataset.checksum() != held[condition]:
-            raise InputError(f'data set {dataset.name} has changed since the run began: --overwrite starts it anew')
+            raise InputError(
+                f'data set {dataset.name} has changed since the run began: --overwrite starts it anew'
+            )
 
 
 def _check_files(folder: pathlib.Path, plan: Mapping[str, Any], ablation: Ablation) -> None:
-    """InputError where an unfinished run would go on with another file; of a finished one a line on stderr."""
+    """InputError where an unfinished run would go on with another file.
+
+    Of a finished one a line on stderr.
+    """
     now, held = registry.files(experiments.used(ablation)), plan.get('registered', {})
     for name in sorted({*now, *held}):
         if now.get(name) != held.get(name):
             text = f'{name} is not what it was when the run in {folder} began: --overwrite starts it anew'
-            if not (folder / 'run.json').exists() or not workdir.read_json(folder / 'run.json').get('finished'):
+            if not (folder / 'run.json').exists() or not workdir.read_json(folder / 'run.json').get(
+                'finished'
+            ):
                 raise InputError(text)
             sys.stderr.write(f'jaxdl: {text}\n')
 
@@ -105,11 +122,18 @@ def _check_files(folder: pathlib.Path, plan: Mapping[str, Any], ablation: Ablati
 def _check_plan(plan: Mapping[str, Any]) -> None:
     with damaged(*DAMAGED):
         for group in plan['groups']:
-            if not {'conv', 'limit', 'cores'} <= set(group) or group['conv'] not in (*LOWERINGS, autotune.NONE):
-                raise InputError('plan.json is by another version of jaxdl; --overwrite starts anew')
+            if not {'conv', 'limit', 'cores'} <= set(group) or group['conv'] not in (
+                *LOWERINGS,
+                autotune.NONE,
+            ):
+                raise InputError(
+                    'plan.json is by another version of jaxdl; --overwrite starts anew'
+                )
             why = autotune.refusal(group['conv'], group['members'])
             if why:
-                raise InputError(f'plan.json has convolutions by {group["conv"]}, and {why}; --overwrite starts anew')
+                raise InputError(
+                    f'plan.json has convolutions by {group["conv"]}, and {why}; --overwrite starts anew'
+                )
 
 
 def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], command: str) -> None:
@@ -135,20 +159,26 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
             if first:
                 _conclude(records[-1], study, dataset, splits)
                 own = folder / 'artifacts' / str(number)
-                artifacts.write(own, study, dataset, splits[min(splits)], plan['data'][condition]['findings'])
+                artifacts.write(
+                    own, study, dataset, splits[min(splits)], plan['data'][condition]['findings']
+                )
                 artifacts.write_probes(own, records[-1].tested)
         note('trained')
     if first:
         _write(folder, ablation, records, plan, facts)
 
 
-def _conclude(record: Record, study: Ablation, dataset: Dataset, splits: Mapping[int, Splits]) -> None:
+def _conclude(
+    record: Record, study: Ablation, dataset: Dataset, splits: Mapping[int, Splits]
+) -> None:
     """What a condition cost, and the images that its members were tested on."""
     record.costs = result_rows.cost_rows(study, record.condition, dataset, record.entries)
     record.ids = {own: [dataset.ids[i] for i in parts.test] for own, parts in splits.items()}
 
 
-def _summary(rows: Sequence[Row], ablation: Ablation, record: Record, plan: Mapping[str, Any]) -> list[Row]:
+def _summary(
+    rows: Sequence[Row], ablation: Ablation, record: Record, plan: Mapping[str, Any]
+) -> list[Row]:
     """The rows of summary.csv of one condition."""
     study, data = (
         experiments.override(ablation, ablation.conditions[record.condition]),
@@ -159,31 +189,52 @@ def _summary(rows: Sequence[Row], ablation: Ablation, record: Record, plan: Mapp
 
 
 def _write(
-    folder: pathlib.Path, ablation: Ablation, records: Sequence[Record], plan: Mapping[str, Any], facts: dict[str, Any]
+    folder: pathlib.Path,
+    ablation: Ablation,
+    records: Sequence[Record],
+    plan: Mapping[str, Any],
+    facts: dict[str, Any],
 ) -> None:
     """The tables of all conditions, and at last run.json."""
-    varied = [row for record in records for row in artifacts.variance_rows(record.condition, record.varied)]
+    varied = [
+        row
+        for record in records
+        for row in artifacts.variance_rows(record.condition, record.varied)
+    ]
     artifacts.write_variance(folder, varied)
     rows = [row for record in records for row in result_rows.in_order(record.rows, ablation)]
     results.write_table(folder / 'results.csv', results.RESULTS, rows)
     summary = [row for record in records for row in _summary(rows, ablation, record, plan)]
     results.write_table(folder / 'summary.csv', results.SUMMARY, summary)
-    results.write_table(folder / 'costs.csv', results.COSTS, [row for record in records for row in record.costs])
+    results.write_table(
+        folder / 'costs.csv', results.COSTS, [row for record in records for row in record.costs]
+    )
     tested = [
-        (own.condition, member, outcome, own.ids[member.split]) for own in records for member, outcome in own.tested
+        (own.condition, member, outcome, own.ids[member.split])
+        for own in records
+        for member, outcome in own.tested
     ]
     result_rows.write_correct(folder / 'correct.npz', tested)
     workdir.seal(folder)
     entries = [entry for record in records for entry in record.entries]
-    workdir.begin(folder, run=facts | _spent(folder, entries) | dict(results_rows=len(rows), finished=True))
+    workdir.begin(
+        folder, run=facts | _spent(folder, entries) | dict(results_rows=len(rows), finished=True)
+    )
 
 
 def _condition(
-    session: Session, study: Ablation, dataset: Dataset, splits: Mapping[int, Splits], condition: str, number: int
+    session: Session,
+    study: Ablation,
+    dataset: Dataset,
+    splits: Mapping[int, Splits],
+    condition: str,
+    number: int,
 ) -> Record:
     """All phases of the protocol under one condition."""
     held = resident(dataset, list(splits.values()))
-    data = Study(held, tuple(splits), len(dataset.class_names), study.epochs, study.probes, study.metrics)
+    data = Study(
+        held, tuple(splits), len(dataset.class_names), study.epochs, study.probes, study.metrics
+    )
     record = Record(condition)
 
     def phase(name: str, rates: Mapping[str, Sequence[float]], label: str) -> None:
@@ -206,7 +257,10 @@ def _condition(
     for growth in range(GROWTHS + 1):
         if growing:
             phase('tune', growing, f'tune{growth}')
-            means = {option: protocol.validation_means(record.rows, option, condition) for option in grids}
+            means = {
+                option: protocol.validation_means(record.rows, option, condition)
+                for option in grids
+            }
             best = {option: protocol.best_rate(means[option]) for option in grids}
             past = {option: protocol.grow(tuple(means[option]), best[option]) for option in growing}
             growing = {option: (rate,) for option, rate in past.items() if rate}
@@ -217,6 +271,13 @@ def _condition(
 
 
 def _spent(folder: pathlib.Path, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    seconds = {name: round(sum(e[f'{name}_seconds'] for e in entries), 3) for name in ('compile', 'train', 'evaluate')}
+    seconds = {
+        name: round(sum(e[f'{name}_seconds'] for e in entries), 3)
+        for name in ('compile', 'train', 'evaluate')
+    }
     sessions = journal.sessions(folder)
-    return dict(seconds=seconds | dict(total=round(sum(sessions), 3)), groups=list(entries), resumed=len(sessions) - 1)
+    return dict(
+        seconds=seconds | dict(total=round(sum(sessions), 3)),
+        groups=list(entries),
+        resumed=len(sessions) - 1,
+    )

@@ -1,7 +1,7 @@
 """Colour, as torchvision's functional `adjust_*`.
 
-Images are float [n, height, width, channel] in [0, 1], of 1 or 3 channels. A factor is a scalar or [n]; the result is
-clipped to [0, 1]. With one channel, saturation and hue change nothing.
+Images are float [n, height, width, channel] in [0, 1], of 1 or 3 channels. A factor is a scalar or
+[n]; the result is clipped to [0, 1]. With one channel, saturation and hue change nothing.
 """
 
 import jax
@@ -40,23 +40,31 @@ def adjust_saturation(images: jax.Array, factor: Number) -> jax.Array:
 
 
 def adjust_hue(images: jax.Array, factor: Number) -> jax.Array:
-    """Turns the hue by `factor`, in [-0.5, 0.5], of the circle: 0 changes nothing, a third takes red to green.
+    """Turns the hue by `factor`, in [-0.5, 0.5], of the circle: 0 changes nothing.
+
+    A third takes red to green.
 
     Examples:
-      >>> adjust_hue(jnp.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3), 1 / 3).round(3).ravel().tolist()
-      [0.0, 1.0, 0.0]
+      >>> adjust_hue(jnp.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3), 1 /
+      3).round(3).ravel().tolist() [0.0, 1.0, 0.0]
     """
     return jitter(images, hue=factor)
 
 
 def jitter(
-    images: jax.Array, brightness: Number | None = None, contrast: Number | None = None,
-    saturation: Number | None = None, hue: Number | None = None,
-) -> jax.Array:  # fmt: skip
+    images: jax.Array,
+    brightness: Number | None = None,
+    contrast: Number | None = None,
+    saturation: Number | None = None,
+    hue: Number | None = None,
+) -> jax.Array:
     """Those that are given, one after another in this order."""
     if check(images).shape[-1] not in (1, 3):
-        raise InputError(f'images of {images.shape[-1]} channels: colours are for 1 (grey) or 3 (red, green, blue)')
-    # Channels first: a loop over pixels, which the compiler turns into vectors; over three channels it cannot.
+        raise InputError(
+            f'images of {images.shape[-1]} channels: colours are for 1 (grey) or 3 (red, green, blue)'
+        )
+    # Channels first: a loop over pixels, which the compiler turns into vectors; over three channels
+    # it cannot.
     planes = images.transpose(3, 0, 1, 2)
     if brightness is not None:
         planes = _blend(planes, jnp.zeros((1, 1, 1, 1)), _factor(images, brightness))
@@ -91,7 +99,8 @@ def _turn(planes: jax.Array, hue: jax.Array) -> jax.Array:
     per = 1 / jnp.where(spread == 0, 1.0, spread)
     sixths = jnp.where(largest == green, 2 + (blue - red) * per, 4 + (red - green) * per)
     sixths = jnp.where(largest == red, (green - blue) * per, sixths) + 6 * hue
-    # How far a channel lies below the largest is a trapezium over the circle, which starts elsewhere for each.
+    # How far a channel lies below the largest is a trapezium over the circle, which starts
+    # elsewhere for each.
     place = (sixths + jnp.asarray([5.0, 3.0, 1.0]).reshape(3, 1, 1, 1)) / 6
     place = 6 * (place - jnp.floor(place))
     turned = largest - spread * jnp.clip(jnp.minimum(place, 4 - place), 0.0, 1.0)

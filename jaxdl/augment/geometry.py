@@ -14,14 +14,21 @@ Number = jax.Array | float  # a scalar, or [n]
 
 
 def warp(
-    images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number = 1.0, lowering: str = 'jax',
+    images: jax.Array,
+    radians: Number,
+    shift: tuple[Number, Number],
+    scale: Number = 1.0,
+    lowering: str = 'jax',
     back: jax.Array | None = None,
-) -> jax.Array:  # fmt: skip
-    """Turns counter-clockwise and scales about the centre (size - 1) / 2, then shifts by (down, right) pixels.
+) -> jax.Array:
+    """Turns counter-clockwise and scales about the centre (size - 1) / 2, then shifts by (down.
 
-    Bilinear, zeros outside, as SciPy's `order=1, mode='grid-constant'`; exactly the identity at 0, (0, 0), 1.
-    `lowering` names a row of LOWERINGS. `back` is a map that is done before all this, in the same interpolation: float
-    [n, 2, 3], (y, x) that a pixel comes from = that times its own (y, x, 1), in pixels from the centre.
+    Right) pixels.
+
+    Bilinear, zeros outside, as SciPy's `order=1, mode='grid-constant'`; exactly the identity at 0,
+    (0, 0), 1. `lowering` names a row of LOWERINGS. `back` is a map that is done before all this, in
+    the same interpolation: float [n, 2, 3], (y, x) that a pixel comes from = that times its own (y,
+    x, 1), in pixels from the centre.
     """
     places = _places(check(images), radians, shift, scale)
     if back is not None:
@@ -81,14 +88,23 @@ def each(images: jax.Array, value: jax.Array | float, dtype: type = jnp.float32)
     """A value for every image, [n, 1, 1, 1], from a scalar or [n]; InputError for another shape."""
     value = jnp.asarray(value, dtype)
     if value.shape not in ((), images.shape[:1]):
-        raise InputError(f'a value of shape {list(value.shape)} for {len(images)} images: must be a scalar or [n]')
+        raise InputError(
+            f'a value of shape {list(value.shape)} for {len(images)} images: must be a scalar or [n]'
+        )
     return jnp.broadcast_to(value, images.shape[:1]).reshape(-1, 1, 1, 1)
 
 
-def _places(images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number) -> jax.Array:
-    """Where the pixels of the result come from, [n, 2, 3]: (row, column) = that times (y, x, 1) from the centre."""
+def _places(
+    images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number
+) -> jax.Array:
+    """Where the pixels of the result come from, [n, 2, 3]: (row, column) = that times (y, x.
+
+    1) from the centre.
+    """
     middle, centre = ((size - 1) / 2 for size in images.shape[1:3])
-    angle, down, right, size = (each(images, value)[:, 0, 0, 0] for value in (radians, *shift, scale))
+    angle, down, right, size = (
+        each(images, value)[:, 0, 0, 0] for value in (radians, *shift, scale)
+    )
     cos, sin = jnp.cos(angle) / size, jnp.sin(angle) / size
     rows = jnp.stack([cos, sin, middle - cos * down - sin * right], -1)
     columns = jnp.stack([-sin, cos, centre + sin * down - cos * right], -1)
@@ -97,17 +113,26 @@ def _places(images: jax.Array, radians: Number, shift: tuple[Number, Number], sc
 
 def _read(images: jax.Array, places: jax.Array) -> jax.Array:
     count, height, width, channels = images.shape
-    y, x = np.meshgrid(np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing='ij')
+    y, x = np.meshgrid(
+        np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing='ij'
+    )
     grid = jnp.asarray(np.stack([y.ravel(), x.ravel(), np.ones(y.size)]), jnp.float32)
-    # A product of matrices, since XLA would fuse anything else into each of the readings below, sine and cosine too.
+    # A product of matrices, since XLA would fuse anything else into each of the readings below,
+    # sine and cosine too.
     down, right = jnp.einsum('nja,ap->jnp', places, grid, precision='highest')
-    # A border of zeros, and what is farther out brought onto it: every neighbour can be read, and no mask is needed.
+    # A border of zeros, and what is farther out brought onto it: every neighbour can be read, and
+    # no mask is needed.
     down, right = jnp.clip(down, -1.0, height), jnp.clip(right, -1.0, width)
-    top, left = jnp.minimum(jnp.floor(down), height - 1.0), jnp.minimum(jnp.floor(right), width - 1.0)
+    top, left = (
+        jnp.minimum(jnp.floor(down), height - 1.0),
+        jnp.minimum(jnp.floor(right), width - 1.0),
+    )
     below, beside = (down - top)[None], (right - left)[None]
     corner = ((top + 1) * (width + 2) + left + 1).astype(jnp.int32)
     # Channel by channel, flat: on the CPU faster than to gather pixels of three channels.
-    planes = jnp.pad(images.transpose(3, 0, 1, 2), ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(channels, count, -1)
+    planes = jnp.pad(images.transpose(3, 0, 1, 2), ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(
+        channels, count, -1
+    )
 
     def neighbour(offset: int) -> jax.Array:
         read = jax.vmap(lambda plane, index: plane.at[index].get(mode='promise_in_bounds'))
@@ -116,8 +141,11 @@ def _read(images: jax.Array, places: jax.Array) -> jax.Array:
     above = neighbour(0) * (1 - beside) + neighbour(1) * beside
     under = neighbour(width + 2) * (1 - beside) + neighbour(width + 3) * beside
     result = above * (1 - below) + under * below
-    # Channels last by a product, which is exact: what mixes the images afterwards would else read all neighbours anew.
-    return jnp.einsum('cnp,cd->npd', result, jnp.eye(channels), precision='highest').reshape(images.shape)
+    # Channels last by a product, which is exact: what mixes the images afterwards would else read
+    # all neighbours anew.
+    return jnp.einsum('cnp,cd->npd', result, jnp.eye(channels), precision='highest').reshape(
+        images.shape
+    )
 
 
 def _read_native(images: jax.Array, places: jax.Array) -> jax.Array:
@@ -125,7 +153,10 @@ def _read_native(images: jax.Array, places: jax.Array) -> jax.Array:
     return native.call('warp', [images.shape], images.astype(jnp.float32), places)[0]
 
 
-LOWERINGS = {'jax': _read, 'native': _read_native}  # the same to a rounding; the second has no gradient
+LOWERINGS = {
+    'jax': _read,
+    'native': _read_native,
+}  # the same to a rounding; the second has no gradient
 
 
 def fastest() -> str:

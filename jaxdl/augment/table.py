@@ -1,6 +1,9 @@
-"""The table of augmentations: what a strength means, and how it and a few uniform draws an image become parameters.
+"""The table of augmentations: what a strength means.
 
-A strength scales draws that do not depend on it, so members of one seed and other strengths meet the same noise.
+And how it and a few uniform draws an image become parameters.
+
+A strength scales draws that do not depend on it, so members of one seed and other strengths meet
+the same noise.
 """
 
 import math
@@ -19,7 +22,10 @@ SEED = 0  # of the contact sheet
 
 
 class Sample(NamedTuple):
-    """A batch on its way; `back`, then `radians` and `shift` are still to be done, in one interpolation."""
+    """A batch on its way; `back`, then `radians` and `shift` are still to be done.
+
+    In one interpolation.
+    """
 
     images: jax.Array
     targets: jax.Array
@@ -29,10 +35,13 @@ class Sample(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """A row: what a strength in [0, most] means, one that shows well, how many draws an image takes, and the function.
+    """A row: what a strength in [0, most] means, one that shows well.
 
-    It is called with the sample, the strength, and the draws: float [draws, n], uniform in [0, 1). Rows `added` to the
-    table later take theirs behind those of all others, which then meet the same noise as before.
+    How many draws an image takes, and the function.
+
+    It is called with the sample, the strength, and the draws: float [draws, n], uniform in [0, 1).
+    Rows `added` to the table later take theirs behind those of all others, which then meet the same
+    noise as before.
     """
 
     meaning: str
@@ -43,26 +52,37 @@ class Augmentation(NamedTuple):
     added: int = 0
 
 
-# Those of a user's own: name -> (key, images [n, height, width, channel] in [0, 1], strength) -> images, the identity
-# at 0. A variant has one of them, in its fields `augmentation` and `strength`.
-OWN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {'none': lambda key, images, strength: images}
+# Those of a user's own: name -> (key, images [n, height, width, channel] in [0, 1], strength) ->
+# images, the identity at 0. A variant has one of them, in its fields `augmentation` and `strength`.
+OWN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
+    'none': lambda key, images, strength: images
+}
 
 
 def augment(
-    key: jax.Array, images: jax.Array, targets: jax.Array, strengths: Mapping[str, jax.Array | float]
+    key: jax.Array,
+    images: jax.Array,
+    targets: jax.Array,
+    strengths: Mapping[str, jax.Array | float],
 ) -> tuple[jax.Array, jax.Array]:
-    """Images and targets, float [n, classes], after every augmentation that `strengths` names: OWN, then the table.
+    """Images and targets, float [n, classes], after every augmentation that `strengths` names: OWN.
 
-    The names are static, the strengths (scalars) traced: a name left out costs nothing, and its absence changes no
-    draw of the others. InputError for a name that stands not in the table.
+    Then the table.
+
+    The names are static, the strengths (scalars) traced: a name left out costs nothing, and its
+    absence changes no draw of the others. InputError for a name that stands not in the table.
     """
     for name in strengths:
         if name not in (*AUGMENTATIONS, *OWN):
             raise unknown('augmentation', name, (*AUGMENTATIONS, *OWN))
     if not strengths:
         return images, targets
-    for name in (name for name in OWN if name in strengths):  # they meet images as they are, and no draw of the others
-        images = OWN[name](jax.random.fold_in(key, 1), images, jnp.asarray(strengths[name], jnp.float32))
+    for name in (
+        name for name in OWN if name in strengths
+    ):  # they meet images as they are, and no draw of the others
+        images = OWN[name](
+            jax.random.fold_in(key, 1), images, jnp.asarray(strengths[name], jnp.float32)
+        )
     sample, draws = Sample(images, targets), draws_of(key, len(images))
     for name, row in AUGMENTATIONS.items():
         if name in strengths:
@@ -82,13 +102,18 @@ def draws_of(key: jax.Array, n: int) -> dict[str, jax.Array]:
 
 
 def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
-    """What each augmentation alone does to uint8 [n, height, width, channel]: name -> float, the same shape.
+    """What each augmentation alone does to uint8 [n, height, width, channel]: name -> float.
+
+    The same shape.
 
     The strengths are those that show well, the noise is always the same.
     """
     pixels = jnp.asarray(images, jnp.float32) / 255
     key, targets = jax.random.key(SEED), jnp.zeros((len(pixels), 1))
-    return {name: augment(key, pixels, targets, {name: row.shown})[0] for name, row in AUGMENTATIONS.items()}
+    return {
+        name: augment(key, pixels, targets, {name: row.shown})[0]
+        for name, row in AUGMENTATIONS.items()
+    }
 
 
 def _warped(sample: Sample) -> Sample:
@@ -96,7 +121,9 @@ def _warped(sample: Sample) -> Sample:
         return sample
     radians = 0.0 if sample.radians is None else sample.radians
     shift = (0.0, 0.0) if sample.shift is None else sample.shift
-    images = geometry.warp(sample.images, radians, shift, lowering=geometry.fastest(), back=sample.back)
+    images = geometry.warp(
+        sample.images, radians, shift, lowering=geometry.fastest(), back=sample.back
+    )
     return Sample(images, sample.targets)
 
 
@@ -131,7 +158,10 @@ def _translation(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sampl
 
 
 def _erasing(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
-    """The box of Zhong et al.: 2 to 40 % of the image, aspect 0.3 to 1 / 0.3; one random colour (timm's `rand`)."""
+    """The box of Zhong et al.: 2 to 40 % of the image, aspect 0.3 to 1 / 0.3.
+
+    One random colour (timm's `rand`).
+    """
     sample = _warped(sample)
     height, width, channels = sample.images.shape[1:]
     share, aspect = 0.02 + 0.38 * draws[1], jnp.exp(math.log(0.3) * _signed(draws[2]))
@@ -150,14 +180,19 @@ def _mixup(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
 
 
 def partner_share(alpha: jax.Array, draws: jax.Array) -> jax.Array:
-    """min(l, 1 - l) for l of Beta(alpha, alpha), from two uniform draws [2, n] an image; exactly 0 at alpha 0.
+    """min(l, 1 - l) for l of Beta(alpha, alpha), from two uniform draws [2, n] an image.
 
-    Bailey's polar method (Devroye 1996, Random variate generation in one line of code): no rejection, so a draw stays
-    itself, and its share grows with alpha. The smaller of the two, since a batch is in random order anyway.
+    Exactly 0 at alpha 0.
+
+    Bailey's polar method (Devroye 1996, Random variate generation in one line of code): no
+    rejection, so a draw stays itself, and its share grows with alpha. The smaller of the two, since
+    a batch is in random order anyway.
     """
     power = jnp.log(draws[0]) / alpha
     near, far = jnp.exp(power), -jnp.expm1(power) * jnp.square(jnp.cos(2 * math.pi * draws[1]))
-    rest = near / (near + far)  # 1 - (2 l - 1)^2: small shares without a difference of nearly equal numbers
+    rest = near / (
+        near + far
+    )  # 1 - (2 l - 1)^2: small shares without a difference of nearly equal numbers
     return jnp.where(alpha > 0, 0.5 * rest / (1 + jnp.sqrt(1 - rest)), 0.0)
 
 
@@ -177,20 +212,32 @@ def _cutmix(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
     return sample._replace(images=images, targets=targets)
 
 
-# In the order in which they are done: before the turn an image has its own mean colour, no black corners.
+# In the order in which they are done: before the turn an image has its own mean colour, no black
+# corners.
 AUGMENTATIONS: dict[str, Augmentation] = {
     'flip': Augmentation('probability that left and right are swapped', 1.0, 1.0, 1, _flip),
     'colour': Augmentation(
         'largest change of brightness, contrast and saturation, each a factor; of the hue, a quarter of it in turns',
-        1.0, 0.5, 4, _colour,
+        1.0,
+        0.5,
+        4,
+        _colour,
     ),
     'randaugment': Augmentation(
-        'magnitude of two operations an image, a tenth of the scale of 10', 1.0, 0.9, randaugment.DRAWS, _randaugment,
+        'magnitude of two operations an image, a tenth of the scale of 10',
+        1.0,
+        0.9,
+        randaugment.DRAWS,
+        _randaugment,
         added=1,
     ),
     'rotation': Augmentation('largest angle, degrees', 180.0, 30.0, 1, _rotation),
     'translation': Augmentation('largest shift, share of the side', 1.0, 0.2, 2, _translation),
-    'erasing': Augmentation('probability that a box is painted over in one colour', 1.0, 1.0, 8, _erasing),
-    'mixup': Augmentation('alpha: the shares of two images are of Beta(alpha, alpha)', math.inf, 1.0, 2, _mixup),
+    'erasing': Augmentation(
+        'probability that a box is painted over in one colour', 1.0, 1.0, 8, _erasing
+    ),
+    'mixup': Augmentation(
+        'alpha: the shares of two images are of Beta(alpha, alpha)', math.inf, 1.0, 2, _mixup
+    ),
     'cutmix': Augmentation('probability that a box comes from another image', 1.0, 1.0, 4, _cutmix),
-}  # fmt: skip
+}

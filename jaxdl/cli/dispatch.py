@@ -15,7 +15,13 @@ from jaxdl.workdir.lock import held
 from jaxdl.workdir.tables import Results
 
 
-def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
+def run(
+    experiment: Experiment,
+    workdir: str | pathlib.Path,
+    *,
+    overwrite: bool = False,
+    command: str = '',
+) -> Results:
     """Runs `experiment` in `workdir`, or goes on with it, and writes its tables and its report.
 
     Raises:
@@ -24,7 +30,9 @@ def run(experiment: Experiment, workdir: str | pathlib.Path, *, overwrite: bool 
     """
     folder = pathlib.Path(workdir)
     if distributed.several() and type(experiment) not in (Ablation, FineTune):
-        raise InputError(f'{experiment.name} runs in one process: only ablations and fine-tunings share their work')
+        raise InputError(
+            f'{experiment.name} runs in one process: only ablations and fine-tunings share their work'
+        )
     with held(folder) if distributed.first() else contextlib.nullcontext():
         return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)
 

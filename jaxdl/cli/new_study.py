@@ -22,18 +22,23 @@ def write(name: str, overwrite: bool = False) -> str:
     """Writes NAME.py into the current folder, and gives what to type next.
 
     Raises:
-      InputError: no name for a file of Python, one that stands for something else, or a file that is there.
+      InputError: no name for a file of Python, one that stands for something else, or a file that
+        is there.
     """
     name = name.removesuffix('.py')
     path = pathlib.Path(f'{name}.py')
     if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name) or len(name) > 60:
-        raise InputError(f'--mode=new {name!r}: must be a name of letters, digits and _, such as my_study')
+        raise InputError(
+            f'--mode=new {name!r}: must be a name of letters, digits and _, such as my_study'
+        )
     if name in catalogue.questions():
         raise InputError(
             f'--mode=new {name}: jaxdl has an experiment {name}, and its folder is runs/{name}: say my_{name}'
         )
     if _shadows(name, path):
-        raise InputError(f'--mode=new {name}: {path} would stand in the way of the module {name}: say my_{name}')
+        raise InputError(
+            f'--mode=new {name}: {path} would stand in the way of the module {name}: say my_{name}'
+        )
     if path.exists() and not overwrite:
         raise InputError(f'{path} is there already: take another name, or --overwrite it')
     workdir.write(path, TEMPLATE.read_text(encoding='utf-8').replace('NAME', name))
@@ -41,7 +46,10 @@ def write(name: str, overwrite: bool = False) -> str:
 
 
 def _shadows(name: str, path: pathlib.Path) -> bool:
-    """Whether Python finds another module by this name: a file in the current folder would be found before it."""
+    """Whether Python finds another module by this name.
+
+    A file in the current folder would be found before it.
+    """
     found = sys.modules.get(name) or importlib.util.find_spec(name)
     origin = getattr(found, '__file__', None) or getattr(found, 'origin', None)
     return found is not None and (not origin or pathlib.Path(origin).resolve() != path.resolve())

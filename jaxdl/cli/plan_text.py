@@ -12,19 +12,29 @@ from jaxdl.theory import assignment
 
 
 def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """The plan of an ablation; the settings of a demonstration; the parts of an assignment, and how long they took.
+    """The plan of an ablation; the settings of a demonstration; the parts of an assignment.
+
+    And how long they took.
 
     A finished run of an ablation in `workdir` says how many seeds it takes.
     """
     if isinstance(experiment, Ablation):
-        return '\n'.join([estimate.describe(experiment), *seed_budget.describe(experiment, workdir)])
+        return '\n'.join(
+            [estimate.describe(experiment), *seed_budget.describe(experiment, workdir)]
+        )
     lines = [f'{experiment.name}: {experiment.question}', '']
     if isinstance(experiment, FineTune):
         return '\n'.join([*lines, *run.outline(experiment)])
     if isinstance(experiment, Demonstration):
-        lines += [f'{name:20} {value}' for name, value in dataclasses.asdict(experiment.settings).items()]
-        return '\n'.join([*lines, '', f'{_time(experiment)}; what trains is planned as the derivation goes'])
-    return '\n'.join(lines + [f'{name:20} {_time(part)}' for name, part in assignment.parts(experiment).items()])
+        lines += [
+            f'{name:20} {value}' for name, value in dataclasses.asdict(experiment.settings).items()
+        ]
+        return '\n'.join(
+            [*lines, '', f'{_time(experiment)}; what trains is planned as the derivation goes']
+        )
+    return '\n'.join(
+        lines + [f'{name:20} {_time(part)}' for name, part in assignment.parts(experiment).items()]
+    )
 
 
 def _time(experiment: Experiment) -> str:

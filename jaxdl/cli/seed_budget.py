@@ -14,7 +14,11 @@ from jaxdl.workdir import tables
 
 COUNTS = (5, 10, 20, 40)
 POINTS = (0.005, 0.01)  # differences that seeds are counted for, beside the margin of the study
-SAME = ('kind', 'factor', 'baseline')  # what two runs of one study share, beside what its options set
+SAME = (
+    'kind',
+    'factor',
+    'baseline',
+)  # what two runs of one study share, beside what its options set
 
 
 def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
@@ -30,8 +34,12 @@ def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
         ]
 
 
-def spread(rows: Sequence[tables.Row], baseline: str, condition: str = '') -> dict[str, tuple[float, int]]:
-    """option -> the standard deviation of its paired differences in test accuracy, and of how many seeds.
+def spread(
+    rows: Sequence[tables.Row], baseline: str, condition: str = ''
+) -> dict[str, tuple[float, int]]:
+    """option -> the standard deviation of its paired differences in test accuracy.
+
+    And of how many seeds.
 
     Options with fewer than two seeds in common with the baseline are left out.
     """
@@ -45,7 +53,10 @@ def spread(rows: Sequence[tables.Row], baseline: str, condition: str = '') -> di
 
 
 def _finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
-    """The configuration of the finished run in a folder; InputError where it holds none of this study."""
+    """The configuration of the finished run in a folder.
+
+    InputError where it holds none of this study.
+    """
     if not (folder / 'config.json').exists() or not (folder / 'run.json').exists():
         raise InputError(f'{folder} holds none')
     held, given = workdir.read_json(folder / 'config.json'), as_dict(ablation)
@@ -73,7 +84,9 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
             cells += [f'{statistics.seeds_needed(sd, target):,}' for target in targets]
             interval = f'({100 * low:.2f} to {100 * high:.2f})'
             label = f'{condition} {option}'.strip()
-            yield f'{label:24}{100 * sd:7.2f}  {interval:18}' + ''.join(f'{cell:>9}' for cell in cells)
+            yield f'{label:24}{100 * sd:7.2f}  {interval:18}' + ''.join(
+                f'{cell:>9}' for cell in cells
+            )
     margin = f'{100 * ablation.margin:.3g}'
     yield 'sd: of the paired differences. n=: the true difference that so many seeds find with probability 0.8 (paired'
     yield f't test at 0.05, one comparison). for: the seeds that find so many points; the margin is {margin}.'

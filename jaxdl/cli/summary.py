@@ -1,4 +1,7 @@
-"""What a run tells its user at its end: what came out, where the report is, and one command worth trying next."""
+"""What a run tells its user at its end: what came out, where the report is.
+
+And one command worth trying next.
+"""
 
 import shlex
 import shutil
@@ -15,7 +18,9 @@ from jaxdl.errors import visible
 from jaxdl.report.page import words
 from jaxdl.workdir.tables import Results, Row
 
-COLOURS = dict(better='bold green', worse='bold red', false='bold red', baseline='dim')  # beside the word
+COLOURS = dict(
+    better='bold green', worse='bold red', false='bold red', baseline='dim'
+)  # beside the word
 MANY = 12  # claims: beyond that a table has only those that fail
 MEDIUM, WIDE = 76, 100  # columns of a terminal
 PARTS = dict(val='validation', test='test', folds='held-out')
@@ -30,10 +35,15 @@ SCORES: Columns = {
     'loss': lambda row: f'{row["loss"]:.3f}',
     'images': lambda row: f'{row["images"]:,} {PARTS[row["split"]]}',
 }
-CLAIMS: Columns = {'': lambda row: claim(row).partition('  ')[0], 'claim': lambda row: claim(row).partition('  ')[2]}
+CLAIMS: Columns = {
+    '': lambda row: claim(row).partition('  ')[0],
+    'claim': lambda row: claim(row).partition('  ')[2],
+}
 
 
-def tell(found: Results, config: Mapping[str, Any], arguments: Sequence[str], say: Callable[[str], None]) -> None:
+def tell(
+    found: Results, config: Mapping[str, Any], arguments: Sequence[str], say: Callable[[str], None]
+) -> None:
     """Tables on a terminal; plain lines, one a fact, where somebody or something else reads.
 
     `config`: the fields of the experiment; `arguments`: the command line that ran it.
@@ -41,7 +51,12 @@ def tell(found: Results, config: Mapping[str, Any], arguments: Sequence[str], sa
     if sys.stdout.isatty():
         _tables(found)
     else:
-        for text in (*map(score, found.scores), *found.notes, *map(line, found.summary), *map(claim, found.claims)):
+        for text in (
+            *map(score, found.scores),
+            *found.notes,
+            *map(line, found.summary),
+            *map(claim, found.claims),
+        ):
             say(text)
     say(f'report: {found.workdir / "report.html"}')
     told = next_step.after(found, config, arguments)
@@ -85,7 +100,9 @@ def _tables(found: Results) -> None:
     for note in found.notes:
         console.print(visible(note), markup=False)
     if found.claims:
-        console.print(f'{len(found.claims) - len(failed)} of {len(found.claims)} claims hold', markup=False)
+        console.print(
+            f'{len(found.claims) - len(failed)} of {len(found.claims)} claims hold', markup=False
+        )
 
 
 def _table(rows: Sequence[Row], columns: Columns) -> Table:
@@ -93,25 +110,38 @@ def _table(rows: Sequence[Row], columns: Columns) -> Table:
     for heading, write in columns.items():
         number = heading not in WORDS  # which is never broken over two lines
         least = max(len(write(row)) for row in rows) if number else 1
-        table.add_column(heading, justify='right' if number else 'left', overflow='fold', min_width=least)
+        table.add_column(
+            heading, justify='right' if number else 'left', overflow='fold', min_width=least
+        )
     for row in rows:
-        cells = [Text(visible(write(row))) for write in columns.values()]  # a Text is no markup, whatever stands in it
-        table.add_row(*cells, style=COLOURS.get(row.get('holds', row.get('verdict', 'score')) or 'baseline'))
+        cells = [
+            Text(visible(write(row))) for write in columns.values()
+        ]  # a Text is no markup, whatever stands in it
+        table.add_row(
+            *cells, style=COLOURS.get(row.get('holds', row.get('verdict', 'score')) or 'baseline')
+        )
     return table
 
 
 def _columns(summary: Sequence[Row], width: int) -> Columns:
-    """Of a summary as much as fits: the verdict always, then intervals, p, and the interval of each mean."""
+    """Of a summary as much as fits: the verdict always, then intervals, p.
+
+    And the interval of each mean.
+    """
     several = len({row['condition'] for row in summary}) > 1
     columns: Columns = {'condition': lambda row: row['condition']} if several else {}
     columns['option'] = lambda row: row['option']
     if width >= MEDIUM:
-        columns['accuracy, %'] = lambda row: _spanned(row, ('mean', 'ci_low', 'ci_high'), '.2f', width >= WIDE)
+        columns['accuracy, %'] = lambda row: _spanned(
+            row, ('mean', 'ci_low', 'ci_high'), '.2f', width >= WIDE
+        )
     columns['difference, points' if width >= MEDIUM else 'points'] = lambda row: _spanned(
         row, DIFFERENCE, '+.2f', width >= MEDIUM
     )
     if width >= MEDIUM:
-        columns['p (Holm)'] = lambda row: '' if row['p_holm'] is None else words.p_value(row['p_holm'])
+        columns['p (Holm)'] = lambda row: (
+            '' if row['p_holm'] is None else words.p_value(row['p_holm'])
+        )
     columns['verdict'] = lambda row: row['verdict'] or 'baseline'
     return columns
 

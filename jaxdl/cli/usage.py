@@ -46,8 +46,16 @@ All of it: --help. What each field means: docs/reference.md.
 
 
 def whole(purpose: str, modes: Mapping[str, Callable[..., Any]], flags: Any) -> str:
-    """The whole help. `purpose` stands first; `modes` say what they do in the first lines of their docstrings."""
-    parts = [purpose.strip(), '', 'Modes', *_rows((f'--mode={name}', _first(run)) for name, run in modes.items())]
+    """The whole help.
+
+    `purpose` stands first; `modes` say what they do in the first lines of their docstrings.
+    """
+    parts = [
+        purpose.strip(),
+        '',
+        'Modes',
+        *_rows((f'--mode={name}', _first(run)) for name, run in modes.items()),
+    ]
     for title, names in GROUPS.items():
         told = ((f'--{name}', flags[name].help.partition(REPEATED)[0]) for name in names)
         parts += ['', title, *_rows(told)]
@@ -56,7 +64,9 @@ def whole(purpose: str, modes: Mapping[str, Callable[..., Any]], flags: Any) -> 
 
 def _rows(pairs: Iterable[tuple[str, str]]) -> list[str]:
     """A line each, or more where the meaning is long: all of them as wide as a terminal at most."""
-    wrapper = textwrap.TextWrapper(WIDTH, subsequent_indent=' ' * 19, break_long_words=False, break_on_hyphens=False)
+    wrapper = textwrap.TextWrapper(
+        WIDTH, subsequent_indent=' ' * 19, break_long_words=False, break_on_hyphens=False
+    )
     return [line for name, meaning in pairs for line in wrapper.wrap(f'  {name:15}  {meaning}')]
 
 
@@ -64,7 +74,9 @@ def refused(error: absl.Error, flags: Any) -> InputError:
     """What a command line that absl does not take is answered with, in our own words."""
     text = str(error).splitlines()[0].removeprefix('ERROR:: ')
     if isinstance(error, absl.UnrecognizedFlagError):
-        return unknown('flag', f'--{error.flagname}', [f'--{name}' for name in flags if len(name) > 1])
+        return unknown(
+            'flag', f'--{error.flagname}', [f'--{name}' for name in flags if len(name) > 1]
+        )
     if isinstance(error, absl.IllegalFlagValueError):
         given = text.partition(':')[0].removeprefix('flag ')
         name = given.lstrip('-').partition('=')[0]

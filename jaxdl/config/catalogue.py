@@ -21,7 +21,10 @@ def questions() -> dict[str, str]:
 
 
 def takes(name: str) -> str:
-    """How long an experiment took where it was measured, as its file says; empty where it does not."""
+    """How long an experiment took where it was measured, as its file says.
+
+    Empty where it does not.
+    """
     path = folder() / f'{name}.py'
     text = ast.get_docstring(ast.parse(path.read_text())) if path.is_file() else ''
     found = re.search(r'^Takes +(.*)$', text or '', re.MULTILINE)

@@ -1,4 +1,7 @@
-"""What a study registers is tried once, on shapes or a few numbers, before it becomes a row of a table."""
+"""What a study registers is tried once, on shapes or a few numbers.
+
+Before it becomes a row of a table.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,24 +16,42 @@ from jaxdl.errors import InputError, blamed
 from jaxdl.train import optim
 
 BATCH, CLASSES = 8, 10
-NAMES = dict(b1='momentum', momentum='momentum', b2='beta2', beta2='beta2')  # of a factory's parameters: ours
+NAMES = dict(
+    b1='momentum', momentum='momentum', b2='beta2', beta2='beta2'
+)  # of a factory's parameters: ours
 
 
 def shaped(
-    what: str, form: str, arguments: tuple[Any, ...], right: tuple[int | None, ...], function: Callable[..., Any]
+    what: str,
+    form: str,
+    arguments: tuple[Any, ...],
+    right: tuple[int | None, ...],
+    function: Callable[..., Any],
 ) -> None:
-    """InputError unless `function` gives an array of shape `right` (None: any side) for arguments like these."""
+    """InputError unless `function` gives an array of shape `right` (None.
+
+    Any side) for arguments like these.
+    """
     arrays = [own for own in arguments if not callable(own)]  # a `param` is given as it is
     others = [own for own in arguments if callable(own)]
     with blamed(what, f'must be {form}'):
-        found = jnp.shape(jax.eval_shape(lambda *given: jnp.asarray(function(*given, *others)), *arrays))
-    if len(found) != len(right) or any(side not in (None, own) for own, side in zip(found, right, strict=True)):
+        found = jnp.shape(
+            jax.eval_shape(lambda *given: jnp.asarray(function(*given, *others)), *arrays)
+        )
+    if len(found) != len(right) or any(
+        side not in (None, own) for own, side in zip(found, right, strict=True)
+    ):
         raise InputError(f'{what} gives shape {list(found)}: must be {form}')
 
 
 def optimizer(what: str, given: Any) -> optim.Optimizer:
-    """A row of OPTIMIZERS, of a function that is one or of a factory like optax's; InputError where it is neither."""
-    with blamed(what, 'must be (momentum, beta2, decay) -> a transformation, or a factory of optax'):
+    """A row of OPTIMIZERS, of a function that is one or of a factory like optax's.
+
+    InputError where it is neither.
+    """
+    with blamed(
+        what, 'must be (momentum, beta2, decay) -> a transformation, or a factory of optax'
+    ):
         parameters = inspect.signature(given).parameters
         row = _of_factory(given, parameters) if 'learning_rate' in parameters else given
         params = dict(head=dict(kernel=floats(3, 2), bias=floats(2)))
@@ -46,7 +67,10 @@ def optimizer(what: str, given: Any) -> optim.Optimizer:
 
 
 def augmentation(what: str, function: Callable[..., Any]) -> None:
-    """InputError unless `function` keeps the shape of images, and every bit of them at strength 0."""
+    """InputError unless `function` keeps the shape of images.
+
+    And every bit of them at strength 0.
+    """
     form = 'a function (key, images [n, height, width, channel], strength) -> images'
     images = jnp.asarray(np.random.default_rng(0).random((BATCH, 16, 16, 3)), jnp.float32)
     with blamed(what, f'must be {form}'):
@@ -63,15 +87,22 @@ def floats(*shape: int) -> jax.ShapeDtypeStruct:
 
 
 def param(name: str, start: Callable[..., jax.Array], *arguments: Any) -> jax.Array:
-    """What a pooling gets as its `param` when it is tried: `self.param` of flax, without a module."""
+    """What a pooling gets as its `param` when it is tried: `self.param` of flax.
+
+    Without a module.
+    """
     return start(jax.random.key(0), *arguments)
 
 
 def _of_factory(factory: Callable[..., Any], parameters: Mapping[str, Any]) -> optim.Optimizer:
-    def row(momentum: Any, beta2: Any, decay: optax.GradientTransformation) -> optax.GradientTransformation:
+    def row(
+        momentum: Any, beta2: Any, decay: optax.GradientTransformation
+    ) -> optax.GradientTransformation:
         values = dict(momentum=momentum, beta2=beta2)
         taken = {own: values[ours] for own, ours in NAMES.items() if own in parameters}
         none = dict(weight_decay=0.0) if 'weight_decay' in parameters else {}
-        return optax.chain(factory(learning_rate=-1.0, **taken, **none), decay)  # the direction: no rate and no sign
+        return optax.chain(
+            factory(learning_rate=-1.0, **taken, **none), decay
+        )  # the direction: no rate and no sign
 
     return row

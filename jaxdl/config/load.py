@@ -18,8 +18,9 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experi
 def load_config(path: pathlib.Path) -> Experiment:
     """The experiment whose resolved fields are in `path`; what the file lacks is as usual.
 
-    A demonstration is code, so that it is one of jaxdl's own with the settings of the file, and so is every part of an
-    assignment; no code is read from it. What a study registers has to be registered before.
+    A demonstration is code, so that it is one of jaxdl's own with the settings of the file, and so
+    is every part of an assignment; no code is read from it. What a study registers has to be
+    registered before.
 
     Raises:
       InputError: no such file, a damaged one, or fields that no experiment has.
@@ -27,7 +28,9 @@ def load_config(path: pathlib.Path) -> Experiment:
     content = workdir.read_json(path)
     name, registered = content.pop('kind', None), content.pop('registered', {})
     if not isinstance(name, str) or name not in KINDS:
-        raise InputError(f'{path}: kind={name!r}: must be {", ".join(KINDS)}; give the config.json of a run')
+        raise InputError(
+            f'{path}: kind={name!r}: must be {", ".join(KINDS)}; give the config.json of a run'
+        )
     try:
         registry.check(_object('registered', registered))
         if KINDS[name] is Demonstration:
@@ -40,23 +43,35 @@ def load_config(path: pathlib.Path) -> Experiment:
 
 
 def _check_own(found: Experiment) -> None:
-    """InputError where an assignment has a part that is a file: running it would be running code of the config."""
+    """InputError where an assignment has a part that is a file.
+
+    Running it would be running code of the config.
+    """
     for part in itertools.chain(*found.parts.values()) if isinstance(found, Assignment) else ():
         if part not in catalogue.questions():
-            raise InputError(f'part {part!r} is none of jaxdl: a config names only experiments that it has')
+            raise InputError(
+                f'part {part!r} is none of jaxdl: a config names only experiments that it has'
+            )
 
 
 def _demonstration(content: Mapping[str, Any]) -> Experiment:
     if content.get('name') not in list(catalogue.questions()):
-        raise InputError(f'demonstration {content.get("name")!r} is none of jaxdl: run its own file by --experiment')
+        raise InputError(
+            f'demonstration {content.get("name")!r} is none of jaxdl: run its own file by --experiment'
+        )
     found = experiment.load_experiment(content['name'])
     settings = _object('settings', content.get('settings', {}))
-    found = experiment.override(found, {f'settings.{key}': value for key, value in settings.items()})
+    found = experiment.override(
+        found, {f'settings.{key}': value for key, value in settings.items()}
+    )
     return experiment.override(found, {'scale': content.get('scale', 'full')})
 
 
 def _built(kind: type, content: Mapping[str, Any]) -> Any:
-    """A record of this kind, and the records within it; which values they may have is checked when it is whole."""
+    """A record of this kind, and the records within it.
+
+    Which values they may have is checked when it is whole.
+    """
     known = {field.name: field for field in dataclasses.fields(kind)}
     for name in content:
         if name not in known:

@@ -1,7 +1,9 @@
-"""Names of the rows of tables that a configuration refers to, for checks without the tables' modules.
+"""Names of the rows of tables that a configuration refers to.
 
-A test holds each tuple equal to its table: `train.diagnostics.PROBES`, `train.figure_data.PICTURES`,
-`runtime.trackers.TRACKERS`.
+For checks without the tables' modules.
+
+A test holds each tuple equal to its table: `train.diagnostics.PROBES`,
+`train.figure_data.PICTURES`, `runtime.trackers.TRACKERS`.
 """
 
 PROBES = ('gradient_norms', 'distinct_units', 'boundary')

@@ -5,7 +5,7 @@ May import statistics, runtime and everything below. Interface: the names below,
 """
 
 from jaxdl.data.listing import Dataset, Listing
-from jaxdl.data.load import SOURCES, Data, load, split
+from jaxdl.data.loading import SOURCES, Data, load, split
 from jaxdl.data.splits import SPLITS, Splits
 
 __all__ = ['SOURCES', 'SPLITS', 'Data', 'Dataset', 'Listing', 'Splits', 'load', 'split']

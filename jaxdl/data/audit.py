@@ -1,4 +1,7 @@
-"""The check of the data before training: what is missing, broken, there twice, or on two sides of a split."""
+"""The check of the data before training: what is missing, broken, there twice.
+
+Or on two sides of a split.
+"""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -18,8 +21,10 @@ SIDE = 128  # pixels of a picture, about
 def examine(dataset: Dataset, splits: Splits) -> dict[str, Any]:
     """What there is to say about a data set and its split, as plain numbers and names (JSON).
 
-    split: how it was drawn. parts: images and classes of each. single: classes of one image. skipped: what could not be
-    decoded. identical, near: pairs of equal and of nearly equal images, `across` parts, and with `conflicts` of labels.
+    split: how it was drawn. parts: images and classes of each. single: classes of one image.
+      skipped: what could not be
+    decoded. identical, near: pairs of equal and of nearly equal images, `across` parts, and with
+    `conflicts` of labels.
     """
     part = np.full(len(dataset.labels), -1)
     for number, name in enumerate(PARTS):
@@ -37,18 +42,27 @@ def examine(dataset: Dataset, splits: Splits) -> dict[str, Any]:
     )
 
 
-def pictures(dataset: Dataset, findings: Mapping[str, Any], most: int = SHOWN) -> dict[str, np.ndarray]:
-    """The pairs of `findings['near']['examples']`, `first` and `second`: uint8 [pair, height, width, channel]."""
+def pictures(
+    dataset: Dataset, findings: Mapping[str, Any], most: int = SHOWN
+) -> dict[str, np.ndarray]:
+    """The pairs of `findings['near']['examples']`, `first` and `second`: uint8 [pair, height.
+
+    Width, channel].
+    """
     examples = findings['near'].get('examples', ())[:most]
     place = {name: i for i, name in enumerate(dataset.ids)} if examples else {}
     sides = dict(
-        first=[place[pair['ids'][0]] for pair in examples], second=[place[pair['ids'][1]] for pair in examples]
+        first=[place[pair['ids'][0]] for pair in examples],
+        second=[place[pair['ids'][1]] for pair in examples],
     )
     return {side: _shown(dataset.images[rows]) for side, rows in sides.items() if rows}
 
 
 def _counts(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
-    """Images, classes, the smallest and the largest class with its images, and classes that have none."""
+    """Images, classes, the smallest and the largest class with its images.
+
+    And classes that have none.
+    """
     counts = np.bincount(dataset.labels[indices], minlength=len(dataset.class_names))
     extremes = {
         name: [dataset.class_names[label], int(counts[label])]
@@ -60,24 +74,44 @@ def _counts(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
 
 def _identical(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
     """Images of equal pixels; `files`: the pairs that are the same file, byte by byte."""
-    kinds, counts = np.unique(near_duplicates.keys(dataset.images), return_inverse=True, return_counts=True)[1:]
+    kinds, counts = np.unique(
+        near_duplicates.keys(dataset.images), return_inverse=True, return_counts=True
+    )[1:]
     twice = np.flatnonzero((counts[kinds] > 1) & (part >= 0))
     order = twice[np.argsort(kinds[twice], kind='stable')].tolist()
-    pairs = [pair for _, kind in itertools.groupby(order, key=lambda i: kinds[i]) for pair in _paired(list(kind), part)]
-    files = sum(bool(dataset.digests) and dataset.digests[one] == dataset.digests[other] for one, other in pairs)
+    pairs = [
+        pair
+        for _, kind in itertools.groupby(order, key=lambda i: kinds[i])
+        for pair in _paired(list(kind), part)
+    ]
+    files = sum(
+        bool(dataset.digests) and dataset.digests[one] == dataset.digests[other]
+        for one, other in pairs
+    )
     return dict(files=files, **_described(dataset, part, np.array(pairs, np.int64).reshape(-1, 2)))
 
 
 def _paired(members: Sequence[int], part: np.ndarray) -> list[tuple[int, int]]:
-    """Each with the first of its own part and of those before it: a pair for each image, not for each two."""
+    """Each with the first of its own part and of those before it: a pair for each image.
+
+    Not for each two.
+    """
     first: dict[int, int] = {}
     for member in members:
         first.setdefault(int(part[member]), member)
-    return [(one, other) for other in members for one in first.values() if one != other and part[one] <= part[other]]
+    return [
+        (one, other)
+        for other in members
+        for one in first.values()
+        if one != other and part[one] <= part[other]
+    ]
 
 
 def _near(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
-    """Pairs that look alike and are not equal, and their clusters; `why` says why that was not looked for."""
+    """Pairs that look alike and are not equal, and their clusters.
+
+    `why` says why that was not looked for.
+    """
     height, width = dataset.images.shape[1:3]
     if not near_duplicates.checkable(dataset.images):
         small = f'images of {height} x {width} pixels are too small for it (at least {near_duplicates.SMALLEST})'
@@ -92,39 +126,55 @@ def _near(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
     key = dict(zip(np.unique(pairs).tolist(), keys.tolist(), strict=True))
     pairs = pairs[[key[one] != key[other] for one, other in pairs.tolist()]]
     return dict(
-        checked=True, clusters=int((sizes > 1).sum()), clustered=int(sizes[sizes > 1].sum()), largest=int(sizes.max()),
+        checked=True,
+        clusters=int((sizes > 1).sum()),
+        clustered=int(sizes[sizes > 1].sum()),
+        largest=int(sizes.max()),
         **_described(dataset, part, pairs),
-    )  # fmt: skip
+    )
 
 
 def _described(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> dict[str, Any]:
-    """Pairs across parts, the images of the later part in them, conflicts of labels, and examples of each."""
+    """Pairs across parts, the images of the later part in them, conflicts of labels.
+
+    And examples of each.
+    """
     pairs = np.where((part[pairs[:, 0]] <= part[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1])
     sides = part[pairs]
     across, conflict = sides[:, 0] != sides[:, 1], np.diff(dataset.labels[pairs], axis=1)[:, 0] != 0
     between = {}
     for one, other in itertools.combinations(range(3), 2):
         own = pairs[(sides == (one, other)).all(1)]
-        between[f'{PARTS[one]}-{PARTS[other]}'] = dict(pairs=len(own), images=len(np.unique(own[:, 1])))
+        between[f'{PARTS[one]}-{PARTS[other]}'] = dict(
+            pairs=len(own), images=len(np.unique(own[:, 1]))
+        )
     return dict(
-        pairs=len(pairs), across=between, examples=_examples(dataset, part, pairs[across]),
-        conflicts=dict(count=int(conflict.sum()), examples=_examples(dataset, part, pairs[conflict])),
-    )  # fmt: skip
+        pairs=len(pairs),
+        across=between,
+        examples=_examples(dataset, part, pairs[across]),
+        conflicts=dict(
+            count=int(conflict.sum()), examples=_examples(dataset, part, pairs[conflict])
+        ),
+    )
 
 
 def _examples(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> list[dict[str, Any]]:
-    """NAMED pairs as ids, parts and classes: those of train and test first, spread over them where they are more."""
+    """NAMED pairs as ids, parts and classes: those of train and test first.
+
+    Spread over them where they are more.
+    """
     apart = part[pairs[:, 1]] - part[pairs[:, 0]]
     order = pairs[np.argsort(-apart, kind='stable')]
     pool = order[: max(NAMED, int((apart == 2).sum()))]
     chosen = pool[np.linspace(0, len(pool) - 1, min(NAMED, len(pool))).astype(int)]
     return [
         dict(
-            ids=[dataset.ids[i] for i in pair], parts=[PARTS[part[i]] for i in pair],
+            ids=[dataset.ids[i] for i in pair],
+            parts=[PARTS[part[i]] for i in pair],
             classes=[dataset.class_names[dataset.labels[i]] for i in pair],
         )
         for pair in chosen.tolist()
-    ]  # fmt: skip
+    ]
 
 
 def _some(things: Any) -> dict[str, Any]:

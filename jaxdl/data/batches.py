@@ -1,7 +1,10 @@
-"""Batches for a run that may stop at any step: where an image stands is a function of the global step alone.
+"""Batches for a run that may stop at any step.
 
-grain reads ahead by threads. A run goes on from a step on any number of processes, each of which takes its own part of
-every batch (`grain.MapDataset`, by random access: the state of a `DataLoader` would fix their number).
+Where an image stands is a function of the global step alone.
+
+grain reads ahead by threads. A run goes on from a step on any number of processes, each of which
+takes its own part of every batch (`grain.MapDataset`, by random access: the state of a `DataLoader`
+would fix their number).
 """
 
 import functools
@@ -15,7 +18,10 @@ THREADS, AHEAD = 2, 3  # of the reader, and batches that it may hold
 
 
 class Feed(NamedTuple):
-    """What a run learns from: images uint8 [n, height, width, 3], labels int32 [n], indices [m] into both."""
+    """What a run learns from: images uint8 [n, height, width, 3], labels int32 [n].
+
+    Indices [m] into both.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -26,7 +32,10 @@ class Feed(NamedTuple):
 
 
 def order(feed: Feed, epoch: int) -> np.ndarray:
-    """The images of an epoch, int64 [m]: each once; balanced: classes in turn, each class's images in turn."""
+    """The images of an epoch, int64 [m]: each once; balanced: classes in turn.
+
+    Each class's images in turn.
+    """
     rng = np.random.default_rng([feed.seed, zlib.crc32(b'order'), epoch])
     if not feed.balanced:
         return rng.permutation(feed.indices)
@@ -34,7 +43,10 @@ def order(feed: Feed, epoch: int) -> np.ndarray:
     own = {label: rng.permutation(feed.indices[labels == label]) for label in np.unique(labels)}
     turns = -(-len(labels) // len(own))
     drawn = np.concatenate(
-        [rng.permutation([np.resize(images, turns)[i] for images in own.values()]) for i in range(turns)]
+        [
+            rng.permutation([np.resize(images, turns)[i] for images in own.values()])
+            for i in range(turns)
+        ]
     )
     return drawn[: len(labels)]
 
@@ -42,9 +54,12 @@ def order(feed: Feed, epoch: int) -> np.ndarray:
 def batches(
     feed: Feed, start: int, steps: int, part: tuple[int, int] = (0, 1)
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(images, labels) of this process for every step from `start` to `steps`; `part`: which of how many processes.
+    """(images, labels) of this process for every step from `start` to `steps`; `part`.
 
-    Epochs follow one another without a gap: a batch may hold the end of one and the beginning of the next.
+    Which of how many processes.
+
+    Epochs follow one another without a gap: a batch may hold the end of one and the beginning of
+    the next.
     """
     grain = _grain()
     size = feed.batch_size // part[1]

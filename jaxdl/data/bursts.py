@@ -1,7 +1,9 @@
-"""Series of photographs, found by what a network makes of them, and splits that keep each series on one side.
+"""Series of photographs, found by what a network makes of them.
 
-Photographs of one shelf at one moment are near-duplicates in all that matters: on both sides of a split they flatter.
-NumPy and SciPy only.
+And splits that keep each series on one side.
+
+Photographs of one shelf at one moment are near-duplicates in all that matters: on both sides of a
+split they flatter. NumPy and SciPy only.
 """
 
 import dataclasses
@@ -10,21 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data import load, splits
+from jaxdl.data import loading, splits
 from jaxdl.data.listing import Dataset
-from jaxdl.data.load import Data
+from jaxdl.data.loading import Data
 from jaxdl.data.splits import Splits
 
 LEAST = 5  # clusters that a class keeps, where it has the images
 BLOCK = 4096  # images of a class that are compared with each other at once
 
 
-def clusters(features: np.ndarray, labels: np.ndarray, threshold: float = 0.5, least: int = LEAST) -> np.ndarray:
-    """The series of each photograph, int [n], from 0: of features [n, f], within the classes `labels` int [n].
+def clusters(
+    features: np.ndarray, labels: np.ndarray, threshold: float = 0.5, least: int = LEAST
+) -> np.ndarray:
+    """The series of each photograph, int [n], from 0: of features [n, f].
 
-    Average linkage (Sokal and Michener 1958) of the cosines between features less their mean: a chain of neighbours
-    does not become one cluster, as it does by single linkage. Clusters whose mean similarity is above `threshold` are
-    one, as long as the class keeps `least` of them.
+    Within the classes `labels` int [n].
+
+    Average linkage (Sokal and Michener 1958) of the cosines between features less their mean: a
+    chain of neighbours does not become one cluster, as it does by single linkage. Clusters whose
+    mean similarity is above `threshold` are one, as long as the class keeps `least` of them.
     """
     normal = normalised(features)
     found, count = np.zeros(len(labels), np.int64), 0
@@ -38,13 +44,21 @@ def clusters(features: np.ndarray, labels: np.ndarray, threshold: float = 0.5, l
 
 
 def normalised(features: np.ndarray) -> np.ndarray:
-    """Features [n, f] less their mean, each of length 1 (of none, 0): products of rows are cosines."""
-    centred = np.asarray(features, np.float32) - features.mean(0, dtype=np.float64).astype(np.float32)
+    """Features [n, f] less their mean, each of length 1 (of none, 0).
+
+    Products of rows are cosines.
+    """
+    centred = np.asarray(features, np.float32) - features.mean(0, dtype=np.float64).astype(
+        np.float32
+    )
     return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
 
 
 def _blocks(normal: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
-    """The images of a class; of a large one in blocks, neighbours along its longest axis together."""
+    """The images of a class; of a large one in blocks.
+
+    Neighbours along its longest axis together.
+    """
     if len(own) <= BLOCK:
         return [own]
     along = np.linalg.svd(normal[own] - normal[own].mean(0), full_matrices=False)[2][0]
@@ -64,43 +78,59 @@ def _cut(normal: np.ndarray, threshold: float, least: int) -> np.ndarray:
     return (by_threshold if enough else hierarchy.fcluster(tree, least, 'maxclust')) - 1
 
 
-def split(dataset: Dataset, data: Data, features: np.ndarray, number: int = 0) -> tuple[Dataset, Splits]:
-    """As `sources.split`, but `grouped` keeps series of photographs together that `features` [n, f] show.
+def split(
+    dataset: Dataset, data: Data, features: np.ndarray, number: int = 0
+) -> tuple[Dataset, Splits]:
+    """As `sources.split`, but `grouped` keeps series of photographs together that `features` [n.
 
-    The data set comes back with their names as `groups`. Groups of its own stay. Where there are no series the split
-    is stratified, and says so. Of features [n, view, f] the first view counts.
+    F] show.
+
+    The data set comes back with their names as `groups`. Groups of its own stay. Where there are no
+    series the split is stratified, and says so. Of features [n, view, f] the first view counts.
     """
     if data.split != 'grouped' or dataset.groups is not None:
-        return dataset, load.split(dataset, data, number)
-    left_open = np.flatnonzero(np.array(dataset.parts or ['train'] * len(dataset.labels)) == 'train')
+        return dataset, loading.split(dataset, data, number)
+    left_open = np.flatnonzero(
+        np.array(dataset.parts or ['train'] * len(dataset.labels)) == 'train'
+    )
     first = features if features.ndim == 2 else features[:, 0]
     found = clusters(first[left_open], dataset.labels[left_open])
     if len(np.unique(found)) == len(found):
         drawn = stratified(dataset, data, number)
-        return dataset, dataclasses.replace(drawn, drawn=f'{drawn.drawn}: no series of photographs were found')
+        return dataset, dataclasses.replace(
+            drawn, drawn=f'{drawn.drawn}: no series of photographs were found'
+        )
     names = np.full(len(dataset.labels), 'fixed', object)
     names[left_open] = [f'series {cluster}' for cluster in found]
     dataset = dataclasses.replace(dataset, groups=tuple(names))
-    drawn = load.split(dataset, data, number)
+    drawn = loading.split(dataset, data, number)
     how = drawn.drawn.replace('groups that the source names', 'series of photographs')
     return dataset, dataclasses.replace(drawn, drawn=how)
 
 
 def stratified(dataset: Dataset, data: Data, number: int = 0) -> Splits:
     """The same with every image on its own."""
-    return load.split(dataset, dataclasses.replace(data, split='stratified'), number)
+    return loading.split(dataset, dataclasses.replace(data, split='stratified'), number)
 
 
 def facts(dataset: Dataset, drawn: Splits) -> dict[str, Any]:
     """What artifacts/split.json says of the groups that were kept together, as long as any were."""
     grouped = 'in whole' in drawn.drawn and dataset.groups is not None
     chosen = np.concatenate([drawn.train, drawn.val])
-    sizes = np.unique(np.array(dataset.groups)[chosen], return_counts=True)[1] if grouped else np.ones(len(chosen), int)
+    sizes = (
+        np.unique(np.array(dataset.groups)[chosen], return_counts=True)[1]
+        if grouped
+        else np.ones(len(chosen), int)
+    )
     return dict(drawn=drawn.drawn, groups=len(sizes), largest=int(sizes.max()), grouped=grouped)
 
 
-def folds(labels: np.ndarray, groups: Sequence[Any] | np.ndarray, k: int, seed: int) -> list[np.ndarray]:
-    """`k` validation parts, int [n] each, ascending, together all of `labels` int [n]: each group [n] in one of them.
+def folds(
+    labels: np.ndarray, groups: Sequence[Any] | np.ndarray, k: int, seed: int
+) -> list[np.ndarray]:
+    """`k` validation parts, int [n] each, ascending, together all of `labels` int [n].
+
+    Each group [n] in one of them.
 
     Classes are in every part as near to their share as that allows. InputError: too few groups.
     """

@@ -1,10 +1,11 @@
 """An encoded image as the square of pixels that a network takes.
 
-The bytes are read as the fastest installed decoder reads them: a JPEG by simplejpeg, else OpenCV, else Pillow, each
-scaled by the JPEG's own transform to just above the size needed; all other formats by Pillow. What follows is the same
-for all: Pillow's triangle filter over the centred square, then the orientation that EXIF names. Transparent pixels lie
-over white, 16 bits of grey are divided by 257, colour profiles are ignored, an animation gives its first frame, and
-CMYK is read as Pillow reads it (Adobe's inverted CMYK).
+The bytes are read as the fastest installed decoder reads them: a JPEG by simplejpeg, else OpenCV,
+else Pillow, each scaled by the JPEG's own transform to just above the size needed; all other
+formats by Pillow. What follows is the same for all: Pillow's triangle filter over the centred
+square, then the orientation that EXIF names. Transparent pixels lie over white, 16 bits of grey are
+divided by 257, colour profiles are ignored, an animation gives its first frame, and CMYK is read as
+Pillow reads it (Adobe's inverted CMYK).
 """
 
 import contextlib
@@ -64,7 +65,10 @@ def available() -> tuple[str, ...]:
 
 
 def decoder() -> str:
-    """Name and version of all that decides the decoded bytes: `scheme 1, simplejpeg 1.9.0, pillow 13.0.0`."""
+    """Name and version of all that decides the decoded bytes: `scheme 1, simplejpeg 1.9.0.
+
+    Pillow 13.0.0`.
+    """
     first = available()[0]
     extra = '' if first == 'pillow' else f'{first} {_module(first).__version__}, '
     return f'scheme {SCHEME}, {extra}pillow {PIL.__version__}'
@@ -79,7 +83,10 @@ def _module(name: str) -> Any:
 
 
 def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
-    """None where Pillow has to look: other formats, four colours, and whatever simplejpeg complains about."""
+    """None where Pillow has to look: other formats, four colours.
+
+    And whatever simplejpeg complains about.
+    """
     if data[:2] != b'\xff\xd8':
         return None
     try:
@@ -105,17 +112,24 @@ def _by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
     with image_headers.alone if width * height > image_headers.LARGE else contextlib.nullcontext():
         if image.format not in ('JPEG', 'MPO'):
             image.load()  # which turns a TIFF itself, and then it has no such tag any more
-            return _finished(image_headers.usual(image), image.size, size, image_headers.orientation(image))
+            return _finished(
+                image_headers.usual(image), image.size, size, image_headers.orientation(image)
+            )
         scale, turn = _scale(min(width, height), size), image_headers.orientation(image)
         pixels = _by_cv2(data, scale) if jpeg == 'cv2' and image.mode in ('RGB', 'L') else None
         if pixels is None:
             drafted = image.draft(None, (max(1, width // scale), max(1, height // scale)))
-            return _finished(image_headers.usual(image), drafted[1][2:] if drafted else image.size, size, turn)
+            return _finished(
+                image_headers.usual(image), drafted[1][2:] if drafted else image.size, size, turn
+            )
         return _finished(pixels, (width / scale, height / scale), size, turn)
 
 
 def _by_cv2(data: bytes, scale: int) -> Image.Image | None:
-    """None where Pillow has to look: OpenCV fills up a file that was cut short, and does not say so."""
+    """None where Pillow has to look: OpenCV fills up a file that was cut short.
+
+    And does not say so.
+    """
     if data[-2:] != b'\xff\xd9':
         return None
     cv2 = _module('cv2')
@@ -139,7 +153,10 @@ def _head(data: bytes) -> bytes:
 
 
 def _finished(image: Image.Image, extent: tuple[float, float], size: int, turn: int) -> np.ndarray:
-    """The centred square, scaled and turned; `extent`: width and height, the last pixels of which may be cut."""
+    """The centred square, scaled and turned; `extent`: width and height.
+
+    The last pixels of which may be cut.
+    """
     side = min(extent)
     left, top = (extent[0] - side) / 2, (extent[1] - side) / 2
     box = (left, top, left + side, top + side)

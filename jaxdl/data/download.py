@@ -1,4 +1,7 @@
-"""Files from the web: fetched so that an interruption costs nothing, unpacked so that nothing leaves the folder."""
+"""Files from the web: fetched so that an interruption costs nothing.
+
+Unpacked so that nothing leaves the folder.
+"""
 
 import contextlib
 import hashlib
@@ -30,10 +33,13 @@ LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 
 
 def fetch(url: str, path: pathlib.Path) -> dict[str, Any]:
-    """Downloads `url` to `path`, going on where an earlier call stopped; its url, bytes and sha256, shown too.
+    """Downloads `url` to `path`, going on where an earlier call stopped; its url, bytes and sha256.
 
-    A file that is there is left as it is. What has come so far lies in `<path>.part`. InputError: the server, the
-    network or the disk fails; the next call goes on from there. Only https (and this machine itself, for tests).
+    Shown too.
+
+    A file that is there is left as it is. What has come so far lies in `<path>.part`. InputError:
+    the server, the network or the disk fails; the next call goes on from there. Only https (and
+    this machine itself, for tests).
     """
     part = path.with_name(path.name + '.part')
     try:
@@ -44,7 +50,9 @@ def fetch(url: str, path: pathlib.Path) -> dict[str, Any]:
         with path.open('rb') as file:
             digest = hashlib.file_digest(file, 'sha256').hexdigest()
     except OSError as error:  # those of the network are said where they happen
-        raise InputError(f'cannot write {path}: {error.strerror}; what has come is kept in {part.name}') from None
+        raise InputError(
+            f'cannot write {path}: {error.strerror}; what has come is kept in {part.name}'
+        ) from None
     size = path.stat().st_size
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     console.print(f'{path.name}: {size:,} bytes, SHA-256 {digest}')
@@ -52,10 +60,13 @@ def fetch(url: str, path: pathlib.Path) -> dict[str, Any]:
 
 
 def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
-    """Unpacks a zip into `folder` and gives the number of its files; those that are there in full are skipped.
+    """Unpacks a zip into `folder` and gives the number of its files.
 
-    The folders that all files share are left out, so that `images/a.jpg` becomes `a.jpg`. InputError: a broken or
-    encrypted zip, a name that leaves the folder, a link, a decompression bomb, a full disk.
+    Those that are there in full are skipped.
+
+    The folders that all files share are left out, so that `images/a.jpg` becomes `a.jpg`.
+    InputError: a broken or encrypted zip, a name that leaves the folder, a link, a decompression
+    bomb, a full disk.
     """
     try:
         with zipfile.ZipFile(archive) as file:
@@ -66,14 +77,28 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
                     _unpacked(file, entry, folder / name)
                     more(1)
             return len(entries)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError, RuntimeError) as error:
-        raise InputError(f'{archive} is a broken zip ({error}); delete it, and fetch it again') from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        UnicodeError,
+        RuntimeError,
+    ) as error:
+        raise InputError(
+            f'{archive} is a broken zip ({error}); delete it, and fetch it again'
+        ) from None
     except OSError as error:
-        raise InputError(f'cannot unpack {archive} into {folder}: {error.strerror}; the same command goes on') from None
+        raise InputError(
+            f'cannot unpack {archive} into {folder}: {error.strerror}; the same command goes on'
+        ) from None
 
 
 def read_record(path: pathlib.Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none, or what is there was not written to its end."""
+    """The object in a JSON file; empty where there is none.
+
+    Or what is there was not written to its end.
+    """
     try:
         found = workdir.parse(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -89,7 +114,9 @@ def _download(url: str, part: pathlib.Path) -> None:
     wanted = {'Range': f'bytes={start}-', 'If-Range': validator} if start and validator else {}
     with _opened(url, wanted, part) as response:
         if response.status == 206 and _range(response)[0] != start:
-            raise InputError(f'{url}: the server sends another range than was asked for; delete {part} and start again')
+            raise InputError(
+                f'{url}: the server sends another range than was asked for; delete {part} and start again'
+            )
         start = start if response.status == 206 else 0
         total = _range(response)[1] if start else response.length or 0
         with part.open('ab' if start else 'wb') as file:
@@ -108,7 +135,9 @@ def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
         return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and headers:  # the part is as long as the file or longer: not to be trusted
+        if (
+            error.code == 416 and headers
+        ):  # the part is as long as the file or longer: not to be trusted
             part.unlink()
             return _opened(url, {}, part)
         raise InputError(
@@ -116,25 +145,38 @@ def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
         ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, 'reason', None) or error
-        raise InputError(f'cannot fetch {url}: {reason}; what has come is kept, and the same command goes on') from None
+        raise InputError(
+            f'cannot fetch {url}: {reason}; what has come is kept, and the same command goes on'
+        ) from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
         _allowed(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _allowed(url: str, by: str = '') -> None:
-    """InputError unless it is https, or http of this machine, which no other one may redirect to."""
+    """InputError unless it is https, or http of this machine.
+
+    Which no other one may redirect to.
+    """
     parts, own = urllib.parse.urlsplit(url), urllib.parse.urlsplit(by or url).hostname in LOOPBACK
-    if parts.scheme != 'https' and not (own and parts.scheme == 'http' and parts.hostname in LOOPBACK):
+    if parts.scheme != 'https' and not (
+        own and parts.scheme == 'http' and parts.hostname in LOOPBACK
+    ):
         raise InputError(f'cannot fetch {url}: only https is fetched')
 
 
 def _chunks(response: Any, url: str, part: pathlib.Path, done: int, total: int) -> Iterator[bytes]:
     name = part.name.removesuffix('.part')
-    with metered(f'fetching {name}', total - done, 'bytes') if total else contextlib.nullcontext(int) as more:
+    with (
+        metered(f'fetching {name}', total - done, 'bytes')
+        if total
+        else contextlib.nullcontext(int) as more
+    ):
         while True:
             problem = 'the connection ended' if done < total else ''
             try:
@@ -148,11 +190,16 @@ def _chunks(response: Any, url: str, part: pathlib.Path, done: int, total: int) 
             yield chunk
     if problem:
         of = f' of {total:,}' if total else ''
-        raise InputError(f'{url}: {problem} after {done:,}{of} bytes; the same command goes on from there')
+        raise InputError(
+            f'{url}: {problem} after {done:,}{of} bytes; the same command goes on from there'
+        )
 
 
 def _range(response: Any) -> tuple[int, int]:
-    """(first byte, length of the whole) of `Content-Range: bytes FIRST-LAST/LENGTH`; (-1, 0) where it says none."""
+    """(first byte, length of the whole) of `Content-Range: bytes FIRST-LAST/LENGTH`; (-1.
+
+    0) where it says none.
+    """
     words = response.headers.get('Content-Range', '').removeprefix('bytes ').split('/')
     first, length = words[0].split('-')[0], words[-1]
     return int(first) if first.isdigit() else -1, int(length) if length.isdigit() else 0
@@ -190,7 +237,9 @@ def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.
             f'{archive}: {size:,} bytes would unpack to {total:,}: a decompression bomb; nothing was unpacked'
         )
     if total > (free := shutil.disk_usage(archive.parent).free):
-        raise InputError(f'{archive} unpacks to {total:,} bytes and the disk has {free:,} left; make room')
+        raise InputError(
+            f'{archive} unpacks to {total:,} bytes and the disk has {free:,} left; make room'
+        )
     shared = posixpath.commonpath([posixpath.dirname(name) for name in wanted]) if wanted else ''
     return {name[len(shared) :].lstrip('/'): entry for name, entry in wanted.items()}
 

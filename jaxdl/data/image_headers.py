@@ -1,4 +1,7 @@
-"""What Pillow says of an encoded image before and while it is decoded: the limits, the modes, and what is wrong."""
+"""What Pillow says of an encoded image before and while it is decoded: the limits, the modes.
+
+And what is wrong.
+"""
 
 import contextlib
 import functools
@@ -19,9 +22,24 @@ PIXELS = 178_000_000  # of the largest image that is decoded
 LARGE = 2**25  # pixels of an image that has the memory for itself
 BYTES = 2**30  # of the largest file that is read
 ORIENTATION = 0x0112  # the tag of EXIF
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'PPM', 'MPO', 'AVIF', 'JPEG2000', 'TGA')
+FORMATS = (
+    'JPEG',
+    'PNG',
+    'WEBP',
+    'GIF',
+    'BMP',
+    'DIB',
+    'TIFF',
+    'PPM',
+    'MPO',
+    'AVIF',
+    'JPEG2000',
+    'TGA',
+)
 
-logging.getLogger('PIL').addHandler(logging.NullHandler())  # else its complaints about broken files go to stderr
+logging.getLogger('PIL').addHandler(
+    logging.NullHandler()
+)  # else its complaints about broken files go to stderr
 
 
 class BadImage(ValueError):
@@ -59,7 +77,10 @@ def opened(data: bytes) -> Image.Image:
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """Of FORMATS those that this Pillow reads: others start programs (EPS), or hold no photographs."""
+    """Of FORMATS those that this Pillow reads: others start programs (EPS).
+
+    Or hold no photographs.
+    """
     with alone:
         Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
@@ -79,7 +100,9 @@ def usual(image: Image.Image) -> Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise BadImage('grey values outside 16 bits')
-        return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert('RGB')
+        return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert(
+            'RGB'
+        )
     if image.mode == 'F':
         raise BadImage('pixels are floating point numbers, whose range is not known')
     return image.convert('RGBA' if image.has_transparency_data else 'RGB')
@@ -104,7 +127,10 @@ _inside: list[Any] = []
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings: `warnings.catch_warnings` alone would restore one thread's filters while another still decodes."""
+    """No warnings.
+
+    `warnings.catch_warnings` alone would restore one thread's filters while another still decodes.
+    """
     with _entering:
         if not _inside:
             caught = warnings.catch_warnings()

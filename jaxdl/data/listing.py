@@ -14,8 +14,10 @@ Undecoded = pathlib.Path | bytes
 class Listing:
     """Labelled images as a source lists them, before any file is decoded.
 
-    images: paths or encoded bytes [n], or an array [n, height, width, channel] (uint8, or float32 taken as it is).
-    labels: int32 [n]. ids: [n], unique, as the source names them. parts: `train`, `val` or `test` [n] where the source
+    images: paths or encoded bytes [n], or an array [n, height, width, channel] (uint8, or float32
+      taken as it is).
+    labels: int32 [n]. ids: [n], unique, as the source names them. parts: `train`, `val` or `test`
+      [n] where the source
     fixes them. groups: [n], a name shared by images that belong together (one shop, one series).
     """
 
@@ -31,19 +33,33 @@ class Listing:
     def take(self, indices: Sequence[int] | np.ndarray) -> 'Listing':
         """The listing of these images only, in this order; the classes stay."""
         chosen = [int(i) for i in indices]
-        images = self.images[chosen] if isinstance(self.images, np.ndarray) else [self.images[i] for i in chosen]
-        ids, parts, groups = (v and tuple(v[i] for i in chosen) for v in (self.ids, self.parts, self.groups))
+        images = (
+            self.images[chosen]
+            if isinstance(self.images, np.ndarray)
+            else [self.images[i] for i in chosen]
+        )
+        ids, parts, groups = (
+            v and tuple(v[i] for i in chosen) for v in (self.ids, self.parts, self.groups)
+        )
         return dataclasses.replace(
-            self, images=images, labels=self.labels[chosen], ids=ids or (), parts=parts, groups=groups
+            self,
+            images=images,
+            labels=self.labels[chosen],
+            ids=ids or (),
+            parts=parts,
+            groups=groups,
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Labelled images: [n, height, width, channel] uint8 (or float32, taken as it is), labels int32 [n], an id [n].
+    """Labelled images: [n, height, width, channel] uint8 (or float32, taken as it is).
 
-    `parts` and `groups` as in Listing. `digests`: of the bytes of each image's file, [n], empty where there are no
-    files. `skipped`: the ids that could not be decoded and were left out, each with the reason.
+    Labels int32 [n], an id [n].
+
+    `parts` and `groups` as in Listing. `digests`: of the bytes of each image's file, [n], empty
+    where there are no files. `skipped`: the ids that could not be decoded and were left out, each
+    with the reason.
     """
 
     name: str
@@ -60,7 +76,9 @@ class Dataset:
     def checksum(self) -> str:
         """SHA-256 of the images and labels: the same bytes give the same run."""
         digest = hashlib.sha256()
-        for start in range(0, len(self.images), 1024):  # an array on disk is never in memory as a whole
+        for start in range(
+            0, len(self.images), 1024
+        ):  # an array on disk is never in memory as a whole
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()

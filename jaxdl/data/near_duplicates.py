@@ -1,4 +1,7 @@
-"""Which images are nearly the same: a perceptual hash of each, pairs of hashes that differ little, their clusters."""
+"""Which images are nearly the same: a perceptual hash of each, pairs of hashes that differ little.
+
+Their clusters.
+"""
 
 import hashlib
 import weakref
@@ -8,46 +11,64 @@ import numpy as np
 
 from jaxdl.errors import InputError
 
-SMALLEST = 32  # pixels a side: below that, what is left of a picture is its kind (every 7 looks like a 7)
+SMALLEST = (
+    32  # pixels a side: below that, what is left of a picture is its kind (every 7 looks like a 7)
+)
 DISTANCE = 80  # of 256 bits
 COARSE = 16  # of the first 64 bits, those of the coarsest structure, at `DISTANCE`
 FLAT = 0.01  # of the range of values: a standard deviation below is noise on a blank image
 MOST = 200  # pairs an image, on average
 _BITS, _WORDS = 256, 4
-_CHUNK, _TILE = 256, (64, 4096)  # images hashed at once; hashes compared at once, small enough for a cache
+_CHUNK, _TILE = (
+    256,
+    (64, 4096),
+)  # images hashed at once; hashes compared at once, small enough for a cache
 
 _FOUND: list[tuple[weakref.ref[np.ndarray], np.ndarray]] = []
 
 
 def checkable(images: np.ndarray) -> bool:
-    """Whether images [n, height, width, channel] are large enough for their hashes to mean anything."""
+    """Whether images [n, height, width.
+
+    Channel] are large enough for their hashes to mean anything.
+    """
     return min(images.shape[1:3]) >= SMALLEST
 
 
 def hashes(images: np.ndarray) -> np.ndarray:
-    """A perceptual hash of each image [n, height, width, channel]: uint64 [n, 4], all 0 for a flat image.
+    """A perceptual hash of each image [n, height, width, channel]: uint64 [n, 4].
 
-    The 256 lowest frequencies (without the mean) of the grey image at 32 x 32 pixels, each a bit: whether it is above
-    their median (Zauner 2010, pHash, with four times the bits). Brightness and contrast, compression and size hardly
-    change them; a shift or a turn soon does.
+    All 0 for a flat image.
+
+    The 256 lowest frequencies (without the mean) of the grey image at 32 x 32 pixels, each a bit:
+    whether it is above their median (Zauner 2010, pHash, with four times the bits). Brightness and
+    contrast, compression and size hardly change them; a shift or a turn soon does.
     """
     n, height, width, channels = images.shape
     scale = 255 if images.dtype == np.uint8 else float(np.ptp(images)) if n else 1
     down, across = _frequencies(height), np.repeat(_frequencies(width), channels, axis=1) / channels
     found = np.zeros((n, _WORDS), np.uint64)
     for start in range(0, n, _CHUNK):
-        rows = np.asarray(images[start : start + _CHUNK], np.float32).reshape(-1, width * channels) @ across.T
+        rows = (
+            np.asarray(images[start : start + _CHUNK], np.float32).reshape(-1, width * channels)
+            @ across.T
+        )
         coefficients = (down @ rows.reshape(-1, height, rows.shape[1]))[:, *_square()]
         bits = coefficients > np.median(coefficients, axis=1, keepdims=True)
         bits[np.sqrt((coefficients**2).sum(1)) < FLAT * scale * SMALLEST] = False
-        found[start : start + _CHUNK] = np.ascontiguousarray(np.packbits(bits, axis=1)).view(np.uint64)
+        found[start : start + _CHUNK] = np.ascontiguousarray(np.packbits(bits, axis=1)).view(
+            np.uint64
+        )
     return found
 
 
 def pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
-    """All pairs of `hashes` that are alike, int64 [k, 2], the first less than the second, in ascending order.
+    """All pairs of `hashes` that are alike, int64 [k, 2], the first less than the second.
 
-    Alike: at most `distance` of all bits differ, and in proportion at most COARSE of the first 64. A hash of zeros is
+    In ascending order.
+
+    Alike: at most `distance` of all bits differ, and in proportion at most COARSE of the first 64.
+      A hash of zeros is
     like none. InputError past MOST pairs an image: then `alike` says nothing of these images.
     """
     textured = np.flatnonzero(hashes.any(axis=1))
@@ -68,7 +89,9 @@ def pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
 
 def keys(images: np.ndarray) -> np.ndarray:
     """A digest of each image's pixels, str [n]: equal where the images [n, ...] are equal."""
-    return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images])
+    return np.array(
+        [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
+    )
 
 
 def clusters(n: int, pairs: np.ndarray) -> np.ndarray:
@@ -80,7 +103,10 @@ def clusters(n: int, pairs: np.ndarray) -> np.ndarray:
 
 
 def groups(images: np.ndarray) -> np.ndarray:
-    """The cluster of each image [n, height, width, channel], int32 [n]: the equal ones and the alike together."""
+    """The cluster of each image [n, height, width, channel], int32 [n].
+
+    The equal ones and the alike together.
+    """
     _, same = np.unique(keys(images), return_inverse=True)
     order = np.argsort(same, kind='stable')
     equal = same[order[:-1]] == same[order[1:]]
@@ -89,7 +115,10 @@ def groups(images: np.ndarray) -> np.ndarray:
 
 
 def alike(images: np.ndarray) -> np.ndarray:
-    """`pairs` of the hashes of `images`, found once for an array: splits under many seeds ask for the same."""
+    """`pairs` of the hashes of `images`, found once for an array.
+
+    Splits under many seeds ask for the same.
+    """
     kept = next((found for array, found in _FOUND if array() is images), None)
     if kept is None:
         kept = pairs(hashes(images))
@@ -98,7 +127,10 @@ def alike(images: np.ndarray) -> np.ndarray:
 
 
 def _frequencies(side: int) -> np.ndarray:
-    """The first cosines of a side averaged to 32 pixels: float32 [frequency, side]; orthonormal on those 32."""
+    """The first cosines of a side averaged to 32 pixels: float32 [frequency, side].
+
+    Orthonormal on those 32.
+    """
     from scipy import fft
 
     edges = np.linspace(0, side, SMALLEST + 1)
@@ -117,11 +149,16 @@ def _square() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _candidates(words: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Index pairs (one < other) of `words` [n] that differ in `most` bits or fewer, a tile of the square at a time."""
+    """Index pairs (one < other) of `words` [n] that differ in `most` bits or fewer.
+
+    A tile of the square at a time.
+    """
     rows, columns = _TILE
     for top in range(0, len(words), rows):
         for left in range(top, len(words), columns):
-            differ = np.bitwise_count(words[top : top + rows, None] ^ words[None, left : left + columns])
+            differ = np.bitwise_count(
+                words[top : top + rows, None] ^ words[None, left : left + columns]
+            )
             one, other = np.divmod(np.flatnonzero(differ <= most), differ.shape[1])
             one, other = one + top, other + left
             yield one[one < other], other[one < other]

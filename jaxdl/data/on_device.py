@@ -1,4 +1,7 @@
-"""A data set as the ensemble engine holds it: all images on the device, the parts as index arrays."""
+"""A data set as the ensemble engine holds it: all images on the device.
+
+The parts as index arrays.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,21 +14,29 @@ from jaxdl.data.listing import Dataset
 from jaxdl.data.splits import Splits
 
 EVAL_BATCH = 256
-PIECE = 1024  # images at a time where statistics are taken, so that an array on disk is never in memory as a whole
+# images at a time where statistics are taken, so that an array on disk is never in memory as a
+# whole
+PIECE = 1024
 
 
 class Part(NamedTuple):
-    """A part to evaluate on, in batches padded to one size: int32 and bool [..., step, batch]; False is padding."""
+    """A part to evaluate on, in batches padded to one size: int32 and bool [..., step, batch].
+
+    False is padding.
+    """
 
     indices: jax.Array
     mask: jax.Array
 
 
 class Resident(NamedTuple):
-    """images [n, height, width, channel] uint8 or float32, labels int32 [n]; the others have a leading axis [split].
+    """images [n, height, width, channel] uint8 or float32, labels int32 [n].
 
-    train int32 [split, n_train]; mean and std [split, channel] of the training images as float: uint8 from 0 to 1.
-    Members that share one split share an axis of size 1; else there is one a row.
+    The others have a leading axis [split].
+
+    train int32 [split, n_train]; mean and std [split, channel] of the training images as float:
+    uint8 from 0 to 1. Members that share one split share an axis of size 1; else there is one a
+    row.
     """
 
     images: jax.Array
@@ -39,12 +50,17 @@ class Resident(NamedTuple):
     def rows(self, splits: Sequence[int]) -> 'Resident':
         """With the split of each row, given by its place on the leading axis."""
         chosen = np.asarray(splits)
-        parts = jax.tree.map(lambda leaf: leaf[chosen], (self.train, self.val, self.test, self.mean, self.std))
+        parts = jax.tree.map(
+            lambda leaf: leaf[chosen], (self.train, self.val, self.test, self.mean, self.std)
+        )
         return Resident(self.images, self.labels, *parts)
 
 
 def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
-    """Puts `dataset` on the device, split in one way or in several; all then train on as many images as the fewest."""
+    """Puts `dataset` on the device, split in one way or in several.
+
+    All then train on as many images as the fewest.
+    """
     largest = max(len(part) for own in splits for part in (own.val, own.test))
     steps = -(-largest // EVAL_BATCH)
     shape = (steps, -(-largest // steps))
@@ -62,10 +78,15 @@ def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
 
 
 def moments(images: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation [channel] of the training images; a channel that never changes counts as 1."""
+    """Mean and standard deviation [channel] of the training images.
+
+    A channel that never changes counts as 1.
+    """
     sums = np.zeros((2, images.shape[-1]))
     for start in range(0, len(train), PIECE):
-        pixels = images[train[start : start + PIECE]].reshape(-1, images.shape[-1]).astype(np.float64)
+        pixels = (
+            images[train[start : start + PIECE]].reshape(-1, images.shape[-1]).astype(np.float64)
+        )
         sums += pixels.sum(0), np.square(pixels).sum(0)
     mean, square = sums / (len(train) * images.shape[1] * images.shape[2]) / _unit(images)
     std = np.sqrt(np.maximum(square / _unit(images) - np.square(mean), 0))

@@ -1,8 +1,8 @@
 """Which images train, which choose, which measure: disjoint index arrays, fixed by a seed.
 
-A part that the source fixes stays as it is, whatever the split: a test set of other shops is not mixed into training.
-A split draws what the source leaves open: all three parts, or a validation part from the training images. A test part
-of share 0 is empty, unless the source fixes it.
+A part that the source fixes stays as it is, whatever the split: a test set of other shops is not
+mixed into training. A split draws what the source leaves open: all three parts, or a validation
+part from the training images. A test part of share 0 is empty, unless the source fixes it.
 """
 
 import dataclasses
@@ -19,7 +19,10 @@ PARTS = ('train', 'val', 'test')
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """Indices into the data set, int [n] each, ascending and disjoint; `drawn` says how, for the report."""
+    """Indices into the data set, int [n] each, ascending and disjoint; `drawn` says how.
+
+    For the report.
+    """
 
     train: np.ndarray
     val: np.ndarray
@@ -28,15 +31,20 @@ class Splits:
 
 
 def stratified(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
-    """Random, with each class in its share of every part. InputError: a class with fewer images than parts."""
-    return _split(dataset, fractions, 'at random', lambda labels, _, shares: _shuffled(labels, shares, seed))
+    """Random, with each class in its share of every part.
+
+    InputError: a class with fewer images than parts.
+    """
+    return _split(
+        dataset, fractions, 'at random', lambda labels, _, shares: _shuffled(labels, shares, seed)
+    )
 
 
 def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
     """Each group on one side, classes as near to their shares as that allows.
 
-    Groups are those of the source, else the clusters of near-duplicates (`similar.groups`). InputError: there are
-    none to be had, or they are too large to give every part its images.
+    Groups are those of the source, else the clusters of near-duplicates (`similar.groups`).
+    InputError: there are none to be had, or they are too large to give every part its images.
     """
     names = dataset.groups
     if names is None and not near_duplicates.checkable(dataset.images):
@@ -46,13 +54,23 @@ def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
             f'(at least {near_duplicates.SMALLEST}); name the groups, as in --set=group_column=shop, or take split=stratified'
         )
     groups = (
-        near_duplicates.groups(dataset.images) if names is None else np.unique(np.array(names), return_inverse=True)[1]
+        near_duplicates.groups(dataset.images)
+        if names is None
+        else np.unique(np.array(names), return_inverse=True)[1]
     )
     how = f'in whole {"clusters of near-duplicates" if names is None else "groups that the source names"}'
-    return _split(dataset, fractions, how, lambda labels, chosen, shares: dealt(labels, groups[chosen], shares, seed))
+    return _split(
+        dataset,
+        fractions,
+        how,
+        lambda labels, chosen, shares: dealt(labels, groups[chosen], shares, seed),
+    )
 
 
-SPLITS: dict[str, Callable[[Dataset, Sequence[float], int], Splits]] = {'stratified': stratified, 'grouped': grouped}
+SPLITS: dict[str, Callable[[Dataset, Sequence[float], int], Splits]] = {
+    'stratified': stratified,
+    'grouped': grouped,
+}
 
 
 def thin(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -65,14 +83,21 @@ def thin(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.n
 
 
 def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: int) -> Listing:
-    """The `classes` largest classes (of equal ones the first) and of those `subset` images, each class with its share.
+    """The `classes` largest classes (of equal ones the first) and of those `subset` images.
 
-    A class keeps at least as many images as there are parts to draw from it, where it has them. Both are upper limits.
+    Each class with its share.
+
+    A class keeps at least as many images as there are parts to draw from it, where it has them.
+    Both are upper limits.
     InputError: fewer images than that needs.
     """
     if classes is not None:
-        largest = np.argsort(-np.bincount(listing.labels, minlength=len(listing.class_names)), kind='stable')[:classes]
-        listing = _described(_compact(listing.take(np.flatnonzero(np.isin(listing.labels, largest)))))
+        largest = np.argsort(
+            -np.bincount(listing.labels, minlength=len(listing.class_names)), kind='stable'
+        )[:classes]
+        listing = _described(
+            _compact(listing.take(np.flatnonzero(np.isin(listing.labels, largest))))
+        )
     if subset is None or subset >= len(listing.labels):
         return listing
     part = np.array(listing.parts or ['train'] * len(listing.labels))
@@ -88,18 +113,29 @@ def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: i
     return _described(listing.take(np.sort(order[:subset])))
 
 
-def _split(dataset: Dataset, fractions: Sequence[float], how: str, draw: Callable[..., np.ndarray]) -> Splits:
-    """What the source fixes, and the rest drawn from its training images by draw(labels, indices, shares) -> part."""
+def _split(
+    dataset: Dataset, fractions: Sequence[float], how: str, draw: Callable[..., np.ndarray]
+) -> Splits:
+    """What the source fixes, and the rest drawn from its training images by draw(labels, indices.
+
+    Shares) -> part.
+    """
     numbers = _numbers(np.array(dataset.parts or ['train'] * len(dataset.labels)))
     fixed = [number for number in (1, 2) if (numbers == number).any()]
     if len(fixed) < 2:
-        shares = np.array([0.0 if number in fixed else share for number, share in enumerate(fractions)])
+        shares = np.array(
+            [0.0 if number in fixed else share for number, share in enumerate(fractions)]
+        )
         chosen = np.flatnonzero(numbers == 0)
         labels = dataset.labels[chosen]
         _enough(labels, dataset.class_names, int(np.count_nonzero(shares)))
         numbers[chosen] = draw(labels, chosen, shares / shares.sum() if fixed else shares)
     kept = ' and '.join(PARTS[number] for number in fixed)
-    drawn = how if not fixed else f'{kept} as the source fixes them' + (f', the rest {how}' if len(fixed) < 2 else '')
+    drawn = (
+        how
+        if not fixed
+        else f'{kept} as the source fixes them' + (f', the rest {how}' if len(fixed) < 2 else '')
+    )
     train, val, test = (np.flatnonzero(numbers == number) for number in range(3))
     return Splits(train, val, test, drawn)
 
@@ -110,7 +146,9 @@ def _enough(labels: np.ndarray, class_names: Sequence[str], parts: int) -> None:
     if len(few):
         others = f' (and {len(few) - 1} more classes have too few)' if len(few) > 1 else ''
         kept = int((counts >= parts).sum())
-        instead = f'or keep the largest with --set=classes={kept}' if kept > 1 else 'or merge classes'
+        instead = (
+            f'or keep the largest with --set=classes={kept}' if kept > 1 else 'or merge classes'
+        )
         raise InputError(
             f'class {class_names[few[0]]!r} has {counts[few[0]]} of the {parts} images that {parts} parts need'
             f'{others}; add images, {instead}'
@@ -118,7 +156,10 @@ def _enough(labels: np.ndarray, class_names: Sequence[str], parts: int) -> None:
 
 
 def _shuffled(labels: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
-    """The part of each image, int [n], by scikit-learn; where that leaves a class out of a part, dealt one by one."""
+    """The part of each image, int [n], by scikit-learn; where that leaves a class out of a part.
+
+    Dealt one by one.
+    """
     from sklearn.model_selection import train_test_split
 
     _, val, test = shares
@@ -126,17 +167,23 @@ def _shuffled(labels: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
     try:
         for number, share in ((2, test), (1, val / (1 - test))):
             if share:
-                rest, taken = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=seed)
+                rest, taken = train_test_split(
+                    rest, test_size=share, stratify=labels[rest], random_state=seed
+                )
                 part[taken] = number
     except ValueError:  # it refuses small classes and small parts
         part[:] = 0
     classes = len(np.unique(labels))
-    covered = all(len(np.unique(labels[part == number])) == classes for number in np.flatnonzero(shares))
+    covered = all(
+        len(np.unique(labels[part == number])) == classes for number in np.flatnonzero(shares)
+    )
     return part if covered else dealt(labels, np.arange(len(labels)), shares, seed)
 
 
 def dealt(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
-    """The part of each image, int [n]: groups one by one, about the largest first, each where it misses least.
+    """The part of each image, int [n]: groups one by one, about the largest first.
+
+    Each where it misses least.
 
     What is kept small is the sum of squared relative errors of each part's count of each class.
     """
@@ -146,9 +193,13 @@ def dealt(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int)
     holds: list[list[tuple[int, int]]] = [[] for _ in sizes]
     for cell, count in zip(cells.tolist(), counts.tolist(), strict=True):
         holds[cell // classes].append((cell % classes, count))
-    targets = np.maximum(np.outer(shares, np.bincount(labels)), 1).tolist()  # a part with a share gets one
+    targets = np.maximum(
+        np.outer(shares, np.bincount(labels)), 1
+    ).tolist()  # a part with a share gets one
     have = [[0] * classes for _ in shares]
-    order = np.argsort(-sizes * np.random.default_rng(seed).uniform(0.5, 1, len(sizes)), kind='stable')
+    order = np.argsort(
+        -sizes * np.random.default_rng(seed).uniform(0.5, 1, len(sizes)), kind='stable'
+    )
     placed = np.zeros(len(sizes), int)
     for group in order.tolist():
         errors = [_added_error(holds[group], have[part], targets[part]) for part in parts]
@@ -165,14 +216,17 @@ def dealt(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int)
 
 def _added_error(held: list[tuple[int, int]], have: list[int], target: list[float]) -> float:
     """By how much a part's squared relative error grows with a group of (class, count)."""
-    return sum(count * (2 * (have[label] - target[label]) + count) / target[label] ** 2 for label, count in held)
+    return sum(
+        count * (2 * (have[label] - target[label]) + count) / target[label] ** 2
+        for label, count in held
+    )
 
 
 def _ranked(strata: np.ndarray, least: np.ndarray, seed: int) -> np.ndarray:
     """All indices of `strata` [n], shuffled so that each stratum has its share of any first few.
 
-    `least` [n] of each stratum come before all else. The k-th image (from 1) of a stratum of c comes at (k - 1/2) / c:
-    rounding by Webster's method.
+    `least` [n] of each stratum come before all else. The k-th image (from 1) of a stratum of c
+    comes at (k - 1/2) / c: rounding by Webster's method.
     """
     shuffled = np.random.default_rng(seed).permutation(len(strata))
     together = shuffled[np.argsort(strata[shuffled], kind='stable')]
@@ -192,7 +246,9 @@ def _numbers(parts: np.ndarray) -> np.ndarray:
 
 def _described(listing: Listing) -> Listing:
     kept = f'{len(listing.labels):,} images of {len(listing.class_names)} classes'
-    return dataclasses.replace(listing, description=f'{listing.description.split("; of these")[0]}; of these {kept}')
+    return dataclasses.replace(
+        listing, description=f'{listing.description.split("; of these")[0]}; of these {kept}'
+    )
 
 
 def _compact(listing: Listing) -> Listing:

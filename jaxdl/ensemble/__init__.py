@@ -1,4 +1,6 @@
-"""The engine: all members of a group train in one compiled program, by vmap over members and scan over steps.
+"""The engine: all members of a group train in one compiled program.
+
+By vmap over members and scan over steps.
 
 May import config, train, data, runtime and everything below. Interface: the names below, `chunks`
 (layout of members) and `autotune` (choice of the convolution lowering).

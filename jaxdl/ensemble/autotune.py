@@ -1,7 +1,9 @@
-"""Which lowering of its convolutions a group of members is fastest with: timed once, remembered in a cache.
+"""Which lowering of its convolutions a group of members is fastest with: timed once.
 
-The heaviest convolution of the network decides. The cache (`jaxdl/lowerings.json` where the system keeps caches) may be
-deleted at any time.
+Remembered in a cache.
+
+The heaviest convolution of the network decides. The cache (`jaxdl/lowerings.json` where the system
+keeps caches) may be deleted at any time.
 """
 
 import contextlib
@@ -25,13 +27,18 @@ from jaxdl.models.conv import LOWERINGS, conv, output_sides, usual
 from jaxdl.runtime import caches
 
 SECONDS = 5.0  # the most that a study spends on timing
-TRIAL = dict(cpu=1e8)  # multiplications and additions of a trial's step, which decide how many members it has
+TRIAL = dict(
+    cpu=1e8
+)  # multiplications and additions of a trial's step, which decide how many members it has
 NONE = 'none'  # what a network without convolutions has for a lowering
 UNROLLED = 8  # members that a program may convolve one after another
 
 
 class Convolution(NamedTuple):
-    """One convolution of a network: [batch, height, width, channel], [height, width, channel, feature], pixels."""
+    """One convolution of a network: [batch, height, width, channel], [height, width, channel.
+
+    Feature], pixels.
+    """
 
     images: tuple[int, ...]
     kernel: tuple[int, ...]
@@ -71,7 +78,10 @@ def refusal(lowering: str, members: int) -> str:
 
 
 def forced(lowering: str | None, members: int) -> str | None:
-    """The lowering that the user asked for; InputError where it cannot serve, naming those that can."""
+    """The lowering that the user asked for; InputError where it cannot serve.
+
+    Naming those that can.
+    """
     why = refusal(lowering, members) if lowering else ''
     if why:
         able = ', '.join(name for name in LOWERINGS if not refusal(name, members))
@@ -87,12 +97,20 @@ class Timer:
         self.quiet = jax.default_backend() != 'cpu' or not native.missing()
 
     def fastest(self, found: list[Convolution], members: int) -> str:
-        """The name of the fastest lowering for a network; of those that cannot be timed in time, the usual one."""
-        found = [own for own in found if own.kernel[:2] != (1, 1) or own.padding]  # those are plain products always
+        """The name of the fastest lowering for a network; of those that cannot be timed in time.
+
+        The usual one.
+        """
+        found = [
+            own for own in found if own.kernel[:2] != (1, 1) or own.padding
+        ]  # those are plain products always
         if not found:
             return NONE
         if not self.quiet:
-            print(f'jaxdl: convolutions will be several times slower: {native.missing()}', file=sys.stderr)
+            print(
+                f'jaxdl: convolutions will be several times slower: {native.missing()}',
+                file=sys.stderr,
+            )
             self.quiet = True
         heaviest = max(found, key=lambda convolution: convolution.flops)
         able = [name for name in LOWERINGS if not refusal(name, members)]
@@ -108,7 +126,9 @@ class Timer:
         timed = {name: seconds[name] for name in able if name in seconds}
         return min(timed, key=lambda name: timed[name]) if timed else usual()
 
-    def _time(self, found: Convolution, members: int, names: list[str], seconds: dict[str, float]) -> bool:
+    def _time(
+        self, found: Convolution, members: int, names: list[str], seconds: dict[str, float]
+    ) -> bool:
         """Adds the seconds of those that can be timed in time; whether there were any."""
         count = len(seconds)
         for name in names:
@@ -133,7 +153,10 @@ def _read() -> dict[str, dict[str, float]]:
     """What was timed before; nothing where the file is missing or no longer what was written."""
     try:
         content = workdir.parse(cache().read_text())
-        return {str(k): {str(name): float(value) for name, value in v.items()} for k, v in content.items()}
+        return {
+            str(k): {str(name): float(value) for name, value in v.items()}
+            for k, v in content.items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -1,4 +1,7 @@
-"""How the members of a group are laid out: rows that share their batches, cut to fit in memory and over the devices."""
+"""How the members of a group are laid out: rows that share their batches.
+
+Cut to fit in memory and over the devices.
+"""
 
 import os
 import pathlib
@@ -8,11 +11,14 @@ from collections.abc import Hashable, Sequence
 import jax
 import numpy as np
 
-MEMORY_SHARE = 0.25  # of what is free: the programs' own copies, the data set and other processes need the rest
+# of what is free: the programs' own copies, the data set and other processes need the rest
+MEMORY_SHARE = 0.25
 
 
 def rectangle(seeds: Sequence[Hashable]) -> np.ndarray:
-    """Member indices [row, column] where the members of a row have one seed, and so share their batches.
+    """Member indices [row, column] where the members of a row have one seed.
+
+    And so share their batches.
 
     Where the seeds have different numbers of members, each member is a row of its own.
 
@@ -28,49 +34,74 @@ def rectangle(seeds: Sequence[Hashable]) -> np.ndarray:
     return np.arange(len(seeds))[:, None]
 
 
-def layout(seeds: Sequence[Hashable], devices: int, limit: int, cores: int = 1) -> tuple[np.ndarray, tuple[int, int]]:
-    """Member indices [row, column], and the rows and columns of them that each device takes at once.
+def layout(
+    seeds: Sequence[Hashable], devices: int, limit: int, cores: int = 1
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Member indices [row, column].
 
-    Rows share their batches; where members in rows of their own leave less idle, they have no such rows.
+    And the rows and columns of them that each device takes at once.
+
+    Rows share their batches; where members in rows of their own leave less idle, they have no such
+    rows.
     """
     shapes = rectangle(seeds), np.arange(len(seeds))[:, None]
     tiles = [tile(members.shape, devices, limit, cores) for members in shapes]
-    costs = [_cost(members.shape, sides, devices, cores)[0] for members, sides in zip(shapes, tiles, strict=True)]
+    costs = [
+        _cost(members.shape, sides, devices, cores)[0]
+        for members, sides in zip(shapes, tiles, strict=True)
+    ]
     best = costs.index(min(costs))
     return shapes[best], tiles[best]
 
 
 def tile(shape: tuple[int, int], devices: int, limit: int, cores: int = 1) -> tuple[int, int]:
-    """Rows and columns that each device takes at once, at most `limit` members: the least work with padding counted.
+    """Rows and columns that each device takes at once, at most `limit` members.
 
-    A device with several cores gives each a member at a time. Of equal tiles, fewer chunks, then longer rows.
+    The least work with padding counted.
+
+    A device with several cores gives each a member at a time. Of equal tiles, fewer chunks, then
+    longer rows.
     """
     rows, columns = shape
-    fitting = ((r, c) for r in range(1, rows + 1) for c in range(1, columns + 1) if r * c <= max(1, limit))
+    fitting = (
+        (r, c) for r in range(1, rows + 1) for c in range(1, columns + 1) if r * c <= max(1, limit)
+    )
     return min(fitting, key=lambda sides: _cost(shape, sides, devices, cores))
 
 
-def _cost(shape: tuple[int, int], sides: tuple[int, int], devices: int, cores: int) -> tuple[int, int, int]:
+def _cost(
+    shape: tuple[int, int], sides: tuple[int, int], devices: int, cores: int
+) -> tuple[int, int, int]:
     blocks = -(-shape[0] // sides[0]) * -(-shape[1] // sides[1])
     chunks, turns = -(-blocks // devices), -(-sides[0] * sides[1] // cores)
     return chunks * turns, chunks, -sides[1]
 
 
 def cut(members: np.ndarray, sides: tuple[int, int], devices: int) -> list[np.ndarray]:
-    """Chunks [devices * rows, columns] of member indices, all of one shape; padding repeats members."""
+    """Chunks [devices * rows, columns] of member indices, all of one shape.
+
+    Padding repeats members.
+    """
     rows, columns = sides
-    down = [np.minimum(np.arange(i, i + rows), len(members) - 1) for i in range(0, len(members), rows)]
-    right = [np.minimum(np.arange(j, j + columns), members.shape[1] - 1) for j in range(0, members.shape[1], columns)]
+    down = [
+        np.minimum(np.arange(i, i + rows), len(members) - 1) for i in range(0, len(members), rows)
+    ]
+    right = [
+        np.minimum(np.arange(j, j + columns), members.shape[1] - 1)
+        for j in range(0, members.shape[1], columns)
+    ]
     blocks = [members[np.ix_(r, c)] for r in down for c in right]
     blocks += blocks[:1] * (-len(blocks) % devices)
     return [np.concatenate(blocks[i : i + devices]) for i in range(0, len(blocks), devices)]
 
 
 def at_once(member_bytes: int) -> int:
-    """Members of so many bytes that one device takes at once: what its memory holds; on a CPU, what its cache holds.
+    """Members of so many bytes that one device takes at once: what its memory holds; on a CPU.
 
-    A step passes over all members once for every operation: what one operation wrote should still be in the cache when
-    the next reads it.
+    What its cache holds.
+
+    A step passes over all members once for every operation: what one operation wrote should still
+    be in the cache when the next reads it.
     """
     allowed, cores = max(1, memory_limit() // member_bytes), cores_of_a_device()
     if jax.default_backend() != 'cpu':
@@ -79,8 +110,15 @@ def at_once(member_bytes: int) -> int:
 
 
 def cores_of_a_device() -> int:
-    """The cores that a CPU device gives one member each; 1 on an accelerator, which takes all members as one."""
-    return max(1, (os.cpu_count() or 1) // jax.local_device_count()) if jax.default_backend() == 'cpu' else 1
+    """The cores that a CPU device gives one member each; 1 on an accelerator.
+
+    Which takes all members as one.
+    """
+    return (
+        max(1, (os.cpu_count() or 1) // jax.local_device_count())
+        if jax.default_backend() == 'cpu'
+        else 1
+    )
 
 
 def _cache_bytes() -> int:
@@ -96,4 +134,6 @@ def memory_limit() -> int:
     stats = devices[0].memory_stats() if devices[0].platform != 'cpu' else None
     if stats and 'bytes_limit' in stats:
         return int(0.8 * stats['bytes_limit'])
-    return int(MEMORY_SHARE * os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / len(devices))
+    return int(
+        MEMORY_SHARE * os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / len(devices)
+    )

@@ -1,4 +1,7 @@
-"""One fine-tuning from its first step to its last: fed from grain, checkpointed, evaluated, stopped, resumed."""
+"""One fine-tuning from its first step to its last: fed from grain, checkpointed, evaluated.
+
+Stopped, resumed.
+"""
 
 import dataclasses
 import functools
@@ -30,13 +33,21 @@ from jaxdl.train.variant import Variant
 
 TRAIN, VAL = ('loss', 'accuracy'), ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
 HISTORY = (*(f'train_{name}' for name in TRAIN), *(f'val_{name}' for name in VAL))
-SECONDS = ('compile', 'train', 'evaluate', 'wait', 'images')  # what a run cost, and images that it learnt from
+SECONDS = (
+    'compile',
+    'train',
+    'evaluate',
+    'wait',
+    'images',
+)  # what a run cost, and images that it learnt from
 FACTS = ('name', 'epoch', 'step', 'seconds')  # of a finished run
 ASK = 10  # steps after which processes ask one another whether to stop or to save
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
 
 
-_copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # one call, where a leaf each takes as long as a step
+_copied = jax.jit(
+    lambda tree: jax.tree.map(jnp.copy, tree)
+)  # one call, where a leaf each takes as long as a step
 
 
 class NotFinite(Failed):
@@ -44,7 +55,11 @@ class NotFinite(Failed):
 
     def __init__(self, step: int, kept: int | None) -> None:
         self.step = step
-        where = f'the checkpoint of step {kept} stays' if kept is not None else 'no checkpoint was written yet'
+        where = (
+            f'the checkpoint of step {kept} stays'
+            if kept is not None
+            else 'no checkpoint was written yet'
+        )
         super().__init__(
             f'the loss of step {step} is not finite; {where}: lower learning_rate, set clip=1, or a longer warm-up'
         )
@@ -66,8 +81,8 @@ class Session:
 class Task:
     """One run: its name, what it learns from, and how its network fares on what it does not see.
 
-    `evaluate` gives log-probabilities [n, classes] of the images that have these `labels`; both are None where all
-    images are learnt from.
+    `evaluate` gives log-probabilities [n, classes] of the images that have these `labels`; both are
+    None where all images are learnt from.
     """
 
     name: str
@@ -79,7 +94,10 @@ class Task:
 
 @dataclasses.dataclass
 class Progress:
-    """What a checkpoint holds beside the network: history float64 [epoch, HISTORY], sums so far, the best."""
+    """What a checkpoint holds beside the network: history float64 [epoch, HISTORY], sums so far.
+
+    The best.
+    """
 
     history: np.ndarray
     sums: np.ndarray  # loss, correct, steps of the epoch so far
@@ -89,7 +107,10 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A finished run: its history, epoch and step of its network, the variables on the host, and what it cost."""
+    """A finished run: its history, epoch and step of its network, the variables on the host.
+
+    And what it cost.
+    """
 
     name: str
     history: np.ndarray
@@ -115,7 +136,12 @@ def steps_per_epoch(feed: Feed) -> int:
 
 
 def fit(
-    session: Session, task: Task, module: ResNet, variables: Mapping[str, Any], variant: Variant, recipe: Recipe
+    session: Session,
+    task: Task,
+    module: ResNet,
+    variables: Mapping[str, Any],
+    variant: Variant,
+    recipe: Recipe,
 ) -> Fitted:
     """Trains `task` from `variables` on, or goes on where an interrupted session stopped.
 
@@ -127,7 +153,9 @@ def fit(
     found = _done(done)
     if found:
         return found
-    keeper = checkpoint.Keeper(session.workdir / 'checkpoints' / 'train' / slug(task.name), recipe.keep)
+    keeper = checkpoint.Keeper(
+        session.workdir / 'checkpoints' / 'train' / slug(task.name), recipe.keep
+    )
     try:
         run = _Run(session, task, module, variant, recipe, keeper)
         state, progress = run.resume(fine_step.init_state(dict(variables), variant, recipe))
@@ -146,9 +174,21 @@ class _Run:
     """What the steps of one run share, and the seconds that they took."""
 
     def __init__(
-        self, session: Session, task: Task, module: ResNet, variant: Variant, recipe: Recipe, keeper: checkpoint.Keeper
+        self,
+        session: Session,
+        task: Task,
+        module: ResNet,
+        variant: Variant,
+        recipe: Recipe,
+        keeper: checkpoint.Keeper,
     ) -> None:
-        self.session, self.task, self.module, self.variant, self.recipe = session, task, module, variant, recipe
+        self.session, self.task, self.module, self.variant, self.recipe = (
+            session,
+            task,
+            module,
+            variant,
+            recipe,
+        )
         self.keeper, self.noise = keeper, train_step.noise_of([variant])
         self.per_epoch = steps_per_epoch(task.feed)
         self.phases = fine_step.phases(recipe, self.per_epoch)
@@ -160,13 +200,19 @@ class _Run:
         """The newest checkpoint, or the start, on all devices."""
         epochs = self.recipe.epochs + self.recipe.fix_epochs
         progress = Progress(
-            np.full((epochs, len(HISTORY)), np.nan), np.zeros(3), np.array([-np.inf, 0.0]), np.zeros(len(SECONDS))
+            np.full((epochs, len(HISTORY)), np.nan),
+            np.zeros(3),
+            np.array([-np.inf, 0.0]),
+            np.zeros(len(SECONDS)),
         )
         state = sharding.everywhere(state, self.session.mesh)
         like = dict(state=state, progress=vars(progress))
         found = self.keeper.restore(like)
         if found:
-            state, progress = found[1]['state'], Progress(**{k: np.array(v) for k, v in found[1]['progress'].items()})
+            state, progress = (
+                found[1]['state'],
+                Progress(**{k: np.array(v) for k, v in found[1]['progress'].items()}),
+            )
             self.seconds |= dict(zip(SECONDS, progress.seconds.tolist(), strict=True))
             self.session.note('resume', task=self.task.name, step=found[0], steps=self.steps)
         return state, progress
@@ -176,7 +222,9 @@ class _Run:
         start = int(state.step)
         if start >= self.steps or self._stopped(progress):
             return state
-        source = batches.batches(self.task.feed, start, self.steps, (jax.process_index(), jax.process_count()))
+        source = batches.batches(
+            self.task.feed, start, self.steps, (jax.process_index(), jax.process_count())
+        )
         for phase in (phase for phase in self.phases if phase.stop > start):
             with out_of_memory.guarded(
                 f'batch_size={self.task.feed.batch_size} at {phase.size} px', out_of_memory.TRAINING
@@ -187,7 +235,9 @@ class _Run:
                 break
         return state
 
-    def _phase(self, state: FineState, progress: Progress, phase: Phase, program: Any, source: Any) -> FineState:
+    def _phase(
+        self, state: FineState, progress: Progress, phase: Phase, program: Any, source: Any
+    ) -> FineState:
         key, emphasis = self._constants()
         pending: deque[tuple[int, Any]] = deque()
         saved = self.began = time.perf_counter()
@@ -214,7 +264,9 @@ class _Run:
         return state
 
     def _asked(self, step: int, ends: bool, since: float) -> tuple[int, bool]:
-        """The signal that came, and whether a checkpoint is due: of several processes, what any of them says.
+        """The signal that came, and whether a checkpoint is due: of several processes.
+
+        What any of them says.
 
         They ask one another every few steps only, since it makes them wait.
         """
@@ -227,7 +279,10 @@ class _Run:
         return int(signal), bool(due)
 
     def _after(self, state: FineState, progress: Progress, step: int, ends: bool) -> None:
-        """Evaluates where an epoch ends, and saves: in this order, so that a checkpoint knows its metric."""
+        """Evaluates where an epoch ends, and saves: in this order.
+
+        So that a checkpoint knows its metric.
+        """
         metric = self._epoch(state, progress, step) if ends else None
         progress.seconds[:] = [self.seconds[name] for name in SECONDS]
         tree = dict(state=_copied(state), progress={k: v.copy() for k, v in vars(progress).items()})
@@ -240,7 +295,9 @@ class _Run:
         metric, rates = None, self._rates()
         if self.task.evaluate is not None and self.task.labels is not None:
             began = time.perf_counter()
-            found = classification.scores(self.task.evaluate(fine_step.served(state, self.recipe)), self.task.labels)
+            found = classification.scores(
+                self.task.evaluate(fine_step.served(state, self.recipe)), self.task.labels
+            )
             self.seconds['evaluate'] += time.perf_counter() - began
             row |= {f'val_{name}': found[name] for name in VAL}
             metric = metric_of(found, self.recipe)
@@ -249,7 +306,14 @@ class _Run:
         progress.history[epoch - 1] = [row[name] for name in HISTORY]
         progress.sums[:] = 0
         facts = {k: round(float(v), 5) for k, v in row.items() if np.isfinite(v)}
-        self.session.note('epoch', task=self.task.name, epoch=epoch, epochs=len(progress.history), **facts, **rates)
+        self.session.note(
+            'epoch',
+            task=self.task.name,
+            epoch=epoch,
+            epochs=len(progress.history),
+            **facts,
+            **rates,
+        )
         return metric
 
     def _rates(self) -> dict[str, float]:
@@ -260,7 +324,10 @@ class _Run:
         )
 
     def _read(self, pending: deque[tuple[int, Any]], progress: Progress, leave: int) -> None:
-        """Adds up the metrics of all but the last few steps; a step whose loss is not finite ends the run."""
+        """Adds up the metrics of all but the last few steps.
+
+        A step whose loss is not finite ends the run.
+        """
         while len(pending) > leave:
             step, means = pending.popleft()
             loss, accuracy = float(means['loss']), float(means['accuracy'])
@@ -282,10 +349,16 @@ class _Run:
     def _stopped(self, progress: Progress) -> bool:
         """Whether patience is at its end: so many epochs since the best."""
         done = int(np.isfinite(progress.history[:, 0]).sum())
-        return bool(self.recipe.patience and done - progress.best[1] >= self.recipe.patience and progress.best[1])
+        return bool(
+            self.recipe.patience
+            and done - progress.best[1] >= self.recipe.patience
+            and progress.best[1]
+        )
 
     def _constants(self) -> tuple[jax.Array, Emphasis]:
-        return sharding.everywhere((keys.seed_key(self.task.feed.seed), self.task.emphasis), self.session.mesh)
+        return sharding.everywhere(
+            (keys.seed_key(self.task.feed.seed), self.task.emphasis), self.session.mesh
+        )
 
     def _compiled(self, state: FineState, phase: Phase) -> Any:
         """The program of a phase; one that does not fit in memory is the user's to make smaller."""
@@ -298,24 +371,32 @@ class _Run:
         feed = self.task.feed
         rows = feed.batch_size // jax.process_count()
         batch = sharding.batch(
-            Examples(np.asarray(feed.images[np.zeros(rows, int)]), np.zeros(rows, np.int32)), self.session.mesh
+            Examples(np.asarray(feed.images[np.zeros(rows, int)]), np.zeros(rows, np.int32)),
+            self.session.mesh,
         )
         key, emphasis = self._constants()
-        with jax.default_matmul_precision('highest' if self.recipe.precision == 'float32' else 'default'):
+        with jax.default_matmul_precision(
+            'highest' if self.recipe.precision == 'float32' else 'default'
+        ):
             jitted = jax.jit(step, donate_argnums=0, out_shardings=whole)
             program = jitted.lower(state, batch, self.variant, key, emphasis).compile()
         self.seconds['compile'] += time.perf_counter() - began
         return program
 
     def finish(self, state: FineState, progress: Progress) -> Fitted:
-        """The best network by validation; the last where nothing was held out, or where no epoch was better."""
+        """The best network by validation; the last where nothing was held out.
+
+        Or where no epoch was better.
+        """
         best = self.keeper.best() if self.task.evaluate else None
         if best is not None and best != int(state.step):
             found = self.keeper.restore(dict(state=state, progress=vars(progress)), best)
             state = found[1]['state'] if found else state
         variables = jax.tree.map(np.asarray, fine_step.served(state, self.recipe))
         step = int(state.step)
-        return Fitted(self.task.name, progress.history, step // self.per_epoch, step, variables, self.seconds)
+        return Fitted(
+            self.task.name, progress.history, step // self.per_epoch, step, variables, self.seconds
+        )
 
 
 def _write(folder: pathlib.Path, fitted: Fitted, said: Mapping[str, Any]) -> None:
@@ -333,4 +414,8 @@ def _done(folder: pathlib.Path) -> Fitted | None:
         sys.stderr.write(f'jaxdl: {error}: it is trained again\n')
         return None
     variables = jax.tree.map(np.asarray, tree['variables'])
-    return Fitted(variables=variables, history=np.asarray(tree['history']), **{name: about[name] for name in FACTS})
+    return Fitted(
+        variables=variables,
+        history=np.asarray(tree['history']),
+        **{name: about[name] for name in FACTS},
+    )

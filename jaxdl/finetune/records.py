@@ -26,7 +26,10 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class Final:
-    """The networks of a run, and what they said of images that they had not seen: log-probabilities [n, classes]."""
+    """The networks of a run, and what they said of images that they had not seen.
+
+    Log-probabilities [n, classes].
+    """
 
     members: list[Any]
     said: dict[str, Any]

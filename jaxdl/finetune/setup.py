@@ -1,4 +1,7 @@
-"""Where a fine-tuning begins: the network, the images, how they are split, and what is asked of all of it first."""
+"""Where a fine-tuning begins: the network, the images, how they are split.
+
+And what is asked of all of it first.
+"""
 
 import dataclasses
 import pathlib
@@ -23,10 +26,25 @@ from jaxdl.train.variant import Variant
 from jaxdl.workdir.checksums import checksum
 
 SCRATCH = (
-    'init', 'init_scale', 'learning_rate_scale', 'seed_offset', 'init_offset', 'order_offset', 'noise_offset',
-    'split_offset', 'model', 'width', 'depth', 'convolutions', 'hidden', 'norm', 'activation', 'skip', 'pooling',
+    'init',
+    'init_scale',
+    'learning_rate_scale',
+    'seed_offset',
+    'init_offset',
+    'order_offset',
+    'noise_offset',
+    'split_offset',
+    'model',
+    'width',
+    'depth',
+    'convolutions',
+    'hidden',
+    'norm',
+    'activation',
+    'skip',
+    'pooling',
     'global_pooling',
-)  # fmt: skip
+)
 EVALUATED = 32  # images at once
 
 
@@ -40,16 +58,25 @@ class Backbone:
 
 
 def check(experiment: FineTune) -> None:
-    """InputError for settings that a pretrained network cannot have, or that do not fit one another."""
+    """InputError for settings that a pretrained network cannot have.
+
+    Or that do not fit one another.
+    """
     usual, own, recipe = Variant(), experiment.variant, experiment.finetune
     for name in SCRATCH:
         if getattr(own, name) != getattr(usual, name):
-            raise InputError(f'variant.{name}: of networks that learn from scratch; a pretrained one has its own')
+            raise InputError(
+                f'variant.{name}: of networks that learn from scratch; a pretrained one has its own'
+            )
     if not experiment.weights:
-        raise InputError('no weights: --set=weights=FILE (.safetensors, .npz, .pth, .th), or a hub id, as in '
-                         '--set=weights=timm/resnet50.a1_in1k')  # fmt: skip
+        raise InputError(
+            'no weights: --set=weights=FILE (.safetensors, .npz, .pth, .th), or a hub id, as in '
+            '--set=weights=timm/resnet50.a1_in1k'
+        )
     if losses.find(own.loss).activation is not jax.nn.softmax:
-        raise InputError(f'variant.loss={own.loss}: a fine-tuned network ends in a softmax: softmax_cross_entropy')
+        raise InputError(
+            f'variant.loss={own.loss}: a fine-tuned network ends in a softmax: softmax_cross_entropy'
+        )
     tracking.check(experiment.trackers)
     if recipe.precision == 'bfloat16' and experiment.conv == 'onednn':
         raise InputError('conv=onednn computes in float32 alone: precision=float32, or conv=auto')
@@ -58,7 +85,9 @@ def check(experiment: FineTune) -> None:
             f'finetune.frozen={list(recipe.frozen)}: with norms=batch whole stages are frozen: stem, layer1, ...'
         )
     if not experiment.data.fractions[1]:
-        raise InputError('data.fractions: a fine-tuning needs images to validate on: the second share must be above 0')
+        raise InputError(
+            'data.fractions: a fine-tuning needs images to validate on: the second share must be above 0'
+        )
     parts = jax.device_count() * recipe.accumulation
     if own.batch_size % parts:
         near = max(parts, round(own.batch_size / parts) * parts)
@@ -67,32 +96,47 @@ def check(experiment: FineTune) -> None:
             f'divide it by {parts}: set batch_size={near}'
         )
     if recipe.folds > 1 and recipe.average == 'soup':
-        raise InputError('finetune.average=soup: networks of different folds have no common validation: folds=1')
+        raise InputError(
+            'finetune.average=soup: networks of different folds have no common validation: folds=1'
+        )
 
 
 def backbone(experiment: FineTune) -> Backbone:
     """The pretrained network without head, its convolutions as this process can do them best."""
     read = weights.read(experiment.weights, experiment.revision or None)
     module, variables = load_pretrained(read, experiment.architecture or None, num_classes=0)
-    masks.frozen(dict(variables['params'], head={}), experiment.finetune.frozen)  # refuses what is not there
+    masks.frozen(
+        dict(variables['params'], head={}), experiment.finetune.frozen
+    )  # refuses what is not there
     return Backbone(
-        module.clone(lowering=lowering(experiment), remat=experiment.finetune.remat), variables, read.revision
+        module.clone(lowering=lowering(experiment), remat=experiment.finetune.remat),
+        variables,
+        read.revision,
     )
 
 
 def lowering(experiment: FineTune) -> str:
     """One device: what is fastest there. Of several, XLA's own, which it cuts over them."""
     return experiment.conv or (
-        'grouped' if jax.device_count() > 1 else 'auto' if jax.default_backend() == 'cpu' else conv.usual()
+        'grouped'
+        if jax.device_count() > 1
+        else 'auto'
+        if jax.default_backend() == 'cpu'
+        else conv.usual()
     )
 
 
 def pinned(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:
-    """With the commit that weights of the hub are of, whatever branch was named; a run that goes on keeps its own."""
+    """With the commit that weights of the hub are of, whatever branch was named.
+
+    A run that goes on keeps its own.
+    """
     held = workdir.read_json(folder / 'config.json') if (folder / 'config.json').exists() else {}
     if held.get('weights') == experiment.weights and not experiment.revision and not overwrite:
         return dataclasses.replace(experiment, revision=held.get('revision', ''))
-    return dataclasses.replace(experiment, revision=weights.commit(experiment.weights, experiment.revision or None))
+    return dataclasses.replace(
+        experiment, revision=weights.commit(experiment.weights, experiment.revision or None)
+    )
 
 
 def images_of(experiment: FineTune) -> Dataset:
@@ -115,7 +159,11 @@ def images_of(experiment: FineTune) -> Dataset:
 
 def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
     recipe, (height, width) = experiment.finetune, sides
-    sizes = (*recipe.sizes, recipe.train_size, recipe.eval_size) if 'finetune' in experiment.stages else ()
+    sizes = (
+        (*recipe.sizes, recipe.train_size, recipe.eval_size)
+        if 'finetune' in experiment.stages
+        else ()
+    )
     asked = max(*sizes, experiment.probe.probe_size, 1)
     if height != width:
         raise InputError(
@@ -130,7 +178,10 @@ def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
 
 
 def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -> None:
-    """InputError where a run that goes on finds other images, or other weights, than it began with."""
+    """InputError where a run that goes on finds other images, or other weights.
+
+    Than it began with.
+    """
     path = folder / 'plan.json'
     if not path.exists():
         return
@@ -146,9 +197,12 @@ def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -
 def split(
     experiment: FineTune, dataset: Dataset, network: Backbone, folder: pathlib.Path
 ) -> tuple[Dataset, Splits, np.ndarray]:
-    """The data with its groups, its parts, and the features [n, views, features] by which whole clusters are held out.
+    """The data with its groups, its parts, and the features [n, views.
 
-    Parts and groups are written to artifacts/split.npz once; a run that is resumed takes them from there.
+    Features] by which whole clusters are held out.
+
+    Parts and groups are written to artifacts/split.npz once; a run that is resumed takes them from
+    there.
 
     InputError: that file is damaged, and drawn again the parts are others.
     """
@@ -162,7 +216,9 @@ def split(
     return dataclasses.replace(dataset, groups=groups), parts, found
 
 
-def _drawn_once(experiment: FineTune, dataset: Dataset, found: np.ndarray, folder: pathlib.Path) -> None:
+def _drawn_once(
+    experiment: FineTune, dataset: Dataset, found: np.ndarray, folder: pathlib.Path
+) -> None:
     """Draws the parts where an earlier session has not, or where what it wrote is damaged."""
     lost = workdir.damaged(folder, (workdir.SPLIT,))
     if (folder / workdir.SPLIT).exists() and not lost:
@@ -175,7 +231,9 @@ def _drawn_once(experiment: FineTune, dataset: Dataset, found: np.ndarray, folde
             f'{folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite'
         )
     else:
-        sys.stderr.write(f'jaxdl: {folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same\n')
+        sys.stderr.write(
+            f'jaxdl: {folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same\n'
+        )
 
 
 def _draw(experiment: FineTune, dataset: Dataset, found: np.ndarray, path: pathlib.Path) -> None:
@@ -188,19 +246,38 @@ def extracted(experiment: FineTune, dataset: Dataset, network: Backbone) -> np.n
     """Features float32 [n, views, features] of all images, by the frozen network."""
     probe = experiment.probe
     return features.extract(
-        network.module, network.variables, dataset.images, None, probe.probe_size, probe.flips, digests=dataset.digests
+        network.module,
+        network.variables,
+        dataset.images,
+        None,
+        probe.probe_size,
+        probe.flips,
+        digests=dataset.digests,
     )
 
 
-def about(experiment: FineTune, dataset: Dataset, parts: Splits, network: Backbone, size: int) -> dict[str, Any]:
+def about(
+    experiment: FineTune, dataset: Dataset, parts: Splits, network: Backbone, size: int
+) -> dict[str, Any]:
     """What a checkpoint says of itself (`snapshot.NEEDED`), before anything has been learnt."""
     return dict(
-        architecture=network.module.architecture.name, num_classes=len(dataset.class_names),
-        class_names=list(dataset.class_names), preprocessing=dataclasses.asdict(network.module.preprocessing),
-        eval_size=size, views=experiment.finetune.views, temperature=1.0, adjustment=[], experiment=experiment.name,
-        weights=experiment.weights, revision=network.revision, jaxdl=__version__, split=parts.drawn, scores={},
-        decoded_size=int(dataset.images.shape[1]), ema=experiment.finetune.ema,
-    )  # fmt: skip
+        architecture=network.module.architecture.name,
+        num_classes=len(dataset.class_names),
+        class_names=list(dataset.class_names),
+        preprocessing=dataclasses.asdict(network.module.preprocessing),
+        eval_size=size,
+        views=experiment.finetune.views,
+        temperature=1.0,
+        adjustment=[],
+        experiment=experiment.name,
+        weights=experiment.weights,
+        revision=network.revision,
+        jaxdl=__version__,
+        split=parts.drawn,
+        scores={},
+        decoded_size=int(dataset.images.shape[1]),
+        ema=experiment.finetune.ema,
+    )
 
 
 def with_head(network: Backbone, head: Mapping[str, np.ndarray]) -> tuple[ResNet, dict[str, Any]]:
@@ -210,49 +287,78 @@ def with_head(network: Backbone, head: Mapping[str, np.ndarray]) -> tuple[ResNet
     return module, dict(network.variables, params=params)
 
 
-def scaled(network: Backbone, head: Mapping[str, np.ndarray], features: np.ndarray) -> tuple[Backbone, dict[str, Any]]:
-    """The same logits from features of root mean square 1, where a last norm and a ReLU make them: its scale grows.
+def scaled(
+    network: Backbone, head: Mapping[str, np.ndarray], features: np.ndarray
+) -> tuple[Backbone, dict[str, Any]]:
+    """The same logits from features of root mean square 1, where a last norm and a ReLU make them.
 
-    Fine-tuning is not blind to it: the gradient of a head is as large as the features are. Those of the truncated
-    Gluon network are 0.02, so that its head would hardly learn. `features` [n, ...] are those of the training images.
+    Its scale grows.
+
+    Fine-tuning is not blind to it: the gradient of a head is as large as the features are. Those of
+    the truncated Gluon network are 0.02, so that its head would hardly learn. `features` [n, ...]
+    are those of the training images.
     """
-    params, size = network.variables['params'], float(np.sqrt(np.mean(np.square(features, dtype=np.float64))))
+    params, size = (
+        network.variables['params'],
+        float(np.sqrt(np.mean(np.square(features, dtype=np.float64)))),
+    )
     if 'norm' not in params or not size:
         return network, dict(head)
     norm = {name: np.asarray(value / size, np.float32) for name, value in params['norm'].items()}
-    grown = dataclasses.replace(network, variables=dict(network.variables, params=dict(params, norm=norm)))
+    grown = dataclasses.replace(
+        network, variables=dict(network.variables, params=dict(params, norm=norm))
+    )
     return grown, dict(head, kernel=np.asarray(head['kernel'] * size, np.float32))
 
 
 def zeros(network: Backbone, classes: int) -> dict[str, np.ndarray]:
     """A head that says nothing yet."""
     return dict(
-        kernel=np.zeros((network.module.architecture.features, classes), np.float32), bias=np.zeros(classes, np.float32)
+        kernel=np.zeros((network.module.architecture.features, classes), np.float32),
+        bias=np.zeros(classes, np.float32),
     )
 
 
 def answers(
-    module: ResNet, members: Sequence[Any], said: Mapping[str, Any], images: np.ndarray, indices: np.ndarray,
+    module: ResNet,
+    members: Sequence[Any],
+    said: Mapping[str, Any],
+    images: np.ndarray,
+    indices: np.ndarray,
     more: Callable[[int], None] | None = None,
-) -> np.ndarray:  # fmt: skip
-    """Log-probabilities float32 [k, classes] (`tta.log_probabilities`) of the images `indices` [k], by all processes.
+) -> np.ndarray:
+    """Log-probabilities float32 [k, classes] (`tta.log_probabilities`) of the images `indices` [k].
 
-    Each process asks for its share of the images, on all of its devices, and is told what the others found.
+    By all processes.
+
+    Each process asks for its share of the images, on all of its devices, and is told what the
+    others found.
     """
-    local = jax.make_mesh((jax.local_device_count(),), (sharding.DATA,), devices=jax.local_devices(),
-                          axis_types=(jax.sharding.AxisType.Auto,))  # fmt: skip
+    local = jax.make_mesh(
+        (jax.local_device_count(),),
+        (sharding.DATA,),
+        devices=jax.local_devices(),
+        axis_types=(jax.sharding.AxisType.Auto,),
+    )
     place = jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec(sharding.DATA))
     held = [
-        jax.device_put(member, jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec())) for member in members
+        jax.device_put(member, jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec()))
+        for member in members
     ]
     count, size = jax.process_count(), EVALUATED * jax.local_device_count()
     share = -(-len(indices) // count)
-    own = np.resize(indices, share * count)[jax.process_index() * share :][:share] if len(indices) else indices
+    own = (
+        np.resize(indices, share * count)[jax.process_index() * share :][:share]
+        if len(indices)
+        else indices
+    )
 
     def ask(batch: np.ndarray) -> jax.Array:
         spare = -len(batch) % jax.local_device_count()
         padded = np.concatenate([batch, np.repeat(batch[-1:], spare, 0)]) if spare else batch
-        return tta.log_probabilities(module, held, said, jax.device_put(padded, place))[: len(batch)]
+        return tta.log_probabilities(module, held, said, jax.device_put(padded, place))[
+            : len(batch)
+        ]
 
     batches = (np.asarray(images[own[i : i + size]]) for i in range(0, len(own), size))
     found = [*tta.in_batches(batches, ask, size, more)]

@@ -1,4 +1,7 @@
-"""A network as files that others read: safetensors by the original names, and StableHLO that runs without jaxdl."""
+"""A network as files that others read: safetensors by the original names.
+
+And StableHLO that runs without jaxdl.
+"""
 
 import json
 import pathlib
@@ -27,7 +30,11 @@ READING = dict(  # names -> two lines
 
 
 def export(
-    module: ResNet, variables: Mapping[str, Any], output: pathlib.Path, image_size: int, about: Mapping[str, Any]
+    module: ResNet,
+    variables: Mapping[str, Any],
+    output: pathlib.Path,
+    image_size: int,
+    about: Mapping[str, Any],
 ) -> list[pathlib.Path]:
     """Writes FILES into the folder `output`, each whole or not at all, over those that are there.
 
@@ -42,11 +49,17 @@ def export(
       The files.
 
     Raises:
-      InputError: class names that are not as many as the outputs, or a folder that cannot be written.
+      InputError: class names that are not as many as the outputs, or a folder that cannot be
+        written.
     """
     _check(module, about)
-    host = adjusted(jax.device_get({name: variables[name] for name in ('params', 'batch_stats')}), about)
-    tensors = {k: v.astype(np.float32, copy=False) for k, v in to_tensors(host, module.architecture).items()}
+    host = adjusted(
+        jax.device_get({name: variables[name] for name in ('params', 'batch_stats')}), about
+    )
+    tensors = {
+        k: v.astype(np.float32, copy=False)
+        for k, v in to_tensors(host, module.architecture).items()
+    }
     contents = (
         safetensors.save(tensors, metadata=dict(format='pt')),
         json.dumps(config(module, image_size, about), indent=2, ensure_ascii=False) + '\n',
@@ -58,12 +71,17 @@ def export(
         for path, content in zip(paths, contents, strict=True):
             workdir.write(path, content)
     except OSError as error:
-        raise InputError(f'output {output} cannot be written ({error.strerror}): name another folder') from None
+        raise InputError(
+            f'output {output} cannot be written ({error.strerror}): name another folder'
+        ) from None
     return paths
 
 
 def adjusted(variables: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
-    """The network with its logit adjustment in the head's bias, so that others name the same classes."""
+    """The network with its logit adjustment in the head's bias.
+
+    So that others name the same classes.
+    """
     params = variables['params']
     if not about.get('adjustment'):
         return dict(variables)
@@ -72,30 +90,46 @@ def adjusted(variables: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str
 
 
 def config(module: ResNet, image_size: int, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What timm reads of a folder or of a repository of the hub (`local-dir:`, `hf-hub:`), and `about`."""
+    """What timm reads of a folder or of a repository of the hub (`local-dir:`, `hf-hub:`).
+
+    And `about`.
+    """
     row, prepared = module.architecture, module.preprocessing
     rest = dict(about)
     labels = {'label_names': list(rest.pop('class_names'))} if rest.get('class_names') else {}
     expected = dict(
-        input_size=[3, image_size, image_size], mean=list(prepared.mean), std=list(prepared.std),
-        crop_pct=prepared.crop, interpolation=prepared.interpolation, num_classes=module.num_classes,
-    )  # fmt: skip
+        input_size=[3, image_size, image_size],
+        mean=list(prepared.mean),
+        std=list(prepared.std),
+        crop_pct=prepared.crop,
+        interpolation=prepared.interpolation,
+        num_classes=module.num_classes,
+    )
     if row.names == 'timm':  # what timm looks for to put another head or first layer there
         expected |= dict(first_conv='conv1.0' if row.stem == 'deep' else 'conv1', classifier='fc')
     return dict(
-        architecture=row.name, num_classes=module.num_classes, num_features=row.features, global_pool='avg',
-        **labels, pretrained_cfg=expected | labels, jaxdl=rest,
-    )  # fmt: skip
+        architecture=row.name,
+        num_classes=module.num_classes,
+        num_features=row.features,
+        global_pool='avg',
+        **labels,
+        pretrained_cfg=expected | labels,
+        jaxdl=rest,
+    )
 
 
 def program(module: ResNet, variables: Mapping[str, Any], image_size: int) -> bytes:
-    """float32 [b, image_size, image_size, 3] in [0, 1] -> logits float32 [b, classes], serialised, weights inside.
+    """float32 [b, image_size, image_size, 3] in [0, 1] -> logits float32 [b, classes], serialised.
 
-    Nothing in it is jaxdl's own: convolutions are XLA's, and on a GPU in full precision, so that all platforms agree.
-    Without a head it gives features.
+    Weights inside.
+
+    Nothing in it is jaxdl's own: convolutions are XLA's, and on a GPU in full precision, so that
+    all platforms agree. Without a head it gives features.
     """
     whole, prepared = module.clone(lowering='grouped'), module.preprocessing
-    mean, std = (np.asarray(each, np.float32)[None, None, None] for each in (prepared.mean, prepared.std))
+    mean, std = (
+        np.asarray(each, np.float32)[None, None, None] for each in (prepared.mean, prepared.std)
+    )
 
     def logits(images: jax.Array) -> jax.Array:
         return jnp.asarray(whole.apply(variables, (images - mean) / std))
@@ -138,4 +172,6 @@ outputs = model.call(images)
 def _check(module: ResNet, about: Mapping[str, Any]) -> None:
     names = about.get('class_names', ())
     if names and len(names) != module.num_classes:
-        raise InputError(f'export: {len(names)} class names for the {module.num_classes} outputs of the network')
+        raise InputError(
+            f'export: {len(names)} class names for the {module.num_classes} outputs of the network'
+        )

@@ -1,8 +1,9 @@
 """Where in an image a network saw the class: Grad-CAM on the last feature map.
 
-Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization". The head sees
-the mean over the map, so the slope of a logit there is the same everywhere, the class's row of the head over the area
-of the map; for these networks Grad-CAM is CAM (Zhou et al. 2016).
+Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based
+localization". The head sees the mean over the map, so the slope of a logit there is the same
+everywhere, the class's row of the head over the area of the map; for these networks Grad-CAM is CAM
+(Zhou et al. 2016).
 """
 
 import functools
@@ -19,8 +20,12 @@ from jaxdl.models.blocks import widened
 from jaxdl.models.resnet import ResNet
 
 
-def gradcam(module: ResNet, members: Sequence[Any], about: Mapping[str, Any], batch: Any, classes: Any) -> jax.Array:
-    """What speaks for a class of each image, as the networks see the centre view: float32 [b, size, size] in [0, 1].
+def gradcam(
+    module: ResNet, members: Sequence[Any], about: Mapping[str, Any], batch: Any, classes: Any
+) -> jax.Array:
+    """What speaks for a class of each image, as the networks see the centre view: float32 [b, size.
+
+    Size] in [0, 1].
 
     Args:
       module: of every member.
@@ -33,32 +38,48 @@ def gradcam(module: ResNet, members: Sequence[Any], about: Mapping[str, Any], ba
       1 where most speaks for the class; zeros where nothing does.
     """
     size = about['eval_size']
-    total = sum(_map(module, variables, batch, jnp.asarray(classes), size=size) for variables in members)
+    total = sum(
+        _map(module, variables, batch, jnp.asarray(classes), size=size) for variables in members
+    )
     return _scaled(total, size=size)
 
 
 def seen(module: ResNet, about: Mapping[str, Any], batch: Any) -> np.ndarray:
-    """The centre view of decoded images, as a picture of what the maps lie on: uint8 [b, size, size, 3]."""
+    """The centre view of decoded images, as a picture of what the maps lie on: uint8 [b, size.
+
+    Size, 3].
+    """
     return np.asarray(_seen(jnp.asarray(batch), module.preprocessing.crop, size=about['eval_size']))
 
 
 def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Maps [n, height, width] in [0, 1] as colours over images uint8 [n, height, width, 3]: uint8, of the same shape.
+    """Maps [n, height, width] in [0, 1] as colours over images uint8 [n, height, width, 3]: uint8.
 
-    Where a map is 0 the image darkens, so that what speaks for the class stands out without hiding it.
+    Of the same shape.
+
+    Where a map is 0 the image darkens, so that what speaks for the class stands out without hiding
+    it.
     """
     import matplotlib as mpl
 
     colours = mpl.colormaps['inferno'](maps)[..., :3] * 255
-    return np.round(0.5 * images * (0.5 + maps[..., None]) + 0.4 * colours).clip(0, 255).astype(np.uint8)
+    return (
+        np.round(0.5 * images * (0.5 + maps[..., None]) + 0.4 * colours)
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 @functools.partial(jax.jit, static_argnames=('module', 'size'))
-def _map(module: ResNet, variables: Any, batch: jax.Array, classes: jax.Array, size: int) -> jax.Array:
+def _map(
+    module: ResNet, variables: Any, batch: jax.Array, classes: jax.Array, size: int
+) -> jax.Array:
     """float32 [b, rows, columns] of at least 0, before it is scaled."""
     images = tta.normalised(_centre(batch, module.preprocessing.crop, size), module.preprocessing)
     features = widened(tta.apply(module, variables, images, 'feature_map'))
-    logits, pull = jax.vjp(lambda own: tta.apply(module, variables, own.mean((1, 2)), 'classify'), features)
+    logits, pull = jax.vjp(
+        lambda own: tta.apply(module, variables, own.mean((1, 2)), 'classify'), features
+    )
     (slope,) = pull(jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
     return jax.nn.relu((features * slope.mean((1, 2), keepdims=True)).sum(-1))
 

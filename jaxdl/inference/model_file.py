@@ -1,4 +1,7 @@
-"""The networks that a run ends with, and all that is needed to ask them: written once, restored in one line."""
+"""The networks that a run ends with, and all that is needed to ask them: written once.
+
+Restored in one line.
+"""
 
 import contextlib
 import pathlib
@@ -18,13 +21,21 @@ from jaxdl.train import averaging
 from jaxdl.workdir import check_inside, read_json
 
 FINAL, TRAINING, DONE = (pathlib.Path('checkpoints', name) for name in ('final', 'train', 'done'))
-UNJUDGED: dict[str, Any] = dict(temperature=1.0, adjustment=[])  # what a network says before it was calibrated
+UNJUDGED: dict[str, Any] = dict(
+    temperature=1.0, adjustment=[]
+)  # what a network says before it was calibrated
 DECODED_SIZE = 256  # side in pixels of a decoded image, where nothing else is said
 # What must be said of a network before it can be asked, and the type of it.
 NEEDED: dict[str, type] = dict(
-    architecture=str, num_classes=int, class_names=list, preprocessing=dict, eval_size=int, views=str,
-    temperature=float, adjustment=list,
-)  # fmt: skip
+    architecture=str,
+    num_classes=int,
+    class_names=list,
+    preprocessing=dict,
+    eval_size=int,
+    views=str,
+    temperature=float,
+    adjustment=list,
+)
 USUAL: dict[str, Any] = dict(
     experiment='', weights='', revision='', jaxdl='', split='', scores={}, decoded_size=DECODED_SIZE
 )
@@ -32,7 +43,10 @@ USUAL: dict[str, Any] = dict(
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Networks of one architecture that answer together, and `about`: the keys of NEEDED and USUAL."""
+    """Networks of one architecture that answer together, and `about`.
+
+    The keys of NEEDED and USUAL.
+    """
 
     module: ResNet
     members: tuple[Any, ...]
@@ -40,21 +54,25 @@ class Snapshot:
 
 
 def save(workdir: pathlib.Path, members: Sequence[Any], about: Mapping[str, Any]) -> None:
-    """Writes the final checkpoint of a run: variables of each network, and `about` with at least the keys of NEEDED.
+    """Writes the final checkpoint of a run: variables of each network.
+
+    And `about` with at least the keys of NEEDED.
 
     Raises:
       InputError: `about` lacks a key, or does not fit the networks.
     """
     module = _module(about, members, 'the final checkpoint')
     described = USUAL | dict(about) | dict(preprocessing=asdict(module.preprocessing))
-    checkpoint.write_model(workdir / FINAL, {f'{i:04}': member for i, member in enumerate(members)}, described)
+    checkpoint.write_model(
+        workdir / FINAL, {f'{i:04}': member for i, member in enumerate(members)}, described
+    )
 
 
 def load(workdir: pathlib.Path) -> Snapshot:
     """The networks of a workdir, on this process's first device.
 
-    Of a run that did not end, or whose final checkpoint is damaged, it is the newest of the training, and a line on
-    stderr says so.
+    Of a run that did not end, or whose final checkpoint is damaged, it is the newest of the
+    training, and a line on stderr says so.
 
     Raises:
       InputError: no run is there, one that keeps no networks, or one that has saved none yet.
@@ -71,14 +89,20 @@ def load(workdir: pathlib.Path) -> Snapshot:
         reason = error if (workdir / FINAL).exists() else f'{workdir} is not finished'
         sys.stderr.write(f'jaxdl: {reason}: taking {name} as it was before step {step}\n')
     module = _module(about, members, f'the checkpoint of {workdir}')
-    return Snapshot(module, tuple(jax.device_put(member, jax.local_devices()[0]) for member in members), USUAL | about)
+    return Snapshot(
+        module,
+        tuple(jax.device_put(member, jax.local_devices()[0]) for member in members),
+        USUAL | about,
+    )
 
 
 def _check(workdir: pathlib.Path) -> None:
     check_inside(workdir)
     if not workdir.is_dir():
         what = 'is a file' if workdir.exists() else 'does not exist'
-        raise InputError(f'checkpoint {workdir} {what}: give the workdir of a run of probe, finetune or challenge')
+        raise InputError(
+            f'checkpoint {workdir} {what}: give the workdir of a run of probe, finetune or challenge'
+        )
     config = workdir / 'config.json'
     kind = str(read_json(config).get('kind', 'FineTune')) if config.exists() else 'FineTune'
     if kind != 'FineTune':
@@ -91,14 +115,23 @@ def _check(workdir: pathlib.Path) -> None:
 
 def _none(workdir: pathlib.Path, error: InputError) -> InputError:
     if (workdir / FINAL).exists():
-        return InputError(f'{error}, and there is none of the training: run it again with --overwrite')
+        return InputError(
+            f'{error}, and there is none of the training: run it again with --overwrite'
+        )
     if (workdir / 'config.json').exists():
-        return InputError(f'checkpoint {workdir}: the run has saved no network yet; the same command again resumes it')
-    return InputError(f'checkpoint {workdir} holds no run: give the workdir of a run of probe, finetune or challenge')
+        return InputError(
+            f'checkpoint {workdir}: the run has saved no network yet; the same command again resumes it'
+        )
+    return InputError(
+        f'checkpoint {workdir} holds no run: give the workdir of a run of probe, finetune or challenge'
+    )
 
 
 def _trained(workdir: pathlib.Path) -> tuple[str, int, list[Any], dict[str, Any]] | None:
-    """Name, step, network and `about` of the training that is farthest; None where there is none."""
+    """Name, step, network and `about` of the training that is farthest.
+
+    None where there is none.
+    """
     top, done = workdir / TRAINING, workdir / DONE
     found = []
     for folder in sorted(done.iterdir()) if done.is_dir() else []:
@@ -114,7 +147,9 @@ def _trained(workdir: pathlib.Path) -> tuple[str, int, list[Any], dict[str, Any]
         if newest:
             step, tree, about = newest
             state = tree['state']  # a FineState, beside what else the training has to remember
-            found.append((folder.name, step, [_served(state, step, about.get('ema', 0))], UNJUDGED | about))
+            found.append(
+                (folder.name, step, [_served(state, step, about.get('ema', 0))], UNJUDGED | about)
+            )
     return max(found, key=lambda own: own[1], default=None)
 
 
@@ -142,7 +177,9 @@ def _module(about: Mapping[str, Any], members: Sequence[Any], where: str) -> Res
     if about['views'] not in VIEWS:
         raise unknown('views', about['views'], VIEWS, f' in {where}')
     try:
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about['preprocessing'].items()}
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in about['preprocessing'].items()
+        }
         preprocessing = Preprocessing(**given)
         outputs = [len(member['params']['head']['bias']) for member in members]
     except (TypeError, KeyError) as error:
@@ -165,4 +202,6 @@ def _check_classes(about: Mapping[str, Any], outputs: Sequence[int], where: str)
     }
     sizes = {'class names': len(names), 'outputs': outputs[0], 'adjustments': len(adjustment)}
     for what in (what for what, bad in wrong.items() if bad):
-        raise InputError(f'{where}: {sizes[what]} {what} for {count} classes: run it again with --overwrite')
+        raise InputError(
+            f'{where}: {sizes[what]} {what} for {count} classes: run it again with --overwrite'
+        )

@@ -27,7 +27,8 @@ More = Callable[[int], None]
 class Predictions:
     """What a network says of images, in their order.
 
-    class_names: of the likeliest class, [n]. probabilities: float32 [n, classes]. ids: the paths as they were given, or
+    class_names: of the likeliest class, [n]. probabilities: float32 [n, classes]. ids: the paths as
+      they were given, or
     the places in the array, [n]. classes: the name of each column of probabilities, [classes].
     """
 
@@ -45,7 +46,9 @@ class Predictor:
 
     @classmethod
     def from_checkpoint(cls, workdir: str | pathlib.Path, views: str = '') -> 'Predictor':
-        """The networks that the run in `workdir` ended with, on this machine's devices, whatever it was trained on.
+        """The networks that the run in `workdir` ended with, on this machine's devices.
+
+        Whatever it was trained on.
 
         views: a row of recipe.VIEWS, in place of the run's own.
 
@@ -55,7 +58,9 @@ class Predictor:
         if views and views not in VIEWS:
             raise unknown('views', views, VIEWS)
         held = model_file.load(pathlib.Path(workdir))
-        return cls(dataclasses.replace(held, about=held.about | (dict(views=views) if views else {})))
+        return cls(
+            dataclasses.replace(held, about=held.about | (dict(views=views) if views else {}))
+        )
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -66,8 +71,8 @@ class Predictor:
         """The likeliest class of each image, and the probability of every class.
 
         Args:
-          images: paths; or uint8 [n, height, width, 3] (or 1 channel of grey); or a list of such arrays [height, width,
-            3] of different sizes. None at all are fine.
+          images: paths; or uint8 [n, height, width, 3] (or 1 channel of grey); or a list of such
+            arrays [height, width, 3] of different sizes. None at all are fine.
           batch_size: images that are computed at a time; it changes no result.
           more: told how many images more are done.
 
@@ -83,18 +88,25 @@ class Predictor:
         return Predictions(names, probabilities, ids_of(images), self.class_names)
 
     def explain(self, images: Any, batch_size: int = 32) -> np.ndarray:
-        """Grad-CAM of the class that is predicted, on the centre view: float32 [n, size, size] in [0, 1]."""
+        """Grad-CAM of the class that is predicted, on the centre view: float32 [n, size.
+
+        Size] in [0, 1].
+        """
         size = self.snapshot.about['eval_size']
         found = [maps for maps, _ in self.explained(images, batch_size)]
         return np.concatenate([np.zeros((0, size, size), np.float32), *found])
 
-    def explained(self, images: Any, batch_size: int = 32) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def explained(
+        self, images: Any, batch_size: int = 32
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The maps of each batch of images, and what they lie on: uint8 [b, size, size, 3]."""
         module, members, about = self.snapshot.module, self.snapshot.members, self.snapshot.about
 
         def ask(batch: np.ndarray) -> tuple[Any, Any]:
             classes = tta.log_probabilities(module, members, about, batch).argmax(-1)
-            return explain.gradcam(module, members, about, batch, classes), explain.seen(module, about, batch)
+            return explain.gradcam(module, members, about, batch, classes), explain.seen(
+                module, about, batch
+            )
 
         return tta.in_batches(self._decoded(images, batch_size), ask, batch_size)
 
@@ -105,29 +117,43 @@ class Predictor:
 
 
 def listed(images: Any) -> Any:
-    """Images as they may be given, one an entry: all paths, or all uint8 arrays; InputError where they are neither."""
+    """Images as they may be given, one an entry: all paths, or all uint8 arrays.
+
+    InputError where they are neither.
+    """
     if isinstance(images, (str, os.PathLike)):
         images = [images]
     if not isinstance(images, np.ndarray):
         images = list(images)
-        missing = [str(i) for i in images if isinstance(i, (str, os.PathLike)) and not pathlib.Path(i).exists()]
+        missing = [
+            str(i)
+            for i in images
+            if isinstance(i, (str, os.PathLike)) and not pathlib.Path(i).exists()
+        ]
         if missing:
             raise _bad([(name, 'no such file') for name in missing], len(images))
     elif images.ndim != 4:
-        raise InputError(f'images of shape {list(images.shape)}: must be [n, height, width, 3], or a list of paths')
+        raise InputError(
+            f'images of shape {list(images.shape)}: must be [n, height, width, 3], or a list of paths'
+        )
     return images
 
 
 def ids_of(images: Sequence[Any]) -> list[str]:
     """A path as it was given; the place of an array."""
-    return [str(own) if isinstance(own, (str, os.PathLike)) else str(i) for i, own in enumerate(images)]
+    return [
+        str(own) if isinstance(own, (str, os.PathLike)) else str(i) for i, own in enumerate(images)
+    ]
 
 
 def decoded(images: Sequence[Any], size: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Batches uint8 [b, size, size, 3] of images, decoded by as many threads as there are cores, a few batches ahead.
+    """Batches uint8 [b, size, size, 3] of images, decoded by as many threads as there are cores.
+
+    A few batches ahead.
 
     Raises:
-      InputError: at the end, once all bad images are known; from the first bad one on no batch is given.
+      InputError: at the end, once all bad images are known; from the first bad one on no batch is
+        given.
     """
     bad, done, ahead = list[tuple[str, str]](), 0, deque[list[concurrent.futures.Future[Any]]]()
     starts = iter(range(0, len(images), batch_size))
@@ -135,11 +161,17 @@ def decoded(images: Sequence[Any], size: int, batch_size: int) -> Iterator[np.nd
     try:
         while True:
             while len(ahead) < 2 + tta.AHEAD and (start := next(starts, None)) is not None:
-                ahead.append([pool.submit(_one, image, size) for image in images[start : start + batch_size]])
+                ahead.append(
+                    [pool.submit(_one, image, size) for image in images[start : start + batch_size]]
+                )
             if not ahead:
                 break
             batch = [own.result() for own in ahead.popleft()]
-            bad += ((_name(images[i], i), own) for i, own in enumerate(batch, done) if isinstance(own, str))
+            bad += (
+                (_name(images[i], i), own)
+                for i, own in enumerate(batch, done)
+                if isinstance(own, str)
+            )
             done += len(batch)
             if not bad:
                 yield np.stack(batch)
@@ -187,5 +219,9 @@ def _name(image: Any, place: int) -> str:
 
 
 def _bad(bad: Sequence[tuple[str, str]], count: int) -> InputError:
-    shown = ', '.join(f'{name} ({why})' for name, why in bad[:3]) + (', ...' if len(bad) > 3 else '')
-    return InputError(f'{len(bad):,} of {count:,} images cannot be read: {shown}; mend them, or leave them out')
+    shown = ', '.join(f'{name} ({why})' for name, why in bad[:3]) + (
+        ', ...' if len(bad) > 3 else ''
+    )
+    return InputError(
+        f'{len(bad):,} of {count:,} images cannot be read: {shown}; mend them, or leave them out'
+    )

@@ -1,8 +1,9 @@
 """Files of predictions, and of a challenge's submission; no jax.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` (full-width too), a tab or a new line for a formula, and
-would run what somebody has called an image. In predictions.csv such a name has an apostrophe before it; in a submission
-names stand as they are, since a challenge compares them byte by byte.
+A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` (full-width too), a tab or a new line
+for a formula, and would run what somebody has called an image. In predictions.csv such a name has
+an apostrophe before it; in a submission names stand as they are, since a challenge compares them
+byte by byte.
 """
 
 import pathlib
@@ -17,21 +18,29 @@ from jaxdl.workdir import tables as results
 
 TOP = 5  # classes of an image that predictions.csv holds
 PREDICTIONS = (
-    'ImageId', 'ClassName', 'probability',
+    'ImageId',
+    'ClassName',
+    'probability',
     *(f'{what}_{i}' for i in range(2, TOP + 1) for what in ('class', 'probability')),
-)  # fmt: skip
+)
 SUBMISSION = ('ClassName',)
-FORMULA = (*'=+-@\t\r\n', *'\uff1d\uff0b\uff0d\uff20')  # beginnings that a spreadsheet does not take for text
+FORMULA = (
+    *'=+-@\t\r\n',
+    *'\uff1d\uff0b\uff0d\uff20',
+)  # beginnings that a spreadsheet does not take for text
 
 
 def write_predictions(
     path: pathlib.Path, ids: Sequence[str], class_names: Sequence[str], probabilities: np.ndarray
 ) -> None:
-    """Writes the likeliest classes of each image, best first, of equals the first: whole or not at all.
+    """Writes the likeliest classes of each image, best first, of equals the first.
+
+    Whole or not at all.
 
     Args:
       path: of a CSV with the columns PREDICTIONS; those of classes that there are not stay empty.
-      ids: of each image [n]; what a spreadsheet would take for a formula gets an apostrophe before it.
+      ids: of each image [n]; what a spreadsheet would take for a formula gets an apostrophe before
+        it.
       class_names: of each class [classes]; likewise.
       probabilities: float [n, classes], written as `repr(float)` of float32.
     """
@@ -48,7 +57,9 @@ def write_predictions(
     _write(path, PREDICTIONS, rows)
 
 
-def write_submission(path: pathlib.Path, names: Sequence[str], test_ids: Sequence[str], ids: Sequence[str]) -> None:
+def write_submission(
+    path: pathlib.Path, names: Sequence[str], test_ids: Sequence[str], ids: Sequence[str]
+) -> None:
     """Writes the class name of each test image, in the order of test.csv: whole or not at all.
 
     Args:
@@ -61,7 +72,9 @@ def write_submission(path: pathlib.Path, names: Sequence[str], test_ids: Sequenc
       InputError: an image of the test is missing, stands there twice, or is none of it.
     """
     if len(names) != len(ids):
-        raise InputError(f'{path.name}: {len(names):,} class names for {len(ids):,} images: one for each is needed')
+        raise InputError(
+            f'{path.name}: {len(names):,} class names for {len(ids):,} images: one for each is needed'
+        )
     for what, given in (('test.csv', test_ids), ('the predictions', ids)):
         _say(f'{path.name}: twice in {what}', _twice(given))
     found = dict(zip(ids, names, strict=True))
@@ -74,7 +87,8 @@ def write_submission(path: pathlib.Path, names: Sequence[str], test_ids: Sequenc
 def read_test(where: str | pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
     """The ids of a challenge's test.csv, in its order, and the file of each.
 
-    where: the challenge's folder, with test.csv and test_images/; or a CSV, its images in <stem>_images/ or beside it.
+    where: the challenge's folder, with test.csv and test_images/; or a CSV, its images in
+      <stem>_images/ or beside it.
 
     Raises:
       InputError: no such file, no column of images, images that are not there or stand there twice.
@@ -87,7 +101,9 @@ def read_test(where: str | pathlib.Path) -> tuple[list[str], list[pathlib.Path]]
 
 
 def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[pathlib.Path]]:
-    """The first recognised column of images of a CSV, and the file of each, as `read_test` finds them.
+    """The first recognised column of images of a CSV, and the file of each.
+
+    As `read_test` finds them.
 
     images: the folder that they are in, where it is neither <stem>_images/ nor that of the CSV.
     """
@@ -97,18 +113,32 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
     place = _column(file, header)
     empty = [line for line, cells in rows if not cells[place]]
     if empty:
-        raise InputError(f'{file} line {empty[0]}: {header[place]} is empty; fill it, or remove the line')
+        raise InputError(
+            f'{file} line {empty[0]}: {header[place]} is empty; fill it, or remove the line'
+        )
     beside = file.parent / f'{file.stem}_images'
-    tops = [pathlib.Path(images)] if images else [beside, file.parent] if beside.is_dir() else [file.parent]
+    tops = (
+        [pathlib.Path(images)]
+        if images
+        else [beside, file.parent]
+        if beside.is_dir()
+        else [file.parent]
+    )
     find = folder.finder(tops)
     ids = [cells[place] for _, cells in rows]
     paths = [find(name, f'{file} line {line}') for name, (line, _) in zip(ids, rows, strict=True)]
-    _say(f'{file}: not in {tops[0]}', [name for name, path in zip(ids, paths, strict=True) if path is None])
+    _say(
+        f'{file}: not in {tops[0]}',
+        [name for name, path in zip(ids, paths, strict=True) if path is None],
+    )
     return ids, [path for path in paths if path is not None]
 
 
 def _column(file: pathlib.Path, header: Sequence[str]) -> int:
-    """The first column that is recognised as one of images; the only one there is, whatever its name."""
+    """The first column that is recognised as one of images; the only one there is.
+
+    Whatever its name.
+    """
     if len(header) == 1:
         return 0
     for i, name in enumerate(header):
@@ -133,8 +163,12 @@ def _say(what: str, names: Sequence[str]) -> None:
     """InputError where there are any names: the first three, and how many."""
     if names:
         shown = ', '.join(map(columns.short, names[:3]))
-        raise InputError(f'{what}: {len(names):,} image{"s" * (len(names) > 1)} ({shown}{", ..." * (len(names) > 3)})')
+        raise InputError(
+            f'{what}: {len(names):,} image{"s" * (len(names) > 1)} ({shown}{", ..." * (len(names) > 3)})'
+        )
 
 
 def _write(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    workdir.write(path, results.lines([header, *([*row, *[''] * (len(header) - len(row))] for row in rows)]))
+    workdir.write(
+        path, results.lines([header, *([*row, *[''] * (len(header) - len(row))] for row in rows)])
+    )

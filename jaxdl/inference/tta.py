@@ -1,7 +1,9 @@
-"""Views of an image whose probabilities are averaged, and the one place that asks networks (test-time augmentation).
+"""Views of an image whose probabilities are averaged.
 
-A view is a box of the decoded image, as it is or mirrored. Every view and every network runs the same compiled program:
-boxes are arguments, so another row of `recipe.VIEWS` compiles nothing anew.
+And the one place that asks networks (test-time augmentation).
+
+A view is a box of the decoded image, as it is or mirrored. Every view and every network runs the
+same compiled program: boxes are arguments, so another row of `recipe.VIEWS` compiles nothing anew.
 """
 
 import functools
@@ -21,12 +23,17 @@ from jaxdl.models.architectures import Preprocessing
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import out_of_memory
 
-CORNER = 7 / 8  # the largest share of the sides that a crop at a corner has: beyond, the five hardly differ
+CORNER = (
+    7 / 8
+)  # the largest share of the sides that a crop at a corner has: beyond, the five hardly differ
 AHEAD = 2  # batches that are under way before a result is read
 
 
 def boxes(kind: str, crop: float) -> tuple[np.ndarray, np.ndarray]:
-    """The views of a row of VIEWS: boxes float32 [v, 4] as `augment.resized_crop` has them, and mirrored, bool [v]."""
+    """The views of a row of VIEWS: boxes float32 [v, 4] as `augment.resized_crop` has them.
+
+    And mirrored, bool [v].
+    """
     if kind not in VIEWS:
         raise unknown('views', kind, VIEWS)
     side, found = min(crop, CORNER), [((1 - crop) / 2, (1 - crop) / 2, crop, crop)]
@@ -37,12 +44,14 @@ def boxes(kind: str, crop: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def views(images: jax.Array, kind: str, size: int, crop: float) -> jax.Array:
-    """Float [n, height, width, channel] -> [v, n, size, size, channel]: the centre first, the mirrored ones last.
+    """Float [n, height, width, channel] -> [v, n, size, size, channel]: the centre first.
+
+    The mirrored ones last.
 
     Args:
       images: decoded, before they are normalised.
-      kind: a row of VIEWS. `none`: the centre. `flip`: and mirrored. `five_crops`: centre and four corners.
-        `five_crops_flip`: and all five mirrored.
+      kind: a row of VIEWS. `none`: the centre. `flip`: and mirrored. `five_crops`: centre and four
+        corners. `five_crops_flip`: and all five mirrored.
       size: side in pixels of what comes out.
       crop: share of the sides that the centre has; the corners have CORNER at most.
     """
@@ -50,13 +59,22 @@ def views(images: jax.Array, kind: str, size: int, crop: float) -> jax.Array:
 
 
 def view(images: jax.Array, box: jax.Array, mirrored: jax.Array, size: int) -> jax.Array:
-    """One view [n, size, size, channel] of the images; `box` [4] and `mirrored` [] may be traced."""
-    cut = augment.resized_crop(images, jnp.broadcast_to(jnp.asarray(box)[None], (len(images), 4)), size)
+    """One view [n, size, size, channel] of the images.
+
+    `box` [4] and `mirrored` [] may be traced.
+    """
+    cut = augment.resized_crop(
+        images, jnp.broadcast_to(jnp.asarray(box)[None], (len(images), 4)), size
+    )
     return jnp.where(mirrored, cut[:, :, ::-1], cut)
 
 
-def log_probabilities(module: ResNet, members: Sequence[Any], about: Mapping[str, Any], batch: Any) -> jax.Array:
-    """What networks say together: the log of the mean, over members and views, of softmax(logits - adjustment).
+def log_probabilities(
+    module: ResNet, members: Sequence[Any], about: Mapping[str, Any], batch: Any
+) -> jax.Array:
+    """What networks say together: the log of the mean, over members and views.
+
+    Of softmax(logits - adjustment).
 
     The temperature is not in it: `probabilities` divides these by it.
 
@@ -102,14 +120,20 @@ def _log_mean(each: Sequence[jax.Array]) -> jax.Array:
 
 
 def apply(module: ResNet, variables: Any, images: jax.Array, method: str = '__call__') -> jax.Array:
-    """A method of the network, in evaluation: all inference goes through here, norms folded into convolutions."""
+    """A method of the network, in evaluation: all inference goes through here.
+
+    Norms folded into convolutions.
+    """
     if method not in folded.METHODS:
         return module.apply(variables, images, method=method)  # type: ignore[return-value]
     return folded.fold(module, variables, method)(images)
 
 
 def probabilities(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """[n, classes] as `log_probabilities` gives it -> float32 [n, classes], calibrated by `temperature`."""
+    """[n, classes] as `log_probabilities` gives it -> float32 [n, classes].
+
+    Calibrated by `temperature`.
+    """
     logits = np.asarray(log_probabilities, np.float64) / temperature
     likely = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
     return (likely / likely.sum(-1, keepdims=True)).astype(np.float32)
@@ -118,7 +142,9 @@ def probabilities(log_probabilities: np.ndarray, temperature: float) -> np.ndarr
 def pixels(batch: jax.Array) -> jax.Array:
     """Decoded images as float32 in [0, 1] of three channels."""
     if batch.ndim != 4 or batch.shape[-1] not in (1, 3):
-        raise InputError(f'images of shape {list(batch.shape)}: must be [n, height, width, 3], or 1 channel of grey')
+        raise InputError(
+            f'images of shape {list(batch.shape)}: must be [n, height, width, 3], or 1 channel of grey'
+        )
     scale = 255 if batch.dtype == jnp.uint8 else 1
     return jnp.broadcast_to(batch.astype(jnp.float32) / scale, (*batch.shape[:-1], 3))
 
@@ -126,7 +152,8 @@ def pixels(batch: jax.Array) -> jax.Array:
 def normalised(images: jax.Array, preprocessing: Preprocessing) -> jax.Array:
     """Float in [0, 1] [n, height, width, 3] -> what the network takes."""
     mean, std = (
-        jnp.asarray(values, jnp.float32)[None, None, None] for values in (preprocessing.mean, preprocessing.std)
+        jnp.asarray(values, jnp.float32)[None, None, None]
+        for values in (preprocessing.mean, preprocessing.std)
     )
     return (images - mean) / std
 
@@ -137,10 +164,12 @@ def in_batches(
     size: int,
     more: Callable[[int], None] | None = None,
 ) -> Iterator[Any]:
-    """`compute` of every batch [b, ...], b at most `size`, as NumPy arrays [b, ...]; a tree of them where it gives one.
+    """`compute` of every batch [b, ...], b at most `size`, as NumPy arrays [b, ...].
 
-    Batches are padded to `size` by their last image, so that all share one program; a single short one to the next
-    power of two. `more` is told how many images more are done.
+    A tree of them where it gives one.
+
+    Batches are padded to `size` by their last image, so that all share one program; a single short
+    one to the next power of two. `more` is told how many images more are done.
 
     Raises:
       InputError: a batch does not fit into memory.
@@ -174,4 +203,8 @@ def pieces(images: Any, size: int) -> Iterator[np.ndarray]:
 
 
 def _padded(batch: np.ndarray, size: int) -> np.ndarray:
-    return batch if len(batch) == size else np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), 0)])
+    return (
+        batch
+        if len(batch) == size
+        else np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), 0)])
+    )

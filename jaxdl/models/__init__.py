@@ -19,7 +19,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {'cnn': CNN, 'mlp': MLP, 'linear':
 
 
 def make_module(model: str, num_classes: int, **settings: object) -> nn.Module:
-    """The network of a row of MODELS; of `settings` it takes those that it has a field (or a parameter) for.
+    """The network of a row of MODELS.
+
+    Of `settings` it takes those that it has a field (or a parameter) for.
 
     Examples:
       >>> make_module('cnn', 10, pooling='avg', width=8).pooling

@@ -1,9 +1,13 @@
-"""The residual networks that pretrained weights are read for: one row an architecture, and what its images must be.
+"""The residual networks that pretrained weights are read for: one row an architecture.
 
-Sources: He et al. 2016a, "Deep residual learning for image recognition" (basic and bottleneck blocks; the CIFAR
-networks with option-A shortcuts), with the stride on the 3 x 3 convolution as in torchvision ("v1.5"); He et al. 2016b,
-"Identity mappings in deep residual networks" (pre-activation); He et al. 2019, "Bag of tricks for image classification"
-(the D stem and shortcut); Zagoruyko and Komodakis 2016, "Wide residual networks"; Xie et al. 2017 (ResNeXt).
+And what its images must be.
+
+Sources: He et al. 2016a, "Deep residual learning for image recognition" (basic and bottleneck
+  blocks; the CIFAR
+networks with option-A shortcuts), with the stride on the 3 x 3 convolution as in torchvision
+("v1.5"); He et al. 2016b, "Identity mappings in deep residual networks" (pre-activation); He et al.
+2019, "Bag of tricks for image classification" (the D stem and shortcut); Zagoruyko and Komodakis
+2016, "Wide residual networks"; Xie et al. 2017 (ResNeXt).
 """
 
 from dataclasses import dataclass, replace
@@ -13,10 +17,12 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network expects: images in [0, 1], less `mean`, over `std`, by channel (red, green, blue).
+    """What a network expects: images in [0, 1], less `mean`, over `std`, by channel (red, green.
 
-    In evaluation the short side is scaled to `size` / `crop` pixels by `interpolation`, and the centre of `size` x
-    `size` pixels is kept.
+    Blue).
+
+    In evaluation the short side is scaled to `size` / `crop` pixels by `interpolation`, and the
+    centre of `size` x `size` pixels is kept.
     """
 
     mean: Triple = (0.485, 0.456, 0.406)
@@ -34,8 +40,10 @@ class Architecture:
     block: str  # basic, bottleneck, preactivation
     stages: tuple[int, ...]  # blocks in each
     widths: tuple[int, ...]  # of each stage, before a bottleneck's expansion by 4
-    stem: str = 'imagenet'  # imagenet: 7 x 7; deep: three 3 x 3; cifar: 3 x 3, no pooling; gluon: a norm, then 7 x 7
-    shortcut: str = 'conv'  # where the shape changes: conv; average: pool, then conv; pad: zeros for new channels
+    # imagenet: 7 x 7; deep: three 3 x 3; cifar: 3 x 3, no pooling; gluon: a norm, then 7 x 7
+    stem: str = 'imagenet'
+    # where the shape changes: conv; average: pool, then conv; pad: zeros for new channels
+    shortcut: str = 'conv'
     groups: int = 1  # of the 3 x 3 convolution of a bottleneck
     base_width: int = 64  # its channels in a group, where the stage is 64 wide
     names: str = 'timm'  # whose names the tensors have: timm (and torchvision), cifar, gluon
@@ -64,7 +72,14 @@ def _imagenet(name: str, block: str, stages: tuple[int, ...]) -> Architecture:
 def _cifar(depth: int) -> Architecture:
     stages, prepared = ((depth - 2) // 6,) * 3, Preprocessing(size=32, crop=1.0)
     return Architecture(
-        f'resnet{depth}', 'basic', stages, (16, 32, 64), 'cifar', 'pad', names='cifar', preprocessing=prepared
+        f'resnet{depth}',
+        'basic',
+        stages,
+        (16, 32, 64),
+        'cifar',
+        'pad',
+        names='cifar',
+        preprocessing=prepared,
     )
 
 

@@ -1,7 +1,9 @@
-"""The parts of a residual network, as PyTorch defines them: padding written out, the running variance unbiased.
+"""The parts of a residual network, as PyTorch defines them: padding written out.
 
-They compute in the type of the images, so that bfloat16 images make a bfloat16 network with float32 parameters; batch
-statistics are float32 always.
+The running variance unbiased.
+
+They compute in the type of the images, so that bfloat16 images make a bfloat16 network with float32
+parameters; batch statistics are float32 always.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +26,10 @@ MOMENTUM, EPSILON = 0.9, 1e-5  # PyTorch writes this momentum as 0.1
 
 
 class Conv(nn.Module):
-    """A convolution without bias, padded by half its side: [batch, height, width, channel] -> [..., features]."""
+    """A convolution without bias, padded by half its side: [batch, height, width, channel] -> [....
+
+    Features].
+    """
 
     features: int
     side: int = 3
@@ -39,8 +44,13 @@ class Conv(nn.Module):
         return convolved(images, kernel, self.stride, self.side // 2, self.lowering)
 
 
-def convolved(images: jax.Array, kernel: jax.Array, stride: int, padding: int, lowering: str = 'auto') -> jax.Array:
-    """As `conv`, in groups where the kernel has fewer channels than the images; `auto` as is best in these networks."""
+def convolved(
+    images: jax.Array, kernel: jax.Array, stride: int, padding: int, lowering: str = 'auto'
+) -> jax.Array:
+    """As `conv`, in groups where the kernel has fewer channels than the images.
+
+    `auto` as is best in these networks.
+    """
     if kernel.shape[2] == images.shape[-1]:
         lowering = _lowering(lowering, images.dtype)
         by = large if lowering == 'onednn' else partial(conv, lowering=lowering)
@@ -53,17 +63,23 @@ def convolved(images: jax.Array, kernel: jax.Array, stride: int, padding: int, l
 
 
 def _lowering(asked: str, dtype: jnp.dtype) -> str:
-    """One at a time and outside a scan XLA's own convolution is never slower than patches, unlike in the ablations."""
+    """One at a time and outside a scan XLA's own convolution is never slower than patches.
+
+    Unlike in the ablations.
+    """
     if asked != 'auto':
         return asked
     return 'onednn' if dtype == jnp.float32 and not native.missing() else 'grouped'
 
 
 class BatchNorm(nn.Module):
-    """Over batch, height and width; in training the statistics are the batch's, and the running ones move along.
+    """Over batch, height and width; in training the statistics are the batch's.
 
-    The batch is normed with its biased variance and the running one takes the unbiased, as in PyTorch; flax's own norm
-    has the biased for both. `skip` is added to the result, before the ReLU where there is one.
+    And the running ones move along.
+
+    The batch is normed with its biased variance and the running one takes the unbiased, as in
+    PyTorch; flax's own norm has the biased for both. `skip` is added to the result, before the ReLU
+    where there is one.
     """
 
     lowering: str = 'auto'
@@ -84,7 +100,9 @@ class BatchNorm(nn.Module):
         slant = scale * lax.rsqrt(found[1] + EPSILON)
         base = bias - found[0] * slant
         if fast:
-            return normed(images, slant, base, skip, norm=0, relu=int(self.relu), epsilon=EPSILON)[0]
+            return normed(images, slant, base, skip, norm=0, relu=int(self.relu), epsilon=EPSILON)[
+                0
+            ]
         out = (images * _row(slant) + _row(base)).astype(images.dtype)
         out = out if skip is None else out + skip
         return nn.relu(out) if self.relu else out
@@ -93,11 +111,17 @@ class BatchNorm(nn.Module):
         """Scale and bias, and the variables of the running mean and variance."""
         scale = self.param('scale', initializers.ones, shape)
         bias = self.param('bias', initializers.zeros, shape)
-        kept = [self.variable('batch_stats', k, f, shape) for k, f in (('mean', jnp.zeros), ('var', jnp.ones))]
+        kept = [
+            self.variable('batch_stats', k, f, shape)
+            for k, f in (('mean', jnp.zeros), ('var', jnp.ones))
+        ]
         return scale, bias, kept
 
     def _move(self, kept: Sequence[Any], found: Sequence[jax.Array], size: int) -> None:
-        """Brings the running statistics nearer to those of a batch of so many values, but not to initialise."""
+        """Brings the running statistics nearer to those of a batch of so many values.
+
+        But not to initialise.
+        """
         if self.is_initializing():
             return
         mean, variance = found
@@ -143,22 +167,32 @@ class Residual(nn.Module):
         return branch
 
     def _skip(self, images: jax.Array, features: int, train: bool) -> jax.Array:
-        """The images in the shape of the branch; the layers have the numbers that they have in timm."""
+        """The images in the shape of the branch.
+
+        The layers have the numbers that they have in timm.
+        """
         if self.shortcut == 'identity':
             return images
         if self.shortcut == 'pad':
             new = (features - images.shape[-1]) // 2
-            return jnp.pad(images[:, :: self.stride, :: self.stride], ((0, 0), (0, 0), (0, 0), (new, new)))
+            return jnp.pad(
+                images[:, :: self.stride, :: self.stride], ((0, 0), (0, 0), (0, 0), (new, new))
+            )
         first, stride = 0, self.stride
         if self.shortcut == 'average':
             first, stride = 1, 1
             images = images if self.stride == 1 else halved(images)
-        images = Conv(features, 1, stride, lowering=self.lowering, name=f'downsample_{first}')(images)
+        images = Conv(features, 1, stride, lowering=self.lowering, name=f'downsample_{first}')(
+            images
+        )
         return BatchNorm(self.lowering, name=f'downsample_{first + 1}')(images, train)
 
 
 class Preactivation(nn.Module):
-    """Norm and activation before each convolution; nothing after the sum (He et al. 2016b). Gluon's `BottleneckV2`."""
+    """Norm and activation before each convolution; nothing after the sum (He et al. 2016b).
+
+    Gluon's `BottleneckV2`.
+    """
 
     architecture: Architecture
     width: int
@@ -169,17 +203,24 @@ class Preactivation(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         first = branch = BatchNorm(self.lowering, relu=True, name='bn1')(images, train)
-        for i, convolution in enumerate(_convolutions(self.architecture, self.width, self.stride), 1):
+        for i, convolution in enumerate(
+            _convolutions(self.architecture, self.width, self.stride), 1
+        ):
             if i > 1:
                 branch = BatchNorm(self.lowering, relu=True, name=f'bn{i}')(branch, train)
             branch = convolution(lowering=self.lowering, name=f'conv{i}')(branch)
         if self.shortcut != 'identity':
-            images = Conv(branch.shape[-1], 1, self.stride, lowering=self.lowering, name='downsample_0')(first)
+            images = Conv(
+                branch.shape[-1], 1, self.stride, lowering=self.lowering, name='downsample_0'
+            )(first)
         return branch + images
 
 
 def _convolutions(architecture: Architecture, width: int, stride: int) -> list[Callable[..., Conv]]:
-    """A block's convolutions, in order, but for lowering and name; the stride is on the first 3 x 3 one."""
+    """A block's convolutions, in order, but for lowering and name.
+
+    The stride is on the first 3 x 3 one.
+    """
     if architecture.block == 'basic':
         return [partial(Conv, width, 3, stride), partial(Conv, width)]
     inner = width * architecture.base_width // 64 * architecture.groups
@@ -188,7 +229,10 @@ def _convolutions(architecture: Architecture, width: int, stride: int) -> list[C
 
 
 def halved(images: jax.Array) -> jax.Array:
-    """The mean of each 2 x 2 window; a last odd row or column is its own: [batch, ceil(height / 2), ...]."""
+    """The mean of each 2 x 2 window; a last odd row or column is its own: [batch, ceil(height / 2).
+
+    ...].
+    """
     batch, height, width, channels = images.shape
     rows, columns = -(-height // 2), -(-width // 2)
     padded = jnp.pad(images, ((0, 0), (0, 2 * rows - height), (0, 2 * columns - width), (0, 0)))
@@ -198,7 +242,10 @@ def halved(images: jax.Array) -> jax.Array:
 
 
 def max_pooled(images: jax.Array, lowering: str = 'auto') -> jax.Array:
-    """The maximum of windows of 3 x 3 moved by 2, the border padded by 1 with what is less than all."""
+    """The maximum of windows of 3 x 3 moved by 2.
+
+    The border padded by 1 with what is less than all.
+    """
     if served(images, lowering):
         return pooled(images)
     least = -np.inf

@@ -26,9 +26,15 @@ class Stage(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         for i in range(self.convolutions):
-            suffix = f'_{i}' if i else ''  # the first is named as if it were the only one: it starts the same
+            suffix = (
+                f'_{i}' if i else ''
+            )  # the first is named as if it were the only one: it starts the same
             convolved = layers.Conv(self.features, lowering=self.conv, name=f'conv{suffix}')(images)
-            pool = self.pooling if i == self.convolutions - 1 and max(images.shape[1:3]) > 1 else 'none'
+            pool = (
+                self.pooling
+                if i == self.convolutions - 1 and max(images.shape[1:3]) > 1
+                else 'none'
+            )
             if self.skip == 'none' or convolved.shape != images.shape:
                 images = self._follow(convolved, train, pool, f'norm{suffix}')
             else:
@@ -40,7 +46,9 @@ class Stage(nn.Module):
         """What comes after a convolution."""
         if self.conv == 'onednn' and stage.serves(self.norm, self.activation):
             fused = pool if pool in stage.POOLINGS else 'none'
-            images = stage.NormActivationPool(self.norm, self.activation, fused, name=name)(images, train)
+            images = stage.NormActivationPool(self.norm, self.activation, fused, name=name)(
+                images, train
+            )
             return images if pool == fused else _pooled(images, pool)
         images = layers.NORMS[self.norm](train, name)(images)
         return _pooled(layers.ACTIVATIONS[self.activation](images), pool)
@@ -51,7 +59,9 @@ def _pooled(images: jax.Array, pool: str) -> jax.Array:
 
 
 class CNN(nn.Module):
-    """`depth` stages, their widths doubling from `width`; global pooling; a dense layer if `hidden`; dropout; dense.
+    """`depth` stages, their widths doubling from `width`; global pooling.
+
+    A dense layer if `hidden`; dropout; dense.
 
     `conv` is how convolutions are computed (`conv.LOWERINGS`), `auto` what usually is best here.
     """
@@ -69,19 +79,28 @@ class CNN(nn.Module):
     conv: str = 'auto'
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
+    def __call__(
+        self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
+    ) -> jax.Array:
         """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
 
-        In training, `dropout` is the share of features dropped before the last layer. It may be traced, and its noise
-        comes from the rng stream `dropout`; a plain 0.0 needs neither noise nor stream.
+        In training, `dropout` is the share of features dropped before the last layer. It may be
+        traced, and its noise comes from the rng stream `dropout`; a plain 0.0 needs neither noise
+        nor stream.
         """
         options = (self.convolutions, self.norm, self.activation, self.pooling, self.skip)
         lowering = usual() if self.conv == 'auto' else self.conv
-        if self.convolutions == 1:  # the widths double from stage to stage, so that only the first can be as its images
-            layers.check_skip(self.skip, images.shape[-1], self.width, 'set convolutions to 2 or more')
+        if (
+            self.convolutions == 1
+        ):  # the widths double from stage to stage, so that only the first can be as its images
+            layers.check_skip(
+                self.skip, images.shape[-1], self.width, 'set convolutions to 2 or more'
+            )
         for i in range(self.depth):
             images = Stage(self.width << i, *options, lowering, name=f'stage_{i}')(images, train)
         features = GlobalPool(self.global_pooling, name='global_pool')(images)
         if self.hidden:
-            features = layers.ACTIVATIONS[self.activation](nn.Dense(self.hidden, name='hidden')(features))
+            features = layers.ACTIVATIONS[self.activation](
+                nn.Dense(self.hidden, name='hidden')(features)
+            )
         return layers.head(self, features, self.num_classes, train, dropout)

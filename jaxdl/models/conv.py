@@ -1,7 +1,10 @@
-"""Convolution behind one function, `conv`, and the ways to compute it, `LOWERINGS`: which is fastest is measured.
+"""Convolution behind one function, `conv`, and the ways to compute it, `LOWERINGS`.
 
-On a CPU XLA's own convolution is 13 to 24 times slower inside `lax.scan` than outside, and a vmapped one becomes a
-grouped one, 5 times slower than one after another (BUILD_NOTES.md, 2026-11-23).
+Which is fastest is measured.
+
+On a CPU XLA's own convolution is 13 to 24 times slower inside `lax.scan` than outside, and a
+vmapped one becomes a grouped one, 5 times slower than one after another (BUILD_NOTES.md,
+2026-11-23).
 """
 
 import functools
@@ -21,7 +24,9 @@ Gradient = Callable[[jax.Array, jax.Array, Sides, int, int], jax.Array]
 CHUNK = 8  # members that `map` convolves at once
 
 
-def conv(images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0, lowering: str = 'auto') -> jax.Array:
+def conv(
+    images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0, lowering: str = 'auto'
+) -> jax.Array:
     """Cross-correlation, as the field calls a convolution.
 
     Args:
@@ -66,18 +71,26 @@ def _dot(images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _patched(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    """Patches and a matrix product: where members share their images, the patches are taken once for all of them."""
+    """Patches and a matrix product: where members share their images.
+
+    The patches are taken once for all of them.
+    """
     height, width, channels, filters = kernel.shape
     patches = _patches(images, height, width, stride, padding)
     return _dot(patches, kernel.reshape(height * width * channels, filters))
 
 
 def _patches(images: jax.Array, height: int, width: int, stride: int, padding: int) -> jax.Array:
-    """[batch, rows, columns, height * width * channel]: the window under every output, its pixels row by row."""
+    """[batch, rows, columns, height * width * channel]: the window under every output.
+
+    Its pixels row by row.
+    """
     rows, columns = output_sides(images.shape, (height, width), stride, padding)
     images = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     shifted = [
-        images[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
+        images[
+            :, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride
+        ]
         for i in range(height)
         for j in range(width)
     ]
@@ -87,11 +100,15 @@ def _patches(images: jax.Array, height: int, width: int, stride: int, padding: i
 def _xla(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
     """XLA's own convolution; over members it becomes one with a group for each of them."""
     sides = [(padding, padding)] * 2
-    return lax.conv_general_dilated(images, kernel, (stride,) * 2, sides, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return lax.conv_general_dilated(
+        images, kernel, (stride,) * 2, sides, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
 
 
 def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -> Lowering:
-    """A convolution from three operations, linear in either argument: the gradients of each are the other two.
+    """A convolution from three operations, linear in either argument.
+
+    The gradients of each are the other two.
 
     So it has derivatives of every order, by reverse mode.
     """
@@ -101,11 +118,15 @@ def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -
         return value(images, kernel, stride, padding)
 
     @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-    def images_of(gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+    def images_of(
+        gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int
+    ) -> jax.Array:
         return of_images(gradient, kernel, shape, stride, padding)
 
     @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-    def kernel_of(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+    def kernel_of(
+        images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int
+    ) -> jax.Array:
         return of_kernel(images, gradient, shape, stride, padding)
 
     lowering.defvjp(
@@ -134,12 +155,19 @@ def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -
 
 
 def _onednn(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    shape = (len(images), *output_sides(images.shape, kernel.shape, stride, padding), kernel.shape[3])
+    shape = (
+        len(images),
+        *output_sides(images.shape, kernel.shape, stride, padding),
+        kernel.shape[3],
+    )
     return native.call('conv_forward', [shape], images, kernel, stride=stride, padding=padding)[0]
 
 
 def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
-    """XLA's own convolution, where `run(f, a, b)` does `f` for every member: a, b [members, ...]."""
+    """XLA's own convolution, where `run(f, a, b)` does `f` for every member: a, b [members.
+
+    ...].
+    """
 
     def each(f: Callable[..., jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
         def members(a: jax.Array, b: jax.Array) -> list[jax.Array]:
@@ -148,30 +176,55 @@ def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
 
         return over_members(members, a, b)[0]
 
-    def images_of(gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
-        return each(lambda g, w: _transposed(lambda x: _xla(x, w, stride, padding), shape, g), gradient, kernel)
+    def images_of(
+        gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int
+    ) -> jax.Array:
+        return each(
+            lambda g, w: _transposed(lambda x: _xla(x, w, stride, padding), shape, g),
+            gradient,
+            kernel,
+        )
 
-    def kernel_of(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
-        return each(lambda x, g: _transposed(lambda w: _xla(x, w, stride, padding), shape, g), images, gradient)
+    def kernel_of(
+        images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int
+    ) -> jax.Array:
+        return each(
+            lambda x, g: _transposed(lambda w: _xla(x, w, stride, padding), shape, g),
+            images,
+            gradient,
+        )
 
-    return _differentiable(lambda x, w, *at: each(lambda x, w: _xla(x, w, *at), x, w), images_of, kernel_of)
+    return _differentiable(
+        lambda x, w, *at: each(lambda x, w: _xla(x, w, *at), x, w), images_of, kernel_of
+    )
 
 
-def _transposed(linear: Callable[[jax.Array], jax.Array], shape: Sides, gradient: jax.Array) -> jax.Array:
+def _transposed(
+    linear: Callable[[jax.Array], jax.Array], shape: Sides, gradient: jax.Array
+) -> jax.Array:
     """The gradient by the argument, of that shape, of a linear function."""
     return jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, gradient.dtype))(gradient)[0]
 
 
-def _data_by_onednn(gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+def _data_by_onednn(
+    gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int
+) -> jax.Array:
     return native.call('conv_data', [shape], gradient, kernel, stride=stride, padding=padding)[0]
 
 
-def _kernel_by_onednn(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
+def _kernel_by_onednn(
+    images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int
+) -> jax.Array:
     return native.call('conv_kernel', [shape], images, gradient, stride=stride, padding=padding)[0]
 
 
-def _kernel_of_large(images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int) -> jax.Array:
-    """For 3 x 3 and many channels ours is 1.1 to 1.8 times as fast; for 1 x 1 its copies cost more than they save."""
+def _kernel_of_large(
+    images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int
+) -> jax.Array:
+    """For 3 x 3 and many channels ours is 1.1 to 1.8 times as fast.
+
+    For 1 x 1 its copies cost more than they save.
+    """
     suits = shape[0] * shape[1] > 1 and shape[2] >= 12 and shape[3] % 16 == 0
     by = 'kernel_gradient' if suits else 'conv_kernel'
     return native.call(by, [shape], images, gradient, stride=stride, padding=padding)[0]
@@ -179,11 +232,17 @@ def _kernel_of_large(images: jax.Array, gradient: jax.Array, shape: Sides, strid
 
 # name -> (images, kernel, stride, padding) -> images.
 LOWERINGS: dict[str, Lowering] = {
-    'onednn': _differentiable(_onednn, _data_by_onednn, _kernel_by_onednn),  # the library's, on XLA's own threads
+    'onednn': _differentiable(
+        _onednn, _data_by_onednn, _kernel_by_onednn
+    ),  # the library's, on XLA's own threads
     'patches': _patched,
     'grouped': _xla,  # vmap makes it one convolution with a group for every member
-    'map': _by_xla(lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)),  # so many at a time
-    'xla': _by_xla(lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])),  # each by itself, unrolled
+    'map': _by_xla(
+        lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)
+    ),  # so many at a time
+    'xla': _by_xla(
+        lambda f, a, b: jnp.stack([f(x, y) for x, y in zip(a, b, strict=True)])
+    ),  # each by itself, unrolled
 }
 # `onednn` for one network of many channels instead of many small ones.
 large: Lowering = _differentiable(_onednn, _data_by_onednn, _kernel_of_large)
@@ -194,5 +253,11 @@ def _check(images: tuple[int, ...], kernel: tuple[int, ...], stride: int, paddin
         raise ValueError(
             f'conv: images {images} [batch, height, width, channel] and kernel {kernel} [.., .., channel, ..]'
         )
-    if stride < 1 or padding < 0 or min(images[1] - kernel[0], images[2] - kernel[1]) + 2 * padding < 0:
-        raise ValueError(f'conv: kernel {kernel}, stride {stride}, padding {padding} do not fit images {images}')
+    if (
+        stride < 1
+        or padding < 0
+        or min(images[1] - kernel[0], images[2] - kernel[1]) + 2 * padding < 0
+    ):
+        raise ValueError(
+            f'conv: kernel {kernel}, stride {stride}, padding {padding} do not fit images {images}'
+        )

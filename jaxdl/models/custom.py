@@ -1,4 +1,7 @@
-"""A network of a user's own: a Linen class, a function or a pair, called as the engine calls every network."""
+"""A network of a user's own: a Linen class, a function or a pair.
+
+Called as the engine calls every network.
+"""
 
 import functools
 import inspect
@@ -23,18 +26,25 @@ class Own(nn.Module):
     settings: tuple[tuple[str, Any], ...] = ()
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
+    def __call__(
+        self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
+    ) -> jax.Array:
         """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
 
         Raises:
           InputError: the network breaks on these images, or gives something else.
         """
-        with blamed(f'model {self.label!r} on images {list(images.shape)}'), nn.intercept_methods(_calm):
+        with (
+            blamed(f'model {self.label!r} on images {list(images.shape)}'),
+            nn.intercept_methods(_calm),
+        ):
             logits = self._called(images, dict(train=train, dropout=dropout))
         if getattr(logits, 'shape', None) != (len(images), self.num_classes):
             found = list(getattr(logits, 'shape', [])) or type(logits).__name__
             right = [len(images), self.num_classes]
-            raise InputError(f'model {self.label!r} gives {found}: must be logits [batch, num_classes], here {right}')
+            raise InputError(
+                f'model {self.label!r} gives {found}: must be logits [batch, num_classes], here {right}'
+            )
         return logits
 
     def _called(self, images: jax.Array, state: dict[str, Any]) -> Any:
@@ -45,12 +55,16 @@ class Own(nn.Module):
         if not makes_module(self.network):
             return self.network(images, **_taken(self.network, settings | state))
         module = self.network(**_taken(self.network, settings))
-        nn.share_scope(self, module)  # so that the parameters are named as they are without this class
+        nn.share_scope(
+            self, module
+        )  # so that the parameters are named as they are without this class
         return module(images, **_taken(type(module).__call__, state))
 
 
 def builder(label: str, network: Any, known: Collection[str]) -> Callable[..., nn.Module]:
-    """What a row of MODELS is, of a network whose parameters or fields are named as the settings in `known`.
+    """What a row of MODELS is.
+
+    Of a network whose parameters or fields are named as the settings in `known`.
 
     Raises:
       InputError: it is none of the three forms, or asks for something that is no setting.
@@ -65,21 +79,31 @@ def builder(label: str, network: Any, known: Collection[str]) -> Callable[..., n
     def build(num_classes: int, **settings: Any) -> nn.Module:
         return Own(label, network, num_classes, tuple((name, settings[name]) for name in asked))
 
-    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ('num_classes', *asked)]
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ('num_classes', *asked)
+    ]
     build.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return build
 
 
 def makes_module(network: Any) -> bool:
-    """Whether calling it makes a Linen module: a class, or one with some of its fields filled in."""
+    """Whether calling it makes a Linen module: a class.
+
+    Or one with some of its fields filled in.
+    """
     made = network.func if isinstance(network, functools.partial) else network
     return isinstance(made, type) and issubclass(made, nn.Module)
 
 
 def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
-    """The settings that a network takes: the parameters of a function or the fields of a class that are in `known`."""
+    """The settings that a network takes.
+
+    The parameters of a function or the fields of a class that are in `known`.
+    """
     if not callable(network) or isinstance(network, nn.Module):
-        raise InputError(f'model {label!r} is {type(network).__name__}: must be a Linen class, a function or {PAIR}')
+        raise InputError(
+            f'model {label!r} is {type(network).__name__}: must be a Linen class, a function or {PAIR}'
+        )
     parameters = inspect.signature(network).parameters
     outside = ('parent', 'name') if makes_module(network) else (next(iter(parameters), ''), *CALLED)
     names = [name for name in parameters if name not in (*outside, 'num_classes')]
@@ -93,14 +117,24 @@ def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
     return [name for name in names if name in known]
 
 
-def _calm(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+def _calm(
+    call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
+) -> Any:
     """A `nn.Dropout` where nobody gives noise, as in a check of gradients, drops nothing."""
     own = context.module
-    if isinstance(own, nn.Dropout) and context.method_name == '__call__' and not own.has_rng(own.rng_collection):
+    if (
+        isinstance(own, nn.Dropout)
+        and context.method_name == '__call__'
+        and not own.has_rng(own.rng_collection)
+    ):
         return args[0] if args else kwargs['inputs']
     return call(*args, **kwargs)
 
 
 def _taken(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `values` that a function has a parameter for."""
-    return {name: value for name, value in values.items() if name in inspect.signature(function).parameters}
+    return {
+        name: value
+        for name, value in values.items()
+        if name in inspect.signature(function).parameters
+    }

@@ -1,7 +1,8 @@
 """A residual network for evaluation alone: its batch norms folded into its convolutions.
 
-In evaluation a norm is an affine map of each channel: one behind a convolution is in that convolution's kernel and
-bias. What is left are the norms before a block of the pre-activation networks, and before Gluon's stem.
+In evaluation a norm is an affine map of each channel: one behind a convolution is in that
+convolution's kernel and bias. What is left are the norms before a block of the pre-activation
+networks, and before Gluon's stem.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,11 +22,17 @@ from jaxdl.models.norm import normed, served
 from jaxdl.models.resnet import ResNet
 
 METHODS = ('__call__', 'features', 'feature_map')
-Layer = dict[str, jax.Array]  # kernel and bias of a convolution; scale and bias of a norm that stays
+Layer = dict[
+    str, jax.Array
+]  # kernel and bias of a convolution; scale and bias of a norm that stays
 
 
-def fold(module: ResNet, variables: Mapping[str, Any], method: str = '__call__') -> Callable[[jax.Array], jax.Array]:
-    """`module.apply(variables, images, method=method)` with less to compute: float32, no training, no dropout.
+def fold(
+    module: ResNet, variables: Mapping[str, Any], method: str = '__call__'
+) -> Callable[[jax.Array], jax.Array]:
+    """`module.apply(variables, images, method=method)` with less to compute: float32, no training.
+
+    No dropout.
 
     Args:
       module: a network of `ARCHITECTURES`.
@@ -33,15 +40,19 @@ def fold(module: ResNet, variables: Mapping[str, Any], method: str = '__call__')
       method: `__call__`, `features` or `feature_map`.
 
     Returns:
-      A compiled function of images [batch, height, width, channel], and a pytree of its weights. On a CPU with the
-      native part bias, residual sum and ReLU are in the convolution too. It gives the same but for rounding.
+      A compiled function of images [batch, height, width, channel], and a pytree of its weights. On
+      a CPU with the native part bias, residual sum and ReLU are in the convolution too. It gives
+      the same but for rounding.
 
     Raises:
       ValueError: no such method.
     """
     if method not in METHODS:
         raise ValueError(f'{method!r} cannot be folded: {", ".join(METHODS)}')
-    return Partial(partial(_run, module, method), _folded(module, variables['params'], variables['batch_stats']))
+    return Partial(
+        partial(_run, module, method),
+        _folded(module, variables['params'], variables['batch_stats']),
+    )
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -62,7 +73,10 @@ def _affine(norm: Mapping[str, jax.Array], kept: Mapping[str, jax.Array]) -> Lay
 
 
 def _folded(module: ResNet, params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
-    """Layers by name, those of a block under its name, each norm in the convolution before it where there is one."""
+    """Layers by name, those of a block under its name.
+
+    Each norm in the convolution before it where there is one.
+    """
     pairs = _pairs(module, params)
     found: dict[str, Any] = {}
     for name, layer in params.items():
@@ -75,7 +89,8 @@ def _folded(module: ResNet, params: Mapping[str, Any], stats: Mapping[str, Any])
     for convolution, norm in pairs.items():
         affine = found.pop(norm)
         found[convolution] = dict(
-            kernel=found[convolution]['kernel'] * affine['scale'][None, None, None], bias=affine['bias']
+            kernel=found[convolution]['kernel'] * affine['scale'][None, None, None],
+            bias=affine['bias'],
         )
     return found
 
@@ -89,7 +104,11 @@ def _pairs(module: ResNet, names: Mapping[str, Any]) -> dict[str, str]:
     else:
         found = {'conv1': 'bn1', 'conv2': 'bn2', 'conv3': 'bn3', 'downsample_0': 'downsample_1'}
         found['downsample_1'] = 'downsample_2'
-    return {k: v for k, v in (found | deep).items() if k in names and v in names and 'kernel' in names[k]}
+    return {
+        k: v
+        for k, v in (found | deep).items()
+        if k in names and v in names and 'kernel' in names[k]
+    }
 
 
 def _feature_map(module: ResNet, weights: dict[str, Any], images: jax.Array) -> jax.Array:
@@ -104,10 +123,14 @@ def _feature_map(module: ResNet, weights: dict[str, Any], images: jax.Array) -> 
         for i in range(blocks):
             stride = 2 if i == 0 and stage > 1 else 1
             images = block(module, weights[f'layer{stage}_{i}'], images, stride)
-    return _scaled(module.lowering, weights['norm'], images) if a.block == 'preactivation' else images
+    return (
+        _scaled(module.lowering, weights['norm'], images) if a.block == 'preactivation' else images
+    )
 
 
-def _residual(module: ResNet, layers: dict[str, Layer], images: jax.Array, stride: int) -> jax.Array:
+def _residual(
+    module: ResNet, layers: dict[str, Layer], images: jax.Array, stride: int
+) -> jax.Array:
     """As `blocks.Residual`."""
     conv = partial(_convolved, module.lowering)
     *before, last = sorted(name for name in layers if name.startswith('conv'))
@@ -115,7 +138,9 @@ def _residual(module: ResNet, layers: dict[str, Layer], images: jax.Array, strid
     for name in before:
         branch = conv(layers[name], branch, stride if name == before[-1] else 1)
     if 'downsample_1' in layers:
-        skip = conv(layers['downsample_1'], images if stride == 1 else halved(images), 1, relu=False)
+        skip = conv(
+            layers['downsample_1'], images if stride == 1 else halved(images), 1, relu=False
+        )
     elif 'downsample_0' in layers:
         skip = conv(layers['downsample_0'], images, stride, relu=False)
     elif module.architecture.shortcut == 'pad' and branch.shape != images.shape:
@@ -124,7 +149,9 @@ def _residual(module: ResNet, layers: dict[str, Layer], images: jax.Array, strid
     return conv(layers[last], branch, 1, skip)
 
 
-def _preactivation(module: ResNet, layers: dict[str, Layer], images: jax.Array, stride: int) -> jax.Array:
+def _preactivation(
+    module: ResNet, layers: dict[str, Layer], images: jax.Array, stride: int
+) -> jax.Array:
     """As `blocks.Preactivation`."""
     conv = partial(_convolved, module.lowering)
     first = _scaled(module.lowering, layers['bn1'], images)
@@ -135,17 +162,28 @@ def _preactivation(module: ResNet, layers: dict[str, Layer], images: jax.Array, 
 
 
 def _convolved(
-    lowering: str, layer: Layer, images: jax.Array, stride: int, skip: jax.Array | None = None, relu: bool = True
+    lowering: str,
+    layer: Layer,
+    images: jax.Array,
+    stride: int,
+    skip: jax.Array | None = None,
+    relu: bool = True,
 ) -> jax.Array:
     """relu(convolution + bias + skip), padded by half the kernel's side."""
     kernel, padding = layer['kernel'], layer['kernel'].shape[0] // 2
     bias = layer.get('bias', jnp.zeros(kernel.shape[-1]))
     if kernel.shape[2] == images.shape[-1] and served(images, lowering):
         sides = output_sides(images.shape, kernel.shape, stride, padding)
-        shape, beside = (len(images), *sides, kernel.shape[-1]), jnp.zeros(0) if skip is None else skip
+        shape, beside = (
+            (len(images), *sides, kernel.shape[-1]),
+            jnp.zeros(0) if skip is None else skip,
+        )
         settings = dict(stride=stride, padding=padding, relu=int(relu))
         return native.call('conv_affine', [shape], images, kernel, bias, beside, **settings)[0]
-    found = convolved(images, kernel.astype(images.dtype), stride, padding, lowering) + bias[None, None, None]
+    found = (
+        convolved(images, kernel.astype(images.dtype), stride, padding, lowering)
+        + bias[None, None, None]
+    )
     found = found if skip is None else found + skip
     return (nn.relu(found) if relu else found).astype(images.dtype)
 
@@ -153,6 +191,10 @@ def _convolved(
 def _scaled(lowering: str, layer: Layer, images: jax.Array, relu: bool = True) -> jax.Array:
     """relu(images * scale + bias), of a norm with no convolution before it."""
     if served(images, lowering):
-        return normed(images, layer['scale'], layer['bias'], norm=0, relu=int(relu), epsilon=EPSILON)[0]
-    found = (images * layer['scale'][None, None, None] + layer['bias'][None, None, None]).astype(images.dtype)
+        return normed(
+            images, layer['scale'], layer['bias'], norm=0, relu=int(relu), epsilon=EPSILON
+        )[0]
+    found = (images * layer['scale'][None, None, None] + layer['bias'][None, None, None]).astype(
+        images.dtype
+    )
     return nn.relu(found) if relu else found

@@ -9,12 +9,17 @@ from jax.nn import initializers
 
 from jaxdl.errors import InputError
 from jaxdl.models.conv import conv
-from jaxdl.models.pooling import GLOBAL_POOLINGS as GLOBAL_POOLINGS  # so that every table is found here
+from jaxdl.models.pooling import (
+    GLOBAL_POOLINGS as GLOBAL_POOLINGS,
+)  # so that every table is found here
 from jaxdl.models.pooling import POOLINGS as POOLINGS
 
 
 class Conv(nn.Module):
-    """A convolution without bias: the norm that follows shifts. Its kernel is [side, side, channel, features]."""
+    """A convolution without bias: the norm that follows shifts.
+
+    Its kernel is [side, side, channel, features].
+    """
 
     features: int
     side: int = 3
@@ -34,7 +39,9 @@ class Bias(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        return images + self.param('bias', initializers.zeros, (1,) * (images.ndim - 1) + (images.shape[-1],))
+        return images + self.param(
+            'bias', initializers.zeros, (1,) * (images.ndim - 1) + (images.shape[-1],)
+        )
 
 
 def _group_norm(groups: Callable[[int], int], name: str) -> Callable[[jax.Array], jax.Array]:
@@ -42,19 +49,29 @@ def _group_norm(groups: Callable[[int], int], name: str) -> Callable[[jax.Array]
 
 
 def groups_of(channels: int) -> int:
-    """How many groups `group` makes: at most 8, all alike, of 2 channels at least (of 1 it would be `instance`)."""
+    """How many groups `group` makes: at most 8, all alike.
+
+    Of 2 channels at least (of 1 it would be `instance`).
+    """
     return max(n for n in range(1, min(8, max(1, channels // 2)) + 1) if channels % n == 0)
 
 
 # name -> (train, name of the layer) -> a module; PyTorch's momentum 0.1 is flax's 0.9.
-# `instance` norms each channel of each image: where that is a single pixel (1 x 1 images, hidden layers of an MLP) it
-# is its own mean, so that the bias alone comes out and nothing before it learns.
+# `instance` norms each channel of each image: where that is a single pixel (1 x 1 images, hidden
+# layers of an MLP) it is its own mean, so that the bias alone comes out and nothing before it
+# learns.
 NORMS: dict[str, Callable[[bool, str], Callable[[jax.Array], jax.Array]]] = {
     'none': lambda train, name: Bias(name=name),  # a shift and no more
-    'batch': lambda train, name: nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name),
+    'batch': lambda train, name: nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name
+    ),
     'layer': lambda train, name: nn.LayerNorm(epsilon=1e-5, name=name),
-    'group': lambda train, name: _group_norm(groups_of, name),  # over at most 8 groups of an image's channels
-    'instance': lambda train, name: _group_norm(lambda channels: channels, name),  # over each channel of an image
+    'group': lambda train, name: _group_norm(
+        groups_of, name
+    ),  # over at most 8 groups of an image's channels
+    'instance': lambda train, name: _group_norm(
+        lambda channels: channels, name
+    ),  # over each channel of an image
 }
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -82,17 +99,24 @@ INITS: dict[str, Callable[[jax.Array, tuple[int, ...]], jax.Array]] = {
     'glorot_normal': initializers.glorot_normal(),
     'he_normal': initializers.he_normal(),
     'lecun_normal': initializers.lecun_normal(),
-    'orthogonal': initializers.orthogonal(),  # of a convolution: of the matrix [side * side * in, out]
+    # of a convolution: of the matrix [side * side * in, out]
+    'orthogonal': initializers.orthogonal(),
 }
 
 
 def join(skip: str, features: jax.Array, branch: jax.Array) -> jax.Array:
-    """`branch`, what a layer makes of `features`, with a skip around the layer; none where the shapes differ."""
+    """`branch`, what a layer makes of `features`, with a skip around the layer.
+
+    None where the shapes differ.
+    """
     return SKIPS[skip](features, branch) if features.shape == branch.shape else branch
 
 
 def check_skip(skip: str, narrow: int, wide: int, remedy: str) -> None:
-    """Of the only layer that could have a skip, with `narrow` inputs and `wide` outputs: InputError if it has none."""
+    """Of the only layer that could have a skip, with `narrow` inputs and `wide` outputs.
+
+    InputError if it has none.
+    """
     if skip != 'none' and narrow != wide:
         raise InputError(
             f'variant.skip={skip!r}: no layer has as many outputs as inputs, so nothing would be skipped: {remedy}'
@@ -100,15 +124,23 @@ def check_skip(skip: str, narrow: int, wide: int, remedy: str) -> None:
 
 
 def dropout(features: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
-    """Zeroes a share `rate` of the features and scales up the rest; the rate may be traced, which linen's may not."""
+    """Zeroes a share `rate` of the features and scales up the rest; the rate may be traced.
+
+    Which linen's may not.
+    """
     keep = jax.random.bernoulli(key, 1 - rate, features.shape)
     return jnp.where(keep, features / (1 - rate), 0.0)
 
 
-def head(module: nn.Module, features: jax.Array, num_classes: int, train: bool, rate: jax.Array | float) -> jax.Array:
-    """Dropout in training, then the last layer, `head`, of the compact `module`: [batch, features] -> logits.
+def head(
+    module: nn.Module, features: jax.Array, num_classes: int, train: bool, rate: jax.Array | float
+) -> jax.Array:
+    """Dropout in training, then the last layer, `head`, of the compact `module`: [batch.
 
-    The rate may be traced, and its noise comes from the rng stream `dropout`; a plain 0.0 needs neither.
+    Features] -> logits.
+
+    The rate may be traced, and its noise comes from the rng stream `dropout`; a plain 0.0 needs
+    neither.
     """
     if train and not (isinstance(rate, float) and rate == 0):
         features = dropout(features, rate, module.make_rng('dropout'))

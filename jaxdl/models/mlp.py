@@ -16,19 +16,24 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, train: bool) -> jax.Array:
         features = nn.Dense(self.width, use_bias=False, name='dense')(features)
-        features = layers.NORMS[self.norm](train, 'norm')(features)  # which has the bias, with 'none' nothing else
+        features = layers.NORMS[self.norm](train, 'norm')(
+            features
+        )  # which has the bias, with 'none' nothing else
         return layers.ACTIVATIONS[self.activation](features)
 
 
 class MLP(nn.Module):
     """The image as one row of numbers; `depth` hidden layers of `width` units; dropout; dense.
 
-    With `skip`, every hidden layer of as many inputs as outputs is x + act(norm(dense(x))) in place of the second term
-    alone: nothing stands on the identity path (He et al. 2016, "Identity mappings in deep residual networks"), since
+    With `skip`, every hidden layer of as many inputs as outputs is x + act(norm(dense(x))) in place
+    of the second term
+    alone: nothing stands on the identity path (He et al. 2016, "Identity mappings in deep residual
+      networks"), since
     the activation comes before the sum.
 
-    What the hidden layers answer: `_, shown = module.apply(variables, images, mutable=['intermediates'])`, then
-    `shown['intermediates']['hidden_0'][0]`, float [batch, width]; it costs nothing where it is not asked for.
+    What the hidden layers answer: `_, shown = module.apply(variables, images,
+    mutable=['intermediates'])`, then `shown['intermediates']['hidden_0'][0]`, float [batch, width];
+    it costs nothing where it is not asked for.
     """
 
     num_classes: int
@@ -39,13 +44,20 @@ class MLP(nn.Module):
     skip: str = 'none'
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
-        """float [batch, height, width, channel], normalised -> logits [batch, num_classes]; `dropout` as in `CNN`."""
+    def __call__(
+        self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
+    ) -> jax.Array:
+        """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
+
+        `dropout` as in `CNN`.
+        """
         features = images.reshape(images.shape[0], -1)
         if self.depth == 1:
             layers.check_skip(self.skip, features.shape[-1], self.width, 'set depth to 2 or more')
         for i in range(self.depth):
-            branch = Layer(self.width, self.norm, self.activation, name=f'layer_{i}')(features, train)
+            branch = Layer(self.width, self.norm, self.activation, name=f'layer_{i}')(
+                features, train
+            )
             features = layers.join(self.skip, features, branch)
             self.sow('intermediates', f'hidden_{i}', features)
         return layers.head(self, features, self.num_classes, train, dropout)

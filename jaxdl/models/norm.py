@@ -1,7 +1,10 @@
-"""Batch norm with the ReLU and the residual sum beside it, and 3 x 3 max pooling, as native operations.
+"""Batch norm with the ReLU and the residual sum beside it, and 3 x 3 max pooling.
 
-Each has a gradient of its own, in as few passes over memory as can be: in a residual network on a CPU those passes, not
-the convolutions, are what XLA's own code spends most of its time on (BUILD_NOTES.md).
+As native operations.
+
+Each has a gradient of its own, in as few passes over memory as can be: in a residual network on a
+CPU those passes, not the convolutions, are what XLA's own code spends most of its time on
+(BUILD_NOTES.md).
 """
 
 import functools
@@ -21,7 +24,11 @@ def served(images: jax.Array, lowering: str) -> bool:
 
 
 def normed(
-    images: jax.Array, scale: jax.Array, bias: jax.Array, skip: jax.Array | None = None, **settings: Any
+    images: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    skip: jax.Array | None = None,
+    **settings: Any,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Norms over all axes but the last, natively: relu(norm(images) + skip).
 
@@ -29,7 +36,8 @@ def normed(
       images: [batch, height, width, channel], float32.
       scale: [channel], and `bias` likewise.
       skip: as images; or None, nothing.
-      **settings: `norm` (1: by the moments of the batch; 0: scale and bias as they are), `relu` (0 or 1), `epsilon`.
+      **settings: `norm` (1: by the moments of the batch; 0: scale and bias as they are), `relu` (0
+      or 1), `epsilon`.
 
     Returns:
       The result; mean and biased variance [channel] (0 and 1 where `norm` is 0), as constants.
@@ -42,12 +50,16 @@ def normed(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _normed(settings: Settings, rows: jax.Array, skip: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+def _normed(
+    settings: Settings, rows: jax.Array, skip: jax.Array, scale: jax.Array, bias: jax.Array
+) -> Any:
     shapes = [rows.shape, scale.shape, scale.shape]
     return tuple(native.call('norm_forward', shapes, rows, skip, scale, bias, **dict(settings)))
 
 
-def _forward(settings: Settings, rows: jax.Array, skip: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+def _forward(
+    settings: Settings, rows: jax.Array, skip: jax.Array, scale: jax.Array, bias: jax.Array
+) -> Any:
     found: Any = _normed(settings, rows, skip, scale, bias)
     out, mean, variance = found
     return found, (rows, scale, bias, mean, variance, out if skip.size else skip)
@@ -66,7 +78,9 @@ _normed.defvjp(_forward, _backward)
 def pooled(images: jax.Array) -> jax.Array:
     """As `blocks.max_pooled`, natively: float32 only."""
     batch, height, width, channels = images.shape
-    return native.call('pool_forward', [(batch, (height + 1) // 2, (width + 1) // 2, channels)], images)[0]
+    return native.call(
+        'pool_forward', [(batch, (height + 1) // 2, (width + 1) // 2, channels)], images
+    )[0]
 
 
 def _pool_forward(images: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:

@@ -8,11 +8,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn import initializers
 
-Param = Callable[..., jax.Array]  # flax's self.param: (name, init, *arguments) -> the parameter, made when asked for
+Param = Callable[
+    ..., jax.Array
+]  # flax's self.param: (name, init, *arguments) -> the parameter, made when asked for
 
 
 class Pool(nn.Module):
-    """A 2 x 2 window moved by 2, along each side that is at least 2; a last odd row or column is left out."""
+    """A 2 x 2 window moved by 2, along each side that is at least 2.
+
+    A last odd row or column is left out.
+    """
 
     pooling: str
 
@@ -32,14 +37,20 @@ class GlobalPool(nn.Module):
 
 
 def windows(images: jax.Array) -> jax.Array:
-    """[batch, height, width, channel] -> [4, batch, height // 2, width // 2, channel]: a window's elements first."""
+    """[batch, height, width, channel] -> [4, batch, height // 2, width // 2, channel].
+
+    A window's elements first.
+    """
     down, right = (min(2, side) for side in images.shape[1:3])
     images = images[:, : images.shape[1] // down * down, : images.shape[2] // right * right]
     return jnp.stack([images[:, i::down, j::right] for i in range(down) for j in range(right)])
 
 
 def _maximum(elements: jax.Array) -> jax.Array:
-    """The maximum over the leading axis; its gradient goes to the first of equal ones, as in PyTorch."""
+    """The maximum over the leading axis; its gradient goes to the first of equal ones.
+
+    As in PyTorch.
+    """
     return _first_largest(len(elements), elements)
 
 
@@ -49,7 +60,8 @@ def _first_largest(count: int, elements: jax.Array) -> jax.Array:
 
 
 def _first_largest_forward(count: int, elements: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # Which one it is is kept, not the values: XLA computes those anew with other roundings, and then none is equal.
+    # Which one it is is kept, not the values: XLA computes those anew with other roundings, and
+    # then none is equal.
     largest, first = elements[0], jnp.zeros(elements.shape[1:], jnp.int8)
     for i in range(1, count):
         first = jnp.where(elements[i] > largest, jnp.int8(i), first)
@@ -66,18 +78,23 @@ _first_largest.defvjp(_first_largest_forward, _first_largest_backward)
 
 def _l2(elements: jax.Array, param: Param) -> jax.Array:
     """The root of the mean square."""
-    # The small constant keeps the gradient of the root finite where a whole window is 0, as after a ReLU it often is.
+    # The small constant keeps the gradient of the root finite where a whole window is 0, as after a
+    # ReLU it often is.
     return jnp.sqrt(jnp.mean(jnp.square(elements), 0) + 1e-6)
 
 
 def _strided(elements: jax.Array, param: Param) -> jax.Array:
-    """A 2 x 2 convolution of stride 2 (Springenberg et al. 2015, "Striving for simplicity"), one tap an element."""
+    """A 2 x 2 convolution of stride 2 (Springenberg et al.
+
+    2015, "Striving for simplicity"), one tap an element.
+    """
     count, channels = elements.shape[0], elements.shape[-1]
     kernel = param('kernel', initializers.he_normal(), (count, channels, channels))
     return jnp.einsum('kbhwc,kcd->bhwd', elements, kernel)
 
 
-# name -> reduction of the leading axis, the elements of a window; a row with weights of its own asks `param` for them.
+# name -> reduction of the leading axis, the elements of a window; a row with weights of its own
+# asks `param` for them.
 POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
     'max': lambda elements, param: _maximum(elements),
     'avg': lambda elements, param: elements.mean(0),
@@ -98,21 +115,32 @@ def _most(images: jax.Array) -> jax.Array:
 
 
 def _gem(images: jax.Array, param: Param) -> jax.Array:
-    """The generalised mean (Radenovic et al. 2018), mean(x^p)^(1/p): the average at p = 1, the maximum at infinity.
+    """The generalised mean (Radenovic et al.
 
-    p is learnt, one for all channels, from 3 on; it counts as 1 below 1. What is below 1e-6 counts as that.
+    2018), mean(x^p)^(1/p): the average at p = 1, the maximum at infinity.
+
+    p is learnt, one for all channels, from 3 on; it counts as 1 below 1. What is below 1e-6 counts
+    as that.
     """
     p = jnp.maximum(param('exponent', initializers.constant(3.0), ()), 1.0)
     logs = p * jnp.log(jnp.maximum(images, 1e-6))  # of the powers, which themselves would underflow
-    return jnp.exp((jax.nn.logsumexp(logs, (1, 2)) - jnp.log(images.shape[1] * images.shape[2])) / p)
+    return jnp.exp(
+        (jax.nn.logsumexp(logs, (1, 2)) - jnp.log(images.shape[1] * images.shape[2])) / p
+    )
 
 
 # name -> [batch, height, width, channel] -> [batch, features]; names and meaning as in timm.
 GLOBAL_POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
     'avg': lambda images, param: _mean(images),
     'max': lambda images, param: _most(images),
-    'avgmax': lambda images, param: 0.5 * (_mean(images) + _most(images)),  # half of the one, half of the other
-    'catavgmax': lambda images, param: jnp.concatenate([_mean(images), _most(images)], -1),  # both: twice the features
+    'avgmax': lambda images, param: (
+        0.5 * (_mean(images) + _most(images))
+    ),  # half of the one, half of the other
+    'catavgmax': lambda images, param: jnp.concatenate(
+        [_mean(images), _most(images)], -1
+    ),  # both: twice the features
     'gem': _gem,
-    'flatten': lambda images, param: images.reshape(images.shape[0], -1),  # no pooling: every pixel is a feature
+    'flatten': lambda images, param: images.reshape(
+        images.shape[0], -1
+    ),  # no pooling: every pixel is a feature
 }

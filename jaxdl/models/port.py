@@ -1,7 +1,10 @@
-"""Pretrained weights into a ResNet, and out of one again: every tensor is read, every parameter filled.
+"""Pretrained weights into a ResNet, and out of one again: every tensor is read.
 
-PyTorch's kernels are [out, in, rows, columns] and its dense weights [out, in]; ours [rows, columns, in, out] and
-[in, out]. Its momentum 0.1 is 0.9 here, and the running variance is the unbiased one in both (`blocks.BatchNorm`).
+Every parameter filled.
+
+PyTorch's kernels are [out, in, rows, columns] and its dense weights [out, in]; ours [rows, columns,
+in, out] and [in, out]. Its momentum 0.1 is 0.9 here, and the running variance is the unbiased one
+in both (`blocks.BatchNorm`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,19 +37,25 @@ def load_pretrained(
     """A network with pretrained weights: logits by `module.apply(variables, images)`.
 
     Args:
-      source: a .safetensors, .npz, .pth or .th file, or an id of the Hugging Face hub, as `timm/resnet50.a1_in1k`;
-        or what `weights.read` made of it, whose `revision` tells which commit of the hub it was.
+      source: a .safetensors, .npz, .pth or .th file, or an id of the Hugging Face hub, as
+        `timm/resnet50.a1_in1k`; or what `weights.read` made of it, whose `revision` tells which
+        commit of the hub it was.
       architecture: a row of ARCHITECTURES; without it, what the tensors look like.
-      allow_missing: parts of the network that may keep their starting values: `head`, `layer4_0`, ...
-      num_classes: outputs; 0: no head, features come in place of logits. Without it, as many as the file has; 0 where
-        it has no head. Other than the file's it asks for a new head: `allow_missing=('head',)`.
-      revision: branch, tag or commit of a hub id; `weights.commit` tells the one that it stands for now.
+      allow_missing: parts of the network that may keep their starting values: `head`, `layer4_0`,
+        ...
+      num_classes: outputs; 0: no head, features come in place of logits. Without it, as many as the
+        file has; 0 where it has no head. Other than the file's it asks for a new head:
+        `allow_missing=('head',)`.
+      revision: branch, tag or commit of a hub id; `weights.commit` tells the one that it stands for
+        now.
 
     Returns:
-      The module, whose `preprocessing` says what its images must be, and its variables: `params`, `batch_stats`.
+      The module, whose `preprocessing` says what its images must be, and its variables: `params`,
+      `batch_stats`.
 
     Raises:
-      InputError: no such file or architecture; tensors that are left over, missing, or of another shape.
+      InputError: no such file or architecture; tensors that are left over, missing, or of another
+        shape.
     """
     from jaxdl.models import recognise, weights  # only who reads files needs them
 
@@ -71,15 +80,22 @@ def classes_of(tensors: Tensors, architecture: Architecture) -> int:
     A truncated network has no use for the head of the whole one, which takes more features.
     """
     prefix = prefix_of(tensors, architecture)
-    bias, kernel = (tensors.get(name_of(('head', leaf), architecture, prefix)) for leaf in ('bias', 'kernel'))
+    bias, kernel = (
+        tensors.get(name_of(('head', leaf), architecture, prefix)) for leaf in ('bias', 'kernel')
+    )
     fits = kernel is not None and kernel.shape[1:] == (architecture.features,)
     return len(bias) if bias is not None and (fits or not architecture.truncated) else 0
 
 
 def to_variables(
-    tensors: Tensors, architecture: Architecture, num_classes: int | None = None, allow_missing: Sequence[str] = ()
+    tensors: Tensors,
+    architecture: Architecture,
+    num_classes: int | None = None,
+    allow_missing: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The variables of a `ResNet` of these tensors, float32; what may be missing, and is, has its starting values.
+    """The variables of a `ResNet` of these tensors, float32; what may be missing, and is.
+
+    Has its starting values.
 
     Raises:
       InputError: tensors left unread, parameters left unfilled, other shapes; it lists them.
@@ -92,7 +108,9 @@ def to_variables(
     names = {path: name_of(path[1:], architecture, prefix) for path in shapes}
     found = {path: _ours(tensors[name], path) for path, name in names.items() if name in tensors}
     other = {path for path, value in found.items() if value.shape != shapes[path].shape}
-    new = {path for path in shapes if path[1] in allow_missing and (path not in found or path in other)}
+    new = {
+        path for path in shapes if path[1] in allow_missing and (path not in found or path in other)
+    }
     unread = _unread(tensors, set(names.values()), architecture, classes, allow_missing)
     missing = [names[path] for path in shapes if path not in found and path not in new]
     wrong = [f'{names[p]} {tensors[names[p]].shape}' for p in shapes if p in other and p not in new]
@@ -102,27 +120,40 @@ def to_variables(
 
 
 def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict[str, np.ndarray]:
-    """The tensors under their original names and in their original layout: the inverse of `to_variables`."""
+    """The tensors under their original names and in their original layout.
+
+    The inverse of `to_variables`.
+    """
     prefix = prefix_of((), architecture)
     leaves: dict[Path, Any] = flatten_dict(dict(variables))
-    return {name_of(path[1:], architecture, prefix): _theirs(np.asarray(v), path) for path, v in leaves.items()}
+    return {
+        name_of(path[1:], architecture, prefix): _theirs(np.asarray(v), path)
+        for path, v in leaves.items()
+    }
 
 
 def preprocessing_of(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
     """What the images must be, from timm's config.json; `usual` for whatever is not in it."""
     given = config.get('pretrained_cfg', config)
     try:
-        known: dict[str, Any] = {k: tuple(map(float, given[k])) for k in ('mean', 'std') if k in given}
+        known: dict[str, Any] = {
+            k: tuple(map(float, given[k])) for k in ('mean', 'std') if k in given
+        }
         known |= dict(size=int(given['input_size'][-1])) if 'input_size' in given else {}
         known |= dict(crop=float(given['crop_pct'])) if 'crop_pct' in given else {}
         known |= dict(interpolation=str(given['interpolation'])) if 'interpolation' in given else {}
     except (TypeError, ValueError, IndexError, KeyError) as error:
-        raise InputError(f'config.json of the weights: pretrained_cfg cannot be read: {error}') from None
+        raise InputError(
+            f'config.json of the weights: pretrained_cfg cannot be read: {error}'
+        ) from None
     return replace(usual, **known)
 
 
 def _initial(module: ResNet) -> Any:
-    """Starting values of every parameter; in a jitted function only those are computed that it returns."""
+    """Starting values of every parameter.
+
+    In a jitted function only those are computed that it returns.
+    """
     side = module.preprocessing.size
     return module.init(jax.random.key(0), np.zeros((1, side, side, 3), np.float32))
 
@@ -156,26 +187,45 @@ def _check_parts(allow_missing: Sequence[str], shapes: Mapping[Path, Any]) -> No
 
 
 def _unread(
-    tensors: Tensors, names: set[str], architecture: Architecture, classes: int, allow_missing: Sequence[str]
+    tensors: Tensors,
+    names: set[str],
+    architecture: Architecture,
+    classes: int,
+    allow_missing: Sequence[str],
 ) -> list[str]:
-    """Tensors that nothing asks for: but for what is left out by name, and a head that is not wanted."""
+    """Tensors that nothing asks for: but for what is left out by name.
+
+    And a head that is not wanted.
+    """
     head = HEADS[architecture.names] if not classes or 'head' in allow_missing else None
     prefix = prefix_of(tensors, architecture)
-    heads = {name_of(('head', leaf), architecture, prefix) for leaf in ('kernel', 'bias')} if head else set()
+    heads = (
+        {name_of(('head', leaf), architecture, prefix) for leaf in ('kernel', 'bias')}
+        if head
+        else set()
+    )
     return [
         name
         for name in tensors
-        if name not in names | heads and not name.endswith(UNREAD) and not beyond(name, architecture)
+        if name not in names | heads
+        and not name.endswith(UNREAD)
+        and not beyond(name, architecture)
     ]
 
 
 def _check_fit(
-    architecture: Architecture, classes: int, unread: list[str], missing: list[str], wrong: list[str]
+    architecture: Architecture,
+    classes: int,
+    unread: list[str],
+    missing: list[str],
+    wrong: list[str],
 ) -> None:
     """InputError, in one line, where anything is left over, missing or of another shape."""
     groups = dict(unfilled=missing, unread=unread)
     groups['of another shape'] = wrong
-    found = '; '.join(f'{len(names)} {what}: {listed(names)}' for what, names in groups.items() if names)
+    found = '; '.join(
+        f'{len(names)} {what}: {listed(names)}' for what, names in groups.items() if names
+    )
     if not found:
         return
     head = HEADS[architecture.names]

@@ -1,4 +1,7 @@
-"""Which architecture a file of weights belongs to, by what it says of itself, else by its tensors; no jax."""
+"""Which architecture a file of weights belongs to, by what it says of itself, else by its tensors.
+
+No jax.
+"""
 
 import itertools
 import re
@@ -36,7 +39,10 @@ def architecture_of(weights: Weights) -> str:
 
 
 def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
-    """The architecture that shares most with these tensors, and whether it has all that tells one from another."""
+    """The architecture that shares most with these tensors.
+
+    And whether it has all that tells one from another.
+    """
     found = signature_of(tensors)
     best = max(ARCHITECTURES, key=lambda name: _likeness(found, expected(ARCHITECTURES[name])))
     return best, expected(ARCHITECTURES[best]) == found
@@ -45,7 +51,9 @@ def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
 def _likeness(found: Signature, wanted: Signature) -> tuple[int, int]:
     """Traits in common, and among equals minus the blocks that one has more than the other."""
     stages = itertools.zip_longest(found['stages'], wanted['stages'], fillvalue=0)
-    return sum(found.get(key) == value for key, value in wanted.items()), -sum(abs(a - b) for a, b in stages)
+    return sum(found.get(key) == value for key, value in wanted.items()), -sum(
+        abs(a - b) for a, b in stages
+    )
 
 
 def expected(row: Architecture) -> Signature:
@@ -55,14 +63,23 @@ def expected(row: Architecture) -> Signature:
     width = row.base_width * row.groups if row.block == 'bottleneck' else row.widths[0]
     second = (width, width // row.groups, 3, 3)
     return dict(
-        names=row.names, block=row.block, stages=row.stages, stem=row.stem, second=second, shortcut=row.shortcut
+        names=row.names,
+        block=row.block,
+        stages=row.stages,
+        stem=row.stem,
+        second=second,
+        shortcut=row.shortcut,
     )
 
 
 def signature_of(tensors: Mapping[str, np.ndarray]) -> Signature:
-    """Names, kind of block, blocks a stage, stem, shape of the second kernel of the first block, kind of shortcut."""
+    """Names, kind of block, blocks a stage, stem, shape of the second kernel of the first block.
+
+    Kind of shortcut.
+    """
     if any(re.match(r'resnetv2\d_', name) for name in tensors):
-        # Block j of a stage ends in convolution 3j + 3, of three blocks in 9; one that is cut off has fewer.
+        # Block j of a stage ends in convolution 3j + 3, of three blocks in 9; one that is cut off
+        # has fewer.
         ends = [_blocks(tensors, rf'stage{stage}_conv(\d+)_weight') for stage in (1, 2, 3, 4)]
         return dict(names='gluon', stages=tuple(blocks for blocks in ends if blocks))
     stages = [_count(tensors, rf'layer{stage}\.(\d+)\.conv1\.weight$') for stage in (1, 2, 3, 4)]
@@ -97,5 +114,8 @@ def _count(names: Collection[str], pattern: str) -> int:
 
 
 def _blocks(names: Collection[str], pattern: str) -> int:
-    """Whole blocks of a stage of Gluon's: its convolutions are numbered 0 to 3 times their number."""
+    """Whole blocks of a stage of Gluon's.
+
+    Its convolutions are numbered 0 to 3 times their number.
+    """
     return max(_count(names, pattern) - 1, 0) // 3

@@ -8,7 +8,15 @@ import jax
 from flax import linen as nn
 
 from jaxdl.models.architectures import Architecture, Preprocessing
-from jaxdl.models.blocks import BLOCKS, BatchNorm, Conv, Preactivation, Residual, max_pooled, widened
+from jaxdl.models.blocks import (
+    BLOCKS,
+    BatchNorm,
+    Conv,
+    Preactivation,
+    Residual,
+    max_pooled,
+    widened,
+)
 from jaxdl.models.layers import dropout as dropped
 
 Training = bool | Collection[str]
@@ -18,11 +26,12 @@ TRAINED_APART = (BatchNorm, Residual, Preactivation)  # what answers otherwise i
 class ResNet(nn.Module):
     """Stem, stages of blocks `layer1_0`, `layer1_1`, ..., mean over the map, dense layer `head`.
 
-    Parameters have PyTorch's names, an index joined to its list's name (`layer1.0.conv1` is `layer1_0/conv1`); the last
-    layer is `head` in all of them. With `num_classes` 0 there is no head, and features come in place of logits.
-    `lowering` is how convolutions are computed (`conv.LOWERINGS`); `auto`: oneDNN where it is there, else XLA's own.
-    With `remat` the backward pass computes every block again, for less memory (Chen et al. 2016).
-    The head of a new network is zero, so that its first step does not disturb what is pretrained.
+    Parameters have PyTorch's names, an index joined to its list's name (`layer1.0.conv1` is
+    `layer1_0/conv1`); the last layer is `head` in all of them. With `num_classes` 0 there is no
+    head, and features come in place of logits. `lowering` is how convolutions are computed
+    (`conv.LOWERINGS`); `auto`: oneDNN where it is there, else XLA's own. With `remat` the backward
+    pass computes every block again, for less memory (Chen et al. 2016). The head of a new network
+    is zero, so that its first step does not disturb what is pretrained.
     """
 
     architecture: Architecture
@@ -55,7 +64,10 @@ class ResNet(nn.Module):
             self.bn0 = BatchNorm(self.lowering)
 
     def _block(self, stage: int, width: int, index: int) -> nn.Module:
-        """Block `index` of a stage from 1 on: the first changes the shape, but for that of a first stage as wide."""
+        """Block `index` of a stage from 1 on: the first changes the shape.
+
+        But for that of a first stage as wide.
+        """
         a = self.architecture
         stride = 2 if index == 0 and stage > 1 else 1
         changes = index == 0 and (stage > 1 or a.expansion > 1)
@@ -63,11 +75,13 @@ class ResNet(nn.Module):
         return kind(a, width, stride, a.shortcut if changes else 'identity', self.lowering)
 
     def feature_map(self, images: jax.Array, train: Training = False) -> jax.Array:
-        """float [batch, height, width, channel], normalised -> the last feature map [batch, rows, columns, features].
+        """float [batch, height, width, channel], normalised -> the last feature map [batch, rows.
 
-        Rows and columns are a 32nd of the images', in the CIFAR networks a quarter, rounded up. `train` may be the
-        parts (`stem`, `layer1`, ..., `norm`) whose norms take the statistics of the batch; the others are as in
-        evaluation.
+        Columns, features].
+
+        Rows and columns are a 32nd of the images', in the CIFAR networks a quarter, rounded up.
+        `train` may be the parts (`stem`, `layer1`, ..., `norm`) whose norms take the statistics of
+        the batch; the others are as in evaluation.
         """
         of = lambda part: train if isinstance(train, bool) else part in train
         stem = of('stem')
@@ -77,20 +91,34 @@ class ResNet(nn.Module):
         images = images if self.architecture.stem == 'cifar' else max_pooled(images, self.lowering)
         for stage in range(1, len(self.architecture.stages) + 1):
             images = _through(getattr(self, f'layer{stage}'), images, of(f'layer{stage}'))
-        return self.norm(images, of('norm')) if self.architecture.block == 'preactivation' else images
+        return (
+            self.norm(images, of('norm')) if self.architecture.block == 'preactivation' else images
+        )
 
     def features(self, images: jax.Array, train: Training = False) -> jax.Array:
-        """float [batch, height, width, channel], normalised -> the means of the feature map, [batch, features]."""
+        """float [batch, height, width, channel], normalised -> the means of the feature map.
+
+        [batch, features].
+        """
         return widened(self.feature_map(images, train)).mean((1, 2))
 
-    def classify(self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0) -> jax.Array:
-        """[batch, features] -> logits [batch, num_classes]; the features themselves where there is no head."""
+    def classify(
+        self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
+    ) -> jax.Array:
+        """[batch, features] -> logits [batch, num_classes].
+
+        The features themselves where there is no head.
+        """
         if train and not (isinstance(dropout, float) and dropout == 0):
             features = dropped(features, dropout, self.make_rng('dropout'))
         return self.head(features) if self.num_classes else features
 
-    def __call__(self, images: jax.Array, train: Training = False, dropout: jax.Array | float = 0.0) -> jax.Array:
-        """float [batch, height, width, channel], normalised -> logits [batch, num_classes]; `dropout` as in `CNN`.
+    def __call__(
+        self, images: jax.Array, train: Training = False, dropout: jax.Array | float = 0.0
+    ) -> jax.Array:
+        """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
+
+        `dropout` as in `CNN`.
 
         The other methods by `module.apply(variables, images, method='features')`.
         """

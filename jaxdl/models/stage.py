@@ -1,7 +1,9 @@
-"""Norm, activation and 2 x 2 pooling as one native operation with a gradient of its own: few passes over memory.
+"""Norm, activation and 2 x 2 pooling as one native operation with a gradient of its own.
 
-It stands for what `layers` spells out, where the native part is there and has the options: the same parameters by the
-same names, the same numbers but for rounding.
+Few passes over memory.
+
+It stands for what `layers` spells out, where the native part is there and has the options: the same
+parameters by the same names, the same numbers but for rounding.
 """
 
 import functools
@@ -21,7 +23,10 @@ MOMENTUM, EPSILON = 0.9, 1e-5  # as layers.NORMS['batch']
 
 
 class NormActivationPool(nn.Module):
-    """What comes after a convolution, [batch, height, width, channel] -> pooled, with the parameters of the norm."""
+    """What comes after a convolution, [batch, height, width, channel] -> pooled.
+
+    With the parameters of the norm.
+    """
 
     norm: str
     activation: str
@@ -30,7 +35,9 @@ class NormActivationPool(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         channels = images.shape[-1]
-        settings = dict(pooling=POOLINGS[self.pooling], slope=SLOPES[self.activation], epsilon=EPSILON)
+        settings = dict(
+            pooling=POOLINGS[self.pooling], slope=SLOPES[self.activation], epsilon=EPSILON
+        )
         if self.norm == 'none':
             bias = self.param('bias', initializers.zeros, (1, 1, 1, channels)).reshape(channels)
             return fused(images, jnp.ones(channels), bias, norm=0, **settings)[0]
@@ -53,15 +60,22 @@ def serves(norm: str, activation: str) -> bool:
     return norm in NORMS and activation in SLOPES
 
 
-def fused(images: jax.Array, scale: jax.Array, bias: jax.Array, **settings: Any) -> tuple[jax.Array, ...]:
-    """pool(act(norm(images))); mean and variance [channel] of the images (0 and 1 where `norm` is 0), as constants."""
+def fused(
+    images: jax.Array, scale: jax.Array, bias: jax.Array, **settings: Any
+) -> tuple[jax.Array, ...]:
+    """pool(act(norm(images))).
+
+    Mean and variance [channel] of the images (0 and 1 where `norm` is 0), as constants.
+    """
     found: Any = _fused(tuple(settings.items()), images, scale, bias)
     pooled, *moments = found[0]
     return pooled, *map(jax.lax.stop_gradient, moments)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _fused(settings: tuple[tuple[str, Any], ...], images: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+def _fused(
+    settings: tuple[tuple[str, Any], ...], images: jax.Array, scale: jax.Array, bias: jax.Array
+) -> Any:
     options = dict(settings)
     batch, height, width, channels = images.shape
     pools = options['pooling'] != POOLINGS['none']
@@ -82,7 +96,9 @@ def _forward(settings: Any, images: jax.Array, scale: jax.Array, bias: jax.Array
 def _backward(settings: Any, residuals: tuple[jax.Array, ...], gradients: Any) -> Any:
     images, scale, bias, *_ = residuals
     shapes = [images.shape, scale.shape, bias.shape]
-    return tuple(native.call('stage_backward', shapes, *residuals, gradients[0][0], **dict(settings)))
+    return tuple(
+        native.call('stage_backward', shapes, *residuals, gradients[0][0], **dict(settings))
+    )
 
 
 _fused.defvjp(_forward, _backward)

@@ -1,4 +1,7 @@
-"""What a parameter of `ResNet` is called in a file of weights, by the conventions that ARCHITECTURES names; no jax."""
+"""What a parameter of `ResNet` is called in a file of weights.
+
+By the conventions that ARCHITECTURES names; no jax.
+"""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +12,9 @@ HEADS = dict(timm='fc', cifar='linear', gluon='dense0')
 UNREAD = ('num_batches_tracked',)  # of every batch norm of PyTorch; nothing computes with it
 _TORCH = dict(kernel='weight', scale='weight', bias='bias', mean='running_mean', var='running_var')
 _GLUON = dict(kernel='weight', scale='gamma', bias='beta', mean='running_mean', var='running_var')
-_PREFIX = re.compile(r'resnetv2\d_')  # Gluon counts the networks of a process: that of the ONNX zoo was its fifth
+_PREFIX = re.compile(
+    r'resnetv2\d_'
+)  # Gluon counts the networks of a process: that of the ONNX zoo was its fifth
 
 
 def name_of(path: tuple[str, ...], architecture: Architecture, prefix: str = '') -> str:
@@ -28,11 +33,20 @@ def name_of(path: tuple[str, ...], architecture: Architecture, prefix: str = '')
 
 
 def _gluon(path: tuple[str, ...], architecture: Architecture) -> str:
-    """Without the prefix. In a stage Gluon numbers convolutions and norms on from block to block."""
+    """Without the prefix.
+
+    In a stage Gluon numbers convolutions and norms on from block to block.
+    """
     layer, leaf = path[0], _GLUON[path[-1]]
     if len(path) == 2:
-        last = f'stage{len(architecture.stages) + 1}_batchnorm0' if architecture.truncated else 'batchnorm2'
-        own = dict(bn0='batchnorm0', conv1='conv0', bn1='batchnorm1', norm=last, head=HEADS['gluon'])
+        last = (
+            f'stage{len(architecture.stages) + 1}_batchnorm0'
+            if architecture.truncated
+            else 'batchnorm2'
+        )
+        own = dict(
+            bn0='batchnorm0', conv1='conv0', bn1='batchnorm1', norm=last, head=HEADS['gluon']
+        )
         return f'{own[layer]}_{"bias" if (layer, leaf) == ("head", "beta") else leaf}'
     stage, block = map(int, layer.removeprefix('layer').split('_'))
     kind, number = path[1][:-1], int(path[1][-1])
@@ -44,7 +58,10 @@ def _gluon(path: tuple[str, ...], architecture: Architecture) -> str:
 
 
 def prefix_of(names: Iterable[str], architecture: Architecture) -> str:
-    """What stands before every name: nothing but in Gluon's networks, `resnetv24_` if nothing tells."""
+    """What stands before every name: nothing but in Gluon's networks.
+
+    `resnetv24_` if nothing tells.
+    """
     if architecture.names != 'gluon':
         return ''
     found = (_PREFIX.match(name) for name in names)
@@ -52,7 +69,10 @@ def prefix_of(names: Iterable[str], architecture: Architecture) -> str:
 
 
 def beyond(name: str, architecture: Architecture) -> bool:
-    """Whether a tensor belongs to what a truncated network has cut off, so that nothing reads it."""
+    """Whether a tensor belongs to what a truncated network has cut off.
+
+    So that nothing reads it.
+    """
     if not architecture.truncated:
         return False
     stage = re.search(r'stage(\d+)_', name)

@@ -1,8 +1,9 @@
 """Checkpoints of PyTorch, read without PyTorch and without running anything that is in them.
 
-A checkpoint is a pickle, which may name any function and call it. This reader knows the few names that tensors and
-dictionaries need, and refuses all others. Both forms are read: the zip file of PyTorch 1.6 and later (data.pkl, and a
-file a storage), and the older row of pickles that storages follow.
+A checkpoint is a pickle, which may name any function and call it. This reader knows the few names
+that tensors and dictionaries need, and refuses all others. Both forms are read: the zip file of
+PyTorch 1.6 and later (data.pkl, and a file a storage), and the older row of pickles that storages
+follow.
 """
 
 import math
@@ -23,12 +24,25 @@ from jaxdl.workdir import zip_safety
 
 MAGIC = 0x1950A86A20F9469CFC6C  # of the older form
 PUTS = ('PUT', 'BINPUT', 'LONG_BINPUT')
-INSIDE = ('state_dict_ema', 'state_dict', 'model_state_dict', 'model')  # where a checkpoint of training has the weights
+INSIDE = (
+    'state_dict_ema',
+    'state_dict',
+    'model_state_dict',
+    'model',
+)  # where a checkpoint of training has the weights
 # Storage -> dtype of its bytes; bfloat16 has none in NumPy, and is the upper half of a float32.
 DTYPES = dict(
-    FloatStorage='<f4', DoubleStorage='<f8', HalfStorage='<f2', BFloat16Storage='bfloat16', LongStorage='<i8',
-    IntStorage='<i4', ShortStorage='<i2', CharStorage='i1', ByteStorage='u1', BoolStorage='?',
-)  # fmt: skip
+    FloatStorage='<f4',
+    DoubleStorage='<f8',
+    HalfStorage='<f2',
+    BFloat16Storage='bfloat16',
+    LongStorage='<i8',
+    IntStorage='<i4',
+    ShortStorage='<i2',
+    CharStorage='i1',
+    ByteStorage='u1',
+    BoolStorage='?',
+)
 
 
 @dataclass(frozen=True)
@@ -54,9 +68,14 @@ def load_zip(path: pathlib.Path) -> Any:
     """What a zip checkpoint holds, its tensors as arrays."""
     zip_safety.check(path, 'weights ')
     with zipfile.ZipFile(path) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith('/data.pkl') or name == 'data.pkl']
+        (name,) = [
+            name for name in archive.namelist() if name.endswith('/data.pkl') or name == 'data.pkl'
+        ]
         folder = name.removesuffix('data.pkl')
-        if folder + 'byteorder' in archive.namelist() and archive.read(folder + 'byteorder') != b'little':
+        if (
+            folder + 'byteorder' in archive.namelist()
+            and archive.read(folder + 'byteorder') != b'little'
+        ):
             raise InputError(
                 f'weights {path}: its numbers are big-endian, which are not read: save a .safetensors file'
             )
@@ -69,7 +88,9 @@ def load_legacy(path: pathlib.Path) -> Any:
     """What a checkpoint of the older form holds, its tensors as arrays."""
     with path.open('rb') as stream:
         if _Unpickler(stream, path).load() != MAGIC:
-            raise InputError(f'weights {path}: no checkpoint of PyTorch: give what torch.save wrote')
+            raise InputError(
+                f'weights {path}: no checkpoint of PyTorch: give what torch.save wrote'
+            )
         for _ in ('protocol', 'machine'):
             _Unpickler(stream, path).load()
         reader = _Unpickler(stream, path)
@@ -137,7 +158,9 @@ def _scan(stream: Any) -> None:
     stream.seek(start)
 
 
-def _rebuilt(storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> Tensor:
+def _rebuilt(
+    storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+) -> Tensor:
     return Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
@@ -150,10 +173,13 @@ KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-def _filled(content: Any, bytes_of: Callable[[Storage], bytes], seen: dict[int, Any] | None = None) -> Any:
+def _filled(
+    content: Any, bytes_of: Callable[[Storage], bytes], seen: dict[int, Any] | None = None
+) -> Any:
     """`content` with every Tensor as an array of its own.
 
-    A pickle may hold one thing in many places, and a dictionary within itself: each is visited once.
+    A pickle may hold one thing in many places, and a dictionary within itself: each is visited
+    once.
     """
     seen = {} if seen is None else seen
     if id(content) in seen:
@@ -163,15 +189,21 @@ def _filled(content: Any, bytes_of: Callable[[Storage], bytes], seen: dict[int, 
         found |= {name: _filled(value, bytes_of, seen) for name, value in content.items()}
         return found
     if isinstance(content, Tensor):
-        seen[id(content)] = _array(content, _numbers(bytes_of(content.storage), content.storage.dtype))
+        seen[id(content)] = _array(
+            content, _numbers(bytes_of(content.storage), content.storage.dtype)
+        )
         return seen[id(content)]
     return content
 
 
 def _array(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
-    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    last = tensor.offset + sum(
+        (n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True)
+    )
     empty = 0 in tensor.shape
-    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or (not empty and last >= len(numbers)):
+    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or (
+        not empty and last >= len(numbers)
+    ):
         raise ValueError('a tensor that reaches beyond its numbers')
     if math.prod(tensor.shape) > len(numbers):  # by strides that come back to the same ones
         raise ValueError('a tensor of more numbers than are there')

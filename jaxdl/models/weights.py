@@ -1,4 +1,7 @@
-"""Files of pretrained weights, and names on the Hugging Face hub, into arrays; no jax, and no code of the file runs."""
+"""Files of pretrained weights, and names on the Hugging Face hub, into arrays; no jax.
+
+And no code of the file runs.
+"""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +15,21 @@ from jaxdl.errors import InputError
 from jaxdl.models import torch_pickle
 from jaxdl.workdir import zip_safety
 
-FILES = ('model.safetensors', 'pytorch_model.bin')  # what a folder, or a repository, may hold; the first wins
+FILES = (
+    'model.safetensors',
+    'pytorch_model.bin',
+)  # what a folder, or a repository, may hold; the first wins
 ADVICE = 'give the path of a .safetensors, .npz, .pth or .th file, or a hub id such as timm/resnet50.a1_in1k'
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors under the names and in the layout of the file, float32, and timm's config.json where there is one.
+    """Tensors under the names and in the layout of the file, float32.
 
-    `revision` is the commit of the hub that they are of, whatever branch or tag was asked for; '' for files.
+    And timm's config.json where there is one.
+
+    `revision` is the commit of the hub that they are of, whatever branch or tag was asked for; ''
+    for files.
     """
 
     tensors: Mapping[str, np.ndarray]
@@ -33,25 +42,32 @@ def read(source: str, revision: str | None = None) -> Weights:
     """The weights in a file, in a folder as the hub has it, or on the hub.
 
     Args:
-      source: a path, or the id of a repository: `timm/resnet50.a1_in1k`, also with `hf-hub:` before it.
+      source: a path, or the id of a repository: `timm/resnet50.a1_in1k`, also with `hf-hub:` before
+        it.
       revision: branch, tag or commit on the hub; None or '' for its newest.
 
     Raises:
-      InputError: no such file or repository, a form that is not known, a file that is damaged or would run code.
+      InputError: no such file or repository, a form that is not known, a file that is damaged or
+        would run code.
     """
     path, name = pathlib.Path(source), _on_hub(source)
     if name:
         return _hub(name, revision or None)
     if revision:
-        raise InputError(f'weights {source}: lies here, where there are no revisions: leave out revision={revision!r}')
+        raise InputError(
+            f'weights {source}: lies here, where there are no revisions: leave out revision={revision!r}'
+        )
     return _folder(path) if path.is_dir() else Weights(_tensors(path), source=source)
 
 
 def commit(source: str, revision: str | None = None) -> str:
-    """The commit that a hub id stands for now, which as `revision` gives the same weights ever after; '' for a path.
+    """The commit that a hub id stands for now.
+
+    Which as `revision` gives the same weights ever after; '' for a path.
 
     Raises:
-      InputError: no such file or repository, or one that can be neither reached nor found in the cache.
+      InputError: no such file or repository, or one that can be neither reached nor found in the
+        cache.
     """
     name = _on_hub(source)
     file = _fetched(name, ('config.json', *FILES), revision or None) if name else None
@@ -71,21 +87,29 @@ def _on_hub(source: str) -> str:
 def _folder(path: pathlib.Path) -> Weights:
     found = [path / name for name in FILES if (path / name).is_file()]
     if not found:
-        raise InputError(f'weights {path}: the folder holds neither {" nor ".join(FILES)}: {ADVICE}')
+        raise InputError(
+            f'weights {path}: the folder holds neither {" nor ".join(FILES)}: {ADVICE}'
+        )
     return Weights(_tensors(found[0]), _config(path / 'config.json'), str(path))
 
 
 def _hub(name: str, revision: str | None) -> Weights:
     file = _fetched(name, FILES, revision)
     if file is None:
-        raise InputError(f'weights {name}: the repository holds neither {" nor ".join(FILES)}: {ADVICE}')
+        raise InputError(
+            f'weights {name}: the repository holds neither {" nor ".join(FILES)}: {ADVICE}'
+        )
     found = _commit(file)
-    config = _fetched(name, ('config.json',), found or revision)  # of the same commit, whatever has come since
+    config = _fetched(
+        name, ('config.json',), found or revision
+    )  # of the same commit, whatever has come since
     return Weights(_tensors(file), _config(config) if config else {}, name, found)
 
 
 def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.Path | None:
-    """The first of the files that the repository has, downloaded or from the cache of huggingface_hub (HF_HOME).
+    """The first of the files that the repository has.
+
+    Downloaded or from the cache of huggingface_hub (HF_HOME).
 
     The cache serves without a network too. None: the repository has none of them.
     """
@@ -102,7 +126,9 @@ def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.P
             unreachable = True
         except Exception as error:  # of the network, the hub and its client
             reason = ' '.join(str(error).split())[:120]
-            raise InputError(f'weights {name}{at}: the hub does not give {wanted} ({reason}): {ADVICE}') from None
+            raise InputError(
+                f'weights {name}{at}: the hub does not give {wanted} ({reason}): {ADVICE}'
+            ) from None
     if unreachable:
         where = f'no such file here, {" or ".join(files)} not in the cache of the hub, and the hub cannot be reached'
         raise InputError(f'weights {name}{at}: {where}: {ADVICE}')
@@ -110,7 +136,10 @@ def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.P
 
 
 def _commit(path: pathlib.Path) -> str:
-    """Of a file in the cache of huggingface_hub, .../snapshots/COMMIT/model.safetensors; '' for any other."""
+    """Of a file in the cache of huggingface_hub, .../snapshots/COMMIT/model.safetensors.
+
+    '' for any other.
+    """
     return path.parent.name if path.parent.parent.name == 'snapshots' else ''
 
 
@@ -125,15 +154,23 @@ def _config(path: pathlib.Path) -> dict[str, Any]:
 def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The file's tensors, floating ones as float32."""
     if path.suffix not in READERS:
-        raise InputError(f'weights {path}: the form {path.suffix or "without a suffix"} is not known: {ADVICE}')
+        raise InputError(
+            f'weights {path}: the form {path.suffix or "without a suffix"} is not known: {ADVICE}'
+        )
     try:
         found = READERS[path.suffix](path)
     except InputError:
         raise
     except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
         reason = ' '.join(str(error).split())[:100]
-        kind = 'a pointer of Git LFS, not the file itself' if _is_pointer(path) else 'damaged or cut short'
-        raise InputError(f'weights {path}: {kind} ({reason or type(error).__name__}): fetch it again') from None
+        kind = (
+            'a pointer of Git LFS, not the file itself'
+            if _is_pointer(path)
+            else 'damaged or cut short'
+        )
+        raise InputError(
+            f'weights {path}: {kind} ({reason or type(error).__name__}): fetch it again'
+        ) from None
     if not found:
         raise InputError(f'weights {path}: no tensor in it: {ADVICE}')
     if all(name.startswith('module.') for name in found):  # of torch.nn.DataParallel
@@ -162,13 +199,17 @@ def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     zip_safety.check(path, 'weights ')
     with path.open('rb') as stream, np.load(stream, allow_pickle=False) as content:
         found = {name: content[name] for name in content.files}
-    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}  # else a file beside them
+    return {
+        name: value for name, value in found.items() if isinstance(value, np.ndarray)
+    }  # else a file beside them
 
 
 def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     with path.open('rb') as stream:
         zipped = stream.read(4) == b'PK\x03\x04'  # also of a zip that is cut short
-    return torch_pickle.state_dict((torch_pickle.load_zip if zipped else torch_pickle.load_legacy)(path), path)
+    return torch_pickle.state_dict(
+        (torch_pickle.load_zip if zipped else torch_pickle.load_legacy)(path), path
+    )
 
 
 READERS: dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]] = {

@@ -1,7 +1,7 @@
 """Build, load and call the native operations.
 
-The build needs g++ and the extra `onednn`. The built file is named after all that it was built for: with another jaxlib, on another
-CPU or from other sources it counts as not built.
+The build needs g++ and the extra `onednn`. The built file is named after all that it was built for:
+with another jaxlib, on another CPU or from other sources it counts as not built.
 """
 
 import ctypes
@@ -28,7 +28,15 @@ from jaxdl.native.vmap import count, over_members
 
 PACKAGE = pathlib.Path(__file__).parent
 CALLS = (
-    *('conv_forward', 'conv_affine', 'conv_data', 'conv_kernel', 'kernel_gradient', 'stage_forward', 'stage_backward'),
+    *(
+        'conv_forward',
+        'conv_affine',
+        'conv_data',
+        'conv_kernel',
+        'kernel_gradient',
+        'stage_forward',
+        'stage_backward',
+    ),
     *('norm_forward', 'norm_backward', 'pool_forward', 'pool_backward', 'warp'),
 )
 BUILD = 'python -m jaxdl.native builds it'
@@ -38,18 +46,27 @@ LIBRARY, VERSION = 'onednn-cpu-gomp', '2023.2.0'
 
 def library() -> pathlib.Path:
     """Where the built file is, or would be."""
-    digest = zlib.crc32(b''.join([*(p.read_bytes() for p in sorted(PACKAGE.glob('*.[ch]*'))), _cpu()]))
+    digest = zlib.crc32(
+        b''.join([*(p.read_bytes() for p in sorted(PACKAGE.glob('*.[ch]*'))), _cpu()])
+    )
     return PACKAGE / f'_native-{jaxlib.version.__version__}-{digest:08x}.so'
 
 
 def onednn() -> pathlib.Path:
-    """The shared library in the wheel of oneDNN; InputError where it is missing or of another version."""
+    """The shared library in the wheel of oneDNN.
+
+    InputError where it is missing or of another version.
+    """
     try:
         found = importlib.metadata.distribution(LIBRARY)
     except importlib.metadata.PackageNotFoundError:
-        raise InputError(f'{LIBRARY} is not installed: pip install {LIBRARY}=={VERSION}, or the extra onednn') from None
+        raise InputError(
+            f'{LIBRARY} is not installed: pip install {LIBRARY}=={VERSION}, or the extra onednn'
+        ) from None
     if found.version != VERSION:
-        raise InputError(f'{LIBRARY} is {found.version}: must be {VERSION}: pip install {LIBRARY}=={VERSION}')
+        raise InputError(
+            f'{LIBRARY} is {found.version}: must be {VERSION}: pip install {LIBRARY}=={VERSION}'
+        )
     file = next((f for f in found.files or () if f.name == 'libdnnl.so.3'), None)
     if file is None:
         raise InputError(f'{LIBRARY} {VERSION} holds no libdnnl.so.3: install it again')
@@ -59,13 +76,24 @@ def onednn() -> pathlib.Path:
 def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) -> pathlib.Path:
     """Compiles the native part for this machine and jaxlib; InputError says what is in the way."""
     if (sys.platform, platform.machine()) != ('linux', 'x86_64'):
-        raise InputError(f'the native part is for x86-64 Linux: this is {sys.platform} on {platform.machine()}')
+        raise InputError(
+            f'the native part is for x86-64 Linux: this is {sys.platform} on {platform.machine()}'
+        )
     onednn()
     target = target or library()
     sources = [str(path) for path in sorted(PACKAGE.glob('*.cc'))]
     partial = target.with_suffix(f'.{os.getpid()}')
     headers = jax.ffi.include_dir()
-    always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC', '-isystem', headers]
+    always = [
+        '-std=c++17',
+        '-Wall',
+        '-Wextra',
+        '-Wno-psabi',
+        '-shared',
+        '-fPIC',
+        '-isystem',
+        headers,
+    ]
     always += [f'-fmacro-prefix-map={headers}=.']  # the same bytes, wherever jax is installed
     command = ['g++', *options, *always, '-o', str(partial), *sources]
     try:
@@ -73,11 +101,15 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) 
     except FileNotFoundError:
         raise InputError('no g++ on the PATH: install a C++ compiler') from None
     except subprocess.CalledProcessError as error:
-        raise InputError(f'g++ failed: {error.stderr.strip().splitlines()[0] if error.stderr else error}') from None
+        raise InputError(
+            f'g++ failed: {error.stderr.strip().splitlines()[0] if error.stderr else error}'
+        ) from None
     try:
         partial.replace(target)
     except OSError as error:
-        raise InputError(f'{target} cannot be written ({error.strerror}): make its folder writable') from None
+        raise InputError(
+            f'{target} cannot be written ({error.strerror}): make its folder writable'
+        ) from None
     return target
 
 
@@ -88,7 +120,9 @@ def built() -> dict[str, str]:
     content = library().read_bytes()
     compiler = re.search(rb'GCC: [ -~]+', content)  # as GCC notes it in what it makes
     said = compiler[0].decode() if compiler else ''
-    return dict(compiler=said, options=' '.join(OPTIONS), sha256=hashlib.sha256(content).hexdigest())
+    return dict(
+        compiler=said, options=' '.join(OPTIONS), sha256=hashlib.sha256(content).hexdigest()
+    )
 
 
 @functools.cache
@@ -113,14 +147,23 @@ def missing() -> str:
     return ''
 
 
-def call(name: str, shapes: Sequence[tuple[int, ...]], *arguments: jax.Array, **attributes: Any) -> list[jax.Array]:
-    """Calls a handler on float32 arrays, giving float32 arrays of `shapes`; under vmap, for all members at once."""
+def call(
+    name: str, shapes: Sequence[tuple[int, ...]], *arguments: jax.Array, **attributes: Any
+) -> list[jax.Array]:
+    """Calls a handler on float32 arrays, giving float32 arrays of `shapes`; under vmap.
+
+    For all members at once.
+    """
     if missing():
         raise InputError(missing())
-    attributes = {k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()}
+    attributes = {
+        k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()
+    }
 
     def handler(*arguments: jax.Array) -> list[jax.Array]:
-        results = [jax.ShapeDtypeStruct((count(*arguments), *shape), jnp.float32) for shape in shapes]
+        results = [
+            jax.ShapeDtypeStruct((count(*arguments), *shape), jnp.float32) for shape in shapes
+        ]
         return list(jax.ffi.ffi_call(f'jaxdl_{name}', results)(*arguments, **attributes))
 
     return over_members(handler, *arguments)
@@ -145,6 +188,9 @@ def main() -> int:
     try:
         print(f'jaxdl: built {build().name}')
     except InputError as error:
-        print(f'jaxdl: the native part is not built, convolutions will be slower: {error}', file=sys.stderr)
+        print(
+            f'jaxdl: the native part is not built, convolutions will be slower: {error}',
+            file=sys.stderr,
+        )
         return 2
     return 0

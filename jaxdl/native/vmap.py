@@ -1,4 +1,7 @@
-"""Functions that take all members at once, however `vmap` brings them: nested, over some of the arguments only."""
+"""Functions that take all members at once, however `vmap` brings them: nested.
+
+Over some of the arguments only.
+"""
 
 from collections.abc import Callable
 
@@ -12,9 +15,10 @@ Operation = Callable[..., list[jax.Array]]
 def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]:
     """`operation` on arrays of one member, to be batched by vmap as often as one likes.
 
-    The operation itself sees a leading axis of members on every array, and gives arrays [members, ...]. An array with
-    fewer entries than there are members serves so many of them in a row, so what members share is not copied. It may be
-    differentiated only inside a rule of its own (`jax.custom_vjp`).
+    The operation itself sees a leading axis of members on every array, and gives arrays [members,
+    ...]. An array with fewer entries than there are members serves so many of them in a row, so
+    what members share is not copied. It may be differentiated only inside a rule of its own
+    (`jax.custom_vjp`).
     """
 
     @custom_vmap
@@ -22,7 +26,9 @@ def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]
         return operation(*arguments)
 
     @members.def_vmap
-    def _(size: int, batched: list[bool], *arguments: jax.Array) -> tuple[list[jax.Array], list[bool]]:
+    def _(
+        size: int, batched: list[bool], *arguments: jax.Array
+    ) -> tuple[list[jax.Array], list[bool]]:
         def fold(argument: jax.Array, own: bool) -> jax.Array:
             if not own and len(argument) == 1:
                 return argument
@@ -30,9 +36,9 @@ def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]
             return whole.reshape(size * whole.shape[1], *whole.shape[2:])
 
         results = members(*map(fold, arguments, batched))
-        return [result.reshape(size, len(result) // size, *result.shape[1:]) for result in results], [True] * len(
-            results
-        )
+        return [
+            result.reshape(size, len(result) // size, *result.shape[1:]) for result in results
+        ], [True] * len(results)
 
     return [result[0] for result in members(*(argument[None] for argument in arguments))]
 

@@ -20,31 +20,48 @@ from jaxdl.report.page.blocks import Page
 from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
-RAW = ('results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'config.json', 'plan.json', 'run.json')
+RAW = (
+    'results.csv',
+    'summary.csv',
+    'costs.csv',
+    'claims.csv',
+    'config.json',
+    'plan.json',
+    'run.json',
+)
 
 
 def build(workdir: pathlib.Path) -> pathlib.Path:
-    """Reads a finished workdir; writes figures/, tables/, report.md and report.html; gives its path.
+    """Reads a finished workdir; writes figures/, tables/, report.md and report.html.
+
+    Gives its path.
 
     summary.csv, which the run has written, is written again only where it is missing or differs.
 
     The same workdir gives the same bytes. Nothing is written before everything is made.
 
     Raises:
-      InputError: the workdir holds no finished run, a file in it is damaged, or it cannot be written.
+      InputError: the workdir holds no finished run, a file in it is damaged, or it cannot be
+        written.
     """
     kind = reading.kind(workdir)
     if kind not in PAGES:
         raise errors.unknown('kind of experiment', kind, PAGES, f' in {workdir / "config.json"}')
     folder.check_inside(workdir)
-    with errors.damaged(f'{workdir}: no report can be made of its files', 'start the run again with --overwrite'):
+    with errors.damaged(
+        f'{workdir}: no report can be made of its files', 'start the run again with --overwrite'
+    ):
         page, summary = PAGES[kind](workdir)
-        raw = [name for name in RAW if (workdir / name).exists() or (summary and name == 'summary.csv')]
+        raw = [
+            name for name in RAW if (workdir / name).exists() or (summary and name == 'summary.csv')
+        ]
         html, markdown = render.html(page, raw), render.markdown(page)
     try:
         return _write(workdir, page, summary, html, markdown)
     except OSError as error:
-        raise InputError(f'{workdir} cannot be written ({error.strerror}): make it writable') from None
+        raise InputError(
+            f'{workdir} cannot be written ({error.strerror}): make it writable'
+        ) from None
 
 
 def _ablation(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
@@ -65,13 +82,19 @@ def _finetune(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
 
 
 # kind of experiment -> its page, and the rows of summary.csv where it has one
-PAGES = dict(Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment, FineTune=_finetune)
+PAGES = dict(
+    Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment, FineTune=_finetune
+)
 
 
-def _write(workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str) -> pathlib.Path:
+def _write(
+    workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str
+) -> pathlib.Path:
     for name in folder.damaged(workdir, folder.MADE_AGAIN):
         sys.stderr.write(f'jaxdl: {workdir / name} {folder.NOT_AS_WRITTEN}: it is written again\n')
-    shutil.rmtree(workdir / 'tables', ignore_errors=True)  # their names are of their sections, which may have changed
+    shutil.rmtree(
+        workdir / 'tables', ignore_errors=True
+    )  # their names are of their sections, which may have changed
     for name, content in exports.files(page):
         folder.write(workdir / name, content)
     table, path = tables.as_csv(tables.SUMMARY, summary).encode(), workdir / 'summary.csv'

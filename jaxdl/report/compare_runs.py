@@ -1,7 +1,9 @@
-"""Two runs beside each other: what they were given, and whether what they measured agrees within its intervals.
+"""Two runs beside each other: what they were given.
 
-The seeds of two runs count as independent (Welch), so that runs on different machines may be compared; of several
-results each has its share of the 5 % (Bonferroni).
+And whether what they measured agrees within its intervals.
+
+The seeds of two runs count as independent (Welch), so that runs on different machines may be
+compared; of several results each has its share of the 5 % (Bonferroni).
 """
 
 import dataclasses
@@ -42,11 +44,18 @@ class Result:
 
 
 def differences(first: pathlib.Path, second: pathlib.Path) -> list[tuple[str, Any, Any]]:
-    """What two finished runs were given that is not the same: (name, in the first, in the second)."""
+    """What two finished runs were given that is not the same: (name, in the first.
+
+    In the second).
+    """
     found = []
     for file, keys in GIVEN.items():
         a, b = (_given(folder / f'{file}.json', keys) for folder in (first, second))
-        found += [(f'{file}.{key}', a.get(key), b.get(key)) for key in {**a, **b} if a.get(key) != b.get(key)]
+        found += [
+            (f'{file}.{key}', a.get(key), b.get(key))
+            for key in {**a, **b}
+            if a.get(key) != b.get(key)
+        ]
     return found
 
 
@@ -54,7 +63,8 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[Result]:
     """Every result that two finished runs of one kind share, with the interval of its difference.
 
     Raises:
-      InputError: a folder without a finished run, runs of different kinds, or without a result in common.
+      InputError: a folder without a finished run, runs of different kinds, or without a result in
+        common.
     """
     kinds = [workdir.read_json(folder / 'config.json').get('kind') for folder in (first, second)]
     for folder in (first, second):
@@ -62,14 +72,20 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[Result]:
             raise InputError(f'{folder} is not finished: the same command again resumes it')
         workdir.check(folder, workdir.MADE_AGAIN)
     if kinds[0] != kinds[1]:
-        raise InputError(f'{first} holds a run of kind {kinds[0]}, {second} one of kind {kinds[1]}: give two of a kind')
+        raise InputError(
+            f'{first} holds a run of kind {kinds[0]}, {second} one of kind {kinds[1]}: give two of a kind'
+        )
     if kinds[0] not in KINDS:
-        raise InputError(f'{first} holds a run of kind {kinds[0]}: its parts can be compared, in its folder parts/')
+        raise InputError(
+            f'{first} holds a run of kind {kinds[0]}: its parts can be compared, in its folder parts/'
+        )
     one, other = (_results(kinds[0], folder) for folder in (first, second))
     shared = [name for name in one if name in other]
     if not shared:
         alone = f'{next(iter(one), "none")} is in one of them'
-        raise InputError(f'{first} and {second} have no result in common: {alone}; give two runs of one study')
+        raise InputError(
+            f'{first} and {second} have no result in common: {alone}; give two runs of one study'
+        )
     return [_result(name, one[name], other[name], ALPHA / len(shared)) for name in shared]
 
 
@@ -82,9 +98,15 @@ def describe(first: pathlib.Path, second: pathlib.Path, found: Sequence[Result])
         between = f'{own.first - own.second:+.3g} [{own.low:+.3g}, {own.high:+.3g}]'
         yield f'{own.name:32} {own.first:.6g} and {own.second:.6g}: {between}: {verdict}'
     apart = sum(not own.agrees for own in found)
-    names = [name for name in ('results.csv', 'claims.csv') if (first / name).exists() and (second / name).exists()]
+    names = [
+        name
+        for name in ('results.csv', 'claims.csv')
+        if (first / name).exists() and (second / name).exists()
+    ]
     same = [name for name in names if (first / name).read_bytes() == (second / name).read_bytes()]
-    yield f'{len(found) - apart} of {len(found)} results agree' + (f'; {same[0]} has the same bytes' if same else '')
+    yield f'{len(found) - apart} of {len(found)} results agree' + (
+        f'; {same[0]} has the same bytes' if same else ''
+    )
 
 
 def _given(path: pathlib.Path, keys: tuple[str, ...] | None) -> dict[str, Any]:
@@ -116,7 +138,10 @@ def _scores(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """Of each stage of a fine-tuning the images that were right (1) and wrong (0), in no order."""
     held: Mapping[str, Any] = workdir.read_json(folder / 'run.json').get('scores', {})
     right = {stage: round(own['accuracy'] * own['images']) for stage, own in held.items()}
-    return {f'{stage} accuracy': np.repeat([1.0, 0.0], [n, held[stage]['images'] - n]) for stage, n in right.items()}
+    return {
+        f'{stage} accuracy': np.repeat([1.0, 0.0], [n, held[stage]['images'] - n])
+        for stage, n in right.items()
+    }
 
 
 def _claims(folder: pathlib.Path) -> dict[str, np.ndarray]:
@@ -134,4 +159,6 @@ def _result(name: str, one: np.ndarray, other: np.ndarray, alpha: float) -> Resu
     if min(len(one), len(other)) > 1 and np.ptp(one) + np.ptp(other) > 0:
         interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(1 - alpha)
         low, high = interval.low - middle, interval.high - middle
-    return Result(name, float(one.mean()), float(other.mean()), float(middle + low), float(middle + high))
+    return Result(
+        name, float(one.mean()), float(other.mean()), float(middle + low), float(middle + high)
+    )

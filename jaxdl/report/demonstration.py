@@ -47,7 +47,9 @@ def read(workdir: pathlib.Path) -> Answered:
     config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir, RUN)
     answer = reading.record(workdir / 'artifacts' / 'answer.json', ('text', 'shown'))
     try:
-        head, sections = prose.read(answer['text'], [_shown(workdir, block) for block in answer['shown']])
+        head, sections = prose.read(
+            answer['text'], [_shown(workdir, block) for block in answer['shown']]
+        )
     except (OSError, KeyError, TypeError, ValueError):
         where = workdir / 'artifacts'
         raise InputError(f'{where} is damaged: start the run again with --overwrite') from None
@@ -67,10 +69,22 @@ def page(answered: Answered) -> Page:
 
 def head(answered: Answered) -> list[Block]:
     """The answer in short, and what it rests on."""
-    quick: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if answered.config['scale'] == 'quick' else []
-    failed = [Paragraph(f'{words.count(len(answered.failed), "claim")} failed: {_names(answered.failed)}.', 'warning')]
+    quick: list[Block] = (
+        [Paragraph(NO_EVIDENCE, 'warning')] if answered.config['scale'] == 'quick' else []
+    )
+    failed = [
+        Paragraph(
+            f'{words.count(len(answered.failed), "claim")} failed: {_names(answered.failed)}.',
+            'warning',
+        )
+    ]
     facts = (verdict(answered), markup.flat(answered.run['device']))
-    return [*quick, *(failed if answered.failed else []), *answered.head, Paragraph(' · '.join(facts), 'note')]
+    return [
+        *quick,
+        *(failed if answered.failed else []),
+        *answered.head,
+        Paragraph(' · '.join(facts), 'note'),
+    ]
 
 
 def verdict(answered: Answered) -> str:
@@ -82,10 +96,13 @@ def verdict(answered: Answered) -> str:
 def claimed(answered: Answered) -> list[Block]:
     """Every claim in a table."""
     rows = [
-        [markup.flat(row['claim']), *(number(row[key]) for key in ('expected', 'measured', 'error', 'tolerance')),
-         'yes' if row['holds'] == 'true' else markup.name('NO')]
+        [
+            markup.flat(row['claim']),
+            *(number(row[key]) for key in ('expected', 'measured', 'error', 'tolerance')),
+            'yes' if row['holds'] == 'true' else markup.name('NO'),
+        ]
         for row in answered.claims
-    ]  # fmt: skip
+    ]
     caption = f'Every number that the derivation predicts, beside what running it gave: {verdict(answered)}'
     note = (
         'The error is the distance from what is expected; where a bound is expected, what the measurement lacks of it. '
@@ -110,7 +127,8 @@ def _shown(workdir: pathlib.Path, block: dict[str, Any]) -> Figure | Table:
     if block['kind'] == 'table':
         return Table(**block)
     svg, narrow, png = (
-        (workdir / 'artifacts' / f'{block["name"]}.{form}').read_bytes() for form in ('svg', 'svg_narrow', 'png')
+        (workdir / 'artifacts' / f'{block["name"]}.{form}').read_bytes()
+        for form in ('svg', 'svg_narrow', 'png')
     )
     sizes = {key: (int(size[0]), int(size[1])) for key, size in block['drawing'].items()}
     drawing = Drawing(svg, narrow, png, sizes['size'], sizes['size_narrow'])
@@ -139,9 +157,14 @@ def groups(run: Mapping[str, Any]) -> Table:
     """The networks that trained at once in one program."""
     keys = ('members', 'traces', 'steps', 'batch_size')
     rows = [
-        [', '.join(markup.name(o) for o in group['options']), *(f'{group[key]:,}' for key in keys),
-         *(words.significant(group[key]) for key in ('compile_seconds', 'train_seconds'))]
+        [
+            ', '.join(markup.name(o) for o in group['options']),
+            *(f'{group[key]:,}' for key in keys),
+            *(words.significant(group[key]) for key in ('compile_seconds', 'train_seconds')),
+        ]
         for group in run['groups']
-    ]  # fmt: skip
+    ]
     columns = ('Options', 'Members', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s')
-    return Table('The groups: networks that trained at once in one program', columns, rows, 'wrrrrrr')
+    return Table(
+        'The groups: networks that trained at once in one program', columns, rows, 'wrrrrrr'
+    )

@@ -1,4 +1,7 @@
-"""What a run was done with: command, versions, machine, seconds; and how to build its report again."""
+"""What a run was done with: command, versions, machine, seconds.
+
+And how to build its report again.
+"""
 
 import shlex
 from collections.abc import Mapping
@@ -9,15 +12,32 @@ from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Code, Paragraph, Table
 
 COLUMNS = (
-    'Options', 'Phase', 'Members', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s', 'Convolution',
-)  # fmt: skip
+    'Options',
+    'Phase',
+    'Members',
+    'Programs',
+    'Steps',
+    'Batch size',
+    'Compile, s',
+    'Train, s',
+    'Convolution',
+)
 
 # What run.json says beyond the device, where a run noted it.
-NOTED = dict(machine='Machine', native='Native part', settings='Settings', environment='Environment', file='Own file')
+NOTED = dict(
+    machine='Machine',
+    native='Native part',
+    settings='Settings',
+    environment='Environment',
+    file='Own file',
+)
 
 
 def blocks(study: Study) -> list[Block]:
-    """Everything that someone who repeats the run would ask for, without a path of the machine it ran on."""
+    """Everything that someone who repeats the run would ask for.
+
+    Without a path of the machine it ran on.
+    """
     return [
         *command(study.run['command']),
         Table('The run', ('What', 'Value'), _facts(study), 'lw'),
@@ -86,4 +106,6 @@ def _groups(study: Study) -> Table:
         ]
         for group in study.run['groups']
     ]
-    return Table('The groups: members that trained at once in one program', COLUMNS, rows, 'llrrrrrrl')
+    return Table(
+        'The groups: members that trained at once in one program', COLUMNS, rows, 'llrrrrrrl'
+    )

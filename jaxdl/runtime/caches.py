@@ -1,4 +1,7 @@
-"""Where what is computed once is kept: folders of the user's own, which nobody else can read or has written to."""
+"""Where what is computed once is kept: folders of the user's own.
+
+Which nobody else can read or has written to.
+"""
 
 import atexit
 import functools
@@ -13,10 +16,12 @@ from jaxdl.errors import visible
 
 
 def folder(name: str = '') -> pathlib.Path:
-    """`jaxdl`, or `jaxdl/NAME`, where the system keeps caches (XDG_CACHE_HOME, else ~/.cache), made with mode 0700.
+    """`jaxdl`, or `jaxdl/NAME`, where the system keeps caches (XDG_CACHE_HOME, else ~/.cache).
 
-    One that belongs to another user, or that others may write to, is not trusted: stderr says so once, and a folder
-    takes its place that goes with the process.
+    Made with mode 0700.
+
+    One that belongs to another user, or that others may write to, is not trusted: stderr says so
+    once, and a folder takes its place that goes with the process.
 
     Raises:
       OSError: there is no home, or the folder cannot be made.

@@ -1,4 +1,7 @@
-"""Arrays on disk, by orbax: written beside and renamed, so that a killed run leaves the last whole one."""
+"""Arrays on disk, by orbax: written beside and renamed.
+
+So that a killed run leaves the last whole one.
+"""
 
 import pathlib
 import shutil
@@ -13,7 +16,9 @@ from jaxdl import workdir
 from jaxdl.errors import InputError
 from jaxdl.runtime import distributed
 
-STAMP = '_CHECKPOINT_METADATA'  # the time of a checkpoint, which orbax writes last, and nobody reads
+STAMP = (
+    '_CHECKPOINT_METADATA'  # the time of a checkpoint, which orbax writes last, and nobody reads
+)
 
 
 def save(folder: pathlib.Path, step: int, tree: Any) -> None:
@@ -26,9 +31,12 @@ def save(folder: pathlib.Path, step: int, tree: Any) -> None:
 
 
 def restore(folder: pathlib.Path, like: Any) -> tuple[int, Any] | None:
-    """The newest checkpoint's step and its tree, with the structure, shapes and types of `like`; None without one.
+    """The newest checkpoint's step and its tree, with the structure, shapes and types of `like`.
 
-    A checkpoint that is damaged is dropped: a chunk of members starts anew and ends with the same numbers.
+    None without one.
+
+    A checkpoint that is damaged is dropped: a chunk of members starts anew and ends with the same
+    numbers.
     """
     import orbax.checkpoint as ocp
 
@@ -41,7 +49,10 @@ def restore(folder: pathlib.Path, like: Any) -> tuple[int, Any] | None:
             return None
         try:
             abstract = jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, 'sharding', None)), like
+                lambda x: jax.ShapeDtypeStruct(
+                    x.shape, x.dtype, sharding=getattr(x, 'sharding', None)
+                ),
+                like,
             )
             return step, manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except (ValueError, KeyError, OSError, FileNotFoundError) as error:
@@ -57,9 +68,12 @@ def drop(folder: pathlib.Path) -> None:
 
 
 class Keeper:
-    """The checkpoints of a run in training: the best by a metric and the last ones, written while the run goes on.
+    """The checkpoints of a run in training: the best by a metric and the last ones.
 
-    A checkpoint is a tree of arrays and `about`, which says what it is; largest metrics are the best.
+    Written while the run goes on.
+
+    A checkpoint is a tree of arrays and `about`, which says what it is; largest metrics are the
+    best.
     """
 
     def __init__(self, folder: pathlib.Path, keep: int) -> None:
@@ -72,18 +86,27 @@ class Keeper:
         # Without best_fn no metric is written, though the policy alone says what stays.
         self.manager: Any = _manager(folder, preservation_policy=policy, best_fn=measured)
 
-    def save(self, step: int, tree: Any, about: Mapping[str, Any], metric: float | None = None) -> None:
-        """Saves the state before `step`; returns once the arrays are copied, while they are still being written."""
+    def save(
+        self, step: int, tree: Any, about: Mapping[str, Any], metric: float | None = None
+    ) -> None:
+        """Saves the state before `step`; returns once the arrays are copied.
+
+        While they are still being written.
+        """
         import orbax.checkpoint as ocp
 
         if step in self.manager.all_steps():
             return
-        args = ocp.args.Composite(state=ocp.args.StandardSave(tree), about=ocp.args.JsonSave(dict(about)))
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(tree), about=ocp.args.JsonSave(dict(about))
+        )
         metrics = None if metric is None or not np.isfinite(metric) else dict(metric=float(metric))
         self.manager.save(step, args=args, metrics=metrics, force=True)
 
     def restore(self, like: Any, step: int | None = None) -> tuple[int, Any] | None:
-        """The newest whole checkpoint (or that of `step`), with shapes, types and places of `like`; None without one.
+        """The newest whole checkpoint (or that of `step`), with shapes, types and places of `like`.
+
+        None without one.
 
         One that is damaged is passed over and goes, so that it is written again, and it says so.
         """
@@ -94,7 +117,9 @@ class Keeper:
             try:
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
                 return found, self.manager.restore(found, args=args)['state']
-            except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
+            except (
+                Exception
+            ) as error:  # a damaged file breaks its reader in ways that cannot be listed
                 _pass_over(self.manager.directory / str(found), type(error).__name__)
                 self.manager.delete(found)
         return None
@@ -113,20 +138,29 @@ class Keeper:
 
 
 def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
-    """Step, tree and `about` of the newest whole checkpoint of a run in training; None without one."""
+    """Step, tree and `about` of the newest whole checkpoint of a run in training.
+
+    None without one.
+    """
     import orbax.checkpoint as ocp
 
     if not folder.is_dir():
         return None
-    with ocp.CheckpointManager(folder.resolve(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+    with ocp.CheckpointManager(
+        folder.resolve(), options=ocp.CheckpointManagerOptions(read_only=True)
+    ) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
             if lost := workdir.damaged(folder / str(step)):
                 _pass_over(folder / str(step), f'{lost[0]}, by {workdir.SUMS}')
                 continue
             try:
-                about = manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))['about']
+                about = manager.restore(
+                    step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
+                )['about']
                 like = manager.item_metadata(step)['state']
-                args = ocp.args.Composite(state=ocp.args.StandardRestore(jax.tree.map(_abstract, like)))
+                args = ocp.args.Composite(
+                    state=ocp.args.StandardRestore(jax.tree.map(_abstract, like))
+                )
                 return step, manager.restore(step, args=args)['state'], about
             except Exception as error:  # as above
                 _pass_over(folder / str(step), type(error).__name__)
@@ -139,7 +173,10 @@ def _pass_over(checkpoint: pathlib.Path, why: str) -> None:
 
 
 def _sweep(folder: pathlib.Path) -> None:
-    """Drops the checkpoints of a folder whose bytes are not those that were written, before orbax reads any of them."""
+    """Drops the checkpoints of a folder whose bytes are not those that were written.
+
+    Before orbax reads any of them.
+    """
     for step in sorted(folder.glob('[0-9]*')) if distributed.first() else ():
         lost = workdir.damaged(step) if step.name.isdigit() else ()
         if lost:
@@ -149,7 +186,10 @@ def _sweep(folder: pathlib.Path) -> None:
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    """Shape, type and where a leaf is to be; on this process's first device where nothing says so."""
+    """Shape, type and where a leaf is to be.
+
+    On this process's first device where nothing says so.
+    """
     if isinstance(leaf, np.ndarray):  # as it is: on a device float64 would become float32
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     place = getattr(leaf, 'sharding', None)
@@ -159,7 +199,10 @@ def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 def _manager(folder: pathlib.Path, **settings: Any) -> Any:
-    """A manager whose checkpoints have their sums, written in the background before a checkpoint gets its name."""
+    """A manager whose checkpoints have their sums.
+
+    Written in the background before a checkpoint gets its name.
+    """
     import orbax.checkpoint as ocp
 
     folder = folder.resolve()
@@ -167,18 +210,24 @@ def _manager(folder: pathlib.Path, **settings: Any) -> Any:
     def finish() -> None:
         unnamed = folder.glob('*.orbax-checkpoint-tmp*') if distributed.first() else ()
         for checkpoint in unnamed:
-            workdir.write_sums(checkpoint, [path for path in _files(checkpoint) if path.name != STAMP])
+            workdir.write_sums(
+                checkpoint, [path for path in _files(checkpoint) if path.name != STAMP]
+            )
 
     saving = ocp.options.AsyncOptions(post_finalization_callback=finish)
-    options = ocp.CheckpointManagerOptions(enable_async_checkpointing=True, async_options=saving, **settings)
+    options = ocp.CheckpointManagerOptions(
+        enable_async_checkpointing=True, async_options=saving, **settings
+    )
     return ocp.CheckpointManager(folder, options=options)
 
 
 def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> None:
-    """Writes a network's arrays, and `about` as JSON, into `folder`: whole or not at all, in place of what was there.
+    """Writes a network's arrays, and `about` as JSON, into `folder`: whole or not at all.
 
-    Nothing of where the arrays lay is kept, so that any machine can read them. Arrays of several processes must be the
-    same in all of them.
+    In place of what was there.
+
+    Nothing of where the arrays lay is kept, so that any machine can read them. Arrays of several
+    processes must be the same in all of them.
     """
     import orbax.checkpoint as ocp
 
@@ -187,7 +236,11 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
     new, old = (folder.with_name(f'.{folder.name}.{what}') for what in ('new', 'old'))
     if distributed.first():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in (new, old, *new.parent.glob(f'{new.name}.orbax-checkpoint-tmp*')):  # by a run that was killed
+        for left in (
+            new,
+            old,
+            *new.parent.glob(f'{new.name}.orbax-checkpoint-tmp*'),
+        ):  # by a run that was killed
             drop(left)
     args = ocp.args.Composite(model=ocp.args.PyTreeSave(tree), about=ocp.args.JsonSave(dict(about)))
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
@@ -210,15 +263,22 @@ def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
 
     if not folder.is_dir():
         raise InputError(f'there is no checkpoint {folder}')
-    # The bytes first: orbax, once it stumbles over a damaged file, leaves threads behind that complain on stderr.
+    # The bytes first: orbax, once it stumbles over a damaged file, leaves threads behind that
+    # complain on stderr.
     lost = workdir.damaged(folder)
     if lost:
-        raise InputError(f'checkpoint {folder} is damaged: {lost[0]} is not what {workdir.SUMS} says')
-    handler = ocp.CompositeCheckpointHandler(model=ocp.PyTreeCheckpointHandler(), about=ocp.JsonCheckpointHandler())
+        raise InputError(
+            f'checkpoint {folder} is damaged: {lost[0]} is not what {workdir.SUMS} says'
+        )
+    handler = ocp.CompositeCheckpointHandler(
+        model=ocp.PyTreeCheckpointHandler(), about=ocp.JsonCheckpointHandler()
+    )
     with ocp.Checkpointer(handler) as checkpointer:
         held = checkpointer.metadata(folder.resolve()).item_metadata['model'].tree
         whole = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), held)
-        args = ocp.args.Composite(model=ocp.args.PyTreeRestore(restore_args=whole), about=ocp.args.JsonRestore())
+        args = ocp.args.Composite(
+            model=ocp.args.PyTreeRestore(restore_args=whole), about=ocp.args.JsonRestore()
+        )
         found = checkpointer.restore(folder.resolve(), args=args)
     return found['model'], dict(found['about'])
 

@@ -1,4 +1,7 @@
-"""The processes of a run: how they find one another, agree, and end together. The first one writes."""
+"""The processes of a run: how they find one another, agree, and end together.
+
+The first one writes.
+"""
 
 import contextlib
 import dataclasses
@@ -15,7 +18,14 @@ from jaxdl.runtime.signals import Failed
 
 Tree = TypeVar('Tree')
 Found = TypeVar('Found')
-GONE = ('Gloo', 'gloo', 'heartbeat', 'arrier', 'UNAVAILABLE', 'coordination')  # in what JAX raises of a lost process
+GONE = (
+    'Gloo',
+    'gloo',
+    'heartbeat',
+    'arrier',
+    'UNAVAILABLE',
+    'coordination',
+)  # in what JAX raises of a lost process
 HEARTBEAT = 60  # seconds without a sign of life after which a process counts as dead
 
 # What launchers set in each process that they start: how many there are, and which this one is.
@@ -29,7 +39,10 @@ GIVE = 'give --coordinator=HOST:PORT of the first process, or set JAX_COORDINATO
 
 
 class Lost(Failed):
-    """Another process of the run has ended. This one should end without a good-bye, which would wait for the other."""
+    """Another process of the run has ended.
+
+    This one should end without a good-bye, which would wait for the other.
+    """
 
 
 def first() -> bool:
@@ -52,10 +65,17 @@ def agreed(tree: Tree) -> Tree:
 
 
 def agreed_record(record: Tree) -> Tree:
-    """A dataclass as the first process has it: its arrays (what else it holds is the same everywhere)."""
+    """A dataclass as the first process has it.
+
+    Its arrays (what else it holds is the same everywhere).
+    """
     if not several():
         return record
-    arrays = {k: v for k, v in vars(record).items() if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(v))}
+    arrays = {
+        k: v
+        for k, v in vars(record).items()
+        if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(v))
+    }
     arrays = {k: v for k, v in arrays.items() if jax.tree.leaves(v)}
     return dataclasses.replace(record, **agreed(arrays))  # type: ignore[type-var]
 
@@ -81,7 +101,10 @@ def _as_json(make: Callable[[], Any]) -> bytes:
 
 
 def together(asked: Callable[[], int | None]) -> Callable[[], int | None]:
-    """A question whose answer is a number, asked of all processes at once: the largest that any of them gives."""
+    """A question whose answer is a number, asked of all processes at once.
+
+    The largest that any of them gives.
+    """
     return lambda: int(most(np.int32(asked() or 0))) or None
 
 
@@ -102,11 +125,14 @@ def wait(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+def join(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> None:
     """Joins the processes of a run, where there are several; before anything else is done with jax.
 
     Args:
-      coordinator: `host:port` of the first process; without it, what Slurm, Open MPI or Kubernetes has set.
+      coordinator: `host:port` of the first process; without it, what Slurm, Open MPI or Kubernetes
+        has set.
       processes: how many there are; without it, what the launcher has set.
       process: which this one is, from 0; without it, what the launcher has set.
 
@@ -115,26 +141,41 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     """
     given = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
     launched = _launched(os.environ)
-    found: dict[str, Any] = launched | {name: value for name, value in given.items() if value is not None}
+    found: dict[str, Any] = launched | {
+        name: value for name, value in given.items() if value is not None
+    }
     if not found:
         return
     if not launched and len(found) < len(given):
-        raise InputError('--coordinator=HOST:PORT, --processes=N and --process=I belong together: give all three')
+        raise InputError(
+            '--coordinator=HOST:PORT, --processes=N and --process=I belong together: give all three'
+        )
     found |= dict(heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=HEARTBEAT)
     try:
         jax.distributed.initialize(**found)
     except (ValueError, RuntimeError) as error:
-        raise InputError(f'the processes of the run do not meet ({str(error).splitlines()[0]}): {GIVE}') from None
+        raise InputError(
+            f'the processes of the run do not meet ({str(error).splitlines()[0]}): {GIVE}'
+        ) from None
 
 
 def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
-    """What a launcher says of the processes that it has started; nothing where there is none, or one process."""
+    """What a launcher says of the processes that it has started; nothing where there is none.
+
+    Or one process.
+    """
     for count, ranks in LAUNCHERS.values():
         rank = next((variables[name] for name in ranks if name in variables), '')
-        if not variables.get(count, '').isdigit() or not rank.isdigit() or int(variables[count]) < 2:
+        if (
+            not variables.get(count, '').isdigit()
+            or not rank.isdigit()
+            or int(variables[count]) < 2
+        ):
             continue
         own: dict[str, Any] = dict(num_processes=int(variables[count]), process_id=int(rank))
-        return own | ({'coordinator_address': variables[COORDINATOR]} if COORDINATOR in variables else {})
+        return own | (
+            {'coordinator_address': variables[COORDINATOR]} if COORDINATOR in variables else {}
+        )
     return {}
 
 
@@ -142,13 +183,17 @@ def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
 def one_fate() -> Iterator[None]:
     """Raises Lost where another process of the run has gone: none goes on alone.
 
-    On CPUs that is at the next exchange with it. Where the first process has gone, or on an accelerator, JAX ends this
-    one itself, within HEARTBEAT seconds and in its own words.
+    On CPUs that is at the next exchange with it. Where the first process has gone, or on an
+    accelerator, JAX ends this one itself, within HEARTBEAT seconds and in its own words.
     """
     try:
         yield
     except (ValueError, RuntimeError) as error:
-        if not several() or isinstance(error, InputError) or not any(word in str(error) for word in GONE):
+        if (
+            not several()
+            or isinstance(error, InputError)
+            or not any(word in str(error) for word in GONE)
+        ):
             raise
         raise Lost(
             f'another process of this run has ended ({str(error).splitlines()[0][:160]}): what was saved stays, and '

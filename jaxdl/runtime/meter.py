@@ -1,4 +1,7 @@
-"""How far a long piece of work is, and how fast: a live line on a terminal, plain lines elsewhere."""
+"""How far a long piece of work is, and how fast: a live line on a terminal.
+
+Plain lines elsewhere.
+"""
 
 import contextlib
 import sys
@@ -14,18 +17,27 @@ EVERY = 5.0  # seconds between plain lines
 
 @contextlib.contextmanager
 def metered(what: str, total: int, unit: str = 'images') -> Iterator[Callable[[int], None]]:
-    """Gives a function to be told how many more are done; stderr shows what, how many, the rate and the time left."""
+    """Gives a function to be told how many more are done; stderr shows what, how many.
+
+    The rate and the time left.
+    """
     if not sys.stderr.isatty():
         yield _plain(what, total, unit)
         return
-    columns = (TextColumn('{task.description}', markup=False), BarColumn(), TextColumn('{task.fields[words]}'))
+    columns = (
+        TextColumn('{task.description}', markup=False),
+        BarColumn(),
+        TextColumn('{task.fields[words]}'),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task, done, began = bar.add_task(what, total=total, words=''), 0, time.monotonic()
 
         def more(count: int) -> None:
             nonlocal done
             done += count
-            bar.update(task, completed=done, words=words(done, total, time.monotonic() - began, unit))
+            bar.update(
+                task, completed=done, words=words(done, total, time.monotonic() - began, unit)
+            )
 
         yield more
 

@@ -13,7 +13,10 @@ ASKING = 'a smaller batch_size, or smaller images'
 
 @contextlib.contextmanager
 def guarded(what: str, advice: str) -> Iterator[None]:
-    """Turns a lack of memory, wherever in here it shows, into an InputError of one line: `what` names the sizes."""
+    """Turns a lack of memory, wherever in here it shows, into an InputError of one line.
+
+    `what` names the sizes.
+    """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

@@ -17,12 +17,19 @@ PLAIN_EVERY = 5.0  # seconds between plain lines within a group
 
 @contextlib.contextmanager
 def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
-    """Gives a function that shows an event of the journal; to stderr, so that stdout stays the caller's."""
+    """Gives a function that shows an event of the journal; to stderr.
+
+    So that stdout stays the caller's.
+    """
     left = time_left(plan)
     if not sys.stderr.isatty():
         yield plain(left)
         return
-    columns = (TextColumn('{task.description}', markup=False), BarColumn(), TextColumn('{task.fields[left]}'))
+    columns = (
+        TextColumn('{task.description}', markup=False),
+        BarColumn(),
+        TextColumn('{task.fields[left]}'),
+    )
     with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
         task = bar.add_task('starting', total=1.0, left='')
 
@@ -36,11 +43,16 @@ def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
 
 @contextlib.contextmanager
 def fine() -> Iterator[Callable[[Event], None]]:
-    """As `display`, for a probe and fine-tunings: steps with the rate and the time left; epochs stay to be read."""
+    """As `display`, for a probe and fine-tunings: steps with the rate and the time left.
+
+    Epochs stay to be read.
+    """
     left, last = steps_left(), -PLAIN_EVERY
     live = sys.stderr.isatty()
     columns = (TextColumn('{task.description}', markup=False), BarColumn())
-    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True, disable=not live) as bar:
+    with Progress(
+        *columns, console=Console(stderr=True, markup=False), transient=True, disable=not live
+    ) as bar:
         task = bar.add_task('', total=1.0)
 
         def show(event: Event) -> None:
@@ -53,7 +65,9 @@ def fine() -> Iterator[Callable[[Event], None]]:
                 bar.update(task, description=f'{text}  {words}', completed=share)
             if event['event'] == 'epoch' and 'task' in event:  # an epoch stays to be read
                 bar.console.print(text, highlight=False) if live else say(text)
-            elif not live and (event['event'] == 'compile' or time.monotonic() - last > PLAIN_EVERY):
+            elif not live and (
+                event['event'] == 'compile' or time.monotonic() - last > PLAIN_EVERY
+            ):
                 last = time.monotonic()
                 say(f'{text}  {words}'.rstrip())
 
@@ -78,7 +92,11 @@ def worded(event: Event) -> str:
 
 
 SHOWN = dict(
-    train_loss='loss', val_loss='validation loss', val_accuracy='accuracy', val_top5='top 5', val_macro_f1='macro F1'
+    train_loss='loss',
+    val_loss='validation loss',
+    val_accuracy='accuracy',
+    val_top5='top 5',
+    val_macro_f1='macro F1',
 )
 
 
@@ -95,7 +113,9 @@ def steps_left() -> Callable[[Event], str]:
         if not done:
             return ''
         seconds = (now - start) / done * (event['steps'] - event['step'])
-        return f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left'
+        return (
+            f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left'
+        )
 
     return left
 
@@ -113,7 +133,9 @@ def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]
         nonlocal last
         _, words = left(event)
         ends = event['event'] == 'compile' or event.get('epoch') == event.get('epochs')
-        if event['event'] in ('epoch', 'compile') and (ends or time.monotonic() - last > PLAIN_EVERY):
+        if event['event'] in ('epoch', 'compile') and (
+            ends or time.monotonic() - last > PLAIN_EVERY
+        ):
             last = time.monotonic()
             say(f'{describe(event)}  {words}')
 
@@ -121,16 +143,24 @@ def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]
 
 
 def describe(event: Event) -> str:
-    """`tune max: epoch 3/20, 15 members`, the condition and diverged members where there are any."""
+    """`tune max: epoch 3/20, 15 members`.
+
+    The condition and diverged members where there are any.
+    """
     where = visible(f'{event["condition"]} ' if event['condition'] else '')
     options = visible(', '.join(event['options']))
-    what = 'compiling' if event['event'] == 'compile' else f'epoch {event["epoch"]}/{event["epochs"]}'
+    what = (
+        'compiling' if event['event'] == 'compile' else f'epoch {event["epoch"]}/{event["epochs"]}'
+    )
     lost = f', {event["diverged"]} diverged' if event.get('diverged') else ''
     return f'{where}{event["phase"]} {options}: {what}, {event["members"]} members{lost}'
 
 
 def time_left(plan: Mapping[str, Any]) -> Callable[[Event], tuple[float, str]]:
-    """A function from event to (share done, words for the time left), by the members' steps of this session."""
+    """A function from event to (share done, words for the time left).
+
+    By the members' steps of this session.
+    """
     total = sum(group['members'] * group['steps'] for group in plan['groups'])
     done, began = 0.0, time.monotonic()
     size = {tuple(group['options']): group['steps'] for group in plan['groups']}
@@ -138,7 +168,9 @@ def time_left(plan: Mapping[str, Any]) -> Callable[[Event], tuple[float, str]]:
     def left(event: Event) -> tuple[float, str]:
         nonlocal total, done
         if event['event'] in ('epoch', 'read'):
-            steps = next((s for options, s in size.items() if set(event['options']) <= set(options)), 0)
+            steps = next(
+                (s for options, s in size.items() if set(event['options']) <= set(options)), 0
+            )
             if event['event'] == 'read':  # a session before this one trained it
                 total -= event['members'] * steps
             else:
@@ -146,6 +178,9 @@ def time_left(plan: Mapping[str, Any]) -> Callable[[Event], tuple[float, str]]:
         if not done:
             return 0.0, ''
         seconds = (time.monotonic() - began) * (total - done) / done
-        return done / total, f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left'
+        return (
+            done / total,
+            f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left',
+        )
 
     return left

@@ -18,12 +18,29 @@ from jaxdl import native
 from jaxdl._version import __version__
 from jaxdl.runtime import distributed, machine
 
-# What of these is installed is named with its version: it could change a number, a figure or a decoded image.
+# What of these is installed is named with its version: it could change a number, a figure or a
+# decoded image.
 PACKAGES = (
-    'jax', 'jaxlib', 'jax-cuda12-plugin', 'jax-cuda13-plugin', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy',
-    'ml-dtypes', 'scipy', 'scikit-learn', 'matplotlib', 'pillow', 'simplejpeg', 'opencv-python-headless', 'datasets',
-    'safetensors', native.LIBRARY,
-)  # fmt: skip
+    'jax',
+    'jaxlib',
+    'jax-cuda12-plugin',
+    'jax-cuda13-plugin',
+    'flax',
+    'optax',
+    'orbax-checkpoint',
+    'grain',
+    'numpy',
+    'ml-dtypes',
+    'scipy',
+    'scikit-learn',
+    'matplotlib',
+    'pillow',
+    'simplejpeg',
+    'opencv-python-headless',
+    'datasets',
+    'safetensors',
+    native.LIBRARY,
+)
 
 
 def about(command: str) -> dict[str, Any]:
@@ -32,10 +49,17 @@ def about(command: str) -> dict[str, Any]:
     device = f'{found["count"]} x {found["kind"]} ({os.cpu_count()} cores)'
     device += f' in {jax.process_count()} processes' * distributed.several()
     return dict(
-        command=command, git=revision(pathlib.Path(__file__).parents[2]), file=_file(command),
-        date=time.strftime('%Y-%m-%d'), versions=versions(), device=device, machine=machine.machine(),
-        native=native.built(), settings=machine.settings(), environment=machine.environment(os.environ),
-    )  # fmt: skip
+        command=command,
+        git=revision(pathlib.Path(__file__).parents[2]),
+        file=_file(command),
+        date=time.strftime('%Y-%m-%d'),
+        versions=versions(),
+        device=device,
+        machine=machine.machine(),
+        native=native.built(),
+        settings=machine.settings(),
+        environment=machine.environment(os.environ),
+    )
 
 
 def devices() -> dict[str, Any]:
@@ -46,12 +70,16 @@ def devices() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of Python, jaxdl, its native part and all of PACKAGES that is installed."""
-    parts = dict(python=platform.python_version(), native='' if native.missing() else native.library().stem)
+    parts = dict(
+        python=platform.python_version(), native='' if native.missing() else native.library().stem
+    )
     return parts | dict(jaxdl=__version__) | _installed()
 
 
 def revision(path: pathlib.Path) -> str:
-    """The commit of the checkout that a file is in (or that a folder is), with `+` where it has changed since.
+    """The commit of the checkout that a file is in (or that a folder is).
+
+    With `+` where it has changed since.
 
     Empty outside of one. Of a folder only the files that git knows count.
     """
@@ -59,19 +87,26 @@ def revision(path: pathlib.Path) -> str:
         return ''
     folder, untracked = (path, 'no') if path.is_dir() else (path.parent, 'all')
     commit = _git(folder, 'describe', '--always', '--abbrev=12', '--exclude=*')
-    changed = commit and _git(folder, 'status', '--porcelain', f'--untracked-files={untracked}', '--', str(path))
+    changed = commit and _git(
+        folder, 'status', '--porcelain', f'--untracked-files={untracked}', '--', str(path)
+    )
     return commit + ('+' if changed else '')
 
 
 def _file(command: str) -> dict[str, str]:
-    """The user's own file that says what is run: that of --experiment, or the program that calls; empty for none."""
+    """The user's own file that says what is run: that of --experiment, or the program that calls.
+
+    Empty for none.
+    """
     words = [word.rpartition('=')[2] for word in shlex.split(command)]
     named = next((word for word in words if word.endswith('.py')), '')
     calls = '' if command else getattr(sys.modules['__main__'], '__file__', None) or ''
     path = pathlib.Path(named or calls).resolve()
     if not path.is_file():
         return {}
-    return dict(name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), git=revision(path))
+    return dict(
+        name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), git=revision(path)
+    )
 
 
 @functools.cache

@@ -1,4 +1,7 @@
-"""Where arrays live: members, or a batch, cut over the devices of all processes of a run, all else on each."""
+"""Where arrays live: members, or a batch, cut over the devices of all processes of a run.
+
+All else on each.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,21 +18,28 @@ Tree = TypeVar('Tree')
 
 
 def member_mesh(rows: int) -> Mesh:
-    """A mesh that cuts `rows` over the devices: a run planned for eight resumes on four, two or one.
+    """A mesh that cuts `rows` over the devices: a run planned for eight resumes on four.
 
-    Of one process they are the most that divide the rows. Of several all take part: where their number does not divide
-    the rows, some do the same as others.
+    Two or one.
+
+    Of one process they are the most that divide the rows. Of several all take part: where their
+    number does not divide the rows, some do the same as others.
     """
     devices = jax.devices()
     several, total = distributed.several(), len(devices)
     count = max(n for n in range(1, total + 1) if rows % n == 0 and not (several and total % n))
     shape = (count, total // count if several else 1)
     auto = (AxisType.Auto, AxisType.Auto)
-    return jax.make_mesh(shape, (MEMBER, COPY), axis_types=auto, devices=devices[: shape[0] * shape[1]])
+    return jax.make_mesh(
+        shape, (MEMBER, COPY), axis_types=auto, devices=devices[: shape[0] * shape[1]]
+    )
 
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
-    """Cuts the leading axis of every array over the mesh; each process holds the whole of it, or already its part."""
+    """Cuts the leading axis of every array over the mesh; each process holds the whole of it.
+
+    Or already its part.
+    """
     return _put(tree, NamedSharding(mesh, PartitionSpec(MEMBER)))
 
 
@@ -59,9 +69,14 @@ def batch(arrays: Tree, mesh: Mesh) -> Tree:
 
 
 def everywhere(tree: Tree, mesh: Mesh) -> Tree:
-    """Every array, keys too, on every device of every process, each of which holds the same values; always copies."""
+    """Every array, keys too, on every device of every process, each of which holds the same values.
+
+    Always copies.
+    """
     whole = NamedSharding(mesh, PartitionSpec())
-    return _mapped(lambda leaf: jax.make_array_from_process_local_data(whole, np.asarray(leaf)), tree)
+    return _mapped(
+        lambda leaf: jax.make_array_from_process_local_data(whole, np.asarray(leaf)), tree
+    )
 
 
 def _put(tree: Tree, sharding: NamedSharding) -> Tree:
@@ -83,7 +98,9 @@ def _mapped(put: Callable[[Any], jax.Array], tree: Tree) -> Tree:
 
     def each(leaf: Any) -> jax.Array:
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(put(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+            return jax.random.wrap_key_data(
+                put(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+            )
         return put(leaf)
 
     return jax.tree.map(each, tree)

@@ -21,7 +21,10 @@ class Failed(Exception):
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Raises Interrupted where SIGINT or SIGTERM comes: for work that leaves nothing behind to be saved."""
+    """Raises Interrupted where SIGINT or SIGTERM comes.
+
+    For work that leaves nothing behind to be saved.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -39,7 +42,10 @@ def at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], int | None]]:
-    """Holds the first SIGINT or SIGTERM back, and gives a function that tells its number; a second acts at once."""
+    """Holds the first SIGINT or SIGTERM back, and gives a function that tells its number.
+
+    A second acts at once.
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # only the main thread may set handlers

@@ -1,8 +1,8 @@
 """What a run measures, told to others than its own metrics.jsonl: TensorBoard and Weights & Biases.
 
-A tracker is open while its run trains and is given named numbers at a step. Nothing leaves the machine unless its user
-says so: Weights & Biases writes into the workdir (`offline`), to be sent by `wandb sync`, where WANDB_MODE asks for no
-other.
+A tracker is open while its run trains and is given named numbers at a step. Nothing leaves the
+machine unless its user says so: Weights & Biases writes into the workdir (`offline`), to be sent by
+`wandb sync`, where WANDB_MODE asks for no other.
 """
 
 import collections
@@ -27,7 +27,10 @@ FLUSH = 1  # seconds after which what was told is in the file: a thread of its o
 
 @dataclasses.dataclass(frozen=True)
 class Tracker:
-    """A row of TRACKERS: the module that it needs, and how it is opened for a workdir and closed again."""
+    """A row of TRACKERS: the module that it needs.
+
+    And how it is opened for a workdir and closed again.
+    """
 
     module: str
     begin: Callable[[pathlib.Path], contextlib.AbstractContextManager[Tell]]
@@ -48,22 +51,35 @@ def _tensorboard(folder: pathlib.Path) -> Iterator[Tell]:
 
 @contextlib.contextmanager
 def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
-    """A run that goes on is the same to it: its id is made of the workdir's place and its configuration."""
+    """A run that goes on is the same to it.
+
+    Its id is made of the workdir's place and its configuration.
+    """
     import wandb
 
     mode, top = os.environ.get('WANDB_MODE', 'offline'), folder.resolve()
     if mode not in MODES:
-        raise InputError(f'WANDB_MODE={mode}: must be {", ".join(MODES)}; without it nothing is sent')
+        raise InputError(
+            f'WANDB_MODE={mode}: must be {", ".join(MODES)}; without it nothing is sent'
+        )
     config = (top / 'config.json').read_bytes() if (top / 'config.json').exists() else b'{}'
     try:
         run = wandb.init(
-            project='jaxdl', name=top.name, id=hashlib.sha256(str(top).encode() + config).hexdigest()[:16],
-            config=workdir.parse(config.decode()), dir=str(top), mode=mode,  # type: ignore[arg-type]
-            resume='allow', reinit='create_new', settings=wandb.Settings(**QUIET),
-        )  # fmt: skip
+            project='jaxdl',
+            name=top.name,
+            id=hashlib.sha256(str(top).encode() + config).hexdigest()[:16],
+            config=workdir.parse(config.decode()),
+            dir=str(top),
+            mode=mode,  # type: ignore[arg-type]
+            resume='allow',
+            reinit='create_new',
+            settings=wandb.Settings(**QUIET),
+        )
     except wandb.Error as error:
         raise InputError(f'trackers: wandb: {error} WANDB_MODE=offline needs none of it') from None
-    run.define_metric('*', step_metric='at')  # groups follow one another, each from its own first epoch
+    run.define_metric(
+        '*', step_metric='at'
+    )  # groups follow one another, each from its own first epoch
     try:
         yield lambda numbers, step: run.log(dict(numbers, at=step))
     except BaseException:  # `with run` would print its traceback
@@ -73,7 +89,9 @@ def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
 
 
 MODES = ('online', 'offline', 'disabled')
-QUIET: dict[str, Any] = dict(console='off', silent=True, x_disable_stats=True, save_code=False, disable_git=True)
+QUIET: dict[str, Any] = dict(
+    console='off', silent=True, x_disable_stats=True, save_code=False, disable_git=True
+)
 TRACKERS = {'tensorboard': Tracker('tensorboardX', _tensorboard), 'wandb': Tracker('wandb', _wandb)}
 
 
@@ -81,7 +99,9 @@ def check(names: Sequence[str]) -> None:
     """InputError: what a tracker needs is not installed."""
     for name in names:
         if not importlib.util.find_spec(TRACKERS[name].module):
-            raise InputError(f"trackers: {name} needs {TRACKERS[name].module}: pip install 'jaxdl[{name}]'")
+            raise InputError(
+                f"trackers: {name} needs {TRACKERS[name].module}: pip install 'jaxdl[{name}]'"
+            )
 
 
 @contextlib.contextmanager
@@ -108,18 +128,26 @@ def tracked(note: Note, tell: Tell) -> Note:
         note(name, **facts)
         if name in ('step', 'epoch') and 'task' in facts:
             done['step'] = facts.get('step', done['step'])  # an epoch stands at its last step
-            numbers = {f'{facts["task"]}/{key}': value for key, value in facts.items() if isinstance(value, float)}
+            numbers = {
+                f'{facts["task"]}/{key}': value
+                for key, value in facts.items()
+                if isinstance(value, float)
+            }
             tell(numbers, done['step'])
 
     return told
 
 
 def tell_rows(tell: Tell, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Tells the rows of an ablation's group: at each epoch the mean over the seeds of an option at a rate.
+    """Tells the rows of an ablation's group.
+
+    At each epoch the mean over the seeds of an option at a rate.
 
     As `CONDITION/PHASE/OPTION/RATE/SPLIT METRIC`, without a condition where there is one.
     """
-    found: dict[int, dict[str, list[float]]] = collections.defaultdict(lambda: collections.defaultdict(list))
+    found: dict[int, dict[str, list[float]]] = collections.defaultdict(
+        lambda: collections.defaultdict(list)
+    )
     for row in rows:
         parts = (row['condition'], row['phase'], row['option'], f'{row["learning_rate"]:g}')
         name = '/'.join(part for part in parts if part) + f'/{row["split"]} {row["metric"]}'

@@ -1,4 +1,6 @@
-"""Intervals, paired tests, multiple comparisons, the protocol and variance components; NumPy and SciPy only.
+"""Intervals, paired tests, multiple comparisons, the protocol and variance components.
+
+NumPy and SciPy only.
 
 May import workdir (rows of tables) and errors, never jax. Interface: the names below, `protocol`,
 `variance` and `classification`.

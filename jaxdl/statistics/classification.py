@@ -1,4 +1,6 @@
-"""What logits are worth against labels: loss, F1, calibration. NumPy and SciPy only, so that a report needs no jax.
+"""What logits are worth against labels: loss, F1, calibration.
+
+NumPy and SciPy only, so that a report needs no jax.
 
 Everywhere logits are float [n, classes], log-probabilities as good as any, and labels int [n].
 """
@@ -18,9 +20,10 @@ LOG_TEMPERATURE = (-3.0, 3.0)  # where a temperature is looked for
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Everything by which a classifier is judged.
 
-    `loss` (nats per example of softmax), `accuracy`, `top5` (right among the 5 likeliest, or among all classes where
-    there are fewer), `macro_f1` and `weighted_f1` (as scikit-learn's f1_score: over the classes that occur among labels
-    or predictions, equally or by their number of labels), `ece`. Where a logit is not a number, loss and ece are nan.
+    `loss` (nats per example of softmax), `accuracy`, `top5` (right among the 5 likeliest, or among
+    all classes where there are fewer), `macro_f1` and `weighted_f1` (as scikit-learn's f1_score:
+    over the classes that occur among labels or predictions, equally or by their number of labels),
+    `ece`. Where a logit is not a number, loss and ece are nan.
 
     Raises:
       InputError: no examples, or shapes or labels that do not fit the logits.
@@ -45,9 +48,14 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities float64 [n, classes]; adding a constant to a row of logits changes nothing."""
+    """Log-probabilities float64 [n, classes].
+
+    Adding a constant to a row of logits changes nothing.
+    """
     logits = np.asarray(logits, np.float64)
-    with np.errstate(invalid='ignore'):  # infinite logits: what they make is not a number, and said to be none
+    with np.errstate(
+        invalid='ignore'
+    ):  # infinite logits: what they make is not a number, and said to be none
         shifted = logits - logits.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
@@ -69,7 +77,10 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np
 
 
 def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """`precision`, `recall`, `f1`, `support` and `predicted` (how often), each [classes]; a share of nothing is 0."""
+    """`precision`, `recall`, `f1`, `support` and `predicted` (how often), each [classes].
+
+    A share of nothing is 0.
+    """
     right, support, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return dict(
         precision=_share(right, predicted),
@@ -80,10 +91,13 @@ def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
     )
 
 
-def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def reliability(
+    logits: np.ndarray, labels: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean confidence, accuracy and number of examples of each bin of confidence, each [bins].
 
-    The bins ((m - 1) / bins, m / bins] are of one width; an empty one has its middle as confidence and accuracy 0.
+    The bins ((m - 1) / bins, m / bins] are of one width; an empty one has its middle as confidence
+    and accuracy 0.
     """
     logits, labels = _checked(logits, labels)
     confidence, right = _confidence(logits, labels)
@@ -95,7 +109,9 @@ def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> tup
 
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
-    """The expected calibration error: mean distance of confidence and accuracy over the bins, by their counts.
+    """The expected calibration error: mean distance of confidence and accuracy over the bins.
+
+    By their counts.
 
     Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks" (2017).
     """
@@ -104,9 +120,12 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) 
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T in [e^-3, e^3] by which logits are divided for the least loss; it changes no prediction (Guo et al. 2017).
+    """The T in [e^-3, e^3] by which logits are divided for the least loss.
 
-    It is 1 where nothing can be learnt of it: without a mistake the loss falls for ever as T nears 0.
+    It changes no prediction (Guo et al. 2017).
+
+    It is 1 where nothing can be learnt of it: without a mistake the loss falls for ever as T nears
+    0.
     """
     logits, labels = _checked(logits, labels)
     known = log_softmax(logits)
@@ -121,24 +140,36 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 def adjust(logits: np.ndarray, priors: np.ndarray, strength: float) -> np.ndarray:
     """Logits as if all classes had been equally frequent in training: less strength * log(priors).
 
-    Menon et al., "Long-tail learning via logit adjustment" (2021). A class with a prior of 0 counts as the rarest one.
+    Menon et al., "Long-tail learning via logit adjustment" (2021). A class with a prior of 0 counts
+    as the rarest one.
 
     Examples:
-      >>> adjust(np.array([[1.0, 0.5]]), priors=np.array([0.9, 0.1]), strength=1.0).round(2).tolist()
-      [[1.11, 2.8]]
+      >>> adjust(np.array([[1.0, 0.5]]), priors=np.array([0.9, 0.1]),
+      strength=1.0).round(2).tolist() [[1.11, 2.8]]
     """
     priors = np.asarray(priors, np.float64)
     if not np.any(priors > 0):
         raise InputError('priors: at least one class must have a share above 0')
-    return np.asarray(logits, np.float64) - strength * np.log(np.maximum(priors, priors[priors > 0].min()))
+    return np.asarray(logits, np.float64) - strength * np.log(
+        np.maximum(priors, priors[priors > 0].min())
+    )
 
 
 def choose_adjustment(
-    logits: np.ndarray, labels: np.ndarray, priors: np.ndarray, strengths: Sequence[float], metric: str = 'macro_f1'
+    logits: np.ndarray,
+    labels: np.ndarray,
+    priors: np.ndarray,
+    strengths: Sequence[float],
+    metric: str = 'macro_f1',
 ) -> float:
-    """The strength of `adjust` with the best `metric` of `scores` (the least loss or ece); of equals the smallest."""
+    """The strength of `adjust` with the best `metric` of `scores` (the least loss or ece).
+
+    Of equals the smallest.
+    """
     sign = -1 if metric in ('loss', 'ece') else 1
-    return max(sorted(strengths), key=lambda s: sign * scores(adjust(logits, priors, s), labels)[metric])
+    return max(
+        sorted(strengths), key=lambda s: sign * scores(adjust(logits, priors, s), labels)[metric]
+    )
 
 
 def _confidence(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +183,15 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _checked(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or 0 in logits.shape:
-        raise InputError(f'logits {logits.shape} and labels {labels.shape}: must be [n, classes] and [n], n at least 1')
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= logits.shape[1]:
-        raise InputError(f'labels: must be whole numbers from 0 to {logits.shape[1] - 1}, a class each')
+        raise InputError(
+            f'logits {logits.shape} and labels {labels.shape}: must be [n, classes] and [n], n at least 1'
+        )
+    if (
+        not np.issubdtype(labels.dtype, np.integer)
+        or labels.min() < 0
+        or labels.max() >= logits.shape[1]
+    ):
+        raise InputError(
+            f'labels: must be whole numbers from 0 to {logits.shape[1] - 1}, a class each'
+        )
     return logits, labels

@@ -1,4 +1,7 @@
-"""Intervals, paired tests and multiple comparisons; NumPy and SciPy only, so that a report needs no jax."""
+"""Intervals, paired tests and multiple comparisons; NumPy and SciPy only.
+
+So that a report needs no jax.
+"""
 
 import dataclasses
 import functools
@@ -15,7 +18,10 @@ POWER = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """An option against the baseline over n paired seeds; all values in the unit of the metric (accuracy: 0 to 1)."""
+    """An option against the baseline over n paired seeds.
+
+    All values in the unit of the metric (accuracy: 0 to 1).
+    """
 
     difference: float
     interval: tuple[float, float]  # of the mean difference, 95 %, Student's t
@@ -39,7 +45,9 @@ class Pairing:
     """What it saved that option and baseline share their seeds."""
 
     correlation: float | None  # of the pairs; None where one side does not vary
-    unpaired: float | None  # seeds a side, all different, for the same standard error; None where no pair differs
+    unpaired: (
+        float | None
+    )  # seeds a side, all different, for the same standard error; None where no pair differs
 
 
 def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
@@ -56,14 +64,20 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, f
 
 
 def compare(
-    option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray, *, test_train_ratio: float = 0.0
+    option: Sequence[float] | np.ndarray,
+    baseline: Sequence[float] | np.ndarray,
+    *,
+    test_train_ratio: float = 0.0,
 ) -> Comparison:
-    """Compares `option` [n] with `baseline` [n], where entry i of both comes from the same seed; n >= 2.
+    """Compares `option` [n] with `baseline` [n], where entry i of both comes from the same seed.
+
+    N >= 2.
 
     Args:
-      test_train_ratio: 0 where the seeds share one data split. Where every seed draws its own split, the size of the
-        test set over that of the training set: overlapping training sets make the naive variance too small, and
-        Nadeau and Bengio, "Inference for the generalization error" (2003), replace 1/n by 1/n + ratio.
+      test_train_ratio: 0 where the seeds share one data split. Where every seed draws its own
+        split, the size of the test set over that of the training set: overlapping training sets
+        make the naive variance too small, and Nadeau and Bengio, "Inference for the generalization
+        error" (2003), replace 1/n by 1/n + ratio.
 
     Raises:
       InputError: lengths that differ, fewer than two pairs, or a value that is not finite.
@@ -97,10 +111,13 @@ def equivalence(
     margin: float,
     test_train_ratio: float = 0.0,
 ) -> Equivalence:
-    """Whether the paired `option` [n] and `baseline` [n] differ by less than `margin`: two one-sided t tests.
+    """Whether the paired `option` [n] and `baseline` [n] differ by less than `margin`.
 
-    Schuirmann, "A comparison of the two one-sided tests procedure and the power approach" (1987). The margin is in the
-    unit of the values, and is fixed before they are seen. `test_train_ratio` as in `compare`.
+    Two one-sided t tests.
+
+    Schuirmann, "A comparison of the two one-sided tests procedure and the power approach" (1987).
+    The margin is in the unit of the values, and is fixed before they are seen. `test_train_ratio`
+    as in `compare`.
 
     Raises:
       InputError: as `compare`, or a margin that is not above 0.
@@ -122,8 +139,12 @@ def equivalence(
     return Equivalence(p, p < ALPHA, (float(mean - half), float(mean + half)))
 
 
-def pairing(option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray) -> Pairing:
-    """What pairing `option` [n] with `baseline` [n] saved: seeds needed without it are n (var + var) / var of d.
+def pairing(
+    option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray
+) -> Pairing:
+    """What pairing `option` [n] with `baseline` [n] saved.
+
+    Seeds needed without it are n (var + var) / var of d.
 
     Examples:
       >>> found = pairing([0.94, 0.95, 0.91, 0.92], [0.93, 0.95, 0.9, 0.92])
@@ -143,8 +164,8 @@ def pairing(option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np
 def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """The expected maximum of k of `values` [n >= 1] drawn without replacement, [k = 1 .. n].
 
-    Dodge et al., "Show your work" (2019), draw with replacement; without it the estimate is unbiased (Tang et al.,
-    "Showing your work doesn't always work", 2020).
+    Dodge et al., "Show your work" (2019), draw with replacement; without it the estimate is
+    unbiased (Tang et al., "Showing your work doesn't always work", 2020).
 
     Examples:
       >>> expected_best([0.97, 0.99, 0.98]).round(4).tolist()
@@ -157,24 +178,30 @@ def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def detectable(sd: float, n: int) -> float:
-    """The true difference that the paired t test finds with probability 0.8; `sd` of the n paired differences."""
+    """The true difference that the paired t test finds with probability 0.8.
+
+    `sd` of the n paired differences.
+    """
     return sd * _detectable_effect(n, 0.0) if sd else 0.0
 
 
 def seeds_needed(sd: float, difference: float, power: float = POWER) -> int:
     """The fewest paired seeds with which the t test at 0.05 finds a true `difference` with probability `power`.
 
-    `sd` is the standard deviation of the paired differences, in the unit of `difference`. By the noncentral t; where
-    that is more than 10,000 seeds by its normal limit.
+    `sd` is the standard deviation of the paired differences, in the unit of `difference`. By the
+    noncentral t; where that is more than 10,000 seeds by its normal limit.
 
     Raises:
-      InputError: a difference or a standard deviation that is not finite and above (at least) 0, or no such power.
+      InputError: a difference or a standard deviation that is not finite and above (at least) 0, or
+        no such power.
     """
     if not (0 < difference < np.inf and 0 <= sd < np.inf and ALPHA < power < 1):
         given = f'sd={sd}, difference={difference}, power={power}'
         raise InputError(f'{given}: must be at least 0, above 0, and above {ALPHA} and below 1')
     quantiles = stats.norm.ppf([1 - ALPHA / 2, power])
-    limit = (quantiles.sum() * sd / difference) ** 2  # what a normal distribution of known variance would need
+    limit = (
+        quantiles.sum() * sd / difference
+    ) ** 2  # what a normal distribution of known variance would need
     if limit > 10_000:
         return int(np.ceil(limit + quantiles[0] ** 2 / 2))
     n = max(2, int(limit))
@@ -184,13 +211,18 @@ def seeds_needed(sd: float, difference: float, power: float = POWER) -> int:
 
 
 def sd_interval(sd: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a standard deviation that was estimated from n >= 2 values, by the chi-square."""
+    """The 95 % interval of a standard deviation that was estimated from n >= 2 values.
+
+    By the chi-square.
+    """
     low, high = stats.chi2.ppf([1 - ALPHA / 2, ALPHA / 2], n - 1)
     return float(sd * np.sqrt((n - 1) / low)), float(sd * np.sqrt((n - 1) / high))
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Holm's adjusted p-values (1979), in the order given: rejecting those below 0.05 errs once in 20 families.
+    """Holm's adjusted p-values (1979), in the order given.
+
+    Rejecting those below 0.05 errs once in 20 families.
 
     Examples:
       >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
@@ -217,10 +249,13 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
-# What the report says of an option's paired accuracies beside the comparison: heading -> (option [n], baseline [n]) to
-# a number or None, and how it is written.
+# What the report says of an option's paired accuracies beside the comparison: heading -> (option
+# [n], baseline [n]) to a number or None, and how it is written.
 STATISTICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float | None], str]] = {
-    'Correlation of the pairs': (lambda option, baseline: pairing(option, baseline).correlation, '.2f'),
+    'Correlation of the pairs': (
+        lambda option, baseline: pairing(option, baseline).correlation,
+        '.2f',
+    ),
     'Unpaired seeds a side': (lambda option, baseline: pairing(option, baseline).unpaired, '.0f'),
 }
 
@@ -228,9 +263,13 @@ STATISTICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float | None], st
 def _finite(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or len(values) < least:
-        raise InputError(f'{name}: needs a list of at least {least} numbers, not shape {values.shape}')
+        raise InputError(
+            f'{name}: needs a list of at least {least} numbers, not shape {values.shape}'
+        )
     if not np.all(np.isfinite(values)):
-        raise InputError(f'{name}: every value must be finite; entry {int(np.argmin(np.isfinite(values)))} is not')
+        raise InputError(
+            f'{name}: every value must be finite; entry {int(np.argmin(np.isfinite(values)))} is not'
+        )
     return values
 
 
@@ -239,12 +278,17 @@ def _paired(
 ) -> tuple[np.ndarray, np.ndarray]:
     option, baseline = _finite(option, 'option'), _finite(baseline, 'baseline')
     if option.shape != baseline.shape:
-        raise InputError(f'paired values must be as many on both sides, not {len(option)} and {len(baseline)}')
+        raise InputError(
+            f'paired values must be as many on both sides, not {len(option)} and {len(baseline)}'
+        )
     return option, baseline
 
 
 def _scale(n: int, ratio: float) -> float:
-    """Standard errors of a mean of n in standard deviations, corrected for overlapping training sets."""
+    """Standard errors of a mean of n in standard deviations.
+
+    Corrected for overlapping training sets.
+    """
     if not ratio >= 0:
         raise InputError(f'test_train_ratio={ratio}: must be at least 0')
     return float(np.sqrt(1 / n + ratio))
@@ -262,7 +306,7 @@ def _p_value(mean: float, error: float, n: int) -> float:
 
 
 def _power(effect: float, n: int, ratio: float) -> float:
-    """The probability that the t test finds a difference of so many standard deviations of the paired differences."""
+    """Power of the paired t test for an effect in standard deviations of the differences."""
     critical, shift = _quantile(n), effect / _scale(n, ratio)
     below = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # underflows to nan where it is 0
     return float(stats.nct.sf(critical, n - 1, shift) + below)
@@ -270,7 +314,10 @@ def _power(effect: float, n: int, ratio: float) -> float:
 
 @functools.lru_cache
 def _detectable_effect(n: int, ratio: float) -> float:
-    """The true difference, in standard deviations of the paired differences, that the t test finds with POWER."""
+    """The true difference, in standard deviations of the paired differences.
+
+    That the t test finds with POWER.
+    """
     scale = _scale(n, ratio)
 
     def surplus(effect: float) -> float:

@@ -1,7 +1,9 @@
-"""The protocol of an ablation on its tables: choose each option's rate, compare on fresh seeds, give verdicts.
+"""The protocol of an ablation on its tables: choose each option's rate, compare on fresh seeds.
 
-Pure functions of the rows of results.csv, without jax: the run, the report and a reader's own check all go through
-them.
+Give verdicts.
+
+Pure functions of the rows of results.csv, without jax: the run, the report and a reader's own check
+all go through them.
 """
 
 import math
@@ -18,8 +20,13 @@ TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
 
 
 def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> dict[float, float]:
-    """Mean validation accuracy at the last epoch of tuning, for each learning rate of an option, ascending."""
-    rows = [r for r in rows if r['phase'] == 'tune' and r['split'] == 'val' and r['metric'] == METRIC]
+    """Mean validation accuracy at the last epoch of tuning, for each learning rate of an option.
+
+    Ascending.
+    """
+    rows = [
+        r for r in rows if r['phase'] == 'tune' and r['split'] == 'val' and r['metric'] == METRIC
+    ]
     rows = [r for r in rows if r['option'] == option and r['condition'] == condition]
     last = max((r['epoch'] for r in rows), default=0)
     values = defaultdict(list)
@@ -30,7 +37,9 @@ def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> d
 
 
 def best_rate(means: dict[float, float]) -> float:
-    """The learning rate with the best mean; of equal ones the smallest (equal to 12 digits: sums round).
+    """The learning rate with the best mean; of equal ones the smallest (equal to 12 digits.
+
+    Sums round).
 
     Examples:
       >>> best_rate({0.01: 0.9, 0.1: 0.95, 0.3: 0.95})
@@ -40,7 +49,9 @@ def best_rate(means: dict[float, float]) -> float:
 
 
 def grow(rates: Sequence[float], best: float) -> float | None:
-    """The next learning rate past the edge of the grid that `best` lies on, or None where it lies inside.
+    """The next learning rate past the edge of the grid that `best` lies on.
+
+    Or None where it lies inside.
 
     Examples:
       >>> grow([0.01, 0.1, 1.0], best=1.0), grow([0.01, 0.1, 1.0], best=0.1)
@@ -54,25 +65,38 @@ def grow(rates: Sequence[float], best: float) -> float | None:
 
 
 def summarize(
-    rows: Sequence[Row], baseline: str, conditions: Sequence[str] = ('',), test_train_ratio: float = 0.0
+    rows: Sequence[Row],
+    baseline: str,
+    conditions: Sequence[str] = ('',),
+    test_train_ratio: float = 0.0,
 ) -> list[Row]:
-    """The rows of summary.csv: each option's mean, and its paired comparison with the baseline, by condition.
+    """The rows of summary.csv: each option's mean, and its paired comparison with the baseline.
+
+    By condition.
 
     Raises:
       InputError: an option was not measured on the seeds of the baseline.
     """
-    return [row for condition in conditions for row in _condition(rows, baseline, condition, test_train_ratio)]
+    return [
+        row
+        for condition in conditions
+        for row in _condition(rows, baseline, condition, test_train_ratio)
+    ]
 
 
 def _condition(rows: Sequence[Row], baseline: str, condition: str, ratio: float) -> list[Row]:
     measured = measured_of(rows, condition)
     if baseline not in measured:
-        raise InputError(f'no measurement of the baseline {baseline!r}: run the experiment again, it resumes')
+        raise InputError(
+            f'no measurement of the baseline {baseline!r}: run the experiment again, it resumes'
+        )
     summary = [_mean(option, baseline, condition, values) for option, values in measured.items()]
     compared = [row for row in summary if row['option'] != baseline]
     for row in compared:
         row |= _comparison(measured[row['option']], measured[baseline], row['option'], ratio)
-    for row, adjusted in zip(compared, statistics.holm([row['p_value'] for row in compared]), strict=True):
+    for row, adjusted in zip(
+        compared, statistics.holm([row['p_value'] for row in compared]), strict=True
+    ):
         row |= dict(p_holm=float(adjusted), verdict=_verdict(row['difference'], adjusted))
     return summary
 
@@ -81,31 +105,54 @@ def measured_of(rows: Iterable[Row], condition: str) -> dict[str, dict[int, tupl
     """option -> seed -> (test accuracy, learning rate)."""
     measured = defaultdict(dict)
     for r in rows:
-        if (r['phase'], r['split'], r['metric'], r['condition']) == ('measure', 'test', METRIC, condition):
+        if (r['phase'], r['split'], r['metric'], r['condition']) == (
+            'measure',
+            'test',
+            METRIC,
+            condition,
+        ):
             measured[r['option']][r['seed']] = (r['value'], r['learning_rate'])
     return measured
 
 
-def _mean(option: str, baseline: str, condition: str, values: dict[int, tuple[float, float]]) -> Row:
+def _mean(
+    option: str, baseline: str, condition: str, values: dict[int, tuple[float, float]]
+) -> Row:
     accuracy = [value for value, _ in values.values()]
-    mean, low, high = statistics.mean_interval(accuracy) if len(accuracy) > 1 else (accuracy[0], None, None)
+    mean, low, high = (
+        statistics.mean_interval(accuracy) if len(accuracy) > 1 else (accuracy[0], None, None)
+    )
     rate = next(iter(values.values()))[1]
-    head = dict(condition=condition, option=option, baseline=baseline, learning_rate=rate, seeds=len(values))
+    head = dict(
+        condition=condition, option=option, baseline=baseline, learning_rate=rate, seeds=len(values)
+    )
     return head | dict(metric=METRIC, mean=mean, ci_low=low, ci_high=high)
 
 
 def _comparison(
-    option: dict[int, tuple[float, float]], baseline: dict[int, tuple[float, float]], name: str, ratio: float
+    option: dict[int, tuple[float, float]],
+    baseline: dict[int, tuple[float, float]],
+    name: str,
+    ratio: float,
 ) -> Row:
     if set(option) != set(baseline):
-        raise InputError(f'option {name!r} was not measured on the seeds of the baseline: run the experiment again')
+        raise InputError(
+            f'option {name!r} was not measured on the seeds of the baseline: run the experiment again'
+        )
     seeds = sorted(option)
-    found = statistics.compare([option[s][0] for s in seeds], [baseline[s][0] for s in seeds], test_train_ratio=ratio)
+    found = statistics.compare(
+        [option[s][0] for s in seeds], [baseline[s][0] for s in seeds], test_train_ratio=ratio
+    )
     return dict(
-        difference=found.difference, difference_low=found.interval[0], difference_high=found.interval[1],
-        p_value=found.p_value, p_better=found.p_better, p_better_low=found.p_better_interval[0],
-        p_better_high=found.p_better_interval[1], detectable=found.detectable,
-    )  # fmt: skip
+        difference=found.difference,
+        difference_low=found.interval[0],
+        difference_high=found.interval[1],
+        p_value=found.p_value,
+        p_better=found.p_better,
+        p_better_low=found.p_better_interval[0],
+        p_better_high=found.p_better_interval[1],
+        detectable=found.detectable,
+    )
 
 
 def _verdict(difference: float, p_holm: float) -> str:

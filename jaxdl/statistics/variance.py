@@ -1,4 +1,7 @@
-"""Where the doubt in a result comes from: seeds against test images, and one source of chance against another."""
+"""Where the doubt in a result comes from: seeds against test images.
+
+And one source of chance against another.
+"""
 
 import dataclasses
 import itertools
@@ -16,7 +19,10 @@ NUMBERS = 4_000_000  # how many the bootstrap holds at once: 32 MB
 
 @dataclasses.dataclass(frozen=True)
 class TwoWay:
-    """A mean difference over seeds and test images. The shares are of the variance of that mean, all 0 of none."""
+    """A mean difference over seeds and test images.
+
+    The shares are of the variance of that mean, all 0 of none.
+    """
 
     difference: float
     interval: tuple[float, float]  # 95 %: over other seeds and other test images of the same kind
@@ -27,7 +33,10 @@ class TwoWay:
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """One source of the variance of a single run; `p_value` of the F test against the rest (None for the rest)."""
+    """One source of the variance of a single run.
+
+    `p_value` of the F test against the rest (None for the rest).
+    """
 
     source: str
     share: float
@@ -36,13 +45,17 @@ class Component:
 
 
 def two_way_bootstrap(differences: np.ndarray, resamples: int = 5_000, seed: int = 0) -> TwoWay:
-    """Resamples seeds and images of `differences` [seed >= 2, image >= 2] at once, the same for option and baseline.
+    """Resamples seeds and images of `differences` [seed >= 2, image >= 2] at once.
 
-    Each resample draws one fewer of each than there are, with replacement, so that few seeds do not look too sure (Rao
-    and Wu 1988); the percentiles reach as far out as Student's t asks (Hesterberg 2015), with the degrees of freedom of
-    Satterthwaite (1946). Resampling both ways counts the variance of the rest three times where the mean has it once
-    (Owen, "The pigeonhole bootstrap", 2007): the interval is wide rather than narrow, most where the rest is most. The
-    shares come from the mean squares of the two-way random-effects analysis of variance, a negative one being 0.
+    The same for option and baseline.
+
+    Each resample draws one fewer of each than there are, with replacement, so that few seeds do not
+    look too sure (Rao and Wu 1988); the percentiles reach as far out as Student's t asks
+    (Hesterberg 2015), with the degrees of freedom of Satterthwaite (1946). Resampling both ways
+    counts the variance of the rest three times where the mean has it once (Owen, "The pigeonhole
+    bootstrap", 2007): the interval is wide rather than narrow, most where the rest is most. The
+    shares come from the mean squares of the two-way random-effects analysis of variance, a negative
+    one being 0.
 
     Raises:
       InputError: fewer than two seeds or images, or a value that is not finite.
@@ -54,7 +67,9 @@ def two_way_bootstrap(differences: np.ndarray, resamples: int = 5_000, seed: int
     """
     d = np.asarray(differences, np.float64)
     if d.ndim != 2 or min(d.shape) < 2 or not np.all(np.isfinite(d)):
-        raise InputError(f'differences: needs finite numbers of 2 seeds and 2 images at least, not shape {d.shape}')
+        raise InputError(
+            f'differences: needs finite numbers of 2 seeds and 2 images at least, not shape {d.shape}'
+        )
     parts, freedom = _of_the_mean(d)
     total, mean = float(parts.sum()), float(d.mean())
     if total == 0:
@@ -65,20 +80,26 @@ def two_way_bootstrap(differences: np.ndarray, resamples: int = 5_000, seed: int
     return TwoWay(mean, (float(low), float(high)), seeds, images, rest)
 
 
-def variance_components(values: Sequence[float] | np.ndarray, levels: Mapping[str, Sequence[int]]) -> list[Component]:
-    """The variance of `values` [run] split among crossed random factors: source -> its level in each run.
+def variance_components(
+    values: Sequence[float] | np.ndarray, levels: Mapping[str, Sequence[int]]
+) -> list[Component]:
+    """The variance of `values` [run] split among crossed random factors.
 
-    The runs meet every two levels of any two factors equally often (`orthogonal_array`). A factor has (its mean square
-    less that of the rest) / runs a level, a negative one being 0; what two factors do only together counts to the rest,
-    which comes last. With p levels a factor has p - 1 degrees of freedom: shares of few levels are rough.
+    Source -> its level in each run.
+
+    The runs meet every two levels of any two factors equally often (`orthogonal_array`). A factor
+    has (its mean square less that of the rest) / runs a level, a negative one being 0; what two
+    factors do only together counts to the rest, which comes last. With p levels a factor has p - 1
+    degrees of freedom: shares of few levels are rough.
 
     Raises:
-      InputError: the runs are not balanced, leave nothing to estimate the rest from, or hold what is no finite number.
+      InputError: the runs are not balanced, leave nothing to estimate the rest from, or hold what
+        is no finite number.
 
     Examples:
       >>> levels = dict(init=[0, 0, 1, 1], order=[0, 1, 0, 1])
-      >>> [(part.source, round(part.share, 2)) for part in variance_components([0.9, 0.8, 0.7, 0.65], levels)]
-      [('init', 0.83), ('order', 0.14), ('rest', 0.03)]
+      >>> [(part.source, round(part.share, 2)) for part in variance_components([0.9, 0.8, 0.7,
+      0.65], levels)] [('init', 0.83), ('order', 0.14), ('rest', 0.03)]
     """
     given = np.asarray(values, np.float64)
     codes = {source: np.unique(level, return_inverse=True)[1] for source, level in levels.items()}
@@ -93,10 +114,16 @@ def variance_components(values: Sequence[float] | np.ndarray, levels: Mapping[st
     for source, count in freedoms.items():
         mean_square = squares[source] / count
         variances[source] = max(mean_square - rest, 0.0) * (count + 1) / len(given)
-        p_values[source] = float(stats.f.sf(mean_square / rest, count, freedom)) if rest else float(mean_square == 0)
+        p_values[source] = (
+            float(stats.f.sf(mean_square / rest, count, freedom))
+            if rest
+            else float(mean_square == 0)
+        )
     variances['rest'] = rest
     total = sum(variances.values()) or 1.0
-    return [Component(source, v / total, v, p_values.get(source)) for source, v in variances.items()]
+    return [
+        Component(source, v / total, v, p_values.get(source)) for source, v in variances.items()
+    ]
 
 
 def orthogonal_array(levels: int, factors: int) -> np.ndarray:
@@ -121,13 +148,20 @@ def orthogonal_array(levels: int, factors: int) -> np.ndarray:
 
 
 def _of_the_mean(d: np.ndarray) -> tuple[np.ndarray, float]:
-    """Variance of the mean of `d` due to seeds, images and the rest, [3]; Satterthwaite's degrees of freedom."""
+    """Variance of the mean of `d` due to seeds, images and the rest, [3].
+
+    Satterthwaite's degrees of freedom.
+    """
     d = d - d[0, 0]  # exactly 0 where all are equal
     (n, m), mean = d.shape, d.mean()
     seeds, images = d.mean(1, keepdims=True), d.mean(0, keepdims=True)
     rest = np.sum((d - seeds - images + mean) ** 2)
     freedom = np.array([n - 1, m - 1, (n - 1) * (m - 1)])
-    squares = np.array([m * np.sum((seeds - mean) ** 2), n * np.sum((images - mean) ** 2), rest]) / freedom / d.size
+    squares = (
+        np.array([m * np.sum((seeds - mean) ** 2), n * np.sum((images - mean) ** 2), rest])
+        / freedom
+        / d.size
+    )
     parts = np.maximum(squares - [squares[2], squares[2], 0.0], 0.0)
     if not parts.sum():
         return parts, 1.0
@@ -135,13 +169,19 @@ def _of_the_mean(d: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _resampled(d: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of `d` over resampled seeds and images, [resample]. Images alike on every seed are drawn together."""
+    """Means of `d` over resampled seeds and images, [resample].
+
+    Images alike on every seed are drawn together.
+    """
     n, m = d.shape
     kinds, counts = np.unique(d, axis=1, return_counts=True)
     seeds = rng.multinomial(n - 1, np.full(n, 1 / n), resamples) @ kinds / (n - 1)
     rows = max(1, NUMBERS // kinds.shape[1])
     drawn = (rng.multinomial(m - 1, counts / m, len(part)) for part in _chunks(seeds, rows))
-    means = [np.einsum('ri,ri->r', part, images) for part, images in zip(_chunks(seeds, rows), drawn, strict=True)]
+    means = [
+        np.einsum('ri,ri->r', part, images)
+        for part, images in zip(_chunks(seeds, rows), drawn, strict=True)
+    ]
     return np.concatenate(means) / (m - 1)
 
 
@@ -157,7 +197,9 @@ def _between(centred: np.ndarray, code: np.ndarray) -> float:
 
 def _check(values: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:
     if values.ndim != 1 or any(len(code) != len(values) for code in codes.values()):
-        raise InputError('variance components: needs one value and one level of each factor for every run')
+        raise InputError(
+            'variance components: needs one value and one level of each factor for every run'
+        )
     if not np.all(np.isfinite(values)):
         raise InputError('variance components: every value must be finite')
     for source, code in codes.items():
@@ -167,7 +209,9 @@ def _check(values: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:
         met = np.zeros((codes[one].max() + 1, codes[other].max() + 1), int)
         np.add.at(met, (codes[one], codes[other]), 1)
         if met.min() != met.max():
-            raise InputError(f'variance components: {one} and {other} do not meet equally often at every two levels')
+            raise InputError(
+                f'variance components: {one} and {other} do not meet equally often at every two levels'
+            )
     if len(values) - 1 <= sum(int(code.max()) for code in codes.values()):
         raise InputError(
             'variance components: as many effects as runs leave no rest; give more levels or fewer factors'

@@ -1,4 +1,6 @@
-"""Questions of a deep-learning course: derivations as text, checks by execution, and the assignment.
+"""Questions of a deep-learning course: derivations as text, checks by execution.
+
+And the assignment.
 
 Questions are imported on first use (PEP 562): the formulas (`backprop.gradients`,
 `shapes.conv_output_size`) need no jax. May import every package but cli. Interface: one package per
@@ -9,8 +11,15 @@ import importlib
 from types import ModuleType
 
 QUESTIONS = (
-    'activations', 'backprop', 'fc_as_conv', 'residual', 'shapes', 'symmetry', 'triplet', 'vanishing_gradients',
-)  # fmt: skip
+    'activations',
+    'backprop',
+    'fc_as_conv',
+    'residual',
+    'shapes',
+    'symmetry',
+    'triplet',
+    'vanishing_gradients',
+)
 __all__ = [*QUESTIONS]  # pyright: ignore[reportUnsupportedDunderAll]
 
 

@@ -1,4 +1,7 @@
-"""What a question of theory is answered with: a text, the claims that running it must bear out, and what it shows."""
+"""What a question of theory is answered with: a text, the claims that running it must bear out.
+
+And what it shows.
+"""
 
 import dataclasses
 import pathlib
@@ -20,7 +23,8 @@ class Answer:
     """An answer, whole.
 
     Args:
-      text: of the page (its syntax: `jaxdl.report.prose`); `![NAME]` stands where a figure or a table belongs.
+      text: of the page (its syntax: `jaxdl.report.prose`); `![NAME]` stands where a figure or a
+        table belongs.
       claims: every number that was predicted and measured.
       shown: the figures and tables that the text names.
       groups: what trained, as in run.json.
@@ -34,4 +38,8 @@ class Answer:
 
 def text(name: str, **values: str) -> str:
     """The text of `theory/NAME/text.md`, with what was measured put in for each `<<NAME>>`."""
-    return re.sub(r'<<(\w+)>>', lambda mark: values[mark[1]], (THEORY / name / 'text.md').read_text(encoding='utf-8'))
+    return re.sub(
+        r'<<(\w+)>>',
+        lambda mark: values[mark[1]],
+        (THEORY / name / 'text.md').read_text(encoding='utf-8'),
+    )

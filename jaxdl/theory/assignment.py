@@ -1,4 +1,7 @@
-"""An assignment: its experiments one after another, each in a workdir of its own, then one report of all."""
+"""An assignment: its experiments one after another, each in a workdir of its own.
+
+Then one report of all.
+"""
 
 import pathlib
 import time
@@ -14,10 +17,16 @@ from jaxdl.workdir.tables import Results
 
 
 def run(
-    assignment: Assignment, folder: pathlib.Path, run_part: Callable[..., Results], *, overwrite: bool = False,
+    assignment: Assignment,
+    folder: pathlib.Path,
+    run_part: Callable[..., Results],
+    *,
+    overwrite: bool = False,
     command: str = '',
-) -> Results:  # fmt: skip
-    """Runs every part in `folder`/parts/NAME by `run_part`, then builds the report; with a roll number packs it too.
+) -> Results:
+    """Runs every part in `folder`/parts/NAME by `run_part`, then builds the report.
+
+    With a roll number packs it too.
 
     A part that is finished is only read, so the same call resumes.
 
@@ -44,18 +53,32 @@ def run(
     report.build(folder)
     if assignment.roll_number:
         submission_zip.pack(folder, assignment.roll_number, list(names))
-    summary = [dict(row, condition=_of(name, row['condition'])) for name, own in found.items() for row in own.summary]
-    claims = [dict(row, claim=_of(name, row['claim'])) for name, own in found.items() for row in own.claims]
+    summary = [
+        dict(row, condition=_of(name, row['condition']))
+        for name, own in found.items()
+        for row in own.summary
+    ]
+    claims = [
+        dict(row, claim=_of(name, row['claim']))
+        for name, own in found.items()
+        for row in own.claims
+    ]
     return Results([], summary, folder, claims)
 
 
 def parts(assignment: Assignment) -> dict[str, Experiment]:
-    """Every experiment of an assignment by name, with the overrides that it has fields for, at the same scale.
+    """Every experiment of an assignment by name, with the overrides that it has fields for.
+
+    At the same scale.
 
     Raises:
       InputError: no experiment of this name, or an override that no part has a field for.
     """
-    found = {name: experiment.load_experiment(name) for names in assignment.parts.values() for name in names}
+    found = {
+        name: experiment.load_experiment(name)
+        for names in assignment.parts.values()
+        for name in names
+    }
     if assignment.scale == 'quick':
         found = {name: experiment.quick(part) for name, part in found.items()}
     for key, value in assignment.overrides.items():

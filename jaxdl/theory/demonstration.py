@@ -1,4 +1,7 @@
-"""A demonstration from its settings to its report: the answer computed, every claim measured, all of it saved."""
+"""A demonstration from its settings to its report: the answer computed, every claim measured.
+
+All of it saved.
+"""
 
 import dataclasses
 import os
@@ -15,8 +18,16 @@ from jaxdl.workdir import claims, tables
 from jaxdl.workdir.tables import Results
 
 
-def run(demonstration: Demonstration, folder: pathlib.Path, *, overwrite: bool = False, command: str = '') -> Results:
-    """Runs `demonstration` in `folder`, and writes its claims and its report; a finished one is only reported again.
+def run(
+    demonstration: Demonstration,
+    folder: pathlib.Path,
+    *,
+    overwrite: bool = False,
+    command: str = '',
+) -> Results:
+    """Runs `demonstration` in `folder`, and writes its claims and its report.
+
+    A finished one is only reported again.
 
     Raises:
       InputError: the settings or the workdir are not usable; nothing is written over.
@@ -27,7 +38,9 @@ def run(demonstration: Demonstration, folder: pathlib.Path, *, overwrite: bool =
     if overwrite or not workdir.resumes(folder, config) or not workdir.finished(folder):
         if overwrite:
             workdir.clear(folder)
-        plan = dict(devices=provenance.devices(), cores=os.cpu_count(), versions=provenance.versions())
+        plan = dict(
+            devices=provenance.devices(), cores=os.cpu_count(), versions=provenance.versions()
+        )
         workdir.begin(folder, config=config, plan=plan)
         _answer(demonstration, folder, command)
     from jaxdl import report  # matplotlib takes a second to import
@@ -60,9 +73,13 @@ def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) ->
     tables.write_table(folder / 'claims.csv', claims.COLUMNS, claims.rows(answer.claims))
     workdir.seal(folder)
     kinds = ('compile', 'train', 'evaluate') if answer.groups else ()
-    seconds = {kind: round(sum(group[f'{kind}_seconds'] for group in answer.groups), 3) for kind in kinds}
+    seconds = {
+        kind: round(sum(group[f'{kind}_seconds'] for group in answer.groups), 3) for kind in kinds
+    }
     seconds |= dict(total=round(time.perf_counter() - began, 3))
-    workdir.begin(folder, run=facts | dict(seconds=seconds, groups=list(answer.groups), finished=True))
+    workdir.begin(
+        folder, run=facts | dict(seconds=seconds, groups=list(answer.groups), finished=True)
+    )
 
 
 def _plain(block: Any) -> dict[str, Any]:

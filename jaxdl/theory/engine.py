@@ -1,4 +1,7 @@
-"""How a demonstration trains networks: by the engine of the ablations, all members of a program at once."""
+"""How a demonstration trains networks: by the engine of the ablations.
+
+All members of a program at once.
+"""
 
 import dataclasses
 import functools
@@ -41,13 +44,20 @@ class Trained:
 
 
 def train(
-    members: Sequence[Member], data: Resident, num_classes: int, epochs: int, *, watch: Watch | None = None,
-    images: int = 256, note: Callable[[str], None] = lambda text: None,
-) -> tuple[list[Trained], list[dict[str, Any]]]:  # fmt: skip
+    members: Sequence[Member],
+    data: Resident,
+    num_classes: int,
+    epochs: int,
+    *,
+    watch: Watch | None = None,
+    images: int = 256,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[list[Trained], list[dict[str, Any]]]:
     """Trains `members` in the order given, and the entries of their groups for run.json.
 
     Args:
-      watch: asked of every member on the first `images` training images; (module, state, batch, variant) -> arrays.
+      watch: asked of every member on the first `images` training images; (module, state, batch,
+        variant) -> arrays.
     """
     sharing: dict[Any, list[int]] = {}
     for index, member in enumerate(members):
@@ -57,8 +67,10 @@ def train(
     for number, indices in enumerate(sharing.values(), 1):
         own = [members[i] for i in indices]
         options = list(dict.fromkeys(member.option for member in own))
-        note(f'training {len(own)} networks ({", ".join(options[:3])}{", ..." if len(options) > 3 else ""}), '
-             f'program {number} of {len(sharing)}')  # fmt: skip
+        note(
+            f'training {len(own)} networks ({", ".join(options[:3])}{", ..." if len(options) > 3 else ""}), '
+            f'program {number} of {len(sharing)}'
+        )
         trained, entry = _group(own, data, num_classes, epochs, watch, images)
         found |= dict(zip(indices, trained, strict=True))
         entries.append(entry | dict(options=options))
@@ -66,7 +78,10 @@ def train(
 
 
 def best_rates(trained: Sequence[Trained], metric: str = 'val_accuracy') -> dict[str, float]:
-    """Of every option the learning rate with the best mean of a metric (accuracy, or minus a loss) in the end."""
+    """Of every option the learning rate with the best mean of a metric (accuracy.
+
+    Or minus a loss) in the end.
+    """
     values: dict[str, dict[float, list[float]]] = {}
     for one in trained:
         last = float(one.history[metric][-1])
@@ -74,7 +89,10 @@ def best_rates(trained: Sequence[Trained], metric: str = 'val_accuracy') -> dict
         finite = np.isfinite(one.history['train_loss']).all() and np.isfinite(value)
         own = values.setdefault(one.member.option, {})
         own.setdefault(one.member.variant.learning_rate, []).append(value if finite else -np.inf)
-    return {o: protocol.best_rate({r: float(np.mean(v)) for r, v in rates.items()}) for o, rates in values.items()}
+    return {
+        o: protocol.best_rate({r: float(np.mean(v)) for r, v in rates.items()})
+        for o, rates in values.items()
+    }
 
 
 def batch_of(data: Resident, chosen: jax.Array | np.ndarray) -> Batch:
@@ -84,41 +102,68 @@ def batch_of(data: Resident, chosen: jax.Array | np.ndarray) -> Batch:
 
 
 def _group(
-    members: Sequence[Member], data: Resident, num_classes: int, epochs: int, watch: Watch | None, images: int
+    members: Sequence[Member],
+    data: Resident,
+    num_classes: int,
+    epochs: int,
+    watch: Watch | None,
+    images: int,
 ) -> tuple[list[Trained], dict[str, Any]]:
     variant, devices = members[0].variant, jax.local_device_count()
     size = planning.member_bytes(variant, data.images.shape[1:], num_classes, 'auto')
     streams = [member.stream for member in members]
-    layout, sides = chunks.layout(streams, devices, chunks.at_once(size), chunks.cores_of_a_device())
+    layout, sides = chunks.layout(
+        streams, devices, chunks.at_once(size), chunks.cores_of_a_device()
+    )
     trained: dict[int, Trained] = {}
     programs, seconds = None, dict(train=0.0, evaluate=0.0)
     for chunk in chunks.cut(layout, sides, devices):
         training = ensemble.start(chunk, members, data, num_classes, epochs)
         variants, row_keys = ensemble.inputs(chunk, members)
         programs = programs or ensemble.compile_programs(
-            variants, row_keys, training.states, data, num_classes, epochs, ensemble.noise_of(members)
+            variants,
+            row_keys,
+            training.states,
+            data,
+            num_classes,
+            epochs,
+            ensemble.noise_of(members),
         )
-        begun, watched = training.states, _run(training, programs, variants, row_keys, data, num_classes, watch, images)
+        begun, watched = (
+            training.states,
+            _run(training, programs, variants, row_keys, data, num_classes, watch, images),
+        )
         ended = jax.tree.map(np.asarray, training.states)
         for place, index in np.ndenumerate(chunk):
-            pick = functools.partial(jax.tree.map, lambda leaf, place=place: np.asarray(leaf)[place])
+            pick = functools.partial(
+                jax.tree.map, lambda leaf, place=place: np.asarray(leaf)[place]
+            )
             history = {name: values[:, *place] for name, values in training.history.items()}
             seen = {name: values[:, *place] for name, values in watched.items()}
             trained[int(index)] = Trained(members[index], history, seen, pick(begun), pick(ended))
         seconds = {name: seconds[name] + training.seconds[name] for name in seconds}
     assert programs is not None
     entry = dict(
-        members=len(members), traces=programs.traces, steps=epochs * ensemble.steps_per_epoch(data, variant.batch_size),
-        batch_size=variant.batch_size, compile_seconds=round(programs.seconds, 3),
+        members=len(members),
+        traces=programs.traces,
+        steps=epochs * ensemble.steps_per_epoch(data, variant.batch_size),
+        batch_size=variant.batch_size,
+        compile_seconds=round(programs.seconds, 3),
         **{f'{name}_seconds': round(value, 3) for name, value in seconds.items()},
-    )  # fmt: skip
+    )
     return [trained[i] for i in range(len(members))], entry
 
 
 def _run(
-    training: Training, programs: Programs, variants: Variant, row_keys: ensemble.Keys, data: Resident,
-    num_classes: int, watch: Watch | None, images: int,
-) -> dict[str, np.ndarray]:  # fmt: skip
+    training: Training,
+    programs: Programs,
+    variants: Variant,
+    row_keys: ensemble.Keys,
+    data: Resident,
+    num_classes: int,
+    watch: Watch | None,
+    images: int,
+) -> dict[str, np.ndarray]:
     """Trains a chunk to its end; what was watched, [1 + epoch, row, column, ...]."""
     seen: list[dict[str, np.ndarray]] = []
     batch = batch_of(data, data.train[0][:images])
@@ -126,7 +171,11 @@ def _run(
 
     def look(training: Training) -> None:
         if watch:
-            seen.append(jax.tree.map(np.asarray, dict(_watched(watch, module, training.states, batch, variants))))
+            seen.append(
+                jax.tree.map(
+                    np.asarray, dict(_watched(watch, module, training.states, batch, variants))
+                )
+            )
 
     training.states = jax.tree.map(jnp.asarray, training.states)
     look(training)
@@ -135,5 +184,9 @@ def _run(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _watched(watch: Watch, module: nn.Module, states: TrainState, batch: Batch, variants: Variant) -> Any:
-    return jax.vmap(jax.vmap(lambda state, variant: dict(watch(module, state, batch, variant))))(states, variants)
+def _watched(
+    watch: Watch, module: nn.Module, states: TrainState, batch: Batch, variants: Variant
+) -> Any:
+    return jax.vmap(jax.vmap(lambda state, variant: dict(watch(module, state, batch, variant))))(
+        states, variants
+    )

@@ -7,25 +7,55 @@ from collections.abc import Iterator, Sequence
 from jaxdl.config import catalogue
 
 DATE = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same content gives the same bytes
-CODE = ('*.py', '*.md', '*.jinja', '*.css', '*.cc', '*.h', '*.toml', 'constraints.txt', 'Makefile', 'LICENSE')
+CODE = (
+    '*.py',
+    '*.md',
+    '*.jinja',
+    '*.css',
+    '*.cc',
+    '*.h',
+    '*.toml',
+    'constraints.txt',
+    'Makefile',
+    'LICENSE',
+)
 SKIPPED = ('__pycache__', '.venv', 'runs', 'build', 'dist', 'tests', 'benchmarks')
-ANSWERS = ('claims.csv', 'summary.csv', 'results.csv', 'costs.csv', 'config.json', 'run.json', 'report.md')
+ANSWERS = (
+    'claims.csv',
+    'summary.csv',
+    'results.csv',
+    'costs.csv',
+    'config.json',
+    'run.json',
+    'report.md',
+)
 
 
 def pack(folder: pathlib.Path, roll_number: str, parts: Sequence[str]) -> pathlib.Path:
-    """Writes `folder`/`roll_number`.zip: code/, report/ and answers/NAME/ within a folder of that name."""
+    """Writes `folder`/`roll_number`.zip: code/.
+
+    Report/ and answers/NAME/ within a folder of that name.
+    """
     path = folder / f'{roll_number}.zip'
     beside = path.with_name(f'.{path.name}.tmp')
     with zipfile.ZipFile(beside, 'w', zipfile.ZIP_DEFLATED) as archive:
         for name, source in _entries(folder, parts):
-            archive.writestr(zipfile.ZipInfo(f'{roll_number}/{name}', DATE), source.read_bytes(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f'{roll_number}/{name}', DATE),
+                source.read_bytes(),
+                zipfile.ZIP_DEFLATED,
+            )
     beside.replace(path)
     return path
 
 
 def _entries(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[tuple[str, pathlib.Path]]:
     """Every file of the archive, by its name there."""
-    for path in (folder / 'report.html', folder / 'report.md', *sorted((folder / 'figures').glob('*.png'))):
+    for path in (
+        folder / 'report.html',
+        folder / 'report.md',
+        *sorted((folder / 'figures').glob('*.png')),
+    ):
         yield f'report/{path.relative_to(folder).as_posix()}', path
     for part in parts:
         for name in ANSWERS:
@@ -33,7 +63,9 @@ def _entries(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[tuple[str, 
                 yield f'answers/{part}/{name}', folder / 'parts' / part / name
     package = pathlib.Path(__file__).parents[1]
     yield from _code(package, 'jaxdl')
-    if catalogue.folder().parent != package:  # a checkout: what else belongs to the program stands beside the package
+    if (
+        catalogue.folder().parent != package
+    ):  # a checkout: what else belongs to the program stands beside the package
         yield from _code(package.parent / 'experiments', 'experiments')
         for name in ('README.md', 'LICENSE', 'Makefile', 'pyproject.toml', 'constraints.txt'):
             yield f'code/{name}', package.parent / name
@@ -42,5 +74,9 @@ def _entries(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[tuple[str, 
 def _code(root: pathlib.Path, name: str) -> Iterator[tuple[str, pathlib.Path]]:
     for path in sorted(root.rglob('*')):
         inside = path.relative_to(root)
-        if path.is_file() and not set(inside.parts) & set(SKIPPED) and any(path.match(form) for form in CODE):
+        if (
+            path.is_file()
+            and not set(inside.parts) & set(SKIPPED)
+            and any(path.match(form) for form in CODE)
+        ):
             yield f'code/{name}/{inside.as_posix()}', path

@@ -15,7 +15,9 @@ Scalar = jax.Array | float
 
 def start(params: Any) -> Any:
     """The average before the first step: zeros, in float32 at least."""
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.promote_types(leaf.dtype, jnp.float32)), params)
+    return jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, jnp.promote_types(leaf.dtype, jnp.float32)), params
+    )
 
 
 def update(average: Any, params: Any, decay: Scalar, step: Scalar) -> Any:
@@ -29,19 +31,26 @@ def update(average: Any, params: Any, decay: Scalar, step: Scalar) -> Any:
 
 
 def corrected(average: Any, decay: Scalar, steps: Scalar) -> Any:
-    """The average after `steps`, 1 or more, without the zeros that it began with: over 1 - decay ** steps.
+    """The average after `steps`, 1 or more, without the zeros that it began with.
+
+    Over 1 - decay ** steps.
 
     (Kingma and Ba 2015.) With decay 0 it is exactly what came last.
     """
-    weight = -jnp.expm1(steps * jnp.log(jnp.asarray(decay, jnp.float32)))  # small ones without a difference
+    weight = -jnp.expm1(
+        steps * jnp.log(jnp.asarray(decay, jnp.float32))
+    )  # small ones without a difference
     return jax.tree.map(lambda mean: mean / weight, average)
 
 
 def soup(candidates: Sequence[Any], score: Callable[[Any], float]) -> tuple[Any, list[int]]:
-    """The greedy soup (Wortsman et al. 2022): the mean of some candidates, and which, in the order they were added.
+    """The greedy soup (Wortsman et al.
 
-    From the best on, by a score of which more is better, each is kept if the mean with it scores no less; so the soup
-    scores no less than any candidate. A score that is no number is the worst. Batch statistics are averaged as well.
+    2022): the mean of some candidates, and which, in the order they were added.
+
+    From the best on, by a score of which more is better, each is kept if the mean with it scores no
+    less; so the soup scores no less than any candidate. A score that is no number is the worst.
+    Batch statistics are averaged as well.
     """
     alone = [_number(score(candidate)) for candidate in candidates]
     first, *others = sorted(range(len(candidates)), key=lambda i: -alone[i])

@@ -1,4 +1,7 @@
-"""What a study may ask of its networks before and after training, beyond loss and accuracy: one row a question."""
+"""What a study may ask of its networks before and after training, beyond loss and accuracy.
+
+One row a question.
+"""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +18,10 @@ from jaxdl.train.train_step import Batch, TrainState
 from jaxdl.train.variant import Variant
 
 IMAGES = 256  # training images that a probe looks at
-GRID, REACH = 80, 2.5  # points a side of the grid of a decision boundary; standard deviations that it spans
+GRID, REACH = (
+    80,
+    2.5,
+)  # points a side of the grid of a decision boundary; standard deviations that it spans
 
 Found = dict[str, jax.Array]
 
@@ -25,20 +31,26 @@ def gradient_norms(state: TrainState, batch: Batch, variant: Variant, module: nn
     gradient = train_step.gradients(state, batch, variant, module=module)
     leaves = jax.tree_util.tree_leaves_with_path(gradient)
     named = {'.'.join(part.key for part in path): leaf for path, leaf in leaves}
-    kernels = {k.removesuffix('.kernel'): leaf for k, leaf in named.items() if k.endswith('.kernel')}
+    kernels = {
+        k.removesuffix('.kernel'): leaf for k, leaf in named.items() if k.endswith('.kernel')
+    }
     return {layer: jnp.sqrt(jnp.sum(jnp.square(leaf))) for layer, leaf in kernels.items()}
 
 
 def distinct_units(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Found:
     """How many units of each hidden layer do something of their own: {layer: scalar}.
 
-    Two units are the same where they answer alike, to 1e-5 of the layer's largest answer, to every image.
+    Two units are the same where they answer alike, to 1e-5 of the layer's largest answer, to every
+    image.
     """
     return {layer: _distinct(answers) for layer, answers in _hidden(state, batch, module).items()}
 
 
 def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Found:
-    """Of two numbers an image: the logits over a grid of both, {logits: [GRID, GRID, classes]}; else nothing."""
+    """Of two numbers an image: the logits over a grid of both, {logits: [GRID, GRID, classes]}.
+
+    Else nothing.
+    """
     if batch.images.shape[1:] != (1, 1, 2):
         return {}
     along = jnp.linspace(-REACH, REACH, GRID)
@@ -53,14 +65,24 @@ PROBES: dict[str, Callable[[TrainState, Batch, Variant, nn.Module], Found]] = di
 
 
 def ask(
-    names: Sequence[str], module: nn.Module, states: Mapping[str, TrainState], variants: Variant, data: Resident
+    names: Sequence[str],
+    module: nn.Module,
+    states: Mapping[str, TrainState],
+    variants: Variant,
+    data: Resident,
 ) -> dict[str, np.ndarray]:
-    """The answers of all members, {'probe.WHEN.NAME.KEY': [row, column, ...]}, of states {WHEN: [row, column]}."""
+    """The answers of all members, {'probe.WHEN.NAME.KEY': [row, column, ...]}, of states {WHEN.
+
+    [row, column]}.
+    """
     images = data.train[0, :IMAGES]
     mask = jnp.ones(len(images), bool)
     batch = Batch(data.images[images], data.labels[images], mask, data.mean[0], data.std[0])
 
-    found = {when: _answers(tuple(names), module, state, variants, batch) for when, state in states.items()}
+    found = {
+        when: _answers(tuple(names), module, state, variants, batch)
+        for when, state in states.items()
+    }
     return {
         f'probe.{when}.{name}.{key}': np.asarray(value)
         for when, answers in found.items()
@@ -82,9 +104,14 @@ def _answers(
 
 
 def _hidden(state: TrainState, batch: Batch, module: nn.Module) -> dict[str, jax.Array]:
-    """What each hidden layer that the network shows (by `sow`) answers to the images: {layer: [image, unit]}."""
+    """What each hidden layer that the network shows (by `sow`) answers to the images: {layer.
+
+    [image, unit]}.
+    """
     images = train_step.normalised(batch)
-    found: Any = module.apply(train_step.variables_of(state), images, train=False, mutable=['intermediates'])
+    found: Any = module.apply(
+        train_step.variables_of(state), images, train=False, mutable=['intermediates']
+    )
     return {layer: answers[0] for layer, answers in found[1].get('intermediates', {}).items()}
 
 

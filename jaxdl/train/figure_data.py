@@ -1,4 +1,7 @@
-"""What a report shows of a study beside its results: one row a picture, arrays that the report draws."""
+"""What a report shows of a study beside its results: one row a picture.
+
+Arrays that the report draws.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,8 +22,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def contact_sheet(dataset: Dataset, splits: Splits, variants: Mapping[str, Variant]) -> Arrays:
-    """What each augmentation does to some training images, {name: [SHOWN, height, width, channel]}; of files only."""
-    chosen = splits.train[np.linspace(0, len(splits.train) - 1, min(SHOWN, len(splits.train))).astype(int)]
+    """What each augmentation does to some training images, {name: [SHOWN, height, width, channel]}.
+
+    Of files only.
+    """
+    chosen = splits.train[
+        np.linspace(0, len(splits.train) - 1, min(SHOWN, len(splits.train))).astype(int)
+    ]
     if dataset.images.dtype != np.uint8:
         return {}
     images = dataset.images[chosen]
@@ -29,7 +37,9 @@ def contact_sheet(dataset: Dataset, splits: Splits, variants: Mapping[str, Varia
 
 
 def logit_gradients(dataset: Dataset, splits: Splits, variants: Mapping[str, Variant]) -> Arrays:
-    """Loss and gradient of each option against the logit of the right class, all other logits 0: [option, logit].
+    """Loss and gradient of each option against the logit of the right class, all other logits 0.
+
+    [option, logit].
 
     `gradient` is its component on that logit; `best` the least loss found for each option.
     """
@@ -39,7 +49,13 @@ def logit_gradients(dataset: Dataset, splits: Splits, variants: Mapping[str, Var
     targets = losses.targets(jnp.zeros(len(logit), int), classes, 0.0)
     found = [_loss_and_slope(variant.loss, points, targets) for variant in variants.values()]
     loss, gradient = (np.stack([np.asarray(own[i]) for own in found]) for i in (0, 1))
-    return dict(option=np.asarray(list(variants)), logit=logit, loss=loss, gradient=gradient, best=loss.min(1))
+    return dict(
+        option=np.asarray(list(variants)),
+        logit=logit,
+        loss=loss,
+        gradient=gradient,
+        best=loss.min(1),
+    )
 
 
 PICTURES: dict[str, Callable[[Dataset, Splits, Mapping[str, Variant]], Arrays]] = dict(

@@ -1,4 +1,7 @@
-"""Random streams, derived and never threaded: root -> seed -> name of the stream -> step or parameter."""
+"""Random streams, derived and never threaded.
+
+Root -> seed -> name of the stream -> step or parameter.
+"""
 
 import zlib
 
@@ -6,7 +9,10 @@ import jax
 
 
 def seed_key(seed: int) -> jax.Array:
-    """The root key of a seed; threefry by name, since under vmap `rbg` uses only the first of the keys (jax#19085)."""
+    """The root key of a seed; threefry by name.
+
+    Since under vmap `rbg` uses only the first of the keys (jax#19085).
+    """
     return jax.random.key(seed, impl='threefry2x32')
 
 

@@ -1,7 +1,10 @@
-"""Final activation and its loss as one entry: logits and targets [batch, classes] to a loss per example, [batch].
+"""Final activation and its loss as one entry: logits and targets [batch.
 
-Targets are one-hot, or soft (`targets`, mixed images). Every loss and its gradient are finite at any finite logits.
-Beside them METRIC_LOSSES, which take what the network says for an embedding and train it by the distances in a batch.
+Classes] to a loss per example, [batch].
+
+Targets are one-hot, or soft (`targets`, mixed images). Every loss and its gradient are finite at
+any finite logits. Beside them METRIC_LOSSES, which take what the network says for an embedding and
+train it by the distances in a batch.
 """
 
 import dataclasses
@@ -20,9 +23,10 @@ Activation = Callable[[jax.Array], jax.Array]
 class Loss:
     """A row of LOSSES or METRIC_LOSSES; call it with (logits, targets).
 
-    `activation` maps logits to what the network says, [batch, classes] both. `scores` is what the arg max is taken of:
-    the logits wherever the activation keeps their order, since an activation that rounds to 1 twice makes a tie that is
-    none. A true tie goes to the first class, as in NumPy and PyTorch.
+    `activation` maps logits to what the network says, [batch, classes] both. `scores` is what the
+    arg max is taken of: the logits wherever the activation keeps their order, since an activation
+    that rounds to 1 twice makes a tie that is none. A true tie goes to the first class, as in NumPy
+    and PyTorch.
     """
 
     activation: Activation
@@ -33,8 +37,12 @@ class Loss:
         return self.loss(logits, targets)
 
 
-def targets(labels: jax.Array, num_classes: int, label_smoothing: jax.Array | float = 0.0) -> jax.Array:
-    """int [batch] -> one-hot [batch, num_classes], moved to uniform (Szegedy et al. 2016); exactly one-hot at 0.
+def targets(
+    labels: jax.Array, num_classes: int, label_smoothing: jax.Array | float = 0.0
+) -> jax.Array:
+    """int [batch] -> one-hot [batch, num_classes], moved to uniform (Szegedy et al.
+
+    2016); exactly one-hot at 0.
 
     Examples:
       >>> [round(share, 2) for share in targets(jnp.array([1]), 4, label_smoothing=0.2)[0].tolist()]
@@ -44,37 +52,53 @@ def targets(labels: jax.Array, num_classes: int, label_smoothing: jax.Array | fl
 
 
 def softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Softmax, then the negative log-likelihood, in nats: the gradient is softmax - target, largest where wrong.
+    """Softmax, then the negative log-likelihood, in nats: the gradient is softmax - target.
+
+    Largest where wrong.
 
     Examples:
-      >>> round(float(softmax_cross_entropy(jnp.zeros((1, 10)), targets(jnp.array([3]), 10))[0]), 3)  # ln 10
-      2.303
+      >>> round(float(softmax_cross_entropy(jnp.zeros((1, 10)), targets(jnp.array([3]), 10))[0]), 3)
+      # ln 10 2.303
     """
     return optax.softmax_cross_entropy(logits, targets)
 
 
 def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """A sigmoid for each class against the rest, in nats summed over the classes: the gradient is sigmoid - target."""
+    """A sigmoid for each class against the rest, in nats summed over the classes.
+
+    The gradient is sigmoid - target.
+    """
     return optax.sigmoid_binary_cross_entropy(logits, targets).sum(-1)
 
 
 def softmax_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Squared error of the softmax, summed over the classes (Brier 1950): surely wrong, its gradient vanishes."""
+    """Squared error of the softmax, summed over the classes (Brier 1950): surely wrong.
+
+    Its gradient vanishes.
+    """
     return jnp.square(nn.softmax(logits) - targets).sum(-1)
 
 
 def sigmoid_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Squared error of a sigmoid for each class, summed: flat wherever a sigmoid saturates, right or wrong."""
+    """Squared error of a sigmoid for each class, summed: flat wherever a sigmoid saturates.
+
+    Right or wrong.
+    """
     return jnp.square(nn.sigmoid(logits) - targets).sum(-1)
 
 
 def tanh_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Squared error of tanh to 2 target - 1, so to -1 or 1, summed: 4 times the sigmoid's at twice the logits."""
+    """Squared error of tanh to 2 target - 1, so to -1 or 1, summed.
+
+    4 times the sigmoid's at twice the logits.
+    """
     return jnp.square(jnp.tanh(logits) - (2 * targets - 1)).sum(-1)
 
 
 def relu_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """A mistake: ReLU, then softmax cross-entropy. No class can be told down, and a negative logit has no gradient.
+    """A mistake: ReLU, then softmax cross-entropy.
+
+    No class can be told down, and a negative logit has no gradient.
 
     Where no logit is above 0 all classes tie, for good, and the prediction is the first class.
     """
@@ -82,10 +106,13 @@ def relu_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Arr
 
 
 def sigmoid_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """A mistake: sigmoid, then softmax cross-entropy. The softmax of numbers in (0, 1) is below e / (e + C - 1).
+    """A mistake: sigmoid, then softmax cross-entropy.
 
-    With C classes the loss is never below ln(1 + (C - 1) / e): with 10 classes 1.46, with 61 3.14, one nat below ln C;
-    the gradient at the logits is a quarter of what it should be, at most, and none where the sigmoid saturates.
+    The softmax of numbers in (0, 1) is below e / (e + C - 1).
+
+    With C classes the loss is never below ln(1 + (C - 1) / e): with 10 classes 1.46, with 61 3.14,
+    one nat below ln C; the gradient at the logits is a quarter of what it should be, at most, and
+    none where the sigmoid saturates.
     """
     return optax.softmax_cross_entropy(nn.sigmoid(logits), targets)
 
@@ -93,8 +120,8 @@ def sigmoid_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.
 def double_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """A mistake: softmax twice, as where a network ends in a softmax and the loss brings its own.
 
-    The same bound as with the sigmoid, ln(1 + (C - 1) / e); the first softmax of many classes begins near 1 / C each,
-    so the gradient at the logits begins about C times smaller.
+    The same bound as with the sigmoid, ln(1 + (C - 1) / e); the first softmax of many classes
+    begins near 1 / C each, so the gradient at the logits begins about C times smaller.
     """
     return optax.softmax_cross_entropy(nn.softmax(logits), targets)
 
@@ -105,19 +132,31 @@ LOSSES: dict[str, Loss] = {
     'softmax_squared_error': Loss(nn.softmax, softmax_squared_error),
     'sigmoid_squared_error': Loss(nn.sigmoid, sigmoid_squared_error),
     'tanh_squared_error': Loss(jnp.tanh, tanh_squared_error),
-    'relu_softmax_cross_entropy': Loss(lambda z: nn.softmax(nn.relu(z)), relu_softmax_cross_entropy, scores=nn.relu),
-    'sigmoid_softmax_cross_entropy': Loss(lambda z: nn.softmax(nn.sigmoid(z)), sigmoid_softmax_cross_entropy),
-    'double_softmax_cross_entropy': Loss(lambda z: nn.softmax(nn.softmax(z)), double_softmax_cross_entropy),
+    'relu_softmax_cross_entropy': Loss(
+        lambda z: nn.softmax(nn.relu(z)), relu_softmax_cross_entropy, scores=nn.relu
+    ),
+    'sigmoid_softmax_cross_entropy': Loss(
+        lambda z: nn.softmax(nn.sigmoid(z)), sigmoid_softmax_cross_entropy
+    ),
+    'double_softmax_cross_entropy': Loss(
+        lambda z: nn.softmax(nn.softmax(z)), double_softmax_cross_entropy
+    ),
 }
 
 
-MARGIN = 1.0  # of METRIC_LOSSES; an embedding of free length has its scale from it, and nothing else
+MARGIN = (
+    1.0  # of METRIC_LOSSES; an embedding of free length has its scale from it, and nothing else
+)
 Pairs = tuple[jax.Array, jax.Array]
 Mining = Callable[[jax.Array, jax.Array], Pairs]
 
 
-def triplet(anchors: jax.Array, positives: jax.Array, negatives: jax.Array, margin: float = MARGIN) -> jax.Array:
-    """max(0, |a - p|^2 - |a - n|^2 + margin) of embeddings [..., dim], [...]: FaceNet (Schroff et al. 2015).
+def triplet(
+    anchors: jax.Array, positives: jax.Array, negatives: jax.Array, margin: float = MARGIN
+) -> jax.Array:
+    """max(0, |a - p|^2 - |a - n|^2 + margin) of embeddings [..., dim], [...].
+
+    FaceNet (Schroff et al. 2015).
 
     Examples:
       >>> float(triplet(jnp.array([0.0, 0.0]), jnp.array([0.0, 1.0]), jnp.array([1.0, 0.0])))
@@ -128,38 +167,55 @@ def triplet(anchors: jax.Array, positives: jax.Array, negatives: jax.Array, marg
 
 
 def next_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
-    """Random mining: of every image the next one of its class in the batch, and the next one of another class.
+    """Random mining: of every image the next one of its class in the batch.
 
-    Behind the last image comes the first. A batch is in random order, so this draws uniformly and needs no key.
+    And the next one of another class.
+
+    Behind the last image comes the first. A batch is in random order, so this draws uniformly and
+    needs no key.
     """
     place = jnp.arange(len(same))
-    ahead = (place[None] - place[:, None] - 1) % len(same)  # 0 for the next image, the most for the image itself
+    ahead = (place[None] - place[:, None] - 1) % len(
+        same
+    )  # 0 for the next image, the most for the image itself
     return _least(ahead, same), _least(ahead, ~same)
 
 
 def semi_hard_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
-    """The next one of its class, and the nearest of another class that is farther than that (Schroff et al. 2015).
+    """The next one of its class.
+
+    And the nearest of another class that is farther than that (Schroff et al. 2015).
 
     Where none is farther, the farthest there is.
     """
     positives = next_pairs(distances, same)[0]
     farther = ~same & (distances > jnp.take_along_axis(distances, positives[:, None], 1))
-    return positives, jnp.where(farther.any(1), _least(distances, farther), _least(-distances, ~same))
+    return positives, jnp.where(
+        farther.any(1), _least(distances, farther), _least(-distances, ~same)
+    )
 
 
 def hard_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
-    """The farthest of its class and the nearest of another class: batch hard (Hermans, Beyer and Leibe 2017)."""
+    """The farthest of its class and the nearest of another class: batch hard (Hermans.
+
+    Beyer and Leibe 2017).
+    """
     return _least(-distances, same), _least(distances, ~same)
 
 
 def squared_distances(embeddings: jax.Array) -> jax.Array:
-    """[batch, dim] -> [batch, batch], by |a|^2 + |b|^2 - 2 a.b, so good to the rounding of |a|^2 only."""
+    """[batch, dim] -> [batch, batch], by |a|^2 + |b|^2 - 2 a.b.
+
+    So good to the rounding of |a|^2 only.
+    """
     squares = jnp.square(embeddings).sum(-1)
     return squares[:, None] + squares[None] - 2 * embeddings @ embeddings.T
 
 
 def mined_triplet(mine: Mining, embeddings: jax.Array, targets: jax.Array) -> jax.Array:
-    """The loss of one triplet an image, [batch], that `mine` picks in the batch; 0 where the batch has none.
+    """The loss of one triplet an image, [batch], that `mine` picks in the batch.
+
+    0 where the batch has none.
 
     `mine` sees the distances [batch, batch] and which images share a class, True on the diagonal.
     """
@@ -171,7 +227,10 @@ def mined_triplet(mine: Mining, embeddings: jax.Array, targets: jax.Array) -> ja
 
 
 def _least(values: jax.Array, among: jax.Array) -> jax.Array:
-    """Where each row of `values` is least among the columns that `among` has, but for the image itself, int [batch]."""
+    """Where each row of `values` is least among the columns that `among` has.
+
+    But for the image itself, int [batch].
+    """
     among = among & ~jnp.eye(len(among), dtype=bool)
     return jnp.argmin(jnp.where(among, values, jnp.inf), -1)
 
@@ -180,8 +239,8 @@ def _metric(mine: Mining) -> Loss:
     return Loss(lambda embeddings: embeddings, functools.partial(mined_triplet, mine))
 
 
-# They train an embedding, [batch, dim] with dim at least the number of classes; its arg max means nothing, so that a
-# study of accuracy cannot choose them.
+# They train an embedding, [batch, dim] with dim at least the number of classes; its arg max means
+# nothing, so that a study of accuracy cannot choose them.
 METRIC_LOSSES: dict[str, Loss] = {
     'triplet_random': _metric(next_pairs),
     'triplet_semi_hard': _metric(semi_hard_pairs),

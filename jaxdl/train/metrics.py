@@ -20,16 +20,22 @@ class Metrics:
         return dict(loss=self.loss / self.count, accuracy=self.correct / self.count)
 
 
-# Those that a study registers beside loss and accuracy: name -> (logits [batch, classes], labels int [batch]) -> a
-# value of each image, [batch]. Measured at the end, on validation and test; the verdict goes by accuracy alone.
+# Those that a study registers beside loss and accuracy: name -> (logits [batch, classes], labels
+# int [batch]) -> a value of each image, [batch]. Measured at the end, on validation and test; the
+# verdict goes by accuracy alone.
 METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {}
 
 
 def measure(losses: jax.Array, correct: jax.Array, mask: jax.Array) -> Metrics:
-    """The sums of one batch: losses float [batch], correct bool [batch]; where `mask` [batch] is 0 a row is padding."""
+    """The sums of one batch: losses float [batch], correct bool [batch].
+
+    Where `mask` [batch] is 0 a row is padding.
+    """
     total = jnp.sum(jnp.where(mask, losses, 0.0))
     return Metrics(
-        loss=total, correct=jnp.sum(correct & mask, dtype=jnp.float32), count=jnp.sum(mask, dtype=jnp.float32)
+        loss=total,
+        correct=jnp.sum(correct & mask, dtype=jnp.float32),
+        count=jnp.sum(mask, dtype=jnp.float32),
     )
 
 

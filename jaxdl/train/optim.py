@@ -1,7 +1,10 @@
-"""Optimizers and schedules whose every number may be traced, so that members of one program differ in them.
+"""Optimizers and schedules whose every number may be traced.
 
-The learning rate is `learning_rate * height(progress)`, applied here: optax's own rate arguments would bake a Python
-float into the program, and `inject_hyperparams` changes Adam's numbers (optax#1532).
+So that members of one program differ in them.
+
+The learning rate is `learning_rate * height(progress)`, applied here: optax's own rate arguments
+would bake a Python float into the program, and `inject_hyperparams` changes Adam's numbers
+(optax#1532).
 """
 
 from collections.abc import Callable
@@ -19,7 +22,9 @@ Optimizer = Callable[[Any, Any, optax.GradientTransformation], optax.GradientTra
 def _coupled(
     direction: optax.GradientTransformation, decay: optax.GradientTransformation
 ) -> optax.GradientTransformation:
-    return optax.chain(decay, direction)  # L2 regularisation: the decay passes through the optimizer's averages
+    return optax.chain(
+        decay, direction
+    )  # L2 regularisation: the decay passes through the optimizer's averages
 
 
 def _decoupled(
@@ -29,20 +34,31 @@ def _decoupled(
 
 
 def _muon(momentum: Any, beta2: Any) -> optax.GradientTransformation:
-    """Muon (Jordan 2024): momentum made orthogonal, for the kernels of hidden layers; Adam for the head and all else.
+    """Muon (Jordan 2024): momentum made orthogonal, for the kernels of hidden layers.
 
-    One learning rate serves both, since a kernel's step is brought to the length of Adam's: 0.2 sqrt(max(in, out))
-    times the orthogonal matrix (Liu et al. 2025). A convolution's kernel is a matrix [side * side * channel, feature].
+    Adam for the head and all else.
+
+    One learning rate serves both, since a kernel's step is brought to the length of Adam's: 0.2
+    sqrt(max(in, out)) times the orthogonal matrix (Liu et al. 2025). A convolution's kernel is a
+    matrix [side * side * channel, feature].
     """
     return muon(
         learning_rate=-1.0,  # the direction only: `make_optimizer` applies rate and sign
-        beta=momentum, adam_b2=beta2, muon_weight_dimension_numbers=_matrices, consistent_rms=0.2,
-    )  # fmt: skip
+        beta=momentum,
+        adam_b2=beta2,
+        muon_weight_dimension_numbers=_matrices,
+        consistent_rms=0.2,
+    )
 
 
-def _lamb(momentum: Any, beta2: Any, decay: optax.GradientTransformation) -> optax.GradientTransformation:
+def _lamb(
+    momentum: Any, beta2: Any, decay: optax.GradientTransformation
+) -> optax.GradientTransformation:
     """LAMB (You et al. 2020): a layer's step, decay and all, is as long as the layer's weights."""
-    return optax.chain(_decoupled(optax.scale_by_adam(momentum, beta2, eps=1e-6), decay), optax.scale_by_trust_ratio())
+    return optax.chain(
+        _decoupled(optax.scale_by_adam(momentum, beta2, eps=1e-6), decay),
+        optax.scale_by_trust_ratio(),
+    )
 
 
 def _matrices(params: Any) -> Any:
@@ -55,13 +71,16 @@ def _matrices(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(matrix, params)
 
 
-# name -> (momentum, beta2, decay of the weights) -> the direction of the update, before the learning rate.
-# What their authors recommend for (momentum, beta2): rmsprop (-, 0.9), adam, adamw and lamb (0.9, 0.999), lion
-# (0.9, 0.99), muon (0.95, 0.999); a row that does not name a number has no use for it.
+# name -> (momentum, beta2, decay of the weights) -> the direction of the update, before the
+# learning rate. What their authors recommend for (momentum, beta2): rmsprop (-, 0.9), adam, adamw
+# and lamb (0.9, 0.999), lion (0.9, 0.99), muon (0.95, 0.999); a row that does not name a number has
+# no use for it.
 OPTIMIZERS: dict[str, Optimizer] = {
     'sgd': lambda momentum, beta2, decay: decay,
     'momentum': lambda momentum, beta2, decay: _coupled(optax.trace(momentum), decay),
-    'nesterov': lambda momentum, beta2, decay: _coupled(optax.trace(momentum, nesterov=True), decay),
+    'nesterov': lambda momentum, beta2, decay: _coupled(
+        optax.trace(momentum, nesterov=True), decay
+    ),
     'rmsprop': lambda momentum, beta2, decay: _coupled(optax.scale_by_rms(beta2), decay),
     'adagrad': lambda momentum, beta2, decay: _coupled(optax.scale_by_rss(), decay),
     'adam': lambda momentum, beta2, decay: _coupled(optax.scale_by_adam(momentum, beta2), decay),
@@ -75,10 +94,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
 def make_optimizer(
     name: str, learning_rate: Scalar, momentum: Scalar, beta2: Scalar, weight_decay: Scalar
 ) -> optax.GradientTransformation:
-    """The optimizer of a row of OPTIMIZERS; its numbers may be traced. Weight decay reaches kernels only.
+    """The optimizer of a row of OPTIMIZERS; its numbers may be traced.
 
-    It is added to the gradient (L2) for sgd to adam, and taken from the weights, times the learning rate, for the rest;
-    lamb counts it into the step before it brings that to length.
+    Weight decay reaches kernels only.
+
+    It is added to the gradient (L2) for sgd to adam, and taken from the weights, times the learning
+    rate, for the rest; lamb counts it into the step before it brings that to length.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=decay_mask)
     return optax.chain(OPTIMIZERS[name](momentum, beta2, decay), optax.scale(-learning_rate))  # type: ignore[operator]
@@ -98,18 +119,25 @@ def _eased(progress: Scalar, first: float, last: float) -> jax.Array:
 
 
 def _warmup_cosine(progress: jax.Array, rise: float = 0.05) -> jax.Array:
-    """A straight rise (Goyal et al. 2017) from 1/25, not 0, which would waste the first step; then a cosine to 0."""
+    """A straight rise (Goyal et al.
+
+    2017) from 1/25, not 0, which would waste the first step; then a cosine to 0.
+    """
     up = START + (1 - START) * progress / rise
     return jnp.where(progress < rise, up, _eased((progress - rise) / (1 - rise), 1.0, 0.0))
 
 
 def _one_cycle(progress: jax.Array, rise: float = 0.3) -> jax.Array:
-    """Up from 1/25 for 30 % of the run, down to nearly 0 (Smith 2018), along cosines as optax and PyTorch do."""
+    """Up from 1/25 for 30 % of the run, down to nearly 0 (Smith 2018).
+
+    Along cosines as optax and PyTorch do.
+    """
     down = _eased((progress - rise) / (1 - rise), 1.0, END)
     return jnp.where(progress < rise, _eased(progress / rise, START, 1.0), down)
 
 
-# name -> (progress, 0 at the first step and 1 after the last) -> height, above 0 before the end and at most 1.
+# name -> (progress, 0 at the first step and 1 after the last) -> height, above 0 before the end and
+# at most 1.
 SCHEDULES: dict[str, Callable[[jax.Array], Scalar]] = {
     'constant': lambda progress: 1.0,
     'cosine': lambda progress: _eased(progress, 1.0, 0.0),  # from 1 to 0 along half a cosine

@@ -10,7 +10,10 @@ COLUMNS = dict(claim=str, expected=float, measured=float, error=float, tolerance
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One number, predicted and measured. `error` is how far the measurement is from what the claim allows."""
+    """One number, predicted and measured.
+
+    `error` is how far the measurement is from what the claim allows.
+    """
 
     claim: str
     expected: float
@@ -26,7 +29,13 @@ class Claim:
 
 def close(claim: str, expected: float, measured: float, tolerance: float) -> Claim:
     """The measurement is `expected`, to an absolute `tolerance`."""
-    return Claim(claim, float(expected), float(measured), abs(float(measured) - float(expected)), float(tolerance))
+    return Claim(
+        claim,
+        float(expected),
+        float(measured),
+        abs(float(measured) - float(expected)),
+        float(tolerance),
+    )
 
 
 def relatively_close(claim: str, expected: float, measured: float, tolerance: float) -> Claim:

@@ -16,14 +16,28 @@ from jaxdl.errors import InputError
 
 # Everything that jaxdl writes into a workdir; `clear` removes these names and nothing else.
 OWN_FILES = (
-    'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'claims.csv', 'correct.npz', 'run.json',
-    'report.html', 'report.md', 'metrics.jsonl', 'submission.csv', 'predictions.csv', 'sha256.json',
-)  # fmt: skip
+    'config.json',
+    'plan.json',
+    'results.csv',
+    'summary.csv',
+    'costs.csv',
+    'claims.csv',
+    'correct.npz',
+    'run.json',
+    'report.html',
+    'report.md',
+    'metrics.jsonl',
+    'submission.csv',
+    'predictions.csv',
+    'sha256.json',
+)
 SPLIT = 'artifacts/split.npz'  # indices of the splits of a fine-tuning
 SUMS = 'sha256.json'  # SHA-256 of other files of a folder, by their path in it
 MADE_AGAIN = ('summary.csv', 'report.html', 'report.md')  # by every report, from the others
 NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
-UNREAD = ('wandb',)  # an own folder in which links are made by who writes it, and of which nothing is read
+UNREAD = (
+    'wandb',
+)  # an own folder in which links are made by who writes it, and of which nothing is read
 OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables', 'tensorboard', 'wandb')
 
 
@@ -55,7 +69,10 @@ def _as_json(content: Mapping[str, Any]) -> str:
 
 
 def parse(text: str) -> Any:
-    """JSON from outside; ValueError for whatever is none, nested too deeply or a number of thousands of digits too."""
+    """JSON from outside; ValueError for whatever is none.
+
+    Nested too deeply or a number of thousands of digits too.
+    """
     try:
         return json.loads(text)
     except RecursionError:
@@ -67,13 +84,21 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         content = parse(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
-        raise InputError(f'{path.parent} holds no {path.name}: give the --workdir of a run') from None
+        raise InputError(
+            f'{path.parent} holds no {path.name}: give the --workdir of a run'
+        ) from None
     except OSError as error:
-        raise InputError(f'{path} cannot be read ({error.strerror}): give the --workdir of a run') from None
+        raise InputError(
+            f'{path} cannot be read ({error.strerror}): give the --workdir of a run'
+        ) from None
     except ValueError as error:
-        raise InputError(f'{path} is damaged ({error}): start the run again with --overwrite') from None
+        raise InputError(
+            f'{path} is damaged ({error}): start the run again with --overwrite'
+        ) from None
     if not isinstance(content, dict):
-        raise InputError(f'{path} is damaged (not a JSON object): start the run again with --overwrite')
+        raise InputError(
+            f'{path} is damaged (not a JSON object): start the run again with --overwrite'
+        )
     return content
 
 
@@ -81,7 +106,8 @@ def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """True where `workdir` holds a run of this very configuration, False where it holds none.
 
     Raises:
-      InputError: it holds another configuration, a plan that is damaged, or files of these names that no run wrote.
+      InputError: it holds another configuration, a plan that is damaged, or files of these names
+        that no run wrote.
     """
     _restore(workdir, config)
     if (workdir / 'config.json').exists():
@@ -96,12 +122,20 @@ def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
 
 
 def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-    """Writes config.json again where it is damaged and `config` is what it was; InputError for what nobody can make."""
+    """Writes config.json again where it is damaged and `config` is what it was.
+
+    InputError for what nobody can make.
+    """
     sums, lost = _sums(workdir) or {}, damaged(workdir, ('config.json', 'plan.json'))
-    if 'config.json' in lost and hashlib.sha256(_as_json(config).encode()).hexdigest() == sums['config.json']:
+    if (
+        'config.json' in lost
+        and hashlib.sha256(_as_json(config).encode()).hexdigest() == sums['config.json']
+    ):
         lost.remove('config.json')
         write_json(workdir / 'config.json', config)
-        sys.stderr.write(f'jaxdl: {workdir / "config.json"} {NOT_AS_WRITTEN}: it is written again\n')
+        sys.stderr.write(
+            f'jaxdl: {workdir / "config.json"} {NOT_AS_WRITTEN}: it is written again\n'
+        )
     if lost:
         raise InputError(
             f'{workdir / lost[0]} {NOT_AS_WRITTEN}: put it back from a copy, or start anew with --overwrite'
@@ -109,30 +143,42 @@ def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
 
 
 def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
-    """Writes NAME.json for each of `contents`, and its sum; InputError where the folder cannot be written."""
+    """Writes NAME.json for each of `contents`, and its sum.
+
+    InputError where the folder cannot be written.
+    """
     try:
         for name, content in contents.items():
             write_json(workdir / f'{name}.json', content)
         record(workdir, [f'{name}.json' for name in contents])
     except OSError as error:
-        raise InputError(f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir') from None
+        raise InputError(
+            f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir'
+        ) from None
 
 
 def finished(workdir: pathlib.Path) -> bool:
     """Whether the run in a workdir has come to its end, and its files are what it wrote.
 
-    One that is not is named on stderr: the run then makes it anew, from what it keeps in checkpoints/.
+    One that is not is named on stderr: the run then makes it anew, from what it keeps in
+    checkpoints/.
     """
     if not (workdir / 'config.json').exists():
         return False
     lost = [name for name in damaged(workdir) if name not in MADE_AGAIN]
     for name in lost:
         sys.stderr.write(f'jaxdl: {workdir / name} {NOT_AS_WRITTEN}: it is made anew\n')
-    return not lost and (workdir / 'run.json').exists() and bool(read_json(workdir / 'run.json').get('finished'))
+    return (
+        not lost
+        and (workdir / 'run.json').exists()
+        and bool(read_json(workdir / 'run.json').get('finished'))
+    )
 
 
 def check(workdir: pathlib.Path, unread: Collection[str] = ()) -> None:
-    """InputError where a file of a workdir is not what the run wrote, but for those that the caller does not read.
+    """InputError where a file of a workdir is not what the run wrote.
+
+    But for those that the caller does not read.
 
     Of a workdir without sums, by an earlier version, nobody knows: a line on stderr says so.
     """
@@ -141,35 +187,54 @@ def check(workdir: pathlib.Path, unread: Collection[str] = ()) -> None:
         return
     lost = [name for name in damaged(workdir) if name not in unread]
     if lost:
-        raise InputError(f'{workdir / lost[0]} {NOT_AS_WRITTEN}: run the experiment again, it makes anew what it can')
+        raise InputError(
+            f'{workdir / lost[0]} {NOT_AS_WRITTEN}: run the experiment again, it makes anew what it can'
+        )
 
 
 def seal(workdir: pathlib.Path) -> None:
-    """Writes the sums of all that a run ends with, but for run.json, which is still to be written."""
-    names = [name for name in OWN_FILES if name not in (*MADE_AGAIN, SUMS, 'metrics.jsonl', 'run.json')]
+    """Writes the sums of all that a run ends with, but for run.json.
+
+    Which is still to be written.
+    """
+    names = [
+        name for name in OWN_FILES if name not in (*MADE_AGAIN, SUMS, 'metrics.jsonl', 'run.json')
+    ]
     paths = [workdir / name for name in names if (workdir / name).exists()]
-    write_sums(workdir, [*paths, *(path for path in (workdir / 'artifacts').rglob('*') if path.is_file())])
+    write_sums(
+        workdir, [*paths, *(path for path in (workdir / 'artifacts').rglob('*') if path.is_file())]
+    )
 
 
 def record(workdir: pathlib.Path, names: Iterable[str]) -> None:
     """Adds the sums of some files to those of a workdir."""
-    write_json(workdir / SUMS, (_sums(workdir) or {}) | {name: _sum(workdir / name) for name in names})
+    write_json(
+        workdir / SUMS, (_sums(workdir) or {}) | {name: _sum(workdir / name) for name in names}
+    )
 
 
 def write_sums(folder: pathlib.Path, paths: Iterable[pathlib.Path]) -> None:
     """Writes the sums of these files of a folder, and of no others."""
-    write_json(folder / SUMS, {path.relative_to(folder).as_posix(): _sum(path) for path in sorted(paths)})
+    write_json(
+        folder / SUMS, {path.relative_to(folder).as_posix(): _sum(path) for path in sorted(paths)}
+    )
 
 
 def damaged(folder: pathlib.Path, names: Collection[str] = ()) -> list[str]:
-    """The files of a folder that are not what their sums say, gone ones too; SUMS itself where that cannot be read.
+    """The files of a folder that are not what their sums say, gone ones too.
+
+    SUMS itself where that cannot be read.
 
     With `names` only those among them of which there is a sum.
     """
     sums = _sums(folder)
     if sums is None:
         return [] if names else [SUMS]
-    return [name for name, digest in sums.items() if (not names or name in names) and _sum(folder / name) != digest]
+    return [
+        name
+        for name, digest in sums.items()
+        if (not names or name in names) and _sum(folder / name) != digest
+    ]
 
 
 def _sums(folder: pathlib.Path) -> dict[str, Any] | None:
@@ -191,12 +256,17 @@ def _sum(path: pathlib.Path) -> str:
 
 
 def check_inside(workdir: pathlib.Path) -> None:
-    """InputError where something in `workdir` is a link that leads out of it, or can be read without end."""
+    """InputError where something in `workdir` is a link that leads out of it.
+
+    Or can be read without end.
+    """
     top = os.path.realpath(workdir)
     for own in (workdir / name for name in (*OWN_FILES, *OWN_FOLDERS)):
         for path in (own, *(own.rglob('*') if own.name not in UNREAD else ())):
             if path.is_symlink() and not pathlib.Path(os.path.realpath(path)).is_relative_to(top):
-                raise InputError(f'{path} is a link that leaves the workdir: put what it leads to in its place')
+                raise InputError(
+                    f'{path} is a link that leaves the workdir: put what it leads to in its place'
+                )
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise InputError(f'{path} is neither a file nor a folder: remove it')
 
@@ -224,5 +294,9 @@ def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     """A tree of JSON objects as one, with dotted names for keys."""
     found = {}
     for key, value in tree.items():
-        found |= flat(value, f'{prefix}{key}.') if isinstance(value, Mapping) else {f'{prefix}{key}': value}
+        found |= (
+            flat(value, f'{prefix}{key}.')
+            if isinstance(value, Mapping)
+            else {f'{prefix}{key}': value}
+        )
     return found

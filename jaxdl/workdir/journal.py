@@ -12,7 +12,10 @@ Event = dict[str, Any]
 
 
 def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Callable[..., None]:
-    """A function that appends an event, with the session's number and its seconds so far, and shows it."""
+    """A function that appends an event, with the session's number and its seconds so far.
+
+    And shows it.
+    """
     path, began = workdir / 'metrics.jsonl', time.perf_counter()
     earlier = read(workdir)
     if path.exists():  # a killed run may have left half a line
@@ -20,7 +23,9 @@ def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Cal
     session = max((event['session'] for event in earlier), default=0) + 1
 
     def note(name: str, **facts: Any) -> None:
-        event = dict(session=session, seconds=round(time.perf_counter() - began, 3), event=name) | facts
+        event = (
+            dict(session=session, seconds=round(time.perf_counter() - began, 3), event=name) | facts
+        )
         with path.open('a') as file:
             file.write(json.dumps(event) + '\n')
         display(event)
@@ -35,7 +40,11 @@ def silent(name: str, **facts: Any) -> None:
 def read(workdir: pathlib.Path) -> list[Event]:
     """The events so far, without lines that are cut short or damaged."""
     path = workdir / 'metrics.jsonl'
-    lines = path.read_text(encoding='utf-8', errors='replace').splitlines(keepends=True) if path.exists() else []
+    lines = (
+        path.read_text(encoding='utf-8', errors='replace').splitlines(keepends=True)
+        if path.exists()
+        else []
+    )
     return [event for line in lines if line.endswith('}\n') and (event := _event(line))]
 
 

@@ -16,7 +16,9 @@ LOCK = '.lock'
 
 @contextlib.contextmanager
 def held(workdir: pathlib.Path) -> Iterator[None]:
-    """Keeps `workdir` to this process: the lock is the kernel's, so that it ends with the process however that ends.
+    """Keeps `workdir` to this process: the lock is the kernel's.
+
+    So that it ends with the process however that ends.
 
     A folder that is made for this and still empty at the end goes again.
 
@@ -29,11 +31,15 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         file = _locked(workdir / LOCK)
     except OSError as error:
-        raise InputError(f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir') from None
+        raise InputError(
+            f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir'
+        ) from None
     try:
         yield
     finally:
-        (workdir / LOCK).unlink(missing_ok=True)  # while it is held: who opened it meanwhile finds it without a name
+        (workdir / LOCK).unlink(
+            missing_ok=True
+        )  # while it is held: who opened it meanwhile finds it without a name
         file.close()
         with contextlib.suppress(OSError):
             for folder in made:

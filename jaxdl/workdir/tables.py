@@ -12,15 +12,41 @@ from jaxdl.errors import InputError
 
 # Each column and its type; a float is written as repr(float), which reads back to the same bits.
 RESULTS = dict(
-    condition=str, phase=str, option=str, learning_rate=float, seed=int, epoch=int, split=str, metric=str, value=float
+    condition=str,
+    phase=str,
+    option=str,
+    learning_rate=float,
+    seed=int,
+    epoch=int,
+    split=str,
+    metric=str,
+    value=float,
 )
 SUMMARY = dict(
-    condition=str, option=str, baseline=str, learning_rate=float, seeds=int, metric=str, mean=float, ci_low=float,
-    ci_high=float, difference=float, difference_low=float, difference_high=float, p_value=float, p_holm=float,
-    p_better=float, p_better_low=float, p_better_high=float, detectable=float, verdict=str,
-)  # fmt: skip
+    condition=str,
+    option=str,
+    baseline=str,
+    learning_rate=float,
+    seeds=int,
+    metric=str,
+    mean=float,
+    ci_low=float,
+    ci_high=float,
+    difference=float,
+    difference_low=float,
+    difference_high=float,
+    p_value=float,
+    p_holm=float,
+    p_better=float,
+    p_better_low=float,
+    p_better_high=float,
+    detectable=float,
+    verdict=str,
+)
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
-VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)  # levels, a row a run
+VARIANCE = dict(
+    condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float
+)  # levels, a row a run
 
 Row = dict[str, Any]
 
@@ -29,8 +55,9 @@ Row = dict[str, Any]
 class Results:
     """What a finished experiment holds, as records.
 
-    Of an ablation every measurement (`table`) and the comparison (`summary`); of a demonstration the `claims`;
-    of a fine-tuning what each stage reached (`scores`), and in words what it wrote (`notes`).
+    Of an ablation every measurement (`table`) and the comparison (`summary`); of a demonstration
+    the `claims`; of a fine-tuning what each stage reached (`scores`), and in words what it wrote
+    (`notes`).
     """
 
     table: list[Row]
@@ -41,7 +68,9 @@ class Results:
     scores: list[Row] = dataclasses.field(default_factory=list)
 
 
-def write_table(path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(
+    path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]
+) -> None:
     """Writes `rows` as CSV, whole or not at all; a column that a row lacks stays empty."""
     folder.write(path, as_csv(columns, rows))
 
@@ -53,7 +82,10 @@ def as_csv(columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> st
 
 
 def lines(rows: Iterable[Iterable[str]]) -> str:
-    """Rows as CSV. Python's writer quotes a carriage return only where lines end with one; its reader needs that."""
+    """Rows as CSV.
+
+    Python's writer quotes a carriage return only where lines end with one; its reader needs that.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\r\n')
     found = []
@@ -73,17 +105,23 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
     try:
         text = path.read_text(encoding='utf-8')
     except FileNotFoundError:
-        raise InputError(f'{path.parent} holds no {path.name}: give the --workdir of a finished run') from None
+        raise InputError(
+            f'{path.parent} holds no {path.name}: give the --workdir of a finished run'
+        ) from None
     except UnicodeDecodeError:
         raise InputError(f'{path} is damaged (not UTF-8): run the experiment again') from None
     except OSError as error:
-        raise InputError(f'{path} cannot be read ({error.strerror}): give the --workdir of a finished run') from None
+        raise InputError(
+            f'{path} cannot be read ({error.strerror}): give the --workdir of a finished run'
+        ) from None
     try:
         lines = list(csv.reader(io.StringIO(text)))
     except csv.Error as error:
         raise InputError(f'{path} is damaged ({error}): run the experiment again') from None
     if not text.endswith('\n') or not lines or any(len(line) != len(columns) for line in lines[1:]):
-        raise InputError(f'{path} is cut short at line {len(lines)}: run the experiment again, it resumes')
+        raise InputError(
+            f'{path} is cut short at line {len(lines)}: run the experiment again, it resumes'
+        )
     if lines[0] != list(columns):
         raise InputError(
             f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed: run the experiment again'
@@ -95,7 +133,9 @@ def _written(value: Any, kind: type) -> str:
     return '' if value is None else repr(float(value)) if kind is float else str(value)
 
 
-def _parsed(path: pathlib.Path, number: int, line: Sequence[str], columns: Mapping[str, type]) -> Row:
+def _parsed(
+    path: pathlib.Path, number: int, line: Sequence[str], columns: Mapping[str, type]
+) -> Row:
     try:
         return {
             name: text if kind is str else kind(text) if text else None

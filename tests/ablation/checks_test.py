@@ -34,16 +34,26 @@ OPTIONS = {
 
 @pytest.fixture(scope='module')
 def found():
-    """Sound and broken options, which share a program, under two conditions that differ in the split."""
+    """Sound and broken options, which share a program.
+
+    Under two conditions that differ in the split.
+    """
     study = Ablation(
-        factor='fault', baseline='sound', options=OPTIONS, variant=MLP, learning_rates=(0.1,), name='faults',
+        factor='fault',
+        baseline='sound',
+        options=OPTIONS,
+        variant=MLP,
+        learning_rates=(0.1,),
+        name='faults',
         conditions={'whole': {}, 'a quarter': {'data.train_share': 0.25}},
-    )  # fmt: skip
+    )
     return checks.checks(experiment.check(study))
 
 
 def verdicts(found, option):
-    return {row.check: row.verdict for row in found if (row.condition, row.option) == ('whole', option)}
+    return {
+        row.check: row.verdict for row in found if (row.condition, row.option) == ('whole', option)
+    }
 
 
 def subject():
@@ -56,16 +66,29 @@ def test_a_sound_option_passes_and_every_check_is_made(found):
     own = verdicts(found, 'sound')
     assert set(own.values()) == {OK}
     assert set(own) == {
-        'first loss', 'no dead input', 'no constant output', 'gradients', '20 images by heart', 'update / weights',
-    }  # fmt: skip
-    assert set(verdicts(found, ALL)) == {'label order', 'image order', 'classes', 'augmentation at 0'}
+        'first loss',
+        'no dead input',
+        'no constant output',
+        'gradients',
+        '20 images by heart',
+        'update / weights',
+    }
+    assert set(verdicts(found, ALL)) == {
+        'label order',
+        'image order',
+        'classes',
+        'augmentation at 0',
+    }
     assert set(verdicts(found, ALL).values()) == {OK}
 
 
 @pytest.mark.parametrize(
     ('option', 'fails'),
     [
-        ('zeros', {'no dead input', 'no constant output', '20 images by heart', 'update / weights'}),
+        (
+            'zeros',
+            {'no dead input', 'no constant output', '20 images by heart', 'update / weights'},
+        ),
         ('loud', {'first loss', '20 images by heart'}),
         ('far too fast', {'20 images by heart', 'update / weights'}),
         ('standing still', {'20 images by heart', 'update / weights'}),
@@ -85,20 +108,31 @@ def test_the_table(found):
     assert max(map(len, text.splitlines())) <= 120
     assert len(checks.failed(found)) == sum(row.verdict == FAILS for row in found) > 0
     assert f'{len(found)} checks: ' in text.splitlines()[-1]
-    assert all(line in text for line in ('whole:', 'a quarter:', 'FAILS  first loss (loud): far from equal chances'))
+    assert all(
+        line in text
+        for line in ('whole:', 'a quarter:', 'FAILS  first loss (loud): far from equal chances')
+    )
 
 
 def test_the_table_merges_what_is_alike_and_cuts_long_names():
     alike = Row('gradients', 'differences', 'to 1e-05', OK, '')
     rows = [Check('', 'a', alike), Check('', 'b', alike)]
-    assert [line.split()[:2] for line in checks.table(rows).splitlines()[2:3]] == [['gradients', 'all']]
-    rows = [Check('', 'x' * 200, alike), Check('', 'b', alike._replace(measured='2', verdict=LOOK, hint='know why'))]
+    assert [line.split()[:2] for line in checks.table(rows).splitlines()[2:3]] == [
+        ['gradients', 'all']
+    ]
+    rows = [
+        Check('', 'x' * 200, alike),
+        Check('', 'b', alike._replace(measured='2', verdict=LOOK, hint='know why')),
+    ]
     lines = checks.table(rows).splitlines()
     assert max(map(len, lines)) <= 120
     assert 'xxx...' in lines[2]
     assert 'look   gradients (b): know why' in lines
     rows.append(Check('', 'c', alike._replace(verdict=FAILS, hint='mend it')))
-    assert checks.table(rows).splitlines()[-4:-2] == ['FAILS  gradients (c): mend it', 'look   gradients (b): know why']
+    assert checks.table(rows).splitlines()[-4:-2] == [
+        'FAILS  gradients (c): mend it',
+        'look   gradients (b): know why',
+    ]
 
 
 @pytest.mark.parametrize(
@@ -118,13 +152,17 @@ def test_the_first_loss_is_that_of_equal_chances(loss, classes, value):
         found = dict(loss=np.asarray(measured), spread=np.asarray(0.1))
         return judging.first_loss(variant, classes, [found]).verdict
 
-    assert judging.first_loss(variant, classes, [dict(loss=value, spread=0.1)]).expected.startswith(f'{value:.2f} ')
+    assert judging.first_loss(variant, classes, [dict(loss=value, spread=0.1)]).expected.startswith(
+        f'{value:.2f} '
+    )
     assert verdict(1.001 * value) == OK
     assert verdict(0.5 * value) == verdict(3 * value) == verdict(np.nan) == FAILS
 
 
 def test_the_first_loss_may_be_smoothed():
-    smoothed = judging.first_loss(Variant(label_smoothing=0.2), 10, [dict(loss=math.log(10), spread=0.1)])
+    smoothed = judging.first_loss(
+        Variant(label_smoothing=0.2), 10, [dict(loss=math.log(10), spread=0.1)]
+    )
     assert smoothed.verdict == OK
     assert smoothed.expected.startswith('2.30')
 
@@ -139,7 +177,9 @@ crooked.defvjp(lambda x: (jnp.tanh(x), x), lambda x, g: (0.98 * g * (1 - jnp.tan
 
 def test_a_gradient_that_is_wrong_by_two_per_cent_fails_and_its_layer_is_named(monkeypatch):
     monkeypatch.setitem(layers.ACTIVATIONS, 'crooked', crooked)
-    members = [Member(name, 0, dataclasses.replace(MLP, activation=name)) for name in ('tanh', 'crooked')]
+    members = [
+        Member(name, 0, dataclasses.replace(MLP, activation=name)) for name in ('tanh', 'crooked')
+    ]
     right, wrong = gradient_errors(members, subject())
     assert judging.gradients(right).verdict == OK
     row = judging.gradients(wrong)
@@ -154,7 +194,9 @@ def test_one_wrong_element_of_a_gradient_is_seen(monkeypatch):
         return jnp.tanh(x).at[..., 0].set(jax.lax.stop_gradient(jnp.tanh(x[..., 0])))
 
     monkeypatch.setitem(layers.ACTIVATIONS, 'lacking', lacking)
-    errors = gradient_errors([Member('', 0, dataclasses.replace(MLP, activation='lacking'))], subject())[0]
+    errors = gradient_errors(
+        [Member('', 0, dataclasses.replace(MLP, activation='lacking'))], subject()
+    )[0]
     assert judging.gradients(errors).verdict == FAILS
 
 
@@ -178,7 +220,10 @@ def test_equal_images_of_unequal_labels_are_not_learnt_and_give_one_output():
 
 
 def test_one_good_rate_is_enough_and_is_named():
-    answers = {rate: dict(learnt=np.asarray(share), steps=np.asarray(9)) for rate, share in ((0.1, 1.0), (9.0, 0.4))}
+    answers = {
+        rate: dict(learnt=np.asarray(share), steps=np.asarray(9))
+        for rate, share in ((0.1, 1.0), (9.0, 0.4))
+    }
     row = judging.by_heart(answers, 20)
     assert (row.verdict, row.measured) == (OK, '100 % at 0.1 after 9 steps')
 
@@ -233,9 +278,16 @@ def test_a_class_that_is_missing_is_told(folder):
     dataset = load(folder)
     splits = split(dataset, folder)
     assert images.all_classes(dataset, splits).verdict == OK
-    without = {p: getattr(splits, p)[dataset.labels[getattr(splits, p)] == 0] for p in ('train', 'val')}
-    assert images.all_classes(dataset, dataclasses.replace(splits, val=without['val'])).verdict == LOOK
-    assert images.all_classes(dataset, dataclasses.replace(splits, train=without['train'])).verdict == FAILS
+    without = {
+        p: getattr(splits, p)[dataset.labels[getattr(splits, p)] == 0] for p in ('train', 'val')
+    }
+    assert (
+        images.all_classes(dataset, dataclasses.replace(splits, val=without['val'])).verdict == LOOK
+    )
+    assert (
+        images.all_classes(dataset, dataclasses.replace(splits, train=without['train'])).verdict
+        == FAILS
+    )
 
 
 def some():
@@ -255,7 +307,9 @@ def plant(monkeypatch, change):
 
 def test_an_augmentation_that_acts_at_strength_0_fails_and_is_named(monkeypatch):
     assert images.identity(*some(), ['flip']).verdict == OK
-    plant(monkeypatch, lambda sample, strength, draws: sample._replace(images=0.999 * sample.images))
+    plant(
+        monkeypatch, lambda sample, strength, draws: sample._replace(images=0.999 * sample.images)
+    )
     row = images.identity(*some(), ['flip', 'mixup'])
     assert (row.verdict, row.measured) == (FAILS, 'changed by flip')
 
@@ -279,6 +333,8 @@ def test_an_augmentation_that_leaves_too_little_fails(monkeypatch, change):
 
 def test_a_mixture_that_gives_the_label_away_fails(monkeypatch):
     row = augment.AUGMENTATIONS['mixup']
-    swapped = lambda sample, strength, draws: sample._replace(images=sample.images[::-1], targets=sample.targets[::-1])
+    swapped = lambda sample, strength, draws: sample._replace(
+        images=sample.images[::-1], targets=sample.targets[::-1]
+    )
     monkeypatch.setitem(augment.AUGMENTATIONS, 'mixup', row._replace(apply=swapped))
     assert images.augmented(*some(), dict(mixup=1.0)).verdict == FAILS

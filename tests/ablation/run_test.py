@@ -1,4 +1,7 @@
-"""Whole runs: the files of the contract, resumption to the same bytes, what happens to members that diverge."""
+"""Whole runs: the files of the contract, resumption to the same bytes.
+
+What happens to members that diverge.
+"""
 
 import csv
 import dataclasses
@@ -25,9 +28,17 @@ from jaxdl.models.conv import LOWERINGS
 from jaxdl.workdir import tables
 
 FILES = (
-    'config.json', 'plan.json', 'results.csv', 'summary.csv', 'costs.csv', 'correct.npz', 'run.json', 'metrics.jsonl',
-    'report.html', 'report.md',
-)  # fmt: skip
+    'config.json',
+    'plan.json',
+    'results.csv',
+    'summary.csv',
+    'costs.csv',
+    'correct.npz',
+    'run.json',
+    'metrics.jsonl',
+    'report.html',
+    'report.md',
+)
 
 
 @pytest.fixture(scope='session')
@@ -59,8 +70,14 @@ def test_results_are_tidy(finished):
     for option in ('max', 'avg'):
         for split, epochs in (('train', [1, 2]), ('val', [1, 2]), ('test', [2])):
             for metric in ('loss', 'accuracy'):
-                own = [r for r in measured if (r['option'], r['split'], r['metric']) == (option, split, metric)]
-                assert [(r['seed'], r['epoch']) for r in own] == [(s, e) for s in (1000, 1001) for e in epochs]
+                own = [
+                    r
+                    for r in measured
+                    if (r['option'], r['split'], r['metric']) == (option, split, metric)
+                ]
+                assert [(r['seed'], r['epoch']) for r in own] == [
+                    (s, e) for s in (1000, 1001) for e in epochs
+                ]
     assert {r['seed'] for r in rows if r['phase'] == 'tune'} == {0}
     assert not [r for r in rows if r['phase'] == 'tune' and r['split'] == 'test']
 
@@ -68,7 +85,11 @@ def test_results_are_tidy(finished):
 def test_statistics_recomputed_from_the_results(finished):
     rows = tables.read_table(finished / 'results.csv', tables.RESULTS)
     accuracy = {
-        option: [r['value'] for r in rows if (r['option'], r['split'], r['metric']) == (option, 'test', 'accuracy')]
+        option: [
+            r['value']
+            for r in rows
+            if (r['option'], r['split'], r['metric']) == (option, 'test', 'accuracy')
+        ]
         for option in ('max', 'avg')
     }
     expected = stats.ttest_rel(accuracy['avg'], accuracy['max'])
@@ -77,15 +98,27 @@ def test_statistics_recomputed_from_the_results(finished):
     if np.ptp(np.subtract(accuracy['avg'], accuracy['max'])) > 0:
         assert row['p_value'] == pytest.approx(expected.pvalue, abs=1e-9)
         interval = expected.confidence_interval(0.95)
-        assert (row['difference_low'], row['difference_high']) == pytest.approx(tuple(interval), abs=1e-9)
+        assert (row['difference_low'], row['difference_high']) == pytest.approx(
+            tuple(interval), abs=1e-9
+        )
 
 
 def test_the_chosen_rate_is_best_on_validation(finished):
     rows = tables.read_table(finished / 'results.csv', tables.RESULTS)
     for row in tables.read_table(finished / 'summary.csv', tables.SUMMARY):
-        tuned = [r for r in rows if r['phase'] == 'tune' and r['option'] == row['option'] and r['epoch'] == 2]
-        tuned = {r['learning_rate']: r['value'] for r in tuned if (r['split'], r['metric']) == ('val', 'accuracy')}
-        assert row['learning_rate'] == min(rate for rate in tuned if tuned[rate] == max(tuned.values()))
+        tuned = [
+            r
+            for r in rows
+            if r['phase'] == 'tune' and r['option'] == row['option'] and r['epoch'] == 2
+        ]
+        tuned = {
+            r['learning_rate']: r['value']
+            for r in tuned
+            if (r['split'], r['metric']) == ('val', 'accuracy')
+        }
+        assert row['learning_rate'] == min(
+            rate for rate in tuned if tuned[rate] == max(tuned.values())
+        )
 
 
 def test_correct_images_are_the_accuracy(finished):
@@ -94,7 +127,11 @@ def test_correct_images_are_the_accuracy(finished):
         assert found['correct'].shape == (4, 360)
         assert found['correct'].dtype == bool
         for i, (option, seed) in enumerate(zip(found['option'], found['seed'], strict=True)):
-            own = [r['value'] for r in rows if (r['option'], r['seed'], r['split']) == (option, seed, 'test')]
+            own = [
+                r['value']
+                for r in rows
+                if (r['option'], r['seed'], r['split']) == (option, seed, 'test')
+            ]
             assert found['correct'][i].mean() == own[1]
 
 
@@ -147,9 +184,16 @@ except signals.Interrupted as stop:
 
 
 def interrupted(folder, number, events):
-    """Runs until the journal has so many events more, then sends the signal; gives the exit status."""
-    environment = os.environ | dict(PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3])))
-    process = subprocess.Popen([sys.executable, '-c', SCRIPT, str(folder)], env=environment, stderr=subprocess.DEVNULL)
+    """Runs until the journal has so many events more, then sends the signal.
+
+    Gives the exit status.
+    """
+    environment = os.environ | dict(
+        PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3]))
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', SCRIPT, str(folder)], env=environment, stderr=subprocess.DEVNULL
+    )
     journal = folder / 'metrics.jsonl'
 
     def count():
@@ -164,24 +208,32 @@ def interrupted(folder, number, events):
 
 
 def epochs(folder):
-    return sum(json.loads(line)['event'] == 'epoch' for line in (folder / 'metrics.jsonl').read_text().splitlines())
+    return sum(
+        json.loads(line)['event'] == 'epoch'
+        for line in (folder / 'metrics.jsonl').read_text().splitlines()
+    )
 
 
 def test_interrupted_three_times_gives_the_same_bytes(tmp_path):
     assert interrupted(tmp_path / 'whole', None, 0) == 0
     statuses = [
-        interrupted(tmp_path / 'cut', *cut) for cut in ((signal.SIGINT, 4), (signal.SIGTERM, 6), (signal.SIGKILL, 7))
+        interrupted(tmp_path / 'cut', *cut)
+        for cut in ((signal.SIGINT, 4), (signal.SIGTERM, 6), (signal.SIGKILL, 7))
     ]
     assert statuses == [130, 143, -9]
     assert not (tmp_path / 'cut' / 'results.csv').exists()
     assert interrupted(tmp_path / 'cut', None, 0) == 0
     for name in ('results.csv', 'summary.csv', 'correct.npz', 'config.json', 'plan.json'):
-        assert (tmp_path / 'cut' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes(), name
+        assert (tmp_path / 'cut' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes(), (
+            name
+        )
     run = json.loads((tmp_path / 'cut' / 'run.json').read_text())
     assert run['resumed'] == 3
     assert all(group['traces'] == 1 for group in run['groups'])
     whole, cut = (epochs(tmp_path / name) for name in ('whole', 'cut'))
-    assert whole <= cut <= whole + 1  # a resumed chunk goes on from its checkpoint: only the kill loses an epoch
+    assert (
+        whole <= cut <= whole + 1
+    )  # a resumed chunk goes on from its checkpoint: only the kill loses an epoch
 
 
 def test_a_clock_that_jumps_changes_nothing(finished, tmp_path, monkeypatch):
@@ -191,7 +243,10 @@ def test_a_clock_that_jumps_changes_nothing(finished, tmp_path, monkeypatch):
     jaxdl.run(studies.small(), tmp_path / 'run')
     for name in ('results.csv', 'summary.csv', 'correct.npz', 'plan.json'):
         assert (tmp_path / 'run' / name).read_bytes() == (finished / name).read_bytes()
-    assert all(seconds >= 0 for seconds in json.loads((tmp_path / 'run' / 'run.json').read_text())['seconds'].values())
+    assert all(
+        seconds >= 0
+        for seconds in json.loads((tmp_path / 'run' / 'run.json').read_text())['seconds'].values()
+    )
 
 
 def test_diverged_members_count_as_chance_and_are_named(tmp_path):
@@ -222,7 +277,9 @@ def test_conditions_are_studied_each_by_itself(tmp_path):
     study = studies.small(learning_rates=[0.1], epochs=1)
     study = dataclasses.replace(study, conditions={'a': {}, 'b': {'data.split_seed': 1}})
     found = jaxdl.run(study, tmp_path)
-    assert [(r['condition'], r['option']) for r in found.summary] == [(c, o) for c in 'ab' for o in ('max', 'avg')]
+    assert [(r['condition'], r['option']) for r in found.summary] == [
+        (c, o) for c in 'ab' for o in ('max', 'avg')
+    ]
     with np.load(tmp_path / 'correct.npz') as correct:
         assert correct['tested'].sum(1).tolist() == [360] * 8
         assert correct['correct'].shape[1] > 360
@@ -232,7 +289,9 @@ def test_starting_values_share_a_group(tmp_path):
     study = studies.starts(learning_rates=[0.1], epochs=1)
     jaxdl.run(study, tmp_path)
     groups = json.loads((tmp_path / 'run.json').read_text())['groups']
-    assert [(g['phase'], g['options'], g['traces']) for g in groups] == [('measure', list(study.options), 1)]
+    assert [(g['phase'], g['options'], g['traces']) for g in groups] == [
+        ('measure', list(study.options), 1)
+    ]
 
 
 @pytest.mark.parametrize('damage', ['cut', 'line', 'empty'])
@@ -242,7 +301,9 @@ def test_a_cut_results_file_is_refused_by_the_report(finished, tmp_path, damage)
     shutil.copytree(finished, tmp_path / 'copy')
     path = tmp_path / 'copy' / 'results.csv'
     text = path.read_text()
-    path.write_text(dict(cut=text[:-7], line=text[: text.rindex('\n', 0, -1) + 1], empty='')[damage])
+    path.write_text(
+        dict(cut=text[:-7], line=text[: text.rindex('\n', 0, -1) + 1], empty='')[damage]
+    )
     page = (tmp_path / 'copy' / 'report.html').read_bytes()
     with pytest.raises(InputError, match=r'results.csv is damaged'):
         report.build(tmp_path / 'copy')
@@ -251,7 +312,10 @@ def test_a_cut_results_file_is_refused_by_the_report(finished, tmp_path, damage)
         studies.small(), tmp_path / 'copy'
     )  # as the message says: nothing is trained, the tables are written again
     assert path.read_text() == text
-    events = [json.loads(line)['event'] for line in (tmp_path / 'copy' / 'metrics.jsonl').read_text().splitlines()]
+    events = [
+        json.loads(line)['event']
+        for line in (tmp_path / 'copy' / 'metrics.jsonl').read_text().splitlines()
+    ]
     assert 'compile' not in events[events.index('trained') :]
 
 
@@ -263,7 +327,9 @@ def test_a_damaged_chunk_is_trained_again(finished, tmp_path, capsys):
     chunk.write_bytes(chunk.read_bytes()[:100])
     jaxdl.run(studies.small(), tmp_path / 'copy')
     assert 'is trained again' in capsys.readouterr().err
-    assert (tmp_path / 'copy' / 'results.csv').read_bytes() == (finished / 'results.csv').read_bytes()
+    assert (tmp_path / 'copy' / 'results.csv').read_bytes() == (
+        finished / 'results.csv'
+    ).read_bytes()
 
 
 def test_rows_are_written_without_loss(finished):

@@ -1,4 +1,7 @@
-"""Augmentation against SciPy, Pillow and colorsys on real images; identity at 0, pairing, targets."""
+"""Augmentation against SciPy, Pillow and colorsys on real images; identity at 0, pairing.
+
+Targets.
+"""
 
 import colorsys
 import math
@@ -20,11 +23,16 @@ from jaxdl.errors import InputError
 
 GROCERY = pathlib.Path(__file__).parents[3] / 'shared' / 'data' / 'grocery'
 GRID = dict(order=1, mode='grid-constant', cval=0.0)
-STRONG = {name: min(row.most, 1.0) for name, row in AUGMENTATIONS.items()} | dict(rotation=90.0, colour=0.8)
+STRONG = {name: min(row.most, 1.0) for name, row in AUGMENTATIONS.items()} | dict(
+    rotation=90.0, colour=0.8
+)
 
 
 def _photographs():
-    """Parts of real photographs, uint8 [2, 37, 52, 3]: sides that are odd, even and not the same."""
+    """Parts of real photographs, uint8 [2, 37, 52, 3]: sides that are odd.
+
+    Even and not the same.
+    """
     return np.stack([image[150:187, 200:252] for image in load_sample_images().images])
 
 
@@ -36,7 +44,9 @@ def _grocery():
     files = sorted(GROCERY.rglob('*.jpg'))[:2]
     if not files:
         pytest.skip('no grocery images here')
-    return np.stack([np.asarray(Image.open(file).convert('RGB').resize((33, 33))) for file in files])
+    return np.stack(
+        [np.asarray(Image.open(file).convert('RGB').resize((33, 33))) for file in files]
+    )
 
 
 REAL = dict(photographs=_photographs, digits=_digits, grocery=_grocery)
@@ -62,8 +72,12 @@ def _floats(pixels):
 def _planes(function, images):
     """`function` of every plane [height, width] in float64."""
     images = np.asarray(images, np.float64)
-    return np.stack([np.stack([function(i, image[..., c]) for c in range(image.shape[-1])], -1)
-                     for i, image in enumerate(images)])  # fmt: skip
+    return np.stack(
+        [
+            np.stack([function(i, image[..., c]) for c in range(image.shape[-1])], -1)
+            for i, image in enumerate(images)
+        ]
+    )
 
 
 def test_warp_is_scipys_affine_transform(pixels, lowering):
@@ -75,7 +89,9 @@ def test_warp_is_scipys_affine_transform(pixels, lowering):
 
     def reference(i, plane):
         cos, sin = math.cos(radians[i]), math.sin(radians[i])
-        forward = scale[i] * np.array([[cos, -sin], [sin, cos]])  # of (y, x), y down: counter-clockwise as seen
+        forward = scale[i] * np.array(
+            [[cos, -sin], [sin, cos]]
+        )  # of (y, x), y down: counter-clockwise as seen
         back = np.linalg.inv(forward)
         return scipy.ndimage.affine_transform(
             plane, back, middle - back @ (middle + np.array([down[i], right[i]])), **GRID
@@ -88,7 +104,9 @@ def test_warp_is_scipys_affine_transform(pixels, lowering):
 @pytest.mark.parametrize('degrees', [-170, -45, 10, 90, 123.4])
 def test_rotate_is_scipys_rotate(pixels, degrees):
     images = _floats(pixels)
-    expected = _planes(lambda _, plane: scipy.ndimage.rotate(plane, degrees, reshape=False, **GRID), images)
+    expected = _planes(
+        lambda _, plane: scipy.ndimage.rotate(plane, degrees, reshape=False, **GRID), images
+    )
     np.testing.assert_allclose(augment.rotate(images, math.radians(degrees)), expected, atol=2e-5)
 
 
@@ -96,7 +114,9 @@ def test_a_quarter_turn_is_counter_clockwise():
     image = _photographs()[0, :36, :36]
     found = augment.rotate(_floats(image[None]), math.pi / 2)[0]
     np.testing.assert_allclose(found, np.rot90(image) / 255, atol=2e-5)
-    np.testing.assert_allclose(found, np.asarray(Image.fromarray(image).rotate(90)) / 255, atol=2e-5)
+    np.testing.assert_allclose(
+        found, np.asarray(Image.fromarray(image).rotate(90)) / 255, atol=2e-5
+    )
 
 
 @pytest.mark.parametrize('shift', [(3, 0), (0, -2), (1.25, -4.5), (100, 0)])
@@ -114,7 +134,10 @@ def test_translation_is_positive_down_and_right():
 def test_an_image_is_warped_by_its_own_parameters(lowering):
     images, angles = _floats(_digits()), np.array([0.3, -1.0, 2.0])
     together = augment.warp(images, angles, (0.5, 0.0), lowering=lowering)
-    alone = [augment.warp(images[i : i + 1], angle, (0.5, 0.0), lowering=lowering) for i, angle in enumerate(angles)]
+    alone = [
+        augment.warp(images[i : i + 1], angle, (0.5, 0.0), lowering=lowering)
+        for i, angle in enumerate(angles)
+    ]
     np.testing.assert_allclose(together, jnp.concatenate(alone), atol=1e-6)
 
 
@@ -126,7 +149,9 @@ def test_lowerings_agree_under_nested_vmap(lowering):
         def turned(images, angle):
             return augment.warp(images, angle, (0.5, -1.25), lowering=lowering)
 
-        return jax.jit(jax.vmap(jax.vmap(turned, (None, 0))))(jnp.stack([images, images[::-1]]), angles)
+        return jax.jit(jax.vmap(jax.vmap(turned, (None, 0))))(
+            jnp.stack([images, images[::-1]]), angles
+        )
 
     np.testing.assert_allclose(members(lowering), members('jax'), atol=2e-6)
 
@@ -134,7 +159,9 @@ def test_lowerings_agree_under_nested_vmap(lowering):
 def test_flip_swaps_left_and_right_where_it_is_told():
     images = _floats(_digits())
     found = augment.flip(images, jnp.asarray([True, False, True]))
-    np.testing.assert_array_equal(found, np.stack([images[0, :, ::-1], images[1], images[2, :, ::-1]]))
+    np.testing.assert_array_equal(
+        found, np.stack([images[0, :, ::-1], images[1], images[2, :, ::-1]])
+    )
 
 
 NEUTRAL = {
@@ -157,19 +184,28 @@ def test_neutral_values_change_no_bit(name, pixels):
 
 def test_a_neutral_warp_changes_no_bit(pixels, lowering):
     images = _floats(pixels)
-    np.testing.assert_array_equal(augment.warp(images, 0.0, (0.0, 0.0), 1.0, lowering=lowering), images)
+    np.testing.assert_array_equal(
+        augment.warp(images, 0.0, (0.0, 0.0), 1.0, lowering=lowering), images
+    )
 
 
-# Pillow rounds to a byte after each part of its way: the grey values, for contrast the mean of them, and the result.
+# Pillow rounds to a byte after each part of its way: the grey values, for contrast the mean of
+# them, and the result.
 @pytest.mark.parametrize('factor', [0.0, 0.4, 0.9, 1.3, 2.0])
 @pytest.mark.parametrize(
     ('name', 'enhance', 'roundings'),
-    [('brightness', ImageEnhance.Brightness, 1), ('contrast', ImageEnhance.Contrast, 2),
-     ('saturation', ImageEnhance.Color, 2)],
-)  # fmt: skip
+    [
+        ('brightness', ImageEnhance.Brightness, 1),
+        ('contrast', ImageEnhance.Contrast, 2),
+        ('saturation', ImageEnhance.Color, 2),
+    ],
+)
 def test_colours_are_pillows(name, enhance, roundings, factor):
     pixels = _photographs()
-    expected = np.stack([np.asarray(enhance(Image.fromarray(image)).enhance(factor)) for image in pixels]) / 255
+    expected = (
+        np.stack([np.asarray(enhance(Image.fromarray(image)).enhance(factor)) for image in pixels])
+        / 255
+    )
     found = getattr(augment, f'adjust_{name}')(_floats(pixels), factor)
     np.testing.assert_allclose(found, expected, atol=(roundings + 0.01) / 255)
 
@@ -180,8 +216,12 @@ def test_hue_is_that_of_colorsys(factor):
     corners = np.array([[[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]], np.float32)
     for image in [*np.asarray(images), corners]:
         colours = [colorsys.rgb_to_hsv(*map(float, pixel)) for pixel in image.reshape(-1, 3)]
-        expected = np.array([colorsys.hsv_to_rgb((h + factor) % 1, s, v) for h, s, v in colours]).reshape(image.shape)
-        np.testing.assert_allclose(augment.adjust_hue(jnp.asarray(image)[None], factor)[0], expected, atol=3e-6)
+        expected = np.array(
+            [colorsys.hsv_to_rgb((h + factor) % 1, s, v) for h, s, v in colours]
+        ).reshape(image.shape)
+        np.testing.assert_allclose(
+            augment.adjust_hue(jnp.asarray(image)[None], factor)[0], expected, atol=3e-6
+        )
 
 
 def test_a_third_of_the_circle_takes_red_to_green():
@@ -205,7 +245,10 @@ def test_wrong_input_is_said():
         (lambda: augment.translate(jnp.asarray(_digits()), (0, 0)), 'uint8'),
         (lambda: augment.adjust_hue(jnp.zeros((1, 2, 2, 4)), 0.0), '4 channels'),
         (lambda: augment.rotate(images, jnp.zeros(2)), 'scalar or'),
-        (lambda: augment.augment(jax.random.key(0), images, jnp.eye(3), dict(rotaton=1.0)), 'rotation'),
+        (
+            lambda: augment.augment(jax.random.key(0), images, jnp.eye(3), dict(rotaton=1.0)),
+            'rotation',
+        ),
     ):
         with pytest.raises(InputError, match=words):
             call()
@@ -218,8 +261,12 @@ def test_a_warp_after_another_map_is_one_interpolation_of_both(lowering):
     middle, (cos, sin) = (np.array(images.shape[1:3]) - 1) / 2, (math.cos(0.4), math.sin(0.4))
     second = np.linalg.inv(1.2 * np.array([[cos, -sin], [sin, cos]]))
     matrix = np.asarray(back[0, :, :2]) @ second
-    offset = np.asarray(back[0, :, :2]) @ (-second @ np.array([1.0, -2.0])) + np.asarray(back[0, :, 2])
-    expected = lambda _, plane: scipy.ndimage.affine_transform(plane, matrix, middle + offset - matrix @ middle, **GRID)
+    offset = np.asarray(back[0, :, :2]) @ (-second @ np.array([1.0, -2.0])) + np.asarray(
+        back[0, :, 2]
+    )
+    expected = lambda _, plane: scipy.ndimage.affine_transform(
+        plane, matrix, middle + offset - matrix @ middle, **GRID
+    )
     np.testing.assert_allclose(found, _planes(expected, images), atol=2e-5)
 
 
@@ -231,10 +278,18 @@ def test_tones_of_randaugment_are_pillows(name, strength):
     for draw, sign in ((0.2, -1), (0.8, 1)):
         operate = dict(
             identity=lambda image: image,
-            brightness=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Brightness(image).enhance(f),
-            contrast=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Contrast(image).enhance(f),
-            saturation=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Color(image).enhance(f),
-            sharpness=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Sharpness(image).enhance(f),
+            brightness=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Brightness(
+                image
+            ).enhance(f),
+            contrast=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Contrast(
+                image
+            ).enhance(f),
+            saturation=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Color(image).enhance(
+                f
+            ),
+            sharpness=lambda image, f=1 + 0.9 * sign * strength: ImageEnhance.Sharpness(
+                image
+            ).enhance(f),
             autocontrast=lambda image: Image.blend(image, ImageOps.autocontrast(image), strength),
             posterize=lambda image: ImageOps.posterize(image, 8 - round(4 * strength)),
             solarize=lambda image: ImageOps.solarize(image, 256 * (1 - strength)),
@@ -261,28 +316,45 @@ def test_moves_of_randaugment_are_scipys(name):
         )[name]
         matrix = np.array(matrix)
         offset = middle - matrix @ (middle + shift)
-        expected = _planes(lambda _, p, m=matrix, o=offset: scipy.ndimage.affine_transform(p, m, o, **GRID), images)
+        expected = _planes(
+            lambda _, p, m=matrix, o=offset: scipy.ndimage.affine_transform(p, m, o, **GRID), images
+        )
         np.testing.assert_allclose(_operated(images, name, strength, draw), expected, atol=3e-5)
 
 
 @jax.jit
 def _randaugmented(images, strength, draws):
-    return table._warped(AUGMENTATIONS['randaugment'].apply(table.Sample(images, images), strength, draws)).images
+    return table._warped(
+        AUGMENTATIONS['randaugment'].apply(table.Sample(images, images), strength, draws)
+    ).images
 
 
 def _operated(images, name, strength, draw):
-    """One operation of `randaugment`, once as the first and once as the second, beside the identity."""
+    """One operation of `randaugment`, once as the first and once as the second.
+
+    Beside the identity.
+    """
     place = (randaugment.OPERATIONS.index(name) + 0.5) / len(randaugment.OPERATIONS)
     orders = ((place, draw, 0.0, 0.7), (0.0, 0.2, place, draw))
-    first, second = (_randaugmented(images, strength, jnp.asarray([own] * len(images)).T) for own in orders)
+    first, second = (
+        _randaugmented(images, strength, jnp.asarray([own] * len(images)).T) for own in orders
+    )
     np.testing.assert_allclose(first, second, atol=1e-6)
     return first
 
 
 def test_two_operations_of_randaugment_are_one_after_the_other():
     images = _floats(_photographs())
-    for names in (('brightness', 'solarize'), ('posterize', 'contrast'), ('contrast', 'rotate'), ('solarize',) * 2):
-        places = [(randaugment.OPERATIONS.index(name) + 0.5) / len(randaugment.OPERATIONS) for name in names]
+    for names in (
+        ('brightness', 'solarize'),
+        ('posterize', 'contrast'),
+        ('contrast', 'rotate'),
+        ('solarize',) * 2,
+    ):
+        places = [
+            (randaugment.OPERATIONS.index(name) + 0.5) / len(randaugment.OPERATIONS)
+            for name in names
+        ]
         draws = jnp.asarray([(places[0], 0.8, places[1], 0.8)] * len(images)).T
         expected = _operated(_operated(images, names[0], 0.7, 0.8), names[1], 0.7, 0.8)
         np.testing.assert_allclose(_randaugmented(images, 0.7, draws), expected, atol=1e-5)
@@ -293,7 +365,9 @@ def test_autocontrast_leaves_a_channel_that_is_even_to_a_byte():
     images = jnp.asarray(0.3 + np.array([1e-3, 8e-3, 0.3]) * rng.random((2, 9, 8, 3)), jnp.float32)
     found = _operated(images, 'autocontrast', 1.0, 0.2)
     np.testing.assert_array_equal(found[..., 0], images[..., 0])
-    np.testing.assert_allclose(found[..., 1:].max((1, 2)) - found[..., 1:].min((1, 2)), np.ones((2, 2)), atol=1e-5)
+    np.testing.assert_allclose(
+        found[..., 1:].max((1, 2)) - found[..., 1:].min((1, 2)), np.ones((2, 2)), atol=1e-5
+    )
 
 
 def test_rows_that_were_added_later_leave_the_draws_of_the_others():
@@ -328,7 +402,9 @@ def test_strength_0_is_the_identity_alone_and_among_others(name):
     np.testing.assert_array_equal(alone[0], images)
     np.testing.assert_array_equal(alone[1], targets)
     strengths = {name: jnp.asarray([0.0, STRONG[name] / 2, STRONG[name]])}
-    group = jax.jit(jax.vmap(augment.augment, (None, None, None, 0)))(key, images, targets, strengths)
+    group = jax.jit(jax.vmap(augment.augment, (None, None, None, 0)))(
+        key, images, targets, strengths
+    )
     np.testing.assert_array_equal(group[0][0], images)
     np.testing.assert_array_equal(group[1][0], targets)
     assert not np.array_equal(group[0][2], images)
@@ -338,7 +414,9 @@ def test_all_at_0_are_the_identity_beside_all_at_full():
     images, targets = _batch()
     strengths = {name: jnp.asarray([[0.0, strength]]) for name, strength in STRONG.items()}
     rows = jax.vmap(jax.vmap(augment.augment, (None, None, None, 0)))
-    found = jax.jit(rows)(jax.random.split(jax.random.key(3), 1), images[None], targets[None], strengths)
+    found = jax.jit(rows)(
+        jax.random.split(jax.random.key(3), 1), images[None], targets[None], strengths
+    )
     np.testing.assert_array_equal(found[0][0, 0], images)
     np.testing.assert_array_equal(found[1][0, 0], targets)
     assert all(np.isfinite(part).all() for part in found)
@@ -347,14 +425,17 @@ def test_all_at_0_are_the_identity_beside_all_at_full():
 def test_a_member_of_a_group_is_the_member_alone():
     images, targets = _batch()
     keys = jax.random.split(jax.random.key(5), 2)
-    strengths = {name: strength * jnp.linspace(0, 1, 6).reshape(2, 3) for name, strength in STRONG.items()}
+    strengths = {
+        name: strength * jnp.linspace(0, 1, 6).reshape(2, 3) for name, strength in STRONG.items()
+    }
     rows = jax.vmap(jax.vmap(augment.augment, (None, None, None, 0)), (0, None, None, 0))
     found, single = jax.jit(rows)(keys, images, targets, strengths), jax.jit(augment.augment)
     for row, column in np.ndindex(2, 3):
         own = {name: strength[row, column] for name, strength in strengths.items()}
         alone = single(keys[row], images, targets, own)
         for part, whole in zip(alone, found, strict=True):
-            # Roundings of 3e-7, which autocontrast of a nearly even channel makes a hundred times as large.
+            # Roundings of 3e-7, which autocontrast of a nearly even channel makes a hundred times
+            # as large.
             np.testing.assert_allclose(part, whole[row, column], atol=1e-4)
 
 
@@ -363,7 +444,9 @@ def test_other_augmentations_change_no_draw(name):
     images, targets = _batch()
     key, others = jax.random.key(7), _some(AUGMENTATIONS, 0)
     run = jax.jit(augment.augment)
-    alone, among = (run(key, images, targets, given) for given in (_some([name]), others | _some([name])))
+    alone, among = (
+        run(key, images, targets, given) for given in (_some([name]), others | _some([name]))
+    )
     for one, other in zip(alone, among, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
@@ -375,7 +458,9 @@ def test_parameters_grow_in_proportion_to_the_strength():
     turned = [AUGMENTATIONS['rotation'].apply(sample, s, draws[:1]).radians for s in (10.0, 20.0)]
     np.testing.assert_array_equal(turned[1], 2 * turned[0])
     assert np.abs(turned[1]).max() <= math.radians(20)
-    moved = [np.stack(AUGMENTATIONS['translation'].apply(sample, s, draws).shift) for s in (0.125, 0.25)]
+    moved = [
+        np.stack(AUGMENTATIONS['translation'].apply(sample, s, draws).shift) for s in (0.125, 0.25)
+    ]
     np.testing.assert_array_equal(moved[1], 2 * moved[0])
     assert np.all(np.abs(moved[1]).max(1) <= 0.25 * np.array(images.shape[1:3]))
 
@@ -394,8 +479,13 @@ def test_shares_of_mixup_are_of_the_folded_beta(alpha):
     draws = jax.random.uniform(jax.random.key(0), (2, 4000))
     share = np.asarray(table.partner_share(jnp.float32(alpha), draws), np.float64)
     assert np.all((share >= 0) & (share <= 0.5))
-    assert scipy.stats.kstest(share, lambda x: 2 * scipy.stats.beta(alpha, alpha).cdf(x)).statistic < 0.03
-    assert np.all(np.asarray(table.partner_share(jnp.float32(2 * alpha), draws)) >= share - 1e-6)  # the same draws
+    assert (
+        scipy.stats.kstest(share, lambda x: 2 * scipy.stats.beta(alpha, alpha).cdf(x)).statistic
+        < 0.03
+    )
+    assert np.all(
+        np.asarray(table.partner_share(jnp.float32(2 * alpha), draws)) >= share - 1e-6
+    )  # the same draws
 
 
 def test_shares_of_mixup_are_finite_and_0_at_0():
@@ -451,7 +541,9 @@ def test_other_strengths_need_no_other_program():
 
     for share in (0.0, 0.3, 1.0):
         found = run({name: jnp.float32(share * strength) for name, strength in STRONG.items()})
-        assert all(np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6 for part in found)
+        assert all(
+            np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6 for part in found
+        )
     assert len(traces) == 1
 
 

@@ -1,4 +1,7 @@
-"""Crops against Pillow on photographs; exactly the image where the box is the whole; random boxes and their shapes."""
+"""Crops against Pillow on photographs; exactly the image where the box is the whole.
+
+Random boxes and their shapes.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +16,9 @@ from jaxdl.errors import InputError
 
 def _photographs():
     """uint8 [2, 180, 270, 3]."""
-    return np.stack([load_sample_image(name)[100:280, 200:470] for name in ('china.jpg', 'flower.jpg')])
+    return np.stack(
+        [load_sample_image(name)[100:280, 200:470] for name in ('china.jpg', 'flower.jpg')]
+    )
 
 
 def _floats(pixels):
@@ -28,13 +33,20 @@ crop = jax.jit(augment.resized_crop, static_argnums=2)
 def test_crops_are_pillows(size):
     pixels = _photographs()
     height, width = pixels.shape[1:3]
-    for boxes in ([[0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.5, 0.4]], [[0.37, 0.55, 0.63, 0.45], [0.0, 0.31, 0.2, 0.2]]):
+    for boxes in (
+        [[0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.5, 0.4]],
+        [[0.37, 0.55, 0.63, 0.45], [0.0, 0.31, 0.2, 0.2]],
+    ):
         found = crop(_floats(pixels), jnp.asarray(boxes), size)
         for image, (top, left, high, wide), own in zip(pixels, boxes, found, strict=True):
             box = (left * width, top * height, (left + wide) * width, (top + high) * height)
-            box = tuple(min(edge, side) for edge, side in zip(box, (width, height) * 2, strict=True))
+            box = tuple(
+                min(edge, side) for edge, side in zip(box, (width, height) * 2, strict=True)
+            )
             expected = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR, box)
-            np.testing.assert_allclose(255 * own, np.asarray(expected), atol=1.1)  # it rounds after either direction
+            np.testing.assert_allclose(
+                255 * own, np.asarray(expected), atol=1.1
+            )  # it rounds after either direction
 
 
 @pytest.mark.parametrize('shape', [(2, 64, 64, 3), (3, 49, 51, 3), (1, 37, 224, 1)])
@@ -87,10 +99,17 @@ def test_centre_boxes_are_in_the_middle():
 
 @pytest.mark.parametrize('least', [0.08, 0.35, 0.9])
 def test_random_boxes_lie_in_the_image_and_their_areas_are_uniform(least):
-    top, left, height, width = np.asarray(augment.random_boxes(jax.random.key(0), 4000, least), np.float64).T
-    assert all(np.all((low >= 0) & (low + share <= 1 + 1e-6)) for low, share in ((top, height), (left, width)))
+    top, left, height, width = np.asarray(
+        augment.random_boxes(jax.random.key(0), 4000, least), np.float64
+    ).T
+    assert all(
+        np.all((low >= 0) & (low + share <= 1 + 1e-6))
+        for low, share in ((top, height), (left, width))
+    )
     areas = np.sort((height * width - least) / (1 - least))
-    np.testing.assert_allclose(areas, (np.arange(4000) + 0.5) / 4000, atol=0.03)  # Kolmogorov's 1 % point: 0.026
+    np.testing.assert_allclose(
+        areas, (np.arange(4000) + 0.5) / 4000, atol=0.03
+    )  # Kolmogorov's 1 % point: 0.026
     ratios = np.log(width / height)
     assert np.all(np.abs(ratios) <= np.log(4 / 3) + 1e-5)
     assert abs(ratios.mean()) < 0.02
@@ -99,7 +118,9 @@ def test_random_boxes_lie_in_the_image_and_their_areas_are_uniform(least):
         assert ratios[free].std() == pytest.approx(np.log(4 / 3) / np.sqrt(3), rel=0.05)
         for low, share in ((top, height), (left, width)):
             places = np.sort(low[free] / (1 - share[free]))
-            np.testing.assert_allclose(places, (np.arange(len(places)) + 0.5) / len(places), atol=0.04)
+            np.testing.assert_allclose(
+                places, (np.arange(len(places)) + 0.5) / len(places), atol=0.04
+            )
 
 
 @pytest.mark.parametrize('ratio', [(3 / 4, 4 / 3), (0.1, 0.5)])
@@ -110,6 +131,9 @@ def test_a_least_area_of_1_is_the_whole_image_whatever_the_ratio(ratio):
 
 def test_wrong_input_is_said():
     images = _floats(_photographs())
-    for boxes, given, words in ((jnp.ones((3, 4)), images, '3, 4'), (jnp.ones((2, 4)), images[0], 'must be float')):
+    for boxes, given, words in (
+        (jnp.ones((3, 4)), images, '3, 4'),
+        (jnp.ones((2, 4)), images[0], 'must be float'),
+    ):
         with pytest.raises(InputError, match=words):
             augment.resized_crop(given, boxes, 8)

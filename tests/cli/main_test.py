@@ -15,7 +15,17 @@ from jaxdl import main as command
 from jaxdl import workdir
 from jaxdl.cli import usage
 
-FLAGS = ('experiment', 'mode', 'workdir', 'set', 'quick', 'overwrite', 'checkpoint', 'images', 'output')
+FLAGS = (
+    'experiment',
+    'mode',
+    'workdir',
+    'set',
+    'quick',
+    'overwrite',
+    'checkpoint',
+    'images',
+    'output',
+)
 TINY = [
     '--experiment=pooling',
     '--options=avg',
@@ -29,29 +39,49 @@ TINY = [
 def call(*arguments, blocked=''):
     """A process of its own; `blocked` modules cannot be imported in it."""
     code = f'import sys\nfor m in {blocked.split()!r}: sys.modules[m] = None\nfrom jaxdl.main import entry\nentry()'
-    done = subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, '-c', code, *arguments], capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (['--experiment=poling'], "unknown experiment 'poling': did you mean pooling or global_pooling?"),
+        (
+            ['--experiment=poling'],
+            "unknown experiment 'poling': did you mean pooling or global_pooling?",
+        ),
         (['--experiment=nothing.py'], "unknown experiment 'nothing.py'"),
         (['--mode=repot'], "unknown mode 'repot': did you mean report or export?"),
-        (['--expriment=pooling'], "unknown flag '--expriment': did you mean --experiment or --checkpoint?"),
+        (
+            ['--expriment=pooling'],
+            "unknown flag '--expriment': did you mean --experiment or --checkpoint?",
+        ),
         (['pooling'], 'such as --experiment=pooling'),
         ([], 'give --experiment=NAME'),
         (['--experiment=pooling', '--quick=3'], '--quick=3: must be true or false'),
         (['--experiment=pooling', '--process=one'], '--process=one: must be a whole number'),
-        (['--experiment=pooling', '--set'], 'Missing value for flag --set: every argument is --FLAG=VALUE'),
+        (
+            ['--experiment=pooling', '--set'],
+            'Missing value for flag --set: every argument is --FLAG=VALUE',
+        ),
         (['--flagfile=none'], 'Unable to open flagfile'),
         (['--helpfull'], 'did you mean --help'),
         (['--helpxml'], 'did you mean --help'),
-        (['--experiment=pooling', '--set=lr=0.1'], "unknown override 'lr': did you mean learning_rate"),
+        (
+            ['--experiment=pooling', '--set=lr=0.1'],
+            "unknown override 'lr': did you mean learning_rate",
+        ),
         (['--experiment=pooling', '--set=epochs'], 'must be KEY=VALUE'),
-        (['--experiment=pooling', '--set=epoch=3'], "unknown override 'epoch': did you mean epochs"),
-        (['--experiment=pooling', '--options=avgg'], "unknown option 'avgg' of pooling: did you mean avg"),
+        (
+            ['--experiment=pooling', '--set=epoch=3'],
+            "unknown override 'epoch': did you mean epochs",
+        ),
+        (
+            ['--experiment=pooling', '--options=avgg'],
+            "unknown option 'avgg' of pooling: did you mean avg",
+        ),
         (['--experiment=pooling', '--set=epochs=-1'], 'epochs=-1: must be a number of at least 1'),
         (['--experiment=pooling', '--set=epochs=many'], 'must be a whole number'),
         (['--experiment=pooling', '--seeds=0'], 'seeds=0'),
@@ -71,7 +101,9 @@ def test_bad_input(arguments, words, capsys, tmp_path):
     assert command.main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ''
-    (line,) = [line for line in err.splitlines() if not line.startswith('jaxdl: convolutions will be')]
+    (line,) = [
+        line for line in err.splitlines() if not line.startswith('jaxdl: convolutions will be')
+    ]
     assert line.startswith('jaxdl: error: ')
     assert words in line
     assert sorted(p.name for p in tmp_path.iterdir()) == ['taken']
@@ -85,7 +117,10 @@ def test_experiments_that_are_no_experiments(tmp_path, capsys):
         ('\n1 +', 'SyntaxError: invalid syntax (mine.py line 2)'),
         ('import jaxdl\nEXPERIMENT = jaxdl.Ablation()', 'TypeError'),
         ('import jaxdl\nEXPERIMENT = jaxdl.Variant(widht=2)', '(mine.py line 2)'),
-        ('import jaxdl\nEXPERIMENT = jaxdl.Ablation("p", "a", {"a": 3})', 'must be a dict of overrides'),
+        (
+            'import jaxdl\nEXPERIMENT = jaxdl.Ablation("p", "a", {"a": 3})',
+            'must be a dict of overrides',
+        ),
     ):
         (tmp_path / 'mine.py').write_text(text)
         assert command.main(['--experiment=mine.py']) == 2
@@ -111,7 +146,10 @@ def test_help_and_list_need_no_jax():
     lines, words = out.splitlines(), ' '.join(out.split())
     assert max(map(len, lines)) <= usage.WIDTH
     assert all(f'{status} {meaning}' in words for status, meaning in usage.EXITS.items())
-    assert all(' '.join(str(command.FLAGS[name].help).partition(';\n')[0].split()) in words for name in FLAGS)
+    assert all(
+        ' '.join(str(command.FLAGS[name].help).partition(';\n')[0].split()) in words
+        for name in FLAGS
+    )
     assert sorted([*command.FLAGS]) == sorted([*sum(usage.GROUPS.values(), ()), 'h'])
     status, out, err = call('--mode=list', blocked='jax flax optax')
     assert (status, err) == (0, '')
@@ -155,7 +193,9 @@ def test_run_report_and_run_again(capsys, tmp_path):
     assert f'report: {pathlib.Path("run") / "report.html"}' in out
     config = json.loads((tmp_path / 'run' / 'config.json').read_text())
     assert (config['epochs'], config['seeds'], config['variant']['width']) == (1, 2, 2)
-    assert json.loads((tmp_path / 'run' / 'run.json').read_text())['command'].endswith('--workdir=run')
+    assert json.loads((tmp_path / 'run' / 'run.json').read_text())['command'].endswith(
+        '--workdir=run'
+    )
     before = (tmp_path / 'run' / 'report.html').read_bytes()
     for name in ('report.html', 'report.md', 'summary.csv'):
         (tmp_path / 'run' / name).unlink()
@@ -174,7 +214,9 @@ def test_the_same_command_gives_the_same_bytes(tmp_path):
     for folder in ('one', 'two'):
         assert command.main([*TINY, f'--workdir={folder}']) == 0
     for name in ('results.csv', 'summary.csv', 'correct.npz', 'plan.json', 'config.json'):
-        assert (tmp_path / 'one' / name).read_bytes() == (tmp_path / 'two' / name).read_bytes(), name
+        assert (tmp_path / 'one' / name).read_bytes() == (tmp_path / 'two' / name).read_bytes(), (
+            name
+        )
 
 
 def test_an_unfinished_run_has_no_report(tmp_path, capsys):

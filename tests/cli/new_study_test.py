@@ -31,7 +31,12 @@ def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
     assert command.main(['--experiment=my_study.py', '--quick', '--workdir=run', *TINY]) == 0
     assert (tmp_path / 'run' / 'report.html').exists()
     capsys.readouterr()
-    assert command.main(['--experiment=my_study.py', '--mode=plan', '--workdir=run', '--quick', TINY[-1]]) == 0
+    assert (
+        command.main(
+            ['--experiment=my_study.py', '--mode=plan', '--workdir=run', '--quick', TINY[-1]]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert 'norm              none | batch' in out
     assert re.search(r'^batch +\d+\.\d+', out, re.MULTILINE)
@@ -45,12 +50,16 @@ def test_its_examples_register_and_its_names_are_options(tmp_path):
     options = re.findall(r'  # (dict\(.*?\))', text)
     assert len(options) == 4
     for option in options:
-        experiment.check(experiment.override(study, {f'variant.{k}': v for k, v in eval(option).items()}))
+        experiment.check(
+            experiment.override(study, {f'variant.{k}': v for k, v in eval(option).items()})
+        )
     assert experiment.override(study, dict(metrics=['top_3'])).metrics == ('top_3',)
     assert experiment.override(study, dict(dataset='stripes')).data.dataset == 'stripes'
 
 
-@pytest.mark.parametrize('name', ['a/b', '../a', 'a b', '', 'class', '1a', 'pooling', 'jax', 'json', 'ä'])
+@pytest.mark.parametrize(
+    'name', ['a/b', '../a', 'a b', '', 'class', '1a', 'pooling', 'jax', 'json', 'ä']
+)
 def test_names_that_are_none(name, tmp_path, capsys):
     assert command.main(['--mode=new', name]) == 2
     assert capsys.readouterr().err.startswith('jaxdl: error: --mode=new')

@@ -20,7 +20,9 @@ def test_so_many_seeds_find_it_as_often_as_asked(effect, power):
     n = statistics.seeds_needed(1.0, effect, power)
     draws = np.random.default_rng(0).normal(effect, 1.0, (20_000, n))
     found = (stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05).mean()
-    fewer = (stats.ttest_1samp(draws[:, : n - 1], 0.0, axis=1).pvalue < 0.05).mean() if n > 2 else 0.0
+    fewer = (
+        (stats.ttest_1samp(draws[:, : n - 1], 0.0, axis=1).pvalue < 0.05).mean() if n > 2 else 0.0
+    )
     assert found > power - 0.01
     assert fewer < power + 0.01
 
@@ -38,7 +40,9 @@ def test_the_normal_limit_goes_on_where_the_noncentral_t_ends():
     assert statistics.seeds_needed(0.0, 0.1) == 2
 
 
-@pytest.mark.parametrize('given', [(0.1, 0.0), (-1.0, 0.1), (np.nan, 0.1), (0.1, 0.1, 1.0), (0.1, np.inf)])
+@pytest.mark.parametrize(
+    'given', [(0.1, 0.0), (-1.0, 0.1), (np.nan, 0.1), (0.1, 0.1, 1.0), (0.1, np.inf)]
+)
 def test_what_nobody_can_plan(given):
     with pytest.raises(InputError, match='must be'):
         statistics.seeds_needed(*given)
@@ -46,18 +50,29 @@ def test_what_nobody_can_plan(given):
 
 def test_the_interval_of_a_standard_deviation_covers_it():
     sds = np.random.default_rng(0).normal(0, 2.0, (4_000, 6)).std(1, ddof=1)
-    covered = np.mean([low <= 2.0 <= high for low, high in (statistics.sd_interval(sd, 6) for sd in sds)])
+    covered = np.mean(
+        [low <= 2.0 <= high for low, high in (statistics.sd_interval(sd, 6) for sd in sds)]
+    )
     assert covered == pytest.approx(0.95, abs=0.015)
 
 
 def measured():
     """Rows of three seeds of two options."""
     return [
-        dict(condition='', phase='measure', option=option, learning_rate=0.1, seed=seed, epoch=1, split='test',
-             metric='accuracy', value=value)
+        dict(
+            condition='',
+            phase='measure',
+            option=option,
+            learning_rate=0.1,
+            seed=seed,
+            epoch=1,
+            split='test',
+            metric='accuracy',
+            value=value,
+        )
         for option, values in dict(max=(0.5, 0.7, 0.6), avg=(0.6, 0.7, 0.9)).items()
         for seed, value in enumerate(values)
-    ]  # fmt: skip
+    ]
 
 
 def test_the_spread_is_that_of_the_paired_differences():

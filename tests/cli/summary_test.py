@@ -12,16 +12,33 @@ from jaxdl.workdir.tables import Results
 CONFIG = dict(kind='Demonstration', name='residual', scale='full')
 COMMAND = ['--experiment=residual', '--workdir=w']
 FIRST = dict(
-    condition='', option='max', baseline='max', mean=0.97, ci_low=0.96, ci_high=0.98, difference=None,
-    difference_low=None, difference_high=None, p_holm=None, verdict='',
-)  # fmt: skip
+    condition='',
+    option='max',
+    baseline='max',
+    mean=0.97,
+    ci_low=0.96,
+    ci_high=0.98,
+    difference=None,
+    difference_low=None,
+    difference_high=None,
+    p_holm=None,
+    verdict='',
+)
 SCORE = dict(stage='finetune', split='val', images=1200, accuracy=0.75, macro_f1=0.5, loss=1.25)
 
 
 def found(verdict='better', option='avg', claims=(), scores=()):
-    compared = dict(difference=0.007, difference_low=0.002, difference_high=0.012, p_holm=0.0101, verdict=verdict)
+    compared = dict(
+        difference=0.007,
+        difference_low=0.002,
+        difference_high=0.012,
+        p_holm=0.0101,
+        verdict=verdict,
+    )
     rows = [FIRST, FIRST | compared | dict(option=option)]
-    return Results([], [] if claims or scores else rows, pathlib.Path('w'), list(claims), scores=list(scores))
+    return Results(
+        [], [] if claims or scores else rows, pathlib.Path('w'), list(claims), scores=list(scores)
+    )
 
 
 class Terminal(io.StringIO):
@@ -48,7 +65,11 @@ def plain(text):
 @pytest.mark.parametrize('columns', [40, 80, 120])
 @pytest.mark.parametrize('verdict', ['better', 'worse', 'no difference found'])
 def test_a_terminal_gets_a_table_that_fits(monkeypatch, columns, verdict):
-    text = screen(monkeypatch, found(verdict, option='[red]an option of a very long name indeed[/red]'), columns)
+    text = screen(
+        monkeypatch,
+        found(verdict, option='[red]an option of a very long name indeed[/red]'),
+        columns,
+    )
     assert not re.search(r'\x1b\[(3|9)', text)  # bold and dim are no colours
     table = plain(text).partition('report: ')[0]
     assert max(map(len, table.splitlines())) <= columns
@@ -104,7 +125,10 @@ def test_a_pipe_gets_lines(monkeypatch):
 
 @pytest.mark.parametrize(('count', 'shown'), [(3, 3), (40, 1)])
 def test_of_many_claims_those_that_fail(monkeypatch, count, shown):
-    claims = [dict(claim=f'claim {i}', measured=1.0, expected=1.0, tolerance=0.1, holds='true') for i in range(count)]
+    claims = [
+        dict(claim=f'claim {i}', measured=1.0, expected=1.0, tolerance=0.1, holds='true')
+        for i in range(count)
+    ]
     claims[0]['holds'] = 'false'
     text = screen(monkeypatch, found(claims=claims), 80)
     assert f'{count - 1} of {count} claims hold' in text

@@ -14,7 +14,9 @@ from jaxdl.errors import InputError, nearest
 
 @pytest.fixture
 def ablation():
-    return Ablation(factor='pooling', baseline='max', options={p: dict(pooling=p) for p in ('max', 'avg')})
+    return Ablation(
+        factor='pooling', baseline='max', options={p: dict(pooling=p) for p in ('max', 'avg')}
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,8 +94,15 @@ def test_overrides_that_cannot_be(ablation, key, value, words):
 
 
 def test_overrides_reach_their_field(ablation):
-    found = experiment.override(ablation, {'epochs': 3, 'variant.width': 8, 'dropout': 0.5, 'data.split_seed': 4})
-    assert (found.epochs, found.variant.width, found.variant.dropout, found.data.split_seed) == (3, 8, 0.5, 4)
+    found = experiment.override(
+        ablation, {'epochs': 3, 'variant.width': 8, 'dropout': 0.5, 'data.split_seed': 4}
+    )
+    assert (found.epochs, found.variant.width, found.variant.dropout, found.data.split_seed) == (
+        3,
+        8,
+        0.5,
+        4,
+    )
     assert ablation.epochs == 20
 
 
@@ -117,7 +126,9 @@ def test_options_are_checked(ablation):
     def with_option(**overrides):
         return Ablation(factor='pooling', baseline='max', options=dict(max={}, other=overrides))
 
-    with pytest.raises(InputError, match="unknown field 'poolin' in option 'other': did you mean pooling"):
+    with pytest.raises(
+        InputError, match="unknown field 'poolin' in option 'other': did you mean pooling"
+    ):
         experiment.check(with_option(poolin='avg'))
     with pytest.raises(InputError, match='must be at least 0 and below 1'):
         experiment.check(with_option(dropout=2))
@@ -131,7 +142,9 @@ def test_options_are_checked(ablation):
 
 def test_conditions_are_checked():
     def under(overrides):
-        return Ablation(factor='p', baseline='max', options=dict(max={}), conditions={'c': overrides})
+        return Ablation(
+            factor='p', baseline='max', options=dict(max={}), conditions={'c': overrides}
+        )
 
     assert experiment.check(under({'data.split_seed': 1}))
     with pytest.raises(InputError, match='did you mean'):

@@ -1,4 +1,7 @@
-"""A run's config.json gives the experiment back, and a damaged or hostile one is an error of one line."""
+"""A run's config.json gives the experiment back.
+
+And a damaged or hostile one is an error of one line.
+"""
 
 import json
 
@@ -9,7 +12,22 @@ from jaxdl.config import catalogue, experiment, load
 from jaxdl.errors import InputError
 
 EXPERIMENTS = {name: experiment.load_experiment(name) for name in catalogue.questions()}
-ODD = (None, -1, 10**400, 1e999, float('nan'), 'odd', '', True, [], [[]], {}, {'odd': 1}, {'odd': {}}, ['odd'])
+ODD = (
+    None,
+    -1,
+    10**400,
+    1e999,
+    float('nan'),
+    'odd',
+    '',
+    True,
+    [],
+    [[]],
+    {},
+    {'odd': 1},
+    {'odd': {}},
+    ['odd'],
+)
 
 
 def written(folder, content):
@@ -52,7 +70,9 @@ def test_whatever_stands_in_a_field_it_is_taken_or_refused_in_a_line(tmp_path, n
 
 def test_no_code_is_read_from_a_config(tmp_path):
     (tmp_path / 'mine.py').write_text('raise SystemExit(7)')
-    content = experiment.as_dict(EXPERIMENTS['symmetry']) | dict(name=str(tmp_path / 'mine.py'), answer='os.system')
+    content = experiment.as_dict(EXPERIMENTS['symmetry']) | dict(
+        name=str(tmp_path / 'mine.py'), answer='os.system'
+    )
     with pytest.raises(InputError, match=r'mine.py.* is none of jaxdl'):
         load.load_config(written(tmp_path, content))
 

@@ -1,4 +1,7 @@
-"""What a study registers is an option like any other: trained in the group, checked where it is registered."""
+"""What a study registers is an option like any other: trained in the group.
+
+Checked where it is registered.
+"""
 
 import dataclasses
 import json
@@ -58,7 +61,9 @@ class Plain(nn.Module):
     def __call__(self, images):
         features = images.reshape(len(images), -1)
         scale = self.param('scale', nn.initializers.normal(1.0), (features.shape[-1],))
-        return nn.Dense(self.num_classes, name='head')(nn.relu(nn.Dense(self.units)(features * scale[None])))
+        return nn.Dense(self.num_classes, name='head')(
+            nn.relu(nn.Dense(self.units)(features * scale[None]))
+        )
 
 
 def start(key, images, num_classes):
@@ -82,7 +87,9 @@ def test_a_network_of_ones_own_alone_is_what_it_is_in_the_group(form):
     row, column = np.argwhere(square == 3)[0]
     single, _, _ = studies.alone(found[3])
     for name in ('train_loss', 'val_loss'):
-        assert group.history[name][0, row, column] == pytest.approx(single.history[name][0, 0, 0], abs=1e-5)
+        assert group.history[name][0, row, column] == pytest.approx(
+            single.history[name][0, 0, 0], abs=1e-5
+        )
     assert programs.traces == 1
     assert len(np.unique(group.history['train_loss'].round(6))) == 4
 
@@ -99,7 +106,9 @@ def test_what_is_no_kernel_starts_by_the_seed():
     register.model('own')(Plain)
     variant = BASE.replace(model='own')
     module = train_step.module_of(variant, 10)
-    first, again, other = (train_step.init_state(variant, s, module, (2, 2, 1)).params for s in (0, 0, 1))
+    first, again, other = (
+        train_step.init_state(variant, s, module, (2, 2, 1)).params for s in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first['scale'], again['scale'])
     assert np.any(np.asarray(first['scale']) != np.asarray(other['scale']))
 
@@ -122,7 +131,8 @@ def test_a_function_of_jaxdls_own_is_the_same_when_it_is_registered(kind):
     getattr(register, kind)('again')(function(table[name]))
     both = [studies.members([BASE.replace(**{kind: own})], [0])[0] for own in (name, 'again')]
     one, other = (studies.alone(member)[0].history for member in both)
-    # Norm, activation and pooling are one native operation where all three are ours: the same but for rounding.
+    # Norm, activation and pooling are one native operation where all three are ours: the same but
+    # for rounding.
     close = 1e-5 if kind in ('pooling', 'norm', 'activation') else 0.0
     np.testing.assert_allclose(one['train_loss'], other['train_loss'], rtol=close, atol=0)
 
@@ -169,7 +179,11 @@ def test_a_metric_that_is_the_accuracy_is_the_accuracy(tmp_path):
     rows = tables.read_table(tmp_path / 'run' / 'results.csv', tables.RESULTS)
     for split in ('val', 'test'):
         own, accuracy = (
-            {(r['option'], r['seed']): r['value'] for r in rows if (r['split'], r['metric']) == (split, name)}
+            {
+                (r['option'], r['seed']): r['value']
+                for r in rows
+                if (r['split'], r['metric']) == (split, name)
+            }
             for name in ('right', 'accuracy')
         )
         assert len(own) == 4
@@ -184,7 +198,9 @@ def test_a_metric_that_is_the_accuracy_is_the_accuracy(tmp_path):
 def test_a_data_set_of_ones_own():
     @register.dataset('drawn')
     def drawn(image_size):
-        images = np.random.default_rng(0).integers(0, 256, (30, image_size, image_size, 3), np.uint8)
+        images = np.random.default_rng(0).integers(
+            0, 256, (30, image_size, image_size, 3), np.uint8
+        )
         return images, np.arange(30) % 3, ('a', 'b', 'c')
 
     found = load(Data(dataset='drawn', image_size=5))
@@ -223,8 +239,18 @@ def another(logits, targets):
         ('loss', 'own', lambda logits, targets: logits, 'gives shape \\[8, 10\\]'),
         ('optimizer', 'own', lambda rate: optax.sgd(rate), 'must be \\(momentum, beta2, decay\\)'),
         ('schedule', 'own', lambda progress: [progress, 1.0], 'gives shape \\[2\\]'),
-        ('augmentation', 'own', lambda key, images, strength: images + 1e-6, 'exactly the identity'),
-        ('augmentation', 'own', lambda key, images, strength: images if strength else 0, 'TracerBool'),
+        (
+            'augmentation',
+            'own',
+            lambda key, images, strength: images + 1e-6,
+            'exactly the identity',
+        ),
+        (
+            'augmentation',
+            'own',
+            lambda key, images, strength: images if strength else 0,
+            'TracerBool',
+        ),
         ('metric', 'accuracy', right, "is jaxdl's own"),
         ('metric', 'own', lambda logits, labels: logits.mean(), 'gives shape \\[\\]'),
         ('dataset', 'own', 3, 'must be a function'),
@@ -254,7 +280,9 @@ def test_a_typo_has_its_near_match():
 
 def test_a_network_that_breaks_is_said_in_a_line(tmp_path):
     register.model('own')(lambda images, num_classes: nn.Dense(num_classes)(images.reshape(3, -1)))
-    with pytest.raises(InputError, match=r"model 'own' on images \[32, 8, 8, 1\]: .*register_test.py line \d+"):
+    with pytest.raises(
+        InputError, match=r"model 'own' on images \[32, 8, 8, 1\]: .*register_test.py line \d+"
+    ):
         jaxdl.run(studies.small(**{'variant.model': 'own'}), tmp_path / 'run')
     register.model('wide')(lambda images, num_classes: images)
     with pytest.raises(InputError, match='must be logits'):
@@ -279,11 +307,16 @@ EXPERIMENT = jaxdl.Ablation(
 def test_a_run_names_its_file_and_a_config_asks_for_it(tmp_path, capsys):
     (tmp_path / 'mine.py').write_text(STUDY.format(more='1.0'))
     assert command.main(['--experiment=mine.py', '--workdir=run']) == 0
-    config_file, plan = tmp_path / 'run' / 'config.json', json.loads((tmp_path / 'run' / 'plan.json').read_text())
+    config_file, plan = (
+        tmp_path / 'run' / 'config.json',
+        json.loads((tmp_path / 'run' / 'plan.json').read_text()),
+    )
     assert json.loads(config_file.read_text())['registered'] == {'loss mine': 'mine.py'}
     sha = json.loads((tmp_path / 'run' / 'run.json').read_text())['file']['sha256']
     assert plan['registered'] == {'mine.py': sha}
-    assert config.load_config(config_file).options['mine'] == dict(loss='mine')  # it is registered in this process
+    assert config.load_config(config_file).options['mine'] == dict(
+        loss='mine'
+    )  # it is registered in this process
     losses.LOSSES.pop('mine')
     registry.ORIGINS.clear()
     capsys.readouterr()

@@ -17,7 +17,11 @@ SIDE = 64
 
 def photos(count):
     corners = [(y, x) for y in range(0, 360, 70) for x in range(0, 560, 70)]
-    images = [image[y : y + SIDE, x : x + SIDE] for image in load_sample_images().images for y, x in corners]
+    images = [
+        image[y : y + SIDE, x : x + SIDE]
+        for image in load_sample_images().images
+        for y, x in corners
+    ]
     textured = [image for image in images if image.std() > 25]
     return np.stack(textured[:count])
 
@@ -25,14 +29,19 @@ def photos(count):
 def dataset(images, digests=(), skipped=()):
     labels = np.arange(len(images), dtype=np.int32) % 2
     ids = tuple(f'<i>{i}|.jpg' for i in range(len(images)))
-    return Dataset('made', 'made', images, labels, ids, ('cat', 'dog'), digests=digests, skipped=skipped)
+    return Dataset(
+        'made', 'made', images, labels, ids, ('cat', 'dog'), digests=digests, skipped=skipped
+    )
 
 
 PARTS = Splits(np.arange(20), np.arange(20, 26), np.arange(26, 32), 'at random')
 
 
 def planted():
-    """0 and 21 are one file, 2 and 28 (same class) and 3 and 30 (other class) the same pixels, 5 and 31 alike."""
+    """0 and 21 are one file, 2 and 28 (same class) and 3 and 30 (other class) the same pixels.
+
+    5 and 31 alike.
+    """
     images = photos(32)
     images[21] = images[0]
     images[28] = images[2]
@@ -56,7 +65,9 @@ def test_what_is_planted_is_found():
         ('<i>3|.jpg', '<i>30|.jpg'),
     }
     assert near['across']['train-test'] == dict(pairs=1, images=1)
-    assert near['examples'] == [dict(ids=['<i>5|.jpg', '<i>31|.jpg'], parts=['train', 'test'], classes=['dog', 'dog'])]
+    assert near['examples'] == [
+        dict(ids=['<i>5|.jpg', '<i>31|.jpg'], parts=['train', 'test'], classes=['dog', 'dog'])
+    ]
     assert (near['pairs'], near['clusters'], near['clustered'], near['largest']) == (1, 4, 8, 2)
     assert found['skipped'] == dict(count=1, examples=[['broken.jpg', 'truncated']])
     assert found['parts']['train']['images'] == 20
@@ -85,7 +96,14 @@ def test_many_equal_images_make_few_pairs():
 
 def test_small_images_and_single_classes_are_said():
     labels = np.array([0] * 31 + [1], np.int32)
-    made = Dataset('m', 'm', np.random.default_rng(0).random((32, 8, 8, 1), np.float32), labels, PARTS_IDS, ('a', 'b'))
+    made = Dataset(
+        'm',
+        'm',
+        np.random.default_rng(0).random((32, 8, 8, 1), np.float32),
+        labels,
+        PARTS_IDS,
+        ('a', 'b'),
+    )
     found = audit.examine(made, PARTS)
     assert found['single'] == dict(count=1, examples=['b'])
     assert found['parts']['val']['missing'] == dict(count=1, examples=['b'])
@@ -114,7 +132,9 @@ def study(tmp_path, made):
     pictures = audit.pictures(made, found)
     if pictures:
         np.savez(tmp_path / '0' / 'near_duplicates.npz', **pictures)
-    return types.SimpleNamespace(data={'': dict(findings=found)}, conditions=[''], artifacts=tmp_path)
+    return types.SimpleNamespace(
+        data={'': dict(findings=found)}, conditions=[''], artifacts=tmp_path
+    )
 
 
 def test_the_report_tells_what_was_found(tmp_path):
@@ -138,6 +158,9 @@ def test_the_report_tells_what_was_found(tmp_path):
 def test_the_report_of_clean_data_says_so_and_of_an_old_run_nothing(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)
     found = data_check.blocks(study(tmp_path, dataset(images)), '', 'near_duplicates')
-    assert next(block.text for block in found if isinstance(block, blocks.Paragraph)) == data_check.CLEAN
+    assert (
+        next(block.text for block in found if isinstance(block, blocks.Paragraph))
+        == data_check.CLEAN
+    )
     old = types.SimpleNamespace(data={'': {}}, conditions=[''], artifacts=tmp_path)
     assert data_check.blocks(old, '', 'near_duplicates') == []

@@ -1,4 +1,7 @@
-"""The feed of a fine-tuning: where an image stands is a function of the step, on any number of processes."""
+"""The feed of a fine-tuning: where an image stands is a function of the step.
+
+On any number of processes.
+"""
 
 import numpy as np
 import pytest
@@ -38,13 +41,19 @@ def test_an_epoch_has_every_image_once_and_the_next_another_order():
 
 @pytest.mark.parametrize('start', [0, 3, 9])
 def test_a_run_that_goes_on_sees_what_it_would_have_seen(start):
-    assert seen(pipeline.batches(feed(), start, 12)) == seen(pipeline.batches(feed(), 0, 12))[start:]
+    assert (
+        seen(pipeline.batches(feed(), start, 12)) == seen(pipeline.batches(feed(), 0, 12))[start:]
+    )
 
 
 @pytest.mark.parametrize('processes', [2, 4])
 def test_processes_together_see_what_one_sees(processes):
-    parts = [seen(pipeline.batches(feed(), 2, 12, (number, processes))) for number in range(processes)]
-    assert [flat(rows) for rows in zip(*parts, strict=True)] == seen(pipeline.batches(feed(), 2, 12))
+    parts = [
+        seen(pipeline.batches(feed(), 2, 12, (number, processes))) for number in range(processes)
+    ]
+    assert [flat(rows) for rows in zip(*parts, strict=True)] == seen(
+        pipeline.batches(feed(), 2, 12)
+    )
 
 
 def test_a_batch_may_hold_the_end_of_an_epoch_and_the_beginning_of_the_next():

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxdl.data import Data, bursts, load
+from jaxdl.data import Data, bursts, loading
 from jaxdl.errors import InputError
 from tests.data.splits_test import check_whole, dataset
 
@@ -15,9 +15,16 @@ DATA = Data(split='grouped', fractions=(0.8, 0.2, 0.0))
 def series(classes=4, each=8, images=5, spread=0.05, dim=200, seed=0):
     """Features [n, dim], labels and the number of the series of `images` photographs, shuffled."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((classes, 1, 1, dim)) + 2 * rng.standard_normal((classes, each, 1, dim))
-    features = (centres + spread * rng.standard_normal((classes, each, images, dim))).reshape(-1, dim)
-    labels, numbers = np.repeat(np.arange(classes), each * images), np.repeat(np.arange(classes * each), images)
+    centres = rng.standard_normal((classes, 1, 1, dim)) + 2 * rng.standard_normal(
+        (classes, each, 1, dim)
+    )
+    features = (centres + spread * rng.standard_normal((classes, each, images, dim))).reshape(
+        -1, dim
+    )
+    labels, numbers = (
+        np.repeat(np.arange(classes), each * images),
+        np.repeat(np.arange(classes * each), images),
+    )
     order = rng.permutation(len(labels))
     return features[order].astype(np.float32) + 3, labels[order], numbers[order]
 
@@ -68,7 +75,9 @@ def test_a_grouped_split_keeps_series_whole_and_every_class_on_both_sides():
 
 def test_views_and_numbers_of_splits():
     features, labels, _ = series()
-    draw = lambda number: bursts.split(dataset(labels), DATA, np.stack([features, -features], 1), number)[1]
+    draw = lambda number: bursts.split(
+        dataset(labels), DATA, np.stack([features, -features], 1), number
+    )[1]
     assert not np.array_equal(draw(0).val, draw(1).val)
     np.testing.assert_array_equal(draw(0).val, bursts.split(dataset(labels), DATA, features)[1].val)
 
@@ -85,10 +94,13 @@ def test_without_series_the_split_is_stratified_and_says_so():
 def test_groups_of_the_source_and_other_splits_are_left_alone():
     features, labels, numbers = series()
     named = dataset(labels, groups=tuple(map(str, numbers // 2)))
-    for made, data in ((named, DATA), (dataset(labels), dataclasses.replace(DATA, split='stratified'))):
+    for made, data in (
+        (named, DATA),
+        (dataset(labels), dataclasses.replace(DATA, split='stratified')),
+    ):
         same, found = bursts.split(made, data, features)
         assert same is made
-        expected = load.split(made, data)
+        expected = loading.split(made, data)
         assert found.drawn == expected.drawn
         np.testing.assert_array_equal(found.val, expected.val)
 
@@ -111,7 +123,9 @@ def test_folds_divide_the_images_and_no_group(k):
     for fold in found:
         rest = np.setdiff1d(np.arange(len(labels)), fold)
         assert not set(numbers[fold]) & set(numbers[rest])
-        np.testing.assert_allclose(np.bincount(labels[fold], minlength=4), len(labels) / 4 / k, atol=5)
+        np.testing.assert_allclose(
+            np.bincount(labels[fold], minlength=4), len(labels) / 4 / k, atol=5
+        )
     names = [f'shop {number}' for number in numbers]
     for fold, again in zip(found, bursts.folds(labels, names, k, seed=1), strict=True):
         assert len(again) == pytest.approx(len(fold), abs=10)
@@ -125,7 +139,7 @@ def test_more_folds_than_groups_are_refused():
 def test_a_part_of_share_0_is_empty_and_the_others_are_whole():
     for split in ('stratified', 'grouped'):
         made = dataset(np.repeat([0, 1], 10), groups=tuple(str(i // 2) for i in range(20)))
-        found = load.split(made, dataclasses.replace(DATA, split=split))
+        found = loading.split(made, dataclasses.replace(DATA, split=split))
         check_whole(found, 20)
         assert (len(found.train), len(found.val), len(found.test)) == (16, 4, 0)
 

@@ -1,4 +1,7 @@
-"""The cache of decoded images: the same pixels whatever happened to it, and nothing left half written."""
+"""The cache of decoded images: the same pixels whatever happened to it.
+
+And nothing left half written.
+"""
 
 import concurrent.futures
 import contextlib
@@ -33,7 +36,9 @@ def folder(tmp_path, monkeypatch):
 
 def image(seed, kind='PNG'):
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), np.uint8)).save(out, kind)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), np.uint8)).save(
+        out, kind
+    )
     return out.getvalue()
 
 
@@ -124,9 +129,13 @@ def test_changed_content_gives_changed_images(monkeypatch):
     times = sources[2].stat()
     changed = image(100)
     sources[2].write_bytes(changed[: times.st_size].ljust(times.st_size, b'\0'))
-    os.utime(sources[2], ns=(times.st_atime_ns, times.st_mtime_ns))  # the same size and time: the inode's time tells
+    os.utime(
+        sources[2], ns=(times.st_atime_ns, times.st_mtime_ns)
+    )  # the same size and time: the inode's time tells
     calls = []
-    monkeypatch.setattr(images, 'decode', lambda data, size: calls.append(data) or decode(data, size))
+    monkeypatch.setattr(
+        images, 'decode', lambda data, size: calls.append(data) or decode(data, size)
+    )
     again = get(sources)
     assert len(calls) == 1  # only what is new
     assert again.digests[2] != first.digests[2]
@@ -150,7 +159,9 @@ def test_bad_images_stop_or_are_skipped(monkeypatch):
     sources[3].write_bytes(image(3)[:200])
     sources[4].unlink()
     sources.append(pathlib.Path('images'))
-    with pytest.raises(InputError, match=r'4 of 6 images .*image 1 \(not an image.*on_bad_image=skip') as caught:
+    with pytest.raises(
+        InputError, match=r'4 of 6 images .*image 1 \(not an image.*on_bad_image=skip'
+    ) as caught:
         get(sources)
     assert '\n' not in str(caught.value)
     forbid(monkeypatch, 'decode')  # it was kept all the same
@@ -175,12 +186,16 @@ def test_a_file_that_appears_is_decoded():
 DAMAGE = {
     'cut': lambda raw, about: raw.write_bytes(raw.read_bytes()[:-1]),
     'longer': lambda raw, about: raw.write_bytes(raw.read_bytes() + b'\0'),
-    'flipped': lambda raw, about: raw.write_bytes(raw.read_bytes()[:-1] + bytes([raw.read_bytes()[-1] ^ 1])),
+    'flipped': lambda raw, about: raw.write_bytes(
+        raw.read_bytes()[:-1] + bytes([raw.read_bytes()[-1] ^ 1])
+    ),
     'gone': lambda raw, about: raw.unlink(),
     'json cut': lambda raw, about: about.write_text(about.read_text()[:90]),
     'json empty': lambda raw, about: about.write_text(''),
     'json other': lambda raw, about: about.write_text('[1, 2]'),
-    'json of none': lambda raw, about: about.write_text(json.dumps(json.loads(about.read_text()) | dict(digests=[]))),
+    'json of none': lambda raw, about: about.write_text(
+        json.dumps(json.loads(about.read_text()) | dict(digests=[]))
+    ),
 }
 
 
@@ -233,11 +248,15 @@ def test_a_full_disk_is_named_and_leaves_nothing(folder, monkeypatch, number, wh
         raise OSError(number, os.strerror(number))
 
     sources = [image(i) for i in range(20)]
-    owner, name = dict(checksum=(images.zlib, 'crc32'), sync=(entries, '_sync'), json=(entries, '_write'))[where]
+    owner, name = dict(
+        checksum=(images.zlib, 'crc32'), sync=(entries, '_sync'), json=(entries, '_write')
+    )[where]
     with monkeypatch.context() as patched:
         patched.setattr(owner, name, full)
         need = f'{20 * SIZE * SIZE * 3:,}'
-        with pytest.raises(InputError, match=rf'disk is full.* {need} bytes in {folder}.*XDG_CACHE_HOME'):
+        with pytest.raises(
+            InputError, match=rf'disk is full.* {need} bytes in {folder}.*XDG_CACHE_HOME'
+        ):
             get(sources)
     assert not left(folder)
     assert not list(folder.glob('*px-*'))
@@ -245,7 +264,9 @@ def test_a_full_disk_is_named_and_leaves_nothing(folder, monkeypatch, number, wh
 
 
 def test_too_little_room_is_known_before_decoding(monkeypatch):
-    monkeypatch.setattr(images.shutil, 'disk_usage', lambda folder: images.shutil._ntuple_diskusage(10, 10, 0))
+    monkeypatch.setattr(
+        images.shutil, 'disk_usage', lambda folder: images.shutil._ntuple_diskusage(10, 10, 0)
+    )
     forbid(monkeypatch, 'decode')
     with pytest.raises(InputError, match='disk is full'):
         get([image(0)])
@@ -279,7 +300,9 @@ def test_an_interrupted_run_goes_on_where_it_was(folder, monkeypatch):
             get(sources)
     assert not left(folder)
     calls = []
-    monkeypatch.setattr(images, 'decode', lambda data, size: calls.append(data) or decode(data, size))
+    monkeypatch.setattr(
+        images, 'decode', lambda data, size: calls.append(data) or decode(data, size)
+    )
     np.testing.assert_array_equal(get(sources).images, pixels(sources))
     assert len(calls) == 400 - 112  # whole batches are kept
     assert len(list(folder.glob('*.raw'))) == 1  # the partial entry has done its work

@@ -27,7 +27,9 @@ def encoded(image, kind, **options):
 
 def reference(image, size):
     """The centred square by Pillow's own helpers, from all pixels."""
-    return np.asarray(ImageOps.fit(image.convert('RGB'), (size, size), Image.Resampling.BILINEAR), np.float32)
+    return np.asarray(
+        ImageOps.fit(image.convert('RGB'), (size, size), Image.Resampling.BILINEAR), np.float32
+    )
 
 
 def difference(found, expected):
@@ -36,7 +38,9 @@ def difference(found, expected):
 
 @pytest.mark.parametrize('size', [17, 32, 64, 200, 300])
 @pytest.mark.parametrize('name', DECODERS)
-@pytest.mark.parametrize('options', [{}, dict(progressive=True), dict(subsampling=0), dict(subsampling=1)])
+@pytest.mark.parametrize(
+    'options', [{}, dict(progressive=True), dict(subsampling=0), dict(subsampling=1)]
+)
 def test_decoders_agree_with_all_pixels(name, size, options):
     data = encoded(PHOTO, 'JPEG', quality=92, **options)
     found = decode(data, size, name)
@@ -47,7 +51,9 @@ def test_decoders_agree_with_all_pixels(name, size, options):
 
 
 @pytest.mark.parametrize('name', DECODERS)
-@pytest.mark.parametrize('shape', [(321, 215), (215, 321), (97, 97), (8, 300), (33, 32), (5, 3), (1, 1)])
+@pytest.mark.parametrize(
+    'shape', [(321, 215), (215, 321), (97, 97), (8, 300), (33, 32), (5, 3), (1, 1)]
+)
 def test_odd_sides_agree(name, shape):
     data = encoded(PHOTO.resize(shape), 'JPEG', quality=95)
     assert difference(decode(data, 32, name), decode(data, 32, 'pillow')) < 0.5
@@ -63,7 +69,11 @@ def test_orientation(kind, name, turn):
     data = encoded(PHOTO, kind, exif=exif, **(dict(quality=95) if kind == 'JPEG' else {}))
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert difference(decode(data, 48, name), reference(upright, 48)) < 4
-    others = [Image.Transpose.ROTATE_90, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180]
+    others = [
+        Image.Transpose.ROTATE_90,
+        Image.Transpose.FLIP_LEFT_RIGHT,
+        Image.Transpose.ROTATE_180,
+    ]
     for other in others:
         assert difference(decode(data, 48, name), reference(upright.transpose(other), 48)) > 15
 
@@ -72,7 +82,15 @@ def test_orientation(kind, name, turn):
     ('mode', 'kind'),
     [('RGB', k) for k in ('PNG', 'BMP', 'WEBP', 'TIFF', 'PPM', 'GIF')]
     + [('L', k) for k in ('PNG', 'BMP', 'JPEG', 'TIFF', 'PPM', 'GIF')]
-    + [('P', 'PNG'), ('P', 'BMP'), ('1', 'PNG'), ('CMYK', 'JPEG'), ('CMYK', 'TIFF'), ('LA', 'PNG'), ('RGBA', 'PNG')],
+    + [
+        ('P', 'PNG'),
+        ('P', 'BMP'),
+        ('1', 'PNG'),
+        ('CMYK', 'JPEG'),
+        ('CMYK', 'TIFF'),
+        ('LA', 'PNG'),
+        ('RGBA', 'PNG'),
+    ],
 )
 def test_modes_and_formats(mode, kind):
     image = PHOTO.convert(mode)
@@ -99,7 +117,11 @@ def test_sixteen_bits_are_scaled_and_not_clipped(kind):
 def test_transparent_pixels_lie_over_white():
     image = Image.new('RGBA', (40, 40), (200, 0, 0, 0))
     image.paste((0, 0, 200, 255), (0, 0, 20, 40))
-    for data in (encoded(image, 'PNG'), encoded(image, 'WEBP', lossless=True), encoded(image.quantize(), 'PNG')):
+    for data in (
+        encoded(image, 'PNG'),
+        encoded(image, 'WEBP', lossless=True),
+        encoded(image.quantize(), 'PNG'),
+    ):
         found = decode(data, 40)
         assert tuple(found[20, 35]) == (255, 255, 255)
         np.testing.assert_allclose(found[20, 5], (0, 0, 200), atol=2)
@@ -130,7 +152,9 @@ def chunk(name, body):
 
 def png(width, height, pixels=b''):
     header = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
-    return b'\x89PNG\r\n\x1a\n' + header + chunk(b'IDAT', zlib.compress(pixels)) + chunk(b'IEND', b'')
+    return (
+        b'\x89PNG\r\n\x1a\n' + header + chunk(b'IDAT', zlib.compress(pixels)) + chunk(b'IEND', b'')
+    )
 
 
 def jpeg(width, height, **options):
@@ -142,7 +166,9 @@ def jpeg(width, height, **options):
 
 
 @pytest.mark.parametrize('name', DECODERS)
-@pytest.mark.parametrize('data', [png(60000, 60000), jpeg(60000, 60000), jpeg(65000, 3000, progressive=True)])
+@pytest.mark.parametrize(
+    'data', [png(60000, 60000), jpeg(60000, 60000), jpeg(65000, 3000, progressive=True)]
+)
 def test_bombs_are_seen_in_the_header(data, name, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError('decoded')
@@ -161,10 +187,23 @@ def test_a_thread_of_pixels_costs_no_memory(shape):
 
 @pytest.mark.parametrize(
     'data',
-    [b'', b'\xff\xd8', b'\xff\xd8\xff', b'hello', b'<html></html>', b'\0' * 5000,
-     b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n',
-     png(0, 5), png(9, 9), jpeg(0, 0), b'GIF89a', b'RIFF\0\0\0\0WEBP', b'BM' + b'\xff' * 60, b'II*\0' + b'\xff' * 40],
-)  # fmt: skip
+    [
+        b'',
+        b'\xff\xd8',
+        b'\xff\xd8\xff',
+        b'hello',
+        b'<html></html>',
+        b'\0' * 5000,
+        b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n',
+        png(0, 5),
+        png(9, 9),
+        jpeg(0, 0),
+        b'GIF89a',
+        b'RIFF\0\0\0\0WEBP',
+        b'BM' + b'\xff' * 60,
+        b'II*\0' + b'\xff' * 40,
+    ],
+)
 @pytest.mark.parametrize('name', DECODERS)
 def test_what_is_no_image_has_a_reason(data, name, capfd):
     with pytest.raises(BadImage) as caught:
@@ -213,7 +252,9 @@ def test_no_warning_leaks_from_any_thread_and_filters_come_back(recwarn):
     image.putpalette(list(range(256)) * 3)
     data = encoded(image, 'PNG', transparency=bytes(range(256)))
     before = list(warnings.filters)
-    threads = [threading.Thread(target=lambda: [decode(data, 8) for _ in range(50)]) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: [decode(data, 8) for _ in range(50)]) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

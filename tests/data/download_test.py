@@ -1,4 +1,7 @@
-"""Downloads against a server of our own: interrupted and gone on with, changed meanwhile, refused, and unpacked."""
+"""Downloads against a server of our own: interrupted and gone on with, changed meanwhile, refused.
+
+And unpacked.
+"""
 
 import contextlib
 import hashlib
@@ -21,13 +24,23 @@ BODY = np.random.default_rng(0).bytes(1_000_000)
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `files`; breaks off once after `stop` bytes; with `ranges` it knows Range and If-Range."""
+    """Serves `files`; breaks off once after `stop` bytes.
+
+    With `ranges` it knows Range and If-Range.
+    """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(('127.0.0.1', 0), Handler)
-        self.files, self.stop, self.ranges, self.tag, self.seen, self.sizes = {}, None, True, '"one"', [], True
+        self.files, self.stop, self.ranges, self.tag, self.seen, self.sizes = (
+            {},
+            None,
+            True,
+            '"one"',
+            [],
+            True,
+        )
 
     @property
     def url(self):
@@ -104,7 +117,9 @@ def test_a_file_comes_whole_and_is_said(server, capsys):
 
 def interrupted(server):
     server.files['/a'], server.stop = BODY, 400_000
-    with pytest.raises(InputError, match='after 400,000 of 1,000,000 bytes; the same command goes on'):
+    with pytest.raises(
+        InputError, match='after 400,000 of 1,000,000 bytes; the same command goes on'
+    ):
         download.fetch(f'{server.url}/a', pathlib.Path('a'))
     assert not pathlib.Path('a').exists()
     assert pathlib.Path('a.part').read_bytes() == BODY[:400_000]
@@ -176,7 +191,9 @@ def test_a_broken_note_of_the_state_starts_again(server, state):
     assert pathlib.Path('a').read_bytes() == BODY
 
 
-@pytest.mark.parametrize('url', ['http://example.org/a', 'ftp://example.org/a', 'file:///etc/hostname', 'a'])
+@pytest.mark.parametrize(
+    'url', ['http://example.org/a', 'ftp://example.org/a', 'file:///etc/hostname', 'a']
+)
 def test_only_https(server, url):
     with pytest.raises(InputError, match='only https'):
         download.fetch(url, pathlib.Path('a'))
@@ -186,7 +203,9 @@ def test_only_https(server, url):
     assert not pathlib.Path('b').exists()
 
 
-@pytest.mark.parametrize('url', ['http://127.0.0.1/a', 'http://localhost:80/a', 'http://example.org/a'])
+@pytest.mark.parametrize(
+    'url', ['http://127.0.0.1/a', 'http://localhost:80/a', 'http://example.org/a']
+)
 def test_no_other_machine_redirects_to_this_one(url):
     with pytest.raises(InputError, match='only https'):
         download._allowed(url, by='https://example.org/a')
@@ -228,7 +247,10 @@ def test_shared_folders_are_left_out_and_litter_too(prefix):
     data = zipped({**{prefix + k: v for k, v in files.items()}, '__MACOSX/._1.jpg': b'x'})
     pathlib.Path('z.zip').write_bytes(data)
     assert download.unpack(pathlib.Path('z.zip'), pathlib.Path('out')) == 2
-    assert {p.name: p.read_bytes() for p in pathlib.Path('out').iterdir()} == {'1.jpg': b'one', '2.jpg': b'two'}
+    assert {p.name: p.read_bytes() for p in pathlib.Path('out').iterdir()} == {
+        '1.jpg': b'one',
+        '2.jpg': b'two',
+    }
 
 
 def test_unpacking_goes_on(monkeypatch):
@@ -254,7 +276,10 @@ BAD_ZIPS = {
     'absolute': (zipped({'/b.jpg': b'2'}), 'leaves the folder'),
     'drive': (zipped({'C:/b.jpg': b'2'}), 'leaves the folder'),
     'link': (zipped(link()), 'is a link'),
-    'bomb': (zipped({'a.jpg': bytes(20_000_000)}, compression=zipfile.ZIP_DEFLATED), 'decompression bomb'),
+    'bomb': (
+        zipped({'a.jpg': bytes(20_000_000)}, compression=zipfile.ZIP_DEFLATED),
+        'decompression bomb',
+    ),
     'no zip': (b'<html>not found</html>', 'broken zip'),
     'empty': (b'', 'broken zip'),
     'cut': (zipped({'a.jpg': b'1' * 999})[:500], 'broken zip'),
@@ -325,7 +350,12 @@ def test_the_challenge_that_is_missing_is_explained():
     pathlib.Path('food/train_images').mkdir(parents=True)
     with pytest.raises(InputError) as error:
         foodc.foodc('food')
-    words = ('train.csv', 'test_images.zip', 'aicrowd-practice-challenges/public/foodc/v0.1/', '--set=download=true')
+    words = (
+        'train.csv',
+        'test_images.zip',
+        'aicrowd-practice-challenges/public/foodc/v0.1/',
+        '--set=download=true',
+    )
     assert all(word in str(error.value) for word in words)
     with pytest.raises(InputError, match='foodc:DIR'):
         foodc.foodc('')

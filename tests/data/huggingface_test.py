@@ -1,4 +1,7 @@
-"""Weights of the Hugging Face hub, from a cache that is laid out as its client does, without a network."""
+"""Weights of the Hugging Face hub, from a cache that is laid out as its client does.
+
+Without a network.
+"""
 
 import json
 
@@ -27,7 +30,9 @@ def cache(tmp_path, monkeypatch):
         snapshot = folder / 'snapshots' / commit
         snapshot.mkdir(parents=True)
         save_file(tensors(value), snapshot / 'model.safetensors')
-        (snapshot / 'config.json').write_text(json.dumps(dict(architecture='resnet20', value=value)))
+        (snapshot / 'config.json').write_text(
+            json.dumps(dict(architecture='resnet20', value=value))
+        )
     (folder / 'refs').mkdir()
     (folder / 'refs' / 'main').write_text(NEW)
     (folder / 'refs' / 'v1').write_text(OLD)
@@ -73,7 +78,11 @@ def test_a_name_here_comes_before_one_on_the_hub(cache, tmp_path):
 @pytest.mark.parametrize(
     ('source', 'revision', 'words'),
     [
-        ('someone/else', None, 'weights someone/else: no such file here, model.safetensors or .* not in the cache'),
+        (
+            'someone/else',
+            None,
+            'weights someone/else: no such file here, model.safetensors or .* not in the cache',
+        ),
         (NAME, 'v2', 'weights someone/resnet at revision v2: no such file here'),
         (NAME, 'b' * 40, 'at revision bbbb.*the hub cannot be reached'),
         ('a b/c', None, 'weights a b/c: the hub does not give'),
@@ -96,12 +105,16 @@ def test_weights_without_their_config_are_refused_since_their_images_are_unknown
 
 
 def test_older_files_serve_where_the_newer_form_is_not_in_the_cache(cache, monkeypatch):
-    (cache / 'snapshots' / NEW / 'model.safetensors').rename(cache / 'snapshots' / NEW / 'pytorch_model.bin')
+    (cache / 'snapshots' / NEW / 'model.safetensors').rename(
+        cache / 'snapshots' / NEW / 'pytorch_model.bin'
+    )
     monkeypatch.setitem(weights.READERS, '.bin', weights.READERS['.safetensors'])
     assert weights.read(NAME).revision == NEW
 
 
 def test_weights_that_were_read_are_not_read_again(cache):
     read = weights.read(NAME)
-    with pytest.raises(InputError, match=r'weights someone/resnet: the tensors do not fit resnet20: 94 unfilled'):
+    with pytest.raises(
+        InputError, match=r'weights someone/resnet: the tensors do not fit resnet20: 94 unfilled'
+    ):
         load_pretrained(read)

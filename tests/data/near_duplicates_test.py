@@ -16,11 +16,15 @@ SIDE = 64
 def photos():
     """Twelve different views: quarters and more of two photographs."""
     boxes = [(x, y, x + 200, y + 200) for x in (0, 210, 420) for y in (0, 210)]
-    return [Image.fromarray(image).crop(box) for image in load_sample_images().images for box in boxes]
+    return [
+        Image.fromarray(image).crop(box) for image in load_sample_images().images for box in boxes
+    ]
 
 
 def small(images):
-    return np.stack([np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for image in images])
+    return np.stack(
+        [np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for image in images]
+    )
 
 
 def encoded(image):
@@ -90,7 +94,9 @@ def test_pairs_are_those_of_brute_force(distance, monkeypatch):
     )
     alike[10:12] = alike[:, 10:12] = False
     hashes = np.packbits(bits, axis=1).view(np.uint64)
-    np.testing.assert_array_equal(near_duplicates.pairs(hashes, distance), np.argwhere(np.triu(alike, 1)))
+    np.testing.assert_array_equal(
+        near_duplicates.pairs(hashes, distance), np.argwhere(np.triu(alike, 1))
+    )
 
 
 def test_pairs_without_end_are_refused():
@@ -104,7 +110,9 @@ def test_clusters_follow_chains():
 
 
 def test_equal_images_are_one_group_and_are_looked_for_once(monkeypatch):
-    images = np.concatenate([small(photos()), small(photos()[:1]), np.full((2, SIDE, SIDE, 3), 9, np.uint8)])
+    images = np.concatenate(
+        [small(photos()), small(photos()[:1]), np.full((2, SIDE, SIDE, 3), 9, np.uint8)]
+    )
     groups = near_duplicates.groups(images)
     assert groups[0] == groups[12]
     assert groups[13] == groups[14]

@@ -66,8 +66,10 @@ def test_ids_without_extension_are_found(suffix):
     pathlib.Path('t.csv').write_text('ImageId,ClassName\na.b,cat\nsub/c,dog\nD.JPG,cat\n')
     touch(f't_images/a.b{suffix}', f't_images/sub/c{suffix}', 't_images/d.jpg', 't_images/a.b.txt')
     assert [str(p) for p in csv_table.csv('t.csv').images] == [
-        f't_images/a.b{suffix}', f't_images/sub/c{suffix}', 't_images/d.jpg',
-    ]  # fmt: skip
+        f't_images/a.b{suffix}',
+        f't_images/sub/c{suffix}',
+        't_images/d.jpg',
+    ]
 
 
 def test_images_are_found_beside_in_their_folder_and_in_the_one_named():
@@ -77,7 +79,10 @@ def test_images_are_found_beside_in_their_folder_and_in_the_one_named():
     touch('t_images/a.jpg')
     assert [str(p) for p in csv_table.csv('t.csv').images] == ['t_images/a.jpg', 'b.jpg']
     touch('other/a.jpg')  # b is missing there: the decoder will say so
-    assert [str(p) for p in csv_table.csv('t.csv', images='other').images] == ['other/a.jpg', 'other/b.jpg']
+    assert [str(p) for p in csv_table.csv('t.csv', images='other').images] == [
+        'other/a.jpg',
+        'other/b.jpg',
+    ]
 
 
 def test_a_guess_is_overruled_and_a_path_has_colons():
@@ -109,20 +114,32 @@ BAD_CSVS = {
     'header only': (H, 'no rows'),
     'header and blank': (H + b'\n,\n', 'no rows'),
     'no header': (b'a.jpg,cat\nb.jpg,dog\n', "among 'a.jpg', 'cat'"),
-    'no image column': (b'foo,ClassName\na.jpg,cat\n', "none is recognised among 'foo', 'ClassName'"),
+    'no image column': (
+        b'foo,ClassName\na.jpg,cat\n',
+        "none is recognised among 'foo', 'ClassName'",
+    ),
     'no class column': (b'ImageId\na.jpg\n', "none is recognised among 'ImageId'"),
     'two image columns': (b'image,filename,label\na.jpg,a.jpg,cat\n', 'several could be it'),
-    'two class columns': (b'image,class,label\na.jpg,1,cat\n', 'csv:t.csv:image_column:label_column'),
+    'two class columns': (
+        b'image,class,label\na.jpg,1,cat\n',
+        'csv:t.csv:image_column:label_column',
+    ),
     'the same column twice': (b'image,class,class\na.jpg,1,cat\n', 'several could be it'),
     'empty name': (H + b'a.jpg,cat\n,dog\n', "line 3: 'ImageId' is empty"),
     'blank name': (H + b'a.jpg,cat\n"  ",dog\n', "line 3: 'ImageId' is empty"),
     'empty class': (H + b'a.jpg,\nb.jpg,dog\n', "line 2: 'ClassName' is empty"),
     'empty row within': (H + b'a.jpg,cat\n,\nb.jpg,dog\n', 'line 3'),
     'short row': (H + b'a.jpg,cat\nb.jpg\n', 'line 3: the header has 2 columns and this row 1'),
-    'long row': (H + b'a.jpg,cat\nb.jpg,dog,big\n', 'line 3: the header has 2 columns and this row 3'),
+    'long row': (
+        H + b'a.jpg,cat\nb.jpg,dog,big\n',
+        'line 3: the header has 2 columns and this row 3',
+    ),
     'other delimiter below': (H + b'a.jpg;cat\nb.jpg;dog\n', 'line 2: the header has 2'),
     'line after a quoted line end': (b'image,class,x\na,b,"1\n2"\nc\n', 'line 4: the header'),
-    'two classes': (H + b'a.jpg,cat\nb.jpg,dog\na.jpg,dog\n', "line 4: 'a.jpg' is 'dog', and in line 2 it is 'cat'"),
+    'two classes': (
+        H + b'a.jpg,cat\nb.jpg,dog\na.jpg,dog\n',
+        "line 4: 'a.jpg' is 'dog', and in line 2 it is 'cat'",
+    ),
     'two classes, two spellings': (H + b'a.jpg,cat\nb.jpg,dog\na,dog\n', 'line 4'),
     'missing, two classes': (H + b'a.jpg,cat\nx.jpg,dog\nx.jpg,cat\n', 'line 4'),
     'upwards': (H + b'a.jpg,cat\n../../x.jpg,dog\n', 'line 3: .*leaves the image folder'),
@@ -143,14 +160,23 @@ BAD_CSVS = {
     'text after a quote': (H + b'a.jpg,"cat"s\nb.jpg,dog\n', 'line 2: not a row'),
     'a field without end': (H + b'a.jpg,' + b'x' * 200_000 + b'\n', 'line 2: not a row'),
     'one class': (H + b'a.jpg,cat\nb.jpg,cat\n', "one class, 'cat'"),
-    'no image there': (H + b'x.jpg,cat\ny.jpg,dog\n', r'none of its 2 images is in t_images or \..*--images=DIR'),
+    'no image there': (
+        H + b'x.jpg,cat\ny.jpg,dog\n',
+        r'none of its 2 images is in t_images or \..*--images=DIR',
+    ),
     'a folder as name': (H + b'.,cat\nsub,dog\n', 'none of its 2 images'),
 }
 
 
 def surroundings():
     """Two images, and ways out of their folder."""
-    touch('t_images/a.jpg', 't_images/b.jpg', 't_images/twice.jpg', 't_images/twice.png', 't_images/sub/c.jpg')
+    touch(
+        't_images/a.jpg',
+        't_images/b.jpg',
+        't_images/twice.jpg',
+        't_images/twice.png',
+        't_images/sub/c.jpg',
+    )
     touch('outside/x.jpg')
     pathlib.Path('t_images/link.jpg').symlink_to(pathlib.Path('outside/x.jpg').resolve())
     pathlib.Path('t_images/away').symlink_to(pathlib.Path('outside').resolve())
@@ -194,15 +220,20 @@ def test_wrong_specifications_of_a_csv(kind):
     assert '\n' not in str(error.value)
 
 
-CELLS = st.text(st.sampled_from('ab.jpg/\\~:;,\t"\'\n\r \0\ufeff\xe9\u2028'), max_size=8) | st.sampled_from(
-    ['ImageId', 'ClassName', 'a.jpg', 'b', '..', 'cat', 'dog', '""']
-)
+CELLS = st.text(
+    st.sampled_from('ab.jpg/\\~:;,\t"\'\n\r \0\ufeff\xe9\u2028'), max_size=8
+) | st.sampled_from(['ImageId', 'ClassName', 'a.jpg', 'b', '..', 'cat', 'dog', '""'])
 TABLES = st.lists(st.lists(CELLS, max_size=4), max_size=5)
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @FUZZ
-@given(st.binary(max_size=60) | TABLES.map(lambda rows: '\n'.join(map(','.join, rows)).encode()), st.booleans())
+@given(
+    st.binary(max_size=60) | TABLES.map(lambda rows: '\n'.join(map(','.join, rows)).encode()),
+    st.booleans(),
+)
 def test_nothing_but_an_input_error_escapes(data, headed):
     touch('t_images/a.jpg', 't_images/b.jpg')
     pathlib.Path('t.csv').write_bytes(H * headed + data)
@@ -215,26 +246,40 @@ def test_nothing_but_an_input_error_escapes(data, headed):
         assert '\n' not in problem
     else:
         inside = pathlib.Path.cwd().resolve()
-        assert all(pathlib.Path(os.path.normpath(inside / p)).is_relative_to(inside) for p in found.images)
+        assert all(
+            pathlib.Path(os.path.normpath(inside / p)).is_relative_to(inside) for p in found.images
+        )
 
 
 WORDS = st.text(st.characters(exclude_categories=['C', 'Z']), min_size=1, max_size=9)
 
 
 @FUZZ
-@given(st.lists(WORDS, min_size=2, max_size=9, unique=True), st.sampled_from(',;\t'), st.sampled_from(['\n', '\r\n']))
+@given(
+    st.lists(WORDS, min_size=2, max_size=9, unique=True),
+    st.sampled_from(',;\t'),
+    st.sampled_from(['\n', '\r\n']),
+)
 def test_what_the_standard_library_writes_is_read(names, delimiter, end):
     touch('t_images/0.jpg')
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
-    writer.writerows([('ImageId', 'ClassName'), *((f'{i}.jpg', name) for i, name in enumerate(names))])
+    writer.writerows(
+        [('ImageId', 'ClassName'), *((f'{i}.jpg', name) for i, name in enumerate(names))]
+    )
     pathlib.Path('t.csv').write_text(text.getvalue(), 'utf-8', newline='')
     assert classes(csv_table.csv('t.csv')) == {f'{i}.jpg': name for i, name in enumerate(names)}
 
 
 def test_one_folder_a_class():
     touch(
-        'f/10/x.jpg', 'f/2/deep/er/y.PNG', 'f/2/a.webp', 'f/2/.hidden.jpg', 'f/2/notes.txt', 'f/.git/z.jpg', 'f/l.jpg'
+        'f/10/x.jpg',
+        'f/2/deep/er/y.PNG',
+        'f/2/a.webp',
+        'f/2/.hidden.jpg',
+        'f/2/notes.txt',
+        'f/.git/z.jpg',
+        'f/l.jpg',
     )
     touch('f/__MACOSX/2/a.jpg', 'f/2/.DS_Store')
     found = folder.folder('f')
@@ -278,7 +323,12 @@ def test_a_class_may_be_called_train():
 
 def test_links_in_circles_end():
     touch('f/a/1.jpg', 'f/b/sub/2.jpg')
-    for link, to in (('f/a/up', '..'), ('f/b/sub/self', '.'), ('f/a/loop', 'loop'), ('f/b/gone.jpg', 'nowhere')):
+    for link, to in (
+        ('f/a/up', '..'),
+        ('f/b/sub/self', '.'),
+        ('f/a/loop', 'loop'),
+        ('f/b/gone.jpg', 'nowhere'),
+    ):
         pathlib.Path(link).symlink_to(to)
     assert folder.folder('f').ids == ('a/1.jpg', 'b/sub/2.jpg')
 
@@ -303,8 +353,16 @@ BAD_FOLDERS = {
     'one class': (['f/a/1.jpg'], 'f', "one class, 'a'"),
     'no image in a class': (['f/a/1.jpg', 'f/b/1.txt'], 'f', "class 'b' has no images"),
     'one class in parts': (['f/train/a/1.jpg', 'f/test/a/1.jpg'], 'f', 'one class'),
-    'class of the test only': (['f/train/a/1.jpg', 'f/train/b/1.jpg', 'f/test/c/1.jpg'], 'f', "'c' has images in val"),
-    'two validations': (['f/train/a/1.jpg', 'f/val/a/1.jpg', 'f/valid/a/1.jpg'], 'f', 'both the val part'),
+    'class of the test only': (
+        ['f/train/a/1.jpg', 'f/train/b/1.jpg', 'f/test/c/1.jpg'],
+        'f',
+        "'c' has images in val",
+    ),
+    'two validations': (
+        ['f/train/a/1.jpg', 'f/val/a/1.jpg', 'f/valid/a/1.jpg'],
+        'f',
+        'both the val part',
+    ),
     'a name that is no text': (['f/a/1.jpg', 'f/b/\udcff.jpg'], 'f', 'not UTF-8'),
 }
 
@@ -327,7 +385,13 @@ def test_arrays_keep_their_values():
     np.testing.assert_array_equal(found.images, X)
     assert found.class_names == ('2', '10')
     assert found.labels.tolist() == [1, 0, 1, 0]
-    np.savez('a.npz', x=X[..., 0] / 255, y=np.array(['b', 'a', 'b', 'a']), ids=np.array(list('wxyz')), groups=Y)
+    np.savez(
+        'a.npz',
+        x=X[..., 0] / 255,
+        y=np.array(['b', 'a', 'b', 'a']),
+        ids=np.array(list('wxyz')),
+        groups=Y,
+    )
     found = npz.npz('a.npz')
     assert isinstance(found.images, np.ndarray)
     assert found.images.dtype == np.float32
@@ -370,7 +434,10 @@ BAD_ARRAYS = {
     'float labels': (dict(images=X, labels=Y / 2), 'labels of images are float64'),
     'one class': (dict(images=X, labels=Y * 0), 'one class'),
     'an empty class': (dict(images=X, labels=['', 'a', 'b', 'c']), 'empty class name'),
-    'few names': (dict(images=X, labels=Y, class_names=['a', 'b']), 'labels of images are 2 to 10, class_names 2'),
+    'few names': (
+        dict(images=X, labels=Y, class_names=['a', 'b']),
+        'labels of images are 2 to 10, class_names 2',
+    ),
     'a name twice': (dict(images=X, labels=Y, class_names=['a'] * 11), 'a name twice'),
     'an id twice': (dict(images=X, labels=Y, ids=list('abca')), "the id 'a' stands there twice"),
     'few ids': (dict(images=X, labels=Y, ids=list('abc')), 'ids is'),
@@ -391,7 +458,13 @@ def test_wrong_arrays(kind):
 def test_archives_that_are_none():
     np.savez('a.npz', images=X, labels=Y)
     whole = pathlib.Path('a.npz').read_bytes()
-    for data in (b'', b'no zip', whole[:300], whole.replace(X.tobytes()[:9], b'123456789'), whole[50:]):
+    for data in (
+        b'',
+        b'no zip',
+        whole[:300],
+        whole.replace(X.tobytes()[:9], b'123456789'),
+        whole[50:],
+    ):
         pathlib.Path('b.npz').write_bytes(data)
         with pytest.raises(InputError, match=r'cannot read b\.npz'):
             npz.npz('b.npz')
@@ -434,12 +507,16 @@ def test_hugging_face_sets(monkeypatch):
         data = io.BytesIO()
         pil.fromarray(X[i]).save(data, 'PNG')
         files.append(data.getvalue())
-    features = datasets.Features(picture=datasets.Image(), kind=datasets.ClassLabel(names=['zebra', 'ape']))
+    features = datasets.Features(
+        picture=datasets.Image(), kind=datasets.ClassLabel(names=['zebra', 'ape'])
+    )
     rows = dict(picture=[dict(bytes=f, path=None) for f in files], kind=[0, 1, 1, 0])
     table = datasets.Dataset.from_dict(rows, features=features)
     table.save_to_disk('one')
     hidden = datasets.Dataset.from_dict(rows | dict(kind=[-1] * 4), features=features)
-    datasets.DatasetDict(train=table, validation=table, test=table, extra=table).save_to_disk('three')
+    datasets.DatasetDict(train=table, validation=table, test=table, extra=table).save_to_disk(
+        'three'
+    )
     datasets.DatasetDict(train=table, test=hidden).save_to_disk('unlabelled')
     pathlib.Path('many').mkdir()
     for name in ('train', 'test'):
@@ -447,12 +524,19 @@ def test_hugging_face_sets(monkeypatch):
     for where in ('one', 'many/train-00000-of-00001.parquet', 'unlabelled'):
         found = huggingface.hf(where)
         assert list(found.images) == files, where
-        assert (found.labels.tolist(), found.class_names, found.parts) == ([0, 1, 1, 0], ('zebra', 'ape'), None)
+        assert (found.labels.tolist(), found.class_names, found.parts) == (
+            [0, 1, 1, 0],
+            ('zebra', 'ape'),
+            None,
+        )
     assert huggingface.hf('three').parts == ('train',) * 4 + ('val',) * 4 + ('test',) * 4
     assert 'left out: extra' in huggingface.hf('three').description
     assert huggingface.hf('many').parts == ('train',) * 4 + ('test',) * 4
     assert list(huggingface.hf('many').take([5, 0]).images) == [files[1], files[0]]
-    for options, words in ((dict(image_column='kind'), 'encoded images'), (dict(label_column='x'), "no 'x'")):
+    for options, words in (
+        (dict(image_column='kind'), 'encoded images'),
+        (dict(label_column='x'), "no 'x'"),
+    ):
         with pytest.raises(InputError, match=words):
             huggingface.hf('one', **options)
     with pytest.raises(InputError, match='needs the network') as error:

@@ -1,4 +1,7 @@
-"""Splits are disjoint, whole and fair, keep what the source fixes, and say which class is too small."""
+"""Splits are disjoint, whole and fair, keep what the source fixes.
+
+And say which class is too small.
+"""
 
 import dataclasses
 import itertools
@@ -19,7 +22,10 @@ PARTS = ('train', 'val', 'test')
 
 def dataset(labels, parts=None, groups=None, side=1):
     labels = np.asarray(labels, np.int32)
-    ids, names = tuple(map(str, range(len(labels)))), tuple(f'c{i}' for i in range(labels.max() + 1))
+    ids, names = (
+        tuple(map(str, range(len(labels)))),
+        tuple(f'c{i}' for i in range(labels.max() + 1)),
+    )
     images = np.zeros((len(labels), side, side, 1), np.uint8)
     return Dataset('made', 'made', images, labels, ids, names, parts, groups)
 
@@ -27,7 +33,14 @@ def dataset(labels, parts=None, groups=None, side=1):
 def listing(labels, parts=None):
     made = dataset(labels, parts)
     return Listing(
-        made.name, 'made: all', made.images, made.labels, made.ids, made.class_names, made.parts, made.groups
+        made.name,
+        'made: all',
+        made.images,
+        made.labels,
+        made.ids,
+        made.class_names,
+        made.parts,
+        made.groups,
     )
 
 
@@ -44,7 +57,11 @@ def check_whole(found, n):
 counts = st.lists(st.integers(3, 40), min_size=2, max_size=12)
 
 
-@hypothesis.given(counts, st.integers(0, 1000), st.sampled_from([FRACTIONS, (0.9, 0.05, 0.05), (0.34, 0.33, 0.33)]))
+@hypothesis.given(
+    counts,
+    st.integers(0, 1000),
+    st.sampled_from([FRACTIONS, (0.9, 0.05, 0.05), (0.34, 0.33, 0.33)]),
+)
 @hypothesis.settings(deadline=None, max_examples=50)
 def test_stratified_is_whole_and_every_class_is_in_every_part(counts, seed, fractions):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
@@ -129,7 +146,9 @@ def test_equal_images_are_one_group_even_if_blank():
     assert sum(bool(set(range(10)) & set(indices)) for indices in arrays(found)) == 1
 
 
-@hypothesis.given(hnp.arrays(np.int32, st.integers(20, 200), elements=st.integers(0, 5)), st.integers(0, 99))
+@hypothesis.given(
+    hnp.arrays(np.int32, st.integers(20, 200), elements=st.integers(0, 5)), st.integers(0, 99)
+)
 @hypothesis.settings(deadline=None, max_examples=50)
 def test_a_smaller_share_is_within_a_larger_one(labels, seed):
     train = np.flatnonzero(np.arange(len(labels)) % 3)
@@ -139,7 +158,9 @@ def test_a_smaller_share_is_within_a_larger_one(labels, seed):
     np.testing.assert_array_equal(chosen[-1], train)
     assert set(labels[chosen[0]]) == set(labels[train])
     counts, kept = (np.bincount(labels[indices], minlength=6) for indices in (train, chosen[2]))
-    forced = (counts == 1).sum() / 2  # what classes of one image have beyond their share, the others lack
+    forced = (
+        counts == 1
+    ).sum() / 2  # what classes of one image have beyond their share, the others lack
     assert (np.abs(kept - counts / 2) <= 1 + forced).all()
 
 
@@ -148,7 +169,9 @@ def test_narrow_keeps_the_largest_classes_and_a_share_of_each():
     found = splits.narrow(listing(labels), subset=40, classes=3, seed=0)
     assert found.class_names == ('c1', 'c3', 'c4')
     assert np.bincount(found.labels).tolist() == [10, 10, 20]
-    assert [found.class_names[label] for label in found.labels] == [f'c{labels[int(i)]}' for i in found.ids]
+    assert [found.class_names[label] for label in found.labels] == [
+        f'c{labels[int(i)]}' for i in found.ids
+    ]
     assert list(map(int, found.ids)) == sorted(map(int, found.ids))
     assert found.description == 'made: all; of these 40 images of 3 classes'
     tied = splits.narrow(listing([2, 2, 1, 1, 0, 0]), subset=None, classes=2, seed=0)

@@ -52,7 +52,9 @@ def test_the_fastest_wins(found, monkeypatch):
 
 @pytest.mark.parametrize('content', ['', '{"a": ', '[1]', '{"a": 3}', '{"a": {"b": "c"}}', 'null'])
 def test_a_corrupt_cache_is_written_again(found, monkeypatch, content):
-    monkeypatch.setattr(autotune, '_seconds', lambda shape, members, name: 1.0 + (name != 'grouped'))
+    monkeypatch.setattr(
+        autotune, '_seconds', lambda shape, members, name: 1.0 + (name != 'grouped')
+    )
     autotune.cache().write_text(content)
     assert autotune.Timer().fastest(found, 4) == 'grouped'
     assert json.loads(autotune.cache().read_text())
@@ -73,7 +75,9 @@ def test_out_of_time_the_usual_one(found, monkeypatch):
 def test_a_network_without_convolutions_times_nothing(monkeypatch, capsys):
     monkeypatch.setattr(native, 'missing', lambda: 'it is gone')
     product = autotune.Convolution((1, 4, 4, 3), (1, 1, 3, 3), 1, 0)
-    assert autotune.Timer().fastest([], 4) == autotune.Timer().fastest([product], 4) == autotune.NONE
+    assert (
+        autotune.Timer().fastest([], 4) == autotune.Timer().fastest([product], 4) == autotune.NONE
+    )
     assert capsys.readouterr().err == ''
 
 
@@ -113,7 +117,9 @@ def test_a_resumed_run_obeys_its_plan(tmp_path, monkeypatch):
     for file in (tmp_path / 'checkpoints').glob('*.npz'):
         file.unlink()
     jaxdl.run(study, tmp_path)
-    assert {g['conv'] for g in json.loads((tmp_path / 'run.json').read_text())['groups']} == {'grouped'}
+    assert {g['conv'] for g in json.loads((tmp_path / 'run.json').read_text())['groups']} == {
+        'grouped'
+    }
 
 
 def test_a_plan_that_cannot_be_obeyed_is_refused(tmp_path, monkeypatch):
@@ -125,16 +131,22 @@ def test_a_plan_that_cannot_be_obeyed_is_refused(tmp_path, monkeypatch):
     run = json.loads((tmp_path / 'run.json').read_text())
     (tmp_path / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     monkeypatch.setattr(native, 'missing', lambda: 'it is gone')
-    with pytest.raises(InputError, match=r'plan.json has convolutions by onednn, and it is gone; --overwrite'):
+    with pytest.raises(
+        InputError, match=r'plan.json has convolutions by onednn, and it is gone; --overwrite'
+    ):
         ablation.run(study, tmp_path)
     assert (tmp_path / 'results.csv').exists()
 
 
 @pytest.mark.parametrize(
     ('setting', 'words'),
-    [('conv=winograd', "conv='winograd'"), ('conv=patch', 'did you mean patches?'),
-     ('conv=onednn', 'conv=onednn: it is gone; these can: patches, grouped, map'), ('conv=xla', 'these can: ')],
-)  # fmt: skip
+    [
+        ('conv=winograd', "conv='winograd'"),
+        ('conv=patch', 'did you mean patches?'),
+        ('conv=onednn', 'conv=onednn: it is gone; these can: patches, grouped, map'),
+        ('conv=xla', 'these can: '),
+    ],
+)
 def test_a_lowering_that_cannot_serve(setting, words, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(native, 'missing', lambda: 'it is gone')
     flags = ['--experiment=pooling', f'--set={setting}', f'--workdir={tmp_path / "run"}']
@@ -151,4 +163,6 @@ def test_its_absence_is_said_once_a_study(found, monkeypatch, capsys):
     timer = autotune.Timer()
     timer.fastest(found, 4)
     timer.fastest(found, 2)
-    assert capsys.readouterr().err == 'jaxdl: convolutions will be several times slower: it is gone\n'
+    assert (
+        capsys.readouterr().err == 'jaxdl: convolutions will be several times slower: it is gone\n'
+    )

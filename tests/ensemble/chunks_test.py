@@ -26,7 +26,10 @@ def test_no_core_waits_longer_than_it_must():
     seeds = [0, 1, 2] * 5
     assert chunks.layout(seeds, 1, 15, 2)[1] == (3, 5)  # all at once: 8 turns of 2 cores
     members, sides = chunks.layout(seeds, 1, 4, 2)
-    assert (members.shape, sides) == ((15, 1), (4, 1))  # 4 chunks of 2 turns; in rows of 5 it would be 9 of 1
+    assert (members.shape, sides) == (
+        (15, 1),
+        (4, 1),
+    )  # 4 chunks of 2 turns; in rows of 5 it would be 9 of 1
     assert chunks.layout(seeds, 1, 4, 1)[0].shape == (3, 5)
 
 

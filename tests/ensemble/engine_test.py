@@ -13,7 +13,8 @@ import pytest
 import studies
 
 from jaxdl.data.on_device import Part
-from jaxdl.ensemble import Member, _evaluate, chunks
+from jaxdl.ensemble import Member, chunks
+from jaxdl.ensemble.engine import _evaluate
 from jaxdl.models import layers
 from jaxdl.train import train_step
 from jaxdl.train.variant import Variant
@@ -23,13 +24,18 @@ BASE = Variant(width=4, depth=2, dropout=0.2)
 
 @pytest.mark.parametrize('pooling', layers.POOLINGS)
 def test_a_member_alone_is_what_it_is_in_the_group(pooling):
-    variants = [BASE.replace(pooling=pooling, learning_rate=r, weight_decay=w) for r, w in ((0.1, 0.0), (0.02, 1e-3))]
+    variants = [
+        BASE.replace(pooling=pooling, learning_rate=r, weight_decay=w)
+        for r, w in ((0.1, 0.0), (0.02, 1e-3))
+    ]
     found = studies.members(variants, [0, 1])
     group, _, tested = studies.train(found, chunks.rectangle([m.stream for m in found]))
     row, column = np.argwhere(chunks.rectangle([m.stream for m in found]) == 3)[0]
     single, _, single_tested = studies.alone(found[3])
     for name in ('train_loss', 'val_loss'):
-        assert group.history[name][0, row, column] == pytest.approx(single.history[name][0, 0, 0], abs=1e-5)
+        assert group.history[name][0, row, column] == pytest.approx(
+            single.history[name][0, 0, 0], abs=1e-5
+        )
     assert np.mean(tested['correct'][row, column] == single_tested['correct'][0, 0]) > 0.99
 
 
@@ -55,7 +61,9 @@ def test_a_diverged_member_harms_no_other():
     training, _, tested = studies.train(studies.members([calm, wild], [0]), [[0, 1]])
     single, _, _ = studies.alone(Member('0', 0, calm))
     assert not np.isfinite(training.history['train_loss'][0, 0, 1])
-    assert training.history['train_loss'][0, 0, 0] == pytest.approx(single.history['train_loss'][0, 0, 0], abs=1e-5)
+    assert training.history['train_loss'][0, 0, 0] == pytest.approx(
+        single.history['train_loss'][0, 0, 0], abs=1e-5
+    )
     assert tested['test_accuracy'][0, 0] > 0.15
 
 
@@ -69,7 +77,11 @@ def test_a_rate_of_zero_is_the_same_with_and_without_noise():
 
 
 def test_one_trace_and_starting_values_share_it():
-    variants = [BASE, BASE.replace(init='zeros'), BASE.replace(init='glorot_uniform', init_scale=2.0)]
+    variants = [
+        BASE,
+        BASE.replace(init='zeros'),
+        BASE.replace(init='glorot_uniform', init_scale=2.0),
+    ]
     training, programs, _ = studies.train(studies.members(variants, [0]), [[0, 1, 2]], epochs=2)
     assert programs.traces == 1
     assert training.epoch == 2
@@ -78,7 +90,11 @@ def test_one_trace_and_starting_values_share_it():
 
 def test_zeros_learn_nothing_but_the_classes():
     training, _, _ = studies.train(studies.members([BASE.replace(init='zeros')], [0]), [[0]])
-    kernels = [v for p, v in jax.tree_util.tree_leaves_with_path(training.states.params) if p[-1].key == 'kernel']
+    kernels = [
+        v
+        for p, v in jax.tree_util.tree_leaves_with_path(training.states.params)
+        if p[-1].key == 'kernel'
+    ]
     assert all(not np.any(kernel) for kernel in kernels)
 
 
@@ -104,7 +120,9 @@ def test_evaluation_in_other_batches_is_the_same(batch):
     steps = -(-50 // batch)
     padded = np.zeros(steps * batch, np.int32)
     padded[:50] = indices
-    part = Part(padded.reshape(1, steps, batch), (np.arange(steps * batch) < 50).reshape(1, steps, batch))
+    part = Part(
+        padded.reshape(1, steps, batch), (np.arange(steps * batch) < 50).reshape(1, steps, batch)
+    )
     module = train_step.module_of(BASE, 10)
     state = train_step.init_state(BASE, 0, module, (8, 8, 1))
     states = jax.tree.map(lambda x: jnp.asarray(x)[None, None], state)
@@ -114,7 +132,9 @@ def test_evaluation_in_other_batches_is_the_same(batch):
         return train_step.eval_step(*arguments, module=module)
 
     found, correct = _evaluate(step, states, variants, data, part)
-    whole, _ = _evaluate(step, states, variants, data, Part(indices[None, None], np.ones((1, 1, 50), bool)))
+    whole, _ = _evaluate(
+        step, states, variants, data, Part(indices[None, None], np.ones((1, 1, 50), bool))
+    )
     assert float(found.count[0, 0]) == 50
     assert float(found.correct[0, 0]) == float(whole.correct[0, 0])
     assert float(found.loss[0, 0]) == pytest.approx(float(whole.loss[0, 0]), rel=1e-5)
@@ -141,12 +161,17 @@ print(*map(repr, map(float, loss)))
 
 def test_eight_devices_give_what_one_gives():
     environment = os.environ | dict(
-        JAX_NUM_CPU_DEVICES='8', PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3]))
+        JAX_NUM_CPU_DEVICES='8',
+        PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3])),
     )
-    done = subprocess.run([sys.executable, '-c', EIGHT], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, '-c', EIGHT], capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 0, done.stderr
     eight = [float(word) for word in done.stdout.split()]
-    found = studies.members([Variant(width=2, depth=1, learning_rate=r) for r in (0.1, 0.2)], range(4))
+    found = studies.members(
+        [Variant(width=2, depth=1, learning_rate=r) for r in (0.1, 0.2)], range(4)
+    )
     square = chunks.rectangle([m.stream for m in found])
     one = np.zeros(8)
     one[square] = studies.train(found, square)[0].history['train_loss'][0]
@@ -157,10 +182,17 @@ def test_eight_devices_give_what_one_gives():
 def test_an_option_leaves_every_other_initial_weight_as_it_was(extra):
     def kernels(variant):
         state = train_step.init_state(variant, 7, train_step.module_of(variant, 10), (8, 8, 1))
-        return {jax.tree_util.keystr(p): np.asarray(v) for p, v in jax.tree_util.tree_leaves_with_path(state.params)}
+        return {
+            jax.tree_util.keystr(p): np.asarray(v)
+            for p, v in jax.tree_util.tree_leaves_with_path(state.params)
+        }
 
     base, other = kernels(BASE), kernels(BASE.replace(**extra))
-    shared = [name for name in base if name in other and other[name].shape == base[name].shape and 'kernel' in name]
+    shared = [
+        name
+        for name in base
+        if name in other and other[name].shape == base[name].shape and 'kernel' in name
+    ]
     assert len(shared) >= 2
     for name in shared:
         np.testing.assert_array_equal(base[name], other[name])

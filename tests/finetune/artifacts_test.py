@@ -1,4 +1,7 @@
-"""Sections made of a study's artifacts: whole where a file is, nothing where it is not, the numbers its own."""
+"""Sections made of a study's artifacts: whole where a file is, nothing where it is not.
+
+The numbers its own.
+"""
 
 import base64
 import dataclasses
@@ -19,12 +22,19 @@ from jaxdl.report.page.blocks import Drawing, Figure, Items, Page, Paragraph, Se
 HOSTILE = '<b>|x *y* `z`'
 SECTIONS = dict(contact_sheet=contact_sheet, logit_gradients=logit_gradients, probes=diagnostics)
 LOSSES = {
-    'softmax, cross-entropy': 'softmax_cross_entropy', 'softmax, squared': 'softmax_squared_error',
-    'ReLU, softmax': 'relu_softmax_cross_entropy', 'sigmoid, softmax': 'sigmoid_softmax_cross_entropy',
+    'softmax, cross-entropy': 'softmax_cross_entropy',
+    'softmax, squared': 'softmax_squared_error',
+    'ReLU, softmax': 'relu_softmax_cross_entropy',
+    'sigmoid, softmax': 'sigmoid_softmax_cross_entropy',
     'softmax twice': 'double_softmax_cross_entropy',
-}  # fmt: skip
+}
 STARTS = ('he_normal', 'zeros', 'normal_1')
-LAYERS = ('head', 'layer_0.dense', 'layer_10.dense', 'layer_2.dense')  # as a tree of arrays has them
+LAYERS = (
+    'head',
+    'layer_0.dense',
+    'layer_10.dense',
+    'layer_2.dense',
+)  # as a tree of arrays has them
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +51,10 @@ def undrawn(monkeypatch):
 
 
 def changed(study: Study, settings: dict, **data) -> Study:
-    """The study with options of these settings, the first its baseline, and another description of the data."""
+    """The study with options of these settings, the first its baseline.
+
+    And another description of the data.
+    """
     config = study.config | dict(options=settings, baseline=next(iter(settings)))
     plan = study.plan | dict(data={condition: own | data for condition, own in study.data.items()})
     return dataclasses.replace(study, config=config, plan=plan)
@@ -50,7 +63,10 @@ def changed(study: Study, settings: dict, **data) -> Study:
 def sheet(names, channels=1, side=8, count=8):
     rng = np.random.default_rng(0)
     images = rng.random((count, side, side, channels)).astype(np.float32)
-    noisy = {name: np.clip(images + 0.1 * i * rng.standard_normal(images.shape), 0, 1) for i, name in enumerate(names)}
+    noisy = {
+        name: np.clip(images + 0.1 * i * rng.standard_normal(images.shape), 0, 1)
+        for i, name in enumerate(names)
+    }
     return {name: values.astype(np.float32) for name, values in noisy.items()}
 
 
@@ -73,7 +89,10 @@ VALUES = {
 
 
 def slopes(losses: dict[str, str], classes: int) -> dict[str, np.ndarray]:
-    """Each loss along one logit, its slope by a difference to the right of it and one to the left."""
+    """Each loss along one logit.
+
+    Its slope by a difference to the right of it and one to the left.
+    """
     logit = np.linspace(-12, 12, 97)
     h = 1e-5
     rows, gradient = [], []
@@ -83,11 +102,20 @@ def slopes(losses: dict[str, str], classes: int) -> dict[str, np.ndarray]:
         rows.append(VALUES[loss](mid))
         gradient.append((VALUES[loss](high) - VALUES[loss](low)) / (2 * h))
     loss = np.stack(rows)
-    return dict(option=np.array(list(losses)), logit=logit, loss=loss, gradient=np.stack(gradient), best=loss.min(1))
+    return dict(
+        option=np.array(list(losses)),
+        logit=logit,
+        loss=loss,
+        gradient=np.stack(gradient),
+        best=loss.min(1),
+    )
 
 
 def answers(options=STARTS, seeds=3, layers=LAYERS) -> dict[str, np.ndarray]:
-    """A healthy option, one whose units are all alike and get no gradient, and a healthy one with odd numbers."""
+    """A healthy option, one whose units are all alike and get no gradient.
+
+    And a healthy one with odd numbers.
+    """
     rng = np.random.default_rng(1)
     option, m = np.repeat(options, seeds), len(options) * seeds
     dead = option == options[1]
@@ -97,12 +125,16 @@ def answers(options=STARTS, seeds=3, layers=LAYERS) -> dict[str, np.ndarray]:
             norms = size * 10.0 ** rng.normal(-0.5 * i, 0.3, m)
             found[f'{when}.gradient_norms.{layer}'] = np.where(dead, 0, norms).astype(np.float32)
         for layer in ('hidden_0', 'hidden_1', 'hidden_2'):
-            found[f'{when}.distinct_units.{layer}'] = np.where(dead, 1, rng.integers(14, 17, m)).astype(np.int32)
+            found[f'{when}.distinct_units.{layer}'] = np.where(
+                dead, 1, rng.integers(14, 17, m)
+            ).astype(np.int32)
         along = np.linspace(-2.5, 2.5, 80)
         x, y = np.meshgrid(along, along)
         margin = np.stack([3 * (y - np.sin(1.5 * x + rng.normal(0, 0.3))) for _ in range(m)])
         margin[dead] = 0
-        found[f'{when}.boundary.logits'] = np.stack([-margin / 2, margin / 2], -1).astype(np.float32)
+        found[f'{when}.boundary.logits'] = np.stack([-margin / 2, margin / 2], -1).astype(
+            np.float32
+        )
     return found
 
 
@@ -116,7 +148,11 @@ def sheet_of(folder, study, found):
 
 
 def slopes_of(folder, study, losses=LOSSES, classes=10, found=None):
-    study = changed(study, {o: dict(loss=loss) for o, loss in losses.items()}, classes=[str(i) for i in range(classes)])
+    study = changed(
+        study,
+        {o: dict(loss=loss) for o, loss in losses.items()},
+        classes=[str(i) for i in range(classes)],
+    )
     folder = saved(folder, 'logit_gradients', found or slopes(losses, classes))
     return logit_gradients.blocks(folder, study, '', 'logits')
 
@@ -133,7 +169,11 @@ def only(found, kind):
 
 def text(found) -> str:
     """All running text, without the marks of names."""
-    lines = [line for b in found for line in (b.items if isinstance(b, Items) else [getattr(b, 'text', '')])]
+    lines = [
+        line
+        for b in found
+        for line in (b.items if isinstance(b, Items) else [getattr(b, 'text', '')])
+    ]
     return markup.plain('\n'.join(lines))
 
 
@@ -148,7 +188,11 @@ def rendered(found) -> tuple[str, str]:
 
 @pytest.mark.parametrize('make', [sheet_of, slopes_of, probes_of])
 def test_sections_stand_on_both_pages(make, usual, tmp_path):
-    arguments = {sheet_of: [sheet(['none', 'flip', 'mixup'])], slopes_of: [], probes_of: [answers()]}[make]
+    arguments = {
+        sheet_of: [sheet(['none', 'flip', 'mixup'])],
+        slopes_of: [],
+        probes_of: [answers()],
+    }[make]
     found = make(tmp_path, usual, *arguments)
     page, plain = rendered(found)
     figures = [block for block in found if isinstance(block, Figure)]
@@ -156,7 +200,9 @@ def test_sections_stand_on_both_pages(make, usual, tmp_path):
     assert page.count('<figure') == len(figures)
     for figure in figures:
         assert f'figures/{figure.name}.png' in plain
-        assert html.escape(figure.alt, quote=False) in html.unescape(page) or figure.alt in html.unescape(page)
+        assert html.escape(figure.alt, quote=False) in html.unescape(
+            page
+        ) or figure.alt in html.unescape(page)
         assert figure.drawing.size[0] <= 960
         assert figure.drawing.size_narrow[0] <= 360
         for drawing in (figure.drawing.svg, figure.drawing.svg_narrow):
@@ -165,7 +211,9 @@ def test_sections_stand_on_both_pages(make, usual, tmp_path):
 
 
 @pytest.mark.parametrize('name', SECTIONS)
-@pytest.mark.parametrize('content', [None, b'', b'PK\x03\x04 no archive', b'text', 'cut', 'other', 'objects'])
+@pytest.mark.parametrize(
+    'content', [None, b'', b'PK\x03\x04 no archive', b'text', 'cut', 'other', 'objects']
+)
 def test_absent_damaged_or_other_files_give_nothing(name, content, usual, tmp_path):
     path = tmp_path / f'{name}.npz'
     if content == 'cut':
@@ -213,7 +261,9 @@ def test_a_contact_sheet_shows_the_pixels_themselves(usual, tmp_path):
         (tmp_path / 'one.png').write_bytes(base64.b64decode(one))
         with Image.open(tmp_path / 'one.png') as image:
             images.append(np.asarray(image)[..., 0])
-    shown = np.concatenate([found['none'], found['flip']])[..., 0]  # the images as they are come first
+    shown = np.concatenate([found['none'], found['flip']])[
+        ..., 0
+    ]  # the images as they are come first
     close = [min(np.abs(image - 255 * own).max() for image in images) for own in shown]
     assert max(close) <= 1
     assert len(re.findall('base64,', figure.drawing.svg_narrow.decode())) == 8
@@ -241,7 +291,9 @@ def test_the_change_that_is_told_is_that_of_the_arrays(usual, tmp_path):
 def test_broken_labels_are_told_where_they_break(usual, tmp_path):
     photographs = changed(usual, dict(none={}), name='birds')
     assert 'flip breaks labels here' in text(sheet_of(tmp_path, usual, sheet(['none', 'flip'])))
-    assert 'Where they show digits or letters' in text(sheet_of(tmp_path, photographs, sheet(['none', 'flip'])))
+    assert 'Where they show digits or letters' in text(
+        sheet_of(tmp_path, photographs, sheet(['none', 'flip']))
+    )
     said = text(sheet_of(tmp_path, photographs, sheet(['none', 'flip'], 3)))
     assert 'harmless' in said
     assert 'break' not in said
@@ -261,8 +313,12 @@ def test_the_table_of_slopes_is_the_arrays(usual, tmp_path):
     for i, option in enumerate(LOSSES):
         least, centre, wrong = table[option]
         assert float(least) == pytest.approx(found['best'][i], abs=6e-4)
-        assert float(centre.replace(words.MINUS, '-')) == pytest.approx(found['gradient'][i, middle], abs=6e-4)
-        assert float(wrong.replace(words.MINUS, '-')) == pytest.approx(found['gradient'][i, 0], abs=6e-4, rel=0.5)
+        assert float(centre.replace(words.MINUS, '-')) == pytest.approx(
+            found['gradient'][i, middle], abs=6e-4
+        )
+        assert float(wrong.replace(words.MINUS, '-')) == pytest.approx(
+            found['gradient'][i, 0], abs=6e-4, rel=0.5
+        )
 
 
 @pytest.mark.usefixtures('undrawn')
@@ -281,13 +337,18 @@ def test_the_bound_of_a_second_softmax_is_the_textbooks(classes, usual, tmp_path
 @pytest.mark.usefixtures('undrawn')
 def test_a_mistake_is_told_only_of_an_option_that_makes_it(usual, tmp_path):
     said = text(slopes_of(tmp_path, usual))
-    assert 'ReLU, softmax: wherever the logit of the right class is below 0 its gradient is exactly 0 (48 of 97' in said
+    assert (
+        'ReLU, softmax: wherever the logit of the right class is below 0 its gradient is exactly 0 (48 of 97'
+        in said
+    )
     assert 'softmax, squared: surely wrong' in said
     sound = {'softmax, cross-entropy': 'softmax_cross_entropy'}
     for mistake in ('never', 'no logits', 'exactly 0', 'surely wrong'):
         assert mistake not in text(slopes_of(tmp_path, usual, sound)[:1])
     found = slopes(LOSSES, 10)
-    found['gradient'] = np.where(found['gradient'] == 0, -0.1, found['gradient'])  # numbers that say otherwise
+    found['gradient'] = np.where(
+        found['gradient'] == 0, -0.1, found['gradient']
+    )  # numbers that say otherwise
     found['loss'] = found['loss'] - 1.6
     said = text(slopes_of(tmp_path, usual, found=found))
     assert 'exactly 0' not in said
@@ -297,7 +358,11 @@ def test_a_mistake_is_told_only_of_an_option_that_makes_it(usual, tmp_path):
 @pytest.mark.usefixtures('undrawn')
 def test_slopes_that_do_not_fit_give_nothing(usual, tmp_path):
     found = slopes(LOSSES, 10)
-    for key, bad in (('loss', found['loss'][:, 1:]), ('best', found['best'] * np.nan), ('logit', found['logit'][::-1])):
+    for key, bad in (
+        ('loss', found['loss'][:, 1:]),
+        ('best', found['best'] * np.nan),
+        ('logit', found['logit'][::-1]),
+    ):
         assert slopes_of(tmp_path, usual, found=found | {key: bad}) == []
     assert slopes_of(tmp_path, usual, {'another': 'softmax_cross_entropy'}, found=found) == []
 
@@ -316,7 +381,10 @@ def test_norms_and_units_are_those_of_the_arrays(usual, tmp_path):
     found = answers()
     made = probes_of(tmp_path, usual, found)
     table, own = rows(only(made, Table)), found['option'] == 'normal_1'
-    norms = [found[f'end.gradient_norms.{layer}'][own].mean() for layer in ('layer_0.dense', 'layer_2.dense')]
+    norms = [
+        found[f'end.gradient_norms.{layer}'][own].mean()
+        for layer in ('layer_0.dense', 'layer_2.dense')
+    ]
     assert f'end {norms[0]:.2g}, {norms[1]:.2g}, ' in made[0].alt.partition('normal_1: ')[2]
     units = found['end.distinct_units.hidden_0'][own]
     mean, *span = re.findall(r'[\d.]+', table['normal_1'][0])
@@ -337,7 +405,10 @@ def test_why_some_starts_fail_is_told_only_where_the_numbers_show_it(usual, tmp_
     said = text(probes_of(tmp_path, usual, moving))
     assert 'one unit many times over' in said
     assert 'every kernel is 0' not in said
-    for changes in ({'start.distinct_units.hidden_1': np.full(9, 5)}, {'end.distinct_units.hidden_1': np.full(9, 2)}):
+    for changes in (
+        {'start.distinct_units.hidden_1': np.full(9, 5)},
+        {'end.distinct_units.hidden_1': np.full(9, 2)},
+    ):
         assert 'many times over' not in text(probes_of(tmp_path, usual, found | changes))
 
 
@@ -348,7 +419,11 @@ def test_a_network_that_is_no_longer_finite_is_left_out_and_named(usual, tmp_pat
     lost[[0, 6, 7, 8]] = np.nan
     units = found['end.distinct_units.hidden_0'].copy()
     units[0] = 99  # numbers that are not finite all look distinct
-    made = probes_of(tmp_path, usual, found | {'end.gradient_norms.head': lost, 'end.distinct_units.hidden_0': units})
+    made = probes_of(
+        tmp_path,
+        usual,
+        found | {'end.gradient_norms.head': lost, 'end.distinct_units.hidden_0': units},
+    )
     table = rows(only(made, Table))
     assert list(table) == ['he_normal', 'zeros']
     assert '99' not in str(table)
@@ -364,7 +439,10 @@ def test_boundaries_say_which_seed_and_how_much(usual, tmp_path):
     assert 'seed 1000' in figure.caption
     logits = found['end.boundary.logits'][found['option'] == 'he_normal'][0].astype(float)
     share, one = 100 * (logits[..., 1] > logits[..., 0]).mean(), softmax(logits)[..., 1]
-    assert f'he_normal {share:.0f} % of the square, probability {one.min():.2f} to {one.max():.2f}' in figure.alt
+    assert (
+        f'he_normal {share:.0f} % of the square, probability {one.min():.2f} to {one.max():.2f}'
+        in figure.alt
+    )
     assert 'zeros 0 % of the square, probability 0.50 to 0.50' in figure.alt
     many = probes_of(tmp_path, usual, found, classes='abc')
     assert [block.name for block in many if isinstance(block, Figure)] == ['probes_gradients']
@@ -377,7 +455,9 @@ def test_whatever_was_asked_is_what_is_shown(usual, tmp_path):
     for name, kinds in dict(
         gradient_norms=[Figure], distinct_units=[Table, Paragraph, Items], boundary=[Figure]
     ).items():
-        made = probes_of(tmp_path, usual, head | {k: v for k, v in found.items() if f'.{name}.' in k})
+        made = probes_of(
+            tmp_path, usual, head | {k: v for k, v in found.items() if f'.{name}.' in k}
+        )
         assert [type(block) for block in made] == kinds
     nothing = {k: np.zeros(9, np.float32) for k in found if '.gradient_norms.' in k}
     assert len(probes_of(tmp_path, usual, head | nothing)) == 1
@@ -387,7 +467,13 @@ def test_names_stay_text(usual, tmp_path):
     made = [
         *sheet_of(tmp_path, usual, sheet(['none', HOSTILE])),
         *slopes_of(tmp_path, usual, {HOSTILE: 'relu_softmax_cross_entropy'}),
-        *probes_of(tmp_path, usual, answers(('he_normal', HOSTILE)), ('he_normal', HOSTILE), (HOSTILE, 'b|c')),
+        *probes_of(
+            tmp_path,
+            usual,
+            answers(('he_normal', HOSTILE)),
+            ('he_normal', HOSTILE),
+            (HOSTILE, 'b|c'),
+        ),
     ]
     page, plain = rendered(made)
     assert '<b>|x' not in page

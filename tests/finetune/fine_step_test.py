@@ -1,4 +1,7 @@
-"""One step of a fine-tuning: what learns, what is added up, that devices and parts of a batch change nothing."""
+"""One step of a fine-tuning: what learns, what is added up.
+
+That devices and parts of a batch change nothing.
+"""
 
 import dataclasses
 import functools
@@ -23,7 +26,9 @@ from jaxdl.train import keys
 from jaxdl.train.variant import Variant
 
 CLASSES, BATCH = 3, 8
-quick = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})  # compiles in half the time
+quick = functools.partial(
+    jax.jit, compiler_options={'xla_backend_optimization_level': 0}
+)  # compiles in half the time
 MODULE = ResNet(finetunes.TINY, CLASSES, finetunes.TINY.preprocessing, 'grouped')
 
 
@@ -32,13 +37,19 @@ def variables():
     found = MODULE.init(jax.random.key(0), jnp.zeros((1, 12, 12, 3)))
     kernel = jax.random.normal(jax.random.key(1), found['params']['head']['kernel'].shape) / 3
     return jax.tree.map(
-        np.asarray, dict(found, params=dict(found['params'], head=dict(found['params']['head'], kernel=kernel)))
+        np.asarray,
+        dict(
+            found, params=dict(found['params'], head=dict(found['params']['head'], kernel=kernel))
+        ),
     )
 
 
 def batch():
     rng = np.random.default_rng(0)
-    return Examples(rng.integers(0, 256, (BATCH, 16, 16, 3), np.uint8), (np.arange(BATCH) % CLASSES).astype(np.int32))
+    return Examples(
+        rng.integers(0, 256, (BATCH, 16, 16, 3), np.uint8),
+        (np.arange(BATCH) % CLASSES).astype(np.int32),
+    )
 
 
 @functools.cache
@@ -72,11 +83,18 @@ def changed(before, after):
 
 
 def test_phases_cover_all_steps_once():
-    found = fine_step.phases(Recipe(epochs=7, sizes=(8, 10), train_size=12, eval_size=16, fix_epochs=2), 10)
+    found = fine_step.phases(
+        Recipe(epochs=7, sizes=(8, 10), train_size=12, eval_size=16, fix_epochs=2), 10
+    )
     assert [(p.start, p.stop, p.size, p.learns) for p in found] == [
-        (0, 20, 8, 'all'), (20, 40, 10, 'all'), (40, 70, 12, 'all'), (70, 90, 16, 'fixed'),
-    ]  # fmt: skip
-    assert [(p.start, p.stop) for p in fine_step.phases(Recipe(epochs=1, sizes=(8, 10)), 10)] == [(0, 10)]
+        (0, 20, 8, 'all'),
+        (20, 40, 10, 'all'),
+        (40, 70, 12, 'all'),
+        (70, 90, 16, 'fixed'),
+    ]
+    assert [(p.start, p.stop) for p in fine_step.phases(Recipe(epochs=1, sizes=(8, 10)), 10)] == [
+        (0, 10)
+    ]
 
 
 def test_what_is_frozen_does_not_change_by_a_bit_nor_do_its_statistics():
@@ -113,14 +131,18 @@ def test_gradual_unfreezing_begins_at_the_head():
 def test_blocks_computed_again_are_the_same():
     _, plain, _ = stepped(norms='batch')
     _, state, _ = stepped(norms='batch', module=MODULE.clone(remat=True))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain.params, state.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain.params, state.params
+    )
 
 
 @pytest.mark.parametrize('parts', [2, 4])
 def test_parts_of_a_batch_one_after_another_are_the_batch(parts):
     _, whole, means = stepped(norms='running', crop_area=1.0)
     _, split, own = stepped(norms='running', crop_area=1.0, accumulation=parts)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.params, split.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.params, split.params
+    )
     assert float(own['loss']) == pytest.approx(float(means['loss']), rel=1e-5)
 
 
@@ -128,12 +150,16 @@ def test_layer_decay_scales_the_first_step_by_distance_from_the_head():
     before, plain, _ = stepped()
     _, scaled, _ = stepped(layer_decay=0.5)
     for key, power in {'head': 0, 'layer3_0': 1, 'layer2_0': 2, 'layer1_0': 3, 'conv1': 4}.items():
-        for a, b, c in zip(*(jax.tree.leaves(s.params[key]) for s in (before, plain, scaled)), strict=True):
+        for a, b, c in zip(
+            *(jax.tree.leaves(s.params[key]) for s in (before, plain, scaled)), strict=True
+        ):
             np.testing.assert_allclose(c - a, 0.5**power * (b - a), rtol=1e-3, atol=1e-7)
 
 
 def test_a_clipped_gradient_moves_as_far_as_it_may():
-    before, after, means = stepped(clip=0.01, variant=Variant(learning_rate=1.0, optimizer='sgd', schedule='constant'))
+    before, after, means = stepped(
+        clip=0.01, variant=Variant(learning_rate=1.0, optimizer='sgd', schedule='constant')
+    )
     moved = jax.tree.map(jnp.subtract, after.params, before.params)
     length = np.sqrt(sum(float(jnp.square(leaf).sum()) for leaf in jax.tree.leaves(moved)))
     assert means['gradient_norm'] > 0.01
@@ -143,23 +169,33 @@ def test_a_clipped_gradient_moves_as_far_as_it_may():
 def test_averaged_weights_are_those_of_one_step_after_one_step():
     _, state, _ = stepped(ema=0.9)
     served = fine_step.served(state, Recipe(ema=0.9))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), served['params'], state.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        served['params'],
+        state.params,
+    )
 
 
 def test_weights_of_classes_weigh_and_equal_ones_change_nothing():
     _, plain, _ = stepped()
     double = Emphasis(np.full(CLASSES, 2, np.float32), np.zeros(CLASSES, np.float32))
     _, same, _ = stepped(emphasis=double)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain.params, same.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain.params, same.params
+    )
     alone = Emphasis(np.asarray([1, 0, 0], np.float32), np.zeros(CLASSES, np.float32))
-    assert not np.isclose(stepped(emphasis=alone)[1].params['head']['bias'], plain.params['head']['bias']).all()
+    assert not np.isclose(
+        stepped(emphasis=alone)[1].params['head']['bias'], plain.params['head']['bias']
+    ).all()
 
 
 def test_noise_is_a_function_of_the_step_and_strength_0_is_none():
     still = Variant(learning_rate=0.1, batch_size=BATCH)
     _, without, _ = stepped(variant=still)
     _, zero, _ = stepped(variant=still, noise=('flip', 'dropout'))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), without.params, zero.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), without.params, zero.params
+    )
     seen = [
         jax.jit(functools.partial(fine_step.prepared, setting=setting_of(noise=noise)))(
             0, batch(), still, keys.seed_key(0)
@@ -174,7 +210,10 @@ def test_noise_is_a_function_of_the_step_and_strength_0_is_none():
 
 
 def ten_steps(file):
-    """Ten steps over all devices and processes that there are; their state and the last metrics go to `file`."""
+    """Ten steps over all devices and processes that there are.
+
+    Their state and the last metrics go to `file`.
+    """
     mesh, variant = sharding.data_mesh(), Variant(learning_rate=0.03, batch_size=BATCH, flip=0.5)
     setting = setting_of(noise=('flip',), ema=0.9, norms='batch')
     whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -202,10 +241,13 @@ print(jax.device_count())
 
 def across(file, devices='1', *arguments):
     environment = os.environ | dict(
-        JAX_NUM_CPU_DEVICES=devices, PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3]))
+        JAX_NUM_CPU_DEVICES=devices,
+        PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3])),
     )
     command = [sys.executable, '-c', ACROSS, str(file), *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_eight_devices_and_two_processes_do_what_one_device_does(tmp_path):

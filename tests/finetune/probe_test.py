@@ -1,4 +1,7 @@
-"""The probe's heads: one group by the engine, as good as a converged logistic regression, chosen by validation."""
+"""The probe's heads: one group by the engine, as good as a converged logistic regression.
+
+Chosen by validation.
+"""
 
 import dataclasses
 
@@ -16,7 +19,11 @@ from jaxdl.statistics import classification
 from jaxdl.workdir import tables
 
 SMALL = Probe(
-    learning_rates=(0.1, 0.3), weight_decays=(0.0, 0.003, 0.1), logit_adjustments=(0.0, 1.0), repeats=2, passes=8
+    learning_rates=(0.1, 0.3),
+    weight_decays=(0.0, 0.003, 0.1),
+    logit_adjustments=(0.0, 1.0),
+    repeats=2,
+    passes=8,
 )
 EXPERIMENT = FineTune(probe=SMALL, data=Data(fractions=(0.7, 0.3, 0.0)))
 
@@ -26,14 +33,22 @@ def digits():
     """Every third image, its classes uneven; the second view is the image moved by a pixel."""
     dataset = load(Data())
     chosen = np.flatnonzero(
-        (np.arange(len(dataset.labels)) % 3 == 0) & ~((dataset.labels > 5) & (np.arange(len(dataset.labels)) % 2 == 0))
+        (np.arange(len(dataset.labels)) % 3 == 0)
+        & ~((dataset.labels > 5) & (np.arange(len(dataset.labels)) % 2 == 0))
     )
     images = dataset.images[chosen]
     dataset = dataclasses.replace(
-        dataset, images=images, labels=dataset.labels[chosen], ids=tuple(dataset.ids[i] for i in chosen)
+        dataset,
+        images=images,
+        labels=dataset.labels[chosen],
+        ids=tuple(dataset.ids[i] for i in chosen),
     )
     views = np.stack([images, np.roll(images, 1, axis=2)], 1)
-    return dataset, bursts.stratified(dataset, EXPERIMENT.data), views.reshape(len(chosen), 2, -1).astype(np.float32)
+    return (
+        dataset,
+        bursts.stratified(dataset, EXPERIMENT.data),
+        views.reshape(len(chosen), 2, -1).astype(np.float32),
+    )
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +58,9 @@ def result(digits):
 
 def test_every_head_of_the_grid_has_a_row(result, tmp_path):
     cells = {(row['learning_rate'], row['weight_decay']) for row in result.rows}
-    assert {(rate, decay) for rate in SMALL.learning_rates for decay in SMALL.weight_decays} <= cells
+    assert {
+        (rate, decay) for rate in SMALL.learning_rates for decay in SMALL.weight_decays
+    } <= cells
     assert len(result.rows) == len(cells) * 2 * 2
     tables.write_table(tmp_path / 'probe.csv', probe.COLUMNS, result.rows)
     assert tables.read_table(tmp_path / 'probe.csv', probe.COLUMNS) == result.rows
@@ -52,9 +69,9 @@ def test_every_head_of_the_grid_has_a_row(result, tmp_path):
 def test_the_chosen_cell_is_the_best_mean_over_seeds(result):
     means = {}
     for row in result.rows:
-        means.setdefault((row['learning_rate'], row['weight_decay'], row['logit_adjustment']), []).append(
-            row['macro_f1']
-        )
+        means.setdefault(
+            (row['learning_rate'], row['weight_decay'], row['logit_adjustment']), []
+        ).append(row['macro_f1'])
     chosen = means[result.learning_rate, result.weight_decay, result.adjustment]
     assert np.mean(chosen) == pytest.approx(max(np.mean(own) for own in means.values()), abs=1e-12)
 
@@ -66,12 +83,18 @@ def test_one_group_trains_the_grid_at_once(result):
 
 def test_scores_are_those_of_the_head_of_the_training_images(digits, result):
     dataset, splits, features = digits
-    logits = features[splits.val] @ result.head_train_only['kernel'] + result.head_train_only['bias']
+    logits = (
+        features[splits.val] @ result.head_train_only['kernel'] + result.head_train_only['bias']
+    )
     expected = classification.log_softmax(logits).mean(1)
     np.testing.assert_allclose(result.val_logits, expected, rtol=1e-4, atol=1e-4)
     shares = np.bincount(dataset.labels[splits.train]) / len(splits.train)
-    np.testing.assert_allclose(result.adjustments, result.adjustment * np.log(shares), rtol=1e-5, atol=1e-7)
-    found = classification.scores(result.val_logits - result.adjustments[None], dataset.labels[splits.val])
+    np.testing.assert_allclose(
+        result.adjustments, result.adjustment * np.log(shares), rtol=1e-5, atol=1e-7
+    )
+    found = classification.scores(
+        result.val_logits - result.adjustments[None], dataset.labels[splits.val]
+    )
     assert found == pytest.approx(result.scores, abs=1e-4)
     assert result.scores['accuracy'] > 0.85
     assert result.train_scores['loss'] < result.scores['loss']
@@ -90,30 +113,54 @@ def test_as_good_as_a_converged_logistic_regression(digits):
     """The least regularised loss that there is, to a hundredth."""
     dataset, splits, features = digits
     own, decay = features[:, :1], 0.03
-    cell = Probe(learning_rates=(0.3,), weight_decays=(decay,), logit_adjustments=(0.0,), repeats=1, passes=40)
-    head = probe.run(dataclasses.replace(EXPERIMENT, probe=cell), dataset, splits, own).head_train_only
+    cell = Probe(
+        learning_rates=(0.3,),
+        weight_decays=(decay,),
+        logit_adjustments=(0.0,),
+        repeats=1,
+        passes=40,
+    )
+    head = probe.run(
+        dataclasses.replace(EXPERIMENT, probe=cell), dataset, splits, own
+    ).head_train_only
     mean, matrix = probe.whitening(own[splits.train, 0])
     normal, labels = (own[splits.train, 0] - mean) @ matrix, dataset.labels[splits.train]
-    fitted = LogisticRegression(C=1 / (decay * len(labels)), max_iter=1000, tol=1e-8).fit(normal, labels)
+    fitted = LogisticRegression(C=1 / (decay * len(labels)), max_iter=1000, tol=1e-8).fit(
+        normal, labels
+    )
 
     def objective(kernel, bias):
-        return classification.loss(normal @ kernel + bias, labels) + decay / 2 * np.square(kernel).sum()
+        return (
+            classification.loss(normal @ kernel + bias, labels)
+            + decay / 2 * np.square(kernel).sum()
+        )
 
     least = objective(fitted.coef_.T, fitted.intercept_)
     found = objective(np.linalg.solve(matrix, head['kernel']), head['bias'] + mean @ head['kernel'])
     assert least * (1 - 1e-4) <= found <= 1.01 * least
 
 
-@pytest.mark.parametrize(('values', 'best', 'more'), [
-    ([0.1, 1.0], 1.0, [10.0]), ([0.1, 1.0], 0.1, [0.01]), ([0.1, 0.3, 1.0], 0.3, []), ([0.1], 0.1, []),
-    ([0.0, 0.1, 1.0], 0.0, []), ([0.0, 0.1, 1.0], 0.1, []), ([0.0, 0.1, 1.0], 1.0, [10.0]), ([0.0, 0.1], 0.1, []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ('values', 'best', 'more'),
+    [
+        ([0.1, 1.0], 1.0, [10.0]),
+        ([0.1, 1.0], 0.1, [0.01]),
+        ([0.1, 0.3, 1.0], 0.3, []),
+        ([0.1], 0.1, []),
+        ([0.0, 0.1, 1.0], 0.0, []),
+        ([0.0, 0.1, 1.0], 0.1, []),
+        ([0.0, 0.1, 1.0], 1.0, [10.0]),
+        ([0.0, 0.1], 0.1, []),
+    ],
+)
 def test_the_grid_grows_past_an_edge_that_holds_the_best(values, best, more):
     assert choosing._past(values, best) == values + more
 
 
 def test_a_grid_too_low_grows_twice(digits):
-    low = dataclasses.replace(SMALL, learning_rates=(1e-3, 2e-3), weight_decays=(0.0,), repeats=1, passes=2)
+    low = dataclasses.replace(
+        SMALL, learning_rates=(1e-3, 2e-3), weight_decays=(0.0,), repeats=1, passes=2
+    )
     by_loss = dataclasses.replace(EXPERIMENT, probe=low, finetune=Recipe(metric='loss'))
     found = probe.run(by_loss, *digits)
     assert sorted({row['learning_rate'] for row in found.rows}) == [1e-3, 2e-3, 4e-3, 8e-3]
@@ -121,21 +168,48 @@ def test_a_grid_too_low_grows_twice(digits):
 
 def test_ties_go_to_the_smaller_decay_and_the_smaller_adjustment():
     rows = [
-        dict(learning_rate=0.1, weight_decay=d, logit_adjustment=t, seed=s, macro_f1=0.5, loss=1.0 + d)
-        for d in (0.1, 0.0) for t in (1.0, 0.5) for s in (0, 1)
-    ]  # fmt: skip
+        dict(
+            learning_rate=0.1,
+            weight_decay=d,
+            logit_adjustment=t,
+            seed=s,
+            macro_f1=0.5,
+            loss=1.0 + d,
+        )
+        for d in (0.1, 0.0)
+        for t in (1.0, 0.5)
+        for s in (0, 1)
+    ]
     assert choosing._best(rows, 'macro_f1') == ((0.1, 0.0), 0.5)
-    better = [*rows, dict(learning_rate=3.0, weight_decay=0.2, logit_adjustment=0.5, seed=0, macro_f1=0.4, loss=0.1)]
+    better = [
+        *rows,
+        dict(
+            learning_rate=3.0,
+            weight_decay=0.2,
+            logit_adjustment=0.5,
+            seed=0,
+            macro_f1=0.4,
+            loss=0.1,
+        ),
+    ]
     assert choosing._best(better, 'loss') == ((3.0, 0.2), 0.5)
-    lost = dict(learning_rate=9.0, weight_decay=0.0, logit_adjustment=0.0, seed=0, macro_f1=0.9, loss=float('nan'))
+    lost = dict(
+        learning_rate=9.0,
+        weight_decay=0.0,
+        logit_adjustment=0.0,
+        seed=0,
+        macro_f1=0.9,
+        loss=float('nan'),
+    )
     assert choosing._best([*better, lost], 'loss') == ((3.0, 0.2), 0.5)
 
 
 def test_the_same_call_gives_the_same_head(digits):
     once = dataclasses.replace(
-        EXPERIMENT, probe=dataclasses.replace(SMALL, learning_rates=(0.1,), weight_decays=(0.0,)),
+        EXPERIMENT,
+        probe=dataclasses.replace(SMALL, learning_rates=(0.1,), weight_decays=(0.0,)),
         finetune=Recipe(metric='accuracy'),
-    )  # fmt: skip
+    )
     one, other = (probe.run(once, *digits) for _ in range(2))
     np.testing.assert_array_equal(one.head['kernel'], other.head['kernel'])
 
@@ -147,7 +221,8 @@ def test_the_doubt_is_the_same_cell_under_a_random_split(digits, result):
     groups = np.arange(len(dataset.labels)) // 8
     named = dataclasses.replace(dataset, groups=tuple(map(str, groups)))
     given = Splits(
-        *(getattr(splits, part) for part in ('train', 'val', 'test')), 'in whole groups that the source names'
+        *(getattr(splits, part) for part in ('train', 'val', 'test')),
+        'in whole groups that the source names',
     )
     drawn, own = probe.doubt(EXPERIMENT, named, given, features, result)
     assert (drawn['split'], own['split']) == ('at random', 'in whole groups')
@@ -160,9 +235,11 @@ def test_a_signal_stops_the_grid_after_an_epoch(digits):
     told = []
     with pytest.raises(Interrupted):
         probe.run(
-            EXPERIMENT, *digits, note=lambda name, **facts: told.append((name, facts)),
+            EXPERIMENT,
+            *digits,
+            note=lambda name, **facts: told.append((name, facts)),
             interrupted=lambda: 2 if told[-1][0] == 'epoch' else None,
-        )  # fmt: skip
+        )
     assert [name for name, _ in told] == ['compile', 'epoch']
     assert told[-1][1] == dict(
         condition='', phase='probe', options=['probe'], members=12, epoch=1, epochs=8, diverged=0

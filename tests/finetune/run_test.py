@@ -1,4 +1,7 @@
-"""A fine-tuning from weights to predictions: what it leaves, that it resumes to the same bytes, what it refuses."""
+"""A fine-tuning from weights to predictions: what it leaves, that it resumes to the same bytes.
+
+What it refuses.
+"""
 
 import signal
 
@@ -42,7 +45,15 @@ def run(top):
 
 def test_a_run_leaves_what_the_contract_names(run, top):
     folder = top / 'run'
-    for name in ('config.json', 'plan.json', 'results.csv', 'run.json', 'metrics.jsonl', 'report.html', 'report.md'):
+    for name in (
+        'config.json',
+        'plan.json',
+        'results.csv',
+        'run.json',
+        'metrics.jsonl',
+        'report.html',
+        'report.md',
+    ):
         assert (folder / name).stat().st_size > 0, name
     found = workdir.read_json(folder / 'run.json')
     assert found['finished']
@@ -50,7 +61,10 @@ def test_a_run_leaves_what_the_contract_names(run, top):
     rows = [row for row in run.table if row['phase'] == 'finetune' and row['split'] == 'val']
     assert {row['epoch'] for row in rows} == {1, 2}
     assert {row['metric'] for row in rows} == set(loop.VAL)
-    best = max((row for row in rows if row['metric'] == 'macro_f1'), key=lambda row: (row['value'], row['epoch']))
+    best = max(
+        (row for row in rows if row['metric'] == 'macro_f1'),
+        key=lambda row: (row['value'], row['epoch']),
+    )
     arrays = np.load(folder / 'artifacts' / 'evaluation.npz')
     assert len(arrays['labels']) == workdir.read_json(folder / 'plan.json')['data']['val']
     assert best['value'] >= 0
@@ -73,11 +87,15 @@ def test_the_predictor_says_what_the_run_said_of_its_validation_images(run, top)
     np.testing.assert_allclose(found.probabilities, likely, atol=1e-5)
 
 
-def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(run, top, monkeypatch, tmp_path):
+def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(
+    run, top, monkeypatch, tmp_path
+):
     """In the middle of the first epoch, at its end, and in the middle of the second."""
     asked, own = loop._Run._asked, finetunes.experiment(top, ema=0.9)
     for stop in (3, 5, 7):
-        cut = lambda self, step, *rest, at=stop: (signal.SIGTERM, False) if step == at else asked(self, step, *rest)
+        cut = lambda self, step, *rest, at=stop: (
+            (signal.SIGTERM, False) if step == at else asked(self, step, *rest)
+        )
         monkeypatch.setattr(loop._Run, '_asked', cut)
         with pytest.raises(Interrupted):
             finetune.run(own, tmp_path / 'run')
@@ -86,35 +104,54 @@ def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(run, top, mo
     assert workdir.read_json(tmp_path / 'run' / 'run.json')['resumed'] == 3
     for name in ('results.csv', 'config.json', 'plan.json'):
         assert (tmp_path / 'run' / name).read_bytes() == (top / 'run' / name).read_bytes(), name
-    mine, theirs = (checkpoint.read_model(f / 'run' / 'checkpoints' / 'final')[0] for f in (tmp_path, top))
+    mine, theirs = (
+        checkpoint.read_model(f / 'run' / 'checkpoints' / 'final')[0] for f in (tmp_path, top)
+    )
     jax.tree.map(np.testing.assert_array_equal, mine, theirs)
 
 
-def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(run, top, tmp_path, monkeypatch):
+def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
+    run, top, tmp_path, monkeypatch
+):
     tasks, fit, asked = [], loop.fit, loop._Run._asked
-    monkeypatch.setattr(loop, 'fit', lambda session, task, *rest: tasks.append(task) or fit(session, task, *rest))
+    monkeypatch.setattr(
+        loop, 'fit', lambda session, task, *rest: tasks.append(task) or fit(session, task, *rest)
+    )
     own = finetunes.experiment(top, ema=0.9, refit_epochs=1)
     finetune.run(own, tmp_path / 'again')
     judged, last = tasks
     held = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
     assert sorted(last.feed.indices) == sorted([*judged.feed.indices, *map(int, held['ids'])])
     assert last.evaluate is None
-    one, two = (workdir.read_json(f / 'run.json')['scores'] for f in (top / 'run', tmp_path / 'again'))
+    one, two = (
+        workdir.read_json(f / 'run.json')['scores'] for f in (top / 'run', tmp_path / 'again')
+    )
     assert one == two  # by the network that had not seen them
-    before, after = (checkpoint.read_model(f / 'checkpoints' / 'final')[0] for f in (top / 'run', tmp_path / 'again'))
-    assert not np.array_equal(before['0000']['params']['head']['kernel'], after['0000']['params']['head']['kernel'])
+    before, after = (
+        checkpoint.read_model(f / 'checkpoints' / 'final')[0]
+        for f in (top / 'run', tmp_path / 'again')
+    )
+    assert not np.array_equal(
+        before['0000']['params']['head']['kernel'], after['0000']['params']['head']['kernel']
+    )
     report = (tmp_path / 'again' / 'report.md').read_text()
     assert 'the network has learnt from them too since' in report
     assert 'are of the network before' in report
     assert 'are of the network before' not in (top / 'run' / 'report.md').read_text()
 
-    stop = lambda self, step, *rest: (signal.SIGTERM, False) if not self.task.evaluate else asked(self, step, *rest)
+    stop = lambda self, step, *rest: (
+        (signal.SIGTERM, False) if not self.task.evaluate else asked(self, step, *rest)
+    )
     monkeypatch.setattr(loop._Run, '_asked', stop)
     with pytest.raises(Interrupted):
         finetune.run(own, tmp_path / 'cut')
     monkeypatch.setattr(loop._Run, '_asked', asked)
     finetune.run(own, tmp_path / 'cut')
-    jax.tree.map(np.testing.assert_array_equal, checkpoint.read_model(tmp_path / 'cut/checkpoints/final')[0], after)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        checkpoint.read_model(tmp_path / 'cut/checkpoints/final')[0],
+        after,
+    )
 
 
 def test_a_probe_alone_is_a_network_too(top, tmp_path):
@@ -127,14 +164,17 @@ def test_a_probe_alone_is_a_network_too(top, tmp_path):
 
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_what_was_saved(top, tmp_path):
     own = finetunes.experiment(top, variant=dict(learning_rate=1e30, schedule='constant'))
-    with pytest.raises(loop.NotFinite, match=r'loss of step [0-9]+ is not finite.*lower learning_rate'):
+    with pytest.raises(
+        loop.NotFinite, match=r'loss of step [0-9]+ is not finite.*lower learning_rate'
+    ):
         finetune.run(own, tmp_path / 'run')
     assert not workdir.read_json(tmp_path / 'run' / 'run.json')['finished']
 
 
 def test_patience_stops_early(top, tmp_path):
     found = finetune.run(
-        finetunes.experiment(top, patience=1, epochs=6, variant=dict(learning_rate=1e-12)), tmp_path / 'run'
+        finetunes.experiment(top, patience=1, epochs=6, variant=dict(learning_rate=1e-12)),
+        tmp_path / 'run',
     )
     epochs = {row['epoch'] for row in found.table if row['phase'] == 'finetune'}
     assert max(epochs) < 6
@@ -147,27 +187,39 @@ def test_the_best_epoch_is_what_is_kept(top, tmp_path, monkeypatch):
     assert workdir.read_json(tmp_path / 'run' / 'run.json')['scores']['finetune']['epoch'] == 2
 
 
-def test_folds_and_seeds_are_averaged_and_no_fold_begins_with_a_head_that_knows_its_images(top, tmp_path, monkeypatch):
+def test_folds_and_seeds_are_averaged_and_no_fold_begins_with_a_head_that_knows_its_images(
+    top, tmp_path, monkeypatch
+):
     seen = []
     of = finetune.probe.head_of
     monkeypatch.setattr(finetune.probe, 'head_of', lambda *own: seen.append(own[2]) or of(*own))
     finetune.run(finetunes.experiment(top, folds=2, seeds=2, epochs=1), tmp_path / 'run')
     assert len(seen) == 4
-    assert all(not np.intersect1d(parts.train, parts.val).size and len(parts.val) == 30 for parts in seen)
+    assert all(
+        not np.intersect1d(parts.train, parts.val).size and len(parts.val) == 30 for parts in seen
+    )
     tree, about = checkpoint.read_model(tmp_path / 'run' / 'checkpoints' / 'final')
     assert len(tree) == 4
     assert about['class_names'] == ['0', '1', '2']
     held = np.load(tmp_path / 'run' / 'artifacts' / 'evaluation.npz')
-    assert sorted(map(int, held['ids'])) == list(range(60))  # once each, by both networks that have not seen it
+    assert sorted(map(int, held['ids'])) == list(
+        range(60)
+    )  # once each, by both networks that have not seen it
     rows = tables.read_table(tmp_path / 'run' / 'results.csv', tables.RESULTS)
     names = {row['option'] for row in rows if row['phase'] == 'finetune'}
     assert names == {f'finetune, fold {fold}, seed {seed}' for fold in (1, 2) for seed in (0, 1)}
 
 
 def test_the_last_phase_moves_what_it_trains(top, tmp_path):
-    finetune.run(finetunes.experiment(top, epochs=1, variant=dict(schedule='cosine')), tmp_path / 'without')
-    finetune.run(finetunes.experiment(top, epochs=1, fix_epochs=1, variant=dict(schedule='cosine'), metric='loss'),
-                 tmp_path / 'with')  # fmt: skip
+    finetune.run(
+        finetunes.experiment(top, epochs=1, variant=dict(schedule='cosine')), tmp_path / 'without'
+    )
+    finetune.run(
+        finetunes.experiment(
+            top, epochs=1, fix_epochs=1, variant=dict(schedule='cosine'), metric='loss'
+        ),
+        tmp_path / 'with',
+    )
     found = {
         float(row['value'])
         for name in ('without', 'with')
@@ -179,11 +231,16 @@ def test_the_last_phase_moves_what_it_trains(top, tmp_path):
 
 def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
     own = finetunes.experiment(top, stages=('probe',))
-    monkeypatch.setattr(finetune.closing, 'close', lambda *_: (_ for _ in ()).throw(Interrupted(signal.SIGTERM)))
+    monkeypatch.setattr(
+        finetune.closing, 'close', lambda *_: (_ for _ in ()).throw(Interrupted(signal.SIGTERM))
+    )
     with pytest.raises(Interrupted):
         finetune.run(own, tmp_path / 'run')
     plan = workdir.read_json(tmp_path / 'run' / 'plan.json')
-    for part, key, words in (('data', 'checksum', 'data set'), ('model', 'weights_checksum', 'weights')):
+    for part, key, words in (
+        ('data', 'checksum', 'data set'),
+        ('model', 'weights_checksum', 'weights'),
+    ):
         changed = plan | {part: plan[part] | {key: 'another'}}
         workdir.begin(tmp_path / 'run', plan=changed)
         with pytest.raises(InputError, match=f'{words}.* changed since the run began: --overwrite'):
@@ -192,7 +249,10 @@ def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
 
 REFUSED = [
     (dict(variant=dict(width=8)), r'variant\.width: of networks that learn from scratch'),
-    (dict(variant=dict(batch_size=7), accumulation=2), r'variant\.batch_size=7: .*set batch_size=8'),
+    (
+        dict(variant=dict(batch_size=7), accumulation=2),
+        r'variant\.batch_size=7: .*set batch_size=8',
+    ),
     (dict(variant=dict(loss='tanh_squared_error')), 'ends in a softmax'),
     (dict(average='soup', folds=2), 'folds=1'),
     (dict(frozen=('layr1',)), 'layer1'),

@@ -1,4 +1,7 @@
-"""The command line asks a checkpoint: tables come out, nothing of the user's is lost, mistakes are one line."""
+"""The command line asks a checkpoint: tables come out, nothing of the user's is lost.
+
+Mistakes are one line.
+"""
 
 import csv
 
@@ -15,8 +18,12 @@ from jaxdl.inference.predictor import Predictor
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     """A network that takes some of the images for every class."""
-    logits = tta.log_probabilities(tiny.MODULE, [tiny.variables()], tiny.about(), tiny.images(48)[::3])
-    return tiny.workdir(tmp_path_factory.mktemp('run'), adjustment=np.asarray(logits).mean(0).tolist())
+    logits = tta.log_probabilities(
+        tiny.MODULE, [tiny.variables()], tiny.about(), tiny.images(48)[::3]
+    )
+    return tiny.workdir(
+        tmp_path_factory.mktemp('run'), adjustment=np.asarray(logits).mean(0).tolist()
+    )
 
 
 def read(path):
@@ -45,7 +52,9 @@ def test_a_folder_is_predicted_sorted_and_to_its_depths(run, tmp_path, capsys):
 
 
 def test_a_challenge_gets_its_submission(run, tmp_path, capsys):
-    tiny.files(tmp_path / 'data' / 'test_images', tiny.images(4), [f'{name}.png' for name in 'abcd'])
+    tiny.files(
+        tmp_path / 'data' / 'test_images', tiny.images(4), [f'{name}.png' for name in 'abcd']
+    )
     (tmp_path / 'data' / 'test.csv').write_text('ImageId\nc.png\na.png\nd.png\nb.png\n')
     assert call('predict', run, '--images=data/test.csv', '--output=out/predictions.csv') == 0
     rows = read(tmp_path / 'out' / 'predictions.csv')[1:]
@@ -60,7 +69,13 @@ def test_a_challenge_gets_its_submission(run, tmp_path, capsys):
 def test_pictures_of_what_spoke_for_the_class(run, tmp_path):
     images = tiny.images(4)
     tiny.files(tmp_path / 'in' / 'a', images, ['0.png', '1.png', '2.png', '3.png'])
-    arguments = ['--images=in', '--output=p.csv', '--set=explain=true', '--set=batch_size=4', '--set=views=none']
+    arguments = [
+        '--images=in',
+        '--output=p.csv',
+        '--set=explain=true',
+        '--set=batch_size=4',
+        '--set=views=none',
+    ]
     assert call('predict', run, *arguments) == 0
     pictures = sorted((tmp_path / 'p_explained').iterdir())
     assert [path.name for path in pictures] == [f'{i:05} a_{i}.png.png' for i in range(4)]
@@ -87,7 +102,10 @@ def test_only_what_jaxdl_wrote_is_replaced(run, tmp_path, capsys):
 
 
 def sorted_by_answer(run, top, images, names):
-    """Files each image under the class that the network takes it for; `names` are what the folders are called."""
+    """Files each image under the class that the network takes it for.
+
+    `names` are what the folders are called.
+    """
     found = Predictor.from_checkpoint(run).predict(images)
     for i, (image, own) in enumerate(zip(images, found.class_names, strict=True)):
         tiny.files(top / names[tiny.CLASSES.index(own)], [image], [f'{i}.png'])
@@ -103,7 +121,9 @@ def test_evaluation_of_images_sorted_by_their_answers(run, tmp_path, capsys):
     assert '48 images (all of it' in first
     shown = {name: float(value) for name, value in map(str.split, lines)}
     assert (shown['accuracy'], shown['top5'], shown['macro_f1']) == (1, 1, 1)
-    assert shown['loss'] == pytest.approx(-np.log(found.probabilities.max(1)).mean(), abs=1e-4)  # with its temperature
+    assert shown['loss'] == pytest.approx(
+        -np.log(found.probabilities.max(1)).mean(), abs=1e-4
+    )  # with its temperature
 
 
 def test_only_the_test_part_is_evaluated_where_there_is_one(run, tmp_path, capsys):
@@ -137,9 +157,14 @@ def test_the_order_of_classes_may_differ_and_their_names_not(run, tmp_path, caps
 def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
     from jaxdl.inference import export
 
-    monkeypatch.setattr(export, 'export', lambda module, variables, output, size, about: [
-        output / f'{module.num_classes} {size} {variables["params"]["head"]["bias"][0]:.4f} {about["experiment"]}'
-    ])  # fmt: skip
+    monkeypatch.setattr(
+        export,
+        'export',
+        lambda module, variables, output, size, about: [
+            output
+            / f'{module.num_classes} {size} {variables["params"]["head"]["bias"][0]:.4f} {about["experiment"]}'
+        ],
+    )
     bias = [tiny.variables(seed)['params']['head']['bias'][0] for seed in range(2)]
     assert call('export', run, '--output=out') == 0
     assert f'3 32 {bias[0]:.4f} tiny' in capsys.readouterr().out
@@ -160,11 +185,23 @@ def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
         (['predict'], '--mode=predict needs --checkpoint: give --checkpoint=WORKDIR'),
         (['predict', '--checkpoint=RUN'], 'needs --images'),
         (['predict', '--checkpoint=RUN', '--images=in'], 'needs --output'),
-        (['predict', '--checkpoint=nowhere', '--images=in', '--output=p.csv'], 'checkpoint nowhere does not exist'),
-        (['predict', '--checkpoint=RUN', '--images=nowhere', '--output=p.csv'], 'no such folder or CSV'),
+        (
+            ['predict', '--checkpoint=nowhere', '--images=in', '--output=p.csv'],
+            'checkpoint nowhere does not exist',
+        ),
+        (
+            ['predict', '--checkpoint=RUN', '--images=nowhere', '--output=p.csv'],
+            'no such folder or CSV',
+        ),
         (['predict', '--checkpoint=RUN', '--images=empty', '--output=p.csv'], 'no images below it'),
-        (['predict', '--checkpoint=RUN', '--images=in', '--output=empty'], 'is a folder: name a file'),
-        (['predict', '--checkpoint=RUN', '--images=in', '--output=in/0.png/p.csv'], 'no folder that can be written'),
+        (
+            ['predict', '--checkpoint=RUN', '--images=in', '--output=empty'],
+            'is a folder: name a file',
+        ),
+        (
+            ['predict', '--checkpoint=RUN', '--images=in', '--output=in/0.png/p.csv'],
+            'no folder that can be written',
+        ),
         (
             ['predict', '--checkpoint=RUN', '--images=broken', '--output=p.csv'],
             '0.png (not an image of a known format)',
@@ -173,14 +210,32 @@ def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
             ['predict', '--checkpoint=RUN', '--images=in', '--output=p.csv', '--set=batchsize=3'],
             "unknown setting 'batchsize' of --mode=predict: did you mean batch_size?",
         ),
-        (['predict', '--checkpoint=RUN', '--images=in', '--output=p.csv', '--set=batch_size=0'], 'batch_size=0'),
-        (['predict', '--checkpoint=RUN', '--images=in', '--output=p.csv', '--set=views=flips'], 'did you mean flip'),
-        (['predict', '--checkpoint=RUN', '--images=in', '--output=p.csv', '--set=explain=yes'], 'true or false'),
-        (['predict', '--checkpoint=RUN', '--images=test.csv', '--output=submission.csv'], 'name another file'),
+        (
+            ['predict', '--checkpoint=RUN', '--images=in', '--output=p.csv', '--set=batch_size=0'],
+            'batch_size=0',
+        ),
+        (
+            ['predict', '--checkpoint=RUN', '--images=in', '--output=p.csv', '--set=views=flips'],
+            'did you mean flip',
+        ),
+        (
+            ['predict', '--checkpoint=RUN', '--images=in', '--output=p.csv', '--set=explain=yes'],
+            'true or false',
+        ),
+        (
+            ['predict', '--checkpoint=RUN', '--images=test.csv', '--output=submission.csv'],
+            'name another file',
+        ),
         (['evaluate', '--checkpoint=RUN'], 'needs --dataset'),
         (['evaluate', '--checkpoint=RUN', '--dataset=digits'], 'does not know 10 classes'),
-        (['evaluate', '--checkpoint=RUN', '--dataset=digits', '--set=subsets=3'], 'did you mean subset'),
-        (['evaluate', '--checkpoint=RUN', '--dataset=digits', '--set=image_size=3'], "unknown setting 'image_size'"),
+        (
+            ['evaluate', '--checkpoint=RUN', '--dataset=digits', '--set=subsets=3'],
+            'did you mean subset',
+        ),
+        (
+            ['evaluate', '--checkpoint=RUN', '--dataset=digits', '--set=image_size=3'],
+            "unknown setting 'image_size'",
+        ),
         (['export', '--checkpoint=RUN', '--output=out', '--set=member=3'], 'holds 1 networks'),
     ],
 )

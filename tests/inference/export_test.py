@@ -1,4 +1,7 @@
-"""Exported networks: timm loads them, jaxdl reads them again, and the program runs where jaxdl is not."""
+"""Exported networks: timm loads them, jaxdl reads them again.
+
+And the program runs where jaxdl is not.
+"""
 
 import functools
 import json
@@ -38,12 +41,16 @@ def network(name, classes=3, seed=0):
     """A module and variables of which no two numbers are alike."""
     row = ARCHITECTURES[name]
     module, rng = ResNet(row, classes, PREPARED), np.random.default_rng(seed)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), np.float32))
+    shapes = jax.eval_shape(
+        module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), np.float32)
+    )
 
     def value(leaf):
         if len(leaf.shape) == 1:
             return rng.uniform(0.3, 1, leaf.shape).astype(np.float32)
-        return rng.standard_normal(leaf.shape, np.float32) * np.float32(np.sqrt(2 / np.prod(leaf.shape[:-1])))
+        return rng.standard_normal(leaf.shape, np.float32) * np.float32(
+            np.sqrt(2 / np.prod(leaf.shape[:-1]))
+        )
 
     return module, jax.tree.map(value, shapes)
 
@@ -70,7 +77,9 @@ def test_jaxdl_reads_it_again(exported):
     same(found, variables)
 
 
-@pytest.mark.parametrize(('name', 'classes'), [('resnet50_v2_stage3', 3), ('resnet50_v2_stage3', 0), ('resnet18', 0)])
+@pytest.mark.parametrize(
+    ('name', 'classes'), [('resnet50_v2_stage3', 3), ('resnet50_v2_stage3', 0), ('resnet18', 0)]
+)
 def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
     module, variables = network(name, classes)
@@ -86,7 +95,9 @@ def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkey
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
     exporting.export(module, variables, tmp_path, SIZE, ABOUT | dict(adjustment=[0.5, 0.0, -1.0]))
     found = models.load_pretrained(str(tmp_path))[1]['params']['head']
-    np.testing.assert_allclose(found['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1]))
+    np.testing.assert_allclose(
+        found['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1])
+    )
     np.testing.assert_array_equal(found['kernel'], variables['params']['head']['kernel'])
 
 
@@ -96,9 +107,9 @@ def test_the_program_runs_without_jaxdl(exported):
     np.save(folder / 'one.npy', images[:1])
     np.save(folder / 'three.npy', images)
     subprocess.run([sys.executable, '-c', RUN], cwd=folder, check=True)
-    normalised = (images - np.array(PREPARED.mean, np.float32)[None, None, None]) / np.array(PREPARED.std, np.float32)[
-        None, None, None
-    ]
+    normalised = (images - np.array(PREPARED.mean, np.float32)[None, None, None]) / np.array(
+        PREPARED.std, np.float32
+    )[None, None, None]
     expected = np.asarray(jax.jit(module.apply)(variables, normalised))
     one, three = (np.load(folder / f'{name}_found.npy') for name in ('one', 'three'))
     assert three.dtype == np.float32
@@ -110,7 +121,9 @@ def test_the_program_runs_without_jaxdl(exported):
 def test_no_program_has_a_call_to_our_native_part(name, monkeypatch):
     kept = {}
     monkeypatch.setattr(
-        exporting.stablehlo, 'export', lambda f, platforms: functools.partial(traced, kept, f, platforms)
+        exporting.stablehlo,
+        'export',
+        lambda f, platforms: functools.partial(traced, kept, f, platforms),
     )
     module, variables = network(name)
     exporting.program(module, variables, 33)
@@ -119,7 +132,10 @@ def test_no_program_has_a_call_to_our_native_part(name, monkeypatch):
 
 
 def traced(kept, function, platforms, images):
-    """Stands in for `jax.export.export`: keeps the text without weights, which would take long to write."""
+    """Stands in for `jax.export.export`: keeps the text without weights.
+
+    Which would take long to write.
+    """
     whole = jax.jit(function).trace(images)
     kept['text'] = whole.lower(lowering_platforms=platforms).as_text()
     return type('Exported', (), dict(serialize=lambda _: b''))()
@@ -144,7 +160,11 @@ def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
     model = timm.create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
     config = model.pretrained_cfg
     assert (config['mean'], config['std']) == (list(PREPARED.mean), list(PREPARED.std))
-    assert (config['crop_pct'], config['interpolation'], config['input_size'][-1]) == (0.75, 'bicubic', 40)
+    assert (config['crop_pct'], config['interpolation'], config['input_size'][-1]) == (
+        0.75,
+        'bicubic',
+        40,
+    )
     assert config['label_names'] == ABOUT['class_names']
     strict = timm.create_model('resnet18', num_classes=3).eval()
     state = {k: torch.tensor(v) for k, v in load_file(tmp_path / 'model.safetensors').items()}
@@ -179,5 +199,7 @@ def test_bad_input_is_said_and_nothing_is_written(exported, tmp_path):
         exporting.export(module, variables, tmp_path / 'out', SIZE, dict(class_names=['a', 'b']))
     assert not (tmp_path / 'out').exists()
     (tmp_path / 'file').touch()
-    with pytest.raises(InputError, match=r'output .*file cannot be written .*: name another folder'):
+    with pytest.raises(
+        InputError, match=r'output .*file cannot be written .*: name another folder'
+    ):
         exporting.export(module, variables, pathlib.Path('file'), SIZE, {})

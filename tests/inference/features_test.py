@@ -1,4 +1,7 @@
-"""Features are the network's own whatever the batches, and computed once: a second call reads them, and checks them."""
+"""Features are the network's own whatever the batches, and computed once: a second call reads them.
+
+And checks them.
+"""
 
 import os
 import pathlib
@@ -13,7 +16,9 @@ from jaxdl.inference import features
 from jaxdl.models.architectures import Architecture, Preprocessing
 from jaxdl.models.resnet import ResNet
 
-TINY = Architecture('tiny', 'basic', (1,), (4,), 'cifar', preprocessing=Preprocessing(size=8, crop=0.75))
+TINY = Architecture(
+    'tiny', 'basic', (1,), (4,), 'cifar', preprocessing=Preprocessing(size=8, crop=0.75)
+)
 MODULE = ResNet(TINY, 0, TINY.preprocessing)
 VARIABLES = jax.jit(MODULE.init)(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
 IMAGES = np.random.default_rng(0).integers(0, 256, (37, 12, 12, 3), np.uint8)
@@ -51,14 +56,18 @@ def test_a_lack_of_memory_is_said_in_a_line(monkeypatch):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
 
     monkeypatch.setattr(features, '_compiled', lambda module, size: refuses)
-    with pytest.raises(InputError, match=r'out of memory with 8 images at a time .*: a smaller probe_size'):
+    with pytest.raises(
+        InputError, match=r'out of memory with 8 images at a time .*: a smaller probe_size'
+    ):
         extracted()
 
 
 def direct(images, size=8):
     seen = resized_crop(images.astype(np.float32) / 255, centre_boxes(len(images), 0.75), size)
     prepared = TINY.preprocessing
-    mean, std = (np.array(moment, np.float32).reshape(1, 1, 1, 3) for moment in (prepared.mean, prepared.std))
+    mean, std = (
+        np.array(moment, np.float32).reshape(1, 1, 1, 3) for moment in (prepared.mean, prepared.std)
+    )
     return MODULE.apply(VARIABLES, (seen - mean) / std, method='features')
 
 
@@ -68,7 +77,9 @@ def test_features_are_those_of_normalised_centre_crops(size):
     assert found.shape == (37, 2, 4)
     assert told == 2 * 37
     np.testing.assert_allclose(found[:, 0], direct(IMAGES, size or 8), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found[:, 1], direct(IMAGES[:, :, ::-1], size or 8), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        found[:, 1], direct(IMAGES[:, :, ::-1], size or 8), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_indices_choose_images_in_their_order():
@@ -99,7 +110,9 @@ def test_another_question_has_another_answer(what, calls):
     other = jax.tree.map(lambda leaf: leaf * 2, VARIABLES)
     options = dict(size=dict(size=9), digest=dict(digests=['d'] * 36 + ['e'])).get(what, {})
     variables = other if what == 'weights' else VARIABLES
-    features.extract(MODULE, variables, images if what == 'image' else IMAGES, more=lambda _: None, **options)
+    features.extract(
+        MODULE, variables, images if what == 'image' else IMAGES, more=lambda _: None, **options
+    )
     # Where one image changes, its piece alone is computed again.
     assert len(calls) - before == dict(weights=5, size=5, image=2, digest=1)[what]
 

@@ -1,4 +1,7 @@
-"""What a run ends with is read back bit by bit, on any devices; what is not whole is said in one line."""
+"""What a run ends with is read back bit by bit, on any devices.
+
+What is not whole is said in one line.
+"""
 
 import json
 import os
@@ -32,7 +35,10 @@ def test_read_back_bit_by_bit(tmp_path):
     assert len(held.members) == 2
     assert all(same(held.members[seed], tiny.variables(seed)) for seed in range(2))
     assert not same(held.members[0], held.members[1])
-    assert (held.about['class_names'], held.about['scores']) == (list(tiny.CLASSES), dict(accuracy=0.5))
+    assert (held.about['class_names'], held.about['scores']) == (
+        list(tiny.CLASSES),
+        dict(accuracy=0.5),
+    )
 
 
 def test_one_line_in_a_fresh_process_and_on_other_devices(tmp_path):
@@ -50,7 +56,9 @@ def test_one_line_in_a_fresh_process_and_on_other_devices(tmp_path):
     np.save(tmp_path / 'images.npy', tiny.images())
     many = os.environ | dict(JAX_NUM_CPU_DEVICES='8')
     command = [sys.executable, '-W', 'error', '-c', code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=many)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=many
+    )
     assert (done.returncode, done.stderr) == (0, '')
     here = Predictor.from_checkpoint(tmp_path / 'run').predict(tiny.images()).probabilities
     np.testing.assert_allclose(json.loads(done.stdout), here, atol=1e-5)
@@ -63,10 +71,14 @@ def test_one_line_in_a_fresh_process_and_on_other_devices(tmp_path):
 def test_what_is_being_written_does_not_touch_what_is_there(tmp_path, monkeypatch):
     workdir = tiny.workdir(tmp_path / 'run')
     with monkeypatch.context() as patched:
-        patched.setattr(ocp.Checkpointer, 'save', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            ocp.Checkpointer, 'save', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             tiny.workdir(workdir, temperature=3.0)
-    (workdir / 'checkpoints' / '.final.new.orbax-checkpoint-tmp').mkdir()  # what a killed process leaves
+    (
+        workdir / 'checkpoints' / '.final.new.orbax-checkpoint-tmp'
+    ).mkdir()  # what a killed process leaves
     assert model_file.load(workdir).about['temperature'] == 1.5
     tiny.workdir(workdir, temperature=3.0)
     assert model_file.load(workdir).about['temperature'] == 3.0
@@ -74,13 +86,17 @@ def test_what_is_being_written_does_not_touch_what_is_there(tmp_path, monkeypatc
 
 
 def cut(folder):
-    largest = max((path for path in folder.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+    largest = max(
+        (path for path in folder.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size
+    )
     largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
 
 
 def changed(folder):
     """One bit of an array, which no reader would notice."""
-    largest = max((path for path in folder.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+    largest = max(
+        (path for path in folder.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size
+    )
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
@@ -142,7 +158,9 @@ def test_a_file_is_no_workdir(tmp_path):
     ],
 )
 def test_about_that_does_not_fit(tmp_path, changes, words):
-    checkpoint.write_model(tmp_path / model_file.FINAL, {'0000': tiny.variables()}, tiny.about(**changes))
+    checkpoint.write_model(
+        tmp_path / model_file.FINAL, {'0000': tiny.variables()}, tiny.about(**changes)
+    )
     with pytest.raises(InputError, match=words):
         model_file.load(tmp_path)
 
@@ -155,13 +173,24 @@ def test_about_that_lacks_a_key(tmp_path, key):
 
 
 def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
-    recipe, keeper = Recipe(ema=0.9), checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=1)
+    recipe, keeper = (
+        Recipe(ema=0.9),
+        checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=1),
+    )
     state = fine_step.init_state(tiny.variables(1), Variant(), recipe)
-    average = averaging.update(state.average, (tiny.variables(2)['params'], tiny.variables(2)['batch_stats']), 0.9, 0)
-    keeper.save(1, dict(state=state.replace(average=average, step=jax.numpy.ones((), int))), tiny.about(ema=0.9))
+    average = averaging.update(
+        state.average, (tiny.variables(2)['params'], tiny.variables(2)['batch_stats']), 0.9, 0
+    )
+    keeper.save(
+        1,
+        dict(state=state.replace(average=average, step=jax.numpy.ones((), int))),
+        tiny.about(ema=0.9),
+    )
     keeper.close()
     held = model_file.load(tmp_path).members[0]
-    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, rtol=1e-5), held, tiny.variables(2))
+    jax.tree.map(
+        lambda *leaves: np.testing.assert_allclose(*leaves, rtol=1e-5), held, tiny.variables(2)
+    )
 
 
 def test_between_two_folds_the_first_one_serves(tmp_path, capsys):
@@ -176,7 +205,11 @@ def test_between_two_folds_the_first_one_serves(tmp_path, capsys):
 
 @pytest.mark.parametrize('final', ['missing', 'damaged'])
 def test_the_training_serves_where_the_end_does_not(tmp_path, capsys, final):
-    about = {name: value for name, value in tiny.about().items() if name not in ('temperature', 'adjustment')}
+    about = {
+        name: value
+        for name, value in tiny.about().items()
+        if name not in ('temperature', 'adjustment')
+    }
     keeper = checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=2)
     for step in (3, 7):
         state = fine_step.init_state(tiny.variables(step), Variant(), Recipe())

@@ -1,4 +1,7 @@
-"""Predictions do not depend on how images are given, batched or ordered; views and maps are what they say."""
+"""Predictions do not depend on how images are given, batched or ordered.
+
+Views and maps are what they say.
+"""
 
 import dataclasses
 import pathlib
@@ -23,8 +26,13 @@ def predictor(members=1, **changes):
 
 
 def logits_of(images, seed=0):
-    """By the module itself, without anything that is tested here; images are decoded at the size that it sees."""
-    mean, std = (np.asarray(v, np.float32) for v in (tiny.ROW.preprocessing.mean, tiny.ROW.preprocessing.std))
+    """By the module itself, without anything that is tested here.
+
+    Images are decoded at the size that it sees.
+    """
+    mean, std = (
+        np.asarray(v, np.float32) for v in (tiny.ROW.preprocessing.mean, tiny.ROW.preprocessing.std)
+    )
     return np.asarray(_logits(tiny.variables(seed), (images.astype(np.float32) / 255 - mean) / std))
 
 
@@ -36,8 +44,12 @@ def test_padded_is_unpadded():
     whole = asked.predict(images, batch_size=7)  # 7, and 2 padded
     assert tta._log_softmax._cache_size() == before + 1
     parts = [asked.predict(images[start : start + 4]).probabilities for start in (0, 4, 5)]
-    np.testing.assert_allclose(whole.probabilities, np.concatenate([*parts[:2], parts[2][-1:]]), atol=1e-6)
-    assert len({tuple(np.round(row, 3)) for row in whole.probabilities}) == 9  # they differ, so order is seen
+    np.testing.assert_allclose(
+        whole.probabilities, np.concatenate([*parts[:2], parts[2][-1:]]), atol=1e-6
+    )
+    assert (
+        len({tuple(np.round(row, 3)) for row in whole.probabilities}) == 9
+    )  # they differ, so order is seen
     assert whole.probabilities.dtype == np.float32
     np.testing.assert_allclose(whole.probabilities.sum(1), 1, rtol=1e-6)
     assert whole.class_names == [tiny.CLASSES[i] for i in whole.probabilities.argmax(1)]
@@ -81,14 +93,20 @@ def test_no_images_at_all(nothing):
 @pytest.mark.parametrize(
     ('given', 'words'),
     [
-        (['good.png', 'none.png', 'no.jpg'], r'2 of 3 images cannot be read: none.png \(no such file\), no.jpg'),
+        (
+            ['good.png', 'none.png', 'no.jpg'],
+            r'2 of 3 images cannot be read: none.png \(no such file\), no.jpg',
+        ),
         (['good.png', 'broken.png'], r'1 of 2 images cannot be read: broken.png \('),
         (['empty.png'], r'empty.png \(an empty file\)'),
         ([np.zeros((0, 4, 3), np.uint8)], r'number 0 \(4 x 0 pixels\)'),
         (np.zeros((2, 0, 4, 3), np.uint8), '2 of 2 images'),
         (np.zeros((2, 4, 4, 3), np.float32), 'must be uint8'),
         (np.zeros((2, 4, 4, 4), np.uint8), r'must be \[height, width, 3\]'),
-        (np.zeros((4, 4, 3), np.uint8), r'images of shape \[4, 4, 3\]: must be \[n, height, width, 3\]'),
+        (
+            np.zeros((4, 4, 3), np.uint8),
+            r'images of shape \[4, 4, 3\]: must be \[n, height, width, 3\]',
+        ),
         ([3], 'a int, neither a path nor an array'),
     ],
 )
@@ -119,7 +137,11 @@ def test_log_probabilities_are_of_the_mean_over_members_and_views():
     images, adjustment = tiny.images(4), np.array([0.5, -1.0, 0.0])
     asked = predictor(members=2, adjustment=adjustment.tolist(), temperature=1.0)
     found = tta.log_probabilities(tiny.MODULE, asked.snapshot.members, asked.snapshot.about, images)
-    each = [logits_of(own, seed) - adjustment for seed in range(2) for own in (images, images[:, :, ::-1])]
+    each = [
+        logits_of(own, seed) - adjustment
+        for seed in range(2)
+        for own in (images, images[:, :, ::-1])
+    ]
     wanted = softmax(each, axis=-1).mean(0)
     np.testing.assert_allclose(np.exp(found), wanted, atol=1e-5)
     np.testing.assert_allclose(asked.predict(images).probabilities, wanted, atol=1e-5)
@@ -138,13 +160,21 @@ def test_views_are_boxes_mirrored_or_not(kind):
     rows, columns = np.mgrid[0:40, 0:40].astype(np.float32) + 0.5
     images = np.stack([rows, columns, columns], -1)[None] / 40
     found = np.asarray(tta.views(images, kind, 20, 0.5))
-    assert found.shape == (dict(none=1, flip=2, five_crops=5, five_crops_flip=10)[kind], 1, 20, 20, 3)
+    assert found.shape == (
+        dict(none=1, flip=2, five_crops=5, five_crops_flip=10)[kind],
+        1,
+        20,
+        20,
+        3,
+    )
     corners = [(0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)] if 'five' in kind else []
     for own, (top, left) in zip(found, [(0.25, 0.25), *corners], strict=False):
         np.testing.assert_allclose(own[0, :, 0, 0], top + (np.arange(20) + 0.5) / 40, atol=1e-6)
         np.testing.assert_allclose(own[0, 0, :, 1], left + (np.arange(20) + 0.5) / 40, atol=1e-6)
     if 'flip' in kind:
-        np.testing.assert_array_equal(found[len(found) // 2 :], found[: len(found) // 2, :, :, ::-1])
+        np.testing.assert_array_equal(
+            found[len(found) // 2 :], found[: len(found) // 2, :, :, ::-1]
+        )
 
 
 def test_five_crops_of_the_whole_are_still_five():
@@ -162,19 +192,32 @@ def test_mirrored_images_have_the_same_answer_where_views_are_mirrored():
 
 def test_other_views_on_demand(tmp_path):
     workdir, images = tiny.workdir(tmp_path / 'run'), tiny.images(4)
-    one, other = (Predictor.from_checkpoint(workdir, views).predict(images) for views in ('none', ''))
-    np.testing.assert_allclose(one.probabilities, softmax(log_softmax(logits_of(images), 1) / 1.5, 1), atol=1e-5)
+    one, other = (
+        Predictor.from_checkpoint(workdir, views).predict(images) for views in ('none', '')
+    )
+    np.testing.assert_allclose(
+        one.probabilities, softmax(log_softmax(logits_of(images), 1) / 1.5, 1), atol=1e-5
+    )
     assert np.abs(one.probabilities - other.probabilities).max() > 1e-3
     with pytest.raises(InputError, match='did you mean flip'):
         Predictor.from_checkpoint(workdir, 'flips')
 
 
 def test_maps_are_the_class_activation_maps_of_the_head():
-    """With a mean and a dense layer after the map, Grad-CAM is the head's row over the map (Selvaraju et al., 3.1)."""
+    """With a mean and a dense layer after the map.
+
+    Grad-CAM is the head's row over the map (Selvaraju et al., 3.1).
+    """
     images, asked = tiny.images(4), predictor(views='none')
-    mean, std = (np.asarray(v, np.float32) for v in (tiny.ROW.preprocessing.mean, tiny.ROW.preprocessing.std))
-    features = tiny.MODULE.apply(tiny.variables(), (images / np.float32(255) - mean) / std, method='feature_map')
-    rows = tiny.variables()['params']['head']['kernel'][:, logits_of(images).argmax(1)]  # [features, n]
+    mean, std = (
+        np.asarray(v, np.float32) for v in (tiny.ROW.preprocessing.mean, tiny.ROW.preprocessing.std)
+    )
+    features = tiny.MODULE.apply(
+        tiny.variables(), (images / np.float32(255) - mean) / std, method='feature_map'
+    )
+    rows = tiny.variables()['params']['head']['kernel'][
+        :, logits_of(images).argmax(1)
+    ]  # [features, n]
     wanted = np.maximum(np.einsum('nrcf,fn->nrc', features, rows), 0)
     wanted = np.asarray(jax.image.resize(wanted, (4, 32, 32), 'linear'))
     maps = asked.explain(images)

@@ -1,4 +1,7 @@
-"""The page that tries a checkpoint: its answers are the predictor's, its limits hold, and a browser can use it."""
+"""The page that tries a checkpoint: its answers are the predictor's, its limits hold.
+
+And a browser can use it.
+"""
 
 import base64
 import collections
@@ -123,11 +126,15 @@ def test_the_nearest_to_a_training_image_is_itself(client, answerer, checkpoint)
     data = np.load(checkpoint.parent / 'images.npz')
     assert answerer.near.size == len(trained)
     for at in (0, 7, len(trained) - 1):
-        nearest = client.post('/predict', content=png(data['images'][trained[at]])).json()['nearest']
+        nearest = client.post('/predict', content=png(data['images'][trained[at]])).json()[
+            'nearest'
+        ]
         assert nearest[0]['image'] == at
         assert nearest[0]['similarity'] == pytest.approx(1, abs=1e-5)
         assert len(nearest) == SETTINGS.nearest
-        assert [own['similarity'] for own in nearest] == sorted((own['similarity'] for own in nearest), reverse=True)
+        assert [own['similarity'] for own in nearest] == sorted(
+            (own['similarity'] for own in nearest), reverse=True
+        )
         assert client.get(f'/training/{at}').headers['content-type'] == 'image/jpeg'
     assert client.get(f'/training/{len(trained)}').status_code == 404
 
@@ -161,11 +168,17 @@ def changed_images(run):
     [
         (lambda run: (run / 'config.json').unlink(), 'holds no config.json'),
         (lambda run: (run / 'artifacts' / 'split.npz').unlink(), 'No such file'),
-        (lambda run: (run / 'artifacts' / 'split.npz').write_bytes(b'PK\x03\x04' + bytes(40)), 'not at hand'),
-        (lambda run: np.savez(run / 'artifacts' / 'split.npz', train=np.asarray([10**6])), 'which they were'),
+        (
+            lambda run: (run / 'artifacts' / 'split.npz').write_bytes(b'PK\x03\x04' + bytes(40)),
+            'not at hand',
+        ),
+        (
+            lambda run: np.savez(run / 'artifacts' / 'split.npz', train=np.asarray([10**6])),
+            'which they were',
+        ),
         (changed_images, 'has changed since the run'),
     ],
-)  # fmt: skip
+)
 def test_what_keeps_the_training_images_away_is_said(checkpoint, tmp_path, change, words):
     run = shutil.copytree(checkpoint, tmp_path / 'run')
     change(run)
@@ -190,7 +203,12 @@ def test_cosines_by_hand():
         (b'\x89PNG\r\n\x1a\n' + b'x' * 50, {}, 422, 'cannot be read'),
         (b'P6 30000 30000 255\n', {}, 422, 'pixels'),
         (b'x' * 200_001, {}, 413, '200,000 bytes'),
-        ([b'x' * 150_000, b'x' * 150_000], {}, 413, '200,000 bytes'),  # whose length nobody said before
+        (
+            [b'x' * 150_000, b'x' * 150_000],
+            {},
+            413,
+            '200,000 bytes',
+        ),  # whose length nobody said before
         (b'x', {'Host': 'evil.example'}, 403, 'that name'),
         (b'x', {'Host': '127.0.0.1.evil.example:8000'}, 403, 'that name'),
         (b'x', {'Host': '192.168.1.5:8000'}, 403, 'that name'),
@@ -199,7 +217,9 @@ def test_cosines_by_hand():
     ],
 )
 def test_what_is_refused(client, content, headers, status, words):
-    found = client.post('/predict', content=iter(content) if isinstance(content, list) else content, headers=headers)
+    found = client.post(
+        '/predict', content=iter(content) if isinstance(content, list) else content, headers=headers
+    )
     assert found.status_code == status
     assert words in found.json()['error']
 
@@ -274,15 +294,25 @@ def test_a_reader_drops_images(answerer, checkpoint, tmp_path, width):
     application = app.app(answerer, SETTINGS)
     around = f'<!doctype html><body><iframe src="/" width="{width}" height="900"></iframe>{USE}'
     for path, content, kind in (
-        ('/around', around, 'text/html'), ('/use.js', DRIVE, 'text/javascript'),
+        ('/around', around, 'text/html'),
+        ('/use.js', DRIVE, 'text/javascript'),
         ('/sample', png(of(checkpoint, 3)), 'image/png'),
-    ):  # fmt: skip
-        application.routes.append(Route(path, lambda request, own=(content, kind): Response(own[0], media_type=own[1])))
+    ):
+        application.routes.append(
+            Route(path, lambda request, own=(content, kind): Response(own[0], media_type=own[1]))
+        )
     policy = f"{app.HEADERS['Content-Security-Policy']}; frame-src 'self'"
     with pytest.MonkeyPatch.context() as patch, served(application) as address:
         patch.setitem(app.HEADERS, 'Content-Security-Policy', policy)
-        flags = [flag.replace('~NOTFOUND', '~NOTFOUND, EXCLUDE 127.0.0.1') for flag in browser_test.FLAGS]
-        words = [str(browser_test.CHROMIUM), *flags, f'--user-data-dir={tmp_path}', f'{address}/around']
+        flags = [
+            flag.replace('~NOTFOUND', '~NOTFOUND, EXCLUDE 127.0.0.1') for flag in browser_test.FLAGS
+        ]
+        words = [
+            str(browser_test.CHROMIUM),
+            *flags,
+            f'--user-data-dir={tmp_path}',
+            f'{address}/around',
+        ]
         dom = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
     (told,) = map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
     assert 'tiny, 3 classes' in told['about']

@@ -1,4 +1,7 @@
-"""Files of predictions: what is written is read back, and what does not fit test.csv is never written."""
+"""Files of predictions: what is written is read back.
+
+And what does not fit test.csv is never written.
+"""
 
 import csv
 import pathlib
@@ -29,7 +32,9 @@ def test_the_five_likeliest_classes_best_first(tmp_path):
     for row, name, own in zip(rows, 'abcd', likely, strict=True):
         assert row[0] == name
         assert row[1::2] == [NAMES[i].replace('=cmd', "'=cmd") for i in np.argsort(-own)[:5]]
-        np.testing.assert_array_equal(np.float32(row[2::2]), np.sort(own)[::-1][:5])  # to the last bit
+        np.testing.assert_array_equal(
+            np.float32(row[2::2]), np.sort(own)[::-1][:5]
+        )  # to the last bit
 
 
 def test_fewer_classes_leave_cells_empty_and_of_equals_the_first_wins(tmp_path):
@@ -58,7 +63,9 @@ def test_a_submission_has_the_order_of_test_csv(tmp_path):
     submission.write_submission(tmp_path / 's.csv', NAMES[:3], ['c', 'a', 'b'], ['a', 'b', 'c'])
     assert read(tmp_path / 's.csv') == [['ClassName'], [NAMES[2]], [NAMES[0]], [NAMES[1]]]
     submission.write_submission(tmp_path / 't.csv', [NAMES[5]], ['a'], ['a'])
-    assert (tmp_path / 't.csv').read_bytes() == b'ClassName\n=cmd()\n'  # as it is: names are compared byte by byte
+    assert (
+        tmp_path / 't.csv'
+    ).read_bytes() == b'ClassName\n=cmd()\n'  # as it is: names are compared byte by byte
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Files of weights that are wrong: one line that says what, where, and what would be right; no code of theirs runs."""
+"""Files of weights that are wrong: one line that says what, where, and what would be right.
+
+No code of theirs runs.
+"""
 
 import pathlib
 import pickle
@@ -21,7 +24,9 @@ def tensors_of(name, classes=10):
     """Zeros by the names of an architecture."""
     row = ARCHITECTURES[name]
     module = ResNet(row, classes, row.preprocessing)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32))
+    shapes = jax.eval_shape(
+        module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    )
     return to_tensors(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes), row)
 
 
@@ -69,7 +74,9 @@ def test_of_another_architecture(tmp_path, deep):
     assert '60 unfilled: layer1.5' in line
     assert line.endswith('they look like resnet32: architecture=resnet32')
     line = refused(tmp_path / 'x.safetensors', 'resnet18')
-    assert re.search(r'\d+ unfilled: .*; \d+ unread: .*; \d+ of another shape: bn1.running_mean \(16,\)', line)
+    assert re.search(
+        r'\d+ unfilled: .*; \d+ unread: .*; \d+ of another shape: bn1.running_mean \(16,\)', line
+    )
     assert 'they look like resnet32' in line
 
 
@@ -78,13 +85,18 @@ def test_of_an_architecture_that_is_not_here(tmp_path, deep):
     save_file(more, tmp_path / 'model.safetensors')
     (tmp_path / 'config.json').write_text('{"architecture": "seresnet33"}')
     line = refused(tmp_path)
-    assert re.search(r'no architecture of jaxdl has these \d+ tensors, which config.json calls seresnet33 \(', line)
+    assert re.search(
+        r'no architecture of jaxdl has these \d+ tensors, which config.json calls seresnet33 \(',
+        line,
+    )
     assert 'resnet32 comes nearest' in line
     assert '--set=architecture=NAME forces one of resnet18, resnet34' in line
 
 
 def test_names_that_nobody_knows(tmp_path):
-    np.savez(tmp_path / 'x.npz', **{f'encoder.{i:02}.w': np.zeros(2, np.float32) for i in range(25)})
+    np.savez(
+        tmp_path / 'x.npz', **{f'encoder.{i:02}.w': np.zeros(2, np.float32) for i in range(25)}
+    )
     line = refused(tmp_path / 'x.npz')
     assert 'these 25 tensors (encoder.00.w, ' in line
     assert 'encoder.09.w and 15 more); ' in line
@@ -119,13 +131,18 @@ def test_a_pickle_that_would_run_code(tmp_path, zipped):
     else:
         path.write_bytes(content)
     line = refused(path)
-    assert re.search(r'refused, since reading it would call .*: save the plain state_dict, or better a \.safeten', line)
+    assert re.search(
+        r'refused, since reading it would call .*: save the plain state_dict, or better a \.safeten',
+        line,
+    )
     assert not pathlib.Path('harm').exists()
 
 
 def test_a_tensor_of_more_numbers_than_are_stored(tmp_path):
     torch = pytest.importorskip('torch')
-    torch.save(dict(state_dict={'fc.weight': torch.zeros(1).expand(10**11)}), tmp_path / 'x.pth')  # 400 GB in 1 kB
+    torch.save(
+        dict(state_dict={'fc.weight': torch.zeros(1).expand(10**11)}), tmp_path / 'x.pth'
+    )  # 400 GB in 1 kB
     assert 'a tensor of more numbers than are there' in refused(tmp_path / 'x.pth')
 
 
@@ -143,7 +160,9 @@ def test_an_archive_that_would_fill_the_memory(tmp_path, monkeypatch, name):
     monkeypatch.setattr(zip_safety, 'LARGE', 2**20)
     with zipfile.ZipFile(tmp_path / name, 'w', zipfile.ZIP_DEFLATED) as archive:
         archive.writestr('x/data.pkl', bytes(2**22))
-    assert re.search(r'would unpack from [\d,]+ to 4,194,304 bytes: save it without', refused(tmp_path / name))
+    assert re.search(
+        r'would unpack from [\d,]+ to 4,194,304 bytes: save it without', refused(tmp_path / name)
+    )
 
 
 def test_a_file_among_the_arrays_of_an_archive_is_none_of_them(tmp_path, deep):

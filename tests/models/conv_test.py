@@ -1,4 +1,7 @@
-"""Every lowering of the convolution: values and gradients against a reference in NumPy, batched in every way."""
+"""Every lowering of the convolution: values and gradients against a reference in NumPy.
+
+Batched in every way.
+"""
 
 import functools
 import os
@@ -26,11 +29,17 @@ CASES = [
     ((3, 6, 7, 3), (3, 3, 3, 17), 2, 0),
     ((4, 9, 9, 2), (3, 3, 2, 16), 4, 3),
 ]
-# (member axis of the images, of the kernel), from the outer vmap to the inner; `row` is how the engine does it.
+# (member axis of the images, of the kernel), from the outer vmap to the inner; `row` is how the
+# engine does it.
 BATCHED = dict(
-    neither=[], both=[(0, 0)], kernel=[(None, 0)], images=[(0, None)], row=[(0, 0), (None, 0)],
-    crossed=[(0, None), (None, 0)], shared=[(None, 0), (0, 0)],
-)  # fmt: skip
+    neither=[],
+    both=[(0, 0)],
+    kernel=[(None, 0)],
+    images=[(0, None)],
+    row=[(0, 0), (None, 0)],
+    crossed=[(0, None), (None, 0)],
+    shared=[(None, 0), (0, 0)],
+)
 
 
 @pytest.fixture(params=LOWERINGS)
@@ -47,7 +56,9 @@ def reference(x, w, stride, padding):
     rows, columns = ((padded.shape[i] - w.shape[i - 1]) // stride + 1 for i in (1, 2))
 
     def tap(array, i, j):
-        return array[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
+        return array[
+            :, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride
+        ]
 
     taps = list(np.ndindex(*w.shape[:2]))
     value = sum(tap(padded, i, j) @ w[i, j] for i, j in taps)
@@ -93,14 +104,20 @@ def test_random_shapes(lowering):
     for number in range(SHAPES):
         if number % 100 == 99:
             jax.clear_caches()  # a process can map so many programs into memory and no more
-        kernel = (*rng.integers(1, 6, 2), rng.choice([1, 2, 3, 5, 8, 16]), rng.choice([1, 3, 4, 7, 16, 24]))
+        kernel = (
+            *rng.integers(1, 6, 2),
+            rng.choice([1, 2, 3, 5, 8, 16]),
+            rng.choice([1, 3, 4, 7, 16, 24]),
+        )
         padding, stride = int(rng.integers(0, 4)), int(rng.integers(1, 5))
         sides = [max(1, kernel[i] - 2 * padding) + int(rng.integers(0, 9)) for i in (0, 1)]
         images = (int(rng.integers(1, 6)), *sides, kernel[2])
         try:
             check(lowering, images, tuple(map(int, kernel)), stride, padding)
         except Exception as error:
-            raise AssertionError(f'images {images}, kernel {kernel}, stride {stride}, padding {padding}') from error
+            raise AssertionError(
+                f'images {images}, kernel {kernel}, stride {stride}, padding {padding}'
+            ) from error
 
 
 def of_members(of, batched, images, kernel):
@@ -130,7 +147,10 @@ def test_batched_in_every_way(lowering, batched, images, kernel, stride, padding
 
 def test_gradients_of_members_one_by_one(lowering):
     x, w = map(jnp.asarray, draw((3, 2, 5, 5, 2), (3, 3, 3, 2, 4)))
-    for of in (lambda x, w: conv(x, w, 1, 1, lowering).sum(), lambda x, w: conv(x, w, 1, 1, lowering)[..., :2].sum()):
+    for of in (
+        lambda x, w: conv(x, w, 1, 1, lowering).sum(),
+        lambda x, w: conv(x, w, 1, 1, lowering)[..., :2].sum(),
+    ):
         found = jax.vmap(jax.grad(of, (0, 1)))(x, w)
         for i in range(3):
             for own, other in zip(found, jax.grad(of, (0, 1))(x[i], w[i]), strict=True):
@@ -139,7 +159,9 @@ def test_gradients_of_members_one_by_one(lowering):
 
 def xla(images, kernel, stride, padding):
     pads = [(padding, padding)] * 2
-    return lax.conv_general_dilated(images, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return lax.conv_general_dilated(
+        images, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
 
 
 def of_second_order(of):
@@ -177,9 +199,14 @@ def test_the_cross_correlation_of_scipy(lowering):
 
 @pytest.mark.parametrize(
     ('images', 'kernel', 'stride', 'padding'),
-    [((1, 4, 4, 2), (3, 3, 1, 1), 1, 0), ((1, 2, 2, 1), (3, 3, 1, 1), 1, 0), ((4, 4, 1), (3, 3, 1, 1), 1, 0),
-     ((1, 4, 4, 1), (3, 3, 1, 1), 0, 0), ((1, 4, 4, 1), (3, 3, 1, 1), 1, -1)],
-)  # fmt: skip
+    [
+        ((1, 4, 4, 2), (3, 3, 1, 1), 1, 0),
+        ((1, 2, 2, 1), (3, 3, 1, 1), 1, 0),
+        ((4, 4, 1), (3, 3, 1, 1), 1, 0),
+        ((1, 4, 4, 1), (3, 3, 1, 1), 0, 0),
+        ((1, 4, 4, 1), (3, 3, 1, 1), 1, -1),
+    ],
+)
 def test_what_does_not_fit(images, kernel, stride, padding):
     with pytest.raises(ValueError, match='conv:'):
         conv(jnp.zeros(images), jnp.zeros(kernel), stride, padding)

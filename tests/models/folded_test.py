@@ -19,7 +19,14 @@ def close(found, expected):
     assert np.abs(np.asarray(found) - expected).max() < TOLERANCE * np.ptp(expected)
 
 
-ONE_OF_EACH = ('resnet18', 'resnet50d', 'resnext50_32x4d', 'resnet50_v2', 'resnet50_v2_stage3', 'resnet20')
+ONE_OF_EACH = (
+    'resnet18',
+    'resnet50d',
+    'resnext50_32x4d',
+    'resnet50_v2',
+    'resnet50_v2_stage3',
+    'resnet20',
+)
 
 
 @pytest.mark.parametrize('lowering', ['auto', 'grouped'])

@@ -1,4 +1,7 @@
-"""The network without convolutions against NumPy, on images and on rows of numbers, and what it shows of itself."""
+"""The network without convolutions against NumPy, on images and on rows of numbers.
+
+And what it shows of itself.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +22,9 @@ def made(images, **settings):
     module = models.make_module('mlp', 2, **dict(width=5, depth=2) | settings)
     variables = jax.jit(module.init)(jax.random.key(0), images)
     rng = np.random.default_rng(1)
-    return module, jax.tree.map(lambda a: a + rng.normal(size=a.shape).astype(np.float32) ** 2, variables)
+    return module, jax.tree.map(
+        lambda a: a + rng.normal(size=a.shape).astype(np.float32) ** 2, variables
+    )
 
 
 def test_it_is_products_biases_and_activations(images):
@@ -27,7 +32,9 @@ def test_it_is_products_biases_and_activations(images):
     features = images.reshape(6, 30).astype(np.float64)
     for i in range(2):
         layer = variables['params'][f'layer_{i}']
-        features = np.tanh(features @ np.asarray(layer['dense']['kernel']) + np.asarray(layer['norm']['bias']))
+        features = np.tanh(
+            features @ np.asarray(layer['dense']['kernel']) + np.asarray(layer['norm']['bias'])
+        )
     head = variables['params']['head']
     np.testing.assert_allclose(
         module.apply(variables, images), features @ head['kernel'] + head['bias'][None], rtol=1e-4
@@ -60,25 +67,34 @@ def test_images_of_any_shape_and_dropout():
     module, variables = made(images)
     assert variables['params']['layer_0']['dense']['kernel'].shape == (40, 5)
     rngs = dict(dropout=jax.random.key(1))
-    dropped = jax.jit(lambda rate: module.apply(variables, images, train=True, dropout=rate, rngs=rngs))
+    dropped = jax.jit(
+        lambda rate: module.apply(variables, images, train=True, dropout=rate, rngs=rngs)
+    )
     np.testing.assert_allclose(dropped(0.0), module.apply(variables, images), rtol=1e-5)
     assert not np.allclose(dropped(0.5), dropped(0.0))
 
 
 def test_with_a_skip_a_layer_adds_to_what_it_is_given(images):
-    """But for the first, whose inputs are not as many as its outputs; the gradient is 1 + that of the branch."""
+    """But for the first, whose inputs are not as many as its outputs.
+
+    The gradient is 1 + that of the branch.
+    """
     module, variables = made(images, norm='none', activation='tanh', depth=3, skip='identity')
     features, layer = images.reshape(6, 30).astype(np.float64), variables['params']
     for i in range(3):
         own = layer[f'layer_{i}']
-        branch = np.tanh(features @ np.asarray(own['dense']['kernel']) + np.asarray(own['norm']['bias']))
+        branch = np.tanh(
+            features @ np.asarray(own['dense']['kernel']) + np.asarray(own['norm']['bias'])
+        )
         features = branch if i == 0 else features + branch
     head = layer['head']
     np.testing.assert_allclose(
         module.apply(variables, images), features @ head['kernel'] + head['bias'][None], rtol=1e-4
     )
     plain, _ = made(images, norm='none', activation='tanh', depth=3)
-    shapes = lambda module: jax.tree.map(jnp.shape, jax.eval_shape(module.init, jax.random.key(0), images))
+    shapes = lambda module: jax.tree.map(
+        jnp.shape, jax.eval_shape(module.init, jax.random.key(0), images)
+    )
     assert shapes(module) == shapes(plain)
 
 
@@ -92,5 +108,7 @@ def test_a_skip_around_a_first_layer_that_keeps_the_width(images):
 
 
 def test_a_skip_around_nothing_is_an_error(images):
-    with pytest.raises(InputError, match=r"skip='identity': no layer has as many outputs .* set depth to 2"):
+    with pytest.raises(
+        InputError, match=r"skip='identity': no layer has as many outputs .* set depth to 2"
+    ):
         made(images, depth=1, skip='identity')

@@ -20,9 +20,11 @@ def arrays():
 
 
 NUMPY = dict(
-    max=lambda e: e.max(0), avg=lambda e: e.mean(0), avgmax=lambda e: (e.max(0) + e.mean(0)) / 2,
+    max=lambda e: e.max(0),
+    avg=lambda e: e.mean(0),
+    avgmax=lambda e: (e.max(0) + e.mean(0)) / 2,
     l2=lambda e: np.sqrt((e**2).mean(0)),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize('row', layers.POOLINGS)
@@ -34,8 +36,12 @@ def test_pooling(arrays, row, shape):
     down, right = min(2, shape[1]), min(2, shape[2])
     rows, columns = shape[1] // down, shape[2] // right
     assert found.shape == (shape[0], rows, columns, shape[3])
-    cut = x[:, : rows * down, : columns * right].reshape(shape[0], rows, down, columns, right, shape[3])
-    elements = cut.transpose(2, 4, 0, 1, 3, 5).reshape(down * right, shape[0], rows, columns, shape[3])
+    cut = x[:, : rows * down, : columns * right].reshape(
+        shape[0], rows, down, columns, right, shape[3]
+    )
+    elements = cut.transpose(2, 4, 0, 1, 3, 5).reshape(
+        down * right, shape[0], rows, columns, shape[3]
+    )
     if row == 'strided':
         kernel = variables['params']['kernel'].reshape(down, right, shape[3], shape[3])
         expected = lax.conv_general_dilated(
@@ -58,7 +64,8 @@ def test_the_gradient_of_the_maximum_goes_to_the_first_of_equal_ones(arrays):
 
 
 @pytest.mark.parametrize(
-    'module', [*map(pooling.Pool, layers.POOLINGS), *map(pooling.GlobalPool, layers.GLOBAL_POOLINGS)]
+    'module',
+    [*map(pooling.Pool, layers.POOLINGS), *map(pooling.GlobalPool, layers.GLOBAL_POOLINGS)],
 )
 def test_pooling_of_dead_images_has_finite_gradients(module):
     x = jnp.zeros((1, 4, 4, 2))
@@ -68,10 +75,13 @@ def test_pooling_of_dead_images_has_finite_gradients(module):
 
 
 GLOBAL = dict(
-    avg=lambda x: x.mean((1, 2)), max=lambda x: x.max((1, 2)), avgmax=lambda x: (x.mean((1, 2)) + x.max((1, 2))) / 2,
-    catavgmax=lambda x: np.concatenate([x.mean((1, 2)), x.max((1, 2))], 1), flatten=lambda x: x.reshape(len(x), -1),
+    avg=lambda x: x.mean((1, 2)),
+    max=lambda x: x.max((1, 2)),
+    avgmax=lambda x: (x.mean((1, 2)) + x.max((1, 2))) / 2,
+    catavgmax=lambda x: np.concatenate([x.mean((1, 2)), x.max((1, 2))], 1),
+    flatten=lambda x: x.reshape(len(x), -1),
     gem=lambda x: np.mean(np.maximum(x, 1e-6) ** 3, (1, 2)) ** (1 / 3),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize('row', layers.GLOBAL_POOLINGS)
@@ -95,10 +105,19 @@ def test_generalised_means_lie_between_the_average_and_the_maximum(arrays, p):
 
 
 ROWS = dict(
-    pooling=layers.POOLINGS, global_pooling=layers.GLOBAL_POOLINGS, norm=layers.NORMS, init=layers.INITS,
-    activation=layers.ACTIVATIONS, loss=losses.LOSSES, optimizer=optim.OPTIMIZERS, schedule=optim.SCHEDULES,
-    model=models.MODELS, convolutions=(2,), hidden=(7,), skip=layers.SKIPS,
-)  # fmt: skip
+    pooling=layers.POOLINGS,
+    global_pooling=layers.GLOBAL_POOLINGS,
+    norm=layers.NORMS,
+    init=layers.INITS,
+    activation=layers.ACTIVATIONS,
+    loss=losses.LOSSES,
+    optimizer=optim.OPTIMIZERS,
+    schedule=optim.SCHEDULES,
+    model=models.MODELS,
+    convolutions=(2,),
+    hidden=(7,),
+    skip=layers.SKIPS,
+)
 CNN_ONLY = ('pooling', 'global_pooling', 'norm', 'convolutions', 'hidden')
 
 
@@ -106,34 +125,57 @@ CNN_ONLY = ('pooling', 'global_pooling', 'norm', 'convolutions', 'hidden')
 def test_every_row_of_every_table_trains(table, row, arrays):
     """One step of two members with rates of their own, as one program."""
     model = 'cnn' if table in CNN_ONLY else 'mlp'  # which compiles faster
-    choice = dict(model=model, init='he_normal', loss='softmax_cross_entropy', optimizer='momentum', schedule='linear')
+    choice = dict(
+        model=model,
+        init='he_normal',
+        loss='softmax_cross_entropy',
+        optimizer='momentum',
+        schedule='linear',
+    )
     choice |= {table: row}
     module = models.make_module(num_classes=3, width=4, depth=2 if table == 'skip' else 1, **choice)
     (x,) = arrays((4, 6, 6, 1))
     targets = losses.targets(jnp.array([0, 1, 2, 1]), 3, 0.1)
 
     def start(path, leaf):
-        return layers.INITS[choice['init']](jax.random.key(1), leaf.shape) if path[-1].key == 'kernel' else leaf
+        return (
+            layers.INITS[choice['init']](jax.random.key(1), leaf.shape)
+            if path[-1].key == 'kernel'
+            else leaf
+        )
 
     variables = jax.jit(module.init)(jax.random.key(0), x)
-    params, rest = jax.tree_util.tree_map_with_path(start, variables['params']), dict(variables, params=None)
+    params, rest = (
+        jax.tree_util.tree_map_with_path(start, variables['params']),
+        dict(variables, params=None),
+    )
 
     def loss(params):
         logits, _ = module.apply(
-            rest | dict(params=params), x, train=True, dropout=0.2, rngs=dict(dropout=jax.random.key(1)),
+            rest | dict(params=params),
+            x,
+            train=True,
+            dropout=0.2,
+            rngs=dict(dropout=jax.random.key(1)),
             mutable=['batch_stats'],
-        )  # fmt: skip
+        )
         return losses.LOSSES[choice['loss']](logits, targets).mean()
 
     def step(rate, momentum):
         tx = optim.make_optimizer(
-            choice['optimizer'], rate * optim.SCHEDULES[choice['schedule']](jnp.asarray(0.1)), momentum, 0.9, 0.01
+            choice['optimizer'],
+            rate * optim.SCHEDULES[choice['schedule']](jnp.asarray(0.1)),
+            momentum,
+            0.9,
+            0.01,
         )
         value, gradients = jax.value_and_grad(loss)(params)
         updates, _ = tx.update(gradients, tx.init(params), params)
         return value, gradients, jax.tree.map(jnp.add, params, updates)
 
-    value, gradients, after = jax.jit(jax.vmap(step))(jnp.array([0.01, 0.02]), jnp.array([0.8, 0.9]))
+    value, gradients, after = jax.jit(jax.vmap(step))(
+        jnp.array([0.01, 0.02]), jnp.array([0.8, 0.9])
+    )
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((value, gradients, after)))
     head = np.asarray(after['head']['bias'] - params['head']['bias'][None])
     assert np.all(np.any(head, -1))
@@ -147,10 +189,16 @@ def test_every_row_of_every_table_trains(table, row, arrays):
 def test_initialisation_has_the_spread_of_its_name(init):
     shape, fan_in, fan_out = (3, 3, 32, 64), 9 * 32, 9 * 64
     expected = {
-        'zeros': 0, 'ones': 0, 'normal_0.01': 0.01, 'normal_1': 1, 'glorot_uniform': (2 / (fan_in + fan_out)) ** 0.5,
-        'glorot_normal': (2 / (fan_in + fan_out)) ** 0.5, 'he_normal': (2 / fan_in) ** 0.5,
-        'lecun_normal': (1 / fan_in) ** 0.5, 'orthogonal': (1 / fan_in) ** 0.5,
-    }  # fmt: skip
+        'zeros': 0,
+        'ones': 0,
+        'normal_0.01': 0.01,
+        'normal_1': 1,
+        'glorot_uniform': (2 / (fan_in + fan_out)) ** 0.5,
+        'glorot_normal': (2 / (fan_in + fan_out)) ** 0.5,
+        'he_normal': (2 / fan_in) ** 0.5,
+        'lecun_normal': (1 / fan_in) ** 0.5,
+        'orthogonal': (1 / fan_in) ** 0.5,
+    }
     values = np.asarray(layers.INITS[init](jax.random.key(0), shape))
     assert values.std() == pytest.approx(expected[init], rel=0.03, abs=1e-9)
     assert values.mean() == pytest.approx(float(init == 'ones'), abs=0.03)
@@ -172,7 +220,9 @@ def test_norms_of_groups_of_channels_of_one_image(arrays, norm, channels):
     (x,) = arrays((2, 3, 4, channels))
     groups = GROUPED[norm](channels)
     apart = x.reshape(2, 12, groups, channels // groups).astype(np.float64)
-    expected = (apart - apart.mean((1, 3), keepdims=True)) / np.sqrt(apart.var((1, 3), keepdims=True) + 1e-5)
+    expected = (apart - apart.mean((1, 3), keepdims=True)) / np.sqrt(
+        apart.var((1, 3), keepdims=True) + 1e-5
+    )
 
     class Norm(nn.Module):
         @nn.compact
@@ -186,7 +236,18 @@ def test_norms_of_groups_of_channels_of_one_image(arrays, norm, channels):
 
 
 def test_groups_divide_the_channels_and_are_never_single_ones():
-    assert [layers.groups_of(n) for n in (1, 2, 3, 4, 6, 7, 12, 16, 32, 48)] == [1, 1, 1, 2, 3, 1, 6, 8, 8, 8]
+    assert [layers.groups_of(n) for n in (1, 2, 3, 4, 6, 7, 12, 16, 32, 48)] == [
+        1,
+        1,
+        1,
+        2,
+        3,
+        1,
+        6,
+        8,
+        8,
+        8,
+    ]
 
 
 def test_norm_of_a_single_pixel_is_the_bias_and_its_gradient_is_0():
@@ -202,7 +263,9 @@ def test_norm_of_a_single_pixel_is_the_bias_and_its_gradient_is_0():
 @pytest.mark.parametrize('settings', [dict(convolutions=3), dict(hidden=6), dict(depth=3)])
 def test_more_layers_leave_the_names_of_the_others(settings):
     shapes = lambda **more: jax.eval_shape(
-        models.make_module('cnn', 3, width=4, **more).init, jax.random.key(0), jnp.zeros((1, 8, 8, 1))
+        models.make_module('cnn', 3, width=4, **more).init,
+        jax.random.key(0),
+        jnp.zeros((1, 8, 8, 1)),
     )['params']
     few, many = shapes(), shapes(**settings)
     for layer, leaves in few['stage_0'].items():
@@ -212,14 +275,18 @@ def test_more_layers_leave_the_names_of_the_others(settings):
 
 def test_added_convolutions_come_before_the_pool_each_with_norm_and_activation(arrays):
     (x,) = arrays((3, 8, 8, 1))
-    module = models.make_module('cnn', 3, width=2, depth=1, convolutions=2, norm='none', conv='patches')
+    module = models.make_module(
+        'cnn', 3, width=2, depth=1, convolutions=2, norm='none', conv='patches'
+    )
     variables = module.init(jax.random.key(0), x)
     stage = variables['params']['stage_0']
     assert set(stage) == {'conv', 'norm', 'conv_1', 'norm_1'}
     images = x
     for suffix in ('', '_1'):
         kernel = stage[f'conv{suffix}']['kernel']
-        images = lax.conv_general_dilated(images, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+        images = lax.conv_general_dilated(
+            images, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        )
         images = jnp.maximum(images + stage[f'norm{suffix}']['bias'], 0)
     features = images.reshape(3, 4, 2, 4, 2, 2).max((2, 4)).mean((1, 2))
     expected = features @ variables['params']['head']['kernel']
@@ -236,7 +303,9 @@ def test_a_skip_is_around_the_convolutions_that_keep_the_channels_and_comes_befo
     stage, images = variables['params']['stage_0'], x
     for i, suffix in enumerate(('', '_1', '_2')):
         kernel = stage[f'conv{suffix}']['kernel']
-        branch = lax.conv_general_dilated(images, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+        branch = lax.conv_general_dilated(
+            images, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        )
         branch = jnp.maximum(branch + stage[f'norm{suffix}']['bias'], 0)
         images = images + branch if i else branch
     features = images.reshape(3, 4, 2, 4, 2, 2).max((2, 4)).mean((1, 2))
@@ -249,7 +318,9 @@ def test_a_skip_around_no_convolution_is_an_error(arrays):
     start = lambda **settings: jax.eval_shape(
         models.make_module('cnn', 3, skip='identity', **settings).init, jax.random.key(0), x
     )
-    with pytest.raises(InputError, match=r"skip='identity': no layer has as many outputs .* set convolutions to 2"):
+    with pytest.raises(
+        InputError, match=r"skip='identity': no layer has as many outputs .* set convolutions to 2"
+    ):
         start(width=2)
     start(width=1)  # as many as the channels of the images
 
@@ -275,7 +346,9 @@ def test_several_convolutions_are_the_same_with_the_native_part(arrays, norm, ro
         settings = dict(convolutions=2, norm=norm, pooling=row, skip=skip, conv=conv)
         module = models.make_module('cnn', 3, width=4, depth=1, **settings)
         variables = jax.jit(module.init)(jax.random.key(0), x)
-        loss = lambda v: jnp.square(module.apply(v, x, train=True, mutable=['batch_stats'])[0] - 1).sum()
+        loss = lambda v: jnp.square(
+            module.apply(v, x, train=True, mutable=['batch_stats'])[0] - 1
+        ).sum()
         return jax.jit(jax.value_and_grad(loss))(variables)
 
     found, expected = outcome('onednn'), outcome('patches')

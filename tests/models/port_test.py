@@ -30,10 +30,14 @@ def cifar():
 @pytest.mark.parametrize('name', [n for n, row in ARCHITECTURES.items() if row.names == 'timm'])
 def test_names_and_shapes_are_those_of_timm(name):
     theirs = torch_network(name).state_dict()
-    assert shapes_of(name) == {k: tuple(v.shape) for k, v in theirs.items() if not k.endswith('num_batches_tracked')}
+    assert shapes_of(name) == {
+        k: tuple(v.shape) for k, v in theirs.items() if not k.endswith('num_batches_tracked')
+    }
 
 
-@pytest.mark.parametrize('name', ['resnet20', 'resnet18', 'resnext50_32x4d', 'resnet50d', 'resnet50_v2'])
+@pytest.mark.parametrize(
+    'name', ['resnet20', 'resnet18', 'resnext50_32x4d', 'resnet50d', 'resnet50_v2']
+)
 def test_there_and_back(name):
     tensors, variables = pair(name)[1:]
     back = to_tensors(variables, ARCHITECTURES[name])
@@ -54,7 +58,9 @@ def test_what_is_written_loads_strictly_into_timm(name):
 
 
 def test_counters_are_left_and_halves_are_widened(cifar):
-    halves = {k: v.astype(np.float16) for k, v in cifar.items()} | {'bn1.num_batches_tracked': np.array(7)}
+    halves = {k: v.astype(np.float16) for k, v in cifar.items()} | {
+        'bn1.num_batches_tracked': np.array(7)
+    }
     leaves = jax.tree.leaves(to_variables(halves, CIFAR))
     assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}
     assert sum(leaf.size for leaf in leaves) == sum(tensor.size for tensor in cifar.values())
@@ -67,9 +73,15 @@ def without(tensors, *names):
 MISFITS = [
     (lambda t: without(t, 'layer2.0.bn1.running_var'), '1 unfilled: layer2.0.bn1.running_var'),
     (lambda t: t | {'layer2.0.extra': np.zeros(3)}, '1 unread: layer2.0.extra'),
-    (lambda t: t | {'conv1.weight': np.zeros((16, 1, 3, 3))}, r'1 of another shape: conv1.weight \(16, 1, 3, 3\)'),
+    (
+        lambda t: t | {'conv1.weight': np.zeros((16, 1, 3, 3))},
+        r'1 of another shape: conv1.weight \(16, 1, 3, 3\)',
+    ),
     (lambda t: without(t, *[k for k in t if 'bn' in k]), '76 unfilled: .*bn1.* and 66 more'),
-    (lambda t: without(t, 'linear.bias'), r"unfilled: linear.bias.*allow_missing=\('head',\) makes a new head"),
+    (
+        lambda t: without(t, 'linear.bias'),
+        r"unfilled: linear.bias.*allow_missing=\('head',\) makes a new head",
+    ),
     (lambda t: {f'x.{k}': v for k, v in t.items()}, 'unfilled.*; .*unread'),
     (lambda t: {}, 'unfilled'),
 ]
@@ -83,7 +95,9 @@ def test_what_does_not_fit_is_listed(cifar, change, message):
     assert 'do not fit resnet20' in str(raised.value)
 
 
-@pytest.mark.parametrize('tensors', [lambda t: t, lambda t: without(t, 'linear.weight', 'linear.bias')])
+@pytest.mark.parametrize(
+    'tensors', [lambda t: t, lambda t: without(t, 'linear.weight', 'linear.bias')]
+)
 @pytest.mark.parametrize('classes', [7, 0])
 def test_a_new_head(cifar, tensors, classes):
     given = tensors(cifar)
@@ -92,7 +106,9 @@ def test_a_new_head(cifar, tensors, classes):
             to_variables(given, CIFAR, classes)
     variables = to_variables(given, CIFAR, classes, ('head',))
     assert ('head' in variables['params']) == bool(classes)
-    np.testing.assert_array_equal(variables['params']['conv1']['kernel'], cifar['conv1.weight'].transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(
+        variables['params']['conv1']['kernel'], cifar['conv1.weight'].transpose(2, 3, 1, 0)
+    )
     if classes:
         assert variables['params']['head']['kernel'].shape == (64, 7)
         assert not np.any(variables['params']['head']['kernel'])
@@ -110,17 +126,23 @@ def test_any_part_may_be_missing_and_starts_anew(cifar):
     kernel = variables['params']['layer3_2']['conv2']['kernel']
     assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.1)
     np.testing.assert_array_equal(kernel, again['params']['layer3_2']['conv2']['kernel'])
-    with pytest.raises(InputError, match=r"unknown part 'layer3_3' in allow_missing: did you mean layer3_2"):
+    with pytest.raises(
+        InputError, match=r"unknown part 'layer3_3' in allow_missing: did you mean layer3_2"
+    ):
         to_variables(given, CIFAR, allow_missing=('layer3_3',))
 
 
 def test_gluon_whole_and_cut_off():
-    tensors = {k.replace('resnetv24', 'resnetv27'): v for k, v in filled(shapes_of('resnet50_v2')).items()}
+    tensors = {
+        k.replace('resnetv24', 'resnetv27'): v for k, v in filled(shapes_of('resnet50_v2')).items()
+    }
     whole = to_variables(tensors, ARCHITECTURES['resnet50_v2'])
     cut = to_variables(tensors, GLUON)
     assert set(whole['params']) - set(cut['params']) == {'layer4_0', 'layer4_1', 'layer4_2', 'head'}
     # The last norm of the one is the first of stage 4 in the other.
-    np.testing.assert_array_equal(cut['params']['norm']['scale'], whole['params']['layer4_0']['bn1']['scale'])
+    np.testing.assert_array_equal(
+        cut['params']['norm']['scale'], whole['params']['layer4_0']['bn1']['scale']
+    )
     np.testing.assert_array_equal(
         cut['params']['layer3_5']['conv3']['kernel'], whole['params']['layer3_5']['conv3']['kernel']
     )
@@ -128,15 +150,26 @@ def test_gluon_whole_and_cut_off():
         to_variables(tensors | {'resnetv27_stage2_extra': np.zeros(1)}, GLUON)
     with pytest.raises(InputError, match='allow_missing'):
         to_variables(tensors, GLUON, 81)
-    assert to_variables(tensors, GLUON, 81, ('head',))['params']['head']['kernel'].shape == (1024, 81)
+    assert to_variables(tensors, GLUON, 81, ('head',))['params']['head']['kernel'].shape == (
+        1024,
+        81,
+    )
 
 
 def test_preprocessing_travels_with_the_weights():
     usual = ARCHITECTURES['resnet50'].preprocessing
     assert preprocessing_of({}, usual) == usual == Preprocessing()
-    config = dict(mean=[0.5] * 3, std=[0.25] * 3, input_size=[3, 176, 176], crop_pct=0.95, interpolation='bicubic')
+    config = dict(
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+        input_size=[3, 176, 176],
+        crop_pct=0.95,
+        interpolation='bicubic',
+    )
     expected = Preprocessing((0.5,) * 3, (0.25,) * 3, 176, 0.95, 'bicubic')
-    assert preprocessing_of({'architecture': 'resnet50', 'pretrained_cfg': config}, usual) == expected
+    assert (
+        preprocessing_of({'architecture': 'resnet50', 'pretrained_cfg': config}, usual) == expected
+    )
     with pytest.raises(InputError, match=r'config\.json'):
         preprocessing_of({'pretrained_cfg': {'mean': 'grey'}}, usual)
 
@@ -146,9 +179,13 @@ def test_load_pretrained_from_a_file(tmp_path, cifar):
     module, variables = models.load_pretrained(str(tmp_path / 'weights.npz'))
     assert (module.architecture, module.num_classes, module.preprocessing.size) == (CIFAR, 10, 32)
     np.testing.assert_array_equal(variables['params']['head']['bias'], cifar['linear.bias'])
-    module, variables = models.load_pretrained(str(tmp_path / 'weights.npz'), 'resnet20', ('head',), 3)
+    module, variables = models.load_pretrained(
+        str(tmp_path / 'weights.npz'), 'resnet20', ('head',), 3
+    )
     assert module.apply(variables, images_of(16)).shape == (2, 3)
-    with pytest.raises(InputError, match=r'weights .*weights.npz: the tensors do not fit resnet18: .*unfilled'):
+    with pytest.raises(
+        InputError, match=r'weights .*weights.npz: the tensors do not fit resnet18: .*unfilled'
+    ):
         models.load_pretrained(str(tmp_path / 'weights.npz'), 'resnet18')
     with pytest.raises(InputError, match="unknown architecture 'resnet51'"):
         models.load_pretrained(str(tmp_path / 'weights.npz'), 'resnet51')
@@ -163,7 +200,11 @@ def test_real_weights(path):
         network = references.Gluon(dict(np.load(path)), row.stages, 'stage4_batchnorm0', head=False)
     else:
         tensors = torch.load(path, 'cpu', weights_only=True)['state_dict']
-        tensors = {re.sub('^module.', '', k): v.numpy() for k, v in tensors.items() if 'num_batches' not in k}
+        tensors = {
+            re.sub('^module.', '', k): v.numpy()
+            for k, v in tensors.items()
+            if 'num_batches' not in k
+        }
         network = load(torch_network(row.name), tensors)
     with torch.no_grad():
         expected = network(to_torch(images)).numpy()

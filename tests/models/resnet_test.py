@@ -1,4 +1,7 @@
-"""The residual networks against timm's and against plain ones in PyTorch, on random weights and batch statistics."""
+"""The residual networks against timm's and against plain ones in PyTorch.
+
+On random weights and batch statistics.
+"""
 
 import functools
 
@@ -15,7 +18,9 @@ from jaxdl.models.blocks import BatchNorm, halved, max_pooled  # noqa: E402
 from jaxdl.models.port import to_tensors  # noqa: E402
 
 TOLERANCE = 1e-5  # of logits, over their range; measured: below 1e-6 everywhere
-quick = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})  # compiles in half the time
+quick = functools.partial(
+    jax.jit, compiler_options={'xla_backend_optimization_level': 0}
+)  # compiles in half the time
 
 
 def close(found, expected, tolerance=TOLERANCE):
@@ -45,28 +50,39 @@ def by_torch(name, tensors, images, labels, train, dtype):
     """Loss, gradients and running statistics by name after one forward and backward pass."""
     network = load(torch_network(name), tensors)  # one of its own: training changes its buffers
     network.to(dtype).train(train)
-    loss = torch.nn.functional.cross_entropy(network(to_torch(images).to(dtype)), torch.tensor(labels))
+    loss = torch.nn.functional.cross_entropy(
+        network(to_torch(images).to(dtype)), torch.tensor(labels)
+    )
     loss.backward()
     gradients = {k: v.grad.numpy() for k, v in network.named_parameters()}
-    return loss.item(), gradients | {k: v.numpy() for k, v in network.named_buffers() if 'num_batches' not in k}
+    return loss.item(), gradients | {
+        k: v.numpy() for k, v in network.named_buffers() if 'num_batches' not in k
+    }
 
 
 def by_us(module, variables, images, labels, train):
     """The same, by the names of the tensors."""
 
     def loss(params):
-        logits, changed = module.apply({**variables, 'params': params}, images, train, mutable=['batch_stats'])
+        logits, changed = module.apply(
+            {**variables, 'params': params}, images, train, mutable=['batch_stats']
+        )
         loss = -jax.nn.log_softmax(logits)[jnp.arange(len(labels)), labels].mean()
         return loss, changed.get('batch_stats', variables['batch_stats'])
 
-    (value, statistics), gradients = quick(jax.value_and_grad(loss, has_aux=True))(variables['params'])
+    (value, statistics), gradients = quick(jax.value_and_grad(loss, has_aux=True))(
+        variables['params']
+    )
     found = to_tensors({'params': gradients, 'batch_stats': statistics}, module.architecture)
     return float(value), found
 
 
-@pytest.mark.parametrize(('name', 'train'), [('resnet18', False), ('resnet50', False), ('resnet18', True)])
+@pytest.mark.parametrize(
+    ('name', 'train'), [('resnet18', False), ('resnet50', False), ('resnet18', True)]
+)
 def test_gradients_and_running_statistics_are_those_of_pytorch(name, train):
-    # In training in float64, where rounding, which norms over few pixels amplify from block to block, hides nothing.
+    # In training in float64, where rounding, which norms over few pixels amplify from block to
+    # block, hides nothing.
     dtype, tolerance = (np.float64, 1e-9) if train else (np.float32, 1e-3)
     tensors, labels = pair(name)[1], np.arange(3)
     images = images_of(49, count=3).astype(dtype)
@@ -93,16 +109,22 @@ def test_batch_norm_is_that_of_pytorch_where_it_matters(count):
     found, changed = module.apply(variables, images, True, mutable=['batch_stats'])
     expected = norm(to_torch(images)).detach().numpy().transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_allclose(changed['batch_stats']['var'], norm.running_var.numpy(), rtol=1e-5)  # the unbiased one
+    np.testing.assert_allclose(
+        changed['batch_stats']['var'], norm.running_var.numpy(), rtol=1e-5
+    )  # the unbiased one
     np.testing.assert_allclose(changed['batch_stats']['mean'], norm.running_mean.numpy(), rtol=1e-5)
 
 
 @pytest.mark.parametrize('shape', [(4, 6), (5, 4), (7, 7), (1, 2)])
 def test_pooling_at_the_border(shape):
-    images = np.random.default_rng(0).normal(-5, 1, (2, *shape, 3)).astype(np.float32)  # zeros would show
+    images = (
+        np.random.default_rng(0).normal(-5, 1, (2, *shape, 3)).astype(np.float32)
+    )  # zeros would show
     functional = torch.nn.functional
     pooled = functional.avg_pool2d(to_torch(images), 2, 2, ceil_mode=True, count_include_pad=False)
-    np.testing.assert_allclose(halved(jnp.asarray(images)), pooled.numpy().transpose(0, 2, 3, 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        halved(jnp.asarray(images)), pooled.numpy().transpose(0, 2, 3, 1), rtol=1e-6
+    )
     largest = functional.max_pool2d(to_torch(images), 3, 2, 1).numpy().transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(max_pooled(jnp.asarray(images)), largest)
 
@@ -116,8 +138,13 @@ def test_features_and_their_map():
     found, features, logits = map(call, ('feature_map', 'features', '__call__'))
     close(found, expected)
     np.testing.assert_allclose(features, found.mean((1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(module.apply(variables, features, method='classify'), logits, rtol=1e-4, atol=1e-5)
-    headless = {**variables, 'params': {k: v for k, v in variables['params'].items() if k != 'head'}}
+    np.testing.assert_allclose(
+        module.apply(variables, features, method='classify'), logits, rtol=1e-4, atol=1e-5
+    )
+    headless = {
+        **variables,
+        'params': {k: v for k, v in variables['params'].items() if k != 'head'},
+    }
     np.testing.assert_array_equal(quick(module_of('resnet18', 0).apply)(headless, images), features)
 
 
@@ -126,7 +153,10 @@ def test_half_precision_keeps_its_parameters_and_its_statistics():
     module = module_of('resnet20')
     apply = quick(lambda images: module.apply(variables, images, True, mutable=['batch_stats']))
     halves = images.astype(jnp.bfloat16)
-    assert jax.eval_shape(lambda: module.apply(variables, halves, method='feature_map')).dtype == jnp.bfloat16
+    assert (
+        jax.eval_shape(lambda: module.apply(variables, halves, method='feature_map')).dtype
+        == jnp.bfloat16
+    )
     logits, changed = apply(halves)
     assert {leaf.dtype for leaf in jax.tree.leaves((logits, changed))} == {np.dtype(np.float32)}
     exact = apply(images)[0]
@@ -151,7 +181,9 @@ def test_parts_in_training_and_the_others_as_in_evaluation():
     images, frozen = jnp.asarray(images_of(16)), ('conv1', 'bn1', 'layer1')
 
     def loss(params):
-        held = {k: jax.lax.stop_gradient(v) if k.startswith(frozen) else v for k, v in params.items()}
+        held = {
+            k: jax.lax.stop_gradient(v) if k.startswith(frozen) else v for k, v in params.items()
+        }
         given = {**variables, 'params': held}
         features, changed = module.apply(
             given, images, ('layer2', 'layer3'), method='features', mutable=['batch_stats']
@@ -163,7 +195,9 @@ def test_parts_in_training_and_the_others_as_in_evaluation():
         same = jax.tree.map(np.array_equal, own, variables['batch_stats'][name])
         assert all(jax.tree.leaves(same)) == name.startswith(frozen), name
     for name, own in gradients.items():
-        assert any(map(np.any, jax.tree.leaves(own))) == (not name.startswith((*frozen, 'head'))), name
+        assert any(map(np.any, jax.tree.leaves(own))) == (not name.startswith((*frozen, 'head'))), (
+            name
+        )
 
 
 @pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
@@ -171,12 +205,21 @@ def test_nothing_goes_back_through_what_is_frozen():
     (_, _, variables), module = pair('resnet20'), module_of('resnet20')
 
     def loss(params):
-        held = {k: v if k.startswith('layer3') else jax.lax.stop_gradient(v) for k, v in params.items()}
+        held = {
+            k: v if k.startswith('layer3') else jax.lax.stop_gradient(v) for k, v in params.items()
+        }
         given = {**variables, 'params': held}
-        return module.apply(given, images_of(16), ('layer3',), method='features', mutable=['batch_stats'])[0].sum()
+        return module.apply(
+            given, images_of(16), ('layer3',), method='features', mutable=['batch_stats']
+        )[0].sum()
 
     text = quick(jax.grad(loss)).lower(variables['params']).compile().as_text()
     calls = [
-        text.count(f'custom_call_target="jaxdl_{name}"') for name in ('conv_forward', 'kernel_gradient', 'conv_data')
+        text.count(f'custom_call_target="jaxdl_{name}"')
+        for name in ('conv_forward', 'kernel_gradient', 'conv_data')
     ]
-    assert calls == [19, 6, 5]  # of 19 convolutions 6 learn, and the first of them need not send a gradient on
+    assert calls == [
+        19,
+        6,
+        5,
+    ]  # of 19 convolutions 6 learn, and the first of them need not send a gradient on

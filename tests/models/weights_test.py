@@ -1,4 +1,7 @@
-"""Files of weights: every form, what would run code, what is damaged; and which architecture a file is of."""
+"""Files of weights: every form, what would run code, what is damaged.
+
+And which architecture a file is of.
+"""
 
 import collections
 import io
@@ -35,7 +38,9 @@ def same(found, tensors=TENSORS):
 
 def save_safetensors(path, tensors):
     safetensors = pytest.importorskip('safetensors.numpy')
-    safetensors.save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, path)
+    safetensors.save_file(
+        {name: np.ascontiguousarray(value) for name, value in tensors.items()}, path
+    )
 
 
 def save_npz(path, tensors):
@@ -44,7 +49,9 @@ def save_npz(path, tensors):
 
 def save_torch(path, tensors, legacy=False):
     torch = pytest.importorskip('torch')
-    content = collections.OrderedDict((name, torch.tensor(value)) for name, value in tensors.items())
+    content = collections.OrderedDict(
+        (name, torch.tensor(value)) for name, value in tensors.items()
+    )
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
 
 
@@ -87,7 +94,13 @@ def test_views_half_numbers_and_what_training_puts_around_them(legacy, tmp_path)
     content = dict(epoch=3, best=0.5, state_dict=state, optimizer=dict(lr=[0.1, None, (1, 2)]))
     torch.save(content, tmp_path / 'x.pth', _use_new_zipfile_serialization=not legacy)
     found = weights.read(str(tmp_path / 'x.pth')).tensors
-    same(found, {name.removeprefix('module.'): value.detach().float().numpy() for name, value in state.items()})
+    same(
+        found,
+        {
+            name.removeprefix('module.'): value.detach().float().numpy()
+            for name, value in state.items()
+        },
+    )
 
 
 class Harm:
@@ -115,7 +128,9 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(form, tmp_path):
     assert not pathlib.Path('harm').exists()
 
 
-@pytest.mark.parametrize('called', [('builtins', 'eval'), ('os', 'system'), ('torch', 'load'), ('jaxdl', 'run')])
+@pytest.mark.parametrize(
+    'called', [('builtins', 'eval'), ('os', 'system'), ('torch', 'load'), ('jaxdl', 'run')]
+)
 def test_only_what_tensors_need_is_known(called, tmp_path):
     with pytest.raises(InputError, match=r'\.'.join(called)):
         torch_pickle._Unpickler(io.BytesIO(), tmp_path).find_class(*called)
@@ -135,7 +150,10 @@ def test_a_folder_as_the_hub_has_it(tmp_path):
     save_safetensors(tmp_path / 'model.safetensors', TENSORS)
     (tmp_path / 'config.json').write_text(json.dumps(dict(architecture='resnet34')))
     found = weights.read(str(tmp_path))
-    assert (found.config, recognise.architecture_of(found)) == (dict(architecture='resnet34'), 'resnet34')
+    assert (found.config, recognise.architecture_of(found)) == (
+        dict(architecture='resnet34'),
+        'resnet34',
+    )
     (tmp_path / 'config.json').write_text('{')
     with pytest.raises(InputError, match=r'config\.json: damaged'):
         weights.read(str(tmp_path))
@@ -165,12 +183,17 @@ def test_a_name_without_a_network_is_said_in_a_line(monkeypatch):
         raise hub.errors.LocalEntryNotFoundError('offline')
 
     monkeypatch.setattr(hub, 'hf_hub_download', unreachable)
-    with pytest.raises(InputError, match=r'not in the cache of the hub, and the hub cannot be reached'):
+    with pytest.raises(
+        InputError, match=r'not in the cache of the hub, and the hub cannot be reached'
+    ):
         weights.read('timm/resnet50.a1_in1k')
 
 
 def shapes(row):
-    """Names and shapes of the tensors that tell architectures apart, made up by hand for timm's and CIFAR's names."""
+    """Names and shapes of the tensors that tell architectures apart.
+
+    Made up by hand for timm's and CIFAR's names.
+    """
     found = {
         'conv1.0.weight' if row.stem == 'deep' else 'conv1.weight': (
             16,
@@ -186,7 +209,8 @@ def shapes(row):
                 found[f'layer{stage}.{block}.conv3.weight'] = (1, 1, 1, 1)
         if row.shortcut != 'pad':
             found |= {
-                f'layer{stage}.0.downsample.{i}.weight': (1,) for i in ((1, 2) if row.shortcut == 'average' else (0, 1))
+                f'layer{stage}.0.downsample.{i}.weight': (1,)
+                for i in ((1, 2) if row.shortcut == 'average' else (0, 1))
             }
     return found | {'layer1.0.conv2.weight': (width, width // row.groups, 3, 3)}
 
@@ -201,9 +225,13 @@ def test_an_architecture_is_known_by_its_tensors(name):
 
 
 def test_what_none_of_them_has_names_the_nearest():
-    tensors = {key: np.zeros(shape, np.int8) for key, shape in shapes(ARCHITECTURES['resnet50']).items()}
+    tensors = {
+        key: np.zeros(shape, np.int8) for key, shape in shapes(ARCHITECTURES['resnet50']).items()
+    }
     with pytest.raises(InputError, match=r'resnet50 comes nearest'):
-        recognise.architecture_of(Weights({k: v for k, v in tensors.items() if not k.startswith('layer3.5')}))
+        recognise.architecture_of(
+            Weights({k: v for k, v in tensors.items() if not k.startswith('layer3.5')})
+        )
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason='no shared weights')

@@ -1,4 +1,7 @@
-"""The native part: equal to what the layers spell out, wrong input is an error with shapes, its absence is said."""
+"""The native part: equal to what the layers spell out, wrong input is an error with shapes.
+
+Its absence is said.
+"""
 
 import subprocess
 import sys
@@ -9,10 +12,10 @@ import numpy as np
 import pytest
 
 from jaxdl import models
-from jaxdl.native import loader as native
 from jaxdl.errors import InputError
 from jaxdl.models import blocks, conv, layers, stage
 from jaxdl.models.norm import normed, pooled
+from jaxdl.native import loader as native
 
 IMAGES, NORM = (1, 2, 4, 4, 3), dict(norm=1, relu=1, epsilon=1e-5)
 built = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
@@ -23,28 +26,38 @@ ACTIVATIONS = [('max', activation) for activation in stage.SLOPES if activation 
 
 
 @built
-@pytest.mark.parametrize(('pooling', 'activation'), [*((pooling, 'relu') for pooling in SHAPES), *ACTIVATIONS])
+@pytest.mark.parametrize(
+    ('pooling', 'activation'), [*((pooling, 'relu') for pooling in SHAPES), *ACTIVATIONS]
+)
 @pytest.mark.parametrize('norm', stage.NORMS)
 def test_a_network_is_the_same_with_and_without(norm, activation, pooling):
     for shape in SHAPES[pooling]:
         x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        found, expected = (outcome(x, norm, activation, pooling, conv) for conv in ('onednn', 'patches'))
+        found, expected = (
+            outcome(x, norm, activation, pooling, conv) for conv in ('onednn', 'patches')
+        )
         assert jax.tree.structure(found) == jax.tree.structure(expected)
         for (path, own), other in zip(
             jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True
         ):
             scale = 1e-3 + np.abs(other).max()
-            np.testing.assert_allclose(own, other, atol=1e-4 * scale, err_msg=jax.tree_util.keystr(path))
+            np.testing.assert_allclose(
+                own, other, atol=1e-4 * scale, err_msg=jax.tree_util.keystr(path)
+            )
 
 
 def outcome(x, norm, activation, pooling, conv):
     """Loss and gradients in training, new statistics, and the logits in evaluation."""
-    settings = dict(norm=norm, activation=activation, pooling=pooling if pooling != 'none' else 'max')
+    settings = dict(
+        norm=norm, activation=activation, pooling=pooling if pooling != 'none' else 'max'
+    )
     module = models.make_module('cnn', 10, width=5, depth=2, conv=conv, **settings)
     variables = jax.jit(module.init)(jax.random.key(0), x)
     rng = np.random.default_rng(1)
     params = jax.tree.map(
-        lambda a: a + 0.8 * rng.normal(size=a.shape).astype(np.float32) if a.shape[-1] == a.size else a,
+        lambda a: (
+            a + 0.8 * rng.normal(size=a.shape).astype(np.float32) if a.shape[-1] == a.size else a
+        ),
         variables['params'],
     )  # scales of either sign
     stats = jax.tree.map(lambda a: a + 0.3, variables.get('batch_stats', {}))
@@ -102,7 +115,8 @@ def test_activations_at_zero_and_infinity_are_those_of_jax():
         np.testing.assert_array_equal(own(x), layers.ACTIVATIONS[name](x))
         slopes = jax.grad(lambda x, f=own: f(x).sum())(x)
         np.testing.assert_array_equal(
-            slopes[..., 3:, :], jax.grad(lambda x, n=name: layers.ACTIVATIONS[n](x).sum())(x)[..., 3:, :]
+            slopes[..., 3:, :],
+            jax.grad(lambda x, n=name: layers.ACTIVATIONS[n](x).sum())(x)[..., 3:, :],
         )
         assert slopes[0, 0, 0, 0] == jax.grad(lambda x, n=name: layers.ACTIVATIONS[n](x))(0.0)
 
@@ -130,7 +144,8 @@ def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
     def outcome(lowering, train):
         module = blocks.BatchNorm(lowering, relu=after == 'relu')
         variables = jax.tree.map(
-            lambda leaf: leaf + jnp.linspace(-0.5, 1, leaf.size), module.init(jax.random.key(0), images, True)
+            lambda leaf: leaf + jnp.linspace(-0.5, 1, leaf.size),
+            module.init(jax.random.key(0), images, True),
         )
 
         def loss(params, images, skip):
@@ -139,7 +154,9 @@ def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
             return (out * weights).sum(), (out, changed)
 
         arguments = (0, 1, 2) if beside == 'sum' else (0, 1)
-        return jax.jit(jax.value_and_grad(loss, arguments, has_aux=True))(dict(variables['params']), *given)
+        return jax.jit(jax.value_and_grad(loss, arguments, has_aux=True))(
+            dict(variables['params']), *given
+        )
 
     for train in (True, False):
         found, expected = outcome('onednn', train), outcome('grouped', train)
@@ -152,7 +169,9 @@ def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
 @pytest.mark.parametrize('shape', [(2, 7, 6, 20), (1, 1, 2, 3), (2, 4, 5, 16)])
 def test_pooling_of_windows_of_three_is_that_of_xla(shape):
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.integers(0, 4, shape), jnp.float32)  # many are equal: the first has the gradient
+    images = jnp.asarray(
+        rng.integers(0, 4, shape), jnp.float32
+    )  # many are equal: the first has the gradient
     results = []
     for lowering in ('onednn', 'grouped'):
         pooled, back = jax.vjp(lambda x, by=lowering: blocks.max_pooled(x, by), images)
@@ -163,7 +182,9 @@ def test_pooling_of_windows_of_three_is_that_of_xla(shape):
 
 
 @built
-@pytest.mark.parametrize(('side', 'stride', 'padding'), [(3, 1, 1), (3, 2, 1), (2, 3, 0), (5, 1, 2)])
+@pytest.mark.parametrize(
+    ('side', 'stride', 'padding'), [(3, 1, 1), (3, 2, 1), (2, 3, 0), (5, 1, 2)]
+)
 @pytest.mark.parametrize(('channels', 'filters'), [(12, 16), (70, 32), (17, 144)])
 def test_convolutions_of_many_channels_are_those_of_xla(channels, filters, side, stride, padding):
     rng = np.random.default_rng(0)
@@ -184,7 +205,14 @@ def test_the_operations_of_large_networks_over_members():
     kernels = jnp.asarray(rng.normal(size=(3, 3, 3, 16, 16)), jnp.float32)
 
     def of(images, kernel):
-        out = normed(conv.large(images, kernel, 1, 1), jnp.ones(16), jnp.zeros(16), norm=1, relu=1, epsilon=1e-5)[0]
+        out = normed(
+            conv.large(images, kernel, 1, 1),
+            jnp.ones(16),
+            jnp.zeros(16),
+            norm=1,
+            relu=1,
+            epsilon=1e-5,
+        )[0]
         return jnp.square(pooled(out)).sum()
 
     found = jax.vmap(jax.grad(of, (0, 1)), (0, 0))(images, kernels)
@@ -197,7 +225,12 @@ def test_the_operations_of_large_networks_over_members():
 @pytest.mark.parametrize(
     ('name', 'results', 'arguments', 'settings'),
     [
-        ('kernel_gradient', [(1, 3, 3, 3, 8)], [IMAGES, (1, 2, 4, 4, 8)], dict(stride=1, padding=1)),
+        (
+            'kernel_gradient',
+            [(1, 3, 3, 3, 8)],
+            [IMAGES, (1, 2, 4, 4, 8)],
+            dict(stride=1, padding=1),
+        ),
         ('norm_forward', [(1, 6, 3), (1, 3), (1, 3)], [(1, 6, 3), (1, 0), (1, 4), (1, 3)], NORM),
         ('pool_forward', [(1, 2, 1, 2, 3)], [IMAGES], {}),
         (
@@ -230,14 +263,23 @@ def test_wrong_shapes_are_an_error_with_the_shapes(name, wrong):
     images, kernel, outputs = WRONG[wrong]
     places = dict(conv_forward=(0, 1, 2), conv_data=(2, 1, 0), conv_kernel=(0, 2, 1))[name]
     first, second, result = ((images, kernel, outputs)[place] for place in places)
-    with pytest.raises(jax.errors.JaxRuntimeError, match=r'images f32\[.*kernel f32\[.*outputs f32\['):
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match=r'images f32\[.*kernel f32\[.*outputs f32\['
+    ):
         raw(name, result, jnp.zeros(first), jnp.zeros(second), stride=1, padding=1)
 
 
 @built
 def test_nothing_to_compute_is_an_error():
     with pytest.raises(jax.errors.JaxRuntimeError, match='nothing to compute'):
-        raw('conv_kernel', W, jnp.zeros((1, 0, 4, 4, 3)), jnp.zeros((1, 0, 4, 4, 5)), stride=1, padding=1)
+        raw(
+            'conv_kernel',
+            W,
+            jnp.zeros((1, 0, 4, 4, 3)),
+            jnp.zeros((1, 0, 4, 4, 5)),
+            stride=1,
+            padding=1,
+        )
 
 
 @built
@@ -266,7 +308,9 @@ def test_wrong_shapes_of_the_fused_operation_are_an_error(scale):
 def raw(name, results, *arguments, **attributes):
     """The handler itself, past what Python checks."""
     assert not native.missing()
-    attributes = {k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()}
+    attributes = {
+        k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()
+    }
     many = isinstance(results, list)
     shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in (results if many else [results])]
     call = jax.ffi.ffi_call(f'jaxdl_{name}', shapes)
@@ -284,7 +328,9 @@ def test_its_absence_is_said(fresh, monkeypatch, tmp_path):
     monkeypatch.setattr(native, 'library', lambda: tmp_path / 'none.so')
     assert native.missing() == 'the native part is not built: python -m jaxdl.native builds it'
     with pytest.raises(InputError, match='not built'):
-        native.call('conv_forward', [Y[1:]], jnp.zeros(X[1:]), jnp.zeros(W[1:]), stride=1, padding=1)
+        native.call(
+            'conv_forward', [Y[1:]], jnp.zeros(X[1:]), jnp.zeros(W[1:]), stride=1, padding=1
+        )
 
 
 def test_a_file_that_is_no_library_is_said(fresh, monkeypatch, tmp_path):
@@ -296,7 +342,10 @@ def test_a_file_that_is_no_library_is_said(fresh, monkeypatch, tmp_path):
 @built
 def test_another_version_is_said(fresh, monkeypatch):
     monkeypatch.setattr(native, 'VERSION', '1.0')
-    assert native.missing() == 'onednn-cpu-gomp is 2023.2.0: must be 1.0: pip install onednn-cpu-gomp==1.0'
+    assert (
+        native.missing()
+        == 'onednn-cpu-gomp is 2023.2.0: must be 1.0: pip install onednn-cpu-gomp==1.0'
+    )
 
 
 @built

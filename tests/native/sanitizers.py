@@ -1,4 +1,6 @@
-"""Runs the native part under the address and undefined behaviour sanitisers: random shapes, right and wrong.
+"""Runs the native part under the address and undefined behaviour sanitisers: random shapes.
+
+Right and wrong.
 
 Run    make native-check
 Takes  a minute on 2 cores
@@ -11,11 +13,20 @@ import sys
 import tempfile
 
 SHAPES = 40
-FLAGS = ['-O1', '-g', '-march=native', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined']
+FLAGS = [
+    '-O1',
+    '-g',
+    '-march=native',
+    '-fsanitize=address,undefined',
+    '-fno-sanitize-recover=undefined',
+]
 
 
 def main() -> None:
-    """Builds with the sanitisers, then runs this file again with their run-time libraries loaded first."""
+    """Builds with the sanitisers.
+
+    Then runs this file again with their run-time libraries loaded first.
+    """
     from jaxdl.native import loader as native
 
     with tempfile.TemporaryDirectory() as folder:
@@ -27,14 +38,19 @@ def main() -> None:
             for name in ('libasan.so', 'libubsan.so')
         ]
         environment = os.environ | dict(
-            LD_PRELOAD=' '.join(found), ASAN_OPTIONS='detect_leaks=0:quarantine_size_mb=64', JAX_PLATFORMS='cpu'
+            LD_PRELOAD=' '.join(found),
+            ASAN_OPTIONS='detect_leaks=0:quarantine_size_mb=64',
+            JAX_PLATFORMS='cpu',
         )
         done = subprocess.run([sys.executable, __file__, str(built)], env=environment, check=False)
     sys.exit(done.returncode)
 
 
 def run(built: str) -> None:
-    """Every handler on random shapes: values must be finite, and what does not fit must be refused."""
+    """Every handler on random shapes: values must be finite.
+
+    And what does not fit must be refused.
+    """
     import jax
     import numpy as np
 
@@ -45,7 +61,9 @@ def run(built: str) -> None:
     rng = np.random.default_rng(0)
 
     def call(name, results, *arguments, **attributes):
-        attributes = {k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()}
+        attributes = {
+            k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()
+        }
         shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in results]
         found = jax.ffi.ffi_call(f'jaxdl_{name}', shapes)(*arguments, **attributes)
         assert all(np.all(np.isfinite(array)) for array in jax.device_get(found)), (name, results)
@@ -58,9 +76,14 @@ def run(built: str) -> None:
         members, batch, channels, features = (int(n) for n in rng.integers(1, 20, 4))
         side, window, padding, stride = (int(rng.integers(1, n)) for n in (10, 5, 4, 4))
         window = min(window, side + 2 * padding)
-        out = [(length + 2 * padding - window) // stride + 1 for length in (side, side + number % 3)]
+        out = [
+            (length + 2 * padding - window) // stride + 1 for length in (side, side + number % 3)
+        ]
         x = draw(members if number % 2 else 1, batch, side, side + number % 3, channels)
-        w, y = draw(members, window, window, channels, features), draw(members, batch, *out, features)
+        w, y = (
+            draw(members, window, window, channels, features),
+            draw(members, batch, *out, features),
+        )
         every = (members, *x.shape[1:])
         call('conv_forward', [y.shape], x, w, stride=stride, padding=padding)
         call('conv_data', [every], y, w, stride=stride, padding=padding)
@@ -71,8 +94,15 @@ def run(built: str) -> None:
         wide = 16 * (1 + number % 3)
         more = draw(members, batch, *out, wide)
         call('kernel_gradient', [(*w.shape[:-1], wide)], x, more, stride=stride, padding=padding)
-        pooling, scale, bias, x = number % 5, draw(members, channels), draw(1, channels), draw(*every)
-        halves = [min(length, max(1, length // 2)) if pooling else length for length in x.shape[2:4]]
+        pooling, scale, bias, x = (
+            number % 5,
+            draw(members, channels),
+            draw(1, channels),
+            draw(*every),
+        )
+        halves = [
+            min(length, max(1, length // 2)) if pooling else length for length in x.shape[2:4]
+        ]
         pooled, each = (members, batch, *halves, channels), (members, channels)
         settings = dict(norm=number % 2, pooling=pooling, slope=0.1, epsilon=1e-5)
         results = [pooled, pooled if pooling == 1 else (1,), each, each]
@@ -80,7 +110,16 @@ def run(built: str) -> None:
         places = draw(1 if number % 3 else members, batch, 6) * 10.0 ** rng.integers(-1, 9)
         places[0, 0, number % 6] = np.nan
         call('warp', [x.shape], x if number % 2 else x[:1], places.astype(np.float32))
-        call('stage_backward', [x.shape, each, each], x, scale, bias, *kept, draw(*pooled), **settings)
+        call(
+            'stage_backward',
+            [x.shape, each, each],
+            x,
+            scale,
+            bias,
+            *kept,
+            draw(*pooled),
+            **settings,
+        )
         norms(call, draw, number, x, scale, bias)
         try:
             call(
@@ -103,7 +142,9 @@ def norms(call, draw, number, x, scale, bias):
     rows, each = x.reshape(members, -1, channels), scale.shape
     skip = draw(*rows.shape) if number % 2 else draw(members, 0)
     settings = dict(norm=number % 3 // 2, relu=number % 4 // 2, epsilon=1e-5)
-    out, *moments = call('norm_forward', [rows.shape, each, each], rows, skip, scale, bias, **settings)
+    out, *moments = call(
+        'norm_forward', [rows.shape, each, each], rows, skip, scale, bias, **settings
+    )
     kept, results = out if number % 2 else skip, [rows.shape, skip.shape, each, each]
     call('norm_backward', results, rows, scale, bias, *moments, kept, draw(*rows.shape), **settings)
     pooled = (members, sides[0], *((side + 1) // 2 for side in sides[1:]), channels)

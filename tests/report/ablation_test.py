@@ -1,4 +1,7 @@
-"""The report says what the tables say, to everyone, without a network and without jax; bad input changes nothing."""
+"""The report says what the tables say, to everyone, without a network and without jax.
+
+Bad input changes nothing.
+"""
 
 import base64
 import csv
@@ -30,11 +33,16 @@ HOSTILE = {
 LOADING = ('src', 'srcset', 'href', 'action', 'data', 'poster', 'background', 'xlink:href')
 
 
-BESIDE = r'(figures/|tables/)?[\w-]+\.(csv|json|tex|svg|png)'  # a link that stays within the workdir
+BESIDE = (
+    r'(figures/|tables/)?[\w-]+\.(csv|json|tex|svg|png)'  # a link that stays within the workdir
+)
 
 
 class Page(html.parser.HTMLParser):
-    """A page as its reader meets it: what it loads, its text, its figures, and its tables as lists of rows."""
+    """A page as its reader meets it: what it loads, its text, its figures.
+
+    And its tables as lists of rows.
+    """
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -76,11 +84,16 @@ class Page(html.parser.HTMLParser):
 def outside(source: str) -> list[str]:
     """Everything in a page that would be fetched from somewhere."""
     found = [value for value in Page(source).loads if not re.match(rf'#|data:|{BESIDE}$', value)]
-    return found + re.findall(r'https?:[^\s"<]*|@import|url\([^)]*\)|<script', without_own_scripts(source))
+    return found + re.findall(
+        r'https?:[^\s"<]*|@import|url\([^)]*\)|<script', without_own_scripts(source)
+    )
 
 
 def without_own_scripts(source: str) -> str:
-    """Without figures, the numbers of the charts, and the one script that the page's own policy lets run."""
+    """Without figures, the numbers of the charts.
+
+    And the one script that the page's own policy lets run.
+    """
     named = re.findall(r"script-src '(sha256-[^']*)'", source)
 
     def strange(script: re.Match[str]) -> str:
@@ -117,13 +130,22 @@ def usual(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope='module')
 def odd(tmp_path_factory) -> pathlib.Path:
-    """Everything that may happen at once: names made to break a page, grown grids, lost members, two conditions."""
+    """Everything that may happen at once: names made to break a page, grown grids, lost members.
+
+    Two conditions.
+    """
     diverged = {('<b>|x', 0.01, 0): 2, ('<b>|x', 0.01, 1): 1, ('max', 0.1, 1002): 3}
     return built(
-        tmp_path_factory.mktemp('odd') / 'odd one', options=HOSTILE, seeds=4, tuning_seeds=2, epochs=3,
-        conditions={'all data': {}, 'half of the |data|': {'variant.dropout': 0.5}}, diverged=diverged, scale='quick',
+        tmp_path_factory.mktemp('odd') / 'odd one',
+        options=HOSTILE,
+        seeds=4,
+        tuning_seeds=2,
+        epochs=3,
+        conditions={'all data': {}, 'half of the |data|': {'variant.dropout': 0.5}},
+        diverged=diverged,
+        scale='quick',
         classes=['a "quoted" <i>class</i>', 'b|c'],
-    )  # fmt: skip
+    )
 
 
 def test_a_page_loads_nothing_from_anywhere(usual, odd):
@@ -137,7 +159,9 @@ def test_a_page_loads_nothing_from_anywhere(usual, odd):
         '<link href="a.css">',
         '<script>1</script>',
     ):
-        assert outside(source.replace('</main>', bad + '</main>')), f'the check above is blind to {bad}'
+        assert outside(source.replace('</main>', bad + '</main>')), (
+            f'the check above is blind to {bad}'
+        )
 
 
 def test_figures_are_whole_and_draw_no_link(usual, odd):
@@ -148,7 +172,9 @@ def test_figures_are_whole_and_draw_no_link(usual, odd):
         for drawing in found:
             links = [v for e in drawing.iter() for k, v in e.attrib.items() if k.endswith('href')]
             assert all(link.startswith('#') for link in links)
-            assert not [e for e in drawing.iter() if e.tag.endswith(('}image', '}script', '}foreignObject'))]
+            assert not [
+                e for e in drawing.iter() if e.tag.endswith(('}image', '}script', '}foreignObject'))
+            ]
 
 
 def test_every_figure_says_its_numbers_in_words(usual):
@@ -158,7 +184,10 @@ def test_every_figure_says_its_numbers_in_words(usual):
         assert f'{row["option"]} {words.points(row["difference"])} (' in differences
         assert f'chosen {row["learning_rate"]:g}' in rates
     for option in workdirs.first(5):
-        assert re.search(rf'{option}: training \d+\.\d\d to \d+\.\d\d, validation \d+\.\d\d to \d+\.\d\d', learning)
+        assert re.search(
+            rf'{option}: training \d+\.\d\d to \d+\.\d\d, validation \d+\.\d\d to \d+\.\d\d',
+            learning,
+        )
         assert re.search(rf'{option}: \d\d\.\d\d at 0\.01, ', rates)
 
 
@@ -181,12 +210,16 @@ def test_markdown_keeps_its_tables_and_links_its_figures(odd):
     assert len(tables) == (odd / 'report.html').read_text().count('<table>')
     for table in tables:
         assert len({len(re.findall(r'(?<!\\)\|', line)) for line in table.splitlines()}) == 1
-    prose = re.sub(r'(?<![\\`])(`+)(?!`).*?(?<!`)\1(?!`)', '', text, flags=re.DOTALL)  # in code every sign is itself
+    prose = re.sub(
+        r'(?<![\\`])(`+)(?!`).*?(?<!`)\1(?!`)', '', text, flags=re.DOTALL
+    )  # in code every sign is itself
     assert '<b>' not in prose
     assert '[a](http://b)' not in prose
     assert r'\[a\](http://b)' in prose
     figures = re.findall(r'^!\[.*\]\((figures/\w+\.png)\)$', text, re.MULTILINE)
-    assert sorted(figures) == sorted(f'figures/{path.name}' for path in (odd / 'figures').glob('*.png'))
+    assert sorted(figures) == sorted(
+        f'figures/{path.name}' for path in (odd / 'figures').glob('*.png')
+    )
 
 
 def test_the_table_is_the_summary(usual):
@@ -201,10 +234,14 @@ def test_the_table_is_the_summary(usual):
         assert float(cells[6]) == pytest.approx(float(row['learning_rate']))
         if row['option'] == row['baseline']:
             continue
-        d, low, high = (100 * float(row[key]) for key in ('difference', 'difference_low', 'difference_high'))
+        d, low, high = (
+            100 * float(row[key]) for key in ('difference', 'difference_low', 'difference_high')
+        )
         assert cells[1] == f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
         assert [cells[2], cells[3]] == [shown_p(row['p_value']), shown_p(row['p_holm'])]
-        assert cells[4].startswith(f'{float(row["p_better"]):.2f} ({float(row["p_better_low"]):.2f} to ')
+        assert cells[4].startswith(
+            f'{float(row["p_better"]):.2f} ({float(row["p_better_low"]):.2f} to '
+        )
         assert cells[5] == f'{100 * float(row["detectable"]):.2f}'
         assert cells[7] == row['verdict']
 
@@ -220,11 +257,22 @@ def test_the_summary_is_computed_anew(usual):
     assert (usual / 'summary.csv').read_bytes() == written
 
 
-def compared(option: str, verdict: str, difference: float = 0.01, detectable: float = 0.004) -> results.Row:
+def compared(
+    option: str, verdict: str, difference: float = 0.01, detectable: float = 0.004
+) -> results.Row:
     return dict(
-        option=option, baseline='max', seeds=10, mean=0.97, ci_low=0.96, ci_high=0.98, difference=difference,
-        difference_low=difference - 0.002, difference_high=difference + 0.002, verdict=verdict, detectable=detectable,
-    )  # fmt: skip
+        option=option,
+        baseline='max',
+        seeds=10,
+        mean=0.97,
+        ci_low=0.96,
+        ci_high=0.98,
+        difference=difference,
+        difference_low=difference - 0.002,
+        difference_high=difference + 0.002,
+        verdict=verdict,
+        detectable=detectable,
+    )
 
 
 BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, ci_high=0.98)
@@ -233,11 +281,26 @@ BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, 
 @pytest.mark.parametrize(
     ('rows', 'said'),
     [
-        ([compared('a', 'better')], r'^a is better than max: \+1\.00 percentage points \(95 % interval \+0\.80 to '),
-        ([compared('a', 'worse', -0.02)], r'^a is worse than max: .2\.00 percentage points .*, n = 10 seeds\)\.$'),
-        ([compared('a', verdicts.NONE)], r'^No difference found between a and max: .* 0\.40 would have been found'),
-        ([compared('a', verdicts.NONE, 0.0, 0.0)], r'^No difference found .* 0\.00 .* the two agree on every seed\.$'),
-        ([compared('a', 'better'), compared('b', 'worse', -0.01)], r'^Better than max: a \(.*; worse than it: b \('),
+        (
+            [compared('a', 'better')],
+            r'^a is better than max: \+1\.00 percentage points \(95 % interval \+0\.80 to ',
+        ),
+        (
+            [compared('a', 'worse', -0.02)],
+            r'^a is worse than max: .2\.00 percentage points .*, n = 10 seeds\)\.$',
+        ),
+        (
+            [compared('a', verdicts.NONE)],
+            r'^No difference found between a and max: .* 0\.40 would have been found',
+        ),
+        (
+            [compared('a', verdicts.NONE, 0.0, 0.0)],
+            r'^No difference found .* 0\.00 .* the two agree on every seed\.$',
+        ),
+        (
+            [compared('a', 'better'), compared('b', 'worse', -0.01)],
+            r'^Better than max: a \(.*; worse than it: b \(',
+        ),
         (
             [compared('a', 'worse', -0.01), compared('b', verdicts.NONE)],
             r'^Worse than max: a .*; no difference from it found: b \(.*; detectable 0\.40\); n = 10 seeds\.$',
@@ -248,7 +311,7 @@ BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, 
         ),
         ([], r'^max was measured alone: test accuracy 97\.00 % .* nothing to compare it with\.$'),
     ],
-)  # fmt: skip
+)
 def test_the_answer_in_one_sentence(rows, said):
     sentence = markup.plain(verdicts.sentence([BASELINE, *rows])).replace(words.SPACE, ' ')
     assert re.search(said, sentence), sentence
@@ -260,7 +323,9 @@ def test_the_page_opens_with_the_answer(usual):
     found = {row['option']: row['verdict'] for row in summary[1:]}
     assert found['avg'] == 'better'
     assert found['strided'] == 'worse'
-    better, worse, rest = re.findall(r'<p class="lead">(.*?); (worse .*?); (no .*?)</p>', page_of(usual))[0]
+    better, worse, rest = re.findall(
+        r'<p class="lead">(.*?); (worse .*?); (no .*?)</p>', page_of(usual)
+    )[0]
     assert 'avg' in better
     assert 'strided' in worse
     assert all(option in rest for option, verdict in found.items() if verdict == verdicts.NONE)
@@ -269,24 +334,40 @@ def test_the_page_opens_with_the_answer(usual):
 def test_the_verdicts_stand_before_all_else_the_best_first(usual):
     parts = r'"option"><b>(.*?)</b>.*"badge">(.*?)</span>.*"number">(.*?)</span>'
     rows = re.findall(parts, page_of(usual))
-    summary = [row for row in results.read_table(usual / 'summary.csv', results.SUMMARY) if row['option'] != 'max']
+    summary = [
+        row
+        for row in results.read_table(usual / 'summary.csv', results.SUMMARY)
+        if row['option'] != 'max'
+    ]
     summary.sort(key=lambda row: -row['difference'])
     assert [row[:2] for row in rows] == [(row['option'], row['verdict']) for row in summary]
-    assert [row[2] for row in rows] == [f'{words.points(r["difference"])} ({verdicts.interval(r)})' for r in summary]
+    assert [row[2] for row in rows] == [
+        f'{words.points(r["difference"])} ({verdicts.interval(r)})' for r in summary
+    ]
     assert page_of(usual).index('"badge"') < page_of(usual).index('<section')
     text = (usual / 'report.md').read_text()
     assert all(f'- **{row["option"]}**: {row["verdict"]}, ' in text for row in summary)
 
 
 def test_the_same_workdir_gives_the_same_bytes(usual, tmp_path):
-    first = {path.relative_to(usual): path.read_bytes() for path in usual.rglob('*') if path.is_file()}
+    first = {
+        path.relative_to(usual): path.read_bytes() for path in usual.rglob('*') if path.is_file()
+    }
     again = built(tmp_path / usual.name)
-    assert {path.relative_to(again): path.read_bytes() for path in again.rglob('*') if path.is_file()} == first
-    assert {'.html', '.md', '.svg', '.png', '.csv', '.tex', '.json', '.npz'} == {path.suffix for path in first}
+    assert {
+        path.relative_to(again): path.read_bytes() for path in again.rglob('*') if path.is_file()
+    } == first
+    assert {'.html', '.md', '.svg', '.png', '.csv', '.tex', '.json', '.npz'} == {
+        path.suffix for path in first
+    }
 
 
 def test_a_report_needs_no_jax(tmp_path):
-    holding.seal(workdirs.make(tmp_path / 'run', options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1))
+    holding.seal(
+        workdirs.make(
+            tmp_path / 'run', options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1
+        )
+    )
     code = (
         'import sys, pathlib\n'
         'for name in ("jax", "jaxlib", "flax", "optax", "orbax", "grain"): sys.modules[name] = None\n'
@@ -294,9 +375,12 @@ def test_a_report_needs_no_jax(tmp_path):
         'print(report.build(pathlib.Path("run")))'
     )
     done = subprocess.run(
-        [sys.executable, '-W', 'error', '-c', code], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, '-W', 'error', '-c', code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env=dict(PYTHONPATH=str(pathlib.Path(report.__file__).parents[3])),
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.split() == [str(pathlib.Path('run') / 'report.html')]
 
@@ -319,9 +403,14 @@ def test_lost_members_are_named(usual, odd):
 
 def test_a_grown_grid_is_said(usual, odd):
     text = read(odd).text
-    assert '<b>|x: the best rate lay on the edge of the grid, so the grid grew to 9.99; the best rate is 3.16' in text
+    assert (
+        '<b>|x: the best rate lay on the edge of the grid, so the grid grew to 9.99; the best rate is 3.16'
+        in text
+    )
     name = re.escape(list(HOSTILE)[-1])
-    assert re.search(rf'{name}: .* grew to 0\.000999; the best rate, 0\.000999, still lies on the edge', text)
+    assert re.search(
+        rf'{name}: .* grew to 0\.000999; the best rate, 0\.000999, still lies on the edge', text
+    )
     assert '3.16 (added)' in text
     assert 'grew' not in read(usual).text
 
@@ -334,7 +423,13 @@ def test_a_given_rate_is_not_called_tuned(tmp_path):
 
 
 def test_scaled_rates_are_no_growth(tmp_path):
-    workdirs.make(tmp_path, options={'max': (0.03, 0.1), 'ten': (0.03, 0.1)}, seeds=2, epochs=2, rates=(0.01, 0.1, 1.0))
+    workdirs.make(
+        tmp_path,
+        options={'max': (0.03, 0.1), 'ten': (0.03, 0.1)},
+        seeds=2,
+        epochs=2,
+        rates=(0.01, 0.1, 1.0),
+    )
     rows = results.read_table(tmp_path / 'results.csv', results.RESULTS)
     for row in rows:
         if row['option'] == 'ten':
@@ -360,13 +455,18 @@ def test_conditions_each_have_their_result(odd):
 def test_conditions_may_differ_in_design(tmp_path):
     conditions = {'short': {}, 'long': dict(epochs=7, tuning_seeds=2)}
     same = {name: {} for name in conditions}
-    workdirs.make(tmp_path, options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1, conditions=same)
+    workdirs.make(
+        tmp_path, options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1, conditions=same
+    )
     change(tmp_path / 'config.json', conditions=conditions)
     report.build(tmp_path)
     text = read(tmp_path).text
     assert 'at epoch 2 and 7' in text
     assert 'tuning seeds was 1 and 2' in text
-    assert re.search('short: 2.options . 5.learning rates . 1.tuning seed: 10.members; long: .* 2.tuning seeds', text)
+    assert re.search(
+        'short: 2.options . 5.learning rates . 1.tuning seed: 10.members; long: .* 2.tuning seeds',
+        text,
+    )
 
 
 def test_no_folder_of_the_machine_is_told(usual, odd):
@@ -381,18 +481,31 @@ def test_no_folder_of_the_machine_is_told(usual, odd):
     ('command', 'said'),
     [
         ('python -m jaxdl.main --workdir=/a/b/c', 'python -m jaxdl.main --workdir=c'),
-        ("jaxdl --dataset='csv:/my data/x.csv:image:label'", 'jaxdl --dataset=csv:x.csv:image:label'),
-        ('/usr/bin/python3 --set=momentum=1/3 --workdir=runs/a', 'python3 --set=momentum=1/3 --workdir=runs/a'),
+        (
+            "jaxdl --dataset='csv:/my data/x.csv:image:label'",
+            'jaxdl --dataset=csv:x.csv:image:label',
+        ),
+        (
+            '/usr/bin/python3 --set=momentum=1/3 --workdir=runs/a',
+            'python3 --set=momentum=1/3 --workdir=runs/a',
+        ),
         ('jaxdl "--workdir=/a/b', 'jaxdl "--workdir=b'),
     ],
-)  # fmt: skip
+)
 def test_commands_lose_their_folders(command, said):
     assert words.local_command(command) == said
 
 
 @pytest.mark.parametrize(
     ('value', 'said'),
-    [(None, '\u2013'), (0, '0'), (9999, '9,999'), (12345, '12.3 k'), (999_950, '1.00 M'), (1.5e9, '1.50 G')],
+    [
+        (None, '\u2013'),
+        (0, '0'),
+        (9999, '9,999'),
+        (12345, '12.3 k'),
+        (999_950, '1.00 M'),
+        (1.5e9, '1.50 G'),
+    ],
 )
 def test_amounts(value, said):
     assert words.amount(value).replace(words.SPACE, ' ') == said
@@ -414,23 +527,43 @@ def without_option(path: pathlib.Path) -> None:
 
 BAD = {
     'no config': (lambda d: (d / 'config.json').unlink(), 'holds no config.json'),
-    'damaged config': (lambda d: (d / 'config.json').write_text('{"kind": '), 'config.json is damaged'),
-    'config without options': (lambda d: (d / 'config.json').write_text('{"kind": "Ablation"}'), 'it lacks name'),
-    'another kind': (lambda d: change(d / 'config.json', kind='Ablatoin'), 'did you mean Ablation?'),
-    'no run': (lambda d: (d / 'run.json').unlink(), 'the run is not finished: the same command resumes it'),
+    'damaged config': (
+        lambda d: (d / 'config.json').write_text('{"kind": '),
+        'config.json is damaged',
+    ),
+    'config without options': (
+        lambda d: (d / 'config.json').write_text('{"kind": "Ablation"}'),
+        'it lacks name',
+    ),
+    'another kind': (
+        lambda d: change(d / 'config.json', kind='Ablatoin'),
+        'did you mean Ablation?',
+    ),
+    'no run': (
+        lambda d: (d / 'run.json').unlink(),
+        'the run is not finished: the same command resumes it',
+    ),
     'unfinished': (lambda d: change(d / 'run.json', finished=False), 'the run is not finished'),
     'no plan': (lambda d: (d / 'plan.json').unlink(), 'holds no plan.json'),
     'no results': (lambda d: (d / 'results.csv').unlink(), 'holds no results.csv'),
     'rows missing': (lambda d: cut(d / 'results.csv', 7), 'cut short'),
-    'last row torn': (lambda d: (d / 'results.csv').write_text((d / 'results.csv').read_text()[:-9]), 'cut short'),
+    'last row torn': (
+        lambda d: (d / 'results.csv').write_text((d / 'results.csv').read_text()[:-9]),
+        'cut short',
+    ),
     'no costs': (lambda d: (d / 'costs.csv').unlink(), 'holds no costs.csv'),
-    'option missing': (lambda d: without_option(d / 'results.csv'), "holds no measurement of 'avg'"),
+    'option missing': (
+        lambda d: without_option(d / 'results.csv'),
+        "holds no measurement of 'avg'",
+    ),
 }
 
 
 @pytest.mark.parametrize('name', BAD)
 def test_bad_input_is_said_and_changes_nothing(name, tmp_path):
-    workdir = workdirs.make(tmp_path / 'run', options=workdirs.first(3), seeds=2, epochs=2, tuning_seeds=1)
+    workdir = workdirs.make(
+        tmp_path / 'run', options=workdirs.first(3), seeds=2, epochs=2, tuning_seeds=1
+    )
     (workdir / 'report.html').write_text('an older report')
     spoil, message = BAD[name]
     spoil(workdir)

@@ -1,4 +1,7 @@
-"""The charts of a report hold the numbers of its tables, and in a browser they are switched, read and left out."""
+"""The charts of a report hold the numbers of its tables, and in a browser they are switched.
+
+Read and left out.
+"""
 
 import base64
 import fractions
@@ -36,7 +39,8 @@ def browser(test):
     return pytest.mark.browser(missing(test))
 
 
-# Uses a page as its reader does, and tells the page around it. In <head>, so that it hears every error.
+# Uses a page as its reader does, and tells the page around it. In <head>, so that it hears every
+# error.
 DRIVER = """
 const errors = []
 console.error = (...told) => errors.push(told.join(' '))
@@ -92,15 +96,21 @@ def luminance(color: str) -> float:
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@pytest.mark.parametrize(('color', 'page'), [*itertools.product(charts.PALETTE, ('#ffffff', '#15181c'))])
+@pytest.mark.parametrize(
+    ('color', 'page'), [*itertools.product(charts.PALETTE, ('#ffffff', '#15181c'))]
+)
 def test_curves_stand_out_from_a_light_and_a_dark_page(color, page):
     low, high = sorted((luminance(color), luminance(page)))
     assert (high + 0.05) / (low + 0.05) >= 3
 
 
-@pytest.mark.parametrize('text', ['</script><script>x</script>', '<!--<script>', 'a & b', '\u2028\u2029', '"\\"', '平'])
+@pytest.mark.parametrize(
+    'text', ['</script><script>x</script>', '<!--<script>', 'a & b', '\u2028\u2029', '"\\"', '平']
+)
 def test_no_name_ends_the_script_it_stands_in(text):
-    chart = Chart('epoch', [Axis('error', '%')], [Curve(text, 'validation', [1], [2.0])], interval='')
+    chart = Chart(
+        'epoch', [Axis('error', '%')], [Curve(text, 'validation', [1], [2.0])], interval=''
+    )
     written = str(charts.encode(chart))
     assert not re.search('[<>&\u2028\u2029]', written)
     assert json.loads(written)['curves'][0]['name'] == text.strip('\u2028\u2029')
@@ -113,8 +123,12 @@ def test_a_value_is_read_off_as_the_tables_write_it(images, decimals):
         value = 100 * (1 - (1 - wrong / images))
         short = charts.readable(value, decimals)
         assert short is not None
-        read = math.floor(fractions.Fraction(short) * 10**decimals + fractions.Fraction(1, 2))  # JavaScript's toFixed
-        assert f'{read // 10**decimals}.{read % 10**decimals:0{decimals}}' == f'{value:.{decimals}f}'
+        read = math.floor(
+            fractions.Fraction(short) * 10**decimals + fractions.Fraction(1, 2)
+        )  # JavaScript's toFixed
+        assert (
+            f'{read // 10**decimals}.{read % 10**decimals:0{decimals}}' == f'{value:.{decimals}f}'
+        )
         assert short == pytest.approx(value, abs=0.501 * 10**-decimals)
 
 
@@ -127,7 +141,9 @@ def test_what_is_not_finite_has_no_number(value):
 def workdir(tmp_path_factory) -> pathlib.Path:
     workdir = tmp_path_factory.mktemp('charts') / 'run'
     report.build(
-        workdirs.make(workdir, options=OPTIONS, seeds=3, epochs=EPOCHS, tuning_seeds=2, rates=(0.03, 0.1, 0.3))
+        workdirs.make(
+            workdir, options=OPTIONS, seeds=3, epochs=EPOCHS, tuning_seeds=2, rates=(0.03, 0.1, 0.3)
+        )
     )
     return workdir
 
@@ -144,8 +160,13 @@ def test_a_chart_holds_the_numbers_of_the_tables(workdir):
     assert {curve['name'] for curve in learning['curves']} == set(errors) == set(tuned)
     for curve in learning['curves']:
         assert curve['x'] == list(range(1, EPOCHS + 1))
-        assert f'{curve["mean"][-1]:.2f}' == errors[curve['name']][0 if curve['part'] == 'training' else 1]
-        assert all(a <= b <= c for a, b, c in zip(curve['low'], curve['mean'], curve['high'], strict=True))
+        assert (
+            f'{curve["mean"][-1]:.2f}'
+            == errors[curve['name']][0 if curve['part'] == 'training' else 1]
+        )
+        assert all(
+            a <= b <= c for a, b, c in zip(curve['low'], curve['mean'], curve['high'], strict=True)
+        )
     for curve in tuning['curves']:
         k = curve['x'].index(curve['mark'])
         mean, low, high = (f'{curve[part][k]:.2f}' for part in ('mean', 'low', 'high'))
@@ -160,7 +181,9 @@ def test_markdown_has_no_chart(workdir):
 
 @pytest.mark.parametrize('seeds', [1, 3])
 def test_one_seed_has_no_interval(seeds, monkeypatch):
-    monkeypatch.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1)))
+    monkeypatch.setattr(
+        plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1))
+    )
     accuracy = np.full((seeds, 4), 0.9)  # equal seeds have one, of no width
     chart = curves.figure('learning', {'max': (accuracy, accuracy)}, 'max', Counter(), 100).chart
     assert chart is not None
@@ -169,8 +192,12 @@ def test_one_seed_has_no_interval(seeds, monkeypatch):
 
 
 def test_a_fine_tuning_has_its_three_measures(tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1)))
-    report.build(finetune_workdirs.make(tmp_path, classes=('a', 'b', 'c', 'd'), images=20, epochs=4))
+    monkeypatch.setattr(
+        plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1))
+    )
+    report.build(
+        finetune_workdirs.make(tmp_path, classes=('a', 'b', 'c', 'd'), images=20, epochs=4)
+    )
     (chart,) = charted(tmp_path)
     assert [axis['name'] for axis in chart['axes']] == ['loss', 'accuracy', 'macro F1']
     recorded = {
@@ -183,7 +210,10 @@ def test_a_fine_tuning_has_its_three_measures(tmp_path, monkeypatch):
     for curve in tuned:
         metric = ('loss', 'accuracy', 'macro_f1')[curve['axis']]
         split = dict(training='train', validation='val')[curve['part']]
-        values = [recorded['finetune', epoch, metric, split] * (1 if metric == 'loss' else 100) for epoch in curve['x']]
+        values = [
+            recorded['finetune', epoch, metric, split] * (1 if metric == 'loss' else 100)
+            for epoch in curve['x']
+        ]
         assert curve['mean'] == pytest.approx(values, abs=0.006)
         assert (curve['mark'], curve['low']) == (4 if split == 'val' else None, [])
     assert {curve['axis'] for curve in chart['curves'] if curve['name'] == 'probe'} == {0, 1, 2}
@@ -191,12 +221,24 @@ def test_a_fine_tuning_has_its_three_measures(tmp_path, monkeypatch):
 
 @pytest.fixture(scope='module')
 def used(workdir, tmp_path_factory) -> dict[int, dict]:
-    """What the driver saw at each width; the page keeps its own policy, which the driver is added to."""
+    """What the driver saw at each width; the page keeps its own policy.
+
+    Which the driver is added to.
+    """
     folder = tmp_path_factory.mktemp('used')
     driver = base64.b64encode(hashlib.sha256(DRIVER.encode()).digest()).decode()
-    source = (workdir / 'report.html').read_text().replace("script-src '", f"script-src 'sha256-{driver}' '", 1)
-    (folder / 'copy.html').write_text(source.replace('<title>', f'<script>{DRIVER}</script><title>', 1))
-    frames = ''.join(f'<iframe src="copy.html" width="{w}" height="900" frameborder="0"></iframe>' for w in WIDTHS)
+    source = (
+        (workdir / 'report.html')
+        .read_text()
+        .replace("script-src '", f"script-src 'sha256-{driver}' '", 1)
+    )
+    (folder / 'copy.html').write_text(
+        source.replace('<title>', f'<script>{DRIVER}</script><title>', 1)
+    )
+    frames = ''.join(
+        f'<iframe src="copy.html" width="{w}" height="900" frameborder="0"></iframe>'
+        for w in WIDTHS
+    )
     (folder / 'around.html').write_text(browser_test.AROUND + frames)
     dom, _ = browser_test.browse(folder / 'around.html', folder)
     told = [json.loads(html.unescape(text)) for text in re.findall(r'<pre>({.*?})</pre>', dom)]
@@ -263,7 +305,9 @@ def test_the_panels_stay_within_reach(used, width):
 @browser
 def test_without_scripts_the_picture_stands(workdir, tmp_path):
     source = (workdir / 'report.html').read_text()
-    (tmp_path / 'held.html').write_text(source.replace("script-src 'sha256-", "script-src 'none' 'sha256-0", 1))
+    (tmp_path / 'held.html').write_text(
+        source.replace("script-src 'sha256-", "script-src 'none' 'sha256-0", 1)
+    )
     dom, _ = browser_test.browse(tmp_path / 'held.html', tmp_path)
     assert dom.count('<picture>') == source.count('<picture>')
     assert 'class="chart"' not in dom

@@ -1,4 +1,7 @@
-"""Two runs agree where chance explains what lies between them, and what they were given is named where it differs."""
+"""Two runs agree where chance explains what lies between them.
+
+And what they were given is named where it differs.
+"""
 
 import numpy as np
 import pytest
@@ -11,10 +14,19 @@ from jaxdl.workdir import claims, tables
 
 
 def ablation(folder, values, **config):
-    """What `compare` reads of a finished ablation: accuracies by option, in the order of the seeds."""
+    """What `compare` reads of a finished ablation: accuracies by option.
+
+    In the order of the seeds.
+    """
     workdir.begin(folder, config=dict(kind='Ablation') | config, plan={}, run=dict(finished=True))
-    facts = dict(condition='', phase='measure', learning_rate=0.1, epoch=1, split='test', metric='accuracy')
-    rows = [facts | dict(option=k, seed=i, value=v) for k, own in values.items() for i, v in enumerate(own)]
+    facts = dict(
+        condition='', phase='measure', learning_rate=0.1, epoch=1, split='test', metric='accuracy'
+    )
+    rows = [
+        facts | dict(option=k, seed=i, value=v)
+        for k, own in values.items()
+        for i, v in enumerate(own)
+    ]
     other = dict(facts, option='tuned', phase='tune', seed=0, value=0.5)
     tables.write_table(folder / 'results.csv', tables.RESULTS, [*rows, other])
     return folder
@@ -29,7 +41,8 @@ def finetuning(folder, accuracy, images):
 def demonstration(folder, *holds):
     workdir.begin(folder, config=dict(kind='Demonstration'), plan={}, run=dict(finished=True))
     rows = [
-        dict(claim=f'claim {i}', expected=1, measured=1, error=0, tolerance=0, holds=own) for i, own in enumerate(holds)
+        dict(claim=f'claim {i}', expected=1, measured=1, error=0, tolerance=0, holds=own)
+        for i, own in enumerate(holds)
     ]
     tables.write_table(folder / 'claims.csv', claims.COLUMNS, rows)
     return folder
@@ -39,7 +52,9 @@ def test_runs_of_the_same_truth_rarely_disagree_and_those_of_another_do(tmp_path
     rng, apart = np.random.default_rng(0), 0
     for i in range(200):
         draws = {name: 0.7 + 0.02 * rng.normal(size=(2, 8)) for name in 'abcd'}
-        one, two = (ablation(tmp_path / f'{i}-{j}', {k: v[j] for k, v in draws.items()}) for j in (0, 1))
+        one, two = (
+            ablation(tmp_path / f'{i}-{j}', {k: v[j] for k, v in draws.items()}) for j in (0, 1)
+        )
         apart += not all(own.agrees for own in compare_runs.compare(one, two))
     assert apart <= 20  # 5 % of 200 are 10, four standard deviations above
     better = ablation(tmp_path / 'better', {k: v[1] + (k == 'c') * 0.1 for k, v in draws.items()})
@@ -47,22 +62,34 @@ def test_runs_of_the_same_truth_rarely_disagree_and_those_of_another_do(tmp_path
 
 
 def test_numbers_that_do_not_vary_agree_where_they_are_the_same(tmp_path):
-    one, same, other = (ablation(tmp_path / str(i), dict(a=[v, v])) for i, v in enumerate((0.5, 0.5, 0.625)))
+    one, same, other = (
+        ablation(tmp_path / str(i), dict(a=[v, v])) for i, v in enumerate((0.5, 0.5, 0.625))
+    )
     assert [own.agrees for own in compare_runs.compare(one, same)] == [True]
     (result,) = compare_runs.compare(one, other)
     assert (result.agrees, result.low, result.high) == (False, -0.125, -0.125)
 
 
-@pytest.mark.parametrize(('accuracy', 'images', 'agrees'), [(0.80, 400, True), (0.70, 400, False), (0.70, 20, True)])
-def test_fine_tunings_are_compared_by_how_many_images_judged_them(tmp_path, accuracy, images, agrees):
-    one, other = finetuning(tmp_path / 'one', 0.81, 363), finetuning(tmp_path / 'other', accuracy, images)
+@pytest.mark.parametrize(
+    ('accuracy', 'images', 'agrees'), [(0.80, 400, True), (0.70, 400, False), (0.70, 20, True)]
+)
+def test_fine_tunings_are_compared_by_how_many_images_judged_them(
+    tmp_path, accuracy, images, agrees
+):
+    one, other = (
+        finetuning(tmp_path / 'one', 0.81, 363),
+        finetuning(tmp_path / 'other', accuracy, images),
+    )
     (result,) = compare_runs.compare(one, other)
     assert result.agrees == agrees
     assert (result.first, result.second) == pytest.approx((0.81, accuracy), abs=2e-3)
 
 
 def test_a_claim_that_fails_in_one_run_is_named(tmp_path):
-    one, other = demonstration(tmp_path / 'one', 'true', 'true'), demonstration(tmp_path / 'other', 'true', 'false')
+    one, other = (
+        demonstration(tmp_path / 'one', 'true', 'true'),
+        demonstration(tmp_path / 'other', 'true', 'false'),
+    )
     assert [own.agrees for own in compare_runs.compare(one, other)] == [True, False]
 
 
@@ -76,10 +103,15 @@ def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_pat
     assert out[1].endswith('DISAGREE')
     assert out[2] == '0 of 1 results agree'
     assert main.main(['--mode=compare', str(one), str(one)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == '1 of 1 results agree; results.csv has the same bytes'
+    assert (
+        capsys.readouterr().out.splitlines()[-1]
+        == '1 of 1 results agree; results.csv has the same bytes'
+    )
 
 
-@pytest.mark.parametrize('key', ['git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment'])
+@pytest.mark.parametrize(
+    'key', ['git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment']
+)
 def test_whatever_of_the_machine_may_matter_is_named_where_it_differs(tmp_path, key):
     facts = provenance.about('python -m jaxdl.main --experiment=pooling')
     assert facts.keys() >= {key}
@@ -94,10 +126,15 @@ def test_whatever_of_the_machine_may_matter_is_named_where_it_differs(tmp_path, 
 
 
 def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys):
-    one, other = ablation(tmp_path / 'one', dict(a=[0.5, 0.6])), ablation(tmp_path / 'other', dict(b=[0.5, 0.6]))
+    one, other = (
+        ablation(tmp_path / 'one', dict(a=[0.5, 0.6])),
+        ablation(tmp_path / 'other', dict(b=[0.5, 0.6])),
+    )
     with pytest.raises(InputError, match='no result in common: a is in one of them'):
         compare_runs.compare(one, other)
-    with pytest.raises(InputError, match=r'kind Ablation, .* kind Demonstration: give two of a kind'):
+    with pytest.raises(
+        InputError, match=r'kind Ablation, .* kind Demonstration: give two of a kind'
+    ):
         compare_runs.compare(one, demonstration(tmp_path / 'third', 'true'))
     workdir.begin(other, run=dict(finished=False))
     with pytest.raises(InputError, match='other is not finished'):

@@ -17,27 +17,39 @@ from jaxdl.statistics import protocol
 from jaxdl.train.variant import Variant
 
 SEEDS = range(protocol.MEASURING_SEED, protocol.MEASURING_SEED + 4)
-# What is planted (seed -> epoch, loss, accuracy from then on), the heading or words that name it, and the seeds' cell.
+# What is planted (seed -> epoch, loss, accuracy from then on), the heading or words that name it,
+# and the seeds' cell.
 PLANTED = {
     'no number': ({1001: (3, math.nan, 0.1)}, 'Diverged members', 'seed 1001 (epoch 3)'),
     'infinite': ({1001: (3, math.inf, 0.1)}, 'Diverged members', 'seed 1001 (epoch 3, infinite)'),
     'exploding': ({1002: (4, 1e20, 0.7)}, 'Exploded members', 'seed 1002 (epoch 4)'),
     'all dead': ({1003: (2, 2.3026, 0.1)}, 'Members that learnt nothing', 'seed 1003 (epoch 2)'),
-    'dead from the start': ({1000: (1, 2.3026, 0.1)}, 'Members that learnt nothing', 'seed 1000 (epoch 1)'),
+    'dead from the start': (
+        {1000: (1, 2.3026, 0.1)},
+        'Members that learnt nothing',
+        'seed 1000 (epoch 1)',
+    ),
 }
 
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    """Builds the report of a study of three options whose `avg` has what is planted; gives the study and its text."""
-    monkeypatch.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1)))
+    """Builds the report of a study of three options whose `avg` has what is planted.
+
+    Gives the study and its text.
+    """
+    monkeypatch.setattr(
+        plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1))
+    )
 
     def make(planted):
         own = {('avg', seed): found for seed, found in planted.items()}
         small = dict(options=workdirs.first(3), seeds=4, epochs=6, tuning_seeds=1, planted=own)
         workdir = workdirs.make(tmp_path / 'run', **small)
         report.build(workdir)
-        return reading.read(workdir), (workdir / 'report.md').read_text().replace('\N{NO-BREAK SPACE}', ' ')
+        return reading.read(workdir), (workdir / 'report.md').read_text().replace(
+            '\N{NO-BREAK SPACE}', ' '
+        )
 
     return make
 
@@ -54,7 +66,9 @@ def test_each_is_named_with_seed_and_epoch(made, name):
     others = {'Diverged members', 'Exploded members', 'Members that learnt nothing'} - {heading}
     assert not [other for other in others if other in text]  # each under one heading alone
     values = [row['value'] for row in study.series['', 'measure', 'avg', 'test', 'accuracy']]
-    assert next(row for row in study.summary if row['option'] == 'avg')['mean'] == pytest.approx(np.mean(values))
+    assert next(row for row in study.summary if row['option'] == 'avg')['mean'] == pytest.approx(
+        np.mean(values)
+    )
 
 
 def test_a_study_in_which_all_went_well_names_none(made):
@@ -81,7 +95,9 @@ def test_equal_seeds_are_said_and_no_evidence(made):
 @pytest.mark.parametrize(('shift', 'said'), [(0.0, 'so p = 1'), (-0.25, 'the verdict no evidence')])
 def test_the_same_difference_on_every_seed_warns_of_its_verdict(made, shift, said):
     study, _ = made({})
-    baseline = {row['seed']: row['value'] for row in study.series['', 'measure', 'max', 'test', 'accuracy']}
+    baseline = {
+        row['seed']: row['value'] for row in study.series['', 'measure', 'max', 'test', 'accuracy']
+    }
     for row in study.series['', 'measure', 'avg', 'test', 'accuracy']:
         row['value'] = baseline[row['seed']] + shift
     (text,) = divergence.doubts(study, '')
@@ -95,7 +111,9 @@ def test_the_same_difference_on_every_seed_warns_of_its_verdict(made, shift, sai
 def test_the_table_of_results_tells_infinite_from_no_number():
     group = Group('', 'measure', (Member('a', 1000, Variant()),))
     loss = np.array([2.0, math.inf, 3.0])
-    outcome = dict.fromkeys(('train_loss', 'val_loss'), loss) | dict.fromkeys(('train_accuracy', 'val_accuracy'), loss)
+    outcome = dict.fromkeys(('train_loss', 'val_loss'), loss) | dict.fromkeys(
+        ('train_accuracy', 'val_accuracy'), loss
+    )
     rows = [row for row in result_rows.result_rows(group, [outcome], 4) if row['split'] == 'train']
     assert str([row['value'] for row in rows if row['metric'] == 'loss']) == '[2.0, inf, nan]'
     assert [row['value'] for row in rows if row['metric'] == 'accuracy'] == [2.0, 0.25, 0.25]

@@ -1,4 +1,7 @@
-"""The report of a fine-tuning says what its workdir holds, leaves out what it lacks, and takes every name as text."""
+"""The report of a fine-tuning says what its workdir holds, leaves out what it lacks.
+
+And takes every name as text.
+"""
 
 import csv
 import itertools
@@ -40,7 +43,9 @@ def built(workdir: pathlib.Path, **changes) -> pathlib.Path:
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures cost seconds: for what they do not matter to, they are empty."""
-    monkeypatch.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1)))
+    monkeypatch.setattr(
+        plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1))
+    )
 
 
 def read(workdir: pathlib.Path) -> Page:
@@ -61,16 +66,23 @@ def odd(tmp_path_factory) -> pathlib.Path:
     """Names made to break a page, several runs, a split at random, shrunk."""
     runs = [f'finetune, fold {i}' for i in (1, 2)]
     return built(
-        tmp_path_factory.mktemp('odd') / 'odd one', classes=HOSTILE, images=40, runs=runs, epochs=1, scale='quick',
+        tmp_path_factory.mktemp('odd') / 'odd one',
+        classes=HOSTILE,
+        images=40,
+        runs=runs,
+        epochs=1,
+        scale='quick',
         grouped=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope='module')
 def probed(tmp_path_factory) -> pathlib.Path:
     """A probe alone, without any artifact."""
     leave_out = finetune_workdirs.ARTIFACTS
-    return built(tmp_path_factory.mktemp('probed') / 'probe', stages=('probe',), leave_out=leave_out)
+    return built(
+        tmp_path_factory.mktemp('probed') / 'probe', stages=('probe',), leave_out=leave_out
+    )
 
 
 def test_the_page_opens_with_the_verdict(full):
@@ -90,7 +102,9 @@ def test_the_page_opens_with_the_verdict(full):
 def test_every_section_is_there_in_both_forms(full, odd):
     for workdir in (full, odd):
         found = headings(workdir)
-        expected = itertools.chain(*SECTIONS.values(), ('Learning', 'What each decision rests on', 'Model card'))
+        expected = itertools.chain(
+            *SECTIONS.values(), ('Learning', 'What each decision rests on', 'Model card')
+        )
         assert set(expected) <= set(found)
         assert found[:3] == ['The result', 'How much to believe it', 'Learning']
         assert all(title in read(workdir).text for title in found)
@@ -132,7 +146,9 @@ def test_markdown_keeps_its_tables_and_links_its_figures(full, odd):
             assert len(bars) == 1, table
         assert len(tables) >= 8
         linked = re.findall(r'\]\((figures/[^)]*)\)', text)
-        assert sorted(linked) == sorted(f'figures/{path.name}' for path in (workdir / 'figures').glob('*.png'))
+        assert sorted(linked) == sorted(
+            f'figures/{path.name}' for path in (workdir / 'figures').glob('*.png')
+        )
         assert '<b>' not in text
 
 
@@ -146,7 +162,9 @@ def test_figures_are_whole_and_say_their_numbers(full):
     reliability = next(alt for alt in figures.values() if 'calibration error' in alt)
     assert reliability.count('calibration error') == 2
     for drawing in drawings(source):
-        links = [value for e in drawing.iter() for key, value in e.attrib.items() if key.endswith('href')]
+        links = [
+            value for e in drawing.iter() for key, value in e.attrib.items() if key.endswith('href')
+        ]
         assert all(re.match(r'#|data:image/png', link) for link in links)
 
 
@@ -155,7 +173,9 @@ def test_pairs_and_classes_are_those_of_the_logits(full):
     labels, predicted = arrays['labels'], arrays['logits'].argmax(1)
     table = classification.confusion(labels, predicted, 81)
     page, names = read(full), finetune_workdirs.CLASSES
-    rows = next(rows for caption, rows in page.tables.items() if caption.startswith('The most confused'))[1:]
+    rows = next(
+        rows for caption, rows in page.tables.items() if caption.startswith('The most confused')
+    )[1:]
     counts = [int(row[2].split(' of ')[0]) for row in rows]
     assert counts == sorted(counts, reverse=True)
     off = table - np.diag(np.diag(table))
@@ -179,7 +199,9 @@ def test_a_matrix_shows_few_classes_and_no_mistake_no_matrix(undrawn, tmp_path):
         assert set(pairs[0]) <= set(shown)
     workdir = finetune_workdirs.make(tmp_path / 'right', classes=HOSTILE, images=20)
     found = dict(np.load(workdir / 'artifacts' / 'evaluation.npz'))
-    folder.write_arrays(workdir / 'artifacts' / 'evaluation.npz', found | dict(labels=found['logits'].argmax(1)))
+    folder.write_arrays(
+        workdir / 'artifacts' / 'evaluation.npz', found | dict(labels=found['logits'].argmax(1))
+    )
     report.build(workdir)
     assert 'Every one of the 20 images is named right' in read(workdir).text
     assert not (workdir / 'figures' / 'confusion.png').exists()
@@ -194,17 +216,23 @@ def test_decisions_show_their_value_and_what_tested_them(full):
     assert rows['Dropout'] == ['dropout=0.0', 'not tested']
     assert 'schedule=warmup_cosine' in rows['Learning rate and schedule'][0]
     tested = [name for name, (_, found) in rows.items() if found != 'not tested']
-    assert f'Of {len(rows)} decisions {len(tested)} were tested' in read(full).text.replace('\u00a0', ' ')
+    assert f'Of {len(rows)} decisions {len(tested)} were tested' in read(full).text.replace(
+        '\u00a0', ' '
+    )
     assert len(tested) == 6
     assert '(augmentation, digits)' in rows['Augmentation: flip'][1]
     assert 'mixup' not in rows['Augmentation: flip'][1]
-    assert rows['Augmentation: erasing'][1] == 'not tested'  # though the ablation names its field too
+    assert (
+        rows['Augmentation: erasing'][1] == 'not tested'
+    )  # though the ablation names its field too
 
 
 def test_calibration_is_that_of_the_logits(full):
     arrays = np.load(full / 'artifacts' / 'evaluation.npz')
     logits, labels, temperature = (arrays[name] for name in ('logits', 'labels', 'temperature'))
-    before, after = (classification.calibration_error(own, labels) for own in (logits, logits / temperature))
+    before, after = (
+        classification.calibration_error(own, labels) for own in (logits, logits / temperature)
+    )
     assert f'from {words.percent(before)} to {words.percent(after)}' in read(full).text
 
 
@@ -223,7 +251,9 @@ def test_the_card_and_how_to_predict(full):
     assert page.table('The network in short')['Licence of the weights'][0].startswith('unknown')
     assert '--mode=predict --checkpoint=grocery --images=DIR --output=predictions.csv' in page.text
     assert 'submission.csv, 2,485 rows' in page.text
-    assert page.table('Time')['share of the training spent waiting for images'] == [words.percent(0.031)]
+    assert page.table('Time')['share of the training spent waiting for images'] == [
+        words.percent(0.031)
+    ]
 
 
 def test_no_folder_of_the_machine_is_told(full, odd):
@@ -239,7 +269,9 @@ def test_the_same_workdir_gives_the_same_bytes(odd, tmp_path):
 
 def test_the_report_needs_no_jax(tmp_path):
     leave_out = ('evaluation.npz', 'mistakes.npz', 'evidence.json', 'probe.csv')
-    workdir = finetune_workdirs.make(tmp_path / 'run', classes=HOSTILE, images=10, leave_out=leave_out)
+    workdir = finetune_workdirs.make(
+        tmp_path / 'run', classes=HOSTILE, images=10, leave_out=leave_out
+    )
     code = (
         'import sys, pathlib; from jaxdl import report; report.build(pathlib.Path(sys.argv[1]));'
         'assert not {"jax", "flax", "optax"} & set(sys.modules)'
@@ -261,7 +293,9 @@ def _json(**changes):
 def _arrays(**changes):
     def change(path):
         found = dict(np.load(path))
-        folder.write_arrays(path, {name: changes.get(name, lambda x: x)(value) for name, value in found.items()})
+        folder.write_arrays(
+            path, {name: changes.get(name, lambda x: x)(value) for name, value in found.items()}
+        )
 
     return change
 
@@ -275,9 +309,15 @@ BROKEN = {
     'cut split': ('artifacts/split.json', _cut),
     'cut evidence': ('artifacts/evidence.json', _cut),
     'evidence of another form': ('artifacts/evidence.json', lambda path: path.write_text('{}')),
-    'evidence without a field': ('artifacts/evidence.json', lambda path: path.write_text('[{"verdict": "better"}]')),
+    'evidence without a field': (
+        'artifacts/evidence.json',
+        lambda path: path.write_text('[{"verdict": "better"}]'),
+    ),
     'labels beyond the classes': ('artifacts/evaluation.npz', _arrays(labels=lambda x: x + 99)),
-    'labels that are no numbers': ('artifacts/evaluation.npz', _arrays(labels=lambda x: x.astype(str))),
+    'labels that are no numbers': (
+        'artifacts/evaluation.npz',
+        _arrays(labels=lambda x: x.astype(str)),
+    ),
     'fewer labels': ('artifacts/evaluation.npz', _arrays(labels=lambda x: x[:-1])),
     'other classes': ('artifacts/evaluation.npz', _arrays(logits=lambda x: x[:, :-1])),
     'grey pictures': ('artifacts/mistakes.npz', _arrays(images=lambda x: x[..., :1])),
@@ -302,7 +342,9 @@ def test_bad_input_is_said_in_a_line_and_changes_nothing(name, tmp_path, undrawn
 
 
 def test_a_probe_is_scored_on_the_test_images_where_there_are_some(tmp_path, undrawn):
-    workdir = finetune_workdirs.make(tmp_path / 'run', stages=('probe',), classes=HOSTILE, images=30)
+    workdir = finetune_workdirs.make(
+        tmp_path / 'run', stages=('probe',), classes=HOSTILE, images=30
+    )
     path = workdir / 'artifacts' / 'evaluation.npz'
     found = dict(np.load(path))
     keep = np.arange(30) < 20
@@ -319,7 +361,9 @@ def test_a_probe_is_scored_on_the_test_images_where_there_are_some(tmp_path, und
 def test_no_image_at_all_is_no_damage(tmp_path, undrawn):
     workdir = finetune_workdirs.make(tmp_path / 'run', classes=HOSTILE, images=20)
     for file in ('mistakes', 'gradcam'):
-        _arrays(**{name: lambda x: x[:0] for name in finetuned.GRADCAM})(workdir / 'artifacts' / f'{file}.npz')
+        _arrays(**{name: lambda x: x[:0] for name in finetuned.GRADCAM})(
+            workdir / 'artifacts' / f'{file}.npz'
+        )
     report.build(workdir)
     assert not {'The worst mistakes', 'Where the network looks'} & set(headings(workdir))
 

@@ -1,4 +1,7 @@
-"""The page as a thing to read and to take from: contrast, its script, and the files of its figures and tables."""
+"""The page as a thing to read and to take from: contrast, its script.
+
+And the files of its figures and tables.
+"""
 
 import base64
 import csv
@@ -19,7 +22,10 @@ TEXT = ('ink', 'soft', 'accent', 'warn', 'better', 'worse', 'no')
 
 
 # Of light, of dark as the system asks for it and as the button does, and of print.
-THEMES = [dict(re.findall(r'--(\w+): (#\w{6});', block)) for block in re.findall(r'--paper: .*?\}', STYLE, re.DOTALL)]
+THEMES = [
+    dict(re.findall(r'--(\w+): (#\w{6});', block))
+    for block in re.findall(r'--paper: .*?\}', STYLE, re.DOTALL)
+]
 
 
 def themes():
@@ -38,7 +44,9 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize(('theme', 'ground', 'colour'), [*itertools.product(themes(), ('paper', 'faint'), TEXT)])
+@pytest.mark.parametrize(
+    ('theme', 'ground', 'colour'), [*itertools.product(themes(), ('paper', 'faint'), TEXT)]
+)
 def test_text_is_read_on_every_ground(theme, ground, colour):
     colours = themes()[theme]
     assert contrast(colours[colour], colours[ground]) >= 4.5
@@ -57,7 +65,11 @@ def test_the_dark_theme_is_one_whether_chosen_or_asked_of_the_system():
     assert printed == light
 
 
-HOSTILE = {'max': (0.03, 0.1), '=cmd("x")|<b>&_%$#{}~^\\': (0.02, 0.1), '"><script>alert(1)</script>': (0.02, 0.1)}
+HOSTILE = {
+    'max': (0.03, 0.1),
+    '=cmd("x")|<b>&_%$#{}~^\\': (0.02, 0.1),
+    '"><script>alert(1)</script>': (0.02, 0.1),
+}
 
 
 @pytest.fixture(scope='module')
@@ -81,7 +93,9 @@ def test_every_table_and_figure_is_a_file_too(made):
     source = (made / 'report.html').read_text()
     linked = set(re.findall(r'href="((?:tables|figures)/[^"]*)"', source))
     assert linked == {
-        f'{path.parent.name}/{path.name}' for top in ('tables', 'figures') for path in (made / top).iterdir()
+        f'{path.parent.name}/{path.name}'
+        for top in ('tables', 'figures')
+        for path in (made / top).iterdir()
     }
     for path in (made / 'tables').glob('*.csv'):
         first, *rows = csv.reader(path.read_text().splitlines())
@@ -99,9 +113,15 @@ def test_the_files_of_tables_go_with_the_report_that_had_them(made):
 
 
 def test_a_table_in_latex():
-    rows = [[markup.name('50 %_&'), '\u22121.5\n(a \\ b)'], [markup.code('x={1}'), '3\u00a0\u00d7 ~^#$<>']]
+    rows = [
+        [markup.name('50 %_&'), '\u22121.5\n(a \\ b)'],
+        [markup.code('x={1}'), '3\u00a0\u00d7 ~^#$<>'],
+    ]
     found = exports.as_latex(Table('Of A & B', ('Option', 'p'), rows, 'lr'))
     assert r'\caption{Of A \& B}' in found
     assert r'\begin{tabular}{lr}' in found
     assert r'\textbf{50 \%\_\&} & $-$1.5 (a \textbackslash{} b) \\' in found
-    assert r'\texttt{x=\{1\}} & 3~$\times$ \textasciitilde{}\textasciicircum{}\#\$\textless{}\textgreater{} \\' in found
+    assert (
+        r'\texttt{x=\{1\}} & 3~$\times$ \textasciitilde{}\textasciicircum{}\#\$\textless{}\textgreater{} \\'
+        in found
+    )

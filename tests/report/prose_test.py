@@ -45,7 +45,14 @@ def test_every_construct_becomes_its_block():
     head, sections = made()
     assert [block.role for block in head if isinstance(block, Paragraph)] == ['lead']
     first, second = sections
-    assert [type(block) for block in first.blocks] == [Paragraph, Formula, Items, Items, Code, Table]
+    assert [type(block) for block in first.blocks] == [
+        Paragraph,
+        Formula,
+        Items,
+        Items,
+        Code,
+        Table,
+    ]
     assert first.blocks[2] == Items(['one wraps', f'two {markup.math("x")}'])
     assert first.blocks[3] == Items(['first', 'second'], ordered=True)
     assert first.blocks[4] == Code('a = 1\n\nb = 2')
@@ -65,7 +72,9 @@ def test_formulas_are_mathml_in_html_and_dollars_in_markdown():
     assert '## 1 The size of $w^1_{11}$' in markdown
 
 
-@pytest.mark.parametrize('tex', [r'\unheardof{x}', r'\text{<script>}', r'\text{<script>x</script>}', 'a & b'])
+@pytest.mark.parametrize(
+    'tex', [r'\unheardof{x}', r'\text{<script>}', r'\text{<script>x</script>}', 'a & b']
+)
 def test_a_formula_that_cannot_be_converted_is_refused(tex):
     with pytest.raises(ValueError, match='a formula that cannot be converted'):
         markup.mathml(tex)
@@ -83,15 +92,21 @@ def test_what_a_text_says_cannot_become_markup():
     assert '&lt;b&gt;bold&lt;/b&gt; &amp;' in render.html(Page('T', head, []))
 
 
-TEXTS = sorted(answer.TEXTS.glob('*.md'))
+TEXTS = sorted(answer.THEORY.glob('*/text.md'))
 
 
 @pytest.mark.parametrize('path', TEXTS, ids=[path.stem for path in TEXTS])
 def test_every_formula_of_every_text_can_be_set(path):
     text = path.read_text()
-    shown = [Table('c', ('a',), [['1']], 'l', name=line[2:-1]) for line in text.splitlines() if line.startswith('![')]
+    shown = [
+        Table('c', ('a',), [['1']], 'l', name=line[2:-1])
+        for line in text.splitlines()
+        if line.startswith('![')
+    ]
     head, sections = prose.read(text, shown)
     html = render.html(Page('T', head, sections))
     assert '<math ' in html
     assert len(head) == 1, 'the answer in short is one paragraph'
-    assert '$' not in html.replace(render.script(), '').partition('<body>')[2], 'a formula that does not end'
+    assert '$' not in html.replace(render.script(), '').partition('<body>')[2], (
+        'a formula that does not end'
+    )

@@ -1,4 +1,7 @@
-"""The sections on doubt say what the workdir holds: computed anew here, from the tables and from correct.npz."""
+"""The sections on doubt say what the workdir holds: computed anew here.
+
+From the tables and from correct.npz.
+"""
 
 import pathlib
 import re
@@ -23,21 +26,35 @@ DIVERGED = {('avg', 0.1, 1003): 4, ('max', 1.0, 2): 1}
 @pytest.fixture(scope='module')
 def usual(tmp_path_factory) -> pathlib.Path:
     return report_test.built(
-        tmp_path_factory.mktemp('usual') / 'run', options=workdirs.first(3), epochs=4, margin=0.02, diverged=DIVERGED
+        tmp_path_factory.mktemp('usual') / 'run',
+        options=workdirs.first(3),
+        epochs=4,
+        margin=0.02,
+        diverged=DIVERGED,
     )
 
 
 @pytest.fixture(scope='module')
 def crossed(tmp_path_factory) -> pathlib.Path:
     return report_test.built(
-        tmp_path_factory.mktemp('crossed') / 'run', options=workdirs.first(3), epochs=3, rates=[0.1], seeds=6,
-        conditions=CONDITIONS, second_factor='dropout', effects=EFFECTS, variance=DEVIATIONS,
-    )  # fmt: skip
+        tmp_path_factory.mktemp('crossed') / 'run',
+        options=workdirs.first(3),
+        epochs=3,
+        rates=[0.1],
+        seeds=6,
+        conditions=CONDITIONS,
+        second_factor='dropout',
+        effects=EFFECTS,
+        variance=DEVIATIONS,
+    )
 
 
 @pytest.fixture(scope='module')
 def old(tmp_path_factory) -> pathlib.Path:
-    """A workdir of before there were margins, second factors and answers for each image; three seeds, one rate."""
+    """A workdir of before there were margins, second factors and answers for each image.
+
+    Three seeds, one rate.
+    """
     folder = tmp_path_factory.mktemp('old') / 'run'
     workdirs.make(folder, options=workdirs.first(2), seeds=3, epochs=2, rates=[0.1], margin=None)
     (folder / 'correct.npz').unlink()
@@ -55,7 +72,9 @@ def test_the_differences_of_images_are_those_of_the_table(usual):
         d = queries.image_differences(study, '', row['option'])
         assert d is not None
         assert d.shape == (10, 360)
-        np.testing.assert_allclose(d.mean(1), queries.differences(study, '', row['option']), atol=1e-12)
+        np.testing.assert_allclose(
+            d.mean(1), queries.differences(study, '', row['option']), atol=1e-12
+        )
 
 
 def test_seeds_and_images_apart(usual):
@@ -73,9 +92,16 @@ def test_seeds_and_images_apart(usual):
 
 
 def test_equivalence_is_tested_against_the_margin_of_the_experiment(usual):
-    study, table = reading.read(usual), page(usual).table('Equivalence to max within 2.00 percentage points')
-    values = {o: [v for _, v in sorted(queries.by_seed(study, '', o).items())] for o in study.options}
-    tests = [statistics.equivalence(values[option], values['max'], 0.02) for option in study.options[1:]]
+    study, table = (
+        reading.read(usual),
+        page(usual).table('Equivalence to max within 2.00 percentage points'),
+    )
+    values = {
+        o: [v for _, v in sorted(queries.by_seed(study, '', o).items())] for o in study.options
+    }
+    tests = [
+        statistics.equivalence(values[option], values['max'], 0.02) for option in study.options[1:]
+    ]
     adjusted = statistics.holm([test.p_value for test in tests])
     assert list(table) == study.options[1:]
     for cells, test, p in zip(table.values(), tests, adjusted, strict=True):
@@ -83,7 +109,10 @@ def test_equivalence_is_tested_against_the_margin_of_the_experiment(usual):
         assert cells[1] == words.p_value(p)
         assert cells[2].startswith('equivalent within 2.00 points' if p < 0.05 else 'not shown')
     assert table['avgmax'][2] == 'equivalent within 2.00 points'
-    assert 'Equivalent to max within 2.00 percentage points: avgmax' in page(usual).text.split('What was compared')[0]
+    assert (
+        'Equivalent to max within 2.00 percentage points: avgmax'
+        in page(usual).text.split('What was compared')[0]
+    )
 
 
 def test_a_difference_may_be_smaller_than_the_margin(tmp_path):
@@ -97,7 +126,10 @@ def test_the_control_and_what_pairing_saved(usual):
     study, table = reading.read(usual), page(usual).table('The baseline against itself')
     baseline = list(queries.by_seed(study, '', 'max').values())
     found = statistics.compare(baseline[5:], baseline[:5])
-    assert table['max (control)'][:2] == ['5', f'{words.points(found.difference)} ({words.span(*found.interval)})']
+    assert table['max (control)'][:2] == [
+        '5',
+        f'{words.points(found.difference)} ({words.span(*found.interval)})',
+    ]
     saved = statistics.pairing(list(queries.by_seed(study, '', 'avgmax').values()), baseline)
     told = dict(zip(statistics.STATISTICS, table['avgmax'][2:], strict=True))
     assert told['Correlation of the pairs'] == f'{saved.correlation:.2f}'
@@ -141,14 +173,22 @@ def test_the_widest_run_of_usable_rates(means, usable):
 
 
 def test_every_run_is_listed(usual):
-    rows = next(rows for caption, rows in page(usual).tables.items() if caption.startswith('Every run, with'))[1:]
+    rows = next(
+        rows
+        for caption, rows in page(usual).tables.items()
+        if caption.startswith('Every run, with')
+    )[1:]
     table = results.read_table(usual / 'results.csv', results.RESULTS)
     members = {(row['option'], row['phase'], row['learning_rate'], row['seed']) for row in table}
     assert len(rows) == len(members)
     assert {(row[0], row[1], float(row[2]), int(row[3])) for row in rows} == members
     lost = {(row[0], float(row[2]), int(row[3])): int(row[7]) for row in rows if row[7]}
     assert lost == DIVERGED
-    last = {(r['option'], r['seed']): r['value'] for r in table if (r['split'], r['metric']) == ('test', 'accuracy')}
+    last = {
+        (r['option'], r['seed']): r['value']
+        for r in table
+        if (r['split'], r['metric']) == ('test', 'accuracy')
+    }
     assert {(row[0], int(row[3])): row[6] for row in rows if row[1] == 'measure'} == {
         key: words.number(value) for key, value in last.items()
     }
@@ -156,8 +196,14 @@ def test_every_run_is_listed(usual):
 
 def test_markdown_points_to_the_runs_and_the_page_folds_them(usual):
     source, text = (usual / 'report.html').read_text(), (usual / 'report.md').read_text()
-    assert source.count('<details>') == source.count('</details>') - 1 == 1  # beside the contents, which are open
-    assert re.search(r'^Every run, .*: every epoch of every one is in `results.csv` of the workdir\.$', text, re.M)
+    assert (
+        source.count('<details>') == source.count('</details>') - 1 == 1
+    )  # beside the contents, which are open
+    assert re.search(
+        r'^Every run, .*: every epoch of every one is in `results.csv` of the workdir\.$',
+        text,
+        re.M,
+    )
     assert '| 1003 |' not in text
 
 
@@ -174,47 +220,76 @@ def test_the_interaction(crossed):
     study, read = reading.read(crossed), page(crossed)
     rows = read.tables['The interaction of pooling and dropout, against dropout 0'][1:]
     assert [row[:2] for row in rows] == [['avg', 'dropout 0.5'], ['avgmax', 'dropout 0.5']]
-    there, here = (np.array(queries.differences(study, condition, 'avg')) for condition in reversed(study.conditions))
+    there, here = (
+        np.array(queries.differences(study, condition, 'avg'))
+        for condition in reversed(study.conditions)
+    )
     found = statistics.compare(there, here)
     assert rows[0][2] == f'{words.points(found.difference)} ({words.span(*found.interval)})'
     assert [row[5] for row in rows] == ['interaction', 'none found']
-    assert 'The effect depends on the second factor, in percentage points: avg under dropout 0.5' in read.text
+    assert (
+        'The effect depends on the second factor, in percentage points: avg under dropout 0.5'
+        in read.text
+    )
     assert read.table('Test accuracy, %, under each level of dropout').keys() == set(study.options)
 
 
 def test_no_interaction_is_no_finding(tmp_path):
     report_test.built(
-        tmp_path, options=workdirs.first(2), epochs=2, rates=[0.1], seeds=4, conditions=CONDITIONS,
+        tmp_path,
+        options=workdirs.first(2),
+        epochs=2,
+        rates=[0.1],
+        seeds=4,
+        conditions=CONDITIONS,
         second_factor='dropout',
-    )  # fmt: skip
-    assert re.search(r'No interaction found\. That does not mean none: an interaction of \d', page(tmp_path).text)
+    )
+    assert re.search(
+        r'No interaction found\. That does not mean none: an interaction of \d', page(tmp_path).text
+    )
 
 
 def test_the_sources_of_variance(crossed):
-    shares = page(crossed).table('Shares of the variance of test accuracy from run to run: max, 49 runs')
+    shares = page(crossed).table(
+        'Shares of the variance of test accuracy from run to run: max, 49 runs'
+    )
     del shares['Source']  # the head of the table of the second condition
     assert list(shares) == ['initial weights', 'order of the data', 'noise', 'data split', 'rest']
     percent = {source: int(cells[0].split()[0]) for source, cells in shares.items()}
     assert max(percent, key=percent.__getitem__) == 'data split'
     assert sum(percent.values()) == pytest.approx(100, abs=3)
     text = page(crossed).text
-    assert f'The largest single source of variance is the data split, with {percent["data split"]} %' in text
+    assert (
+        f'The largest single source of variance is the data split, with {percent["data split"]} %'
+        in text
+    )
 
 
 @pytest.mark.parametrize(
     ('spoil', 'said'),
     [
-        (lambda text: text.replace('0,0,0,0', '0,0,0,1', 1), 'artifacts/variance.csv: variance components: .*equally'),
+        (
+            lambda text: text.replace('0,0,0,0', '0,0,0,1', 1),
+            'artifacts/variance.csv: variance components: .*equally',
+        ),
         (lambda text: text[:-9], 'variance.csv is cut short|could not|equally|damaged'),
-        (lambda text: text.replace('dropout 0,0,0,0,0,', 'dropout 0,,0,0,0,', 1), 'an empty number'),
+        (
+            lambda text: text.replace('dropout 0,0,0,0,0,', 'dropout 0,,0,0,0,', 1),
+            'an empty number',
+        ),
         (lambda text: text.replace('order', 'odour', 1), 'columns'),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_variance_study_is_said(spoil, said, tmp_path):
     workdirs.make(
-        tmp_path, options=workdirs.first(2), seeds=2, epochs=2, rates=[0.1], variance=DEVIATIONS,
+        tmp_path,
+        options=workdirs.first(2),
+        seeds=2,
+        epochs=2,
+        rates=[0.1],
+        variance=DEVIATIONS,
         conditions={'dropout 0': {}},
-    )  # fmt: skip
+    )
     path = tmp_path / 'artifacts' / 'variance.csv'
     path.write_text(spoil(path.read_text()))
     with pytest.raises(errors.InputError, match=said):
@@ -232,7 +307,12 @@ def test_an_older_workdir_has_the_sections_that_it_can_have(old):
     text = page(old).text
     assert 'Equivalence to max within 1.00 percentage points, n = 3 seeds' in text
     assert '(needs 4 seeds)' in text
-    for absent in ('Seeds and test images apart', 'Interaction', 'Where the variance', 'By the number of rates tried'):
+    for absent in (
+        'Seeds and test images apart',
+        'Interaction',
+        'Where the variance',
+        'By the number of rates tried',
+    ):
         assert absent not in text
 
 
@@ -243,7 +323,9 @@ def test_splits_of_their_own(tmp_path):
     report_test.change(tmp_path / 'config.json', data=config['data'] | dict(resample_split=True))
     with np.load(tmp_path / 'correct.npz') as arrays:
         content = dict(arrays)
-    content['tested'] = np.arange(360) % 4 == (content['seed'] % 4)[:, None]  # no image is tested by two seeds
+    content['tested'] = (
+        np.arange(360) % 4 == (content['seed'] % 4)[:, None]
+    )  # no image is tested by two seeds
     np.savez_compressed(tmp_path / 'correct.npz', **content)
     report.build(tmp_path)
     text, study = page(tmp_path).text, reading.read(tmp_path)
@@ -260,5 +342,7 @@ def test_tables_of_both_pages_agree(usual, crossed):
         text = (workdir / 'report.md').read_text()
         tables = re.findall(r'(?:^\|.*\n)+', text, re.MULTILINE)
         assert len(tables) == (workdir / 'report.html').read_text().count('<table>')
-        assert re.findall(r'^## (\d+) ', text, re.M) == [str(i) for i in range(1, 1 + text.count('\n## '))]
+        assert re.findall(r'^## (\d+) ', text, re.M) == [
+            str(i) for i in range(1, 1 + text.count('\n## '))
+        ]
         assert str(workdir.parent) not in text

@@ -1,4 +1,7 @@
-"""What a seed is made of: order, noise and split apart; noise of equal strength; what a study asks of its networks."""
+"""What a seed is made of: order, noise and split apart; noise of equal strength.
+
+What a study asks of its networks.
+"""
 
 import dataclasses
 
@@ -69,7 +72,9 @@ def test_rows_that_split_the_data_each_in_their_own_way_are_what_they_are_alone(
         alone = resident(dataset, [splits[seed]])
         single, _, single_tested = studies.train(found[seed : seed + 1], [[0]], data=alone)
         for name in ('train_loss', 'val_loss'):
-            assert training.history[name][0, seed, 0] == pytest.approx(single.history[name][0, 0, 0], abs=1e-5)
+            assert training.history[name][0, seed, 0] == pytest.approx(
+                single.history[name][0, 0, 0], abs=1e-5
+            )
         assert np.mean(tested['correct'][seed, 0] == single_tested['correct'][0, 0]) > 0.99
 
 
@@ -90,7 +95,9 @@ def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_pa
     run.run(study, tmp_path / 'varied')
     plain = dataclasses.replace(study, variance_study=False)
     run.run(plain, tmp_path / 'plain')
-    assert (tmp_path / 'varied' / 'results.csv').read_bytes() == (tmp_path / 'plain' / 'results.csv').read_bytes()
+    assert (tmp_path / 'varied' / 'results.csv').read_bytes() == (
+        tmp_path / 'plain' / 'results.csv'
+    ).read_bytes()
     rows = tables.read_table(tmp_path / 'varied' / 'artifacts' / 'variance.csv', tables.VARIANCE)
     for one in ('init', 'order', 'augmentation', 'split'):
         for other in ('init', 'order', 'augmentation', 'split'):
@@ -109,7 +116,9 @@ def test_every_seed_splits_anew_where_it_is_asked_to(tmp_path):
 
 @pytest.mark.parametrize('name', PROBES)
 def test_probes_reach_the_workdir_for_every_member(name, tmp_path):
-    study = studies.starts(learning_rates=[0.1], probes=[name], epochs=1, dataset='moons', model='mlp', norm='none')
+    study = studies.starts(
+        learning_rates=[0.1], probes=[name], epochs=1, dataset='moons', model='mlp', norm='none'
+    )
     run.run(study, tmp_path)
     with np.load(tmp_path / 'artifacts' / '0' / 'probes.npz') as found:
         keys = [key for key in found if key not in ('option', 'seed')]
@@ -119,7 +128,9 @@ def test_probes_reach_the_workdir_for_every_member(name, tmp_path):
             assert (found['end.distinct_units.hidden_0'][found['option'] == 'zeros'] == 1).all()
             assert (found['end.distinct_units.hidden_0'][found['option'] == 'he_normal'] == 2).all()
         if name == 'gradient_norms':
-            assert (found['start.gradient_norms.layer_0.dense'][found['option'] == 'zeros'] == 0).all()
+            assert (
+                found['start.gradient_norms.layer_0.dense'][found['option'] == 'zeros'] == 0
+            ).all()
 
 
 @pytest.mark.parametrize('name', PICTURES)

@@ -1,4 +1,7 @@
-"""Caches are the user's own: made so, and not believed where somebody else may have written to them."""
+"""Caches are the user's own: made so.
+
+And not believed where somebody else may have written to them.
+"""
 
 import os
 import pathlib

@@ -4,7 +4,12 @@ import pytest
 
 from jaxdl.runtime import progress
 
-PLAN = dict(groups=[dict(options=['max', 'avg'], members=10, steps=60), dict(options=['l2'], members=30, steps=20)])
+PLAN = dict(
+    groups=[
+        dict(options=['max', 'avg'], members=10, steps=60),
+        dict(options=['l2'], members=30, steps=20),
+    ]
+)
 
 
 def event(name, options, members, **more):

@@ -17,12 +17,23 @@ def checkout(tmp_path):
     file.write_text('first')
     git(tmp_path, 'init', '--quiet')
     git(tmp_path, 'add', '.')
-    git(tmp_path, '-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '--quiet', '--message=first')
+    git(
+        tmp_path,
+        '-c',
+        'user.name=a',
+        '-c',
+        'user.email=a@b',
+        'commit',
+        '--quiet',
+        '--message=first',
+    )
     return tmp_path
 
 
 def git(folder, *words):
-    return subprocess.run(['git', '-C', str(folder), *words], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ['git', '-C', str(folder), *words], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def test_what_is_said_is_whole_and_survives_json():
@@ -38,11 +49,18 @@ def test_what_is_said_is_whole_and_survives_json():
 @pytest.mark.parametrize(
     ('name', 'matters'),
     [
-        ('XLA_FLAGS', True), ('JAX_ENABLE_X64', True), ('OMP_NUM_THREADS', True), ('NVIDIA_TF32_OVERRIDE', True),
-        ('JAX_COMPILATION_CACHE_DIR', False), ('JAX_COORDINATOR_ADDRESS', False), ('CUDA_HOME', False),
-        ('HF_TOKEN', False), ('PATH', False), ('HOME', False),
+        ('XLA_FLAGS', True),
+        ('JAX_ENABLE_X64', True),
+        ('OMP_NUM_THREADS', True),
+        ('NVIDIA_TF32_OVERRIDE', True),
+        ('JAX_COMPILATION_CACHE_DIR', False),
+        ('JAX_COORDINATOR_ADDRESS', False),
+        ('CUDA_HOME', False),
+        ('HF_TOKEN', False),
+        ('PATH', False),
+        ('HOME', False),
     ],
-)  # fmt: skip
+)
 def test_of_the_environment_only_what_may_change_a_number_is_noted(name, matters):
     assert machine.environment({name: 'value'}) == ({name: 'value'} if matters else {})
 
@@ -75,6 +93,8 @@ def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout
 def test_the_file_of_an_experiment_is_known_again(checkout, flag):
     said = provenance.about(f'python -m jaxdl.main {flag} --quick')['file']
     assert said == dict(
-        name='mine.py', sha256=hashlib.sha256(b'first').hexdigest(), git=git(checkout, 'rev-parse', 'HEAD')[:12]
+        name='mine.py',
+        sha256=hashlib.sha256(b'first').hexdigest(),
+        git=git(checkout, 'rev-parse', 'HEAD')[:12],
     )
     assert provenance.about('python -m jaxdl.main --experiment=pooling')['file'] == {}

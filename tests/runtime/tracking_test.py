@@ -52,7 +52,10 @@ def tensorboard(folder):
 
 
 def wandb(folder):
-    """The same of an offline run, from its own file: a header of 7 bytes, then a LevelDB log in blocks of 32 KiB."""
+    """The same of an offline run, from its own file: a header of 7 bytes.
+
+    Then a LevelDB log in blocks of 32 KiB.
+    """
     from wandb.proto import wandb_internal_pb2
 
     (path,) = (folder / 'wandb').glob('offline-run-*/run-*.wandb')
@@ -64,8 +67,15 @@ def wandb(folder):
         data, at = data + content[at + 7 : at + 7 + length], at + 7 + length
         if kind in (1, 4):  # whole, or the last piece
             record, data = wandb_internal_pb2.Record.FromString(data), b''
-            items = {item.key or '.'.join(item.nested_key): item.value_json for item in record.history.item}
-            found |= {(name, json.loads(items['at'])): json.loads(v) for name, v in items.items() if '/' in name}
+            items = {
+                item.key or '.'.join(item.nested_key): item.value_json
+                for item in record.history.item
+            }
+            found |= {
+                (name, json.loads(items['at'])): json.loads(v)
+                for name, v in items.items()
+                if '/' in name
+            }
     return found
 
 
@@ -79,12 +89,16 @@ def test_a_tracker_holds_every_number_of_a_step_and_an_epoch(tmp_path, name):
     quiet = {key: value for key, value in os.environ.items() if not key.startswith('WANDB')}
     (tmp_path / 'other').mkdir()
     words = [sys.executable, '-c', RUN.format(facts=FACTS), str(tmp_path), name]
-    done = subprocess.run(words, env=quiet, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        words, env=quiet, capture_output=True, text=True, check=False, timeout=120
+    )
     assert (done.returncode, done.stdout) == (0, ''), done.stderr
     assert 'Traceback' not in done.stderr
     workdir.check_inside(tmp_path)  # as a report does before it reads
     assert READERS[name](tmp_path) == pytest.approx(TOLD)
-    assert READERS[name](tmp_path / 'other') == {('other/loss', 1): 2.0}  # of a second run in the same process
+    assert READERS[name](tmp_path / 'other') == {
+        ('other/loss', 1): 2.0
+    }  # of a second run in the same process
 
 
 class Service:
@@ -116,14 +130,24 @@ def test_a_run_that_goes_on_is_the_same_run(tmp_path, monkeypatch):
             return service.runs[-1]
 
     first = begun('one', dict(epochs=1))
-    assert (first['mode'], first['dir'], first['config']) == ('offline', str(tmp_path / 'one'), dict(epochs=1))
+    assert (first['mode'], first['dir'], first['config']) == (
+        'offline',
+        str(tmp_path / 'one'),
+        dict(epochs=1),
+    )
     assert begun('one', dict(epochs=1))['id'] == first['id']
     assert (
-        len({begun(*other)['id'] for other in (('one', dict(epochs=2)), ('two', dict(epochs=1)))} - {first['id']}) == 2
+        len(
+            {begun(*other)['id'] for other in (('one', dict(epochs=2)), ('two', dict(epochs=1)))}
+            - {first['id']}
+        )
+        == 2
     )
 
 
-@pytest.mark.parametrize(('mode', 'words'), [('online', 'No key.*WANDB_MODE=offline'), ('onlin', 'must be online, ')])
+@pytest.mark.parametrize(
+    ('mode', 'words'), [('online', 'No key.*WANDB_MODE=offline'), ('onlin', 'must be online, ')]
+)
 def test_what_keeps_it_from_beginning_is_said(tmp_path, monkeypatch, mode, words):
     monkeypatch.setenv('WANDB_MODE', mode)
     Service(monkeypatch, refuses='No key.')
@@ -140,25 +164,37 @@ def test_what_is_not_installed_is_said(monkeypatch):
 
 def test_an_ablation_tells_the_means_over_its_seeds_and_writes_the_same(tmp_path, monkeypatch):
     told = {}
-    tell = lambda numbers, step: told.update({(name, step): value for name, value in numbers.items()})
+    tell = lambda numbers, step: told.update(
+        {(name, step): value for name, value in numbers.items()}
+    )
     monkeypatch.setitem(
-        tracking.TRACKERS, 'tensorboard', tracking.Tracker('json', lambda folder: contextlib.nullcontext(tell))
+        tracking.TRACKERS,
+        'tensorboard',
+        tracking.Tracker('json', lambda folder: contextlib.nullcontext(tell)),
     )
     short = dict(epochs=1, learning_rates=(0.1,))
     plain = run.run(studies.starts(**short), tmp_path / 'plain')
     tracked = run.run(studies.starts(**short, trackers=('tensorboard',)), tmp_path / 'tracked')
-    assert (tmp_path / 'plain' / 'results.csv').read_bytes() == (tmp_path / 'tracked' / 'results.csv').read_bytes()
+    assert (tmp_path / 'plain' / 'results.csv').read_bytes() == (
+        tmp_path / 'tracked' / 'results.csv'
+    ).read_bytes()
     rows = [row for row in tracked.table if row['split'] == 'val' and row['metric'] == 'accuracy']
     assert rows
     for row in rows:
-        same = [r['value'] for r in rows if all(r[k] == row[k] for k in ('phase', 'option', 'learning_rate', 'epoch'))]
+        same = [
+            r['value']
+            for r in rows
+            if all(r[k] == row[k] for k in ('phase', 'option', 'learning_rate', 'epoch'))
+        ]
         name = f'{row["phase"]}/{row["option"]}/{row["learning_rate"]:g}/val accuracy'
         assert told[name, row['epoch']] == pytest.approx(sum(same) / len(same))
     assert plain.summary == tracked.summary
 
 
 def test_the_field_that_was_before_is_answered_with_the_one_that_is(capsys):
-    assert main.main(['--experiment=finetune', '--set=finetune.tensorboard=true', '--mode=plan']) == 2
+    assert (
+        main.main(['--experiment=finetune', '--set=finetune.tensorboard=true', '--mode=plan']) == 2
+    )
     assert """is now trackers: --set=trackers=["tensorboard"]""" in capsys.readouterr().err
 
 

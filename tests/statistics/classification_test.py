@@ -26,10 +26,16 @@ CASES = st.tuples(st.integers(0, 10**6), st.integers(1, 80), st.integers(2, 12),
 @given(CASES)
 def test_scores_are_those_of_scikit_learn(case):
     logits, labels = drawn(*case)
-    found, predicted, classes = classification.scores(logits, labels), logits.argmax(1), logits.shape[1]
+    found, predicted, classes = (
+        classification.scores(logits, labels),
+        logits.argmax(1),
+        logits.shape[1],
+    )
     probabilities = np.exp(classification.log_softmax(logits))
     with np.errstate(all='ignore'):
-        assert found['loss'] == pytest.approx(metrics.log_loss(labels, probabilities, labels=range(classes)), abs=1e-9)
+        assert found['loss'] == pytest.approx(
+            metrics.log_loss(labels, probabilities, labels=range(classes)), abs=1e-9
+        )
     assert found['accuracy'] == metrics.accuracy_score(labels, predicted)
     for average in ('macro', 'weighted'):
         expected = metrics.f1_score(labels, predicted, average=average, zero_division=0)
@@ -47,9 +53,13 @@ def test_classes_one_by_one_are_those_of_scikit_learn(case):
     logits, labels = drawn(*case)
     classes = range(logits.shape[1])
     table = classification.confusion(labels, logits.argmax(1), len(classes))
-    np.testing.assert_array_equal(table, metrics.confusion_matrix(labels, logits.argmax(1), labels=classes))
+    np.testing.assert_array_equal(
+        table, metrics.confusion_matrix(labels, logits.argmax(1), labels=classes)
+    )
     each = classification.per_class(table)
-    expected = metrics.precision_recall_fscore_support(labels, logits.argmax(1), labels=classes, zero_division=0)
+    expected = metrics.precision_recall_fscore_support(
+        labels, logits.argmax(1), labels=classes, zero_division=0
+    )
     for name, values in zip(('precision', 'recall', 'f1', 'support'), expected, strict=True):
         np.testing.assert_allclose(each[name], values, atol=1e-12)
 
@@ -63,7 +73,10 @@ def test_a_head_that_knows_nothing():
 
 
 def test_the_calibration_error_in_closed_form():
-    """Twenty examples at confidence 0.8 of which half are right, twenty at 0.6 all right: (0.3 + 0.4) / 2."""
+    """Twenty examples at confidence 0.8 of which half are right, twenty at 0.6 all right.
+
+    (0.3 + 0.4) / 2.
+    """
     confidence, right = np.repeat([0.8, 0.6], 20), np.r_[np.arange(20) < 10, np.ones(20, bool)]
     logits = np.log(np.stack([confidence, 1 - confidence], 1))
     labels = (~right).astype(int)
@@ -79,7 +92,9 @@ def test_order_of_examples_and_classes_does_not_matter(case, seed):
     logits, labels = drawn(*case)
     rng = np.random.default_rng(seed)
     examples, classes = rng.permutation(len(labels)), rng.permutation(logits.shape[1])
-    mixed = classification.scores(logits[examples][:, classes], np.argsort(classes)[labels[examples]])
+    mixed = classification.scores(
+        logits[examples][:, classes], np.argsort(classes)[labels[examples]]
+    )
     assert mixed == pytest.approx(classification.scores(logits, labels), abs=1e-12)
     assert classification.fit_temperature(logits[examples], labels[examples]) == pytest.approx(
         classification.fit_temperature(logits, labels), rel=1e-4
@@ -92,7 +107,10 @@ def test_a_temperature_calibrates_and_changes_no_prediction(case, sharper):
     logits, labels = drawn(*case)
     logits = logits * math.exp(sharper)
     temperature = classification.fit_temperature(logits, labels)
-    before, after = classification.scores(logits, labels), classification.scores(logits / temperature, labels)
+    before, after = (
+        classification.scores(logits, labels),
+        classification.scores(logits / temperature, labels),
+    )
     assert math.exp(-3) <= temperature <= math.exp(3)
     assert after['loss'] <= before['loss']
     for name in ('accuracy', 'top5', 'macro_f1', 'weighted_f1'):
@@ -104,7 +122,9 @@ def test_the_temperature_that_labels_were_drawn_at_is_found(true):
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (20_000, 6))
     noise = rng.gumbel(size=logits.shape)
-    assert classification.fit_temperature(logits, np.argmax(logits / true + noise, 1)) == pytest.approx(true, rel=0.05)
+    assert classification.fit_temperature(
+        logits, np.argmax(logits / true + noise, 1)
+    ) == pytest.approx(true, rel=0.05)
 
 
 @pytest.mark.parametrize('n', [1, 2, 5])
@@ -155,12 +175,19 @@ def test_adjusting_undoes_the_priors():
 def test_the_adjustment_that_is_chosen_is_the_best_of_those_tried():
     logits, labels = drawn(1, n=400)
     priors = np.linspace(1, 9, 9) / 45
-    chosen = classification.choose_adjustment(logits + np.log(priors), labels, priors, (1.0, 0.0, 3.0))
+    chosen = classification.choose_adjustment(
+        logits + np.log(priors), labels, priors, (1.0, 0.0, 3.0)
+    )
     assert chosen == 1
     assert (
         classification.choose_adjustment(logits, labels, np.full(9, 1 / 9), (0.5, 0.0)) == 0
     )  # all equal: the smallest
-    assert classification.choose_adjustment(logits + np.log(priors), labels, priors, (3.0, 1.0), 'loss') == 1
+    assert (
+        classification.choose_adjustment(
+            logits + np.log(priors), labels, priors, (3.0, 1.0), 'loss'
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +202,11 @@ def test_the_adjustment_that_is_chosen_is_the_best_of_those_tried():
     ],
 )
 def test_what_does_not_fit_is_said_in_a_line(logits, labels, said):
-    for judge in (classification.scores, classification.reliability, classification.fit_temperature):
+    for judge in (
+        classification.scores,
+        classification.reliability,
+        classification.fit_temperature,
+    ):
         with pytest.raises(InputError, match=said) as caught:
             judge(logits, labels)
         assert '\n' not in str(caught.value)

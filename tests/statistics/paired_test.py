@@ -38,7 +38,12 @@ def test_mean_interval_is_that_of_scipy(pairs):
 
 def test_no_difference_at_all():
     found = statistics.compare([0.9, 0.8, 0.7], [0.9, 0.8, 0.7])
-    assert (found.p_value, found.p_better, found.detectable, found.interval) == (1.0, 0.5, 0.0, (0.0, 0.0))
+    assert (found.p_value, found.p_better, found.detectable, found.interval) == (
+        1.0,
+        0.5,
+        0.0,
+        (0.0, 0.0),
+    )
 
 
 def test_the_same_difference_on_every_seed():
@@ -63,8 +68,11 @@ def test_swapping_the_sides_mirrors_the_comparison(pairs):
 @pytest.mark.parametrize('ratio', [0.0, 1 / 3])
 def test_the_detectable_difference_is_detected_four_times_in_five(n, ratio):
     rng = np.random.default_rng(n)
-    effect = statistics.compare([0.0] * (n - 1) + [1.0], [0.0] * n, test_train_ratio=ratio).detectable * np.sqrt(n)
-    # Splits that overlap make the mean vary more than 1/n says; Nadeau and Bengio's model of that is a common part.
+    effect = statistics.compare(
+        [0.0] * (n - 1) + [1.0], [0.0] * n, test_train_ratio=ratio
+    ).detectable * np.sqrt(n)
+    # Splits that overlap make the mean vary more than 1/n says; Nadeau and Bengio's model of that
+    # is a common part.
     common = rng.normal(0, np.sqrt(ratio), (40_000, 1))
     differences = effect + common + rng.normal(size=(40_000, n))
     error = differences.std(1, ddof=1) * np.sqrt(1 / n + ratio)
@@ -76,12 +84,16 @@ def test_a_resampled_split_widens_the_interval(pairs):
     plain = statistics.compare(pairs[1][0], pairs[0][0])
     wider = statistics.compare(pairs[1][0], pairs[0][0], test_train_ratio=1 / 3)
     assert wider.difference == plain.difference
-    assert np.diff(wider.interval) / np.diff(plain.interval) == pytest.approx(np.sqrt((1 / 8 + 1 / 3) * 8))
+    assert np.diff(wider.interval) / np.diff(plain.interval) == pytest.approx(
+        np.sqrt((1 / 8 + 1 / 3) * 8)
+    )
     assert wider.p_value > plain.p_value
 
 
 def test_holm_is_the_closed_testing_procedure():
-    """Holm (1979) rejects a hypothesis where Bonferroni rejects every intersection that it is part of."""
+    """Holm (1979) rejects a hypothesis where Bonferroni rejects every intersection that it is
+    part of.
+    """
     rng = np.random.default_rng(1)
     for _ in range(100):
         p = np.round(rng.uniform(0, 0.4, 4), 2)  # rounded: ties occur
@@ -97,7 +109,9 @@ def test_false_alarms_of_ten_thousand_studies_without_a_difference():
     for _ in range(10_000):
         seed = rng.normal(0, 1, 10)  # what the options of a seed share
         baseline, *options = seed + rng.normal(0, 1, (5, 10))
-        alarms += min(statistics.holm([statistics.compare(o, baseline).p_value for o in options])) < 0.05
+        alarms += (
+            min(statistics.holm([statistics.compare(o, baseline).p_value for o in options])) < 0.05
+        )
     assert alarms <= 500
 
 
@@ -129,7 +143,9 @@ def test_a_resampled_split_makes_equivalence_harder(pairs):
     plain = statistics.equivalence(pairs[1][0], pairs[0][0], 0.03)
     wider = statistics.equivalence(pairs[1][0], pairs[0][0], 0.03, 1 / 3)
     assert wider.p_value > plain.p_value
-    assert np.diff(wider.interval90) / np.diff(plain.interval90) == pytest.approx(np.sqrt((1 / 8 + 1 / 3) * 8))
+    assert np.diff(wider.interval90) / np.diff(plain.interval90) == pytest.approx(
+        np.sqrt((1 / 8 + 1 / 3) * 8)
+    )
 
 
 @pytest.mark.parametrize('margin', [0.0, -0.01, np.nan])
@@ -151,13 +167,17 @@ def test_what_pairing_saves(pairs):
 @pytest.mark.parametrize('n', [1, 2, 5, 7])
 def test_the_expected_best_is_the_mean_over_all_subsets(n):
     values = np.random.default_rng(n).uniform(0, 1, n)
-    subsets = [np.mean([max(s) for s in itertools.combinations(values, k)]) for k in range(1, n + 1)]
+    subsets = [
+        np.mean([max(s) for s in itertools.combinations(values, k)]) for k in range(1, n + 1)
+    ]
     np.testing.assert_allclose(statistics.expected_best(values), subsets, atol=1e-12)
 
 
 def test_a_difference_of_two_deviations_is_found():
     rng = np.random.default_rng(3)
-    found = [statistics.compare(rng.normal(2, 1, 10), np.zeros(10)).p_value < 0.05 for _ in range(500)]
+    found = [
+        statistics.compare(rng.normal(2, 1, 10), np.zeros(10)).p_value < 0.05 for _ in range(500)
+    ]
     assert np.mean(found) > 0.99
 
 

@@ -1,4 +1,7 @@
-"""The worked case of the contract, computed independently with SciPy, to 1e-9; and the choices on its edges."""
+"""The worked case of the contract, computed independently with SciPy, to 1e-9.
+
+And the choices on its edges.
+"""
 
 import pytest
 
@@ -59,7 +62,9 @@ EXPECTED = {
 
 def row(phase, option, rate, seed, epoch, value, condition=''):
     split = 'val' if phase == 'tune' else 'test'
-    head = dict(condition=condition, phase=phase, option=option, learning_rate=rate, seed=seed, epoch=epoch)
+    head = dict(
+        condition=condition, phase=phase, option=option, learning_rate=rate, seed=seed, epoch=epoch
+    )
     return head | dict(split=split, metric='accuracy', value=value)
 
 
@@ -73,7 +78,9 @@ def rows():
         for epoch, value in enumerate(values, 1)
     ]
     measured = [
-        row('measure', option, 0.1, 1000 + i, 2, value) for option, v in MEASURED.items() for i, value in enumerate(v)
+        row('measure', option, 0.1, 1000 + i, 2, value)
+        for option, v in MEASURED.items()
+        for i, value in enumerate(v)
     ]
     return tuned + measured
 
@@ -86,12 +93,17 @@ def test_the_worked_case(rows):
         assert head == dict(condition='', baseline='max', metric='accuracy')
         for name, value in expected.items():
             own = found[option].get(name)
-            assert own == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value), (option, name)
+            assert own == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value), (
+                option,
+                name,
+            )
         assert set(found[option]) <= set(SUMMARY)
 
 
 def test_the_order_of_the_rows_does_not_matter(rows):
-    forwards, backwards = ({r['option']: r for r in protocol.summarize(t, 'max')} for t in (rows, rows[::-1]))
+    forwards, backwards = (
+        {r['option']: r for r in protocol.summarize(t, 'max')} for t in (rows, rows[::-1])
+    )
     for option, found in forwards.items():
         assert backwards[option]['mean'] == pytest.approx(found['mean'], abs=1e-15)
         assert backwards[option].get('p_value') == found.get('p_value')
@@ -100,13 +112,18 @@ def test_the_order_of_the_rows_does_not_matter(rows):
 @pytest.mark.parametrize('option', TUNED)
 def test_the_rate_is_chosen_at_the_last_epoch_of_validation(rows, option):
     means = protocol.validation_means(rows, option)
-    assert means == {rate: pytest.approx(sum(last for _, last in seeds) / 3) for rate, seeds in TUNED[option].items()}
+    assert means == {
+        rate: pytest.approx(sum(last for _, last in seeds) / 3)
+        for rate, seeds in TUNED[option].items()
+    }
     assert protocol.best_rate(means) == 0.1
 
 
 def test_of_equal_rates_the_smaller_wins():
     assert protocol.best_rate({0.3: 0.5, 0.1: 0.5, 1.0: 0.5}) == 0.1
-    assert protocol.best_rate({0.1: (0.1 + 0.2) / 2, 0.3: 0.15}) == 0.1  # 0.1 + 0.2 is not 0.3 in floating point
+    assert (
+        protocol.best_rate({0.1: (0.1 + 0.2) / 2, 0.3: 0.15}) == 0.1
+    )  # 0.1 + 0.2 is not 0.3 in floating point
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Planted components are found again; the two-way bootstrap covers what it says; orthogonal arrays are balanced."""
+"""Planted components are found again; the two-way bootstrap covers what it says.
+
+Orthogonal arrays are balanced.
+"""
 
 import itertools
 
@@ -14,7 +17,9 @@ def test_every_two_levels_of_any_two_factors_meet_once(levels, factors):
     runs = variance.orthogonal_array(levels, factors)
     assert runs.shape == (levels**2, factors)
     for one, other in itertools.combinations(range(factors), 2):
-        assert len(set(zip(runs[:, one].tolist(), runs[:, other].tolist(), strict=True))) == levels**2
+        assert (
+            len(set(zip(runs[:, one].tolist(), runs[:, other].tolist(), strict=True))) == levels**2
+        )
 
 
 @pytest.mark.parametrize(('levels', 'factors'), [(1, 2), (4, 3), (9, 3), (5, 7), (5, 1)])
@@ -33,8 +38,16 @@ def drawn(rng, planted, rest, levels=5):
 def test_planted_components_are_recovered_on_average():
     rng, planted = np.random.default_rng(0), dict(init=2.0, order=1.0, augmentation=0.0, split=4.0)
     found = [variance.variance_components(*drawn(rng, planted, 1.0)) for _ in range(600)]
-    mean = dict(zip([*planted, 'rest'], np.mean([[c.variance for c in each] for each in found], 0), strict=True))
-    assert mean == pytest.approx(dict(init=4, order=1, augmentation=0.1, split=16, rest=1), rel=0.15, abs=0.1)
+    mean = dict(
+        zip(
+            [*planted, 'rest'],
+            np.mean([[c.variance for c in each] for each in found], 0),
+            strict=True,
+        )
+    )
+    assert mean == pytest.approx(
+        dict(init=4, order=1, augmentation=0.1, split=16, rest=1), rel=0.15, abs=0.1
+    )
     assert all(sum(c.share for c in each) == pytest.approx(1) for each in found)
     p = np.array([[c.p_value for c in each[:-1]] for each in found])
     assert np.mean(p[:, 2] < 0.05) == pytest.approx(0.05, abs=0.03)  # nothing was planted there
@@ -79,24 +92,35 @@ def test_runs_that_cannot_be_analysed(values, levels, said):
 
 
 def two_way(rng, n, m, seeds, images, rest):
-    return rng.normal(0, seeds, (n, 1)) + rng.normal(0, images, (1, m)) + rng.normal(0, rest, (n, m))
+    return (
+        rng.normal(0, seeds, (n, 1)) + rng.normal(0, images, (1, m)) + rng.normal(0, rest, (n, m))
+    )
 
 
-@pytest.mark.parametrize(('n', 'seeds', 'images'), [(10, 0.2, 0.0), (10, 0.0, 0.8), (10, 0.1, 0.5), (4, 0.1, 0.5)])
+@pytest.mark.parametrize(
+    ('n', 'seeds', 'images'), [(10, 0.2, 0.0), (10, 0.0, 0.8), (10, 0.1, 0.5), (4, 0.1, 0.5)]
+)
 def test_the_interval_covers_other_seeds_and_other_images(n, seeds, images):
     rng, rest, m = np.random.default_rng(2), 0.3, 60
-    found = [variance.two_way_bootstrap(two_way(rng, n, m, seeds, images, rest), 800) for _ in range(250)]
+    found = [
+        variance.two_way_bootstrap(two_way(rng, n, m, seeds, images, rest), 800) for _ in range(250)
+    ]
     assert 0.90 <= np.mean([each.interval[0] < 0 < each.interval[1] for each in found]) <= 0.995
     parts = np.array([seeds**2 / n, images**2 / m, rest**2 / (n * m)])
     width = np.mean([np.diff(each.interval) for each in found])
-    assert 1 <= width / (2 * 1.96 * np.sqrt(parts.sum())) < 1.6  # analytic; t of few seeds and Owen's factor widen
+    assert (
+        1 <= width / (2 * 1.96 * np.sqrt(parts.sum())) < 1.6
+    )  # analytic; t of few seeds and Owen's factor widen
     shares = np.mean([(each.share_seeds, each.share_images, each.share_rest) for each in found], 0)
     assert shares.sum() == pytest.approx(1)
     np.testing.assert_allclose(shares, parts / parts.sum(), atol=0.2 if n < 10 else 0.07)
 
 
 def test_the_spread_of_the_bootstrap_is_the_analytic_one():
-    """One way at a time: n - 1 of n drawn give the unbiased variance of a mean, seeds and images alike."""
+    """One way at a time: n - 1 of n drawn give the unbiased variance of a mean.
+
+    Seeds and images alike.
+    """
     rng = np.random.default_rng(3)
     for d in (np.tile(rng.normal(size=(8, 1)), (1, 30)), np.tile(rng.normal(size=(1, 30)), (8, 1))):
         means = variance._resampled(d, 20_000, rng)

@@ -1,4 +1,7 @@
-"""The report in a real browser: every figure is drawn, nothing is fetched, and nothing sticks out of a phone."""
+"""The report in a real browser: every figure is drawn, nothing is fetched.
+
+And nothing sticks out of a phone.
+"""
 
 import json
 import pathlib
@@ -11,12 +14,22 @@ import workdirs
 
 from jaxdl import report
 
-CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+CHROMIUM = (
+    shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+)
 FLAGS = (
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-    '--disable-background-networking', '--disable-component-update', '--host-resolver-rules=MAP * ~NOTFOUND',
-    '--virtual-time-budget=4000', '--dump-dom',
-)  # fmt: skip
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-sync',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--host-resolver-rules=MAP * ~NOTFOUND',
+    '--virtual-time-budget=4000',
+    '--dump-dom',
+)
 WIDTHS = (1280, 390)
 
 # Each copy of the page measures itself and tells the page around it.
@@ -32,7 +45,10 @@ addEventListener('message', event => {
 })
 </script><body>"""
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason='no chromium on this machine')]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason='no chromium on this machine'),
+]
 
 
 @pytest.fixture(scope='module')
@@ -47,13 +63,23 @@ def browse(page: pathlib.Path, folder: pathlib.Path) -> tuple[str, list[str]]:
     """What chromium makes of a page, and every address that the page asked for."""
     log = folder / 'net.json'
     done = subprocess.run(
-        [str(CHROMIUM), *FLAGS, f'--user-data-dir={folder / "profile"}', f'--log-net-log={log}', page.as_uri()],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        [
+            str(CHROMIUM),
+            *FLAGS,
+            f'--user-data-dir={folder / "profile"}',
+            f'--log-net-log={log}',
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr[-500:]
     requests = (event.get('params', {}) for event in json.loads(log.read_text())['events'])
     # The browser's own requests, for its updates, come from no page.
-    return done.stdout, [r['url'] for r in requests if r.get('initiator', 'not an origin') != 'not an origin']
+    return done.stdout, [
+        r['url'] for r in requests if r.get('initiator', 'not an origin') != 'not an origin'
+    ]
 
 
 def test_figures_are_drawn_and_fit(page, tmp_path):
@@ -64,7 +90,8 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
     assert 'Content-Security-Policy' not in copy
     (tmp_path / 'copy.html').write_text(copy)
     frames = ''.join(
-        f'<iframe src="copy.html" width="{width}" height="900" frameborder="0"></iframe>' for width in WIDTHS
+        f'<iframe src="copy.html" width="{width}" height="900" frameborder="0"></iframe>'
+        for width in WIDTHS
     )
     (tmp_path / 'around.html').write_text(AROUND + frames)
     dom, _ = browse(tmp_path / 'around.html', tmp_path)
@@ -73,7 +100,9 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
     for width, told in seen.items():
         assert told['needed'] <= width, f'the page is {told["needed"]} wide on a screen of {width}'
         assert len(told['figures']) == source.count('<img ') == 4
-        assert all(complete and drawn > 200 and high > 100 for complete, drawn, high in told['figures'])
+        assert all(
+            complete and drawn > 200 and high > 100 for complete, drawn, high in told['figures']
+        )
     widest = {width: max(figure[1] for figure in told['figures']) for width, told in seen.items()}
     assert widest[390] <= 390 < widest[1280]  # a phone gets the narrow drawings
 
@@ -85,7 +114,9 @@ USE = f'<script>{pathlib.Path(__file__).with_name("reader.js").read_text()}</scr
 def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):
     source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', page.read_text())
     (tmp_path / 'copy.html').write_text(source.replace('<body>', '<body>' + USE))
-    frames = ''.join(f'<iframe src="copy.html" width="{width}" height="900"></iframe>' for width in WIDTHS)
+    frames = ''.join(
+        f'<iframe src="copy.html" width="{width}" height="900"></iframe>' for width in WIDTHS
+    )
     (tmp_path / 'around.html').write_text(AROUND + frames)
     dom, _ = browse(tmp_path / 'around.html', tmp_path)
     seen = {told['width']: told for told in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))}

@@ -1,4 +1,7 @@
-"""The four additions of CONTRIBUTING.md, made as it says: each in two files at most, and their tests pass."""
+"""The four additions of CONTRIBUTING.md, made as it says: each in two files at most.
+
+And their tests pass.
+"""
 
 import os
 import pathlib
@@ -18,7 +21,9 @@ FILES = (
     'statistics/paired_test.py',
     'report/uncertainty_test.py',
 )
-ADDED = dict(soft=5, wine=1, wide_resnet101_2=1, flipped=1, control=1)  # tests that have to be among those that run
+ADDED = dict(
+    soft=5, wine=1, wide_resnet101_2=1, flipped=1, control=1
+)  # tests that have to be among those that run
 
 pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason='the tests stand alone')
 
@@ -54,8 +59,12 @@ def test_their_tests_pass(patched):
     own.pop('PYTEST_XDIST_WORKER', None)
     ran = subprocess.run(
         [sys.executable, *words, *(f'tests/{name}' for name in FILES)],
-        cwd=patched, env=own, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=patched,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stdout[-3000:]
     for name, least in ADDED.items():
         passed = re.findall(rf'::.*{name}.* PASSED', ran.stdout)

@@ -1,6 +1,9 @@
-"""Files of a workdir cut, emptied, changed by a bit, or gone: an error that names the file, or a recovery that says so.
+"""Files of a workdir cut, emptied, changed by a bit, or gone: an error that names the file.
 
-Each file of five workdirs in four ways, one at a time; some forty of these pairs by a fixed seed, all with DAMAGED=all.
+Or a recovery that says so.
+
+Each file of five workdirs in four ways, one at a time; some forty of these pairs by a fixed seed,
+all with DAMAGED=all.
 """
 
 import contextlib
@@ -37,7 +40,8 @@ from jaxdl import Demonstration
 EXPERIMENT = Demonstration(answer, Settings(), quick=dict(points=3))
 """
 TABLES = ('results.csv', 'summary.csv', 'claims.csv', 'config.json', 'plan.json')
-# What every command writes anew without a look at it, nobody reads, or which is a log: it may be replaced in silence.
+# What every command writes anew without a look at it, nobody reads, or which is a log: it may be
+# replaced in silence.
 UNREAD = ('figures/', 'tables/', 'metrics.jsonl', '_CHECKPOINT_METADATA', 'commit_success.txt')
 PARTS = 8  # of the pairs of each workdir
 
@@ -48,7 +52,12 @@ def bit(content, rng):
     return bytes(changed)
 
 
-HARMS = dict(cut=lambda content, _: content[: len(content) // 2], emptied=lambda *_: b'', bit=bit, gone=lambda *_: None)
+HARMS = dict(
+    cut=lambda content, _: content[: len(content) // 2],
+    emptied=lambda *_: b'',
+    bit=bit,
+    gone=lambda *_: None,
+)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -56,7 +65,9 @@ def quick():
     """The small network as a row of the table, and figures that cost nothing."""
     ARCHITECTURES[finetunes.NAME] = finetunes.TINY
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'picture', (1, 1), (1, 1)))
+        patched.setattr(
+            plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'picture', (1, 1), (1, 1))
+        )
         yield
     del ARCHITECTURES[finetunes.NAME]
 
@@ -66,7 +77,11 @@ class Runs:
 
     def __init__(self, top):
         self.top = top
-        self.commands = dict(ablation=self._ablation(), finetune=self._finetune(), demonstration=self._demonstration())
+        self.commands = dict(
+            ablation=self._ablation(),
+            finetune=self._finetune(),
+            demonstration=self._demonstration(),
+        )
 
     def __call__(self, kind, workdir):
         return main.main([*self.commands[kind], f'--workdir={workdir}'])
@@ -76,28 +91,48 @@ class Runs:
         return [f'--experiment={self.top / "study.py"}']
 
     def _demonstration(self):
-        (self.top / 'half.py').write_text(HALF.format(folder=str(pathlib.Path(__file__).parents[2])))
+        (self.top / 'half.py').write_text(
+            HALF.format(folder=str(pathlib.Path(__file__).parents[2]))
+        )
         return [f'--experiment={self.top / "half.py"}']
 
     def _finetune(self):
         finetunes.weights(self.top)
         finetunes.images(self.top)
         settings = dict(
-            weights=self.top / 'weights.npz', epochs=2, sizes='[]', train_size=12, eval_size=12, explain=2,
-            batch_size=8, repeats=1, passes=2, learning_rates='[0.1]', weight_decays='[0.01]', probe_size=16,
-            ema=0.9, keep=2,
-        )  # fmt: skip
+            weights=self.top / 'weights.npz',
+            epochs=2,
+            sizes='[]',
+            train_size=12,
+            eval_size=12,
+            explain=2,
+            batch_size=8,
+            repeats=1,
+            passes=2,
+            learning_rates='[0.1]',
+            weight_decays='[0.01]',
+            probe_size=16,
+            ema=0.9,
+            keep=2,
+        )
         given = [f'--set={name}={value}' for name, value in settings.items()]
         return ['--experiment=finetune', f'--dataset=npz:{self.top / "images.npz"}', *given]
 
 
 def stopping(patched, after):
-    """A signal comes to an ablation when it asks for the so-manieth time, and to a fine-tuning in its last epoch."""
+    """A signal comes to an ablation when it asks for the so-manieth time.
+
+    And to a fine-tuning in its last epoch.
+    """
     asked = iter(range(1, 1000))
     patched.setattr(
-        signals, 'deferred', lambda: contextlib.nullcontext(lambda: signal.SIGTERM if next(asked) == after else None)
+        signals,
+        'deferred',
+        lambda: contextlib.nullcontext(lambda: signal.SIGTERM if next(asked) == after else None),
     )
-    patched.setattr(loop._Run, '_asked', lambda self, step, *_: (signal.SIGTERM if step == 7 else 0, False))
+    patched.setattr(
+        loop._Run, '_asked', lambda self, step, *_: (signal.SIGTERM if step == 7 else 0, False)
+    )
 
 
 @pytest.fixture(scope='module')
@@ -117,8 +152,13 @@ def runs(tmp_path_factory):
 
 
 def pairs(workdir):
-    """(file, harm), in an order that the seed gives; figures are alike, so one stands for all of them."""
-    names = sorted(path.relative_to(workdir).as_posix() for path in workdir.rglob('*') if path.is_file())
+    """(file, harm), in an order that the seed gives; figures are alike.
+
+    So one stands for all of them.
+    """
+    names = sorted(
+        path.relative_to(workdir).as_posix() for path in workdir.rglob('*') if path.is_file()
+    )
     if os.environ.get('DAMAGED') != 'all':
         names = [name for name in names if not name.startswith(UNREAD)]
     found = [(name, harm) for name in names for harm in HARMS]
@@ -152,7 +192,11 @@ def wrong_of(status, err, name, same, quiet):
     """What is wrong with how a command took a damaged file; empty where nothing is."""
     errors = [line for line in err.splitlines() if line.startswith('jaxdl: error: ')]
     if status == 2:
-        return '' if len(errors) == 1 and said(errors[0], name) else f'an error that does not name it: {err}'
+        return (
+            ''
+            if len(errors) == 1 and said(errors[0], name)
+            else f'an error that does not name it: {err}'
+        )
     if status or errors:
         return f'status {status}: {err}'
     if not same():
@@ -161,7 +205,11 @@ def wrong_of(status, err, name, same, quiet):
 
 
 def same_tables(one, other):
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in TABLES if (other / name).exists())
+    return all(
+        (one / name).read_bytes() == (other / name).read_bytes()
+        for name in TABLES
+        if (other / name).exists()
+    )
 
 
 def same_answers(one, other):
@@ -175,7 +223,8 @@ def same_answers(one, other):
 
 @pytest.mark.parametrize('part', range(PARTS))
 @pytest.mark.parametrize(
-    'state', ['ablation', 'ablation interrupted', 'finetune', 'finetune interrupted', 'demonstration']
+    'state',
+    ['ablation', 'ablation interrupted', 'finetune', 'finetune interrupted', 'demonstration'],
 )
 def test_the_same_command_recovers_or_names_the_file(runs, state, part, capsys, tmp_path):
     whole, kind, wrong = runs.top / state, state.partition(' ')[0], {}
@@ -184,14 +233,21 @@ def test_the_same_command_recovers_or_names_the_file(runs, state, part, capsys, 
         copy = damaged(whole, tmp_path / 'copy', name, harm)
         quiet = any(own in name for own in UNREAD) or (state == kind and kept_apart(name))
         status, err = asked(capsys, runs, kind, copy)
-        quiet |= harm == 'gone' and name.endswith('.npz') and 'compiling' in err  # a chunk that was never there
-        same = lambda copy=copy: same_tables(copy, runs.top / kind) and same_answers(copy, runs.top / kind)
+        quiet |= (
+            harm == 'gone' and name.endswith('.npz') and 'compiling' in err
+        )  # a chunk that was never there
+        same = lambda copy=copy: (
+            same_tables(copy, runs.top / kind) and same_answers(copy, runs.top / kind)
+        )
         wrong[f'{name} {harm}'] = wrong_of(status, err, name, same, quiet)
     assert not {k: v for k, v in wrong.items() if v}
 
 
 def kept_apart(name):
-    """What a run that has ended does not read again: chunks and networks on the way, that led to its tables."""
+    """What a run that has ended does not read again: chunks and networks on the way.
+
+    That led to its tables.
+    """
     return name.startswith('checkpoints/') and not name.startswith('checkpoints/final/')
 
 
@@ -205,12 +261,17 @@ def test_a_report_is_the_same_or_names_the_file(runs, state, part, capsys, tmp_p
         copy = damaged(whole, tmp_path / state, name, harm)
         status, err = asked(capsys, main.main, ['--mode=report', f'--workdir={copy}'])
         same = lambda copy=copy: same_tables(copy, whole) and same_report(copy, whole)
-        wrong[f'{name} {harm}'] = wrong_of(status, err, name, same, any(own in name for own in UNREAD))
+        wrong[f'{name} {harm}'] = wrong_of(
+            status, err, name, same, any(own in name for own in UNREAD)
+        )
     assert not {k: v for k, v in wrong.items() if v}
 
 
 def same_report(one, other):
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in ('report.md', 'report.html'))
+    return all(
+        (one / name).read_bytes() == (other / name).read_bytes()
+        for name in ('report.md', 'report.html')
+    )
 
 
 @pytest.mark.parametrize('part', range(4))
@@ -225,5 +286,7 @@ def test_predictions_are_the_same_or_say_why_not(runs, state, part, capsys, tmp_
         output = tmp_path / 'predictions.csv'
         given = [f'--images={runs.top / "pictures"}', f'--output={output}', '--overwrite']
         status, err = asked(capsys, main.main, ['--mode=predict', f'--checkpoint={copy}', *given])
-        wrong[f'{name} {harm}'] = wrong_of(status, err, name, output.exists, any(own in name for own in UNREAD))
+        wrong[f'{name} {harm}'] = wrong_of(
+            status, err, name, output.exists, any(own in name for own in UNREAD)
+        )
     assert not {k: v for k, v in wrong.items() if v}

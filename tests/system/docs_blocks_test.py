@@ -1,4 +1,7 @@
-"""What the guides show works: every block of Python runs, every command is one that the command line takes."""
+"""What the guides show works: every block of Python runs.
+
+Every command is one that the command line takes.
+"""
 
 import pathlib
 import re
@@ -16,7 +19,14 @@ from tests.config import register_test
 
 DOCS = pathlib.Path(__file__).parents[2] / 'docs'
 FILES = ('guide.md', 'own_study.md')
-TINY = {'epochs': 1, 'seeds': 2, 'learning_rates': (0.1,), 'variant.width': 2, 'variant.depth': 1, 'conv': 'patches'}
+TINY = {
+    'epochs': 1,
+    'seeds': 2,
+    'learning_rates': (0.1,),
+    'variant.width': 2,
+    'variant.depth': 1,
+    'conv': 'patches',
+}
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason='the tests stand alone')
 _as_before = register_test._as_before
@@ -29,14 +39,18 @@ def _as_for_users():
 
 
 def blocks(name, language):
-    return re.findall(rf'^```{language}\n(.*?)^```', (DOCS / name).read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf'^```{language}\n(.*?)^```', (DOCS / name).read_text(), re.DOTALL | re.MULTILINE
+    )
 
 
 def test_the_guide_computes_what_it_says(capsys):
     space = {}
     for block in blocks('guide.md', 'python'):
         exec(block, space)
-        assert capsys.readouterr().out.split() == re.findall(r'^print.*  # (.*)$', block, re.MULTILINE)
+        assert capsys.readouterr().out.split() == re.findall(
+            r'^print.*  # (.*)$', block, re.MULTILINE
+        )
     (line,) = estimate.apart(space['study'])[2:]
     assert line.split() == ['width', '16', '(0;', '0.5)', '|', '32', '(0.5,', 'wide)']
 
@@ -45,14 +59,20 @@ def test_ten_lines_are_a_study(tmp_path):
     first = blocks('own_study.md', 'python')[0]
     (tmp_path / 'my_study.py').write_text(first)
     study = experiment.load_experiment('my_study.py')
-    assert experiment.check(experiment.override(study, TINY)).question == 'Does a second stage help?'
+    assert (
+        experiment.check(experiment.override(study, TINY)).question == 'Does a second stage help?'
+    )
 
 
 def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
     (tmp_path / 'mine.py').write_text('\n\n'.join(blocks('own_study.md', 'python')[1:]))
     before = {kind: set(table) for kind, table in register.TABLES.items()}
     study = experiment.load_experiment('mine.py')
-    added = {(kind, name) for kind, table in register.TABLES.items() for name in set(table) - before[kind]}
+    added = {
+        (kind, name)
+        for kind, table in register.TABLES.items()
+        for name in set(table) - before[kind]
+    }
     assert {kind for kind, _ in added} == set(register.TABLES) - {'global_pooling', 'norm', 'init'}
     assert len(load(Data(dataset='stripes')).class_names) == 2
     shrunk = experiment.override(experiment.keep(study, ['tiny', 'perceptron']), TINY)

@@ -1,4 +1,7 @@
-"""The site is built without a warning, has every public name, loads nothing from elsewhere, and its links lead on."""
+"""The site is built without a warning, has every public name, loads nothing from elsewhere.
+
+And its links lead on.
+"""
 
 import html.parser
 import os
@@ -11,19 +14,30 @@ import urllib.parse
 import pytest
 
 import jaxdl
-from jaxdl.train.variant import Variant
 from tests.system.browser_test import CHROMIUM, browse
 
 TOP = pathlib.Path(__file__).parents[2]
 CONFIG = TOP / 'docs' / 'site' / 'mkdocs.yml'
 # What the contract names beside the names of the package itself.
 CONTRACT = (
-    'models.load_pretrained', 'theory.backprop.gradients', 'theory.shapes.conv_output_size',
-    'theory.shapes.pool_output_size', 'statistics.compare', 'statistics.holm', 'augment.rotate',
-    'augment.translate', 'augment.adjust_brightness', 'augment.adjust_contrast',
-    'augment.adjust_saturation', 'augment.adjust_hue', 'Predictor.from_checkpoint', 'Predictor.predict',
-)  # fmt: skip
-LOADING = dict(script='src', img='src', iframe='src', source='src', link='href', object='data', embed='src')
+    'models.load_pretrained',
+    'theory.backprop.gradients',
+    'theory.shapes.conv_output_size',
+    'theory.shapes.pool_output_size',
+    'statistics.compare',
+    'statistics.holm',
+    'augment.rotate',
+    'augment.translate',
+    'augment.adjust_brightness',
+    'augment.adjust_contrast',
+    'augment.adjust_saturation',
+    'augment.adjust_hue',
+    'Predictor.from_checkpoint',
+    'Predictor.predict',
+)
+LOADING = dict(
+    script='src', img='src', iframe='src', source='src', link='href', object='data', embed='src'
+)
 
 pytestmark = pytest.mark.skipif(not CONFIG.exists(), reason='the tests stand alone')
 
@@ -51,7 +65,9 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp('site')
     command = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--config-file', str(CONFIG)]
     own = os.environ | dict(PYTHONPATH=str(TOP), NO_MKDOCS_2_WARNING='1')
-    built = subprocess.run([*command, '--site-dir', str(folder)], capture_output=True, text=True, env=own, check=False)
+    built = subprocess.run(
+        [*command, '--site-dir', str(folder)], capture_output=True, text=True, env=own, check=False
+    )
     assert built.returncode == 0, built.stderr[-3000:]
     assert 'WARNING' not in built.stderr
     return folder
@@ -72,7 +88,9 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
         assert page.loads
         assert not [own for own in page.loads if urllib.parse.urlparse(own).netloc], path
         # What the theme's script would fetch: diagrams by mermaid, and the stars of a repository.
-        assert not re.search('class="[^"]*mermaid|data-md-component="source"', path.read_text()), path
+        assert not re.search('class="[^"]*mermaid|data-md-component="source"', path.read_text()), (
+            path
+        )
     for path in site.rglob('*.css'):
         assert not re.search(r'(@import|url\()\s*["\']?(https?:)?//', path.read_text()), path
 
@@ -91,7 +109,11 @@ def test_links_lead_somewhere(pages):
             parts = urllib.parse.urlparse(link)
             if parts.scheme in ('http', 'https', 'mailto'):
                 continue
-            target = (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
+            target = (
+                (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
+            )
             assert target.is_file(), f'{path.name}: {link}'
             if parts.fragment and target in pages and parts.fragment != '__top':
-                assert urllib.parse.unquote(parts.fragment) in pages[target].ids, f'{path.name}: {link}'
+                assert urllib.parse.unquote(parts.fragment) in pages[target].ids, (
+                    f'{path.name}: {link}'
+                )

@@ -7,17 +7,24 @@ from jaxdl.config import catalogue, experiment
 
 EXPERIMENTS = {name: experiment.load_experiment(name) for name in catalogue.questions()}
 ABLATIONS = [name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Ablation)]
-DEMONSTRATIONS = [name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Demonstration)]
+DEMONSTRATIONS = [
+    name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Demonstration)
+]
 
 
 @pytest.mark.parametrize('name', ABLATIONS)
 def test_every_ablation_is_loaded_shrunk_and_run(name, tmp_path):
-    """Every option is loaded and checked; the baseline and one more train, since each may be a program to compile."""
+    """Every option is loaded and checked; the baseline and one more train.
+
+    Since each may be a program to compile.
+    """
     whole = experiment.quick(EXPERIMENTS[name])
     assert whole.question.endswith('?')
     assert set(whole.why) == set(whole.options)
     other = next(name for name in reversed(whole.options) if name != whole.baseline)
-    shrunk = experiment.keep(experiment.override(whole, dict(epochs=1, seeds=2, width=2, depth=1)), [other])
+    shrunk = experiment.keep(
+        experiment.override(whole, dict(epochs=1, seeds=2, width=2, depth=1)), [other]
+    )
     found = jaxdl.run(shrunk, tmp_path)
     assert [r['option'] for r in found.summary] == list(shrunk.options) * len(shrunk.conditions)
     assert 'no evidence' in (tmp_path / 'report.md').read_text()

@@ -1,4 +1,6 @@
-"""Files of every kind that jaxdl reads, damaged at random: they are read or refused in a line, and nothing else.
+"""Files of every kind that jaxdl reads, damaged at random: they are read or refused in a line.
+
+And nothing else.
 
 HOSTILE=N tries so many times as many.
 """
@@ -26,9 +28,26 @@ from jaxdl.workdir import tables as results
 
 TRIES = 100 * int(os.environ.get('HOSTILE', '1'))
 SECONDS = 5  # at most, of any one: all files here are small
-TENSORS = {'conv1.weight': np.ones((4, 3, 3, 3), np.float32), 'fc.bias': np.arange(5.0), 'count': np.array(3)}
+TENSORS = {
+    'conv1.weight': np.ones((4, 3, 3, 3), np.float32),
+    'fc.bias': np.arange(5.0),
+    'count': np.array(3),
+}
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8))
-SHOUTS = (b'\xff' * 4, b'\0' * 8, b'"', b',', b'\n', b'../', b'9' * 40, b'-1', b'NaN', b'{}', b'[', b'\xef\xbb\xbf')
+SHOUTS = (
+    b'\xff' * 4,
+    b'\0' * 8,
+    b'"',
+    b',',
+    b'\n',
+    b'../',
+    b'9' * 40,
+    b'-1',
+    b'NaN',
+    b'{}',
+    b'[',
+    b'\xef\xbb\xbf',
+)
 
 
 def npz(keep, **content):
@@ -64,16 +83,24 @@ def decoded(path):
 
 def table():
     header = ','.join(results.RESULTS)
-    return '\n'.join([header, *(f',measure,max,0.1,{i},20,test,accuracy,0.9{i}' for i in range(9)), '']).encode()
+    return '\n'.join(
+        [header, *(f',measure,max,0.1,{i},20,test,accuracy,0.9{i}' for i in range(9)), '']
+    ).encode()
 
 
 def settings():
-    return json.dumps(experiment.as_dict(experiment.load_experiment('batch_norm')), indent=1).encode()
+    return json.dumps(
+        experiment.as_dict(experiment.load_experiment('batch_norm')), indent=1
+    ).encode()
 
 
 ROWS = b'ImageId,ClassName\n' + b''.join(b'%d.jpg,"class, %d"\n' % (i, i % 3) for i in range(9))
 TEST = b'ImageId\n' + b''.join(b'%d.jpg\n' % i for i in range(9))
-PIXELS = dict(images=np.zeros((6, 4, 4, 3), np.uint8), labels=np.arange(6) % 3, class_names=np.array(list('abc')))
+PIXELS = dict(
+    images=np.zeros((6, 4, 4, 3), np.uint8),
+    labels=np.arange(6) % 3,
+    class_names=np.array(list('abc')),
+)
 
 FILES = {  # name: what is in one, and what reads it
     'x.safetensors': (lambda: save(TENSORS), load),

@@ -1,4 +1,7 @@
-"""Runs of every kind that are killed, interrupted or cannot write: the same command ends with the same bytes."""
+"""Runs of every kind that are killed, interrupted or cannot write.
+
+The same command ends with the same bytes.
+"""
 
 import hashlib
 import os
@@ -24,12 +27,28 @@ from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint
 
 KILLS = int(os.environ.get('KILLS', '10'))  # over all kinds of run
-STUDY = ['--options=avg', '--seeds=2', '--set=tuning_seeds=2', '--set=epochs=4', '--set=learning_rates=[0.1]']
+STUDY = [
+    '--options=avg',
+    '--seeds=2',
+    '--set=tuning_seeds=2',
+    '--set=epochs=4',
+    '--set=learning_rates=[0.1]',
+]
 STUDY += ['--set=variant.width=4', '--set=conv=patches', '--set=checkpoint_seconds=0']
 FINE = dict(
-    checkpoint_seconds=0.2, epochs=2, sizes='[]', train_size=12, eval_size=12, explain=0, batch_size=8, repeats=1,
-    passes=2, learning_rates='[0.1]', weight_decays='[0.01]', probe_size=16,
-)  # fmt: skip
+    checkpoint_seconds=0.2,
+    epochs=2,
+    sizes='[]',
+    train_size=12,
+    eval_size=12,
+    explain=0,
+    batch_size=8,
+    repeats=1,
+    passes=2,
+    learning_rates='[0.1]',
+    weight_decays='[0.01]',
+    probe_size=16,
+)
 
 
 def weights(folder):
@@ -38,25 +57,38 @@ def weights(folder):
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
     shapes = jax.eval_shape(ResNet(row, 10, row.preprocessing).init, jax.random.key(0), images)
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
-    np.savez(folder / 'weights.npz', **filled({k: own.shape for k, own in to_tensors(zeros, row).items()}))
+    np.savez(
+        folder / 'weights.npz',
+        **filled({k: own.shape for k, own in to_tensors(zeros, row).items()}),
+    )
 
 
 def given(top, names=tuple(FINE)):
     """The data and the weights, and these settings of FINE."""
     settings = {name: FINE[name] for name in names} | dict(weights=top / 'weights.npz')
-    return [f'--dataset=npz:{top / "images.npz"}', *(f'--set={name}={value}' for name, value in settings.items())]
+    return [
+        f'--dataset=npz:{top / "images.npz"}',
+        *(f'--set={name}={value}' for name, value in settings.items()),
+    ]
 
 
 PROBE = ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')
 KINDS = dict(
     ablation=lambda top, where: ['--experiment=pooling', *STUDY, f'--workdir={where}'],
-    demonstration=lambda top, where: ['--experiment=conv_arithmetic', '--quick', f'--workdir={where}'],
+    demonstration=lambda top, where: [
+        '--experiment=conv_arithmetic',
+        '--quick',
+        f'--workdir={where}',
+    ],
     probe=lambda top, where: ['--experiment=probe', *given(top, PROBE), f'--workdir={where}'],
     finetune=lambda top, where: ['--experiment=finetune', *given(top), f'--workdir={where}'],
     predict=lambda top, where: [
-        '--mode=predict', f'--checkpoint={top / "finetune"}', f'--images={top / "pictures"}', f'--output={where}.csv'
+        '--mode=predict',
+        f'--checkpoint={top / "finetune"}',
+        f'--images={top / "pictures"}',
+        f'--output={where}.csv',
     ],
-)  # fmt: skip
+)
 TABLES = ('config.json', 'plan.json', 'results.csv', 'summary.csv', 'claims.csv')
 
 
@@ -79,9 +111,14 @@ def start(top, kind, where):
 
 
 def left(where):
-    """The bytes that a run ends with: of its tables, of its predictions, and of what its networks hold."""
+    """The bytes that a run ends with: of its tables, of its predictions.
+
+    And of what its networks hold.
+    """
     files = [where / name for name in TABLES] + [where.with_name(f'{where.name}.csv')]
-    found = {path.name.replace(where.name, 'run'): path.read_bytes() for path in files if path.exists()}
+    found = {
+        path.name.replace(where.name, 'run'): path.read_bytes() for path in files if path.exists()
+    }
     if (where / model_file.FINAL).exists():
         members, _ = checkpoint.read_model(where / model_file.FINAL)
         leaves = b''.join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(members))
@@ -118,14 +155,18 @@ def test_killed_at_a_random_moment(undisturbed, number):
     whole = where.with_name(f'{where.name}.csv')
     assert not whole.exists() or whole.read_bytes() == (top / f'{kind}.csv').read_bytes()
     again = run(top, kind, where)
-    if kind == 'predict' and 'exists' in again.stderr:  # it was killed after its end, and nothing is written over
+    if (
+        kind == 'predict' and 'exists' in again.stderr
+    ):  # it was killed after its end, and nothing is written over
         whole.unlink()
         again = run(top, kind, where)
     assert again.returncode == 0, again.stderr
     assert left(where) == left(top / kind)
 
 
-@pytest.mark.parametrize(('signals', 'status'), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)])
+@pytest.mark.parametrize(
+    ('signals', 'status'), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)]
+)
 def test_interrupted(undisturbed, signals, status):
     top, _ = undisturbed
     where = top / f'interrupted{len(signals)}'
@@ -151,11 +192,21 @@ def test_a_disk_that_is_full(undisturbed, blocks):
     assert left(where) == left(top / 'ablation')
 
 
-READ_ONLY = ['unshare', '--map-root-user', '--mount', 'sh', '-c']  # a name space in which a folder can be so
+READ_ONLY = [
+    'unshare',
+    '--map-root-user',
+    '--mount',
+    'sh',
+    '-c',
+]  # a name space in which a folder can be so
 
 
 @pytest.mark.skipif(
-    bool(subprocess.run([*READ_ONLY, 'mount -t tmpfs none /mnt'], capture_output=True, check=False).returncode),
+    bool(
+        subprocess.run(
+            [*READ_ONLY, 'mount -t tmpfs none /mnt'], capture_output=True, check=False
+        ).returncode
+    ),
     reason='no mounts of its own for a process here',
 )
 def test_a_file_system_that_only_reads(undisturbed, tmp_path):
@@ -163,7 +214,9 @@ def test_a_file_system_that_only_reads(undisturbed, tmp_path):
     shutil.copytree(top / 'ablation', tmp_path / 'run')
     (tmp_path / 'run' / 'report.html').unlink()
     before = left(tmp_path / 'run')
-    mounted = f'mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} && exec "$@"'
+    mounted = (
+        f'mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path} && exec "$@"'
+    )
     refused = run(top, 'ablation', tmp_path / 'run', before=[*READ_ONLY, mounted, 'sh'])
     assert refused.returncode == 2, refused.stderr
     assert refused.stderr.splitlines()[-1].startswith('jaxdl: error: workdir ')
@@ -172,7 +225,10 @@ def test_a_file_system_that_only_reads(undisturbed, tmp_path):
     assert left(tmp_path / 'run') == before
 
 
-FLEET = ['--set=epochs=1', '--set=conv=grouped']  # the way to convolve that any number of processes has
+FLEET = [
+    '--set=epochs=1',
+    '--set=conv=grouped',
+]  # the way to convolve that any number of processes has
 
 
 @pytest.fixture(scope='module')
@@ -205,9 +261,15 @@ def test_several_processes_do_the_whole_run(one, count):
 
 @pytest.mark.parametrize(('before', 'after'), [(2, 1)])
 def test_a_fine_tuning_goes_on_with_another_number_of_processes(one, before, after):
-    name, joined = f'from{before}to{after}', lambda count: several.flags(count) if count > 1 else [[]]
+    name, joined = (
+        f'from{before}to{after}',
+        lambda count: several.flags(count) if count > 1 else [[]],
+    )
     started = fleet(one, name, joined(before))
-    while not list((one / name / 'checkpoints' / 'train').glob('finetune*/[0-9]*')) and started[0].poll() is None:
+    while (
+        not list((one / name / 'checkpoints' / 'train').glob('finetune*/[0-9]*'))
+        and started[0].poll() is None
+    ):
         time.sleep(0.02)
     for process in started:
         process.kill()

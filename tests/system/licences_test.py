@@ -7,11 +7,22 @@ import pytest
 def test_all_that_a_run_needs_may_go_with_apache():
     found = licences.needed('jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb'))
     assert {'jax', 'numpy', 'pillow', 'orbax-checkpoint'} <= found.keys()
-    assert not {name: why for name, own in found.items() if (why := licences.complaint(licences.licence(own)))}
+    assert not {
+        name: why
+        for name, own in found.items()
+        if (why := licences.complaint(licences.licence(own)))
+    }
 
 
 @pytest.mark.parametrize(
-    'text', ['', 'GPL-3.0-or-later', 'GNU Affero General Public License v3', 'Other/Proprietary License', 'Mine']
+    'text',
+    [
+        '',
+        'GPL-3.0-or-later',
+        'GNU Affero General Public License v3',
+        'Other/Proprietary License',
+        'Mine',
+    ],
 )
 def test_others_are_refused(text):
     assert licences.complaint(text)

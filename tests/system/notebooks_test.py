@@ -1,4 +1,7 @@
-"""The notebooks: they run shrunk from top to bottom, and what is stored of them is whole and of no one machine."""
+"""The notebooks: they run shrunk from top to bottom.
+
+And what is stored of them is whole and of no one machine.
+"""
 
 import json
 import pathlib
@@ -15,7 +18,9 @@ import jaxdl
 import notebooks
 
 LARGEST = 600_000  # bytes of a file, so that a browser shows it at once
-OF_A_MACHINE = re.compile(r'(?<![\w.<])/(home|root|tmp|work|Users|usr|opt|mnt|content)/| at 0x[0-9a-f]{6}|\x1b\[')
+OF_A_MACHINE = re.compile(
+    r'(?<![\w.<])/(home|root|tmp|work|Users|usr|opt|mnt|content)/| at 0x[0-9a-f]{6}|\x1b\['
+)
 QUICK = dict(JAXDL_NOTEBOOK_QUICK='1')
 
 pytestmark = pytest.mark.skipif(not notebooks.FOLDER.is_dir(), reason='the tests stand alone')
@@ -44,13 +49,17 @@ def weights(tmp_path_factory):
     shapes = jax.eval_shape(ResNet(own, 10, own.preprocessing).init, jax.random.key(0), images)
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
     path = tmp_path_factory.mktemp('weights') / 'resnet20.npz'
-    np.savez(path, **filled({name: tensor.shape for name, tensor in to_tensors(zeros, own).items()}))
+    np.savez(
+        path, **filled({name: tensor.shape for name, tensor in to_tensors(zeros, own).items()})
+    )
     return path
 
 
 @every
 def test_it_runs_shrunk_and_shows_what_is_stored(name, weights, tmp_path):
-    found = notebooks.cleaned(notebooks.executed(name, tmp_path, JAXDL_NOTEBOOK_WEIGHTS=str(weights), **QUICK))
+    found = notebooks.cleaned(
+        notebooks.executed(name, tmp_path, JAXDL_NOTEBOOK_WEIGHTS=str(weights), **QUICK)
+    )
     for own, stored in zip(code(found), code(notebooks.read(name)), strict=True):
         assert kinds(own) == kinds(stored), own.source
     assert 'no evidence' in json.dumps([cell.outputs for cell in code(found)])
@@ -73,7 +82,9 @@ def test_what_is_stored_is_whole_and_of_no_one_machine(name):
     nbformat.validate(stored)
     assert path.stat().st_size < LARGEST
     assert [cell.execution_count for cell in code(stored)] == list(range(1, len(code(stored)) + 1))
-    assert not [each for cell in code(stored) for each in cell.outputs if each.output_type == 'error']
+    assert not [
+        each for cell in code(stored) for each in cell.outputs if each.output_type == 'error'
+    ]
     assert OF_A_MACHINE.findall(shown(stored)) == []
     assert notebooks.cleaned(notebooks.read(name)) == stored
 
@@ -89,7 +100,9 @@ def test_the_questions_come_in_the_assignments_order():
     headings = re.findall(r'^## (.+)$', '\n'.join(prose('assignment')), re.MULTILINE)
     assert headings[: len(parts)] == parts
     texts = set(re.findall(r'texts/(\w+)\.md', '\n'.join(prose('assignment'))))
-    assert texts == {path.stem for path in (notebooks.FOLDER.parent / 'jaxdl' / 'theory' / 'texts').glob('*.md')}
+    assert texts == {
+        path.stem for path in (notebooks.FOLDER.parent / 'jaxdl' / 'theory' / 'texts').glob('*.md')
+    }
 
 
 def test_both_find_jaxdl_in_the_same_way():
@@ -120,7 +133,10 @@ def test_where_there_is_no_repository_it_says_what_to_do(tmp_path):
 
 
 def asked(program, folder):
-    """What a Python prints in a folder where nothing is installed, and the folder itself is on the path."""
+    """What a Python prints in a folder where nothing is installed.
+
+    And the folder itself is on the path.
+    """
     command = [sys.executable, '-S', '-E', '-c', program]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.split()

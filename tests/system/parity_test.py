@@ -1,7 +1,9 @@
-"""Every architecture against PyTorch, at the size that it is used at and at an odd one, on random batch statistics.
+"""Every architecture against PyTorch, at the size that it is used at and at an odd one.
 
-The networks run operation by operation, not compiled as a whole: most of their shapes are alike, so that an operation
-is compiled once for all of them.
+On random batch statistics.
+
+The networks run operation by operation, not compiled as a whole: most of their shapes are alike, so
+that an operation is compiled once for all of them.
 """
 
 import numpy as np

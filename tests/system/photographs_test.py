@@ -1,4 +1,7 @@
-"""The experiments of pretrained networks by their commands, on a folder as the food challenge has it."""
+"""The experiments of pretrained networks by their commands.
+
+On a folder as the food challenge has it.
+"""
 
 import csv
 
@@ -34,7 +37,12 @@ def food(tmp_path_factory):
 
 
 def call(food, name, *more):
-    own = [f'--dataset=foodc:{food}', f'--set=weights={food / "weights.npz"}', '--quick', '--workdir=run']
+    own = [
+        f'--dataset=foodc:{food}',
+        f'--set=weights={food / "weights.npz"}',
+        '--quick',
+        '--workdir=run',
+    ]
     return main([f'--experiment={name}', *own, *more])
 
 
@@ -78,10 +86,15 @@ def test_a_batch_to_name_that_does_not_fit_is_an_error_of_one_line():
     def refuses(batch):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
 
-    with pytest.raises(InputError, match='out of memory with 4 images at a time: a smaller batch_size'):
+    with pytest.raises(
+        InputError, match='out of memory with 4 images at a time: a smaller batch_size'
+    ):
         list(tta.in_batches([np.zeros((4, 2, 2, 3), np.uint8)], refuses, 4))
 
 
 def test_another_error_of_a_program_is_no_lack_of_memory():
-    with pytest.raises(jax.errors.JaxRuntimeError, match='something'), out_of_memory.guarded('', ''):
+    with (
+        pytest.raises(jax.errors.JaxRuntimeError, match='something'),
+        out_of_memory.guarded('', ''),
+    ):
         raise jax.errors.JaxRuntimeError('INTERNAL: something')

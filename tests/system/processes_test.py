@@ -1,4 +1,7 @@
-"""Several processes of one run: how they find one another, and that they end with what one has alone."""
+"""Several processes of one run: how they find one another.
+
+And that they end with what one has alone.
+"""
 
 import csv
 import json
@@ -16,7 +19,13 @@ from several import ended, flags, port
 from jaxdl.errors import InputError
 from jaxdl.runtime import distributed
 
-STUDY = ['--experiment=pooling', '--options=avg', '--seeds=4', '--set=tuning_seeds=2', '--set=epochs=2']
+STUDY = [
+    '--experiment=pooling',
+    '--options=avg',
+    '--seeds=4',
+    '--set=tuning_seeds=2',
+    '--set=epochs=2',
+]
 STUDY += [
     '--set=learning_rates=[0.03]',
     '--set=conv=patches',
@@ -25,7 +34,9 @@ STUDY += [
 ]
 ADDRESS = {'JAX_COORDINATOR_ADDRESS': 'here:1'}
 HERE = dict(coordinator_address='here:1')
-LIMITS = dict(heartbeat_timeout_seconds=distributed.HEARTBEAT, shutdown_timeout_seconds=distributed.HEARTBEAT)
+LIMITS = dict(
+    heartbeat_timeout_seconds=distributed.HEARTBEAT, shutdown_timeout_seconds=distributed.HEARTBEAT
+)
 NAMES = {'JAX_COORDINATOR_ADDRESS'} | {
     name for count, rank in distributed.LAUNCHERS.values() for name in (count, *rank)
 }
@@ -36,17 +47,39 @@ NAMES = {'JAX_COORDINATOR_ADDRESS'} | {
     [
         ({}, {}, None),
         (dict(SLURM_STEP_NUM_TASKS='1', SLURM_PROCID='0'), {}, None),
-        (dict(SLURM_NTASKS='4', SLURM_PROCID='0'), {}, None),  # a batch script, which is one process
+        (
+            dict(SLURM_NTASKS='4', SLURM_PROCID='0'),
+            {},
+            None,
+        ),  # a batch script, which is one process
         (dict(SLURM_STEP_NUM_TASKS='4', SLURM_PROCID='3'), {}, dict(num_processes=4, process_id=3)),
-        (dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'), {}, dict(num_processes=2, process_id=1)),
-        (dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'), dict(coordinator='here:1'),
-         HERE | dict(num_processes=2, process_id=1)),
-        (ADDRESS | dict(JAX_NUM_PROCESSES='8', JOB_COMPLETION_INDEX='5'), {},
-         HERE | dict(num_processes=8, process_id=5)),
-        (ADDRESS | dict(JAX_NUM_PROCESSES='8', JAX_PROCESS_ID='0'), {}, HERE | dict(num_processes=8, process_id=0)),
-        ({}, dict(coordinator='here:1', processes=2, process=1), HERE | dict(num_processes=2, process_id=1)),
+        (
+            dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'),
+            {},
+            dict(num_processes=2, process_id=1),
+        ),
+        (
+            dict(OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_RANK='1'),
+            dict(coordinator='here:1'),
+            HERE | dict(num_processes=2, process_id=1),
+        ),
+        (
+            ADDRESS | dict(JAX_NUM_PROCESSES='8', JOB_COMPLETION_INDEX='5'),
+            {},
+            HERE | dict(num_processes=8, process_id=5),
+        ),
+        (
+            ADDRESS | dict(JAX_NUM_PROCESSES='8', JAX_PROCESS_ID='0'),
+            {},
+            HERE | dict(num_processes=8, process_id=0),
+        ),
+        (
+            {},
+            dict(coordinator='here:1', processes=2, process=1),
+            HERE | dict(num_processes=2, process_id=1),
+        ),
     ],
-)  # fmt: skip
+)
 def test_processes_are_joined_where_there_are_several(monkeypatch, variables, arguments, given):
     joined = []
     monkeypatch.setattr(jax.distributed, 'initialize', lambda **own: joined.append(own))
@@ -58,7 +91,9 @@ def test_processes_are_joined_where_there_are_several(monkeypatch, variables, ar
     assert joined == ([] if given is None else [given | LIMITS])
 
 
-@pytest.mark.parametrize('given', [dict(coordinator='here:1'), dict(processes=2), dict(processes=2, process=0)])
+@pytest.mark.parametrize(
+    'given', [dict(coordinator='here:1'), dict(processes=2), dict(processes=2, process=0)]
+)
 def test_what_belongs_together_is_given_together(given):
     with pytest.raises(InputError, match='belong together'):
         distributed.join(**given)
@@ -72,20 +107,33 @@ def test_a_launcher_that_does_not_say_where_to_meet(monkeypatch):
 
 
 def start(workdir, more, variables):
-    """The study in processes of its own: one for each list of flags in `more`, with variables of its own."""
+    """The study in processes of its own: one for each list of flags in `more`.
+
+    With variables of its own.
+    """
     words = [sys.executable, '-m', 'jaxdl.main', *STUDY, f'--workdir={workdir}']
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     both = zip(more, variables, strict=True)
-    return [subprocess.Popen([*words, *own], env=os.environ | their, **pipes) for own, their in both]
+    return [
+        subprocess.Popen([*words, *own], env=os.environ | their, **pipes) for own, their in both
+    ]
 
 
 def values(workdir):
     """results.csv as numbers by what they are of, and what the members answered to probes."""
     with (workdir / 'results.csv').open() as file:
-        found = {tuple(list(row.values())[:-1]): float(row['value']) for row in csv.DictReader(file)}
+        found = {
+            tuple(list(row.values())[:-1]): float(row['value']) for row in csv.DictReader(file)
+        }
     with np.load(workdir / 'artifacts' / '0' / 'probes.npz') as answers:
-        probed = {name: value for name, value in answers.items() if np.issubdtype(value.dtype, np.floating)}
-    return found | {(name, *at): value for name, own in probed.items() for at, value in np.ndenumerate(own)}
+        probed = {
+            name: value
+            for name, value in answers.items()
+            if np.issubdtype(value.dtype, np.floating)
+        }
+    return found | {
+        (name, *at): value for name, own in probed.items() for at, value in np.ndenumerate(own)
+    }
 
 
 @pytest.fixture(scope='module')
@@ -98,7 +146,12 @@ def alone(tmp_path_factory):
 
 def slurm():
     """Variables as srun sets them; the port that JAX takes goes by the number of the job."""
-    job = dict(SLURM_JOB_ID=str(port()), SLURM_STEP_NODELIST='localhost', SLURM_NTASKS='2', SLURM_STEP_NUM_TASKS='2')
+    job = dict(
+        SLURM_JOB_ID=str(port()),
+        SLURM_STEP_NODELIST='localhost',
+        SLURM_NTASKS='2',
+        SLURM_STEP_NUM_TASKS='2',
+    )
     return [job | dict(SLURM_PROCID=str(i), SLURM_LOCALID=str(i)) for i in range(2)]
 
 
@@ -125,9 +178,24 @@ def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
 
 @pytest.mark.skipif(not shutil.which('mpirun'), reason='no Open MPI on this machine')
 def test_open_mpi_starts_them(tmp_path, alone):
-    anyone = dict(OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1', OMPI_MCA_rmaps_base_oversubscribe='1')
-    words = ['mpirun', '-n', '2', sys.executable, '-m', 'jaxdl.main', *STUDY, f'--workdir={tmp_path / "run"}']
-    done = subprocess.run(words, env=os.environ | anyone, capture_output=True, text=True, timeout=300, check=False)
+    anyone = dict(
+        OMPI_ALLOW_RUN_AS_ROOT='1',
+        OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1',
+        OMPI_MCA_rmaps_base_oversubscribe='1',
+    )
+    words = [
+        'mpirun',
+        '-n',
+        '2',
+        sys.executable,
+        '-m',
+        'jaxdl.main',
+        *STUDY,
+        f'--workdir={tmp_path / "run"}',
+    ]
+    done = subprocess.run(
+        words, env=os.environ | anyone, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     found = values(tmp_path / 'run')
     assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
@@ -138,7 +206,11 @@ def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alon
     workdir, more = tmp_path / 'run', ['--set=checkpoint_seconds=0']
     started = start(workdir, [[*own, *more] for own in flags(2)], [{}] * 2)
     until = time.monotonic() + 300  # a run that hangs is a failure, not a wait
-    while not list(workdir.glob('checkpoints/*/1')) and started[0].poll() is None and time.monotonic() < until:
+    while (
+        not list(workdir.glob('checkpoints/*/1'))
+        and started[0].poll() is None
+        and time.monotonic() < until
+    ):
         time.sleep(0.05)
     started[1].kill()
     told = started[0].communicate(timeout=distributed.HEARTBEAT)[1]
@@ -151,7 +223,9 @@ def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alon
 
 
 def test_a_mistake_ends_all_of_them_alike(tmp_path):
-    started = start(tmp_path / 'run', [[*own, '--dataset=npz:nothing.npz'] for own in flags(2)], [{}] * 2)
+    started = start(
+        tmp_path / 'run', [[*own, '--dataset=npz:nothing.npz'] for own in flags(2)], [{}] * 2
+    )
     told = [process.communicate(timeout=120)[1] for process in started]
     assert [process.returncode for process in started] == [2, 2], told
     assert all('jaxdl: error: ' in own and 'nothing.npz' in own for own in told)

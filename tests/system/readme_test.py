@@ -1,4 +1,7 @@
-"""The README's commands do what it says, as they stand; its links lead somewhere; its figures are those of the docs."""
+"""The README's commands do what it says, as they stand; its links lead somewhere.
+
+Its figures are those of the docs.
+"""
 
 import pathlib
 import re
@@ -21,10 +24,15 @@ OURS = '.venv/bin/python -m jaxdl.main '
 SMALLER = {
     '--experiment=backprop': ['--quick'],
     '--experiment=vanishing_gradients': ['--quick'],
-    '--experiment=probe': ['--set=repeats=1', '--set=passes=2', '--set=learning_rates=[0.1]', '--set=probe_size=32',
-                           '--set=weight_decays=[0.01]'],
+    '--experiment=probe': [
+        '--set=repeats=1',
+        '--set=passes=2',
+        '--set=learning_rates=[0.1]',
+        '--set=probe_size=32',
+        '--set=weight_decays=[0.01]',
+    ],
     '--experiment=my_study.py': ['--quick', '--seeds=2', '--set=epochs=1'],
-}  # fmt: skip
+}
 
 LEFT = (
     ['runs/backprop/report.html', 'runs/vanishing_gradients/report.html'],
@@ -79,12 +87,16 @@ def test_make_targets_exist():
     named = set(re.findall(r'`?make ([a-z-]+)', text() + (TOP / 'CONTRIBUTING.md').read_text()))
     assert {'demo', 'test', 'docs'} <= named
     for target in named:
-        assert re.search(rf'^{target}\b.*:', makefile, re.MULTILINE) or f' {target}' in makefile, target
+        assert re.search(rf'^{target}\b.*:', makefile, re.MULTILINE) or f' {target}' in makefile, (
+            target
+        )
 
 
 @pytest.mark.parametrize('name', ['README.md', 'CONTRIBUTING.md'])
 def test_links_lead_somewhere(name):
-    links = re.findall(r'\]\((?!https?:|#)([^)#]+)[^)]*\)', (TOP / name).read_text(encoding='utf-8'))
+    links = re.findall(
+        r'\]\((?!https?:|#)([^)#]+)[^)]*\)', (TOP / name).read_text(encoding='utf-8')
+    )
     assert links
     assert [link for link in links if not (TOP / link).exists()] == []
 

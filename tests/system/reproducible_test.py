@@ -1,4 +1,7 @@
-"""The same run twice, the second time from the folder of the first alone: the same bytes, but for seconds."""
+"""The same run twice, the second time from the folder of the first alone: the same bytes.
+
+But for seconds.
+"""
 
 import os
 import re
@@ -10,12 +13,24 @@ import pytest
 
 RUNS = {
     'ablation': [
-        '--experiment=init', '--options=zeros', '--seeds=2', '--set=learning_rates=[0.1]', '--set=epochs=1',
-        '--set=width=2', '--set=probes=["distinct_units"]',
+        '--experiment=init',
+        '--options=zeros',
+        '--seeds=2',
+        '--set=learning_rates=[0.1]',
+        '--set=epochs=1',
+        '--set=width=2',
+        '--set=probes=["distinct_units"]',
     ],
     'demonstration': ['--experiment=backprop', '--quick'],
-}  # fmt: skip
-TIMED = {'run.json', 'costs.csv', 'metrics.jsonl', 'report.html', 'report.md', 'sha256.json'}  # of seconds
+}
+TIMED = {
+    'run.json',
+    'costs.csv',
+    'metrics.jsonl',
+    'report.html',
+    'report.md',
+    'sha256.json',
+}  # of seconds
 SECTIONS = re.compile(r'^## \d+ (Costs|Provenance)\b.*?(?=^## |\Z)', re.MULTILINE | re.DOTALL)
 
 
@@ -35,12 +50,16 @@ def twice(request, tmp_path_factory):
 
 
 def files(folder):
-    return {path.relative_to(folder).as_posix(): path for path in folder.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob('*') if path.is_file()
+    }
 
 
 def test_every_file_but_those_of_seconds_has_the_same_bytes(twice):
     one, two = map(files, twice)
-    sections = re.findall(r'^## (\d+) (?:Costs|Provenance)', one['report.md'].read_text(), re.MULTILINE)
+    sections = re.findall(
+        r'^## (\d+) (?:Costs|Provenance)', one['report.md'].read_text(), re.MULTILINE
+    )
     seconds = ('checkpoints/', *(f'tables/{number}-' for number in sections))
     kept = [name for name in one if name not in TIMED and not name.startswith(seconds)]
     assert any(name.endswith('.tex') for name in kept)
@@ -63,5 +82,7 @@ def test_of_the_networks_only_the_seconds_differ(twice):
     for name in (own for own in one if own.startswith('checkpoints/')):
         with np.load(one[name]) as a, np.load(two[name]) as b:
             assert [
-                key for key in a.files if not re.search('seconds|sha256', key) and a[key].tobytes() != b[key].tobytes()
+                key
+                for key in a.files
+                if not re.search('seconds|sha256', key) and a[key].tobytes() != b[key].tobytes()
             ] == []

@@ -1,6 +1,9 @@
-"""What comes from anyone: settings, tables, workdirs and names drawn at random are read or refused in a line.
+"""What comes from anyone: settings, tables.
 
-Names are shown and never obeyed: not by a browser, Markdown, a spreadsheet, a terminal or the file system.
+Workdirs and names drawn at random are read or refused in a line.
+
+Names are shown and never obeyed: not by a browser, Markdown, a spreadsheet, a terminal or the file
+system.
 """
 
 import ast
@@ -33,10 +36,31 @@ from jaxdl.workdir import journal, lock, tables
 
 TRIES = int(os.environ.get('HOSTILE', '1'))
 NAMES = (
-    '<script>alert(1)</script>', '"onload="x', '=cmd()', '../../x', 'a|b', '`x`', 'a\nb', '\x1b[2J', '\u202egpj.exe',
-    '[/x]', '![a](b)', '$x$', '\x00', '\u2066', "'", '\\', '&lt;', '\x85', '~', 'C:\\x',
-)  # fmt: skip
-EXPERIMENTS = {name: experiment.load_experiment(name) for name in ('batch_norm', 'challenge', 'assignment', 'symmetry')}
+    '<script>alert(1)</script>',
+    '"onload="x',
+    '=cmd()',
+    '../../x',
+    'a|b',
+    '`x`',
+    'a\nb',
+    '\x1b[2J',
+    '\u202egpj.exe',
+    '[/x]',
+    '![a](b)',
+    '$x$',
+    '\x00',
+    '\u2066',
+    "'",
+    '\\',
+    '&lt;',
+    '\x85',
+    '~',
+    'C:\\x',
+)
+EXPERIMENTS = {
+    name: experiment.load_experiment(name)
+    for name in ('batch_norm', 'challenge', 'assignment', 'symmetry')
+}
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -44,11 +68,15 @@ VALUES = st.recursive(
     | st.floats()
     | st.text()
     | st.sampled_from((*NAMES, 10**400, '1' * 9000)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 DEEP = st.integers(0, 50_000).map('['.__mul__) | st.integers(0, 9000).map('9'.__mul__)
-many = settings(max_examples=200 * TRIES, deadline=5000, suppress_health_check=list(HealthCheck), database=None)
+many = settings(
+    max_examples=200 * TRIES, deadline=5000, suppress_health_check=list(HealthCheck), database=None
+)
 
 
 def tried(read, *given):
@@ -66,7 +94,11 @@ def tried(read, *given):
 @given(st.sampled_from(list(EXPERIMENTS)), st.data(), VALUES)
 def test_overrides(name, data, value):
     known = experiment.field_paths(EXPERIMENTS[name])
-    key = data.draw(st.sampled_from(known) | st.sampled_from(known).map(lambda k: k.rpartition('.')[2]) | st.text())
+    key = data.draw(
+        st.sampled_from(known)
+        | st.sampled_from(known).map(lambda k: k.rpartition('.')[2])
+        | st.text()
+    )
     tried(lambda: experiment.check(experiment.override(EXPERIMENTS[name], {key: value})))
 
 
@@ -78,7 +110,12 @@ def test_settings_on_the_command_line(text):
 
 
 @many
-@given(VALUES.map(json.dumps) | DEEP | st.text() | st.dictionaries(st.just('kind') | st.text(), VALUES).map(json.dumps))
+@given(
+    VALUES.map(json.dumps)
+    | DEEP
+    | st.text()
+    | st.dictionaries(st.just('kind') | st.text(), VALUES).map(json.dumps)
+)
 def test_config(text):
     path = pathlib.Path('config.json')
     path.write_text(text, encoding='utf-8', errors='replace')
@@ -86,15 +123,22 @@ def test_config(text):
 
 
 @many
-@given(st.text() | st.lists(st.lists(st.text(), min_size=9, max_size=9)).map(tables.lines), st.booleans())
+@given(
+    st.text() | st.lists(st.lists(st.text(), min_size=9, max_size=9)).map(tables.lines),
+    st.booleans(),
+)
 def test_results(text, headed):
     path = pathlib.Path('results.csv')
-    path.write_text(','.join(tables.RESULTS) * headed + '\n' * headed + text, encoding='utf-8', errors='replace')
+    path.write_text(
+        ','.join(tables.RESULTS) * headed + '\n' * headed + text, encoding='utf-8', errors='replace'
+    )
     tried(tables.read_table, path, tables.RESULTS)
 
 
 def test_a_cell_that_no_table_has(tmp_path):
-    (tmp_path / 'results.csv').write_text(','.join(tables.RESULTS) + '\n' + 'x' * 200_000 + ',' * 8 + '\n')
+    (tmp_path / 'results.csv').write_text(
+        ','.join(tables.RESULTS) + '\n' + 'x' * 200_000 + ',' * 8 + '\n'
+    )
     with pytest.raises(InputError, match='is damaged'):
         tables.read_table(tmp_path / 'results.csv', tables.RESULTS)
 
@@ -112,7 +156,9 @@ def spoilt(content, rng):
     inner = content
     for key in path:
         inner = inner[key]
-    inner[last] = rng.choice((None, -1, 0, 1e308, 10**300, float('nan'), 'odd', '', [], [[]], {}, dict(odd=1), *NAMES))
+    inner[last] = rng.choice(
+        (None, -1, 0, 1e308, 10**300, float('nan'), 'odd', '', [], [[]], {}, dict(odd=1), *NAMES)
+    )
     return content
 
 
@@ -123,18 +169,30 @@ def undrawn(monkeypatch):
     monkeypatch.setattr(plots, 'draw', lambda plot: drawing)
 
 
-@pytest.mark.parametrize('name', ['config.json', 'plan.json', 'run.json', 'results.csv', 'costs.csv'])
+@pytest.mark.parametrize(
+    'name', ['config.json', 'plan.json', 'run.json', 'results.csv', 'costs.csv']
+)
 def test_a_workdir_that_was_tampered_with(tmp_path, undrawn, name):
-    rng, top = random.Random(name), workdirs.make(
-        tmp_path / 'runs' / 'one', options=workdirs.first(2), seeds=2, epochs=2, tuning_seeds=1, rates=(0.1,)
-    )  # fmt: skip
+    rng, top = (
+        random.Random(name),
+        workdirs.make(
+            tmp_path / 'runs' / 'one',
+            options=workdirs.first(2),
+            seeds=2,
+            epochs=2,
+            tuning_seeds=1,
+            rates=(0.1,),
+        ),
+    )
     whole, refused = (top / name).read_text(), 0
     for _ in range(25 * TRIES):
         if name.endswith('.json'):
             (top / name).write_text(json.dumps(spoilt(json.loads(whole), rng)))
         else:
             rows = list(csv.reader(whole.splitlines()))
-            rows[rng.randrange(len(rows))][rng.randrange(len(rows[0]))] = rng.choice(('', 'nan', '-1', '1e999', 'x'))
+            rows[rng.randrange(len(rows))][rng.randrange(len(rows[0]))] = rng.choice(
+                ('', 'nan', '-1', '1e999', 'x')
+            )
             (top / name).write_text(tables.lines(rows))
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of NumPy, about numbers that no run wrote
@@ -147,13 +205,23 @@ def test_a_workdir_that_was_tampered_with(tmp_path, undrawn, name):
 
 def test_events_that_are_none_are_passed_over(tmp_path):
     good = dict(session=1, seconds=0.5, event='epoch')
-    lines = [json.dumps(good), '{"session": "x"}', '{}', '{"a": }', '[' * 9000 + '}', '\xff{}', json.dumps(good)]
+    lines = [
+        json.dumps(good),
+        '{"session": "x"}',
+        '{}',
+        '{"a": }',
+        '[' * 9000 + '}',
+        '\xff{}',
+        json.dumps(good),
+    ]
     (tmp_path / 'metrics.jsonl').write_text('\n'.join(lines) + '\n')
     assert journal.read(tmp_path) == [good, good]
     assert journal.sessions(tmp_path) == [0.5]
 
 
-@pytest.mark.parametrize('change', [dict(name='../../x'), dict(name='/x'), dict(name='a\nb'), dict(name='..')])
+@pytest.mark.parametrize(
+    'change', [dict(name='../../x'), dict(name='/x'), dict(name='a\nb'), dict(name='..')]
+)
 def test_the_name_of_a_config_is_no_path(tmp_path, change):
     content = experiment.as_dict(EXPERIMENTS['batch_norm']) | change
     (tmp_path / 'config.json').write_text(json.dumps(content))
@@ -174,7 +242,9 @@ def test_no_part_of_an_assignment_is_code_of_the_config(tmp_path, part):
 @pytest.mark.parametrize('name', ['artifacts', 'figures', 'checkpoints/final', 'report.html'])
 def test_a_link_in_a_workdir_leads_nowhere_else(tmp_path, name):
     (tmp_path / 'elsewhere').mkdir()
-    top = workdirs.make(tmp_path / 'run', options=workdirs.first(2), seeds=2, epochs=1, tuning_seeds=1, rates=(0.1,))
+    top = workdirs.make(
+        tmp_path / 'run', options=workdirs.first(2), seeds=2, epochs=1, tuning_seeds=1, rates=(0.1,)
+    )
     (top / name).parent.mkdir(exist_ok=True)
     (top / name).symlink_to(tmp_path / 'elsewhere')
     for act in (
@@ -214,7 +284,9 @@ def test_a_figure_of_a_demonstration_has_the_name_of_a_file(demonstrated, tmp_pa
         report.build(tmp_path / 'run')
 
 
-@pytest.mark.parametrize('tex', [r'\text{<marquee></marquee>}', r'\text{<script></script>}', r'\href{javascript:x}{y}'])
+@pytest.mark.parametrize(
+    'tex', [r'\text{<marquee></marquee>}', r'\text{<script></script>}', r'\href{javascript:x}{y}']
+)
 def test_a_formula_holds_no_other_elements(tex):
     with pytest.raises(ValueError, match='cannot be converted'):
         markup.mathml(tex)
@@ -248,7 +320,9 @@ def test_a_picture_of_what_spoke_for_a_class_stays_in_its_folder(tmp_path, monke
 
     from jaxdl.inference import gradcam
 
-    monkeypatch.setattr(gradcam, 'overlay', lambda seen, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8'))
+    monkeypatch.setattr(
+        gradcam, 'overlay', lambda seen, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8')
+    )
     commands._explain(Asked(), [name], [tmp_path], tmp_path / 'x', 1)
     (made,) = (tmp_path / 'x').iterdir()
     assert visible(made.name) == made.name
@@ -260,7 +334,15 @@ def test_a_terminal_is_no_place_for_markup(monkeypatch, capsys):
 
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
     group = dict(options=['[/x]'], members=1, steps=1)
-    event = dict(event='epoch', condition='\x1b[2J', options=['[/x]'], phase='tune', epoch=1, epochs=1, members=1)
+    event = dict(
+        event='epoch',
+        condition='\x1b[2J',
+        options=['[/x]'],
+        phase='tune',
+        epoch=1,
+        epochs=1,
+        members=1,
+    )
     with progress.display(dict(groups=[group])) as show:
         show(event)
     assert '\x1b[2J' not in progress.describe(event)
@@ -291,7 +373,17 @@ def test_a_row_of_a_set_names_no_file_outside_of_it(tmp_path):
 
 
 PACKAGE = pathlib.Path(jaxdl.__file__).parent
-WEB = {'urllib.request', 'http', 'http.client', 'socket', 'ssl', 'requests', 'httpx', 'ftplib', 'smtplib'}
+WEB = {
+    'urllib.request',
+    'http',
+    'http.client',
+    'socket',
+    'ssl',
+    'requests',
+    'httpx',
+    'ftplib',
+    'smtplib',
+}
 WEB |= {'huggingface_hub', 'datasets'}
 
 
@@ -309,12 +401,18 @@ def test_three_files_know_the_web_and_those_of_serving_listen():
 def test_nothing_is_told_of_what_is_done():
     code = 'import jaxdl, huggingface_hub.constants as c; assert c.HF_HUB_DISABLE_TELEMETRY; print(c.ENDPOINT)'
     own = {name: value for name, value in os.environ.items() if not name.startswith('HF_')}
-    done = subprocess.run([sys.executable, '-c', code], env=own, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=own, capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith('https://')
     names = ('HF_UPDATE_DOWNLOAD_COUNTS', 'HF_HUB_DISABLE_TELEMETRY', 'WANDB_ERROR_REPORTING')
     code = f'import os, jaxdl; print(*[os.environ[name] for name in {names}])'
-    own = {name: value for name, value in own.items() if name not in names} | dict(HF_HUB_DISABLE_TELEMETRY='0')
-    done = subprocess.run([sys.executable, '-c', code], env=own, capture_output=True, text=True, check=True)
+    own = {name: value for name, value in own.items() if name not in names} | dict(
+        HF_HUB_DISABLE_TELEMETRY='0'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=own, capture_output=True, text=True, check=True
+    )
     assert done.stdout == '0 0 false\n'
 
 

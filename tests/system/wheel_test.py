@@ -16,7 +16,16 @@ ROOT = pathlib.Path(jaxdl.__file__).parent.parent
 
 @pytest.mark.skipif(not (ROOT / 'pyproject.toml').exists(), reason='not a checkout')
 def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path, monkeypatch):
-    build = [sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', str(tmp_path), str(ROOT)]
+    build = [
+        sys.executable,
+        '-m',
+        'build',
+        '--wheel',
+        '--no-isolation',
+        '--outdir',
+        str(tmp_path),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob('*.whl')
     names = zipfile.ZipFile(wheel).namelist()
@@ -48,6 +57,10 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path, monkeypatch):
     assert (tmp_path / 'empty' / 'runs' / 'pooling' / 'report.html').stat().st_size > 10_000
     code = 'from jaxdl.native import loader; print(loader.__file__, loader.PACKAGE)'
     where = subprocess.run(
-        [str(python), '-c', code], cwd=tmp_path / 'empty', capture_output=True, text=True, check=True
+        [str(python), '-c', code],
+        cwd=tmp_path / 'empty',
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert where.stdout.count(str(site)) == 2

@@ -39,7 +39,9 @@ def test_the_slope_is_even_below_its_bounds_and_that_of_the_output(x):
 def test_slope_claims_hold_and_fail_for_another_formula_or_another_activation():
     assert not failed(checks.slope_claims(101))
     assert len(failed(checks.slope_claims(101, slope=lambda x: activations.sigmoid(x) * 0.5))) == 1
-    doubled = failed(checks.slope_claims(101, activation=lambda x: ACTIVATIONS['sigmoid'](2 * x - 1)))
+    doubled = failed(
+        checks.slope_claims(101, activation=lambda x: ACTIVATIONS['sigmoid'](2 * x - 1))
+    )
     assert len(doubled) == 4  # its slope is another, larger, elsewhere, and falls faster
 
 
@@ -58,7 +60,9 @@ def test_chain_claims_fail_for_a_wrong_bound_and_for_steeper_or_flatter_units():
     chains = checks.random_chains(50)
     assert not failed(checks.chain_claims(chains))
     assert len(failed(checks.chain_claims(chains, bound=lambda depth: 0.2**depth))) == 2
-    steep = checks.random_chains(50, lambda x: ACTIVATIONS['sigmoid'](2 * x), lambda x: 0.9 * ACTIVATIONS['relu'](x))
+    steep = checks.random_chains(
+        50, lambda x: ACTIVATIONS['sigmoid'](2 * x), lambda x: 0.9 * ACTIVATIONS['relu'](x)
+    )
     assert len(failed(checks.chain_claims(steep))) == 3
 
 
@@ -86,7 +90,9 @@ def test_a_share_of_one_sign_leaves_out_units_without_a_gradient():
 def trained():
     data, num_classes = networks.digits()
     member = Member('x', 0, networks.variant(Kind('relu', 2), 1.0))
-    (one,), _ = engine.train([member], data, num_classes, 3, watch=networks.watch, images=data.train.shape[-1])
+    (one,), _ = engine.train(
+        [member], data, num_classes, 3, watch=networks.watch, images=data.train.shape[-1]
+    )
     return one, data, num_classes
 
 
@@ -94,7 +100,9 @@ def test_the_watch_counts_the_images_on_which_the_outputs_are_0(trained):
     one, data, num_classes = trained
     module = train_step.module_of(one.member.variant, num_classes)
     images = data.images[data.train[0]]
-    batch = train_step.Batch(images, data.labels, jnp.ones(len(images), bool), data.mean[0], data.std[0])
+    batch = train_step.Batch(
+        images, data.labels, jnp.ones(len(images), bool), data.mean[0], data.std[0]
+    )
     variables = train_step.variables_of(one.state)
     _, shown = module.apply(variables, train_step.normalised(batch), mutable=['intermediates'])
     layers: dict[str, Any] = dict(shown['intermediates'])
@@ -107,22 +115,31 @@ def test_the_watch_counts_the_images_on_which_the_outputs_are_0(trained):
 def test_dead_units_of_the_first_layer_stand_still_and_others_do_not(trained):
     one, data, _ = trained
     settings = dataclasses.replace(SETTINGS, learning_rates=(1.0,))
-    found = Found(settings, {(COUNTED[0], 1.0): [one]}, {COUNTED[0]: 1.0}, 0.1, data.train.shape[-1])
+    found = Found(
+        settings, {(COUNTED[0], 1.0): [one]}, {COUNTED[0]: 1.0}, 0.1, data.train.shape[-1]
+    )
     assert outcomes.frozen(found).units > 0
     assert not failed(outcomes.frozen_claims(outcomes.frozen(found)))
-    mostly = outcomes.frozen(found, lambda flat, images: flat > 0.3 * images)  # a wrong rule: 0 on many images
+    mostly = outcomes.frozen(
+        found, lambda flat, images: flat > 0.3 * images
+    )  # a wrong rule: 0 on many images
     assert failed(outcomes.frozen_claims(mostly))
     none = outcomes.frozen(found, lambda flat, images: flat > images)
     assert len(failed(outcomes.frozen_claims(none))) == 2
 
 
 def networks_that(accuracy, saturated=0.01, dead=0.0, slope=0.2, start=0.01):
-    """Two seeds: accuracy, shares of saturated slopes and of dead units in the end; a mean slope; saturated before."""
+    """Two seeds: accuracy, shares of saturated slopes and of dead units in the end; a mean slope.
+
+    Saturated before.
+    """
     watched = dict(
         saturated=np.array([[start], [saturated]]),
         slope=np.full((2, 1), slope),
         finite=np.ones(2, bool),
-        flat=np.stack([np.zeros((1, WIDTH)), np.where(np.arange(WIDTH) < WIDTH * dead, IMAGES, 0)[None]]),
+        flat=np.stack(
+            [np.zeros((1, WIDTH)), np.where(np.arange(WIDTH) < WIDTH * dead, IMAGES, 0)[None]]
+        ),
         kernel=np.cumsum(np.ones((2, 3, WIDTH)), 0),
     )
     history = dict(train_accuracy=np.array([0.1, accuracy]))
@@ -133,15 +150,20 @@ def networks_that(accuracy, saturated=0.01, dead=0.0, slope=0.2, start=0.01):
 def found_with(**changed):
     """What a run finds that bears every claim out, but for `changed`, by kind."""
     usual = {
-        Kind('sigmoid', 2): dict(accuracy=1.0, saturated=0.3), Kind('sigmoid', 5): dict(accuracy=0.1),
-        Kind('relu', 2): dict(accuracy=1.0), COUNTED[0]: dict(accuracy=1.0),
-        COUNTED[1]: dict(accuracy=1.0), COUNTED[2]: dict(accuracy=1.0),
-    }  # fmt: skip
+        Kind('sigmoid', 2): dict(accuracy=1.0, saturated=0.3),
+        Kind('sigmoid', 5): dict(accuracy=0.1),
+        Kind('relu', 2): dict(accuracy=1.0),
+        COUNTED[0]: dict(accuracy=1.0),
+        COUNTED[1]: dict(accuracy=1.0),
+        COUNTED[2]: dict(accuracy=1.0),
+    }
     measured = {}
     for kind, own in usual.items():
         for rate in RATES:
             at = own | (dict(dead=0.75) if (kind, rate) == (COUNTED[0], 1.0) else {})
-            measured[kind, rate] = networks_that(**(at | changed.get(f'{kind.activation}_{kind.depth}{kind.norm}', {})))
+            measured[kind, rate] = networks_that(
+                **(at | changed.get(f'{kind.activation}_{kind.depth}{kind.norm}', {}))
+            )
     return Found(SETTINGS, measured, dict.fromkeys(usual, 0.1), 0.1, IMAGES)
 
 
@@ -186,7 +208,11 @@ def test_a_mean_slope_above_a_smaller_bound_is_found():
     ],
 )
 def test_dead_claims_fail_where_the_networks_do_otherwise(changed, count):
-    made = [claim for claim in outcomes.dead_claims(found_with(**changed)) if 'first layer' not in claim.claim]
+    made = [
+        claim
+        for claim in outcomes.dead_claims(found_with(**changed))
+        if 'first layer' not in claim.claim
+    ]
     assert len(failed(made)) == count
 
 

@@ -24,7 +24,11 @@ def made(tmp_path_factory):
     """The workdir of a small assignment with a roll number."""
     folder = tmp_path_factory.mktemp('assignment')
     (folder / 'small.py').write_text(FILE)
-    given = [f'--experiment={folder / "small.py"}', f'--workdir={folder / "w"}', '--set=roll_number=AB-12']
+    given = [
+        f'--experiment={folder / "small.py"}',
+        f'--workdir={folder / "w"}',
+        '--set=roll_number=AB-12',
+    ]
     assert main.main([*given, '--quick', '--set=epochs=1', '--seeds=2', '--set=cases=100']) == 0
     return folder / 'w'
 
@@ -35,7 +39,12 @@ def test_every_part_has_a_workdir_of_its_own_and_a_place_in_the_report(made):
         assert json.loads((made / 'parts' / name / 'run.json').read_text())['finished']
     text = (made / 'report.md').read_text()
     headings = [line for line in text.splitlines() if line.startswith('## ')]
-    assert [h.split(' ', 2)[2] for h in headings] == ['The answers in short', 'Q1 Rules', 'Q2 The rest', 'Provenance']
+    assert [h.split(' ', 2)[2] for h in headings] == [
+        'The answers in short',
+        'Q1 Rules',
+        'Q2 The rest',
+        'Provenance',
+    ]
     assert text.count('### ') > 4
     assert 'quick run, and no evidence' in text
 
@@ -59,15 +68,23 @@ def test_the_zip_holds_code_report_and_answers(made):
         names = archive.namelist()
         assert archive.testzip() is None
         assert archive.read('AB-12/report/report.html') == (made / 'report.html').read_bytes()
-    assert {'AB-12/answers/conv_arithmetic/claims.csv', 'AB-12/answers/aa/summary.csv'} <= set(names)
+    assert {'AB-12/answers/conv_arithmetic/claims.csv', 'AB-12/answers/aa/summary.csv'} <= set(
+        names
+    )
     assert 'AB-12/code/jaxdl/main.py' in names
-    assert re.search(r'^AB-12/code/(jaxdl/)?experiments/pooling\.py$', '\n'.join(names), re.MULTILINE)
+    assert re.search(
+        r'^AB-12/code/(jaxdl/)?experiments/pooling\.py$', '\n'.join(names), re.MULTILINE
+    )
     assert all(name.startswith('AB-12/') for name in names)
     assert not [name for name in names if '__pycache__' in name or name.endswith('.so')]
 
 
 def test_the_same_workdir_gives_the_same_bytes(made):
-    before = {path: path.read_bytes() for path in made.iterdir() if path.is_file() and path.suffix != '.zip'}
+    before = {
+        path: path.read_bytes()
+        for path in made.iterdir()
+        if path.is_file() and path.suffix != '.zip'
+    }
     report.build(made)
     assert {path: path.read_bytes() for path in before} == before
 
@@ -95,7 +112,9 @@ def test_a_failing_claim_of_a_part_is_a_failing_claim(tmp_path, monkeypatch):
         found = dispatch.run(part, folder, **settings)
         return Results([], [], found.workdir, failing)
 
-    study = Assignment(parts={'Q': ['conv_arithmetic']}, name='a', question='?', overrides=dict(cases=100))
+    study = Assignment(
+        parts={'Q': ['conv_arithmetic']}, name='a', question='?', overrides=dict(cases=100)
+    )
     found = assignment.run(study, tmp_path, run_part)
     assert [row['claim'] for row in found.claims] == ['conv_arithmetic: one']
     assert [row['holds'] for row in found.claims] == ['false']

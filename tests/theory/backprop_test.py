@@ -45,11 +45,15 @@ def test_the_worked_value_of_50_digits():
     np.testing.assert_allclose(by_w2, BY_W2, rtol=1e-14)
 
 
-@pytest.mark.parametrize('convert', [tuple, np.array, np.float32, jnp.array, lambda v: jnp.array(v, jnp.bfloat16)])
+@pytest.mark.parametrize(
+    'convert', [tuple, np.array, np.float32, jnp.array, lambda v: jnp.array(v, jnp.bfloat16)]
+)
 def test_arrays_of_any_kind_give_float64(convert):
     exact = dict(w1=[[0.5, -0.25], [0.75, 2]], w2=[1, -1.5], x=[1, 2], t=1)
     for found, want in zip(
-        backprop.gradients(**{name: convert(value) if name != 't' else value for name, value in exact.items()}),
+        backprop.gradients(
+            **{name: convert(value) if name != 't' else value for name, value in exact.items()}
+        ),
         backprop.gradients(**exact),
         strict=True,
     ):
@@ -71,7 +75,10 @@ def test_the_bound_holds_where_units_saturate(scale, target):
     w1, b1, w2, b2, x, t = references.draw(7, 'test', 300, scale)
     t = (t > 0).astype(float) if target == '0 or 1' else t
     points = w1, b1, w2, b2, x, t
-    assert references.shares(six(formulas.rules(*points)), six(references.by_digits(*points))).max() < 1e-12
+    assert (
+        references.shares(six(formulas.rules(*points)), six(references.by_digits(*points))).max()
+        < 1e-12
+    )
 
 
 def test_sums_that_cancel_keep_their_digits():
@@ -110,7 +117,8 @@ def test_a_batch_is_the_mean_of_its_examples():
     biased = backprop.batch_gradients_with_biases(w1[0], b1[0], w2[0], b2[0], x, t)
     one = [backprop.gradients(w1[0], w2[0], *example) for example in zip(x, t, strict=True)]
     biased_one = [
-        backprop.gradients_with_biases(w1[0], b1[0], w2[0], b2[0], *example) for example in zip(x, t, strict=True)
+        backprop.gradients_with_biases(w1[0], b1[0], w2[0], b2[0], *example)
+        for example in zip(x, t, strict=True)
     ]
     for found, examples in ((batch, one), (biased, biased_one)):
         for derivative, each in zip(found, zip(*examples, strict=True), strict=True):
@@ -126,7 +134,10 @@ def test_an_update_goes_against_the_gradient():
 @pytest.mark.parametrize(
     ('given', 'words'),
     [
-        (dict(x=[1, 2, 3]), r'x=\[1, 2, 3\], of shape \[3\]: must be finite real numbers of shape \[2\]'),
+        (
+            dict(x=[1, 2, 3]),
+            r'x=\[1, 2, 3\], of shape \[3\]: must be finite real numbers of shape \[2\]',
+        ),
         (dict(w1=[1, 2]), r'w1=.*of shape \[2\]: must be .* of shape \[2, 2\]'),
         (dict(w1=[[1, 2], [3]]), r'w1=.*: must be finite real numbers of shape \[2, 2\]'),
         (dict(w2=[[1, 2]]), r'w2=.*shape \[1, 2\]'),
@@ -210,7 +221,10 @@ def test_the_claims_of_the_v_can_fail(points):
 def test_every_planted_mistake_is_caught_and_no_rule_without_one(points):
     bugs = {**backprop_bugs.BUGS, 'none': backprop_bugs.Factors()}
     found = backprop_bugs.caught(*points, checks.BOUND, bugs)
-    holds = {name: claim.holds for name, claim in zip(bugs, backprop_bugs.planted(found, 500), strict=True)}
+    holds = {
+        name: claim.holds
+        for name, claim in zip(bugs, backprop_bugs.planted(found, 500), strict=True)
+    }
     assert holds == {name: name != 'none' for name in bugs}
 
 

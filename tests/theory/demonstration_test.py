@@ -33,7 +33,9 @@ def plot(width):
 def answer(settings, note):
     note('halving')
     text = 'In short: $\\frac12$.\n\n## Why\n\nBecause.\n\n![line]\n\n![numbers]\n'
-    made = [claims.close(f'half of one, {settings.points} points', 0.5, 0.5 + settings.error, 1e-12)]
+    made = [
+        claims.close(f'half of one, {settings.points} points', 0.5, 0.5 + settings.error, 1e-12)
+    ]
     shown = [
         Figure('line', plots.draw(plot), 'a line', 'how to read it'),
         Table('c', ('a',), [['1']], 'l', name='numbers'),
@@ -41,7 +43,9 @@ def answer(settings, note):
     return Answer(text, made, shown)
 
 
-STUDY = Demonstration(answer, Settings(), quick=dict(points=3), name='half', question='Is a half a half?')
+STUDY = Demonstration(
+    answer, Settings(), quick=dict(points=3), name='half', question='Is a half a half?'
+)
 FILE = """\"\"\"Is a half a half?\"\"\"
 import sys
 sys.path.insert(0, {folder!r})
@@ -61,13 +65,22 @@ def file(tmp_path, request):
 def test_a_demonstration_writes_its_claims_and_its_report(tmp_path):
     found = demonstration.run(STUDY, tmp_path / 'w')
     assert found.claims == [
-        dict(claim='half of one, 10 points', expected=0.5, measured=0.5, error=0.0, tolerance=1e-12, holds='true')
+        dict(
+            claim='half of one, 10 points',
+            expected=0.5,
+            measured=0.5,
+            error=0.0,
+            tolerance=1e-12,
+            holds='true',
+        )
     ]
     page = (tmp_path / 'w' / 'report.html').read_text()
     assert page.count('<figure') == 1
     assert '1 of 1' in page
     assert json.loads((tmp_path / 'w' / 'run.json').read_text())['finished']
-    assert json.loads((tmp_path / 'w' / 'config.json').read_text())['settings'] == dict(points=10, error=0.0)
+    assert json.loads((tmp_path / 'w' / 'config.json').read_text())['settings'] == dict(
+        points=10, error=0.0
+    )
 
 
 def test_a_finished_one_is_only_reported_again(tmp_path):
@@ -139,7 +152,9 @@ def test_settings_are_reached_by_name_and_checked():
 def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):
     given = [f'--experiment={file}', f'--workdir={tmp_path / "w"}']
     assert main.main(given) == 0
-    assert capsys.readouterr().out.startswith('holds  half of one, 10 points: measured 0.5, expected 0.5 to 1e-12')
+    assert capsys.readouterr().out.startswith(
+        'holds  half of one, 10 points: measured 0.5, expected 0.5 to 1e-12'
+    )
     assert main.main([*given, '--set=error=0.1', '--overwrite']) == 3
     shown = capsys.readouterr()
     assert 'FAILS  half of one' in shown.out

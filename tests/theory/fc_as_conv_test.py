@@ -1,4 +1,7 @@
-"""Dense layers as convolutions and back: the weights carried over, and claims that fail for a wrong carrying."""
+"""Dense layers as convolutions and back: the weights carried over.
+
+And claims that fail for a wrong carrying.
+"""
 
 import dataclasses
 
@@ -8,10 +11,21 @@ import pytest
 from jaxdl import errors
 from jaxdl.models.conv import conv
 from jaxdl.theory import fc_as_conv, shapes
-from jaxdl.theory.fc_as_conv import checks, connections, dense_of_kernel, kernel_of_dense, scores, sliding
+from jaxdl.theory.fc_as_conv import (
+    checks,
+    connections,
+    dense_of_kernel,
+    kernel_of_dense,
+    scores,
+    sliding,
+)
 from jaxdl.train import train_step
 
-CARRIED = ['outputs', 'gradients by the input', 'gradients by the weights']  # not the bias, which stays as it is
+CARRIED = [
+    'outputs',
+    'gradients by the input',
+    'gradients by the weights',
+]  # not the bias, which stays as it is
 
 
 def columns_first(weights, size):
@@ -41,7 +55,9 @@ def test_claims_on_dense_layers_fail_for_a_wrong_order(wrong):
 
 
 def test_claims_at_each_pixel_fail_for_other_weights():
-    found = failing(checks.dense_at_each_pixel(0, lambda weights, size: 1.001 * kernel_of_dense(weights, size)))
+    found = failing(
+        checks.dense_at_each_pixel(0, lambda weights, size: 1.001 * kernel_of_dense(weights, size))
+    )
     assert [claim.split('difference of ')[1] for claim in found] == CARRIED
 
 
@@ -73,20 +89,27 @@ def test_dense_matrix_is_the_convolution_of_the_models(stride, padding):
     images, kernel = random.normal(size=(2, 6, 5, 3)), random.normal(size=(4, 2, 3, 2))
     matrix = dense_of_kernel(kernel, (6, 5), stride, padding)
     expected = conv(images.astype('float32'), kernel.astype('float32'), stride, padding, 'patches')
-    np.testing.assert_allclose(images.reshape(2, -1) @ matrix, np.reshape(expected, (2, -1)), atol=1e-4)
+    np.testing.assert_allclose(
+        images.reshape(2, -1) @ matrix, np.reshape(expected, (2, -1)), atol=1e-4
+    )
     entries, kept, _ = connections(kernel.shape, (6, 5), stride, padding)
     assert (matrix.size, np.count_nonzero(matrix)) == (entries, kept)
 
 
 def test_a_filter_as_large_as_the_map_is_the_dense_layer_itself():
     weights = np.random.default_rng(0).normal(size=(4 * 3 * 2, 5))
-    np.testing.assert_array_equal(dense_of_kernel(kernel_of_dense(weights, (4, 3)), (4, 3)), weights)
+    np.testing.assert_array_equal(
+        dense_of_kernel(kernel_of_dense(weights, (4, 3)), (4, 3)), weights
+    )
 
 
 @pytest.mark.parametrize(
     ('call', 'words'),
     [
-        (lambda: kernel_of_dense(np.ones((7, 2)), (2, 2)), r'weights of shape \(7, 2\): must be \[2 \* 2'),
+        (
+            lambda: kernel_of_dense(np.ones((7, 2)), (2, 2)),
+            r'weights of shape \(7, 2\): must be \[2 \* 2',
+        ),
         (lambda: kernel_of_dense(np.ones(8), (2, 2)), r'weights of shape \(8,\)'),
         (lambda: dense_of_kernel(np.ones((3, 3)), (4, 4)), r'kernel of shape \(3, 3\)'),
         (lambda: dense_of_kernel(np.ones((5, 5, 1, 1)), (4, 4)), r'window=\(5, 5\)'),
@@ -99,8 +122,13 @@ def test_bad_input_is_named(call, words):
 
 @pytest.fixture(scope='module')
 def slid():
-    """A classifier with the weights it starts with, a scene of noise in place of digits, and what sliding gave."""
-    state = train_step.init_state(sliding.VARIANT, 0, train_step.module_of(sliding.VARIANT, 10), (8, 8, 1))
+    """A classifier with the weights it starts with, a scene of noise in place of digits.
+
+    And what sliding gave.
+    """
+    state = train_step.init_state(
+        sliding.VARIANT, 0, train_step.module_of(sliding.VARIANT, 10), (8, 8, 1)
+    )
     images = np.random.default_rng(0).normal(size=(20, 8, 8, 1))
     classifier = sliding.classifier_of(state.params, images, np.arange(20) % 10, 10)
     scene = sliding.scene_of(classifier, 6, 0)
@@ -141,7 +169,10 @@ def test_claims_on_sizes_and_operations_fail_for_a_wrong_formula(slid):
 def test_claim_on_digits_fails_where_they_stand_elsewhere(slid):
     classifier, scene, seen = slid
     moved = dataclasses.replace(scene, places=(scene.places + 5) % 28)
-    assert any(claim.startswith('Digits') for claim in failing(scores.measure(classifier, moved, seen, *sizes())))
+    assert any(
+        claim.startswith('Digits')
+        for claim in failing(scores.measure(classifier, moved, seen, *sizes()))
+    )
 
 
 def test_claim_on_time_can_fail():

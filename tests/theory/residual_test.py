@@ -1,4 +1,7 @@
-"""Residual networks by hand: formulas against counting and drawing, and claims that fail for wrong rules."""
+"""Residual networks by hand: formulas against counting and drawing.
+
+And claims that fail for wrong rules.
+"""
 
 import dataclasses
 import math
@@ -39,7 +42,9 @@ def test_moments_of_two_normals_are_those_that_are_drawn(correlation):
     one, other = np.random.default_rng(0).normal(size=(2, 400_000))
     other = correlation * one + math.sqrt(1 - correlation**2) * other
     positive = (one > 0) & (other > 0)
-    assert theory.same_side(correlation) == pytest.approx(positive.mean() / (one > 0).mean(), abs=4e-3)
+    assert theory.same_side(correlation) == pytest.approx(
+        positive.mean() / (one > 0).mean(), abs=4e-3
+    )
     product = 2 * np.mean(np.maximum(one, 0) * np.maximum(other, 0))
     assert theory.relu_product(correlation) == pytest.approx(product, abs=8e-3)
     assert pytest.approx(2 * np.maximum(one, 0).var(), abs=8e-3) == theory.SHARE
@@ -54,7 +59,8 @@ def test_limits_of_two_normals():
 @pytest.mark.parametrize('depth', [1, 2, 16])
 def test_growth_is_a_power_in_plain_networks_and_nearly_linear_in_residual_ones(depth):
     assert theory.growth('none', depth) == pytest.approx(theory.GROWTH ** (depth - 1))
-    # Twice by the first layer, then by 1 + 1 / V with V one SHARE more a layer: a polynomial in the depth.
+    # Twice by the first layer, then by 1 + 1 / V with V one SHARE more a layer: a polynomial in the
+    # depth.
     by_hand = math.prod(1 + 1 / (1 + layer * theory.SHARE) for layer in range(depth))
     assert theory.growth('identity', depth) == pytest.approx(by_hand)
     assert theory.growth('identity', 10**4) < theory.growth('none', 60)
@@ -63,7 +69,9 @@ def test_growth_is_a_power_in_plain_networks_and_nearly_linear_in_residual_ones(
 def test_the_mean_length_of_a_path_is_the_slope_of_the_growth():
     branch, step = theory.strengths('identity', 20), 1e-6
     total = lambda scale: np.sum(np.log(1 + scale**2 * branch))
-    assert theory.mean_path_length(20) == pytest.approx((total(1 + step) - total(1 - step)) / (4 * step), rel=1e-6)
+    assert theory.mean_path_length(20) == pytest.approx(
+        (total(1 + step) - total(1 - step)) / (4 * step), rel=1e-6
+    )
     assert theory.mean_path_length(1) == 0.5
 
 
@@ -88,11 +96,21 @@ def test_the_slope_is_that_of_the_branch_and_no_other():
 WRONG_PATHS = {
     'all of one length': (lambda depth: [0] * depth + [2**depth], theory.path_sum, [0]),
     'without the path past all layers': (
-        theory.path_counts, lambda branches: theory.path_sum(branches) - np.eye(len(branches[0])), [1, 2],
+        theory.path_counts,
+        lambda branches: theory.path_sum(branches) - np.eye(len(branches[0])),
+        [1, 2],
     ),
-    'earlier layers to the left': (theory.path_counts, lambda branches: theory.path_sum(branches[::-1]), [2]),
-    'only the whole chain': (theory.path_counts, lambda branches: np.linalg.multi_dot(branches[::-1]), [1, 2]),
-}  # fmt: skip
+    'earlier layers to the left': (
+        theory.path_counts,
+        lambda branches: theory.path_sum(branches[::-1]),
+        [2],
+    ),
+    'only the whole chain': (
+        theory.path_counts,
+        lambda branches: np.linalg.multi_dot(branches[::-1]),
+        [1, 2],
+    ),
+}
 
 
 @pytest.mark.parametrize('wrong', WRONG_PATHS)
@@ -118,7 +136,9 @@ def test_gradients_of_a_random_network_are_those_of_differences():
     direction = np.random.default_rng(0).normal(size=8)
 
     def answer(x):  # with the statistics and the units that are on as they are
-        for weights, std, on, before in zip(network.weights, network.stds, network.positive, means, strict=True):
+        for weights, std, on, before in zip(
+            network.weights, network.stds, network.positive, means, strict=True
+        ):
             x = x + ((x - before) / std * on) @ weights
         return x @ direction / np.linalg.norm(direction)
 
@@ -126,8 +146,12 @@ def test_gradients_of_a_random_network_are_those_of_differences():
     for weights, std, on in zip(network.weights, network.stds, network.positive, strict=True):
         means.append(x.mean(0))
         x = x + ((x - means[-1]) / std * on) @ weights
-    by_unit = [(answer(first + step * e) - answer(first - step * e)) / (2 * step) for e in np.eye(8)]
-    np.testing.assert_allclose(drawing.input_gradients(network, 3), np.transpose(by_unit), atol=1e-6)
+    by_unit = [
+        (answer(first + step * e) - answer(first - step * e)) / (2 * step) for e in np.eye(8)
+    ]
+    np.testing.assert_allclose(
+        drawing.input_gradients(network, 3), np.transpose(by_unit), atol=1e-6
+    )
 
 
 def test_claims_on_shattering_hold_and_fail_for_a_wrong_rule(drawn):
@@ -138,7 +162,9 @@ def test_claims_on_shattering_hold_and_fail_for_a_wrong_rule(drawn):
         wrong = {skip: checks.shattering(own, skip, rule) for skip, own in drawn.items()}
         assert failing(checks.shattering_claims(wrong)) == [0, 2, 3]
     crossed = dict(zip(curves, reversed(curves.values()), strict=True))
-    assert failing(checks.shattering_claims(crossed)) == [1]  # the others are held against their own prediction
+    assert failing(checks.shattering_claims(crossed)) == [
+        1
+    ]  # the others are held against their own prediction
     shifted = {skip: [(one + 0.2, other) for one, other in own] for skip, own in curves.items()}
     assert failing(checks.shattering_claims(shifted)) == [0, 2, 3]
 
@@ -148,7 +174,9 @@ def test_claims_on_growth_hold_and_fail_for_wrong_rules(drawn):
     assert claims(theory.growth, theory.mean_path_length) == []
     assert claims(lambda skip, depth: 2.0**depth, theory.mean_path_length) == [0, 1]
     assert claims(lambda skip, depth: theory.growth('none', depth), theory.mean_path_length) == [1]
-    assert claims(theory.growth, lambda depth: depth / 2) == [2]  # of all paths, if each counted alike
+    assert claims(theory.growth, lambda depth: depth / 2) == [
+        2
+    ]  # of all paths, if each counted alike
 
 
 # Trained networks.
@@ -156,10 +184,15 @@ def test_claims_on_growth_hold_and_fail_for_wrong_rules(drawn):
 
 @pytest.mark.parametrize('skip', theory.CARRIED)
 def test_the_network_without_layers_is_the_one_of_the_models(skip):
-    module, images = MLP(10, 4, 4, 'batch', 'relu', skip), np.random.default_rng(0).normal(size=(6, 5)).astype('f4')
+    module, images = (
+        MLP(10, 4, 4, 'batch', 'relu', skip),
+        np.random.default_rng(0).normal(size=(6, 5)).astype('f4'),
+    )
     shapes = jax.eval_shape(module.init, jax.random.key(0), images)
     rng = np.random.default_rng(1)
-    variables = jax.tree.map(lambda leaf: rng.uniform(0.2, 1, leaf.shape).astype('f4') - 0.1, shapes)
+    variables = jax.tree.map(
+        lambda leaf: rng.uniform(0.2, 1, leaf.shape).astype('f4') - 0.1, shapes
+    )
     params, stats = networks.stack(variables['params']), networks.stack(variables['batch_stats'])
     whole = np.ones(3, bool)
     found = networks.logits(params, stats, images, skip, whole, 'running')
@@ -168,8 +201,14 @@ def test_the_network_without_layers_is_the_one_of_the_models(skip):
     found = networks.logits(params, stats, images, skip, whole, 'batch')
     np.testing.assert_allclose(found, in_training, rtol=2e-4, atol=1e-5)
     cut = networks.logits(params, stats, images, skip, np.array([True, False, True]), 'running')
-    fewer = [{k: v for k, v in variables[part].items() if k != 'layer_2'} for part in ('params', 'batch_stats')]
-    short = [networks.stack({{'layer_3': 'layer_2'}.get(k, k): v for k, v in part.items()}) for part in fewer]
+    fewer = [
+        {k: v for k, v in variables[part].items() if k != 'layer_2'}
+        for part in ('params', 'batch_stats')
+    ]
+    short = [
+        networks.stack({{'layer_3': 'layer_2'}.get(k, k): v for k, v in part.items()})
+        for part in fewer
+    ]
     expected = networks.logits(*short, images, skip, np.ones(2, bool), 'running')
     np.testing.assert_allclose(cut, expected, rtol=2e-5)
 
@@ -179,13 +218,19 @@ SETTINGS = theory.Settings(depths=(4, 16), convolutions=(24,), seeds=2)
 
 def study(**accuracies):
     """As if trained: by 'mlp_4_none' the accuracy in the last epoch, 0.9 where none is given."""
-    keys = [('mlp', n, s) for n in (4, 16) for s in theory.CARRIED] + [('cnn', 24, s) for s in theory.CARRIED]
+    keys = [('mlp', n, s) for n in (4, 16) for s in theory.CARRIED] + [
+        ('cnn', 24, s) for s in theory.CARRIED
+    ]
 
     def run(key):
         values = np.array([0.1, accuracies.get('_'.join(map(str, key)), 0.9)])
-        return types.SimpleNamespace(history=dict(train_loss=values, train_accuracy=values, val_accuracy=values))
+        return types.SimpleNamespace(
+            history=dict(train_loss=values, train_accuracy=values, val_accuracy=values)
+        )
 
-    return networks.Study(dict.fromkeys(keys, 0.02), {key: [run(key)] * 2 for key in keys}, None, ())
+    return networks.Study(
+        dict.fromkeys(keys, 0.02), {key: [run(key)] * 2 for key in keys}, None, ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +244,9 @@ def study(**accuracies):
         (dict(mlp_16_none=0.5, mlp_16_identity=np.nan), [0]),
     ],
 )
-def test_claims_on_training_fail_where_depth_does_not_harm_or_a_skip_does_not_help(accuracies, expected):
+def test_claims_on_training_fail_where_depth_does_not_harm_or_a_skip_does_not_help(
+    accuracies, expected
+):
     assert failing(training.training_claims(study(**accuracies), SETTINGS)) == expected
 
 
@@ -210,7 +257,10 @@ def test_a_network_that_diverged_guesses():
 
 
 def test_claims_on_gradient_norms_and_lost_layers_fail_for_networks_that_are_alike():
-    fading, level = np.array([[8.0, 4.0, 2.0], [9.0, 3.0, 1.0]]), np.array([[1.0, 1.0, 1.0], [1.2, 1.1, 1.0]])
+    fading, level = (
+        np.array([[8.0, 4.0, 2.0], [9.0, 3.0, 1.0]]),
+        np.array([[1.0, 1.0, 1.0], [1.2, 1.1, 1.0]]),
+    )
     assert failing(training.norm_claims(dict(none=fading, identity=level))) == []
     assert failing(training.norm_claims(dict(none=fading, identity=fading))) == [0]
     guessing, robust = np.array([[0.9, 0.1, 0.2]]), np.array([[0.95, 0.9, 0.92]])
@@ -232,12 +282,16 @@ def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(monkeyp
     monkeypatch.setattr(checks, 'DEEP', 16)
     rng = np.random.default_rng(0)  # experiments_test trains
     monkeypatch.setattr(networks, 'train', lambda *_: study(mlp_16_none=0.5))
-    monkeypatch.setattr(networks, 'gradient_norms', lambda *_: rng.uniform(1, 2, (2, checks.DEEP - 1)))
+    monkeypatch.setattr(
+        networks, 'gradient_norms', lambda *_: rng.uniform(1, 2, (2, checks.DEEP - 1))
+    )
     monkeypatch.setattr(networks, 'without_layers', lambda *_: rng.uniform(0, 1, (2, 16)))
     found = theory.answer(dataclasses.replace(SETTINGS, random_networks=1), lambda text: None)
     assert '<<' not in found.text
     plain = found.text.replace(words.SPACE, ' ')
-    assert all(said in plain for said in ('90', '50', '2 evaluation seeds', '10 epochs', '24 convolutions'))
+    assert all(
+        said in plain for said in ('90', '50', '2 evaluation seeds', '10 epochs', '24 convolutions')
+    )
     lead, sections = prose.read(found.text, found.shown)
     assert lead
     assert 4 <= len(sections) <= 14

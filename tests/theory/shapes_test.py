@@ -1,4 +1,7 @@
-"""Convolution arithmetic: the formulas against XLA and counting, and claims that fail for rules that are wrong."""
+"""Convolution arithmetic: the formulas against XLA and counting.
+
+And claims that fail for rules that are wrong.
+"""
 
 import functools
 import re
@@ -31,9 +34,12 @@ def shape(case, padding):
     images = jax.ShapeDtypeStruct((1, *case.size, 1), 'float32')
     kernel = jax.ShapeDtypeStruct((*case.window, 1, 1), 'float32')
     conv = functools.partial(
-        lax.conv_general_dilated, window_strides=case.stride, padding=padding, rhs_dilation=case.dilation,
+        lax.conv_general_dilated,
+        window_strides=case.stride,
+        padding=padding,
+        rhs_dilation=case.dilation,
         dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    )  # fmt: skip
+    )
     return jax.eval_shape(conv, images, kernel).shape[1:3]
 
 
@@ -43,18 +49,26 @@ def test_convolution_has_the_size_of_the_formula(case):
     given_size = shape(case, [(p, p) for p in case.padding])
     assert given_size == checks.counted(case) or 0 in checks.counted(case)
     if checks.fits(given_size):
-        size = conv_output_size(case.size, case.window, case.stride, case.padding, dilation=case.dilation)
+        size = conv_output_size(
+            case.size, case.window, case.stride, case.padding, dilation=case.dilation
+        )
         assert size == given_size
     else:
         with pytest.raises(ValueError, match=r'window=\('):
-            conv_output_size(case.size, case.window, case.stride, case.padding, dilation=case.dilation)
+            conv_output_size(
+                case.size, case.window, case.stride, case.padding, dilation=case.dilation
+            )
 
 
 @settings(derandomize=True, max_examples=100, deadline=None)
 @given(CASES)
 def test_same_padding_is_the_one_of_xla(case):
     pads = same_padding(case.size, case.window, case.stride, dilation=case.dilation)
-    assert shape(case, 'SAME') == shape(case, pads) == tuple(np.ceil(np.divide(case.size, case.stride)))
+    assert (
+        shape(case, 'SAME')
+        == shape(case, pads)
+        == tuple(np.ceil(np.divide(case.size, case.stride)))
+    )
 
 
 @settings(derandomize=True, max_examples=100, deadline=None)
@@ -82,7 +96,11 @@ def test_what_is_left_over_is_read_by_no_position(case):
 
 @pytest.mark.parametrize(
     ('size', 'window', 'stride', 'padding', 'expected'),
-    [((32, 30), (5, 3), 2, 1, (15, 15)), ((7, 7), (3, 3), 2, 0, (3, 3)), ((8, 5), (2, 2), (3, 1), (0, 1), (3, 6))],
+    [
+        ((32, 30), (5, 3), 2, 1, (15, 15)),
+        ((7, 7), (3, 3), 2, 0, (3, 3)),
+        ((8, 5), (2, 2), (3, 1), (0, 1), (3, 6)),
+    ],
 )
 def test_known_sizes(size, window, stride, padding, expected):
     assert conv_output_size(size, window, stride, padding) == expected
@@ -101,11 +119,28 @@ def test_pooling_takes_what_a_convolution_leaves():
 
 GOOD = dict(size=(4, 4), window=(3, 3), stride=1, padding=0)
 BAD = [
-    dict(window=(5, 5)), dict(window=(3, 5)), dict(dilation=2), dict(stride=0), dict(stride=(1, 0)), dict(padding=-1),
-    dict(size=(4, 2.5)), dict(size=(0, 4)), dict(size=(4, True)), dict(size='44'), dict(size=4), dict(size=None),
-    dict(padding=float('nan')), dict(padding='1'), dict(window=(3, 3, 3)), dict(window=[3]), dict(stride=(1, 1, 1)),
-    dict(stride=True), dict(stride=np.float64(2)), dict(stride=np.ones((2, 2), int)), dict(dilation=0),
-]  # fmt: skip
+    dict(window=(5, 5)),
+    dict(window=(3, 5)),
+    dict(dilation=2),
+    dict(stride=0),
+    dict(stride=(1, 0)),
+    dict(padding=-1),
+    dict(size=(4, 2.5)),
+    dict(size=(0, 4)),
+    dict(size=(4, True)),
+    dict(size='44'),
+    dict(size=4),
+    dict(size=None),
+    dict(padding=float('nan')),
+    dict(padding='1'),
+    dict(window=(3, 3, 3)),
+    dict(window=[3]),
+    dict(stride=(1, 1, 1)),
+    dict(stride=True),
+    dict(stride=np.float64(2)),
+    dict(stride=np.ones((2, 2), int)),
+    dict(dilation=0),
+]
 
 
 @pytest.mark.parametrize('wrong', BAD, ids=str)
@@ -114,14 +149,19 @@ def test_bad_input_is_named(wrong):
     with pytest.raises(errors.InputError) as raised:
         conv_output_size(**(GOOD | wrong))
     message = str(raised.value)
-    blamed = 'window=(3, 3), dilated to 5 x 5' if name == 'dilation' and value else f'{name}={value!r}'
+    blamed = (
+        'window=(3, 3), dilated to 5 x 5' if name == 'dilation' and value else f'{name}={value!r}'
+    )
     assert message.startswith(f'{" ".join(blamed.split())}: must ')
     assert '\n' not in message
 
 
 @pytest.mark.parametrize('window', [0, (2, 2), 2.0, '2', None, True, np.True_])
 def test_bad_pooling_window_is_named(window):
-    with pytest.raises(errors.InputError, match=re.escape(f'window={window!r}: must be a whole number of at least 1')):
+    with pytest.raises(
+        errors.InputError,
+        match=re.escape(f'window={window!r}: must be a whole number of at least 1'),
+    ):
         pool_output_size((4, 4), window, 1)
 
 
@@ -173,12 +213,17 @@ def test_claims_fail_for_a_rule_that_never_checks(observed):
 
 def test_claim_on_same_fails_for_the_padding_of_a_stride_of_one(observed):
     found = failing(
-        observed, same=lambda size, window, stride, dilation: same_padding(size, window, 1, dilation=dilation)
+        observed,
+        same=lambda size, window, stride, dilation: same_padding(
+            size, window, 1, dilation=dilation
+        ),
     )
     assert [claim[:14] for claim in found] == ["Padding 'SAME'"]
 
 
-@pytest.mark.parametrize('name', ['ceiling, plus 1', 'nearest, plus 1', 'floor, without the 1', 'towards 0, plus 1'])
+@pytest.mark.parametrize(
+    'name', ['ceiling, plus 1', 'nearest, plus 1', 'floor, without the 1', 'towards 0, plus 1']
+)
 def test_claims_on_wrong_roundings_fail_where_the_rounding_is_right(observed, monkeypatch, name):
     right = {name: checks.ROUNDINGS['floor, plus 1']}
     monkeypatch.setattr(checks, 'ROUNDINGS', checks.ROUNDINGS | right)

@@ -1,4 +1,7 @@
-"""Equal units: the claims hold on small runs, and each fails where a rule, a count or a weight is wrong."""
+"""Equal units: the claims hold on small runs, and each fails where a rule.
+
+A count or a weight is wrong.
+"""
 
 import dataclasses
 
@@ -25,15 +28,24 @@ def parted(data):
 
 @pytest.fixture(scope='module')
 def trained(data):
-    """From equal weights with dropout on the second layer and without, and from zeros and random weights."""
+    """From equal weights with dropout on the second layer and without.
+
+    And from zeros and random weights.
+    """
     # 16: with AVX2 rounding alone parts 8 equal units.
-    base = Variant(model='mlp', width=16, depth=2, norm='none', activation='tanh', learning_rate=0.05)
+    base = Variant(
+        model='mlp', width=16, depth=2, norm='none', activation='tanh', learning_rate=0.05
+    )
     equal = dataclasses.replace(base, **networks.STARTS['0.05'])
     variants = dict(
-        equal=equal, dropout=dataclasses.replace(equal, dropout=0.2), zeros=dataclasses.replace(base, init='zeros'),
+        equal=equal,
+        dropout=dataclasses.replace(equal, dropout=0.2),
+        zeros=dataclasses.replace(base, init='zeros'),
         random=base,
-    )  # fmt: skip
-    members = [Member(name, seed, variant) for name, variant in variants.items() for seed in range(2)]
+    )
+    members = [
+        Member(name, seed, variant) for name, variant in variants.items() for seed in range(2)
+    ]
     found, _ = engine.train(members, data.held, 10, 2, watch=networks.unrest)
     return {name: [one for one in found if one.member.option == name] for name in variants}
 
@@ -45,13 +57,17 @@ def planted(one, change=1e-3):
     layer = one.state.params['layer_0'] | dict(dense=dict(kernel=kernel))
     return dataclasses.replace(
         one, state=dataclasses.replace(one.state, params=one.state.params | dict(layer_0=layer))
-    )  # fmt: skip
+    )
 
 
-@pytest.mark.parametrize(('name', 'units', 'rank'), [('equal', 1, 1), ('zeros', 1, 0), ('random', 16, 16)])
+@pytest.mark.parametrize(
+    ('name', 'units', 'rank'), [('equal', 1, 1), ('zeros', 1, 0), ('random', 16, 16)]
+)
 def test_units_and_rank(trained, name, units, rank):
     assert all(claim.holds for claim in networks.alike_claims(name, trained[name], units, rank))
-    assert not any(claim.holds for claim in networks.alike_claims(name, trained[name], 17 - units, 17 - rank))
+    assert not any(
+        claim.holds for claim in networks.alike_claims(name, trained[name], 17 - units, 17 - rank)
+    )
 
 
 @pytest.mark.parametrize('name', ['equal', 'zeros'])
@@ -62,7 +78,9 @@ def test_a_planted_difference_of_one_weight_is_found(trained, name):
     assert not units.holds
     assert units.measured == 2
     assert not ranks.holds
-    smallest = np.spacing(np.float32(np.abs(first.state.params['layer_0']['dense']['kernel'][3, 5])))
+    smallest = np.spacing(
+        np.float32(np.abs(first.state.params['layer_0']['dense']['kernel'][3, 5]))
+    )
     assert not networks.alike_claims(name, [planted(first, smallest), *others], 1, rank)[0].holds
 
 
@@ -74,15 +92,23 @@ def test_only_zeros_never_have_a_gradient(trained):
 
 def test_dropout_parts_the_layer_that_it_falls_on_alone(trained):
     settings = dataclasses.replace(SETTINGS, width=16)
-    said = networks.source_claims(trained, settings, dict(equal=(False, False), dropout=(False, True)))
+    said = networks.source_claims(
+        trained, settings, dict(equal=(False, False), dropout=(False, True))
+    )
     assert [claim.holds for claim in said] == [True] * 4
-    wrong = networks.source_claims(trained, settings, dict(equal=(True, True), dropout=(True, False)))
+    wrong = networks.source_claims(
+        trained, settings, dict(equal=(True, True), dropout=(True, False))
+    )
     assert [claim.holds for claim in wrong] == [False] * 4
 
 
 def test_random_weights_learn_more(trained):
-    names = {f'tanh, {start}': 'random' if start == 'random' else 'equal' for start in networks.STARTS}
-    names |= {f'sigmoid, {start}': 'equal' for start in networks.STARTS} | {networks.DROPPED_ZEROS: 'zeros'}
+    names = {
+        f'tanh, {start}': 'random' if start == 'random' else 'equal' for start in networks.STARTS
+    }
+    names |= {f'sigmoid, {start}': 'equal' for start in networks.STARTS} | {
+        networks.DROPPED_ZEROS: 'zeros'
+    }
     right = {name: trained[source] for name, source in names.items()}
     assert networks.start_claims(right, SETTINGS)[-1].holds
     assert not networks.start_claims(right | {'tanh, random': trained['equal']}, SETTINGS)[-1].holds
@@ -91,7 +117,9 @@ def test_random_weights_learn_more(trained):
 def test_exchanged_units_have_exchanged_gradients(data):
     def half(params, layer, order):
         kernel = params[f'layer_{layer}']['dense']['kernel']
-        return params | {f'layer_{layer}': params[f'layer_{layer}'] | dict(dense=dict(kernel=kernel[:, order]))}
+        return params | {
+            f'layer_{layer}': params[f'layer_{layer}'] | dict(dense=dict(kernel=kernel[:, order]))
+        }
 
     assert exact.equivariance_claim(data, 2, 4).holds
     assert not exact.equivariance_claim(data, 2, 4, half).holds
@@ -120,7 +148,9 @@ def test_units_part_as_the_curvature_says(data, parted):
 
     def holds(curvature):
         wrong = parting.predicted(start, lone, data, 8, curvature)
-        return parting.parting_claims(dataclasses.replace(parted, predicted=wrong), SETTINGS)[2].holds
+        return parting.parting_claims(dataclasses.replace(parted, predicted=wrong), SETTINGS)[
+            2
+        ].holds
 
     def blocks_alone(*given):
         own = symmetry.curvature(*given)
@@ -134,9 +164,14 @@ def test_units_part_as_the_curvature_says(data, parted):
 
 @pytest.mark.parametrize(
     ('place', 'wrong'),
-    [(0, dict(counts={'1e-8': 7, 'gradients': 8})), (1, dict(counts={'1e-8': 8, 'gradients': 1})), (3, dict(lone=1e-6)),
-     (4, dict(eigenvalue=(-0.1, -0.2))), (4, dict(eigenvalue=(np.nan, -0.2)))],
-)  # fmt: skip
+    [
+        (0, dict(counts={'1e-8': 7, 'gradients': 8})),
+        (1, dict(counts={'1e-8': 8, 'gradients': 1})),
+        (3, dict(lone=1e-6)),
+        (4, dict(eigenvalue=(-0.1, -0.2))),
+        (4, dict(eigenvalue=(np.nan, -0.2))),
+    ],
+)
 def test_a_wrong_measurement_of_parting_is_no_claim(parted, place, wrong):
     said = parting.parting_claims(dataclasses.replace(parted, **wrong), SETTINGS)
     assert not said[place].holds
@@ -145,7 +180,10 @@ def test_a_wrong_measurement_of_parting_is_no_claim(parted, place, wrong):
 def test_one_unit_stands_for_as_many_as_it_is_counted(data):
     many = parting.run(parting.equal(data, 8), data, 20)
     alone = [parting.run(parting.equal(data, 1), data, 20, copies) for copies in (8, 7)]
-    right, wrong = (parting.difference(many, lone, data, copies) for lone, copies in zip(alone, (8, 7), strict=True))
+    right, wrong = (
+        parting.difference(many, lone, data, copies)
+        for lone, copies in zip(alone, (8, 7), strict=True)
+    )
     assert right < 1e-12
     assert wrong > 1e-3
 
@@ -154,10 +192,12 @@ def test_the_curvature_is_the_slope_of_the_rule(data):
     rng = np.random.default_rng(0)
     unit, errors = 0.1 * rng.normal(size=75), rng.normal(size=(500, 10)) / 500
     step = 1e-6 * np.eye(75)
-    ends = [symmetry.unit_gradient(unit[:, None] + sign * step, data.images, errors) for sign in (1, -1)]
+    ends = [
+        symmetry.unit_gradient(unit[:, None] + sign * step, data.images, errors) for sign in (1, -1)
+    ]
     np.testing.assert_allclose(
         symmetry.curvature(unit, data.images, errors), (ends[0] - ends[1]) / 2e-6, atol=1e-8
-    )  # fmt: skip
+    )
 
 
 def test_numbers_of_the_text(parted):
@@ -167,6 +207,8 @@ def test_numbers_of_the_text(parted):
     assert 'stayed equal' in figures.rounding(still, SETTINGS)
     path = np.r_[0.0, 0.0, 1e-20, 0.5]
     apart = dataclasses.replace(
-        parted, counts=parted.counts | dict(rounding=3), distances=parted.distances | dict(rounding=path)
-    )  # fmt: skip
+        parted,
+        counts=parted.counts | dict(rounding=3),
+        distances=parted.distances | dict(rounding=path),
+    )
     assert 'differed in step 2' in figures.rounding(apart, SETTINGS)

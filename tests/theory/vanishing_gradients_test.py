@@ -32,7 +32,9 @@ def variances():
 
 @given(gain=st.floats(0.1, 20), length=st.floats(1e-3, 1e3))
 def test_relu_halves_the_squared_norm_whatever_the_length(gain, length):
-    assert theory.layer_rate('relu', gain, length) == pytest.approx(math.log(gain / math.sqrt(2)), abs=1e-9)
+    assert theory.layer_rate('relu', gain, length) == pytest.approx(
+        math.log(gain / math.sqrt(2)), abs=1e-9
+    )
     assert theory.next_length('relu', gain, length) == pytest.approx(gain**2 * length / 2, rel=1e-9)
 
 
@@ -117,18 +119,26 @@ def test_rates_are_as_predicted(measured):
 def test_a_wrong_rate_fails(measured, wrong):
     rule = WRONG_RATES[wrong]
     assert not checks.rates_claim(measured, rule).holds
-    assert not checks.depths_claim(measured, lambda a, gain, depth: np.full(depth - 1, rule(a, gain))).holds
+    assert not checks.depths_claim(
+        measured, lambda a, gain, depth: np.full(depth - 1, rule(a, gain))
+    ).holds
 
 
 def test_a_wrong_correction_fails(measured):
-    assert not checks.corrected_claim(measured, lambda a, gain, width: -10 * theory.correction(a, gain, width)).holds
-    assert not checks.tanh_claim(measured, lambda a, gain, depth: theory.layer_rates(a, 1.2 * gain, depth)).holds
+    assert not checks.corrected_claim(
+        measured, lambda a, gain, width: -10 * theory.correction(a, gain, width)
+    ).holds
+    assert not checks.tanh_claim(
+        measured, lambda a, gain, depth: theory.layer_rates(a, 1.2 * gain, depth)
+    ).holds
 
 
 def test_a_wrong_edge_fails_for_each_activation(measured):
     assert all(claim.holds for claim in checks.critical_claims(measured).values())
     wrong = dict(relu=1.0, tanh=3.0, sigmoid=4.0)
-    assert not any(claim.holds for claim in checks.critical_claims(measured, wrong.__getitem__).values())
+    assert not any(
+        claim.holds for claim in checks.critical_claims(measured, wrong.__getitem__).values()
+    )
 
 
 def test_an_edge_that_was_not_reached_is_no_number():
@@ -145,8 +155,11 @@ def test_remedies_change_the_rate_as_predicted_and_not_otherwise():
     with jax.enable_x64(True):
         norms = remedies.measured(WIDTH, 3, names)
     right = remedies.predictions()
-    wrong = {'ReLU, gain 2': -right['ReLU, gain 2'], 'ReLU, gain 2, layer norm': right['ReLU, gain 2'],
-             'ReLU, gain √2, skips': 0.0}  # fmt: skip
+    wrong = {
+        'ReLU, gain 2': -right['ReLU, gain 2'],
+        'ReLU, gain 2, layer norm': right['ReLU, gain 2'],
+        'ReLU, gain √2, skips': 0.0,
+    }
     assert all(claim.holds for claim in remedies.remedy_claims(norms, WIDTH, right))
     assert not any(claim.holds for claim in remedies.remedy_claims(norms, WIDTH, wrong))
 
@@ -154,23 +167,32 @@ def test_remedies_change_the_rate_as_predicted_and_not_otherwise():
 def test_training_must_be_clearly_better_at_the_edge():
     better = dict(zip(remedies.SCALES, (0.1, 0.1, 0.9, 0.7, 0.1), strict=True))
     assert all(claim.holds for claim in remedies.training_claims(better, 3, 15))
-    assert not any(claim.holds for claim in remedies.training_claims(dict.fromkeys(remedies.SCALES, 0.9), 3, 15))
+    assert not any(
+        claim.holds
+        for claim in remedies.training_claims(dict.fromkeys(remedies.SCALES, 0.9), 3, 15)
+    )
 
 
 def test_a_norm_makes_the_gradient_by_biases_forget_the_gain():
     with jax.enable_x64(True):
         drawn = networks.draw(0, 'test', 8, 16, 4)
-        norms = jax.jit(lambda gain: networks.log_norms(networks.normalised('tanh', gain, -1), *drawn))
+        norms = jax.jit(
+            lambda gain: networks.log_norms(networks.normalised('tanh', gain, -1), *drawn)
+        )
         one, five = norms(1.0), norms(5.0)
     assert np.asarray(one) == pytest.approx(np.asarray(five), abs=1e-9)
 
 
-def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(measured, found, variances):
+def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(
+    measured, found, variances
+):
     wide = dict(
-        rates=checks.rates_claim(measured), corrected=checks.corrected_claim(measured),
-        **checks.critical_claims(measured), finite_tanh=checks.tanh_claim(measured),
+        rates=checks.rates_claim(measured),
+        corrected=checks.corrected_claim(measured),
+        **checks.critical_claims(measured),
+        finite_tanh=checks.tanh_claim(measured),
         variance=checks.variance_claim(variances, WIDTH),
-    )  # fmt: skip
+    )
     accuracy = dict.fromkeys(remedies.SCALES, 0.5)
     values = checks.values(measured, found, wide) | remedies.values(accuracy, 3)
     text = answers.text('vanishing_gradients', **values)

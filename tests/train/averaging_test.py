@@ -12,7 +12,9 @@ def _path(steps):
     """Parameters and batch statistics after each step: float32 [steps, ...]."""
     rng = np.random.default_rng(0)
     arrays = lambda *shape: jnp.asarray(rng.normal(size=(steps, *shape)), jnp.float32)
-    return dict(head=dict(kernel=arrays(3, 2), bias=arrays(2))), dict(bn1=dict(mean=arrays(4), var=arrays(4) ** 2))
+    return dict(head=dict(kernel=arrays(3, 2), bias=arrays(2))), dict(
+        bn1=dict(mean=arrays(4), var=arrays(4) ** 2)
+    )
 
 
 def _averaged(path, decay):
@@ -34,8 +36,14 @@ def test_averages_are_weighted_means_of_all_steps(decay):
     found = jax.jit(_averaged)(path, decay)
     for i in (0, 1, 11):
         weights = decay ** np.arange(i, -1, -1, dtype=np.float64)
-        mean = lambda leaf, i=i, w=weights: np.tensordot(w / w.sum(), np.asarray(leaf[: i + 1], np.float64), 1)
-        jax.tree.map(lambda own, leaf, i=i, m=mean: np.testing.assert_allclose(own[i], m(leaf), atol=1e-5), found, path)
+        mean = lambda leaf, i=i, w=weights: np.tensordot(
+            w / w.sum(), np.asarray(leaf[: i + 1], np.float64), 1
+        )
+        jax.tree.map(
+            lambda own, leaf, i=i, m=mean: np.testing.assert_allclose(own[i], m(leaf), atol=1e-5),
+            found,
+            path,
+        )
 
 
 def test_decay_0_is_exactly_what_came_last():
@@ -58,11 +66,15 @@ def test_an_average_of_halves_is_not_rounded_to_halves():
 
 
 def _candidate(*values):
-    return dict(params=dict(x=jnp.asarray(values, jnp.float32)), batch_stats=dict(m=jnp.asarray(values[:1])))
+    return dict(
+        params=dict(x=jnp.asarray(values, jnp.float32)), batch_stats=dict(m=jnp.asarray(values[:1]))
+    )
 
 
 def _near(target):
-    return lambda tree: -float(jnp.abs(tree['params']['x'] - jnp.asarray(target, jnp.float32)).max())
+    return lambda tree: (
+        -float(jnp.abs(tree['params']['x'] - jnp.asarray(target, jnp.float32)).max())
+    )
 
 
 def test_a_soup_keeps_what_helps_and_leaves_what_harms():
@@ -76,7 +88,10 @@ def test_a_soup_keeps_what_helps_and_leaves_what_harms():
 @pytest.mark.parametrize('seed', range(5))
 def test_a_soup_is_the_mean_of_the_chosen_and_no_worse_than_any(seed):
     rng = np.random.default_rng(seed)
-    candidates, score = [_candidate(*rng.normal(size=3)) for _ in range(6)], _near(rng.normal(size=3))
+    candidates, score = (
+        [_candidate(*rng.normal(size=3)) for _ in range(6)],
+        _near(rng.normal(size=3)),
+    )
     mixed, chosen = averaging.soup(candidates, score)
     assert len(set(chosen)) == len(chosen) >= 1
     assert chosen[0] == int(np.argmax([score(candidate) for candidate in candidates]))
@@ -86,7 +101,11 @@ def test_a_soup_is_the_mean_of_the_chosen_and_no_worse_than_any(seed):
 
 
 def test_a_diverged_candidate_spoils_no_soup():
-    candidates = [_candidate(float('nan'), 0.0), _candidate(1.0, 0.0), _candidate(float('nan'), 1.0)]
+    candidates = [
+        _candidate(float('nan'), 0.0),
+        _candidate(1.0, 0.0),
+        _candidate(float('nan'), 1.0),
+    ]
     mixed, chosen = averaging.soup(candidates, _near([0.0, 0.0]))
     assert chosen == [1]
     np.testing.assert_array_equal(mixed['params']['x'], [1.0, 0.0])

@@ -1,4 +1,7 @@
-"""Losses against their formulas in NumPy, at extremes, and what the mistakes among them cannot do."""
+"""Losses against their formulas in NumPy, at extremes.
+
+And what the mistakes among them cannot do.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +19,29 @@ def cross_entropy(z, t):
 
 NUMPY = dict(
     softmax_cross_entropy=(lambda z: softmax(z, -1), cross_entropy),
-    sigmoid_cross_entropy=(expit, lambda z, t: -(t * np.log(expit(z)) + (1 - t) * np.log(expit(-z))).sum(-1)),
-    softmax_squared_error=(lambda z: softmax(z, -1), lambda z, t: ((softmax(z, -1) - t) ** 2).sum(-1)),
+    sigmoid_cross_entropy=(
+        expit,
+        lambda z, t: -(t * np.log(expit(z)) + (1 - t) * np.log(expit(-z))).sum(-1),
+    ),
+    softmax_squared_error=(
+        lambda z: softmax(z, -1),
+        lambda z, t: ((softmax(z, -1) - t) ** 2).sum(-1),
+    ),
     sigmoid_squared_error=(expit, lambda z, t: ((expit(z) - t) ** 2).sum(-1)),
     tanh_squared_error=(np.tanh, lambda z, t: ((np.tanh(z) - (2 * t - 1)) ** 2).sum(-1)),
     relu_softmax_cross_entropy=(
-        lambda z: softmax(np.maximum(z, 0), -1), lambda z, t: cross_entropy(np.maximum(z, 0), t),
+        lambda z: softmax(np.maximum(z, 0), -1),
+        lambda z, t: cross_entropy(np.maximum(z, 0), t),
     ),
-    sigmoid_softmax_cross_entropy=(lambda z: softmax(expit(z), -1), lambda z, t: cross_entropy(expit(z), t)),
+    sigmoid_softmax_cross_entropy=(
+        lambda z: softmax(expit(z), -1),
+        lambda z, t: cross_entropy(expit(z), t),
+    ),
     double_softmax_cross_entropy=(
-        lambda z: softmax(softmax(z, -1), -1), lambda z, t: cross_entropy(softmax(z, -1), t),
+        lambda z: softmax(softmax(z, -1), -1),
+        lambda z, t: cross_entropy(softmax(z, -1), t),
     ),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -36,7 +50,9 @@ def rng():
 
 
 def gradient(name, logits, targets):
-    return jax.grad(lambda z: losses.LOSSES[name](z, targets).sum())(jnp.asarray(logits, jnp.float32))
+    return jax.grad(lambda z: losses.LOSSES[name](z, targets).sum())(
+        jnp.asarray(logits, jnp.float32)
+    )
 
 
 @pytest.mark.parametrize('smoothing', [0.0, 0.2])
@@ -45,7 +61,9 @@ def test_losses_are_their_formulas(rng, name, smoothing):
     logits, labels = 3 * rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
     targets = np.eye(4)[labels] * (1 - smoothing) + smoothing / 4
     activation, loss = NUMPY[name]
-    found = losses.LOSSES[name](jnp.asarray(logits, jnp.float32), losses.targets(labels, 4, smoothing))
+    found = losses.LOSSES[name](
+        jnp.asarray(logits, jnp.float32), losses.targets(labels, 4, smoothing)
+    )
     assert found.shape == (6,)
     np.testing.assert_allclose(found, loss(logits, targets), rtol=1e-5)
     outputs = losses.LOSSES[name].activation(jnp.asarray(logits, jnp.float32))
@@ -56,7 +74,10 @@ def test_losses_are_their_formulas(rng, name, smoothing):
 def test_gradients_are_those_of_the_formulas(rng, name):
     logits, targets = 2 * rng.normal(size=(5, 4)), rng.dirichlet(np.ones(4), 5)
     steps = 1e-6 * np.eye(4)
-    slopes = [(NUMPY[name][1](logits + h, targets) - NUMPY[name][1](logits - h, targets)) / 2e-6 for h in steps]
+    slopes = [
+        (NUMPY[name][1](logits + h, targets) - NUMPY[name][1](logits - h, targets)) / 2e-6
+        for h in steps
+    ]
     found = gradient(name, logits, jnp.asarray(targets, jnp.float32))
     np.testing.assert_allclose(found, np.stack(slopes, -1), atol=2e-5)
 
@@ -67,14 +88,18 @@ def test_loss_and_gradient_are_finite_at_extreme_logits(name):
     for label in range(3):
         for smoothing in (0.0, 0.1):
             targets = losses.targets(np.full(len(signs), label), 3, smoothing)
-            assert np.all(np.isfinite(losses.LOSSES[name](jnp.asarray(signs, jnp.float32), targets)))
+            assert np.all(
+                np.isfinite(losses.LOSSES[name](jnp.asarray(signs, jnp.float32), targets))
+            )
             assert np.all(np.isfinite(gradient(name, signs, targets)))
 
 
 def test_targets_are_one_hot_at_no_smoothing_and_sum_to_1():
     labels = jnp.array([2, 0, 1])
     np.testing.assert_array_equal(losses.targets(labels, 3), np.eye(3)[[2, 0, 1]])
-    np.testing.assert_array_equal(jax.jit(losses.targets, static_argnums=1)(labels, 3, 0.0), np.eye(3)[[2, 0, 1]])
+    np.testing.assert_array_equal(
+        jax.jit(losses.targets, static_argnums=1)(labels, 3, 0.0), np.eye(3)[[2, 0, 1]]
+    )
     smooth = losses.targets(labels, 3, 0.3)
     np.testing.assert_allclose(smooth, np.eye(3)[[2, 0, 1]] * 0.7 + 0.1, rtol=1e-6)
 
@@ -89,30 +114,47 @@ def test_cross_entropies_are_linear_in_soft_targets(rng, name):
 
 
 def test_tanh_is_the_sigmoid_at_twice_the_logits_and_four_times_the_error(rng):
-    logits, targets = rng.normal(size=(4, 3)).astype(np.float32), losses.targets(jnp.array([0, 1, 2, 1]), 3)
+    logits, targets = (
+        rng.normal(size=(4, 3)).astype(np.float32),
+        losses.targets(jnp.array([0, 1, 2, 1]), 3),
+    )
     tanh = losses.tanh_squared_error(jnp.asarray(logits), targets)
-    np.testing.assert_allclose(tanh, 4 * losses.sigmoid_squared_error(2 * logits, targets), rtol=1e-5)
+    np.testing.assert_allclose(
+        tanh, 4 * losses.sigmoid_squared_error(2 * logits, targets), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(('classes', 'least'), [(10, 1.4612), (61, 3.1387), (81, 3.4155)])
 @pytest.mark.parametrize('name', ['sigmoid_softmax_cross_entropy', 'double_softmax_cross_entropy'])
 def test_a_second_squashing_bounds_the_loss_from_below(rng, name, classes, least):
-    logits = np.concatenate([50 * rng.normal(size=(2000, classes)), np.full((1, classes), -1e4)]).astype(np.float32)
+    logits = np.concatenate(
+        [50 * rng.normal(size=(2000, classes)), np.full((1, classes), -1e4)]
+    ).astype(np.float32)
     logits[-1, 0] = 1e4  # surely right: the best there is
     values = losses.LOSSES[name](logits, losses.targets(np.zeros(len(logits), int), classes))
     assert float(values[-1]) == pytest.approx(np.log(1 + (classes - 1) / np.e), rel=1e-5)
     assert float(values[-1]) == pytest.approx(least, abs=1e-4)
     assert np.all(values >= values[-1] * (1 - 1e-6))
-    assert losses.LOSSES['softmax_cross_entropy'](logits[-1:], losses.targets(np.zeros(1, int), classes)) == 0
+    assert (
+        losses.LOSSES['softmax_cross_entropy'](
+            logits[-1:], losses.targets(np.zeros(1, int), classes)
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize('classes', [10, 61])
 def test_the_mistakes_begin_with_smaller_gradients(classes):
     logits, targets = np.zeros((1, classes), np.float32), losses.targets(np.zeros(1, int), classes)
     plain = gradient('softmax_cross_entropy', logits, targets)
-    np.testing.assert_allclose(gradient('sigmoid_softmax_cross_entropy', logits, targets), plain / 4, rtol=1e-5)
     np.testing.assert_allclose(
-        gradient('double_softmax_cross_entropy', logits, targets), plain / classes, rtol=1e-5, atol=1e-7
+        gradient('sigmoid_softmax_cross_entropy', logits, targets), plain / 4, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        gradient('double_softmax_cross_entropy', logits, targets),
+        plain / classes,
+        rtol=1e-5,
+        atol=1e-7,
     )
     assert not np.any(gradient('relu_softmax_cross_entropy', logits - 1, targets))
 
@@ -138,7 +180,10 @@ def test_every_row_has_a_formula_here():
 
 
 def by_class(labels, anchor, own):
-    """The other images of a batch that share the anchor's class, or do not, in the order that follows the anchor."""
+    """The other images of a batch that share the anchor's class, or do not.
+
+    In the order that follows the anchor.
+    """
     order = [(anchor + step) % len(labels) for step in range(1, len(labels))]
     return [i for i in order if (labels[i] == labels[anchor]) == own]
 
@@ -166,7 +211,9 @@ def test_mining_picks_what_loops_pick(rng, name):
     for labels in (rng.integers(0, 3, 12), np.array([0, 0, 1, 2]), np.array([1, 1, 1])):
         embeddings = rng.normal(size=(len(labels), 5))
         expected = [mined(name, embeddings, labels, anchor) for anchor in range(len(labels))]
-        found = losses.METRIC_LOSSES[name](jnp.asarray(embeddings, jnp.float32), losses.targets(jnp.asarray(labels), 5))
+        found = losses.METRIC_LOSSES[name](
+            jnp.asarray(embeddings, jnp.float32), losses.targets(jnp.asarray(labels), 5)
+        )
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -14,9 +14,11 @@ from jaxdl.train import masks, optim
 
 BLOCKS = dict(resnet18=8, resnet50d=16, resnet20=9, resnet50_v2_stage3=13)
 LAST_NORM = dict(
-    resnet18=('layer4_1', 'bn2'), resnet50d=('layer4_2', 'bn3'), resnet20=('layer3_2', 'bn2'),
+    resnet18=('layer4_1', 'bn2'),
+    resnet50d=('layer4_2', 'bn3'),
+    resnet20=('layer3_2', 'bn2'),
     resnet50_v2_stage3=('norm',),
-)  # fmt: skip
+)
 
 
 @functools.cache
@@ -28,7 +30,10 @@ def _shapes(name):
 
 def _leaves(tree):
     """(keys of the path, value) of every leaf."""
-    return [(tuple(k.key for k in path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+    return [
+        (tuple(k.key for k in path), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
 
 
 @pytest.fixture(params=BLOCKS)
@@ -43,9 +48,12 @@ def params(name):
 
 def test_every_leaf_has_exactly_one_value(params):
     for tree in (
-        masks.rate_scales(params, 0.7), masks.frozen(params, ['stem', 'layer2']), masks.only(params),
-        masks.unfrozen(params, 3.0, 1.0), optim.decay_mask(params),
-    ):  # fmt: skip
+        masks.rate_scales(params, 0.7),
+        masks.frozen(params, ['stem', 'layer2']),
+        masks.only(params),
+        masks.unfrozen(params, 3.0, 1.0),
+        optim.decay_mask(params),
+    ):
         assert jax.tree.structure(tree) == jax.tree.structure(params)
         assert all(np.ndim(leaf) == 0 for leaf in jax.tree.leaves(tree))
 
@@ -71,10 +79,14 @@ def test_rates_shrink_by_one_factor_a_block(name, params):
     assert {leaf for path, leaf in _leaves(scales) if path[0] == 'head'} == {1.0}
     last = max(key for key in params if key.startswith('layer'))
     assert {leaf for path, leaf in _leaves(scales) if path[0] in (last, 'norm')} == {0.5}
-    assert {leaf for path, leaf in _leaves(scales) if path[0] == 'bn1'} == {0.5 ** (BLOCKS[name] + 1)}
+    assert {leaf for path, leaf in _leaves(scales) if path[0] == 'bn1'} == {
+        0.5 ** (BLOCKS[name] + 1)
+    }
     assert set(jax.tree.leaves(masks.rate_scales(params, 1.0))) == {1.0}
     headless = {key: value for key, value in params.items() if key != 'head'}
-    assert masks.rate_scales(headless, 0.5) == {key: value for key, value in scales.items() if key != 'head'}
+    assert masks.rate_scales(headless, 0.5) == {
+        key: value for key, value in scales.items() if key != 'head'
+    }
 
 
 def test_frozen_are_those_that_are_named(params):
@@ -95,10 +107,17 @@ def test_head_and_last_norm_alone(name, params):
 
 
 def test_stages_wake_from_the_head_down(params):
-    stages = ['head', *sorted({masks.stage_of(k) for k in params if k.startswith('layer')}, reverse=True), 'stem']
+    stages = [
+        'head',
+        *sorted({masks.stage_of(k) for k in params if k.startswith('layer')}, reverse=True),
+        'stem',
+    ]
     found = jax.jit(lambda now: masks.unfrozen(params, now, 1.5))
     for turn in range(len(stages) + 1):
-        for now, awake in ((1.5 * turn, stages[: turn + 1]), (1.5 * turn + 1.4, stages[: turn + 1])):
+        for now, awake in (
+            (1.5 * turn, stages[: turn + 1]),
+            (1.5 * turn + 1.4, stages[: turn + 1]),
+        ):
             learning = {masks.stage_of(path[0]) for path, leaf in _leaves(found(now)) if leaf == 1}
             asleep = {masks.stage_of(path[0]) for path, leaf in _leaves(found(now)) if leaf == 0}
             assert learning - {'norm'} == set(awake)
@@ -116,7 +135,9 @@ def test_norms_and_biases_are_not_decayed(params):
         assert decayed == (len(shape) > 1)
 
 
-@pytest.mark.parametrize(('names', 'words'), [(['layer5'], 'layer4'), (['haed'], 'head'), (['layer1_7'], 'layer1_1')])
+@pytest.mark.parametrize(
+    ('names', 'words'), [(['layer5'], 'layer4'), (['haed'], 'head'), (['layer1_7'], 'layer1_1')]
+)
 def test_an_unknown_part_is_said_with_what_is_near(names, words):
     for function in (masks.frozen, masks.only):
         with pytest.raises(InputError, match=rf'unknown part of the network.*{words}'):

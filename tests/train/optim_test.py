@@ -1,4 +1,7 @@
-"""Optimizers against optax's own aliases, with numbers concrete and traced; schedules against optax's."""
+"""Optimizers against optax's own aliases, with numbers concrete and traced.
+
+Schedules against optax's.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +16,23 @@ RATE, MOMENTUM, BETA2, DECAY = 0.01, 0.8, 0.95, 0.3
 
 def muon(decay=0.0):
     def matrices(params):
-        served = dict(hidden=dict(kernel=(0, 1)), conv=dict(kernel=(0, 1, 2, 3)), head=dict(kernel=None))
+        served = dict(
+            hidden=dict(kernel=(0, 1)), conv=dict(kernel=(0, 1, 2, 3)), head=dict(kernel=None)
+        )
         axes = lambda own: own and optax.contrib.MuonDimensionNumbers(own[:-1], own[-1:])
-        return {k: dict.fromkeys(v, None) | {'kernel': axes(served[k]['kernel'])} for k, v in params.items()}
+        return {
+            k: dict.fromkeys(v, None) | {'kernel': axes(served[k]['kernel'])}
+            for k, v in params.items()
+        }
 
     return optax.contrib.muon(
-        RATE, beta=MOMENTUM, adam_b2=BETA2, muon_weight_dimension_numbers=matrices, consistent_rms=0.2,
+        RATE,
+        beta=MOMENTUM,
+        adam_b2=BETA2,
+        muon_weight_dimension_numbers=matrices,
+        consistent_rms=0.2,
         weight_decay=decay,
-    )  # fmt: skip
+    )
 
 
 ALIASES = dict(
@@ -55,7 +67,9 @@ def descend(params, tx, steps=20):
 
     def step(carry, _):
         params, state = carry
-        gradients = jax.tree.map(lambda p: p * jnp.linspace(0.2, 2, p.size).reshape(p.shape) + 0.1, params)
+        gradients = jax.tree.map(
+            lambda p: p * jnp.linspace(0.2, 2, p.size).reshape(p.shape) + 0.1, params
+        )
         updates, state = tx.update(gradients, state, params)
         return (optax.apply_updates(params, updates), state), None
 
@@ -73,7 +87,11 @@ def same(found, expected, **tolerance):
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)
 def test_optimizers_are_those_of_optax_with_numbers_concrete_and_traced(name, params):
     def run(params, *numbers):
-        return descend(params, ALIASES[name]()), descend(params, own(name)), descend(params, own(name, *numbers))
+        return (
+            descend(params, ALIASES[name]()),
+            descend(params, own(name)),
+            descend(params, own(name, *numbers)),
+        )
 
     expected, concrete, traced = jax.jit(run)(params, RATE, MOMENTUM, BETA2, 0.0)
     same(concrete, expected, atol=1e-6)
@@ -82,20 +100,28 @@ def test_optimizers_are_those_of_optax_with_numbers_concrete_and_traced(name, pa
 
 @pytest.mark.parametrize('name', DECOUPLED)
 def test_decoupled_decay_is_that_of_optax(name, params):
-    found, expected = jax.jit(lambda p: (descend(p, own(name, decay=DECAY)), descend(p, DECOUPLED[name]())))(params)
+    found, expected = jax.jit(
+        lambda p: (descend(p, own(name, decay=DECAY)), descend(p, DECOUPLED[name]()))
+    )(params)
     same(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize('name', [name for name in optim.OPTIMIZERS if name not in ('adamw', 'lion', 'muon', 'lamb')])
+@pytest.mark.parametrize(
+    'name', [name for name in optim.OPTIMIZERS if name not in ('adamw', 'lion', 'muon', 'lamb')]
+)
 def test_coupled_decay_is_a_larger_gradient(name, params):
     tx = ALIASES[name]()
     bowl = optax.GradientTransformation(
         tx.init,
         lambda g, state, p: tx.update(
-            {k: dict(v, kernel=v['kernel'] + DECAY * p[k]['kernel']) for k, v in g.items()}, state, p
+            {k: dict(v, kernel=v['kernel'] + DECAY * p[k]['kernel']) for k, v in g.items()},
+            state,
+            p,
         ),
     )
-    found, expected = jax.jit(lambda p: (descend(p, own(name, decay=DECAY)), descend(p, bowl)))(params)
+    found, expected = jax.jit(lambda p: (descend(p, own(name, decay=DECAY)), descend(p, bowl)))(
+        params
+    )
     same(found, expected, atol=1e-6)
 
 
@@ -151,7 +177,9 @@ def test_muon_makes_steps_orthogonal_and_as_long_as_adams(params):
 def test_a_step_of_lamb_is_as_long_as_the_weights_it_changes(params):
     after = jax.jit(lambda p: descend(p, own('lamb', decay=DECAY), 1))(params)
     for before, now in zip(jax.tree.leaves(params), jax.tree.leaves(after), strict=True):
-        assert np.linalg.norm(now - before) == pytest.approx(RATE * np.linalg.norm(before), rel=1e-4)
+        assert np.linalg.norm(now - before) == pytest.approx(
+            RATE * np.linalg.norm(before), rel=1e-4
+        )
 
 
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)
@@ -198,9 +226,15 @@ def test_schedules_are_smooth_but_for_the_steps(name):
 
 def test_metrics_of_batches_merge_to_those_of_the_whole():
     rng = np.random.default_rng(1)
-    loss, correct, mask = rng.normal(size=(4, 5)), rng.random((4, 5)) < 0.5, rng.random((4, 5)) < 0.7
+    loss, correct, mask = (
+        rng.normal(size=(4, 5)),
+        rng.random((4, 5)) < 0.5,
+        rng.random((4, 5)) < 0.7,
+    )
     loss[~mask] = np.nan  # padding may hold anything
-    parts = jax.vmap(metrics.measure)(jnp.asarray(loss, jnp.float32), jnp.asarray(correct), jnp.asarray(mask))
+    parts = jax.vmap(metrics.measure)(
+        jnp.asarray(loss, jnp.float32), jnp.asarray(correct), jnp.asarray(mask)
+    )
     found = metrics.merge(parts).means()
     assert float(found['loss']) == pytest.approx(loss[mask].mean(), rel=1e-5)
     assert float(found['accuracy']) == pytest.approx(correct[mask].mean())

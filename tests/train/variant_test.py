@@ -27,10 +27,18 @@ def another(name):
 
 
 ROWS = dict(
-    init=layers.INITS, model=models.MODELS, norm=layers.NORMS, activation=layers.ACTIVATIONS, skip=layers.SKIPS,
-    pooling=layers.POOLINGS, global_pooling=layers.GLOBAL_POOLINGS, loss=losses.LOSSES, optimizer=optim.OPTIMIZERS,
-    schedule=optim.SCHEDULES, augmentation=augment.OWN,
-)  # fmt: skip
+    init=layers.INITS,
+    model=models.MODELS,
+    norm=layers.NORMS,
+    activation=layers.ACTIVATIONS,
+    skip=layers.SKIPS,
+    pooling=layers.POOLINGS,
+    global_pooling=layers.GLOBAL_POOLINGS,
+    loss=losses.LOSSES,
+    optimizer=optim.OPTIMIZERS,
+    schedule=optim.SCHEDULES,
+    augmentation=augment.OWN,
+)
 
 
 @pytest.mark.parametrize('name', LEAVES + INITIAL)

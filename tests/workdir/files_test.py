@@ -24,7 +24,9 @@ with lock.held(pathlib.Path(sys.argv[1])):
 @pytest.fixture
 def holder(tmp_path):
     """A process that holds `run`."""
-    process = subprocess.Popen([sys.executable, '-c', HOLDING, str(tmp_path / 'run')], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLDING, str(tmp_path / 'run')], stdout=subprocess.PIPE
+    )
     assert process.stdout.readline() == b'held\n'
     yield process
     process.kill()
@@ -41,7 +43,10 @@ def test_a_second_run_is_refused_with_whose_it_is(holder, tmp_path):
 
 def test_no_kind_of_run_begins_where_another_is_at_work(tmp_path):
     for name in ('pooling', 'symmetry', 'assignment', 'probe'):
-        with lock.held(tmp_path / name), pytest.raises(InputError, match=f'{name} is in use by process'):
+        with (
+            lock.held(tmp_path / name),
+            pytest.raises(InputError, match=f'{name} is in use by process'),
+        ):
             jaxdl.run(jaxdl.load_experiment(name), tmp_path / name)
         assert not (tmp_path / name).exists()
 

@@ -1,8 +1,11 @@
-"""Before you train: the checks that every course teaches, for every option of a study, as one table.
+"""Before you train: the checks that every course teaches, for every option of a study.
 
-Of the data: names and images stay together, every class is in every part, augmentation of strength 0 does nothing. Of
-every option, at the middle of its learning rates: the first loss, inputs and outputs that are alive, gradients against
-differences, a few images learnt by heart, and how far a step moves the weights.
+As one table.
+
+Of the data: names and images stay together, every class is in every part, augmentation of strength
+0 does nothing. Of every option, at the middle of its learning rates: the first loss, inputs and
+outputs that are alive, gradients against differences, a few images learnt by heart, and how far a
+step moves the weights.
 """
 
 import dataclasses
@@ -19,7 +22,7 @@ from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row, failed, table
 from jaxdl.config.experiment import Ablation, option_variant, override
 from jaxdl.data import Dataset, Splits, load, split
-from jaxdl.data.load import SPLITTING
+from jaxdl.data.loading import SPLITTING
 from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member, autotune
 from jaxdl.train import losses
@@ -31,17 +34,23 @@ Note = Callable[[str], None]
 def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
     """Every check of a study, in the order of the table; `note` is told what is being measured.
 
-    A condition whose networks see the same images as those of one before it has its own check of the data only.
+    A condition whose networks see the same images as those of one before it has its own check of
+    the data only.
     """
     found, seen = [], []
     for condition, overrides in experiment.conditions.items():
         study = override(experiment, overrides)
         dataset, splits = load(study.data), split(load(study.data), study.data)
         found += [Check(condition, ALL, row) for row in _of_data(study, dataset, splits)]
-        whole = dataclasses.replace(study.data, **{name: getattr(type(study.data), name) for name in SPLITTING})
+        whole = dataclasses.replace(
+            study.data, **{name: getattr(type(study.data), name) for name in SPLITTING}
+        )
         same = (study.variant, whole, study.learning_rates)
         if same not in seen:
-            found += [Check(condition, option, row) for option, row in _of_options(study, dataset, splits, note)]
+            found += [
+                Check(condition, option, row)
+                for option, row in _of_options(study, dataset, splits, note)
+            ]
         seen.append(same)
     return found
 
@@ -51,12 +60,18 @@ def _of_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]
     yield images.label_order(dataset, again)
     yield images.image_order(dataset, again, study.data.image_size)
     yield images.all_classes(dataset, splits)
-    used = {name: None for option in study.options for name in images.strengths_of(option_variant(study, option))}
+    used = {
+        name: None
+        for option in study.options
+        for name in images.strengths_of(option_variant(study, option))
+    }
     if used:
         yield images.identity(*_some(dataset, splits), list(used))
 
 
-def _of_options(study: Ablation, dataset: Dataset, splits: Splits, note: Note) -> Iterator[tuple[str, Row]]:
+def _of_options(
+    study: Ablation, dataset: Dataset, splits: Splits, note: Note
+) -> Iterator[tuple[str, Row]]:
     """Check by check, so that what is to be compared stands together."""
     grids = planning.grids(study)
     middle = {option: rates[len(rates) // 2] for option, rates in grids.items()}
@@ -82,15 +97,22 @@ def _of_options(study: Ablation, dataset: Dataset, splits: Splits, note: Note) -
 
 def _beginnings(members: Sequence[Member], subject: Subject) -> Iterator[tuple[str, Row]]:
     seeds = range(networks.SEEDS)
-    found = networks.beginnings([dataclasses.replace(m, seed=seed) for m in members for seed in seeds], subject)
+    found = networks.beginnings(
+        [dataclasses.replace(m, seed=seed) for m in members for seed in seeds], subject
+    )
     own = {m.option: found[i * len(seeds) : (i + 1) * len(seeds)] for i, m in enumerate(members)}
     for member in members:
-        yield member.option, judging.first_loss(member.variant, subject.num_classes, own[member.option])
+        yield (
+            member.option,
+            judging.first_loss(member.variant, subject.num_classes, own[member.option]),
+        )
     yield from ((option, judging.dead_inputs(of_seeds[0])) for option, of_seeds in own.items())
     yield from ((option, judging.outputs_differ(of_seeds[0])) for option, of_seeds in own.items())
 
 
-def _by_heart(study: Ablation, grids: Mapping[str, Sequence[float]], subject: Subject) -> Iterator[tuple[str, Row]]:
+def _by_heart(
+    study: Ablation, grids: Mapping[str, Sequence[float]], subject: Subject
+) -> Iterator[tuple[str, Row]]:
     members = [_member(study, option, rate) for option, rates in grids.items() for rate in rates]
     found: dict[str, dict[float, Any]] = {}
     for member, answer in zip(members, networks.by_heart(members, subject), strict=True):

@@ -1,4 +1,7 @@
-"""Does the gradient agree with differences? Training's, float32 as it is computed, with those of a float64 loss."""
+"""Does the gradient agree with differences? Training's, float32 as it is computed.
+
+With those of a float64 loss.
+"""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -34,8 +37,8 @@ SMALL = 1e-3  # of the largest gradient: what a smaller one lacks is a share of 
 def gradient_errors(members: Sequence[Member], subject: Subject) -> list[dict[str, float]]:
     """The relative error of every parameter's gradient, by name, of each member.
 
-    With a direction r of independent N(0, 1), the mean square of (g - t) r is the squared length of g - t: the error is
-    its root, over that of the differences, t r.
+    With a direction r of independent N(0, 1), the mean square of (g - t) r is the squared length of
+    g - t: the error is its root, over that of the differences, t r.
     """
     batch = subject.batch(subject.order[:IMAGES])
     same = [set_in(member, batch_size=IMAGES, **UNTRAINED) for member in members]
@@ -46,7 +49,9 @@ def gradient_errors(members: Sequence[Member], subject: Subject) -> list[dict[st
     return [_errors(answer) for answer in by_program(same, ask)]
 
 
-def _gradient(state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module) -> Mapping[str, Any]:
+def _gradient(
+    state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
+) -> Mapping[str, Any]:
     """Products of the gradient of training with the directions, [leaf, direction]."""
     found = jax.tree.leaves(train_step.gradients(state, batch, variant, module=module))
     directions = jax.tree.leaves(_directions(state.params))
@@ -55,7 +60,10 @@ def _gradient(state: TrainState, variant: Variant, batch: Batch, *, module: nn.M
 
 
 def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> Answers:
-    """Central differences of the loss, [member, leaf, direction], by plain JAX in float64; the names of the leaves."""
+    """Central differences of the loss, [member, leaf, direction], by plain JAX in float64.
+
+    The names of the leaves.
+    """
     variants = [member.variant for member in members]
     usual = train_step.module_of(variants[0], subject.num_classes, subject.conv)
     module = train_step.module_of(variants[0], subject.num_classes, 'patches')
@@ -64,32 +72,47 @@ def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> A
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(states.params)]
     names = np.asarray(['/'.join(part.key for part in path) for path in paths])
     with jax.enable_x64(True):
-        exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), (states.params, states.batch_stats))
+        exact = jax.tree.map(
+            lambda leaf: np.asarray(leaf, np.float64), (states.params, states.batch_stats)
+        )
         of_one = functools.partial(_slopes, module=module)
-        found = jax.jit(jax.vmap(of_one, in_axes=(0, 0, None, None)))(exact, stack(variants), images, batch.labels)
+        found = jax.jit(jax.vmap(of_one, in_axes=(0, 0, None, None)))(
+            exact, stack(variants), images, batch.labels
+        )
         return dict(difference=np.asarray(found), names=np.tile(names, (len(members), 1)))
 
 
-def _slopes(variables: Any, variant: Variant, images: jax.Array, labels: jax.Array, *, module: nn.Module) -> jax.Array:
+def _slopes(
+    variables: Any, variant: Variant, images: jax.Array, labels: jax.Array, *, module: nn.Module
+) -> jax.Array:
     params, batch_stats = variables
     leaves, structure = jax.tree.flatten(params)
     directions = [jnp.asarray(d, jnp.float64) for d in jax.tree.leaves(_directions(params))]
 
     def loss_at(place: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         leaf, direction, step = place
-        moved = [x + jnp.where(i == leaf, step, 0.0) * directions[i][direction] for i, x in enumerate(leaves)]
+        moved = [
+            x + jnp.where(i == leaf, step, 0.0) * directions[i][direction]
+            for i, x in enumerate(leaves)
+        ]
         at = dict(params=structure.unflatten(moved), batch_stats=batch_stats)
         return loss_and_logits(module, variant, at, images, labels)[0]
 
-    places = np.meshgrid(np.arange(len(leaves)), np.arange(DIRECTIONS), [-STEP, STEP], indexing='ij')
-    values = lax.map(loss_at, tuple(place.ravel() for place in places)).reshape(len(leaves), DIRECTIONS, 2)
+    places = np.meshgrid(
+        np.arange(len(leaves)), np.arange(DIRECTIONS), [-STEP, STEP], indexing='ij'
+    )
+    values = lax.map(loss_at, tuple(place.ravel() for place in places)).reshape(
+        len(leaves), DIRECTIONS, 2
+    )
     return (values[..., 1] - values[..., 0]) / (2 * STEP)
 
 
 def _directions(params: Any) -> Any:
     """A tree like `params`, float32 [direction, ...]: the same in either precision."""
     random = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: random.normal(size=(DIRECTIONS, *leaf.shape)).astype(np.float32), params)
+    return jax.tree.map(
+        lambda leaf: random.normal(size=(DIRECTIONS, *leaf.shape)).astype(np.float32), params
+    )
 
 
 def _errors(answer: Answers) -> dict[str, float]:

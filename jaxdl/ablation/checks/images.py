@@ -27,7 +27,10 @@ def listed(data: Data) -> Listing:
 
 
 def label_order(dataset: Dataset, again: Listing) -> Row:
-    """The way of a name through its number and back: from the source, by the one-hot target, to the name it ends as."""
+    """The way of a name through its number and back: from the source, by the one-hot target.
+
+    To the name it ends as.
+    """
     classes = len(dataset.class_names)
     names = dict(zip(again.ids, (again.class_names[label] for label in again.labels), strict=True))
     numbers = {name: number for number, name in enumerate(dataset.class_names)}
@@ -36,12 +39,22 @@ def label_order(dataset: Dataset, again: Listing) -> Row:
         labels = dataset.labels[start : start + 4096]
         back = np.asarray(losses.targets(jnp.asarray(labels), classes)).argmax(-1)
         ids = dataset.ids[start : start + 4096]
-        right += sum(numbers.get(names.get(own, '')) == i for own, i in zip(ids, back.tolist(), strict=True))
+        right += sum(
+            numbers.get(names.get(own, '')) == i for own, i in zip(ids, back.tolist(), strict=True)
+        )
     total = len(dataset.labels)
     alone = len(numbers) == classes and right == total
-    hint = 'a label and its name part ways: sort the classes once, and keep the list beside the labels'
-    measured = f'{right:,} of {total:,}' if len(numbers) == classes else f'{len(numbers)} names of {classes} classes'
-    return Row('label order', 'names as the source has them', measured, OK if alone else FAILS, hint)
+    hint = (
+        'a label and its name part ways: sort the classes once, and keep the list beside the labels'
+    )
+    measured = (
+        f'{right:,} of {total:,}'
+        if len(numbers) == classes
+        else f'{len(numbers)} names of {classes} classes'
+    )
+    return Row(
+        'label order', 'names as the source has them', measured, OK if alone else FAILS, hint
+    )
 
 
 def image_order(dataset: Dataset, again: Listing, size: int) -> Row:
@@ -51,7 +64,9 @@ def image_order(dataset: Dataset, again: Listing, size: int) -> Row:
     same = sum(_same(dataset.images[i], again, places.get(dataset.ids[i]), size) for i in chosen)
     verdict = OK if same == len(chosen) else FAILS
     hint = 'an image is not that of its label: were the files changed, or sorted apart from the labels?'
-    return Row('image order', 'images as the source has them', f'{same} of {len(chosen)}', verdict, hint)
+    return Row(
+        'image order', 'images as the source has them', f'{same} of {len(chosen)}', verdict, hint
+    )
 
 
 def all_classes(dataset: Dataset, splits: Splits) -> Row:
@@ -80,7 +95,10 @@ def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row
 
 
 def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, float]) -> Row:
-    """At the strengths of an option: numbers in range, the right targets, and most of the contrast left."""
+    """At the strengths of an option: numbers in range, the right targets.
+
+    And most of the contrast left.
+    """
     pixels = as_float(images)
     found, labels = augment(jax.random.key(0), pixels, targets, strengths)
     low, high = (0.0, 1.0) if images.dtype == jnp.uint8 else (-np.inf, np.inf)
@@ -92,7 +110,13 @@ def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, flo
     broken = wrong or kept < CONTRAST['fails']
     verdict = FAILS if broken else LOOK if kept < CONTRAST['look'] else OK
     hint = f'{wrong or "little of the image is left"}: look at the contact sheet (pictures=contact_sheet)'
-    return Row('augmentation', 'images and labels remain', wrong or f'{100 * kept:.0f} % of contrast', verdict, hint)
+    return Row(
+        'augmentation',
+        'images and labels remain',
+        wrong or f'{100 * kept:.0f} % of contrast',
+        verdict,
+        hint,
+    )
 
 
 def strengths_of(variant: Variant) -> dict[str, float]:
@@ -101,7 +125,9 @@ def strengths_of(variant: Variant) -> dict[str, float]:
     return {name: float(strength) for name, strength in found.items()}
 
 
-def _wrong(pixels: jax.Array, targets: jax.Array, found: jax.Array, labels: jax.Array, mixes: bool) -> str:
+def _wrong(
+    pixels: jax.Array, targets: jax.Array, found: jax.Array, labels: jax.Array, mixes: bool
+) -> str:
     """What is not as it should be of shapes and targets; empty where all is."""
     if found.shape != pixels.shape or labels.shape != targets.shape:
         return 'another shape'
@@ -118,4 +144,6 @@ def _same(image: np.ndarray, again: Listing, place: int | None, size: int) -> bo
     if place is None:
         return False
     source = again.images[place]
-    return np.array_equal(image, source if isinstance(source, np.ndarray) else decode.decode(source, size))
+    return np.array_equal(
+        image, source if isinstance(source, np.ndarray) else decode.decode(source, size)
+    )

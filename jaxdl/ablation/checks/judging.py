@@ -12,28 +12,44 @@ from jaxdl.ablation.checks.rows import FAILS, LOOK, OK, Row
 from jaxdl.train import losses
 from jaxdl.train.variant import Variant
 
-# The first loss should be that of logits of 0, and is more by as much as the logits differ. He's start gives them a
-# standard deviation of 1 to 2 (measured over the studies that ship with jaxdl, 2026-11-24); beyond 3 it is an opinion.
+# The first loss should be that of logits of 0, and is more by as much as the logits differ. He's
+# start gives them a standard deviation of 1 to 2 (measured over the studies that ship with jaxdl,
+# 2026-11-24); beyond 3 it is an opinion.
 LOGITS = dict(look=2.0, fails=3.0)
-LOWEST = 0.7  # of that loss: where several seeds start lower on average, the answer is among what the network sees
-ALIKE = dict(look=1e-3, fails=1e-6)  # of the mean output: by how much the outputs for the images differ
+# of that loss: where several seeds start lower on average, the answer is among what the network
+# sees
+LOWEST = 0.7
+ALIKE = dict(
+    look=1e-3, fails=1e-6
+)  # of the mean output: by how much the outputs for the images differ
 GRADIENT = 1e-3  # float32 errs by about 1e-5, a mistake by 1e-2 and more
-# About 1e-3 in the middle of a long run (Karpathy, lecture notes of CS231n). First steps are longer: those at the rates
-# that did best in the studies that ship with jaxdl 0.01 to 0.1. A step of 1 leaves nothing of the weights.
+# About 1e-3 in the middle of a long run (Karpathy, lecture notes of CS231n). First steps are
+# longer: those at the rates that did best in the studies that ship with jaxdl 0.01 to 0.1. A step
+# of 1 leaves nothing of the weights.
 STRIDE = dict(look=(1e-4, 1e-1), fails=(1e-5, 1.0))
 
 
 def first_loss(variant: Variant, num_classes: int, found: Sequence[Answers]) -> Row:
     """Over several seeds: that of no opinion, or not much more."""
-    at, high, most = (_loss_at(scale, variant, num_classes) for scale in (0.0, LOGITS['look'], LOGITS['fails']))
+    at, high, most = (
+        _loss_at(scale, variant, num_classes) for scale in (0.0, LOGITS['look'], LOGITS['fails'])
+    )
     loss, spread = (float(np.mean([one[name] for one in found])) for name in ('loss', 'spread'))
     verdict = FAILS if not LOWEST * at <= loss <= most else LOOK if loss > high else OK
     hint = 'far from equal chances: the logits start too large: a smaller init or init_scale, or a norm'
     if loss < LOWEST * at:
         hint = 'lower than a network without training can be: does it see the answer, or is a sum missing in the loss?'
     if not np.isfinite(loss):
-        hint = 'not finite: look for a division by 0, a root or logarithm of 0, a start that overflows'
-    return Row('first loss', f'{at:.2f} to {high:.2f}', f'{loss:.3g}, logits \u00b1 {spread:.2g}', verdict, hint)
+        hint = (
+            'not finite: look for a division by 0, a root or logarithm of 0, a start that overflows'
+        )
+    return Row(
+        'first loss',
+        f'{at:.2f} to {high:.2f}',
+        f'{loss:.3g}, logits \u00b1 {spread:.2g}',
+        verdict,
+        hint,
+    )
 
 
 def dead_inputs(found: Answers) -> Row:
@@ -50,7 +66,13 @@ def outputs_differ(found: Answers) -> Row:
     differ = float(outputs.std(0).mean() / max(float(np.abs(outputs).mean()), 1e-30))
     verdict = FAILS if not differ >= ALIKE['fails'] else LOOK if differ < ALIKE['look'] else OK
     hint = 'the output hardly depends on the image: the signal dies on its way: another init, a norm, a skip'
-    return Row('no constant output', f'differ by {ALIKE["look"]:g} of the mean', f'by {differ:.2g}', verdict, hint)
+    return Row(
+        'no constant output',
+        f'differ by {ALIKE["look"]:g} of the mean',
+        f'by {differ:.2g}',
+        verdict,
+        hint,
+    )
 
 
 def by_heart(found: Mapping[float, Answers], images: int) -> Row:
@@ -61,7 +83,13 @@ def by_heart(found: Mapping[float, Answers], images: int) -> Row:
     expected = f'100 % in {networks.PATIENCE} steps'
     hint = 'what cannot be learnt by heart cannot be learnt: look at the labels, the loss, dead units, the rates'
     verdict = OK if learnt == 1 else FAILS
-    return Row(f'{images} images by heart', expected, f'{100 * learnt:.3g} % at {best:g}{after}', verdict, hint)
+    return Row(
+        f'{images} images by heart',
+        expected,
+        f'{100 * learnt:.3g} % at {best:g}{after}',
+        verdict,
+        hint,
+    )
 
 
 def gradients(errors: Mapping[str, float]) -> Row:
@@ -73,12 +101,17 @@ def gradients(errors: Mapping[str, float]) -> Row:
         if verdict == OK
         else f'{errors[name]:.2g} off, {name}'
     )
-    hint = 'a derivative is wrong (a custom_vjp, a lowering, a stop_gradient), or the loss overflows'
+    hint = (
+        'a derivative is wrong (a custom_vjp, a lowering, a stop_gradient), or the loss overflows'
+    )
     return Row('gradients', f'differences to {GRADIENT:g}', shown, verdict, hint)
 
 
 def stride(rate: float, found: Answers) -> Row:
-    """How far a step moves a kernel, as a share of it: the median over the kernels that move, at the longest step."""
+    """How far a step moves a kernel, as a share of it: the median over the kernels that move.
+
+    At the longest step.
+    """
     update, weights = (np.asarray(found[name], np.float64) for name in ('update', 'weights'))
     moving = update.max(0) > 0
     expected = f'0.0001 to 0.1 at {rate:g}'
@@ -87,9 +120,21 @@ def stride(rate: float, found: Answers) -> Row:
         return Row('update / weights', expected, 'not finite', FAILS, hint)
     if moving.sum() * 2 < len(moving):
         hint = 'kernels that get no gradient: a start of zeros, dead units'
-        return Row('update / weights', expected, f'{moving.sum()} of {len(moving)} kernels move', FAILS, hint)
+        return Row(
+            'update / weights',
+            expected,
+            f'{moving.sum()} of {len(moving)} kernels move',
+            FAILS,
+            hint,
+        )
     ratio = float(np.median(update[:, moving] / np.maximum(weights[:, moving], 1e-30), 1).max())
-    verdict = FAILS if not _within(ratio, STRIDE['fails']) else OK if _within(ratio, STRIDE['look']) else LOOK
+    verdict = (
+        FAILS
+        if not _within(ratio, STRIDE['fails'])
+        else OK
+        if _within(ratio, STRIDE['look'])
+        else LOOK
+    )
     hint = 'long steps: lower the rates' if ratio > 1e-3 else 'short steps: raise the rates'
     return Row('update / weights', expected, f'{ratio:.2g}', verdict, hint)
 
@@ -97,7 +142,9 @@ def stride(rate: float, found: Answers) -> Row:
 def _loss_at(scale: float, variant: Variant, num_classes: int) -> float:
     """The mean loss of random logits of a standard deviation, with the targets of the variant."""
     logits = scale * np.random.default_rng(0).normal(size=(4096, num_classes)).astype(np.float32)
-    targets = losses.targets(jnp.arange(len(logits)) % num_classes, num_classes, variant.label_smoothing)
+    targets = losses.targets(
+        jnp.arange(len(logits)) % num_classes, num_classes, variant.label_smoothing
+    )
     return float(losses.LOSSES[variant.loss](jnp.asarray(logits), targets).mean())
 
 

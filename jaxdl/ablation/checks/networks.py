@@ -1,4 +1,7 @@
-"""What is measured of a network before it trains. Members that share a program are measured by one, many at once."""
+"""What is measured of a network before it trains.
+
+Members that share a program are measured by one, many at once.
+"""
 
 import dataclasses
 import functools
@@ -23,7 +26,9 @@ IMAGES = 64  # that a network is asked about before its first step
 SEEDS = 8  # of the first loss, which one set of random weights says little about
 HEART = 20  # images to learn by heart
 PATIENCE = 300  # steps for that
-PACES = 11  # steps whose length is measured: by then a momentum of 0.9 is two thirds of what it will be
+PACES = (
+    11  # steps whose length is measured: by then a momentum of 0.9 is two thirds of what it will be
+)
 UNTRAINED = dict(
     optimizer='sgd', schedule='constant'
 )  # where no step is taken, options that differ in it share a program
@@ -34,7 +39,10 @@ Answers = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What all members share: the data on the device, the training images in a random order, and the lowering."""
+    """What all members share: the data on the device, the training images in a random order.
+
+    And the lowering.
+    """
 
     data: Resident
     order: np.ndarray
@@ -48,7 +56,8 @@ class Subject:
     def batch(self, indices: np.ndarray) -> Batch:
         """The batch of these images; of several lists of them, [..., batch], as many batches."""
         mean, std = (
-            jnp.broadcast_to(m[0], (*indices.shape[:-1], m.shape[-1])) for m in (self.data.mean, self.data.std)
+            jnp.broadcast_to(m[0], (*indices.shape[:-1], m.shape[-1]))
+            for m in (self.data.mean, self.data.std)
         )
         images, labels = self.data.images[indices], self.data.labels[indices]
         return Batch(images, labels, jnp.ones(indices.shape, bool), mean, std)
@@ -57,8 +66,9 @@ class Subject:
 def beginnings(members: Sequence[Member], subject: Subject) -> list[Answers]:
     """Of each member before its first step, on IMAGES images, in training mode and without noise.
 
-    `loss`: its mean. `spread`: the standard deviation of the logits. `outputs`: what the network says,
-    [image, class]. `dead`: the share of inputs (pixels of a channel) without any gradient in any image.
+    `loss`: its mean. `spread`: the standard deviation of the logits. `outputs`: what the network
+    says, [image, class]. `dead`: the share of inputs (pixels of a channel) without any gradient in
+    any image.
     """
     batch = subject.batch(subject.order[:IMAGES])
     same = [set_in(member, batch_size=IMAGES, **UNTRAINED) for member in members]
@@ -66,10 +76,12 @@ def beginnings(members: Sequence[Member], subject: Subject) -> list[Answers]:
 
 
 def by_heart(members: Sequence[Member], subject: Subject) -> list[Answers]:
-    """Of each member after PATIENCE steps on HEART images, all in every step, without regularisation.
+    """Of each member after PATIENCE steps on HEART images, all in every step.
 
-    `learnt`: the share of them that is right in evaluation mode. `steps`: the steps after which all were right in
-    training for the first time, PATIENCE where they never were.
+    Without regularisation.
+
+    `learnt`: the share of them that is right in evaluation mode. `steps`: the steps after which all
+    were right in training for the first time, PATIENCE where they never were.
     """
     labels = np.asarray(subject.data.labels)[subject.order]
     batch = subject.batch(subject.order[balanced(labels)[:HEART]])
@@ -79,7 +91,10 @@ def by_heart(members: Sequence[Member], subject: Subject) -> list[Answers]:
 
 
 def strides(members: Sequence[Member], subject: Subject) -> list[Answers]:
-    """`weights` and `update`, [step, kernel]: norms before each of the first steps, and of those, at the full rate."""
+    """`weights` and `update`, [step, kernel]: norms before each of the first steps, and of those.
+
+    At the full rate.
+    """
 
     def ask(own: Sequence[Member]) -> Answers:
         noise, size = ensemble.noise_of(own).kinds, own[0].variant.batch_size
@@ -90,7 +105,7 @@ def strides(members: Sequence[Member], subject: Subject) -> list[Answers]:
 
 
 def balanced(labels: np.ndarray) -> np.ndarray:
-    """Indices of `labels` [n] in an order in which any first few have the classes as equally as can be."""
+    """Order of `labels` [n] in which every prefix has all classes as equally as possible."""
     order = np.argsort(labels, kind='stable')
     counts = np.bincount(labels)
     rank = np.empty(len(labels), int)
@@ -104,19 +119,28 @@ def set_in(member: Member, **overrides: Any) -> Member:
 
 
 def by_program(members: Sequence[Member], ask: Callable[[list[Member]], Answers]) -> list[Answers]:
-    """`ask` of the members of each program; its answers, [member, ...], one by one in the order of `members`."""
+    """`ask` of the members of each program; its answers, [member, ...].
+
+    One by one in the order of `members`.
+    """
     sharing: dict[Any, list[int]] = {}
     for index, member in enumerate(members):
         sharing.setdefault(program_key(member.variant, ()), []).append(index)
     found: dict[int, Answers] = {}
     for indices in sharing.values():
         answers = ask([members[i] for i in indices])
-        found |= {i: {name: own[place] for name, own in answers.items()} for place, i in enumerate(indices)}
+        found |= {
+            i: {name: own[place] for name, own in answers.items()}
+            for place, i in enumerate(indices)
+        }
     return [found[i] for i in range(len(members))]
 
 
 def asked(question: Question, members: Sequence[Member], subject: Subject, *shared: Any) -> Answers:
-    """question(state, variant, *shared, module=...) of members of one program, each answer [member, ...]."""
+    """question(state, variant, *shared, module=...) of members of one program, each answer [member.
+
+    ...].
+    """
     variant = members[0].variant
     module = train_step.module_of(variant, subject.num_classes, subject.conv)
     size = planning.member_bytes(variant, subject.shape, subject.num_classes, subject.conv)
@@ -124,29 +148,46 @@ def asked(question: Question, members: Sequence[Member], subject: Subject, *shar
     program = jax.jit(jax.vmap(functools.partial(question, module=module), in_axes=axes))
     found = []
     with jax.default_matmul_precision('highest'):
-        for chunk in chunks.cut(np.arange(len(members))[:, None], (min(len(members), chunks.at_once(size)), 1), 1):
+        for chunk in chunks.cut(
+            np.arange(len(members))[:, None], (min(len(members), chunks.at_once(size)), 1), 1
+        ):
             own = [members[i] for i in chunk[:, 0]]
             states = states_of(own, module, subject.shape)
-            found.append(jax.tree.map(np.asarray, program(states, stack([m.variant for m in own]), *shared)))
+            found.append(
+                jax.tree.map(np.asarray, program(states, stack([m.variant for m in own]), *shared))
+            )
     return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(members)], *found)
 
 
 def states_of(members: Sequence[Member], module: nn.Module, shape: tuple[int, ...]) -> TrainState:
     """Their states before the first step as one, leaves [member, ...]."""
-    states = [train_step.init_state(member.variant, member.seed, module, shape) for member in members]
+    states = [
+        train_step.init_state(member.variant, member.seed, module, shape) for member in members
+    ]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
 
 
-def _beginning(state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module) -> Mapping[str, Any]:
+def _beginning(
+    state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
+) -> Mapping[str, Any]:
     def loss_of(images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return loss_and_logits(module, variant, train_step.variables_of(state), images, batch.labels)
+        return loss_and_logits(
+            module, variant, train_step.variables_of(state), images, batch.labels
+        )
 
     loss, back, logits = jax.vjp(loss_of, train_step.normalised(batch), has_aux=True)
     dead = (back(jnp.ones_like(loss))[0] == 0).all(0).mean()
-    return dict(loss=loss, dead=dead, spread=logits.std(), outputs=losses.LOSSES[variant.loss].activation(logits))
+    return dict(
+        loss=loss,
+        dead=dead,
+        spread=logits.std(),
+        outputs=losses.LOSSES[variant.loss].activation(logits),
+    )
 
 
-def _learning(state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module) -> Mapping[str, Any]:
+def _learning(
+    state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
+) -> Mapping[str, Any]:
     step = functools.partial(train_step.train_step, module=module, steps=PATIENCE, noise=())
 
     def body(state: TrainState, _: None) -> tuple[TrainState, jax.Array]:
@@ -160,13 +201,23 @@ def _learning(state: TrainState, variant: Variant, batch: Batch, *, module: nn.M
 
 
 def _stride(
-    state: TrainState, variant: Variant, batches: Batch, *, module: nn.Module, noise: tuple[str, ...]
+    state: TrainState,
+    variant: Variant,
+    batches: Batch,
+    *,
+    module: nn.Module,
+    noise: tuple[str, ...],
 ) -> Mapping[str, Any]:
-    step = functools.partial(train_step.train_step, module=module, steps=len(batches.labels), noise=noise)
+    step = functools.partial(
+        train_step.train_step, module=module, steps=len(batches.labels), noise=noise
+    )
 
     def body(state: TrainState, batch: Batch) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
         after, _ = step(state, batch, variant, keys.seed_key(0))
-        return after, (_norms(jax.tree.map(jnp.subtract, after.params, state.params)), _norms(state.params))
+        return after, (
+            _norms(jax.tree.map(jnp.subtract, after.params, state.params)),
+            _norms(state.params),
+        )
 
     _, (updates, weights) = lax.scan(body, state, batches)
     return dict(update=updates, weights=weights)
@@ -175,13 +226,22 @@ def _stride(
 def _norms(params: Any) -> jax.Array:
     """Of every kernel, [kernel]."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    return jnp.stack([jnp.linalg.norm(leaf.ravel()) for path, leaf in leaves if path[-1].key == 'kernel'])
+    return jnp.stack(
+        [jnp.linalg.norm(leaf.ravel()) for path, leaf in leaves if path[-1].key == 'kernel']
+    )
 
 
 def loss_and_logits(
-    module: nn.Module, variant: Variant, variables: Mapping[str, Any], images: jax.Array, labels: jax.Array
+    module: nn.Module,
+    variant: Variant,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    labels: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The mean loss of normalised images and their logits, spelled out apart from the training step."""
+    """The mean loss of normalised images and their logits.
+
+    Spelled out apart from the training step.
+    """
     logits, _ = module.apply(variables, images, train=True, mutable=['batch_stats'])
     targets = losses.targets(labels, module.num_classes, variant.label_smoothing)  # type: ignore[attr-defined]
     return losses.LOSSES[variant.loss](logits, targets).mean(), logits

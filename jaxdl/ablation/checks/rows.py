@@ -13,7 +13,10 @@ HEADER = ('check', 'option', 'expected', 'measured', 'verdict')
 
 
 class Row(NamedTuple):
-    """What was found. `verdict` is OK, LOOK (unusual: know why) or FAILS; `hint` says what to do where it is not OK."""
+    """What was found.
+
+    `verdict` is OK, LOOK (unusual: know why) or FAILS; `hint` says what to do where it is not OK.
+    """
 
     check: str
     expected: str
@@ -24,7 +27,10 @@ class Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A row of the table: what was found of an option (`all`: of the data) under a condition of the study."""
+    """A row of the table: what was found of an option (`all`.
+
+    Of the data) under a condition of the study.
+    """
 
     condition: str
     option: str
@@ -45,7 +51,10 @@ def failed(checks: Sequence[Check]) -> list[Check]:
 
 
 def table(checks: Sequence[Check]) -> str:
-    """All checks as a text of at most WIDTH columns, below it a line for every verdict that is not ok, then a count."""
+    """All checks as a text of at most WIDTH columns.
+
+    Below it a line for every verdict that is not ok, then a count.
+    """
     shown = _merged(checks)
     cells = [_cells(row, before) for row, before in zip(shown, (None, *shown), strict=False)]
     widths = [max(map(len, column)) for column in zip(HEADER, *cells, strict=True)]
@@ -72,7 +81,13 @@ def _merged(checks: Sequence[Check]) -> list[Check]:
 def _cells(row: Check, before: Check | None) -> list[str]:
     """What stands in a row; the name of a check stands where it begins."""
     again = before is not None and (before.condition, before.check) == (row.condition, row.check)
-    return ['' if again else row.check, row.option, row.found.expected, row.found.measured, row.verdict]
+    return [
+        '' if again else row.check,
+        row.option,
+        row.found.expected,
+        row.found.measured,
+        row.verdict,
+    ]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -87,8 +102,12 @@ def _hints(checks: Sequence[Check]) -> list[str]:
         if row.verdict != OK:
             given.setdefault((row.verdict, row.check, row.found.hint), []).append(row.option)
     order = sorted(given, key=lambda key: key[0] != FAILS)
-    texts = [f'{key[0]:5}  {key[1]} ({"; ".join(dict.fromkeys(given[key]))}): {key[2]}' for key in order]
-    lines = [line for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent=' ' * 7)]
+    texts = [
+        f'{key[0]:5}  {key[1]} ({"; ".join(dict.fromkeys(given[key]))}): {key[2]}' for key in order
+    ]
+    lines = [
+        line for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent=' ' * 7)
+    ]
     return [*lines, ''] if lines else []
 
 

@@ -1,7 +1,10 @@
-"""What is in each file, without reading it again: an index of digests, trusted as git trusts its own.
+"""What is in each file, without reading it again: an index of digests.
 
-A file whose size, times and inode are those of the index holds what it held then. One that changed less than two
-seconds before it was looked at may have changed again within the clock's grain: it is read again.
+Trusted as git trusts its own.
+
+A file whose size, times and inode are those of the index holds what it held then. One that changed
+less than two seconds before it was looked at may have changed again within the clock's grain: it is
+read again.
 """
 
 import contextlib
@@ -14,12 +17,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 GRAIN = 2_000_000_000  # nanoseconds
-Mark = tuple[int, int, int, int]  # size, time of the last change of the content (ns) and of the inode, and the inode
+Mark = tuple[
+    int, int, int, int
+]  # size, time of the last change of the content (ns) and of the inode, and the inode
 Index = dict[str, tuple[Mark, str]]  # by absolute path
 
 
 class Look(NamedTuple):
-    """What is known of a source before it is read: the digest if it is, the mark of a file, why it cannot be read."""
+    """What is known of a source before it is read: the digest if it is, the mark of a file.
+
+    Why it cannot be read.
+    """
 
     digest: str | None = None
     mark: Mark | None = None
@@ -36,7 +44,9 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def look(sources: Sequence[pathlib.Path | bytes], index: Index, more: Callable[[int], None]) -> list[Look]:
+def look(
+    sources: Sequence[pathlib.Path | bytes], index: Index, more: Callable[[int], None]
+) -> list[Look]:
     """Looks at every source [n], telling `more` of each."""
     found = []
     for source in sources:
@@ -65,20 +75,36 @@ def read(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> Index
     """The index of these files; empty where there is none yet, or it is damaged."""
     try:
         content = json.loads(where(folder, sources).read_text())
-        return {path: ((size, at, inode_at, inode), d) for path, (size, at, inode_at, inode, d) in content.items()}
+        return {
+            path: ((size, at, inode_at, inode), d)
+            for path, (size, at, inode_at, inode, d) in content.items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
 def updated(
-    index: Index, sources: Sequence[pathlib.Path | bytes], looks: Sequence[Look], found: Sequence[str], began: int
+    index: Index,
+    sources: Sequence[pathlib.Path | bytes],
+    looks: Sequence[Look],
+    found: Sequence[str],
+    began: int,
 ) -> Index:
-    """The index with the digests `found`, but without files that changed shortly before `began` (ns)."""
+    """The index with the digests `found`.
+
+    But without files that changed shortly before `began` (ns).
+    """
     index = dict(index)
-    for source, own, value in zip(sources, looks, found, strict=False):  # an interrupted run found fewer
+    for source, own, value in zip(
+        sources, looks, found, strict=False
+    ):  # an interrupted run found fewer
         if not isinstance(source, bytes) and own.mark and value:
             index[_absolute(source)] = (own.mark, value)
-    return {p: (mark, value) for p, (mark, value) in index.items() if max(mark[1], mark[2]) < began - GRAIN}
+    return {
+        p: (mark, value)
+        for p, (mark, value) in index.items()
+        if max(mark[1], mark[2]) < began - GRAIN
+    }
 
 
 def text(index: Index) -> str:
@@ -88,7 +114,11 @@ def text(index: Index) -> str:
 
 def where(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> pathlib.Path:
     """The file of the index: one for the deepest folder that holds all of `sources`."""
-    parents = {os.path.dirname(_absolute(source)) for source in sources if not isinstance(source, bytes)}  # noqa: PTH120
+    parents = {
+        os.path.dirname(_absolute(source))  # noqa: PTH120
+        for source in sources
+        if not isinstance(source, bytes)
+    }
     common = ''
     with contextlib.suppress(ValueError):  # nothing in common, or no files
         common = os.path.commonpath(parents)

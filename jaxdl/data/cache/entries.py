@@ -1,4 +1,7 @@
-"""The files of the cache of decoded images: written whole or not at all, checked before they are believed."""
+"""The files of the cache of decoded images: written whole or not at all.
+
+Checked before they are believed.
+"""
 
 import contextlib
 import json
@@ -17,12 +20,17 @@ from jaxdl.runtime.meter import metered
 
 LIMIT = 20 * 2**30  # bytes of all entries; the one that was written last stays, whatever its size
 CHUNK = 2**22  # bytes read at a time
-STALE = 86400.0  # seconds after which an unfinished file was left behind by a process that was killed
+STALE = (
+    86400.0  # seconds after which an unfinished file was left behind by a process that was killed
+)
 Meter = Callable[[str, int, str], contextlib.AbstractContextManager[Callable[[int], None]]]
 
 
 class Held(NamedTuple):
-    """An entry: images uint8 [n, size, size, 3], mapped read-only, and why those that are bad are."""
+    """An entry: images uint8 [n, size, size, 3], mapped read-only.
+
+    And why those that are bad are.
+    """
 
     path: pathlib.Path
     images: np.ndarray
@@ -39,7 +47,11 @@ def held(folder: pathlib.Path, size: int, key: str, meter: Meter = metered) -> H
         shape, pixels = (len(content['digests']), size, size, 3), path.with_suffix('.raw')
         whole = content['key'] == key and pixels.stat().st_size == np.prod(shape)
         if whole and _checksum(pixels, meter) == content['checksum']:
-            return Held(path, _mapped(pixels, shape), {int(i): str(why) for i, why in content['bad'].items()})
+            return Held(
+                path,
+                _mapped(pixels, shape),
+                {int(i): str(why) for i, why in content['bad'].items()},
+            )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     _drop(path)
@@ -56,7 +68,9 @@ class Rows:
         for path in folder.glob(f'{size}px-*.json'):
             content = _read(path)
             if content and content.get('decoder') == decoder:
-                self.where |= {d: (content['key'], row) for row, d in enumerate(content['digests']) if d}
+                self.where |= {
+                    d: (content['key'], row) for row, d in enumerate(content['digests']) if d
+                }
 
     def get(self, digest: str) -> tuple[np.ndarray, str] | None:
         """Its pixels, and why it is bad if it is."""
@@ -82,7 +96,9 @@ def beside(folder: pathlib.Path) -> Iterator[tuple[BinaryIO, pathlib.Path]]:
         path.unlink(missing_ok=True)
 
 
-def commit(folder: pathlib.Path, file: BinaryIO, path: pathlib.Path, content: Mapping[str, Any]) -> np.ndarray:
+def commit(
+    folder: pathlib.Path, file: BinaryIO, path: pathlib.Path, content: Mapping[str, Any]
+) -> np.ndarray:
     """Makes the pixels in `file` an entry, and maps them."""
     _sync(file)
     final = folder / f'{content["size"]}px-{content["key"]}.raw'
@@ -91,7 +107,9 @@ def commit(folder: pathlib.Path, file: BinaryIO, path: pathlib.Path, content: Ma
     try:
         _write(final.with_suffix('.json'), json.dumps(content))
     except OSError:
-        if not final.with_suffix('.json').exists():  # another process may have written the same entry
+        if not final.with_suffix(
+            '.json'
+        ).exists():  # another process may have written the same entry
             final.unlink(missing_ok=True)
         raise
     return images
@@ -110,15 +128,25 @@ def used(path: pathlib.Path) -> None:
 
 
 def trim(folder: pathlib.Path, newest: Mapping[str, Any]) -> None:
-    """Drops what the newest entry replaces, what killed processes left, and the least recently used beyond LIMIT."""
+    """Drops what the newest entry replaces, what killed processes left.
+
+    And the least recently used beyond LIMIT.
+    """
     images, total = set(newest['digests']), 0
     with contextlib.suppress(OSError):  # another process may be trimming too
         for path in (*folder.glob('.*.tmp'), *folder.glob('*.raw')):
-            if not path.with_suffix('.json').exists() and time.time() - path.stat().st_mtime > STALE:
+            if (
+                not path.with_suffix('.json').exists()
+                and time.time() - path.stat().st_mtime > STALE
+            ):
                 path.unlink(missing_ok=True)
-        for path in sorted(folder.glob('*px-*.json'), key=lambda p: p.stat().st_mtime, reverse=True):
+        for path in sorted(
+            folder.glob('*px-*.json'), key=lambda p: p.stat().st_mtime, reverse=True
+        ):
             own = newest['key'] in path.name
-            total += path.with_suffix('.raw').stat().st_size if path.with_suffix('.raw').exists() else 0
+            total += (
+                path.with_suffix('.raw').stat().st_size if path.with_suffix('.raw').exists() else 0
+            )
             if not own and (total > LIMIT or _replaced(path, newest, images)):
                 _drop(path)
 
@@ -128,7 +156,9 @@ def _replaced(path: pathlib.Path, newest: Mapping[str, Any], images: set[str]) -
         return False
     content = _read(path) or {}
     return (
-        bool(content.get('partial')) and content['decoder'] == newest['decoder'] and images >= set(content['digests'])
+        bool(content.get('partial'))
+        and content['decoder'] == newest['decoder']
+        and images >= set(content['digests'])
     )
 
 
@@ -148,7 +178,9 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
     """The JSON of an entry, or None."""
     try:
         content = json.loads(path.read_text())
-        return content if isinstance(content, dict) and isinstance(content['digests'], list) else None
+        return (
+            content if isinstance(content, dict) and isinstance(content['digests'], list) else None
+        )
     except (OSError, ValueError, KeyError):
         return None
 
@@ -165,7 +197,10 @@ def _unseen(*_: Any) -> Iterator[Callable[[int], None]]:
 
 def _checksum(path: pathlib.Path, meter: Meter) -> int:
     found = 0
-    with path.open('rb', buffering=0) as file, meter('checking the cache', path.stat().st_size, 'bytes') as more:
+    with (
+        path.open('rb', buffering=0) as file,
+        meter('checking the cache', path.stat().st_size, 'bytes') as more,
+    ):
         while chunk := file.read(CHUNK):
             found = zlib.crc32(chunk, found)
             more(len(chunk))

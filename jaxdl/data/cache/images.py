@@ -1,9 +1,10 @@
 """Every image decoded once: a folder of arrays on disk, keyed by content, size and decoder.
 
-An entry is the pixels (`SIZEpx-KEY.raw`, mapped and never loaded as a whole) and a JSON beside it: the digests of its
-images, which of them are bad, and a checksum of the pixels. Rows that an earlier entry holds are copied from it, so
-that an interrupted run, a changed file or a larger subset costs only what is new. The folder (`jaxdl/images` where the
-system keeps caches) may be deleted at any time; beyond LIMIT the entries that were not used for longest go.
+An entry is the pixels (`SIZEpx-KEY.raw`, mapped and never loaded as a whole) and a JSON beside it:
+the digests of its images, which of them are bad, and a checksum of the pixels. Rows that an earlier
+entry holds are copied from it, so that an interrupted run, a changed file or a larger subset costs
+only what is new. The folder (`jaxdl/images` where the system keeps caches) may be deleted at any
+time; beyond LIMIT the entries that were not used for longest go.
 """
 
 import concurrent.futures
@@ -36,7 +37,10 @@ Sources = Sequence[pathlib.Path | bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """Images uint8 [n, size, size, 3] on disk, digests of their files [n], and why those that are bad (zeros) are."""
+    """Images uint8 [n, size, size, 3] on disk, digests of their files [n].
+
+    And why those that are bad (zeros) are.
+    """
 
     images: np.ndarray
     digests: tuple[str, ...]
@@ -44,10 +48,13 @@ class Decoded:
 
 
 def decoded(sources: Sources, ids: Sequence[str], size: int, on_bad_image: str = 'stop') -> Decoded:
-    """Every image of `sources` [n] as `decode` gives it, in this order, from the cache where it is there.
+    """Every image of `sources` [n] as `decode` gives it, in this order.
+
+    From the cache where it is there.
 
     Raises:
-      InputError: an image is bad (named by its id) and `on_bad_image` is not `skip`, or the cache cannot be written.
+      InputError: an image is bad (named by its id) and `on_bad_image` is not `skip`, or the cache
+        cannot be written.
     """
     if not len(sources):
         return Decoded(np.zeros((0, size, size, 3), np.uint8), (), {})
@@ -72,7 +79,9 @@ def _found(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
     with metered('looking at the images', len(sources), 'files') as more:
         looks = digests.look(sources, index, more)
     unread = [i for i, own in enumerate(looks) if own.unread]
-    if len(unread) <= max(64, len(sources) // 50):  # changed just before the last run: not worth a new entry
+    if len(unread) <= max(
+        64, len(sources) // 50
+    ):  # changed just before the last run: not worth a new entry
         for i in unread:
             looks[i] = _read_now(sources[i], looks[i])
         unread = []
@@ -93,13 +102,20 @@ def _found(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
 
 def _read_now(source: pathlib.Path | bytes, own: Look) -> Look:
     try:
-        return own._replace(digest=digests.digest(source if isinstance(source, bytes) else read(source)))
+        return own._replace(
+            digest=digests.digest(source if isinstance(source, bytes) else read(source))
+        )
     except BadImage as error:
         return Look(reason=str(error))
 
 
-def _built(folder: pathlib.Path, sources: Sources, looks: Sequence[Look], size: int, found: list[str]) -> Decoded:
-    """Decodes what no entry holds into a new one; `found` is filled with the digests as they become known."""
+def _built(
+    folder: pathlib.Path, sources: Sources, looks: Sequence[Look], size: int, found: list[str]
+) -> Decoded:
+    """Decodes what no entry holds into a new one.
+
+    `found` is filled with the digests as they become known.
+    """
     need, bad, rows = len(sources) * size * size * 3, {}, Rows(folder, size, decoder())
     if shutil.disk_usage(folder).free < need:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -116,7 +132,9 @@ def _built(folder: pathlib.Path, sources: Sources, looks: Sequence[Look], size: 
         except KeyboardInterrupt:  # what is done stays, as an entry that the next run copies from
             if found:
                 file.truncate(len(found) * size * size * 3)
-                entries.commit(folder, file, path, _content(found, size, checksum, bad) | dict(partial=True))
+                entries.commit(
+                    folder, file, path, _content(found, size, checksum, bad) | dict(partial=True)
+                )
             raise
         content = _content(found, size, checksum, bad)
         images = entries.commit(folder, file, path, content)
@@ -127,13 +145,23 @@ def _built(folder: pathlib.Path, sources: Sources, looks: Sequence[Look], size: 
 def _content(found: Sequence[str], size: int, checksum: int, bad: dict[int, str]) -> dict[str, Any]:
     # Without what could not be read, which is looked at again.
     reasons = {str(i): why for i, why in bad.items() if i < len(found) and found[i]}
-    return dict(key=key(found, size), size=size, decoder=decoder(), checksum=checksum, bad=reasons, digests=list(found))
+    return dict(
+        key=key(found, size),
+        size=size,
+        decoder=decoder(),
+        checksum=checksum,
+        bad=reasons,
+        digests=list(found),
+    )
 
 
 def _batches(
     sources: Sources, looks: Sequence[Look], size: int, rows: Rows
 ) -> Iterator[list[tuple[str, np.ndarray, str]]]:
-    """(digest, pixels, why it is bad) of all images, in order, by as many threads as there are cores."""
+    """(digest, pixels, why it is bad) of all images, in order.
+
+    By as many threads as there are cores.
+    """
 
     def task(start: int) -> list[tuple[str, np.ndarray, str]]:
         own = range(start, min(start + BATCH, len(sources)))
@@ -153,7 +181,9 @@ def _batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _one(source: pathlib.Path | bytes, own: Look, size: int, rows: Rows) -> tuple[str, np.ndarray, str]:
+def _one(
+    source: pathlib.Path | bytes, own: Look, size: int, rows: Rows
+) -> tuple[str, np.ndarray, str]:
     nothing = np.zeros((size, size, 3), np.uint8)
     if own.reason:
         return '', nothing, own.reason
@@ -185,8 +215,14 @@ def _unwritable(error: OSError, need: int) -> InputError:
     try:
         folder = caches.home() / 'jaxdl' / 'images'
     except OSError:
-        return InputError('there is no home to keep decoded images in: set XDG_CACHE_HOME to a folder')
+        return InputError(
+            'there is no home to keep decoded images in: set XDG_CACHE_HOME to a folder'
+        )
     elsewhere = 'or set XDG_CACHE_HOME to a folder elsewhere'
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InputError(f'the disk is full: decoded images take {need:,} bytes in {folder}: free them, {elsewhere}')
-    return InputError(f'decoded images cannot be kept in {folder} ({error.strerror}): make it writable, {elsewhere}')
+        return InputError(
+            f'the disk is full: decoded images take {need:,} bytes in {folder}: free them, {elsewhere}'
+        )
+    return InputError(
+        f'decoded images cannot be kept in {folder} ({error.strerror}): make it writable, {elsewhere}'
+    )

@@ -21,17 +21,25 @@ def digits(where: str = '') -> Listing:
 
 
 def breast_cancer(where: str = '') -> Listing:
-    """30 measurements of the cell nuclei of a tumour, float32 [n, 1, 1, 30], malignant or benign (UCI, 1993)."""
+    """30 measurements of the cell nuclei of a tumour, float32 [n, 1, 1, 30].
+
+    Malignant or benign (UCI, 1993).
+    """
     _nothing('breast_cancer', where)
     from sklearn import datasets
 
     found: Any = datasets.load_breast_cancer()
     images = found.data.astype(np.float32)[:, None, None]
-    return _listing('breast_cancer', images, found, "scikit-learn's: 30 measurements of cell nuclei")
+    return _listing(
+        'breast_cancer', images, found, "scikit-learn's: 30 measurements of cell nuclei"
+    )
 
 
 def moons(where: str = '') -> Listing:
-    """Two half circles, one inside the other, with noise: float32 [1000, 1, 1, 2]; always the same points."""
+    """Two half circles, one inside the other, with noise: float32 [1000, 1, 1, 2].
+
+    Always the same points.
+    """
     _nothing('moons', where)
     from sklearn import datasets
 
@@ -39,10 +47,20 @@ def moons(where: str = '') -> Listing:
     points, labels = drawn
     ids = map(str, range(len(points)))
     images = points.astype(np.float32)[:, None, None]
-    return listing('moons', images, [str(label) for label in labels], ids, note='points in the plane, noise 0.2')
+    return listing(
+        'moons',
+        images,
+        [str(label) for label in labels],
+        ids,
+        note='points in the plane, noise 0.2',
+    )
 
 
-SOURCES: dict[str, Callable[..., Listing]] = {'digits': digits, 'breast_cancer': breast_cancer, 'moons': moons}
+SOURCES: dict[str, Callable[..., Listing]] = {
+    'digits': digits,
+    'breast_cancer': breast_cancer,
+    'moons': moons,
+}
 
 
 def _listing(name: str, images: np.ndarray, found: Any, note: str) -> Listing:
@@ -53,4 +71,6 @@ def _listing(name: str, images: np.ndarray, found: Any, note: str) -> Listing:
 
 def _nothing(name: str, where: str) -> None:
     if where:
-        raise InputError(f'--dataset={name}:{where}: nothing goes after the name; right is --dataset={name}')
+        raise InputError(
+            f'--dataset={name}:{where}: nothing goes after the name; right is --dataset={name}'
+        )

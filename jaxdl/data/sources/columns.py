@@ -1,4 +1,7 @@
-"""What every source shares: the place it reads, which column is which, and class names made into labels."""
+"""What every source shares: the place it reads, which column is which.
+
+And class names made into labels.
+"""
 
 import pathlib
 import re
@@ -11,7 +14,21 @@ from jaxdl.data.listing import Listing
 from jaxdl.errors import InputError, nearest
 
 IMAGE_SUFFIXES = frozenset(
-    ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.pgm', '.avif')
+    (
+        '.jpg',
+        '.jpeg',
+        '.jpe',
+        '.jfif',
+        '.png',
+        '.webp',
+        '.bmp',
+        '.gif',
+        '.tif',
+        '.tiff',
+        '.ppm',
+        '.pgm',
+        '.avif',
+    )
 )
 # What a column may be called, without case, spaces and underscores; the surer names first.
 IMAGE_COLUMNS = (
@@ -24,11 +41,30 @@ IMAGE_COLUMNS = (
     frozenset(('id', 'name', 'key')),
 )
 LABEL_COLUMNS = (
-    frozenset(('class', 'classname', 'label', 'labelname', 'category', 'categoryname', 'target', 'targetname')),
+    frozenset(
+        (
+            'class',
+            'classname',
+            'label',
+            'labelname',
+            'category',
+            'categoryname',
+            'target',
+            'targetname',
+        )
+    ),
     frozenset(('classid', 'labelid', 'categoryid', 'targetid', 'labels', 'y')),
 )
 # What a part may be called, in a folder, in an archive and in Hugging Face's sets.
-PARTS = dict(train='train', training='train', val='val', valid='val', validation='val', test='test', testing='test')
+PARTS = dict(
+    train='train',
+    training='train',
+    val='val',
+    valid='val',
+    validation='val',
+    test='test',
+    testing='test',
+)
 
 
 def home(where: str) -> pathlib.Path:
@@ -48,7 +84,10 @@ def there(where: str) -> bool:
 
 
 def place(where: str, form: str) -> pathlib.Path:
-    """The file or folder that `where` names; `form` is the whole, such as `folder:DIR`. InputError: none is there."""
+    """The file or folder that `where` names; `form` is the whole, such as `folder:DIR`.
+
+    InputError: none is there.
+    """
     if not where:
         raise InputError(f'--dataset={form.split(":")[0]} names no place: --dataset={form}')
     if not there(where):
@@ -59,20 +98,29 @@ def place(where: str, form: str) -> pathlib.Path:
     if form.endswith('DIR') and not path.is_dir():
         raise InputError(f'--dataset={form}: {where} is a file, not a folder')
     if form.endswith('FILE') and path.is_dir():
-        raise InputError(f'--dataset={form}: {where} is a folder, not a file; of images: --dataset=folder:{where}')
+        raise InputError(
+            f'--dataset={form}: {where} is a folder, not a file; of images: --dataset=folder:{where}'
+        )
     return path
 
 
-def column(header: Sequence[str], asked: str, known: tuple[frozenset[str], ...], what: str, how: str) -> int:
-    """The index in `header` of the column `asked` for, else of the one that `known` names recognise.
+def column(
+    header: Sequence[str], asked: str, known: tuple[frozenset[str], ...], what: str, how: str
+) -> int:
+    """The index in `header` of the column `asked` for.
 
-    what: such as `FILE: the column of images`; how: what overrules the guess. InputError: none or several.
+    Else of the one that `known` names recognise.
+
+    what: such as `FILE: the column of images`; how: what overrules the guess. InputError: none or
+      several.
     """
     if asked:
         found = [i for i, name in enumerate(header) if name == asked]
         found = found or [i for i, name in enumerate(header) if name.lower() == asked.lower()]
         if not found:
-            raise InputError(f'{what}: there is no {short(asked)}: {short(nearest(asked, header), str)}')
+            raise InputError(
+                f'{what}: there is no {short(asked)}: {short(nearest(asked, header), str)}'
+            )
     else:
         plain = [re.sub(r'[\W_]', '', name.lower()) for name in header]
         tiers = ([i for i, name in enumerate(plain) if name in tier] for tier in known)
@@ -97,9 +145,12 @@ def listing(
     groups: Sequence[str] | None = None,
     note: str = '',
 ) -> Listing:
-    """A Listing of `images` with a class name and an id each; InputError where nothing could be learned from it.
+    """A Listing of `images` with a class name and an id each.
 
-    known: the classes in their own order (those without images are left out), else numbers by size or names by letter.
+    InputError where nothing could be learned from it.
+
+    known: the classes in their own order (those without images are left out), else numbers by size
+      or names by letter.
     """
     ids, found = tuple(ids), set(classes)
     class_names: Sequence[str] = [c for c in known if c in found] or ordered(found)
@@ -108,7 +159,9 @@ def listing(
     if '' in found:
         raise InputError(f'{name}: an empty class name; every image needs a class')
     if len(class_names) < 2:
-        raise InputError(f'{name}: all images are of one class, {short(min(found))}; there is nothing to tell apart')
+        raise InputError(
+            f'{name}: all images are of one class, {short(min(found))}; there is nothing to tell apart'
+        )
     _writable(name, (*ids, *class_names))
     if len(set(ids)) < len(ids):
         seen: set[str] = set()
@@ -118,7 +171,8 @@ def listing(
     number = {c: i for i, c in enumerate(class_names)}
     return Listing(
         name=name,
-        description=f'{name}: {len(ids):,} images of {len(class_names)} classes' + (note and f'; {note}'),
+        description=f'{name}: {len(ids):,} images of {len(class_names)} classes'
+        + (note and f'; {note}'),
         images=images,
         labels=np.array([number[c] for c in classes], np.int32),
         ids=ids,
@@ -150,12 +204,23 @@ def _writable(name: str, texts: Iterable[str]) -> None:
             raise InputError(f'{name}: the name {text!a} is not UTF-8; rename it') from None
 
 
-def _fixed(name: str, parts: Sequence[str] | None, classes: Sequence[str]) -> tuple[str, ...] | None:
-    """`train` and `test`, with or without `val`; None if all is `train`. A `val` without a `test` measures."""
+def _fixed(
+    name: str, parts: Sequence[str] | None, classes: Sequence[str]
+) -> tuple[str, ...] | None:
+    """`train` and `test`, with or without `val`; None if all is `train`.
+
+    A `val` without a `test` measures.
+    """
     if parts is None or set(parts) <= {'train'}:
         return None
     trained = {c for c, part in zip(classes, parts, strict=True) if part == 'train'}
     strange = sorted(set(classes) - trained)
     if strange:
-        raise InputError(f'{name}: class {short(strange[0])} has images in val or test and none in train; add some')
-    return tuple(parts) if 'test' in parts else tuple('test' if part == 'val' else part for part in parts)
+        raise InputError(
+            f'{name}: class {short(strange[0])} has images in val or test and none in train; add some'
+        )
+    return (
+        tuple(parts)
+        if 'test' in parts
+        else tuple('test' if part == 'val' else part for part in parts)
+    )

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from csv import Error, reader
 
 from jaxdl.data.listing import Listing
-from jaxdl.data.sources.columns import IMAGE_COLUMNS, LABEL_COLUMNS, column, home, listing, place, short, there
+from jaxdl.data.sources.columns import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    column,
+    home,
+    listing,
+    place,
+    short,
+    there,
+)
 from jaxdl.data.sources.folder import finder, inside
 from jaxdl.errors import InputError
 
@@ -15,9 +24,16 @@ Rows = list[tuple[int, list[str]]]
 
 
 def csv(
-    where: str, *, images: str = '', image_column: str = '', label_column: str = '', group_column: str = ''
+    where: str,
+    *,
+    images: str = '',
+    image_column: str = '',
+    label_column: str = '',
+    group_column: str = '',
 ) -> Listing:
-    """The images that a CSV names, from the folder `images`, else `<stem>_images/` or the CSV's own folder.
+    """The images that a CSV names, from the folder `images`.
+
+    Else `<stem>_images/` or the CSV's own folder.
 
     where: `FILE[:image_column:label_column]`; columns that are not named are recognised.
     """
@@ -39,11 +55,19 @@ def labelled(
     image = column(header, image_column, IMAGE_COLUMNS, f'{file}: the column of images', how)
     label = column(header, label_column, LABEL_COLUMNS, f'{file}: the column of classes', how)
     if image == label:
-        raise InputError(f'{file}: {short(header[image])} cannot name both the images and their classes; {how}')
-    group = column(header, group_column, (), f'{file}: the column of groups', '') if group_column else None
+        raise InputError(
+            f'{file}: {short(header[image])} cannot name both the images and their classes; {how}'
+        )
+    group = (
+        column(header, group_column, (), f'{file}: the column of groups', '')
+        if group_column
+        else None
+    )
     used = [i for i in (image, label, group) if i is not None]
     kept, some = _kept(
-        file, tops, [(line, *(_filled(file, line, header, cells, i) for i in used)) for line, cells in rows]
+        file,
+        tops,
+        [(line, *(_filled(file, line, header, cells, i) for i in used)) for line, cells in rows],
     )
     if not some:
         looked = ' or '.join(map(str, tops))
@@ -56,7 +80,10 @@ def labelled(
 
 
 def read(file: pathlib.Path) -> tuple[list[str], Rows]:
-    """The header of a CSV and its rows, each with the number of its line; InputError where a row does not fit."""
+    """The header of a CSV and its rows, each with the number of its line.
+
+    InputError where a row does not fit.
+    """
     rows = list(_records(file, _text(file)))
     while rows and not any(rows[-1][1]):  # a spreadsheet writes its empty rows too
         rows.pop()
@@ -69,7 +96,9 @@ def read(file: pathlib.Path) -> tuple[list[str], Rows]:
         )
     for line, cells in rows[1:]:
         if len(cells) != len(header):
-            raise InputError(f'{file} line {line}: the header has {len(header)} columns and this row {len(cells)}')
+            raise InputError(
+                f'{file} line {line}: the header has {len(header)} columns and this row {len(cells)}'
+            )
     return header, rows[1:]
 
 
@@ -81,7 +110,9 @@ def _parsed(where: str) -> tuple[pathlib.Path, tuple[str, str]]:
     file = place(':'.join(words[:n]), 'csv:FILE')
     columns = [word.strip() for word in words[n:]]
     if len(columns) > 2:
-        raise InputError(f'--dataset=csv:{where}: {len(columns)} columns after {file}; right is --dataset={_FORM}')
+        raise InputError(
+            f'--dataset=csv:{where}: {len(columns)} columns after {file}; right is --dataset={_FORM}'
+        )
     image, label = [*columns, '', ''][:2]
     return file, (image, label)
 
@@ -100,7 +131,9 @@ def _text(file: pathlib.Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise InputError(f'cannot read {file}: {error.strerror}; make it readable, or name another') from None
+        raise InputError(
+            f'cannot read {file}: {error.strerror}; make it readable, or name another'
+        ) from None
     if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
         raise InputError(f'{file} is UTF-16; save it as UTF-8')
     try:
@@ -119,7 +152,9 @@ def _text(file: pathlib.Path) -> str:
 def _records(file: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank, with the number of its first line."""
     delimiter = _delimiter(text)
-    rows = reader(io.StringIO(text, newline=''), delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows = reader(
+        io.StringIO(text, newline=''), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
     line = 1
     try:
         for cells in rows:
@@ -128,22 +163,36 @@ def _records(file: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]:
                 yield line, stripped
             line = rows.line_num + 1
     except Error as error:
-        raise InputError(f'{file} line {line}: not a row of a CSV ({error}); is a quote left open?') from None
+        raise InputError(
+            f'{file} line {line}: not a row of a CSV ({error}); is a quote left open?'
+        ) from None
 
 
 def _delimiter(text: str) -> str:
     first = next((line for line in io.StringIO(text, newline=None) if line.strip()), '')[:10_000]
-    return max(',;\t|', key=lambda d: len(next(reader([first.rstrip('\n')], delimiter=d, skipinitialspace=True), [])))
+    return max(
+        ',;\t|',
+        key=lambda d: len(
+            next(reader([first.rstrip('\n')], delimiter=d, skipinitialspace=True), [])
+        ),
+    )
 
 
 def _filled(file: pathlib.Path, line: int, header: list[str], cells: list[str], i: int) -> str:
     if not cells[i]:
-        raise InputError(f'{file} line {line}: {short(header[i])} is empty; fill it, or remove the line')
+        raise InputError(
+            f'{file} line {line}: {short(header[i])} is empty; fill it, or remove the line'
+        )
     return cells[i]
 
 
-def _kept(file: pathlib.Path, tops: Sequence[pathlib.Path], rows: Sequence[tuple]) -> tuple[list[tuple], bool]:
-    """(path, id, class[, group]) of each image once, and whether any file is there; rows begin with their lines."""
+def _kept(
+    file: pathlib.Path, tops: Sequence[pathlib.Path], rows: Sequence[tuple]
+) -> tuple[list[tuple], bool]:
+    """(path, id, class[, group]) of each image once, and whether any file is there.
+
+    Rows begin with their lines.
+    """
     find, kept, some = finder(tops), {}, False
     for line, name, kind, *group in rows:
         where = f'{file} line {line}'

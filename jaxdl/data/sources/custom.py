@@ -15,7 +15,9 @@ FORM = 'must give (images [n, height, width, channel], uint8 or float32, labels 
 
 
 def source(name: str, function: Callable[..., Any]) -> Callable[..., Listing]:
-    """A row of SOURCES: it has the parameters of `function`, which need not have one for what follows the colon.
+    """A row of SOURCES: it has the parameters of `function`.
+
+    Which need not have one for what follows the colon.
 
     Raises:
       InputError: it is no function, now; or gives something else, when it is called.
@@ -27,7 +29,9 @@ def source(name: str, function: Callable[..., Any]) -> Callable[..., Listing]:
     @functools.wraps(function)
     def own(where: str, **options: Any) -> Listing:
         if where and not located:
-            raise InputError(f'--dataset={name}:{where}: nothing goes after the name; right is --dataset={name}')
+            raise InputError(
+                f'--dataset={name}:{where}: nothing goes after the name; right is --dataset={name}'
+            )
         with blamed(f'dataset {name!r}', FORM):
             found = function(**options, **(dict(where=where) if located else {}))
             return found if isinstance(found, Listing) else _listing(name, *found)
@@ -36,12 +40,27 @@ def source(name: str, function: Callable[..., Any]) -> Callable[..., Listing]:
 
 
 def _listing(name: str, images: Any, labels: Any, class_names: Any) -> Listing:
-    images, labels, names = np.asarray(images), np.asarray(labels), [str(own) for own in class_names]
+    images, labels, names = (
+        np.asarray(images),
+        np.asarray(labels),
+        [str(own) for own in class_names],
+    )
     if images.ndim != 4 or images.dtype not in (np.uint8, np.float32):
-        raise InputError(f'dataset {name!r}: images are {images.dtype} {list(images.shape)}: {FORM}')
+        raise InputError(
+            f'dataset {name!r}: images are {images.dtype} {list(images.shape)}: {FORM}'
+        )
     whole = labels.ndim == 1 and labels.dtype.kind in 'iu' and len(labels) == len(images)
     if not whole or not len(labels) or labels.min() < 0 or labels.max() >= len(names):
         right = f'{len(images)} whole numbers from 0 to {len(names) - 1}, one an image'
-        raise InputError(f'dataset {name!r}: labels are {labels.dtype} {list(labels.shape)}: must be {right}')
+        raise InputError(
+            f'dataset {name!r}: labels are {labels.dtype} {list(labels.shape)}: must be {right}'
+        )
     classes = [names[label] for label in labels]
-    return listing(name, images, classes, map(str, range(len(images))), known=names, note='registered by the study')
+    return listing(
+        name,
+        images,
+        classes,
+        map(str, range(len(images))),
+        known=names,
+        note='registered by the study',
+    )

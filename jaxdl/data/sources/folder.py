@@ -1,4 +1,7 @@
-"""Folders of images: one folder a class, or train/ val/ test/ of those; and files found by their names."""
+"""Folders of images: one folder a class, or train/ val/ test/ of those.
+
+And files found by their names.
+"""
 
 import functools
 import os
@@ -16,18 +19,26 @@ _FORM = 'folder:DIR'
 
 
 def folder(where: str) -> Listing:
-    """The images below DIR: one folder a class, or `train/`, `val/`, `test/` of those; ids are paths below DIR."""
+    """The images below DIR: one folder a class, or `train/`, `val/`, `test/` of those.
+
+    Ids are paths below DIR.
+    """
     root = place(where, _FORM)
     parts, note = _parts(root)
     rows: list[tuple[str, str, str]] = []  # id, class, part
     seen = {_identity(root)}
     for part, top in parts.items():
         kinds = _folders(top)
-        seen |= {_identity(top), *(_identity(top / kind) for kind in kinds if not (top / kind).is_symlink())}
+        seen |= {
+            _identity(top),
+            *(_identity(top / kind) for kind in kinds if not (top / kind).is_symlink()),
+        }
         for kind in kinds:
             found = sorted(_walk(top / kind, seen))
             if not found and part == 'train':
-                raise InputError(f'{top / kind}: class {short(kind)} has no images; remove the folder or fill it')
+                raise InputError(
+                    f'{top / kind}: class {short(kind)} has no images; remove the folder or fill it'
+                )
             prefix = '' if top == root else f'{top.name}/'
             rows += ((f'{prefix}{kind}/{path}', kind, part) for path in found)
     ids, kinds, names = zip(*rows, strict=True)
@@ -36,28 +47,47 @@ def folder(where: str) -> Listing:
 
 
 def _parts(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], str]:
-    """The folder of each part that has class folders (`train` alone where DIR has no parts), and what is left out."""
+    """The folder of each part that has class folders (`train` alone where DIR has no parts).
+
+    And what is left out.
+    """
     tops = _folders(root)
     found: dict[str, pathlib.Path] = {}
     for name in tops:
         part = PARTS.get(name.lower(), '')
         if part in found:
-            raise InputError(f'{root}: {found[part].name}/ and {name}/ are both the {part} part; keep one')
+            raise InputError(
+                f'{root}: {found[part].name}/ and {name}/ are both the {part} part; keep one'
+            )
         if part:
             found[part] = root / name
     if 'train' in found and (len(found) > 1 or len(tops) == 1) and _folders(found['train']):
         return _labelled(found, [name for name in tops if root / name not in found.values()])
     if not tops:
         loose = any(_walk(root, set()))
-        hint = 'has images but no folders: one folder a class, or --dataset=csv:FILE' if loose else 'has no images'
+        hint = (
+            'has images but no folders: one folder a class, or --dataset=csv:FILE'
+            if loose
+            else 'has no images'
+        )
         raise InputError(f'{root} {hint}')
     return dict(train=root), ''
 
 
-def _labelled(found: dict[str, pathlib.Path], others: list[str]) -> tuple[dict[str, pathlib.Path], str]:
+def _labelled(
+    found: dict[str, pathlib.Path], others: list[str]
+) -> tuple[dict[str, pathlib.Path], str]:
     notes = [f'{name}/ is left out' for name in others]
-    notes += [f'{top.name}/ has no class folders and is left out' for top in found.values() if not _folders(top)]
-    parts = {part: found[part] for part in ('train', 'val', 'test') if part in found and _folders(found[part])}
+    notes += [
+        f'{top.name}/ has no class folders and is left out'
+        for top in found.values()
+        if not _folders(top)
+    ]
+    parts = {
+        part: found[part]
+        for part in ('train', 'val', 'test')
+        if part in found and _folders(found[part])
+    }
     if 'val' in parts and 'test' not in parts:
         notes.append(f'{parts["val"].name}/ is the test part')
     return parts, '; '.join(notes)
@@ -68,7 +98,10 @@ def _folders(top: pathlib.Path) -> list[str]:
 
 
 def _walk(top: pathlib.Path, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """The images below `top`, as paths from it; a folder in `seen` other than `top` is not entered again."""
+    """The images below `top`, as paths from it.
+
+    A folder in `seen` other than `top` is not entered again.
+    """
     stack = [('', top)]
     seen.add(_identity(top))
     while stack:
@@ -90,7 +123,9 @@ def _scan(top: pathlib.Path) -> list[os.DirEntry[str]]:
         with os.scandir(top) as entries:
             return list(entries)
     except OSError as error:
-        raise InputError(f'cannot read the folder {top}: {error.strerror}; make it readable, or name another') from None
+        raise InputError(
+            f'cannot read the folder {top}: {error.strerror}; make it readable, or name another'
+        ) from None
 
 
 def _identity(top: pathlib.Path) -> tuple[int, int]:
@@ -110,9 +145,14 @@ def _hidden(name: str) -> bool:
 
 
 def inside(name: str, where: str) -> str:
-    """The path `name` in its shortest form with '/'; InputError, beginning with `where`, if it leaves its folder."""
+    """The path `name` in its shortest form with '/'; InputError, beginning with `where`.
+
+    If it leaves its folder.
+    """
     path = posixpath.normpath(name.replace('\\', '/'))
-    absolute = path.startswith('/') or pathlib.PureWindowsPath(name).is_absolute() or path.startswith('~')
+    absolute = (
+        path.startswith('/') or pathlib.PureWindowsPath(name).is_absolute() or path.startswith('~')
+    )
     if absolute or path.split('/')[0] == '..':
         raise InputError(f'{where}: {short(name)} leaves the image folder; paths go down from it')
     return path
@@ -121,8 +161,9 @@ def inside(name: str, where: str) -> str:
 def finder(tops: Sequence[pathlib.Path]) -> Callable[[str, str], pathlib.Path | None]:
     """A function (name, where) -> the file in the first of the folders `tops` that has it, or None.
 
-    A name may lack its extension and differ in case; each folder is listed once. InputError, beginning with `where`:
-    the name leaves the folder, by itself or by a link, or two files could be meant.
+    A name may lack its extension and differ in case; each folder is listed once. InputError,
+    beginning with `where`: the name leaves the folder, by itself or by a link, or two files could
+    be meant.
     """
     listed = functools.cache(_listed)
     resolved = functools.cache(pathlib.Path.resolve)
@@ -147,7 +188,10 @@ def finder(tops: Sequence[pathlib.Path]) -> Callable[[str, str], pathlib.Path | 
 
 
 def _listed(top: pathlib.Path) -> tuple[set[str], dict[str, list[str]], set[str]]:
-    """The files of a folder: their names, the names by what could be meant by them, and those that are links."""
+    """The files of a folder: their names, the names by what could be meant by them.
+
+    And those that are links.
+    """
     exact, links, loose = set[str](), set[str](), defaultdict[str, list[str]](list)
     try:
         with os.scandir(top) as entries:
@@ -172,7 +216,9 @@ def _match(name: str, exact: set[str], loose: dict[str, list[str]], where: str) 
     if len(found) > 1:  # then case counts
         found = [f for f in found if f.startswith(name)] or found
     if len(found) > 1:
-        raise InputError(f'{where}: {short(name)} could be {short(found[0])} or {short(found[1])}; write it in full')
+        raise InputError(
+            f'{where}: {short(name)} could be {short(found[0])} or {short(found[1])}; write it in full'
+        )
     return found[0] if found else None
 
 

@@ -19,9 +19,12 @@ RECORD = 'downloads.json'
 
 
 def foodc(where: str, *, download: bool = False) -> Listing:
-    """The labelled images of the challenge in DIR: `train.csv` (ImageId, ClassName) and `train_images/`.
+    """The labelled images of the challenge in DIR: `train.csv` (ImageId.
 
-    `test.csv` and `test_images/` have no labels and are not listed. download: fetches what is missing into DIR.
+    ClassName) and `train_images/`.
+
+    `test.csv` and `test_images/` have no labels and are not listed. download: fetches what is
+    missing into DIR.
     """
     top = place(where, 'foodc:DIR') if there(where) or not where else home(where)
     if download:
@@ -37,7 +40,10 @@ def foodc(where: str, *, download: bool = False) -> Listing:
 
 
 def _complete(top: pathlib.Path) -> None:
-    """Fetches and unpacks what is not in `top` yet; a folder of images is there in full or not at all."""
+    """Fetches and unpacks what is not in `top` yet.
+
+    A folder of images is there in full or not at all.
+    """
     from jaxdl.data.download import fetch, read_record, unpack
 
     for name, file in PUBLISHED.items():
@@ -45,7 +51,9 @@ def _complete(top: pathlib.Path) -> None:
             continue
         got = fetch(SITE + file, top / file)
         try:
-            (top / RECORD).write_text(json.dumps({**read_record(top / RECORD), file: got}, indent=2) + '\n')
+            (top / RECORD).write_text(
+                json.dumps({**read_record(top / RECORD), file: got}, indent=2) + '\n'
+            )
             if name != file:
                 unpack(top / file, top / f'{name}.part')
                 (top / f'{name}.part').rename(top / name)

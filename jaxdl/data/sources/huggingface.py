@@ -8,21 +8,33 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxdl.data.listing import Listing, Undecoded
-from jaxdl.data.sources.columns import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, column, home, listing, short, there
+from jaxdl.data.sources.columns import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    PARTS,
+    column,
+    home,
+    listing,
+    short,
+    there,
+)
 from jaxdl.errors import InputError
 
 
 def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing:
     """A set of Hugging Face's `datasets`: a folder of `save_to_disk`, parquet, or one of the hub.
 
-    That is `NAME[:CONFIG][@REVISION]`; the commit that it stands for is said, and stands in the description.
+    That is `NAME[:CONFIG][@REVISION]`; the commit that it stands for is said, and stands in the
+    description.
     """
     if not where:
         raise InputError('--dataset=hf names no set: --dataset=hf:NAME_OR_PATH')
     try:
         import datasets
     except ImportError:
-        raise InputError("--dataset=hf needs the package datasets: pip install 'jaxdl[hf]'") from None
+        raise InputError(
+            "--dataset=hf needs the package datasets: pip install 'jaxdl[hf]'"
+        ) from None
     name, config, revision = _asked(where)
     splits, note = _splits(where, _opened(datasets, where, name, config, revision))
     note = '; '.join(own for own in (note, revision and f'revision {revision}') if own)
@@ -30,9 +42,21 @@ def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing
     rows, classes, ids, parts = list[Any](), list[str](), list[str](), list[str]()
     known: Sequence[str] = ()
     for part, table in splits.items():
-        image = _column(table, image_column, IMAGE_COLUMNS, datasets.Image, f'hf:{where}: the column of images', how)
+        image = _column(
+            table,
+            image_column,
+            IMAGE_COLUMNS,
+            datasets.Image,
+            f'hf:{where}: the column of images',
+            how,
+        )
         label = _column(
-            table, label_column, LABEL_COLUMNS, datasets.ClassLabel, f'hf:{where}: the column of classes', how
+            table,
+            label_column,
+            LABEL_COLUMNS,
+            datasets.ClassLabel,
+            f'hf:{where}: the column of classes',
+            how,
         )
         rows.append(_encoded(datasets, where, table, image))
         known = known or getattr(table.features[label], 'names', ())
@@ -44,7 +68,9 @@ def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing
 
 
 class _Images(Sequence[Undecoded]):
-    """The encoded images of several tables one after another, read from their memory map when asked for.
+    """The encoded images of several tables one after another.
+
+    Read from their memory map when asked for.
 
     InputError for one that is said to be in a file outside of the folders `tops`.
     """
@@ -75,12 +101,19 @@ def _tops(datasets: Any, where: str) -> list[pathlib.Path]:
     from huggingface_hub import constants
 
     own = home(where) if there(where) else None
-    tops = [own if own.is_dir() else own.parent] if own else [datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE]
+    tops = (
+        [own if own.is_dir() else own.parent]
+        if own
+        else [datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE]
+    )
     return [pathlib.Path(os.path.realpath(top)) for top in tops]
 
 
 def _asked(where: str) -> tuple[str, str, str]:
-    """The name of a set on the hub, its configuration and its commit; all empty for one that is here."""
+    """The name of a set on the hub, its configuration and its commit.
+
+    All empty for one that is here.
+    """
     if there(where):
         return '', '', ''
     where, _, revision = where.partition('@')
@@ -89,14 +122,19 @@ def _asked(where: str) -> tuple[str, str, str]:
 
 
 def _commit(name: str, revision: str) -> str:
-    """The commit that a branch, a tag or nothing stands for now; without a network what was asked for."""
+    """The commit that a branch, a tag or nothing stands for now.
+
+    Without a network what was asked for.
+    """
     # What the hub says of every attempt, twice, would hide the one line that says what is wrong.
     logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
     from huggingface_hub import HfApi
 
     try:
         found = HfApi().dataset_info(name, revision=revision or None).sha or revision
-    except Exception:  # of the network, the hub and its client: what is in its cache may still serve
+    except (
+        Exception
+    ):  # of the network, the hub and its client: what is in its cache may still serve
         return revision
     sys.stderr.write(f'jaxdl: hf:{name} is of revision {found}\n')
     return found
@@ -114,7 +152,9 @@ def _opened(datasets: Any, where: str, name: str, config: str, revision: str) ->
         return datasets.load_dataset(str(path))
     except Exception as error:  # of the network, the hub, arrow and the set itself
         what = f'{type(error).__name__}: {short(str(error), str)}'
-        raise InputError(f'cannot open hf:{where}, which is on this disk or needs the network: {what}') from None
+        raise InputError(
+            f'cannot open hf:{where}, which is on this disk or needs the network: {what}'
+        ) from None
 
 
 def _splits(where: str, found: Any) -> tuple[dict[str, Any], str]:
@@ -123,7 +163,11 @@ def _splits(where: str, found: Any) -> tuple[dict[str, Any], str]:
         return dict(train=found), ''
     if len(found) == 1:
         return dict(train=next(iter(found.values()))), ''
-    parts = {PARTS[name]: table for name, table in found.items() if name in PARTS and not _unlabelled(table)}
+    parts = {
+        PARTS[name]: table
+        for name, table in found.items()
+        if name in PARTS and not _unlabelled(table)
+    }
     if 'train' not in parts:
         raise InputError(f'hf:{where} has the splits {", ".join(found)}; one must be train')
     out = [name for name in found if PARTS.get(name) not in parts]
@@ -136,7 +180,9 @@ def _unlabelled(table: Any) -> bool:
     return bool(columns) and all(set(table.unique(name)) <= {-1, None} for name in columns)
 
 
-def _column(table: Any, asked: str, known: tuple[frozenset[str], ...], kind: type, what: str, how: str) -> str:
+def _column(
+    table: Any, asked: str, known: tuple[frozenset[str], ...], kind: type, what: str, how: str
+) -> str:
     typed = [name for name, feature in table.features.items() if isinstance(feature, kind)]
     if not asked and len(typed) == 1:
         return typed[0]
@@ -146,17 +192,27 @@ def _column(table: Any, asked: str, known: tuple[frozenset[str], ...], kind: typ
 
 def _encoded(datasets: Any, where: str, table: Any, image: str) -> Any:
     try:
-        return table.select_columns([image]).with_format(None).cast_column(image, datasets.Image(decode=False))
+        return (
+            table.select_columns([image])
+            .with_format(None)
+            .cast_column(image, datasets.Image(decode=False))
+        )
     except Exception as error:  # arrow has no one error for a column of another type
         what = short(str(error), str)
-        raise InputError(f'hf:{where}: column {short(image)} does not hold encoded images: {what}') from None
+        raise InputError(
+            f'hf:{where}: column {short(image)} does not hold encoded images: {what}'
+        ) from None
 
 
 def _names(where: str, table: Any, label: str) -> list[str]:
     names = getattr(table.features[label], 'names', None)
     values = list(table.with_format(None)[label])
     for i, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, (int, str)) or (names and not 0 <= int(value) < len(names)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, str))
+            or (names and not 0 <= int(value) < len(names))
+        ):
             raise InputError(
                 f'hf:{where}: row {i} of {short(label)} is {short(str(value))}, no class; right is a word or a number'
             )

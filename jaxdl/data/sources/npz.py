@@ -16,9 +16,12 @@ _LABELS = ('labels', 'label', 'y', 'targets', 'target')
 
 
 def npz(where: str) -> Listing:
-    """`images` and `labels`, or `x_train, y_train, x_test, y_test` (or `train_images` ...), of a NumPy archive.
+    """`images` and `labels`, or `x_train, y_train, x_test, y_test` (or `train_images` ...).
 
-    images: uint8, or float in [0, 1], [n, height, width] or [n, height, width, channel]; labels: whole numbers or
+    Of a NumPy archive.
+
+    images: uint8, or float in [0, 1], [n, height, width] or [n, height, width, channel]; labels:
+      whole numbers or
     strings. Optional: `class_names` that the numbers count, `ids` and `groups` [n].
     """
     arrays = _archive(place(where, 'npz:FILE'))
@@ -26,20 +29,34 @@ def npz(where: str) -> Listing:
     pairs = {PARTS.get(part, ''): pair for part, pair in found.items() if pair}
     if '' not in pairs and 'train' not in pairs:
         names = ', '.join(map(short, arrays)) or 'nothing'
-        raise InputError(f'{where} holds {names}; right are images and labels, or x_train, y_train, x_test, y_test')
+        raise InputError(
+            f'{where} holds {names}; right are images and labels, or x_train, y_train, x_test, y_test'
+        )
     pairs = {'': pairs['']} if '' in pairs else pairs
     images = [_images(where, *pair[:2]) for pair in pairs.values()]
     if len({(x.shape[1:], x.dtype) for x in images}) > 1:
-        raise InputError(f'{where}: the parts differ in size or type: {", ".join(str(x.shape) for x in images)}')
+        raise InputError(
+            f'{where}: the parts differ in size or type: {", ".join(str(x.shape) for x in images)}'
+        )
     known = _texts(where, arrays, 'class_names')
     classes = [_classes(where, *pair, known) for pair in pairs.values()]
     parts = [part for part, names in zip(pairs, classes, strict=True) for _ in names]
     names = [name for some in classes for name in some]
-    ids = [f'{part}/{i}'.lstrip('/') for part, some in zip(pairs, classes, strict=True) for i in range(len(some))]
-    ids, groups = (_texts(where, arrays, key, len(names)) for key in ('ids', 'groups')) if '' in pairs else (ids, None)
+    ids = [
+        f'{part}/{i}'.lstrip('/')
+        for part, some in zip(pairs, classes, strict=True)
+        for i in range(len(some))
+    ]
+    ids, groups = (
+        (_texts(where, arrays, key, len(names)) for key in ('ids', 'groups'))
+        if '' in pairs
+        else (ids, None)
+    )
     ids = ids or [str(i) for i in range(len(names))]
     fixed = None if '' in pairs else parts
-    return listing(where, np.concatenate(images), names, ids, known=known or (), parts=fixed, groups=groups)
+    return listing(
+        where, np.concatenate(images), names, ids, known=known or (), parts=fixed, groups=groups
+    )
 
 
 def _archive(file: pathlib.Path) -> dict[str, np.ndarray]:
@@ -53,17 +70,26 @@ def _archive(file: pathlib.Path) -> dict[str, np.ndarray]:
             return {name.lower(): np.asarray(archive[name]) for name in archive.files}
     except InputError:
         raise
-    except Exception as error:  # an archive breaks in many ways: zip, zlib, header, pickled objects, memory
-        what = 'it is none, or holds pickled objects' if 'pickle' in str(error) else short(str(error), str)
+    except (
+        Exception
+    ) as error:  # an archive breaks in many ways: zip, zlib, header, pickled objects, memory
+        what = (
+            'it is none, or holds pickled objects'
+            if 'pickle' in str(error)
+            else short(str(error), str)
+        )
         raise InputError(f'cannot read {file} as an .npz of plain arrays: {what}') from None
 
 
-def _pair(where: str, arrays: dict[str, np.ndarray], part: str) -> tuple[str, np.ndarray, np.ndarray] | None:
+def _pair(
+    where: str, arrays: dict[str, np.ndarray], part: str
+) -> tuple[str, np.ndarray, np.ndarray] | None:
     """(name, images, labels) of a part, where the archive has its images."""
     names = [[f'{n}_{part}' if part else n for n in known] for known in (_IMAGES, _LABELS)]
     if part:
         names = [
-            [*some, *(f'{part}_{n}' for n in known)] for some, known in zip(names, (_IMAGES, _LABELS), strict=True)
+            [*some, *(f'{part}_{n}' for n in known)]
+            for some, known in zip(names, (_IMAGES, _LABELS), strict=True)
         ]
     image, label = (next((n for n in some if n in arrays), None) for some in names)
     if image is None:
@@ -82,19 +108,27 @@ def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise InputError(f'{what}; right is [n, height, width] or [n, height, width, channel]')
     if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[-1] > 4:
-        raise InputError(f'{what}: the channels come last: transpose it to [n, height, width, channel]')
+        raise InputError(
+            f'{what}: the channels come last: transpose it to [n, height, width, channel]'
+        )
     if np.issubdtype(images.dtype, np.floating):
         if not (images.min() >= 0 and images.max() <= 1):  # false for NaN too
-            raise InputError(f'{what} and not within [0, 1]: divide it by its largest value, or give uint8')
+            raise InputError(
+                f'{what} and not within [0, 1]: divide it by its largest value, or give uint8'
+            )
         images = images.astype(np.float32)
     elif images.dtype != np.uint8:
         raise InputError(f'{what}; right is uint8, or float in [0, 1]')
     return images if images.ndim == 4 else images[..., None]
 
 
-def _classes(where: str, name: str, _: np.ndarray, labels: np.ndarray, known: list[str] | None) -> list[str]:
+def _classes(
+    where: str, name: str, _: np.ndarray, labels: np.ndarray, known: list[str] | None
+) -> list[str]:
     if labels.dtype.kind not in 'iuUS':
-        raise InputError(f'{where}: the labels of {name} are {labels.dtype}; right are whole numbers or strings')
+        raise InputError(
+            f'{where}: the labels of {name} are {labels.dtype}; right are whole numbers or strings'
+        )
     if labels.dtype.kind not in 'iu' or not known:
         return _strings(labels)
     if labels.min() < 0 or labels.max() >= len(known):
@@ -104,7 +138,9 @@ def _classes(where: str, name: str, _: np.ndarray, labels: np.ndarray, known: li
     return [known[i] for i in labels]
 
 
-def _texts(where: str, arrays: dict[str, np.ndarray], key: str, n: int | None = None) -> list[str] | None:
+def _texts(
+    where: str, arrays: dict[str, np.ndarray], key: str, n: int | None = None
+) -> list[str] | None:
     """The strings of an optional array [n]."""
     if key not in arrays:
         return None
@@ -119,4 +155,7 @@ def _texts(where: str, arrays: dict[str, np.ndarray], key: str, n: int | None = 
 
 
 def _strings(array: np.ndarray) -> list[str]:
-    return [v.decode(errors='surrogateescape') if isinstance(v, bytes) else str(v) for v in array.tolist()]
+    return [
+        v.decode(errors='surrogateescape') if isinstance(v, bytes) else str(v)
+        for v in array.tolist()
+    ]

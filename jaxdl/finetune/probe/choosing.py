@@ -1,7 +1,10 @@
-"""The grid of the probe: which learning rate, weight decay and logit adjustment, and how sure one can be of it.
+"""The grid of the probe: which learning rate, weight decay and logit adjustment.
 
-A cell is a learning rate and a weight decay. Every cell trains under several seeds; the heads of a cell average to the
-head that is kept, exactly, since logits are linear in them. The strength of the logit adjustment needs no training.
+And how sure one can be of it.
+
+A cell is a learning rate and a weight decay. Every cell trains under several seeds; the heads of a
+cell average to the head that is kept, exactly, since logits are linear in them. The strength of the
+logit adjustment needs no training.
 """
 
 import dataclasses
@@ -21,7 +24,12 @@ from jaxdl.statistics import protocol
 
 GROWTHS = 2  # how often the grid may grow past an edge that holds the best cell
 COLUMNS = dict(
-    learning_rate=float, weight_decay=float, logit_adjustment=float, seed=int, accuracy=float, macro_f1=float
+    learning_rate=float,
+    weight_decay=float,
+    logit_adjustment=float,
+    seed=int,
+    accuracy=float,
+    macro_f1=float,
 )
 
 
@@ -29,10 +37,11 @@ COLUMNS = dict(
 class ProbeResult:
     """The chosen head and what it was chosen by.
 
-    `head` is fitted on the training and validation images, `head_train_only` on the training images: of that one are
-    `val_logits` [n, classes] (log-probabilities averaged over the views, not adjusted), `scores` and `train_scores`
-    (adjusted). `adjustments` [classes] is subtracted from logits: `adjustment` times the log of the classes' shares.
-    `rows` are those of artifacts/probe.csv, `entries` those of the groups in run.json.
+    `head` is fitted on the training and validation images, `head_train_only` on the training
+    images: of that one are `val_logits` [n, classes] (log-probabilities averaged over the views,
+    not adjusted), `scores` and `train_scores` (adjusted). `adjustments` [classes] is subtracted
+    from logits: `adjustment` times the log of the classes' shares. `rows` are those of
+    artifacts/probe.csv, `entries` those of the groups in run.json.
     """
 
     head: Head
@@ -53,39 +62,66 @@ def ignore(name: str, **facts: Any) -> None:
 
 
 def run(
-    experiment: FineTune, dataset: Dataset, splits: Splits, features: np.ndarray, *,
-    note: Callable[..., None] = ignore, interrupted: Callable[[], int | None] = lambda: None,
-) -> ProbeResult:  # fmt: skip
+    experiment: FineTune,
+    dataset: Dataset,
+    splits: Splits,
+    features: np.ndarray,
+    *,
+    note: Callable[..., None] = ignore,
+    interrupted: Callable[[], int | None] = lambda: None,
+) -> ProbeResult:
     """Trains the grid of `experiment.probe` and chooses by `experiment.finetune.metric` on the validation images.
 
     Args:
-      features: float32 [n, view, f], of all images of the data set; every view is trained on, and all are averaged.
+      features: float32 [n, view, f], of all images of the data set; every view is trained on, and
+        all are averaged.
       note: the journal's; told of every epoch.
-      interrupted: the number of a signal that came, if one did; the grid is then given up at the end of an epoch.
+      interrupted: the number of a signal that came, if one did; the grid is then given up at the
+        end of an epoch.
     """
     work = _work(experiment, dataset, features, note, interrupted)
     heads, rows = _grown(work, splits)
     (cell, adjustment), priors = _best(rows, work.metric), _priors(work, splits.train)
     kept, whole = mean_of(heads[cell]), np.concatenate([splits.train, splits.val])
     refitted = mean_of(trained(work, [cell], np.sort(whole), splits.val)[cell])
-    logits = {part: log_probabilities(kept, features[getattr(splits, part)]) for part in ('train', 'val')}
+    logits = {
+        part: log_probabilities(kept, features[getattr(splits, part)]) for part in ('train', 'val')
+    }
     found = {
-        part: scores.scores(scores.adjust(own, priors, adjustment), work.labels[getattr(splits, part)])
+        part: scores.scores(
+            scores.adjust(own, priors, adjustment), work.labels[getattr(splits, part)]
+        )
         for part, own in logits.items()
     }
     adjustments = -scores.adjust(np.zeros((1, len(priors))), priors, adjustment)[0]
     table = [{name: row[name] for name in COLUMNS} for row in rows]
     return ProbeResult(
-        refitted, kept, *cell, adjustment, adjustments.astype(np.float32), table, logits['val'], found['val'],
-        found['train'], work.entries,
-    )  # fmt: skip
+        refitted,
+        kept,
+        *cell,
+        adjustment,
+        adjustments.astype(np.float32),
+        table,
+        logits['val'],
+        found['val'],
+        found['train'],
+        work.entries,
+    )
 
 
 def doubt(
-    experiment: FineTune, dataset: Dataset, splits: Splits, features: np.ndarray, result: ProbeResult, *,
-    note: Callable[..., None] = ignore, interrupted: Callable[[], int | None] = lambda: None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """The chosen cell where the validation images are drawn at random, and where they are not: rows of split.json.
+    experiment: FineTune,
+    dataset: Dataset,
+    splits: Splits,
+    features: np.ndarray,
+    result: ProbeResult,
+    *,
+    note: Callable[..., None] = ignore,
+    interrupted: Callable[[], int | None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """The chosen cell where the validation images are drawn at random, and where they are not.
+
+    Rows of split.json.
 
     One row where they were drawn at random anyway, or the source fixes them.
     """
@@ -98,15 +134,27 @@ def doubt(
     work = _work(experiment, dataset, features, note, interrupted)
     logits = log_probabilities(head, features[drawn.val])
     adjusted = scores.adjust(logits, _priors(work, drawn.train), result.adjustment)
-    return [dict(split='at random') | _score(scores.scores(adjusted, work.labels[drawn.val]), drawn), given]
+    return [
+        dict(split='at random') | _score(scores.scores(adjusted, work.labels[drawn.val]), drawn),
+        given,
+    ]
 
 
 def head_of(
-    experiment: FineTune, dataset: Dataset, splits: Splits, features: np.ndarray, result: ProbeResult, *,
-    note: Callable[..., None] = ignore, interrupted: Callable[[], int | None] = lambda: None,
-) -> Head:  # fmt: skip
+    experiment: FineTune,
+    dataset: Dataset,
+    splits: Splits,
+    features: np.ndarray,
+    result: ProbeResult,
+    *,
+    note: Callable[..., None] = ignore,
+    interrupted: Callable[[], int | None] = lambda: None,
+) -> Head:
     """The chosen cell, fitted on the training images of other splits."""
-    work, cell = _work(experiment, dataset, features, note, interrupted), (result.learning_rate, result.weight_decay)
+    work, cell = (
+        _work(experiment, dataset, features, note, interrupted),
+        (result.learning_rate, result.weight_decay),
+    )
     return mean_of(trained(work, [cell], splits.train, splits.val)[cell])
 
 
@@ -117,9 +165,12 @@ def members(experiment: FineTune) -> int:
 
 
 def _work(
-    experiment: FineTune, dataset: Dataset, features: np.ndarray, note: Callable[..., None],
+    experiment: FineTune,
+    dataset: Dataset,
+    features: np.ndarray,
+    note: Callable[..., None],
     interrupted: Callable[[], int | None],
-) -> Work:  # fmt: skip
+) -> Work:
     classes = len(dataset.class_names)
     metric = experiment.finetune.metric
     return Work(experiment.probe, metric, features, dataset.labels, classes, note, interrupted, [])
@@ -143,7 +194,10 @@ def _grown(work: Work, splits: Splits) -> tuple[Heads, list[dict[str, Any]]]:
 
 
 def _past(values: list[float], best: float) -> list[float]:
-    """With one more value where `best` lies at the edge; decay 0 is the end, whatever lies beside it."""
+    """With one more value where `best` lies at the edge; decay 0 is the end.
+
+    Whatever lies beside it.
+    """
     positive = [value for value in values if value > 0]
     inside = best == 0 or (0.0 in values and best == min(positive) < max(positive))
     more = None if inside else protocol.grow(positive, best)
@@ -151,19 +205,27 @@ def _past(values: list[float], best: float) -> list[float]:
 
 
 def _rows(work: Work, cell: Cell, heads: Sequence[Head], splits: Splits) -> list[dict[str, Any]]:
-    """The scores of a cell on the validation images, a row for each seed and each strength of the adjustment."""
+    """The scores of a cell on the validation images.
+
+    A row for each seed and each strength of the adjustment.
+    """
     labels, priors, rows = work.labels[splits.val], _priors(work, splits.train), []
     for seed, head in enumerate(heads):
         logits = log_probabilities(head, work.features[splits.val])
         for strength in work.probe.logit_adjustments:
             found = scores.scores(scores.adjust(logits, priors, strength), labels)
-            named = dict(learning_rate=cell[0], weight_decay=cell[1], logit_adjustment=strength, seed=seed)
+            named = dict(
+                learning_rate=cell[0], weight_decay=cell[1], logit_adjustment=strength, seed=seed
+            )
             rows.append(named | {name: found[name] for name in ('accuracy', 'macro_f1', 'loss')})
     return rows
 
 
 def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[Cell, float]:
-    """The cell and the strength with the best mean over seeds; of equal ones the smaller decay, strength, rate."""
+    """The cell and the strength with the best mean over seeds; of equal ones the smaller decay.
+
+    Strength, rate.
+    """
     values: dict[tuple[float, float, float], list[float]] = {}
     for row in rows:
         key = row['weight_decay'], row['logit_adjustment'], row['learning_rate']

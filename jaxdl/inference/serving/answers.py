@@ -1,4 +1,7 @@
-"""What is said of one image: its likeliest classes, what spoke for the first, and the training images nearest to it."""
+"""What is said of one image: its likeliest classes, what spoke for the first.
+
+And the training images nearest to it.
+"""
 
 import base64
 import dataclasses
@@ -34,11 +37,19 @@ class Answerer:
     def about(self) -> dict[str, Any]:
         """Which network this is, and what keeps the training images away where they are."""
         held = self.predictor.snapshot.about
-        names = dict(architecture=held['architecture'], experiment=held['experiment'], classes=held['class_names'])
-        return names | dict(max_bytes=self.settings.max_bytes, training=self.near.size, missing=self.near.missing)
+        names = dict(
+            architecture=held['architecture'],
+            experiment=held['experiment'],
+            classes=held['class_names'],
+        )
+        return names | dict(
+            max_bytes=self.settings.max_bytes, training=self.near.size, missing=self.near.missing
+        )
 
     def answer(self, content: bytes) -> dict[str, Any]:
-        """`classes`: [{name, probability}], likeliest first; `seen`, `explained`: PNGs as data URIs; `nearest`.
+        """`classes`: [{name, probability}], likeliest first; `seen`, `explained`.
+
+        PNGs as data URIs; `nearest`.
 
         Raises:
           BadImage: no image that can be decoded, or one of too many pixels.
@@ -56,7 +67,10 @@ class Answerer:
 
 
 def load(checkpoint: pathlib.Path, settings: Serving) -> Answerer:
-    """The networks of a workdir, asked once so that all is compiled, and the training images where they still are."""
+    """The networks of a workdir, asked once so that all is compiled.
+
+    And the training images where they still are.
+    """
     predictor = Predictor.from_checkpoint(checkpoint)
     found = Answerer(predictor, _neighbours(checkpoint, predictor, settings), settings)
     grey = io.BytesIO()
@@ -73,7 +87,10 @@ def picture(pixels: np.ndarray) -> str:
 
 
 def _neighbours(checkpoint: pathlib.Path, predictor: Predictor, settings: Serving) -> Neighbours:
-    """Features of the training images by the first network; none, with the reason, where the images are gone."""
+    """Features of the training images by the first network; none, with the reason.
+
+    Where the images are gone.
+    """
     if not settings.nearest or not settings.training_images:
         return Neighbours(missing='the nearest training images were not asked for')
     held = predictor.snapshot
@@ -86,21 +103,28 @@ def _neighbours(checkpoint: pathlib.Path, predictor: Predictor, settings: Servin
         return Neighbours(missing=f'the training images are not at hand: {error}')
     digests = [dataset.digests[i] for i in kept] if dataset.digests else ()
     size = held.about['eval_size']
-    found = features.extract(held.module, held.members[0], dataset.images, kept, size, digests=digests)[:, 0]
+    found = features.extract(
+        held.module, held.members[0], dataset.images, kept, size, digests=digests
+    )[:, 0]
     names = [dataset.class_names[label] for label in dataset.labels[kept]]
     small = [_thumbnail(np.asarray(dataset.images[i])) for i in kept]
     return Neighbours(found, names, small, settings.nearest)
 
 
 def _training(checkpoint: pathlib.Path, dataset: data.Dataset, most: int) -> np.ndarray:
-    """Places of the images that the run trained on, ascending: about `most`, each class with its share, one at least.
+    """Places of the images that the run trained on, ascending: about `most`.
+
+    Each class with its share, one at least.
 
     Raises:
       InputError: the run has not split its images yet, or they are no longer those that it split.
     """
     if dataset.checksum() != workdir.read_json(checkpoint / 'plan.json')['data']['checksum']:
         raise InputError(f'data set {dataset.name} has changed since the run')
-    with (checkpoint / workdir.SPLIT).open('rb') as file, np.load(file, allow_pickle=False) as parts:
+    with (
+        (checkpoint / workdir.SPLIT).open('rb') as file,
+        np.load(file, allow_pickle=False) as parts,
+    ):
         train = parts['train']
     return splits.thin(train, dataset.labels, min(1, most / len(train)), 0)
 

@@ -1,4 +1,7 @@
-"""The page and its two questions over HTTP, for a browser on this machine and for nobody else's page."""
+"""The page and its two questions over HTTP.
+
+For a browser on this machine and for nobody else's page.
+"""
 
 import importlib.resources
 import ipaddress
@@ -38,7 +41,9 @@ def app(answerer: Answerer, settings: Serving) -> Starlette:
 
     async def file(request: Request) -> Response:
         name = PAGE[request.url.path]
-        content = importlib.resources.files('jaxdl.inference.serving').joinpath('page', name).read_bytes()
+        content = (
+            importlib.resources.files('jaxdl.inference.serving').joinpath('page', name).read_bytes()
+        )
         return Response(content, media_type=TYPES[name.rpartition('.')[2]])
 
     async def about(request: Request) -> Response:
@@ -65,19 +70,30 @@ def app(answerer: Answerer, settings: Serving) -> Starlette:
         return Response(answerer.near.pictures[place], media_type='image/jpeg')
 
     routes = [Route(path, file) for path in PAGE]
-    routes += [Route('/about', about), Route('/health', health), Route('/predict', predict, methods=['POST'])]
+    routes += [
+        Route('/about', about),
+        Route('/health', health),
+        Route('/predict', predict, methods=['POST']),
+    ]
     found = Starlette(routes=[*routes, Route('/training/{place:int}', training)])
     found.add_middleware(BaseHTTPMiddleware, dispatch=guarded(settings))
     return found
 
 
 def guarded(settings: Serving) -> Callable[..., Awaitable[Response]]:
-    """Refuses what another page sends, and another name for this machine; adds HEADERS to every answer."""
+    """Refuses what another page sends, and another name for this machine.
 
-    async def dispatch(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+    Adds HEADERS to every answer.
+    """
+
+    async def dispatch(
+        request: Request, following: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
         host, origin = request.headers.get('host', ''), request.headers.get('origin')
         if not named(re.sub(r':\d+$', '', host).strip('[]'), settings):
-            response = _refused(403, 'this server does not answer to that name: ask it by its address')
+            response = _refused(
+                403, 'this server does not answer to that name: ask it by its address'
+            )
         elif origin and urlsplit(origin).netloc != host:
             response = _refused(403, 'another page may not ask')
         else:
@@ -89,7 +105,10 @@ def guarded(settings: Serving) -> Callable[..., Awaitable[Response]]:
 
 
 def named(name: str, settings: Serving) -> bool:
-    """Whether a Host header means this server: anyone can let a name of theirs lead here, but not an address."""
+    """Whether a Host header means this server: anyone can let a name of theirs lead here.
+
+    But not an address.
+    """
     if settings.host in LOOPBACK:
         return name in LOOPBACK
     try:

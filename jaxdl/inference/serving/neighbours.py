@@ -9,7 +9,10 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """Training images: features float32 [n, f], the class of each, a small JPEG of each; or why there are none."""
+    """Training images: features float32 [n, f], the class of each, a small JPEG of each.
+
+    Or why there are none.
+    """
 
     features: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 1), np.float32))
     classes: Sequence[str] = ()
@@ -23,10 +26,16 @@ class Neighbours:
         return len(self.classes)
 
     def to(self, one: np.ndarray) -> list[dict[str, Any]]:
-        """The nearest to features [f]: [{class, similarity (the cosine), image (its place)}], the nearest first."""
+        """The nearest to features [f]: [{class, similarity (the cosine), image (its place)}].
+
+        The nearest first.
+        """
         similar = _unit(self.features) @ _unit(one)
         best = np.argsort(-similar, kind='stable')[: self.count]
-        return [{'class': self.classes[i], 'similarity': float(similar[i]), 'image': int(i)} for i in best]
+        return [
+            {'class': self.classes[i], 'similarity': float(similar[i]), 'image': int(i)}
+            for i in best
+        ]
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

@@ -16,4 +16,6 @@ class Serving:
     max_bytes: int = fields.ruled(20 * 2**20, fields.at_least(1))  # of an image
     top: int = fields.ruled(5, fields.at_least(1))  # classes
     nearest: int = fields.ruled(6, fields.at_least(0))  # training images beside each
-    training_images: int = fields.ruled(5000, fields.at_least(0))  # to seek those among, each class with its share
+    training_images: int = fields.ruled(
+        5000, fields.at_least(0)
+    )  # to seek those among, each class with its share

@@ -38,12 +38,17 @@ MAY_BREAK = (
     'These images are grey. Where they show digits or letters, a flip breaks labels: a mirrored sign is another one or '
     'none, yet it keeps its label.'
 )
-HARMLESS = 'To the label of a photograph a flip is harmless, unless the label is told by text in it.'
+HARMLESS = (
+    'To the label of a photograph a flip is harmless, unless the label is told by text in it.'
+)
 MIXED = 'Mixing (mixup, cutmix) changes the label along with the image: it becomes shares of two classes.'
 
 
 def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> list[Block]:
-    """The contact sheet in `folder` as a figure named `figure`, what its rows do, and which labels break."""
+    """The contact sheet in `folder` as a figure named `figure`, what its rows do.
+
+    And which labels break.
+    """
     sheet = _sheet(reading.arrays(folder / 'contact_sheet.npz'))
     if not sheet:
         return []
@@ -58,12 +63,22 @@ def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> l
 
 
 def _sheet(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The images of each augmentation, in [0, 1], the untouched first; nothing where they are not of one shape."""
+    """The images of each augmentation, in [0, 1], the untouched first.
+
+    Nothing where they are not of one shape.
+    """
     shapes = {images.shape for images in found.values()}
-    if len(shapes) != 1 or not all(np.issubdtype(images.dtype, np.floating) for images in found.values()):
+    if len(shapes) != 1 or not all(
+        np.issubdtype(images.dtype, np.floating) for images in found.values()
+    ):
         return {}
     shape = shapes.pop()
-    if len(shape) != 4 or 0 in shape or shape[-1] not in (1, 3) or not all(map(_finite, found.values())):
+    if (
+        len(shape) != 4
+        or 0 in shape
+        or shape[-1] not in (1, 3)
+        or not all(map(_finite, found.values()))
+    ):
         return {}
     names = sorted(found, key=lambda name: name not in ORIGINAL)
     return {name: np.clip(found[name], 0, 1) for name in names}
@@ -91,7 +106,9 @@ def _figure(name: str, sheet: Mapping[str, np.ndarray]) -> FigureBlock:
         wide = page == plots.WIDE
         columns, margin = min(count, 8 if wide else 4), 1.3 if wide else 1.15
         cell = min((page - margin) / columns, 0.82)
-        drawn = Figure(figsize=(margin + columns * cell, len(small) * cell * tall + 0.2), layout='constrained')
+        drawn = Figure(
+            figsize=(margin + columns * cell, len(small) * cell * tall + 0.2), layout='constrained'
+        )
         drawn.get_layout_engine().set(w_pad=0.05, h_pad=0.03)  # type: ignore[union-attr]
         axes = drawn.subplots()
         for y, images in enumerate(small.values()):
@@ -108,20 +125,30 @@ def _figure(name: str, sheet: Mapping[str, np.ndarray]) -> FigureBlock:
 
 
 def _small(images: np.ndarray) -> np.ndarray:
-    """At most SIDE pixels a side and three channels: means of blocks of [n, height, width, channel]."""
+    """At most SIDE pixels a side and three channels: means of blocks of [n, height, width.
+
+    Channel].
+    """
     step = -(-max(images.shape[1:3]) // SIDE)
     height, width = (max(step, side - side % step) for side in images.shape[1:3])
-    filled = np.pad(images, [(0, 0), *((0, max(0, step - side)) for side in images.shape[1:3]), (0, 0)], 'edge')
+    filled = np.pad(
+        images, [(0, 0), *((0, max(0, step - side)) for side in images.shape[1:3]), (0, 0)], 'edge'
+    )
     whole = filled[:, :height, :width]
     parts = whole.reshape(len(images), height // step, step, width // step, step, -1).mean((2, 4))
     return np.repeat(parts, 3, -1) if parts.shape[-1] == 1 else parts
 
 
 def _cell(axes: Axes, image: np.ndarray, x: float, y: float, tall: float) -> None:
-    """One image with a light frame; as `none` it reaches an SVG pixel by pixel, to be enlarged without blur."""
+    """One image with a light frame; as `none` it reaches an SVG pixel by pixel.
+
+    To be enlarged without blur.
+    """
     left, right, top, bottom = x + 0.04, x + 0.96, y + 0.04 * tall, y + 0.96 * tall
     axes.imshow(image, interpolation='none', extent=(left, right, bottom, top))
-    frame = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor='#c8c8c8', linewidth=0.8)
+    frame = Rectangle(
+        (left, top), right - left, bottom - top, fill=False, edgecolor='#c8c8c8', linewidth=0.8
+    )
     axes.add_patch(frame)
 
 
@@ -149,4 +176,6 @@ def _said(sheet: Mapping[str, np.ndarray]) -> str:
         for name, images in sheet.items()
         if name not in ORIGINAL
     )
-    return start + (f' Mean change of a pixel in % of black to white: {changes}.' if changes else '')
+    return start + (
+        f' Mean change of a pixel in % of black to white: {changes}.' if changes else ''
+    )

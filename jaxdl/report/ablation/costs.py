@@ -8,7 +8,13 @@ from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.workdir.tables import Row
 
-COLUMNS = ('Option', 'Test accuracy, %', 'Parameters', 'FLOPs, forward pass of one image', 'Training, seconds a member')
+COLUMNS = (
+    'Option',
+    'Test accuracy, %',
+    'Parameters',
+    'FLOPs, forward pass of one image',
+    'Training, seconds a member',
+)
 WRITERS = dict(parameters=words.exactly, flops=words.amount, seconds_per_member=words.significant)
 HOW_TO_READ = (
     'FLOPs are as XLA counts them. Seconds a member are the training seconds of its group divided by the members of '
@@ -17,7 +23,10 @@ HOW_TO_READ = (
 
 
 def blocks(study: Study, condition: str) -> list[Block]:
-    """The costs of every option as a table beside its accuracy, each with how many times the baseline's it is."""
+    """The costs of every option as a table beside its accuracy.
+
+    Each with how many times the baseline's it is.
+    """
     costs = {option: study.costs.get((condition, option), {}) for option in study.options}
     base = costs[study.baseline]
     means = {row['option']: words.number(row['mean']) for row in queries.compared(study, condition)}
@@ -34,4 +43,8 @@ def _row(cost: Row, base: Row) -> list[str]:
 
 
 def _times(value: float | None, base: float | None, write: Callable[[float | None], str]) -> str:
-    return f'{write(value)} ({words.TIMES} {value / base:.2f})' if value is not None and base else write(value)
+    return (
+        f'{write(value)} ({words.TIMES} {value / base:.2f})'
+        if value is not None and base
+        else write(value)
+    )

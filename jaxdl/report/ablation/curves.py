@@ -14,15 +14,21 @@ from jaxdl.report.page.blocks import Axis, Chart, Curve
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
 Accuracies = tuple[np.ndarray, np.ndarray]  # of train and of val, each [seed, epoch]
-Bands = tuple[tuple[np.ndarray, ...], ...]  # of train and of val: mean error in per cent and its interval, [epoch]
+Bands = tuple[
+    tuple[np.ndarray, ...], ...
+]  # of train and of val: mean error in per cent and its interval, [epoch]
 
 TRAIN: plots.Line = dict(color=plots.VERMILION, linestyle=(0, (4, 1.5)))
 VAL: plots.Line = dict(color=plots.BLUE, linestyle='-')
 REFERENCE: plots.Line = dict(color=plots.INK, linestyle=':', linewidth=1.3)
 
 
-def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Counter[str], images: int) -> FigureBlock:
-    """Draws the curves of every option, with the validation error of the baseline in every panel for comparison.
+def figure(
+    name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Counter[str], images: int
+) -> FigureBlock:
+    """Draws the curves of every option.
+
+    With the validation error of the baseline in every panel for comparison.
 
     Args:
       lost: how many members of an option diverged.
@@ -44,7 +50,9 @@ def figure(name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Cou
             if option != baseline:
                 reference = np.maximum(bands[baseline][1][0], floor)
                 axes.plot(np.arange(1, len(reference) + 1), reference, **REFERENCE)
-            axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+            axes.xaxis.set_major_locator(
+                ticker.MaxNLocator(5, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+            )
         plots.error_axis(grid[0], means, floor)
         _legend(drawn, width, compared=len(bands) > 1)
         return drawn
@@ -59,11 +67,19 @@ def _chart(bands: Mapping[str, Bands], floor: float, seeds: int) -> Chart:
     curves = []
     for option, both in bands.items():
         for part, band in zip(('validation', 'training'), reversed(both), strict=True):
-            mean, high, low = (values.tolist() for values in band)  # of an accuracy the ends are the other way round
+            mean, high, low = (
+                values.tolist() for values in band
+            )  # of an accuracy the ends are the other way round
             ends = dict(low=low, high=high) if seeds > 1 else {}
             curves.append(Curve(option, part, range(1, len(mean) + 1), mean, **ends))
     hidden = ('training',) if len(bands) > 1 else ()
-    return Chart('epoch', [Axis('error', '%', floor=floor)], curves, f'95{words.SPACE}% interval', hidden=hidden)
+    return Chart(
+        'epoch',
+        [Axis('error', '%', floor=floor)],
+        curves,
+        f'95{words.SPACE}% interval',
+        hidden=hidden,
+    )
 
 
 def _said(bands: Mapping[str, Bands]) -> str:

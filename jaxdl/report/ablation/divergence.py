@@ -1,4 +1,7 @@
-"""Members that went wrong, each by name: what was seen of them, and what the statistics made of it."""
+"""Members that went wrong, each by name: what was seen of them.
+
+And what the statistics made of it.
+"""
 
 import collections
 import math
@@ -17,25 +20,34 @@ COUNTS = 'Each counts as it was measured; none was left out.'
 
 
 def blocks(study: Study) -> list[Block]:
-    """Every member that diverged, exploded, or learnt nothing, and every option whose seeds are all equal."""
+    """Every member that diverged, exploded, or learnt nothing.
+
+    And every option whose seeds are all equal.
+    """
     return [
         *_diverged(study),
         *_named(
-            exploded(study), 'Exploded members', 'exploded',
+            exploded(study),
+            'Exploded members',
+            'exploded',
             f'from some epoch on the training loss stayed above {HUGE} times that of a guess, ln(number of classes).',
         ),
         *_named(
-            idle(study), 'Members that learnt nothing', 'learnt nothing, or nothing that lasted',
+            idle(study),
+            'Members that learnt nothing',
+            'learnt nothing, or nothing that lasted',
             'from some epoch on validation accuracy was no better than naming one class always, as of a network whose '
             'units are all dead.',
         ),
         *[Paragraph(text) for condition in study.conditions for text in _equal(study, condition)],
-    ]  # fmt: skip
+    ]
 
 
 def exploded(study: Study) -> list[Trouble]:
     """Members whose loss stays finite, and huge to the end."""
-    return _lasting(study, 'train', 'loss', lambda study, condition: HUGE * math.log(_classes(study, condition)))
+    return _lasting(
+        study, 'train', 'loss', lambda study, condition: HUGE * math.log(_classes(study, condition))
+    )
 
 
 def idle(study: Study) -> list[Trouble]:
@@ -44,11 +56,20 @@ def idle(study: Study) -> list[Trouble]:
 
 
 def doubts(study: Study, condition: str) -> list[str]:
-    """What a reader of the comparison should know of these: which measured members of which option."""
-    kinds = {'diverged': queries.diverged(study.table), 'exploded': exploded(study), 'learnt nothing': idle(study)}
+    """What a reader of the comparison should know of these.
+
+    Which measured members of which option.
+    """
+    kinds = {
+        'diverged': queries.diverged(study.table),
+        'exploded': exploded(study),
+        'learnt nothing': idle(study),
+    }
     found = []
     for what, members in kinds.items():
-        counts = [f'{n} of {markup.name(option)}' for option, n in measured(members, condition).items()]
+        counts = [
+            f'{n} of {markup.name(option)}' for option, n in measured(members, condition).items()
+        ]
         worth = 'chance in this table' if what == 'diverged' else 'it was measured'
         if counts:
             found.append(
@@ -60,7 +81,9 @@ def doubts(study: Study, condition: str) -> list[str]:
 
 def measured(members: Sequence[Trouble], condition: str) -> collections.Counter[str]:
     """How many members of each option that were measured under a condition are among these."""
-    return collections.Counter(own.option for own in members if (own.condition, own.phase) == (condition, 'measure'))
+    return collections.Counter(
+        own.option for own in members if (own.condition, own.phase) == (condition, 'measure')
+    )
 
 
 def _diverged(study: Study) -> list[Block]:
@@ -89,7 +112,9 @@ def _rows(found: Sequence[Trouble]) -> list[list[str]]:
     """A row for each option and rate, so that a rate that no seed survives takes one line."""
     together = collections.defaultdict(list)
     for member in found:
-        option = markup.name(member.option) + (f' ({words.condition(member.condition)})' if member.condition else '')
+        option = markup.name(member.option) + (
+            f' ({words.condition(member.condition)})' if member.condition else ''
+        )
         infinite = ', infinite' if math.isinf(member.value) else ''
         seed = f'seed {member.seed} (epoch {member.epoch}{infinite})'
         together[option, member.phase, f'{member.learning_rate:g}'].append(seed)
@@ -99,12 +124,20 @@ def _rows(found: Sequence[Trouble]) -> list[list[str]]:
 def _lasting(
     study: Study, split: str, metric: str, limit: Callable[[Study, str], float], below: bool = False
 ) -> list[Trouble]:
-    """Members of which a metric is beyond its limit from some epoch on to the end; diverged ones are named as such."""
-    lost = {(m.condition, m.phase, m.option, m.learning_rate, m.seed) for m in queries.diverged(study.table)}
+    """Members of which a metric is beyond its limit from some epoch on to the end.
+
+    Diverged ones are named as such.
+    """
+    lost = {
+        (m.condition, m.phase, m.option, m.learning_rate, m.seed)
+        for m in queries.diverged(study.table)
+    }
     histories = collections.defaultdict(dict)
     for (condition, phase, option, own_split, own_metric), rows in study.series.items():
         for row in rows if (own_split, own_metric) == (split, metric) else ():
-            histories[condition, phase, option, row['learning_rate'], row['seed']][row['epoch']] = row['value']
+            histories[condition, phase, option, row['learning_rate'], row['seed']][row['epoch']] = (
+                row['value']
+            )
     found = []
     for member, values in histories.items():
         bound, first = limit(study, member[0]), None
@@ -125,7 +158,9 @@ def _guess(study: Study, condition: str) -> float:
     """The accuracy that naming one class always does not exceed, but for chance."""
     data = study.data[condition]
     part = ((data.get('findings') or {}).get('parts') or {}).get('val') or {}
-    share = max(1 / _classes(study, condition), part.get('largest', ('', 0))[1] / max(1, data['val']))
+    share = max(
+        1 / _classes(study, condition), part.get('largest', ('', 0))[1] / max(1, data['val'])
+    )
     return share + ERRORS * math.sqrt(share * (1 - share) / max(1, data['val']))
 
 
@@ -144,7 +179,10 @@ def _equal(study: Study, condition: str) -> list[str]:
 
 
 def _same_difference(study: Study, condition: str) -> list[str]:
-    """Options that differ from the baseline by the same on every seed: the t test has nothing to go by."""
+    """Options that differ from the baseline by the same on every seed.
+
+    The t test has nothing to go by.
+    """
     found = []
     for option in study.options[1:]:
         d = queries.differences(study, condition, option)

@@ -1,4 +1,7 @@
-"""Whether an option is equivalent to the baseline: two one-sided tests against the margin of the experiment."""
+"""Whether an option is equivalent to the baseline.
+
+Two one-sided tests against the margin of the experiment.
+"""
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
@@ -6,12 +9,20 @@ from jaxdl.report.ablation.study import Study
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 
-COLUMNS = ('Option', f'Difference (90{words.SPACE}% interval), percentage points', 'p (Holm)', 'Finding')
+COLUMNS = (
+    'Option',
+    f'Difference (90{words.SPACE}% interval), percentage points',
+    'p (Holm)',
+    'Finding',
+)
 NOT_SHOWN = 'not shown'
 
 
 def blocks(study: Study, condition: str) -> list[Block]:
-    """The test of equivalence of every option as a table, and how to read it; nothing where nothing was compared."""
+    """The test of equivalence of every option as a table, and how to read it.
+
+    Nothing where nothing was compared.
+    """
     found = tested(study, condition)
     if not found:
         return []
@@ -27,14 +38,18 @@ def blocks(study: Study, condition: str) -> list[Block]:
         for option, (test, p_holm) in found.items()
     ]
     n = words.count(summary[study.baseline]['seeds'], 'seed')
-    caption = f'Equivalence to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}, n = {n}'
+    caption = (
+        f'Equivalence to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}, n = {n}'
+    )
     return [Table(caption, COLUMNS, rows, 'lrrw'), Paragraph(_how_to_read(margin), 'note')]
 
 
 def sentence(study: Study, condition: str) -> str:
     """Which options are equivalent to the baseline; empty where none is."""
     found = tested(study, condition)
-    names = [markup.name(option) for option, (_, p_holm) in found.items() if p_holm < statistics.ALPHA]
+    names = [
+        markup.name(option) for option, (_, p_holm) in found.items() if p_holm < statistics.ALPHA
+    ]
     if not names:
         return ''
     margin = words.number(study.margin(condition))
@@ -45,22 +60,31 @@ def sentence(study: Study, condition: str) -> str:
 
 
 def tested(study: Study, condition: str) -> dict[str, tuple[statistics.Equivalence, float]]:
-    """Each option but the baseline -> its test, and the p-value of that after Holm over the options."""
+    """Each option but the baseline -> its test.
+
+    And the p-value of that after Holm over the options.
+    """
     options = study.options[1:]
     baseline = list(queries.by_seed(study, condition, study.baseline).values())
     margin, ratio = study.margin(condition), study.test_train_ratio(condition)
     tests = [
-        statistics.equivalence(list(queries.by_seed(study, condition, option).values()), baseline, margin, ratio)
+        statistics.equivalence(
+            list(queries.by_seed(study, condition, option).values()), baseline, margin, ratio
+        )
         for option in options
     ]
     adjusted = statistics.holm([test.p_value for test in tests])
-    return {option: (test, float(p)) for option, test, p in zip(options, tests, adjusted, strict=True)}
+    return {
+        option: (test, float(p)) for option, test, p in zip(options, tests, adjusted, strict=True)
+    }
 
 
 def _finding(p_holm: float, margin: str, apart: bool) -> str:
     if p_holm >= statistics.ALPHA:
         return NOT_SHOWN
-    return f'equivalent within {margin} points' + ('; a difference, smaller than the margin' if apart else '')
+    return f'equivalent within {margin} points' + (
+        '; a difference, smaller than the margin' if apart else ''
+    )
 
 
 def _how_to_read(margin: str) -> str:

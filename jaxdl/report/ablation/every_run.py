@@ -11,9 +11,15 @@ from jaxdl.statistics import protocol
 
 SPLITS = ('train', 'val', 'test')
 COLUMNS = (
-    'Option', 'Phase', 'Learning rate', 'Seed', 'Training accuracy, %', 'Validation accuracy, %', 'Test accuracy, %',
+    'Option',
+    'Phase',
+    'Learning rate',
+    'Seed',
+    'Training accuracy, %',
+    'Validation accuracy, %',
+    'Test accuracy, %',
     'Diverged at epoch',
-)  # fmt: skip
+)
 CHOICE = 'best mean validation accuracy at the last epoch; of equal ones the smaller'
 ELSEWHERE = f'every epoch of every one is in {markup.code("results.csv")} of the workdir.'
 
@@ -22,7 +28,9 @@ def blocks(study: Study) -> list[Block]:
     """A row for every member of both phases, diverged ones too, folded away."""
     rows = _rows(study)
     phases = collections.Counter(row[1 + study.repeated] for row in rows)
-    counts = words.listing(f'{words.count(number, "run")} to {phase}' for phase, number in phases.items())
+    counts = words.listing(
+        f'{words.count(number, "run")} to {phase}' for phase, number in phases.items()
+    )
     columns = ('Condition', *COLUMNS) if study.repeated else COLUMNS
     align = 'l' * study.repeated + 'llrrrrrr'
     caption = f'Every run, with its accuracies at the last epoch: {counts}'
@@ -40,8 +48,12 @@ def rule(study: Study) -> list[Block]:
 
 
 def _rule(study: Study) -> list[list[str]]:
-    tuned = any(len(study.design(condition)['learning_rates']) > 1 for condition in study.conditions)
-    factor = f'{markup.name(study.config["factor"])}: {words.listing(map(markup.name, study.options))}'
+    tuned = any(
+        len(study.design(condition)['learning_rates']) > 1 for condition in study.conditions
+    )
+    factor = (
+        f'{markup.name(study.config["factor"])}: {words.listing(map(markup.name, study.options))}'
+    )
     margins = dict.fromkeys(words.number(study.margin(condition)) for condition in study.conditions)
     facts = {
         'Factor': factor,
@@ -58,7 +70,7 @@ def _rule(study: Study) -> list[list[str]]:
         'A diverged run': 'counts as chance from that epoch on; none is left out',
         'A run that explodes or learns nothing': 'counts as it was measured, and is named',
         'The same difference on every seed': 'an interval of width 0; p = 1 where it is 0, else p = 0',
-    }  # fmt: skip
+    }
     return [[name, value] for name, value in facts.items() if value]
 
 
@@ -77,14 +89,27 @@ def _rows(study: Study) -> list[list[str]]:
     last = collections.defaultdict(dict)
     for row in study.table:  # ascending epochs: the last one stays
         if row['metric'] == protocol.METRIC:
-            member = (row['condition'], row['option'], row['phase'], row['learning_rate'], row['seed'])
+            member = (
+                row['condition'],
+                row['option'],
+                row['phase'],
+                row['learning_rate'],
+                row['seed'],
+            )
             last[member][row['split']] = words.number(row['value'])
-    lost = {(m.condition, m.option, m.phase, m.learning_rate, m.seed): m.epoch for m in queries.diverged(study.table)}
+    lost = {
+        (m.condition, m.option, m.phase, m.learning_rate, m.seed): m.epoch
+        for m in queries.diverged(study.table)
+    }
     return [
         [
-            *([markup.plain(words.condition(condition))] if study.repeated else []), markup.flat(option), phase,
-            f'{rate:g}', str(seed), *(accuracies.get(split, words.DASH) for split in SPLITS),
+            *([markup.plain(words.condition(condition))] if study.repeated else []),
+            markup.flat(option),
+            phase,
+            f'{rate:g}',
+            str(seed),
+            *(accuracies.get(split, words.DASH) for split in SPLITS),
             str(lost.get((condition, option, phase, rate, seed), '')),
         ]
         for (condition, option, phase, rate, seed), accuracies in last.items()
-    ]  # fmt: skip
+    ]

@@ -20,20 +20,31 @@ REFERENCE: plots.Line = dict(color=plots.INK, marker='o', markersize=4, linestyl
 
 KEYS = ('mean', 'ci_low', 'ci_high')
 
-Contrasts = dict[tuple[str, str], tuple[statistics.Comparison, float]]  # (option, condition) -> comparison, p (Holm)
-Intervals = dict[str, np.ndarray]  # option -> accuracy in per cent: mean and the two ends, [3, condition]
+Contrasts = dict[
+    tuple[str, str], tuple[statistics.Comparison, float]
+]  # (option, condition) -> comparison, p (Holm)
+Intervals = dict[
+    str, np.ndarray
+]  # option -> accuracy in per cent: mean and the two ends, [3, condition]
 
 
 def blocks(study: Study, figure: str) -> list[Block]:
-    """Means, contrasts and a figure named `figure`; nothing where the conditions are no levels of a second factor."""
+    """Means, contrasts and a figure named `figure`.
+
+    Nothing where the conditions are no levels of a second factor.
+    """
     if not study.config.get('second_factor') or not study.repeated or len(study.options) < 2:
         return []
     found = contrasts(study)
     if not found:
         return []
     first = study.conditions[0]
-    n = words.count(min(len(queries.by_seed(study, c, study.baseline)) for c in study.conditions), 'seed')
-    factors = f'{markup.name(study.config["factor"])} and {markup.name(study.config["second_factor"])}'
+    n = words.count(
+        min(len(queries.by_seed(study, c, study.baseline)) for c in study.conditions), 'seed'
+    )
+    factors = (
+        f'{markup.name(study.config["factor"])} and {markup.name(study.config["second_factor"])}'
+    )
     text = (
         f'How much more an option is ahead of {markup.name(study.baseline)} under a condition than under '
         f'{words.condition(first)}: (option {words.MINUS} baseline) there less (option {words.MINUS} baseline) under '
@@ -43,14 +54,22 @@ def blocks(study: Study, figure: str) -> list[Block]:
     return [
         Paragraph(_answer(found)),
         _means(study),
-        Table(f'The interaction of {factors}, against {words.condition(first)}', COLUMNS, _rows(found), 'llrrrl'),
+        Table(
+            f'The interaction of {factors}, against {words.condition(first)}',
+            COLUMNS,
+            _rows(found),
+            'llrrrl',
+        ),
         Paragraph(text, 'note'),
         _figure(study, figure),
     ]
 
 
 def contrasts(study: Study) -> Contrasts:
-    """The interaction of every option but the baseline with every condition but the first, paired over seeds."""
+    """The interaction of every option but the baseline with every condition but the first.
+
+    Paired over seeds.
+    """
     first, *others = study.conditions
     found = {}
     for option in study.options[1:]:
@@ -79,8 +98,12 @@ def _answer(found: Contrasts) -> str:
         if p_holm < statistics.ALPHA
     ]
     if sure:
-        return f'The effect depends on the second factor, in percentage points: {words.listing(sure)}.'
-    least, most = (words.number(end(each.detectable for each, _ in found.values())) for end in (min, max))
+        return (
+            f'The effect depends on the second factor, in percentage points: {words.listing(sure)}.'
+        )
+    least, most = (
+        words.number(end(each.detectable for each, _ in found.values())) for end in (min, max)
+    )
     size = least if least == most else f'{least} to {most}'
     return (
         'No interaction found. That does not mean none: an interaction of '
@@ -107,7 +130,12 @@ def _means(study: Study) -> Table:
     rows = []
     for option in study.options:
         cells = (means[condition, option] for condition in study.conditions)
-        rows.append([markup.name(option), *(_cell(cell['mean'], cell['ci_low'], cell['ci_high']) for cell in cells)])
+        rows.append(
+            [
+                markup.name(option),
+                *(_cell(cell['mean'], cell['ci_low'], cell['ci_high']) for cell in cells),
+            ]
+        )
     columns = ('Option', *(words.condition(condition) for condition in study.conditions))
     caption = f'Test accuracy, %, under each level of {markup.name(study.config["second_factor"])}'
     return Table(caption, columns, rows, 'l' + 'r' * len(study.conditions))
@@ -120,20 +148,27 @@ def _cell(mean: float, low: float, high: float) -> str:
 def _figure(study: Study, name: str) -> FigureBlock:
     by = {(row['condition'], row['option']): row for row in study.summary}
     intervals: Intervals = {
-        option: 100 * np.array([[by[condition, option][key] for condition in study.conditions] for key in KEYS])
+        option: 100
+        * np.array([[by[condition, option][key] for condition in study.conditions] for key in KEYS])
         for option in study.options
     }
     options, places = study.options[1:], np.arange(len(study.conditions))
 
     def plot(width: float) -> Figure:
-        drawn, grid = plots.panels(options, width, 'test accuracy, %', markup.flat(study.config['second_factor']))
+        drawn, grid = plots.panels(
+            options, width, 'test accuracy, %', markup.flat(study.config['second_factor'])
+        )
         for axes, option in zip(grid, options, strict=True):
             for who, style, shift in ((study.baseline, REFERENCE, -0.06), (option, OWN, 0.06)):
                 mean, low, high = intervals[who]
                 axes.errorbar(mean, places + shift, xerr=[mean - low, high - mean], **style)
-            axes.xaxis.set_major_locator(ticker.MaxNLocator(4 if width == plots.WIDE else 2, steps=[1, 2, 5, 10]))
+            axes.xaxis.set_major_locator(
+                ticker.MaxNLocator(4 if width == plots.WIDE else 2, steps=[1, 2, 5, 10])
+            )
             axes.grid(axis='y', visible=False)
-        grid[0].set_yticks(places, [plots.wrapped(_plain(condition), 14) for condition in study.conditions])
+        grid[0].set_yticks(
+            places, [plots.wrapped(_plain(condition), 14) for condition in study.conditions]
+        )
         grid[0].set_ylim(len(places) - 0.6, -0.4)
         _legend(drawn, width)
         return drawn
@@ -160,5 +195,9 @@ def _said(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
 
 def _legend(figure: Figure, width: float) -> None:
     styles = {'this option': OWN, 'baseline': REFERENCE}
-    lines = {label: {k: v for k, v in style.items() if k != 'capsize'} for label, style in styles.items()}
-    plots.legend(figure, [Line2D([], [], label=label, **style) for label, style in lines.items()], width)
+    lines = {
+        label: {k: v for k, v in style.items() if k != 'capsize'} for label, style in styles.items()
+    }
+    plots.legend(
+        figure, [Line2D([], [], label=label, **style) for label, style in lines.items()], width
+    )

@@ -19,16 +19,25 @@ def blocks(study: Study) -> list[Block]:
 
 def _coverage(study: Study) -> str:
     names = dict.fromkeys(markup.name(words.local(data['name'])) for data in study.data.values())
-    data = f'one data set ({words.listing(names)})' if len(names) == 1 else f'the data sets {words.listing(names)}'
+    data = (
+        f'one data set ({words.listing(names)})'
+        if len(names) == 1
+        else f'the data sets {words.listing(names)}'
+    )
     model = '' if 'model' in study.varied else study.config['variant'].get('model', '')
     architecture = f'one architecture ({markup.name(model)}) and ' if model else ''
     resampled = [condition for condition in study.conditions if study.test_train_ratio(condition)]
     covered, split = 'order of the data, and noise (augmentation, dropout)', 'split once'
     if len(resampled) == len(study.conditions):
-        covered, split = f'{covered}, and the split of the data (Nadeau and Bengio 2003)', 'split anew by every seed'
+        covered, split = (
+            f'{covered}, and the split of the data (Nadeau and Bengio 2003)',
+            'split anew by every seed',
+        )
     elif resampled:
         split = f'split anew by every seed under {words.listing(map(words.condition, resampled))}, else once'
-    images = ', unless they are said to be over test images too' if study.correct is not None else ''
+    images = (
+        ', unless they are said to be over test images too' if study.correct is not None else ''
+    )
     return (
         f'The intervals cover the seeds: initial weights, {covered}. They cover nothing else{images}: all of this is '
         f'{data}, {split}, {architecture}training that ends at epoch {study.varying("epochs")}.'
@@ -43,7 +52,11 @@ def _comparisons(study: Study) -> list[str]:
         f'{words.count(len(study.options) - 1, "comparison")} with the baseline{under}; Holm keeps the chance of any '
         f'false alarm among them at or below 5{words.SPACE}%. Options were not compared with each other.'
     ]
-    missed = [row['detectable'] for row in study.summary if row.get('verdict') == verdicts.NONE and row['detectable']]
+    missed = [
+        row['detectable']
+        for row in study.summary
+        if row.get('verdict') == verdicts.NONE and row['detectable']
+    ]
     if missed:
         least, most = words.number(min(missed)), words.number(max(missed))
         size = least if least == most else f'{least} to {most} (by option)'

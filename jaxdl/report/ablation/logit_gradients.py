@@ -1,4 +1,7 @@
-"""Each loss and its gradient against the logit of the right class: why some final activations cannot learn."""
+"""Each loss and its gradient against the logit of the right class.
+
+Why some final activations cannot learn.
+"""
 
 import math
 import pathlib
@@ -25,7 +28,11 @@ BOUNDED = dict(
     sigmoid_softmax_cross_entropy='the softmax sees only numbers between 0 and 1',
     double_softmax_cross_entropy='the outer softmax sees only the probabilities of the inner one, between 0 and 1',
 )
-APART = ('sigmoid_cross_entropy', 'sigmoid_squared_error', 'tanh_squared_error')  # a sum over the classes
+APART = (
+    'sigmoid_cross_entropy',
+    'sigmoid_squared_error',
+    'tanh_squared_error',
+)  # a sum over the classes
 FLAT = ('softmax_squared_error', 'sigmoid_squared_error', 'tanh_squared_error')
 HOW_TO_READ = (
     'All other logits are 0. Gradient: the derivative of the loss by the logit of the right class; below 0, a step of '
@@ -37,13 +44,18 @@ Curves = dict[str, np.ndarray]  # option -> its values along the logit
 
 
 def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> list[Block]:
-    """Two figures, `figure`_loss and `figure`_gradient, a table, and what the numbers say of the study's mistakes."""
+    """Two figures, `figure`_loss and `figure`_gradient, a table.
+
+    And what the numbers say of the study's mistakes.
+    """
     found = reading.arrays(folder / 'logit_gradients.npz')
     options = _options(found, study)
     if not options:
         return []
     logit = found['logit']
-    loss, gradient = ({o: found[key][i] for o, i in options.items()} for key in ('loss', 'gradient'))
+    loss, gradient = (
+        {o: found[key][i] for o, i in options.items()} for key in ('loss', 'gradient')
+    )
     best = {option: float(found['best'][i]) for option, i in options.items()}
     bounds = _bounds(study, condition, loss)
     said = _said(study, condition, logit, gradient, best, bounds)
@@ -57,13 +69,24 @@ def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> l
 
 
 def _options(found: Mapping[str, np.ndarray], study: Study) -> dict[str, int]:
-    """Each option of the study that the arrays hold -> its place in them; none where the arrays do not fit together."""
-    if any(key not in found for key in KEYS) or found['option'].ndim != 1 or found['logit'].ndim != 1:
+    """Each option of the study that the arrays hold -> its place in them.
+
+    None where the arrays do not fit together.
+    """
+    if (
+        any(key not in found for key in KEYS)
+        or found['option'].ndim != 1
+        or found['logit'].ndim != 1
+    ):
         return {}
     k, m = len(found['option']), len(found['logit'])
     shapes = dict(logit=(m,), loss=(k, m), gradient=(k, m), best=(k,))
     for key, shape in shapes.items():
-        if found[key].shape != shape or found[key].dtype.kind != 'f' or not np.isfinite(found[key]).all():
+        if (
+            found[key].shape != shape
+            or found[key].dtype.kind != 'f'
+            or not np.isfinite(found[key]).all()
+        ):
             return {}
     if m < 2 or not np.all(np.diff(found['logit']) > 0):
         return {}
@@ -83,19 +106,34 @@ def _bounds(study: Study, condition: str, loss: Curves) -> dict[str, float]:
 
 
 def _own_class(study: Study, loss: Curves, best: Mapping[str, float]) -> Curves:
-    """Without what the other classes add, a constant, where a loss is a sum over the classes: it hides the rest."""
-    return {o: curve - best[o] if _loss_of(study, o) in APART else curve for o, curve in loss.items()}
+    """Without what the other classes add, a constant, where a loss is a sum over the classes.
+
+    It hides the rest.
+    """
+    return {
+        o: curve - best[o] if _loss_of(study, o) in APART else curve for o, curve in loss.items()
+    }
 
 
 def _said(
-    study: Study, condition: str, logit: np.ndarray, gradient: Curves, best: Mapping[str, float],
+    study: Study,
+    condition: str,
+    logit: np.ndarray,
+    gradient: Curves,
+    best: Mapping[str, float],
     bounds: Mapping[str, float],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     classes = len(study.data[condition]['classes'])
-    said = [_bounded(study, option, classes, bound, best[option]) for option, bound in bounds.items()]
+    said = [
+        _bounded(study, option, classes, bound, best[option]) for option, bound in bounds.items()
+    ]
     for option, slope in gradient.items():
         name, low = markup.name(option), _low(logit)
-        if _loss_of(study, option) == 'relu_softmax_cross_entropy' and (logit < 0).any() and not slope[logit < 0].any():
+        if (
+            _loss_of(study, option) == 'relu_softmax_cross_entropy'
+            and (logit < 0).any()
+            and not slope[logit < 0].any()
+        ):
             said.append(
                 f'{name}: wherever the logit of the right class is below 0 its gradient is exactly 0 '
                 f'({(logit < 0).sum()} of {len(logit)} points here), so an example that is wrong in this way teaches '
@@ -122,12 +160,24 @@ def _bounded(study: Study, option: str, classes: int, bound: float, best: float)
 
 
 def _table(logit: np.ndarray, gradient: Curves, best: Mapping[str, float]) -> Table:
-    columns = ('Option', 'Least loss here', 'Gradient at logit 0', f'Gradient at logit {_low(logit)} (surely wrong)')
+    columns = (
+        'Option',
+        'Least loss here',
+        'Gradient at logit 0',
+        f'Gradient at logit {_low(logit)} (surely wrong)',
+    )
     rows = [
-        [markup.name(o), f'{best[o]:.3f}', _number(float(np.interp(0, logit, slope))), _number(slope[0])]
+        [
+            markup.name(o),
+            f'{best[o]:.3f}',
+            _number(float(np.interp(0, logit, slope))),
+            _number(slope[0]),
+        ]
         for o, slope in gradient.items()
     ]
-    return Table('Loss and gradient by the logit of the right class, other logits 0', columns, rows, 'lrrr')
+    return Table(
+        'Loss and gradient by the logit of the right class, other logits 0', columns, rows, 'lrrr'
+    )
 
 
 def _low(logit: np.ndarray) -> str:
@@ -145,8 +195,13 @@ def _number(value: float) -> str:
     return (f'{value:.3f}' if abs(value) >= 0.001 else f'{value:.0e}').replace('-', words.MINUS)
 
 
-def _loss_figure(name: str, study: Study, logit: np.ndarray, loss: Curves, bounds: Mapping[str, float]) -> FigureBlock:
-    said = '; '.join(f'{markup.flat(o)} {c[0]:.2f}, {np.interp(0, logit, c):.2f}, {c[-1]:.2f}' for o, c in loss.items())
+def _loss_figure(
+    name: str, study: Study, logit: np.ndarray, loss: Curves, bounds: Mapping[str, float]
+) -> FigureBlock:
+    said = '; '.join(
+        f'{markup.flat(o)} {c[0]:.2f}, {np.interp(0, logit, c):.2f}, {c[-1]:.2f}'
+        for o, c in loss.items()
+    )
     ends = words.listing([_low(logit), '0', _signed(logit[-1])])
     caption = 'Loss of one example against the logit of its right class, all other logits being 0.'
     if any(_loss_of(study, option) in APART for option in loss):
@@ -154,7 +209,9 @@ def _loss_figure(name: str, study: Study, logit: np.ndarray, loss: Curves, bound
     if bounds:
         caption += ' Dotted: the least loss that any logits have, where that is not 0.'
     drawing = plots.draw(lambda width: _panels(study, width, logit, loss, 'loss', bounds))
-    return FigureBlock(name, drawing, f'Loss where the logit of the right class is {ends}. {said}.', caption)
+    return FigureBlock(
+        name, drawing, f'Loss where the logit of the right class is {ends}. {said}.', caption
+    )
 
 
 def _gradient_figure(name: str, study: Study, logit: np.ndarray, gradient: Curves) -> FigureBlock:
@@ -168,23 +225,37 @@ def _gradient_figure(name: str, study: Study, logit: np.ndarray, gradient: Curve
         f'How strongly descent raises the logit of the right class ({words.MINUS} gradient), against that logit. Left '
         'is wrong, right is right: a good loss pulls hardest on the left.'
     )
-    drawing = plots.draw(lambda width: _panels(study, width, logit, pull, f'{words.MINUS} gradient', {}))
+    drawing = plots.draw(
+        lambda width: _panels(study, width, logit, pull, f'{words.MINUS} gradient', {})
+    )
     alt = f'{words.MINUS} gradient where the logit of the right class is {ends}. {said}.'
     return FigureBlock(name, drawing, alt, caption)
 
 
 def _panels(
-    study: Study, width: float, logit: np.ndarray, curves: Curves, y: str, bounds: Mapping[str, float]
+    study: Study,
+    width: float,
+    logit: np.ndarray,
+    curves: Curves,
+    y: str,
+    bounds: Mapping[str, float],
 ) -> Figure:
     drawn, grid = plots.panels(list(curves), width, 'logit of the right class', y)
     compared = study.baseline in curves and len(curves) > 1
     for axes, (option, curve) in zip(grid, curves.items(), strict=True):
-        _panel(axes, logit, curve, curves[study.baseline] if compared and option != study.baseline else None)
+        _panel(
+            axes,
+            logit,
+            curve,
+            curves[study.baseline] if compared and option != study.baseline else None,
+        )
         if option in bounds:
             axes.axhline(bounds[option], **BOUND)
     handles = [Line2D([], [], label='this option', **OWN)]
     handles += [Line2D([], [], label='baseline', **REFERENCE)] if compared else []
-    plots.legend(drawn, handles + ([Line2D([], [], label='no lower', **BOUND)] if bounds else []), width)
+    plots.legend(
+        drawn, handles + ([Line2D([], [], label='no lower', **BOUND)] if bounds else []), width
+    )
     return drawn
 
 

@@ -1,4 +1,7 @@
-"""What came out of an ablation under one condition: the comparison with the baseline, and how each option learned."""
+"""What came out of an ablation under one condition: the comparison with the baseline.
+
+And how each option learned.
+"""
 
 from collections.abc import Sequence
 
@@ -9,9 +12,16 @@ from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.workdir.tables import Row
 
 COLUMNS = (
-    'Option', 'Test accuracy, %', 'Difference, percentage points', 'p', 'p (Holm)', 'P(better)', 'Detectable',
-    'Learning rate', 'Verdict',
-)  # fmt: skip
+    'Option',
+    'Test accuracy, %',
+    'Difference, percentage points',
+    'p',
+    'p (Holm)',
+    'P(better)',
+    'Detectable',
+    'Learning rate',
+    'Verdict',
+)
 HOW_TO_READ = (
     f'Intervals, in brackets, are 95{words.SPACE}%. Differences are paired: option less baseline on the same seed. '
     'The verdict goes by p (Holm), the p-value of the paired t test corrected for the number of options, against '
@@ -28,18 +38,27 @@ TRAINING_ERROR = (
 def result(study: Study, condition: str, figure: str) -> list[Block]:
     """The summary as a table, how to read it, and the differences as a figure named `figure`."""
     summary = queries.compared(study, condition)
-    caption = f'Test accuracy at the last epoch, {words.count(summary[0]["seeds"], "seed")} an option'
+    caption = (
+        f'Test accuracy at the last epoch, {words.count(summary[0]["seeds"], "seed")} an option'
+    )
     blocks: list[Block] = [Table(caption, COLUMNS, [_row(row) for row in summary], 'lrrrrrrrw')]
     compared = [row for row in summary if row['option'] != study.baseline]
     if compared:
-        blocks += [Paragraph(text, 'note') for text in (HOW_TO_READ, *_doubts(study, condition, compared))]
-        per_seed = {row['option']: queries.differences(study, condition, row['option']) for row in compared}
+        blocks += [
+            Paragraph(text, 'note') for text in (HOW_TO_READ, *_doubts(study, condition, compared))
+        ]
+        per_seed = {
+            row['option']: queries.differences(study, condition, row['option']) for row in compared
+        }
         blocks.append(forest.figure(figure, compared, per_seed))
     return blocks
 
 
 def learning(study: Study, condition: str, figure: str) -> list[Block]:
-    """Error against epoch as a figure named `figure`, and the errors at the last epoch as a table."""
+    """Error against epoch as a figure named `figure`.
+
+    And the errors at the last epoch as a table.
+    """
     both = {
         option: (
             queries.curves(study, condition, option, 'train'),
@@ -73,7 +92,15 @@ def _row(row: Row) -> list[str]:
     difference = f'{words.points(row["difference"])}\n({verdicts.interval(row)})'
     better = f'{row["p_better"]:.2f}\n({row["p_better_low"]:.2f} to {row["p_better_high"]:.2f})'
     tests = [words.p_value(row['p_value']), words.p_value(row['p_holm'])]
-    return [*head, difference, *tests, better, words.number(row['detectable']), rate, row['verdict']]
+    return [
+        *head,
+        difference,
+        *tests,
+        better,
+        words.number(row['detectable']),
+        rate,
+        row['verdict'],
+    ]
 
 
 def _doubts(study: Study, condition: str, compared: Sequence[Row]) -> list[str]:

@@ -27,15 +27,27 @@ def blocks(study: Study, condition: str) -> list[Block]:
 def _table(study: Study, condition: str, metric: str) -> Table:
     rows = []
     for option in study.options:
-        own, baseline = (_values(study, condition, each, 'test', metric) for each in (option, study.baseline))
+        own, baseline = (
+            _values(study, condition, each, 'test', metric) for each in (option, study.baseline)
+        )
         shared = sorted(own.keys() & baseline.keys())
         paired = words.DASH
         if option != study.baseline and len(shared) > 1:
             ratio = study.test_train_ratio(condition)
-            found = statistics.compare(*([v[s] for s in shared] for v in (own, baseline)), test_train_ratio=ratio)
+            found = statistics.compare(
+                *([v[s] for s in shared] for v in (own, baseline)), test_train_ratio=ratio
+            )
             paired = f'{_signed(found.difference)} ({" to ".join(map(_signed, found.interval))})'
         validation = _mean(list(_values(study, condition, option, 'val', metric).values()))
-        rows.append([markup.name(option), validation, _mean(list(own.values()), interval=True), paired, str(len(own))])
+        rows.append(
+            [
+                markup.name(option),
+                validation,
+                _mean(list(own.values()), interval=True),
+                paired,
+                str(len(own)),
+            ]
+        )
     return Table(f'{markup.name(metric)}, by option', COLUMNS, rows, 'lrrrr')
 
 

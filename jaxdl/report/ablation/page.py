@@ -38,29 +38,39 @@ USES = dict(train='training', val='validation', test='testing')
 
 
 def page(study: Study) -> Page:
-    """The whole report of a study; with several conditions the sections of the result come once for each."""
+    """The whole report of a study.
+
+    With several conditions the sections of the result come once for each.
+    """
     sections = [Section('What was compared', _compared(study))]
     for number, condition in enumerate(study.conditions, 1):
         of, suffix = study.of(condition), f'_{number}' if study.repeated else ''
         folder = study.artifacts / str(number - 1)
         checked = data_check.blocks(study, condition, f'near_duplicates{suffix}')
-        result = [*outcome.result(study, condition, f'differences{suffix}'), *equivalence.blocks(study, condition)]
+        result = [
+            *outcome.result(study, condition, f'differences{suffix}'),
+            *equivalence.blocks(study, condition),
+        ]
         sections += [
             Section(f'The data{of}', checked),
             Section(f'The result{of}', result),
             Section(f'Other metrics{of}', own_metrics.blocks(study, condition)),
             Section(f'How sure the differences are{of}', uncertainty.blocks(study, condition)),
             Section(
-                f'Where the variance comes from{of}', variance_sources.blocks(study, condition, f'variance{suffix}')
+                f'Where the variance comes from{of}',
+                variance_sources.blocks(study, condition, f'variance{suffix}'),
             ),
             *(
                 Section(f'{title}{of}', part(folder, study, condition, f'{name}{suffix}'))
                 for name, (title, part) in SHOWN
             ),
             Section(f'Learning{of}', outcome.learning(study, condition, f'learning{suffix}')),
-            Section(f'Learning rates{of}', tuning.blocks(study, condition, f'learning_rates{suffix}')),
             Section(
-                f'By the number of rates tried{of}', tuning_budget.blocks(study, condition, f'expected_best{suffix}')
+                f'Learning rates{of}', tuning.blocks(study, condition, f'learning_rates{suffix}')
+            ),
+            Section(
+                f'By the number of rates tried{of}',
+                tuning_budget.blocks(study, condition, f'expected_best{suffix}'),
             ),
             Section(f'Costs{of}', costs.blocks(study, condition)),
         ]
@@ -76,9 +86,14 @@ def page(study: Study) -> Page:
 
 
 def _head(study: Study) -> list[Block]:
-    head: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if study.config['scale'] == 'quick' else []
+    head: list[Block] = (
+        [Paragraph(NO_EVIDENCE, 'warning')] if study.config['scale'] == 'quick' else []
+    )
     for condition in study.conditions:
-        summary, name = queries.compared(study, condition), f'{words.condition(condition)}: ' if study.repeated else ''
+        summary, name = (
+            queries.compared(study, condition),
+            f'{words.condition(condition)}: ' if study.repeated else '',
+        )
         answer = f'{verdicts.short(summary)} {equivalence.sentence(study, condition)}'
         head += [Paragraph(name + answer.rstrip(), 'lead'), *verdicts.listed(summary, name)]
     data = dict.fromkeys(markup.flat(words.local(data['name'])) for data in study.data.values())
@@ -94,13 +109,21 @@ def _head(study: Study) -> list[Block]:
 def _compared(study: Study) -> list[Block]:
     config = study.config
     options = [
-        [_option(study, o), words.settings(config['options'][o]), markup.flat(config['why'].get(o) or words.DASH)]
+        [
+            _option(study, o),
+            words.settings(config['options'][o]),
+            markup.flat(config['why'].get(o) or words.DASH),
+        ]
         for o in study.options
     ]
     caption = f'The options of {markup.name(config["factor"])}'
-    blocks: list[Block] = [Table(caption, ('Option', 'Setting', 'Why it might matter'), options, 'lww')]
+    blocks: list[Block] = [
+        Table(caption, ('Option', 'Setting', 'Why it might matter'), options, 'lww')
+    ]
     if study.repeated:
-        conditions = [[words.condition(c), words.settings(config['conditions'][c])] for c in study.conditions]
+        conditions = [
+            [words.condition(c), words.settings(config['conditions'][c])] for c in study.conditions
+        ]
         caption = 'The conditions, under each of which the study repeats itself'
         blocks.append(Table(caption, ('Condition', 'Setting'), conditions, 'lw'))
     described = dict.fromkeys(_data(study, condition) for condition in study.conditions)
@@ -127,5 +150,9 @@ def _data(study: Study, condition: str) -> str:
 
 def _common(study: Study) -> str:
     """The settings that nothing in the study varies."""
-    common = {name: value for name, value in study.config['variant'].items() if name not in study.varied}
-    return words.settings({name: value for name, value in common.items() if name != 'learning_rate'})
+    common = {
+        name: value for name, value in study.config['variant'].items() if name not in study.varied
+    }
+    return words.settings(
+        {name: value for name, value in common.items() if name != 'learning_rate'}
+    )

@@ -17,7 +17,10 @@ POINT = 0.01  # how far below the best accuracy a learning rate is still usable
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """How an option came to its learning rate. `values`: validation accuracy at the last epoch, one a tuning seed."""
+    """How an option came to its learning rate.
+
+    `values`: validation accuracy at the last epoch, one a tuning seed.
+    """
 
     values: dict[float, list[float]]
     means: dict[float, float]
@@ -33,7 +36,10 @@ class Tuning:
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """A member, and the epoch from which on something was wrong with it: the loss or accuracy there."""
+    """A member, and the epoch from which on something was wrong with it.
+
+    The loss or accuracy there.
+    """
 
     condition: str
     phase: str
@@ -55,7 +61,9 @@ def curves(study: Study, condition: str, option: str, split: str) -> np.ndarray:
     values = collections.defaultdict(dict)
     for row in study.series.get((condition, 'measure', option, split, protocol.METRIC), []):
         values[row['seed']][row['epoch']] = row['value']
-    return np.array([[by_epoch[e] for e in sorted(by_epoch)] for _, by_epoch in sorted(values.items())])
+    return np.array(
+        [[by_epoch[e] for e in sorted(by_epoch)] for _, by_epoch in sorted(values.items())]
+    )
 
 
 def by_seed(study: Study, condition: str, option: str) -> dict[int, float]:
@@ -71,14 +79,19 @@ def differences(study: Study, condition: str, option: str) -> list[float]:
 
 
 def image_differences(study: Study, condition: str, option: str) -> np.ndarray | None:
-    """1 where the option was right and the baseline wrong, -1 the other way round, else 0: [seed, image].
+    """1 where the option was right and the baseline wrong, -1 the other way round, else 0: [seed.
 
-    A diverged member counts as chance on every image. Only images that every member saw; None where that leaves fewer
-    than two, where there is one seed, and where the workdir tells nothing of single images.
+    Image].
+
+    A diverged member counts as chance on every image. Only images that every member saw; None where
+    that leaves fewer than two, where there is one seed, and where the workdir tells nothing of
+    single images.
     """
     if study.correct is None:
         return None
-    one, other = (_right(study, study.correct, condition, name) for name in (option, study.baseline))
+    one, other = (
+        _right(study, study.correct, condition, name) for name in (option, study.baseline)
+    )
     if one.shape != other.shape or len(one) < 2:
         return None
     d = one - other
@@ -93,15 +106,30 @@ def tuning(study: Study, condition: str, option: str) -> Tuning | None:
     if not means:
         return None
     last = max(row['epoch'] for row in rows)
-    values = {rate: [r['value'] for r in rows if r['learning_rate'] == rate and r['epoch'] == last] for rate in means}
+    values = {
+        rate: [r['value'] for r in rows if r['learning_rate'] == rate and r['epoch'] == last]
+        for rate in means
+    }
     best = protocol.best_rate(means)
-    grid = [rate * _scale(study, condition, option) for rate in study.design(condition)['learning_rates']]
-    added = [rate for rate in means if not any(math.isclose(rate, planned, rel_tol=1e-3) for planned in grid)]
-    return Tuning(values, means, best, added, on_edge=len(means) > 1 and best in (min(means), max(means)))
+    grid = [
+        rate * _scale(study, condition, option)
+        for rate in study.design(condition)['learning_rates']
+    ]
+    added = [
+        rate
+        for rate in means
+        if not any(math.isclose(rate, planned, rel_tol=1e-3) for planned in grid)
+    ]
+    return Tuning(
+        values, means, best, added, on_edge=len(means) > 1 and best in (min(means), max(means))
+    )
 
 
 def usable(tuning: Tuning) -> tuple[float, float]:
-    """The widest run of neighbouring rates within a point of the best, of equals that of the chosen: (low, high)."""
+    """The widest run of neighbouring rates within a point of the best.
+
+    Of equals that of the chosen: (low, high).
+    """
     least = max(tuning.means.values()) - POINT - 1e-12
     runs, rates = [], sorted(tuning.means)
     for good, together in itertools.groupby(rates, key=lambda rate: tuning.means[rate] >= least):
@@ -112,28 +140,52 @@ def usable(tuning: Tuning) -> tuple[float, float]:
 
 
 def diverged(table: Sequence[Row]) -> list[Trouble]:
-    """Every member whose loss is not finite in some epoch, with the first such epoch, in the order of the table."""
+    """Every member whose loss is not finite in some epoch, with the first such epoch.
+
+    In the order of the table.
+    """
     first: dict[tuple[str, str, str, float, int], tuple[int, float]] = {}
     for row in table:
         if row['metric'] == 'loss' and not math.isfinite(row['value']):
-            member = (row['condition'], row['phase'], row['option'], row['learning_rate'], row['seed'])
+            member = (
+                row['condition'],
+                row['phase'],
+                row['option'],
+                row['learning_rate'],
+                row['seed'],
+            )
             if row['epoch'] < first.get(member, (math.inf, 0.0))[0]:
                 first[member] = row['epoch'], row['value']
     return [Trouble(*member, *found) for member, found in first.items()]
 
 
-def _right(study: Study, correct: Mapping[str, np.ndarray], condition: str, option: str) -> np.ndarray:
-    """1 where the members of an option were right, 0 where not, nan where not asked, [seed, image]."""
+def _right(
+    study: Study, correct: Mapping[str, np.ndarray], condition: str, option: str
+) -> np.ndarray:
+    """1 where the members of an option were right, 0 where not, nan where not asked, [seed.
+
+    Image].
+    """
     members = np.flatnonzero((correct['condition'] == condition) & (correct['option'] == option))
     members = members[np.argsort(correct['seed'][members], kind='stable')]
     right = np.where(correct['tested'][members], correct['correct'][members].astype(float), np.nan)
     measured = [lost for lost in diverged(study.table) if lost.phase == 'measure']
-    lost = [member.seed for member in measured if (member.condition, member.option) == (condition, option)]
+    lost = [
+        member.seed
+        for member in measured
+        if (member.condition, member.option) == (condition, option)
+    ]
     chance = 1 / len(study.data[condition]['classes'])
     return np.where(np.isin(correct['seed'][members], lost)[:, None], chance + 0 * right, right)
 
 
 def _scale(study: Study, condition: str, option: str) -> float:
-    """What the option's rates are multiplied by, so that the grid as planned can be told from what was added."""
-    overrides = {key.removeprefix('variant.'): value for key, value in study.config['options'][option].items()}
+    """What the option's rates are multiplied by.
+
+    So that the grid as planned can be told from what was added.
+    """
+    overrides = {
+        key.removeprefix('variant.'): value
+        for key, value in study.config['options'][option].items()
+    }
     return (study.design(condition)['variant'] | overrides).get('learning_rate_scale', 1.0)

@@ -1,4 +1,7 @@
-"""The figure of tuning: validation accuracy against learning rate, one panel an option, the chosen rate marked."""
+"""The figure of tuning: validation accuracy against learning rate, one panel an option.
+
+The chosen rate marked.
+"""
 
 from collections.abc import Mapping
 
@@ -21,7 +24,12 @@ CHOSEN: plots.Line = dict(color=plots.VERMILION, marker='D', markersize=7, lines
 def figure(name: str, tunings: Mapping[str, Tuning], images: int) -> FigureBlock:
     """Draws the tuning of every option; `images`: how many the validation split has."""
     rates = [rate for tuning in tunings.values() for rate in tuning.values]
-    accuracies = [value for tuning in tunings.values() for values in tuning.values.values() for value in values]
+    accuracies = [
+        value
+        for tuning in tunings.values()
+        for values in tuning.values.values()
+        for value in values
+    ]
     errors = 100 * (1 - np.array(accuracies))
     floor = plots.floor(errors, images)
 
@@ -101,13 +109,22 @@ def _beside(axes: Axes, rate: float) -> None:
     left, right = np.log(axes.get_xlim())
     side = 1 if np.log(rate) < (left + right) / 2 else -1
     axes.annotate(
-        f'{rate:g}', (rate, 0.04), xycoords=axes.get_xaxis_transform(), xytext=(4 * side, 0),
-        textcoords='offset points', ha='left' if side > 0 else 'right',
+        f'{rate:g}',
+        (rate, 0.04),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(4 * side, 0),
+        textcoords='offset points',
+        ha='left' if side > 0 else 'right',
         bbox=dict(facecolor='white', alpha=0.75, linewidth=0, pad=1),
-    )  # fmt: skip
+    )
 
 
 def _legend(figure: Figure, width: float, grown: bool) -> None:
-    handles = [Line2D([], [], label='mean', **MEAN), Line2D([], [], label='one tuning seed', **SEED)]
+    handles = [
+        Line2D([], [], label='mean', **MEAN),
+        Line2D([], [], label='one tuning seed', **SEED),
+    ]
     handles += [Line2D([], [], label='chosen', **CHOSEN)]
-    plots.legend(figure, handles + ([Patch(color=plots.SHADE, label='grown grid')] if grown else []), width)
+    plots.legend(
+        figure, handles + ([Patch(color=plots.SHADE, label='grown grid')] if grown else []), width
+    )

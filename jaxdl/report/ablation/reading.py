@@ -20,19 +20,49 @@ from jaxdl.workdir import tables, zip_safety
 from jaxdl.workdir.tables import Row
 
 CONFIG = (
-    'name', 'scale', 'question', 'factor', 'baseline', 'options', 'why', 'conditions', 'variant', 'data',
-    'learning_rates', 'seeds', 'tuning_seeds', 'epochs',
-)  # fmt: skip
+    'name',
+    'scale',
+    'question',
+    'factor',
+    'baseline',
+    'options',
+    'why',
+    'conditions',
+    'variant',
+    'data',
+    'learning_rates',
+    'seeds',
+    'tuning_seeds',
+    'epochs',
+)
 PLAN = ('data',)
 RUN = (
-    'command', 'git', 'date', 'versions', 'device', 'seconds', 'groups', 'results_rows', 'resumed', 'finished',
-)  # fmt: skip
+    'command',
+    'git',
+    'date',
+    'versions',
+    'device',
+    'seconds',
+    'groups',
+    'results_rows',
+    'resumed',
+    'finished',
+)
 CORRECT = ('correct', 'tested', 'image', 'condition', 'option', 'seed')
 # What reading a damaged .npz may raise.
 DAMAGE = (
-    OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError, MemoryError, struct.error,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def kind(workdir: pathlib.Path) -> str:
@@ -59,17 +89,26 @@ def read(workdir: pathlib.Path) -> Study:
         )
     costs = tables.read_table(workdir / 'costs.csv', tables.COSTS)
     study = Study(
-        name=workdir.resolve().name, config=config, plan=plan, run=run, table=table, summary=[],
-        costs={(row['condition'], row['option']): row for row in costs}, series=_series(table),
-        correct=_correct(workdir / 'correct.npz'), artifacts=workdir / 'artifacts',
-    )  # fmt: skip
+        name=workdir.resolve().name,
+        config=config,
+        plan=plan,
+        run=run,
+        table=table,
+        summary=[],
+        costs={(row['condition'], row['option']): row for row in costs},
+        series=_series(table),
+        correct=_correct(workdir / 'correct.npz'),
+        artifacts=workdir / 'artifacts',
+    )
     summary = [row for condition in study.conditions for row in _summary(study, condition)]
     _complete(workdir, config, summary)
     return dataclasses.replace(study, summary=summary)
 
 
 def _summary(study: Study, condition: str) -> list[Row]:
-    return protocol.summarize(study.table, study.baseline, [condition], study.test_train_ratio(condition))
+    return protocol.summarize(
+        study.table, study.baseline, [condition], study.test_train_ratio(condition)
+    )
 
 
 def _correct(path: pathlib.Path) -> dict[str, np.ndarray] | None:
@@ -86,7 +125,10 @@ def _correct(path: pathlib.Path) -> dict[str, np.ndarray] | None:
 
 
 def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """What an .npz holds; nothing where it is absent or damaged, InputError where it would fill the memory."""
+    """What an .npz holds; nothing where it is absent or damaged.
+
+    InputError where it would fill the memory.
+    """
     try:
         if path.exists():
             zip_safety.check(path)
@@ -103,7 +145,9 @@ def record(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:
     content = folder.read_json(path)
     missing = [key for key in needed if key not in content]
     if missing:
-        raise InputError(f'{path} is damaged (it lacks {", ".join(missing)}): start the run again with --overwrite')
+        raise InputError(
+            f'{path} is damaged (it lacks {", ".join(missing)}): start the run again with --overwrite'
+        )
     return content
 
 
@@ -131,5 +175,7 @@ def _complete(workdir: pathlib.Path, config: dict[str, Any], summary: Sequence[R
 def _series(table: Sequence[Row]) -> dict[tuple[str, str, str, str, str], list[Row]]:
     series = collections.defaultdict(list)
     for row in table:
-        series[row['condition'], row['phase'], row['option'], row['split'], row['metric']].append(row)
+        series[row['condition'], row['phase'], row['option'], row['split'], row['metric']].append(
+            row
+        )
     return dict(series)

@@ -15,10 +15,12 @@ MARGIN = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """An ablation's workdir. `series` holds the rows of results.csv by (condition, phase, option, split, metric).
+    """An ablation's workdir.
 
-    `correct`: the arrays of correct.npz (`tables.write_correct`), None where the workdir has none; `artifacts`: the
-    folder of what else a report may need.
+    `series` holds the rows of results.csv by (condition, phase, option, split, metric).
+
+    `correct`: the arrays of correct.npz (`tables.write_correct`), None where the workdir has none;
+    `artifacts`: the folder of what else a report may need.
     """
 
     name: str
@@ -53,7 +55,10 @@ class Study:
         return len(self.conditions) > 1
 
     def design(self, condition: str) -> dict[str, Any]:
-        """The configuration with the overrides of a condition applied, each under the one name that it has."""
+        """The configuration with the overrides of a condition applied.
+
+        Each under the one name that it has.
+        """
         design = self.config | {part: dict(self.config[part]) for part in ('variant', 'data')}
         for key, value in self.config['conditions'][condition].items():
             *part, field = key.split('.')
@@ -70,13 +75,22 @@ class Study:
         return self.design(condition).get('margin', MARGIN)
 
     def test_train_ratio(self, condition: str) -> float:
-        """The size of the test split over that of the training split where every seed draws its own split; else 0."""
+        """Size of the test split over the training split if every seed draws a split; else 0."""
         data = self.data[condition]
-        return data['test'] / data['train'] if self.design(condition)['data'].get('resample_split') else 0.0
+        return (
+            data['test'] / data['train']
+            if self.design(condition)['data'].get('resample_split')
+            else 0.0
+        )
 
     def varying(self, field: str) -> str:
-        """A field of the design, each of its values where conditions differ in it: `20`, `20 and 40`."""
-        return words.listing(dict.fromkeys(str(self.design(condition)[field]) for condition in self.conditions))
+        """A field of the design, each of its values where conditions differ in it: `20`.
+
+        `20 and 40`.
+        """
+        return words.listing(
+            dict.fromkeys(str(self.design(condition)[field]) for condition in self.conditions)
+        )
 
     @property
     def varied(self) -> set[str]:
@@ -86,5 +100,8 @@ class Study:
 
     @property
     def data(self) -> dict[str, dict[str, Any]]:
-        """What the plan says of the data: condition -> name, description, classes, image_shape, train, val, test."""
+        """What the plan says of the data: condition -> name, description, classes, image_shape.
+
+        Train, val, test.
+        """
         return {condition: self.plan['data'][condition] for condition in self.conditions}

@@ -1,4 +1,7 @@
-"""The best validation accuracy to be expected against the number of learning rates tried: nobody wins by a budget."""
+"""The best validation accuracy to be expected against the number of learning rates tried.
+
+Nobody wins by a budget.
+"""
 
 from collections.abc import Mapping
 
@@ -26,14 +29,22 @@ GROWN = ' Rates added where a grid grew count as tried.'
 
 
 def blocks(study: Study, condition: str, figure: str) -> list[Block]:
-    """The expected best of every option as a figure named `figure`, and who leads; nothing without a tuning phase."""
+    """The expected best of every option as a figure named `figure`, and who leads.
+
+    Nothing without a tuning phase.
+    """
     tunings = {option: queries.tuning(study, condition, option) for option in study.options}
     means = {option: list(tuning.means.values()) for option, tuning in tunings.items() if tuning}
     if not means:
         return []
     best = {option: statistics.expected_best(values) for option, values in means.items()}
-    caption = CAPTION + (GROWN if any(tuning.added for tuning in tunings.values() if tuning) else '')
-    return [Paragraph(_leads(best)), _figure(figure, best, study.baseline, study.data[condition]['val'], caption)]
+    caption = CAPTION + (
+        GROWN if any(tuning.added for tuning in tunings.values() if tuning) else ''
+    )
+    return [
+        Paragraph(_leads(best)),
+        _figure(figure, best, study.baseline, study.data[condition]['val'], caption),
+    ]
 
 
 def _leads(best: Mapping[str, np.ndarray]) -> str:
@@ -49,25 +60,39 @@ def _leads(best: Mapping[str, np.ndarray]) -> str:
     return f'{head}; with all of them tried {markup.name(full)} leads ({reached} after {tried}).'
 
 
-def _figure(name: str, best: Mapping[str, np.ndarray], baseline: str, images: int, caption: str) -> FigureBlock:
+def _figure(
+    name: str, best: Mapping[str, np.ndarray], baseline: str, images: int, caption: str
+) -> FigureBlock:
     errors = {option: 100 * (1 - values) for option, values in best.items()}
     everything = np.concatenate(list(errors.values()))
     floor = plots.floor(everything, images)
 
     def plot(width: float) -> Figure:
-        drawn, grid = plots.panels(list(best), width, 'learning rates tried', 'expected best validation accuracy, %')
+        drawn, grid = plots.panels(
+            list(best), width, 'learning rates tried', 'expected best validation accuracy, %'
+        )
         plots.error_axis(grid[0], everything, floor, accuracy=True)
         for axes, option in zip(grid, best, strict=True):
-            order = sorted(errors, key=lambda other: (other == option, other == baseline))  # its own on top
+            order = sorted(
+                errors, key=lambda other: (other == option, other == baseline)
+            )  # its own on top
             for other in order:
                 style = OWN if other == option else REFERENCE if other == baseline else OTHER
-                axes.plot(np.arange(1, len(errors[other]) + 1), np.maximum(errors[other], floor), **style)
-            axes.xaxis.set_major_locator(ticker.MaxNLocator(7, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+                axes.plot(
+                    np.arange(1, len(errors[other]) + 1), np.maximum(errors[other], floor), **style
+                )
+            axes.xaxis.set_major_locator(
+                ticker.MaxNLocator(7, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+            )
         handles = [Line2D([], [], label=label, **style) for label, style in _LEGEND.items()]
         plots.legend(drawn, handles[: min(len(best), 3)], width)
         return drawn
 
-    axis = f' The vertical axis is spaced by the logarithm of the error (100 {words.MINUS} accuracy).' if floor else ''
+    axis = (
+        f' The vertical axis is spaced by the logarithm of the error (100 {words.MINUS} accuracy).'
+        if floor
+        else ''
+    )
     return FigureBlock(name, plots.draw(plot), _said(best), caption + axis)
 
 

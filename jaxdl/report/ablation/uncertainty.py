@@ -1,4 +1,7 @@
-"""How sure a difference is: seeds and test images apart, the baseline against itself, and what pairing saved."""
+"""How sure a difference is: seeds and test images apart, the baseline against itself.
+
+And what pairing saved.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +17,15 @@ from jaxdl.statistics.variance import TwoWay
 from jaxdl.workdir.tables import Row
 
 TWO_WAYS = (
-    'Option', 'Difference', 'Over seeds', 'Over seeds and images', 'Due to seeds', 'Due to images', 'Rest',
+    'Option',
+    'Difference',
+    'Over seeds',
+    'Over seeds and images',
+    'Due to seeds',
+    'Due to images',
+    'Rest',
     'Larger doubt',
-)  # fmt: skip
+)
 HOW_TO_READ = (
     f'Intervals are 95{words.SPACE}%, of the mean difference in percentage points. Over seeds: what other seeds would '
     "give on these test images (Student's t, as above). Over seeds and images: what other seeds would give on other "
@@ -26,21 +35,36 @@ HOW_TO_READ = (
     'should be more of (neither: more of either helps).'
 )
 CONTROL = ('Compared', 'Pairs', 'Difference, percentage points')
-OWN_SPLITS = 'Every seed has a test split of its own here, so seeds and test images cannot be told apart.'
+OWN_SPLITS = (
+    'Every seed has a test split of its own here, so seeds and test images cannot be told apart.'
+)
 
 
 def blocks(study: Study, condition: str) -> list[Block]:
     """The three doubts as two tables, and how to read them; nothing where nothing was compared."""
-    compared = [row for row in queries.compared(study, condition) if row['option'] != study.baseline]
-    return [*_two_ways(study, condition, compared), *_control(study, condition, compared)] if compared else []
+    compared = [
+        row for row in queries.compared(study, condition) if row['option'] != study.baseline
+    ]
+    return (
+        [*_two_ways(study, condition, compared), *_control(study, condition, compared)]
+        if compared
+        else []
+    )
 
 
 def _two_ways(study: Study, condition: str, compared: Sequence[Row]) -> list[Block]:
-    apart = {row['option']: queries.image_differences(study, condition, row['option']) for row in compared}
-    apart = {option: differences for option, differences in apart.items() if differences is not None}
+    apart = {
+        row['option']: queries.image_differences(study, condition, row['option'])
+        for row in compared
+    }
+    apart = {
+        option: differences for option, differences in apart.items() if differences is not None
+    }
     if not apart:
         return [Paragraph(OWN_SPLITS)] if study.test_train_ratio(condition) else []
-    found = {option: variance.two_way_bootstrap(differences) for option, differences in apart.items()}
+    found = {
+        option: variance.two_way_bootstrap(differences) for option, differences in apart.items()
+    }
     seeds, images = next(iter(apart.values())).shape
     sizes = words.product(words.count(seeds, 'seed'), words.count(images, 'test image'))
     rows = [_two_way(row, found[row['option']]) for row in compared if row['option'] in found]
@@ -54,9 +78,13 @@ def _two_ways(study: Study, condition: str, compared: Sequence[Row]) -> list[Blo
 def _two_way(row: Row, found: TwoWay) -> list[str]:
     shares = (found.share_seeds, found.share_images, found.share_rest)
     return [
-        markup.name(row['option']), words.points(row['difference']), verdicts.interval(row),
-        words.span(*found.interval), *(f'{100 * share:.0f}{words.SPACE}%' for share in shares), _doubt(found),
-    ]  # fmt: skip
+        markup.name(row['option']),
+        words.points(row['difference']),
+        verdicts.interval(row),
+        words.span(*found.interval),
+        *(f'{100 * share:.0f}{words.SPACE}%' for share in shares),
+        _doubt(found),
+    ]
 
 
 def _doubt(found: TwoWay) -> str:
@@ -71,7 +99,9 @@ def _larger(found: Mapping[str, TwoWay]) -> str:
     for doubt in ('test images', 'seeds'):
         names = [markup.name(option) for option, each in found.items() if _doubt(each) == doubt]
         if names:
-            parts.append(f'the {doubt} for {"every option" if len(names) == len(found) else words.listing(names)}')
+            parts.append(
+                f'the {doubt} for {"every option" if len(names) == len(found) else words.listing(names)}'
+            )
     return f'The larger doubt: {", ".join(parts)}.' if parts else ''
 
 
@@ -117,7 +147,9 @@ def _itself(study: Study, condition: str, baseline: np.ndarray) -> list[str]:
     difference = f'{words.DASH} (needs 4 seeds)'
     if half > 1:
         first, second = baseline[:half], baseline[half : 2 * half]
-        found = statistics.compare(second, first, test_train_ratio=study.test_train_ratio(condition))
+        found = statistics.compare(
+            second, first, test_train_ratio=study.test_train_ratio(condition)
+        )
         difference = f'{words.points(found.difference)} ({words.span(*found.interval)})'
     return [
         f'{markup.name(study.baseline)} (control)',

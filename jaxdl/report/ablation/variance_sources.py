@@ -1,4 +1,7 @@
-"""Where the variance of one run comes from: initial weights, order of the data, noise and split, crossed."""
+"""Where the variance of one run comes from: initial weights, order of the data, noise and split.
+
+Crossed.
+"""
 
 import math
 import pathlib
@@ -18,12 +21,16 @@ from jaxdl.statistics.variance import Component
 from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
-FACTORS = dict(init='initial weights', order='order of the data', augmentation='noise', split='data split')
+FACTORS = dict(
+    init='initial weights', order='order of the data', augmentation='noise', split='data split'
+)
 HEADS = ('Source', 'Share of the variance', 'Standard deviation, percentage points', 'p (F test)')
 
 
 def blocks(study: Study, condition: str, figure: str) -> list[Block]:
-    """The share of each source as a table and a figure named `figure`; nothing where artifacts/ has no variance.csv.
+    """The share of each source as a table and a figure named `figure`.
+
+    Nothing where artifacts/ has no variance.csv.
 
     Raises:
       InputError: variance.csv is damaged, or its runs are not balanced.
@@ -38,17 +45,26 @@ def blocks(study: Study, condition: str, figure: str) -> list[Block]:
         found = variance.variance_components(accuracies, levels)
     except InputError as error:
         raise InputError(f'{path.parent.name}/{path.name}: {error}') from None
-    caption = f'Shares of the variance of test accuracy from run to run: {markup.name(study.baseline)}'
+    caption = (
+        f'Shares of the variance of test accuracy from run to run: {markup.name(study.baseline)}'
+    )
     return [
         Paragraph(_answer(found)),
-        Table(f'{caption}, {words.count(len(runs), "run")}', HEADS, [_row(each) for each in found], 'lrrr'),
+        Table(
+            f'{caption}, {words.count(len(runs), "run")}',
+            HEADS,
+            [_row(each) for each in found],
+            'lrrr',
+        ),
         _figure(figure, found, accuracies, levels),
         Paragraph(_how_to_read(len(runs), len(set(levels['data split']))), 'note'),
     ]
 
 
 def _runs(path: pathlib.Path, condition: str) -> list[Row]:
-    runs = [run for run in tables.read_table(path, tables.VARIANCE) if run['condition'] == condition]
+    runs = [
+        run for run in tables.read_table(path, tables.VARIANCE) if run['condition'] == condition
+    ]
     if any(run[column] is None for run in runs for column in tables.VARIANCE):
         raise InputError(f'{path} is damaged (an empty number): run the experiment again')
     return runs
@@ -88,7 +104,10 @@ def _how_to_read(runs: int, levels: int) -> str:
 
 
 def _figure(
-    name: str, found: Sequence[Component], accuracies: np.ndarray, levels: Mapping[str, Sequence[int]]
+    name: str,
+    found: Sequence[Component],
+    accuracies: np.ndarray,
+    levels: Mapping[str, Sequence[int]],
 ) -> FigureBlock:
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
@@ -104,7 +123,9 @@ def _figure(
         'source, a row of dots for each of its levels; bars mark the mean of a level. The further apart the bars, the '
         'larger the share.'
     )
-    return FigureBlock(name, plots.draw(plot), f'Share of the variance of test accuracy: {said}.', caption)
+    return FigureBlock(
+        name, plots.draw(plot), f'Share of the variance of test accuracy: {said}.', caption
+    )
 
 
 def _shares(axes: Axes, found: Sequence[Component]) -> None:

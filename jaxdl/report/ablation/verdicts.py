@@ -20,14 +20,19 @@ def listed(summary: Sequence[Row], condition: str = '') -> list[Block]:
     compared = [row for row in summary if row['option'] != row['baseline']]
     if not compared:
         return []
-    baseline, order = markup.name(compared[0]['baseline']), sorted(compared, key=lambda row: -row['difference'])
+    baseline, order = (
+        markup.name(compared[0]['baseline']),
+        sorted(compared, key=lambda row: -row['difference']),
+    )
     rows = [
         Verdict(
-            markup.name(row['option']), row['verdict'], f'{words.points(row["difference"])} ({interval(row)})',
+            markup.name(row['option']),
+            row['verdict'],
+            f'{words.points(row["difference"])} ({interval(row)})',
             (row['difference_low'], row['difference'], row['difference_high']),
         )
         for row in order
-    ]  # fmt: skip
+    ]
     caption = f'{condition}Test accuracy against {baseline}, {POINTS}, {INTERVAL} of the mean, {_seeds(compared[0])}'
     return [Verdicts(caption, rows)]
 
@@ -41,14 +46,20 @@ def short(summary: Sequence[Row]) -> str:
     for verdict, head in HEADS.items():
         names = [markup.name(row['option']) for row in compared if row['verdict'] == verdict]
         if names:
-            which = words.listing(names) if len(names) < len(compared) or len(names) < 4 else 'every option'
+            which = (
+                words.listing(names)
+                if len(names) < len(compared) or len(names) < 4
+                else 'every option'
+            )
             parts.append(f'{head.format("it" if parts else baseline)}: {which}')
     text = '; '.join(parts)
     return f'{text[0].upper()}{text[1:]}.'
 
 
 def sentence(summary: Sequence[Row]) -> str:
-    """What beats or loses to the baseline, by how much and how sure; or that nothing does, and what was detectable.
+    """What beats or loses to the baseline, by how much and how sure; or that nothing does.
+
+    And what was detectable.
 
     `summary`: the rows of one condition, the baseline among them.
     """
@@ -81,7 +92,9 @@ def _alone(row: Row) -> str:
 
 def _one(row: Row) -> str:
     option, baseline = markup.name(row['option']), markup.name(row['baseline'])
-    found = f'{words.points(row["difference"])} {POINTS} ({INTERVAL} {interval(row)}, {_seeds(row)})'
+    found = (
+        f'{words.points(row["difference"])} {POINTS} ({INTERVAL} {interval(row)}, {_seeds(row)})'
+    )
     if row['verdict'] != NONE:
         return f'{option} is {row["verdict"]} than {baseline}: {found}.'
     missed = f'a difference of {words.number(row["detectable"])} would have been found with probability 0.8'
@@ -92,7 +105,10 @@ def _one(row: Row) -> str:
 
 
 def _clauses(verdict: str, rows: Sequence[Row]) -> str:
-    """Each option with its difference; of many without one only the names and what could have been found."""
+    """Each option with its difference.
+
+    Of many without one only the names and what could have been found.
+    """
     if verdict == NONE and len(rows) > 2:
         least, most = (words.number(end(row['detectable'] for row in rows)) for end in (min, max))
         names = words.listing(markup.name(row['option']) for row in rows)

@@ -1,4 +1,7 @@
-"""How far the probabilities can be taken at their word: reliability before and after the temperature."""
+"""How far the probabilities can be taken at their word.
+
+Reliability before and after the temperature.
+"""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +13,9 @@ from jaxdl.report.page.blocks import Block, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.statistics import classification
 
-Reliability = tuple[np.ndarray, np.ndarray, np.ndarray]  # confidence, accuracy and count of each bin
+Reliability = tuple[
+    np.ndarray, np.ndarray, np.ndarray
+]  # confidence, accuracy and count of each bin
 MEANING = (
     'Of the images that a calibrated network calls with 80 %, 80 % are right. The temperature divides the logits: it '
     'changes how sure the network says it is, and no prediction (Guo et al. 2017).'
@@ -37,7 +42,10 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
 
 
 def crossed(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The calibration error of temperatures fitted on the other half of the images, float in [0, 1]."""
+    """The calibration error of temperatures fitted on the other half of the images, float in [0.
+
+    1].
+    """
     half = np.arange(len(labels)) % 2 == 0
     scaled = np.array(logits, np.float64)
     for own in (half, ~half):
@@ -59,10 +67,14 @@ def _sentence(fitted: Fitted, temperature: float, errors: list[float]) -> str:
     if fitted.tested in ('val', 'folds') and len(labels) > 3:
         halves = words.percent(crossed(logits, labels))
         return f'{told}. It was fitted on these very images; fitted on one half and tested on the other: {halves}.'
-    return f'{told}, on images that it was not fitted on.' if fitted.tested == 'test' else f'{told}.'
+    return (
+        f'{told}, on images that it was not fitted on.' if fitted.tested == 'test' else f'{told}.'
+    )
 
 
-def _figure(name: str, panels: dict[str, Reliability], errors: list[float], images: int) -> FigureBlock:
+def _figure(
+    name: str, panels: dict[str, Reliability], errors: list[float], images: int
+) -> FigureBlock:
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
         drawn = Figure(figsize=(min(width, 7.6), 4.4 if wide else 3.3), layout='constrained')
@@ -74,7 +86,9 @@ def _figure(name: str, panels: dict[str, Reliability], errors: list[float], imag
             _counts(bottom, own[2])
         grid[0][0].set_ylabel('accuracy')
         grid[1][0].set_ylabel('images' if not wide else 'images, %')
-        drawn.supxlabel('confidence: the probability of the predicted class', fontsize=plots.STYLE['font.size'])
+        drawn.supxlabel(
+            'confidence: the probability of the predicted class', fontsize=plots.STYLE['font.size']
+        )
         return drawn
 
     caption = (
@@ -92,9 +106,13 @@ def _diagram(axes: Axes, own: Reliability) -> None:
     for few in (True, False):
         shown = (count > 0) & ((count < 10) == few)
         axes.bar(
-            left[shown], np.maximum(accuracy[shown], 0.008), 0.92 * width, align='edge', color=plots.BLUE,
+            left[shown],
+            np.maximum(accuracy[shown], 0.008),
+            0.92 * width,
+            align='edge',
+            color=plots.BLUE,
             alpha=0.35 if few else 1,
-        )  # fmt: skip
+        )
     axes.plot([0, 1], [0, 1], color=plots.INK, linestyle=':', linewidth=1.3)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
@@ -103,7 +121,11 @@ def _diagram(axes: Axes, own: Reliability) -> None:
 def _counts(axes: Axes, count: np.ndarray) -> None:
     width = 1 / len(count)
     axes.bar(
-        np.arange(len(count)) * width, 100 * count / count.sum(), 0.92 * width, align='edge', color=plots.VERMILION
+        np.arange(len(count)) * width,
+        100 * count / count.sum(),
+        0.92 * width,
+        align='edge',
+        color=plots.VERMILION,
     )
     axes.set_xticks([0, 0.5, 1], ['0', '0.5', '1'])
 
@@ -112,7 +134,9 @@ def _said(panels: dict[str, Reliability], errors: list[float]) -> str:
     told = []
     for (title, (confidence, accuracy, count)), error in zip(panels.items(), errors, strict=True):
         bins = ', '.join(
-            f'{accuracy[i]:.2f} at {confidence[i]:.2f} ({count[i]})' for i in range(len(count)) if count[i]
+            f'{accuracy[i]:.2f} at {confidence[i]:.2f} ({count[i]})'
+            for i in range(len(count))
+            if count[i]
         )
         told.append(f'{title}: calibration error {words.percent(error)}; {bins}')
     return f'Accuracy at mean confidence (images) of each bin. {". ".join(told)}.'

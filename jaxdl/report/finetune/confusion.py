@@ -1,4 +1,7 @@
-"""What is taken for what: the most confused pairs, a matrix of the classes in them alone, and every class by itself."""
+"""What is taken for what: the most confused pairs, a matrix of the classes in them alone.
+
+And every class by itself.
+"""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,14 +24,22 @@ Pair = tuple[int, int]
 
 
 def blocks(fitted: Fitted, name: str) -> list[Block]:
-    """Pairs of classes first, then the matrix as a figure, then the table of classes; nothing without logits."""
+    """Pairs of classes first, then the matrix as a figure, then the table of classes.
+
+    Nothing without logits.
+    """
     if not fitted.evaluation:
         return []
     table = fitted.confusion
     pairs = confused(table)
     if not pairs:
-        return [Paragraph(f'Every one of the {table.sum():,} images is named right.'), *_classes(fitted, table)]
-    repeated = [pair for pair in pairs if table[pair] > 1] or pairs  # what happened once may be chance
+        return [
+            Paragraph(f'Every one of the {table.sum():,} images is named right.'),
+            *_classes(fitted, table),
+        ]
+    repeated = [
+        pair for pair in pairs if table[pair] > 1
+    ] or pairs  # what happened once may be chance
     return [
         Paragraph(_share(table, repeated[:PAIRS])),
         _pairs(fitted, table, repeated[:PAIRS]),
@@ -38,7 +49,10 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
 
 
 def confused(table: np.ndarray) -> list[Pair]:
-    """(true, predicted) of every mistake that was made, the most frequent first, of equals the larger share."""
+    """(true, predicted) of every mistake that was made, the most frequent first.
+
+    Of equals the larger share.
+    """
     off = table - np.diag(np.diag(table))
     found = [(int(true), int(predicted)) for true, predicted in np.argwhere(off)]
     return sorted(found, key=lambda pair: (-off[pair], -off[pair] / table[pair[0]].sum(), pair))
@@ -68,10 +82,15 @@ def _share(table: np.ndarray, pairs: list[Pair]) -> str:
 def _pairs(fitted: Fitted, table: np.ndarray, pairs: list[Pair]) -> Table:
     names = fitted.classes
     rows = [
-        [names[true], names[predicted], f'{table[true, predicted]} of {table[true].sum()}',
-         f'{100 * table[true, predicted] / table[true].sum():.0f}', f'{table[predicted, true]}']
+        [
+            names[true],
+            names[predicted],
+            f'{table[true, predicted]} of {table[true].sum()}',
+            f'{100 * table[true, predicted] / table[true].sum():.0f}',
+            f'{table[predicted, true]}',
+        ]
         for true, predicted in pairs
-    ]  # fmt: skip
+    ]
     columns = ('True class', 'Taken for', 'Times', 'Share, %', 'Other way round')
     return Table(
         f'The most confused pairs of classes, and the share of the true class, {fitted.part} images',
@@ -88,14 +107,19 @@ def _matrix(fitted: Fitted, table: np.ndarray, pairs: list[Pair], name: str) -> 
         counts = np.column_stack(
             [table[np.ix_(shown, shown)], table[shown].sum(1) - table[np.ix_(shown, shown)].sum(1)]
         )
-        size = (min(width, 3.3 + 0.42 * len(shown)), (0.34 if wide else 0.3) * len(shown) + (2.1 if wide else 1.7))
+        size = (
+            min(width, 3.3 + 0.42 * len(shown)),
+            (0.34 if wide else 0.3) * len(shown) + (2.1 if wide else 1.7),
+        )
         drawn = Figure(figsize=size, layout='constrained')
         axes = drawn.subplots()
         _cells(axes, counts, fontsize=8.5 if wide else 7.5)
         letters = 32 if wide else 19
         labels = [_cut(fitted.classes[label], letters) for label in shown]
         axes.set_yticks(range(len(shown)), labels, fontsize=8.5 if wide else 7.5)
-        axes.set_xticks(range(len(shown) + 1), [*labels, 'any other'], fontsize=8.5 if wide else 7.5)
+        axes.set_xticks(
+            range(len(shown) + 1), [*labels, 'any other'], fontsize=8.5 if wide else 7.5
+        )
         axes.tick_params(axis='x', labelrotation=90)
         axes.set_ylabel('true class')
         axes.set_xlabel('predicted class')
@@ -116,7 +140,16 @@ def _cells(axes: Axes, counts: np.ndarray, fontsize: float) -> None:
         if count:
             colour = 'white' if shares[y, x] > 0.6 else plots.INK
             weight = 'bold' if x == y else 'normal'
-            axes.text(x, y, f'{count}', ha='center', va='center', color=colour, fontsize=fontsize, weight=weight)
+            axes.text(
+                x,
+                y,
+                f'{count}',
+                ha='center',
+                va='center',
+                color=colour,
+                fontsize=fontsize,
+                weight=weight,
+            )
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -137,13 +170,25 @@ def _said(fitted: Fitted, table: np.ndarray, pairs: list[Pair]) -> str:
 
 def _classes(fitted: Fitted, table: np.ndarray) -> list[Block]:
     each = classification.per_class(table)
-    met = [label for label in range(len(table)) if each['support'][label] or each['predicted'][label]]
-    order = sorted(met, key=lambda label: (not each['support'][label], each['f1'][label], -each['support'][label]))
+    met = [
+        label for label in range(len(table)) if each['support'][label] or each['predicted'][label]
+    ]
+    order = sorted(
+        met,
+        key=lambda label: (not each['support'][label], each['f1'][label], -each['support'][label]),
+    )
     rows = [_class(fitted, table, each, label) for label in order]
     elsewhere = f'{len(rows)} rows, in the page of this report.' if len(rows) > LONG else ''
     caption = f'Every class by itself, the worst first, {fitted.part} images'
-    worst = [f'{markup.name(fitted.classes[label])} ({100 * each["f1"][label]:.0f})' for label in order[:WORST]]
-    told = [Paragraph(f'The weakest classes, with F1 in{words.SPACE}%: {words.listing(worst)}.')] if elsewhere else []
+    worst = [
+        f'{markup.name(fitted.classes[label])} ({100 * each["f1"][label]:.0f})'
+        for label in order[:WORST]
+    ]
+    told = (
+        [Paragraph(f'The weakest classes, with F1 in{words.SPACE}%: {words.listing(worst)}.')]
+        if elsewhere
+        else []
+    )
     return [*told, *_absent(fitted, each), Table(caption, COLUMNS, rows, 'wrrrrw', elsewhere)]
 
 
@@ -160,11 +205,21 @@ def _absent(fitted: Fitted, each: dict[str, np.ndarray]) -> list[Block]:
     absent = [markup.name(fitted.classes[label]) for label in np.flatnonzero(each['support'] == 0)]
     if not absent:
         return []
-    named = words.listing(absent) if len(absent) <= 10 else f'{", ".join(absent[:10])} and {len(absent) - 10} more'
+    named = (
+        words.listing(absent)
+        if len(absent) <= 10
+        else f'{", ".join(absent[:10])} and {len(absent) - 10} more'
+    )
     return [
-        Paragraph(f'{words.count(len(absent), "class")} without a {fitted.part} image, so untested: {named}. {COUNTED}')
+        Paragraph(
+            f'{words.count(len(absent), "class")} without a {fitted.part} image, so untested: {named}. {COUNTED}'
+        )
     ]
 
 
 def _cut(name: str, letters: int) -> str:
-    return name if len(name) <= letters else f'{name[: letters // 2].rstrip()}…{name[-(letters // 2 - 1) :].lstrip()}'
+    return (
+        name
+        if len(name) <= letters
+        else f'{name[: letters // 2].rstrip()}…{name[-(letters // 2 - 1) :].lstrip()}'
+    )

@@ -1,4 +1,7 @@
-"""What each decision of the recipe rests on: its value, and the ablation that tested it, or that none did."""
+"""What each decision of the recipe rests on: its value, and the ablation that tested it.
+
+Or that none did.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +16,12 @@ from jaxdl.report.page.blocks import Figure as FigureBlock
 
 UNTESTED = 'not tested'
 MOST, DRAWN = 4, 20  # options that a row of the table names, and that the figure shows
-SEVERAL = ('augmentation',)  # ablations of several decisions at once: an option says nothing of the others
+SEVERAL = (
+    'augmentation',
+)  # ablations of several decisions at once: an option says nothing of the others
 SOURCE = ('experiment', 'dataset', 'condition')
-# decision -> the fields that hold it. The first word of a value is what a reader looks for, so the main field is first.
+# decision -> the fields that hold it. The first word of a value is what a reader looks for, so the
+# main field is first.
 DECISIONS = {
     'Weights that training starts from': ('weights', 'revision'),
     'Architecture and depth': ('architecture', 'model', 'depth'),
@@ -24,7 +30,11 @@ DECISIONS = {
     'Size of the images in evaluation': ('finetune.eval_size', 'finetune.fix_epochs'),
     'Optimizer': ('variant.optimizer', 'variant.momentum', 'variant.weight_decay', 'finetune.clip'),
     'Learning rate and schedule': ('variant.learning_rate', 'variant.schedule', 'finetune.epochs'),
-    'Which layers learn, and how fast': ('finetune.layer_decay', 'finetune.frozen', 'finetune.unfreeze_epochs'),
+    'Which layers learn, and how fast': (
+        'finetune.layer_decay',
+        'finetune.frozen',
+        'finetune.unfreeze_epochs',
+    ),
     'Batch size': ('variant.batch_size', 'finetune.accumulation'),
     'Augmentation: random crop': ('finetune.crop_area',),
     'Augmentation: flip': ('variant.flip',),
@@ -75,7 +85,11 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
     said = f'Of {words.count(len(rows), "decision")} {tests}.'
     more = [] if fitted.evidence else [Paragraph(_how())]
     table = Table('The recipe, and what it rests on', ('Decision', 'Value', 'Tested'), rows, 'lww')
-    drawn = [_figure(tested, name)] if any(entry['difference'] is not None for _, entry in tested) else []
+    drawn = (
+        [_figure(tested, name)]
+        if any(entry['difference'] is not None for _, entry in tested)
+        else []
+    )
     return [Paragraph(said), *more, table, *drawn, Paragraph(NOTE, 'note')]
 
 
@@ -93,20 +107,30 @@ def _value(fitted: Fitted, decision: str, fields: tuple[str, ...]) -> str:
     trained = 'finetune' in fitted.config['stages']
     used = [field for field in fields if trained or not field.startswith(OF_TRAINING)]
     found = {
-        field.rpartition('.')[2]: fitted.setting(field) for field in used if _says(fitted.setting(field), field, used)
+        field.rpartition('.')[2]: fitted.setting(field)
+        for field in used
+        if _says(fitted.setting(field), field, used)
     }
     return words.settings(found) if found else ''
 
 
 def _says(value: Any, field: str, fields: list[str]) -> bool:
-    """Whether a value is worth its place: not where it is empty, and beside another not where it is switched off."""
+    """Whether a value is worth its place: not where it is empty.
+
+    And beside another not where it is switched off.
+    """
     return value not in (None, '', [], ()) and (field == fields[0] or value != 0)
 
 
 def _evidence(fitted: Fitted, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What was found on one of these fields: the option of its name, else of its value, else all that were tried."""
+    """What was found on one of these fields: the option of its name, else of its value.
+
+    Else all that were tried.
+    """
     names = {field.rpartition('.')[2] for field in fields}
-    entries = [entry for entry in fitted.evidence if str(entry['field']).rpartition('.')[2] in names]
+    entries = [
+        entry for entry in fitted.evidence if str(entry['field']).rpartition('.')[2] in names
+    ]
     values = {str(fitted.setting(field)) for field in fields}
     for wanted in (names, values):
         own = [entry for entry in entries if str(entry['option']) in wanted]
@@ -123,7 +147,9 @@ def _all_told(found: list[dict[str, Any]]) -> str:
 
 
 def _told(entry: Mapping[str, Any]) -> str:
-    source = ', '.join(markup.flat(words.local(str(entry[key]))) for key in SOURCE if entry.get(key))
+    source = ', '.join(
+        markup.flat(words.local(str(entry[key]))) for key in SOURCE if entry.get(key)
+    )
     return (
         f'{markup.name(entry["option"])} against {markup.name(entry["baseline"])}: {markup.flat(entry["verdict"])}, '
         f'{_numbers(entry)}{f" ({source})" if source else ""}'
@@ -138,29 +164,35 @@ def _numbers(entry: Mapping[str, Any]) -> str:
 
 def _figure(tested: list[tuple[str, dict[str, Any]]], name: str) -> FigureBlock:
     known = [(decision, entry) for decision, entry in tested if entry['difference'] is not None]
-    shown = [pair for i, pair in enumerate(known) if pair[1] not in [entry for _, entry in known[:i]]][:DRAWN]
+    shown = [
+        pair for i, pair in enumerate(known) if pair[1] not in [entry for _, entry in known[:i]]
+    ][:DRAWN]
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
-        drawn = Figure(figsize=(width, (0.42 if wide else 0.55) * len(shown) + 0.9), layout='constrained')
+        drawn = Figure(
+            figsize=(width, (0.42 if wide else 0.55) * len(shown) + 0.9), layout='constrained'
+        )
         axes = drawn.subplots()
         for y, (_, entry) in enumerate(shown):
             _difference(axes, y, entry, numbers=wide)
         axes.axvline(0, color=plots.INK, linewidth=1)
         axes.grid(axis='y', visible=False)
         letters = 40 if wide else 18
-        labels = [plots.wrapped(f'{e["option"]} against {e["baseline"]}', letters) for _, e in shown]
+        labels = [
+            plots.wrapped(f'{e["option"]} against {e["baseline"]}', letters) for _, e in shown
+        ]
         axes.set_yticks(range(len(shown)), labels)
         axes.set_ylim(len(shown) - 0.45, -0.55)
         axes.tick_params(axis='y', length=0)
         axes.set_xlabel(f'difference{" in test accuracy" if wide else ""}, percentage points')
         return drawn
 
-    told = (f'{e["option"]} against {e["baseline"]} {_numbers(e)}, {e["verdict"]}' for _, e in shown)
-    alt = f'Differences in test accuracy in percentage points with 95 % intervals: {markup.flat("; ".join(told))}.'
-    caption = (
-        f'What the ablations measured: mean difference of an option to its baseline, and its 95{words.SPACE}% interval.'
+    told = (
+        f'{e["option"]} against {e["baseline"]} {_numbers(e)}, {e["verdict"]}' for _, e in shown
     )
+    alt = f'Differences in test accuracy in percentage points with 95 % intervals: {markup.flat("; ".join(told))}.'
+    caption = f'What the ablations measured: mean difference of an option to its baseline, and its 95{words.SPACE}% interval.'
     return FigureBlock(name, plots.draw(plot), alt, caption)
 
 

@@ -1,4 +1,7 @@
-"""The figure of a fine-tuning's learning: loss, accuracy and macro F1 against epoch, the probe as a level line."""
+"""The figure of a fine-tuning's learning: loss, accuracy and macro F1 against epoch.
+
+The probe as a level line.
+"""
 
 import collections
 import dataclasses
@@ -16,15 +19,23 @@ from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Axis, Block, Chart, Curve, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-AXES = dict(loss=Axis('loss', 'nats an image', 3), accuracy=Axis('accuracy', '%'), macro_f1=Axis('macro F1', '%'))
+AXES = dict(
+    loss=Axis('loss', 'nats an image', 3),
+    accuracy=Axis('accuracy', '%'),
+    macro_f1=Axis('macro F1', '%'),
+)
 PARTS = dict(val='validation', train='training')
-CHOSEN: plots.Line = dict(color=plots.INK, marker='D', markersize=6, linestyle='', markerfacecolor='white')
+CHOSEN: plots.Line = dict(
+    color=plots.INK, marker='D', markersize=6, linestyle='', markerfacecolor='white'
+)
 TRAINING = (
     'Training values are means over the steps of an epoch, in training mode: on augmented images, with dropout and '
     'smoothed labels, and before the later steps. So they can look worse than the validation values.'
 )
 
-Lines = dict[tuple[str, str, str], list[tuple[int, float]]]  # (run, split, metric) -> epoch and value
+Lines = dict[
+    tuple[str, str, str], list[tuple[int, float]]
+]  # (run, split, metric) -> epoch and value
 
 
 def blocks(fitted: Fitted, name: str) -> list[Block]:
@@ -52,7 +63,9 @@ def _figure(fitted: Fitted, lines: Lines, name: str) -> FigureBlock:
         wide = width == plots.WIDE
         size = (width, 3.5) if wide else (width, 2.1 * len(shown) + 0.7)
         drawn = Figure(figsize=size, layout='constrained')
-        grid = drawn.subplots(1 if wide else len(shown), len(shown) if wide else 1, sharex=True, squeeze=False).ravel()
+        grid = drawn.subplots(
+            1 if wide else len(shown), len(shown) if wide else 1, sharex=True, squeeze=False
+        ).ravel()
         for axes, metric in zip(grid, shown, strict=True):
             _panel(axes, fitted, lines, metric, alone=len(runs) == 1)
         drawn.supxlabel('epoch', fontsize=plots.STYLE['font.size'])
@@ -77,15 +90,28 @@ def _chart(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> C
                 curves.append(Curve(run, PARTS[split], epochs, values, axis=axis, mark=kept))
         level = _level(fitted, metric)
         if level is not None:
-            epochs = sorted({epoch for (*_, which), points in lines.items() if which == metric for epoch, _ in points})
-            curves.append(Curve('probe', PARTS['val'], epochs, [_scale(metric) * level] * len(epochs), axis=axis))
+            epochs = sorted(
+                {
+                    epoch
+                    for (*_, which), points in lines.items()
+                    if which == metric
+                    for epoch, _ in points
+                }
+            )
+            curves.append(
+                Curve(
+                    'probe', PARTS['val'], epochs, [_scale(metric) * level] * len(epochs), axis=axis
+                )
+            )
     axes = [dataclasses.replace(AXES[metric], floor=_floor(lines, metric)) for metric in shown]
     return Chart('epoch', axes, curves, interval='', marked='kept')
 
 
 def _floor(lines: Lines, metric: str) -> float:
     """The least loss where the axis is logarithmic, which one run gone astray asks for; else 0."""
-    values = [value for (*_, which), points in lines.items() if which == metric for _, value in points]
+    values = [
+        value for (*_, which), points in lines.items() if which == metric for _, value in points
+    ]
     return min(values) if metric == 'loss' and max(values) > 30 * min(values) > 0 else 0.0
 
 
@@ -106,7 +132,13 @@ def _panel(axes: Axes, fitted: Fitted, lines: Lines, metric: str, alone: bool) -
             continue
         style = (TRAIN if split == 'train' else VAL) | thin
         epochs, values = zip(*points, strict=True)
-        axes.plot(epochs, [scale * v for v in values], marker='o' if len(epochs) < 4 else '', markersize=4, **style)
+        axes.plot(
+            epochs,
+            [scale * v for v in values],
+            marker='o' if len(epochs) < 4 else '',
+            markersize=4,
+            **style,
+        )
     if level is not None:
         axes.axhline(scale * level, **REFERENCE)
     chosen = _chosen(fitted, lines, metric)
@@ -115,15 +147,21 @@ def _panel(axes: Axes, fitted: Fitted, lines: Lines, metric: str, alone: bool) -
     if _floor(lines, metric):
         axes.set_yscale('log')
         axes.yaxis.set_minor_locator(ticker.NullLocator())
-        axes.yaxis.set_major_formatter(lambda value, _: words.power(math.log10(value)) if value > 0 else '')
+        axes.yaxis.set_major_formatter(
+            lambda value, _: words.power(math.log10(value)) if value > 0 else ''
+        )
     axes.set_title(f'{AXES[metric].name}, {AXES[metric].unit}')
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    axes.xaxis.set_major_locator(
+        ticker.MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+    )
     axes.margins(x=0.06, y=0.08)
 
 
 def _chosen(fitted: Fitted, lines: Lines, metric: str) -> tuple[int, float] | None:
     """Epoch and validation value of the epoch that was kept, of the first run."""
-    points = next((own for (_, split, which), own in lines.items() if (split, which) == ('val', metric)), [])
+    points = next(
+        (own for (_, split, which), own in lines.items() if (split, which) == ('val', metric)), []
+    )
     return next((point for point in points if point[0] == fitted.finetune.get('epoch')), None)
 
 
@@ -147,7 +185,11 @@ def _said(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> st
                     first, last = (_number(metric, points[end][1]) for end in (0, -1))
                     parts.append(f'{called} {_name(metric)} {first} to {last}')
         told.append(f'{markup.flat(run)}: {", ".join(parts)}')
-    level = ', '.join(f'{_name(m)} {_number(m, fitted.probe[m])}' for m in shown if fitted.probe.get(m) is not None)
+    level = ', '.join(
+        f'{_name(m)} {_number(m, fitted.probe[m])}'
+        for m in shown
+        if fitted.probe.get(m) is not None
+    )
     probe = f' Probe, validation: {level}.' if level else ''
     return f'Loss in nats, accuracy and macro F1 in % against epoch, first to last epoch. {"; ".join(told)}.{probe}'
 

@@ -19,7 +19,14 @@ CONFIG = ('name', 'scale', 'question', 'stages', 'weights', 'variant', 'data', '
 RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'finished', 'scores')
 PLAN = ('data', 'model')
 DATA = ('name', 'description', 'classes', 'train', 'val', 'test')
-PROBE = dict(learning_rate=float, weight_decay=float, logit_adjustment=float, seed=int, accuracy=float, macro_f1=float)
+PROBE = dict(
+    learning_rate=float,
+    weight_decay=float,
+    logit_adjustment=float,
+    seed=int,
+    accuracy=float,
+    macro_f1=float,
+)
 # Arrays of an .npz and the axes of each; axes of one letter must agree.
 EVALUATION = dict(logits='nc', labels='n', ids='n', temperature='', split='')
 MISTAKES = dict(images='nhw3', ids='n', labels='n', predicted='n', probability='n')
@@ -63,11 +70,16 @@ class Fitted:
 
     @property
     def final(self) -> dict[str, Any]:
-        """The scores of the network that the run ended with; of a probe alone on test images, from its logits."""
+        """The scores of the network that the run ended with; of a probe alone on test images.
+
+        From its logits.
+        """
         if self.finetune or not self.evaluation or self.tested != 'test':
             return self.finetune or self.probe
         logits, labels = self.evaluation['logits'], self.evaluation['labels']
-        calibrated = classification.calibration_error(logits / float(self.evaluation['temperature']), labels)
+        calibrated = classification.calibration_error(
+            logits / float(self.evaluation['temperature']), labels
+        )
         found = classification.scores(logits, labels) | dict(ece_calibrated=calibrated)
         return found | dict(split=self.tested, images=len(labels))
 
@@ -79,7 +91,9 @@ class Fitted:
     @property
     def images(self) -> int:
         """How many images the final scores are of."""
-        return int(self.final.get('images') or self.plan['data'].get(self.final.get('split', 'val')) or 0)
+        return int(
+            self.final.get('images') or self.plan['data'].get(self.final.get('split', 'val')) or 0
+        )
 
     @property
     def part(self) -> str:
@@ -88,13 +102,19 @@ class Fitted:
 
     @property
     def refit(self) -> int:
-        """Epochs in which the network has learnt from the validation images too, once they had judged it."""
+        """Epochs in which the network has learnt from the validation images too.
+
+        Once they had judged it.
+        """
         once = self.finetune and (self.setting('finetune.folds') or 1) == 1
         return (self.setting('finetune.refit_epochs') or 0) if once else 0
 
     @property
     def confusion(self) -> np.ndarray:
-        """How often the final network took each class for each other: int [true class, predicted class]."""
+        """How often the final network took each class for each other: int [true class.
+
+        Predicted class].
+        """
         predicted = np.argmax(self.evaluation['logits'], 1)
         return classification.confusion(self.evaluation['labels'], predicted, len(self.classes))
 
@@ -118,15 +138,19 @@ def read(workdir: pathlib.Path) -> Fitted:
     _within(workdir / 'run.json', run['seconds'], ('total',))
     grid, split = artifacts / 'probe.csv', artifacts / 'split.json'
     fitted = Fitted(
-        name=workdir.resolve().name, config=config, plan=plan, run=run,
+        name=workdir.resolve().name,
+        config=config,
+        plan=plan,
+        run=run,
         table=tables.read_table(workdir / 'results.csv', tables.RESULTS),
         grid=tables.read_table(grid, PROBE) if grid.exists() else [],
         split=reading.record(split, ('drawn',)) if split.exists() else {},
         evaluation=_arrays(artifacts / 'evaluation.npz', EVALUATION),
         mistakes=_arrays(artifacts / 'mistakes.npz', MISTAKES),
         gradcam=_arrays(artifacts / 'gradcam.npz', GRADCAM),
-        evidence=_evidence(artifacts / 'evidence.json'), artifacts=artifacts,
-    )  # fmt: skip
+        evidence=_evidence(artifacts / 'evidence.json'),
+        artifacts=artifacts,
+    )
     for row in fitted.split.get('doubt') or ():
         _within(split, row, DOUBT)
     _named(fitted)
@@ -183,7 +207,9 @@ def _named(fitted: Fitted) -> None:
         least = -1 if name == 'gradcam' else 0  # there -1 says that nobody knows
         for key in ('labels', 'predicted'):
             labels = arrays.get(key)
-            if labels is not None and (labels.dtype.kind not in 'iu' or labels.min() < least or labels.max() >= count):
+            if labels is not None and (
+                labels.dtype.kind not in 'iu' or labels.min() < least or labels.max() >= count
+            ):
                 raise damaged(path, f'{key} beyond the {count} classes')
         if name == 'evaluation' and arrays and arrays['logits'].shape[1] != count:
             raise damaged(path, f'logits of {arrays["logits"].shape[1]} classes, not {count}')

@@ -1,4 +1,7 @@
-"""Pictures of the worst mistakes, and of where the network looks: each with its true and its predicted class."""
+"""Pictures of the worst mistakes, and of where the network looks.
+
+Each with its true and its predicted class.
+"""
 
 import math
 import textwrap
@@ -41,7 +44,10 @@ def mistakes(fitted: Fitted, name: str) -> list[Block]:
         'phone). Under each: what it was taken for, with the probability, and what it is.'
     )
     alt = f'{words.count(len(order), "picture")} named wrong, the surest first: {_listed(fitted, found, order)}.'
-    return [_figure(name, pictures, titles, MOST['mistakes'], (6, 2), alt, caption), Paragraph(CALM, 'note')]
+    return [
+        _figure(name, pictures, titles, MOST['mistakes'], (6, 2), alt, caption),
+        Paragraph(CALM, 'note'),
+    ]
 
 
 def gradcam(fitted: Fitted, name: str) -> list[Block]:
@@ -54,7 +60,10 @@ def gradcam(fitted: Fitted, name: str) -> list[Block]:
     titles = [_title(fitted, found, int(i)) for i in order]
     caption = 'Pictures, and beside each the places that speak for the predicted class, bright (fewer on a phone).'
     alt = f'{words.count(len(order), "picture")} with a map of Grad-CAM: {_listed(fitted, found, order)}.'
-    return [_figure(name, pictures, titles, MOST['gradcam'], (4, 2), alt, caption), Paragraph(CAREFUL, 'note')]
+    return [
+        _figure(name, pictures, titles, MOST['gradcam'], (4, 2), alt, caption),
+        Paragraph(CAREFUL, 'note'),
+    ]
 
 
 def _figure(
@@ -66,7 +75,10 @@ def _figure(
     alt: str,
     caption: str,
 ) -> FigureBlock:
-    """A grid of pictures, `titles` (lines, each with its own weight) under each; pairs are for page and phone."""
+    """A grid of pictures, `titles` (lines, each with its own weight) under each.
+
+    Pairs are for page and phone.
+    """
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
@@ -77,23 +89,41 @@ def _figure(
         lines = [_lines(own, letters) for own in titles[:shown]]
         rows = math.ceil(shown / across)
         heights = [
-            (cell - 0.12) * max(p.shape[0] / p.shape[1] for p in pictures[r * across : min((r + 1) * across, shown)])
-            + 0.15 * max(len(own) for own in lines[r * across : (r + 1) * across]) + 0.16
+            (cell - 0.12)
+            * max(
+                p.shape[0] / p.shape[1] for p in pictures[r * across : min((r + 1) * across, shown)]
+            )
+            + 0.15 * max(len(own) for own in lines[r * across : (r + 1) * across])
+            + 0.16
             for r in range(rows)
-        ]  # fmt: skip
+        ]
         drawn = Figure(figsize=(min(shown, across) * cell, sum(heights)))
         top = sum(heights)
         for i in range(shown):
             row, column = divmod(i, across)
             height = (cell - 0.12) * pictures[i].shape[0] / pictures[i].shape[1]
-            _picture(drawn, pictures[i], lines[i], column * cell + 0.04, top - sum(heights[:row]), cell - 0.12, height)
+            _picture(
+                drawn,
+                pictures[i],
+                lines[i],
+                column * cell + 0.04,
+                top - sum(heights[:row]),
+                cell - 0.12,
+                height,
+            )
         return drawn
 
     return FigureBlock(name, plots.draw(plot), alt, caption)
 
 
 def _picture(
-    figure: Figure, picture: np.ndarray, lines: Sequence[str], left: float, top: float, width: float, height: float
+    figure: Figure,
+    picture: np.ndarray,
+    lines: Sequence[str],
+    left: float,
+    top: float,
+    width: float,
+    height: float,
 ) -> None:
     """One picture with its lines under it, at a place of the figure in inches."""
     wide, tall = figure.get_size_inches()
@@ -101,16 +131,29 @@ def _picture(
     axes.imshow(picture, interpolation='none', aspect='auto')
     axes.set_axis_off()
     figure.text(
-        left / wide, (top - height - 0.08) / tall, '\n'.join(lines), fontsize=8, va='top', ha='left', linespacing=1.2
+        left / wide,
+        (top - height - 0.08) / tall,
+        '\n'.join(lines),
+        fontsize=8,
+        va='top',
+        ha='left',
+        linespacing=1.2,
     )
 
 
 def _lines(title: Sequence[str], letters: int) -> list[str]:
-    return [line for part in title for line in textwrap.wrap(part, letters, max_lines=2, placeholder=' …')]
+    return [
+        line
+        for part in title
+        for line in textwrap.wrap(part, letters, max_lines=2, placeholder=' …')
+    ]
 
 
 def _title(fitted: Fitted, found: Mapping[str, np.ndarray], i: int) -> list[str]:
-    """`87 % Golden delicious`, `is: Royal gala`; or `right`, or nothing where the true class is not known."""
+    """`87 % Golden delicious`, `is: Royal gala`; or `right`.
+
+    Or nothing where the true class is not known.
+    """
     predicted, label = (int(found[key][i]) for key in ('predicted', 'labels'))
     first = f'{100 * float(found["probability"][i]):.0f}{words.SPACE}% {fitted.classes[predicted]}'
     if label < 0:

@@ -1,4 +1,7 @@
-"""A model card (Mitchell et al. 2019), how to predict with the network, what it cost, and what it was made with."""
+"""A model card (Mitchell et al.
+
+2019), how to predict with the network, what it cost, and what it was made with.
+"""
 
 import shlex
 
@@ -21,13 +24,17 @@ def card(fitted: Fitted) -> list[Block]:
         'Network': _network(fitted),
         'Weights it started from': f'{markup.code(words.local(model.get("weights") or fitted.config["weights"]))}'
         + _revision(fitted),
-        'Licence of the weights': markup.flat(model.get('licence') or fitted.config.get('licence') or UNKNOWN),
+        'Licence of the weights': markup.flat(
+            model.get('licence') or fitted.config.get('licence') or UNKNOWN
+        ),
         'Data': _data(fitted),
         'Training': _training(fitted),
         'Metrics': _metrics(fitted),
         'Limits': _limits(fitted),
     }
-    return [Table('The network in short', ('What', 'Value'), [[*row] for row in rows.items()], 'lw')]
+    return [
+        Table('The network in short', ('What', 'Value'), [[*row] for row in rows.items()], 'lw')
+    ]
 
 
 def predict(fitted: Fitted) -> list[Block]:
@@ -37,11 +44,17 @@ def predict(fitted: Fitted) -> list[Block]:
     made: list[Block] = []
     if submission.get('file'):
         file, rows = markup.code(words.local(submission['file'])), submission.get('rows')
-        made = [Paragraph(f'The images without labels are predicted already: {file}, {words.exactly(rows)} rows.')]
+        made = [
+            Paragraph(
+                f'The images without labels are predicted already: {file}, {words.exactly(rows)} rows.'
+            )
+        ]
     return [
         *made,
         Paragraph('From the command line, in the folder that holds the workdir:'),
-        Code(f'python -m jaxdl.main --mode=predict --checkpoint={workdir} --images=DIR --output=predictions.csv'),
+        Code(
+            f'python -m jaxdl.main --mode=predict --checkpoint={workdir} --images=DIR --output=predictions.csv'
+        ),
         Paragraph('From Python:'),
         Code(
             f'import jaxdl\npredictor = jaxdl.Predictor.from_checkpoint({fitted.name!r})\n'
@@ -53,7 +66,9 @@ def predict(fitted: Fitted) -> list[Block]:
 def cost(fitted: Fitted) -> list[Block]:
     """Seconds of every part, images a second, and how long training waited for images."""
     run = fitted.run
-    rows = [[part.replace('_', ' '), words.seconds(value)] for part, value in run['seconds'].items()]
+    rows = [
+        [part.replace('_', ' '), words.seconds(value)] for part, value in run['seconds'].items()
+    ]
     if run.get('images_per_second') is not None:
         rows.append(['images a second, in training', words.significant(run['images_per_second'])])
     waited = run.get('input_wait')
@@ -64,7 +79,10 @@ def cost(fitted: Fitted) -> list[Block]:
 
 
 def made(fitted: Fitted) -> list[Block]:
-    """Everything that someone who repeats the run would ask for, without a path of the machine it ran on."""
+    """Everything that someone who repeats the run would ask for.
+
+    Without a path of the machine it ran on.
+    """
     run, data = fitted.run, fitted.plan['data']
     facts = provenance.facts(fitted.config['name'], run)
     if run.get('resumed') is not None:
@@ -98,7 +116,9 @@ def _use(fitted: Fitted) -> str:
 def _network(fitted: Fitted) -> str:
     model = fitted.plan['model']
     size = f', {words.amount(model["parameters"])} parameters' if model.get('parameters') else ''
-    pixels = f', fed with images of {model["eval_size"]} pixels a side' if model.get('eval_size') else ''
+    pixels = (
+        f', fed with images of {model["eval_size"]} pixels a side' if model.get('eval_size') else ''
+    )
     return f'{markup.flat(model.get("architecture") or "unnamed")}{size}{pixels}'
 
 
@@ -110,9 +130,10 @@ def _revision(fitted: Fitted) -> str:
 def _data(fitted: Fitted) -> str:
     data = fitted.plan['data']
     parts = ', '.join(
-        f'{data[part]:,} {called}' for part, called in dict(train='training', val='validation', test='test').items()
+        f'{data[part]:,} {called}'
+        for part, called in dict(train='training', val='validation', test='test').items()
         if data.get(part)
-    )  # fmt: skip
+    )
     drawn = f', split {markup.flat(words.local(fitted.split["drawn"]))}' if fitted.split else ''
     return f'{markup.flat(words.local(data["name"]))}: {parts} images{drawn}'
 
@@ -121,7 +142,11 @@ def _training(fitted: Fitted) -> str:
     if not fitted.finetune:
         return 'a linear head on the features of the untouched network'
     variant, recipe = fitted.config['variant'], fitted.config['finetune']
-    more = f', then {words.count(fitted.refit, "epoch")} of all images, those of validation too' if fitted.refit else ''
+    more = (
+        f', then {words.count(fitted.refit, "epoch")} of all images, those of validation too'
+        if fitted.refit
+        else ''
+    )
     return (
         f'all layers, {recipe.get("epochs")} epochs, {variant.get("optimizer")}, learning rate '
         f'{variant.get("learning_rate")}, {variant.get("schedule")}, images of {recipe.get("train_size")} pixels{more}'
@@ -131,7 +156,11 @@ def _training(fitted: Fitted) -> str:
 
 def _metrics(fitted: Fitted) -> str:
     called = dict(accuracy='accuracy', macro_f1='macro F1', top5='top 5')
-    told = [f'{name} {words.percent(fitted.final[key])}' for key, name in called.items() if fitted.final.get(key)]
+    told = [
+        f'{name} {words.percent(fitted.final[key])}'
+        for key, name in called.items()
+        if fitted.final.get(key)
+    ]
     return f'{", ".join(told)} on {fitted.images:,} {fitted.part} images'
 
 
@@ -144,7 +173,9 @@ def _limits(fitted: Fitted) -> str:
         told.append('the split at random put similar images on both sides')
     if fitted.evaluation:
         untested = int((fitted.confusion.sum(1) == 0).sum())
-        told += [f'{words.count(untested, "class")} had no image to be scored on'] if untested else []
+        told += (
+            [f'{words.count(untested, "class")} had no image to be scored on'] if untested else []
+        )
     return '; '.join(told)
 
 

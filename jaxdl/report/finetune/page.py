@@ -47,12 +47,16 @@ def page(fitted: Fitted) -> Page:
         Section('What it cost', model_card.cost(fitted)),
         Section('Provenance', model_card.made(fitted)),
     ]
-    return Page(markup.flat(fitted.config['question']), head(fitted), [s for s in sections if s.blocks])
+    return Page(
+        markup.flat(fitted.config['question']), head(fitted), [s for s in sections if s.blocks]
+    )
 
 
 def head(fitted: Fitted) -> list[Block]:
     """The verdict in two sentences, and what it rests on."""
-    quick: list[Block] = [Paragraph(NO_EVIDENCE, 'warning')] if fitted.config['scale'] == 'quick' else []
+    quick: list[Block] = (
+        [Paragraph(NO_EVIDENCE, 'warning')] if fitted.config['scale'] == 'quick' else []
+    )
     lead = f'{_verdict(fitted)} {_beside(fitted)}'.strip()
     doubt = split_uncertainty.flattery(fitted)
     facts = (
@@ -77,11 +81,19 @@ def result(fitted: Fitted) -> list[Block]:
 
 def _verdict(fitted: Fitted) -> str:
     final, images = fitted.final, fitted.images
-    who = 'The fine-tuned network' if fitted.finetune else 'The probe, a linear head on the untouched network,'
+    who = (
+        'The fine-tuned network'
+        if fitted.finetune
+        else 'The probe, a linear head on the untouched network,'
+    )
     if not isinstance(final.get('accuracy'), float | int):
         return f'{who} was not scored.'
     interval = f', 95{words.SPACE}% interval {_interval(final, images)}' if images else ''
-    f1 = f'; macro F1 {words.percent(final["macro_f1"])}' if final.get('macro_f1') is not None else ''
+    f1 = (
+        f'; macro F1 {words.percent(final["macro_f1"])}'
+        if final.get('macro_f1') is not None
+        else ''
+    )
     of = f'{images:,} {fitted.part} images' if images else f'{fitted.part} images'
     return f'{who} is right on {words.percent(final["accuracy"])} of {of}{interval}{f1}.'
 
@@ -98,7 +110,9 @@ def _beside(fitted: Fitted) -> str:
     if not float(words.number(abs(gain))):
         return f'{said}: fine-tuning left the accuracy as it was.'
     low, high = statistics.wilson(ours['accuracy'], max(fitted.images, 1))
-    chance = ', which may be chance: the interval holds both' if low <= probe['accuracy'] <= high else ''
+    chance = (
+        ', which may be chance: the interval holds both' if low <= probe['accuracy'] <= high else ''
+    )
     return f'{said}: fine-tuning {"gained" if gain > 0 else "lost"} {words.number(abs(gain))} points{chance}.'
 
 
@@ -125,7 +139,11 @@ def _share(value: float | None) -> str:
 def _chosen(fitted: Fitted) -> list[Block]:
     if fitted.part != 'validation':
         return []
-    what = 'the epoch, the probe and the temperature' if fitted.finetune else 'the probe and the temperature'
+    what = (
+        'the epoch, the probe and the temperature'
+        if fitted.finetune
+        else 'the probe and the temperature'
+    )
     since = (
         f' The network that is kept has learnt from them as well since, for {words.count(fitted.refit, "epoch")}: all '
         'scores here, and the temperature, are of the network before.'

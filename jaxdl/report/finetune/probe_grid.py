@@ -1,4 +1,7 @@
-"""The grid of the probe: validation score over learning rate and weight decay, and what adjusting the logits did."""
+"""The grid of the probe: validation score over learning rate and weight decay.
+
+And what adjusting the logits did.
+"""
 
 import collections
 from collections.abc import Callable
@@ -16,7 +19,9 @@ from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.workdir.tables import Row
 
 NAMES = dict(macro_f1='macro F1', accuracy='accuracy')
-FIELDS = dict(learning_rate='learning rate', weight_decay='weight decay', logit_adjustment='logit adjustment')
+FIELDS = dict(
+    learning_rate='learning rate', weight_decay='weight decay', logit_adjustment='logit adjustment'
+)
 COLOURS = 'cividis'  # as legible to the colour-blind, and in grey
 ADJUSTED = (
     'A strength of logit adjustment multiplies the logarithm of how frequent a class is in training, which is taken '
@@ -25,7 +30,10 @@ ADJUSTED = (
 
 
 def blocks(fitted: Fitted, name: str) -> list[Block]:
-    """The grid as a heat map with the chosen cell, where it lies in the grid, and a table of adjustments."""
+    """The grid as a heat map with the chosen cell, where it lies in the grid.
+
+    And a table of adjustments.
+    """
     if not fitted.grid:
         return []
     metric = fitted.setting('finetune.metric')
@@ -34,7 +42,9 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
     return [_figure(fitted, metric, name), Paragraph(' '.join(told)), *_adjustments(fitted)]
 
 
-def _means(rows: list[Row], key: Callable[[Row], tuple[float, ...]], metric: str) -> dict[tuple[float, ...], float]:
+def _means(
+    rows: list[Row], key: Callable[[Row], tuple[float, ...]], metric: str
+) -> dict[tuple[float, ...], float]:
     """Means over the seeds; a cell in which any seed has no number has none."""
     cells = collections.defaultdict(list)
     for row in rows:
@@ -43,7 +53,10 @@ def _means(rows: list[Row], key: Callable[[Row], tuple[float, ...]], metric: str
 
 
 def _best(fitted: Fitted, metric: str) -> tuple[list[float], list[float], np.ndarray]:
-    """Learning rates, weight decays, and the best score over the adjustments: float [decay, rate], nan where lost."""
+    """Learning rates, weight decays, and the best score over the adjustments: float [decay, rate].
+
+    Nan where lost.
+    """
     means = _means(fitted.grid, lambda row: tuple(row[field] for field in FIELDS), metric)
     rates, decays = (sorted({cell[axis] for cell in means}) for axis in (0, 1))
     grid = np.full((len(decays), len(rates)), np.nan)
@@ -69,7 +82,14 @@ def _figure(fitted: Fitted, metric: str, name: str) -> FigureBlock:
         if chosen[0] in rates and chosen[1] in decays:
             x, y = rates.index(chosen[0]), decays.index(chosen[1])
             axes.add_patch(
-                Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, fill=False, edgecolor=plots.VERMILION, linewidth=3)
+                Rectangle(
+                    (x - 0.47, y - 0.45),
+                    0.94,
+                    0.9,
+                    fill=False,
+                    edgecolor=plots.VERMILION,
+                    linewidth=3,
+                )
             )
         return drawn
 
@@ -80,16 +100,21 @@ def _figure(fitted: Fitted, metric: str, name: str) -> FigureBlock:
     )
     cells = (
         f'{words.number(grid[y, x]) if np.isfinite(grid[y, x]) else "diverged"} at {rate:g} and {decay:g}'
-        for y, decay in enumerate(decays) for x, rate in enumerate(rates)
-    )  # fmt: skip
+        for y, decay in enumerate(decays)
+        for x, rate in enumerate(rates)
+    )
     alt = f'Validation {NAMES[metric]} in % by learning rate and weight decay: {", ".join(cells)}.'
     return FigureBlock(name, plots.draw(plot), alt, caption)
 
 
 def _cells(axes: Axes, percent: np.ndarray) -> None:
-    low, high = (np.nanmin(percent), np.nanmax(percent)) if np.isfinite(percent).any() else (0.0, 1.0)
+    low, high = (
+        (np.nanmin(percent), np.nanmax(percent)) if np.isfinite(percent).any() else (0.0, 1.0)
+    )
     low = max(low, high - 15)  # one cell far off would make all others look alike
-    axes.imshow(percent, cmap=COLOURS, vmin=low, vmax=high + 1e-9, aspect='auto', interpolation='nearest')
+    axes.imshow(
+        percent, cmap=COLOURS, vmin=low, vmax=high + 1e-9, aspect='auto', interpolation='nearest'
+    )
     for (y, x), value in np.ndenumerate(percent):
         dark = np.isfinite(value) and value < (low + high) / 2
         text = f'{value:.1f}' if np.isfinite(value) else 'lost'
@@ -100,8 +125,15 @@ def _cells(axes: Axes, percent: np.ndarray) -> None:
 
 
 def _chosen(fitted: Fitted, metric: str) -> str:
-    own = [f'{called} {fitted.probe[key]:g}' for key, called in FIELDS.items() if fitted.probe.get(key) is not None]
-    heads = words.count(len({(row['learning_rate'], row['weight_decay'], row['seed']) for row in fitted.grid}), 'head')
+    own = [
+        f'{called} {fitted.probe[key]:g}'
+        for key, called in FIELDS.items()
+        if fitted.probe.get(key) is not None
+    ]
+    heads = words.count(
+        len({(row['learning_rate'], row['weight_decay'], row['seed']) for row in fitted.grid}),
+        'head',
+    )
     if not own:
         return f'{heads} were fitted.'
     return f'{heads} were fitted, a grid at once; the best by validation {NAMES[metric]}: {words.listing(own)}.'
@@ -116,12 +148,20 @@ def _edges(fitted: Fitted) -> list[str]:
             beyond.append(f'a larger {called}')
         elif len(tried) > 1 and chosen == tried[0] > 0:
             beyond.append(f'a smaller {called}')
-    return [f'That is an edge of the grid: {words.listing(beyond)} may be better still.'] if beyond else []
+    return (
+        [f'That is an edge of the grid: {words.listing(beyond)} may be better still.']
+        if beyond
+        else []
+    )
 
 
 def _adjustments(fitted: Fitted) -> list[Block]:
     strengths = sorted({row['logit_adjustment'] for row in fitted.grid})
-    own = [row for row in fitted.grid if all(row[k] == fitted.probe.get(k) for k in ('learning_rate', 'weight_decay'))]
+    own = [
+        row
+        for row in fitted.grid
+        if all(row[k] == fitted.probe.get(k) for k in ('learning_rate', 'weight_decay'))
+    ]
     if len(strengths) < 2 or not own:
         return []
     rows = []
@@ -131,7 +171,11 @@ def _adjustments(fitted: Fitted) -> list[Block]:
         rows.append([f'{strength:g}{mark}', *(_interval([row[m] for row in here]) for m in NAMES)])
     columns = ('Strength', *(f'{called[0].upper()}{called[1:]}, %' for called in NAMES.values()))
     caption = f'Logit adjustment at the chosen rate and decay: mean over {words.count(_seeds(fitted), "seed")}'
-    covers = f' Intervals, in brackets, are 95{words.SPACE}%, over seeds alone.' if _seeds(fitted) > 1 else ''
+    covers = (
+        f' Intervals, in brackets, are 95{words.SPACE}%, over seeds alone.'
+        if _seeds(fitted) > 1
+        else ''
+    )
     return [Table(caption, columns, rows, 'lrr'), Paragraph(ADJUSTED + covers, 'note')]
 
 

@@ -1,4 +1,7 @@
-"""How much to believe a score: how the validation images were drawn, and what another draw would have said."""
+"""How much to believe a score: how the validation images were drawn.
+
+And what another draw would have said.
+"""
 
 from jaxdl.report.finetune.finetuned import Fitted
 from jaxdl.report.page import markup, words
@@ -25,9 +28,15 @@ def blocks(fitted: Fitted) -> list[Block]:
         return []
     found: list[Block] = [Paragraph(_drawn(fitted))]
     if not split.get('grouped'):
-        found.append(Paragraph(f'{SERIES} This split is of that kind: the scores may flatter.', 'warning'))
+        found.append(
+            Paragraph(f'{SERIES} This split is of that kind: the scores may flatter.', 'warning')
+        )
     rows = [
-        [row['split'], *(f'{row[key]:,}' for key in ('train', 'val')), *(_share(row[k]) for k in METRICS)]
+        [
+            row['split'],
+            *(f'{row[key]:,}' for key in ('train', 'val')),
+            *(_share(row[k]) for k in METRICS),
+        ]
         for row in split.get('doubt') or ()
     ]
     if rows:
@@ -38,7 +47,10 @@ def blocks(fitted: Fitted) -> list[Block]:
 
 
 def flattery(fitted: Fitted) -> str:
-    """What a split at random would have flattered, in a sentence; nothing where that was not tried."""
+    """What a split at random would have flattered, in a sentence.
+
+    Nothing where that was not tried.
+    """
     gap = _gap(fitted)
     if gap is None:
         return ''
@@ -81,7 +93,10 @@ def _meaning(fitted: Fitted) -> list[Block]:
 
 
 def _gap(fitted: Fitted) -> tuple[float, float] | None:
-    """The accuracy of the same probe at random and in whole groups; None where not both were tried."""
+    """The accuracy of the same probe at random and in whole groups.
+
+    None where not both were tried.
+    """
     doubt = {row['split']: row['accuracy'] for row in fitted.split.get('doubt') or ()}
     return (doubt[RANDOM], doubt[GROUPS]) if {RANDOM, GROUPS} <= doubt.keys() else None
 

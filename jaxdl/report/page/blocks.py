@@ -1,7 +1,7 @@
 """What a report is made of: a page of sections, a section of blocks.
 
-Both templates walk these and nothing else. Text is plain, with what `markup.name` and `markup.code` mark in it;
-escaping is the renderer's.
+Both templates walk these and nothing else. Text is plain, with what `markup.name` and `markup.code`
+mark in it; escaping is the renderer's.
 """
 
 import dataclasses
@@ -13,7 +13,10 @@ from jaxdl.report.page import markup
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """One figure as files: for a page, and again for a phone, with fewer panels a row and type of the same size."""
+    """One figure as files: for a page, and again for a phone.
+
+    With fewer panels a row and type of the same size.
+    """
 
     svg: bytes
     svg_narrow: bytes
@@ -29,10 +32,12 @@ class Drawing:
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """A vertical axis of a chart: what it shows, in which unit, and with how many decimals the tables write it.
+    """A vertical axis of a chart: what it shows, in which unit.
 
-    With a `floor` it is logarithmic, and what is smaller shows at its edge; with a `top` as well (100 for an accuracy
-    in %) it is spaced by the logarithm of what is left to that.
+    And with how many decimals the tables write it.
+
+    With a `floor` it is logarithmic, and what is smaller shows at its edge; with a `top` as well
+    (100 for an accuracy in %) it is spaced by the logarithm of what is left to that.
     """
 
     name: str
@@ -44,10 +49,12 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """One line of a chart: `name` gives its colour and markers, `part` (training, validation) its dashes.
+    """One line of a chart: `name` gives its colour and markers, `part` (training.
 
-    `x`, `mean`, `low` and `high` are of one length; without an interval the last two are empty. `axis` counts the
-    chart's; `mark` is the x of a value that a ring tells from the others.
+    Validation) its dashes.
+
+    `x`, `mean`, `low` and `high` are of one length; without an interval the last two are empty.
+    `axis` counts the chart's; `mark` is the x of a value that a ring tells from the others.
     """
 
     name: str
@@ -62,10 +69,12 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """The numbers of a figure, for a page to draw them again and have them read; one of its axes is shown at a time.
+    """The numbers of a figure, for a page to draw them again and have them read.
 
-    `interval` says what `low` to `high` is, `marked` what a ring means; `logarithmic` is of x; the parts in `hidden`
-    are off at the start.
+    One of its axes is shown at a time.
+
+    `interval` says what `low` to `high` is, `marked` what a ring means; `logarithmic` is of x; the
+    parts in `hidden` are off at the start.
     """
 
     x: str
@@ -79,7 +88,10 @@ class Chart:
 
 @dataclasses.dataclass(frozen=True)
 class Paragraph:
-    """Running text; role: `text`, `lead` (the answer), `note` (small print under a table), `warning`."""
+    """Running text; role: `text`, `lead` (the answer), `note` (small print under a table).
+
+    `warning`.
+    """
 
     text: str
     role: str = 'text'
@@ -105,10 +117,13 @@ class Code:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column names the row. `align`: a letter a column, left, right, or left and wrapped.
+    """Rows of text; the first column names the row.
 
-    A table too long to be read has in `elsewhere` a sentence that says where its numbers are: the page folds it away,
-    and Markdown has that sentence in its place. `name` is what a text that shows it calls it.
+    `align`: a letter a column, left, right, or left and wrapped.
+
+    A table too long to be read has in `elsewhere` a sentence that says where its numbers are: the
+    page folds it away, and Markdown has that sentence in its place. `name` is what a text that
+    shows it calls it.
     """
 
     caption: str
@@ -122,9 +137,12 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A drawing, what it says in numbers for who cannot see it (`alt`), and how to read it (`caption`).
+    """A drawing, what it says in numbers for who cannot see it (`alt`).
 
-    With a `chart` a page whose scripts run draws that in place of the drawing, which stays within reach.
+    And how to read it (`caption`).
+
+    With a `chart` a page whose scripts run draws that in place of the drawing, which stays within
+    reach.
     """
 
     name: str
@@ -137,7 +155,10 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What came out for one option: in a word, in a number, and as an interval for the eye, in the unit of the list."""
+    """What came out for one option: in a word, in a number, and as an interval for the eye.
+
+    In the unit of the list.
+    """
 
     name: str
     verdict: str
@@ -154,7 +175,10 @@ class Verdicts:
     kind: str = 'verdicts'
 
     def place(self, value: float) -> float:
-        """Where a value stands between the ends of all intervals and 0, in per cent of the width."""
+        """Where a value stands between the ends of all intervals and 0.
+
+        In per cent of the width.
+        """
         ends = [0.0, *(end for row in self.rows for end in row.interval)]
         low, width = min(ends), (max(ends) - min(ends)) or 1.0
         return round(3 + 94 * (value - low) / width, 2)
@@ -199,12 +223,18 @@ class Page:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Every table by a name for its file, in order: the section's number, and how its caption begins."""
+        """Every table by a name for its file, in order: the section's number.
+
+        And how its caption begins.
+        """
         found: dict[str, Table] = {}
         for number, section in self.numbered:
             for block in section.blocks:
                 if isinstance(block, Table):
-                    words = '-'.join(re.findall(r'[a-z0-9]+', markup.plain(block.caption).lower())[:6]) or 'table'
+                    words = (
+                        '-'.join(re.findall(r'[a-z0-9]+', markup.plain(block.caption).lower())[:6])
+                        or 'table'
+                    )
                     name = f'{number.replace(".", "-")}-{words}'[:60]
                     found[name if name not in found else f'{name}-{len(found)}'] = block
         return found
@@ -212,4 +242,9 @@ class Page:
     @property
     def figures(self) -> list[Figure]:
         """Every figure of the page, in order."""
-        return [block for section in self.sections for block in section.blocks if isinstance(block, Figure)]
+        return [
+            block
+            for section in self.sections
+            for block in section.blocks
+            if isinstance(block, Figure)
+        ]

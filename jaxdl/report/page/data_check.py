@@ -1,4 +1,7 @@
-"""What the check of the data found before training: missing, broken, there twice, or on two sides of a split."""
+"""What the check of the data found before training: missing, broken, there twice.
+
+Or on two sides of a split.
+"""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -25,7 +28,10 @@ SIMPLE = (
 
 
 def blocks(study: Study, condition: str, figure: str) -> list[Block]:
-    """The parts and what was found in them as tables, and pairs of near-duplicates as a figure named `figure`."""
+    """The parts and what was found in them as tables.
+
+    And pairs of near-duplicates as a figure named `figure`.
+    """
     findings = study.data[condition].get('findings')
     place = study.artifacts / str(study.conditions.index(condition)) / 'near_duplicates.npz'
     return found(findings, place, figure) if findings else []
@@ -40,21 +46,37 @@ def found(findings: Mapping[str, Any], place: pathlib.Path, figure: str) -> list
     if not near['checked']:
         text.append(f'Near-duplicates were not looked for: {_flat(near["why"])}.')
     parts: list[Block] = [_parts(findings), *([table] if rows else [])]
-    return [*parts, *(Paragraph(line) for line in [*text, *_advice(findings)]), *_figure(near, place, figure)]
+    return [
+        *parts,
+        *(Paragraph(line) for line in [*text, *_advice(findings)]),
+        *_figure(near, place, figure),
+    ]
 
 
 def _parts(findings: Mapping[str, Any]) -> Table:
     rows = [
-        [name, words.exactly(part['images']), words.exactly(part['classes']), *(_class(part[k]) for k in ENDS)]
+        [
+            name,
+            words.exactly(part['images']),
+            words.exactly(part['classes']),
+            *(_class(part[k]) for k in ENDS),
+        ]
         for name, part in findings['parts'].items()
     ]
     how = f', drawn {_flat(findings["split"])}' if findings['split'] else ''
-    return Table(f'The parts{how}', ('Part', 'Images', 'Classes', 'Smallest class', 'Largest class'), rows, 'lrrww')
+    return Table(
+        f'The parts{how}',
+        ('Part', 'Images', 'Classes', 'Smallest class', 'Largest class'),
+        rows,
+        'lrrww',
+    )
 
 
 def _rows(findings: Mapping[str, Any]) -> list[list[str]]:
     """A row for each kind of thing that was found at all."""
-    skipped, single, same, near = (findings[key] for key in ('skipped', 'single', 'identical', 'near'))
+    skipped, single, same, near = (
+        findings[key] for key in ('skipped', 'single', 'identical', 'near')
+    )
     broken = (f'{markup.name(name)} ({_flat(why)})' for name, why in skipped['examples'])
     rows = [
         ('Left out, as they cannot be decoded', skipped['count'], broken),
@@ -62,13 +84,23 @@ def _rows(findings: Mapping[str, Any]) -> list[list[str]]:
     ]
     for name, part in findings['parts'].items():
         absent = part['missing']
-        rows.append((f'Classes without an image in {name}', absent['count'], map(markup.name, absent['examples'])))
+        rows.append(
+            (
+                f'Classes without an image in {name}',
+                absent['count'],
+                map(markup.name, absent['examples']),
+            )
+        )
     for kind, found in (('Identical images', same), ('Near-duplicates', near)):
         if 'across' in found:
             rows += _pair_rows(kind, found)
     if same['files']:
         rows.append(('Of the identical ones, the same file byte by byte', same['files'], ()))
-    return [[what, words.exactly(count), '; '.join(which) or words.DASH] for what, count, which in rows if count]
+    return [
+        [what, words.exactly(count), '; '.join(which) or words.DASH]
+        for what, count, which in rows
+        if count
+    ]
 
 
 def _pair_rows(kind: str, found: Mapping[str, Any]) -> list[tuple[str, int, Sequence[str]]]:
@@ -78,7 +110,13 @@ def _pair_rows(kind: str, found: Mapping[str, Any]) -> list[tuple[str, int, Sequ
     for name, own in between.items():
         one, other = name.split('-')
         which = [_pair(pair) for pair in found['examples'] if pair['parts'] == [one, other]][:3]
-        rows.append((f'{kind} of {one} in {other}, pairs', own['pairs'], [f'{own["images"]:,} of {other}', *which]))
+        rows.append(
+            (
+                f'{kind} of {one} in {other}, pairs',
+                own['pairs'],
+                [f'{own["images"]:,} of {other}', *which],
+            )
+        )
     conflicts = found['conflicts']
     labelled = [_labelled(pair) for pair in conflicts['examples'][:5]]
     return [*rows, (f'{kind} of different classes, pairs', conflicts['count'], labelled)]
@@ -98,7 +136,11 @@ def _labelled(pair: Mapping[str, Any]) -> str:
 
 def _advice(findings: Mapping[str, Any]) -> list[str]:
     near, same = findings['near'], findings['identical']
-    apart = [sum(own['pairs'] for own in found['across'].values()) for found in (same, near) if 'across' in found]
+    apart = [
+        sum(own['pairs'] for own in found['across'].values())
+        for found in (same, near)
+        if 'across' in found
+    ]
     images = sum(part['images'] for part in findings['parts'].values())
     lines = []
     if sum(apart):

@@ -1,4 +1,7 @@
-"""What a paper takes from a report, as files: every figure as SVG and PNG, every table as CSV and LaTeX."""
+"""What a paper takes from a report, as files: every figure as SVG and PNG.
+
+Every table as CSV and LaTeX.
+"""
 
 import csv
 import io
@@ -22,7 +25,10 @@ def files(page: Page) -> Iterator[tuple[str, str | bytes]]:
 
 
 def as_csv(table: Table) -> str:
-    """A table as CSV, in ASCII where it has a letter for it; no cell is a formula to a spreadsheet."""
+    """A table as CSV, in ASCII where it has a letter for it.
+
+    No cell is a formula to a spreadsheet.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerows([_cell(cell) for cell in row] for row in (table.columns, *table.rows))

@@ -11,8 +11,13 @@ from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
 
-def pairs(name: str, examples: Sequence[Mapping[str, Any]], first: np.ndarray, second: np.ndarray) -> FigureBlock:
-    """Near-duplicates, `first` beside `second` (uint8 [pair, height, width, channel]), with part and id of each."""
+def pairs(
+    name: str, examples: Sequence[Mapping[str, Any]], first: np.ndarray, second: np.ndarray
+) -> FigureBlock:
+    """Near-duplicates, `first` beside `second` (uint8 [pair, height, width, channel]).
+
+    With part and id of each.
+    """
     shown = examples[: len(first)]
     gap = np.full((*first.shape[:2], max(1, first.shape[2] // 16), first.shape[3]), 255, np.uint8)
     both = np.concatenate([first, gap, second], axis=2)
@@ -22,14 +27,20 @@ def pairs(name: str, examples: Sequence[Mapping[str, Any]], first: np.ndarray, s
     def plot(width: float) -> Figure:
         columns = min(len(shown), 4 if width == plots.WIDE else 2)
         rows, cell = math.ceil(len(shown) / columns), width / (4 if width == plots.WIDE else 2)
-        figure = Figure(figsize=(cell * columns, rows * (cell * shape + 0.45)), layout='constrained')
+        figure = Figure(
+            figsize=(cell * columns, rows * (cell * shape + 0.45)), layout='constrained'
+        )
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid:
             axes.set_axis_off()
         for axes, pair, picture in zip(grid, shown, both, strict=False):
             axes.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
-            lines = (f'{part}: {_id(own)}' for part, own in zip(pair['parts'], pair['ids'], strict=True))
-            title = '\n'.join(line if len(line) <= 26 else line[:6] + ' … ' + line[-17:] for line in lines)
+            lines = (
+                f'{part}: {_id(own)}' for part, own in zip(pair['parts'], pair['ids'], strict=True)
+            )
+            title = '\n'.join(
+                line if len(line) <= 26 else line[:6] + ' … ' + line[-17:] for line in lines
+            )
             axes.set_title(title, fontsize=8, weight='normal')
         return figure
 
@@ -37,8 +48,13 @@ def pairs(name: str, examples: Sequence[Mapping[str, Any]], first: np.ndarray, s
 
 
 def _said(shown: Sequence[Mapping[str, Any]]) -> str:
-    each = (' and '.join(f'{p} {_id(i)}' for p, i in zip(pair['parts'], pair['ids'], strict=True)) for pair in shown)
-    return f'{words.count(len(shown), "pair")} of images that are nearly the same: {"; ".join(each)}.'
+    each = (
+        ' and '.join(f'{p} {_id(i)}' for p, i in zip(pair['parts'], pair['ids'], strict=True))
+        for pair in shown
+    )
+    return (
+        f'{words.count(len(shown), "pair")} of images that are nearly the same: {"; ".join(each)}.'
+    )
 
 
 def _caption(shown: Sequence[Mapping[str, Any]]) -> str:

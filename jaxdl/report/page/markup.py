@@ -1,6 +1,9 @@
-"""Names and code set apart from the text around them, and the whole escaped for the page that it stands on.
+"""Names and code set apart from the text around them.
 
-What comes from a study (an option's name, a class, a path) can hold anything; here it becomes text and nothing else.
+And the whole escaped for the page that it stands on.
+
+What comes from a study (an option's name, a class, a path) can hold anything; here it becomes text
+and nothing else.
 """
 
 import re
@@ -11,25 +14,63 @@ from markupsafe import Markup, escape
 
 from jaxdl.errors import UNSEEN
 
-_NAME, _CODE, _MATH, _END = '\ue000\ue001\ue003\ue002'  # private use: `flat` takes them out of what is marked
+_NAME, _CODE, _MATH, _END = (
+    '\ue000\ue001\ue003\ue002'  # private use: `flat` takes them out of what is marked
+)
 # What a formula may be made of; a text within it comes out of the converter as it went in.
 ELEMENTS = frozenset(
     (
-        'math', 'mrow', 'mi', 'mn', 'mo', 'ms', 'mtext', 'mspace', 'mfrac', 'msqrt', 'mroot', 'mstyle', 'mpadded',
-        'mphantom', 'msub', 'msup', 'msubsup', 'munder', 'mover', 'munderover', 'mtable', 'mtr', 'mtd', 'menclose',
+        'math',
+        'mrow',
+        'mi',
+        'mn',
+        'mo',
+        'ms',
+        'mtext',
+        'mspace',
+        'mfrac',
+        'msqrt',
+        'mroot',
+        'mstyle',
+        'mpadded',
+        'mphantom',
+        'msub',
+        'msup',
+        'msubsup',
+        'munder',
+        'mover',
+        'munderover',
+        'mtable',
+        'mtr',
+        'mtd',
+        'menclose',
     )
-)  # fmt: skip
+)
 ACTIVE = ('href', 'src', 'style', 'class', 'id', 'on', 'xlink', '{')
 _LATEX = str.maketrans(
     {letter: f'\\{letter}' for letter in '&%$#_{}'}
-    | {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}'}
-    | {'>': r'\textgreater{}', '\u00a0': '~', '\u2212': '$-$', '\u2013': '--', '\u00d7': r'$\times$'}
+    | {
+        '\\': r'\textbackslash{}',
+        '~': r'\textasciitilde{}',
+        '^': r'\textasciicircum{}',
+        '<': r'\textless{}',
+    }
+    | {
+        '>': r'\textgreater{}',
+        '\u00a0': '~',
+        '\u2212': '$-$',
+        '\u2013': '--',
+        '\u00d7': r'$\times$',
+    }
 )
 _MARKED = re.compile(f'([{_NAME}{_CODE}{_MATH}])([^{_END}]*){_END}')
 
 
 def name(text: object) -> str:
-    """Marks a name that comes from the study (an option, a condition), to be set apart from the sentence around it."""
+    """Marks a name that comes from the study (an option, a condition).
+
+    To be set apart from the sentence around it.
+    """
     return f'{_NAME}{flat(text)}{_END}'
 
 
@@ -44,7 +85,9 @@ def math(tex: object) -> str:
 
 
 def mathml(tex: str, display: str = 'inline') -> Markup:
-    """A formula as MathML, which browsers set and screen readers read; display: `inline` or `block`.
+    """A formula as MathML, which browsers set and screen readers read; display.
+
+    `inline` or `block`.
 
     Raises:
       ValueError: it holds what cannot be converted.
@@ -53,7 +96,11 @@ def mathml(tex: str, display: str = 'inline') -> Markup:
     if not _is_formula(made) or re.search(r'>\\\w', made):
         raise ValueError(f'a formula that cannot be converted: {tex}')
     # A prime is raised by itself: as a superscript fonts without a size for it draw it as a dot.
-    made = re.sub(r'<msup>(<mi>[^<]*</mi>)<mi>(&#x02032;)</mi></msup>', r'\1<mo lspace="0" rspace="0">\2</mo>', made)
+    made = re.sub(
+        r'<msup>(<mi>[^<]*</mi>)<mi>(&#x02032;)</mi></msup>',
+        r'\1<mo lspace="0" rspace="0">\2</mo>',
+        made,
+    )
     return Markup(made.replace('<math ', f'<math alttext="{escape(tex)}" ', 1))
 
 
@@ -69,7 +116,10 @@ def _is_formula(made: str) -> bool:
 
 
 def flat(text: object) -> str:
-    """On one line, without control, surrogate or private-use characters, or such as turn the direction of writing."""
+    """On one line, without control, surrogate or private-use characters.
+
+    Or such as turn the direction of writing.
+    """
     return re.sub(rf'[ {UNSEEN}\ue000-\uf8ff]+', ' ', str(text)).strip(' ')
 
 
@@ -95,7 +145,9 @@ def markdown(text: object) -> str:
         return str(text)
     text, written, end = str(text), '', 0
     for mark in _MARKED.finditer(text):
-        inner = {_NAME: lambda s: f'**{_escaped(s)}**', _CODE: _span, _MATH: lambda s: f'${s}$'}[mark[1]](mark[2])
+        inner = {_NAME: lambda s: f'**{_escaped(s)}**', _CODE: _span, _MATH: lambda s: f'${s}$'}[
+            mark[1]
+        ](mark[2])
         written += _escaped(text[end : mark.start()]) + inner
         end = mark.end()
     return written + _escaped(text[end:])

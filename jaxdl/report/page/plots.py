@@ -1,4 +1,7 @@
-"""What every figure shares: style, sizes, axes, and how it becomes SVG and PNG, the same bytes each time."""
+"""What every figure shares: style, sizes, axes, and how it becomes SVG and PNG.
+
+The same bytes each time.
+"""
 
 import io
 import math
@@ -20,26 +23,47 @@ from jaxdl.report.page.blocks import Drawing
 WIDE, NARROW = 9.6, 3.7  # inches: the column of text on a page, and a phone
 DPI = 96  # as CSS has it, so that type on the page has the size given here
 PNG_DPI = 160
-STEPS = [digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5)]  # round numbers for ticks
+STEPS = [
+    digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5)
+]  # round numbers for ticks
 
 # Okabe and Ito's palette, safe for the colour-blind; nothing is told by colour alone.
 BLUE, VERMILION, INK, GREY, SHADE = '#0072B2', '#D55E00', '#222222', '#767676', '#ebebeb'
 
 Line = dict[str, Any]  # how a line is drawn: the keyword arguments of Line2D and Axes.plot
 STYLE: dict[str, Any] = {
-    'font.family': 'DejaVu Sans', 'font.size': 9.5, 'text.color': INK, 'text.parse_math': False,
-    'axes.titlesize': 10, 'axes.titleweight': 'bold', 'axes.titlelocation': 'left', 'axes.labelcolor': INK,
-    'axes.edgecolor': GREY, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True,
-    'axes.axisbelow': True, 'grid.color': '#e4e4e4', 'grid.linewidth': 0.8, 'xtick.color': INK, 'ytick.color': INK,
-    'legend.frameon': False, 'legend.handlelength': 2.6, 'lines.linewidth': 1.7, 'figure.facecolor': 'white',
-    'svg.hashsalt': 'jaxdl', 'svg.fonttype': 'path',
-}  # fmt: skip
+    'font.family': 'DejaVu Sans',
+    'font.size': 9.5,
+    'text.color': INK,
+    'text.parse_math': False,
+    'axes.titlesize': 10,
+    'axes.titleweight': 'bold',
+    'axes.titlelocation': 'left',
+    'axes.labelcolor': INK,
+    'axes.edgecolor': GREY,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.grid': True,
+    'axes.axisbelow': True,
+    'grid.color': '#e4e4e4',
+    'grid.linewidth': 0.8,
+    'xtick.color': INK,
+    'ytick.color': INK,
+    'legend.frameon': False,
+    'legend.handlelength': 2.6,
+    'lines.linewidth': 1.7,
+    'figure.facecolor': 'white',
+    'svg.hashsalt': 'jaxdl',
+    'svg.fonttype': 'path',
+}
 
 
 def draw(plot: Callable[[float], Figure]) -> Drawing:
     """The figure that `plot` makes for a width in inches, as files, for a page and for a phone."""
     with matplotlib.style.context(['default', STYLE]), warnings.catch_warnings():
-        warnings.filterwarnings('ignore', r'Glyph .* missing')  # a script that the font lacks: boxes
+        warnings.filterwarnings(
+            'ignore', r'Glyph .* missing'
+        )  # a script that the font lacks: boxes
         wide, narrow = plot(WIDE), plot(NARROW)
         svg, png = _saved(wide, 'svg'), _saved(wide, 'png')
         return Drawing(svg, _saved(narrow, 'svg'), png, _pixels(wide), _pixels(narrow))
@@ -70,12 +94,19 @@ def wrapped(name: str, width: int) -> str:
 
 def legend(figure: Figure, handles: Sequence, width: float) -> None:
     """One line of explanations over the panels; two a line on a phone."""
-    spaces = dict(ncols=len(handles)) if width == WIDE else dict(ncols=2, handlelength=2.0, columnspacing=1.0)
+    spaces = (
+        dict(ncols=len(handles))
+        if width == WIDE
+        else dict(ncols=2, handlelength=2.0, columnspacing=1.0)
+    )
     figure.legend(handles=list(handles), loc='outside upper left', **spaces)
 
 
 def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of `values` [seed, epoch] over seeds and its 95 % t interval, each [epoch]; one seed has no interval."""
+    """Mean of `values` [seed, epoch] over seeds and its 95 % t interval, each [epoch].
+
+    One seed has no interval.
+    """
     if len(values) < 2:
         return values[0], values[0], values[0]
     mean, low, high = np.array([statistics.mean_interval(column) for column in values.T]).T
@@ -83,9 +114,12 @@ def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def floor(errors: np.ndarray, images: int) -> float:
-    """The smallest error, in per cent, that an axis for `errors` on `images` images shows: 0 where it is linear.
+    """The smallest error, in per cent, that an axis for `errors` on `images` images shows.
 
-    Where they span more than a factor of 8 only a logarithmic axis shows them all; it ends at half an image.
+    0 where it is linear.
+
+    Where they span more than a factor of 8 only a logarithmic axis shows them all; it ends at half
+    an image.
     """
     half = 100 * 0.5 / images
     return half if np.max(errors) > 8 * max(np.min(errors), half) else 0.0
@@ -101,7 +135,9 @@ def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = Fa
     if floor:
         axes.set_yscale('log')
         axes.yaxis.set_minor_locator(ticker.NullLocator())
-        axes.yaxis.set_major_locator(ticker.FixedLocator([step for step in STEPS if low / 1.2 <= step <= high * 1.2]))
+        axes.yaxis.set_major_locator(
+            ticker.FixedLocator([step for step in STEPS if low / 1.2 <= step <= high * 1.2])
+        )
         low, high = max(low / 1.2, floor), high * 1.2
     else:
         margin = max(0.06 * (high - low), 0.2)
@@ -112,7 +148,10 @@ def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = Fa
 
 
 def rate_axis(axes: Axes, rates: Sequence[float]) -> None:
-    """Scales x for learning rates, logarithmic, with a tick a decade (at the ends where no decade lies inside)."""
+    """Scales x for learning rates, logarithmic.
+
+    With a tick a decade (at the ends where no decade lies inside).
+    """
     low, high = min(rates) / 1.6, max(rates) * 1.6
     decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
     ticks = [10.0**decade for decade in decades] or sorted({min(rates), max(rates)})

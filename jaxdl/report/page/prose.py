@@ -1,8 +1,9 @@
 """The text of a derivation, from a strict subset of Markdown to blocks.
 
-Blank lines separate blocks: `## ` a heading, `- ` or `1. ` the items of a list, a fence of three backticks code, `$$`
-around a formula, `![NAME]` the figure or table of that name, anything else a paragraph. Within a line `$TEX$` is a
-formula, `` `code` `` code, `**text**` strong. What stands before the first heading is the answer in short.
+Blank lines separate blocks: `## ` a heading, `- ` or `1. ` the items of a list, a fence of three
+backticks code, `$$` around a formula, `![NAME]` the figure or table of that name, anything else a
+paragraph. Within a line `$TEX$` is a formula, `` `code` `` code, `**text**` strong. What stands
+before the first heading is the answer in short.
 """
 
 import re
@@ -34,18 +35,25 @@ def read(text: str, shown: Sequence[Figure | Table]) -> tuple[list[Block], list[
 
 
 def inline(text: str) -> str:
-    """The text of a paragraph with its formulas, code and strong words marked as `markup` has them."""
+    """The text of a paragraph with its formulas.
+
+    Code and strong words marked as `markup` has them.
+    """
 
     def marked(found: re.Match[str]) -> str:
         formula, code, strong = found.groups()
-        return markup.math(formula) if formula else markup.code(code) if code else markup.name(strong)
+        return (
+            markup.math(formula) if formula else markup.code(code) if code else markup.name(strong)
+        )
 
     return _MARKS.sub(marked, re.sub(r'[ \t\n]+', ' ', text).strip(' '))  # no-break spaces stay
 
 
 def _parts(text: str) -> list[str]:
     """Cut at blank lines, but for those within a fence."""
-    pieces = re.findall(r'^```.*?^```$|(?:^(?!```)[^\n]*\S[^\n]*\n?)+', text, re.MULTILINE | re.DOTALL)
+    pieces = re.findall(
+        r'^```.*?^```$|(?:^(?!```)[^\n]*\S[^\n]*\n?)+', text, re.MULTILINE | re.DOTALL
+    )
     return [piece.strip() for piece in pieces]
 
 
@@ -56,7 +64,9 @@ def _block(part: str, named: Mapping[str, Figure | Table]) -> Block:
         return Formula(' '.join(part.strip('$').split()))
     if part.startswith('!['):
         if part[2:-1] not in named:
-            raise ValueError(f'the text shows {part[2:-1]!r}, which is not among {", ".join(named)}')
+            raise ValueError(
+                f'the text shows {part[2:-1]!r}, which is not among {", ".join(named)}'
+            )
         return named[part[2:-1]]
     if _ITEM.match(part):
         items = re.split(r'^(?:-|\d+\.) ', part, flags=re.MULTILINE)[1:]

@@ -16,9 +16,12 @@ SCRIPTS = ('page.js', 'chart.js')
 
 
 def html(page: Page, raw: Sequence[str] = ()) -> str:
-    """The page as one file: its style, script and figures are inside, and it loads nothing from anywhere.
+    """The page as one file: its style, script and figures are inside.
 
-    `raw`: files beside it that it links to. Of scripts the page allows its own alone, by their hash.
+    And it loads nothing from anywhere.
+
+    `raw`: files beside it that it links to. Of scripts the page allows its own alone, by their
+    hash.
     """
     digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
     allowed = dict(script=Markup(script()), script_hash=f'sha256-{digest}')
@@ -39,15 +42,27 @@ def folder() -> Traversable:
 
 def markdown(page: Page) -> str:
     """The same content as Markdown, its figures linked as figures/NAME.png."""
-    return _environment(markup.markdown, autoescape=False).get_template('page.md.jinja').render(page=page)
+    return (
+        _environment(markup.markdown, autoescape=False)
+        .get_template('page.md.jinja')
+        .render(page=page)
+    )
 
 
 def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Environment:
-    """Everything that a template prints goes through `write`, so that no template can forget to escape."""
+    """Everything that a template prints goes through `write`.
+
+    So that no template can forget to escape.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader('jaxdl.report.page'), autoescape=autoescape, finalize=write, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader('jaxdl.report.page'),
+        autoescape=autoescape,
+        finalize=write,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters |= dict(
         plain=markup.plain,
         data_uri=_data_uri,

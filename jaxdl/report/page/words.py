@@ -11,7 +11,8 @@ from jaxdl.report.page import markup
 
 SPACE = '\u00a0'  # between a number and its unit: never broken over two lines
 DASH, MINUS, TIMES = '\u2013', '\u2212', '\u00d7'
-_PATH = r'(?<![\w./])(?:[A-Za-z]:\\|/)(?:[^{0}/\\]+[/\\])*([^{0}/\\]+)'  # an absolute path; its last part
+# an absolute path; its last part
+_PATH = r'(?<![\w./])(?:[A-Za-z]:\\|/)(?:[^{0}/\\]+[/\\])*([^{0}/\\]+)'
 
 
 def number(share: float) -> str:
@@ -55,7 +56,10 @@ def amount(value: float | None) -> str:
 
 
 def significant(value: float | None) -> str:
-    """Three significant digits, without an exponent: `0.482`, `12.3`, `1,230`; a dash where there is none."""
+    """Three significant digits, without an exponent: `0.482`, `12.3`, `1,230`.
+
+    A dash where there is none.
+    """
     if not value:
         return DASH if value is None else '0'
     return f'{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}'
@@ -68,7 +72,10 @@ def power(exponent: float) -> str:
 
 
 def scientific(value: float) -> str:
-    """Two significant digits and a power of ten: 2.1 times 10⁻¹³; without that power from 0.01 to 100."""
+    """Two significant digits and a power of ten: 2.1 times 10⁻¹³.
+
+    Without that power from 0.01 to 100.
+    """
     if 0.01 <= value < 100 or not value > 0:
         return f'{value:.2g}'
     digits, exponent = f'{value:.1e}'.split('e')
@@ -110,19 +117,30 @@ def settings(overrides: Mapping[str, Any]) -> str:
     """Overrides as they would be typed: `pooling=avg`, `width=32`."""
     if not overrides:
         return 'as configured'
-    written = (f'{k}={v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}' for k, v in overrides.items())
+    written = (
+        f'{k}={v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}'
+        for k, v in overrides.items()
+    )
     return ', '.join(markup.code(local(text)) for text in written)
 
 
 def local(text: str) -> str:
-    """With every absolute path cut to its last part: a report says nothing of the machine's folders."""
+    """With every absolute path cut to its last part.
+
+    A report says nothing of the machine's folders.
+    """
     return re.sub(_PATH.format(r'\s'), r'\1', text)
 
 
 def local_command(command: str) -> str:
-    """A command line with the absolute paths in its arguments, which may hold spaces, cut to their last part."""
+    """A command line with the absolute paths in its arguments, which may hold spaces.
+
+    Cut to their last part.
+    """
     try:
         arguments = shlex.split(command)
     except ValueError:  # an open quote: no shell took this line, so it is only shown
         return local(command)
-    return ' '.join(shlex.quote(re.sub(_PATH.format(''), r'\1', argument)) for argument in arguments)
+    return ' '.join(
+        shlex.quote(re.sub(_PATH.format(''), r'\1', argument)) for argument in arguments
+    )

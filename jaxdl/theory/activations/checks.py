@@ -1,4 +1,7 @@
-"""What is exact about sigmoid and ReLU, measured: slopes by automatic differentiation, chains of units, and cost."""
+"""What is exact about sigmoid and ReLU, measured: slopes by automatic differentiation.
+
+Chains of units, and cost.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +29,10 @@ Activation = Callable[[jax.Array], jax.Array]
 
 
 class Chains(NamedTuple):
-    """Units one behind another; `products` float64 [chain, depth]: of the slopes on the way, from the input on."""
+    """Units one behind another; `products` float64 [chain, depth]: of the slopes on the way.
+
+    From the input on.
+    """
 
     sigmoid: np.ndarray
     held: np.ndarray  # every sum at 0, [1, depth]
@@ -40,21 +46,31 @@ def slopes(activation: Activation, x: np.ndarray) -> np.ndarray:
 
 
 def peak(activation: Activation) -> tuple[float, float]:
-    """Where in [-10, 10] the slope is largest, and how large: a grid that misses 0, then a search around its best."""
+    """Where in [-10, 10] the slope is largest, and how large: a grid that misses 0.
+
+    Then a search around its best.
+    """
     grid = np.linspace(-10, 10.5, 200)
     best, step = grid[np.argmax(slopes(activation, grid))], grid[1] - grid[0]
     within = (best - step, best + step)
     found = optimize.minimize_scalar(
-        lambda x: -slopes(activation, np.array([x]))[0], bounds=within, method='bounded', options=dict(xatol=1e-10)
+        lambda x: -slopes(activation, np.array([x]))[0],
+        bounds=within,
+        method='bounded',
+        options=dict(xatol=1e-10),
     )
     return float(found.x), float(-found.fun)
 
 
 def slope_claims(
-    points: int, activation: Activation = ACTIVATIONS['sigmoid'],
+    points: int,
+    activation: Activation = ACTIVATIONS['sigmoid'],
     slope: Callable[[np.ndarray], np.ndarray] = activations.sigmoid_slope,
-) -> list[Claim]:  # fmt: skip
-    """That `slope` is the derivative of `activation`, is at most 1/4, at 0, and vanishes as exp(-|x|)."""
+) -> list[Claim]:
+    """That `slope` is the derivative of `activation`, is at most 1/4, at 0.
+
+    And vanishes as exp(-|x|).
+    """
     x = np.linspace(-20, 20, points)
     place, height = peak(activation)
     error = np.abs(slopes(activation, x) - slope(x)).max()
@@ -63,18 +79,29 @@ def slope_claims(
     return [
         claims.close(
             f'Largest difference between the derived slope of the sigmoid and automatic differentiation, float64, '
-            f'{points:,} points in [-20, 20]', 0, error, 1e-12,
+            f'{points:,} points in [-20, 20]',
+            0,
+            error,
+            1e-12,
         ),
-        claims.close('Largest slope of the sigmoid, found by search', activations.slope_bound(1), height, 1e-12),
+        claims.close(
+            'Largest slope of the sigmoid, found by search',
+            activations.slope_bound(1),
+            height,
+            1e-12,
+        ),
         claims.close('Where the sigmoid is steepest', 0, place, 1e-6),
         claims.relatively_close(far, tail, slopes(activation, np.array([FAR]))[0], 1e-9),
-    ]  # fmt: skip
+    ]
 
 
-def products(activation: Activation, weights: np.ndarray, biases: np.ndarray, start: np.ndarray) -> np.ndarray:
+def products(
+    activation: Activation, weights: np.ndarray, biases: np.ndarray, start: np.ndarray
+) -> np.ndarray:
     """Products of slopes along chains a -> activation(weight a + bias), [chain, depth].
 
-    Measured as the derivative of every unit's output by the start of its chain, divided by the weights on the way.
+    Measured as the derivative of every unit's output by the start of its chain, divided by the
+    weights on the way.
 
     Args:
       weights, biases: [chain, depth]; no weight is 0.
@@ -98,7 +125,10 @@ def products(activation: Activation, weights: np.ndarray, biases: np.ndarray, st
 def random_chains(
     count: int, sigmoid: Activation = ACTIVATIONS['sigmoid'], relu: Activation = ACTIVATIONS['relu']
 ) -> Chains:
-    """`count` chains with weights and biases from N(0, 1); one held at 0, where the slope is largest; ReLU's active."""
+    """`count` chains with weights and biases from N(0, 1); one held at 0.
+
+    Where the slope is largest; ReLU's active.
+    """
     rng = np.random.default_rng(0)
     weights, biases = rng.normal(size=(2, count, LONGEST))
     start = rng.normal(size=count)
@@ -110,39 +140,61 @@ def random_chains(
     )
 
 
-def chain_claims(chains: Chains, bound: Callable[[int], float] = activations.slope_bound) -> list[Claim]:
-    """That no product of slopes of the sigmoid exceeds `bound(depth)`, which is reached; ReLU's active path has 1."""
+def chain_claims(
+    chains: Chains, bound: Callable[[int], float] = activations.slope_bound
+) -> list[Claim]:
+    """That no product of slopes of the sigmoid exceeds `bound(depth)`, which is reached.
+
+    ReLU's active path has 1.
+    """
     bounds = np.array([[bound(depth) for depth in range(1, LONGEST + 1)]])
     count = len(chains.sigmoid)
     return [
         claims.at_most(
             f'Largest product of the slopes of 1 to {LONGEST} sigmoid units in a chain, as a multiple of its bound, '
-            f'{count:,} random chains', 1, (chains.sigmoid / bounds).max(),
+            f'{count:,} random chains',
+            1,
+            (chains.sigmoid / bounds).max(),
         ),
         claims.relatively_close(
-            f'Product of {LONGEST} slopes in a chain of sigmoid units whose sums are all 0', bounds[0, -1],
-            chains.held[0, -1], 1e-12,
+            f'Product of {LONGEST} slopes in a chain of sigmoid units whose sums are all 0',
+            bounds[0, -1],
+            chains.held[0, -1],
+            1e-12,
         ),
         claims.close(
             f'Largest distance from 1 of a product of up to {LONGEST} slopes in a chain of active ReLU units, '
-            f'{count:,} random chains', 0, np.abs(chains.relu - 1).max(), 1e-9,
+            f'{count:,} random chains',
+            0,
+            np.abs(chains.relu - 1).max(),
+            1e-9,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def cost_claims(names: Mapping[str, float] = {'sigmoid': 1, 'relu': 0}) -> list[Claim]:
     """That the sigmoid takes one exponential a number and ReLU none, by XLA's own count."""
     written = dict(sigmoid='sigmoid', relu='ReLU')
     return [
-        claims.close(f'Transcendental operations a number in {written[name]}, as XLA counts', count, _exps(name), 0)
+        claims.close(
+            f'Transcendental operations a number in {written[name]}, as XLA counts',
+            count,
+            _exps(name),
+            0,
+        )
         for name, count in names.items()
     ]
 
 
 def costs(repeats: int) -> dict[str, str]:
-    """How many times longer the sigmoid takes than ReLU: alone, and with the dense layer before it, by width."""
+    """How many times longer the sigmoid takes than ReLU: alone, and with the dense layer before it.
+
+    By width.
+    """
     x = jax.random.normal(jax.random.key(0), (ELEMENTS,))
-    found = dict(cost_alone=_ratio([ACTIVATIONS[name] for name in ('sigmoid', 'relu')], (x,), repeats))
+    found = dict(
+        cost_alone=_ratio([ACTIVATIONS[name] for name in ('sigmoid', 'relu')], (x,), repeats)
+    )
     for width in LAYERS:
         images, kernel = jax.random.normal(jax.random.key(1), (BATCH, width)), jnp.eye(width)
         layers = [lambda x, w, f=ACTIVATIONS[name]: f(x @ w) for name in ('sigmoid', 'relu')]
@@ -155,10 +207,11 @@ def values(chains: Chains) -> dict[str, str]:
     middle = np.exp(np.log(chains.sigmoid[:, [1, -1]]).mean(0))
     return dict(
         bound_20=f'{activations.slope_bound(LONGEST):.1e}'.replace('e-', r' \cdot 10^{-') + '}',
-        chain_2=words.significant(middle[0]), chains=f'{len(chains.sigmoid):,}',
+        chain_2=words.significant(middle[0]),
+        chains=f'{len(chains.sigmoid):,}',
         chain_20=f'{middle[1]:.1e}'.replace('e-', r' \cdot 10^{-') + '}',
         tail=f'{float(activations.sigmoid_slope(FAR)):.6f}',
-    )  # fmt: skip
+    )
 
 
 def _exps(name: str) -> float:
@@ -166,8 +219,13 @@ def _exps(name: str) -> float:
     return dict(lowered.cost_analysis() or {}).get('transcendentals', 0.0) / BATCH
 
 
-def _ratio(functions: Sequence[Callable[..., jax.Array]], arguments: Sequence[jax.Array], repeats: int) -> float:
-    """Median ratio of the times of two functions, run in turn, so that a busy machine slows both."""
+def _ratio(
+    functions: Sequence[Callable[..., jax.Array]], arguments: Sequence[jax.Array], repeats: int
+) -> float:
+    """Median ratio of the times of two functions, run in turn.
+
+    So that a busy machine slows both.
+    """
     compiled = [jax.jit(function).lower(*arguments).compile() for function in functions]
     taken = np.zeros((repeats + 1, 2))
     for row in taken:

@@ -1,4 +1,7 @@
-"""The figures of sigmoid against ReLU: slopes and their products, learning curves, saturated and dead units."""
+"""The figures of sigmoid against ReLU: slopes and their products, learning curves.
+
+Saturated and dead units.
+"""
 
 from collections.abc import Sequence
 
@@ -17,7 +20,9 @@ from jaxdl.theory.activations.networks import COUNTED, DEPTH, Found, Kind
 SIGMOID: plots.Line = dict(color=plots.BLUE, linestyle='-')
 RELU: plots.Line = dict(color=plots.VERMILION, linestyle=(0, (4, 1.5)))
 RANDOM: plots.Line = dict(color=plots.BLUE, linestyle=':', marker='.', markersize=5)
-NETWORK: plots.Line = dict(color=plots.INK, linestyle='none', marker='D', markersize=3.5, mfc='white')
+NETWORK: plots.Line = dict(
+    color=plots.INK, linestyle='none', marker='D', markersize=3.5, mfc='white'
+)
 HEADROOM = 52  # over 100 %, for the legend
 BOTH = dict(sigmoid=('sigmoid', SIGMOID), relu=('ReLU', RELU))
 DEPTHS: Sequence[plots.Line] = (
@@ -56,7 +61,10 @@ def slopes(chains: Chains, found: Found) -> FigureBlock:
         for axes, title in zip((function, slope, product), titles, strict=True):
             axes.set_title(title)
         handles = [Line2D([], [], label=label, **style) for label, style in BOTH.values()]
-        handles += [Line2D([], [], label='sigmoid, random', **RANDOM), Line2D([], [], label='in a network', **NETWORK)]
+        handles += [
+            Line2D([], [], label='sigmoid, random', **RANDOM),
+            Line2D([], [], label='in a network', **NETWORK),
+        ]
         plots.legend(drawn, handles, width)
         return drawn
 
@@ -88,7 +96,9 @@ def curves(found: Found) -> FigureBlock:
         grid[0].set_ylim(0, 104)
         grid[0].xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
         handles = [Line2D([], [], label=label, **style) for label, style in BOTH.values()]
-        chance = Line2D([], [], label='chance', color=plots.GREY, linewidth=1, linestyle=(0, (1, 2)))
+        chance = Line2D(
+            [], [], label='chance', color=plots.GREY, linewidth=1, linestyle=(0, (1, 2))
+        )
         plots.legend(drawn, [*handles, chance], width)
         return drawn
 
@@ -101,7 +111,9 @@ def curves(found: Found) -> FigureBlock:
         f'Train accuracy of MLPs on digits, each activation at its own best rate for that depth: mean of '
         f'{found.settings.seeds} seeds and its 95{words.SPACE}% interval.'
     )
-    return FigureBlock('curves', plots.draw(plot), f'In the last epoch: {", ".join(ends)}.', caption)
+    return FigureBlock(
+        'curves', plots.draw(plot), f'In the last epoch: {", ".join(ends)}.', caption
+    )
 
 
 def shares(found: Found) -> FigureBlock:
@@ -111,7 +123,12 @@ def shares(found: Found) -> FigureBlock:
     def plot(width: float) -> Figure:
         drawn, (saturated, dead) = _row(2, width)
         for depth, style in zip(found.depths, styles, strict=True):
-            _band(saturated, 100 * found.watched(Kind('sigmoid', depth), 'saturated').mean(2), 0, style)
+            _band(
+                saturated,
+                100 * found.watched(Kind('sigmoid', depth), 'saturated').mean(2),
+                0,
+                style,
+            )
         saturated.set(xlabel='epoch', ylabel='% of slopes', title='sigmoid: saturated')
         saturated.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
         for i, (kind, style) in enumerate(zip(COUNTED, DEAD, strict=True)):
@@ -121,10 +138,15 @@ def shares(found: Found) -> FigureBlock:
         for axes in (saturated, dead):
             axes.set_ylim(-4, 104 + HEADROOM)
             axes.yaxis.set_major_locator(ticker.FixedLocator(range(0, 101, 20)))
-        named = [(f'depth {depth}', style) for depth, style in zip(found.depths, styles, strict=True)]
+        named = [
+            (f'depth {depth}', style) for depth, style in zip(found.depths, styles, strict=True)
+        ]
         rows = (named, [(kind.name, style) for kind, style in zip(COUNTED, DEAD, strict=True)])
         for axes, row in zip((saturated, dead), rows, strict=True):
-            axes.legend(handles=[Line2D([], [], label=label, **style) for label, style in row], loc='upper left')
+            axes.legend(
+                handles=[Line2D([], [], label=label, **style) for label, style in row],
+                loc='upper left',
+            )
         return drawn
 
     said = (
@@ -133,7 +155,10 @@ def shares(found: Found) -> FigureBlock:
         for rate in found.rates
         if found.finite(kind, rate).any()
     )
-    start, end = ([found.watched(Kind('sigmoid', d), 'saturated')[:, e].mean() for d in found.depths] for e in (0, -1))
+    start, end = (
+        [found.watched(Kind('sigmoid', d), 'saturated')[:, e].mean() for d in found.depths]
+        for e in (0, -1)
+    )
     alt = 'Saturated: ' + ', '.join(
         f'{100 * a:.1f} to {100 * b:.1f}{words.SPACE}% at depth {d}'
         for d, a, b in zip(found.depths, start, end, strict=True)
@@ -159,7 +184,9 @@ def _row(count: int, width: float) -> tuple[Figure, list[Axes]]:
 
 def _products(axes: Axes, middle: np.ndarray, network: np.ndarray) -> None:
     depths = np.arange(1, LONGEST + 1)
-    axes.plot(depths, [activations.slope_bound(depth) for depth in range(1, LONGEST + 1)], **SIGMOID)
+    axes.plot(
+        depths, [activations.slope_bound(depth) for depth in range(1, LONGEST + 1)], **SIGMOID
+    )
     axes.plot(depths, np.ones(LONGEST), **RELU)
     axes.plot(depths, middle, **RANDOM)
     axes.plot(np.arange(1, len(network) + 1), network, **NETWORK)
@@ -176,12 +203,26 @@ def _band(axes: Axes, values: np.ndarray, first: int, style: plots.Line) -> None
     mean, low, high = plots.band(values)
     epochs = np.arange(first, first + len(mean))
     axes.plot(epochs, mean, **style)
-    axes.fill_between(epochs, np.clip(low, 0, 100), np.clip(high, 0, 100), color=style['color'], alpha=0.15, lw=0)
+    axes.fill_between(
+        epochs, np.clip(low, 0, 100), np.clip(high, 0, 100), color=style['color'], alpha=0.15, lw=0
+    )
 
 
 def _dead(axes: Axes, found: Found, kind: Kind, style: plots.Line, shift: float) -> None:
     rates = [rate for rate in found.rates if found.finite(kind, rate).any()]
     for rate in rates:
         own = found.dead(kind, rate)
-        axes.plot([rate * shift] * len(own), 100 * own, '.', color=style['color'], alpha=0.4, markersize=5, mew=0)
-    axes.plot([rate * shift for rate in rates], [100 * found.dead(kind, rate).mean() for rate in rates], **style)
+        axes.plot(
+            [rate * shift] * len(own),
+            100 * own,
+            '.',
+            color=style['color'],
+            alpha=0.4,
+            markersize=5,
+            mew=0,
+        )
+    axes.plot(
+        [rate * shift for rate in rates],
+        [100 * found.dead(kind, rate).mean() for rate in rates],
+        **style,
+    )

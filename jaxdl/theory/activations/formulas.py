@@ -1,7 +1,9 @@
-"""Sigmoid against ReLU: their slopes, what a product of slopes does with depth, and the formulas that are checked.
+"""Sigmoid against ReLU: their slopes, what a product of slopes does with depth.
 
-The formulas are NumPy in float64 and need no jax. Source: Glorot and Bengio (2010), Nair and Hinton (2010), He et
-al. (2015), Goodfellow, Bengio and Courville (2016), chapter 6.
+And the formulas that are checked.
+
+The formulas are NumPy in float64 and need no jax. Source: Glorot and Bengio (2010), Nair and Hinton
+(2010), He et al. (2015), Goodfellow, Bengio and Courville (2016), chapter 6.
 """
 
 import dataclasses
@@ -10,7 +12,9 @@ import numpy as np
 
 from jaxdl import fields
 
-SMALL_OUTPUT = 0.05  # a sigmoid unit is called saturated where its output is this close to 0 or to 1
+SMALL_OUTPUT = (
+    0.05  # a sigmoid unit is called saturated where its output is this close to 0 or to 1
+)
 
 
 def sigmoid(x: np.ndarray | float) -> np.ndarray:
@@ -41,7 +45,10 @@ def relu(x: np.ndarray | float) -> np.ndarray:
 
 
 def relu_slope(x: np.ndarray | float) -> np.ndarray:
-    """Its derivative: 1 above 0, else 0 (at 0 itself, where there is none, the choice that jax makes)."""
+    """Its derivative: 1 above 0, else 0 (at 0 itself, where there is none.
+
+    The choice that jax makes).
+    """
     return np.where(np.greater(x, 0), 1.0, 0.0)
 
 

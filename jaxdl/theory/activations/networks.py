@@ -1,4 +1,7 @@
-"""Networks of sigmoid and of ReLU units in training, every rate and seed of a kind in one program, and watched."""
+"""Networks of sigmoid and of ReLU units in training, every rate and seed of a kind in one program.
+
+And watched.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -27,7 +30,9 @@ DEPTH = 5  # of the networks whose dead units are counted
 SOME = 128  # images that saturation is measured on; dead units are counted on all
 NAMES = dict(sigmoid='sigmoid', relu='ReLU', leaky_relu='leaky ReLU', tanh='tanh')
 # Glorot's is meant for sigmoid and tanh, He's for ReLU: each starts as is usual for it.
-INITS = dict(sigmoid='glorot_uniform', tanh='glorot_uniform', relu='he_normal', leaky_relu='he_normal')
+INITS = dict(
+    sigmoid='glorot_uniform', tanh='glorot_uniform', relu='he_normal', leaky_relu='he_normal'
+)
 
 
 class Kind(NamedTuple):
@@ -42,12 +47,18 @@ class Kind(NamedTuple):
         return f'{NAMES[self.activation]}{" with batch norm" if self.norm == "batch" else ""}'
 
 
-COUNTED = (Kind('relu', DEPTH), Kind('leaky_relu', DEPTH), Kind('relu', DEPTH, 'batch'))  # ReLU and two remedies
+COUNTED = (
+    Kind('relu', DEPTH),
+    Kind('leaky_relu', DEPTH),
+    Kind('relu', DEPTH, 'batch'),
+)  # ReLU and two remedies
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What trained: fresh seeds of every kind at every rate, and the rate that the tuning seeds chose.
+    """What trained: fresh seeds of every kind at every rate.
+
+    And the rate that the tuning seeds chose.
 
     Args:
       chance: the share of the largest class in the training images.
@@ -63,7 +74,9 @@ class Found:
 
     def accuracy(self, kind: Kind, rate: float | None = None) -> np.ndarray:
         """Train accuracy [seed, epoch], at the kind's own best rate or at `rate`."""
-        return np.stack([one.history['train_accuracy'] for one in self.measured[kind, rate or self.best[kind]]])
+        return np.stack(
+            [one.history['train_accuracy'] for one in self.measured[kind, rate or self.best[kind]]]
+        )
 
     def watched(self, kind: Kind, name: str, rate: float | None = None) -> np.ndarray:
         """[seed, 1 + epoch, ...] of what `watch` gave."""
@@ -74,7 +87,10 @@ class Found:
         return self.watched(kind, 'finite', rate)[:, -1]
 
     def dead(self, kind: Kind, rate: float | None = None, epoch: int = -1) -> np.ndarray:
-        """Share of units whose slope is 0 on every training image, of the networks that stay finite, [network]."""
+        """Share of units whose slope is 0 on every training image.
+
+        Of the networks that stay finite, [network].
+        """
         flat = self.watched(kind, 'flat', rate)[self.finite(kind, rate), epoch]
         return (flat == self.images).mean((1, 2))
 
@@ -88,7 +104,10 @@ class Found:
 
     @property
     def deadliest(self) -> float:
-        """The rate at which most ReLU units are dead, of those at which half of the networks or more stay finite."""
+        """The rate at which most ReLU units are dead.
+
+        Of those at which half of the networks or more stay finite.
+        """
         kind = COUNTED[0]
         kept = [rate for rate in self.rates if self.finite(kind, rate).mean() >= 0.5]
         return max(kept, key=lambda rate: self.dead(kind, rate).mean())
@@ -96,7 +115,11 @@ class Found:
 
 def kinds(settings: activations.Settings) -> list[Kind]:
     """Sigmoid and ReLU at every depth; at `DEPTH` also ReLU's remedies."""
-    both = [Kind(activation, depth) for activation in ('sigmoid', 'relu') for depth in sorted(settings.depths)]
+    both = [
+        Kind(activation, depth)
+        for activation in ('sigmoid', 'relu')
+        for depth in sorted(settings.depths)
+    ]
     return list(dict.fromkeys([*both, *COUNTED]))
 
 
@@ -107,21 +130,39 @@ def digits() -> tuple[Resident, int]:
 
 
 def variant(kind: Kind, rate: float = 0.1) -> Variant:
-    """Plain gradient descent, so that a unit without a gradient stands still: no momentum carries it on."""
+    """Plain gradient descent, so that a unit without a gradient stands still.
+
+    No momentum carries it on.
+    """
     return Variant(
-        model='mlp', norm=kind.norm, activation=kind.activation, depth=kind.depth, width=WIDTH, learning_rate=rate,
-        init=INITS[kind.activation], optimizer='sgd', schedule='constant', batch_size=32,
-    )  # fmt: skip
+        model='mlp',
+        norm=kind.norm,
+        activation=kind.activation,
+        depth=kind.depth,
+        width=WIDTH,
+        learning_rate=rate,
+        init=INITS[kind.activation],
+        optimizer='sgd',
+        schedule='constant',
+        batch_size=32,
+    )
 
 
 def train(settings: activations.Settings, note: Note) -> Found:
-    """Trains every kind at every rate, on seeds that choose the rate and on fresh ones, which are kept."""
+    """Trains every kind at every rate, on seeds that choose the rate and on fresh ones.
+
+    Which are kept.
+    """
     data, num_classes = digits()
     named = {f'{kind.name}, depth {kind.depth}': kind for kind in kinds(settings)}
     images = data.train.shape[-1]
     trained, groups = [], []
     for watched in (SOME, images):
-        own = {option: kind for option, kind in named.items() if (kind in COUNTED) == (watched == images)}
+        own = {
+            option: kind
+            for option, kind in named.items()
+            if (kind in COUNTED) == (watched == images)
+        }
         members = _members(own, settings)
         if members:
             ended, entries = engine.train(
@@ -132,30 +173,50 @@ def train(settings: activations.Settings, note: Note) -> Found:
     measured: dict[tuple[Kind, float], list[Trained]] = {}
     for one in trained:
         if one.member.seed >= MEASURING_SEED:
-            measured.setdefault((named[one.member.option], one.member.variant.learning_rate), []).append(one)
+            measured.setdefault(
+                (named[one.member.option], one.member.variant.learning_rate), []
+            ).append(one)
     chance = np.bincount(np.asarray(data.labels[data.train[0]])).max() / images
-    return Found(settings, measured, {named[o]: rate for o, rate in best.items()}, float(chance), images, groups)
+    return Found(
+        settings,
+        measured,
+        {named[o]: rate for o, rate in best.items()},
+        float(chance),
+        images,
+        groups,
+    )
 
 
-def watch(module: nn.Module, state: TrainState, batch: Batch, variant: Variant) -> Mapping[str, jax.Array]:
-    """The slopes of all hidden units on all images of `batch`, summed up, and the weights into the first layer.
+def watch(
+    module: nn.Module, state: TrainState, batch: Batch, variant: Variant
+) -> Mapping[str, jax.Array]:
+    """The slopes of all hidden units on all images of `batch`, summed up.
+
+    And the weights into the first layer.
 
     Returns:
-      flat: images on which a unit's slope is 0, int [layer, unit]; saturated and slope: the share of slopes that are
-      as small as a saturated sigmoid's, and the mean slope, [layer]; finite: of all sums; kernel: [pixel, unit].
+      flat: images on which a unit's slope is 0, int [layer, unit]; saturated and slope: the share
+        of slopes that are
+      as small as a saturated sigmoid's, and the mean slope, [layer]; finite: of all sums; kernel:
+      [pixel, unit].
     """
     with jax.default_matmul_precision('highest'):  # as in training
         _, shown = module.apply(
-            train_step.variables_of(state), train_step.normalised(batch), mutable=['intermediates'],
+            train_step.variables_of(state),
+            train_step.normalised(batch),
+            mutable=['intermediates'],
             capture_intermediates=lambda part, _: part.name == 'norm',
-        )  # fmt: skip
+        )
     layers: dict[str, Any] = dict(shown['intermediates'])
     sums = jnp.stack([layers[f'layer_{i}']['norm']['__call__'][0] for i in range(variant.depth)])
     slope = jax.vjp(ACTIVATIONS[variant.activation], sums)[1](jnp.ones_like(sums))[0]
     return dict(
-        flat=(slope == 0).sum(1), saturated=(slope < activations.saturated_slope()).mean((1, 2)),
-        slope=slope.mean((1, 2)), finite=jnp.isfinite(sums).all(), kernel=state.params['layer_0']['dense']['kernel'],
-    )  # fmt: skip
+        flat=(slope == 0).sum(1),
+        saturated=(slope < activations.saturated_slope()).mean((1, 2)),
+        slope=slope.mean((1, 2)),
+        finite=jnp.isfinite(sums).all(),
+        kernel=state.params['layer_0']['dense']['kernel'],
+    )
 
 
 def _members(named: Mapping[str, Kind], settings: activations.Settings) -> list[Member]:

@@ -1,4 +1,7 @@
-"""What the trained networks say: claims on learning, saturation and dead units, and the numbers for the text."""
+"""What the trained networks say: claims on learning, saturation and dead units.
+
+And the numbers for the text.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,11 +20,16 @@ ABOVE_CHANCE = 0.1  # train accuracy this close to chance is no learning
 LEARNT, APART = 0.9, 0.2  # train accuracy of what learns; what it is ahead of what does not
 KILLED = 0.25  # share of units
 
-Rule = Callable[[np.ndarray, int], np.ndarray]  # (images without a slope [...], images) -> whether a unit is dead
+Rule = Callable[
+    [np.ndarray, int], np.ndarray
+]  # (images without a slope [...], images) -> whether a unit is dead
 
 
 class Frozen(NamedTuple):
-    """Of the units of the first layer that were dead after an epoch: how many, and what became of them."""
+    """Of the units of the first layer that were dead after an epoch: how many.
+
+    And what became of them.
+    """
 
     units: int
     still: float  # share whose incoming weights had not changed by one bit an epoch later
@@ -29,7 +37,10 @@ class Frozen(NamedTuple):
 
 
 def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') -> list[Claim]:
-    """Up to `SHALLOW` both learn; from `DEPTH` on `first` stays at chance at every rate, and `second` is ahead."""
+    """Up to `SHALLOW` both learn; from `DEPTH` on `first` stays at chance at every rate.
+
+    And `second` is ahead.
+    """
     made = []
     for depth in found.depths:
         where = f'at depth {depth}, mean of {found.settings.seeds} seeds after {found.settings.epochs} epochs'
@@ -37,7 +48,9 @@ def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') 
         best = {name: own[found.best[Kind(name, depth)]] for name, own in ends.items()}
         if depth <= SHALLOW:
             made += [
-                claims.at_least(f'Train accuracy of {NAMES[name]} {where}, at its best rate', LEARNT, value)
+                claims.at_least(
+                    f'Train accuracy of {NAMES[name]} {where}, at its best rate', LEARNT, value
+                )
                 for name, value in best.items()
             ]
         if depth >= DEPTH:
@@ -51,22 +64,31 @@ def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') 
     return made
 
 
-def saturation_claims(found: Found, activation: str = 'sigmoid', bound: float | None = None) -> list[Claim]:
-    """No layer's mean slope is ever above 1/4; shallow networks saturate as they learn; deep ones start unsaturated."""
+def saturation_claims(
+    found: Found, activation: str = 'sigmoid', bound: float | None = None
+) -> list[Claim]:
+    """No layer's mean slope is ever above 1/4; shallow networks saturate as they learn.
+
+    Deep ones start unsaturated.
+    """
     bound = activations.slope_bound(1) if bound is None else bound
     own = [(kind, rate) for kind, rate in found.measured if kind.activation == activation]
     most = max(found.watched(kind, 'slope', rate).max() for kind, rate in own)
     name, seeds = NAMES[activation], found.settings.seeds
     made = [
         claims.at_most(
-            f'Largest mean slope of a layer of {name} units, all depths, rates, epochs and {seeds} seeds', bound, most
+            f'Largest mean slope of a layer of {name} units, all depths, rates, epochs and {seeds} seeds',
+            bound,
+            most,
         )
     ]
     for depth in found.depths:
         share = found.watched(Kind(activation, depth), 'saturated').mean((0, 2))
         if depth <= SHALLOW:
             text = f'Growth in training of the share of saturated slopes in {name} networks of depth {depth}'
-            made.append(claims.at_least(f'{text}, mean of {seeds} seeds', 0.05, share[-1] - share[0]))
+            made.append(
+                claims.at_least(f'{text}, mean of {seeds} seeds', 0.05, share[-1] - share[0])
+            )
         if depth >= DEPTH:
             text = f'Share of saturated slopes before training in {name} networks of depth {depth}'
             made.append(claims.at_most(f'{text}, mean of {seeds} seeds', 0.05, share[0]))
@@ -74,7 +96,10 @@ def saturation_claims(found: Found, activation: str = 'sigmoid', bound: float | 
 
 
 def dead_claims(found: Found) -> list[Claim]:
-    """A rate that is too high kills ReLU units, and those of the first layer for good; the remedies prevent it."""
+    """A rate that is too high kills ReLU units, and those of the first layer for good.
+
+    The remedies prevent it.
+    """
     relu, leaky, normed = COUNTED
     best, rate = found.best[relu], found.deadliest
     killed = found.dead(relu, rate).mean()
@@ -82,25 +107,37 @@ def dead_claims(found: Found) -> list[Claim]:
     leaking = np.concatenate([found.dead(leaky, each) for each in found.rates])
     return [
         claims.at_least(
-            f'Share of dead ReLU units after training at the deadliest rate less that at the best rate, {at}', KILLED,
+            f'Share of dead ReLU units after training at the deadliest rate less that at the best rate, {at}',
+            KILLED,
             killed - found.dead(relu, best).mean(),
         ),
         claims.at_least(
-            f'Share of dead ReLU units at the deadliest rate less that of ReLU with batch norm, {at}', KILLED,
+            f'Share of dead ReLU units at the deadliest rate less that of ReLU with batch norm, {at}',
+            KILLED,
             killed - found.dead(normed, rate).mean(),
         ),
-        claims.close(f'Share of dead leaky ReLU units in the worst network at any rate, {at}', 0, leaking.max(), 0),
+        claims.close(
+            f'Share of dead leaky ReLU units in the worst network at any rate, {at}',
+            0,
+            leaking.max(),
+            0,
+        ),
         *frozen_claims(frozen(found)),
-    ]  # fmt: skip
+    ]
 
 
 def frozen_claims(own: Frozen) -> list[Claim]:
-    """What is dead in the first layer never moves again; a sum that is 0 but for rounding may be an exception."""
+    """What is dead in the first layer never moves again.
+
+    A sum that is 0 but for rounding may be an exception.
+    """
     units = 'units of the first layer that were dead after an epoch, over all rates'
     return [
-        claims.close(f'Share of {units}, whose incoming weights stood still in the next', 1, own.still, 0.01),
+        claims.close(
+            f'Share of {units}, whose incoming weights stood still in the next', 1, own.still, 0.01
+        ),
         claims.close(f'Share of {units}, that were dead after the last one', 1, own.dead, 0.01),
-    ]  # fmt: skip
+    ]
 
 
 def is_dead(flat: np.ndarray, images: int) -> np.ndarray:
@@ -109,21 +146,31 @@ def is_dead(flat: np.ndarray, images: int) -> np.ndarray:
 
 
 def frozen(found: Found, rule: Rule = is_dead) -> Frozen:
-    """What becomes of the first layer's dead units, in all ReLU networks of depth `DEPTH` that stay finite."""
+    """What becomes of the first layer's dead units.
+
+    In all ReLU networks of depth `DEPTH` that stay finite.
+    """
     still, ended = [], []
     for rate in found.rates:
         kept = found.finite(COUNTED[0], rate)
-        dead = rule(found.watched(COUNTED[0], 'flat', rate)[kept, :, 0], found.images)  # [network, epoch, unit]
+        dead = rule(
+            found.watched(COUNTED[0], 'flat', rate)[kept, :, 0], found.images
+        )  # [network, epoch, unit]
         kernel = found.watched(COUNTED[0], 'kernel', rate)[kept]
         stood = (np.diff(kernel, axis=1) == 0).all(2)
         still.append(stood[dead[:, :-1]])
         ended.append(np.broadcast_to(dead[:, -1:], dead[:, :-1].shape)[dead[:, :-1]])
     stood, last = np.concatenate(still), np.concatenate(ended)
-    return Frozen(len(stood), stood.mean() if len(stood) else np.nan, last.mean() if len(last) else np.nan)
+    return Frozen(
+        len(stood), stood.mean() if len(stood) else np.nan, last.mean() if len(last) else np.nan
+    )
 
 
 def revived(found: Found) -> float:
-    """Of the units behind the first layer that were dead after an epoch, the share that were not in the end."""
+    """Of the units behind the first layer that were dead after an epoch.
+
+    The share that were not in the end.
+    """
     again = []
     for rate in found.rates:
         kept = found.finite(COUNTED[0], rate)
@@ -150,24 +197,34 @@ def table(found: Found) -> Table:
 def values(found: Found) -> dict[str, str]:
     """The numbers that the text gives."""
     relu, rate, own = COUNTED[0], found.deadliest, frozen(found)
-    shares = [found.watched(Kind('sigmoid', depth), 'saturated').mean((0, 2)) for depth in found.depths]
+    shares = [
+        found.watched(Kind('sigmoid', depth), 'saturated').mean((0, 2)) for depth in found.depths
+    ]
     return dict(
-        seeds=words.count(found.settings.seeds, 'seed'), epochs=words.count(found.settings.epochs, 'epoch'),
-        tuning_seeds=words.count(found.settings.tuning_seeds, 'seed'), images=words.exactly(found.images),
-        rates=words.listing(f'{each:g}' for each in found.rates), chance=words.percent(found.chance),
+        seeds=words.count(found.settings.seeds, 'seed'),
+        epochs=words.count(found.settings.epochs, 'epoch'),
+        tuning_seeds=words.count(found.settings.tuning_seeds, 'seed'),
+        images=words.exactly(found.images),
+        rates=words.listing(f'{each:g}' for each in found.rates),
+        chance=words.percent(found.chance),
         accuracies=words.listing(_against(found, depth) for depth in found.depths),
         saturations=words.listing(
             f'from {words.percent(share[0])} to {words.percent(share[-1])} at depth {depth}'
             for depth, share in zip(found.depths, shares, strict=True)
         ),
-        dead_start=words.percent(found.dead(relu, rate, 0).mean()), relu_best=f'{found.best[relu]:g}',
-        dead_best=words.percent(found.dead(relu).mean()), deadliest=f'{rate:g}',
+        dead_start=words.percent(found.dead(relu, rate, 0).mean()),
+        relu_best=f'{found.best[relu]:g}',
+        dead_best=words.percent(found.dead(relu).mean()),
+        deadliest=f'{rate:g}',
         flat=words.percent(found.watched(relu, 'saturated')[:, -1].mean()),
-        dead_lowest=words.percent(found.dead(relu, found.rates[0]).mean()), lowest=f'{found.rates[0]:g}',
+        dead_lowest=words.percent(found.dead(relu, found.rates[0]).mean()),
+        lowest=f'{found.rates[0]:g}',
         dead_deadliest=words.percent(found.dead(relu, rate).mean()),
-        remedies='; '.join(_at(found, kind, rate) for kind in COUNTED), frozen=words.exactly(own.units),
-        frozen_still=words.percent(own.still), revived=words.percent(revived(found)),
-    )  # fmt: skip
+        remedies='; '.join(_at(found, kind, rate) for kind in COUNTED),
+        frozen=words.exactly(own.units),
+        frozen_still=words.percent(own.still),
+        revived=words.percent(revived(found)),
+    )
 
 
 def _ends(found: Found, kind: Kind) -> dict[float, float]:
@@ -176,7 +233,9 @@ def _ends(found: Found, kind: Kind) -> dict[float, float]:
 
 
 def _against(found: Found, depth: int) -> str:
-    sigmoid, relu = (found.accuracy(Kind(name, depth))[:, -1].mean() for name in ('sigmoid', 'relu'))
+    sigmoid, relu = (
+        found.accuracy(Kind(name, depth))[:, -1].mean() for name in ('sigmoid', 'relu')
+    )
     return f'{100 * sigmoid:.1f} against {100 * relu:.1f}{words.SPACE}% at depth {depth}'
 
 

@@ -1,4 +1,7 @@
-"""Outputs that are never negative, and what that does to the gradient of the weights behind them."""
+"""Outputs that are never negative.
+
+And what that does to the gradient of the weights behind them.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,7 +27,10 @@ ONE_SIGN = dict(sigmoid=True, relu=True, tanh=False)
 
 
 def mean_output(activation: Callable[[jax.Array], jax.Array], nodes: int = 200) -> float:
-    """The mean of activation(z) for z from N(0, 1): Gauss-Legendre on each side of 0, where ReLU has its corner."""
+    """The mean of activation(z) for z from N(0, 1): Gauss-Legendre on each side of 0.
+
+    Where ReLU has its corner.
+    """
     x, weights = np.polynomial.legendre.leggauss(nodes)
     z, weights = np.concatenate([6 * x - 6, 6 * x + 6]), 6 * np.concatenate([weights, weights])
     with jax.enable_x64(True):
@@ -36,17 +42,22 @@ def mean_claims(expected: Mapping[str, float] = MEANS) -> list[Claim]:
     """The mean output of each activation on sums that are themselves centred."""
     return [
         claims.close(
-            f'Mean output of {NAMES[name]} on sums from N(0, 1), by quadrature', mean,
-            mean_output(ACTIVATIONS[name]), 1e-9,
+            f'Mean output of {NAMES[name]} on sums from N(0, 1), by quadrature',
+            mean,
+            mean_output(ACTIVATIONS[name]),
+            1e-9,
         )
         for name, mean in expected.items()
-    ]  # fmt: skip
+    ]
 
 
 def one_sign(activation: str, seeds: int) -> dict[int, float]:
-    """Share of the units of layer 2 whose gradient has one sign throughout, by the size of the batch behind it.
+    """Share of the units of layer 2 whose gradient has one sign throughout.
 
-    Of MLPs on digits with 2 layers of 32 units as they start, seeds 0, 1, ...; units whose gradient is 0 do not count.
+    By the size of the batch behind it.
+
+    Of MLPs on digits with 2 layers of 32 units as they start, seeds 0, 1, ...; units whose gradient
+    is 0 do not count.
     """
     variant = networks.variant(Kind(activation, 2))
     data, num_classes = networks.digits()
@@ -57,7 +68,9 @@ def one_sign(activation: str, seeds: int) -> dict[int, float]:
     def gradients(state: train_step.TrainState) -> jax.Array:
         def one(image: jax.Array, label: jax.Array) -> jax.Array:
             batch = Batch(image[None], label[None], jnp.ones(1, bool), data.mean[0], data.std[0])
-            return train_step.gradients(state, batch, variant, module=module)['layer_1']['dense']['kernel']
+            return train_step.gradients(state, batch, variant, module=module)['layer_1']['dense'][
+                'kernel'
+            ]
 
         return jax.vmap(one)(images, labels)
 
@@ -73,7 +86,10 @@ def batches(gradients: np.ndarray, size: int) -> np.ndarray:
 
 
 def share_of_one_sign(gradients: np.ndarray) -> float:
-    """Of the gradients [n, input, unit] that are not 0 for a unit, the share without two components of unlike sign."""
+    """Of the gradients [n, input, unit] that are not 0 for a unit.
+
+    The share without two components of unlike sign.
+    """
     low, high = gradients.min(1), gradients.max(1)
     return float(((low >= 0) | (high <= 0))[(low < 0) | (high > 0)].mean())
 
@@ -81,7 +97,10 @@ def share_of_one_sign(gradients: np.ndarray) -> float:
 def sign_claims(
     shares: Mapping[str, Mapping[int, float]], seeds: int, rule: Mapping[str, bool] = ONE_SIGN
 ) -> list[Claim]:
-    """That the gradient of one example has one sign in each unit where the inputs have, and else practically never."""
+    """That the gradient of one example has one sign in each unit where the inputs have.
+
+    And else practically never.
+    """
 
     def sentence(name: str) -> str:
         return (
@@ -90,7 +109,9 @@ def sign_claims(
         )
 
     return [
-        claims.close(sentence(name), 1, own[1], 0) if rule[name] else claims.at_most(sentence(name), 0.01, own[1])
+        claims.close(sentence(name), 1, own[1], 0)
+        if rule[name]
+        else claims.at_most(sentence(name), 0.01, own[1])
         for name, own in shares.items()
     ]
 
@@ -99,7 +120,8 @@ def table(shares: Mapping[str, Mapping[int, float]]) -> Table:
     """The shares, a row an activation, a column a size of batch."""
     columns = ['Inputs from', *(words.count(size, 'example') for size in BATCHES)]
     rows: Sequence[Sequence[str]] = [
-        [NAMES[name], *(f'{100 * own[size]:.1f}' for size in BATCHES)] for name, own in shares.items()
+        [NAMES[name], *(f'{100 * own[size]:.1f}' for size in BATCHES)]
+        for name, own in shares.items()
     ]
     caption = (
         'Units whose incoming weights all get a gradient of one sign, per cent of units, by the number of examples '

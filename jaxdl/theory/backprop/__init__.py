@@ -3,7 +3,9 @@
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.backprop.formulas import Settings as Settings
 from jaxdl.theory.backprop.formulas import batch_gradients as batch_gradients
-from jaxdl.theory.backprop.formulas import batch_gradients_with_biases as batch_gradients_with_biases
+from jaxdl.theory.backprop.formulas import (
+    batch_gradients_with_biases as batch_gradients_with_biases,
+)
 from jaxdl.theory.backprop.formulas import gradients as gradients
 from jaxdl.theory.backprop.formulas import gradients_with_biases as gradients_with_biases
 from jaxdl.theory.backprop.formulas import update as update

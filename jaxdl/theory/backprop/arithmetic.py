@@ -1,7 +1,8 @@
 """Sums and products of float64 numbers that neither lose digits to cancellation nor overflow on the way.
 
-The sum of products is `Dot2` of Ogita, Rump and Oishi 2005, "Accurate sum and dot product": about twice the digits of
-float64, from float64 operations alone. Mantissas and exponents are kept apart until the end.
+The sum of products is `Dot2` of Ogita, Rump and Oishi 2005, "Accurate sum and dot product": about
+twice the digits of float64, from float64 operations alone. Mantissas and exponents are kept apart
+until the end.
 """
 
 import functools
@@ -30,7 +31,10 @@ def dot(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def product(*factors: np.ndarray) -> np.ndarray:
-    """The product of all factors, [...]; only where the result itself is too large or too small is it inf or 0."""
+    """The product of all factors, [...].
+
+    Only where the result itself is too large or too small is it inf or 0.
+    """
     mantissas, exponents = zip(*map(np.frexp, factors), strict=True)
     return np.ldexp(functools.reduce(operator.mul, mantissas), sum(exponents))
 

@@ -36,7 +36,9 @@ BUGS: Mapping[str, Factors] = {
     'the sign of y - t turned over': Factors(error=lambda y, t: 2 * (t - y)),
     'the factor 2 forgotten': Factors(error=lambda y, t: y - t),
     "sigmoid'(z) forgotten": Factors(output_slope=lambda z, y: np.ones_like(y)),
-    "sigmoid' taken at y instead of z": Factors(output_slope=lambda z, y: _sigmoid(y) * (1 - _sigmoid(y))),
+    "sigmoid' taken at y instead of z": Factors(
+        output_slope=lambda z, y: _sigmoid(y) * (1 - _sigmoid(y))
+    ),
     "tanh' taken at h instead of a": Factors(hidden_slope=lambda a, h: 1 - np.tanh(h) ** 2),
     "tanh' written as 1 - h": Factors(hidden_slope=lambda a, h: 1 - h),
     'the weight w² forgotten on the way back': Factors(way_back=np.ones_like),
@@ -48,7 +50,10 @@ BUGS: Mapping[str, Factors] = {
 
 
 def rule(factors: Factors) -> Rule:
-    """The rules for arrays [n, ...] made of these factors; the shapes are those of `backprop.rules`."""
+    """The rules for arrays [n, ...] made of these factors.
+
+    The shapes are those of `backprop.rules`.
+    """
 
     def derivatives(
         w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
@@ -59,7 +64,12 @@ def rule(factors: Factors) -> Rule:
         y = _sigmoid(z)
         by_z = factors.error(y, t) * factors.output_slope(z, y)
         by_a = by_z[:, None] * factors.way_back(w2) * factors.hidden_slope(a, h)
-        return by_a[..., None] * factors.source(x)[:, None, :], by_a, by_z[:, None] * factors.hidden(a, h), by_z
+        return (
+            by_a[..., None] * factors.source(x)[:, None, :],
+            by_a,
+            by_z[:, None] * factors.hidden(a, h),
+            by_z,
+        )
 
     return derivatives
 
@@ -67,7 +77,10 @@ def rule(factors: Factors) -> Rule:
 def caught(
     points: Arrays, reference: np.ndarray, bound: float, bugs: Mapping[str, Factors] = BUGS
 ) -> dict[str, tuple[float, float]]:
-    """For each planted mistake: the share of points whose error is beyond the bound, and the median error."""
+    """For each planted mistake: the share of points whose error is beyond the bound.
+
+    And the median error.
+    """
     found = {}
     for name, factors in bugs.items():
         errors = shares(six(rule(factors)(*points)), reference)
@@ -78,16 +91,23 @@ def caught(
 def planted(found: Mapping[str, tuple[float, float]], points: int) -> list[Claim]:
     """Nearly every single point gives a mistake away."""
     return [
-        claims.at_least(f'planted mistake, {name}: share of {points:,} points beyond the bound', 0.99, share)
+        claims.at_least(
+            f'planted mistake, {name}: share of {points:,} points beyond the bound', 0.99, share
+        )
         for name, (share, _) in found.items()
     ]
 
 
 def table(found: Mapping[str, tuple[float, float]], points: int, bound: float) -> Table:
     """The planted mistakes."""
-    rows = [[name, words.percent(share), words.scientific(error)] for name, (share, error) in found.items()]
+    rows = [
+        [name, words.percent(share), words.scientific(error)]
+        for name, (share, error) in found.items()
+    ]
     caption = (
         f'Mistakes planted into one factor of the rules, and what the comparison with jax.grad at {points:,} points '
         f'says: the share of points whose error is beyond the bound of {words.scientific(bound)}, and the median error'
     )
-    return Table(caption, ('Mistake', 'Points beyond', 'Median error'), rows, 'wrr', name='mistakes')
+    return Table(
+        caption, ('Mistake', 'Points beyond', 'Median error'), rows, 'wrr', name='mistakes'
+    )

@@ -18,13 +18,17 @@ from jaxdl.workdir.claims import Claim
 
 BOUND = 1e-12  # of the largest derivative of the point + 1e-4
 SCALES = (1, 2, 3, 6, 12)  # standard deviations of the points that are computed with 50 digits
-STEPS = tuple(10.0 ** (power / 2) for power in range(0, -29, -1))  # of the differences: 1 down to 1e-14
+STEPS = tuple(
+    10.0 ** (power / 2) for power in range(0, -29, -1)
+)  # of the differences: 1 down to 1e-14
 KINDS = (np.float32, np.float64)
 TINY = 1e-20  # the complex step that is claimed
 BATCH = 64
 SHARE = 'relative to (largest derivative + 1e-4)'
 
-Curves = Mapping[str, np.ndarray]  # 'float32', 'float64', 'complex step' -> the median error at each of STEPS
+Curves = Mapping[
+    str, np.ndarray
+]  # 'float32', 'float64', 'complex step' -> the median error at each of STEPS
 
 
 def answer(settings: Settings, note: Note) -> Answer:
@@ -33,7 +37,9 @@ def answer(settings: Settings, note: Note) -> Answer:
     points = references.draw(settings.seed, 'points', settings.points, 1.0)
     reference = six(references.by_jax(*points))
     named = dict(
-        program=by_program(points, reference), biases=with_biases(settings), batch=of_batch(settings.seed)
+        program=by_program(points, reference),
+        biases=with_biases(settings),
+        batch=of_batch(settings.seed),
     )  # in the text, too
     note(f'{len(SCALES)} times {settings.exact_points:,} points with {references.DIGITS} digits')
     worst = by_scale(settings)
@@ -45,10 +51,15 @@ def answer(settings: Settings, note: Note) -> Answer:
     learned = backprop_xor.learn(starts, settings.steps, settings.rate)
     named['together'] = backprop_xor.together(starts)
     made = [
-        *named.values(), *exact(worst, settings.exact_points), *shape_of(curves), complex_step(points),
-        *bugs.planted(found, settings.points), *backprop_xor.outcomes(learned), backprop_xor.motionless(),
+        *named.values(),
+        *exact(worst, settings.exact_points),
+        *shape_of(curves),
+        complex_step(points),
+        *bugs.planted(found, settings.points),
+        *backprop_xor.outcomes(learned),
+        backprop_xor.motionless(),
         *backprop_xor.limits(settings.seed, settings.starts, settings.rate),
-    ]  # fmt: skip
+    ]
     note('drawing')
     shown = [
         backprop_figures.network(),
@@ -56,7 +67,9 @@ def answer(settings: Settings, note: Note) -> Answer:
         bugs.table(found, settings.points, BOUND),
         xor_figures.xor(learned),
     ]
-    values = {name: words.scientific(claim.measured) for name, claim in named.items()} | numbers(curves, worst, learned)
+    values = {name: words.scientific(claim.measured) for name, claim in named.items()} | numbers(
+        curves, worst, learned
+    )
     values |= {name: f'{value:,}' for name, value in dataclasses.asdict(settings).items()}
     return Answer(answers.text('backprop', **values), made, shown)
 
@@ -79,13 +92,18 @@ def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
     """The mean over a batch, beside `jax.grad` of the mean loss."""
     w1, b1, w2, b2, x, t = references.draw(seed, 'batch', BATCH, 1.0, 'normal')
     network = (w1[:1], b1[:1], w2[:1], b2[:1])
-    found = references.shares(nine(rule(*network, x, t)), nine(references.mean_by_jax(*network, x, t)))
+    found = references.shares(
+        nine(rule(*network, x, t)), nine(references.mean_by_jax(*network, x, t))
+    )
     sentence = f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): the largest error, {SHARE}'
     return claims.at_most(sentence, BOUND, found.max())
 
 
 def by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
-    """The errors of `hand` and `jax.grad` against 50 digits, and the `largest` of the six, [scale, point] each."""
+    """The errors of `hand` and `jax.grad` against 50 digits, and the `largest` of the six, [scale.
+
+    Point] each.
+    """
     hand, program, largest = [], [], []
     for scale in SCALES:
         points = references.draw(settings.seed, f'scale {scale}', settings.exact_points, scale)
@@ -101,34 +119,52 @@ def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
     drawn = [f'{points:,} points from N(0, {scale**2})' for scale in SCALES]
     digits = f'against {references.DIGITS} digits, {SHARE}'
     hand = [
-        claims.at_most(f'six derivatives by hand, {of}: the largest error {digits}', BOUND, errors.max())
+        claims.at_most(
+            f'six derivatives by hand, {of}: the largest error {digits}', BOUND, errors.max()
+        )
         for of, errors in zip(drawn, worst['hand'], strict=True)
     ]
     program = worst['jax.grad'][-1].max()
     return [
         *hand,
-        claims.at_least(f'six derivatives by jax.grad, {drawn[-1]}: the largest error {digits}', 10 * BOUND, program),
+        claims.at_least(
+            f'six derivatives by jax.grad, {drawn[-1]}: the largest error {digits}',
+            10 * BOUND,
+            program,
+        ),
     ]
 
 
 def differences(points: Arrays, rule: Rule = rules) -> dict[str, np.ndarray]:
-    """The median error over the points of central differences and of the complex step, [step] each."""
+    """The median error over the points of central differences and of the complex step.
+
+    [step] each.
+    """
     reference = six(rule(*points))
 
     def median(found: np.ndarray) -> float:
         return float(np.median(references.shares(found, reference)))
 
     curves = {
-        kind.__name__: np.array([median(references.by_differences(points, step, kind)) for step in STEPS])
+        kind.__name__: np.array(
+            [median(references.by_differences(points, step, kind)) for step in STEPS]
+        )
         for kind in KINDS
     }
-    return curves | {'complex step': np.array([median(references.by_complex_step(points, step)) for step in STEPS])}
+    return curves | {
+        'complex step': np.array(
+            [median(references.by_complex_step(points, step)) for step in STEPS]
+        )
+    }
 
 
 def shape_of(curves: Curves) -> list[Claim]:
     """The two arms of the V in float64, and where its lowest point is, in both types."""
     logs, made = np.log10(STEPS), []
-    for name, low, high, slope, tolerance in (('truncation', -4, -1, 2, 0.1), ('rounding', -12, -7, -1, 0.15)):
+    for name, low, high, slope, tolerance in (
+        ('truncation', -4, -1, 2, 0.1),
+        ('rounding', -12, -7, -1, 0.15),
+    ):
         arm = (logs > low - 0.1) & (logs < high + 0.1)
         measured = np.polyfit(logs[arm], np.log10(curves['float64'][arm]), 1)[0]
         sentence = f'central differences in float64, steps 1e{low} to 1e{high} ({name}): slope of log error on log step'
@@ -137,8 +173,18 @@ def shape_of(curves: Curves) -> list[Claim]:
         errors, epsilon = curves[kind.__name__], float(np.finfo(kind).eps)
         best = f'central differences in {kind.__name__}, log10 of'
         made += [
-            claims.close(f'{best} the best step: of ε^(1/3)', np.log10(epsilon) / 3, logs[errors.argmin()], 1.0),
-            claims.close(f'{best} the least error: of ε^(2/3)', np.log10(epsilon) * 2 / 3, np.log10(errors.min()), 1.0),
+            claims.close(
+                f'{best} the best step: of ε^(1/3)',
+                np.log10(epsilon) / 3,
+                logs[errors.argmin()],
+                1.0,
+            ),
+            claims.close(
+                f'{best} the least error: of ε^(2/3)',
+                np.log10(epsilon) * 2 / 3,
+                np.log10(errors.min()),
+                1.0,
+            ),
         ]
     return made
 
@@ -146,13 +192,13 @@ def shape_of(curves: Curves) -> list[Claim]:
 def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
     """The complex step, far below where a difference has lost every digit."""
     found = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
-    sentence = (
-        f'the complex step of {TINY:.0e} against the hand rules, {len(found):,} points: the largest error, {SHARE}'
-    )
+    sentence = f'the complex step of {TINY:.0e} against the hand rules, {len(found):,} points: the largest error, {SHARE}'
     return claims.at_most(sentence, BOUND, found.max())
 
 
-def numbers(curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_xor.Learned) -> dict[str, str]:
+def numbers(
+    curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_xor.Learned
+) -> dict[str, str]:
     """What the text says of the exactness of each way, and of XOR."""
     stuck = learned.losses[-1][~learned.learnt]
     levels = np.argmin(np.abs(stuck[:, None] - backprop_xor.LEVELS), 1)
@@ -160,14 +206,23 @@ def numbers(curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_x
     slopes, largest = backprop_xor.slopes(learned), worst['largest'][-1]
     best = {name: int(np.argmin(errors)) for name, errors in curves.items()}
     return dict(
-        hand=words.scientific(worst['hand'].max()), grad=words.scientific(worst['jax.grad'][-1].max()),
-        grad_one=words.scientific(worst['jax.grad'][0].max()), beyond=words.percent(float(beyond.mean())),
-        tiny=words.scientific(np.median(largest[beyond])), other=words.scientific(np.median(largest[~beyond])),
+        hand=words.scientific(worst['hand'].max()),
+        grad=words.scientific(worst['jax.grad'][-1].max()),
+        grad_one=words.scientific(worst['jax.grad'][0].max()),
+        beyond=words.percent(float(beyond.mean())),
+        tiny=words.scientific(np.median(largest[beyond])),
+        other=words.scientific(np.median(largest[~beyond])),
         stuck_slope=f'{np.median(slopes[~learned.learnt]):.3f}',
         learnt_slope=f'{np.median(slopes[learned.learnt]):.3f}',
-        best32=words.scientific(curves['float32'].min()), step32=words.scientific(STEPS[best['float32']]),
-        best64=words.scientific(curves['float64'].min()), step64=words.scientific(STEPS[best['float64']]),
-        floor=words.scientific(curves['complex step'].min()), mistakes=str(len(bugs.BUGS)),
-        learnt=str(int(learned.learnt.sum())), stuck=str(len(stuck)), eighths=str(int(np.sum(levels == 0))),
-        sixths=str(int(np.sum(levels == 1))), quarters=str(int(np.sum(levels == 2))),
-    )  # fmt: skip
+        best32=words.scientific(curves['float32'].min()),
+        step32=words.scientific(STEPS[best['float32']]),
+        best64=words.scientific(curves['float64'].min()),
+        step64=words.scientific(STEPS[best['float64']]),
+        floor=words.scientific(curves['complex step'].min()),
+        mistakes=str(len(bugs.BUGS)),
+        learnt=str(int(learned.learnt.sum())),
+        stuck=str(len(stuck)),
+        eighths=str(int(np.sum(levels == 0))),
+        sixths=str(int(np.sum(levels == 1))),
+        quarters=str(int(np.sum(levels == 2))),
+    )

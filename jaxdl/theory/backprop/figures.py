@@ -1,4 +1,7 @@
-"""Figures of the demonstration `backprop`: the network, and how exact each way to its derivatives is."""
+"""Figures of the demonstration `backprop`: the network.
+
+And how exact each way to its derivatives is.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,15 +17,23 @@ from jaxdl.report.page import blocks, plots, words
 NODES = {'x₁': (0, 1), 'x₂': (0, 0), 'h₁': (1, 1), 'h₂': (1, 0), 'y': (2, 0.5)}
 # weight -> from, to, how far along the edge its name stands
 EDGES = {
-    'w¹₁₁': ('x₁', 'h₁', 0.5), 'w¹₁₂': ('x₂', 'h₁', 0.27), 'w¹₂₁': ('x₁', 'h₂', 0.27), 'w¹₂₂': ('x₂', 'h₂', 0.5),
-    'w²₁₁': ('h₁', 'y', 0.5), 'w²₁₂': ('h₂', 'y', 0.5),
-}  # fmt: skip
+    'w¹₁₁': ('x₁', 'h₁', 0.5),
+    'w¹₁₂': ('x₂', 'h₁', 0.27),
+    'w¹₂₁': ('x₁', 'h₂', 0.27),
+    'w¹₂₂': ('x₂', 'h₂', 0.5),
+    'w²₁₁': ('h₁', 'y', 0.5),
+    'w²₁₂': ('h₂', 'y', 0.5),
+}
 WAYS: Mapping[str, plots.Line] = {
     'float32': dict(color=plots.VERMILION, ls='--'),
     'float64': dict(color=plots.BLUE, ls='-'),
     'complex step': dict(color=plots.INK, ls=':'),
 }
-NAMED = {'float32': (1e-11, 0.1), 'float64': (4e-10, 1e-5), 'complex step': (1e-14, 4e-15)}  # where the names stand
+NAMED = {
+    'float32': (1e-11, 0.1),
+    'float64': (4e-10, 1e-5),
+    'complex step': (1e-14, 4e-15),
+}  # where the names stand
 AGAINST: Mapping[str, plots.Line] = {
     'jax.grad': dict(color=plots.VERMILION, ls='--', marker='s'),
     'hand': dict(color=plots.BLUE, ls='-', marker='o'),
@@ -33,13 +44,17 @@ def network() -> blocks.Figure:
     """The network with the names of its six weights."""
 
     def plot(width: float) -> Figure:
-        figure = Figure((min(width, 6.4), 2.7 if width == plots.WIDE else 2.3), layout='constrained')
+        figure = Figure(
+            (min(width, 6.4), 2.7 if width == plots.WIDE else 2.3), layout='constrained'
+        )
         axes = figure.subplots()
         for name, (source, target, along) in EDGES.items():
             (x0, y0), (x1, y1) = NODES[source], NODES[target]
             axes.plot([x0, x1], [y0, y1], color=plots.GREY, lw=1.3, zorder=1)
             place = (x0 + along * (x1 - x0), y0 + along * (y1 - y0))
-            axes.text(*place, name, ha='center', va='center', bbox=dict(fc='white', ec='none', pad=1.5))
+            axes.text(
+                *place, name, ha='center', va='center', bbox=dict(fc='white', ec='none', pad=1.5)
+            )
         for name, (x, y) in NODES.items():
             shape = 's' if name.startswith('x') else 'o'
             axes.plot(x, y, shape, ms=25, mfc=plots.SHADE, mec=plots.INK, mew=1.2)
@@ -62,9 +77,12 @@ def network() -> blocks.Figure:
 
 
 def precision(
-    steps: Sequence[float], curves: Mapping[str, np.ndarray], scales: Sequence[float],
-    worst: Mapping[str, np.ndarray], bound: float,
-) -> blocks.Figure:  # fmt: skip
+    steps: Sequence[float],
+    curves: Mapping[str, np.ndarray],
+    scales: Sequence[float],
+    worst: Mapping[str, np.ndarray],
+    bound: float,
+) -> blocks.Figure:
     """Differences against their step; the hand rules and `jax.grad` against 50 digits."""
 
     def plot(width: float) -> Figure:
@@ -75,8 +93,12 @@ def precision(
         _digits(right, scales, worst, bound)
         return figure
 
-    best = '; '.join(f'{k} {np.min(v):.1e} at step {steps[int(np.argmin(v))]:.1e}' for k, v in curves.items())
-    largest = '; '.join(f'{name} {", ".join(f"{errors.max():.1e}" for errors in worst[name])}' for name in AGAINST)
+    best = '; '.join(
+        f'{k} {np.min(v):.1e} at step {steps[int(np.argmin(v))]:.1e}' for k, v in curves.items()
+    )
+    largest = '; '.join(
+        f'{name} {", ".join(f"{errors.max():.1e}" for errors in worst[name])}' for name in AGAINST
+    )
     alt = f'Least median errors: {best}. Largest errors at scales {", ".join(map(str, scales))}: {largest}.'
     caption = (
         'Left (on a phone above): the median error of central differences falls with the step until rounding takes '
@@ -97,13 +119,29 @@ def _differences(axes: Axes, steps: Sequence[float], curves: Mapping[str, np.nda
     powers(axes.yaxis, range(-15, 1, 3))
 
 
-def _digits(axes: Axes, scales: Sequence[float], worst: Mapping[str, np.ndarray], bound: float) -> None:
+def _digits(
+    axes: Axes, scales: Sequence[float], worst: Mapping[str, np.ndarray], bound: float
+) -> None:
     axes.set_title('Error against 50 digits')
     for name, line in AGAINST.items():
-        axes.plot(scales, worst[name].max(1), label='hand rules' if name == 'hand' else name, **line)
+        axes.plot(
+            scales, worst[name].max(1), label='hand rules' if name == 'hand' else name, **line
+        )
     axes.axhline(bound, color=plots.GREY, lw=1.2, ls=':')
-    axes.annotate('the bound', (scales[-1], bound), (0, 3), textcoords='offset points', ha='right', va='bottom')
-    axes.set(xscale='log', yscale='log', xlabel='standard deviation of the points', ylabel='largest error')
+    axes.annotate(
+        'the bound',
+        (scales[-1], bound),
+        (0, 3),
+        textcoords='offset points',
+        ha='right',
+        va='bottom',
+    )
+    axes.set(
+        xscale='log',
+        yscale='log',
+        xlabel='standard deviation of the points',
+        ylabel='largest error',
+    )
     axes.set_ylim(1e-16, 1e-6)
     powers(axes.yaxis, range(-15, -5, 3))
     axes.xaxis.set_major_locator(ticker.FixedLocator(list(scales)))

@@ -1,9 +1,13 @@
-"""Backpropagation by hand through the 2-2-1 network: tanh hidden units, a sigmoid output, squared error.
+"""Backpropagation by hand through the 2-2-1 network: tanh hidden units, a sigmoid output.
 
-    a_i = sum_j w1[i, j] x_j + b1_i,  h_i = tanh(a_i),  z = sum_i w2[i] h_i + b2,  y = sigmoid(z),  L = (y - t)^2
+Squared error.
 
-`w1[i, j]` is the weight to hidden unit i from input j, `w2[i]` the weight to the output from hidden unit i. The chain
-rule is that of Rumelhart, Hinton and Williams 1986. All of it is NumPy in float64; no derivative is taken by a program.
+    a_i = sum_j w1[i, j] x_j + b1_i,  h_i = tanh(a_i),  z = sum_i w2[i] h_i + b2,  y = sigmoid(z),
+    L = (y - t)^2
+
+`w1[i, j]` is the weight to hidden unit i from input j, `w2[i]` the weight to the output from hidden
+unit i. The chain rule is that of Rumelhart, Hinton and Williams 1986. All of it is NumPy in
+float64; no derivative is taken by a program.
 """
 
 import dataclasses
@@ -26,8 +30,12 @@ Four = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of w1, b1, w2 an
 class Settings:
     """How much is measured."""
 
-    points: int = fields.ruled(10_000, fields.between(1000, 100_000))  # random networks, of standard deviation 1
-    exact_points: int = fields.ruled(1000, fields.between(100, 10_000))  # of each scale, computed with 50 digits
+    points: int = fields.ruled(
+        10_000, fields.between(1000, 100_000)
+    )  # random networks, of standard deviation 1
+    exact_points: int = fields.ruled(
+        1000, fields.between(100, 10_000)
+    )  # of each scale, computed with 50 digits
     starts: int = fields.ruled(40, fields.between(10, 400))  # of gradient descent on XOR
     steps: int = fields.ruled(1000, fields.between(500, 20_000))
     rate: float = fields.ruled(2.0, fields.above(0))
@@ -37,9 +45,10 @@ class Settings:
 def gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
     """(dL/dw1, dL/dw2), [2, 2] and [2], of one example; the network without biases.
 
-    The error is below 1e-12 of (the largest of the six + 1e-4), also where tanh and sigmoid saturate: measured against
-    50 digits for weights, inputs and targets from normal distributions of standard deviations up to 12. A point in
-    millions, one where y and t agree to four digits or more, can exceed that a little.
+    The error is below 1e-12 of (the largest of the six + 1e-4), also where tanh and sigmoid
+    saturate: measured against 50 digits for weights, inputs and targets from normal distributions
+    of standard deviations up to 12. A point in millions, one where y and t agree to four digits or
+    more, can exceed that a little.
 
     Args:
       w1: [2, 2], to hidden unit i from input j.
@@ -61,14 +70,20 @@ def gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
 
 
 def gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) -> Four:
-    """(dL/dw1, dL/db1, dL/dw2, dL/db2), [2, 2], [2], [2] and [], of one example; otherwise as `gradients`."""
+    """(dL/dw1, dL/db1, dL/dw2, dL/db2), [2, 2], [2], [2] and [], of one example.
+
+    Otherwise as `gradients`.
+    """
     w1, b1, w2, b2 = _network(w1, b1, w2, b2)
     x, t = _all(x=(x, (2,)), t=(t, ()))
     return rules(w1, b1, w2, b2, x, t)
 
 
 def batch_gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
-    """The gradients of the mean loss of a batch, `x` [batch, 2] and `t` [batch]: the mean of the examples' own."""
+    """The gradients of the mean loss of a batch, `x` [batch, 2] and `t` [batch].
+
+    The mean of the examples' own.
+    """
     w1, w2, x = _all(w1=(w1, (2, 2)), w2=(w2, (2,)), x=(x, (None, 2)))
     (t,) = _all(t=(t, (len(x),)))
     by_w1, _, by_w2, _ = mean_rules(w1, np.zeros(2), w2, np.zeros(()), x, t)
@@ -96,8 +111,12 @@ def update(w1: Any, w2: Any, x: Any, t: Any, rate: Any) -> Two:
     return np.asarray(w1, np.float64) - rate * by_w1, np.asarray(w2, np.float64) - rate * by_w2
 
 
-def rules(w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray) -> Four:
-    """The hand rules, on float64 arrays of any equal leading axes: [..., 2, 2], [..., 2], [..., 2], [], [..., 2], [].
+def rules(
+    w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
+) -> Four:
+    """The hand rules, on float64 arrays of any equal leading axes: [..., 2, 2], [..., 2], [..., 2].
+
+    [], [..., 2], [].
 
     A bias is the weight of an input that is always 1.
     """
@@ -109,19 +128,32 @@ def rules(w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.
         by_z = (2.0 * np.ones(()), error, output_slope)
         by_a = (*(factor[..., None] for factor in by_z), w2, slope)
         by_w1 = product(*(factor[..., None] for factor in by_a), x[..., None, :])
-        return by_w1, product(*by_a), product(*(factor[..., None] for factor in by_z), h), product(*by_z)
+        return (
+            by_w1,
+            product(*by_a),
+            product(*(factor[..., None] for factor in by_z), h),
+            product(*by_z),
+        )
 
 
-def mean_rules(w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray) -> Four:
-    """The means of `rules` over a batch, x [batch, 2] and t [batch], for networks of any leading axes."""
-    of_w1, of_b1, of_w2, of_b2 = rules(w1[..., None, :, :], b1[..., None, :], w2[..., None, :], b2[..., None], x, t)
+def mean_rules(
+    w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
+) -> Four:
+    """The means of `rules` over a batch, x [batch, 2] and t [batch].
+
+    For networks of any leading axes.
+    """
+    of_w1, of_b1, of_w2, of_b2 = rules(
+        w1[..., None, :, :], b1[..., None, :], w2[..., None, :], b2[..., None], x, t
+    )
     return of_w1.mean(-3), of_b1.mean(-2), of_w2.mean(-2), of_b2.mean(-1)
 
 
 def tanh_and_slope(a: np.ndarray, missing: np.ndarray) -> Two:
     """tanh and tanh' at a + missing, where `missing` is what rounding has taken from a.
 
-    1 - tanh^2 has no digits left where tanh rounds to 1; 4 e / (1 + e)^2 with e = exp(-2 |a|) keeps them all.
+    1 - tanh^2 has no digits left where tanh rounds to 1; 4 e / (1 + e)^2 with e = exp(-2 |a|) keeps
+    them all.
     """
     e = np.exp(-2 * np.abs(a)) * (1 - 2 * np.sign(a) * missing)
     slope = 4 * e / (1 + e) ** 2
@@ -131,7 +163,8 @@ def tanh_and_slope(a: np.ndarray, missing: np.ndarray) -> Two:
 def error_and_slope(z: np.ndarray, missing: np.ndarray, t: np.ndarray) -> Two:
     """y - t and sigmoid' at z + missing, for y = sigmoid(z + missing).
 
-    Where y is close to 1, only 1 - y = sigmoid(-z) is known to all its digits: y - t = (1 - t) - (1 - y).
+    Where y is close to 1, only 1 - y = sigmoid(-z) is known to all its digits: y - t = (1 - t) - (1
+    - y).
     """
     e = np.exp(-np.abs(z)) * (1 - np.sign(z) * missing)
     near, far = e / (1 + e), 1 / (1 + e)  # y and 1 - y, the smaller one first
@@ -157,7 +190,10 @@ def _numbers(name: str, value: Any, shape: Shape) -> np.ndarray:
     """`value` as float64 of `shape`; InputError where it cannot be, or is not finite."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError):  # rows of different lengths, or what only a compiled program knows
+    except (
+        TypeError,
+        ValueError,
+    ):  # rows of different lengths, or what only a compiled program knows
         raise InputError(f'{name}={reprlib.repr(value)}: must be {_words(shape)}') from None
     shown = f'{name}={reprlib.repr(array.tolist())}'
     if not np.can_cast(array.dtype, np.float64, 'same_kind'):

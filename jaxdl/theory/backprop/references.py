@@ -1,4 +1,7 @@
-"""The derivatives of the 2-2-1 network by other ways than the hand rules: programs, many digits, differences."""
+"""The derivatives of the 2-2-1 network by other ways than the hand rules: programs, many digits.
+
+Differences.
+"""
 
 from collections.abc import Callable
 
@@ -16,7 +19,10 @@ DIGITS = 50
 
 
 def draw(seed: int, name: str, count: int, scale: float, biases: str = 'none') -> Arrays:
-    """`count` networks, each with an input and a target, all from N(0, scale^2); biases: `none` (all 0) or `normal`."""
+    """`count` networks, each with an input and a target, all from N(0, scale^2); biases.
+
+    `none` (all 0) or `normal`.
+    """
     random = np.random.default_rng([seed, *name.encode()])
     w1, b1, w2, b2, x, t = (random.normal(0, scale, (count, *shape)) for shape in SHAPES)
     return (w1, b1, w2, b2, x, t) if biases == 'normal' else (w1, 0 * b1, w2, 0 * b2, x, t)
@@ -35,11 +41,16 @@ def nine(derivatives: Four) -> np.ndarray:
 
 
 def shares(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The largest error of each point, [n], as a share of (the largest derivative of the point + 1e-4)."""
+    """The largest error of each point, [n].
+
+    As a share of (the largest derivative of the point + 1e-4).
+    """
     return np.max(np.abs(found - reference), 1) / (np.max(np.abs(reference), 1) + 1e-4)
 
 
-def loss(w1: jax.Array, b1: jax.Array, w2: jax.Array, b2: jax.Array, x: jax.Array, t: jax.Array) -> jax.Array:
+def loss(
+    w1: jax.Array, b1: jax.Array, w2: jax.Array, b2: jax.Array, x: jax.Array, t: jax.Array
+) -> jax.Array:
     """L of one example, as one writes it in JAX."""
     return (jax.nn.sigmoid(w2 @ jax.numpy.tanh(w1 @ x + b1) + b2) - t) ** 2
 
@@ -50,7 +61,10 @@ def by_jax(*points: np.ndarray) -> Four:
 
 
 def mean_by_jax(*networks_and_batch: np.ndarray) -> Four:
-    """`jax.grad` in float64 of the mean loss over a batch, x [batch, 2] and t [batch], of every network [n, ...]."""
+    """`jax.grad` in float64 of the mean loss over a batch, x [batch, 2] and t [batch].
+
+    Of every network [n, ...].
+    """
     return _float64(_mean_gradients, networks_and_batch)
 
 
@@ -59,7 +73,9 @@ def _mean_loss(*network_and_batch: jax.Array) -> jax.Array:
 
 
 _gradients = jax.jit(jax.vmap(jax.grad(loss, argnums=WEIGHTS)))
-_mean_gradients = jax.jit(jax.vmap(jax.grad(_mean_loss, argnums=WEIGHTS), in_axes=(0, 0, 0, 0, None, None)))
+_mean_gradients = jax.jit(
+    jax.vmap(jax.grad(_mean_loss, argnums=WEIGHTS), in_axes=(0, 0, 0, 0, None, None))
+)
 
 
 def _float64(function: Callable[..., tuple[jax.Array, ...]], arrays: Arrays) -> Four:
@@ -71,7 +87,9 @@ def _float64(function: Callable[..., tuple[jax.Array, ...]], arrays: Arrays) -> 
 def by_digits(*points: np.ndarray) -> Four:
     """The chain rule with 50 digits, rounded to float64 at the end."""
     with mpmath.workdps(DIGITS):
-        found = [_by_digits(*(each.tolist() for each in point)) for point in zip(*points, strict=True)]
+        found = [
+            _by_digits(*(each.tolist() for each in point)) for point in zip(*points, strict=True)
+        ]
     w1, b1, w2, b2 = zip(*found, strict=True)
     return np.array(w1, float), np.array(b1, float), np.array(w2, float), np.array(b2, float)
 
@@ -88,12 +106,20 @@ def _by_digits(w1: list, b1: list, w2: list, b2: float, x: list, t: float) -> tu
 
 
 def by_differences(points: Arrays, step: float, kind: type) -> np.ndarray:
-    """Central differences of the loss of all six weights, [n, 6], computed in the NumPy type `kind`."""
-    return _along_each(points, lambda w: (plain_loss(*w(step)) - plain_loss(*w(-step))) / kind(2 * step), kind)
+    """Central differences of the loss of all six weights, [n, 6].
+
+    Computed in the NumPy type `kind`.
+    """
+    return _along_each(
+        points, lambda w: (plain_loss(*w(step)) - plain_loss(*w(-step))) / kind(2 * step), kind
+    )
 
 
 def by_complex_step(points: Arrays, step: float) -> np.ndarray:
-    """Im L(w + i step) / step of all six weights, [n, 6]: no difference is taken, so none loses digits."""
+    """Im L(w + i step) / step of all six weights, [n, 6]: no difference is taken.
+
+    So none loses digits.
+    """
     return _along_each(points, lambda w: np.imag(plain_loss(*w(1j * step))) / step, np.complex128)
 
 

@@ -1,4 +1,7 @@
-"""Gradient descent on XOR by the hand rules: beside `jax.grad`, from many starts, and where it cannot work."""
+"""Gradient descent on XOR by the hand rules: beside `jax.grad`, from many starts.
+
+And where it cannot work.
+"""
 
 import dataclasses
 
@@ -12,8 +15,15 @@ from jaxdl.workdir.claims import Claim
 
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 TARGETS = np.array([0.0, 1.0, 1.0, 0.0])
-LEVELS = (1 / 8, 1 / 6, 1 / 4)  # mean losses where the network tells only three, two or one group of inputs apart
-TOGETHER, TOGETHER_RATE = 500, 0.5  # steps by both ways; at a larger rate some starts pass where paths part
+LEVELS = (
+    1 / 8,
+    1 / 6,
+    1 / 4,
+)  # mean losses where the network tells only three, two or one group of inputs apart
+TOGETHER, TOGETHER_RATE = (
+    500,
+    0.5,
+)  # steps by both ways; at a larger rate some starts pass where paths part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +46,14 @@ def starts(seed: int, count: int) -> Four:
     return w1, b1, w2, b2
 
 
-def output(w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray) -> np.ndarray:
+def output(
+    w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray
+) -> np.ndarray:
     """y of every network for every row of `x` [n, 2], [..., n]."""
     h = np.tanh(x @ np.swapaxes(w1, -1, -2) + b1[..., None, :])
-    return 0.5 + 0.5 * np.tanh(0.5 * (np.sum(h * w2[..., None, :], -1) + b2[..., None]))  # a sigmoid without overflow
+    return 0.5 + 0.5 * np.tanh(
+        0.5 * (np.sum(h * w2[..., None, :], -1) + b2[..., None])
+    )  # a sigmoid without overflow
 
 
 def slopes(learned: Learned) -> np.ndarray:
@@ -48,7 +62,9 @@ def slopes(learned: Learned) -> np.ndarray:
     return 1 - np.tanh(INPUTS @ np.swapaxes(w1, -1, -2) + b1[:, None, :]) ** 2
 
 
-def learn(networks: Four, steps: int, rate: float, rule: Rule = mean_rules, inputs: np.ndarray = INPUTS) -> Learned:
+def learn(
+    networks: Four, steps: int, rate: float, rule: Rule = mean_rules, inputs: np.ndarray = INPUTS
+) -> Learned:
     """Gradient descent on the mean loss of XOR from every start at once."""
     losses, outputs = [], output(*networks, inputs)
     for _ in range(steps):
@@ -66,7 +82,10 @@ def stepped(networks: Four, derivatives: Four, rate: float) -> Four:
 
 
 def apart(networks: Four, steps: int, rate: float, rule: Rule = mean_rules) -> float:
-    """The largest difference between any weight by `rule` and by `jax.grad`, over all steps and starts."""
+    """The largest difference between any weight by `rule` and by `jax.grad`.
+
+    Over all steps and starts.
+    """
     hand, largest = networks, 0.0
     for _ in range(steps):
         hand = stepped(hand, rule(*hand, INPUTS, TARGETS), rate)
@@ -92,13 +111,16 @@ def outcomes(learned: Learned) -> list[Claim]:
     level = np.min(np.abs(stuck[:, None] - LEVELS), 1)
     counted = f'of {count} starts from N(0, 1), after {steps:,} steps'
     return [
-        claims.at_least(f'XOR with biases, {counted}: the share that learns it', 1 / 3, learned.learnt.mean()),
+        claims.at_least(
+            f'XOR with biases, {counted}: the share that learns it', 1 / 3, learned.learnt.mean()
+        ),
         claims.at_least(f'XOR with biases, {counted}: starts that do not learn it', 1, len(stuck)),
         claims.at_most(
             f'XOR with biases, {counted}: the largest distance of a loss that is stuck from 1/8, 1/6 or 1/4',
-            0.02, np.max(level, initial=0.0),
+            0.02,
+            np.max(level, initial=0.0),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def without_biases(*arguments: np.ndarray) -> Four:
@@ -111,7 +133,9 @@ def motionless(rule: Rule = mean_rules) -> Claim:
     """All weights and biases 0 is a stationary point."""
     w1, b1, w2, b2 = (np.zeros((1, *shape)) for shape in references.SHAPES[:4])
     slopes = [np.max(np.abs(each)) for each in rule(w1, b1, w2, b2, INPUTS, TARGETS)]
-    return claims.close('XOR from zero weights and biases: the largest of the nine derivatives', 0, max(slopes), 0)
+    return claims.close(
+        'XOR from zero weights and biases: the largest of the nine derivatives', 0, max(slopes), 0
+    )
 
 
 def limits(seed: int, count: int, rate: float, rule: Rule = without_biases) -> list[Claim]:
@@ -119,7 +143,10 @@ def limits(seed: int, count: int, rate: float, rule: Rule = without_biases) -> l
     w1, _, w2, _, _, _ = references.draw(seed, 'no biases', count, 1.0)
     networks = (w1, np.zeros((count, 2)), w2, np.zeros(count))
     made = []
-    for name, inputs, bound in (('0 and 1', INPUTS, 1 / 16), ('-1 and +1', 2 * INPUTS - 1, 1 / 4 - 1e-12)):
+    for name, inputs, bound in (
+        ('0 and 1', INPUTS, 1 / 16),
+        ('-1 and +1', 2 * INPUTS - 1, 1 / 4 - 1e-12),
+    ):
         lowest = learn(networks, TOGETHER, rate, rule, inputs).losses.min()
         sentence = (
             f'XOR without biases, inputs {name}: the lowest mean loss of {count} starts within {TOGETHER} steps of '

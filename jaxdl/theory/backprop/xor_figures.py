@@ -30,7 +30,9 @@ def xor(learned: Learned) -> blocks.Figure:
         figure = Figure((width, 3.5 if wide else 5.2), layout='constrained')
         top, bottom = _parts(figure, wide)
         _curves(top.subplots(), learned)
-        for axes, (name, start) in zip(np.ravel(bottom.subplots(1, len(shown))), shown.items(), strict=True):
+        for axes, (name, start) in zip(
+            np.ravel(bottom.subplots(1, len(shown))), shown.items(), strict=True
+        ):
             _picture(axes, learned, start, name)
         return figure
 
@@ -49,7 +51,10 @@ def xor(learned: Learned) -> blocks.Figure:
 
 
 def examples(learned: Learned) -> dict[str, int]:
-    """The first start that learns, and the first that is stuck at each level that occurs, two at most."""
+    """The first start that learns, and the first that is stuck at each level that occurs.
+
+    Two at most.
+    """
     ends = learned.losses[-1]
     found = {'learnt': int(np.argmax(learned.learnt))} if learned.learnt.any() else {}
     for level in backprop_xor.LEVELS:
@@ -66,7 +71,9 @@ def _parts(figure: Figure, wide: bool) -> np.ndarray:
 
 
 def _curves(axes: Axes, learned: Learned) -> None:
-    steps = np.unique(np.linspace(0, len(learned.losses) - 1, 200).astype(int))  # what a line of this width can show
+    steps = np.unique(
+        np.linspace(0, len(learned.losses) - 1, 200).astype(int)
+    )  # what a line of this width can show
     for losses, learnt in zip(learned.losses[steps].T, learned.learnt, strict=True):
         axes.plot(steps, losses, **OUTCOMES[bool(learnt)])
     axes.set(yscale='log', xlabel='step', ylabel='mean loss')

@@ -25,7 +25,9 @@ def answer(settings: Settings, note: Note) -> Answer:
     slid = sliding.slide(classifier, scene, kernel_of_dense)
     seconds = sliding.seconds(classifier, scene, kernel_of_dense, settings.rounds)
     values = checks.numbers(found) | scores.numbers(classifier, scene, slid, seconds)
-    found += scores.measure(classifier, scene, slid, shapes.conv_output_size, shapes.pool_output_size)
+    found += scores.measure(
+        classifier, scene, slid, shapes.conv_output_size, shapes.pool_output_size
+    )
     found += scores.faster(seconds)
     shown = [figures.matrix(dense_of_kernel), figures.score_map(scene, slid.map)]
     return Answer(text('fc_as_conv', **values), found, shown, groups)

@@ -14,24 +14,35 @@ from jaxdl.workdir.claims import Claim
 
 Sides = tuple[int, int]
 ToKernel = Callable[[np.ndarray, Sides], np.ndarray]
-EXACT = 1e-12  # what rounding may add in float64: sums of some hundred terms of size 1, in another order
+# what rounding may add in float64: sums of some hundred terms of size 1, in another order
+EXACT = 1e-12
 BATCH = 5
 MAPS = (((8, 8, 1), 10), ((7, 5, 3), 4), ((4, 6, 16), 12))  # (height, width, channel), units
 # size of the map, shape of the kernel, stride, padding
-CONVOLUTIONS = (((6, 7), (3, 3, 2, 3), 1, 0), ((8, 5), (3, 2, 3, 4), 2, 1), ((9, 9), (5, 5, 1, 2), 3, 2))
-ENTRIES = dict(entries='all entries', kept='entries that are not 0', distinct='different values among those')
+CONVOLUTIONS = (
+    ((6, 7), (3, 3, 2, 3), 1, 0),
+    ((8, 5), (3, 2, 3, 4), 2, 1),
+    ((9, 9), (5, 5, 1, 2), 3, 2),
+)
+ENTRIES = dict(
+    entries='all entries', kept='entries that are not 0', distinct='different values among those'
+)
 
 
 def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]:
     """A dense layer on a J x K x C map is a convolution whose filters are J x K."""
     found = []
     for number, (shape, units) in enumerate(MAPS):
-        images, weights, bias, gradient = _drawn(seed, number, (BATCH, *shape), units, (BATCH, units))
+        images, weights, bias, gradient = _drawn(
+            seed, number, (BATCH, *shape), units, (BATCH, units)
+        )
         dense = _differentiated(nn.Dense(units), images.reshape(BATCH, -1), weights, bias, gradient)
         kernel = kernel_of_dense(weights, shape[:2])
         conv = nn.Conv(units, shape[:2], padding='VALID')
         carried = _differentiated(conv, images, kernel, bias, gradient[:, None, None])
-        dense[2] = kernel_of_dense(dense[2], shape[:2])  # a gradient is carried over as the weights are
+        dense[2] = kernel_of_dense(
+            dense[2], shape[:2]
+        )  # a gradient is carried over as the weights are
         found.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
     maps = 'dense layers on a whole map and convolutions with filters of its size'
     yield from _on_four(maps, found)
@@ -41,10 +52,16 @@ def dense_at_each_pixel(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]
     """A 1 x 1 convolution is a dense layer on the channels of each pixel."""
     found = []
     for number, (shape, units) in enumerate(MAPS):
-        images, _, bias, gradient = _drawn(seed, number, (BATCH, *shape), units, (BATCH, *shape[:2], units))
+        images, _, bias, gradient = _drawn(
+            seed, number, (BATCH, *shape), units, (BATCH, *shape[:2], units)
+        )
         weights = np.random.default_rng([seed, number, *b'pixel']).normal(size=(shape[2], units))
         dense = _differentiated(
-            nn.Dense(units), images.reshape(-1, shape[2]), weights, bias, gradient.reshape(-1, units)
+            nn.Dense(units),
+            images.reshape(-1, shape[2]),
+            weights,
+            bias,
+            gradient.reshape(-1, units),
         )
         conv = nn.Conv(units, (1, 1))
         carried = _differentiated(conv, images, kernel_of_dense(weights, (1, 1)), bias, gradient)
@@ -54,9 +71,14 @@ def dense_at_each_pixel(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]
 
 
 def convolution_as_dense(
-    seed: int, dense_of_kernel: Callable[..., np.ndarray], connections: Callable[..., tuple[int, int, int]]
+    seed: int,
+    dense_of_kernel: Callable[..., np.ndarray],
+    connections: Callable[..., tuple[int, int, int]],
 ) -> Iterator[Claim]:
-    """A convolution is a dense layer most of whose weights are 0, and whose others stand in many places."""
+    """A convolution is a dense layer most of whose weights are 0.
+
+    And whose others stand in many places.
+    """
     found, counts = [], []
     for number, (size, shape, stride, padding) in enumerate(CONVOLUTIONS):
         found.append(_as_dense(seed, number, dense_of_kernel))
@@ -64,13 +86,21 @@ def convolution_as_dense(
         values = jacobian[np.abs(jacobian) > EXACT]
         seen = (jacobian.size, values.size, len(np.unique(values.round(9))))
         counts.append((connections(shape, size, stride, padding), seen))
-    names = ('outputs', 'gradients by the input', 'gradients by the kernel, those of the matrix summed over its places')
+    names = (
+        'outputs',
+        'gradients by the input',
+        'gradients by the kernel, those of the matrix summed over its places',
+    )
     for name, error in zip(names, np.max(found, axis=0), strict=True):
-        yield claims.close(f'Convolutions and their dense matrices: largest difference of {name}', 0, error, EXACT)
+        yield claims.close(
+            f'Convolutions and their dense matrices: largest difference of {name}', 0, error, EXACT
+        )
     (entries, kept, distinct), (all_seen, kept_seen, distinct_seen) = np.sum(counts, axis=0)
     pairs = ((entries, all_seen), (kept, kept_seen), (distinct, distinct_seen))
     for name, (expected, measured) in zip(ENTRIES.values(), pairs, strict=True):
-        yield claims.close(f'Jacobians of the {len(counts)} convolutions: {name}', expected, measured, 0)
+        yield claims.close(
+            f'Jacobians of the {len(counts)} convolutions: {name}', expected, measured, 0
+        )
 
 
 def _as_dense(seed: int, number: int, dense_of_kernel: Callable[..., np.ndarray]) -> list[float]:
@@ -81,12 +111,16 @@ def _as_dense(seed: int, number: int, dense_of_kernel: Callable[..., np.ndarray]
     with jax.enable_x64(True):
         outputs = np.asarray(_conv(images, kernel, stride, padding))
         gradient = random.normal(size=outputs.shape)
-        _, by_images, by_kernel = _pulled(lambda x, w: _conv(x, w, stride, padding), (images, kernel), gradient)
+        _, by_images, by_kernel = _pulled(
+            lambda x, w: _conv(x, w, stride, padding), (images, kernel), gradient
+        )
     matrix = dense_of_kernel(kernel, size, stride, padding)
     rows, flat = images.reshape(BATCH, -1), gradient.reshape(BATCH, -1)
     labels = np.arange(1, kernel.size + 1).reshape(shape)  # which weight stands where; 0 for none
     places = dense_of_kernel(labels, size, stride, padding)
-    summed = np.bincount(places.ravel(), weights=(rows.T @ flat).ravel(), minlength=kernel.size + 1)[1:]
+    summed = np.bincount(
+        places.ravel(), weights=(rows.T @ flat).ravel(), minlength=kernel.size + 1
+    )[1:]
     pairs = ((outputs, rows @ matrix), (by_images, flat @ matrix.T), (by_kernel, summed))
     return [_apart(one, other) for one, other in pairs]
 
@@ -105,13 +139,20 @@ def _kernel(seed: int, number: int) -> np.ndarray:
 
 def _conv(images: Any, kernel: Any, stride: int, padding: int) -> jax.Array:
     sides = [(padding, padding)] * 2
-    return lax.conv_general_dilated(images, kernel, (stride,) * 2, sides, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return lax.conv_general_dilated(
+        images, kernel, (stride,) * 2, sides, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
 
 
-def _drawn(seed: int, number: int, images: tuple[int, ...], units: int, gradient: tuple[int, ...]) -> list[np.ndarray]:
+def _drawn(
+    seed: int, number: int, images: tuple[int, ...], units: int, gradient: tuple[int, ...]
+) -> list[np.ndarray]:
     """Images, weights and bias of a dense layer on them, and a gradient that comes from above."""
     random = np.random.default_rng([seed, number, *b'dense'])
-    return [random.normal(size=shape) for shape in (images, (int(np.prod(images[1:])), units), (units,), gradient)]
+    return [
+        random.normal(size=shape)
+        for shape in (images, (int(np.prod(images[1:])), units), (units,), gradient)
+    ]
 
 
 def _differentiated(
@@ -120,11 +161,15 @@ def _differentiated(
     """The outputs of a layer, and for a gradient by them those by its input, kernel and bias."""
     with jax.enable_x64(True):
         return _pulled(
-            lambda x, w, b: layer.apply(dict(params=dict(kernel=w, bias=b)), x), (images, kernel, bias), gradient
+            lambda x, w, b: layer.apply(dict(params=dict(kernel=w, bias=b)), x),
+            (images, kernel, bias),
+            gradient,
         )
 
 
-def _pulled(function: Callable[..., Any], arguments: tuple[np.ndarray, ...], gradient: np.ndarray) -> list[np.ndarray]:
+def _pulled(
+    function: Callable[..., Any], arguments: tuple[np.ndarray, ...], gradient: np.ndarray
+) -> list[np.ndarray]:
     """What a function gives, and for a gradient by that those by its arguments."""
 
     @jax.jit
@@ -141,18 +186,28 @@ def _apart(one: Any, other: Any) -> float:
 
 
 def _on_four(what: str, found: list[list[float]]) -> Iterator[Claim]:
-    names = ('outputs', 'gradients by the input', 'gradients by the weights', 'gradients by the bias')
+    names = (
+        'outputs',
+        'gradients by the input',
+        'gradients by the weights',
+        'gradients by the bias',
+    )
     for name, error in zip(names, np.max(found, axis=0), strict=True):
         yield claims.close(f'{len(found)} {what}: largest difference of {name}', 0, error, EXACT)
 
 
 def numbers(found: list[Claim]) -> dict[str, str]:
     """What the text says of the claims above."""
-    counted = {name: int(claim.measured) for claim in found for name in ENTRIES if claim.claim.endswith(ENTRIES[name])}
-    apart = max(claim.error for claim in found if claim.tolerance == EXACT)
-    return dict(apart=scientific(apart), zeros=words.percent(1 - counted['kept'] / counted['entries'])) | {
-        name: f'{value:,}' for name, value in counted.items()
+    counted = {
+        name: int(claim.measured)
+        for claim in found
+        for name in ENTRIES
+        if claim.claim.endswith(ENTRIES[name])
     }
+    apart = max(claim.error for claim in found if claim.tolerance == EXACT)
+    return dict(
+        apart=scientific(apart), zeros=words.percent(1 - counted['kept'] / counted['entries'])
+    ) | {name: f'{value:,}' for name, value in counted.items()}
 
 
 def scientific(value: float) -> str:

@@ -1,4 +1,7 @@
-"""Pictures of the dense matrix of a convolution, and of a scene with the scores that a network slid over it gives."""
+"""Pictures of the dense matrix of a convolution.
+
+And of a scene with the scores that a network slid over it gives.
+"""
 
 from collections.abc import Callable
 
@@ -16,20 +19,27 @@ GREYS = 'Greys'
 
 
 def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
-    """The dense layer that a 3 x 3 filter on a 4 x 4 map is, its weights numbered; a row is an output."""
+    """The dense layer that a 3 x 3 filter on a 4 x 4 map is, its weights numbered.
+
+    A row is an output.
+    """
     labels = np.arange(1, FILTER**2 + 1).reshape(FILTER, FILTER, 1, 1)
     entries = dense_of_kernel(labels, (MAP, MAP)).T
     outputs, inputs = entries.shape
 
     def plot(width: float) -> Figure:
-        figure = Figure(figsize=(min(width, 7.2), 2.25 if width == plots.WIDE else 1.55), layout='constrained')
+        figure = Figure(
+            figsize=(min(width, 7.2), 2.25 if width == plots.WIDE else 1.55), layout='constrained'
+        )
         axes = figure.subplots()
         for row, column in np.ndindex(outputs, inputs):
             weight = int(entries[row, column])
             axes.add_patch(Rectangle((column, row), 1, 1, fc=_shade(weight), ec='white', lw=0.8))
             colour = 'white' if weight > 5 else plots.INK
             if weight:
-                axes.text(column + 0.5, row + 0.5, str(weight), ha='center', va='center', color=colour)
+                axes.text(
+                    column + 0.5, row + 0.5, str(weight), ha='center', va='center', color=colour
+                )
         _cells(axes, outputs, inputs)
         axes.set_xlabel('pixel of the input, row by row')
         axes.set_ylabel('output')
@@ -41,7 +51,9 @@ def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
         f'{outputs} outputs, {inputs} inputs. The number in a cell is that of the weight of the filter that stands '
         f'there; an empty cell is a 0. Of {entries.size} entries {kept} are connections, with {FILTER**2} weights.'
     )
-    lines = '; '.join(' '.join('.' if not weight else str(weight) for weight in row) for row in entries)
+    lines = '; '.join(
+        ' '.join('.' if not weight else str(weight) for weight in row) for row in entries
+    )
     alt = f'A matrix of {outputs} rows and {inputs} columns, a point for 0 and else the number of the weight: {lines}.'
     return FigureBlock('sparse-matrix', plots.draw(plot), alt, caption)
 
@@ -65,7 +77,10 @@ def _cells(axes: Axes, rows: int, columns: int) -> None:
 
 
 def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
-    """The scene, with what the map says of each digit, and the probability of two classes at every window."""
+    """The scene, with what the map says of each digit.
+
+    And the probability of two classes at every window.
+    """
     found = shares[tuple(scene.places.T)].argmax(1)
     often = np.argsort(-np.bincount(scene.labels, minlength=shares.shape[-1]), kind='stable')[:2]
 
@@ -79,7 +94,9 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
             panel.imshow(shares[..., label], cmap=GREYS, vmin=0, vmax=1, extent=_extent(shares))
             _circles(panel, scene, int(label))
             left, right, bottom, top = _extent(shares)
-            panel.add_patch(Rectangle((left, top), right - left, bottom - top, fc='none', ec=plots.GREY, lw=0.8))
+            panel.add_patch(
+                Rectangle((left, top), right - left, bottom - top, fc='none', ec=plots.GREY, lw=0.8)
+            )
             _bare(panel)
         figure.colorbar(axes[-1].images[0], ax=list(axes[1:]), shrink=0.75, ticks=[0, 0.5, 1])
         return figure
@@ -93,11 +110,14 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
         'Circles: the windows in which such a digit stands. No class means "no digit", so what lies between digits or '
         'across two of them gets a class as well.'
     )
-    placed = ', '.join(f'{label} as {guess}' for label, guess in zip(scene.labels, found, strict=True))
+    placed = ', '.join(
+        f'{label} as {guess}' for label, guess in zip(scene.labels, found, strict=True)
+    )
     means = ', '.join(
         f'{shares[tuple(scene.places[scene.labels == k].T)][:, k].mean():.2f} where class {k} stands and '
-        f'{shares[..., k].mean():.2f} over all windows' for k in often
-    )  # fmt: skip
+        f'{shares[..., k].mean():.2f} over all windows'
+        for k in often
+    )
     alt = f'A scene of {len(found)} digits, {right} of them classified rightly ({placed}). Mean probability: {means}.'
     return FigureBlock('score-map', plots.draw(plot), alt, caption)
 
@@ -108,9 +128,21 @@ def _scene(axes: Axes, scene: Scene, found: np.ndarray) -> None:
     for (row, column), label, guess in zip(scene.places, scene.labels, found, strict=True):
         top, left = STEP * row - 0.5, STEP * column - 0.5
         line, colour = ('-', plots.BLUE) if label == guess else ('--', plots.VERMILION)
-        axes.add_patch(Rectangle((left, top), WINDOW, WINDOW, fc='none', lw=1.6, ls=line, ec=colour))
+        axes.add_patch(
+            Rectangle((left, top), WINDOW, WINDOW, fc='none', lw=1.6, ls=line, ec=colour)
+        )
         tag = dict(boxstyle='square,pad=0.15', fc=colour, ec='none')
-        axes.text(left, top, str(guess), color='white', size=8.5, weight='bold', ha='center', va='center', bbox=tag)
+        axes.text(
+            left,
+            top,
+            str(guess),
+            color='white',
+            size=8.5,
+            weight='bold',
+            ha='center',
+            va='center',
+            bbox=tag,
+        )
     _bare(axes)
 
 
@@ -118,7 +150,13 @@ def _circles(axes: Axes, scene: Scene, label: int) -> None:
     rows, columns = scene.places[scene.labels == label].T
     middle = (WINDOW - 1) / 2
     axes.plot(
-        STEP * columns + middle, STEP * rows + middle, 'o', mfc='none', mec=plots.VERMILION, markersize=11, mew=1.8
+        STEP * columns + middle,
+        STEP * rows + middle,
+        'o',
+        mfc='none',
+        mec=plots.VERMILION,
+        markersize=11,
+        mew=1.8,
     )
 
 

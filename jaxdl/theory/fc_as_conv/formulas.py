@@ -1,4 +1,7 @@
-"""Can a fully connected layer be a convolution: the weights of one as those of the other, and the demonstration."""
+"""Can a fully connected layer be a convolution: the weights of one as those of the other.
+
+And the demonstration.
+"""
 
 import dataclasses
 
@@ -44,8 +47,12 @@ def kernel_of_dense(weights: np.ndarray, size: Sides) -> np.ndarray:
     return np.asarray(weights).reshape(*size, -1, np.shape(weights)[1])
 
 
-def dense_of_kernel(kernel: np.ndarray, size: Sides, stride: int | Sides = 1, padding: int | Sides = 0) -> np.ndarray:
-    """The weights of the dense layer on a flattened map that does what a convolution does: sparse, and shared.
+def dense_of_kernel(
+    kernel: np.ndarray, size: Sides, stride: int | Sides = 1, padding: int | Sides = 0
+) -> np.ndarray:
+    """The weights of the dense layer on a flattened map that does what a convolution does: sparse.
+
+    And shared.
 
     Args:
       kernel: [M, N, channel, filter].
@@ -64,22 +71,30 @@ def dense_of_kernel(kernel: np.ndarray, size: Sides, stride: int | Sides = 1, pa
       [[1, 0, 0], [-1, 1, 0], [0, -1, 1], [0, 0, -1]]
     """
     if np.ndim(kernel) != 4:
-        raise InputError(f'kernel of shape {np.shape(kernel)}: must be [height, width, channel, filter]')
+        raise InputError(
+            f'kernel of shape {np.shape(kernel)}: must be [height, width, channel, filter]'
+        )
     (down, right), channels, filters = kernel.shape[:2], *kernel.shape[2:]
     rows, columns = shapes.conv_output_size(size, (down, right), stride, padding)
     (above, left), (step, side) = (np.broadcast_to(pair, 2) for pair in (padding, stride))
-    padded = np.zeros((size[0] + 2 * above, size[1] + 2 * left, channels, rows, columns, filters), kernel.dtype)
+    padded = np.zeros(
+        (size[0] + 2 * above, size[1] + 2 * left, channels, rows, columns, filters), kernel.dtype
+    )
     for i, j in np.ndindex(rows, columns):
         padded[i * step : i * step + down, j * side : j * side + right, :, i, j] = kernel
     inside = padded[above : above + size[0], left : left + size[1]]
     return inside.reshape(size[0] * size[1] * channels, rows * columns * filters)
 
 
-def connections(kernel_shape: tuple[int, ...], size: Sides, stride: int, padding: int) -> tuple[int, int, int]:
-    """Of `dense_of_kernel`: all its entries, those that are connections, and the different weights among them.
+def connections(
+    kernel_shape: tuple[int, ...], size: Sides, stride: int, padding: int
+) -> tuple[int, int, int]:
+    """Of `dense_of_kernel`: all its entries, those that are connections.
 
-    Position i of a filter reads M pixels from i * stride - padding on, as far as they lie within the map. Each weight
-    counts as read at some position, and as different from all others.
+    And the different weights among them.
+
+    Position i of a filter reads M pixels from i * stride - padding on, as far as they lie within
+    the map. Each weight counts as read at some position, and as different from all others.
 
     Examples:
       >>> connections((3, 3, 1, 8), (8, 8), stride=1, padding=1)
@@ -88,7 +103,10 @@ def connections(kernel_shape: tuple[int, ...], size: Sides, stride: int, padding
     outputs = shapes.conv_output_size(size, (kernel_shape[0], kernel_shape[1]), stride, padding)
     channels, filters = kernel_shape[2:]
     read = [
-        sum(max(min(i * stride - padding + m, j) - max(i * stride - padding, 0), 0) for i in range(positions))
+        sum(
+            max(min(i * stride - padding + m, j) - max(i * stride - padding, 0), 0)
+            for i in range(positions)
+        )
         for j, m, positions in zip(size, kernel_shape, outputs, strict=False)
     ]
     entries = size[0] * size[1] * channels * outputs[0] * outputs[1] * filters

@@ -1,4 +1,7 @@
-"""What the sliding classifier of `fc_as_conv_sliding` must bear out: equal scores, fewer operations, less time."""
+"""What the sliding classifier of `fc_as_conv_sliding` must bear out: equal scores.
+
+Fewer operations, less time.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -6,31 +9,59 @@ import numpy as np
 
 from jaxdl.report.page import words
 from jaxdl.theory.fc_as_conv.checks import EXACT, scientific
-from jaxdl.theory.fc_as_conv.sliding import POOLED, SIDE, STEP, WINDOW, Classifier, Scene, Sides, Slid
+from jaxdl.theory.fc_as_conv.sliding import (
+    POOLED,
+    SIDE,
+    STEP,
+    WINDOW,
+    Classifier,
+    Scene,
+    Sides,
+    Slid,
+)
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
 SizeRule = Callable[..., Sides]
 
 
-def measure(classifier: Classifier, scene: Scene, slid: Slid, conv_size: SizeRule, pool_size: SizeRule) -> list[Claim]:
+def measure(
+    classifier: Classifier, scene: Scene, slid: Slid, conv_size: SizeRule, pool_size: SizeRule
+) -> list[Claim]:
     """The claims on the trained classifier."""
     (rows, columns), layers = slid.scores.shape[:2], maps(SIDE, conv_size, pool_size)
     found = slid.scores[tuple(scene.places.T)].argmax(1)
     agree = int(np.sum(found == classifier.logits[scene.chosen].argmax(1)))
-    alone, windows = np.max(np.abs(slid.alone - classifier.logits)), np.max(np.abs(slid.scores - slid.windows))
+    alone, windows = (
+        np.max(np.abs(slid.alone - classifier.logits)),
+        np.max(np.abs(slid.scores - slid.windows)),
+    )
     once, every = expected_operations(classifier, rows * columns, conv_size, pool_size)
     cut, tests = words.product(rows, columns), len(classifier.images)
     return [
         claims.close(
-            f'Classifier and its fully convolutional form on {tests} test images: difference', 0, alone, EXACT
+            f'Classifier and its fully convolutional form on {tests} test images: difference',
+            0,
+            alone,
+            EXACT,
         ),
         claims.close('Rows of the map of scores', layers['head'][0], rows, 0),
         claims.close('Columns of the map of scores', layers['head'][1], columns, 0),
-        claims.close(f'Map of scores and {cut} windows cut out and classified: difference', 0, windows, EXACT),
-        claims.close('Digits of the scene whose class in the map is the one they have alone', len(found), agree, 0),
-        claims.relatively_close('Operations on the scene as a whole, counted by XLA', once, slid.operations[0], 0.01),
-        claims.relatively_close('Operations on all windows, counted by XLA', every, slid.operations[1], 0.01),
+        claims.close(
+            f'Map of scores and {cut} windows cut out and classified: difference', 0, windows, EXACT
+        ),
+        claims.close(
+            'Digits of the scene whose class in the map is the one they have alone',
+            len(found),
+            agree,
+            0,
+        ),
+        claims.relatively_close(
+            'Operations on the scene as a whole, counted by XLA', once, slid.operations[0], 0.01
+        ),
+        claims.relatively_close(
+            'Operations on all windows, counted by XLA', every, slid.operations[1], 0.01
+        ),
     ]
 
 
@@ -46,13 +77,21 @@ def expected_operations(
     classifier: Classifier, windows: int, conv_size: SizeRule, pool_size: SizeRule
 ) -> tuple[int, int]:
     """Of the scene as a whole, and of all its windows."""
-    whole, window = (operations(classifier, maps(side, conv_size, pool_size)) for side in (SIDE, WINDOW))
+    whole, window = (
+        operations(classifier, maps(side, conv_size, pool_size)) for side in (SIDE, WINDOW)
+    )
     return whole, windows * window
 
 
 def operations(classifier: Classifier, layers: Mapping[str, Sides]) -> int:
-    """Two for a product that is added up, one for a bias, one for a ReLU, three for the maximum of four."""
-    weights, pixels = classifier.weights, {name: rows * columns for name, (rows, columns) in layers.items()}
+    """Two for a product that is added up, one for a bias, one for a ReLU.
+
+    Three for the maximum of four.
+    """
+    weights, pixels = (
+        classifier.weights,
+        {name: rows * columns for name, (rows, columns) in layers.items()},
+    )
     products = sum(2 * pixels[name] * weights[name][0].size for name in weights)
     biases = sum(pixels[name] * weights[name][1].size for name in weights)
     relus = sum(pixels[name] * weights[name][1].size for name in ('conv', 'hidden'))
@@ -65,7 +104,9 @@ def faster(seconds: Mapping[str, float]) -> list[Claim]:
     return [claims.at_least(sentence, 2, seconds['one_by_one'] / seconds['whole'])]
 
 
-def numbers(classifier: Classifier, scene: Scene, slid: Slid, seconds: Mapping[str, float]) -> dict[str, str]:
+def numbers(
+    classifier: Classifier, scene: Scene, slid: Slid, seconds: Mapping[str, float]
+) -> dict[str, str]:
     """What the text says of the classifier and its scene."""
     rows, columns = slid.scores.shape[:2]
     found = slid.map[tuple(scene.places.T)].argmax(1)

@@ -1,4 +1,7 @@
-"""A classifier of digits that slides over a scene as one convolutional network, against cutting out every window."""
+"""A classifier of digits that slides over a scene as one convolutional network.
+
+Against cutting out every window.
+"""
 
 import dataclasses
 import functools
@@ -23,16 +26,30 @@ Sides = tuple[int, int]
 ToKernel = Callable[[np.ndarray, Sides], np.ndarray]
 Weights = Mapping[str, tuple[np.ndarray, np.ndarray]]  # layer -> its weights and its bias
 VARIANT = Variant(
-    model='cnn', width=16, depth=1, hidden=24, norm='none', pooling='max', global_pooling='flatten', learning_rate=0.01
+    model='cnn',
+    width=16,
+    depth=1,
+    hidden=24,
+    norm='none',
+    pooling='max',
+    global_pooling='flatten',
+    learning_rate=0.01,
 )
-DIGIT, FRAME, SIDE, STEP = 8, 1, 64, 2  # pixels: a digit, the frame around it, the scene, from window to window
+DIGIT, FRAME, SIDE, STEP = (
+    8,
+    1,
+    64,
+    2,
+)  # pixels: a digit, the frame around it, the scene, from window to window
 WINDOW = DIGIT + 2 * FRAME
 POOLED = DIGIT // 2  # pixels that the convolution and the pooling leave of a window
 
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A trained network, its weights in float64, and the test images as it sees them: [n, 8, 8, 1], normalised.
+    """A trained network, its weights in float64, and the test images as it sees them: [n, 8, 8, 1].
+
+    Normalised.
 
     Args:
       logits: of the module that trained, on the test images, float64 [n, class].
@@ -74,7 +91,8 @@ class Slid:
       scores: of the fully convolutional network on the scene, [row, column, class].
       windows: of the classifier on each window cut out of the scene, [row, column, class].
       alone: of the fully convolutional network on each test image in its frame, [n, class].
-      operations: additions, multiplications and comparisons that XLA counts: on the scene, on all windows.
+      operations: additions, multiplications and comparisons that XLA counts: on the scene, on all
+        windows.
     """
 
     map: np.ndarray
@@ -85,19 +103,27 @@ class Slid:
 
 
 def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[dict[str, Any]]]:
-    """A convolution, a pooling and two dense layers, trained on digits by the engine of the ablations."""
+    """A convolution, a pooling and two dense layers.
+
+    Trained on digits by the engine of the ablations.
+    """
     dataset = load(Data(dataset='digits'))
     parts = split(dataset, Data(dataset='digits'))
     data = resident(dataset, [parts])
     classes = len(dataset.class_names)
-    (trained,), groups = engine.train([Member('classifier', seed, VARIANT)], data, classes, epochs, note=note)
+    (trained,), groups = engine.train(
+        [Member('classifier', seed, VARIANT)], data, classes, epochs, note=note
+    )
     mean, std = (np.asarray(value, np.float64)[0] for value in (data.mean, data.std))
     images = (dataset.images[parts.test] / 255.0 - mean) / std
     return classifier_of(trained.state.params, images, dataset.labels[parts.test], classes), groups
 
 
 def classifier_of(params: Any, images: np.ndarray, labels: np.ndarray, classes: int) -> Classifier:
-    """The network of VARIANT with these parameters, and what it says of the images, normalised [n, 8, 8, 1]."""
+    """The network of VARIANT with these parameters, and what it says of the images, normalised [n.
+
+    8, 8, 1].
+    """
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
         module = train_step.module_of(VARIANT, classes, conv='grouped')
@@ -120,7 +146,9 @@ def scene_of(classifier: Classifier, digits: int, seed: int) -> Scene:
         if free and len(places) < digits:
             places.append((int(place[0]), int(place[1])))
     chosen = random.choice(len(classifier.images), len(places), replace=False)
-    canvas = np.zeros((SIDE, SIDE))  # the mean of the training images, which is 0 once they are normalised
+    canvas = np.zeros(
+        (SIDE, SIDE)
+    )  # the mean of the training images, which is 0 once they are normalised
     for (row, column), image in zip(places, classifier.images[chosen], strict=True):
         top, left = STEP * row + FRAME, STEP * column + FRAME
         canvas[top : top + DIGIT, left : left + DIGIT] = image[..., 0]
@@ -128,7 +156,10 @@ def scene_of(classifier: Classifier, digits: int, seed: int) -> Scene:
 
 
 def slide(classifier: Classifier, scene: Scene, kernel_of_dense: ToKernel) -> Slid:
-    """Both ways in float64. `kernel_of_dense`: how the weights of dense layers become those of convolutions."""
+    """Both ways in float64.
+
+    `kernel_of_dense`: how the weights of dense layers become those of convolutions.
+    """
     kernels = carried(classifier.weights, kernel_of_dense)
     whole, cut = scene.canvas[None, ..., None], windows_of(scene.canvas)
     framed = np.pad(classifier.images, ((0, 0), (FRAME, FRAME), (FRAME, FRAME), (0, 0)))
@@ -143,9 +174,15 @@ def slide(classifier: Classifier, scene: Scene, kernel_of_dense: ToKernel) -> Sl
 
 
 def carried(weights: Weights, kernel_of_dense: ToKernel) -> Weights:
-    """The weights of the dense layers as filters: the first as large as its map, the second 1 x 1."""
+    """The weights of the dense layers as filters: the first as large as its map.
+
+    The second 1 x 1.
+    """
     sides = dict(hidden=(POOLED, POOLED), head=(1, 1))
-    dense = {name: (kernel_of_dense(weights[name][0], size), weights[name][1]) for name, size in sides.items()}
+    dense = {
+        name: (kernel_of_dense(weights[name][0], size), weights[name][1])
+        for name, size in sides.items()
+    }
     return {**weights, **dense}
 
 
@@ -157,14 +194,20 @@ def windows_of(canvas: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def convolutional(kernels: Weights, images: jax.Array) -> jax.Array:
-    """Scores [n, row, column, class] of images [n, height, width, 1] of any size; all layers convolve."""
+    """Scores [n, row, column, class] of images [n, height, width, 1] of any size.
+
+    All layers convolve.
+    """
     hidden = jax.nn.relu(_conv(_features(kernels, images), *kernels['hidden']))
     return _conv(hidden, *kernels['head'])
 
 
 @jax.jit
 def dense(weights: Weights, windows: jax.Array) -> jax.Array:
-    """Scores [n, class] of windows [n, 10, 10, 1]; the last two layers are dense, as in the network that trained."""
+    """Scores [n, class] of windows [n, 10, 10, 1]; the last two layers are dense.
+
+    As in the network that trained.
+    """
     features = _features(weights, windows).reshape(len(windows), -1)
     hidden = jax.nn.relu(features @ weights['hidden'][0] + weights['hidden'][1][None])
     return hidden @ weights['head'][0] + weights['head'][1][None]
@@ -178,15 +221,23 @@ def _features(weights: Weights, images: jax.Array) -> jax.Array:
 
 def _conv(images: Any, kernel: Any, bias: Any) -> jax.Array:
     numbers = ('NHWC', 'HWIO', 'NHWC')
-    return lax.conv_general_dilated(images, kernel, (1, 1), 'VALID', dimension_numbers=numbers) + bias[None, None, None]
+    return (
+        lax.conv_general_dilated(images, kernel, (1, 1), 'VALID', dimension_numbers=numbers)
+        + bias[None, None, None]
+    )
 
 
 def _operations(lowered: Any) -> float:
     return float(lowered.cost_analysis()['flops'])
 
 
-def seconds(classifier: Classifier, scene: Scene, kernel_of_dense: ToKernel, rounds: int) -> dict[str, float]:
-    """Medians of three ways, by turns, in float32: the whole, all windows at once, one by one. Cutting is not timed."""
+def seconds(
+    classifier: Classifier, scene: Scene, kernel_of_dense: ToKernel, rounds: int
+) -> dict[str, float]:
+    """Medians of three ways, by turns, in float32: the whole, all windows at once, one by one.
+
+    Cutting is not timed.
+    """
     kernels, single = (
         jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), dict(weights))
         for weights in (carried(classifier.weights, kernel_of_dense), classifier.weights)

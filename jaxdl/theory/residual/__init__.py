@@ -1,4 +1,7 @@
-"""Why layers that add to what they were given train at depths where plain ones do not: the formulas, and the answer."""
+"""Why layers that add to what they were given train at depths where plain ones do not.
+
+The formulas, and the answer.
+"""
 
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.residual.formulas import (
@@ -36,7 +39,10 @@ __all__ = [
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Trains plain and residual networks, deletes layers, measures gradients, and writes the page."""
+    """Trains plain and residual networks, deletes layers, measures gradients.
+
+    And writes the page.
+    """
     from jaxdl.theory.residual import checks as residual_checks  # which imports jax
 
     return residual_checks.answer(settings, note)

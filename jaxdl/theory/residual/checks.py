@@ -20,7 +20,11 @@ from jaxdl.theory.residual.random import Network
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
-CHAIN, MATRICES, SIDE = 12, 8, 4  # layers of the chain of numbers, layers of the chain of matrices, their side
+CHAIN, MATRICES, SIDE = (
+    12,
+    8,
+    4,
+)  # layers of the chain of numbers, layers of the chain of matrices, their side
 DEPTHS = (1, 2, 4, 8, 16, 32, 64)  # of random networks
 DEEP = DEPTHS[-1]
 SHATTERED = 8  # the depth at which the plain network's correlation is held against the prediction
@@ -37,12 +41,21 @@ def answer(settings: Settings, note: Note) -> Answer:
         *path_claims(residual_rules.path_counts, residual_rules.path_sum),
     ]
     note(f'drawing random networks of {DEEP} layers')
-    networks = {s: [residual_random.draw(s, DEEP, i) for i in range(settings.random_networks)] for s in CARRIED}
+    networks = {
+        s: [residual_random.draw(s, DEEP, i) for i in range(settings.random_networks)]
+        for s in CARRIED
+    }
     curves = {skip: shattering(own, skip) for skip, own in networks.items()}
-    found += shattering_claims(curves) + growth_claims(networks, residual_rules.growth, residual_rules.mean_path_length)
+    found += shattering_claims(curves) + growth_claims(
+        networks, residual_rules.growth, residual_rules.mean_path_length
+    )
     study = residual_networks.train(settings, note)
-    norms = {skip: residual_networks.gradient_norms(study, settings, DEEP, skip) for skip in CARRIED}
-    cut = {skip: residual_networks.without_layers(study, settings.deleted, skip) for skip in CARRIED}
+    norms = {
+        skip: residual_networks.gradient_norms(study, settings, DEEP, skip) for skip in CARRIED
+    }
+    cut = {
+        skip: residual_networks.without_layers(study, settings.deleted, skip) for skip in CARRIED
+    }
     found += residual_training.claims_of(study, settings, norms, cut)
     shown = [
         residual_figures.degradation(study, settings),
@@ -50,7 +63,12 @@ def answer(settings: Settings, note: Note) -> Answer:
         residual_figures.deletion(cut),
         residual_training.table(study),
     ]
-    return Answer(answers.text('residual', **_numbers(study, settings, curves, cut, norms)), found, shown, study.groups)
+    return Answer(
+        answers.text('residual', **_numbers(study, settings, curves, cut, norms)),
+        found,
+        shown,
+        study.groups,
+    )
 
 
 def slope_claim(rule: Slope) -> Claim:
@@ -67,7 +85,10 @@ def slope_claim(rule: Slope) -> Claim:
 def path_claims(
     counts: Callable[[int], Sequence[int]], total: Callable[[Sequence[np.ndarray]], np.ndarray]
 ) -> list[Claim]:
-    """Paths are as many as the binomials say, and their products add up to the gradient of the whole."""
+    """Paths are as many as the binomials say.
+
+    And their products add up to the gradient of the whole.
+    """
     rng = np.random.default_rng(0)
     chain = list(rng.normal(size=(CHAIN, 1, 1)))
     matrices = list(rng.normal(size=(MATRICES, SIDE, SIDE)) / math.sqrt(SIDE))
@@ -75,23 +96,40 @@ def path_claims(
     wrong = sum(abs(one - other) for one, other in zip(counts(CHAIN), binomials, strict=True))
     many = f'{2**CHAIN:,}'
     return [
-        claims.close(f'paths through {CHAIN} residual layers, by length: sum of gaps to the binomials', 0, wrong, 0),
+        claims.close(
+            f'paths through {CHAIN} residual layers, by length: sum of gaps to the binomials',
+            0,
+            wrong,
+            0,
+        ),
         claims.close(
             f'gradient of a chain of {CHAIN} layers x + w x against the sum over its {many} paths, relative',
-            0.0, _gap(_jacobian(chain), total(chain)), 1e-12,
+            0.0,
+            _gap(_jacobian(chain), total(chain)),
+            1e-12,
         ),
         claims.close(
             f'Jacobian of {MATRICES} layers x + W x, {SIDE} units, against the sum over {2**MATRICES} paths, relative',
-            0.0, _gap(_jacobian(matrices), total(matrices)), 1e-12,
+            0.0,
+            _gap(_jacobian(matrices), total(matrices)),
+            1e-12,
         ),
-    ]  # fmt: skip
+    ]
 
 
-def shattering(networks: Sequence[Network], skip: str, rule: residual_rules.Rule = residual_rules.same_side) -> list:
-    """Of each of DEPTHS the correlation of gradients at nearby inputs: (predicted, mean over networks measured)."""
+def shattering(
+    networks: Sequence[Network], skip: str, rule: residual_rules.Rule = residual_rules.same_side
+) -> list:
+    """Of each of DEPTHS the correlation of gradients at nearby inputs: (predicted.
+
+    Mean over networks measured).
+    """
     predicted = residual_rules.gradient_correlations(skip, DEEP, residual_random.CORRELATION, rule)
     return [
-        (float(predicted[depth]), float(np.mean([_correlation(network, depth) for network in networks])))
+        (
+            float(predicted[depth]),
+            float(np.mean([_correlation(network, depth) for network in networks])),
+        )
         for depth in DEPTHS
     ]
 
@@ -101,34 +139,56 @@ def shattering_claims(curves: Curves) -> list[Claim]:
     plain, carried = (dict(zip(DEPTHS, curves[skip], strict=True)) for skip in CARRIED)
     of = f'at inputs of correlation {residual_random.CORRELATION}, {residual_random.WIDTH} units'
     return [
-        claims.close(f'plain, {SHATTERED} layers: correlation of gradients {of}', *plain[SHATTERED], 0.05),
-        claims.at_most(f'plain, {DEEP} layers: size of the correlation of gradients {of}', 0.1, abs(plain[DEEP][1])),
-        claims.close(f'residual, {SHATTERED} layers: correlation of gradients {of}', *carried[SHATTERED], 0.05),
-        claims.close(f'residual, {DEEP} layers: correlation of gradients {of}', *carried[DEEP], 0.08),
+        claims.close(
+            f'plain, {SHATTERED} layers: correlation of gradients {of}', *plain[SHATTERED], 0.05
+        ),
+        claims.at_most(
+            f'plain, {DEEP} layers: size of the correlation of gradients {of}',
+            0.1,
+            abs(plain[DEEP][1]),
+        ),
+        claims.close(
+            f'residual, {SHATTERED} layers: correlation of gradients {of}',
+            *carried[SHATTERED],
+            0.05,
+        ),
+        claims.close(
+            f'residual, {DEEP} layers: correlation of gradients {of}', *carried[DEEP], 0.08
+        ),
     ]
 
 
 def growth_claims(
-    networks: dict[str, list[Network]], growth: Callable[[str, int], float], length: Callable[[int], float]
+    networks: dict[str, list[Network]],
+    growth: Callable[[str, int], float],
+    length: Callable[[int], float],
 ) -> list[Claim]:
     """Squared gradients grow with depth as predicted, and travel through as many branches."""
-    measured = {skip: float(np.mean([_log_square(n, DEEP) for n in own])) for skip, own in networks.items()}
+    measured = {
+        skip: float(np.mean([_log_square(n, DEEP) for n in own])) for skip, own in networks.items()
+    }
     each = {skip: math.exp(log / (DEEP - 1)) for skip, log in measured.items()}
     lengths = [residual_random.mean_path_length(network, DEEP) for network in networks['identity']]
     return [
         claims.relatively_close(
             f'plain, {DEEP} layers: growth of the squared gradient a layer, from the second on',
-            growth('none', DEEP) ** (1 / (DEEP - 1)), each['none'], 0.04,
+            growth('none', DEEP) ** (1 / (DEEP - 1)),
+            each['none'],
+            0.04,
         ),
         claims.close(
             f'residual, {DEEP} layers: growth of the squared gradient over all of them, its decimal logarithm',
-            math.log10(growth('identity', DEEP)), measured['identity'] / math.log(10), 0.4,
+            math.log10(growth('identity', DEEP)),
+            measured['identity'] / math.log(10),
+            0.4,
         ),
         claims.relatively_close(
             f'residual, {DEEP} layers: branches on a path, by share of the squared gradient',
-            length(DEEP), float(np.mean(lengths)), 0.1,
+            length(DEEP),
+            float(np.mean(lengths)),
+            0.1,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _jacobian(branches: Sequence[np.ndarray]) -> np.ndarray:
@@ -154,28 +214,41 @@ def _log_square(network: Network, depth: int) -> float:
 
 
 def _numbers(
-    study: Study, settings: Settings, curves: Curves, cut: dict[str, np.ndarray], norms: dict[str, np.ndarray]
+    study: Study,
+    settings: Settings,
+    curves: Curves,
+    cut: dict[str, np.ndarray],
+    norms: dict[str, np.ndarray],
 ) -> dict[str, str]:
     """What the text has a place for."""
     few, many = min(settings.depths), max(settings.depths)
-    final = lambda count, skip: words.percent(study.final(('mlp', count, skip), 'train_accuracy').mean())
+    final = lambda count, skip: words.percent(
+        study.final(('mlp', count, skip), 'train_accuracy').mean()
+    )
     ratios = {s: np.exp(np.mean(np.log(own[:, 0] / own[:, -1]))) for s, own in norms.items()}
     return dict(
-        few=str(few), many=str(many), deleted=str(cut['none'].shape[1]), width=str(settings.width),
-        seeds=words.count(settings.seeds, 'evaluation seed'), epochs=words.count(settings.epochs, 'epoch'),
+        few=str(few),
+        many=str(many),
+        deleted=str(cut['none'].shape[1]),
+        width=str(settings.width),
+        seeds=words.count(settings.seeds, 'evaluation seed'),
+        epochs=words.count(settings.epochs, 'epoch'),
         cnn=_cnn(study, settings),
         rates=words.listing(f'{rate:g}' for rate in settings.learning_rates),
-        plain_few=final(few, 'none'), plain_many=final(many, 'none'),
-        residual_few=final(few, 'identity'), residual_many=final(many, 'identity'),
+        plain_few=final(few, 'none'),
+        plain_many=final(many, 'none'),
+        residual_few=final(few, 'identity'),
+        residual_many=final(many, 'identity'),
         plain_ratio=_rounded(ratios['none']),
         residual_ratio=_rounded(ratios['identity']),
-        plain_whole=words.percent(cut['none'][:, 0].mean()), plain_cut=words.percent(cut['none'][:, 1:].mean()),
+        plain_whole=words.percent(cut['none'][:, 0].mean()),
+        plain_cut=words.percent(cut['none'][:, 1:].mean()),
         residual_whole=words.percent(cut['identity'][:, 0].mean()),
         residual_cut=words.percent(cut['identity'][:, 1:].mean()),
         plain_correlation=f'{curves["none"][DEPTHS.index(SHATTERED)][1]:.2f}',
         residual_correlation=f'{curves["identity"][-1][1]:.2f}',
         path=f'{residual_rules.mean_path_length(DEEP):.1f}',
-    )  # fmt: skip
+    )
 
 
 def _cnn(study: Study, settings: Settings) -> str:
@@ -183,7 +256,9 @@ def _cnn(study: Study, settings: Settings) -> str:
     after = words.count(settings.cnn_epochs, 'epoch')
     said = []
     for count in settings.convolutions:
-        plain, carried = (words.percent(study.final(('cnn', count, s), 'train_accuracy').mean()) for s in CARRIED)
+        plain, carried = (
+            words.percent(study.final(('cnn', count, s), 'train_accuracy').mean()) for s in CARRIED
+        )
         said.append(
             f'After {after}, plain CNNs of {count} convolutions have a training accuracy of {plain}, residual ones '
             f'{carried}.'

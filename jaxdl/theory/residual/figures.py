@@ -1,4 +1,7 @@
-"""What is drawn of plain and residual networks: training, gradients, and accuracy without one layer."""
+"""What is drawn of plain and residual networks: training, gradients.
+
+And accuracy without one layer.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +17,9 @@ from jaxdl.theory.residual.networks import Study
 
 NAMES = dict(none='plain', identity='residual')
 STYLES: Mapping[str, plots.Line] = dict(
-    none=dict(color=plots.VERMILION, linestyle=(0, (4, 1.5)), marker='o', mfc='white', markersize=5),
+    none=dict(
+        color=plots.VERMILION, linestyle=(0, (4, 1.5)), marker='o', mfc='white', markersize=5
+    ),
     identity=dict(color=plots.BLUE, linestyle='-', marker='s', markersize=4.5),
 )
 DASHED: plots.Line = dict(color=plots.GREY, linestyle=(0, (1, 1.2)), linewidth=1.6)
@@ -24,26 +29,43 @@ def degradation(study: Study, settings: Settings) -> FigureBlock:
     """Train error by depth, and that of the deepest networks by epoch."""
     depths, deep = sorted(settings.depths), max(settings.depths)
     errors = {
-        skip: 100 * (1 - np.array([study.final(('mlp', depth, skip), 'train_accuracy') for depth in depths]))
+        skip: 100
+        * (1 - np.array([study.final(('mlp', depth, skip), 'train_accuracy') for depth in depths]))
         for skip in CARRIED
     }
     curves = {
-        skip: 100 * (1 - np.array([run.history['train_accuracy'] for run in study.runs['mlp', deep, skip]]))
+        skip: 100
+        * (1 - np.array([run.history['train_accuracy'] for run in study.runs['mlp', deep, skip]]))
         for skip in CARRIED
     }
 
     def plot(width: float) -> Figure:
         figure, (left, right) = _two(width)
         for skip, style in STYLES.items():
-            left.plot(np.repeat(depths, errors[skip].shape[1]), errors[skip].ravel(), '.', color=style['color'])
+            left.plot(
+                np.repeat(depths, errors[skip].shape[1]),
+                errors[skip].ravel(),
+                '.',
+                color=style['color'],
+            )
             left.plot(depths, errors[skip].mean(1), label=NAMES[skip], **style)
             epochs = np.arange(1, curves[skip].shape[1] + 1)
             right.plot(epochs, curves[skip].T, color=style['color'], alpha=0.4, linewidth=0.9)
             right.plot(epochs, curves[skip].mean(0), label=NAMES[skip], **style)
         _depth_axis(left, depths)
-        left.set(title='Train error after training', xlabel='hidden layers', ylabel='error, %', ylim=(0, 100))
+        left.set(
+            title='Train error after training',
+            xlabel='hidden layers',
+            ylabel='error, %',
+            ylim=(0, 100),
+        )
         right.axhline(90, **DASHED, label='a guess')
-        right.set(title=f'Training with {deep} hidden layers', xlabel='epoch', ylabel='error, %', ylim=(0, 100))
+        right.set(
+            title=f'Training with {deep} hidden layers',
+            xlabel='epoch',
+            ylabel='error, %',
+            ylim=(0, 100),
+        )
         right.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
         left.legend(loc='upper left')
         right.legend(loc='lower left')
@@ -58,20 +80,33 @@ def degradation(study: Study, settings: Settings) -> FigureBlock:
         'the same of the deepest networks, epoch by epoch; thin lines are single seeds. Every '
         'network at its own best learning rate.'
     )
-    return FigureBlock('degradation', plots.draw(plot), f'Mean train error by hidden layers: {said}.', caption)
+    return FigureBlock(
+        'degradation', plots.draw(plot), f'Mean train error by hidden layers: {said}.', caption
+    )
 
 
 def gradients(
-    norms: Mapping[str, np.ndarray], depths: Sequence[int], curves: Mapping[str, Sequence[tuple[float, float]]]
+    norms: Mapping[str, np.ndarray],
+    depths: Sequence[int],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
 ) -> FigureBlock:
-    """Gradient norms by layer before training, [seed, layer]; correlations of gradients, (predicted, measured)."""
+    """Gradient norms by layer before training, [seed, layer]; correlations of gradients.
+
+    (predicted, measured).
+    """
     count = norms['none'].shape[1]
     means = {skip: np.exp(np.log(own).mean(0)) for skip, own in norms.items()}
 
     def plot(width: float) -> Figure:
         figure, (left, right) = _two(width)
         for skip, style in STYLES.items():
-            left.plot(np.arange(2, count + 2), means[skip], label=NAMES[skip], **style, markevery=-(-count // 12))
+            left.plot(
+                np.arange(2, count + 2),
+                means[skip],
+                label=NAMES[skip],
+                **style,
+                markevery=-(-count // 12),
+            )
             predicted, measured = np.array(curves[skip]).T
             marks: plots.Line = dict(style, linestyle='none')
             right.plot(depths, predicted, **DASHED)
@@ -80,18 +115,26 @@ def gradients(
         left.xaxis.set_major_locator(ticker.MaxNLocator(7, integer=True))
         left.yaxis.set_minor_locator(ticker.NullLocator())
         left.yaxis.set_major_formatter(lambda value, _: f'{value:,.10g}')
-        left.set(title='Gradient norm before training', xlabel='hidden layer, from the input on', ylabel='norm')
+        left.set(
+            title='Gradient norm before training',
+            xlabel='hidden layer, from the input on',
+            ylabel='norm',
+        )
         _depth_axis(right, [depth for depth in depths if depth & (depth - 1) == 0])
         right.plot([], [], label='predicted', **DASHED)
         right.set(
-            title='Do nearby inputs agree?', xlabel='layers', ylabel='correlation of gradients', ylim=(-0.1, 1.05)
+            title='Do nearby inputs agree?',
+            xlabel='layers',
+            ylabel='correlation of gradients',
+            ylim=(-0.1, 1.05),
         )
         left.legend(loc='upper right')
         right.legend(loc='lower left')
         return figure
 
     said = '; '.join(
-        f'{NAMES[s]} {own[0]:.2g} at the second layer, {own[-1]:.2g} at the last' for s, own in means.items()
+        f'{NAMES[s]} {own[0]:.2g} at the second layer, {own[-1]:.2g} at the last'
+        for s, own in means.items()
     )
     agreed = '; '.join(
         f'{NAMES[skip]} {", ".join(f"{m:.2f} at {d}" for d, (_, m) in zip(depths, own, strict=True))}'
@@ -116,9 +159,13 @@ def deletion(cut: Mapping[str, np.ndarray]) -> FigureBlock:
             layers = np.arange(2, cut[skip].shape[1] + 1)
             whole, share = 100 * cut[skip][:, 0].mean(), 100 * cut[skip][:, 1:]
             axes.axhline(whole, color=style['color'], linestyle=(0, (1, 1.5)), linewidth=1.3)
-            axes.plot(np.tile(layers, len(share)), share.ravel(), '.', color=style['color'], alpha=0.5)
+            axes.plot(
+                np.tile(layers, len(share)), share.ravel(), '.', color=style['color'], alpha=0.5
+            )
             axes.plot(layers, share.mean(0), label=NAMES[skip], **style)
-        axes.set(xlabel='hidden layer that is taken out', ylabel='validation accuracy, %', ylim=(0, 102))
+        axes.set(
+            xlabel='hidden layer that is taken out', ylabel='validation accuracy, %', ylim=(0, 102)
+        )
         axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
         figure.legend(*axes.get_legend_handles_labels(), loc='outside upper left', ncols=2)
         return figure

@@ -1,7 +1,8 @@
 """Why layers that add to what they were given train at depths where plain ones do not.
 
-A plain layer is x -> f(x), a residual one x -> x + f(x) (He et al. 2016). The networks that are computed by hand here
-have f(x) = W relu(norm(x)), entries of W from N(0, 2 / width) and batch norm, and are wide.
+A plain layer is x -> f(x), a residual one x -> x + f(x) (He et al. 2016). The networks that are
+computed by hand here have f(x) = W relu(norm(x)), entries of W from N(0, 2 / width) and batch norm,
+and are wide.
 """
 
 import dataclasses
@@ -13,8 +14,13 @@ import numpy as np
 
 from jaxdl import fields
 
-CARRIED: Mapping[str, float] = {'none': 0.0, 'identity': 1.0}  # what is carried past a layer, by row of layers.SKIPS
-SHARE = 1 - 1 / math.pi  # of the mean square of relu(z), z standard normal, that is variance and no mean
+CARRIED: Mapping[str, float] = {
+    'none': 0.0,
+    'identity': 1.0,
+}  # what is carried past a layer, by row of layers.SKIPS
+SHARE = (
+    1 - 1 / math.pi
+)  # of the mean square of relu(z), z standard normal, that is variance and no mean
 GROWTH = 1 / SHARE  # of a squared gradient by each plain layer (Yang et al. 2019)
 
 Rule = Callable[[float], float]
@@ -24,20 +30,30 @@ Rule = Callable[[float], float]
 class Settings:
     """How much is measured."""
 
-    depths: tuple[int, ...] = fields.ruled((4, 16, 32, 64), fields.each(fields.at_least(3), least=2))
+    depths: tuple[int, ...] = fields.ruled(
+        (4, 16, 32, 64), fields.each(fields.at_least(3), least=2)
+    )
     width: int = fields.ruled(16, fields.at_least(2))
-    convolutions: tuple[int, ...] = fields.ruled((24,), fields.each(fields.at_least(2), least=0))  # of one CNN each
-    learning_rates: tuple[float, ...] = fields.ruled((0.003, 0.02, 0.1), fields.each(fields.above(0)))
+    convolutions: tuple[int, ...] = fields.ruled(
+        (24,), fields.each(fields.at_least(2), least=0)
+    )  # of one CNN each
+    learning_rates: tuple[float, ...] = fields.ruled(
+        (0.003, 0.02, 0.1), fields.each(fields.above(0))
+    )
     tuning_seeds: int = fields.ruled(2, fields.at_least(1))
     seeds: int = fields.ruled(3, fields.at_least(1))
     epochs: int = fields.ruled(10, fields.at_least(1))
     cnn_epochs: int = fields.ruled(4, fields.at_least(1))
-    deleted: int = fields.ruled(16, fields.at_least(3))  # depth of the networks that lose a layer, one of `depths`
+    deleted: int = fields.ruled(
+        16, fields.at_least(3)
+    )  # depth of the networks that lose a layer, one of `depths`
     random_networks: int = fields.ruled(2, fields.at_least(1))
 
 
 def path_counts(depth: int) -> list[int]:
-    """How many paths through `depth` residual layers pass through 0, 1, ..., `depth` branches, counted one by one.
+    """How many paths through `depth` residual layers pass through 0, 1, ..., `depth` branches.
+
+    Counted one by one.
 
     Examples:
       >>> path_counts(4)
@@ -50,7 +66,9 @@ def path_counts(depth: int) -> list[int]:
 
 
 def path_sum(branches: Sequence[np.ndarray]) -> np.ndarray:
-    """The sum over all 2^depth paths of the product of the branches taken, later ones to the left; [n, n] each.
+    """The sum over all 2^depth paths of the product of the branches taken, later ones to the left.
+
+    [n, n] each.
 
     Examples:
       >>> float(path_sum([np.array([[2.0]]), np.array([[0.5]])])[0, 0])  # (1 + 2) (1 + 0.5)
@@ -71,7 +89,9 @@ def branch_slope(x: np.ndarray, weight: float, bias: float, out: float) -> np.nd
 
 
 def same_side(correlation: float) -> float:
-    """Given that one of two standard normals is positive, the probability that the other is (Sheppard 1899).
+    """Given that one of two standard normals is positive.
+
+    The probability that the other is (Sheppard 1899).
 
     Examples:
       >>> round(same_side(0.0), 3), same_side(1.0)
@@ -81,7 +101,9 @@ def same_side(correlation: float) -> float:
 
 
 def relu_product(correlation: float) -> float:
-    """2 E[relu(u) relu(v)] of standard normals of this correlation: the arc-cosine kernel (Cho and Saul 2009).
+    """2 E[relu(u) relu(v)] of standard normals of this correlation.
+
+    The arc-cosine kernel (Cho and Saul 2009).
 
     Examples:
       >>> round(relu_product(0.0), 3), round(relu_product(0.5), 3)
@@ -92,17 +114,23 @@ def relu_product(correlation: float) -> float:
 
 
 def strengths(skip: str, depth: int) -> np.ndarray:
-    """a_l [depth]: what the branch of each layer does to a gradient's expected square, for inputs of variance 1.
+    """a_l [depth]: what the branch of each layer does to a gradient's expected square.
 
-    It is 1 / V_l, where V_l is the variance that batch norm divides by. A plain layer hands on V = SHARE; a residual
-    one adds that to what it was given.
+    For inputs of variance 1.
+
+    It is 1 / V_l, where V_l is the variance that batch norm divides by. A plain layer hands on V =
+    SHARE; a residual one adds that to what it was given.
     """
-    variances = 1 + SHARE * np.arange(depth) if CARRIED[skip] else np.where(np.arange(depth), SHARE, 1.0)
+    variances = (
+        1 + SHARE * np.arange(depth) if CARRIED[skip] else np.where(np.arange(depth), SHARE, 1.0)
+    )
     return 1 / variances
 
 
 def growth(skip: str, depth: int) -> float:
-    """The expected squared gradient by the input, as a multiple of that by the output of the last layer.
+    """The expected squared gradient by the input.
+
+    As a multiple of that by the output of the last layer.
 
     Examples:
       >>> round(growth('none', 16)), round(growth('identity', 16), 1)
@@ -112,7 +140,9 @@ def growth(skip: str, depth: int) -> float:
 
 
 def mean_path_length(depth: int) -> float:
-    """The mean number of branches on a path, each path counted by its share of the expected squared gradient.
+    """The mean number of branches on a path.
+
+    Each path counted by its share of the expected squared gradient.
 
     Examples:
       >>> round(mean_path_length(64), 2)
@@ -122,16 +152,22 @@ def mean_path_length(depth: int) -> float:
     return float(np.sum(branch / (1 + branch)))
 
 
-def gradient_correlations(skip: str, depth: int, start: float, rule: Rule = same_side) -> np.ndarray:
-    """Correlation of the gradients by two inputs of correlation `start`, behind 0, 1, ..., `depth` layers.
+def gradient_correlations(
+    skip: str, depth: int, start: float, rule: Rule = same_side
+) -> np.ndarray:
+    """Correlation of the gradients by two inputs of correlation `start`, behind 0, 1, ....
 
-    Where both inputs switch a unit alike, their gradients take the same way through it: `rule`, of the correlation of
-    what enters the unit.
+    `depth` layers.
+
+    Where both inputs switch a unit alike, their gradients take the same way through it: `rule`, of
+    the correlation of what enters the unit.
     """
     carried, variance, covariance, found = CARRIED[skip], 1.0, start, [1.0]
     for _ in range(depth):
         correlation = covariance / variance
-        found.append(found[-1] * (carried + rule(correlation) / variance) / (carried + 1 / variance))
+        found.append(
+            found[-1] * (carried + rule(correlation) / variance) / (carried + 1 / variance)
+        )
         covariance = carried * covariance + relu_product(correlation) - relu_product(0.0)
         variance = carried * variance + SHARE
     return np.array(found)

@@ -1,4 +1,7 @@
-"""Plain and residual networks trained by the ablations' engine, and what becomes of them without one layer."""
+"""Plain and residual networks trained by the ablations' engine.
+
+And what becomes of them without one layer.
+"""
 
 import dataclasses
 import functools
@@ -48,23 +51,39 @@ class Study:
     def final(self, key: Key, metric: str) -> np.ndarray:
         """A metric after the last epoch, [seed]; what diverged has the accuracy of a guess."""
         values = np.array([run.history[metric][-1] for run in self.runs[key]])
-        return np.where([np.isfinite(run.history['train_loss']).all() for run in self.runs[key]], values, 1 / CLASSES)
+        return np.where(
+            [np.isfinite(run.history['train_loss']).all() for run in self.runs[key]],
+            values,
+            1 / CLASSES,
+        )
 
 
 def variant_of(key: Key, width: int, rate: float) -> Variant:
-    """The setting of a network: `layers` hidden layers of an MLP, or convolutions of one stage of a CNN."""
+    """The setting of a network: `layers` hidden layers of an MLP.
+
+    Or convolutions of one stage of a CNN.
+    """
     model, count, skip = key
-    sizes = dict(width=width, depth=count) if model == 'mlp' else dict(width=CNN_WIDTH, depth=1, convolutions=count)
+    sizes = (
+        dict(width=width, depth=count)
+        if model == 'mlp'
+        else dict(width=CNN_WIDTH, depth=1, convolutions=count)
+    )
     return Variant(model=model, norm='batch', skip=skip, learning_rate=rate, batch_size=32, **sizes)  # type: ignore[arg-type]
 
 
 def train(settings: Settings, note: Note) -> Study:
-    """Every network at every rate on all seeds at once, so that each is compiled once; rates by the tuning seeds."""
+    """Every network at every rate on all seeds at once, so that each is compiled once.
+
+    Rates by the tuning seeds.
+    """
     source = Data(dataset='digits')
     dataset = load(source)
     data = resident(dataset, [split(dataset, source)])
     if settings.deleted not in settings.depths:
-        raise InputError(f'settings.deleted={settings.deleted}: must be one of depths, {list(settings.depths)}')
+        raise InputError(
+            f'settings.deleted={settings.deleted}: must be one of depths, {list(settings.depths)}'
+        )
     mlps: list[Key] = [('mlp', n, skip) for n in settings.depths for skip in CARRIED]
     cnns: list[Key] = [('cnn', n, skip) for n in settings.convolutions for skip in CARRIED]
     tuning = range(protocol.TUNING_SEED, protocol.TUNING_SEED + settings.tuning_seeds)
@@ -81,12 +100,18 @@ def train(settings: Settings, note: Note) -> Study:
         trained, groups = trained + found, groups + entries
     best = engine.best_rates([run for run in trained if run.member.seed in tuning], 'train_loss')
     rates = {key: best[_option(key)] for key in (*mlps, *cnns)}
-    runs = {key: [run for run in trained if _measures(run.member, _option(key), rates[key], fresh)] for key in rates}
+    runs = {
+        key: [run for run in trained if _measures(run.member, _option(key), rates[key], fresh)]
+        for key in rates
+    }
     return Study(rates, runs, data, groups)
 
 
 def gradient_norms(study: Study, settings: Settings, depth: int, skip: str) -> np.ndarray:
-    """Norm of the loss's gradient by the kernel of each hidden layer but the first, before training: [seed, layer]."""
+    """Norm of the loss's gradient by the kernel of each hidden layer but the first.
+
+    Before training: [seed, layer].
+    """
     chosen = study.data.train[0][:IMAGES]
     images, labels = _features(study.data, chosen), study.data.labels[chosen]
     variant = variant_of(('mlp', depth, skip), settings.width, settings.learning_rates[0])
@@ -108,10 +133,15 @@ def gradient_norms(study: Study, settings: Settings, depth: int, skip: str) -> n
 
 
 def without_layers(study: Study, depth: int, skip: str) -> np.ndarray:
-    """Validation accuracy of trained networks, whole and then without hidden layer 2, 3, ...: [seed, depth]."""
+    """Validation accuracy of trained networks, whole and then without hidden layer 2, 3, ....
+
+    [seed, depth].
+    """
     indices = np.asarray(study.data.val.indices[0])[np.asarray(study.data.val.mask[0])]
     images, labels = _features(study.data, indices), study.data.labels[indices]
-    present = jnp.asarray(np.concatenate([np.ones((1, depth - 1)), 1 - np.eye(depth - 1)]).astype(bool))
+    present = jnp.asarray(
+        np.concatenate([np.ones((1, depth - 1)), 1 - np.eye(depth - 1)]).astype(bool)
+    )
 
     @jax.jit
     @jax.vmap
@@ -122,8 +152,12 @@ def without_layers(study: Study, depth: int, skip: str) -> np.ndarray:
     return np.asarray(accuracies(*_stacked([run.state for run in study.runs['mlp', depth, skip]])))
 
 
-def logits(params: Any, stats: Any, images: jax.Array, skip: str, present: jax.Array, moments: str) -> jax.Array:
-    """What `models.MLP` answers with batch norm and ReLU, where hidden layer 2 + i is there only if present[i].
+def logits(
+    params: Any, stats: Any, images: jax.Array, skip: str, present: jax.Array, moments: str
+) -> jax.Array:
+    """What `models.MLP` answers with batch norm and ReLU.
+
+    Where hidden layer 2 + i is there only if present[i].
 
     Args:
       params: `stack` of a network's; stats likewise.
@@ -139,7 +173,9 @@ def logits(params: Any, stats: Any, images: jax.Array, skip: str, present: jax.A
 
     def step(features: jax.Array, own: Any) -> tuple[jax.Array, None]:
         one, kept, there = own
-        return jnp.where(there, layers.join(skip, features, layer(features, one, kept)), features), None
+        return jnp.where(
+            there, layers.join(skip, features, layer(features, one, kept)), features
+        ), None
 
     features = layer(images, params['first'], stats['first'])
     features, _ = lax.scan(step, features, (params['later'], stats['later'], present))
@@ -149,13 +185,17 @@ def logits(params: Any, stats: Any, images: jax.Array, skip: str, present: jax.A
 def stack(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters or statistics of an MLP, all hidden layers but the first on a leading axis."""
     later = [tree[f'layer_{i}'] for i in range(1, sum(name.startswith('layer_') for name in tree))]
-    joined = dict(first=tree['layer_0'], later=jax.tree.map(lambda *leaves: np.stack(leaves), *later))
+    joined = dict(
+        first=tree['layer_0'], later=jax.tree.map(lambda *leaves: np.stack(leaves), *later)
+    )
     return joined | ({'head': tree['head']} if 'head' in tree else {})
 
 
 def _stacked(states: Sequence[Any]) -> tuple[Any, Any]:
     gather = functools.partial(jax.tree.map, lambda *leaves: np.stack(leaves))
-    return gather(*(stack(s.params) for s in states)), gather(*(stack(s.batch_stats) for s in states))
+    return gather(*(stack(s.params) for s in states)), gather(
+        *(stack(s.batch_stats) for s in states)
+    )
 
 
 def _features(data: Resident, chosen: np.ndarray | jax.Array) -> jax.Array:

@@ -1,4 +1,7 @@
-"""Random networks of the form that `residual` computes by hand: forward, and back from one direction of the output."""
+"""Random networks of the form that `residual` computes by hand: forward.
+
+And back from one direction of the output.
+"""
 
 import dataclasses
 
@@ -6,13 +9,19 @@ import numpy as np
 
 from jaxdl.theory.residual.formulas import CARRIED
 
-WIDTH, PAIRS, CORRELATION = 200, 64, 0.9  # units a layer; pairs of nearby inputs, and how near they are
+WIDTH, PAIRS, CORRELATION = (
+    200,
+    64,
+    0.9,
+)  # units a layer; pairs of nearby inputs, and how near they are
 STEP = 1e-4  # of the central difference that gives a path's mean length
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """weights [layer, in, out]; stds [layer, unit] and positive [layer, input, unit] of what enters each ReLU.
+    """weights [layer, in, out]; stds [layer, unit] and positive [layer, input.
+
+    Unit] of what enters each ReLU.
 
     The inputs are PAIRS, the first of each pair in the first half of the rows.
     """
@@ -44,7 +53,9 @@ def draw(skip: str, depth: int, seed: int, width: int = WIDTH) -> Network:
 
 
 def input_gradients(network: Network, depth: int, branch: float = 1.0) -> np.ndarray:
-    """The gradient of one direction of layer `depth`'s output by each input, [input, width]; the statistics stay.
+    """The gradient of one direction of layer `depth`'s output by each input, [input, width].
+
+    The statistics stay.
 
     Args:
       branch: what every branch is multiplied by on the way back.
@@ -53,7 +64,9 @@ def input_gradients(network: Network, depth: int, branch: float = 1.0) -> np.nda
     direction = np.random.default_rng(0).normal(size=width)
     gradient = np.tile(direction / np.linalg.norm(direction), (network.positive.shape[1], 1))
     for layer in reversed(range(depth)):
-        through = (gradient @ network.weights[layer].T) * network.positive[layer] / network.stds[layer]
+        through = (
+            (gradient @ network.weights[layer].T) * network.positive[layer] / network.stds[layer]
+        )
         gradient = CARRIED[network.skip] * gradient + branch * through
     return gradient
 
@@ -72,8 +85,8 @@ def log_square(gradients: np.ndarray) -> float:
 def mean_path_length(network: Network, depth: int) -> float:
     """Branches on a path, by share of the squared gradient.
 
-    With every branch multiplied by t, a path through k of them counts t^(2k) times in the square: half the slope of
-    its logarithm by log t is the mean of k.
+    With every branch multiplied by t, a path through k of them counts t^(2k) times in the square:
+    half the slope of its logarithm by log t is the mean of k.
     """
     up, down = (log_square(input_gradients(network, depth, 1 + sign * STEP)) for sign in (1, -1))
     return (up - down) / (4 * STEP)

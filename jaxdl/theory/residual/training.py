@@ -18,51 +18,82 @@ def claims_of(study: Study, settings: Settings, norms: BySkip, cut: BySkip) -> l
 
 
 def training_claims(study: Study, settings: Settings) -> list[Claim]:
-    """Train accuracy, each network at its own best rate: the worst residual run against the best plain one."""
+    """Train accuracy, each network at its own best rate.
+
+    The worst residual run against the best plain one.
+    """
     found = []
     few, many = min(settings.depths), max(settings.depths)
     seeds = words.count(settings.seeds, 'seed').replace(words.SPACE, ' ')
     plain, carried = (study.final(('mlp', many, skip), 'train_accuracy') for skip in CARRIED)
-    sentence = f'MLP of {many} layers, {seeds}: train accuracy, the worst residual less the best plain'
+    sentence = (
+        f'MLP of {many} layers, {seeds}: train accuracy, the worst residual less the best plain'
+    )
     found.append(claims.at_least(sentence, 0.1, carried.min() - plain.max()))
     for count in settings.convolutions:
-        plain, carried = (study.final(('cnn', count, skip), 'train_accuracy').mean() for skip in CARRIED)
+        plain, carried = (
+            study.final(('cnn', count, skip), 'train_accuracy').mean() for skip in CARRIED
+        )
         sentence = f'CNN of {count} convolutions, {settings.cnn_epochs} epochs, {seeds}: mean train accuracy'
         found.append(claims.at_least(f'{sentence}, residual less plain', 0.0, carried - plain))
     shallow, deep = (study.final(('mlp', count, 'none'), 'train_accuracy') for count in (few, many))
-    sentence = f'plain MLP, {seeds}: train accuracy, the worst of {few} layers less the best of {many}'
+    sentence = (
+        f'plain MLP, {seeds}: train accuracy, the worst of {few} layers less the best of {many}'
+    )
     return [*found, claims.at_least(sentence, 0.1, shallow.min() - deep.max())]
 
 
 def norm_claims(norms: BySkip) -> list[Claim]:
-    """Before training, the gradient of the second layer's kernel over that of the last: a plain one has exploded."""
+    """Before training, the gradient of the second layer's kernel over that of the last.
+
+    A plain one has exploded.
+    """
     layers = norms['none'].shape[1] + 1
-    plain, carried = (np.exp(np.mean(np.log(norms[skip][:, 0] / norms[skip][:, -1]))) for skip in CARRIED)
+    plain, carried = (
+        np.exp(np.mean(np.log(norms[skip][:, 0] / norms[skip][:, -1]))) for skip in CARRIED
+    )
     sentence = f'MLP of {layers} layers, before training: gradient norm of the second kernel over the last, plain'
     return [claims.at_least(f'{sentence} over residual', 2.0, plain / carried)]
 
 
 def deletion_claims(cut: BySkip) -> list[Claim]:
-    """Accuracy without one layer, mean over the layers: a residual network keeps it, a plain one guesses."""
+    """Accuracy without one layer, mean over the layers: a residual network keeps it.
+
+    A plain one guesses.
+    """
     depth = cut['none'].shape[1]
     lost = {skip: float(np.mean(own[:, :1] - own[:, 1:])) for skip, own in cut.items()}
     left = float(np.mean(cut['none'][:, 1:]))
     return [
-        claims.at_most(f'residual MLP of {depth} layers: accuracy lost with one layer, mean', 0.1, lost['identity']),
-        claims.at_most(f'plain MLP of {depth} layers: accuracy left without one layer, mean', 0.3, left),
+        claims.at_most(
+            f'residual MLP of {depth} layers: accuracy lost with one layer, mean',
+            0.1,
+            lost['identity'],
+        ),
+        claims.at_most(
+            f'plain MLP of {depth} layers: accuracy left without one layer, mean', 0.3, left
+        ),
         claims.at_least(
             f'MLP of {depth} layers: accuracy lost with one layer, plain less residual',
-            0.1, lost['none'] - lost['identity'],
+            0.1,
+            lost['none'] - lost['identity'],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def table(study: Study) -> Table:
     """Accuracy of every network at its own best rate."""
     rows = []
     for (model, count, skip), rate in study.rates.items():
-        final = [study.final((model, count, skip), f'{part}_accuracy').mean() for part in ('train', 'val')]
+        final = [
+            study.final((model, count, skip), f'{part}_accuracy').mean()
+            for part in ('train', 'val')
+        ]
         kind = 'residual' if CARRIED[skip] else 'plain'
-        rows.append([f'{model.upper()}, {kind}', str(count), f'{rate:g}', *map(words.number, final)])
+        rows.append(
+            [f'{model.upper()}, {kind}', str(count), f'{rate:g}', *map(words.number, final)]
+        )
     columns = ('Network', 'Layers', 'Learning rate', 'Train, %', 'Validation, %')
-    return Table('Accuracy in the last epoch, mean over fresh seeds', columns, rows, 'lrrrr', name='trained')
+    return Table(
+        'Accuracy in the last epoch, mean over fresh seeds', columns, rows, 'lrrrr', name='trained'
+    )

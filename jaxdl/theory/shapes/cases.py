@@ -11,15 +11,21 @@ from jax import lax
 
 Pair = tuple[int, int]
 NONE_LEFT = 0.25  # share of the cases whose filter is larger than the padded input
-POOLS_RUN = 20  # one pooling in so many is compiled too: XLA takes 20 ms for each, and 1 ms for a convolution
+# one pooling in so many is compiled too: XLA takes 20 ms for each, and 1 ms for a convolution
+POOLS_RUN = 20
 PROGRAM = 250  # convolutions that are compiled as one program
 # Nothing but shapes is of interest, so XLA need not look for fast code.
-QUICKLY: dict[str, str | bool] = dict(xla_backend_optimization_level='0', xla_gpu_autotune_level='0')
+QUICKLY: dict[str, str | bool] = dict(
+    xla_backend_optimization_level='0', xla_gpu_autotune_level='0'
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A convolution, each of its numbers (vertical, horizontal). Its pooling: F = the first side, and that stride."""
+    """A convolution, each of its numbers (vertical, horizontal).
+
+    Its pooling: F = the first side, and that stride.
+    """
 
     size: Pair
     window: Pair
@@ -33,7 +39,8 @@ class Seen:
     """What came out, [case] each.
 
     Args:
-      convolutions, poolings, same: rows and columns, 0 where nothing is left; poolings are traced only.
+      convolutions, poolings, same: rows and columns, 0 where nothing is left; poolings are traced
+      only.
       poolings_run: of those that were run.
       same_pads: what JAX adds for `SAME`, ((top, bottom), (left, right)).
     """
@@ -48,7 +55,10 @@ class Seen:
 def draw(seed: int, count: int) -> list[Case]:
     """Random cases; in a quarter of them the filter does not fit along one axis or both."""
     random = np.random.default_rng([seed, *b'conv_arithmetic'])
-    return [_case(random, int(random.integers(1, 4)) if random.random() < NONE_LEFT else 0) for _ in range(count)]
+    return [
+        _case(random, int(random.integers(1, 4)) if random.random() < NONE_LEFT else 0)
+        for _ in range(count)
+    ]
 
 
 def _case(random: np.random.Generator, too_large: int) -> Case:
@@ -69,7 +79,10 @@ def observe(cases: Sequence[Case], seed: int) -> Seen:
     pooled = run_poolings([cases[i] for i in every])
     return Seen(
         convolutions=run_convolutions(cases),
-        poolings=[_sides(jax.eval_shape(functools.partial(_pool, case=case), _map(case))) for case in cases],
+        poolings=[
+            _sides(jax.eval_shape(functools.partial(_pool, case=case), _map(case)))
+            for case in cases
+        ],
         poolings_run=dict(zip(every, pooled, strict=True)),
         same=run_convolutions(cases, 'SAME'),
         same_pads=[_same_pads(case) for case in cases],
@@ -77,13 +90,22 @@ def observe(cases: Sequence[Case], seed: int) -> Seen:
 
 
 def run_convolutions(cases: Sequence[Case], padding: str | None = None) -> list[Pair]:
-    """Rows and columns of each convolution, compiled and run; `padding`: `SAME` in place of the case's own."""
+    """Rows and columns of each convolution, compiled and run; `padding`.
+
+    `SAME` in place of the case's own.
+    """
     found = []
     for start in range(0, len(cases), PROGRAM):
         part = cases[start : start + PROGRAM]
-        inputs = [(np.ones((1, *case.size, 1), np.float32), np.ones((*case.window, 1, 1), np.float32)) for case in part]
+        inputs = [
+            (np.ones((1, *case.size, 1), np.float32), np.ones((*case.window, 1, 1), np.float32))
+            for case in part
+        ]
         found += _run(
-            lambda inputs, part=part: [_conv(x, w, c, padding) for (x, w), c in zip(inputs, part, strict=True)], inputs
+            lambda inputs, part=part: [
+                _conv(x, w, c, padding) for (x, w), c in zip(inputs, part, strict=True)
+            ],
+            inputs,
         )
     return found
 
@@ -95,24 +117,37 @@ def run_poolings(cases: Sequence[Case]) -> list[Pair]:
 
 
 def _run(program: Callable[[list], list[jax.Array]], inputs: list) -> list[Pair]:
-    return [_sides(made) for made in jax.jit(program).lower(inputs).compile(compiler_options=QUICKLY)(inputs)]
+    return [
+        _sides(made)
+        for made in jax.jit(program).lower(inputs).compile(compiler_options=QUICKLY)(inputs)
+    ]
 
 
 def _conv(images: jax.Array, kernel: jax.Array, case: Case, padding: str | None) -> jax.Array:
     given = padding or [(p, p) for p in case.padding]
     return lax.conv_general_dilated(
-        images, kernel, case.stride, given, rhs_dilation=case.dilation, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        images,
+        kernel,
+        case.stride,
+        given,
+        rhs_dilation=case.dilation,
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
 
 
 def _pool(images: jax.Array, case: Case) -> jax.Array:
     side = case.window[0]
-    return lax.reduce_window(images, -jnp.inf, lax.max, (1, side, side, 1), (1, *case.stride, 1), 'VALID')
+    return lax.reduce_window(
+        images, -jnp.inf, lax.max, (1, side, side, 1), (1, *case.stride, 1), 'VALID'
+    )
 
 
 def _same_pads(case: Case) -> tuple[Pair, ...]:
     spans = [d * (m - 1) + 1 for m, d in zip(case.window, case.dilation, strict=True)]
-    return tuple((int(low), int(high)) for low, high in lax.padtype_to_pads(case.size, spans, case.stride, 'SAME'))
+    return tuple(
+        (int(low), int(high))
+        for low, high in lax.padtype_to_pads(case.size, spans, case.stride, 'SAME')
+    )
 
 
 def _map(case: Case) -> jax.ShapeDtypeStruct:

@@ -1,4 +1,7 @@
-"""The formulas of `shapes` against XLA, against counting positions, and rules that are wrong against both."""
+"""The formulas of `shapes` against XLA, against counting positions.
+
+And rules that are wrong against both.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,16 +24,24 @@ ROUNDINGS: dict[str, Callable[[float], int]] = {
 
 
 def counted(case: Case) -> Pair:
-    """Positions where the dilated filter lies within the padded input, found by trying every one."""
+    """Positions where the dilated filter lies within the padded input.
+
+    Found by trying every one.
+    """
     rows, columns = (
         sum(start + d * (m - 1) < j + 2 * p for start in range(0, j + 2 * p, s))
-        for j, m, s, p, d in zip(case.size, case.window, case.stride, case.padding, case.dilation, strict=True)
+        for j, m, s, p, d in zip(
+            case.size, case.window, case.stride, case.padding, case.dilation, strict=True
+        )
     )
     return rows, columns
 
 
 def travel(case: Case) -> Pair:
-    """Pixels that the filter can move by within the padded input; negative where it does not fit."""
+    """Pixels that the filter can move by within the padded input.
+
+    Negative where it does not fit.
+    """
     numbers = zip(case.size, case.window, case.padding, case.dilation, strict=True)
     rows, columns = (j + 2 * p - d * (m - 1) - 1 for j, m, p, d in numbers)
     return rows, columns
@@ -48,7 +59,11 @@ def fits(pair: Pair) -> bool:
 
 
 def measure(
-    cases: Sequence[Case], seen: Seen, conv_size: SizeRule, pool_size: SizeRule, same_padding: Callable[..., tuple]
+    cases: Sequence[Case],
+    seen: Seen,
+    conv_size: SizeRule,
+    pool_size: SizeRule,
+    same_padding: Callable[..., tuple],
 ) -> list[Claim]:
     """The claims on the formulas that are given, and on the roundings that are wrong."""
     kept = [i for i, size in enumerate(seen.convolutions) if fits(size)]
@@ -57,20 +72,33 @@ def measure(
         *_on_poolings(cases, seen, pool_size),
         _on_same(cases, seen, conv_size, same_padding),
         *_on_roundings([cases[i] for i in kept], [seen.convolutions[i] for i in kept]),
-        _on_truncation([case for case, size in zip(cases, seen.convolutions, strict=True) if not fits(size)]),
+        _on_truncation(
+            [case for case, size in zip(cases, seen.convolutions, strict=True) if not fits(size)]
+        ),
     ]
 
 
 def _on_convolutions(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Iterator[Claim]:
-    found = [_tried(rule, c.size, c.window, c.stride, c.padding, dilation=c.dilation) for c in cases]
+    found = [
+        _tried(rule, c.size, c.window, c.stride, c.padding, dilation=c.dilation) for c in cases
+    ]
     kept = [i for i, case in enumerate(cases) if fits(counted(case))]
     agree = sum(found[i] == seen.convolutions[i] for i in kept)
-    yield claims.close('Convolutions where something is left: cases with the size that XLA gives', len(kept), agree, 0)
+    yield claims.close(
+        'Convolutions where something is left: cases with the size that XLA gives',
+        len(kept),
+        agree,
+        0,
+    )
     agree = sum(found[i] == counted(cases[i]) for i in kept)
-    yield claims.close('The same, with the number of positions found by trying every one', len(kept), agree, 0)
+    yield claims.close(
+        'The same, with the number of positions found by trying every one', len(kept), agree, 0
+    )
     lost = [i for i, case in enumerate(cases) if not fits(counted(case))]
     errors = sum(found[i] is None and not fits(seen.convolutions[i]) for i in lost)
-    sentence = 'Convolutions where nothing is left: the formula is an error, and XLA gives an empty map'
+    sentence = (
+        'Convolutions where nothing is left: the formula is an error, and XLA gives an empty map'
+    )
     yield claims.close(sentence, len(lost), errors, 0)
 
 
@@ -78,17 +106,39 @@ def _on_poolings(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Iterator[
     found = [_tried(rule, c.size, c.window[0], c.stride) for c in cases]
     kept = [size for size in zip(found, seen.poolings, strict=True) if fits(size[1])]
     agree = sum(one == other for one, other in kept)
-    yield claims.close('Max poolings where something is left: cases with the size that JAX infers', len(kept), agree, 0)
+    yield claims.close(
+        'Max poolings where something is left: cases with the size that JAX infers',
+        len(kept),
+        agree,
+        0,
+    )
     lost = len(cases) - len(kept)
-    errors = sum(one is None and not fits(other) for one, other in zip(found, seen.poolings, strict=True))
-    yield claims.close('Max poolings where nothing is left: the formula is an error, the map empty', lost, errors, 0)
-    run = sum((found[i] or (0, 0)) == size if fits(size) else found[i] is None for i, size in seen.poolings_run.items())
-    sentence = f'Max poolings compiled and run too, one in {POOLS_RUN}: cases as the formula has them'
+    errors = sum(
+        one is None and not fits(other) for one, other in zip(found, seen.poolings, strict=True)
+    )
+    yield claims.close(
+        'Max poolings where nothing is left: the formula is an error, the map empty',
+        lost,
+        errors,
+        0,
+    )
+    run = sum(
+        (found[i] or (0, 0)) == size if fits(size) else found[i] is None
+        for i, size in seen.poolings_run.items()
+    )
+    sentence = (
+        f'Max poolings compiled and run too, one in {POOLS_RUN}: cases as the formula has them'
+    )
     yield claims.close(sentence, len(seen.poolings_run), run, 0)
 
 
-def _on_same(cases: Sequence[Case], seen: Seen, rule: SizeRule, same_padding: Callable[..., tuple]) -> Claim:
-    """SAME gives ceil(J / s), and so does the formula on an input with the padding of `same_padding`, the same."""
+def _on_same(
+    cases: Sequence[Case], seen: Seen, rule: SizeRule, same_padding: Callable[..., tuple]
+) -> Claim:
+    """SAME gives ceil(J / s).
+
+    And so does the formula on an input with the padding of `same_padding`, the same.
+    """
     agree = 0
     for case, size, pads in zip(cases, seen.same, seen.same_pads, strict=True):
         added = same_padding(case.size, case.window, case.stride, dilation=case.dilation)
@@ -101,7 +151,10 @@ def _on_same(cases: Sequence[Case], seen: Seen, rule: SizeRule, same_padding: Ca
 
 
 def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Claim]:
-    """How often each rounding is wrong where something is left: exactly where what is left over makes it so."""
+    """How often each rounding is wrong where something is left.
+
+    Exactly where what is left over makes it so.
+    """
     spare = [list(zip(left_over(case), case.stride, strict=True)) for case in cases]
     predicted = {
         'ceiling, plus 1': sum(any(r for r, _ in own) for own in spare),
@@ -109,13 +162,20 @@ def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Clai
         'floor, without the 1': len(cases),
     }
     for name, expected in predicted.items():
-        wrong = sum(rounded(ROUNDINGS[name], case) != size for case, size in zip(cases, sizes, strict=True))
+        wrong = sum(
+            rounded(ROUNDINGS[name], case) != size for case, size in zip(cases, sizes, strict=True)
+        )
         yield claims.close(f'Convolutions that the rule "{name}" gets wrong', expected, wrong, 0)
 
 
 def _on_truncation(cases: Sequence[Case]) -> Claim:
-    """Where nothing is left, integer division as in C still finds a position, if less than a stride is missing."""
-    predicted = sum(all(-s < t for t, s in zip(travel(case), case.stride, strict=True)) for case in cases)
+    """Where nothing is left, integer division as in C still finds a position.
+
+    If less than a stride is missing.
+    """
+    predicted = sum(
+        all(-s < t for t, s in zip(travel(case), case.stride, strict=True)) for case in cases
+    )
     found = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in cases)
     sentence = 'Convolutions where nothing is left, and where the rule "towards 0, plus 1" finds a size all the same'
     return claims.close(sentence, predicted, found, 0)

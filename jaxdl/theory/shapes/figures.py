@@ -74,13 +74,18 @@ def _grid(axes: Axes, columns: int) -> None:
 
 
 def _filter(axes: Axes, number: int, columns: int) -> None:
-    """The filter at a position of the first row, numbered from 0; at `columns` it no longer fits."""
+    """The filter at a position of the first row, numbered from 0.
+
+    At `columns` it no longer fits.
+    """
     fits = number < columns
     colour = plots.BLUE if fits else plots.VERMILION
     corner = (number * WALK.stride[1], 0)
     size = WALK.window[1], WALK.window[0]
     axes.add_patch(Rectangle(corner, *size, fc=colour, alpha=0.25, ec='none', zorder=3))
-    axes.add_patch(Rectangle(corner, *size, fc='none', ec=colour, lw=2.4, ls='-' if fits else '--', zorder=4))
+    axes.add_patch(
+        Rectangle(corner, *size, fc='none', ec=colour, lw=2.4, ls='-' if fits else '--', zorder=4)
+    )
     axes.set_title(f'position {number + 1}' if fits else f'no position {number + 1}')
 
 
@@ -88,7 +93,9 @@ def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
     """Size against size, a stair for each stride: lines by the formula, marks by XLA."""
     sizes = range(1, LARGEST + 1)
     found = {s: [pair[0] for pair in run([_square(j, s) for j in sizes])] for s in STAIRS}
-    stairs = {s: [conv_size((j, j), (WINDOW,) * 2, s, 0)[0] for j in sizes if j >= WINDOW] for s in STAIRS}
+    stairs = {
+        s: [conv_size((j, j), (WINDOW,) * 2, s, 0)[0] for j in sizes if j >= WINDOW] for s in STAIRS
+    }
 
     def plot(width: float) -> Figure:
         figure = Figure(figsize=(min(width, 6.2), 3.1), layout='constrained')
@@ -101,7 +108,9 @@ def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
             x = [*sizes][WINDOW - 1 :]
             axes.step(x, stairs[stride], where='mid', color=colour, ls=line)
             axes.plot(sizes, found[stride], ls='none', marker=mark, color=colour, markersize=4.5)
-            axes.text(LARGEST + 0.7, stairs[stride][-1], f'stride {stride}', color=colour, va='center')
+            axes.text(
+                LARGEST + 0.7, stairs[stride][-1], f'stride {stride}', color=colour, va='center'
+            )
         axes.set_xlim(0.5, LARGEST + 0.5)
         axes.set_xticks(range(2, LARGEST + 1, 2))
         axes.set_xlabel('pixels of the input')
@@ -126,8 +135,21 @@ def examples(conv_size: SizeRule, run: Run) -> Table:
     rows = []
     for (name, case), found in zip(EXAMPLES.items(), run(list(EXAMPLES.values())), strict=True):
         size = conv_size(case.size, case.window, case.stride, case.padding, dilation=case.dilation)
-        one = (case.stride[0], case.padding[0], case.dilation[0])  # the same on both axes in all of them
+        one = (
+            case.stride[0],
+            case.padding[0],
+            case.dilation[0],
+        )  # the same on both axes in all of them
         pairs = [words.product(*pair) for pair in (case.size, case.window, size, found)]
         rows.append([name, *pairs[:2], *map(str, one), *pairs[2:]])
-    columns = ('Layer', 'Input', 'Filter', 'Stride', 'Padding', 'Dilation', 'By the formula', 'By XLA')
+    columns = (
+        'Layer',
+        'Input',
+        'Filter',
+        'Stride',
+        'Padding',
+        'Dilation',
+        'By the formula',
+        'By XLA',
+    )
     return Table('Sizes of some layers', columns, rows, 'lrrrrrrr', name='sizes')

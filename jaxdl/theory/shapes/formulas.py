@@ -1,6 +1,9 @@
-"""How large a map comes out of a convolution or a pooling: the formulas, and the demonstration `conv_arithmetic`.
+"""How large a map comes out of a convolution or a pooling: the formulas.
 
-The formulas are those of Dumoulin and Visin 2016, "A guide to convolution arithmetic for deep learning".
+And the demonstration `conv_arithmetic`.
+
+The formulas are those of Dumoulin and Visin 2016, "A guide to convolution arithmetic for deep
+learning".
 """
 
 import dataclasses
@@ -28,12 +31,14 @@ def conv_output_size(
     Args:
       size: (J, K) of the input, in pixels.
       window: (M, N) of the filter, in pixels, before dilation.
-      stride: pixels from one position to the next; an int for both axes, or (vertical, horizontal), as the next two.
+      stride: pixels from one position to the next; an int for both axes, or (vertical, horizontal),
+        as the next two.
       padding: pixels added on *each* side of an axis.
       dilation: pixels from one weight of the filter to the next; 1 is a filter without gaps.
 
     Raises:
-      InputError: no whole numbers, too small ones, or a filter that is larger than the padded input.
+      InputError: no whole numbers, too small ones, or a filter that is larger than the padded
+        input.
 
     Examples:
       >>> conv_output_size((32, 30), (5, 3), 2, 1)
@@ -42,7 +47,11 @@ def conv_output_size(
       (12, 26)
     """
     sizes, windows = _pair('size', size), _pair('window', window)
-    strides, paddings, dilations = _both('stride', stride), _both('padding', padding, 0), _both('dilation', dilation)
+    strides, paddings, dilations = (
+        _both('stride', stride),
+        _both('padding', padding, 0),
+        _both('dilation', dilation),
+    )
     padded = [j + 2 * p for j, p in zip(sizes, paddings, strict=True)]
     spans = [span(m, d) for m, d in zip(windows, dilations, strict=True)]
     if any(m > j for m, j in zip(spans, padded, strict=True)):
@@ -56,7 +65,8 @@ def pool_output_size(size: Pair, window: int, stride: int | Pair) -> Pair:
     """Rows and columns that F x F pooling (maximum, mean, ...) without padding leaves of a map.
 
     Args:
-      size: (height, width) of the map, in pixels; after a convolution, what `conv_output_size` gives.
+      size: (height, width) of the map, in pixels; after a convolution, what `conv_output_size`
+        gives.
       window: F, in pixels.
       stride: pixels from one window to the next; an int for both axes, or (vertical, horizontal).
 
@@ -73,11 +83,15 @@ def pool_output_size(size: Pair, window: int, stride: int | Pair) -> Pair:
     return conv_output_size(size, (side, side), stride, 0)
 
 
-def same_padding(size: Pair, window: Pair, stride: int | Pair, *, dilation: int | Pair = 1) -> tuple[Pair, Pair]:
-    """What `padding='SAME'` adds: ((top, bottom), (left, right)), so that ceil(J / stride) rows come out.
+def same_padding(
+    size: Pair, window: Pair, stride: int | Pair, *, dilation: int | Pair = 1
+) -> tuple[Pair, Pair]:
+    """What `padding='SAME'` adds: ((top, bottom), (left, right)).
 
-    An odd total has its extra pixel at the bottom or on the right, as in TensorFlow and XLA; PyTorch and the formula
-    above pad symmetrically. `VALID` adds nothing.
+    So that ceil(J / stride) rows come out.
+
+    An odd total has its extra pixel at the bottom or on the right, as in TensorFlow and XLA;
+    PyTorch and the formula above pad symmetrically. `VALID` adds nothing.
 
     Raises:
       InputError: no whole numbers, or too small ones.
@@ -87,7 +101,11 @@ def same_padding(size: Pair, window: Pair, stride: int | Pair, *, dilation: int 
       ((0, 1), (0, 1))
     """
     numbers = zip(
-        _pair('size', size), _pair('window', window), _both('stride', stride), _both('dilation', dilation), strict=True
+        _pair('size', size),
+        _pair('window', window),
+        _both('stride', stride),
+        _both('dilation', dilation),
+        strict=True,
     )
     totals = [max((-(-j // s) - 1) * s + span(m, d) - j, 0) for j, m, s, d in numbers]
     vertical, horizontal = ((total // 2, total - total // 2) for total in totals)
@@ -107,7 +125,11 @@ def span(window: int, dilation: int) -> int:
 def _pair(name: str, value: Any) -> Pair:
     """(vertical, horizontal): two whole numbers of 1 or more."""
     items = _plain(value)
-    if not isinstance(items, (tuple, list)) or len(items) != 2 or not all(_whole(item, 1) for item in items):
+    if (
+        not isinstance(items, (tuple, list))
+        or len(items) != 2
+        or not all(_whole(item, 1) for item in items)
+    ):
         raise _wrong(name, value, 'be two whole numbers of at least 1, (vertical, horizontal)')
     vertical, horizontal = (_plain(item) for item in items)
     return vertical, horizontal
@@ -118,7 +140,11 @@ def _both(name: str, value: Any, least: int = 1) -> Pair:
     given = _plain(value)
     items = tuple(given) if isinstance(given, (tuple, list)) else (given, given)
     if len(items) != 2 or not all(_whole(item, least) for item in items):
-        raise _wrong(name, value, f'be a whole number of at least {least}, or two of them, (vertical, horizontal)')
+        raise _wrong(
+            name,
+            value,
+            f'be a whole number of at least {least}, or two of them, (vertical, horizontal)',
+        )
     vertical, horizontal = (_plain(item) for item in items)
     return vertical, horizontal
 

@@ -17,7 +17,10 @@ from jaxdl.theory.symmetry.formulas import units_of as units_of
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Trains from zeros, ones and random weights, counts the units that differ, and measures how they come apart."""
+    """Trains from zeros, ones and random weights, counts the units that differ.
+
+    And measures how they come apart.
+    """
     from jaxdl.theory.symmetry import exact, figures, networks, parting
 
     data = networks.digits()
@@ -30,6 +33,12 @@ def answer(settings: Settings, note: Note) -> Answer:
         *networks.source_claims(trained, settings),
         *parting.parting_claims(parted, settings),
     ]
-    shown = [figures.changes(trained), figures.sources(trained, parted, settings), figures.distances(parted)]
+    shown = [
+        figures.changes(trained),
+        figures.sources(trained, parted, settings),
+        figures.distances(parted),
+    ]
     steps = groups[0]['steps']
-    return Answer(text('symmetry', **figures.words_of(trained, parted, settings, steps)), found, shown, groups)
+    return Answer(
+        text('symmetry', **figures.words_of(trained, parted, settings, steps)), found, shown, groups
+    )

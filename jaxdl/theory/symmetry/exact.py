@@ -1,4 +1,7 @@
-"""What holds in float64 whatever the weights: exchanged units, the rule for a unit, and who moves when."""
+"""What holds in float64 whatever the weights: exchanged units, the rule for a unit.
+
+And who moves when.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,17 +23,28 @@ Permute = Callable[[Any, int, np.ndarray], Any]
 
 
 def permuted(params: Any, layer: int, order: np.ndarray) -> Any:
-    """A network with the units of a hidden layer in another order: into them, of them and out of them."""
+    """A network with the units of a hidden layer in another order: into them.
+
+    Of them and out of them.
+    """
     own, above = params[f'layer_{layer}'], f'layer_{layer + 1}'
-    moved = dict(dense=dict(kernel=own['dense']['kernel'][:, order]), norm=dict(bias=own['norm']['bias'][..., order]))
+    moved = dict(
+        dense=dict(kernel=own['dense']['kernel'][:, order]),
+        norm=dict(bias=own['norm']['bias'][..., order]),
+    )
     params = params | {f'layer_{layer}': moved}
     if above in params:
-        return params | {above: params[above] | dict(dense=dict(kernel=params[above]['dense']['kernel'][order]))}
+        return params | {
+            above: params[above] | dict(dense=dict(kernel=params[above]['dense']['kernel'][order]))
+        }
     return params | dict(head=params['head'] | dict(kernel=params['head']['kernel'][order]))
 
 
 def exact_claims(data: Digits, settings: Settings) -> list[Claim]:
-    """In float64, of random networks: the gradient of exchanged units; the rule for a unit; who moves when."""
+    """In float64, of random networks: the gradient of exchanged units; the rule for a unit.
+
+    Who moves when.
+    """
     layers = 3
     moved = 'sigmoid, zeros, three hidden layers: steps until the first layer moves'
     return [
@@ -54,7 +68,9 @@ def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = 
     return claims.close(sentence, 0, worst, 1e-12)
 
 
-def rule_claim(data: Digits, width: int, rule: Callable[..., np.ndarray] = symmetry.unit_gradient) -> Claim:
+def rule_claim(
+    data: Digits, width: int, rule: Callable[..., np.ndarray] = symmetry.unit_gradient
+) -> Claim:
     """That `rule`, which sees one unit and what all share, is what differentiation gives."""
     gradient, params = _exact(data, 1, width, 'he_normal')
     wanted, units = layer_units(gradient(params), 0), layer_units(params, 0)
@@ -68,7 +84,7 @@ def rule_claim(data: Digits, width: int, rule: Callable[..., np.ndarray] = symme
 
 
 def arrival(data: Digits, depth: int, start: str = 'zeros') -> int:
-    """The number of steps of gradient descent after which the first weights of a sigmoid network have moved."""
+    """Number of gradient steps until the first weights of a sigmoid network have changed."""
     gradient, params = _exact(data, depth, 4, start, 'sigmoid')
     begun = params['layer_0']['dense']['kernel']
     for step in range(1, 2 * depth):
@@ -80,14 +96,21 @@ def arrival(data: Digits, depth: int, start: str = 'zeros') -> int:
 
 def _exact(
     data: Digits, depth: int, width: int, start: str, activation: str = 'tanh'
-) -> tuple[Callable[[Any], Any], Any]:  # fmt: skip
-    """The gradient of jaxdl's own network as a function of its parameters, and parameters, in float64."""
-    variant = Variant(model='mlp', width=width, depth=depth, norm='none', activation=activation, init=start)
+) -> tuple[Callable[[Any], Any], Any]:
+    """The gradient of jaxdl's own network as a function of its parameters, and parameters.
+
+    In float64.
+    """
+    variant = Variant(
+        model='mlp', width=width, depth=depth, norm='none', activation=activation, init=start
+    )
     module = train_step.module_of(variant, 10)
     images = jnp.asarray(data.images[:, :-1], jnp.float32).reshape(-1, 8, 8, 1)
     mask, labels = jnp.ones(len(images), bool), jnp.asarray(data.targets.argmax(1), jnp.int32)
     batch = Batch(images, labels, mask, jnp.zeros(1, jnp.float32), jnp.ones(1, jnp.float32))
-    state = train_step.init_state(variant, 0, module, images.shape[1:])  # in float32: what it reads is cached
+    state = train_step.init_state(
+        variant, 0, module, images.shape[1:]
+    )  # in float32: what it reads is cached
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), state.params)
 
     @jax.jit

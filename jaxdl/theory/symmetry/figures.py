@@ -1,4 +1,7 @@
-"""What is shown of equal units: the weights they end with, which chance tells them apart, and how fast they part."""
+"""What is shown of equal units: the weights they end with, which chance tells them apart.
+
+And how fast they part.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,11 +20,15 @@ from jaxdl.theory.symmetry.networks import Found
 from jaxdl.theory.symmetry.parting import Parting
 from jaxdl.train.train_step import TrainState
 
-MAP = LinearSegmentedColormap.from_list('weights', ['#b2401a', '#f4a582', '#ffffff', '#92c5de', '#2166ac'])
+MAP = LinearSegmentedColormap.from_list(
+    'weights', ['#b2401a', '#f4a582', '#ffffff', '#92c5de', '#2166ac']
+)
 PANELS = {
-    'tanh, zeros': 'zeros, tanh', 'sigmoid, zeros': 'zeros, sigmoid', 'tanh, ones': 'ones, tanh',
+    'tanh, zeros': 'zeros, tanh',
+    'sigmoid, zeros': 'zeros, sigmoid',
+    'tanh, ones': 'ones, tanh',
     'tanh, random': 'random, tanh',
-}  # fmt: skip
+}
 LINES: Mapping[str, plots.Line] = {
     '1e-2': dict(color=plots.VERMILION, label='noise of 1e-2'),
     '1e-4': dict(color=plots.BLUE, linestyle=(0, (6, 2)), label='noise of 1e-4'),
@@ -33,9 +40,14 @@ DOTS: plots.Line = dict(color=plots.INK, linestyle='none', marker='o', mfc='whit
 
 
 def changes(trained: Found) -> FigureBlock:
-    """What training did to the first layer's weights, [input, unit], from four starts; the first seed."""
-    kernels = {title: [first_weights(state) for state in (trained[name][0].start, trained[name][0].state)]
-               for name, title in PANELS.items()}  # fmt: skip
+    """What training did to the first layer's weights, [input, unit], from four starts.
+
+    The first seed.
+    """
+    kernels = {
+        title: [first_weights(state) for state in (trained[name][0].start, trained[name][0].state)]
+        for name, title in PANELS.items()
+    }
 
     def plot(width: float) -> Figure:
         figure, grid = plots.panels(list(kernels), width, 'unit', 'pixel')
@@ -43,14 +55,23 @@ def changes(trained: Found) -> FigureBlock:
         for axes, (title, (start, end)) in zip(grid, kernels.items(), strict=True):
             most = float(np.abs(end - start).max())
             limit = most or 1.0
-            axes.imshow(end - start, cmap=MAP, vmin=-limit, vmax=limit, aspect='auto', interpolation='nearest')
+            axes.imshow(
+                end - start,
+                cmap=MAP,
+                vmin=-limit,
+                vmax=limit,
+                aspect='auto',
+                interpolation='nearest',
+            )
             axes.set_title(f'{title}\n±{most:.2g}')
             axes.grid(visible=False)
             if not most:
                 axes.text(0.5, 0.5, 'no change', ha='center', va='center', transform=axes.transAxes)
             axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
         place = 'right' if width == plots.WIDE else 'top'
-        bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), MAP), ax=grid, location=place, aspect=30)
+        bar = figure.colorbar(
+            ScalarMappable(Normalize(-1, 1), MAP), ax=grid, location=place, aspect=30
+        )
         bar.set_label('change, over the largest')
         return figure
 
@@ -64,7 +85,9 @@ def changes(trained: Found) -> FigureBlock:
         'start, the activation, and the largest change, which has the strongest colour. Stripes from side to side: '
         'all units learn the same.'
     )
-    return FigureBlock('changes', plots.draw(plot), f'Change of the first weights in training. {said}.', caption)
+    return FigureBlock(
+        'changes', plots.draw(plot), f'Change of the first weights in training. {said}.', caption
+    )
 
 
 def first_weights(state: TrainState) -> np.ndarray:
@@ -77,8 +100,16 @@ def sources(trained: Found, parted: Parting, settings: Settings) -> Table:
     rows = [(name, *map(str, networks.counts(trained[name]).max(0))) for name in networks.KNOWN]
     noise = f'noise of {parting.SMALLEST}'
     rows += [
-        (f'{noise} on the first weights, one hidden layer', str(parted.counts[parting.SMALLEST]), words.DASH),
-        (f'{noise} on every gradient, one hidden layer', str(parted.counts[parting.GRADIENTS]), words.DASH),
+        (
+            f'{noise} on the first weights, one hidden layer',
+            str(parted.counts[parting.SMALLEST]),
+            words.DASH,
+        ),
+        (
+            f'{noise} on every gradient, one hidden layer',
+            str(parted.counts[parting.GRADIENTS]),
+            words.DASH,
+        ),
     ]
     caption = (
         f'How many different units a layer of {settings.width} has after training from equal weights, told apart by '
@@ -89,19 +120,26 @@ def sources(trained: Found, parted: Parting, settings: Settings) -> Table:
 
 
 def distances(parted: Parting) -> FigureBlock:
-    """How far the farthest unit is from the first, by step, for noise of several sizes, and what was predicted."""
+    """How far the farthest unit is from the first, by step, for noise of several sizes.
+
+    And what was predicted.
+    """
     early = parted.predicted[parted.predicted <= 1e-2]
     every = np.arange(0, len(early), 25)
 
     def plot(width: float) -> Figure:
         figure = Figure(figsize=(width, 3.9), layout='constrained')
         axes = figure.subplots()
-        handles = [axes.plot(positive(parted.distances[name]), **style)[0] for name, style in LINES.items()]
+        handles = [
+            axes.plot(positive(parted.distances[name]), **style)[0] for name, style in LINES.items()
+        ]
         handles += axes.plot(every, early[every], label='predicted', **DOTS)
         axes.set_yscale('log')
         axes.yaxis.set_major_locator(ticker.LogLocator(100, numticks=12))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
-        axes.yaxis.set_major_formatter(lambda value, _: f'1e{np.log10(value):.0f}' if value < 1 else f'{value:g}')
+        axes.yaxis.set_major_formatter(
+            lambda value, _: f'1e{np.log10(value):.0f}' if value < 1 else f'{value:g}'
+        )
         axes.set_ylim(bottom=max(axes.get_ylim()[0], RESOLVED))
         axes.set_xlabel('step')
         axes.set_ylabel('distance between units')
@@ -114,7 +152,9 @@ def distances(parted: Parting) -> FigureBlock:
         f'{parted.distances[name][-1]:.2g} after {steps:,}'
         for name, style in LINES.items()
     )
-    right = words.listing(f'{words.percent(parted.accuracy[name])} ({LINES[name]["label"]})' for name in LINES)
+    right = words.listing(
+        f'{words.percent(parted.accuracy[name])} ({LINES[name]["label"]})' for name in LINES
+    )
     caption = (
         f'The largest distance of a unit from the first one, for one hidden tanh layer. In the end {right} of the '
         f'500 images are right, and {words.percent(parted.accuracy["0"])} without noise. There the '
@@ -134,17 +174,30 @@ def words_of(trained: Found, parted: Parting, settings: Settings, steps: int) ->
     learned = {
         key: words.percent(float(networks.accuracies(trained[name]).mean()))
         for key, name in dict(
-            random='tanh, random', ones='tanh, ones', equal='tanh, 0.05', zeros='tanh, zeros', sigmoid='sigmoid, zeros'
+            random='tanh, random',
+            ones='tanh, ones',
+            equal='tanh, 0.05',
+            zeros='tanh, zeros',
+            sigmoid='sigmoid, zeros',
         ).items()
-    }  # fmt: skip
+    }
     smallest, bound = parted.eigenvalue
     return learned | dict(
-        steps=f'{steps:,}', small_steps=f'{settings.steps:,}', width=str(settings.width),
-        seeds=words.count(settings.seeds, 'seed'), rate=f'{parting.RATE:g}', followed=str(parting.FOLLOWED),
-        lone=tex(parted.lone), eigenvalue=f'{smallest:.3f}', bound=f'{bound:.3f}', doubling=doubling(parted),
-        parted=words.percent(parted.accuracy[parting.SMALLEST]), together=words.percent(parted.accuracy['0']),
-        rounding=rounding(parted, settings), broken=layers_of_dropout(trained, settings),
-    )  # fmt: skip
+        steps=f'{steps:,}',
+        small_steps=f'{settings.steps:,}',
+        width=str(settings.width),
+        seeds=words.count(settings.seeds, 'seed'),
+        rate=f'{parting.RATE:g}',
+        followed=str(parting.FOLLOWED),
+        lone=tex(parted.lone),
+        eigenvalue=f'{smallest:.3f}',
+        bound=f'{bound:.3f}',
+        doubling=doubling(parted),
+        parted=words.percent(parted.accuracy[parting.SMALLEST]),
+        together=words.percent(parted.accuracy['0']),
+        rounding=rounding(parted, settings),
+        broken=layers_of_dropout(trained, settings),
+    )
 
 
 def tex(value: float) -> str:
@@ -170,7 +223,9 @@ def rounding(parted: Parting, settings: Settings) -> str:
     path, units = parted.distances[parting.ROUNDING], settings.rounding_width
     groups = parted.counts[parting.ROUNDING]
     if groups == 1:
-        return f'On this machine a layer of {units} units stayed equal to the last bit all the same.'
+        return (
+            f'On this machine a layer of {units} units stayed equal to the last bit all the same.'
+        )
     first = int(np.flatnonzero(path)[0])
     return (
         f'On this machine NumPy did so with {units} units: they first differed in step {first}, and after '

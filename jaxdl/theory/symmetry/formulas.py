@@ -1,7 +1,10 @@
-"""Why a layer of equal units stays one unit: what training does to a unit, written out for one hidden tanh layer.
+"""Why a layer of equal units stays one unit: what training does to a unit.
 
-Every unit moves by one and the same rule, so units that start alike stay alike, and the rule's slope says how fast
-units that start nearly alike come apart (the saddles of Fukumizu and Amari 2000).
+Written out for one hidden tanh layer.
+
+Every unit moves by one and the same rule, so units that start alike stay alike, and the rule's
+slope says how fast units that start nearly alike come apart (the saddles of Fukumizu and Amari
+2000).
 """
 
 import dataclasses
@@ -18,19 +21,27 @@ CONSTANT = 0.05  # equal weights that leave tanh room: from ones the sum of 64 p
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the demonstration trains: `epochs` of the engine's networks, `steps` of the small one in NumPy."""
+    """What the demonstration trains: `epochs` of the engine's networks.
+
+    `steps` of the small one in NumPy.
+    """
 
     width: int = fields.ruled(16, fields.at_least(2))
     epochs: int = fields.ruled(31, fields.at_least(1))  # of 33 steps each
     seeds: int = fields.ruled(3, fields.at_least(2))
     steps: int = fields.ruled(1000, fields.at_least(300))
-    rounding_width: int = fields.ruled(20, fields.at_least(2))  # no multiple of what a processor adds at once
+    rounding_width: int = fields.ruled(
+        20, fields.at_least(2)
+    )  # no multiple of what a processor adds at once
 
 
 class Network(NamedTuple):
-    """One hidden layer of tanh units: logits = tanh(images first) second + bias. Their columns are the units.
+    """One hidden layer of tanh units: logits = tanh(images first) second + bias.
 
-    first [inputs, units], with the units' biases in its last row; second [units, classes]; bias [classes].
+    Their columns are the units.
+
+    first [inputs, units], with the units' biases in its last row; second [units, classes]; bias
+    [classes].
     """
 
     first: np.ndarray
@@ -52,20 +63,29 @@ def nudged(network: Network, size: float, rng: np.random.Generator) -> Network:
 
 
 def logits(network: Network, images: np.ndarray, copies: float = 1.0) -> np.ndarray:
-    """images [n, inputs], the last column ones -> [n, classes], with every unit counted `copies` times."""
+    """images [n, inputs], the last column ones -> [n, classes].
+
+    With every unit counted `copies` times.
+    """
     return copies * (np.tanh(images @ network.first) @ network.second) + network.bias
 
 
 def residuals(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Of the mean cross-entropy by the logits, [n, classes]: (softmax - target) / n. All units share them."""
+    """Of the mean cross-entropy by the logits, [n, classes]: (softmax - target) / n.
+
+    All units share them.
+    """
     likely = np.exp(scores - scores.max(1, keepdims=True))
     return (likely / likely.sum(1, keepdims=True) - targets) / len(targets)
 
 
 def unit_gradient(units: np.ndarray, images: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """What the loss asks of units, [inputs + classes, units]: of each by its own weights and nothing of the others.
+    """What the loss asks of units, [inputs + classes, units].
 
-    With h = tanh(images w): images^T (h' * (errors v)) for the weights w into it, errors^T h for v out of it.
+    Of each by its own weights and nothing of the others.
+
+    With h = tanh(images w): images^T (h' * (errors v)) for the weights w into it, errors^T h for v
+    out of it.
     """
     into, out = np.split(units, [images.shape[1]])
     hidden = np.tanh(images @ into)
@@ -75,7 +95,8 @@ def unit_gradient(units: np.ndarray, images: np.ndarray, errors: np.ndarray) -> 
 def curvature(unit: np.ndarray, images: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """How `unit_gradient` changes with the unit [inputs + classes]: the matrix (A B; B^T 0).
 
-    A = sum of h'' (v . errors) x x^T over images x, B = sum of h' x errors^T; no unit's v acts on its own gradient.
+    A = sum of h'' (v . errors) x x^T over images x, B = sum of h' x errors^T; no unit's v acts on
+    its own gradient.
     """
     into, out = np.split(unit, [images.shape[1]])
     hidden = np.tanh(images @ into)
@@ -86,14 +107,23 @@ def curvature(unit: np.ndarray, images: np.ndarray, errors: np.ndarray) -> np.nd
 
 
 def units_of(network: Network) -> np.ndarray:
-    """What belongs to each unit, [inputs + classes, units]: the weights into it above those out of it."""
+    """What belongs to each unit, [inputs + classes, units].
+
+    The weights into it above those out of it.
+    """
     return np.concatenate([network.first, network.second.T])
 
 
 def descend(
-    network: Network, images: np.ndarray, targets: np.ndarray, rate: float, *, copies: float = 1.0,
-    noise: float = 0.0, rng: np.random.Generator | None = None,
-) -> Iterator[Network]:  # fmt: skip
+    network: Network,
+    images: np.ndarray,
+    targets: np.ndarray,
+    rate: float,
+    *,
+    copies: float = 1.0,
+    noise: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> Iterator[Network]:
     """`network`, then what each step of gradient descent on all images makes of it.
 
     Args:

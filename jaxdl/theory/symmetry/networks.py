@@ -1,4 +1,7 @@
-"""Networks of the engine that start from equal weights: which units differ in the end, and what chance did it."""
+"""Networks of the engine that start from equal weights: which units differ in the end.
+
+And what chance did it.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -39,13 +42,18 @@ CHANCE = {
     'dropout': dict(dropout=0.2),
 }
 DROPPED_ZEROS = 'dropout, from zeros'
-KNOWN = dict.fromkeys((*CHANCE, DROPPED_ZEROS), (False, False)) | {'dropout': (False, True)}  # layers broken
+KNOWN = dict.fromkeys((*CHANCE, DROPPED_ZEROS), (False, False)) | {
+    'dropout': (False, True)
+}  # layers broken
 
 Found = Mapping[str, Sequence[Trained]]  # option -> a member a seed
 
 
 class Digits(NamedTuple):
-    """Everything for the engine; and 500 training images, float64 [500, 65] with a 1 each, and targets [500, 10]."""
+    """Everything for the engine; and 500 training images, float64 [500, 65] with a 1 each.
+
+    And targets [500, 10].
+    """
 
     held: Resident
     images: np.ndarray
@@ -64,33 +72,57 @@ def digits() -> Digits:
     return Digits(held, np.c_[images, np.ones(len(some))], np.eye(10)[dataset.labels[some]])
 
 
-def train(settings: Settings, data: Digits, note: Note) -> tuple[dict[str, list[Trained]], list[dict[str, Any]]]:
-    """Every start under tanh and sigmoid by momentum, and every kind of chance by Adam, in the engine."""
+def train(
+    settings: Settings, data: Digits, note: Note
+) -> tuple[dict[str, list[Trained]], list[dict[str, Any]]]:
+    """Every start under tanh and sigmoid by momentum, and every kind of chance by Adam.
+
+    In the engine.
+    """
     base = Variant(
-        model='mlp', width=settings.width, depth=DEPTH, norm='none', activation='tanh', learning_rate=0.05
-    )  # fmt: skip
+        model='mlp',
+        width=settings.width,
+        depth=DEPTH,
+        norm='none',
+        activation='tanh',
+        learning_rate=0.05,
+    )
     plain = {
         f'{activation}, {start}': dataclasses.replace(base, activation=activation, **own)
         for activation in ('tanh', 'sigmoid')
         for start, own in STARTS.items()
     }
     adam = dataclasses.replace(base, optimizer='adam', learning_rate=0.003)
-    noisy = {name: dataclasses.replace(adam, **STARTS['0.05'], **own) for name, own in CHANCE.items()}
+    noisy = {
+        name: dataclasses.replace(adam, **STARTS['0.05'], **own) for name, own in CHANCE.items()
+    }
     noisy[DROPPED_ZEROS] = dataclasses.replace(adam, init='zeros', dropout=0.2)
     found: dict[str, list[Trained]] = {}
     groups = []
     for activation, variants in (('tanh', plain), ('sigmoid', plain), ('tanh', noisy)):
-        own = {option: variant for option, variant in variants.items() if variant.activation == activation}
-        members = [Member(option, seed, variant) for option, variant in own.items() for seed in range(settings.seeds)]
+        own = {
+            option: variant
+            for option, variant in variants.items()
+            if variant.activation == activation
+        }
+        members = [
+            Member(option, seed, variant)
+            for option, variant in own.items()
+            for seed in range(settings.seeds)
+        ]
         watch = unrest if activation == 'tanh' else None
-        trained, entries = engine.train(members, data.held, 10, settings.epochs, watch=watch, note=note)
+        trained, entries = engine.train(
+            members, data.held, 10, settings.epochs, watch=watch, note=note
+        )
         groups += entries
         for one in trained:
             found.setdefault(one.member.option, []).append(one)
     return found, groups
 
 
-def unrest(module: nn.Module, state: TrainState, batch: Batch, variant: Variant) -> dict[str, jax.Array]:
+def unrest(
+    module: nn.Module, state: TrainState, batch: Batch, variant: Variant
+) -> dict[str, jax.Array]:
     """The largest entry of the gradient: by all weights but the last bias."""
     gradient = train_step.gradients(state, batch, variant, module=module)
     rest = gradient | dict(head=dict(kernel=gradient['head']['kernel']))
@@ -98,22 +130,34 @@ def unrest(module: nn.Module, state: TrainState, batch: Batch, variant: Variant)
 
 
 def layer_units(params: Any, layer: int) -> np.ndarray:
-    """What belongs to the units of a hidden layer, [numbers, units]: weights into each, its bias, weights out of it."""
+    """What belongs to the units of a hidden layer, [numbers, units]: weights into each, its bias.
+
+    Weights out of it.
+    """
     own = params[f'layer_{layer}']
-    above = params[f'layer_{layer + 1}']['dense'] if f'layer_{layer + 1}' in params else params['head']
-    return np.concatenate([own['dense']['kernel'], own['norm']['bias'].reshape(1, -1), above['kernel'].T])
+    above = (
+        params[f'layer_{layer + 1}']['dense'] if f'layer_{layer + 1}' in params else params['head']
+    )
+    return np.concatenate(
+        [own['dense']['kernel'], own['norm']['bias'].reshape(1, -1), above['kernel'].T]
+    )
 
 
 def counts(members: Sequence[Trained]) -> np.ndarray:
     """Different units in the end, int [seed, layer]."""
     return np.array(
-        [[symmetry.distinct(layer_units(one.state.params, i)) for i in range(DEPTH)] for one in members]
-    )  # fmt: skip
+        [
+            [symmetry.distinct(layer_units(one.state.params, i)) for i in range(DEPTH)]
+            for one in members
+        ]
+    )
 
 
 def ranks(members: Sequence[Trained]) -> np.ndarray:
     """Rank of the first layer's weights in the end, int [seed]."""
-    kernels = [np.asarray(one.state.params['layer_0']['dense']['kernel'], np.float64) for one in members]
+    kernels = [
+        np.asarray(one.state.params['layer_0']['dense']['kernel'], np.float64) for one in members
+    ]
     return np.array([np.linalg.matrix_rank(kernel) for kernel in kernels])
 
 
@@ -128,30 +172,50 @@ def farthest(values: np.ndarray, expected: float) -> float:
 
 
 def start_claims(trained: Found, settings: Settings) -> list[Claim]:
-    """Of every start: how many units differ, the rank of the first weights, what the gradient was, what was learned."""
+    """Of every start: how many units differ, the rank of the first weights, what the gradient was.
+
+    What was learned.
+    """
     found = []
     for activation in ('tanh', 'sigmoid'):
         for start in STARTS:
             units = settings.width if start == 'random' else 1
             rank = 0 if (activation, start) == ('tanh', 'zeros') else units
-            found += alike_claims(f'{activation}, {start}', trained[f'{activation}, {start}'], units, rank)
+            found += alike_claims(
+                f'{activation}, {start}', trained[f'{activation}, {start}'], units, rank
+            )
     still = [*trained['tanh, zeros'], *trained[DROPPED_ZEROS]]
     found.append(stillness_claim(still))
-    equal = max(accuracies(trained[f'tanh, {start}']).max() for start in STARTS if start != 'random')
-    found.append(claims.at_least(
-        'tanh: train accuracy from random weights, the worst seed, against the best seed from equal weights plus 0.3',
-        equal + 0.3, accuracies(trained['tanh, random']).min(),
-    ))  # fmt: skip
+    equal = max(
+        accuracies(trained[f'tanh, {start}']).max() for start in STARTS if start != 'random'
+    )
+    found.append(
+        claims.at_least(
+            'tanh: train accuracy from random weights, the worst seed, against the best seed from equal weights plus 0.3',
+            equal + 0.3,
+            accuracies(trained['tanh, random']).min(),
+        )
+    )
     return found
 
 
 def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -> list[Claim]:
-    """How many units a layer has in the end that differ in any bit, and the rank of the first weights."""
+    """How many units a layer has in the end that differ in any bit.
+
+    And the rank of the first weights.
+    """
     after = f'after training, {len(members)} seeds'
     return [
-        claims.close(f'{name}: different units in either layer {after}', units, farthest(counts(members), units), 0),
-        claims.close(f'{name}: rank of the first weights {after}', rank, farthest(ranks(members), rank), 0),
-    ]  # fmt: skip
+        claims.close(
+            f'{name}: different units in either layer {after}',
+            units,
+            farthest(counts(members), units),
+            0,
+        ),
+        claims.close(
+            f'{name}: rank of the first weights {after}', rank, farthest(ranks(members), rank), 0
+        ),
+    ]
 
 
 def stillness_claim(members: Sequence[Trained]) -> Claim:
@@ -163,8 +227,11 @@ def stillness_claim(members: Sequence[Trained]) -> Claim:
 
 def source_claims(
     trained: Found, settings: Settings, broken: Mapping[str, tuple[bool, ...]] = KNOWN
-) -> list[Claim]:  # fmt: skip
-    """Of every kind of chance: how many units of each layer differ where `broken` says which layers it breaks."""
+) -> list[Claim]:
+    """Of every kind of chance.
+
+    How many units of each layer differ where `broken` says which layers it breaks.
+    """
     found = []
     for name, layers in broken.items():
         for layer, apart in enumerate(layers):

@@ -8,12 +8,17 @@ from jaxdl.theory.triplet.formulas import loss as loss
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """What is derived in texts/triplet.md, checked, and measured on digits that no network was trained on."""
+    """What is derived in texts/triplet.md, checked.
+
+    And measured on digits that no network was trained on.
+    """
     from jaxdl.theory.triplet import checks as triplet_checks
     from jaxdl.theory.triplet import networks, shown
 
     note(f'gradients of {settings.triplets:,} triplets')
     exact = triplet_checks.exact(settings.triplets)
-    found = networks.measure(settings.seeds, settings.epochs, settings.halves, settings.episodes, note)
+    found = networks.measure(
+        settings.seeds, settings.epochs, settings.halves, settings.episodes, note
+    )
     claims = [*exact, *triplet_checks.training(found), *triplet_checks.one_shot(found)]
     return Answer(text('triplet', **shown.words(found)), claims, shown.blocks(found), found.groups)

@@ -22,7 +22,9 @@ def exact(
     scale_power: int = 2,
     random: losses.Mining = losses.next_pairs,
 ) -> list[Claim]:
-    """What holds to rounding, on `count` random triplets of 16 numbers in float64, about half of them active.
+    """What holds to rounding, on `count` random triplets of 16 numbers in float64.
+
+    About half of them active.
 
     Args:
       gradients: the rule under test.
@@ -42,74 +44,113 @@ def exact(
     collapsed = _by_jax(np.broadcast_to(triplets[:1], triplets.shape))
     largest = _largest(by_hand - by_jax)
     return [
-        claims.close(f'The gradient by hand less that of jax.grad, largest difference over {said}', 0, largest, 1e-12),
-        claims.close(f'jax.grad where the loss is 0, largest of {said}', 0, _largest(by_jax[:, ~active]), 0),
-        claims.close(f'The sum of the three gradients, largest of {said}', 0, _largest(by_hand.sum(0)), 1e-12),
+        claims.close(
+            f'The gradient by hand less that of jax.grad, largest difference over {said}',
+            0,
+            largest,
+            1e-12,
+        ),
+        claims.close(
+            f'jax.grad where the loss is 0, largest of {said}', 0, _largest(by_jax[:, ~active]), 0
+        ),
+        claims.close(
+            f'The sum of the three gradients, largest of {said}', 0, _largest(by_hand.sum(0)), 1e-12
+        ),
         claims.close(
             f'Slope of the loss as an active triplet grows, less 2 (near - far), largest of {said}',
-            0, _largest(radial - 2 * gap[active]), 1e-10,
+            0,
+            _largest(radial - 2 * gap[active]),
+            1e-10,
         ),
         claims.close(
             f'The loss of a triplet 3 times as large at 9 times the margin, less 9 times its loss, largest of {said}',
-            0, _largest(scaled - 9 * once), 1e-10,
+            0,
+            _largest(scaled - 9 * once),
+            1e-10,
         ),
-        claims.close(f'jax.grad at a collapsed triplet, largest of {said}', 0, _largest(collapsed), 0),
+        claims.close(
+            f'jax.grad at a collapsed triplet, largest of {said}', 0, _largest(collapsed), 0
+        ),
         sampling(random),
-    ]  # fmt: skip
+    ]
 
 
 def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
-    """Whether mining draws active triplets as often as they occur, in a batch of 64 shuffled again and again."""
+    """Whether mining draws active triplets as often as they occur.
+
+    In a batch of 64 shuffled again and again.
+    """
     rng = np.random.default_rng(1)
     labels = jnp.asarray(rng.integers(0, 5, 64))
-    embeddings = jnp.asarray(rng.normal(size=(64, DIM)) + rng.normal(size=(5, DIM))[labels], jnp.float32)
+    embeddings = jnp.asarray(
+        rng.normal(size=(64, DIM)) + rng.normal(size=(5, DIM))[labels], jnp.float32
+    )
     shuffled = jnp.asarray(np.stack([rng.permutation(64) for _ in range(orders)]))
 
     def drawn(order: jax.Array) -> jax.Array:
-        return (losses.mined_triplet(mine, embeddings[order], jax.nn.one_hot(labels[order], 5)) > 0).mean()
+        return (
+            losses.mined_triplet(mine, embeddings[order], jax.nn.one_hot(labels[order], 5)) > 0
+        ).mean()
 
     expected = float(active_share(losses.squared_distances(embeddings), labels))
-    said = (
-        f'Share of active triplets that random mining draws in {orders:,} orders of a batch of 64, beside that of all'
-    )
+    said = f'Share of active triplets that random mining draws in {orders:,} orders of a batch of 64, beside that of all'
     return claims.close(said, expected, float(jax.jit(jax.vmap(drawn))(shuffled).mean()), 0.01)
 
 
 def training(found: Found) -> list[Claim]:
-    """How the embeddings grow, shrink and collapse, and what mining finds; over all seeds and halves."""
+    """How the embeddings grow, shrink and collapse, and what mining finds.
+
+    Over all seeds and halves.
+    """
     runs = f'{len(found.losses(ZEROS, FAST))} networks'
     stuck = found.losses(ZEROS, FAST)
-    hard, random = (found.losses(method, FAST)[:, -1] for method in ('triplet_hard', 'triplet_random'))
+    hard, random = (
+        found.losses(method, FAST)[:, -1] for method in ('triplet_hard', 'triplet_random')
+    )
     grown = {method: growth(found.watched(method, SLOW, 'norm')) for method in TRIPLETS}
     collapsed = growth(found.watched('triplet_hard', FAST, 'norm'))
     share = {method: found.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
     return [
         claims.close(
             f'Loss less margin of networks that start from zero weights, largest over {runs} and all epochs',
-            0, _largest(stuck - losses.MARGIN), 0,
+            0,
+            _largest(stuck - losses.MARGIN),
+            0,
         ),
-        claims.close(f'Change of any weight of those networks, largest over {runs}', 0, moved(found), 0),
+        claims.close(
+            f'Change of any weight of those networks, largest over {runs}', 0, moved(found), 0
+        ),
         claims.at_most(
             f'Distance of the last loss from the margin, hard mining at rate {FAST}, median of {runs}',
-            0.01, float(np.median(abs(hard - losses.MARGIN))),
+            0.01,
+            float(np.median(abs(hard - losses.MARGIN))),
         ),
-        claims.at_most(f'Last loss, random mining at rate {FAST}, median of {runs}', 0.5, float(np.median(random))),
         claims.at_most(
-            f'Norm at the end over norm at the start, hard mining at rate {FAST}, median of {runs}', 0.01, collapsed
+            f'Last loss, random mining at rate {FAST}, median of {runs}',
+            0.5,
+            float(np.median(random)),
+        ),
+        claims.at_most(
+            f'Norm at the end over norm at the start, hard mining at rate {FAST}, median of {runs}',
+            0.01,
+            collapsed,
         ),
         claims.at_most(
             f'Norm at the end over norm at the start, hard mining at rate {SLOW}, median of {runs}',
-            1, grown['triplet_hard'],
+            1,
+            grown['triplet_hard'],
         ),
         claims.at_least(
             f'Norm at the end over norm at the start, semi-hard mining at rate {SLOW}, median of {runs}',
-            1, grown['triplet_semi_hard'],
+            1,
+            grown['triplet_semi_hard'],
         ),
         claims.at_least(
             f'Share of active triplets that hard mining at rate {SLOW} finds over that of random mining, {runs}',
-            3, share['triplet_hard'] / max(share['triplet_random'], 1e-9),
+            3,
+            share['triplet_hard'] / max(share['triplet_random'], 1e-9),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def one_shot(found: Found) -> list[Claim]:
@@ -124,22 +165,30 @@ def one_shot(found: Found) -> list[Claim]:
     return [
         claims.at_least(
             f'Accuracy less that of pixels, 5 seen digits, new images, the worst mining, {seeds}',
-            0.1, min(seen) - mean[PIXELS, 'seen'],
+            0.1,
+            min(seen) - mean[PIXELS, 'seen'],
         ),
-        claims.at_least(f'Accuracy, 5 unseen digits (chance 0.2), the worst mining, {seeds}', 0.4, min(unseen)),
+        claims.at_least(
+            f'Accuracy, 5 unseen digits (chance 0.2), the worst mining, {seeds}', 0.4, min(unseen)
+        ),
         claims.at_most(
             f'Accuracy less that of pixels, 5 unseen digits, the best mining, {seeds}',
-            0, max(unseen) - mean[PIXELS, 'unseen'],
+            0,
+            max(unseen) - mean[PIXELS, 'unseen'],
         ),
         claims.at_least(
             f'Accuracy less that of pixels, all 10 digits, hard mining, {seeds}',
-            0, mean['triplet_hard', 'all'] - mean[PIXELS, 'all'],
+            0,
+            mean['triplet_hard', 'all'] - mean[PIXELS, 'all'],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def growth(sizes: np.ndarray) -> float:
-    """Median over the networks of the last over the first of [network, time]; a network that diverged has grown."""
+    """Median over the networks of the last over the first of [network, time].
+
+    A network that diverged has grown.
+    """
     return float(np.median(np.nan_to_num(sizes[:, -1] / sizes[:, 0], nan=np.inf)))
 
 
@@ -149,14 +198,23 @@ def moved(found: Found) -> float:
     return max(
         _largest(end - start)
         for one in ones
-        for start, end in zip(jax.tree.leaves(one.start.params), jax.tree.leaves(one.state.params), strict=True)
+        for start, end in zip(
+            jax.tree.leaves(one.start.params), jax.tree.leaves(one.state.params), strict=True
+        )
     )
 
 
 def _by_jax(triplets: np.ndarray) -> np.ndarray:
-    """jax.grad in float64 of the loss that trains, by anchor, positive and negative, [3, count, dim]."""
+    """jax.grad in float64 of the loss that trains, by anchor, positive and negative, [3, count.
+
+    Dim].
+    """
     with jax.enable_x64(True):
-        return np.stack(jax.grad(lambda *each: losses.triplet(*each).sum(), argnums=(0, 1, 2))(*jnp.asarray(triplets)))
+        return np.stack(
+            jax.grad(lambda *each: losses.triplet(*each).sum(), argnums=(0, 1, 2))(
+                *jnp.asarray(triplets)
+            )
+        )
 
 
 def _largest(values: np.ndarray) -> float:

@@ -25,10 +25,16 @@ CHANCE = dict(seen=0.2, unseen=0.2, all=0.1)
 
 
 def accuracy(
-    found: Found, shown: Sequence[tuple[str, str]], names: Mapping[str, str], tasks: Mapping[str, str]
+    found: Found,
+    shown: Sequence[tuple[str, str]],
+    names: Mapping[str, str],
+    tasks: Mapping[str, str],
 ) -> FigureBlock:
     """A panel a task, a row a method, its mean and interval; a line at raw pixels."""
-    values = {task: [statistics.mean_interval(found.accuracy(*each, task)) for each in shown] for task in tasks}
+    values = {
+        task: [statistics.mean_interval(found.accuracy(*each, task)) for each in shown]
+        for task in tasks
+    }
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
@@ -46,14 +52,17 @@ def accuracy(
         return figure
 
     said = '; '.join(
-        f'{tasks[task]}: ' + ', '.join(f'{names[m]} {100 * v[0]:.1f}' for (m, _), v in zip(shown, own, strict=True))
+        f'{tasks[task]}: '
+        + ', '.join(f'{names[m]} {100 * v[0]:.1f}' for (m, _), v in zip(shown, own, strict=True))
         for task, own in values.items()
     )
     caption = (
         f'One support image a class, {found.episodes} episodes: mean of {found.seeds} seeds with its '
         '95 % interval, mostly narrower than its dot. Dashed: raw pixels; dotted: chance.'
     )
-    return FigureBlock('accuracy', plots.draw(plot), f'One-shot accuracy in per cent. {said}.', caption)
+    return FigureBlock(
+        'accuracy', plots.draw(plot), f'One-shot accuracy in per cent. {said}.', caption
+    )
 
 
 def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
@@ -77,7 +86,9 @@ def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
                 epochs = np.arange(first, first + own.shape[1])
                 middle, low, high = _quartiles(own)
                 axes.plot(epochs, middle, **STYLES[method])
-                axes.fill_between(epochs, low, high, color=STYLES[method]['color'], alpha=0.2, linewidth=0)
+                axes.fill_between(
+                    epochs, low, high, color=STYLES[method]['color'], alpha=0.2, linewidth=0
+                )
             axes.set_xlabel('epoch')
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
@@ -102,7 +113,10 @@ def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
 
 
 def embedding(found: Found) -> FigureBlock:
-    """Images of seen and of unseen digits in two principal components, of the pixels and of an embedding."""
+    """Images of seen and of unseen digits in two principal components.
+
+    Of the pixels and of an embedding.
+    """
     half = found.halves[0]
     queries = half.tasks['all'].queries
     labels = found.dataset.labels[queries]
@@ -146,11 +160,15 @@ def embedding(found: Found) -> FigureBlock:
         figure.legend(handles=handles, loc='outside upper left', ncols=2 if wide else 1)
         return figure
 
-    ratios = {name: (scatter(c[seen], labels[seen]), scatter(c[~seen], labels[~seen])) for name, c in clouds.items()}
+    ratios = {
+        name: (scatter(c[seen], labels[seen]), scatter(c[~seen], labels[~seen]))
+        for name, c in clouds.items()
+    }
     alt = '; '.join(
         f'{name}: {100 * a:.0f} % of the variance of seen digits lies within a class, and {100 * b:.0f} % of '
-        'that of unseen ones' for name, (a, b) in ratios.items()
-    )  # fmt: skip
+        'that of unseen ones'
+        for name, (a, b) in ratios.items()
+    )
     caption = (
         f'Test images of all digits in the two directions of largest variance, each drawn as its digit. {alt}: '
         'the less, the tighter the clusters.'
@@ -166,27 +184,46 @@ def glyph(digit: int) -> Path:
 
 
 def components(cloud: np.ndarray) -> tuple[np.ndarray, float]:
-    """The first two principal components of [image, dim], [image, 2], and their share of the variance."""
+    """The first two principal components of [image, dim], [image, 2].
+
+    And their share of the variance.
+    """
     centred = cloud.astype(np.float64) - cloud.mean(0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
     return left[:, :2] * sizes[:2], float(np.square(sizes[:2]).sum() / np.square(sizes).sum())
 
 
 def scatter(cloud: np.ndarray, labels: np.ndarray) -> float:
-    """The share of the variance of [image, dim] that lies within the classes; 0 where each is a point."""
-    within = sum(np.square(cloud[labels == c] - cloud[labels == c].mean(0)).sum() for c in np.unique(labels))
+    """The share of the variance of [image, dim] that lies within the classes.
+
+    0 where each is a point.
+    """
+    within = sum(
+        np.square(cloud[labels == c] - cloud[labels == c].mean(0)).sum() for c in np.unique(labels)
+    )
     return float(within / np.square(cloud - cloud.mean(0)).sum())
 
 
 def _dots(axes: Axes, values: Sequence[tuple[float, float, float]]) -> None:
     mean, low, high = 100 * np.array(values).T
     places = np.arange(len(mean))
-    axes.errorbar(mean, places, xerr=[mean - low, high - mean], fmt='o', markersize=5, color=plots.BLUE, capsize=3)
+    axes.errorbar(
+        mean,
+        places,
+        xerr=[mean - low, high - mean],
+        fmt='o',
+        markersize=5,
+        color=plots.BLUE,
+        capsize=3,
+    )
     axes.axvline(mean[0], color=plots.INK, linestyle=(0, (4, 2)), linewidth=1)
 
 
 def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median and quartiles over networks of [network, epoch]; one that diverged counts as the largest."""
+    """Median and quartiles over networks of [network, epoch].
+
+    One that diverged counts as the largest.
+    """
     finite = np.nan_to_num(values, nan=1e9, posinf=1e9)
     low, middle, high = np.quantile(finite, (0.25, 0.5, 0.75), axis=0)
     return middle, low, high

@@ -26,8 +26,12 @@ class Settings:
     triplets: int = fields.ruled(10_000, fields.at_least(100))
 
 
-def loss(anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float) -> np.ndarray:
-    """max(0, |a - p|^2 - |a - n|^2 + margin) of float64 [..., dim], [...] (Schroff, Kalenichenko and Philbin 2015).
+def loss(
+    anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float
+) -> np.ndarray:
+    """max(0, |a - p|^2 - |a - n|^2 + margin) of float64 [..., dim], [...] (Schroff.
+
+    Kalenichenko and Philbin 2015).
 
     Examples:
       >>> float(loss(np.array([0.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), margin=0.2))
@@ -47,8 +51,8 @@ def gradients(
     """By hand: the loss by anchor, positive and negative, each [..., dim]; 0 where the loss is 0.
 
     Examples:
-      >>> [g.tolist() for g in gradients(np.array([0.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), 0.2)]
-      [[2.0, -2.0], [0.0, 2.0], [-2.0, 0.0]]
+      >>> [g.tolist() for g in gradients(np.array([0.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0,
+      0.0]), 0.2)] [[2.0, -2.0], [0.0, 2.0], [-2.0, 0.0]]
     """
     active = (gap(anchors, positives, negatives) + margin > 0)[..., None]
     return (

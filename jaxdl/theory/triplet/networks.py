@@ -1,4 +1,7 @@
-"""Embeddings of digits, trained on half of the classes by several losses, and what one image a class is then worth."""
+"""Embeddings of digits, trained on half of the classes by several losses.
+
+And what one image a class is then worth.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -26,7 +29,9 @@ TRIPLETS = ('triplet_random', 'triplet_semi_hard', 'triplet_hard')
 ENTROPY = 'softmax_cross_entropy'
 METHODS = (*TRIPLETS, ENTROPY)
 RATES = (0.001, 0.003, 0.01, 0.03)
-SCALE = {ENTROPY: 10.0}  # of the rates: its gradient at the outputs is below 1, that of a triplet grows with distances
+SCALE = {
+    ENTROPY: 10.0
+}  # of the rates: its gradient at the outputs is below 1, that of a triplet grows with distances
 SLOW, FAST = 0.003, 0.03  # at the one hard mining learns, at the other it collapses
 ZEROS = 'triplet_hard from zeros'
 HALVES = (tuple(range(5)), tuple(range(5, 10)))
@@ -60,7 +65,10 @@ class Half:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """All that was measured: a `Half` for each choice of classes, and the entries of the groups for run.json."""
+    """All that was measured: a `Half` for each choice of classes.
+
+    And the entries of the groups for run.json.
+    """
 
     seeds: int
     epochs: int
@@ -74,16 +82,30 @@ class Found:
         return np.mean([half.accuracy[method, layer][task] for half in self.halves], 0)
 
     def watched(self, method: str, rate: float | None, name: str) -> np.ndarray:
-        """What was watched, float [half x seed, 1 + epoch], of a method at a rate; None: its own in each half."""
-        return np.stack([one.watched[name] for half in self.halves for one in members_of(half, method, rate)])
+        """What was watched, float [half x seed, 1 + epoch], of a method at a rate; None.
+
+        Its own in each half.
+        """
+        return np.stack(
+            [one.watched[name] for half in self.halves for one in members_of(half, method, rate)]
+        )
 
     def losses(self, method: str, rate: float) -> np.ndarray:
         """The training loss, float [half x seed, epoch]."""
-        return np.stack([one.history['train_loss'] for half in self.halves for one in members_of(half, method, rate)])
+        return np.stack(
+            [
+                one.history['train_loss']
+                for half in self.halves
+                for one in members_of(half, method, rate)
+            ]
+        )
 
 
 def measure(seeds: int, epochs: int, halves: int, episodes: int, note: Note) -> Found:
-    """Trains `seeds` networks of each kind on half of the digits, and tests on the other; for one half or both."""
+    """Trains `seeds` networks of each kind on half of the digits, and tests on the other.
+
+    For one half or both.
+    """
     dataset = load(Data(dataset='digits'))
     parts = split(dataset, Data(dataset='digits'))
     found, groups = [], []
@@ -103,19 +125,29 @@ def rate_of(method: str, rate: float) -> float:
 def features(state: TrainState, images: jax.Array) -> dict[str, jax.Array]:
     """What the network makes of normalised images, after training: a matrix for each of LAYERS."""
     output, shown = train_step.module_of(NETWORK, DIM).apply(
-        train_step.variables_of(state), images, mutable=['intermediates'],
+        train_step.variables_of(state),
+        images,
+        mutable=['intermediates'],
         capture_intermediates=lambda module, _: module.name == 'global_pool',
-    )  # fmt: skip
+    )
     return dict(before=shown['intermediates']['global_pool']['__call__'][0], embedding=output)
 
 
-def watch(module: nn.Module, state: TrainState, batch: Batch, variant: Variant) -> dict[str, jax.Array]:
-    """Of the embedding of a batch in training mode: its size, and how many of its triplets have a loss.
+def watch(
+    module: nn.Module, state: TrainState, batch: Batch, variant: Variant
+) -> dict[str, jax.Array]:
+    """Of the embedding of a batch in training mode: its size.
 
-    `norm` is a root mean square. `active` is the share among all triplets, `mined` among those that the loss picks.
+    And how many of its triplets have a loss.
+
+    `norm` is a root mean square. `active` is the share among all triplets, `mined` among those that
+    the loss picks.
     """
     embeddings, _ = module.apply(
-        train_step.variables_of(state), train_step.normalised(batch), train=True, mutable=['batch_stats']
+        train_step.variables_of(state),
+        train_step.normalised(batch),
+        train=True,
+        mutable=['batch_stats'],
     )  # type: ignore[misc]
     mined = losses.find(variant.loss)(embeddings, losses.targets(batch.labels, DIM)) > 0
     return dict(
@@ -126,7 +158,10 @@ def watch(module: nn.Module, state: TrainState, batch: Batch, variant: Variant) 
 
 
 def active_share(distances: jax.Array, labels: jax.Array) -> jax.Array:
-    """Of all triplets in a batch, [batch, batch] squared distances, the share with a loss: each anchor counts alike."""
+    """Of all triplets in a batch, [batch, batch] squared distances, the share with a loss.
+
+    Each anchor counts alike.
+    """
     same = labels[:, None] == labels[None]
     valid = (same & ~jnp.eye(len(labels), dtype=bool))[:, :, None] & ~same[:, None, :]
     active = distances[:, :, None] - distances[:, None, :] + losses.MARGIN > 0
@@ -134,10 +169,18 @@ def active_share(distances: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def _half(
-    dataset: Dataset, parts: Splits, seen: tuple[int, ...], seeds: int, epochs: int, episodes: int, note: Note
+    dataset: Dataset,
+    parts: Splits,
+    seen: tuple[int, ...],
+    seeds: int,
+    epochs: int,
+    episodes: int,
+    note: Note,
 ) -> tuple[Half, list[dict[str, Any]]]:
     data = _resident(dataset, parts, seen)
-    trained, entries = engine.train(_members(seeds), data, DIM, epochs, watch=watch, images=WATCHED, note=note)
+    trained, entries = engine.train(
+        _members(seeds), data, DIM, epochs, watch=watch, images=WATCHED, note=note
+    )
     note(f'one-shot accuracy in {episodes} episodes')
     tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, seen, episodes)
     images = train_step.normalised(engine.batch_of(data, np.arange(len(dataset.images))))
@@ -148,7 +191,10 @@ def _half(
 
 
 def _resident(dataset: Dataset, parts: Splits, seen: tuple[int, ...]) -> Resident:
-    """The training images of the seen classes; few to evaluate on after an epoch, since nobody reads that."""
+    """The training images of the seen classes; few to evaluate on after an epoch.
+
+    Since nobody reads that.
+    """
     train, val = (part[np.isin(dataset.labels[part], seen)] for part in (parts.train, parts.val))
     few = val[:: max(1, len(val) // WATCHED)]
     return resident(dataset, [Splits(train, few, few)])
@@ -156,7 +202,9 @@ def _resident(dataset: Dataset, parts: Splits, seen: tuple[int, ...]) -> Residen
 
 def _members(seeds: int) -> list[Member]:
     def variant(method: str, rate: float, **more: Any) -> Variant:
-        return dataclasses.replace(NETWORK, loss=method, learning_rate=rate_of(method, rate), **more)
+        return dataclasses.replace(
+            NETWORK, loss=method, learning_rate=rate_of(method, rate), **more
+        )
 
     own = [(method, variant(method, rate)) for method in METHODS for rate in RATES]
     own.append((ZEROS, variant('triplet_hard', FAST, init='zeros')))
@@ -181,11 +229,15 @@ def layer_of(method: str) -> str:
 def _accuracy(half: Half, labels: np.ndarray) -> Accuracy:
     judged = triplet_tasks.judge(features, half.images, labels, half.tasks)
     pixels = triplet_tasks.judge(_pixels, half.images, labels, half.tasks)
-    scores = {method: [judged(one.state) for one in members_of(half, method, None)] for method in METHODS}
+    scores = {
+        method: [judged(one.state) for one in members_of(half, method, None)] for method in METHODS
+    }
     scores[UNTRAINED] = [judged(one.start) for one in members_of(half, METHODS[0], SLOW)]
     scores[PIXELS] = [pixels()] * len(scores[UNTRAINED])
     return {
-        (method, layer): {task: np.array([each[layer][task] for each in own]) for task in half.tasks}
+        (method, layer): {
+            task: np.array([each[layer][task] for each in own]) for task in half.tasks
+        }
         for method, own in scores.items()
         for layer in own[0]
     }
@@ -198,4 +250,8 @@ def _pixels(images: jax.Array) -> dict[str, jax.Array]:
 def members_of(half: Half, method: str, rate: float | None) -> list[Trained]:
     """The networks of a method at a rate, by seed; None: at its own rate."""
     rate = half.rates[method] if rate is None else rate
-    return [o for o in half.trained if o.member.option == method and np.isclose(o.member.variant.learning_rate, rate)]
+    return [
+        o
+        for o in half.trained
+        if o.member.option == method and np.isclose(o.member.variant.learning_rate, rate)
+    ]

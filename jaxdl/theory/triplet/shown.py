@@ -20,9 +20,13 @@ from jaxdl.theory.triplet.networks import (
 )
 
 NAMES = dict(
-    triplet_random='triplet, random', triplet_semi_hard='triplet, semi-hard', triplet_hard='triplet, hard',
-    softmax_cross_entropy='cross-entropy', untrained='untrained', pixels='raw pixels',
-)  # fmt: skip
+    triplet_random='triplet, random',
+    triplet_semi_hard='triplet, semi-hard',
+    triplet_hard='triplet, hard',
+    softmax_cross_entropy='cross-entropy',
+    untrained='untrained',
+    pixels='raw pixels',
+)
 TASKS = dict(seen='5 seen digits', unseen='5 unseen digits', all='all 10 digits')
 
 
@@ -30,8 +34,13 @@ def words(found: Found) -> dict[str, str]:
     """The numbers that the text names."""
     last = found.losses('triplet_hard', FAST)[:, -1]
     values = {
-        f'{method.removeprefix("triplet_")}_{task}': say.percent(found.accuracy(method, layer, task).mean())
-        for method, layer in (*((m, 'embedding') for m in (*TRIPLETS, PIXELS, UNTRAINED)), (ENTROPY, 'before'))
+        f'{method.removeprefix("triplet_")}_{task}': say.percent(
+            found.accuracy(method, layer, task).mean()
+        )
+        for method, layer in (
+            *((m, 'embedding') for m in (*TRIPLETS, PIXELS, UNTRAINED)),
+            (ENTROPY, 'before'),
+        )
         for task in TASKS
     }
     norm = {method: np.median(found.watched(method, SLOW, 'norm'), 0) for method in TRIPLETS}
@@ -40,18 +49,35 @@ def words(found: Found) -> dict[str, str]:
     return values | dict(
         unseen_difference=_difference(found, 'triplet_hard', 'embedding', PIXELS, 'unseen'),
         all_difference=_difference(found, 'triplet_hard', 'embedding', PIXELS, 'all'),
-        entropy_difference=_difference(found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'before'),
-        last_difference=_difference(found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'embedding'),
+        entropy_difference=_difference(
+            found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'before'
+        ),
+        last_difference=_difference(
+            found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'embedding'
+        ),
         before_difference=_difference(found, 'triplet_hard', 'before', PIXELS, 'unseen'),
         norm_start=say.significant(norm['triplet_hard'][0]),
-        **{f'norm_{method.removeprefix("triplet_")}': say.significant(each[-1]) for method, each in norm.items()},
-        **{f'mined_{method.removeprefix("triplet_")}': say.percent(each) for method, each in mined.items()},
-        **{f'first_{method.removeprefix("triplet_")}': say.percent(each) for method, each in first.items()},
-        stuck=str(int((abs(last - 1) <= 0.01).sum())), networks=str(len(found.losses(ZEROS, FAST))),
-        seeds=str(found.seeds), episodes=str(found.episodes), epochs=str(found.epochs),
+        **{
+            f'norm_{method.removeprefix("triplet_")}': say.significant(each[-1])
+            for method, each in norm.items()
+        },
+        **{
+            f'mined_{method.removeprefix("triplet_")}': say.percent(each)
+            for method, each in mined.items()
+        },
+        **{
+            f'first_{method.removeprefix("triplet_")}': say.percent(each)
+            for method, each in first.items()
+        },
+        stuck=str(int((abs(last - 1) <= 0.01).sum())),
+        networks=str(len(found.losses(ZEROS, FAST))),
+        seeds=str(found.seeds),
+        episodes=str(found.episodes),
+        epochs=str(found.epochs),
         trained='; '.join(f'{seen[0]} to {seen[-1]}' for seen in HALVES[: len(found.halves)]),
-        slow=f'{SLOW:g}', fast=f'{FAST:g}',
-    )  # fmt: skip
+        slow=f'{SLOW:g}',
+        fast=f'{FAST:g}',
+    )
 
 
 def blocks(found: Found) -> list[Figure | Table]:
@@ -67,19 +93,26 @@ def blocks(found: Found) -> list[Figure | Table]:
 def shown() -> list[tuple[str, str]]:
     """(method, layer) in the order of the figure: what stands for an image under each method."""
     return [
-        (PIXELS, 'embedding'), (UNTRAINED, 'embedding'), (ENTROPY, 'before'), *((m, 'embedding') for m in TRIPLETS)
-    ]  # fmt: skip
+        (PIXELS, 'embedding'),
+        (UNTRAINED, 'embedding'),
+        (ENTROPY, 'before'),
+        *((m, 'embedding') for m in TRIPLETS),
+    ]
 
 
 def _table(found: Found) -> Table:
     layers = dict(embedding='last layer', before='layer before')
     rows = [
-        [NAMES[method], 'pixels' if method == PIXELS else layers[layer], _rates(found, method),
-         *(_cell(found.accuracy(method, layer, task)) for task in TASKS)]
+        [
+            NAMES[method],
+            'pixels' if method == PIXELS else layers[layer],
+            _rates(found, method),
+            *(_cell(found.accuracy(method, layer, task)) for task in TASKS),
+        ]
         for method in (PIXELS, UNTRAINED, ENTROPY, *TRIPLETS)
         for layer in layers
         if (method, layer) in found.halves[0].accuracy
-    ]  # fmt: skip
+    ]
     caption = (
         f'One-shot accuracy in per cent, mean of {found.seeds} seeds and its 95 % interval; the learning '
         'rates are those of each half of the digits'
@@ -90,7 +123,9 @@ def _table(found: Found) -> Table:
 
 def _rates(found: Found, method: str) -> str:
     return (
-        ', '.join(dict.fromkeys(f'{half.rates[method]:g}' for half in found.halves)) if method in METHODS else say.DASH
+        ', '.join(dict.fromkeys(f'{half.rates[method]:g}' for half in found.halves))
+        if method in METHODS
+        else say.DASH
     )
 
 
@@ -99,7 +134,9 @@ def _cell(values: np.ndarray) -> str:
     return mean if low == high else f'{mean} ({low} to {high})'
 
 
-def _difference(found: Found, method: str, layer: str, other: str, task: str, theirs: str = 'embedding') -> str:
+def _difference(
+    found: Found, method: str, layer: str, other: str, task: str, theirs: str = 'embedding'
+) -> str:
     own = found.accuracy(method, layer, task)
     compared = statistics.compare(own, found.accuracy(other, theirs, task))
     return f'{say.points(compared.difference)} points ({say.span(*compared.interval)})'

@@ -14,28 +14,39 @@ Judge = Callable[..., dict[str, dict[str, float]]]  # -> features -> task -> acc
 
 
 class Task(NamedTuple):
-    """Episodes: one support image a class, int [episode, class], and the images to be named, int [query]."""
+    """Episodes: one support image a class, int [episode, class], and the images to be named.
+
+    Int [query].
+    """
 
     supports: np.ndarray
     queries: np.ndarray
 
 
-def draw(labels: np.ndarray, val: np.ndarray, test: np.ndarray, seen: Sequence[int], episodes: int) -> dict[str, Task]:
-    """The tasks of networks that were trained on the classes `seen`, on none of the images `val` and `test`.
+def draw(
+    labels: np.ndarray, val: np.ndarray, test: np.ndarray, seen: Sequence[int], episodes: int
+) -> dict[str, Task]:
+    """The tasks of networks that were trained on the classes `seen`.
 
-    `tune`, 5 seen classes, on val; `seen`, the same on test; `unseen`, the 5 other classes, on all of their images;
-    `all`, all 10, on test.
+    On none of the images `val` and `test`.
+
+    `tune`, 5 seen classes, on val; `seen`, the same on test; `unseen`, the 5 other classes, on all
+    of their images; `all`, all 10, on test.
     """
     others, everything = [digit for digit in DIGITS if digit not in seen], np.arange(len(labels))
-    pools = dict(tune=(val, seen), seen=(test, seen), unseen=(everything, others), all=(test, DIGITS))
+    pools = dict(
+        tune=(val, seen), seen=(test, seen), unseen=(everything, others), all=(test, DIGITS)
+    )
     return {name: _task(labels, pool, classes, episodes) for name, (pool, classes) in pools.items()}
 
 
 def accuracy(features: jax.Array, task: Task, labels: jax.Array) -> jax.Array:
-    """Share of the queries whose nearest support image, by Euclidean distance, is of their class; over all episodes.
+    """Share of the queries whose nearest support image, by Euclidean distance, is of their class.
 
-    features [image, dim], labels [image]. A support image is no query of its episode. Features that are no numbers
-    answer with the first class.
+    Over all episodes.
+
+    features [image, dim], labels [image]. A support image is no query of its episode. Features that
+    are no numbers answer with the first class.
     """
     supports, queries = jnp.asarray(task.supports), jnp.asarray(task.queries)
     chosen, asked = features[supports.reshape(-1)], features[queries]
@@ -50,18 +61,30 @@ def accuracy(features: jax.Array, task: Task, labels: jax.Array) -> jax.Array:
 
 def judge(
     embed: Callable[..., Features], images: jax.Array, labels: np.ndarray, tasks: Mapping[str, Task]
-) -> Judge:  # fmt: skip
-    """A compiled function of what `embed` takes before the images: all its features on all the tasks."""
-    used = np.unique(np.concatenate([np.append(task.supports, task.queries) for task in tasks.values()]))
-    local = {name: Task(*(np.searchsorted(used, part) for part in task)) for name, task in tasks.items()}
+) -> Judge:
+    """A compiled function of what `embed` takes before the images.
+
+    All its features on all the tasks.
+    """
+    used = np.unique(
+        np.concatenate([np.append(task.supports, task.queries) for task in tasks.values()])
+    )
+    local = {
+        name: Task(*(np.searchsorted(used, part) for part in task)) for name, task in tasks.items()
+    }
     own, known = images[used], jnp.asarray(labels[used])
 
     @jax.jit
     def judged(images: jax.Array, *arguments: object) -> dict[str, dict[str, jax.Array]]:
         found = embed(*arguments, images)
-        return {key: {name: accuracy(each, task, known) for name, task in local.items()} for key, each in found.items()}
+        return {
+            key: {name: accuracy(each, task, known) for name, task in local.items()}
+            for key, each in found.items()
+        }
 
-    return lambda *arguments: jax.tree.map(float, judged(own, *arguments))  # constant images XLA would fold, slowly
+    return lambda *arguments: jax.tree.map(
+        float, judged(own, *arguments)
+    )  # constant images XLA would fold, slowly
 
 
 def _task(labels: np.ndarray, pool: np.ndarray, classes: Sequence[int], episodes: int) -> Task:

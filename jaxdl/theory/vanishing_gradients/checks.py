@@ -44,12 +44,19 @@ class Measured:
 
 
 def measure(settings: theory.Settings, note: Note) -> Measured:
-    """Random networks of each depth; the gains of an activation run from half to twice its critical one."""
+    """Random networks of each depth.
+
+    The gains of an activation run from half to twice its critical one.
+    """
     around = 2 ** np.linspace(-1, 1, settings.gains)
-    gains = {activation: theory.critical_gain(activation) * around for activation in theory.ACTIVATIONS}
+    gains = {
+        activation: theory.critical_gain(activation) * around for activation in theory.ACTIVATIONS
+    }
     norms = {}
     for depth in settings.depths:
-        note(f'gradients of {settings.seeds} random networks of {depth} layers at {3 * settings.gains} gains')
+        note(
+            f'gradients of {settings.seeds} random networks of {depth} layers at {3 * settings.gains} gains'
+        )
         norms[depth] = networks.plain_norms(depth, settings.width, settings.seeds, gains)
     return Measured(settings.width, gains, norms)
 
@@ -57,33 +64,50 @@ def measure(settings: theory.Settings, note: Note) -> Measured:
 def rates_claim(measured: Measured, rule: theory.Rate = theory.rate) -> Claim:
     """Every rate of the deepest networks, against log(gain x root mean square slope)."""
     errors = _errors(measured, rule)
-    sentence = (f'Growth of the log gradient norm a layer against log(gain x slope), {measured.depth} layers of '
-                f'{measured.where}: largest error')  # fmt: skip
+    sentence = (
+        f'Growth of the log gradient norm a layer against log(gain x slope), {measured.depth} layers of '
+        f'{measured.where}: largest error'
+    )
     return claims.close(sentence, 0, max(errors.values()), 0.06 * 256 / measured.width)
 
 
-def corrected_claim(measured: Measured, rule: Callable[[str, float, int], float] = theory.correction) -> Claim:
+def corrected_claim(
+    measured: Measured, rule: Callable[[str, float, int], float] = theory.correction
+) -> Claim:
     """The same with what finite depth and width change."""
     first, depth = measured.depth // 4, measured.depth
 
     def finite(activation: str, gain: float) -> float:
-        return theory.layer_rates(activation, gain, depth)[first:].mean() + rule(activation, gain, measured.width)
+        return theory.layer_rates(activation, gain, depth)[first:].mean() + rule(
+            activation, gain, measured.width
+        )
 
-    sentence = (f'The same growth against the prediction for finite depth and width, {depth} layers of '
-                f'{measured.where}: largest error')  # fmt: skip
-    return claims.close(sentence, 0, max(_errors(measured, finite).values()), 0.03 * 256 / measured.width)
+    sentence = (
+        f'The same growth against the prediction for finite depth and width, {depth} layers of '
+        f'{measured.where}: largest error'
+    )
+    return claims.close(
+        sentence, 0, max(_errors(measured, finite).values()), 0.03 * 256 / measured.width
+    )
 
 
-def depths_claim(measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates) -> Claim:
+def depths_claim(
+    measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
+) -> Claim:
     """The first layer's gradient, over the last's, from the shallowest network to the deepest."""
     depths, errors = np.array(list(measured.norms)), []
     for activation, gains in measured.gains.items():
         for place, gain in enumerate(gains):
-            found = [(n[activation][:, place, 0] - n[activation][:, place, -1]).mean() for n in measured.norms.values()]
+            found = [
+                (n[activation][:, place, 0] - n[activation][:, place, -1]).mean()
+                for n in measured.norms.values()
+            ]
             predicted = [np.sum(rule(activation, gain, depth)) for depth in depths]
             errors.append(abs(np.polyfit(depths, np.subtract(found, predicted), 1)[0]))
-    sentence = (f'Log of the first over the last gradient norm, by depth from {depths.min()} to {depths.max()} '
-                f'({measured.where}): largest error of its slope')  # fmt: skip
+    sentence = (
+        f'Log of the first over the last gradient norm, by depth from {depths.min()} to {depths.max()} '
+        f'({measured.where}): largest error of its slope'
+    )
     return claims.close(sentence, 0, max(errors), 0.06 * 256 / measured.width)
 
 
@@ -93,32 +117,47 @@ def crossing(gains: np.ndarray, rates: np.ndarray) -> float:
     return float(np.exp(np.interp(0, rates, np.log(gains)))) if inside else float('nan')
 
 
-def critical_claims(measured: Measured, rule: Callable[[str], float] = theory.critical_gain) -> dict[str, Claim]:
-    """The gain at which gradients neither vanish nor explode; tanh nears its own only slowly, so 15 % for it."""
+def critical_claims(
+    measured: Measured, rule: Callable[[str], float] = theory.critical_gain
+) -> dict[str, Claim]:
+    """The gain at which gradients neither vanish nor explode; tanh nears its own only slowly.
+
+    So 15 % for it.
+    """
     made = {}
     for activation, gains in measured.gains.items():
         found = crossing(gains, rates(measured, activation))
         tolerance = (0.15 if activation == 'tanh' else 0.05) * 256 / measured.width
-        sentence = (f'{figures.NAMES[activation]}: gain at which gradients neither vanish nor explode '
-                    f'({measured.depth} layers of {measured.where})')  # fmt: skip
+        sentence = (
+            f'{figures.NAMES[activation]}: gain at which gradients neither vanish nor explode '
+            f'({measured.depth} layers of {measured.where})'
+        )
         made[activation] = claims.relatively_close(sentence, rule(activation), found, tolerance)
     return made
 
 
-def tanh_claim(measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates) -> Claim:
+def tanh_claim(
+    measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
+) -> Claim:
     """Where a network of finite depth and width crosses, of tanh."""
     gains, first = measured.gains['tanh'], measured.depth // 4
     finite = [
-        rule('tanh', gain, measured.depth)[first:].mean() + theory.correction('tanh', gain, measured.width)
+        rule('tanh', gain, measured.depth)[first:].mean()
+        + theory.correction('tanh', gain, measured.width)
         for gain in gains
     ]
     expected, found = crossing(gains, np.array(finite)), crossing(gains, rates(measured, 'tanh'))
-    sentence = f'tanh: the same gain, predicted for {measured.depth} layers of {measured.width} units'
+    sentence = (
+        f'tanh: the same gain, predicted for {measured.depth} layers of {measured.width} units'
+    )
     return claims.relatively_close(sentence, expected, found, 0.05)
 
 
 def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float = 2.0) -> Claim:
-    """Below the edge the variance over inputs shrinks by the squared factor of the gradient: one layer, one slope."""
+    """Below the edge the variance over inputs shrinks by the squared factor of the gradient.
+
+    One layer, one slope.
+    """
     errors = []
     for activation in ('sigmoid', 'tanh'):
         edge = theory.critical_gain(activation)
@@ -128,8 +167,10 @@ def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float
             if gain < 0.8 * edge:
                 growth = np.polyfit(layers, np.log(own[layers]), 1)[0]
                 errors.append(abs(growth - power * theory.rate(activation, gain)))
-    sentence = (f'Log variance of activations over 16 inputs, a layer, against twice the rate of the gradient: sigmoid '
-                f'and tanh, {len(errors)} gains below the edge, {width} units: largest error')  # fmt: skip
+    sentence = (
+        f'Log variance of activations over 16 inputs, a layer, against twice the rate of the gradient: sigmoid '
+        f'and tanh, {len(errors)} gains below the edge, {width} units: largest error'
+    )
     return claims.close(sentence, 0, max(errors), 0.1 * 256 / width)
 
 
@@ -156,19 +197,26 @@ def answer(settings: theory.Settings, note: Note) -> Answer:
         found = exact.measure()
     accuracy, groups = remedies.train(settings.training_seeds, settings.epochs, note)
     wide = dict(
-        rates=rates_claim(measured), corrected=corrected_claim(measured), depths=depths_claim(measured),
-        **critical_claims(measured), finite_tanh=tanh_claim(measured),
+        rates=rates_claim(measured),
+        corrected=corrected_claim(measured),
+        depths=depths_claim(measured),
+        **critical_claims(measured),
+        finite_tanh=tanh_claim(measured),
         variance=variance_claim(variances, settings.width),
-    )  # fmt: skip
+    )
     own = {activation: rates(measured, activation) for activation in measured.gains}
     made = [
-        *found.claims.values(), *wide.values(), *remedies.remedy_claims(norms, settings.width, predicted),
+        *found.claims.values(),
+        *wide.values(),
+        *remedies.remedy_claims(norms, settings.width, predicted),
         *remedies.training_claims(accuracy, settings.training_seeds, settings.epochs),
-    ]  # fmt: skip
+    ]
     shown = [
-        figures.norms(measured.gains, measured.deepest), figures.rates(measured.gains, own, measured.depth),
-        figures.edge(HEAT_GAINS, variances), remedies.table(norms, predicted),
-    ]  # fmt: skip
+        figures.norms(measured.gains, measured.deepest),
+        figures.rates(measured.gains, own, measured.depth),
+        figures.edge(HEAT_GAINS, variances),
+        remedies.table(norms, predicted),
+    ]
     numbers = values(measured, found, wide) | remedies.values(accuracy, settings.training_seeds)
     return Answer(answers.text('vanishing_gradients', **numbers), made, shown, groups)
 
@@ -178,12 +226,18 @@ def values(measured: Measured, found: exact.Exact, wide: Mapping[str, Claim]) ->
     relu = (measured.deepest['relu'][..., 0] - measured.deepest['relu'][..., -1]).mean(0)
     write = words.significant
     return dict(
-        depth=str(measured.depth), worst=write(wide['rates'].measured), corrected=write(wide['corrected'].measured),
-        variance_error=write(wide['variance'].measured), edge_sigmoid=write(wide['sigmoid'].expected),
+        depth=str(measured.depth),
+        worst=write(wide['rates'].measured),
+        corrected=write(wide['corrected'].measured),
+        variance_error=write(wide['variance'].measured),
+        edge_sigmoid=write(wide['sigmoid'].expected),
         finite_tanh=write(wide['finite_tanh'].expected),
         **{f'critical_{name}': write(wide[name].measured) for name in measured.gains},
-        relu_half=remedies.power(relu[0]), relu_twice=remedies.power(relu[-1]),
-        largest_step=f'{found.claims["largest_step"].measured:.6f}', two_over=f'{2 / exact.DEPTH**2:.6f}',
+        relu_half=remedies.power(relu[0]),
+        relu_twice=remedies.power(relu[-1]),
+        largest_step=f'{found.claims["largest_step"].measured:.6f}',
+        two_over=f'{2 / exact.DEPTH**2:.6f}',
         overflow=f'{found.claims["overflow"].measured:.0f}',
-        chain_share=words.percent(found.claims['chains'].measured), kernel_ratio=write(found.kernel_ratio),
-    )  # fmt: skip
+        chain_share=words.percent(found.claims['chains'].measured),
+        kernel_ratio=write(found.kernel_ratio),
+    )

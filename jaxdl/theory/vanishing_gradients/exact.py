@@ -1,4 +1,7 @@
-"""Exploding and vanishing gradients where the answer is exact: products, bounds, symmetries, clipping, one step."""
+"""Exploding and vanishing gradients where the answer is exact: products, bounds, symmetries.
+
+Clipping, one step.
+"""
 
 import dataclasses
 import functools
@@ -22,7 +25,10 @@ ROUNDING = 1e-9  # float64 through so many layers
 
 @dataclasses.dataclass(frozen=True)
 class Exact:
-    """The exact claims by name; the norm of the gradient by a ReLU network's first kernel over that by its last."""
+    """The exact claims by name.
+
+    The norm of the gradient by a ReLU network's first kernel over that by its last.
+    """
 
     claims: Mapping[str, Claim]
     kernel_ratio: float
@@ -34,12 +40,18 @@ def measure() -> Exact:
     norm, share = clipping()
     return Exact(
         dict(
-            product=product_of_jacobians(), orthogonal=orthogonal(), chains=sigmoid_chains(),
-            largest_step=largest_step(), overflow=overflow(), kernels=kernels, gain=gain_is_undone(), norm=norm,
+            product=product_of_jacobians(),
+            orthogonal=orthogonal(),
+            chains=sigmoid_chains(),
+            largest_step=largest_step(),
+            overflow=overflow(),
+            kernels=kernels,
+            gain=gain_is_undone(),
+            norm=norm,
             share=share,
         ),
         ratio,
-    )  # fmt: skip
+    )
 
 
 def jacobian(gain: float, kernel: np.ndarray, h: np.ndarray) -> np.ndarray:
@@ -47,7 +59,9 @@ def jacobian(gain: float, kernel: np.ndarray, h: np.ndarray) -> np.ndarray:
     return (gain * (1 - np.tanh(gain * h @ kernel) ** 2) * kernel).T
 
 
-def product_of_jacobians(rule: Callable[[float, np.ndarray, np.ndarray], np.ndarray] = jacobian) -> Claim:
+def product_of_jacobians(
+    rule: Callable[[float, np.ndarray, np.ndarray], np.ndarray] = jacobian,
+) -> Claim:
     """The chain rule, multiplied out in NumPy, against jax.grad."""
     gain, depth, width = 1.5, 16, 8
     kernels, images, direction = networks.draw(0, 'jacobians', depth, width, 1)
@@ -60,8 +74,10 @@ def product_of_jacobians(rule: Callable[[float, np.ndarray, np.ndarray], np.ndar
         product = rule(gain, kernel, h) @ product
         h = np.tanh(gain * h @ kernel)
     error = np.max(np.abs(np.asarray(direction)[0] @ product - found)) / np.max(np.abs(found))
-    sentence = (f'The gradient by the input of {depth} tanh layers of {width} units is the product of their Jacobians: '
-                'largest error over the largest element of jax.grad')  # fmt: skip
+    sentence = (
+        f'The gradient by the input of {depth} tanh layers of {width} units is the product of their Jacobians: '
+        'largest error over the largest element of jax.grad'
+    )
     return claims.close(sentence, 0, error, ROUNDING)
 
 
@@ -72,7 +88,9 @@ def orthogonal(rule: Callable[[float, int], float] = lambda gain, depth: gain**d
     turns = jnp.asarray(np.linalg.qr(np.asarray(kernels))[0])
     layer = lambda h, kernel, bias: gain * h @ kernel + bias
     loss = lambda x: networks.loss(layer, turns, jnp.zeros((DEPTH, 1, WIDTH)), x, direction)
-    growth = np.linalg.norm(np.asarray(jax.jit(jax.grad(loss))(images))) / np.linalg.norm(np.asarray(direction))
+    growth = np.linalg.norm(np.asarray(jax.jit(jax.grad(loss))(images))) / np.linalg.norm(
+        np.asarray(direction)
+    )
     sentence = f'Linear network of {DEPTH} layers, orthogonal kernels times {gain}: gain^depth is the gradient growth'
     return claims.relatively_close(sentence, rule(gain, DEPTH), float(growth), ROUNDING)
 
@@ -88,22 +106,33 @@ def sigmoid_chains(slope: float = 0.25) -> Claim:
 
     found = np.abs(np.asarray(jax.jit(jax.vmap(jax.grad(end)))(jnp.ones(chains), weights)))
     share = np.max(found / np.prod(slope * np.abs(np.asarray(weights)), 1))
-    sentence = (f'{chains:,} sigmoid chains of {depth} layers, weights from N(0, 16): largest gradient as a share of '
-                'the bound, the product of |w| / 4')  # fmt: skip
+    sentence = (
+        f'{chains:,} sigmoid chains of {depth} layers, weights from N(0, 16): largest gradient as a share of '
+        'the bound, the product of |w| / 4'
+    )
     return claims.at_most(sentence, 1, float(share))
 
 
-def overflow(rule: Callable[[float], float] = lambda weight: math.floor(math.log(LARGEST, weight))) -> Claim:
+def overflow(
+    rule: Callable[[float], float] = lambda weight: math.floor(math.log(LARGEST, weight)),
+) -> Claim:
     """The deepest linear chain in float32 whose gradient is a number."""
     weight = 10.0
     chain = lambda x: jax.lax.scan(lambda h, _: (weight * h, weight * h), x, length=DEPTH)[1]
-    finite = np.isfinite(np.asarray(jax.jit(jax.jacrev(chain))(jnp.float32(1))))  # of depth 1, 2, ...
+    finite = np.isfinite(
+        np.asarray(jax.jit(jax.jacrev(chain))(jnp.float32(1)))
+    )  # of depth 1, 2, ...
     sentence = f'Deepest linear chain of weights {weight:g} whose gradient is finite in float32'
     return claims.close(sentence, rule(weight), int(np.argmin(finite)), 0)
 
 
-def largest_step(rule: Callable[[int], float] = lambda depth: 2 / depth**2, depth: int = DEPTH) -> Claim:
-    """Gradient descent on (w^depth - 1)^2 / 2 beside its minimum w = 1, where the curvature is depth^2."""
+def largest_step(
+    rule: Callable[[int], float] = lambda depth: 2 / depth**2, depth: int = DEPTH
+) -> Claim:
+    """Gradient descent on (w^depth - 1)^2 / 2 beside its minimum w = 1.
+
+    Where the curvature is depth^2.
+    """
     rates = jnp.linspace(0.1, 4, 3_901) / depth**2
     start = 1 + 1e-9
     slope = jax.vmap(jax.grad(lambda w: 0.5 * (w**depth - 1) ** 2))
@@ -115,20 +144,32 @@ def largest_step(rule: Callable[[int], float] = lambda depth: 2 / depth**2, dept
 
 
 def kernels_alike(activation: str = 'relu') -> tuple[Claim, float]:
-    """Euler's theorem for ReLU: of every layer, sum of W dL/dW = L; and the first kernel's gradient over the last's."""
+    """Euler's theorem for ReLU: of every layer, sum of W dL/dW = L.
+
+    And the first kernel's gradient over the last's.
+    """
     kernels, images, direction = networks.draw(0, 'kernels', DEPTH, WIDTH, 1)
     biases = jnp.zeros((DEPTH, 1, WIDTH))
     layer = networks.plain(activation, 1.0)
-    value, grads = jax.jit(jax.value_and_grad(lambda w: networks.loss(layer, w, biases, images, direction)))(kernels)
+    value, grads = jax.jit(
+        jax.value_and_grad(lambda w: networks.loss(layer, w, biases, images, direction))
+    )(kernels)
     shares = np.sum(np.asarray(kernels) * np.asarray(grads), (1, 2)) / float(value)
     norms = np.linalg.norm(np.asarray(grads), axis=(1, 2))
-    sentence = (f'ReLU network of {DEPTH} layers of {WIDTH} units, gain 1: the sum of W times the gradient by W is the '
-                'loss in each layer, largest relative error')  # fmt: skip
-    return claims.close(sentence, 0, np.max(np.abs(shares - 1)), ROUNDING), float(norms[0] / norms[-1])
+    sentence = (
+        f'ReLU network of {DEPTH} layers of {WIDTH} units, gain 1: the sum of W times the gradient by W is the '
+        'loss in each layer, largest relative error'
+    )
+    return claims.close(sentence, 0, np.max(np.abs(shares - 1)), ROUNDING), float(
+        norms[0] / norms[-1]
+    )
 
 
 def gain_is_undone(power: float = 1.0) -> Claim:
-    """With a norm after each kernel W the loss does not change with its scale, so the gradient is as 1 / scale."""
+    """With a norm after each kernel W the loss does not change with its scale.
+
+    So the gradient is as 1 / scale.
+    """
     gain = 3.0  # a power of 2 would not even be rounded
     kernels, images, direction = networks.draw(0, 'normalised', DEPTH, WIDTH, 1)
     layer = networks.normalised('relu', 1.0, -1)
@@ -136,8 +177,10 @@ def gain_is_undone(power: float = 1.0) -> Claim:
     grad = jax.jit(jax.grad(loss))
     one, scaled = (np.asarray(grad(own)) for own in (kernels, gain * kernels))
     error = np.max(np.abs(scaled * gain**power - one)) / np.max(np.abs(one))
-    sentence = (f'{DEPTH} ReLU layers of {WIDTH} units with layer norm: the gradient by all kernels, times {gain:g} at '
-                f'{gain:g} times the kernels, is the same: largest error over largest element')  # fmt: skip
+    sentence = (
+        f'{DEPTH} ReLU layers of {WIDTH} units with layer norm: the gradient by all kernels, times {gain:g} at '
+        f'{gain:g} times the kernels, is the same: largest error over largest element'
+    )
     return claims.close(sentence, 0, error, 1e-6)
 
 
@@ -151,9 +194,13 @@ def clipping(transform: optax.GradientTransformation | None = None) -> list[Clai
     before, after = (np.linalg.norm(np.asarray(each), axis=(1, 2)) for each in (grads, clipped))
     where = f'ReLU network of {DEPTH} layers of {WIDTH} units, gain 2, gradient clipped to norm 1: '
     return [
-        claims.close(f'{where}norm of the whole gradient', 1, math.sqrt(np.sum(after**2)), ROUNDING),
+        claims.close(
+            f'{where}norm of the whole gradient', 1, math.sqrt(np.sum(after**2)), ROUNDING
+        ),
         claims.relatively_close(
-            f'{where}first layer over last layer, as before clipping', before[0] / before[-1], after[0] / after[-1],
+            f'{where}first layer over last layer, as before clipping',
+            before[0] / before[-1],
+            after[0] / after[-1],
             ROUNDING,
         ),
-    ]  # fmt: skip
+    ]

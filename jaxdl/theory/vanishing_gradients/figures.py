@@ -1,4 +1,7 @@
-"""What is drawn of exploding and vanishing gradients: norms by layer, rates by gain, the edge in depth and gain."""
+"""What is drawn of exploding and vanishing gradients: norms by layer, rates by gain.
+
+The edge in depth and gain.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +24,9 @@ STYLES: Mapping[str, plots.Line] = {  # of a gain, by its place among those meas
     'twice the critical gain': dict(color=plots.VERMILION, marker='^'),
 }
 DASHED: plots.Line = dict(color=plots.GREY, linestyle=(0, (4, 2)), linewidth=1.4)
-MAP = LinearSegmentedColormap.from_list('edge', ['#2166ac', '#92c5de', '#ffffff', '#f4a582', '#b2401a'])
+MAP = LinearSegmentedColormap.from_list(
+    'edge', ['#2166ac', '#92c5de', '#ffffff', '#f4a582', '#b2401a']
+)
 LEVELS = (-20, -16, -12, -8, -4, 4, 8, 12, 16, 20)  # powers of ten
 TICKS = (0.5, 1, 2, 5, 10, 20)
 
@@ -29,9 +34,14 @@ Values = Mapping[str, np.ndarray]
 
 
 def norms(gains: Values, found: Values) -> FigureBlock:
-    """Gradient norm by layer of the deepest networks, [seed, gain, layer], at half, once and twice the edge's gain."""
+    """Gradient norm by layer of the deepest networks, [seed, gain, layer], at half.
+
+    Once and twice the edge's gain.
+    """
     chosen = {name: own[[0, len(own) // 2, -1]] for name, own in gains.items()}
-    logs = {name: found[name].mean(0)[[0, len(gains[name]) // 2, -1]] / math.log(10) for name in gains}
+    logs = {
+        name: found[name].mean(0)[[0, len(gains[name]) // 2, -1]] / math.log(10) for name in gains
+    }
     logs = {name: own - own[:, -1:] for name, own in logs.items()}
     depth = next(iter(logs.values())).shape[-1]
 
@@ -42,11 +52,18 @@ def norms(gains: Values, found: Values) -> FigureBlock:
                 rates = theory.layer_rates(name, gain, depth)[::-1]
                 predicted = np.append(np.cumsum(rates)[::-1], 0) / math.log(10)
                 axes.plot(np.arange(depth) + 1, predicted, **DASHED)
-                axes.plot(np.arange(depth) + 1, log, linestyle='none', markevery=7, markersize=5, **style)
-            axes.set_title(f'{NAMES[name]}: gains {words.listing(f"{gain:.3g}" for gain in chosen[name])}')
+                axes.plot(
+                    np.arange(depth) + 1, log, linestyle='none', markevery=7, markersize=5, **style
+                )
+            axes.set_title(
+                f'{NAMES[name]}: gains {words.listing(f"{gain:.3g}" for gain in chosen[name])}'
+            )
             axes.yaxis.set_major_formatter(lambda power, _: words.power(power))
             axes.yaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
-        points = [Line2D([], [], linestyle='none', label=label, **style) for label, style in STYLES.items()]
+        points = [
+            Line2D([], [], linestyle='none', label=label, **style)
+            for label, style in STYLES.items()
+        ]
         _legend(figure, [*points, Line2D([], [], label='predicted', **DASHED)], width)
         return figure
 
@@ -60,7 +77,9 @@ def norms(gains: Values, found: Values) -> FigureBlock:
         f'over {len(found["relu"])} random networks of {depth} layers. Read from the right, as backpropagation runs. '
         'Dashes: predicted, layer by layer, from the activation and the gain alone.'
     )
-    return FigureBlock('norms', plots.draw(plot), f'First over last gradient norm. {said}.', caption)
+    return FigureBlock(
+        'norms', plots.draw(plot), f'First over last gradient norm. {said}.', caption
+    )
 
 
 def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
@@ -78,7 +97,11 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
             axes.set_title(f'{NAMES[name]}: edge at {edge:.4g}')
             _gain_axis(axes, gains[name])
         points = Line2D([], [], color=plots.BLUE, marker='o', linestyle='none', label='measured')
-        _legend(figure, [points, Line2D([], [], label=f'log(gain {words.TIMES} slope)', **DASHED)], width)
+        _legend(
+            figure,
+            [points, Line2D([], [], label=f'log(gain {words.TIMES} slope)', **DASHED)],
+            width,
+        )
         return figure
 
     said = '; '.join(
@@ -93,7 +116,10 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
 
 
 def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
-    """The variance of activations over inputs, [gain, layer], and the gain of the predicted edge."""
+    """The variance of activations over inputs, [gain, layer].
+
+    And the gain of the predicted edge.
+    """
 
     def plot(width: float) -> Figure:
         figure, grid = _row(width, 'gain', 'layer')
@@ -101,9 +127,21 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
             logs = np.log10(np.maximum(own, 1e-300)).T
             layers = np.arange(len(logs)) + 1
             axes.contourf(gains, layers, logs, levels=LEVELS, cmap=MAP, extend='both')
-            lines = axes.contour(gains, layers, logs, levels=[-20, -12, -4, 4, 12, 20], colors=plots.INK,
-                                 linewidths=0.6, linestyles='solid')  # fmt: skip
-            axes.clabel(lines, levels=[power for power in lines.levels if abs(power) < 20], fmt=words.power, fontsize=8)
+            lines = axes.contour(
+                gains,
+                layers,
+                logs,
+                levels=[-20, -12, -4, 4, 12, 20],
+                colors=plots.INK,
+                linewidths=0.6,
+                linestyles='solid',
+            )
+            axes.clabel(
+                lines,
+                levels=[power for power in lines.levels if abs(power) < 20],
+                fmt=words.power,
+                fontsize=8,
+            )
             critical = theory.critical_gain(name)
             axes.axvline(critical, color=plots.INK, linewidth=2, linestyle=(0, (4, 2)))
             axes.set_title(f'{NAMES[name]}: edge at {critical:.4g}')
@@ -112,10 +150,13 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
         return figure
 
     said = '; '.join(
-        f'{NAMES[name]}: ' + ', '.join(f'10 to the {math.log10(own[i, -1]):.0f} at gain {gains[i]:.2g}'
-                                       for i in range(0, len(gains), 8))
+        f'{NAMES[name]}: '
+        + ', '.join(
+            f'10 to the {math.log10(own[i, -1]):.0f} at gain {gains[i]:.2g}'
+            for i in range(0, len(gains), 8)
+        )
         for name, own in variances.items()
-    )  # fmt: skip
+    )
     caption = (
         'Variance of an activation over 16 inputs, mean over units, by gain and layer. Lines join equal variances. '
         'White: between 10⁻⁴ and 10⁴; blue: the inputs become one and the same; orange: activations explode. '
@@ -141,9 +182,13 @@ def _legend(figure: Figure, handles: Sequence[Line2D], width: float) -> None:
 
 def _gain_axis(axes: Axes, gains: np.ndarray) -> None:
     ticks = [
-        tick for tick in (0.5, 0.7, 1, 1.4, 2, 2.8, 5, 7, 10, 14, 20) if gains[0] / 1.01 <= tick <= gains[-1] * 1.01
+        tick
+        for tick in (0.5, 0.7, 1, 1.4, 2, 2.8, 5, 7, 10, 14, 20)
+        if gains[0] / 1.01 <= tick <= gains[-1] * 1.01
     ]
     axes.set_xscale('log')
-    axes.xaxis.set_major_locator(ticker.FixedLocator(ticks if len(ticks) < 7 else [t for t in ticks if t in TICKS]))
+    axes.xaxis.set_major_locator(
+        ticker.FixedLocator(ticks if len(ticks) < 7 else [t for t in ticks if t in TICKS])
+    )
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')

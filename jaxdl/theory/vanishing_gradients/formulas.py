@@ -1,7 +1,10 @@
-"""Exploding and vanishing gradients: what the product of Jacobians does to a gradient's norm, layer by layer.
+"""Exploding and vanishing gradients: what the product of Jacobians does to a gradient's norm.
 
-A layer is z = gain W h / sqrt(width), h = f(z), with entries of W from N(0, 1). In a wide network the z of a layer are
-normal (Poole et al. 2016), which turns the growth of a gradient into one integral (Schoenholz et al. 2017).
+Layer by layer.
+
+A layer is z = gain W h / sqrt(width), h = f(z), with entries of W from N(0, 1). In a wide network
+the z of a layer are normal (Poole et al. 2016), which turns the growth of a gradient into one
+integral (Schoenholz et al. 2017).
 """
 
 import dataclasses
@@ -18,7 +21,10 @@ from jaxdl.errors import unknown
 Function = Callable[[np.ndarray], np.ndarray]
 Rate = Callable[[str, float], float]  # (activation, gain) -> growth of the log norm a layer
 SMALL = 1e-10  # a length that counts as 0
-NODES, REACH = 4_000, 10.0  # of the integral over the normal density: its midpoints, in standard deviations
+NODES, REACH = (
+    4_000,
+    10.0,
+)  # of the integral over the normal density: its midpoints, in standard deviations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +32,12 @@ class Settings:
     """How much is measured."""
 
     width: int = fields.ruled(256, fields.at_least(32))
-    depths: tuple[int, ...] = fields.ruled((2, 4, 8, 16, 32, 64), fields.each(fields.at_least(2), least=2))
-    gains: int = fields.ruled(9, fields.at_least(5))  # of each activation, half to twice its critical gain
+    depths: tuple[int, ...] = fields.ruled(
+        (2, 4, 8, 16, 32, 64), fields.each(fields.at_least(2), least=2)
+    )
+    gains: int = fields.ruled(
+        9, fields.at_least(5)
+    )  # of each activation, half to twice its critical gain
     seeds: int = fields.ruled(16, fields.at_least(2))
     training_seeds: int = fields.ruled(3, fields.at_least(1))
     epochs: int = fields.ruled(15, fields.at_least(1))
@@ -46,7 +56,10 @@ ACTIVATIONS: Mapping[str, tuple[Function, Function]] = {
 
 
 def normal_mean(function: Function, length: float) -> float:
-    """The mean of function(z) for z from N(0, `length`), by the midpoint rule; no midpoint is 0, where ReLU bends."""
+    """The mean of function(z) for z from N(0, `length`), by the midpoint rule; no midpoint is 0.
+
+    Where ReLU bends.
+    """
     z = (np.arange(NODES) + 0.5) * (2 * REACH / NODES) - REACH
     density = np.exp(-0.5 * z**2)
     return float(np.sum(density * function(math.sqrt(length) * z)) / np.sum(density))
@@ -65,7 +78,9 @@ def next_length(activation: str, gain: float, length: float) -> float:
 
 @functools.cache
 def fixed_length(activation: str, gain: float) -> float:
-    """The mean square of z that a layer hands on unchanged; 0 where signals die out, `gain`^2 where they explode.
+    """The mean square of z that a layer hands on unchanged; 0 where signals die out.
+
+    `gain`^2 where they explode.
 
     Examples:
       >>> fixed_length('tanh', 0.9), round(fixed_length('tanh', 1.5), 3)
@@ -82,13 +97,18 @@ def fixed_length(activation: str, gain: float) -> float:
 
 
 def layer_rate(activation: str, gain: float, length: float) -> float:
-    """log(gain x root mean square slope) where z has mean square `length`: growth of the log gradient norm."""
+    """log(gain x root mean square slope) where z has mean square `length`.
+
+    Growth of the log gradient norm.
+    """
     _, slope = _of(activation)
     return math.log(gain) + 0.5 * math.log(normal_mean(lambda z: slope(z) ** 2, max(length, SMALL)))
 
 
 def rate(activation: str, gain: float) -> float:
-    """Growth of the log gradient norm a layer, backward, far from both ends of the network; 0 is the edge.
+    """Growth of the log gradient norm a layer, backward, far from both ends of the network.
+
+    0 is the edge.
 
     Examples:
       >>> round(rate('relu', 2.0), 3), round(rate('tanh', 0.5), 3)
@@ -98,7 +118,10 @@ def rate(activation: str, gain: float) -> float:
 
 
 def layer_rates(activation: str, gain: float, depth: int) -> np.ndarray:
-    """`layer_rate` of each layer but the last of a network whose input has mean square 1, [depth - 1]."""
+    """`layer_rate` of each layer but the last of a network whose input has mean square 1.
+
+    [depth - 1].
+    """
     length, rates = gain**2, []
     for _ in range(depth - 1):
         rates.append(layer_rate(activation, gain, length))
@@ -107,10 +130,13 @@ def layer_rates(activation: str, gain: float, depth: int) -> np.ndarray:
 
 
 def correction(activation: str, gain: float, width: int) -> float:
-    """What a finite `width` adds to the rate of a typical network, to first order: -(3 kurtosis - 1) / (4 width).
+    """What a finite `width` adds to the rate of a typical network, to first order.
 
-    The squared norm's growth in a layer is a mean of `width` squares, and the mean of a logarithm is below the
-    logarithm of the mean; kurtosis = E[slope^4] / E[slope^2]^2. For ReLU: -5 / (4 width) (Hanin and Nica 2020).
+    -(3 kurtosis - 1) / (4 width).
+
+    The squared norm's growth in a layer is a mean of `width` squares, and the mean of a logarithm
+    is below the logarithm of the mean; kurtosis = E[slope^4] / E[slope^2]^2. For ReLU: -5 / (4
+    width) (Hanin and Nica 2020).
 
     Examples:
       >>> round(correction('relu', 2**0.5, width=100), 4)
@@ -134,13 +160,20 @@ def critical_gain(activation: str, rate: Rate = rate) -> float:
 
 
 def normalised_rate(activation: str) -> float:
-    """The rate where each layer scales z to mean square 1 (layer norm): half log(E[slope^2] / E[f^2]), of no gain."""
+    """The rate where each layer scales z to mean square 1 (layer norm).
+
+    Half log(E[slope^2] / E[f^2]), of no gain.
+    """
     function, slope = _of(activation)
-    return 0.5 * math.log(normal_mean(lambda z: slope(z) ** 2, 1.0) / normal_mean(lambda z: function(z) ** 2, 1.0))
+    return 0.5 * math.log(
+        normal_mean(lambda z: slope(z) ** 2, 1.0) / normal_mean(lambda z: function(z) ** 2, 1.0)
+    )
 
 
 def batch_norm_rate() -> float:
-    """The rate of ReLU behind batch norm, for a large batch: half log(pi / (pi - 1)) (Yang et al. 2019).
+    """The rate of ReLU behind batch norm, for a large batch: half log(pi / (pi - 1)) (Yang et al.
+
+    2019).
 
     Examples:
       >>> round(batch_norm_rate(), 3)
@@ -150,7 +183,9 @@ def batch_norm_rate() -> float:
 
 
 def skip_rate(gain: float, branch: float = 1.0) -> float:
-    """The rate of h + branch W relu(h), W of `gain`: half log(1 + branch^2 gain^2 / 2), never below 0.
+    """The rate of h + branch W relu(h), W of `gain`: half log(1 + branch^2 gain^2 / 2).
+
+    Never below 0.
 
     Examples:
       >>> round(skip_rate(2**0.5), 3), round(skip_rate(2**0.5, branch=0.1), 3)

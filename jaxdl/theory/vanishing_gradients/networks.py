@@ -22,7 +22,10 @@ def plain(activation: str, gain: jax.Array | float) -> Layer:
 
 
 def normalised(activation: str, gain: jax.Array | float, axis: int) -> Layer:
-    """f(norm(gain h W) + b): over the units of an example (`axis` -1), or a unit's examples (0); without epsilon."""
+    """f(norm(gain h W) + b): over the units of an example (`axis` -1), or a unit's examples (0).
+
+    Without epsilon.
+    """
 
     def layer(h: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
         z = gain * h @ kernel
@@ -40,37 +43,56 @@ def skip(gain: jax.Array | float, branch: float) -> Layer:
 def draw(
     seed: int | jax.Array, name: str, depth: int, width: int, batch: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Kernels [depth, width, width], entries N(0, 1 / width); images and the loss's direction, both [batch, width]."""
+    """Kernels [depth, width, width], entries N(0, 1 / width); images and the loss's direction.
+
+    Both [batch, width].
+    """
     return _draw(keys.fold(keys.seed_key(seed), f'vanishing_gradients {name}'), depth, width, batch)  # pyright: ignore
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _draw(key: jax.Array, depth: int, width: int, batch: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _draw(
+    key: jax.Array, depth: int, width: int, batch: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     shapes = dict(kernels=(depth, width, width), images=(batch, width), direction=(batch, width))
-    normal = [jax.random.normal(keys.fold(key, name), shape, jnp.float32) for name, shape in shapes.items()]
+    normal = [
+        jax.random.normal(keys.fold(key, name), shape, jnp.float32)
+        for name, shape in shapes.items()
+    ]
     kernels, images, direction = (each.astype(jnp.result_type(float)) for each in normal)
     return kernels / math.sqrt(width), images, direction / math.sqrt(width)
 
 
-def loss(layer: Layer, kernels: jax.Array, biases: jax.Array, images: jax.Array, direction: jax.Array) -> jax.Array:
-    """The last h along `direction`: a loss whose gradient at the network's end has a size that does not matter here."""
+def loss(
+    layer: Layer, kernels: jax.Array, biases: jax.Array, images: jax.Array, direction: jax.Array
+) -> jax.Array:
+    """The last h along `direction`.
+
+    A loss whose gradient at the network's end has a size that does not matter here.
+    """
     last, _ = lax.scan(lambda h, own: (layer(h, *own), None), images, (kernels, biases))
     return jnp.sum(last * direction)
 
 
-def gradients(layer: Layer, kernels: jax.Array, images: jax.Array, direction: jax.Array) -> jax.Array:
+def gradients(
+    layer: Layer, kernels: jax.Array, images: jax.Array, direction: jax.Array
+) -> jax.Array:
     """Of the loss by each layer's bias, one for each example: [layer, batch, width]."""
     biases = jnp.zeros((len(kernels), *images.shape))
     return jax.grad(lambda b: loss(layer, kernels, b, images, direction))(biases)
 
 
-def log_norms(layer: Layer, kernels: jax.Array, images: jax.Array, direction: jax.Array) -> jax.Array:
+def log_norms(
+    layer: Layer, kernels: jax.Array, images: jax.Array, direction: jax.Array
+) -> jax.Array:
     """The logarithms of the norms of `gradients`, [layer]."""
     return 0.5 * jnp.log(jnp.sum(gradients(layer, kernels, images, direction) ** 2, (1, 2)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _plain_norms(depth: int, width: int, seed: jax.Array, gains: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+def _plain_norms(
+    depth: int, width: int, seed: jax.Array, gains: Mapping[str, jax.Array]
+) -> dict[str, jax.Array]:
     kernels, images, direction = draw(seed, 'plain', depth, width, 1)
 
     def norms(activation: str) -> Callable[[jax.Array], jax.Array]:
@@ -79,9 +101,16 @@ def _plain_norms(depth: int, width: int, seed: jax.Array, gains: Mapping[str, ja
     return {activation: jax.vmap(norms(activation))(own) for activation, own in gains.items()}
 
 
-def plain_norms(depth: int, width: int, seeds: int, gains: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Log gradient norms of random networks, [seed, gain, layer] of each activation; one program for a depth."""
-    found = [jax.tree.map(np.asarray, _plain_norms(depth, width, seed, gains)) for seed in range(seeds)]
+def plain_norms(
+    depth: int, width: int, seeds: int, gains: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Log gradient norms of random networks, [seed, gain, layer] of each activation.
+
+    One program for a depth.
+    """
+    found = [
+        jax.tree.map(np.asarray, _plain_norms(depth, width, seed, gains)) for seed in range(seeds)
+    ]
     return {activation: np.stack([each[activation] for each in found]) for activation in gains}
 
 
@@ -96,16 +125,25 @@ def _variances(depth: int, width: int, gains: jax.Array) -> dict[str, jax.Array]
 
         return lax.scan(step, images, kernels)[1]
 
-    return {activation: jax.vmap(functools.partial(of, activation))(gains) for activation in theory.ACTIVATIONS}
+    return {
+        activation: jax.vmap(functools.partial(of, activation))(gains)
+        for activation in theory.ACTIVATIONS
+    }
 
 
 def variances(depth: int, width: int, gains: np.ndarray) -> dict[str, np.ndarray]:
-    """The variance of an activation over 16 inputs, mean over units, [gain, layer] of each activation."""
+    """The variance of an activation over 16 inputs, mean over units, [gain.
+
+    Layer] of each activation.
+    """
     found = _variances(depth, width, jnp.asarray(gains))
     return {activation: np.asarray(found[activation]) for activation in theory.ACTIVATIONS}
 
 
 def rate(norms: np.ndarray) -> np.ndarray:
-    """Growth of log norms [..., layer] a layer, backward, in the last three quarters of the layers."""
+    """Growth of log norms [..., layer] a layer, backward.
+
+    In the last three quarters of the layers.
+    """
     start = norms.shape[-1] // 4
     return (norms[..., start] - norms[..., -1]) / (norms.shape[-1] - 1 - start)

@@ -1,4 +1,7 @@
-"""What the usual remedies do to the growth of gradients at the start, and what a wrong gain does to training."""
+"""What the usual remedies do to the growth of gradients at the start.
+
+And what a wrong gain does to training.
+"""
 
 import dataclasses
 import functools
@@ -45,42 +48,58 @@ def _finite(activation: str, gain: float) -> float:
 
 
 REMEDIES: Mapping[str, Callable[[], Remedy]] = {
-    'sigmoid, gain 1 (Glorot)': lambda: Remedy(networks.plain('sigmoid', 1.0), _finite('sigmoid', 1.0)),
+    'sigmoid, gain 1 (Glorot)': lambda: Remedy(
+        networks.plain('sigmoid', 1.0), _finite('sigmoid', 1.0)
+    ),
     'tanh, gain 1 (Glorot)': lambda: Remedy(networks.plain('tanh', 1.0), _finite('tanh', 1.0)),
     'ReLU, gain 1 (Glorot)': lambda: Remedy(networks.plain('relu', 1.0), _finite('relu', 1.0)),
     'ReLU, gain √2 (He)': lambda: Remedy(networks.plain('relu', HE), _finite('relu', HE)),
     'ReLU, gain 2': lambda: Remedy(networks.plain('relu', 2.0), _finite('relu', 2.0)),
-    'ReLU, gain 2, layer norm': lambda: Remedy(networks.normalised('relu', 2.0, -1), theory.normalised_rate('relu')),
+    'ReLU, gain 2, layer norm': lambda: Remedy(
+        networks.normalised('relu', 2.0, -1), theory.normalised_rate('relu')
+    ),
     'ReLU, gain 2, batch norm': lambda: Remedy(
         networks.normalised('relu', 2.0, 0), theory.batch_norm_rate(), LARGE_BATCH
     ),
     'ReLU, gain 1, skips': lambda: Remedy(networks.skip(1.0, 1.0), theory.skip_rate(1.0)),
     'ReLU, gain √2, skips': lambda: Remedy(networks.skip(HE, 1.0), theory.skip_rate(HE)),
-    'ReLU, gain √2, skips, branches / 8': lambda: Remedy(networks.skip(HE, 1 / 8), theory.skip_rate(HE, 1 / 8)),
+    'ReLU, gain √2, skips, branches / 8': lambda: Remedy(
+        networks.skip(HE, 1 / 8), theory.skip_rate(HE, 1 / 8)
+    ),
 }
 
 
-def measured(width: int, seeds: int = SEEDS, names: Sequence[str] = tuple(REMEDIES)) -> dict[str, np.ndarray]:
+def measured(
+    width: int, seeds: int = SEEDS, names: Sequence[str] = tuple(REMEDIES)
+) -> dict[str, np.ndarray]:
     """Log gradient norms of each remedy, [seed, layer]."""
     made = {name: REMEDIES[name]() for name in names}
 
     @jax.jit
     def norms(kernels: jax.Array, images: jax.Array, direction: jax.Array) -> dict[str, jax.Array]:
         return {
-            name: networks.log_norms(own.layer, kernels, images[: own.batch], direction[: own.batch])
+            name: networks.log_norms(
+                own.layer, kernels, images[: own.batch], direction[: own.batch]
+            )
             for name, own in made.items()
         }
 
-    found = [norms(*networks.draw(seed, 'remedies', DEPTH, width, LARGE_BATCH)) for seed in range(seeds)]
+    found = [
+        norms(*networks.draw(seed, 'remedies', DEPTH, width, LARGE_BATCH)) for seed in range(seeds)
+    ]
     return {name: np.stack([np.asarray(each[name]) for each in found]) for name in names}
 
 
-def remedy_claims(norms: Mapping[str, np.ndarray], width: int, predicted: Mapping[str, float]) -> list[Claim]:
+def remedy_claims(
+    norms: Mapping[str, np.ndarray], width: int, predicted: Mapping[str, float]
+) -> list[Claim]:
     """Each remedy's rate, against what is predicted."""
     seeds = len(next(iter(norms.values())))
     where = f'growth of the log gradient norm a layer, backward ({DEPTH} layers of {width} units, {seeds} seeds)'
     return [
-        claims.close(f'{name}: {where}', predicted[name], float(networks.rate(own).mean()), TOLERANCE)
+        claims.close(
+            f'{name}: {where}', predicted[name], float(networks.rate(own).mean()), TOLERANCE
+        )
         for name, own in norms.items()
     ]
 
@@ -91,9 +110,17 @@ def predictions() -> dict[str, float]:
 
 
 def table(norms: Mapping[str, np.ndarray], predicted: Mapping[str, float]) -> Table:
-    """A row a remedy: its rate, predicted and measured, and what that makes of a gradient in 64 layers."""
+    """A row a remedy: its rate, predicted and measured.
+
+    And what that makes of a gradient in 64 layers.
+    """
     rows = [
-        [name, signed(predicted[name]), signed(float(networks.rate(own).mean())), power(_ratio(own))]
+        [
+            name,
+            signed(predicted[name]),
+            signed(float(networks.rate(own).mean())),
+            power(_ratio(own)),
+        ]
         for name, own in norms.items()
     ]
     columns = ('Layers', 'Rate predicted', 'Rate measured', 'First layer / last layer')
@@ -120,12 +147,28 @@ def _ratio(norms: np.ndarray) -> float:
 
 
 def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list[dict[str, Any]]]:
-    """Train accuracy in the end by gain, each at its own best learning rate (by that accuracy), mean over seeds."""
-    base = Variant(model='mlp', norm='none', activation='tanh', depth=TRAINED_DEPTH, width=32, init='lecun_normal')
+    """Train accuracy in the end by gain, each at its own best learning rate (by that accuracy).
+
+    Mean over seeds.
+    """
+    base = Variant(
+        model='mlp',
+        norm='none',
+        activation='tanh',
+        depth=TRAINED_DEPTH,
+        width=32,
+        init='lecun_normal',
+    )
     members = [
-        Member(f'gain {scale:g}', seed, variant.replace(base, dict(init_scale=scale, learning_rate=rate)))
-        for scale in SCALES for rate in RATES for seed in range(seeds)
-    ]  # fmt: skip
+        Member(
+            f'gain {scale:g}',
+            seed,
+            variant.replace(base, dict(init_scale=scale, learning_rate=rate)),
+        )
+        for scale in SCALES
+        for rate in RATES
+        for seed in range(seeds)
+    ]
     data = Data(dataset='digits')
     dataset = load(data)
     held = resident(dataset, [split(dataset, data)])
@@ -136,7 +179,11 @@ def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list
 
 def _best(trained: Sequence[engine.Trained], rates: Mapping[str, float], scale: float) -> float:
     option = f'gain {scale:g}'
-    chosen = [t for t in trained if t.member.option == option and t.member.variant.learning_rate == rates[option]]
+    chosen = [
+        t
+        for t in trained
+        if t.member.option == option and t.member.variant.learning_rate == rates[option]
+    ]
     return float(np.mean([t.history['train_accuracy'][-1] for t in chosen]))
 
 
@@ -145,16 +192,19 @@ def training_claims(accuracy: Mapping[float, float], seeds: int, epochs: int) ->
     where = f'tanh MLP of {TRAINED_DEPTH} layers on digits, {epochs} epochs, best of {len(RATES)} learning rates'
     return [
         claims.at_least(
-            f'{where}: train accuracy at gain 1 less that at gain {scale:g} (mean over seeds: {seeds})', 0.3,
+            f'{where}: train accuracy at gain 1 less that at gain {scale:g} (mean over seeds: {seeds})',
+            0.3,
             accuracy[1.0] - accuracy[scale],
         )
         for scale in (0.5, 4.0)
-    ]  # fmt: skip
+    ]
 
 
 def values(accuracy: Mapping[float, float], seeds: int) -> dict[str, str]:
     """What the text says of training."""
     names = ('gain_half', 'gain_low', 'gain_one', 'gain_two', 'gain_four')
     return dict(zip(names, map(words.percent, accuracy.values()), strict=True)) | dict(
-        trained_depth=str(TRAINED_DEPTH), trained_rates=str(len(RATES)), training_seeds=words.count(seeds, 'seed')
+        trained_depth=str(TRAINED_DEPTH),
+        trained_rates=str(len(RATES)),
+        training_seeds=words.count(seeds, 'seed'),
     )

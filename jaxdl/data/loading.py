@@ -1,4 +1,7 @@
-"""What data there is: one row of SOURCES for each form of `--dataset`, and how it becomes images in memory."""
+"""What data there is: one row of SOURCES for each form of `--dataset`.
+
+And how it becomes images in memory.
+"""
 
 import dataclasses
 import functools
@@ -15,7 +18,8 @@ from jaxdl.data.sources import builtin, csv_table, folder, foodc, huggingface, n
 from jaxdl.data.splits import SPLITS, Splits
 from jaxdl.errors import unknown
 
-# name -> (what follows the colon, the fields of Data that it has parameters for) -> the images that there are.
+# name -> (what follows the colon, the fields of Data that it has parameters for) -> the images that
+# there are.
 SOURCES: dict[str, Callable[..., Listing]] = {
     **builtin.SOURCES,
     'folder': folder.folder,
@@ -33,7 +37,11 @@ def _dataset(spec: str) -> str | None:
 
 def _fractions(values: tuple[float, ...]) -> str | None:
     right = len(values) == 3 and min(values[:2]) > 0 <= values[2] and abs(sum(values) - 1) < 1e-9
-    return None if right else 'must be three positive numbers, for train, val and test (which may be 0), whose sum is 1'
+    return (
+        None
+        if right
+        else 'must be three positive numbers, for train, val and test (which may be 0), whose sum is 1'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +53,13 @@ class Data:
     image_column: str = ''  # of a table or a set of `hf`; empty: recognised
     label_column: str = ''
     group_column: str = ''  # names what belongs on one side of a split, such as the shop
-    image_size: int = fields.ruled(64, fields.at_least(1))  # side in pixels of what comes from files
+    image_size: int = fields.ruled(
+        64, fields.at_least(1)
+    )  # side in pixels of what comes from files
     classes: int | None = fields.ruled(None, fields.at_least(2))  # only the largest ones
-    subset: int | None = fields.ruled(None, fields.at_least(2))  # only so many images, each class with its share
+    subset: int | None = fields.ruled(
+        None, fields.at_least(2)
+    )  # only so many images, each class with its share
     train_share: float = fields.ruled(1.0, fields.between(1e-6, 1))  # of the training images
     split: str = fields.ruled('stratified', fields.one_of(SPLITS))
     fractions: tuple[float, ...] = fields.ruled((0.6, 0.2, 0.2), _fractions)
@@ -57,11 +69,19 @@ class Data:
     download: bool = False  # what a source can fetch and does not find
 
 
-SPLITTING = ('train_share', 'split', 'fractions', 'resample_split')  # fields that do not change what is loaded
+SPLITTING = (
+    'train_share',
+    'split',
+    'fractions',
+    'resample_split',
+)  # fields that do not change what is loaded
 
 
 def load(data: Data) -> Dataset:
-    """The data set that `data` asks for, decoded; InputError where there is none of that kind, or a part is wrong."""
+    """The data set that `data` asks for, decoded; InputError where there is none of that kind.
+
+    Or a part is wrong.
+    """
     defaults = {name: getattr(Data, name) for name in SPLITTING}
     return _load(dataclasses.replace(data, **defaults))
 
@@ -71,10 +91,14 @@ def _load(data: Data) -> Dataset:
     kind, _, where = data.dataset.partition(':')
     if kind not in SOURCES:
         raise unknown('dataset', kind, SOURCES)
-    options = inspect.signature(SOURCES[kind]).parameters.keys() & {f.name for f in dataclasses.fields(Data)}
+    options = inspect.signature(SOURCES[kind]).parameters.keys() & {
+        f.name for f in dataclasses.fields(Data)
+    }
     listing = SOURCES[kind](where, **{name: getattr(data, name) for name in options})
     if data.classes or data.subset:
-        listing = parts.narrow(listing, subset=data.subset, classes=data.classes, seed=data.split_seed)
+        listing = parts.narrow(
+            listing, subset=data.subset, classes=data.classes, seed=data.split_seed
+        )
     return decoded(listing, data)
 
 
@@ -84,7 +108,10 @@ def forget() -> None:
 
 
 def decoded(listing: Listing, data: Data) -> Dataset:
-    """A listing with its images in memory, or in the cache on disk; those that cannot be decoded are left out."""
+    """A listing with its images in memory, or in the cache on disk.
+
+    Those that cannot be decoded are left out.
+    """
     if isinstance(listing.images, np.ndarray):
         images, digests, skipped = listing.images, (), ()
     else:
@@ -95,13 +122,24 @@ def decoded(listing: Listing, data: Data) -> Dataset:
         images = found.images if not skipped else found.images[kept]
         listing = listing if not skipped else listing.take(kept)
     return Dataset(
-        listing.name, listing.description, images, listing.labels, listing.ids, listing.class_names, listing.parts,
-        listing.groups, digests, skipped,
-    )  # fmt: skip
+        listing.name,
+        listing.description,
+        images,
+        listing.labels,
+        listing.ids,
+        listing.class_names,
+        listing.parts,
+        listing.groups,
+        digests,
+        skipped,
+    )
 
 
 def split(dataset: Dataset, data: Data, number: int = 0) -> Splits:
-    """The parts of `dataset` that `data` asks for; `number` 1, 2, ... gives other ones of the same kind."""
+    """The parts of `dataset` that `data` asks for; `number` 1, 2, ...
+
+    gives other ones of the same kind.
+    """
     seed = data.split_seed + number
     found = SPLITS[data.split](dataset, data.fractions, seed)
     train = parts.thin(found.train, dataset.labels, data.train_share, seed)
