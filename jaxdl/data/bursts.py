@@ -32,7 +32,7 @@ def clusters(
     chain of neighbours does not become one cluster, as it does by single linkage. Clusters whose
     mean similarity is above `threshold` are one, as long as the class keeps `least` of them.
     """
-    normal = normalised(features)
+    normal = centred_directions(features)
     found, count = np.zeros(len(labels), np.int64), 0
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
@@ -43,7 +43,7 @@ def clusters(
     return found
 
 
-def normalised(features: np.ndarray) -> np.ndarray:
+def centred_directions(features: np.ndarray) -> np.ndarray:
     """Features [n, f] less their mean, each of length 1 (of none, 0).
 
     Products of rows are cosines.

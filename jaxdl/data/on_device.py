@@ -11,12 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data.listing import Dataset
+from jaxdl.data.preprocess import channel_moments
 from jaxdl.data.splits import Splits
 
 EVAL_BATCH = 256
-# images at a time where statistics are taken, so that an array on disk is never in memory as a
-# whole
-PIECE = 1024
 
 
 class Part(NamedTuple):
@@ -65,7 +63,7 @@ def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
     steps = -(-largest // EVAL_BATCH)
     shape = (steps, -(-largest // steps))
     fewest = min(len(own.train) for own in splits)
-    mean, std = np.swapaxes([moments(dataset.images, own.train) for own in splits], 0, 1)
+    mean, std = np.swapaxes([channel_moments(dataset.images, own.train) for own in splits], 0, 1)
     return Resident(
         images=jnp.asarray(dataset.images),
         labels=jnp.asarray(dataset.labels),
@@ -75,31 +73,6 @@ def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
         mean=jnp.asarray(mean, jnp.float32),
         std=jnp.asarray(std, jnp.float32),
     )
-
-
-def moments(images: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation [channel] of the training images.
-
-    A channel that never changes counts as 1.
-    """
-    sums = np.zeros((2, images.shape[-1]))
-    for start in range(0, len(train), PIECE):
-        pixels = (
-            images[train[start : start + PIECE]].reshape(-1, images.shape[-1]).astype(np.float64)
-        )
-        sums += pixels.sum(0), np.square(pixels).sum(0)
-    mean, square = sums / (len(train) * images.shape[1] * images.shape[2]) / _unit(images)
-    std = np.sqrt(np.maximum(square / _unit(images) - np.square(mean), 0))
-    return mean, np.where(std > 1e-6 * (1 + abs(mean)), std, 1.0)
-
-
-def as_float(images: jax.Array) -> jax.Array:
-    """float32: bytes from 0 to 1, numbers as they are."""
-    return images.astype(jnp.float32) / _unit(images)
-
-
-def _unit(images: np.ndarray | jax.Array) -> float:
-    return 255.0 if images.dtype == np.uint8 else 1.0
 
 
 def _fewest(train: np.ndarray, count: int) -> np.ndarray:

@@ -26,7 +26,7 @@ import numpy as np
 from jaxdl import workdir
 from jaxdl.augment import centre_boxes, resized_crop
 from jaxdl.data import decode
-from jaxdl.data.on_device import as_float
+from jaxdl.data.preprocess import to_float
 from jaxdl.inference import tta
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import caches, out_of_memory
@@ -109,7 +109,7 @@ def _compiled(module: ResNet, size: int) -> Callable[[Any, Any], jax.Array]:
 
     @jax.jit
     def network(variables: Any, images: jax.Array) -> jax.Array:
-        images = jnp.broadcast_to(as_float(images), (*images.shape[:-1], len(prepared.mean)))
+        images = jnp.broadcast_to(to_float(images), (*images.shape[:-1], len(prepared.mean)))
         seen = resized_crop(images, centre_boxes(len(images), prepared.crop), size)
         mean, std = (
             jnp.asarray(moment).reshape(1, 1, 1, -1) for moment in (prepared.mean, prepared.std)

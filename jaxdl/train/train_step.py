@@ -15,7 +15,7 @@ from flax import linen as nn
 from flax import struct
 
 from jaxdl.augment import AUGMENTATIONS, augment
-from jaxdl.data.on_device import as_float
+from jaxdl.data.preprocess import normalize, to_float
 from jaxdl.errors import InputError
 from jaxdl.models import layers, make_module
 from jaxdl.train import keys, losses, metrics, optim
@@ -135,7 +135,7 @@ def train_step(
         return jax.random.fold_in(keys.fold(key, name), state.step)
 
     strengths = strengths_of(variant, noise)
-    images, targets = as_float(batch.images), _targets(batch, variant, module)
+    images, targets = to_float(batch.images), _targets(batch, variant, module)
     if strengths:
         images, targets = augment(stream('augment'), images, targets, strengths)
     # A user's own network may have a dropout of its own, at a rate that is no knob: it always finds
@@ -202,8 +202,7 @@ def normalised(batch: Batch) -> jax.Array:
 
     Every channel by its mean and standard deviation.
     """
-    shape = (1,) * (batch.images.ndim - 1) + batch.mean.shape
-    return (as_float(batch.images) - batch.mean.reshape(shape)) / batch.std.reshape(shape)
+    return normalize(to_float(batch.images), batch.mean, batch.std)
 
 
 def _gradient(

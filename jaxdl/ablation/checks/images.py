@@ -10,7 +10,7 @@ import numpy as np
 from jaxdl.ablation.checks.rows import FAILS, LOOK, OK, Row
 from jaxdl.augment import augment
 from jaxdl.data import SOURCES, Data, Dataset, Listing, Splits, decode
-from jaxdl.data.on_device import as_float
+from jaxdl.data.preprocess import to_float
 from jaxdl.train import losses, train_step
 from jaxdl.train.variant import Variant
 
@@ -82,7 +82,7 @@ def all_classes(dataset: Dataset, splits: Splits) -> Row:
 
 def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row:
     """Every augmentation that the study names, at strength 0: no bit may change."""
-    pixels = as_float(images)
+    pixels = to_float(images)
 
     def kept(name: str) -> bool:
         found, labels = augment(jax.random.key(0), pixels, targets, {name: 0.0})
@@ -99,7 +99,7 @@ def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, flo
 
     And most of the contrast left.
     """
-    pixels = as_float(images)
+    pixels = to_float(images)
     found, labels = augment(jax.random.key(0), pixels, targets, strengths)
     low, high = (0.0, 1.0) if images.dtype == jnp.uint8 else (-np.inf, np.inf)
     within = bool((jnp.isfinite(found) & (found >= low - 1e-5) & (found <= high + 1e-5)).all())
