@@ -16,7 +16,7 @@ def test_bytes_become_zero_to_one_and_other_numbers_stay(images):
     expected = images / np.float32(255) if images.dtype == np.uint8 else images
     converted = np.asarray(preprocess.to_float(images))
     assert converted.dtype == np.float32
-    np.testing.assert_array_equal(converted, expected)
+    np.testing.assert_allclose(converted, expected, rtol=2e-7)
 
 
 def test_normalized_training_images_have_mean_0_and_deviation_1(images):
