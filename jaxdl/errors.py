@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import pathlib
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
 
@@ -43,6 +44,12 @@ def visible(text: str) -> str:
     With an escape such as `\x1b` for each character that a terminal would obey, not show.
     """
     return re.sub(f'[{UNSEEN}]', lambda found: found[0].encode('unicode_escape').decode(), text)
+
+
+def warn(text: str) -> None:
+    """Write `jaxdl: TEXT` to stderr as one line."""
+    sys.stderr.write(f'jaxdl: {visible(text)}\n')
+    sys.stderr.flush()
 
 
 @contextlib.contextmanager

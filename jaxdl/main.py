@@ -30,7 +30,7 @@ from typing import Any
 
 from absl import flags
 
-from jaxdl.errors import InputError, unknown, visible
+from jaxdl.errors import InputError, unknown, visible, warn
 
 FLAGS = flags.FlagValues()
 NO_ROOM = (
@@ -119,16 +119,16 @@ def main(arguments: list[str]) -> int:
             )
         return MODES[FLAGS.mode](arguments)
     except InputError as error:
-        print(f'jaxdl: error: {error}', file=sys.stderr)
+        warn(f'error: {error}')
         return 2
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         what = f'{error.filename or "a file"} cannot be written ({error.strerror})'
-        print(f'jaxdl: error: {what}: make room, and the same command goes on', file=sys.stderr)
+        warn(f'error: {what}: make room, and the same command goes on')
         return 2
     except KeyboardInterrupt:
-        print('jaxdl: interrupted', file=sys.stderr)
+        warn('interrupted')
         return 130
 
 
@@ -146,13 +146,10 @@ def run(arguments: list[str]) -> int:
         with distributed.one_fate():
             found = dispatch.run(experiment, workdir, overwrite=FLAGS.overwrite, command=command)
     except signals.Interrupted as stop:
-        print(
-            f'jaxdl: {stop}, everything is saved; this resumes: {_resuming(arguments)}',
-            file=sys.stderr,
-        )
+        warn(f'{stop}, everything is saved; this resumes: {_resuming(arguments)}')
         return 128 + stop.signal
     except signals.Failed as failure:
-        print(f'jaxdl: {visible(str(failure))}', file=sys.stderr, flush=True)
+        warn(str(failure))
         if isinstance(failure, distributed.Lost):
             os._exit(3)
         return 3
@@ -162,7 +159,7 @@ def run(arguments: list[str]) -> int:
         summary.tell(found, as_dict(experiment), arguments, say)
     failed = sum(row['holds'] != 'true' for row in found.claims)
     if failed:
-        print(f'jaxdl: {failed} of {len(found.claims)} claims failed', file=sys.stderr)
+        warn(f'{failed} of {len(found.claims)} claims failed')
     return 3 if failed else 0
 
 

@@ -4,12 +4,12 @@ And trains the rest.
 """
 
 import pathlib
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from jaxdl import ensemble, workdir
+from jaxdl.errors import warn
 from jaxdl.workdir.checksums import checksum
 
 Outcome = dict[
@@ -41,7 +41,7 @@ def read(file: pathlib.Path) -> Outcome | None:
         return None
     except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
         why = type(error).__name__
-    sys.stderr.write(f'jaxdl: {file} is damaged ({why}): its chunk is trained again\n')
+    warn(f'{file} is damaged ({why}): its chunk is trained again')
     return None
 
 

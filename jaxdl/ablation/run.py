@@ -5,7 +5,6 @@ Compare with the baseline.
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from jaxdl.config.experiment import Ablation
 from jaxdl.data import Dataset, Splits, load
 from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member, autotune
-from jaxdl.errors import InputError, damaged
+from jaxdl.errors import InputError, damaged, warn
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import distributed, progress, provenance, signals, tracking
 from jaxdl.statistics import protocol
@@ -116,7 +115,7 @@ def _check_files(folder: pathlib.Path, plan: Mapping[str, Any], ablation: Ablati
                 'finished'
             ):
                 raise InputError(text)
-            sys.stderr.write(f'jaxdl: {text}\n')
+            warn(text)
 
 
 def _check_plan(plan: Mapping[str, Any]) -> None:

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import pathlib
-import sys
 import time
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from flax import linen as nn
 from jax import lax
 
 from jaxdl import native, workdir
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 from jaxdl.models import layers
 from jaxdl.models.conv import LOWERINGS, conv, output_sides, usual
 from jaxdl.runtime import caches
@@ -107,10 +106,7 @@ class Timer:
         if not found:
             return NONE
         if not self.quiet:
-            print(
-                f'jaxdl: convolutions will be several times slower: {native.missing()}',
-                file=sys.stderr,
-            )
+            warn(f'convolutions will be several times slower: {native.missing()}')
             self.quiet = True
         heaviest = max(found, key=lambda convolution: convolution.flops)
         able = [name for name in LOWERINGS if not refusal(name, members)]

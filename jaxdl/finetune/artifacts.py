@@ -6,7 +6,6 @@ Predictions.
 import dataclasses
 import json
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from jaxdl import workdir
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits, audit, decode
 from jaxdl.data.cache import images as cache
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 from jaxdl.finetune import setup
 from jaxdl.finetune.fine_step import Emphasis
 from jaxdl.finetune.probe import ProbeResult
@@ -167,7 +166,7 @@ def read_probe(folder: pathlib.Path) -> ProbeResult | None:
         arrays, rest = checkpoint.read_model(folder)
         return ProbeResult(**jax.tree.map(np.asarray, arrays), **rest)
     except (InputError, TypeError) as error:
-        sys.stderr.write(f'jaxdl: the probe cannot be read ({error}): it is fitted again\n')
+        warn(f'the probe cannot be read ({error}): it is fitted again')
         return None
 
 
@@ -262,8 +261,9 @@ def evidence(work: Work) -> list[dict[str, Any]]:
                     workdir.check(top)
                     found += _verdicts(field, ablation, config, top)
             except InputError as error:
-                refused[str(error)] = f'jaxdl: {error}; its verdicts are left out\n'
-    sys.stderr.writelines(refused.values())
+                refused[str(error)] = f'{error}; its verdicts are left out'
+    for text in refused.values():
+        warn(text)
     return found
 
 

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import pathlib
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from jax.sharding import Mesh
 from jaxdl.config.recipe import Recipe
 from jaxdl.data import batches
 from jaxdl.data.batches import Feed
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 from jaxdl.finetune import fine_step
 from jaxdl.finetune.fine_step import Emphasis, Examples, FineState, Phase, Setting
 from jaxdl.models.resnet import ResNet
@@ -411,7 +410,7 @@ def _done(folder: pathlib.Path) -> Fitted | None:
     try:
         tree, about = checkpoint.read_model(folder)
     except InputError as error:
-        sys.stderr.write(f'jaxdl: {error}: it is trained again\n')
+        warn(f'{error}: it is trained again')
         return None
     variables = jax.tree.map(np.asarray, tree['variables'])
     return Fitted(

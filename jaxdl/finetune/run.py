@@ -6,7 +6,6 @@ Then what they say of new images.
 import dataclasses
 import os
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from jaxdl.config import experiment as experiments
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits, bursts
 from jaxdl.data.batches import Feed
+from jaxdl.errors import warn
 from jaxdl.finetune import artifacts, fine_step, finish, loop, probe, setup
 from jaxdl.finetune.loop import Fitted, Session, Task
 from jaxdl.finetune.probe import ProbeResult
@@ -109,9 +109,7 @@ def finished(folder: pathlib.Path) -> bool:
         return False
     lost = workdir.damaged(folder / model_file.FINAL)
     if lost:
-        sys.stderr.write(
-            f'jaxdl: {folder / model_file.FINAL / lost[0]} {workdir.NOT_AS_WRITTEN}: it is made anew\n'
-        )
+        warn(f'{folder / model_file.FINAL / lost[0]} {workdir.NOT_AS_WRITTEN}: it is made anew')
     return not lost
 
 
@@ -232,9 +230,7 @@ def _probe(work: Work) -> ProbeResult:
     if held:
         return held
     if lost:
-        sys.stderr.write(
-            f'jaxdl: {top / lost[0]} {workdir.NOT_AS_WRITTEN}: the probe is fitted again\n'
-        )
+        warn(f'{top / lost[0]} {workdir.NOT_AS_WRITTEN}: the probe is fitted again')
     hooks: dict[str, Any] = dict(
         note=work.session.note, interrupted=distributed.together(work.session.interrupted)
     )

@@ -5,7 +5,6 @@ And what is asked of all of it first.
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from jaxdl import workdir
 from jaxdl._version import __version__
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits, bursts, load
-from jaxdl.errors import InputError, damaged
+from jaxdl.errors import InputError, damaged, warn
 from jaxdl.inference import features, tta
 from jaxdl.models import conv, load_pretrained, weights
 from jaxdl.models.resnet import ResNet
@@ -231,9 +230,7 @@ def _drawn_once(
             f'{folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite'
         )
     else:
-        sys.stderr.write(
-            f'jaxdl: {folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same\n'
-        )
+        warn(f'{folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same')
 
 
 def _draw(experiment: FineTune, dataset: Dataset, found: np.ndarray, path: pathlib.Path) -> None:

@@ -5,7 +5,6 @@ Restored in one line.
 
 import contextlib
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import jax
 
 from jaxdl.config.recipe import VIEWS
-from jaxdl.errors import InputError, unknown
+from jaxdl.errors import InputError, unknown, warn
 from jaxdl.models.architectures import ARCHITECTURES, Preprocessing
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint
@@ -87,7 +86,7 @@ def load(workdir: pathlib.Path) -> Snapshot:
             raise _none(workdir, error) from None
         name, step, members, about = found
         reason = error if (workdir / FINAL).exists() else f'{workdir} is not finished'
-        sys.stderr.write(f'jaxdl: {reason}: taking {name} as it was before step {step}\n')
+        warn(f'{reason}: taking {name} as it was before step {step}')
     module = _module(about, members, f'the checkpoint of {workdir}')
     return Snapshot(
         module,

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import jaxlib.version
 import numpy as np
 
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 from jaxdl.native.vmap import count, over_members
 
 PACKAGE = pathlib.Path(__file__).parent
@@ -188,9 +188,6 @@ def main() -> int:
     try:
         print(f'jaxdl: built {build().name}')
     except InputError as error:
-        print(
-            f'jaxdl: the native part is not built, convolutions will be slower: {error}',
-            file=sys.stderr,
-        )
+        warn(f'the native part is not built, convolutions will be slower: {error}')
         return 2
     return 0

@@ -5,11 +5,10 @@ May import statistics, workdir, fields and errors. Interface: `build` and `compa
 
 import pathlib
 import shutil
-import sys
 
 from jaxdl import errors
 from jaxdl import workdir as folder
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 from jaxdl.report import assignment, demonstration
 from jaxdl.report.ablation import page as ablation
 from jaxdl.report.ablation import reading
@@ -91,7 +90,7 @@ def _write(
     workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str
 ) -> pathlib.Path:
     for name in folder.damaged(workdir, folder.MADE_AGAIN):
-        sys.stderr.write(f'jaxdl: {workdir / name} {folder.NOT_AS_WRITTEN}: it is written again\n')
+        warn(f'{workdir / name} {folder.NOT_AS_WRITTEN}: it is written again')
     shutil.rmtree(
         workdir / 'tables', ignore_errors=True
     )  # their names are of their sections, which may have changed

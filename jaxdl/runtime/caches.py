@@ -9,10 +9,9 @@ import os
 import pathlib
 import shutil
 import stat
-import sys
 import tempfile
 
-from jaxdl.errors import visible
+from jaxdl.errors import warn
 
 
 def folder(name: str = '') -> pathlib.Path:
@@ -55,7 +54,7 @@ def _distrusted(path: pathlib.Path) -> str:
 def _instead(path: pathlib.Path, reason: str) -> pathlib.Path:
     """A folder of this process alone."""
     advice = 'nothing is kept there: make it yours alone (chmod 700), or set XDG_CACHE_HOME to a folder elsewhere'
-    sys.stderr.write(f'jaxdl: the cache {visible(str(path))} {reason}; {advice}\n')
+    warn(f'the cache {path} {reason}; {advice}')
     made = tempfile.mkdtemp(prefix='jaxdl-')
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return pathlib.Path(made)

@@ -5,7 +5,6 @@ So that a killed run leaves the last whole one.
 
 import pathlib
 import shutil
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxdl import workdir
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 from jaxdl.runtime import distributed
 
 STAMP = (
@@ -57,7 +56,7 @@ def restore(folder: pathlib.Path, like: Any) -> tuple[int, Any] | None:
             return step, manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except (ValueError, KeyError, OSError, FileNotFoundError) as error:
             what = f'checkpoint {folder.name} cannot be read ({type(error).__name__})'
-            sys.stderr.write(f'jaxdl: {what}: its chunk starts anew\n')
+            warn(f'{what}: its chunk starts anew')
     drop(folder)
     return None
 
@@ -169,7 +168,7 @@ def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
 
 def _pass_over(checkpoint: pathlib.Path, why: str) -> None:
     what = f'checkpoint {checkpoint} is damaged ({why})'
-    sys.stderr.write(f'jaxdl: {what}: an earlier one is used, or the training starts anew\n')
+    warn(f'{what}: an earlier one is used, or the training starts anew')
 
 
 def _sweep(folder: pathlib.Path) -> None:

@@ -122,7 +122,8 @@ def steps_left() -> Callable[[Event], str]:
 
 def say(text: str) -> None:
     """A line of its own, for whoever waits."""
-    print(visible(text), file=sys.stderr, flush=True)
+    sys.stderr.write(f'{visible(text)}\n')
+    sys.stderr.flush()
 
 
 def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]:

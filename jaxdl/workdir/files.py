@@ -6,13 +6,12 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 
 # Everything that jaxdl writes into a workdir; `clear` removes these names and nothing else.
 OWN_FILES = (
@@ -133,9 +132,7 @@ def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
     ):
         lost.remove('config.json')
         write_json(workdir / 'config.json', config)
-        sys.stderr.write(
-            f'jaxdl: {workdir / "config.json"} {NOT_AS_WRITTEN}: it is written again\n'
-        )
+        warn(f'{workdir / "config.json"} {NOT_AS_WRITTEN}: it is written again')
     if lost:
         raise InputError(
             f'{workdir / lost[0]} {NOT_AS_WRITTEN}: put it back from a copy, or start anew with --overwrite'
@@ -167,7 +164,7 @@ def finished(workdir: pathlib.Path) -> bool:
         return False
     lost = [name for name in damaged(workdir) if name not in MADE_AGAIN]
     for name in lost:
-        sys.stderr.write(f'jaxdl: {workdir / name} {NOT_AS_WRITTEN}: it is made anew\n')
+        warn(f'{workdir / name} {NOT_AS_WRITTEN}: it is made anew')
     return (
         not lost
         and (workdir / 'run.json').exists()
@@ -183,7 +180,7 @@ def check(workdir: pathlib.Path, unread: Collection[str] = ()) -> None:
     Of a workdir without sums, by an earlier version, nobody knows: a line on stderr says so.
     """
     if not (workdir / SUMS).exists():
-        sys.stderr.write(f'jaxdl: {workdir} holds no {SUMS}: its files are read unchecked\n')
+        warn(f'{workdir} holds no {SUMS}: its files are read unchecked')
         return
     lost = [name for name in damaged(workdir) if name not in unread]
     if lost:

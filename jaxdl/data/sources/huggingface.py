@@ -3,7 +3,6 @@
 import logging
 import os
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from jaxdl.data.sources.columns import (
     short,
     there,
 )
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, warn
 
 
 def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing:
@@ -136,7 +135,7 @@ def _commit(name: str, revision: str) -> str:
         Exception
     ):  # of the network, the hub and its client: what is in its cache may still serve
         return revision
-    sys.stderr.write(f'jaxdl: hf:{name} is of revision {found}\n')
+    warn(f'hf:{name} is of revision {found}')
     return found
 
 
