@@ -1,0 +1,286 @@
+"""Record classes of plan.json and run.json, checked field by field on reading."""
+
+import dataclasses
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from jaxdl import fields
+from jaxdl.errors import InputError
+from jaxdl.workdir import files
+
+Record = typing.TypeVar('Record')
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """Devices of all processes of a run."""
+
+    platform: str
+    kind: str
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DataPlan:
+    """Data of one condition, or of a fine-tuning.
+
+    Attributes:
+      classes: class names, in the order of the labels.
+      image_shape: height, width and channels.
+      train, val, test: numbers of images; `train` is the smallest of several splits.
+      checksum: SHA-256 of all images and labels.
+      decoder: the image decoder; empty where no file was decoded.
+      findings: result of the check of the data (`jaxdl.data.audit.examine`).
+      split: how the splits were drawn; fine-tuning only.
+      unlabelled: number of images to predict; fine-tuning only.
+    """
+
+    name: str
+    description: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    train: int
+    val: int
+    test: int
+    checksum: str
+    decoder: str = ''
+    findings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    split: str | None = None
+    unlabelled: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupPlan:
+    """Planned layout of a group: members that share one compiled program.
+
+    Attributes:
+      members: number of members, in all chunks.
+      steps: training steps of each member.
+      sides: rows and columns of members that each device trains at the same time.
+      chunks: number of chunks.
+      limit: most members that each device trains at the same time.
+      cores: cores of a device that train one member each; 1 on an accelerator.
+      member_bytes: memory of one member in training.
+      conv: lowering of the convolutions; `none` for a network without convolutions.
+    """
+
+    condition: str
+    phase: str
+    options: tuple[str, ...]
+    members: int
+    steps: int
+    batch_size: int
+    sides: tuple[int, ...]
+    chunks: int
+    limit: int
+    cores: int
+    member_bytes: int
+    conv: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """plan.json of an ablation, written before the first step.
+
+    Attributes:
+      data: condition -> its data.
+      cores: cores of the machine.
+      versions: package -> version.
+      registered: name -> function, file and SHA-256 of components that the user registered.
+    """
+
+    data: Mapping[str, DataPlan]
+    devices: Devices
+    cores: int
+    versions: Mapping[str, str]
+    groups: tuple[GroupPlan, ...]
+    registered: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTunePlan:
+    """plan.json of a fine-tuning.
+
+    Attributes:
+      model: architecture, weights, revision, weights_checksum, eval_size, parameters, features and
+        preprocessing.
+      steps: `per_epoch` and `total`.
+      phases: fields of each `Phase` of the training.
+      heads: number of heads of the probe's first grid.
+      conv: lowering of the convolutions.
+    """
+
+    data: DataPlan
+    model: Mapping[str, Any]
+    steps: Mapping[str, int]
+    phases: tuple[Mapping[str, Any], ...]
+    heads: int
+    conv: str
+    devices: Devices
+    processes: int
+    cores: int
+    versions: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupRecord:
+    """Entry of a trained group in run.json.
+
+    Attributes:
+      members: number of members that trained.
+      traces: number of times that the training program was traced.
+      steps: training steps of each member.
+      compile_seconds, train_seconds, evaluate_seconds: sums over the chunks.
+      conv: lowering of the convolutions; `none` for a network without convolutions.
+    """
+
+    condition: str
+    phase: str
+    options: tuple[str, ...]
+    members: int
+    traces: int
+    steps: int
+    batch_size: int
+    compile_seconds: float
+    train_seconds: float
+    evaluate_seconds: float
+    conv: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """run.json: provenance of a run, then its results; None where a kind of run has no such entry.
+
+    Attributes:
+      command: the command line; empty for a run that Python started.
+      git: revision of the checkout of jaxdl; empty where there is none.
+      file: name, SHA-256 and revision of the user's file; empty where there is none.
+      seconds: stage -> seconds, and `total`.
+      resumed: how often the run was resumed.
+      results_rows: rows of results.csv.
+      scores: stage -> scores; fine-tuning only.
+      images_per_second, input_wait: training speed, and the share of the time that training waited
+        for input; fine-tuning only.
+      submission: file and number of rows of the submission; fine-tuning only.
+    """
+
+    command: str
+    git: str
+    date: str
+    versions: Mapping[str, str]
+    device: str
+    finished: bool
+    file: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    machine: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    native: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seconds: Mapping[str, float] | None = None
+    groups: tuple[GroupRecord, ...] | None = None
+    resumed: int | None = None
+    results_rows: int | None = None
+    scores: Mapping[str, Any] | None = None
+    images_per_second: float | None = None
+    input_wait: float | None = None
+    submission: Mapping[str, Any] | None = None
+
+
+def read(path: pathlib.Path, kind: type[Record]) -> Record:
+    """Read a JSON file of a workdir as a record.
+
+    Args:
+      path: the file.
+      kind: one of the classes above.
+
+    Returns:
+      The record; keys that `kind` does not have are ignored.
+
+    Raises:
+      InputError: the file is missing or damaged, lacks a key, or has a value of another type.
+    """
+    content = files.read_json(path)
+    try:
+        return parse(kind, content)
+    except InputError as error:
+        raise InputError(
+            f'{path} is damaged ({error}): start the run again with --overwrite'
+        ) from None
+
+
+def parse(kind: type[Record], content: Any, where: str = '') -> Record:
+    """Build a record from JSON values.
+
+    Args:
+      kind: a dataclass.
+      content: a JSON object with a key for every field; fields with a default may lack.
+      where: dotted name of `content`, for error messages.
+
+    Returns:
+      The record, with records for the objects within it.
+
+    Raises:
+      InputError: a key is missing, or a value has another type.
+
+    Examples:
+      >>> parse(Devices, dict(platform='cpu', kind='cpu', count=2.0))
+      Devices(platform='cpu', kind='cpu', count=2)
+      >>> parse(Devices, dict(platform='cpu', kind='cpu'))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: it lacks count
+    """
+    if not isinstance(content, Mapping):
+        raise InputError(f'{where or "content"}={content!r}: must be an object of names and values')
+    values = {}
+    types = typing.get_type_hints(kind)
+    missing = []
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        name = f'{where}.{field.name}' if where else field.name
+        if field.name in content:
+            values[field.name] = _convert(types[field.name], content[field.name], name, field)
+        elif _required(field):
+            missing.append(name)
+    if missing:
+        raise InputError(f'it lacks {", ".join(missing)}')
+    return kind(**values)
+
+
+def as_json(record: Any) -> dict[str, Any]:
+    """Values of a record as JSON has them, without fields that are None.
+
+    Examples:
+      >>> as_json(Devices('cpu', 'cpu', 2))
+      {'platform': 'cpu', 'kind': 'cpu', 'count': 2}
+    """
+    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return as_json(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _convert(annotation: Any, value: Any, name: str, field: dataclasses.Field[Any]) -> Any:
+    inner = typing.get_args(annotation)
+    if dataclasses.is_dataclass(annotation):
+        return parse(annotation, value, name)  # type: ignore[arg-type]
+    if len(inner) == 2 and type(None) in inner:
+        return None if value is None else _convert(inner[0], value, name, field)
+    if typing.get_origin(annotation) is tuple and isinstance(value, list | tuple):
+        return tuple(
+            _convert(inner[0], item, f'{name}[{i}]', field) for i, item in enumerate(value)
+        )
+    if typing.get_origin(annotation) is Mapping and isinstance(value, Mapping):
+        if inner[1] is Any:
+            return dict(value)
+        return {str(k): _convert(inner[1], v, f'{name}.{k}', field) for k, v in value.items()}
+    return fields.check(name, field, annotation, value)
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
