@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxdl import ensemble, workdir
-from jaxdl.errors import warn
+from jaxdl.errors import InputError, warn
 from jaxdl.workdir.checksums import checksum
 
 Outcome = dict[
@@ -29,19 +29,17 @@ def read(file: pathlib.Path) -> Outcome | None:
 
     And it is trained again.
     """
-    try:
-        with file.open('rb') as stream, np.load(stream) as content:
-            outcome = dict(content)
-        if checksum({name: value for name, value in outcome.items() if name != SUM}) == str(
-            outcome.pop(SUM)
-        ):
-            return outcome
-        why = 'not what was written'
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
-        why = type(error).__name__
-    warn(f'{file} is damaged ({why}): its chunk is trained again')
+    try:
+        outcome = workdir.read_arrays(file, 'its chunk is trained again')
+    except InputError as error:
+        warn(str(error))
+        return None
+    written = str(outcome.pop(SUM, ''))
+    if checksum(outcome) == written:
+        return outcome
+    warn(f'{file} is damaged (not what was written): its chunk is trained again')
     return None
 
 

@@ -209,9 +209,9 @@ def split(
     if distributed.first():
         _drawn_once(experiment, dataset, found[:, 0], folder)
     distributed.wait('split')  # of unlike machines each might draw another
-    with np.load(folder / workdir.SPLIT) as held:
-        groups = tuple(map(str, held['groups'])) if len(held['groups']) else None
-        parts = Splits(held['train'], held['val'], held['test'], str(held['drawn']))
+    indices = workdir.read_arrays(folder / workdir.SPLIT)
+    groups = tuple(map(str, indices['groups'])) or None
+    parts = Splits(indices['train'], indices['val'], indices['test'], str(indices['drawn']))
     return dataclasses.replace(dataset, groups=groups), parts, found
 
 

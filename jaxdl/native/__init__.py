@@ -1,6 +1,7 @@
 """Native operations: custom calls to oneDNN and fused passes over memory, for x86-64 Linux.
 
-`python -m jaxdl.native` builds them; without them everything works, slower. May import errors.
+`python -m jaxdl.native` builds them; without them everything works, slower. May import workdir
+and errors.
 Interface: the names below and `vmap`.
 """
 

@@ -8,7 +8,6 @@ import ctypes
 import functools
 import hashlib
 import importlib.metadata
-import os
 import pathlib
 import platform
 import re
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import jaxlib.version
 import numpy as np
 
+from jaxdl import workdir
 from jaxdl.errors import InputError, warn
 from jaxdl.native.vmap import count, over_members
 
@@ -82,34 +82,25 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) 
     onednn()
     target = target or library()
     sources = [str(path) for path in sorted(PACKAGE.glob('*.cc'))]
-    partial = target.with_suffix(f'.{os.getpid()}')
     headers = jax.ffi.include_dir()
-    always = [
-        '-std=c++17',
-        '-Wall',
-        '-Wextra',
-        '-Wno-psabi',
-        '-shared',
-        '-fPIC',
-        '-isystem',
-        headers,
-    ]
+    always = ['-std=c++17', '-Wall', '-Wextra', '-Wno-psabi', '-shared', '-fPIC']
+    always += ['-isystem', headers]
     always += [f'-fmacro-prefix-map={headers}=.']  # the same bytes, wherever jax is installed
-    command = ['g++', *options, *always, '-o', str(partial), *sources]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise InputError('no g++ on the PATH: install a C++ compiler') from None
-    except subprocess.CalledProcessError as error:
-        raise InputError(
-            f'g++ failed: {error.stderr.strip().splitlines()[0] if error.stderr else error}'
-        ) from None
-    try:
-        partial.replace(target)
-    except OSError as error:
-        raise InputError(
-            f'{target} cannot be written ({error.strerror}): make its folder writable'
-        ) from None
+    with workdir.temporary_file(target.parent) as temporary:
+        command = ['g++', *options, *always, '-o', str(temporary), *sources]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise InputError('no g++ on the PATH: install a C++ compiler') from None
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.strip().splitlines()[0] if error.stderr else error
+            raise InputError(f'g++ failed: {reason}') from None
+        try:
+            workdir.publish(temporary, target)
+        except OSError as error:
+            raise InputError(
+                f'{target} cannot be written ({error.strerror}): make its folder writable'
+            ) from None
     return target
 
 

@@ -4,6 +4,7 @@ import pathlib
 import zipfile
 from collections.abc import Iterator, Sequence
 
+from jaxdl import workdir
 from jaxdl.config import catalogue
 
 DATE = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same content gives the same bytes
@@ -37,15 +38,15 @@ def pack(folder: pathlib.Path, roll_number: str, parts: Sequence[str]) -> pathli
     Report/ and answers/NAME/ within a folder of that name.
     """
     path = folder / f'{roll_number}.zip'
-    beside = path.with_name(f'.{path.name}.tmp')
-    with zipfile.ZipFile(beside, 'w', zipfile.ZIP_DEFLATED) as archive:
-        for name, source in _entries(folder, parts):
-            archive.writestr(
-                zipfile.ZipInfo(f'{roll_number}/{name}', DATE),
-                source.read_bytes(),
-                zipfile.ZIP_DEFLATED,
-            )
-    beside.replace(path)
+    with workdir.temporary_file(folder) as temporary:
+        with zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as archive:
+            for name, source in _entries(folder, parts):
+                archive.writestr(
+                    zipfile.ZipInfo(f'{roll_number}/{name}', DATE),
+                    source.read_bytes(),
+                    zipfile.ZIP_DEFLATED,
+                )
+        workdir.publish(temporary, path)
     return path
 
 

@@ -8,6 +8,7 @@ from jaxdl.workdir.files import MADE_AGAIN as MADE_AGAIN
 from jaxdl.workdir.files import NOT_AS_WRITTEN as NOT_AS_WRITTEN
 from jaxdl.workdir.files import SPLIT as SPLIT
 from jaxdl.workdir.files import SUMS as SUMS
+from jaxdl.workdir.files import DamagedFile as DamagedFile
 from jaxdl.workdir.files import begin as begin
 from jaxdl.workdir.files import check as check
 from jaxdl.workdir.files import check_inside as check_inside
@@ -16,10 +17,13 @@ from jaxdl.workdir.files import damaged as damaged
 from jaxdl.workdir.files import finished as finished
 from jaxdl.workdir.files import flat as flat
 from jaxdl.workdir.files import parse as parse
+from jaxdl.workdir.files import publish as publish
+from jaxdl.workdir.files import read_arrays as read_arrays
 from jaxdl.workdir.files import read_json as read_json
 from jaxdl.workdir.files import record as record
 from jaxdl.workdir.files import resumes as resumes
 from jaxdl.workdir.files import seal as seal
+from jaxdl.workdir.files import temporary_file as temporary_file
 from jaxdl.workdir.files import write as write
 from jaxdl.workdir.files import write_arrays as write_arrays
 from jaxdl.workdir.files import write_json as write_json

@@ -1,17 +1,21 @@
 """The folder that a run writes to: whole files only, and never over another configuration."""
 
+import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxdl.errors import InputError, warn
+from jaxdl.workdir import zip_safety
 
 # Everything that jaxdl writes into a workdir; `clear` removes these names and nothing else.
 OWN_FILES = (
@@ -37,25 +41,99 @@ NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
 UNREAD = (
     'wandb',
 )  # an own folder in which links are made by who writes it, and of which nothing is read
+TEMPORARY = '.jaxdl-'  # how the names of unfinished files begin
 OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables', 'tensorboard', 'wandb')
 
 
-def write(path: pathlib.Path, content: str | bytes) -> None:
-    """Writes a whole file or nothing: beside it, synced to disk, then renamed over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    with beside.open('wb') as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
+class DamagedFile(InputError):
+    """A file that cannot be read as what it should be."""
+
+
+@contextlib.contextmanager
+def temporary_file(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Give an unused path in `folder`, and remove its file at the end unless it was renamed."""
+    path = folder / f'{TEMPORARY}{uuid.uuid4().hex[:12]}.tmp'
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def publish(temporary: pathlib.Path, path: pathlib.Path) -> None:
+    """Rename a complete file to `path`, in the same folder, such that it survives a power cut."""
+    with temporary.open('rb+') as file:
         os.fsync(file.fileno())
-    beside.replace(path)
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    if os.name == 'nt':  # Windows opens no folders
+        return
+    with contextlib.suppress(PermissionError):  # of a folder that is writable and not readable
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system that cannot sync folders
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def write(path: pathlib.Path, content: str | bytes) -> None:
+    """Write a whole file or nothing, and its folder where there is none.
+
+    Args:
+      path: the file; one that exists is replaced.
+      content: bytes, or text to be encoded as UTF-8.
+
+    Raises:
+      OSError: the file cannot be written. What was there stays, and nothing is left next to it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_file(path.parent) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        publish(temporary, path)
 
 
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """`write` of named arrays as a compressed .npz."""
+    """`write` named arrays as a compressed .npz."""
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     write(path, content.getvalue())
+
+
+def read_arrays(
+    path: pathlib.Path, advice: str = 'run the experiment again'
+) -> dict[str, np.ndarray]:
+    """Read a .npz of plain arrays from anyone.
+
+    Args:
+      path: the file.
+      advice: the end of the error message for a damaged file.
+
+    Returns:
+      The arrays by name.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      DamagedFile: it is damaged, no .npz, or holds pickled objects.
+      InputError: it would fill the memory (a zip bomb).
+    """
+    try:
+        zip_safety.check(path)
+        # A file that np.load opens itself stays open where it is no archive.
+        with path.open('rb') as file, np.load(file, allow_pickle=False) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
+    except (InputError, FileNotFoundError):
+        raise
+    except Exception as error:  # zip, zlib, headers, pickles, memory: the list has no end
+        reason = 'pickled objects' if 'pickle' in str(error) else f'{type(error).__name__}: {error}'
+        raise DamagedFile(
+            f'{path} is damaged or no .npz of plain arrays ({reason}): {advice}'
+        ) from None
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
@@ -272,6 +350,8 @@ def clear(workdir: pathlib.Path) -> None:
     """Removes what jaxdl wrote into `workdir`, and nothing of the user's own."""
     for name in OWN_FILES:
         (workdir / name).unlink(missing_ok=True)
+    for path in workdir.glob(f'{TEMPORARY}*.tmp'):  # of a run that was killed
+        path.unlink(missing_ok=True)
     for name in OWN_FOLDERS:
         shutil.rmtree(workdir / name, ignore_errors=True)
 

@@ -249,7 +249,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(folder, monkeypatch, number, wh
 
     sources = [image(i) for i in range(20)]
     owner, name = dict(
-        checksum=(images.zlib, 'crc32'), sync=(entries, '_sync'), json=(entries, '_write')
+        checksum=(images.zlib, 'crc32'), sync=(os, 'fsync'), json=(entries.workdir, 'write')
     )[where]
     with monkeypatch.context() as patched:
         patched.setattr(owner, name, full)

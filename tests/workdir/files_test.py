@@ -1,84 +1,133 @@
-"""A workdir belongs to one run at a time, and to nobody once that is over, however it ended."""
-
+import errno
+import io
 import os
-import signal
-import subprocess
-import sys
+import pickle
+import resource
+import stat
+import zipfile
 
+import numpy as np
 import pytest
 
-import jaxdl
+from jaxdl import workdir
 from jaxdl.errors import InputError
-from jaxdl.workdir import lock
+from jaxdl.workdir import zip_safety
 
-HOLDING = """
-import pathlib, sys, time
-import jaxdl
-from jaxdl.workdir import lock
-with lock.held(pathlib.Path(sys.argv[1])):
-    print('held', flush=True)
-    time.sleep(60)
-"""
+LIMIT = 2**16  # bytes
 
 
 @pytest.fixture
-def holder(tmp_path):
-    """A process that holds `run`."""
-    process = subprocess.Popen(
-        [sys.executable, '-c', HOLDING, str(tmp_path / 'run')], stdout=subprocess.PIPE
-    )
-    assert process.stdout.readline() == b'held\n'
-    yield process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+def old(tmp_path):
+    path = tmp_path / 'run.json'
+    path.write_bytes(b'old')
+    return path
 
 
-def test_a_second_run_is_refused_with_whose_it_is(holder, tmp_path):
-    words = f'run is in use by process {holder.pid} on .*name another --workdir'
-    with pytest.raises(InputError, match=words), lock.held(tmp_path / 'run'):
+def only(path):
+    return [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize('content', ['größer', b'\x00\xff', ''])
+def test_a_file_is_replaced_and_nothing_is_left_next_to_it(old, content):
+    workdir.write(old, content)
+    assert old.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert only(old)
+
+
+def test_a_failed_write_leaves_the_old_file_alone(old):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
+    try:
+        with pytest.raises(OSError, match='File too large'):
+            workdir.write(old, bytes(2 * LIMIT))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert old.read_bytes() == b'old'
+    assert only(old)
+
+
+@pytest.mark.parametrize('error', [OSError(errno.ENOSPC, 'No space'), KeyboardInterrupt()])
+def test_a_write_that_is_not_synced_leaves_the_old_file_alone(old, monkeypatch, error):
+    def fail(descriptor):
+        raise error
+
+    monkeypatch.setattr(os, 'fsync', fail)
+    with pytest.raises(type(error)):
+        workdir.write(old, b'new')
+    assert old.read_bytes() == b'old'
+    assert only(old)
+
+
+def test_the_folder_is_synced_after_the_rename(old, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def note(descriptor):
+        kind = 'folder' if stat.S_ISDIR(os.fstat(descriptor).st_mode) else 'file'
+        synced.append((kind, old.read_bytes()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, 'fsync', note)
+    workdir.write(old, b'new')
+    assert synced == [('file', b'old'), ('folder', b'new')]
+
+
+def test_clear_removes_what_a_killed_run_left(tmp_path):
+    (tmp_path / 'config.json').touch()
+    (tmp_path / '.mine.tmp').touch()
+    with workdir.temporary_file(tmp_path) as path:
         pass
-    assert holder.poll() is None
+    path.touch()
+    workdir.clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['.mine.tmp']
 
 
-def test_no_kind_of_run_begins_where_another_is_at_work(tmp_path):
-    for name in ('pooling', 'symmetry', 'assignment', 'probe'):
-        with (
-            lock.held(tmp_path / name),
-            pytest.raises(InputError, match=f'{name} is in use by process'),
-        ):
-            jaxdl.run(jaxdl.load_experiment(name), tmp_path / name)
-        assert not (tmp_path / name).exists()
+def test_arrays_are_read_as_they_were_written(tmp_path):
+    arrays = dict(numbers=np.arange(6.0).reshape(2, 3), words=np.array(['a', 'bc']))
+    workdir.write_arrays(tmp_path / 'a.npz', arrays)
+    back = workdir.read_arrays(tmp_path / 'a.npz')
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert back[name].dtype == array.dtype
 
 
-@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_dead_run_leaves_no_lock(holder, tmp_path, number):
-    holder.send_signal(number)
-    holder.wait()
-    with lock.held(tmp_path / 'run'):
-        assert (tmp_path / 'run' / lock.LOCK).read_text().startswith(f'process {os.getpid()} on ')
-    assert not (tmp_path / 'run' / lock.LOCK).exists()
+def _object_array():
+    content = io.BytesIO()
+    np.savez(content, a=np.array([dict()], object))
+    return content.getvalue()
 
 
-def test_one_run_after_another(tmp_path):
-    for _ in range(3):
-        with lock.held(tmp_path):
-            (tmp_path / 'kept').touch()
-    assert [path.name for path in tmp_path.iterdir()] == ['kept']
+def _whole():
+    content = io.BytesIO()
+    np.savez(content, a=np.arange(100))
+    return content.getvalue()
 
 
-def test_a_folder_made_in_vain_goes_again_and_no_other(tmp_path):
-    (tmp_path / 'there').mkdir()
-    with lock.held(tmp_path / 'there' / 'new' / 'run'):
-        pass
-    assert list((tmp_path / 'there').iterdir()) == []
-    with lock.held(tmp_path / 'there'):
-        pass
-    assert (tmp_path / 'there').is_dir()
+DAMAGED = {
+    'empty': b'',
+    'text': b'no zip',
+    'cut short': _whole()[:300],
+    'another number': _whole().replace(np.int64(7).tobytes(), np.int64(8).tobytes()),
+    'an object array': _object_array(),
+    'a pickle': pickle.dumps([1]),
+}
 
 
-def test_a_folder_that_cannot_be_made_is_said_in_a_line(tmp_path):
-    (tmp_path / 'file').touch()
-    words = r'file/run cannot be written \(Not a directory\)'
-    with pytest.raises(InputError, match=words), lock.held(tmp_path / 'file' / 'run'):
-        pass
+@pytest.mark.parametrize('kind', DAMAGED)
+def test_a_damaged_archive_is_an_input_error(tmp_path, kind):
+    (tmp_path / 'a.npz').write_bytes(DAMAGED[kind])
+    with pytest.raises(workdir.DamagedFile, match=r'a\.npz is damaged .*: run it again$'):
+        workdir.read_arrays(tmp_path / 'a.npz', 'run it again')
+
+
+def test_a_zip_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(zip_safety, 'LARGE', 2**20)
+    with zipfile.ZipFile(tmp_path / 'a.npz', 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('a.npy', bytes(2**22))
+    with pytest.raises(InputError, match='would unpack from'):
+        workdir.read_arrays(tmp_path / 'a.npz')
+
+
+def test_an_absent_archive_is_no_damage(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        workdir.read_arrays(tmp_path / 'a.npz')

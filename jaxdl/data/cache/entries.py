@@ -7,15 +7,15 @@ import contextlib
 import json
 import os
 import pathlib
-import tempfile
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdl import workdir
 from jaxdl.runtime.meter import metered
 
 LIMIT = 20 * 2**30  # bytes of all entries; the one that was written last stays, whatever its size
@@ -84,32 +84,16 @@ class Rows:
         return (found.images[row], found.bad.get(row, '')) if found else None
 
 
-@contextlib.contextmanager
-def beside(folder: pathlib.Path) -> Iterator[tuple[BinaryIO, pathlib.Path]]:
-    """A new file of a name of its own, which is gone afterwards unless it was renamed."""
-    number, name = tempfile.mkstemp(dir=folder, prefix='.', suffix='.tmp')
-    path = pathlib.Path(name)
-    try:
-        with os.fdopen(number, 'wb') as file:
-            yield file, path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def commit(
-    folder: pathlib.Path, file: BinaryIO, path: pathlib.Path, content: Mapping[str, Any]
-) -> np.ndarray:
-    """Makes the pixels in `file` an entry, and maps them."""
-    _sync(file)
+def commit(folder: pathlib.Path, pixels: pathlib.Path, content: Mapping[str, Any]) -> np.ndarray:
+    """Make the complete file `pixels` an entry described by `content`, and map it."""
     final = folder / f'{content["size"]}px-{content["key"]}.raw'
-    images = _mapped(path, (len(content['digests']), content['size'], content['size'], 3))
-    path.replace(final)
+    images = _mapped(pixels, (len(content['digests']), content['size'], content['size'], 3))
+    workdir.publish(pixels, final)
     try:
-        _write(final.with_suffix('.json'), json.dumps(content))
+        workdir.write(final.with_suffix('.json'), json.dumps(content))
     except OSError:
-        if not final.with_suffix(
-            '.json'
-        ).exists():  # another process may have written the same entry
+        # Another process may have written the same entry.
+        if not final.with_suffix('.json').exists():
             final.unlink(missing_ok=True)
         raise
     return images
@@ -118,7 +102,7 @@ def commit(
 def keep(path: pathlib.Path, text: str) -> None:
     """Writes a file that is only of use, and may be missing."""
     with contextlib.suppress(OSError):
-        _write(path, text)
+        workdir.write(path, text)
 
 
 def used(path: pathlib.Path) -> None:
@@ -167,13 +151,6 @@ def _drop(path: pathlib.Path) -> None:
     path.with_suffix('.raw').unlink(missing_ok=True)
 
 
-def _write(path: pathlib.Path, text: str) -> None:
-    with beside(path.parent) as (file, own):
-        file.write(text.encode())
-        _sync(file)
-        own.replace(path)
-
-
 def _read(path: pathlib.Path) -> dict[str, Any] | None:
     """The JSON of an entry, or None."""
     try:
@@ -183,11 +160,6 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
         )
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

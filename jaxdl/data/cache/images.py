@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import workdir
 from jaxdl.data.cache import digests, entries
 from jaxdl.data.cache.digests import Look
 from jaxdl.data.cache.entries import Rows
@@ -119,7 +120,11 @@ def _built(
     need, bad, rows = len(sources) * size * size * 3, {}, Rows(folder, size, decoder())
     if shutil.disk_usage(folder).free < need:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with entries.beside(folder) as (file, path), metered('decoding', len(sources)) as more:
+    with (
+        workdir.temporary_file(folder) as path,
+        path.open('xb') as file,
+        metered('decoding', len(sources)) as more,
+    ):
         checksum = 0
         try:
             for batch in _batches(sources, looks, size, rows):
@@ -132,12 +137,13 @@ def _built(
         except KeyboardInterrupt:  # what is done stays, as an entry that the next run copies from
             if found:
                 file.truncate(len(found) * size * size * 3)
-                entries.commit(
-                    folder, file, path, _content(found, size, checksum, bad) | dict(partial=True)
-                )
+                file.flush()
+                content = _content(found, size, checksum, bad) | dict(partial=True)
+                entries.commit(folder, path, content)
             raise
         content = _content(found, size, checksum, bad)
-        images = entries.commit(folder, file, path, content)
+        file.flush()
+        images = entries.commit(folder, path, content)
     entries.trim(folder, content)
     return Decoded(images, tuple(found), bad)
 

@@ -1,16 +1,13 @@
 """Images in NumPy archives."""
 
-import pathlib
-import zipfile
-from typing import Any
-
 import numpy as np
 
+from jaxdl import workdir
 from jaxdl.data.listing import Listing
 from jaxdl.data.sources.columns import PARTS, listing, place, short
 from jaxdl.errors import InputError
-from jaxdl.workdir import zip_safety
 
+ADVICE = 'save it with numpy.savez'
 _IMAGES = ('images', 'image', 'x', 'data')
 _LABELS = ('labels', 'label', 'y', 'targets', 'target')
 
@@ -24,7 +21,8 @@ def npz(where: str) -> Listing:
       whole numbers or
     strings. Optional: `class_names` that the numbers count, `ids` and `groups` [n].
     """
-    arrays = _archive(place(where, 'npz:FILE'))
+    content = workdir.read_arrays(place(where, 'npz:FILE'), ADVICE)
+    arrays = {name.lower(): array for name, array in content.items()}
     found = {part: _pair(where, arrays, part) for part in ('', *PARTS)}
     pairs = {PARTS.get(part, ''): pair for part, pair in found.items() if pair}
     if '' not in pairs and 'train' not in pairs:
@@ -57,28 +55,6 @@ def npz(where: str) -> Listing:
     return listing(
         where, np.concatenate(images), names, ids, known=known or (), parts=fixed, groups=groups
     )
-
-
-def _archive(file: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        if zipfile.is_zipfile(file):
-            zip_safety.check(file)
-        with file.open('rb') as data:  # a file that np.load opens stays open where it is no archive
-            archive: Any = np.load(data, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError('it is one array, not an archive of several')
-            return {name.lower(): np.asarray(archive[name]) for name in archive.files}
-    except InputError:
-        raise
-    except (
-        Exception
-    ) as error:  # an archive breaks in many ways: zip, zlib, header, pickled objects, memory
-        what = (
-            'it is none, or holds pickled objects'
-            if 'pickle' in str(error)
-            else short(str(error), str)
-        )
-        raise InputError(f'cannot read {file} as an .npz of plain arrays: {what}') from None
 
 
 def _pair(

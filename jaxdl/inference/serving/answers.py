@@ -121,11 +121,7 @@ def _training(checkpoint: pathlib.Path, dataset: data.Dataset, most: int) -> np.
     """
     if dataset.checksum() != workdir.read_json(checkpoint / 'plan.json')['data']['checksum']:
         raise InputError(f'data set {dataset.name} has changed since the run')
-    with (
-        (checkpoint / workdir.SPLIT).open('rb') as file,
-        np.load(file, allow_pickle=False) as parts,
-    ):
-        train = parts['train']
+    train = workdir.read_arrays(checkpoint / workdir.SPLIT)['train']
     return splits.thin(train, dataset.labels, min(1, most / len(train)), 0)
 
 

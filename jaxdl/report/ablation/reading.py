@@ -2,11 +2,7 @@
 
 import collections
 import dataclasses
-import io
 import pathlib
-import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +12,7 @@ from jaxdl import workdir as folder
 from jaxdl.errors import InputError
 from jaxdl.report.ablation.study import Study
 from jaxdl.statistics import protocol
-from jaxdl.workdir import tables, zip_safety
+from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
 CONFIG = (
@@ -49,20 +45,6 @@ RUN = (
     'finished',
 )
 CORRECT = ('correct', 'tested', 'image', 'condition', 'option', 'seed')
-# What reading a damaged .npz may raise.
-DAMAGE = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def kind(workdir: pathlib.Path) -> str:
@@ -114,29 +96,22 @@ def _summary(study: Study, condition: str) -> list[Row]:
 def _correct(path: pathlib.Path) -> dict[str, np.ndarray] | None:
     if not path.exists():
         return None
-    try:
-        zip_safety.check(path)
-        with np.load(io.BytesIO(path.read_bytes())) as arrays:
-            return {name: arrays[name] for name in CORRECT}
-    except InputError:
-        raise
-    except DAMAGE:
-        raise InputError(f'{path} is damaged: run the experiment again') from None
+    content = folder.read_arrays(path)
+    missing = [name for name in CORRECT if name not in content]
+    if missing:
+        raise InputError(f'{path} is damaged (no {missing[0]}): run the experiment again')
+    return {name: content[name] for name in CORRECT}
 
 
 def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """What an .npz holds; nothing where it is absent or damaged.
+    """The arrays of a .npz; empty where it is absent or damaged.
 
-    InputError where it would fill the memory.
+    Raises:
+      InputError: it would fill the memory.
     """
     try:
-        if path.exists():
-            zip_safety.check(path)
-        with path.open('rb') as stream, np.load(stream) as content:
-            return {name: content[name] for name in content.files}
-    except InputError:
-        raise
-    except DAMAGE:
+        return folder.read_arrays(path)
+    except (FileNotFoundError, folder.DamagedFile):
         return {}
 
 
