@@ -11,6 +11,7 @@ from jaxdl.statistics.paired import STATISTICS as STATISTICS
 from jaxdl.statistics.paired import Comparison as Comparison
 from jaxdl.statistics.paired import Equivalence as Equivalence
 from jaxdl.statistics.paired import compare as compare
+from jaxdl.statistics.paired import constant as constant
 from jaxdl.statistics.paired import detectable as detectable
 from jaxdl.statistics.paired import equivalence as equivalence
 from jaxdl.statistics.paired import expected_best as expected_best

@@ -14,6 +14,7 @@ from jaxdl.errors import InputError
 
 ALPHA = 0.05
 POWER = 0.8
+SMALLEST = float(np.finfo(np.float64).tiny)  # a p-value that underflows is this, never 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Comparison:
 
     difference: float
     interval: tuple[float, float]  # of the mean difference, 95 %, Student's t
-    p_value: float  # paired t test, two-sided
+    p_value: float  # two-sided: paired t test; exact sign-flip test if all differences are equal
     p_better: float  # share of seeds on which the option wins, a tie counting half
     p_better_interval: tuple[float, float]  # 95 %, Wilson
-    detectable: float  # the smallest true difference that this n finds with probability 0.8
+    detectable: float  # smallest true difference found with 80 % power; 0: not estimable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Equivalence:
 
     p_value: float  # of the two one-sided t tests, the larger
     equivalent: bool  # p_value < 0.05, by itself
-    interval90: tuple[float, float]  # inside the margin exactly where `equivalent`
+    interval90: tuple[
+        float, float
+    ]  # inside the margin exactly if `equivalent` and differences vary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,14 +94,16 @@ def compare(
     """
     option, baseline = _paired(option, baseline)
     d = option - baseline
-    n, sd, mean = len(d), float(d.std(ddof=1)), float(d.mean())
+    n, mean = len(d), float(d.mean())
+    largest = float(max(np.abs(option).max(), np.abs(baseline).max()))
+    sd = 0.0 if constant(d, largest) else float(d.std(ddof=1))
     error = sd * _scale(n, test_train_ratio)
     half = _quantile(n) * error
     wins = float((np.sum(d > 0) + 0.5 * np.sum(d == 0)) / n)
     return Comparison(
         difference=mean,
         interval=(float(mean - half), float(mean + half)),
-        p_value=_p_value(mean, error, n),
+        p_value=_p_value(d, error, largest),
         p_better=wins,
         p_better_interval=wilson(wins, n),
         detectable=sd * _detectable_effect(n, float(test_train_ratio)) if sd else 0.0,
@@ -132,9 +137,12 @@ def equivalence(
     option, baseline = _paired(option, baseline)
     d = option - baseline
     n, mean = len(d), float(d.mean())
-    error = float(d.std(ddof=1)) * _scale(n, test_train_ratio)
+    largest = float(max(np.abs(option).max(), np.abs(baseline).max()))
+    sd = 0.0 if constant(d, largest) else float(d.std(ddof=1))
+    error = sd * _scale(n, test_train_ratio)
     inside = margin - abs(mean)
-    p = float(stats.t.sf(inside / error, n - 1)) if error else float(inside <= 0)
+    exact = 0.5**n if inside > 0 else 1.0  # one-sided sign-flip test, where nothing varies
+    p = max(float(stats.t.sf(inside / error, n - 1)), SMALLEST) if error else exact
     half = float(stats.t.ppf(1 - ALPHA, n - 1)) * error
     return Equivalence(p, p < ALPHA, (float(mean - half), float(mean + half)))
 
@@ -219,6 +227,23 @@ def sd_interval(sd: float, n: int) -> tuple[float, float]:
     return float(sd * np.sqrt((n - 1) / low)), float(sd * np.sqrt((n - 1) / high))
 
 
+def constant(values: Sequence[float] | np.ndarray, largest: float = 1.0) -> bool:
+    """Whether values differ by no more than the rounding of their inputs.
+
+    Accuracies are computed in float32, so differences of equally many images agree only up to its
+    resolution.
+
+    Args:
+      values: numbers [n >= 1], for example paired differences.
+      largest: the largest absolute value of the numbers that were subtracted; 1 for accuracies.
+
+    Examples:
+      >>> constant(np.float32([301 / 360, 299 / 360]) - np.float32([300 / 360, 298 / 360]))
+      True
+    """
+    return bool(np.ptp(values) <= 2 * np.finfo(np.float32).eps * largest)
+
+
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Holm's adjusted p-values (1979), in the order given.
 
@@ -299,10 +324,17 @@ def _quantile(n: int) -> float:
     return float(stats.t.ppf(1 - ALPHA / 2, n - 1))
 
 
-def _p_value(mean: float, error: float, n: int) -> float:
-    if mean == 0:
+def _p_value(d: np.ndarray, error: float, largest: float) -> float:
+    """Two-sided p-value of paired differences [n] whose mean has the standard error `error`.
+
+    Without variation (`error` 0) Student's t does not exist. There the exact sign-flip test holds:
+    of the 2^n equally likely assignments of signs, 2 are as extreme as n equal differences.
+    """
+    if constant(np.append(d, 0.0), largest):
         return 1.0
-    return float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else 0.0
+    if not error:
+        return 2.0 ** (1 - len(d))
+    return max(float(2 * stats.t.sf(abs(d.mean()) / error, len(d) - 1)), SMALLEST)
 
 
 def _power(effect: float, n: int, ratio: float) -> float:

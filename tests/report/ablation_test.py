@@ -291,11 +291,11 @@ BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, 
         ),
         (
             [compared('a', verdicts.NONE)],
-            r'^No difference found between a and max: .* 0\.40 would have been found',
+            r'^No difference found between a and max: .* minimum detectable difference 0\.40',
         ),
         (
             [compared('a', verdicts.NONE, 0.0, 0.0)],
-            r'^No difference found .* 0\.00 .* the two agree on every seed\.$',
+            r'^No difference found .* 0\.00 .*; minimum detectable difference not estimable\.$',
         ),
         (
             [compared('a', 'better'), compared('b', 'worse', -0.01)],
@@ -303,11 +303,13 @@ BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, 
         ),
         (
             [compared('a', 'worse', -0.01), compared('b', verdicts.NONE)],
-            r'^Worse than max: a .*; no difference from it found: b \(.*; detectable 0\.40\); n = 10 seeds\.$',
+            r'^Worse than max: a .*; no difference from it found: '
+            r'b \(.*; minimum detectable difference 0\.40\); n = 10 seeds\.$',
         ),
         (
             [compared(name, verdicts.NONE, detectable=i / 100) for i, name in enumerate('abc', 1)],
-            r'^No difference from max found: a, b and c \(detectable 1\.00 to 3\.00 percentage points\)',
+            r'^No difference from max found: a, b and c '
+            r'\(minimum detectable difference 1\.00 to 3\.00 percentage points\)',
         ),
         ([], r'^max was measured alone: test accuracy 97\.00 % .* nothing to compare it with\.$'),
     ],

@@ -46,9 +46,47 @@ def test_no_difference_at_all():
     )
 
 
-def test_the_same_difference_on_every_seed():
-    found = statistics.compare([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
-    assert (found.p_value, found.p_better, found.interval) == (0.0, 1.0, (1.0, 1.0))
+def sign_flip_p_value(differences):
+    """Share of all assignments of signs whose mean is at least as far from 0."""
+    signs = np.array(list(itertools.product([1, -1], repeat=len(differences))))
+    means = np.abs(signs @ np.asarray(differences))
+    return np.mean(means >= np.abs(np.sum(differences)) - 1e-9)
+
+
+@pytest.mark.parametrize('n', [2, 3, 6, 10])
+def test_equal_differences_take_the_exact_sign_flip_test(n):
+    baseline = np.arange(n, dtype=float)
+    for sign in (1, -1):
+        comparison = statistics.compare(baseline + sign, baseline)
+        assert comparison.p_value == sign_flip_p_value([sign] * n)
+        assert comparison.interval == (sign, sign)
+        assert comparison.p_better == (sign > 0)
+        assert comparison.detectable == 0.0
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_equal_differences_are_equal_up_to_the_rounding_of_accuracies(dtype):
+    """One image of 360 more on every seed: subtraction leaves no two differences the same."""
+    for n in (2, 5):
+        images = np.arange(280, 280 + n)
+        option, baseline = ((images + more).astype(dtype) / dtype(360) for more in (1, 0))
+        comparison = statistics.compare(option, baseline)
+        assert comparison.p_value == 2.0 ** (1 - n)
+        assert comparison.detectable == 0.0
+    assert statistics.compare([0.3, 0.7], [0.1 + 0.2, 0.6 + 0.1]).p_value == 1.0  # rounding alone
+
+
+def test_two_seeds_without_a_difference_give_false_alarms_in_one_pair_of_twenty():
+    """Accuracies of 360 images coincide often: of 3 in 100 pairs both differences are equal."""
+    images = np.random.default_rng(0).binomial(360, 0.92, (4000, 2, 2)) / 360
+    alarms = [statistics.compare(option, base).p_value < 0.05 for option, base in images]
+    assert np.mean(alarms) < 0.03  # the equal ones were 3.5 % by themselves
+
+
+def test_no_p_value_is_zero():
+    differences = 1.0 + 1e-5 * np.arange(60)  # Student's t of 3e5 has a tail below 1e-308
+    assert statistics.compare(differences, np.zeros(60)).p_value > 0
+    assert statistics.equivalence(differences, np.zeros(60), 1000.0).p_value > 0
 
 
 def test_ties_count_half():
@@ -133,9 +171,12 @@ def test_equivalence_where_it_is_not_errs_once_in_twenty():
     assert np.mean(found) == pytest.approx(0.05, abs=0.01)
 
 
-def test_equivalence_of_pairs_that_all_differ_alike():
-    ones, twos = [1.0, 1.0, 1.0], [2.0, 2.0, 2.0]
-    assert statistics.equivalence(twos, ones, 1.5) == statistics.Equivalence(0.0, True, (1.0, 1.0))
+@pytest.mark.parametrize('n', [2, 4, 5, 10])
+def test_equivalence_of_equal_differences_takes_the_one_sided_sign_flip_test(n):
+    ones, twos = [1.0] * n, [2.0] * n
+    assert statistics.equivalence(twos, ones, 1.5) == statistics.Equivalence(
+        0.5**n, n > 4, (1.0, 1.0)
+    )
     assert statistics.equivalence(twos, ones, 1.0) == statistics.Equivalence(1.0, False, (1.0, 1.0))
 
 

@@ -7,6 +7,7 @@ import collections
 import math
 from collections.abc import Callable, Sequence
 
+from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
 from jaxdl.report.ablation.queries import Trouble
 from jaxdl.report.ablation.study import Study
@@ -15,7 +16,6 @@ from jaxdl.report.page.blocks import Block, Paragraph, Table
 
 HUGE = 10  # times the loss of a guess: what counts as exploded
 ERRORS = 3  # standard errors above a guess: up to there an accuracy is one
-SAME = 1e-12  # accuracies closer than this are equal but for rounding
 COUNTS = 'Each counts as it was measured; none was left out.'
 
 
@@ -169,7 +169,7 @@ def _equal(study: Study, condition: str) -> list[str]:
     where, found = f' ({words.condition(condition)})' if study.repeated else '', []
     for option in study.options:
         values = list(queries.by_seed(study, condition, option).values())
-        if len(values) > 1 and max(values) - min(values) < SAME:
+        if len(values) > 1 and statistics.constant(values):
             found.append(
                 f'All {len(values)} seeds of {markup.name(option)}{where} reached the same test '
                 f'accuracy, {words.percent(values[0])}: their standard deviation is 0 and their interval of width 0, '
@@ -186,14 +186,16 @@ def _same_difference(study: Study, condition: str) -> list[str]:
     found = []
     for option in study.options[1:]:
         d = queries.differences(study, condition, option)
-        if len(d) > 1 and max(d) - min(d) < SAME:
+        if len(d) > 1 and statistics.constant(d):
             p = (
-                'the difference is 0, so p = 1'
-                if not max(map(abs, d))
-                else 'p = 0 is a limit, and the verdict no evidence'
+                'p = 1'
+                if statistics.constant([*d, 0])
+                else f'p = {words.p_value(2 ** (1 - len(d)))}'
             )
             found.append(
-                f'{markup.name(option)} differs from the baseline by the same on every seed, {words.points(d[0])} '
-                f'{verdicts.POINTS}: the interval is of width 0 and a t test knows no variation; {p}.'
+                f'The difference of {markup.name(option)} is the same on every seed, '
+                f'{words.points(d[0])} {verdicts.POINTS}. The t test needs variation, so the p-value '
+                f'is that of the exact sign-flip test, {p}. The minimum detectable difference is '
+                f'{verdicts.NOT_ESTIMABLE}.'
             )
     return found

@@ -69,7 +69,8 @@ def _rule(study: Study) -> list[list[str]]:
         f'{words.listing(margins)} {verdicts.POINTS}',
         'A diverged run': 'counts as chance from that epoch on; none is left out',
         'A run that explodes or learns nothing': 'counts as it was measured, and is named',
-        'The same difference on every seed': 'an interval of width 0; p = 1 where it is 0, else p = 0',
+        'The same difference on every seed': 'p = 1 if the difference is 0, else that of the exact sign-flip test; '
+        'the minimum detectable difference is not estimable',
     }
     return [[name, value] for name, value in facts.items() if value]
 

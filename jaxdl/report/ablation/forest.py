@@ -3,7 +3,6 @@
 One row an option.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,7 +26,7 @@ def figure(
     Drawn in percentage points.
     """
     extents = [_extent(row, per_seed[row['option']]) for row in compared]
-    uneven = max(extents) > 10 * statistics.median(extents)
+    uneven = max(extents) > 10 * float(np.median(extents))
 
     def plot(width: float) -> Figure:
         drawn = Figure(figsize=(width, 0.62 * len(compared) + 1.15), layout='constrained')
@@ -93,7 +92,7 @@ def _scale(axes: Axes, extents: Sequence[float]) -> None:
 
     So that one row far off leaves the others legible.
     """
-    most = statistics.median(extents) or 1.0
+    most = float(np.median(extents)) or 1.0
     linear = next(step for step in plots.STEPS if step >= most)
     far = [10.0**power for power in range(-4, 3) if linear < 10.0**power <= 1.2 * max(extents)]
     beside = [linear / 2, linear, *far]

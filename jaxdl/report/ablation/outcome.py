@@ -92,15 +92,7 @@ def _row(row: Row) -> list[str]:
     difference = f'{words.points(row["difference"])}\n({verdicts.interval(row)})'
     better = f'{row["p_better"]:.2f}\n({row["p_better_low"]:.2f} to {row["p_better_high"]:.2f})'
     tests = [words.p_value(row['p_value']), words.p_value(row['p_holm'])]
-    return [
-        *head,
-        difference,
-        *tests,
-        better,
-        words.number(row['detectable']),
-        rate,
-        row['verdict'],
-    ]
+    return [*head, difference, *tests, better, verdicts.detectable(row), rate, row['verdict']]
 
 
 def _doubts(study: Study, condition: str, compared: Sequence[Row]) -> list[str]:

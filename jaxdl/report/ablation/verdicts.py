@@ -9,6 +9,7 @@ from jaxdl.workdir.tables import Row
 POINTS = 'percentage points'
 INTERVAL = f'95{words.SPACE}% interval'
 NONE = 'no difference found'
+NOT_ESTIMABLE = 'not estimable'  # of a minimum detectable difference: summary.csv has 0 there
 HEADS = {'better': 'better than {}', 'worse': 'worse than {}', NONE: 'no difference from {} found'}
 
 
@@ -82,6 +83,11 @@ def interval(row: Row) -> str:
     return words.span(row['difference_low'], row['difference_high'])
 
 
+def detectable(row: Row) -> str:
+    """The minimum detectable difference in percentage points, if differences vary over seeds."""
+    return words.number(row['detectable']) if row['detectable'] else NOT_ESTIMABLE
+
+
 def _alone(row: Row) -> str:
     return (
         f'{markup.name(row["option"])} was measured alone: test accuracy {words.percent(row["mean"])} '
@@ -97,10 +103,9 @@ def _one(row: Row) -> str:
     )
     if row['verdict'] != NONE:
         return f'{option} is {row["verdict"]} than {baseline}: {found}.'
-    missed = f'a difference of {words.number(row["detectable"])} would have been found with probability 0.8'
     return (
         f'No difference found between {option} and {baseline}: {found}; '
-        f'{missed if row["detectable"] else "the two agree on every seed"}.'
+        f'minimum detectable difference {detectable(row)}.'
     )
 
 
@@ -110,16 +115,20 @@ def _clauses(verdict: str, rows: Sequence[Row]) -> str:
     Of many without one only the names and what could have been found.
     """
     if verdict == NONE and len(rows) > 2:
-        least, most = (words.number(end(row['detectable'] for row in rows)) for end in (min, max))
         names = words.listing(markup.name(row['option']) for row in rows)
-        return f'{names} (detectable {least} to {most} {POINTS})'
+        estimates = [row['detectable'] for row in rows if row['detectable']]
+        if not estimates:
+            return f'{names} (minimum detectable difference not estimable)'
+        least, most = (words.number(end(estimates)) for end in (min, max))
+        return f'{names} (minimum detectable difference {least} to {most} {POINTS})'
     return words.listing(_clause(row, first=row is rows[0]) for row in rows)
 
 
 def _clause(row: Row, first: bool) -> str:
     unit = f' {POINTS}, {INTERVAL}' if first else ','
-    limit = f'; detectable {words.number(row["detectable"])}' if row['verdict'] == NONE else ''
-    return f'{markup.name(row["option"])} ({words.points(row["difference"])}{unit} {interval(row)}{limit})'
+    limit = f'; minimum detectable difference {detectable(row)}' if row['verdict'] == NONE else ''
+    difference = f'{words.points(row["difference"])}{unit} {interval(row)}'
+    return f'{markup.name(row["option"])} ({difference}{limit})'
 
 
 def _seeds(row: Row) -> str:
