@@ -23,8 +23,8 @@ from jaxdl.train import train_step
 
 CARRIED = [
     'outputs',
-    'gradients by the input',
-    'gradients by the weights',
+    'gradients w.r.t. input',
+    'gradients w.r.t. weights',
 ]  # not the bias, which stays as it is
 
 

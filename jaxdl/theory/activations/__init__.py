@@ -12,10 +12,10 @@ from jaxdl.theory.answer import Answer, Note, text
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Derives what the slopes of sigmoid and ReLU do to training, and measures each statement."""
+    """Derive and measure the effect of the derivatives of sigmoid and ReLU on training."""
     from jaxdl.theory.activations import checks, figures, networks, outcomes, signs
 
-    note('slopes, chains of units, signs of gradients')
+    note('derivatives, chains of units, signs of gradients')
     chains = checks.random_chains(settings.chains)
     shares = {name: signs.one_sign(name, settings.seeds) for name in signs.ONE_SIGN}
     costs = checks.costs(settings.repeats)

@@ -1,4 +1,4 @@
-"""What is exact about sigmoid and ReLU, measured: slopes by automatic differentiation.
+"""Checks of sigmoid and ReLU: derivatives, chains of units, cost.
 
 Chains of units, and cost.
 """
@@ -74,23 +74,25 @@ def slope_claims(
     x = np.linspace(-20, 20, points)
     place, height = peak(activation)
     error = np.abs(slopes(activation, x) - slope(x)).max()
-    far = f'Slope of the sigmoid at {FAR:g}, against exp(-{FAR:g}) / (1 + exp(-{FAR:g}))²'
+    far = (
+        f'Derivative of the sigmoid at {FAR:g}, compared with exp(-{FAR:g}) / (1 + exp(-{FAR:g}))²'
+    )
     tail = np.exp(-FAR) / (1 + np.exp(-FAR)) ** 2
     return [
         claims.close(
-            f'Largest difference between the derived slope of the sigmoid and automatic differentiation, float64, '
-            f'{points:,} points in [-20, 20]',
+            f'Derivative of the sigmoid: largest difference between the formula and automatic differentiation, '
+            f'float64, {points:,} points in [-20, 20]',
             0,
             error,
             1e-12,
         ),
         claims.close(
-            'Largest slope of the sigmoid, found by search',
+            'Largest derivative of the sigmoid, by search',
             activations.slope_bound(1),
             height,
             1e-12,
         ),
-        claims.close('Where the sigmoid is steepest', 0, place, 1e-6),
+        claims.close('Position of the largest derivative of the sigmoid', 0, place, 1e-6),
         claims.relatively_close(far, tail, slopes(activation, np.array([FAR]))[0], 1e-9),
     ]
 
@@ -151,19 +153,19 @@ def chain_claims(
     count = len(chains.sigmoid)
     return [
         claims.at_most(
-            f'Largest product of the slopes of 1 to {LONGEST} sigmoid units in a chain, as a multiple of its bound, '
+            f'Product of the derivatives of 1 to {LONGEST} sigmoid units in a chain: largest ratio to its bound, '
             f'{count:,} random chains',
             1,
             (chains.sigmoid / bounds).max(),
         ),
         claims.relatively_close(
-            f'Product of {LONGEST} slopes in a chain of sigmoid units whose sums are all 0',
+            f'Product of {LONGEST} derivatives in a chain of sigmoid units with all pre-activations 0',
             bounds[0, -1],
             chains.held[0, -1],
             1e-12,
         ),
         claims.close(
-            f'Largest distance from 1 of a product of up to {LONGEST} slopes in a chain of active ReLU units, '
+            f'Product of up to {LONGEST} derivatives in a chain of active ReLU units: largest difference from 1, '
             f'{count:,} random chains',
             0,
             np.abs(chains.relu - 1).max(),
@@ -177,7 +179,7 @@ def cost_claims(names: Mapping[str, float] = {'sigmoid': 1, 'relu': 0}) -> list[
     written = dict(sigmoid='sigmoid', relu='ReLU')
     return [
         claims.close(
-            f'Transcendental operations a number in {written[name]}, as XLA counts',
+            f'Transcendental operations per element of {written[name]}, counted by XLA',
             count,
             _exps(name),
             0,

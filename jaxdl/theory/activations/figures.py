@@ -1,4 +1,4 @@
-"""The figures of sigmoid against ReLU: slopes and their products, learning curves.
+"""Figures of sigmoid against ReLU: derivatives, curves, saturated and dead units.
 
 Saturated and dead units.
 """
@@ -53,32 +53,32 @@ def slopes(chains: Chains, found: Found) -> FigureBlock:
         ):
             axes.plot(x, a, **SIGMOID)
             axes.plot(x, b, **RELU)
-            axes.set_xlabel('sum x')
+            axes.set_xlabel('pre-activation z')
         function.set_ylim(-0.1, 2.1)
         slope.set_ylim(-0.05, 1.1)
         _products(product, middle, network)
-        titles = ('activation', 'its slope', 'product of slopes')
+        titles = ('activation', 'derivative', 'product of derivatives')
         for axes, title in zip((function, slope, product), titles, strict=True):
             axes.set_title(title)
         handles = [Line2D([], [], label=label, **style) for label, style in BOTH.values()]
         handles += [
-            Line2D([], [], label='sigmoid, random', **RANDOM),
-            Line2D([], [], label='in a network', **NETWORK),
+            Line2D([], [], label='sigmoid, random chains', **RANDOM),
+            Line2D([], [], label='sigmoid network', **NETWORK),
         ]
         plots.legend(drawn, handles, width)
         return drawn
 
     alt = (
-        'Sigmoid rises from 0 to 1, its slope peaks at 0.25; ReLU is 0 and then x, its slope 0 and then 1. The product '
-        f'of {LONGEST} slopes is at most {activations.slope_bound(LONGEST):.1e} for the sigmoid, '
-        f'{middle[-1]:.1e} in random chains, and 1 for active ReLU units; through the {deepest} layers of a network '
+        'The sigmoid rises from 0 to 1 and its derivative peaks at 0.25; ReLU is 0, then z, with derivative 0, then 1. '
+        f'The product of {LONGEST} derivatives is at most {activations.slope_bound(LONGEST):.1e} for the sigmoid, '
+        f'{middle[-1]:.1e} in random chains, and 1 for active ReLU units; in a network of {deepest} layers '
         f'{network[-1]:.1e}.'
     )
     caption = (
-        'The functions, their slopes, and on a logarithmic axis the product of the slopes of as many units one behind '
-        'another. There, solid: the bound of the sigmoid; dashed: active ReLU units; dotted: the geometric mean of '
-        f'{len(chains.sigmoid):,} random chains of sigmoid units; diamonds: mean slopes multiplied, layer by layer, in '
-        f'sigmoid networks of depth {deepest} before training, mean of {found.settings.seeds} seeds.'
+        'Left: the functions. Middle: their derivatives. Right: the product of the derivatives in a chain against its '
+        'length, logarithmic. Solid: bound of the sigmoid; dashed: active ReLU units; dotted: geometric mean of '
+        f'{len(chains.sigmoid):,} random sigmoid chains; diamonds: product of the mean derivatives of the layers of '
+        f'sigmoid networks of depth {deepest} at initialisation, mean of {found.settings.seeds} seeds.'
     )
     return FigureBlock('slopes', plots.draw(plot), alt, caption)
 
@@ -88,7 +88,7 @@ def curves(found: Found) -> FigureBlock:
 
     def plot(width: float) -> Figure:
         names = [f'depth {depth}' for depth in found.depths]
-        drawn, grid = plots.panels(names, width, 'epoch', 'train accuracy, %')
+        drawn, grid = plots.panels(names, width, 'epoch', 'training accuracy, %')
         for axes, depth in zip(grid, found.depths, strict=True):
             for name, (_, style) in BOTH.items():
                 _band(axes, 100 * found.accuracy(Kind(name, depth)), 1, style)
@@ -108,8 +108,8 @@ def curves(found: Found) -> FigureBlock:
         for name, (label, _) in BOTH.items()
     )
     caption = (
-        f'Train accuracy of MLPs on digits, each activation at its own best rate for that depth: mean of '
-        f'{found.settings.seeds} seeds and its 95{words.SPACE}% interval.'
+        f'Training accuracy of MLPs on digits, each activation at its best learning rate for that depth: mean of '
+        f'{found.settings.seeds} seeds with 95{words.SPACE}% interval.'
     )
     return FigureBlock(
         'curves', plots.draw(plot), f'In the last epoch: {", ".join(ends)}.', caption
@@ -129,7 +129,7 @@ def shares(found: Found) -> FigureBlock:
                 0,
                 style,
             )
-        saturated.set(xlabel='epoch', ylabel='% of slopes', title='sigmoid: saturated')
+        saturated.set(xlabel='epoch', ylabel='% of derivatives', title='sigmoid: saturated')
         saturated.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
         for i, (kind, style) in enumerate(zip(COUNTED, DEAD, strict=True)):
             _dead(dead, found, kind, style, 1.12 ** (i - 1))
@@ -150,7 +150,7 @@ def shares(found: Found) -> FigureBlock:
         return drawn
 
     said = (
-        f'{kind.name} {100 * found.dead(kind, rate).mean():.1f}{words.SPACE}% at rate {rate:g}'
+        f'{kind.name} {100 * found.dead(kind, rate).mean():.1f}{words.SPACE}% at learning rate {rate:g}'
         for kind in COUNTED
         for rate in found.rates
         if found.finite(kind, rate).any()
@@ -164,11 +164,11 @@ def shares(found: Found) -> FigureBlock:
         for d, a, b in zip(found.depths, start, end, strict=True)
     )
     caption = (
-        f'Saturated: share of (unit, image) pairs of sigmoid networks whose slope is below '
-        f'{activations.saturated_slope():g}, at the best rate of each depth; mean of {found.settings.seeds} seeds and '
-        f'its 95{words.SPACE}% interval. Dead: units with slope 0 on all {found.images:,} training images after '
-        'training; lines: mean over the networks that stay finite, dots: one network each. A line ends where no '
-        'network is left.'
+        f'Saturated: share of (unit, image) pairs of sigmoid networks with a derivative below '
+        f'{activations.saturated_slope():g}, at the best learning rate of each depth; mean of {found.settings.seeds} '
+        f'seeds with 95{words.SPACE}% interval. Dead: units with derivative 0 on all {found.images:,} training images '
+        'after training; lines: mean of the finite networks, dots: single networks. A line ends where no network '
+        'is finite.'
     )
     return FigureBlock('shares', plots.draw(plot), f'{alt}. Dead: {", ".join(said)}.', caption)
 
@@ -195,7 +195,7 @@ def _products(axes: Axes, middle: np.ndarray, network: np.ndarray) -> None:
     axes.yaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_formatter(lambda v, _: words.power(np.log10(v)))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
-    axes.set_xlabel('units on the way')
+    axes.set_xlabel('units in the chain')
 
 
 def _band(axes: Axes, values: np.ndarray, first: int, style: plots.Line) -> None:

@@ -1,4 +1,4 @@
-"""What the trained networks say: claims on learning, saturation and dead units.
+"""Claims about learning, saturation and dead units of trained networks.
 
 And the numbers for the text.
 """
@@ -49,14 +49,16 @@ def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') 
         if depth <= SHALLOW:
             made += [
                 claims.at_least(
-                    f'Train accuracy of {NAMES[name]} {where}, at its best rate', LEARNT, value
+                    f'Training accuracy of {NAMES[name]} {where}, at its best learning rate',
+                    LEARNT,
+                    value,
                 )
                 for name, value in best.items()
             ]
         if depth >= DEPTH:
             highest, gain = max(ends[first].values()), best[second] - best[first]
-            ahead = f'Train accuracy of {NAMES[second]} less that of {NAMES[first]}, each at its best rate, {where}'
-            none = f'Highest train accuracy of {NAMES[first]} at any of the rates {where}'
+            ahead = f'Training accuracy of {NAMES[second]} minus {NAMES[first]}, each at its best learning rate, {where}'
+            none = f'Highest training accuracy of {NAMES[first]} at any learning rate {where}'
             made += [
                 claims.at_most(none, found.chance + ABOVE_CHANCE, highest),
                 claims.at_least(ahead, APART, gain),
@@ -77,7 +79,7 @@ def saturation_claims(
     name, seeds = NAMES[activation], found.settings.seeds
     made = [
         claims.at_most(
-            f'Largest mean slope of a layer of {name} units, all depths, rates, epochs and {seeds} seeds',
+            f'Largest mean derivative of a layer of {name} units, all depths, learning rates, epochs and {seeds} seeds',
             bound,
             most,
         )
@@ -85,12 +87,12 @@ def saturation_claims(
     for depth in found.depths:
         share = found.watched(Kind(activation, depth), 'saturated').mean((0, 2))
         if depth <= SHALLOW:
-            text = f'Growth in training of the share of saturated slopes in {name} networks of depth {depth}'
+            text = f'Increase of the share of saturated derivatives in training, {name} networks of depth {depth}'
             made.append(
                 claims.at_least(f'{text}, mean of {seeds} seeds', 0.05, share[-1] - share[0])
             )
         if depth >= DEPTH:
-            text = f'Share of saturated slopes before training in {name} networks of depth {depth}'
+            text = f'Share of saturated derivatives at initialisation, {name} networks of depth {depth}'
             made.append(claims.at_most(f'{text}, mean of {seeds} seeds', 0.05, share[0]))
     return made
 
@@ -103,21 +105,21 @@ def dead_claims(found: Found) -> list[Claim]:
     relu, leaky, normed = COUNTED
     best, rate = found.best[relu], found.deadliest
     killed = found.dead(relu, rate).mean()
-    at = f'depth {DEPTH}, networks that stay finite of {found.settings.seeds} seeds'
+    at = f'depth {DEPTH}, finite networks of {found.settings.seeds} seeds'
     leaking = np.concatenate([found.dead(leaky, each) for each in found.rates])
     return [
         claims.at_least(
-            f'Share of dead ReLU units after training at the deadliest rate less that at the best rate, {at}',
+            f'Share of dead ReLU units after training, learning rate with most dead units minus best one, {at}',
             KILLED,
             killed - found.dead(relu, best).mean(),
         ),
         claims.at_least(
-            f'Share of dead ReLU units at the deadliest rate less that of ReLU with batch norm, {at}',
+            f'Share of dead ReLU units at that learning rate, without minus with batch norm, {at}',
             KILLED,
             killed - found.dead(normed, rate).mean(),
         ),
         claims.close(
-            f'Share of dead leaky ReLU units in the worst network at any rate, {at}',
+            f'Share of dead leaky ReLU units, worst network at any learning rate, {at}',
             0,
             leaking.max(),
             0,
@@ -131,12 +133,15 @@ def frozen_claims(own: Frozen) -> list[Claim]:
 
     A sum that is 0 but for rounding may be an exception.
     """
-    units = 'units of the first layer that were dead after an epoch, over all rates'
+    units = 'units of the first layer that were dead after an epoch, all learning rates'
     return [
         claims.close(
-            f'Share of {units}, whose incoming weights stood still in the next', 1, own.still, 0.01
+            f'Share with unchanged incoming weights in the next epoch, of {units}',
+            1,
+            own.still,
+            0.01,
         ),
-        claims.close(f'Share of {units}, that were dead after the last one', 1, own.dead, 0.01),
+        claims.close(f'Share still dead after the last epoch, of {units}', 1, own.dead, 0.01),
     ]
 
 
@@ -187,10 +192,10 @@ def table(found: Found) -> Table:
         cells = [(f'{found.best[kind]:g}', _spread(found.accuracy(kind)[:, -1])) for kind in both]
         rows.append([f'{depth}', *(cell for pair in cells for cell in pair)])
     caption = (
-        f'Train accuracy in the last epoch, per cent: mean and range of {found.settings.seeds} seeds, each activation '
-        f'at the rate that the tuning seeds chose. Chance: {words.number(found.chance)}'
+        f'Training accuracy in the last epoch, per cent: mean and range of {found.settings.seeds} seeds, each '
+        f'activation at the learning rate chosen on the tuning seeds. Chance: {words.number(found.chance)}'
     )
-    columns = ('Depth', 'sigmoid: rate', 'train accuracy', 'ReLU: rate', 'train accuracy')
+    columns = ('Depth', 'Sigmoid: learning rate', 'accuracy', 'ReLU: learning rate', 'accuracy')
     return Table(caption, columns, rows, 'lrrrr', name='accuracy')
 
 
@@ -241,9 +246,9 @@ def _against(found: Found, depth: int) -> str:
 
 def _at(found: Found, kind: Kind, rate: float) -> str:
     dead, finite = found.dead(kind, rate), found.finite(kind, rate)
-    share = f'{words.percent(dead.mean())} dead' if len(dead) else 'none left to count'
+    share = f'{words.percent(dead.mean())} dead' if len(dead) else 'no finite network'
     accuracy = words.percent(found.accuracy(kind, rate)[:, -1].mean())
-    return f'{kind.name} {share}, {finite.sum()} of {len(finite)} networks finite, train accuracy {accuracy}'
+    return f'{kind.name} {share}, {finite.sum()} of {len(finite)} networks finite, training accuracy {accuracy}'
 
 
 def _spread(own: np.ndarray) -> str:

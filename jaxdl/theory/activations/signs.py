@@ -1,7 +1,4 @@
-"""Outputs that are never negative.
-
-And what that does to the gradient of the weights behind them.
-"""
+"""Checks of the sign of gradients after units whose outputs share one sign."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -42,7 +39,7 @@ def mean_claims(expected: Mapping[str, float] = MEANS) -> list[Claim]:
     """The mean output of each activation on sums that are themselves centred."""
     return [
         claims.close(
-            f'Mean output of {NAMES[name]} on sums from N(0, 1), by quadrature',
+            f'Mean output of {NAMES[name]} for pre-activations from N(0, 1), by quadrature',
             mean,
             mean_output(ACTIVATIONS[name]),
             1e-9,
@@ -104,8 +101,8 @@ def sign_claims(
 
     def sentence(name: str) -> str:
         return (
-            f'Share of (unit, example) pairs in which the gradients of all {WIDTH} incoming weights share one sign, '
-            f'behind {NAMES[name]} units, {IMAGES} examples, {seeds} seeds'
+            f'Share of (unit, example) pairs with one sign of the gradients of all {WIDTH} incoming weights, '
+            f'after {NAMES[name]} units, {IMAGES} examples, {seeds} seeds'
         )
 
     return [
@@ -124,7 +121,7 @@ def table(shares: Mapping[str, Mapping[int, float]]) -> Table:
         for name, own in shares.items()
     ]
     caption = (
-        'Units whose incoming weights all get a gradient of one sign, per cent of units, by the number of examples '
-        'that the gradient is a mean of'
+        'Share of units whose incoming weights all have gradients of one sign, in per cent, by the number of examples '
+        'in the mean gradient'
     )
     return Table(caption, columns, rows, 'l' + 'r' * len(BATCHES), name='signs')

@@ -10,7 +10,7 @@ from jaxdl.theory.fc_as_conv.formulas import kernel_of_dense as kernel_of_dense
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Both directions in float64, then a trained classifier that slides over a scene."""
+    """Check both directions in float64, then slide a trained classifier over a scene."""
     from jaxdl.theory.fc_as_conv import checks, figures, scores, sliding
 
     note('comparing outputs and gradients')

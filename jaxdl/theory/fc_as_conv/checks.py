@@ -24,9 +24,7 @@ CONVOLUTIONS = (
     ((8, 5), (3, 2, 3, 4), 2, 1),
     ((9, 9), (5, 5, 1, 2), 3, 2),
 )
-ENTRIES = dict(
-    entries='all entries', kept='entries that are not 0', distinct='different values among those'
-)
+ENTRIES = dict(entries='entries', kept='non-zero entries', distinct='distinct non-zero values')
 
 
 def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]:
@@ -44,7 +42,7 @@ def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim
             dense[2], shape[:2]
         )  # a gradient is carried over as the weights are
         found.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
-    maps = 'dense layers on a whole map and convolutions with filters of its size'
+    maps = 'dense layers on a feature map and convolutions with filters of its size'
     yield from _on_four(maps, found)
 
 
@@ -88,8 +86,8 @@ def convolution_as_dense(
         counts.append((connections(shape, size, stride, padding), seen))
     names = (
         'outputs',
-        'gradients by the input',
-        'gradients by the kernel, those of the matrix summed over its places',
+        'gradients w.r.t. input',
+        'gradients w.r.t. kernel, matrix gradients summed over shared entries',
     )
     for name, error in zip(names, np.max(found, axis=0), strict=True):
         yield claims.close(
@@ -99,7 +97,7 @@ def convolution_as_dense(
     pairs = ((entries, all_seen), (kept, kept_seen), (distinct, distinct_seen))
     for name, (expected, measured) in zip(ENTRIES.values(), pairs, strict=True):
         yield claims.close(
-            f'Jacobians of the {len(counts)} convolutions: {name}', expected, measured, 0
+            f'Jacobians of the {len(counts)} convolutions, number of: {name}', expected, measured, 0
         )
 
 
@@ -188,21 +186,21 @@ def _apart(one: Any, other: Any) -> float:
 def _on_four(what: str, found: list[list[float]]) -> Iterator[Claim]:
     names = (
         'outputs',
-        'gradients by the input',
-        'gradients by the weights',
-        'gradients by the bias',
+        'gradients w.r.t. input',
+        'gradients w.r.t. weights',
+        'gradients w.r.t. bias',
     )
     for name, error in zip(names, np.max(found, axis=0), strict=True):
         yield claims.close(f'{len(found)} {what}: largest difference of {name}', 0, error, EXACT)
 
 
 def numbers(found: list[Claim]) -> dict[str, str]:
-    """What the text says of the claims above."""
+    """Numbers of the text."""
     counted = {
         name: int(claim.measured)
         for claim in found
         for name in ENTRIES
-        if claim.claim.endswith(ENTRIES[name])
+        if claim.claim.endswith(f': {ENTRIES[name]}')
     }
     apart = max(claim.error for claim in found if claim.tolerance == EXACT)
     return dict(

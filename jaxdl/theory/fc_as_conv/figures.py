@@ -1,4 +1,4 @@
-"""Pictures of the dense matrix of a convolution.
+"""Figures of the dense matrix of a convolution, and of a scene with its score map.
 
 And of a scene with the scores that a network slid over it gives.
 """
@@ -47,14 +47,15 @@ def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
 
     kept = int(np.sum(entries > 0))
     caption = (
-        f'A {words.product(FILTER, FILTER)} filter on a map of {words.product(MAP, MAP)} pixels as a dense layer: '
-        f'{outputs} outputs, {inputs} inputs. The number in a cell is that of the weight of the filter that stands '
-        f'there; an empty cell is a 0. Of {entries.size} entries {kept} are connections, with {FILTER**2} weights.'
+        f'A {words.product(FILTER, FILTER)} filter on a feature map of {words.product(MAP, MAP)} '
+        f'pixels as a dense layer: {outputs} outputs, {inputs} inputs. Cells give the number of '
+        f'the filter weight; empty cells are 0. Of {entries.size} entries {kept} are connections, '
+        f'with {FILTER**2} different weights.'
     )
     lines = '; '.join(
         ' '.join('.' if not weight else str(weight) for weight in row) for row in entries
     )
-    alt = f'A matrix of {outputs} rows and {inputs} columns, a point for 0 and else the number of the weight: {lines}.'
+    alt = f'A matrix of {outputs} rows and {inputs} columns, a dot for 0, otherwise the number of the weight: {lines}.'
     return FigureBlock('sparse-matrix', plots.draw(plot), alt, caption)
 
 
@@ -104,21 +105,21 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
     rows, wide = shares.shape[:2]
     right = int(np.sum(found == scene.labels))
     caption = (
-        f'Left: {len(found)} test digits on a canvas, each in its window of {words.product(WINDOW, WINDOW)} pixels '
-        f'with the class that the map of scores has there; a broken frame where that is wrong. Then the map, '
-        f'{words.product(rows, wide)} windows {STEP} pixels apart, each drawn at its middle, for two classes. '
-        'Circles: the windows in which such a digit stands. No class means "no digit", so what lies between digits or '
-        'across two of them gets a class as well.'
+        f'Left: {len(found)} test digits in a scene, each in its window of '
+        f'{words.product(WINDOW, WINDOW)} pixels with its class in the score map; dashed frame: '
+        f'wrong class. Right: the score map of two classes, {words.product(rows, wide)} windows '
+        f'{STEP} pixels apart, each drawn at its centre. Circles: windows that contain a digit of '
+        'the class. There is no class "no digit", so windows between digits get a class as well.'
     )
     placed = ', '.join(
         f'{label} as {guess}' for label, guess in zip(scene.labels, found, strict=True)
     )
     means = ', '.join(
-        f'{shares[tuple(scene.places[scene.labels == k].T)][:, k].mean():.2f} where class {k} stands and '
-        f'{shares[..., k].mean():.2f} over all windows'
+        f'{shares[tuple(scene.places[scene.labels == k].T)][:, k].mean():.2f} at digits of class '
+        f'{k} and {shares[..., k].mean():.2f} over all windows'
         for k in often
     )
-    alt = f'A scene of {len(found)} digits, {right} of them classified rightly ({placed}). Mean probability: {means}.'
+    alt = f'A scene of {len(found)} digits, {right} of them correct ({placed}). Mean probability: {means}.'
     return FigureBlock('score-map', plots.draw(plot), alt, caption)
 
 

@@ -1,4 +1,4 @@
-"""What the sliding classifier of `fc_as_conv_sliding` must bear out: equal scores.
+"""Claims about the sliding classifier: equal scores, fewer operations, less time.
 
 Fewer operations, less time.
 """
@@ -40,27 +40,30 @@ def measure(
     cut, tests = words.product(rows, columns), len(classifier.images)
     return [
         claims.close(
-            f'Classifier and its fully convolutional form on {tests} test images: difference',
+            f'Classifier and its fully convolutional form, {tests} test images: largest difference',
             0,
             alone,
             EXACT,
         ),
-        claims.close('Rows of the map of scores', layers['head'][0], rows, 0),
-        claims.close('Columns of the map of scores', layers['head'][1], columns, 0),
+        claims.close('Rows of the score map', layers['head'][0], rows, 0),
+        claims.close('Columns of the score map', layers['head'][1], columns, 0),
         claims.close(
-            f'Map of scores and {cut} windows cut out and classified: difference', 0, windows, EXACT
+            f'Score map and {cut} windows classified one by one: largest difference',
+            0,
+            windows,
+            EXACT,
         ),
         claims.close(
-            'Digits of the scene whose class in the map is the one they have alone',
+            'Digits of the scene with the same class in the score map and alone',
             len(found),
             agree,
             0,
         ),
         claims.relatively_close(
-            'Operations on the scene as a whole, counted by XLA', once, slid.operations[0], 0.01
+            'Operations for the whole scene, counted by XLA', once, slid.operations[0], 0.01
         ),
         claims.relatively_close(
-            'Operations on all windows, counted by XLA', every, slid.operations[1], 0.01
+            'Operations for all windows, counted by XLA', every, slid.operations[1], 0.01
         ),
     ]
 
@@ -100,14 +103,14 @@ def operations(classifier: Classifier, layers: Mapping[str, Sides]) -> int:
 
 def faster(seconds: Mapping[str, float]) -> list[Claim]:
     """The claim on time, far below what is usual, since other programs may run beside this one."""
-    sentence = 'Windows one after another take longer than the scene as a whole, by the factor'
+    sentence = 'Time of the windows one by one over time of the whole scene'
     return [claims.at_least(sentence, 2, seconds['one_by_one'] / seconds['whole'])]
 
 
 def numbers(
     classifier: Classifier, scene: Scene, slid: Slid, seconds: Mapping[str, float]
 ) -> dict[str, str]:
-    """What the text says of the classifier and its scene."""
+    """Numbers of the text on the classifier and its scene."""
     rows, columns = slid.scores.shape[:2]
     found = slid.map[tuple(scene.places.T)].argmax(1)
     return dict(

@@ -1,4 +1,4 @@
-"""What the claims about residual networks are measured by."""
+"""Claims about residual networks, and the page."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ Curves = dict[str, list[tuple[float, float]]]  # skip -> of each of DEPTHS: pred
 
 def answer(settings: Settings, note: Note) -> Answer:
     """All claims, figures and numbers of the page."""
-    note('adding up paths')
+    note('summing over paths')
     found = [
         slope_claim(residual_rules.branch_slope),
         *path_claims(residual_rules.path_counts, residual_rules.path_sum),
@@ -78,7 +78,7 @@ def slope_claim(rule: Slope) -> Claim:
     with jax.enable_x64(True):
         slopes = jax.vmap(jax.grad(lambda x: x + out * jax.numpy.tanh(weight * x + bias)))(x)
     worst = np.max(np.abs(np.asarray(slopes) - 1 - rule(x, weight, bias, out)))
-    sentence = "largest gap between d(x + f(x))/dx by automatic differentiation and 1 + f'(x) by hand, 101 values of x"
+    sentence = "d(x + f(x))/dx by automatic differentiation and 1 + f'(x): largest difference, 101 values of x"
     return claims.close(sentence, 0.0, float(worst), 1e-12)
 
 
@@ -97,19 +97,22 @@ def path_claims(
     many = f'{2**CHAIN:,}'
     return [
         claims.close(
-            f'paths through {CHAIN} residual layers, by length: sum of gaps to the binomials',
+            f'number of paths through {CHAIN} residual layers by length: total difference '
+            'from the binomials',
             0,
             wrong,
             0,
         ),
         claims.close(
-            f'gradient of a chain of {CHAIN} layers x + w x against the sum over its {many} paths, relative',
+            f'gradient of a chain of {CHAIN} layers x + w x and sum over its {many} paths: '
+            'relative difference',
             0.0,
             _gap(_jacobian(chain), total(chain)),
             1e-12,
         ),
         claims.close(
-            f'Jacobian of {MATRICES} layers x + W x, {SIDE} units, against the sum over {2**MATRICES} paths, relative',
+            f'Jacobian of {MATRICES} layers x + W x, {SIDE} units, and sum over {2**MATRICES} '
+            'paths: relative difference',
             0.0,
             _gap(_jacobian(matrices), total(matrices)),
             1e-12,
@@ -143,7 +146,7 @@ def shattering_claims(curves: Curves) -> list[Claim]:
             f'plain, {SHATTERED} layers: correlation of gradients {of}', *plain[SHATTERED], 0.05
         ),
         claims.at_most(
-            f'plain, {DEEP} layers: size of the correlation of gradients {of}',
+            f'plain, {DEEP} layers: absolute correlation of gradients {of}',
             0.1,
             abs(plain[DEEP][1]),
         ),
@@ -171,19 +174,21 @@ def growth_claims(
     lengths = [residual_random.mean_path_length(network, DEEP) for network in networks['identity']]
     return [
         claims.relatively_close(
-            f'plain, {DEEP} layers: growth of the squared gradient a layer, from the second on',
+            f'plain, {DEEP} layers: growth of the squared gradient per layer, from the second on',
             growth('none', DEEP) ** (1 / (DEEP - 1)),
             each['none'],
             0.04,
         ),
         claims.close(
-            f'residual, {DEEP} layers: growth of the squared gradient over all of them, its decimal logarithm',
+            f'residual, {DEEP} layers: decimal logarithm of the growth of the squared gradient '
+            'over all layers',
             math.log10(growth('identity', DEEP)),
             measured['identity'] / math.log(10),
             0.4,
         ),
         claims.relatively_close(
-            f'residual, {DEEP} layers: branches on a path, by share of the squared gradient',
+            f'residual, {DEEP} layers: mean number of branches on a path, weighted by squared '
+            'gradient',
             length(DEEP),
             float(np.mean(lengths)),
             0.1,
@@ -220,7 +225,7 @@ def _numbers(
     cut: dict[str, np.ndarray],
     norms: dict[str, np.ndarray],
 ) -> dict[str, str]:
-    """What the text has a place for."""
+    """Numbers of the text."""
     few, many = min(settings.depths), max(settings.depths)
     final = lambda count, skip: words.percent(
         study.final(('mlp', count, skip), 'train_accuracy').mean()

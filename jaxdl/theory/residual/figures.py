@@ -1,4 +1,4 @@
-"""What is drawn of plain and residual networks: training, gradients.
+"""Figures of plain and residual networks: training, gradients, removal of a layer.
 
 And accuracy without one layer.
 """
@@ -54,12 +54,12 @@ def degradation(study: Study, settings: Settings) -> FigureBlock:
             right.plot(epochs, curves[skip].mean(0), label=NAMES[skip], **style)
         _depth_axis(left, depths)
         left.set(
-            title='Train error after training',
+            title='Training error after training',
             xlabel='hidden layers',
             ylabel='error, %',
             ylim=(0, 100),
         )
-        right.axhline(90, **DASHED, label='a guess')
+        right.axhline(90, **DASHED, label='chance')
         right.set(
             title=f'Training with {deep} hidden layers',
             xlabel='epoch',
@@ -76,12 +76,12 @@ def degradation(study: Study, settings: Settings) -> FigureBlock:
         for skip, own in errors.items()
     )
     caption = (
-        'Left: error on the training images in the last epoch, by depth; lines are means, dots single seeds. Right: '
-        'the same of the deepest networks, epoch by epoch; thin lines are single seeds. Every '
-        'network at its own best learning rate.'
+        'Left: training error in the last epoch against depth; lines: mean, dots: single seeds. '
+        'Right: training error of the deepest networks against the epoch; thin lines: single '
+        'seeds. Every network at its best learning rate.'
     )
     return FigureBlock(
-        'degradation', plots.draw(plot), f'Mean train error by hidden layers: {said}.', caption
+        'degradation', plots.draw(plot), f'Mean training error by hidden layers: {said}.', caption
     )
 
 
@@ -115,15 +115,11 @@ def gradients(
         left.xaxis.set_major_locator(ticker.MaxNLocator(7, integer=True))
         left.yaxis.set_minor_locator(ticker.NullLocator())
         left.yaxis.set_major_formatter(lambda value, _: f'{value:,.10g}')
-        left.set(
-            title='Gradient norm before training',
-            xlabel='hidden layer, from the input on',
-            ylabel='norm',
-        )
+        left.set(title='Gradient norm at initialisation', xlabel='hidden layer', ylabel='norm')
         _depth_axis(right, [depth for depth in depths if depth & (depth - 1) == 0])
         right.plot([], [], label='predicted', **DASHED)
         right.set(
-            title='Do nearby inputs agree?',
+            title='Correlation at nearby inputs',
             xlabel='layers',
             ylabel='correlation of gradients',
             ylim=(-0.1, 1.05),
@@ -141,9 +137,10 @@ def gradients(
         for skip, own in curves.items()
     )
     caption = (
-        f'Left: norm of the gradient of the loss by the kernel of each hidden layer, MLPs of {count + 1} hidden layers '
-        'on digits, geometric mean over seeds. Right: correlation between the gradients by two nearby inputs behind so '
-        'many layers of wide random networks; marks are measured, dots predicted.'
+        'Left: norm of the gradient with respect to the kernel of each hidden layer, MLPs of '
+        f'{count + 1} hidden layers on digits, geometric mean over seeds. Right: correlation '
+        'between the gradients at two nearby inputs against the number of layers of wide random '
+        'networks; marks: measured, dotted: predicted.'
     )
     alt = f'Gradient norms: {said}. Correlation of gradients by layers: {agreed}.'
     return FigureBlock('gradients', plots.draw(plot), alt, caption)
@@ -163,21 +160,20 @@ def deletion(cut: Mapping[str, np.ndarray]) -> FigureBlock:
                 np.tile(layers, len(share)), share.ravel(), '.', color=style['color'], alpha=0.5
             )
             axes.plot(layers, share.mean(0), label=NAMES[skip], **style)
-        axes.set(
-            xlabel='hidden layer that is taken out', ylabel='validation accuracy, %', ylim=(0, 102)
-        )
+        axes.set(xlabel='removed hidden layer', ylabel='validation accuracy, %', ylim=(0, 102))
         axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
         figure.legend(*axes.get_legend_handles_labels(), loc='outside upper left', ncols=2)
         return figure
 
     said = '; '.join(
-        f'{NAMES[skip]} {words.percent(own[:, 0].mean())} whole, without one layer '
+        f'{NAMES[skip]} {words.percent(own[:, 0].mean())} with all layers, without one layer '
         f'{100 * own[:, 1:].mean(0).min():.0f} to {100 * own[:, 1:].mean(0).max():.0f} %'
         for skip, own in cut.items()
     )
     caption = (
-        f'Trained MLPs of {cut["none"].shape[1]} hidden layers with one of them taken out and nothing trained again. '
-        'Dotted lines: whole. Lines: mean over seeds; dots: single seeds. A guess is right in 10 % of the cases.'
+        f'Trained MLPs of {cut["none"].shape[1]} hidden layers after the removal of one layer, '
+        'without further training. Dotted: all layers. Lines: mean over seeds; dots: single '
+        'seeds. Chance is 10 %.'
     )
     return FigureBlock('deletion', plots.draw(plot), f'Validation accuracy: {said}.', caption)
 

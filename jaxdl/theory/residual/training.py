@@ -1,4 +1,4 @@
-"""What trained plain and residual networks must bear out, and the table of them."""
+"""Claims about trained plain and residual networks, and their table."""
 
 import numpy as np
 
@@ -26,19 +26,17 @@ def training_claims(study: Study, settings: Settings) -> list[Claim]:
     few, many = min(settings.depths), max(settings.depths)
     seeds = words.count(settings.seeds, 'seed').replace(words.SPACE, ' ')
     plain, carried = (study.final(('mlp', many, skip), 'train_accuracy') for skip in CARRIED)
-    sentence = (
-        f'MLP of {many} layers, {seeds}: train accuracy, the worst residual less the best plain'
-    )
+    sentence = f'MLP of {many} layers, {seeds}: training accuracy, worst residual minus best plain'
     found.append(claims.at_least(sentence, 0.1, carried.min() - plain.max()))
     for count in settings.convolutions:
         plain, carried = (
             study.final(('cnn', count, skip), 'train_accuracy').mean() for skip in CARRIED
         )
-        sentence = f'CNN of {count} convolutions, {settings.cnn_epochs} epochs, {seeds}: mean train accuracy'
-        found.append(claims.at_least(f'{sentence}, residual less plain', 0.0, carried - plain))
+        sentence = f'CNN of {count} convolutions, {settings.cnn_epochs} epochs, {seeds}: mean training accuracy'
+        found.append(claims.at_least(f'{sentence}, residual minus plain', 0.0, carried - plain))
     shallow, deep = (study.final(('mlp', count, 'none'), 'train_accuracy') for count in (few, many))
     sentence = (
-        f'plain MLP, {seeds}: train accuracy, the worst of {few} layers less the best of {many}'
+        f'plain MLP, {seeds}: training accuracy, worst with {few} layers minus best with {many}'
     )
     return [*found, claims.at_least(sentence, 0.1, shallow.min() - deep.max())]
 
@@ -52,7 +50,7 @@ def norm_claims(norms: BySkip) -> list[Claim]:
     plain, carried = (
         np.exp(np.mean(np.log(norms[skip][:, 0] / norms[skip][:, -1]))) for skip in CARRIED
     )
-    sentence = f'MLP of {layers} layers, before training: gradient norm of the second kernel over the last, plain'
+    sentence = f'MLP of {layers} layers at initialisation: ratio of gradient norms, second over last kernel, plain'
     return [claims.at_least(f'{sentence} over residual', 2.0, plain / carried)]
 
 
@@ -66,15 +64,16 @@ def deletion_claims(cut: BySkip) -> list[Claim]:
     left = float(np.mean(cut['none'][:, 1:]))
     return [
         claims.at_most(
-            f'residual MLP of {depth} layers: accuracy lost with one layer, mean',
+            f'residual MLP of {depth} layers: mean accuracy lost by removal of one layer',
             0.1,
             lost['identity'],
         ),
         claims.at_most(
-            f'plain MLP of {depth} layers: accuracy left without one layer, mean', 0.3, left
+            f'plain MLP of {depth} layers: mean accuracy after removal of one layer', 0.3, left
         ),
         claims.at_least(
-            f'MLP of {depth} layers: accuracy lost with one layer, plain less residual',
+            f'MLP of {depth} layers: mean accuracy lost by removal of one layer, plain minus '
+            'residual',
             0.1,
             lost['none'] - lost['identity'],
         ),
@@ -93,7 +92,11 @@ def table(study: Study) -> Table:
         rows.append(
             [f'{model.upper()}, {kind}', str(count), f'{rate:g}', *map(words.number, final)]
         )
-    columns = ('Network', 'Layers', 'Learning rate', 'Train, %', 'Validation, %')
+    columns = ('Network', 'Layers', 'Learning rate', 'Training, %', 'Validation, %')
     return Table(
-        'Accuracy in the last epoch, mean over fresh seeds', columns, rows, 'lrrrr', name='trained'
+        'Accuracy in the last epoch, mean over the evaluation seeds',
+        columns,
+        rows,
+        'lrrrr',
+        name='trained',
     )

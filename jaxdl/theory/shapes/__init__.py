@@ -10,7 +10,7 @@ from jaxdl.theory.shapes.formulas import span as span
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """The formulas against XLA, against counting, and against rules that are wrong."""
+    """Compare the formulas with XLA, with counted positions, and with wrong rules."""
     from jaxdl.theory.shapes import cases as shapes_cases
     from jaxdl.theory.shapes import checks as shapes_checks
     from jaxdl.theory.shapes import figures  # jax and matplotlib: formulas need neither

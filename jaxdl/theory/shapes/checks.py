@@ -1,4 +1,4 @@
-"""The formulas of `shapes` against XLA, against counting positions.
+"""Checks of the size formulas against XLA and counted positions, and of wrong rules.
 
 And rules that are wrong against both.
 """
@@ -85,20 +85,18 @@ def _on_convolutions(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Itera
     kept = [i for i, case in enumerate(cases) if fits(counted(case))]
     agree = sum(found[i] == seen.convolutions[i] for i in kept)
     yield claims.close(
-        'Convolutions where something is left: cases with the size that XLA gives',
+        'Convolutions with an output: cases with the size of XLA', len(kept), agree, 0
+    )
+    agree = sum(found[i] == counted(cases[i]) for i in kept)
+    yield claims.close(
+        'The same with an output: cases with the number of positions counted one by one',
         len(kept),
         agree,
         0,
     )
-    agree = sum(found[i] == counted(cases[i]) for i in kept)
-    yield claims.close(
-        'The same, with the number of positions found by trying every one', len(kept), agree, 0
-    )
     lost = [i for i, case in enumerate(cases) if not fits(counted(case))]
     errors = sum(found[i] is None and not fits(seen.convolutions[i]) for i in lost)
-    sentence = (
-        'Convolutions where nothing is left: the formula is an error, and XLA gives an empty map'
-    )
+    sentence = 'Convolutions without an output: the formula raises an error, and XLA gives an empty feature map'
     yield claims.close(sentence, len(lost), errors, 0)
 
 
@@ -107,27 +105,21 @@ def _on_poolings(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Iterator[
     kept = [size for size in zip(found, seen.poolings, strict=True) if fits(size[1])]
     agree = sum(one == other for one, other in kept)
     yield claims.close(
-        'Max poolings where something is left: cases with the size that JAX infers',
-        len(kept),
-        agree,
-        0,
+        'Max poolings with an output: cases with the size inferred by JAX', len(kept), agree, 0
     )
     lost = len(cases) - len(kept)
     errors = sum(
         one is None and not fits(other) for one, other in zip(found, seen.poolings, strict=True)
     )
     yield claims.close(
-        'Max poolings where nothing is left: the formula is an error, the map empty',
-        lost,
-        errors,
-        0,
+        'Max poolings without an output: error of the formula, empty feature map', lost, errors, 0
     )
     run = sum(
         (found[i] or (0, 0)) == size if fits(size) else found[i] is None
         for i, size in seen.poolings_run.items()
     )
     sentence = (
-        f'Max poolings compiled and run too, one in {POOLS_RUN}: cases as the formula has them'
+        f'Max poolings compiled and run, one in {POOLS_RUN}: cases with the size of the formula'
     )
     yield claims.close(sentence, len(seen.poolings_run), run, 0)
 
@@ -146,7 +138,9 @@ def _on_same(
         ceiling = tuple(-(-j // s) for j, s in zip(case.size, case.stride, strict=True))
         found = _tried(rule, padded, case.window, case.stride, 0, dilation=case.dilation)
         agree += added == pads and found == size == ceiling
-    sentence = "Padding 'SAME' of JAX: cases with the padding derived, and of size input over stride, rounded up"
+    sentence = (
+        "Padding 'SAME' of JAX: cases with the derived padding and the size ceil(input / stride)"
+    )
     return claims.close(sentence, len(cases), agree, 0)
 
 
@@ -165,7 +159,9 @@ def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Clai
         wrong = sum(
             rounded(ROUNDINGS[name], case) != size for case, size in zip(cases, sizes, strict=True)
         )
-        yield claims.close(f'Convolutions that the rule "{name}" gets wrong', expected, wrong, 0)
+        yield claims.close(
+            f'Convolutions with a wrong size by the rule "{name}"', expected, wrong, 0
+        )
 
 
 def _on_truncation(cases: Sequence[Case]) -> Claim:
@@ -177,7 +173,7 @@ def _on_truncation(cases: Sequence[Case]) -> Claim:
         all(-s < t for t, s in zip(travel(case), case.stride, strict=True)) for case in cases
     )
     found = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in cases)
-    sentence = 'Convolutions where nothing is left, and where the rule "towards 0, plus 1" finds a size all the same'
+    sentence = 'Convolutions without an output: sizes above 0 by the rule "towards 0, plus 1"'
     return claims.close(sentence, predicted, found, 0)
 
 
@@ -188,7 +184,7 @@ def rounded(rounding: Callable[[float], int], case: Case) -> Pair:
 
 
 def numbers(cases: Sequence[Case], seen: Seen) -> dict[str, str]:
-    """What the text says of the cases."""
+    """Numbers of the text."""
     kept = [case for case, size in zip(cases, seen.convolutions, strict=True) if fits(size)]
     lost = [case for case, size in zip(cases, seen.convolutions, strict=True) if not fits(size)]
     spare = sum(any(left_over(case)) for case in kept)

@@ -1,4 +1,4 @@
-"""Pictures of convolution arithmetic: a filter walking over a padded map, and size against size."""
+"""Figures of convolution arithmetic: positions of a filter, and output size against input size."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,11 +20,11 @@ WINDOW, LARGEST = 3, 16  # of the stairs
 EXAMPLES = {
     'LeNet-5, first layer': Case((32, 32), (5, 5), (1, 1), (0, 0), (1, 1)),
     'AlexNet, first layer, 224 pixels': Case((224, 224), (11, 11), (4, 4), (0, 0), (1, 1)),
-    'the same, 227 pixels': Case((227, 227), (11, 11), (4, 4), (0, 0), (1, 1)),
+    'AlexNet, first layer, 227 pixels': Case((227, 227), (11, 11), (4, 4), (0, 0), (1, 1)),
     'ResNet, first layer': Case((224, 224), (7, 7), (2, 2), (3, 3), (1, 1)),
-    'keeps the size': Case((56, 56), (3, 3), (1, 1), (1, 1), (1, 1)),
-    'keeps it, dilated': Case((56, 56), (3, 3), (1, 1), (2, 2), (2, 2)),
-    'not square': Case((32, 30), (5, 3), (2, 2), (1, 1), (1, 1)),
+    '3 x 3, constant size': Case((56, 56), (3, 3), (1, 1), (1, 1), (1, 1)),
+    '3 x 3, dilated, constant size': Case((56, 56), (3, 3), (1, 1), (2, 2), (2, 2)),
+    'rectangular filter': Case((32, 30), (5, 3), (2, 2), (1, 1), (1, 1)),
 }
 
 
@@ -43,16 +43,17 @@ def walk(conv_size: SizeRule) -> FigureBlock:
 
     size, window = (words.product(*pair) for pair in (WALK.size, WALK.window))
     caption = (
-        f'A {window} filter with stride {WALK.stride[1]} on a map of {size} with a frame of {WALK.padding[1]} pixel of '
-        f'padding (hatched). It has {columns} positions along the row. One more step and it would hang over the edge '
-        f'(broken line), so the last column (crosses) is read by no position: the formula rounds down. The '
-        f'{WALK.size[0] + 2 * WALK.padding[0]} rows come out even, at {rows} positions.'
+        f'A {window} filter with stride {WALK.stride[1]} on a {size} feature map with '
+        f'{WALK.padding[1]} pixel of padding on each side (hatched). The filter has {columns} '
+        'positions along the row. One more step would move it over the edge (dashed), so no '
+        'position reads the last column (crosses), and the formula rounds down. The '
+        f'{WALK.size[0] + 2 * WALK.padding[0]} rows have no remainder and {rows} positions.'
     )
     padded = words.product(*(j + 2 * p for j, p in zip(WALK.size, WALK.padding, strict=True)))
     alt = (
-        f'Four pictures of a padded map of {padded} cells. In the first {columns} a '
-        f'filter of {window} covers columns 1 to 3, 3 to 5 and 5 to 7; in the last it would cover columns 7 to 9, and '
-        'there is no column 9. Column 8 is left over.'
+        f'Four drawings of a padded feature map of {padded} cells. In the first {columns} a filter '
+        f'of {window} covers columns 1 to 3, 3 to 5 and 5 to 7; in the last it would cover columns '
+        '7 to 9, and there is no column 9. Column 8 is unused.'
     )
     return FigureBlock('filter-walk', plots.draw(plot), alt, caption)
 
@@ -101,7 +102,7 @@ def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
         figure = Figure(figsize=(min(width, 6.2), 3.1), layout='constrained')
         axes = figure.subplots()
         axes.axvspan(0.5, WINDOW - 0.5, color=plots.SHADE, lw=0)
-        axes.text(WINDOW / 2, LARGEST - 2, 'nothing\nis left', ha='center', va='top', rotation=90)
+        axes.text(WINDOW / 2, LARGEST - 2, 'no\noutput', ha='center', va='top', rotation=90)
         for (stride, (line, mark)), colour in zip(
             STAIRS.items(), (plots.BLUE, plots.VERMILION, plots.INK), strict=True
         ):
@@ -119,8 +120,9 @@ def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
 
     ends = ', '.join(f'{stairs[s][-1]} at stride {s}' for s in STAIRS)
     caption = (
-        f'Length of the output against that of the input, for a filter of {WINDOW} pixels without padding. Lines: the '
-        'formula. Marks: XLA, which has an output of length 0 where the filter is larger than the input (grey).'
+        f'Length of the output against the length of the input, filter of {WINDOW} pixels, no '
+        'padding. Lines: formula. Marks: XLA, which gives length 0 where the filter is larger '
+        'than the input (grey).'
     )
     alt = f'Three staircases that start at 1 for {WINDOW} pixels; for {LARGEST} pixels the output has {ends}.'
     return FigureBlock('staircase', plots.draw(plot), alt, caption)
@@ -142,14 +144,5 @@ def examples(conv_size: SizeRule, run: Run) -> Table:
         )  # the same on both axes in all of them
         pairs = [words.product(*pair) for pair in (case.size, case.window, size, found)]
         rows.append([name, *pairs[:2], *map(str, one), *pairs[2:]])
-    columns = (
-        'Layer',
-        'Input',
-        'Filter',
-        'Stride',
-        'Padding',
-        'Dilation',
-        'By the formula',
-        'By XLA',
-    )
-    return Table('Sizes of some layers', columns, rows, 'lrrrrrrr', name='sizes')
+    columns = ('Layer', 'Input', 'Filter', 'Stride', 'Padding', 'Dilation', 'Formula', 'XLA')
+    return Table('Output sizes of known layers', columns, rows, 'lrrrrrrr', name='sizes')

@@ -17,7 +17,7 @@ from jaxdl.theory.symmetry.formulas import units_of as units_of
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Trains from zeros, ones and random weights, counts the units that differ.
+    """Train from equal and random weights, count different units, and follow differences.
 
     And measures how they come apart.
     """
@@ -25,7 +25,7 @@ def answer(settings: Settings, note: Note) -> Answer:
 
     data = networks.digits()
     trained, groups = networks.train(settings, data, note)
-    note('units that start equal, and almost equal, in NumPy')
+    note('equal and almost equal units in NumPy')
     parted = parting.part(settings, data)
     found = [
         *exact.exact_claims(data, settings),

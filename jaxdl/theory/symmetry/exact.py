@@ -1,4 +1,4 @@
-"""What holds in float64 whatever the weights: exchanged units, the rule for a unit.
+"""Exact claims in float64: permuted units, the rule for one unit, order of layers.
 
 And who moves when.
 """
@@ -46,7 +46,7 @@ def exact_claims(data: Digits, settings: Settings) -> list[Claim]:
     Who moves when.
     """
     layers = 3
-    moved = 'sigmoid, zeros, three hidden layers: steps until the first layer moves'
+    moved = 'sigmoid, zeros, three hidden layers: step in which the first layer changes'
     return [
         *(equivariance_claim(data, depth, settings.width) for depth in (1, 2)),
         rule_claim(data, settings.width),
@@ -64,7 +64,7 @@ def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = 
         gaps = jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), found, wanted))
         worst = max(worst, *gaps)
     layers = 'one hidden layer' if depth == 1 else f'{depth} hidden layers'
-    sentence = f'random weights, {layers}: gradient of exchanged units less exchanged gradient, largest entry'
+    sentence = f'random weights, {layers}: gradient of permuted units minus permuted gradient, largest entry'
     return claims.close(sentence, 0, worst, 1e-12)
 
 
@@ -79,7 +79,7 @@ def rule_claim(
     network = symmetry.Network(first, second.T, np.zeros(10))
     errors = symmetry.residuals(symmetry.logits(network, images), data.targets)
     by_rule = np.concatenate([rule(units[:, [i]], images, errors) for i in range(width)], 1)
-    sentence = 'random weights: gradient of each unit by a rule that sees no other unit, less automatic differentiation'
+    sentence = 'random weights: gradient of each unit by the rule for one unit minus automatic differentiation'
     return claims.close(sentence, 0, np.abs(by_rule - wanted).max(), 1e-12)
 
 

@@ -1,4 +1,4 @@
-"""What is shown of equal units: the weights they end with, which chance tells them apart.
+"""Figures and table of equal units: weights, broken symmetry, growth of distances.
 
 And how fast they part.
 """
@@ -72,7 +72,7 @@ def changes(trained: Found) -> FigureBlock:
         bar = figure.colorbar(
             ScalarMappable(Normalize(-1, 1), MAP), ax=grid, location=place, aspect=30
         )
-        bar.set_label('change, over the largest')
+        bar.set_label('change, relative to the largest')
         return figure
 
     said = '; '.join(
@@ -81,9 +81,9 @@ def changes(trained: Found) -> FigureBlock:
         for title, (start, end) in kernels.items()
     )
     caption = (
-        'What training added to the weights of the first layer, a column a unit, a row a pixel. A title names the '
-        'start, the activation, and the largest change, which has the strongest colour. Stripes from side to side: '
-        'all units learn the same.'
+        'Change of the weights of the first layer in training; columns: units, rows: pixels. '
+        'Titles: initialisation, activation and largest change, which has the strongest colour. '
+        'Horizontal stripes: all units change equally.'
     )
     return FigureBlock(
         'changes', plots.draw(plot), f'Change of the first weights in training. {said}.', caption
@@ -112,11 +112,13 @@ def sources(trained: Found, parted: Parting, settings: Settings) -> Table:
         ),
     ]
     caption = (
-        f'How many different units a layer of {settings.width} has after training from equal weights, told apart by '
-        f'any bit: the most of {settings.seeds} seeds. Dropout stands before the last layer, so it falls on the second '
-        'hidden one.'
+        f'Number of different units (in at least one bit) in a layer of {settings.width} after '
+        f'training from equal weights: maximum of {settings.seeds} seeds. Dropout is before the '
+        'last layer, so it acts on the second hidden layer.'
     )
-    return Table(caption, ('what chance does', 'layer 1', 'layer 2'), rows, 'wrr', name='sources')
+    return Table(
+        caption, ('Source of randomness', 'layer 1', 'layer 2'), rows, 'wrr', name='sources'
+    )
 
 
 def distances(parted: Parting) -> FigureBlock:
@@ -156,10 +158,11 @@ def distances(parted: Parting) -> FigureBlock:
         f'{words.percent(parted.accuracy[name])} ({LINES[name]["label"]})' for name in LINES
     )
     caption = (
-        f'The largest distance of a unit from the first one, for one hidden tanh layer. In the end {right} of the '
-        f'500 images are right, and {words.percent(parted.accuracy["0"])} without noise. There the '
-        f'largest distance in any step is {parted.distances["0"].max():g}, and 0 has no place on a logarithmic axis. '
-        'Circles: the smallest noise, carried along by the curvature of equal units alone.'
+        'Largest distance of a unit from the first one, one hidden tanh layer. Final training '
+        f'accuracy: {right}, and {words.percent(parted.accuracy["0"])} without noise. Without '
+        f'noise the largest distance in any step is {parted.distances["0"].max():g} (not drawn, '
+        'logarithmic axis). Circles: prediction for the smallest noise by the linearisation at '
+        'equal units.'
     )
     return FigureBlock('distances', plots.draw(plot), f'Distance between units. {said}.', caption)
 
@@ -224,11 +227,12 @@ def rounding(parted: Parting, settings: Settings) -> str:
     groups = parted.counts[parting.ROUNDING]
     if groups == 1:
         return (
-            f'On this machine a layer of {units} units stayed equal to the last bit all the same.'
+            f'On this machine a layer of {units} units nevertheless stayed equal to the last bit.'
         )
     first = int(np.flatnonzero(path)[0])
     return (
-        f'On this machine NumPy did so with {units} units: they first differed in step {first}, and after '
-        f'{settings.steps:,} steps they were {groups} different ones, {path[-1]:.2g} apart, which got '
-        f'{words.percent(parted.accuracy[parting.ROUNDING])} of the images right.'
+        f'On this machine this happens in NumPy with {units} units. They first differed in step '
+        f'{first}. After {settings.steps:,} steps there were {groups} different units at a '
+        f'distance of {path[-1]:.2g}, with a training accuracy of '
+        f'{words.percent(parted.accuracy[parting.ROUNDING])}.'
     )

@@ -35,10 +35,10 @@ STARTS = {
 }
 # What chance may do in training by Adam, from 0.05 everywhere: a name -> overrides.
 CHANCE = {
-    'another order of the images': dict(order_offset=1000),
-    'images turned and shifted': dict(rotation=15.0, translation=0.1),
-    'patches of the images painted over': dict(erasing=0.5),
-    'images and labels mixed': dict(mixup=0.4),
+    'other order of the images': dict(order_offset=1000),
+    'rotation and translation': dict(rotation=15.0, translation=0.1),
+    'random erasing': dict(erasing=0.5),
+    'mixup': dict(mixup=0.4),
     'dropout': dict(dropout=0.2),
 }
 DROPPED_ZEROS = 'dropout, from zeros'
@@ -191,7 +191,8 @@ def start_claims(trained: Found, settings: Settings) -> list[Claim]:
     )
     found.append(
         claims.at_least(
-            'tanh: train accuracy from random weights, the worst seed, against the best seed from equal weights plus 0.3',
+            'tanh: training accuracy from random weights, worst seed; bound: best seed from equal '
+            'weights plus 0.3',
             equal + 0.3,
             accuracies(trained['tanh, random']).min(),
         )
@@ -207,10 +208,7 @@ def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -
     after = f'after training, {len(members)} seeds'
     return [
         claims.close(
-            f'{name}: different units in either layer {after}',
-            units,
-            farthest(counts(members), units),
-            0,
+            f'{name}: different units per layer {after}', units, farthest(counts(members), units), 0
         ),
         claims.close(
             f'{name}: rank of the first weights {after}', rank, farthest(ranks(members), rank), 0
@@ -221,7 +219,7 @@ def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -
 def stillness_claim(members: Sequence[Trained]) -> Claim:
     """That nothing but the last bias ever has a gradient."""
     largest = max(float(one.watched['rest'].max()) for one in members)
-    sentence = 'tanh, zeros: largest gradient by any weight or hidden bias, before training and after every epoch'
+    sentence = 'tanh, zeros: largest gradient of a weight or hidden bias, at initialisation and after every epoch'
     return claims.close(f'{sentence}, with and without dropout', 0, largest, 0)
 
 

@@ -162,21 +162,22 @@ def parting_claims(parting: Parting, settings: Settings) -> list[Claim]:
             0,
         ),
         claims.relatively_close(
-            f'noise of {SMALLEST} on the first weights: largest distance of two units after {early} steps, '
-            'predicted by the curvature',
+            f'noise of {SMALLEST} on the first weights: largest distance of two units after '
+            f'{early} steps, prediction by the linearisation',
             parting.predicted[early],
             parting.distances[SMALLEST][early],
             0.01,
         ),
         claims.close(
-            f'largest difference of logits between {width} equal units and one that counts {width} times, '
-            f'{FOLLOWED} steps',
+            f'largest difference of logits between {width} equal units and one unit with '
+            f'{width}-fold output, {FOLLOWED} steps',
             0,
             parting.lone,
             1e-9,
         ),
         claims.at_most(
-            'smallest eigenvalue of the curvature where equal units ended, and its bound',
+            'smallest eigenvalue of the Jacobian at the end of training from equal '
+            'units, and its bound',
             bound,
             smallest,
         ),

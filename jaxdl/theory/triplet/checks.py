@@ -1,4 +1,4 @@
-"""The claims: of the formulas on random triplets, and of the networks."""
+"""Claims about the formulas on random triplets, and about the networks."""
 
 from collections.abc import Callable
 
@@ -45,31 +45,36 @@ def exact(
     largest = _largest(by_hand - by_jax)
     return [
         claims.close(
-            f'The gradient by hand less that of jax.grad, largest difference over {said}',
+            f'Gradient by hand minus jax.grad: largest difference, {said}', 0, largest, 1e-12
+        ),
+        claims.close(
+            f'jax.grad of inactive triplets: largest element, {said}',
             0,
-            largest,
+            _largest(by_jax[:, ~active]),
+            0,
+        ),
+        claims.close(
+            f'Sum of the three gradients: largest element, {said}',
+            0,
+            _largest(by_hand.sum(0)),
             1e-12,
         ),
         claims.close(
-            f'jax.grad where the loss is 0, largest of {said}', 0, _largest(by_jax[:, ~active]), 0
-        ),
-        claims.close(
-            f'The sum of the three gradients, largest of {said}', 0, _largest(by_hand.sum(0)), 1e-12
-        ),
-        claims.close(
-            f'Slope of the loss as an active triplet grows, less 2 (near - far), largest of {said}',
+            'Derivative with respect to the size of an active triplet minus 2 (d_ap - d_an): '
+            f'largest, {said}',
             0,
             _largest(radial - 2 * gap[active]),
             1e-10,
         ),
         claims.close(
-            f'The loss of a triplet 3 times as large at 9 times the margin, less 9 times its loss, largest of {said}',
+            'Loss of triplets scaled by 3 with margin scaled by 9, minus 9 times the loss: '
+            f'largest, {said}',
             0,
             _largest(scaled - 9 * once),
             1e-10,
         ),
         claims.close(
-            f'jax.grad at a collapsed triplet, largest of {said}', 0, _largest(collapsed), 0
+            f'jax.grad at collapsed triplets: largest element, {said}', 0, _largest(collapsed), 0
         ),
         sampling(random),
     ]
@@ -93,7 +98,10 @@ def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
         ).mean()
 
     expected = float(active_share(losses.squared_distances(embeddings), labels))
-    said = f'Share of active triplets that random mining draws in {orders:,} orders of a batch of 64, beside that of all'
+    said = (
+        f'Share of active triplets of random mining, {orders:,} orders of a batch of 64; expected: '
+        'share of all triplets'
+    )
     return claims.close(said, expected, float(jax.jit(jax.vmap(drawn))(shuffled).mean()), 0.01)
 
 
@@ -112,41 +120,42 @@ def training(found: Found) -> list[Claim]:
     share = {method: found.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
     return [
         claims.close(
-            f'Loss less margin of networks that start from zero weights, largest over {runs} and all epochs',
+            f'Loss minus margin of networks with zero weights: largest, {runs}, all epochs',
             0,
             _largest(stuck - losses.MARGIN),
             0,
         ),
         claims.close(
-            f'Change of any weight of those networks, largest over {runs}', 0, moved(found), 0
+            f'Change of any weight of these networks: largest, {runs}', 0, moved(found), 0
         ),
         claims.at_most(
-            f'Distance of the last loss from the margin, hard mining at rate {FAST}, median of {runs}',
+            f'Distance of the last loss from the margin, hard mining, learning rate {FAST}, median '
+            f'of {runs}',
             0.01,
             float(np.median(abs(hard - losses.MARGIN))),
         ),
         claims.at_most(
-            f'Last loss, random mining at rate {FAST}, median of {runs}',
+            f'Last loss, random mining, learning rate {FAST}, median of {runs}',
             0.5,
             float(np.median(random)),
         ),
         claims.at_most(
-            f'Norm at the end over norm at the start, hard mining at rate {FAST}, median of {runs}',
+            f'Final over initial norm, hard mining, learning rate {FAST}, median of {runs}',
             0.01,
             collapsed,
         ),
         claims.at_most(
-            f'Norm at the end over norm at the start, hard mining at rate {SLOW}, median of {runs}',
+            f'Final over initial norm, hard mining, learning rate {SLOW}, median of {runs}',
             1,
             grown['triplet_hard'],
         ),
         claims.at_least(
-            f'Norm at the end over norm at the start, semi-hard mining at rate {SLOW}, median of {runs}',
+            f'Final over initial norm, semi-hard mining, learning rate {SLOW}, median of {runs}',
             1,
             grown['triplet_semi_hard'],
         ),
         claims.at_least(
-            f'Share of active triplets that hard mining at rate {SLOW} finds over that of random mining, {runs}',
+            f'Share of active triplets, hard over random mining, learning rate {SLOW}, {runs}',
             3,
             share['triplet_hard'] / max(share['triplet_random'], 1e-9),
         ),
@@ -164,20 +173,20 @@ def one_shot(found: Found) -> list[Claim]:
     seen, unseen = ([mean[method, task] for method in TRIPLETS] for task in ('seen', 'unseen'))
     return [
         claims.at_least(
-            f'Accuracy less that of pixels, 5 seen digits, new images, the worst mining, {seeds}',
+            f'Accuracy minus that of raw pixels, 5 seen digits, new images, worst mining, {seeds}',
             0.1,
             min(seen) - mean[PIXELS, 'seen'],
         ),
         claims.at_least(
-            f'Accuracy, 5 unseen digits (chance 0.2), the worst mining, {seeds}', 0.4, min(unseen)
+            f'Accuracy, 5 unseen digits (chance 0.2), worst mining, {seeds}', 0.4, min(unseen)
         ),
         claims.at_most(
-            f'Accuracy less that of pixels, 5 unseen digits, the best mining, {seeds}',
+            f'Accuracy minus that of raw pixels, 5 unseen digits, best mining, {seeds}',
             0,
             max(unseen) - mean[PIXELS, 'unseen'],
         ),
         claims.at_least(
-            f'Accuracy less that of pixels, all 10 digits, hard mining, {seeds}',
+            f'Accuracy minus that of raw pixels, all 10 digits, hard mining, {seeds}',
             0,
             mean['triplet_hard', 'all'] - mean[PIXELS, 'all'],
         ),

@@ -1,4 +1,4 @@
-"""The three figures: accuracy by method, what happens in training, and the embedding itself."""
+"""Figures of the triplet loss: accuracy by method, training curves, and the embedding."""
 
 from collections.abc import Mapping, Sequence
 
@@ -57,8 +57,8 @@ def accuracy(
         for task, own in values.items()
     )
     caption = (
-        f'One support image a class, {found.episodes} episodes: mean of {found.seeds} seeds with its '
-        '95 % interval, mostly narrower than its dot. Dashed: raw pixels; dotted: chance.'
+        f'One support image per class, {found.episodes} episodes: mean of {found.seeds} seeds with '
+        '95 % interval, mostly narrower than the dot. Dashed: raw pixels; dotted: chance.'
     )
     return FigureBlock(
         'accuracy', plots.draw(plot), f'One-shot accuracy in per cent. {said}.', caption
@@ -71,9 +71,9 @@ def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
     norms = {m: found.watched(m, SLOW, 'norm') for m in TRIPLETS}
     stuck = {m: found.losses(m, FAST) for m in TRIPLETS}
     panels = {
-        f'Active, % of mined (rate {SLOW:g})': (shares, 0),
-        f'Norm of the embedding (rate {SLOW:g})': (norms, 0),
-        f'Loss (rate {FAST:g})': (stuck, 1),
+        f'Active, % of mined (learning rate {SLOW:g})': (shares, 0),
+        f'Embedding norm (learning rate {SLOW:g})': (norms, 0),
+        f'Loss (learning rate {FAST:g})': (stuck, 1),
     }
 
     def plot(width: float) -> Figure:
@@ -95,19 +95,20 @@ def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
         grid[-1].set_yscale('symlog', linthresh=0.1)
         grid[-1].set_yticks([0, 0.1, 1, 10], ['0', '0.1', '1', '10'])
         grid[-1].set_ylim(0, 20)
-        grid[-1].text(found.epochs, 1.15, 'the margin', ha='right', va='bottom')
+        grid[-1].text(found.epochs, 1.15, 'margin', ha='right', va='bottom')
         plots.legend(figure, [Line2D([], [], label=names[m], **STYLES[m]) for m in TRIPLETS], width)
         return figure
 
     ends = '; '.join(
-        f'{names[m]}: active {shares[m][:, -1].mean():.1f} %, norm from {np.median(norms[m][:, 0]):.2f} to '
-        f'{np.median(norms[m][:, -1]):.2f}, loss at the fast rate {np.median(stuck[m][:, -1]):.3f}'
+        f'{names[m]}: active {shares[m][:, -1].mean():.1f} %, norm from '
+        f'{np.median(norms[m][:, 0]):.2f} to {np.median(norms[m][:, -1]):.2f}, loss at the higher '
+        f'learning rate {np.median(stuck[m][:, -1]):.3f}'
         for m in TRIPLETS
     )
     caption = (
-        f'Median of {len(shares[TRIPLETS[0]])} networks and their quartiles: left the share of the mined triplets that '
-        'have a loss and how long embeddings are, where all three learn; right the loss where hard mining collapses '
-        'to the margin.'
+        f'Median and quartiles of {len(shares[TRIPLETS[0]])} networks. Left: share of active '
+        'triplets among the mined ones. Middle: norm of the embeddings. Right: loss at ten times '
+        'the learning rate, where hard mining collapses to the margin.'
     )
     return FigureBlock('training', plots.draw(plot), f'At the last epoch, {ends}.', caption)
 
@@ -153,8 +154,8 @@ def embedding(found: Found) -> FigureBlock:
                 label=f'digits {d[0]} to {d[-1]}: {what}',
             )
             for d, c, what in (
-                (half.seen, plots.BLUE, 'trained on'),
-                ([d for d in range(10) if d not in half.seen], plots.VERMILION, 'never seen'),
+                (half.seen, plots.BLUE, 'seen'),
+                ([d for d in range(10) if d not in half.seen], plots.VERMILION, 'unseen'),
             )
         ]
         figure.legend(handles=handles, loc='outside upper left', ncols=2 if wide else 1)
@@ -165,13 +166,13 @@ def embedding(found: Found) -> FigureBlock:
         for name, c in clouds.items()
     }
     alt = '; '.join(
-        f'{name}: {100 * a:.0f} % of the variance of seen digits lies within a class, and {100 * b:.0f} % of '
-        'that of unseen ones'
+        f'{name}: {100 * a:.0f} % of the variance of seen digits is within classes, {100 * b:.0f} '
+        '% for unseen digits'
         for name, (a, b) in ratios.items()
     )
     caption = (
-        f'Test images of all digits in the two directions of largest variance, each drawn as its digit. {alt}: '
-        'the less, the tighter the clusters.'
+        'Test images of all digits in the first two principal components, each drawn as its '
+        f'digit. {alt}. A small share means tight clusters.'
     )
     return FigureBlock('embedding', plots.draw(plot), alt + '.', caption)
 

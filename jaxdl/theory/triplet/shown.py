@@ -1,4 +1,4 @@
-"""What the page shows of the measurements: numbers in its text, a table and three figures."""
+"""Numbers, table and figures of the page on the triplet loss."""
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def shown() -> list[tuple[str, str]]:
 
 
 def _table(found: Found) -> Table:
-    layers = dict(embedding='last layer', before='layer before')
+    layers = dict(embedding='last layer', before='layer before the last')
     rows = [
         [
             NAMES[method],
@@ -114,10 +114,10 @@ def _table(found: Found) -> Table:
         if (method, layer) in found.halves[0].accuracy
     ]
     caption = (
-        f'One-shot accuracy in per cent, mean of {found.seeds} seeds and its 95 % interval; the learning '
-        'rates are those of each half of the digits'
+        f'One-shot accuracy in per cent, mean of {found.seeds} seeds with 95 % interval; one '
+        'learning rate per half of the digits'
     )
-    columns = ('Features of', 'taken from', 'Rate', *TASKS.values())
+    columns = ('Method', 'Features', 'Learning rate', *TASKS.values())
     return Table(caption, columns, rows, 'lllrrr', name='accuracies')
 
 
@@ -139,4 +139,4 @@ def _difference(
 ) -> str:
     own = found.accuracy(method, layer, task)
     compared = statistics.compare(own, found.accuracy(other, theirs, task))
-    return f'{say.points(compared.difference)} points ({say.span(*compared.interval)})'
+    return f'{say.points(compared.difference)} percentage points ({say.span(*compared.interval)})'

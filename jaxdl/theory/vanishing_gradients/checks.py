@@ -1,4 +1,4 @@
-"""The claims about exploding and vanishing gradients, measured in random networks, and the page."""
+"""Claims about exploding and vanishing gradients in random networks, and the page."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ class Measured:
     def where(self) -> str:
         """On what it was measured, for a sentence."""
         seeds, gains, _ = next(iter(self.deepest.values())).shape
-        return f'{self.width} units, {gains} gains of each activation, mean of {seeds} seeds'
+        return f'{self.width} units, {gains} gains per activation, mean of {seeds} seeds'
 
 
 def measure(settings: theory.Settings, note: Note) -> Measured:
@@ -65,8 +65,8 @@ def rates_claim(measured: Measured, rule: theory.Rate = theory.rate) -> Claim:
     """Every rate of the deepest networks, against log(gain x root mean square slope)."""
     errors = _errors(measured, rule)
     sentence = (
-        f'Growth of the log gradient norm a layer against log(gain x slope), {measured.depth} layers of '
-        f'{measured.where}: largest error'
+        'Growth of the log gradient norm per layer, compared with log(gain x RMS '
+        f'derivative), {measured.depth} layers of {measured.where}: largest error'
     )
     return claims.close(sentence, 0, max(errors.values()), 0.06 * 256 / measured.width)
 
@@ -83,8 +83,8 @@ def corrected_claim(
         )
 
     sentence = (
-        f'The same growth against the prediction for finite depth and width, {depth} layers of '
-        f'{measured.where}: largest error'
+        'The same growth, compared with the prediction for finite depth and width, '
+        f'{depth} layers of {measured.where}: largest error'
     )
     return claims.close(
         sentence, 0, max(_errors(measured, finite).values()), 0.03 * 256 / measured.width
@@ -105,8 +105,8 @@ def depths_claim(
             predicted = [np.sum(rule(activation, gain, depth)) for depth in depths]
             errors.append(abs(np.polyfit(depths, np.subtract(found, predicted), 1)[0]))
     sentence = (
-        f'Log of the first over the last gradient norm, by depth from {depths.min()} to {depths.max()} '
-        f'({measured.where}): largest error of its slope'
+        f'Log ratio of first to last gradient norm, depths {depths.min()} to '
+        f'{depths.max()} ({measured.where}): largest error of its increase per layer'
     )
     return claims.close(sentence, 0, max(errors), 0.06 * 256 / measured.width)
 
@@ -129,7 +129,7 @@ def critical_claims(
         found = crossing(gains, rates(measured, activation))
         tolerance = (0.15 if activation == 'tanh' else 0.05) * 256 / measured.width
         sentence = (
-            f'{figures.NAMES[activation]}: gain at which gradients neither vanish nor explode '
+            f'{figures.NAMES[activation]}: gain without vanishing or exploding gradients '
             f'({measured.depth} layers of {measured.where})'
         )
         made[activation] = claims.relatively_close(sentence, rule(activation), found, tolerance)
@@ -148,7 +148,7 @@ def tanh_claim(
     ]
     expected, found = crossing(gains, np.array(finite)), crossing(gains, rates(measured, 'tanh'))
     sentence = (
-        f'tanh: the same gain, predicted for {measured.depth} layers of {measured.width} units'
+        f'tanh: the same gain, prediction for {measured.depth} layers of {measured.width} units'
     )
     return claims.relatively_close(sentence, expected, found, 0.05)
 
@@ -168,8 +168,9 @@ def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float
                 growth = np.polyfit(layers, np.log(own[layers]), 1)[0]
                 errors.append(abs(growth - power * theory.rate(activation, gain)))
     sentence = (
-        f'Log variance of activations over 16 inputs, a layer, against twice the rate of the gradient: sigmoid '
-        f'and tanh, {len(errors)} gains below the edge, {width} units: largest error'
+        'Growth of the log variance over 16 inputs per layer, compared with twice that of '
+        f'the gradient: sigmoid and tanh, {len(errors)} gains below the edge, {width} '
+        'units: largest error'
     )
     return claims.close(sentence, 0, max(errors), 0.1 * 256 / width)
 
@@ -188,7 +189,7 @@ def _errors(measured: Measured, rule: theory.Rate) -> dict[tuple[str, float], fl
 
 
 def answer(settings: theory.Settings, note: Note) -> Answer:
-    """Everything measured, drawn and written."""
+    """Measure all claims, draw the figures and fill the text."""
     with jax.enable_x64(True):
         measured = measure(settings, note)
         note('activations, remedies and exact cases')
@@ -222,7 +223,7 @@ def answer(settings: theory.Settings, note: Note) -> Answer:
 
 
 def values(measured: Measured, found: exact.Exact, wide: Mapping[str, Claim]) -> dict[str, str]:
-    """What the text says in numbers."""
+    """Numbers of the text."""
     relu = (measured.deepest['relu'][..., 0] - measured.deepest['relu'][..., -1]).mean(0)
     write = words.significant
     return dict(

@@ -1,4 +1,4 @@
-"""What is drawn of exploding and vanishing gradients: norms by layer, rates by gain.
+"""Figures of exploding and vanishing gradients: norms, rates, the edge.
 
 The edge in depth and gain.
 """
@@ -46,7 +46,7 @@ def norms(gains: Values, found: Values) -> FigureBlock:
     depth = next(iter(logs.values())).shape[-1]
 
     def plot(width: float) -> Figure:
-        figure, grid = _row(width, 'layer, from the input on', 'norm, over that of the last layer')
+        figure, grid = _row(width, 'layer', 'norm relative to the last layer')
         for axes, name in zip(grid, gains, strict=True):
             for log, gain, style in zip(logs[name], chosen[name], STYLES.values(), strict=True):
                 rates = theory.layer_rates(name, gain, depth)[::-1]
@@ -73,12 +73,13 @@ def norms(gains: Values, found: Values) -> FigureBlock:
         for name in gains
     )
     caption = (
-        f'Norm of the gradient by the bias of each layer, divided by that of the last layer: mean of the logarithm '
-        f'over {len(found["relu"])} random networks of {depth} layers. Read from the right, as backpropagation runs. '
-        'Dashes: predicted, layer by layer, from the activation and the gain alone.'
+        'Norm of the gradient with respect to the bias of each layer, relative to the last layer: '
+        f'mean of the logarithm over {len(found["relu"])} random networks of {depth} layers. '
+        'Backpropagation runs from right to left. Dashed: predicted from the activation and the '
+        'gain.'
     )
     return FigureBlock(
-        'norms', plots.draw(plot), f'First over last gradient norm. {said}.', caption
+        'norms', plots.draw(plot), f'Ratio of first to last gradient norm. {said}.', caption
     )
 
 
@@ -86,7 +87,7 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
     """Growth a layer by gain: `measured` [gain] beside the curve of theory."""
 
     def plot(width: float) -> Figure:
-        figure, grid = _row(width, 'gain', 'growth of the log norm a layer')
+        figure, grid = _row(width, 'gain', 'growth of the log norm per layer')
         for axes, name in zip(grid, gains, strict=True):
             dense = np.geomspace(gains[name][0], gains[name][-1], 101)
             edge = theory.critical_gain(name)
@@ -99,7 +100,7 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
         points = Line2D([], [], color=plots.BLUE, marker='o', linestyle='none', label='measured')
         _legend(
             figure,
-            [points, Line2D([], [], label=f'log(gain {words.TIMES} slope)', **DASHED)],
+            [points, Line2D([], [], label=f'log(gain {words.TIMES} RMS derivative)', **DASHED)],
             width,
         )
         return figure
@@ -109,10 +110,11 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
         for name in gains
     )
     caption = (
-        f'Growth of the log gradient norm a layer, backward, in the last three quarters of {depth} layers, by gain. '
-        'Below 0 gradients vanish, above it they explode; the dotted line marks where theory has the edge.'
+        'Growth of the log gradient norm per layer, backward, in the last three quarters of '
+        f'{depth} layers, against the gain. Below 0 gradients vanish, above 0 they explode. Dotted '
+        'line: edge predicted by theory.'
     )
-    return FigureBlock('rates', plots.draw(plot), f'Measured growth a layer. {said}.', caption)
+    return FigureBlock('rates', plots.draw(plot), f'Measured growth per layer. {said}.', caption)
 
 
 def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
@@ -158,9 +160,9 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
         for name, own in variances.items()
     )
     caption = (
-        'Variance of an activation over 16 inputs, mean over units, by gain and layer. Lines join equal variances. '
-        'White: between 10⁻⁴ and 10⁴; blue: the inputs become one and the same; orange: activations explode. '
-        'Dashes: where theory puts the edge, from the gradient.'
+        'Variance of an activation over 16 inputs, mean over units, against gain and layer. '
+        'Lines: equal variance. White: between 10⁻⁴ and 10⁴; blue: all inputs converge to one '
+        'output; orange: activations explode. Dashed: edge predicted from the gradient.'
     )
     return FigureBlock('edge', plots.draw(plot), f'Variance in the last layer. {said}.', caption)
 

@@ -1,4 +1,4 @@
-"""What the usual remedies do to the growth of gradients at the start.
+"""Growth of gradients under the usual remedies, and training with other gains.
 
 And what a wrong gain does to training.
 """
@@ -61,9 +61,11 @@ REMEDIES: Mapping[str, Callable[[], Remedy]] = {
     'ReLU, gain 2, batch norm': lambda: Remedy(
         networks.normalised('relu', 2.0, 0), theory.batch_norm_rate(), LARGE_BATCH
     ),
-    'ReLU, gain 1, skips': lambda: Remedy(networks.skip(1.0, 1.0), theory.skip_rate(1.0)),
-    'ReLU, gain √2, skips': lambda: Remedy(networks.skip(HE, 1.0), theory.skip_rate(HE)),
-    'ReLU, gain √2, skips, branches / 8': lambda: Remedy(
+    'ReLU, gain 1, skip connections': lambda: Remedy(
+        networks.skip(1.0, 1.0), theory.skip_rate(1.0)
+    ),
+    'ReLU, gain √2, skip connections': lambda: Remedy(networks.skip(HE, 1.0), theory.skip_rate(HE)),
+    'ReLU, gain √2, skip connections, branches / 8': lambda: Remedy(
         networks.skip(HE, 1 / 8), theory.skip_rate(HE, 1 / 8)
     ),
 }
@@ -95,7 +97,7 @@ def remedy_claims(
 ) -> list[Claim]:
     """Each remedy's rate, against what is predicted."""
     seeds = len(next(iter(norms.values())))
-    where = f'growth of the log gradient norm a layer, backward ({DEPTH} layers of {width} units, {seeds} seeds)'
+    where = f'growth of the log gradient norm per layer, backward ({DEPTH} layers of {width} units, {seeds} seeds)'
     return [
         claims.close(
             f'{name}: {where}', predicted[name], float(networks.rate(own).mean()), TOLERANCE
@@ -123,8 +125,8 @@ def table(norms: Mapping[str, np.ndarray], predicted: Mapping[str, float]) -> Ta
         ]
         for name, own in norms.items()
     ]
-    columns = ('Layers', 'Rate predicted', 'Rate measured', 'First layer / last layer')
-    caption = f'Gradient growth at the start of training, {DEPTH} layers'
+    columns = ('Layers', 'Predicted rate', 'Measured rate', 'First / last layer')
+    caption = f'Growth of the log gradient norm per layer at initialisation, {DEPTH} layers'
     return Table(caption, columns, rows, 'lrrr', name='remedies')
 
 
@@ -192,7 +194,8 @@ def training_claims(accuracy: Mapping[float, float], seeds: int, epochs: int) ->
     where = f'tanh MLP of {TRAINED_DEPTH} layers on digits, {epochs} epochs, best of {len(RATES)} learning rates'
     return [
         claims.at_least(
-            f'{where}: train accuracy at gain 1 less that at gain {scale:g} (mean over seeds: {seeds})',
+            f'{where}: training accuracy at gain 1 minus that at gain {scale:g}, mean of {seeds} '
+            'seeds',
             0.3,
             accuracy[1.0] - accuracy[scale],
         )
@@ -201,7 +204,7 @@ def training_claims(accuracy: Mapping[float, float], seeds: int, epochs: int) ->
 
 
 def values(accuracy: Mapping[float, float], seeds: int) -> dict[str, str]:
-    """What the text says of training."""
+    """Numbers of the text on training."""
     names = ('gain_half', 'gain_low', 'gain_one', 'gain_two', 'gain_four')
     return dict(zip(names, map(words.percent, accuracy.values()), strict=True)) | dict(
         trained_depth=str(TRAINED_DEPTH),
