@@ -156,7 +156,7 @@ def test_claims_on_scores_fail_for_a_wrong_order(slid):
     classifier, scene, _ = slid
     wrong = sliding.slide(classifier, scene, columns_first)
     found = failing(scores.measure(classifier, scene, wrong, *sizes()))
-    assert [claim.split()[0] for claim in found][:2] == ['Classifier', 'Map']
+    assert [claim.split()[0] for claim in found][:2] == ['Classifier', 'Score']
     assert 'Digits' in found[-1]
 
 

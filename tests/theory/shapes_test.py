@@ -197,9 +197,9 @@ def wrong(rounding):
 def test_claims_fail_for_a_wrong_rounding(observed, name):
     rule = wrong(checks.ROUNDINGS[name])
     found = failing(observed, rule, lambda size, side, stride: rule(size, (side, side), stride, 0))
-    assert any(claim.startswith('Convolutions where nothing is left') for claim in found)
-    assert any(claim.startswith('Max poolings where nothing is left') for claim in found)
-    if name != 'towards 0, plus 1':  # which is right wherever something is left
+    assert any(claim.startswith('Convolutions without an output') for claim in found)
+    assert any(claim.startswith('Max poolings without an output') for claim in found)
+    if name != 'towards 0, plus 1':  # which is right wherever there is an output
         assert len([claim for claim in found if 'with an output' in claim]) == 2
         assert any('compiled and run' in claim for claim in found)
         assert any('one by one' in claim for claim in found)
@@ -208,7 +208,7 @@ def test_claims_fail_for_a_wrong_rounding(observed, name):
 
 def test_claims_fail_for_a_rule_that_never_checks(observed):
     found = failing(observed, wrong(checks.ROUNDINGS['floor, plus 1']))
-    assert [claim.split(':')[0] for claim in found] == ['Convolutions where nothing is left']
+    assert [claim.split(':')[0] for claim in found] == ['Convolutions without an output']
 
 
 def test_claim_on_same_fails_for_the_padding_of_a_stride_of_one(observed):

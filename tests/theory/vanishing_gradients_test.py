@@ -151,14 +151,14 @@ def test_activations_vary_with_the_square_of_the_gradient(variances):
 
 
 def test_remedies_change_the_rate_as_predicted_and_not_otherwise():
-    names = ['ReLU, gain 2', 'ReLU, gain 2, layer norm', 'ReLU, gain √2, skips']
+    names = ['ReLU, gain 2', 'ReLU, gain 2, layer norm', 'ReLU, gain √2, skip connections']
     with jax.enable_x64(True):
         norms = remedies.measured(WIDTH, 3, names)
     right = remedies.predictions()
     wrong = {
         'ReLU, gain 2': -right['ReLU, gain 2'],
         'ReLU, gain 2, layer norm': right['ReLU, gain 2'],
-        'ReLU, gain √2, skips': 0.0,
+        'ReLU, gain √2, skip connections': 0.0,
     }
     assert all(claim.holds for claim in remedies.remedy_claims(norms, WIDTH, right))
     assert not any(claim.holds for claim in remedies.remedy_claims(norms, WIDTH, wrong))

@@ -80,8 +80,8 @@ def slope_claims(
     tail = np.exp(-FAR) / (1 + np.exp(-FAR)) ** 2
     return [
         claims.close(
-            f'Derivative of the sigmoid: largest difference between the formula and automatic differentiation, '
-            f'float64, {points:,} points in [-20, 20]',
+            'Derivative of the sigmoid: largest difference between the formula and automatic '
+            f'differentiation, float64, {points:,} points in [-20, 20]',
             0,
             error,
             1e-12,
@@ -153,20 +153,21 @@ def chain_claims(
     count = len(chains.sigmoid)
     return [
         claims.at_most(
-            f'Product of the derivatives of 1 to {LONGEST} sigmoid units in a chain: largest ratio to its bound, '
-            f'{count:,} random chains',
+            f'Product of the derivatives of 1 to {LONGEST} sigmoid units in a chain: largest ratio '
+            f'to its bound, {count:,} random chains',
             1,
             (chains.sigmoid / bounds).max(),
         ),
         claims.relatively_close(
-            f'Product of {LONGEST} derivatives in a chain of sigmoid units with all pre-activations 0',
+            f'Product of {LONGEST} derivatives in a chain of sigmoid units with all '
+            'pre-activations 0',
             bounds[0, -1],
             chains.held[0, -1],
             1e-12,
         ),
         claims.close(
-            f'Product of up to {LONGEST} derivatives in a chain of active ReLU units: largest difference from 1, '
-            f'{count:,} random chains',
+            f'Product of up to {LONGEST} derivatives in a chain of active ReLU units: largest '
+            f'difference from 1, {count:,} random chains',
             0,
             np.abs(chains.relu - 1).max(),
             1e-9,

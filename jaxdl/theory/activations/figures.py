@@ -69,16 +69,17 @@ def slopes(chains: Chains, found: Found) -> FigureBlock:
         return drawn
 
     alt = (
-        'The sigmoid rises from 0 to 1 and its derivative peaks at 0.25; ReLU is 0, then z, with derivative 0, then 1. '
-        f'The product of {LONGEST} derivatives is at most {activations.slope_bound(LONGEST):.1e} for the sigmoid, '
-        f'{middle[-1]:.1e} in random chains, and 1 for active ReLU units; in a network of {deepest} layers '
-        f'{network[-1]:.1e}.'
+        'The sigmoid rises from 0 to 1 and its derivative peaks at 0.25; ReLU is 0, then z, with '
+        f'derivative 0, then 1. The product of {LONGEST} derivatives is at most '
+        f'{activations.slope_bound(LONGEST):.1e} for the sigmoid, {middle[-1]:.1e} in random '
+        f'chains, and 1 for active ReLU units; in a network of {deepest} layers {network[-1]:.1e}.'
     )
     caption = (
-        'Left: the functions. Middle: their derivatives. Right: the product of the derivatives in a chain against its '
-        'length, logarithmic. Solid: bound of the sigmoid; dashed: active ReLU units; dotted: geometric mean of '
-        f'{len(chains.sigmoid):,} random sigmoid chains; diamonds: product of the mean derivatives of the layers of '
-        f'sigmoid networks of depth {deepest} at initialisation, mean of {found.settings.seeds} seeds.'
+        'Left: the functions. Middle: their derivatives. Right: the product of the derivatives in '
+        'a chain against its length, logarithmic. Solid: bound of the sigmoid; dashed: active '
+        f'ReLU units; dotted: geometric mean of {len(chains.sigmoid):,} random sigmoid chains; '
+        'diamonds: product of the mean derivatives of the layers of sigmoid networks of depth '
+        f'{deepest} at initialisation, mean of {found.settings.seeds} seeds.'
     )
     return FigureBlock('slopes', plots.draw(plot), alt, caption)
 
@@ -103,13 +104,14 @@ def curves(found: Found) -> FigureBlock:
         return drawn
 
     ends = (
-        f'{label} {100 * found.accuracy(Kind(name, depth))[:, -1].mean():.1f}{words.SPACE}% at depth {depth}'
+        f'{label} {100 * found.accuracy(Kind(name, depth))[:, -1].mean():.1f}{words.SPACE}% at '
+        f'depth {depth}'
         for depth in found.depths
         for name, (label, _) in BOTH.items()
     )
     caption = (
-        f'Training accuracy of MLPs on digits, each activation at its best learning rate for that depth: mean of '
-        f'{found.settings.seeds} seeds with 95{words.SPACE}% interval.'
+        'Training accuracy of MLPs on digits, each activation at its best learning rate for that '
+        f'depth: mean of {found.settings.seeds} seeds with 95{words.SPACE}% interval.'
     )
     return FigureBlock(
         'curves', plots.draw(plot), f'In the last epoch: {", ".join(ends)}.', caption
@@ -150,7 +152,8 @@ def shares(found: Found) -> FigureBlock:
         return drawn
 
     said = (
-        f'{kind.name} {100 * found.dead(kind, rate).mean():.1f}{words.SPACE}% at learning rate {rate:g}'
+        f'{kind.name} {100 * found.dead(kind, rate).mean():.1f}{words.SPACE}% at learning rate '
+        f'{rate:g}'
         for kind in COUNTED
         for rate in found.rates
         if found.finite(kind, rate).any()
@@ -164,11 +167,11 @@ def shares(found: Found) -> FigureBlock:
         for d, a, b in zip(found.depths, start, end, strict=True)
     )
     caption = (
-        f'Saturated: share of (unit, image) pairs of sigmoid networks with a derivative below '
-        f'{activations.saturated_slope():g}, at the best learning rate of each depth; mean of {found.settings.seeds} '
-        f'seeds with 95{words.SPACE}% interval. Dead: units with derivative 0 on all {found.images:,} training images '
-        'after training; lines: mean of the finite networks, dots: single networks. A line ends where no network '
-        'is finite.'
+        'Saturated: share of (unit, image) pairs of sigmoid networks with a derivative below '
+        f'{activations.saturated_slope():g}, at the best learning rate of each depth; mean of '
+        f'{found.settings.seeds} seeds with 95{words.SPACE}% interval. Dead: units with derivative '
+        f'0 on all {found.images:,} training images after training; lines: mean of the finite '
+        'networks, dots: single networks. A line ends where no network is finite.'
     )
     return FigureBlock('shares', plots.draw(plot), f'{alt}. Dead: {", ".join(said)}.', caption)
 

@@ -43,7 +43,10 @@ def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') 
     """
     made = []
     for depth in found.depths:
-        where = f'at depth {depth}, mean of {found.settings.seeds} seeds after {found.settings.epochs} epochs'
+        where = (
+            f'at depth {depth}, mean of {found.settings.seeds} seeds after {found.settings.epochs} '
+            'epochs'
+        )
         ends = {name: _ends(found, Kind(name, depth)) for name in (first, second)}
         best = {name: own[found.best[Kind(name, depth)]] for name, own in ends.items()}
         if depth <= SHALLOW:
@@ -57,7 +60,10 @@ def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') 
             ]
         if depth >= DEPTH:
             highest, gain = max(ends[first].values()), best[second] - best[first]
-            ahead = f'Training accuracy of {NAMES[second]} minus {NAMES[first]}, each at its best learning rate, {where}'
+            ahead = (
+                f'Training accuracy of {NAMES[second]} minus {NAMES[first]}, each at its best '
+                f'learning rate, {where}'
+            )
             none = f'Highest training accuracy of {NAMES[first]} at any learning rate {where}'
             made += [
                 claims.at_most(none, found.chance + ABOVE_CHANCE, highest),
@@ -79,7 +85,8 @@ def saturation_claims(
     name, seeds = NAMES[activation], found.settings.seeds
     made = [
         claims.at_most(
-            f'Largest mean derivative of a layer of {name} units, all depths, learning rates, epochs and {seeds} seeds',
+            f'Largest mean derivative of a layer of {name} units, all depths, learning rates, '
+            f'epochs and {seeds} seeds',
             bound,
             most,
         )
@@ -87,12 +94,18 @@ def saturation_claims(
     for depth in found.depths:
         share = found.watched(Kind(activation, depth), 'saturated').mean((0, 2))
         if depth <= SHALLOW:
-            text = f'Increase of the share of saturated derivatives in training, {name} networks of depth {depth}'
+            text = (
+                f'Increase of the share of saturated derivatives in training, {name} networks of '
+                f'depth {depth}'
+            )
             made.append(
                 claims.at_least(f'{text}, mean of {seeds} seeds', 0.05, share[-1] - share[0])
             )
         if depth >= DEPTH:
-            text = f'Share of saturated derivatives at initialisation, {name} networks of depth {depth}'
+            text = (
+                f'Share of saturated derivatives at initialisation, {name} networks of depth '
+                f'{depth}'
+            )
             made.append(claims.at_most(f'{text}, mean of {seeds} seeds', 0.05, share[0]))
     return made
 
@@ -109,7 +122,8 @@ def dead_claims(found: Found) -> list[Claim]:
     leaking = np.concatenate([found.dead(leaky, each) for each in found.rates])
     return [
         claims.at_least(
-            f'Share of dead ReLU units after training, learning rate with most dead units minus best one, {at}',
+            'Share of dead ReLU units after training, learning rate with most dead units minus '
+            f'best one, {at}',
             KILLED,
             killed - found.dead(relu, best).mean(),
         ),
@@ -192,8 +206,9 @@ def table(found: Found) -> Table:
         cells = [(f'{found.best[kind]:g}', _spread(found.accuracy(kind)[:, -1])) for kind in both]
         rows.append([f'{depth}', *(cell for pair in cells for cell in pair)])
     caption = (
-        f'Training accuracy in the last epoch, per cent: mean and range of {found.settings.seeds} seeds, each '
-        f'activation at the learning rate chosen on the tuning seeds. Chance: {words.number(found.chance)}'
+        f'Training accuracy in the last epoch, per cent: mean and range of {found.settings.seeds} '
+        'seeds, each activation at the learning rate chosen on the tuning seeds. Chance: '
+        f'{words.number(found.chance)}'
     )
     columns = ('Depth', 'Sigmoid: learning rate', 'accuracy', 'ReLU: learning rate', 'accuracy')
     return Table(caption, columns, rows, 'lrrrr', name='accuracy')
@@ -248,7 +263,10 @@ def _at(found: Found, kind: Kind, rate: float) -> str:
     dead, finite = found.dead(kind, rate), found.finite(kind, rate)
     share = f'{words.percent(dead.mean())} dead' if len(dead) else 'no finite network'
     accuracy = words.percent(found.accuracy(kind, rate)[:, -1].mean())
-    return f'{kind.name} {share}, {finite.sum()} of {len(finite)} networks finite, training accuracy {accuracy}'
+    return (
+        f'{kind.name} {share}, {finite.sum()} of {len(finite)} networks finite, training accuracy '
+        f'{accuracy}'
+    )
 
 
 def _spread(own: np.ndarray) -> str:

@@ -101,8 +101,8 @@ def sign_claims(
 
     def sentence(name: str) -> str:
         return (
-            f'Share of (unit, example) pairs with one sign of the gradients of all {WIDTH} incoming weights, '
-            f'after {NAMES[name]} units, {IMAGES} examples, {seeds} seeds'
+            f'Share of (unit, example) pairs with one sign of the gradients of all {WIDTH} '
+            f'incoming weights, after {NAMES[name]} units, {IMAGES} examples, {seeds} seeds'
         )
 
     return [
@@ -121,7 +121,7 @@ def table(shares: Mapping[str, Mapping[int, float]]) -> Table:
         for name, own in shares.items()
     ]
     caption = (
-        'Share of units whose incoming weights all have gradients of one sign, in per cent, by the number of examples '
-        'in the mean gradient'
+        'Share of units whose incoming weights all have gradients of one sign, in per cent, by '
+        'the number of examples in the mean gradient'
     )
     return Table(caption, columns, rows, 'l' + 'r' * len(BATCHES), name='signs')

@@ -1,4 +1,4 @@
-"""Sums and products of float64 numbers that neither lose digits to cancellation nor overflow on the way.
+"""Sums and products of float64 numbers without cancellation and without overflow.
 
 The sum of products is `Dot2` of Ogita, Rump and Oishi 2005, "Accurate sum and dot product": about
 twice the digits of float64, from float64 operations alone. Mantissas and exponents are kept apart

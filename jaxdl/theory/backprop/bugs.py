@@ -105,8 +105,9 @@ def table(found: Mapping[str, tuple[float, float]], points: int, bound: float) -
         for name, (share, error) in found.items()
     ]
     caption = (
-        f'Mistakes planted into one factor of the rules, and what the comparison with jax.grad at {points:,} points '
-        f'says: the share of points whose error is beyond the bound of {words.scientific(bound)}, and the median error'
+        'Mistakes planted into one factor of the rules, and what the comparison with jax.grad at '
+        f'{points:,} points says: the share of points whose error is beyond the bound of '
+        f'{words.scientific(bound)}, and the median error'
     )
     return Table(
         caption, ('Mistake', 'Points beyond', 'Median error'), rows, 'wrr', name='mistakes'

@@ -76,7 +76,10 @@ def answer(settings: Settings, note: Note) -> Answer:
 
 def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Claim:
     """The hand rules beside `jax.grad`."""
-    sentence = f'six derivatives, {len(reference):,} points from N(0, 1): the largest error against jax.grad, {SHARE}'
+    sentence = (
+        f'six derivatives, {len(reference):,} points from N(0, 1): the largest error against '
+        f'jax.grad, {SHARE}'
+    )
     return claims.at_most(sentence, BOUND, references.shares(six(rule(*points)), reference).max())
 
 
@@ -84,7 +87,10 @@ def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
     """The same with biases: nine derivatives."""
     points = references.draw(settings.seed, 'points with biases', settings.points, 1.0, 'normal')
     found = references.shares(nine(rule(*points)), nine(references.by_jax(*points)))
-    sentence = f'nine derivatives, with biases, {settings.points:,} points from N(0, 1): the largest error, {SHARE}'
+    sentence = (
+        f'nine derivatives, with biases, {settings.points:,} points from N(0, 1): the largest '
+        f'error, {SHARE}'
+    )
     return claims.at_most(sentence, BOUND, found.max())
 
 
@@ -95,7 +101,10 @@ def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
     found = references.shares(
         nine(rule(*network, x, t)), nine(references.mean_by_jax(*network, x, t))
     )
-    sentence = f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): the largest error, {SHARE}'
+    sentence = (
+        f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): the largest error, '
+        f'{SHARE}'
+    )
     return claims.at_most(sentence, BOUND, found.max())
 
 
@@ -167,7 +176,10 @@ def shape_of(curves: Curves) -> list[Claim]:
     ):
         arm = (logs > low - 0.1) & (logs < high + 0.1)
         measured = np.polyfit(logs[arm], np.log10(curves['float64'][arm]), 1)[0]
-        sentence = f'central differences in float64, steps 1e{low} to 1e{high} ({name}): slope of log error on log step'
+        sentence = (
+            f'central differences in float64, steps 1e{low} to 1e{high} ({name}): slope of log '
+            'error on log step'
+        )
         made.append(claims.close(sentence, slope, measured, tolerance))
     for kind in KINDS:
         errors, epsilon = curves[kind.__name__], float(np.finfo(kind).eps)
@@ -192,7 +204,10 @@ def shape_of(curves: Curves) -> list[Claim]:
 def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
     """The complex step, far below where a difference has lost every digit."""
     found = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
-    sentence = f'the complex step of {TINY:.0e} against the hand rules, {len(found):,} points: the largest error, {SHARE}'
+    sentence = (
+        f'the complex step of {TINY:.0e} against the hand rules, {len(found):,} points: the '
+        f'largest error, {SHARE}'
+    )
     return claims.at_most(sentence, BOUND, found.max())
 
 

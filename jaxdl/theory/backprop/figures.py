@@ -66,12 +66,13 @@ def network() -> blocks.Figure:
         return figure
 
     alt = (
-        'Inputs x1 and x2 on the left, hidden units h1 and h2 in the middle, output y on the right. Weight w1_ij leads '
-        'to hidden unit i from input j, weight w2_1j to the output from hidden unit j.'
+        'Inputs x1 and x2 on the left, hidden units h1 and h2 in the middle, output y on the '
+        'right. Weight w1_ij leads to hidden unit i from input j, weight w2_1j to the output from '
+        'hidden unit j.'
     )
     caption = (
-        'The network and its six weights. The upper index is the layer; of the lower two, the first is the unit that '
-        'the weight leads to, the second the one that it comes from.'
+        'The network and its six weights. The upper index is the layer; of the lower two, the '
+        'first is the unit that the weight leads to, the second the one that it comes from.'
     )
     return blocks.Figure('network', plots.draw(plot), alt, caption)
 
@@ -99,12 +100,16 @@ def precision(
     largest = '; '.join(
         f'{name} {", ".join(f"{errors.max():.1e}" for errors in worst[name])}' for name in AGAINST
     )
-    alt = f'Least median errors: {best}. Largest errors at scales {", ".join(map(str, scales))}: {largest}.'
+    alt = (
+        f'Least median errors: {best}. Largest errors at scales {", ".join(map(str, scales))}: '
+        f'{largest}.'
+    )
     caption = (
-        'Left (on a phone above): the median error of central differences falls with the step until rounding takes '
-        'over, and rises again; that of the complex step falls to its floor and stays there. Right (below): the '
-        'largest error against 50 digits, by the standard deviation of weights, inputs and targets. Errors are '
-        'shares of the largest derivative of the point + 1e-4.'
+        'Left (on a phone above): the median error of central differences falls with the step '
+        'until rounding takes over, and rises again; that of the complex step falls to its floor '
+        'and stays there. Right (below): the largest error against 50 digits, by the standard '
+        'deviation of weights, inputs and targets. Errors are shares of the largest derivative of '
+        'the point + 1e-4.'
     )
     return blocks.Figure('precision', plots.draw(plot), alt, caption)
 

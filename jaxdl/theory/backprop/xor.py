@@ -98,8 +98,8 @@ def apart(networks: Four, steps: int, rate: float, rule: Rule = mean_rules) -> f
 def together(networks: Four, rule: Rule = mean_rules) -> Claim:
     """The hand rules and `jax.grad` take the same path."""
     sentence = (
-        f'{TOGETHER} steps of {TOGETHER_RATE} on XOR, {len(networks[0])} starts, by the hand rules and by jax.grad: '
-        'the largest difference of any weight at any step'
+        f'{TOGETHER} steps of {TOGETHER_RATE} on XOR, {len(networks[0])} starts, by the hand rules '
+        'and by jax.grad: the largest difference of any weight at any step'
     )
     return claims.at_most(sentence, 1e-9, apart(networks, TOGETHER, TOGETHER_RATE, rule))
 
@@ -116,7 +116,8 @@ def outcomes(learned: Learned) -> list[Claim]:
         ),
         claims.at_least(f'XOR with biases, {counted}: starts that do not learn it', 1, len(stuck)),
         claims.at_most(
-            f'XOR with biases, {counted}: the largest distance of a loss that is stuck from 1/8, 1/6 or 1/4',
+            f'XOR with biases, {counted}: the largest distance of a loss that is stuck from 1/8, '
+            '1/6 or 1/4',
             0.02,
             np.max(level, initial=0.0),
         ),
@@ -149,8 +150,8 @@ def limits(seed: int, count: int, rate: float, rule: Rule = without_biases) -> l
     ):
         lowest = learn(networks, TOGETHER, rate, rule, inputs).losses.min()
         sentence = (
-            f'XOR without biases, inputs {name}: the lowest mean loss of {count} starts within {TOGETHER} steps of '
-            'gradient descent'
+            f'XOR without biases, inputs {name}: the lowest mean loss of {count} starts within '
+            f'{TOGETHER} steps of gradient descent'
         )
         made.append(claims.at_least(sentence, bound, lowest))
     return made

@@ -43,9 +43,10 @@ def xor(learned: Learned) -> blocks.Figure:
         f'{", ".join(f"{loss:.3f}" for loss in np.sort(ends[~learned.learnt]))}.'
     )
     caption = (
-        'Gradient descent on XOR by the hand rules. Left (on a phone above): the mean loss from every start; solid: '
-        'those that learn it, dashed: those that do not. Right (below): what a network says at the end, by its two '
-        'inputs; blue for 1, orange for 0, the line at 0.5. The marks are the four inputs: filled for target 1.'
+        'Gradient descent on XOR by the hand rules. Left (on a phone above): the mean loss from '
+        'every start; solid: those that learn it, dashed: those that do not. Right (below): what '
+        'a network says at the end, by its two inputs; blue for 1, orange for 0, the line at 0.5. '
+        'The marks are the four inputs: filled for target 1.'
     )
     return blocks.Figure('xor', plots.draw(plot), alt, caption)
 

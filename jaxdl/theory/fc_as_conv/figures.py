@@ -55,7 +55,10 @@ def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
     lines = '; '.join(
         ' '.join('.' if not weight else str(weight) for weight in row) for row in entries
     )
-    alt = f'A matrix of {outputs} rows and {inputs} columns, a dot for 0, otherwise the number of the weight: {lines}.'
+    alt = (
+        f'A matrix of {outputs} rows and {inputs} columns, a dot for 0, otherwise the number of '
+        f'the weight: {lines}.'
+    )
     return FigureBlock('sparse-matrix', plots.draw(plot), alt, caption)
 
 
@@ -119,7 +122,10 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
         f'{k} and {shares[..., k].mean():.2f} over all windows'
         for k in often
     )
-    alt = f'A scene of {len(found)} digits, {right} of them correct ({placed}). Mean probability: {means}.'
+    alt = (
+        f'A scene of {len(found)} digits, {right} of them correct ({placed}). Mean probability: '
+        f'{means}.'
+    )
     return FigureBlock('score-map', plots.draw(plot), alt, caption)
 
 

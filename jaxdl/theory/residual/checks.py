@@ -78,7 +78,10 @@ def slope_claim(rule: Slope) -> Claim:
     with jax.enable_x64(True):
         slopes = jax.vmap(jax.grad(lambda x: x + out * jax.numpy.tanh(weight * x + bias)))(x)
     worst = np.max(np.abs(np.asarray(slopes) - 1 - rule(x, weight, bias, out)))
-    sentence = "d(x + f(x))/dx by automatic differentiation and 1 + f'(x): largest difference, 101 values of x"
+    sentence = (
+        "d(x + f(x))/dx by automatic differentiation and 1 + f'(x): largest difference, 101 values "
+        'of x'
+    )
     return claims.close(sentence, 0.0, float(worst), 1e-12)
 
 
@@ -97,8 +100,8 @@ def path_claims(
     many = f'{2**CHAIN:,}'
     return [
         claims.close(
-            f'number of paths through {CHAIN} residual layers by length: total difference '
-            'from the binomials',
+            f'number of paths through {CHAIN} residual layers by length: total difference from the '
+            'binomials',
             0,
             wrong,
             0,
@@ -265,8 +268,8 @@ def _cnn(study: Study, settings: Settings) -> str:
             words.percent(study.final(('cnn', count, s), 'train_accuracy').mean()) for s in CARRIED
         )
         said.append(
-            f'After {after}, plain CNNs of {count} convolutions have a training accuracy of {plain}, residual ones '
-            f'{carried}.'
+            f'After {after}, plain CNNs of {count} convolutions have a training accuracy of '
+            f'{plain}, residual ones {carried}.'
         )
     return ' '.join(said)
 

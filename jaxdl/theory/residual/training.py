@@ -32,7 +32,10 @@ def training_claims(study: Study, settings: Settings) -> list[Claim]:
         plain, carried = (
             study.final(('cnn', count, skip), 'train_accuracy').mean() for skip in CARRIED
         )
-        sentence = f'CNN of {count} convolutions, {settings.cnn_epochs} epochs, {seeds}: mean training accuracy'
+        sentence = (
+            f'CNN of {count} convolutions, {settings.cnn_epochs} epochs, {seeds}: mean training '
+            'accuracy'
+        )
         found.append(claims.at_least(f'{sentence}, residual minus plain', 0.0, carried - plain))
     shallow, deep = (study.final(('mlp', count, 'none'), 'train_accuracy') for count in (few, many))
     sentence = (
@@ -50,7 +53,10 @@ def norm_claims(norms: BySkip) -> list[Claim]:
     plain, carried = (
         np.exp(np.mean(np.log(norms[skip][:, 0] / norms[skip][:, -1]))) for skip in CARRIED
     )
-    sentence = f'MLP of {layers} layers at initialisation: ratio of gradient norms, second over last kernel, plain'
+    sentence = (
+        f'MLP of {layers} layers at initialisation: ratio of gradient norms, second over last '
+        'kernel, plain'
+    )
     return [claims.at_least(f'{sentence} over residual', 2.0, plain / carried)]
 
 

@@ -89,14 +89,11 @@ def _on_convolutions(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Itera
     )
     agree = sum(found[i] == counted(cases[i]) for i in kept)
     yield claims.close(
-        'The same with an output: cases with the number of positions counted one by one',
-        len(kept),
-        agree,
-        0,
+        'The same: cases with the number of positions counted one by one', len(kept), agree, 0
     )
     lost = [i for i, case in enumerate(cases) if not fits(counted(case))]
     errors = sum(found[i] is None and not fits(seen.convolutions[i]) for i in lost)
-    sentence = 'Convolutions without an output: the formula raises an error, and XLA gives an empty feature map'
+    sentence = 'Convolutions without an output: error of the formula, empty feature map of XLA'
     yield claims.close(sentence, len(lost), errors, 0)
 
 

@@ -124,7 +124,10 @@ def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
         'padding. Lines: formula. Marks: XLA, which gives length 0 where the filter is larger '
         'than the input (grey).'
     )
-    alt = f'Three staircases that start at 1 for {WINDOW} pixels; for {LARGEST} pixels the output has {ends}.'
+    alt = (
+        f'Three staircases that start at 1 for {WINDOW} pixels; for {LARGEST} pixels the output '
+        f'has {ends}.'
+    )
     return FigureBlock('staircase', plots.draw(plot), alt, caption)
 
 

@@ -64,7 +64,10 @@ def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = 
         gaps = jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), found, wanted))
         worst = max(worst, *gaps)
     layers = 'one hidden layer' if depth == 1 else f'{depth} hidden layers'
-    sentence = f'random weights, {layers}: gradient of permuted units minus permuted gradient, largest entry'
+    sentence = (
+        f'random weights, {layers}: gradient of permuted units minus permuted gradient, largest '
+        'entry'
+    )
     return claims.close(sentence, 0, worst, 1e-12)
 
 
@@ -79,7 +82,10 @@ def rule_claim(
     network = symmetry.Network(first, second.T, np.zeros(10))
     errors = symmetry.residuals(symmetry.logits(network, images), data.targets)
     by_rule = np.concatenate([rule(units[:, [i]], images, errors) for i in range(width)], 1)
-    sentence = 'random weights: gradient of each unit by the rule for one unit minus automatic differentiation'
+    sentence = (
+        'random weights: gradient of each unit by the rule for one unit minus automatic '
+        'differentiation'
+    )
     return claims.close(sentence, 0, np.abs(by_rule - wanted).max(), 1e-12)
 
 

@@ -76,8 +76,8 @@ def changes(trained: Found) -> FigureBlock:
         return figure
 
     said = '; '.join(
-        f'{title}: rank of the weights {np.linalg.matrix_rank(end.astype(float))}, '
-        f'change from {(end - start).min():.2g} to {(end - start).max():.2g}'
+        f'{title}: rank of the weights {np.linalg.matrix_rank(end.astype(float))}, change from '
+        f'{(end - start).min():.2g} to {(end - start).max():.2g}'
         for title, (start, end) in kernels.items()
     )
     caption = (

@@ -219,7 +219,10 @@ def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -
 def stillness_claim(members: Sequence[Trained]) -> Claim:
     """That nothing but the last bias ever has a gradient."""
     largest = max(float(one.watched['rest'].max()) for one in members)
-    sentence = 'tanh, zeros: largest gradient of a weight or hidden bias, at initialisation and after every epoch'
+    sentence = (
+        'tanh, zeros: largest gradient of a weight or hidden bias, at initialisation and after '
+        'every epoch'
+    )
     return claims.close(f'{sentence}, with and without dropout', 0, largest, 0)
 
 
@@ -235,6 +238,9 @@ def source_claims(
         for layer, apart in enumerate(layers):
             expected = settings.width if apart else 1
             measured = farthest(counts(trained[name])[:, layer], expected)
-            sentence = f'{name}: different units in layer {layer + 1} after training, {settings.seeds} seeds'
+            sentence = (
+                f'{name}: different units in layer {layer + 1} after training, {settings.seeds} '
+                'seeds'
+            )
             found.append(claims.close(sentence, expected, measured, 0))
     return found

@@ -150,7 +150,8 @@ def parting_claims(parting: Parting, settings: Settings) -> list[Claim]:
     width, small = settings.width, 'one hidden layer'
     return [
         claims.close(
-            f'noise of {SMALLEST} on the first weights: different units, {small}, {settings.steps} steps',
+            f'noise of {SMALLEST} on the first weights: different units, {small}, {settings.steps} '
+            'steps',
             width,
             parting.counts[SMALLEST],
             0,
@@ -176,8 +177,8 @@ def parting_claims(parting: Parting, settings: Settings) -> list[Claim]:
             1e-9,
         ),
         claims.at_most(
-            'smallest eigenvalue of the Jacobian at the end of training from equal '
-            'units, and its bound',
+            'smallest eigenvalue of the Jacobian at the end of training from equal units, and its '
+            'bound',
             bound,
             smallest,
         ),

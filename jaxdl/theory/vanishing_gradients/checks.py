@@ -55,7 +55,8 @@ def measure(settings: theory.Settings, note: Note) -> Measured:
     norms = {}
     for depth in settings.depths:
         note(
-            f'gradients of {settings.seeds} random networks of {depth} layers at {3 * settings.gains} gains'
+            f'gradients of {settings.seeds} random networks of {depth} layers at '
+            f'{3 * settings.gains} gains'
         )
         norms[depth] = networks.plain_norms(depth, settings.width, settings.seeds, gains)
     return Measured(settings.width, gains, norms)
@@ -65,8 +66,8 @@ def rates_claim(measured: Measured, rule: theory.Rate = theory.rate) -> Claim:
     """Every rate of the deepest networks, against log(gain x root mean square slope)."""
     errors = _errors(measured, rule)
     sentence = (
-        'Growth of the log gradient norm per layer, compared with log(gain x RMS '
-        f'derivative), {measured.depth} layers of {measured.where}: largest error'
+        'Growth of the log gradient norm per layer, compared with log(gain x RMS derivative), '
+        f'{measured.depth} layers of {measured.where}: largest error'
     )
     return claims.close(sentence, 0, max(errors.values()), 0.06 * 256 / measured.width)
 
@@ -83,8 +84,8 @@ def corrected_claim(
         )
 
     sentence = (
-        'The same growth, compared with the prediction for finite depth and width, '
-        f'{depth} layers of {measured.where}: largest error'
+        f'The same growth, compared with the prediction for finite depth and width, {depth} layers '
+        f'of {measured.where}: largest error'
     )
     return claims.close(
         sentence, 0, max(_errors(measured, finite).values()), 0.03 * 256 / measured.width
@@ -105,8 +106,8 @@ def depths_claim(
             predicted = [np.sum(rule(activation, gain, depth)) for depth in depths]
             errors.append(abs(np.polyfit(depths, np.subtract(found, predicted), 1)[0]))
     sentence = (
-        f'Log ratio of first to last gradient norm, depths {depths.min()} to '
-        f'{depths.max()} ({measured.where}): largest error of its increase per layer'
+        f'Log ratio of first to last gradient norm, depths {depths.min()} to {depths.max()} '
+        f'({measured.where}): largest error of its increase per layer'
     )
     return claims.close(sentence, 0, max(errors), 0.06 * 256 / measured.width)
 
@@ -168,9 +169,9 @@ def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float
                 growth = np.polyfit(layers, np.log(own[layers]), 1)[0]
                 errors.append(abs(growth - power * theory.rate(activation, gain)))
     sentence = (
-        'Growth of the log variance over 16 inputs per layer, compared with twice that of '
-        f'the gradient: sigmoid and tanh, {len(errors)} gains below the edge, {width} '
-        'units: largest error'
+        'Growth of the log variance over 16 inputs per layer, compared with twice that of the '
+        f'gradient: sigmoid and tanh, {len(errors)} gains below the edge, {width} units: largest '
+        'error'
     )
     return claims.close(sentence, 0, max(errors), 0.1 * 256 / width)
 

@@ -75,8 +75,8 @@ def product_of_jacobians(
         h = np.tanh(gain * h @ kernel)
     error = np.max(np.abs(np.asarray(direction)[0] @ product - found)) / np.max(np.abs(found))
     sentence = (
-        f'Gradient with respect to the input of {depth} tanh layers of {width} units, '
-        'product of Jacobians: largest error relative to the largest element of jax.grad'
+        f'Gradient with respect to the input of {depth} tanh layers of {width} units, product of '
+        'Jacobians: largest error relative to the largest element of jax.grad'
     )
     return claims.close(sentence, 0, error, ROUNDING)
 
@@ -91,7 +91,10 @@ def orthogonal(rule: Callable[[float, int], float] = lambda gain, depth: gain**d
     growth = np.linalg.norm(np.asarray(jax.jit(jax.grad(loss))(images))) / np.linalg.norm(
         np.asarray(direction)
     )
-    sentence = f'Linear network of {DEPTH} layers, orthogonal kernels times {gain}: growth of the gradient norm'
+    sentence = (
+        f'Linear network of {DEPTH} layers, orthogonal kernels times {gain}: growth of the '
+        'gradient norm'
+    )
     return claims.relatively_close(sentence, rule(gain, DEPTH), float(growth), ROUNDING)
 
 
@@ -107,8 +110,8 @@ def sigmoid_chains(slope: float = 0.25) -> Claim:
     found = np.abs(np.asarray(jax.jit(jax.vmap(jax.grad(end)))(jnp.ones(chains), weights)))
     share = np.max(found / np.prod(slope * np.abs(np.asarray(weights)), 1))
     sentence = (
-        f'{chains:,} sigmoid chains of {depth} layers, weights from N(0, 16): largest '
-        'ratio of the gradient to its bound, the product of |w| / 4'
+        f'{chains:,} sigmoid chains of {depth} layers, weights from N(0, 16): largest ratio of the '
+        'gradient to its bound, the product of |w| / 4'
     )
     return claims.at_most(sentence, 1, float(share))
 
@@ -141,7 +144,10 @@ def largest_step(
     step = lambda _, w: w - rates * slope(w)
     ends = jax.jit(lambda w: jax.lax.fori_loop(0, 100, step, w))(jnp.full(len(rates), start))
     converged = np.flatnonzero(np.abs(np.asarray(ends) - 1) < start - 1)
-    sentence = f'Gradient descent on a linear chain of {depth} equal weights: largest learning rate that converges'
+    sentence = (
+        f'Gradient descent on a linear chain of {depth} equal weights: largest learning rate that '
+        'converges'
+    )
     return claims.relatively_close(sentence, rule(depth), float(rates[converged.max()]), 0.01)
 
 
@@ -159,8 +165,8 @@ def kernels_alike(activation: str = 'relu') -> tuple[Claim, float]:
     shares = np.sum(np.asarray(kernels) * np.asarray(grads), (1, 2)) / float(value)
     norms = np.linalg.norm(np.asarray(grads), axis=(1, 2))
     sentence = (
-        f'ReLU network of {DEPTH} layers of {WIDTH} units, gain 1: sum of W dL/dW compared '
-        'with L in each layer, largest relative error'
+        f'ReLU network of {DEPTH} layers of {WIDTH} units, gain 1: sum of W dL/dW compared with L '
+        'in each layer, largest relative error'
     )
     return claims.close(sentence, 0, np.max(np.abs(shares - 1)), ROUNDING), float(
         norms[0] / norms[-1]
@@ -180,9 +186,9 @@ def gain_is_undone(power: float = 1.0) -> Claim:
     one, scaled = (np.asarray(grad(own)) for own in (kernels, gain * kernels))
     error = np.max(np.abs(scaled * gain**power - one)) / np.max(np.abs(one))
     sentence = (
-        f'{DEPTH} ReLU layers of {WIDTH} units with layer norm, kernels times {gain:g}: '
-        f'gradient times {gain:g} compared with the original one, largest error relative '
-        'to the largest element'
+        f'{DEPTH} ReLU layers of {WIDTH} units with layer norm, kernels times {gain:g}: gradient '
+        f'times {gain:g} compared with the original one, largest error relative to the largest '
+        'element'
     )
     return claims.close(sentence, 0, error, 1e-6)
 

@@ -97,7 +97,10 @@ def remedy_claims(
 ) -> list[Claim]:
     """Each remedy's rate, against what is predicted."""
     seeds = len(next(iter(norms.values())))
-    where = f'growth of the log gradient norm per layer, backward ({DEPTH} layers of {width} units, {seeds} seeds)'
+    where = (
+        f'growth of the log gradient norm per layer, backward ({DEPTH} layers of {width} units, '
+        f'{seeds} seeds)'
+    )
     return [
         claims.close(
             f'{name}: {where}', predicted[name], float(networks.rate(own).mean()), TOLERANCE
@@ -191,7 +194,10 @@ def _best(trained: Sequence[engine.Trained], rates: Mapping[str, float], scale: 
 
 def training_claims(accuracy: Mapping[float, float], seeds: int, epochs: int) -> list[Claim]:
     """The critical gain against one half and four times as large."""
-    where = f'tanh MLP of {TRAINED_DEPTH} layers on digits, {epochs} epochs, best of {len(RATES)} learning rates'
+    where = (
+        f'tanh MLP of {TRAINED_DEPTH} layers on digits, {epochs} epochs, best of {len(RATES)} '
+        'learning rates'
+    )
     return [
         claims.at_least(
             f'{where}: training accuracy at gain 1 minus that at gain {scale:g}, mean of {seeds} '
