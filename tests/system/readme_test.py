@@ -1,90 +1,110 @@
-"""The README's commands do what it says, as they stand; its links lead somewhere.
+"""The README's commands, Python example, links and numbers."""
 
-Its figures are those of the docs.
-"""
-
+import csv
+import io
 import pathlib
 import re
 import shlex
 
 import finetunes
+import jax
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
+import jaxdl
 from jaxdl import main
 from jaxdl.models import ARCHITECTURES
 from tests.system.killed_test import weights
 
 TOP = pathlib.Path(__file__).parents[2]
 README = TOP / 'README.md'
-pytestmark = pytest.mark.skipif(not README.exists(), reason='the tests stand alone')
-OURS = '.venv/bin/python -m jaxdl.main '
-# So that a path takes a test's time: what the reader's own files and patience decide.
+pytestmark = pytest.mark.skipif(not README.exists(), reason='the tests are run without README.md')
+PROGRAM = '.venv/bin/python -m jaxdl.main '
+MOST_WORDS = 550
+# Flags that make a command of the README small enough for a test.
 SMALLER = {
+    '--experiment=dropout': ['--quick', '--seeds=2', '--set=epochs=1', '--set=variant.width=2'],
     '--experiment=backprop': ['--quick'],
-    '--experiment=vanishing_gradients': ['--quick'],
-    '--experiment=probe': [
+    '--experiment=finetune': [
         '--set=repeats=1',
         '--set=passes=2',
         '--set=learning_rates=[0.1]',
-        '--set=probe_size=32',
         '--set=weight_decays=[0.01]',
+        '--set=probe_size=32',
+        '--set=epochs=1',
+        '--set=train_size=16',
+        '--set=eval_size=16',
     ],
-    '--experiment=my_study.py': ['--quick', '--seeds=2', '--set=epochs=1'],
 }
-
-LEFT = (
-    ['runs/backprop/report.html', 'runs/vanishing_gradients/report.html'],
-    ['runs/probe/report.html', 'predictions.csv'],
-    ['my_study.py', 'runs/my_study/report.html'],
-)
+SMALL_STUDY = dict(epochs=1, seeds=2, tuning_seeds=1, learning_rates=(0.1,), conv='patches')
 
 
-def text():
-    return README.read_text(encoding='utf-8')
+def text(name='README.md'):
+    return (TOP / name).read_text(encoding='utf-8')
 
 
-def paths():
-    """Of each of the three paths its commands, without comments."""
-    (section,) = re.findall(r'^## Three short paths\n(.*?)^## ', text(), re.DOTALL | re.MULTILINE)
-    blocks = re.findall(r'^```sh\n(.*?)^```', section, re.DOTALL | re.MULTILINE)
-    return [[line.partition('  #')[0].strip() for line in block.splitlines()] for block in blocks]
+def blocks(language):
+    return re.findall(rf'^```{language}\n(.*?)^```', text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture(scope='module')
-def place(tmp_path_factory):
-    """A folder with the files of the reader: photographs by class, new ones, weights."""
-    top = tmp_path_factory.mktemp('readme')
-    weights(top)
-    finetunes.images(top, count=40)
-    held = np.load(top / 'images.npz')
-    from safetensors.numpy import save_file
-
-    save_file(dict(np.load(top / 'weights.npz')), top / 'weights.safetensors')
-    for i, (image, label) in enumerate(zip(held['images'], held['labels'], strict=True)):
-        for folder in (f'photos/{label}', *(['new_photos'] if i < 3 else [])):
-            (top / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(top / folder / f'{i}.png')
-    return top
+def commands():
+    """Commands of the README that start jaxdl, each on one line."""
+    lines = [line for block in blocks('sh') for line in block.replace('\\\n', ' ').splitlines()]
+    return [line for line in lines if line.startswith(PROGRAM)]
 
 
-@pytest.mark.parametrize('number', range(3))
-def test_a_path_is_walked_as_it_stands(place, monkeypatch, capsys, number):
-    monkeypatch.chdir(place)
-    commands = paths()[number]
-    assert len(paths()) == 3
-    for command in commands:
-        assert command.startswith(OURS), command
-        words = shlex.split(command.removeprefix(OURS))
-        more = SMALLER.get(words[0], []) if '--mode=plan' not in words else []
-        assert main.main([*words, *more]) == 0, capsys.readouterr().err
-    assert all((place / name).stat().st_size > 0 for name in LEFT[number])
+@pytest.fixture
+def reader_folder(tmp_path, monkeypatch):
+    """A folder with photographs by class and pretrained weights, as the README assumes."""
+    weights(tmp_path)
+    save_file(dict(np.load(tmp_path / 'weights.npz')), tmp_path / 'weights.safetensors')
+    with np.load(finetunes.images(tmp_path, count=40)) as archive:
+        images, labels = archive['images'], archive['labels']
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / 'photos' / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / 'photos' / str(label) / f'{i}.png')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize('experiment', SMALLER)
+def test_command_of_each_use(reader_folder, capsys, experiment):
+    (command,) = [line for line in commands() if experiment in line]
+    words = shlex.split(command.removeprefix(PROGRAM))
+    assert main.main([*words, *SMALLER[experiment]]) == 0, capsys.readouterr().err
+    report = reader_folder / 'runs' / experiment.partition('=')[2] / 'report.html'
+    assert report.stat().st_size > 0
+
+
+def test_every_command_is_run_by_a_test():
+    assert len(commands()) == len(SMALLER)
+
+
+def test_python_example_prints_the_rows_of_its_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = jaxdl.run
+    monkeypatch.setattr(
+        jaxdl,
+        'run',
+        lambda study, workdir: run(jaxdl.override(study, SMALL_STUDY), workdir),
+        raising=False,
+    )
+    (block,) = blocks('python')
+    with jax.numpy_rank_promotion('allow'):
+        exec(block, {})
+    printed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    table = re.findall(r'^\| (\w+) \| [\d.]+ % \|', text(), re.MULTILINE)
+    assert len(table) == 3
+    assert printed[-3:] == table
+    with io.StringIO((tmp_path / 'runs/augmentation/summary.csv').read_text()) as file:
+        assert [row['option'] for row in csv.DictReader(file)] == table
 
 
 def test_make_targets_exist():
-    makefile = (TOP / 'Makefile').read_text()
-    named = set(re.findall(r'`?make ([a-z-]+)', text() + (TOP / 'CONTRIBUTING.md').read_text()))
+    makefile = text('Makefile')
+    named = set(re.findall(r'`?make ([a-z-]+)', text() + text('CONTRIBUTING.md')))
     assert {'demo', 'test', 'docs'} <= named
     for target in named:
         assert re.search(rf'^{target}\b.*:', makefile, re.MULTILINE) or f' {target}' in makefile, (
@@ -93,24 +113,34 @@ def test_make_targets_exist():
 
 
 @pytest.mark.parametrize('name', ['README.md', 'CONTRIBUTING.md'])
-def test_links_lead_somewhere(name):
-    links = re.findall(
-        r'\]\((?!https?:|#)([^)#]+)[^)]*\)', (TOP / name).read_text(encoding='utf-8')
-    )
+def test_links_exist(name):
+    links = re.findall(r'\]\((?!https?:|#)([^)#]+)[^)]*\)', text(name))
     assert links
     assert [link for link in links if not (TOP / link).exists()] == []
 
 
-def test_what_it_counts_is_so():
-    counted = re.search(r'\| pretrained weights \| (\d+) ResNets', text())
-    assert counted
-    assert int(counted[1]) == len(ARCHITECTURES)
-    studies = (TOP / 'docs' / 'studies.md').read_text(encoding='utf-8')
-    for difference in (
-        '+0.69 (+0.29 to +1.09)',
-        '+0.56 (+0.18 to +0.93)',
-        '+0.81 (+0.28 to +1.33)',
-        '-0.67 (-0.90 to -0.43)',
-    ):
-        assert difference.partition(' ')[2] in text()
-        assert difference in studies
+def test_tests_named_by_the_security_page_exist():
+    names = re.findall(r'`([\w/]+_test\.py)`', text('SECURITY.md'))
+    assert names
+    assert [name for name in names if not (TOP / 'tests' / name).exists()] == []
+
+
+def test_readme_is_short():
+    assert len(text().split()) <= MOST_WORDS
+
+
+def test_number_of_pretrained_networks():
+    count = re.search(r'^\| jaxdl \| (\d+) ResNets', text('docs/comparison.md'), re.MULTILINE)
+    assert count
+    assert int(count[1]) == len(ARCHITECTURES)
+
+
+def test_guide_and_list_of_experiments_agree_on_pooling():
+    rows = re.findall(
+        r'^\| (\w+) \| [\d.]+ \(.*?\) \| (\S+ \(.*?\)) \|', text('docs/guide.md'), re.M
+    )
+    assert len(rows) == 4
+    studies = text('docs/studies.md')
+    assert [
+        option for option, difference in rows if f'{option} | {difference}' not in studies
+    ] == []
