@@ -10,6 +10,7 @@ from jaxdl.statistics.paired import ALPHA as ALPHA
 from jaxdl.statistics.paired import STATISTICS as STATISTICS
 from jaxdl.statistics.paired import Comparison as Comparison
 from jaxdl.statistics.paired import Equivalence as Equivalence
+from jaxdl.statistics.paired import Pairing as Pairing
 from jaxdl.statistics.paired import compare as compare
 from jaxdl.statistics.paired import constant as constant
 from jaxdl.statistics.paired import detectable as detectable
