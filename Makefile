@@ -1,11 +1,16 @@
-# make demo    sets up .venv and runs the pooling study    make test   sets up and runs every test
-# make lint    format, lint and types                      make bench  speed and memory against others, as ratios
-# make native-check    the native part under sanitisers    make audit   advisories on what is installed, and licences
-# make docs    the documentation as a site, into build/docs; a warning is an error
-# make notebooks    runs the notebooks in place, in minutes; JAXDL_NOTEBOOK_WEIGHTS=/PATH for the pretrained part
-# make test-lowest test-newest test-wheel    every test in random order: on the lowest and the newest versions of what
-#                                            pyproject.toml asks for, and from the wheel; SEED=N repeats an order
-# make test-faults   a hundred kills, every damage to every file of a workdir, ten times the hostile files
+# make demo          set up .venv and run the pooling study
+# make test          unit and engine tests, in minutes
+# make test-all      every test: also processes, kills, browsers, wheels, notebooks
+# make lint          format, lint, types, import layers
+# make bench         speed and memory against other libraries, as ratios
+# make docs          build the documentation into build/docs; a warning is an error
+# make notebooks     run the notebooks in place; JAXDL_NOTEBOOK_WEIGHTS=FILE for the pretrained part
+# make native-check  native operations under the sanitizers
+# make audit         advisories and licences of the installed packages
+# make test-lowest   every test in random order on the lowest allowed versions; SEED=N repeats it
+# make test-newest   the same on the newest versions
+# make test-wheel    the same from the wheel
+# make test-faults   100 kills, every kind of damage to every file of a workdir, more hostile files
 # EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
 
 PYTHON ?= python3
@@ -19,7 +24,8 @@ ALL_EXTRAS := decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tens
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: setup demo test test-lowest test-newest test-wheel test-faults lint bench docs notebooks native-check audit clean
+.PHONY: setup demo test test-all test-lowest test-newest test-wheel test-faults lint bench docs
+.PHONY: notebooks native-check audit clean
 
 setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
 
@@ -27,12 +33,15 @@ demo: setup
 	$(BIN)/python -m jaxdl.main --experiment=pooling
 
 test: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/.parity
+	$(BIN)/python -m pytest -m 'not system'
+
+test-all: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/.parity
 	$(BIN)/python -m pytest
 
 test-lowest test-newest: test-%: .venv-%/.ready
 	.venv-$*/bin/python -m pytest --random-order --random-order-seed=$(SEED)
 
-# The tests alone in a folder of their own, so that what they import is what was installed.
+# The tests run from a folder of their own, so that they import the installed wheel.
 test-wheel:
 	rm -rf .venv-wheel
 	$(PYTHON) -m venv .venv-wheel
@@ -44,7 +53,8 @@ test-wheel:
 	cd .venv-wheel/suite && ../bin/python -m pytest --random-order --random-order-seed=$(SEED)
 
 test-faults: .venv/.extras-$(ALL_EXTRAS)
-	KILLS=100 DAMAGED=all HOSTILE=10 $(BIN)/python -m pytest tests/system/killed_test.py tests/system/damaged_test.py tests/system/hostile_test.py tests/system/untrusted_test.py
+	KILLS=100 DAMAGED=all HOSTILE=10 $(BIN)/python -m pytest \
+	  $(addprefix tests/system/,killed_test.py damaged_test.py hostile_test.py untrusted_test.py)
 
 lint: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .
@@ -59,7 +69,8 @@ bench: .venv/.extras-decode$(,)onednn$(,)parity
 	$(BIN)/python -m benchmarks.resnet
 
 docs: .venv/.extras-docs
-	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build \
+	  --strict --config-file docs/site/mkdocs.yml
 
 notebooks: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/python tests/notebooks.py
@@ -67,11 +78,12 @@ notebooks: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 native-check: setup
 	$(BIN)/python tests/native/sanitizers.py
 
-# Known weaknesses of what is installed, asked of PyPI's advisories, and the licence of all that a run needs. It fails
-# where no advisories are to be had: nothing known is not the same as nobody asked.
+# Security advisories of the installed packages, and licences of all run-time dependencies.
+# Fails if no advisory service answers.
 audit: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
 	$(BIN)/python tests/licences.py
-	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+	  --requirement constraints.txt
 
 .venv/audit/bin/pip-audit:
 	$(PYTHON) -m venv .venv/audit
@@ -80,22 +92,22 @@ audit: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
 clean:
 	rm -rf .venv .venv-lowest .venv-newest .venv-wheel build dist runs jaxdl/native/_native-*
 
-# An empty file for each list of extras: set up again only when the project's own files have changed.
-# The native part is built where there is a compiler; where not, its line says what that costs, and all works.
+# One marker file per list of extras: set up again only if the project's files have changed.
+# The native operations are built if there is a compiler; without them everything works, slower.
 .venv/.extras-%: pyproject.toml constraints.txt $(wildcard jaxdl/native/*.cc jaxdl/native/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) --editable '.[$*]'
 	$(BIN)/python -m jaxdl.native || true
 	@touch $@
 
-# What tests compare with: PyTorch for the CPU alone (on Linux other builds bring gigabytes), and timm, which needs
-# nothing else that is not here already. Where there is no such build, those tests are skipped.
+# References of the parity tests: the CPU build of PyTorch (other builds take gigabytes), timm and
+# torchvision without dependencies. Without them the parity tests are skipped.
 .venv/.parity: pyproject.toml constraints.txt | .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	if $(PIP) '$(shell grep ^torch== constraints.txt)$(if $(filter Linux,$(shell uname)),+cpu)' \
 	  && $(PIP) --no-deps timm torchvision; then touch $@; \
-	else echo 'make: no PyTorch for the CPU is at hand: tests that compare with it are skipped'; fi
+	else echo 'make: no CPU build of PyTorch: parity tests are skipped'; fi
 
-# No constraints: uv chooses the versions that the target is named after. `make clean` first finds what is new since.
+# Without constraints: uv chooses the versions. Run `make clean` first to look for newer versions.
 .venv-lowest/.ready .venv-newest/.ready: .venv-%/.ready: pyproject.toml $(wildcard jaxdl/native/*.cc jaxdl/native/*.h)
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)

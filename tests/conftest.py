@@ -29,7 +29,16 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 import jax
 import pytest
 
+TIERS = ('unit', 'engine', 'system')
+
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+def pytest_collection_modifyitems(items):
+    """Mark tests without a tier: `system` in tests/system, else `unit`."""
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            item.add_marker('system' if 'system' in item.path.parts else 'unit')
 
 
 @pytest.fixture(autouse=True)

@@ -381,7 +381,7 @@ def test_a_report_needs_no_jax(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env=dict(PYTHONPATH=str(pathlib.Path(report.__file__).parents[3])),
+        env=dict(PYTHONPATH=str(pathlib.Path(report.__file__).parents[2])),
     )
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.split() == [str(pathlib.Path('run') / 'report.html')]

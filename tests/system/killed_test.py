@@ -25,6 +25,7 @@ from jaxdl.models import ARCHITECTURES
 from jaxdl.models.port import to_tensors
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint
+from tests import forked
 
 KILLS = int(os.environ.get('KILLS', '10'))  # over all kinds of run
 STUDY = [
@@ -93,7 +94,7 @@ TABLES = ('config.json', 'plan.json', 'results.csv', 'summary.csv', 'claims.csv'
 
 
 def words(top, kind, where):
-    return [sys.executable, '-m', 'jaxdl.main', *KINDS[kind](top, where)]
+    return KINDS[kind](top, where)
 
 
 def variables(top):
@@ -101,13 +102,15 @@ def variables(top):
 
 
 def run(top, kind, where, before=()):
-    own = [*before, *words(top, kind, where)]
-    return subprocess.run(own, env=variables(top), capture_output=True, text=True, check=False)
+    """Run a command to its end; with `before`, a process of its own below another program."""
+    if not before:
+        return forked.run(words(top, kind, where), variables(top))
+    command = [*before, sys.executable, '-m', 'jaxdl.main', *words(top, kind, where)]
+    return subprocess.run(command, env=variables(top), capture_output=True, text=True, check=False)
 
 
 def start(top, kind, where):
-    silent = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return subprocess.Popen(words(top, kind, where), env=variables(top), **silent)
+    return forked.Process(words(top, kind, where), variables(top))
 
 
 def left(where):
@@ -243,9 +246,8 @@ def one(tmp_path_factory):
 
 def fleet(top, name, more):
     """The fine-tuning in processes of its own: one for each list of flags in `more`."""
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    own = [*words(top, 'finetune', top / name), *FLEET]
-    return [subprocess.Popen([*own, *joined], env=variables(top), **pipes) for joined in more]
+    command = [*words(top, 'finetune', top / name), *FLEET]
+    return [forked.Process([*command, *joined], variables(top)) for joined in more]
 
 
 def same_networks(top, name):

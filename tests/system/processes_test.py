@@ -18,6 +18,7 @@ from several import ended, flags, port
 
 from jaxdl.errors import InputError
 from jaxdl.runtime import distributed
+from tests import forked
 
 STUDY = [
     '--experiment=pooling',
@@ -111,12 +112,19 @@ def start(workdir, more, variables):
 
     With variables of its own.
     """
-    words = [sys.executable, '-m', 'jaxdl.main', *STUDY, f'--workdir={workdir}']
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = [*STUDY, f'--workdir={workdir}']
     both = zip(more, variables, strict=True)
-    return [
-        subprocess.Popen([*words, *own], env=os.environ | their, **pipes) for own, their in both
-    ]
+    return [process([*words, *own], os.environ | their) for own, their in both]
+
+
+def process(arguments, environment):
+    """A forked process; one of its own where jax reads the environment when it is imported."""
+    if 'JAX_NUM_CPU_DEVICES' not in environment:
+        return forked.Process(arguments, environment)
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, '-m', 'jaxdl.main', *arguments], env=environment, **pipes
+    )
 
 
 def values(workdir):
