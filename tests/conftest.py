@@ -5,6 +5,7 @@ And nothing of the user's own is touched.
 
 import atexit
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -29,16 +30,32 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 import jax
 import pytest
 
+TESTS = pathlib.Path(__file__).parent
 TIERS = ('unit', 'engine', 'system')
+# Folders whose tests compile and train small networks.
+ENGINE = (
+    'ablation',
+    'augment',
+    'ensemble',
+    'finetune',
+    'inference',
+    'models',
+    'native',
+    'theory',
+    'train',
+)
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 
 def pytest_collection_modifyitems(items):
-    """Mark tests without a tier: `system` in tests/system, else `unit`."""
+    """Mark every test that has no tier of its own with that of its folder, else `unit`."""
     for item in items:
         if not any(item.get_closest_marker(tier) for tier in TIERS):
-            item.add_marker('system' if 'system' in item.path.parts else 'unit')
+            folder = item.path.relative_to(TESTS).parts[0]
+            item.add_marker(
+                'system' if folder == 'system' else 'engine' if folder in ENGINE else 'unit'
+            )
 
 
 @pytest.fixture(autouse=True)

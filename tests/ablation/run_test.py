@@ -214,6 +214,7 @@ def epochs(folder):
     )
 
 
+@pytest.mark.system
 def test_interrupted_three_times_gives_the_same_bytes(tmp_path):
     assert interrupted(tmp_path / 'whole', None, 0) == 0
     statuses = [

@@ -129,6 +129,7 @@ def test_experiments_that_are_no_experiments(tmp_path, capsys):
         assert err.count('\n') == 1
 
 
+@pytest.mark.system
 def test_a_bad_input_in_a_process_of_its_own():
     status, out, err = call('--experiment=poling', blocked='')
     assert (status, out, err) == (
@@ -138,6 +139,7 @@ def test_a_bad_input_in_a_process_of_its_own():
     )
 
 
+@pytest.mark.system
 def test_help_and_list_need_no_jax():
     status, out, err = call('--help', blocked='jax flax optax')
     assert (status, err) == (0, '')
@@ -166,6 +168,7 @@ def test_the_short_help_fits_a_screen(capsys):
     assert {'list', 'plan', 'predict'} <= set(named) <= set(command.MODES)
 
 
+@pytest.mark.system
 def test_import_is_without_jax():
     code = 'import jaxdl, sys; jaxdl.statistics.holm([0.1]); assert not {"jax", "flax", "optax"} & set(sys.modules)'
     subprocess.run([sys.executable, '-c', code], check=True)
@@ -183,6 +186,7 @@ def test_plan_trains_nothing(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.system
 def test_run_report_and_run_again(capsys, tmp_path):
     assert command.main([*TINY, '--workdir=run']) == 0
     out = capsys.readouterr().out

@@ -159,6 +159,7 @@ print(*map(repr, map(float, loss)))
 """
 
 
+@pytest.mark.system
 def test_eight_devices_give_what_one_gives():
     environment = os.environ | dict(
         JAX_NUM_CPU_DEVICES='8',

@@ -101,6 +101,7 @@ def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkey
     np.testing.assert_array_equal(found['kernel'], variables['params']['head']['kernel'])
 
 
+@pytest.mark.system
 def test_the_program_runs_without_jaxdl(exported):
     module, variables, folder = exported
     images = np.random.default_rng(1).uniform(size=(3, SIZE, SIZE, 3)).astype(np.float32)

@@ -41,6 +41,7 @@ def test_read_back_bit_by_bit(tmp_path):
     )
 
 
+@pytest.mark.system
 def test_one_line_in_a_fresh_process_and_on_other_devices(tmp_path):
     """Eight devices read what one wrote, and the other way round, where the arrays lay in parts."""
     tiny.workdir(tmp_path / 'run')

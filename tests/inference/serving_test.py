@@ -284,6 +284,7 @@ def served(application):
         thread.join()
 
 
+@pytest.mark.system
 @pytest.mark.browser
 @pytest.mark.skipif(not browser_test.CHROMIUM, reason='no chromium on this machine')
 @pytest.mark.parametrize('width', browser_test.WIDTHS)

@@ -348,6 +348,7 @@ def test_another_version_is_said(fresh, monkeypatch):
     )
 
 
+@pytest.mark.system
 @built
 def test_a_library_that_cannot_be_loaded_is_said(monkeypatch, tmp_path):
     (tmp_path / 'libdnnl.so.3').write_bytes(b'not a library')

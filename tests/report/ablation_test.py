@@ -364,6 +364,7 @@ def test_the_same_workdir_gives_the_same_bytes(usual, tmp_path):
     }
 
 
+@pytest.mark.system
 def test_a_report_needs_no_jax(tmp_path):
     holding.seal(
         workdirs.make(

@@ -267,6 +267,7 @@ def test_the_same_workdir_gives_the_same_bytes(odd, tmp_path):
     assert before == {path: path.read_bytes() for path in odd.rglob('*') if path.is_file()}
 
 
+@pytest.mark.system
 def test_the_report_needs_no_jax(tmp_path):
     leave_out = ('evaluation.npz', 'mistakes.npz', 'evidence.json', 'probe.csv')
     workdir = finetune_workdirs.make(

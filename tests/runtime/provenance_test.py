@@ -65,6 +65,7 @@ def test_of_the_environment_only_what_may_change_a_number_is_noted(name, matters
     assert machine.environment({name: 'value'}) == ({name: 'value'} if matters else {})
 
 
+@pytest.mark.system
 @pytest.mark.parametrize('folder', [True, False])
 def test_a_change_since_the_commit_is_marked(checkout, folder):
     file = checkout / 'studies' / 'mine.py'
@@ -75,6 +76,7 @@ def test_a_change_since_the_commit_is_marked(checkout, folder):
     assert provenance.revision(path) == f'{commit}+'
 
 
+@pytest.mark.system
 def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout, tmp_path_factory):
     new = checkout / 'studies' / 'new.py'
     new.write_text('')
@@ -89,6 +91,7 @@ def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout
     )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize('flag', ['--experiment=studies/mine.py', '--experiment studies/mine.py'])
 def test_the_file_of_an_experiment_is_known_again(checkout, flag):
     said = provenance.about(f'python -m jaxdl.main {flag} --quick')['file']

@@ -82,6 +82,7 @@ def wandb(folder):
 READERS = dict(tensorboard=tensorboard, wandb=wandb)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize('name', tracking.TRACKERS)
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 def test_a_tracker_holds_every_number_of_a_step_and_an_epoch(tmp_path, name):

@@ -61,6 +61,7 @@ def test_arrays_of_any_kind_give_float64(convert):
         np.testing.assert_array_equal(found, want)
 
 
+@pytest.mark.system
 def test_no_jax_is_needed():
     code = (
         'import sys; from jaxdl.theory import backprop; '

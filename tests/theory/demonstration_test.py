@@ -98,6 +98,7 @@ def test_a_finished_one_is_only_reported_again(tmp_path):
     assert after | changed == before | changed
 
 
+@pytest.mark.system
 def test_its_report_is_built_again_without_jax(tmp_path):
     demonstration.run(STUDY, tmp_path)
     before = (tmp_path / 'report.html').read_bytes()

@@ -230,6 +230,7 @@ def test_claims_on_wrong_roundings_fail_where_the_rounding_is_right(observed, mo
     assert [claim for claim in failing(observed) if f'"{name}"' in claim]
 
 
+@pytest.mark.system
 def test_formulas_import_no_jax():
     import subprocess
     import sys

@@ -34,6 +34,7 @@ def holder(tmp_path):
     process.stdout.close()
 
 
+@pytest.mark.system
 def test_a_second_run_is_refused_with_whose_it_is(holder, tmp_path):
     words = f'run is in use by process {holder.pid} on .*name another --workdir'
     with pytest.raises(InputError, match=words), lock.held(tmp_path / 'run'):
@@ -51,6 +52,7 @@ def test_no_kind_of_run_begins_where_another_is_at_work(tmp_path):
         assert not (tmp_path / name).exists()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_dead_run_leaves_no_lock(holder, tmp_path, number):
     holder.send_signal(number)
