@@ -32,9 +32,9 @@ def prepare(size, listed, conv):
     chunk = np.arange(len(listed)).reshape(len({member.seed for member in listed}), -1)
     training = ensemble.start(chunk, listed, data, workload.CLASSES, EPOCHS * (ROUNDS + 1))
     variants, keys = ensemble.inputs(chunk, listed)
-    noise, epochs = ensemble.noise_of(listed), len(training.history['train_loss'])
+    noise = ensemble.noise_of(listed)
     programs = ensemble.compile_programs(
-        variants, keys, training.states, data, workload.CLASSES, epochs, noise, conv
+        variants, keys, training.states, data, workload.CLASSES, noise, conv
     )
 
     def after_epoch(training):

@@ -39,7 +39,7 @@ def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any
     variants, row_keys = ensemble.inputs(chunk, listed)
     conv = fastest_conv(size, listed)
     programs = ensemble.compile_programs(
-        variants, row_keys, training.states, data, CLASSES, EPOCHS, ensemble.noise_of(listed), conv
+        variants, row_keys, training.states, data, CLASSES, ensemble.noise_of(listed), conv
     )
 
     def until(enough: Callable[[], bool]) -> None:

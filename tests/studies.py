@@ -63,10 +63,10 @@ def train(found, chunk, epochs=1, data=None, after_epoch=lambda training: None):
     shapes = tuple(
         leaf.shape for leaf in jax.tree.leaves((variants, row_keys, training.states, data))
     )
-    key = (program_key(variants, shapes), epochs, noise)
+    key = (program_key(variants, shapes), noise)
     if key not in PROGRAMS:
         PROGRAMS[key] = ensemble.compile_programs(
-            variants, row_keys, training.states, data, 10, epochs, noise
+            variants, row_keys, training.states, data, 10, noise
         )
     programs = PROGRAMS[key]
     ensemble.train(training, programs, variants, row_keys, data, after_epoch)

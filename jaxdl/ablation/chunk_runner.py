@@ -128,7 +128,6 @@ def _compile(session: Session, study: Study, found: Group, chunk: np.ndarray) ->
         training.states,
         data,
         study.num_classes,
-        study.epochs,
         noise,
         conv,
         study.metrics if found.phase == 'measure' else (),

@@ -22,7 +22,7 @@ from jaxdl.data.on_device import Part, Resident
 from jaxdl.runtime import sharding
 from jaxdl.train import keys, metrics, train_step
 from jaxdl.train.metrics import Metrics
-from jaxdl.train.train_step import Batch, TrainState, init_state, module_of
+from jaxdl.train.train_step import Batch, Timeline, TrainState, init_state, module_of
 from jaxdl.train.variant import Variant, stack
 
 
@@ -151,7 +151,6 @@ def compile_programs(
     states: TrainState,
     data: Resident,
     num_classes: int,
-    epochs: int,
     noise: Noise,
     conv: str = 'auto',
     names: Sequence[str] = (),
@@ -169,13 +168,16 @@ def compile_programs(
     held: Any = Resident(*(whole, whole, *[apart] * 5))  # type: ignore[arg-type]
 
     def epoch(
-        states: TrainState, variants: Variant, key: jax.Array, order: jax.Array, data: Resident
+        states: TrainState,
+        variants: Variant,
+        key: jax.Array,
+        order: jax.Array,
+        data: Resident,
+        timeline: Timeline,
     ) -> Any:
         traces.append('epoch')
-        step = functools.partial(
-            train_step.train_step, module=module, steps=steps * epochs, noise=noise.kinds
-        )
-        return _epoch(step, states, variants, key, order, data, noise.even)
+        step = functools.partial(train_step.train_step, module=module, noise=noise.kinds)
+        return _epoch(step, states, variants, key, timeline, order, data, noise.even)
 
     def evaluate(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
         return _evaluate(
@@ -187,7 +189,7 @@ def compile_programs(
         return _evaluate(step, states, variants, data, part)[1]
 
     shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=rows, check_vma=False)
-    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, rows, held)), donate_argnums=0)
+    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, rows, held, whole)), donate_argnums=0)
     measure, scored = (
         jax.jit(shard(f, in_specs=(rows, rows, held, apart))) for f in (evaluate, score)
     )
@@ -200,7 +202,7 @@ def compile_programs(
     ):  # on a GPU the default is TF32; on a CPU this changes nothing
         lowered = [
             measure.lower(states, variants, data, data.val),
-            train.lower(states, variants, row_keys.noise, order, data),
+            train.lower(states, variants, row_keys.noise, order, data, _timeline(steps, mesh)),
         ]
         if names:
             lowered.append(scored.lower(states, variants, data, data.val))
@@ -230,13 +232,14 @@ def train(
         (training.states, variants, row_keys), mesh
     )
     data = _held(data, mesh)
+    timeline = _timeline(steps * len(training.history['train_loss']), mesh)
     while training.epoch < len(training.history['train_loss']):
         began = time.perf_counter()
         order = sharding.place(
             _order(row_keys.order, training.epoch, data.train, steps, variants.batch_size), mesh
         )
         training.states, found = programs.epoch(
-            training.states, variants, row_keys.noise, order, data
+            training.states, variants, row_keys.noise, order, data, timeline
         )
         _record(training, 'train', found)
         trained = time.perf_counter()
@@ -296,6 +299,10 @@ def _held(data: Resident, mesh: Mesh) -> Resident:
     return Resident(*whole, *apart)  # type: ignore[arg-type]
 
 
+def _timeline(steps: int, mesh: Mesh) -> Timeline:
+    return sharding.replicate(Timeline(np.int32(steps), np.int32(0)), mesh)
+
+
 def _record(training: Training, split: str, found: Metrics) -> None:
     for name, value in _means(found).items():
         training.history[f'{split}_{name}'][training.epoch] = value
@@ -326,6 +333,7 @@ def _epoch(
     states: TrainState,
     variants: Variant,
     key: jax.Array,
+    timeline: Timeline,
     order: jax.Array,
     data: Resident,
     even: Sequence[str] = (),
@@ -341,7 +349,7 @@ def _epoch(
     variants = dataclasses.replace(
         variants, **{name: getattr(variants, name)[:, 0] for name in even}
     )
-    step = jax.vmap(jax.vmap(step, in_axes=(0, None, columns, None)))
+    step = jax.vmap(jax.vmap(step, in_axes=(0, None, columns, None, None)), (0, 0, 0, 0, None))
     mean, std = (
         jnp.broadcast_to(moment, (rows, moment.shape[-1])) for moment in (data.mean, data.std)
     )
@@ -350,7 +358,7 @@ def _epoch(
         batch = Batch(
             data.images[indices], data.labels[indices], jnp.ones((rows, size), bool), mean, std
         )
-        return step(states, batch, variants, key)
+        return step(states, batch, variants, key, timeline)
 
     states, found = lax.scan(body, states, order.swapaxes(0, 1))
     return states, metrics.merge(found)

@@ -121,13 +121,7 @@ def _group(
         training = ensemble.start(chunk, members, data, num_classes, epochs)
         variants, row_keys = ensemble.inputs(chunk, members)
         programs = programs or ensemble.compile_programs(
-            variants,
-            row_keys,
-            training.states,
-            data,
-            num_classes,
-            epochs,
-            ensemble.noise_of(members),
+            variants, row_keys, training.states, data, num_classes, ensemble.noise_of(members)
         )
         begun, watched = (
             training.states,

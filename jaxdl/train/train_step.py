@@ -48,6 +48,22 @@ class Batch(NamedTuple):
     std: jax.Array
 
 
+class Timeline(NamedTuple):
+    """The steps of a run, int32 scalars that may be traced: programs do not depend on them.
+
+    Attributes:
+      steps: length of the learning-rate schedule.
+      start: the step at which the schedule begins.
+    """
+
+    steps: jax.Array | int
+    start: jax.Array | int = 0
+
+    def progress(self, step: jax.Array) -> jax.Array:
+        """Share of the schedule that is done before `step`, in [0, 1]."""
+        return jnp.clip((step - self.start) / jnp.asarray(self.steps), 0.0, 1.0)
+
+
 NOISE = (
     'dropout',
     *AUGMENTATIONS,
@@ -118,14 +134,14 @@ def train_step(
     batch: Batch,
     variant: Variant,
     key: jax.Array,
+    timeline: Timeline,
     *,
     module: nn.Module,
-    steps: int,
     noise: tuple[str, ...] = NOISE,
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent.
 
-    `key` is the root key of the noise, `steps` the length of the whole run.
+    `key` is the root key of the noise.
 
     `noise` are the kinds that any member needs (`noise_of`). The metrics are those of the batch
     before the update, in training mode, its images augmented.
@@ -144,7 +160,7 @@ def train_step(
     gradient, (found, batch_stats) = _gradient(
         state, batch._replace(images=images), targets, variant, module, dropout
     )
-    height = optim.SCHEDULES[variant.schedule](state.step / steps)
+    height = optim.SCHEDULES[variant.schedule](timeline.progress(state.step))
     updates, opt_state = optimizer_of(variant, height).update(
         gradient, state.opt_state, state.params
     )

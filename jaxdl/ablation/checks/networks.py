@@ -19,7 +19,7 @@ from jaxdl.ablation import planning
 from jaxdl.data.on_device import Resident
 from jaxdl.ensemble import Member, chunks
 from jaxdl.train import keys, losses, train_step
-from jaxdl.train.train_step import Batch, TrainState
+from jaxdl.train.train_step import Batch, Timeline, TrainState
 from jaxdl.train.variant import Variant, program_key, stack
 
 IMAGES = 64  # that a network is asked about before its first step
@@ -188,10 +188,10 @@ def _beginning(
 def _learning(
     state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
 ) -> Mapping[str, Any]:
-    step = functools.partial(train_step.train_step, module=module, steps=PATIENCE, noise=())
+    step = functools.partial(train_step.train_step, module=module, noise=())
 
     def body(state: TrainState, _: None) -> tuple[TrainState, jax.Array]:
-        state, found = step(state, batch, variant, keys.seed_key(0))
+        state, found = step(state, batch, variant, keys.seed_key(0), Timeline(PATIENCE))
         return state, found.correct == found.count
 
     state, right = lax.scan(body, state, None, length=PATIENCE)
@@ -208,12 +208,11 @@ def _stride(
     module: nn.Module,
     noise: tuple[str, ...],
 ) -> Mapping[str, Any]:
-    step = functools.partial(
-        train_step.train_step, module=module, steps=len(batches.labels), noise=noise
-    )
+    step = functools.partial(train_step.train_step, module=module, noise=noise)
+    timeline = Timeline(len(batches.labels))
 
     def body(state: TrainState, batch: Batch) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
-        after, _ = step(state, batch, variant, keys.seed_key(0))
+        after, _ = step(state, batch, variant, keys.seed_key(0), timeline)
         return after, (
             _norms(jax.tree.map(jnp.subtract, after.params, state.params)),
             _norms(state.params),

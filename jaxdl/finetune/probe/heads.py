@@ -67,13 +67,7 @@ def trained(work: Work, cells: Sequence[Cell], train: np.ndarray, val: np.ndarra
         if programs is None:
             _note(work, 'compile', chunk)
             programs = ensemble.compile_programs(
-                variants,
-                row_keys,
-                training.states,
-                data,
-                work.num_classes,
-                work.probe.passes,
-                ensemble.noise_of(own),
+                variants, row_keys, training.states, data, work.num_classes, ensemble.noise_of(own)
             )
             _enter(work, programs, training, data, size, len(own))
         ensemble.train(
