@@ -1,4 +1,4 @@
-"""Tables of the site that are made of the code itself, and so cannot go stale.
+"""Generate tables of the site from the code.
 
 A line `<!-- fields jaxdl.train.variant.Variant -->` on a page stands for the fields of that
 dataclass, `<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags
@@ -21,91 +21,87 @@ from jaxdl.cli import usage
 MARK = re.compile(r'^<!-- (fields|options|flags|modes|exits)(?: ([\w.]+))? -->$', re.MULTILINE)
 PARTS = {
     'leaf': 'same program',
-    'initial': 'same program, another start',
+    'initial': 'same program, another initial value',
     'static': 'another program',
 }
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with every mark replaced by its table."""
-    return MARK.sub(lambda found: MADE[found[1]](found[2]), markdown)
+    """Replace every mark on a page by its table."""
+    return MARK.sub(lambda match: TABLES[match[1]](match[2]), markdown)
 
 
 def fields(name: str) -> str:
-    """Each field of a dataclass: its default, what its rule asks for.
-
-    And what is said of it where it is declared.
-    """
+    """Table of the fields of a dataclass: default, rule and description."""
     kind = _object(name)
-    said = _arguments(kind) | _comments(kind)
-    own = hasattr(kind, 'replace')  # of flax: the fields of a Variant are traced or not
+    descriptions = _arguments(kind) | _comments(kind)
+    traced = hasattr(kind, 'replace')  # a flax dataclass: Variant
     rows = [
         [
             f'`{f.name}`',
             _default(f),
             _rule(f, kind),
-            *([PARTS[_part(f)]] if own else []),
-            said.get(f.name, ''),
+            *([PARTS[_part(f)]] if traced else []),
+            descriptions.get(f.name, ''),
         ]
         for f in dataclasses.fields(kind)
     ]
     return _table(
-        ['Field', 'Default', 'Must be', *(['Another value is'] if own else []), 'What'], rows
+        ['Field', 'Default', 'Must be', *(['Another value is'] if traced else []), 'Meaning'], rows
     )
 
 
 def options(name: str) -> str:
-    """Each row of a table: its name, and its comment or the first line of its docstring.
-
-    Else the expression it is.
-    """
+    """Table of the options: name, and comment, docstring or expression."""
     table, written = _object(name), _written(name)
     rows = [
         [f'`{row}`', _meaning(value, *written.get(row, ('', '')))] for row, value in table.items()
     ]
-    return _table(['Name', 'What'], rows)
+    return _table(['Name', 'Meaning'], rows)
 
 
 def flags(_: None) -> str:
-    """Each flag of the command line, with its help."""
-    own = [(name, main.FLAGS[name]) for name in main.FLAGS if len(name) > 1]
-    return _table(['Flag', 'What'], [[f'`--{name}`', _plain(str(flag.help))] for name, flag in own])
+    """Table of the flags of the command line with their help."""
+    rows = [(name, main.FLAGS[name]) for name in main.FLAGS if len(name) > 1]
+    return _table(
+        ['Flag', 'Meaning'], [[f'`--{name}`', _plain(str(flag.help))] for name, flag in rows]
+    )
 
 
 def modes(_: None) -> str:
-    """Each mode, with the first line of its function's docstring."""
+    """Table of the modes with the first lines of their docstrings."""
     return _table(
         ['Mode', 'Does'], [[f'`{name}`', _first(mode)] for name, mode in main.MODES.items()]
     )
 
 
 def exits(_: None) -> str:
-    """Each exit status, and when there is it."""
+    """Table of the exit statuses."""
     return _table(
         ['Status', 'When'], [[status, _plain(when)] for status, when in usage.EXITS.items()]
     )
 
 
-MADE: dict[str, Callable[[Any], str]] = dict(
+TABLES: dict[str, Callable[[Any], str]] = dict(
     fields=fields, options=options, flags=flags, modes=modes, exits=exits
 )
 
 
 def _object(name: str) -> Any:
-    module, _, own = name.rpartition('.')
-    return getattr(importlib.import_module(module), own)
+    module, _, attribute = name.rpartition('.')
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _table(columns: list[str], rows: Iterable[list[str]]) -> str:
-    """In Markdown, without the columns that are empty."""
+    """Markdown table without empty columns."""
     rows = list(rows)
-    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    indices = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     lines = [columns, ['---'] * len(columns), *rows]
-    return '\n'.join(f'| {" | ".join(cells[i] for i in kept)} |' for cells in lines)
+    return '\n'.join(f'| {" | ".join(cells[i] for i in indices)} |' for cells in lines)
 
 
 def _plain(text: str) -> str:
-    """Text for a cell, with nothing in it that is Markdown but code."""
+    """Text of a cell; only code stays Markdown."""
     parts = re.split('(`[^`]*`)', ' '.join(text.split()).replace('|', '\\|'))
     parts[::2] = [re.sub(r'([*_<])', r'\\\1', part) for part in parts[::2]]
     return ''.join(parts)
@@ -115,8 +111,8 @@ def _code(text: str) -> str:
     return f'`{" ".join(text.split())}`'.replace('|', '\\|')
 
 
-def _first(found: Any) -> str:
-    return _plain((inspect.getdoc(found) or '').split('\n\n')[0])
+def _first(documented: Any) -> str:
+    return _plain((inspect.getdoc(documented) or '').split('\n\n')[0])
 
 
 def _part(field: dataclasses.Field[Any]) -> str:
@@ -135,7 +131,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _rule(field: dataclasses.Field[Any], kind: type) -> str:
-    """The words with which the rule refuses what nothing accepts: they say what would be right."""
+    """Requirement of a field: the words with which its rule refuses an impossible value."""
     rule, annotation = field.metadata.get('rule'), kind.__annotations__[field.name]
     if rule is None:
         return 'true or false' if annotation is bool else ''
@@ -154,15 +150,15 @@ def _rule(field: dataclasses.Field[Any], kind: type) -> str:
 
 
 def _comments(kind: type) -> dict[str, str]:
-    """Field -> the comment that ends its line."""
-    found = (
+    """Field -> the comment at the end of its line."""
+    matches = (
         re.match(r'\s+(\w+): [^#]*#\s*(.+)$', line) for line in inspect.getsource(kind).splitlines()
     )
-    return {match[1]: _plain(match[2]) for match in found if match}
+    return {match[1]: _plain(match[2]) for match in matches if match}
 
 
 def _arguments(kind: type) -> dict[str, str]:
-    """Field -> what the docstring says of it, under Args."""
+    """Field -> its description in the docstring, under Args."""
     text = (inspect.getdoc(kind) or '').partition('Args:\n')[2]
     return {
         match[1]: _plain(match[2])
@@ -171,17 +167,20 @@ def _arguments(kind: type) -> dict[str, str]:
 
 
 def _written(name: str) -> dict[str, tuple[str, str]]:
-    """Row of a table -> the expression of its value, as it is written.
+    """Row of a table -> the source of its value and the comment at the end of its line.
 
-    And the comment that ends its line.
+    Raises:
+      LookupError: the module does not define the table.
     """
-    module, _, own = name.rpartition('.')
+    module, _, attribute = name.rpartition('.')
     source = inspect.getsource(importlib.import_module(module))
-    tables = (
+    tables = [
         node.value
         for node in ast.parse(source).body
-        if isinstance(node, ast.AnnAssign) and _is(node, own)
-    )
+        if isinstance(node, ast.AnnAssign) and _is(node, attribute)
+    ]
+    if not tables:
+        raise LookupError(f'{name}: {module} does not define {attribute}')
     rows = (
         pair
         for table in tables
@@ -211,19 +210,19 @@ def _meaning(value: Any, expression: str, comment: str) -> str:
     if comment or hasattr(value, 'meaning'):
         return _plain(comment or value.meaning)
     if isinstance(value, Mapping):
-        return ', '.join(_code(f'{key}={own}') for key, own in value.items())
-    own = getattr(value, 'loss', value)
+        return ', '.join(_code(f'{key}={item}') for key, item in value.items())
+    function = getattr(value, 'loss', value)
     if (
-        getattr(own, '__name__', '<lambda>') != '<lambda>'
-        and own.__module__.startswith('jaxdl')
-        and own.__doc__
+        getattr(function, '__name__', '<lambda>') != '<lambda>'
+        and function.__module__.startswith('jaxdl')
+        and function.__doc__
     ):
-        return _first(own)
+        return _first(function)
     if dataclasses.is_dataclass(value):
         return ', '.join(
-            _code(f'{f.name}={own}')
+            _code(f'{f.name}={item}')
             for f in dataclasses.fields(value)
-            if (own := _unusual(value, f))
+            if (item := _unusual(value, f))
         )
     expression = re.sub(r"^\(?lambda [^:]*: |, '[.\w]*'\)$", '', expression) or repr(value)
     called = re.fullmatch(r'(\w+)\([\w, ]*\)', expression)
@@ -232,13 +231,10 @@ def _meaning(value: Any, expression: str, comment: str) -> str:
 
 
 def _unusual(value: Any, field: dataclasses.Field[Any]) -> Any:
-    """What a record has in a field, where that is not the field's default.
-
-    Its name or a record again.
-    """
-    own = getattr(value, field.name)
+    """Value of a field, or None if it is the default, the name or another record."""
+    item = getattr(value, field.name)
     return (
         None
-        if own == field.default or field.name == 'name' or dataclasses.is_dataclass(own)
-        else own
+        if item == field.default or field.name == 'name' or dataclasses.is_dataclass(item)
+        else item
     )
