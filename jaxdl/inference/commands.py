@@ -14,6 +14,7 @@ from jaxdl.config.recipe import VIEWS
 from jaxdl.data import Data
 from jaxdl.data.loading import SPLITTING
 from jaxdl.data.sources.columns import IMAGE_SUFFIXES, short
+from jaxdl.data.sources.folder import image_files
 from jaxdl.errors import InputError, unknown
 from jaxdl.inference import model_file, submission, tta
 from jaxdl.inference.predictor import Predictor
@@ -197,13 +198,7 @@ def _found(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
             if source.name == CHALLENGE
             else submission.read_images(source)
         )
-    names = sorted(
-        path.relative_to(source).as_posix()
-        for path in source.rglob('*')
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith('.')
-        and path.is_file()
-    )
+    names = image_files(source)
     if not names:
         raise InputError(f'--images={source}: no images below it')
     return names, [source / name for name in names]

@@ -333,6 +333,27 @@ def test_links_in_circles_end():
     assert folder.folder('f').ids == ('a/1.jpg', 'b/sub/2.jpg')
 
 
+def test_a_linked_class_is_read_and_no_link_leaves_its_part():
+    touch('f/train/cat/1.jpg', 'f/train/dog/2.jpg', 'f/test/cat/3.jpg', 'f/test/dog/4.jpg')
+    touch('elsewhere/5.jpg', 'f/other/6.jpg')
+    for link, to in (
+        ('f/train/bird', '../../elsewhere'),
+        ('f/train/cat/test', '../../test'),
+        ('f/train/cat/root', '../..'),
+        ('f/train/dog/other', '../../other'),
+    ):
+        pathlib.Path(link).symlink_to(to)
+    listing = folder.folder('f')
+    assert dict(zip(listing.ids, listing.parts, strict=True)) == {
+        'train/bird/5.jpg': 'train',
+        'train/cat/1.jpg': 'train',
+        'train/dog/2.jpg': 'train',
+        'train/dog/other/6.jpg': 'train',
+        'test/cat/3.jpg': 'test',
+        'test/dog/4.jpg': 'test',
+    }
+
+
 def test_many_files():
     for kind in 'ab':
         top = pathlib.Path('f') / kind

@@ -11,6 +11,7 @@ import tiny
 from PIL import Image
 
 from jaxdl import main as command
+from jaxdl.data.sources import folder
 from jaxdl.inference import model_file, submission, tta
 from jaxdl.inference.predictor import Predictor
 
@@ -49,6 +50,29 @@ def test_a_folder_is_predicted_sorted_and_to_its_depths(run, tmp_path, capsys):
     assert [row[1] for row in rows] == found.class_names
     np.testing.assert_array_equal(np.float32([row[2] for row in rows]), found.probabilities.max(1))
     assert rows[0][7:] == [''] * 4  # of three classes
+
+
+def test_training_and_predict_take_the_same_files(run, tmp_path):
+    for kind in ('cat', 'dog'):
+        tiny.files(tmp_path / 'in' / kind / 'deep', tiny.images(2), ['a.png', 'b.PNG'])
+        tiny.files(tmp_path / 'in' / kind / '.thumbnails', tiny.images(1), ['a.png'])
+    tiny.files(tmp_path / 'in' / '__MACOSX', tiny.images(1), ['a.png'])
+    tiny.files(tmp_path / 'elsewhere', tiny.images(1), ['c.png'])
+    for link, target in (
+        ('in/cat/linked', '../../elsewhere'),
+        ('in/cat/d.png', '../../elsewhere/c.png'),
+        ('in/cat/again', '../dog/deep'),
+        ('in/dog/up', '..'),
+        ('in/dog/gone.png', 'nowhere.png'),
+    ):
+        (tmp_path / link).symlink_to(target)
+    assert call('predict', run, '--images=in', '--output=p.csv') == 0
+    predicted = [row[0] for row in read(tmp_path / 'p.csv')[1:]]
+    assert predicted == [
+        *('cat/d.png', 'cat/deep/a.png', 'cat/deep/b.PNG', 'cat/linked/c.png'),
+        *('dog/deep/a.png', 'dog/deep/b.PNG'),
+    ]
+    assert predicted == list(folder.folder('in').ids)
 
 
 def test_a_challenge_gets_its_submission(run, tmp_path, capsys):

@@ -352,8 +352,8 @@ def test_another_version_is_said(fresh, monkeypatch):
 @built
 def test_a_library_that_cannot_be_loaded_is_said(monkeypatch, tmp_path):
     (tmp_path / 'libdnnl.so.3').write_bytes(b'not a library')
-    code = f'import pathlib, sys; from jaxdl import native; native.onednn = lambda: pathlib.Path({str(tmp_path)!r})'
-    code += ' / "libdnnl.so.3"; print(native.missing()); from jaxdl.models.conv import usual; print(usual())'
+    code = f'import pathlib, sys; from jaxdl.native import loader; loader.onednn = lambda: pathlib.Path({str(tmp_path)!r})'
+    code += ' / "libdnnl.so.3"; print(loader.missing()); from jaxdl.models.conv import usual; print(usual())'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     why, lowering = done.stdout.splitlines()
     assert 'libdnnl.so.3' in why

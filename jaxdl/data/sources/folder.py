@@ -9,7 +9,7 @@ import pathlib
 import posixpath
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from jaxdl.data.listing import Listing
 from jaxdl.data.sources.columns import IMAGE_SUFFIXES, PARTS, listing, place, short
@@ -25,22 +25,20 @@ def folder(where: str) -> Listing:
     """
     root = place(where, _FORM)
     parts, note = _parts(root)
+    starts = {part: '' if top == root else f'{top.name}/' for part, top in parts.items()}
+    by_class: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in image_files(root, tuple(starts.values())):
+        part, start = next(item for item in starts.items() if path.startswith(item[1]))
+        by_class[part, path[len(start) :].partition('/')[0]].append(path)
     rows: list[tuple[str, str, str]] = []  # id, class, part
-    seen = {_identity(root)}
     for part, top in parts.items():
-        kinds = _folders(top)
-        seen |= {
-            _identity(top),
-            *(_identity(top / kind) for kind in kinds if not (top / kind).is_symlink()),
-        }
-        for kind in kinds:
-            found = sorted(_walk(top / kind, seen))
-            if not found and part == 'train':
+        for kind in _folders(top):
+            paths = by_class[part, kind]
+            if not paths and part == 'train':
                 raise InputError(
                     f'{top / kind}: class {short(kind)} has no images; remove the folder or fill it'
                 )
-            prefix = '' if top == root else f'{top.name}/'
-            rows += ((f'{prefix}{kind}/{path}', kind, part) for path in found)
+            rows += ((path, kind, part) for path in paths)
     ids, kinds, names = zip(*rows, strict=True)
     images = [root / name for name in ids]
     return listing(where, images, kinds, ids, parts=names if len(parts) > 1 else None, note=note)
@@ -64,7 +62,7 @@ def _parts(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], str]:
     if 'train' in found and (len(found) > 1 or len(tops) == 1) and _folders(found['train']):
         return _labelled(found, [name for name in tops if root / name not in found.values()])
     if not tops:
-        loose = any(_walk(root, set()))
+        loose = any(image_files(root))
         hint = (
             'has images but no folders: one folder a class, or --dataset=csv:FILE'
             if loose
@@ -97,25 +95,38 @@ def _folders(top: pathlib.Path) -> list[str]:
     return sorted(e.name for e in _scan(top) if not _hidden(e.name) and _is(e, 'folder'))
 
 
-def _walk(top: pathlib.Path, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """The images below `top`, as paths from it.
+def image_files(top: pathlib.Path, starts: Sequence[str] = ('',)) -> list[str]:
+    """List the images below a folder, the same ones for training and for prediction.
 
-    A folder in `seen` other than `top` is not entered again.
+    Hidden files and folders are left out. Links are followed. Each folder is read once: under its
+    path if that lies below `starts`, else under the first link to it.
+
+    Args:
+      top: the folder.
+      starts: the parts of it to be listed, such as `train/`; the whole by default.
+
+    Returns:
+      Paths relative to `top`, with `/`, sorted.
+
+    Raises:
+      InputError: a folder cannot be read.
     """
-    stack = [('', top)]
-    seen.add(_identity(top))
-    while stack:
-        prefix, current = stack.pop()
-        for entry in _scan(current):
+    paths, folders, links = list[str](), list(starts), list[str]()
+    entered = set() if '' in starts else {_identity(top)}
+    while folders or links:
+        prefix = folders.pop() if folders else links.pop(links.index(min(links)))
+        identity = _identity(top / prefix)
+        if identity in entered:  # links can go in circles
+            continue
+        entered.add(identity)
+        for entry in _scan(top / prefix):
             if _hidden(entry.name):
                 continue
             if _is(entry, 'folder'):
-                below = current / entry.name
-                if (identity := _identity(below)) not in seen:  # links can go in circles
-                    seen.add(identity)
-                    stack.append((f'{prefix}{entry.name}/', below))
+                (links if entry.is_symlink() else folders).append(f'{prefix}{entry.name}/')
             elif posixpath.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES and _is(entry, 'file'):
-                yield prefix + entry.name
+                paths.append(prefix + entry.name)
+    return sorted(paths)
 
 
 def _scan(top: pathlib.Path) -> list[os.DirEntry[str]]:
