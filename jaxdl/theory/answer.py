@@ -26,13 +26,13 @@ class Answer:
       text: of the page (its syntax: `jaxdl.report.prose`); `![NAME]` stands where a figure or a
         table belongs.
       claims: every number that was predicted and measured.
-      shown: the figures and tables that the text names.
+      blocks: the figures and tables that the text names.
       groups: what trained, as in run.json.
     """
 
     text: str
     claims: Sequence[Claim]
-    shown: 'Sequence[Figure | Table]' = ()
+    blocks: 'Sequence[Figure | Table]' = ()
     groups: Sequence[Mapping[str, Any]] = ()
 
 

@@ -39,13 +39,13 @@ def run(
     if overwrite:
         workdir.clear(folder)
     workdir.resumes(folder, config)
-    facts, began, found, spent = provenance.about(command), time.perf_counter(), {}, {}
+    facts, began, results, spent = provenance.about(command), time.perf_counter(), {}, {}
     workdir.begin(folder, config=config, run=facts | dict(finished=False))
     for number, (name, part) in enumerate(names.items(), 1):
         progress.say(f'{assignment.name}: {name} ({number} of {len(names)})')
-        own = folder / 'parts' / name
-        found[name] = run_part(part, own, command=command)
-        spent[name] = workdir.read_json(own / 'run.json')['seconds']['total']
+        part_folder = folder / 'parts' / name
+        results[name] = run_part(part, part_folder, command=command)
+        spent[name] = workdir.read_json(part_folder / 'run.json')['seconds']['total']
     seconds = dict(parts=round(sum(spent.values()), 3), total=round(time.perf_counter() - began, 3))
     workdir.begin(folder, run=facts | dict(seconds=seconds, finished=True))
     from jaxdl import report  # matplotlib takes a second to import
@@ -55,13 +55,13 @@ def run(
         submission_zip.pack(folder, assignment.roll_number, list(names))
     summary = [
         dict(row, condition=_of(name, row['condition']))
-        for name, own in found.items()
-        for row in own.summary
+        for name, part_folder in results.items()
+        for row in part_folder.summary
     ]
     claims = [
         dict(row, claim=_of(name, row['claim']))
-        for name, own in found.items()
-        for row in own.claims
+        for name, part_folder in results.items()
+        for row in part_folder.claims
     ]
     return Results([], summary, folder, claims)
 
@@ -74,24 +74,24 @@ def parts(assignment: Assignment) -> dict[str, Experiment]:
     Raises:
       InputError: no experiment of this name, or an override that no part has a field for.
     """
-    found = {
+    experiments = {
         name: experiment.load_experiment(name)
         for names in assignment.parts.values()
         for name in names
     }
     if assignment.scale == 'quick':
-        found = {name: experiment.quick(part) for name, part in found.items()}
+        experiments = {name: experiment.quick(part) for name, part in experiments.items()}
     for key, value in assignment.overrides.items():
         taken, refused = {}, InputError('')
-        for name, part in found.items():
+        for name, part in experiments.items():
             try:
                 taken[name] = experiment.override(part, {key: value})
             except InputError as error:
                 refused = error
         if not taken:
             raise refused
-        found |= taken
-    return {name: experiment.check(part) for name, part in found.items()}
+        experiments |= taken
+    return {name: experiment.check(part) for name, part in experiments.items()}
 
 
 def _of(part: str, text: str) -> str:

@@ -64,12 +64,12 @@ def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) ->
     with signals.at_once():
         answer = demonstration.answer(demonstration.settings, note)
     artifacts = folder / 'artifacts'
-    for block in answer.shown:
+    for block in answer.blocks:
         if isinstance(block, Figure):
             for name in ('svg', 'svg_narrow', 'png'):
                 workdir.write(artifacts / f'{block.name}.{name}', getattr(block.drawing, name))
-    shown = [_plain(block) for block in answer.shown]
-    workdir.write_json(artifacts / 'answer.json', dict(text=answer.text, shown=shown))
+    blocks = [_plain(block) for block in answer.blocks]
+    workdir.write_json(artifacts / 'answer.json', dict(text=answer.text, shown=blocks))
     tables.write_table(folder / 'claims.csv', claims.COLUMNS, claims.rows(answer.claims))
     workdir.seal(folder)
     kinds = ('compile', 'train', 'evaluate') if answer.groups else ()

@@ -13,7 +13,7 @@ from jaxdl.ensemble import Member
 from jaxdl.models.layers import ACTIVATIONS
 from jaxdl.theory import activations, engine
 from jaxdl.theory.activations import checks, networks, outcomes, signs
-from jaxdl.theory.activations.networks import COUNTED, DEPTH, Found, Kind
+from jaxdl.theory.activations.networks import COUNTED, DEPTH, Kind, Results
 from jaxdl.theory.engine import Trained
 from jaxdl.train import train_step
 
@@ -115,7 +115,7 @@ def test_the_watch_counts_the_images_on_which_the_outputs_are_0(trained):
 def test_dead_units_of_the_first_layer_stand_still_and_others_do_not(trained):
     one, data, _ = trained
     settings = dataclasses.replace(SETTINGS, learning_rates=(1.0,))
-    found = Found(
+    found = Results(
         settings, {(COUNTED[0], 1.0): [one]}, {COUNTED[0]: 1.0}, 0.1, data.train.shape[-1]
     )
     assert outcomes.frozen(found).units > 0
@@ -164,7 +164,7 @@ def found_with(**changed):
             measured[kind, rate] = networks_that(
                 **(at | changed.get(f'{kind.activation}_{kind.depth}{kind.norm}', {}))
             )
-    return Found(SETTINGS, measured, dict.fromkeys(usual, 0.1), 0.1, IMAGES)
+    return Results(SETTINGS, measured, dict.fromkeys(usual, 0.1), 0.1, IMAGES)
 
 
 @pytest.mark.parametrize(

@@ -292,10 +292,10 @@ def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(monkeyp
     assert all(
         said in plain for said in ('90', '50', '2 evaluation seeds', '10 epochs', '24 convolutions')
     )
-    lead, sections = prose.read(found.text, found.shown)
+    lead, sections = prose.read(found.text, found.blocks)
     assert lead
     assert 4 <= len(sections) <= 14
-    assert [type(block) for block in found.shown].count(Table) == 1
+    assert [type(block) for block in found.blocks].count(Table) == 1
     assert len(found.claims) == len({claim.claim for claim in found.claims}) == 18
 
 

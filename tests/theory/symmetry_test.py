@@ -46,7 +46,7 @@ def trained(data):
     members = [
         Member(name, seed, variant) for name, variant in variants.items() for seed in range(2)
     ]
-    found, _ = engine.train(members, data.held, 10, 2, watch=networks.unrest)
+    found, _ = engine.train(members, data.resident_data, 10, 2, watch=networks.unrest)
     return {name: [one for one in found if one.member.option == name] for name in variants}
 
 

@@ -99,7 +99,7 @@ def test_jax_claims_see_a_loss_that_is_not_flat(monkeypatch):
 
 
 class Fake:
-    """What `Found` gives, from numbers."""
+    """What `Results` gives, from numbers."""
 
     def __init__(
         self,

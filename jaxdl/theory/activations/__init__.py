@@ -19,24 +19,24 @@ def answer(settings: Settings, note: Note) -> Answer:
     chains = checks.random_chains(settings.chains)
     shares = {name: signs.one_sign(name, settings.seeds) for name in signs.ONE_SIGN}
     costs = checks.costs(settings.repeats)
-    found = networks.train(settings, note)
+    results = networks.train(settings, note)
     claims = [
         *checks.slope_claims(settings.points),
         *checks.chain_claims(chains),
         *signs.mean_claims(),
         *signs.sign_claims(shares, settings.seeds),
         *checks.cost_claims(),
-        *outcomes.training_claims(found),
-        *outcomes.saturation_claims(found),
-        *outcomes.dead_claims(found),
+        *outcomes.training_claims(results),
+        *outcomes.saturation_claims(results),
+        *outcomes.dead_claims(results),
     ]
     note('drawing')
-    shown = [
-        figures.slopes(chains, found),
-        figures.curves(found),
-        figures.shares(found),
+    blocks = [
+        figures.slopes(chains, results),
+        figures.curves(results),
+        figures.shares(results),
         signs.table(shares),
-        outcomes.table(found),
+        outcomes.table(results),
     ]
-    values = costs | outcomes.values(found) | checks.values(chains)
-    return Answer(text('activations', **values), claims, shown, found.groups)
+    values = costs | outcomes.values(results) | checks.values(chains)
+    return Answer(text('activations', **values), claims, blocks, results.groups)

@@ -35,7 +35,7 @@ class Chains(NamedTuple):
     """
 
     sigmoid: np.ndarray
-    held: np.ndarray  # every sum at 0, [1, depth]
+    at_zero: np.ndarray  # every sum at 0, [1, depth]
     relu: np.ndarray  # every sum above 0, [chain, depth]
 
 
@@ -53,13 +53,13 @@ def peak(activation: Activation) -> tuple[float, float]:
     grid = np.linspace(-10, 10.5, 200)
     best, step = grid[np.argmax(slopes(activation, grid))], grid[1] - grid[0]
     within = (best - step, best + step)
-    found = optimize.minimize_scalar(
+    optimum = optimize.minimize_scalar(
         lambda x: -slopes(activation, np.array([x]))[0],
         bounds=within,
         method='bounded',
         options=dict(xatol=1e-10),
     )
-    return float(found.x), float(-found.fun)
+    return float(optimum.x), float(-optimum.fun)
 
 
 def slope_claims(
@@ -162,7 +162,7 @@ def chain_claims(
             f'Product of {LONGEST} derivatives in a chain of sigmoid units with all '
             'pre-activations 0',
             bounds[0, -1],
-            chains.held[0, -1],
+            chains.at_zero[0, -1],
             1e-12,
         ),
         claims.close(
@@ -195,14 +195,14 @@ def costs(repeats: int) -> dict[str, str]:
     By width.
     """
     x = jax.random.normal(jax.random.key(0), (ELEMENTS,))
-    found = dict(
+    ratios = dict(
         cost_alone=_ratio([ACTIVATIONS[name] for name in ('sigmoid', 'relu')], (x,), repeats)
     )
     for width in LAYERS:
         images, kernel = jax.random.normal(jax.random.key(1), (BATCH, width)), jnp.eye(width)
         layers = [lambda x, w, f=ACTIVATIONS[name]: f(x @ w) for name in ('sigmoid', 'relu')]
-        found[f'cost_{width}'] = _ratio(layers, (images, kernel), repeats)
-    return {name: f'{ratio:.1f}' for name, ratio in found.items()}
+        ratios[f'cost_{width}'] = _ratio(layers, (images, kernel), repeats)
+    return {name: f'{ratio:.1f}' for name, ratio in ratios.items()}
 
 
 def values(chains: Chains) -> dict[str, str]:

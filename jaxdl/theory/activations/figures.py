@@ -15,7 +15,7 @@ from jaxdl.report.page import plots, words
 from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.activations.checks import LONGEST, Chains
-from jaxdl.theory.activations.networks import COUNTED, DEPTH, Found, Kind
+from jaxdl.theory.activations.networks import COUNTED, DEPTH, Kind, Results
 
 SIGMOID: plots.Line = dict(color=plots.BLUE, linestyle='-')
 RELU: plots.Line = dict(color=plots.VERMILION, linestyle=(0, (4, 1.5)))
@@ -38,10 +38,10 @@ DEAD: Sequence[plots.Line] = (
 )
 
 
-def slopes(chains: Chains, found: Found) -> FigureBlock:
+def slopes(chains: Chains, results: Results) -> FigureBlock:
     """Both functions, their slopes, and what products of slopes come to with depth."""
-    deepest = found.depths[-1]
-    network = np.cumprod(found.watched(Kind('sigmoid', deepest), 'slope')[:, 0], 1).mean(0)
+    deepest = results.depths[-1]
+    network = np.cumprod(results.watched(Kind('sigmoid', deepest), 'slope')[:, 0], 1).mean(0)
     middle = np.exp(np.log(chains.sigmoid).mean(0))
 
     def plot(width: float) -> Figure:
@@ -79,21 +79,21 @@ def slopes(chains: Chains, found: Found) -> FigureBlock:
         'a chain against its length, logarithmic. Solid: bound of the sigmoid; dashed: active '
         f'ReLU units; dotted: geometric mean of {len(chains.sigmoid):,} random sigmoid chains; '
         'diamonds: product of the mean derivatives of the layers of sigmoid networks of depth '
-        f'{deepest} at initialisation, mean of {found.settings.seeds} seeds.'
+        f'{deepest} at initialisation, mean of {results.settings.seeds} seeds.'
     )
     return FigureBlock('slopes', plots.draw(plot), alt, caption)
 
 
-def curves(found: Found) -> FigureBlock:
+def curves(results: Results) -> FigureBlock:
     """Train accuracy against epoch, a panel a depth."""
 
     def plot(width: float) -> Figure:
-        names = [f'depth {depth}' for depth in found.depths]
+        names = [f'depth {depth}' for depth in results.depths]
         drawn, grid = plots.panels(names, width, 'epoch', 'training accuracy, %')
-        for axes, depth in zip(grid, found.depths, strict=True):
+        for axes, depth in zip(grid, results.depths, strict=True):
             for name, (_, style) in BOTH.items():
-                _band(axes, 100 * found.accuracy(Kind(name, depth)), 1, style)
-            axes.axhline(100 * found.chance, color=plots.GREY, linewidth=1, linestyle=(0, (1, 2)))
+                _band(axes, 100 * results.accuracy(Kind(name, depth)), 1, style)
+            axes.axhline(100 * results.chance, color=plots.GREY, linewidth=1, linestyle=(0, (1, 2)))
         grid[0].set_ylim(0, 104)
         grid[0].xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
         handles = [Line2D([], [], label=label, **style) for label, style in BOTH.values()]
@@ -104,44 +104,44 @@ def curves(found: Found) -> FigureBlock:
         return drawn
 
     ends = (
-        f'{label} {100 * found.accuracy(Kind(name, depth))[:, -1].mean():.1f}{words.SPACE}% at '
+        f'{label} {100 * results.accuracy(Kind(name, depth))[:, -1].mean():.1f}{words.SPACE}% at '
         f'depth {depth}'
-        for depth in found.depths
+        for depth in results.depths
         for name, (label, _) in BOTH.items()
     )
     caption = (
         'Training accuracy of MLPs on digits, each activation at its best learning rate for that '
-        f'depth: mean of {found.settings.seeds} seeds with 95{words.SPACE}% interval.'
+        f'depth: mean of {results.settings.seeds} seeds with 95{words.SPACE}% interval.'
     )
     return FigureBlock(
         'curves', plots.draw(plot), f'In the last epoch: {", ".join(ends)}.', caption
     )
 
 
-def shares(found: Found) -> FigureBlock:
+def shares(results: Results) -> FigureBlock:
     """Saturated slopes of sigmoid networks by epoch, and dead units of ReLU networks by rate."""
-    styles = [DEPTHS[i % len(DEPTHS)] for i in range(len(found.depths))]
+    styles = [DEPTHS[i % len(DEPTHS)] for i in range(len(results.depths))]
 
     def plot(width: float) -> Figure:
         drawn, (saturated, dead) = _row(2, width)
-        for depth, style in zip(found.depths, styles, strict=True):
+        for depth, style in zip(results.depths, styles, strict=True):
             _band(
                 saturated,
-                100 * found.watched(Kind('sigmoid', depth), 'saturated').mean(2),
+                100 * results.watched(Kind('sigmoid', depth), 'saturated').mean(2),
                 0,
                 style,
             )
         saturated.set(xlabel='epoch', ylabel='% of derivatives', title='sigmoid: saturated')
         saturated.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
         for i, (kind, style) in enumerate(zip(COUNTED, DEAD, strict=True)):
-            _dead(dead, found, kind, style, 1.12 ** (i - 1))
-        plots.rate_axis(dead, found.rates)
+            _dead(dead, results, kind, style, 1.12 ** (i - 1))
+        plots.rate_axis(dead, results.rates)
         dead.set(xlabel='learning rate', ylabel='% of units', title=f'depth {DEPTH}: dead')
         for axes in (saturated, dead):
             axes.set_ylim(-4, 104 + HEADROOM)
             axes.yaxis.set_major_locator(ticker.FixedLocator(range(0, 101, 20)))
         named = [
-            (f'depth {depth}', style) for depth, style in zip(found.depths, styles, strict=True)
+            (f'depth {depth}', style) for depth, style in zip(results.depths, styles, strict=True)
         ]
         rows = (named, [(kind.name, style) for kind, style in zip(COUNTED, DEAD, strict=True)])
         for axes, row in zip((saturated, dead), rows, strict=True):
@@ -151,29 +151,31 @@ def shares(found: Found) -> FigureBlock:
             )
         return drawn
 
-    said = (
-        f'{kind.name} {100 * found.dead(kind, rate).mean():.1f}{words.SPACE}% at learning rate '
+    dead_shares = (
+        f'{kind.name} {100 * results.dead(kind, rate).mean():.1f}{words.SPACE}% at learning rate '
         f'{rate:g}'
         for kind in COUNTED
-        for rate in found.rates
-        if found.finite(kind, rate).any()
+        for rate in results.rates
+        if results.finite(kind, rate).any()
     )
     start, end = (
-        [found.watched(Kind('sigmoid', d), 'saturated')[:, e].mean() for d in found.depths]
+        [results.watched(Kind('sigmoid', d), 'saturated')[:, e].mean() for d in results.depths]
         for e in (0, -1)
     )
     alt = 'Saturated: ' + ', '.join(
         f'{100 * a:.1f} to {100 * b:.1f}{words.SPACE}% at depth {d}'
-        for d, a, b in zip(found.depths, start, end, strict=True)
+        for d, a, b in zip(results.depths, start, end, strict=True)
     )
     caption = (
         'Saturated: share of (unit, image) pairs of sigmoid networks with a derivative below '
         f'{activations.saturated_slope():g}, at the best learning rate of each depth; mean of '
-        f'{found.settings.seeds} seeds with 95{words.SPACE}% interval. Dead: units with derivative '
-        f'0 on all {found.images:,} training images after training; lines: mean of the finite '
+        f'{results.settings.seeds} seeds with 95{words.SPACE}% interval. Dead: units with derivative '
+        f'0 on all {results.images:,} training images after training; lines: mean of the finite '
         'networks, dots: single networks. A line ends where no network is finite.'
     )
-    return FigureBlock('shares', plots.draw(plot), f'{alt}. Dead: {", ".join(said)}.', caption)
+    return FigureBlock(
+        'shares', plots.draw(plot), f'{alt}. Dead: {", ".join(dead_shares)}.', caption
+    )
 
 
 def _row(count: int, width: float) -> tuple[Figure, list[Axes]]:
@@ -211,13 +213,13 @@ def _band(axes: Axes, values: np.ndarray, first: int, style: plots.Line) -> None
     )
 
 
-def _dead(axes: Axes, found: Found, kind: Kind, style: plots.Line, shift: float) -> None:
-    rates = [rate for rate in found.rates if found.finite(kind, rate).any()]
+def _dead(axes: Axes, results: Results, kind: Kind, style: plots.Line, shift: float) -> None:
+    rates = [rate for rate in results.rates if results.finite(kind, rate).any()]
     for rate in rates:
-        own = found.dead(kind, rate)
+        shares = results.dead(kind, rate)
         axes.plot(
-            [rate * shift] * len(own),
-            100 * own,
+            [rate * shift] * len(shares),
+            100 * shares,
             '.',
             color=style['color'],
             alpha=0.4,
@@ -226,6 +228,6 @@ def _dead(axes: Axes, found: Found, kind: Kind, style: plots.Line, shift: float)
         )
     axes.plot(
         [rate * shift for rate in rates],
-        [100 * found.dead(kind, rate).mean() for rate in rates],
+        [100 * results.dead(kind, rate).mean() for rate in rates],
         **style,
     )

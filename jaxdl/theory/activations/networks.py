@@ -55,7 +55,7 @@ COUNTED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Results:
     """What trained: fresh seeds of every kind at every rate.
 
     And the rate that the tuning seeds chose.
@@ -109,8 +109,8 @@ class Found:
         Of those at which half of the networks or more stay finite.
         """
         kind = COUNTED[0]
-        kept = [rate for rate in self.rates if self.finite(kind, rate).mean() >= 0.5]
-        return max(kept, key=lambda rate: self.dead(kind, rate).mean())
+        finite_rates = [rate for rate in self.rates if self.finite(kind, rate).mean() >= 0.5]
+        return max(finite_rates, key=lambda rate: self.dead(kind, rate).mean())
 
 
 def kinds(settings: activations.Settings) -> list[Kind]:
@@ -148,7 +148,7 @@ def variant(kind: Kind, rate: float = 0.1) -> Variant:
     )
 
 
-def train(settings: activations.Settings, note: Note) -> Found:
+def train(settings: activations.Settings, note: Note) -> Results:
     """Trains every kind at every rate, on seeds that choose the rate and on fresh ones.
 
     Which are kept.
@@ -158,12 +158,12 @@ def train(settings: activations.Settings, note: Note) -> Found:
     images = data.train.shape[-1]
     trained, groups = [], []
     for watched in (SOME, images):
-        own = {
+        selected = {
             option: kind
             for option, kind in named.items()
             if (kind in COUNTED) == (watched == images)
         }
-        members = _members(own, settings)
+        members = _members(selected, settings)
         if members:
             ended, entries = engine.train(
                 members, data, num_classes, settings.epochs, watch=watch, images=watched, note=note
@@ -177,7 +177,7 @@ def train(settings: activations.Settings, note: Note) -> Found:
                 (named[one.member.option], one.member.variant.learning_rate), []
             ).append(one)
     chance = np.bincount(np.asarray(data.labels[data.train[0]])).max() / images
-    return Found(
+    return Results(
         settings,
         measured,
         {named[o]: rate for o, rate in best.items()},
@@ -201,13 +201,13 @@ def watch(
       [pixel, unit].
     """
     with jax.default_matmul_precision('highest'):  # as in training
-        _, shown = module.apply(
+        _, captured = module.apply(
             train_step.variables_of(state),
             train_step.normalised(batch),
             mutable=['intermediates'],
             capture_intermediates=lambda part, _: part.name == 'norm',
         )
-    layers: dict[str, Any] = dict(shown['intermediates'])
+    layers: dict[str, Any] = dict(captured['intermediates'])
     sums = jnp.stack([layers[f'layer_{i}']['norm']['__call__'][0] for i in range(variant.depth)])
     slope = jax.vjp(ACTIVATIONS[variant.activation], sums)[1](jnp.ones_like(sums))[0]
     return dict(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxdl.report.page import words
 from jaxdl.report.page.blocks import Table
 from jaxdl.theory.activations import formulas as activations
-from jaxdl.theory.activations.networks import COUNTED, DEPTH, NAMES, Found, Kind
+from jaxdl.theory.activations.networks import COUNTED, DEPTH, NAMES, Kind, Results
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
@@ -36,19 +36,19 @@ class Frozen(NamedTuple):
     dead: float  # share that were dead in the end
 
 
-def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') -> list[Claim]:
+def training_claims(results: Results, first: str = 'sigmoid', second: str = 'relu') -> list[Claim]:
     """Up to `SHALLOW` both learn; from `DEPTH` on `first` stays at chance at every rate.
 
     And `second` is ahead.
     """
     made = []
-    for depth in found.depths:
+    for depth in results.depths:
         where = (
-            f'at depth {depth}, mean of {found.settings.seeds} seeds after {found.settings.epochs} '
+            f'at depth {depth}, mean of {results.settings.seeds} seeds after {results.settings.epochs} '
             'epochs'
         )
-        ends = {name: _ends(found, Kind(name, depth)) for name in (first, second)}
-        best = {name: own[found.best[Kind(name, depth)]] for name, own in ends.items()}
+        ends = {name: _ends(results, Kind(name, depth)) for name in (first, second)}
+        best = {name: accuracy[results.best[Kind(name, depth)]] for name, accuracy in ends.items()}
         if depth <= SHALLOW:
             made += [
                 claims.at_least(
@@ -66,23 +66,23 @@ def training_claims(found: Found, first: str = 'sigmoid', second: str = 'relu') 
             )
             none = f'Highest training accuracy of {NAMES[first]} at any learning rate {where}'
             made += [
-                claims.at_most(none, found.chance + ABOVE_CHANCE, highest),
+                claims.at_most(none, results.chance + ABOVE_CHANCE, highest),
                 claims.at_least(ahead, APART, gain),
             ]
     return made
 
 
 def saturation_claims(
-    found: Found, activation: str = 'sigmoid', bound: float | None = None
+    results: Results, activation: str = 'sigmoid', bound: float | None = None
 ) -> list[Claim]:
     """No layer's mean slope is ever above 1/4; shallow networks saturate as they learn.
 
     Deep ones start unsaturated.
     """
     bound = activations.slope_bound(1) if bound is None else bound
-    own = [(kind, rate) for kind, rate in found.measured if kind.activation == activation]
-    most = max(found.watched(kind, 'slope', rate).max() for kind, rate in own)
-    name, seeds = NAMES[activation], found.settings.seeds
+    measured = [(kind, rate) for kind, rate in results.measured if kind.activation == activation]
+    most = max(results.watched(kind, 'slope', rate).max() for kind, rate in measured)
+    name, seeds = NAMES[activation], results.settings.seeds
     made = [
         claims.at_most(
             f'Largest mean derivative of a layer of {name} units, all depths, learning rates, '
@@ -91,8 +91,8 @@ def saturation_claims(
             most,
         )
     ]
-    for depth in found.depths:
-        share = found.watched(Kind(activation, depth), 'saturated').mean((0, 2))
+    for depth in results.depths:
+        share = results.watched(Kind(activation, depth), 'saturated').mean((0, 2))
         if depth <= SHALLOW:
             text = (
                 f'Increase of the share of saturated derivatives in training, {name} networks of '
@@ -110,27 +110,27 @@ def saturation_claims(
     return made
 
 
-def dead_claims(found: Found) -> list[Claim]:
+def dead_claims(results: Results) -> list[Claim]:
     """A rate that is too high kills ReLU units, and those of the first layer for good.
 
     The remedies prevent it.
     """
     relu, leaky, normed = COUNTED
-    best, rate = found.best[relu], found.deadliest
-    killed = found.dead(relu, rate).mean()
-    at = f'depth {DEPTH}, finite networks of {found.settings.seeds} seeds'
-    leaking = np.concatenate([found.dead(leaky, each) for each in found.rates])
+    best, rate = results.best[relu], results.deadliest
+    killed = results.dead(relu, rate).mean()
+    at = f'depth {DEPTH}, finite networks of {results.settings.seeds} seeds'
+    leaking = np.concatenate([results.dead(leaky, each) for each in results.rates])
     return [
         claims.at_least(
             'Share of dead ReLU units after training, learning rate with most dead units minus '
             f'best one, {at}',
             KILLED,
-            killed - found.dead(relu, best).mean(),
+            killed - results.dead(relu, best).mean(),
         ),
         claims.at_least(
             f'Share of dead ReLU units at that learning rate, without minus with batch norm, {at}',
             KILLED,
-            killed - found.dead(normed, rate).mean(),
+            killed - results.dead(normed, rate).mean(),
         ),
         claims.close(
             f'Share of dead leaky ReLU units, worst network at any learning rate, {at}',
@@ -138,11 +138,11 @@ def dead_claims(found: Found) -> list[Claim]:
             leaking.max(),
             0,
         ),
-        *frozen_claims(frozen(found)),
+        *frozen_claims(frozen(results)),
     ]
 
 
-def frozen_claims(own: Frozen) -> list[Claim]:
+def frozen_claims(counts: Frozen) -> list[Claim]:
     """What is dead in the first layer never moves again.
 
     A sum that is 0 but for rounding may be an exception.
@@ -152,10 +152,10 @@ def frozen_claims(own: Frozen) -> list[Claim]:
         claims.close(
             f'Share with unchanged incoming weights in the next epoch, of {units}',
             1,
-            own.still,
+            counts.still,
             0.01,
         ),
-        claims.close(f'Share still dead after the last epoch, of {units}', 1, own.dead, 0.01),
+        claims.close(f'Share still dead after the last epoch, of {units}', 1, counts.dead, 0.01),
     ]
 
 
@@ -164,18 +164,18 @@ def is_dead(flat: np.ndarray, images: int) -> np.ndarray:
     return flat == images
 
 
-def frozen(found: Found, rule: Rule = is_dead) -> Frozen:
+def frozen(results: Results, rule: Rule = is_dead) -> Frozen:
     """What becomes of the first layer's dead units.
 
     In all ReLU networks of depth `DEPTH` that stay finite.
     """
     still, ended = [], []
-    for rate in found.rates:
-        kept = found.finite(COUNTED[0], rate)
+    for rate in results.rates:
+        finite = results.finite(COUNTED[0], rate)
         dead = rule(
-            found.watched(COUNTED[0], 'flat', rate)[kept, :, 0], found.images
+            results.watched(COUNTED[0], 'flat', rate)[finite, :, 0], results.images
         )  # [network, epoch, unit]
-        kernel = found.watched(COUNTED[0], 'kernel', rate)[kept]
+        kernel = results.watched(COUNTED[0], 'kernel', rate)[finite]
         stood = (np.diff(kernel, axis=1) == 0).all(2)
         still.append(stood[dead[:, :-1]])
         ended.append(np.broadcast_to(dead[:, -1:], dead[:, :-1].shape)[dead[:, :-1]])
@@ -185,89 +185,92 @@ def frozen(found: Found, rule: Rule = is_dead) -> Frozen:
     )
 
 
-def revived(found: Found) -> float:
+def revived(results: Results) -> float:
     """Of the units behind the first layer that were dead after an epoch.
 
     The share that were not in the end.
     """
     again = []
-    for rate in found.rates:
-        kept = found.finite(COUNTED[0], rate)
-        dead = is_dead(found.watched(COUNTED[0], 'flat', rate)[kept, :, 1:], found.images)
+    for rate in results.rates:
+        finite = results.finite(COUNTED[0], rate)
+        dead = is_dead(results.watched(COUNTED[0], 'flat', rate)[finite, :, 1:], results.images)
         again.append(~np.broadcast_to(dead[:, -1:], dead[:, :-1].shape)[dead[:, :-1]])
     return float(np.concatenate(again).mean())
 
 
-def table(found: Found) -> Table:
+def table(results: Results) -> Table:
     """Every depth: the rate that each activation trains best at, and how far it gets there."""
     rows = []
-    for depth in found.depths:
+    for depth in results.depths:
         both = [Kind(name, depth) for name in ('sigmoid', 'relu')]
-        cells = [(f'{found.best[kind]:g}', _spread(found.accuracy(kind)[:, -1])) for kind in both]
+        cells = [
+            (f'{results.best[kind]:g}', _spread(results.accuracy(kind)[:, -1])) for kind in both
+        ]
         rows.append([f'{depth}', *(cell for pair in cells for cell in pair)])
     caption = (
-        f'Training accuracy in the last epoch, per cent: mean and range of {found.settings.seeds} '
+        f'Training accuracy in the last epoch, per cent: mean and range of {results.settings.seeds} '
         'seeds, each activation at the learning rate chosen on the tuning seeds. Chance: '
-        f'{words.number(found.chance)}'
+        f'{words.number(results.chance)}'
     )
     columns = ('Depth', 'Sigmoid: learning rate', 'accuracy', 'ReLU: learning rate', 'accuracy')
     return Table(caption, columns, rows, 'lrrrr', name='accuracy')
 
 
-def values(found: Found) -> dict[str, str]:
+def values(results: Results) -> dict[str, str]:
     """The numbers that the text gives."""
-    relu, rate, own = COUNTED[0], found.deadliest, frozen(found)
+    relu, rate, dead_units = COUNTED[0], results.deadliest, frozen(results)
     shares = [
-        found.watched(Kind('sigmoid', depth), 'saturated').mean((0, 2)) for depth in found.depths
+        results.watched(Kind('sigmoid', depth), 'saturated').mean((0, 2))
+        for depth in results.depths
     ]
     return dict(
-        seeds=words.count(found.settings.seeds, 'seed'),
-        epochs=words.count(found.settings.epochs, 'epoch'),
-        tuning_seeds=words.count(found.settings.tuning_seeds, 'seed'),
-        images=words.exactly(found.images),
-        rates=words.listing(f'{each:g}' for each in found.rates),
-        chance=words.percent(found.chance),
-        accuracies=words.listing(_against(found, depth) for depth in found.depths),
+        seeds=words.count(results.settings.seeds, 'seed'),
+        epochs=words.count(results.settings.epochs, 'epoch'),
+        tuning_seeds=words.count(results.settings.tuning_seeds, 'seed'),
+        images=words.exactly(results.images),
+        rates=words.listing(f'{each:g}' for each in results.rates),
+        chance=words.percent(results.chance),
+        accuracies=words.listing(_against(results, depth) for depth in results.depths),
         saturations=words.listing(
             f'from {words.percent(share[0])} to {words.percent(share[-1])} at depth {depth}'
-            for depth, share in zip(found.depths, shares, strict=True)
+            for depth, share in zip(results.depths, shares, strict=True)
         ),
-        dead_start=words.percent(found.dead(relu, rate, 0).mean()),
-        relu_best=f'{found.best[relu]:g}',
-        dead_best=words.percent(found.dead(relu).mean()),
+        dead_start=words.percent(results.dead(relu, rate, 0).mean()),
+        relu_best=f'{results.best[relu]:g}',
+        dead_best=words.percent(results.dead(relu).mean()),
         deadliest=f'{rate:g}',
-        flat=words.percent(found.watched(relu, 'saturated')[:, -1].mean()),
-        dead_lowest=words.percent(found.dead(relu, found.rates[0]).mean()),
-        lowest=f'{found.rates[0]:g}',
-        dead_deadliest=words.percent(found.dead(relu, rate).mean()),
-        remedies='; '.join(_at(found, kind, rate) for kind in COUNTED),
-        frozen=words.exactly(own.units),
-        frozen_still=words.percent(own.still),
-        revived=words.percent(revived(found)),
+        flat=words.percent(results.watched(relu, 'saturated')[:, -1].mean()),
+        dead_lowest=words.percent(results.dead(relu, results.rates[0]).mean()),
+        lowest=f'{results.rates[0]:g}',
+        dead_deadliest=words.percent(results.dead(relu, rate).mean()),
+        remedies='; '.join(_at(results, kind, rate) for kind in COUNTED),
+        frozen=words.exactly(dead_units.units),
+        frozen_still=words.percent(dead_units.still),
+        revived=words.percent(revived(results)),
     )
 
 
-def _ends(found: Found, kind: Kind) -> dict[float, float]:
+def _ends(results: Results, kind: Kind) -> dict[float, float]:
     """Mean train accuracy in the last epoch, by rate."""
-    return {rate: float(found.accuracy(kind, rate)[:, -1].mean()) for rate in found.rates}
+    return {rate: float(results.accuracy(kind, rate)[:, -1].mean()) for rate in results.rates}
 
 
-def _against(found: Found, depth: int) -> str:
+def _against(results: Results, depth: int) -> str:
     sigmoid, relu = (
-        found.accuracy(Kind(name, depth))[:, -1].mean() for name in ('sigmoid', 'relu')
+        results.accuracy(Kind(name, depth))[:, -1].mean() for name in ('sigmoid', 'relu')
     )
     return f'{100 * sigmoid:.1f} against {100 * relu:.1f}{words.SPACE}% at depth {depth}'
 
 
-def _at(found: Found, kind: Kind, rate: float) -> str:
-    dead, finite = found.dead(kind, rate), found.finite(kind, rate)
+def _at(results: Results, kind: Kind, rate: float) -> str:
+    dead, finite = results.dead(kind, rate), results.finite(kind, rate)
     share = f'{words.percent(dead.mean())} dead' if len(dead) else 'no finite network'
-    accuracy = words.percent(found.accuracy(kind, rate)[:, -1].mean())
+    accuracy = words.percent(results.accuracy(kind, rate)[:, -1].mean())
     return (
         f'{kind.name} {share}, {finite.sum()} of {len(finite)} networks finite, training accuracy '
         f'{accuracy}'
     )
 
 
-def _spread(own: np.ndarray) -> str:
-    return f'{100 * own.mean():.1f} ({100 * own.min():.1f} to {100 * own.max():.1f})'
+def _spread(accuracies: np.ndarray) -> str:
+    return f'{100 * accuracies.mean():.1f} ({100 * accuracies.min():.1f} to {100 * accuracies.max():.1f})'

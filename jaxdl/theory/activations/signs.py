@@ -73,8 +73,8 @@ def one_sign(activation: str, seeds: int) -> dict[int, float]:
 
     shape = data.images.shape[1:]
     states = (train_step.init_state(variant, seed, module, shape) for seed in range(seeds))
-    found = np.stack([np.asarray(gradients(state)) for state in states])
-    return {size: share_of_one_sign(batches(found, size)) for size in BATCHES}
+    by_seed = np.stack([np.asarray(gradients(state)) for state in states])
+    return {size: share_of_one_sign(batches(by_seed, size)) for size in BATCHES}
 
 
 def batches(gradients: np.ndarray, size: int) -> np.ndarray:
@@ -106,10 +106,10 @@ def sign_claims(
         )
 
     return [
-        claims.close(sentence(name), 1, own[1], 0)
+        claims.close(sentence(name), 1, by_size[1], 0)
         if rule[name]
-        else claims.at_most(sentence(name), 0.01, own[1])
-        for name, own in shares.items()
+        else claims.at_most(sentence(name), 0.01, by_size[1])
+        for name, by_size in shares.items()
     ]
 
 
@@ -117,8 +117,8 @@ def table(shares: Mapping[str, Mapping[int, float]]) -> Table:
     """The shares, a row an activation, a column a size of batch."""
     columns = ['Inputs from', *(words.count(size, 'example') for size in BATCHES)]
     rows: Sequence[Sequence[str]] = [
-        [NAMES[name], *(f'{100 * own[size]:.1f}' for size in BATCHES)]
-        for name, own in shares.items()
+        [NAMES[name], *(f'{100 * by_size[size]:.1f}' for size in BATCHES)]
+        for name, by_size in shares.items()
     ]
     caption = (
         'Share of units whose incoming weights all have gradients of one sign, in per cent, by '

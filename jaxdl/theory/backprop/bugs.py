@@ -81,28 +81,28 @@ def caught(
 
     And the median error.
     """
-    found = {}
+    detected = {}
     for name, factors in bugs.items():
         errors = shares(six(rule(factors)(*points)), reference)
-        found[name] = (float((errors > bound).mean()), float(np.median(errors)))
-    return found
+        detected[name] = (float((errors > bound).mean()), float(np.median(errors)))
+    return detected
 
 
-def planted(found: Mapping[str, tuple[float, float]], points: int) -> list[Claim]:
+def planted(detected: Mapping[str, tuple[float, float]], points: int) -> list[Claim]:
     """Nearly every single point gives a mistake away."""
     return [
         claims.at_least(
             f'planted mistake, {name}: share of {points:,} points beyond the bound', 0.99, share
         )
-        for name, (share, _) in found.items()
+        for name, (share, _) in detected.items()
     ]
 
 
-def table(found: Mapping[str, tuple[float, float]], points: int, bound: float) -> Table:
+def table(detected: Mapping[str, tuple[float, float]], points: int, bound: float) -> Table:
     """The planted mistakes."""
     rows = [
         [name, words.percent(share), words.scientific(error)]
-        for name, (share, error) in found.items()
+        for name, (share, error) in detected.items()
     ]
     caption = (
         'Mistakes planted into one factor of the rules, and what the comparison with jax.grad at '

@@ -45,7 +45,7 @@ def answer(settings: Settings, note: Note) -> Answer:
     worst = by_scale(settings)
     note('differences, planted mistakes')
     curves = differences(tuple(each[:1000] for each in points))
-    found = bugs.caught(points, reference, BOUND)
+    detected = bugs.caught(points, reference, BOUND)
     note(f'XOR from {settings.starts} starts')
     starts = backprop_xor.starts(settings.seed, settings.starts)
     learned = backprop_xor.learn(starts, settings.steps, settings.rate)
@@ -55,23 +55,23 @@ def answer(settings: Settings, note: Note) -> Answer:
         *exact(worst, settings.exact_points),
         *shape_of(curves),
         complex_step(points),
-        *bugs.planted(found, settings.points),
+        *bugs.planted(detected, settings.points),
         *backprop_xor.outcomes(learned),
         backprop_xor.motionless(),
         *backprop_xor.limits(settings.seed, settings.starts, settings.rate),
     ]
     note('drawing')
-    shown = [
+    blocks = [
         backprop_figures.network(),
         backprop_figures.precision(STEPS, curves, SCALES, worst, BOUND),
-        bugs.table(found, settings.points, BOUND),
+        bugs.table(detected, settings.points, BOUND),
         xor_figures.xor(learned),
     ]
     values = {name: words.scientific(claim.measured) for name, claim in named.items()} | numbers(
         curves, worst, learned
     )
     values |= {name: f'{value:,}' for name, value in dataclasses.asdict(settings).items()}
-    return Answer(answers.text('backprop', **values), made, shown)
+    return Answer(answers.text('backprop', **values), made, blocks)
 
 
 def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Claim:
@@ -86,26 +86,26 @@ def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Cla
 def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
     """The same with biases: nine derivatives."""
     points = references.draw(settings.seed, 'points with biases', settings.points, 1.0, 'normal')
-    found = references.shares(nine(rule(*points)), nine(references.by_jax(*points)))
+    errors = references.shares(nine(rule(*points)), nine(references.by_jax(*points)))
     sentence = (
         f'nine derivatives, with biases, {settings.points:,} points from N(0, 1): the largest '
         f'error, {SHARE}'
     )
-    return claims.at_most(sentence, BOUND, found.max())
+    return claims.at_most(sentence, BOUND, errors.max())
 
 
 def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
     """The mean over a batch, beside `jax.grad` of the mean loss."""
     w1, b1, w2, b2, x, t = references.draw(seed, 'batch', BATCH, 1.0, 'normal')
     network = (w1[:1], b1[:1], w2[:1], b2[:1])
-    found = references.shares(
+    errors = references.shares(
         nine(rule(*network, x, t)), nine(references.mean_by_jax(*network, x, t))
     )
     sentence = (
         f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): the largest error, '
         f'{SHARE}'
     )
-    return claims.at_most(sentence, BOUND, found.max())
+    return claims.at_most(sentence, BOUND, errors.max())
 
 
 def by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
@@ -151,8 +151,8 @@ def differences(points: Arrays, rule: Rule = rules) -> dict[str, np.ndarray]:
     """
     reference = six(rule(*points))
 
-    def median(found: np.ndarray) -> float:
-        return float(np.median(references.shares(found, reference)))
+    def median(derivatives: np.ndarray) -> float:
+        return float(np.median(references.shares(derivatives, reference)))
 
     curves = {
         kind.__name__: np.array(
@@ -203,12 +203,12 @@ def shape_of(curves: Curves) -> list[Claim]:
 
 def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
     """The complex step, far below where a difference has lost every digit."""
-    found = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
+    errors = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
     sentence = (
-        f'the complex step of {TINY:.0e} against the hand rules, {len(found):,} points: the '
+        f'the complex step of {TINY:.0e} against the hand rules, {len(errors):,} points: the '
         f'largest error, {SHARE}'
     )
-    return claims.at_most(sentence, BOUND, found.max())
+    return claims.at_most(sentence, BOUND, errors.max())
 
 
 def numbers(

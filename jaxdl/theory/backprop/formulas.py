@@ -182,8 +182,8 @@ def _network(w1: Any, b1: Any, w2: Any, b2: Any) -> list[np.ndarray]:
     return _all(w1=(w1, (2, 2)), b1=(b1, (2,)), w2=(w2, (2,)), b2=(b2, ()))
 
 
-def _all(**given: tuple[Any, Shape]) -> list[np.ndarray]:
-    return [_numbers(name, value, shape) for name, (value, shape) in given.items()]
+def _all(**arguments: tuple[Any, Shape]) -> list[np.ndarray]:
+    return [_numbers(name, value, shape) for name, (value, shape) in arguments.items()]
 
 
 def _numbers(name: str, value: Any, shape: Shape) -> np.ndarray:
@@ -195,21 +195,22 @@ def _numbers(name: str, value: Any, shape: Shape) -> np.ndarray:
         ValueError,
     ):  # rows of different lengths, or what only a compiled program knows
         raise InputError(f'{name}={reprlib.repr(value)}: must be {_words(shape)}') from None
-    shown = f'{name}={reprlib.repr(array.tolist())}'
+    argument = f'{name}={reprlib.repr(array.tolist())}'
     if not np.can_cast(array.dtype, np.float64, 'same_kind'):
-        raise InputError(f'{shown}: must be {_words(shape)}')
+        raise InputError(f'{argument}: must be {_words(shape)}')
     if not _fits(array.shape, shape):
-        raise InputError(f'{shown}, of shape {list(array.shape)}: must be {_words(shape)}')
+        raise InputError(f'{argument}, of shape {list(array.shape)}: must be {_words(shape)}')
     with np.errstate(over='ignore'):
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise InputError(f'{shown}: must be finite')
+        raise InputError(f'{argument}: must be finite')
     return array
 
 
-def _fits(given: Sequence[int], shape: Shape) -> bool:
-    return len(given) == len(shape) and all(
-        size == want or (want is None and size > 0) for size, want in zip(given, shape, strict=True)
+def _fits(actual: Sequence[int], shape: Shape) -> bool:
+    return len(actual) == len(shape) and all(
+        size == want or (want is None and size > 0)
+        for size, want in zip(actual, shape, strict=True)
     )
 
 

@@ -40,12 +40,12 @@ def nine(derivatives: Four) -> np.ndarray:
     return np.concatenate([six(derivatives), by_b1, by_b2[:, None]], 1)
 
 
-def shares(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def shares(derivatives: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The largest error of each point, [n].
 
     As a share of (the largest derivative of the point + 1e-4).
     """
-    return np.max(np.abs(found - reference), 1) / (np.max(np.abs(reference), 1) + 1e-4)
+    return np.max(np.abs(derivatives - reference), 1) / (np.max(np.abs(reference), 1) + 1e-4)
 
 
 def loss(
@@ -87,10 +87,10 @@ def _float64(function: Callable[..., tuple[jax.Array, ...]], arrays: Arrays) -> 
 def by_digits(*points: np.ndarray) -> Four:
     """The chain rule with 50 digits, rounded to float64 at the end."""
     with mpmath.workdps(DIGITS):
-        found = [
+        derivatives = [
             _by_digits(*(each.tolist() for each in point)) for point in zip(*points, strict=True)
         ]
-    w1, b1, w2, b2 = zip(*found, strict=True)
+    w1, b1, w2, b2 = zip(*derivatives, strict=True)
     return np.array(w1, float), np.array(b1, float), np.array(w2, float), np.array(b2, float)
 
 

@@ -23,7 +23,7 @@ LOW, HIGH = -0.5, 1.5  # of both inputs, in the pictures of what a network says
 
 def xor(learned: Learned) -> blocks.Figure:
     """Loss by step from every start, and what some of the networks say at the end."""
-    shown = examples(learned)
+    panels = examples(learned)
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
@@ -31,7 +31,7 @@ def xor(learned: Learned) -> blocks.Figure:
         top, bottom = _parts(figure, wide)
         _curves(top.subplots(), learned)
         for axes, (name, start) in zip(
-            np.ravel(bottom.subplots(1, len(shown))), shown.items(), strict=True
+            np.ravel(bottom.subplots(1, len(panels))), panels.items(), strict=True
         ):
             _picture(axes, learned, start, name)
         return figure
@@ -57,12 +57,12 @@ def examples(learned: Learned) -> dict[str, int]:
     Two at most.
     """
     ends = learned.losses[-1]
-    found = {'learnt': int(np.argmax(learned.learnt))} if learned.learnt.any() else {}
+    chosen = {'learnt': int(np.argmax(learned.learnt))} if learned.learnt.any() else {}
     for level in backprop_xor.LEVELS:
         at = np.flatnonzero(~learned.learnt & (np.abs(ends - level) < 0.01))
-        if len(at) and len(found) < 3:
-            found[f'stuck at 1/{round(1 / level)}'] = int(at[0])
-    return found or {'stuck': 0}
+        if len(at) and len(chosen) < 3:
+            chosen[f'stuck at 1/{round(1 / level)}'] = int(at[0])
+    return chosen or {'stuck': 0}
 
 
 def _parts(figure: Figure, wide: bool) -> np.ndarray:
@@ -89,9 +89,11 @@ def _picture(axes: Axes, learned: Learned, start: int, name: str) -> None:
     line = np.linspace(LOW, HIGH, boundaries.FILL)
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
     w1, b1, w2, b2 = (each[start] for each in learned.networks)
-    said = backprop_xor.output(w1, b1, w2, b2, grid).reshape(len(line), -1)
-    axes.contourf(line, line, said, levels=boundaries.LEVELS, cmap=boundaries.SOFT, vmin=0, vmax=1)
-    axes.contour(line, line, said, levels=[0.5], colors=plots.INK, linewidths=1.5)
+    outputs = backprop_xor.output(w1, b1, w2, b2, grid).reshape(len(line), -1)
+    axes.contourf(
+        line, line, outputs, levels=boundaries.LEVELS, cmap=boundaries.SOFT, vmin=0, vmax=1
+    )
+    axes.contour(line, line, outputs, levels=[0.5], colors=plots.INK, linewidths=1.5)
     for x, target in zip(backprop_xor.INPUTS, backprop_xor.TARGETS, strict=True):
         axes.plot(*x, 'o', ms=7, mec=plots.INK, mfc=plots.INK if target else 'white')
     axes.set_title(name, fontsize=9.5)

@@ -14,7 +14,7 @@ def answer(settings: Settings, note: Note) -> Answer:
     from jaxdl.theory.fc_as_conv import checks, figures, scores, sliding
 
     note('comparing outputs and gradients')
-    found = [
+    claims = [
         *checks.dense_as_convolution(settings.seed, kernel_of_dense),
         *checks.dense_at_each_pixel(settings.seed, kernel_of_dense),
         *checks.convolution_as_dense(settings.seed, dense_of_kernel, connections),
@@ -24,10 +24,10 @@ def answer(settings: Settings, note: Note) -> Answer:
     scene = sliding.scene_of(classifier, settings.digits, settings.seed)
     slid = sliding.slide(classifier, scene, kernel_of_dense)
     seconds = sliding.seconds(classifier, scene, kernel_of_dense, settings.rounds)
-    values = checks.numbers(found) | scores.numbers(classifier, scene, slid, seconds)
-    found += scores.measure(
+    values = checks.numbers(claims) | scores.numbers(classifier, scene, slid, seconds)
+    claims += scores.measure(
         classifier, scene, slid, shapes.conv_output_size, shapes.pool_output_size
     )
-    found += scores.faster(seconds)
-    shown = [figures.matrix(dense_of_kernel), figures.score_map(scene, slid.map)]
-    return Answer(text('fc_as_conv', **values), found, shown, groups)
+    claims += scores.faster(seconds)
+    blocks = [figures.matrix(dense_of_kernel), figures.score_map(scene, slid.map)]
+    return Answer(text('fc_as_conv', **values), claims, blocks, groups)

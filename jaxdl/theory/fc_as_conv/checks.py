@@ -29,7 +29,7 @@ ENTRIES = dict(entries='entries', kept='non-zero entries', distinct='distinct no
 
 def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]:
     """A dense layer on a J x K x C map is a convolution whose filters are J x K."""
-    found = []
+    errors = []
     for number, (shape, units) in enumerate(MAPS):
         images, weights, bias, gradient = _drawn(
             seed, number, (BATCH, *shape), units, (BATCH, units)
@@ -41,14 +41,14 @@ def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim
         dense[2] = kernel_of_dense(
             dense[2], shape[:2]
         )  # a gradient is carried over as the weights are
-        found.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
+        errors.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
     maps = 'dense layers on a feature map and convolutions with filters of its size'
-    yield from _on_four(maps, found)
+    yield from _on_four(maps, errors)
 
 
 def dense_at_each_pixel(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]:
     """A 1 x 1 convolution is a dense layer on the channels of each pixel."""
-    found = []
+    errors = []
     for number, (shape, units) in enumerate(MAPS):
         images, _, bias, gradient = _drawn(
             seed, number, (BATCH, *shape), units, (BATCH, *shape[:2], units)
@@ -64,8 +64,8 @@ def dense_at_each_pixel(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]
         conv = nn.Conv(units, (1, 1))
         carried = _differentiated(conv, images, kernel_of_dense(weights, (1, 1)), bias, gradient)
         dense[2] = kernel_of_dense(dense[2], (1, 1))
-        found.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
-    yield from _on_four('dense layers at each pixel and 1 x 1 convolutions', found)
+        errors.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
+    yield from _on_four('dense layers at each pixel and 1 x 1 convolutions', errors)
 
 
 def convolution_as_dense(
@@ -77,24 +77,26 @@ def convolution_as_dense(
 
     And whose others stand in many places.
     """
-    found, counts = [], []
+    errors, counts = [], []
     for number, (size, shape, stride, padding) in enumerate(CONVOLUTIONS):
-        found.append(_as_dense(seed, number, dense_of_kernel))
+        errors.append(_as_dense(seed, number, dense_of_kernel))
         jacobian = _jacobian(_kernel(seed, number), size, stride, padding)
         values = jacobian[np.abs(jacobian) > EXACT]
-        seen = (jacobian.size, values.size, len(np.unique(values.round(9))))
-        counts.append((connections(shape, size, stride, padding), seen))
+        counted = (jacobian.size, values.size, len(np.unique(values.round(9))))
+        counts.append((connections(shape, size, stride, padding), counted))
     names = (
         'outputs',
         'gradients w.r.t. input',
         'gradients w.r.t. kernel, matrix gradients summed over shared entries',
     )
-    for name, error in zip(names, np.max(found, axis=0), strict=True):
+    for name, error in zip(names, np.max(errors, axis=0), strict=True):
         yield claims.close(
             f'Convolutions and their dense matrices: largest difference of {name}', 0, error, EXACT
         )
-    (entries, kept, distinct), (all_seen, kept_seen, distinct_seen) = np.sum(counts, axis=0)
-    pairs = ((entries, all_seen), (kept, kept_seen), (distinct, distinct_seen))
+    (entries, non_zero, distinct), (all_counted, non_zero_counted, distinct_counted) = np.sum(
+        counts, axis=0
+    )
+    pairs = ((entries, all_counted), (non_zero, non_zero_counted), (distinct, distinct_counted))
     for name, (expected, measured) in zip(ENTRIES.values(), pairs, strict=True):
         yield claims.close(
             f'Jacobians of the {len(counts)} convolutions, number of: {name}', expected, measured, 0
@@ -127,8 +129,8 @@ def _jacobian(kernel: np.ndarray, size: Sides, stride: int, padding: int) -> np.
     """Every output of a convolution by every input: [output, input]."""
     with jax.enable_x64(True):
         image = np.zeros((*size, kernel.shape[2]))
-        found = jax.jacobian(lambda x: _conv(x[None], kernel, stride, padding).ravel())(image)
-        return np.asarray(found).reshape(len(found), -1)
+        jacobian = jax.jacobian(lambda x: _conv(x[None], kernel, stride, padding).ravel())(image)
+        return np.asarray(jacobian).reshape(len(jacobian), -1)
 
 
 def _kernel(seed: int, number: int) -> np.ndarray:
@@ -175,7 +177,7 @@ def _pulled(
         outputs, back = jax.vjp(function, *arguments)
         return outputs, *back(gradient)
 
-    return [np.asarray(found) for found in both(arguments, gradient)]
+    return [np.asarray(result) for result in both(arguments, gradient)]
 
 
 def _apart(one: Any, other: Any) -> float:
@@ -183,26 +185,26 @@ def _apart(one: Any, other: Any) -> float:
     return float(np.max(np.abs(np.ravel(one) - np.ravel(other))))
 
 
-def _on_four(what: str, found: list[list[float]]) -> Iterator[Claim]:
+def _on_four(layers: str, errors: list[list[float]]) -> Iterator[Claim]:
     names = (
         'outputs',
         'gradients w.r.t. input',
         'gradients w.r.t. weights',
         'gradients w.r.t. bias',
     )
-    for name, error in zip(names, np.max(found, axis=0), strict=True):
-        yield claims.close(f'{len(found)} {what}: largest difference of {name}', 0, error, EXACT)
+    for name, error in zip(names, np.max(errors, axis=0), strict=True):
+        yield claims.close(f'{len(errors)} {layers}: largest difference of {name}', 0, error, EXACT)
 
 
-def numbers(found: list[Claim]) -> dict[str, str]:
+def numbers(claims_made: list[Claim]) -> dict[str, str]:
     """Numbers of the text."""
     counted = {
         name: int(claim.measured)
-        for claim in found
+        for claim in claims_made
         for name in ENTRIES
         if claim.claim.endswith(f': {ENTRIES[name]}')
     }
-    apart = max(claim.error for claim in found if claim.tolerance == EXACT)
+    apart = max(claim.error for claim in claims_made if claim.tolerance == EXACT)
     return dict(
         apart=scientific(apart), zeros=words.percent(1 - counted['kept'] / counted['entries'])
     ) | {name: f'{value:,}' for name, value in counted.items()}

@@ -45,11 +45,11 @@ def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
         axes.set_ylabel('output')
         return figure
 
-    kept = int(np.sum(entries > 0))
+    connections = int(np.sum(entries > 0))
     caption = (
         f'A {words.product(FILTER, FILTER)} filter on a feature map of {words.product(MAP, MAP)} '
         f'pixels as a dense layer: {outputs} outputs, {inputs} inputs. Cells give the number of '
-        f'the filter weight; empty cells are 0. Of {entries.size} entries {kept} are connections, '
+        f'the filter weight; empty cells are 0. Of {entries.size} entries {connections} are connections, '
         f'with {FILTER**2} different weights.'
     )
     lines = '; '.join(
@@ -85,14 +85,14 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
 
     And the probability of two classes at every window.
     """
-    found = shares[tuple(scene.places.T)].argmax(1)
+    predicted = shares[tuple(scene.places.T)].argmax(1)
     often = np.argsort(-np.bincount(scene.labels, minlength=shares.shape[-1]), kind='stable')[:2]
 
     def plot(width: float) -> Figure:
         columns = 3 if width == plots.WIDE else 1
         figure = Figure(figsize=(width, 3.3 if columns == 3 else 10.2), layout='constrained')
         axes = figure.subplots(3 // columns, columns).ravel()
-        _scene(axes[0], scene, found)
+        _scene(axes[0], scene, predicted)
         for panel, label in zip(axes[1:], often, strict=True):
             panel.set_title(f'probability of {label}')
             panel.imshow(shares[..., label], cmap=GREYS, vmin=0, vmax=1, extent=_extent(shares))
@@ -106,16 +106,16 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
         return figure
 
     rows, wide = shares.shape[:2]
-    right = int(np.sum(found == scene.labels))
+    right = int(np.sum(predicted == scene.labels))
     caption = (
-        f'Left: {len(found)} test digits in a scene, each in its window of '
+        f'Left: {len(predicted)} test digits in a scene, each in its window of '
         f'{words.product(WINDOW, WINDOW)} pixels with its class in the score map; dashed frame: '
         f'wrong class. Right: the score map of two classes, {words.product(rows, wide)} windows '
         f'{STEP} pixels apart, each drawn at its centre. Circles: windows that contain a digit of '
         'the class. There is no class "no digit", so windows between digits get a class as well.'
     )
     placed = ', '.join(
-        f'{label} as {guess}' for label, guess in zip(scene.labels, found, strict=True)
+        f'{label} as {guess}' for label, guess in zip(scene.labels, predicted, strict=True)
     )
     means = ', '.join(
         f'{shares[tuple(scene.places[scene.labels == k].T)][:, k].mean():.2f} at digits of class '
@@ -123,16 +123,16 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
         for k in often
     )
     alt = (
-        f'A scene of {len(found)} digits, {right} of them correct ({placed}). Mean probability: '
+        f'A scene of {len(predicted)} digits, {right} of them correct ({placed}). Mean probability: '
         f'{means}.'
     )
     return FigureBlock('score-map', plots.draw(plot), alt, caption)
 
 
-def _scene(axes: Axes, scene: Scene, found: np.ndarray) -> None:
+def _scene(axes: Axes, scene: Scene, predicted: np.ndarray) -> None:
     axes.set_title('scene')
     axes.imshow(scene.canvas, cmap=GREYS)
-    for (row, column), label, guess in zip(scene.places, scene.labels, found, strict=True):
+    for (row, column), label, guess in zip(scene.places, scene.labels, predicted, strict=True):
         top, left = STEP * row - 0.5, STEP * column - 0.5
         line, colour = ('-', plots.BLUE) if label == guess else ('--', plots.VERMILION)
         axes.add_patch(

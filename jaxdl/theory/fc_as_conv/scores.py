@@ -30,8 +30,8 @@ def measure(
 ) -> list[Claim]:
     """The claims on the trained classifier."""
     (rows, columns), layers = slid.scores.shape[:2], maps(SIDE, conv_size, pool_size)
-    found = slid.scores[tuple(scene.places.T)].argmax(1)
-    agree = int(np.sum(found == classifier.logits[scene.chosen].argmax(1)))
+    predicted = slid.scores[tuple(scene.places.T)].argmax(1)
+    agree = int(np.sum(predicted == classifier.logits[scene.chosen].argmax(1)))
     alone, windows = (
         np.max(np.abs(slid.alone - classifier.logits)),
         np.max(np.abs(slid.scores - slid.windows)),
@@ -55,7 +55,7 @@ def measure(
         ),
         claims.close(
             'Digits of the scene with the same class in the score map and alone',
-            len(found),
+            len(predicted),
             agree,
             0,
         ),
@@ -112,12 +112,12 @@ def numbers(
 ) -> dict[str, str]:
     """Numbers of the text on the classifier and its scene."""
     rows, columns = slid.scores.shape[:2]
-    found = slid.map[tuple(scene.places.T)].argmax(1)
+    predicted = slid.map[tuple(scene.places.T)].argmax(1)
     return dict(
         accuracy=words.percent(classifier.accuracy),
         tests=str(len(classifier.images)),
-        digits=str(len(found)),
-        right=str(int(np.sum(found == scene.labels))),
+        digits=str(len(predicted)),
+        right=str(int(np.sum(predicted == scene.labels))),
         windows=f'{rows * columns:,}',
         map=rf'{rows} \times {columns}',
         slid_apart=scientific(float(np.max(np.abs(slid.scores - slid.windows)))),

@@ -36,7 +36,7 @@ Curves = dict[str, list[tuple[float, float]]]  # skip -> of each of DEPTHS: pred
 def answer(settings: Settings, note: Note) -> Answer:
     """All claims, figures and numbers of the page."""
     note('summing over paths')
-    found = [
+    claims_made = [
         slope_claim(residual_rules.branch_slope),
         *path_claims(residual_rules.path_counts, residual_rules.path_sum),
     ]
@@ -45,8 +45,8 @@ def answer(settings: Settings, note: Note) -> Answer:
         s: [residual_random.draw(s, DEEP, i) for i in range(settings.random_networks)]
         for s in CARRIED
     }
-    curves = {skip: shattering(own, skip) for skip, own in networks.items()}
-    found += shattering_claims(curves) + growth_claims(
+    curves = {skip: shattering(drawn, skip) for skip, drawn in networks.items()}
+    claims_made += shattering_claims(curves) + growth_claims(
         networks, residual_rules.growth, residual_rules.mean_path_length
     )
     study = residual_networks.train(settings, note)
@@ -56,8 +56,8 @@ def answer(settings: Settings, note: Note) -> Answer:
     cut = {
         skip: residual_networks.without_layers(study, settings.deleted, skip) for skip in CARRIED
     }
-    found += residual_training.claims_of(study, settings, norms, cut)
-    shown = [
+    claims_made += residual_training.claims_of(study, settings, norms, cut)
+    blocks = [
         residual_figures.degradation(study, settings),
         residual_figures.gradients(norms, DEPTHS, curves),
         residual_figures.deletion(cut),
@@ -65,8 +65,8 @@ def answer(settings: Settings, note: Note) -> Answer:
     ]
     return Answer(
         answers.text('residual', **_numbers(study, settings, curves, cut, norms)),
-        found,
-        shown,
+        claims_made,
+        blocks,
         study.groups,
     )
 
@@ -171,7 +171,8 @@ def growth_claims(
 ) -> list[Claim]:
     """Squared gradients grow with depth as predicted, and travel through as many branches."""
     measured = {
-        skip: float(np.mean([_log_square(n, DEEP) for n in own])) for skip, own in networks.items()
+        skip: float(np.mean([_log_square(n, DEEP) for n in drawn]))
+        for skip, drawn in networks.items()
     }
     each = {skip: math.exp(log / (DEEP - 1)) for skip, log in measured.items()}
     lengths = [residual_random.mean_path_length(network, DEEP) for network in networks['identity']]
@@ -233,7 +234,10 @@ def _numbers(
     final = lambda count, skip: words.percent(
         study.final(('mlp', count, skip), 'train_accuracy').mean()
     )
-    ratios = {s: np.exp(np.mean(np.log(own[:, 0] / own[:, -1]))) for s, own in norms.items()}
+    ratios = {
+        s: np.exp(np.mean(np.log(by_layer[:, 0] / by_layer[:, -1])))
+        for s, by_layer in norms.items()
+    }
     return dict(
         few=str(few),
         many=str(many),
@@ -262,16 +266,16 @@ def _numbers(
 def _cnn(study: Study, settings: Settings) -> str:
     """A sentence on each CNN."""
     after = words.count(settings.cnn_epochs, 'epoch')
-    said = []
+    sentences = []
     for count in settings.convolutions:
         plain, carried = (
             words.percent(study.final(('cnn', count, s), 'train_accuracy').mean()) for s in CARRIED
         )
-        said.append(
+        sentences.append(
             f'After {after}, plain CNNs of {count} convolutions have a training accuracy of '
             f'{plain}, residual ones {carried}.'
         )
-    return ' '.join(said)
+    return ' '.join(sentences)
 
 
 def _rounded(value: float) -> str:

@@ -71,9 +71,9 @@ def degradation(study: Study, settings: Settings) -> FigureBlock:
         right.legend(loc='lower left')
         return figure
 
-    said = '; '.join(
-        f'{NAMES[skip]} {", ".join(f"{e:.1f} % at {d}" for d, e in zip(depths, own.mean(1), strict=True))}'
-        for skip, own in errors.items()
+    means = '; '.join(
+        f'{NAMES[skip]} {", ".join(f"{e:.1f} % at {d}" for d, e in zip(depths, by_depth.mean(1), strict=True))}'
+        for skip, by_depth in errors.items()
     )
     caption = (
         'Left: training error in the last epoch against depth; lines: mean, dots: single seeds. '
@@ -81,7 +81,7 @@ def degradation(study: Study, settings: Settings) -> FigureBlock:
         'seeds. Every network at its best learning rate.'
     )
     return FigureBlock(
-        'degradation', plots.draw(plot), f'Mean training error by hidden layers: {said}.', caption
+        'degradation', plots.draw(plot), f'Mean training error by hidden layers: {means}.', caption
     )
 
 
@@ -95,7 +95,7 @@ def gradients(
     (predicted, measured).
     """
     count = norms['none'].shape[1]
-    means = {skip: np.exp(np.log(own).mean(0)) for skip, own in norms.items()}
+    means = {skip: np.exp(np.log(values).mean(0)) for skip, values in norms.items()}
 
     def plot(width: float) -> Figure:
         figure, (left, right) = _two(width)
@@ -128,13 +128,13 @@ def gradients(
         right.legend(loc='lower left')
         return figure
 
-    said = '; '.join(
-        f'{NAMES[s]} {own[0]:.2g} at the second layer, {own[-1]:.2g} at the last'
-        for s, own in means.items()
+    norm_text = '; '.join(
+        f'{NAMES[s]} {values[0]:.2g} at the second layer, {values[-1]:.2g} at the last'
+        for s, values in means.items()
     )
     agreed = '; '.join(
-        f'{NAMES[skip]} {", ".join(f"{m:.2f} at {d}" for d, (_, m) in zip(depths, own, strict=True))}'
-        for skip, own in curves.items()
+        f'{NAMES[skip]} {", ".join(f"{m:.2f} at {d}" for d, (_, m) in zip(depths, values, strict=True))}'
+        for skip, values in curves.items()
     )
     caption = (
         'Left: norm of the gradient with respect to the kernel of each hidden layer, MLPs of '
@@ -142,7 +142,7 @@ def gradients(
         'between the gradients at two nearby inputs against the number of layers of wide random '
         'networks; marks: measured, dotted: predicted.'
     )
-    alt = f'Gradient norms: {said}. Correlation of gradients by layers: {agreed}.'
+    alt = f'Gradient norms: {norm_text}. Correlation of gradients by layers: {agreed}.'
     return FigureBlock('gradients', plots.draw(plot), alt, caption)
 
 
@@ -165,17 +165,17 @@ def deletion(cut: Mapping[str, np.ndarray]) -> FigureBlock:
         figure.legend(*axes.get_legend_handles_labels(), loc='outside upper left', ncols=2)
         return figure
 
-    said = '; '.join(
-        f'{NAMES[skip]} {words.percent(own[:, 0].mean())} with all layers, without one layer '
-        f'{100 * own[:, 1:].mean(0).min():.0f} to {100 * own[:, 1:].mean(0).max():.0f} %'
-        for skip, own in cut.items()
+    accuracies = '; '.join(
+        f'{NAMES[skip]} {words.percent(accuracy[:, 0].mean())} with all layers, without one layer '
+        f'{100 * accuracy[:, 1:].mean(0).min():.0f} to {100 * accuracy[:, 1:].mean(0).max():.0f} %'
+        for skip, accuracy in cut.items()
     )
     caption = (
         f'Trained MLPs of {cut["none"].shape[1]} hidden layers after the removal of one layer, '
         'without further training. Dotted: all layers. Lines: mean over seeds; dots: single '
         'seeds. Chance is 10 %.'
     )
-    return FigureBlock('deletion', plots.draw(plot), f'Validation accuracy: {said}.', caption)
+    return FigureBlock('deletion', plots.draw(plot), f'Validation accuracy: {accuracies}.', caption)
 
 
 def _two(width: float) -> tuple[Figure, Sequence[Axes]]:

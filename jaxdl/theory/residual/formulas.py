@@ -162,12 +162,12 @@ def gradient_correlations(
     Where both inputs switch a unit alike, their gradients take the same way through it: `rule`, of
     the correlation of what enters the unit.
     """
-    carried, variance, covariance, found = CARRIED[skip], 1.0, start, [1.0]
+    carried, variance, covariance, correlations = CARRIED[skip], 1.0, start, [1.0]
     for _ in range(depth):
         correlation = covariance / variance
-        found.append(
-            found[-1] * (carried + rule(correlation) / variance) / (carried + 1 / variance)
+        correlations.append(
+            correlations[-1] * (carried + rule(correlation) / variance) / (carried + 1 / variance)
         )
         covariance = carried * covariance + relu_product(correlation) - relu_product(0.0)
         variance = carried * variance + SHARE
-    return np.array(found)
+    return np.array(correlations)

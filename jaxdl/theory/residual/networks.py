@@ -34,8 +34,8 @@ IMAGES = 256  # training images that a gradient is averaged over
 
 # What batch norm uses, in training and in evaluation.
 MOMENTS: dict[str, Moments] = {
-    'batch': lambda z, kept: (z.mean(0), z.var(0)),
-    'running': lambda z, kept: (kept['mean'], kept['var']),
+    'batch': lambda z, stats: (z.mean(0), z.var(0)),
+    'running': lambda z, stats: (stats['mean'], stats['var']),
 }
 
 
@@ -96,8 +96,8 @@ def train(settings: Settings, note: Note) -> Study:
             for rate in settings.learning_rates
             for seed in (*tuning, *fresh)
         ]
-        found, entries = engine.train(members, data, CLASSES, epochs, note=note)
-        trained, groups = trained + found, groups + entries
+        runs_of_model, entries = engine.train(members, data, CLASSES, epochs, note=note)
+        trained, groups = trained + runs_of_model, groups + entries
     best = engine.best_rates([run for run in trained if run.member.seed in tuning], 'train_loss')
     rates = {key: best[_option(key)] for key in (*mlps, *cnns)}
     runs = {
@@ -123,8 +123,8 @@ def gradient_norms(study: Study, settings: Settings, depth: int, skip: str) -> n
     @jax.vmap
     def norms(params: Any, stats: Any) -> jax.Array:
         def loss(params: Any) -> jax.Array:
-            found = logits(params, stats, images, skip, jnp.ones(depth - 1, bool), 'batch')
-            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(found), labels[:, None], 1))
+            scores = logits(params, stats, images, skip, jnp.ones(depth - 1, bool), 'batch')
+            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], 1))
 
         gradient = jax.grad(loss)(params)['later']['dense']['kernel']
         return jnp.sqrt(jnp.sum(gradient**2, (1, 2)))
@@ -146,8 +146,11 @@ def without_layers(study: Study, depth: int, skip: str) -> np.ndarray:
     @jax.jit
     @jax.vmap
     def accuracies(params: Any, stats: Any) -> jax.Array:
-        found = lax.map(lambda own: logits(params, stats, images, skip, own, 'running'), present)
-        return jnp.mean(jnp.argmax(found, -1) == labels[None], -1)
+        scores = lax.map(
+            lambda layers_present: logits(params, stats, images, skip, layers_present, 'running'),
+            present,
+        )
+        return jnp.mean(jnp.argmax(scores, -1) == labels[None], -1)
 
     return np.asarray(accuracies(*_stacked([run.state for run in study.runs['mlp', depth, skip]])))
 
@@ -165,16 +168,16 @@ def logits(
       moments: a row of MOMENTS.
     """
 
-    def layer(features: jax.Array, own: Any, kept: Any) -> jax.Array:
-        z = features @ own['dense']['kernel']
-        mean, variance = MOMENTS[moments](z, kept['norm'])
-        scale = own['norm']['scale'] * lax.rsqrt(variance + 1e-5)
-        return jax.nn.relu((z - mean[None]) * scale[None] + own['norm']['bias'][None])
+    def layer(features: jax.Array, params: Any, stats: Any) -> jax.Array:
+        z = features @ params['dense']['kernel']
+        mean, variance = MOMENTS[moments](z, stats['norm'])
+        scale = params['norm']['scale'] * lax.rsqrt(variance + 1e-5)
+        return jax.nn.relu((z - mean[None]) * scale[None] + params['norm']['bias'][None])
 
-    def step(features: jax.Array, own: Any) -> tuple[jax.Array, None]:
-        one, kept, there = own
+    def step(features: jax.Array, layer_inputs: Any) -> tuple[jax.Array, None]:
+        one, stats, there = layer_inputs
         return jnp.where(
-            there, layers.join(skip, features, layer(features, one, kept)), features
+            there, layers.join(skip, features, layer(features, one, stats)), features
         ), None
 
     features = layer(images, params['first'], stats['first'])

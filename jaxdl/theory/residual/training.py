@@ -22,12 +22,12 @@ def training_claims(study: Study, settings: Settings) -> list[Claim]:
 
     The worst residual run against the best plain one.
     """
-    found = []
+    claims_made = []
     few, many = min(settings.depths), max(settings.depths)
     seeds = words.count(settings.seeds, 'seed').replace(words.SPACE, ' ')
     plain, carried = (study.final(('mlp', many, skip), 'train_accuracy') for skip in CARRIED)
     sentence = f'MLP of {many} layers, {seeds}: training accuracy, worst residual minus best plain'
-    found.append(claims.at_least(sentence, 0.1, carried.min() - plain.max()))
+    claims_made.append(claims.at_least(sentence, 0.1, carried.min() - plain.max()))
     for count in settings.convolutions:
         plain, carried = (
             study.final(('cnn', count, skip), 'train_accuracy').mean() for skip in CARRIED
@@ -36,12 +36,14 @@ def training_claims(study: Study, settings: Settings) -> list[Claim]:
             f'CNN of {count} convolutions, {settings.cnn_epochs} epochs, {seeds}: mean training '
             'accuracy'
         )
-        found.append(claims.at_least(f'{sentence}, residual minus plain', 0.0, carried - plain))
+        claims_made.append(
+            claims.at_least(f'{sentence}, residual minus plain', 0.0, carried - plain)
+        )
     shallow, deep = (study.final(('mlp', count, 'none'), 'train_accuracy') for count in (few, many))
     sentence = (
         f'plain MLP, {seeds}: training accuracy, worst with {few} layers minus best with {many}'
     )
-    return [*found, claims.at_least(sentence, 0.1, shallow.min() - deep.max())]
+    return [*claims_made, claims.at_least(sentence, 0.1, shallow.min() - deep.max())]
 
 
 def norm_claims(norms: BySkip) -> list[Claim]:
@@ -66,7 +68,9 @@ def deletion_claims(cut: BySkip) -> list[Claim]:
     A plain one guesses.
     """
     depth = cut['none'].shape[1]
-    lost = {skip: float(np.mean(own[:, :1] - own[:, 1:])) for skip, own in cut.items()}
+    lost = {
+        skip: float(np.mean(accuracy[:, :1] - accuracy[:, 1:])) for skip, accuracy in cut.items()
+    }
     left = float(np.mean(cut['none'][:, 1:]))
     return [
         claims.at_most(

@@ -17,12 +17,14 @@ def answer(settings: Settings, note: Note) -> Answer:
 
     note(f'running {settings.cases:,} convolutions')
     cases = shapes_cases.draw(settings.seed, settings.cases)
-    seen = shapes_cases.observe(cases, settings.seed)
-    claims = shapes_checks.measure(cases, seen, conv_output_size, pool_output_size, same_padding)
-    shown = [
+    observed = shapes_cases.observe(cases, settings.seed)
+    claims = shapes_checks.measure(
+        cases, observed, conv_output_size, pool_output_size, same_padding
+    )
+    blocks = [
         figures.walk(conv_output_size),
         figures.staircase(conv_output_size, shapes_cases.run_convolutions),
         figures.examples(conv_output_size, shapes_cases.run_convolutions),
     ]
-    values = shapes_checks.numbers(cases, seen)
-    return Answer(text('shapes', **values), claims, shown)
+    values = shapes_checks.numbers(cases, observed)
+    return Answer(text('shapes', **values), claims, blocks)

@@ -94,20 +94,20 @@ def run_convolutions(cases: Sequence[Case], padding: str | None = None) -> list[
 
     `SAME` in place of the case's own.
     """
-    found = []
+    sizes = []
     for start in range(0, len(cases), PROGRAM):
         part = cases[start : start + PROGRAM]
         inputs = [
             (np.ones((1, *case.size, 1), np.float32), np.ones((*case.window, 1, 1), np.float32))
             for case in part
         ]
-        found += _run(
+        sizes += _run(
             lambda inputs, part=part: [
                 _conv(x, w, c, padding) for (x, w), c in zip(inputs, part, strict=True)
             ],
             inputs,
         )
-    return found
+    return sizes
 
 
 def run_poolings(cases: Sequence[Case]) -> list[Pair]:
@@ -124,12 +124,12 @@ def _run(program: Callable[[list], list[jax.Array]], inputs: list) -> list[Pair]
 
 
 def _conv(images: jax.Array, kernel: jax.Array, case: Case, padding: str | None) -> jax.Array:
-    given = padding or [(p, p) for p in case.padding]
+    pads = padding or [(p, p) for p in case.padding]
     return lax.conv_general_dilated(
         images,
         kernel,
         case.stride,
-        given,
+        pads,
         rhs_dilation=case.dilation,
         dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )

@@ -60,81 +60,93 @@ def fits(pair: Pair) -> bool:
 
 def measure(
     cases: Sequence[Case],
-    seen: Seen,
+    observed: Seen,
     conv_size: SizeRule,
     pool_size: SizeRule,
     same_padding: Callable[..., tuple],
 ) -> list[Claim]:
     """The claims on the formulas that are given, and on the roundings that are wrong."""
-    kept = [i for i, size in enumerate(seen.convolutions) if fits(size)]
+    with_output = [i for i, size in enumerate(observed.convolutions) if fits(size)]
     return [
-        *_on_convolutions(cases, seen, conv_size),
-        *_on_poolings(cases, seen, pool_size),
-        _on_same(cases, seen, conv_size, same_padding),
-        *_on_roundings([cases[i] for i in kept], [seen.convolutions[i] for i in kept]),
+        *_on_convolutions(cases, observed, conv_size),
+        *_on_poolings(cases, observed, pool_size),
+        _on_same(cases, observed, conv_size, same_padding),
+        *_on_roundings(
+            [cases[i] for i in with_output], [observed.convolutions[i] for i in with_output]
+        ),
         _on_truncation(
-            [case for case, size in zip(cases, seen.convolutions, strict=True) if not fits(size)]
+            [
+                case
+                for case, size in zip(cases, observed.convolutions, strict=True)
+                if not fits(size)
+            ]
         ),
     ]
 
 
-def _on_convolutions(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Iterator[Claim]:
-    found = [
+def _on_convolutions(cases: Sequence[Case], observed: Seen, rule: SizeRule) -> Iterator[Claim]:
+    sizes = [
         _tried(rule, c.size, c.window, c.stride, c.padding, dilation=c.dilation) for c in cases
     ]
-    kept = [i for i, case in enumerate(cases) if fits(counted(case))]
-    agree = sum(found[i] == seen.convolutions[i] for i in kept)
+    with_output = [i for i, case in enumerate(cases) if fits(counted(case))]
+    agree = sum(sizes[i] == observed.convolutions[i] for i in with_output)
     yield claims.close(
-        'Convolutions with an output: cases with the size of XLA', len(kept), agree, 0
+        'Convolutions with an output: cases with the size of XLA', len(with_output), agree, 0
     )
-    agree = sum(found[i] == counted(cases[i]) for i in kept)
+    agree = sum(sizes[i] == counted(cases[i]) for i in with_output)
     yield claims.close(
-        'The same: cases with the number of positions counted one by one', len(kept), agree, 0
+        'The same: cases with the number of positions counted one by one',
+        len(with_output),
+        agree,
+        0,
     )
     lost = [i for i, case in enumerate(cases) if not fits(counted(case))]
-    errors = sum(found[i] is None and not fits(seen.convolutions[i]) for i in lost)
+    errors = sum(sizes[i] is None and not fits(observed.convolutions[i]) for i in lost)
     sentence = 'Convolutions without an output: error of the formula, empty feature map of XLA'
     yield claims.close(sentence, len(lost), errors, 0)
 
 
-def _on_poolings(cases: Sequence[Case], seen: Seen, rule: SizeRule) -> Iterator[Claim]:
-    found = [_tried(rule, c.size, c.window[0], c.stride) for c in cases]
-    kept = [size for size in zip(found, seen.poolings, strict=True) if fits(size[1])]
-    agree = sum(one == other for one, other in kept)
+def _on_poolings(cases: Sequence[Case], observed: Seen, rule: SizeRule) -> Iterator[Claim]:
+    sizes = [_tried(rule, c.size, c.window[0], c.stride) for c in cases]
+    with_output = [size for size in zip(sizes, observed.poolings, strict=True) if fits(size[1])]
+    agree = sum(one == other for one, other in with_output)
     yield claims.close(
-        'Max poolings with an output: cases with the size inferred by JAX', len(kept), agree, 0
+        'Max poolings with an output: cases with the size inferred by JAX',
+        len(with_output),
+        agree,
+        0,
     )
-    lost = len(cases) - len(kept)
+    lost = len(cases) - len(with_output)
     errors = sum(
-        one is None and not fits(other) for one, other in zip(found, seen.poolings, strict=True)
+        one is None and not fits(other) for one, other in zip(sizes, observed.poolings, strict=True)
     )
     yield claims.close(
         'Max poolings without an output: error of the formula, empty feature map', lost, errors, 0
     )
     run = sum(
-        (found[i] or (0, 0)) == size if fits(size) else found[i] is None
-        for i, size in seen.poolings_run.items()
+        (sizes[i] or (0, 0)) == size if fits(size) else sizes[i] is None
+        for i, size in observed.poolings_run.items()
     )
     sentence = (
         f'Max poolings compiled and run, one in {POOLS_RUN}: cases with the size of the formula'
     )
-    yield claims.close(sentence, len(seen.poolings_run), run, 0)
+    yield claims.close(sentence, len(observed.poolings_run), run, 0)
 
 
 def _on_same(
-    cases: Sequence[Case], seen: Seen, rule: SizeRule, same_padding: Callable[..., tuple]
+    cases: Sequence[Case], observed: Seen, rule: SizeRule, same_padding: Callable[..., tuple]
 ) -> Claim:
     """SAME gives ceil(J / s).
 
     And so does the formula on an input with the padding of `same_padding`, the same.
     """
     agree = 0
-    for case, size, pads in zip(cases, seen.same, seen.same_pads, strict=True):
+    for case, size, pads in zip(cases, observed.same, observed.same_pads, strict=True):
         added = same_padding(case.size, case.window, case.stride, dilation=case.dilation)
         padded = tuple(j + sum(pad) for j, pad in zip(case.size, added, strict=True))
         ceiling = tuple(-(-j // s) for j, s in zip(case.size, case.stride, strict=True))
-        found = _tried(rule, padded, case.window, case.stride, 0, dilation=case.dilation)
-        agree += added == pads and found == size == ceiling
+        computed = _tried(rule, padded, case.window, case.stride, 0, dilation=case.dilation)
+        agree += added == pads and computed == size == ceiling
     sentence = (
         "Padding 'SAME' of JAX: cases with the derived padding and the size ceil(input / stride)"
     )
@@ -148,8 +160,8 @@ def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Clai
     """
     spare = [list(zip(left_over(case), case.stride, strict=True)) for case in cases]
     predicted = {
-        'ceiling, plus 1': sum(any(r for r, _ in own) for own in spare),
-        'nearest, plus 1': sum(any(2 * r >= s for r, s in own) for own in spare),
+        'ceiling, plus 1': sum(any(r for r, _ in remainders) for remainders in spare),
+        'nearest, plus 1': sum(any(2 * r >= s for r, s in remainders) for remainders in spare),
         'floor, without the 1': len(cases),
     }
     for name, expected in predicted.items():
@@ -169,9 +181,9 @@ def _on_truncation(cases: Sequence[Case]) -> Claim:
     predicted = sum(
         all(-s < t for t, s in zip(travel(case), case.stride, strict=True)) for case in cases
     )
-    found = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in cases)
+    wrong = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in cases)
     sentence = 'Convolutions without an output: sizes above 0 by the rule "towards 0, plus 1"'
-    return claims.close(sentence, predicted, found, 0)
+    return claims.close(sentence, predicted, wrong, 0)
 
 
 def rounded(rounding: Callable[[float], int], case: Case) -> Pair:
@@ -180,21 +192,23 @@ def rounded(rounding: Callable[[float], int], case: Case) -> Pair:
     return rows, columns
 
 
-def numbers(cases: Sequence[Case], seen: Seen) -> dict[str, str]:
+def numbers(cases: Sequence[Case], observed: Seen) -> dict[str, str]:
     """Numbers of the text."""
-    kept = [case for case, size in zip(cases, seen.convolutions, strict=True) if fits(size)]
-    lost = [case for case, size in zip(cases, seen.convolutions, strict=True) if not fits(size)]
-    spare = sum(any(left_over(case)) for case in kept)
+    with_output = [
+        case for case, size in zip(cases, observed.convolutions, strict=True) if fits(size)
+    ]
+    lost = [case for case, size in zip(cases, observed.convolutions, strict=True) if not fits(size)]
+    spare = sum(any(left_over(case)) for case in with_output)
     negative = sum(min(rounded(ROUNDINGS['floor, plus 1'], case)) < 0 for case in lost)
     truncated = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in lost)
     return dict(
         cases=f'{len(cases):,}',
-        kept=f'{len(kept):,}',
+        kept=f'{len(with_output):,}',
         lost=f'{len(lost):,}',
-        pools_lost=f'{sum(not fits(size) for size in seen.poolings):,}',
-        pools_run=f'{len(seen.poolings_run):,}',
+        pools_lost=f'{sum(not fits(size) for size in observed.poolings):,}',
+        pools_run=f'{len(observed.poolings_run):,}',
         spare=f'{spare:,}',
-        spare_share=words.percent(spare / len(kept)),
+        spare_share=words.percent(spare / len(with_output)),
         negative=f'{negative:,}',
         truncated=f'{truncated:,}',
     )

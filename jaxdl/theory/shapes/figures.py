@@ -93,7 +93,7 @@ def _filter(axes: Axes, number: int, columns: int) -> None:
 def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
     """Size against size, a stair for each stride: lines by the formula, marks by XLA."""
     sizes = range(1, LARGEST + 1)
-    found = {s: [pair[0] for pair in run([_square(j, s) for j in sizes])] for s in STAIRS}
+    measured = {s: [pair[0] for pair in run([_square(j, s) for j in sizes])] for s in STAIRS}
     stairs = {
         s: [conv_size((j, j), (WINDOW,) * 2, s, 0)[0] for j in sizes if j >= WINDOW] for s in STAIRS
     }
@@ -108,7 +108,7 @@ def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
         ):
             x = [*sizes][WINDOW - 1 :]
             axes.step(x, stairs[stride], where='mid', color=colour, ls=line)
-            axes.plot(sizes, found[stride], ls='none', marker=mark, color=colour, markersize=4.5)
+            axes.plot(sizes, measured[stride], ls='none', marker=mark, color=colour, markersize=4.5)
             axes.text(
                 LARGEST + 0.7, stairs[stride][-1], f'stride {stride}', color=colour, va='center'
             )
@@ -138,14 +138,14 @@ def _square(side: int, stride: int) -> Case:
 def examples(conv_size: SizeRule, run: Run) -> Table:
     """Well-known layers, by the formula and by XLA."""
     rows = []
-    for (name, case), found in zip(EXAMPLES.items(), run(list(EXAMPLES.values())), strict=True):
+    for (name, case), measured in zip(EXAMPLES.items(), run(list(EXAMPLES.values())), strict=True):
         size = conv_size(case.size, case.window, case.stride, case.padding, dilation=case.dilation)
         one = (
             case.stride[0],
             case.padding[0],
             case.dilation[0],
         )  # the same on both axes in all of them
-        pairs = [words.product(*pair) for pair in (case.size, case.window, size, found)]
+        pairs = [words.product(*pair) for pair in (case.size, case.window, size, measured)]
         rows.append([name, *pairs[:2], *map(str, one), *pairs[2:]])
     columns = ('Layer', 'Input', 'Filter', 'Stride', 'Padding', 'Dilation', 'Formula', 'XLA')
     return Table('Output sizes of known layers', columns, rows, 'lrrrrrrr', name='sizes')

@@ -137,8 +137,8 @@ def _pair(name: str, value: Any) -> Pair:
 
 def _both(name: str, value: Any, least: int = 1) -> Pair:
     """One whole number of `least` or more for both axes, or one for each."""
-    given = _plain(value)
-    items = tuple(given) if isinstance(given, (tuple, list)) else (given, given)
+    plain = _plain(value)
+    items = tuple(plain) if isinstance(plain, (tuple, list)) else (plain, plain)
     if len(items) != 2 or not all(_whole(item, least) for item in items):
         raise _wrong(
             name,

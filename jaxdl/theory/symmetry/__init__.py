@@ -27,18 +27,21 @@ def answer(settings: Settings, note: Note) -> Answer:
     trained, groups = networks.train(settings, data, note)
     note('equal and almost equal units in NumPy')
     parted = parting.part(settings, data)
-    found = [
+    claims = [
         *exact.exact_claims(data, settings),
         *networks.start_claims(trained, settings),
         *networks.source_claims(trained, settings),
         *parting.parting_claims(parted, settings),
     ]
-    shown = [
+    blocks = [
         figures.changes(trained),
         figures.sources(trained, parted, settings),
         figures.distances(parted),
     ]
     steps = groups[0]['steps']
     return Answer(
-        text('symmetry', **figures.words_of(trained, parted, settings, steps)), found, shown, groups
+        text('symmetry', **figures.words_of(trained, parted, settings, steps)),
+        claims,
+        blocks,
+        groups,
     )

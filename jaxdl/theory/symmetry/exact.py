@@ -27,10 +27,10 @@ def permuted(params: Any, layer: int, order: np.ndarray) -> Any:
 
     Of them and out of them.
     """
-    own, above = params[f'layer_{layer}'], f'layer_{layer + 1}'
+    units, above = params[f'layer_{layer}'], f'layer_{layer + 1}'
     moved = dict(
-        dense=dict(kernel=own['dense']['kernel'][:, order]),
-        norm=dict(bias=own['norm']['bias'][..., order]),
+        dense=dict(kernel=units['dense']['kernel'][:, order]),
+        norm=dict(bias=units['norm']['bias'][..., order]),
     )
     params = params | {f'layer_{layer}': moved}
     if above in params:
@@ -60,8 +60,10 @@ def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = 
     first, worst = gradient(params), 0.0
     for layer in range(depth):
         order = np.random.default_rng(layer).permutation(width)
-        found, wanted = gradient(permute(params, layer, order)), permuted(first, layer, order)
-        gaps = jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), found, wanted))
+        actual, expected = gradient(permute(params, layer, order)), permuted(first, layer, order)
+        gaps = jax.tree.leaves(
+            jax.tree.map(lambda a, b: float(np.abs(a - b).max()), actual, expected)
+        )
         worst = max(worst, *gaps)
     layers = 'one hidden layer' if depth == 1 else f'{depth} hidden layers'
     sentence = (
@@ -121,8 +123,8 @@ def _exact(
 
     @jax.jit
     def gradient(params: Any) -> Any:
-        own = TrainState(state.step, params, state.batch_stats, state.opt_state)
-        return train_step.gradients(own, batch, variant, module=module)
+        moved = TrainState(state.step, params, state.batch_stats, state.opt_state)
+        return train_step.gradients(moved, batch, variant, module=module)
 
     def exact(params: Any) -> Any:
         with jax.enable_x64(True):

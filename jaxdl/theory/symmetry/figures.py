@@ -16,7 +16,7 @@ from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.report.page.blocks import Table
 from jaxdl.theory.symmetry import networks, parting
 from jaxdl.theory.symmetry.formulas import Settings
-from jaxdl.theory.symmetry.networks import Found
+from jaxdl.theory.symmetry.networks import TrainedByOption
 from jaxdl.theory.symmetry.parting import Parting
 from jaxdl.train.train_step import TrainState
 
@@ -39,7 +39,7 @@ RESOLVED = 1e-17  # what float64 still tells apart of weights of this size
 DOTS: plots.Line = dict(color=plots.INK, linestyle='none', marker='o', mfc='white', markersize=5)
 
 
-def changes(trained: Found) -> FigureBlock:
+def changes(trained: TrainedByOption) -> FigureBlock:
     """What training did to the first layer's weights, [input, unit], from four starts.
 
     The first seed.
@@ -75,7 +75,7 @@ def changes(trained: Found) -> FigureBlock:
         bar.set_label('change, relative to the largest')
         return figure
 
-    said = '; '.join(
+    ranges = '; '.join(
         f'{title}: rank of the weights {np.linalg.matrix_rank(end.astype(float))}, change from '
         f'{(end - start).min():.2g} to {(end - start).max():.2g}'
         for title, (start, end) in kernels.items()
@@ -86,7 +86,7 @@ def changes(trained: Found) -> FigureBlock:
         'Horizontal stripes: all units change equally.'
     )
     return FigureBlock(
-        'changes', plots.draw(plot), f'Change of the first weights in training. {said}.', caption
+        'changes', plots.draw(plot), f'Change of the first weights in training. {ranges}.', caption
     )
 
 
@@ -95,7 +95,7 @@ def first_weights(state: TrainState) -> np.ndarray:
     return np.asarray(state.params['layer_0']['dense']['kernel'])
 
 
-def sources(trained: Found, parted: Parting, settings: Settings) -> Table:
+def sources(trained: TrainedByOption, parted: Parting, settings: Settings) -> Table:
     """Which chance was tried and how many units of each layer differ in the end."""
     rows = [(name, *map(str, networks.counts(trained[name]).max(0))) for name in networks.KNOWN]
     noise = f'noise of {parting.SMALLEST}'
@@ -149,7 +149,7 @@ def distances(parted: Parting) -> FigureBlock:
         return figure
 
     steps = len(parted.distances['0']) - 1
-    said = '; '.join(
+    growth = '; '.join(
         f'{style["label"]}: {parted.distances[name][steps // 10]:.1e} after {steps // 10} steps, '
         f'{parted.distances[name][-1]:.2g} after {steps:,}'
         for name, style in LINES.items()
@@ -164,7 +164,7 @@ def distances(parted: Parting) -> FigureBlock:
         'logarithmic axis). Circles: prediction for the smallest noise by the linearisation at '
         'equal units.'
     )
-    return FigureBlock('distances', plots.draw(plot), f'Distance between units. {said}.', caption)
+    return FigureBlock('distances', plots.draw(plot), f'Distance between units. {growth}.', caption)
 
 
 def positive(values: np.ndarray) -> np.ndarray:
@@ -172,7 +172,9 @@ def positive(values: np.ndarray) -> np.ndarray:
     return np.where(values > 0, values, np.nan)
 
 
-def words_of(trained: Found, parted: Parting, settings: Settings, steps: int) -> dict[str, str]:
+def words_of(
+    trained: TrainedByOption, parted: Parting, settings: Settings, steps: int
+) -> dict[str, str]:
     """The numbers of the text."""
     learned = {
         key: words.percent(float(networks.accuracies(trained[name]).mean()))
@@ -215,7 +217,7 @@ def doubling(parted: Parting) -> str:
     return f'{(len(inside) - 1) * np.log(2) / np.log(inside[-1] / inside[0]):.0f}'
 
 
-def layers_of_dropout(trained: Found, settings: Settings) -> str:
+def layers_of_dropout(trained: TrainedByOption, settings: Settings) -> str:
     """How many units differ after dropout, layer by layer."""
     most: Sequence[int] = networks.counts(trained['dropout']).max(0)
     return f'{most[1]} of {settings.width} units in the second layer, {most[0]} in the first'

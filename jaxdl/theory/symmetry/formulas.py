@@ -101,9 +101,9 @@ def curvature(unit: np.ndarray, images: np.ndarray, errors: np.ndarray) -> np.nd
     into, out = np.split(unit, [images.shape[1]])
     hidden = np.tanh(images @ into)
     slope = 1 - hidden**2
-    own = images.T @ ((-2 * hidden * slope * (errors @ out))[:, None] * images)
+    block = images.T @ ((-2 * hidden * slope * (errors @ out))[:, None] * images)
     mixed = images.T @ (slope[:, None] * errors)
-    return np.block([[own, mixed], [mixed.T, np.zeros((len(out), len(out)))]])
+    return np.block([[block, mixed], [mixed.T, np.zeros((len(out), len(out)))]])
 
 
 def units_of(network: Network) -> np.ndarray:

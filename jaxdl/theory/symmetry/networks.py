@@ -46,7 +46,7 @@ KNOWN = dict.fromkeys((*CHANCE, DROPPED_ZEROS), (False, False)) | {
     'dropout': (False, True)
 }  # layers broken
 
-Found = Mapping[str, Sequence[Trained]]  # option -> a member a seed
+TrainedByOption = Mapping[str, Sequence[Trained]]  # option -> a member a seed
 
 
 class Digits(NamedTuple):
@@ -55,7 +55,7 @@ class Digits(NamedTuple):
     And targets [500, 10].
     """
 
-    held: Resident
+    resident_data: Resident
     images: np.ndarray
     targets: np.ndarray
 
@@ -64,12 +64,14 @@ def digits() -> Digits:
     """Scikit-learn's 8 x 8 digits, ten classes."""
     chosen = Data(dataset='digits')
     dataset = load(chosen)
-    own = split(dataset, chosen)
-    held = resident(dataset, [own])
-    some = own.train[:500]
-    images = np.asarray(held.images, np.float64)[some].reshape(len(some), -1)
+    splits = split(dataset, chosen)
+    resident_data = resident(dataset, [splits])
+    some = splits.train[:500]
+    images = np.asarray(resident_data.images, np.float64)[some].reshape(len(some), -1)
     images = (images - images.mean()) / images.std()
-    return Digits(held, np.c_[images, np.ones(len(some))], np.eye(10)[dataset.labels[some]])
+    return Digits(
+        resident_data, np.c_[images, np.ones(len(some))], np.eye(10)[dataset.labels[some]]
+    )
 
 
 def train(
@@ -88,36 +90,37 @@ def train(
         learning_rate=0.05,
     )
     plain = {
-        f'{activation}, {start}': dataclasses.replace(base, activation=activation, **own)
+        f'{activation}, {start}': dataclasses.replace(base, activation=activation, **overrides)
         for activation in ('tanh', 'sigmoid')
-        for start, own in STARTS.items()
+        for start, overrides in STARTS.items()
     }
     adam = dataclasses.replace(base, optimizer='adam', learning_rate=0.003)
     noisy = {
-        name: dataclasses.replace(adam, **STARTS['0.05'], **own) for name, own in CHANCE.items()
+        name: dataclasses.replace(adam, **STARTS['0.05'], **overrides)
+        for name, overrides in CHANCE.items()
     }
     noisy[DROPPED_ZEROS] = dataclasses.replace(adam, init='zeros', dropout=0.2)
-    found: dict[str, list[Trained]] = {}
+    by_option: dict[str, list[Trained]] = {}
     groups = []
     for activation, variants in (('tanh', plain), ('sigmoid', plain), ('tanh', noisy)):
-        own = {
+        overrides = {
             option: variant
             for option, variant in variants.items()
             if variant.activation == activation
         }
         members = [
             Member(option, seed, variant)
-            for option, variant in own.items()
+            for option, variant in overrides.items()
             for seed in range(settings.seeds)
         ]
         watch = unrest if activation == 'tanh' else None
         trained, entries = engine.train(
-            members, data.held, 10, settings.epochs, watch=watch, note=note
+            members, data.resident_data, 10, settings.epochs, watch=watch, note=note
         )
         groups += entries
         for one in trained:
-            found.setdefault(one.member.option, []).append(one)
-    return found, groups
+            by_option.setdefault(one.member.option, []).append(one)
+    return by_option, groups
 
 
 def unrest(
@@ -134,12 +137,12 @@ def layer_units(params: Any, layer: int) -> np.ndarray:
 
     Weights out of it.
     """
-    own = params[f'layer_{layer}']
+    units = params[f'layer_{layer}']
     above = (
         params[f'layer_{layer + 1}']['dense'] if f'layer_{layer + 1}' in params else params['head']
     )
     return np.concatenate(
-        [own['dense']['kernel'], own['norm']['bias'].reshape(1, -1), above['kernel'].T]
+        [units['dense']['kernel'], units['norm']['bias'].reshape(1, -1), above['kernel'].T]
     )
 
 
@@ -171,25 +174,25 @@ def farthest(values: np.ndarray, expected: float) -> float:
     return float(values.flat[np.argmax(np.abs(values - expected))])
 
 
-def start_claims(trained: Found, settings: Settings) -> list[Claim]:
+def start_claims(trained: TrainedByOption, settings: Settings) -> list[Claim]:
     """Of every start: how many units differ, the rank of the first weights, what the gradient was.
 
     What was learned.
     """
-    found = []
+    claims_made = []
     for activation in ('tanh', 'sigmoid'):
         for start in STARTS:
             units = settings.width if start == 'random' else 1
             rank = 0 if (activation, start) == ('tanh', 'zeros') else units
-            found += alike_claims(
+            claims_made += alike_claims(
                 f'{activation}, {start}', trained[f'{activation}, {start}'], units, rank
             )
     still = [*trained['tanh, zeros'], *trained[DROPPED_ZEROS]]
-    found.append(stillness_claim(still))
+    claims_made.append(stillness_claim(still))
     equal = max(
         accuracies(trained[f'tanh, {start}']).max() for start in STARTS if start != 'random'
     )
-    found.append(
+    claims_made.append(
         claims.at_least(
             'tanh: training accuracy from random weights, worst seed; bound: best seed from equal '
             'weights plus 0.3',
@@ -197,7 +200,7 @@ def start_claims(trained: Found, settings: Settings) -> list[Claim]:
             accuracies(trained['tanh, random']).min(),
         )
     )
-    return found
+    return claims_made
 
 
 def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -> list[Claim]:
@@ -227,13 +230,13 @@ def stillness_claim(members: Sequence[Trained]) -> Claim:
 
 
 def source_claims(
-    trained: Found, settings: Settings, broken: Mapping[str, tuple[bool, ...]] = KNOWN
+    trained: TrainedByOption, settings: Settings, broken: Mapping[str, tuple[bool, ...]] = KNOWN
 ) -> list[Claim]:
     """Of every kind of chance.
 
     How many units of each layer differ where `broken` says which layers it breaks.
     """
-    found = []
+    claims_made = []
     for name, layers in broken.items():
         for layer, apart in enumerate(layers):
             expected = settings.width if apart else 1
@@ -242,5 +245,5 @@ def source_claims(
                 f'{name}: different units in layer {layer + 1} after training, {settings.seeds} '
                 'seeds'
             )
-            found.append(claims.close(sentence, expected, measured, 0))
-    return found
+            claims_made.append(claims.close(sentence, expected, measured, 0))
+    return claims_made

@@ -57,14 +57,14 @@ def part(settings: Settings, data: Digits) -> Parting:
     starts |= {
         name: symmetry.nudged(start, size, np.random.default_rng(1)) for name, size in SIZES.items()
     }
-    paths = {name: run(own, data, settings.steps) for name, own in starts.items()}
+    paths = {name: run(network, data, settings.steps) for name, network in starts.items()}
     paths[GRADIENTS] = run(
         start, data, FOLLOWED, noise=SIZES[SMALLEST], rng=np.random.default_rng(2)
     )
     lone = run(alone, data, settings.steps, settings.width)
     return Parting(
         {
-            name: np.array([symmetry.apart(symmetry.units_of(own)) for own in path])
+            name: np.array([symmetry.apart(symmetry.units_of(network)) for network in path])
             for name, path in paths.items()
         },
         {name: accuracy(path[-1], data) for name, path in paths.items()},
@@ -136,8 +136,10 @@ def eigenvalue(lone: symmetry.Network, data: Digits, copies: float) -> tuple[flo
     whole = symmetry.curvature(symmetry.units_of(lone)[:, 0], data.images, errors)
     inputs = data.images.shape[1]
     left, singular, _ = np.linalg.svd(whole[:inputs, inputs:])
-    own = left[:, 0] @ whole[:inputs, :inputs] @ left[:, 0]
-    return float(np.linalg.eigvalsh(whole)[0]), float((own - np.hypot(own, 2 * singular[0])) / 2)
+    value = left[:, 0] @ whole[:inputs, :inputs] @ left[:, 0]
+    return float(np.linalg.eigvalsh(whole)[0]), float(
+        (value - np.hypot(value, 2 * singular[0])) / 2
+    )
 
 
 def parting_claims(parting: Parting, settings: Settings) -> list[Claim]:

@@ -17,8 +17,10 @@ def answer(settings: Settings, note: Note) -> Answer:
 
     note(f'gradients of {settings.triplets:,} triplets')
     exact = triplet_checks.exact(settings.triplets)
-    found = networks.measure(
+    results = networks.measure(
         settings.seeds, settings.epochs, settings.halves, settings.episodes, note
     )
-    claims = [*exact, *triplet_checks.training(found), *triplet_checks.one_shot(found)]
-    return Answer(text('triplet', **shown.words(found)), claims, shown.blocks(found), found.groups)
+    claims = [*exact, *triplet_checks.training(results), *triplet_checks.one_shot(results)]
+    return Answer(
+        text('triplet', **shown.words(results)), claims, shown.blocks(results), results.groups
+    )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.theory.triplet import formulas as triplet
-from jaxdl.theory.triplet.networks import FAST, PIXELS, SLOW, TRIPLETS, ZEROS, Found, active_share
+from jaxdl.theory.triplet.networks import FAST, PIXELS, SLOW, TRIPLETS, ZEROS, Results, active_share
 from jaxdl.train import losses
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
@@ -40,41 +40,41 @@ def exact(
     radial = (triplets * by_hand).sum((0, -1))[active]
     once = triplet.loss(anchors, positives, negatives, margin)
     scaled = triplet.loss(3 * anchors, 3 * positives, 3 * negatives, 3**scale_power * margin)
-    said = f'{count:,} random triplets'
+    sample = f'{count:,} random triplets'
     collapsed = _by_jax(np.broadcast_to(triplets[:1], triplets.shape))
     largest = _largest(by_hand - by_jax)
     return [
         claims.close(
-            f'Gradient by hand minus jax.grad: largest difference, {said}', 0, largest, 1e-12
+            f'Gradient by hand minus jax.grad: largest difference, {sample}', 0, largest, 1e-12
         ),
         claims.close(
-            f'jax.grad of inactive triplets: largest element, {said}',
+            f'jax.grad of inactive triplets: largest element, {sample}',
             0,
             _largest(by_jax[:, ~active]),
             0,
         ),
         claims.close(
-            f'Sum of the three gradients: largest element, {said}',
+            f'Sum of the three gradients: largest element, {sample}',
             0,
             _largest(by_hand.sum(0)),
             1e-12,
         ),
         claims.close(
             'Derivative with respect to the size of an active triplet minus 2 (d_ap - d_an): '
-            f'largest, {said}',
+            f'largest, {sample}',
             0,
             _largest(radial - 2 * gap[active]),
             1e-10,
         ),
         claims.close(
             'Loss of triplets scaled by 3 with margin scaled by 9, minus 9 times the loss: '
-            f'largest, {said}',
+            f'largest, {sample}',
             0,
             _largest(scaled - 9 * once),
             1e-10,
         ),
         claims.close(
-            f'jax.grad at collapsed triplets: largest element, {said}', 0, _largest(collapsed), 0
+            f'jax.grad at collapsed triplets: largest element, {sample}', 0, _largest(collapsed), 0
         ),
         sampling(random),
     ]
@@ -98,26 +98,26 @@ def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
         ).mean()
 
     expected = float(active_share(losses.squared_distances(embeddings), labels))
-    said = (
+    sentence = (
         f'Share of active triplets of random mining, {orders:,} orders of a batch of 64; expected: '
         'share of all triplets'
     )
-    return claims.close(said, expected, float(jax.jit(jax.vmap(drawn))(shuffled).mean()), 0.01)
+    return claims.close(sentence, expected, float(jax.jit(jax.vmap(drawn))(shuffled).mean()), 0.01)
 
 
-def training(found: Found) -> list[Claim]:
+def training(results: Results) -> list[Claim]:
     """How the embeddings grow, shrink and collapse, and what mining finds.
 
     Over all seeds and halves.
     """
-    runs = f'{len(found.losses(ZEROS, FAST))} networks'
-    stuck = found.losses(ZEROS, FAST)
+    runs = f'{len(results.losses(ZEROS, FAST))} networks'
+    stuck = results.losses(ZEROS, FAST)
     hard, random = (
-        found.losses(method, FAST)[:, -1] for method in ('triplet_hard', 'triplet_random')
+        results.losses(method, FAST)[:, -1] for method in ('triplet_hard', 'triplet_random')
     )
-    grown = {method: growth(found.watched(method, SLOW, 'norm')) for method in TRIPLETS}
-    collapsed = growth(found.watched('triplet_hard', FAST, 'norm'))
-    share = {method: found.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
+    grown = {method: growth(results.watched(method, SLOW, 'norm')) for method in TRIPLETS}
+    collapsed = growth(results.watched('triplet_hard', FAST, 'norm'))
+    share = {method: results.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
     return [
         claims.close(
             f'Loss minus margin of networks with zero weights: largest, {runs}, all epochs',
@@ -126,7 +126,7 @@ def training(found: Found) -> list[Claim]:
             0,
         ),
         claims.close(
-            f'Change of any weight of these networks: largest, {runs}', 0, moved(found), 0
+            f'Change of any weight of these networks: largest, {runs}', 0, moved(results), 0
         ),
         claims.at_most(
             f'Distance of the last loss from the margin, hard mining, learning rate {FAST}, median '
@@ -162,28 +162,32 @@ def training(found: Found) -> list[Claim]:
     ]
 
 
-def one_shot(found: Found) -> list[Claim]:
+def one_shot(results: Results) -> list[Claim]:
     """What the embeddings are worth on digits that they were trained on, and on others."""
-    seeds = f'mean of {found.seeds} seeds'
+    seeds = f'mean of {results.seeds} seeds'
     mean = {
-        (method, task): float(found.accuracy(method, 'embedding', task).mean())
+        (method, task): float(results.accuracy(method, 'embedding', task).mean())
         for method in (*TRIPLETS, PIXELS)
         for task in ('seen', 'unseen', 'all')
     }
-    seen, unseen = ([mean[method, task] for method in TRIPLETS] for task in ('seen', 'unseen'))
+    seen_accuracy, unseen_accuracy = (
+        [mean[method, task] for method in TRIPLETS] for task in ('seen', 'unseen')
+    )
     return [
         claims.at_least(
             f'Accuracy minus that of raw pixels, 5 seen digits, new images, worst mining, {seeds}',
             0.1,
-            min(seen) - mean[PIXELS, 'seen'],
+            min(seen_accuracy) - mean[PIXELS, 'seen'],
         ),
         claims.at_least(
-            f'Accuracy, 5 unseen digits (chance 0.2), worst mining, {seeds}', 0.4, min(unseen)
+            f'Accuracy, 5 unseen digits (chance 0.2), worst mining, {seeds}',
+            0.4,
+            min(unseen_accuracy),
         ),
         claims.at_most(
             f'Accuracy minus that of raw pixels, 5 unseen digits, best mining, {seeds}',
             0,
-            max(unseen) - mean[PIXELS, 'unseen'],
+            max(unseen_accuracy) - mean[PIXELS, 'unseen'],
         ),
         claims.at_least(
             f'Accuracy minus that of raw pixels, all 10 digits, hard mining, {seeds}',
@@ -201,9 +205,9 @@ def growth(sizes: np.ndarray) -> float:
     return float(np.median(np.nan_to_num(sizes[:, -1] / sizes[:, 0], nan=np.inf)))
 
 
-def moved(found: Found) -> float:
+def moved(results: Results) -> float:
     """The largest change of any parameter of the networks that start from zeros."""
-    ones = [one for half in found.halves for one in half.trained if one.member.option == ZEROS]
+    ones = [one for half in results.halves for one in half.trained if one.member.option == ZEROS]
     return max(
         _largest(end - start)
         for one in ones

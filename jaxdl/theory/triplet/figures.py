@@ -14,7 +14,7 @@ from matplotlib.transforms import Affine2D
 from jaxdl import statistics
 from jaxdl.report.page import plots
 from jaxdl.report.page.blocks import Figure as FigureBlock
-from jaxdl.theory.triplet.networks import FAST, SLOW, TRIPLETS, Found, features, members_of
+from jaxdl.theory.triplet.networks import FAST, SLOW, TRIPLETS, Results, features, members_of
 
 STYLES: dict[str, plots.Line] = dict(
     triplet_random=dict(color=plots.GREY, linestyle=(0, (4, 1.5)), marker='s', markersize=3.5),
@@ -25,14 +25,14 @@ CHANCE = dict(seen=0.2, unseen=0.2, all=0.1)
 
 
 def accuracy(
-    found: Found,
-    shown: Sequence[tuple[str, str]],
+    results: Results,
+    rows: Sequence[tuple[str, str]],
     names: Mapping[str, str],
     tasks: Mapping[str, str],
 ) -> FigureBlock:
     """A panel a task, a row a method, its mean and interval; a line at raw pixels."""
     values = {
-        task: [statistics.mean_interval(found.accuracy(*each, task)) for each in shown]
+        task: [statistics.mean_interval(results.accuracy(*each, task)) for each in rows]
         for task in tasks
     }
 
@@ -44,32 +44,34 @@ def accuracy(
             _dots(axes, values[task])
             axes.axvline(100 * CHANCE[task], color=plots.GREY, linestyle=':')
             axes.set_title(tasks[task])
-            axes.set_yticks(range(len(shown)), [names[method] for method, _ in shown])
+            axes.set_yticks(range(len(rows)), [names[method] for method, _ in rows])
             axes.tick_params(labelbottom=True)
         panels[0].invert_yaxis()
         panels[0].set_xlim(5, 100)
         figure.supxlabel('one-shot accuracy, %', fontsize=plots.STYLE['font.size'])
         return figure
 
-    said = '; '.join(
+    means = '; '.join(
         f'{tasks[task]}: '
-        + ', '.join(f'{names[m]} {100 * v[0]:.1f}' for (m, _), v in zip(shown, own, strict=True))
-        for task, own in values.items()
+        + ', '.join(
+            f'{names[m]} {100 * v[0]:.1f}' for (m, _), v in zip(rows, intervals, strict=True)
+        )
+        for task, intervals in values.items()
     )
     caption = (
-        f'One support image per class, {found.episodes} episodes: mean of {found.seeds} seeds with '
+        f'One support image per class, {results.episodes} episodes: mean of {results.seeds} seeds with '
         '95 % interval, mostly narrower than the dot. Dashed: raw pixels; dotted: chance.'
     )
     return FigureBlock(
-        'accuracy', plots.draw(plot), f'One-shot accuracy in per cent. {said}.', caption
+        'accuracy', plots.draw(plot), f'One-shot accuracy in per cent. {means}.', caption
     )
 
 
-def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
+def training(results: Results, names: Mapping[str, str]) -> FigureBlock:
     """Share of active triplets and norm at the slow rate, loss at the fast one, by epoch."""
-    shares = {m: 100 * found.watched(m, SLOW, 'mined') for m in TRIPLETS}
-    norms = {m: found.watched(m, SLOW, 'norm') for m in TRIPLETS}
-    stuck = {m: found.losses(m, FAST) for m in TRIPLETS}
+    shares = {m: 100 * results.watched(m, SLOW, 'mined') for m in TRIPLETS}
+    norms = {m: results.watched(m, SLOW, 'norm') for m in TRIPLETS}
+    stuck = {m: results.losses(m, FAST) for m in TRIPLETS}
     panels = {
         f'Active, % of mined (learning rate {SLOW:g})': (shares, 0),
         f'Embedding norm (learning rate {SLOW:g})': (norms, 0),
@@ -82,9 +84,9 @@ def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
         grid = figure.subplots(*((1, 3) if wide else (3, 1)))
         for axes, (title, (values, first)) in zip(grid, panels.items(), strict=True):
             axes.set_title(title)
-            for method, own in values.items():
-                epochs = np.arange(first, first + own.shape[1])
-                middle, low, high = _quartiles(own)
+            for method, curves in values.items():
+                epochs = np.arange(first, first + curves.shape[1])
+                middle, low, high = _quartiles(curves)
                 axes.plot(epochs, middle, **STYLES[method])
                 axes.fill_between(
                     epochs, low, high, color=STYLES[method]['color'], alpha=0.2, linewidth=0
@@ -95,7 +97,7 @@ def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
         grid[-1].set_yscale('symlog', linthresh=0.1)
         grid[-1].set_yticks([0, 0.1, 1, 10], ['0', '0.1', '1', '10'])
         grid[-1].set_ylim(0, 20)
-        grid[-1].text(found.epochs, 1.15, 'margin', ha='right', va='bottom')
+        grid[-1].text(results.epochs, 1.15, 'margin', ha='right', va='bottom')
         plots.legend(figure, [Line2D([], [], label=names[m], **STYLES[m]) for m in TRIPLETS], width)
         return figure
 
@@ -113,14 +115,14 @@ def training(found: Found, names: Mapping[str, str]) -> FigureBlock:
     return FigureBlock('training', plots.draw(plot), f'At the last epoch, {ends}.', caption)
 
 
-def embedding(found: Found) -> FigureBlock:
+def embedding(results: Results) -> FigureBlock:
     """Images of seen and of unseen digits in two principal components.
 
     Of the pixels and of an embedding.
     """
-    half = found.halves[0]
+    half = results.halves[0]
     queries = half.tasks['all'].queries
-    labels = found.dataset.labels[queries]
+    labels = results.dataset.labels[queries]
     state = members_of(half, 'triplet_hard', None)[0].state
     pixels = np.asarray(half.images)[queries].reshape(len(queries), -1)
     clouds = {
@@ -128,7 +130,7 @@ def embedding(found: Found) -> FigureBlock:
         'Embedding, hard mining': np.asarray(features(state, half.images[queries])['embedding']),
     }
     flat = {name: components(cloud) for name, cloud in clouds.items()}
-    seen = np.isin(labels, half.seen)
+    of_seen = np.isin(labels, half.classes)
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
@@ -138,9 +140,9 @@ def embedding(found: Found) -> FigureBlock:
         ):
             axes.set_title(f'{name} ({100 * share:.0f} % of the variance)')
             for digit in range(10):
-                own = places[labels == digit]
-                colour = plots.BLUE if digit in half.seen else plots.VERMILION
-                axes.scatter(*own.T, marker=glyph(digit), s=42, color=colour, linewidths=0)
+                points = places[labels == digit]
+                colour = plots.BLUE if digit in half.classes else plots.VERMILION
+                axes.scatter(*points.T, marker=glyph(digit), s=42, color=colour, linewidths=0)
             axes.set_xticks([])
             axes.set_yticks([])
         handles = [
@@ -151,18 +153,18 @@ def embedding(found: Found) -> FigureBlock:
                 marker=glyph(d[0]),
                 color=c,
                 markersize=8,
-                label=f'digits {d[0]} to {d[-1]}: {what}',
+                label=f'digits {d[0]} to {d[-1]}: {kind}',
             )
-            for d, c, what in (
-                (half.seen, plots.BLUE, 'seen'),
-                ([d for d in range(10) if d not in half.seen], plots.VERMILION, 'unseen'),
+            for d, c, kind in (
+                (half.classes, plots.BLUE, 'seen'),
+                ([d for d in range(10) if d not in half.classes], plots.VERMILION, 'unseen'),
             )
         ]
         figure.legend(handles=handles, loc='outside upper left', ncols=2 if wide else 1)
         return figure
 
     ratios = {
-        name: (scatter(c[seen], labels[seen]), scatter(c[~seen], labels[~seen]))
+        name: (scatter(c[of_seen], labels[of_seen]), scatter(c[~of_seen], labels[~of_seen]))
         for name, c in clouds.items()
     }
     alt = '; '.join(

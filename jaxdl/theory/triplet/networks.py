@@ -55,7 +55,7 @@ class Half:
       trained: every member.
     """
 
-    seen: tuple[int, ...]
+    classes: tuple[int, ...]
     images: jax.Array
     tasks: Mapping[str, triplet_tasks.Task]
     accuracy: Accuracy
@@ -64,7 +64,7 @@ class Half:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Results:
     """All that was measured: a `Half` for each choice of classes.
 
     And the entries of the groups for run.json.
@@ -101,20 +101,20 @@ class Found:
         )
 
 
-def measure(seeds: int, epochs: int, halves: int, episodes: int, note: Note) -> Found:
+def measure(seeds: int, epochs: int, halves: int, episodes: int, note: Note) -> Results:
     """Trains `seeds` networks of each kind on half of the digits, and tests on the other.
 
     For one half or both.
     """
     dataset = load(Data(dataset='digits'))
     parts = split(dataset, Data(dataset='digits'))
-    found, groups = [], []
-    for seen in HALVES[:halves]:
-        note(f'embeddings of the digits {seen[0]} to {seen[-1]}')
-        half, entries = _half(dataset, parts, seen, seeds, epochs, episodes, note)
-        found.append(half)
+    halves_measured, groups = [], []
+    for classes in HALVES[:halves]:
+        note(f'embeddings of the digits {classes[0]} to {classes[-1]}')
+        half, entries = _half(dataset, parts, classes, seeds, epochs, episodes, note)
+        halves_measured.append(half)
         groups += entries
-    return Found(seeds, epochs, episodes, dataset, found, groups)
+    return Results(seeds, epochs, episodes, dataset, halves_measured, groups)
 
 
 def rate_of(method: str, rate: float) -> float:
@@ -124,13 +124,13 @@ def rate_of(method: str, rate: float) -> float:
 
 def features(state: TrainState, images: jax.Array) -> dict[str, jax.Array]:
     """What the network makes of normalised images, after training: a matrix for each of LAYERS."""
-    output, shown = train_step.module_of(NETWORK, DIM).apply(
+    output, captured = train_step.module_of(NETWORK, DIM).apply(
         train_step.variables_of(state),
         images,
         mutable=['intermediates'],
         capture_intermediates=lambda module, _: module.name == 'global_pool',
     )
-    return dict(before=shown['intermediates']['global_pool']['__call__'][0], embedding=output)
+    return dict(before=captured['intermediates']['global_pool']['__call__'][0], embedding=output)
 
 
 def watch(
@@ -171,31 +171,31 @@ def active_share(distances: jax.Array, labels: jax.Array) -> jax.Array:
 def _half(
     dataset: Dataset,
     parts: Splits,
-    seen: tuple[int, ...],
+    classes: tuple[int, ...],
     seeds: int,
     epochs: int,
     episodes: int,
     note: Note,
 ) -> tuple[Half, list[dict[str, Any]]]:
-    data = _resident(dataset, parts, seen)
+    data = _resident(dataset, parts, classes)
     trained, entries = engine.train(
         _members(seeds), data, DIM, epochs, watch=watch, images=WATCHED, note=note
     )
     note(f'one-shot accuracy in {episodes} episodes')
-    tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, seen, episodes)
+    tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, classes, episodes)
     images = train_step.normalised(engine.batch_of(data, np.arange(len(dataset.images))))
     tuning = triplet_tasks.judge(features, images, dataset.labels, dict(tune=tasks.pop('tune')))
     rates = {method: _best_rate(trained, method, tuning) for method in METHODS}
-    half = Half(seen, images, tasks, {}, rates, trained)
+    half = Half(classes, images, tasks, {}, rates, trained)
     return dataclasses.replace(half, accuracy=_accuracy(half, dataset.labels)), entries
 
 
-def _resident(dataset: Dataset, parts: Splits, seen: tuple[int, ...]) -> Resident:
+def _resident(dataset: Dataset, parts: Splits, classes: tuple[int, ...]) -> Resident:
     """The training images of the seen classes; few to evaluate on after an epoch.
 
     Since nobody reads that.
     """
-    train, val = (part[np.isin(dataset.labels[part], seen)] for part in (parts.train, parts.val))
+    train, val = (part[np.isin(dataset.labels[part], classes)] for part in (parts.train, parts.val))
     few = val[:: max(1, len(val) // WATCHED)]
     return resident(dataset, [Splits(train, few, few)])
 
@@ -206,9 +206,9 @@ def _members(seeds: int) -> list[Member]:
             NETWORK, loss=method, learning_rate=rate_of(method, rate), **more
         )
 
-    own = [(method, variant(method, rate)) for method in METHODS for rate in RATES]
-    own.append((ZEROS, variant('triplet_hard', FAST, init='zeros')))
-    return [Member(option, seed, each) for option, each in own for seed in range(seeds)]
+    variants = [(method, variant(method, rate)) for method in METHODS for rate in RATES]
+    variants.append((ZEROS, variant('triplet_hard', FAST, init='zeros')))
+    return [Member(option, seed, each) for option, each in variants for seed in range(seeds)]
 
 
 def _best_rate(trained: Sequence[Trained], method: str, tuning: triplet_tasks.Judge) -> float:
@@ -227,19 +227,20 @@ def layer_of(method: str) -> str:
 
 
 def _accuracy(half: Half, labels: np.ndarray) -> Accuracy:
-    judged = triplet_tasks.judge(features, half.images, labels, half.tasks)
+    trained_scores = triplet_tasks.judge(features, half.images, labels, half.tasks)
     pixels = triplet_tasks.judge(_pixels, half.images, labels, half.tasks)
     scores = {
-        method: [judged(one.state) for one in members_of(half, method, None)] for method in METHODS
+        method: [trained_scores(one.state) for one in members_of(half, method, None)]
+        for method in METHODS
     }
-    scores[UNTRAINED] = [judged(one.start) for one in members_of(half, METHODS[0], SLOW)]
+    scores[UNTRAINED] = [trained_scores(one.start) for one in members_of(half, METHODS[0], SLOW)]
     scores[PIXELS] = [pixels()] * len(scores[UNTRAINED])
     return {
         (method, layer): {
-            task: np.array([each[layer][task] for each in own]) for task in half.tasks
+            task: np.array([each[layer][task] for each in by_seed]) for task in half.tasks
         }
-        for method, own in scores.items()
-        for layer in own[0]
+        for method, by_seed in scores.items()
+        for layer in by_seed[0]
     }
 
 

@@ -16,7 +16,7 @@ from jaxdl.theory.triplet.networks import (
     TRIPLETS,
     UNTRAINED,
     ZEROS,
-    Found,
+    Results,
 )
 
 NAMES = dict(
@@ -30,12 +30,12 @@ NAMES = dict(
 TASKS = dict(seen='5 seen digits', unseen='5 unseen digits', all='all 10 digits')
 
 
-def words(found: Found) -> dict[str, str]:
+def words(results: Results) -> dict[str, str]:
     """The numbers that the text names."""
-    last = found.losses('triplet_hard', FAST)[:, -1]
+    last = results.losses('triplet_hard', FAST)[:, -1]
     values = {
         f'{method.removeprefix("triplet_")}_{task}': say.percent(
-            found.accuracy(method, layer, task).mean()
+            results.accuracy(method, layer, task).mean()
         )
         for method, layer in (
             *((m, 'embedding') for m in (*TRIPLETS, PIXELS, UNTRAINED)),
@@ -43,19 +43,19 @@ def words(found: Found) -> dict[str, str]:
         )
         for task in TASKS
     }
-    norm = {method: np.median(found.watched(method, SLOW, 'norm'), 0) for method in TRIPLETS}
-    mined = {method: found.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
-    first = {method: found.watched(method, SLOW, 'mined')[:, 0].mean() for method in TRIPLETS}
+    norm = {method: np.median(results.watched(method, SLOW, 'norm'), 0) for method in TRIPLETS}
+    mined = {method: results.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
+    first = {method: results.watched(method, SLOW, 'mined')[:, 0].mean() for method in TRIPLETS}
     return values | dict(
-        unseen_difference=_difference(found, 'triplet_hard', 'embedding', PIXELS, 'unseen'),
-        all_difference=_difference(found, 'triplet_hard', 'embedding', PIXELS, 'all'),
+        unseen_difference=_difference(results, 'triplet_hard', 'embedding', PIXELS, 'unseen'),
+        all_difference=_difference(results, 'triplet_hard', 'embedding', PIXELS, 'all'),
         entropy_difference=_difference(
-            found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'before'
+            results, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'before'
         ),
         last_difference=_difference(
-            found, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'embedding'
+            results, 'triplet_hard', 'embedding', ENTROPY, 'unseen', 'embedding'
         ),
-        before_difference=_difference(found, 'triplet_hard', 'before', PIXELS, 'unseen'),
+        before_difference=_difference(results, 'triplet_hard', 'before', PIXELS, 'unseen'),
         norm_start=say.significant(norm['triplet_hard'][0]),
         **{
             f'norm_{method.removeprefix("triplet_")}': say.significant(each[-1])
@@ -70,23 +70,25 @@ def words(found: Found) -> dict[str, str]:
             for method, each in first.items()
         },
         stuck=str(int((abs(last - 1) <= 0.01).sum())),
-        networks=str(len(found.losses(ZEROS, FAST))),
-        seeds=str(found.seeds),
-        episodes=str(found.episodes),
-        epochs=str(found.epochs),
-        trained='; '.join(f'{seen[0]} to {seen[-1]}' for seen in HALVES[: len(found.halves)]),
+        networks=str(len(results.losses(ZEROS, FAST))),
+        seeds=str(results.seeds),
+        episodes=str(results.episodes),
+        epochs=str(results.epochs),
+        trained='; '.join(
+            f'{classes[0]} to {classes[-1]}' for classes in HALVES[: len(results.halves)]
+        ),
         slow=f'{SLOW:g}',
         fast=f'{FAST:g}',
     )
 
 
-def blocks(found: Found) -> list[Figure | Table]:
+def blocks(results: Results) -> list[Figure | Table]:
     """The figures and the table, by the names that the text has for them."""
     return [
-        triplet_figures.accuracy(found, shown(), NAMES, TASKS),
-        triplet_figures.training(found, NAMES),
-        triplet_figures.embedding(found),
-        _table(found),
+        triplet_figures.accuracy(results, shown(), NAMES, TASKS),
+        triplet_figures.training(results, NAMES),
+        triplet_figures.embedding(results),
+        _table(results),
     ]
 
 
@@ -100,30 +102,30 @@ def shown() -> list[tuple[str, str]]:
     ]
 
 
-def _table(found: Found) -> Table:
+def _table(results: Results) -> Table:
     layers = dict(embedding='last layer', before='layer before the last')
     rows = [
         [
             NAMES[method],
             'pixels' if method == PIXELS else layers[layer],
-            _rates(found, method),
-            *(_cell(found.accuracy(method, layer, task)) for task in TASKS),
+            _rates(results, method),
+            *(_cell(results.accuracy(method, layer, task)) for task in TASKS),
         ]
         for method in (PIXELS, UNTRAINED, ENTROPY, *TRIPLETS)
         for layer in layers
-        if (method, layer) in found.halves[0].accuracy
+        if (method, layer) in results.halves[0].accuracy
     ]
     caption = (
-        f'One-shot accuracy in per cent, mean of {found.seeds} seeds with 95 % interval; one '
+        f'One-shot accuracy in per cent, mean of {results.seeds} seeds with 95 % interval; one '
         'learning rate per half of the digits'
     )
     columns = ('Method', 'Features', 'Learning rate', *TASKS.values())
     return Table(caption, columns, rows, 'lllrrr', name='accuracies')
 
 
-def _rates(found: Found, method: str) -> str:
+def _rates(results: Results, method: str) -> str:
     return (
-        ', '.join(dict.fromkeys(f'{half.rates[method]:g}' for half in found.halves))
+        ', '.join(dict.fromkeys(f'{half.rates[method]:g}' for half in results.halves))
         if method in METHODS
         else say.DASH
     )
@@ -135,8 +137,8 @@ def _cell(values: np.ndarray) -> str:
 
 
 def _difference(
-    found: Found, method: str, layer: str, other: str, task: str, theirs: str = 'embedding'
+    results: Results, method: str, layer: str, other: str, task: str, theirs: str = 'embedding'
 ) -> str:
-    own = found.accuracy(method, layer, task)
-    compared = statistics.compare(own, found.accuracy(other, theirs, task))
+    accuracy = results.accuracy(method, layer, task)
+    compared = statistics.compare(accuracy, results.accuracy(other, theirs, task))
     return f'{say.points(compared.difference)} percentage points ({say.span(*compared.interval)})'

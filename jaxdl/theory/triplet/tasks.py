@@ -24,7 +24,7 @@ class Task(NamedTuple):
 
 
 def draw(
-    labels: np.ndarray, val: np.ndarray, test: np.ndarray, seen: Sequence[int], episodes: int
+    labels: np.ndarray, val: np.ndarray, test: np.ndarray, classes: Sequence[int], episodes: int
 ) -> dict[str, Task]:
     """The tasks of networks that were trained on the classes `seen`.
 
@@ -33,9 +33,9 @@ def draw(
     `tune`, 5 seen classes, on val; `seen`, the same on test; `unseen`, the 5 other classes, on all
     of their images; `all`, all 10, on test.
     """
-    others, everything = [digit for digit in DIGITS if digit not in seen], np.arange(len(labels))
+    others, everything = [digit for digit in DIGITS if digit not in classes], np.arange(len(labels))
     pools = dict(
-        tune=(val, seen), seen=(test, seen), unseen=(everything, others), all=(test, DIGITS)
+        tune=(val, classes), seen=(test, classes), unseen=(everything, others), all=(test, DIGITS)
     )
     return {name: _task(labels, pool, classes, episodes) for name, (pool, classes) in pools.items()}
 
@@ -72,22 +72,24 @@ def judge(
     local = {
         name: Task(*(np.searchsorted(used, part) for part in task)) for name, task in tasks.items()
     }
-    own, known = images[used], jnp.asarray(labels[used])
+    subset, known = images[used], jnp.asarray(labels[used])
 
     @jax.jit
-    def judged(images: jax.Array, *arguments: object) -> dict[str, dict[str, jax.Array]]:
-        found = embed(*arguments, images)
+    def scores(images: jax.Array, *arguments: object) -> dict[str, dict[str, jax.Array]]:
+        by_layer = embed(*arguments, images)
         return {
             key: {name: accuracy(each, task, known) for name, task in local.items()}
-            for key, each in found.items()
+            for key, each in by_layer.items()
         }
 
     return lambda *arguments: jax.tree.map(
-        float, judged(own, *arguments)
+        float, scores(subset, *arguments)
     )  # constant images XLA would fold, slowly
 
 
 def _task(labels: np.ndarray, pool: np.ndarray, classes: Sequence[int], episodes: int) -> Task:
     rng = np.random.default_rng([len(pool), *classes])
-    own = [pool[labels[pool] == label] for label in classes]
-    return Task(np.stack([rng.choice(images, episodes) for images in own], 1), np.concatenate(own))
+    by_class = [pool[labels[pool] == label] for label in classes]
+    return Task(
+        np.stack([rng.choice(images, episodes) for images in by_class], 1), np.concatenate(by_class)
+    )

@@ -99,12 +99,12 @@ def depths_claim(
     depths, errors = np.array(list(measured.norms)), []
     for activation, gains in measured.gains.items():
         for place, gain in enumerate(gains):
-            found = [
+            ratios = [
                 (n[activation][:, place, 0] - n[activation][:, place, -1]).mean()
                 for n in measured.norms.values()
             ]
             predicted = [np.sum(rule(activation, gain, depth)) for depth in depths]
-            errors.append(abs(np.polyfit(depths, np.subtract(found, predicted), 1)[0]))
+            errors.append(abs(np.polyfit(depths, np.subtract(ratios, predicted), 1)[0]))
     sentence = (
         f'Log ratio of first to last gradient norm, depths {depths.min()} to {depths.max()} '
         f'({measured.where}): largest error of its increase per layer'
@@ -127,13 +127,15 @@ def critical_claims(
     """
     made = {}
     for activation, gains in measured.gains.items():
-        found = crossing(gains, rates(measured, activation))
+        measured_gain = crossing(gains, rates(measured, activation))
         tolerance = (0.15 if activation == 'tanh' else 0.05) * 256 / measured.width
         sentence = (
             f'{figures.NAMES[activation]}: gain without vanishing or exploding gradients '
             f'({measured.depth} layers of {measured.where})'
         )
-        made[activation] = claims.relatively_close(sentence, rule(activation), found, tolerance)
+        made[activation] = claims.relatively_close(
+            sentence, rule(activation), measured_gain, tolerance
+        )
     return made
 
 
@@ -147,11 +149,14 @@ def tanh_claim(
         + theory.correction('tanh', gain, measured.width)
         for gain in gains
     ]
-    expected, found = crossing(gains, np.array(finite)), crossing(gains, rates(measured, 'tanh'))
+    expected, measured_gain = (
+        crossing(gains, np.array(finite)),
+        crossing(gains, rates(measured, 'tanh')),
+    )
     sentence = (
         f'tanh: the same gain, prediction for {measured.depth} layers of {measured.width} units'
     )
-    return claims.relatively_close(sentence, expected, found, 0.05)
+    return claims.relatively_close(sentence, expected, measured_gain, 0.05)
 
 
 def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float = 2.0) -> Claim:
@@ -162,11 +167,11 @@ def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float
     errors = []
     for activation in ('sigmoid', 'tanh'):
         edge = theory.critical_gain(activation)
-        for gain, own in zip(HEAT_GAINS, variances[activation], strict=True):
-            layers = np.flatnonzero(own > FLOOR)
+        for gain, by_layer in zip(HEAT_GAINS, variances[activation], strict=True):
+            layers = np.flatnonzero(by_layer > FLOOR)
             layers = layers[len(layers) // 4 :]
             if gain < 0.8 * edge:
-                growth = np.polyfit(layers, np.log(own[layers]), 1)[0]
+                growth = np.polyfit(layers, np.log(by_layer[layers]), 1)[0]
                 errors.append(abs(growth - power * theory.rate(activation, gain)))
     sentence = (
         'Growth of the log variance over 16 inputs per layer, compared with twice that of the '
@@ -183,9 +188,9 @@ def rates(measured: Measured, activation: str) -> np.ndarray:
 
 def _errors(measured: Measured, rule: theory.Rate) -> dict[tuple[str, float], float]:
     return {
-        (activation, gain): abs(found - rule(activation, gain))
+        (activation, gain): abs(growth - rule(activation, gain))
         for activation, gains in measured.gains.items()
-        for gain, found in zip(gains, rates(measured, activation), strict=True)
+        for gain, growth in zip(gains, rates(measured, activation), strict=True)
     }
 
 
@@ -196,7 +201,7 @@ def answer(settings: theory.Settings, note: Note) -> Answer:
         note('activations, remedies and exact cases')
         variances = networks.variances(HEAT_DEPTH, settings.width, HEAT_GAINS)
         norms, predicted = remedies.measured(settings.width), remedies.predictions()
-        found = exact.measure()
+        exact_cases = exact.measure()
     accuracy, groups = remedies.train(settings.training_seeds, settings.epochs, note)
     wide = dict(
         rates=rates_claim(measured),
@@ -206,24 +211,28 @@ def answer(settings: theory.Settings, note: Note) -> Answer:
         finite_tanh=tanh_claim(measured),
         variance=variance_claim(variances, settings.width),
     )
-    own = {activation: rates(measured, activation) for activation in measured.gains}
+    growth = {activation: rates(measured, activation) for activation in measured.gains}
     made = [
-        *found.claims.values(),
+        *exact_cases.claims.values(),
         *wide.values(),
         *remedies.remedy_claims(norms, settings.width, predicted),
         *remedies.training_claims(accuracy, settings.training_seeds, settings.epochs),
     ]
-    shown = [
+    blocks = [
         figures.norms(measured.gains, measured.deepest),
-        figures.rates(measured.gains, own, measured.depth),
+        figures.rates(measured.gains, growth, measured.depth),
         figures.edge(HEAT_GAINS, variances),
         remedies.table(norms, predicted),
     ]
-    numbers = values(measured, found, wide) | remedies.values(accuracy, settings.training_seeds)
-    return Answer(answers.text('vanishing_gradients', **numbers), made, shown, groups)
+    numbers = values(measured, exact_cases, wide) | remedies.values(
+        accuracy, settings.training_seeds
+    )
+    return Answer(answers.text('vanishing_gradients', **numbers), made, blocks, groups)
 
 
-def values(measured: Measured, found: exact.Exact, wide: Mapping[str, Claim]) -> dict[str, str]:
+def values(
+    measured: Measured, exact_cases: exact.Exact, wide: Mapping[str, Claim]
+) -> dict[str, str]:
     """Numbers of the text."""
     relu = (measured.deepest['relu'][..., 0] - measured.deepest['relu'][..., -1]).mean(0)
     write = words.significant
@@ -237,9 +246,9 @@ def values(measured: Measured, found: exact.Exact, wide: Mapping[str, Claim]) ->
         **{f'critical_{name}': write(wide[name].measured) for name in measured.gains},
         relu_half=remedies.power(relu[0]),
         relu_twice=remedies.power(relu[-1]),
-        largest_step=f'{found.claims["largest_step"].measured:.6f}',
+        largest_step=f'{exact_cases.claims["largest_step"].measured:.6f}',
         two_over=f'{2 / exact.DEPTH**2:.6f}',
-        overflow=f'{found.claims["overflow"].measured:.0f}',
-        chain_share=words.percent(found.claims['chains'].measured),
-        kernel_ratio=write(found.kernel_ratio),
+        overflow=f'{exact_cases.claims["overflow"].measured:.0f}',
+        chain_share=words.percent(exact_cases.claims['chains'].measured),
+        kernel_ratio=write(exact_cases.kernel_ratio),
     )

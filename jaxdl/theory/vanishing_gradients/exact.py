@@ -68,12 +68,12 @@ def product_of_jacobians(
     biases = jnp.zeros((depth, 1, width))
     layer = networks.plain('tanh', gain)
     loss = lambda x: networks.loss(layer, kernels, biases, x, direction)
-    found = np.asarray(jax.jit(jax.grad(loss))(images))[0]
+    gradient = np.asarray(jax.jit(jax.grad(loss))(images))[0]
     h, product = np.asarray(images)[0], np.eye(width)
     for kernel in np.asarray(kernels):
         product = rule(gain, kernel, h) @ product
         h = np.tanh(gain * h @ kernel)
-    error = np.max(np.abs(np.asarray(direction)[0] @ product - found)) / np.max(np.abs(found))
+    error = np.max(np.abs(np.asarray(direction)[0] @ product - gradient)) / np.max(np.abs(gradient))
     sentence = (
         f'Gradient with respect to the input of {depth} tanh layers of {width} units, product of '
         'Jacobians: largest error relative to the largest element of jax.grad'
@@ -104,11 +104,11 @@ def sigmoid_chains(slope: float = 0.25) -> Claim:
     key = keys.fold(keys.seed_key(0), 'vanishing_gradients chains')
     weights = 4 * jax.random.normal(key, (chains, depth))
 
-    def end(start: jax.Array, own: jax.Array) -> jax.Array:
-        return functools.reduce(lambda h, w: jax.nn.sigmoid(w * h), own, start)
+    def end(start: jax.Array, chain: jax.Array) -> jax.Array:
+        return functools.reduce(lambda h, w: jax.nn.sigmoid(w * h), chain, start)
 
-    found = np.abs(np.asarray(jax.jit(jax.vmap(jax.grad(end)))(jnp.ones(chains), weights)))
-    share = np.max(found / np.prod(slope * np.abs(np.asarray(weights)), 1))
+    gradients = np.abs(np.asarray(jax.jit(jax.vmap(jax.grad(end)))(jnp.ones(chains), weights)))
+    share = np.max(gradients / np.prod(slope * np.abs(np.asarray(weights)), 1))
     sentence = (
         f'{chains:,} sigmoid chains of {depth} layers, weights from N(0, 16): largest ratio of the '
         'gradient to its bound, the product of |w| / 4'
@@ -183,7 +183,7 @@ def gain_is_undone(power: float = 1.0) -> Claim:
     layer = networks.normalised('relu', 1.0, -1)
     loss = lambda w: networks.loss(layer, w, jnp.zeros((DEPTH, 1, WIDTH)), images, direction)
     grad = jax.jit(jax.grad(loss))
-    one, scaled = (np.asarray(grad(own)) for own in (kernels, gain * kernels))
+    one, scaled = (np.asarray(grad(scaled_kernels)) for scaled_kernels in (kernels, gain * kernels))
     error = np.max(np.abs(scaled * gain**power - one)) / np.max(np.abs(one))
     sentence = (
         f'{DEPTH} ReLU layers of {WIDTH} units with layer norm, kernels times {gain:g}: gradient '
@@ -198,8 +198,8 @@ def clipping(transform: optax.GradientTransformation | None = None) -> list[Clai
     kernels, images, direction = networks.draw(0, 'clipping', DEPTH, WIDTH, 1)
     layer = networks.plain('relu', 2.0)
     grads = jax.jit(lambda w: networks.gradients(layer, w, images, direction))(kernels)
-    own = transform or optax.clip_by_global_norm(1.0)
-    clipped, _ = own.update(grads, own.init(grads))
+    clip = transform or optax.clip_by_global_norm(1.0)
+    clipped, _ = clip.update(grads, clip.init(grads))
     before, after = (np.linalg.norm(np.asarray(each), axis=(1, 2)) for each in (grads, clipped))
     where = f'ReLU network of {DEPTH} layers of {WIDTH} units, gain 2, gradient clipped to norm 1: '
     return [

@@ -33,16 +33,17 @@ TICKS = (0.5, 1, 2, 5, 10, 20)
 Values = Mapping[str, np.ndarray]
 
 
-def norms(gains: Values, found: Values) -> FigureBlock:
+def norms(gains: Values, log_norms: Values) -> FigureBlock:
     """Gradient norm by layer of the deepest networks, [seed, gain, layer], at half.
 
     Once and twice the edge's gain.
     """
-    chosen = {name: own[[0, len(own) // 2, -1]] for name, own in gains.items()}
+    chosen = {name: by_gain[[0, len(by_gain) // 2, -1]] for name, by_gain in gains.items()}
     logs = {
-        name: found[name].mean(0)[[0, len(gains[name]) // 2, -1]] / math.log(10) for name in gains
+        name: log_norms[name].mean(0)[[0, len(gains[name]) // 2, -1]] / math.log(10)
+        for name in gains
     }
-    logs = {name: own - own[:, -1:] for name, own in logs.items()}
+    logs = {name: by_gain - by_gain[:, -1:] for name, by_gain in logs.items()}
     depth = next(iter(logs.values())).shape[-1]
 
     def plot(width: float) -> Figure:
@@ -67,19 +68,19 @@ def norms(gains: Values, found: Values) -> FigureBlock:
         _legend(figure, [*points, Line2D([], [], label='predicted', **DASHED)], width)
         return figure
 
-    said = '; '.join(
+    ratios = '; '.join(
         f'{NAMES[name]}, gain {words.listing(f"{g:.3g}" for g in chosen[name])}: '
         f'{words.listing(f"10 to the {log[0]:.1f}" for log in logs[name])}'
         for name in gains
     )
     caption = (
         'Norm of the gradient with respect to the bias of each layer, relative to the last layer: '
-        f'mean of the logarithm over {len(found["relu"])} random networks of {depth} layers. '
+        f'mean of the logarithm over {len(log_norms["relu"])} random networks of {depth} layers. '
         'Backpropagation runs from right to left. Dashed: predicted from the activation and the '
         'gain.'
     )
     return FigureBlock(
-        'norms', plots.draw(plot), f'Ratio of first to last gradient norm. {said}.', caption
+        'norms', plots.draw(plot), f'Ratio of first to last gradient norm. {ratios}.', caption
     )
 
 
@@ -105,7 +106,7 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
         )
         return figure
 
-    said = '; '.join(
+    growth = '; '.join(
         f'{NAMES[name]}: {", ".join(f"{r:+.3f} at {g:.3g}" for g, r in zip(gains[name], measured[name], strict=True))}'
         for name in gains
     )
@@ -114,7 +115,7 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
         f'{depth} layers, against the gain. Below 0 gradients vanish, above 0 they explode. Dotted '
         'line: edge predicted by theory.'
     )
-    return FigureBlock('rates', plots.draw(plot), f'Measured growth per layer. {said}.', caption)
+    return FigureBlock('rates', plots.draw(plot), f'Measured growth per layer. {growth}.', caption)
 
 
 def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
@@ -125,8 +126,8 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
 
     def plot(width: float) -> Figure:
         figure, grid = _row(width, 'gain', 'layer')
-        for axes, (name, own) in zip(grid, variances.items(), strict=True):
-            logs = np.log10(np.maximum(own, 1e-300)).T
+        for axes, (name, by_gain) in zip(grid, variances.items(), strict=True):
+            logs = np.log10(np.maximum(by_gain, 1e-300)).T
             layers = np.arange(len(logs)) + 1
             axes.contourf(gains, layers, logs, levels=LEVELS, cmap=MAP, extend='both')
             lines = axes.contour(
@@ -151,20 +152,22 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
             _gain_axis(axes, gains)
         return figure
 
-    said = '; '.join(
+    last_layers = '; '.join(
         f'{NAMES[name]}: '
         + ', '.join(
-            f'10 to the {math.log10(own[i, -1]):.0f} at gain {gains[i]:.2g}'
+            f'10 to the {math.log10(by_gain[i, -1]):.0f} at gain {gains[i]:.2g}'
             for i in range(0, len(gains), 8)
         )
-        for name, own in variances.items()
+        for name, by_gain in variances.items()
     )
     caption = (
         'Variance of an activation over 16 inputs, mean over units, against gain and layer. '
         'Lines: equal variance. White: between 10⁻⁴ and 10⁴; blue: all inputs converge to one '
         'output; orange: activations explode. Dashed: edge predicted from the gradient.'
     )
-    return FigureBlock('edge', plots.draw(plot), f'Variance in the last layer. {said}.', caption)
+    return FigureBlock(
+        'edge', plots.draw(plot), f'Variance in the last layer. {last_layers}.', caption
+    )
 
 
 def _row(width: float, x: str, y: str) -> tuple[Figure, Sequence[Axes]]:

@@ -70,7 +70,9 @@ def loss(
 
     A loss whose gradient at the network's end has a size that does not matter here.
     """
-    last, _ = lax.scan(lambda h, own: (layer(h, *own), None), images, (kernels, biases))
+    last, _ = lax.scan(
+        lambda h, layer_params: (layer(h, *layer_params), None), images, (kernels, biases)
+    )
     return jnp.sum(last * direction)
 
 
@@ -98,7 +100,10 @@ def _plain_norms(
     def norms(activation: str) -> Callable[[jax.Array], jax.Array]:
         return lambda gain: log_norms(plain(activation, gain), kernels, images, direction)
 
-    return {activation: jax.vmap(norms(activation))(own) for activation, own in gains.items()}
+    return {
+        activation: jax.vmap(norms(activation))(by_activation)
+        for activation, by_activation in gains.items()
+    }
 
 
 def plain_norms(
@@ -108,10 +113,10 @@ def plain_norms(
 
     One program for a depth.
     """
-    found = [
+    by_seed = [
         jax.tree.map(np.asarray, _plain_norms(depth, width, seed, gains)) for seed in range(seeds)
     ]
-    return {activation: np.stack([each[activation] for each in found]) for activation in gains}
+    return {activation: np.stack([each[activation] for each in by_seed]) for activation in gains}
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -136,8 +141,8 @@ def variances(depth: int, width: int, gains: np.ndarray) -> dict[str, np.ndarray
 
     Layer] of each activation.
     """
-    found = _variances(depth, width, jnp.asarray(gains))
-    return {activation: np.asarray(found[activation]) for activation in theory.ACTIVATIONS}
+    by_activation = _variances(depth, width, jnp.asarray(gains))
+    return {activation: np.asarray(by_activation[activation]) for activation in theory.ACTIVATIONS}
 
 
 def rate(norms: np.ndarray) -> np.ndarray:

@@ -81,15 +81,15 @@ def measured(
     def norms(kernels: jax.Array, images: jax.Array, direction: jax.Array) -> dict[str, jax.Array]:
         return {
             name: networks.log_norms(
-                own.layer, kernels, images[: own.batch], direction[: own.batch]
+                remedy.layer, kernels, images[: remedy.batch], direction[: remedy.batch]
             )
-            for name, own in made.items()
+            for name, remedy in made.items()
         }
 
-    found = [
+    by_seed = [
         norms(*networks.draw(seed, 'remedies', DEPTH, width, LARGE_BATCH)) for seed in range(seeds)
     ]
-    return {name: np.stack([np.asarray(each[name]) for each in found]) for name in names}
+    return {name: np.stack([np.asarray(each[name]) for each in by_seed]) for name in names}
 
 
 def remedy_claims(
@@ -103,9 +103,9 @@ def remedy_claims(
     )
     return [
         claims.close(
-            f'{name}: {where}', predicted[name], float(networks.rate(own).mean()), TOLERANCE
+            f'{name}: {where}', predicted[name], float(networks.rate(log_norms).mean()), TOLERANCE
         )
-        for name, own in norms.items()
+        for name, log_norms in norms.items()
     ]
 
 
@@ -123,10 +123,10 @@ def table(norms: Mapping[str, np.ndarray], predicted: Mapping[str, float]) -> Ta
         [
             name,
             signed(predicted[name]),
-            signed(float(networks.rate(own).mean())),
-            power(_ratio(own)),
+            signed(float(networks.rate(log_norms).mean())),
+            power(_ratio(log_norms)),
         ]
-        for name, own in norms.items()
+        for name, log_norms in norms.items()
     ]
     columns = ('Layers', 'Predicted rate', 'Measured rate', 'First / last layer')
     caption = f'Growth of the log gradient norm per layer at initialisation, {DEPTH} layers'
@@ -176,8 +176,10 @@ def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list
     ]
     data = Data(dataset='digits')
     dataset = load(data)
-    held = resident(dataset, [split(dataset, data)])
-    trained, groups = engine.train(members, held, len(dataset.class_names), epochs, note=note)
+    resident_data = resident(dataset, [split(dataset, data)])
+    trained, groups = engine.train(
+        members, resident_data, len(dataset.class_names), epochs, note=note
+    )
     best = functools.partial(_best, trained, engine.best_rates(trained, 'train_accuracy'))
     return {scale: best(scale) for scale in SCALES}, groups
 
