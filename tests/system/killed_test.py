@@ -27,7 +27,7 @@ from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint
 from tests import forked
 
-KILLS = int(os.environ.get('KILLS', '10'))  # over all kinds of run
+KILLS = int(os.environ.get('KILLS', '5'))  # one per kind of run
 STUDY = [
     '--options=avg',
     '--seeds=2',
