@@ -21,6 +21,7 @@ import studies
 from scipy import stats
 
 import jaxdl
+import tests
 from jaxdl import workdir
 from jaxdl.config import experiment
 from jaxdl.errors import InputError
@@ -188,9 +189,7 @@ def interrupted(folder, number, events):
 
     Gives the exit status.
     """
-    environment = os.environ | dict(
-        PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3]))
-    )
+    environment = os.environ | dict(PYTHONPATH=tests.PYTHONPATH)
     process = subprocess.Popen(
         [sys.executable, '-c', SCRIPT, str(folder)], env=environment, stderr=subprocess.DEVNULL
     )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import studies
 
+import tests
 from jaxdl.data.on_device import Part
 from jaxdl.ensemble import Member, chunks
 from jaxdl.ensemble.engine import _evaluate
@@ -161,10 +161,7 @@ print(*map(repr, map(float, loss)))
 
 @pytest.mark.system
 def test_eight_devices_give_what_one_gives():
-    environment = os.environ | dict(
-        JAX_NUM_CPU_DEVICES='8',
-        PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3])),
-    )
+    environment = os.environ | dict(JAX_NUM_CPU_DEVICES='8', PYTHONPATH=tests.PYTHONPATH)
     done = subprocess.run(
         [sys.executable, '-c', EIGHT], capture_output=True, text=True, env=environment, check=False
     )

@@ -6,7 +6,6 @@ That devices and parts of a batch change nothing.
 import dataclasses
 import functools
 import os
-import pathlib
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import tests
 from jaxdl.config.recipe import Recipe
 from jaxdl.finetune import fine_step
 from jaxdl.finetune.fine_step import Emphasis, Examples, Phase, Setting
@@ -240,10 +240,7 @@ print(jax.device_count())
 
 
 def across(file, devices='1', *arguments):
-    environment = os.environ | dict(
-        JAX_NUM_CPU_DEVICES=devices,
-        PYTHONPATH=os.pathsep.join(map(str, pathlib.Path(__file__).parents[1:3])),
-    )
+    environment = os.environ | dict(JAX_NUM_CPU_DEVICES=devices, PYTHONPATH=tests.PYTHONPATH)
     command = [sys.executable, '-c', ACROSS, str(file), *arguments]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
