@@ -1,10 +1,8 @@
-"""Questions of a deep-learning course: derivations as text, checks by execution.
+"""Derivations of the course questions, their checks by execution, and the assignment.
 
-And the assignment.
-
-Questions are imported on first use (PEP 562): the formulas (`backprop.gradients`,
-`shapes.conv_output_size`) need no jax. May import every package but cli. Interface: one package per
-question, `demonstration` and `assignment`.
+Each question is a package: formulas, checks, figures and text. Questions are imported on first use
+(PEP 562); their formulas (`backprop.gradients`, `shapes.conv_output_size`) need no jax. May import
+every package but cli. Interface: one package per question, `demonstration` and `assignment`.
 """
 
 import importlib

@@ -1,7 +1,4 @@
-"""What a question of theory is answered with: a text, the claims that running it must bear out.
-
-And what it shows.
-"""
+"""Result of a theory question: text, claims, figures and tables."""
 
 import dataclasses
 import pathlib
@@ -20,14 +17,14 @@ Note = Callable[[str], None]  # says what is being done, to whoever waits
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """An answer, whole.
+    """Text, claims, figures and tables of a theory question.
 
     Args:
-      text: of the page (its syntax: `jaxdl.report.prose`); `![NAME]` stands where a figure or a
-        table belongs.
-      claims: every number that was predicted and measured.
+      text: of the page (syntax: `jaxdl.report.page.prose`); `![NAME]` marks the place of a figure
+        or table.
+      claims: predicted and measured numbers.
       blocks: the figures and tables that the text names.
-      groups: what trained, as in run.json.
+      groups: compiled groups, as in run.json.
     """
 
     text: str
@@ -37,7 +34,15 @@ class Answer:
 
 
 def text(name: str, **values: str) -> str:
-    """The text of `theory/NAME/text.md`, with what was measured put in for each `<<NAME>>`."""
+    """Read the text of a question and insert the measured values.
+
+    Args:
+      name: folder of the question in jaxdl/theory.
+      values: name -> text for each `<<NAME>>` of text.md.
+
+    Returns:
+      The text without placeholders.
+    """
     return re.sub(
         r'<<(\w+)>>',
         lambda mark: values[mark[1]],

@@ -1,7 +1,4 @@
-"""An assignment: its experiments one after another, each in a workdir of its own.
-
-Then one report of all.
-"""
+"""Run the experiments of an assignment, each in its own workdir, and write one report."""
 
 import pathlib
 import time
@@ -24,15 +21,23 @@ def run(
     overwrite: bool = False,
     command: str = '',
 ) -> Results:
-    """Runs every part in `folder`/parts/NAME by `run_part`, then builds the report.
+    """Run every part in `folder`/parts/NAME by `run_part`, build the report, and pack the submission.
 
-    With a roll number packs it too.
+    A finished part is only read, so the same call resumes. The zip needs a roll number.
 
-    A part that is finished is only read, so the same call resumes.
+    Args:
+      assignment: the parts and their overrides.
+      folder: workdir of the assignment.
+      run_part: (experiment, workdir, command) -> results.
+      overwrite: clear the workdir first.
+      command: the command line, for provenance.
+
+    Returns:
+      Summary rows and claims of all parts.
 
     Raises:
-      InputError: a part or the workdir is not usable; nothing is written over.
-      Interrupted: SIGINT or SIGTERM came.
+      InputError: a part or the workdir is not usable; nothing is overwritten.
+      Interrupted: SIGINT or SIGTERM arrived.
     """
     assignment = experiment.check(assignment)
     names, config = parts(assignment), experiment.as_dict(assignment)
@@ -67,12 +72,10 @@ def run(
 
 
 def parts(assignment: Assignment) -> dict[str, Experiment]:
-    """Every experiment of an assignment by name, with the overrides that it has fields for.
-
-    At the same scale.
+    """Load the experiments of an assignment with its overrides and its scale.
 
     Raises:
-      InputError: no experiment of this name, or an override that no part has a field for.
+      InputError: unknown experiment, or an override without a field in any part.
     """
     experiments = {
         name: experiment.load_experiment(name)

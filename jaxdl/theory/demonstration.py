@@ -1,7 +1,4 @@
-"""A demonstration from its settings to its report: the answer computed, every claim measured.
-
-All of it saved.
-"""
+"""Run a demonstration: compute the answer, write claims and artifacts, build the report."""
 
 import dataclasses
 import os
@@ -25,13 +22,22 @@ def run(
     overwrite: bool = False,
     command: str = '',
 ) -> Results:
-    """Runs `demonstration` in `folder`, and writes its claims and its report.
+    """Run `demonstration` in `folder`, and write its claims and its report.
 
-    A finished one is only reported again.
+    A finished one only gets a new report.
+
+    Args:
+      demonstration: the question and its settings.
+      folder: the workdir.
+      overwrite: clear the workdir first.
+      command: the command line, for provenance.
+
+    Returns:
+      The claims.
 
     Raises:
-      InputError: the settings or the workdir are not usable; nothing is written over.
-      Interrupted: SIGINT or SIGTERM came; the same call starts the work anew.
+      InputError: the settings or the workdir are not usable; nothing is overwritten.
+      Interrupted: SIGINT or SIGTERM arrived; the same call starts the work again.
     """
     demonstration = experiment.check(demonstration)
     config = experiment.as_dict(demonstration)
@@ -83,7 +89,7 @@ def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) ->
 
 
 def _plain(block: Any) -> dict[str, Any]:
-    """A figure or table as JSON has it; the drawing is in files beside, but for its sizes."""
+    """Fields of a figure or table for JSON; drawings are separate files, except their sizes."""
     fields = dataclasses.asdict(block)
     if isinstance(block, Figure):
         fields['drawing'] = {key: fields['drawing'][key] for key in ('size', 'size_narrow')}

@@ -1,4 +1,4 @@
-"""The one file that an assignment asks for: code, report and answers in a zip."""
+"""Zip of an assignment: code, report and answers."""
 
 import pathlib
 import zipfile
@@ -33,9 +33,15 @@ ANSWERS = (
 
 
 def pack(folder: pathlib.Path, roll_number: str, parts: Sequence[str]) -> pathlib.Path:
-    """Writes `folder`/`roll_number`.zip: code/.
+    """Write `folder`/`roll_number`.zip with code/, report/ and answers/NAME/.
 
-    Report/ and answers/NAME/ within a folder of that name.
+    Args:
+      folder: workdir of the assignment.
+      roll_number: name of the zip and of its top folder.
+      parts: names of the experiments.
+
+    Returns:
+      The path of the zip.
     """
     path = folder / f'{roll_number}.zip'
     with workdir.temporary_file(folder) as temporary:
@@ -51,7 +57,7 @@ def pack(folder: pathlib.Path, roll_number: str, parts: Sequence[str]) -> pathli
 
 
 def _entries(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[tuple[str, pathlib.Path]]:
-    """Every file of the archive, by its name there."""
+    """Name in the zip and path of every file."""
     for path in (
         folder / 'report.html',
         folder / 'report.md',

@@ -1,4 +1,4 @@
-"""The demonstration `activations`: its formulas, and what checks them."""
+"""Question 1.2, sigmoid against ReLU: formulas and checks."""
 
 from jaxdl.theory.activations.formulas import SMALL_OUTPUT as SMALL_OUTPUT
 from jaxdl.theory.activations.formulas import Settings as Settings
@@ -12,7 +12,15 @@ from jaxdl.theory.answer import Answer, Note, text
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Derive and measure the effect of the derivatives of sigmoid and ReLU on training."""
+    """Derive and measure the effect of the derivatives of sigmoid and ReLU on training.
+
+    Args:
+      settings: sizes of the checks.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
+    """
     from jaxdl.theory.activations import checks, figures, networks, outcomes, signs
 
     note('derivatives, chains of units, signs of gradients')

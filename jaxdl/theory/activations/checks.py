@@ -1,7 +1,4 @@
-"""Checks of sigmoid and ReLU: derivatives, chains of units, cost.
-
-Chains of units, and cost.
-"""
+"""Checks of sigmoid and ReLU: derivatives, chains of units, cost."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +26,7 @@ Activation = Callable[[jax.Array], jax.Array]
 
 
 class Chains(NamedTuple):
-    """Units one behind another; `products` float64 [chain, depth]: of the slopes on the way.
-
-    From the input on.
-    """
+    """Products of derivatives along chains of single units, float64 [chain, depth]."""
 
     sigmoid: np.ndarray
     at_zero: np.ndarray  # every sum at 0, [1, depth]
@@ -40,15 +34,15 @@ class Chains(NamedTuple):
 
 
 def slopes(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """The derivative at `x` [n] by automatic differentiation in float64."""
+    """Derivative at `x` [n] by automatic differentiation in float64."""
     with jax.enable_x64(True):
         return np.asarray(jax.vmap(jax.grad(activation))(jnp.asarray(x, jnp.float64)))
 
 
 def peak(activation: Activation) -> tuple[float, float]:
-    """Where in [-10, 10] the slope is largest, and how large: a grid that misses 0.
+    """Position and value of the largest derivative in [-10, 10].
 
-    Then a search around its best.
+    A grid without 0 gives the start of a bounded search.
     """
     grid = np.linspace(-10, 10.5, 200)
     best, step = grid[np.argmax(slopes(activation, grid))], grid[1] - grid[0]
@@ -67,10 +61,7 @@ def slope_claims(
     activation: Activation = ACTIVATIONS['sigmoid'],
     slope: Callable[[np.ndarray], np.ndarray] = activations.sigmoid_slope,
 ) -> list[Claim]:
-    """That `slope` is the derivative of `activation`, is at most 1/4, at 0.
-
-    And vanishes as exp(-|x|).
-    """
+    """Claims: `slope` is the derivative of `activation`, at most 1/4, and decays like exp(-|x|)."""
     x = np.linspace(-20, 20, points)
     place, height = peak(activation)
     error = np.abs(slopes(activation, x) - slope(x)).max()
@@ -100,10 +91,10 @@ def slope_claims(
 def products(
     activation: Activation, weights: np.ndarray, biases: np.ndarray, start: np.ndarray
 ) -> np.ndarray:
-    """Products of slopes along chains a -> activation(weight a + bias), [chain, depth].
+    """Products of derivatives along chains a -> activation(weight a + bias), [chain, depth].
 
-    Measured as the derivative of every unit's output by the start of its chain, divided by the
-    weights on the way.
+    Measured as the derivative of each unit's output with respect to the input of its chain, divided
+    by the weights.
 
     Args:
       weights, biases: [chain, depth]; no weight is 0.
@@ -127,10 +118,7 @@ def products(
 def random_chains(
     count: int, sigmoid: Activation = ACTIVATIONS['sigmoid'], relu: Activation = ACTIVATIONS['relu']
 ) -> Chains:
-    """`count` chains with weights and biases from N(0, 1); one held at 0.
-
-    Where the slope is largest; ReLU's active.
-    """
+    """Chains with weights and biases from N(0, 1), one with pre-activations 0, and active ReLUs."""
     rng = np.random.default_rng(0)
     weights, biases = rng.normal(size=(2, count, LONGEST))
     start = rng.normal(size=count)
@@ -145,10 +133,7 @@ def random_chains(
 def chain_claims(
     chains: Chains, bound: Callable[[int], float] = activations.slope_bound
 ) -> list[Claim]:
-    """That no product of slopes of the sigmoid exceeds `bound(depth)`, which is reached.
-
-    ReLU's active path has 1.
-    """
+    """Claims: products of sigmoid derivatives are within `bound(depth)`; active ReLUs give 1."""
     bounds = np.array([[bound(depth) for depth in range(1, LONGEST + 1)]])
     count = len(chains.sigmoid)
     return [
@@ -176,7 +161,7 @@ def chain_claims(
 
 
 def cost_claims(names: Mapping[str, float] = {'sigmoid': 1, 'relu': 0}) -> list[Claim]:
-    """That the sigmoid takes one exponential a number and ReLU none, by XLA's own count."""
+    """Claims: one exponential per element for the sigmoid and none for ReLU, counted by XLA."""
     written = dict(sigmoid='sigmoid', relu='ReLU')
     return [
         claims.close(
@@ -190,10 +175,7 @@ def cost_claims(names: Mapping[str, float] = {'sigmoid': 1, 'relu': 0}) -> list[
 
 
 def costs(repeats: int) -> dict[str, str]:
-    """How many times longer the sigmoid takes than ReLU: alone, and with the dense layer before it.
-
-    By width.
-    """
+    """Time ratio of sigmoid and ReLU: alone, and with a dense layer of each width."""
     x = jax.random.normal(jax.random.key(0), (ELEMENTS,))
     ratios = dict(
         cost_alone=_ratio([ACTIVATIONS[name] for name in ('sigmoid', 'relu')], (x,), repeats)
@@ -206,7 +188,7 @@ def costs(repeats: int) -> dict[str, str]:
 
 
 def values(chains: Chains) -> dict[str, str]:
-    """What the text says of the chains and of the flat side."""
+    """Numbers of the text on chains and saturation."""
     middle = np.exp(np.log(chains.sigmoid[:, [1, -1]]).mean(0))
     return dict(
         bound_20=f'{activations.slope_bound(LONGEST):.1e}'.replace('e-', r' \cdot 10^{-') + '}',
@@ -225,10 +207,7 @@ def _exps(name: str) -> float:
 def _ratio(
     functions: Sequence[Callable[..., jax.Array]], arguments: Sequence[jax.Array], repeats: int
 ) -> float:
-    """Median ratio of the times of two functions, run in turn.
-
-    So that a busy machine slows both.
-    """
+    """Median ratio of the times of two functions, run alternately."""
     compiled = [jax.jit(function).lower(*arguments).compile() for function in functions]
     taken = np.zeros((repeats + 1, 2))
     for row in taken:

@@ -1,7 +1,4 @@
-"""Figures of sigmoid against ReLU: derivatives, curves, saturated and dead units.
-
-Saturated and dead units.
-"""
+"""Figures of sigmoid against ReLU: derivatives, curves, saturated and dead units."""
 
 from collections.abc import Sequence
 
@@ -39,7 +36,7 @@ DEAD: Sequence[plots.Line] = (
 
 
 def slopes(chains: Chains, results: Results) -> FigureBlock:
-    """Both functions, their slopes, and what products of slopes come to with depth."""
+    """Both functions, their derivatives, and products of derivatives against depth."""
     deepest = results.depths[-1]
     network = np.cumprod(results.watched(Kind('sigmoid', deepest), 'slope')[:, 0], 1).mean(0)
     middle = np.exp(np.log(chains.sigmoid).mean(0))
@@ -85,7 +82,7 @@ def slopes(chains: Chains, results: Results) -> FigureBlock:
 
 
 def curves(results: Results) -> FigureBlock:
-    """Train accuracy against epoch, a panel a depth."""
+    """Training accuracy against epoch, one panel per depth."""
 
     def plot(width: float) -> Figure:
         names = [f'depth {depth}' for depth in results.depths]
@@ -119,7 +116,7 @@ def curves(results: Results) -> FigureBlock:
 
 
 def shares(results: Results) -> FigureBlock:
-    """Saturated slopes of sigmoid networks by epoch, and dead units of ReLU networks by rate."""
+    """Saturated derivatives against epoch, and dead units against learning rate."""
     styles = [DEPTHS[i % len(DEPTHS)] for i in range(len(results.depths))]
 
     def plot(width: float) -> Figure:
@@ -179,7 +176,7 @@ def shares(results: Results) -> FigureBlock:
 
 
 def _row(count: int, width: float) -> tuple[Figure, list[Axes]]:
-    """Panels side by side on a page, one under another on a phone."""
+    """Panels in a row on a page, in a column on a phone."""
     side = width == plots.WIDE
     size = (width, 3.2) if side else (width, 2.4 * count + 0.6)
     drawn = Figure(figsize=size, layout='constrained')

@@ -1,9 +1,7 @@
-"""Sigmoid against ReLU: their slopes, what a product of slopes does with depth.
+"""Formulas of sigmoid and ReLU, their derivatives and products of derivatives.
 
-And the formulas that are checked.
-
-The formulas are NumPy in float64 and need no jax. Source: Glorot and Bengio (2010), Nair and Hinton
-(2010), He et al. (2015), Goodfellow, Bengio and Courville (2016), chapter 6.
+NumPy in float64, without jax. Sources: Glorot and Bengio (2010), Nair and Hinton (2010), He et al.
+(2015), Goodfellow, Bengio and Courville (2016), chapter 6.
 """
 
 import dataclasses
@@ -18,7 +16,13 @@ SMALL_OUTPUT = (
 
 
 def sigmoid(x: np.ndarray | float) -> np.ndarray:
-    """1 / (1 + exp(-x)), for `x` of any shape; exact to rounding on both sides, nothing overflows.
+    """Sigmoid, 1 / (1 + exp(-x)), without overflow.
+
+    Args:
+      x: any shape.
+
+    Returns:
+      float64 of the shape of `x`, exact to rounding on both sides.
 
     Examples:
       >>> sigmoid([-1000.0, 0.0, 2.0]).round(3).tolist()
@@ -29,7 +33,13 @@ def sigmoid(x: np.ndarray | float) -> np.ndarray:
 
 
 def sigmoid_slope(x: np.ndarray | float) -> np.ndarray:
-    """Its derivative, sigmoid (1 - sigmoid): even, 1/4 at 0, and below exp(-|x|) everywhere.
+    """Derivative of the sigmoid, sigmoid (1 - sigmoid).
+
+    Args:
+      x: any shape.
+
+    Returns:
+      float64 of the shape of `x`; even, 1/4 at 0, below exp(-|x|).
 
     Examples:
       >>> sigmoid_slope([0.0, 4.0]).round(3).tolist()
@@ -40,20 +50,37 @@ def sigmoid_slope(x: np.ndarray | float) -> np.ndarray:
 
 
 def relu(x: np.ndarray | float) -> np.ndarray:
-    """max(0, x)."""
+    """ReLU, max(0, x).
+
+    Args:
+      x: any shape.
+
+    Returns:
+      float64 of the shape of `x`.
+    """
     return np.maximum(x, 0.0)
 
 
 def relu_slope(x: np.ndarray | float) -> np.ndarray:
-    """Its derivative: 1 above 0, else 0 (at 0 itself, where there is none.
+    """Derivative of ReLU: 1 above 0, else 0 (also at 0, as in jax).
 
-    The choice that jax makes).
+    Args:
+      x: any shape.
+
+    Returns:
+      float64 of the shape of `x`.
     """
     return np.where(np.greater(x, 0), 1.0, 0.0)
 
 
 def slope_bound(depth: int) -> float:
-    """The largest product of `depth` slopes of the sigmoid: 4^-depth.
+    """Largest product of `depth` derivatives of the sigmoid, 4^-depth.
+
+    Args:
+      depth: number of units in the chain.
+
+    Returns:
+      The bound.
 
     Examples:
       >>> slope_bound(5)
@@ -63,7 +90,13 @@ def slope_bound(depth: int) -> float:
 
 
 def saturated_slope(output: float = SMALL_OUTPUT) -> float:
-    """The slope of a sigmoid unit whose output is `output` or 1 - `output`.
+    """Derivative of a sigmoid unit whose output is `output` or 1 - `output`.
+
+    Args:
+      output: in (0, 1).
+
+    Returns:
+      output (1 - output).
 
     Examples:
       >>> round(saturated_slope(0.05), 4)
@@ -74,7 +107,7 @@ def saturated_slope(output: float = SMALL_OUTPUT) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How much is measured."""
+    """Sizes of the checks and of the training runs."""
 
     depths: tuple[int, ...] = fields.ruled((2, 3, 5, 20), fields.each(fields.between(2, 20)))
     learning_rates: tuple[float, ...] = fields.ruled(

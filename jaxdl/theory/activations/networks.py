@@ -1,7 +1,4 @@
-"""Networks of sigmoid and of ReLU units in training, every rate and seed of a kind in one program.
-
-And watched.
-"""
+"""Train sigmoid and ReLU networks, one program per kind, and record their derivatives."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -36,7 +33,7 @@ INITS = dict(
 
 
 class Kind(NamedTuple):
-    """What needs a program of its own."""
+    """Properties that need a program of their own."""
 
     activation: str
     depth: int
@@ -56,13 +53,13 @@ COUNTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What trained: fresh seeds of every kind at every rate.
-
-    And the rate that the tuning seeds chose.
+    """Trained networks on evaluation seeds, and the best learning rate of each kind.
 
     Args:
-      chance: the share of the largest class in the training images.
-      images: how many those are.
+      measured: (kind, learning rate) -> one network per seed.
+      best: kind -> learning rate chosen on the tuning seeds.
+      chance: share of the largest class in the training images.
+      images: number of training images.
     """
 
     settings: activations.Settings
@@ -73,24 +70,21 @@ class Results:
     groups: Sequence[Mapping[str, Any]] = ()
 
     def accuracy(self, kind: Kind, rate: float | None = None) -> np.ndarray:
-        """Train accuracy [seed, epoch], at the kind's own best rate or at `rate`."""
+        """Training accuracy [seed, epoch], at `rate` or at the kind's best learning rate."""
         return np.stack(
             [one.history['train_accuracy'] for one in self.measured[kind, rate or self.best[kind]]]
         )
 
     def watched(self, kind: Kind, name: str, rate: float | None = None) -> np.ndarray:
-        """[seed, 1 + epoch, ...] of what `watch` gave."""
+        """Values recorded by `watch`, [seed, 1 + epoch, ...]."""
         return np.stack([one.watched[name] for one in self.measured[kind, rate or self.best[kind]]])
 
     def finite(self, kind: Kind, rate: float | None = None) -> np.ndarray:
-        """Whether all sums of a network are finite in the end, bool [seed]."""
+        """Whether all pre-activations are finite at the end, bool [seed]."""
         return self.watched(kind, 'finite', rate)[:, -1]
 
     def dead(self, kind: Kind, rate: float | None = None, epoch: int = -1) -> np.ndarray:
-        """Share of units whose slope is 0 on every training image.
-
-        Of the networks that stay finite, [network].
-        """
+        """Share of units with derivative 0 on every training image, [finite network]."""
         flat = self.watched(kind, 'flat', rate)[self.finite(kind, rate), epoch]
         return (flat == self.images).mean((1, 2))
 
@@ -104,10 +98,7 @@ class Results:
 
     @property
     def deadliest(self) -> float:
-        """The rate at which most ReLU units are dead.
-
-        Of those at which half of the networks or more stay finite.
-        """
+        """Learning rate with most dead ReLU units, among those with half of the networks finite."""
         kind = COUNTED[0]
         finite_rates = [rate for rate in self.rates if self.finite(kind, rate).mean() >= 0.5]
         return max(finite_rates, key=lambda rate: self.dead(kind, rate).mean())
@@ -124,16 +115,13 @@ def kinds(settings: activations.Settings) -> list[Kind]:
 
 
 def digits() -> tuple[Resident, int]:
-    """The images that everything here trains on, and how many classes they have."""
+    """Resident digits, and their number of classes."""
     dataset = load(Data(dataset='digits'))
     return resident(dataset, [split(dataset, Data(dataset='digits'))]), len(dataset.class_names)
 
 
 def variant(kind: Kind, rate: float = 0.1) -> Variant:
-    """Plain gradient descent, so that a unit without a gradient stands still.
-
-    No momentum carries it on.
-    """
+    """Settings of a network: plain gradient descent, so units without a gradient do not move."""
     return Variant(
         model='mlp',
         norm=kind.norm,
@@ -149,10 +137,7 @@ def variant(kind: Kind, rate: float = 0.1) -> Variant:
 
 
 def train(settings: activations.Settings, note: Note) -> Results:
-    """Trains every kind at every rate, on seeds that choose the rate and on fresh ones.
-
-    Which are kept.
-    """
+    """Train every kind at every learning rate, on tuning and evaluation seeds."""
     data, num_classes = digits()
     named = {f'{kind.name}, depth {kind.depth}': kind for kind in kinds(settings)}
     images = data.train.shape[-1]
@@ -190,15 +175,13 @@ def train(settings: activations.Settings, note: Note) -> Results:
 def watch(
     module: nn.Module, state: TrainState, batch: Batch, variant: Variant
 ) -> Mapping[str, jax.Array]:
-    """The slopes of all hidden units on all images of `batch`, summed up.
-
-    And the weights into the first layer.
+    """Derivatives of all hidden units on the images of `batch`, and the first kernel.
 
     Returns:
-      flat: images on which a unit's slope is 0, int [layer, unit]; saturated and slope: the share
-        of slopes that are
-      as small as a saturated sigmoid's, and the mean slope, [layer]; finite: of all sums; kernel:
-      [pixel, unit].
+      flat: number of images with derivative 0, int [layer, unit].
+      saturated, slope: share of saturated derivatives, and mean derivative, [layer].
+      finite: whether all pre-activations are finite.
+      kernel: [pixel, unit].
     """
     with jax.default_matmul_precision('highest'):  # as in training
         _, captured = module.apply(

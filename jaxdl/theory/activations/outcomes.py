@@ -1,7 +1,4 @@
-"""Claims about learning, saturation and dead units of trained networks.
-
-And the numbers for the text.
-"""
+"""Claims about learning, saturation and dead units of trained networks."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,10 +23,7 @@ Rule = Callable[
 
 
 class Frozen(NamedTuple):
-    """Of the units of the first layer that were dead after an epoch: how many.
-
-    And what became of them.
-    """
+    """Later state of first-layer units that were dead after an epoch."""
 
     units: int
     still: float  # share whose incoming weights had not changed by one bit an epoch later
@@ -37,10 +31,7 @@ class Frozen(NamedTuple):
 
 
 def training_claims(results: Results, first: str = 'sigmoid', second: str = 'relu') -> list[Claim]:
-    """Up to `SHALLOW` both learn; from `DEPTH` on `first` stays at chance at every rate.
-
-    And `second` is ahead.
-    """
+    """Claims: both learn up to depth `SHALLOW`; from `DEPTH` on `first` stays at chance."""
     made = []
     for depth in results.depths:
         where = (
@@ -75,10 +66,7 @@ def training_claims(results: Results, first: str = 'sigmoid', second: str = 'rel
 def saturation_claims(
     results: Results, activation: str = 'sigmoid', bound: float | None = None
 ) -> list[Claim]:
-    """No layer's mean slope is ever above 1/4; shallow networks saturate as they learn.
-
-    Deep ones start unsaturated.
-    """
+    """Claims on the mean derivative and on saturation before and after training."""
     bound = activations.slope_bound(1) if bound is None else bound
     measured = [(kind, rate) for kind, rate in results.measured if kind.activation == activation]
     most = max(results.watched(kind, 'slope', rate).max() for kind, rate in measured)
@@ -111,10 +99,7 @@ def saturation_claims(
 
 
 def dead_claims(results: Results) -> list[Claim]:
-    """A rate that is too high kills ReLU units, and those of the first layer for good.
-
-    The remedies prevent it.
-    """
+    """Claims: a large learning rate causes dead ReLU units, and the remedies prevent them."""
     relu, leaky, normed = COUNTED
     best, rate = results.best[relu], results.deadliest
     killed = results.dead(relu, rate).mean()
@@ -143,9 +128,9 @@ def dead_claims(results: Results) -> list[Claim]:
 
 
 def frozen_claims(counts: Frozen) -> list[Claim]:
-    """What is dead in the first layer never moves again.
+    """Claims: dead units of the first layer do not change.
 
-    A sum that is 0 but for rounding may be an exception.
+    The tolerance allows for pre-activations that are 0 up to rounding.
     """
     units = 'units of the first layer that were dead after an epoch, all learning rates'
     return [
@@ -160,15 +145,12 @@ def frozen_claims(counts: Frozen) -> list[Claim]:
 
 
 def is_dead(flat: np.ndarray, images: int) -> np.ndarray:
-    """A unit is dead that has slope 0 on every training image."""
+    """Whether a unit has derivative 0 on every training image."""
     return flat == images
 
 
 def frozen(results: Results, rule: Rule = is_dead) -> Frozen:
-    """What becomes of the first layer's dead units.
-
-    In all ReLU networks of depth `DEPTH` that stay finite.
-    """
+    """Follow the dead first-layer units of all finite ReLU networks of depth `DEPTH`."""
     still, ended = [], []
     for rate in results.rates:
         finite = results.finite(COUNTED[0], rate)
@@ -186,10 +168,7 @@ def frozen(results: Results, rule: Rule = is_dead) -> Frozen:
 
 
 def revived(results: Results) -> float:
-    """Of the units behind the first layer that were dead after an epoch.
-
-    The share that were not in the end.
-    """
+    """Share of dead units behind the first layer that are active at the end."""
     again = []
     for rate in results.rates:
         finite = results.finite(COUNTED[0], rate)
@@ -199,7 +178,7 @@ def revived(results: Results) -> float:
 
 
 def table(results: Results) -> Table:
-    """Every depth: the rate that each activation trains best at, and how far it gets there."""
+    """Best learning rate and training accuracy of each activation at each depth."""
     rows = []
     for depth in results.depths:
         both = [Kind(name, depth) for name in ('sigmoid', 'relu')]
@@ -217,7 +196,7 @@ def table(results: Results) -> Table:
 
 
 def values(results: Results) -> dict[str, str]:
-    """The numbers that the text gives."""
+    """Numbers of the text on the trained networks."""
     relu, rate, dead_units = COUNTED[0], results.deadliest, frozen(results)
     shares = [
         results.watched(Kind('sigmoid', depth), 'saturated').mean((0, 2))
@@ -251,7 +230,7 @@ def values(results: Results) -> dict[str, str]:
 
 
 def _ends(results: Results, kind: Kind) -> dict[float, float]:
-    """Mean train accuracy in the last epoch, by rate."""
+    """Mean training accuracy in the last epoch, by learning rate."""
     return {rate: float(results.accuracy(kind, rate)[:, -1].mean()) for rate in results.rates}
 
 

@@ -24,10 +24,7 @@ ONE_SIGN = dict(sigmoid=True, relu=True, tanh=False)
 
 
 def mean_output(activation: Callable[[jax.Array], jax.Array], nodes: int = 200) -> float:
-    """The mean of activation(z) for z from N(0, 1): Gauss-Legendre on each side of 0.
-
-    Where ReLU has its corner.
-    """
+    """Mean of activation(z) for z from N(0, 1), by quadrature on each side of 0."""
     x, weights = np.polynomial.legendre.leggauss(nodes)
     z, weights = np.concatenate([6 * x - 6, 6 * x + 6]), 6 * np.concatenate([weights, weights])
     with jax.enable_x64(True):
@@ -36,7 +33,7 @@ def mean_output(activation: Callable[[jax.Array], jax.Array], nodes: int = 200) 
 
 
 def mean_claims(expected: Mapping[str, float] = MEANS) -> list[Claim]:
-    """The mean output of each activation on sums that are themselves centred."""
+    """Claims on the mean output of each activation for centred pre-activations."""
     return [
         claims.close(
             f'Mean output of {NAMES[name]} for pre-activations from N(0, 1), by quadrature',
@@ -49,12 +46,10 @@ def mean_claims(expected: Mapping[str, float] = MEANS) -> list[Claim]:
 
 
 def one_sign(activation: str, seeds: int) -> dict[int, float]:
-    """Share of the units of layer 2 whose gradient has one sign throughout.
+    """Share of layer-2 units whose gradient has one sign, by batch size.
 
-    By the size of the batch behind it.
-
-    Of MLPs on digits with 2 layers of 32 units as they start, seeds 0, 1, ...; units whose gradient
-    is 0 do not count.
+    MLPs on digits at initialisation, 2 layers of 32 units, seeds 0, 1, ...; units with gradient 0
+    are left out.
     """
     variant = networks.variant(Kind(activation, 2))
     data, num_classes = networks.digits()
@@ -83,10 +78,7 @@ def batches(gradients: np.ndarray, size: int) -> np.ndarray:
 
 
 def share_of_one_sign(gradients: np.ndarray) -> float:
-    """Of the gradients [n, input, unit] that are not 0 for a unit.
-
-    The share without two components of unlike sign.
-    """
+    """Share of non-zero unit gradients [n, input, unit] without two components of opposite sign."""
     low, high = gradients.min(1), gradients.max(1)
     return float(((low >= 0) | (high <= 0))[(low < 0) | (high > 0)].mean())
 
@@ -94,10 +86,7 @@ def share_of_one_sign(gradients: np.ndarray) -> float:
 def sign_claims(
     shares: Mapping[str, Mapping[int, float]], seeds: int, rule: Mapping[str, bool] = ONE_SIGN
 ) -> list[Claim]:
-    """That the gradient of one example has one sign in each unit where the inputs have.
-
-    And else practically never.
-    """
+    """Claims: gradients of one example share a sign exactly where the inputs do."""
 
     def sentence(name: str) -> str:
         return (
@@ -114,7 +103,7 @@ def sign_claims(
 
 
 def table(shares: Mapping[str, Mapping[int, float]]) -> Table:
-    """The shares, a row an activation, a column a size of batch."""
+    """Shares with one sign: rows are activations, columns batch sizes."""
     columns = ['Inputs from', *(words.count(size, 'example') for size in BATCHES)]
     rows: Sequence[Sequence[str]] = [
         [NAMES[name], *(f'{100 * by_size[size]:.1f}' for size in BATCHES)]

@@ -1,4 +1,4 @@
-"""The demonstration `backprop`: its formulas, and what checks them."""
+"""Question 1.3, update rules of a 2-2-1 network: formulas and checks."""
 
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.backprop.formulas import Settings as Settings
@@ -12,7 +12,15 @@ from jaxdl.theory.backprop.formulas import update as update
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Derives the rules, checks them in five ways and learns XOR with them."""
+    """Derive the update rules, check them in five ways, and learn XOR with them.
+
+    Args:
+      settings: sizes of the checks.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
+    """
     from jaxdl.theory.backprop import checks  # which imports jax; the rules do not
 
     return checks.answer(settings, note)

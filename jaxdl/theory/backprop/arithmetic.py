@@ -15,7 +15,7 @@ NEVER = -10_000  # the exponent of a product that is 0: below every other
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over the last axis of a b, as (nearest float64, what is missing from it), each [...]."""
+    """Sum over the last axis of a b, as (nearest float64, rounding error), each [...]."""
     (a, of_a), (b, of_b) = np.frexp(a), np.frexp(b)
     products, errors = two_product(a, b)
     exponents = np.where(products == 0, NEVER, of_a + of_b)
@@ -31,10 +31,7 @@ def dot(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def product(*factors: np.ndarray) -> np.ndarray:
-    """The product of all factors, [...].
-
-    Only where the result itself is too large or too small is it inf or 0.
-    """
+    """Product of all factors, [...], without intermediate overflow or underflow."""
     mantissas, exponents = zip(*map(np.frexp, factors), strict=True)
     return np.ldexp(functools.reduce(operator.mul, mantissas), sum(exponents))
 
@@ -47,7 +44,7 @@ def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A b as (rounded product, its error), exactly (Dekker 1971); of numbers up to 1e150."""
+    """Product a b as (rounded product, its error), exactly (Dekker 1971), up to 1e150."""
     (high_a, low_a), (high_b, low_b) = _halves(a), _halves(b)
     total = a * b
     return total, low_a * low_b - (((total - high_a * high_b) - low_a * high_b) - high_a * low_b)

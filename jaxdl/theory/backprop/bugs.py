@@ -1,4 +1,4 @@
-"""The six rules written out by their factors, with mistakes planted into one factor at a time."""
+"""The six rules by their factors, with mistakes planted into one factor at a time."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Function = Callable[..., np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Factors:
-    """What the chain rule multiplies; the defaults are right, and as the textbook writes them."""
+    """Factors of the chain rule; the defaults are correct, in textbook form."""
 
     error: Function = lambda y, t: 2 * (y - t)
     output_slope: Function = lambda z, y: y * (1 - y)
@@ -50,10 +50,7 @@ BUGS: Mapping[str, Factors] = {
 
 
 def rule(factors: Factors) -> Rule:
-    """The rules for arrays [n, ...] made of these factors.
-
-    The shapes are those of `backprop.rules`.
-    """
+    """Rules for arrays [n, ...] built from these factors; shapes as in `backprop.rules`."""
 
     def derivatives(
         w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
@@ -77,10 +74,7 @@ def rule(factors: Factors) -> Rule:
 def caught(
     points: Arrays, reference: np.ndarray, bound: float, bugs: Mapping[str, Factors] = BUGS
 ) -> dict[str, tuple[float, float]]:
-    """For each planted mistake: the share of points whose error is beyond the bound.
-
-    And the median error.
-    """
+    """Share of points beyond the bound, and median error, of each planted mistake."""
     detected = {}
     for name, factors in bugs.items():
         errors = shares(six(rule(factors)(*points)), reference)
@@ -89,7 +83,7 @@ def caught(
 
 
 def planted(detected: Mapping[str, tuple[float, float]], points: int) -> list[Claim]:
-    """Nearly every single point gives a mistake away."""
+    """Claims: nearly every single point detects each mistake."""
     return [
         claims.at_least(
             f'planted mistake, {name}: share of {points:,} points beyond the bound', 0.99, share
@@ -99,7 +93,7 @@ def planted(detected: Mapping[str, tuple[float, float]], points: int) -> list[Cl
 
 
 def table(detected: Mapping[str, tuple[float, float]], points: int, bound: float) -> Table:
-    """The planted mistakes."""
+    """Table of the planted mistakes."""
     rows = [
         [name, words.percent(share), words.scientific(error)]
         for name, (share, error) in detected.items()

@@ -1,4 +1,4 @@
-"""What the demonstration `backprop` claims, measured, and its page."""
+"""Claims of the question `backprop`, and its page."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ Curves = Mapping[
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Runs every check; the text, the claims, three figures and the table of planted mistakes."""
+    """Run every check and build text, claims, figures and table."""
     note(f'{settings.points:,} points by hand and by jax.grad')
     points = references.draw(settings.seed, 'points', settings.points, 1.0)
     reference = six(references.by_jax(*points))
@@ -75,7 +75,7 @@ def answer(settings: Settings, note: Note) -> Answer:
 
 
 def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Claim:
-    """The hand rules beside `jax.grad`."""
+    """Claim: the hand rules equal `jax.grad`."""
     sentence = (
         f'six derivatives, {len(reference):,} points from N(0, 1): the largest error against '
         f'jax.grad, {SHARE}'
@@ -84,7 +84,7 @@ def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Cla
 
 
 def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
-    """The same with biases: nine derivatives."""
+    """Claim: the nine derivatives with biases equal `jax.grad`."""
     points = references.draw(settings.seed, 'points with biases', settings.points, 1.0, 'normal')
     errors = references.shares(nine(rule(*points)), nine(references.by_jax(*points)))
     sentence = (
@@ -95,7 +95,7 @@ def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
 
 
 def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
-    """The mean over a batch, beside `jax.grad` of the mean loss."""
+    """Claim: the mean over a batch equals `jax.grad` of the mean loss."""
     w1, b1, w2, b2, x, t = references.draw(seed, 'batch', BATCH, 1.0, 'normal')
     network = (w1[:1], b1[:1], w2[:1], b2[:1])
     errors = references.shares(
@@ -109,10 +109,7 @@ def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
 
 
 def by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
-    """The errors of `hand` and `jax.grad` against 50 digits, and the `largest` of the six, [scale.
-
-    Point] each.
-    """
+    """Errors of `hand` and `jax.grad` against 50 digits, and largest derivative, [scale, point]."""
     hand, program, largest = [], [], []
     for scale in SCALES:
         points = references.draw(settings.seed, f'scale {scale}', settings.exact_points, scale)
@@ -124,7 +121,7 @@ def by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
 
 
 def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
-    """The hand rules keep the bound at every scale; `jax.grad` does not at the largest."""
+    """Claims: the hand rules are within the bound at every scale; `jax.grad` at the largest not."""
     drawn = [f'{points:,} points from N(0, {scale**2})' for scale in SCALES]
     digits = f'against {references.DIGITS} digits, {SHARE}'
     hand = [
@@ -145,10 +142,7 @@ def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
 
 
 def differences(points: Arrays, rule: Rule = rules) -> dict[str, np.ndarray]:
-    """The median error over the points of central differences and of the complex step.
-
-    [step] each.
-    """
+    """Median error of central differences and of the complex step, [step] each."""
     reference = six(rule(*points))
 
     def median(derivatives: np.ndarray) -> float:
@@ -168,7 +162,7 @@ def differences(points: Arrays, rule: Rule = rules) -> dict[str, np.ndarray]:
 
 
 def shape_of(curves: Curves) -> list[Claim]:
-    """The two arms of the V in float64, and where its lowest point is, in both types."""
+    """Claims on the two slopes of the V in float64, and on its minimum in both types."""
     logs, made = np.log10(STEPS), []
     for name, low, high, slope, tolerance in (
         ('truncation', -4, -1, 2, 0.1),
@@ -202,7 +196,7 @@ def shape_of(curves: Curves) -> list[Claim]:
 
 
 def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
-    """The complex step, far below where a difference has lost every digit."""
+    """Claim on the complex step at a step without any digits left for a difference."""
     errors = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
     sentence = (
         f'the complex step of {TINY:.0e} against the hand rules, {len(errors):,} points: the '
@@ -214,7 +208,7 @@ def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
 def numbers(
     curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_xor.Learned
 ) -> dict[str, str]:
-    """What the text says of the exactness of each way, and of XOR."""
+    """Numbers of the text on accuracy and XOR."""
     stuck = learned.losses[-1][~learned.learnt]
     levels = np.argmin(np.abs(stuck[:, None] - backprop_xor.LEVELS), 1)
     beyond = worst['jax.grad'][-1] > BOUND

@@ -1,7 +1,4 @@
-"""Figures of the demonstration `backprop`: the network.
-
-And how exact each way to its derivatives is.
-"""
+"""Figures of the question `backprop`: the network, and the accuracy of each method."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,13 +1,11 @@
-"""Backpropagation by hand through the 2-2-1 network: tanh hidden units, a sigmoid output.
+"""Back-propagation by hand through the 2-2-1 network: tanh units, sigmoid output, squared error.
 
-Squared error.
-
-    a_i = sum_j w1[i, j] x_j + b1_i,  h_i = tanh(a_i),  z = sum_i w2[i] h_i + b2,  y = sigmoid(z),
-    L = (y - t)^2
+    a_i = sum_j w1[i, j] x_j + b1_i,  h_i = tanh(a_i),  z = sum_i w2[i] h_i + b2,
+    y = sigmoid(z),  L = (y - t)^2
 
 `w1[i, j]` is the weight to hidden unit i from input j, `w2[i]` the weight to the output from hidden
-unit i. The chain rule is that of Rumelhart, Hinton and Williams 1986. All of it is NumPy in
-float64; no derivative is taken by a program.
+unit i. The text writes z_i for a_i. The chain rule is that of Rumelhart, Hinton and Williams 1986.
+All of it is NumPy in float64; no derivative is taken by a program.
 """
 
 import dataclasses
@@ -28,7 +26,7 @@ Four = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of w1, b1, w2 an
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How much is measured."""
+    """Sizes of the checks."""
 
     points: int = fields.ruled(
         10_000, fields.between(1000, 100_000)
@@ -43,12 +41,12 @@ class Settings:
 
 
 def gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
-    """(dL/dw1, dL/dw2), [2, 2] and [2], of one example; the network without biases.
+    """Gradients of the loss of one example with respect to w1 and w2, without biases.
 
     The error is below 1e-12 of (the largest of the six + 1e-4), also where tanh and sigmoid
-    saturate: measured against 50 digits for weights, inputs and targets from normal distributions
-    of standard deviations up to 12. A point in millions, one where y and t agree to four digits or
-    more, can exceed that a little.
+    saturate. Measured against 50 digits for weights, inputs and targets from normal distributions
+    of standard deviations up to 12. About one point in millions, where y and t agree to four digits
+    or more, exceeds this slightly.
 
     Args:
       w1: [2, 2], to hidden unit i from input j.
@@ -56,8 +54,11 @@ def gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
       x: [2], the input.
       t: a number, the target.
 
+    Returns:
+      (dL/dw1, dL/dw2), float64 [2, 2] and [2].
+
     Raises:
-      InputError: wrong shapes, no numbers, or numbers that are not finite.
+      InputError: wrong shapes, or values that are not finite real numbers.
 
     Examples:
       >>> by_w1, by_w2 = gradients([[1, -1], [0.5, 2]], [1, -2], [0.3, -0.8], 1)
@@ -70,9 +71,17 @@ def gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
 
 
 def gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) -> Four:
-    """(dL/dw1, dL/db1, dL/dw2, dL/db2), [2, 2], [2], [2] and [], of one example.
+    """Gradients of the loss of one example with respect to w1, b1, w2 and b2.
 
-    Otherwise as `gradients`.
+    Args:
+      w1, b1, w2, b2: [2, 2], [2], [2] and [].
+      x, t: as in `gradients`.
+
+    Returns:
+      (dL/dw1, dL/db1, dL/dw2, dL/db2), float64 [2, 2], [2], [2] and [].
+
+    Raises:
+      InputError: wrong shapes, or values that are not finite real numbers.
     """
     w1, b1, w2, b2 = _network(w1, b1, w2, b2)
     x, t = _all(x=(x, (2,)), t=(t, ()))
@@ -80,9 +89,18 @@ def gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) ->
 
 
 def batch_gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
-    """The gradients of the mean loss of a batch, `x` [batch, 2] and `t` [batch].
+    """Gradients of the mean loss of a batch with respect to w1 and w2.
 
-    The mean of the examples' own.
+    Args:
+      w1, w2: as in `gradients`.
+      x: [batch, 2], the inputs.
+      t: [batch], the targets.
+
+    Returns:
+      Means of the gradients of the examples, float64 [2, 2] and [2].
+
+    Raises:
+      InputError: wrong shapes, or values that are not finite real numbers.
     """
     w1, w2, x = _all(w1=(w1, (2, 2)), w2=(w2, (2,)), x=(x, (None, 2)))
     (t,) = _all(t=(t, (len(x),)))
@@ -91,7 +109,19 @@ def batch_gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
 
 
 def batch_gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) -> Four:
-    """`batch_gradients` of the network with biases: of w1, b1, w2 and b2."""
+    """Gradients of the mean loss of a batch with respect to w1, b1, w2 and b2.
+
+    Args:
+      w1, b1, w2, b2: as in `gradients_with_biases`.
+      x: [batch, 2], the inputs.
+      t: [batch], the targets.
+
+    Returns:
+      Means of the gradients of the examples, float64 [2, 2], [2], [2] and [].
+
+    Raises:
+      InputError: wrong shapes, or values that are not finite real numbers.
+    """
     w1, b1, w2, b2 = _network(w1, b1, w2, b2)
     (x,) = _all(x=(x, (None, 2)))
     (t,) = _all(t=(t, (len(x),)))
@@ -99,7 +129,17 @@ def batch_gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: A
 
 
 def update(w1: Any, w2: Any, x: Any, t: Any, rate: Any) -> Two:
-    """The six weights after one step of gradient descent on one example: w + rate (-dL/dw).
+    """The six weights after one step of gradient descent on one example: w - rate dL/dw.
+
+    Args:
+      w1, w2, x, t: as in `gradients`.
+      rate: the learning rate.
+
+    Returns:
+      New w1 and w2, float64 [2, 2] and [2].
+
+    Raises:
+      InputError: wrong shapes, or values that are not finite real numbers.
 
     Examples:
       >>> w1, w2 = update([[1, -1], [0.5, 2]], [1, -2], [0.3, -0.8], t=1, rate=0.5)
@@ -114,11 +154,15 @@ def update(w1: Any, w2: Any, x: Any, t: Any, rate: Any) -> Two:
 def rules(
     w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
 ) -> Four:
-    """The hand rules, on float64 arrays of any equal leading axes: [..., 2, 2], [..., 2], [..., 2].
-
-    [], [..., 2], [].
+    """The hand rules on float64 arrays with equal leading axes.
 
     A bias is the weight of an input that is always 1.
+
+    Args:
+      w1, b1, w2, b2, x, t: [..., 2, 2], [..., 2], [..., 2], [...], [..., 2], [...].
+
+    Returns:
+      Derivatives with respect to w1, b1, w2 and b2, of their shapes.
     """
     with np.errstate(over='ignore', under='ignore'):
         a, a_missing = dot(_joined(w1, b1), _joined(x, 1.0)[..., None, :])
@@ -139,10 +183,7 @@ def rules(
 def mean_rules(
     w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
 ) -> Four:
-    """The means of `rules` over a batch, x [batch, 2] and t [batch].
-
-    For networks of any leading axes.
-    """
+    """Means of `rules` over a batch, x [batch, 2] and t [batch], for networks of any axes."""
     of_w1, of_b1, of_w2, of_b2 = rules(
         w1[..., None, :, :], b1[..., None, :], w2[..., None, :], b2[..., None], x, t
     )
@@ -150,10 +191,9 @@ def mean_rules(
 
 
 def tanh_and_slope(a: np.ndarray, missing: np.ndarray) -> Two:
-    """tanh and tanh' at a + missing, where `missing` is what rounding has taken from a.
+    """tanh and its derivative at a + missing, where `missing` is the rounding error of a.
 
-    1 - tanh^2 has no digits left where tanh rounds to 1; 4 e / (1 + e)^2 with e = exp(-2 |a|) keeps
-    them all.
+    1 - tanh^2 has no digits where tanh rounds to 1; 4 e / (1 + e)^2 with e = exp(-2 |a|) has all.
     """
     e = np.exp(-2 * np.abs(a)) * (1 - 2 * np.sign(a) * missing)
     slope = 4 * e / (1 + e) ** 2
@@ -161,10 +201,9 @@ def tanh_and_slope(a: np.ndarray, missing: np.ndarray) -> Two:
 
 
 def error_and_slope(z: np.ndarray, missing: np.ndarray, t: np.ndarray) -> Two:
-    """y - t and sigmoid' at z + missing, for y = sigmoid(z + missing).
+    """y - t and the derivative of the sigmoid at z + missing, for y = sigmoid(z + missing).
 
-    Where y is close to 1, only 1 - y = sigmoid(-z) is known to all its digits: y - t = (1 - t) - (1
-    - y).
+    Where y is close to 1, only 1 - y = sigmoid(-z) has all digits: y - t = (1 - t) - (1 - y).
     """
     e = np.exp(-np.abs(z)) * (1 - np.sign(z) * missing)
     near, far = e / (1 + e), 1 / (1 + e)  # y and 1 - y, the smaller one first

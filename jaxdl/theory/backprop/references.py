@@ -1,7 +1,4 @@
-"""The derivatives of the 2-2-1 network by other ways than the hand rules: programs, many digits.
-
-Differences.
-"""
+"""Derivatives of the 2-2-1 network by other methods: programs, 50 digits, differences."""
 
 from collections.abc import Callable
 
@@ -19,9 +16,10 @@ DIGITS = 50
 
 
 def draw(seed: int, name: str, count: int, scale: float, biases: str = 'none') -> Arrays:
-    """`count` networks, each with an input and a target, all from N(0, scale^2); biases.
+    """Draw `count` networks, inputs and targets from N(0, scale^2).
 
-    `none` (all 0) or `normal`.
+    Args:
+      biases: `none` (all 0) or `normal`.
     """
     random = np.random.default_rng([seed, *name.encode()])
     w1, b1, w2, b2, x, t = (random.normal(0, scale, (count, *shape)) for shape in SHAPES)
@@ -41,17 +39,14 @@ def nine(derivatives: Four) -> np.ndarray:
 
 
 def shares(derivatives: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The largest error of each point, [n].
-
-    As a share of (the largest derivative of the point + 1e-4).
-    """
+    """Largest error of each point, relative to (its largest derivative + 1e-4), [n]."""
     return np.max(np.abs(derivatives - reference), 1) / (np.max(np.abs(reference), 1) + 1e-4)
 
 
 def loss(
     w1: jax.Array, b1: jax.Array, w2: jax.Array, b2: jax.Array, x: jax.Array, t: jax.Array
 ) -> jax.Array:
-    """L of one example, as one writes it in JAX."""
+    """Loss of one example, in plain JAX."""
     return (jax.nn.sigmoid(w2 @ jax.numpy.tanh(w1 @ x + b1) + b2) - t) ** 2
 
 
@@ -61,10 +56,7 @@ def by_jax(*points: np.ndarray) -> Four:
 
 
 def mean_by_jax(*networks_and_batch: np.ndarray) -> Four:
-    """`jax.grad` in float64 of the mean loss over a batch, x [batch, 2] and t [batch].
-
-    Of every network [n, ...].
-    """
+    """`jax.grad` in float64 of the mean loss over a batch, for every network [n, ...]."""
     return _float64(_mean_gradients, networks_and_batch)
 
 
@@ -106,27 +98,21 @@ def _by_digits(w1: list, b1: list, w2: list, b2: float, x: list, t: float) -> tu
 
 
 def by_differences(points: Arrays, step: float, kind: type) -> np.ndarray:
-    """Central differences of the loss of all six weights, [n, 6].
-
-    Computed in the NumPy type `kind`.
-    """
+    """Central differences of the loss of all six weights, [n, 6], in the NumPy type `kind`."""
     return _along_each(
         points, lambda w: (plain_loss(*w(step)) - plain_loss(*w(-step))) / kind(2 * step), kind
     )
 
 
 def by_complex_step(points: Arrays, step: float) -> np.ndarray:
-    """Im L(w + i step) / step of all six weights, [n, 6]: no difference is taken.
-
-    So none loses digits.
-    """
+    """Im L(w + i step) / step of all six weights, [n, 6]: no subtraction, so no cancellation."""
     return _along_each(points, lambda w: np.imag(plain_loss(*w(1j * step))) / step, np.complex128)
 
 
 def plain_loss(
     w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, x: np.ndarray, t: np.ndarray
 ) -> np.ndarray:
-    """L of every point in the type of its arguments, as one writes it in NumPy."""
+    """Loss of every point in the type of its arguments, in plain NumPy."""
     h = np.tanh(np.sum(w1 * x[:, None, :], -1) + b1)
     return (1 / (1 + np.exp(-(np.sum(w2 * h, -1) + b2))) - t) ** 2
 

@@ -1,7 +1,4 @@
-"""Gradient descent on XOR by the hand rules: beside `jax.grad`, from many starts.
-
-And where it cannot work.
-"""
+"""Gradient descent on XOR by the hand rules, compared with `jax.grad`, and its limits."""
 
 import dataclasses
 
@@ -28,7 +25,7 @@ TOGETHER, TOGETHER_RATE = (
 
 @dataclasses.dataclass(frozen=True)
 class Learned:
-    """What gradient descent did from every start."""
+    """Losses, outputs and final networks of gradient descent, per initialisation."""
 
     losses: np.ndarray  # [step + 1, start], mean of the four inputs
     outputs: np.ndarray  # [start, 4], after the last step
@@ -36,7 +33,7 @@ class Learned:
 
     @property
     def learnt(self) -> np.ndarray:
-        """Whether all four outputs ended on the right side of 0.5, [start]."""
+        """Whether all four outputs are on the correct side of 0.5 at the end, [start]."""
         return np.all((self.outputs > 0.5) == (TARGETS > 0.5), 1)
 
 
@@ -76,16 +73,13 @@ def learn(
 
 
 def stepped(networks: Four, derivatives: Four, rate: float) -> Four:
-    """w + rate (-dL/dw), of every weight."""
+    """Every weight after one step, w - rate dL/dw."""
     w1, b1, w2, b2 = (w - rate * d for w, d in zip(networks, derivatives, strict=True))
     return w1, b1, w2, b2
 
 
 def apart(networks: Four, steps: int, rate: float, rule: Rule = mean_rules) -> float:
-    """The largest difference between any weight by `rule` and by `jax.grad`.
-
-    Over all steps and starts.
-    """
+    """Largest difference of any weight between `rule` and `jax.grad`, all steps and starts."""
     hand, largest = networks, 0.0
     for _ in range(steps):
         hand = stepped(hand, rule(*hand, INPUTS, TARGETS), rate)
@@ -96,7 +90,7 @@ def apart(networks: Four, steps: int, rate: float, rule: Rule = mean_rules) -> f
 
 
 def together(networks: Four, rule: Rule = mean_rules) -> Claim:
-    """The hand rules and `jax.grad` take the same path."""
+    """Claim: the hand rules and `jax.grad` follow the same path."""
     sentence = (
         f'{TOGETHER} steps of {TOGETHER_RATE} on XOR, {len(networks[0])} starts, by the hand rules '
         'and by jax.grad: the largest difference of any weight at any step'
@@ -105,7 +99,7 @@ def together(networks: Four, rule: Rule = mean_rules) -> Claim:
 
 
 def outcomes(learned: Learned) -> list[Claim]:
-    """How many starts learn XOR, and where the others end."""
+    """Claims on the share of initialisations that learn XOR, and on the other losses."""
     steps, count = len(learned.losses) - 1, len(learned.learnt)
     stuck = learned.losses[-1][~learned.learnt]
     level = np.min(np.abs(stuck[:, None] - LEVELS), 1)
@@ -125,13 +119,13 @@ def outcomes(learned: Learned) -> list[Claim]:
 
 
 def without_biases(*arguments: np.ndarray) -> Four:
-    """The hand rules of a network whose biases stay what they are."""
+    """The hand rules with constant biases."""
     by_w1, by_b1, by_w2, by_b2 = mean_rules(*arguments)
     return by_w1, 0 * by_b1, by_w2, 0 * by_b2
 
 
 def motionless(rule: Rule = mean_rules) -> Claim:
-    """All weights and biases 0 is a stationary point."""
+    """Claim: zero weights and biases are a stationary point."""
     w1, b1, w2, b2 = (np.zeros((1, *shape)) for shape in references.SHAPES[:4])
     slopes = [np.max(np.abs(each)) for each in rule(w1, b1, w2, b2, INPUTS, TARGETS)]
     return claims.close(
@@ -140,7 +134,7 @@ def motionless(rule: Rule = mean_rules) -> Claim:
 
 
 def limits(seed: int, count: int, rate: float, rule: Rule = without_biases) -> list[Claim]:
-    """What no network without biases can do."""
+    """Claims: lower bounds of the loss without biases."""
     w1, _, w2, _, _, _ = references.draw(seed, 'no biases', count, 1.0)
     networks = (w1, np.zeros((count, 2)), w2, np.zeros(count))
     made = []

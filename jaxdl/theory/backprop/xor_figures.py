@@ -1,4 +1,4 @@
-"""A figure of the demonstration `backprop`: gradient descent on XOR."""
+"""Figure of gradient descent on XOR."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ LOW, HIGH = -0.5, 1.5  # of both inputs, in the pictures of what a network says
 
 
 def xor(learned: Learned) -> blocks.Figure:
-    """Loss by step from every start, and what some of the networks say at the end."""
+    """Loss against step for every initialisation, and the outputs of some final networks."""
     panels = examples(learned)
 
     def plot(width: float) -> Figure:
@@ -52,10 +52,7 @@ def xor(learned: Learned) -> blocks.Figure:
 
 
 def examples(learned: Learned) -> dict[str, int]:
-    """The first start that learns, and the first that is stuck at each level that occurs.
-
-    Two at most.
-    """
+    """The first initialisation that learns, and the first at each plateau, at most three."""
     ends = learned.losses[-1]
     chosen = {'learnt': int(np.argmax(learned.learnt))} if learned.learnt.any() else {}
     for level in backprop_xor.LEVELS:

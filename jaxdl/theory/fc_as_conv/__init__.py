@@ -1,4 +1,4 @@
-"""The demonstration `fc_as_conv`: its formulas, and what checks them."""
+"""Question 2.3, a fully connected layer as a convolution: formulas and checks."""
 
 from jaxdl.theory import shapes
 from jaxdl.theory.answer import Answer, Note, text
@@ -10,7 +10,15 @@ from jaxdl.theory.fc_as_conv.formulas import kernel_of_dense as kernel_of_dense
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Check both directions in float64, then slide a trained classifier over a scene."""
+    """Check both directions in float64, then slide a trained classifier over a scene.
+
+    Args:
+      settings: sizes of the checks.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
+    """
     from jaxdl.theory.fc_as_conv import checks, figures, scores, sliding
 
     note('comparing outputs and gradients')

@@ -1,4 +1,4 @@
-"""Dense layers against convolutions with the same weights, and the other way round, in float64."""
+"""Checks of dense layers against convolutions with equal weights, in float64."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,7 +28,7 @@ ENTRIES = dict(entries='entries', kept='non-zero entries', distinct='distinct no
 
 
 def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]:
-    """A dense layer on a J x K x C map is a convolution whose filters are J x K."""
+    """Claims: a dense layer on a J x K x C feature map is a convolution with J x K filters."""
     errors = []
     for number, (shape, units) in enumerate(MAPS):
         images, weights, bias, gradient = _drawn(
@@ -47,7 +47,7 @@ def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim
 
 
 def dense_at_each_pixel(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]:
-    """A 1 x 1 convolution is a dense layer on the channels of each pixel."""
+    """Claims: a 1 x 1 convolution is a dense layer on the channels of each pixel."""
     errors = []
     for number, (shape, units) in enumerate(MAPS):
         images, _, bias, gradient = _drawn(
@@ -73,10 +73,7 @@ def convolution_as_dense(
     dense_of_kernel: Callable[..., np.ndarray],
     connections: Callable[..., tuple[int, int, int]],
 ) -> Iterator[Claim]:
-    """A convolution is a dense layer most of whose weights are 0.
-
-    And whose others stand in many places.
-    """
+    """Claims: a convolution is a dense layer with mostly zero and otherwise shared weights."""
     errors, counts = [], []
     for number, (size, shape, stride, padding) in enumerate(CONVOLUTIONS):
         errors.append(_as_dense(seed, number, dense_of_kernel))
@@ -104,7 +101,7 @@ def convolution_as_dense(
 
 
 def _as_dense(seed: int, number: int, dense_of_kernel: Callable[..., np.ndarray]) -> list[float]:
-    """How far outputs, gradients by the input and gradients by the kernel are apart."""
+    """Largest differences of outputs and of gradients w.r.t. input and kernel."""
     size, shape, stride, padding = CONVOLUTIONS[number]
     random = np.random.default_rng([seed, number, *b'converse'])
     kernel, images = _kernel(seed, number), random.normal(size=(BATCH, *size, shape[2]))
@@ -126,7 +123,7 @@ def _as_dense(seed: int, number: int, dense_of_kernel: Callable[..., np.ndarray]
 
 
 def _jacobian(kernel: np.ndarray, size: Sides, stride: int, padding: int) -> np.ndarray:
-    """Every output of a convolution by every input: [output, input]."""
+    """Derivatives of every output of a convolution w.r.t. every input: [output, input]."""
     with jax.enable_x64(True):
         image = np.zeros((*size, kernel.shape[2]))
         jacobian = jax.jacobian(lambda x: _conv(x[None], kernel, stride, padding).ravel())(image)
@@ -147,7 +144,7 @@ def _conv(images: Any, kernel: Any, stride: int, padding: int) -> jax.Array:
 def _drawn(
     seed: int, number: int, images: tuple[int, ...], units: int, gradient: tuple[int, ...]
 ) -> list[np.ndarray]:
-    """Images, weights and bias of a dense layer on them, and a gradient that comes from above."""
+    """Random images, weights, bias and output gradient of a dense layer."""
     random = np.random.default_rng([seed, number, *b'dense'])
     return [
         random.normal(size=shape)
@@ -158,7 +155,7 @@ def _drawn(
 def _differentiated(
     layer: nn.Module, images: np.ndarray, kernel: np.ndarray, bias: np.ndarray, gradient: np.ndarray
 ) -> list[np.ndarray]:
-    """The outputs of a layer, and for a gradient by them those by its input, kernel and bias."""
+    """Outputs of a layer, and gradients w.r.t. input, kernel and bias for an output gradient."""
     with jax.enable_x64(True):
         return _pulled(
             lambda x, w, b: layer.apply(dict(params=dict(kernel=w, bias=b)), x),
@@ -170,7 +167,7 @@ def _differentiated(
 def _pulled(
     function: Callable[..., Any], arguments: tuple[np.ndarray, ...], gradient: np.ndarray
 ) -> list[np.ndarray]:
-    """What a function gives, and for a gradient by that those by its arguments."""
+    """Outputs of a function, and its gradients w.r.t. its arguments for an output gradient."""
 
     @jax.jit
     def both(arguments: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, ...]:
@@ -181,7 +178,7 @@ def _pulled(
 
 
 def _apart(one: Any, other: Any) -> float:
-    """The largest difference, element by element, whatever the shapes."""
+    """Largest difference of two arrays, element by element, for any shapes."""
     return float(np.max(np.abs(np.ravel(one) - np.ravel(other))))
 
 
@@ -211,6 +208,6 @@ def numbers(claims_made: list[Claim]) -> dict[str, str]:
 
 
 def scientific(value: float) -> str:
-    """In TeX, to two digits; 0 without a power of ten."""
+    """Number in TeX with two digits; 0 without a power of ten."""
     digits, exponent = f'{value:.1e}'.split('e')
     return rf'{digits} \times 10^{{{int(exponent)}}}' if value else '0'

@@ -1,7 +1,4 @@
-"""Figures of the dense matrix of a convolution, and of a scene with its score map.
-
-And of a scene with the scores that a network slid over it gives.
-"""
+"""Figures of the dense matrix of a convolution, and of a scene with its score map."""
 
 from collections.abc import Callable
 
@@ -19,10 +16,7 @@ GREYS = 'Greys'
 
 
 def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
-    """The dense layer that a 3 x 3 filter on a 4 x 4 map is, its weights numbered.
-
-    A row is an output.
-    """
+    """Dense matrix of a 3 x 3 filter on a 4 x 4 feature map; a row per output."""
     labels = np.arange(1, FILTER**2 + 1).reshape(FILTER, FILTER, 1, 1)
     entries = dense_of_kernel(labels, (MAP, MAP)).T
     outputs, inputs = entries.shape
@@ -63,7 +57,7 @@ def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
 
 
 def _shade(weight: int) -> tuple[float, float, float]:
-    """From pale to dark blue with the number of the weight; nearly white for none."""
+    """Colour of a weight: pale to dark blue by its number, nearly white for none."""
     pale, dark = np.array([0.84, 0.92, 0.97]), np.array([0.0, 0.27, 0.44])
     share = (weight - 1) / (FILTER**2 - 1)
     red, green, blue = pale + share * (dark - pale) if weight else (0.955, 0.955, 0.955)
@@ -81,10 +75,7 @@ def _cells(axes: Axes, rows: int, columns: int) -> None:
 
 
 def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
-    """The scene, with what the map says of each digit.
-
-    And the probability of two classes at every window.
-    """
+    """Scene with the predicted class of each digit, and the score map of two classes."""
     predicted = shares[tuple(scene.places.T)].argmax(1)
     often = np.argsort(-np.bincount(scene.labels, minlength=shares.shape[-1]), kind='stable')[:2]
 
@@ -168,7 +159,7 @@ def _circles(axes: Axes, scene: Scene, label: int) -> None:
 
 
 def _extent(shares: np.ndarray) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top of the map on the scene: each window is drawn at its middle."""
+    """Left, right, bottom and top of the score map on the scene; windows at their centre."""
     first = (WINDOW - 1 - STEP) / 2
     return first, first + STEP * shares.shape[1], first + STEP * shares.shape[0], first
 

@@ -1,7 +1,4 @@
-"""Can a fully connected layer be a convolution: the weights of one as those of the other.
-
-And the demonstration.
-"""
+"""Conversion of the weights of dense layers and convolutions into each other."""
 
 import dataclasses
 
@@ -16,7 +13,7 @@ Sides = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How long the classifier trains, what it slides over, and how often that is timed."""
+    """Sizes of the checks: training, scene and timing."""
 
     epochs: int = fields.ruled(15, fields.at_least(1))
     digits: int = fields.ruled(12, fields.between(2, 16))  # in the scene
@@ -25,17 +22,17 @@ class Settings:
 
 
 def kernel_of_dense(weights: np.ndarray, size: Sides) -> np.ndarray:
-    """The weights of a dense layer on a flattened map as filters that are as large as the map.
+    """Reshape the weights of a dense layer on a flattened feature map into filters of its size.
 
     Args:
-      weights: [height * width * channel, unit]; the map is flattened row by row, channels last.
-      size: (height, width) of the map; (1, 1) for a dense layer that is applied at each pixel.
+      weights: [height * width * channel, unit]; flattened row by row, channels last.
+      size: (height, width) of the feature map; (1, 1) for a dense layer at each pixel.
 
     Returns:
-      [height, width, channel, unit]: each unit has become a filter.
+      [height, width, channel, unit]: one filter per unit.
 
     Raises:
-      InputError: the rows of the weights are no whole number of channels on a map of this size.
+      InputError: the number of rows is not a multiple of height * width.
 
     Examples:
       >>> kernel_of_dense(np.zeros((7 * 7 * 512, 10)), (7, 7)).shape
@@ -50,13 +47,11 @@ def kernel_of_dense(weights: np.ndarray, size: Sides) -> np.ndarray:
 def dense_of_kernel(
     kernel: np.ndarray, size: Sides, stride: int | Sides = 1, padding: int | Sides = 0
 ) -> np.ndarray:
-    """The weights of the dense layer on a flattened map that does what a convolution does: sparse.
-
-    And shared.
+    """Weights of the dense layer that equals a convolution: sparse and shared.
 
     Args:
       kernel: [M, N, channel, filter].
-      size: (height, width) of the map, in pixels.
+      size: (height, width) of the feature map, in pixels.
       stride: as in `shapes.conv_output_size`.
       padding: likewise.
 
@@ -89,12 +84,18 @@ def dense_of_kernel(
 def connections(
     kernel_shape: tuple[int, ...], size: Sides, stride: int, padding: int
 ) -> tuple[int, int, int]:
-    """Of `dense_of_kernel`: all its entries, those that are connections.
+    """Numbers of entries, of connections and of different weights of `dense_of_kernel`.
 
-    And the different weights among them.
+    Position i of a filter reads M pixels from i * stride - padding on, within the feature map. Each
+    weight counts as used and as different from all others.
 
-    Position i of a filter reads M pixels from i * stride - padding on, as far as they lie within
-    the map. Each weight counts as read at some position, and as different from all others.
+    Args:
+      kernel_shape: (M, N, channel, filter).
+      size: (height, width) of the feature map, in pixels.
+      stride, padding: pixels, for both axes.
+
+    Returns:
+      (entries, connections, different weights).
 
     Examples:
       >>> connections((3, 3, 1, 8), (8, 8), stride=1, padding=1)

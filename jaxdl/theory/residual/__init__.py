@@ -1,7 +1,4 @@
-"""Why layers that add to what they were given train at depths where plain ones do not.
-
-The formulas, and the answer.
-"""
+"""Question 2.4, residual connections: formulas and checks."""
 
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.residual.formulas import (
@@ -39,9 +36,14 @@ __all__ = [
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Trains plain and residual networks, deletes layers, measures gradients.
+    """Train plain and residual networks, remove layers, and measure gradients.
 
-    And writes the page.
+    Args:
+      settings: sizes of the checks.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
     """
     from jaxdl.theory.residual import checks as residual_checks  # which imports jax
 

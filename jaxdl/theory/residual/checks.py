@@ -34,7 +34,7 @@ Curves = dict[str, list[tuple[float, float]]]  # skip -> of each of DEPTHS: pred
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """All claims, figures and numbers of the page."""
+    """Build claims, figures and text of the page."""
     note('summing over paths')
     claims_made = [
         slope_claim(residual_rules.branch_slope),
@@ -72,7 +72,7 @@ def answer(settings: Settings, note: Note) -> Answer:
 
 
 def slope_claim(rule: Slope) -> Claim:
-    """The derivative of x + f(x), by jax.grad in float64, less 1, against a rule for f'(x)."""
+    """Claim: the derivative of x + f(x), by jax.grad in float64, is 1 + `rule`."""
     weight, bias, out = 1.7, -0.4, 0.9
     x = np.linspace(-3, 3, 101)
     with jax.enable_x64(True):
@@ -88,10 +88,7 @@ def slope_claim(rule: Slope) -> Claim:
 def path_claims(
     counts: Callable[[int], Sequence[int]], total: Callable[[Sequence[np.ndarray]], np.ndarray]
 ) -> list[Claim]:
-    """Paths are as many as the binomials say.
-
-    And their products add up to the gradient of the whole.
-    """
+    """Claims: the number of paths is binomial, and their products add up to the gradient."""
     rng = np.random.default_rng(0)
     chain = list(rng.normal(size=(CHAIN, 1, 1)))
     matrices = list(rng.normal(size=(MATRICES, SIDE, SIDE)) / math.sqrt(SIDE))
@@ -126,10 +123,7 @@ def path_claims(
 def shattering(
     networks: Sequence[Network], skip: str, rule: residual_rules.Rule = residual_rules.same_side
 ) -> list:
-    """Of each of DEPTHS the correlation of gradients at nearby inputs: (predicted.
-
-    Mean over networks measured).
-    """
+    """Predicted and measured correlation of gradients at nearby inputs, for each of DEPTHS."""
     predicted = residual_rules.gradient_correlations(skip, DEEP, residual_random.CORRELATION, rule)
     return [
         (
@@ -141,7 +135,7 @@ def shattering(
 
 
 def shattering_claims(curves: Curves) -> list[Claim]:
-    """The correlations are those predicted: gone in a plain network, not in a residual one."""
+    """Claims on the correlation of gradients: lost in a plain network, not in a residual one."""
     plain, carried = (dict(zip(DEPTHS, curves[skip], strict=True)) for skip in CARRIED)
     of = f'at inputs of correlation {residual_random.CORRELATION}, {residual_random.WIDTH} units'
     return [
@@ -169,7 +163,7 @@ def growth_claims(
     growth: Callable[[str, int], float],
     length: Callable[[int], float],
 ) -> list[Claim]:
-    """Squared gradients grow with depth as predicted, and travel through as many branches."""
+    """Claims on the growth of squared gradients and the mean path length."""
     measured = {
         skip: float(np.mean([_log_square(n, DEEP) for n in drawn]))
         for skip, drawn in networks.items()
@@ -264,7 +258,7 @@ def _numbers(
 
 
 def _cnn(study: Study, settings: Settings) -> str:
-    """A sentence on each CNN."""
+    """One sentence per CNN."""
     after = words.count(settings.cnn_epochs, 'epoch')
     sentences = []
     for count in settings.convolutions:
@@ -279,5 +273,5 @@ def _cnn(study: Study, settings: Settings) -> str:
 
 
 def _rounded(value: float) -> str:
-    """To two digits, without an exponent."""
+    """Number with two digits, without an exponent."""
     return f'{float(f"{value:.1e}"):,.10g}'

@@ -1,7 +1,4 @@
-"""Figures of plain and residual networks: training, gradients, removal of a layer.
-
-And accuracy without one layer.
-"""
+"""Figures of plain and residual networks: training, gradients, removal of a layer."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +23,7 @@ DASHED: plots.Line = dict(color=plots.GREY, linestyle=(0, (1, 1.2)), linewidth=1
 
 
 def degradation(study: Study, settings: Settings) -> FigureBlock:
-    """Train error by depth, and that of the deepest networks by epoch."""
+    """Training error against depth, and of the deepest networks against the epoch."""
     depths, deep = sorted(settings.depths), max(settings.depths)
     errors = {
         skip: 100
@@ -90,10 +87,7 @@ def gradients(
     depths: Sequence[int],
     curves: Mapping[str, Sequence[tuple[float, float]]],
 ) -> FigureBlock:
-    """Gradient norms by layer before training, [seed, layer]; correlations of gradients.
-
-    (predicted, measured).
-    """
+    """Gradient norms at initialisation, [seed, layer], and correlations (predicted, measured)."""
     count = norms['none'].shape[1]
     means = {skip: np.exp(np.log(values).mean(0)) for skip, values in norms.items()}
 
@@ -147,7 +141,7 @@ def gradients(
 
 
 def deletion(cut: Mapping[str, np.ndarray]) -> FigureBlock:
-    """Validation accuracy whole and without each layer, [seed, 1 + layer]."""
+    """Validation accuracy with all layers and without each one, [seed, 1 + layer]."""
 
     def plot(width: float) -> Figure:
         figure = Figure(figsize=(min(width, 7.2), 3.1), layout='constrained')
@@ -179,7 +173,7 @@ def deletion(cut: Mapping[str, np.ndarray]) -> FigureBlock:
 
 
 def _two(width: float) -> tuple[Figure, Sequence[Axes]]:
-    """Two panels, side by side on a page and one under the other on a phone."""
+    """Two panels, side by side on a page and one above the other on a phone."""
     wide = width == plots.WIDE
     figure = Figure(figsize=(width, 3.5 if wide else 6.4), layout='constrained')
     return figure, figure.subplots(*((1, 2) if wide else (2, 1)))

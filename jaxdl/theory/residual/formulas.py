@@ -1,8 +1,7 @@
-"""Why layers that add to what they were given train at depths where plain ones do not.
+"""Formulas of gradients in plain and residual networks at initialisation.
 
-A plain layer is x -> f(x), a residual one x -> x + f(x) (He et al. 2016). The networks that are
-computed by hand here have f(x) = W relu(norm(x)), entries of W from N(0, 2 / width) and batch norm,
-and are wide.
+A plain layer is x -> f(x), a residual one x -> x + f(x) (He et al. 2016). The formulas are for wide
+networks with f(x) = W relu(norm(x)), entries of W from N(0, 2 / width) and batch norm.
 """
 
 import dataclasses
@@ -28,7 +27,7 @@ Rule = Callable[[float], float]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How much is measured."""
+    """Sizes of the checks and of the training runs."""
 
     depths: tuple[int, ...] = fields.ruled(
         (4, 16, 32, 64), fields.each(fields.at_least(3), least=2)
@@ -51,9 +50,13 @@ class Settings:
 
 
 def path_counts(depth: int) -> list[int]:
-    """How many paths through `depth` residual layers pass through 0, 1, ..., `depth` branches.
+    """Number of paths through `depth` residual layers by their number of branches.
 
-    Counted one by one.
+    Args:
+      depth: number of layers; all 2^depth paths are enumerated.
+
+    Returns:
+      Counts for 0, 1, ..., `depth` branches.
 
     Examples:
       >>> path_counts(4)
@@ -66,9 +69,13 @@ def path_counts(depth: int) -> list[int]:
 
 
 def path_sum(branches: Sequence[np.ndarray]) -> np.ndarray:
-    """The sum over all 2^depth paths of the product of the branches taken, later ones to the left.
+    """Sum over all 2^depth paths of the product of their branches, later ones to the left.
 
-    [n, n] each.
+    Args:
+      branches: one [n, n] matrix per layer.
+
+    Returns:
+      [n, n], the Jacobian of the residual network.
 
     Examples:
       >>> float(path_sum([np.array([[2.0]]), np.array([[0.5]])])[0, 0])  # (1 + 2) (1 + 0.5)
@@ -84,14 +91,26 @@ def path_sum(branches: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def branch_slope(x: np.ndarray, weight: float, bias: float, out: float) -> np.ndarray:
-    """f'(x) of f(x) = out tanh(weight x + bias), by hand."""
+    """Derivative of f(x) = out tanh(weight x + bias), by hand.
+
+    Args:
+      x: [n].
+      weight, bias, out: parameters of f.
+
+    Returns:
+      f'(x), [n].
+    """
     return out * weight * (1 - np.tanh(weight * x + bias) ** 2)
 
 
 def same_side(correlation: float) -> float:
-    """Given that one of two standard normals is positive.
+    """Probability that a standard normal is positive, given that a correlated one is.
 
-    The probability that the other is (Sheppard 1899).
+    Args:
+      correlation: of the two, in [-1, 1].
+
+    Returns:
+      1 - arccos(correlation) / pi (Sheppard 1899).
 
     Examples:
       >>> round(same_side(0.0), 3), same_side(1.0)
@@ -101,9 +120,13 @@ def same_side(correlation: float) -> float:
 
 
 def relu_product(correlation: float) -> float:
-    """2 E[relu(u) relu(v)] of standard normals of this correlation.
+    """2 E[relu(u) relu(v)] of standard normals, the arc-cosine kernel (Cho and Saul 2009).
 
-    The arc-cosine kernel (Cho and Saul 2009).
+    Args:
+      correlation: of u and v, in [-1, 1].
+
+    Returns:
+      The kernel; 1 for correlation 1.
 
     Examples:
       >>> round(relu_product(0.0), 3), round(relu_product(0.5), 3)
@@ -114,12 +137,17 @@ def relu_product(correlation: float) -> float:
 
 
 def strengths(skip: str, depth: int) -> np.ndarray:
-    """a_l [depth]: what the branch of each layer does to a gradient's expected square.
+    """Growth a_l of the expected squared gradient in the branch of each layer, input variance 1.
 
-    For inputs of variance 1.
+    a_l is 1 / V_l, where V_l is the variance that batch norm divides by. A plain layer outputs
+    variance SHARE; a residual layer adds SHARE to the variance of its input.
 
-    It is 1 / V_l, where V_l is the variance that batch norm divides by. A plain layer hands on V =
-    SHARE; a residual one adds that to what it was given.
+    Args:
+      skip: `none` or `identity`.
+      depth: number of layers.
+
+    Returns:
+      [depth].
     """
     variances = (
         1 + SHARE * np.arange(depth) if CARRIED[skip] else np.where(np.arange(depth), SHARE, 1.0)
@@ -128,9 +156,14 @@ def strengths(skip: str, depth: int) -> np.ndarray:
 
 
 def growth(skip: str, depth: int) -> float:
-    """The expected squared gradient by the input.
+    """Expected squared gradient w.r.t. the input, relative to that w.r.t. the last output.
 
-    As a multiple of that by the output of the last layer.
+    Args:
+      skip: `none` or `identity`.
+      depth: number of layers.
+
+    Returns:
+      The ratio.
 
     Examples:
       >>> round(growth('none', 16)), round(growth('identity', 16), 1)
@@ -140,9 +173,13 @@ def growth(skip: str, depth: int) -> float:
 
 
 def mean_path_length(depth: int) -> float:
-    """The mean number of branches on a path.
+    """Mean number of branches on a path, weighted by expected squared gradient.
 
-    Each path counted by its share of the expected squared gradient.
+    Args:
+      depth: number of layers.
+
+    Returns:
+      The mean.
 
     Examples:
       >>> round(mean_path_length(64), 2)
@@ -155,12 +192,19 @@ def mean_path_length(depth: int) -> float:
 def gradient_correlations(
     skip: str, depth: int, start: float, rule: Rule = same_side
 ) -> np.ndarray:
-    """Correlation of the gradients by two inputs of correlation `start`, behind 0, 1, ....
+    """Correlation of the gradients at two inputs of correlation `start`, by number of layers.
 
-    `depth` layers.
+    The gradients of two inputs share the units that are active for both: `rule` of the correlation
+    of the pre-activations.
 
-    Where both inputs switch a unit alike, their gradients take the same way through it: `rule`, of
-    the correlation of what enters the unit.
+    Args:
+      skip: `none` or `identity`.
+      depth: number of layers.
+      start: correlation of the inputs.
+      rule: correlation -> share of common gates.
+
+    Returns:
+      Correlations after 0, 1, ..., `depth` layers, [depth + 1].
     """
     carried, variance, covariance, correlations = CARRIED[skip], 1.0, start, [1.0]
     for _ in range(depth):

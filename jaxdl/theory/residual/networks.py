@@ -1,7 +1,4 @@
-"""Plain and residual networks trained by the ablations' engine.
-
-And what becomes of them without one layer.
-"""
+"""Train plain and residual networks, and evaluate them after the removal of a layer."""
 
 import dataclasses
 import functools
@@ -41,7 +38,7 @@ MOMENTS: dict[str, Moments] = {
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What was trained: of each network its best rate, and by it the runs on fresh seeds."""
+    """Best learning rate of each network, and its runs on evaluation seeds."""
 
     rates: Mapping[Key, float]
     runs: Mapping[Key, Sequence[Trained]]
@@ -49,7 +46,7 @@ class Study:
     groups: Sequence[Mapping[str, Any]]
 
     def final(self, key: Key, metric: str) -> np.ndarray:
-        """A metric after the last epoch, [seed]; what diverged has the accuracy of a guess."""
+        """Metric after the last epoch, [seed]; diverged runs have the accuracy of chance."""
         values = np.array([run.history[metric][-1] for run in self.runs[key]])
         return np.where(
             [np.isfinite(run.history['train_loss']).all() for run in self.runs[key]],
@@ -59,10 +56,7 @@ class Study:
 
 
 def variant_of(key: Key, width: int, rate: float) -> Variant:
-    """The setting of a network: `layers` hidden layers of an MLP.
-
-    Or convolutions of one stage of a CNN.
-    """
+    """Settings of a network: an MLP of so many layers, or one CNN stage of so many convolutions."""
     model, count, skip = key
     sizes = (
         dict(width=width, depth=count)
@@ -73,10 +67,7 @@ def variant_of(key: Key, width: int, rate: float) -> Variant:
 
 
 def train(settings: Settings, note: Note) -> Study:
-    """Every network at every rate on all seeds at once, so that each is compiled once.
-
-    Rates by the tuning seeds.
-    """
+    """Train every network at every learning rate on tuning and evaluation seeds at once."""
     source = Data(dataset='digits')
     dataset = load(source)
     data = resident(dataset, [split(dataset, source)])
@@ -108,9 +99,10 @@ def train(settings: Settings, note: Note) -> Study:
 
 
 def gradient_norms(study: Study, settings: Settings, depth: int, skip: str) -> np.ndarray:
-    """Norm of the loss's gradient by the kernel of each hidden layer but the first.
+    """Gradient norm w.r.t. the kernel of each hidden layer but the first, at initialisation.
 
-    Before training: [seed, layer].
+    Returns:
+      [seed, layer].
     """
     chosen = study.data.train[0][:IMAGES]
     images, labels = _features(study.data, chosen), study.data.labels[chosen]
@@ -133,9 +125,10 @@ def gradient_norms(study: Study, settings: Settings, depth: int, skip: str) -> n
 
 
 def without_layers(study: Study, depth: int, skip: str) -> np.ndarray:
-    """Validation accuracy of trained networks, whole and then without hidden layer 2, 3, ....
+    """Validation accuracy of trained networks, with all layers and without layer 2, 3, ...
 
-    [seed, depth].
+    Returns:
+      [seed, depth].
     """
     indices = np.asarray(study.data.val.indices[0])[np.asarray(study.data.val.mask[0])]
     images, labels = _features(study.data, indices), study.data.labels[indices]
@@ -158,13 +151,13 @@ def without_layers(study: Study, depth: int, skip: str) -> np.ndarray:
 def logits(
     params: Any, stats: Any, images: jax.Array, skip: str, present: jax.Array, moments: str
 ) -> jax.Array:
-    """What `models.MLP` answers with batch norm and ReLU.
-
-    Where hidden layer 2 + i is there only if present[i].
+    """Logits of `models.MLP` with batch norm and ReLU, without the layers that are not present.
 
     Args:
-      params: `stack` of a network's; stats likewise.
+      params, stats: stacked by `stack`.
       images: [image, pixel], normalised.
+      skip: `none` or `identity`.
+      present: bool [layer], of hidden layers 2, 3, ...
       moments: a row of MOMENTS.
     """
 

@@ -1,7 +1,4 @@
-"""Random networks of the form that `residual` computes by hand: forward.
-
-And back from one direction of the output.
-"""
+"""Random plain and residual networks in NumPy: forward pass, and gradients of one output."""
 
 import dataclasses
 
@@ -19,11 +16,10 @@ STEP = 1e-4  # of the central difference that gives a path's mean length
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """weights [layer, in, out]; stds [layer, unit] and positive [layer, input.
+    """A random network after its forward pass.
 
-    Unit] of what enters each ReLU.
-
-    The inputs are PAIRS, the first of each pair in the first half of the rows.
+    weights [layer, in, out]; stds [layer, unit] and positive [layer, input, unit] of the input of
+    each ReLU. The inputs are PAIRS, the first of each pair in the first half of the rows.
     """
 
     skip: str
@@ -33,13 +29,13 @@ class Network:
 
 
 def inputs(rng: np.random.Generator, width: int = WIDTH) -> np.ndarray:
-    """float [2 PAIRS, width]: standard normal, the two of a pair of correlation CORRELATION."""
+    """Pairs of standard normal inputs with correlation CORRELATION, float [2 PAIRS, width]."""
     first, second = rng.normal(size=(2, PAIRS, width))
     return np.concatenate([first, CORRELATION * first + np.sqrt(1 - CORRELATION**2) * second])
 
 
 def draw(skip: str, depth: int, seed: int, width: int = WIDTH) -> Network:
-    """A network of `depth` layers after its forward pass, batch norm over all of its inputs."""
+    """Random network of `depth` layers after its forward pass, batch norm over all inputs."""
     rng = np.random.default_rng(seed)
     x = inputs(rng, width)
     weights = rng.normal(size=(depth, width, width)) * np.sqrt(2 / width)
@@ -53,12 +49,12 @@ def draw(skip: str, depth: int, seed: int, width: int = WIDTH) -> Network:
 
 
 def input_gradients(network: Network, depth: int, branch: float = 1.0) -> np.ndarray:
-    """The gradient of one direction of layer `depth`'s output by each input, [input, width].
+    """Gradient of one direction of layer `depth`'s output w.r.t. each input, [input, width].
 
-    The statistics stay.
+    The statistics of batch norm are constant.
 
     Args:
-      branch: what every branch is multiplied by on the way back.
+      branch: factor of every branch in the backward pass.
     """
     width = network.stds.shape[1]
     direction = np.random.default_rng(0).normal(size=width)
@@ -72,7 +68,7 @@ def input_gradients(network: Network, depth: int, branch: float = 1.0) -> np.nda
 
 
 def correlation(gradients: np.ndarray) -> float:
-    """Of the gradients of the two inputs of a pair: the cosine, over all pairs at once."""
+    """Cosine between the gradients of the two inputs of a pair, over all pairs."""
     one, other = np.split(gradients, 2)
     return float(np.sum(one * other) / np.sqrt(np.sum(one**2) * np.sum(other**2)))
 
@@ -83,10 +79,10 @@ def log_square(gradients: np.ndarray) -> float:
 
 
 def mean_path_length(network: Network, depth: int) -> float:
-    """Branches on a path, by share of the squared gradient.
+    """Mean number of branches on a path, weighted by squared gradient.
 
-    With every branch multiplied by t, a path through k of them counts t^(2k) times in the square:
-    half the slope of its logarithm by log t is the mean of k.
+    With every branch multiplied by t, a path through k of them counts t^(2k) times in the square.
+    Half the derivative of its logarithm w.r.t. log t is the mean of k.
     """
     up, down = (log_square(input_gradients(network, depth, 1 + sign * STEP)) for sign in (1, -1))
     return (up - down) / (4 * STEP)

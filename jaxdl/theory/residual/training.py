@@ -13,15 +13,12 @@ BySkip = dict[str, np.ndarray]
 
 
 def claims_of(study: Study, settings: Settings, norms: BySkip, cut: BySkip) -> list[Claim]:
-    """All of them; `norms` by `gradient_norms`, `cut` by `without_layers`."""
+    """All claims; `norms` by `gradient_norms`, `cut` by `without_layers`."""
     return training_claims(study, settings) + norm_claims(norms) + deletion_claims(cut)
 
 
 def training_claims(study: Study, settings: Settings) -> list[Claim]:
-    """Train accuracy, each network at its own best rate.
-
-    The worst residual run against the best plain one.
-    """
+    """Claims on training accuracy, worst residual against best plain run."""
     claims_made = []
     few, many = min(settings.depths), max(settings.depths)
     seeds = words.count(settings.seeds, 'seed').replace(words.SPACE, ' ')
@@ -47,10 +44,7 @@ def training_claims(study: Study, settings: Settings) -> list[Claim]:
 
 
 def norm_claims(norms: BySkip) -> list[Claim]:
-    """Before training, the gradient of the second layer's kernel over that of the last.
-
-    A plain one has exploded.
-    """
+    """Claim: at initialisation the gradient of plain networks has exploded."""
     layers = norms['none'].shape[1] + 1
     plain, carried = (
         np.exp(np.mean(np.log(norms[skip][:, 0] / norms[skip][:, -1]))) for skip in CARRIED
@@ -63,10 +57,7 @@ def norm_claims(norms: BySkip) -> list[Claim]:
 
 
 def deletion_claims(cut: BySkip) -> list[Claim]:
-    """Accuracy without one layer, mean over the layers: a residual network keeps it.
-
-    A plain one guesses.
-    """
+    """Claims on accuracy after the removal of a layer: small loss if residual, large if plain."""
     depth = cut['none'].shape[1]
     lost = {
         skip: float(np.mean(accuracy[:, :1] - accuracy[:, 1:])) for skip, accuracy in cut.items()
@@ -91,7 +82,7 @@ def deletion_claims(cut: BySkip) -> list[Claim]:
 
 
 def table(study: Study) -> Table:
-    """Accuracy of every network at its own best rate."""
+    """Accuracy of every network at its best learning rate."""
     rows = []
     for (model, count, skip), rate in study.rates.items():
         final = [

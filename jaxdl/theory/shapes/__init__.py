@@ -1,4 +1,4 @@
-"""The demonstration `conv_arithmetic`: its formulas, and what checks them."""
+"""Questions 2.1 and 2.2, sizes after convolution and pooling: formulas and checks."""
 
 from jaxdl.theory.answer import Answer, Note, text
 from jaxdl.theory.shapes.formulas import Pair as Pair
@@ -10,7 +10,15 @@ from jaxdl.theory.shapes.formulas import span as span
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Compare the formulas with XLA, with counted positions, and with wrong rules."""
+    """Compare the formulas with XLA, with counted positions, and with wrong rules.
+
+    Args:
+      settings: number of cases, and seed.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
+    """
     from jaxdl.theory.shapes import cases as shapes_cases
     from jaxdl.theory.shapes import checks as shapes_checks
     from jaxdl.theory.shapes import figures  # jax and matplotlib: formulas need neither

@@ -1,4 +1,4 @@
-"""Random convolutions and poolings, and the sizes that XLA gives them."""
+"""Random convolutions and poolings, and their output sizes by XLA."""
 
 import dataclasses
 import functools
@@ -22,10 +22,7 @@ QUICKLY: dict[str, str | bool] = dict(
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A convolution, each of its numbers (vertical, horizontal).
-
-    Its pooling: F = the first side, and that stride.
-    """
+    """A convolution, each number (vertical, horizontal); its pooling has F = the first side."""
 
     size: Pair
     window: Pair
@@ -36,13 +33,13 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What came out, [case] each.
+    """Output sizes of all cases, [case] each.
 
     Args:
-      convolutions, poolings, same: rows and columns, 0 where nothing is left; poolings are traced
-      only.
-      poolings_run: of those that were run.
-      same_pads: what JAX adds for `SAME`, ((top, bottom), (left, right)).
+      convolutions, poolings, same: rows and columns, 0 for an empty output; poolings are traced
+        only.
+      poolings_run: sizes of those that were run.
+      same_pads: padding of JAX for `SAME`, ((top, bottom), (left, right)).
     """
 
     convolutions: Sequence[Pair]
@@ -62,7 +59,7 @@ def draw(seed: int, count: int) -> list[Case]:
 
 
 def _case(random: np.random.Generator, too_large: int) -> Case:
-    """`too_large`: 1 for the vertical axis, 2 for the horizontal one, 3 for both, 0 for none."""
+    """One case; `too_large`: 1 for the vertical axis, 2 for the horizontal, 3 for both, else 0."""
     size, stride = random.integers(1, 33, 2), random.integers(1, 6, 2)
     padding, dilation = random.integers(0, 4, 2), np.maximum(random.integers(-2, 4, 2), 1)
     fits = (size + 2 * padding - 1) // dilation + 1
@@ -74,7 +71,7 @@ def _case(random: np.random.Generator, too_large: int) -> Case:
 
 
 def observe(cases: Sequence[Case], seed: int) -> Seen:
-    """The sizes that XLA gives; 0 where nothing is left, which it takes for no error."""
+    """Output sizes by XLA; 0 for empty outputs, which XLA accepts."""
     every = range(seed % POOLS_RUN, len(cases), POOLS_RUN)
     pooled = run_poolings([cases[i] for i in every])
     return Seen(
@@ -90,9 +87,10 @@ def observe(cases: Sequence[Case], seed: int) -> Seen:
 
 
 def run_convolutions(cases: Sequence[Case], padding: str | None = None) -> list[Pair]:
-    """Rows and columns of each convolution, compiled and run; `padding`.
+    """Rows and columns of each convolution, compiled and run.
 
-    `SAME` in place of the case's own.
+    Args:
+      padding: `SAME` in place of the case's own padding.
     """
     sizes = []
     for start in range(0, len(cases), PROGRAM):

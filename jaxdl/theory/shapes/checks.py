@@ -1,7 +1,4 @@
-"""Checks of the size formulas against XLA and counted positions, and of wrong rules.
-
-And rules that are wrong against both.
-"""
+"""Checks of the size formulas against XLA and counted positions, and of wrong rules."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +21,7 @@ ROUNDINGS: dict[str, Callable[[float], int]] = {
 
 
 def counted(case: Case) -> Pair:
-    """Positions where the dilated filter lies within the padded input.
-
-    Found by trying every one.
-    """
+    """Positions of the dilated filter within the padded input, counted one by one."""
     rows, columns = (
         sum(start + d * (m - 1) < j + 2 * p for start in range(0, j + 2 * p, s))
         for j, m, s, p, d in zip(
@@ -38,23 +32,20 @@ def counted(case: Case) -> Pair:
 
 
 def travel(case: Case) -> Pair:
-    """Pixels that the filter can move by within the padded input.
-
-    Negative where it does not fit.
-    """
+    """Pixels that the filter can move within the padded input; negative if it does not fit."""
     numbers = zip(case.size, case.window, case.padding, case.dilation, strict=True)
     rows, columns = (j + 2 * p - d * (m - 1) - 1 for j, m, p, d in numbers)
     return rows, columns
 
 
 def left_over(case: Case) -> Pair:
-    """Rows and columns of the padded input behind the last position: what the floor leaves out."""
+    """Unused rows and columns of the padded input behind the last position."""
     rows, columns = (t % s for t, s in zip(travel(case), case.stride, strict=True))
     return rows, columns
 
 
 def fits(pair: Pair) -> bool:
-    """Whether anything is left."""
+    """Whether the output is not empty."""
     return min(pair) > 0
 
 
@@ -65,7 +56,7 @@ def measure(
     pool_size: SizeRule,
     same_padding: Callable[..., tuple],
 ) -> list[Claim]:
-    """The claims on the formulas that are given, and on the roundings that are wrong."""
+    """Claims on the given formulas and on wrong roundings."""
     with_output = [i for i, size in enumerate(observed.convolutions) if fits(size)]
     return [
         *_on_convolutions(cases, observed, conv_size),
@@ -136,10 +127,7 @@ def _on_poolings(cases: Sequence[Case], observed: Seen, rule: SizeRule) -> Itera
 def _on_same(
     cases: Sequence[Case], observed: Seen, rule: SizeRule, same_padding: Callable[..., tuple]
 ) -> Claim:
-    """SAME gives ceil(J / s).
-
-    And so does the formula on an input with the padding of `same_padding`, the same.
-    """
+    """Claim: SAME gives ceil(J / s), and so does the formula with the padding of `same_padding`."""
     agree = 0
     for case, size, pads in zip(cases, observed.same, observed.same_pads, strict=True):
         added = same_padding(case.size, case.window, case.stride, dilation=case.dilation)
@@ -154,10 +142,7 @@ def _on_same(
 
 
 def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Claim]:
-    """How often each rounding is wrong where something is left.
-
-    Exactly where what is left over makes it so.
-    """
+    """Claims: each wrong rounding fails exactly where the remainder predicts."""
     spare = [list(zip(left_over(case), case.stride, strict=True)) for case in cases]
     predicted = {
         'ceiling, plus 1': sum(any(r for r, _ in remainders) for remainders in spare),
@@ -174,10 +159,7 @@ def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Clai
 
 
 def _on_truncation(cases: Sequence[Case]) -> Claim:
-    """Where nothing is left, integer division as in C still finds a position.
-
-    If less than a stride is missing.
-    """
+    """Claim: integer division as in C gives a size if less than a stride is missing."""
     predicted = sum(
         all(-s < t for t, s in zip(travel(case), case.stride, strict=True)) for case in cases
     )
@@ -187,7 +169,7 @@ def _on_truncation(cases: Sequence[Case]) -> Claim:
 
 
 def rounded(rounding: Callable[[float], int], case: Case) -> Pair:
-    """The size by a rounding of (padded input - filter) / stride, without any check."""
+    """Size by a rounding of (padded input - filter) / stride, without any check."""
     rows, columns = (rounding(t / s) for t, s in zip(travel(case), case.stride, strict=True))
     return rows, columns
 
@@ -215,7 +197,7 @@ def numbers(cases: Sequence[Case], observed: Seen) -> dict[str, str]:
 
 
 def _tried(rule: SizeRule, *arguments: object, **more: object) -> Pair | None:
-    """What a rule gives; None where it is an error."""
+    """Size by a rule; None if the rule raises an error."""
     try:
         return rule(*arguments, **more)
     except InputError:

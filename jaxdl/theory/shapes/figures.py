@@ -29,7 +29,7 @@ EXAMPLES = {
 
 
 def walk(conv_size: SizeRule) -> FigureBlock:
-    """The filter at each of its positions along a row, and where it would stand next."""
+    """Figure of a filter at each position of a row, and of the next position outside."""
     rows, columns = conv_size(WALK.size, WALK.window, WALK.stride, WALK.padding)
 
     def plot(width: float) -> Figure:
@@ -59,7 +59,7 @@ def walk(conv_size: SizeRule) -> FigureBlock:
 
 
 def _grid(axes: Axes, columns: int) -> None:
-    """The cells of the padded map, those left over marked; row 0 on top."""
+    """Cells of the padded feature map, unused ones marked; row 0 on top."""
     (height, width), (down, right) = WALK.size, WALK.padding
     covered = (columns - 1) * WALK.stride[1] + WALK.window[1]
     for row, column in np.ndindex(height + 2 * down, width + 2 * right):
@@ -75,10 +75,7 @@ def _grid(axes: Axes, columns: int) -> None:
 
 
 def _filter(axes: Axes, number: int, columns: int) -> None:
-    """The filter at a position of the first row, numbered from 0.
-
-    At `columns` it no longer fits.
-    """
+    """Filter at a position of the first row, numbered from 0; at `columns` it does not fit."""
     fits = number < columns
     colour = plots.BLUE if fits else plots.VERMILION
     corner = (number * WALK.stride[1], 0)
@@ -91,7 +88,7 @@ def _filter(axes: Axes, number: int, columns: int) -> None:
 
 
 def staircase(conv_size: SizeRule, run: Run) -> FigureBlock:
-    """Size against size, a stair for each stride: lines by the formula, marks by XLA."""
+    """Output size against input size per stride: lines by the formula, marks by XLA."""
     sizes = range(1, LARGEST + 1)
     measured = {s: [pair[0] for pair in run([_square(j, s) for j in sizes])] for s in STAIRS}
     stairs = {
@@ -136,7 +133,7 @@ def _square(side: int, stride: int) -> Case:
 
 
 def examples(conv_size: SizeRule, run: Run) -> Table:
-    """Well-known layers, by the formula and by XLA."""
+    """Output sizes of known layers, by the formula and by XLA."""
     rows = []
     for (name, case), measured in zip(EXAMPLES.items(), run(list(EXAMPLES.values())), strict=True):
         size = conv_size(case.size, case.window, case.stride, case.padding, dilation=case.dilation)

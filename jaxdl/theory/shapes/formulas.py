@@ -1,6 +1,4 @@
-"""How large a map comes out of a convolution or a pooling: the formulas.
-
-And the demonstration `conv_arithmetic`.
+"""Output sizes of convolutions and poolings.
 
 The formulas are those of Dumoulin and Visin 2016, "A guide to convolution arithmetic for deep
 learning".
@@ -17,7 +15,7 @@ Pair = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How many random cases, and the seed they are drawn from."""
+    """Number of random cases, and their seed."""
 
     cases: int = fields.ruled(2000, fields.between(100, 20000))
     seed: int = fields.ruled(0, fields.at_least(0))
@@ -26,7 +24,7 @@ class Settings:
 def conv_output_size(
     size: Pair, window: Pair, stride: int | Pair, padding: int | Pair, *, dilation: int | Pair = 1
 ) -> Pair:
-    """Rows and columns of the map that an M x N filter leaves of a J x K map.
+    """Rows and columns after a convolution of a J x K feature map with M x N filters.
 
     Args:
       size: (J, K) of the input, in pixels.
@@ -36,9 +34,11 @@ def conv_output_size(
       padding: pixels added on *each* side of an axis.
       dilation: pixels from one weight of the filter to the next; 1 is a filter without gaps.
 
+    Returns:
+      (rows, columns) of the output, in pixels.
+
     Raises:
-      InputError: no whole numbers, too small ones, or a filter that is larger than the padded
-        input.
+      InputError: not whole numbers, too small, or a filter larger than the padded input.
 
     Examples:
       >>> conv_output_size((32, 30), (5, 3), 2, 1)
@@ -62,16 +62,19 @@ def conv_output_size(
 
 
 def pool_output_size(size: Pair, window: int, stride: int | Pair) -> Pair:
-    """Rows and columns that F x F pooling (maximum, mean, ...) without padding leaves of a map.
+    """Rows and columns after F x F pooling (maximum, mean, ...) without padding.
 
     Args:
-      size: (height, width) of the map, in pixels; after a convolution, what `conv_output_size`
-        gives.
+      size: (height, width) of the feature map, in pixels; after a convolution, the result of
+        `conv_output_size`.
       window: F, in pixels.
       stride: pixels from one window to the next; an int for both axes, or (vertical, horizontal).
 
+    Returns:
+      (rows, columns) of the output, in pixels.
+
     Raises:
-      InputError: no whole numbers, too small ones, or a window that is larger than the map.
+      InputError: not whole numbers, too small, or a window larger than the feature map.
 
     Examples:
       >>> pool_output_size((15, 15), 2, 2)
@@ -86,15 +89,19 @@ def pool_output_size(size: Pair, window: int, stride: int | Pair) -> Pair:
 def same_padding(
     size: Pair, window: Pair, stride: int | Pair, *, dilation: int | Pair = 1
 ) -> tuple[Pair, Pair]:
-    """What `padding='SAME'` adds: ((top, bottom), (left, right)).
-
-    So that ceil(J / stride) rows come out.
+    """Padding of `padding='SAME'`, which gives ceil(J / stride) rows.
 
     An odd total has its extra pixel at the bottom or on the right, as in TensorFlow and XLA;
     PyTorch and the formula above pad symmetrically. `VALID` adds nothing.
 
+    Args:
+      size, window, stride, dilation: as in `conv_output_size`.
+
+    Returns:
+      ((top, bottom), (left, right)), in pixels.
+
     Raises:
-      InputError: no whole numbers, or too small ones.
+      InputError: not whole numbers, or too small.
 
     Examples:
       >>> same_padding((32, 30), (3, 3), 2)
@@ -113,7 +120,14 @@ def same_padding(
 
 
 def span(window: int, dilation: int) -> int:
-    """Pixels from the first to the last that a dilated filter reads along one axis, both counted.
+    """Pixels from the first to the last pixel that a dilated filter reads along one axis.
+
+    Args:
+      window: pixels of the filter before dilation.
+      dilation: pixels from one weight to the next.
+
+    Returns:
+      dilation (window - 1) + 1.
 
     Examples:
       >>> span(3, dilation=2)
@@ -123,7 +137,7 @@ def span(window: int, dilation: int) -> int:
 
 
 def _pair(name: str, value: Any) -> Pair:
-    """(vertical, horizontal): two whole numbers of 1 or more."""
+    """Two whole numbers of 1 or more, (vertical, horizontal)."""
     items = _plain(value)
     if (
         not isinstance(items, (tuple, list))
@@ -150,13 +164,13 @@ def _both(name: str, value: Any, least: int = 1) -> Pair:
 
 
 def _whole(value: Any, least: int) -> bool:
-    """Whether it is an integer, NumPy's included, of `least` or more; True is none."""
+    """Whether `value` is an integer (also of NumPy) of `least` or more; bool is none."""
     value = _plain(value)
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _plain(value: Any) -> Any:
-    """A scalar or an array of NumPy as Python has it."""
+    """NumPy scalar or array as a Python value."""
     return value.tolist() if hasattr(value, 'tolist') else value
 
 

@@ -1,4 +1,4 @@
-"""The demonstration `symmetry`: its formulas, and what checks them."""
+"""Question 1.4, equal initial weights: formulas and checks."""
 
 from jaxdl.theory.answer import Answer, Note, text
 from jaxdl.theory.symmetry.formulas import CONSTANT as CONSTANT
@@ -19,7 +19,12 @@ from jaxdl.theory.symmetry.formulas import units_of as units_of
 def answer(settings: Settings, note: Note) -> Answer:
     """Train from equal and random weights, count different units, and follow differences.
 
-    And measures how they come apart.
+    Args:
+      settings: sizes of the checks.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
     """
     from jaxdl.theory.symmetry import exact, figures, networks, parting
 

@@ -1,7 +1,4 @@
-"""Exact claims in float64: permuted units, the rule for one unit, order of layers.
-
-And who moves when.
-"""
+"""Exact claims in float64: permuted units, the rule for one unit, order of layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,10 +20,7 @@ Permute = Callable[[Any, int, np.ndarray], Any]
 
 
 def permuted(params: Any, layer: int, order: np.ndarray) -> Any:
-    """A network with the units of a hidden layer in another order: into them.
-
-    Of them and out of them.
-    """
+    """Parameters with the units of a hidden layer permuted, with their input and output weights."""
     units, above = params[f'layer_{layer}'], f'layer_{layer + 1}'
     moved = dict(
         dense=dict(kernel=units['dense']['kernel'][:, order]),
@@ -41,10 +35,7 @@ def permuted(params: Any, layer: int, order: np.ndarray) -> Any:
 
 
 def exact_claims(data: Digits, settings: Settings) -> list[Claim]:
-    """In float64, of random networks: the gradient of exchanged units; the rule for a unit.
-
-    Who moves when.
-    """
+    """Claims on random networks in float64: permutation, rule for one unit, order of layers."""
     layers = 3
     moved = 'sigmoid, zeros, three hidden layers: step in which the first layer changes'
     return [
@@ -55,7 +46,7 @@ def exact_claims(data: Digits, settings: Settings) -> list[Claim]:
 
 
 def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = permuted) -> Claim:
-    """That the gradient of a network with exchanged units is the gradient with exchanged units."""
+    """Claim: the gradient at permuted units is the permuted gradient."""
     gradient, params = _exact(data, depth, width, 'he_normal')
     first, worst = gradient(params), 0.0
     for layer in range(depth):
@@ -76,7 +67,7 @@ def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = 
 def rule_claim(
     data: Digits, width: int, rule: Callable[..., np.ndarray] = symmetry.unit_gradient
 ) -> Claim:
-    """That `rule`, which sees one unit and what all share, is what differentiation gives."""
+    """Claim: `rule`, from one unit and shared values only, equals automatic differentiation."""
     gradient, params = _exact(data, 1, width, 'he_normal')
     wanted, units = layer_units(gradient(params), 0), layer_units(params, 0)
     images = data.images.astype(np.float32).astype(np.float64)
@@ -105,10 +96,7 @@ def arrival(data: Digits, depth: int, start: str = 'zeros') -> int:
 def _exact(
     data: Digits, depth: int, width: int, start: str, activation: str = 'tanh'
 ) -> tuple[Callable[[Any], Any], Any]:
-    """The gradient of jaxdl's own network as a function of its parameters, and parameters.
-
-    In float64.
-    """
+    """Gradient function of jaxdl's own network, and its parameters, in float64."""
     variant = Variant(
         model='mlp', width=width, depth=depth, norm='none', activation=activation, init=start
     )

@@ -1,7 +1,4 @@
-"""Figures and table of equal units: weights, broken symmetry, growth of distances.
-
-And how fast they part.
-"""
+"""Figures and table of equal units: weights, broken symmetry, growth of distances."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,10 +37,7 @@ DOTS: plots.Line = dict(color=plots.INK, linestyle='none', marker='o', mfc='whit
 
 
 def changes(trained: TrainedByOption) -> FigureBlock:
-    """What training did to the first layer's weights, [input, unit], from four starts.
-
-    The first seed.
-    """
+    """Change of the first layer's weights, [input, unit], from four initialisations; first seed."""
     kernels = {
         title: [first_weights(state) for state in (trained[name][0].start, trained[name][0].state)]
         for name, title in PANELS.items()
@@ -91,12 +85,12 @@ def changes(trained: TrainedByOption) -> FigureBlock:
 
 
 def first_weights(state: TrainState) -> np.ndarray:
-    """[input, unit]."""
+    """Kernel of the first layer, [input, unit]."""
     return np.asarray(state.params['layer_0']['dense']['kernel'])
 
 
 def sources(trained: TrainedByOption, parted: Parting, settings: Settings) -> Table:
-    """Which chance was tried and how many units of each layer differ in the end."""
+    """Number of different units per layer for each source of randomness."""
     rows = [(name, *map(str, networks.counts(trained[name]).max(0))) for name in networks.KNOWN]
     noise = f'noise of {parting.SMALLEST}'
     rows += [
@@ -122,10 +116,7 @@ def sources(trained: TrainedByOption, parted: Parting, settings: Settings) -> Ta
 
 
 def distances(parted: Parting) -> FigureBlock:
-    """How far the farthest unit is from the first, by step, for noise of several sizes.
-
-    And what was predicted.
-    """
+    """Largest distance between units against the step, by size of noise, with the prediction."""
     early = parted.predicted[parted.predicted <= 1e-2]
     every = np.arange(0, len(early), 25)
 
@@ -168,14 +159,14 @@ def distances(parted: Parting) -> FigureBlock:
 
 
 def positive(values: np.ndarray) -> np.ndarray:
-    """With gaps where nothing can be drawn on a logarithmic axis."""
+    """Values with gaps in place of those that a logarithmic axis cannot show."""
     return np.where(values > 0, values, np.nan)
 
 
 def words_of(
     trained: TrainedByOption, parted: Parting, settings: Settings, steps: int
 ) -> dict[str, str]:
-    """The numbers of the text."""
+    """Numbers of the text."""
     learned = {
         key: words.percent(float(networks.accuracies(trained[name]).mean()))
         for key, name in dict(
@@ -206,25 +197,25 @@ def words_of(
 
 
 def tex(value: float) -> str:
-    """To one digit, as a formula has it."""
+    """Number with one digit, in TeX."""
     digit, exponent = f'{value:.0e}'.split('e')
     return f'{digit} \\times 10^{{{int(exponent)}}}' if value else '0'
 
 
 def doubling(parted: Parting) -> str:
-    """Steps in which the predicted distance doubles, on average between 1e-6 and 1e-4."""
+    """Steps in which the predicted distance doubles, mean between 1e-6 and 1e-4."""
     inside = parted.predicted[(parted.predicted > 1e-6) & (parted.predicted < 1e-4)]
     return f'{(len(inside) - 1) * np.log(2) / np.log(inside[-1] / inside[0]):.0f}'
 
 
 def layers_of_dropout(trained: TrainedByOption, settings: Settings) -> str:
-    """How many units differ after dropout, layer by layer."""
+    """Number of different units per layer after dropout."""
     most: Sequence[int] = networks.counts(trained['dropout']).max(0)
     return f'{most[1]} of {settings.width} units in the second layer, {most[0]} in the first'
 
 
 def rounding(parted: Parting, settings: Settings) -> str:
-    """What this machine's arithmetic did to equal units where no noise was added."""
+    """Sentence on the effect of rounding on equal units on this machine."""
     path, units = parted.distances[parting.ROUNDING], settings.rounding_width
     groups = parted.counts[parting.ROUNDING]
     if groups == 1:

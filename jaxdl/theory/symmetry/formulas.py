@@ -1,10 +1,7 @@
-"""Why a layer of equal units stays one unit: what training does to a unit.
+"""Gradient of one unit of a hidden tanh layer, and its linearisation.
 
-Written out for one hidden tanh layer.
-
-Every unit moves by one and the same rule, so units that start alike stay alike, and the rule's
-slope says how fast units that start nearly alike come apart (the saddles of Fukumizu and Amari
-2000).
+Every unit follows the same rule, so equal units stay equal. The derivative of the rule gives the
+growth of small differences (the saddles of Fukumizu and Amari 2000).
 """
 
 import dataclasses
@@ -21,10 +18,7 @@ CONSTANT = 0.05  # equal weights that leave tanh room: from ones the sum of 64 p
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the demonstration trains: `epochs` of the engine's networks.
-
-    `steps` of the small one in NumPy.
-    """
+    """Sizes: `epochs` of the engine's networks, `steps` of the small network in NumPy."""
 
     width: int = fields.ruled(16, fields.at_least(2))
     epochs: int = fields.ruled(31, fields.at_least(1))  # of 33 steps each
@@ -38,8 +32,6 @@ class Settings:
 class Network(NamedTuple):
     """One hidden layer of tanh units: logits = tanh(images first) second + bias.
 
-    Their columns are the units.
-
     first [inputs, units], with the units' biases in its last row; second [units, classes]; bias
     [classes].
     """
@@ -50,42 +42,76 @@ class Network(NamedTuple):
 
 
 def constant(value: float, inputs: int, units: int, classes: int) -> Network:
-    """Every weight is `value`, every bias 0."""
+    """Network with equal weights and zero biases.
+
+    Args:
+      value: of every weight.
+      inputs, units, classes: sizes.
+
+    Returns:
+      The network.
+    """
     first = np.full((inputs, units), value)
     first[-1] = 0.0
     return Network(first, np.full((units, classes), value), np.zeros(classes))
 
 
 def nudged(network: Network, size: float, rng: np.random.Generator) -> Network:
-    """`network` with normal noise of standard deviation `size` on the weights of every unit."""
+    """Add normal noise of standard deviation `size` to the weights of every unit.
+
+    Args:
+      network: without noise.
+      size: standard deviation.
+      rng: source of the noise.
+
+    Returns:
+      The network with noise.
+    """
     first, second = (kernel + size * rng.normal(size=kernel.shape) for kernel in network[:2])
     return network._replace(first=first, second=second)
 
 
 def logits(network: Network, images: np.ndarray, copies: float = 1.0) -> np.ndarray:
-    """images [n, inputs], the last column ones -> [n, classes].
+    """Logits of the network.
 
-    With every unit counted `copies` times.
+    Args:
+      network: the parameters.
+      images: [n, inputs], the last column ones.
+      copies: factor of every unit's output.
+
+    Returns:
+      [n, classes].
     """
     return copies * (np.tanh(images @ network.first) @ network.second) + network.bias
 
 
 def residuals(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Of the mean cross-entropy by the logits, [n, classes]: (softmax - target) / n.
+    """Gradient of the mean cross-entropy w.r.t. the logits, shared by all units.
 
-    All units share them.
+    Args:
+      scores: logits, [n, classes].
+      targets: [n, classes].
+
+    Returns:
+      (softmax - target) / n, [n, classes].
     """
     likely = np.exp(scores - scores.max(1, keepdims=True))
     return (likely / likely.sum(1, keepdims=True) - targets) / len(targets)
 
 
 def unit_gradient(units: np.ndarray, images: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """What the loss asks of units, [inputs + classes, units].
+    """Gradient of the loss w.r.t. the weights of each unit, from its own weights only.
 
-    Of each by its own weights and nothing of the others.
+    With h = tanh(images w): images^T (h' * (errors v)) for the weights w into it, errors^T h for
+    the weights v out of it.
 
-    With h = tanh(images w): images^T (h' * (errors v)) for the weights w into it, errors^T h for v
-    out of it.
+    Args:
+      units: [inputs + classes, units].
+      images: [n, inputs].
+      errors: [n, classes], by `residuals`.
+
+    Returns:
+      [inputs + classes, units].
     """
     into, out = np.split(units, [images.shape[1]])
     hidden = np.tanh(images @ into)
@@ -93,10 +119,18 @@ def unit_gradient(units: np.ndarray, images: np.ndarray, errors: np.ndarray) -> 
 
 
 def curvature(unit: np.ndarray, images: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """How `unit_gradient` changes with the unit [inputs + classes]: the matrix (A B; B^T 0).
+    """Jacobian of `unit_gradient` w.r.t. one unit: the matrix (A B; B^T 0).
 
-    A = sum of h'' (v . errors) x x^T over images x, B = sum of h' x errors^T; no unit's v acts on
-    its own gradient.
+    A = sum of h'' (v . errors) x x^T over images x, B = sum of h' x errors^T; the gradient of v
+    does not contain v.
+
+    Args:
+      unit: [inputs + classes].
+      images: [n, inputs].
+      errors: [n, classes], by `residuals`.
+
+    Returns:
+      [inputs + classes, inputs + classes].
     """
     into, out = np.split(unit, [images.shape[1]])
     hidden = np.tanh(images @ into)
@@ -107,9 +141,13 @@ def curvature(unit: np.ndarray, images: np.ndarray, errors: np.ndarray) -> np.nd
 
 
 def units_of(network: Network) -> np.ndarray:
-    """What belongs to each unit, [inputs + classes, units].
+    """Weights of each unit, [inputs + classes, units]: input weights above output weights.
 
-    The weights into it above those out of it.
+    Args:
+      network: the parameters.
+
+    Returns:
+      One column per unit.
     """
     return np.concatenate([network.first, network.second.T])
 
@@ -124,10 +162,15 @@ def descend(
     noise: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> Iterator[Network]:
-    """`network`, then what each step of gradient descent on all images makes of it.
+    """Yield `network`, then the network after each step of full-batch gradient descent.
 
     Args:
-      noise: standard deviation of what `rng` adds to the gradient of every weight.
+      network: the initial parameters.
+      images, targets: [n, inputs] and [n, classes].
+      rate: the learning rate.
+      copies: factor of every unit's output.
+      noise: standard deviation of the noise of `rng` on every gradient.
+      rng: source of the noise.
     """
     rng = rng or np.random.default_rng(0)
     for _ in itertools.count():
@@ -141,7 +184,13 @@ def descend(
 
 
 def apart(units: np.ndarray) -> float:
-    """The largest distance of any unit from the first one; units are columns.
+    """Largest distance of any unit from the first one.
+
+    Args:
+      units: one column per unit.
+
+    Returns:
+      The Euclidean distance.
 
     Examples:
       >>> apart(np.array([[1.0, 1.0, 4.0], [3.0, 3.0, 7.0]]))
@@ -151,7 +200,13 @@ def apart(units: np.ndarray) -> float:
 
 
 def distinct(units: np.ndarray) -> int:
-    """How many of the columns differ in at least one bit of one number.
+    """Number of columns that differ in at least one bit.
+
+    Args:
+      units: one column per unit.
+
+    Returns:
+      The number of different units.
 
     Examples:
       >>> distinct(np.array([[1.0, 1.0, 2.0], [3.0, 3.0, 3.0]]))

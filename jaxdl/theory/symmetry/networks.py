@@ -1,7 +1,4 @@
-"""Networks of the engine that start from equal weights: which units differ in the end.
-
-And what chance did it.
-"""
+"""Train networks from equal weights, with several sources of randomness."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -50,10 +47,7 @@ TrainedByOption = Mapping[str, Sequence[Trained]]  # option -> a member a seed
 
 
 class Digits(NamedTuple):
-    """Everything for the engine; and 500 training images, float64 [500, 65] with a 1 each.
-
-    And targets [500, 10].
-    """
+    """Resident digits, and 500 training images, float64 [500, 65] with a 1 each, and targets."""
 
     resident_data: Resident
     images: np.ndarray
@@ -77,10 +71,7 @@ def digits() -> Digits:
 def train(
     settings: Settings, data: Digits, note: Note
 ) -> tuple[dict[str, list[Trained]], list[dict[str, Any]]]:
-    """Every start under tanh and sigmoid by momentum, and every kind of chance by Adam.
-
-    In the engine.
-    """
+    """Train every initialisation by momentum, and every source of randomness by Adam."""
     base = Variant(
         model='mlp',
         width=settings.width,
@@ -126,17 +117,14 @@ def train(
 def unrest(
     module: nn.Module, state: TrainState, batch: Batch, variant: Variant
 ) -> dict[str, jax.Array]:
-    """The largest entry of the gradient: by all weights but the last bias."""
+    """Largest entry of the gradient w.r.t. all parameters but the last bias."""
     gradient = train_step.gradients(state, batch, variant, module=module)
     rest = gradient | dict(head=dict(kernel=gradient['head']['kernel']))
     return dict(rest=jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(rest)]).max())
 
 
 def layer_units(params: Any, layer: int) -> np.ndarray:
-    """What belongs to the units of a hidden layer, [numbers, units]: weights into each, its bias.
-
-    Weights out of it.
-    """
+    """Parameters of the units of a hidden layer, [numbers, units]: inputs, bias, outputs."""
     units = params[f'layer_{layer}']
     above = (
         params[f'layer_{layer + 1}']['dense'] if f'layer_{layer + 1}' in params else params['head']
@@ -147,7 +135,7 @@ def layer_units(params: Any, layer: int) -> np.ndarray:
 
 
 def counts(members: Sequence[Trained]) -> np.ndarray:
-    """Different units in the end, int [seed, layer]."""
+    """Number of different units at the end, int [seed, layer]."""
     return np.array(
         [
             [symmetry.distinct(layer_units(one.state.params, i)) for i in range(DEPTH)]
@@ -157,7 +145,7 @@ def counts(members: Sequence[Trained]) -> np.ndarray:
 
 
 def ranks(members: Sequence[Trained]) -> np.ndarray:
-    """Rank of the first layer's weights in the end, int [seed]."""
+    """Rank of the first layer's weights at the end, int [seed]."""
     kernels = [
         np.asarray(one.state.params['layer_0']['dense']['kernel'], np.float64) for one in members
     ]
@@ -165,20 +153,17 @@ def ranks(members: Sequence[Trained]) -> np.ndarray:
 
 
 def accuracies(members: Sequence[Trained]) -> np.ndarray:
-    """On the training images after the last epoch, [seed]."""
+    """Training accuracy after the last epoch, [seed]."""
     return np.array([one.history['train_accuracy'][-1] for one in members])
 
 
 def farthest(values: np.ndarray, expected: float) -> float:
-    """Of all values the one that is farthest from what is expected."""
+    """Value with the largest difference from `expected`."""
     return float(values.flat[np.argmax(np.abs(values - expected))])
 
 
 def start_claims(trained: TrainedByOption, settings: Settings) -> list[Claim]:
-    """Of every start: how many units differ, the rank of the first weights, what the gradient was.
-
-    What was learned.
-    """
+    """Claims per initialisation: different units, rank, gradients, accuracy."""
     claims_made = []
     for activation in ('tanh', 'sigmoid'):
         for start in STARTS:
@@ -204,10 +189,7 @@ def start_claims(trained: TrainedByOption, settings: Settings) -> list[Claim]:
 
 
 def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -> list[Claim]:
-    """How many units a layer has in the end that differ in any bit.
-
-    And the rank of the first weights.
-    """
+    """Claims on the number of different units per layer and the rank of the first weights."""
     after = f'after training, {len(members)} seeds'
     return [
         claims.close(
@@ -220,7 +202,7 @@ def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -
 
 
 def stillness_claim(members: Sequence[Trained]) -> Claim:
-    """That nothing but the last bias ever has a gradient."""
+    """Claim: only the last bias ever has a gradient."""
     largest = max(float(one.watched['rest'].max()) for one in members)
     sentence = (
         'tanh, zeros: largest gradient of a weight or hidden bias, at initialisation and after '
@@ -232,10 +214,7 @@ def stillness_claim(members: Sequence[Trained]) -> Claim:
 def source_claims(
     trained: TrainedByOption, settings: Settings, broken: Mapping[str, tuple[bool, ...]] = KNOWN
 ) -> list[Claim]:
-    """Of every kind of chance.
-
-    How many units of each layer differ where `broken` says which layers it breaks.
-    """
+    """Claims on the number of different units per layer for each source of randomness."""
     claims_made = []
     for name, layers in broken.items():
         for layer, apart in enumerate(layers):

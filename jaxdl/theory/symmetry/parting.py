@@ -1,7 +1,4 @@
-"""How equal units come apart: the small network in NumPy.
-
-And what the slope of the rule for a unit predicts.
-"""
+"""Growth of differences between units of a small network in NumPy, and its prediction."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -23,18 +20,17 @@ FOLLOWED = 300  # steps for which the small network is predicted
 
 @dataclasses.dataclass(frozen=True)
 class Parting:
-    """How units of the small network come apart.
+    """Growth of differences between units of the small network.
 
     Args:
       distances: of the farthest unit from the first, before each step and after the last, by the
-        noise on the weights at the start: '0', '1e-8', ...; 'gradients': on the gradients instead;
+        noise on the initial weights: '0', '1e-8', ...; 'gradients': noise on the gradients;
         'rounding': none, another width.
-      accuracy: in the end, of the 500 images.
-      counts: units that differ in the end.
-      predicted: the distances of size 1e-8, by `curvature`, for FOLLOWED steps.
-      lone: the largest difference of logits from one unit counted as often as there are units.
-      eigenvalue: the smallest one of the curvature at the end of equal units, and what it cannot
-        exceed.
+      accuracy: final training accuracy on the 500 images.
+      counts: number of different units at the end.
+      predicted: distances for noise 1e-8, by `curvature`, for FOLLOWED steps.
+      lone: largest difference of logits from one unit with multiplied output.
+      eigenvalue: smallest eigenvalue of the Jacobian at the end of equal units, and its bound.
     """
 
     distances: Mapping[str, np.ndarray]
@@ -46,10 +42,7 @@ class Parting:
 
 
 def part(settings: Settings, data: Digits) -> Parting:
-    """The small network from equal weights, with noise of several sizes.
-
-    And what the curvature predicts of it.
-    """
+    """Train the small network from equal weights with noise, and predict the distances."""
     start, rounded, alone = (
         equal(data, units) for units in (settings.width, settings.rounding_width, 1)
     )
@@ -76,20 +69,20 @@ def part(settings: Settings, data: Digits) -> Parting:
 
 
 def equal(data: Digits, units: int) -> symmetry.Network:
-    """The small network, all of its weights alike."""
+    """The small network with equal weights."""
     return symmetry.constant(symmetry.CONSTANT, data.images.shape[1], units, data.targets.shape[1])
 
 
 def run(
     start: symmetry.Network, data: Digits, steps: int, copies: float = 1.0, **noise: Any
 ) -> list[symmetry.Network]:
-    """The small network before the first of `steps` steps and after each."""
+    """The small network before the first of `steps` steps and after each step."""
     path = symmetry.descend(start, data.images, data.targets, RATE, copies=copies, **noise)
     return [network for network, _ in zip(path, range(steps + 1), strict=False)]
 
 
 def accuracy(network: symmetry.Network, data: Digits) -> float:
-    """Share of the 500 images that the small network gets right."""
+    """Share of correct predictions on the 500 images."""
     return float(np.mean(symmetry.logits(network, data.images).argmax(1) == data.targets.argmax(1)))
 
 
@@ -111,10 +104,7 @@ def predicted(
     copies: float,
     curvature: Callable[..., np.ndarray] = symmetry.curvature,
 ) -> np.ndarray:
-    """The distances that units of `start` must have on the way of equal ones.
-
-    By products of (1 - rate curvature).
-    """
+    """Predicted distances of units along the path of equal ones, by products of (1 - rate J)."""
     gaps = symmetry.units_of(start)
     gaps, distances = gaps - gaps[:, :1], []
     for one in lone:
@@ -125,12 +115,10 @@ def predicted(
 
 
 def eigenvalue(lone: symmetry.Network, data: Digits, copies: float) -> tuple[float, float]:
-    """The smallest eigenvalue of the curvature (A B; B^T 0).
+    """Smallest eigenvalue of the Jacobian (A B; B^T 0), and a bound below 0 unless B is 0.
 
-    And a bound that is below 0 unless B is 0.
-
-    On the plane of B's first singular vectors the matrix is (a s; s 0), whose smaller eigenvalue no
-    plane undercuts.
+    On the plane of B's first singular vectors the matrix is (a s; s 0); the smallest eigenvalue is
+    at most its smaller one.
     """
     errors = symmetry.residuals(symmetry.logits(lone, data.images, copies), data.targets)
     whole = symmetry.curvature(symmetry.units_of(lone)[:, 0], data.images, errors)
@@ -143,10 +131,7 @@ def eigenvalue(lone: symmetry.Network, data: Digits, copies: float) -> tuple[flo
 
 
 def parting_claims(parting: Parting, settings: Settings) -> list[Claim]:
-    """That units part as the curvature says, that equal ones are one.
-
-    And that no such place is stable.
-    """
+    """Claims: units separate as predicted, equal units act as one, and their points are saddles."""
     early = int(np.flatnonzero(parting.predicted <= 1e-4)[-1])
     smallest, bound = parting.eigenvalue
     width, small = settings.width, 'one hidden layer'

@@ -1,4 +1,4 @@
-"""The demonstration `triplet`: its formulas, and what checks them."""
+"""Question 2.5, one-shot learning and the triplet loss: formulas and checks."""
 
 from jaxdl.theory.answer import Answer, Note, text
 from jaxdl.theory.triplet.formulas import Settings as Settings
@@ -10,7 +10,12 @@ from jaxdl.theory.triplet.formulas import loss as loss
 def answer(settings: Settings, note: Note) -> Answer:
     """Check the derivation, train embeddings, and measure one-shot accuracy.
 
-    And measured on digits that no network was trained on.
+    Args:
+      settings: sizes of the checks.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
     """
     from jaxdl.theory.triplet import checks as triplet_checks
     from jaxdl.theory.triplet import networks, shown

@@ -30,7 +30,7 @@ def accuracy(
     names: Mapping[str, str],
     tasks: Mapping[str, str],
 ) -> FigureBlock:
-    """A panel a task, a row a method, its mean and interval; a line at raw pixels."""
+    """One-shot accuracy: a panel per task, a row per method; a line at raw pixels."""
     values = {
         task: [statistics.mean_interval(results.accuracy(*each, task)) for each in rows]
         for task in tasks
@@ -68,7 +68,7 @@ def accuracy(
 
 
 def training(results: Results, names: Mapping[str, str]) -> FigureBlock:
-    """Share of active triplets and norm at the slow rate, loss at the fast one, by epoch."""
+    """Active triplets and norm at the low learning rate, loss at the high one, by epoch."""
     shares = {m: 100 * results.watched(m, SLOW, 'mined') for m in TRIPLETS}
     norms = {m: results.watched(m, SLOW, 'norm') for m in TRIPLETS}
     stuck = {m: results.losses(m, FAST) for m in TRIPLETS}
@@ -116,10 +116,7 @@ def training(results: Results, names: Mapping[str, str]) -> FigureBlock:
 
 
 def embedding(results: Results) -> FigureBlock:
-    """Images of seen and of unseen digits in two principal components.
-
-    Of the pixels and of an embedding.
-    """
+    """Images in two principal components, of the pixels and of an embedding."""
     half = results.halves[0]
     queries = half.tasks['all'].queries
     labels = results.dataset.labels[queries]
@@ -180,27 +177,21 @@ def embedding(results: Results) -> FigureBlock:
 
 
 def glyph(digit: int) -> Path:
-    """A digit as a marker, about its middle."""
+    """Marker in the shape of a digit, centred."""
     path = TextPath((0, 0), str(digit), size=1)
     (left, low), (right, high) = path.get_extents().get_points()
     return Affine2D().translate(-(left + right) / 2, -(low + high) / 2).transform_path(path)
 
 
 def components(cloud: np.ndarray) -> tuple[np.ndarray, float]:
-    """The first two principal components of [image, dim], [image, 2].
-
-    And their share of the variance.
-    """
+    """First two principal components of [image, dim], and their share of the variance."""
     centred = cloud.astype(np.float64) - cloud.mean(0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
     return left[:, :2] * sizes[:2], float(np.square(sizes[:2]).sum() / np.square(sizes).sum())
 
 
 def scatter(cloud: np.ndarray, labels: np.ndarray) -> float:
-    """The share of the variance of [image, dim] that lies within the classes.
-
-    0 where each is a point.
-    """
+    """Share of the variance of [image, dim] within the classes; 0 if each class is a point."""
     within = sum(
         np.square(cloud[labels == c] - cloud[labels == c].mean(0)).sum() for c in np.unique(labels)
     )
@@ -223,10 +214,7 @@ def _dots(axes: Axes, values: Sequence[tuple[float, float, float]]) -> None:
 
 
 def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median and quartiles over networks of [network, epoch].
-
-    One that diverged counts as the largest.
-    """
+    """Median and quartiles over networks of [network, epoch]; diverged ones count as largest."""
     finite = np.nan_to_num(values, nan=1e9, posinf=1e9)
     low, middle, high = np.quantile(finite, (0.25, 0.5, 0.75), axis=0)
     return middle, low, high

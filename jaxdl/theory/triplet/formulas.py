@@ -9,14 +9,14 @@ from jaxdl import fields
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How much is measured.
+    """Sizes of the checks.
 
     Args:
-      seeds: networks of each method, rate and half of the digits.
+      seeds: networks per method, learning rate and half of the digits.
       epochs: passes over the training images.
-      halves: 1: trained on the digits 0 to 4, tested on 5 to 9; 2: also the other way round.
+      halves: 1: trained on digits 0 to 4, tested on 5 to 9; 2: also the halves exchanged.
       episodes: draws of support images, the same for every method.
-      triplets: random ones, on which the gradient by hand is compared with jax.grad.
+      triplets: random triplets for the comparison with jax.grad.
     """
 
     seeds: int = fields.ruled(10, fields.at_least(2))
@@ -29,9 +29,14 @@ class Settings:
 def loss(
     anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float
 ) -> np.ndarray:
-    """max(0, |a - p|^2 - |a - n|^2 + margin) of float64 [..., dim], [...] (Schroff.
+    """Triplet loss max(0, |a - p|^2 - |a - n|^2 + margin) (Schroff et al. 2015).
 
-    Kalenichenko and Philbin 2015).
+    Args:
+      anchors, positives, negatives: float64 [..., dim].
+      margin: in squared distance.
+
+    Returns:
+      The loss of each triplet, [...].
 
     Examples:
       >>> float(loss(np.array([0.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), margin=0.2))
@@ -41,18 +46,33 @@ def loss(
 
 
 def gap(anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """|a - p|^2 - |a - n|^2 of [..., dim], [...]: below 0 where the positive is the nearer one."""
+    """|a - p|^2 - |a - n|^2, below 0 if the positive is nearer.
+
+    Args:
+      anchors, positives, negatives: float64 [..., dim].
+
+    Returns:
+      [...].
+    """
     return np.square(anchors - positives).sum(-1) - np.square(anchors - negatives).sum(-1)
 
 
 def gradients(
     anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray, margin: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By hand: the loss by anchor, positive and negative, each [..., dim]; 0 where the loss is 0.
+    """Gradients of the triplet loss w.r.t. anchor, positive and negative, by hand.
+
+    Args:
+      anchors, positives, negatives: float64 [..., dim].
+      margin: in squared distance.
+
+    Returns:
+      Three arrays [..., dim]; 0 for inactive triplets.
 
     Examples:
-      >>> [g.tolist() for g in gradients(np.array([0.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0,
-      0.0]), 0.2)] [[2.0, -2.0], [0.0, 2.0], [-2.0, 0.0]]
+      >>> a, p, n = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+      >>> [gradient.tolist() for gradient in gradients(a, p, n, 0.2)]
+      [[2.0, -2.0], [0.0, 2.0], [-2.0, 0.0]]
     """
     active = (gap(anchors, positives, negatives) + margin > 0)[..., None]
     return (

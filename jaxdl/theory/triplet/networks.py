@@ -1,7 +1,4 @@
-"""Embeddings of digits, trained on half of the classes by several losses.
-
-And what one image a class is then worth.
-"""
+"""Train embeddings on half of the digits by several losses, and measure one-shot accuracy."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -45,13 +42,14 @@ Accuracy = dict[tuple[str, str], dict[str, np.ndarray]]  # (method, layer) -> ta
 
 @dataclasses.dataclass(frozen=True)
 class Half:
-    """One choice of the classes that are trained on.
+    """Results for one choice of training classes.
 
     Args:
-      seen: those classes; no image of the others is trained on.
-      images: all of the data set, normalised by the training images.
-      accuracy: of each method at its own rate.
-      rates: the rate of a method that does best on held-out images of the seen classes.
+      classes: the training classes; images of other classes are not in the training data.
+      images: the whole data set, normalised by the training images.
+      tasks: one-shot tasks by name.
+      accuracy: of each method at its best learning rate.
+      rates: learning rate of each method, chosen on validation images of the training classes.
       trained: every member.
     """
 
@@ -65,10 +63,7 @@ class Half:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """All that was measured: a `Half` for each choice of classes.
-
-    And the entries of the groups for run.json.
-    """
+    """All results: a `Half` per choice of classes, and the groups for run.json."""
 
     seeds: int
     epochs: int
@@ -82,10 +77,7 @@ class Results:
         return np.mean([half.accuracy[method, layer][task] for half in self.halves], 0)
 
     def watched(self, method: str, rate: float | None, name: str) -> np.ndarray:
-        """What was watched, float [half x seed, 1 + epoch], of a method at a rate; None.
-
-        Its own in each half.
-        """
+        """Recorded values, float [half x seed, 1 + epoch]; rate None: the best one of each half."""
         return np.stack(
             [one.watched[name] for half in self.halves for one in members_of(half, method, rate)]
         )
@@ -102,10 +94,7 @@ class Results:
 
 
 def measure(seeds: int, epochs: int, halves: int, episodes: int, note: Note) -> Results:
-    """Trains `seeds` networks of each kind on half of the digits, and tests on the other.
-
-    For one half or both.
-    """
+    """Train `seeds` networks per method on half of the digits, and test on the other half."""
     dataset = load(Data(dataset='digits'))
     parts = split(dataset, Data(dataset='digits'))
     halves_measured, groups = [], []
@@ -118,12 +107,12 @@ def measure(seeds: int, epochs: int, halves: int, episodes: int, note: Note) -> 
 
 
 def rate_of(method: str, rate: float) -> float:
-    """A rate of the grid as that method has it."""
+    """Learning rate of the grid, scaled for the method."""
     return float(f'{rate * SCALE.get(method, 1):g}')
 
 
 def features(state: TrainState, images: jax.Array) -> dict[str, jax.Array]:
-    """What the network makes of normalised images, after training: a matrix for each of LAYERS."""
+    """Features of normalised images after training: a matrix for each of LAYERS."""
     output, captured = train_step.module_of(NETWORK, DIM).apply(
         train_step.variables_of(state),
         images,
@@ -136,12 +125,10 @@ def features(state: TrainState, images: jax.Array) -> dict[str, jax.Array]:
 def watch(
     module: nn.Module, state: TrainState, batch: Batch, variant: Variant
 ) -> dict[str, jax.Array]:
-    """Of the embedding of a batch in training mode: its size.
+    """Size of the embedding of a batch in training mode, and shares of active triplets.
 
-    And how many of its triplets have a loss.
-
-    `norm` is a root mean square. `active` is the share among all triplets, `mined` among those that
-    the loss picks.
+    `norm` is a root mean square. `active` is the share among all triplets, `mined` among those
+    chosen by the loss.
     """
     embeddings, _ = module.apply(
         train_step.variables_of(state),
@@ -158,9 +145,9 @@ def watch(
 
 
 def active_share(distances: jax.Array, labels: jax.Array) -> jax.Array:
-    """Of all triplets in a batch, [batch, batch] squared distances, the share with a loss.
+    """Share of active triplets of a batch, from squared distances [batch, batch].
 
-    Each anchor counts alike.
+    Each anchor has equal weight.
     """
     same = labels[:, None] == labels[None]
     valid = (same & ~jnp.eye(len(labels), dtype=bool))[:, :, None] & ~same[:, None, :]
@@ -191,10 +178,7 @@ def _half(
 
 
 def _resident(dataset: Dataset, parts: Splits, classes: tuple[int, ...]) -> Resident:
-    """The training images of the seen classes; few to evaluate on after an epoch.
-
-    Since nobody reads that.
-    """
+    """Training images of the given classes; few evaluation images, since they are not used."""
     train, val = (part[np.isin(dataset.labels[part], classes)] for part in (parts.train, parts.val))
     few = val[:: max(1, len(val) // WATCHED)]
     return resident(dataset, [Splits(train, few, few)])
@@ -222,7 +206,7 @@ def _best_rate(trained: Sequence[Trained], method: str, tuning: triplet_tasks.Ju
 
 
 def layer_of(method: str) -> str:
-    """What stands for an image: the embedding; of a classifier what its last layer sees."""
+    """Layer whose output represents an image: of a classifier the one before the last."""
     return 'before' if method == ENTROPY else 'embedding'
 
 
@@ -249,7 +233,7 @@ def _pixels(images: jax.Array) -> dict[str, jax.Array]:
 
 
 def members_of(half: Half, method: str, rate: float | None) -> list[Trained]:
-    """The networks of a method at a rate, by seed; None: at its own rate."""
+    """Networks of a method at a learning rate, by seed; None: at its best learning rate."""
     rate = half.rates[method] if rate is None else rate
     return [
         o

@@ -31,7 +31,7 @@ TASKS = dict(seen='5 seen digits', unseen='5 unseen digits', all='all 10 digits'
 
 
 def words(results: Results) -> dict[str, str]:
-    """The numbers that the text names."""
+    """Numbers of the text."""
     last = results.losses('triplet_hard', FAST)[:, -1]
     values = {
         f'{method.removeprefix("triplet_")}_{task}': say.percent(
@@ -83,7 +83,7 @@ def words(results: Results) -> dict[str, str]:
 
 
 def blocks(results: Results) -> list[Figure | Table]:
-    """The figures and the table, by the names that the text has for them."""
+    """Figures and table, by their names in the text."""
     return [
         triplet_figures.accuracy(results, shown(), NAMES, TASKS),
         triplet_figures.training(results, NAMES),
@@ -93,7 +93,7 @@ def blocks(results: Results) -> list[Figure | Table]:
 
 
 def shown() -> list[tuple[str, str]]:
-    """(method, layer) in the order of the figure: what stands for an image under each method."""
+    """(method, layer) in the order of the figure."""
     return [
         (PIXELS, 'embedding'),
         (UNTRAINED, 'embedding'),

@@ -1,4 +1,4 @@
-"""One-shot tasks: one labelled image a class, every other image named after the nearest of them."""
+"""One-shot tasks: classify images by the nearest of one labelled image per class."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,10 +14,7 @@ Judge = Callable[..., dict[str, dict[str, float]]]  # -> features -> task -> acc
 
 
 class Task(NamedTuple):
-    """Episodes: one support image a class, int [episode, class], and the images to be named.
-
-    Int [query].
-    """
+    """Episodes: support images, int [episode, class], and images to classify, int [query]."""
 
     supports: np.ndarray
     queries: np.ndarray
@@ -26,12 +23,10 @@ class Task(NamedTuple):
 def draw(
     labels: np.ndarray, val: np.ndarray, test: np.ndarray, classes: Sequence[int], episodes: int
 ) -> dict[str, Task]:
-    """The tasks of networks that were trained on the classes `seen`.
+    """Draw the tasks for networks trained on `classes`, from images outside the training split.
 
-    On none of the images `val` and `test`.
-
-    `tune`, 5 seen classes, on val; `seen`, the same on test; `unseen`, the 5 other classes, on all
-    of their images; `all`, all 10, on test.
+    `tune`: the training classes, on val; `seen`: the same on test; `unseen`: the 5 other classes,
+    on all of their images; `all`: all 10 classes, on test.
     """
     others, everything = [digit for digit in DIGITS if digit not in classes], np.arange(len(labels))
     pools = dict(
@@ -41,12 +36,14 @@ def draw(
 
 
 def accuracy(features: jax.Array, task: Task, labels: jax.Array) -> jax.Array:
-    """Share of the queries whose nearest support image, by Euclidean distance, is of their class.
+    """Share of queries whose nearest support image is of their class, over all episodes.
 
-    Over all episodes.
+    A support image is no query of its episode. Features that are not finite give the first class.
 
-    features [image, dim], labels [image]. A support image is no query of its episode. Features that
-    are no numbers answer with the first class.
+    Args:
+      features: [image, dim]; distances are Euclidean.
+      task: support images and queries.
+      labels: [image].
     """
     supports, queries = jnp.asarray(task.supports), jnp.asarray(task.queries)
     chosen, asked = features[supports.reshape(-1)], features[queries]
@@ -62,10 +59,7 @@ def accuracy(features: jax.Array, task: Task, labels: jax.Array) -> jax.Array:
 def judge(
     embed: Callable[..., Features], images: jax.Array, labels: np.ndarray, tasks: Mapping[str, Task]
 ) -> Judge:
-    """A compiled function of what `embed` takes before the images.
-
-    All its features on all the tasks.
-    """
+    """Compile a function from the arguments of `embed` to accuracies on all tasks."""
     used = np.unique(
         np.concatenate([np.append(task.supports, task.queries) for task in tasks.values()])
     )

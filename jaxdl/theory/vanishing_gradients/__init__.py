@@ -1,4 +1,4 @@
-"""The demonstration `vanishing_gradients`: its formulas, and what checks them."""
+"""Question 1.1, exploding and vanishing gradients: formulas and checks."""
 
 from jaxdl.theory.answer import Answer, Note
 from jaxdl.theory.vanishing_gradients.formulas import ACTIVATIONS as ACTIVATIONS
@@ -20,7 +20,15 @@ from jaxdl.theory.vanishing_gradients.formulas import skip_rate as skip_rate
 
 
 def answer(settings: Settings, note: Note) -> Answer:
-    """Measures gradients in random networks and in trained ones, and writes the page."""
+    """Measure gradients in random and trained networks, and compare them with theory.
+
+    Args:
+      settings: sizes of the checks.
+      note: receives progress messages.
+
+    Returns:
+      Text, claims, figures and tables of the page.
+    """
     from jaxdl.theory.vanishing_gradients import checks  # which imports jax
 
     return checks.answer(settings, note)

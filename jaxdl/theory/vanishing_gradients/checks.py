@@ -28,26 +28,23 @@ class Measured:
 
     @property
     def depth(self) -> int:
-        """The deepest network's."""
+        """Largest depth."""
         return max(self.norms)
 
     @property
     def deepest(self) -> Mapping[str, np.ndarray]:
-        """The norms in it."""
+        """Norms of the deepest networks."""
         return self.norms[self.depth]
 
     @property
     def where(self) -> str:
-        """On what it was measured, for a sentence."""
+        """Sizes of the measurement, as part of a sentence."""
         seeds, gains, _ = next(iter(self.deepest.values())).shape
         return f'{self.width} units, {gains} gains per activation, mean of {seeds} seeds'
 
 
 def measure(settings: theory.Settings, note: Note) -> Measured:
-    """Random networks of each depth.
-
-    The gains of an activation run from half to twice its critical one.
-    """
+    """Measure random networks of each depth, at gains from half to twice the critical one."""
     around = 2 ** np.linspace(-1, 1, settings.gains)
     gains = {
         activation: theory.critical_gain(activation) * around for activation in theory.ACTIVATIONS
@@ -63,7 +60,7 @@ def measure(settings: theory.Settings, note: Note) -> Measured:
 
 
 def rates_claim(measured: Measured, rule: theory.Rate = theory.rate) -> Claim:
-    """Every rate of the deepest networks, against log(gain x root mean square slope)."""
+    """Claim: every rate of the deepest networks is log(gain x root mean square derivative)."""
     errors = _errors(measured, rule)
     sentence = (
         'Growth of the log gradient norm per layer, compared with log(gain x RMS derivative), '
@@ -75,7 +72,7 @@ def rates_claim(measured: Measured, rule: theory.Rate = theory.rate) -> Claim:
 def corrected_claim(
     measured: Measured, rule: Callable[[str, float, int], float] = theory.correction
 ) -> Claim:
-    """The same with what finite depth and width change."""
+    """Claim: the same rates with corrections for finite depth and width."""
     first, depth = measured.depth // 4, measured.depth
 
     def finite(activation: str, gain: float) -> float:
@@ -95,7 +92,7 @@ def corrected_claim(
 def depths_claim(
     measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
 ) -> Claim:
-    """The first layer's gradient, over the last's, from the shallowest network to the deepest."""
+    """Claim: ratio of first to last gradient norm, from the shallowest to the deepest network."""
     depths, errors = np.array(list(measured.norms)), []
     for activation, gains in measured.gains.items():
         for place, gain in enumerate(gains):
@@ -113,7 +110,7 @@ def depths_claim(
 
 
 def crossing(gains: np.ndarray, rates: np.ndarray) -> float:
-    """The gain between two measured ones at which the rate is 0; not a number where it never is."""
+    """Interpolated gain with rate 0; nan if no rate crosses 0."""
     inside = rates.min() < 0 < rates.max()
     return float(np.exp(np.interp(0, rates, np.log(gains)))) if inside else float('nan')
 
@@ -121,10 +118,7 @@ def crossing(gains: np.ndarray, rates: np.ndarray) -> float:
 def critical_claims(
     measured: Measured, rule: Callable[[str], float] = theory.critical_gain
 ) -> dict[str, Claim]:
-    """The gain at which gradients neither vanish nor explode; tanh nears its own only slowly.
-
-    So 15 % for it.
-    """
+    """Claims on the critical gain; tolerance 15 % for tanh, which reaches its limit slowly."""
     made = {}
     for activation, gains in measured.gains.items():
         measured_gain = crossing(gains, rates(measured, activation))
@@ -142,7 +136,7 @@ def critical_claims(
 def tanh_claim(
     measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
 ) -> Claim:
-    """Where a network of finite depth and width crosses, of tanh."""
+    """Claim: critical gain of tanh at finite depth and width."""
     gains, first = measured.gains['tanh'], measured.depth // 4
     finite = [
         rule('tanh', gain, measured.depth)[first:].mean()
@@ -160,10 +154,7 @@ def tanh_claim(
 
 
 def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float = 2.0) -> Claim:
-    """Below the edge the variance over inputs shrinks by the squared factor of the gradient.
-
-    One layer, one slope.
-    """
+    """Claim: below the edge the variance shrinks by the squared factor of the gradient."""
     errors = []
     for activation in ('sigmoid', 'tanh'):
         edge = theory.critical_gain(activation)

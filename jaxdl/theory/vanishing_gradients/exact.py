@@ -1,7 +1,4 @@
-"""Exact cases of exploding and vanishing gradients: products, bounds, clipping.
-
-Clipping, one step.
-"""
+"""Exact cases of exploding and vanishing gradients: products, bounds, clipping."""
 
 import dataclasses
 import functools
@@ -25,17 +22,14 @@ ROUNDING = 1e-9  # float64 through so many layers
 
 @dataclasses.dataclass(frozen=True)
 class Exact:
-    """The exact claims by name.
-
-    The norm of the gradient by a ReLU network's first kernel over that by its last.
-    """
+    """The exact claims by name, and the ratio of gradient norms of first and last ReLU kernel."""
 
     claims: Mapping[str, Claim]
     kernel_ratio: float
 
 
 def measure() -> Exact:
-    """All of them."""
+    """Measure all exact claims."""
     kernels, ratio = kernels_alike()
     norm, share = clipping()
     return Exact(
@@ -62,7 +56,7 @@ def jacobian(gain: float, kernel: np.ndarray, h: np.ndarray) -> np.ndarray:
 def product_of_jacobians(
     rule: Callable[[float, np.ndarray, np.ndarray], np.ndarray] = jacobian,
 ) -> Claim:
-    """The chain rule, multiplied out in NumPy, against jax.grad."""
+    """Claim: the product of Jacobians in NumPy equals jax.grad."""
     gain, depth, width = 1.5, 16, 8
     kernels, images, direction = networks.draw(0, 'jacobians', depth, width, 1)
     biases = jnp.zeros((depth, 1, width))
@@ -82,7 +76,7 @@ def product_of_jacobians(
 
 
 def orthogonal(rule: Callable[[float, int], float] = lambda gain, depth: gain**depth) -> Claim:
-    """A linear network whose kernels only turn what passes."""
+    """Claim: growth of the gradient norm in a linear network with orthogonal kernels."""
     gain = 1.1
     kernels, images, direction = networks.draw(0, 'orthogonal', DEPTH, WIDTH, 1)
     turns = jnp.asarray(np.linalg.qr(np.asarray(kernels))[0])
@@ -99,7 +93,7 @@ def orthogonal(rule: Callable[[float, int], float] = lambda gain, depth: gain**d
 
 
 def sigmoid_chains(slope: float = 0.25) -> Claim:
-    """One unit a layer: each factor is at most `slope` |w|."""
+    """Claim: the gradient of a sigmoid chain is at most the product of `slope` |w|."""
     chains, depth = 1_000, 16
     key = keys.fold(keys.seed_key(0), 'vanishing_gradients chains')
     weights = 4 * jax.random.normal(key, (chains, depth))
@@ -119,7 +113,7 @@ def sigmoid_chains(slope: float = 0.25) -> Claim:
 def overflow(
     rule: Callable[[float], float] = lambda weight: math.floor(math.log(LARGEST, weight)),
 ) -> Claim:
-    """The deepest linear chain in float32 whose gradient is a number."""
+    """Claim: largest depth of a linear chain with a finite float32 gradient."""
     weight = 10.0
     chain = lambda x: jax.lax.scan(lambda h, _: (weight * h, weight * h), x, length=DEPTH)[1]
     finite = np.isfinite(
@@ -134,10 +128,7 @@ def overflow(
 def largest_step(
     rule: Callable[[int], float] = lambda depth: 2 / depth**2, depth: int = DEPTH
 ) -> Claim:
-    """Gradient descent on (w^depth - 1)^2 / 2 beside its minimum w = 1.
-
-    Where the curvature is depth^2.
-    """
+    """Claim: largest learning rate for (w^depth - 1)^2 / 2 at w = 1, curvature depth^2."""
     rates = jnp.linspace(0.1, 4, 3_901) / depth**2
     start = 1 + 1e-9
     slope = jax.vmap(jax.grad(lambda w: 0.5 * (w**depth - 1) ** 2))
@@ -152,10 +143,7 @@ def largest_step(
 
 
 def kernels_alike(activation: str = 'relu') -> tuple[Claim, float]:
-    """Euler's theorem for ReLU: of every layer, sum of W dL/dW = L.
-
-    And the first kernel's gradient over the last's.
-    """
+    """Claim: sum of W dL/dW = L in every ReLU layer (Euler); and the ratio of kernel gradients."""
     kernels, images, direction = networks.draw(0, 'kernels', DEPTH, WIDTH, 1)
     biases = jnp.zeros((DEPTH, 1, WIDTH))
     layer = networks.plain(activation, 1.0)
@@ -174,10 +162,7 @@ def kernels_alike(activation: str = 'relu') -> tuple[Claim, float]:
 
 
 def gain_is_undone(power: float = 1.0) -> Claim:
-    """With a norm after each kernel W the loss does not change with its scale.
-
-    So the gradient is as 1 / scale.
-    """
+    """Claim: with normalisation after each kernel the gradient is proportional to 1 / scale."""
     gain = 3.0  # a power of 2 would not even be rounded
     kernels, images, direction = networks.draw(0, 'normalised', DEPTH, WIDTH, 1)
     layer = networks.normalised('relu', 1.0, -1)
@@ -194,7 +179,7 @@ def gain_is_undone(power: float = 1.0) -> Claim:
 
 
 def clipping(transform: optax.GradientTransformation | None = None) -> list[Claim]:
-    """Clipping by the global norm: one factor for all layers."""
+    """Claims: clipping by the global norm multiplies all layers by one factor."""
     kernels, images, direction = networks.draw(0, 'clipping', DEPTH, WIDTH, 1)
     layer = networks.plain('relu', 2.0)
     grads = jax.jit(lambda w: networks.gradients(layer, w, images, direction))(kernels)

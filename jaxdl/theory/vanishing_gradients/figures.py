@@ -1,7 +1,4 @@
-"""Figures of exploding and vanishing gradients: norms, rates, the edge.
-
-The edge in depth and gain.
-"""
+"""Figures of exploding and vanishing gradients: norms, rates, the edge."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -34,10 +31,7 @@ Values = Mapping[str, np.ndarray]
 
 
 def norms(gains: Values, log_norms: Values) -> FigureBlock:
-    """Gradient norm by layer of the deepest networks, [seed, gain, layer], at half.
-
-    Once and twice the edge's gain.
-    """
+    """Gradient norm by layer at half, once and twice the critical gain, [seed, gain, layer]."""
     chosen = {name: by_gain[[0, len(by_gain) // 2, -1]] for name, by_gain in gains.items()}
     logs = {
         name: log_norms[name].mean(0)[[0, len(gains[name]) // 2, -1]] / math.log(10)
@@ -85,7 +79,7 @@ def norms(gains: Values, log_norms: Values) -> FigureBlock:
 
 
 def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
-    """Growth a layer by gain: `measured` [gain] beside the curve of theory."""
+    """Growth per layer against gain: `measured` [gain] and the curve of theory."""
 
     def plot(width: float) -> Figure:
         figure, grid = _row(width, 'gain', 'growth of the log norm per layer')
@@ -119,10 +113,7 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
 
 
 def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
-    """The variance of activations over inputs, [gain, layer].
-
-    And the gain of the predicted edge.
-    """
+    """Variance of activations over inputs, [gain, layer], and the predicted edge."""
 
     def plot(width: float) -> Figure:
         figure, grid = _row(width, 'gain', 'layer')
@@ -171,7 +162,7 @@ def edge(gains: np.ndarray, variances: Values) -> FigureBlock:
 
 
 def _row(width: float, x: str, y: str) -> tuple[Figure, Sequence[Axes]]:
-    """Three panels: beside each other on a page, one over the other on a phone."""
+    """Three panels: in a row on a page, in a column on a phone."""
     rows, columns = (1, 3) if width == plots.WIDE else (3, 1)
     figure = Figure(figsize=(width, 3.2 if rows == 1 else 7.2), layout='constrained')
     grid = figure.subplots(rows, columns, squeeze=False).ravel()

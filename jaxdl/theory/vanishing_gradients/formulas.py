@@ -1,10 +1,8 @@
-"""Exploding and vanishing gradients: what the product of Jacobians does to a gradient's norm.
-
-Layer by layer.
+"""Growth rate of gradients per layer in wide random networks.
 
 A layer is z = gain W h / sqrt(width), h = f(z), with entries of W from N(0, 1). In a wide network
-the z of a layer are normal (Poole et al. 2016), which turns the growth of a gradient into one
-integral (Schoenholz et al. 2017).
+the z of a layer are normal (Poole et al. 2016), so the growth of a gradient is one integral
+(Schoenholz et al. 2017).
 """
 
 import dataclasses
@@ -29,7 +27,7 @@ NODES, REACH = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How much is measured."""
+    """Sizes of the checks and of the training runs."""
 
     width: int = fields.ruled(256, fields.at_least(32))
     depths: tuple[int, ...] = fields.ruled(
@@ -56,9 +54,14 @@ ACTIVATIONS: Mapping[str, tuple[Function, Function]] = {
 
 
 def normal_mean(function: Function, length: float) -> float:
-    """The mean of function(z) for z from N(0, `length`), by the midpoint rule; no midpoint is 0.
+    """Mean of function(z) for z from N(0, `length`), by the midpoint rule; no midpoint is 0.
 
-    Where ReLU bends.
+    Args:
+      function: of an array of z.
+      length: variance of z.
+
+    Returns:
+      The mean.
     """
     z = (np.arange(NODES) + 0.5) * (2 * REACH / NODES) - REACH
     density = np.exp(-0.5 * z**2)
@@ -66,7 +69,15 @@ def normal_mean(function: Function, length: float) -> float:
 
 
 def next_length(activation: str, gain: float, length: float) -> float:
-    """The mean square of the next layer's z, from that of this layer's: gain^2 E[f(z)^2].
+    """Mean square of the next layer's z: gain^2 E[f(z)^2].
+
+    Args:
+      activation: a key of ACTIVATIONS.
+      gain: standard deviation of the weights times sqrt(width).
+      length: mean square of this layer's z.
+
+    Returns:
+      The mean square.
 
     Examples:
       >>> round(next_length('relu', 2**0.5, 3.0), 6)  # He's gain keeps the length
@@ -78,9 +89,13 @@ def next_length(activation: str, gain: float, length: float) -> float:
 
 @functools.cache
 def fixed_length(activation: str, gain: float) -> float:
-    """The mean square of z that a layer hands on unchanged; 0 where signals die out.
+    """Mean square of z that stays constant; 0 for decaying signals, `gain`^2 for exploding ones.
 
-    `gain`^2 where they explode.
+    Args:
+      activation, gain: as in `next_length`.
+
+    Returns:
+      The mean square.
 
     Examples:
       >>> fixed_length('tanh', 0.9), round(fixed_length('tanh', 1.5), 3)
@@ -97,18 +112,26 @@ def fixed_length(activation: str, gain: float) -> float:
 
 
 def layer_rate(activation: str, gain: float, length: float) -> float:
-    """log(gain x root mean square slope) where z has mean square `length`.
+    """Growth of the log gradient norm in one layer, log(gain x root mean square derivative).
 
-    Growth of the log gradient norm.
+    Args:
+      activation, gain, length: as in `next_length`.
+
+    Returns:
+      The growth rate.
     """
     _, slope = _of(activation)
     return math.log(gain) + 0.5 * math.log(normal_mean(lambda z: slope(z) ** 2, max(length, SMALL)))
 
 
 def rate(activation: str, gain: float) -> float:
-    """Growth of the log gradient norm a layer, backward, far from both ends of the network.
+    """Growth of the log gradient norm per layer, backward, far from both ends; 0 is the edge.
 
-    0 is the edge.
+    Args:
+      activation, gain: as in `next_length`.
+
+    Returns:
+      The growth rate.
 
     Examples:
       >>> round(rate('relu', 2.0), 3), round(rate('tanh', 0.5), 3)
@@ -118,9 +141,14 @@ def rate(activation: str, gain: float) -> float:
 
 
 def layer_rates(activation: str, gain: float, depth: int) -> np.ndarray:
-    """`layer_rate` of each layer but the last of a network whose input has mean square 1.
+    """`layer_rate` of each layer but the last, for inputs of mean square 1.
 
-    [depth - 1].
+    Args:
+      activation, gain: as in `next_length`.
+      depth: number of layers.
+
+    Returns:
+      [depth - 1].
     """
     length, rates = gain**2, []
     for _ in range(depth - 1):
@@ -130,13 +158,18 @@ def layer_rates(activation: str, gain: float, depth: int) -> np.ndarray:
 
 
 def correction(activation: str, gain: float, width: int) -> float:
-    """What a finite `width` adds to the rate of a typical network, to first order.
+    """First-order correction of the rate for finite `width`, -(3 kurtosis - 1) / (4 width).
 
-    -(3 kurtosis - 1) / (4 width).
+    The growth of the squared norm in a layer is a mean of `width` squares, and the mean of a
+    logarithm is below the logarithm of the mean; kurtosis = E[slope^4] / E[slope^2]^2. For ReLU: -5
+    / (4 width) (Hanin and Nica 2020).
 
-    The squared norm's growth in a layer is a mean of `width` squares, and the mean of a logarithm
-    is below the logarithm of the mean; kurtosis = E[slope^4] / E[slope^2]^2. For ReLU: -5 / (4
-    width) (Hanin and Nica 2020).
+    Args:
+      activation, gain: as in `next_length`.
+      width: units per layer.
+
+    Returns:
+      The correction.
 
     Examples:
       >>> round(correction('relu', 2**0.5, width=100), 4)
@@ -150,7 +183,14 @@ def correction(activation: str, gain: float, width: int) -> float:
 
 @functools.cache
 def critical_gain(activation: str, rate: Rate = rate) -> float:
-    """The gain at which gradients of a wide and deep network neither vanish nor explode.
+    """Gain without vanishing or exploding gradients in wide and deep networks.
+
+    Args:
+      activation: a key of ACTIVATIONS.
+      rate: (activation, gain) -> growth rate.
+
+    Returns:
+      The gain with rate 0.
 
     Examples:
       >>> [round(critical_gain(activation), 3) for activation in ('relu', 'tanh', 'sigmoid')]
@@ -160,9 +200,13 @@ def critical_gain(activation: str, rate: Rate = rate) -> float:
 
 
 def normalised_rate(activation: str) -> float:
-    """The rate where each layer scales z to mean square 1 (layer norm).
+    """Rate with layer norm (mean square 1), half log(E[slope^2] / E[f^2]), for every gain.
 
-    Half log(E[slope^2] / E[f^2]), of no gain.
+    Args:
+      activation: a key of ACTIVATIONS.
+
+    Returns:
+      The growth rate.
     """
     function, slope = _of(activation)
     return 0.5 * math.log(
@@ -171,9 +215,10 @@ def normalised_rate(activation: str) -> float:
 
 
 def batch_norm_rate() -> float:
-    """The rate of ReLU behind batch norm, for a large batch: half log(pi / (pi - 1)) (Yang et al.
+    """Rate of ReLU after batch norm over a large batch (Yang et al. 2019).
 
-    2019).
+    Returns:
+      Half log(pi / (pi - 1)).
 
     Examples:
       >>> round(batch_norm_rate(), 3)
@@ -183,9 +228,14 @@ def batch_norm_rate() -> float:
 
 
 def skip_rate(gain: float, branch: float = 1.0) -> float:
-    """The rate of h + branch W relu(h), W of `gain`: half log(1 + branch^2 gain^2 / 2).
+    """Rate of h + branch W relu(h), W of `gain`; never below 0.
 
-    Never below 0.
+    Args:
+      gain: standard deviation of the weights times sqrt(width).
+      branch: factor of the branch.
+
+    Returns:
+      Half log(1 + branch^2 gain^2 / 2).
 
     Examples:
       >>> round(skip_rate(2**0.5), 3), round(skip_rate(2**0.5, branch=0.1), 3)
@@ -195,7 +245,7 @@ def skip_rate(gain: float, branch: float = 1.0) -> float:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """By bisection: at the edge of tanh the function has a kink and is flat on one side of it."""
+    """Root by bisection, since tanh's rate has a kink at the edge and is flat on one side."""
     return float(optimize.bisect(function, low, high, xtol=1e-12))  # pyright: ignore[reportArgumentType]
 
 

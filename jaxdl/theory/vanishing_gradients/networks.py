@@ -1,4 +1,4 @@
-"""Random networks, and the norms of their gradients layer by layer, measured by jax in float64."""
+"""Random networks and their gradient norms per layer, by jax in float64."""
 
 import functools
 import math
@@ -17,14 +17,15 @@ Layer = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # (h, kernel, bi
 
 
 def plain(activation: str, gain: jax.Array | float) -> Layer:
-    """f(gain h W + b)."""
+    """Layer f(gain h W + b)."""
     return lambda h, kernel, bias: ACTIVATIONS[activation](gain * h @ kernel + bias)
 
 
 def normalised(activation: str, gain: jax.Array | float, axis: int) -> Layer:
-    """f(norm(gain h W) + b): over the units of an example (`axis` -1), or a unit's examples (0).
+    """Layer f(norm(gain h W) + b), without epsilon.
 
-    Without epsilon.
+    Args:
+      axis: -1 normalises over the units of an example, 0 over the examples of a unit.
     """
 
     def layer(h: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -36,16 +37,17 @@ def normalised(activation: str, gain: jax.Array | float, axis: int) -> Layer:
 
 
 def skip(gain: jax.Array | float, branch: float) -> Layer:
-    """h + branch gain relu(h) W + b: the identity beside each layer."""
+    """Layer h + branch gain relu(h) W + b, with an identity skip connection."""
     return lambda h, kernel, bias: h + branch * gain * jax.nn.relu(h) @ kernel + bias
 
 
 def draw(
     seed: int | jax.Array, name: str, depth: int, width: int, batch: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Kernels [depth, width, width], entries N(0, 1 / width); images and the loss's direction.
+    """Random kernels [depth, width, width] with variance 1 / width, images and loss direction.
 
-    Both [batch, width].
+    Returns:
+      Kernels, and images and direction, both [batch, width].
     """
     return _draw(keys.fold(keys.seed_key(seed), f'vanishing_gradients {name}'), depth, width, batch)  # pyright: ignore
 
@@ -66,10 +68,7 @@ def _draw(
 def loss(
     layer: Layer, kernels: jax.Array, biases: jax.Array, images: jax.Array, direction: jax.Array
 ) -> jax.Array:
-    """The last h along `direction`.
-
-    A loss whose gradient at the network's end has a size that does not matter here.
-    """
+    """Fixed random linear function of the last layer: the sum of h times `direction`."""
     last, _ = lax.scan(
         lambda h, layer_params: (layer(h, *layer_params), None), images, (kernels, biases)
     )
@@ -79,7 +78,7 @@ def loss(
 def gradients(
     layer: Layer, kernels: jax.Array, images: jax.Array, direction: jax.Array
 ) -> jax.Array:
-    """Of the loss by each layer's bias, one for each example: [layer, batch, width]."""
+    """Gradient of the loss w.r.t. each layer's bias, per example: [layer, batch, width]."""
     biases = jnp.zeros((len(kernels), *images.shape))
     return jax.grad(lambda b: loss(layer, kernels, b, images, direction))(biases)
 
@@ -87,7 +86,7 @@ def gradients(
 def log_norms(
     layer: Layer, kernels: jax.Array, images: jax.Array, direction: jax.Array
 ) -> jax.Array:
-    """The logarithms of the norms of `gradients`, [layer]."""
+    """Logarithms of the norms of `gradients`, [layer]."""
     return 0.5 * jnp.log(jnp.sum(gradients(layer, kernels, images, direction) ** 2, (1, 2)))
 
 
@@ -109,10 +108,7 @@ def _plain_norms(
 def plain_norms(
     depth: int, width: int, seeds: int, gains: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Log gradient norms of random networks, [seed, gain, layer] of each activation.
-
-    One program for a depth.
-    """
+    """Log gradient norms of random networks, [seed, gain, layer] per activation."""
     by_seed = [
         jax.tree.map(np.asarray, _plain_norms(depth, width, seed, gains)) for seed in range(seeds)
     ]
@@ -137,18 +133,12 @@ def _variances(depth: int, width: int, gains: jax.Array) -> dict[str, jax.Array]
 
 
 def variances(depth: int, width: int, gains: np.ndarray) -> dict[str, np.ndarray]:
-    """The variance of an activation over 16 inputs, mean over units, [gain.
-
-    Layer] of each activation.
-    """
+    """Variance of an activation over 16 inputs, mean over units, [gain, layer] per activation."""
     by_activation = _variances(depth, width, jnp.asarray(gains))
     return {activation: np.asarray(by_activation[activation]) for activation in theory.ACTIVATIONS}
 
 
 def rate(norms: np.ndarray) -> np.ndarray:
-    """Growth of log norms [..., layer] a layer, backward.
-
-    In the last three quarters of the layers.
-    """
+    """Growth of log norms [..., layer] per layer, backward, in the last three quarters."""
     start = norms.shape[-1] // 4
     return (norms[..., start] - norms[..., -1]) / (norms.shape[-1] - 1 - start)

@@ -1,7 +1,4 @@
-"""Growth of gradients under the usual remedies, and training with other gains.
-
-And what a wrong gain does to training.
-"""
+"""Growth of gradients under the usual remedies, and training with other gains."""
 
 import dataclasses
 import functools
@@ -36,7 +33,7 @@ TRAINED_DEPTH = 20
 
 @dataclasses.dataclass(frozen=True)
 class Remedy:
-    """A kind of layer and the rate that its gradients should grow with."""
+    """A kind of layer, and the predicted growth rate of its gradients."""
 
     layer: networks.Layer
     predicted: float
@@ -95,7 +92,7 @@ def measured(
 def remedy_claims(
     norms: Mapping[str, np.ndarray], width: int, predicted: Mapping[str, float]
 ) -> list[Claim]:
-    """Each remedy's rate, against what is predicted."""
+    """Claims: the rate of each remedy is as predicted."""
     seeds = len(next(iter(norms.values())))
     where = (
         f'growth of the log gradient norm per layer, backward ({DEPTH} layers of {width} units, '
@@ -110,15 +107,12 @@ def remedy_claims(
 
 
 def predictions() -> dict[str, float]:
-    """The rate that each remedy should have, to as many digits as the integrals have."""
+    """Predicted rate of each remedy, to the precision of the integrals."""
     return {name: round(make().predicted, 12) for name, make in REMEDIES.items()}
 
 
 def table(norms: Mapping[str, np.ndarray], predicted: Mapping[str, float]) -> Table:
-    """A row a remedy: its rate, predicted and measured.
-
-    And what that makes of a gradient in 64 layers.
-    """
+    """Predicted and measured rate of each remedy, and the gradient ratio over 64 layers."""
     rows = [
         [
             name,
@@ -134,13 +128,13 @@ def table(norms: Mapping[str, np.ndarray], predicted: Mapping[str, float]) -> Ta
 
 
 def signed(value: float) -> str:
-    """A rate to three decimals with its sign: `+0.347`; none where it rounds to 0."""
+    """Rate with three decimals and its sign, `+0.347`; no sign if it rounds to 0."""
     text = f'{abs(value):.3f}'
     return text if not float(text) else f'{"+" if value > 0 else words.MINUS}{text}'
 
 
 def power(log: float) -> str:
-    """e to the `log`, for people: `1.64`, or a number times a power of ten."""
+    """e to the power of `log`, as `1.64` or as a number times a power of ten."""
     digits, exponent = f'{math.exp(log):.1e}'.split('e')
     if -2 <= int(exponent) <= 2:
         return words.significant(math.exp(log))
@@ -152,10 +146,7 @@ def _ratio(norms: np.ndarray) -> float:
 
 
 def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list[dict[str, Any]]]:
-    """Train accuracy in the end by gain, each at its own best learning rate (by that accuracy).
-
-    Mean over seeds.
-    """
+    """Final training accuracy by gain, each at its best learning rate, mean over seeds."""
     base = Variant(
         model='mlp',
         norm='none',
@@ -195,7 +186,7 @@ def _best(trained: Sequence[engine.Trained], rates: Mapping[str, float], scale: 
 
 
 def training_claims(accuracy: Mapping[float, float], seeds: int, epochs: int) -> list[Claim]:
-    """The critical gain against one half and four times as large."""
+    """Claims: gain 1 trains better than gains 0.5 and 4."""
     where = (
         f'tanh MLP of {TRAINED_DEPTH} layers on digits, {epochs} epochs, best of {len(RATES)} '
         'learning rates'
