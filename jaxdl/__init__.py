@@ -28,8 +28,8 @@ _HOME = {
     'Recipe': 'config.recipe',
     'Variant': 'train.variant',
     'geometric': 'config.experiment',
-    'load_experiment': 'config.experiment',
-    'override': 'config.experiment',
+    'load_experiment': 'config.load',
+    'override': 'config.overrides',
     'run': 'cli.dispatch',
     'sweep': 'config.experiment',
 }
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from jaxdl.config.experiment import Demonstration as Demonstration
     from jaxdl.config.experiment import FineTune as FineTune
     from jaxdl.config.experiment import geometric as geometric
-    from jaxdl.config.experiment import load_experiment as load_experiment
-    from jaxdl.config.experiment import override as override
     from jaxdl.config.experiment import sweep as sweep
+    from jaxdl.config.load import load_experiment as load_experiment
+    from jaxdl.config.overrides import override as override
     from jaxdl.config.recipe import Probe as Probe
     from jaxdl.config.recipe import Recipe as Recipe
     from jaxdl.data import Data as Data

@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> int:
 def run(arguments: list[str]) -> int:
     """Trains or checks, compares and reports; a finished run is only reported again."""
     from jaxdl.cli import dispatch
-    from jaxdl.config.experiment import as_dict
+    from jaxdl.config.load import as_dict
     from jaxdl.runtime import distributed, signals
 
     _join()
@@ -333,14 +333,14 @@ def _parse(arguments: list[str]) -> list[str]:
 
 
 def _experiment() -> Any:
-    from jaxdl.config import experiment, load
+    from jaxdl.config import experiment, load, overrides
 
     own = (FLAGS.experiment or '').endswith('.py')  # a file may register what the config needs
     if FLAGS.experiment and FLAGS.config and not own:
         raise InputError('--experiment and --config both say what to run: give one of them')
     if not FLAGS.experiment and not FLAGS.config:
         raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
-    found: Any = experiment.load_experiment(FLAGS.experiment) if FLAGS.experiment else None
+    found: Any = load.load_experiment(FLAGS.experiment) if FLAGS.experiment else None
     if FLAGS.config:
         found = load.load_config(pathlib.Path(FLAGS.config))
     if FLAGS.options is not None:
@@ -348,14 +348,14 @@ def _experiment() -> Any:
             raise InputError(
                 f'--options={",".join(FLAGS.options)}: {found.name} is no ablation: leave the flag out'
             )
-        found = experiment.keep(found, FLAGS.options)
+        found = overrides.keep(found, FLAGS.options)
     if FLAGS.quick:
-        found = experiment.quick(found)
+        found = overrides.quick(found)
     for key, value in sorted(
         _overrides(), key=lambda pair: pair[0] != 'recipe'
     ):  # which any other overrides
-        found = experiment.override(found, {key: value})
-    return experiment.check(found)
+        found = overrides.override(found, {key: value})
+    return overrides.check(found)
 
 
 def _overrides() -> list[tuple[str, Any]]:

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl.ablation import planning, result_rows
-from jaxdl.config.experiment import Ablation, option_variant, override
+from jaxdl.config.experiment import Ablation, option_variant
+from jaxdl.config.overrides import override
 from jaxdl.data import load
 from jaxdl.train.variant import Variant, program_key
 

@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.config import registry
-from jaxdl.config.experiment import Ablation, option_variant, override, used
+from jaxdl.config.experiment import Ablation, option_variant
+from jaxdl.config.load import component_names
+from jaxdl.config.overrides import override
 from jaxdl.data import Dataset, Splits, audit, decode, load, split
 from jaxdl.ensemble import Member, autotune, chunks
 from jaxdl.errors import InputError
@@ -91,7 +93,7 @@ def make_plan(ablation: Ablation) -> dict[str, Any]:
         cores=os.cpu_count(),
         versions=provenance.versions(),
         groups=groups,
-        registered=registry.files(used(ablation)),
+        registered=registry.files(component_names(ablation)),
     )
 
 

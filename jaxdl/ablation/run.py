@@ -12,9 +12,10 @@ from jaxdl import workdir
 from jaxdl.ablation import artifacts, planning, result_rows
 from jaxdl.ablation.chunk_files import Outcome
 from jaxdl.ablation.chunk_runner import Session, Study, run_groups
-from jaxdl.config import experiment as experiments
 from jaxdl.config import registry
 from jaxdl.config.experiment import Ablation
+from jaxdl.config.load import as_dict, component_names
+from jaxdl.config.overrides import check, override
 from jaxdl.data import Dataset, Splits, load
 from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member, autotune
@@ -54,7 +55,7 @@ def run(
       InputError: the experiment or the workdir is not usable; nothing is written over.
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
-    folder, ablation = pathlib.Path(folder), experiments.check(ablation)
+    folder, ablation = pathlib.Path(folder), check(ablation)
     tracking.check(ablation.trackers)
     plan = distributed.told(lambda: _frozen_plan(folder, ablation, overwrite))
     if not distributed.told(lambda: workdir.finished(folder)):
@@ -78,7 +79,7 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> d
 
     Whatever is wrong is found before anything is written or removed.
     """
-    config = experiments.as_dict(ablation)
+    config = as_dict(ablation)
     if not overwrite and workdir.resumes(folder, config) and (folder / 'plan.json').exists():
         plan = workdir.read_json(folder / 'plan.json')
         _check_files(folder, plan, ablation)
@@ -95,7 +96,7 @@ def _check_data(plan: Mapping[str, Any], ablation: Ablation) -> None:
     with damaged(*DAMAGED):
         held = {condition: plan['data'][condition]['checksum'] for condition in ablation.conditions}
     for condition, overrides in ablation.conditions.items():
-        dataset = load(experiments.override(ablation, overrides).data)
+        dataset = load(override(ablation, overrides).data)
         if dataset.checksum() != held[condition]:
             raise InputError(
                 f'data set {dataset.name} has changed since the run began: --overwrite starts it anew'
@@ -107,7 +108,7 @@ def _check_files(folder: pathlib.Path, plan: Mapping[str, Any], ablation: Ablati
 
     Of a finished one a line on stderr.
     """
-    now, held = registry.files(experiments.used(ablation)), plan.get('registered', {})
+    now, held = registry.files(component_names(ablation)), plan.get('registered', {})
     for name in sorted({*now, *held}):
         if now.get(name) != held.get(name):
             text = f'{name} is not what it was when the run in {folder} began: --overwrite starts it anew'
@@ -151,7 +152,7 @@ def _train(folder: pathlib.Path, ablation: Ablation, plan: dict[str, Any], comma
         note('start')
         session = Session(folder, plan, note, interrupted, ablation.checkpoint_seconds, tell)
         for number, (condition, overrides) in enumerate(ablation.conditions.items()):
-            study = experiments.override(ablation, overrides)
+            study = override(ablation, overrides)
             dataset = load(study.data)
             splits = planning.splits_of(study, dataset, planning.phases(study, condition))
             records.append(_condition(session, study, dataset, splits, condition, number))
@@ -180,7 +181,7 @@ def _summary(
 ) -> list[Row]:
     """The rows of summary.csv of one condition."""
     study, data = (
-        experiments.override(ablation, ablation.conditions[record.condition]),
+        override(ablation, ablation.conditions[record.condition]),
         plan['data'][record.condition],
     )
     ratio = data['test'] / data['train'] if study.data.resample_split else 0.0

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from jaxdl import statistics, workdir
-from jaxdl.config.experiment import Ablation, as_dict
+from jaxdl.config.experiment import Ablation
+from jaxdl.config.load import as_dict
 from jaxdl.errors import InputError
 from jaxdl.statistics import protocol
 from jaxdl.workdir import tables

@@ -1,6 +1,7 @@
 """An experiment from the config.json of its run, so that a run's folder suffices to repeat it."""
 
 import dataclasses
+import importlib.util
 import itertools
 import pathlib
 import typing
@@ -8,9 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxdl import workdir
-from jaxdl.config import catalogue, experiment, registry
-from jaxdl.config.experiment import Assignment, Demonstration, Experiment
-from jaxdl.errors import InputError, unknown
+from jaxdl.config import catalogue, registry
+from jaxdl.config.experiment import (
+    Ablation,
+    Assignment,
+    Demonstration,
+    Experiment,
+    FineTune,
+    option_variant,
+)
+from jaxdl.config.overrides import check, override
+from jaxdl.errors import InputError, blamed, unknown
+from jaxdl.train.variant import Variant
 
 KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experiment)}
 
@@ -34,8 +44,8 @@ def load_config(path: pathlib.Path) -> Experiment:
     try:
         registry.check(_object('registered', registered))
         if KINDS[name] is Demonstration:
-            return experiment.check(_demonstration(content))
-        found = experiment.check(_built(KINDS[name], content))
+            return check(_demonstration(content))
+        found = check(_built(KINDS[name], content))
         _check_own(found)
         return found
     except InputError as error:
@@ -59,12 +69,10 @@ def _demonstration(content: Mapping[str, Any]) -> Experiment:
         raise InputError(
             f'demonstration {content.get("name")!r} is none of jaxdl: run its own file by --experiment'
         )
-    found = experiment.load_experiment(content['name'])
+    found = load_experiment(content['name'])
     settings = _object('settings', content.get('settings', {}))
-    found = experiment.override(
-        found, {f'settings.{key}': value for key, value in settings.items()}
-    )
-    return experiment.override(found, {'scale': content.get('scale', 'full')})
+    found = override(found, {f'settings.{key}': value for key, value in settings.items()})
+    return override(found, {'scale': content.get('scale', 'full')})
 
 
 def _built(kind: type, content: Mapping[str, Any]) -> Any:
@@ -96,3 +104,57 @@ def _object(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f'{name}={value!r}: must be an object of names and values')
     return value
+
+
+def as_dict(experiment: Experiment) -> dict[str, Any]:
+    """Every field of the resolved experiment: what config.json holds."""
+    found = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
+    if isinstance(experiment, Demonstration):
+        found['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
+    own = registry.needed(component_names(experiment))
+    return found | (dict(registered=own) if own else {})
+
+
+def component_names(experiment: Experiment) -> set[tuple[str, str]]:
+    """Whatever has a name in a table, of every option and condition: (kind or field, name)."""
+    if not isinstance(experiment, Ablation | FineTune):
+        return set()
+    studies, variants = [experiment], [experiment.variant]
+    if isinstance(experiment, Ablation):
+        studies = [override(experiment, overrides) for overrides in experiment.conditions.values()]
+        variants = [option_variant(study, option) for study in studies for option in study.options]
+    found = {('dataset', study.data.dataset.partition(':')[0]) for study in studies}
+    found |= {
+        ('metric', name)
+        for study in studies
+        if isinstance(study, Ablation)
+        for name in study.metrics
+    }
+    values = [
+        (f.name, getattr(own, f.name)) for own in variants for f in dataclasses.fields(Variant)
+    ]
+    return found | {(field, value) for field, value in values if isinstance(value, str)}
+
+
+def load_experiment(name: str) -> Experiment:
+    """The `EXPERIMENT` of a file in experiments/, by name, or of the user's own file, by path."""
+    path = pathlib.Path(name) if name.endswith('.py') else catalogue.folder() / f'{name}.py'
+    if not path.is_file():
+        raise unknown('experiment', name, catalogue.questions())
+    spec = importlib.util.spec_from_file_location(f'jaxdl_experiment_{path.stem}', path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with blamed(
+        str(path)
+    ):  # the file is the user's own: whatever is wrong in it is said, not traced
+        spec.loader.exec_module(module)
+    experiment = getattr(module, 'EXPERIMENT', None)
+    if not isinstance(experiment, Experiment):
+        raise InputError(
+            f'{path}: sets no EXPERIMENT = Ablation(...), Demonstration(...) or FineTune(...)'
+        )
+    question = experiment.question or (module.__doc__ or '').strip().partition('\n')[0]
+    return check(
+        dataclasses.replace(experiment, name=experiment.name or path.stem, question=question)
+    )

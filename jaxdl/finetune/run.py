@@ -13,8 +13,9 @@ import jax
 import numpy as np
 
 from jaxdl import workdir
-from jaxdl.config import experiment as experiments
 from jaxdl.config.experiment import FineTune
+from jaxdl.config.load import as_dict
+from jaxdl.config.overrides import check
 from jaxdl.data import Dataset, Splits, bursts
 from jaxdl.data.batches import Feed
 from jaxdl.errors import warn
@@ -47,12 +48,12 @@ def run(
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
       NotFinite: the loss is no number any more; what was saved before stays.
     """
-    experiment = experiments.check(experiment)
+    experiment = check(experiment)
     whole = not overwrite and finished(folder)
     if not whole:
         setup.check(experiment)
     experiment = setup.pinned(experiment, folder, overwrite)
-    config = experiments.as_dict(experiment)
+    config = as_dict(experiment)
     resumes = not overwrite and workdir.resumes(folder, config)
     if not resumes or not whole:
         network, dataset = setup.backbone(experiment), setup.images_of(experiment)
@@ -73,7 +74,7 @@ def run(
 
 def outline(experiment: FineTune) -> list[str]:
     """What a run would do, in lines; nothing is trained, and no image goes through the network."""
-    experiment = experiments.check(experiment)
+    experiment = check(experiment)
     setup.check(experiment)
     network, dataset = setup.backbone(experiment), setup.images_of(experiment)
     recipe, own = experiment.finetune, experiment.variant

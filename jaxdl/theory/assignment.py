@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 from jaxdl import workdir
-from jaxdl.config import experiment
 from jaxdl.config.experiment import Assignment, Experiment
+from jaxdl.config.load import as_dict, load_experiment
+from jaxdl.config.overrides import check, override, quick
 from jaxdl.errors import InputError
 from jaxdl.runtime import progress, provenance
 from jaxdl.theory import submission_zip
@@ -39,8 +40,8 @@ def run(
       InputError: a part or the workdir is not usable; nothing is overwritten.
       Interrupted: SIGINT or SIGTERM arrived.
     """
-    assignment = experiment.check(assignment)
-    names, config = parts(assignment), experiment.as_dict(assignment)
+    assignment = check(assignment)
+    names, config = parts(assignment), as_dict(assignment)
     if overwrite:
         workdir.clear(folder)
     workdir.resumes(folder, config)
@@ -78,23 +79,21 @@ def parts(assignment: Assignment) -> dict[str, Experiment]:
       InputError: unknown experiment, or an override without a field in any part.
     """
     experiments = {
-        name: experiment.load_experiment(name)
-        for names in assignment.parts.values()
-        for name in names
+        name: load_experiment(name) for names in assignment.parts.values() for name in names
     }
     if assignment.scale == 'quick':
-        experiments = {name: experiment.quick(part) for name, part in experiments.items()}
+        experiments = {name: quick(part) for name, part in experiments.items()}
     for key, value in assignment.overrides.items():
         taken, refused = {}, InputError('')
         for name, part in experiments.items():
             try:
-                taken[name] = experiment.override(part, {key: value})
+                taken[name] = override(part, {key: value})
             except InputError as error:
                 refused = error
         if not taken:
             raise refused
         experiments |= taken
-    return {name: experiment.check(part) for name, part in experiments.items()}
+    return {name: check(part) for name, part in experiments.items()}
 
 
 def _of(part: str, text: str) -> str:

@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 from jaxdl import workdir
-from jaxdl.config import experiment
 from jaxdl.config.experiment import Demonstration
+from jaxdl.config.load import as_dict
+from jaxdl.config.overrides import check
 from jaxdl.report.page.blocks import Figure
 from jaxdl.runtime import progress, provenance, signals
 from jaxdl.workdir import claims, tables
@@ -39,8 +40,8 @@ def run(
       InputError: the settings or the workdir are not usable; nothing is overwritten.
       Interrupted: SIGINT or SIGTERM arrived; the same call starts the work again.
     """
-    demonstration = experiment.check(demonstration)
-    config = experiment.as_dict(demonstration)
+    demonstration = check(demonstration)
+    config = as_dict(demonstration)
     if overwrite or not workdir.resumes(folder, config) or not workdir.finished(folder):
         if overwrite:
             workdir.clear(folder)

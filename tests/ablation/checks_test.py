@@ -14,8 +14,8 @@ from jaxdl.ablation.checks import images, judging, networks
 from jaxdl.ablation.checks.gradients import gradient_errors
 from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row
-from jaxdl.config import experiment
 from jaxdl.config.experiment import Ablation
+from jaxdl.config.overrides import check
 from jaxdl.data import Data, Dataset, load, split
 from jaxdl.ensemble import Member
 from jaxdl.models import layers
@@ -47,7 +47,7 @@ def found():
         name='faults',
         conditions={'whole': {}, 'a quarter': {'data.train_share': 0.25}},
     )
-    return checks.checks(experiment.check(study))
+    return checks.checks(check(study))
 
 
 def verdicts(found, option):

@@ -7,7 +7,8 @@ import pytest
 import jaxdl
 from jaxdl import main as command
 from jaxdl.cli import new_study
-from jaxdl.config import experiment
+from jaxdl.config.load import load_experiment
+from jaxdl.config.overrides import check, override
 from tests.config import register_test
 
 _as_before = register_test._as_before
@@ -45,16 +46,14 @@ def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
 def test_its_examples_register_and_its_names_are_options(tmp_path):
     text = new_study.TEMPLATE.read_text()
     (tmp_path / 'mine.py').write_text(re.sub(r'^# ?(?! ?What is)', '', text, flags=re.MULTILINE))
-    study = experiment.load_experiment('mine.py')
+    study = load_experiment('mine.py')
     assert isinstance(study, jaxdl.Ablation)
     options = re.findall(r'  # (dict\(.*?\))', text)
     assert len(options) == 4
     for option in options:
-        experiment.check(
-            experiment.override(study, {f'variant.{k}': v for k, v in eval(option).items()})
-        )
-    assert experiment.override(study, dict(metrics=['top_3'])).metrics == ('top_3',)
-    assert experiment.override(study, dict(dataset='stripes')).data.dataset == 'stripes'
+        check(override(study, {f'variant.{k}': v for k, v in eval(option).items()}))
+    assert override(study, dict(metrics=['top_3'])).metrics == ('top_3',)
+    assert override(study, dict(dataset='stripes')).data.dataset == 'stripes'
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scipy import stats
 from jaxdl import statistics, workdir
 from jaxdl.ablation import estimate
 from jaxdl.cli import seed_budget
-from jaxdl.config import experiment
+from jaxdl.config.load import as_dict
 from jaxdl.errors import InputError
 from jaxdl.workdir import tables
 
@@ -83,7 +83,7 @@ def test_the_spread_is_that_of_the_paired_differences():
 def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     study, folder = studies.small(), tmp_path / 'run'
     assert 'holds none' in seed_budget.describe(study, folder)[1]
-    workdir.begin(folder, config=experiment.as_dict(study), run=dict(finished=False))
+    workdir.begin(folder, config=as_dict(study), run=dict(finished=False))
     tables.write_table(folder / 'results.csv', tables.RESULTS, measured())
     assert 'not finished' in seed_budget.describe(study, folder)[1]
     workdir.begin(folder, run=dict(finished=True))

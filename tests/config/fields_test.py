@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jaxdl import fields
 from jaxdl.config import experiment
 from jaxdl.config.experiment import Ablation
+from jaxdl.config.overrides import check, field_paths, keep, override
 from jaxdl.errors import InputError, nearest
 
 
@@ -90,11 +91,11 @@ def test_what_cannot_be_converted(annotation, value):
 )
 def test_overrides_that_cannot_be(ablation, key, value, words):
     with pytest.raises(InputError, match=words):
-        experiment.override(ablation, {key: value})
+        override(ablation, {key: value})
 
 
 def test_overrides_reach_their_field(ablation):
-    found = experiment.override(
+    found = override(
         ablation, {'epochs': 3, 'variant.width': 8, 'dropout': 0.5, 'data.split_seed': 4}
     )
     assert (found.epochs, found.variant.width, found.variant.dropout, found.data.split_seed) == (
@@ -108,18 +109,18 @@ def test_overrides_reach_their_field(ablation):
 
 @pytest.mark.parametrize('kind', ['', 'variant.', 'data.'])
 def test_every_field_can_be_overridden_by_its_own_value(ablation, kind):
-    for key in experiment.field_paths(ablation):
+    for key in field_paths(ablation):
         if not key.startswith(kind) or key == 'variant.learning_rate':
             continue
         holder = ablation if '.' not in key else getattr(ablation, key.split('.')[0])
         value = getattr(holder, key.split('.')[-1])
-        assert experiment.override(ablation, {key: value}) == ablation
+        assert override(ablation, {key: value}) == ablation
 
 
 def test_seeds_of_a_comparison(ablation):
     with pytest.raises(InputError, match='at least 2 seeds'):
-        experiment.check(experiment.override(ablation, dict(seeds=1)))
-    experiment.check(experiment.keep(experiment.override(ablation, dict(seeds=1)), ['max']))
+        check(override(ablation, dict(seeds=1)))
+    check(keep(override(ablation, dict(seeds=1)), ['max']))
 
 
 def test_options_are_checked(ablation):
@@ -129,15 +130,15 @@ def test_options_are_checked(ablation):
     with pytest.raises(
         InputError, match="unknown field 'poolin' in option 'other': did you mean pooling"
     ):
-        experiment.check(with_option(poolin='avg'))
+        check(with_option(poolin='avg'))
     with pytest.raises(InputError, match='must be at least 0 and below 1'):
-        experiment.check(with_option(dropout=2))
+        check(with_option(dropout=2))
     with pytest.raises(InputError, match='learning_rate_scale'):
-        experiment.check(with_option(learning_rate=2.0))
+        check(with_option(learning_rate=2.0))
     with pytest.raises(InputError, match="unknown baseline 'mix': did you mean max"):
-        experiment.check(Ablation(factor='pooling', baseline='mix', options=dict(max={})))
+        check(Ablation(factor='pooling', baseline='mix', options=dict(max={})))
     with pytest.raises(InputError, match="unknown option 'mx'"):
-        experiment.keep(ablation, ['mx'])
+        keep(ablation, ['mx'])
 
 
 def test_conditions_are_checked():
@@ -146,9 +147,9 @@ def test_conditions_are_checked():
             factor='p', baseline='max', options=dict(max={}), conditions={'c': overrides}
         )
 
-    assert experiment.check(under({'data.split_seed': 1}))
+    assert check(under({'data.split_seed': 1}))
     with pytest.raises(InputError, match='did you mean'):
-        experiment.check(under({'data.split_sed': 1}))
+        check(under({'data.split_sed': 1}))
 
 
 def test_sweep_names_every_combination():

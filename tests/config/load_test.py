@@ -8,10 +8,12 @@ import json
 import pytest
 
 from jaxdl import main
-from jaxdl.config import catalogue, experiment, load
+from jaxdl.config import catalogue, load
+from jaxdl.config.load import as_dict, load_experiment
+from jaxdl.config.overrides import check, quick
 from jaxdl.errors import InputError
 
-EXPERIMENTS = {name: experiment.load_experiment(name) for name in catalogue.questions()}
+EXPERIMENTS = {name: load_experiment(name) for name in catalogue.questions()}
 ODD = (
     None,
     -1,
@@ -35,11 +37,11 @@ def written(folder, content):
     return folder / 'config.json'
 
 
-@pytest.mark.parametrize('scale', [lambda found: found, experiment.quick])
+@pytest.mark.parametrize('scale', [lambda found: found, quick])
 @pytest.mark.parametrize('name', EXPERIMENTS)
 def test_every_experiment_comes_back(tmp_path, name, scale):
-    expected = experiment.check(scale(EXPERIMENTS[name]))
-    found = load.load_config(written(tmp_path, experiment.as_dict(expected)))
+    expected = check(scale(EXPERIMENTS[name]))
+    found = load.load_config(written(tmp_path, as_dict(expected)))
     assert found == expected
 
 
@@ -52,7 +54,7 @@ def leaves(tree, path=()):
 
 @pytest.mark.parametrize('name', ['batch_norm', 'challenge', 'assignment', 'symmetry'])
 def test_whatever_stands_in_a_field_it_is_taken_or_refused_in_a_line(tmp_path, name):
-    whole, complaints = json.loads(json.dumps(experiment.as_dict(EXPERIMENTS[name]))), []
+    whole, complaints = json.loads(json.dumps(as_dict(EXPERIMENTS[name]))), []
     for path in leaves(whole):
         for value in ODD:
             content = json.loads(json.dumps(whole))
@@ -70,7 +72,7 @@ def test_whatever_stands_in_a_field_it_is_taken_or_refused_in_a_line(tmp_path, n
 
 def test_no_code_is_read_from_a_config(tmp_path):
     (tmp_path / 'mine.py').write_text('raise SystemExit(7)')
-    content = experiment.as_dict(EXPERIMENTS['symmetry']) | dict(
+    content = as_dict(EXPERIMENTS['symmetry']) | dict(
         name=str(tmp_path / 'mine.py'), answer='os.system'
     )
     with pytest.raises(InputError, match=r'mine.py.* is none of jaxdl'):
@@ -88,7 +90,7 @@ def test_no_code_is_read_from_a_config(tmp_path):
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, change, words):
-    path = written(tmp_path, experiment.as_dict(EXPERIMENTS['pooling']) | change)
+    path = written(tmp_path, as_dict(EXPERIMENTS['pooling']) | change)
     with pytest.raises(InputError) as caught:
         load.load_config(path)
     assert str(caught.value).startswith(f'{path}: ')
@@ -96,7 +98,7 @@ def test_what_is_wrong_is_named(tmp_path, change, words):
 
 
 def test_the_command_repeats_a_run_and_says_where_two_things_are_asked(tmp_path, capsys):
-    path = written(tmp_path, experiment.as_dict(EXPERIMENTS['conv_arithmetic']))
+    path = written(tmp_path, as_dict(EXPERIMENTS['conv_arithmetic']))
     assert main.main([f'--config={path}', '--quick', '--workdir=again']) == 0
     assert (tmp_path / 'again' / 'report.html').exists()
     assert json.loads((tmp_path / 'again' / 'config.json').read_text())['scale'] == 'quick'

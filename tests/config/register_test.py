@@ -17,8 +17,9 @@ from flax import linen as nn
 import jaxdl
 from jaxdl import augment, models, register
 from jaxdl import main as command
-from jaxdl.config import experiment, registry
 from jaxdl.config import load as config
+from jaxdl.config import registry
+from jaxdl.config.overrides import override
 from jaxdl.data import Data, load
 from jaxdl.ensemble import chunks
 from jaxdl.errors import InputError
@@ -275,7 +276,7 @@ def test_the_same_function_replaces_itself_and_another_does_not():
 def test_a_typo_has_its_near_match():
     register.loss('focal')(another)
     with pytest.raises(InputError, match='did you mean focal'):
-        experiment.override(studies.small(), {'variant.loss': 'fokal'})
+        override(studies.small(), {'variant.loss': 'fokal'})
 
 
 def test_a_network_that_breaks_is_said_in_a_line(tmp_path):

@@ -146,7 +146,8 @@ def test_a_part_of_share_0_is_empty_and_the_others_are_whole():
 
 @pytest.mark.parametrize('fractions', [(0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.8, 0.3, -0.1)])
 def test_only_the_share_of_the_test_part_may_be_0(fractions):
-    from jaxdl.config.experiment import FineTune, override
+    from jaxdl.config.experiment import FineTune
+    from jaxdl.config.overrides import override
 
     with pytest.raises(InputError, match='which may be 0'):
         override(FineTune(), dict(fractions=fractions))

@@ -8,7 +8,8 @@ import dataclasses
 import numpy as np
 from tensors import filled
 
-from jaxdl.config.experiment import FineTune, check
+from jaxdl.config.experiment import FineTune
+from jaxdl.config.overrides import check
 from jaxdl.config.recipe import Probe, Recipe
 from jaxdl.data import Data
 from jaxdl.models import ARCHITECTURES

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from jaxdl import ensemble
-from jaxdl.config import experiment
 from jaxdl.config.experiment import Ablation
+from jaxdl.config.overrides import check, override
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member
@@ -30,14 +30,14 @@ def small(**overrides):
         name='small',
         question='Does it run?',
     )
-    return experiment.check(experiment.override(ablation, overrides))
+    return check(override(ablation, overrides))
 
 
 def starts(**overrides):
     """Ways of starting, which share one program."""
     options = {init: dict(init=init) for init in ('he_normal', 'zeros', 'glorot_normal')}
     study = dataclasses.replace(small(), options=options, baseline='he_normal', factor='init')
-    return experiment.check(experiment.override(study, overrides))
+    return check(override(study, overrides))
 
 
 def members(variants, seeds):

@@ -13,7 +13,8 @@ import jaxdl
 from jaxdl import main as command
 from jaxdl import register
 from jaxdl.ablation import estimate
-from jaxdl.config import experiment
+from jaxdl.config.load import load_experiment
+from jaxdl.config.overrides import check, keep, override
 from jaxdl.data import Data, load
 from tests.config import register_test
 
@@ -58,16 +59,14 @@ def test_the_guide_computes_what_it_says(capsys):
 def test_ten_lines_are_a_study(tmp_path):
     first = blocks('own_study.md', 'python')[0]
     (tmp_path / 'my_study.py').write_text(first)
-    study = experiment.load_experiment('my_study.py')
-    assert (
-        experiment.check(experiment.override(study, TINY)).question == 'Does a second stage help?'
-    )
+    study = load_experiment('my_study.py')
+    assert check(override(study, TINY)).question == 'Does a second stage help?'
 
 
 def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
     (tmp_path / 'mine.py').write_text('\n\n'.join(blocks('own_study.md', 'python')[1:]))
     before = {kind: set(table) for kind, table in register.TABLES.items()}
-    study = experiment.load_experiment('mine.py')
+    study = load_experiment('mine.py')
     added = {
         (kind, name)
         for kind, table in register.TABLES.items()
@@ -75,11 +74,11 @@ def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
     }
     assert {kind for kind, _ in added} == set(register.TABLES) - {'global_pooling', 'norm', 'init'}
     assert len(load(Data(dataset='stripes')).class_names) == 2
-    shrunk = experiment.override(experiment.keep(study, ['tiny', 'perceptron']), TINY)
+    shrunk = override(keep(study, ['tiny', 'perceptron']), TINY)
     found = jaxdl.run(shrunk, tmp_path / 'run')
     assert {row['metric'] for row in found.table} == {'loss', 'accuracy', 'log_loss'}
     for kind, name in sorted(added - {('metric', 'log_loss'), ('dataset', 'stripes')}):
-        experiment.check(experiment.override(study, {f'variant.{kind}': name}))
+        check(override(study, {f'variant.{kind}': name}))
 
 
 @pytest.mark.parametrize('name', FILES)

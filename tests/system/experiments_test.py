@@ -3,9 +3,11 @@
 import pytest
 
 import jaxdl
-from jaxdl.config import catalogue, experiment
+from jaxdl.config import catalogue
+from jaxdl.config.load import load_experiment
+from jaxdl.config.overrides import keep, override, quick
 
-EXPERIMENTS = {name: experiment.load_experiment(name) for name in catalogue.questions()}
+EXPERIMENTS = {name: load_experiment(name) for name in catalogue.questions()}
 ABLATIONS = [name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Ablation)]
 DEMONSTRATIONS = [
     name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Demonstration)
@@ -18,13 +20,11 @@ def test_every_ablation_is_loaded_shrunk_and_run(name, tmp_path):
 
     Since each may be a program to compile.
     """
-    whole = experiment.quick(EXPERIMENTS[name])
+    whole = quick(EXPERIMENTS[name])
     assert whole.question.endswith('?')
     assert set(whole.why) == set(whole.options)
     other = next(name for name in reversed(whole.options) if name != whole.baseline)
-    shrunk = experiment.keep(
-        experiment.override(whole, dict(epochs=1, seeds=2, width=2, depth=1)), [other]
-    )
+    shrunk = keep(override(whole, dict(epochs=1, seeds=2, width=2, depth=1)), [other])
     found = jaxdl.run(shrunk, tmp_path)
     assert [r['option'] for r in found.summary] == list(shrunk.options) * len(shrunk.conditions)
     assert 'no evidence' in (tmp_path / 'report.md').read_text()
@@ -32,7 +32,7 @@ def test_every_ablation_is_loaded_shrunk_and_run(name, tmp_path):
 
 @pytest.mark.parametrize('name', DEMONSTRATIONS)
 def test_every_demonstration_is_loaded_shrunk_and_run(name, tmp_path):
-    study = experiment.quick(EXPERIMENTS[name])
+    study = quick(EXPERIMENTS[name])
     assert study.question.endswith('?')
     found = jaxdl.run(study, tmp_path)
     assert len(found.claims) > 4

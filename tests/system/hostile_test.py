@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save
 
-from jaxdl.config import experiment
 from jaxdl.config import load as config
 from jaxdl.data import decode, image_headers
 from jaxdl.data.sources import csv_table
@@ -89,9 +88,7 @@ def table():
 
 
 def settings():
-    return json.dumps(
-        experiment.as_dict(experiment.load_experiment('batch_norm')), indent=1
-    ).encode()
+    return json.dumps(config.as_dict(config.load_experiment('batch_norm')), indent=1).encode()
 
 
 ROWS = b'ImageId,ClassName\n' + b''.join(b'%d.jpg,"class, %d"\n' % (i, i % 3) for i in range(9))

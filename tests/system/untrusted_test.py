@@ -25,7 +25,9 @@ from matplotlib.figure import Figure
 
 import jaxdl
 from jaxdl import fields, main, report, workdir
-from jaxdl.config import experiment, load
+from jaxdl.config import load
+from jaxdl.config.load import as_dict, load_experiment
+from jaxdl.config.overrides import check, field_paths, override
 from jaxdl.data import Data
 from jaxdl.data.sources import huggingface
 from jaxdl.errors import LONGEST, InputError, visible
@@ -58,8 +60,7 @@ NAMES = (
     'C:\\x',
 )
 EXPERIMENTS = {
-    name: experiment.load_experiment(name)
-    for name in ('batch_norm', 'challenge', 'assignment', 'symmetry')
+    name: load_experiment(name) for name in ('batch_norm', 'challenge', 'assignment', 'symmetry')
 }
 VALUES = st.recursive(
     st.none()
@@ -93,13 +94,13 @@ def tried(read, *given):
 @many
 @given(st.sampled_from(list(EXPERIMENTS)), st.data(), VALUES)
 def test_overrides(name, data, value):
-    known = experiment.field_paths(EXPERIMENTS[name])
+    known = field_paths(EXPERIMENTS[name])
     key = data.draw(
         st.sampled_from(known)
         | st.sampled_from(known).map(lambda k: k.rpartition('.')[2])
         | st.text()
     )
-    tried(lambda: experiment.check(experiment.override(EXPERIMENTS[name], {key: value})))
+    tried(lambda: check(override(EXPERIMENTS[name], {key: value})))
 
 
 @many
@@ -223,7 +224,7 @@ def test_events_that_are_none_are_passed_over(tmp_path):
     'change', [dict(name='../../x'), dict(name='/x'), dict(name='a\nb'), dict(name='..')]
 )
 def test_the_name_of_a_config_is_no_path(tmp_path, change):
-    content = experiment.as_dict(EXPERIMENTS['batch_norm']) | change
+    content = as_dict(EXPERIMENTS['batch_norm']) | change
     (tmp_path / 'config.json').write_text(json.dumps(content))
     assert main.main(['--config=config.json', '--mode=plan']) == 2
     with pytest.raises(InputError, match='must be the name of a folder'):
@@ -233,7 +234,7 @@ def test_the_name_of_a_config_is_no_path(tmp_path, change):
 @pytest.mark.parametrize('part', ['mine.py', '../mine', '/tmp/mine.py'])
 def test_no_part_of_an_assignment_is_code_of_the_config(tmp_path, part):
     (tmp_path / 'mine.py').write_text('raise SystemExit(7)')
-    content = experiment.as_dict(EXPERIMENTS['assignment']) | dict(parts=dict(x=[part]))
+    content = as_dict(EXPERIMENTS['assignment']) | dict(parts=dict(x=[part]))
     (tmp_path / 'config.json').write_text(json.dumps(content))
     with pytest.raises(InputError, match=r'is none of jaxdl|must be a list of names'):
         load.load_config(tmp_path / 'config.json')

@@ -7,7 +7,8 @@ import pytest
 
 from jaxdl import Assignment, main, report
 from jaxdl.cli import dispatch
-from jaxdl.config import experiment
+from jaxdl.config.load import load_experiment
+from jaxdl.config.overrides import override
 from jaxdl.errors import InputError
 from jaxdl.theory import assignment
 from jaxdl.workdir import claims
@@ -90,12 +91,12 @@ def test_the_same_workdir_gives_the_same_bytes(made):
 
 
 def test_an_override_that_no_part_has_is_refused():
-    study = experiment.load_experiment('assignment')
+    study = load_experiment('assignment')
     assert isinstance(study, Assignment)
     with pytest.raises(InputError, match='did you mean epochs'):
-        assignment.parts(experiment.override(study, {'epoch': 3}))
+        assignment.parts(override(study, {'epoch': 3}))
     with pytest.raises(InputError, match=r'roll_number=.*letters, digits'):
-        experiment.override(study, {'roll_number': '../x'})
+        override(study, {'roll_number': '../x'})
 
 
 def test_nothing_is_written_where_a_part_cannot_be(tmp_path):

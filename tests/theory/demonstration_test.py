@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure as Drawn
 
 from jaxdl import Demonstration, fields, main, report, workdir
-from jaxdl.config import experiment
+from jaxdl.config.load import as_dict
+from jaxdl.config.overrides import check, override, quick
 from jaxdl.errors import InputError
 from jaxdl.report.page import plots
 from jaxdl.report.page.blocks import Figure, Table
@@ -91,7 +92,7 @@ def test_a_finished_one_is_only_reported_again(tmp_path):
         raise AssertionError
 
     again = dataclasses.replace(STUDY, answer=never)
-    workdir.begin(tmp_path, config=experiment.as_dict(again))
+    workdir.begin(tmp_path, config=as_dict(again))
     demonstration.run(again, tmp_path)
     after = {path.name: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
     changed = {'config.json': b'', 'sha256.json': b''}
@@ -138,16 +139,16 @@ def test_an_interrupted_one_starts_anew(tmp_path):
 
 
 def test_settings_are_reached_by_name_and_checked():
-    assert experiment.override(STUDY, {'points': 4}).settings.points == 4
-    assert experiment.override(STUDY, {'settings.points': 4}).settings.points == 4
-    assert experiment.quick(STUDY).settings.points == 3
-    assert experiment.quick(STUDY).scale == 'quick'
+    assert override(STUDY, {'points': 4}).settings.points == 4
+    assert override(STUDY, {'settings.points': 4}).settings.points == 4
+    assert quick(STUDY).settings.points == 3
+    assert quick(STUDY).scale == 'quick'
     with pytest.raises(InputError, match=r'settings\.points=0: must be a number of at least 1'):
-        experiment.override(STUDY, {'points': 0})
+        override(STUDY, {'points': 0})
     with pytest.raises(InputError, match='did you mean points'):
-        experiment.override(STUDY, {'point': 1})
+        override(STUDY, {'point': 1})
     with pytest.raises(InputError, match=r'settings\.points=-1'):
-        experiment.check(dataclasses.replace(STUDY, settings=Settings(points=-1)))
+        check(dataclasses.replace(STUDY, settings=Settings(points=-1)))
 
 
 def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):

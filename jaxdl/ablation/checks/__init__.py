@@ -20,7 +20,8 @@ from jaxdl.ablation.checks import images, judging, networks
 from jaxdl.ablation.checks.gradients import gradient_errors
 from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row, failed, table
-from jaxdl.config.experiment import Ablation, option_variant, override
+from jaxdl.config.experiment import Ablation, option_variant
+from jaxdl.config.overrides import override
 from jaxdl.data import Dataset, Splits, load, split
 from jaxdl.data.loading import SPLITTING
 from jaxdl.data.on_device import resident
