@@ -224,7 +224,9 @@ def _meaning(value: Any, expression: str, comment: str) -> str:
             for f in dataclasses.fields(value)
             if (item := _unusual(value, f))
         )
-    expression = re.sub(r"^\(?\s*lambda [^:]*: |,\s*'[.\w]*',?\s*\)$", '', expression) or repr(value)
+    expression = re.sub(r"^\(?\s*lambda [^:]*: |,\s*'[.\w]*',?\s*\)$", '', expression) or repr(
+        value
+    )
     called = re.fullmatch(r'(\w+)\([\w, ]*\)', expression)
     helper = getattr(value, '__globals__', {}).get(called[1]) if called else None
     return _first(helper) if getattr(helper, '__doc__', None) else _code(expression)
