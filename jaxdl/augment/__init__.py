@@ -1,6 +1,4 @@
-"""Augmentation inside the compiled step: strengths are traced, the noise is paired.
-
-And strength 0 changes no bit.
+"""Augmentation inside the compiled step: traced strengths, paired noise, identity at strength 0.
 
 Pure functions on images, float [n, height, width, channel] in [0, 1]; `AUGMENTATIONS` draws their
 parameters. May import native, fields and errors. Interface: the names below.

@@ -14,7 +14,14 @@ LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, with torchvision's digits
 
 
 def adjust_brightness(images: jax.Array, factor: Number) -> jax.Array:
-    """Multiplies by the factor: 0 is black, 1 changes nothing.
+    """Multiply the brightness by a factor, as torchvision's `adjust_brightness`.
+
+    Args:
+      images: float [n, height, width, channel] in [0, 1], 1 or 3 channels.
+      factor: scalar or [n]; 0 gives black, 1 changes nothing.
+
+    Returns:
+      Images of the same shape, clipped to [0, 1].
 
     Examples:
       >>> adjust_brightness(jnp.full((1, 1, 1, 3), 0.5), 1.5).ravel().tolist()
@@ -24,12 +31,27 @@ def adjust_brightness(images: jax.Array, factor: Number) -> jax.Array:
 
 
 def adjust_contrast(images: jax.Array, factor: Number) -> jax.Array:
-    """Away from the image's mean grey value: 0 is that grey, 1 changes nothing."""
+    """Blend each image with its mean grey value, as torchvision's `adjust_contrast`.
+
+    Args:
+      images: float [n, height, width, channel] in [0, 1], 1 or 3 channels.
+      factor: scalar or [n]; 0 gives the mean grey, 1 changes nothing.
+
+    Returns:
+      Images of the same shape, clipped to [0, 1].
+    """
     return jitter(images, contrast=factor)
 
 
 def adjust_saturation(images: jax.Array, factor: Number) -> jax.Array:
-    """Away from each pixel's grey value: 0 is greyscale, 1 changes nothing.
+    """Blend each pixel with its grey value, as torchvision's `adjust_saturation`.
+
+    Args:
+      images: float [n, height, width, channel] in [0, 1]; one channel is left unchanged.
+      factor: scalar or [n]; 0 gives greyscale, 1 changes nothing.
+
+    Returns:
+      Images of the same shape, clipped to [0, 1].
 
     Examples:
       >>> grey = adjust_saturation(jnp.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3), 0.0)
@@ -40,13 +62,21 @@ def adjust_saturation(images: jax.Array, factor: Number) -> jax.Array:
 
 
 def adjust_hue(images: jax.Array, factor: Number) -> jax.Array:
-    """Turns the hue by `factor`, in [-0.5, 0.5], of the circle: 0 changes nothing.
+    """Rotate the hue, as torchvision's `adjust_hue`.
 
-    A third takes red to green.
+    Args:
+      images: float [n, height, width, channel] in [0, 1]; one channel is left unchanged.
+      factor: scalar or [n] in [-0.5, 0.5], a share of the hue circle; 0 changes nothing, a third
+        turns
+        red into green.
+
+    Returns:
+      Images of the same shape, clipped to [0, 1].
 
     Examples:
-      >>> adjust_hue(jnp.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3), 1 /
-      3).round(3).ravel().tolist() [0.0, 1.0, 0.0]
+      >>> red = jnp.array([1.0, 0.0, 0.0]).reshape(1, 1, 1, 3)
+      >>> adjust_hue(red, 1 / 3).round(3).ravel().tolist()
+      [0.0, 1.0, 0.0]
     """
     return jitter(images, hue=factor)
 
@@ -58,10 +88,24 @@ def jitter(
     saturation: Number | None = None,
     hue: Number | None = None,
 ) -> jax.Array:
-    """Those that are given, one after another in this order."""
+    """Apply the given colour changes in the order of the arguments.
+
+    Args:
+      images: float [n, height, width, channel] in [0, 1], 1 or 3 channels.
+      brightness: factor as in `adjust_brightness`; None leaves the operation out.
+      contrast: factor as in `adjust_contrast`.
+      saturation: factor as in `adjust_saturation`.
+      hue: share of the circle as in `adjust_hue`.
+
+    Returns:
+      Images of the same shape and dtype.
+
+    Raises:
+      InputError: the images have neither 1 nor 3 channels.
+    """
     if check(images).shape[-1] not in (1, 3):
         raise InputError(
-            f'images of {images.shape[-1]} channels: colours are for 1 (grey) or 3 (red, green, blue)'
+            f'images have {images.shape[-1]} channels: colour changes need 1 (grey) or 3 (RGB)'
         )
     # Channels first: a loop over pixels, which the compiler turns into vectors; over three channels
     # it cannot.
@@ -86,7 +130,7 @@ def _blend(planes: jax.Array, other: jax.Array, factor: jax.Array) -> jax.Array:
 
 
 def grey(planes: jax.Array) -> jax.Array:
-    """[channel, n, height, width] -> [1, n, height, width]."""
+    """Grey value of each pixel: [channel, n, height, width] -> [1, n, height, width]."""
     if len(planes) == 1:
         return planes
     return LUMA[0] * planes[:1] + LUMA[1] * planes[1:2] + LUMA[2] * planes[2:]

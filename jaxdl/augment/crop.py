@@ -1,4 +1,4 @@
-"""Parts of images, brought to one size.
+"""Crops resized to one size.
 
 A box is (top, left, height, width), as shares of the image's sides.
 """
@@ -13,13 +13,22 @@ from jaxdl.errors import InputError
 
 
 def resized_crop(images: jax.Array, boxes: jax.Array, size: int | tuple[int, int]) -> jax.Array:
-    """The box of every image at one size: float [n, height, width, channel] -> [n, *size, channel].
+    """Resize a box of every image to one size, bilinear with antialiasing.
 
-    `boxes` [n, 4].
+    Equals Pillow's `resize(size, BILINEAR, box)`: a pixel at the edge of a box reads beyond the
+    box.
+    The whole image at its own size is returned bit for bit.
 
-    Linear, with antialiasing where it shrinks, as Pillow's `resize(size, BILINEAR, box)`: a pixel
-    at the edge of a box reads what lies beyond. Boxes may be traced, and lie in the image. The
-    whole box at the same size changes no bit.
+    Args:
+      images: float [n, height, width, channel].
+      boxes: float [n, 4] (top, left, height, width) inside the image, as shares; may be traced.
+      size: side, or (height, width), of the result in pixels.
+
+    Returns:
+      float [n, *size, channel].
+
+    Raises:
+      InputError: `boxes` has another shape.
     """
     if boxes.shape != (len(check(images)), 4):
         raise InputError(
@@ -33,11 +42,11 @@ def resized_crop(images: jax.Array, boxes: jax.Array, size: int | tuple[int, int
     down = _weights(boxes[:, 0], boxes[:, 2], height, rows)
     across = _weights(boxes[:, 1], boxes[:, 3], width, columns)
     pixels = images.astype(jnp.float32)
-    # An image after another stays in the CPU's caches: half the time.
-    found = jax.lax.platform_dependent(
+    # Image by image, the data stay in the CPU's caches: half the time.
+    resized = jax.lax.platform_dependent(
         pixels, down, across, cpu=_in_turn, default=jax.vmap(_resized)
     )
-    return found.astype(images.dtype)
+    return resized.astype(images.dtype)
 
 
 def _in_turn(images: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
@@ -45,7 +54,7 @@ def _in_turn(images: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array
 
 
 def _resized(image: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
-    """Two products of matrices, mostly of zeros: far faster than to gather what little is not."""
+    """Two matrix products with mostly zeros, far faster than gathering the non-zero weights."""
     height, width, channels = image.shape
     lower = jnp.matmul(down, image.reshape(height, width * channels), precision='highest')
     return jnp.einsum(
@@ -54,7 +63,15 @@ def _resized(image: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
 
 
 def centre_boxes(n: int, share: Number) -> jax.Array:
-    """[n, 4]: the middle `share` (scalar or [n], in (0, 1]) of both sides."""
+    """Boxes of the middle of every image.
+
+    Args:
+      n: number of images.
+      share: scalar or [n] in (0, 1], share of both sides.
+
+    Returns:
+      float [n, 4].
+    """
     share = jnp.broadcast_to(jnp.asarray(share, jnp.float32), (n,))
     return jnp.stack([(1 - share) / 2, (1 - share) / 2, share, share], -1)
 
@@ -65,11 +82,21 @@ def random_boxes(
     least_area: jax.Array | float,
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> jax.Array:
-    """[n, 4]: Inception's random crops (Szegedy et al. 2015), as torchvision's `RandomResizedCrop`.
+    """Boxes of Inception's random crops (Szegedy et al. 2015, torchvision's `RandomResizedCrop`).
 
-    Areas uniform in [least_area, 1], width / height log-uniform in `ratio`, places uniform; exactly
-    the whole image at `least_area` 1, which may be traced. Instead of another try, a box that is
-    too long becomes as long as the image, of the same area. Ratios are those of square images.
+    Areas are uniform in [least_area, 1], width / height is log-uniform in `ratio`, places are
+    uniform.
+    Instead of another try, a box that is too long is cut to the image at the same area.
+
+    Args:
+      key: random key.
+      n: number of images.
+      least_area: smallest area as a share of the image; may be traced; 1 gives exactly the whole
+        image.
+      ratio: smallest and largest aspect ratio, for square images.
+
+    Returns:
+      float [n, 4].
     """
     area, shape, down, right = jax.random.uniform(key, (4, n))
     area = 1 - (1 - least_area) * area
@@ -81,7 +108,7 @@ def random_boxes(
 
 
 def _weights(first: jax.Array, share: jax.Array, size: int, count: int) -> jax.Array:
-    """What each of `count` pixels takes from each of `size`: [n, count, size], rows of sum 1."""
+    """Weight of each source pixel in each result pixel, [n, count, size]; rows sum to 1."""
     step = (share * (size / count)).reshape(
         -1, 1, 1
     )  # the quotient here, where that of equal sizes is exactly 1

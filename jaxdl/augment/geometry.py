@@ -1,6 +1,8 @@
-"""Rotation, translation, scale and flip. Images are float [n, height, width, channel] in [0, 1].
+"""Rotation, translation, scaling and flipping.
 
-What turns, moves or grows does so in one interpolation: two in a row would blur twice.
+Images are float [n, height, width, channel] in [0, 1].
+
+All of a rotation, translation and scaling is done in one interpolation: two would blur twice.
 """
 
 import jax
@@ -21,14 +23,24 @@ def warp(
     lowering: str = 'jax',
     back: jax.Array | None = None,
 ) -> jax.Array:
-    """Turns counter-clockwise and scales about the centre (size - 1) / 2, then shifts by (down.
+    """Rotate and scale about the centre (size - 1) / 2, then shift; bilinear, zeros outside.
 
-    Right) pixels.
+    Equals SciPy's `order=1, mode='grid-constant'`, and exactly the identity at 0, (0, 0), 1.
 
-    Bilinear, zeros outside, as SciPy's `order=1, mode='grid-constant'`; exactly the identity at 0,
-    (0, 0), 1. `lowering` names a row of LOWERINGS. `back` is a map that is done before all this, in
-    the same interpolation: float [n, 2, 3], (y, x) that a pixel comes from = that times its own (y,
-    x, 1), in pixels from the centre.
+    Args:
+      images: float [n, height, width, channel].
+      radians: scalar or [n], counter-clockwise.
+      shift: (down, right) in pixels, each a scalar or [n].
+      scale: scalar or [n].
+      lowering: row of `LOWERINGS`.
+      back: a map applied before, in the same interpolation: float [n, 2, 3]; the source (y, x) of a
+        pixel is the map times its own (y, x, 1), in pixels from the centre.
+
+    Returns:
+      Images of the same shape and dtype.
+
+    Raises:
+      InputError: the images are not float [n, height, width, channel].
     """
     places = _places(check(images), radians, shift, scale)
     if back is not None:
@@ -38,13 +50,20 @@ def warp(
 
 
 def compose(first: jax.Array, second: jax.Array) -> jax.Array:
-    """The map of what `first` does and then `second`: each [n, 2, 3] as `back` of `warp`."""
+    """The map of `first`, then `second`; each float [n, 2, 3] as `back` of `warp`."""
     turned = jnp.einsum('nij,njk->nik', first[:, :, :2], second, precision='highest')
     return turned.at[:, :, 2].add(first[:, :, 2])
 
 
 def rotate(images: jax.Array, radians: Number) -> jax.Array:
-    """Turns counter-clockwise, as seen, about the centre (size - 1) / 2; bilinear, zeros outside.
+    """Rotate counter-clockwise about the centre (size - 1) / 2; bilinear, zeros outside.
+
+    Args:
+      images: float [n, height, width, channel].
+      radians: scalar or [n].
+
+    Returns:
+      Images of the same shape.
 
     Examples:
       >>> images = jnp.arange(9.0).reshape(1, 3, 3, 1) / 8
@@ -55,7 +74,14 @@ def rotate(images: jax.Array, radians: Number) -> jax.Array:
 
 
 def translate(images: jax.Array, shift: tuple[Number, Number]) -> jax.Array:
-    """Shifts by (down, right) pixels, also by parts of them; bilinear, zeros outside.
+    """Shift by whole or fractional pixels; bilinear, zeros outside.
+
+    Args:
+      images: float [n, height, width, channel].
+      shift: (down, right) in pixels, each a scalar or [n].
+
+    Returns:
+      Images of the same shape.
 
     Examples:
       >>> images = jnp.arange(1.0, 5.0).reshape(1, 1, 4, 1) / 4
@@ -66,7 +92,14 @@ def translate(images: jax.Array, shift: tuple[Number, Number]) -> jax.Array:
 
 
 def flip(images: jax.Array, where: jax.Array | bool) -> jax.Array:
-    """Swaps left and right where bool (scalar or [n]) `where` is True.
+    """Swap left and right.
+
+    Args:
+      images: float [n, height, width, channel].
+      where: bool, scalar or [n].
+
+    Returns:
+      Images of the same shape.
 
     Examples:
       >>> flip(jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1), True).ravel().tolist()
@@ -76,20 +109,33 @@ def flip(images: jax.Array, where: jax.Array | bool) -> jax.Array:
 
 
 def check(images: jax.Array) -> jax.Array:
-    """`images`, or InputError where they are no float [n, height, width, channel]."""
+    """Return `images`, or raise InputError if they are not float [n, height, width, channel]."""
     if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(
-            f'images are {images.dtype} {list(images.shape)}: must be float [n, height, width, channel], in [0, 1]'
+            f'images are {images.dtype} {list(images.shape)}: '
+            'must be float [n, height, width, channel], in [0, 1]'
         )
     return images
 
 
 def each(images: jax.Array, value: jax.Array | float, dtype: type = jnp.float32) -> jax.Array:
-    """A value for every image, [n, 1, 1, 1], from a scalar or [n]; InputError for another shape."""
+    """One value per image.
+
+    Args:
+      images: [n, height, width, channel].
+      value: scalar or [n].
+      dtype: type of the result.
+
+    Returns:
+      [n, 1, 1, 1].
+
+    Raises:
+      InputError: `value` has another shape.
+    """
     value = jnp.asarray(value, dtype)
     if value.shape not in ((), images.shape[:1]):
         raise InputError(
-            f'a value of shape {list(value.shape)} for {len(images)} images: must be a scalar or [n]'
+            f'value of shape {list(value.shape)} for {len(images)} images: must be scalar or [n]'
         )
     return jnp.broadcast_to(value, images.shape[:1]).reshape(-1, 1, 1, 1)
 
@@ -97,10 +143,7 @@ def each(images: jax.Array, value: jax.Array | float, dtype: type = jnp.float32)
 def _places(
     images: jax.Array, radians: Number, shift: tuple[Number, Number], scale: Number
 ) -> jax.Array:
-    """Where the pixels of the result come from, [n, 2, 3]: (row, column) = that times (y, x.
-
-    1) from the centre.
-    """
+    """Affine maps [n, 2, 3] from a result pixel (y, x, 1) to its source (row, column)."""
     middle, centre = ((size - 1) / 2 for size in images.shape[1:3])
     angle, down, right, size = (
         each(images, value)[:, 0, 0, 0] for value in (radians, *shift, scale)
@@ -160,5 +203,5 @@ LOWERINGS = {
 
 
 def fastest() -> str:
-    """The row of LOWERINGS for this device: the native part where it is built."""
+    """Fastest row of LOWERINGS: `native` if the native operations are built, else `jax`."""
     return 'jax' if native.missing() else 'native'

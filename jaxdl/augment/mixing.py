@@ -1,9 +1,8 @@
-"""What covers a part of an image, or mixes two of them.
+"""Erasing a box of an image, and mixing two images: random erasing, mixup, CutMix.
 
-Images are float [n, height, width, channel] in [0, 1].
-
-The partner of an image is the one as far from the batch's other end, whose order is random already;
-the middle one of an odd batch stays as it is. Targets are float [n, classes].
+Images are float [n, height, width, channel] in [0, 1]; targets float [n, classes]. The partner of
+image i is image n - 1 - i: a batch is in random order already. The middle image of an odd batch is
+its own partner.
 """
 
 from typing import NamedTuple
@@ -15,9 +14,13 @@ from jaxdl.augment.geometry import Number, check, each
 
 
 class Box(NamedTuple):
-    """A part of an image, whole pixels, each edge a scalar or [n].
+    """A box per image in whole pixels; empty where bottom <= top or right <= left.
 
-    Empty where bottom <= top or right <= left.
+    Attributes:
+      top: first row, scalar or [n].
+      left: first column.
+      bottom: row after the last.
+      right: column after the last.
     """
 
     top: Number
@@ -27,15 +30,30 @@ class Box(NamedTuple):
 
 
 def erase(images: jax.Array, box: Box, fill: jax.Array) -> jax.Array:
-    """Paints the box of every image in one colour, `fill` [n, channel] (random erasing.
+    """Paint the box of every image in one colour (random erasing, Zhong et al. 2020).
 
-    Zhong et al. 2020).
+    Args:
+      images: float [n, height, width, channel].
+      box: the boxes.
+      fill: colours [n, channel].
+
+    Returns:
+      Images of the same shape.
     """
     return jnp.where(_inside(images, box), fill[:, None, None].astype(images.dtype), images)
 
 
 def mixup(images: jax.Array, targets: jax.Array, share: Number) -> tuple[jax.Array, jax.Array]:
-    """Takes `share`, in [0, 1], of image and target from the partner (Zhang et al. 2018)."""
+    """Mix every image and target with those of the partner (Zhang et al. 2018).
+
+    Args:
+      images: float [n, height, width, channel].
+      targets: float [n, classes].
+      share: share of the partner in [0, 1], scalar or [n].
+
+    Returns:
+      Images and targets of the same shapes.
+    """
     share = each(check(images), share)[:, :, 0, 0]
     flat = images.reshape(
         len(images), -1
@@ -44,9 +62,15 @@ def mixup(images: jax.Array, targets: jax.Array, share: Number) -> tuple[jax.Arr
 
 
 def cutmix(images: jax.Array, targets: jax.Array, box: Box) -> tuple[jax.Array, jax.Array]:
-    """Takes the box from the partner, and of the target the share of the pixels in it (Yun et al.
+    """Paste the partner's box into every image and mix the targets by area (Yun et al. 2019).
 
-    2019).
+    Args:
+      images: float [n, height, width, channel].
+      targets: float [n, classes].
+      box: the boxes.
+
+    Returns:
+      Images and targets of the same shapes.
     """
     inside = _inside(images, box)
     share = inside.mean((1, 2, 3), dtype=jnp.float32, keepdims=True)
@@ -62,7 +86,7 @@ def _partner(values: jax.Array) -> jax.Array:
 
 
 def _inside(images: jax.Array, box: Box) -> jax.Array:
-    """bool [n, height, width, 1]."""
+    """Mask of the box, bool [n, height, width, 1]."""
     top, left, bottom, right = (each(check(images), edge) for edge in box)
     down = jnp.arange(images.shape[1], dtype=jnp.float32).reshape(1, -1, 1, 1)
     across = jnp.arange(images.shape[2], dtype=jnp.float32).reshape(1, 1, -1, 1)

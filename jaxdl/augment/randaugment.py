@@ -1,11 +1,8 @@
-"""RandAugment (Cubuk et al.
+"""RandAugment (Cubuk et al. 2020): two random operations per image, both of one magnitude.
 
-2020): two operations an image, drawn from a set and all of one magnitude.
-
-Of the paper's fourteen, `equalize` is left out: a histogram of each channel, where the others are
-sums and products. Every operation of both draws is computed once for the batch: what blends with
-another picture in one pass, what moves pixels as one matrix. So what is tonal comes before what is
-geometric, whichever was drawn first.
+Of the paper's fourteen operations `equalize` is left out, because it needs a histogram per channel.
+Every operation of both draws is computed once per batch: blends in one pass, geometric operations
+as one matrix. Tonal operations therefore precede geometric ones, in whichever order they are drawn.
 """
 
 import math
@@ -41,18 +38,27 @@ FACTOR, BITS, ANGLE, SHEAR, SHIFT = 0.9, 4, 30.0, 0.3, 150 / 331
 def randaugment(
     images: jax.Array, strength: jax.Array, draws: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Images after the tonal operations, and the map of the geometric ones.
+    """Apply the tonal operations and return the map of the geometric ones.
 
-    To be done by `geometry.warp`.
+    The numbers are torchvision's. Two things differ: shears are about the centre, and
+    `autocontrast`,
+    which has no magnitude in torchvision, is blended in by the strength. Strength 0 is the
+    identity.
 
-    `strength` in [0, 1] is the paper's magnitude over 10; `draws` float [4, n], uniform in [0, 1).
-    The map is float [n, 2, 3], `back` of `warp`. The numbers are torchvision's, but shears are
-    about the centre, and `autocontrast`, which has no magnitude there, is blended in by the
-    strength: at 0 all is exactly the identity.
+    Args:
+      images: float [n, height, width, channel], 1 or 3 channels.
+      strength: the paper's magnitude divided by 10, in [0, 1].
+      draws: float [4, n], uniform in [0, 1).
+
+    Returns:
+      The images, and the map float [n, 2, 3] that `geometry.warp` takes as `back`.
+
+    Raises:
+      InputError: the images have neither 1 nor 3 channels.
     """
     if check(images).shape[-1] not in (1, 3):
         raise InputError(
-            f'images of {images.shape[-1]} channels: randaugment is for 1 (grey) or 3 (red, green, blue)'
+            f'images have {images.shape[-1]} channels: randaugment needs 1 (grey) or 3 (RGB)'
         )
     # The largest draw below 1 times 13 rounds to 13.
     kinds = jnp.minimum(jnp.floor(len(OPERATIONS) * draws[::2]), len(OPERATIONS) - 1)
@@ -70,10 +76,7 @@ def _is(kind: jax.Array, name: str) -> jax.Array:
 
 
 def _toned(planes: jax.Array, kind: jax.Array, value: jax.Array, strength: jax.Array) -> jax.Array:
-    """`planes` [channel, n, height, width] after an operation an image; `kind` and `value` [1, n.
-
-    1, 1].
-    """
+    """Tonal operation of each image; `planes` [channel, n, height, width]."""
     grey = colour.grey(planes)
     low, high = planes.min((2, 3), keepdims=True), planes.max((2, 3), keepdims=True)
     even = high - low < 0.5 / 255  # as bytes they are one value: what differs is noise
@@ -84,40 +87,37 @@ def _toned(planes: jax.Array, kind: jax.Array, value: jax.Array, strength: jax.A
         sharpness=_smooth(planes),
         autocontrast=jnp.where(even, planes, (planes - low) / jnp.where(even, 1.0, high - low)),
     )
-    kept, other = jnp.ones_like(value), planes
+    weight, other = jnp.ones_like(value), planes
     for name, picture in others.items():
         factor = 1 - strength if name == 'autocontrast' else 1 + FACTOR * value
-        kept, other = (
-            jnp.where(_is(kind, name), factor, kept),
+        weight, other = (
+            jnp.where(_is(kind, name), factor, weight),
             jnp.where(_is(kind, name), picture, other),
         )
-    found = jnp.clip(kept * planes + (1 - kept) * other, 0.0, 1.0)
+    blended = jnp.clip(weight * planes + (1 - weight) * other, 0.0, 1.0)
     return jnp.where(
-        _is(kind, 'posterize') | _is(kind, 'solarize'), _stepped(planes, kind, strength), found
+        _is(kind, 'posterize') | _is(kind, 'solarize'), _stepped(planes, kind, strength), blended
     )
 
 
 def _stepped(planes: jax.Array, kind: jax.Array, strength: jax.Array) -> jax.Array:
-    """Posterised (the lowest bits of each byte gone), or with what is bright inverted."""
-    lost = jnp.exp2(jnp.round(BITS * strength))
-    levels = jnp.floor(jnp.round(255 * planes) / lost) * lost / 255
-    coarse = jnp.where(lost > 1, levels, planes)
+    """Posterised (the lowest bits of each byte removed) or solarised (bright pixels inverted)."""
+    step = jnp.exp2(jnp.round(BITS * strength))
+    levels = jnp.floor(jnp.round(255 * planes) / step) * step / 255
+    coarse = jnp.where(step > 1, levels, planes)
     bright = jnp.round(255 * planes) >= 256 * (1 - strength)
     return jnp.where(_is(kind, 'posterize'), coarse, jnp.where(bright, 1 - planes, planes))
 
 
 def _smooth(planes: jax.Array) -> jax.Array:
-    """Pillow's filter SMOOTH: a mean of 3 x 3 in which the middle counts five times.
-
-    The edges as they are.
-    """
+    """Pillow's filter SMOOTH: a 3 x 3 mean with weight 5 in the middle; the edges are kept."""
     rows = planes[:, :, :-2] + planes[:, :, 1:-1] + planes[:, :, 2:]
     inner = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * planes[:, :, 1:-1, 1:-1]) / 13
     return planes.at[:, :, 1:-1, 1:-1].set(inner)
 
 
 def _moved(sides: tuple[int, ...], kind: jax.Array, value: jax.Array) -> jax.Array:
-    """[n, 2, 3] of the geometric operations; the identity for the rest."""
+    """Maps [n, 2, 3] of the geometric operations; the identity for the others."""
 
     def part(name: str, number: jax.Array) -> jax.Array:
         return jnp.where(_is(kind, name), number, 0.0)

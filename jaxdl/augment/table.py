@@ -1,9 +1,7 @@
-"""The table of augmentations: what a strength means.
+"""Table of augmentations: meaning of a strength, and parameters from uniform draws per image.
 
-And how it and a few uniform draws an image become parameters.
-
-A strength scales draws that do not depend on it, so members of one seed and other strengths meet
-the same noise.
+A strength scales draws that do not depend on the strength, so members with one seed and different
+strengths share the noise.
 """
 
 import math
@@ -22,10 +20,7 @@ SEED = 0  # of the contact sheet
 
 
 class Sample(NamedTuple):
-    """A batch on its way; `back`, then `radians` and `shift` are still to be done.
-
-    In one interpolation.
-    """
+    """A batch during augmentation; `back`, `radians` and `shift` wait for one interpolation."""
 
     images: jax.Array
     targets: jax.Array
@@ -35,13 +30,16 @@ class Sample(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """A row: what a strength in [0, most] means, one that shows well.
+    """A row of AUGMENTATIONS.
 
-    How many draws an image takes, and the function.
-
-    It is called with the sample, the strength, and the draws: float [draws, n], uniform in [0, 1).
-    Rows `added` to the table later take theirs behind those of all others, which then meet the same
-    noise as before.
+    Attributes:
+      meaning: meaning of the strength.
+      most: largest strength.
+      shown: strength of the contact sheet.
+      draws: uniform draws per image.
+      apply: function (sample, strength, draws float [draws, n] in [0, 1)) -> sample.
+      added: 0, or the number of the later addition to the table; added rows take their draws after
+        those of all other rows, which therefore keep their noise.
     """
 
     meaning: str
@@ -65,12 +63,21 @@ def augment(
     targets: jax.Array,
     strengths: Mapping[str, jax.Array | float],
 ) -> tuple[jax.Array, jax.Array]:
-    """Images and targets, float [n, classes], after every augmentation that `strengths` names: OWN.
+    """Apply the augmentations named in `strengths`: a user's own first, then the table's rows.
 
-    Then the table.
+    Args:
+      key: random key.
+      images: float [n, height, width, channel] in [0, 1].
+      targets: float [n, classes].
+      strengths: name -> scalar; names are static, strengths may be traced. An absent name costs
+        nothing
+        and changes no draw of the others.
 
-    The names are static, the strengths (scalars) traced: a name left out costs nothing, and its
-    absence changes no draw of the others. InputError for a name that stands not in the table.
+    Returns:
+      Images and targets of the same shapes.
+
+    Raises:
+      InputError: a name is not in the table.
     """
     for name in strengths:
         if name not in (*AUGMENTATIONS, *OWN):
@@ -92,21 +99,23 @@ def augment(
 
 
 def draws_of(key: jax.Array, n: int) -> dict[str, jax.Array]:
-    """The draws of every row for `n` images, float [draws, n]."""
+    """Draws of every row for `n` images: name -> float [draws, n]."""
     # One call for all rows: each would cost its own loop of threefry, in compiling and in running.
     draws = jax.random.uniform(key, (sum(row.draws for row in AUGMENTATIONS.values()), n))
-    found, first = {}, 0
+    draws_by_name, first = {}, 0
     for name, row in sorted(AUGMENTATIONS.items(), key=lambda item: item[1].added):
-        found[name], first = draws[first : first + row.draws], first + row.draws
-    return found
+        draws_by_name[name], first = draws[first : first + row.draws], first + row.draws
+    return draws_by_name
 
 
 def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
-    """What each augmentation alone does to uint8 [n, height, width, channel]: name -> float.
+    """Apply each augmentation alone, at its strength for display and with fixed noise.
 
-    The same shape.
+    Args:
+      images: uint8 [n, height, width, channel].
 
-    The strengths are those that show well, the noise is always the same.
+    Returns:
+      name -> float images of the same shape, in [0, 1].
     """
     pixels = jnp.asarray(images, jnp.float32) / 255
     key, targets = jax.random.key(SEED), jnp.zeros((len(pixels), 1))
@@ -158,10 +167,7 @@ def _translation(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sampl
 
 
 def _erasing(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
-    """The box of Zhong et al.: 2 to 40 % of the image, aspect 0.3 to 1 / 0.3.
-
-    One random colour (timm's `rand`).
-    """
+    """Box of Zhong et al.: 2 to 40 % of the area, aspect 0.3 to 1 / 0.3, one random colour."""
     sample = _warped(sample)
     height, width, channels = sample.images.shape[1:]
     share, aspect = 0.02 + 0.38 * draws[1], jnp.exp(math.log(0.3) * _signed(draws[2]))
@@ -180,13 +186,17 @@ def _mixup(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
 
 
 def partner_share(alpha: jax.Array, draws: jax.Array) -> jax.Array:
-    """min(l, 1 - l) for l of Beta(alpha, alpha), from two uniform draws [2, n] an image.
+    """The smaller of l and 1 - l for l ~ Beta(alpha, alpha); exactly 0 at alpha 0.
 
-    Exactly 0 at alpha 0.
+    Bailey's polar method (Devroye 1996, Random variate generation in one line of code) has no
+    rejection, so the share of a draw is a continuous function of alpha.
 
-    Bailey's polar method (Devroye 1996, Random variate generation in one line of code): no
-    rejection, so a draw stays itself, and its share grows with alpha. The smaller of the two, since
-    a batch is in random order anyway.
+    Args:
+      alpha: parameter of the beta distribution, may be traced.
+      draws: uniform [2, n].
+
+    Returns:
+      float [n] in [0, 0.5].
     """
     power = jnp.log(draws[0]) / alpha
     near, far = jnp.exp(power), -jnp.expm1(power) * jnp.square(jnp.cos(2 * math.pi * draws[1]))
@@ -197,7 +207,7 @@ def partner_share(alpha: jax.Array, draws: jax.Array) -> jax.Array:
 
 
 def _cutmix(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
-    """The box of Yun et al.: an area uniform in [0, 1], a centre anywhere, cut off at the edges."""
+    """Box of Yun et al.: area uniform in [0, 1], centre uniform, cut off at the edges."""
     sample = _warped(sample)
     height, width = sample.images.shape[1:3]
     half = 0.5 * jnp.sqrt(draws[1])
@@ -217,7 +227,7 @@ def _cutmix(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
 AUGMENTATIONS: dict[str, Augmentation] = {
     'flip': Augmentation('probability that left and right are swapped', 1.0, 1.0, 1, _flip),
     'colour': Augmentation(
-        'largest change of brightness, contrast and saturation, each a factor; of the hue, a quarter of it in turns',
+        'largest change of brightness, contrast and saturation factors; a quarter of it, in turns, for hue',
         1.0,
         0.5,
         4,

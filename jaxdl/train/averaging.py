@@ -1,4 +1,4 @@
-"""Averages of weights: along one run (an exponential moving average), and of several runs (a soup).
+"""Averages of weights: EMA along one run, and the soup of several runs.
 
 Trees of any kind serve: parameters, batch statistics, or whole variables.
 """
@@ -14,16 +14,23 @@ Scalar = jax.Array | float
 
 
 def start(params: Any) -> Any:
-    """The average before the first step: zeros, in float32 at least."""
+    """EMA before the first step: zeros, in float32 or wider."""
     return jax.tree.map(
         lambda leaf: jnp.zeros(leaf.shape, jnp.promote_types(leaf.dtype, jnp.float32)), params
     )
 
 
 def update(average: Any, params: Any, decay: Scalar, step: Scalar) -> Any:
-    """One step on: m = decay m + (1 - decay) x. Both numbers may be traced; `decay` in [0, 1).
+    """One EMA step: decay * average + (1 - decay) * params.
 
-    `step` counts from 0, where a new average begins, whatever the old one held.
+    Args:
+      average: tree of the average so far.
+      params: tree of the same structure.
+      decay: in [0, 1), may be traced.
+      step: number of earlier steps, may be traced; at 0 a new average begins.
+
+    Returns:
+      The new average.
     """
     decay = jnp.asarray(decay, jnp.float32)
     before = lambda mean: jnp.where(step == 0, 0.0, decay * mean)
@@ -31,11 +38,15 @@ def update(average: Any, params: Any, decay: Scalar, step: Scalar) -> Any:
 
 
 def corrected(average: Any, decay: Scalar, steps: Scalar) -> Any:
-    """The average after `steps`, 1 or more, without the zeros that it began with.
+    """EMA without the bias of its zero start: average / (1 - decay ** steps) (Kingma and Ba 2015).
 
-    Over 1 - decay ** steps.
+    Args:
+      average: tree of the average.
+      decay: in [0, 1); with 0 the result is exactly the last value.
+      steps: number of steps, at least 1.
 
-    (Kingma and Ba 2015.) With decay 0 it is exactly what came last.
+    Returns:
+      A tree of the same structure.
     """
     weight = -jnp.expm1(
         steps * jnp.log(jnp.asarray(decay, jnp.float32))
@@ -44,22 +55,27 @@ def corrected(average: Any, decay: Scalar, steps: Scalar) -> Any:
 
 
 def soup(candidates: Sequence[Any], score: Callable[[Any], float]) -> tuple[Any, list[int]]:
-    """The greedy soup (Wortsman et al.
+    """Greedy soup (Wortsman et al. 2022): mean of the candidates that do not lower the score.
 
-    2022): the mean of some candidates, and which, in the order they were added.
+    Candidates are tried from the best on. The soup scores no less than any candidate. A score of
+    nan is
+    the worst. Batch statistics are averaged too.
 
-    From the best on, by a score of which more is better, each is kept if the mean with it scores no
-    less; so the soup scores no less than any candidate. A score that is no number is the worst.
-    Batch statistics are averaged as well.
+    Args:
+      candidates: trees of one structure.
+      score: tree -> number; higher is better.
+
+    Returns:
+      The mean tree, and the indices of its candidates in the order of their addition.
     """
     alone = [_number(score(candidate)) for candidate in candidates]
     first, *others = sorted(range(len(candidates)), key=lambda i: -alone[i])
     chosen, best, mixed = [first], alone[first], candidates[first]
     for i in others:
         trial = _mean([candidates[j] for j in (*chosen, i)])
-        found = _number(score(trial))
-        if found >= best > -math.inf:
-            chosen, best, mixed = [*chosen, i], found, trial
+        value = _number(score(trial))
+        if value >= best > -math.inf:
+            chosen, best, mixed = [*chosen, i], value, trial
     return mixed, chosen
 
 

@@ -1,10 +1,7 @@
-"""Final activation and its loss as one entry: logits and targets [batch.
+"""Losses together with their final activation: logits and targets [batch, classes] -> loss [batch].
 
-Classes] to a loss per example, [batch].
-
-Targets are one-hot, or soft (`targets`, mixed images). Every loss and its gradient are finite at
-any finite logits. Beside them METRIC_LOSSES, which take what the network says for an embedding and
-train it by the distances in a batch.
+Targets are one-hot or soft. Every loss and its gradient are finite at any finite logits.
+METRIC_LOSSES train an embedding by the distances within a batch.
 """
 
 import dataclasses
@@ -21,12 +18,15 @@ Activation = Callable[[jax.Array], jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A row of LOSSES or METRIC_LOSSES; call it with (logits, targets).
+    """A row of LOSSES or METRIC_LOSSES, called with (logits, targets).
 
-    `activation` maps logits to what the network says, [batch, classes] both. `scores` is what the
-    arg max is taken of: the logits wherever the activation keeps their order, since an activation
-    that rounds to 1 twice makes a tie that is none. A true tie goes to the first class, as in NumPy
-    and PyTorch.
+    Attributes:
+      activation: logits -> outputs, [batch, classes] both.
+      loss: (logits, targets) -> loss [batch].
+      scores: logits -> values whose arg max is the prediction. They are the logits wherever the
+        activation preserves the order, because an activation that rounds twice to 1 makes a false
+        tie.
+        A true tie goes to the first class, as in NumPy and PyTorch.
     """
 
     activation: Activation
@@ -40,9 +40,16 @@ class Loss:
 def targets(
     labels: jax.Array, num_classes: int, label_smoothing: jax.Array | float = 0.0
 ) -> jax.Array:
-    """int [batch] -> one-hot [batch, num_classes], moved to uniform (Szegedy et al.
+    """One-hot targets with label smoothing (Szegedy et al. 2016).
 
-    2016); exactly one-hot at 0.
+    Args:
+      labels: int [batch].
+      num_classes: number of classes.
+      label_smoothing: share moved to the uniform distribution, may be traced; 0 gives exact
+        one-hot.
+
+    Returns:
+      float [batch, num_classes].
 
     Examples:
       >>> [round(share, 2) for share in targets(jnp.array([1]), 4, label_smoothing=0.2)[0].tolist()]
@@ -52,76 +59,124 @@ def targets(
 
 
 def softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Softmax, then the negative log-likelihood, in nats: the gradient is softmax - target.
+    """Negative log-likelihood of the softmax, in nats; the gradient is softmax - target.
 
-    Largest where wrong.
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch].
 
     Examples:
-      >>> round(float(softmax_cross_entropy(jnp.zeros((1, 10)), targets(jnp.array([3]), 10))[0]), 3)
-      # ln 10 2.303
+      >>> loss = softmax_cross_entropy(jnp.zeros((1, 10)), targets(jnp.array([3]), 10))
+      >>> round(float(loss[0]), 3)  # ln 10
+      2.303
     """
     return optax.softmax_cross_entropy(logits, targets)
 
 
 def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """A sigmoid for each class against the rest, in nats summed over the classes.
+    """Binary cross-entropy of each class against the rest, in nats, summed over the classes.
 
-    The gradient is sigmoid - target.
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch]. The gradient is sigmoid - target.
     """
     return optax.sigmoid_binary_cross_entropy(logits, targets).sum(-1)
 
 
 def softmax_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Squared error of the softmax, summed over the classes (Brier 1950): surely wrong.
+    """Squared error of the softmax, summed over the classes (Brier 1950).
 
-    Its gradient vanishes.
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch]. The gradient vanishes for confident wrong predictions.
     """
     return jnp.square(nn.softmax(logits) - targets).sum(-1)
 
 
 def sigmoid_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Squared error of a sigmoid for each class, summed: flat wherever a sigmoid saturates.
+    """Squared error of a sigmoid per class, summed over the classes.
 
-    Right or wrong.
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch]. The gradient vanishes wherever a sigmoid saturates, correct or not.
     """
     return jnp.square(nn.sigmoid(logits) - targets).sum(-1)
 
 
 def tanh_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Squared error of tanh to 2 target - 1, so to -1 or 1, summed.
+    """Squared error of tanh to 2 target - 1, summed: 4 times the sigmoid's at twice the logits.
 
-    4 times the sigmoid's at twice the logits.
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch].
     """
     return jnp.square(jnp.tanh(logits) - (2 * targets - 1)).sum(-1)
 
 
 def relu_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """A mistake: ReLU, then softmax cross-entropy.
+    """A common mistake: ReLU, then softmax cross-entropy.
 
-    No class can be told down, and a negative logit has no gradient.
+    A negative logit has no gradient, and no class can get a logit below 0. Where no logit is above
+    0,
+    all classes tie for good and the prediction is the first class.
 
-    Where no logit is above 0 all classes tie, for good, and the prediction is the first class.
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch].
     """
     return optax.softmax_cross_entropy(nn.relu(logits), targets)
 
 
 def sigmoid_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """A mistake: sigmoid, then softmax cross-entropy.
+    """A common mistake: sigmoid, then softmax cross-entropy.
 
-    The softmax of numbers in (0, 1) is below e / (e + C - 1).
+    With C classes the softmax of numbers in (0, 1) is below e / (e + C - 1), so the loss is at
+    least
+    ln(1 + (C - 1) / e): 1.46 with 10 classes, 3.14 with 61, one nat below ln C. The gradient with
+    respect to the logits is at most a quarter of the correct one, and 0 where the sigmoid
+    saturates.
 
-    With C classes the loss is never below ln(1 + (C - 1) / e): with 10 classes 1.46, with 61 3.14,
-    one nat below ln C; the gradient at the logits is a quarter of what it should be, at most, and
-    none where the sigmoid saturates.
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch].
     """
     return optax.softmax_cross_entropy(nn.sigmoid(logits), targets)
 
 
 def double_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """A mistake: softmax twice, as where a network ends in a softmax and the loss brings its own.
+    """A common mistake: softmax twice, in the network and again in the loss.
 
-    The same bound as with the sigmoid, ln(1 + (C - 1) / e); the first softmax of many classes
-    begins near 1 / C each, so the gradient at the logits begins about C times smaller.
+    The bound is that of `sigmoid_softmax_cross_entropy`. The first softmax starts near 1 / C per
+    class,
+    so the gradient with respect to the logits starts about C times smaller.
+
+    Args:
+      logits: float [batch, classes].
+      targets: float [batch, classes].
+
+    Returns:
+      float [batch].
     """
     return optax.softmax_cross_entropy(nn.softmax(logits), targets)
 
@@ -154,9 +209,16 @@ Mining = Callable[[jax.Array, jax.Array], Pairs]
 def triplet(
     anchors: jax.Array, positives: jax.Array, negatives: jax.Array, margin: float = MARGIN
 ) -> jax.Array:
-    """max(0, |a - p|^2 - |a - n|^2 + margin) of embeddings [..., dim], [...].
+    """Triplet loss max(0, |a - p|^2 - |a - n|^2 + margin) (FaceNet, Schroff et al. 2015).
 
-    FaceNet (Schroff et al. 2015).
+    Args:
+      anchors: float [..., dim].
+      positives: float [..., dim], of the anchors' class.
+      negatives: float [..., dim], of other classes.
+      margin: smallest wanted difference of the squared distances.
+
+    Returns:
+      float [...].
 
     Examples:
       >>> float(triplet(jnp.array([0.0, 0.0]), jnp.array([0.0, 1.0]), jnp.array([1.0, 0.0])))
@@ -167,12 +229,16 @@ def triplet(
 
 
 def next_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
-    """Random mining: of every image the next one of its class in the batch.
+    """Random mining: the next image of the same class, and the next one of another class.
 
-    And the next one of another class.
+    The batch is cyclic and in random order, so the choice is uniform and needs no key.
 
-    Behind the last image comes the first. A batch is in random order, so this draws uniformly and
-    needs no key.
+    Args:
+      distances: float [batch, batch]; unused.
+      same: bool [batch, batch], True where two images share a class.
+
+    Returns:
+      Indices of positives and negatives, int [batch] each.
     """
     place = jnp.arange(len(same))
     ahead = (place[None] - place[:, None] - 1) % len(
@@ -182,11 +248,17 @@ def next_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
 
 
 def semi_hard_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
-    """The next one of its class.
+    """Semi-hard mining (Schroff et al. 2015): nearest negative that is farther than the positive.
 
-    And the nearest of another class that is farther than that (Schroff et al. 2015).
+    The positive is the next image of the same class. If no negative is farther, the farthest is
+    taken.
 
-    Where none is farther, the farthest there is.
+    Args:
+      distances: float [batch, batch].
+      same: bool [batch, batch].
+
+    Returns:
+      Indices of positives and negatives, int [batch] each.
     """
     positives = next_pairs(distances, same)[0]
     farther = ~same & (distances > jnp.take_along_axis(distances, positives[:, None], 1))
@@ -196,28 +268,41 @@ def semi_hard_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
 
 
 def hard_pairs(distances: jax.Array, same: jax.Array) -> Pairs:
-    """The farthest of its class and the nearest of another class: batch hard (Hermans.
+    """Batch-hard mining (Hermans, Beyer and Leibe 2017): farthest positive, nearest negative.
 
-    Beyer and Leibe 2017).
+    Args:
+      distances: float [batch, batch].
+      same: bool [batch, batch].
+
+    Returns:
+      Indices of positives and negatives, int [batch] each.
     """
     return _least(-distances, same), _least(distances, ~same)
 
 
 def squared_distances(embeddings: jax.Array) -> jax.Array:
-    """[batch, dim] -> [batch, batch], by |a|^2 + |b|^2 - 2 a.b.
+    """Squared Euclidean distances |a|^2 + |b|^2 - 2 a.b, exact to the rounding of |a|^2.
 
-    So good to the rounding of |a|^2 only.
+    Args:
+      embeddings: float [batch, dim].
+
+    Returns:
+      float [batch, batch].
     """
     squares = jnp.square(embeddings).sum(-1)
     return squares[:, None] + squares[None] - 2 * embeddings @ embeddings.T
 
 
 def mined_triplet(mine: Mining, embeddings: jax.Array, targets: jax.Array) -> jax.Array:
-    """The loss of one triplet an image, [batch], that `mine` picks in the batch.
+    """Triplet loss of one mined triplet per image; 0 where the batch has none.
 
-    0 where the batch has none.
+    Args:
+      mine: (distances [batch, batch], same [batch, batch]) -> indices of positives and negatives.
+      embeddings: float [batch, dim].
+      targets: float [batch, classes], one-hot.
 
-    `mine` sees the distances [batch, batch] and which images share a class, True on the diagonal.
+    Returns:
+      float [batch].
     """
     labels = jnp.argmax(targets, -1)
     same = labels[:, None] == labels[None]
@@ -227,10 +312,7 @@ def mined_triplet(mine: Mining, embeddings: jax.Array, targets: jax.Array) -> ja
 
 
 def _least(values: jax.Array, among: jax.Array) -> jax.Array:
-    """Where each row of `values` is least among the columns that `among` has.
-
-    But for the image itself, int [batch].
-    """
+    """Column of the smallest value per row, among `among` and without the diagonal."""
     among = among & ~jnp.eye(len(among), dtype=bool)
     return jnp.argmin(jnp.where(among, values, jnp.inf), -1)
 
@@ -249,5 +331,5 @@ METRIC_LOSSES: dict[str, Loss] = {
 
 
 def find(name: str) -> Loss:
-    """The row of that name, of LOSSES or of METRIC_LOSSES."""
+    """Row of LOSSES or METRIC_LOSSES with this name."""
     return LOSSES[name] if name in LOSSES else METRIC_LOSSES[name]

@@ -1,4 +1,4 @@
-"""Sums over examples: added up batch by batch, divided once at the end."""
+"""Metrics as sums over examples: added batch by batch, divided once at the end."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,13 @@ from flax import struct
 
 @struct.dataclass
 class Metrics:
-    """Sums over the examples of a batch, an epoch or a split; the fields are float32 [...]."""
+    """Sums over the examples of a batch, an epoch or a split.
+
+    Attributes:
+      loss: sum of the losses in nats, float32 [...].
+      correct: number of correct predictions, float32 [...].
+      count: number of examples, float32 [...].
+    """
 
     loss: jax.Array
     correct: jax.Array
@@ -27,9 +33,15 @@ METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {}
 
 
 def measure(losses: jax.Array, correct: jax.Array, mask: jax.Array) -> Metrics:
-    """The sums of one batch: losses float [batch], correct bool [batch].
+    """Sums of one batch.
 
-    Where `mask` [batch] is 0 a row is padding.
+    Args:
+      losses: float [batch].
+      correct: bool [batch].
+      mask: bool [batch], False for padding.
+
+    Returns:
+      Metrics with scalar fields.
     """
     total = jnp.sum(jnp.where(mask, losses, 0.0))
     return Metrics(
@@ -40,5 +52,5 @@ def measure(losses: jax.Array, correct: jax.Array, mask: jax.Array) -> Metrics:
 
 
 def merge(metrics: Metrics) -> Metrics:
-    """Adds up the leading axis."""
+    """Sum over the leading axis."""
     return jax.tree.map(lambda x: x.sum(0), metrics)

@@ -1,9 +1,7 @@
-"""Optimizers and schedules whose every number may be traced.
+"""Optimizers and schedules with traced hyperparameters, which may differ between members.
 
-So that members of one program differ in them.
-
-The learning rate is `learning_rate * height(progress)`, applied here: optax's own rate arguments
-would bake a Python float into the program, and `inject_hyperparams` changes Adam's numbers
+The learning rate is `learning_rate * height(progress)`, applied here. optax's own learning-rate
+arguments bake a Python float into the program, and `inject_hyperparams` changes Adam's numbers
 (optax#1532).
 """
 
@@ -34,13 +32,11 @@ def _decoupled(
 
 
 def _muon(momentum: Any, beta2: Any) -> optax.GradientTransformation:
-    """Muon (Jordan 2024): momentum made orthogonal, for the kernels of hidden layers.
+    """Muon (Jordan 2024): orthogonalised momentum for hidden kernels, Adam for the rest.
 
-    Adam for the head and all else.
-
-    One learning rate serves both, since a kernel's step is brought to the length of Adam's: 0.2
-    sqrt(max(in, out)) times the orthogonal matrix (Liu et al. 2025). A convolution's kernel is a
-    matrix [side * side * channel, feature].
+    One learning rate serves both: a kernel's step has the length of Adam's, 0.2 sqrt(max(in, out))
+    times the orthogonal matrix (Liu et al. 2025). The kernel of a convolution is read as a matrix
+    [side * side * channel, feature].
     """
     return muon(
         learning_rate=-1.0,  # the direction only: `make_optimizer` applies rate and sign
@@ -54,7 +50,7 @@ def _muon(momentum: Any, beta2: Any) -> optax.GradientTransformation:
 def _lamb(
     momentum: Any, beta2: Any, decay: optax.GradientTransformation
 ) -> optax.GradientTransformation:
-    """LAMB (You et al. 2020): a layer's step, decay and all, is as long as the layer's weights."""
+    """LAMB (You et al. 2020): a layer's step, decay included, has the length of its weights."""
     return optax.chain(
         _decoupled(optax.scale_by_adam(momentum, beta2, eps=1e-6), decay),
         optax.scale_by_trust_ratio(),
@@ -62,7 +58,7 @@ def _lamb(
 
 
 def _matrices(params: Any) -> Any:
-    """How Muon reads each parameter as a matrix; None for those that it leaves to Adam."""
+    """Matrix view of each parameter for Muon; None for the parameters that Adam updates."""
 
     def matrix(path: tuple[Any, ...], leaf: jax.Array) -> MuonDimensionNumbers | None:
         served = path[-1].key == 'kernel' and path[0].key != 'head' and leaf.ndim > 1
@@ -94,19 +90,28 @@ OPTIMIZERS: dict[str, Optimizer] = {
 def make_optimizer(
     name: str, learning_rate: Scalar, momentum: Scalar, beta2: Scalar, weight_decay: Scalar
 ) -> optax.GradientTransformation:
-    """The optimizer of a row of OPTIMIZERS; its numbers may be traced.
+    """Optimizer of a row of OPTIMIZERS.
 
-    Weight decay reaches kernels only.
+    Weight decay reaches kernels only. It is added to the gradient (L2) for sgd to adam, and
+    decoupled,
+    times the learning rate, for the others; lamb includes it in the step before scaling.
 
-    It is added to the gradient (L2) for sgd to adam, and taken from the weights, times the learning
-    rate, for the rest; lamb counts it into the step before it brings that to length.
+    Args:
+      name: row of OPTIMIZERS.
+      learning_rate: step size, may be traced like all the numbers here.
+      momentum: decay of the first moment.
+      beta2: decay of the second moment.
+      weight_decay: coefficient.
+
+    Returns:
+      An optax transformation.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=decay_mask)
     return optax.chain(OPTIMIZERS[name](momentum, beta2, decay), optax.scale(-learning_rate))  # type: ignore[operator]
 
 
 def decay_mask(params: Any) -> Any:
-    """True for the kernels of a tree of parameters: biases and scales of norms are not decayed."""
+    """Tree of bools: True for kernels. Biases and normalisation scales are not decayed."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'kernel', params)
 
 
@@ -114,24 +119,18 @@ START, END = 1 / 25, 1 / 25e4  # heights at the beginning of a rise, and at the 
 
 
 def _eased(progress: Scalar, first: float, last: float) -> jax.Array:
-    """From `first` to `last` along half a cosine."""
+    """Half a cosine from `first` to `last`."""
     return last + (first - last) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
 
 
 def _warmup_cosine(progress: jax.Array, rise: float = 0.05) -> jax.Array:
-    """A straight rise (Goyal et al.
-
-    2017) from 1/25, not 0, which would waste the first step; then a cosine to 0.
-    """
+    """Linear warm-up (Goyal et al. 2017) from 1/25, then a cosine to 0."""
     up = START + (1 - START) * progress / rise
     return jnp.where(progress < rise, up, _eased((progress - rise) / (1 - rise), 1.0, 0.0))
 
 
 def _one_cycle(progress: jax.Array, rise: float = 0.3) -> jax.Array:
-    """Up from 1/25 for 30 % of the run, down to nearly 0 (Smith 2018).
-
-    Along cosines as optax and PyTorch do.
-    """
+    """One cycle (Smith 2018): up from 1/25 for 30 % of the run, down to nearly 0, along cosines."""
     down = _eased((progress - rise) / (1 - rise), 1.0, END)
     return jnp.where(progress < rise, _eased(progress / rise, START, 1.0), down)
 
