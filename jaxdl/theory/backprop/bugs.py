@@ -31,21 +31,21 @@ def _sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-z))
 
 
-# what was done wrong -> the factor that holds it
+# mistake -> the factors with this mistake
 BUGS: Mapping[str, Factors] = {
-    'the sign of y - t turned over': Factors(error=lambda y, t: 2 * (t - y)),
-    'the factor 2 forgotten': Factors(error=lambda y, t: y - t),
-    "sigmoid'(z) forgotten": Factors(output_slope=lambda z, y: np.ones_like(y)),
-    "sigmoid' taken at y instead of z": Factors(
+    'wrong sign of y - t': Factors(error=lambda y, t: 2 * (t - y)),
+    'missing factor 2': Factors(error=lambda y, t: y - t),
+    "missing sigmoid'(z)": Factors(output_slope=lambda z, y: np.ones_like(y)),
+    "sigmoid' at y in place of z": Factors(
         output_slope=lambda z, y: _sigmoid(y) * (1 - _sigmoid(y))
     ),
-    "tanh' taken at h instead of a": Factors(hidden_slope=lambda a, h: 1 - np.tanh(h) ** 2),
-    "tanh' written as 1 - h": Factors(hidden_slope=lambda a, h: 1 - h),
-    'the weight w² forgotten on the way back': Factors(way_back=np.ones_like),
-    'the two weights w² exchanged': Factors(way_back=lambda w2: w2[:, ::-1]),
+    "tanh' at h in place of z": Factors(hidden_slope=lambda a, h: 1 - np.tanh(h) ** 2),
+    "tanh' as 1 - h": Factors(hidden_slope=lambda a, h: 1 - h),
+    'missing weight w²': Factors(way_back=np.ones_like),
+    'weights w² exchanged': Factors(way_back=lambda w2: w2[:, ::-1]),
     'x₁ and x₂ exchanged': Factors(source=lambda x: x[:, ::-1]),
-    'a in the place of h': Factors(hidden=lambda a, h: a),
-    'a factor of 1 + 10⁻⁹': Factors(error=lambda y, t: 2 * (1 + 1e-9) * (y - t)),
+    'z in place of h': Factors(hidden=lambda a, h: a),
+    'factor 1 + 10⁻⁹': Factors(error=lambda y, t: 2 * (1 + 1e-9) * (y - t)),
 }
 
 
@@ -86,7 +86,7 @@ def planted(detected: Mapping[str, tuple[float, float]], points: int) -> list[Cl
     """Claims: nearly every single point detects each mistake."""
     return [
         claims.at_least(
-            f'planted mistake, {name}: share of {points:,} points beyond the bound', 0.99, share
+            f'planted mistake, {name}: share of {points:,} points above the bound', 0.99, share
         )
         for name, (share, _) in detected.items()
     ]
@@ -99,10 +99,10 @@ def table(detected: Mapping[str, tuple[float, float]], points: int, bound: float
         for name, (share, error) in detected.items()
     ]
     caption = (
-        'Mistakes planted into one factor of the rules, and what the comparison with jax.grad at '
-        f'{points:,} points says: the share of points whose error is beyond the bound of '
-        f'{words.scientific(bound)}, and the median error'
+        f'Mistakes planted into one factor of the rules, compared with jax.grad at {points:,} '
+        f'points: share of points with an error above the bound of {words.scientific(bound)}, and '
+        'median error'
     )
     return Table(
-        caption, ('Mistake', 'Points beyond', 'Median error'), rows, 'wrr', name='mistakes'
+        caption, ('Mistake', 'Points above the bound', 'Median error'), rows, 'wrr', name='mistakes'
     )

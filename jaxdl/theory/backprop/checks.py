@@ -46,7 +46,7 @@ def answer(settings: Settings, note: Note) -> Answer:
     note('differences, planted mistakes')
     curves = differences(tuple(each[:1000] for each in points))
     detected = bugs.caught(points, reference, BOUND)
-    note(f'XOR from {settings.starts} starts')
+    note(f'XOR from {settings.starts} initialisations')
     starts = backprop_xor.starts(settings.seed, settings.starts)
     learned = backprop_xor.learn(starts, settings.steps, settings.rate)
     named['together'] = backprop_xor.together(starts)
@@ -77,7 +77,7 @@ def answer(settings: Settings, note: Note) -> Answer:
 def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Claim:
     """Claim: the hand rules equal `jax.grad`."""
     sentence = (
-        f'six derivatives, {len(reference):,} points from N(0, 1): the largest error against '
+        f'six derivatives, {len(reference):,} points from N(0, 1): largest difference from '
         f'jax.grad, {SHARE}'
     )
     return claims.at_most(sentence, BOUND, references.shares(six(rule(*points)), reference).max())
@@ -88,8 +88,8 @@ def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
     points = references.draw(settings.seed, 'points with biases', settings.points, 1.0, 'normal')
     errors = references.shares(nine(rule(*points)), nine(references.by_jax(*points)))
     sentence = (
-        f'nine derivatives, with biases, {settings.points:,} points from N(0, 1): the largest '
-        f'error, {SHARE}'
+        f'nine derivatives with biases, {settings.points:,} points from N(0, 1): largest '
+        f'difference from jax.grad, {SHARE}'
     )
     return claims.at_most(sentence, BOUND, errors.max())
 
@@ -102,8 +102,8 @@ def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
         nine(rule(*network, x, t)), nine(references.mean_by_jax(*network, x, t))
     )
     sentence = (
-        f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): the largest error, '
-        f'{SHARE}'
+        f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): largest difference '
+        f'from jax.grad, {SHARE}'
     )
     return claims.at_most(sentence, BOUND, errors.max())
 
@@ -123,10 +123,10 @@ def by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
 def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
     """Claims: the hand rules are within the bound at every scale; `jax.grad` at the largest not."""
     drawn = [f'{points:,} points from N(0, {scale**2})' for scale in SCALES]
-    digits = f'against {references.DIGITS} digits, {SHARE}'
+    digits = f'compared with {references.DIGITS} digits, {SHARE}'
     hand = [
         claims.at_most(
-            f'six derivatives by hand, {of}: the largest error {digits}', BOUND, errors.max()
+            f'six derivatives by hand, {of}: largest error {digits}', BOUND, errors.max()
         )
         for of, errors in zip(drawn, worst['hand'], strict=True)
     ]
@@ -134,9 +134,7 @@ def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
     return [
         *hand,
         claims.at_least(
-            f'six derivatives by jax.grad, {drawn[-1]}: the largest error {digits}',
-            10 * BOUND,
-            program,
+            f'six derivatives by jax.grad, {drawn[-1]}: largest error {digits}', 10 * BOUND, program
         ),
     ]
 
@@ -180,13 +178,13 @@ def shape_of(curves: Curves) -> list[Claim]:
         best = f'central differences in {kind.__name__}, log10 of'
         made += [
             claims.close(
-                f'{best} the best step: of ε^(1/3)',
+                f'{best} the best step; expected: ε^(1/3)',
                 np.log10(epsilon) / 3,
                 logs[errors.argmin()],
                 1.0,
             ),
             claims.close(
-                f'{best} the least error: of ε^(2/3)',
+                f'{best} the smallest error; expected: ε^(2/3)',
                 np.log10(epsilon) * 2 / 3,
                 np.log10(errors.min()),
                 1.0,
@@ -199,8 +197,8 @@ def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
     """Claim on the complex step at a step without any digits left for a difference."""
     errors = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
     sentence = (
-        f'the complex step of {TINY:.0e} against the hand rules, {len(errors):,} points: the '
-        f'largest error, {SHARE}'
+        f'complex step of {TINY:.0e}, {len(errors):,} points: largest difference from the hand '
+        f'rules, {SHARE}'
     )
     return claims.at_most(sentence, BOUND, errors.max())
 

@@ -68,8 +68,8 @@ def network() -> blocks.Figure:
         'hidden unit j.'
     )
     caption = (
-        'The network and its six weights. The upper index is the layer; of the lower two, the '
-        'first is the unit that the weight leads to, the second the one that it comes from.'
+        'The network and its six weights. Upper index: layer. Lower indices: first the unit that '
+        'the weight leads to, then the unit that it comes from.'
     )
     return blocks.Figure('network', plots.draw(plot), alt, caption)
 
@@ -102,17 +102,17 @@ def precision(
         f'{largest}.'
     )
     caption = (
-        'Left (on a phone above): the median error of central differences falls with the step '
-        'until rounding takes over, and rises again; that of the complex step falls to its floor '
-        'and stays there. Right (below): the largest error against 50 digits, by the standard '
-        'deviation of weights, inputs and targets. Errors are shares of the largest derivative of '
-        'the point + 1e-4.'
+        'Left (on a phone: top): median error of central differences and of the complex step '
+        'against the step. Below the best step rounding dominates the differences. Right '
+        '(bottom): largest error, compared with 50 digits, against the standard deviation of '
+        'weights, inputs and targets. Errors are relative to the largest derivative of the point '
+        '+ 1e-4.'
     )
     return blocks.Figure('precision', plots.draw(plot), alt, caption)
 
 
 def _differences(axes: Axes, steps: Sequence[float], curves: Mapping[str, np.ndarray]) -> None:
-    axes.set_title('Differences: error by step')
+    axes.set_title('Finite differences')
     for name, errors in curves.items():
         axes.plot(steps, errors, **WAYS[name])
         axes.annotate(name, NAMED[name], ha='left', va='center')

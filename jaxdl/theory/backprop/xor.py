@@ -92,8 +92,8 @@ def apart(networks: Four, steps: int, rate: float, rule: Rule = mean_rules) -> f
 def together(networks: Four, rule: Rule = mean_rules) -> Claim:
     """Claim: the hand rules and `jax.grad` follow the same path."""
     sentence = (
-        f'{TOGETHER} steps of {TOGETHER_RATE} on XOR, {len(networks[0])} starts, by the hand rules '
-        'and by jax.grad: the largest difference of any weight at any step'
+        f'{TOGETHER} steps of {TOGETHER_RATE} on XOR, {len(networks[0])} initialisations, hand '
+        'rules and by jax.grad: the largest difference of any weight at any step'
     )
     return claims.at_most(sentence, 1e-9, apart(networks, TOGETHER, TOGETHER_RATE, rule))
 
@@ -103,15 +103,15 @@ def outcomes(learned: Learned) -> list[Claim]:
     steps, count = len(learned.losses) - 1, len(learned.learnt)
     stuck = learned.losses[-1][~learned.learnt]
     level = np.min(np.abs(stuck[:, None] - LEVELS), 1)
-    counted = f'of {count} starts from N(0, 1), after {steps:,} steps'
+    counted = f'{count} initialisations from N(0, 1), {steps:,} steps'
     return [
         claims.at_least(
-            f'XOR with biases, {counted}: the share that learns it', 1 / 3, learned.learnt.mean()
+            f'XOR with biases, {counted}: share that learns it', 1 / 3, learned.learnt.mean()
         ),
-        claims.at_least(f'XOR with biases, {counted}: starts that do not learn it', 1, len(stuck)),
+        claims.at_least(f'XOR with biases, {counted}: number that do not learn it', 1, len(stuck)),
         claims.at_most(
-            f'XOR with biases, {counted}: the largest distance of a loss that is stuck from 1/8, '
-            '1/6 or 1/4',
+            f'XOR with biases, {counted}: largest distance of the other losses from 1/8, 1/6 or '
+            '1/4',
             0.02,
             np.max(level, initial=0.0),
         ),
@@ -129,7 +129,7 @@ def motionless(rule: Rule = mean_rules) -> Claim:
     w1, b1, w2, b2 = (np.zeros((1, *shape)) for shape in references.SHAPES[:4])
     slopes = [np.max(np.abs(each)) for each in rule(w1, b1, w2, b2, INPUTS, TARGETS)]
     return claims.close(
-        'XOR from zero weights and biases: the largest of the nine derivatives', 0, max(slopes), 0
+        'XOR from zero weights and biases: largest of the nine derivatives', 0, max(slopes), 0
     )
 
 
@@ -144,8 +144,8 @@ def limits(seed: int, count: int, rate: float, rule: Rule = without_biases) -> l
     ):
         lowest = learn(networks, TOGETHER, rate, rule, inputs).losses.min()
         sentence = (
-            f'XOR without biases, inputs {name}: the lowest mean loss of {count} starts within '
-            f'{TOGETHER} steps of gradient descent'
+            f'XOR without biases, inputs {name}: lowest mean loss of {count} initialisations '
+            f'within {TOGETHER} steps of gradient descent'
         )
         made.append(claims.at_least(sentence, bound, lowest))
     return made

@@ -38,15 +38,15 @@ def xor(learned: Learned) -> blocks.Figure:
 
     ends = learned.losses[-1]
     alt = (
-        f'{int(learned.learnt.sum())} of {len(ends)} starts learn XOR, to losses of at most '
-        f'{np.max(ends[learned.learnt], initial=0.0):.2g}; the others end at '
+        f'{int(learned.learnt.sum())} of {len(ends)} initialisations learn XOR, to losses of at '
+        f'most {np.max(ends[learned.learnt], initial=0.0):.2g}; the others end at '
         f'{", ".join(f"{loss:.3f}" for loss in np.sort(ends[~learned.learnt]))}.'
     )
     caption = (
-        'Gradient descent on XOR by the hand rules. Left (on a phone above): the mean loss from '
-        'every start; solid: those that learn it, dashed: those that do not. Right (below): what '
-        'a network says at the end, by its two inputs; blue for 1, orange for 0, the line at 0.5. '
-        'The marks are the four inputs: filled for target 1.'
+        'Gradient descent on XOR by the hand rules. Left (on a phone: top): mean loss of every '
+        'initialisation; solid: learns XOR, dashed: does not. Right (bottom): final output of '
+        'some networks against the two inputs; blue: 1, orange: 0, line: 0.5. Marks: the four '
+        'inputs, filled for target 1.'
     )
     return blocks.Figure('xor', plots.draw(plot), alt, caption)
 
@@ -58,8 +58,8 @@ def examples(learned: Learned) -> dict[str, int]:
     for level in backprop_xor.LEVELS:
         at = np.flatnonzero(~learned.learnt & (np.abs(ends - level) < 0.01))
         if len(at) and len(chosen) < 3:
-            chosen[f'stuck at 1/{round(1 / level)}'] = int(at[0])
-    return chosen or {'stuck': 0}
+            chosen[f'plateau 1/{round(1 / level)}'] = int(at[0])
+    return chosen or {'plateau': 0}
 
 
 def _parts(figure: Figure, wide: bool) -> np.ndarray:
@@ -77,7 +77,7 @@ def _curves(axes: Axes, learned: Learned) -> None:
     axes.set(yscale='log', xlabel='step', ylabel='mean loss')
     powers(axes.yaxis, range(math.floor(math.log10(learned.losses.min())), 1))
     axes.set_ylim(top=1.5)
-    named = {True: 'learns', False: 'stuck'}
+    named = {True: 'learns XOR', False: 'plateau'}
     handles = [Line2D([], [], label=named[key], **line) for key, line in OUTCOMES.items()]
     axes.legend(handles=handles, loc='upper right', ncols=2)
 
