@@ -10,7 +10,7 @@ import pytest
 
 from jaxdl.ensemble import Member
 from jaxdl.theory import engine, symmetry
-from jaxdl.theory.symmetry import exact, figures, networks, parting
+from jaxdl.theory.symmetry import exact, figures, networks, separation
 from jaxdl.train.variant import Variant
 
 SETTINGS = symmetry.Settings(width=8, epochs=2, seeds=2, steps=300, rounding_width=9)
@@ -22,8 +22,8 @@ def data():
 
 
 @pytest.fixture(scope='module')
-def parted(data):
-    return parting.part(SETTINGS, data)
+def measured(data):
+    return separation.measure(SETTINGS, data)
 
 
 @pytest.fixture(scope='module')
@@ -141,16 +141,16 @@ def test_from_zeros_a_layer_more_moves_in_every_step(data, depth, start, step):
     assert exact.arrival(data, depth, start) == step
 
 
-def test_units_part_as_the_curvature_says(data, parted):
-    assert all(claim.holds for claim in parting.parting_claims(parted, SETTINGS))
-    start = symmetry.nudged(parting.equal(data, 8), 1e-8, np.random.default_rng(1))
-    lone = parting.run(parting.equal(data, 1), data, 120, 8)
+def test_units_part_as_the_curvature_says(data, measured):
+    assert all(claim.holds for claim in separation.separation_claims(measured, SETTINGS))
+    start = symmetry.nudged(separation.equal(data, 8), 1e-8, np.random.default_rng(1))
+    lone = separation.run(separation.equal(data, 1), data, 120, 8)
 
     def holds(curvature):
-        wrong = parting.predicted(start, lone, data, 8, curvature)
-        return parting.parting_claims(dataclasses.replace(parted, predicted=wrong), SETTINGS)[
-            2
-        ].holds
+        wrong = separation.predicted(start, lone, data, 8, curvature)
+        return separation.separation_claims(
+            dataclasses.replace(measured, predicted=wrong), SETTINGS
+        )[2].holds
 
     def blocks_alone(*given):
         own = symmetry.curvature(*given)
@@ -172,16 +172,16 @@ def test_units_part_as_the_curvature_says(data, parted):
         (4, dict(eigenvalue=(np.nan, -0.2))),
     ],
 )
-def test_a_wrong_measurement_of_parting_is_no_claim(parted, place, wrong):
-    said = parting.parting_claims(dataclasses.replace(parted, **wrong), SETTINGS)
+def test_a_wrong_measurement_of_parting_is_no_claim(measured, place, wrong):
+    said = separation.separation_claims(dataclasses.replace(measured, **wrong), SETTINGS)
     assert not said[place].holds
 
 
 def test_one_unit_stands_for_as_many_as_it_is_counted(data):
-    many = parting.run(parting.equal(data, 8), data, 20)
-    alone = [parting.run(parting.equal(data, 1), data, 20, copies) for copies in (8, 7)]
+    many = separation.run(separation.equal(data, 8), data, 20)
+    alone = [separation.run(separation.equal(data, 1), data, 20, copies) for copies in (8, 7)]
     right, wrong = (
-        parting.difference(many, lone, data, copies)
+        separation.difference(many, lone, data, copies)
         for lone, copies in zip(alone, (8, 7), strict=True)
     )
     assert right < 1e-12
@@ -200,15 +200,15 @@ def test_the_curvature_is_the_slope_of_the_rule(data):
     )
 
 
-def test_numbers_of_the_text(parted):
+def test_numbers_of_the_text(measured):
     assert figures.tex(0) == '0'
     assert figures.tex(8.4e-15) == r'8 \times 10^{-15}'
-    still = dataclasses.replace(parted, counts=parted.counts | dict(rounding=1))
+    still = dataclasses.replace(measured, counts=measured.counts | dict(rounding=1))
     assert 'stayed equal' in figures.rounding(still, SETTINGS)
     path = np.r_[0.0, 0.0, 1e-20, 0.5]
     apart = dataclasses.replace(
-        parted,
-        counts=parted.counts | dict(rounding=3),
-        distances=parted.distances | dict(rounding=path),
+        measured,
+        counts=measured.counts | dict(rounding=3),
+        distances=measured.distances | dict(rounding=path),
     )
     assert 'differed in step 2' in figures.rounding(apart, SETTINGS)

@@ -12,7 +12,7 @@ import pytest
 from jaxdl.data import Data, load, split
 from jaxdl.ensemble import Member
 from jaxdl.theory import answer, engine, triplet
-from jaxdl.theory.triplet import checks, networks, shown
+from jaxdl.theory.triplet import checks, networks, page
 from jaxdl.theory.triplet import tasks as triplet_tasks
 from jaxdl.train import losses
 
@@ -179,9 +179,9 @@ def test_each_claim_of_the_networks_can_fail(wrong, words):
 
 
 def test_the_text_has_its_numbers_and_names_what_is_shown():
-    page = answer.text('triplet', **shown.words(Fake()))
-    assert '<<' not in page
-    assert re.findall(r'^!\[(.*)\]$', page, re.MULTILINE) == [
+    text = answer.text('triplet', **page.words(Fake()))
+    assert '<<' not in text
+    assert re.findall(r'^!\[(.*)\]$', text, re.MULTILINE) == [
         'training',
         'accuracy',
         'accuracies',

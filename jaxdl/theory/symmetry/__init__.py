@@ -26,26 +26,26 @@ def answer(settings: Settings, note: Note) -> Answer:
     Returns:
       Text, claims, figures and tables of the page.
     """
-    from jaxdl.theory.symmetry import exact, figures, networks, parting
+    from jaxdl.theory.symmetry import exact, figures, networks, separation
 
     data = networks.digits()
     trained, groups = networks.train(settings, data, note)
     note('equal and almost equal units in NumPy')
-    parted = parting.part(settings, data)
+    measured = separation.measure(settings, data)
     claims = [
         *exact.exact_claims(data, settings),
         *networks.start_claims(trained, settings),
         *networks.source_claims(trained, settings),
-        *parting.parting_claims(parted, settings),
+        *separation.separation_claims(measured, settings),
     ]
     blocks = [
         figures.changes(trained),
-        figures.sources(trained, parted, settings),
-        figures.distances(parted),
+        figures.sources(trained, measured, settings),
+        figures.distances(measured),
     ]
     steps = groups[0]['steps']
     return Answer(
-        text('symmetry', **figures.words_of(trained, parted, settings, steps)),
+        text('symmetry', **figures.words_of(trained, measured, settings, steps)),
         claims,
         blocks,
         groups,

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from jaxdl.report.page import plots, words
 from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.report.page.blocks import Table
-from jaxdl.theory.symmetry import networks, parting
+from jaxdl.theory.symmetry import networks, separation
 from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.theory.symmetry.networks import TrainedByOption
-from jaxdl.theory.symmetry.parting import Parting
+from jaxdl.theory.symmetry.separation import Separation
 from jaxdl.train.train_step import TrainState
 
 MAP = LinearSegmentedColormap.from_list(
@@ -30,7 +30,7 @@ LINES: Mapping[str, plots.Line] = {
     '1e-2': dict(color=plots.VERMILION, label='noise of 1e-2'),
     '1e-4': dict(color=plots.BLUE, linestyle=(0, (6, 2)), label='noise of 1e-4'),
     '1e-8': dict(color=plots.INK, label='noise of 1e-8'),
-    parting.ROUNDING: dict(color=plots.GREY, linestyle=(0, (2, 1.5)), label='rounding alone'),
+    separation.ROUNDING: dict(color=plots.GREY, linestyle=(0, (2, 1.5)), label='rounding alone'),
 }
 RESOLVED = 1e-17  # what float64 still tells apart of weights of this size
 DOTS: plots.Line = dict(color=plots.INK, linestyle='none', marker='o', mfc='white', markersize=5)
@@ -89,19 +89,19 @@ def first_weights(state: TrainState) -> np.ndarray:
     return np.asarray(state.params['layer_0']['dense']['kernel'])
 
 
-def sources(trained: TrainedByOption, parted: Parting, settings: Settings) -> Table:
+def sources(trained: TrainedByOption, measured: Separation, settings: Settings) -> Table:
     """Number of different units per layer for each source of randomness."""
     rows = [(name, *map(str, networks.counts(trained[name]).max(0))) for name in networks.KNOWN]
-    noise = f'noise of {parting.SMALLEST}'
+    noise = f'noise of {separation.SMALLEST}'
     rows += [
         (
             f'{noise} on the first weights, one hidden layer',
-            str(parted.counts[parting.SMALLEST]),
+            str(measured.counts[separation.SMALLEST]),
             words.DASH,
         ),
         (
             f'{noise} on every gradient, one hidden layer',
-            str(parted.counts[parting.GRADIENTS]),
+            str(measured.counts[separation.GRADIENTS]),
             words.DASH,
         ),
     ]
@@ -115,16 +115,17 @@ def sources(trained: TrainedByOption, parted: Parting, settings: Settings) -> Ta
     )
 
 
-def distances(parted: Parting) -> FigureBlock:
+def distances(measured: Separation) -> FigureBlock:
     """Largest distance between units against the step, by size of noise, with the prediction."""
-    early = parted.predicted[parted.predicted <= 1e-2]
+    early = measured.predicted[measured.predicted <= 1e-2]
     every = np.arange(0, len(early), 25)
 
     def plot(width: float) -> Figure:
         figure = Figure(figsize=(width, 3.9), layout='constrained')
         axes = figure.subplots()
         handles = [
-            axes.plot(positive(parted.distances[name]), **style)[0] for name, style in LINES.items()
+            axes.plot(positive(measured.distances[name]), **style)[0]
+            for name, style in LINES.items()
         ]
         handles += axes.plot(every, early[every], label='predicted', **DOTS)
         axes.set_yscale('log')
@@ -139,19 +140,19 @@ def distances(parted: Parting) -> FigureBlock:
         plots.legend(figure, handles, width)
         return figure
 
-    steps = len(parted.distances['0']) - 1
+    steps = len(measured.distances['0']) - 1
     growth = '; '.join(
-        f'{style["label"]}: {parted.distances[name][steps // 10]:.1e} after {steps // 10} steps, '
-        f'{parted.distances[name][-1]:.2g} after {steps:,}'
+        f'{style["label"]}: {measured.distances[name][steps // 10]:.1e} after {steps // 10} steps, '
+        f'{measured.distances[name][-1]:.2g} after {steps:,}'
         for name, style in LINES.items()
     )
     right = words.listing(
-        f'{words.percent(parted.accuracy[name])} ({LINES[name]["label"]})' for name in LINES
+        f'{words.percent(measured.accuracy[name])} ({LINES[name]["label"]})' for name in LINES
     )
     caption = (
         'Largest distance of a unit from the first one, one hidden tanh layer. Final training '
-        f'accuracy: {right}, and {words.percent(parted.accuracy["0"])} without noise. Without '
-        f'noise the largest distance in any step is {parted.distances["0"].max():g} (not drawn, '
+        f'accuracy: {right}, and {words.percent(measured.accuracy["0"])} without noise. Without '
+        f'noise the largest distance in any step is {measured.distances["0"].max():g} (not drawn, '
         'logarithmic axis). Circles: prediction for the smallest noise by the linearisation at '
         'equal units.'
     )
@@ -164,7 +165,7 @@ def positive(values: np.ndarray) -> np.ndarray:
 
 
 def words_of(
-    trained: TrainedByOption, parted: Parting, settings: Settings, steps: int
+    trained: TrainedByOption, measured: Separation, settings: Settings, steps: int
 ) -> dict[str, str]:
     """Numbers of the text."""
     learned = {
@@ -177,21 +178,21 @@ def words_of(
             sigmoid='sigmoid, zeros',
         ).items()
     }
-    smallest, bound = parted.eigenvalue
+    smallest, bound = measured.eigenvalue
     return learned | dict(
         steps=f'{steps:,}',
         small_steps=f'{settings.steps:,}',
         width=str(settings.width),
         seeds=words.count(settings.seeds, 'seed'),
-        rate=f'{parting.RATE:g}',
-        followed=str(parting.FOLLOWED),
-        lone=tex(parted.lone),
+        rate=f'{separation.RATE:g}',
+        followed=str(separation.FOLLOWED),
+        lone=tex(measured.lone),
         eigenvalue=f'{smallest:.3f}',
         bound=f'{bound:.3f}',
-        doubling=doubling(parted),
-        parted=words.percent(parted.accuracy[parting.SMALLEST]),
-        together=words.percent(parted.accuracy['0']),
-        rounding=rounding(parted, settings),
+        doubling=doubling(measured),
+        separated=words.percent(measured.accuracy[separation.SMALLEST]),
+        together=words.percent(measured.accuracy['0']),
+        rounding=rounding(measured, settings),
         broken=layers_of_dropout(trained, settings),
     )
 
@@ -202,9 +203,9 @@ def tex(value: float) -> str:
     return f'{digit} \\times 10^{{{int(exponent)}}}' if value else '0'
 
 
-def doubling(parted: Parting) -> str:
+def doubling(measured: Separation) -> str:
     """Steps in which the predicted distance doubles, mean between 1e-6 and 1e-4."""
-    inside = parted.predicted[(parted.predicted > 1e-6) & (parted.predicted < 1e-4)]
+    inside = measured.predicted[(measured.predicted > 1e-6) & (measured.predicted < 1e-4)]
     return f'{(len(inside) - 1) * np.log(2) / np.log(inside[-1] / inside[0]):.0f}'
 
 
@@ -214,10 +215,10 @@ def layers_of_dropout(trained: TrainedByOption, settings: Settings) -> str:
     return f'{most[1]} of {settings.width} units in the second layer, {most[0]} in the first'
 
 
-def rounding(parted: Parting, settings: Settings) -> str:
+def rounding(measured: Separation, settings: Settings) -> str:
     """Sentence on the effect of rounding on equal units on this machine."""
-    path, units = parted.distances[parting.ROUNDING], settings.rounding_width
-    groups = parted.counts[parting.ROUNDING]
+    path, units = measured.distances[separation.ROUNDING], settings.rounding_width
+    groups = measured.counts[separation.ROUNDING]
     if groups == 1:
         return (
             f'On this machine a layer of {units} units nevertheless stayed equal to the last bit.'
@@ -227,5 +228,5 @@ def rounding(parted: Parting, settings: Settings) -> str:
         f'On this machine this happens in NumPy with {units} units. They first differed in step '
         f'{first}. After {settings.steps:,} steps there were {groups} different units at a '
         f'distance of {path[-1]:.2g}, with a training accuracy of '
-        f'{words.percent(parted.accuracy[parting.ROUNDING])}.'
+        f'{words.percent(measured.accuracy[separation.ROUNDING])}.'
     )

@@ -18,7 +18,7 @@ def answer(settings: Settings, note: Note) -> Answer:
       Text, claims, figures and tables of the page.
     """
     from jaxdl.theory.triplet import checks as triplet_checks
-    from jaxdl.theory.triplet import networks, shown
+    from jaxdl.theory.triplet import networks, page
 
     note(f'gradients of {settings.triplets:,} triplets')
     exact = triplet_checks.exact(settings.triplets)
@@ -27,5 +27,5 @@ def answer(settings: Settings, note: Note) -> Answer:
     )
     claims = [*exact, *triplet_checks.training(results), *triplet_checks.one_shot(results)]
     return Answer(
-        text('triplet', **shown.words(results)), claims, shown.blocks(results), results.groups
+        text('triplet', **page.words(results)), claims, page.blocks(results), results.groups
     )

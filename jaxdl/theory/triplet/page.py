@@ -85,14 +85,14 @@ def words(results: Results) -> dict[str, str]:
 def blocks(results: Results) -> list[Figure | Table]:
     """Figures and table, by their names in the text."""
     return [
-        triplet_figures.accuracy(results, shown(), NAMES, TASKS),
+        triplet_figures.accuracy(results, rows(), NAMES, TASKS),
         triplet_figures.training(results, NAMES),
         triplet_figures.embedding(results),
         _table(results),
     ]
 
 
-def shown() -> list[tuple[str, str]]:
+def rows() -> list[tuple[str, str]]:
     """(method, layer) in the order of the figure."""
     return [
         (PIXELS, 'embedding'),

@@ -19,7 +19,7 @@ FOLLOWED = 300  # steps for which the small network is predicted
 
 
 @dataclasses.dataclass(frozen=True)
-class Parting:
+class Separation:
     """Growth of differences between units of the small network.
 
     Args:
@@ -41,7 +41,7 @@ class Parting:
     eigenvalue: tuple[float, float]
 
 
-def part(settings: Settings, data: Digits) -> Parting:
+def measure(settings: Settings, data: Digits) -> Separation:
     """Train the small network from equal weights with noise, and predict the distances."""
     start, rounded, alone = (
         equal(data, units) for units in (settings.width, settings.rounding_width, 1)
@@ -55,7 +55,7 @@ def part(settings: Settings, data: Digits) -> Parting:
         start, data, FOLLOWED, noise=SIZES[SMALLEST], rng=np.random.default_rng(2)
     )
     lone = run(alone, data, settings.steps, settings.width)
-    return Parting(
+    return Separation(
         {
             name: np.array([symmetry.apart(symmetry.units_of(network)) for network in path])
             for name, path in paths.items()
@@ -130,37 +130,37 @@ def eigenvalue(lone: symmetry.Network, data: Digits, copies: float) -> tuple[flo
     )
 
 
-def parting_claims(parting: Parting, settings: Settings) -> list[Claim]:
+def separation_claims(separation: Separation, settings: Settings) -> list[Claim]:
     """Claims: units separate as predicted, equal units act as one, and their points are saddles."""
-    early = int(np.flatnonzero(parting.predicted <= 1e-4)[-1])
-    smallest, bound = parting.eigenvalue
+    early = int(np.flatnonzero(separation.predicted <= 1e-4)[-1])
+    smallest, bound = separation.eigenvalue
     width, small = settings.width, 'one hidden layer'
     return [
         claims.close(
             f'noise of {SMALLEST} on the first weights: different units, {small}, {settings.steps} '
             'steps',
             width,
-            parting.counts[SMALLEST],
+            separation.counts[SMALLEST],
             0,
         ),
         claims.close(
             f'noise of {SMALLEST} on every gradient: different units, {small}, {FOLLOWED} steps',
             width,
-            parting.counts[GRADIENTS],
+            separation.counts[GRADIENTS],
             0,
         ),
         claims.relatively_close(
             f'noise of {SMALLEST} on the first weights: largest distance of two units after '
             f'{early} steps, prediction by the linearisation',
-            parting.predicted[early],
-            parting.distances[SMALLEST][early],
+            separation.predicted[early],
+            separation.distances[SMALLEST][early],
             0.01,
         ),
         claims.close(
             f'largest difference of logits between {width} equal units and one unit with '
             f'{width}-fold output, {FOLLOWED} steps',
             0,
-            parting.lone,
+            separation.lone,
             1e-9,
         ),
         claims.at_most(
