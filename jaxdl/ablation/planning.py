@@ -4,7 +4,6 @@ And what is frozen about them before the first step.
 """
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from jaxdl.config.overrides import override
 from jaxdl.data import Dataset, Splits, audit, decode, load, split
 from jaxdl.ensemble import Member, autotune, chunks
 from jaxdl.errors import InputError
-from jaxdl.runtime import provenance
+from jaxdl.runtime import machine, provenance
 from jaxdl.statistics import protocol, variance
 from jaxdl.train import keys, train_step
 from jaxdl.train.variant import Variant, program_key
@@ -90,7 +89,7 @@ def make_plan(ablation: Ablation) -> dict[str, Any]:
     return dict(
         data=data,
         devices=devices,
-        cores=os.cpu_count(),
+        cores=machine.usable_cores(),
         versions=provenance.versions(),
         groups=groups,
         registered=registry.files(component_names(ablation)),

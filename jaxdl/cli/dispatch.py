@@ -11,7 +11,7 @@ from jaxdl.errors import InputError
 from jaxdl.finetune import run as finetune
 from jaxdl.runtime import distributed
 from jaxdl.theory import assignment, demonstration
-from jaxdl.workdir.lock import held
+from jaxdl.workdir.lock import hold
 from jaxdl.workdir.tables import Results
 
 
@@ -33,7 +33,7 @@ def run(
         raise InputError(
             f'{experiment.name} runs in one process: only ablations and fine-tunings share their work'
         )
-    with held(folder) if distributed.first() else contextlib.nullcontext():
+    with hold(folder) if distributed.first() else contextlib.nullcontext():
         return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)
 
 

@@ -5,7 +5,17 @@ May import statistics, runtime and everything below. Interface: the names below,
 """
 
 from jaxdl.data.listing import Dataset, Listing
-from jaxdl.data.loading import SOURCES, Data, load, split
+from jaxdl.data.loading import SOURCES, Data, load, read_listing, split
 from jaxdl.data.splits import SPLITS, Splits
 
-__all__ = ['SOURCES', 'SPLITS', 'Data', 'Dataset', 'Listing', 'Splits', 'load', 'split']
+__all__ = [
+    'SOURCES',
+    'SPLITS',
+    'Data',
+    'Dataset',
+    'Listing',
+    'Splits',
+    'load',
+    'read_listing',
+    'split',
+]

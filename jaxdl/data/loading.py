@@ -77,6 +77,22 @@ SPLITTING = (
 )  # fields that do not change what is loaded
 
 
+def read_listing(data: Data) -> Listing:
+    """List all images of the source `data.dataset`, now.
+
+    A source is called with the text after the colon and with the fields of `data` that it has
+    parameters for.
+
+    Raises:
+      InputError: there is no such source, or it cannot be read.
+    """
+    kind, _, where = data.dataset.partition(':')
+    if kind not in SOURCES:
+        raise unknown('dataset', kind, SOURCES)
+    names = inspect.signature(SOURCES[kind]).parameters.keys() & Data.__dataclass_fields__.keys()
+    return SOURCES[kind](where, **{name: getattr(data, name) for name in names})
+
+
 def load(data: Data) -> Dataset:
     """The data set that `data` asks for, decoded; InputError where there is none of that kind.
 
@@ -88,13 +104,7 @@ def load(data: Data) -> Dataset:
 
 @functools.lru_cache(maxsize=2)
 def _load(data: Data) -> Dataset:
-    kind, _, where = data.dataset.partition(':')
-    if kind not in SOURCES:
-        raise unknown('dataset', kind, SOURCES)
-    options = inspect.signature(SOURCES[kind]).parameters.keys() & {
-        f.name for f in dataclasses.fields(Data)
-    }
-    listing = SOURCES[kind](where, **{name: getattr(data, name) for name in options})
+    listing = read_listing(data)
     if data.classes or data.subset:
         listing = parts.narrow(
             listing, subset=data.subset, classes=data.classes, seed=data.split_seed

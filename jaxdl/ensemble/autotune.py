@@ -9,7 +9,6 @@ keeps caches) may be deleted at any time.
 import contextlib
 import json
 import math
-import os
 import pathlib
 import time
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from jaxdl import native, workdir
 from jaxdl.errors import InputError, warn
 from jaxdl.models import layers
 from jaxdl.models.conv import LOWERINGS, conv, output_sides, usual
-from jaxdl.runtime import caches
+from jaxdl.runtime import caches, machine
 
 SECONDS = 5.0  # the most that a study spends on timing
 TRIAL = dict(
@@ -141,7 +140,7 @@ def cache() -> pathlib.Path:
 
 
 def _key(found: Convolution, members: int) -> str:
-    kind = f'{jax.local_devices()[0].device_kind} x {os.cpu_count()}, jax {jax.__version__}, {native.library().stem}'
+    kind = f'{jax.local_devices()[0].device_kind} x {machine.usable_cores()}, jax {jax.__version__}, {native.library().stem}'
     return f'{kind}: {members} x {found.images} * {found.kernel}, stride {found.stride}, padding {found.padding}'
 
 

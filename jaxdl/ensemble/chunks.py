@@ -3,13 +3,14 @@
 Cut to fit in memory and over the devices.
 """
 
-import os
 import pathlib
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 import jax
 import numpy as np
+
+from jaxdl.runtime import machine
 
 # of what is free: the programs' own copies, the data set and other processes need the rest
 MEMORY_SHARE = 0.25
@@ -115,7 +116,7 @@ def cores_of_a_device() -> int:
     Which takes all members as one.
     """
     return (
-        max(1, (os.cpu_count() or 1) // jax.local_device_count())
+        max(1, machine.usable_cores() // jax.local_device_count())
         if jax.default_backend() == 'cpu'
         else 1
     )
@@ -134,6 +135,4 @@ def memory_limit() -> int:
     stats = devices[0].memory_stats() if devices[0].platform != 'cpu' else None
     if stats and 'bytes_limit' in stats:
         return int(0.8 * stats['bytes_limit'])
-    return int(
-        MEMORY_SHARE * os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / len(devices)
-    )
+    return int(MEMORY_SHARE * machine.available_memory() / len(devices))

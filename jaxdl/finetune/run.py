@@ -4,7 +4,6 @@ Then what they say of new images.
 """
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +25,7 @@ from jaxdl.finetune.records import Final, Work
 from jaxdl.finetune.setup import Backbone
 from jaxdl.inference import model_file
 from jaxdl.models.resnet import ResNet
-from jaxdl.runtime import distributed, progress, sharding, signals, tracking
+from jaxdl.runtime import distributed, machine, progress, sharding, signals, tracking
 from jaxdl.runtime import provenance as facts_of
 from jaxdl.statistics import classification
 from jaxdl.train import averaging
@@ -211,7 +210,7 @@ def _plan(work: Work, unlabelled: artifacts.Unlabelled | None) -> None:
             conv=network.module.lowering,
             devices=devices,
             processes=jax.process_count(),
-            cores=os.cpu_count(),
+            cores=machine.usable_cores(),
             versions=facts_of.versions(),
         ),
     )

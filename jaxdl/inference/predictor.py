@@ -4,11 +4,10 @@ predictor = jaxdl.Predictor.from_checkpoint('runs/challenge')
 predictions = predictor.predict(['apple.jpg', 'pear.jpg'])
 """
 
-import concurrent.futures
 import dataclasses
+import itertools
 import os
 import pathlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from jaxdl.data import decode, image_headers
 from jaxdl.errors import InputError, unknown
 from jaxdl.inference import gradcam as explain
 from jaxdl.inference import model_file, tta
+from jaxdl.runtime.threads import threaded_map
 
 More = Callable[[int], None]
 
@@ -147,36 +147,25 @@ def ids_of(images: Sequence[Any]) -> list[str]:
 
 
 def decoded(images: Sequence[Any], size: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Batches uint8 [b, size, size, 3] of images, decoded by as many threads as there are cores.
-
-    A few batches ahead.
+    """Batches uint8 [b, size, size, 3] of images, decoded by threads, a few batches ahead.
 
     Raises:
       InputError: at the end, once all bad images are known; from the first bad one on no batch is
         given.
     """
-    bad, done, ahead = list[tuple[str, str]](), 0, deque[list[concurrent.futures.Future[Any]]]()
-    starts = iter(range(0, len(images), batch_size))
-    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, 'decode')
-    try:
-        while True:
-            while len(ahead) < 2 + tta.AHEAD and (start := next(starts, None)) is not None:
-                ahead.append(
-                    [pool.submit(_one, image, size) for image in images[start : start + batch_size]]
-                )
-            if not ahead:
-                break
-            batch = [own.result() for own in ahead.popleft()]
-            bad += (
-                (_name(images[i], i), own)
-                for i, own in enumerate(batch, done)
-                if isinstance(own, str)
-            )
-            done += len(batch)
-            if not bad:
-                yield np.stack(batch)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    bad, done = list[tuple[str, str]](), 0
+    results = threaded_map(
+        lambda image: _one(image, size), images, ahead=(2 + tta.AHEAD) * batch_size
+    )
+    while batch := list(itertools.islice(results, batch_size)):
+        bad += (
+            (_name(images[i], i), reason)
+            for i, reason in enumerate(batch, done)
+            if isinstance(reason, str)
+        )
+        done += len(batch)
+        if not bad:
+            yield np.stack(batch)  # type: ignore[arg-type]
     if bad:
         raise _bad(bad, len(images))
 

@@ -10,9 +10,12 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import psutil
+from jax.extend import backend
 
 from jaxdl import native
 from jaxdl._version import __version__
@@ -43,10 +46,54 @@ PACKAGES = (
 )
 
 
+# How the names of vector instructions begin.
+INSTRUCTIONS = ('avx', 'fma', 'f16c', 'amx', 'asimd', 'sve')
+
+# Key of `machine` in run.json -> a function that gives its value.
+MACHINE: dict[str, Callable[[], Any]] = dict(
+    system=platform.platform,
+    processor=lambda: _cpuinfo('model name') or platform.processor() or platform.machine(),
+    instructions=lambda: _instructions(),
+    cores=psutil.cpu_count,
+    usable_cores=machine.usable_cores,
+    memory_gib=lambda: round(psutil.virtual_memory().total / 2**30),
+    runtime=lambda: ' '.join(backend.get_backend().platform_version.split()),
+    processes=jax.process_count,
+)
+
+# Prefixes of environment variables that may change a number, and suffixes of those among them that
+# name a place and change none.
+PREFIXES = (
+    'JAX_',
+    'XLA_',
+    'TF_XLA_',
+    'OMP_',
+    'MKL_',
+    'OPENBLAS_',
+    'DNNL_',
+    'ONEDNN_',
+    'CUDA_',
+    'CUBLAS_',
+    'CUDNN_',
+    'NCCL_',
+    'NVIDIA_TF32_OVERRIDE',
+    'LD_PRELOAD',
+)
+PLACES = ('_DIR', '_ADDRESS', '_HOME', '_PATH')
+
+# Settings of jax, however they were set.
+SETTINGS = (
+    'jax_enable_x64',
+    'jax_default_matmul_precision',
+    'jax_default_prng_impl',
+    'jax_threefry_partitionable',
+)
+
+
 def about(command: str) -> dict[str, Any]:
     """What run.json says of a run before its first step."""
     found = devices()
-    device = f'{found["count"]} x {found["kind"]} ({os.cpu_count()} cores)'
+    device = f'{found["count"]} x {found["kind"]} ({machine.usable_cores()} cores)'
     device += f' in {jax.process_count()} processes' * distributed.several()
     return dict(
         command=command,
@@ -55,11 +102,30 @@ def about(command: str) -> dict[str, Any]:
         date=time.strftime('%Y-%m-%d'),
         versions=versions(),
         device=device,
-        machine=machine.machine(),
+        machine={name: value() for name, value in MACHINE.items()},
         native=native.built(),
-        settings=machine.settings(),
-        environment=machine.environment(os.environ),
+        settings={name: getattr(jax.config, name) for name in SETTINGS},
+        environment=environment(os.environ),
     )
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Select the environment variables that may change a number, in order of their names."""
+    chosen = (
+        name
+        for name in sorted(variables)
+        if name.startswith(PREFIXES) and not name.endswith(PLACES)
+    )
+    return {name: variables[name] for name in chosen}
+
+
+def _cpuinfo(key: str) -> str:
+    return native.cpuinfo(key).partition(':')[2].strip()
+
+
+def _instructions() -> str:
+    flags = (_cpuinfo('flags') or _cpuinfo('Features')).split()
+    return ' '.join(sorted(flag for flag in flags if flag.startswith(INSTRUCTIONS)))
 
 
 def devices() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Run a demonstration: compute the answer, write claims and artifacts, build the report."""
 
 import dataclasses
-import os
 import pathlib
 import time
 from typing import Any
@@ -11,7 +10,7 @@ from jaxdl.config.experiment import Demonstration
 from jaxdl.config.load import as_dict
 from jaxdl.config.overrides import check
 from jaxdl.report.page.blocks import Figure
-from jaxdl.runtime import progress, provenance, signals
+from jaxdl.runtime import machine, progress, provenance, signals
 from jaxdl.workdir import claims, tables
 from jaxdl.workdir.tables import Results
 
@@ -46,7 +45,9 @@ def run(
         if overwrite:
             workdir.clear(folder)
         plan = dict(
-            devices=provenance.devices(), cores=os.cpu_count(), versions=provenance.versions()
+            devices=provenance.devices(),
+            cores=machine.usable_cores(),
+            versions=provenance.versions(),
         )
         workdir.begin(folder, config=config, plan=plan)
         _answer(demonstration, folder, command)

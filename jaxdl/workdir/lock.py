@@ -1,12 +1,12 @@
-"""One run at a time in a workdir: a lock that the kernel keeps."""
+"""A lock that keeps a workdir to one run at a time."""
 
 import contextlib
-import fcntl
-import io
 import os
 import pathlib
 import platform
 from collections.abc import Iterator
+
+import filelock
 
 from jaxdl.errors import InputError
 from jaxdl.workdir import check_inside
@@ -15,52 +15,49 @@ LOCK = '.lock'
 
 
 @contextlib.contextmanager
-def held(workdir: pathlib.Path) -> Iterator[None]:
-    """Keeps `workdir` to this process: the lock is the kernel's.
+def hold(workdir: pathlib.Path) -> Iterator[None]:
+    """Keep `workdir` to this process.
 
-    So that it ends with the process however that ends.
+    The lock is the kernel's and ends with the process, however the process ends. A folder that is
+    created here and is empty at the end is removed.
 
-    A folder that is made for this and still empty at the end goes again.
+    Args:
+      workdir: the folder of a run.
 
     Raises:
-      InputError: another process holds it, it cannot be written, or a link in it leads out of it.
+      InputError: another process holds it, it cannot be written, or a link in it leaves it.
     """
     check_inside(workdir)
-    made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    created = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    lock = filelock.FileLock(workdir / LOCK, timeout=0)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = _locked(workdir / LOCK)
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(
+            f'workdir {workdir} is in use by {_owner(workdir)}: wait for its end, '
+            'or name another --workdir'
+        ) from None
     except OSError as error:
         raise InputError(
             f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir'
         ) from None
     try:
+        with contextlib.suppress(OSError):  # Windows locks the content too
+            (workdir / LOCK).write_text(f'process {os.getpid()} on {platform.node()}')
         yield
     finally:
-        (workdir / LOCK).unlink(
-            missing_ok=True
-        )  # while it is held: who opened it meanwhile finds it without a name
-        file.close()
+        # Removed while it is locked: a process that has opened it meanwhile tries again.
         with contextlib.suppress(OSError):
-            for folder in made:
+            (workdir / LOCK).unlink(missing_ok=True)
+        lock.release()
+        with contextlib.suppress(OSError):
+            for folder in created:
                 folder.rmdir()
 
 
-def _locked(path: pathlib.Path) -> io.FileIO:
-    """The file `path`, open and locked, that says whose it is."""
-    while True:
-        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), 'r+')
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with file:
-                whose = file.readall().decode(errors='replace') or 'another process'
-            raise InputError(
-                f'workdir {path.parent} is in use by {whose}: wait for its end, or name another --workdir'
-            ) from None
-        if os.fstat(file.fileno()).st_nlink:
-            break
-        file.close()
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {platform.node()}'.encode())
-    return file
+def _owner(workdir: pathlib.Path) -> str:
+    try:
+        return (workdir / LOCK).read_text(errors='replace') or 'another process'
+    except OSError:
+        return 'another process'

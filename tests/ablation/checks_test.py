@@ -16,7 +16,7 @@ from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row
 from jaxdl.config.experiment import Ablation
 from jaxdl.config.overrides import check
-from jaxdl.data import Data, Dataset, load, split
+from jaxdl.data import Data, Dataset, load, read_listing, split
 from jaxdl.ensemble import Member
 from jaxdl.models import layers
 from jaxdl.train.variant import Variant
@@ -249,7 +249,7 @@ def folder(tmp_path):
 
 def test_names_and_images_survive_the_way_from_the_files(folder):
     dataset = load(folder)
-    again = images.listed(folder)
+    again = read_listing(folder)
     assert images.label_order(dataset, again).verdict == OK
     assert images.image_order(dataset, again, 8).verdict == OK
 
@@ -265,13 +265,13 @@ def test_names_and_images_survive_the_way_from_the_files(folder):
 )
 def test_labels_that_lost_their_names_fail(folder, fault):
     dataset: Dataset = fault(load(folder))
-    assert images.label_order(dataset, images.listed(folder)).verdict == FAILS
+    assert images.label_order(dataset, read_listing(folder)).verdict == FAILS
 
 
 def test_images_that_lost_their_labels_fail(folder):
     dataset = load(folder)
     rolled = dataclasses.replace(dataset, images=np.roll(dataset.images, 1, 0))
-    assert images.image_order(rolled, images.listed(folder), 8).verdict == FAILS
+    assert images.image_order(rolled, read_listing(folder), 8).verdict == FAILS
 
 
 def test_a_class_that_is_missing_is_told(folder):

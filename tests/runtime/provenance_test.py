@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from jaxdl.runtime import machine, provenance
+from jaxdl.runtime import provenance
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def git(folder, *words):
 def test_what_is_said_is_whole_and_survives_json():
     said = provenance.about('')
     assert json.loads(json.dumps(said)) == said
-    assert set(said['machine']) == set(machine.MACHINE)
+    assert set(said['machine']) == set(provenance.MACHINE)
     assert {'jax', 'jaxlib', 'numpy', 'scipy', 'matplotlib', 'pillow'} <= set(said['versions'])
     assert said['machine']['cores'] >= said['machine']['usable_cores'] >= 1
     assert said['machine']['memory_gib'] > 0
@@ -62,7 +62,7 @@ def test_what_is_said_is_whole_and_survives_json():
     ],
 )
 def test_of_the_environment_only_what_may_change_a_number_is_noted(name, matters):
-    assert machine.environment({name: 'value'}) == ({name: 'value'} if matters else {})
+    assert provenance.environment({name: 'value'}) == ({name: 'value'} if matters else {})
 
 
 @pytest.mark.system

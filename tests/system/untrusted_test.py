@@ -250,7 +250,7 @@ def test_a_link_in_a_workdir_leads_nowhere_else(tmp_path, name):
     (top / name).symlink_to(tmp_path / 'elsewhere')
     for act in (
         lambda: report.build(top),
-        lambda: lock.held(top).__enter__(),
+        lambda: lock.hold(top).__enter__(),
         lambda: jaxdl.Predictor.from_checkpoint(top),
     ):
         with pytest.raises(InputError, match='is a link that leaves the workdir'):

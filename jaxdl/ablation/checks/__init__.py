@@ -22,7 +22,7 @@ from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row, failed, table
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.config.overrides import override
-from jaxdl.data import Dataset, Splits, load, split
+from jaxdl.data import Dataset, Splits, load, read_listing, split
 from jaxdl.data.loading import SPLITTING
 from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member, autotune
@@ -57,7 +57,7 @@ def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
 
 
 def _of_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]:
-    again = images.listed(study.data)
+    again = read_listing(study.data)
     yield images.label_order(dataset, again)
     yield images.image_order(dataset, again, study.data.image_size)
     yield images.all_classes(dataset, splits)

@@ -1,6 +1,5 @@
 """Do images and labels belong together, and does augmentation leave what it should?"""
 
-import inspect
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 
 from jaxdl.ablation.checks.rows import FAILS, LOOK, OK, Row
 from jaxdl.augment import augment
-from jaxdl.data import SOURCES, Data, Dataset, Listing, Splits, decode
+from jaxdl.data import Dataset, Listing, Splits, decode
 from jaxdl.data.preprocess import to_float
 from jaxdl.train import losses, train_step
 from jaxdl.train.variant import Variant
@@ -17,13 +16,6 @@ from jaxdl.train.variant import Variant
 AGAIN = 20  # images that are read again
 MIXING = ('mixup', 'cutmix')  # rows of AUGMENTATIONS that change targets
 CONTRAST = dict(look=0.7, fails=0.3)  # of what it was, after augmentation
-
-
-def listed(data: Data) -> Listing:
-    """The source, read anew."""
-    kind, _, where = data.dataset.partition(':')
-    options = inspect.signature(SOURCES[kind]).parameters.keys() & Data.__dataclass_fields__.keys()
-    return SOURCES[kind](where, **{name: getattr(data, name) for name in options})
 
 
 def label_order(dataset: Dataset, again: Listing) -> Row:

@@ -7,16 +7,15 @@ only what is new. The folder (`jaxdl/images` where the system keeps caches) may 
 time; beyond LIMIT the entries that were not used for longest go.
 """
 
-import concurrent.futures
 import dataclasses
 import errno
 import hashlib
+import itertools
 import os
 import pathlib
 import shutil
 import time
 import zlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,8 +28,9 @@ from jaxdl.data.cache.entries import Rows
 from jaxdl.data.decode import decode, decoder
 from jaxdl.data.image_headers import BadImage, read
 from jaxdl.errors import InputError
-from jaxdl.runtime import caches
+from jaxdl.runtime import caches, machine
 from jaxdl.runtime.meter import metered
+from jaxdl.runtime.threads import threaded_map
 
 BATCH = 16  # images of one task of a thread
 Sources = Sequence[pathlib.Path | bytes]
@@ -164,27 +164,15 @@ def _content(found: Sequence[str], size: int, checksum: int, bad: dict[int, str]
 def _batches(
     sources: Sources, looks: Sequence[Look], size: int, rows: Rows
 ) -> Iterator[list[tuple[str, np.ndarray, str]]]:
-    """(digest, pixels, why it is bad) of all images, in order.
+    """(digest, pixels, reason why it is bad) of all images, in order."""
 
-    By as many threads as there are cores.
-    """
+    def one(index: int) -> tuple[str, np.ndarray, str]:
+        return _one(sources[index], looks[index], size, rows)
 
-    def task(start: int) -> list[tuple[str, np.ndarray, str]]:
-        own = range(start, min(start + BATCH, len(sources)))
-        return [_one(sources[i], looks[i], size, rows) for i in own]
-
-    threads = os.cpu_count() or 1
-    pool = concurrent.futures.ThreadPoolExecutor(threads, 'decode')
-    ahead: deque[concurrent.futures.Future[Any]] = deque()
-    try:
-        for start in range(0, len(sources), BATCH):
-            ahead.append(pool.submit(task, start))
-            if len(ahead) > 2 * threads:  # a bound on what waits in memory
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    ahead = 2 * BATCH * machine.usable_cores()
+    results = threaded_map(one, range(len(sources)), ahead=ahead, per_task=BATCH)
+    while batch := list(itertools.islice(results, BATCH)):
+        yield batch
 
 
 def _one(
