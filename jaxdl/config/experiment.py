@@ -41,9 +41,10 @@ def sweep(**values: Sequence[Any]) -> dict[str, dict[str, Any]]:
     'none'}, ...}`.
 
     Examples:
-      >>> sweep(norm=['none', 'batch'], depth=[2])
-      {'norm=none, depth=2': {'norm': 'none', 'depth': 2}, 'norm=batch, depth=2': {'norm': 'batch',
-      'depth': 2}}
+      >>> list(sweep(norm=['none', 'batch'], depth=[2]))
+      ['norm=none, depth=2', 'norm=batch, depth=2']
+      >>> sweep(norm=['none'], depth=[2])
+      {'norm=none, depth=2': {'norm': 'none', 'depth': 2}}
     """
     combinations = (
         dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())

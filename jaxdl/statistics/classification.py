@@ -144,8 +144,9 @@ def adjust(logits: np.ndarray, priors: np.ndarray, strength: float) -> np.ndarra
     as the rarest one.
 
     Examples:
-      >>> adjust(np.array([[1.0, 0.5]]), priors=np.array([0.9, 0.1]),
-      strength=1.0).round(2).tolist() [[1.11, 2.8]]
+      >>> priors = np.array([0.9, 0.1])
+      >>> adjust(np.array([[1.0, 0.5]]), priors, strength=1.0).round(2).tolist()
+      [[1.11, 2.8]]
     """
     priors = np.asarray(priors, np.float64)
     if not np.any(priors > 0):

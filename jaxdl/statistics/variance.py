@@ -98,8 +98,9 @@ def variance_components(
 
     Examples:
       >>> levels = dict(init=[0, 0, 1, 1], order=[0, 1, 0, 1])
-      >>> [(part.source, round(part.share, 2)) for part in variance_components([0.9, 0.8, 0.7,
-      0.65], levels)] [('init', 0.83), ('order', 0.14), ('rest', 0.03)]
+      >>> parts = variance_components([0.9, 0.8, 0.7, 0.65], levels)
+      >>> [(part.source, round(part.share, 2)) for part in parts]
+      [('init', 0.83), ('order', 0.14), ('rest', 0.03)]
     """
     given = np.asarray(values, np.float64)
     codes = {source: np.unique(level, return_inverse=True)[1] for source, level in levels.items()}
