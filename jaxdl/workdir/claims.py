@@ -1,4 +1,4 @@
-"""What a derivation predicts beside what running it gave: a row of claims.csv each."""
+"""Claims of a derivation with their measurements: the rows of claims.csv."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,7 +12,12 @@ COLUMNS = dict(claim=str, expected=float, measured=float, error=float, tolerance
 class Claim:
     """One number, predicted and measured.
 
-    `error` is how far the measurement is from what the claim allows.
+    Attributes:
+      claim: the claim in words.
+      expected: the predicted number, or its bound.
+      measured: the number that the program gave.
+      error: distance of the measurement from what the claim allows.
+      tolerance: largest error with which the claim holds.
     """
 
     claim: str
@@ -23,12 +28,12 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether the error is within the tolerance; what is not a number is not."""
+        """Whether the error is within the tolerance; false for NaN."""
         return bool(self.error <= self.tolerance)
 
 
 def close(claim: str, expected: float, measured: float, tolerance: float) -> Claim:
-    """The measurement is `expected`, to an absolute `tolerance`."""
+    """Claim that the measurement is `expected`, to an absolute `tolerance`."""
     return Claim(
         claim,
         float(expected),
@@ -39,25 +44,25 @@ def close(claim: str, expected: float, measured: float, tolerance: float) -> Cla
 
 
 def relatively_close(claim: str, expected: float, measured: float, tolerance: float) -> Claim:
-    """The measurement is `expected`, to `tolerance` as a share of it."""
+    """Claim that the measurement is `expected`, to a relative `tolerance`."""
     error = abs(float(measured) - float(expected)) / abs(float(expected))
     return Claim(claim, float(expected), float(measured), error, float(tolerance))
 
 
 def at_least(claim: str, bound: float, measured: float) -> Claim:
-    """The measurement is `bound` or more; its error is what it lacks."""
+    """Claim that the measurement is at least `bound`; the error is the deficit."""
     return Claim(claim, float(bound), float(measured), _excess(float(bound) - float(measured)), 0.0)
 
 
 def at_most(claim: str, bound: float, measured: float) -> Claim:
-    """The measurement is `bound` or less; its error is what it has too much."""
+    """Claim that the measurement is at most `bound`; the error is the excess."""
     return Claim(claim, float(bound), float(measured), _excess(float(measured) - float(bound)), 0.0)
 
 
 def rows(claims: Sequence[Claim]) -> list[Row]:
-    """As claims.csv has them; `holds` is `true` or `false`."""
+    """Convert claims to rows of claims.csv; `holds` is `true` or `false`."""
     return [dataclasses.asdict(claim) | dict(holds=str(claim.holds).lower()) for claim in claims]
 
 
 def _excess(value: float) -> float:
-    return value if not value <= 0 else 0.0  # not a number stays that, and so fails
+    return value if not value <= 0 else 0.0  # NaN stays NaN, and the claim fails

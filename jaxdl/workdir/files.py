@@ -1,4 +1,7 @@
-"""The folder that a run writes to: whole files only, and never over another configuration."""
+"""Write, read, check and clear the files of a workdir.
+
+Files are written whole or not at all, and never over those of another configuration.
+"""
 
 import contextlib
 import errno
@@ -35,12 +38,14 @@ OWN_FILES = (
     'sha256.json',
 )
 SPLIT = 'artifacts/split.npz'  # indices of the splits of a fine-tuning
-SUMS = 'sha256.json'  # SHA-256 of other files of a folder, by their path in it
-MADE_AGAIN = ('summary.csv', 'report.html', 'report.md')  # by every report, from the others
+SUMS = 'sha256.json'  # path in the folder -> SHA-256 of the file
+MADE_AGAIN = (
+    'summary.csv',
+    'report.html',
+    'report.md',
+)  # every report writes these from the others
 NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
-UNREAD = (
-    'wandb',
-)  # an own folder in which links are made by who writes it, and of which nothing is read
+UNREAD = ('wandb',)  # wandb creates links in it, and nothing of it is read
 TEMPORARY = '.jaxdl-'  # how the names of unfinished files begin
 OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables', 'tensorboard', 'wandb')
 
@@ -146,9 +151,10 @@ def _as_json(content: Mapping[str, Any]) -> str:
 
 
 def parse(text: str) -> Any:
-    """JSON from outside; ValueError for whatever is none.
+    """Parse JSON from anyone.
 
-    Nested too deeply or a number of thousands of digits too.
+    Raises:
+      ValueError: it is no JSON, nested too deeply, or holds a number of thousands of digits.
     """
     try:
         return json.loads(text)
@@ -157,7 +163,11 @@ def parse(text: str) -> Any:
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """The object in a JSON file of a workdir; InputError where it is missing or damaged."""
+    """Read the object in a JSON file of a workdir.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
     try:
         content = parse(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
@@ -180,47 +190,56 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
-    """True where `workdir` holds a run of this very configuration, False where it holds none.
+    """Tell whether `workdir` holds a run of this configuration.
+
+    Args:
+      workdir: the folder of a run, or of none yet.
+      config: the content of config.json.
+
+    Returns:
+      True if there is a run to be resumed, False if there is none.
 
     Raises:
-      InputError: it holds another configuration, a plan that is damaged, or files of these names
+      InputError: the workdir holds another configuration, a damaged plan, or files with these names
         that no run wrote.
     """
     _restore(workdir, config)
     if (workdir / 'config.json').exists():
         _same(workdir, read_json(workdir / 'config.json'), json.loads(json.dumps(config)))
         return True
-    strange = [name for name in OWN_FILES if (workdir / name).exists()]
-    if strange:
+    foreign = [name for name in OWN_FILES if (workdir / name).exists()]
+    if foreign:
         raise InputError(
-            f'workdir {workdir} holds {strange[0]} but no config.json: name another --workdir, or --overwrite'
+            f'workdir {workdir} holds {foreign[0]} but no config.json: '
+            'name another --workdir, or --overwrite'
         )
     return False
 
 
 def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-    """Writes config.json again where it is damaged and `config` is what it was.
+    """Write a damaged config.json again where `config` has the recorded checksum.
 
-    InputError for what nobody can make.
+    Raises:
+      InputError: config.json or plan.json is damaged and cannot be written again.
     """
-    sums, lost = _sums(workdir) or {}, damaged(workdir, ('config.json', 'plan.json'))
-    if (
-        'config.json' in lost
-        and hashlib.sha256(_as_json(config).encode()).hexdigest() == sums['config.json']
-    ):
-        lost.remove('config.json')
+    sums, broken = _sums(workdir) or {}, damaged(workdir, ('config.json', 'plan.json'))
+    digest = hashlib.sha256(_as_json(config).encode()).hexdigest()
+    if 'config.json' in broken and digest == sums['config.json']:
+        broken.remove('config.json')
         write_json(workdir / 'config.json', config)
         warn(f'{workdir / "config.json"} {NOT_AS_WRITTEN}: it is written again')
-    if lost:
+    if broken:
         raise InputError(
-            f'{workdir / lost[0]} {NOT_AS_WRITTEN}: put it back from a copy, or start anew with --overwrite'
+            f'{workdir / broken[0]} {NOT_AS_WRITTEN}: '
+            'put it back from a copy, or start again with --overwrite'
         )
 
 
 def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
-    """Writes NAME.json for each of `contents`, and its sum.
+    """Write NAME.json for each of `contents`, and record its checksum.
 
-    InputError where the folder cannot be written.
+    Raises:
+      InputError: the folder cannot be written.
     """
     try:
         for name, content in contents.items():
@@ -233,45 +252,47 @@ def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
 
 
 def finished(workdir: pathlib.Path) -> bool:
-    """Whether the run in a workdir has come to its end, and its files are what it wrote.
+    """Tell whether the run in a workdir is complete and its files are undamaged.
 
-    One that is not is named on stderr: the run then makes it anew, from what it keeps in
-    checkpoints/.
+    A damaged file is named on stderr. The run writes it again from its checkpoints.
     """
     if not (workdir / 'config.json').exists():
         return False
-    lost = [name for name in damaged(workdir) if name not in MADE_AGAIN]
-    for name in lost:
-        warn(f'{workdir / name} {NOT_AS_WRITTEN}: it is made anew')
+    broken = [name for name in damaged(workdir) if name not in MADE_AGAIN]
+    for name in broken:
+        warn(f'{workdir / name} {NOT_AS_WRITTEN}: it is written again')
     return (
-        not lost
+        not broken
         and (workdir / 'run.json').exists()
         and bool(read_json(workdir / 'run.json').get('finished'))
     )
 
 
 def check(workdir: pathlib.Path, unread: Collection[str] = ()) -> None:
-    """InputError where a file of a workdir is not what the run wrote.
+    """Compare the files of a workdir with their checksums.
 
-    But for those that the caller does not read.
+    A workdir without checksums is named on stderr.
 
-    Of a workdir without sums, by an earlier version, nobody knows: a line on stderr says so.
+    Args:
+      workdir: the folder of a run.
+      unread: names of files that the caller does not read.
+
+    Raises:
+      InputError: a file is damaged or gone.
     """
     if not (workdir / SUMS).exists():
         warn(f'{workdir} holds no {SUMS}: its files are read unchecked')
         return
-    lost = [name for name in damaged(workdir) if name not in unread]
-    if lost:
+    broken = [name for name in damaged(workdir) if name not in unread]
+    if broken:
         raise InputError(
-            f'{workdir / lost[0]} {NOT_AS_WRITTEN}: run the experiment again, it makes anew what it can'
+            f'{workdir / broken[0]} {NOT_AS_WRITTEN}: '
+            'run the experiment again, it writes again what it can'
         )
 
 
 def seal(workdir: pathlib.Path) -> None:
-    """Writes the sums of all that a run ends with, but for run.json.
-
-    Which is still to be written.
-    """
+    """Record the checksums of all files of a complete run, except run.json, which comes last."""
     names = [
         name for name in OWN_FILES if name not in (*MADE_AGAIN, SUMS, 'metrics.jsonl', 'run.json')
     ]
@@ -282,25 +303,28 @@ def seal(workdir: pathlib.Path) -> None:
 
 
 def record(workdir: pathlib.Path, names: Iterable[str]) -> None:
-    """Adds the sums of some files to those of a workdir."""
+    """Add the checksums of some files to those of a workdir."""
     write_json(
         workdir / SUMS, (_sums(workdir) or {}) | {name: _sum(workdir / name) for name in names}
     )
 
 
 def write_sums(folder: pathlib.Path, paths: Iterable[pathlib.Path]) -> None:
-    """Writes the sums of these files of a folder, and of no others."""
+    """Record the checksums of these files of a folder, and of no others."""
     write_json(
         folder / SUMS, {path.relative_to(folder).as_posix(): _sum(path) for path in sorted(paths)}
     )
 
 
 def damaged(folder: pathlib.Path, names: Collection[str] = ()) -> list[str]:
-    """The files of a folder that are not what their sums say, gone ones too.
+    """Find the files of a folder that differ from their checksums or are gone.
 
-    SUMS itself where that cannot be read.
+    Args:
+      folder: a folder with a file SUMS.
+      names: the files to be compared; all by default. One without a checksum is skipped.
 
-    With `names` only those among them of which there is a sum.
+    Returns:
+      Paths in the folder; SUMS itself if it cannot be read and `names` is empty.
     """
     sums = _sums(folder)
     if sums is None:
@@ -320,7 +344,7 @@ def _sums(folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _sum(path: pathlib.Path) -> str:
-    """SHA-256 of a file's bytes, which are read in pieces; nothing where there is no such file."""
+    """SHA-256 of a file's bytes, read in pieces; empty where there is no such file."""
     try:
         if not path.is_file():  # a device never ends
             return ''
@@ -331,23 +355,24 @@ def _sum(path: pathlib.Path) -> str:
 
 
 def check_inside(workdir: pathlib.Path) -> None:
-    """InputError where something in `workdir` is a link that leads out of it.
+    """Refuse links out of a workdir, and what is neither a file nor a folder.
 
-    Or can be read without end.
+    Raises:
+      InputError: there is one.
     """
     top = os.path.realpath(workdir)
-    for own in (workdir / name for name in (*OWN_FILES, *OWN_FOLDERS)):
-        for path in (own, *(own.rglob('*') if own.name not in UNREAD else ())):
+    for entry in (workdir / name for name in (*OWN_FILES, *OWN_FOLDERS)):
+        for path in (entry, *(entry.rglob('*') if entry.name not in UNREAD else ())):
             if path.is_symlink() and not pathlib.Path(os.path.realpath(path)).is_relative_to(top):
                 raise InputError(
-                    f'{path} is a link that leaves the workdir: put what it leads to in its place'
+                    f'{path} is a link that leaves the workdir: put its target in its place'
                 )
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise InputError(f'{path} is neither a file nor a folder: remove it')
 
 
 def clear(workdir: pathlib.Path) -> None:
-    """Removes what jaxdl wrote into `workdir`, and nothing of the user's own."""
+    """Remove what jaxdl wrote into `workdir`, and no file of the user."""
     for name in OWN_FILES:
         (workdir / name).unlink(missing_ok=True)
     for path in workdir.glob(f'{TEMPORARY}*.tmp'):  # of a run that was killed
@@ -356,24 +381,30 @@ def clear(workdir: pathlib.Path) -> None:
         shutil.rmtree(workdir / name, ignore_errors=True)
 
 
-def _same(workdir: pathlib.Path, held: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    held, given = flat(held), flat(given)
-    different = [key for key in {**held, **given} if held.get(key) != given.get(key)]
-    if different:
-        shown = ', '.join(f'{k}={given.get(k)!r}, there {held.get(k)!r}' for k in different[:3])
+def _same(workdir: pathlib.Path, written: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    written, wanted = flat(written), flat(wanted)
+    keys = [key for key in {**written, **wanted} if written.get(key) != wanted.get(key)]
+    if keys:
+        examples = [f'{k}={wanted.get(k)!r}, there {written.get(k)!r}' for k in keys[:3]]
+        examples += ['...'] * (len(keys) > 3)
         raise InputError(
-            f'workdir {workdir} holds another configuration ({shown}{", ..." if len(different) > 3 else ""}): '
-            'name another --workdir, or --overwrite to start it anew'
+            f'workdir {workdir} holds another configuration ({", ".join(examples)}): '
+            'name another --workdir, or --overwrite to start again'
         )
 
 
 def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    """A tree of JSON objects as one, with dotted names for keys."""
-    found = {}
+    """Flatten nested JSON objects to one, with dotted keys.
+
+    Examples:
+      >>> flat(dict(a=1, b=dict(c=2)))
+      {'a': 1, 'b.c': 2}
+    """
+    entries = {}
     for key, value in tree.items():
-        found |= (
+        entries |= (
             flat(value, f'{prefix}{key}.')
             if isinstance(value, Mapping)
             else {f'{prefix}{key}': value}
         )
-    return found
+    return entries

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line an event, appended while a run goes on, over all of its sessions."""
+"""The journal metrics.jsonl: one line per event, appended by all sessions of a run."""
 
 import json
 import pathlib
@@ -12,9 +12,15 @@ Event = dict[str, Any]
 
 
 def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Callable[..., None]:
-    """A function that appends an event, with the session's number and its seconds so far.
+    """Open the journal of a run for a new session.
 
-    And shows it.
+    Args:
+      workdir: the folder of the run.
+      display: called with every event.
+
+    Returns:
+      A function (event name, further values) that appends an event with the number of the session
+      and its seconds so far.
     """
     path, began = workdir / 'metrics.jsonl', time.perf_counter()
     earlier = read(workdir)
@@ -34,11 +40,11 @@ def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Cal
 
 
 def silent(name: str, **facts: Any) -> None:
-    """The journal of a process that writes none."""
+    """Stand in for the journal in a process that does not write it."""
 
 
 def read(workdir: pathlib.Path) -> list[Event]:
-    """The events so far, without lines that are cut short or damaged."""
+    """Read the events so far, without lines that are cut short or damaged."""
     path = workdir / 'metrics.jsonl'
     lines = (
         path.read_text(encoding='utf-8', errors='replace').splitlines(keepends=True)
@@ -49,17 +55,17 @@ def read(workdir: pathlib.Path) -> list[Event]:
 
 
 def _event(line: str) -> Event | None:
-    """The event in a line; None where it holds none."""
+    """The event in a line; None where the line holds none."""
     try:
         event = folder.parse(line)
     except ValueError:
         return None
-    whole = isinstance(event.get('session'), int) and isinstance(event.get('seconds'), int | float)
-    return event if whole else None
+    valid = isinstance(event.get('session'), int) and isinstance(event.get('seconds'), int | float)
+    return event if valid else None
 
 
 def sessions(workdir: pathlib.Path) -> list[float]:
-    """Seconds from the start to the last event of every session."""
+    """Seconds from the start to the last event, per session."""
     longest: dict[int, float] = {}
     for event in read(workdir):
         longest[event['session']] = max(longest.get(event['session'], 0.0), event['seconds'])

@@ -1,4 +1,4 @@
-"""Tidy tables: what a run measured, read and written without loss."""
+"""CSV tables of a run, written and read without loss."""
 
 import csv
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
 
-# Each column and its type; a float is written as repr(float), which reads back to the same bits.
+# Column -> type. A float is written as repr(float), which reads back to the same bits.
 RESULTS = dict(
     condition=str,
     phase=str,
@@ -44,20 +44,23 @@ SUMMARY = dict(
     verdict=str,
 )
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
-VARIANCE = dict(
-    condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float
-)  # levels, a row a run
+# One row per run; the integers are levels of the sources of variance.
+VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)
 
 Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What a finished experiment holds, as records.
+    """Tables of a finished experiment, one dict per row.
 
-    Of an ablation every measurement (`table`) and the comparison (`summary`); of a demonstration
-    the `claims`; of a fine-tuning what each stage reached (`scores`), and in words what it wrote
-    (`notes`).
+    Attributes:
+      table: every measurement of an ablation.
+      summary: the comparison of an ablation's options.
+      workdir: the folder of the run.
+      claims: claims of a demonstration.
+      notes: lines that name what a fine-tuning wrote.
+      scores: metrics of each stage of a fine-tuning.
     """
 
     table: list[Row]
@@ -71,36 +74,45 @@ class Results:
 def write_table(
     path: pathlib.Path, columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Writes `rows` as CSV, whole or not at all; a column that a row lacks stays empty."""
+    """Write `rows` as CSV, whole or not at all; a column that a row lacks stays empty."""
     folder.write(path, as_csv(columns, rows))
 
 
 def as_csv(columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> str:
-    """`rows` as CSV with these columns; a column that a row lacks stays empty."""
+    """Format `rows` as CSV with these columns; a column that a row lacks stays empty."""
     cells = ([_written(row.get(name), kind) for name, kind in columns.items()] for row in rows)
     return lines([columns, *cells])
 
 
 def lines(rows: Iterable[Iterable[str]]) -> str:
-    """Rows as CSV.
+    """Format rows of cells as CSV.
 
-    Python's writer quotes a carriage return only where lines end with one; its reader needs that.
+    The lines are written with a carriage return that is then removed: Python's writer quotes a
+    carriage return in a cell only where lines end with one, and its reader needs the quotes.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\r\n')
-    found = []
+    formatted = []
     for row in rows:
         writer.writerow(row)
-        found.append(text.getvalue().removesuffix('\r\n'))
+        formatted.append(text.getvalue().removesuffix('\r\n'))
         text.seek(text.truncate(0))
-    return '\n'.join([*found, ''])
+    return '\n'.join([*formatted, ''])
 
 
 def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
-    """Reads what `write_table` wrote; an empty number is None.
+    """Read a table that `write_table` wrote.
+
+    Args:
+      path: the CSV file.
+      columns: column -> type, in the order of the file.
+
+    Returns:
+      A dict per row; an empty number is None.
 
     Raises:
-      InputError: the file is missing, has other columns, is cut short, or holds what is no number.
+      InputError: the file is missing, has other columns, is cut short, or holds a cell that is not
+        of its column's type.
     """
     try:
         text = path.read_text(encoding='utf-8')
@@ -124,7 +136,8 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
         )
     if lines[0] != list(columns):
         raise InputError(
-            f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed: run the experiment again'
+            f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed: '
+            'run the experiment again'
         )
     return [_parsed(path, number, line, columns) for number, line in enumerate(lines[1:], 2)]
 

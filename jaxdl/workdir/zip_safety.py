@@ -1,4 +1,4 @@
-"""Zip archives that unpack to more than they are worth."""
+"""Reject zip bombs in .npz and .zip inputs."""
 
 import pathlib
 import zipfile
@@ -6,19 +6,25 @@ import zipfile
 from jaxdl.errors import InputError
 
 LARGE = 2**30  # bytes that any archive may unpack to
-# to one: beyond, a larger one is refused; weights shrink by less than 2, flat images by 100
+# Bytes unpacked per byte of a larger archive: weights shrink by less than 2, flat images by 100.
 RATIO = 200
 
 
-def check(path: pathlib.Path, what: str = '') -> None:
-    """InputError where the zip archive `path` would fill the memory (a "zip bomb").
+def check(path: pathlib.Path, kind: str = '') -> None:
+    """Refuse a zip archive that would fill the memory.
 
-    `what` comes before its name.
+    Args:
+      path: the archive.
+      kind: a word before its name in the message, such as `weights `.
+
+    Raises:
+      InputError: it is a zip bomb.
+      OSError, zipfile.BadZipFile: it cannot be read, or is no zip archive.
     """
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
-        whole = sum(entry.file_size for entry in archive.infolist())
-    if whole > max(LARGE, RATIO * size):
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > max(LARGE, RATIO * size):
         raise InputError(
-            f'{what}{path}: would unpack from {size:,} to {whole:,} bytes: save it without compression'
+            f'{kind}{path}: would unpack from {size:,} to {unpacked:,} bytes: save it without compression'
         )
