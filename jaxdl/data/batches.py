@@ -1,10 +1,8 @@
-"""Batches for a run that may stop at any step.
+"""Training batches by random access, for runs that stop and resume at any step.
 
-Where an image stands is a function of the global step alone.
-
-grain reads ahead by threads. A run goes on from a step on any number of processes, each of which
-takes its own part of every batch (`grain.MapDataset`, by random access: the state of a `DataLoader`
-would fix their number).
+The images of a batch are a function of the global step alone. A run therefore resumes on any number
+of processes, each of which reads its part of every batch. grain reads ahead by threads
+(`grain.MapDataset`; the state of a `DataLoader` would fix the number of processes).
 """
 
 import functools
@@ -14,13 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-THREADS, AHEAD = 2, 3  # of the reader, and batches that it may hold
+THREADS, AHEAD = 2, 3  # threads of the reader, and batches that it reads ahead
 
 
 class Feed(NamedTuple):
-    """What a run learns from: images uint8 [n, height, width, 3], labels int32 [n].
+    """Training images and the rule of their order.
 
-    Indices [m] into both.
+    Attributes:
+      images: uint8 [n, height, width, 3].
+      labels: int32 [n].
+      indices: int [m], the training split.
+      batch_size: images per step, over all processes.
+      seed: root of the order.
+      balanced: take one image of each class in turn.
     """
 
     images: np.ndarray
@@ -32,19 +36,27 @@ class Feed(NamedTuple):
 
 
 def order(feed: Feed, epoch: int) -> np.ndarray:
-    """The images of an epoch, int64 [m]: each once; balanced: classes in turn.
+    """Draw the order of an epoch.
 
-    Each class's images in turn.
+    Args:
+      feed: images and the rule of their order.
+      epoch: number of the epoch, from 0.
+
+    Returns:
+      int64 [m], into `feed.images`. Each training image occurs once. If `feed.balanced`, classes
+      take turns instead, and the images of a class take turns.
     """
     rng = np.random.default_rng([feed.seed, zlib.crc32(b'order'), epoch])
     if not feed.balanced:
         return rng.permutation(feed.indices)
     labels = feed.labels[feed.indices]
-    own = {label: rng.permutation(feed.indices[labels == label]) for label in np.unique(labels)}
-    turns = -(-len(labels) // len(own))
+    by_class = {
+        label: rng.permutation(feed.indices[labels == label]) for label in np.unique(labels)
+    }
+    turns = -(-len(labels) // len(by_class))
     drawn = np.concatenate(
         [
-            rng.permutation([np.resize(images, turns)[i] for images in own.values()])
+            rng.permutation([np.resize(images, turns)[i] for images in by_class.values()])
             for i in range(turns)
         ]
     )
@@ -54,12 +66,20 @@ def order(feed: Feed, epoch: int) -> np.ndarray:
 def batches(
     feed: Feed, start: int, steps: int, part: tuple[int, int] = (0, 1)
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(images, labels) of this process for every step from `start` to `steps`; `part`.
-
-    Which of how many processes.
+    """Iterate over this process's part of the batches of the steps `start` to `steps` - 1.
 
     Epochs follow one another without a gap: a batch may hold the end of one and the beginning of
     the next.
+
+    Args:
+      feed: images and the rule of their order.
+      start: first step.
+      steps: number of steps of the whole run.
+      part: (index, number) of the processes.
+
+    Yields:
+      images uint8 [batch, height, width, 3] and labels int32 [batch], `batch` being
+      `feed.batch_size` per process.
     """
     grain = _grain()
     size = feed.batch_size // part[1]
@@ -69,7 +89,7 @@ def batches(
 
 
 class _Records:
-    """The images in the order of training, from a step on, by random access."""
+    """Random access to the images in the order of training, from a step on."""
 
     def __init__(self, feed: Feed, start: int, steps: int, part: tuple[int, int]) -> None:
         self.feed, self.start, self.steps, (self.number, self.parts) = feed, start, steps, part
@@ -88,7 +108,7 @@ class _Records:
 
 
 def _grain() -> Any:
-    """grain, which reads flags of absl that only an app of absl has parsed (grain#1355)."""
+    """Import grain, which needs the flags of absl to be parsed (grain#1355)."""
     import grain
     from absl import flags
 

@@ -1,11 +1,10 @@
-"""An encoded image as the square of pixels that a network takes.
+"""Decode an image to the centred square of pixels that a network takes.
 
-The bytes are read as the fastest installed decoder reads them: a JPEG by simplejpeg, else OpenCV,
-else Pillow, each scaled by the JPEG's own transform to just above the size needed; all other
-formats by Pillow. What follows is the same for all: Pillow's triangle filter over the centred
-square, then the orientation that EXIF names. Transparent pixels lie over white, 16 bits of grey are
-divided by 257, colour profiles are ignored, an animation gives its first frame, and CMYK is read as
-Pillow reads it (Adobe's inverted CMYK).
+A JPEG is read by the fastest installed decoder (simplejpeg, else OpenCV, else Pillow), scaled by
+the JPEG's own transform to just above the target size. Pillow reads all other formats. Then the
+centred square is resized by Pillow's triangle filter and turned by its EXIF orientation.
+Transparent pixels are put over white, 16-bit grey is divided by 257, colour profiles are ignored,
+an animation gives its first frame, and CMYK is converted as Pillow does (Adobe's inverted CMYK).
 """
 
 import contextlib
@@ -22,8 +21,8 @@ from PIL import Image
 from jaxdl.data import image_headers
 from jaxdl.data.image_headers import BadImage as BadImage
 
-SCHEME = 1  # to be raised by whoever changes what the decoded bytes are
-# EXIF's orientation as a function of pixels [size, size, 3].
+SCHEME = 1  # to be raised with every change that alters decoded bytes
+# EXIF orientation -> function of pixels [size, size, 3].
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -36,38 +35,41 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def decode(source: pathlib.Path | bytes, size: int, jpeg: str | None = None) -> np.ndarray:
-    """The centred square of an image, its short side scaled to `size`: uint8 [size, size, 3].
+    """Decode the centred square of an image, with its short side scaled to `size`.
 
     Args:
-      source: a file, or what stands in one.
-      size: in pixels.
-      jpeg: which of `available()` reads a JPEG; the first by default.
+      source: a file, or its bytes.
+      size: side in pixels.
+      jpeg: the decoder of JPEG, of `available()`; the first by default.
+
+    Returns:
+      uint8 [size, size, 3].
 
     Raises:
-      BadImage: it cannot be decoded, wholly and within the limits above.
+      BadImage: it is incomplete, too large or no image.
     """
     data = source if isinstance(source, bytes) else image_headers.read(source)
     jpeg = jpeg or available()[0]
     try:
-        found = _by_simplejpeg(data, size) if jpeg == 'simplejpeg' else None
-        if found is None:
+        pixels = _by_simplejpeg(data, size) if jpeg == 'simplejpeg' else None
+        if pixels is None:
             with image_headers.quiet():
-                found = _by_pillow(data, size, jpeg)
+                pixels = _by_pillow(data, size, jpeg)
     except Exception as error:  # a decoder may raise anything on bytes like these
         raise BadImage(image_headers.reason(error)) from None
-    return np.ascontiguousarray(found)
+    return np.ascontiguousarray(pixels)
 
 
 @functools.cache
 def available() -> tuple[str, ...]:
-    """The decoders of JPEG that are installed, best first."""
+    """Names of the installed decoders of JPEG, fastest first."""
     return (*(name for name in ('simplejpeg', 'cv2') if _module(name)), 'pillow')
 
 
 def decoder() -> str:
-    """Name and version of all that decides the decoded bytes: `scheme 1, simplejpeg 1.9.0.
+    """Names and versions that determine the decoded bytes.
 
-    Pillow 13.0.0`.
+    Such as `scheme 1, simplejpeg 1.9.0, pillow 13.0.0`.
     """
     first = available()[0]
     extra = '' if first == 'pillow' else f'{first} {_module(first).__version__}, '
@@ -83,10 +85,7 @@ def _module(name: str) -> Any:
 
 
 def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
-    """None where Pillow has to look: other formats, four colours.
-
-    And whatever simplejpeg complains about.
-    """
+    """Decode by simplejpeg; None for other formats, CMYK, large images and files that it refuses."""
     if data[:2] != b'\xff\xd8':
         return None
     try:
@@ -111,7 +110,7 @@ def _by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
     width, height = image.size
     with image_headers.alone if width * height > image_headers.LARGE else contextlib.nullcontext():
         if image.format not in ('JPEG', 'MPO'):
-            image.load()  # which turns a TIFF itself, and then it has no such tag any more
+            image.load()  # turns a TIFF itself and removes the tag
             return _finished(
                 image_headers.usual(image), image.size, size, image_headers.orientation(image)
             )
@@ -126,21 +125,21 @@ def _by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
 
 
 def _by_cv2(data: bytes, scale: int) -> Image.Image | None:
-    """None where Pillow has to look: OpenCV fills up a file that was cut short.
+    """Decode by OpenCV; None where it cannot, or where the file is cut short.
 
-    And does not say so.
+    OpenCV would fill the missing pixels without an error.
     """
     if data[-2:] != b'\xff\xd9':
         return None
     cv2 = _module('cv2')
     reduced = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
     flags = reduced.get(scale, cv2.IMREAD_REDUCED_COLOR_8) | cv2.IMREAD_IGNORE_ORIENTATION
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    return None if found is None else Image.fromarray(np.ascontiguousarray(found[..., ::-1]))
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return None if pixels is None else Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
 
 
 def _scale(side: int, size: int) -> int:
-    """By how much the JPEG's own transform may shrink a short side of `side` pixels."""
+    """Largest factor by which the JPEG's transform may shrink a short side of `side` pixels."""
     return next(scale for scale in (8, 4, 2, 1) if side // scale >= size or scale == 1)
 
 
@@ -153,9 +152,14 @@ def _head(data: bytes) -> bytes:
 
 
 def _finished(image: Image.Image, extent: tuple[float, float], size: int, turn: int) -> np.ndarray:
-    """The centred square, scaled and turned; `extent`: width and height.
+    """Cut the centred square, resize and turn it.
 
-    The last pixels of which may be cut.
+    Args:
+      image: pixels.
+      extent: width and height of the image in its pixels; fractions where the JPEG's transform has
+        cut the last pixel.
+      size: side of the result.
+      turn: EXIF orientation.
     """
     side = min(extent)
     left, top = (extent[0] - side) / 2, (extent[1] - side) / 2

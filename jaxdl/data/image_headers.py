@@ -1,7 +1,4 @@
-"""What Pillow says of an encoded image before and while it is decoded: the limits, the modes.
-
-And what is wrong.
-"""
+"""Headers of encoded images by Pillow: size limits, orientation, modes, and reasons of failure."""
 
 import contextlib
 import functools
@@ -18,10 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-PIXELS = 178_000_000  # of the largest image that is decoded
-LARGE = 2**25  # pixels of an image that has the memory for itself
-BYTES = 2**30  # of the largest file that is read
-ORIENTATION = 0x0112  # the tag of EXIF
+PIXELS = 178_000_000  # most pixels of an image that is decoded
+LARGE = 2**25  # pixels above which only one image is decoded at a time
+BYTES = 2**30  # most bytes of a file that is read
+ORIENTATION = 0x0112  # EXIF tag
 FORMATS = (
     'JPEG',
     'PNG',
@@ -37,23 +34,26 @@ FORMATS = (
     'TGA',
 )
 
-logging.getLogger('PIL').addHandler(
-    logging.NullHandler()
-)  # else its complaints about broken files go to stderr
+# Without a handler its messages about broken files go to stderr.
+logging.getLogger('PIL').addHandler(logging.NullHandler())
 
 
 class BadImage(ValueError):
-    """These bytes are no image that can be decoded; the message says why."""
+    """Bytes that cannot be decoded as an image; the message gives the reason."""
 
 
 def read(path: pathlib.Path) -> bytes:
-    """The bytes of an image file; BadImage where there is no such file, or it cannot be one."""
+    """Read an image file.
+
+    Raises:
+      BadImage: there is no such file, it is too large or cannot be read.
+    """
     try:
-        found = os.stat(path)  # noqa: PTH116 - half the time of pathlib's
-        if not stat.S_ISREG(found.st_mode):
+        status = os.stat(path)  # noqa: PTH116 - half the time of pathlib's
+        if not stat.S_ISREG(status.st_mode):
             raise BadImage('not a file')
-        if found.st_size > BYTES:
-            raise BadImage(f'a file of {found.st_size:,} bytes, more than {BYTES:,}')
+        if status.st_size > BYTES:
+            raise BadImage(f'a file of {status.st_size:,} bytes, more than {BYTES:,}')
         with open(path, 'rb', buffering=0) as file:  # noqa: PTH123
             return file.read()
     except FileNotFoundError:
@@ -63,7 +63,12 @@ def read(path: pathlib.Path) -> bytes:
 
 
 def opened(data: bytes) -> Image.Image:
-    """The header of an image, its size checked before anything is decoded."""
+    """Open an image and check its size; pixels are not decoded.
+
+    Raises:
+      BadImage: it is empty or too large.
+      Exception: any of Pillow's, on bytes that are no image.
+    """
     if not data:
         raise BadImage('an empty file')
     image = Image.open(io.BytesIO(data), formats=_formats())
@@ -77,25 +82,26 @@ def opened(data: bytes) -> Image.Image:
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """Of FORMATS those that this Pillow reads: others start programs (EPS).
-
-    Or hold no photographs.
-    """
+    """The FORMATS that this Pillow reads. Other formats start programs (EPS) or hold no photos."""
     with alone:
         Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def orientation(image: Image.Image) -> int:
-    """As EXIF (or XMP) names it, 1 to 8; 1 where nothing does."""
+    """Orientation by EXIF or XMP, 1 to 8; 1 where none is named."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # what stands there is no EXIF
+    except Exception:  # no valid EXIF
         return 1
 
 
 def usual(image: Image.Image) -> Image.Image:
-    """As RGB, or as RGBA where something is transparent."""
+    """Convert to RGB, or to RGBA where pixels are transparent.
+
+    Raises:
+      BadImage: the range of the values is unknown.
+    """
     if image.mode[0] == 'I':
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
@@ -109,7 +115,7 @@ def usual(image: Image.Image) -> Image.Image:
 
 
 def reason(error: Exception) -> str:
-    """What was wrong with an image that raised `error`, in a few words."""
+    """Why an image that raised `error` cannot be decoded, in a few words."""
     if isinstance(error, BadImage):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
@@ -127,9 +133,9 @@ _inside: list[Any] = []
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings.
+    """Suppress warnings in all threads that are in here.
 
-    `warnings.catch_warnings` alone would restore one thread's filters while another still decodes.
+    `warnings.catch_warnings` alone would restore the filters of one thread while another decodes.
     """
     with _entering:
         if not _inside:

@@ -1,4 +1,4 @@
-"""What a source gives: labelled images, decoded or still in their files."""
+"""Labelled images: as a source lists them, and decoded."""
 
 import dataclasses
 import hashlib
@@ -14,11 +14,16 @@ Undecoded = pathlib.Path | bytes
 class Listing:
     """Labelled images as a source lists them, before any file is decoded.
 
-    images: paths or encoded bytes [n], or an array [n, height, width, channel] (uint8, or float32
-      taken as it is).
-    labels: int32 [n]. ids: [n], unique, as the source names them. parts: `train`, `val` or `test`
-      [n] where the source
-    fixes them. groups: [n], a name shared by images that belong together (one shop, one series).
+    Attributes:
+      name: the source, as the user names it.
+      description: source, number of images and classes in words.
+      images: paths or encoded bytes [n], or an array [n, height, width, channel] (uint8, or float32
+        that is used as it is).
+      labels: int32 [n].
+      ids: [n], unique, as the source names the images.
+      class_names: [classes].
+      parts: `train`, `val` or `test` [n] where the source fixes the split.
+      groups: [n], a name shared by images that belong together (one shop, one burst).
     """
 
     name: str
@@ -31,7 +36,7 @@ class Listing:
     groups: tuple[str, ...] | None = None
 
     def take(self, indices: Sequence[int] | np.ndarray) -> 'Listing':
-        """The listing of these images only, in this order; the classes stay."""
+        """Select images, in this order; the classes stay."""
         chosen = [int(i) for i in indices]
         images = (
             self.images[chosen]
@@ -53,13 +58,15 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Labelled images: [n, height, width, channel] uint8 (or float32, taken as it is).
+    """Labelled images in memory, or mapped from the cache on disk.
 
-    Labels int32 [n], an id [n].
-
-    `parts` and `groups` as in Listing. `digests`: of the bytes of each image's file, [n], empty
-    where there are no files. `skipped`: the ids that could not be decoded and were left out, each
-    with the reason.
+    Attributes:
+      name, description, class_names, parts, groups: as in `Listing`.
+      images: uint8 [n, height, width, channel], or float32 that is used as it is.
+      labels: int32 [n].
+      ids: [n], unique.
+      digests: SHA-256 of the bytes of each image's file [n]; empty where there are no files.
+      skipped: (id, reason) of each image that cannot be decoded and is left out.
     """
 
     name: str
@@ -74,11 +81,9 @@ class Dataset:
     skipped: tuple[tuple[str, str], ...] = ()
 
     def checksum(self) -> str:
-        """SHA-256 of the images and labels: the same bytes give the same run."""
+        """SHA-256 of the images and labels."""
         digest = hashlib.sha256()
-        for start in range(
-            0, len(self.images), 1024
-        ):  # an array on disk is never in memory as a whole
+        for start in range(0, len(self.images), 1024):  # never all of a file in memory
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()

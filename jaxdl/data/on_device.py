@@ -1,7 +1,4 @@
-"""A data set as the ensemble engine holds it: all images on the device.
-
-The parts as index arrays.
-"""
+"""A data set on the device: all images, and the splits as index arrays."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,9 +15,11 @@ EVAL_BATCH = 256
 
 
 class Part(NamedTuple):
-    """A part to evaluate on, in batches padded to one size: int32 and bool [..., step, batch].
+    """A split to evaluate on, in padded batches of one size.
 
-    False is padding.
+    Attributes:
+      indices: int32 [..., step, batch], into the images.
+      mask: bool [..., step, batch]; False is padding.
     """
 
     indices: jax.Array
@@ -28,13 +27,17 @@ class Part(NamedTuple):
 
 
 class Resident(NamedTuple):
-    """images [n, height, width, channel] uint8 or float32, labels int32 [n].
+    """A data set with one or several splits of it.
 
-    The others have a leading axis [split].
+    The axis `split` has size 1 where all rows of members share a split, else one entry per row.
 
-    train int32 [split, n_train]; mean and std [split, channel] of the training images as float:
-    uint8 from 0 to 1. Members that share one split share an axis of size 1; else there is one a
-    row.
+    Attributes:
+      images: uint8 or float32 [n, height, width, channel].
+      labels: int32 [n].
+      train: int32 [split, n_train], into the images.
+      val, test: the other splits, with the leading axis `split`.
+      mean, std: float32 [split, channel] of the training images, in the unit of
+        `preprocess.to_float`.
     """
 
     images: jax.Array
@@ -46,7 +49,7 @@ class Resident(NamedTuple):
     std: jax.Array
 
     def rows(self, splits: Sequence[int]) -> 'Resident':
-        """With the split of each row, given by its place on the leading axis."""
+        """Select the split of each row, by its place on the axis `split`."""
         chosen = np.asarray(splits)
         parts = jax.tree.map(
             lambda leaf: leaf[chosen], (self.train, self.val, self.test, self.mean, self.std)
@@ -55,28 +58,32 @@ class Resident(NamedTuple):
 
 
 def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
-    """Puts `dataset` on the device, split in one way or in several.
+    """Put a data set on the device.
 
-    All then train on as many images as the fewest.
+    Args:
+      dataset: images and labels.
+      splits: one split or several. All train on as many images as the smallest training split.
     """
-    largest = max(len(part) for own in splits for part in (own.val, own.test))
+    largest = max(len(part) for split in splits for part in (split.val, split.test))
     steps = -(-largest // EVAL_BATCH)
     shape = (steps, -(-largest // steps))
-    fewest = min(len(own.train) for own in splits)
-    mean, std = np.swapaxes([channel_moments(dataset.images, own.train) for own in splits], 0, 1)
+    fewest = min(len(split.train) for split in splits)
+    mean, std = np.swapaxes(
+        [channel_moments(dataset.images, split.train) for split in splits], 0, 1
+    )
     return Resident(
         images=jnp.asarray(dataset.images),
         labels=jnp.asarray(dataset.labels),
-        train=jnp.asarray(np.stack([_fewest(own.train, fewest) for own in splits]), jnp.int32),
-        val=_padded([own.val for own in splits], shape),
-        test=_padded([own.test for own in splits], shape),
+        train=jnp.asarray(np.stack([_fewest(split.train, fewest) for split in splits]), jnp.int32),
+        val=_padded([split.val for split in splits], shape),
+        test=_padded([split.test for split in splits], shape),
         mean=jnp.asarray(mean, jnp.float32),
         std=jnp.asarray(std, jnp.float32),
     )
 
 
 def _fewest(train: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the training images, evenly over the data set."""
+    """Select `count` training images, evenly spaced over the data set."""
     return train[np.arange(count) * len(train) // count]
 
 

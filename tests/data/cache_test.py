@@ -274,7 +274,7 @@ def test_too_little_room_is_known_before_decoding(monkeypatch):
 
 def test_a_cache_that_cannot_be_written(folder):
     folder.parent.parent.write_text('a file in the way')
-    with pytest.raises(InputError, match='cannot be kept in'):
+    with pytest.raises(InputError, match='cannot be written to'):
         get([image(0)])
 
 

@@ -1,10 +1,8 @@
-"""What is in each file, without reading it again: an index of digests.
+"""An index of the digests of files, so that unchanged files are not read again.
 
-Trusted as git trusts its own.
-
-A file whose size, times and inode are those of the index holds what it held then. One that changed
-less than two seconds before it was looked at may have changed again within the clock's grain: it is
-read again.
+A file counts as unchanged if its size, times and inode are those of the index, as git's index does.
+A file that changed less than two seconds before the index was made is read again: it may have
+changed once more within the resolution of the clock.
 """
 
 import contextlib
@@ -17,16 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 GRAIN = 2_000_000_000  # nanoseconds
-Mark = tuple[
-    int, int, int, int
-]  # size, time of the last change of the content (ns) and of the inode, and the inode
-Index = dict[str, tuple[Mark, str]]  # by absolute path
+Mark = tuple[int, int, int, int]  # size, times of change of content and of inode (ns), inode
+Index = dict[str, tuple[Mark, str]]  # absolute path -> mark and digest
 
 
 class Look(NamedTuple):
-    """What is known of a source before it is read: the digest if it is, the mark of a file.
+    """What is known of an image before it is read.
 
-    Why it cannot be read.
+    Attributes:
+      digest: SHA-256 of its bytes, if it is known.
+      mark: the mark of its file.
+      reason: why it cannot be read; empty where nothing is known to be wrong.
     """
 
     digest: str | None = None
@@ -35,7 +34,7 @@ class Look(NamedTuple):
 
     @property
     def unread(self) -> bool:
-        """True where only reading it can tell."""
+        """True where the digest is unknown and the image may be readable."""
         return self.digest is None and not self.reason
 
 
@@ -47,12 +46,12 @@ def digest(data: bytes) -> str:
 def look(
     sources: Sequence[pathlib.Path | bytes], index: Index, more: Callable[[int], None]
 ) -> list[Look]:
-    """Looks at every source [n], telling `more` of each."""
-    found = []
+    """Look every source [n] up in the index, and call `more(1)` for each."""
+    looks = []
     for source in sources:
-        found.append(Look(digest(source)) if isinstance(source, bytes) else _file(source, index))
+        looks.append(Look(digest(source)) if isinstance(source, bytes) else _file(source, index))
         more(1)
-    return found
+    return looks
 
 
 def _file(path: pathlib.Path, index: Index) -> Look:
@@ -67,12 +66,12 @@ def _file(path: pathlib.Path, index: Index) -> Look:
     if not os.access(path, os.R_OK):
         return Look(reason='cannot be read: Permission denied')
     mark = (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
-    held = index.get(_absolute(path))
-    return Look(held[1] if held and held[0] == mark else None, mark)
+    entry = index.get(_absolute(path))
+    return Look(entry[1] if entry and entry[0] == mark else None, mark)
 
 
 def read(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> Index:
-    """The index of these files; empty where there is none yet, or it is damaged."""
+    """Read the index of these files; empty where there is none, or it is damaged."""
     try:
         content = json.loads(where(folder, sources).read_text())
         return {
@@ -87,19 +86,17 @@ def updated(
     index: Index,
     sources: Sequence[pathlib.Path | bytes],
     looks: Sequence[Look],
-    found: Sequence[str],
+    digests: Sequence[str],
     began: int,
 ) -> Index:
-    """The index with the digests `found`.
+    """Add digests to an index, and drop files that changed shortly before `began` (ns).
 
-    But without files that changed shortly before `began` (ns).
+    An interrupted run has fewer digests than sources.
     """
     index = dict(index)
-    for source, own, value in zip(
-        sources, looks, found, strict=False
-    ):  # an interrupted run found fewer
-        if not isinstance(source, bytes) and own.mark and value:
-            index[_absolute(source)] = (own.mark, value)
+    for source, look, value in zip(sources, looks, digests, strict=False):
+        if not isinstance(source, bytes) and look.mark and value:
+            index[_absolute(source)] = (look.mark, value)
     return {
         p: (mark, value)
         for p, (mark, value) in index.items()
@@ -108,12 +105,12 @@ def updated(
 
 
 def text(index: Index) -> str:
-    """An index as the JSON that `read` reads."""
+    """Format an index as the JSON that `read` reads."""
     return json.dumps({path: (*mark, value) for path, (mark, value) in index.items()})
 
 
 def where(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> pathlib.Path:
-    """The file of the index: one for the deepest folder that holds all of `sources`."""
+    """Path of the index: one for the deepest folder that contains all of `sources`."""
     parents = {
         os.path.dirname(_absolute(source))  # noqa: PTH120
         for source in sources

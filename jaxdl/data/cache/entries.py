@@ -1,7 +1,4 @@
-"""The files of the cache of decoded images: written whole or not at all.
-
-Checked before they are believed.
-"""
+"""Entries of the cache of decoded images: written whole or not at all, checked before use."""
 
 import contextlib
 import json
@@ -18,18 +15,19 @@ import numpy as np
 from jaxdl import workdir
 from jaxdl.runtime.meter import metered
 
-LIMIT = 20 * 2**30  # bytes of all entries; the one that was written last stays, whatever its size
+LIMIT = 20 * 2**30  # bytes of all entries; the newest entry stays, whatever its size
 CHUNK = 2**22  # bytes read at a time
-STALE = (
-    86400.0  # seconds after which an unfinished file was left behind by a process that was killed
-)
+STALE = 86400.0  # seconds after which an unfinished file must be of a killed process
 Meter = Callable[[str, int, str], contextlib.AbstractContextManager[Callable[[int], None]]]
 
 
-class Held(NamedTuple):
-    """An entry: images uint8 [n, size, size, 3], mapped read-only.
+class Entry(NamedTuple):
+    """An entry of the cache.
 
-    And why those that are bad are.
+    Attributes:
+      path: its JSON file.
+      images: uint8 [n, size, size, 3], mapped read-only.
+      bad: index -> reason why the image cannot be decoded.
     """
 
     path: pathlib.Path
@@ -37,17 +35,17 @@ class Held(NamedTuple):
     bad: dict[int, str]
 
 
-def held(folder: pathlib.Path, size: int, key: str, meter: Meter = metered) -> Held | None:
-    """The entry of this key; None, and nothing of it left, where it is missing or damaged."""
+def read(folder: pathlib.Path, size: int, key: str, meter: Meter = metered) -> Entry | None:
+    """Read the entry of a key; None where it is missing or damaged. A damaged one is removed."""
     path = folder / f'{size}px-{key}.json'
     content = _read(path)
     if not content:
         return None
     try:
         shape, pixels = (len(content['digests']), size, size, 3), path.with_suffix('.raw')
-        whole = content['key'] == key and pixels.stat().st_size == np.prod(shape)
-        if whole and _checksum(pixels, meter) == content['checksum']:
-            return Held(
+        complete = content['key'] == key and pixels.stat().st_size == np.prod(shape)
+        if complete and _checksum(pixels, meter) == content['checksum']:
+            return Entry(
                 path,
                 _mapped(pixels, shape),
                 {int(i): str(why) for i, why in content['bad'].items()},
@@ -63,7 +61,7 @@ class Rows:
 
     def __init__(self, folder: pathlib.Path, size: int, decoder: str) -> None:
         self.where: dict[str, tuple[str, int]] = {}
-        self.open: dict[str, Held | None] = {}
+        self.open: dict[str, Entry | None] = {}
         self.lock, self.folder, self.size = threading.Lock(), folder, size
         for path in folder.glob(f'{size}px-*.json'):
             content = _read(path)
@@ -73,15 +71,15 @@ class Rows:
                 }
 
     def get(self, digest: str) -> tuple[np.ndarray, str] | None:
-        """Its pixels, and why it is bad if it is."""
+        """Pixels of an image, and why it is bad (empty if it is not); None if no entry has it."""
         if digest not in self.where:
             return None
         key, row = self.where[digest]
-        with self.lock:  # an entry is checked once, when it is first of use
+        with self.lock:  # an entry is checked once, at its first use
             if key not in self.open:
-                self.open[key] = held(self.folder, self.size, key, _unseen)
-        found = self.open[key]
-        return (found.images[row], found.bad.get(row, '')) if found else None
+                self.open[key] = read(self.folder, self.size, key, _unseen)
+        entry = self.open[key]
+        return (entry.images[row], entry.bad.get(row, '')) if entry else None
 
 
 def commit(folder: pathlib.Path, pixels: pathlib.Path, content: Mapping[str, Any]) -> np.ndarray:
@@ -100,21 +98,21 @@ def commit(folder: pathlib.Path, pixels: pathlib.Path, content: Mapping[str, Any
 
 
 def keep(path: pathlib.Path, text: str) -> None:
-    """Writes a file that is only of use, and may be missing."""
+    """Write a file that may as well be missing."""
     with contextlib.suppress(OSError):
         workdir.write(path, text)
 
 
 def used(path: pathlib.Path) -> None:
-    """Marks an entry as just used."""
+    """Mark an entry as just used."""
     with contextlib.suppress(OSError):
         os.utime(path)
 
 
 def trim(folder: pathlib.Path, newest: Mapping[str, Any]) -> None:
-    """Drops what the newest entry replaces, what killed processes left.
+    """Remove entries that the newest replaces, files of killed processes, and all beyond LIMIT.
 
-    And the least recently used beyond LIMIT.
+    Of entries beyond LIMIT the least recently used are removed.
     """
     images, total = set(newest['digests']), 0
     with contextlib.suppress(OSError):  # another process may be trimming too
@@ -127,11 +125,11 @@ def trim(folder: pathlib.Path, newest: Mapping[str, Any]) -> None:
         for path in sorted(
             folder.glob('*px-*.json'), key=lambda p: p.stat().st_mtime, reverse=True
         ):
-            own = newest['key'] in path.name
+            is_newest = newest['key'] in path.name
             total += (
                 path.with_suffix('.raw').stat().st_size if path.with_suffix('.raw').exists() else 0
             )
-            if not own and (total > LIMIT or _replaced(path, newest, images)):
+            if not is_newest and (total > LIMIT or _replaced(path, newest, images)):
                 _drop(path)
 
 
@@ -164,19 +162,19 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def _unseen(*_: Any) -> Iterator[Callable[[int], None]]:
-    yield lambda count: None  # a terminal shows one bar at a time
+    yield lambda count: None  # a terminal has room for one line of progress
 
 
 def _checksum(path: pathlib.Path, meter: Meter) -> int:
-    found = 0
+    checksum = 0
     with (
         path.open('rb', buffering=0) as file,
         meter('checking the cache', path.stat().st_size, 'bytes') as more,
     ):
         while chunk := file.read(CHUNK):
-            found = zlib.crc32(chunk, found)
+            checksum = zlib.crc32(chunk, checksum)
             more(len(chunk))
-    return found
+    return checksum
 
 
 def _mapped(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""Every image decoded once: a folder of arrays on disk, keyed by content, size and decoder.
+"""A cache of decoded images on disk, keyed by content, size and decoder.
 
-An entry is the pixels (`SIZEpx-KEY.raw`, mapped and never loaded as a whole) and a JSON beside it:
-the digests of its images, which of them are bad, and a checksum of the pixels. Rows that an earlier
-entry holds are copied from it, so that an interrupted run, a changed file or a larger subset costs
-only what is new. The folder (`jaxdl/images` where the system keeps caches) may be deleted at any
-time; beyond LIMIT the entries that were not used for longest go.
+An entry is a file of pixels (`SIZEpx-KEY.raw`, mapped and never read as a whole) and a JSON file:
+the digests of its images, the bad ones among them, and a checksum of the pixels. Rows of earlier
+entries are copied, so an interrupted run, a changed file or a larger subset decodes new images
+only. The folder (`jaxdl/images` in the system's cache folder) may be deleted at any time. Beyond
+`entries.LIMIT` the least recently used entries are removed.
 """
 
 import dataclasses
@@ -32,15 +32,18 @@ from jaxdl.runtime import caches, machine
 from jaxdl.runtime.meter import metered
 from jaxdl.runtime.threads import threaded_map
 
-BATCH = 16  # images of one task of a thread
+BATCH = 16  # images per task of a thread
 Sources = Sequence[pathlib.Path | bytes]
 
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """Images uint8 [n, size, size, 3] on disk, digests of their files [n].
+    """Decoded images.
 
-    And why those that are bad (zeros) are.
+    Attributes:
+      images: uint8 [n, size, size, 3], mapped from disk; a bad image is 0.
+      digests: SHA-256 of each image's file [n].
+      bad: index -> reason why the image cannot be decoded.
     """
 
     images: np.ndarray
@@ -49,9 +52,16 @@ class Decoded:
 
 
 def decoded(sources: Sources, ids: Sequence[str], size: int, on_bad_image: str = 'stop') -> Decoded:
-    """Every image of `sources` [n] as `decode` gives it, in this order.
+    """Decode every image of `sources` [n] by `decode`, or take it from the cache.
 
-    From the cache where it is there.
+    Args:
+      sources: paths or encoded bytes [n].
+      ids: names for error messages [n].
+      size: side of the decoded square in pixels.
+      on_bad_image: `stop` or `skip`.
+
+    Returns:
+      The images, in this order.
 
     Raises:
       InputError: an image is bad (named by its id) and `on_bad_image` is not `skip`, or the cache
@@ -60,63 +70,59 @@ def decoded(sources: Sources, ids: Sequence[str], size: int, on_bad_image: str =
     if not len(sources):
         return Decoded(np.zeros((0, size, size, 3), np.uint8), (), {})
     try:
-        found = _found(caches.folder('images'), sources, size)
+        images = _cached(caches.folder('images'), sources, size)
     except OSError as error:
         raise _unwritable(error, len(sources) * size * size * 3) from None
-    if found.bad and on_bad_image != 'skip':
-        raise InputError(_complaint(found.bad, ids))
-    return found
+    if images.bad and on_bad_image != 'skip':
+        raise InputError(_complaint(images.bad, ids))
+    return images
 
 
-def key(found: Sequence[str], size: int) -> str:
-    """The name of the entry for images of these digests, in this order."""
-    content = '\n'.join((decoder(), str(size), *found))
+def key(values: Sequence[str], size: int) -> str:
+    """Key of the entry for images with these digests, in this order."""
+    content = '\n'.join((decoder(), str(size), *values))
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def _found(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
+def _cached(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
     began = time.time_ns()
     index = digests.read(folder, sources)
-    with metered('looking at the images', len(sources), 'files') as more:
+    with metered('checking the images', len(sources), 'files') as more:
         looks = digests.look(sources, index, more)
-    unread = [i for i, own in enumerate(looks) if own.unread]
-    if len(unread) <= max(
-        64, len(sources) // 50
-    ):  # changed just before the last run: not worth a new entry
+    unread = [i for i, look in enumerate(looks) if look.unread]
+    # A few files that changed just before the last run are not worth a new entry.
+    if len(unread) <= max(64, len(sources) // 50):
         for i in unread:
             looks[i] = _read_now(sources[i], looks[i])
         unread = []
-    fresh = ['' if own.reason else own.digest or '' for own in looks]
-    held = None if unread else entries.held(folder, size, key(fresh, size))
+    values = ['' if look.reason else look.digest or '' for look in looks]
+    entry = None if unread else entries.read(folder, size, key(values, size))
     try:
-        if not held:
-            fresh = []
-            return _built(folder, sources, looks, size, fresh)
-        entries.used(held.path)
-        reasons = {i: own.reason for i, own in enumerate(looks) if own.reason}
-        return Decoded(held.images, tuple(fresh), dict(sorted((held.bad | reasons).items())))
-    finally:  # interrupted too
-        content = digests.updated(index, sources, looks, fresh, began)
+        if not entry:
+            values = []
+            return _build(folder, sources, looks, size, values)
+        entries.used(entry.path)
+        reasons = {i: look.reason for i, look in enumerate(looks) if look.reason}
+        return Decoded(entry.images, tuple(values), dict(sorted((entry.bad | reasons).items())))
+    finally:  # also of an interrupted run
+        content = digests.updated(index, sources, looks, values, began)
         if content != index:
             entries.keep(digests.where(folder, sources), digests.text(content))
 
 
-def _read_now(source: pathlib.Path | bytes, own: Look) -> Look:
+def _read_now(source: pathlib.Path | bytes, look: Look) -> Look:
     try:
-        return own._replace(
+        return look._replace(
             digest=digests.digest(source if isinstance(source, bytes) else read(source))
         )
     except BadImage as error:
         return Look(reason=str(error))
 
 
-def _built(
-    folder: pathlib.Path, sources: Sources, looks: Sequence[Look], size: int, found: list[str]
+def _build(
+    folder: pathlib.Path, sources: Sources, looks: Sequence[Look], size: int, values: list[str]
 ) -> Decoded:
-    """Decodes what no entry holds into a new one.
-
-    `found` is filled with the digests as they become known.
-    """
+    """Write a new entry, and append the digests to `values` as they become known."""
     need, bad, rows = len(sources) * size * size * 3, {}, Rows(folder, size, decoder())
     if shutil.disk_usage(folder).free < need:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -131,33 +137,35 @@ def _built(
                 pixels = np.stack([row[1] for row in batch]).tobytes()
                 file.write(pixels)
                 after = zlib.crc32(pixels, checksum)
-                bad |= {len(found) + i: why for i, (_, _, why) in enumerate(batch) if why}
-                checksum, found[len(found) :] = after, [value for value, _, _ in batch]
+                bad |= {len(values) + i: why for i, (_, _, why) in enumerate(batch) if why}
+                checksum, values[len(values) :] = after, [value for value, _, _ in batch]
                 more(len(batch))
-        except KeyboardInterrupt:  # what is done stays, as an entry that the next run copies from
-            if found:
-                file.truncate(len(found) * size * size * 3)
+        except KeyboardInterrupt:  # the next run copies what is done
+            if values:
+                file.truncate(len(values) * size * size * 3)
                 file.flush()
-                content = _content(found, size, checksum, bad) | dict(partial=True)
+                content = _content(values, size, checksum, bad) | dict(partial=True)
                 entries.commit(folder, path, content)
             raise
-        content = _content(found, size, checksum, bad)
+        content = _content(values, size, checksum, bad)
         file.flush()
         images = entries.commit(folder, path, content)
     entries.trim(folder, content)
-    return Decoded(images, tuple(found), bad)
+    return Decoded(images, tuple(values), bad)
 
 
-def _content(found: Sequence[str], size: int, checksum: int, bad: dict[int, str]) -> dict[str, Any]:
-    # Without what could not be read, which is looked at again.
-    reasons = {str(i): why for i, why in bad.items() if i < len(found) and found[i]}
+def _content(
+    values: Sequence[str], size: int, checksum: int, bad: dict[int, str]
+) -> dict[str, Any]:
+    # Without files that could not be read: the next run tries again.
+    reasons = {str(i): why for i, why in bad.items() if i < len(values) and values[i]}
     return dict(
-        key=key(found, size),
+        key=key(values, size),
         size=size,
         decoder=decoder(),
         checksum=checksum,
         bad=reasons,
-        digests=list(found),
+        digests=list(values),
     )
 
 
@@ -176,32 +184,32 @@ def _batches(
 
 
 def _one(
-    source: pathlib.Path | bytes, own: Look, size: int, rows: Rows
+    source: pathlib.Path | bytes, look: Look, size: int, rows: Rows
 ) -> tuple[str, np.ndarray, str]:
     nothing = np.zeros((size, size, 3), np.uint8)
-    if own.reason:
-        return '', nothing, own.reason
-    held = rows.get(own.digest) if own.digest else None
-    if held:
-        return own.digest or '', *held
+    if look.reason:
+        return '', nothing, look.reason
+    row = rows.get(look.digest) if look.digest else None
+    if row:
+        return look.digest or '', *row
     try:
         data = source if isinstance(source, bytes) else read(source)
     except BadImage as error:
         return '', nothing, str(error)
     value = digests.digest(data)
     try:
-        held = rows.get(value)
-        return (value, *held) if held else (value, decode(data, size), '')
+        row = rows.get(value)
+        return (value, *row) if row else (value, decode(data, size), '')
     except BadImage as error:
         return value, nothing, str(error)
 
 
 def _complaint(bad: dict[int, str], ids: Sequence[str]) -> str:
-    shown = ', '.join(f'{ids[i]} ({why})' for i, why in sorted(bad.items())[:3])
+    examples = ', '.join(f'{ids[i]} ({why})' for i, why in sorted(bad.items())[:3])
     more = ', ...' if len(bad) > 3 else ''
     return (
-        f'{len(bad):,} of {len(ids):,} images cannot be decoded: {shown}{more}: '
-        'mend them, or go on without them by --set=on_bad_image=skip'
+        f'{len(bad):,} of {len(ids):,} images cannot be decoded: {examples}{more}: '
+        'repair them, or leave them out by --set=on_bad_image=skip'
     )
 
 
@@ -210,13 +218,15 @@ def _unwritable(error: OSError, need: int) -> InputError:
         folder = caches.home() / 'jaxdl' / 'images'
     except OSError:
         return InputError(
-            'there is no home to keep decoded images in: set XDG_CACHE_HOME to a folder'
+            'there is no home folder for decoded images: set XDG_CACHE_HOME to a folder'
         )
     elsewhere = 'or set XDG_CACHE_HOME to a folder elsewhere'
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(
-            f'the disk is full: decoded images take {need:,} bytes in {folder}: free them, {elsewhere}'
+            f'the disk is full: decoded images need {need:,} bytes in {folder}: '
+            f'free them, {elsewhere}'
         )
     return InputError(
-        f'decoded images cannot be kept in {folder} ({error.strerror}): make it writable, {elsewhere}'
+        f'decoded images cannot be written to {folder} ({error.strerror}): '
+        f'make it writable, {elsewhere}'
     )
