@@ -9,12 +9,12 @@ Result  81 classes of groceries: 81.0 % of 363 validation photographs of held-ou
         so the accuracy on new photographs is lower
 """
 
-from jaxdl import Data, FineTune, Recipe, Variant, override
+from jaxdl import Data, FineTune, Recipe, TrainSettings, override
 
 EXPERIMENT = override(
     FineTune(
         data=Data(dataset='foodc:food', image_size=256, fractions=(0.9, 0.1, 0.0), split='grouped'),
-        variant=Variant(flip=0.5, colour=0.2),
+        variant=TrainSettings(flip=0.5, colour=0.2),
         finetune=Recipe(frozen=('stem', 'layer1'), refit_epochs=2),  # generic edges and colours
     ),
     dict(recipe='adamw'),

@@ -3,12 +3,12 @@
 Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR --set=weights=FILE
 """
 
-from jaxdl import Data, FineTune, Recipe, Variant, override
+from jaxdl import Data, FineTune, Recipe, TrainSettings, override
 
 EXPERIMENT = override(
     FineTune(
         data=Data(image_size=256, fractions=(0.85, 0.15, 0.0), split='grouped'),
-        variant=Variant(flip=0.5, colour=0.2),
+        variant=TrainSettings(flip=0.5, colour=0.2),
         finetune=Recipe(frozen=('stem', 'layer1')),  # generic edges and colours
     ),
     dict(recipe='adamw'),

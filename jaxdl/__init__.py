@@ -26,6 +26,7 @@ _HOME = {
     'Predictor': 'inference.predictor',
     'Probe': 'config.recipe',
     'Recipe': 'config.recipe',
+    'TrainSettings': 'train.settings',
     'Variant': 'train.variant',
     'geometric': 'config.experiment',
     'load_experiment': 'config.load',
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from jaxdl.data import Data as Data
     from jaxdl.errors import InputError as InputError
     from jaxdl.inference.predictor import Predictor as Predictor
+    from jaxdl.train.settings import TrainSettings as TrainSettings
     from jaxdl.train.variant import Variant as Variant
 
 

@@ -35,7 +35,7 @@ def fields(name: str) -> str:
     """Table of the fields of a dataclass: default, rule and description."""
     kind = _object(name)
     descriptions = _arguments(kind) | _comments(kind)
-    traced = hasattr(kind, 'replace')  # a flax dataclass: Variant
+    traced = '_flax_dataclass' in vars(kind)  # a flax dataclass: Variant
     rows = [
         [
             f'`{f.name}`',
@@ -132,7 +132,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _rule(field: dataclasses.Field[Any], kind: type) -> str:
     """Requirement of a field: the words with which its rule refuses an impossible value."""
-    rule, annotation = field.metadata.get('rule'), kind.__annotations__[field.name]
+    rule, annotation = field.metadata.get('rule'), field.type
     if rule is None:
         return 'true or false' if annotation is bool else ''
     several = 'each' in rule.__qualname__
@@ -150,11 +150,17 @@ def _rule(field: dataclasses.Field[Any], kind: type) -> str:
 
 
 def _comments(kind: type) -> dict[str, str]:
-    """Field -> the comment at the end of its line."""
-    matches = (
-        re.match(r'\s+(\w+): [^#]*#\s*(.+)$', line) for line in inspect.getsource(kind).splitlines()
-    )
-    return {match[1]: _plain(match[2]) for match in matches if match}
+    """Field -> the comment at the end of its line, or above it."""
+    comments: dict[str, str] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        above = ''
+        for line in inspect.getsource(base).splitlines():
+            comment = re.match(r'\s+# (.+)$', line)
+            field = re.match(r'\s+(\w+): [^#]*(?:#\s*(.+))?$', line)
+            if field and (field[2] or above):
+                comments[field[1]] = _plain(field[2] or above)
+            above = f'{above} {comment[1]}'.strip() if comment else ''
+    return comments
 
 
 def _arguments(kind: type) -> dict[str, str]:

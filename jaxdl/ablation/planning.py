@@ -138,7 +138,8 @@ def member_bytes(
 
         return jax.vjp(forward, params)[1]
 
-    state = train_step.init_state(variant, 0, module, image_shape)
+    parts = train_step.parts_of([variant])
+    state = train_step.init_state(variant, 0, module, image_shape, parts)
     images = jax.ShapeDtypeStruct((variant.batch_size, *image_shape), jnp.float32)
     return 3 * _bytes(state) + _bytes(
         jax.eval_shape(residuals, state.params, state.batch_stats, images)
@@ -181,6 +182,13 @@ def _members(study: Ablation, phase: str, option: str, variant: Variant) -> list
     ]
 
 
+def _with_every_part(members: Sequence[Member]) -> Variant:
+    """A variant of the group's program that has the state, and needs the layers, of any member."""
+    variants = [member.variant for member in members]
+    ema, decay = max(own.ema for own in variants), min(own.layer_decay for own in variants)
+    return dataclasses.replace(variants[0], ema=ema, layer_decay=decay)
+
+
 def _layout(
     found: Group, data: Mapping[str, Any], study: Ablation, devices: int, timer: autotune.Timer
 ) -> dict[str, Any]:
@@ -196,7 +204,7 @@ def _layout(
     )
     count = len(found.members)
     conv = autotune.forced(study.conv, count) or timer.fastest(convolutions, count)
-    size = member_bytes(variant, shape, classes, conv)
+    size = member_bytes(_with_every_part(found.members), shape, classes, conv)
     # No more than the group has: where memory does not bind, what is free just now does not show in
     # the plan.
     limit = min(count, study.chunk or chunks.at_once(size))

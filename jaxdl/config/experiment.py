@@ -17,6 +17,7 @@ from jaxdl.models import ARCHITECTURES
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.train import variant
 from jaxdl.train.metrics import METRICS
+from jaxdl.train.settings import TrainSettings
 from jaxdl.train.variant import Variant
 
 Overrides = Mapping[str, Any]
@@ -172,7 +173,7 @@ class FineTune:
     architecture: str = fields.ruled('', fields.one_of(('', *ARCHITECTURES)))
     revision: str = ''
     recipe: str = fields.ruled('', fields.one_of(('', *RECIPES)))
-    variant: Variant = Variant()
+    variant: TrainSettings = TrainSettings()
     data: Data = Data()
     probe: Probe = Probe()
     finetune: Recipe = Recipe()

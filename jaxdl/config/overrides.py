@@ -35,10 +35,13 @@ QUICK = {
 
 def parts(experiment: Experiment) -> dict[str, type]:
     """The fields of an experiment that are records with fields of their own."""
+    declared = {f.name: f.type for f in dataclasses.fields(experiment)}
     return {
-        name: type(getattr(experiment, name))
+        name: typing.cast(type, declared[name])
+        if dataclasses.is_dataclass(declared[name])
+        else type(getattr(experiment, name))
         for name in ('variant', 'data', 'settings', 'probe', 'finetune')
-        if hasattr(experiment, name)
+        if name in declared
     }
 
 
@@ -107,14 +110,27 @@ def check(experiment: Kind) -> Kind:
         name: _checked(type(experiment), name, name, getattr(experiment, name)) for name in own
     }
     for name, kind in inner.items():
-        values = {
-            f.name: getattr(getattr(experiment, name), f.name) for f in dataclasses.fields(kind)
-        }
+        values = _values(name, kind, getattr(experiment, name))
         checked[name] = kind(**{k: _checked(kind, f'{name}.{k}', k, v) for k, v in values.items()})
     experiment = dataclasses.replace(experiment, **checked)
     if isinstance(experiment, Assignment):
         _check_parts(experiment)
     return _check_options(experiment) if isinstance(experiment, Ablation) else experiment
+
+
+def _values(name: str, kind: type, record: Any) -> dict[str, Any]:
+    """Values of the fields of a record within an experiment.
+
+    Raises:
+      InputError: the record is of another kind, or sets a field that `kind` does not have.
+    """
+    if not isinstance(record, kind):
+        raise InputError(f'{name}={record!r}: must be a {kind.__name__}')
+    known = [f.name for f in dataclasses.fields(kind)]
+    for f in dataclasses.fields(record):
+        if f.name not in known and getattr(record, f.name) != f.default:
+            raise unknown('field', f'{name}.{f.name}', [f'{name}.{field}' for field in known])
+    return {field: getattr(record, field) for field in known}
 
 
 def _check_parts(assignment: Assignment) -> None:
@@ -201,4 +217,4 @@ def field_paths(experiment: Experiment) -> list[str]:
 
 def _checked(kind: type, key: str, name: str, value: Any) -> Any:
     field = next(f for f in dataclasses.fields(kind) if f.name == name)
-    return fields.check(key, field, kind.__annotations__[name], value)
+    return fields.check(key, field, field.type, value)

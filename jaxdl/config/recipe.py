@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxdl import fields
+from jaxdl.train import settings
+from jaxdl.train.settings import StepOptions
 
 STARTS = ('probe', 'zeros')  # of the head
 PRECISIONS = ('float32', 'bfloat16')
@@ -48,8 +50,8 @@ class Probe:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """The fine-tuning, beside what `Variant` has: rate, schedule, optimizer, batch size, noise."""
+class Recipe(StepOptions):  # pyright: ignore[reportGeneralTypeIssues]
+    """Settings of a fine-tuning next to `TrainSettings`: its phases, its data and its networks."""
 
     epochs: int = fields.ruled(8, fields.at_least(1))
     start: str = fields.ruled('probe', fields.one_of(STARTS))
@@ -58,22 +60,12 @@ class Recipe:
     sizes: tuple[int, ...] = fields.ruled(
         (), fields.each(fields.at_least(8), least=0)
     )  # before train_size
-    crop_area: float = fields.ruled(
-        0.35, fields.between(0.01, 1)
-    )  # least share of a random crop; 1: no crop
-    layer_decay: float = fields.ruled(
-        1.0, fields.between(0.01, 1)
-    )  # of the rate, a block farther from the head
-    frozen: tuple[str, ...] = fields.ruled(
-        (), fields.each(lambda _: None, least=0)
-    )  # parts: stem, layer1, ...
+    # least share of a random crop; 1: no crop
+    crop_area: float = fields.ruled(0.35, settings.CROP_AREA)
     unfreeze_epochs: float = fields.ruled(
         0.0, fields.at_least(0)
     )  # a stage more begins to learn every so many
     norms: str = fields.ruled('running', fields.one_of(NORMS))
-    ema: float = fields.ruled(0.0, fields.within(0, 1))  # decay of the averaged weights; 0: none
-    clip: float = fields.ruled(0.0, fields.at_least(0))  # largest norm of the gradient; 0: none
-    accumulation: int = fields.ruled(1, fields.at_least(1))  # parts of a batch, one after another
     precision: str = fields.ruled('float32', fields.one_of(PRECISIONS))
     remat: bool = False  # blocks are computed again in the backward pass: less memory
     imbalance: str = fields.ruled('none', fields.one_of(IMBALANCES))

@@ -22,7 +22,7 @@ from jaxdl.data.on_device import Part, Resident
 from jaxdl.runtime import sharding
 from jaxdl.train import keys, metrics, train_step
 from jaxdl.train.metrics import Metrics
-from jaxdl.train.train_step import Batch, Timeline, TrainState, init_state, module_of
+from jaxdl.train.train_step import Batch, StepConfig, Timeline, TrainState, init_state, module_of
 from jaxdl.train.variant import Variant, stack
 
 
@@ -70,9 +70,11 @@ class Noise:
 
 def noise_of(members: Sequence[Member]) -> Noise:
     """Of a whole group, since all of its chunks run the same program."""
-    kinds = train_step.noise_of([member.variant for member in members])
+    kinds = train_step.parts_of([member.variant for member in members])
     even = [
-        k for k in kinds if k != 'dropout' and len({getattr(m.variant, k) for m in members}) == 1
+        k
+        for k in kinds
+        if k in train_step.ON_IMAGES and len({getattr(m.variant, k) for m in members}) == 1
     ]
     return Noise(kinds, tuple(even))
 
@@ -122,10 +124,11 @@ def start(
 ) -> Training:
     """The states before the first step of `chunk`, int [row, column] of indices into `members`."""
     module, shape = module_of(members[0].variant, num_classes), data.images.shape[1:]
+    parts = train_step.parts_of([member.variant for member in members])
 
     @functools.cache
     def state(index: int) -> TrainState:
-        return init_state(members[index].variant, members[index].seed, module, shape)
+        return init_state(members[index].variant, members[index].seed, module, shape, parts)
 
     flat = [state(int(index)) for index in chunk.flat]
     states = jax.tree.map(
@@ -176,8 +179,8 @@ def compile_programs(
         timeline: Timeline,
     ) -> Any:
         traces.append('epoch')
-        step = functools.partial(train_step.train_step, module=module, noise=noise.kinds)
-        return _epoch(step, states, variants, key, timeline, order, data, noise.even)
+        config = StepConfig(module, noise.kinds)
+        return _epoch(config, states, variants, key, timeline, order, data, noise.even)
 
     def evaluate(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
         return _evaluate(
@@ -329,7 +332,7 @@ def _order(row_keys: jax.Array, epoch: int, train: jax.Array, steps: int, size: 
 
 
 def _epoch(
-    step: Callable[..., Any],
+    config: StepConfig,
     states: TrainState,
     variants: Variant,
     key: jax.Array,
@@ -349,19 +352,35 @@ def _epoch(
     variants = dataclasses.replace(
         variants, **{name: getattr(variants, name)[:, 0] for name in even}
     )
+    step = functools.partial(train_step.train_step, config=config)
     step = jax.vmap(jax.vmap(step, in_axes=(0, None, columns, None, None)), (0, 0, 0, 0, None))
     mean, std = (
         jnp.broadcast_to(moment, (rows, moment.shape[-1])) for moment in (data.mean, data.std)
     )
+    shares = None
+    if {'class_weights', 'logit_adjustment'} & set(config.parts):
+        shares = _class_shares(data, rows, config.module)
 
     def body(states: TrainState, indices: jax.Array) -> tuple[TrainState, Metrics]:
         batch = Batch(
-            data.images[indices], data.labels[indices], jnp.ones((rows, size), bool), mean, std
+            data.images[indices],
+            data.labels[indices],
+            jnp.ones((rows, size), bool),
+            mean,
+            std,
+            shares,
         )
-        return step(states, batch, variants, key, timeline)
+        states, step_metrics = step(states, batch, variants, key, timeline)
+        return states, step_metrics.sums
 
     states, found = lax.scan(body, states, order.swapaxes(0, 1))
     return states, metrics.merge(found)
+
+
+def _class_shares(data: Resident, rows: int, module: Any) -> jax.Array:
+    """Shares of the classes among the training images of each row, [row, class]."""
+    shares = jax.vmap(lambda train: train_step.class_shares(data.labels[train], module.num_classes))
+    return jnp.broadcast_to(shares(data.train), (rows, module.num_classes))
 
 
 def _evaluate(

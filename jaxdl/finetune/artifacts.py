@@ -19,7 +19,6 @@ from jaxdl.data import Dataset, Splits, audit, decode
 from jaxdl.data.cache import images as cache
 from jaxdl.errors import InputError, warn
 from jaxdl.finetune import setup
-from jaxdl.finetune.fine_step import Emphasis
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import Final, Work
 from jaxdl.inference import gradcam, submission, tta
@@ -27,6 +26,7 @@ from jaxdl.runtime import checkpoint, distributed
 from jaxdl.runtime.meter import metered
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
+from jaxdl.train import train_step
 from jaxdl.workdir import tables
 
 SIDE, MISTAKES = (
@@ -105,16 +105,10 @@ def data(dataset: Dataset, parts: Splits) -> dict[str, Any]:
     )
 
 
-def emphasis(work: Work, train: np.ndarray) -> Emphasis:
-    """What the recipe does about rare classes, by how often each is trained on."""
-    recipe, classes = work.experiment.finetune, len(work.dataset.class_names)
-    counts = np.maximum(np.bincount(work.dataset.labels[train], minlength=classes), 1)
-    weights, offsets = np.ones(classes, np.float32), np.zeros(classes, np.float32)
-    if recipe.imbalance == 'weights':
-        weights = (counts.sum() / (classes * counts)).astype(np.float32)
-    if recipe.imbalance == 'logit_adjustment':
-        offsets = (recipe.adjustment * np.log(counts / counts.sum())).astype(np.float32)
-    return Emphasis(weights, offsets)
+def class_shares(work: Work, train: np.ndarray) -> np.ndarray:
+    """Shares of the classes among the training images, float [classes]."""
+    labels, classes = work.dataset.labels[train], len(work.dataset.class_names)
+    return np.asarray(train_step.class_shares(labels, classes))
 
 
 def judged(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:

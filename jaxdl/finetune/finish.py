@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.finetune import artifacts, loop
-from jaxdl.finetune.loop import Fitted
+from jaxdl.finetune.loop import TrainedNetwork
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import Final, Work
 from jaxdl.inference import model_file
@@ -24,7 +24,7 @@ def close(
     work: Work,
     final: Final,
     found: ProbeResult,
-    fitted: Sequence[tuple[Fitted, np.ndarray]],
+    fitted: Sequence[tuple[TrainedNetwork, np.ndarray]],
     unlabelled: artifacts.Unlabelled | None,
     facts: Mapping[str, Any],
 ) -> None:
@@ -69,7 +69,7 @@ def close(
 def _rows(
     work: Work,
     found: ProbeResult,
-    fitted: Sequence[tuple[Fitted, np.ndarray]],
+    fitted: Sequence[tuple[TrainedNetwork, np.ndarray]],
     final: Final,
     judged: Mapping[str, Any],
 ) -> list[Row]:
@@ -136,7 +136,9 @@ def _rows(
     return rows
 
 
-def _seconds(fitted: Sequence[tuple[Fitted, np.ndarray]], found: ProbeResult) -> dict[str, float]:
+def _seconds(
+    fitted: Sequence[tuple[TrainedNetwork, np.ndarray]], found: ProbeResult
+) -> dict[str, float]:
     kinds = ('compile', 'train', 'evaluate')
     heads = {kind: sum(entry[f'{kind}_seconds'] for entry in found.entries) for kind in kinds}
     return {
@@ -144,7 +146,7 @@ def _seconds(fitted: Sequence[tuple[Fitted, np.ndarray]], found: ProbeResult) ->
     }
 
 
-def _rates(fitted: Sequence[tuple[Fitted, np.ndarray]]) -> dict[str, float]:
+def _rates(fitted: Sequence[tuple[TrainedNetwork, np.ndarray]]) -> dict[str, float]:
     train = sum(own.seconds['train'] for own, _ in fitted)
     if not train:
         return {}

@@ -1,15 +1,14 @@
-"""One fine-tuning from its first step to its last: fed from grain, checkpointed, evaluated.
+"""Training loop of a fine-tuning: sharded batches, checkpoints, evaluation, early stopping, resume.
 
-Stopped, resumed.
+The loss and its gradient are those of `train.train_step`; batches come from grain.
 """
 
 import dataclasses
-import functools
 import pathlib
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -21,94 +20,109 @@ from jaxdl.config.recipe import Recipe
 from jaxdl.data import batches
 from jaxdl.data.batches import Feed
 from jaxdl.errors import InputError, warn
-from jaxdl.finetune import fine_step
-from jaxdl.finetune.fine_step import Emphasis, Examples, FineState, Phase, Setting
+from jaxdl.finetune import phases
+from jaxdl.finetune.phases import Phase
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint, distributed, out_of_memory, sharding
 from jaxdl.runtime.signals import Failed, Interrupted
 from jaxdl.statistics import classification
 from jaxdl.train import keys, train_step
-from jaxdl.train.variant import Variant
+from jaxdl.train.settings import StepSettings, TrainSettings
+from jaxdl.train.train_step import Batch, Timeline, TrainState
 
 TRAIN, VAL = ('loss', 'accuracy'), ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
 HISTORY = (*(f'train_{name}' for name in TRAIN), *(f'val_{name}' for name in VAL))
-SECONDS = (
-    'compile',
-    'train',
-    'evaluate',
-    'wait',
-    'images',
-)  # what a run cost, and images that it learnt from
-FACTS = ('name', 'epoch', 'step', 'seconds')  # of a finished run
-ASK = 10  # steps after which processes ask one another whether to stop or to save
+# Seconds of a run, and the number of images that it was trained on.
+SECONDS = ('compile', 'train', 'evaluate', 'wait', 'images')
+FACTS = ('name', 'epoch', 'step', 'seconds')  # of a trained network, beside its checkpoint metadata
+EXCHANGE_STEPS = 10  # steps after which processes agree on whether to stop or to save
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
 
 
-_copied = jax.jit(
-    lambda tree: jax.tree.map(jnp.copy, tree)
-)  # one call, where a leaf each takes as long as a step
-
-
 class NotFinite(Failed):
-    """The loss is no number any more; `step` from 0 on."""
+    """The loss of a step is not finite.
 
-    def __init__(self, step: int, kept: int | None) -> None:
+    Attributes:
+      step: the step, from 0 on.
+    """
+
+    def __init__(self, step: int, last_checkpoint: int | None) -> None:
         self.step = step
-        where = (
-            f'the checkpoint of step {kept} stays'
-            if kept is not None
-            else 'no checkpoint was written yet'
-        )
+        saved = 'no checkpoint was written yet'
+        if last_checkpoint is not None:
+            saved = f'the checkpoint of step {last_checkpoint} stays'
         super().__init__(
-            f'the loss of step {step} is not finite; {where}: lower learning_rate, set clip=1, or a longer warm-up'
+            f'the loss of step {step} is not finite; {saved}: lower learning_rate, set clip=1, '
+            'or a longer warm-up'
         )
 
 
 @dataclasses.dataclass(frozen=True)
-class Session:
-    """One process at work on a workdir, alone or among others."""
+class RunContext:
+    """One process of a run, alone or among others.
+
+    Attributes:
+      workdir: folder of the run.
+      note: writes an event to the journal.
+      interrupted: number of a signal that came, or None.
+      checkpoint_seconds: the most work that a killed run repeats.
+      metadata: metadata of every checkpoint.
+      mesh: all devices of all processes.
+    """
 
     workdir: pathlib.Path
     note: Callable[..., None]
     interrupted: Callable[[], int | None]
     checkpoint_seconds: float
-    about: Mapping[str, Any]  # what every checkpoint says of itself
+    metadata: Mapping[str, Any]
     mesh: Mesh
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """One run: its name, what it learns from, and how its network fares on what it does not see.
+class TrainingJob:
+    """One network to train.
 
-    `evaluate` gives log-probabilities [n, classes] of the images that have these `labels`; both are
-    None where all images are learnt from.
+    Attributes:
+      name: name in results.csv and of its folder of checkpoints.
+      feed: images and labels to train on.
+      class_shares: float [classes], shares of the classes among them.
+      evaluate: variables -> log-probabilities [n, classes] of held-out images; None where every
+        image is trained on.
+      labels: int [n], labels of the held-out images; None likewise.
     """
 
     name: str
     feed: Feed
-    emphasis: Emphasis
+    class_shares: np.ndarray
     evaluate: Callable[[Mapping[str, Any]], np.ndarray] | None
     labels: np.ndarray | None
 
 
 @dataclasses.dataclass
-class Progress:
-    """What a checkpoint holds beside the network: history float64 [epoch, HISTORY], sums so far.
+class TrainingProgress:
+    """Part of a checkpoint beside the state.
 
-    The best.
+    Attributes:
+      history: float64 [epoch, HISTORY]; not a number where an epoch was not trained.
+      sums: loss, accuracy and steps of the epoch so far.
+      seconds: SECONDS so far.
     """
 
     history: np.ndarray
-    sums: np.ndarray  # loss, correct, steps of the epoch so far
-    best: np.ndarray  # metric (larger is better), epoch from 1, 0 for none
-    seconds: np.ndarray  # SECONDS
+    sums: np.ndarray
+    seconds: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A finished run: its history, epoch and step of its network, the variables on the host.
+class TrainedNetwork:
+    """A network after its training.
 
-    And what it cost.
+    Attributes:
+      name: name of its job.
+      history: float64 [epoch, HISTORY].
+      epoch, step: those that the variables are of, from 1 on.
+      variables: NumPy arrays.
+      seconds: SECONDS, by name.
     """
 
     name: str
@@ -119,199 +133,253 @@ class Fitted:
     seconds: dict[str, float]
 
 
-def slug(name: str) -> str:
-    """A run's name as that of a folder."""
-    return re.sub(r'\W+', '-', name)
-
-
-def metric_of(found: Mapping[str, float], recipe: Recipe) -> float:
-    """What a network is chosen by, of which more is better."""
-    return -found['loss'] if recipe.metric == 'loss' else found[recipe.metric]
-
-
-def steps_per_epoch(feed: Feed) -> int:
-    """Whole batches in the images, at least one; what is left over begins the next epoch."""
-    return max(1, len(feed.indices) // feed.batch_size)
-
-
-def fit(
-    session: Session,
-    task: Task,
+def train_network(
+    context: RunContext,
+    job: TrainingJob,
     module: ResNet,
     variables: Mapping[str, Any],
-    variant: Variant,
+    settings: TrainSettings,
     recipe: Recipe,
-) -> Fitted:
-    """Trains `task` from `variables` on, or goes on where an interrupted session stopped.
+) -> TrainedNetwork:
+    """Train a network from `variables` on, resume its training, or read it where it is done.
 
     Raises:
       Interrupted: a signal came; the state is saved.
-      NotFinite: the loss is no number any more.
+      NotFinite: the loss is not finite any more.
     """
-    done = session.workdir / 'checkpoints' / 'done' / slug(task.name)
-    found = _done(done)
-    if found:
-        return found
-    keeper = checkpoint.Keeper(
-        session.workdir / 'checkpoints' / 'train' / slug(task.name), recipe.keep
-    )
+    done = context.workdir / 'checkpoints' / 'done' / slug(job.name)
+    training = context.workdir / 'checkpoints' / 'train' / slug(job.name)
+    network = _read_trained(done)
+    if network:
+        return network
+    keeper = checkpoint.Keeper(training, recipe.keep)
     try:
-        run = _Run(session, task, module, variant, recipe, keeper)
-        state, progress = run.resume(fine_step.init_state(dict(variables), variant, recipe))
-        state = run.train(state, progress)
-        fitted = run.finish(state, progress)
+        loop = _Loop(context, job, module, phases.step_settings(settings, recipe), recipe, keeper)
+        state, progress = loop.restore(dict(variables))
+        state = loop.train(state, progress)
+        network = loop.best_network(state, progress)
     finally:
         keeper.close()
-    _write(done, fitted, session.about)
-    distributed.wait('written')  # what it was trained from goes once it is there
+    _write_trained(done, network, context.metadata)
+    distributed.wait('written')  # the checkpoints of the training go once the network is there
     if distributed.first():
-        checkpoint.drop(session.workdir / 'checkpoints' / 'train' / slug(task.name))
-    return fitted
+        checkpoint.drop(training)
+    return network
 
 
-class _Run:
-    """What the steps of one run share, and the seconds that they took."""
+def slug(name: str) -> str:
+    """The name of a job's folder."""
+    return re.sub(r'\W+', '-', name)
+
+
+def metric_of(scores: Mapping[str, float], recipe: Recipe) -> float:
+    """The metric that networks are chosen by; more is better."""
+    return -scores['loss'] if recipe.metric == 'loss' else scores[recipe.metric]
+
+
+def steps_per_epoch(feed: Feed) -> int:
+    """Whole batches in the images, at least one; images left over begin the next epoch."""
+    return max(1, len(feed.indices) // feed.batch_size)
+
+
+def stop_epoch(history: np.ndarray, recipe: Recipe) -> int | None:
+    """The epoch at whose end patience stops the training of all layers; None: not so far.
+
+    Args:
+      history: float64 [epoch, HISTORY].
+      recipe: `patience` epochs in a row without a better metric stop the training.
+    """
+    best, best_epoch = -np.inf, 0
+    for epoch, row in enumerate(history[: recipe.epochs] if recipe.patience else (), 1):
+        metric = metric_of(dict(zip(VAL, row[len(TRAIN) :], strict=True)), recipe)
+        if np.isfinite(metric) and metric > best:
+            best, best_epoch = metric, epoch
+        if np.isfinite(row[0]) and best_epoch and epoch - best_epoch >= recipe.patience:
+            return epoch
+    return None
+
+
+class _Loop:
+    """The steps of one training, and the seconds that they take."""
 
     def __init__(
         self,
-        session: Session,
-        task: Task,
+        context: RunContext,
+        job: TrainingJob,
         module: ResNet,
-        variant: Variant,
+        settings: StepSettings,
         recipe: Recipe,
         keeper: checkpoint.Keeper,
     ) -> None:
-        self.session, self.task, self.module, self.variant, self.recipe = (
-            session,
-            task,
-            module,
-            variant,
-            recipe,
-        )
-        self.keeper, self.noise = keeper, train_step.noise_of([variant])
-        self.per_epoch = steps_per_epoch(task.feed)
-        self.phases = fine_step.phases(recipe, self.per_epoch)
-        self.steps = self.phases[-1].stop
+        self.context, self.job, self.module = context, job, module
+        self.settings, self.recipe, self.keeper = settings, recipe, keeper
+        self.per_epoch = steps_per_epoch(job.feed)
+        self.epochs = recipe.epochs + recipe.fix_epochs
+        self.steps = self.epochs * self.per_epoch
         self.began = time.perf_counter()
         self.seconds: dict[str, float] = dict.fromkeys(SECONDS, 0.0)
 
-    def resume(self, state: FineState) -> tuple[FineState, Progress]:
-        """The newest checkpoint, or the start, on all devices."""
-        epochs = self.recipe.epochs + self.recipe.fix_epochs
-        progress = Progress(
-            np.full((epochs, len(HISTORY)), np.nan),
-            np.zeros(3),
-            np.array([-np.inf, 0.0]),
-            np.zeros(len(SECONDS)),
-        )
-        state = sharding.everywhere(state, self.session.mesh)
-        like = dict(state=state, progress=vars(progress))
-        found = self.keeper.restore(like)
-        if found:
-            state, progress = (
-                found[1]['state'],
-                Progress(**{k: np.array(v) for k, v in found[1]['progress'].items()}),
-            )
+    def restore(self, variables: dict[str, Any]) -> tuple[TrainState, TrainingProgress]:
+        """The newest checkpoint, or the state before the first step, on all devices."""
+        parts = train_step.parts_of([self.settings])
+        state = train_step.state_of(variables, self.settings, parts)
+        state = sharding.everywhere(state, self.context.mesh)
+        history = np.full((self.epochs, len(HISTORY)), np.nan)
+        progress = TrainingProgress(history, np.zeros(3), np.zeros(len(SECONDS)))
+        restored = self.keeper.restore(dict(state=state, progress=vars(progress)))
+        if restored:
+            step, tree = restored
+            state = tree['state']
+            progress = TrainingProgress(**{k: np.array(v) for k, v in tree['progress'].items()})
             self.seconds |= dict(zip(SECONDS, progress.seconds.tolist(), strict=True))
-            self.session.note('resume', task=self.task.name, step=found[0], steps=self.steps)
+            self.context.note('resume', task=self.job.name, step=step, steps=self.steps)
         return state, progress
 
-    def train(self, state: FineState, progress: Progress) -> FineState:
-        """All steps from where `state` stands; the epochs are in `progress`."""
-        start = int(state.step)
-        if start >= self.steps or self._stopped(progress):
+    def train(self, state: TrainState, progress: TrainingProgress) -> TrainState:
+        """Run all phases from the step of `state` on; `progress` is updated in place."""
+        start, process = int(state.step), (jax.process_index(), jax.process_count())
+        if not self._phase(start, progress):
             return state
-        source = batches.batches(
-            self.task.feed, start, self.steps, (jax.process_index(), jax.process_count())
-        )
-        for phase in (phase for phase in self.phases if phase.stop > start):
-            with out_of_memory.guarded(
-                f'batch_size={self.task.feed.batch_size} at {phase.size} px', out_of_memory.TRAINING
-            ):
-                program = self._compiled(state, phase)
-                state = self._phase(state, progress, phase, program, source)
-            if self._stopped(progress):
-                break
+        source = batches.batches(self.job.feed, start, self.steps, process)
+        while phase := self._phase(int(state.step), progress):
+            size = f'batch_size={self.job.feed.batch_size} at {phase.size} px'
+            with out_of_memory.guarded(size, out_of_memory.TRAINING):
+                program = self._compile(state, phase)
+                state = self._run_phase(state, progress, phase, program, source)
         return state
 
-    def _phase(
-        self, state: FineState, progress: Progress, phase: Phase, program: Any, source: Any
-    ) -> FineState:
-        key, emphasis = self._constants()
+    def best_network(self, state: TrainState, progress: TrainingProgress) -> TrainedNetwork:
+        """The best network by validation; the last one where no epoch was measured."""
+        best = self.keeper.best() if self.job.evaluate else None
+        if best is not None and best != int(state.step):
+            restored = self.keeper.restore(dict(state=state, progress=vars(progress)), best)
+            state = restored[1]['state'] if restored else state
+        variables = jax.tree.map(np.asarray, train_step.evaluated(state, self.recipe.ema))
+        step = int(state.step)
+        epoch = step // self.per_epoch
+        return TrainedNetwork(self.job.name, progress.history, epoch, step, variables, self.seconds)
+
+    def _phase(self, step: int, progress: TrainingProgress) -> Phase | None:
+        """The phase of a step; None after the last one."""
+        stopped = stop_epoch(progress.history, self.recipe)
+        plan = phases.phases(self.recipe, self.per_epoch, stopped)
+        return next((phase for phase in plan if phase.stop > step), None)
+
+    def _compile(self, state: TrainState, phase: Phase) -> Callable[..., Any]:
+        """The program of a phase: (state, images and labels, ...) -> state and means."""
+        began = time.perf_counter()
+        self.context.note('compile', task=self.job.name, size=phase.size)
+        config = phases.step_config(self.module, self.settings, self.recipe, phase, self.per_epoch)
+        preprocessing = self.module.preprocessing
+
+        def step(
+            state: TrainState,
+            rows: tuple[jax.Array, jax.Array],
+            settings: StepSettings,
+            key: jax.Array,
+            timeline: Timeline,
+            shares: jax.Array,
+        ) -> tuple[TrainState, dict[str, jax.Array]]:
+            images, labels = rows
+            mean, std = jnp.asarray(preprocessing.mean), jnp.asarray(preprocessing.std)
+            batch = Batch(images, labels, jnp.ones(len(labels), bool), mean, std, shares)
+            state, metrics = train_step.train_step(state, batch, settings, key, timeline, config)
+            return state, metrics.sums.means() | dict(gradient_norm=metrics.gradient_norm)
+
+        feed = self.job.feed
+        count = feed.batch_size // jax.process_count()
+        rows = np.asarray(feed.images[np.zeros(count, int)]), np.zeros(count, np.int32)
+        rows = sharding.batch(rows, self.context.mesh)
+        replicated = jax.sharding.NamedSharding(self.context.mesh, jax.sharding.PartitionSpec())
+        full = self.recipe.precision == 'float32'
+        with jax.default_matmul_precision('highest' if full else 'default'):
+            jitted = jax.jit(step, donate_argnums=0, out_shardings=replicated)
+            program = jitted.lower(state, rows, *self._arguments(phase)).compile()
+        self.seconds['compile'] += time.perf_counter() - began
+        return program
+
+    def _arguments(self, phase: Phase) -> tuple[StepSettings, jax.Array, Timeline, jax.Array]:
+        """Arguments that are the same in every step of a phase."""
+        timeline = phases.timeline(self.recipe, phase, self.per_epoch)
+        timeline = Timeline(np.int32(timeline.steps), np.int32(timeline.start))
+        key, shares = keys.seed_key(self.job.feed.seed), jnp.asarray(self.job.class_shares)
+        everywhere = sharding.everywhere((key, timeline, shares), self.context.mesh)
+        return self.settings, *everywhere
+
+    def _run_phase(
+        self,
+        state: TrainState,
+        progress: TrainingProgress,
+        phase: Phase,
+        program: Callable[..., Any],
+        source: Iterator[Any],
+    ) -> TrainState:
+        arguments = self._arguments(phase)
         pending: deque[tuple[int, Any]] = deque()
         saved = self.began = time.perf_counter()
         for step in range(int(state.step), phase.stop):
             waiting = time.perf_counter()
-            batch = sharding.batch(Examples(*next(source)), self.session.mesh)
+            rows = sharding.batch(next(source), self.context.mesh)
             self.seconds['wait'] += time.perf_counter() - waiting
-            state, means = program(state, batch, self.variant, key, emphasis)
+            state, means = program(state, rows, *arguments)
             pending.append((step, means))
-            self._read(pending, progress, IN_FLIGHT)
+            self._read_metrics(pending, progress, IN_FLIGHT)
             ends = (step + 1) % self.per_epoch == 0
-            signal, due = self._asked(step, ends, time.perf_counter() - saved)
+            signal, due = self._stop_or_save(step, ends, time.perf_counter() - saved)
             if ends or due or signal:
-                self._read(pending, progress, 0)
+                self._read_metrics(pending, progress, 0)
                 self.seconds['train'] += time.perf_counter() - self.began
                 self.began = time.perf_counter()
-                self._after(state, progress, step + 1, ends)
+                self._evaluate_and_save(state, progress, step + 1, ends)
                 saved = self.began = time.perf_counter()
             if signal:
                 self.keeper.close()
                 raise Interrupted(signal)
-            if ends and self._stopped(progress):
+            if ends and self._phase(step + 1, progress) != phase:
                 break
         return state
 
-    def _asked(self, step: int, ends: bool, since: float) -> tuple[int, bool]:
-        """The signal that came, and whether a checkpoint is due: of several processes.
+    def _stop_or_save(self, step: int, ends: bool, since: float) -> tuple[int, bool]:
+        """The signal that came to any process, and whether a checkpoint is due in any of them.
 
-        What any of them says.
-
-        They ask one another every few steps only, since it makes them wait.
+        Several processes exchange this every few steps only, since the exchange makes them wait.
         """
-        own = self.session.interrupted() or 0, since >= self.session.checkpoint_seconds
+        local = self.context.interrupted() or 0, since >= self.context.checkpoint_seconds
         if not distributed.several():
-            return own
-        if step % ASK and not ends:
+            return local
+        if step % EXCHANGE_STEPS and not ends:
             return 0, False
-        signal, due = distributed.most(np.asarray(own, np.int32))
+        signal, due = distributed.most(np.asarray(local, np.int32))
         return int(signal), bool(due)
 
-    def _after(self, state: FineState, progress: Progress, step: int, ends: bool) -> None:
-        """Evaluates where an epoch ends, and saves: in this order.
-
-        So that a checkpoint knows its metric.
-        """
-        metric = self._epoch(state, progress, step) if ends else None
+    def _evaluate_and_save(
+        self, state: TrainState, progress: TrainingProgress, step: int, ends: bool
+    ) -> None:
+        """At the end of an epoch the metric is measured first: the checkpoint is chosen by it."""
+        metric = self._evaluate(state, progress, step) if ends else None
         progress.seconds[:] = [self.seconds[name] for name in SECONDS]
-        tree = dict(state=_copied(state), progress={k: v.copy() for k, v in vars(progress).items()})
-        self.keeper.save(step, tree, self.session.about, metric)
+        copies = {name: value.copy() for name, value in vars(progress).items()}
+        self.keeper.save(
+            step, dict(state=_copy(state), progress=copies), self.context.metadata, metric
+        )
 
-    def _epoch(self, state: FineState, progress: Progress, step: int) -> float | None:
+    def _evaluate(self, state: TrainState, progress: TrainingProgress, step: int) -> float | None:
         epoch = step // self.per_epoch
         row = dict.fromkeys(HISTORY, np.nan)
         row['train_loss'], row['train_accuracy'] = progress.sums[:2] / progress.sums[2]
         metric, rates = None, self._rates()
-        if self.task.evaluate is not None and self.task.labels is not None:
+        if self.job.evaluate is not None and self.job.labels is not None:
             began = time.perf_counter()
-            found = classification.scores(
-                self.task.evaluate(fine_step.served(state, self.recipe)), self.task.labels
-            )
+            logits = self.job.evaluate(train_step.evaluated(state, self.recipe.ema))
+            scores = classification.scores(logits, self.job.labels)
             self.seconds['evaluate'] += time.perf_counter() - began
-            row |= {f'val_{name}': found[name] for name in VAL}
-            metric = metric_of(found, self.recipe)
-            if np.isfinite(metric) and metric > progress.best[0]:
-                progress.best[:] = metric, epoch
+            row |= {f'val_{name}': scores[name] for name in VAL}
+            metric = metric_of(scores, self.recipe)
         progress.history[epoch - 1] = [row[name] for name in HISTORY]
         progress.sums[:] = 0
         facts = {k: round(float(v), 5) for k, v in row.items() if np.isfinite(v)}
-        self.session.note(
-            'epoch',
-            task=self.task.name,
-            epoch=epoch,
-            epochs=len(progress.history),
-            **facts,
-            **rates,
+        self.context.note(
+            'epoch', task=self.job.name, epoch=epoch, epochs=self.epochs, **facts, **rates
         )
         return metric
 
@@ -322,99 +390,58 @@ class _Run:
             input_wait=round(self.seconds['wait'] / seconds, 4),
         )
 
-    def _read(self, pending: deque[tuple[int, Any]], progress: Progress, leave: int) -> None:
-        """Adds up the metrics of all but the last few steps.
+    def _read_metrics(
+        self, pending: deque[tuple[int, Any]], progress: TrainingProgress, leave: int
+    ) -> None:
+        """Add up the metrics of all but the last `leave` steps.
 
-        A step whose loss is not finite ends the run.
+        Raises:
+          NotFinite: the loss or the gradient of a step is not finite.
         """
         while len(pending) > leave:
             step, means = pending.popleft()
             loss, accuracy = float(means['loss']), float(means['accuracy'])
-            if not np.isfinite(loss) or not np.isfinite(float(means['gradient_norm'])):
-                steps = self.keeper.manager.all_steps()
-                raise NotFinite(step, max(steps, default=None))
+            norm = float(means['gradient_norm'])
+            if not np.isfinite(loss) or not np.isfinite(norm):
+                raise NotFinite(step, max(self.keeper.manager.all_steps(), default=None))
             progress.sums += loss, accuracy, 1
-            self.seconds['images'] += self.task.feed.batch_size
-            self.session.note(
+            self.seconds['images'] += self.job.feed.batch_size
+            self.context.note(
                 'step',
-                task=self.task.name,
+                task=self.job.name,
                 step=step + 1,
                 steps=self.steps,
                 loss=round(loss, 4),
-                gradient_norm=round(float(means['gradient_norm']), 3),
+                gradient_norm=round(norm, 3),
                 **self._rates(),
             )
 
-    def _stopped(self, progress: Progress) -> bool:
-        """Whether patience is at its end: so many epochs since the best."""
-        done = int(np.isfinite(progress.history[:, 0]).sum())
-        return bool(
-            self.recipe.patience
-            and done - progress.best[1] >= self.recipe.patience
-            and progress.best[1]
-        )
 
-    def _constants(self) -> tuple[jax.Array, Emphasis]:
-        return sharding.everywhere(
-            (keys.seed_key(self.task.feed.seed), self.task.emphasis), self.session.mesh
-        )
-
-    def _compiled(self, state: FineState, phase: Phase) -> Any:
-        """The program of a phase; one that does not fit in memory is the user's to make smaller."""
-        began = time.perf_counter()
-        self.session.note('compile', task=self.task.name, size=phase.size)
-        schedule = self.recipe.epochs * self.per_epoch
-        setting = Setting(self.module, self.recipe, phase, schedule, self.per_epoch, self.noise)
-        step = functools.partial(fine_step.fine_step, setting=setting)
-        whole = jax.sharding.NamedSharding(self.session.mesh, jax.sharding.PartitionSpec())
-        feed = self.task.feed
-        rows = feed.batch_size // jax.process_count()
-        batch = sharding.batch(
-            Examples(np.asarray(feed.images[np.zeros(rows, int)]), np.zeros(rows, np.int32)),
-            self.session.mesh,
-        )
-        key, emphasis = self._constants()
-        with jax.default_matmul_precision(
-            'highest' if self.recipe.precision == 'float32' else 'default'
-        ):
-            jitted = jax.jit(step, donate_argnums=0, out_shardings=whole)
-            program = jitted.lower(state, batch, self.variant, key, emphasis).compile()
-        self.seconds['compile'] += time.perf_counter() - began
-        return program
-
-    def finish(self, state: FineState, progress: Progress) -> Fitted:
-        """The best network by validation; the last where nothing was held out.
-
-        Or where no epoch was better.
-        """
-        best = self.keeper.best() if self.task.evaluate else None
-        if best is not None and best != int(state.step):
-            found = self.keeper.restore(dict(state=state, progress=vars(progress)), best)
-            state = found[1]['state'] if found else state
-        variables = jax.tree.map(np.asarray, fine_step.served(state, self.recipe))
-        step = int(state.step)
-        return Fitted(
-            self.task.name, progress.history, step // self.per_epoch, step, variables, self.seconds
-        )
+@jax.jit
+def _copy(tree: Any) -> Any:
+    """One call: a call per leaf takes as long as a step."""
+    return jax.tree.map(jnp.copy, tree)
 
 
-def _write(folder: pathlib.Path, fitted: Fitted, said: Mapping[str, Any]) -> None:
-    about = dict(said) | {name: getattr(fitted, name) for name in FACTS}
-    checkpoint.write_model(folder, dict(history=fitted.history, variables=fitted.variables), about)
+def _write_trained(
+    folder: pathlib.Path, network: TrainedNetwork, metadata: Mapping[str, Any]
+) -> None:
+    facts = {name: getattr(network, name) for name in FACTS}
+    tree = dict(history=network.history, variables=network.variables)
+    checkpoint.write_model(folder, tree, dict(metadata) | facts)
 
 
-def _done(folder: pathlib.Path) -> Fitted | None:
-    """A run that an earlier session finished; one that cannot be read is trained again."""
+def _read_trained(folder: pathlib.Path) -> TrainedNetwork | None:
+    """A network of an earlier session; one that cannot be read is trained again."""
     if not folder.is_dir():
         return None
     try:
-        tree, about = checkpoint.read_model(folder)
+        tree, metadata = checkpoint.read_model(folder)
     except InputError as error:
         warn(f'{error}: it is trained again')
         return None
-    variables = jax.tree.map(np.asarray, tree['variables'])
-    return Fitted(
-        variables=variables,
+    return TrainedNetwork(
+        variables=jax.tree.map(np.asarray, tree['variables']),
         history=np.asarray(tree['history']),
-        **{name: about[name] for name in FACTS},
+        **{name: metadata[name] for name in FACTS},
     )

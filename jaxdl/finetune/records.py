@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits
-from jaxdl.finetune.loop import Session
+from jaxdl.finetune.loop import RunContext
 from jaxdl.finetune.setup import Backbone
 
 
@@ -16,7 +16,7 @@ class Work:
     """What the stages of a run share."""
 
     experiment: FineTune
-    session: Session
+    session: RunContext
     network: Backbone
     dataset: Dataset
     parts: Splits

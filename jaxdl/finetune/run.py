@@ -18,8 +18,8 @@ from jaxdl.config.overrides import check
 from jaxdl.data import Dataset, Splits, bursts
 from jaxdl.data.batches import Feed
 from jaxdl.errors import warn
-from jaxdl.finetune import artifacts, fine_step, finish, loop, probe, setup
-from jaxdl.finetune.loop import Fitted, Session, Task
+from jaxdl.finetune import artifacts, finish, loop, phases, probe, setup
+from jaxdl.finetune.loop import RunContext, TrainedNetwork, TrainingJob
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import Final, Work
 from jaxdl.finetune.setup import Backbone
@@ -51,7 +51,7 @@ def run(
     whole = not overwrite and finished(folder)
     if not whole:
         setup.check(experiment)
-    experiment = setup.pinned(experiment, folder, overwrite)
+    experiment = setup.pin_revision(experiment, folder, overwrite)
     config = as_dict(experiment)
     resumes = not overwrite and workdir.resumes(folder, config)
     if not resumes or not whole:
@@ -89,9 +89,7 @@ def outline(experiment: FineTune) -> list[str]:
     ]
     if 'finetune' in experiment.stages:
         words = 'finetune  steps {0.start} to {0.stop} at {0.size} px, {1} images each: {0.learns} learn'
-        lines += [
-            words.format(phase, own.batch_size) for phase in fine_step.phases(recipe, per_epoch)
-        ]
+        lines += [words.format(phase, own.batch_size) for phase in phases.phases(recipe, per_epoch)]
     runs, again = recipe.folds * recipe.seeds, recipe.refit_epochs * (recipe.folds == 1)
     lines += [f'          {runs} such runs'] * (runs > 1)
     return [
@@ -156,7 +154,7 @@ def _train(
             else _probe_size(experiment, network)
         )
         said = setup.about(experiment, dataset, parts, network, size)
-        session = Session(
+        session = RunContext(
             folder, note, interrupted, experiment.checkpoint_seconds, said, sharding.data_mesh()
         )
         work = Work(experiment, session, network, dataset, parts, features, said)
@@ -196,16 +194,14 @@ def _plan(work: Work, unlabelled: artifacts.Unlabelled | None) -> None:
         | counts
         | dict(unlabelled=len(unlabelled.ids) if unlabelled else 0)
     )
-    phases = (
-        fine_step.phases(experiment.finetune, per_epoch) if 'finetune' in experiment.stages else []
-    )
+    plan = phases.phases(experiment.finetune, per_epoch) if 'finetune' in experiment.stages else []
     workdir.begin(
         work.session.workdir,
         plan=dict(
             data=data,
             model=model,
-            steps=dict(per_epoch=per_epoch, total=phases[-1].stop if phases else 0),
-            phases=[dataclasses.asdict(phase) for phase in phases],
+            steps=dict(per_epoch=per_epoch, total=plan[-1].stop if plan else 0),
+            phases=[dataclasses.asdict(phase) for phase in plan],
             heads=probe.members(experiment),
             conv=network.module.lowering,
             devices=devices,
@@ -259,7 +255,7 @@ def _feed(work: Work, indices: np.ndarray, seed: int) -> Feed:
     )
 
 
-def _tasks(work: Work) -> list[tuple[Task, np.ndarray]]:
+def _tasks(work: Work) -> list[tuple[TrainingJob, np.ndarray]]:
     """Every run, folds then seeds, with the images that it is validated on."""
     recipe, parts, labels = work.experiment.finetune, work.parts, work.dataset.labels
     known = np.union1d(parts.train, parts.val)
@@ -282,10 +278,10 @@ def _tasks(work: Work) -> list[tuple[Task, np.ndarray]]:
             name = ', '.join(['finetune', *named])
             found.append(
                 (
-                    Task(
+                    TrainingJob(
                         name,
                         _feed(work, train, seed),
-                        artifacts.emphasis(work, train),
+                        artifacts.class_shares(work, train),
                         None,
                         labels[val],
                     ),
@@ -295,7 +291,7 @@ def _tasks(work: Work) -> list[tuple[Task, np.ndarray]]:
     return found
 
 
-def _fit(work: Work, found: ProbeResult) -> list[tuple[Fitted, np.ndarray]]:
+def _fit(work: Work, found: ProbeResult) -> list[tuple[TrainedNetwork, np.ndarray]]:
     """Every run of the fine-tuning, with the images that it was validated on."""
     recipe = work.experiment.finetune
     said, fitted = work.said | dict(views='none'), []
@@ -312,7 +308,12 @@ def _fit(work: Work, found: ProbeResult) -> list[tuple[Fitted, np.ndarray]]:
 
         task = dataclasses.replace(task, evaluate=evaluate)
         fitted.append(
-            (loop.fit(work.session, task, module, variables, work.experiment.variant, recipe), val)
+            (
+                loop.train_network(
+                    work.session, task, module, variables, work.experiment.variant, recipe
+                ),
+                val,
+            )
         )
     return fitted
 
@@ -364,7 +365,7 @@ def _probed(work: Work, found: ProbeResult) -> Final:
     )
 
 
-def _tuned(work: Work, fitted: Sequence[tuple[Fitted, np.ndarray]]) -> Final:
+def _tuned(work: Work, fitted: Sequence[tuple[TrainedNetwork, np.ndarray]]) -> Final:
     """The networks of all runs: averaged by what they say, or as a soup of their weights."""
     experiment, images = work.experiment, work.dataset.images
     module = work.network.module.clone(num_classes=len(work.dataset.class_names))
@@ -410,9 +411,11 @@ def _refitted(work: Work, module: ResNet, members: list[Any]) -> list[Any]:
     for number, member in enumerate(members):
         name = 'finetune, all images' + f', network {number + 1}' * (len(members) > 1)
         feed = _feed(work, known, recipe.seeds + number)  # an order that no run before has had
-        task = Task(name, feed, artifacts.emphasis(work, known), None, None)
+        task = TrainingJob(name, feed, artifacts.class_shares(work, known), None, None)
         found.append(
-            loop.fit(work.session, task, module, member, work.experiment.variant, short).variables
+            loop.train_network(
+                work.session, task, module, member, work.experiment.variant, short
+            ).variables
         )
     return found
 

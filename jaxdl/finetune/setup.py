@@ -21,29 +21,8 @@ from jaxdl.models import conv, load_pretrained, weights
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import distributed, sharding, tracking
 from jaxdl.train import losses, masks
-from jaxdl.train.variant import Variant
 from jaxdl.workdir.checksums import checksum
 
-SCRATCH = (
-    'init',
-    'init_scale',
-    'learning_rate_scale',
-    'seed_offset',
-    'init_offset',
-    'order_offset',
-    'noise_offset',
-    'split_offset',
-    'model',
-    'width',
-    'depth',
-    'convolutions',
-    'hidden',
-    'norm',
-    'activation',
-    'skip',
-    'pooling',
-    'global_pooling',
-)
 EVALUATED = 32  # images at once
 
 
@@ -61,12 +40,7 @@ def check(experiment: FineTune) -> None:
 
     Or that do not fit one another.
     """
-    usual, own, recipe = Variant(), experiment.variant, experiment.finetune
-    for name in SCRATCH:
-        if getattr(own, name) != getattr(usual, name):
-            raise InputError(
-                f'variant.{name}: of networks that learn from scratch; a pretrained one has its own'
-            )
+    own, recipe = experiment.variant, experiment.finetune
     if not experiment.weights:
         raise InputError(
             'no weights: --set=weights=FILE (.safetensors, .npz, .pth, .th), or a hub id, as in '
@@ -125,17 +99,21 @@ def lowering(experiment: FineTune) -> str:
     )
 
 
-def pinned(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:
-    """With the commit that weights of the hub are of, whatever branch was named.
+def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:
+    """The experiment with the commit of its weights on the hub, whatever branch it names.
 
-    A run that goes on keeps its own.
+    The first process resolves the commit, so that no other process reads other weights. A resumed
+    run keeps the commit that it began with.
     """
-    held = workdir.read_json(folder / 'config.json') if (folder / 'config.json').exists() else {}
-    if held.get('weights') == experiment.weights and not experiment.revision and not overwrite:
-        return dataclasses.replace(experiment, revision=held.get('revision', ''))
-    return dataclasses.replace(
-        experiment, revision=weights.commit(experiment.weights, experiment.revision or None)
-    )
+
+    def resolve() -> str:
+        path = folder / 'config.json'
+        config = workdir.read_json(path) if path.exists() and not overwrite else {}
+        if config.get('weights') == experiment.weights and not experiment.revision:
+            return config.get('revision', '')
+        return weights.commit(experiment.weights, experiment.revision or None)
+
+    return dataclasses.replace(experiment, revision=distributed.told(resolve))
 
 
 def images_of(experiment: FineTune) -> Dataset:

@@ -145,7 +145,7 @@ def _trained(workdir: pathlib.Path) -> tuple[str, int, list[Any], dict[str, Any]
         newest = checkpoint.newest(folder)
         if newest:
             step, tree, about = newest
-            state = tree['state']  # a FineState, beside what else the training has to remember
+            state = tree['state']  # a TrainState, beside the progress of the training
             found.append(
                 (folder.name, step, [_served(state, step, about.get('ema', 0))], UNJUDGED | about)
             )
@@ -157,7 +157,7 @@ def _served(state: Mapping[str, Any], step: int, ema: float) -> dict[str, Any]:
     names = ('params', 'batch_stats')
     if not ema or not step:
         return {name: state[name] for name in names}
-    return dict(zip(names, averaging.corrected(tuple(state['average']), ema, step), strict=True))
+    return dict(zip(names, averaging.corrected(tuple(state['ema']), ema, step), strict=True))
 
 
 def _module(about: Mapping[str, Any], members: Sequence[Any], where: str) -> ResNet:

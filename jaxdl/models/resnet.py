@@ -114,15 +114,21 @@ class ResNet(nn.Module):
         return self.head(features) if self.num_classes else features
 
     def __call__(
-        self, images: jax.Array, train: Training = False, dropout: jax.Array | float = 0.0
+        self,
+        images: jax.Array,
+        train: Training = False,
+        dropout: jax.Array | float = 0.0,
+        norms: Training | None = None,
     ) -> jax.Array:
         """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
 
-        `dropout` as in `CNN`.
+        `dropout` as in `CNN`. `norms` are the parts whose norms take the statistics of the batch;
+        None: as `train` says.
 
         The other methods by `module.apply(variables, images, method='features')`.
         """
-        return self.classify(self.features(images, train), bool(train), dropout)
+        features = self.features(images, train if norms is None else norms)
+        return self.classify(features, bool(train), dropout)
 
 
 def _through(parts: Any, images: jax.Array, train: bool) -> jax.Array:

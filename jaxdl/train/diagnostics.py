@@ -43,7 +43,10 @@ def distinct_units(state: TrainState, batch: Batch, variant: Variant, module: nn
     Two units are the same where they answer alike, to 1e-5 of the layer's largest answer, to every
     image.
     """
-    return {layer: _distinct(answers) for layer, answers in _hidden(state, batch, module).items()}
+    return {
+        layer: _distinct(answers)
+        for layer, answers in _hidden(state, batch, variant, module).items()
+    }
 
 
 def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Found:
@@ -55,7 +58,7 @@ def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Modul
         return {}
     along = jnp.linspace(-REACH, REACH, GRID)
     points = jnp.stack(jnp.meshgrid(along, along), -1).reshape(-1, 1, 1, 2)
-    logits = module.apply(train_step.variables_of(state), points, train=False)
+    logits = module.apply(train_step.evaluated(state, variant.ema), points, train=False)
     return dict(logits=jnp.asarray(logits).reshape(GRID, GRID, -1))
 
 
@@ -103,14 +106,16 @@ def _answers(
     return jax.vmap(jax.vmap(each))(states, variants)
 
 
-def _hidden(state: TrainState, batch: Batch, module: nn.Module) -> dict[str, jax.Array]:
+def _hidden(
+    state: TrainState, batch: Batch, variant: Variant, module: nn.Module
+) -> dict[str, jax.Array]:
     """What each hidden layer that the network shows (by `sow`) answers to the images: {layer.
 
     [image, unit]}.
     """
     images = train_step.normalised(batch)
     found: Any = module.apply(
-        train_step.variables_of(state), images, train=False, mutable=['intermediates']
+        train_step.evaluated(state, variant.ema), images, train=False, mutable=['intermediates']
     )
     return {layer: answers[0] for layer, answers in found[1].get('intermediates', {}).items()}
 

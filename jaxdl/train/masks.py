@@ -1,11 +1,10 @@
-"""Which parameters of a residual network learn, when and how fast: trees like its parameters.
+"""Trees like a network's parameters: which of them learn, and at which share of the learning rate.
 
-A value for every leaf.
-
-A part is a top-level key of `models.ResNet`'s parameters (`conv1`, `layer1_0`, `head`); a stage is
-`stem`, `layer1`, ..., `norm` or `head`. Where names are asked for, both serve; `norm` is the last
-norm before the head: that of a pre-activation network, else the last one on the branch of the last
-block.
+A part is a top-level key of the parameters: `conv1`, `layer1_0` or `head` of a `models.ResNet`,
+`stage_0` of a `CNN`, `layer_0` of an `MLP`. A stage is a group of parts: `stem`, `layer1`, ...,
+`norm` or `head`; a part of a small network is a stage of its own. Names may be those of parts or of
+stages. `norm` is the last norm of a residual network before the head: the final norm of a
+pre-activation network, otherwise the last norm on the branch of the last block.
 """
 
 import re
@@ -17,63 +16,71 @@ import jax.numpy as jnp
 
 from jaxdl.errors import InputError, unknown
 
-HEAD, NORM, STEM = 'head', 'norm', 'stem'
-BLOCK = re.compile(r'(layer\d+)_(\d+)')
+HEAD, NORM, STEM, HIDDEN, GLOBAL_POOL = 'head', 'norm', 'stem', 'hidden', 'global_pool'
+RESIDUAL_BLOCK = re.compile(r'(layer\d+)_(\d+)')
+BLOCK = re.compile(r'(?:layer(\d+)_|layer_|stage_)(\d+)')
 OF_STEM = re.compile(r'(conv1|bn)(_?\d+)?')
 
 
-def stage_of(key: str) -> str:
-    """The stage of a part; InputError for a key that a residual network has not."""
-    block = BLOCK.fullmatch(key)
+def stage_of(part: str) -> str:
+    """Name of the stage that a part belongs to.
+
+    Raises:
+      InputError: no network of jaxdl has such a part.
+    """
+    block = RESIDUAL_BLOCK.fullmatch(part)
     if block:
         return block[1]
-    if key in (HEAD, NORM):
-        return key
-    if OF_STEM.fullmatch(key):
+    if part in (HEAD, NORM, HIDDEN, GLOBAL_POOL) or BLOCK.fullmatch(part):
+        return part
+    if OF_STEM.fullmatch(part):
         return STEM
     raise InputError(
-        f'parameters named {key!r}: masks are for residual networks (stem, layer1, ..., norm, head)'
+        f'parameters named {part!r}: the order of the layers is known for stem, layer1_0, stage_0, '
+        'layer_0, hidden, norm and head only'
     )
 
 
 def parts(params: Any) -> dict[str, int]:
-    """Every top-level key, from the input on, with its depth: the stem 0, each block 1 more.
+    """Depth of every part, from the input on.
 
-    The head the last.
-
-    The norm of a pre-activation network has the depth of the last block.
+    The stem has depth 0. Each block adds 1, and so do a hidden layer before the head and the head.
+    The final norm of a pre-activation network has the depth of the last block.
     """
-    blocks = sorted((key for key in params if BLOCK.fullmatch(key)), key=_place)
-    depths = {key: 0 for key in params if stage_of(key) == STEM} | {
-        key: i for i, key in enumerate(blocks, 1)
-    }
-    last = {NORM: len(blocks), HEAD: len(blocks) + 1}
-    return depths | {key: depth for key, depth in last.items() if key in params}
+    stem = [part for part in params if stage_of(part) == STEM]
+    blocks = sorted((part for part in params if BLOCK.fullmatch(part)), key=_place)
+    depths = dict.fromkeys(stem, 0) | {part: i for i, part in enumerate(blocks, 1)}
+    hidden = len(blocks) + (HIDDEN in params)
+    last = {GLOBAL_POOL: len(blocks), NORM: len(blocks), HIDDEN: hidden, HEAD: hidden + 1}
+    return depths | {part: depth for part, depth in last.items() if part in params}
 
 
-def rate_scales(params: Any, layer_decay: float) -> Any:
-    """What multiplies each rate.
+def rate_scales(params: Any, layer_decay: jax.Array | float) -> Any:
+    """Factor on each parameter's learning rate: `layer_decay` to the power of its distance.
 
-    `layer_decay` to the power of the blocks between the part and the head.
+    Args:
+      params: parameters of a network.
+      layer_decay: factor per block between a part and the head; may be traced.
+
+    Returns:
+      A tree like `params` of scalars; 1 for the head, exactly 1 everywhere where `layer_decay` is.
     """
     depths = parts(params)
-    top = 1 + max(depth for key, depth in depths.items() if key != HEAD)
-    return _by_part(params, lambda key: float(layer_decay) ** (top - depths[key]))
+    top = depths.get(HEAD, 1 + max(depths.values()))
+    return _by_part(params, lambda part: layer_decay ** (top - depths[part]))
 
 
 def frozen(params: Any, names: Sequence[str]) -> Any:
-    """True for every parameter of the named parts and stages.
+    """True for every parameter of the named parts and stages, otherwise False.
 
-    InputError for a name that is neither.
+    Raises:
+      InputError: a name is neither a part nor a stage.
     """
     return _named(params, names)
 
 
 def only(params: Any, names: Sequence[str] = (HEAD, NORM)) -> Any:
-    """True for the parameters that learn in the last phase of FixRes (Touvron et al.
-
-    2019): the named ones alone.
-    """
+    """True for the parameters that learn in the last phase of FixRes (Touvron et al. 2019)."""
     return _named(params, names)
 
 
@@ -92,43 +99,55 @@ def unfrozen(params: Any, progress_epochs: jax.Array | float, every: jax.Array |
     return _by_part(params, lambda key: learns(turns[stage_of(key)]))
 
 
-def _place(key: str) -> tuple[int, int]:
-    stage, index = key.removeprefix('layer').split('_')
-    return int(stage), int(index)
+def _place(part: str) -> tuple[int, int]:
+    block = BLOCK.fullmatch(part)
+    assert block is not None
+    return int(block[1] or 0), int(block[2])
 
 
 def _stages(params: Any) -> list[str]:
     """The stages of blocks, in order."""
-    return list(dict.fromkeys(stage_of(key) for key in parts(params) if BLOCK.fullmatch(key)))
+    return list(dict.fromkeys(stage_of(part) for part in parts(params) if BLOCK.fullmatch(part)))
 
 
 def _by_part(params: Any, value: Callable[[str], Any]) -> Any:
-    found = {key: value(key) for key in parts(params)}
-    return jax.tree_util.tree_map_with_path(lambda path, _: found[path[0].key], params)
+    values = {part: value(part) for part in parts(params)}
+    return jax.tree_util.tree_map_with_path(lambda path, _: values[path[0].key], params)
 
 
 def _named(params: Any, names: Sequence[str]) -> Any:
-    stages = [STEM, *_stages(params), NORM, HEAD]
-    known = [*(stage for stage in stages if stage != HEAD or HEAD in params), *parts(params)]
+    known = _known_names(params)
     for name in names:
         if name not in known:
-            raise unknown('part of the network', name, dict.fromkeys(known))
-    last = _last_norm(params)
+            raise unknown('part of the network', name, known)
+    last_norm = _last_norm(params) if NORM in names else ()
 
-    def among(path: tuple[Any, ...], _: Any) -> bool:
+    def is_named(path: tuple[Any, ...], _: Any) -> bool:
         keys = tuple(step.key for step in path)
-        return (
-            keys[0] in names
-            or stage_of(keys[0]) in names
-            or (NORM in names and keys[: len(last)] == last)
-        )
+        of_last_norm = bool(last_norm) and keys[: len(last_norm)] == last_norm
+        return keys[0] in names or known[keys[0]] in names or of_last_norm
 
-    return jax.tree_util.tree_map_with_path(among, params)
+    return jax.tree_util.tree_map_with_path(is_named, params)
+
+
+def _known_names(params: Any) -> dict[str, str]:
+    """Every name that a mask may be given -> its stage.
+
+    A user's own network has parts only.
+    """
+    try:
+        order = parts(params)
+    except InputError:
+        return {part: part for part in params}
+    stages = dict.fromkeys(stage_of(part) for part in order)
+    if any(RESIDUAL_BLOCK.fullmatch(part) for part in order):
+        stages |= {NORM: None}
+    return {stage: stage for stage in stages} | {part: stage_of(part) for part in order}
 
 
 def _last_norm(params: Any) -> tuple[str, ...]:
-    """Where the parameters of the last norm before the head are."""
+    """Path of the parameters of the last norm before the head."""
     if NORM in params:
         return (NORM,)
-    block = max((key for key in params if BLOCK.fullmatch(key)), key=_place)
+    block = max((part for part in params if BLOCK.fullmatch(part)), key=_place)
     return block, max(key for key in params[block] if re.fullmatch(r'bn\d', key))

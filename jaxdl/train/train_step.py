@@ -1,44 +1,72 @@
-"""One training step, pure: the only place where a gradient is taken for training.
+"""The training step, and all that reads a Variant in training and evaluation.
 
-And where a Variant is unpacked.
+`train_step` is pure and the only place where training takes a gradient.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from flax import struct
+from jax import lax
 
-from jaxdl.augment import AUGMENTATIONS, augment
+from jaxdl import augment
+from jaxdl.augment import AUGMENTATIONS
 from jaxdl.data.preprocess import normalize, to_float
 from jaxdl.errors import InputError
 from jaxdl.models import layers, make_module
-from jaxdl.train import keys, losses, metrics, optim
+from jaxdl.train import averaging, keys, losses, masks, metrics, optim
 from jaxdl.train.metrics import Metrics
+from jaxdl.train.settings import StepSettings
 from jaxdl.train.variant import Variant
+
+Scalar = jax.Array | np.integer | int
+
+# Field of StepSettings -> its value at which a part of the step does nothing. A part that no member
+# of a group uses is absent from the group's program.
+NOISE: dict[str, float] = dict.fromkeys(('dropout', *AUGMENTATIONS, 'strength'), 0.0)
+PARTS: dict[str, float] = NOISE | dict(
+    crop_area=1.0, class_weights=0.0, logit_adjustment=0.0, clip=0.0, layer_decay=1.0, ema=0.0
+)
+# Parts that change images: of equal strength in all members, they are computed once per row.
+ON_IMAGES = (*AUGMENTATIONS, 'strength', 'crop_area')
 
 
 @struct.dataclass
 class TrainState:
-    """All that a run carries from one step to the next; arrays only."""
+    """All that a run carries from one step to the next; arrays only.
+
+    Attributes:
+      step: int32 scalar, number of steps done.
+      params: parameters of the network.
+      batch_stats: running statistics of its batch norms.
+      opt_state: state of the optimizer.
+      ema: moving average of (params, batch_stats) before its bias is corrected; empty where unused.
+    """
 
     step: jax.Array
     params: Any
     batch_stats: Any
     opt_state: Any
+    ema: Any = ()
 
 
 class Batch(NamedTuple):
-    """images [batch, height, width, channel] as stored, labels int [batch], mask bool [batch].
+    """Images as stored, their labels, and how to normalise them.
 
-    False for padding.
-
-    mean and std [channel] are those that the images are normalised by, after augmentation.
+    Attributes:
+      images: uint8 or float [batch, height, width, channel].
+      labels: int [batch].
+      mask: bool [batch], False for padding.
+      mean, std: [channel], moments that normalise the images after augmentation.
+      class_shares: float [classes], shares of the classes among the training images; needed by
+        class_weights and logit_adjustment only.
     """
 
     images: jax.Array
@@ -46,6 +74,7 @@ class Batch(NamedTuple):
     mask: jax.Array
     mean: jax.Array
     std: jax.Array
+    class_shares: jax.Array | None = None
 
 
 class Timeline(NamedTuple):
@@ -56,64 +85,123 @@ class Timeline(NamedTuple):
       start: the step at which the schedule begins.
     """
 
-    steps: jax.Array | int
-    start: jax.Array | int = 0
+    steps: Scalar
+    start: Scalar = 0
 
     def progress(self, step: jax.Array) -> jax.Array:
         """Share of the schedule that is done before `step`, in [0, 1]."""
         return jnp.clip((step - self.start) / jnp.asarray(self.steps), 0.0, 1.0)
 
 
-NOISE = (
-    'dropout',
-    *AUGMENTATIONS,
-    'strength',
-)  # fields of a variant that ask for random numbers in every step
+@dataclasses.dataclass(frozen=True)
+class StepConfig:
+    """What is fixed in a program of training steps.
 
-
-def noise_of(variants: Sequence[Variant]) -> tuple[str, ...]:
-    """The kinds of noise that any of these variants needs.
-
-    One that nobody needs is not in the program.
+    Attributes:
+      module: the network.
+      parts: optional parts that the program has (`parts_of`).
+      image_size: side in pixels that a crop is resized to; None: images keep their size.
+      centre: share of the side that a crop of the centre keeps, in place of a random crop.
+      learning: parts of the network that learn; empty: all but those that the settings freeze.
+      norms: argument `norms` of the network's call: stages whose batch norms use the batch; None:
+        the network has no such argument.
+      unfreeze_steps: steps after which one stage more begins to learn; 0: all learn from the start.
+      precision: type of the images that the network gets.
     """
-    return tuple(name for name in NOISE if any(getattr(variant, name) for variant in variants))
+
+    module: nn.Module
+    parts: tuple[str, ...]
+    image_size: int | None = None
+    centre: float | None = None
+    learning: tuple[str, ...] = ()
+    norms: bool | tuple[str, ...] | None = None
+    unfreeze_steps: float = 0.0
+    precision: str = 'float32'
 
 
-def strengths_of(variant: Variant, noise: Sequence[str]) -> dict[str, jax.Array | float]:
-    """The augmentations among these kinds of noise and their strengths, as `augment` takes them."""
-    found = {name: getattr(variant, name) for name in noise if name in AUGMENTATIONS}
-    own = 'strength' in noise and variant.augmentation != 'none'
-    return found | ({variant.augmentation: variant.strength} if own else {})
+class StepMetrics(NamedTuple):
+    """Metrics of one step.
+
+    Attributes:
+      sums: of the batch before the update, in training mode, after augmentation.
+      gradient_norm: Euclidean norm of the gradient before it is clipped.
+    """
+
+    sums: Metrics
+    gradient_norm: jax.Array
+
+
+class _Examples(NamedTuple):
+    """A batch as the loss takes it: leading axis [batch] everywhere; weights None: all 1."""
+
+    images: jax.Array
+    targets: jax.Array
+    labels: jax.Array
+    mask: jax.Array
+    weights: jax.Array | None
+
+
+def parts_of(variants: Sequence[StepSettings]) -> tuple[str, ...]:
+    """The optional parts of the step that any of these settings uses, as names of fields."""
+    return tuple(
+        name for name, off in PARTS.items() if any(getattr(own, name) != off for own in variants)
+    )
+
+
+def strengths_of(settings: StepSettings, parts: Collection[str]) -> dict[str, jax.Array | float]:
+    """Augmentation -> strength, of those augmentations that are among `parts`."""
+    strengths = {name: getattr(settings, name) for name in AUGMENTATIONS if name in parts}
+    registered = 'strength' in parts and settings.augmentation != 'none'
+    return strengths | ({settings.augmentation: settings.strength} if registered else {})
+
+
+def class_shares(labels: jax.Array | np.ndarray, num_classes: int) -> jax.Array:
+    """Share of each class among `labels` int [n], float32 [classes]; no class counts less than 1."""
+    counts = jnp.maximum(jnp.bincount(labels, length=num_classes), 1)
+    return counts / counts.sum()
 
 
 def module_of(variant: Variant, num_classes: int, conv: str = 'auto') -> nn.Module:
-    """The network that a variant asks for.
-
-    Its convolutions computed by a row of `models.conv.LOWERINGS`.
-    """
+    """The network of a variant, with convolutions by a row of `models.conv.LOWERINGS`."""
     settings = {name: getattr(variant, name) for name in variant.__dataclass_fields__}
     return make_module(settings.pop('model'), num_classes, conv=conv, **settings)
 
 
-def optimizer_of(variant: Variant, height: jax.Array | float = 1.0) -> optax.GradientTransformation:
-    """The optimizer of a variant at one height of its schedule."""
-    rate = variant.learning_rate * height
+def optimizer_of(
+    settings: StepSettings, height: jax.Array | float = 1.0
+) -> optax.GradientTransformation:
+    """The optimizer of some settings at one height of the schedule."""
+    rate = settings.learning_rate * height
     return optim.make_optimizer(
-        variant.optimizer, rate, variant.momentum, variant.beta2, variant.weight_decay
+        settings.optimizer, rate, settings.momentum, settings.beta2, settings.weight_decay
     )
 
 
 def init_state(
-    variant: Variant, seed: int, module: nn.Module, image_shape: tuple[int, ...]
+    variant: Variant,
+    seed: int,
+    module: nn.Module,
+    image_shape: tuple[int, ...],
+    parts: Collection[str] = (),
 ) -> TrainState:
-    """The state before the first step, on the host.
+    """The state of a new network before its first step, on the host.
 
-    Every kernel starts from the seed and *its own name*: a network with one layer more starts all
-    others as before. What is not named `kernel` starts as the network declares it.
+    Every kernel starts from the seed and *its own name*: a network with one more layer starts all
+    others as before. A parameter that is not named `kernel` starts as the network declares it.
+
+    Args:
+      variant: settings of the run.
+      seed: seed of the initial weights, before the variant's offsets.
+      module: the network.
+      image_shape: height, width, channels.
+      parts: optional parts of the step (`parts_of`): with `ema` the state holds an average.
+
+    Raises:
+      InputError: the variant freezes layers or scales rates that the network does not have.
     """
     key = keys.fold(keys.seed_key(seed + variant.seed_offset + variant.init_offset), 'init')
     shapes, declared = _variables(module, image_shape)
-    with jax.enable_x64(False):  # what is started must not depend on who asks
+    with jax.enable_x64(False):  # the weights must not depend on the caller's precision
         values = declared(key, jnp.zeros((1, *image_shape)))
 
     def start(
@@ -125,73 +213,100 @@ def init_state(
         return variant.init_scale * _kernel(variant.init, keys.fold(key, name), shape.shape)
 
     params = jax.tree_util.tree_map_with_path(start, shapes['params'], values['params'])
-    stats = values.get('batch_stats', {})
-    return TrainState(jnp.zeros((), jnp.int32), params, stats, optimizer_of(variant).init(params))
+    masks.frozen(params, variant.frozen)
+    if variant.layer_decay != 1:
+        masks.rate_scales(params, variant.layer_decay)
+    variables = dict(params=params, batch_stats=values.get('batch_stats', {}))
+    return state_of(variables, variant, parts)
+
+
+def state_of(
+    variables: dict[str, Any], settings: StepSettings, parts: Collection[str] = ()
+) -> TrainState:
+    """The state before the first step, of a network with these variables."""
+    params, stats = variables['params'], variables.get('batch_stats', {})
+    ema = averaging.start((params, stats)) if 'ema' in parts else ()
+    opt_state = optimizer_of(settings).init(params)
+    return TrainState(jnp.zeros((), jnp.int32), params, stats, opt_state, ema)
 
 
 def train_step(
     state: TrainState,
     batch: Batch,
-    variant: Variant,
+    settings: StepSettings,
     key: jax.Array,
     timeline: Timeline,
-    *,
-    module: nn.Module,
-    noise: tuple[str, ...] = NOISE,
-) -> tuple[TrainState, Metrics]:
-    """One step of gradient descent.
+    config: StepConfig,
+) -> tuple[TrainState, StepMetrics]:
+    """One step of gradient descent on a whole batch, on one device or on many.
 
-    `key` is the root key of the noise.
+    Args:
+      state: the state before the step.
+      batch: images and labels; batch norms and the loss are over all of them.
+      settings: a Variant, or the settings of a fine-tuning; leaves may be traced.
+      key: root key of the random streams `crop`, `augment` and `dropout`.
+      timeline: position of the schedule.
+      config: what is fixed in the program.
 
-    `noise` are the kinds that any member needs (`noise_of`). The metrics are those of the batch
-    before the update, in training mode, its images augmented.
+    Returns:
+      The state after the step, and the metrics of the batch before the update.
     """
+    images, targets = prepare_images(state.step, batch, settings, key, config)
+    weights = _class_weights(targets, batch, settings, config)
+    examples = _Examples(images, targets, batch.labels, batch.mask, weights)
+    learning = _learning(state.params, settings, config)
+    dropout = _stream(key, 'dropout', state.step)
+    gradient, batch_stats, sums = _accumulated_gradient(
+        state, examples, batch.class_shares, settings, dropout, learning, config
+    )
+    norm = optax.tree.norm(gradient)
+    if 'clip' in config.parts:
+        gradient = _clip(gradient, norm, settings.clip)
+    params, opt_state = _update(state, gradient, settings, timeline, learning, config)
+    ema = state.ema
+    if 'ema' in config.parts:
+        ema = averaging.update(ema, (params, batch_stats), settings.ema, state.step)
+    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
+    return state, StepMetrics(sums, norm)
 
-    def stream(name: str) -> jax.Array:
-        return jax.random.fold_in(keys.fold(key, name), state.step)
 
-    strengths = strengths_of(variant, noise)
-    images, targets = to_float(batch.images), _targets(batch, variant, module)
+def prepare_images(
+    step: jax.Array, batch: Batch, settings: StepSettings, key: jax.Array, config: StepConfig
+) -> tuple[jax.Array, jax.Array]:
+    """Crop, augment and normalise a batch as the network gets it in training.
+
+    Returns:
+      Images [batch, size, size, channel] of `config.precision`, and targets [batch, classes].
+    """
+    images = _crop(step, to_float(batch.images), settings, key, config)
+    targets = _targets(batch.labels, settings, config.module)
+    strengths = strengths_of(settings, config.parts)
     if strengths:
-        images, targets = augment(stream('augment'), images, targets, strengths)
-    # A user's own network may have a dropout of its own, at a rate that is no knob: it always finds
-    # its stream.
-    dropout = variant.dropout if 'dropout' in noise else 0.0, stream('dropout')
-    gradient, (found, batch_stats) = _gradient(
-        state, batch._replace(images=images), targets, variant, module, dropout
-    )
-    height = optim.SCHEDULES[variant.schedule](timeline.progress(state.step))
-    updates, opt_state = optimizer_of(variant, height).update(
-        gradient, state.opt_state, state.params
-    )
-    params = optax.apply_updates(state.params, updates)
-    return TrainState(state.step + 1, params, batch_stats, opt_state), found
+        images, targets = augment.augment(_stream(key, 'augment', step), images, targets, strengths)
+    images = normalize(images, batch.mean, batch.std)
+    return images.astype(jnp.dtype(config.precision)), targets
 
 
 def eval_step(
     state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module
 ) -> tuple[Metrics, jax.Array]:
-    """Metrics of one batch with the running statistics and no noise, and which images are right.
+    """Metrics of one batch with running statistics, averaged weights where there are, no noise.
 
-    Bool [batch].
+    Returns:
+      Sums over the batch, and whether each image is classified correctly, bool [batch].
     """
-    logits = module.apply(variables_of(state), normalised(batch), train=False)
-    return _measure(
-        logits,
-        batch,
-        _targets(batch, dataclasses.replace(variant, label_smoothing=0.0), module),
-        variant,
-    )
+    logits: Any = module.apply(evaluated(state, variant.ema), normalised(batch), train=False)
+    targets = _targets(batch.labels, dataclasses.replace(variant, label_smoothing=0.0), module)
+    row = losses.find(variant.loss)
+    correct = jnp.argmax(row.scores(logits), -1) == batch.labels
+    return metrics.measure(row(logits, targets), correct, batch.mask), correct
 
 
 def score_step(
     state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, jax.Array]]:
-    """No sums, and of every image the value of each metric that a study registers, {name.
-
-    [batch]}.
-    """
-    logits: Any = module.apply(variables_of(state), normalised(batch), train=False)
+    """Metrics that a study registers: an empty dict of sums, and {name: [batch]} per image."""
+    logits: Any = module.apply(evaluated(state, variant.ema), normalised(batch), train=False)
     return {}, {
         name: jnp.asarray(metrics.METRICS[name](logits, batch.labels), jnp.float32)
         for name in names
@@ -199,72 +314,200 @@ def score_step(
 
 
 def gradients(state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module) -> Any:
-    """Of the mean loss of a batch without noise, by the parameters: a tree like theirs."""
-    return _gradient(state, batch, _targets(batch, variant, module), variant, module)[0]
-
-
-def gradient(loss_of: Callable[[Any], tuple[jax.Array, Any]], params: Any) -> tuple[Any, Any]:
-    """The gradient of a loss by the parameters, and whatever `loss_of` gives beside the loss."""
-    return jax.grad(loss_of, has_aux=True)(params)
+    """Gradient of the mean loss of a batch without noise: a tree like the parameters."""
+    targets = _targets(batch.labels, variant, module)
+    examples = _Examples(normalised(batch), targets, batch.labels, batch.mask, None)
+    loss_of = _loss(state.batch_stats, examples, _total(examples), variant, StepConfig(module, ()))
+    return _gradient(loss_of, state.params)[0]
 
 
 def variables_of(state: TrainState) -> dict[str, Any]:
-    """What a module's `apply` takes."""
+    """Variables for a module's `apply`, as they were after the last step."""
     return dict(params=state.params, batch_stats=state.batch_stats)
 
 
-def normalised(batch: Batch) -> jax.Array:
-    """The images as the network sees them: float32.
+def evaluated(state: TrainState, ema: jax.Array | float) -> dict[str, Any]:
+    """Variables that are evaluated and saved: averaged with decay `ema` where the state has one.
 
-    Every channel by its mean and standard deviation.
+    Before the first step they are the initial ones.
     """
+    if not jax.tree.leaves(state.ema):
+        return variables_of(state)
+    current = state.params, state.batch_stats
+    average = averaging.corrected(state.ema, ema, jnp.maximum(state.step, 1))
+    params, stats = jax.tree.map(
+        lambda mean, leaf: jnp.where(state.step == 0, leaf, mean), average, current
+    )
+    return dict(params=params, batch_stats=stats)
+
+
+def normalised(batch: Batch) -> jax.Array:
+    """Images of a batch as float32, each channel normalised by the batch's moments."""
     return normalize(to_float(batch.images), batch.mean, batch.std)
 
 
-def _gradient(
+def _stream(key: jax.Array, name: str, step: jax.Array) -> jax.Array:
+    return jax.random.fold_in(keys.fold(key, name), step)
+
+
+def _targets(labels: jax.Array, settings: StepSettings, module: Any) -> jax.Array:
+    return losses.targets(labels, module.num_classes, settings.label_smoothing)
+
+
+def _crop(
+    step: jax.Array, images: jax.Array, settings: StepSettings, key: jax.Array, config: StepConfig
+) -> jax.Array:
+    if config.image_size is None and 'crop_area' not in config.parts:
+        return images
+    if config.centre is not None:
+        boxes = augment.centre_boxes(len(images), config.centre)
+    else:
+        boxes = augment.random_boxes(_stream(key, 'crop', step), len(images), settings.crop_area)
+    return augment.resized_crop(
+        images, boxes, config.image_size or (images.shape[1], images.shape[2])
+    )
+
+
+def _class_weights(
+    targets: jax.Array, batch: Batch, settings: StepSettings, config: StepConfig
+) -> jax.Array | None:
+    """Weight of each example, float [batch]: mixed targets have mixed weights."""
+    if 'class_weights' not in config.parts:
+        return None
+    assert batch.class_shares is not None
+    frequencies = len(batch.class_shares) * batch.class_shares  # 1 where classes are balanced
+    return targets @ frequencies**-settings.class_weights
+
+
+def _total(examples: _Examples) -> jax.Array:
+    """Sum of the weights, by which the loss of a whole batch is divided."""
+    if examples.weights is None:
+        return jnp.sum(examples.mask, dtype=jnp.float32)
+    return jnp.sum(jnp.where(examples.mask, examples.weights, 0.0))
+
+
+def _learning(params: Any, settings: StepSettings, config: StepConfig) -> Any:
+    """Which parameters learn, a tree of bool; None: all of them."""
+    if config.learning:
+        return masks.only(params, config.learning)
+    if settings.frozen:
+        return jax.tree.map(lambda frozen: not frozen, masks.frozen(params, settings.frozen))
+    return None
+
+
+def _accumulated_gradient(
     state: TrainState,
-    batch: Batch,
-    targets: jax.Array,
-    variant: Variant,
-    module: nn.Module,
-    dropout: tuple[jax.Array | float, jax.Array] | None = None,
-) -> tuple[Any, tuple[Metrics, Any]]:
-    rate, key = dropout or (0.0, None)
+    examples: _Examples,
+    shares: jax.Array | None,
+    settings: StepSettings,
+    dropout: jax.Array,
+    learning: Any,
+    config: StepConfig,
+) -> tuple[Any, Any, Metrics]:
+    """Gradient of the batch, its statistics and metrics, of `accumulation` parts in turn.
+
+    Every part is divided by the weight of the whole batch, so that parts add up to the batch.
+    """
+    count, total, stats = settings.accumulation, _total(examples), state.batch_stats
+    offsets = None
+    if 'logit_adjustment' in config.parts:
+        assert shares is not None
+        offsets = settings.logit_adjustment * jnp.log(shares)
+    parts = []
+    for i in range(count):
+        # Every `count`-th row: of a batch that is sharded over devices each part is sharded alike.
+        part = examples if count == 1 else jax.tree.map(lambda rows, i=i: rows[i::count], examples)
+        key = dropout if count == 1 else jax.random.fold_in(dropout, i)
+        loss_of = _loss(stats, part, total, settings, config, key, offsets, learning)
+        gradient, (sums, stats) = _gradient(loss_of, state.params)
+        parts.append((gradient, sums))
+    gradient, sums = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
+    return gradient, stats, sums
+
+
+def _loss(
+    stats: Any,
+    examples: _Examples,
+    total: jax.Array,
+    settings: StepSettings,
+    config: StepConfig,
+    dropout: jax.Array | None = None,
+    offsets: jax.Array | None = None,
+    learning: Any = None,
+) -> Callable[[Any], tuple[jax.Array, tuple[Metrics, Any]]]:
+    """The loss as a function of the parameters, beside metrics and updated batch statistics."""
+    options: dict[str, Any] = {} if config.norms is None else dict(norms=config.norms)
+    options['dropout'] = settings.dropout if 'dropout' in config.parts else 0.0
+    # A user's own network may have a dropout of its own, at a fixed rate: it always has its stream.
+    rngs = dict(dropout=dropout) if dropout is not None else {}
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
-        variables = dict(params=params, batch_stats=state.batch_stats)
-        rngs = dict(dropout=key) if key is not None else {}
-        logits, updated = module.apply(
-            variables,
-            normalised(batch),
-            train=True,
-            dropout=rate,
-            rngs=rngs,
-            mutable=['batch_stats'],
+        if learning is not None:
+            params = jax.tree.map(
+                lambda leaf, learns: leaf if learns else lax.stop_gradient(leaf), params, learning
+            )
+        variables = dict(params=params, batch_stats=stats)
+        logits, updated = config.module.apply(
+            variables, examples.images, train=True, rngs=rngs, mutable=['batch_stats'], **options
         )
-        found, _ = _measure(logits, batch, targets, variant)
-        return found.loss / found.count, (found, updated.get('batch_stats', {}))
+        row, adjusted = losses.find(settings.loss), logits
+        if offsets is not None:
+            adjusted = logits + offsets[None]
+        each = row(adjusted, examples.targets)
+        if examples.weights is not None:
+            each = examples.weights * each
+        correct = jnp.argmax(row.scores(logits), -1) == examples.labels
+        sums = metrics.measure(each, correct, examples.mask)
+        return sums.loss / total, (sums, updated.get('batch_stats', stats))
 
-    return gradient(loss_of, state.params)
+    return loss_of
 
 
-def _targets(batch: Batch, variant: Variant, module: nn.Module) -> jax.Array:
-    return losses.targets(batch.labels, module.num_classes, variant.label_smoothing)  # type: ignore[attr-defined]
+def _gradient(loss_of: Callable[[Any], tuple[jax.Array, Any]], params: Any) -> tuple[Any, Any]:
+    """Gradient of a loss with respect to the parameters, and what `loss_of` returns beside it."""
+    return jax.grad(loss_of, has_aux=True)(params)
 
 
-def _measure(
-    logits: Any, batch: Batch, targets: jax.Array, variant: Variant
-) -> tuple[Metrics, jax.Array]:
-    row = losses.find(variant.loss)
-    correct = jnp.argmax(row.scores(logits), -1) == batch.labels
-    return metrics.measure(row(logits, targets), correct, batch.mask), correct
+def _clip(gradient: Any, norm: jax.Array, limit: jax.Array | float) -> Any:
+    """The gradient at most `limit` long, as `optax.clip_by_global_norm`; limit 0: unchanged."""
+    limit = jnp.asarray(limit)
+    short = (limit == 0) | (norm < limit)
+    return jax.tree.map(lambda leaf: jnp.where(short, leaf, leaf / norm * limit), gradient)
+
+
+def _update(
+    state: TrainState,
+    gradient: Any,
+    settings: StepSettings,
+    timeline: Timeline,
+    learning: Any,
+    config: StepConfig,
+) -> tuple[Any, Any]:
+    """Parameters and optimizer after the step, each parameter at its share of the rate."""
+    height = optim.SCHEDULES[settings.schedule](timeline.progress(state.step))
+    updates, opt_state = optimizer_of(settings, height).update(
+        gradient, state.opt_state, state.params
+    )
+    scales = []
+    if 'layer_decay' in config.parts:
+        scales.append(masks.rate_scales(state.params, settings.layer_decay))
+    if config.unfreeze_steps:
+        scales.append(masks.unfrozen(state.params, state.step, config.unfreeze_steps))
+    for scale in scales:
+        updates = jax.tree.map(jnp.multiply, updates, scale)
+    params = optax.apply_updates(state.params, updates)
+    if learning is not None:
+        params = jax.tree.map(
+            lambda old, new, learns: new if learns else old, state.params, params, learning
+        )
+    return params, opt_state
 
 
 @functools.lru_cache(maxsize=64)
 def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, Callable[..., Any]]:
-    """The shapes of all variables as the network declares them.
+    """Shapes of all variables as the network declares them, and a function (key, images) -> values.
 
-    And a function to the values of those but kernels.
+    The values lack the kernels.
     """
 
     def init(key: jax.Array, images: jax.Array) -> Any:
@@ -281,7 +524,8 @@ def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, Ca
     others = [name for name in shapes if name not in ('params', 'batch_stats', 'intermediates')]
     if others or 'params' not in shapes:
         raise InputError(
-            f'a network has {", ".join(others) or "no parameters"}: must be params and batch_stats only'
+            f'a network has {", ".join(others) or "no parameters"}: must be params and '
+            'batch_stats only'
         )
     return shapes, jax.jit(without_kernels)
 

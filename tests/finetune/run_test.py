@@ -3,6 +3,7 @@
 What it refuses.
 """
 
+import dataclasses
 import signal
 
 import finetunes
@@ -12,12 +13,15 @@ import pytest
 
 import jaxdl
 from jaxdl import workdir
+from jaxdl.config.experiment import check, override
 from jaxdl.errors import InputError
-from jaxdl.finetune import loop
+from jaxdl.finetune import loop, setup
 from jaxdl.finetune import run as finetune
 from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime import checkpoint
 from jaxdl.runtime.signals import Interrupted
+from jaxdl.train.settings import TrainSettings
+from jaxdl.train.variant import Variant
 from jaxdl.workdir import tables
 
 
@@ -91,15 +95,15 @@ def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(
     run, top, monkeypatch, tmp_path
 ):
     """In the middle of the first epoch, at its end, and in the middle of the second."""
-    asked, own = loop._Run._asked, finetunes.experiment(top, ema=0.9)
+    asked, own = loop._Loop._stop_or_save, finetunes.experiment(top, ema=0.9)
     for stop in (3, 5, 7):
         cut = lambda self, step, *rest, at=stop: (
             (signal.SIGTERM, False) if step == at else asked(self, step, *rest)
         )
-        monkeypatch.setattr(loop._Run, '_asked', cut)
+        monkeypatch.setattr(loop._Loop, '_stop_or_save', cut)
         with pytest.raises(Interrupted):
             finetune.run(own, tmp_path / 'run')
-    monkeypatch.setattr(loop._Run, '_asked', asked)
+    monkeypatch.setattr(loop._Loop, '_stop_or_save', asked)
     finetune.run(own, tmp_path / 'run')
     assert workdir.read_json(tmp_path / 'run' / 'run.json')['resumed'] == 3
     for name in ('results.csv', 'config.json', 'plan.json'):
@@ -113,9 +117,11 @@ def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(
 def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
     run, top, tmp_path, monkeypatch
 ):
-    tasks, fit, asked = [], loop.fit, loop._Run._asked
+    tasks, fit, asked = [], loop.train_network, loop._Loop._stop_or_save
     monkeypatch.setattr(
-        loop, 'fit', lambda session, task, *rest: tasks.append(task) or fit(session, task, *rest)
+        loop,
+        'train_network',
+        lambda context, job, *rest: tasks.append(job) or fit(context, job, *rest),
     )
     own = finetunes.experiment(top, ema=0.9, refit_epochs=1)
     finetune.run(own, tmp_path / 'again')
@@ -140,12 +146,12 @@ def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
     assert 'are of the network before' not in (top / 'run' / 'report.md').read_text()
 
     stop = lambda self, step, *rest: (
-        (signal.SIGTERM, False) if not self.task.evaluate else asked(self, step, *rest)
+        (signal.SIGTERM, False) if not self.job.evaluate else asked(self, step, *rest)
     )
-    monkeypatch.setattr(loop._Run, '_asked', stop)
+    monkeypatch.setattr(loop._Loop, '_stop_or_save', stop)
     with pytest.raises(Interrupted):
         finetune.run(own, tmp_path / 'cut')
-    monkeypatch.setattr(loop._Run, '_asked', asked)
+    monkeypatch.setattr(loop._Loop, '_stop_or_save', asked)
     finetune.run(own, tmp_path / 'cut')
     jax.tree.map(
         np.testing.assert_array_equal,
@@ -178,6 +184,44 @@ def test_patience_stops_early(top, tmp_path):
     )
     epochs = {row['epoch'] for row in found.table if row['phase'] == 'finetune'}
     assert max(epochs) < 6
+
+
+def test_patience_leaves_the_last_phase_in_place(top, tmp_path):
+    recipe = dict(patience=1, epochs=6, fix_epochs=2, variant=dict(learning_rate=1e-12))
+    results = finetune.run(finetunes.experiment(top, **recipe), tmp_path / 'run')
+    epochs = {row['epoch'] for row in results.table if row['phase'] == 'finetune'}
+    assert epochs == {1, 2, 3, 4}  # the second is no better; then two epochs of head and last norm
+    lines = (tmp_path / 'run' / 'metrics.jsonl').read_text()
+    assert lines.count('"compile"') >= 2
+
+
+def test_settings_of_new_networks_are_no_settings_of_a_fine_tuning(top):
+    own = finetunes.experiment(top)
+    with pytest.raises(InputError, match=r"unknown override 'variant\.width'"):
+        override(own, {'variant.width': 8})
+    with pytest.raises(InputError, match=r"unknown field 'variant\.width'"):
+        check(dataclasses.replace(own, variant=Variant(width=8)))
+    narrowed = check(dataclasses.replace(own, variant=Variant(flip=0.5)))
+    assert narrowed.variant == TrainSettings(flip=0.5)
+
+
+def test_the_first_process_resolves_the_commit_and_tells_the_others(top, tmp_path, monkeypatch):
+    """Of two processes the second has another answer of the hub, and takes the first's."""
+    messages, pinned, commits = [], [], ['a1', 'b2']
+    monkeypatch.setattr(setup.weights, 'commit', lambda source, revision: commits[len(pinned)])
+    monkeypatch.setattr(setup.distributed, 'several', lambda: True)
+
+    def broadcast(tree):  # the first process sends, the second one receives
+        if setup.distributed.first():
+            messages.append(tree)
+            return tree
+        return messages.pop(0)
+
+    monkeypatch.setattr(setup.distributed, 'agreed', broadcast)
+    for number in (0, 1):
+        monkeypatch.setattr(setup.distributed, 'first', lambda number=number: number == 0)
+        pinned.append(setup.pin_revision(finetunes.experiment(top), tmp_path).revision)
+    assert pinned == ['a1', 'a1']
 
 
 def test_the_best_epoch_is_what_is_kept(top, tmp_path, monkeypatch):
@@ -232,7 +276,7 @@ def test_the_last_phase_moves_what_it_trains(top, tmp_path):
 def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
     own = finetunes.experiment(top, stages=('probe',))
     monkeypatch.setattr(
-        finetune.closing, 'close', lambda *_: (_ for _ in ()).throw(Interrupted(signal.SIGTERM))
+        finetune.finish, 'close', lambda *_: (_ for _ in ()).throw(Interrupted(signal.SIGTERM))
     )
     with pytest.raises(Interrupted):
         finetune.run(own, tmp_path / 'run')
@@ -248,7 +292,6 @@ def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
 
 
 REFUSED = [
-    (dict(variant=dict(width=8)), r'variant\.width: of networks that learn from scratch'),
     (
         dict(variant=dict(batch_size=7), accumulation=2),
         r'variant\.batch_size=7: .*set batch_size=8',

@@ -14,14 +14,13 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny
 
-from jaxdl.config.recipe import Recipe
 from jaxdl.errors import InputError
-from jaxdl.finetune import fine_step, loop
+from jaxdl.finetune import loop
 from jaxdl.inference import model_file
 from jaxdl.inference.predictor import Predictor
 from jaxdl.runtime import checkpoint
-from jaxdl.train import averaging
-from jaxdl.train.variant import Variant
+from jaxdl.train import averaging, train_step
+from jaxdl.train.settings import StepSettings
 from jaxdl.workdir import SUMS
 
 
@@ -174,18 +173,13 @@ def test_about_that_lacks_a_key(tmp_path, key):
 
 
 def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
-    recipe, keeper = (
-        Recipe(ema=0.9),
-        checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=1),
-    )
-    state = fine_step.init_state(tiny.variables(1), Variant(), recipe)
+    keeper = checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=1)
+    state = train_step.state_of(tiny.variables(1), StepSettings(), ('ema',))
     average = averaging.update(
-        state.average, (tiny.variables(2)['params'], tiny.variables(2)['batch_stats']), 0.9, 0
+        state.ema, (tiny.variables(2)['params'], tiny.variables(2)['batch_stats']), 0.9, 0
     )
     keeper.save(
-        1,
-        dict(state=state.replace(average=average, step=jax.numpy.ones((), int))),
-        tiny.about(ema=0.9),
+        1, dict(state=state.replace(ema=average, step=jax.numpy.ones((), int))), tiny.about(ema=0.9)
     )
     keeper.close()
     held = model_file.load(tmp_path).members[0]
@@ -196,11 +190,13 @@ def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
 
 def test_between_two_folds_the_first_one_serves(tmp_path, capsys):
     checkpoint.write_model(tmp_path / model_file.DONE / 'probe', dict(head=np.zeros(2)), {})
-    fitted = loop.Fitted('fold 1', np.zeros((1, 2)), 2, 8, tiny.variables(3), dict(train=1.0))
-    loop._write(tmp_path / model_file.DONE / 'finetune-fold-1', fitted, tiny.about())
+    fitted = loop.TrainedNetwork(
+        'fold 1', np.zeros((1, 2)), 2, 8, tiny.variables(3), dict(train=1.0)
+    )
+    loop._write_trained(tmp_path / model_file.DONE / 'finetune-fold-1', fitted, tiny.about())
     assert same(model_file.load(tmp_path).members[0], tiny.variables(3))
     assert 'taking finetune-fold-1 as it was before step 8' in capsys.readouterr().err
-    read = loop._done(tmp_path / model_file.DONE / 'finetune-fold-1')
+    read = loop._read_trained(tmp_path / model_file.DONE / 'finetune-fold-1')
     assert (read.name, read.epoch, read.step, read.seconds) == ('fold 1', 2, 8, dict(train=1.0))
 
 
@@ -213,7 +209,7 @@ def test_the_training_serves_where_the_end_does_not(tmp_path, capsys, final):
     }
     keeper = checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=2)
     for step in (3, 7):
-        state = fine_step.init_state(tiny.variables(step), Variant(), Recipe())
+        state = train_step.state_of(tiny.variables(step), StepSettings())
         keeper.save(step, dict(state=state, progress=dict(sums=np.zeros(3))), about)
     keeper.close()
     if final == 'damaged':

@@ -14,7 +14,7 @@ from jaxdl.config.recipe import Probe, Recipe
 from jaxdl.data import Data
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.architectures import Preprocessing
-from jaxdl.train.variant import Variant
+from jaxdl.train.settings import TrainSettings
 
 NAME, SIDE, CLASSES = 'tiny', 16, 3
 TINY = dataclasses.replace(
@@ -65,7 +65,9 @@ def experiment(folder, **settings):
             **own.pop('probe', {}),
         )
     )
-    variant = Variant(**dict(dict(learning_rate=0.01, batch_size=8), **own.pop('variant', {})))
+    variant = TrainSettings(
+        **dict(dict(learning_rate=0.01, batch_size=8), **own.pop('variant', {}))
+    )
     recipe = Recipe(
         **dict(dict(epochs=2, sizes=(), train_size=12, eval_size=12, explain=2), **settings)
     )

@@ -131,7 +131,9 @@ def stopping(patched, after):
         lambda: contextlib.nullcontext(lambda: signal.SIGTERM if next(asked) == after else None),
     )
     patched.setattr(
-        loop._Run, '_asked', lambda self, step, *_: (signal.SIGTERM if step == 7 else 0, False)
+        loop._Loop,
+        '_stop_or_save',
+        lambda self, step, *_: (signal.SIGTERM if step == 7 else 0, False),
     )
 
 

@@ -113,7 +113,7 @@ def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, flo
 
 def strengths_of(variant: Variant) -> dict[str, float]:
     """The augmentations that a variant asks for."""
-    found = train_step.strengths_of(variant, train_step.noise_of([variant]))
+    found = train_step.strengths_of(variant, train_step.parts_of([variant]))
     return {name: float(strength) for name, strength in found.items()}
 
 

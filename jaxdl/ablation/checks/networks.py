@@ -19,7 +19,7 @@ from jaxdl.ablation import planning
 from jaxdl.data.on_device import Resident
 from jaxdl.ensemble import Member, chunks
 from jaxdl.train import keys, losses, train_step
-from jaxdl.train.train_step import Batch, Timeline, TrainState
+from jaxdl.train.train_step import Batch, StepConfig, Timeline, TrainState
 from jaxdl.train.variant import Variant, program_key, stack
 
 IMAGES = 64  # that a network is asked about before its first step
@@ -60,7 +60,9 @@ class Subject:
             for m in (self.data.mean, self.data.std)
         )
         images, labels = self.data.images[indices], self.data.labels[indices]
-        return Batch(images, labels, jnp.ones(indices.shape, bool), mean, std)
+        shares = train_step.class_shares(self.data.labels[self.order], self.num_classes)
+        shares = jnp.broadcast_to(shares, (*indices.shape[:-1], self.num_classes))
+        return Batch(images, labels, jnp.ones(indices.shape, bool), mean, std, shares)
 
 
 def beginnings(members: Sequence[Member], subject: Subject) -> list[Answers]:
@@ -85,7 +87,7 @@ def by_heart(members: Sequence[Member], subject: Subject) -> list[Answers]:
     """
     labels = np.asarray(subject.data.labels)[subject.order]
     batch = subject.batch(subject.order[balanced(labels)[:HEART]])
-    plain = dict.fromkeys((*train_step.NOISE, 'label_smoothing', 'weight_decay'), 0.0)
+    plain = train_step.PARTS | dict(label_smoothing=0.0, weight_decay=0.0)
     bare = [set_in(member, batch_size=HEART, schedule='constant', **plain) for member in members]
     return by_program(bare, lambda own: asked(_learning, own, subject, batch))
 
@@ -97,11 +99,11 @@ def strides(members: Sequence[Member], subject: Subject) -> list[Answers]:
     """
 
     def ask(own: Sequence[Member]) -> Answers:
-        noise, size = ensemble.noise_of(own).kinds, own[0].variant.batch_size
+        parts, size = ensemble.noise_of(own).kinds, own[0].variant.batch_size
         batches = subject.batch(np.resize(subject.order, (PACES, size)))
-        return asked(functools.partial(_stride, noise=noise), own, subject, batches)
+        return asked(functools.partial(_stride, parts=parts), own, subject, batches)
 
-    return by_program([set_in(member, schedule='constant') for member in members], ask)
+    return by_program([set_in(member, schedule='constant', ema=0.0) for member in members], ask)
 
 
 def balanced(labels: np.ndarray) -> np.ndarray:
@@ -188,11 +190,11 @@ def _beginning(
 def _learning(
     state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
 ) -> Mapping[str, Any]:
-    step = functools.partial(train_step.train_step, module=module, noise=())
+    step = functools.partial(train_step.train_step, config=StepConfig(module, ()))
 
     def body(state: TrainState, _: None) -> tuple[TrainState, jax.Array]:
-        state, found = step(state, batch, variant, keys.seed_key(0), Timeline(PATIENCE))
-        return state, found.correct == found.count
+        state, step_metrics = step(state, batch, variant, keys.seed_key(0), Timeline(PATIENCE))
+        return state, step_metrics.sums.correct == step_metrics.sums.count
 
     state, right = lax.scan(body, state, None, length=PATIENCE)
     found, _ = train_step.eval_step(state, batch, variant, module=module)
@@ -206,9 +208,9 @@ def _stride(
     batches: Batch,
     *,
     module: nn.Module,
-    noise: tuple[str, ...],
+    parts: tuple[str, ...],
 ) -> Mapping[str, Any]:
-    step = functools.partial(train_step.train_step, module=module, noise=noise)
+    step = functools.partial(train_step.train_step, config=StepConfig(module, parts))
     timeline = Timeline(len(batches.labels))
 
     def body(state: TrainState, batch: Batch) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:

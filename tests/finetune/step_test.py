@@ -1,6 +1,6 @@
-"""One step of a fine-tuning: what learns, what is added up.
+"""The training step on a pretrained network: which layers learn, which sums it takes.
 
-That devices and parts of a batch change nothing.
+Devices, and parts of a batch, change nothing.
 """
 
 import dataclasses
@@ -18,18 +18,21 @@ import pytest
 
 import tests
 from jaxdl.config.recipe import Recipe
-from jaxdl.finetune import fine_step
-from jaxdl.finetune.fine_step import Emphasis, Examples, Phase, Setting
+from jaxdl.finetune import phases
+from jaxdl.finetune.phases import Phase
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import sharding
-from jaxdl.train import keys
-from jaxdl.train.variant import Variant
+from jaxdl.train import keys, train_step
+from jaxdl.train.settings import TrainSettings
+from jaxdl.train.train_step import Batch, Timeline
 
-CLASSES, BATCH = 3, 8
+CLASSES, BATCH, PER_EPOCH = 3, 8, 5
 quick = functools.partial(
     jax.jit, compiler_options={'xla_backend_optimization_level': 0}
 )  # compiles in half the time
 MODULE = ResNet(finetunes.TINY, CLASSES, finetunes.TINY.preprocessing, 'grouped')
+PLAIN = TrainSettings(learning_rate=0.1, batch_size=BATCH)
+EQUAL = np.full(CLASSES, 1 / CLASSES, np.float32)
 
 
 @functools.cache
@@ -44,33 +47,47 @@ def variables():
     )
 
 
-def batch():
+def rows():
     rng = np.random.default_rng(0)
-    return Examples(
-        rng.integers(0, 256, (BATCH, 16, 16, 3), np.uint8),
-        (np.arange(BATCH) % CLASSES).astype(np.int32),
-    )
+    images = rng.integers(0, 256, (BATCH, 16, 16, 3), np.uint8)
+    return images, (np.arange(BATCH) % CLASSES).astype(np.int32)
+
+
+def batch_of(rows, shares=EQUAL):
+    images, labels = rows
+    moments = MODULE.preprocessing.mean, MODULE.preprocessing.std
+    mask = jnp.ones(len(labels), bool)
+    return Batch(images, labels, mask, *map(jnp.asarray, moments), shares)
 
 
 @functools.cache
-def program(setting):
-    """Compiled once for all tests of the same setting."""
-    return quick(functools.partial(fine_step.fine_step, setting=setting))
+def program(config):
+    """Compiled once for all tests of the same configuration."""
+    return quick(functools.partial(one_step, config=config))
 
 
-def setting_of(learns='all', noise=(), module=MODULE, **recipe):
+def one_step(state, rows, settings, key, timeline, shares, config):
+    batch = batch_of(rows, shares)
+    state, metrics = train_step.train_step(state, batch, settings, key, timeline, config)
+    return state, metrics.sums.means() | dict(gradient_norm=metrics.gradient_norm)
+
+
+def prepared(variant=PLAIN, learns='all', module=MODULE, **recipe):
+    """The settings of a step and its configuration."""
     recipe = Recipe(**dict(dict(train_size=12, eval_size=12), **recipe))
-    return Setting(module, recipe, Phase(0, 10, 12, learns), 10, 5, noise)
+    settings = phases.step_settings(variant, recipe)
+    config = phases.step_config(module, settings, recipe, Phase(0, 10, 12, learns), PER_EPOCH)
+    return settings, config
 
 
-def stepped(steps=1, emphasis=None, variant=None, **settings):
+def stepped(steps=1, shares=EQUAL, parts=(), **recipe):
     """State before and after, and the metrics of the last step."""
-    setting = setting_of(**settings)
-    variant = variant or Variant(learning_rate=0.1, batch_size=BATCH)
-    emphasis = emphasis or Emphasis(np.ones(CLASSES, np.float32), np.zeros(CLASSES, np.float32))
-    start = state = fine_step.init_state(variables(), variant, setting.recipe)
+    settings, config = prepared(**recipe)
+    config = dataclasses.replace(config, parts=(*config.parts, *parts))
+    start = state = train_step.state_of(variables(), settings, config.parts)
+    timeline = Timeline(np.int32(10), np.int32(0))
     for _ in range(steps):
-        state, means = program(setting)(state, batch(), variant, keys.seed_key(0), emphasis)
+        state, means = program(config)(state, rows(), settings, keys.seed_key(0), timeline, shares)
     return start, state, means
 
 
@@ -83,17 +100,23 @@ def changed(before, after):
 
 
 def test_phases_cover_all_steps_once():
-    found = fine_step.phases(
-        Recipe(epochs=7, sizes=(8, 10), train_size=12, eval_size=16, fix_epochs=2), 10
-    )
-    assert [(p.start, p.stop, p.size, p.learns) for p in found] == [
+    recipe = Recipe(epochs=7, sizes=(8, 10), train_size=12, eval_size=16, fix_epochs=2)
+    assert [(p.start, p.stop, p.size, p.learns) for p in phases.phases(recipe, 10)] == [
         (0, 20, 8, 'all'),
         (20, 40, 10, 'all'),
         (40, 70, 12, 'all'),
         (70, 90, 16, 'fixed'),
     ]
-    assert [(p.start, p.stop) for p in fine_step.phases(Recipe(epochs=1, sizes=(8, 10)), 10)] == [
-        (0, 10)
+    short = phases.phases(Recipe(epochs=1, sizes=(8, 10)), 10)
+    assert [(p.start, p.stop) for p in short] == [(0, 10)]
+
+
+def test_the_last_phase_begins_where_patience_stops_the_others():
+    recipe = Recipe(epochs=7, sizes=(8, 10), train_size=12, eval_size=16, fix_epochs=2)
+    assert [(p.start, p.stop, p.size, p.learns) for p in phases.phases(recipe, 10, 3)] == [
+        (0, 20, 8, 'all'),
+        (20, 30, 10, 'all'),
+        (30, 50, 16, 'fixed'),
     ]
 
 
@@ -101,7 +124,7 @@ def test_what_is_frozen_does_not_change_by_a_bit_nor_do_its_statistics():
     before, after, _ = stepped(
         frozen=('stem', 'layer1'),
         norms='batch',
-        variant=Variant(learning_rate=0.1, optimizer='adamw', weight_decay=0.1),
+        variant=TrainSettings(learning_rate=0.1, optimizer='adamw', weight_decay=0.1),
     )
     assert changed(before.params, after.params) == {'layer2_0', 'layer3_0', 'head'}
     assert changed(before.batch_stats, after.batch_stats) == {'layer2_0', 'layer3_0'}
@@ -158,7 +181,7 @@ def test_layer_decay_scales_the_first_step_by_distance_from_the_head():
 
 def test_a_clipped_gradient_moves_as_far_as_it_may():
     before, after, means = stepped(
-        clip=0.01, variant=Variant(learning_rate=1.0, optimizer='sgd', schedule='constant')
+        clip=0.01, variant=TrainSettings(learning_rate=1.0, optimizer='sgd', schedule='constant')
     )
     moved = jax.tree.map(jnp.subtract, after.params, before.params)
     length = np.sqrt(sum(float(jnp.square(leaf).sum()) for leaf in jax.tree.leaves(moved)))
@@ -168,63 +191,88 @@ def test_a_clipped_gradient_moves_as_far_as_it_may():
 
 def test_averaged_weights_are_those_of_one_step_after_one_step():
     _, state, _ = stepped(ema=0.9)
-    served = fine_step.served(state, Recipe(ema=0.9))
+    averaged = train_step.evaluated(state, 0.9)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
-        served['params'],
+        averaged['params'],
         state.params,
     )
 
 
-def test_weights_of_classes_weigh_and_equal_ones_change_nothing():
+RARE = np.asarray([0.6, 0.3, 0.1], np.float32)
+
+
+def test_weights_of_classes_change_the_step_and_equal_ones_do_not():
     _, plain, _ = stepped()
-    double = Emphasis(np.full(CLASSES, 2, np.float32), np.zeros(CLASSES, np.float32))
-    _, same, _ = stepped(emphasis=double)
+    _, equal, _ = stepped(imbalance='weights')
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain.params, same.params
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain.params, equal.params
     )
-    alone = Emphasis(np.asarray([1, 0, 0], np.float32), np.zeros(CLASSES, np.float32))
-    assert not np.isclose(
-        stepped(emphasis=alone)[1].params['head']['bias'], plain.params['head']['bias']
-    ).all()
+    _, weighted, _ = stepped(imbalance='weights', shares=RARE)
+    biases = (state.params['head']['bias'] for state in (weighted, plain))
+    assert not np.isclose(*biases).all()
+
+
+@pytest.mark.parametrize('accumulation', [2, 4])
+def test_parts_of_a_weighted_batch_are_divided_by_the_weight_of_the_whole_batch(accumulation):
+    # Parts have other shares of the classes, so that dividing each by its own weight would differ.
+    options = dict(imbalance='weights', shares=RARE, crop_area=1.0, norms='running')
+    _, whole, means = stepped(**options)
+    _, parts, summed = stepped(accumulation=accumulation, **options)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.params, parts.params
+    )
+    assert float(summed['loss']) == pytest.approx(float(means['loss']), rel=1e-5)
+
+
+def test_adjusted_logits_of_equal_classes_change_nothing():
+    _, plain, _ = stepped()
+    _, equal, _ = stepped(imbalance='logit_adjustment')
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain.params, equal.params
+    )
+    _, adjusted, _ = stepped(imbalance='logit_adjustment', shares=RARE)
+    assert changed(plain.params, adjusted.params)
 
 
 def test_noise_is_a_function_of_the_step_and_strength_0_is_none():
-    still = Variant(learning_rate=0.1, batch_size=BATCH)
-    _, without, _ = stepped(variant=still)
-    _, zero, _ = stepped(variant=still, noise=('flip', 'dropout'))
+    _, without, _ = stepped()
+    _, zero, _ = stepped(parts=('flip', 'dropout'))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), without.params, zero.params
     )
-    seen = [
-        jax.jit(functools.partial(fine_step.prepared, setting=setting_of(noise=noise)))(
-            0, batch(), still, keys.seed_key(0)
+    settings, config = prepared()
+    noisy = dataclasses.replace(config, parts=(*config.parts, 'flip', 'dropout'))
+    images = [
+        jax.jit(functools.partial(train_step.prepare_images, config=own))(
+            0, batch_of(rows()), settings, keys.seed_key(0)
         )
-        for noise in ((), ('flip', 'dropout'))
+        for own in (config, noisy)
     ]
-    jax.tree.map(np.testing.assert_array_equal, *seen)
-    moved = dataclasses.replace(still, flip=0.5, dropout=0.5)
-    first, second = (stepped(variant=moved, noise=('flip', 'dropout'))[1] for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, *images)
+    moved = dataclasses.replace(PLAIN, flip=0.5, dropout=0.5)
+    first, second = (stepped(variant=moved)[1] for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
     assert changed(without.params, first.params)
 
 
 def ten_steps(file):
-    """Ten steps over all devices and processes that there are.
-
-    Their state and the last metrics go to `file`.
-    """
-    mesh, variant = sharding.data_mesh(), Variant(learning_rate=0.03, batch_size=BATCH, flip=0.5)
-    setting = setting_of(noise=('flip',), ema=0.9, norms='batch')
-    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    step = quick(functools.partial(fine_step.fine_step, setting=setting), out_shardings=whole)
-    ones = Emphasis(np.ones(CLASSES, np.float32), np.zeros(CLASSES, np.float32))
-    start = fine_step.init_state(variables(), variant, setting.recipe)
-    state, key, ones = (sharding.everywhere(tree, mesh) for tree in (start, keys.seed_key(0), ones))
+    """Ten steps over all devices and processes; the state and the last metrics go to `file`."""
+    mesh = sharding.data_mesh()
+    variant = TrainSettings(learning_rate=0.03, batch_size=BATCH, flip=0.5)
+    settings, config = prepared(variant=variant, ema=0.9, norms='batch')
+    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    step = quick(functools.partial(one_step, config=config), out_shardings=replicated)
+    timeline = Timeline(np.int32(10), np.int32(0))
+    start = train_step.state_of(variables(), settings, config.parts)
+    state, key, timeline, shares = sharding.everywhere(
+        (start, keys.seed_key(0), timeline, EQUAL), mesh
+    )
     share = BATCH // jax.process_count()
     for _ in range(10):
-        rows = jax.tree.map(lambda leaf: leaf[jax.process_index() * share :][:share], batch())
-        state, means = step(state, sharding.batch(rows, mesh), variant, key, ones)
+        local = jax.tree.map(lambda leaf: leaf[jax.process_index() * share :][:share], rows())
+        sharded = sharding.batch(local, mesh)
+        state, means = step(state, sharded, settings, key, timeline, shares)
     np.savez(file, *map(np.asarray, jax.tree.leaves((state.params, state.batch_stats, means))))
 
 
@@ -233,8 +281,8 @@ import sys
 from jaxdl.runtime import distributed as processes
 if len(sys.argv) > 2:
     processes.join(sys.argv[2], 2, int(sys.argv[3]))
-import jax; from tests.finetune import fine_step_test
-fine_step_test.ten_steps(sys.argv[1])
+import jax; from tests.finetune import step_test
+step_test.ten_steps(sys.argv[1])
 print(jax.device_count())
 """
 
