@@ -7,7 +7,7 @@ from jaxdl.ablation import estimate
 from jaxdl.cli import seed_budget
 from jaxdl.config import catalogue
 from jaxdl.config.experiment import Ablation, Demonstration, Experiment, FineTune
-from jaxdl.finetune import run
+from jaxdl.finetune import plan
 from jaxdl.theory import assignment
 
 
@@ -24,7 +24,7 @@ def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
         )
     lines = [f'{experiment.name}: {experiment.question}', '']
     if isinstance(experiment, FineTune):
-        return '\n'.join([*lines, *run.outline(experiment)])
+        return '\n'.join([*lines, *plan.outline(experiment)])
     if isinstance(experiment, Demonstration):
         lines += [
             f'{name:20} {value}' for name, value in dataclasses.asdict(experiment.settings).items()

@@ -131,7 +131,7 @@ def component_names(experiment: Experiment) -> set[tuple[str, str]]:
         for name in study.metrics
     }
     values = [
-        (f.name, getattr(own, f.name)) for own in variants for f in dataclasses.fields(Variant)
+        (f.name, getattr(own, f.name)) for own in variants for f in dataclasses.fields(own)
     ]
     return found | {(field, value) for field, value in values if isinstance(value, str)}
 

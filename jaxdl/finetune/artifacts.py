@@ -1,7 +1,4 @@
-"""What a fine-tuning leaves for its report and its user: what it said of held-out images, mistakes.
-
-Predictions.
-"""
+"""Artifacts of a fine-tuning: held-out logits, worst mistakes, Grad-CAM images, predictions."""
 
 import dataclasses
 import json
@@ -15,24 +12,22 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.config.experiment import FineTune
-from jaxdl.data import Dataset, Splits, audit, decode
+from jaxdl.data import Dataset, audit, decode
 from jaxdl.data.cache import images as cache
 from jaxdl.errors import InputError, warn
 from jaxdl.finetune import setup
 from jaxdl.finetune.probe import ProbeResult
-from jaxdl.finetune.records import Final, Work
+from jaxdl.finetune.records import FinalNetworks, FineTuneRun
 from jaxdl.inference import gradcam, submission, tta
 from jaxdl.runtime import checkpoint, distributed
 from jaxdl.runtime.meter import metered
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
-from jaxdl.train import train_step
 from jaxdl.workdir import tables
+from jaxdl.workdir.records import DataPlan
 
-SIDE, MISTAKES = (
-    160,
-    24,
-)  # pixels of a picture in the report, and how many of the worst mistakes it shows
+SIDE = 160  # pixels of an image in the report
+MISTAKES = 24  # of the worst mistakes
 DECISIONS = {  # field of a fine-tuning -> the ablation that tests it
     'variant.optimizer': 'optimizer',
     'variant.schedule': 'schedule',
@@ -55,9 +50,13 @@ DECISIONS = {  # field of a fine-tuning -> the ablation that tests it
 
 @dataclasses.dataclass(frozen=True)
 class Unlabelled:
-    """Images whose classes nobody has said: ids [n] in their table's order, their files.
+    """Images to predict.
 
-    Once decoded, `images`.
+    Attributes:
+      table: the table that lists them.
+      ids: [n], in the table's order.
+      paths: [n], their files.
+      images: uint8 [n, side, side, 3]; None until they are decoded.
     """
 
     table: pathlib.Path
@@ -66,10 +65,11 @@ class Unlabelled:
     images: np.ndarray | None = None
 
 
-def unlabelled(experiment: FineTune) -> Unlabelled | None:
-    """The challenge's test images, where the data has such.
+def find_unlabelled(experiment: FineTune) -> Unlabelled | None:
+    """The challenge's test images; None where the data set has none.
 
-    InputError where one that is listed does not exist.
+    Raises:
+      InputError: a listed image does not exist.
     """
     kind, _, where = experiment.data.dataset.partition(':')
     table = pathlib.Path(where).expanduser() / 'test.csv'
@@ -79,186 +79,196 @@ def unlabelled(experiment: FineTune) -> Unlabelled | None:
     return Unlabelled(table, list(ids), list(paths))
 
 
-def decoded(found: Unlabelled | None, dataset: Dataset) -> Unlabelled | None:
-    """The same with its images, as those of the data set are.
+def decode_unlabelled(unlabelled: Unlabelled | None, dataset: Dataset) -> Unlabelled | None:
+    """Decode the images to predict as those of the data set.
 
-    InputError: one cannot be read; a submission names a class for every one.
+    Raises:
+      InputError: an image cannot be read; a submission names a class for every one.
     """
-    if found is None:
+    if unlabelled is None:
         return None
-    return dataclasses.replace(
-        found, images=cache.decoded(found.paths, found.ids, dataset.images.shape[1]).images
-    )
+    side = dataset.images.shape[1]
+    images = cache.decoded(unlabelled.paths, unlabelled.ids, side).images
+    return dataclasses.replace(unlabelled, images=images)
 
 
-def data(dataset: Dataset, parts: Splits) -> dict[str, Any]:
-    """What the plan says of the images."""
-    return dict(
+def data_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> DataPlan:
+    """The entry of the data in plan.json."""
+    dataset, splits = run.dataset, run.splits
+    return DataPlan(
         name=dataset.name,
         description=dataset.description,
-        classes=list(dataset.class_names),
-        split=parts.drawn,
-        image_shape=list(dataset.images.shape[1:]),
+        classes=dataset.class_names,
+        image_shape=dataset.images.shape[1:],
+        train=len(splits.train),
+        val=len(splits.val),
+        test=len(splits.test),
         checksum=dataset.checksum(),
         decoder=decode.decoder() if dataset.digests else '',
-        findings=audit.examine(dataset, parts),
+        findings=audit.examine(dataset, splits),
+        split=splits.drawn,
+        unlabelled=len(unlabelled.ids) if unlabelled else 0,
     )
 
 
-def class_shares(work: Work, train: np.ndarray) -> np.ndarray:
-    """Shares of the classes among the training images, float [classes]."""
-    labels, classes = work.dataset.labels[train], len(work.dataset.class_names)
-    return np.asarray(train_step.class_shares(labels, classes))
+def scores(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:
+    """Scores of held-out images, with the calibration error before and after the temperature.
 
-
-def judged(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:
-    """Every metric of held-out images.
-
-    And the calibration error before and after the temperature.
+    Args:
+      logits: float [n, classes].
+      labels: int [n].
+      temperature: divides the logits.
     """
     calibrated = classification.scores(logits / temperature, labels)['ece']
-    return classification.scores(logits, labels) | dict(
-        ece_calibrated=calibrated, temperature=temperature
+    more = dict(ece_calibrated=calibrated, temperature=temperature)
+    return classification.scores(logits, labels) | more
+
+
+def probe_scores(run: FineTuneRun, result: ProbeResult) -> dict[str, Any]:
+    """The probe's entry in run.json: scores of the head fitted on the training images alone."""
+    labels = run.dataset.labels[run.splits.val]
+    logits = classification.log_softmax(result.val_logits - result.adjustments)
+    temperature = classification.fit_temperature(logits, labels)
+    return scores(logits, labels, temperature) | dict(
+        split='val',
+        images=len(labels),
+        learning_rate=result.learning_rate,
+        weight_decay=result.weight_decay,
+        logit_adjustment=result.adjustment,
     )
 
 
-def of_probe(found: ProbeResult, work: Work) -> dict[str, Any]:
-    """What run.json says of the probe: the validated head, fitted on the training images alone."""
-    labels, logits = (
-        work.dataset.labels[work.parts.val],
-        classification.log_softmax(found.val_logits - found.adjustments),
-    )
-    chosen = dict(
-        learning_rate=found.learning_rate,
-        weight_decay=found.weight_decay,
-        logit_adjustment=found.adjustment,
-    )
-    return (
-        judged(logits, labels, classification.fit_temperature(logits, labels))
-        | dict(split='val', images=len(labels))
-        | chosen
-    )
-
-
-def write_probe(folder: pathlib.Path, found: ProbeResult) -> None:
-    """A finished probe, for a session that resumes."""
-    arrays = {
-        name: getattr(found, name)
-        for name in ('head', 'head_train_only', 'adjustments', 'val_logits')
-    }
-    rest = {
-        f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name not in arrays
-    }
-    checkpoint.write_model(folder, arrays, json.loads(json.dumps(rest)))
+def write_probe(folder: pathlib.Path, result: ProbeResult) -> None:
+    """Write a fitted probe for a session that resumes."""
+    names = ('head', 'head_train_only', 'adjustments', 'val_logits')
+    arrays = {name: getattr(result, name) for name in names}
+    fields = [f.name for f in dataclasses.fields(result) if f.name not in names]
+    values = {name: getattr(result, name) for name in fields}
+    checkpoint.write_model(folder, arrays, json.loads(json.dumps(values)))
 
 
 def read_probe(folder: pathlib.Path) -> ProbeResult | None:
-    """A finished probe; None where there is none that can be read: it is then fitted again."""
+    """A fitted probe; None where there is none that can be read."""
     if not folder.is_dir():
         return None
     try:
-        arrays, rest = checkpoint.read_model(folder)
-        return ProbeResult(**jax.tree.map(np.asarray, arrays), **rest)
+        arrays, values = checkpoint.read_model(folder)
+        return ProbeResult(**jax.tree.map(np.asarray, arrays), **values)
     except (InputError, TypeError) as error:
         warn(f'the probe cannot be read ({error}): it is fitted again')
         return None
 
 
-def predictions(
-    work: Work, members: Sequence[Any], said: Mapping[str, Any], found: Unlabelled | None
+def write_predictions(
+    run: FineTuneRun,
+    members: Sequence[Any],
+    metadata: Mapping[str, Any],
+    unlabelled: Unlabelled | None,
 ) -> dict[str, Any]:
-    """predictions.csv and submission.csv of the unlabelled images; what run.json says of them."""
-    if found is None or found.images is None:
-        return {}
-    images = found.images
-    module = work.network.module.clone(num_classes=len(said['class_names']))
-    asked = distributed.together(work.session.interrupted)
-    with metered('predicting', len(images)) as more:
+    """Write predictions.csv and submission.csv of the images to predict.
 
-        def told(count: int) -> None:
-            more(count)
-            if signal := asked():
-                raise Interrupted(signal)  # all runs are saved: the same command comes here again
+    Returns:
+      The entry of the submission in run.json; empty where there are no such images.
 
-        logits = setup.answers(module, members, said, images, np.arange(len(images)), told)
-    if distributed.first():
-        top, names = work.session.workdir, np.asarray(said['class_names'])
-        likely = tta.probabilities(logits, said['temperature'])
-        submission.write_predictions(
-            top / 'predictions.csv', found.ids, said['class_names'], likely
-        )
-        submission.write_submission(
-            top / 'submission.csv', names[likely.argmax(1)].tolist(), found.ids, found.ids
-        )
-    return dict(submission=dict(file='submission.csv', rows=len(found.ids)))
-
-
-def write(work: Work, final: Final, said: Mapping[str, Any]) -> None:
-    """artifacts/: what the network said of held-out images, the worst mistakes, Grad-CAM.
-
-    And the evidence.
+    Raises:
+      Interrupted: a signal came; the trained networks are saved.
     """
-    folder, dataset = work.session.workdir / 'artifacts', work.dataset
-    labels, ids = dataset.labels[final.indices], np.asarray([dataset.ids[i] for i in final.indices])
-    likely = tta.probabilities(final.logits, said['temperature'])
-    arrays = dict(
-        logits=final.logits, labels=labels.astype(np.int32), ids=ids, split=np.asarray(final.part)
-    )
+    if unlabelled is None or unlabelled.images is None:
+        return {}
+    images, class_names = unlabelled.images, metadata['class_names']
+    module = run.network.module.clone(num_classes=len(class_names))
+    interrupted = distributed.together(run.context.interrupted)
+    with metered('predicting', len(images)) as advance:
+
+        def count_done(count: int) -> None:
+            advance(count)
+            if signal := interrupted():
+                raise Interrupted(signal)
+
+        indices = np.arange(len(images))
+        logits = setup.log_probabilities(module, members, metadata, images, indices, count_done)
+    if distributed.first():
+        top, ids = run.context.workdir, unlabelled.ids
+        probabilities = tta.probabilities(logits, metadata['temperature'])
+        submission.write_predictions(top / 'predictions.csv', ids, class_names, probabilities)
+        predicted = np.asarray(class_names)[probabilities.argmax(1)].tolist()
+        submission.write_submission(top / 'submission.csv', predicted, ids, ids)
+    return dict(submission=dict(file='submission.csv', rows=len(unlabelled.ids)))
+
+
+def write(run: FineTuneRun, final: FinalNetworks, metadata: Mapping[str, Any]) -> None:
+    """Write artifacts/: held-out logits, mistakes, Grad-CAM, near-duplicates, evidence."""
+    folder, dataset = run.context.workdir / 'artifacts', run.dataset
+    labels = dataset.labels[final.indices]
     workdir.write_arrays(
-        folder / 'evaluation.npz', arrays | dict(temperature=np.asarray(said['temperature']))
+        folder / 'evaluation.npz',
+        dict(
+            logits=final.logits,
+            labels=labels.astype(np.int32),
+            ids=np.asarray([dataset.ids[i] for i in final.indices]),
+            split=np.asarray(final.split),
+            temperature=np.asarray(metadata['temperature']),
+        ),
     )
-    predicted = likely.argmax(1)
+    probabilities = tta.probabilities(final.logits, metadata['temperature'])
+    predicted = probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-likely[wrong, predicted[wrong]], kind='stable')][:MISTAKES]
-    _pictures(
-        folder / 'mistakes.npz',
-        dataset,
-        final,
-        worst,
-        likely,
-        _small(dataset, final.indices[worst]),
-    )
-    count = work.experiment.finetune.explain
-    if count and 'finetune' in work.experiment.stages:
-        right = np.random.default_rng(0).permutation(np.flatnonzero(predicted == labels))[
-            : count - count // 2
-        ]
-        chosen = np.concatenate([worst[: count // 2], right])
-        module = work.network.module.clone(num_classes=len(said['class_names']))
-        batch = np.stack([dataset.images[i] for i in final.indices[chosen]])
-        maps = gradcam.gradcam(module, final.members, said, batch, predicted[chosen])
-        seen = gradcam.seen(module, said, batch)
-        _pictures(
-            folder / 'gradcam.npz', dataset, final, chosen, likely, seen, maps=np.asarray(maps)
-        )
-    findings = workdir.read_json(work.session.workdir / 'plan.json')['data']['findings']
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind='stable')]
+    worst = worst[:MISTAKES]
+    images = _thumbnails(dataset, final.indices[worst])
+    _write_images(folder / 'mistakes.npz', dataset, final, worst, probabilities, images)
+    if run.experiment.finetune.explain and 'finetune' in run.experiment.stages:
+        correct = np.flatnonzero(predicted == labels)
+        _write_gradcam(folder, run, final, metadata, worst, correct, probabilities)
+    findings = workdir.read_json(run.context.workdir / 'plan.json')['data']['findings']
     pairs = audit.pictures(dataset, findings)
     if pairs:
         workdir.write_arrays(folder / 'near_duplicates.npz', pairs)
-    workdir.write(folder / 'evidence.json', json.dumps(evidence(work), indent=1) + '\n')
+    workdir.write(folder / 'evidence.json', json.dumps(evidence(run), indent=1) + '\n')
 
 
-def evidence(work: Work) -> list[dict[str, Any]]:
-    """What ablations found for the decisions of this recipe: those that are named.
+def evidence(run: FineTuneRun) -> list[dict[str, Any]]:
+    """Verdicts of ablations on the decisions of this recipe.
 
-    Else those beside this workdir.
+    The ablations are those that the experiment names, otherwise those next to this workdir.
     """
-    named = [pathlib.Path(path) for path in work.experiment.evidence]
-    found, refused = [], {}
+    named = [pathlib.Path(path) for path in run.experiment.evidence]
+    verdicts, refused = [], {}
     for field, ablation in DECISIONS.items():
-        for top in named or [work.session.workdir.resolve().parent / ablation]:
+        for top in named or [run.context.workdir.resolve().parent / ablation]:
             try:
-                config = (
-                    workdir.read_json(top / 'config.json') if (top / 'config.json').exists() else {}
-                )
+                path = top / 'config.json'
+                config = workdir.read_json(path) if path.exists() else {}
                 if config.get('factor', config.get('name')) and config.get('name') == ablation:
                     workdir.check(top)
-                    found += _verdicts(field, ablation, config, top)
+                    verdicts += _verdicts(field, ablation, config, top)
             except InputError as error:
                 refused[str(error)] = f'{error}; its verdicts are left out'
     for text in refused.values():
         warn(text)
-    return found
+    return verdicts
+
+
+def _write_gradcam(
+    folder: pathlib.Path,
+    run: FineTuneRun,
+    final: FinalNetworks,
+    metadata: Mapping[str, Any],
+    worst: np.ndarray,
+    correct: np.ndarray,
+    probabilities: np.ndarray,
+) -> None:
+    """Grad-CAM of the worst mistakes and of as many correct images, drawn at random."""
+    count = run.experiment.finetune.explain
+    drawn = np.random.default_rng(0).permutation(correct)[: count - count // 2]
+    chosen = np.concatenate([worst[: count // 2], drawn])
+    module = run.network.module.clone(num_classes=len(metadata['class_names']))
+    batch = np.stack([run.dataset.images[i] for i in final.indices[chosen]])
+    predicted = probabilities[chosen].argmax(1)
+    maps = np.asarray(gradcam.gradcam(module, final.members, metadata, batch, predicted))
+    images = gradcam.seen(module, metadata, batch)
+    path = folder / 'gradcam.npz'
+    _write_images(path, run.dataset, final, chosen, probabilities, images, maps=maps)
 
 
 def _verdicts(
@@ -285,37 +295,44 @@ def _verdicts(
     ]
 
 
-def _pictures(
+def _write_images(
     path: pathlib.Path,
     dataset: Dataset,
-    final: Final,
+    final: FinalNetworks,
     chosen: np.ndarray,
-    likely: np.ndarray,
+    probabilities: np.ndarray,
     images: np.ndarray,
     **more: np.ndarray,
 ) -> None:
-    """Pictures uint8 [m, side, side, 3] of held-out images and what was said of them.
+    """Write held-out images uint8 [m, side, side, 3] and their predictions.
 
-    `chosen` are rows of `likely`.
+    Args:
+      path: the .npz file; nothing is written where no image is chosen.
+      dataset: labelled images.
+      final: the networks that predict.
+      chosen: int [m], rows of `probabilities`.
+      probabilities: float [n, classes].
+      images: uint8 [m, side, side, 3].
+      **more: further arrays [m, ...].
     """
     if not len(chosen):
         return
-    indices, predicted = final.indices[chosen], likely[chosen].argmax(1)
+    indices, predicted = final.indices[chosen], probabilities[chosen].argmax(1)
     arrays = dict(
         images=images,
         ids=np.asarray([dataset.ids[i] for i in indices]),
         labels=dataset.labels[indices].astype(np.int32),
         predicted=predicted.astype(np.int32),
-        probability=likely[chosen, predicted],
+        probability=probabilities[chosen, predicted],
     )
     workdir.write_arrays(path, arrays | more)
 
 
-def _small(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
-    """Images as small pictures, uint8 [m, SIDE, SIDE, 3]."""
-    side = (max(1, len(indices)), SIDE, SIDE, 3)
-    images = (
-        np.stack([dataset.images[i] for i in indices]) if len(indices) else np.zeros((1, 1, 1, 3))
-    )
-    small = jax.image.resize(jnp.asarray(images, jnp.float32), side, 'linear')
+def _thumbnails(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
+    """Images as small ones, uint8 [m, SIDE, SIDE, 3]."""
+    shape = (max(1, len(indices)), SIDE, SIDE, 3)
+    images = np.zeros((1, 1, 1, 3))
+    if len(indices):
+        images = np.stack([dataset.images[i] for i in indices])
+    small = jax.image.resize(jnp.asarray(images, jnp.float32), shape, 'linear')
     return np.clip(np.round(np.asarray(small)), 0, 255).astype(np.uint8)

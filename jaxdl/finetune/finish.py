@@ -1,18 +1,16 @@
-"""The end of a fine-tuning: calibration, the last checkpoint, predictions, tables.
+"""Final steps of a fine-tuning: calibration, the final checkpoint, predictions and tables."""
 
-And what the report shows.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxdl import workdir
 from jaxdl.finetune import artifacts, loop
-from jaxdl.finetune.loop import TrainedNetwork
+from jaxdl.finetune.artifacts import Unlabelled
+from jaxdl.finetune.networks import Validated
 from jaxdl.finetune.probe import ProbeResult
-from jaxdl.finetune.records import Final, Work
+from jaxdl.finetune.records import FinalNetworks, FineTuneRun
 from jaxdl.inference import model_file
 from jaxdl.runtime import distributed
 from jaxdl.statistics import classification
@@ -20,135 +18,109 @@ from jaxdl.workdir import journal, tables
 from jaxdl.workdir.tables import Row
 
 
-def close(
-    work: Work,
-    final: Final,
-    found: ProbeResult,
-    fitted: Sequence[tuple[TrainedNetwork, np.ndarray]],
-    unlabelled: artifacts.Unlabelled | None,
+def finish(
+    run: FineTuneRun,
+    final: FinalNetworks,
+    probe_result: ProbeResult,
+    trained: Sequence[Validated],
+    unlabelled: Unlabelled | None,
     facts: Mapping[str, Any],
 ) -> None:
-    """Calibration, the last checkpoint, predictions, tables, what the report shows."""
-    labels = work.dataset.labels[final.indices]
-    temperature = (
-        final.said['temperature']
-        if final.part == 'test'
-        else classification.fit_temperature(final.logits, labels)
-    )
-    judged = dict(
-        artifacts.judged(final.logits, labels, temperature), split=final.part, images=len(labels)
-    )
-    judged |= dict(epoch=fitted[0][0].epoch) if fitted else {}
-    said = final.said | dict(temperature=temperature, scores=judged)
-    model_file.save(work.session.workdir, final.members, said)
-    submitted = artifacts.predictions(work, final.members, said, unlabelled)
+    """Write the final checkpoint, predictions, tables, artifacts and, last, run.json.
+
+    Args:
+      run: what the stages share.
+      final: the networks to save.
+      probe_result: the fitted probe.
+      trained: one network per fold and seed; empty for a probe alone.
+      unlabelled: images to predict, where there are such.
+      facts: provenance of the run.
+    """
+    labels = run.dataset.labels[final.indices]
+    temperature = final.metadata['temperature']
+    if final.split != 'test':
+        temperature = classification.fit_temperature(final.logits, labels)
+    scores = artifacts.scores(final.logits, labels, temperature)
+    scores |= dict(split=final.split, images=len(labels))
+    scores |= dict(epoch=trained[0].network.epoch) if trained else {}
+    metadata = final.metadata | dict(temperature=temperature, scores=scores)
+    model_file.save(run.context.workdir, final.members, metadata)
+    submission = artifacts.write_predictions(run, final.members, metadata, unlabelled)
     if not distributed.first():
         return
-    rows = _rows(work, found, fitted, final, judged)
-    tables.write_table(work.session.workdir / 'results.csv', tables.RESULTS, rows)
-    artifacts.write(work, final, said)
-    of_probe = artifacts.of_probe(found, work)
-    seconds, rates = _seconds(fitted, found), _rates(fitted)
-    work.session.note('trained')
-    sessions = journal.sessions(work.session.workdir)
-    run = dict(
+    rows = list(_result_rows(run, probe_result, trained, final, scores))
+    tables.write_table(run.context.workdir / 'results.csv', tables.RESULTS, rows)
+    artifacts.write(run, final, metadata)
+    probe_scores = artifacts.probe_scores(run, probe_result)
+    run.context.note('trained')
+    sessions = journal.sessions(run.context.workdir)
+    record = dict(
         facts,
-        seconds=seconds | dict(total=round(sum(sessions), 3)),
-        groups=found.entries,
+        seconds=_seconds(trained, probe_result) | dict(total=round(sum(sessions), 3)),
+        groups=probe_result.entries,
         resumed=len(sessions) - 1,
         results_rows=len(rows),
-        scores=dict(probe=of_probe) | (dict(finetune=judged) if fitted else {}),
-        **rates,
-        **submitted,
+        scores=dict(probe=probe_scores) | (dict(finetune=scores) if trained else {}),
+        **_rates(trained),
+        **submission,
         finished=True,
     )
-    workdir.seal(work.session.workdir)
-    workdir.begin(work.session.workdir, run=run)
+    workdir.seal(run.context.workdir)
+    workdir.begin(run.context.workdir, run=record)
+
+
+def _result_rows(
+    run: FineTuneRun,
+    probe_result: ProbeResult,
+    trained: Sequence[Validated],
+    final: FinalNetworks,
+    scores: Mapping[str, float],
+) -> Iterator[Row]:
+    """results.csv: the probe's last epoch, every epoch of every training, the test split."""
+    passes, rate = run.experiment.probe.passes, run.experiment.variant.learning_rate
+    of_probe = dict(phase='probe', option='probe', learning_rate=probe_result.learning_rate, seed=0)
+    train = {name: probe_result.train_scores[name] for name in loop.TRAIN}
+    val = {name: probe_result.scores[name] for name in loop.VAL}
+    yield from _rows(of_probe, passes, 'train', train)
+    yield from _rows(of_probe, passes, 'val', val)
+    for number, (network, _) in enumerate(trained):
+        seed = number % run.experiment.finetune.seeds
+        head = dict(phase='finetune', option=network.name, learning_rate=rate, seed=seed)
+        for epoch, values in enumerate(network.history, 1):
+            row = dict(zip(loop.HISTORY, values, strict=True))
+            for split, names in (('train', loop.TRAIN), ('val', loop.VAL)):
+                yield from _rows(head, epoch, split, {n: row[f'{split}_{n}'] for n in names})
+    if final.split == 'test':
+        tested = {name: scores[name] for name in loop.VAL}
+        if trained:
+            head = dict(phase='finetune', option='finetune', learning_rate=rate, seed=0)
+            yield from _rows(head, trained[0].network.epoch, 'test', tested)
+        else:
+            yield from _rows(of_probe, passes, 'test', tested)
 
 
 def _rows(
-    work: Work,
-    found: ProbeResult,
-    fitted: Sequence[tuple[TrainedNetwork, np.ndarray]],
-    final: Final,
-    judged: Mapping[str, Any],
-) -> list[Row]:
-    """results.csv: the probe's last pass, every epoch of every run.
+    head: Mapping[str, Any], epoch: int, split: str, values: Mapping[str, float]
+) -> Iterator[Row]:
+    """A row per metric that was measured."""
+    place = dict(condition='', **head, epoch=epoch, split=split)
+    for name, value in values.items():
+        if np.isfinite(value):
+            yield place | dict(metric=name, value=float(value))
 
-    And the labelled test part where there is one.
-    """
-    passes, rows = work.experiment.probe.passes, []
 
-    def add(
-        phase: str,
-        option: str,
-        rate: float,
-        seed: int,
-        epoch: int,
-        split: str,
-        measured: Mapping[str, float],
-    ) -> None:
-        head = dict(
-            condition='',
-            phase=phase,
-            option=option,
-            learning_rate=rate,
-            seed=seed,
-            epoch=epoch,
-            split=split,
-        )
-        rows.extend(
-            head | dict(metric=k, value=float(v)) for k, v in measured.items() if np.isfinite(v)
-        )
+def _seconds(trained: Sequence[Validated], probe_result: ProbeResult) -> dict[str, float]:
+    totals = {}
+    for kind in ('compile', 'train', 'evaluate'):
+        heads = sum(entry[f'{kind}_seconds'] for entry in probe_result.entries)
+        totals[kind] = round(heads + sum(own.network.seconds[kind] for own in trained), 3)
+    return totals
 
-    train = {name: found.train_scores[name] for name in loop.TRAIN}
-    add('probe', 'probe', found.learning_rate, 0, passes, 'train', train)
-    add(
-        'probe',
-        'probe',
-        found.learning_rate,
-        0,
-        passes,
-        'val',
-        {name: found.scores[name] for name in loop.VAL},
+
+def _rates(trained: Sequence[Validated]) -> dict[str, float]:
+    train, images, wait = (
+        sum(own.network.seconds[kind] for own in trained) for kind in ('train', 'images', 'wait')
     )
-    rate = work.experiment.variant.learning_rate
-    for number, (own, _) in enumerate(fitted):
-        seed = number % work.experiment.finetune.seeds
-        for epoch, values in enumerate(own.history, 1):
-            row = dict(zip(loop.HISTORY, values, strict=True))
-            for split, names in (('train', loop.TRAIN), ('val', loop.VAL)):
-                add(
-                    'finetune',
-                    own.name,
-                    rate,
-                    seed,
-                    epoch,
-                    split,
-                    {n: row[f'{split}_{n}'] for n in names},
-                )
-    if final.part == 'test':
-        last = fitted[0][0].epoch if fitted else passes
-        named = (
-            ('finetune', 'finetune', rate) if fitted else ('probe', 'probe', found.learning_rate)
-        )
-        add(*named, 0, last, 'test', {name: judged[name] for name in loop.VAL})
-    return rows
-
-
-def _seconds(
-    fitted: Sequence[tuple[TrainedNetwork, np.ndarray]], found: ProbeResult
-) -> dict[str, float]:
-    kinds = ('compile', 'train', 'evaluate')
-    heads = {kind: sum(entry[f'{kind}_seconds'] for entry in found.entries) for kind in kinds}
-    return {
-        kind: round(heads[kind] + sum(own.seconds[kind] for own, _ in fitted), 3) for kind in kinds
-    }
-
-
-def _rates(fitted: Sequence[tuple[TrainedNetwork, np.ndarray]]) -> dict[str, float]:
-    train = sum(own.seconds['train'] for own, _ in fitted)
     if not train:
         return {}
-    images, wait = (sum(own.seconds[kind] for own, _ in fitted) for kind in ('images', 'wait'))
     return dict(images_per_second=round(images / train, 2), input_wait=round(wait / train, 4))

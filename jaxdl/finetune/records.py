@@ -1,4 +1,4 @@
-"""Records that the stages of a fine-tuning pass on: the running work, and the final networks."""
+"""Records that the stages of a fine-tuning pass on."""
 
 import dataclasses
 from typing import Any
@@ -12,27 +12,46 @@ from jaxdl.finetune.setup import Backbone
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What the stages of a run share."""
+class FineTuneRun:
+    """All that the stages of a run share.
+
+    Attributes:
+      experiment: the resolved experiment.
+      context: workdir, journal, signals and devices.
+      network: the pretrained network without head.
+      dataset: labelled images.
+      splits: their training, validation and test images.
+      features: float32 [n, views, features], of all images, by the pretrained network.
+      metadata: metadata of every checkpoint.
+    """
 
     experiment: FineTune
-    session: RunContext
+    context: RunContext
     network: Backbone
     dataset: Dataset
-    parts: Splits
+    splits: Splits
     features: np.ndarray
-    said: dict[str, Any]  # of every checkpoint
+    metadata: dict[str, Any]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.dataset.class_names
 
 
 @dataclasses.dataclass(frozen=True)
-class Final:
-    """The networks of a run, and what they said of images that they had not seen.
+class FinalNetworks:
+    """The networks of a run, and their predictions of images that they were not trained on.
 
-    Log-probabilities [n, classes].
+    Attributes:
+      members: variables of each network.
+      metadata: metadata of the final checkpoint.
+      logits: float32 [n, classes], log-probabilities before the temperature.
+      indices: int [n], into the data set.
+      split: `val`, `test`, or `folds`: each image by the networks of the fold that held it out.
     """
 
     members: list[Any]
-    said: dict[str, Any]
+    metadata: dict[str, Any]
     logits: np.ndarray
     indices: np.ndarray
-    part: str  # val, test, or folds: each image by the networks that have not seen it
+    split: str

@@ -1,7 +1,4 @@
-"""Where a fine-tuning begins: the network, the images, how they are split.
-
-And what is asked of all of it first.
-"""
+"""Set-up of a fine-tuning: checks, weights, images, splits, features and heads."""
 
 import dataclasses
 import pathlib
@@ -23,80 +20,83 @@ from jaxdl.runtime import distributed, sharding, tracking
 from jaxdl.train import losses, masks
 from jaxdl.workdir.checksums import checksum
 
-EVALUATED = 32  # images at once
+EVALUATION_BATCH = 32  # images per device
+Head = Mapping[str, np.ndarray]  # kernel [features, classes] and bias [classes]
 
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A network without head, the variables of it on the host, and where they are from."""
+    """A pretrained network without head.
+
+    Attributes:
+      module: the network.
+      variables: NumPy arrays.
+      revision: commit of the weights on the hub; empty for a file.
+    """
 
     module: ResNet
     variables: dict[str, Any]
     revision: str
 
 
-def check(experiment: FineTune) -> None:
-    """InputError for settings that a pretrained network cannot have.
+def check_settings(experiment: FineTune) -> None:
+    """Check that the settings of a fine-tuning fit one another.
 
-    Or that do not fit one another.
+    Raises:
+      InputError: they do not.
     """
-    own, recipe = experiment.variant, experiment.finetune
+    settings, recipe = experiment.variant, experiment.finetune
     if not experiment.weights:
         raise InputError(
             'no weights: --set=weights=FILE (.safetensors, .npz, .pth, .th), or a hub id, as in '
             '--set=weights=timm/resnet50.a1_in1k'
         )
-    if losses.find(own.loss).activation is not jax.nn.softmax:
+    if losses.find(settings.loss).activation is not jax.nn.softmax:
         raise InputError(
-            f'variant.loss={own.loss}: a fine-tuned network ends in a softmax: softmax_cross_entropy'
+            f'variant.loss={settings.loss}: a fine-tuned network ends in a softmax: '
+            'use softmax_cross_entropy'
         )
     tracking.check(experiment.trackers)
     if recipe.precision == 'bfloat16' and experiment.conv == 'onednn':
-        raise InputError('conv=onednn computes in float32 alone: precision=float32, or conv=auto')
+        raise InputError(
+            'conv=onednn: it computes in float32 only: use precision=float32, or conv=auto'
+        )
     if recipe.norms == 'batch' and any('_' in name for name in recipe.frozen):
         raise InputError(
-            f'finetune.frozen={list(recipe.frozen)}: with norms=batch whole stages are frozen: stem, layer1, ...'
+            f'finetune.frozen={list(recipe.frozen)}: with norms=batch, whole stages are frozen: '
+            'use stem, layer1, ...'
         )
     if not experiment.data.fractions[1]:
         raise InputError(
-            'data.fractions: a fine-tuning needs images to validate on: the second share must be above 0'
+            'data.fractions: a fine-tuning needs validation images: the second share must be '
+            'above 0'
         )
-    parts = jax.device_count() * recipe.accumulation
-    if own.batch_size % parts:
-        near = max(parts, round(own.batch_size / parts) * parts)
+    devices = jax.device_count()
+    parts = devices * recipe.accumulation
+    if settings.batch_size % parts:
+        near = max(parts, round(settings.batch_size / parts) * parts)
         raise InputError(
-            f'variant.batch_size={own.batch_size}: {jax.device_count()} devices and accumulation={recipe.accumulation} '
-            f'divide it by {parts}: set batch_size={near}'
+            f'variant.batch_size={settings.batch_size}: {devices} devices and '
+            f'accumulation={recipe.accumulation} divide it by {parts}: set batch_size={near}'
         )
     if recipe.folds > 1 and recipe.average == 'soup':
         raise InputError(
-            'finetune.average=soup: networks of different folds have no common validation: folds=1'
+            'finetune.average=soup: networks of different folds share no validation images: '
+            'set folds=1'
         )
 
 
-def backbone(experiment: FineTune) -> Backbone:
-    """The pretrained network without head, its convolutions as this process can do them best."""
+def load_backbone(experiment: FineTune) -> Backbone:
+    """Load the pretrained network without head.
+
+    Raises:
+      InputError: the weights cannot be read, or `finetune.frozen` names no part of the network.
+    """
     read = weights.read(experiment.weights, experiment.revision or None)
     module, variables = load_pretrained(read, experiment.architecture or None, num_classes=0)
-    masks.frozen(
-        dict(variables['params'], head={}), experiment.finetune.frozen
-    )  # refuses what is not there
-    return Backbone(
-        module.clone(lowering=lowering(experiment), remat=experiment.finetune.remat),
-        variables,
-        read.revision,
-    )
-
-
-def lowering(experiment: FineTune) -> str:
-    """One device: what is fastest there. Of several, XLA's own, which it cuts over them."""
-    return experiment.conv or (
-        'grouped'
-        if jax.device_count() > 1
-        else 'auto'
-        if jax.default_backend() == 'cpu'
-        else conv.usual()
-    )
+    masks.frozen(dict(variables['params'], head={}), experiment.finetune.frozen)
+    module = module.clone(lowering=_lowering(experiment), remat=experiment.finetune.remat)
+    return Backbone(module, variables, read.revision)
 
 
 def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:
@@ -116,17 +116,18 @@ def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = F
     return dataclasses.replace(experiment, revision=distributed.told(resolve))
 
 
-def images_of(experiment: FineTune) -> Dataset:
-    """The labelled images, uint8 [n, side, side, 3] but for grey ones, which stay of one channel.
+def load_images(experiment: FineTune) -> Dataset:
+    """Load the labelled images, uint8 [n, side, side, 3]; grey images get three equal channels.
 
-    InputError: they are no such images, or smaller than the network is to see them.
+    Raises:
+      InputError: the data set has no such images, or smaller ones than the network is to get.
     """
     dataset = load(experiment.data)
     images = dataset.images
     if images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
         raise InputError(
-            f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a pretrained network takes '
-            'images of bytes, [n, height, width, 3 or 1]'
+            f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a '
+            'pretrained network takes images of bytes, [n, height, width, 3 or 1]'
         )
     _check_side(experiment, images.shape[1:3])
     if images.shape[-1] == 1:
@@ -134,91 +135,50 @@ def images_of(experiment: FineTune) -> Dataset:
     return dataset
 
 
-def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
-    recipe, (height, width) = experiment.finetune, sides
-    sizes = (
-        (*recipe.sizes, recipe.train_size, recipe.eval_size)
-        if 'finetune' in experiment.stages
-        else ()
-    )
-    asked = max(*sizes, experiment.probe.probe_size, 1)
-    if height != width:
-        raise InputError(
-            f'data.dataset={experiment.data.dataset}: images of {height} x {width} pixels are not square: cut them '
-            'to squares, or give files, which are cut as they are decoded'
-        )
-    if height < asked:
-        raise InputError(
-            f'images of {height} pixels, and the network is to see {asked}: set a larger image_size, or smaller sizes, '
-            'train_size, eval_size and probe_size'
-        )
-
-
 def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -> None:
-    """InputError where a run that goes on finds other images, or other weights.
+    """Check that a resumed run has the images and the weights that it began with.
 
-    Than it began with.
+    Raises:
+      InputError: it has others.
     """
     path = folder / 'plan.json'
     if not path.exists():
         return
     plan = workdir.read_json(path)
-    now = dict(data=dataset.checksum(), weights=checksum(network.variables))
     with damaged(f'{path} is damaged', '--overwrite starts the run anew'):
-        held = dict(data=plan['data']['checksum'], weights=plan['model']['weights_checksum'])
-    for what, name in dict(data=f'data set {dataset.name} has', weights='the weights have').items():
-        if now[what] != held[what]:
+        planned = plan['data']['checksum'], plan['model']['weights_checksum']
+    present = dataset.checksum(), checksum(network.variables)
+    names = f'data set {dataset.name} has', 'the weights have'
+    for name, before, now in zip(names, planned, present, strict=True):
+        if before != now:
             raise InputError(f'{name} changed since the run began: --overwrite starts it anew')
 
 
-def split(
+def split_images(
     experiment: FineTune, dataset: Dataset, network: Backbone, folder: pathlib.Path
 ) -> tuple[Dataset, Splits, np.ndarray]:
-    """The data with its groups, its parts, and the features [n, views.
+    """Split the images; clusters of similar features are held out as a whole.
 
-    Features] by which whole clusters are held out.
+    The splits are drawn once and written to artifacts/split.npz, which a resumed run reads.
 
-    Parts and groups are written to artifacts/split.npz once; a run that is resumed takes them from
-    there.
+    Returns:
+      The data set with its groups, the splits, and the features [n, views, features].
 
-    InputError: that file is damaged, and drawn again the parts are others.
+    Raises:
+      InputError: that file is damaged, and the splits drawn again differ.
     """
-    found = extracted(experiment, dataset, network)
+    extracted = extract_features(experiment, dataset, network)
     if distributed.first():
-        _drawn_once(experiment, dataset, found[:, 0], folder)
-    distributed.wait('split')  # of unlike machines each might draw another
-    indices = workdir.read_arrays(folder / workdir.SPLIT)
-    groups = tuple(map(str, indices['groups'])) or None
-    parts = Splits(indices['train'], indices['val'], indices['test'], str(indices['drawn']))
-    return dataclasses.replace(dataset, groups=groups), parts, found
+        _draw_once(experiment, dataset, extracted[:, 0], folder)
+    distributed.wait('split')  # machines of different kinds might draw different splits
+    with np.load(folder / workdir.SPLIT) as arrays:
+        groups = tuple(map(str, arrays['groups'])) if len(arrays['groups']) else None
+        splits = Splits(arrays['train'], arrays['val'], arrays['test'], str(arrays['drawn']))
+    return dataclasses.replace(dataset, groups=groups), splits, extracted
 
 
-def _drawn_once(
-    experiment: FineTune, dataset: Dataset, found: np.ndarray, folder: pathlib.Path
-) -> None:
-    """Draws the parts where an earlier session has not, or where what it wrote is damaged."""
-    lost = workdir.damaged(folder, (workdir.SPLIT,))
-    if (folder / workdir.SPLIT).exists() and not lost:
-        return
-    _draw(experiment, dataset, found, folder / workdir.SPLIT)
-    if not lost:
-        workdir.record(folder, (workdir.SPLIT,))
-    elif workdir.damaged(folder, (workdir.SPLIT,)):
-        raise InputError(
-            f'{folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite'
-        )
-    else:
-        warn(f'{folder / workdir.SPLIT} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same')
-
-
-def _draw(experiment: FineTune, dataset: Dataset, found: np.ndarray, path: pathlib.Path) -> None:
-    dataset, parts = bursts.split(dataset, experiment.data, found)
-    arrays = dict(train=parts.train, val=parts.val, test=parts.test, drawn=np.asarray(parts.drawn))
-    workdir.write_arrays(path, arrays | dict(groups=np.asarray(dataset.groups or ())))
-
-
-def extracted(experiment: FineTune, dataset: Dataset, network: Backbone) -> np.ndarray:
-    """Features float32 [n, views, features] of all images, by the frozen network."""
+def extract_features(experiment: FineTune, dataset: Dataset, network: Backbone) -> np.ndarray:
+    """Features of all images by the frozen network, float32 [n, views, features]."""
     probe = experiment.probe
     return features.extract(
         network.module,
@@ -231,16 +191,28 @@ def extracted(experiment: FineTune, dataset: Dataset, network: Backbone) -> np.n
     )
 
 
-def about(
-    experiment: FineTune, dataset: Dataset, parts: Splits, network: Backbone, size: int
+def evaluation_size(experiment: FineTune, network: Backbone) -> int:
+    """Side in pixels of the images that the final network is evaluated on."""
+    if 'finetune' in experiment.stages:
+        return experiment.finetune.eval_size
+    return probe_size(experiment, network)
+
+
+def probe_size(experiment: FineTune, network: Backbone) -> int:
+    """Side in pixels of the images that the probe's features are of."""
+    return experiment.probe.probe_size or network.module.preprocessing.size
+
+
+def checkpoint_metadata(
+    experiment: FineTune, dataset: Dataset, splits: Splits, network: Backbone
 ) -> dict[str, Any]:
-    """What a checkpoint says of itself (`snapshot.NEEDED`), before anything has been learnt."""
+    """Metadata of a checkpoint (`model_file.NEEDED`) before any training."""
     return dict(
         architecture=network.module.architecture.name,
         num_classes=len(dataset.class_names),
         class_names=list(dataset.class_names),
         preprocessing=dataclasses.asdict(network.module.preprocessing),
-        eval_size=size,
+        eval_size=evaluation_size(experiment, network),
         views=experiment.finetune.views,
         temperature=1.0,
         adjustment=[],
@@ -248,98 +220,147 @@ def about(
         weights=experiment.weights,
         revision=network.revision,
         jaxdl=__version__,
-        split=parts.drawn,
+        split=splits.drawn,
         scores={},
         decoded_size=int(dataset.images.shape[1]),
         ema=experiment.finetune.ema,
     )
 
 
-def with_head(network: Backbone, head: Mapping[str, np.ndarray]) -> tuple[ResNet, dict[str, Any]]:
-    """The network with a head: `kernel` [features, classes] and `bias` [classes]."""
+def add_head(network: Backbone, head: Head) -> tuple[ResNet, dict[str, Any]]:
+    """The network with a head on its features: module and variables."""
     module = network.module.clone(num_classes=len(head['bias']))
     params = dict(network.variables['params'], head=dict(head))
     return module, dict(network.variables, params=params)
 
 
-def scaled(
-    network: Backbone, head: Mapping[str, np.ndarray], features: np.ndarray
-) -> tuple[Backbone, dict[str, Any]]:
-    """The same logits from features of root mean square 1, where a last norm and a ReLU make them.
+def rescale_features(
+    network: Backbone, head: Head, features: np.ndarray
+) -> tuple[Backbone, dict[str, np.ndarray]]:
+    """Scale features to root mean square 1 and the head against it: the logits stay the same.
 
-    Its scale grows.
+    The gradient of a head is proportional to the features. Those of the truncated Gluon network
+    are 0.02, so that its head would hardly learn. A network whose features do not come from a last
+    norm and a ReLU is unchanged.
 
-    Fine-tuning is not blind to it: the gradient of a head is as large as the features are. Those of
-    the truncated Gluon network are 0.02, so that its head would hardly learn. `features` [n, ...]
-    are those of the training images.
+    Args:
+      network: network without head.
+      head: head of its features.
+      features: float [n, ...], those of the training images.
     """
-    params, size = (
-        network.variables['params'],
-        float(np.sqrt(np.mean(np.square(features, dtype=np.float64)))),
-    )
+    params = network.variables['params']
+    size = float(np.sqrt(np.mean(np.square(features, dtype=np.float64))))
     if 'norm' not in params or not size:
         return network, dict(head)
     norm = {name: np.asarray(value / size, np.float32) for name, value in params['norm'].items()}
-    grown = dataclasses.replace(
-        network, variables=dict(network.variables, params=dict(params, norm=norm))
-    )
-    return grown, dict(head, kernel=np.asarray(head['kernel'] * size, np.float32))
+    variables = dict(network.variables, params=dict(params, norm=norm))
+    kernel = np.asarray(head['kernel'] * size, np.float32)
+    return dataclasses.replace(network, variables=variables), dict(head, kernel=kernel)
 
 
-def zeros(network: Backbone, classes: int) -> dict[str, np.ndarray]:
-    """A head that says nothing yet."""
-    return dict(
-        kernel=np.zeros((network.module.architecture.features, classes), np.float32),
-        bias=np.zeros(classes, np.float32),
-    )
+def zero_head(network: Backbone, classes: int) -> dict[str, np.ndarray]:
+    """A head of zeros, which gives all classes the same probability."""
+    shape = network.module.architecture.features, classes
+    return dict(kernel=np.zeros(shape, np.float32), bias=np.zeros(classes, np.float32))
 
 
-def answers(
+def log_probabilities(
     module: ResNet,
     members: Sequence[Any],
-    said: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     images: np.ndarray,
     indices: np.ndarray,
-    more: Callable[[int], None] | None = None,
+    count_done: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Log-probabilities float32 [k, classes] (`tta.log_probabilities`) of the images `indices` [k].
+    """Log-probabilities of images by all processes, each on all of its devices.
 
-    By all processes.
+    Args:
+      module: the network.
+      members: variables of each network, whose probabilities are averaged.
+      metadata: metadata of the checkpoint: preprocessing, size, test-time augmentation.
+      images: uint8 [n, side, side, 3].
+      indices: int [k], into `images`.
+      count_done: called with the number of images that are done.
 
-    Each process asks for its share of the images, on all of its devices, and is told what the
-    others found.
+    Returns:
+      float32 [k, classes] (`tta.log_probabilities`), the same in all processes.
     """
-    local = jax.make_mesh(
+    mesh = jax.make_mesh(
         (jax.local_device_count(),),
         (sharding.DATA,),
         devices=jax.local_devices(),
         axis_types=(jax.sharding.AxisType.Auto,),
     )
-    place = jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec(sharding.DATA))
-    held = [
-        jax.device_put(member, jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec()))
-        for member in members
-    ]
-    count, size = jax.process_count(), EVALUATED * jax.local_device_count()
-    share = -(-len(indices) // count)
-    own = (
-        np.resize(indices, share * count)[jax.process_index() * share :][:share]
-        if len(indices)
-        else indices
-    )
+    sharded = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(sharding.DATA))
+    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    placed = [jax.device_put(member, replicated) for member in members]
+    processes, size = jax.process_count(), EVALUATION_BATCH * jax.local_device_count()
+    share = -(-len(indices) // processes)
+    local = indices
+    if len(indices):
+        local = np.resize(indices, share * processes)[jax.process_index() * share :][:share]
 
-    def ask(batch: np.ndarray) -> jax.Array:
-        spare = -len(batch) % jax.local_device_count()
-        padded = np.concatenate([batch, np.repeat(batch[-1:], spare, 0)]) if spare else batch
-        return tta.log_probabilities(module, held, said, jax.device_put(padded, place))[
-            : len(batch)
-        ]
+    def predict(batch: np.ndarray) -> jax.Array:
+        padding = np.repeat(batch[-1:], -len(batch) % jax.local_device_count(), 0)
+        padded = jax.device_put(np.concatenate([batch, padding]), sharded)
+        return tta.log_probabilities(module, placed, metadata, padded)[: len(batch)]
 
-    batches = (np.asarray(images[own[i : i + size]]) for i in range(0, len(own), size))
-    found = [*tta.in_batches(batches, ask, size, more)]
-    rows = np.concatenate(found) if found else np.zeros((0, module.num_classes), np.float32)
-    if count > 1:
+    batches = (np.asarray(images[local[i : i + size]]) for i in range(0, len(local), size))
+    pieces = [*tta.in_batches(batches, predict, size, count_done)]
+    rows = np.concatenate(pieces) if pieces else np.zeros((0, module.num_classes), np.float32)
+    if processes > 1:
         from jax.experimental import multihost_utils
 
         rows = np.concatenate(multihost_utils.process_allgather(rows))[: len(indices)]
     return rows
+
+
+def _lowering(experiment: FineTune) -> str:
+    """The lowering of convolutions: the fastest on one device; XLA's own on several.
+
+    XLA can shard its own over the devices.
+    """
+    if experiment.conv:
+        return experiment.conv
+    if jax.device_count() > 1:
+        return 'grouped'
+    return 'auto' if jax.default_backend() == 'cpu' else conv.usual()
+
+
+def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
+    recipe, (height, width) = experiment.finetune, sides
+    sizes = [experiment.probe.probe_size]
+    if 'finetune' in experiment.stages:
+        sizes += [*recipe.sizes, recipe.train_size, recipe.eval_size]
+    if height != width:
+        raise InputError(
+            f'data.dataset={experiment.data.dataset}: images of {height} x {width} pixels are not '
+            'square: cut them to squares, or give files, which are cut as they are decoded'
+        )
+    if height < max(sizes):
+        raise InputError(
+            f'images of {height} pixels, and the network is to see {max(sizes)}: set a larger '
+            'image_size, or smaller sizes, train_size, eval_size and probe_size'
+        )
+
+
+def _draw_once(
+    experiment: FineTune, dataset: Dataset, features: np.ndarray, folder: pathlib.Path
+) -> None:
+    """Draw the splits unless an earlier session has; where its file is damaged, draw again."""
+    path, lost = folder / workdir.SPLIT, workdir.damaged(folder, (workdir.SPLIT,))
+    if path.exists() and not lost:
+        return
+    grouped, splits = bursts.split(dataset, experiment.data, features)
+    arrays = dict(
+        train=splits.train, val=splits.val, test=splits.test, drawn=np.asarray(splits.drawn)
+    )
+    workdir.write_arrays(path, arrays | dict(groups=np.asarray(grouped.groups or ())))
+    if not lost:
+        workdir.record(folder, (workdir.SPLIT,))
+    elif workdir.damaged(folder, (workdir.SPLIT,)):
+        raise InputError(
+            f'{path} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite'
+        )
+    else:
+        warn(f'{path} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same')

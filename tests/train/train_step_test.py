@@ -136,7 +136,9 @@ def test_logit_adjustment_adds_the_log_frequencies_in_training():
     (before, after), _ = stepped(variant)
 
     def loss_of(params):
-        logits = module.apply(dict(params=params), batch().images, train=True) + np.log(SHARES)[None]
+        logits = (
+            module.apply(dict(params=params), batch().images, train=True) + np.log(SHARES)[None]
+        )
         return -jax.nn.log_softmax(logits)[jnp.arange(12), batch().labels].mean()
 
     gradient = jax.grad(loss_of)(before.params)

@@ -1,0 +1,212 @@
+"""Networks of a fine-tuning: one per fold and seed, combined, trained on all images in the end."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxdl.data import Splits, bursts
+from jaxdl.data.batches import Feed
+from jaxdl.finetune import loop, probe, setup
+from jaxdl.finetune.loop import TrainedNetwork, TrainingJob
+from jaxdl.finetune.probe import ProbeResult
+from jaxdl.finetune.records import FinalNetworks, FineTuneRun
+from jaxdl.models.resnet import ResNet
+from jaxdl.runtime import distributed
+from jaxdl.statistics import classification
+from jaxdl.train import averaging, train_step
+
+
+class Validated(NamedTuple):
+    """A trained network and the images, int [n], that its training held out."""
+
+    network: TrainedNetwork
+    held_out: np.ndarray
+
+
+def train_networks(run: FineTuneRun, probe_result: ProbeResult) -> list[Validated]:
+    """Train one network per fold and seed, folds first."""
+    recipe, labels = run.experiment.finetune, run.dataset.labels
+    known = np.union1d(run.splits.train, run.splits.val)
+    networks = []
+    for fold, held_out in enumerate(_folds(run, known), 1):
+        train = np.setdiff1d(known, held_out)
+        head = _initial_head(run, probe_result, train, held_out)
+        network, head = setup.rescale_features(run.network, head, run.features[train])
+        module, variables = setup.add_head(network, head)
+        for seed in range(recipe.seeds):
+            parts = ['finetune']
+            parts += [f'fold {fold}'] if recipe.folds > 1 else []
+            parts += [f'seed {seed}'] if recipe.seeds > 1 else []
+            job = dataclasses.replace(
+                _job(run, ', '.join(parts), train, seed),
+                evaluate=_Evaluation(run, module, held_out),
+                labels=labels[held_out],
+            )
+            trained = loop.train_network(
+                run.context, job, module, variables, run.experiment.variant, recipe
+            )
+            networks.append(Validated(trained, held_out))
+    return networks
+
+
+def probe_network(run: FineTuneRun, result: ProbeResult) -> FinalNetworks:
+    """The probe as a network: its head is fitted on training and validation images.
+
+    The validation logits are those of the head that is fitted on the training images alone.
+    """
+    _, variables = setup.add_head(run.network, result.head)
+    metadata = run.metadata | dict(
+        adjustment=result.adjustments.tolist() if result.adjustment else [],
+        views='flip' if run.experiment.probe.flips else 'none',
+    )
+    indices, split = run.splits.val, 'val'
+    logits = classification.log_softmax(result.val_logits - result.adjustments)
+    if len(run.splits.test):
+        labels = run.dataset.labels[indices]
+        metadata |= dict(temperature=classification.fit_temperature(logits, labels))
+        indices, split = run.splits.test, 'test'
+        logits = probe.log_probabilities(result.head, run.features[indices])
+        logits = classification.log_softmax(logits - result.adjustments)
+    return FinalNetworks([variables], metadata, np.asarray(logits, np.float32), indices, split)
+
+
+def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNetworks:
+    """The networks of all folds and seeds, or their soup, and their predictions.
+
+    The predictions are of validation images before the final training on them; of test images,
+    where there are such, after it.
+    """
+    recipe, metadata = run.experiment.finetune, run.metadata
+    module = _classifier(run)
+    members = [own.network.variables for own in networks]
+    if recipe.average == 'soup' and len(members) > 1:
+        members = [_soup(run, module, members)]
+    if recipe.folds > 1:
+        indices, logits = _predict_folds(run, module, networks)
+    else:
+        indices = run.splits.val
+        logits = _predict(run, module, members, indices)
+    if not len(run.splits.test):
+        split = 'folds' if recipe.folds > 1 else 'val'
+        members = _train_on_all_images(run, module, members)
+        return FinalNetworks(members, metadata, logits, indices, split)
+    temperature = classification.fit_temperature(logits, run.dataset.labels[indices])
+    members = _train_on_all_images(run, module, members)
+    logits = _predict(run, module, members, run.splits.test)
+    metadata = metadata | dict(temperature=temperature)
+    return FinalNetworks(members, metadata, logits, run.splits.test, 'test')
+
+
+def feed_of(run: FineTuneRun, indices: np.ndarray, seed: int) -> Feed:
+    """Batches of some images, in the order of a seed."""
+    dataset, balanced = run.dataset, run.experiment.finetune.imbalance == 'balanced'
+    size = run.experiment.variant.batch_size
+    return Feed(dataset.images, dataset.labels, indices, size, seed, balanced)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluation:
+    """Log-probabilities [n, classes] of held-out images, without test-time augmentation."""
+
+    run: FineTuneRun
+    module: ResNet
+    indices: np.ndarray
+
+    def __call__(self, variables: Mapping[str, Any]) -> np.ndarray:
+        metadata = self.run.metadata | dict(views='none')
+        members = [jax.tree.map(np.asarray, variables)]
+        images = self.run.dataset.images
+        return setup.log_probabilities(self.module, members, metadata, images, self.indices)
+
+
+def _job(run: FineTuneRun, name: str, train: np.ndarray, seed: int) -> TrainingJob:
+    """A training without held-out images."""
+    labels, classes = run.dataset.labels[train], len(run.class_names)
+    shares = np.asarray(train_step.class_shares(labels, classes))
+    return TrainingJob(name, feed_of(run, train, seed), shares, None, None)
+
+
+def _folds(run: FineTuneRun, known: np.ndarray) -> list[np.ndarray]:
+    """Held-out images of each fold; with one fold, the validation images."""
+    folds, labels = run.experiment.finetune.folds, run.dataset.labels
+    if folds == 1:
+        return [run.splits.val]
+    groups = np.asarray(run.dataset.groups or np.arange(len(labels)))[known]
+    seed = run.experiment.data.split_seed
+    return [known[indices] for indices in bursts.folds(labels[known], groups, folds, seed)]
+
+
+def _initial_head(
+    run: FineTuneRun, result: ProbeResult, train: np.ndarray, held_out: np.ndarray
+) -> Mapping[str, np.ndarray]:
+    """The head that a training begins with; it was fitted without the held-out images."""
+    if run.experiment.finetune.start != 'probe':
+        return setup.zero_head(run.network, len(run.class_names))
+    if run.experiment.finetune.folds == 1:
+        return result.head_train_only
+    splits = Splits(np.sort(train), held_out, held_out[:0])
+    return distributed.agreed(
+        probe.head_of(run.experiment, run.dataset, splits, run.features, result)
+    )
+
+
+def _classifier(run: FineTuneRun) -> ResNet:
+    return run.network.module.clone(num_classes=len(run.class_names))
+
+
+def _predict(
+    run: FineTuneRun, module: ResNet, members: Sequence[Any], indices: np.ndarray
+) -> np.ndarray:
+    return setup.log_probabilities(module, members, run.metadata, run.dataset.images, indices)
+
+
+def _predict_folds(
+    run: FineTuneRun, module: ResNet, networks: Sequence[Validated]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each image by the networks of the fold that held it out: indices and log-probabilities."""
+    seeds = run.experiment.finetune.seeds
+    folds = [networks[i : i + seeds] for i in range(0, len(networks), seeds)]
+    indices = [fold[0].held_out for fold in folds]
+    logits = [
+        _predict(run, module, [own.network.variables for own in fold], fold[0].held_out)
+        for fold in folds
+    ]
+    return np.concatenate(indices), np.concatenate(logits)
+
+
+def _train_on_all_images(run: FineTuneRun, module: ResNet, members: list[Any]) -> list[Any]:
+    """The networks after the final training on train + validation, by a schedule of its own.
+
+    Networks of folds are unchanged: each image was trained on by some of them.
+    """
+    recipe = run.experiment.finetune
+    if not recipe.refit_epochs or recipe.folds > 1:
+        return members
+    short = dataclasses.replace(
+        recipe, epochs=recipe.refit_epochs, sizes=(), fix_epochs=0, unfreeze_epochs=0.0, patience=0
+    )
+    known, trained = np.union1d(run.splits.train, run.splits.val), []
+    for number, member in enumerate(members, 1):
+        name = 'finetune, all images'
+        name += f', network {number}' if len(members) > 1 else ''
+        seed = recipe.seeds + number - 1  # an order that no training before has had
+        job, settings = _job(run, name, known, seed), run.experiment.variant
+        network = loop.train_network(run.context, job, module, member, settings, short)
+        trained.append(network.variables)
+    return trained
+
+
+def _soup(run: FineTuneRun, module: ResNet, members: Sequence[Any]) -> Any:
+    """The greedy soup of some networks by the metric on the validation images."""
+    evaluate, labels = _Evaluation(run, module, run.splits.val), run.dataset.labels[run.splits.val]
+
+    def score(variables: Any) -> float:
+        scores = classification.scores(evaluate(variables), labels)
+        return loop.metric_of(scores, run.experiment.finetune)
+
+    variables, chosen = averaging.soup(list(members), score)
+    run.context.note('soup', chosen=[int(i) for i in chosen])
+    return jax.tree.map(np.asarray, variables)

@@ -1,0 +1,91 @@
+"""Plan of a fine-tuning: plan.json before the first step, and its outline for --mode=plan."""
+
+import dataclasses
+
+import jax
+
+from jaxdl import workdir
+from jaxdl.config.experiment import FineTune
+from jaxdl.config.overrides import check
+from jaxdl.finetune import artifacts, loop, networks, phases, probe, setup
+from jaxdl.finetune.artifacts import Unlabelled
+from jaxdl.finetune.phases import Phase
+from jaxdl.finetune.records import FineTuneRun
+from jaxdl.finetune.setup import Backbone
+from jaxdl.runtime import distributed, machine, provenance
+from jaxdl.workdir import records
+from jaxdl.workdir.checksums import checksum
+from jaxdl.workdir.records import Devices, FineTunePlan
+
+
+def outline(experiment: FineTune) -> list[str]:
+    """Lines that say what a run would do; nothing is trained, and no features are extracted."""
+    experiment = check(experiment)
+    setup.check_settings(experiment)
+    network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
+    recipe, batch_size = experiment.finetune, experiment.variant.batch_size
+    share = sum(experiment.data.fractions[:2]) - experiment.data.fractions[1]
+    per_epoch = max(1, int(share * len(dataset.labels)) // batch_size)
+    architecture, unlabelled = network.module.architecture, artifacts.find_unlabelled(experiment)
+    to_predict = f'; {len(unlabelled.ids):,} to predict' if unlabelled else ''
+    lines = [
+        f'data      {dataset.description}{to_predict}',
+        f'network   {architecture.name}, {_parameters(network):,} parameters without head, '
+        f'{architecture.features:,} features',
+        f'probe     {probe.members(experiment)} heads at once on features of '
+        f'{setup.probe_size(experiment, network)} px',
+    ]
+    lines += [
+        f'finetune  steps {phase.start} to {phase.stop} at {phase.size} px, '
+        f'{batch_size} images each: {phase.learns} learn'
+        for phase in _phases(experiment, per_epoch)
+    ]
+    runs = recipe.folds * recipe.seeds
+    if runs > 1:
+        lines.append(f'          {runs} such runs')
+    if recipe.refit_epochs and recipe.folds == 1:
+        lines.append(
+            f'          then {recipe.refit_epochs} epochs of all images, those of validation too'
+        )
+    return lines
+
+
+def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
+    """Write plan.json unless an earlier session has."""
+    if (run.context.workdir / 'plan.json').exists() or not distributed.first():
+        return
+    experiment, network = run.experiment, run.network
+    per_epoch = loop.steps_per_epoch(networks.feed_of(run, run.splits.train, 0))
+    plan = _phases(experiment, per_epoch)
+    content = FineTunePlan(
+        data=artifacts.data_plan(run, unlabelled),
+        model=dict(
+            architecture=network.module.architecture.name,
+            weights=experiment.weights,
+            revision=network.revision,
+            weights_checksum=checksum(network.variables),
+            eval_size=run.metadata['eval_size'],
+            parameters=_parameters(network),
+            features=network.module.architecture.features,
+            preprocessing=run.metadata['preprocessing'],
+        ),
+        steps=dict(per_epoch=per_epoch, total=plan[-1].stop if plan else 0),
+        phases=tuple(dataclasses.asdict(phase) for phase in plan),
+        heads=probe.members(experiment),
+        conv=network.module.lowering,
+        devices=Devices(**provenance.devices()),
+        processes=jax.process_count(),
+        cores=machine.usable_cores(),
+        versions=provenance.versions(),
+    )
+    workdir.begin(run.context.workdir, plan=records.as_json(content))
+
+
+def _phases(experiment: FineTune, per_epoch: int) -> list[Phase]:
+    if 'finetune' not in experiment.stages:
+        return []
+    return phases.phases(experiment.finetune, per_epoch)
+
+
+def _parameters(network: Backbone) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(network.variables['params']))
