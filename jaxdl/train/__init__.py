@@ -1,7 +1,6 @@
-"""Training of one network: variant, state, training step, losses, optimizers, schedules, metrics.
+"""Training of one network: settings, the training step, losses, optimizers, schedules, metrics.
 
-Random streams.
-
-May import augment, models, data and everything below. Interface: `variant`, `train_step`, `losses`,
-`optim`, `metrics`, `keys`, `masks`, `averaging`, `diagnostics`, `figure_data`.
+May import augment, models, data and everything below. Interface: `settings` and `variant` (what is
+traced, initial or static), `train_step`, `losses`, `optim`, `metrics`, `masks`, `averaging`,
+`diagnostics`, `figure_data`, and `keys` (random streams).
 """

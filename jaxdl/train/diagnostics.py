@@ -1,11 +1,7 @@
-"""What a study may ask of its networks before and after training, beyond loss and accuracy.
-
-One row a question.
-"""
+"""Diagnostics of the networks of a study before and after training: one row of PROBES each."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +13,15 @@ from jaxdl.train import train_step
 from jaxdl.train.train_step import Batch, TrainState
 from jaxdl.train.variant import Variant
 
-IMAGES = 256  # training images that a probe looks at
-GRID, REACH = (
-    80,
-    2.5,
-)  # points a side of the grid of a decision boundary; standard deviations that it spans
+IMAGES = 256  # training images that the diagnostics are computed on
+GRID = 80  # points per side of the grid of a decision boundary
+REACH = 2.5  # standard deviations from the centre of that grid to its side
 
-Found = dict[str, jax.Array]
+Values = dict[str, jax.Array]
 
 
-def gradient_norms(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Found:
-    """The Euclidean norm of the loss's gradient by each kernel: {layer: scalar}."""
+def gradient_norms(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Values:
+    """Euclidean norm of the gradient of the loss with respect to each kernel: {layer: scalar}."""
     gradient = train_step.gradients(state, batch, variant, module=module)
     leaves = jax.tree_util.tree_leaves_with_path(gradient)
     named = {'.'.join(part.key for part in path): leaf for path, leaf in leaves}
@@ -37,22 +31,22 @@ def gradient_norms(state: TrainState, batch: Batch, variant: Variant, module: nn
     return {layer: jnp.sqrt(jnp.sum(jnp.square(leaf))) for layer, leaf in kernels.items()}
 
 
-def distinct_units(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Found:
-    """How many units of each hidden layer do something of their own: {layer: scalar}.
+def distinct_units(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Values:
+    """Number of distinct units of each hidden layer: {layer: scalar}.
 
-    Two units are the same where they answer alike, to 1e-5 of the layer's largest answer, to every
-    image.
+    Two units are equal where their outputs agree on every image, to 1e-5 of the layer's largest
+    output.
     """
     return {
-        layer: _distinct(answers)
-        for layer, answers in _hidden(state, batch, variant, module).items()
+        layer: _distinct(outputs)
+        for layer, outputs in _hidden(state, batch, variant, module).items()
     }
 
 
-def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Found:
-    """Of two numbers an image: the logits over a grid of both, {logits: [GRID, GRID, classes]}.
+def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Module) -> Values:
+    """Logits over a grid of inputs, {logits: [GRID, GRID, classes]}.
 
-    Else nothing.
+    Empty unless an input is two numbers.
     """
     if batch.images.shape[1:] != (1, 1, 2):
         return {}
@@ -62,7 +56,7 @@ def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Modul
     return dict(logits=jnp.asarray(logits).reshape(GRID, GRID, -1))
 
 
-PROBES: dict[str, Callable[[TrainState, Batch, Variant, nn.Module], Found]] = dict(
+PROBES: dict[str, Callable[[TrainState, Batch, Variant, nn.Module], Values]] = dict(
     gradient_norms=gradient_norms, distinct_units=distinct_units, boundary=boundary
 )
 
@@ -74,33 +68,37 @@ def ask(
     variants: Variant,
     data: Resident,
 ) -> dict[str, np.ndarray]:
-    """The answers of all members, {'probe.WHEN.NAME.KEY': [row, column, ...]}, of states {WHEN.
+    """Compute diagnostics of all members of a chunk.
 
-    [row, column]}.
+    Args:
+      names: rows of PROBES.
+      module: the network.
+      states: WHEN -> states, leaves [row, column, ...].
+      variants: leaves [row, column].
+      data: images and splits.
+
+    Returns:
+      'probe.WHEN.NAME.KEY' -> values [row, column, ...].
     """
     images = data.train[0, :IMAGES]
     mask = jnp.ones(len(images), bool)
     batch = Batch(data.images[images], data.labels[images], mask, data.mean[0], data.std[0])
 
-    found = {
-        when: _answers(tuple(names), module, state, variants, batch)
-        for when, state in states.items()
-    }
     return {
         f'probe.{when}.{name}.{key}': np.asarray(value)
-        for when, answers in found.items()
-        for name, own in answers.items()
-        for key, value in own.items()
+        for when, state in states.items()
+        for name, values in _compute(tuple(names), module, state, variants, batch).items()
+        for key, value in values.items()
     }
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _answers(
+def _compute(
     names: tuple[str, ...], module: nn.Module, states: TrainState, variants: Variant, batch: Batch
-) -> dict[str, Found]:
-    """Of all members; compiled once for all chunks of a group."""
+) -> dict[str, Values]:
+    """Diagnostics of all members; compiled once for all chunks of a group."""
 
-    def each(state: TrainState, variant: Variant) -> dict[str, Found]:
+    def each(state: TrainState, variant: Variant) -> dict[str, Values]:
         return {name: PROBES[name](state, batch, variant, module) for name in names}
 
     return jax.vmap(jax.vmap(each))(states, variants)
@@ -109,19 +107,16 @@ def _answers(
 def _hidden(
     state: TrainState, batch: Batch, variant: Variant, module: nn.Module
 ) -> dict[str, jax.Array]:
-    """What each hidden layer that the network shows (by `sow`) answers to the images: {layer.
-
-    [image, unit]}.
-    """
+    """Outputs of each hidden layer that the network sows: {layer: [image, unit]}."""
     images = train_step.normalised(batch)
-    found: Any = module.apply(
+    _, updated = module.apply(
         train_step.evaluated(state, variant.ema), images, train=False, mutable=['intermediates']
     )
-    return {layer: answers[0] for layer, answers in found[1].get('intermediates', {}).items()}
+    return {layer: outputs[0] for layer, outputs in updated.get('intermediates', {}).items()}
 
 
-def _distinct(answers: jax.Array) -> jax.Array:
-    apart = jnp.max(jnp.abs(answers[:, :, None] - answers[:, None, :]), 0)  # [unit, unit]
-    same = apart <= 1e-5 * jnp.max(jnp.abs(answers))
-    earlier = jnp.tril(same, -1).any(1)  # the same as a unit before it
+def _distinct(outputs: jax.Array) -> jax.Array:
+    differences = jnp.max(jnp.abs(outputs[:, :, None] - outputs[:, None, :]), 0)  # [unit, unit]
+    same = differences <= 1e-5 * jnp.max(jnp.abs(outputs))
+    earlier = jnp.tril(same, -1).any(1)  # equal to a unit before it
     return jnp.sum(~earlier)

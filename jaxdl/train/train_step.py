@@ -156,7 +156,7 @@ def strengths_of(settings: StepSettings, parts: Collection[str]) -> dict[str, ja
 
 
 def class_shares(labels: jax.Array | np.ndarray, num_classes: int) -> jax.Array:
-    """Share of each class among `labels` int [n], float32 [classes]; no class counts less than 1."""
+    """Share of each class among `labels` int [n], float32 [classes]; each counts at least 1."""
     counts = jnp.maximum(jnp.bincount(labels, length=num_classes), 1)
     return counts / counts.sum()
 

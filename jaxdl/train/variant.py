@@ -47,9 +47,15 @@ class Variant(StepSettings):
 
 
 def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> Variant:
-    """`variant` with named fields set, each checked.
+    """A variant with some fields set and checked.
 
-    InputError with the nearest names for one that does not exist.
+    Args:
+      variant: the variant to start from.
+      overrides: field -> value.
+      where: words for an error message, such as " in option 'avg'".
+
+    Raises:
+      InputError: a field does not exist, or its value is not allowed.
 
     Examples:
       >>> replace(Variant(), dict(pooling='avg', dropout=0.25)).dropout
@@ -70,18 +76,12 @@ def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> 
     return variant
 
 
-def check(variant: Variant) -> Variant:
-    """`variant` with every field converted and checked.
-
-    A function, since `__post_init__` would run on tracers.
-    """
-    return replace(variant, {f.name: getattr(variant, f.name) for f in dataclasses.fields(variant)})
-
-
 def program_key(variant: Variant, shapes: Hashable) -> Hashable:
-    """What decides the compiled program: the structure without the starting values.
+    """Key of the compiled program of a variant: variants with equal keys share a program.
 
-    And the shapes it meets.
+    Args:
+      variant: its tree structure, without initial values, is part of the key.
+      shapes: shapes of the data, or whatever decides them.
 
     Examples:
       >>> plain = Variant()
@@ -90,21 +90,24 @@ def program_key(variant: Variant, shapes: Hashable) -> Hashable:
       >>> program_key(plain, ()) == program_key(replace(plain, dict(pooling='avg')), ())
       False
     """
-    return jax.tree.structure(_started(variant)), shapes
+    return jax.tree.structure(_without_initial(variant)), shapes
 
 
 def stack(variants: Sequence[Variant]) -> Variant:
-    """Variants of one program as one: every leaf float32 [member].
+    """Variants of one program as one, every leaf float32 [member].
 
-    The starting values (used by now) at defaults.
+    Initial values, which the host has used by then, are at their defaults.
+
+    Raises:
+      ValueError: the variants need different programs.
     """
     if len({program_key(variant, ()) for variant in variants}) != 1:
-        raise ValueError('variants of one program, please: their static fields differ')
-    structure = jax.tree.structure(_started(variants[0]))
+        raise ValueError('variants of one program cannot be stacked: their static fields differ')
+    structure = jax.tree.structure(_without_initial(variants[0]))
     leaves = zip(*map(jax.tree.leaves, variants), strict=True)
     return jax.tree.unflatten(structure, [jnp.asarray(values, jnp.float32) for values in leaves])
 
 
-def _started(variant: Variant) -> Variant:
+def _without_initial(variant: Variant) -> Variant:
     defaults = {f.name: f.default for f in dataclasses.fields(variant) if f.metadata.get('initial')}
     return dataclasses.replace(variant, **defaults)
