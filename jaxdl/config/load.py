@@ -20,7 +20,6 @@ from jaxdl.config.experiment import (
 )
 from jaxdl.config.overrides import check, override
 from jaxdl.errors import InputError, blamed, unknown
-from jaxdl.train.variant import Variant
 
 KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experiment)}
 
@@ -130,9 +129,7 @@ def component_names(experiment: Experiment) -> set[tuple[str, str]]:
         if isinstance(study, Ablation)
         for name in study.metrics
     }
-    values = [
-        (f.name, getattr(own, f.name)) for own in variants for f in dataclasses.fields(own)
-    ]
+    values = [(f.name, getattr(own, f.name)) for own in variants for f in dataclasses.fields(own)]
     return found | {(field, value) for field, value in values if isinstance(value, str)}
 
 
