@@ -13,7 +13,7 @@ import pytest
 
 import jaxdl
 from jaxdl import workdir
-from jaxdl.config.experiment import check, override
+from jaxdl.config.overrides import check, override
 from jaxdl.errors import InputError
 from jaxdl.finetune import loop, setup
 from jaxdl.finetune import run as finetune

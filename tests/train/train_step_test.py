@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.config.experiment import Ablation, check
+from jaxdl.config.experiment import Ablation
+from jaxdl.config.overrides import check
 from jaxdl.errors import InputError
 from jaxdl.train import keys, train_step
 from jaxdl.train.train_step import Batch, StepConfig, Timeline
