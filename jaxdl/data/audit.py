@@ -1,10 +1,7 @@
-"""The check of the data before training: what is missing, broken, there twice.
-
-Or on two sides of a split.
-"""
+"""Check of a data set before training: classes, duplicates, and leaks between splits."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +11,22 @@ from jaxdl.data.listing import Dataset
 from jaxdl.data.splits import PARTS, Splits
 from jaxdl.errors import InputError
 
-NAMED, SHOWN = 20, 8  # examples in words, and in pictures
-SIDE = 128  # pixels of a picture, about
+NAMED, SHOWN = 20, 8  # examples by name, and as pictures
+SIDE = 128  # approximate side of a picture in pixels
 
 
 def examine(dataset: Dataset, splits: Splits) -> dict[str, Any]:
-    """What there is to say about a data set and its split, as plain numbers and names (JSON).
+    """Check a data set and its split.
 
-    split: how it was drawn. parts: images and classes of each. single: classes of one image.
-      skipped: what could not be
-    decoded. identical, near: pairs of equal and of nearly equal images, `across` parts, and with
-    `conflicts` of labels.
+    Args:
+      dataset: images and labels.
+      splits: indices of the three splits.
+
+    Returns:
+      JSON of numbers and names. `split`: how it was drawn. `parts`: images and classes of each
+      split. `imbalance`: largest class / smallest class. `single`: classes of one image.
+      `skipped`: images that cannot be decoded. `identical`, `near`: pairs of equal and of similar
+      images, `across` splits, and with `conflicts` of labels.
     """
     part = np.full(len(dataset.labels), -1)
     for number, name in enumerate(PARTS):
@@ -45,9 +47,15 @@ def examine(dataset: Dataset, splits: Splits) -> dict[str, Any]:
 def pictures(
     dataset: Dataset, findings: Mapping[str, Any], most: int = SHOWN
 ) -> dict[str, np.ndarray]:
-    """The pairs of `findings['near']['examples']`, `first` and `second`: uint8 [pair, height.
+    """Make pictures of near-duplicates on two sides of a split.
 
-    Width, channel].
+    Args:
+      dataset: the data set that was checked.
+      findings: the result of `examine`.
+      most: number of pairs.
+
+    Returns:
+      `first` and `second`, uint8 [pair, height, width, channel] each; empty without pairs.
     """
     examples = findings['near'].get('examples', ())[:most]
     place = {name: i for i, name in enumerate(dataset.ids)} if examples else {}
@@ -55,14 +63,11 @@ def pictures(
         first=[place[pair['ids'][0]] for pair in examples],
         second=[place[pair['ids'][1]] for pair in examples],
     )
-    return {side: _shown(dataset.images[rows]) for side, rows in sides.items() if rows}
+    return {side: _pictures(dataset.images[rows]) for side, rows in sides.items() if rows}
 
 
 def _counts(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
-    """Images, classes, the smallest and the largest class with its images.
-
-    And classes that have none.
-    """
+    """Count images and classes; name the smallest, the largest and the empty classes."""
     counts = np.bincount(dataset.labels[indices], minlength=len(dataset.class_names))
     extremes = {
         name: [dataset.class_names[label], int(counts[label])]
@@ -73,7 +78,7 @@ def _counts(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
 
 
 def _identical(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
-    """Images of equal pixels; `files`: the pairs that are the same file, byte by byte."""
+    """Find images of equal pixels; `files` counts the pairs whose files are equal too."""
     kinds, counts = np.unique(
         near_duplicates.keys(dataset.images), return_inverse=True, return_counts=True
     )[1:]
@@ -92,9 +97,9 @@ def _identical(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
 
 
 def _paired(members: Sequence[int], part: np.ndarray) -> list[tuple[int, int]]:
-    """Each with the first of its own part and of those before it: a pair for each image.
+    """Pair each image with the first equal one of its split and of each split before.
 
-    Not for each two.
+    This gives a few pairs per image, not a pair for each two images.
     """
     first: dict[int, int] = {}
     for member in members:
@@ -108,13 +113,14 @@ def _paired(members: Sequence[int], part: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _near(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
-    """Pairs that look alike and are not equal, and their clusters.
+    """Find pairs of similar images that are not equal, and count their clusters.
 
-    `why` says why that was not looked for.
+    `why` is the reason where similarity was not computed.
     """
     height, width = dataset.images.shape[1:3]
     if not near_duplicates.checkable(dataset.images):
-        small = f'images of {height} x {width} pixels are too small for it (at least {near_duplicates.SMALLEST})'
+        smallest = near_duplicates.SMALLEST
+        small = f'images of {height} x {width} pixels are too small for it (at least {smallest})'
         return dict(checked=False, why=small)
     try:
         pairs = near_duplicates.alike(dataset.images)
@@ -135,18 +141,18 @@ def _near(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
 
 
 def _described(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> dict[str, Any]:
-    """Pairs across parts, the images of the later part in them, conflicts of labels.
+    """Count pairs across splits, their images in the later split, and conflicts of labels.
 
-    And examples of each.
+    Each with examples.
     """
     pairs = np.where((part[pairs[:, 0]] <= part[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1])
     sides = part[pairs]
     across, conflict = sides[:, 0] != sides[:, 1], np.diff(dataset.labels[pairs], axis=1)[:, 0] != 0
     between = {}
     for one, other in itertools.combinations(range(3), 2):
-        own = pairs[(sides == (one, other)).all(1)]
+        crossing = pairs[(sides == (one, other)).all(1)]
         between[f'{PARTS[one]}-{PARTS[other]}'] = dict(
-            pairs=len(own), images=len(np.unique(own[:, 1]))
+            pairs=len(crossing), images=len(np.unique(crossing[:, 1]))
         )
     return dict(
         pairs=len(pairs),
@@ -159,9 +165,9 @@ def _described(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> dict[st
 
 
 def _examples(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> list[dict[str, Any]]:
-    """NAMED pairs as ids, parts and classes: those of train and test first.
+    """Describe NAMED pairs by ids, splits and classes: first those across train and test.
 
-    Spread over them where they are more.
+    Where there are more such pairs, the examples are spread evenly over them.
     """
     apart = part[pairs[:, 1]] - part[pairs[:, 0]]
     order = pairs[np.argsort(-apart, kind='stable')]
@@ -177,12 +183,12 @@ def _examples(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> list[dic
     ]
 
 
-def _some(things: Any) -> dict[str, Any]:
-    things = list(things)
-    return dict(count=len(things), examples=things[:NAMED])
+def _some(items: Iterable[Any]) -> dict[str, Any]:
+    items = list(items)
+    return dict(count=len(items), examples=items[:NAMED])
 
 
-def _shown(images: np.ndarray) -> np.ndarray:
+def _pictures(images: np.ndarray) -> np.ndarray:
     step = max(1, max(images.shape[1:3]) // SIDE)
     images = images[:, ::step, ::step]
     if images.dtype == np.uint8:

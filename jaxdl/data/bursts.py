@@ -1,9 +1,7 @@
-"""Series of photographs, found by what a network makes of them.
+"""Bursts of photographs of one scene, by a network's features, and splits of whole bursts.
 
-And splits that keep each series on one side.
-
-Photographs of one shelf at one moment are near-duplicates in all that matters: on both sides of a
-split they flatter. NumPy and SciPy only.
+Photographs of one shelf at one moment are near-duplicates. On both sides of a split they make a
+measurement too optimistic.
 """
 
 import dataclasses
@@ -17,53 +15,53 @@ from jaxdl.data.listing import Dataset
 from jaxdl.data.loading import Data
 from jaxdl.data.splits import Splits
 
-LEAST = 5  # clusters that a class keeps, where it has the images
-BLOCK = 4096  # images of a class that are compared with each other at once
+LEAST = 5  # fewest clusters per class that has as many images
+BLOCK = 4096  # most images of a class that are compared with each other
 
 
 def clusters(
     features: np.ndarray, labels: np.ndarray, threshold: float = 0.5, least: int = LEAST
 ) -> np.ndarray:
-    """The series of each photograph, int [n], from 0: of features [n, f].
+    """Number the burst of each photograph, within its class.
 
-    Within the classes `labels` int [n].
+    Average linkage (Sokal and Michener 1958) of the cosines between centred features. Unlike single
+    linkage it does not join a chain of neighbours to one cluster.
 
-    Average linkage (Sokal and Michener 1958) of the cosines between features less their mean: a
-    chain of neighbours does not become one cluster, as it does by single linkage. Clusters whose
-    mean similarity is above `threshold` are one, as long as the class keeps `least` of them.
+    Args:
+      features: [n, f].
+      labels: int [n].
+      threshold: clusters with a larger mean cosine are joined.
+      least: fewest clusters per class.
+
+    Returns:
+      int64 [n], from 0.
     """
     normal = centred_directions(features)
-    found, count = np.zeros(len(labels), np.int64), 0
+    burst, count = np.zeros(len(labels), np.int64), 0
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        for block in _blocks(normal, own):
-            parts = _cut(normal[block], threshold, least)
-            found[block] = parts + count
-            count += parts.max() + 1
-    return found
+        for block in _blocks(normal, np.flatnonzero(labels == label)):
+            numbers = _cut(normal[block], threshold, least)
+            burst[block] = numbers + count
+            count += numbers.max() + 1
+    return burst
 
 
 def centred_directions(features: np.ndarray) -> np.ndarray:
-    """Features [n, f] less their mean, each of length 1 (of none, 0).
-
-    Products of rows are cosines.
-    """
+    """Centre features [n, f] and scale each to length 1, so that products of rows are cosines."""
     centred = np.asarray(features, np.float32) - features.mean(0, dtype=np.float64).astype(
         np.float32
     )
     return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
 
 
-def _blocks(normal: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
-    """The images of a class; of a large one in blocks.
-
-    Neighbours along its longest axis together.
-    """
-    if len(own) <= BLOCK:
-        return [own]
-    along = np.linalg.svd(normal[own] - normal[own].mean(0), full_matrices=False)[2][0]
-    ordered = own[np.argsort(normal[own] @ along, kind='stable')]
-    return np.array_split(ordered, -(-len(own) // BLOCK))
+def _blocks(normal: np.ndarray, indices: np.ndarray) -> list[np.ndarray]:
+    """Divide the images of a large class into blocks of neighbours along its longest axis."""
+    if len(indices) <= BLOCK:
+        return [indices]
+    centred = normal[indices] - normal[indices].mean(0)
+    along = np.linalg.svd(centred, full_matrices=False)[2][0]
+    ordered = indices[np.argsort(normal[indices] @ along, kind='stable')]
+    return np.array_split(ordered, -(-len(indices) // BLOCK))
 
 
 def _cut(normal: np.ndarray, threshold: float, least: int) -> np.ndarray:
@@ -81,12 +79,18 @@ def _cut(normal: np.ndarray, threshold: float, least: int) -> np.ndarray:
 def split(
     dataset: Dataset, data: Data, features: np.ndarray, number: int = 0
 ) -> tuple[Dataset, Splits]:
-    """As `sources.split`, but `grouped` keeps series of photographs together that `features` [n.
+    """Split as `data.split` does, but `grouped` keeps bursts together.
 
-    F] show.
+    Groups that the source names take precedence. Without bursts the split is stratified.
 
-    The data set comes back with their names as `groups`. Groups of its own stay. Where there are no
-    series the split is stratified, and says so. Of features [n, view, f] the first view counts.
+    Args:
+      dataset: images and labels.
+      data: kind, shares and seed of the split.
+      features: [n, f] or [n, view, f], of which the first view is used.
+      number: repetition, from 0.
+
+    Returns:
+      The data set, with bursts as its `groups`, and the split.
     """
     if data.split != 'grouped' or dataset.groups is not None:
         return dataset, loading.split(dataset, data, number)
@@ -94,27 +98,27 @@ def split(
         np.array(dataset.parts or ['train'] * len(dataset.labels)) == 'train'
     )
     first = features if features.ndim == 2 else features[:, 0]
-    found = clusters(first[left_open], dataset.labels[left_open])
-    if len(np.unique(found)) == len(found):
+    burst = clusters(first[left_open], dataset.labels[left_open])
+    if len(np.unique(burst)) == len(burst):
         drawn = stratified(dataset, data, number)
         return dataset, dataclasses.replace(
-            drawn, drawn=f'{drawn.drawn}: no series of photographs were found'
+            drawn, drawn=f'{drawn.drawn}: there are no bursts of photographs'
         )
     names = np.full(len(dataset.labels), 'fixed', object)
-    names[left_open] = [f'series {cluster}' for cluster in found]
+    names[left_open] = [f'burst {cluster}' for cluster in burst]
     dataset = dataclasses.replace(dataset, groups=tuple(names))
     drawn = loading.split(dataset, data, number)
-    how = drawn.drawn.replace('groups that the source names', 'series of photographs')
-    return dataset, dataclasses.replace(drawn, drawn=how)
+    words = drawn.drawn.replace('groups that the source names', 'bursts of photographs')
+    return dataset, dataclasses.replace(drawn, drawn=words)
 
 
 def stratified(dataset: Dataset, data: Data, number: int = 0) -> Splits:
-    """The same with every image on its own."""
+    """Split as `data` says, but stratified, with every image by itself."""
     return loading.split(dataset, dataclasses.replace(data, split='stratified'), number)
 
 
 def facts(dataset: Dataset, drawn: Splits) -> dict[str, Any]:
-    """What artifacts/split.json says of the groups that were kept together, as long as any were."""
+    """Describe the groups of a split for artifacts/split.json."""
     grouped = 'in whole' in drawn.drawn and dataset.groups is not None
     chosen = np.concatenate([drawn.train, drawn.val])
     sizes = (
@@ -128,12 +132,21 @@ def facts(dataset: Dataset, drawn: Splits) -> dict[str, Any]:
 def folds(
     labels: np.ndarray, groups: Sequence[Any] | np.ndarray, k: int, seed: int
 ) -> list[np.ndarray]:
-    """`k` validation parts, int [n] each, ascending, together all of `labels` int [n].
+    """Divide labelled images into `k` validation sets of whole groups.
 
-    Each group [n] in one of them.
+    Args:
+      labels: int [n].
+      groups: [n].
+      k: number of sets.
+      seed: of the order in which groups are placed.
 
-    Classes are in every part as near to their share as that allows. InputError: too few groups.
+    Returns:
+      `k` arrays of indices, int [m] each, ascending and disjoint, together all n. The share of a
+      class in each is as equal as the groups allow.
+
+    Raises:
+      InputError: there are too few groups.
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    placed = splits.dealt(labels, numbers, np.full(k, 1 / k), seed)
+    placed = splits.assign(labels, numbers, np.full(k, 1 / k), seed)
     return [np.flatnonzero(placed == fold) for fold in range(k)]

@@ -1,8 +1,8 @@
-"""Which images train, which choose, which measure: disjoint index arrays, fixed by a seed.
+"""Splits of a data set into train, validation and test: disjoint index arrays, by a seed.
 
-A part that the source fixes stays as it is, whatever the split: a test set of other shops is not
-mixed into training. A split draws what the source leaves open: all three parts, or a validation
-part from the training images. A test part of share 0 is empty, unless the source fixes it.
+A split that the source fixes stays as it is: a test set of other shops is not mixed into training.
+The rest is drawn: all three splits, or validation from the training images. A test split of share 0
+is empty, unless the source fixes it.
 """
 
 import dataclasses
@@ -19,9 +19,11 @@ PARTS = ('train', 'val', 'test')
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """Indices into the data set, int [n] each, ascending and disjoint; `drawn` says how.
+    """Indices into the data set.
 
-    For the report.
+    Attributes:
+      train, val, test: int [n] each, ascending and disjoint.
+      drawn: in words, how they were drawn.
     """
 
     train: np.ndarray
@@ -31,9 +33,15 @@ class Splits:
 
 
 def stratified(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
-    """Random, with each class in its share of every part.
+    """Split at random, with the same share of each class in every split.
 
-    InputError: a class with fewer images than parts.
+    Args:
+      dataset: images and labels.
+      fractions: shares of train, val and test.
+      seed: of the order.
+
+    Raises:
+      InputError: a class has fewer images than there are splits.
     """
     return _split(
         dataset, fractions, 'at random', lambda labels, _, shares: _shuffled(labels, shares, seed)
@@ -41,29 +49,37 @@ def stratified(dataset: Dataset, fractions: Sequence[float], seed: int) -> Split
 
 
 def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
-    """Each group on one side, classes as near to their shares as that allows.
+    """Split in whole groups, with shares of classes as equal as that allows.
 
-    Groups are those of the source, else the clusters of near-duplicates (`similar.groups`).
-    InputError: there are none to be had, or they are too large to give every part its images.
+    Groups are those of the source, else clusters of near-duplicates (`near_duplicates.groups`).
+
+    Args:
+      dataset: images and labels.
+      fractions: shares of train, val and test.
+      seed: of the order.
+
+    Raises:
+      InputError: the images are too small for near-duplicates, or the groups are too large.
     """
     names = dataset.groups
     if names is None and not near_duplicates.checkable(dataset.images):
         height, width = dataset.images.shape[1:3]
         raise InputError(
-            f'data.split=grouped: images of {height} x {width} pixels are too small to show which belong together '
-            f'(at least {near_duplicates.SMALLEST}); name the groups, as in --set=group_column=shop, or take split=stratified'
+            f'data.split=grouped: images of {height} x {width} pixels are too small to find '
+            f'near-duplicates (at least {near_duplicates.SMALLEST}); name the groups, as in '
+            '--set=group_column=shop, or take split=stratified'
         )
     groups = (
         near_duplicates.groups(dataset.images)
         if names is None
         else np.unique(np.array(names), return_inverse=True)[1]
     )
-    how = f'in whole {"clusters of near-duplicates" if names is None else "groups that the source names"}'
+    kind = 'clusters of near-duplicates' if names is None else 'groups that the source names'
     return _split(
         dataset,
         fractions,
-        how,
-        lambda labels, chosen, shares: dealt(labels, groups[chosen], shares, seed),
+        f'in whole {kind}',
+        lambda labels, chosen, shares: assign(labels, groups[chosen], shares, seed),
     )
 
 
@@ -74,22 +90,36 @@ SPLITS: dict[str, Callable[[Dataset, Sequence[float], int], Splits]] = {
 
 
 def thin(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """A share of the indices `train`, ascending, each class with its own, one image at least.
+    """Select a share of the training images, stratified, with at least one image per class.
 
-    Those of a smaller share are among those of a larger one, with the same seed.
+    With the same seed, a smaller share is a subset of a larger one.
+
+    Args:
+      train: int [n], into the labels.
+      labels: int [m].
+      share: above 0, at most 1.
+      seed: of the order.
+
+    Returns:
+      int [k], ascending.
     """
     count = max(round(share * len(train)), len(np.unique(labels[train])))
     return np.sort(train[_ranked(labels[train], np.ones(len(train)), seed)[:count]])
 
 
 def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: int) -> Listing:
-    """The `classes` largest classes (of equal ones the first) and of those `subset` images.
+    """Select the largest classes, and a stratified subset of their images.
 
-    Each class with its share.
+    A class keeps at least as many images as there are splits to draw from it, if it has as many.
 
-    A class keeps at least as many images as there are parts to draw from it, where it has them.
-    Both are upper limits.
-    InputError: fewer images than that needs.
+    Args:
+      listing: labelled images.
+      subset: most images; None for all.
+      classes: most classes; None for all. Of equal ones the first are taken.
+      seed: of the order.
+
+    Raises:
+      InputError: `subset` is smaller than the classes need.
     """
     if classes is not None:
         largest = np.argsort(
@@ -107,8 +137,9 @@ def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: i
     needed = int(np.minimum(np.bincount(strata), _first(strata, least)).sum())
     if subset < needed:
         raise InputError(
-            f'data.subset={subset}: {len(listing.class_names)} classes need {needed} images, so that each is in every '
-            f'part; take --set=subset={needed} or fewer classes, as in --set=classes={max(2, subset // 3)}'
+            f'data.subset={subset}: {len(listing.class_names)} classes need {needed} images, so that '
+            f'each is in every split; take --set=subset={needed} or fewer classes, as in '
+            f'--set=classes={max(2, subset // 3)}'
         )
     return _described(listing.take(np.sort(order[:subset])))
 
@@ -116,9 +147,13 @@ def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: i
 def _split(
     dataset: Dataset, fractions: Sequence[float], how: str, draw: Callable[..., np.ndarray]
 ) -> Splits:
-    """What the source fixes, and the rest drawn from its training images by draw(labels, indices.
+    """Keep what the source fixes, and draw the rest from its training images.
 
-    Shares) -> part.
+    Args:
+      dataset: images and labels.
+      fractions: shares of train, val and test.
+      how: the rule in words.
+      draw: (labels [n], indices [n], shares [3]) -> number of the split of each image [n].
     """
     numbers = _numbers(np.array(dataset.parts or ['train'] * len(dataset.labels)))
     fixed = [number for number in (1, 2) if (numbers == number).any()]
@@ -130,11 +165,11 @@ def _split(
         labels = dataset.labels[chosen]
         _enough(labels, dataset.class_names, int(np.count_nonzero(shares)))
         numbers[chosen] = draw(labels, chosen, shares / shares.sum() if fixed else shares)
-    kept = ' and '.join(PARTS[number] for number in fixed)
+    names = ' and '.join(PARTS[number] for number in fixed)
     drawn = (
         how
         if not fixed
-        else f'{kept} as the source fixes them' + (f', the rest {how}' if len(fixed) < 2 else '')
+        else f'{names} as the source fixes them' + (f', the rest {how}' if len(fixed) < 2 else '')
     )
     train, val, test = (np.flatnonzero(numbers == number) for number in range(3))
     return Splits(train, val, test, drawn)
@@ -145,20 +180,20 @@ def _enough(labels: np.ndarray, class_names: Sequence[str], parts: int) -> None:
     few = np.flatnonzero((counts > 0) & (counts < parts))
     if len(few):
         others = f' (and {len(few) - 1} more classes have too few)' if len(few) > 1 else ''
-        kept = int((counts >= parts).sum())
+        large = int((counts >= parts).sum())
         instead = (
-            f'or keep the largest with --set=classes={kept}' if kept > 1 else 'or merge classes'
+            f'or keep the largest with --set=classes={large}' if large > 1 else 'or merge classes'
         )
         raise InputError(
-            f'class {class_names[few[0]]!r} has {counts[few[0]]} of the {parts} images that {parts} parts need'
-            f'{others}; add images, {instead}'
+            f'class {class_names[few[0]]!r} has {counts[few[0]]} of the {parts} images that {parts} '
+            f'splits need{others}; add images, {instead}'
         )
 
 
 def _shuffled(labels: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
-    """The part of each image, int [n], by scikit-learn; where that leaves a class out of a part.
+    """Number of the split of each image, int [n], by scikit-learn.
 
-    Dealt one by one.
+    Where scikit-learn leaves a class out of a split, by `assign`.
     """
     from sklearn.model_selection import train_test_split
 
@@ -171,62 +206,73 @@ def _shuffled(labels: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
                     rest, test_size=share, stratify=labels[rest], random_state=seed
                 )
                 part[taken] = number
-    except ValueError:  # it refuses small classes and small parts
+    except ValueError:  # small classes and small splits are refused
         part[:] = 0
     classes = len(np.unique(labels))
     covered = all(
         len(np.unique(labels[part == number])) == classes for number in np.flatnonzero(shares)
     )
-    return part if covered else dealt(labels, np.arange(len(labels)), shares, seed)
+    return part if covered else assign(labels, np.arange(len(labels)), shares, seed)
 
 
-def dealt(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
-    """The part of each image, int [n]: groups one by one, about the largest first.
+def assign(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
+    """Assign whole groups to splits, greedily and about the largest first.
 
-    Each where it misses least.
+    Each group goes to the split with the smallest growth of the sum of squared relative errors of
+    the number of images per class.
 
-    What is kept small is the sum of squared relative errors of each part's count of each class.
+    Args:
+      labels: int [n].
+      groups: [n].
+      shares: share of each split.
+      seed: of the order of groups of similar size.
+
+    Returns:
+      Number of the split of each image, int [n].
+
+    Raises:
+      InputError: a split gets no group.
     """
     groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
     classes, parts = int(labels.max()) + 1, np.flatnonzero(shares).tolist()
     cells, counts = np.unique(groups.astype(np.int64) * classes + labels, return_counts=True)
-    holds: list[list[tuple[int, int]]] = [[] for _ in sizes]
+    content: list[list[tuple[int, int]]] = [[] for _ in sizes]
     for cell, count in zip(cells.tolist(), counts.tolist(), strict=True):
-        holds[cell // classes].append((cell % classes, count))
-    targets = np.maximum(
-        np.outer(shares, np.bincount(labels)), 1
-    ).tolist()  # a part with a share gets one
+        content[cell // classes].append((cell % classes, count))
+    # A split with a share gets at least one image.
+    targets = np.maximum(np.outer(shares, np.bincount(labels)), 1).tolist()
     have = [[0] * classes for _ in shares]
     order = np.argsort(
         -sizes * np.random.default_rng(seed).uniform(0.5, 1, len(sizes)), kind='stable'
     )
     placed = np.zeros(len(sizes), int)
     for group in order.tolist():
-        errors = [_added_error(holds[group], have[part], targets[part]) for part in parts]
+        errors = [_added_error(content[group], have[part], targets[part]) for part in parts]
         placed[group] = best = parts[errors.index(min(errors))]
-        for label, count in holds[group]:
+        for label, count in content[group]:
             have[best][label] += count
     if len(np.unique(placed)) < len(parts):
         raise InputError(
-            f'data.split=grouped: the largest of {len(sizes)} groups holds {sizes.max()} of {len(labels)} images, too '
-            f'many to leave {len(parts)} parts; name smaller groups, or take split=stratified'
+            f'data.split=grouped: the largest of {len(sizes)} groups holds {sizes.max()} of '
+            f'{len(labels)} images, too many for {len(parts)} splits; name smaller groups, '
+            'or take split=stratified'
         )
     return placed[groups]
 
 
-def _added_error(held: list[tuple[int, int]], have: list[int], target: list[float]) -> float:
-    """By how much a part's squared relative error grows with a group of (class, count)."""
+def _added_error(group: list[tuple[int, int]], have: list[int], target: list[float]) -> float:
+    """Growth of a split's squared relative error with a group of (class, count)."""
     return sum(
         count * (2 * (have[label] - target[label]) + count) / target[label] ** 2
-        for label, count in held
+        for label, count in group
     )
 
 
 def _ranked(strata: np.ndarray, least: np.ndarray, seed: int) -> np.ndarray:
-    """All indices of `strata` [n], shuffled so that each stratum has its share of any first few.
+    """Shuffle the indices of `strata` [n] so that every prefix is stratified.
 
-    `least` [n] of each stratum come before all else. The k-th image (from 1) of a stratum of c
-    comes at (k - 1/2) / c: rounding by Webster's method.
+    `least` [n] images of each stratum come first. Then the k-th image (from 1) of a stratum of c
+    is placed at (k - 1/2) / c, which is rounding by Webster's method.
     """
     shuffled = np.random.default_rng(seed).permutation(len(strata))
     together = shuffled[np.argsort(strata[shuffled], kind='stable')]
@@ -245,14 +291,14 @@ def _numbers(parts: np.ndarray) -> np.ndarray:
 
 
 def _described(listing: Listing) -> Listing:
-    kept = f'{len(listing.labels):,} images of {len(listing.class_names)} classes'
+    selected = f'{len(listing.labels):,} images of {len(listing.class_names)} classes'
     return dataclasses.replace(
-        listing, description=f'{listing.description.split("; of these")[0]}; of these {kept}'
+        listing, description=f'{listing.description.split("; of these")[0]}; of these {selected}'
     )
 
 
 def _compact(listing: Listing) -> Listing:
-    """With the classes that have images only, numbered anew in the same order."""
+    """Drop classes without images, and number the others in the same order."""
     present, labels = np.unique(listing.labels, return_inverse=True)
     names = tuple(listing.class_names[label] for label in present)
     return dataclasses.replace(listing, labels=labels.astype(np.int32), class_names=names)

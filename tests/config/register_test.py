@@ -208,7 +208,7 @@ def test_a_data_set_of_ones_own():
     assert found.images.shape == (30, 5, 5, 3)
     assert found.class_names == ('a', 'b', 'c')
     np.testing.assert_array_equal(found.labels, np.arange(30) % 3)
-    with pytest.raises(InputError, match='nothing goes after the name'):
+    with pytest.raises(InputError, match='nothing follows the name'):
         load(Data(dataset='drawn:there'))
 
 

@@ -69,7 +69,7 @@ def test_a_grouped_split_keeps_series_whole_and_every_class_on_both_sides():
     for part in (found.train, found.val):
         assert set(labels[part]) == set(range(4))
     assert bursts.facts(named, found) == dict(
-        drawn='in whole series of photographs', groups=32, largest=5, grouped=True
+        drawn='in whole bursts of photographs', groups=32, largest=5, grouped=True
     )
 
 
@@ -82,12 +82,12 @@ def test_views_and_numbers_of_splits():
     np.testing.assert_array_equal(draw(0).val, bursts.split(dataset(labels), DATA, features)[1].val)
 
 
-def test_without_series_the_split_is_stratified_and_says_so():
+def test_without_bursts_the_split_is_stratified():
     labels = np.repeat([0, 1], 20)
     made, found = bursts.split(dataset(labels), DATA, np.eye(40, dtype=np.float32))
     assert made.groups is None
     assert 'at random' in found.drawn
-    assert 'no series' in found.drawn
+    assert 'no bursts' in found.drawn
     assert bursts.facts(made, found) == dict(drawn=found.drawn, groups=40, largest=1, grouped=False)
 
 

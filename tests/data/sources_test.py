@@ -129,16 +129,13 @@ BAD_CSVS = {
     'blank name': (H + b'a.jpg,cat\n"  ",dog\n', "line 3: 'ImageId' is empty"),
     'empty class': (H + b'a.jpg,\nb.jpg,dog\n', "line 2: 'ClassName' is empty"),
     'empty row within': (H + b'a.jpg,cat\n,\nb.jpg,dog\n', 'line 3'),
-    'short row': (H + b'a.jpg,cat\nb.jpg\n', 'line 3: the header has 2 columns and this row 1'),
-    'long row': (
-        H + b'a.jpg,cat\nb.jpg,dog,big\n',
-        'line 3: the header has 2 columns and this row 3',
-    ),
+    'short row': (H + b'a.jpg,cat\nb.jpg\n', 'line 3: the header has 2 columns, the row 1'),
+    'long row': (H + b'a.jpg,cat\nb.jpg,dog,big\n', 'line 3: the header has 2 columns, the row 3'),
     'other delimiter below': (H + b'a.jpg;cat\nb.jpg;dog\n', 'line 2: the header has 2'),
     'line after a quoted line end': (b'image,class,x\na,b,"1\n2"\nc\n', 'line 4: the header'),
     'two classes': (
         H + b'a.jpg,cat\nb.jpg,dog\na.jpg,dog\n',
-        "line 4: 'a.jpg' is 'dog', and in line 2 it is 'cat'",
+        "line 4: 'a.jpg' is 'dog', and in line 2 'cat'",
     ),
     'two classes, two spellings': (H + b'a.jpg,cat\nb.jpg,dog\na,dog\n', 'line 4'),
     'missing, two classes': (H + b'a.jpg,cat\nx.jpg,dog\nx.jpg,cat\n', 'line 4'),
@@ -194,7 +191,7 @@ def test_malformed_csvs(kind):
 
 
 BAD_SPECS = {
-    'nothing': ('', {}, 'names no place'),
+    'nothing': ('', {}, 'needs a path'),
     'no file': ('none.csv', {}, 'no such file: none.csv'),
     'no file with columns': ('none.csv:a:b', {}, 'no such file'),
     'no user': ('~nobody-here/t.csv', {}, 'no such file'),
@@ -202,8 +199,8 @@ BAD_SPECS = {
     'NUL': ('\0', {}, 'no such file'),
     'folder': ('t_images', {}, 'is a folder, not a file.*folder:t_images'),
     'unknown column': ('t.csv:Imageid:Clas', {}, "there is no 'Clas': .*did you mean ClassName"),
-    'too many': ('t.csv:a:b:c', {}, 'right is --dataset=csv:FILE'),
-    'one for both': ('t.csv:ImageId:ImageId', {}, 'cannot name both'),
+    'too many': ('t.csv:a:b:c', {}, 'the form is --dataset=csv:FILE'),
+    'one for both': ('t.csv:ImageId:ImageId', {}, 'cannot be both'),
     'unknown group': ('t.csv', dict(group_column='shop'), "groups: there is no 'shop'"),
     'no images folder': ('t.csv', dict(images='none'), '--images=none: no such folder'),
     'images is a file': ('t.csv', dict(images='t.csv'), 'no such folder'),
@@ -367,7 +364,7 @@ def test_many_files():
 
 BAD_FOLDERS = {
     'none': ([], 'none', 'no such folder'),
-    'unnamed': ([], '', 'names no place'),
+    'unnamed': ([], '', 'needs a path'),
     'a file': (['f'], 'f', 'is a file'),
     'empty': (['f/.hidden'], 'f', 'has no images'),
     'loose': (['f/1.jpg'], 'f', 'one folder a class'),
@@ -460,7 +457,7 @@ BAD_ARRAYS = {
         'labels of images are 2 to 10, class_names 2',
     ),
     'a name twice': (dict(images=X, labels=Y, class_names=['a'] * 11), 'a name twice'),
-    'an id twice': (dict(images=X, labels=Y, ids=list('abca')), "the id 'a' stands there twice"),
+    'an id twice': (dict(images=X, labels=Y, ids=list('abca')), "the id 'a' occurs twice"),
     'few ids': (dict(images=X, labels=Y, ids=list('abc')), 'ids is'),
     'parts differ': (dict(x_train=X, y_train=Y, x_test=X[:, 1:], y_test=Y), 'the parts differ'),
     'no train': (dict(x_test=X, y_test=Y), 'right are images and labels'),
@@ -513,7 +510,7 @@ def test_what_needs_no_file(name):
     assert found.labels.dtype == np.int32
     assert len(found.class_names) == number == len(set(found.labels.tolist()))
     np.testing.assert_array_equal(found.images, again.images)
-    with pytest.raises(InputError, match='nothing goes after the name'):
+    with pytest.raises(InputError, match='nothing follows the name'):
         source('here')
 
 

@@ -1,4 +1,4 @@
-"""Data sets that need no file: they ship inside scikit-learn, or are drawn."""
+"""Data sets that need no file: of scikit-learn, or drawn at random."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,35 +11,29 @@ from jaxdl.errors import InputError
 
 
 def digits(where: str = '') -> Listing:
-    """Handwritten digits of 8 x 8 pixels, uint8 [n, 8, 8, 1] (UCI, Alpaydin and Kaynak 1998)."""
+    """Handwritten digits, uint8 [n, 8, 8, 1] (UCI, Alpaydin and Kaynak 1998)."""
     _nothing('digits', where)
-    from sklearn import datasets  # a second to import, and only these sources need it
+    from sklearn import datasets  # takes a second
 
-    found: Any = datasets.load_digits()
-    images = np.round(found.images * (255 / 16)).astype(np.uint8)[..., None]
-    return _listing('digits', images, found, "scikit-learn's: handwritten, 8 x 8 pixels, grey")
+    bunch: Any = datasets.load_digits()
+    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    return _listing('digits', images, bunch, "scikit-learn's: handwritten, 8 x 8 pixels, grey")
 
 
 def breast_cancer(where: str = '') -> Listing:
-    """30 measurements of the cell nuclei of a tumour, float32 [n, 1, 1, 30].
-
-    Malignant or benign (UCI, 1993).
-    """
+    """Malignant or benign tumours by 30 measurements, float32 [n, 1, 1, 30] (UCI, 1993)."""
     _nothing('breast_cancer', where)
     from sklearn import datasets
 
-    found: Any = datasets.load_breast_cancer()
-    images = found.data.astype(np.float32)[:, None, None]
+    bunch: Any = datasets.load_breast_cancer()
+    images = bunch.data.astype(np.float32)[:, None, None]
     return _listing(
-        'breast_cancer', images, found, "scikit-learn's: 30 measurements of cell nuclei"
+        'breast_cancer', images, bunch, "scikit-learn's: 30 measurements of cell nuclei"
     )
 
 
 def moons(where: str = '') -> Listing:
-    """Two half circles, one inside the other, with noise: float32 [1000, 1, 1, 2].
-
-    Always the same points.
-    """
+    """Two interleaved half circles with noise, float32 [1000, 1, 1, 2]; always the same points."""
     _nothing('moons', where)
     from sklearn import datasets
 
@@ -63,14 +57,14 @@ SOURCES: dict[str, Callable[..., Listing]] = {
 }
 
 
-def _listing(name: str, images: np.ndarray, found: Any, note: str) -> Listing:
-    names = [str(n) for n in found.target_names]
-    classes = [names[label] for label in found.target]
+def _listing(name: str, images: np.ndarray, bunch: Any, note: str) -> Listing:
+    names = [str(n) for n in bunch.target_names]
+    classes = [names[label] for label in bunch.target]
     return listing(name, images, classes, map(str, range(len(images))), known=names, note=note)
 
 
 def _nothing(name: str, where: str) -> None:
     if where:
         raise InputError(
-            f'--dataset={name}:{where}: nothing goes after the name; right is --dataset={name}'
+            f'--dataset={name}:{where}: nothing follows the name; the form is --dataset={name}'
         )

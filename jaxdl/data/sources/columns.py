@@ -1,8 +1,6 @@
-"""What every source shares: the place it reads, which column is which.
+"""Shared by all sources: paths, recognition of columns, and labels from class names."""
 
-And class names made into labels.
-"""
-
+import collections
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
@@ -30,12 +28,12 @@ IMAGE_SUFFIXES = frozenset(
         '.avif',
     )
 )
-# What a column may be called, without case, spaces and underscores; the surer names first.
+# Names of columns, without case, spaces and underscores; the more certain names first.
 IMAGE_COLUMNS = (
     frozenset(
-        f'{thing}{what}'
-        for thing in ('image', 'img', 'file', 'imagefile')
-        for what in ('', 'id', 'name', 'file', 'path')
+        f'{start}{end}'
+        for start in ('image', 'img', 'file', 'imagefile')
+        for end in ('', 'id', 'name', 'file', 'path')
     )
     | {'path'},
     frozenset(('id', 'name', 'key')),
@@ -55,7 +53,7 @@ LABEL_COLUMNS = (
     ),
     frozenset(('classid', 'labelid', 'categoryid', 'targetid', 'labels', 'y')),
 )
-# What a part may be called, in a folder, in an archive and in Hugging Face's sets.
+# Name of a split in a folder, an archive or a set of Hugging Face -> our name.
 PARTS = dict(
     train='train',
     training='train',
@@ -68,7 +66,7 @@ PARTS = dict(
 
 
 def home(where: str) -> pathlib.Path:
-    """`where` as a path; a shell leaves the ~ of folder:~/images as it is."""
+    """Convert `where` to a path; a shell does not expand the ~ of folder:~/images."""
     try:
         return pathlib.Path(where).expanduser()
     except RuntimeError:  # no such user
@@ -84,54 +82,69 @@ def there(where: str) -> bool:
 
 
 def place(where: str, form: str) -> pathlib.Path:
-    """The file or folder that `where` names; `form` is the whole, such as `folder:DIR`.
+    """Find the file or folder that `where` names.
 
-    InputError: none is there.
+    Args:
+      where: a path.
+      form: the form of `--dataset`, such as `folder:DIR` or `csv:FILE`.
+
+    Raises:
+      InputError: it is missing, or of the other kind.
     """
     if not where:
-        raise InputError(f'--dataset={form.split(":")[0]} names no place: --dataset={form}')
+        raise InputError(f'--dataset={form.split(":")[0]} needs a path: --dataset={form}')
     if not there(where):
         raise InputError(
-            f'--dataset={form}: no such {"folder" if form.endswith("DIR") else "file"}: {short(where, str)}'
+            f'--dataset={form}: no such {"folder" if form.endswith("DIR") else "file"}: '
+            f'{short(where, str)}'
         )
     path = home(where)
     if form.endswith('DIR') and not path.is_dir():
         raise InputError(f'--dataset={form}: {where} is a file, not a folder')
     if form.endswith('FILE') and path.is_dir():
         raise InputError(
-            f'--dataset={form}: {where} is a folder, not a file; of images: --dataset=folder:{where}'
+            f'--dataset={form}: {where} is a folder, not a file; '
+            f'for a folder of images: --dataset=folder:{where}'
         )
     return path
 
 
 def column(
-    header: Sequence[str], asked: str, known: tuple[frozenset[str], ...], what: str, how: str
+    header: Sequence[str], asked: str, known: tuple[frozenset[str], ...], subject: str, advice: str
 ) -> int:
-    """The index in `header` of the column `asked` for.
+    """Find a column by its name, or recognise it.
 
-    Else of the one that `known` names recognise.
+    Args:
+      header: names of all columns.
+      asked: name of the column; empty to recognise it.
+      known: names by which it is recognised, the more certain ones first.
+      subject: the start of error messages, such as `FILE: the column of images`.
+      advice: how the user names the column.
 
-    what: such as `FILE: the column of images`; how: what overrules the guess. InputError: none or
-      several.
+    Returns:
+      Its index in `header`.
+
+    Raises:
+      InputError: there is none, or there are several.
     """
     if asked:
-        found = [i for i, name in enumerate(header) if name == asked]
-        found = found or [i for i, name in enumerate(header) if name.lower() == asked.lower()]
-        if not found:
+        matches = [i for i, name in enumerate(header) if name == asked]
+        matches = matches or [i for i, name in enumerate(header) if name.lower() == asked.lower()]
+        if not matches:
             raise InputError(
-                f'{what}: there is no {short(asked)}: {short(nearest(asked, header), str)}'
+                f'{subject}: there is no {short(asked)}: {short(nearest(asked, header), str)}'
             )
     else:
         plain = [re.sub(r'[\W_]', '', name.lower()) for name in header]
         tiers = ([i for i, name in enumerate(plain) if name in tier] for tier in known)
-        found = next((tier for tier in tiers if tier), [])
-    if len(found) == 1:
-        return found[0]
+        matches = next((tier for tier in tiers if tier), [])
+    if len(matches) == 1:
+        return matches[0]
     columns = ', '.join(map(short, header))
     if len(columns) > 300:
         columns = columns[:300] + ' ...'
-    problem = 'several could be it' if found else 'none is recognised'
-    raise InputError(f'{what}: {problem} among {columns}; name it: {how}')
+    problem = 'several could be it' if matches else 'none is recognised'
+    raise InputError(f'{subject}: {problem} among {columns}; name it: {advice}')
 
 
 def listing(
@@ -145,28 +158,37 @@ def listing(
     groups: Sequence[str] | None = None,
     note: str = '',
 ) -> Listing:
-    """A Listing of `images` with a class name and an id each.
+    """Make a Listing of images with a class name and an id each.
 
-    InputError where nothing could be learned from it.
+    Args:
+      name: the source, for messages.
+      images: as in `Listing`.
+      classes: class name of each image.
+      ids: a unique name of each image.
+      known: class names in the order of their labels; those without images are left out. Without
+        it, names are sorted (numbers by size).
+      parts: split of each image, where the source fixes it.
+      groups: group of each image, where the source names it.
+      note: end of the description.
 
-    known: the classes in their own order (those without images are left out), else numbers by size
-      or names by letter.
+    Raises:
+      InputError: there are no images, fewer than two classes, or equal ids.
     """
-    ids, found = tuple(ids), set(classes)
-    class_names: Sequence[str] = [c for c in known if c in found] or ordered(found)
+    ids, present = tuple(ids), set(classes)
+    class_names: Sequence[str] = [c for c in known if c in present] or ordered(present)
     if not ids:
         raise InputError(f'{name}: no images; at least two, of two classes, are needed')
-    if '' in found:
+    if '' in present:
         raise InputError(f'{name}: an empty class name; every image needs a class')
     if len(class_names) < 2:
         raise InputError(
-            f'{name}: all images are of one class, {short(min(found))}; there is nothing to tell apart'
+            f'{name}: all images are of one class, {short(min(present))}; two are needed'
         )
     _writable(name, (*ids, *class_names))
     if len(set(ids)) < len(ids):
-        seen: set[str] = set()
-        twice = next(i for i in ids if i in seen or seen.add(i))
-        raise InputError(f'{name}: the id {short(twice)} stands there twice; ids must differ')
+        counts = collections.Counter(ids)
+        twice = next(i for i in ids if counts[i] > 1)
+        raise InputError(f'{name}: the id {short(twice)} occurs twice; ids must differ')
     parts = _fixed(name, parts, classes)
     number = {c: i for i, c in enumerate(class_names)}
     return Listing(
@@ -183,20 +205,20 @@ def listing(
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """The names sorted; by size where all are whole numbers ('2' before '10')."""
+    """Sort names; by size where all are whole numbers ('2' before '10')."""
     names = list(names)
     numbers = all(re.fullmatch(r'-?[0-9]{1,18}', name) for name in names)
     return tuple(sorted(names, key=(lambda name: (int(name), name)) if numbers else None))
 
 
 def short(text: str, form: Any = repr) -> str:
-    """`text` quoted on one line, cut where it is long."""
+    """Quote `text` on one line, cut if it is long."""
     line = ' '.join(text.split()) if form is str else text
     return form(line if len(line) <= 200 else line[:197] + '...')
 
 
 def _writable(name: str, texts: Iterable[str]) -> None:
-    """InputError for a name that no report could hold: the name of a file need not be text."""
+    """Refuse names that are not UTF-8: a report cannot contain them."""
     for text in texts:
         try:
             text.encode()
@@ -207,17 +229,18 @@ def _writable(name: str, texts: Iterable[str]) -> None:
 def _fixed(
     name: str, parts: Sequence[str] | None, classes: Sequence[str]
 ) -> tuple[str, ...] | None:
-    """`train` and `test`, with or without `val`; None if all is `train`.
+    """Normalise fixed splits; None if all images are in `train`.
 
-    A `val` without a `test` measures.
+    A `val` without a `test` becomes the test split.
     """
     if parts is None or set(parts) <= {'train'}:
         return None
     trained = {c for c, part in zip(classes, parts, strict=True) if part == 'train'}
-    strange = sorted(set(classes) - trained)
-    if strange:
+    untrained = sorted(set(classes) - trained)
+    if untrained:
         raise InputError(
-            f'{name}: class {short(strange[0])} has images in val or test and none in train; add some'
+            f'{name}: class {short(untrained[0])} has images in val or test and none in train; '
+            'add some'
         )
     return (
         tuple(parts)

@@ -1,4 +1,4 @@
-"""CSV files that name images and their classes."""
+"""CSV files of images and their classes."""
 
 import io
 import pathlib
@@ -31,11 +31,17 @@ def csv(
     label_column: str = '',
     group_column: str = '',
 ) -> Listing:
-    """The images that a CSV names, from the folder `images`.
+    """List the images that a CSV names.
 
-    Else `<stem>_images/` or the CSV's own folder.
+    Args:
+      where: `FILE[:image_column:label_column]`; columns that are not named are recognised.
+      images: folder of the images; by default `<stem>_images/` or the folder of the CSV.
+      image_column: name of the column of images.
+      label_column: name of the column of classes.
+      group_column: name of the column of groups.
 
-    where: `FILE[:image_column:label_column]`; columns that are not named are recognised.
+    Raises:
+      InputError: a file, column or row is wrong.
     """
     file, columns = _parsed(where)
     image_column, label_column = columns[0] or image_column, columns[1] or label_column
@@ -49,14 +55,14 @@ def labelled(
     label_column: str = '',
     group_column: str = '',
 ) -> Listing:
-    """The rows of `file` with their images in the first of the folders `tops` that has them."""
+    """List the rows of `file` with their images in the first folder of `tops` that has them."""
     header, rows = read(file)
     how = f'--dataset=csv:{file}:image_column:label_column'
     image = column(header, image_column, IMAGE_COLUMNS, f'{file}: the column of images', how)
     label = column(header, label_column, LABEL_COLUMNS, f'{file}: the column of classes', how)
     if image == label:
         raise InputError(
-            f'{file}: {short(header[image])} cannot name both the images and their classes; {how}'
+            f'{file}: {short(header[image])} cannot be both the image and the class; {how}'
         )
     group = (
         column(header, group_column, (), f'{file}: the column of groups', '')
@@ -64,25 +70,29 @@ def labelled(
         else None
     )
     used = [i for i in (image, label, group) if i is not None]
-    kept, some = _kept(
+    images, any_there = _unique_images(
         file,
         tops,
         [(line, *(_filled(file, line, header, cells, i) for i in used)) for line, cells in rows],
     )
-    if not some:
-        looked = ' or '.join(map(str, tops))
+    if not any_there:
+        folders = ' or '.join(map(str, tops))
         raise InputError(
-            f'{file}: none of its {len(kept):,} images is in {looked} (the first is {short(kept[0][1])}); '
-            f'--images=DIR names their folder'
+            f'{file}: none of its {len(images):,} images is in {folders} '
+            f'(the first is {short(images[0][1])}); --images=DIR names their folder'
         )
-    paths, ids, classes, *groups = zip(*kept, strict=True)
+    paths, ids, classes, *groups = zip(*images, strict=True)
     return listing(str(file), list(paths), classes, ids, groups=groups[0] if groups else None)
 
 
 def read(file: pathlib.Path) -> tuple[list[str], Rows]:
-    """The header of a CSV and its rows, each with the number of its line.
+    """Read a CSV.
 
-    InputError where a row does not fit.
+    Returns:
+      The header, and the rows with the numbers of their lines.
+
+    Raises:
+      InputError: the file is no CSV, is empty, or a row has another number of cells.
     """
     rows = list(_records(file, _text(file)))
     while rows and not any(rows[-1][1]):  # a spreadsheet writes its empty rows too
@@ -92,18 +102,19 @@ def read(file: pathlib.Path) -> tuple[list[str], Rows]:
     header = rows[0][1]
     if len(rows) == 1:
         raise InputError(
-            f'{file} has a header ({", ".join(map(short, header[:9]))}) and no rows; a row for each image is needed'
+            f'{file} has a header ({", ".join(map(short, header[:9]))}) and no rows; '
+            'a row for each image is needed'
         )
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise InputError(
-                f'{file} line {line}: the header has {len(header)} columns and this row {len(cells)}'
+                f'{file} line {line}: the header has {len(header)} columns, the row {len(cells)}'
             )
     return header, rows[1:]
 
 
 def _parsed(where: str) -> tuple[pathlib.Path, tuple[str, str]]:
-    """FILE is the longest beginning of `where` that is there: a path may have colons of its own."""
+    """Split `where` into the file and two columns; a path may itself contain colons."""
     words = where.split(':')
     lengths = (n for n in range(len(words), 0, -1) if there(':'.join(words[:n])))
     n = next(lengths, len(words))
@@ -111,7 +122,8 @@ def _parsed(where: str) -> tuple[pathlib.Path, tuple[str, str]]:
     columns = [word.strip() for word in words[n:]]
     if len(columns) > 2:
         raise InputError(
-            f'--dataset=csv:{where}: {len(columns)} columns after {file}; right is --dataset={_FORM}'
+            f'--dataset=csv:{where}: {len(columns)} columns after {file}; '
+            f'the form is --dataset={_FORM}'
         )
     image, label = [*columns, '', ''][:2]
     return file, (image, label)
@@ -139,7 +151,7 @@ def _text(file: pathlib.Path) -> str:
     try:
         text = data.decode('utf-8-sig')
         bad = text.find('\0')
-        problem = 'there is a NUL byte, so this is no CSV file'
+        problem = 'there is a NUL byte, so it is no CSV file'
         line = text.count('\n', 0, bad) + 1
     except UnicodeDecodeError as error:
         bad, problem = error.start, 'not UTF-8; save it as UTF-8'
@@ -150,7 +162,7 @@ def _text(file: pathlib.Path) -> str:
 
 
 def _records(file: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the number of its first line."""
+    """Yield each row that is not blank, with the number of its first line."""
     delimiter = _delimiter(text)
     rows = reader(
         io.StringIO(text, newline=''), delimiter=delimiter, skipinitialspace=True, strict=True
@@ -186,22 +198,31 @@ def _filled(file: pathlib.Path, line: int, header: list[str], cells: list[str], 
     return cells[i]
 
 
-def _kept(
+def _unique_images(
     file: pathlib.Path, tops: Sequence[pathlib.Path], rows: Sequence[tuple]
 ) -> tuple[list[tuple], bool]:
-    """(path, id, class[, group]) of each image once, and whether any file is there.
+    """List each image once.
 
-    Rows begin with their lines.
+    Args:
+      file: the CSV, for messages.
+      tops: folders of images.
+      rows: (line, name, class[, group]).
+
+    Returns:
+      (path, name, class[, group]) of each image, and whether any file exists.
+
+    Raises:
+      InputError: an image has two classes, or its name is not valid.
     """
-    find, kept, some = finder(tops), {}, False
+    find, images, any_there = finder(tops), {}, False
     for line, name, kind, *group in rows:
         where = f'{file} line {line}'
         path = find(name, where)
-        some = some or path is not None
-        path = path or tops[0] / inside(name, where)  # the decoder says what is missing
-        before = kept.setdefault(path, (line, name, kind, *group))
+        any_there = any_there or path is not None
+        path = path or tops[0] / inside(name, where)  # the decoder names what is missing
+        before = images.setdefault(path, (line, name, kind, *group))
         if before[2] != kind:
             raise InputError(
-                f'{where}: {short(name)} is {short(kind)}, and in line {before[0]} it is {short(before[2])}'
+                f'{where}: {short(name)} is {short(kind)}, and in line {before[0]} {short(before[2])}'
             )
-    return [(path, *row[1:]) for path, row in kept.items()], some
+    return [(path, *row[1:]) for path, row in images.items()], any_there
