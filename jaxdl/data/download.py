@@ -23,7 +23,7 @@ from rich.console import Console
 
 from jaxdl import workdir
 from jaxdl.errors import InputError
-from jaxdl.runtime.meter import metered
+from jaxdl.runtime.progress import show_progress
 
 CHUNK = 2**18  # bytes
 TIMEOUT = 30.0  # seconds without a byte
@@ -72,7 +72,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
         with zipfile.ZipFile(archive) as file:
             entries = _entries(archive, file)
             folder.mkdir(parents=True, exist_ok=True)
-            with metered(f'unpacking {archive.name}', len(entries), 'files') as more:
+            with show_progress(f'unpacking {archive.name}', len(entries), 'files') as more:
                 for name, entry in entries.items():
                     _unpacked(file, entry, folder / name)
                     more(1)
@@ -173,7 +173,7 @@ def _allowed(url: str, by: str = '') -> None:
 def _chunks(response: Any, url: str, part: pathlib.Path, done: int, total: int) -> Iterator[bytes]:
     name = part.name.removesuffix('.part')
     with (
-        metered(f'fetching {name}', total - done, 'bytes')
+        show_progress(f'fetching {name}', total - done, 'bytes')
         if total
         else contextlib.nullcontext(int) as more
     ):

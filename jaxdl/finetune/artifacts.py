@@ -20,7 +20,7 @@ from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
 from jaxdl.inference import gradcam, submission, tta
 from jaxdl.runtime import checkpoint, distributed
-from jaxdl.runtime.meter import metered
+from jaxdl.runtime.progress import show_progress
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
 from jaxdl.workdir import tables
@@ -178,7 +178,7 @@ def write_predictions(
     images, class_names = unlabelled.images, metadata['class_names']
     module = run.network.module.clone(num_classes=len(class_names))
     interrupted = distributed.together(run.context.interrupted)
-    with metered('predicting', len(images)) as advance:
+    with show_progress('predicting', len(images)) as advance:
 
         def count_done(count: int) -> None:
             advance(count)

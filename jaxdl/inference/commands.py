@@ -18,7 +18,7 @@ from jaxdl.data.sources.folder import image_files
 from jaxdl.errors import InputError, unknown
 from jaxdl.inference import model_file, submission, tta
 from jaxdl.inference.predictor import Predictor
-from jaxdl.runtime.meter import metered
+from jaxdl.runtime.progress import show_progress
 from jaxdl.statistics import classification
 
 CHALLENGE = 'test.csv'  # a table of this name asks for a submission
@@ -109,7 +109,7 @@ def predict(
     if ending:
         _check_output(ending, submission.SUBMISSION, overwrite, source)
     predictor = Predictor.from_checkpoint(checkpoint, settings.views)
-    with metered('predicting', len(paths)) as more:
+    with show_progress('predicting', len(paths)) as more:
         found = predictor.predict(paths, settings.batch_size, more)
     try:
         submission.write_predictions(output, ids, found.classes, found.probabilities)
@@ -147,7 +147,7 @@ def evaluate(checkpoint: pathlib.Path, asked: Data, settings: Asking) -> str:
         else 'all of it, with whatever the networks were trained on'
     )
     indices = np.asarray(part)
-    with metered('evaluating', len(indices)) as more:
+    with show_progress('evaluating', len(indices)) as more:
         batches = (
             np.asarray(dataset.images[rows]) for rows in tta.pieces(indices, settings.batch_size)
         )
@@ -247,7 +247,7 @@ def _explain(
 
     folder.mkdir(parents=True, exist_ok=True)
     place = 0
-    with metered('explaining', len(paths)) as more:
+    with show_progress('explaining', len(paths)) as more:
         for maps, seen in predictor.explained(paths, batch_size):
             for picture in overlay(seen, maps):
                 name = re.sub(r'[^\w.-]+', '_', ids[place])[

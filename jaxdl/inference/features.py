@@ -30,7 +30,7 @@ from jaxdl.data.preprocess import to_float
 from jaxdl.inference import tta
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import caches, out_of_memory
-from jaxdl.runtime.meter import metered
+from jaxdl.runtime.progress import show_progress
 from jaxdl.workdir.checksums import checksum
 
 BATCH = 32  # images through the network at once
@@ -75,7 +75,7 @@ def extract(
     meter = (
         contextlib.nullcontext(more)
         if more
-        else metered('images through the network', len(views) * len(chosen))
+        else show_progress('images through the network', len(views) * len(chosen))
     )
     with meter as told:
         for number, start in itertools.product(range(len(views)), range(0, len(chosen), PIECE)):

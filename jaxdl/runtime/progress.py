@@ -1,4 +1,4 @@
-"""What a run shows while it works: a live line on a terminal, plain lines elsewhere."""
+"""Progress of a run on stderr: a live line on a terminal, plain lines elsewhere."""
 
 import contextlib
 import sys
@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from jaxdl.errors import visible
 from jaxdl.workdir.journal import Event
 
-PLAIN_EVERY = 5.0  # seconds between plain lines within a group
+PLAIN_EVERY = 5.0  # seconds between plain lines
+SHORT = 0.5  # seconds of work that is not worth a line
 
 
 @contextlib.contextmanager
@@ -43,39 +44,109 @@ def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
 
 @contextlib.contextmanager
 def fine() -> Iterator[Callable[[Event], None]]:
-    """As `display`, for a probe and fine-tunings: steps with the rate and the time left.
+    """Show the steps and epochs of a probe and of fine-tunings.
 
-    Epochs stay to be read.
+    Yields:
+      A function of an event of the journal. Lines of epochs stay on the terminal.
     """
-    left, last = steps_left(), -PLAIN_EVERY
-    live = sys.stderr.isatty()
-    columns = (TextColumn('{task.description}', markup=False), BarColumn())
-    with Progress(
-        *columns, console=Console(stderr=True, markup=False), transient=True, disable=not live
-    ) as bar:
-        task = bar.add_task('', total=1.0)
+    left = steps_left()
+    with _line() as line:
 
         def show(event: Event) -> None:
-            nonlocal last
             text, share = worded(event), event.get('step', 0) / max(1, event.get('steps', 1))
             words = left(event)
             if not text:
                 return
-            if live:
-                bar.update(task, description=f'{text}  {words}', completed=share)
-            if event['event'] == 'epoch' and 'task' in event:  # an epoch stays to be read
-                bar.console.print(text, highlight=False) if live else say(text)
-            elif not live and (
-                event['event'] == 'compile' or time.monotonic() - last > PLAIN_EVERY
-            ):
-                last = time.monotonic()
-                say(f'{text}  {words}'.rstrip())
+            if event['event'] == 'epoch' and 'task' in event:
+                line.keep(text)
+            else:
+                line.update(text, share, words, now=event['event'] == 'compile')
 
         yield show
 
 
+@contextlib.contextmanager
+def show_progress(text: str, total: int, unit: str = 'images') -> Iterator[Callable[[int], None]]:
+    """Show how far a loop is, with its rate and the time left; a short loop shows nothing.
+
+    Args:
+      text: the work in words, such as `decoding`.
+      total: number of items.
+      unit: plural of an item.
+
+    Yields:
+      A function that adds to the number of items that are done.
+    """
+    done, began = 0, time.monotonic()
+    with _line(SHORT) as line:
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            seconds = time.monotonic() - began
+            words = ''
+            if done and seconds:
+                rate = done / seconds
+                words = f'{rate:,.0f} {unit}/s, {duration((total - done) / rate)} left'
+            share = done / max(1, total)
+            last = done >= total and line.used
+            line.update(f'{text}: {done:,} of {total:,}', share, words, now=last)
+
+        yield advance
+
+
+class _Line:
+    """The current state of a run: a live line on a terminal, now and then a plain line elsewhere.
+
+    Attributes:
+      used: whether a plain line was written.
+    """
+
+    def __init__(self, bar: Progress | None, delay: float) -> None:
+        self.bar, self.used, self.due = bar, False, time.monotonic() + delay
+        self.task = bar.add_task('', total=1.0, words='') if bar else None
+
+    def update(self, text: str, share: float, words: str = '', now: bool = False) -> None:
+        """Show the work, the share that is done, and the rate or the time left.
+
+        `now` writes a plain line even if the last one was written a moment ago.
+        """
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, description=visible(text), completed=share, words=words)
+        elif now or time.monotonic() >= self.due:
+            self.used, self.due = True, time.monotonic() + PLAIN_EVERY
+            say(f'{text}, {words}' if words else text)
+
+    def keep(self, text: str) -> None:
+        """Write a line that stays."""
+        if self.bar:
+            self.bar.console.print(visible(text), highlight=False)
+        else:
+            say(text)
+
+
+@contextlib.contextmanager
+def _line(delay: float = 0.0) -> Iterator[_Line]:
+    """Open a line on stderr; the first plain line comes after `delay` seconds."""
+    if not sys.stderr.isatty():
+        yield _Line(None, delay)
+        return
+    columns = (
+        TextColumn('{task.description}', markup=False),
+        BarColumn(),
+        TextColumn('{task.fields[words]}', markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
+        yield _Line(bar, delay)
+
+
+def duration(seconds: float) -> str:
+    """Format a time: `about 12 s`, or `about 3 min`."""
+    return f'about {seconds:.0f} s' if seconds < 90 else f'about {seconds / 60:.0f} min'
+
+
 def worded(event: Event) -> str:
-    """An event of a probe or a fine-tuning for a person; empty for one that nobody waits for."""
+    """Format an event of a probe or a fine-tuning; empty for an event that is not shown."""
     if 'options' in event:
         return describe(event)
     if 'task' not in event:
@@ -83,15 +154,19 @@ def worded(event: Event) -> str:
     if event['event'] == 'compile':
         return f'{event["task"]}: compiling for {event["size"]} px'
     if event['event'] == 'resume':
-        return f'{event["task"]}: goes on at step {event["step"]} of {event["steps"]}'
-    rates = f'{event["images_per_second"]:.1f} images/s, {100 * event["input_wait"]:.1f} % waiting for input'
+        return f'{event["task"]}: resumes at step {event["step"]} of {event["steps"]}'
+    rates = (
+        f'{event["images_per_second"]:.1f} images/s, '
+        f'{100 * event["input_wait"]:.1f} % waiting for input'
+    )
     if event['event'] == 'step':
-        return f'{event["task"]}: step {event["step"]}/{event["steps"]}, loss {event["loss"]:.3f}, {rates}'
-    found = [f'{name} {event[key]:.4f}' for key, name in SHOWN.items() if key in event]
-    return f'{event["task"]}: epoch {event["epoch"]}/{event["epochs"]}, {", ".join(found)}; {rates}'
+        step = f'step {event["step"]}/{event["steps"]}, loss {event["loss"]:.3f}'
+        return f'{event["task"]}: {step}, {rates}'
+    metrics = ', '.join(f'{name} {event[key]:.4f}' for key, name in METRICS.items() if key in event)
+    return f'{event["task"]}: epoch {event["epoch"]}/{event["epochs"]}, {metrics}; {rates}'
 
 
-SHOWN = dict(
+METRICS = dict(
     train_loss='loss',
     val_loss='validation loss',
     val_accuracy='accuracy',
@@ -112,16 +187,13 @@ def steps_left() -> Callable[[Event], str]:
         done = event['step'] - first
         if not done:
             return ''
-        seconds = (now - start) / done * (event['steps'] - event['step'])
-        return (
-            f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left'
-        )
+        return f'{duration((now - start) / done * (event["steps"] - event["step"]))} left'
 
     return left
 
 
 def say(text: str) -> None:
-    """A line of its own, for whoever waits."""
+    """Write a line of its own to stderr."""
     sys.stderr.write(f'{visible(text)}\n')
     sys.stderr.flush()
 

@@ -22,7 +22,7 @@ from jaxdl.data.cache import digests, entries, images
 from jaxdl.data.cache.images import decoded
 from jaxdl.data.decode import decode
 from jaxdl.errors import InputError
-from jaxdl.runtime import meter
+from jaxdl.runtime import progress
 
 SIZE = 8
 
@@ -295,7 +295,7 @@ def test_an_interrupted_run_goes_on_where_it_was(folder, monkeypatch):
         yield more
 
     with monkeypatch.context() as patched:
-        patched.setattr(images, 'metered', stops)
+        patched.setattr(images, 'show_progress', stops)
         with pytest.raises(KeyboardInterrupt):
             get(sources)
     assert not left(folder)
@@ -336,8 +336,8 @@ def test_what_killed_processes_left_goes(folder):
 
 def test_long_work_is_shown_with_its_rate(monkeypatch, capsys):
     clock = [0.0]
-    monkeypatch.setattr(meter.time, 'monotonic', lambda: clock[0])
-    with meter.metered('decoding', 1000) as more:
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
+    with progress.show_progress('decoding', 1000) as more:
         for _ in range(10):
             clock[0] += 1.0
             more(100)

@@ -165,6 +165,6 @@ def test_features_come_without_a_place_to_keep_them(tmp_path, monkeypatch):
 
 
 def test_progress_says_how_fast_and_how_long(capsys, monkeypatch):
-    monkeypatch.setattr('jaxdl.runtime.meter.FIRST', 0.0)
+    monkeypatch.setattr('jaxdl.runtime.progress.SHORT', 0.0)
     features.extract(MODULE, VARIABLES, IMAGES)
     assert 'images/s' in capsys.readouterr().err

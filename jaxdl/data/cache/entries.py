@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdl import workdir
-from jaxdl.runtime.meter import metered
+from jaxdl.runtime.progress import show_progress
 
 LIMIT = 20 * 2**30  # bytes of all entries; the newest entry stays, whatever its size
 CHUNK = 2**22  # bytes read at a time
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     bad: dict[int, str]
 
 
-def read(folder: pathlib.Path, size: int, key: str, meter: Meter = metered) -> Entry | None:
+def read(folder: pathlib.Path, size: int, key: str, meter: Meter = show_progress) -> Entry | None:
     """Read the entry of a key; None where it is missing or damaged. A damaged one is removed."""
     path = folder / f'{size}px-{key}.json'
     content = _read(path)

@@ -29,7 +29,7 @@ from jaxdl.data.decode import decode, decoder
 from jaxdl.data.image_headers import BadImage, read
 from jaxdl.errors import InputError
 from jaxdl.runtime import caches, machine
-from jaxdl.runtime.meter import metered
+from jaxdl.runtime.progress import show_progress
 from jaxdl.runtime.threads import threaded_map
 
 BATCH = 16  # images per task of a thread
@@ -87,7 +87,7 @@ def key(values: Sequence[str], size: int) -> str:
 def _cached(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
     began = time.time_ns()
     index = digests.read(folder, sources)
-    with metered('checking the images', len(sources), 'files') as more:
+    with show_progress('checking the images', len(sources), 'files') as more:
         looks = digests.look(sources, index, more)
     unread = [i for i, look in enumerate(looks) if look.unread]
     # A few files that changed just before the last run are not worth a new entry.
@@ -129,7 +129,7 @@ def _build(
     with (
         workdir.temporary_file(folder) as path,
         path.open('xb') as file,
-        metered('decoding', len(sources)) as more,
+        show_progress('decoding', len(sources)) as more,
     ):
         checksum = 0
         try:
