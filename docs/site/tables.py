@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jaxdl import main
-from jaxdl.cli import usage
+from jaxdl.cli import flags as command_flags
+from jaxdl.cli import modes as command_modes
 
 MARK = re.compile(r'^<!-- (fields|options|flags|modes|exits)(?: ([\w.]+))? -->$', re.MULTILINE)
 PARTS = {
@@ -62,23 +62,22 @@ def options(name: str) -> str:
 
 def flags(_: None) -> str:
     """Table of the flags of the command line with their help."""
-    rows = [(name, main.FLAGS[name]) for name in main.FLAGS if len(name) > 1]
-    return _table(
-        ['Flag', 'Meaning'], [[f'`--{name}`', _plain(str(flag.help))] for name, flag in rows]
-    )
+    rows = [(name, flag.metadata['meaning']) for name, flag in command_flags.FLAGS.items()]
+    return _table(['Flag', 'Meaning'], [[f'`--{name}`', _plain(meaning)] for name, meaning in rows])
 
 
 def modes(_: None) -> str:
     """Table of the modes with the first lines of their docstrings."""
     return _table(
-        ['Mode', 'Does'], [[f'`{name}`', _first(mode)] for name, mode in main.MODES.items()]
+        ['Mode', 'Does'],
+        [[f'`{name}`', _first(mode)] for name, mode in command_modes.MODES.items()],
     )
 
 
 def exits(_: None) -> str:
     """Table of the exit statuses."""
     return _table(
-        ['Status', 'When'], [[status, _plain(when)] for status, when in usage.EXITS.items()]
+        ['Status', 'When'], [[status, _plain(when)] for status, when in command_flags.EXITS.items()]
     )
 
 

@@ -3,7 +3,6 @@
 And one command worth trying next.
 """
 
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxdl.cli import next_step
+from jaxdl.cli import flags
 from jaxdl.errors import visible
+from jaxdl.report.ablation import verdicts
 from jaxdl.report.page import words
 from jaxdl.workdir.tables import Results, Row
 
@@ -41,28 +41,54 @@ CLAIMS: Columns = {
 }
 
 
-def tell(
-    found: Results, config: Mapping[str, Any], arguments: Sequence[str], say: Callable[[str], None]
+def write(
+    results: Results,
+    config: Mapping[str, Any],
+    command: flags.CommandLine,
+    say: Callable[[str], None],
 ) -> None:
-    """Tables on a terminal; plain lines, one a fact, where somebody or something else reads.
+    """Write the results: tables on a terminal, otherwise one line per row.
 
-    `config`: the fields of the experiment; `arguments`: the command line that ran it.
+    Args:
+      results: of the finished run.
+      config: the fields of the experiment.
+      command: the command line that ran it.
+      say: writes a line.
     """
     if sys.stdout.isatty():
-        _tables(found)
+        _tables(results)
     else:
         for text in (
-            *map(score, found.scores),
-            *found.notes,
-            *map(line, found.summary),
-            *map(claim, found.claims),
+            *map(score, results.scores),
+            *results.notes,
+            *map(line, results.summary),
+            *map(claim, results.claims),
         ):
             say(text)
-    say(f'report: {found.workdir / "report.html"}')
-    told = next_step.after(found, config, arguments)
-    if told:
-        command, why = told
-        say(f'next: {shlex.join(["python", "-m", "jaxdl.main", *command])}  # {why}')
+    say(f'report: {results.workdir / "report.html"}')
+    following = next_command(results, config, command)
+    if following:
+        say(f'next: {flags.program(following)}')
+
+
+def next_command(
+    results: Results, config: Mapping[str, Any], command: flags.CommandLine
+) -> list[str]:
+    """A command about the same experiment: the full run, the seeds needed, or predictions."""
+    if config['scale'] == 'quick':
+        repeated = flags.words(command, 'quick', 'workdir', 'overwrite')
+        return [*repeated, f'--workdir={results.workdir}-full']
+    if config['kind'] == 'FineTune':
+        checkpoint = f'--checkpoint={results.workdir}'
+        return ['--mode=predict', checkpoint, '--images=DIR', '--output=predictions.csv']
+    if any(row['verdict'] == verdicts.NONE for row in results.summary):
+        design = [name for name in flags.FLAGS if name not in flags.MODE_FLAGS['plan']]
+        return [
+            *flags.words(command, *design, 'workdir'),
+            '--mode=plan',
+            f'--workdir={results.workdir}',
+        ]
+    return []
 
 
 def line(row: Row) -> str:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxdl import fields
+from jaxdl import fields, workdir
 from jaxdl.config.experiment import (
     Ablation,
     Assignment,
@@ -22,6 +22,7 @@ from jaxdl.errors import InputError, unknown
 UNSET = ('answer',)  # fields that no command line can set
 QUICK = {
     'data.subset': 200,
+    'data.subset_per_class': 4,  # images in every split, whatever the number of classes
     'data.image_size': 64,
     'probe.probe_size': 64,
     'probe.passes': 10,
@@ -97,6 +98,54 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             )
             experiment = dataclasses.replace(experiment, **{path[0]: part})
     return experiment
+
+
+def parse(experiments: Iterable[Experiment], key: str, text: str) -> Any:
+    """Read a value from the command line by the type of the first field that `key` names.
+
+    Args:
+      experiments: an experiment; of an assignment its parts too, which share its overrides.
+      key: dotted or bare name of a field.
+      text: the value as typed.
+
+    Returns:
+      `text` where the field is a string or no experiment has the field and it is no JSON; the
+      value of the JSON otherwise.
+
+    Raises:
+      InputError: no single experiment has such a field.
+    """
+    first, *parts = experiments
+    for experiment in (first, *parts):
+        try:
+            path = _path(experiment, key)
+        except InputError:
+            continue
+        return parse_value(_annotation(experiment, path), text)
+    if not parts:
+        _path(first, key)  # raises, with the names that were probably meant
+    return parse_value(None, text)
+
+
+def parse_value(annotation: Any, text: str) -> Any:
+    """`text` itself for a field of strings, else its JSON where it is any.
+
+    Examples:
+      >>> parse_value(str, '21042'), parse_value(int, '21042'), parse_value(str | None, 'null')
+      ('21042', 21042, None)
+    """
+    kinds = typing.get_args(annotation) or (annotation,)
+    if str in kinds and typing.get_origin(annotation) is not tuple:
+        return None if text == 'null' and type(None) in kinds else text
+    try:
+        return workdir.parse(text)
+    except ValueError:
+        return text
+
+
+def _annotation(experiment: Experiment, path: tuple[str, ...]) -> Any:
+    record = type(getattr(experiment, path[0])) if len(path) == 2 else type(experiment)
+    return typing.get_type_hints(record)[path[-1]]
 
 
 def check(experiment: Kind) -> Kind:

@@ -60,6 +60,9 @@ class Data:
     subset: int | None = fields.ruled(
         None, fields.at_least(2)
     )  # only so many images, each class with its share
+    subset_per_class: int = fields.ruled(
+        0, fields.at_least(0)
+    )  # a smaller subset grows to so many images per class
     train_share: float = fields.ruled(1.0, fields.between(1e-6, 1))  # of the training images
     split: str = fields.ruled('stratified', fields.one_of(SPLITS))
     fractions: tuple[float, ...] = fields.ruled((0.6, 0.2, 0.2), _fractions)
@@ -107,7 +110,11 @@ def _load(data: Data) -> Dataset:
     listing = read_listing(data)
     if data.classes or data.subset:
         listing = parts.narrow(
-            listing, subset=data.subset, classes=data.classes, seed=data.split_seed
+            listing,
+            subset=data.subset,
+            classes=data.classes,
+            seed=data.split_seed,
+            per_class=data.subset_per_class,
         )
     return decoded(listing, data)
 

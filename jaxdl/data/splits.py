@@ -107,7 +107,9 @@ def thin(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.n
     return np.sort(train[_ranked(labels[train], np.ones(len(train)), seed)[:count]])
 
 
-def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: int) -> Listing:
+def narrow(
+    listing: Listing, *, subset: int | None, classes: int | None, seed: int, per_class: int = 0
+) -> Listing:
     """Select the largest classes, and a stratified subset of their images.
 
     A class keeps at least as many images as there are splits to draw from it, if it has as many.
@@ -117,6 +119,7 @@ def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: i
       subset: most images; None for all.
       classes: most classes; None for all. Of equal ones the first are taken.
       seed: of the order.
+      per_class: images per class that a smaller `subset` grows to.
 
     Raises:
       InputError: `subset` is smaller than the classes need.
@@ -128,6 +131,8 @@ def narrow(listing: Listing, *, subset: int | None, classes: int | None, seed: i
         listing = _described(
             _compact(listing.take(np.flatnonzero(np.isin(listing.labels, largest))))
         )
+    if subset is not None:
+        subset = max(subset, per_class * len(listing.class_names))
     if subset is None or subset >= len(listing.labels):
         return listing
     part = np.array(listing.parts or ['train'] * len(listing.labels))

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from jaxdl import data, fields
+from jaxdl.config.overrides import parse_value
 from jaxdl.config.recipe import VIEWS
 from jaxdl.data import Data
 from jaxdl.data.loading import SPLITTING
@@ -72,7 +73,10 @@ def chosen(kinds: Sequence[type], given: Iterable[tuple[str, Any]], mode: str) -
         if name not in known:
             raise unknown('setting', key, known, f' of --mode={mode}')
         kind, field = known[name]
-        found[kind][name] = fields.check(key, field, get_type_hints(kind)[name], value)
+        annotation = get_type_hints(kind)[name]
+        if isinstance(value, str):
+            value = parse_value(annotation, value)
+        found[kind][name] = fields.check(key, field, annotation, value)
     return [kind(**values) for kind, values in found.items()]
 
 

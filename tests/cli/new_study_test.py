@@ -6,7 +6,7 @@ import pytest
 
 import jaxdl
 from jaxdl import main as command
-from jaxdl.cli import new_study
+from jaxdl.cli import flags, new_study
 from jaxdl.config.load import load_experiment
 from jaxdl.config.overrides import check, override
 from tests.config import register_test
@@ -28,7 +28,7 @@ def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
     commands = re.findall(r'^  python -m jaxdl.main (.*?) *(?:#.*)?$', out, re.MULTILINE)
     assert len(commands) == 4
     for own in commands:
-        command._parse(own.split())
+        flags.parse(own.split())
     assert command.main(['--experiment=my_study.py', '--quick', '--workdir=run', *TINY]) == 0
     assert (tmp_path / 'run' / 'report.html').exists()
     capsys.readouterr()

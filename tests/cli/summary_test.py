@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from jaxdl.cli import summary
+from jaxdl.cli import flags, modes, summary
 from jaxdl.workdir.tables import Results
 
 CONFIG = dict(kind='Demonstration', name='residual', scale='full')
-COMMAND = ['--experiment=residual', '--workdir=w']
+COMMAND = flags.parse(['--experiment=residual', '--workdir=w'])
 FIRST = dict(
     condition='',
     option='max',
@@ -54,7 +54,7 @@ def screen(monkeypatch, result, columns, stream=None, colour=False):
     monkeypatch.setenv('NO_COLOR', '1')
     if colour:
         monkeypatch.delenv('NO_COLOR')
-    summary.tell(result, CONFIG, COMMAND, lambda text: print(text, file=out))
+    summary.write(result, CONFIG, COMMAND, lambda text: print(text, file=out))
     return out.getvalue()
 
 
@@ -80,7 +80,7 @@ def test_a_terminal_gets_a_table_that_fits(monkeypatch, columns, verdict):
     assert ('[96.00,98.00]' in joined) == (columns >= 120)
     assert verdict.split()[0] in joined  # its other words may stand in the lines below
     assert f'report: {pathlib.Path("w") / "report.html"}' in text
-    assert '\nnext: python -m jaxdl.main --experiment=depth ' in text
+    assert ('--mode=plan' in text) == (verdict == 'no difference found')
 
 
 def test_usual_names_take_a_line_each_on_eighty_columns(monkeypatch):
@@ -134,3 +134,32 @@ def test_of_many_claims_those_that_fail(monkeypatch, count, shown):
     assert f'{count - 1} of {count} claims hold' in text
     assert text.count('claim ') == shown + 1  # the heading
     assert 'FAILS  claim 0' in plain(text)
+
+
+@pytest.mark.parametrize(
+    ('config', 'verdict', 'words'),
+    [
+        (dict(scale='quick'), 'better', '--experiment=residual --seeds=4 --workdir=w-full'),
+        (
+            dict(kind='FineTune'),
+            '',
+            '--mode=predict --checkpoint=w --images=DIR --output=predictions.csv',
+        ),
+        (
+            {},
+            'no difference found',
+            '--experiment=residual --seeds=4 --quick --mode=plan --workdir=w',
+        ),
+        ({}, 'better', ''),
+    ],
+)
+def test_the_next_command_is_about_the_same_experiment(config, verdict, words):
+    typed = ['--experiment', 'residual', '--seeds', '4', '--quick', '--workdir=w', '--overwrite']
+    following = summary.next_command(found(verdict), CONFIG | config, flags.parse(typed))
+    assert ' '.join(following) == words
+    assert flags.parse(following).mode in modes.MODES
+
+
+def test_no_other_experiment_follows_a_demonstration():
+    result = found(claims=[dict(holds='true')])
+    assert summary.next_command(result, CONFIG | dict(name='triplet'), COMMAND) == []

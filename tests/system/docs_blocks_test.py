@@ -10,9 +10,9 @@ import jax
 import pytest
 
 import jaxdl
-from jaxdl import main as command
 from jaxdl import register
 from jaxdl.ablation import estimate
+from jaxdl.cli import flags
 from jaxdl.config.load import load_experiment
 from jaxdl.config.overrides import check, keep, override
 from jaxdl.data import Data, load
@@ -87,6 +87,5 @@ def test_every_command_is_one(name):
     assert lines
     for line in [*lines, *re.findall(r'`(python -m jaxdl.main [^`]*)`', (DOCS / name).read_text())]:
         words = line.removeprefix('python -m jaxdl.main ').split()
-        rest = command._parse(words)
-        assert command.FLAGS.mode in command.MODES
-        assert not rest or command.FLAGS.mode == 'new'
+        line = flags.parse(words)
+        assert not line.positional or line.mode in flags.POSITIONAL

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 
 import jaxdl
 from jaxdl import fields, main, report, workdir
+from jaxdl.cli import flags, modes
 from jaxdl.config import load
 from jaxdl.config.load import as_dict, load_experiment
 from jaxdl.config.overrides import check, field_paths, override
@@ -106,7 +107,7 @@ def test_overrides(name, data, value):
 @many
 @given(st.text() | st.tuples(st.text(), st.text() | VALUES.map(json.dumps) | DEEP).map('='.join))
 def test_settings_on_the_command_line(text):
-    found = tried(main._pairs, [text])
+    found = tried(flags.pairs, [text])
     assert found is None or found[0][0] == text.partition('=')[0]
 
 
@@ -308,7 +309,7 @@ def test_a_name_is_text_on_a_page_and_in_markdown(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_a_name_is_text_in_a_spreadsheet_and_on_a_terminal(name, capsys):
     assert not submission._text(name).startswith(submission.FORMULA)
-    main.say(name.replace('\n', ' '))
+    modes.say(name.replace('\n', ' '))
     line = capsys.readouterr().out.removesuffix('\n')
     assert visible(line) == line
 

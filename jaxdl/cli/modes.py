@@ -1,0 +1,255 @@
+"""Modes of the command line, a function each: parsed command line -> exit status.
+
+Imports stand inside the functions, so that `list`, `report` and `--help` import no jax.
+"""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jaxdl.cli import flags
+from jaxdl.cli.flags import CommandLine
+from jaxdl.errors import InputError, visible, warn
+
+
+def run(command: CommandLine) -> int:
+    """Trains or checks, compares and reports; a finished run is only reported again."""
+    from jaxdl.cli import dispatch, summary
+    from jaxdl.config.load import as_dict
+    from jaxdl.runtime import distributed, signals
+
+    distributed.join(command.coordinator, command.processes, command.process)
+    experiment = _experiment(command)
+    try:
+        with distributed.one_fate():
+            results = dispatch.run(
+                experiment,
+                _workdir(command, experiment.name),
+                overwrite=command.overwrite,
+                command=flags.program(command.arguments),
+            )
+    except signals.Interrupted as stop:
+        resume = flags.program(flags.words(command, 'overwrite'))
+        warn(f'{stop}, everything is saved; to resume: {resume}')
+        return 128 + stop.signal
+    except signals.Failed as failure:
+        warn(str(failure))
+        if isinstance(failure, distributed.Lost):
+            os._exit(3)  # the barrier of a normal exit would wait for the lost process
+        return 3
+    if distributed.first():
+        summary.write(results, as_dict(experiment), command, say)
+    failed = sum(row['holds'] != 'true' for row in results.claims)
+    if failed:
+        warn(f'{failed} of {len(results.claims)} claims failed')
+    return 3 if failed else 0
+
+
+def plan(command: CommandLine) -> int:
+    """Groups, memory and time of a run, and the seeds that it needs; trains nothing."""
+    from jaxdl.cli import plan_text
+
+    experiment = _experiment(command)
+    say(plan_text.describe(experiment, _workdir(command, experiment.name)))
+    return 0
+
+
+def check(command: CommandLine) -> int:
+    """Checks an ablation before training; exit status 3 where a check fails."""
+    from jaxdl.config.experiment import Ablation
+
+    experiment = _experiment(command)
+    if not isinstance(experiment, Ablation):
+        raise InputError(
+            f'--mode=check --experiment={experiment.name}: only ablations have checks before '
+            'training; use --mode=run, which checks as it goes'
+        )
+    from jaxdl.ablation import checks
+    from jaxdl.runtime import progress
+
+    rows = checks.checks(experiment, lambda text: progress.say(f'checking {text}'))
+    say(checks.table(rows))
+    return 3 if checks.failed(rows) else 0
+
+
+def report(command: CommandLine) -> int:
+    """Rebuilds the report of a workdir; imports no jax."""
+    from jaxdl import report
+
+    say(f'report: {report.build(_workdir(command))}')
+    return 0
+
+
+def predict(command: CommandLine) -> int:
+    """Predicts the classes of images and writes a table."""
+    from jaxdl.inference import commands
+
+    (settings,) = commands.chosen([commands.Explaining], flags.pairs(command.set), command.mode)
+    checkpoint, images = _checkpoint(command), _needed(command, 'images', 'DIR or a CSV')
+    output = pathlib.Path(_needed(command, 'output', 'FILE'))
+    say(commands.predict(checkpoint, images, output, settings, _overwrite(command)))
+    return 0
+
+
+def evaluate(command: CommandLine) -> int:
+    """Metrics of a checkpoint on labelled images."""
+    from jaxdl.data import Data
+    from jaxdl.inference import commands
+
+    checkpoint = _checkpoint(command)
+    _needed(command, 'dataset', 'SPEC')
+    data, settings = commands.chosen([Data, commands.Asking], _settings(command), command.mode)
+    say(commands.evaluate(checkpoint, data, settings))
+    return 0
+
+
+def export(command: CommandLine) -> int:
+    """Writes a network of a checkpoint in formats that other programs read."""
+    from jaxdl.inference import commands
+
+    (settings,) = commands.chosen([commands.Exporting], flags.pairs(command.set), command.mode)
+    checkpoint, output = _checkpoint(command), pathlib.Path(_needed(command, 'output', 'DIR'))
+    say(commands.export(checkpoint, output, settings, _overwrite(command)))
+    return 0
+
+
+def serve(command: CommandLine) -> int:
+    """Serves a web page on this machine that predicts images dropped on it."""
+    from jaxdl.inference import commands, serving
+
+    (settings,) = commands.chosen([serving.Serving], flags.pairs(command.set), command.mode)
+    serving.serve(_checkpoint(command), settings, say)
+    return 0
+
+
+def compare(command: CommandLine) -> int:
+    """Lists the differences of two runs; exit status 3 where results differ beyond chance."""
+    from jaxdl.report import compare_runs
+
+    if len(command.positional) != 2:
+        raise InputError(
+            '--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER'
+        )
+    first, second = map(pathlib.Path, command.positional)
+    rows = compare_runs.compare(first, second)
+    say('\n'.join(map(visible, compare_runs.describe(first, second, rows))))
+    return 0 if all(row.agrees for row in rows) else 3
+
+
+def new(command: CommandLine) -> int:
+    """Writes a template for a study into the current folder."""
+    from jaxdl.cli import new_study
+
+    if len(command.positional) != 1:
+        raise InputError('--mode=new is for one name: jaxdl --mode=new my_study')
+    say(new_study.write(command.positional[0], command.overwrite))
+    return 0
+
+
+def show(command: CommandLine) -> int:
+    """Lists all experiments with their questions."""
+    from jaxdl.config import catalogue
+
+    for name, question in catalogue.questions().items():
+        say(f'{name:20} {question}')
+    return 0
+
+
+MODES: dict[str, Callable[[CommandLine], int]] = dict(
+    run=run,
+    plan=plan,
+    check=check,
+    report=report,
+    predict=predict,
+    evaluate=evaluate,
+    export=export,
+    serve=serve,
+    list=show,
+    compare=compare,
+    new=new,
+)
+
+
+def descriptions() -> dict[str, str]:
+    """Mode -> the first line of its docstring."""
+    return {
+        name: (mode.__doc__ or '').partition('\n')[0].rstrip('.') for name, mode in MODES.items()
+    }
+
+
+def say(text: str) -> None:
+    """Print to stdout; control characters, which may come from a data set's names, are escaped."""
+    encoding = sys.stdout.encoding or 'utf-8'
+    for line in text.split('\n'):
+        escaped = visible(line).encode(encoding, 'backslashreplace').decode(encoding)
+        sys.stdout.write(f'{escaped}\n')
+
+
+def _experiment(command: CommandLine) -> Any:
+    """The experiment with all flags of the command line applied, checked."""
+    from jaxdl.config import overrides
+    from jaxdl.config.experiment import Ablation, Assignment
+    from jaxdl.config.load import load_config, load_experiment
+
+    registers = (command.experiment or '').endswith('.py')  # components that the config needs
+    if command.experiment and command.config and not registers:
+        raise InputError('--experiment and --config both name an experiment: give one of them')
+    if not command.experiment and not command.config:
+        raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
+    experiment: Any = load_experiment(command.experiment) if command.experiment else None
+    if command.config:
+        experiment = load_config(pathlib.Path(command.config))
+    if command.options is not None:
+        if not isinstance(experiment, Ablation):
+            raise InputError(
+                f'--options={",".join(command.options)}: {experiment.name} is no ablation: '
+                'leave the flag out'
+            )
+        experiment = overrides.keep(experiment, command.options)
+    if command.quick:
+        experiment = overrides.quick(experiment)
+    settings, parts = _settings(command), list[Any]()
+    if settings and isinstance(experiment, Assignment):
+        from jaxdl.theory import assignment
+
+        parts = list(assignment.parts(overrides.check(experiment)).values())
+    # a recipe first, since other settings override it
+    for key, text in sorted(settings, key=lambda pair: pair[0] != 'recipe'):
+        value = overrides.parse([experiment, *parts], key, text)
+        experiment = overrides.override(experiment, {key: value})
+    return overrides.check(experiment)
+
+
+def _settings(command: CommandLine) -> list[tuple[str, str]]:
+    """KEY and VALUE of the flags that stand for a field, then of every --set."""
+    values = [(name, getattr(command, name)) for name in ('dataset', 'images', 'seeds')]
+    return [pair for pair in values if pair[1] is not None] + flags.pairs(command.set)
+
+
+def _needed(command: CommandLine, name: str, form: str) -> str:
+    """The value of a flag that the mode needs."""
+    value = getattr(command, name)
+    if not value:
+        raise InputError(f'--mode={command.mode} needs --{name}: give --{name}={form}')
+    return str(value)
+
+
+def _checkpoint(command: CommandLine) -> pathlib.Path:
+    return pathlib.Path(_needed(command, 'checkpoint', 'WORKDIR'))
+
+
+def _overwrite(command: CommandLine) -> str:
+    return 'anything' if command.overwrite else 'refuse'
+
+
+def _workdir(command: CommandLine, name: str = '') -> pathlib.Path:
+    """The workdir of the flags; without one runs/ and the name of the experiment."""
+    if command.workdir:
+        return pathlib.Path(command.workdir)
+    if command.config and name:
+        return pathlib.Path('runs') / name
+    if not command.experiment:
+        raise InputError('no workdir: give --workdir=DIR, or --experiment=NAME for runs/NAME')
+    return pathlib.Path('runs') / pathlib.Path(command.experiment).stem
