@@ -79,5 +79,5 @@ def _training(
 
 
 def _asking(module: ResNet, images: jax.Array, variables: Any) -> Callable[[], float]:
-    folded = fold(module, variables)
-    return lambda: float(folded(images)[0, 0])
+    folded, compute = fold(module, variables), jax.jit(lambda network, images: network(images))
+    return lambda: float(compute(folded, images)[0, 0])

@@ -86,7 +86,9 @@ def predict(command: CommandLine) -> int:
     """Predicts the classes of images and writes a table."""
     from jaxdl.inference import commands
 
-    (settings,) = commands.chosen([commands.Explaining], flags.pairs(command.set), command.mode)
+    (settings,) = commands.parse_settings(
+        [commands.PredictSettings], flags.pairs(command.set), command.mode
+    )
     checkpoint, images = _checkpoint(command), _needed(command, 'images', 'DIR or a CSV')
     output = pathlib.Path(_needed(command, 'output', 'FILE'))
     say(commands.predict(checkpoint, images, output, settings, _overwrite(command)))
@@ -100,7 +102,9 @@ def evaluate(command: CommandLine) -> int:
 
     checkpoint = _checkpoint(command)
     _needed(command, 'dataset', 'SPEC')
-    data, settings = commands.chosen([Data, commands.Asking], _settings(command), command.mode)
+    data, settings = commands.parse_settings(
+        [Data, commands.EvaluateSettings], _settings(command), command.mode
+    )
     say(commands.evaluate(checkpoint, data, settings))
     return 0
 
@@ -109,7 +113,9 @@ def export(command: CommandLine) -> int:
     """Writes a network of a checkpoint in formats that other programs read."""
     from jaxdl.inference import commands
 
-    (settings,) = commands.chosen([commands.Exporting], flags.pairs(command.set), command.mode)
+    (settings,) = commands.parse_settings(
+        [commands.ExportSettings], flags.pairs(command.set), command.mode
+    )
     checkpoint, output = _checkpoint(command), pathlib.Path(_needed(command, 'output', 'DIR'))
     say(commands.export(checkpoint, output, settings, _overwrite(command)))
     return 0
@@ -119,7 +125,9 @@ def serve(command: CommandLine) -> int:
     """Serves a web page on this machine that predicts images dropped on it."""
     from jaxdl.inference import commands, serving
 
-    (settings,) = commands.chosen([serving.Serving], flags.pairs(command.set), command.mode)
+    (settings,) = commands.parse_settings(
+        [serving.ServeSettings], flags.pairs(command.set), command.mode
+    )
     serving.serve(_checkpoint(command), settings, say)
     return 0
 

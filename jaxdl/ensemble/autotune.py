@@ -21,7 +21,7 @@ from jax import lax
 from jaxdl import native, workdir
 from jaxdl.errors import InputError, warn
 from jaxdl.models import layers
-from jaxdl.models.conv import LOWERINGS, conv, output_sides, usual
+from jaxdl.models.conv import LOWERINGS, conv, default_lowering, output_sides
 from jaxdl.runtime import caches, machine
 
 SECONDS = 5.0  # the most that a study spends on timing
@@ -110,16 +110,16 @@ class Timer:
         heaviest = max(found, key=lambda convolution: convolution.flops)
         able = [name for name in LOWERINGS if not refusal(name, members)]
         if len(able) == 1:
-            return usual()
+            return default_lowering()
         limit = max(1, int(TRIAL.get(jax.default_backend(), 1e11) / heaviest.flops))
         trial = 1 << (min(members, limit).bit_length() - 1)
         known = _read()
         seconds = known.setdefault(_key(heaviest, trial), {})
-        new = sorted(set(able) - set(seconds), key=lambda name: name != usual())
+        new = sorted(set(able) - set(seconds), key=lambda name: name != default_lowering())
         if self._time(heaviest, trial, new, seconds):
             _write(known)
         timed = {name: seconds[name] for name in able if name in seconds}
-        return min(timed, key=lambda name: timed[name]) if timed else usual()
+        return min(timed, key=lambda name: timed[name]) if timed else default_lowering()
 
     def _time(
         self, found: Convolution, members: int, names: list[str], seconds: dict[str, float]

@@ -15,7 +15,6 @@ from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, audit, decode
 from jaxdl.data.cache import images as cache
 from jaxdl.errors import InputError, warn
-from jaxdl.finetune import setup
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
 from jaxdl.inference import gradcam, submission, tta
@@ -24,7 +23,7 @@ from jaxdl.runtime.progress import show_progress
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
 from jaxdl.workdir import tables
-from jaxdl.workdir.records import DataPlan
+from jaxdl.workdir.records import DataPlan, ModelCard
 
 SIDE = 160  # pixels of an image in the report
 MISTAKES = 24  # of the worst mistakes
@@ -160,10 +159,7 @@ def read_probe(folder: pathlib.Path) -> ProbeResult | None:
 
 
 def write_predictions(
-    run: FineTuneRun,
-    members: Sequence[Any],
-    metadata: Mapping[str, Any],
-    unlabelled: Unlabelled | None,
+    run: FineTuneRun, members: Sequence[Any], card: ModelCard, unlabelled: Unlabelled | None
 ) -> dict[str, Any]:
     """Write predictions.csv and submission.csv of the images to predict.
 
@@ -175,7 +171,7 @@ def write_predictions(
     """
     if unlabelled is None or unlabelled.images is None:
         return {}
-    images, class_names = unlabelled.images, metadata['class_names']
+    images, class_names = unlabelled.images, card.class_names
     module = run.network.module.clone(num_classes=len(class_names))
     interrupted = distributed.together(run.context.interrupted)
     with show_progress('predicting', len(images)) as advance:
@@ -185,18 +181,17 @@ def write_predictions(
             if signal := interrupted():
                 raise Interrupted(signal)
 
-        indices = np.arange(len(images))
-        logits = setup.log_probabilities(module, members, metadata, images, indices, count_done)
+        logits = tta.log_probabilities(module, members, card, images, progress=count_done)
     if distributed.first():
         top, ids = run.context.workdir, unlabelled.ids
-        probabilities = tta.probabilities(logits, metadata['temperature'])
+        probabilities = tta.probabilities(logits, card.temperature)
         submission.write_predictions(top / 'predictions.csv', ids, class_names, probabilities)
         predicted = np.asarray(class_names)[probabilities.argmax(1)].tolist()
         submission.write_submission(top / 'submission.csv', predicted, ids, ids)
     return dict(submission=dict(file='submission.csv', rows=len(unlabelled.ids)))
 
 
-def write(run: FineTuneRun, final: FinalNetworks, metadata: Mapping[str, Any]) -> None:
+def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
     """Write artifacts/: held-out logits, mistakes, Grad-CAM, near-duplicates, evidence."""
     folder, dataset = run.context.workdir / 'artifacts', run.dataset
     labels = dataset.labels[final.indices]
@@ -207,10 +202,10 @@ def write(run: FineTuneRun, final: FinalNetworks, metadata: Mapping[str, Any]) -
             labels=labels.astype(np.int32),
             ids=np.asarray([dataset.ids[i] for i in final.indices]),
             split=np.asarray(final.split),
-            temperature=np.asarray(metadata['temperature']),
+            temperature=np.asarray(card.temperature),
         ),
     )
-    probabilities = tta.probabilities(final.logits, metadata['temperature'])
+    probabilities = tta.probabilities(final.logits, card.temperature)
     predicted = probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind='stable')]
@@ -219,7 +214,7 @@ def write(run: FineTuneRun, final: FinalNetworks, metadata: Mapping[str, Any]) -
     _write_images(folder / 'mistakes.npz', dataset, final, worst, probabilities, images)
     if run.experiment.finetune.explain and 'finetune' in run.experiment.stages:
         correct = np.flatnonzero(predicted == labels)
-        _write_gradcam(folder, run, final, metadata, worst, correct, probabilities)
+        _write_gradcam(folder, run, final, card, worst, correct, probabilities)
     findings = workdir.read_json(run.context.workdir / 'plan.json')['data']['findings']
     pairs = audit.pictures(dataset, findings)
     if pairs:
@@ -253,7 +248,7 @@ def _write_gradcam(
     folder: pathlib.Path,
     run: FineTuneRun,
     final: FinalNetworks,
-    metadata: Mapping[str, Any],
+    card: ModelCard,
     worst: np.ndarray,
     correct: np.ndarray,
     probabilities: np.ndarray,
@@ -262,11 +257,12 @@ def _write_gradcam(
     count = run.experiment.finetune.explain
     drawn = np.random.default_rng(0).permutation(correct)[: count - count // 2]
     chosen = np.concatenate([worst[: count // 2], drawn])
-    module = run.network.module.clone(num_classes=len(metadata['class_names']))
+    module = run.network.module.clone(num_classes=card.num_classes)
     batch = np.stack([run.dataset.images[i] for i in final.indices[chosen]])
     predicted = probabilities[chosen].argmax(1)
-    maps = np.asarray(gradcam.gradcam(module, final.members, metadata, batch, predicted))
-    images = gradcam.seen(module, metadata, batch)
+    networks = tta.fold_members(module, final.members)
+    maps = np.asarray(gradcam.gradcam(networks, card.eval_size, batch, predicted))
+    images = gradcam.centre_crops(card.preprocessing.crop, card.eval_size, batch)
     path = folder / 'gradcam.npz'
     _write_images(path, run.dataset, final, chosen, probabilities, images, maps=maps)
 

@@ -1,5 +1,6 @@
 """Final steps of a fine-tuning: calibration, the final checkpoint, predictions and tables."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -37,20 +38,20 @@ def finish(
       facts: provenance of the run.
     """
     labels = run.dataset.labels[final.indices]
-    temperature = final.metadata['temperature']
+    temperature = final.card.temperature
     if final.split != 'test':
         temperature = classification.fit_temperature(final.logits, labels)
     scores = artifacts.scores(final.logits, labels, temperature)
     scores |= dict(split=final.split, images=len(labels))
     scores |= dict(epoch=trained[0].network.epoch) if trained else {}
-    metadata = final.metadata | dict(temperature=temperature, scores=scores)
-    model_file.save(run.context.workdir, final.members, metadata)
-    submission = artifacts.write_predictions(run, final.members, metadata, unlabelled)
+    card = dataclasses.replace(final.card, temperature=temperature, scores=scores)
+    model_file.save(run.context.workdir, final.members, card)
+    submission = artifacts.write_predictions(run, final.members, card, unlabelled)
     if not distributed.first():
         return
     rows = list(_result_rows(run, probe_result, trained, final, scores))
     tables.write_table(run.context.workdir / 'results.csv', tables.RESULTS, rows)
-    artifacts.write(run, final, metadata)
+    artifacts.write(run, final, card)
     probe_scores = artifacts.probe_scores(run, probe_result)
     run.context.note('trained')
     sessions = journal.sessions(run.context.workdir)

@@ -29,6 +29,7 @@ from jaxdl.statistics import classification
 from jaxdl.train import keys, train_step
 from jaxdl.train.settings import StepSettings, TrainSettings
 from jaxdl.train.train_step import Batch, Timeline, TrainState
+from jaxdl.workdir.records import ModelCard, as_json
 
 TRAIN, VAL = ('loss', 'accuracy'), ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
 HISTORY = (*(f'train_{name}' for name in TRAIN), *(f'val_{name}' for name in VAL))
@@ -66,7 +67,7 @@ class RunContext:
       note: writes an event to the journal.
       interrupted: number of a signal that came, or None.
       checkpoint_seconds: the most work that a killed run repeats.
-      metadata: metadata of every checkpoint.
+      card: metadata of every checkpoint.
       mesh: all devices of all processes.
     """
 
@@ -74,7 +75,7 @@ class RunContext:
     note: Callable[..., None]
     interrupted: Callable[[], int | None]
     checkpoint_seconds: float
-    metadata: Mapping[str, Any]
+    card: ModelCard
     mesh: Mesh
 
 
@@ -160,7 +161,7 @@ def train_network(
         network = loop.best_network(state, progress)
     finally:
         keeper.close()
-    _write_trained(done, network, context.metadata)
+    _write_trained(done, network, context.card)
     distributed.wait('written')  # the checkpoints of the training go once the network is there
     if distributed.first():
         checkpoint.drop(training)
@@ -360,7 +361,7 @@ class _Loop:
         progress.seconds[:] = [self.seconds[name] for name in SECONDS]
         copies = {name: value.copy() for name, value in vars(progress).items()}
         self.keeper.save(
-            step, dict(state=_copy(state), progress=copies), self.context.metadata, metric
+            step, dict(state=_copy(state), progress=copies), as_json(self.context.card), metric
         )
 
     def _evaluate(self, state: TrainState, progress: TrainingProgress, step: int) -> float | None:
@@ -423,12 +424,10 @@ def _copy(tree: Any) -> Any:
     return jax.tree.map(jnp.copy, tree)
 
 
-def _write_trained(
-    folder: pathlib.Path, network: TrainedNetwork, metadata: Mapping[str, Any]
-) -> None:
+def _write_trained(folder: pathlib.Path, network: TrainedNetwork, card: ModelCard) -> None:
     facts = {name: getattr(network, name) for name in FACTS}
     tree = dict(history=network.history, variables=network.variables)
-    checkpoint.write_model(folder, tree, dict(metadata) | facts)
+    checkpoint.write_model(folder, tree, as_json(card) | facts)
 
 
 def _read_trained(folder: pathlib.Path) -> TrainedNetwork | None:

@@ -13,6 +13,7 @@ from jaxdl.finetune import loop, probe, setup
 from jaxdl.finetune.loop import TrainedNetwork, TrainingJob
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
+from jaxdl.inference import tta
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import distributed
 from jaxdl.statistics import classification
@@ -58,19 +59,21 @@ def probe_network(run: FineTuneRun, result: ProbeResult) -> FinalNetworks:
     The validation logits are those of the head that is fitted on the training images alone.
     """
     _, variables = setup.add_head(run.network, result.head)
-    metadata = run.metadata | dict(
-        adjustment=result.adjustments.tolist() if result.adjustment else [],
+    card = dataclasses.replace(
+        run.card,
+        adjustment=tuple(result.adjustments.tolist()) if result.adjustment else (),
         views='flip' if run.experiment.probe.flips else 'none',
     )
     indices, split = run.splits.val, 'val'
     logits = classification.log_softmax(result.val_logits - result.adjustments)
     if len(run.splits.test):
         labels = run.dataset.labels[indices]
-        metadata |= dict(temperature=classification.fit_temperature(logits, labels))
+        temperature = classification.fit_temperature(logits, labels)
+        card = dataclasses.replace(card, temperature=temperature)
         indices, split = run.splits.test, 'test'
         logits = probe.log_probabilities(result.head, run.features[indices])
         logits = classification.log_softmax(logits - result.adjustments)
-    return FinalNetworks([variables], metadata, np.asarray(logits, np.float32), indices, split)
+    return FinalNetworks([variables], card, np.asarray(logits, np.float32), indices, split)
 
 
 def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNetworks:
@@ -79,7 +82,7 @@ def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNe
     The predictions are of validation images before the final training on them; of test images,
     where there are such, after it.
     """
-    recipe, metadata = run.experiment.finetune, run.metadata
+    recipe, card = run.experiment.finetune, run.card
     module = _classifier(run)
     members = [own.network.variables for own in networks]
     if recipe.average == 'soup' and len(members) > 1:
@@ -92,12 +95,12 @@ def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNe
     if not len(run.splits.test):
         split = 'folds' if recipe.folds > 1 else 'val'
         members = _train_on_all_images(run, module, members)
-        return FinalNetworks(members, metadata, logits, indices, split)
+        return FinalNetworks(members, card, logits, indices, split)
     temperature = classification.fit_temperature(logits, run.dataset.labels[indices])
     members = _train_on_all_images(run, module, members)
     logits = _predict(run, module, members, run.splits.test)
-    metadata = metadata | dict(temperature=temperature)
-    return FinalNetworks(members, metadata, logits, run.splits.test, 'test')
+    card = dataclasses.replace(card, temperature=temperature)
+    return FinalNetworks(members, card, logits, run.splits.test, 'test')
 
 
 def feed_of(run: FineTuneRun, indices: np.ndarray, seed: int) -> Feed:
@@ -116,10 +119,10 @@ class _Evaluation:
     indices: np.ndarray
 
     def __call__(self, variables: Mapping[str, Any]) -> np.ndarray:
-        metadata = self.run.metadata | dict(views='none')
+        card = dataclasses.replace(self.run.card, views='none')
         members = [jax.tree.map(np.asarray, variables)]
         images = self.run.dataset.images
-        return setup.log_probabilities(self.module, members, metadata, images, self.indices)
+        return tta.log_probabilities(self.module, members, card, images, self.indices)
 
 
 def _job(run: FineTuneRun, name: str, train: np.ndarray, seed: int) -> TrainingJob:
@@ -160,7 +163,7 @@ def _classifier(run: FineTuneRun) -> ResNet:
 def _predict(
     run: FineTuneRun, module: ResNet, members: Sequence[Any], indices: np.ndarray
 ) -> np.ndarray:
-    return setup.log_probabilities(module, members, run.metadata, run.dataset.images, indices)
+    return tta.log_probabilities(module, members, run.card, run.dataset.images, indices)
 
 
 def _predict_folds(

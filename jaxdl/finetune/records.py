@@ -9,6 +9,7 @@ from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits
 from jaxdl.finetune.loop import RunContext
 from jaxdl.finetune.setup import Backbone
+from jaxdl.workdir.records import ModelCard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class FineTuneRun:
       dataset: labelled images.
       splits: their training, validation and test images.
       features: float32 [n, views, features], of all images, by the pretrained network.
-      metadata: metadata of every checkpoint.
+      card: metadata of every checkpoint.
     """
 
     experiment: FineTune
@@ -31,7 +32,7 @@ class FineTuneRun:
     dataset: Dataset
     splits: Splits
     features: np.ndarray
-    metadata: dict[str, Any]
+    card: ModelCard
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -44,14 +45,14 @@ class FinalNetworks:
 
     Attributes:
       members: variables of each network.
-      metadata: metadata of the final checkpoint.
+      card: metadata of the final checkpoint.
       logits: float32 [n, classes], log-probabilities before the temperature.
       indices: int [n], into the data set.
       split: `val`, `test`, or `folds`: each image by the networks of the fold that held it out.
     """
 
     members: list[Any]
-    metadata: dict[str, Any]
+    card: ModelCard
     logits: np.ndarray
     indices: np.ndarray
     split: str

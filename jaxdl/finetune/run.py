@@ -111,10 +111,10 @@ def _run_stages(
             # Before the training: an image that cannot be read ends the run.
             unlabelled = artifacts.decode_unlabelled(unlabelled, dataset)
             dataset, splits, features = setup.split_images(experiment, dataset, network, folder)
-        metadata = setup.checkpoint_metadata(experiment, dataset, splits, network)
+        card = setup.model_card(experiment, dataset, splits, network)
         seconds, mesh = experiment.checkpoint_seconds, sharding.data_mesh()
-        context = RunContext(folder, note, interrupted, seconds, metadata, mesh)
-        run = FineTuneRun(experiment, context, network, dataset, splits, features, metadata)
+        context = RunContext(folder, note, interrupted, seconds, card, mesh)
+        run = FineTuneRun(experiment, context, network, dataset, splits, features, card)
         plan.write_plan(run, unlabelled)
         if first:
             workdir.begin(folder, run=facts | dict(finished=False))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,14 +13,14 @@ from jaxdl._version import __version__
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits, bursts, load
 from jaxdl.errors import InputError, damaged, warn
-from jaxdl.inference import features, tta
+from jaxdl.inference import features
 from jaxdl.models import conv, load_pretrained, weights
 from jaxdl.models.resnet import ResNet
-from jaxdl.runtime import distributed, sharding, tracking
+from jaxdl.runtime import distributed, tracking
 from jaxdl.train import losses, masks
 from jaxdl.workdir.checksums import checksum
+from jaxdl.workdir.records import ModelCard
 
-EVALUATION_BATCH = 32  # images per device
 Head = Mapping[str, np.ndarray]  # kernel [features, classes] and bias [classes]
 
 
@@ -203,25 +203,24 @@ def probe_size(experiment: FineTune, network: Backbone) -> int:
     return experiment.probe.probe_size or network.module.preprocessing.size
 
 
-def checkpoint_metadata(
+def model_card(
     experiment: FineTune, dataset: Dataset, splits: Splits, network: Backbone
-) -> dict[str, Any]:
-    """Metadata of a checkpoint (`model_file.NEEDED`) before any training."""
-    return dict(
+) -> ModelCard:
+    """Metadata of every checkpoint before any training: not calibrated, without scores."""
+    return ModelCard(
         architecture=network.module.architecture.name,
         num_classes=len(dataset.class_names),
-        class_names=list(dataset.class_names),
-        preprocessing=dataclasses.asdict(network.module.preprocessing),
+        class_names=tuple(dataset.class_names),
+        preprocessing=network.module.preprocessing,
         eval_size=evaluation_size(experiment, network),
         views=experiment.finetune.views,
         temperature=1.0,
-        adjustment=[],
+        adjustment=(),
         experiment=experiment.name,
         weights=experiment.weights,
         revision=network.revision,
         jaxdl=__version__,
         split=splits.drawn,
-        scores={},
         decoded_size=int(dataset.images.shape[1]),
         ema=experiment.finetune.ema,
     )
@@ -264,57 +263,6 @@ def zero_head(network: Backbone, classes: int) -> dict[str, np.ndarray]:
     return dict(kernel=np.zeros(shape, np.float32), bias=np.zeros(classes, np.float32))
 
 
-def log_probabilities(
-    module: ResNet,
-    members: Sequence[Any],
-    metadata: Mapping[str, Any],
-    images: np.ndarray,
-    indices: np.ndarray,
-    count_done: Callable[[int], None] | None = None,
-) -> np.ndarray:
-    """Log-probabilities of images by all processes, each on all of its devices.
-
-    Args:
-      module: the network.
-      members: variables of each network, whose probabilities are averaged.
-      metadata: metadata of the checkpoint: preprocessing, size, test-time augmentation.
-      images: uint8 [n, side, side, 3].
-      indices: int [k], into `images`.
-      count_done: called with the number of images that are done.
-
-    Returns:
-      float32 [k, classes] (`tta.log_probabilities`), the same in all processes.
-    """
-    mesh = jax.make_mesh(
-        (jax.local_device_count(),),
-        (sharding.DATA,),
-        devices=jax.local_devices(),
-        axis_types=(jax.sharding.AxisType.Auto,),
-    )
-    sharded = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(sharding.DATA))
-    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    placed = [jax.device_put(member, replicated) for member in members]
-    processes, size = jax.process_count(), EVALUATION_BATCH * jax.local_device_count()
-    share = -(-len(indices) // processes)
-    local = indices
-    if len(indices):
-        local = np.resize(indices, share * processes)[jax.process_index() * share :][:share]
-
-    def predict(batch: np.ndarray) -> jax.Array:
-        padding = np.repeat(batch[-1:], -len(batch) % jax.local_device_count(), 0)
-        padded = jax.device_put(np.concatenate([batch, padding]), sharded)
-        return tta.log_probabilities(module, placed, metadata, padded)[: len(batch)]
-
-    batches = (np.asarray(images[local[i : i + size]]) for i in range(0, len(local), size))
-    pieces = [*tta.in_batches(batches, predict, size, count_done)]
-    rows = np.concatenate(pieces) if pieces else np.zeros((0, module.num_classes), np.float32)
-    if processes > 1:
-        from jax.experimental import multihost_utils
-
-        rows = np.concatenate(multihost_utils.process_allgather(rows))[: len(indices)]
-    return rows
-
-
 def _lowering(experiment: FineTune) -> str:
     """The lowering of convolutions: the fastest on one device; XLA's own on several.
 
@@ -324,7 +272,7 @@ def _lowering(experiment: FineTune) -> str:
         return experiment.conv
     if jax.device_count() > 1:
         return 'grouped'
-    return 'auto' if jax.default_backend() == 'cpu' else conv.usual()
+    return 'auto' if jax.default_backend() == 'cpu' else conv.default_lowering()
 
 
 def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:

@@ -1,10 +1,10 @@
-"""What the command line does with a checkpoint: predict, evaluate, export."""
+"""Modes of the command line that take a checkpoint: predict, evaluate, export."""
 
 import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -18,57 +18,73 @@ from jaxdl.data.sources.columns import IMAGE_SUFFIXES, short
 from jaxdl.data.sources.folder import image_files
 from jaxdl.errors import InputError, unknown
 from jaxdl.inference import model_file, submission, tta
-from jaxdl.inference.predictor import Predictor
+from jaxdl.inference.predictor import Predictor, load_model
 from jaxdl.runtime.progress import show_progress
 from jaxdl.statistics import classification
 
 CHALLENGE = 'test.csv'  # a table of this name asks for a submission
-UNASKED = (
-    'image_size',
-    *SPLITTING,
-)  # fields of Data that the checkpoint decides, or that change nothing here
+# Fields of Data that the checkpoint determines, or that change nothing here.
+FIXED = ('image_size', *SPLITTING)
 
 
 @dataclasses.dataclass(frozen=True)
-class Asking:
-    """How networks are asked: what `--set` changes in the modes predict and evaluate."""
+class EvaluateSettings:
+    """Settings of the mode evaluate.
+
+    Attributes:
+      views: test-time augmentation, a row of `recipe.VIEWS`; empty for that of the run.
+    """
 
     batch_size: int = fields.ruled(32, fields.at_least(1))
-    views: str = fields.ruled('', fields.one_of(('', *VIEWS)))  # empty: as the run chose
+    views: str = fields.ruled('', fields.one_of(('', *VIEWS)))
 
 
 @dataclasses.dataclass(frozen=True)
-class Explaining(Asking):
-    """And, in predict, whether a picture of each image shows what spoke for its class."""
+class PredictSettings(EvaluateSettings):
+    """Settings of the mode predict.
+
+    Attributes:
+      explain: whether a Grad-CAM picture of each image is written.
+    """
 
     explain: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Exporting:
-    """What `--set` changes in export: side of the images in pixels (0: as evaluated).
+class ExportSettings:
+    """Settings of the mode export.
 
-    And which of several networks.
+    Attributes:
+      image_size: side of the images in pixels; 0: as evaluated.
+      member: which of several networks.
     """
 
     image_size: int = fields.ruled(0, fields.at_least(0))
     member: int | None = fields.ruled(None, fields.at_least(0))
 
 
-def chosen(kinds: Sequence[type], given: Iterable[tuple[str, Any]], mode: str) -> list[Any]:
-    """A record of each of `kinds` with what `--set` gives, checked; InputError for another key.
+def parse_settings(kinds: Sequence[type], pairs: Iterable[tuple[str, Any]], mode: str) -> list[Any]:
+    """Settings records from `--set=key=value`.
 
-    With what was meant.
+    Args:
+      kinds: dataclasses; the first that has a key's field takes the value.
+      pairs: keys and values.
+      mode: of the command line, for error messages.
+
+    Returns:
+      A record of each of `kinds`.
+
+    Raises:
+      InputError: a key is unknown, or a value does not fit its field.
     """
-    skipped = {Data: UNASKED}
     known = {
-        f.name: (kind, f)
+        field.name: (kind, field)
         for kind in kinds
-        for f in dataclasses.fields(kind)
-        if f.name not in skipped.get(kind, ())
+        for field in dataclasses.fields(kind)
+        if kind is not Data or field.name not in FIXED
     }
-    found: dict[type, dict[str, Any]] = {kind: {} for kind in kinds}
-    for key, value in given:
+    values: dict[type, dict[str, Any]] = {kind: {} for kind in kinds}
+    for key, value in pairs:
         name = key.removeprefix('data.')
         if name not in known:
             raise unknown('setting', key, known, f' of --mode={mode}')
@@ -76,55 +92,57 @@ def chosen(kinds: Sequence[type], given: Iterable[tuple[str, Any]], mode: str) -
         annotation = get_type_hints(kind)[name]
         if isinstance(value, str):
             value = parse_value(annotation, value)
-        found[kind][name] = fields.check(key, field, annotation, value)
-    return [kind(**values) for kind, values in found.items()]
+        values[kind][name] = fields.check(key, field, annotation, value)
+    return [kind(**arguments) for kind, arguments in values.items()]
 
 
 def predict(
     checkpoint: pathlib.Path,
     images: str,
     output: pathlib.Path,
-    settings: Explaining,
+    settings: PredictSettings,
     overwrite: str = 'refuse',
 ) -> str:
-    """Predicts all images below a folder, or those that a table names.
-
-    And writes predictions.csv's columns.
+    """Predict images of a folder or a table, and write predictions.csv.
 
     Args:
       checkpoint: a workdir.
-      images: a folder, or a CSV whose first recognised column of images is taken; images in
-        <stem>_images/ or beside.
-      output: the file. Beside it come `submission.csv` where the table is a challenge's test.csv,
-        and `<stem>_explained/` with a picture of each image where `settings` ask for them.
-      overwrite: `refuse` or `anything`: what becomes of a file that jaxdl did not write.
+      images: a folder; or a CSV whose first recognised column of images is read, its images in
+        <stem>_images/ or next to it.
+      output: the file. Next to it come `submission.csv`, where the table is a challenge's test.csv,
+        and `<stem>_explained/` with a Grad-CAM picture of each image, where `settings` ask for them.
+      settings: batch size, test-time augmentation, Grad-CAM.
+      overwrite: `refuse` or `anything`: whether a file that jaxdl did not write is overwritten.
 
     Returns:
-      What was done, in a few lines.
+      Lines that name the files.
+
+    Raises:
+      InputError: no such checkpoint or image, or a file that cannot be written.
     """
     source = pathlib.Path(images)
-    ids, paths = _found(source)
-    ending = output.with_name('submission.csv') if source.name == CHALLENGE else None
-    if ending == output:
+    ids, paths = _find_images(source)
+    submission_path = output.with_name('submission.csv') if source.name == CHALLENGE else None
+    if submission_path == output:
         raise InputError(
             f'--output={output}: the submission goes there: name another file for the predictions'
         )
     _check_output(output, submission.PREDICTIONS, overwrite, source)
-    if ending:
-        _check_output(ending, submission.SUBMISSION, overwrite, source)
+    if submission_path:
+        _check_output(submission_path, submission.SUBMISSION, overwrite, source)
     predictor = Predictor.from_checkpoint(checkpoint, settings.views)
-    with show_progress('predicting', len(paths)) as more:
-        found = predictor.predict(paths, settings.batch_size, more)
+    with show_progress('predicting', len(paths)) as progress:
+        result = predictor.predict(paths, settings.batch_size, progress)
     try:
-        submission.write_predictions(output, ids, found.classes, found.probabilities)
+        submission.write_predictions(output, ids, result.classes, result.probabilities)
         lines = [f'{len(ids):,} predictions: {output}']
-        if ending:
-            submission.write_submission(ending, found.class_names, ids, ids)
-            lines.append(f'submission: {ending}')
+        if submission_path:
+            submission.write_submission(submission_path, result.class_names, ids, ids)
+            lines.append(f'submission: {submission_path}')
         if settings.explain:
             folder = output.with_name(f'{output.stem}_explained')
-            _explain(predictor, ids, paths, folder, settings.batch_size)
-            lines.append(f'what spoke for each class: {folder}')
+            _write_gradcam(predictor, ids, paths, folder, settings.batch_size)
+            lines.append(f'Grad-CAM: {folder}')
     except OSError as error:
         raise InputError(
             f'--output={output} cannot be written ({error.strerror}): name another file'
@@ -132,76 +150,91 @@ def predict(
     return '\n'.join(lines)
 
 
-def evaluate(checkpoint: pathlib.Path, asked: Data, settings: Asking) -> str:
-    """The metrics of a checkpoint on labelled images: on the test part where the source fixes one.
+def evaluate(checkpoint: pathlib.Path, source: Data, settings: EvaluateSettings) -> str:
+    """Metrics of a checkpoint on labelled images: the test split where the source has one, else all.
 
-    Else on all.
+    Args:
+      checkpoint: a workdir.
+      source: the data.
+      settings: batch size and test-time augmentation.
+
+    Returns:
+      Lines of metrics.
 
     Raises:
-      InputError: classes that the networks do not know, or that the images lack.
+      InputError: no such checkpoint or data, or classes that are not those of the checkpoint.
     """
-    predictor = Predictor.from_checkpoint(checkpoint, settings.views)
-    held = predictor.snapshot
-    dataset = data.load(dataclasses.replace(asked, image_size=held.about['decoded_size']))
-    labels = _labels(dataset, predictor.class_names)
-    part = [i for i, name in enumerate(dataset.parts or ()) if name == 'test'] or range(len(labels))
-    where = (
-        'its test part'
+    model = load_model(checkpoint, settings.views)
+    dataset = data.load(dataclasses.replace(source, image_size=model.card.decoded_size))
+    labels = _labels(dataset, model.card.class_names)
+    test = [i for i, part in enumerate(dataset.parts or ()) if part == 'test']
+    scope = (
+        'its test split'
         if dataset.parts
-        else 'all of it, with whatever the networks were trained on'
+        else 'all of it, including any images that the networks were trained on'
     )
-    indices = np.asarray(part)
-    with show_progress('evaluating', len(indices)) as more:
-        batches = (
-            np.asarray(dataset.images[rows]) for rows in tta.pieces(indices, settings.batch_size)
+    indices = np.asarray(test or range(len(labels)))
+    with show_progress('evaluating', len(indices)) as progress:
+        logits = tta.log_probabilities(
+            model.module,
+            model.members,
+            model.card,
+            dataset.images,
+            indices,
+            settings.batch_size,
+            progress,
         )
-        ask = lambda batch: tta.log_probabilities(held.module, held.members, held.about, batch)
-        logits = np.concatenate(list(tta.in_batches(batches, ask, settings.batch_size, more)))
-    found = classification.scores(logits / held.about['temperature'], labels[indices])
-    return '\n'.join([f'{dataset.name}: {len(indices):,} images ({where})', *_lines(found)])
+    scores = classification.scores(logits / model.card.temperature, labels[indices])
+    lines = [f'{name:12} {value:.4f}' for name, value in scores.items()]
+    return '\n'.join([f'{dataset.name}: {len(indices):,} images ({scope})', *lines])
 
 
 def export(
-    checkpoint: pathlib.Path, output: pathlib.Path, settings: Exporting, overwrite: str = 'refuse'
+    checkpoint: pathlib.Path,
+    output: pathlib.Path,
+    settings: ExportSettings,
+    overwrite: str = 'refuse',
 ) -> str:
-    """Writes a network of a checkpoint into a folder, under the original names and as StableHLO.
+    """Export a network of a checkpoint: under its original names and as StableHLO.
 
-    Says where.
+    Args:
+      checkpoint: a workdir.
+      output: the folder.
+      settings: image size, and which network.
+      overwrite: `refuse` or `anything`: whether existing files of these names are overwritten.
 
-    overwrite: `refuse` or `anything`: what becomes of files of these names that are there.
+    Returns:
+      Lines that name the files.
+
+    Raises:
+      InputError: no such checkpoint or network, or a folder that cannot be written.
     """
     from jaxdl.inference import export as exporting
 
-    there = [name for name in exporting.FILES if (output / name).exists()]
-    if there and overwrite == 'refuse':
-        raise InputError(f'{output / there[0]} exists: name another --output, or --overwrite')
-    held = model_file.load(checkpoint)
-    count = len(held.members)
-    member = settings.member if settings.member is not None else 0
+    existing = [name for name in exporting.FILES if (output / name).exists()]
+    if existing and overwrite == 'refuse':
+        raise InputError(f'{output / existing[0]} exists: name another --output, or --overwrite')
+    model = model_file.load(checkpoint)
+    count, member = len(model.members), settings.member or 0
     if member >= count or (count > 1 and settings.member is None):
         raise InputError(
-            f'{checkpoint} holds {count} networks, and one is exported: --set=member=0 to {count - 1}'
+            f'{checkpoint} holds {count} networks, and one is exported: '
+            f'--set=member=0 to {count - 1}'
         )
-    size = settings.image_size or held.about['eval_size']
-    paths = exporting.export(held.module, held.members[member], output, size, held.about)
+    size = settings.image_size or model.card.eval_size
+    paths = exporting.export(model.module, model.members[member], output, size, model.card)
     return '\n'.join(f'exported: {path}' for path in paths)
 
 
-def _found(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
-    """Ids and files of the images below a folder, sorted, or of those that a table names.
-
-    In its order.
-    """
+def _find_images(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
+    """Ids and files of the images of a folder, sorted, or of a table, in its order."""
     if not source.exists():
         raise InputError(f'--images={source}: no such folder or CSV')
     if not source.is_dir():
         if source.suffix.lower() in IMAGE_SUFFIXES:
             return [source.name], [source]
-        return (
-            submission.read_test(source)
-            if source.name == CHALLENGE
-            else submission.read_images(source)
-        )
+        read = submission.read_test if source.name == CHALLENGE else submission.read_images
+        return read(source)
     names = image_files(source)
     if not names:
         raise InputError(f'--images={source}: no images below it')
@@ -211,10 +244,7 @@ def _found(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
 def _check_output(
     output: pathlib.Path, header: Sequence[str], overwrite: str, source: pathlib.Path
 ) -> None:
-    """InputError where writing would lose a file: one that does not begin as ours do.
-
-    Or what is read.
-    """
+    """InputError where writing would overwrite the input, or a file that jaxdl did not write."""
     if output.is_dir():
         raise InputError(
             f'--output={output} is a folder: name a file, such as {output / "predictions.csv"}'
@@ -237,49 +267,44 @@ def _check_output(
         )
 
 
-def _explain(
+def _write_gradcam(
     predictor: Predictor,
     ids: Sequence[str],
     paths: Sequence[pathlib.Path],
     folder: pathlib.Path,
     batch_size: int,
 ) -> None:
-    """A picture for each image: NUMBER NAME.png."""
+    """Write a Grad-CAM picture of each image: NUMBER NAME.png."""
     from PIL import Image
 
     from jaxdl.inference.gradcam import overlay
 
     folder.mkdir(parents=True, exist_ok=True)
     place = 0
-    with show_progress('explaining', len(paths)) as more:
-        for maps, seen in predictor.explained(paths, batch_size):
-            for picture in overlay(seen, maps):
-                name = re.sub(r'[^\w.-]+', '_', ids[place])[
-                    -50:
-                ]  # a file's name is of at most 255 bytes
+    with show_progress('Grad-CAM', len(paths)) as progress:
+        for maps, crops in predictor.gradcam_batches(paths, batch_size):
+            for picture in overlay(crops, maps):
+                # The name of a file has at most 255 bytes.
+                name = re.sub(r'[^\w.-]+', '_', ids[place])[-50:]
                 Image.fromarray(picture).save(folder / f'{place:05} {name}.png')
                 place += 1
-            more(len(maps))
+            progress(len(maps))
 
 
 def _labels(dataset: data.Dataset, classes: Sequence[str]) -> np.ndarray:
-    """The labels of a data set as the networks number them; the order of the classes may differ.
-
-    Their names not.
-    """
-    strange = [name for name in dataset.class_names if name not in classes]
-    lacking = [name for name in classes if name not in dataset.class_names]
-    problems = {'does not know': strange, 'has no images of': lacking}
-    for what, names in ((what, names) for what, names in problems.items() if names):
-        who = f'{dataset.name}: the checkpoint' if names is strange else dataset.name
-        shown = ', '.join(map(short, names[:3])) + (', ...' if len(names) > 3 else '')
-        kinds = 'class' if len(names) == 1 else 'classes'
-        raise InputError(
-            f'{who} {what} {len(names)} {kinds}: {shown}; its classes must be those of the checkpoint'
-        )
+    """Labels in the numbering of the networks; the classes must be the same, in any order."""
+    unknown_names = [name for name in dataset.class_names if name not in classes]
+    missing_names = [name for name in classes if name not in dataset.class_names]
+    for problem, names in (
+        (f'{dataset.name}: the checkpoint does not know', unknown_names),
+        (f'{dataset.name} has no images of', missing_names),
+    ):
+        if names:
+            listed = ', '.join(map(short, names[:3])) + (', ...' if len(names) > 3 else '')
+            noun = 'class' if len(names) == 1 else 'classes'
+            raise InputError(
+                f'{problem} {len(names)} {noun}: {listed}; '
+                'the classes must be those of the checkpoint'
+            )
     numbers = np.asarray([list(classes).index(name) for name in dataset.class_names], np.int32)
     return numbers[dataset.labels]
-
-
-def _lines(found: Mapping[str, float]) -> list[str]:
-    return [f'{name:12} {value:.4f}' for name, value in found.items()]

@@ -1,11 +1,8 @@
-"""A network as files that others read: safetensors by the original names.
-
-And StableHLO that runs without jaxdl.
-"""
+"""Export of a network: safetensors under the original names, StableHLO that runs without jaxdl."""
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,16 +13,21 @@ from safetensors import numpy as safetensors
 
 from jaxdl import workdir
 from jaxdl.errors import InputError
+from jaxdl.inference import tta
 from jaxdl.models.port import to_tensors
 from jaxdl.models.resnet import ResNet
+from jaxdl.workdir import records
+from jaxdl.workdir.records import ModelCard
 
 PLATFORMS = ('cpu', 'cuda')
 FILES = ('model.safetensors', 'config.json', 'model.stablehlo', 'README.md')
-WHOSE = dict(timm="timm's and torchvision's", cifar="the CIFAR ResNets'", gluon="Gluon's")
-READING = dict(  # names -> two lines
+OWNERS = dict(timm="timm's and torchvision's", cifar="the CIFAR ResNets'", gluon="Gluon's")
+LOADING = dict(  # origin of the names -> code that loads the weights
     timm="import timm\nmodel = timm.create_model('local-dir:FOLDER', pretrained=True).eval()",
-    cifar="import safetensors.torch\nstate_dict = safetensors.torch.load_file('FOLDER/model.safetensors')",
-    gluon="import safetensors.numpy\narrays = safetensors.numpy.load_file('FOLDER/model.safetensors')",
+    cifar='import safetensors.torch\n'
+    "state_dict = safetensors.torch.load_file('FOLDER/model.safetensors')",
+    gluon='import safetensors.numpy\n'
+    "arrays = safetensors.numpy.load_file('FOLDER/model.safetensors')",
 )
 
 
@@ -34,35 +36,34 @@ def export(
     variables: Mapping[str, Any],
     output: pathlib.Path,
     image_size: int,
-    about: Mapping[str, Any],
+    card: ModelCard,
 ) -> list[pathlib.Path]:
-    """Writes FILES into the folder `output`, each whole or not at all, over those that are there.
+    """Write FILES into a folder, each whole or not at all, in place of existing ones.
 
     Args:
       module: a row of ARCHITECTURES, with or without a head.
       variables: its `params` and `batch_stats`.
-      output: the folder; made if need be.
+      output: the folder; created if it does not exist.
       image_size: side in pixels of the images that the network is to see.
-      about: where it is from, as JSON; its `class_names` name the outputs.
+      card: metadata; its `class_names` name the outputs.
 
     Returns:
-      The files.
+      Paths of the files.
 
     Raises:
       InputError: class names that are not as many as the outputs, or a folder that cannot be
         written.
     """
-    _check(module, about)
-    host = adjusted(
-        jax.device_get({name: variables[name] for name in ('params', 'batch_stats')}), about
-    )
+    _check(module, card)
+    host = jax.device_get({name: variables[name] for name in ('params', 'batch_stats')})
+    host = with_adjustment(host, card.adjustment)
     tensors = {
         k: v.astype(np.float32, copy=False)
         for k, v in to_tensors(host, module.architecture).items()
     }
     contents = (
         safetensors.save(tensors, metadata=dict(format='pt')),
-        json.dumps(config(module, image_size, about), indent=2, ensure_ascii=False) + '\n',
+        json.dumps(config(module, image_size, card), indent=2, ensure_ascii=False) + '\n',
         program(module, host, image_size),
         readme(module, image_size),
     )
@@ -77,35 +78,29 @@ def export(
     return paths
 
 
-def adjusted(variables: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
-    """The network with its logit adjustment in the head's bias.
-
-    So that others name the same classes.
-    """
+def with_adjustment(variables: Mapping[str, Any], adjustment: Sequence[float]) -> dict[str, Any]:
+    """Variables whose head's bias includes the logit adjustment, so that all classify alike."""
     params = variables['params']
-    if not about.get('adjustment'):
+    if not adjustment:
         return dict(variables)
-    bias = params['head']['bias'] - np.asarray(about['adjustment'], np.float32)
+    bias = params['head']['bias'] - np.asarray(adjustment, np.float32)
     return dict(variables, params=dict(params, head=dict(params['head'], bias=bias)))
 
 
-def config(module: ResNet, image_size: int, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What timm reads of a folder or of a repository of the hub (`local-dir:`, `hf-hub:`).
-
-    And `about`.
-    """
-    row, prepared = module.architecture, module.preprocessing
-    rest = dict(about)
-    labels = {'label_names': list(rest.pop('class_names'))} if rest.get('class_names') else {}
+def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
+    """config.json as timm reads it from a folder or the hub (`local-dir:`, `hf-hub:`), and the card."""
+    row, preprocessing = module.architecture, module.preprocessing
+    metadata = records.as_json(card)
+    labels = {'label_names': metadata.pop('class_names')} if card.class_names else {}
     expected = dict(
         input_size=[3, image_size, image_size],
-        mean=list(prepared.mean),
-        std=list(prepared.std),
-        crop_pct=prepared.crop,
-        interpolation=prepared.interpolation,
+        mean=list(preprocessing.mean),
+        std=list(preprocessing.std),
+        crop_pct=preprocessing.crop,
+        interpolation=preprocessing.interpolation,
         num_classes=module.num_classes,
     )
-    if row.names == 'timm':  # what timm looks for to put another head or first layer there
+    if row.names == 'timm':  # timm replaces these layers for other classes or channels
         expected |= dict(first_conv='conv1.0' if row.stem == 'deep' else 'conv1', classifier='fc')
     return dict(
         architecture=row.name,
@@ -114,25 +109,29 @@ def config(module: ResNet, image_size: int, about: Mapping[str, Any]) -> dict[st
         global_pool='avg',
         **labels,
         pretrained_cfg=expected | labels,
-        jaxdl=rest,
+        jaxdl=metadata,
     )
 
 
 def program(module: ResNet, variables: Mapping[str, Any], image_size: int) -> bytes:
-    """float32 [b, image_size, image_size, 3] in [0, 1] -> logits float32 [b, classes], serialised.
+    """Serialised StableHLO of the network, weights included.
 
-    Weights inside.
+    The program uses no custom calls: convolutions are XLA's, on a GPU in full precision, so that all
+    platforms agree.
 
-    Nothing in it is jaxdl's own: convolutions are XLA's, and on a GPU in full precision, so that
-    all platforms agree. Without a head it gives features.
+    Args:
+      module: a row of ARCHITECTURES.
+      variables: its `params` and `batch_stats`.
+      image_size: side of the images in pixels.
+
+    Returns:
+      A program of float32 [b, image_size, image_size, 3] in [0, 1] -> logits float32 [b, classes];
+      features [b, features] of a module without a head.
     """
-    whole, prepared = module.clone(lowering='grouped'), module.preprocessing
-    mean, std = (
-        np.asarray(each, np.float32)[None, None, None] for each in (prepared.mean, prepared.std)
-    )
+    portable, preprocessing = module.clone(lowering='grouped'), module.preprocessing
 
     def logits(images: jax.Array) -> jax.Array:
-        return jnp.asarray(whole.apply(variables, (images - mean) / std))
+        return jnp.asarray(portable.apply(variables, tta.normalize(images, preprocessing)))
 
     (batch,) = stablehlo.symbolic_shape('b')
     images = jax.ShapeDtypeStruct((batch, image_size, image_size, 3), np.float32)
@@ -141,25 +140,26 @@ def program(module: ResNet, variables: Mapping[str, Any], image_size: int) -> by
 
 
 def readme(module: ResNet, image_size: int) -> str:
-    """How to load each file, in three lines."""
-    row, prepared = module.architecture, module.preprocessing
+    """README.md: how to load each file."""
+    row, preprocessing = module.architecture, module.preprocessing
+    side = round(image_size / preprocessing.crop)
     outputs = f'{module.num_classes} logits' if module.num_classes else f'{row.features} features'
     return f"""# {row.name}: {outputs}
 
-Images are RGB, {image_size} x {image_size} pixels: the short side scaled to {round(image_size / prepared.crop)} \
-({prepared.interpolation}), then the centre.
+Images are RGB, {image_size} x {image_size} pixels: the short side is scaled to {side}
+({preprocessing.interpolation}), then the centre is cropped.
 
-`model.safetensors`, float32, has {WHOSE[row.names]} names and layouts. Its images are in [0, 1], less the mean \
-{list(prepared.mean)}, over {list(prepared.std)}, as `config.json` says:
+`model.safetensors`, float32, has {OWNERS[row.names]} names and layouts. Its images are in [0, 1],
+minus the mean {list(preprocessing.mean)}, divided by {list(preprocessing.std)}, as in `config.json`:
 
 ```python
-{READING[row.names]}
+{LOADING[row.names]}
 ```
 
-jaxdl reads it again: `module, variables = jaxdl.models.load_pretrained('FOLDER')`.
+jaxdl reads the folder: `module, variables = jaxdl.models.load_pretrained('FOLDER')`.
 
-`model.stablehlo` needs JAX and flatbuffers, and nothing else. Its images are float32 \
-[batch, {image_size}, {image_size}, 3] in [0, 1]; it normalises them itself:
+`model.stablehlo` needs JAX and flatbuffers only. Its images are float32
+[batch, {image_size}, {image_size}, 3] in [0, 1]; the program normalises them:
 
 ```python
 import jax, jax.export, pathlib
@@ -169,8 +169,8 @@ outputs = model.call(images)
 """
 
 
-def _check(module: ResNet, about: Mapping[str, Any]) -> None:
-    names = about.get('class_names', ())
+def _check(module: ResNet, card: ModelCard) -> None:
+    names = card.class_names
     if names and len(names) != module.num_classes:
         raise InputError(
             f'export: {len(names)} class names for the {module.num_classes} outputs of the network'

@@ -1,10 +1,8 @@
-"""What a frozen network makes of images, computed once: float32 features in pieces on disk.
+"""Features of images by a frozen network, computed once: float32, cached in pieces on disk.
 
-Keyed by all they are of.
-
-A piece holds PIECE images, so that interrupted work goes on where it stopped and a damaged file
-costs only itself. The folder (`jaxdl/features` where the system keeps caches) may be deleted at any
-time.
+A piece holds the features of PIECE images, under a key of everything that they depend on. Interrupted
+work continues at the first missing piece, and a damaged file costs only its own piece. The folder
+(`jaxdl/features` in the system's cache folder) may be deleted at any time.
 """
 
 import contextlib
@@ -16,7 +14,7 @@ import os
 import pathlib
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -26,21 +24,19 @@ import numpy as np
 from jaxdl import workdir
 from jaxdl.augment import centre_boxes, resized_crop
 from jaxdl.data import decode
-from jaxdl.data.preprocess import to_float
-from jaxdl.inference import tta
+from jaxdl.inference import batched, tta
+from jaxdl.models.folded import FoldedResNet, fold
 from jaxdl.models.resnet import ResNet
-from jaxdl.runtime import caches, out_of_memory
+from jaxdl.runtime import caches
 from jaxdl.runtime.progress import show_progress
 from jaxdl.workdir.checksums import checksum
 
 BATCH = 32  # images through the network at once
-PIECE = 128  # images in a file: what an interruption costs at most
-LIMIT = 2 * 2**30  # bytes of all files; beyond, those that were not used for longest go
-STALE = (
-    86400.0  # seconds after which an unfinished file was left behind by a process that was killed
-)
-SCHEME = 2  # of the numbers: another one where the code gives others
-VIEWS = (slice(None), slice(None, None, -1))  # of the columns: as it is, mirrored
+PIECE = 128  # images per file: the most that an interruption costs
+LIMIT = 2 * 2**30  # bytes of all files; beyond, the least recently used are deleted
+STALE = 86400.0  # age in seconds of an unfinished file whose process was killed
+SCHEME = 3  # version of the numbers: increased where the code computes others
+VIEWS = (slice(None), slice(None, None, -1))  # of the columns: as they are, mirrored
 
 
 def extract(
@@ -52,114 +48,117 @@ def extract(
     flips: bool = False,
     *,
     digests: Sequence[str] = (),
-    more: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """The features of images uint8 [n, side, side, channel], normalised as the weights expect.
-
-    Float32 [k, view, f].
+    """Features of the centre crops of images, from the cache or by the network.
 
     Args:
-      module: a network, and the `variables` of it.
-      images: may be mapped from disk; one channel is taken for three equal ones.
-      indices: int [k], which of them, in this order; all of them without.
-      size: side in pixels of what the network sees; 0: that of `module.preprocessing`.
-      flips: a second view of every image, mirrored.
-      digests: of the chosen images' files, [k]; without them the pixels are read to know what they
-        are.
-      more: is told of so many images more; without it stderr shows how far it is.
+      module: a network.
+      variables: its `params` and `batch_stats`.
+      images: uint8 [n, side, side, channel], also on disk; one channel counts as three equal ones.
+      indices: int [k], which images, in this order; None for all.
+      size: side in pixels of the images that the network sees; 0: that of `module.preprocessing`.
+      flips: whether every image has a second, mirrored view.
+      digests: [k] SHA-256 of the images' files; without them the pixels are hashed.
+      progress: is called with the number of images done since its last call; without it stderr
+        shows the progress.
+
+    Returns:
+      float32 [k, view, features].
     """
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices)
     size, views = size or module.preprocessing.size, VIEWS[: 1 + flips]
-    folder, network, weights = _folder(), _compiled(module, size), checksum(variables)  # type: ignore[arg-type]
-    found = np.zeros((len(chosen), len(views), module.architecture.features), np.float32)
-    meter = (
-        contextlib.nullcontext(more)
-        if more
-        else show_progress('images through the network', len(views) * len(chosen))
-    )
-    with meter as told:
-        for number, start in itertools.product(range(len(views)), range(0, len(chosen), PIECE)):
-            own = slice(start, start + PIECE)
-            named = digests[own] or _digests(images, chosen[own])
-            name = _name(_settings(module, weights, images, size, number), named)
-            piece = _read(folder, name, (len(named), found.shape[-1]))
+    folder, weights = _folder(), checksum(variables)
+    features = np.zeros((len(chosen), len(views), module.architecture.features), np.float32)
+    starts = range(0, len(chosen), PIECE)
+    with _meter(progress, len(views) * len(chosen)) as report:
+        missing: list[tuple[int, slice, str]] = []
+        for number, start in itertools.product(range(len(views)), starts):
+            rows = slice(start, start + PIECE)
+            names = digests[rows] or _digests(images, chosen[rows])
+            name = _name(_settings(module, weights, images, size, number), names)
+            piece = _read(folder, name, (len(names), features.shape[-1]))
             if piece is None:
-                piece = _computed(
-                    lambda seen: network(variables, seen), images, chosen[own], views[number], told
-                )
-                _write(folder, name, piece)
+                missing.append((number, rows, name))
             else:
-                told(len(piece))
-            found[own, number] = piece
-    return found
+                features[rows, number] = piece
+                report(len(piece))
+        results = _compute(module, variables, images, chosen, size, missing, report)
+        for (number, rows, name), piece in zip(missing, results, strict=True):
+            features[rows, number] = piece
+            _write(folder, name, piece)
+    return features
 
 
-def at_once(module: ResNet, variables: Any, images: np.ndarray, size: int) -> np.ndarray:
-    """The same of a few images uint8 [n, side, side, channel], kept nowhere: float32 [n, f]."""
-    return np.asarray(_compiled(module, size)(variables, images))  # type: ignore[arg-type]
+def compute(network: FoldedResNet, images: np.ndarray, size: int) -> np.ndarray:
+    """Features float32 [n, features] of images uint8 [n, side, side, channel], without the cache."""
+    return np.asarray(_features(network, images, size=size))
 
 
-@functools.lru_cache(maxsize=4)
-def _compiled(module: ResNet, size: int) -> Callable[[Any, Any], jax.Array]:
-    """(variables, images as stored [batch, side, side, channel]) -> features [batch, f].
-
-    Compiled at the first call.
-    """
-    prepared = module.preprocessing
-
-    @jax.jit
-    def network(variables: Any, images: jax.Array) -> jax.Array:
-        images = jnp.broadcast_to(to_float(images), (*images.shape[:-1], len(prepared.mean)))
-        seen = resized_crop(images, centre_boxes(len(images), prepared.crop), size)
-        mean, std = (
-            jnp.asarray(moment).reshape(1, 1, 1, -1) for moment in (prepared.mean, prepared.std)
-        )
-        normal = (seen - mean) / std
-        return tta.apply(module, variables, normal, 'features')
-
-    return network
+def _meter(
+    progress: Callable[[int], None] | None, total: int
+) -> contextlib.AbstractContextManager[Callable[[int], None]]:
+    if progress:
+        return contextlib.nullcontext(progress)
+    return show_progress('images through the network', total)
 
 
-def _computed(
-    network: Callable[[np.ndarray], jax.Array],
+def _compute(
+    module: ResNet,
+    variables: Any,
     images: np.ndarray,
     chosen: np.ndarray,
-    view: slice,
-    told: Callable[[int], None],
-) -> np.ndarray:
-    """A piece, a batch at a time; the last one is padded.
+    size: int,
+    missing: Sequence[tuple[int, slice, str]],
+    progress: Callable[[int], None],
+) -> Iterator[np.ndarray]:
+    """Features [b, features] of each missing piece (view, rows, name), one after another."""
+    if not missing:
+        return
+    network = jax.device_put(fold(module, variables))
+    batches = (
+        batch[:, :, VIEWS[number]]
+        for number, rows, _ in missing
+        for batch in batched.batches_of(images, chosen[rows], BATCH)
+    )
+    results = batched.map_batches(
+        lambda batch: _features(network, batch, size=size),
+        batches,
+        BATCH,
+        progress=progress,
+        advice='a smaller probe_size',
+    )
+    for _, rows, _ in missing:
+        count = -(-len(chosen[rows]) // BATCH)
+        yield np.concatenate(list(itertools.islice(results, count)))
 
-    Since another shape would be another program.
-    """
-    batches = []
-    for start in range(0, len(chosen), BATCH):
-        own = np.asarray(images[chosen[start : start + BATCH]])
-        padded = np.concatenate([own, np.zeros((BATCH - len(own), *own.shape[1:]), own.dtype)])
-        with out_of_memory.guarded(
-            f'{BATCH} images at a time through the network', 'a smaller probe_size'
-        ):
-            batches.append(np.asarray(network(padded[:, :, view]))[: len(own)])
-        told(len(own))
-    return np.concatenate(batches)
+
+@functools.partial(jax.jit, static_argnames='size')
+def _features(network: FoldedResNet, images: jax.Array, size: int) -> jax.Array:
+    """Features [b, features] of images as stored [b, side, side, channel]."""
+    preprocessing = network.module.preprocessing
+    images = tta.three_channels(jnp.asarray(images))
+    crops = resized_crop(images, centre_boxes(len(images), preprocessing.crop), size)
+    return network.features(tta.normalize(crops, preprocessing))
 
 
 def _settings(module: ResNet, weights: str, images: np.ndarray, size: int, view: int) -> str:
-    """All that the features of a view of these images depend on, beside what the images show."""
-    prepared = module.preprocessing
-    facts = dict(
+    """Everything that the features of a view depend on, except the images themselves."""
+    preprocessing = module.preprocessing
+    settings = dict(
         scheme=SCHEME,
         weights=weights,
         architecture=module.architecture.name,
         size=size,
         view=view,
-        mean=prepared.mean,
-        std=prepared.std,
-        crop=prepared.crop,
-        interpolation=prepared.interpolation,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        crop=preprocessing.crop,
+        interpolation=preprocessing.interpolation,
         image_shape=images.shape[1:],
-        decoder=decode.decoder(),  # a file's digest says nothing of how it was decoded
+        decoder=decode.decoder(),  # the digest of a file does not depend on its decoder
     )
-    return json.dumps(facts)
+    return json.dumps(settings)
 
 
 def _name(settings: str, digests: Sequence[str]) -> str:
@@ -171,7 +170,7 @@ def _digests(images: np.ndarray, chosen: np.ndarray) -> list[str]:
 
 
 def _folder() -> pathlib.Path | None:
-    """Where the pieces are; None where nothing can be kept, and all is computed every time."""
+    """Folder of the pieces; None where it cannot be made, and nothing is cached."""
     try:
         return caches.folder('features')
     except OSError:
@@ -179,7 +178,7 @@ def _folder() -> pathlib.Path | None:
 
 
 def _read(folder: pathlib.Path | None, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The piece of that name; None where it is missing, cut short or damaged."""
+    """The piece of this name; None where it is missing, cut short or damaged."""
     path = folder and folder / f'{name}.piece'
     try:
         content = path.read_bytes() if path else b''
@@ -195,16 +194,14 @@ def _read(folder: pathlib.Path | None, name: str, shape: tuple[int, ...]) -> np.
 
 def _write(folder: pathlib.Path | None, name: str, piece: np.ndarray) -> None:
     values = np.ascontiguousarray(piece, '<f4').tobytes()
-    with contextlib.suppress(
-        OSError
-    ):  # a full disk costs the next run its time, not this one its result
+    with contextlib.suppress(OSError):  # a full disk costs the next run its time, not this result
         if folder:
             workdir.write(folder / f'{name}.piece', b'%08x' % zlib.crc32(values) + values)
             _trim(folder)
 
 
 def _trim(folder: pathlib.Path) -> None:
-    """Drops the least recently used files beyond LIMIT, and what killed processes left."""
+    """Delete the least recently used files beyond LIMIT, and unfinished files of killed processes."""
     for path in folder.glob('.*.tmp'):
         if time.time() - path.stat().st_mtime > STALE:
             path.unlink(missing_ok=True)

@@ -1,13 +1,13 @@
-"""Where in an image a network saw the class: Grad-CAM on the last feature map.
+"""Grad-CAM: maps of the image regions that raise the logit of a class.
 
 Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based
-localization". The head sees the mean over the map, so the slope of a logit there is the same
-everywhere, the class's row of the head over the area of the map; for these networks Grad-CAM is CAM
-(Zhou et al. 2016).
+localization". The head reads the mean over the last feature map, so the gradient of a logit with
+respect to the map is the same everywhere: the class's row of the head over the area of the map. For
+these networks Grad-CAM equals CAM (Zhou et al. 2016).
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,86 +16,82 @@ import numpy as np
 
 from jaxdl import augment
 from jaxdl.inference import tta
-from jaxdl.models.blocks import widened
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.folded import FoldedResNet
+from jaxdl.models.norm import to_float32
 
 
-def gradcam(
-    module: ResNet, members: Sequence[Any], about: Mapping[str, Any], batch: Any, classes: Any
-) -> jax.Array:
-    """What speaks for a class of each image, as the networks see the centre view: float32 [b, size.
-
-    Size] in [0, 1].
+def gradcam(networks: Sequence[FoldedResNet], size: int, batch: Any, classes: Any) -> jax.Array:
+    """Grad-CAM of one class per image, on the centre crop, averaged over networks.
 
     Args:
-      module: of every member.
-      members: variables of each network; their maps are averaged.
-      about: a snapshot's: `eval_size`, the size of the maps in pixels, is read.
+      networks: of one architecture.
+      size: side in pixels of the images that the network sees, and of the maps.
       batch: decoded images, uint8 [b, height, width, channel], or float in [0, 1].
       classes: int [b].
 
     Returns:
-      1 where most speaks for the class; zeros where nothing does.
+      float32 [b, size, size] in [0, 1]; 1 at the region that raises the logit most. All zeros where
+      no region raises it.
     """
-    size = about['eval_size']
-    total = sum(
-        _map(module, variables, batch, jnp.asarray(classes), size=size) for variables in members
-    )
-    return _scaled(total, size=size)
+    labels = jnp.asarray(classes)
+    total = sum(_map(network, batch, labels, size=size) for network in networks)
+    return _scale(total, size=size)
 
 
-def seen(module: ResNet, about: Mapping[str, Any], batch: Any) -> np.ndarray:
-    """The centre view of decoded images, as a picture of what the maps lie on: uint8 [b, size.
+def centre_crops(crop: float, size: int, batch: Any) -> np.ndarray:
+    """Centre crops of decoded images, as pictures that the maps belong to.
 
-    Size, 3].
+    Args:
+      crop: share of the sides.
+      size: side of the pictures in pixels.
+      batch: decoded images, uint8 [b, height, width, channel], or float in [0, 1].
+
+    Returns:
+      uint8 [b, size, size, 3].
     """
-    return np.asarray(_seen(jnp.asarray(batch), module.preprocessing.crop, size=about['eval_size']))
+    return np.asarray(_to_bytes(jnp.asarray(batch), crop, size=size))
 
 
 def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Maps [n, height, width] in [0, 1] as colours over images uint8 [n, height, width, 3]: uint8.
+    """Draw maps as colours over images; where a map is 0 the image darkens.
 
-    Of the same shape.
+    Args:
+      images: uint8 [n, height, width, 3].
+      maps: float [n, height, width] in [0, 1].
 
-    Where a map is 0 the image darkens, so that what speaks for the class stands out without hiding
-    it.
+    Returns:
+      uint8 [n, height, width, 3].
     """
     import matplotlib as mpl
 
     colours = mpl.colormaps['inferno'](maps)[..., :3] * 255
-    return (
-        np.round(0.5 * images * (0.5 + maps[..., None]) + 0.4 * colours)
-        .clip(0, 255)
-        .astype(np.uint8)
-    )
-
-
-@functools.partial(jax.jit, static_argnames=('module', 'size'))
-def _map(
-    module: ResNet, variables: Any, batch: jax.Array, classes: jax.Array, size: int
-) -> jax.Array:
-    """float32 [b, rows, columns] of at least 0, before it is scaled."""
-    images = tta.normalised(_centre(batch, module.preprocessing.crop, size), module.preprocessing)
-    features = widened(tta.apply(module, variables, images, 'feature_map'))
-    logits, pull = jax.vjp(
-        lambda own: tta.apply(module, variables, own.mean((1, 2)), 'classify'), features
-    )
-    (slope,) = pull(jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
-    return jax.nn.relu((features * slope.mean((1, 2), keepdims=True)).sum(-1))
+    blended = 0.5 * images * (0.5 + maps[..., None]) + 0.4 * colours
+    return np.round(blended).clip(0, 255).astype(np.uint8)
 
 
 @functools.partial(jax.jit, static_argnames='size')
-def _scaled(maps: jax.Array, size: int) -> jax.Array:
+def _map(network: FoldedResNet, batch: jax.Array, classes: jax.Array, size: int) -> jax.Array:
+    """float32 [b, rows, columns] of at least 0, not scaled."""
+    preprocessing = network.module.preprocessing
+    images = tta.normalize(_centre(batch, preprocessing.crop, size), preprocessing)
+    features = to_float32(network.feature_map(images))
+    logits, pull = jax.vjp(lambda values: network.classify(values.mean((1, 2))), features)
+    (gradient,) = pull(jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
+    return jax.nn.relu((features * gradient.mean((1, 2), keepdims=True)).sum(-1))
+
+
+@functools.partial(jax.jit, static_argnames='size')
+def _scale(maps: jax.Array, size: int) -> jax.Array:
     maps = jax.image.resize(maps, (len(maps), size, size), 'linear')
-    most = maps.max((1, 2), keepdims=True)
-    return maps / jnp.where(most > 0, most, 1)
+    largest = maps.max((1, 2), keepdims=True)
+    return maps / jnp.where(largest > 0, largest, 1)
 
 
 @functools.partial(jax.jit, static_argnames='size')
-def _seen(batch: jax.Array, crop: float, size: int) -> jax.Array:
+def _to_bytes(batch: jax.Array, crop: float, size: int) -> jax.Array:
     return jnp.round(_centre(batch, crop, size) * 255).astype(jnp.uint8)
 
 
 def _centre(batch: jax.Array, crop: Any, size: int) -> jax.Array:
-    images = tta.pixels(batch)
+    images = tta.three_channels(batch)
     return augment.resized_crop(images, augment.centre_boxes(len(images), crop), size)

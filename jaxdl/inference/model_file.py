@@ -1,206 +1,207 @@
-"""The networks that a run ends with, and all that is needed to ask them: written once.
+"""Final checkpoint of a run: its networks and their model card, written once.
 
-Restored in one line.
+Where a run has not ended, its training checkpoints take the place of the final checkpoint.
 """
 
 import contextlib
+import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxdl.config.recipe import VIEWS
 from jaxdl.errors import InputError, unknown, warn
-from jaxdl.models.architectures import ARCHITECTURES, Preprocessing
+from jaxdl.models.architectures import ARCHITECTURES
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint
 from jaxdl.train import averaging
-from jaxdl.workdir import check_inside, read_json
+from jaxdl.workdir import check_inside, read_json, records
+from jaxdl.workdir.records import ModelCard, Preprocessing
 
 FINAL, TRAINING, DONE = (pathlib.Path('checkpoints', name) for name in ('final', 'train', 'done'))
-UNJUDGED: dict[str, Any] = dict(
-    temperature=1.0, adjustment=[]
-)  # what a network says before it was calibrated
-DECODED_SIZE = 256  # side in pixels of a decoded image, where nothing else is said
-# What must be said of a network before it can be asked, and the type of it.
-NEEDED: dict[str, type] = dict(
-    architecture=str,
-    num_classes=int,
-    class_names=list,
-    preprocessing=dict,
-    eval_size=int,
-    views=str,
-    temperature=float,
-    adjustment=list,
-)
-USUAL: dict[str, Any] = dict(
-    experiment='', weights='', revision='', jaxdl='', split='', scores={}, decoded_size=DECODED_SIZE
-)
+RUNS = 'give the workdir of a run of probe, finetune or challenge'
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Networks of one architecture that answer together, and `about`.
+@dataclasses.dataclass(frozen=True)
+class SavedModel:
+    """Networks of one architecture whose probabilities are averaged.
 
-    The keys of NEEDED and USUAL.
+    Attributes:
+      module: the module of every network.
+      members: variables of each network, on the host.
+      card: metadata.
     """
 
     module: ResNet
     members: tuple[Any, ...]
-    about: dict[str, Any]
+    card: ModelCard
 
 
-def save(workdir: pathlib.Path, members: Sequence[Any], about: Mapping[str, Any]) -> None:
-    """Writes the final checkpoint of a run: variables of each network.
+@dataclasses.dataclass(frozen=True)
+class _Training:
+    """Network of a training that ended (`checkpoints/done`) or was interrupted."""
 
-    And `about` with at least the keys of NEEDED.
-
-    Raises:
-      InputError: `about` lacks a key, or does not fit the networks.
-    """
-    module = _module(about, members, 'the final checkpoint')
-    described = USUAL | dict(about) | dict(preprocessing=asdict(module.preprocessing))
-    checkpoint.write_model(
-        workdir / FINAL, {f'{i:04}': member for i, member in enumerate(members)}, described
-    )
+    name: str
+    step: int
+    variables: Any
+    metadata: Mapping[str, Any]
 
 
-def load(workdir: pathlib.Path) -> Snapshot:
-    """The networks of a workdir, on this process's first device.
+def save(workdir: pathlib.Path, members: Sequence[Any], card: ModelCard) -> None:
+    """Write the final checkpoint of a run.
 
-    Of a run that did not end, or whose final checkpoint is damaged, it is the newest of the
-    training, and a line on stderr says so.
+    Args:
+      workdir: of the run.
+      members: variables of each network.
+      card: metadata.
 
     Raises:
-      InputError: no run is there, one that keeps no networks, or one that has saved none yet.
+      InputError: the card does not fit the networks.
     """
-    _check(workdir)
+    _module(card, members, 'the final checkpoint')
+    tree = {f'{i:04}': member for i, member in enumerate(members)}
+    checkpoint.write_model(workdir / FINAL, tree, records.as_json(card))
+
+
+def load(workdir: pathlib.Path) -> SavedModel:
+    """Load the networks of a workdir.
+
+    Where the run has not ended, or its final checkpoint is damaged, the network is that of the
+    training with the most steps, and a line on stderr says so.
+
+    Raises:
+      InputError: no run is there, it keeps no networks, or it has saved none yet.
+    """
+    _check_workdir(workdir)
     try:
-        tree, about = checkpoint.read_model(workdir / FINAL)
+        tree, metadata = checkpoint.read_model(workdir / FINAL)
         members = [tree[name] for name in sorted(tree)]
     except InputError as error:
-        found = _trained(workdir)
-        if not found:
-            raise _none(workdir, error) from None
-        name, step, members, about = found
+        training = _farthest(workdir)
+        if not training:
+            raise _no_network(workdir, error) from None
+        members, metadata = [training.variables], training.metadata
         reason = error if (workdir / FINAL).exists() else f'{workdir} is not finished'
-        warn(f'{reason}: taking {name} as it was before step {step}')
-    module = _module(about, members, f'the checkpoint of {workdir}')
-    return Snapshot(
-        module,
-        tuple(jax.device_put(member, jax.local_devices()[0]) for member in members),
-        USUAL | about,
-    )
+        warn(f'{reason}: taking {training.name} as it was before step {training.step}')
+    where = f'the checkpoint of {workdir}'
+    card = parse_card(metadata, where)
+    module = _module(card, members, where)
+    return SavedModel(module, tuple(jax.tree.map(np.asarray, member) for member in members), card)
 
 
-def _check(workdir: pathlib.Path) -> None:
+def parse_card(metadata: Mapping[str, Any], where: str) -> ModelCard:
+    """The model card in a checkpoint's metadata; further keys are ignored.
+
+    Args:
+      metadata: JSON values.
+      where: name of the checkpoint, for error messages.
+
+    Raises:
+      InputError: a key is missing, or a value has another type.
+    """
+    try:
+        card = records.parse(ModelCard, metadata)
+        names = {field.name for field in dataclasses.fields(Preprocessing)}
+        missing = sorted(names - set(metadata['preprocessing']))
+        if missing:
+            raise InputError(f'it lacks preprocessing.{", preprocessing.".join(missing)}')
+    except InputError as error:
+        raise InputError(
+            f'{where} is damaged ({error}): put it back from a copy, or run it again with --overwrite'
+        ) from None
+    return card
+
+
+def _check_workdir(workdir: pathlib.Path) -> None:
     check_inside(workdir)
     if not workdir.is_dir():
-        what = 'is a file' if workdir.exists() else 'does not exist'
-        raise InputError(
-            f'checkpoint {workdir} {what}: give the workdir of a run of probe, finetune or challenge'
-        )
+        problem = 'is a file' if workdir.exists() else 'does not exist'
+        raise InputError(f'checkpoint {workdir} {problem}: {RUNS}')
     config = workdir / 'config.json'
     kind = str(read_json(config).get('kind', 'FineTune')) if config.exists() else 'FineTune'
     if kind != 'FineTune':
-        a = 'an' if kind[:1] in 'AEIO' else 'a'
+        article = 'an' if kind[:1] in 'AEIO' else 'a'
         raise InputError(
-            f'checkpoint {workdir} holds {a} {kind.lower()}, which keeps no networks: '
-            'give the workdir of a run of probe, finetune or challenge'
+            f'checkpoint {workdir} holds {article} {kind.lower()}, which keeps no networks: {RUNS}'
         )
 
 
-def _none(workdir: pathlib.Path, error: InputError) -> InputError:
+def _no_network(workdir: pathlib.Path, error: InputError) -> InputError:
     if (workdir / FINAL).exists():
         return InputError(
-            f'{error}, and there is none of the training: run it again with --overwrite'
+            f'{error}, and there is no training checkpoint: run it again with --overwrite'
         )
     if (workdir / 'config.json').exists():
         return InputError(
-            f'checkpoint {workdir}: the run has saved no network yet; the same command again resumes it'
+            f'checkpoint {workdir}: the run has saved no network yet; the same command resumes it'
         )
-    return InputError(
-        f'checkpoint {workdir} holds no run: give the workdir of a run of probe, finetune or challenge'
-    )
+    return InputError(f'checkpoint {workdir} holds no run: {RUNS}')
 
 
-def _trained(workdir: pathlib.Path) -> tuple[str, int, list[Any], dict[str, Any]] | None:
-    """Name, step, network and `about` of the training that is farthest.
+def _farthest(workdir: pathlib.Path) -> _Training | None:
+    """The training with the most steps: of those that ended, else of those interrupted."""
+    for trainings in (_ended(workdir / DONE), _interrupted(workdir / TRAINING)):
+        farthest = max(trainings, key=lambda training: training.step, default=None)
+        if farthest:
+            return farthest
+    return None
 
-    None where there is none.
-    """
-    top, done = workdir / TRAINING, workdir / DONE
-    found = []
-    for folder in sorted(done.iterdir()) if done.is_dir() else []:
+
+def _ended(top: pathlib.Path) -> Iterator[_Training]:
+    for folder in sorted(top.iterdir()) if top.is_dir() else []:
         if folder.name == 'probe' or folder.name.startswith('.'):
             continue
         with contextlib.suppress(InputError):  # a damaged one: another may serve
-            tree, about = checkpoint.read_model(folder)
-            found.append((folder.name, about['step'], [tree['variables']], UNJUDGED | about))
-    if found:
-        return found[0]
+            tree, metadata = checkpoint.read_model(folder)
+            yield _Training(folder.name, metadata['step'], tree['variables'], metadata)
+
+
+def _interrupted(top: pathlib.Path) -> Iterator[_Training]:
     for folder in sorted(top.iterdir()) if top.is_dir() else []:
         newest = checkpoint.newest(folder)
         if newest:
-            step, tree, about = newest
-            state = tree['state']  # a TrainState, beside the progress of the training
-            found.append(
-                (folder.name, step, [_served(state, step, about.get('ema', 0))], UNJUDGED | about)
-            )
-    return max(found, key=lambda own: own[1], default=None)
+            step, tree, metadata = newest
+            variables = _evaluated(tree['state'], step, metadata.get('ema', 0))
+            yield _Training(folder.name, step, variables, metadata)
 
 
-def _served(state: Mapping[str, Any], step: int, ema: float) -> dict[str, Any]:
-    """The averaged weights of a training that has such, else those of its last step."""
+def _evaluated(state: Mapping[str, Any], step: int, ema: float) -> dict[str, Any]:
+    """Variables for evaluation: the averaged ones where there are such, else the last step's."""
     names = ('params', 'batch_stats')
     if not ema or not step:
         return {name: state[name] for name in names}
     return dict(zip(names, averaging.corrected(tuple(state['ema']), ema, step), strict=True))
 
 
-def _module(about: Mapping[str, Any], members: Sequence[Any], where: str) -> ResNet:
-    """The module that `about` describes, once both it and the networks are what they must be."""
-    for key, kind in NEEDED.items():
-        if key not in about:
-            raise InputError(
-                f'{where} does not say its {key}, as other versions of jaxdl did not: run it again with --overwrite'
-            )
-        if not isinstance(about[key], kind) and not (kind is float and isinstance(about[key], int)):
-            raise InputError(
-                f'{where} is damaged: {key}={about[key]!r} must be of type {kind.__name__}: put it back from a copy'
-            )
-    if about['architecture'] not in ARCHITECTURES:
-        raise unknown('architecture', about['architecture'], ARCHITECTURES, f' in {where}')
-    if about['views'] not in VIEWS:
-        raise unknown('views', about['views'], VIEWS, f' in {where}')
+def _module(card: ModelCard, members: Sequence[Any], where: str) -> ResNet:
+    """The module that a card describes, once it fits the networks."""
+    if card.architecture not in ARCHITECTURES:
+        raise unknown('architecture', card.architecture, ARCHITECTURES, f' in {where}')
+    if card.views not in VIEWS:
+        raise unknown('views', card.views, VIEWS, f' in {where}')
     try:
-        given: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in about['preprocessing'].items()
-        }
-        preprocessing = Preprocessing(**given)
         outputs = [len(member['params']['head']['bias']) for member in members]
     except (TypeError, KeyError) as error:
         raise InputError(
-            f'{where} is not that of a classifier ({type(error).__name__}: {error}): give that of a fine-tuning'
+            f'{where} is not that of a classifier ({type(error).__name__}: {error}): '
+            'give that of a fine-tuning'
         ) from None
-    _check_classes(about, outputs, where)
-    return ResNet(ARCHITECTURES[about['architecture']], about['num_classes'], preprocessing)
+    _check_classes(card, outputs, where)
+    return ResNet(ARCHITECTURES[card.architecture], card.num_classes, card.preprocessing)
 
 
-def _check_classes(about: Mapping[str, Any], outputs: Sequence[int], where: str) -> None:
-    """InputError unless classes, names, adjustment and every network's outputs are as many."""
-    count, names, adjustment = about['num_classes'], about['class_names'], about['adjustment']
+def _check_classes(card: ModelCard, outputs: Sequence[int], where: str) -> None:
+    """InputError unless classes, names, adjustments and every network's outputs are as many."""
     if not outputs:
         raise InputError(f'{where} holds no network: run it again with --overwrite')
-    wrong = {
-        'class names': len(names) != count,
-        'outputs': any(own != count for own in outputs),
-        'adjustments': len(adjustment) not in (0, count),
-    }
-    sizes = {'class names': len(names), 'outputs': outputs[0], 'adjustments': len(adjustment)}
-    for what in (what for what, bad in wrong.items() if bad):
-        raise InputError(
-            f'{where}: {sizes[what]} {what} for {count} classes: run it again with --overwrite'
-        )
+    sizes = {'class names': len(card.class_names), 'adjustments': len(card.adjustment)}
+    sizes |= {'outputs': next((n for n in outputs if n != card.num_classes), card.num_classes)}
+    for name, size in sizes.items():
+        if size != card.num_classes and not (name == 'adjustments' and size == 0):
+            raise InputError(
+                f'{where}: {size} {name} for {card.num_classes} classes: '
+                'run it again with --overwrite'
+            )

@@ -1,4 +1,4 @@
-"""The classes of new images, by a checkpoint that is restored in one line.
+"""Predictor: classes of new images, by a checkpoint that is loaded in one line.
 
 predictor = jaxdl.Predictor.from_checkpoint('runs/challenge')
 predictions = predictor.predict(['apple.jpg', 'pear.jpg'])
@@ -8,28 +8,29 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxdl.config.recipe import VIEWS
 from jaxdl.data import decode, image_headers
 from jaxdl.errors import InputError, unknown
-from jaxdl.inference import gradcam as explain
-from jaxdl.inference import model_file, tta
+from jaxdl.inference import batched, gradcam, model_file, tta
+from jaxdl.inference.batched import Progress
 from jaxdl.runtime.threads import threaded_map
-
-More = Callable[[int], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What a network says of images, in their order.
+    """Predictions of images, in their order.
 
-    class_names: of the likeliest class, [n]. probabilities: float32 [n, classes]. ids: the paths as
-      they were given, or
-    the places in the array, [n]. classes: the name of each column of probabilities, [classes].
+    Attributes:
+      class_names: of the likeliest class of each image, [n].
+      probabilities: float32 [n, classes].
+      ids: the paths as they were given, or the places in the array, [n].
+      classes: name of each column of `probabilities`, [classes].
     """
 
     class_names: list[str]
@@ -39,127 +40,161 @@ class Predictions:
 
 
 class Predictor:
-    """The networks of a checkpoint, ready to be asked."""
+    """Networks of a checkpoint, with folded norms, on this process's first device.
 
-    def __init__(self, held: model_file.Snapshot) -> None:
-        self.snapshot = held
+    Attributes:
+      model: the networks as they were saved, and their card.
+      networks: the folded networks.
+    """
+
+    def __init__(self, model: model_file.SavedModel) -> None:
+        self.model = model
+        folded = tta.fold_members(model.module, model.members)
+        self.networks = jax.device_put(folded, jax.local_devices()[0])
 
     @classmethod
     def from_checkpoint(cls, workdir: str | pathlib.Path, views: str = '') -> 'Predictor':
-        """The networks that the run in `workdir` ended with, on this machine's devices.
+        """Load the networks that a run ended with, whatever devices they were trained on.
 
-        Whatever it was trained on.
-
-        views: a row of recipe.VIEWS, in place of the run's own.
+        Args:
+          workdir: of a run of fine-tuning.
+          views: test-time augmentation, a row of `recipe.VIEWS`; empty for that of the run.
 
         Raises:
-          InputError: no run is there, or one that keeps no networks.
+          InputError: no run is there, or it keeps no networks.
+
+        Examples:
+          predictor = jaxdl.Predictor.from_checkpoint('runs/challenge')
         """
-        if views and views not in VIEWS:
-            raise unknown('views', views, VIEWS)
-        held = model_file.load(pathlib.Path(workdir))
-        return cls(
-            dataclasses.replace(held, about=held.about | (dict(views=views) if views else {}))
-        )
+        return cls(load_model(pathlib.Path(workdir), views))
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, in the order of the columns of probabilities."""
-        return tuple(self.snapshot.about['class_names'])
+        return self.model.card.class_names
 
-    def predict(self, images: Any, batch_size: int = 32, more: More | None = None) -> Predictions:
-        """The likeliest class of each image, and the probability of every class.
+    def predict(
+        self, images: Any, batch_size: int = 32, progress: Progress | None = None
+    ) -> Predictions:
+        """Predict the likeliest class of each image, and the probability of every class.
 
         Args:
           images: paths; or uint8 [n, height, width, 3] (or 1 channel of grey); or a list of such
-            arrays [height, width, 3] of different sizes. None at all are fine.
+            arrays [height, width, 3] of different sizes. An empty list is fine.
           batch_size: images that are computed at a time; it changes no result.
-          more: told how many images more are done.
+          progress: is called with the number of images done since its last call.
+
+        Returns:
+          The predictions, in the order of the images.
 
         Raises:
-          InputError: an image that is missing, broken, empty or of another form; it names them.
+          InputError: an image is missing, broken, empty or of another form; it names them.
         """
-        own, images = self.snapshot, listed(images)
-        ask = lambda batch: tta.log_probabilities(own.module, own.members, own.about, batch)
-        found = list(tta.in_batches(self._decoded(images, batch_size), ask, batch_size, more))
-        logits = np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *found])
-        probabilities = tta.probabilities(logits, own.about['temperature'])
+        card, images = self.model.card, as_list(images)
+        compute = lambda batch: tta.batch_log_probabilities(self.networks, card, batch)
+        batches = self._decode(images, batch_size)
+        rows = list(batched.map_batches(compute, batches, batch_size, progress=progress))
+        logits = np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *rows])
+        probabilities = tta.probabilities(logits, card.temperature)
         names = [self.class_names[i] for i in probabilities.argmax(1)] if len(logits) else []
         return Predictions(names, probabilities, ids_of(images), self.class_names)
 
-    def explain(self, images: Any, batch_size: int = 32) -> np.ndarray:
-        """Grad-CAM of the class that is predicted, on the centre view: float32 [n, size.
+    def gradcam(self, images: Any, batch_size: int = 32) -> np.ndarray:
+        """Grad-CAM of the predicted class of each image, on its centre crop.
 
-        Size] in [0, 1].
+        Args:
+          images: as in `predict`.
+          batch_size: images that are computed at a time.
+
+        Returns:
+          float32 [n, size, size] in [0, 1]; size is `model.card.eval_size`.
+
+        Raises:
+          InputError: as in `predict`.
         """
-        size = self.snapshot.about['eval_size']
-        found = [maps for maps, _ in self.explained(images, batch_size)]
-        return np.concatenate([np.zeros((0, size, size), np.float32), *found])
+        size = self.model.card.eval_size
+        maps = [maps for maps, _ in self.gradcam_batches(images, batch_size)]
+        return np.concatenate([np.zeros((0, size, size), np.float32), *maps])
 
-    def explained(
+    def gradcam_batches(
         self, images: Any, batch_size: int = 32
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The maps of each batch of images, and what they lie on: uint8 [b, size, size, 3]."""
-        module, members, about = self.snapshot.module, self.snapshot.members, self.snapshot.about
+        """Grad-CAM of each batch of images, and the centre crops: uint8 [b, size, size, 3]."""
+        card = self.model.card
 
-        def ask(batch: np.ndarray) -> tuple[Any, Any]:
-            classes = tta.log_probabilities(module, members, about, batch).argmax(-1)
-            return explain.gradcam(module, members, about, batch, classes), explain.seen(
-                module, about, batch
-            )
+        def compute(batch: np.ndarray) -> tuple[Any, Any]:
+            classes = tta.batch_log_probabilities(self.networks, card, batch).argmax(-1)
+            maps = gradcam.gradcam(self.networks, card.eval_size, batch, classes)
+            return maps, gradcam.centre_crops(card.preprocessing.crop, card.eval_size, batch)
 
-        return tta.in_batches(self._decoded(images, batch_size), ask, batch_size)
+        return batched.map_batches(compute, self._decode(images, batch_size), batch_size)
 
-    def _decoded(self, images: Any, batch_size: int) -> Iterator[np.ndarray]:
+    def _decode(self, images: Any, batch_size: int) -> Iterator[np.ndarray]:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f'batch_size={batch_size!r}: must be a whole number of at least 1')
-        return decoded(listed(images), self.snapshot.about['decoded_size'], batch_size)
+        return decode_batches(as_list(images), self.model.card.decoded_size, batch_size)
 
 
-def listed(images: Any) -> Any:
-    """Images as they may be given, one an entry: all paths, or all uint8 arrays.
+def load_model(workdir: pathlib.Path, views: str = '') -> model_file.SavedModel:
+    """Load the networks of a workdir, with other views than those of the run where some are named.
 
-    InputError where they are neither.
+    Raises:
+      InputError: no such views; or as `model_file.load`.
     """
+    if views and views not in VIEWS:
+        raise unknown('views', views, VIEWS)
+    model = model_file.load(workdir)
+    card = dataclasses.replace(model.card, views=views or model.card.views)
+    return dataclasses.replace(model, card=card)
+
+
+def as_list(images: Any) -> Any:
+    """Images as a sequence of paths or of uint8 arrays; InputError for anything else."""
     if isinstance(images, (str, os.PathLike)):
         images = [images]
     if not isinstance(images, np.ndarray):
         images = list(images)
         missing = [
-            str(i)
-            for i in images
-            if isinstance(i, (str, os.PathLike)) and not pathlib.Path(i).exists()
+            str(image)
+            for image in images
+            if isinstance(image, (str, os.PathLike)) and not pathlib.Path(image).exists()
         ]
         if missing:
-            raise _bad([(name, 'no such file') for name in missing], len(images))
+            raise _unreadable([(name, 'no such file') for name in missing], len(images))
     elif images.ndim != 4:
+        shape = list(images.shape)
         raise InputError(
-            f'images of shape {list(images.shape)}: must be [n, height, width, 3], or a list of paths'
+            f'images of shape {shape}: must be [n, height, width, 3], or a list of paths'
         )
     return images
 
 
 def ids_of(images: Sequence[Any]) -> list[str]:
     """A path as it was given; the place of an array."""
-    return [
-        str(own) if isinstance(own, (str, os.PathLike)) else str(i) for i, own in enumerate(images)
-    ]
+    return [_name(image, str(i)) for i, image in enumerate(images)]
 
 
-def decoded(images: Sequence[Any], size: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Batches uint8 [b, size, size, 3] of images, decoded by threads, a few batches ahead.
+def decode_batches(images: Sequence[Any], size: int, batch_size: int) -> Iterator[np.ndarray]:
+    """Decode images in threads, a few batches ahead.
+
+    Args:
+      images: paths or uint8 arrays.
+      size: side of the decoded images in pixels.
+      batch_size: images per batch.
+
+    Yields:
+      uint8 [b, size, size, 3].
 
     Raises:
-      InputError: at the end, once all bad images are known; from the first bad one on no batch is
-        given.
+      InputError: after the last image, with all images that cannot be read; no batch follows the
+        first of them.
     """
     bad, done = list[tuple[str, str]](), 0
-    results = threaded_map(
-        lambda image: _one(image, size), images, ahead=(2 + tta.AHEAD) * batch_size
-    )
+    ahead = (2 + batched.IN_FLIGHT) * batch_size
+    results = threaded_map(lambda image: _decode_one(image, size), images, ahead=ahead)
     while batch := list(itertools.islice(results, batch_size)):
         bad += (
-            (_name(images[i], i), reason)
+            (_name(images[i], f'number {i}'), reason)
             for i, reason in enumerate(batch, done)
             if isinstance(reason, str)
         )
@@ -167,20 +202,20 @@ def decoded(images: Sequence[Any], size: int, batch_size: int) -> Iterator[np.nd
         if not bad:
             yield np.stack(batch)  # type: ignore[arg-type]
     if bad:
-        raise _bad(bad, len(images))
+        raise _unreadable(bad, len(images))
 
 
-def _one(image: Any, size: int) -> np.ndarray | str:
-    """The centred square of an image, or what is wrong with it.
+def _decode_one(image: Any, size: int) -> np.ndarray | str:
+    """The centred square of an image, or why it cannot be read.
 
-    An array is decoded as the file of it (PPM) would be, so that it is scaled by the same filter.
+    An array is decoded as a file of it (PPM) would be, so that the same filter scales it.
     """
     if isinstance(image, (str, os.PathLike)):
         source = pathlib.Path(image)
     else:
-        wrong = _wrong(image)
-        if wrong:
-            return wrong
+        problem = _problem(image)
+        if problem:
+            return problem
         if image.shape == (size, size, 3):
             return image
         height, width = image.shape[:2]
@@ -192,25 +227,25 @@ def _one(image: Any, size: int) -> np.ndarray | str:
         return str(error)
 
 
-def _wrong(image: Any) -> str:
-    """What keeps an array from being an image; empty where nothing does."""
+def _problem(image: Any) -> str:
+    """Why an array is no image; empty where it is one."""
     if not isinstance(image, np.ndarray):
         return f'a {type(image).__name__}, neither a path nor an array'
     if image.dtype != np.uint8:
         return f'an array of {image.dtype}; must be uint8, 0 to 255'
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
-        return f'an array of shape {list(image.shape)}; must be [height, width, 3], or 1 channel of grey'
+        shape = list(image.shape)
+        return f'an array of shape {shape}; must be [height, width, 3], or 1 channel of grey'
     return '' if image.size else f'{image.shape[1]} x {image.shape[0]} pixels'
 
 
-def _name(image: Any, place: int) -> str:
-    return str(image) if isinstance(image, (str, os.PathLike)) else f'number {place}'
+def _name(image: Any, otherwise: str) -> str:
+    return str(image) if isinstance(image, (str, os.PathLike)) else otherwise
 
 
-def _bad(bad: Sequence[tuple[str, str]], count: int) -> InputError:
-    shown = ', '.join(f'{name} ({why})' for name, why in bad[:3]) + (
-        ', ...' if len(bad) > 3 else ''
-    )
+def _unreadable(bad: Sequence[tuple[str, str]], count: int) -> InputError:
+    names = ', '.join(f'{name} ({reason})' for name, reason in bad[:3])
+    names += ', ...' if len(bad) > 3 else ''
     return InputError(
-        f'{len(bad):,} of {count:,} images cannot be read: {shown}; mend them, or leave them out'
+        f'{len(bad):,} of {count:,} images cannot be read: {names}; repair or remove them'
     )

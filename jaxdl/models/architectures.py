@@ -1,35 +1,15 @@
-"""The residual networks that pretrained weights are read for: one row an architecture.
-
-And what its images must be.
+"""The residual networks that pretrained weights are read for: one row per architecture.
 
 Sources: He et al. 2016a, "Deep residual learning for image recognition" (basic and bottleneck
-  blocks; the CIFAR
-networks with option-A shortcuts), with the stride on the 3 x 3 convolution as in torchvision
-("v1.5"); He et al. 2016b, "Identity mappings in deep residual networks" (pre-activation); He et al.
-2019, "Bag of tricks for image classification" (the D stem and shortcut); Zagoruyko and Komodakis
-2016, "Wide residual networks"; Xie et al. 2017 (ResNeXt).
+blocks; the CIFAR networks with option-A shortcuts), with the stride on the 3 x 3 convolution as in
+torchvision ("v1.5"); He et al. 2016b, "Identity mappings in deep residual networks"
+(pre-activation); He et al. 2019, "Bag of tricks for image classification" (the D stem and
+shortcut); Zagoruyko and Komodakis 2016, "Wide residual networks"; Xie et al. 2017 (ResNeXt).
 """
 
 from dataclasses import dataclass, replace
 
-Triple = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What a network expects: images in [0, 1], less `mean`, over `std`, by channel (red, green.
-
-    Blue).
-
-    In evaluation the short side is scaled to `size` / `crop` pixels by `interpolation`, and the
-    centre of `size` x `size` pixels is kept.
-    """
-
-    mean: Triple = (0.485, 0.456, 0.406)
-    std: Triple = (0.229, 0.224, 0.225)
-    size: int = 224
-    crop: float = 0.875
-    interpolation: str = 'bilinear'
+from jaxdl.workdir.records import Preprocessing as Preprocessing
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from jaxdl.models import layers, stage
-from jaxdl.models.conv import usual
+from jaxdl.models.conv import default_lowering
 from jaxdl.models.pooling import GlobalPool, Pool
 
 
@@ -89,7 +89,7 @@ class CNN(nn.Module):
         nor stream.
         """
         options = (self.convolutions, self.norm, self.activation, self.pooling, self.skip)
-        lowering = usual() if self.conv == 'auto' else self.conv
+        lowering = default_lowering() if self.conv == 'auto' else self.conv
         if (
             self.convolutions == 1
         ):  # the widths double from stage to stage, so that only the first can be as its images

@@ -1,6 +1,4 @@
-"""Convolution behind one function, `conv`, and the ways to compute it, `LOWERINGS`.
-
-Which is fastest is measured.
+"""Convolution, and the ways to compute it: `LOWERINGS`, of which the fastest is measured.
 
 On a CPU XLA's own convolution is 13 to 24 times slower inside `lax.scan` than outside, and a
 vmapped one becomes a grouped one, 5 times slower than one after another (BUILD_NOTES.md,
@@ -45,11 +43,36 @@ def conv(
     _check(images.shape, kernel.shape, stride, padding)
     if kernel.shape[:2] == (1, 1) and padding == 0:
         return _dot(images[:, ::stride, ::stride], kernel[0, 0])
-    return LOWERINGS[usual() if lowering == 'auto' else lowering](images, kernel, stride, padding)
+    return LOWERINGS[default_lowering() if lowering == 'auto' else lowering](
+        images, kernel, stride, padding
+    )
 
 
-def usual() -> str:
-    """What does best where nothing was measured."""
+def conv_large(
+    images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0, lowering: str = 'auto'
+) -> jax.Array:
+    """As `conv`, for one network of many channels: a ResNet.
+
+    A kernel of fewer channels than the images convolves in groups. `auto` is oneDNN where it is
+    built, else XLA: for one network outside a scan XLA's own convolution is never slower than
+    patches.
+    """
+    if kernel.shape[2] == images.shape[-1]:
+        if lowering == 'auto':
+            float32 = images.dtype == jnp.float32
+            lowering = 'onednn' if float32 and not native.missing() else 'grouped'
+        if lowering == 'onednn':
+            return onednn_large(images, kernel, stride, padding)
+        return conv(images, kernel, stride, padding, lowering)
+    sides, axes = [(padding, padding)] * 2, ('NHWC', 'HWIO', 'NHWC')
+    groups = images.shape[-1] // kernel.shape[2]
+    return lax.conv_general_dilated(
+        images, kernel, (stride,) * 2, sides, dimension_numbers=axes, feature_group_count=groups
+    )
+
+
+def default_lowering() -> str:
+    """The row of LOWERINGS that is usually fastest on this platform, for many small networks."""
     if jax.default_backend() != 'cpu':
         return 'grouped'
     return 'patches' if native.missing() else 'onednn'
@@ -245,7 +268,7 @@ LOWERINGS: dict[str, Lowering] = {
     ),  # each by itself, unrolled
 }
 # `onednn` for one network of many channels instead of many small ones.
-large: Lowering = _differentiable(_onednn, _data_by_onednn, _kernel_of_large)
+onednn_large: Lowering = _differentiable(_onednn, _data_by_onednn, _kernel_of_large)
 
 
 def _check(images: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> None:

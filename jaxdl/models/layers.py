@@ -9,6 +9,7 @@ from jax.nn import initializers
 
 from jaxdl.errors import InputError
 from jaxdl.models.conv import conv
+from jaxdl.models.norm import BatchNorm
 from jaxdl.models.pooling import (
     GLOBAL_POOLINGS as GLOBAL_POOLINGS,
 )  # so that every table is found here
@@ -16,9 +17,15 @@ from jaxdl.models.pooling import POOLINGS as POOLINGS
 
 
 class Conv(nn.Module):
-    """A convolution without bias: the norm that follows shifts.
+    """Convolution without bias, since a norm follows that has one.
 
-    Its kernel is [side, side, channel, features].
+    Its kernel is [side, side, channel / groups, features], and has the images' type.
+
+    Attributes:
+      padding: zeros added on each of the four sides, in pixels.
+      groups: only with a `compute` that convolves in groups (`conv.conv_large`).
+      lowering: a row of `conv.LOWERINGS`, or `auto`.
+      compute: function of images, kernel, stride, padding and lowering.
     """
 
     features: int
@@ -26,12 +33,14 @@ class Conv(nn.Module):
     stride: int = 1
     padding: int = 1
     lowering: str = 'auto'
+    groups: int = 1
+    compute: Callable[..., jax.Array] = conv
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        shape = (self.side, self.side, images.shape[-1], self.features)
-        kernel = self.param('kernel', initializers.he_normal(), shape)
-        return conv(images, kernel, self.stride, self.padding, self.lowering)
+        shape = (self.side, self.side, images.shape[-1] // self.groups, self.features)
+        kernel = self.param('kernel', initializers.he_normal(), shape).astype(images.dtype)
+        return self.compute(images, kernel, self.stride, self.padding, self.lowering)
 
 
 class Bias(nn.Module):
@@ -62,9 +71,7 @@ def groups_of(channels: int) -> int:
 # learns.
 NORMS: dict[str, Callable[[bool, str], Callable[[jax.Array], jax.Array]]] = {
     'none': lambda train, name: Bias(name=name),  # a shift and no more
-    'batch': lambda train, name: nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name
-    ),
+    'batch': lambda train, name: lambda images: BatchNorm(name=name)(images, train),
     'layer': lambda train, name: nn.LayerNorm(epsilon=1e-5, name=name),
     'group': lambda train, name: _group_norm(
         groups_of, name

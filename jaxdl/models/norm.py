@@ -1,95 +1,202 @@
-"""Batch norm with the ReLU and the residual sum beside it, and 3 x 3 max pooling.
+"""Batch norm, and the native operations beside it: norm with ReLU and residual sum, max pooling.
 
-As native operations.
-
-Each has a gradient of its own, in as few passes over memory as can be: in a residual network on a
-CPU those passes, not the convolutions, are what XLA's own code spends most of its time on
+Each native operation has its own gradient, in as few passes over memory as possible: in a residual
+network on a CPU these passes, not the convolutions, take most of the time of XLA's own code
 (BUILD_NOTES.md).
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.nn import initializers
 
 from jaxdl import native
 
 Settings = tuple[tuple[str, Any], ...]
+MOMENTUM, EPSILON = 0.9, 1e-5  # PyTorch writes this momentum as 0.1
 
 
-def served(images: jax.Array, lowering: str) -> bool:
-    """Whether the native operations have these numbers, and are wanted."""
+class BatchNorm(nn.Module):
+    """Batch norm over all axes but the last, by the statistics of the batch or the running ones.
+
+    The batch is normalised by its biased variance. Batch statistics are float32 at least, so that
+    bfloat16 images make a bfloat16 network with float32 parameters.
+
+    Attributes:
+      unbiased: whether the running variance takes the unbiased variance, as PyTorch does; flax takes
+        the biased one.
+      lowering: `auto` or `onednn`: the native operation where it is built; else XLA.
+      relu: whether ReLU follows, after the residual sum.
+    """
+
+    unbiased: bool = False
+    lowering: str = 'xla'
+    relu: bool = False
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool, skip: jax.Array | None = None) -> jax.Array:
+        """Normalise, add `skip`, apply ReLU.
+
+        Args:
+          images: float [batch, ..., channel].
+          train: whether the batch's statistics are used, and move the running ones.
+          skip: residual branch of the same shape.
+        """
+        scale, bias, running = declare(self, images.shape[-1:])
+        settings = dict(relu=int(self.relu), epsilon=EPSILON)
+        native_op = is_native(images, self.lowering)
+        if native_op and train:
+            outputs, *statistics = norm_relu(images, scale, bias, skip, norm=1, **settings)
+            move(self, running, statistics, images.size, self.unbiased)
+            return outputs
+        if train:
+            statistics = moments(images)
+            move(self, running, statistics, images.size, self.unbiased)
+        else:
+            statistics = [variable.value for variable in running]
+        mean, variance = statistics
+        factor = lax.rsqrt(variance + EPSILON) * scale
+        if native_op:
+            return norm_relu(images, factor, bias - mean * factor, skip, norm=0, **settings)[0]
+        mean, factor, bias = (_row(values, images.ndim) for values in (mean, factor, bias))
+        outputs = ((images - mean) * factor + bias).astype(images.dtype)
+        outputs = outputs if skip is None else outputs + skip
+        return nn.relu(outputs) if self.relu else outputs
+
+
+def declare(module: nn.Module, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array, list[Any]]:
+    """Declare scale and bias, and the variables of the running mean and variance, of a module."""
+    scale = module.param('scale', initializers.ones, shape)
+    bias = module.param('bias', initializers.zeros, shape)
+    running = [
+        module.variable('batch_stats', name, initial, shape)
+        for name, initial in (('mean', jnp.zeros), ('var', jnp.ones))
+    ]
+    return scale, bias, running
+
+
+def move(
+    module: nn.Module,
+    running: Sequence[Any],
+    statistics: Sequence[jax.Array],
+    size: int,
+    unbiased: bool,
+) -> None:
+    """Move the running mean and variance towards those of a batch; not during initialisation.
+
+    Args:
+      module: the module that declared `running`.
+      running: variables of the running mean and variance.
+      statistics: mean and biased variance [channel] of the batch.
+      size: number of values in the batch, over all channels.
+      unbiased: whether the running variance takes the unbiased variance.
+    """
+    if module.is_initializing():
+        return
+    mean, variance = statistics
+    if unbiased:
+        count = size // mean.size
+        variance = variance * (count / max(count - 1, 1))
+    for variable, value in zip(running, (mean, variance), strict=True):
+        variable.value = MOMENTUM * variable.value + (1 - MOMENTUM) * value
+
+
+def moments(images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance [channel] over all other axes, in one pass over the images."""
+    images = to_float32(images)
+    axes = tuple(range(images.ndim - 1))
+    mean, square = images.mean(axes), lax.square(images).mean(axes)
+    return mean, jnp.maximum(0.0, square - lax.square(mean))
+
+
+def to_float32(images: jax.Array) -> jax.Array:
+    """Images in float32 at least."""
+    return images.astype(jnp.promote_types(images.dtype, jnp.float32))
+
+
+def _row(values: jax.Array, axes: int) -> jax.Array:
+    return values.reshape((1,) * (axes - 1) + (-1,))
+
+
+def is_native(images: jax.Array, lowering: str) -> bool:
+    """Whether the native operations are built, apply to float32 images, and are asked for."""
     return lowering in ('auto', 'onednn') and images.dtype == jnp.float32 and not native.missing()
 
 
-def normed(
+def norm_relu(
     images: jax.Array,
     scale: jax.Array,
     bias: jax.Array,
     skip: jax.Array | None = None,
     **settings: Any,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Norms over all axes but the last, natively: relu(norm(images) + skip).
+    """Normalise over all axes but the last, natively: relu(norm(images) + skip).
 
     Args:
-      images: [batch, height, width, channel], float32.
-      scale: [channel], and `bias` likewise.
-      skip: as images; or None, nothing.
-      **settings: `norm` (1: by the moments of the batch; 0: scale and bias as they are), `relu` (0
-      or 1), `epsilon`.
+      images: float32 [batch, height, width, channel].
+      scale: [channel].
+      bias: [channel].
+      skip: residual branch of the images' shape.
+      **settings: `norm` (1: by the moments of the batch; 0: only scale and bias), `relu` (0 or 1),
+        `epsilon`.
 
     Returns:
       The result; mean and biased variance [channel] (0 and 1 where `norm` is 0), as constants.
     """
     channels = images.shape[-1]
-    beside = jnp.zeros(0) if skip is None else skip.reshape(-1, channels)
-    found: Any = _normed(tuple(settings.items()), images.reshape(-1, channels), beside, scale, bias)
-    mean, variance = map(jax.lax.stop_gradient, found[1:])
-    return found[0].reshape(images.shape), mean, variance
+    added = jnp.zeros(0) if skip is None else skip.reshape(-1, channels)
+    outputs: Any = _norm_relu(
+        tuple(settings.items()), images.reshape(-1, channels), added, scale, bias
+    )
+    mean, variance = map(jax.lax.stop_gradient, outputs[1:])
+    return outputs[0].reshape(images.shape), mean, variance
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _normed(
+def _norm_relu(
     settings: Settings, rows: jax.Array, skip: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> Any:
     shapes = [rows.shape, scale.shape, scale.shape]
     return tuple(native.call('norm_forward', shapes, rows, skip, scale, bias, **dict(settings)))
 
 
-def _forward(
+def _norm_forward(
     settings: Settings, rows: jax.Array, skip: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> Any:
-    found: Any = _normed(settings, rows, skip, scale, bias)
-    out, mean, variance = found
-    return found, (rows, scale, bias, mean, variance, out if skip.size else skip)
+    outputs: Any = _norm_relu(settings, rows, skip, scale, bias)
+    result, mean, variance = outputs
+    return outputs, (rows, scale, bias, mean, variance, result if skip.size else skip)
 
 
-def _backward(settings: Settings, residuals: tuple[jax.Array, ...], gradients: Any) -> Any:
-    rows, scale, *_, out = residuals
-    shapes = [rows.shape, out.shape, scale.shape, scale.shape]
+def _norm_backward(settings: Settings, residuals: tuple[jax.Array, ...], gradients: Any) -> Any:
+    rows, scale, *_, result = residuals
+    shapes = [rows.shape, result.shape, scale.shape, scale.shape]
     return tuple(native.call('norm_backward', shapes, *residuals, gradients[0], **dict(settings)))
 
 
-_normed.defvjp(_forward, _backward)
+_norm_relu.defvjp(_norm_forward, _norm_backward)
 
 
 @jax.custom_vjp
-def pooled(images: jax.Array) -> jax.Array:
-    """As `blocks.max_pooled`, natively: float32 only."""
+def max_pool_native(images: jax.Array) -> jax.Array:
+    """As `blocks.max_pool`, natively: float32 only."""
     batch, height, width, channels = images.shape
-    return native.call(
-        'pool_forward', [(batch, (height + 1) // 2, (width + 1) // 2, channels)], images
-    )[0]
+    shape = (batch, (height + 1) // 2, (width + 1) // 2, channels)
+    return native.call('pool_forward', [shape], images)[0]
 
 
 def _pool_forward(images: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    found = pooled(images)
-    return found, (images, found)
+    pooled = max_pool_native(images)
+    return pooled, (images, pooled)
 
 
 def _pool_backward(residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
     return (native.call('pool_backward', [residuals[0].shape], *residuals, gradient)[0],)
 
 
-pooled.defvjp(_pool_forward, _pool_backward)
+max_pool_native.defvjp(_pool_forward, _pool_backward)

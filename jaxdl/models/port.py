@@ -4,7 +4,7 @@ Every parameter filled.
 
 PyTorch's kernels are [out, in, rows, columns] and its dense weights [out, in]; ours [rows, columns,
 in, out] and [in, out]. Its momentum 0.1 is 0.9 here, and the running variance is the unbiased one
-in both (`blocks.BatchNorm`).
+in both (`norm.BatchNorm`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -7,17 +7,10 @@ from typing import Any
 import jax
 from flax import linen as nn
 
+from jaxdl.models import layers
 from jaxdl.models.architectures import Architecture, Preprocessing
-from jaxdl.models.blocks import (
-    BLOCKS,
-    BatchNorm,
-    Conv,
-    Preactivation,
-    Residual,
-    max_pooled,
-    widened,
-)
-from jaxdl.models.layers import dropout as dropped
+from jaxdl.models.blocks import BLOCKS, Preactivation, Residual, batch_norm, conv_layer, max_pool
+from jaxdl.models.norm import BatchNorm, to_float32
 
 Training = bool | Collection[str]
 TRAINED_APART = (BatchNorm, Residual, Preactivation)  # what answers otherwise in training
@@ -46,22 +39,24 @@ class ResNet(nn.Module):
         for stage, (blocks, width) in enumerate(shapes, 1):
             setattr(self, f'layer{stage}', [self._block(stage, width, i) for i in range(blocks)])
         if self.architecture.block == 'preactivation':
-            self.norm = BatchNorm(self.lowering, relu=True)
+            self.norm = batch_norm(self.lowering, relu=True)
         if self.num_classes:
             self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)
 
     def _stem(self) -> None:
-        stem, conv = self.architecture.stem, partial(Conv, lowering=self.lowering)
-        self.bn1 = BatchNorm(self.lowering, relu=True)
+        stem, conv = self.architecture.stem, partial(conv_layer, lowering=self.lowering)
+        self.bn1 = batch_norm(self.lowering, relu=True)
         if stem == 'cifar':
             self.conv1 = conv(self.architecture.widths[0])
         elif stem == 'deep':
-            second, third = ([BatchNorm(self.lowering), nn.relu, conv(width)] for width in (32, 64))
+            second, third = (
+                [batch_norm(self.lowering), nn.relu, conv(width)] for width in (32, 64)
+            )
             self.conv1 = [conv(32, stride=2), *second, *third]
         else:
             self.conv1 = conv(64, side=7, stride=2)
         if stem == 'gluon':
-            self.bn0 = BatchNorm(self.lowering)
+            self.bn0 = batch_norm(self.lowering)
 
     def _block(self, stage: int, width: int, index: int) -> nn.Module:
         """Block `index` of a stage from 1 on: the first changes the shape.
@@ -88,7 +83,7 @@ class ResNet(nn.Module):
         if self.architecture.stem == 'gluon':
             images = self.bn0(images, stem)
         images = self.bn1(_through(self.conv1, images, stem), stem)
-        images = images if self.architecture.stem == 'cifar' else max_pooled(images, self.lowering)
+        images = images if self.architecture.stem == 'cifar' else max_pool(images, self.lowering)
         for stage in range(1, len(self.architecture.stages) + 1):
             images = _through(getattr(self, f'layer{stage}'), images, of(f'layer{stage}'))
         return (
@@ -100,7 +95,7 @@ class ResNet(nn.Module):
 
         [batch, features].
         """
-        return widened(self.feature_map(images, train)).mean((1, 2))
+        return to_float32(self.feature_map(images, train)).mean((1, 2))
 
     def classify(
         self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
@@ -110,7 +105,7 @@ class ResNet(nn.Module):
         The features themselves where there is no head.
         """
         if train and not (isinstance(dropout, float) and dropout == 0):
-            features = dropped(features, dropout, self.make_rng('dropout'))
+            features = layers.dropout(features, dropout, self.make_rng('dropout'))
         return self.head(features) if self.num_classes else features
 
     def __call__(

@@ -15,11 +15,11 @@ from flax import linen as nn
 from jax.nn import initializers
 
 from jaxdl import native
+from jaxdl.models.norm import EPSILON, declare, move
 
 SLOPES = dict(relu=0.0, leaky_relu=0.01)  # of the activation below 0
 POOLINGS = dict(none=0, max=1, avg=2, avgmax=3, l2=4)  # numbers as in native/stage.cc
 NORMS = ('none', 'batch')
-MOMENTUM, EPSILON = 0.9, 1e-5  # as layers.NORMS['batch']
 
 
 class NormActivationPool(nn.Module):
@@ -41,17 +41,13 @@ class NormActivationPool(nn.Module):
         if self.norm == 'none':
             bias = self.param('bias', initializers.zeros, (1, 1, 1, channels)).reshape(channels)
             return fused(images, jnp.ones(channels), bias, norm=0, **settings)[0]
-        scale = self.param('scale', initializers.ones, (channels,))
-        bias = self.param('bias', initializers.zeros, (channels,))
-        mean = self.variable('batch_stats', 'mean', jnp.zeros, (channels,))
-        variance = self.variable('batch_stats', 'var', jnp.ones, (channels,))
+        scale, bias, running = declare(self, (channels,))
         if not train:
-            slant = scale * jax.lax.rsqrt(variance.value + EPSILON)
-            return fused(images, slant, bias - mean.value * slant, norm=0, **settings)[0]
-        pooled, *moments = fused(images, scale, bias, norm=1, **settings)
-        if not self.is_initializing():
-            for kept, found in zip((mean, variance), moments, strict=True):
-                kept.value = MOMENTUM * kept.value + (1 - MOMENTUM) * found
+            mean, variance = (variable.value for variable in running)
+            factor = scale * jax.lax.rsqrt(variance + EPSILON)
+            return fused(images, factor, bias - mean * factor, norm=0, **settings)[0]
+        pooled, *statistics = fused(images, scale, bias, norm=1, **settings)
+        move(self, running, statistics, images.size, unbiased=False)
         return pooled
 
 

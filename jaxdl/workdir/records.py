@@ -1,4 +1,4 @@
-"""Record classes of plan.json and run.json, checked field by field on reading."""
+"""Record classes of plan.json, run.json and checkpoints, checked field by field on reading."""
 
 import dataclasses
 import pathlib
@@ -185,6 +185,67 @@ class RunRecord:
     images_per_second: float | None = None
     input_wait: float | None = None
     submission: Mapping[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Images that a network expects.
+
+    In evaluation the short side is scaled to `size` / `crop` pixels, and the centre of `size` x
+    `size` pixels is cropped.
+
+    Attributes:
+      mean: per channel (red, green, blue), of images in [0, 1].
+      std: per channel; images are normalised to `(images - mean) / std`.
+      size: side in pixels.
+      crop: share of the scaled side that is cropped.
+      interpolation: filter of the scaling, `bilinear` or `bicubic`.
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    size: int = 224
+    crop: float = 0.875
+    interpolation: str = 'bilinear'
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """Metadata of a checkpoint: all that its networks need to predict, and their provenance.
+
+    Attributes:
+      architecture: a row of `models.ARCHITECTURES`.
+      class_names: [num_classes], in the order of the outputs.
+      eval_size: side in pixels of the images that the network sees.
+      views: test-time augmentation, a row of `config.recipe.VIEWS`.
+      temperature: divides the logits; 1 before calibration.
+      adjustment: [num_classes], subtracted from the logits; empty for none.
+      experiment: name of the experiment.
+      weights: file or hub id of the pretrained weights.
+      revision: their commit on the hub; empty for a file.
+      jaxdl: version of this package.
+      split: how the images were split.
+      scores: metric -> value of the held-out images, with `split`, `images` and `epoch`.
+      decoded_size: side in pixels of decoded images.
+      ema: decay of the averaged weights; 0 for none.
+    """
+
+    architecture: str
+    num_classes: int
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    eval_size: int
+    views: str
+    temperature: float
+    adjustment: tuple[float, ...]
+    experiment: str = ''
+    weights: str = ''
+    revision: str = ''
+    jaxdl: str = ''
+    split: str = ''
+    scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    decoded_size: int = 256
+    ema: float = 0.0
 
 
 def read(path: pathlib.Path, kind: type[Record]) -> Record:

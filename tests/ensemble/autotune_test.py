@@ -11,7 +11,7 @@ from jaxdl import main, native, workdir
 from jaxdl.ablation import run as ablation
 from jaxdl.ensemble import autotune
 from jaxdl.errors import InputError
-from jaxdl.models.conv import LOWERINGS, usual
+from jaxdl.models.conv import LOWERINGS, default_lowering
 from jaxdl.train import train_step
 
 ABLE = [name for name in LOWERINGS if not autotune.refusal(name, 2)]
@@ -69,7 +69,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(found, monkeypatch, tmp_path
 
 def test_out_of_time_the_usual_one(found, monkeypatch):
     monkeypatch.setattr(autotune, 'SECONDS', 0.0)
-    assert autotune.Timer().fastest(found, 4) == usual()
+    assert autotune.Timer().fastest(found, 4) == default_lowering()
 
 
 def test_a_network_without_convolutions_times_nothing(monkeypatch, capsys):

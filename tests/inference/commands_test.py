@@ -20,7 +20,7 @@ from jaxdl.inference.predictor import Predictor
 def run(tmp_path_factory):
     """A network that takes some of the images for every class."""
     logits = tta.log_probabilities(
-        tiny.MODULE, [tiny.variables()], tiny.about(), tiny.images(48)[::3]
+        tiny.MODULE, [tiny.variables()], tiny.card(), tiny.images(48)[::3]
     )
     return tiny.workdir(
         tmp_path_factory.mktemp('run'), adjustment=np.asarray(logits).mean(0).tolist()
@@ -104,7 +104,7 @@ def test_pictures_of_what_spoke_for_the_class(run, tmp_path):
     pictures = sorted((tmp_path / 'p_explained').iterdir())
     assert [path.name for path in pictures] == [f'{i:05} a_{i}.png.png' for i in range(4)]
     shown = np.stack([np.asarray(Image.open(path)) for path in pictures])
-    maps = Predictor.from_checkpoint(run, 'none').explain(images)
+    maps = Predictor.from_checkpoint(run, 'none').gradcam(images)
     hot, cold = (shown[own].mean() / images[own].mean() for own in (maps > 0.9, maps < 0.1))
     assert hot > cold
 
@@ -157,13 +157,13 @@ def test_only_the_test_part_is_evaluated_where_there_is_one(run, tmp_path, capsy
         tiny.files(tmp_path / 'in' / 'train' / name, tiny.images(5, seed=i + 1))
     assert call('evaluate', run, f'--dataset=folder:{tmp_path}/in', '--set=batch_size=16') == 0
     out = capsys.readouterr().out
-    assert '48 images (its test part)' in out
+    assert '48 images (its test split)' in out
     assert 'accuracy     1.0000' in out
 
 
 def test_the_order_of_classes_may_differ_and_their_names_not(run, tmp_path, capsys):
     names = ['tea', 'apple', 'corn, boiled']
-    adjustment = model_file.load(run).about['adjustment']
+    adjustment = model_file.load(run).card.adjustment
     turned = tiny.workdir(tmp_path / 'turned', class_names=names, adjustment=adjustment)
     sorted_by_answer(run, tmp_path / 'in', tiny.images(48), names)
     assert call('evaluate', turned, f'--dataset=folder:{tmp_path}/in', '--set=batch_size=16') == 0
@@ -184,9 +184,9 @@ def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         export,
         'export',
-        lambda module, variables, output, size, about: [
+        lambda module, variables, output, size, card: [
             output
-            / f'{module.num_classes} {size} {variables["params"]["head"]["bias"][0]:.4f} {about["experiment"]}'
+            / f'{module.num_classes} {size} {variables["params"]["head"]["bias"][0]:.4f} {card.experiment}'
         ],
     )
     bias = [tiny.variables(seed)['params']['head']['bias'][0] for seed in range(2)]

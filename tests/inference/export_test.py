@@ -21,10 +21,11 @@ from jaxdl.models import ARCHITECTURES
 from jaxdl.models.architectures import Preprocessing
 from jaxdl.models.port import to_tensors
 from jaxdl.models.resnet import ResNet
+from jaxdl.workdir.records import ModelCard, as_json
 
 SIZE = 24
 PREPARED = Preprocessing((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), SIZE, 0.75, 'bicubic')
-ABOUT = dict(class_names=['apple', 'banana', 'crème fraîche'], weights='timm/resnet18.a1_in1k')
+NAMES = ('apple', 'banana', 'crème fraîche')
 RUN = """
 import sys
 import jax, jax.export
@@ -35,6 +36,21 @@ for images in ('one', 'three'):
 assert not {'jaxdl', 'flax'} & set(sys.modules)
 assert model.platforms == ('cpu', 'cuda')
 """
+
+
+def card_of(module, **changes):
+    settings = dict(
+        architecture=module.architecture.name,
+        num_classes=module.num_classes,
+        class_names=NAMES,
+        preprocessing=module.preprocessing,
+        eval_size=SIZE,
+        views='none',
+        temperature=1.0,
+        adjustment=(),
+        weights='timm/resnet18.a1_in1k',
+    )
+    return ModelCard(**settings | changes)
 
 
 def network(name, classes=3, seed=0):
@@ -60,7 +76,7 @@ def exported(tmp_path_factory):
     """A CIFAR network, its variables and the folder that it was exported into."""
     folder = tmp_path_factory.mktemp('export') / 'deep' / 'er'
     module, variables = network('resnet20')
-    paths = exporting.export(module, variables, folder, SIZE, ABOUT)
+    paths = exporting.export(module, variables, folder, SIZE, card_of(module))
     assert sorted(paths) == sorted(folder.iterdir())  # nothing half written beside them
     return module, variables, folder
 
@@ -83,7 +99,7 @@ def test_jaxdl_reads_it_again(exported):
 def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
     module, variables = network(name, classes)
-    exporting.export(module, variables, tmp_path, SIZE, {})
+    exporting.export(module, variables, tmp_path, SIZE, card_of(module, class_names=()))
     (tmp_path / 'config.json').unlink()  # by the tensors alone
     again, found = models.load_pretrained(str(tmp_path))
     assert (again.architecture, again.num_classes) == (module.architecture, classes)
@@ -93,7 +109,9 @@ def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_
 def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkeypatch):
     module, variables, _ = exported
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
-    exporting.export(module, variables, tmp_path, SIZE, ABOUT | dict(adjustment=[0.5, 0.0, -1.0]))
+    exporting.export(
+        module, variables, tmp_path, SIZE, card_of(module, adjustment=(0.5, 0.0, -1.0))
+    )
     found = models.load_pretrained(str(tmp_path))[1]['params']['head']
     np.testing.assert_allclose(
         found['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1])
@@ -145,9 +163,11 @@ def traced(kept, function, platforms, images):
 def test_config_is_the_one_that_timm_reads(exported):
     held = json.loads((exported[2] / 'config.json').read_text())
     assert (held['architecture'], held['num_classes'], held['num_features']) == ('resnet20', 3, 64)
-    assert held['label_names'] == held['pretrained_cfg']['label_names'] == ABOUT['class_names']
+    assert held['label_names'] == held['pretrained_cfg']['label_names'] == list(NAMES)
     assert held['pretrained_cfg']['input_size'] == [3, SIZE, SIZE]
-    assert held['jaxdl'] == dict(weights='timm/resnet18.a1_in1k')
+    expected = as_json(card_of(exported[0]))
+    del expected['class_names']
+    assert held['jaxdl'] == json.loads(json.dumps(expected))
 
 
 def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
@@ -157,7 +177,7 @@ def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
     timm = torch_references.timm()
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
     module, variables = network('resnet18')
-    exporting.export(module, variables, tmp_path, 40, ABOUT)
+    exporting.export(module, variables, tmp_path, 40, card_of(module))
     model = timm.create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
     config = model.pretrained_cfg
     assert (config['mean'], config['std']) == (list(PREPARED.mean), list(PREPARED.std))
@@ -166,7 +186,7 @@ def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
         'bicubic',
         40,
     )
-    assert config['label_names'] == ABOUT['class_names']
+    assert config['label_names'] == list(NAMES)
     strict = timm.create_model('resnet18', num_classes=3).eval()
     state = {k: torch.tensor(v) for k, v in load_file(tmp_path / 'model.safetensors').items()}
     strict.load_state_dict(state, strict=True)
@@ -197,10 +217,12 @@ def test_the_texts_say_how_to_load_it_and_what_they_say_works(exported):
 def test_bad_input_is_said_and_nothing_is_written(exported, tmp_path):
     module, variables, _ = exported
     with pytest.raises(InputError, match='2 class names for the 3 outputs'):
-        exporting.export(module, variables, tmp_path / 'out', SIZE, dict(class_names=['a', 'b']))
+        exporting.export(
+            module, variables, tmp_path / 'out', SIZE, card_of(module, class_names=('a', 'b'))
+        )
     assert not (tmp_path / 'out').exists()
     (tmp_path / 'file').touch()
     with pytest.raises(
         InputError, match=r'output .*file cannot be written .*: name another folder'
     ):
-        exporting.export(module, variables, pathlib.Path('file'), SIZE, {})
+        exporting.export(module, variables, pathlib.Path('file'), SIZE, card_of(module))

@@ -1,7 +1,4 @@
-"""What a run ends with is read back bit by bit, on any devices.
-
-What is not whole is said in one line.
-"""
+"""Checkpoints are read back bit by bit, on any devices; damaged ones give an error of one line."""
 
 import json
 import os
@@ -34,10 +31,7 @@ def test_read_back_bit_by_bit(tmp_path):
     assert len(held.members) == 2
     assert all(same(held.members[seed], tiny.variables(seed)) for seed in range(2))
     assert not same(held.members[0], held.members[1])
-    assert (held.about['class_names'], held.about['scores']) == (
-        list(tiny.CLASSES),
-        dict(accuracy=0.5),
-    )
+    assert held.card == tiny.card()
 
 
 @pytest.mark.system
@@ -79,9 +73,9 @@ def test_what_is_being_written_does_not_touch_what_is_there(tmp_path, monkeypatc
     (
         workdir / 'checkpoints' / '.final.new.orbax-checkpoint-tmp'
     ).mkdir()  # what a killed process leaves
-    assert model_file.load(workdir).about['temperature'] == 1.5
+    assert model_file.load(workdir).card.temperature == 1.5
     tiny.workdir(workdir, temperature=3.0)
-    assert model_file.load(workdir).about['temperature'] == 3.0
+    assert model_file.load(workdir).card.temperature == 3.0
     assert [path.name for path in (workdir / 'checkpoints').iterdir()] == ['final']
 
 
@@ -153,23 +147,31 @@ def test_a_file_is_no_workdir(tmp_path):
         (dict(adjustment=[0.1]), '1 adjustments for 3 classes'),
         (dict(architecture='resnet21'), "unknown architecture 'resnet21'.*did you mean .*resnet20"),
         (dict(views='flips'), 'did you mean flip'),
-        (dict(temperature='warm'), 'must be of type float'),
-        (dict(preprocessing=dict(means=0.5)), 'not that of a classifier'),
+        (dict(temperature='warm'), "temperature='warm': must be a number"),
+        (dict(preprocessing=dict(means=0.5)), 'it lacks preprocessing.crop, preprocessing.inter'),
+        (dict(preprocessing=[]), 'must be an object of names and values'),
     ],
 )
-def test_about_that_does_not_fit(tmp_path, changes, words):
+def test_metadata_that_does_not_fit(tmp_path, changes, words):
     checkpoint.write_model(
-        tmp_path / model_file.FINAL, {'0000': tiny.variables()}, tiny.about(**changes)
+        tmp_path / model_file.FINAL, {'0000': tiny.variables()}, tiny.metadata(**changes)
     )
     with pytest.raises(InputError, match=words):
         model_file.load(tmp_path)
 
 
-@pytest.mark.parametrize('key', model_file.NEEDED)
-def test_about_that_lacks_a_key(tmp_path, key):
-    about = {name: value for name, value in tiny.about().items() if name != key}
-    with pytest.raises(InputError, match=f'does not say its {key}'):
-        model_file.save(tmp_path, [tiny.variables()], about)
+@pytest.mark.parametrize('key', ['architecture', 'class_names', 'eval_size', 'temperature'])
+def test_metadata_that_lacks_a_key(tmp_path, key):
+    metadata = {name: value for name, value in tiny.metadata().items() if name != key}
+    checkpoint.write_model(tmp_path / model_file.FINAL, {'0000': tiny.variables()}, metadata)
+    with pytest.raises(InputError, match=f'it lacks {key}'):
+        model_file.load(tmp_path)
+
+
+def test_a_card_that_does_not_fit_is_not_written(tmp_path):
+    with pytest.raises(InputError, match='2 class names for 3 classes'):
+        model_file.save(tmp_path, [tiny.variables()], tiny.card(class_names=('apple', 'tea')))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
@@ -179,7 +181,9 @@ def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
         state.ema, (tiny.variables(2)['params'], tiny.variables(2)['batch_stats']), 0.9, 0
     )
     keeper.save(
-        1, dict(state=state.replace(ema=average, step=jax.numpy.ones((), int))), tiny.about(ema=0.9)
+        1,
+        dict(state=state.replace(ema=average, step=jax.numpy.ones((), int))),
+        tiny.metadata(ema=0.9),
     )
     keeper.close()
     held = model_file.load(tmp_path).members[0]
@@ -188,29 +192,28 @@ def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
     )
 
 
-def test_between_two_folds_the_first_one_serves(tmp_path, capsys):
+def test_between_folds_the_one_with_the_most_steps_serves(tmp_path, capsys):
     checkpoint.write_model(tmp_path / model_file.DONE / 'probe', dict(head=np.zeros(2)), {})
-    fitted = loop.TrainedNetwork(
-        'fold 1', np.zeros((1, 2)), 2, 8, tiny.variables(3), dict(train=1.0)
-    )
-    loop._write_trained(tmp_path / model_file.DONE / 'finetune-fold-1', fitted, tiny.about())
-    assert same(model_file.load(tmp_path).members[0], tiny.variables(3))
-    assert 'taking finetune-fold-1 as it was before step 8' in capsys.readouterr().err
+    for fold, step in ((1, 8), (2, 16), (3, 12)):
+        fitted = loop.TrainedNetwork(
+            f'fold {fold}', np.zeros((1, 2)), 2, step, tiny.variables(fold), dict(train=1.0)
+        )
+        loop._write_trained(
+            tmp_path / model_file.DONE / f'finetune-fold-{fold}', fitted, tiny.card()
+        )
+    assert same(model_file.load(tmp_path).members[0], tiny.variables(2))
+    assert 'taking finetune-fold-2 as it was before step 16' in capsys.readouterr().err
     read = loop._read_trained(tmp_path / model_file.DONE / 'finetune-fold-1')
     assert (read.name, read.epoch, read.step, read.seconds) == ('fold 1', 2, 8, dict(train=1.0))
 
 
 @pytest.mark.parametrize('final', ['missing', 'damaged'])
 def test_the_training_serves_where_the_end_does_not(tmp_path, capsys, final):
-    about = {
-        name: value
-        for name, value in tiny.about().items()
-        if name not in ('temperature', 'adjustment')
-    }
+    metadata = tiny.metadata(temperature=1.0)
     keeper = checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=2)
     for step in (3, 7):
         state = train_step.state_of(tiny.variables(step), StepSettings())
-        keeper.save(step, dict(state=state, progress=dict(sums=np.zeros(3))), about)
+        keeper.save(step, dict(state=state, progress=dict(sums=np.zeros(3))), metadata)
     keeper.close()
     if final == 'damaged':
         cut(tiny.workdir(tmp_path) / model_file.FINAL)
@@ -219,4 +222,4 @@ def test_the_training_serves_where_the_end_does_not(tmp_path, capsys, final):
     assert 'taking finetune as it was before step 7' in err
     assert final in err or 'not finished' in err
     assert same(held.members[0], tiny.variables(7))
-    assert (held.about['temperature'], held.about['adjustment']) == (1.0, [])
+    assert (held.card.temperature, held.card.adjustment) == (1.0, ())

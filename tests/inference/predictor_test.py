@@ -3,7 +3,6 @@
 Views and maps are what they say.
 """
 
-import dataclasses
 import pathlib
 
 import jax
@@ -16,13 +15,13 @@ from scipy.special import log_softmax, softmax
 from jaxdl.config.recipe import VIEWS
 from jaxdl.errors import InputError
 from jaxdl.inference import gradcam, tta
-from jaxdl.inference.model_file import Snapshot
+from jaxdl.inference.model_file import SavedModel
 from jaxdl.inference.predictor import Predictor
 
 
 def predictor(members=1, **changes):
     networks = tuple(tiny.variables(seed) for seed in range(members))
-    return Predictor(Snapshot(tiny.MODULE, networks, tiny.about(**changes)))
+    return Predictor(SavedModel(tiny.MODULE, networks, tiny.card(**changes)))
 
 
 def logits_of(images, seed=0):
@@ -87,7 +86,7 @@ def test_grey_becomes_three_channels(tmp_path):
 def test_no_images_at_all(nothing):
     found = predictor().predict(nothing)
     assert (found.class_names, found.probabilities.shape, found.ids) == ([], (0, 3), [])
-    assert predictor().explain(nothing).shape == (0, 32, 32)
+    assert predictor().gradcam(nothing).shape == (0, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +134,8 @@ def test_bad_batch_sizes(size):
 
 def test_log_probabilities_are_of_the_mean_over_members_and_views():
     images, adjustment = tiny.images(4), np.array([0.5, -1.0, 0.0])
-    asked = predictor(members=2, adjustment=adjustment.tolist(), temperature=1.0)
-    found = tta.log_probabilities(tiny.MODULE, asked.snapshot.members, asked.snapshot.about, images)
+    asked = predictor(members=2, adjustment=tuple(adjustment.tolist()), temperature=1.0)
+    found = tta.log_probabilities(tiny.MODULE, asked.model.members, asked.model.card, images)
     each = [
         logits_of(own, seed) - adjustment
         for seed in range(2)
@@ -220,7 +219,7 @@ def test_maps_are_the_class_activation_maps_of_the_head():
     ]  # [features, n]
     wanted = np.maximum(np.einsum('nrcf,fn->nrc', features, rows), 0)
     wanted = np.asarray(jax.image.resize(wanted, (4, 32, 32), 'linear'))
-    maps = asked.explain(images)
+    maps = asked.gradcam(images)
     np.testing.assert_allclose(maps, wanted / wanted.max((1, 2), keepdims=True), atol=1e-4)
     assert maps.min() >= 0
     assert maps.max() <= 1
@@ -229,14 +228,14 @@ def test_maps_are_the_class_activation_maps_of_the_head():
 def test_a_class_that_nothing_speaks_for_has_an_empty_map():
     variables = jax.tree.map(np.copy, tiny.variables())
     variables['params']['head']['kernel'][:, 0] = -1  # features are at least 0
-    maps = gradcam.gradcam(tiny.MODULE, [variables], tiny.about(), tiny.images(2), [0, 0])
+    networks = tta.fold_members(tiny.MODULE, [variables])
+    maps = gradcam.gradcam(networks, tiny.SIDE, tiny.images(2), [0, 0])
     assert not np.asarray(maps).any()
 
 
 def test_overlays_are_pictures_of_what_is_seen():
-    about = tiny.about(preprocessing=dataclasses.asdict(tiny.ROW.preprocessing))
     images = tiny.images(2)
-    seen = gradcam.seen(tiny.MODULE, about, images)
+    seen = gradcam.centre_crops(1.0, tiny.SIDE, images)
     np.testing.assert_array_equal(seen, images)  # crop 1, and the size that it is decoded at
     maps = np.zeros((2, 32, 32), np.float32)
     maps[:, :16] = 1

@@ -1,4 +1,4 @@
-"""The page that tries a checkpoint: its answers are the predictor's, its limits hold.
+"""The page that tries a checkpoint: its responses equal the predictor's outputs, its limits hold.
 
 And a browser can use it.
 """
@@ -27,7 +27,7 @@ from jaxdl.errors import InputError
 from jaxdl.finetune import run as finetune
 from jaxdl.inference import gradcam, serving
 from jaxdl.inference.predictor import Predictor
-from jaxdl.inference.serving import answers
+from jaxdl.inference.serving import service
 from jaxdl.inference.serving.neighbours import Neighbours
 from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime import caches
@@ -38,7 +38,7 @@ pytest.importorskip('uvicorn')
 
 from jaxdl.inference.serving import app
 
-SETTINGS = serving.Serving(max_bytes=200_000)
+SETTINGS = serving.ServeSettings(max_bytes=200_000)
 USE = """<script src="/use.js"></script>"""
 DRIVE = """
 const told = { width: innerWidth }
@@ -82,15 +82,15 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def answerer(checkpoint):
-    return answers.load(checkpoint, SETTINGS)
+def classifier(checkpoint):
+    return service.load(checkpoint, SETTINGS)
 
 
 @pytest.fixture(scope='module')
-def client(answerer):
+def client(classifier):
     from starlette.testclient import TestClient
 
-    return TestClient(app.app(answerer, SETTINGS), base_url='http://127.0.0.1:8000')
+    return TestClient(app.app(classifier, SETTINGS), base_url='http://127.0.0.1:8000')
 
 
 def png(image):
@@ -107,7 +107,7 @@ def of(checkpoint, place):
     return np.load(checkpoint.parent / 'images.npz')['images'][place]
 
 
-def test_an_answer_is_what_the_predictor_says(client, checkpoint):
+def test_a_response_equals_the_predictors_output(client, checkpoint):
     image = of(checkpoint, 3)
     found = client.post('/predict', content=png(image)).json()
     predictor = Predictor.from_checkpoint(checkpoint)
@@ -116,15 +116,15 @@ def test_an_answer_is_what_the_predictor_says(client, checkpoint):
     assert {own['name']: own['probability'] for own in found['classes']} == likely
     shares = [own['probability'] for own in found['classes']]
     assert shares == sorted(shares, reverse=True)
-    ((maps, seen),) = predictor.explained([image], batch_size=1)
+    ((maps, seen),) = predictor.gradcam_batches([image], batch_size=1)
     np.testing.assert_array_equal(pixels(found['seen']), seen[0])
     np.testing.assert_array_equal(pixels(found['explained']), gradcam.overlay(seen, maps)[0])
 
 
-def test_the_nearest_to_a_training_image_is_itself(client, answerer, checkpoint):
+def test_the_nearest_to_a_training_image_is_itself(client, classifier, checkpoint):
     trained = np.load(checkpoint / 'artifacts' / 'split.npz')['train']
     data = np.load(checkpoint.parent / 'images.npz')
-    assert answerer.near.size == len(trained)
+    assert classifier.neighbours.size == len(trained)
     for at in (0, 7, len(trained) - 1):
         nearest = client.post('/predict', content=png(data['images'][trained[at]])).json()[
             'nearest'
@@ -151,7 +151,7 @@ def test_nothing_of_an_image_stays(client, checkpoint, tmp_path, monkeypatch, ca
 
 
 def test_of_many_training_images_each_class_keeps_its_share(checkpoint):
-    near = answers.load(checkpoint, serving.Serving(training_images=9)).near
+    near = service.load(checkpoint, serving.ServeSettings(training_images=9)).neighbours
     assert collections.Counter(near.classes) == dict.fromkeys('012', 3)
 
 
@@ -170,11 +170,11 @@ def changed_images(run):
         (lambda run: (run / 'artifacts' / 'split.npz').unlink(), 'No such file'),
         (
             lambda run: (run / 'artifacts' / 'split.npz').write_bytes(b'PK\x03\x04' + bytes(40)),
-            'not at hand',
+            'not available',
         ),
         (
             lambda run: np.savez(run / 'artifacts' / 'split.npz', train=np.asarray([10**6])),
-            'which they were',
+            'does not list its training images',
         ),
         (changed_images, 'has changed since the run'),
     ],
@@ -182,14 +182,14 @@ def changed_images(run):
 def test_what_keeps_the_training_images_away_is_said(checkpoint, tmp_path, change, words):
     run = shutil.copytree(checkpoint, tmp_path / 'run')
     change(run)
-    found = answers.load(run, SETTINGS)
-    assert found.near.size == 0
-    assert words in found.about()['missing']
+    found = service.load(run, SETTINGS)
+    assert found.neighbours.size == 0
+    assert words in found.metadata()['missing']
 
 
 def test_cosines_by_hand():
     one = Neighbours(np.asarray([[1, 0], [1, 1], [0, -2.0]]), ('a', 'b', 'c'), (b'', b'', b''), 2)
-    found = one.to(np.asarray([3.0, 0]))
+    found = one.nearest(np.asarray([3.0, 0]))
     assert [own['class'] for own in found] == ['a', 'b']
     assert [own['similarity'] for own in found] == pytest.approx([1, 0.5**0.5])
     assert Neighbours(missing='gone').size == 0
@@ -212,8 +212,8 @@ def test_cosines_by_hand():
         (b'x', {'Host': 'evil.example'}, 403, 'that name'),
         (b'x', {'Host': '127.0.0.1.evil.example:8000'}, 403, 'that name'),
         (b'x', {'Host': '192.168.1.5:8000'}, 403, 'that name'),
-        (b'x', {'Origin': 'https://evil.example'}, 403, 'another page'),
-        (b'x', {'Origin': 'null'}, 403, 'another page'),
+        (b'x', {'Origin': 'https://evil.example'}, 403, 'other pages'),
+        (b'x', {'Origin': 'null'}, 403, 'other pages'),
     ],
 )
 def test_what_is_refused(client, content, headers, status, words):
@@ -225,17 +225,17 @@ def test_what_is_refused(client, content, headers, status, words):
 
 
 @pytest.mark.parametrize(
-    ('name', 'answered'),
+    ('name', 'accepted'),
     [
         *((own, True) for own in ('192.168.1.5', '::1', 'localhost', 'Photos.home')),
         *((own, False) for own in ('evil.example', 'photos.home.evil.example', '')),
     ],
 )
-def test_the_names_of_a_server_for_others(name, answered):
-    assert app.named(name, serving.Serving(host='photos.home')) == answered
+def test_the_names_of_a_server_for_others(name, accepted):
+    assert app.is_own_name(name, serving.ServeSettings(host='photos.home')) == accepted
 
 
-def test_every_answer_keeps_the_browser_to_this_server(client):
+def test_every_response_keeps_the_browser_to_this_server(client):
     for path in ('/', '/page.js', '/page.css', '/about', '/health', '/nothing', '/../etc/passwd'):
         headers = client.get(path).headers
         assert headers['content-security-policy'].startswith("default-src 'none'")
@@ -248,10 +248,10 @@ def test_every_answer_keeps_the_browser_to_this_server(client):
 
 
 def test_without_its_images_a_checkpoint_is_served_alone(tmp_path, capsys):
-    found = answers.load(tiny.workdir(tmp_path / 'run'), SETTINGS)
-    assert found.near.size == 0
-    assert 'not at hand' in found.about()['missing']
-    assert len(found.answer(png(tiny.images(1)[0]))['classes']) == 3
+    found = service.load(tiny.workdir(tmp_path / 'run'), SETTINGS)
+    assert found.neighbours.size == 0
+    assert 'not available' in found.metadata()['missing']
+    assert len(found.classify(png(tiny.images(1)[0]))['classes']) == 3
 
 
 def test_a_port_that_is_taken(capsys, checkpoint):
@@ -288,11 +288,11 @@ def served(application):
 @pytest.mark.browser
 @pytest.mark.skipif(not browser_test.CHROMIUM, reason='no chromium on this machine')
 @pytest.mark.parametrize('width', browser_test.WIDTHS)
-def test_a_reader_drops_images(answerer, checkpoint, tmp_path, width):
+def test_a_reader_drops_images(classifier, checkpoint, tmp_path, width):
     from starlette.responses import Response
     from starlette.routing import Route
 
-    application = app.app(answerer, SETTINGS)
+    application = app.app(classifier, SETTINGS)
     around = f'<!doctype html><body><iframe src="/" width="{width}" height="900"></iframe>{USE}'
     for path, content, kind in (
         ('/around', around, 'text/html'),

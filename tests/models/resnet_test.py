@@ -14,7 +14,7 @@ torch = pytest.importorskip('torch')
 from ported import images_of, load, module_of, pair, to_torch, torch_network  # noqa: E402
 
 from jaxdl import native  # noqa: E402
-from jaxdl.models.blocks import BatchNorm, halved, max_pooled  # noqa: E402
+from jaxdl.models.blocks import batch_norm, downsample, max_pool  # noqa: E402
 from jaxdl.models.port import to_tensors  # noqa: E402
 
 TOLERANCE = 1e-5  # of logits, over their range; measured: below 1e-6 everywhere
@@ -103,7 +103,7 @@ def test_gradients_and_running_statistics_are_those_of_pytorch(name, train):
 def test_batch_norm_is_that_of_pytorch_where_it_matters(count):
     images = np.random.default_rng(0).normal(3, 2, (count, 1, 2, 4)).astype(np.float32)
     norm = torch.nn.BatchNorm2d(4)
-    module = BatchNorm()
+    module = batch_norm('auto')
     variables = module.init(jax.random.key(0), images, True)
     assert not np.any(variables['batch_stats']['mean'])  # to initialise is not to train
     found, changed = module.apply(variables, images, True, mutable=['batch_stats'])
@@ -123,10 +123,10 @@ def test_pooling_at_the_border(shape):
     functional = torch.nn.functional
     pooled = functional.avg_pool2d(to_torch(images), 2, 2, ceil_mode=True, count_include_pad=False)
     np.testing.assert_allclose(
-        halved(jnp.asarray(images)), pooled.numpy().transpose(0, 2, 3, 1), rtol=1e-6
+        downsample(jnp.asarray(images)), pooled.numpy().transpose(0, 2, 3, 1), rtol=1e-6
     )
     largest = functional.max_pool2d(to_torch(images), 3, 2, 1).numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_array_equal(max_pooled(jnp.asarray(images)), largest)
+    np.testing.assert_array_equal(max_pool(jnp.asarray(images)), largest)
 
 
 def test_features_and_their_map():

@@ -14,7 +14,7 @@ import pytest
 from jaxdl import models
 from jaxdl.errors import InputError
 from jaxdl.models import blocks, conv, layers, stage
-from jaxdl.models.norm import normed, pooled
+from jaxdl.models.norm import max_pool_native, norm_relu
 from jaxdl.native import loader as native
 
 IMAGES, NORM = (1, 2, 4, 4, 3), dict(norm=1, relu=1, epsilon=1e-5)
@@ -142,7 +142,7 @@ def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
     given = images, skip if beside == 'sum' else None
 
     def outcome(lowering, train):
-        module = blocks.BatchNorm(lowering, relu=after == 'relu')
+        module = blocks.batch_norm(lowering, relu=after == 'relu')
         variables = jax.tree.map(
             lambda leaf: leaf + jnp.linspace(-0.5, 1, leaf.size),
             module.init(jax.random.key(0), images, True),
@@ -174,11 +174,11 @@ def test_pooling_of_windows_of_three_is_that_of_xla(shape):
     )  # many are equal: the first has the gradient
     results = []
     for lowering in ('onednn', 'grouped'):
-        pooled, back = jax.vjp(lambda x, by=lowering: blocks.max_pooled(x, by), images)
+        pooled, back = jax.vjp(lambda x, by=lowering: blocks.max_pool(x, by), images)
         results.append((pooled, back(jnp.arange(1.0, 1 + pooled.size).reshape(pooled.shape))[0]))
     for own, other in zip(*results, strict=True):
         np.testing.assert_array_equal(own, other)
-    assert np.isnan(blocks.max_pooled(images.at[0, 0, 0, 0].set(np.nan), 'onednn')).any()
+    assert np.isnan(blocks.max_pool(images.at[0, 0, 0, 0].set(np.nan), 'onednn')).any()
 
 
 @built
@@ -191,7 +191,7 @@ def test_convolutions_of_many_channels_are_those_of_xla(channels, filters, side,
     images = jnp.asarray(rng.normal(size=(3, 9, 7, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(side, side, channels, filters)), jnp.float32)
     results = []
-    for by in (conv.large, conv.LOWERINGS['grouped']):
+    for by in (conv.onednn_large, conv.LOWERINGS['grouped']):
         out, back = jax.vjp(lambda x, w, by=by: by(x, w, stride, padding), images, kernel)
         results.append((out, *back(jnp.cos(jnp.arange(out.size)).reshape(out.shape))))
     for own, other in zip(*results, strict=True):
@@ -205,15 +205,15 @@ def test_the_operations_of_large_networks_over_members():
     kernels = jnp.asarray(rng.normal(size=(3, 3, 3, 16, 16)), jnp.float32)
 
     def of(images, kernel):
-        out = normed(
-            conv.large(images, kernel, 1, 1),
+        out = norm_relu(
+            conv.onednn_large(images, kernel, 1, 1),
             jnp.ones(16),
             jnp.zeros(16),
             norm=1,
             relu=1,
             epsilon=1e-5,
         )[0]
-        return jnp.square(pooled(out)).sum()
+        return jnp.square(max_pool_native(out)).sum()
 
     found = jax.vmap(jax.grad(of, (0, 1)), (0, 0))(images, kernels)
     for i in range(3):
@@ -353,7 +353,8 @@ def test_another_version_is_said(fresh, monkeypatch):
 def test_a_library_that_cannot_be_loaded_is_said(monkeypatch, tmp_path):
     (tmp_path / 'libdnnl.so.3').write_bytes(b'not a library')
     code = f'import pathlib, sys; from jaxdl.native import loader; loader.onednn = lambda: pathlib.Path({str(tmp_path)!r})'
-    code += ' / "libdnnl.so.3"; print(loader.missing()); from jaxdl.models.conv import usual; print(usual())'
+    code += ' / "libdnnl.so.3"; print(loader.missing()); '
+    code += 'from jaxdl.models.conv import default_lowering; print(default_lowering())'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     why, lowering = done.stdout.splitlines()
     assert 'libdnnl.so.3' in why

@@ -1,9 +1,5 @@
-"""A random network of three classes in a workdir, and images for it: what a run leaves.
+"""Random network of three classes in a workdir, and images for it: a finished run without training."""
 
-Without the run.
-"""
-
-import dataclasses
 import functools
 
 import jax
@@ -13,6 +9,7 @@ from PIL import Image
 from jaxdl.inference import model_file
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.resnet import ResNet
+from jaxdl.workdir.records import ModelCard, as_json
 
 CLASSES = ('apple', 'corn, boiled', 'tea')
 SIDE = 32
@@ -44,31 +41,32 @@ def shapes():
     )
 
 
-def about(**changes):
-    """What a checkpoint says; images are decoded at the very side that the network sees."""
-    said = dict(
+def card(**changes):
+    """Model card; images are decoded at the side that the network sees."""
+    settings = dict(
         architecture='resnet20',
         num_classes=len(CLASSES),
-        class_names=list(CLASSES),
+        class_names=CLASSES,
         decoded_size=SIDE,
         eval_size=SIDE,
-        preprocessing=dataclasses.asdict(ROW.preprocessing),
+        preprocessing=ROW.preprocessing,
         views='flip',
         temperature=1.5,
-        adjustment=[],
+        adjustment=(),
         experiment='tiny',
-        weights='',
-        revision='',
-        jaxdl='',
-        split='',
         scores=dict(accuracy=0.5),
     )
-    return said | changes
+    return ModelCard(**settings | changes)
+
+
+def metadata(**changes):
+    """JSON values of the card, with some changed."""
+    return as_json(card()) | changes
 
 
 def workdir(path, members=1, **changes):
     """Writes the final checkpoint of so many networks to `path`, which it returns."""
-    model_file.save(path, [variables(seed) for seed in range(members)], about(**changes))
+    model_file.save(path, [variables(seed) for seed in range(members)], card(**changes))
     return path
 
 

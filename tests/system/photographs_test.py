@@ -12,7 +12,7 @@ import tiny
 
 import jaxdl
 from jaxdl.errors import InputError
-from jaxdl.inference import tta
+from jaxdl.inference import batched
 from jaxdl.main import main
 from jaxdl.runtime import out_of_memory
 from tests.system.killed_test import weights
@@ -89,7 +89,7 @@ def test_a_batch_to_name_that_does_not_fit_is_an_error_of_one_line():
     with pytest.raises(
         InputError, match='out of memory with 4 images at a time: a smaller batch_size'
     ):
-        list(tta.in_batches([np.zeros((4, 2, 2, 3), np.uint8)], refuses, 4))
+        list(batched.map_batches(refuses, [np.zeros((4, 2, 2, 3), np.uint8)], 4))
 
 
 def test_another_error_of_a_program_is_no_lack_of_memory():

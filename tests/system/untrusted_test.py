@@ -315,9 +315,9 @@ def test_a_name_is_text_in_a_spreadsheet_and_on_a_terminal(name, capsys):
 
 
 @pytest.mark.parametrize('name', [*NAMES, '\u5e73' * 300, 'a/' * 200])
-def test_a_picture_of_what_spoke_for_a_class_stays_in_its_folder(tmp_path, monkeypatch, name):
+def test_a_gradcam_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
     class Asked:
-        def explained(self, paths, batch_size):
+        def gradcam_batches(self, paths, batch_size):
             yield [0], [0]
 
     from jaxdl.inference import gradcam
@@ -325,7 +325,7 @@ def test_a_picture_of_what_spoke_for_a_class_stays_in_its_folder(tmp_path, monke
     monkeypatch.setattr(
         gradcam, 'overlay', lambda seen, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8')
     )
-    commands._explain(Asked(), [name], [tmp_path], tmp_path / 'x', 1)
+    commands._write_gradcam(Asked(), [name], [tmp_path], tmp_path / 'x', 1)
     (made,) = (tmp_path / 'x').iterdir()
     assert visible(made.name) == made.name
     assert len(os.fsencode(made.name)) < 256

@@ -1,10 +1,10 @@
-"""A page to try a checkpoint: drop images, see what the network says of them, and why.
+"""Web page for a checkpoint: classes, Grad-CAM and nearest training images of an image.
 
   jaxdl --mode=serve --checkpoint=runs/finetune
 
-POST /predict takes one image as the body of the request, and answers in JSON (`answers.Answerer`);
-GET /about says which network it is, and GET /health answers once it can be asked. There are no
-accounts and no encryption: it is for this machine, and listens on loopback unless told.
+POST /predict takes one image as the body of the request, and returns JSON (`service.Classifier`).
+GET /about returns metadata of the network, GET /health whether it is ready. There are no accounts
+and no encryption: the server is for this machine, and listens on loopback by default.
 """
 
 import importlib.util
@@ -15,33 +15,37 @@ from typing import Any
 
 from jaxdl.errors import InputError
 from jaxdl.inference.serving.settings import LOOPBACK
-from jaxdl.inference.serving.settings import Serving as Serving
+from jaxdl.inference.serving.settings import ServeSettings as ServeSettings
 
 
-def serve(checkpoint: pathlib.Path, settings: Serving, say: Callable[[str], None]) -> None:
-    """Serves the networks of a workdir until Ctrl-C.
+def serve(checkpoint: pathlib.Path, settings: ServeSettings, say: Callable[[str], None]) -> None:
+    """Serve the networks of a workdir until Ctrl-C.
+
+    Args:
+      checkpoint: a workdir.
+      settings: address and limits.
+      say: writes a line for the user.
 
     Raises:
-      InputError: the extra `serve` is not installed, there is no such run, or the address cannot be
-        had.
+      InputError: the extra `serve` is not installed, there is no such run, or the address is in
+        use.
     """
     for name in ('starlette', 'uvicorn'):
         if not importlib.util.find_spec(name):
             raise InputError(f"--mode=serve needs {name}: pip install 'jaxdl[serve]'")
-    with _bound(settings) as listening:
-        from jaxdl.inference.serving import answers, app
+    with _bind(settings) as listening:
+        from jaxdl.inference.serving import app, service
 
-        answerer = answers.load(checkpoint, settings)
+        classifier = service.load(checkpoint, settings)
         host, port = listening.getsockname()[:2]
-        say(
-            f'serving {checkpoint} on http://{f"[{host}]" if ":" in host else host}:{port} (Ctrl-C stops)'
-        )
+        host = f'[{host}]' if ':' in host else host
+        say(f'serving {checkpoint} on http://{host}:{port} (Ctrl-C stops)')
         if settings.host not in LOOPBACK:
-            say(f'host={settings.host}: whoever reaches this machine can use it')
-        _run(app.app(answerer, settings), listening)
+            say(f'host={settings.host}: everyone who reaches this machine can use it')
+        _run(app.app(classifier, settings), listening)
 
 
-def _bound(settings: Serving) -> socket.socket:
+def _bind(settings: ServeSettings) -> socket.socket:
     family = socket.AF_INET6 if ':' in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family)
@@ -53,7 +57,7 @@ def _bound(settings: Serving) -> socket.socket:
 
 
 def _run(app: Any, listening: socket.socket) -> None:
-    """Until Ctrl-C or SIGTERM; what is under way is answered first."""
+    """Run until Ctrl-C or SIGTERM; open requests are completed first."""
     import uvicorn
 
     config = uvicorn.Config(

@@ -1,7 +1,4 @@
-"""The page and its two questions over HTTP.
-
-For a browser on this machine and for nobody else's page.
-"""
+"""HTTP routes of the page; requests from other pages and under other host names are refused."""
 
 import importlib.resources
 import ipaddress
@@ -18,15 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jaxdl.data.image_headers import BadImage
-from jaxdl.inference.serving.answers import Answerer
-from jaxdl.inference.serving.settings import LOOPBACK, Serving
+from jaxdl.inference.serving.service import Classifier
+from jaxdl.inference.serving.settings import LOOPBACK, ServeSettings
 
 PAGE = {'/': 'page.html', '/page.css': 'page.css', '/page.js': 'page.js'}
 TYPES = dict(html='text/html', css='text/css', js='text/javascript')
-# Everything comes from here, and nothing that the page shows can run.
+# Everything is served from here, and nothing that the page shows can run.
 HEADERS = {
     'Content-Security-Policy': (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        "img-src 'self' data: blob:; connect-src 'self'; "
         "frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
     ),
     'X-Content-Type-Options': 'nosniff',
@@ -36,8 +34,8 @@ HEADERS = {
 }
 
 
-def app(answerer: Answerer, settings: Serving) -> Starlette:
-    """The page, /about, /health, /predict and the training images, of one answerer."""
+def app(classifier: Classifier, settings: ServeSettings) -> Starlette:
+    """Application with the page, /about, /health, /predict and the training images."""
 
     async def file(request: Request) -> Response:
         name = PAGE[request.url.path]
@@ -47,7 +45,7 @@ def app(answerer: Answerer, settings: Serving) -> Starlette:
         return Response(content, media_type=TYPES[name.rpartition('.')[2]])
 
     async def about(request: Request) -> Response:
-        return JSONResponse(answerer.about())
+        return JSONResponse(classifier.metadata())
 
     async def health(request: Request) -> Response:
         return JSONResponse(dict(ready=True))
@@ -59,15 +57,15 @@ def app(answerer: Answerer, settings: Serving) -> Starlette:
         if not content:
             return _refused(400, 'the body of the request must be an image')
         try:
-            return JSONResponse(await run_in_threadpool(answerer.answer, content))
+            return JSONResponse(await run_in_threadpool(classifier.classify, content))
         except BadImage as error:
             return _refused(422, f'cannot be read as an image: {error}')
 
     async def training(request: Request) -> Response:
         place = request.path_params['place']
-        if place >= answerer.near.size:
+        if place >= classifier.neighbours.size:
             return _refused(404, 'no such image')
-        return Response(answerer.near.pictures[place], media_type='image/jpeg')
+        return Response(classifier.neighbours.pictures[place], media_type='image/jpeg')
 
     routes = [Route(path, file) for path in PAGE]
     routes += [
@@ -75,27 +73,22 @@ def app(answerer: Answerer, settings: Serving) -> Starlette:
         Route('/health', health),
         Route('/predict', predict, methods=['POST']),
     ]
-    found = Starlette(routes=[*routes, Route('/training/{place:int}', training)])
-    found.add_middleware(BaseHTTPMiddleware, dispatch=guarded(settings))
-    return found
+    application = Starlette(routes=[*routes, Route('/training/{place:int}', training)])
+    application.add_middleware(BaseHTTPMiddleware, dispatch=guard(settings))
+    return application
 
 
-def guarded(settings: Serving) -> Callable[..., Awaitable[Response]]:
-    """Refuses what another page sends, and another name for this machine.
-
-    Adds HEADERS to every answer.
-    """
+def guard(settings: ServeSettings) -> Callable[..., Awaitable[Response]]:
+    """Middleware: refuse other origins and other host names; add HEADERS to every response."""
 
     async def dispatch(
         request: Request, following: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         host, origin = request.headers.get('host', ''), request.headers.get('origin')
-        if not named(re.sub(r':\d+$', '', host).strip('[]'), settings):
-            response = _refused(
-                403, 'this server does not answer to that name: ask it by its address'
-            )
+        if not is_own_name(re.sub(r':\d+$', '', host).strip('[]'), settings):
+            response = _refused(403, 'this server does not answer to that name: use its address')
         elif origin and urlsplit(origin).netloc != host:
-            response = _refused(403, 'another page may not ask')
+            response = _refused(403, 'requests of other pages are refused')
         else:
             response = await following(request)
         response.headers.update(HEADERS)
@@ -104,10 +97,10 @@ def guarded(settings: Serving) -> Callable[..., Awaitable[Response]]:
     return dispatch
 
 
-def named(name: str, settings: Serving) -> bool:
-    """Whether a Host header means this server: anyone can let a name of theirs lead here.
+def is_own_name(name: str, settings: ServeSettings) -> bool:
+    """Whether a Host header names this server.
 
-    But not an address.
+    Anyone can point a name of their own to this machine's address, but cannot send its address.
     """
     if settings.host in LOOPBACK:
         return name in LOOPBACK
@@ -119,7 +112,7 @@ def named(name: str, settings: Serving) -> bool:
 
 
 async def _body(request: Request, most: int) -> bytes | None:
-    """The body; None where it is longer than `most`, which is found out before it is here."""
+    """The body; None where it is longer than `most` bytes, before all of it is read."""
     if int(request.headers.get('content-length') or 0) > most:
         return None
     content = bytearray()

@@ -1,4 +1,4 @@
-"""The training images that a network finds most like another: the cosine of pooled features."""
+"""Nearest training images of an image: largest cosine of pooled features."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,9 +9,14 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """Training images: features float32 [n, f], the class of each, a small JPEG of each.
+    """Training images to compare with.
 
-    Or why there are none.
+    Attributes:
+      features: float32 [n, features].
+      classes: class name of each, [n].
+      pictures: JPEG thumbnail of each, [n].
+      count: number of nearest images to return.
+      missing: why there are none; empty where there are.
     """
 
     features: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 1), np.float32))
@@ -22,21 +27,25 @@ class Neighbours:
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of training images."""
         return len(self.classes)
 
-    def to(self, one: np.ndarray) -> list[dict[str, Any]]:
-        """The nearest to features [f]: [{class, similarity (the cosine), image (its place)}].
+    def nearest(self, features: np.ndarray) -> list[dict[str, Any]]:
+        """Nearest training images, the nearest first.
 
-        The nearest first.
+        Args:
+          features: of one image, [features].
+
+        Returns:
+          [{class, similarity (cosine), image (index)}], `count` entries.
         """
-        similar = _unit(self.features) @ _unit(one)
-        best = np.argsort(-similar, kind='stable')[: self.count]
+        cosines = _normalize(self.features) @ _normalize(features)
+        best = np.argsort(-cosines, kind='stable')[: self.count]
         return [
-            {'class': self.classes[i], 'similarity': float(similar[i]), 'image': int(i)}
+            {'class': self.classes[i], 'similarity': float(cosines[i]), 'image': int(i)}
             for i in best
         ]
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
+def _normalize(values: np.ndarray) -> np.ndarray:
     return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)

@@ -1,4 +1,4 @@
-"""How a checkpoint is served: what `--set` changes in the mode serve."""
+"""Settings of the mode serve."""
 
 import dataclasses
 
@@ -8,14 +8,20 @@ LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 
 
 @dataclasses.dataclass(frozen=True)
-class Serving:
-    """Where it is served, and what is said of an image."""
+class ServeSettings:
+    """Address, limits and contents of the page.
+
+    Attributes:
+      port: 0: a free one.
+      max_bytes: largest image file.
+      top: classes that are shown.
+      nearest: training images that are shown; 0: none.
+      training_images: number of training images to search, of each class its share.
+    """
 
     host: str = '127.0.0.1'
-    port: int = fields.ruled(8000, fields.between(0, 65535))  # 0: any that is free
-    max_bytes: int = fields.ruled(20 * 2**20, fields.at_least(1))  # of an image
-    top: int = fields.ruled(5, fields.at_least(1))  # classes
-    nearest: int = fields.ruled(6, fields.at_least(0))  # training images beside each
-    training_images: int = fields.ruled(
-        5000, fields.at_least(0)
-    )  # to seek those among, each class with its share
+    port: int = fields.ruled(8000, fields.between(0, 65535))
+    max_bytes: int = fields.ruled(20 * 2**20, fields.at_least(1))
+    top: int = fields.ruled(5, fields.at_least(1))
+    nearest: int = fields.ruled(6, fields.at_least(0))
+    training_images: int = fields.ruled(5000, fields.at_least(0))
