@@ -73,7 +73,7 @@ docs: .venv/.extras-docs
 	  --strict --config-file docs/site/mkdocs.yml
 
 notebooks: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
-	$(BIN)/python tests/notebooks.py
+	$(BIN)/python tests/support/notebooks.py
 
 native-check: setup
 	$(BIN)/python tests/native/sanitizers.py

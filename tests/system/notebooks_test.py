@@ -99,10 +99,9 @@ def test_the_questions_come_in_the_assignments_order():
     parts = list(jaxdl.load_experiment('assignment').parts)
     headings = re.findall(r'^## (.+)$', '\n'.join(prose('assignment')), re.MULTILINE)
     assert headings[: len(parts)] == parts
-    texts = set(re.findall(r'texts/(\w+)\.md', '\n'.join(prose('assignment'))))
-    assert texts == {
-        path.stem for path in (notebooks.FOLDER.parent / 'jaxdl' / 'theory' / 'texts').glob('*.md')
-    }
+    texts = set(re.findall(r'theory/(\w+)/text\.md', '\n'.join(prose('assignment'))))
+    folder = notebooks.FOLDER.parent / 'jaxdl' / 'theory'
+    assert texts == {path.parent.name for path in folder.glob('*/text.md')}
 
 
 def test_both_find_jaxdl_in_the_same_way():

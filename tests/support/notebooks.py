@@ -1,6 +1,6 @@
 """The notebooks, each run in a kernel of its own.
 
-`python tests/notebooks.py [NAME]` makes their outputs anew.
+`python tests/support/notebooks.py [NAME]` makes their outputs anew.
 """
 
 import os
@@ -11,7 +11,7 @@ import tempfile
 import nbformat
 from nbclient import NotebookClient
 
-FOLDER = pathlib.Path(__file__).parents[1] / 'notebooks'
+FOLDER = pathlib.Path(__file__).parents[2] / 'notebooks'
 NAMES = ('assignment', 'own_images')
 
 
