@@ -8,7 +8,7 @@ from jaxdl.config.load import load_experiment
 from jaxdl.config.overrides import override, parse
 from jaxdl.errors import InputError
 from jaxdl.inference import commands
-from jaxdl.inference.serving import Serving
+from jaxdl.inference.serving import ServeSettings
 
 VALUES = dict(processes='2', process='1', quick='true', overwrite='true', set='epochs=2')
 CHECKED = [name for name in flags.FLAGS if name not in flags.ALWAYS]
@@ -92,18 +92,18 @@ def test_a_value_is_read_by_the_type_of_its_field(experiment, key, text, value):
     ('kind', 'key', 'text', 'value'),
     [
         (commands.Data, 'label_column', '0', '0'),
-        (commands.Asking, 'batch_size', '8', 8),
-        (commands.Explaining, 'explain', 'true', True),
-        (commands.Exporting, 'member', '1', 1),
+        (commands.EvaluateSettings, 'batch_size', '8', 8),
+        (commands.PredictSettings, 'explain', 'true', True),
+        (commands.ExportSettings, 'member', '1', 1),
     ],
 )
 def test_settings_of_a_mode_are_read_by_type(kind, key, text, value):
-    (record,) = commands.chosen([kind], [(key, text)], 'evaluate')
+    (record,) = commands.parse_settings([kind], [(key, text)], 'evaluate')
     assert getattr(record, key) == value
 
 
 def test_a_port_is_a_number():
-    (settings,) = commands.chosen([Serving], [('port', '8001')], 'serve')
+    (settings,) = commands.parse_settings([ServeSettings], [('port', '8001')], 'serve')
     assert settings.port == 8001
 
 
