@@ -1,7 +1,4 @@
-"""Where what is computed once is kept: folders of the user's own.
-
-Which nobody else can read or has written to.
-"""
+"""Cache folders of the user, private and written by nobody else."""
 
 import atexit
 import functools
@@ -15,15 +12,16 @@ from jaxdl.errors import warn
 
 
 def folder(name: str = '') -> pathlib.Path:
-    """`jaxdl`, or `jaxdl/NAME`, where the system keeps caches (XDG_CACHE_HOME, else ~/.cache).
+    """Create the cache folder `jaxdl`, or `jaxdl/NAME`, with mode 0700.
 
-    Made with mode 0700.
+    It is in XDG_CACHE_HOME, else in ~/.cache. A folder that belongs to another user, or that others
+    may write to, is not trusted. It is named once on stderr and replaced by a temporary folder.
 
-    One that belongs to another user, or that others may write to, is not trusted: stderr says so
-    once, and a folder takes its place that goes with the process.
+    Args:
+      name: a folder in the cache; empty for the cache itself.
 
     Raises:
-      OSError: there is no home, or the folder cannot be made.
+      OSError: there is no home, or the folder cannot be created.
     """
     top = home() / 'jaxdl'
     for path in (top, *([top / name] if name else [])):
@@ -35,7 +33,7 @@ def folder(name: str = '') -> pathlib.Path:
 
 
 def home() -> pathlib.Path:
-    """Where the system keeps caches; OSError where there is no home."""
+    """The system's folder of caches; OSError where there is no home."""
     try:
         return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
     except RuntimeError:
@@ -43,18 +41,21 @@ def home() -> pathlib.Path:
 
 
 def _distrusted(path: pathlib.Path) -> str:
-    """Why what is in a folder may be somebody else's; empty where it may not."""
-    found = path.stat()
-    if found.st_uid != os.getuid():
+    """Why the content of a folder may be of somebody else; empty if it cannot be."""
+    status = path.stat()
+    if status.st_uid != os.getuid():
         return 'belongs to another user'
-    return 'can be written to by others' if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ''
+    return 'can be written to by others' if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ''
 
 
 @functools.cache
 def _instead(path: pathlib.Path, reason: str) -> pathlib.Path:
-    """A folder of this process alone."""
-    advice = 'nothing is kept there: make it yours alone (chmod 700), or set XDG_CACHE_HOME to a folder elsewhere'
+    """Create a temporary folder of this process in place of `path`."""
+    advice = (
+        'nothing is written there: make it private (chmod 700), '
+        'or set XDG_CACHE_HOME to a folder elsewhere'
+    )
     warn(f'the cache {path} {reason}; {advice}')
-    made = tempfile.mkdtemp(prefix='jaxdl-')
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return pathlib.Path(made)
+    temporary = tempfile.mkdtemp(prefix='jaxdl-')
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return pathlib.Path(temporary)

@@ -1,4 +1,4 @@
-"""A lack of memory, said in a line."""
+"""Turn XLA's out-of-memory errors into an InputError."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,14 +12,19 @@ ASKING = 'a smaller batch_size, or smaller images'
 
 
 @contextlib.contextmanager
-def guarded(what: str, advice: str) -> Iterator[None]:
-    """Turns a lack of memory, wherever in here it shows, into an InputError of one line.
+def guarded(sizes: str, advice: str) -> Iterator[None]:
+    """Turn an out-of-memory error in the block into an InputError.
 
-    `what` names the sizes.
+    Args:
+      sizes: the sizes that need the memory, such as `batch_size=32`.
+      advice: settings that need less.
+
+    Raises:
+      InputError: `out of memory with SIZES: ADVICE`.
     """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if 'RESOURCE_EXHAUSTED' not in str(error) and 'out of memory' not in str(error).lower():
             raise
-        raise InputError(f'out of memory with {what}: {advice}') from None
+        raise InputError(f'out of memory with {sizes}: {advice}') from None

@@ -1,4 +1,4 @@
-"""What a run was done with: command, revisions, date, versions, machine, settings."""
+"""Provenance of a run: command, revisions, date, versions, machine and settings."""
 
 import functools
 import hashlib
@@ -21,8 +21,8 @@ from jaxdl import native
 from jaxdl._version import __version__
 from jaxdl.runtime import distributed, machine
 
-# What of these is installed is named with its version: it could change a number, a figure or a
-# decoded image.
+# Packages that could change a number, a figure or a decoded image; installed ones are named with
+# their versions.
 PACKAGES = (
     'jax',
     'jaxlib',
@@ -91,9 +91,13 @@ SETTINGS = (
 
 
 def about(command: str) -> dict[str, Any]:
-    """What run.json says of a run before its first step."""
-    found = devices()
-    device = f'{found["count"]} x {found["kind"]} ({machine.usable_cores()} cores)'
+    """Collect the provenance of a run before its first step, for run.json.
+
+    Args:
+      command: the command line; empty where Python code started the run.
+    """
+    kinds = devices()
+    device = f'{kinds["count"]} x {kinds["kind"]} ({machine.usable_cores()} cores)'
     device += f' in {jax.process_count()} processes' * distributed.several()
     return dict(
         command=command,
@@ -130,12 +134,12 @@ def _instructions() -> str:
 
 def devices() -> dict[str, Any]:
     """Platform, kind and count of the devices of all processes of the run."""
-    local = jax.devices()
-    return dict(platform=local[0].platform, kind=local[0].device_kind, count=len(local))
+    every = jax.devices()
+    return dict(platform=every[0].platform, kind=every[0].device_kind, count=len(every))
 
 
 def versions() -> dict[str, str]:
-    """Of Python, jaxdl, its native part and all of PACKAGES that is installed."""
+    """Versions of Python, jaxdl, its native part and the installed PACKAGES."""
     parts = dict(
         python=platform.python_version(), native='' if native.missing() else native.library().stem
     )
@@ -143,11 +147,14 @@ def versions() -> dict[str, str]:
 
 
 def revision(path: pathlib.Path) -> str:
-    """The commit of the checkout that a file is in (or that a folder is).
+    """Name the commit of a checkout.
 
-    With `+` where it has changed since.
+    Args:
+      path: the folder of a checkout, or a file in one.
 
-    Empty outside of one. Of a folder only the files that git knows count.
+    Returns:
+      The abbreviated commit, with `+` if the file, or a tracked file of the folder, has changed.
+      Empty outside of a checkout.
     """
     if path.is_dir() and not (path / '.git').exists():
         return ''
@@ -160,14 +167,11 @@ def revision(path: pathlib.Path) -> str:
 
 
 def _file(command: str) -> dict[str, str]:
-    """The user's own file that says what is run: that of --experiment, or the program that calls.
-
-    Empty for none.
-    """
+    """Name the user's file that defines the run: that of --experiment, or the calling program."""
     words = [word.rpartition('=')[2] for word in shlex.split(command)]
     named = next((word for word in words if word.endswith('.py')), '')
-    calls = '' if command else getattr(sys.modules['__main__'], '__file__', None) or ''
-    path = pathlib.Path(named or calls).resolve()
+    caller = '' if command else getattr(sys.modules['__main__'], '__file__', None) or ''
+    path = pathlib.Path(named or caller).resolve()
     if not path.is_file():
         return {}
     return dict(
@@ -177,17 +181,17 @@ def _file(command: str) -> dict[str, str]:
 
 @functools.cache
 def _installed() -> dict[str, str]:
-    found = {}
+    installed = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _git(folder: pathlib.Path, *words: str) -> str:
-    """What git says; nothing where there is no git, or no checkout."""
+    """Output of git; empty where there is no git, or no checkout."""
     command = ['git', '-C', str(folder), *words]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()

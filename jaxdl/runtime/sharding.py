@@ -1,7 +1,4 @@
-"""Where arrays live: members, or a batch, cut over the devices of all processes of a run.
-
-All else on each.
-"""
+"""Shardings: members or a batch over the devices of all processes, other arrays on every device."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,12 +15,11 @@ Tree = TypeVar('Tree')
 
 
 def member_mesh(rows: int) -> Mesh:
-    """A mesh that cuts `rows` over the devices: a run planned for eight resumes on four.
+    """Make a mesh that shards `rows` of members, on any number of devices.
 
-    Two or one.
-
-    Of one process they are the most that divide the rows. Of several all take part: where their
-    number does not divide the rows, some do the same as others.
+    A run that was planned for eight devices resumes on four, two or one. One process uses the most
+    devices whose number divides the rows. Several processes use all devices; where their number
+    does not divide the rows, some devices compute the same.
     """
     devices = jax.devices()
     several, total = distributed.several(), len(devices)
@@ -36,20 +32,22 @@ def member_mesh(rows: int) -> Mesh:
 
 
 def place(tree: Tree, mesh: Mesh) -> Tree:
-    """Cuts the leading axis of every array over the mesh; each process holds the whole of it.
+    """Shard the leading axis of every array over the mesh.
 
-    Or already its part.
+    Args:
+      tree: arrays [row, ...]; each process has all of them, or its shards.
+      mesh: of `member_mesh`.
     """
     return _put(tree, NamedSharding(mesh, PartitionSpec(MEMBER)))
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
-    """Copies every array to every device of the mesh."""
+    """Copy every array to every device of the mesh."""
     return _put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def gathered(tree: Tree) -> Tree:
-    """What is cut over several processes, whole in the memory of each; of one process as it is."""
+    """Gather arrays that are sharded over several processes, in the memory of each process."""
     if not distributed.several():
         return tree
     from jax.experimental import multihost_utils
@@ -58,20 +56,20 @@ def gathered(tree: Tree) -> Tree:
 
 
 def data_mesh() -> Mesh:
-    """A mesh over all devices of all processes, along which a batch is cut."""
+    """Make a mesh of all devices of all processes, which shards a batch."""
     return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
 
 
 def batch(arrays: Tree, mesh: Mesh) -> Tree:
-    """This process's rows of every array, as a part of the batch of all processes."""
+    """Make the batch of all processes from this process's rows of every array."""
     cut = NamedSharding(mesh, PartitionSpec(DATA))
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(cut, rows), arrays)
 
 
 def everywhere(tree: Tree, mesh: Mesh) -> Tree:
-    """Every array, keys too, on every device of every process, each of which holds the same values.
+    """Copy every array and key to every device of every process.
 
-    Always copies.
+    All processes must have the same values. The result never shares memory with `tree`.
     """
     whole = NamedSharding(mesh, PartitionSpec())
     return _mapped(
@@ -80,7 +78,7 @@ def everywhere(tree: Tree, mesh: Mesh) -> Tree:
 
 
 def _put(tree: Tree, sharding: NamedSharding) -> Tree:
-    """As `jax.device_put`, which would first compare what the processes hold."""
+    """Put arrays as `jax.device_put` does, without its comparison of all processes."""
     if not distributed.several():
         return jax.device_put(tree, sharding)
 
@@ -94,7 +92,7 @@ def _put(tree: Tree, sharding: NamedSharding) -> Tree:
 
 
 def _mapped(put: Callable[[Any], jax.Array], tree: Tree) -> Tree:
-    """`put` of every leaf; of the numbers behind a key, which is no array of NumPy's."""
+    """Apply `put` to every leaf; for a key, to its data, since NumPy has no keys."""
 
     def each(leaf: Any) -> jax.Array:
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):

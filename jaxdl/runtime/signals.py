@@ -1,4 +1,4 @@
-"""Interruptions wait until what is in hand is saved."""
+"""SIGINT and SIGTERM: stop at once, or after the state is saved."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop, and its state is saved; `signal` is the number."""
+    """A signal stopped the run after its state was saved; `signal` is its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f'interrupted by {signal.Signals(number).name}')
@@ -16,15 +16,12 @@ class Interrupted(Exception):
 
 
 class Failed(Exception):
-    """A training came to nothing, and says why and what to do; what was saved before stays."""
+    """A training failed; the message says why and what to do. Earlier checkpoints stay."""
 
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Raises Interrupted where SIGINT or SIGTERM comes.
-
-    For work that leaves nothing behind to be saved.
-    """
+    """Raise Interrupted at SIGINT or SIGTERM, for work that has no state to be saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -42,9 +39,10 @@ def at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], int | None]]:
-    """Holds the first SIGINT or SIGTERM back, and gives a function that tells its number.
+    """Defer the first SIGINT or SIGTERM; a second one acts at once.
 
-    A second acts at once.
+    Yields:
+      A function that returns the number of the deferred signal, or None.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -1,8 +1,8 @@
-"""What a run measures, told to others than its own metrics.jsonl: TensorBoard and Weights & Biases.
+"""Trackers: TensorBoard and Weights & Biases.
 
-A tracker is open while its run trains and is given named numbers at a step. Nothing leaves the
-machine unless its user says so: Weights & Biases writes into the workdir (`offline`), to be sent by
-`wandb sync`, where WANDB_MODE asks for no other.
+A tracker is open while its run trains, and takes named numbers at a step. Nothing leaves the
+machine by default: Weights & Biases writes into the workdir (`offline`), to be sent by `wandb
+sync`, unless WANDB_MODE is another.
 """
 
 import collections
@@ -21,15 +21,17 @@ from jaxdl import workdir
 from jaxdl.errors import InputError
 
 Note = Callable[..., None]
-Tell = Callable[[Mapping[str, float], int], None]  # named numbers, and the step that they are of
-FLUSH = 1  # seconds after which what was told is in the file: a thread of its own writes it
+Tell = Callable[[Mapping[str, float], int], None]  # (named numbers, step)
+FLUSH = 1  # seconds until numbers are in the file
 
 
 @dataclasses.dataclass(frozen=True)
 class Tracker:
-    """A row of TRACKERS: the module that it needs.
+    """A row of TRACKERS.
 
-    And how it is opened for a workdir and closed again.
+    Attributes:
+      module: the module that it needs.
+      begin: opens it for a workdir and closes it.
     """
 
     module: str
@@ -51,9 +53,9 @@ def _tensorboard(folder: pathlib.Path) -> Iterator[Tell]:
 
 @contextlib.contextmanager
 def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
-    """A run that goes on is the same to it.
+    """Open a run of Weights & Biases.
 
-    Its id is made of the workdir's place and its configuration.
+    Its id is derived from the workdir's path and configuration, so a resumed run is the same one.
     """
     import wandb
 
@@ -96,7 +98,11 @@ TRACKERS = {'tensorboard': Tracker('tensorboardX', _tensorboard), 'wandb': Track
 
 
 def check(names: Sequence[str]) -> None:
-    """InputError: what a tracker needs is not installed."""
+    """Check that the modules of trackers are installed.
+
+    Raises:
+      InputError: one is not.
+    """
     for name in names:
         if not importlib.util.find_spec(TRACKERS[name].module):
             raise InputError(
@@ -106,51 +112,62 @@ def check(names: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def begin(folder: pathlib.Path, names: Sequence[str]) -> Iterator[Tell]:
-    """Opens the trackers of a run; what is told goes to each of them.
+    """Open the trackers of a run.
 
-    InputError: one of them cannot begin.
+    Args:
+      folder: the workdir.
+      names: rows of TRACKERS.
+
+    Yields:
+      A function (named numbers, step) that writes to all of them.
+
+    Raises:
+      InputError: one of them cannot be opened.
     """
     with contextlib.ExitStack() as stack:
-        every = [stack.enter_context(TRACKERS[name].begin(folder)) for name in names]
+        trackers = [stack.enter_context(TRACKERS[name].begin(folder)) for name in names]
 
         def tell(numbers: Mapping[str, float], step: int) -> None:
-            for each in every:
-                each(numbers, step)
+            for tracker in trackers:
+                tracker(numbers, step)
 
         yield tell
 
 
 def tracked(note: Note, tell: Tell) -> Note:
-    """`note`, which also tells every number of a step or an epoch, as `TASK/NAME`."""
-    done = dict(step=0)
+    """Extend a journal's `note`: numbers of steps and epochs also go to `tell`, as `TASK/NAME`."""
+    last = dict(step=0)
 
-    def told(name: str, **facts: Any) -> None:
+    def note_and_track(name: str, **facts: Any) -> None:
         note(name, **facts)
         if name in ('step', 'epoch') and 'task' in facts:
-            done['step'] = facts.get('step', done['step'])  # an epoch stands at its last step
+            last['step'] = facts.get('step', last['step'])  # an epoch is at its last step
             numbers = {
                 f'{facts["task"]}/{key}': value
                 for key, value in facts.items()
                 if isinstance(value, float)
             }
-            tell(numbers, done['step'])
+            tell(numbers, last['step'])
 
-    return told
+    return note_and_track
 
 
 def tell_rows(tell: Tell, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Tells the rows of an ablation's group.
+    """Write the means over seeds of an ablation's group to trackers, per epoch.
 
-    At each epoch the mean over the seeds of an option at a rate.
+    The names are `CONDITION/PHASE/OPTION/LEARNING_RATE/SPLIT METRIC`, without the condition where
+    there is one.
 
-    As `CONDITION/PHASE/OPTION/RATE/SPLIT METRIC`, without a condition where there is one.
+    Args:
+      tell: (named numbers, step).
+      rows: rows of results.csv.
     """
-    found: dict[int, dict[str, list[float]]] = collections.defaultdict(
+    values: dict[int, dict[str, list[float]]] = collections.defaultdict(
         lambda: collections.defaultdict(list)
     )
     for row in rows:
         parts = (row['condition'], row['phase'], row['option'], f'{row["learning_rate"]:g}')
         name = '/'.join(part for part in parts if part) + f'/{row["split"]} {row["metric"]}'
-        found[row['epoch']][name].append(row['value'])
-    for epoch in sorted(found):
-        tell({name: float(np.mean(values)) for name, values in found[epoch].items()}, epoch)
+        values[row['epoch']][name].append(row['value'])
+    for epoch in sorted(values):
+        tell({name: float(np.mean(v)) for name, v in values[epoch].items()}, epoch)
