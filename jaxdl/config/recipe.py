@@ -1,7 +1,4 @@
-"""How a pretrained network is fitted to new images: the grid of the probe.
-
-And every knob of the fine-tuning.
-"""
+"""Settings of a fine-tuning: the grid of the probe, the training, and recipes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,25 +8,20 @@ from jaxdl import fields
 from jaxdl.train import settings
 from jaxdl.train.settings import StepOptions
 
-STARTS = ('probe', 'zeros')  # of the head
+STARTS = ('probe', 'zeros')  # initial heads
 PRECISIONS = ('float32', 'bfloat16')
 IMBALANCES = ('none', 'weights', 'balanced', 'logit_adjustment')
-METRICS = ('macro_f1', 'accuracy', 'loss')  # that choose: the largest, of the loss the least
+METRICS = ('macro_f1', 'accuracy', 'loss')  # the network with the best one is chosen
 NORMS = ('batch', 'running')  # statistics of batch norms in training
-VIEWS = (
-    'none',
-    'flip',
-    'five_crops',
-    'five_crops_flip',
-)  # of an image whose probabilities are averaged
-AVERAGES = ('probabilities', 'soup')  # of several networks
+VIEWS = ('none', 'flip', 'five_crops', 'five_crops_flip')  # test-time augmentation
+AVERAGES = ('probabilities', 'soup')  # combinations of several networks
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """Linear heads on the features of the frozen network, all of the grid trained as one group.
+    """Linear heads on the features of the frozen network: a grid that trains as one group.
 
-    Chosen by `metric`.
+    The head with the best `finetune.metric` on the validation images is chosen.
     """
 
     learning_rates: tuple[float, ...] = fields.ruled(
@@ -43,9 +35,8 @@ class Probe:
     )
     repeats: int = fields.ruled(3, fields.at_least(1))  # seeds of every cell of the grid
     passes: int = fields.ruled(20, fields.at_least(1))  # epochs over the features
-    probe_size: int = fields.ruled(
-        0, fields.at_least(0)
-    )  # side of the images in pixels; 0: what the weights expect
+    # side of the images in pixels; 0: the size that the weights expect
+    probe_size: int = fields.ruled(0, fields.at_least(0))
     flips: bool = False  # features of the mirrored images too
 
 
@@ -54,44 +45,38 @@ class Recipe(StepOptions):  # pyright: ignore[reportGeneralTypeIssues]
     """Settings of a fine-tuning next to `TrainSettings`: its phases, its data and its networks."""
 
     epochs: int = fields.ruled(8, fields.at_least(1))
-    start: str = fields.ruled('probe', fields.one_of(STARTS))
+    start: str = fields.ruled('probe', fields.one_of(STARTS))  # initial head
     train_size: int = fields.ruled(128, fields.at_least(8))  # side of the images in pixels
-    eval_size: int = fields.ruled(160, fields.at_least(8))
-    sizes: tuple[int, ...] = fields.ruled(
-        (), fields.each(fields.at_least(8), least=0)
-    )  # before train_size
+    eval_size: int = fields.ruled(160, fields.at_least(8))  # the same in evaluation
+    # sizes before train_size, each for an equal share of the epochs
+    sizes: tuple[int, ...] = fields.ruled((), fields.each(fields.at_least(8), least=0))
     # least share of a random crop; 1: no crop
     crop_area: float = fields.ruled(0.35, settings.CROP_AREA)
-    unfreeze_epochs: float = fields.ruled(
-        0.0, fields.at_least(0)
-    )  # a stage more begins to learn every so many
+    # epochs after which one stage more begins to learn; 0: all learn from the start
+    unfreeze_epochs: float = fields.ruled(0.0, fields.at_least(0))
     norms: str = fields.ruled('running', fields.one_of(NORMS))
     precision: str = fields.ruled('float32', fields.one_of(PRECISIONS))
-    remat: bool = False  # blocks are computed again in the backward pass: less memory
+    remat: bool = False  # compute blocks again in the backward pass, for less memory
     imbalance: str = fields.ruled('none', fields.one_of(IMBALANCES))
-    adjustment: float = fields.ruled(
-        1.0, fields.at_least(0)
-    )  # strength of imbalance=logit_adjustment
+    # strength of imbalance=logit_adjustment
+    adjustment: float = fields.ruled(1.0, fields.at_least(0))
     metric: str = fields.ruled('macro_f1', fields.one_of(METRICS))
-    patience: int = fields.ruled(
-        0, fields.at_least(0)
-    )  # epochs without a better one; 0: to the end
-    fix_epochs: int = fields.ruled(
-        0, fields.at_least(0)
-    )  # of head and last norm alone, at eval_size (FixRes)
-    refit_epochs: int = fields.ruled(
-        0, fields.at_least(0)
-    )  # of all images, once those of validation have judged
+    # epochs without a better metric that end the training of all layers; 0: no early stop
+    patience: int = fields.ruled(0, fields.at_least(0))
+    # epochs of head and last norm alone, at eval_size (FixRes)
+    fix_epochs: int = fields.ruled(0, fields.at_least(0))
+    # epochs of the final training on train + validation
+    refit_epochs: int = fields.ruled(0, fields.at_least(0))
     folds: int = fields.ruled(1, fields.at_least(1))
     seeds: int = fields.ruled(1, fields.at_least(1))
     average: str = fields.ruled('probabilities', fields.one_of(AVERAGES))
     views: str = fields.ruled('flip', fields.one_of(VIEWS))
-    keep: int = fields.ruled(1, fields.at_least(1))  # last checkpoints, beside the best
+    keep: int = fields.ruled(1, fields.at_least(1))  # last checkpoints, next to the best one
     explain: int = fields.ruled(8, fields.at_least(0))  # images with Grad-CAM in the report
 
 
-# name -> overrides of a FineTune: what is known to suit about 10,000 photographs (BUILD_NOTES.md,
-# 2026-11-25). Mixup and cutmix are off, as in the fine-tunings of Kolesnikov et al. 2020 (BiT,
+# name -> overrides of a FineTune that suit about 10,000 photographs (BUILD_NOTES.md,
+# "Fine-tuning"). Mixup and cutmix are off, as in the fine-tunings of Kolesnikov et al. 2020 (BiT,
 # whose rule `bit` is) and Liu et al. 2022.
 RECIPES: dict[str, Mapping[str, Any]] = {
     'adamw': {

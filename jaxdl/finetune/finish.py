@@ -114,13 +114,13 @@ def _seconds(trained: Sequence[Validated], probe_result: ProbeResult) -> dict[st
     totals = {}
     for kind in ('compile', 'train', 'evaluate'):
         heads = sum(entry[f'{kind}_seconds'] for entry in probe_result.entries)
-        totals[kind] = round(heads + sum(own.network.seconds[kind] for own in trained), 3)
+        totals[kind] = round(heads + sum(network.seconds[kind] for network, _ in trained), 3)
     return totals
 
 
 def _rates(trained: Sequence[Validated]) -> dict[str, float]:
     train, images, wait = (
-        sum(own.network.seconds[kind] for own in trained) for kind in ('train', 'images', 'wait')
+        sum(network.seconds[kind] for network, _ in trained) for kind in ('train', 'images', 'wait')
     )
     if not train:
         return {}

@@ -84,7 +84,7 @@ def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNe
     """
     recipe, card = run.experiment.finetune, run.card
     module = _classifier(run)
-    members = [own.network.variables for own in networks]
+    members = [network.variables for network, _ in networks]
     if recipe.average == 'soup' and len(members) > 1:
         members = [_soup(run, module, members)]
     if recipe.folds > 1:
@@ -174,7 +174,7 @@ def _predict_folds(
     folds = [networks[i : i + seeds] for i in range(0, len(networks), seeds)]
     indices = [fold[0].held_out for fold in folds]
     logits = [
-        _predict(run, module, [own.network.variables for own in fold], fold[0].held_out)
+        _predict(run, module, [network.variables for network, _ in fold], fold[0].held_out)
         for fold in folds
     ]
     return np.concatenate(indices), np.concatenate(logits)

@@ -144,7 +144,9 @@ class _Examples(NamedTuple):
 def parts_of(variants: Sequence[StepSettings]) -> tuple[str, ...]:
     """The optional parts of the step that any of these settings uses, as names of fields."""
     return tuple(
-        name for name, off in PARTS.items() if any(getattr(own, name) != off for own in variants)
+        name
+        for name, off in PARTS.items()
+        if any(getattr(settings, name) != off for settings in variants)
     )
 
 
