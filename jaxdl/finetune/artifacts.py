@@ -160,17 +160,17 @@ def read_probe(folder: pathlib.Path) -> ProbeResult | None:
 
 def write_predictions(
     run: FineTuneRun, members: Sequence[Any], card: ModelCard, unlabelled: Unlabelled | None
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Write predictions.csv and submission.csv of the images to predict.
 
     Returns:
-      The entry of the submission in run.json; empty where there are no such images.
+      The entry `submission` of run.json; None where there are no such images.
 
     Raises:
       Interrupted: a signal came; the trained networks are saved.
     """
     if unlabelled is None or unlabelled.images is None:
-        return {}
+        return None
     images, class_names = unlabelled.images, card.class_names
     module = run.network.module.clone(num_classes=len(class_names))
     interrupted = distributed.together(run.context.interrupted)
@@ -188,7 +188,7 @@ def write_predictions(
         submission.write_predictions(top / 'predictions.csv', ids, class_names, probabilities)
         predicted = np.asarray(class_names)[probabilities.argmax(1)].tolist()
         submission.write_submission(top / 'submission.csv', predicted, ids, ids)
-    return dict(submission=dict(file='submission.csv', rows=len(unlabelled.ids)))
+    return dict(file='submission.csv', rows=len(unlabelled.ids))
 
 
 def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:

@@ -15,7 +15,8 @@ from jaxdl.finetune.records import FinalNetworks, FineTuneRun
 from jaxdl.inference import model_file
 from jaxdl.runtime import distributed
 from jaxdl.statistics import classification
-from jaxdl.workdir import journal, tables
+from jaxdl.workdir import journal, records, tables
+from jaxdl.workdir.records import GroupRecord, RunRecord
 from jaxdl.workdir.tables import Row
 
 
@@ -55,19 +56,19 @@ def finish(
     probe_scores = artifacts.probe_scores(run, probe_result)
     run.context.note('trained')
     sessions = journal.sessions(run.context.workdir)
-    record = dict(
-        facts,
+    record = RunRecord(
+        **facts,
+        finished=True,
         seconds=_seconds(trained, probe_result) | dict(total=round(sum(sessions), 3)),
-        groups=probe_result.entries,
+        groups=tuple(GroupRecord(**entry) for entry in probe_result.entries),
         resumed=len(sessions) - 1,
         results_rows=len(rows),
         scores=dict(probe=probe_scores) | (dict(finetune=scores) if trained else {}),
+        submission=submission,
         **_rates(trained),
-        **submission,
-        finished=True,
     )
     workdir.seal(run.context.workdir)
-    workdir.begin(run.context.workdir, run=record)
+    workdir.begin(run.context.workdir, run=records.as_json(record))
 
 
 def _result_rows(

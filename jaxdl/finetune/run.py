@@ -17,7 +17,8 @@ from jaxdl.finetune.records import FineTuneRun
 from jaxdl.finetune.setup import Backbone
 from jaxdl.inference import model_file
 from jaxdl.runtime import distributed, progress, provenance, sharding, signals, tracking
-from jaxdl.workdir import journal, tables
+from jaxdl.workdir import journal, records, tables
+from jaxdl.workdir.records import RunRecord
 from jaxdl.workdir.tables import Results
 
 PROBE_FILES = ('artifacts/probe.csv', 'artifacts/split.json')
@@ -79,11 +80,10 @@ def finished(folder: pathlib.Path) -> bool:
 
 def read(folder: pathlib.Path) -> Results:
     """The table and the scores of a finished run."""
-    record = workdir.read_json(folder / 'run.json')
-    scores = [dict(values, stage=stage) for stage, values in record['scores'].items()]
-    notes = []
-    if 'submission' in record:
-        submission = record['submission']
+    record = records.read(folder / 'run.json', RunRecord)
+    scores = [dict(values, stage=stage) for stage, values in (record.scores or {}).items()]
+    notes, submission = [], record.submission
+    if submission:
         notes = [f'submission: {folder / submission["file"]}, {submission["rows"]:,} images']
     table = tables.read_table(folder / 'results.csv', tables.RESULTS)
     return Results(table, [], folder, notes=notes, scores=scores)
