@@ -59,9 +59,9 @@ def test_a_run_leaves_what_the_contract_names(run, top):
         'report.md',
     ):
         assert (folder / name).stat().st_size > 0, name
-    found = workdir.read_json(folder / 'run.json')
-    assert found['finished']
-    assert found['scores'].keys() == {'probe', 'finetune'}
+    result = workdir.read_json(folder / 'run.json')
+    assert result['finished']
+    assert result['scores'].keys() == {'probe', 'finetune'}
     rows = [row for row in run.table if row['phase'] == 'finetune' and row['split'] == 'val']
     assert {row['epoch'] for row in rows} == {1, 2}
     assert {row['metric'] for row in rows} == set(loop.VAL)
@@ -83,28 +83,28 @@ def test_a_finished_run_is_only_reported_again(run, top):
 
 def test_the_predictor_says_what_the_run_said_of_its_validation_images(run, top):
     predictor = jaxdl.Predictor.from_checkpoint(str(top / 'run'))
-    held = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
+    arrays = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
     images = np.load(top / 'images.npz')['images']
-    found = predictor.predict([images[int(name)] for name in held['ids']])
-    logits = held['logits'] / held['temperature']
+    result = predictor.predict([images[int(name)] for name in arrays['ids']])
+    logits = arrays['logits'] / arrays['temperature']
     likely = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(found.probabilities, likely, atol=1e-5)
+    np.testing.assert_allclose(result.probabilities, likely, atol=1e-5)
 
 
 def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(
     run, top, monkeypatch, tmp_path
 ):
     """In the middle of the first epoch, at its end, and in the middle of the second."""
-    asked, own = loop._Loop._stop_or_save, finetunes.experiment(top, ema=0.9)
+    original, experiment = loop._Loop._stop_or_save, finetunes.experiment(top, ema=0.9)
     for stop in (3, 5, 7):
         cut = lambda self, step, *rest, at=stop: (
-            (signal.SIGTERM, False) if step == at else asked(self, step, *rest)
+            (signal.SIGTERM, False) if step == at else original(self, step, *rest)
         )
         monkeypatch.setattr(loop._Loop, '_stop_or_save', cut)
         with pytest.raises(Interrupted):
-            finetune.run(own, tmp_path / 'run')
-    monkeypatch.setattr(loop._Loop, '_stop_or_save', asked)
-    finetune.run(own, tmp_path / 'run')
+            finetune.run(experiment, tmp_path / 'run')
+    monkeypatch.setattr(loop._Loop, '_stop_or_save', original)
+    finetune.run(experiment, tmp_path / 'run')
     assert workdir.read_json(tmp_path / 'run' / 'run.json')['resumed'] == 3
     for name in ('results.csv', 'config.json', 'plan.json'):
         assert (tmp_path / 'run' / name).read_bytes() == (top / 'run' / name).read_bytes(), name
@@ -117,17 +117,17 @@ def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(
 def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
     run, top, tmp_path, monkeypatch
 ):
-    tasks, fit, asked = [], loop.train_network, loop._Loop._stop_or_save
+    tasks, fit, original = [], loop.train_network, loop._Loop._stop_or_save
     monkeypatch.setattr(
         loop,
         'train_network',
         lambda context, job, *rest: tasks.append(job) or fit(context, job, *rest),
     )
-    own = finetunes.experiment(top, ema=0.9, refit_epochs=1)
-    finetune.run(own, tmp_path / 'again')
-    judged, last = tasks
-    held = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
-    assert sorted(last.feed.indices) == sorted([*judged.feed.indices, *map(int, held['ids'])])
+    experiment = finetunes.experiment(top, ema=0.9, refit_epochs=1)
+    finetune.run(experiment, tmp_path / 'again')
+    first, last = tasks
+    arrays = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
+    assert sorted(last.feed.indices) == sorted([*first.feed.indices, *map(int, arrays['ids'])])
     assert last.evaluate is None
     one, two = (
         workdir.read_json(f / 'run.json')['scores'] for f in (top / 'run', tmp_path / 'again')
@@ -146,13 +146,13 @@ def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
     assert 'are of the network before' not in (top / 'run' / 'report.md').read_text()
 
     stop = lambda self, step, *rest: (
-        (signal.SIGTERM, False) if not self.job.evaluate else asked(self, step, *rest)
+        (signal.SIGTERM, False) if not self.job.evaluate else original(self, step, *rest)
     )
     monkeypatch.setattr(loop._Loop, '_stop_or_save', stop)
     with pytest.raises(Interrupted):
-        finetune.run(own, tmp_path / 'cut')
-    monkeypatch.setattr(loop._Loop, '_stop_or_save', asked)
-    finetune.run(own, tmp_path / 'cut')
+        finetune.run(experiment, tmp_path / 'cut')
+    monkeypatch.setattr(loop._Loop, '_stop_or_save', original)
+    finetune.run(experiment, tmp_path / 'cut')
     jax.tree.map(
         np.testing.assert_array_equal,
         checkpoint.read_model(tmp_path / 'cut/checkpoints/final')[0],
@@ -161,28 +161,28 @@ def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
 
 
 def test_a_probe_alone_is_a_network_too(top, tmp_path):
-    found = finetune.run(finetunes.experiment(top, stages=('probe',)), tmp_path / 'run')
-    assert {row['phase'] for row in found.table} == {'probe'}
+    result = finetune.run(finetunes.experiment(top, stages=('probe',)), tmp_path / 'run')
+    assert {row['phase'] for row in result.table} == {'probe'}
     predictor = jaxdl.Predictor.from_checkpoint(tmp_path / 'run')
     images = np.load(top / 'images.npz')['images'][:2]
     assert len(predictor.predict(images).class_names) == 2
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_what_was_saved(top, tmp_path):
-    own = finetunes.experiment(top, variant=dict(learning_rate=1e30, schedule='constant'))
+    experiment = finetunes.experiment(top, variant=dict(learning_rate=1e30, schedule='constant'))
     with pytest.raises(
         loop.NotFinite, match=r'loss of step [0-9]+ is not finite.*lower learning_rate'
     ):
-        finetune.run(own, tmp_path / 'run')
+        finetune.run(experiment, tmp_path / 'run')
     assert not workdir.read_json(tmp_path / 'run' / 'run.json')['finished']
 
 
 def test_patience_stops_early(top, tmp_path):
-    found = finetune.run(
+    result = finetune.run(
         finetunes.experiment(top, patience=1, epochs=6, variant=dict(learning_rate=1e-12)),
         tmp_path / 'run',
     )
-    epochs = {row['epoch'] for row in found.table if row['phase'] == 'finetune'}
+    epochs = {row['epoch'] for row in result.table if row['phase'] == 'finetune'}
     assert max(epochs) < 6
 
 
@@ -196,12 +196,12 @@ def test_patience_leaves_the_last_phase_in_place(top, tmp_path):
 
 
 def test_settings_of_new_networks_are_no_settings_of_a_fine_tuning(top):
-    own = finetunes.experiment(top)
+    experiment = finetunes.experiment(top)
     with pytest.raises(InputError, match=r"unknown override 'variant\.width'"):
-        override(own, {'variant.width': 8})
+        override(experiment, {'variant.width': 8})
     with pytest.raises(InputError, match=r"unknown field 'variant\.width'"):
-        check(dataclasses.replace(own, variant=Variant(width=8)))
-    narrowed = check(dataclasses.replace(own, variant=Variant(flip=0.5)))
+        check(dataclasses.replace(experiment, variant=Variant(width=8)))
+    narrowed = check(dataclasses.replace(experiment, variant=Variant(flip=0.5)))
     assert narrowed.variant == TrainSettings(flip=0.5)
 
 
@@ -234,19 +234,21 @@ def test_the_best_epoch_is_what_is_kept(top, tmp_path, monkeypatch):
 def test_folds_and_seeds_are_averaged_and_no_fold_begins_with_a_head_that_knows_its_images(
     top, tmp_path, monkeypatch
 ):
-    seen = []
+    splits = []
     of = finetune.probe.head_of
-    monkeypatch.setattr(finetune.probe, 'head_of', lambda *own: seen.append(own[2]) or of(*own))
+    monkeypatch.setattr(
+        finetune.probe, 'head_of', lambda *arguments: splits.append(arguments[2]) or of(*arguments)
+    )
     finetune.run(finetunes.experiment(top, folds=2, seeds=2, epochs=1), tmp_path / 'run')
-    assert len(seen) == 2
+    assert len(splits) == 2
     assert all(
-        not np.intersect1d(parts.train, parts.val).size and len(parts.val) == 30 for parts in seen
+        not np.intersect1d(parts.train, parts.val).size and len(parts.val) == 30 for parts in splits
     )
     tree, about = checkpoint.read_model(tmp_path / 'run' / 'checkpoints' / 'final')
     assert len(tree) == 4
     assert about['class_names'] == ['0', '1', '2']
-    held = np.load(tmp_path / 'run' / 'artifacts' / 'evaluation.npz')
-    assert sorted(map(int, held['ids'])) == list(
+    arrays = np.load(tmp_path / 'run' / 'artifacts' / 'evaluation.npz')
+    assert sorted(map(int, arrays['ids'])) == list(
         range(60)
     )  # once each, by both networks that have not seen it
     rows = tables.read_table(tmp_path / 'run' / 'results.csv', tables.RESULTS)
@@ -264,22 +266,22 @@ def test_the_last_phase_moves_what_it_trains(top, tmp_path):
         ),
         tmp_path / 'with',
     )
-    found = {
+    result = {
         float(row['value'])
         for name in ('without', 'with')
         for row in tables.read_table(tmp_path / name / 'results.csv', tables.RESULTS)
         if row['phase'] == 'finetune' and row['split'] == 'val' and row['metric'] == 'loss'
     }
-    assert len(found) == 2
+    assert len(result) == 2
 
 
 def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
-    own = finetunes.experiment(top, stages=('probe',))
+    experiment = finetunes.experiment(top, stages=('probe',))
     monkeypatch.setattr(
         finetune.finish, 'finish', lambda *_: (_ for _ in ()).throw(Interrupted(signal.SIGTERM))
     )
     with pytest.raises(Interrupted):
-        finetune.run(own, tmp_path / 'run')
+        finetune.run(experiment, tmp_path / 'run')
     plan = workdir.read_json(tmp_path / 'run' / 'plan.json')
     for part, key, words in (
         ('data', 'checksum', 'data set'),
@@ -288,7 +290,7 @@ def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
         changed = plan | {part: plan[part] | {key: 'another'}}
         workdir.begin(tmp_path / 'run', plan=changed)
         with pytest.raises(InputError, match=f'{words}.* changed since the run began: --overwrite'):
-            finetune.run(own, tmp_path / 'run')
+            finetune.run(experiment, tmp_path / 'run')
 
 
 REFUSED = [

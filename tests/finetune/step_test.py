@@ -37,12 +37,13 @@ EQUAL = np.full(CLASSES, 1 / CLASSES, np.float32)
 
 @functools.cache
 def variables():
-    found = MODULE.init(jax.random.key(0), jnp.zeros((1, 12, 12, 3)))
-    kernel = jax.random.normal(jax.random.key(1), found['params']['head']['kernel'].shape) / 3
+    arrays = MODULE.init(jax.random.key(0), jnp.zeros((1, 12, 12, 3)))
+    kernel = jax.random.normal(jax.random.key(1), arrays['params']['head']['kernel'].shape) / 3
     return jax.tree.map(
         np.asarray,
         dict(
-            found, params=dict(found['params'], head=dict(found['params']['head'], kernel=kernel))
+            arrays,
+            params=dict(arrays['params'], head=dict(arrays['params']['head'], kernel=kernel)),
         ),
     )
 
@@ -162,11 +163,11 @@ def test_blocks_computed_again_are_the_same():
 @pytest.mark.parametrize('parts', [2, 4])
 def test_parts_of_a_batch_one_after_another_are_the_batch(parts):
     _, whole, means = stepped(norms='running', crop_area=1.0)
-    _, split, own = stepped(norms='running', crop_area=1.0, accumulation=parts)
+    _, split, split_means = stepped(norms='running', crop_area=1.0, accumulation=parts)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole.params, split.params
     )
-    assert float(own['loss']) == pytest.approx(float(means['loss']), rel=1e-5)
+    assert float(split_means['loss']) == pytest.approx(float(means['loss']), rel=1e-5)
 
 
 def test_layer_decay_scales_the_first_step_by_distance_from_the_head():
@@ -244,10 +245,10 @@ def test_noise_is_a_function_of_the_step_and_strength_0_is_none():
     settings, config = prepared()
     noisy = dataclasses.replace(config, parts=(*config.parts, 'flip', 'dropout'))
     images = [
-        jax.jit(functools.partial(train_step.prepare_images, config=own))(
+        jax.jit(functools.partial(train_step.prepare_images, config=version))(
             0, batch_of(rows()), settings, keys.seed_key(0)
         )
-        for own in (config, noisy)
+        for version in (config, noisy)
     ]
     jax.tree.map(np.testing.assert_array_equal, *images)
     moved = dataclasses.replace(PLAIN, flip=0.5, dropout=0.5)
@@ -312,6 +313,6 @@ def test_eight_devices_and_two_processes_do_what_one_device_does(tmp_path):
         assert devices in out.splitlines()  # among what gloo says of its connections
     one = np.load(tmp_path / 'one.npz')
     for name in runs:
-        found = np.load(tmp_path / f'{name}.npz')
+        arrays = np.load(tmp_path / f'{name}.npz')
         for key in one.files:
-            np.testing.assert_allclose(one[key], found[key], atol=1e-5)
+            np.testing.assert_allclose(one[key], arrays[key], atol=1e-5)

@@ -33,7 +33,7 @@ def _averaged(path, decay):
 @pytest.mark.parametrize('decay', [0.3, 0.9, 0.9999])
 def test_averages_are_weighted_means_of_all_steps(decay):
     path = _path(12)
-    found = jax.jit(_averaged)(path, decay)
+    averages = jax.jit(_averaged)(path, decay)
     for i in (0, 1, 11):
         weights = decay ** np.arange(i, -1, -1, dtype=np.float64)
         mean = lambda leaf, i=i, w=weights: np.tensordot(
@@ -41,7 +41,7 @@ def test_averages_are_weighted_means_of_all_steps(decay):
         )
         jax.tree.map(
             lambda own, leaf, i=i, m=mean: np.testing.assert_allclose(own[i], m(leaf), atol=1e-5),
-            found,
+            averages,
             path,
         )
 
@@ -56,8 +56,8 @@ def test_step_0_begins_anew():
     path = _path(1)
     old = jax.tree.map(lambda leaf: jnp.full(leaf.shape[1:], jnp.nan), path)
     first = jax.tree.map(lambda leaf: leaf[0], path)
-    found = averaging.corrected(averaging.update(old, first, 0.99, 0), 0.99, 1)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, first)
+    averages = averaging.corrected(averaging.update(old, first, 0.99, 0), 0.99, 1)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), averages, first)
 
 
 def test_an_average_of_halves_is_not_rounded_to_halves():

@@ -61,11 +61,11 @@ def test_losses_are_their_formulas(rng, name, smoothing):
     logits, labels = 3 * rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
     targets = np.eye(4)[labels] * (1 - smoothing) + smoothing / 4
     activation, loss = NUMPY[name]
-    found = losses.LOSSES[name](
+    actual = losses.LOSSES[name](
         jnp.asarray(logits, jnp.float32), losses.targets(labels, 4, smoothing)
     )
-    assert found.shape == (6,)
-    np.testing.assert_allclose(found, loss(logits, targets), rtol=1e-5)
+    assert actual.shape == (6,)
+    np.testing.assert_allclose(actual, loss(logits, targets), rtol=1e-5)
     outputs = losses.LOSSES[name].activation(jnp.asarray(logits, jnp.float32))
     np.testing.assert_allclose(outputs, activation(logits), rtol=1e-5)
 
@@ -78,8 +78,8 @@ def test_gradients_are_those_of_the_formulas(rng, name):
         (NUMPY[name][1](logits + h, targets) - NUMPY[name][1](logits - h, targets)) / 2e-6
         for h in steps
     ]
-    found = gradient(name, logits, jnp.asarray(targets, jnp.float32))
-    np.testing.assert_allclose(found, np.stack(slopes, -1), atol=2e-5)
+    actual = gradient(name, logits, jnp.asarray(targets, jnp.float32))
+    np.testing.assert_allclose(actual, np.stack(slopes, -1), atol=2e-5)
 
 
 @pytest.mark.parametrize('name', losses.LOSSES)
@@ -211,10 +211,10 @@ def test_mining_picks_what_loops_pick(rng, name):
     for labels in (rng.integers(0, 3, 12), np.array([0, 0, 1, 2]), np.array([1, 1, 1])):
         embeddings = rng.normal(size=(len(labels), 5))
         expected = [mined(name, embeddings, labels, anchor) for anchor in range(len(labels))]
-        found = losses.METRIC_LOSSES[name](
+        actual = losses.METRIC_LOSSES[name](
             jnp.asarray(embeddings, jnp.float32), losses.targets(jnp.asarray(labels), 5)
         )
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', losses.METRIC_LOSSES)

@@ -96,8 +96,8 @@ def test_frozen_are_those_that_are_named(params):
         ([], lambda key: False),
         (['head'], lambda key: key == 'head'),
     ):
-        found = _leaves(masks.frozen(params, names))
-        assert [leaf for _, leaf in found] == [expected(path[0]) for path, _ in found]
+        masked = _leaves(masks.frozen(params, names))
+        assert [leaf for _, leaf in masked] == [expected(path[0]) for path, _ in masked]
 
 
 def test_head_and_last_norm_alone(name, params):
@@ -112,14 +112,14 @@ def test_stages_wake_from_the_head_down(params):
         *sorted({masks.stage_of(k) for k in params if k.startswith('layer')}, reverse=True),
         'stem',
     ]
-    found = jax.jit(lambda now: masks.unfrozen(params, now, 1.5))
+    masked = jax.jit(lambda now: masks.unfrozen(params, now, 1.5))
     for turn in range(len(stages) + 1):
         for now, awake in (
             (1.5 * turn, stages[: turn + 1]),
             (1.5 * turn + 1.4, stages[: turn + 1]),
         ):
-            learning = {masks.stage_of(path[0]) for path, leaf in _leaves(found(now)) if leaf == 1}
-            asleep = {masks.stage_of(path[0]) for path, leaf in _leaves(found(now)) if leaf == 0}
+            learning = {masks.stage_of(path[0]) for path, leaf in _leaves(masked(now)) if leaf == 1}
+            asleep = {masks.stage_of(path[0]) for path, leaf in _leaves(masked(now)) if leaf == 0}
             assert learning - {'norm'} == set(awake)
             assert not learning & asleep
             assert ('norm' in learning) == ('norm' in params and turn > 0)

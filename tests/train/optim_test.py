@@ -80,8 +80,8 @@ def own(name, rate=RATE, momentum=MOMENTUM, beta2=BETA2, decay=0.0):
     return optim.make_optimizer(name, rate, momentum, beta2, decay)
 
 
-def same(found, expected, **tolerance):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), found, expected)
+def same(actual, expected, **tolerance):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), actual, expected)
 
 
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)
@@ -100,10 +100,10 @@ def test_optimizers_are_those_of_optax_with_numbers_concrete_and_traced(name, pa
 
 @pytest.mark.parametrize('name', DECOUPLED)
 def test_decoupled_decay_is_that_of_optax(name, params):
-    found, expected = jax.jit(
+    actual, expected = jax.jit(
         lambda p: (descend(p, own(name, decay=DECAY)), descend(p, DECOUPLED[name]()))
     )(params)
-    same(found, expected, atol=1e-6)
+    same(actual, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_coupled_decay_is_a_larger_gradient(name, params):
             p,
         ),
     )
-    found, expected = jax.jit(lambda p: (descend(p, own(name, decay=DECAY)), descend(p, bowl)))(
+    actual, expected = jax.jit(lambda p: (descend(p, own(name, decay=DECAY)), descend(p, bowl)))(
         params
     )
-    same(found, expected, atol=1e-6)
+    same(actual, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', ['adamw', 'lion', 'muon'])
@@ -145,12 +145,12 @@ def test_members_of_one_program_have_numbers_of_their_own(name, params):
 
     numbers = [jnp.array(pair) for pair in ((0.01, 0.02), (0.8, 0.9), (0.95, 0.99), (0.0, 0.1))]
     together = jax.jit(jax.vmap(run))
-    found = together(*numbers)
+    actual = together(*numbers)
     together(numbers[0], 0.5 * numbers[1], numbers[2], numbers[3])
     assert len(traces) == 1
     for i in range(2):
         alone = jax.jit(run)(*(pair[i] for pair in numbers))
-        same(jax.tree.map(lambda leaf, i=i: leaf[i], found), alone, atol=1e-5)
+        same(jax.tree.map(lambda leaf, i=i: leaf[i], actual), alone, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)
@@ -190,8 +190,8 @@ def test_a_gradient_of_zero_moves_nothing(name, params):
 
 
 def heights(name, steps=200):
-    found = optim.SCHEDULES[name](jnp.arange(steps + 1) / steps)
-    return np.broadcast_to(found, steps + 1)
+    actual = optim.SCHEDULES[name](jnp.arange(steps + 1) / steps)
+    return np.broadcast_to(actual, steps + 1)
 
 
 OPTAX = dict(
@@ -212,10 +212,10 @@ def test_schedules_are_those_of_optax(name):
 
 @pytest.mark.parametrize('name', optim.SCHEDULES)
 def test_schedules_have_unit_height_and_never_leave_it(name):
-    found = heights(name)
-    assert found.max() == pytest.approx(1, abs=1e-6)
-    assert np.all((found[:-1] > 0) & (found[:-1] <= 1 + 1e-6))
-    assert found[-1] == pytest.approx(dict(constant=1, step=0.01).get(name, 0), abs=1e-5)
+    actual = heights(name)
+    assert actual.max() == pytest.approx(1, abs=1e-6)
+    assert np.all((actual[:-1] > 0) & (actual[:-1] <= 1 + 1e-6))
+    assert actual[-1] == pytest.approx(dict(constant=1, step=0.01).get(name, 0), abs=1e-5)
 
 
 @pytest.mark.parametrize('name', optim.SCHEDULES)
@@ -235,6 +235,6 @@ def test_metrics_of_batches_merge_to_those_of_the_whole():
     parts = jax.vmap(metrics.measure)(
         jnp.asarray(loss, jnp.float32), jnp.asarray(correct), jnp.asarray(mask)
     )
-    found = metrics.merge(parts).means()
-    assert float(found['loss']) == pytest.approx(loss[mask].mean(), rel=1e-5)
-    assert float(found['accuracy']) == pytest.approx(correct[mask].mean())
+    actual = metrics.merge(parts).means()
+    assert float(actual['loss']) == pytest.approx(loss[mask].mean(), rel=1e-5)
+    assert float(actual['accuracy']) == pytest.approx(correct[mask].mean())

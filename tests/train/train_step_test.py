@@ -109,9 +109,9 @@ def test_frozen_layers_do_not_change_by_a_bit():
 
 @pytest.mark.parametrize('class_weights', [0.0, 1.0])
 def test_parts_of_a_batch_add_up_to_the_batch(class_weights):
-    own = dict(norm='none', class_weights=class_weights)
-    (_, whole), _ = stepped(set_in(**own))
-    (_, parts), _ = stepped(set_in(accumulation=3, **own))
+    options = dict(norm='none', class_weights=class_weights)
+    (_, whole), _ = stepped(set_in(**options))
+    (_, parts), _ = stepped(set_in(accumulation=3, **options))
     close(whole.params, parts.params)
 
 
