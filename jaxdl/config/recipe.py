@@ -40,8 +40,8 @@ class Probe:
     flips: bool = False  # features of the mirrored images too
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe(StepOptions):  # pyright: ignore[reportGeneralTypeIssues]
+@dataclasses.dataclass(frozen=True)  # pyright: ignore[reportGeneralTypeIssues]
+class Recipe(StepOptions):
     """Settings of a fine-tuning next to `TrainSettings`: its phases, its data and its networks."""
 
     epochs: int = fields.ruled(8, fields.at_least(1))

@@ -76,7 +76,7 @@ def _result_rows(
     probe_result: ProbeResult,
     trained: Sequence[Validated],
     final: FinalNetworks,
-    scores: Mapping[str, float],
+    scores: Mapping[str, Any],
 ) -> Iterator[Row]:
     """results.csv: the probe's last epoch, every epoch of every training, the test split."""
     passes, rate = run.experiment.probe.passes, run.experiment.variant.learning_rate

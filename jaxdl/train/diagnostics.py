@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -109,10 +110,10 @@ def _hidden(
 ) -> dict[str, jax.Array]:
     """Outputs of each hidden layer that the network sows: {layer: [image, unit]}."""
     images = train_step.normalised(batch)
-    _, updated = module.apply(
+    output: Any = module.apply(
         train_step.evaluated(state, variant.ema), images, train=False, mutable=['intermediates']
     )
-    return {layer: outputs[0] for layer, outputs in updated.get('intermediates', {}).items()}
+    return {layer: outputs[0] for layer, outputs in output[1].get('intermediates', {}).items()}
 
 
 def _distinct(outputs: jax.Array) -> jax.Array:
