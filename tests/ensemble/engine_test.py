@@ -67,6 +67,19 @@ def test_a_diverged_member_harms_no_other():
     assert tested['test_accuracy'][0, 0] > 0.15
 
 
+def test_optional_parts_of_the_step_change_only_the_member_that_sets_them():
+    plain = BASE.replace(dropout=0.0)
+    parts = dict(ema=0.9, clip=0.5, layer_decay=0.7, crop_area=0.6, class_weights=1.0)
+    variants = [plain, plain.replace(logit_adjustment=0.5, **parts)]
+    group, _, _ = studies.train(studies.members(variants, [0]), [[0, 1]])
+    for column, variant in enumerate(variants):
+        single, _, _ = studies.alone(Member('0', 0, variant))
+        for name in ('train_loss', 'val_loss'):
+            together, alone = group.history[name][0, 0, column], single.history[name][0, 0, 0]
+            assert together == pytest.approx(alone, abs=1e-5)
+    assert len(np.unique(group.history['train_loss'][0].round(6))) == 2
+
+
 def test_a_rate_of_zero_is_the_same_with_and_without_noise():
     calm = BASE.replace(dropout=0.0)
     beside, _, _ = studies.train(studies.members([calm, BASE], [0]), [[0, 1]])
