@@ -12,8 +12,8 @@ from jaxdl.errors import InputError, warn
 from jaxdl.report import assignment, demonstration
 from jaxdl.report.ablation import page as ablation
 from jaxdl.report.ablation import reading
-from jaxdl.report.finetune import finetuned
 from jaxdl.report.finetune import page as finetune
+from jaxdl.report.finetune import reading as finetune_reading
 from jaxdl.report.page import exports, render
 from jaxdl.report.page.blocks import Page
 from jaxdl.workdir import tables
@@ -31,24 +31,26 @@ RAW = (
 
 
 def build(workdir: pathlib.Path) -> pathlib.Path:
-    """Reads a finished workdir; writes figures/, tables/, report.md and report.html.
+    """Build the report of a finished workdir: figures/, tables/, report.md and report.html.
 
-    Gives its path.
+    The same workdir gives the same bytes. summary.csv is rewritten only if it is missing or
+    differs. Nothing is written before all content is complete.
 
-    summary.csv, which the run has written, is written again only where it is missing or differs.
+    Args:
+      workdir: workdir of a finished run of any kind.
 
-    The same workdir gives the same bytes. Nothing is written before everything is made.
+    Returns:
+      Path of report.html.
 
     Raises:
-      InputError: the workdir holds no finished run, a file in it is damaged, or it cannot be
-        written.
+      InputError: the run is not finished, a file is damaged, or the workdir is not writable.
     """
     kind = reading.kind(workdir)
     if kind not in PAGES:
         raise errors.unknown('kind of experiment', kind, PAGES, f' in {workdir / "config.json"}')
     folder.check_inside(workdir)
     with errors.damaged(
-        f'{workdir}: no report can be made of its files', 'start the run again with --overwrite'
+        f'{workdir}: the report cannot be built', 'start the run again with --overwrite'
     ):
         page, summary = PAGES[kind](workdir)
         raw = [
@@ -59,7 +61,7 @@ def build(workdir: pathlib.Path) -> pathlib.Path:
         return _write(workdir, page, summary, html, markdown)
     except OSError as error:
         raise InputError(
-            f'{workdir} cannot be written ({error.strerror}): make it writable'
+            f'{workdir} is not writable ({error.strerror}): make it writable'
         ) from None
 
 
@@ -77,10 +79,10 @@ def _assignment(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
 
 
 def _finetune(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
-    return finetune.page(finetuned.read(workdir)), []
+    return finetune.page(finetune_reading.read(workdir)), []
 
 
-# kind of experiment -> its page, and the rows of summary.csv where it has one
+# kind of experiment -> function that returns its page and the rows of summary.csv (or none)
 PAGES = dict(
     Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment, FineTune=_finetune
 )
@@ -93,7 +95,7 @@ def _write(
         warn(f'{workdir / name} {folder.NOT_AS_WRITTEN}: it is written again')
     shutil.rmtree(
         workdir / 'tables', ignore_errors=True
-    )  # their names are of their sections, which may have changed
+    )  # their names contain section numbers, which may have changed
     for name, content in exports.files(page):
         folder.write(workdir / name, content)
     table, path = tables.as_csv(tables.SUMMARY, summary).encode(), workdir / 'summary.csv'
@@ -101,6 +103,6 @@ def _write(
         folder.write(path, table)
     folder.write(workdir / 'report.md', markdown)
     folder.write(workdir / 'report.html', html)
-    if (workdir / folder.SUMS).exists():  # else nobody knows of what was there before
+    if (workdir / folder.SUMS).exists():  # without sums there is nothing to update
         folder.record(workdir, [name for name in folder.MADE_AGAIN if (workdir / name).exists()])
     return workdir / 'report.html'

@@ -1,7 +1,4 @@
-"""The report of an assignment: every part in its order, with what a reader needs of each.
-
-The rest is in its own.
-"""
+"""Report of an assignment: the parts in order, each abridged from its own report."""
 
 import dataclasses
 import itertools
@@ -17,24 +14,24 @@ from jaxdl.report.ablation import reading, verdicts
 from jaxdl.report.ablation.queries import compared
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Figure, Page, Paragraph, Section, Table
+from jaxdl.workdir.records import RunRecord
 
 CONFIG = ('name', 'scale', 'question', 'parts', 'roll_number')
-RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'finished')
-# Of an ablation's own report these stay there: who wants to check a number opens it.
+# Sections of a part's own report that are left out here.
 LEFT_OUT = (
-    'By the number of rates tried',
+    'Tuning budget',
     'Costs',
-    'The protocol',
-    'Every run',
+    'Protocol',
+    'All runs',
     'Provenance',
-    'How sure the differences are',
+    'Uncertainty',
     'Learning rates',
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """One experiment: its page, and its answer in a line."""
+class PartReport:
+    """Report of one experiment of an assignment: its page, and its answer in a sentence."""
 
     name: str
     page: Page
@@ -43,31 +40,37 @@ class Part:
 
 
 def page(workdir: pathlib.Path) -> Page:
-    """The whole report of a finished assignment.
+    """All sections of the report of a finished assignment.
+
+    Args:
+      workdir: workdir of the assignment; its parts are in `parts/`.
+
+    Returns:
+      The page.
 
     Raises:
-      InputError: it is not finished, or a file in it is damaged.
+      InputError: the run is not finished, or a file is damaged.
     """
-    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir, RUN)
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir)
     headings: Mapping[str, Sequence[str]] = config['parts']
     for name in itertools.chain(*headings.values()):
         if not name or fields.file_name(name):  # each is a folder in parts/
             raise InputError(
-                f'{workdir / "config.json"}: part {name!r} is no name of an experiment'
+                f'{workdir / "config.json"}: part {name!r} is not the name of an experiment'
             )
-    found = {name: _part(workdir / 'parts' / name) for names in headings.values() for name in names}
-    sections = [Section('The answers in short', [_overview(headings, found)])]
+    parts = {name: _part(workdir / 'parts' / name) for names in headings.values() for name in names}
+    sections = [Section('Answers', [_overview(headings, parts)])]
     for heading, names in headings.items():
         alone = len(names) == 1
-        blocks = _opening(found[names[0]]) if alone else []
+        blocks = _opening(parts[names[0]]) if alone else []
         sections.append(Section(markup.flat(heading), blocks))
         for name in names:
-            sections += _sections(found[name], alone)
-    sections.append(Section('Provenance', _provenance(config, run, found)))
-    return Page(markup.flat(config['question']), _head(config, run, found), sections)
+            sections += _sections(parts[name], alone)
+    sections.append(Section('Provenance', _provenance(config, run, parts)))
+    return Page(markup.flat(config['question']), _head(config, run, parts), sections)
 
 
-def _part(workdir: pathlib.Path) -> Part:
+def _part(workdir: pathlib.Path) -> PartReport:
     if reading.kind(workdir) == 'Ablation':
         study = reading.read(workdir)
         lines = [
@@ -76,55 +79,54 @@ def _part(workdir: pathlib.Path) -> Part:
             else verdicts.sentence(compared(study, c))
             for c in study.conditions
         ]
-        return Part(
-            workdir.name, ablation.page(study), ' '.join(lines), study.run['seconds']['total']
-        )
+        return PartReport(workdir.name, ablation.page(study), ' '.join(lines), _seconds(study.run))
     answered = demonstration.read(workdir)
     short = ' '.join(block.text for block in answered.head if isinstance(block, Paragraph))
     answer = f'{short} {demonstration.verdict(answered)}.'
-    return Part(
-        workdir.name, demonstration.page(answered), answer, answered.run['seconds']['total']
-    )
+    return PartReport(workdir.name, demonstration.page(answered), answer, _seconds(answered.run))
+
+
+def _seconds(run: RunRecord) -> float:
+    return (run.seconds or {}).get('total', 0.0)
 
 
 def _head(
-    config: Mapping[str, Any], run: Mapping[str, Any], found: Mapping[str, Part]
+    config: Mapping[str, Any], run: RunRecord, parts: Mapping[str, PartReport]
 ) -> list[Block]:
     quick: list[Block] = (
         [Paragraph(ablation.NO_EVIDENCE, 'warning')] if config['scale'] == 'quick' else []
     )
-    facts = [words.count(len(found), 'experiment'), markup.flat(run['device'])]
+    facts = [words.count(len(parts), 'experiment'), markup.flat(run.device)]
     if config['roll_number']:
         facts.insert(0, f'roll number {markup.flat(config["roll_number"])}')
     return [*quick, Paragraph(' · '.join(facts), 'note')]
 
 
-def _overview(headings: Mapping[str, Sequence[str]], found: Mapping[str, Part]) -> Table:
+def _overview(headings: Mapping[str, Sequence[str]], parts: Mapping[str, PartReport]) -> Table:
     rows = [
-        ['' if i else markup.flat(heading), found[name].page.title, found[name].answer]
+        ['' if i else markup.flat(heading), parts[name].page.title, parts[name].answer]
         for heading, names in headings.items()
         for i, name in enumerate(names)
     ]
-    return Table(
-        'Every question, and what running it gave', ('Part', 'Question', 'Answer'), rows, 'www'
-    )
+    return Table('Questions and answers', ('Part', 'Question', 'Answer'), rows, 'www')
 
 
-def _opening(part: Part) -> list[Block]:
-    where = markup.code(f'parts/{part.name}/report.html')
+def _opening(part: PartReport) -> list[Block]:
+    path = markup.code(f'parts/{part.name}/report.html')
     head = [
         block for block in part.page.head if block != Paragraph(ablation.NO_EVIDENCE, 'warning')
-    ]  # said once
-    return [Paragraph(part.page.title, 'question'), *head, Paragraph(f'In full: {where}', 'note')]
+    ]  # the head of the assignment has this warning
+    return [
+        Paragraph(part.page.title, 'question'),
+        *head,
+        Paragraph(f'Full report: {path}', 'note'),
+    ]
 
 
-def _sections(part: Part, alone: bool) -> list[Section]:
-    """The sections of a part one level down; where it shares a heading.
-
-    Its question is a heading of its own.
-    """
-    kept = [section for section in part.page.sections if not section.title.startswith(LEFT_OUT)]
-    inner = [Section(section.title, _renamed(part.name, section.blocks), 3) for section in kept]
+def _sections(part: PartReport, alone: bool) -> list[Section]:
+    """Sections of a part, one level down; a single section if the heading has several parts."""
+    sections = [section for section in part.page.sections if not section.title.startswith(LEFT_OUT)]
+    inner = [Section(section.title, _renamed(part.name, section.blocks), 3) for section in sections]
     if alone:
         return inner
     blocks = [
@@ -136,7 +138,7 @@ def _sections(part: Part, alone: bool) -> list[Section]:
 
 
 def _renamed(part: str, blocks: Sequence[Block]) -> list[Block]:
-    """Figures under names that no other part has."""
+    """Blocks with the name of the part before the name of each figure."""
     return [
         dataclasses.replace(block, name=f'{part}_{block.name}')
         if isinstance(block, Figure)
@@ -146,18 +148,13 @@ def _renamed(part: str, blocks: Sequence[Block]) -> list[Block]:
 
 
 def _provenance(
-    config: Mapping[str, Any], run: Mapping[str, Any], found: Mapping[str, Part]
+    config: Mapping[str, Any], run: RunRecord, parts: Mapping[str, PartReport]
 ) -> list[Block]:
     facts = provenance.facts(config['name'], run)
     rows = [[name, markup.flat(words.local(str(value)))] for name, value in facts.items()]
-    parts = [[markup.code(name), words.seconds(part.seconds)] for name, part in found.items()]
+    times = [[markup.code(name), words.seconds(part.seconds)] for name, part in parts.items()]
     return [
-        *provenance.command(run['command']),
-        Table('The run', ('What', 'Value'), rows, 'lw'),
-        Table(
-            'Its parts, each with a report of its own in parts/',
-            ('Experiment', 'Time'),
-            parts,
-            'lr',
-        ),
+        *provenance.command(run.command),
+        Table('Run', ('Item', 'Value'), rows, 'lw'),
+        Table('Parts; the full report of each is in parts/', ('Experiment', 'Time'), times, 'lr'),
     ]

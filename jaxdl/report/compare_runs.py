@@ -1,9 +1,7 @@
-"""Two runs beside each other: what they were given.
+"""Compare two finished runs: their inputs, and whether their results agree within intervals.
 
-And whether what they measured agrees within its intervals.
-
-The seeds of two runs count as independent (Welch), so that runs on different machines may be
-compared; of several results each has its share of the 5 % (Bonferroni).
+The seeds of the two runs are treated as independent (Welch), so runs on different machines can be
+compared. Several results share the 5 % level (Bonferroni).
 """
 
 import dataclasses
@@ -19,17 +17,23 @@ from jaxdl.errors import InputError, damaged
 from jaxdl.statistics import ALPHA, protocol
 from jaxdl.workdir import claims, tables
 
-GIVEN = dict(  # keys of each file; None: all
+INPUTS = dict(  # file -> keys that describe the inputs of a run; None: all keys
     config=None,
     plan=('data', 'devices', 'versions'),
     run=('git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment'),
 )
-SHOWN = 60  # characters of a value
+MAX_LENGTH = 60  # characters of a printed value
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """One number of two runs; `low` and `high` bound their difference, first less second."""
+class ComparedResult:
+    """One result of two runs.
+
+    Attributes:
+      name: option, stage or claim.
+      first, second: the result of each run, for example mean accuracy (0 to 1).
+      low, high: interval of first minus second.
+    """
 
     name: str
     first: float
@@ -39,93 +43,118 @@ class Result:
 
     @property
     def agrees(self) -> bool:
-        """Whether no difference is among those that are possible."""
+        """Whether the interval of the difference includes 0."""
         return self.low <= 0 <= self.high
 
 
 def differences(first: pathlib.Path, second: pathlib.Path) -> list[tuple[str, Any, Any]]:
-    """What two finished runs were given that is not the same: (name, in the first.
+    """Inputs that differ between two runs.
 
-    In the second).
+    Args:
+      first: workdir of a run.
+      second: workdir of another run.
+
+    Returns:
+      (name, value of the first, value of the second) of each input that differs.
     """
-    found = []
-    for file, keys in GIVEN.items():
-        a, b = (_given(folder / f'{file}.json', keys) for folder in (first, second))
-        found += [
+    inputs = []
+    for file, keys in INPUTS.items():
+        a, b = (_inputs(folder / f'{file}.json', keys) for folder in (first, second))
+        inputs += [
             (f'{file}.{key}', a.get(key), b.get(key))
             for key in {**a, **b}
             if a.get(key) != b.get(key)
         ]
-    return found
+    return inputs
 
 
-def compare(first: pathlib.Path, second: pathlib.Path) -> list[Result]:
-    """Every result that two finished runs of one kind share, with the interval of its difference.
+def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
+    """Compare the results that two finished runs share.
+
+    Args:
+      first: workdir of a finished run.
+      second: workdir of a finished run of the same kind.
+
+    Returns:
+      One entry per shared result: test accuracies of options, scores of stages, or claims.
 
     Raises:
-      InputError: a folder without a finished run, runs of different kinds, or without a result in
-        common.
+      InputError: a run is not finished, kinds differ, or there is no shared result.
     """
     kinds = [workdir.read_json(folder / 'config.json').get('kind') for folder in (first, second)]
     for folder in (first, second):
         if not workdir.read_json(folder / 'run.json').get('finished'):
-            raise InputError(f'{folder} is not finished: the same command again resumes it')
+            raise InputError(f'{folder}: the run is not finished; the same command resumes it')
         workdir.check(folder, workdir.MADE_AGAIN)
     if kinds[0] != kinds[1]:
         raise InputError(
-            f'{first} holds a run of kind {kinds[0]}, {second} one of kind {kinds[1]}: give two of a kind'
+            f'{first} is a run of kind {kinds[0]}, {second} of kind {kinds[1]}: '
+            'use two runs of the same kind'
         )
     if kinds[0] not in KINDS:
         raise InputError(
-            f'{first} holds a run of kind {kinds[0]}: its parts can be compared, in its folder parts/'
+            f'{first} is a run of kind {kinds[0]}: compare its parts instead, in the folder parts/'
         )
-    one, other = (_results(kinds[0], folder) for folder in (first, second))
-    shared = [name for name in one if name in other]
+    results, others = (_results(kinds[0], folder) for folder in (first, second))
+    shared = [name for name in results if name in others]
     if not shared:
-        alone = f'{next(iter(one), "none")} is in one of them'
+        example = f'for example {next(iter(results), "none")} is only in the first'
         raise InputError(
-            f'{first} and {second} have no result in common: {alone}; give two runs of one study'
+            f'{first} and {second} have no result in common ({example}): use two runs of one study'
         )
-    return [_result(name, one[name], other[name], ALPHA / len(shared)) for name in shared]
+    return [_result(name, results[name], others[name], ALPHA / len(shared)) for name in shared]
 
 
-def describe(first: pathlib.Path, second: pathlib.Path, found: Sequence[Result]) -> Iterator[str]:
-    """The differences of two runs, and what `compare` found, as lines for a terminal."""
+def describe(
+    first: pathlib.Path, second: pathlib.Path, results: Sequence[ComparedResult]
+) -> Iterator[str]:
+    """Lines for a terminal: differing inputs, then the results of `compare`.
+
+    Args:
+      first: workdir of the first run.
+      second: workdir of the second run.
+      results: the return value of `compare`.
+
+    Yields:
+      One line per differing input and per result, then a summary.
+    """
     for name, a, b in differences(first, second):
-        yield f'{name:32} {_short(a)}, there {_short(b)}'
-    for own in found:
-        verdict = 'agree' if own.agrees else 'DISAGREE'
-        between = f'{own.first - own.second:+.3g} [{own.low:+.3g}, {own.high:+.3g}]'
-        yield f'{own.name:32} {own.first:.6g} and {own.second:.6g}: {between}: {verdict}'
-    apart = sum(not own.agrees for own in found)
+        yield f'{name:32} first {_short(a)}, second {_short(b)}'
+    for result in results:
+        verdict = 'agree' if result.agrees else 'DISAGREE'
+        interval = f'[{result.low:+.3g}, {result.high:+.3g}]'
+        difference = f'{result.first - result.second:+.3g} {interval}'
+        values = f'{result.first:.6g} and {result.second:.6g}'
+        yield f'{result.name:32} {values}: {difference}: {verdict}'
+    disagreeing = sum(not result.agrees for result in results)
     names = [
         name
         for name in ('results.csv', 'claims.csv')
         if (first / name).exists() and (second / name).exists()
     ]
     same = [name for name in names if (first / name).read_bytes() == (second / name).read_bytes()]
-    yield f'{len(found) - apart} of {len(found)} results agree' + (
+    yield f'{len(results) - disagreeing} of {len(results)} results agree' + (
         f'; {same[0]} has the same bytes' if same else ''
     )
 
 
-def _given(path: pathlib.Path, keys: tuple[str, ...] | None) -> dict[str, Any]:
+def _inputs(path: pathlib.Path, keys: tuple[str, ...] | None) -> dict[str, Any]:
     content = workdir.read_json(path)
     return workdir.flat(content if keys is None else {key: content.get(key) for key in keys})
 
 
 def _short(value: Any) -> str:
     text = 'nothing' if value is None else repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + '...'
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 3] + '...'
 
 
 def _results(kind: str, folder: pathlib.Path) -> dict[str, np.ndarray]:
-    with damaged(f'{folder}: its results cannot be read', 'run the experiment again'):
+    with damaged(f'{folder}: the results cannot be read', 'run the experiment again'):
         return KINDS[kind](folder)
 
 
 def _accuracies(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Test accuracy of every option under its fresh seeds, after the last epoch."""
+    """Option -> test accuracy of each evaluation seed after the last epoch."""
     rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
     return {
         f'{condition} {option}'.strip(): np.asarray([accuracy for accuracy, _ in seeds.values()])
@@ -135,17 +164,17 @@ def _accuracies(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _scores(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Of each stage of a fine-tuning the images that were right (1) and wrong (0), in no order."""
-    held: Mapping[str, Any] = workdir.read_json(folder / 'run.json').get('scores', {})
-    right = {stage: round(own['accuracy'] * own['images']) for stage, own in held.items()}
+    """Stage of a fine-tuning -> 1 per correct and 0 per wrong image, unordered."""
+    scores: Mapping[str, Any] = workdir.read_json(folder / 'run.json').get('scores', {})
+    correct = {stage: round(s['accuracy'] * s['images']) for stage, s in scores.items()}
     return {
-        f'{stage} accuracy': np.repeat([1.0, 0.0], [n, held[stage]['images'] - n])
-        for stage, n in right.items()
+        f'{stage} accuracy': np.repeat([1.0, 0.0], [n, scores[stage]['images'] - n])
+        for stage, n in correct.items()
     }
 
 
 def _claims(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """A claim holds or does not: its measurement may differ by as much as it allows."""
+    """Claim -> 1 if it holds, otherwise 0."""
     rows = tables.read_table(folder / 'claims.csv', claims.COLUMNS)
     return {row['claim']: np.asarray([float(row['holds'] == 'true')]) for row in rows}
 
@@ -153,12 +182,12 @@ def _claims(folder: pathlib.Path) -> dict[str, np.ndarray]:
 KINDS = dict(Ablation=_accuracies, FineTune=_scores, Demonstration=_claims)
 
 
-def _result(name: str, one: np.ndarray, other: np.ndarray, alpha: float) -> Result:
-    """Two samples; where neither varies any difference at all is one."""
+def _result(name: str, one: np.ndarray, other: np.ndarray, alpha: float) -> ComparedResult:
+    """Welch interval of the difference of two samples; width 0 if neither sample varies."""
     middle, low, high = one.mean() - other.mean(), 0.0, 0.0
     if min(len(one), len(other)) > 1 and np.ptp(one) + np.ptp(other) > 0:
         interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(1 - alpha)
         low, high = interval.low - middle, interval.high - middle
-    return Result(
+    return ComparedResult(
         name, float(one.mean()), float(other.mean()), float(middle + low), float(middle + high)
     )

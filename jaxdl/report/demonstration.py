@@ -1,4 +1,4 @@
-"""The report of a demonstration: its text, then every claim beside what was measured."""
+"""Report of a demonstration: the derivation, then claims with expected and measured values."""
 
 import dataclasses
 import math
@@ -15,20 +15,20 @@ from jaxdl.report.ablation.page import NO_EVIDENCE
 from jaxdl.report.page import markup, prose, words
 from jaxdl.report.page.blocks import Block, Code, Drawing, Figure, Page, Paragraph, Section, Table
 from jaxdl.workdir import claims, tables
+from jaxdl.workdir.records import RunRecord
 from jaxdl.workdir.tables import Row
 
 CONFIG = ('name', 'scale', 'question', 'settings')
-RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'groups', 'finished')
 COLUMNS = ('Claim', 'Expected', 'Measured', 'Error', 'Tolerance', 'Holds')
 
 
 @dataclasses.dataclass(frozen=True)
-class Answered:
-    """What the workdir of a demonstration holds."""
+class DemonstrationRun:
+    """A finished demonstration in memory."""
 
     name: str
     config: Mapping[str, Any]
-    run: Mapping[str, Any]
+    run: RunRecord
     claims: list[Row]
     head: list[Block]
     sections: list[Section]
@@ -38,37 +38,43 @@ class Answered:
         return [row for row in self.claims if row['holds'] != 'true']
 
 
-def read(workdir: pathlib.Path) -> Answered:
-    """Reads the workdir of a demonstration.
+def read(workdir: pathlib.Path) -> DemonstrationRun:
+    """Read the workdir of a demonstration.
+
+    Args:
+      workdir: workdir of a finished demonstration.
+
+    Returns:
+      Its text, figures, tables and claims.
 
     Raises:
-      InputError: it holds no finished run, or a file in it is damaged or cut short.
+      InputError: the run is not finished, or a file is damaged or truncated.
     """
-    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir, RUN)
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir)
     answer = reading.record(workdir / 'artifacts' / 'answer.json', ('text', 'shown'))
     try:
         head, sections = prose.read(
-            answer['text'], [_shown(workdir, block) for block in answer['shown']]
+            answer['text'], [_figure_or_table(workdir, block) for block in answer['shown']]
         )
     except (OSError, KeyError, TypeError, ValueError):
-        where = workdir / 'artifacts'
-        raise InputError(f'{where} is damaged: start the run again with --overwrite') from None
-    held = tables.read_table(workdir / 'claims.csv', claims.COLUMNS)
-    return Answered(workdir.resolve().name, config, run, held, head, sections)
+        artifacts = workdir / 'artifacts'
+        raise InputError(f'{artifacts} is damaged: start the run again with --overwrite') from None
+    rows = tables.read_table(workdir / 'claims.csv', claims.COLUMNS)
+    return DemonstrationRun(workdir.resolve().name, config, run, rows, head, sections)
 
 
-def page(answered: Answered) -> Page:
-    """The whole report of a demonstration."""
+def page(answered: DemonstrationRun) -> Page:
+    """All sections of the report of a demonstration."""
     sections = [
         *answered.sections,
-        Section('Every claim', claimed(answered)),
+        Section('Claims', claimed(answered)),
         Section('Provenance', _provenance(answered)),
     ]
     return Page(markup.flat(answered.config['question']), head(answered), sections)
 
 
-def head(answered: Answered) -> list[Block]:
-    """The answer in short, and what it rests on."""
+def head(answered: DemonstrationRun) -> list[Block]:
+    """The short answer, and failed claims."""
     quick: list[Block] = (
         [Paragraph(NO_EVIDENCE, 'warning')] if answered.config['scale'] == 'quick' else []
     )
@@ -78,7 +84,7 @@ def head(answered: Answered) -> list[Block]:
             'warning',
         )
     ]
-    facts = (verdict(answered), markup.flat(answered.run['device']))
+    facts = (verdict(answered), markup.flat(answered.run.device))
     return [
         *quick,
         *(failed if answered.failed else []),
@@ -87,14 +93,14 @@ def head(answered: Answered) -> list[Block]:
     ]
 
 
-def verdict(answered: Answered) -> str:
-    """How many of the claims hold."""
+def verdict(answered: DemonstrationRun) -> str:
+    """Number of claims that hold, in words."""
     total = len(answered.claims)
     return f'{total - len(answered.failed)} of {words.count(total, "claim")} hold'
 
 
-def claimed(answered: Answered) -> list[Block]:
-    """Every claim in a table."""
+def claimed(answered: DemonstrationRun) -> list[Block]:
+    """Table of all claims, with a note."""
     rows = [
         [
             markup.flat(row['claim']),
@@ -103,16 +109,17 @@ def claimed(answered: Answered) -> list[Block]:
         ]
         for row in answered.claims
     ]
-    caption = f'Every number that the derivation predicts, beside what running it gave: {verdict(answered)}'
+    caption = f'Claims: expected and measured values; {verdict(answered)}'
     note = (
-        'The error is the distance from what is expected; where a bound is expected, what the measurement lacks of it. '
-        f'A claim holds where the error is within the tolerance. All digits are in {markup.code("claims.csv")}.'
+        'Error: distance of the measured from the expected value; for a bound, the amount by which '
+        'the measured value violates it. A claim holds if the error is at most the tolerance. All '
+        f'digits are in {markup.code("claims.csv")}.'
     )
     return [Table(caption, COLUMNS, rows, 'wrrrrl'), Paragraph(note, 'note')]
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; very small and very large ones with a power of ten: `2.2e-16`."""
+    """Format a number: four significant digits, an exponent if very small or large: `2.2e-16`."""
     if value is None or not math.isfinite(value):
         return str(value)
     if value == round(value) and abs(value) < 1e6:
@@ -121,7 +128,7 @@ def number(value: float | None) -> str:
     return text.replace('-', words.MINUS)
 
 
-def _shown(workdir: pathlib.Path, block: dict[str, Any]) -> Figure | Table:
+def _figure_or_table(workdir: pathlib.Path, block: dict[str, Any]) -> Figure | Table:
     if not block['name'] or fields.file_name(block['name']):  # it becomes a file in figures/
         raise ValueError('no name for a figure')
     if block['kind'] == 'table':
@@ -139,32 +146,31 @@ def _names(rows: list[Row]) -> str:
     return '; '.join(markup.flat(row['claim']) for row in rows)
 
 
-def _provenance(answered: Answered) -> list[Block]:
+def _provenance(answered: DemonstrationRun) -> list[Block]:
     run = answered.run
     facts = provenance.facts(answered.config['name'], run)
     facts |= {f'Setting {name}': str(value) for name, value in answered.config['settings'].items()}
     rows = [[name, markup.flat(words.local(str(value)))] for name, value in facts.items()]
     return [
-        *provenance.command(run['command']),
-        Table('The run', ('What', 'Value'), rows, 'lw'),
-        *([groups(run)] if run['groups'] else []),
-        Paragraph('This report is built again from the workdir alone, without jax, by:'),
+        *provenance.command(run.command),
+        Table('Run', ('Item', 'Value'), rows, 'lw'),
+        *([groups(run)] if run.groups else []),
+        Paragraph('This command rebuilds the report from the workdir, without jax:'),
         Code(f'python -m jaxdl.main --mode=report --workdir={shlex.quote(answered.name)}'),
     ]
 
 
-def groups(run: Mapping[str, Any]) -> Table:
-    """The networks that trained at once in one program."""
+def groups(run: RunRecord) -> Table:
+    """Table of the groups: runs that trained together in one program."""
     keys = ('members', 'traces', 'steps', 'batch_size')
     rows = [
         [
-            ', '.join(markup.name(o) for o in group['options']),
-            *(f'{group[key]:,}' for key in keys),
-            *(words.significant(group[key]) for key in ('compile_seconds', 'train_seconds')),
+            ', '.join(markup.name(o) for o in group.options),
+            *(f'{getattr(group, key):,}' for key in keys),
+            words.significant(group.compile_seconds),
+            words.significant(group.train_seconds),
         ]
-        for group in run['groups']
+        for group in run.groups or ()
     ]
-    columns = ('Options', 'Members', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s')
-    return Table(
-        'The groups: networks that trained at once in one program', columns, rows, 'wrrrrrr'
-    )
+    columns = ('Options', 'Runs', 'Programs', 'Steps', 'Batch size', 'Compile, s', 'Train, s')
+    return Table('Groups: runs that trained together in one program', columns, rows, 'wrrrrrr')

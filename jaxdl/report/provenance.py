@@ -1,20 +1,18 @@
-"""What a run was done with: command, versions, machine, seconds.
-
-And how to build its report again.
-"""
+"""Provenance of a run: command, versions, machine, time, and how to rebuild the report."""
 
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Code, Paragraph, Table
+from jaxdl.workdir.records import DataPlan, RunRecord
 
 COLUMNS = (
     'Options',
     'Phase',
-    'Members',
+    'Runs',
     'Programs',
     'Steps',
     'Batch size',
@@ -23,61 +21,63 @@ COLUMNS = (
     'Convolution',
 )
 
-# What run.json says beyond the device, where a run noted it.
+# Optional entries of run.json -> label.
 NOTED = dict(
     machine='Machine',
     native='Native part',
     settings='Settings',
     environment='Environment',
-    file='Own file',
+    file="User's file",
 )
 
 
-def blocks(study: Study) -> list[Block]:
-    """Everything that someone who repeats the run would ask for.
-
-    Without a path of the machine it ran on.
-    """
+def blocks(study: AblationRun) -> list[Block]:
+    """Provenance of an ablation, without paths of the machine."""
     return [
-        *command(study.run['command']),
-        Table('The run', ('What', 'Value'), _facts(study), 'lw'),
+        *command(study.run.command),
+        Table('Run', ('Item', 'Value'), _facts(study), 'lw'),
         _groups(study),
         Paragraph(
-            f'Every measurement is in {markup.code("results.csv")} of the workdir, the comparison in '
-            f'{markup.code("summary.csv")}. This report is built again from the workdir alone, without jax, by:'
+            f'All measurements are in {markup.code("results.csv")} of the workdir, the comparison '
+            f'is in {markup.code("summary.csv")}. This command rebuilds the report from the '
+            'workdir, without jax:'
         ),
         Code(f'python -m jaxdl.main --mode=report --workdir={shlex.quote(study.name)}'),
     ]
 
 
 def command(text: str) -> list[Block]:
-    """How the run was started."""
+    """Command line that started the run."""
     if not text:
-        return [Paragraph('This run was started from Python, without a command line.')]
-    return [Paragraph('The command that made this run:'), Code(words.local_command(text))]
+        return [Paragraph('The run was started from Python, without a command line.')]
+    return [Paragraph('Command of the run:'), Code(words.local_command(text))]
 
 
-def _facts(study: Study) -> list[list[str]]:
+def _facts(study: AblationRun) -> list[list[str]]:
     run = study.run
-    found = facts(study.config['name'], run) | {
-        'Resumed': words.count(run['resumed'], 'time') if run['resumed'] else 'never',
-        'Measurements': words.count(run['results_rows'], 'row'),
+    entries = facts(study.config['name'], run) | {
+        'Resumed': words.count(run.resumed, 'time') if run.resumed else 'never',
+        'Measurements': words.count(run.results_rows or 0, 'row'),
     }
-    found |= {_data_label(study, condition): _data(data) for condition, data in study.data.items()}
-    return [[name, markup.flat(words.local(value))] for name, value in found.items()]
+    entries |= {
+        _data_label(study, condition): _data(data) for condition, data in study.data.items()
+    }
+    return [[name, markup.flat(words.local(value))] for name, value in entries.items()]
 
 
-def facts(name: str, run: Mapping[str, Any]) -> dict[str, str]:
-    """What every kind of run says of itself."""
-    versions = ', '.join(f'{package} {version}' for package, version in run['versions'].items())
-    parts = ', '.join(f'{part} {words.seconds(value)}' for part, value in run['seconds'].items())
+def facts(name: str, run: RunRecord) -> dict[str, str]:
+    """Label -> value, for every kind of run."""
+    versions = ', '.join(f'{package} {version}' for package, version in run.versions.items())
+    parts = ', '.join(
+        f'{part} {words.seconds(value)}' for part, value in (run.seconds or {}).items()
+    )
     return {
         'Experiment': name,
-        'Date': run['date'],
-        'Device': run['device'],
+        'Date': run.date,
+        'Device': run.device,
         'Versions': versions,
-        'Git revision': run['git'] or 'none: jaxdl did not run from a git checkout',
-        **{label: _pairs(run[key]) for key, label in NOTED.items() if run.get(key)},
+        'Git revision': run.git or 'none (not a git checkout)',
+        **{label: _pairs(getattr(run, key)) for key, label in NOTED.items() if getattr(run, key)},
         'Time': parts,
     }
 
@@ -86,26 +86,25 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ', '.join(f'{name} {value}' for name, value in values.items() if value != '')
 
 
-def _data_label(study: Study, condition: str) -> str:
+def _data_label(study: AblationRun, condition: str) -> str:
     return f'Data, {words.condition(condition)}' if study.repeated else 'Data'
 
 
-def _data(data: Mapping[str, Any]) -> str:
-    return f'{data["name"]}, checksum {data["checksum"][:16]}'
+def _data(data: DataPlan) -> str:
+    return f'{data.name}, checksum {data.checksum[:16]}'
 
 
-def _groups(study: Study) -> Table:
+def _groups(study: AblationRun) -> Table:
     rows = [
         [
-            ', '.join(markup.name(option) for option in group['options'])
-            + (f' ({words.condition(group["condition"])})' if group['condition'] else ''),
-            group['phase'],
-            *(f'{group[key]:,}' for key in ('members', 'traces', 'steps', 'batch_size')),
-            *(words.significant(group[key]) for key in ('compile_seconds', 'train_seconds')),
-            group['conv'],
+            ', '.join(markup.name(option) for option in group.options)
+            + (f' ({words.condition(group.condition)})' if group.condition else ''),
+            group.phase,
+            *(f'{getattr(group, key):,}' for key in ('members', 'traces', 'steps', 'batch_size')),
+            words.significant(group.compile_seconds),
+            words.significant(group.train_seconds),
+            group.conv,
         ]
-        for group in study.run['groups']
+        for group in study.run.groups or ()
     ]
-    return Table(
-        'The groups: members that trained at once in one program', COLUMNS, rows, 'llrrrrrrl'
-    )
+    return Table('Groups: runs that trained together in one program', COLUMNS, rows, 'llrrrrrrl')

@@ -1,7 +1,4 @@
-"""Intervals, paired tests and multiple comparisons; NumPy and SciPy only.
-
-So that a report needs no jax.
-"""
+"""Intervals, paired tests and multiple comparisons."""
 
 import dataclasses
 import functools
@@ -21,40 +18,67 @@ SMALLEST = float(np.finfo(np.float64).tiny)  # a p-value that underflows is this
 class Comparison:
     """An option against the baseline over n paired seeds.
 
-    All values in the unit of the metric (accuracy: 0 to 1).
+    Attributes:
+      difference: mean of option - baseline, in the unit of the metric (accuracy: 0 to 1).
+      interval: 95 % interval of the mean difference (Student's t).
+      p_value: two-sided p-value of the paired t test; of the exact sign-flip test if all
+        differences are equal. Never 0.
+      p_better: probability of improvement: share of seeds on which the option wins, ties counting
+        half.
+      p_better_interval: 95 % interval of `p_better` (Wilson, an approximation if there are ties).
+      detectable: minimum detectable difference: smallest true difference found with 80 % power at
+        level 0.05; 0 if it cannot be estimated, because all differences are equal.
     """
 
     difference: float
-    interval: tuple[float, float]  # of the mean difference, 95 %, Student's t
-    p_value: float  # two-sided: paired t test; exact sign-flip test if all differences are equal
-    p_better: float  # share of seeds on which the option wins, a tie counting half
-    p_better_interval: tuple[float, float]  # 95 %, Wilson
-    detectable: float  # smallest true difference found with 80 % power; 0: not estimable
+    interval: tuple[float, float]
+    p_value: float
+    p_better: float
+    p_better_interval: tuple[float, float]
+    detectable: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Equivalence:
-    """Whether an option and the baseline differ by less than a margin, over n paired seeds."""
+    """Equivalence of an option and the baseline within a margin, over n paired seeds.
 
-    p_value: float  # of the two one-sided t tests, the larger
-    equivalent: bool  # p_value < 0.05, by itself
-    interval90: tuple[
-        float, float
-    ]  # inside the margin exactly if `equivalent` and differences vary
+    Attributes:
+      p_value: the larger p-value of the two one-sided tests. Never 0.
+      equivalent: whether `p_value` < 0.05, without correction for several options.
+      interval90: 90 % interval of the mean difference; inside the margin exactly if `equivalent`,
+        provided that differences vary.
+    """
+
+    p_value: float
+    equivalent: bool
+    interval90: tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Pairing:
-    """What it saved that option and baseline share their seeds."""
+    """Variance reduction by pairing option and baseline.
 
-    correlation: float | None  # of the pairs; None where one side does not vary
-    unpaired: (
-        float | None
-    )  # seeds a side, all different, for the same standard error; None where no pair differs
+    Attributes:
+      correlation: correlation of the pairs; None if one side does not vary.
+      unpaired: seeds per side, all different, for the same standard error of the difference; None
+        if the differences do not vary.
+    """
+
+    correlation: float | None
+    unpaired: float | None
 
 
 def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
-    """Mean of `values` [n >= 2] and its 95 % t interval: (mean, low, high).
+    """Mean and its 95 % t interval.
+
+    Args:
+      values: numbers [n >= 2].
+
+    Returns:
+      (mean, low, high), in the unit of the values.
+
+    Raises:
+      InputError: fewer than two values, or a value that is not finite.
 
     Examples:
       >>> [round(x, 3) for x in mean_interval([0.91, 0.93, 0.92])]
@@ -72,24 +96,27 @@ def compare(
     *,
     test_train_ratio: float = 0.0,
 ) -> Comparison:
-    """Compares `option` [n] with `baseline` [n], where entry i of both comes from the same seed.
-
-    N >= 2.
+    """Compare an option with the baseline by paired differences.
 
     Args:
-      test_train_ratio: 0 where the seeds share one data split. Where every seed draws its own
-        split, the size of the test set over that of the training set: overlapping training sets
-        make the naive variance too small, and Nadeau and Bengio, "Inference for the generalization
-        error" (2003), replace 1/n by 1/n + ratio.
+      option: metric of the option [n >= 2], entry i from seed i.
+      baseline: metric of the baseline [n], entry i from the same seed.
+      test_train_ratio: 0 if the seeds share one data split. If each seed draws a split, the size of
+        the test set over that of the training set. Overlapping training sets make the naive
+        variance too small, so Nadeau and Bengio, "Inference for the generalization error" (2003),
+        replace 1/n by 1/n + ratio.
+
+    Returns:
+      The comparison, in the unit of the metric.
 
     Raises:
-      InputError: lengths that differ, fewer than two pairs, or a value that is not finite.
+      InputError: lengths differ, there are fewer than two pairs, or a value is not finite.
 
     Examples:
-      >>> found = compare([0.94, 0.96, 0.93, 0.95], [0.92, 0.93, 0.93, 0.92])
-      >>> round(found.difference, 3), round(found.p_value, 3), found.p_better
+      >>> comparison = compare([0.94, 0.96, 0.93, 0.95], [0.92, 0.93, 0.93, 0.92])
+      >>> round(comparison.difference, 3), round(comparison.p_value, 3), comparison.p_better
       (0.02, 0.066, 0.875)
-      >>> [round(bound, 3) for bound in found.interval]
+      >>> [round(bound, 3) for bound in comparison.interval]
       [-0.003, 0.043]
     """
     option, baseline = _paired(option, baseline)
@@ -116,20 +143,27 @@ def equivalence(
     margin: float,
     test_train_ratio: float = 0.0,
 ) -> Equivalence:
-    """Whether the paired `option` [n] and `baseline` [n] differ by less than `margin`.
-
-    Two one-sided t tests.
+    """Test by two one-sided t tests whether option and baseline differ by less than a margin.
 
     Schuirmann, "A comparison of the two one-sided tests procedure and the power approach" (1987).
-    The margin is in the unit of the values, and is fixed before they are seen. `test_train_ratio`
-    as in `compare`.
+    Equal differences on all seeds take the one-sided sign-flip test instead.
+
+    Args:
+      option: metric of the option [n >= 2].
+      baseline: metric of the baseline [n] on the same seeds.
+      margin: largest difference that counts as equivalent, in the unit of the metric; to be fixed
+        before the values are known.
+      test_train_ratio: as in `compare`.
+
+    Returns:
+      The p-value, the decision and the 90 % interval.
 
     Raises:
-      InputError: as `compare`, or a margin that is not above 0.
+      InputError: as `compare`, or `margin` is not above 0.
 
     Examples:
-      >>> found = equivalence([0.921, 0.932, 0.929, 0.925], [0.92, 0.93, 0.93, 0.92], margin=0.01)
-      >>> found.equivalent, round(found.p_value, 4)
+      >>> test = equivalence([0.921, 0.932, 0.929, 0.925], [0.92, 0.93, 0.93, 0.92], margin=0.01)
+      >>> test.equivalent, round(test.p_value, 4)
       (True, 0.0035)
     """
     if not margin > 0:
@@ -150,30 +184,44 @@ def equivalence(
 def pairing(
     option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray
 ) -> Pairing:
-    """What pairing `option` [n] with `baseline` [n] saved.
+    """Variance reduction by pairing.
 
-    Seeds needed without it are n (var + var) / var of d.
+    Args:
+      option: metric of the option [n >= 2].
+      baseline: metric of the baseline [n] on the same seeds.
+
+    Returns:
+      Correlation of the pairs, and n (var + var) / var of the differences.
+
+    Raises:
+      InputError: as `compare`.
 
     Examples:
-      >>> found = pairing([0.94, 0.95, 0.91, 0.92], [0.93, 0.95, 0.9, 0.92])
-      >>> round(found.correlation, 2), round(found.unpaired, 1)
+      >>> result = pairing([0.94, 0.95, 0.91, 0.92], [0.93, 0.95, 0.9, 0.92])
+      >>> round(result.correlation, 2), round(result.unpaired, 1)
       (0.96, 92.0)
     """
     option, baseline = _paired(option, baseline)
-    apart = option.var(ddof=1) + baseline.var(ddof=1)
-    together = (option - baseline).var(ddof=1)
+    unpaired = option.var(ddof=1) + baseline.var(ddof=1)
+    paired = (option - baseline).var(ddof=1)
     varies = option.std() > 0 and baseline.std() > 0
     return Pairing(
         correlation=float(np.corrcoef(option, baseline)[0, 1]) if varies else None,
-        unpaired=float(len(option) * apart / together) if together > 1e-12 * apart else None,
+        unpaired=float(len(option) * unpaired / paired) if paired > 1e-12 * unpaired else None,
     )
 
 
 def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The expected maximum of k of `values` [n >= 1] drawn without replacement, [k = 1 .. n].
+    """Expected maximum of k values drawn without replacement, for each k.
 
     Dodge et al., "Show your work" (2019), draw with replacement; without it the estimate is
     unbiased (Tang et al., "Showing your work doesn't always work", 2020).
+
+    Args:
+      values: numbers [n >= 1], for example validation accuracies of n learning rates.
+
+    Returns:
+      float [n]: entry k - 1 is the expected maximum of k values.
 
     Examples:
       >>> expected_best([0.97, 0.99, 0.98]).round(4).tolist()
@@ -186,30 +234,41 @@ def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def detectable(sd: float, n: int) -> float:
-    """The true difference that the paired t test finds with probability 0.8.
+    """Minimum detectable difference of the paired t test: 80 % power at level 0.05.
 
-    `sd` of the n paired differences.
+    Args:
+      sd: standard deviation of the paired differences.
+      n: number of seeds, at least 2.
+
+    Returns:
+      The difference in the unit of `sd`; 0 if `sd` is 0.
     """
     return sd * _detectable_effect(n, 0.0) if sd else 0.0
 
 
 def seeds_needed(sd: float, difference: float, power: float = POWER) -> int:
-    """The fewest paired seeds with which the t test at 0.05 finds a true `difference` with probability `power`.
+    """Number of paired seeds for a power of the t test at level 0.05.
 
-    `sd` is the standard deviation of the paired differences, in the unit of `difference`. By the
-    noncentral t; where that is more than 10,000 seeds by its normal limit.
+    Noncentral t; its normal limit above 10,000 seeds.
+
+    Args:
+      sd: standard deviation of the paired differences, at least 0.
+      difference: true difference to find, above 0, in the unit of `sd`.
+      power: probability of finding it, above 0.05 and below 1.
+
+    Returns:
+      The smallest sufficient number of seeds, at least 2.
 
     Raises:
-      InputError: a difference or a standard deviation that is not finite and above (at least) 0, or
-        no such power.
+      InputError: an argument is out of range or not finite.
     """
     if not (0 < difference < np.inf and 0 <= sd < np.inf and ALPHA < power < 1):
-        given = f'sd={sd}, difference={difference}, power={power}'
-        raise InputError(f'{given}: must be at least 0, above 0, and above {ALPHA} and below 1')
+        values = f'sd={sd}, difference={difference}, power={power}'
+        raise InputError(
+            f'{values}: must be sd >= 0, difference > 0 and {ALPHA} < power < 1, all finite'
+        )
     quantiles = stats.norm.ppf([1 - ALPHA / 2, power])
-    limit = (
-        quantiles.sum() * sd / difference
-    ) ** 2  # what a normal distribution of known variance would need
+    limit = (quantiles.sum() * sd / difference) ** 2  # sufficient for a known variance
     if limit > 10_000:
         return int(np.ceil(limit + quantiles[0] ** 2 / 2))
     n = max(2, int(limit))
@@ -219,9 +278,14 @@ def seeds_needed(sd: float, difference: float, power: float = POWER) -> int:
 
 
 def sd_interval(sd: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a standard deviation that was estimated from n >= 2 values.
+    """95 % interval of a standard deviation (chi-square).
 
-    By the chi-square.
+    Args:
+      sd: standard deviation estimated from the values.
+      n: number of values, at least 2.
+
+    Returns:
+      (low, high), in the unit of `sd`.
     """
     low, high = stats.chi2.ppf([1 - ALPHA / 2, ALPHA / 2], n - 1)
     return float(sd * np.sqrt((n - 1) / low)), float(sd * np.sqrt((n - 1) / high))
@@ -245,9 +309,15 @@ def constant(values: Sequence[float] | np.ndarray, largest: float = 1.0) -> bool
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Holm's adjusted p-values (1979), in the order given.
+    """Adjust p-values by Holm's method (1979).
 
-    Rejecting those below 0.05 errs once in 20 families.
+    Rejecting adjusted values below 0.05 limits the probability of any false alarm to 5 %.
+
+    Args:
+      p_values: p-values of one family [n].
+
+    Returns:
+      Adjusted p-values, float [n], in the same order.
 
     Examples:
       >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
@@ -262,7 +332,14 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval (1927) for a share of n trials.
+    """Wilson's 95 % interval (1927) of a share.
+
+    Args:
+      share: observed share, 0 to 1.
+      n: number of trials.
+
+    Returns:
+      (low, high), within 0 to 1.
 
     Examples:
       >>> [round(bound, 3) for bound in wilson(0.9, 10)]
@@ -274,14 +351,14 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
-# What the report says of an option's paired accuracies beside the comparison: heading -> (option
-# [n], baseline [n]) to a number or None, and how it is written.
+# Further statistics of paired accuracies in reports: heading -> function of option [n] and baseline
+# [n] that returns a number or None, and the format of the number.
 STATISTICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float | None], str]] = {
     'Correlation of the pairs': (
         lambda option, baseline: pairing(option, baseline).correlation,
         '.2f',
     ),
-    'Unpaired seeds a side': (lambda option, baseline: pairing(option, baseline).unpaired, '.0f'),
+    'Unpaired seeds per side': (lambda option, baseline: pairing(option, baseline).unpaired, '.0f'),
 }
 
 
@@ -293,7 +370,8 @@ def _finite(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> 
         )
     if not np.all(np.isfinite(values)):
         raise InputError(
-            f'{name}: every value must be finite; entry {int(np.argmin(np.isfinite(values)))} is not'
+            f'{name}: every value must be finite; '
+            f'entry {int(np.argmin(np.isfinite(values)))} is not'
         )
     return values
 
@@ -304,16 +382,14 @@ def _paired(
     option, baseline = _finite(option, 'option'), _finite(baseline, 'baseline')
     if option.shape != baseline.shape:
         raise InputError(
-            f'paired values must be as many on both sides, not {len(option)} and {len(baseline)}'
+            f'option has {len(option)} values and baseline {len(baseline)}: '
+            'must have as many on both sides'
         )
     return option, baseline
 
 
 def _scale(n: int, ratio: float) -> float:
-    """Standard errors of a mean of n in standard deviations.
-
-    Corrected for overlapping training sets.
-    """
+    """Standard error of a mean of n over the standard deviation (Nadeau and Bengio 2003)."""
     if not ratio >= 0:
         raise InputError(f'test_train_ratio={ratio}: must be at least 0')
     return float(np.sqrt(1 / n + ratio))
@@ -346,10 +422,7 @@ def _power(effect: float, n: int, ratio: float) -> float:
 
 @functools.lru_cache
 def _detectable_effect(n: int, ratio: float) -> float:
-    """The true difference, in standard deviations of the paired differences.
-
-    That the t test finds with POWER.
-    """
+    """Minimum detectable difference, in standard deviations of the paired differences."""
     scale = _scale(n, ratio)
 
     def surplus(effect: float) -> float:

@@ -1,9 +1,6 @@
-"""The protocol of an ablation on its tables: choose each option's rate, compare on fresh seeds.
+"""Protocol of an ablation: tuning of learning rates, comparison on evaluation seeds, verdicts.
 
-Give verdicts.
-
-Pure functions of the rows of results.csv, without jax: the run, the report and a reader's own check
-all go through them.
+Pure functions of the rows of results.csv, which the run and the report share.
 """
 
 import math
@@ -15,14 +12,20 @@ from jaxdl.errors import InputError
 from jaxdl.workdir.tables import Row
 
 METRIC = 'accuracy'
-# The first seed of each phase: the seeds that choose are never those that measure.
+# First seed of each phase; evaluation seeds are never tuning seeds.
 TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
 
 
 def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> dict[float, float]:
-    """Mean validation accuracy at the last epoch of tuning, for each learning rate of an option.
+    """Mean validation accuracy of each learning rate of an option at the last epoch of tuning.
 
-    Ascending.
+    Args:
+      rows: rows of results.csv.
+      option: name of the option.
+      condition: name of the condition.
+
+    Returns:
+      Learning rate -> mean accuracy over tuning seeds, in ascending order.
     """
     rows = [
         r for r in rows if r['phase'] == 'tune' and r['split'] == 'val' and r['metric'] == METRIC
@@ -37,9 +40,13 @@ def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> d
 
 
 def best_rate(means: dict[float, float]) -> float:
-    """The learning rate with the best mean; of equal ones the smallest (equal to 12 digits.
+    """Select the learning rate with the best mean.
 
-    Sums round).
+    Args:
+      means: learning rate -> mean validation accuracy.
+
+    Returns:
+      The best learning rate; the smallest of those that are equal to 12 digits.
 
     Examples:
       >>> best_rate({0.01: 0.9, 0.1: 0.95, 0.3: 0.95})
@@ -49,9 +56,14 @@ def best_rate(means: dict[float, float]) -> float:
 
 
 def grow(rates: Sequence[float], best: float) -> float | None:
-    """The next learning rate past the edge of the grid that `best` lies on.
+    """Extend a grid of learning rates whose best rate is at an edge.
 
-    Or None where it lies inside.
+    Args:
+      rates: learning rates tried so far.
+      best: the best of these.
+
+    Returns:
+      The next learning rate beyond the edge; None if `best` is inside the grid.
 
     Examples:
       >>> grow([0.01, 0.1, 1.0], best=1.0), grow([0.01, 0.1, 1.0], best=0.1)
@@ -70,12 +82,19 @@ def summarize(
     conditions: Sequence[str] = ('',),
     test_train_ratio: float = 0.0,
 ) -> list[Row]:
-    """The rows of summary.csv: each option's mean, and its paired comparison with the baseline.
+    """Compute the rows of summary.csv.
 
-    By condition.
+    Args:
+      rows: rows of results.csv.
+      baseline: name of the baseline.
+      conditions: names of the conditions.
+      test_train_ratio: as in `jaxdl.statistics.compare`.
+
+    Returns:
+      One row per condition and option: mean, and the paired comparison with the baseline.
 
     Raises:
-      InputError: an option was not measured on the seeds of the baseline.
+      InputError: the evaluation seeds of an option are not those of the baseline.
     """
     return [
         row
@@ -88,7 +107,7 @@ def _condition(rows: Sequence[Row], baseline: str, condition: str, ratio: float)
     measured = measured_of(rows, condition)
     if baseline not in measured:
         raise InputError(
-            f'no measurement of the baseline {baseline!r}: run the experiment again, it resumes'
+            f'no measurement of the baseline {baseline!r}: run the experiment again to resume it'
         )
     summary = [_mean(option, baseline, condition, values) for option, values in measured.items()]
     compared = [row for row in summary if row['option'] != baseline]
@@ -102,7 +121,15 @@ def _condition(rows: Sequence[Row], baseline: str, condition: str, ratio: float)
 
 
 def measured_of(rows: Iterable[Row], condition: str) -> dict[str, dict[int, tuple[float, float]]]:
-    """option -> seed -> (test accuracy, learning rate)."""
+    """Test accuracies of the evaluation seeds.
+
+    Args:
+      rows: rows of results.csv.
+      condition: name of the condition.
+
+    Returns:
+      Option -> seed -> (test accuracy, learning rate).
+    """
     measured = defaultdict(dict)
     for r in rows:
         if (r['phase'], r['split'], r['metric'], r['condition']) == (
@@ -137,21 +164,22 @@ def _comparison(
 ) -> Row:
     if set(option) != set(baseline):
         raise InputError(
-            f'option {name!r} was not measured on the seeds of the baseline: run the experiment again'
+            f'option {name!r} was not measured on the seeds of the baseline: '
+            'run the experiment again'
         )
     seeds = sorted(option)
-    found = statistics.compare(
+    comparison = statistics.compare(
         [option[s][0] for s in seeds], [baseline[s][0] for s in seeds], test_train_ratio=ratio
     )
     return dict(
-        difference=found.difference,
-        difference_low=found.interval[0],
-        difference_high=found.interval[1],
-        p_value=found.p_value,
-        p_better=found.p_better,
-        p_better_low=found.p_better_interval[0],
-        p_better_high=found.p_better_interval[1],
-        detectable=found.detectable,
+        difference=comparison.difference,
+        difference_low=comparison.interval[0],
+        difference_high=comparison.interval[1],
+        p_value=comparison.p_value,
+        p_better=comparison.p_better,
+        p_better_low=comparison.p_better_interval[0],
+        p_better_high=comparison.p_better_interval[1],
+        detectable=comparison.detectable,
     )
 
 

@@ -1,7 +1,4 @@
-"""Where the doubt in a result comes from: seeds against test images.
-
-And one source of chance against another.
-"""
+"""Variance components of a result: seeds and test images, sources of randomness in training."""
 
 import dataclasses
 import itertools
@@ -14,28 +11,36 @@ from jaxdl import fields
 from jaxdl.errors import InputError
 
 TAIL = 0.025
-NUMBERS = 4_000_000  # how many the bootstrap holds at once: 32 MB
+NUMBERS = 4_000_000  # numbers in memory at the same time in the bootstrap: 32 MB
 
 
 @dataclasses.dataclass(frozen=True)
 class TwoWay:
     """A mean difference over seeds and test images.
 
-    The shares are of the variance of that mean, all 0 of none.
+    Attributes:
+      difference: mean over seeds and images.
+      interval: 95 % interval for new seeds and new test images of the same kind.
+      share_seeds, share_images: shares of the variance of the mean; all 0 if nothing varies.
+      share_rest: share of the interaction of seed and image.
     """
 
     difference: float
-    interval: tuple[float, float]  # 95 %: over other seeds and other test images of the same kind
+    interval: tuple[float, float]
     share_seeds: float
     share_images: float
-    share_rest: float  # that an image is hard for one seed and not for another
+    share_rest: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Component:
     """One source of the variance of a single run.
 
-    `p_value` of the F test against the rest (None for the rest).
+    Attributes:
+      source: name of the factor; `rest` for the residual.
+      share: share of the total variance, 0 to 1.
+      variance: variance component, in the squared unit of the values.
+      p_value: p-value of the F test against the residual; None for the residual.
     """
 
     source: str
@@ -45,30 +50,35 @@ class Component:
 
 
 def two_way_bootstrap(differences: np.ndarray, resamples: int = 5_000, seed: int = 0) -> TwoWay:
-    """Resamples seeds and images of `differences` [seed >= 2, image >= 2] at once.
+    """Bootstrap a mean difference over seeds and images, paired in option and baseline.
 
-    The same for option and baseline.
+    Each resample draws n - 1 of n seeds and images with replacement, which avoids too narrow
+    intervals with few seeds (Rao and Wu 1988). The percentiles are expanded to those of Student's t
+    (Hesterberg 2015) with Satterthwaite's degrees of freedom (1946). Resampling both ways counts
+    the residual variance three times (Owen, "The pigeonhole bootstrap", 2007), so the interval is
+    conservative, most so if the residual is large. The shares come from the mean squares of the
+    two-way random-effects analysis of variance; negative components count as 0.
 
-    Each resample draws one fewer of each than there are, with replacement, so that few seeds do not
-    look too sure (Rao and Wu 1988); the percentiles reach as far out as Student's t asks
-    (Hesterberg 2015), with the degrees of freedom of Satterthwaite (1946). Resampling both ways
-    counts the variance of the rest three times where the mean has it once (Owen, "The pigeonhole
-    bootstrap", 2007): the interval is wide rather than narrow, most where the rest is most. The
-    shares come from the mean squares of the two-way random-effects analysis of variance, a negative
-    one being 0.
+    Args:
+      differences: option - baseline, float [seed >= 2, image >= 2].
+      resamples: number of resamples.
+      seed: seed of the random numbers.
+
+    Returns:
+      Mean, interval and shares, in the unit of the differences.
 
     Raises:
-      InputError: fewer than two seeds or images, or a value that is not finite.
+      InputError: there are fewer than two seeds or images, or a value is not finite.
 
     Examples:
-      >>> found = two_way_bootstrap(np.array([[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, -1, 0]]))
-      >>> found.difference, round(found.share_images, 2)
+      >>> bootstrap = two_way_bootstrap(np.array([[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, -1, 0]]))
+      >>> bootstrap.difference, round(bootstrap.share_images, 2)
       (0.25, 0.77)
     """
     d = np.asarray(differences, np.float64)
     if d.ndim != 2 or min(d.shape) < 2 or not np.all(np.isfinite(d)):
         raise InputError(
-            f'differences: needs finite numbers of 2 seeds and 2 images at least, not shape {d.shape}'
+            f'differences {d.shape}: must be finite numbers of at least 2 seeds and 2 images'
         )
     parts, freedom = _of_the_mean(d)
     total, mean = float(parts.sum()), float(d.mean())
@@ -83,38 +93,43 @@ def two_way_bootstrap(differences: np.ndarray, resamples: int = 5_000, seed: int
 def variance_components(
     values: Sequence[float] | np.ndarray, levels: Mapping[str, Sequence[int]]
 ) -> list[Component]:
-    """The variance of `values` [run] split among crossed random factors.
+    """Split the variance of runs among crossed random factors.
 
-    Source -> its level in each run.
+    The component of a factor is (its mean square - residual mean square) / runs per level; negative
+    components count as 0. Interactions are part of the residual. A factor with p levels has p - 1
+    degrees of freedom, so shares of few levels are rough.
 
-    The runs meet every two levels of any two factors equally often (`orthogonal_array`). A factor
-    has (its mean square less that of the rest) / runs a level, a negative one being 0; what two
-    factors do only together counts to the rest, which comes last. With p levels a factor has p - 1
-    degrees of freedom: shares of few levels are rough.
+    Args:
+      values: one number per run, for example test accuracy [run].
+      levels: source -> its level in each run [run]. Any two levels of two sources occur together
+        equally often, as in `orthogonal_array`.
+
+    Returns:
+      One component per source, then the residual (`rest`).
 
     Raises:
-      InputError: the runs are not balanced, leave nothing to estimate the rest from, or hold what
-        is no finite number.
+      InputError: the runs are not balanced, there are no residual degrees of freedom, or a value is
+        not finite.
 
     Examples:
       >>> levels = dict(init=[0, 0, 1, 1], order=[0, 1, 0, 1])
-      >>> parts = variance_components([0.9, 0.8, 0.7, 0.65], levels)
-      >>> [(part.source, round(part.share, 2)) for part in parts]
+      >>> components = variance_components([0.9, 0.8, 0.7, 0.65], levels)
+      >>> [(component.source, round(component.share, 2)) for component in components]
       [('init', 0.83), ('order', 0.14), ('rest', 0.03)]
     """
-    given = np.asarray(values, np.float64)
+    accuracies = np.asarray(values, np.float64)
     codes = {source: np.unique(level, return_inverse=True)[1] for source, level in levels.items()}
-    _check(given, codes)
-    centred = given - given[0]  # exactly 0 where all are equal
+    _check(accuracies, codes)
+    centred = accuracies - accuracies[0]  # exactly 0 where all are equal
     centred = centred - centred.mean()
     squares = {source: _between(centred, code) for source, code in codes.items()}
     freedoms = {source: int(code.max()) for source, code in codes.items()}
-    freedom = len(given) - 1 - sum(freedoms.values())
+    freedom = len(accuracies) - 1 - sum(freedoms.values())
     rest = max(float(np.sum(centred**2)) - sum(squares.values()), 0.0) / freedom
     variances, p_values = {}, {}
     for source, count in freedoms.items():
         mean_square = squares[source] / count
-        variances[source] = max(mean_square - rest, 0.0) * (count + 1) / len(given)
+        variances[source] = max(mean_square - rest, 0.0) * (count + 1) / len(accuracies)
         p_values[source] = (
             float(stats.f.sf(mean_square / rest, count, freedom))
             if rest
@@ -128,12 +143,17 @@ def variance_components(
 
 
 def orthogonal_array(levels: int, factors: int) -> np.ndarray:
-    """Runs of `factors` factors of a prime number of `levels`, int [levels**2, factors].
+    """Orthogonal array of strength 2: any two levels of two factors occur together in one run.
 
-    Every two levels of any two factors meet in one run exactly.
+    Args:
+      levels: number of levels, a prime.
+      factors: number of factors, 2 to levels + 1.
+
+    Returns:
+      Level of each factor in each run, int [levels**2, factors].
 
     Raises:
-      InputError: `levels` is not prime, or `factors` is not 2 to levels + 1.
+      InputError: `levels` is not prime, or `factors` is out of range.
 
     Examples:
       >>> orthogonal_array(2, factors=3).tolist()
@@ -144,15 +164,12 @@ def orthogonal_array(levels: int, factors: int) -> np.ndarray:
     if not 2 <= factors <= levels + 1:
         raise InputError(f'factors={factors}: must be 2 to {levels + 1} with {levels} levels')
     first, second = np.divmod(np.arange(levels**2), levels)
-    columns = [first, *((second + slope * first) % levels for slope in range(factors - 1))]
+    columns = [first, *((second + step * first) % levels for step in range(factors - 1))]
     return np.stack(columns, axis=1)
 
 
 def _of_the_mean(d: np.ndarray) -> tuple[np.ndarray, float]:
-    """Variance of the mean of `d` due to seeds, images and the rest, [3].
-
-    Satterthwaite's degrees of freedom.
-    """
+    """Variance of the mean of `d` due to seeds, images and residual [3]; degrees of freedom."""
     d = d - d[0, 0]  # exactly 0 where all are equal
     (n, m), mean = d.shape, d.mean()
     seeds, images = d.mean(1, keepdims=True), d.mean(0, keepdims=True)
@@ -170,10 +187,7 @@ def _of_the_mean(d: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _resampled(d: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of `d` over resampled seeds and images, [resample].
-
-    Images alike on every seed are drawn together.
-    """
+    """Means of `d` over resampled seeds and images [resample]; equal columns are drawn together."""
     n, m = d.shape
     kinds, counts = np.unique(d, axis=1, return_counts=True)
     seeds = rng.multinomial(n - 1, np.full(n, 1 / n), resamples) @ kinds / (n - 1)
@@ -198,9 +212,7 @@ def _between(centred: np.ndarray, code: np.ndarray) -> float:
 
 def _check(values: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:
     if values.ndim != 1 or any(len(code) != len(values) for code in codes.values()):
-        raise InputError(
-            'variance components: needs one value and one level of each factor for every run'
-        )
+        raise InputError('variance components: values and levels must have one entry per run')
     if not np.all(np.isfinite(values)):
         raise InputError('variance components: every value must be finite')
     for source, code in codes.items():
@@ -211,9 +223,9 @@ def _check(values: np.ndarray, codes: Mapping[str, np.ndarray]) -> None:
         np.add.at(met, (codes[one], codes[other]), 1)
         if met.min() != met.max():
             raise InputError(
-                f'variance components: {one} and {other} do not meet equally often at every two levels'
+                f'variance components: levels of {one} and {other} must meet equally often'
             )
     if len(values) - 1 <= sum(int(code.max()) for code in codes.values()):
         raise InputError(
-            'variance components: as many effects as runs leave no rest; give more levels or fewer factors'
+            'variance components: no residual degrees of freedom; use more levels or fewer factors'
         )

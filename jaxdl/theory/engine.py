@@ -73,7 +73,7 @@ def train(
         )
         trained, entry = _group(own, data, num_classes, epochs, watch, images)
         found |= dict(zip(indices, trained, strict=True))
-        entries.append(entry | dict(options=options))
+        entries.append(dict(condition='', phase='measure', options=options, conv='') | entry)
     return [found[i] for i in range(len(members))], entries
 
 

@@ -141,9 +141,9 @@ def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
         before['0000']['params']['head']['kernel'], after['0000']['params']['head']['kernel']
     )
     report = (tmp_path / 'again' / 'report.md').read_text()
-    assert 'the network has learnt from them too since' in report
-    assert 'are of the network before' in report
-    assert 'are of the network before' not in (top / 'run' / 'report.md').read_text()
+    assert 'they precede the final training on train + validation' in report
+    assert 'All scores and the temperature are from before that' in report
+    assert 'from before that' not in (top / 'run' / 'report.md').read_text()
 
     stop = lambda self, step, *rest: (
         (signal.SIGTERM, False) if not self.job.evaluate else original(self, step, *rest)

@@ -15,7 +15,7 @@ import pytest
 import workdirs
 
 from jaxdl.report.ablation import contact_sheet, diagnostics, logit_gradients, reading
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, render, words
 from jaxdl.report.page.blocks import Drawing, Figure, Items, Page, Paragraph, Section, Table
 
@@ -38,7 +38,7 @@ LAYERS = (
 
 
 @pytest.fixture(scope='module')
-def usual(tmp_path_factory) -> Study:
+def usual(tmp_path_factory) -> AblationRun:
     options = workdirs.first(2)
     folder = tmp_path_factory.mktemp('usual')
     return reading.read(workdirs.make(folder, options=options, seeds=2, tuning_seeds=1, epochs=2))
@@ -50,13 +50,14 @@ def undrawn(monkeypatch):
     monkeypatch.setattr(plots, 'draw', lambda plot: Drawing(b'', b'', b'', (0, 0), (0, 0)))
 
 
-def changed(study: Study, settings: dict, **data) -> Study:
+def changed(study: AblationRun, settings: dict, **data) -> AblationRun:
     """The study with options of these settings, the first its baseline.
 
     And another description of the data.
     """
     config = study.config | dict(options=settings, baseline=next(iter(settings)))
-    plan = study.plan | dict(data={condition: own | data for condition, own in study.data.items()})
+    plans = {condition: dataclasses.replace(plan, **data) for condition, plan in study.data.items()}
+    plan = dataclasses.replace(study.plan, data=plans)
     return dataclasses.replace(study, config=config, plan=plan)
 
 
@@ -290,12 +291,14 @@ def test_the_change_that_is_told_is_that_of_the_arrays(usual, tmp_path):
 @pytest.mark.usefixtures('undrawn')
 def test_broken_labels_are_told_where_they_break(usual, tmp_path):
     photographs = changed(usual, dict(none={}), name='birds')
-    assert 'flip breaks labels here' in text(sheet_of(tmp_path, usual, sheet(['none', 'flip'])))
-    assert 'Where they show digits or letters' in text(
+    assert 'flip breaks labels on this data set' in text(
+        sheet_of(tmp_path, usual, sheet(['none', 'flip']))
+    )
+    assert 'If they show digits or letters' in text(
         sheet_of(tmp_path, photographs, sheet(['none', 'flip']))
     )
     said = text(sheet_of(tmp_path, photographs, sheet(['none', 'flip'], 3)))
-    assert 'harmless' in said
+    assert 'keeps the label' in said
     assert 'break' not in said
     assert 'flip' not in text(sheet_of(tmp_path, usual, sheet(['none', 'rotation'])))
     assert 'two classes' in text(sheet_of(tmp_path, usual, sheet(['none', 'cutmix'])))
@@ -325,7 +328,7 @@ def test_the_table_of_slopes_is_the_arrays(usual, tmp_path):
 @pytest.mark.parametrize('classes', [2, 10, 61])
 def test_the_bound_of_a_second_softmax_is_the_textbooks(classes, usual, tmp_path):
     said = text(slopes_of(tmp_path, usual, classes=classes))
-    assert said.count(f'{math.log(1 + (classes - 1) / math.e):.2f}{words.SPACE}nats, where') == 2
+    assert said.count(f'{math.log(1 + (classes - 1) / math.e):.2f}{words.SPACE}nats (a guess') == 2
     assert f'{math.e / (math.e + classes - 1):.3f}' in said
     assert f'ln {classes} = {math.log(classes):.2f}' in said
     # No logits do better: the largest probability is that of one input of 1 among others of 0.
@@ -338,12 +341,12 @@ def test_the_bound_of_a_second_softmax_is_the_textbooks(classes, usual, tmp_path
 def test_a_mistake_is_told_only_of_an_option_that_makes_it(usual, tmp_path):
     said = text(slopes_of(tmp_path, usual))
     assert (
-        'ReLU, softmax: wherever the logit of the right class is below 0 its gradient is exactly 0 (48 of 97'
+        'ReLU, softmax: the gradient is exactly 0 if the logit of the true class is below 0 (48 of 97'
         in said
     )
-    assert 'softmax, squared: surely wrong' in said
+    assert re.search(r'softmax, squared: the gradient at logit .* \(confidently wrong\)', said)
     sound = {'softmax, cross-entropy': 'softmax_cross_entropy'}
-    for mistake in ('never', 'no logits', 'exactly 0', 'surely wrong'):
+    for mistake in ('no probability', 'at least', 'exactly 0', 'learn slowest'):
         assert mistake not in text(slopes_of(tmp_path, usual, sound)[:1])
     found = slopes(LOSSES, 10)
     found['gradient'] = np.where(
@@ -398,18 +401,18 @@ def test_norms_and_units_are_those_of_the_arrays(usual, tmp_path):
 def test_why_some_starts_fail_is_told_only_where_the_numbers_show_it(usual, tmp_path):
     found = answers()
     said = text(probes_of(tmp_path, usual, found))
-    assert 'zeros: each hidden layer is one unit' in said
-    assert 'the gradient of every kernel is 0' in said
+    assert 'zeros: all units of each hidden layer are equal' in said
+    assert 'gradient with respect to every kernel is 0' in said
     assert 'he_normal' not in said
     moving = found | {'end.gradient_norms.head': np.ones(9, np.float32)}
     said = text(probes_of(tmp_path, usual, moving))
-    assert 'one unit many times over' in said
+    assert 'all units of each hidden layer are equal' in said
     assert 'every kernel is 0' not in said
     for changes in (
         {'start.distinct_units.hidden_1': np.full(9, 5)},
         {'end.distinct_units.hidden_1': np.full(9, 2)},
     ):
-        assert 'many times over' not in text(probes_of(tmp_path, usual, found | changes))
+        assert 'are equal' not in text(probes_of(tmp_path, usual, found | changes))
 
 
 @pytest.mark.usefixtures('undrawn')

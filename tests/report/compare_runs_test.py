@@ -98,7 +98,7 @@ def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_pat
     other = ablation(tmp_path / 'other', dict(a=[0.9, 0.9, 0.91]), variant=dict(width=16))
     assert main.main(['--mode=compare', str(one), str(other)]) == 3
     out = capsys.readouterr().out.splitlines()
-    assert out[0].split() == ['config.variant.width', '8,', 'there', '16']
+    assert out[0].split() == ['config.variant.width', 'first', '8,', 'second', '16']
     assert out[1].startswith('a ')
     assert out[1].endswith('DISAGREE')
     assert out[2] == '0 of 1 results agree'
@@ -130,14 +130,16 @@ def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys):
         ablation(tmp_path / 'one', dict(a=[0.5, 0.6])),
         ablation(tmp_path / 'other', dict(b=[0.5, 0.6])),
     )
-    with pytest.raises(InputError, match='no result in common: a is in one of them'):
+    with pytest.raises(
+        InputError, match=r'no result in common \(for example a is only in the first\)'
+    ):
         compare_runs.compare(one, other)
     with pytest.raises(
-        InputError, match=r'kind Ablation, .* kind Demonstration: give two of a kind'
+        InputError, match=r'kind Ablation, .* kind Demonstration: use two runs of the same kind'
     ):
         compare_runs.compare(one, demonstration(tmp_path / 'third', 'true'))
     workdir.begin(other, run=dict(finished=False))
-    with pytest.raises(InputError, match='other is not finished'):
+    with pytest.raises(InputError, match='other: the run is not finished'):
         compare_runs.compare(one, other)
     assert main.main(['--mode=compare', str(one)]) == 2
     assert 'is for two workdirs' in capsys.readouterr().err

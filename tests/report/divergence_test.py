@@ -20,13 +20,13 @@ SEEDS = range(protocol.MEASURING_SEED, protocol.MEASURING_SEED + 4)
 # What is planted (seed -> epoch, loss, accuracy from then on), the heading or words that name it,
 # and the seeds' cell.
 PLANTED = {
-    'no number': ({1001: (3, math.nan, 0.1)}, 'Diverged members', 'seed 1001 (epoch 3)'),
-    'infinite': ({1001: (3, math.inf, 0.1)}, 'Diverged members', 'seed 1001 (epoch 3, infinite)'),
-    'exploding': ({1002: (4, 1e20, 0.7)}, 'Exploded members', 'seed 1002 (epoch 4)'),
-    'all dead': ({1003: (2, 2.3026, 0.1)}, 'Members that learnt nothing', 'seed 1003 (epoch 2)'),
+    'no number': ({1001: (3, math.nan, 0.1)}, 'Diverged runs', 'seed 1001 (epoch 3)'),
+    'infinite': ({1001: (3, math.inf, 0.1)}, 'Diverged runs', 'seed 1001 (epoch 3, infinite)'),
+    'exploding': ({1002: (4, 1e20, 0.7)}, 'Exploded runs', 'seed 1002 (epoch 4)'),
+    'all dead': ({1003: (2, 2.3026, 0.1)}, 'Runs that learned nothing', 'seed 1003 (epoch 2)'),
     'dead from the start': (
         {1000: (1, 2.3026, 0.1)},
-        'Members that learnt nothing',
+        'Runs that learned nothing',
         'seed 1000 (epoch 1)',
     ),
 }
@@ -61,9 +61,11 @@ def test_each_is_named_with_seed_and_epoch(made, name):
     assert heading in text
     (row,) = [line for line in text.splitlines() if cell in line]
     assert row.startswith('| **avg** | measure | 0.1 |')
-    what = dict(Diverged='diverged', Exploded='exploded').get(heading.split()[0], 'learnt nothing')
-    assert f'Measured members that {what}: 1 of **avg**' in text
-    others = {'Diverged members', 'Exploded members', 'Members that learnt nothing'} - {heading}
+    failure = dict(Diverged='diverged', Exploded='exploded').get(
+        heading.split()[0], 'learned nothing'
+    )
+    assert f'Evaluation runs that {failure}: 1 of **avg**' in text
+    others = {'Diverged runs', 'Exploded runs', 'Runs that learned nothing'} - {heading}
     assert not [other for other in others if other in text]  # each under one heading alone
     values = [row['value'] for row in study.series['', 'measure', 'avg', 'test', 'accuracy']]
     assert next(row for row in study.summary if row['option'] == 'avg')['mean'] == pytest.approx(
@@ -73,9 +75,9 @@ def test_each_is_named_with_seed_and_epoch(made, name):
 
 def test_a_study_in_which_all_went_well_names_none(made):
     study, text = made({})
-    assert 'No member diverged.' in text
+    assert 'No run diverged.' in text
     assert not divergence.exploded(study) + divergence.idle(study)
-    assert 'width 0' not in text.replace('an interval of width 0; p = 1', '')
+    assert 'width 0' not in text
 
 
 def test_what_recovers_is_not_named(made):
@@ -87,7 +89,7 @@ def test_what_recovers_is_not_named(made):
 
 def test_equal_seeds_are_said_and_no_evidence(made):
     study, text = made(dict.fromkeys(SEEDS, (1, 0.5, 0.9)))
-    assert 'All 4 seeds of **avg** reached the same test accuracy, 90.00 %' in text
+    assert 'All 4 seeds of **avg** have the same test accuracy, 90.00 %' in text
     row = next(row for row in study.summary if row['option'] == 'avg')
     assert row['ci_low'] == pytest.approx(row['ci_high'])
 
@@ -100,7 +102,7 @@ def test_the_same_difference_on_every_seed_names_its_p_value(made, shift):
     }
     for row in study.series['', 'measure', 'avg', 'test', 'accuracy']:
         row['value'] = baseline[row['seed']] + shift
-    (text,) = divergence.doubts(study, '')
+    (text,) = divergence.warnings(study, '')
     assert 'avg' in text
     assert 'minimum detectable difference is not estimable' in text
     p_value = 1.0 if shift == 0 else 2.0 ** (1 - len(baseline))  # the exact sign-flip test

@@ -18,7 +18,7 @@ import pytest
 from jaxdl import report, statistics
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
-from jaxdl.report.finetune import confusion, finetuned
+from jaxdl.report.finetune import confusion, reading
 from jaxdl.report.page import plots, words
 from jaxdl.report.page.blocks import Drawing
 from jaxdl.statistics import classification
@@ -26,11 +26,11 @@ from tests.report.ablation_test import Page, drawings, outside
 
 HOSTILE = ('<b>|', '`$\\frac$` [a](http://b) *c*', '_"quoted" & \'so\' 平均', 'two\nlines', 'plain')
 SECTIONS = {
-    'evaluation.npz': ('What is taken for what', 'Calibration'),
-    'mistakes.npz': ('The worst mistakes',),
-    'gradcam.npz': ('Where the network looks',),
-    'probe.csv': ('The probe: which head was chosen',),
-    'split.json': ('How much to believe it',),
+    'evaluation.npz': ('Confusions', 'Calibration'),
+    'mistakes.npz': ('Most confident mistakes',),
+    'gradcam.npz': ('Grad-CAM',),
+    'probe.csv': ('Probe',),
+    'split.json': ('Uncertainty',),
     'evidence.json': (),
 }
 
@@ -90,11 +90,10 @@ def test_the_page_opens_with_the_verdict(full):
     low, high = statistics.wilson(found['finetune']['accuracy'], 440)
     text = read(full).text
     for said in (
-        f'is right on {words.percent(found["finetune"]["accuracy"])} of 440 validation images',
+        f'on 440 validation images: {words.percent(found["finetune"]["accuracy"])}',
         f'interval {words.number(low)} to {words.number(high)}',
-        f'reaches {words.percent(found["probe"]["accuracy"])}: fine-tuning gained',
-        'A split at random would have flattered',
-        '21.38 points more',
+        f'{words.percent(found["probe"]["accuracy"])}. Fine-tuning gained',
+        'A random split overestimates accuracy by 21.38 percentage points',
     ):
         assert said in text[: text.index('Scores on the 440')], said
 
@@ -103,19 +102,19 @@ def test_every_section_is_there_in_both_forms(full, odd):
     for workdir in (full, odd):
         found = headings(workdir)
         expected = itertools.chain(
-            *SECTIONS.values(), ('Learning', 'What each decision rests on', 'Model card')
+            *SECTIONS.values(), ('Learning curves', 'Evidence for each setting', 'Model card')
         )
         assert set(expected) <= set(found)
-        assert found[:3] == ['The result', 'How much to believe it', 'Learning']
+        assert found[:3] == ['Result', 'Uncertainty', 'Learning curves']
         assert all(title in read(workdir).text for title in found)
 
 
 def test_a_probe_alone_has_no_curves(probed):
-    assert not {'Learning', *itertools.chain(*SECTIONS.values())} & set(headings(probed))
+    assert not {'Learning curves', *itertools.chain(*SECTIONS.values())} & set(headings(probed))
     text = read(probed).text
-    assert 'The probe, a linear head on the untouched network, is right on' in text
+    assert 'Accuracy of the probe (linear head on frozen features) on' in text
     assert 'fine-tuned' not in text
-    assert 'train_size' not in text  # what a probe does not use is no decision of it
+    assert 'train_size' not in text  # a probe does not use it
 
 
 @pytest.mark.parametrize('name', SECTIONS)
@@ -174,7 +173,7 @@ def test_pairs_and_classes_are_those_of_the_logits(full):
     table = classification.confusion(labels, predicted, 81)
     page, names = read(full), finetune_workdirs.CLASSES
     rows = next(
-        rows for caption, rows in page.tables.items() if caption.startswith('The most confused')
+        rows for caption, rows in page.tables.items() if caption.startswith('Most confused')
     )[1:]
     counts = [int(row[2].split(' of ')[0]) for row in rows]
     assert counts == sorted(counts, reverse=True)
@@ -184,7 +183,7 @@ def test_pairs_and_classes_are_those_of_the_logits(full):
         label = names.index(true)
         assert times == f'{off[label, names.index(taken)]} of {table[label].sum()}'
     each = classification.per_class(table)
-    for name, cells in page.table('Every class').items():
+    for name, cells in page.table('Scores per class').items():
         label = names.index(name)
         assert cells[0] == str(each['support'][label])
         assert cells[3] == f'{100 * each["f1"][label]:.1f}'
@@ -203,12 +202,12 @@ def test_a_matrix_shows_few_classes_and_no_mistake_no_matrix(undrawn, tmp_path):
         workdir / 'artifacts' / 'evaluation.npz', found | dict(labels=found['logits'].argmax(1))
     )
     report.build(workdir)
-    assert 'Every one of the 20 images is named right' in read(workdir).text
+    assert 'All 20 images are classified correctly' in read(workdir).text
     assert not (workdir / 'figures' / 'confusion.png').exists()
 
 
 def test_decisions_show_their_value_and_what_tested_them(full):
-    rows = read(full).table('The recipe')
+    rows = read(full).table('Recipe')
     assert rows['Batch size'] == [
         'batch_size=32, accumulation=1',
         '128 against 32: worse, \u22121.80 (\u22123.00 to \u22120.60) (batch_size, digits)',
@@ -216,7 +215,7 @@ def test_decisions_show_their_value_and_what_tested_them(full):
     assert rows['Dropout'] == ['dropout=0.0', 'not tested']
     assert 'schedule=warmup_cosine' in rows['Learning rate and schedule'][0]
     tested = [name for name, (_, found) in rows.items() if found != 'not tested']
-    assert f'Of {len(rows)} decisions {len(tested)} were tested' in read(full).text.replace(
+    assert f'Of {len(rows)} settings {len(tested)} were tested' in read(full).text.replace(
         '\u00a0', ' '
     )
     assert len(tested) == 6
@@ -237,23 +236,17 @@ def test_calibration_is_that_of_the_logits(full):
 
 
 def test_a_split_at_random_and_a_quick_run_are_warned_of(full, odd):
-    for said in (
-        'This is a quick run, and no evidence',
-        'This split is of that kind',
-        'This split, at random, flatters',
-    ):
+    for said in ('This is a smoke run', 'This split is random', 'This random split overestimates'):
         assert said in read(odd).text
         assert said not in read(full).text
 
 
 def test_the_card_and_how_to_predict(full):
     page = read(full)
-    assert page.table('The network in short')['Licence of the weights'][0].startswith('unknown')
+    assert page.table('Model card')['Licence of the weights'][0].startswith('unknown')
     assert '--mode=predict --checkpoint=grocery --images=DIR --output=predictions.csv' in page.text
     assert 'submission.csv, 2,485 rows' in page.text
-    assert page.table('Time')['share of the training spent waiting for images'] == [
-        words.percent(0.031)
-    ]
+    assert page.table('Time')['data loading, share of training time'] == [words.percent(0.031)]
 
 
 def test_no_folder_of_the_machine_is_told(full, odd):
@@ -354,22 +347,22 @@ def test_a_probe_is_scored_on_the_test_images_where_there_are_some(tmp_path, und
     report.build(workdir)
     accuracy = classification.scores(tested['logits'], tested['labels'])['accuracy']
     text = read(workdir).text
-    assert f'is right on {words.percent(accuracy)} of 20 test images' in text
+    assert f'on 20 test images: {words.percent(accuracy)}' in text
     assert 'Probe (validation images)' in text
-    assert 'on images that it was not fitted on' in text
+    assert 'on other images than it was fitted on' in text
 
 
 def test_no_image_at_all_is_no_damage(tmp_path, undrawn):
     workdir = finetune_workdirs.make(tmp_path / 'run', classes=HOSTILE, images=20)
     for file in ('mistakes', 'gradcam'):
-        _arrays(**{name: lambda x: x[:0] for name in finetuned.GRADCAM})(
+        _arrays(**{name: lambda x: x[:0] for name in reading.GRADCAM})(
             workdir / 'artifacts' / f'{file}.npz'
         )
     report.build(workdir)
-    assert not {'The worst mistakes', 'Where the network looks'} & set(headings(workdir))
+    assert not {'Most confident mistakes', 'Grad-CAM'} & set(headings(workdir))
 
 
 def test_the_table_of_a_probe_reads_back(full):
     """The columns that this report reads are those of the file."""
     with (full / 'artifacts' / 'probe.csv').open() as stream:
-        assert next(csv.reader(stream)) == list(finetuned.PROBE)
+        assert next(csv.reader(stream)) == list(reading.PROBE)

@@ -81,9 +81,9 @@ def test_a_formula_that_cannot_be_converted_is_refused(tex):
 
 
 def test_a_text_and_what_it_shows_must_agree():
-    with pytest.raises(ValueError, match='no place for numbers'):
+    with pytest.raises(ValueError, match='does not use numbers'):
         prose.read('Nothing here.', [TABLE])
-    with pytest.raises(ValueError, match="shows 'numbers'"):
+    with pytest.raises(ValueError, match="uses 'numbers'"):
         prose.read('In short.\n\n## S\n\n![numbers]', [])
 
 

@@ -50,13 +50,10 @@ def crossed(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope='module')
-def old(tmp_path_factory) -> pathlib.Path:
-    """A workdir of before there were margins, second factors and answers for each image.
-
-    Three seeds, one rate.
-    """
-    folder = tmp_path_factory.mktemp('old') / 'run'
-    workdirs.make(folder, options=workdirs.first(2), seeds=3, epochs=2, rates=[0.1], margin=None)
+def small(tmp_path_factory) -> pathlib.Path:
+    """A workdir without single images, with three seeds and one rate."""
+    folder = tmp_path_factory.mktemp('small') / 'run'
+    workdirs.make(folder, options=workdirs.first(2), seeds=3, epochs=2, rates=[0.1])
     (folder / 'correct.npz').unlink()
     report.build(folder)
     return folder
@@ -78,7 +75,10 @@ def test_the_differences_of_images_are_those_of_the_table(usual):
 
 
 def test_seeds_and_images_apart(usual):
-    study, table = reading.read(usual), page(usual).table('Seeds and test images apart: 10')
+    study, table = (
+        reading.read(usual),
+        page(usual).table('Uncertainty from seeds and from test images, 10'),
+    )
     for row in study.summary[1:]:
         d = queries.image_differences(study, '', row['option'])
         assert d is not None
@@ -88,7 +88,9 @@ def test_seeds_and_images_apart(usual):
         assert cells[3:5] == [f'{100 * s:.0f} %' for s in (found.share_seeds, found.share_images)]
         apart = found.share_seeds - found.share_images
         assert cells[6] == ('seeds' if apart > 0 else 'test images' if apart < 0 else 'neither')
-    assert re.search(r'The larger doubt: .*(seeds|test images) for .*\.', page(usual).text)
+    assert re.search(
+        r'Dominant source of uncertainty: .*(seeds|test images) for .*\.', page(usual).text
+    )
 
 
 def test_equivalence_is_tested_against_the_margin_of_the_experiment(usual):
@@ -104,14 +106,15 @@ def test_equivalence_is_tested_against_the_margin_of_the_experiment(usual):
     ]
     adjusted = statistics.holm([test.p_value for test in tests])
     assert list(table) == study.options[1:]
+    equivalent = 'equivalent within 2.00 percentage points'
     for cells, test, p in zip(table.values(), tests, adjusted, strict=True):
         assert cells[0].endswith(f'({words.span(*test.interval90)})')
         assert cells[1] == words.p_value(p)
-        assert cells[2].startswith('equivalent within 2.00 points' if p < 0.05 else 'not shown')
-    assert table['avgmax'][2] == 'equivalent within 2.00 points'
+        assert cells[2].startswith(equivalent if p < 0.05 else 'not shown')
+    assert table['avgmax'][2] == equivalent
     assert (
         'Equivalent to max within 2.00 percentage points: avgmax'
-        in page(usual).text.split('What was compared')[0]
+        in page(usual).text.split('Contents')[0]
     )
 
 
@@ -119,11 +122,12 @@ def test_a_difference_may_be_smaller_than_the_margin(tmp_path):
     report_test.built(tmp_path, options=workdirs.first(2), epochs=3, rates=[0.1], margin=0.05)
     text = page(tmp_path).text
     assert 'avg is better than max' in text
-    assert 'equivalent within 5.00 points; a difference, smaller than the margin' in text
+    words_of_table = 'percentage points; significantly different, by less than the margin'
+    assert f'equivalent within 5.00 {words_of_table}' in text
 
 
 def test_the_control_and_what_pairing_saved(usual):
-    study, table = reading.read(usual), page(usual).table('The baseline against itself')
+    study, table = reading.read(usual), page(usual).table('A/A control')
     baseline = list(queries.by_seed(study, '', 'max').values())
     found = statistics.compare(baseline[5:], baseline[:5])
     assert table['max (control)'][:2] == [
@@ -133,8 +137,8 @@ def test_the_control_and_what_pairing_saved(usual):
     saved = statistics.pairing(list(queries.by_seed(study, '', 'avgmax').values()), baseline)
     told = dict(zip(statistics.STATISTICS, table['avgmax'][2:], strict=True))
     assert told['Correlation of the pairs'] == f'{saved.correlation:.2f}'
-    assert told['Unpaired seeds a side'] == f'{saved.unpaired:.0f}'
-    assert 'With 10 seeds the correlations' in page(usual).text
+    assert told['Unpaired seeds per side'] == f'{saved.unpaired:.0f}'
+    assert 'From 10 seeds these numbers are rough' in page(usual).text
 
 
 def test_the_expected_best(usual):
@@ -145,21 +149,21 @@ def test_the_expected_best(usual):
         assert tuning is not None
         best = statistics.expected_best(list(tuning.means.values()))
         assert f'{option}: {", ".join(words.number(value) for value in best)}' in alt
-    assert re.search(r'With one rate, drawn at random from those tried, avg would lead', text.text)
+    assert re.search(r'best expected validation accuracy is \d\d\.\d\d % \(avg\)', text.text)
 
 
-def test_the_usable_range_of_rates(usual):
-    study, table = reading.read(usual), page(usual).table('The chosen learning rates')
+def test_the_tolerance_of_learning_rates(usual):
+    study, table = reading.read(usual), page(usual).table('Selected learning rates')
     for option in study.options:
         tuning = queries.tuning(study, '', option)
         assert tuning is not None
-        low, high = queries.usable(tuning)
-        said = f'{low:g} alone' if low == high else f'{low:g} to {high:g}, {high / low:.3g}\u00d7'
-        assert table[option][3] == said
+        low, high = queries.tolerance(tuning)
+        one, several = f'{low:g} only', f'{low:g} to {high:g}, {high / low:.3g}\u00d7'
+        assert table[option][3] == (one if low == high else several)
 
 
 @pytest.mark.parametrize(
-    ('means', 'usable'),
+    ('means', 'tolerance'),
     [
         ({0.01: 0.90, 0.1: 0.95, 1.0: 0.90}, (0.1, 0.1)),
         ({0.01: 0.94, 0.1: 0.95, 1.0: 0.5}, (0.01, 0.1)),
@@ -167,16 +171,14 @@ def test_the_usable_range_of_rates(usual):
         ({0.01: 0.945, 0.1: 0.90, 1.0: 0.95}, (1.0, 1.0)),
     ],
 )
-def test_the_widest_run_of_usable_rates(means, usable):
+def test_the_widest_range_of_tolerated_rates(means, tolerance):
     tuning = queries.Tuning({}, means, protocol.best_rate(means), [], False)
-    assert queries.usable(tuning) == usable
+    assert queries.tolerance(tuning) == tolerance
 
 
 def test_every_run_is_listed(usual):
     rows = next(
-        rows
-        for caption, rows in page(usual).tables.items()
-        if caption.startswith('Every run, with')
+        rows for caption, rows in page(usual).tables.items() if caption.startswith('All runs with')
     )[1:]
     table = results.read_table(usual / 'results.csv', results.RESULTS)
     members = {(row['option'], row['phase'], row['learning_rate'], row['seed']) for row in table}
@@ -198,9 +200,9 @@ def test_markdown_points_to_the_runs_and_the_page_folds_them(usual):
     source, text = (usual / 'report.html').read_text(), (usual / 'report.md').read_text()
     assert (
         source.count('<details>') == source.count('</details>') - 1 == 1
-    )  # beside the contents, which are open
+    )  # and the contents, which are open
     assert re.search(
-        r'^Every run, .*: every epoch of every one is in `results.csv` of the workdir\.$',
+        r'^All runs with .*: all epochs of all runs are in `results.csv` of the workdir\.$',
         text,
         re.M,
     )
@@ -208,17 +210,17 @@ def test_markdown_points_to_the_runs_and_the_page_folds_them(usual):
 
 
 def test_the_decision_rule_is_told(usual, crossed):
-    rule = page(usual).table('The decision rule')
+    rule = page(usual).table('Decision rule')
     assert rule['Baseline'] == ['max']
     assert rule['Learning rates'] == ['0.01, 0.0316, 0.1, 0.316, 1']
     assert 'margin 2.00 percentage points' in rule['Equivalence'][0]
-    assert rule['Seeds that choose a rate'] == ['3']
-    assert 'Seeds that choose a rate' not in page(crossed).table('The decision rule')
+    assert rule['Tuning seeds'] == ['3']
+    assert 'Tuning seeds' not in page(crossed).table('Decision rule')
 
 
 def test_the_interaction(crossed):
     study, read = reading.read(crossed), page(crossed)
-    rows = read.tables['The interaction of pooling and dropout, against dropout 0'][1:]
+    rows = read.tables['Interaction of pooling and dropout, relative to dropout 0'][1:]
     assert [row[:2] for row in rows] == [['avg', 'dropout 0.5'], ['avgmax', 'dropout 0.5']]
     there, here = (
         np.array(queries.differences(study, condition, 'avg'))
@@ -228,7 +230,7 @@ def test_the_interaction(crossed):
     assert rows[0][2] == f'{words.points(found.difference)} ({words.span(*found.interval)})'
     assert [row[5] for row in rows] == ['interaction', 'none found']
     assert (
-        'The effect depends on the second factor, in percentage points: avg under dropout 0.5'
+        'The effect depends on the second factor. Interactions in percentage points: avg under dropout'
         in read.text
     )
     assert read.table('Test accuracy, %, under each level of dropout').keys() == set(study.options)
@@ -245,24 +247,21 @@ def test_no_interaction_is_no_finding(tmp_path):
         second_factor='dropout',
     )
     assert re.search(
-        r'No interaction found\. That does not mean none: an interaction of \d', page(tmp_path).text
+        r'No interaction found\. Minimum detectable interaction: \d', page(tmp_path).text
     )
 
 
 def test_the_sources_of_variance(crossed):
     shares = page(crossed).table(
-        'Shares of the variance of test accuracy from run to run: max, 49 runs'
+        'Shares of the variance of test accuracy between runs of max, 49 runs'
     )
     del shares['Source']  # the head of the table of the second condition
-    assert list(shares) == ['initial weights', 'order of the data', 'noise', 'data split', 'rest']
+    assert list(shares) == ['initial weights', 'data order', 'noise', 'data split', 'residual']
     percent = {source: int(cells[0].split()[0]) for source, cells in shares.items()}
     assert max(percent, key=percent.__getitem__) == 'data split'
     assert sum(percent.values()) == pytest.approx(100, abs=3)
     text = page(crossed).text
-    assert (
-        f'The largest single source of variance is the data split, with {percent["data split"]} %'
-        in text
-    )
+    assert f'Largest single source of variance: data split ({percent["data split"]} %)' in text
 
 
 @pytest.mark.parametrize(
@@ -303,15 +302,15 @@ def test_damaged_answers_are_said(tmp_path):
         report.build(tmp_path)
 
 
-def test_an_older_workdir_has_the_sections_that_it_can_have(old):
-    text = page(old).text
+def test_a_small_study_has_the_sections_that_it_can_have(small):
+    text = page(small).text
     assert 'Equivalence to max within 1.00 percentage points, n = 3 seeds' in text
     assert '(needs 4 seeds)' in text
     for absent in (
-        'Seeds and test images apart',
-        'Interaction',
-        'Where the variance',
-        'By the number of rates tried',
+        'Uncertainty from seeds',
+        'Interaction of',
+        'Sources of variance',
+        'Tuning budget',
     ):
         assert absent not in text
 
@@ -329,8 +328,8 @@ def test_splits_of_their_own(tmp_path):
     np.savez_compressed(tmp_path / 'correct.npz', **content)
     report.build(tmp_path)
     text, study = page(tmp_path).text, reading.read(tmp_path)
-    assert 'Every seed has a test split of its own here' in text
-    assert 'split anew by every seed' in text
+    assert 'Every seed has another test split' in text
+    assert 'another split per seed' in text
     wider = study.summary[1]
     factor = np.sqrt((1 / 4 + 360 / 1078) * 4)
     widths = [row['difference_high'] - row['difference_low'] for row in (wider, summary)]

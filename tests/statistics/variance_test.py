@@ -79,11 +79,15 @@ RUNS = variance.orthogonal_array(3, 4)
 @pytest.mark.parametrize(
     ('values', 'levels', 'said'),
     [
-        (np.zeros(8), dict(a=RUNS[:, 0], b=RUNS[:, 1]), 'for every run'),
-        (np.zeros(8), dict(a=RUNS[:8, 0], b=RUNS[:8, 1]), 'a and b do not meet equally often'),
+        (np.zeros(8), dict(a=RUNS[:, 0], b=RUNS[:, 1]), 'one entry per run'),
+        (
+            np.zeros(8),
+            dict(a=RUNS[:8, 0], b=RUNS[:8, 1]),
+            'levels of a and b must meet equally often',
+        ),
         (np.zeros(9), dict(a=RUNS[:, 0], b=np.zeros(9, int)), 'b needs at least 2 levels'),
         (np.full(9, np.nan), dict(a=RUNS[:, 0], b=RUNS[:, 1]), 'finite'),
-        (np.zeros(9), dict(zip('abcd', RUNS.T, strict=True)), 'leave no rest'),
+        (np.zeros(9), dict(zip('abcd', RUNS.T, strict=True)), 'no residual degrees of freedom'),
     ],
 )
 def test_runs_that_cannot_be_analysed(values, levels, said):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import workdir as folder
-from jaxdl.report.finetune import finetuned
+from jaxdl.report.finetune import reading
 from jaxdl.statistics import classification
 from jaxdl.workdir import tables
 
@@ -274,6 +274,7 @@ def _plan(classes: Sequence[str], images: int) -> dict[str, Any]:
         name='foodc:/home/someone/grocery',
         description='the challenge in /home/someone/grocery: train.csv, test.csv',
         classes=list(classes),
+        image_shape=[96, 96, 3],
         val=images,
         unlabelled=2485,
         checksum='5f0c2a9e17b3d4e5f6a7b8c9',
@@ -296,8 +297,11 @@ def _plan(classes: Sequence[str], images: int) -> dict[str, Any]:
     return dict(
         data=data,
         model=model,
-        steps=[78, 624],
-        devices=1,
+        steps=dict(per_epoch=78, total=624),
+        phases=[],
+        heads=48,
+        devices=dict(platform='cpu', kind='cpu', count=1),
+        processes=1,
         cores=2,
         versions=VERSIONS,
         conv='onednn',
@@ -345,7 +349,7 @@ def _artifacts(
     classes: int,
     grouped: bool,
 ) -> None:
-    tables.write_table(path / 'probe.csv', finetuned.PROBE, _grid())
+    tables.write_table(path / 'probe.csv', reading.PROBE, _grid())
     counts = dict(train=COUNTS['train'], val=len(labels))
     doubt = [
         dict(split='at random', accuracy=0.9752, macro_f1=0.9688, **counts),

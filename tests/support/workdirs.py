@@ -62,7 +62,7 @@ class Made:
     scale: str = 'full'
     question: str = 'Does the way a network pools change what it learns?'
     classes: Sequence[str] = tuple('0123456789')
-    margin: float | None = 0.01  # None: a workdir of before there was one
+    margin: float = 0.01
     second_factor: str = ''
     effects: Mapping[tuple[str, str], float] = dataclasses.field(
         default_factory=dict
@@ -91,7 +91,13 @@ def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
     folder.write_json(path / 'config.json', _config(made))
     folder.write_json(
         path / 'plan.json',
-        dict(data=dict.fromkeys(made.conditions, _data(made)), versions=VERSIONS),
+        dict(
+            data=dict.fromkeys(made.conditions, _data(made)),
+            devices=dict(platform='cpu', kind='cpu', count=1),
+            cores=2,
+            versions=VERSIONS,
+            groups=[],
+        ),
     )
     folder.write_json(path / 'run.json', _run(made, len(rows)))
     _correct(path / 'correct.npz', rows)
@@ -214,10 +220,9 @@ def _costs(made: Made) -> list[tables.Row]:
 
 
 def _config(made: Made) -> dict[str, Any]:
-    newer = (
-        {} if made.margin is None else dict(margin=made.margin, second_factor=made.second_factor)
-    )
-    return newer | dict(
+    return dict(
+        margin=made.margin,
+        second_factor=made.second_factor,
         kind='Ablation',
         name='pooling',
         scale=made.scale,
@@ -271,6 +276,7 @@ def _run(made: Made, rows: int) -> dict[str, Any]:
             batch_size=32,
             compile_seconds=3.04,
             train_seconds=0.41 * members,
+            evaluate_seconds=0.1,
             conv='patches',
         )
         for condition in made.conditions

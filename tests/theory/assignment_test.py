@@ -41,13 +41,13 @@ def test_every_part_has_a_workdir_of_its_own_and_a_place_in_the_report(made):
     text = (made / 'report.md').read_text()
     headings = [line for line in text.splitlines() if line.startswith('## ')]
     assert [h.split(' ', 2)[2] for h in headings] == [
-        'The answers in short',
+        'Answers',
         'Q1 Rules',
         'Q2 The rest',
         'Provenance',
     ]
     assert text.count('### ') > 4
-    assert 'quick run, and no evidence' in text
+    assert 'This is a smoke run' in text
 
 
 def test_figures_of_different_parts_do_not_meet(made):

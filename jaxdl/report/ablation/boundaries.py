@@ -1,4 +1,4 @@
-"""Where the networks of a study change their minds, for examples of two numbers."""
+"""Decision boundaries of networks with two inputs and two classes."""
 
 from collections.abc import Mapping
 
@@ -7,35 +7,46 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-# standard deviations that the grid of a boundary spans: as in jaxdl.probes, which imports jax
+# standard deviations that the grid of a boundary spans, as in jaxdl.train.diagnostics (imports jax)
 REACH = 2.5
 SOFT = LinearSegmentedColormap.from_list('soft', ['#f0b48a', '#ffffff', '#86bbe0'])
 LEVELS = np.linspace(
     0, 1, 8
 )  # an odd number of steps: 0.5 lies inside the middle one, which is white
-FILL = 40  # points a side that the colours use: more would double the file
+FILL = 40  # points per side of the filled contours; more would double the file
 
 Answers = Mapping[str, np.ndarray]  # 'WHEN.NAME.KEY' -> [member, ...]
-Members = Mapping[str, np.ndarray]  # option -> where its members are, the lowest seed first
+Members = Mapping[str, np.ndarray]  # option -> indices of its members, the lowest seed first
 
 
 def blocks(
-    name: str, study: Study, condition: str, answers: Answers, kept: Members, seed: int
+    name: str, study: AblationRun, condition: str, answers: Answers, members: Members, seed: int
 ) -> list[Block]:
-    """Where a network of the first seed changes its mind, a panel an option.
+    """Probability of the second class over the two inputs, one panel per option.
 
-    For two numbers an image, two classes.
+    Args:
+      name: file name of the figure.
+      study: an ablation.
+      condition: name of the condition.
+      answers: arrays of probes.npz.
+      members: option -> indices of its members with finite outputs.
+      seed: seed of the networks to draw.
+
+    Returns:
+      One figure; empty unless there are two inputs and two classes.
     """
     logits, classes = (
         answers.get('end.boundary.logits', np.zeros(0)),
-        study.data[condition]['classes'],
+        study.data[condition].classes,
     )
-    first = {option: rows[0] for option, rows in kept.items() if answers['seed'][rows[0]] == seed}
+    first = {
+        option: rows[0] for option, rows in members.items() if answers['seed'][rows[0]] == seed
+    }
     if (
         not first
         or logits.ndim != 4
@@ -49,7 +60,7 @@ def blocks(
 
     def plot(width: float) -> Figure:
         drawn, grid = plots.panels(
-            list(share), width, 'first number, standard deviations', 'second number'
+            list(share), width, 'first input, standard deviations', 'second input'
         )
         columns = len({axes.get_position().x0 for axes in grid})
         cell = min(2.3, width / columns)  # not as wide as other panels, since these are square
@@ -62,15 +73,16 @@ def blocks(
         return drawn
 
     other, one = (markup.name(label) for label in classes)
-    said = '; '.join(
-        f'{markup.flat(o)} {100 * (v > 0.5).mean():.0f} % of the square, probability {v.min():.2f} to {v.max():.2f}'
+    probabilities = '; '.join(
+        f'{markup.flat(o)} {100 * (v > 0.5).mean():.0f} % of the square, '
+        f'probability {v.min():.2f} to {v.max():.2f}'
         for o, v in share.items()
     )
     caption = (
-        f'What the networks of seed {seed} say after training, by the two numbers of an example: blue for class {one}, '
-        f'orange for class {other}, the paler the less sure. The line is where both are equally likely.'
+        f'Predictions after training (seed {seed}) over the two inputs. Blue: class {one}. Orange: '
+        f'class {other}. Paler: probability closer to 0.5. Line: decision boundary.'
     )
-    alt = f'Where class {markup.flat(classes[1])} is the likelier, seed {seed}: {said}.'
+    alt = f'Share with class {markup.flat(classes[1])} more likely, seed {seed}: {probabilities}.'
     return [FigureBlock(name, plots.draw(plot), alt, caption)]
 
 

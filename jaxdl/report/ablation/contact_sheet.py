@@ -1,4 +1,4 @@
-"""What each augmentation does to real images of the data set, and which labels it breaks."""
+"""Contact sheet: training images under each augmentation, and labels that break."""
 
 import pathlib
 from collections.abc import Mapping
@@ -9,67 +9,61 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxdl.report.ablation import reading
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-ORIGINAL = ('original', 'none')  # names of the images as they are
-SIDE = 64  # pixels of an image that a cell shows at most: larger ones are averaged down
+ORIGINAL = ('original', 'none')  # names of the unchanged images
+SIDE = 64  # maximum pixels per side of an image; larger images are averaged down
 
 DOES = {
-    'original': 'the images as they are',
-    'none': 'the images as they are',
-    'rotation': 'turned about the centre, either way; the corners that come in are black',
-    'translation': 'shifted along both axes; the edges that come in are black',
+    'original': 'unchanged images',
+    'none': 'unchanged images',
+    'rotation': 'rotated about the centre in either direction; new corners are black',
+    'translation': 'shifted along both axes; new edges are black',
     'colour': 'brightness, contrast, saturation and hue changed',
     'flip': 'left and right swapped',
-    'randaugment': 'two changes drawn from a list of geometry and colour, each as strong as `randaugment` says',
-    'erasing': 'a box painted over in one colour; the label stays, even where the box covers what it was read from',
-    'mixup': 'blended with another image, and the label with its label, by the same shares',
-    'cutmix': 'a box taken from another image, and of the label the share of the pixels in it',
+    'randaugment': 'two random changes of geometry or colour, of strength `randaugment`',
+    'erasing': 'a box of one colour; the label stays, even if the box covers the object',
+    'mixup': 'blended with another image; labels are blended in the same proportion',
+    'cutmix': 'a box from another image; its label has the weight of its share of the pixels',
 }
-GREY_COLOUR = 'brightness and contrast changed: a grey image has no saturation and no hue to change'
+GREY_COLOUR = 'brightness and contrast changed; grey images have no saturation or hue'
 BROKEN = (
-    f'{markup.name("flip")} breaks labels here: a mirrored digit is another sign or none, yet it keeps its label, so '
-    'the network is taught what is false.'
+    f'{markup.name("flip")} breaks labels on this data set: a mirrored digit is another sign or '
+    'none, but keeps its label.'
 )
 MAY_BREAK = (
-    'These images are grey. Where they show digits or letters, a flip breaks labels: a mirrored sign is another one or '
-    'none, yet it keeps its label.'
+    'These images are grey. If they show digits or letters, a flip breaks labels: a mirrored sign '
+    'is another sign or none, but keeps its label.'
 )
 HARMLESS = (
-    'To the label of a photograph a flip is harmless, unless the label is told by text in it.'
+    'A flip keeps the label of a photograph, unless the label depends on text in the photograph.'
 )
-MIXED = 'Mixing (mixup, cutmix) changes the label along with the image: it becomes shares of two classes.'
+MIXED = 'Mixing (mixup, cutmix) changes the labels as well: they become shares of two classes.'
 
 
-def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> list[Block]:
-    """The contact sheet in `folder` as a figure named `figure`, what its rows do.
-
-    And which labels break.
-    """
+def blocks(folder: pathlib.Path, study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """The contact sheet in `folder` as a figure named `figure`, with notes on rows and labels."""
     sheet = _sheet(reading.arrays(folder / 'contact_sheet.npz'))
     if not sheet:
         return []
     grey = next(iter(sheet.values())).shape[-1] == 1
     does = DOES | dict(colour=GREY_COLOUR) if grey else DOES
-    told = [f'{markup.name(name)}: {does[name]}.' for name in sheet if name in does]
+    notes = [f'{markup.name(name)}: {does[name]}.' for name in sheet if name in does]
     return [
         _figure(figure, sheet),
-        *([Items(told)] if told else []),
-        *_labels(sheet, grey, study.data[condition]['name'] == 'digits'),
+        *([Items(notes)] if notes else []),
+        *_labels(sheet, grey, study.data[condition].name == 'digits'),
     ]
 
 
-def _sheet(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The images of each augmentation, in [0, 1], the untouched first.
-
-    Nothing where they are not of one shape.
-    """
-    shapes = {images.shape for images in found.values()}
+def _sheet(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Images of each augmentation in [0, 1], unchanged images first; empty if shapes differ."""
+    shapes = {images.shape for images in rows.values()}
     if len(shapes) != 1 or not all(
-        np.issubdtype(images.dtype, np.floating) for images in found.values()
+        np.issubdtype(images.dtype, np.floating) for images in rows.values()
     ):
         return {}
     shape = shapes.pop()
@@ -77,11 +71,11 @@ def _sheet(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         len(shape) != 4
         or 0 in shape
         or shape[-1] not in (1, 3)
-        or not all(map(_finite, found.values()))
+        or not all(map(_finite, rows.values()))
     ):
         return {}
-    names = sorted(found, key=lambda name: name not in ORIGINAL)
-    return {name: np.clip(found[name], 0, 1) for name in names}
+    names = sorted(rows, key=lambda name: name not in ORIGINAL)
+    return {name: np.clip(rows[name], 0, 1) for name in names}
 
 
 def _finite(values: np.ndarray) -> bool:
@@ -89,12 +83,12 @@ def _finite(values: np.ndarray) -> bool:
 
 
 def _labels(sheet: Mapping[str, np.ndarray], grey: bool, digits: bool) -> list[Block]:
-    found: list[Block] = []
+    notes: list[Block] = []
     if 'flip' in sheet:
-        found.append(Paragraph(BROKEN if digits else MAY_BREAK if grey else HARMLESS))
+        notes.append(Paragraph(BROKEN if digits else MAY_BREAK if grey else HARMLESS))
     if 'mixup' in sheet or 'cutmix' in sheet:
-        found.append(Paragraph(MIXED))
-    return found
+        notes.append(Paragraph(MIXED))
+    return notes
 
 
 def _figure(name: str, sheet: Mapping[str, np.ndarray]) -> FigureBlock:
@@ -118,32 +112,27 @@ def _figure(name: str, sheet: Mapping[str, np.ndarray]) -> FigureBlock:
         return drawn
 
     caption = (
-        'Some training images, a column each (fewer on a phone), and what each augmentation makes of them, a row each. '
-        'The strengths are those that show well: those trained with are among the settings of the options.'
+        f'{words.count(count, "training image")} (columns, fewer on a phone) under each '
+        'augmentation (rows). Strengths are chosen for visibility; the strengths in training are '
+        'settings of the options.'
     )
-    return FigureBlock(name, plots.draw(plot), _said(sheet), caption)
+    return FigureBlock(name, plots.draw(plot), _alt(sheet), caption)
 
 
 def _small(images: np.ndarray) -> np.ndarray:
-    """At most SIDE pixels a side and three channels: means of blocks of [n, height, width.
-
-    Channel].
-    """
+    """Block means of [n, height, width, channel]: at most SIDE pixels per side, 3 channels."""
     step = -(-max(images.shape[1:3]) // SIDE)
     height, width = (max(step, side - side % step) for side in images.shape[1:3])
     filled = np.pad(
         images, [(0, 0), *((0, max(0, step - side)) for side in images.shape[1:3]), (0, 0)], 'edge'
     )
-    whole = filled[:, :height, :width]
-    parts = whole.reshape(len(images), height // step, step, width // step, step, -1).mean((2, 4))
+    cropped = filled[:, :height, :width]
+    parts = cropped.reshape(len(images), height // step, step, width // step, step, -1).mean((2, 4))
     return np.repeat(parts, 3, -1) if parts.shape[-1] == 1 else parts
 
 
 def _cell(axes: Axes, image: np.ndarray, x: float, y: float, tall: float) -> None:
-    """One image with a light frame; as `none` it reaches an SVG pixel by pixel.
-
-    To be enlarged without blur.
-    """
+    """Draw one image with a light frame; interpolation `none` keeps its pixels in an SVG."""
     left, right, top, bottom = x + 0.04, x + 0.96, y + 0.04 * tall, y + 0.96 * tall
     axes.imshow(image, interpolation='none', extent=(left, right, bottom, top))
     frame = Rectangle(
@@ -162,11 +151,11 @@ def _names(axes: Axes, names: list[str], columns: int, tall: float) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _said(sheet: Mapping[str, np.ndarray]) -> str:
+def _alt(sheet: Mapping[str, np.ndarray]) -> str:
     count, height, width, _ = next(iter(sheet.values())).shape
     start = (
-        f'{words.count(count, "training image")} of {words.product(height, width)} pixels, a row an augmentation: '
-        f'{words.listing(markup.flat(name) for name in sheet)}.'
+        f'{words.count(count, "training image")} of {words.product(height, width)} pixels, one row '
+        f'per augmentation: {words.listing(markup.flat(name) for name in sheet)}.'
     )
     original = next((sheet[name] for name in ORIGINAL if name in sheet), None)
     if original is None:

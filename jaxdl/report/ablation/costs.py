@@ -1,9 +1,9 @@
-"""What each option costs: parameters, operations, seconds."""
+"""Costs of each option: parameters, operations, seconds."""
 
 from collections.abc import Callable
 
 from jaxdl.report.ablation import queries
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.workdir.tables import Row
@@ -13,20 +13,17 @@ COLUMNS = (
     'Test accuracy, %',
     'Parameters',
     'FLOPs, forward pass of one image',
-    'Training, seconds a member',
+    'Training, seconds per run',
 )
 WRITERS = dict(parameters=words.exactly, flops=words.amount, seconds_per_member=words.significant)
-HOW_TO_READ = (
-    'FLOPs are as XLA counts them. Seconds a member are the training seconds of its group divided by the members of '
-    'that group, which trained at once: one member alone would take longer.'
+NOTES = (
+    'FLOPs as counted by XLA. Seconds per run: training time of the group divided by its number of '
+    'runs. These trained together; a single run would take longer.'
 )
 
 
-def blocks(study: Study, condition: str) -> list[Block]:
-    """The costs of every option as a table beside its accuracy.
-
-    Each with how many times the baseline's it is.
-    """
+def blocks(study: AblationRun, condition: str) -> list[Block]:
+    """Costs of every option next to its accuracy, each with its ratio to the baseline."""
     costs = {option: study.costs.get((condition, option), {}) for option in study.options}
     base = costs[study.baseline]
     means = {row['option']: words.number(row['mean']) for row in queries.compared(study, condition)}
@@ -34,8 +31,8 @@ def blocks(study: Study, condition: str) -> list[Block]:
         [markup.name(option), means[option], *_row(cost, {} if option == study.baseline else base)]
         for option, cost in costs.items()
     ]
-    caption = 'Costs, and in brackets how many times that of the baseline'
-    return [Table(caption, COLUMNS, rows, 'lrrrr'), Paragraph(HOW_TO_READ, 'note')]
+    caption = 'Costs; in brackets the ratio to the baseline'
+    return [Table(caption, COLUMNS, rows, 'lrrrr'), Paragraph(NOTES, 'note')]
 
 
 def _row(cost: Row, base: Row) -> list[str]:

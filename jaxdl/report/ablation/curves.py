@@ -1,4 +1,4 @@
-"""The figure of learning: training and validation error against epoch, one panel an option."""
+"""Learning curves: training and validation error against epoch, one panel per option."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,21 +24,28 @@ REFERENCE: plots.Line = dict(color=plots.INK, linestyle=':', linewidth=1.3)
 
 
 def figure(
-    name: str, curves: Mapping[str, Accuracies], baseline: str, lost: Counter[str], images: int
+    name: str, curves: Mapping[str, Accuracies], baseline: str, diverged: Counter[str], images: int
 ) -> FigureBlock:
-    """Draws the curves of every option.
-
-    With the validation error of the baseline in every panel for comparison.
+    """Draw the curves of every option, each with the validation error of the baseline.
 
     Args:
-      lost: how many members of an option diverged.
-      images: how many the validation split has.
+      name: file name of the figure.
+      curves: option -> accuracies of training and validation, each [seed, epoch].
+      baseline: the option shown in every panel.
+      diverged: option -> number of diverged runs.
+      images: size of the validation split.
+
+    Returns:
+      The figure with caption, text alternative and chart.
     """
     bands = {
         option: tuple(tuple(100 * (1 - part) for part in plots.band(accuracy)) for accuracy in both)
         for option, both in curves.items()
     }
-    titles = [f'{option} ({lost[option]} diverged)' if lost[option] else option for option in bands]
+    titles = [
+        f'{option} ({diverged[option]} diverged)' if diverged[option] else option
+        for option in bands
+    ]
     means = np.concatenate([mean for both in bands.values() for mean, *_ in both])
     floor = plots.floor(means, images)
 
@@ -59,11 +66,11 @@ def figure(
 
     seeds = min(len(accuracy) for both in curves.values() for accuracy in both)
     chart = _chart(dict(zip(titles, bands.values(), strict=True)), floor, seeds)
-    return FigureBlock(name, plots.draw(plot), _said(bands), _caption(floor), chart)
+    return FigureBlock(name, plots.draw(plot), _alt(bands), _caption(floor, seeds), chart)
 
 
 def _chart(bands: Mapping[str, Bands], floor: float, seeds: int) -> Chart:
-    """Of several options first the validation errors alone: they are what is compared."""
+    """Chart data; of several options only the validation errors are visible at first."""
     curves = []
     for option, both in bands.items():
         for part, band in zip(('validation', 'training'), reversed(both), strict=True):
@@ -82,7 +89,7 @@ def _chart(bands: Mapping[str, Bands], floor: float, seeds: int) -> Chart:
     )
 
 
-def _said(bands: Mapping[str, Bands]) -> str:
+def _alt(bands: Mapping[str, Bands]) -> str:
     options = (
         f'{markup.flat(option)}: training {train[0][0]:.2f} to {train[0][-1]:.2f}, '
         f'validation {val[0][0]:.2f} to {val[0][-1]:.2f}'
@@ -91,12 +98,13 @@ def _said(bands: Mapping[str, Bands]) -> str:
     return f'Error in % against epoch, mean over seeds, first to last epoch. {"; ".join(options)}.'
 
 
-def _caption(floor: float) -> str:
-    edge = f'below {floor:.2g}{words.SPACE}% (half a validation image) it shows the edge'
+def _caption(floor: float, seeds: int) -> str:
+    edge = f'it ends at {floor:.2g}{words.SPACE}%, half a validation image'
     axis = f' The axis is logarithmic; {edge}.' if floor else ''
     return (
-        f'Error (1 {words.MINUS} accuracy) while learning, at the chosen rate, mean over the measuring seeds; bands '
-        f'are 95{words.SPACE}% intervals of that mean.{axis}'
+        f'Error (1 {words.MINUS} accuracy) against epoch, at the selected learning rate. Lines: '
+        f'mean over n{words.SPACE}={words.SPACE}{words.count(seeds, "evaluation seed")}. Bands: '
+        f'95{words.SPACE}% intervals.{axis}'
     )
 
 

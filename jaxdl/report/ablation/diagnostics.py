@@ -1,7 +1,4 @@
-"""What the networks answered before and after training: gradient norms, distinct units.
-
-Decision boundaries.
-"""
+"""Networks before and after training: gradient norms, distinct units, decision boundaries."""
 
 import pathlib
 import re
@@ -15,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from jaxdl.report.ablation import boundaries, reading
 from jaxdl.report.ablation.boundaries import Answers, Members
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
@@ -25,48 +22,48 @@ START: plots.Line = dict(
 )
 END: plots.Line = dict(color=plots.BLUE, linestyle='-', marker='o', markersize=4)
 STYLES = dict(start=START, end=END)
-TINY = 1e-12  # a norm below it counts as none
+TINY = 1e-12  # smaller norms count as 0
 
 Layers = dict[str, np.ndarray]  # layer -> [member], from the input to the head
 
 
-def blocks(folder: pathlib.Path, study: Study, condition: str, figure: str) -> list[Block]:
+def blocks(folder: pathlib.Path, study: AblationRun, condition: str, figure: str) -> list[Block]:
     """Figures `figure`_gradients and `figure`_boundaries, and a table of distinct units.
 
-    Whichever were asked for.
+    Each only if the study recorded its arrays.
     """
-    found = reading.arrays(folder / 'probes.npz')
-    members = _members(found, study)
+    arrays = reading.arrays(folder / 'probes.npz')
+    members = _members(arrays, study)
     if not members:
         return []
-    count = len(found['seed'])
+    count = len(arrays['seed'])
     answers = {
-        name: values for name, values in found.items() if values.ndim and len(values) == count
+        name: values for name, values in arrays.items() if values.ndim and len(values) == count
     }
     finite = _finite(answers, count)
-    kept = {option: rows[finite[rows]] for option, rows in members.items() if finite[rows].any()}
-    made = [
-        *_norms(f'{figure}_gradients', answers, kept),
-        *_units(study, condition, answers, kept),
+    usable = {option: rows[finite[rows]] for option, rows in members.items() if finite[rows].any()}
+    content = [
+        *_norms(f'{figure}_gradients', answers, usable),
+        *_units(study, condition, answers, usable),
         *boundaries.blocks(
-            f'{figure}_boundaries', study, condition, answers, kept, int(found['seed'].min())
+            f'{figure}_boundaries', study, condition, answers, usable, int(arrays['seed'].min())
         ),
     ]
-    lost = [
+    excluded = [
         f'{(~finite[rows]).sum()} of {markup.name(o)}'
         for o, rows in members.items()
         if not finite[rows].all()
     ]
     note = (
-        f'Left out here, since their networks were no longer finite: {words.listing(lost)}.'
-        if lost
+        f'Left out, because their outputs were not finite: {words.listing(excluded)}.'
+        if excluded
         else ''
     )
-    return [*made, *([Paragraph(note, 'note')] if note else [])] if made else []
+    return [*content, *([Paragraph(note, 'note')] if note else [])] if content else []
 
 
-def _members(found: Answers, study: Study) -> Members:
-    option, seed = found.get('option', np.zeros(0)), found.get('seed', np.zeros(0))
+def _members(arrays: Answers, study: AblationRun) -> Members:
+    option, seed = arrays.get('option', np.zeros(0)), arrays.get('seed', np.zeros(0))
     if option.ndim != 1 or option.shape != seed.shape or seed.dtype.kind not in 'iu':
         return {}
     places = {each: np.flatnonzero(option == each) for each in study.options}
@@ -78,7 +75,7 @@ def _members(found: Answers, study: Study) -> Members:
 
 
 def _finite(answers: Answers, members: int) -> np.ndarray:
-    """Whether every number that a member answered is finite, bool [member]."""
+    """Whether all outputs of a member are finite, bool [member]."""
     numbers = [
         values.reshape(members, -1) for values in answers.values() if values.dtype.kind == 'f'
     ]
@@ -90,12 +87,9 @@ def _finite(answers: Answers, members: int) -> np.ndarray:
 
 
 def _layers(answers: Answers, when: str, name: str) -> Layers:
-    """One number a member of each layer: dense layers after the convolutions, the head last.
-
-    Numbers in order.
-    """
+    """Layer -> values [member]; first convolutions, then dense layers, then the head."""
     start = f'{when}.{name}.'
-    found = {
+    layers = {
         key.removeprefix(start): v
         for key, v in answers.items()
         if key.startswith(start) and v.ndim == 1
@@ -109,32 +103,32 @@ def _layers(answers: Answers, when: str, name: str) -> Layers:
             [int(p) if p.isdecimal() else p for p in parts],
         ]
 
-    return {layer: found[layer].astype(float) for layer in sorted(found, key=place)}
+    return {layer: layers[layer].astype(float) for layer in sorted(layers, key=place)}
 
 
-def _norms(name: str, answers: Answers, kept: Members) -> list[Block]:
-    """The norms of the loss's gradient by each kernel, a panel an option."""
+def _norms(name: str, answers: Answers, members: Members) -> list[Block]:
+    """Norms of the gradient with respect to each kernel, one panel per option."""
     norms = {when: _layers(answers, when, 'gradient_norms') for when in STYLES}
     norms = {when: layers for when, layers in norms.items() if layers}
-    if not norms or not kept:
+    if not norms or not members:
         return []
-    layers = list(dict.fromkeys(layer for own in norms.values() for layer in own))
-    everyone = np.concatenate(list(kept.values()))
-    shown = np.concatenate([values[everyone] for own in norms.values() for values in own.values()])
-    positive = shown[shown > TINY]
+    layers = list(dict.fromkeys(layer for values in norms.values() for layer in values))
+    everyone = np.concatenate(list(members.values()))
+    drawn_values = np.concatenate(
+        [values[everyone] for of_layer in norms.values() for values in of_layer.values()]
+    )
+    positive = drawn_values[drawn_values > TINY]
     low, high = (positive.min(), positive.max()) if positive.size else (1.0, 1.0)
-    floor = low / 30 if len(positive) < len(shown) else 0.0
+    floor = low / 30 if len(positive) < len(drawn_values) else 0.0
 
     def plot(width: float) -> Figure:
-        drawn, grid = plots.panels(
-            list(kept), width, 'layer, from the input on', 'norm of the gradient'
-        )
-        for axes, rows in zip(grid, kept.values(), strict=True):
-            for when, own in norms.items():
+        drawn, grid = plots.panels(list(members), width, 'layer, input first', 'gradient norm')
+        for axes, rows in zip(grid, members.values(), strict=True):
+            for when, of_layer in norms.items():
                 _line(
                     axes,
-                    [layers.index(layer) + 1 for layer in own],
-                    [v[rows] for v in own.values()],
+                    [layers.index(layer) + 1 for layer in of_layer],
+                    [v[rows] for v in of_layer.values()],
                     floor,
                     when,
                 )
@@ -146,29 +140,37 @@ def _norms(name: str, answers: Answers, kept: Members) -> list[Block]:
         return drawn
 
     numbered = ', '.join(f'{i} {markup.code(layer)}' for i, layer in enumerate(layers, 1))
+    seeds = words.count(max(map(len, members.values())), 'seed')
     zeros = f' At 0: less than {words.power(-12)}.' if floor else ''
     caption = (
-        'Euclidean norm of the gradient of the loss by the kernel of each layer, on some training images. Lines: mean '
-        f'over seeds. Dots: one seed each. The axis is logarithmic.{zeros} Layers: {numbered}.'
+        'Euclidean norm of the gradient of the loss with respect to the kernel of each layer, on '
+        f'some training images. Lines: mean over n{words.SPACE}={words.SPACE}{seeds}. Dots: one '
+        f'seed each. The axis is logarithmic.{zeros} Layers: {numbered}.'
     )
-    return [FigureBlock(name, plots.draw(plot), _norms_said(norms, kept), caption)]
+    return [FigureBlock(name, plots.draw(plot), _norms_alt(norms, members), caption)]
 
 
 def _line(
     axes: Axes, places: Sequence[int], values: Sequence[np.ndarray], floor: float, when: str
 ) -> None:
     style, shift = STYLES[when], dict(start=-0.08, end=0.08)[when]
-    seeds = [np.where(own > TINY, own, floor) for own in values]
-    for x, own in zip(places, seeds, strict=True):
+    seeds = [np.where(norms > TINY, norms, floor) for norms in values]
+    for x, norms in zip(places, seeds, strict=True):
         axes.plot(
-            [x + shift] * len(own), own, '.', color=style['color'], alpha=0.35, markersize=5, mew=0
+            [x + shift] * len(norms),
+            norms,
+            '.',
+            color=style['color'],
+            alpha=0.35,
+            markersize=5,
+            mew=0,
         )
-    means = [own.mean() if own.mean() > TINY else floor for own in values]
+    means = [norms.mean() if norms.mean() > TINY else floor for norms in values]
     axes.plot(np.array(places) + shift, means, **style)
 
 
 def _norm_axis(axes: Axes, low: float, high: float, floor: float) -> None:
-    """Logarithmic, a tick every so many decades, and at the foot one for 0 where there is one."""
+    """Scale y logarithmically, with a tick for 0 at `floor` if that is above 0."""
     first, last = int(np.ceil(np.log10(low))), int(np.floor(np.log10(high)))
     decades = range(first, last + 1) if first <= last else range(first - 1, last + 2)
     ticks = [10.0**power for power in decades][:: -(-len(decades) // 5)]
@@ -179,24 +181,21 @@ def _norm_axis(axes: Axes, low: float, high: float, floor: float) -> None:
     axes.yaxis.set_major_formatter(lambda v, _: '0' if v == floor else words.power(np.log10(v)))
 
 
-def _norms_said(norms: Mapping[str, Layers], kept: Members) -> str:
+def _norms_alt(norms: Mapping[str, Layers], members: Members) -> str:
     options = []
-    for option, rows in kept.items():
+    for option, rows in members.items():
         parts = (
             f'{when} {", ".join(f"{values[rows].mean():.2g}" for values in layers.values())}'
             for when, layers in norms.items()
         )
         options.append(f'{markup.flat(option)}: {"; ".join(parts)}')
-    return f'Mean norm of the gradient by layer, from the input on. {". ".join(options)}.'
+    return f'Mean gradient norm per layer, input first. {". ".join(options)}.'
 
 
-def _units(study: Study, condition: str, answers: Answers, kept: Members) -> list[Block]:
-    """How many units of each hidden layer do something of their own after training.
-
-    And why some fail.
-    """
+def _units(study: AblationRun, condition: str, answers: Answers, members: Members) -> list[Block]:
+    """Number of distinct units per hidden layer after training, and reasons for a single one."""
     units = _layers(answers, 'end', 'distinct_units')
-    if not units or not kept:
+    if not units or not members:
         return []
     width = study.design(condition)['variant'].get('width')
     fits = (
@@ -206,19 +205,17 @@ def _units(study: Study, condition: str, answers: Answers, kept: Members) -> lis
     )
     of = f' (of {width})' if fits else ''
     rows = [
-        [markup.name(o), *(_mean(values[own]) for values in units.values())]
-        for o, own in kept.items()
+        [markup.name(o), *(_mean(values[indices]) for values in units.values())]
+        for o, indices in members.items()
     ]
     columns = ('Option', *(f'{markup.code(layer)}{of}' for layer in units))
-    caption = 'Distinct hidden units after training, mean over seeds and range'
-    note = (
-        'Units are distinct where they answer differently to at least one of some training images.'
-    )
-    same = _all_one(answers, kept, units)
+    caption = 'Distinct hidden units after training: mean over seeds (range)'
+    note = 'Two units are distinct if their outputs differ on at least one of some training images.'
+    equal = _single_units(answers, members, units)
     return [
         Table(caption, columns, rows, 'l' + 'r' * len(units)),
         Paragraph(note, 'note'),
-        *([Items([_why(option, answers, kept[option]) for option in same])] if same else []),
+        *([Items([_reason(o, answers, members[o]) for o in equal])] if equal else []),
     ]
 
 
@@ -231,26 +228,27 @@ def _mean(values: np.ndarray) -> str:
     )
 
 
-def _all_one(answers: Answers, kept: Members, end: Layers) -> list[str]:
-    """The options each of whose layers was one unit many times over.
-
-    Before training and after it.
-    """
+def _single_units(answers: Answers, members: Members, end: Layers) -> list[str]:
+    """Options with one distinct unit per hidden layer, before and after training."""
     start = _layers(answers, 'start', 'distinct_units')
     both = [*start.values(), *end.values()]
     return [
         option
-        for option, rows in kept.items()
+        for option, rows in members.items()
         if start and all((values[rows] == 1).all() for values in both)
     ]
 
 
-def _why(option: str, answers: Answers, rows: np.ndarray) -> str:
+def _reason(option: str, answers: Answers, rows: np.ndarray) -> str:
     text = (
-        f'{markup.name(option)}: each hidden layer is one unit many times over, before training and after it. Units of '
-        'a layer that start alike get the same gradient at every step, so they stay alike for ever.'
+        f'{markup.name(option)}: all units of each hidden layer are equal, before and after '
+        'training. Units with equal initial weights get equal gradients at every step and stay '
+        'equal.'
     )
     norms = [_layers(answers, when, 'gradient_norms') for when in STYLES]
-    if all(norms) and not any(values[rows].any() for own in norms for values in own.values()):
-        text += ' And the gradient of every kernel is 0, at the start and at the end: nothing there moves its weights.'
+    if all(norms) and not any(values[rows].any() for layers in norms for values in layers.values()):
+        text += (
+            ' The gradient with respect to every kernel is 0 at the start and at the end, so the '
+            'weights do not move.'
+        )
     return text

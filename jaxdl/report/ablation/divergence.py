@@ -1,7 +1,4 @@
-"""Members that went wrong, each by name: what was seen of them.
-
-And what the statistics made of it.
-"""
+"""Runs that diverged, exploded or learned nothing, by name, and their effect on the statistics."""
 
 import collections
 import math
@@ -9,109 +6,104 @@ from collections.abc import Callable, Sequence
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
-from jaxdl.report.ablation.queries import Trouble
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.queries import FailedRun
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 
-HUGE = 10  # times the loss of a guess: what counts as exploded
-ERRORS = 3  # standard errors above a guess: up to there an accuracy is one
-COUNTS = 'Each counts as it was measured; none was left out.'
+HUGE = 10  # a run explodes above this multiple of the loss of a guess
+ERRORS = 3  # an accuracy of up to this many standard errors above a guess counts as a guess
+COUNTS = 'Each enters the statistics as measured; none is left out.'
 
 
-def blocks(study: Study) -> list[Block]:
-    """Every member that diverged, exploded, or learnt nothing.
-
-    And every option whose seeds are all equal.
-    """
+def blocks(study: AblationRun) -> list[Block]:
+    """All runs that diverged, exploded or learned nothing, and options without variation."""
     return [
         *_diverged(study),
         *_named(
             exploded(study),
-            'Exploded members',
+            'Exploded runs',
             'exploded',
-            f'from some epoch on the training loss stayed above {HUGE} times that of a guess, ln(number of classes).',
+            f'from some epoch to the end, training loss exceeded {HUGE} times that of a guess, '
+            'ln(number of classes).',
         ),
         *_named(
             idle(study),
-            'Members that learnt nothing',
-            'learnt nothing, or nothing that lasted',
-            'from some epoch on validation accuracy was no better than naming one class always, as of a network whose '
-            'units are all dead.',
+            'Runs that learned nothing',
+            'learned nothing, or nothing that lasted',
+            'from some epoch to the end, validation accuracy was no better than always predicting '
+            'one class, as with dead units.',
         ),
         *[Paragraph(text) for condition in study.conditions for text in _equal(study, condition)],
     ]
 
 
-def exploded(study: Study) -> list[Trouble]:
-    """Members whose loss stays finite, and huge to the end."""
+def exploded(study: AblationRun) -> list[FailedRun]:
+    """Runs whose training loss stays finite, and huge to the end."""
     return _lasting(
         study, 'train', 'loss', lambda study, condition: HUGE * math.log(_classes(study, condition))
     )
 
 
-def idle(study: Study) -> list[Trouble]:
-    """Members whose validation accuracy stays that of a guess to the end."""
+def idle(study: AblationRun) -> list[FailedRun]:
+    """Runs whose validation accuracy stays that of a guess to the end."""
     return _lasting(study, 'val', 'accuracy', _guess, below=True)
 
 
-def doubts(study: Study, condition: str) -> list[str]:
-    """What a reader of the comparison should know of these.
-
-    Which measured members of which option.
-    """
+def warnings(study: AblationRun, condition: str) -> list[str]:
+    """Sentences on failed evaluation runs, and on options without variation, of a condition."""
     kinds = {
         'diverged': queries.diverged(study.table),
         'exploded': exploded(study),
-        'learnt nothing': idle(study),
+        'learned nothing': idle(study),
     }
-    found = []
-    for what, members in kinds.items():
+    texts = []
+    for failure, members in kinds.items():
         counts = [
             f'{n} of {markup.name(option)}' for option, n in measured(members, condition).items()
         ]
-        worth = 'chance in this table' if what == 'diverged' else 'it was measured'
+        value = 'chance in this table' if failure == 'diverged' else 'measured'
         if counts:
-            found.append(
-                f'Measured members that {what}: {words.listing(counts)}. Each counts as {worth}, and is named in the '
-                'section on what this shows.'
+            texts.append(
+                f'Evaluation runs that {failure}: {words.listing(counts)}. Each counts as {value} '
+                'and is listed in section "Limits".'
             )
-    return found + _same_difference(study, condition)
+    return texts + _same_difference(study, condition)
 
 
-def measured(members: Sequence[Trouble], condition: str) -> collections.Counter[str]:
-    """How many members of each option that were measured under a condition are among these."""
+def measured(members: Sequence[FailedRun], condition: str) -> collections.Counter[str]:
+    """Number of evaluation runs of each option under a condition, among `members`."""
     return collections.Counter(
-        own.option for own in members if (own.condition, own.phase) == (condition, 'measure')
+        m.option for m in members if (m.condition, m.phase) == (condition, 'measure')
     )
 
 
-def _diverged(study: Study) -> list[Block]:
-    lost = queries.diverged(study.table)
-    if not lost:
-        return [Paragraph('No member diverged.')]
-    chances = sorted({1 / _classes(study, member.condition) for member in lost})
+def _diverged(study: AblationRun) -> list[Block]:
+    failed = queries.diverged(study.table)
+    if not failed:
+        return [Paragraph('No run diverged.')]
+    chances = sorted({1 / _classes(study, member.condition) for member in failed})
     text = (
-        f'{words.count(len(lost), "member")} diverged: the loss was no finite number any more. From that epoch on '
-        f'each counts as chance, {words.listing(map(words.percent, chances))} (1 / number of classes), in every mean '
-        'above; none was left out.'
+        f'{words.count(len(failed), "run")} diverged: the loss was not finite. From that epoch on '
+        f'the accuracy counts as chance, {words.listing(map(words.percent, chances))} (1 / number '
+        'of classes), in every mean above. None is left out.'
     )
     columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch of divergence')
-    return [Paragraph(text), Table('Diverged members', columns, _rows(lost), 'llrw')]
+    return [Paragraph(text), Table('Diverged runs', columns, _rows(failed), 'llrw')]
 
 
-def _named(found: Sequence[Trouble], caption: str, what: str, why: str) -> list[Block]:
-    if not found:
+def _named(failed: Sequence[FailedRun], caption: str, failure: str, reason: str) -> list[Block]:
+    if not failed:
         return []
-    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch in which it began')
-    text = f'{words.count(len(found), "member")} {what}: {why} {COUNTS}'
-    return [Paragraph(text), Table(caption, columns, _rows(found), 'llrw')]
+    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the first such epoch')
+    text = f'{words.count(len(failed), "run")} {failure}: {reason} {COUNTS}'
+    return [Paragraph(text), Table(caption, columns, _rows(failed), 'llrw')]
 
 
-def _rows(found: Sequence[Trouble]) -> list[list[str]]:
-    """A row for each option and rate, so that a rate that no seed survives takes one line."""
+def _rows(failed: Sequence[FailedRun]) -> list[list[str]]:
+    """One row per option and learning rate."""
     together = collections.defaultdict(list)
-    for member in found:
+    for member in failed:
         option = markup.name(member.option) + (
             f' ({words.condition(member.condition)})' if member.condition else ''
         )
@@ -122,68 +114,64 @@ def _rows(found: Sequence[Trouble]) -> list[list[str]]:
 
 
 def _lasting(
-    study: Study, split: str, metric: str, limit: Callable[[Study, str], float], below: bool = False
-) -> list[Trouble]:
-    """Members of which a metric is beyond its limit from some epoch on to the end.
-
-    Diverged ones are named as such.
-    """
-    lost = {
+    study: AblationRun,
+    split: str,
+    metric: str,
+    limit: Callable[[AblationRun, str], float],
+    below: bool = False,
+) -> list[FailedRun]:
+    """Runs with a metric beyond its limit from some epoch to the end, without diverged runs."""
+    diverged = {
         (m.condition, m.phase, m.option, m.learning_rate, m.seed)
         for m in queries.diverged(study.table)
     }
     histories = collections.defaultdict(dict)
-    for (condition, phase, option, own_split, own_metric), rows in study.series.items():
-        for row in rows if (own_split, own_metric) == (split, metric) else ():
+    for (condition, phase, option, *series), rows in study.series.items():
+        for row in rows if series == [split, metric] else ():
             histories[condition, phase, option, row['learning_rate'], row['seed']][row['epoch']] = (
                 row['value']
             )
-    found = []
+    failed = []
     for member, values in histories.items():
         bound, first = limit(study, member[0]), None
         for epoch in sorted(values, reverse=True):
             if (values[epoch] > bound) == below:
                 break
             first = epoch
-        if first is not None and member not in lost:
-            found.append(Trouble(*member, epoch=first, value=values[first]))
-    return found
+        if first is not None and member not in diverged:
+            failed.append(FailedRun(*member, epoch=first, value=values[first]))
+    return failed
 
 
-def _classes(study: Study, condition: str) -> int:
-    return len(study.data[condition]['classes'])
+def _classes(study: AblationRun, condition: str) -> int:
+    return len(study.data[condition].classes)
 
 
-def _guess(study: Study, condition: str) -> float:
-    """The accuracy that naming one class always does not exceed, but for chance."""
+def _guess(study: AblationRun, condition: str) -> float:
+    """Accuracy of always predicting one class, plus ERRORS standard errors."""
     data = study.data[condition]
-    part = ((data.get('findings') or {}).get('parts') or {}).get('val') or {}
-    share = max(
-        1 / _classes(study, condition), part.get('largest', ('', 0))[1] / max(1, data['val'])
-    )
-    return share + ERRORS * math.sqrt(share * (1 - share) / max(1, data['val']))
+    part = (data.findings.get('parts') or {}).get('val') or {}
+    share = max(1 / _classes(study, condition), part.get('largest', ('', 0))[1] / max(1, data.val))
+    return share + ERRORS * math.sqrt(share * (1 - share) / max(1, data.val))
 
 
-def _equal(study: Study, condition: str) -> list[str]:
-    """Options of which all seeds reached one and the same accuracy."""
-    where, found = f' ({words.condition(condition)})' if study.repeated else '', []
+def _equal(study: AblationRun, condition: str) -> list[str]:
+    """Sentences on options with the same test accuracy on all seeds."""
+    under, texts = f' ({words.condition(condition)})' if study.repeated else '', []
     for option in study.options:
         values = list(queries.by_seed(study, condition, option).values())
         if len(values) > 1 and statistics.constant(values):
-            found.append(
-                f'All {len(values)} seeds of {markup.name(option)}{where} reached the same test '
-                f'accuracy, {words.percent(values[0])}: their standard deviation is 0 and their interval of width 0, '
-                'which says nothing of another seed.'
+            texts.append(
+                f'All {len(values)} seeds of {markup.name(option)}{under} have the same test '
+                f'accuracy, {words.percent(values[0])}. The interval over seeds has width 0 and '
+                'does not describe other seeds.'
             )
-    return found
+    return texts
 
 
-def _same_difference(study: Study, condition: str) -> list[str]:
-    """Options that differ from the baseline by the same on every seed.
-
-    The t test has nothing to go by.
-    """
-    found = []
+def _same_difference(study: AblationRun, condition: str) -> list[str]:
+    """Sentences on options with the same difference from the baseline on all seeds."""
+    texts = []
     for option in study.options[1:]:
         d = queries.differences(study, condition, option)
         if len(d) > 1 and statistics.constant(d):
@@ -192,10 +180,10 @@ def _same_difference(study: Study, condition: str) -> list[str]:
                 if statistics.constant([*d, 0])
                 else f'p = {words.p_value(2 ** (1 - len(d)))}'
             )
-            found.append(
+            texts.append(
                 f'The difference of {markup.name(option)} is the same on every seed, '
-                f'{words.points(d[0])} {verdicts.POINTS}. The t test needs variation, so the p-value '
-                f'is that of the exact sign-flip test, {p}. The minimum detectable difference is '
-                f'{verdicts.NOT_ESTIMABLE}.'
+                f'{words.points(d[0])} {verdicts.POINTS}. The t test needs variation, so the '
+                f'p-value is that of the exact sign-flip test, {p}. The minimum detectable '
+                f'difference is {verdicts.NOT_ESTIMABLE}.'
             )
-    return found
+    return texts

@@ -1,11 +1,8 @@
-"""Whether an option is equivalent to the baseline.
-
-Two one-sided tests against the margin of the experiment.
-"""
+"""Two one-sided tests of equivalence to the baseline, against the margin of the experiment."""
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 
@@ -18,13 +15,10 @@ COLUMNS = (
 NOT_SHOWN = 'not shown'
 
 
-def blocks(study: Study, condition: str) -> list[Block]:
-    """The test of equivalence of every option as a table, and how to read it.
-
-    Nothing where nothing was compared.
-    """
-    found = tested(study, condition)
-    if not found:
+def blocks(study: AblationRun, condition: str) -> list[Block]:
+    """Test of equivalence of every option as a table with notes; empty if nothing was compared."""
+    tests = tested(study, condition)
+    if not tests:
         return []
     margin = words.number(study.margin(condition))
     summary = {row['option']: row for row in queries.compared(study, condition)}
@@ -33,37 +27,34 @@ def blocks(study: Study, condition: str) -> list[Block]:
             markup.name(option),
             f'{words.points(summary[option]["difference"])} ({words.span(*test.interval90)})',
             words.p_value(p_holm),
-            _finding(p_holm, margin, apart=summary[option]['verdict'] != verdicts.NONE),
+            _finding(p_holm, margin, different=summary[option]['verdict'] != verdicts.NONE),
         ]
-        for option, (test, p_holm) in found.items()
+        for option, (test, p_holm) in tests.items()
     ]
     n = words.count(summary[study.baseline]['seeds'], 'seed')
     caption = (
         f'Equivalence to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}, n = {n}'
     )
-    return [Table(caption, COLUMNS, rows, 'lrrw'), Paragraph(_how_to_read(margin), 'note')]
+    return [Table(caption, COLUMNS, rows, 'lrrw'), Paragraph(_note(margin), 'note')]
 
 
-def sentence(study: Study, condition: str) -> str:
-    """Which options are equivalent to the baseline; empty where none is."""
-    found = tested(study, condition)
+def sentence(study: AblationRun, condition: str) -> str:
+    """Sentence on the options that are equivalent to the baseline; empty if none is."""
+    tests = tested(study, condition)
     names = [
-        markup.name(option) for option, (_, p_holm) in found.items() if p_holm < statistics.ALPHA
+        markup.name(option) for option, (_, p_holm) in tests.items() if p_holm < statistics.ALPHA
     ]
     if not names:
         return ''
     margin = words.number(study.margin(condition))
     return (
-        f'Equivalent to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}: {words.listing(names)} '
-        '(two one-sided tests).'
+        f'Equivalent to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}: '
+        f'{words.listing(names)} (two one-sided tests).'
     )
 
 
-def tested(study: Study, condition: str) -> dict[str, tuple[statistics.Equivalence, float]]:
-    """Each option but the baseline -> its test.
-
-    And the p-value of that after Holm over the options.
-    """
+def tested(study: AblationRun, condition: str) -> dict[str, tuple[statistics.Equivalence, float]]:
+    """Option (without the baseline) -> its test, and the p-value after Holm over the options."""
     options = study.options[1:]
     baseline = list(queries.by_seed(study, condition, study.baseline).values())
     margin, ratio = study.margin(condition), study.test_train_ratio(condition)
@@ -79,17 +70,18 @@ def tested(study: Study, condition: str) -> dict[str, tuple[statistics.Equivalen
     }
 
 
-def _finding(p_holm: float, margin: str, apart: bool) -> str:
+def _finding(p_holm: float, margin: str, different: bool) -> str:
     if p_holm >= statistics.ALPHA:
         return NOT_SHOWN
-    return f'equivalent within {margin} points' + (
-        '; a difference, smaller than the margin' if apart else ''
+    return f'equivalent within {margin} {verdicts.POINTS}' + (
+        '; significantly different, by less than the margin' if different else ''
     )
 
 
-def _how_to_read(margin: str) -> str:
+def _note(margin: str) -> str:
     return (
-        'Two one-sided paired t tests (Schuirmann 1987), Holm over the options, against 0.05: a small p speaks against '
-        f'a true difference of {margin} points or more, either way. The margin stands in the experiment, as '
-        f'{markup.code("margin")}. Not shown does not mean different.'
+        'Two one-sided paired t tests (Schuirmann 1987) at level 0.05, Holm over the options. A '
+        f'small p is evidence against a true difference of {margin} {verdicts.POINTS} or more in '
+        f'either direction. The margin is the setting {markup.code("margin")} of the experiment. '
+        '"Not shown" does not mean different.'
     )

@@ -1,7 +1,4 @@
-"""The figure of the result: paired differences to the baseline with their intervals.
-
-One row an option.
-"""
+"""Forest plot of the result: paired differences from the baseline with their intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,9 +18,15 @@ from jaxdl.workdir.tables import Row
 def figure(
     name: str, compared: Sequence[Row], per_seed: Mapping[str, Sequence[float]]
 ) -> FigureBlock:
-    """The rows of the summary that compare, with the difference on every seed.
+    """Draw the differences from the baseline, in percentage points.
 
-    Drawn in percentage points.
+    Args:
+      name: file name of the figure.
+      compared: rows of the summary, without the baseline.
+      per_seed: option -> difference in accuracy of each seed.
+
+    Returns:
+      The figure with its caption and text alternative.
     """
     extents = [_extent(row, per_seed[row['option']]) for row in compared]
     uneven = max(extents) > 10 * float(np.median(extents))
@@ -47,33 +50,28 @@ def figure(
         _legend(drawn, width)
         return drawn
 
-    return FigureBlock(
-        name, plots.draw(plot), _said(compared), _caption(compared[0]['baseline'], uneven)
-    )
+    return FigureBlock(name, plots.draw(plot), _alt(compared), _caption(compared[0], uneven))
 
 
-def _said(compared: Sequence[Row]) -> str:
+def _alt(compared: Sequence[Row]) -> str:
     baseline, seeds = (
         markup.flat(compared[0]['baseline']),
         words.count(compared[0]['seeds'], 'seed'),
     )
     rows = (f'{markup.flat(row["option"])} {_numbers(row)}, {row["verdict"]}' for row in compared)
     return (
-        f'Difference in test accuracy to the baseline {baseline} in percentage points, with 95 % intervals, over '
-        f'{seeds}: {"; ".join(rows)}.'
+        f'Difference in test accuracy from the baseline {baseline} in percentage points, with 95 % '
+        f'intervals, over {seeds}: {"; ".join(rows)}.'
     )
 
 
-def _caption(baseline: str, uneven: bool) -> str:
-    scale = (
-        ' The axis is linear about 0 and logarithmic beyond, as some lie far from the others.'
-        if uneven
-        else ''
-    )
+def _caption(row: Row, uneven: bool) -> str:
+    scale = ' The axis is linear near 0 and logarithmic beyond.' if uneven else ''
     return (
-        f'Difference in test accuracy to {markup.name(baseline)}, which is the line at 0. Diamond and bar: mean '
-        'difference and its 95 % interval. Dots: one seed each. Grey: differences that this number of seeds would '
-        f'have missed more often than one time in five.{scale}'
+        f'Difference in test accuracy from {markup.name(row["baseline"])} (line at 0), percentage '
+        f'points, n{words.SPACE}={words.SPACE}{words.count(row["seeds"], "seed")}. Diamond and '
+        f'bar: mean and 95{words.SPACE}% interval. Dots: one seed each. Grey: differences below '
+        f'the minimum detectable difference (80{words.SPACE}% power).{scale}'
     )
 
 
@@ -82,22 +80,19 @@ def _numbers(row: Row) -> str:
 
 
 def _extent(row: Row, per_seed: Sequence[float]) -> float:
-    """How far from 0 a row reaches, in percentage points."""
+    """Largest absolute value of a row, in percentage points."""
     reach = (row['difference_low'], row['difference_high'], row['detectable'], *per_seed)
     return 100 * max(abs(value) for value in reach)
 
 
 def _scale(axes: Axes, extents: Sequence[float]) -> None:
-    """Linear where most rows lie, logarithmic beyond.
-
-    So that one row far off leaves the others legible.
-    """
+    """Scale x linearly near 0 and logarithmically beyond, so that one outlier hides no row."""
     most = float(np.median(extents)) or 1.0
     linear = next(step for step in plots.STEPS if step >= most)
     far = [10.0**power for power in range(-4, 3) if linear < 10.0**power <= 1.2 * max(extents)]
-    beside = [linear / 2, linear, *far]
+    ticks = [linear / 2, linear, *far]
     axes.set_xscale('symlog', linthresh=linear, linscale=2)
-    axes.xaxis.set_major_locator(ticker.FixedLocator([*(-tick for tick in beside), 0, *beside]))
+    axes.xaxis.set_major_locator(ticker.FixedLocator([*(-tick for tick in ticks), 0, *ticks]))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.xaxis.set_major_formatter(lambda tick, _: f'{tick:g}'.replace('-', words.MINUS))
 
@@ -106,8 +101,8 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], numbers
     mean, low, high = (
         100 * row[key] for key in ('difference', 'difference_low', 'difference_high')
     )
-    missed = 100 * row['detectable']
-    axes.barh(y, 2 * missed, left=-missed, height=0.84, color=plots.SHADE, zorder=1)
+    detectable = 100 * row['detectable']
+    axes.barh(y, 2 * detectable, left=-detectable, height=0.84, color=plots.SHADE, zorder=1)
     seeds = (
         y + 0.2 + 0.13 * np.linspace(-1, 1, len(per_seed))
     )  # spread, so that equal differences stay apart
@@ -132,6 +127,6 @@ def _legend(figure: Figure, width: float) -> None:
     handles = [
         Line2D([], [], color=plots.BLUE, marker='D', linewidth=2.4, label='mean, 95 % interval'),
         Line2D([], [], color=plots.GREY, marker='.', linestyle='', label='one seed'),
-        Patch(color=plots.SHADE, label='too small to detect'),
+        Patch(color=plots.SHADE, label='below minimum detectable difference'),
     ]
     plots.legend(figure, handles, width)

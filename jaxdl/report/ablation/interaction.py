@@ -1,4 +1,4 @@
-"""Whether the effect of an option depends on a second factor, whose levels are the conditions."""
+"""Interaction of the options with a second factor, whose levels are the conditions."""
 
 from collections.abc import Mapping
 
@@ -9,13 +9,13 @@ from matplotlib.lines import Line2D
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
 COLUMNS = ('Option', 'Under', 'Interaction, percentage points', 'p', 'p (Holm)', 'Finding')
-OWN: plots.Line = dict(color=plots.BLUE, marker='D', markersize=5, linestyle='-', capsize=3)
+OPTION: plots.Line = dict(color=plots.BLUE, marker='D', markersize=5, linestyle='-', capsize=3)
 REFERENCE: plots.Line = dict(color=plots.INK, marker='o', markersize=4, linestyle=':', capsize=3)
 
 KEYS = ('mean', 'ci_low', 'ci_high')
@@ -28,15 +28,12 @@ Intervals = dict[
 ]  # option -> accuracy in per cent: mean and the two ends, [3, condition]
 
 
-def blocks(study: Study, figure: str) -> list[Block]:
-    """Means, contrasts and a figure named `figure`.
-
-    Nothing where the conditions are no levels of a second factor.
-    """
+def blocks(study: AblationRun, figure: str) -> list[Block]:
+    """Means, contrasts and a figure named `figure`; empty without a second factor."""
     if not study.config.get('second_factor') or not study.repeated or len(study.options) < 2:
         return []
-    found = contrasts(study)
-    if not found:
+    interactions = contrasts(study)
+    if not interactions:
         return []
     first = study.conditions[0]
     n = words.count(
@@ -46,18 +43,19 @@ def blocks(study: Study, figure: str) -> list[Block]:
         f'{markup.name(study.config["factor"])} and {markup.name(study.config["second_factor"])}'
     )
     text = (
-        f'How much more an option is ahead of {markup.name(study.baseline)} under a condition than under '
-        f'{words.condition(first)}: (option {words.MINUS} baseline) there less (option {words.MINUS} baseline) under '
-        f'{words.condition(first)}, on the same seed, with its 95{words.SPACE}% t interval; n = {n}; Holm over all '
-        f'{words.count(len(found), "contrast")}. Each option has its own learning rate under each condition.'
+        f'Interaction: (option {words.MINUS} {markup.name(study.baseline)}) under the condition '
+        f'{words.MINUS} (option {words.MINUS} {markup.name(study.baseline)}) under '
+        f'{words.condition(first)}, on the same seed. 95{words.SPACE}% t intervals, n = {n}. Holm '
+        f'over all {words.count(len(interactions), "contrast")}. Learning rates are tuned per '
+        'option and condition.'
     )
     return [
-        Paragraph(_answer(found)),
+        Paragraph(_answer(interactions)),
         _means(study),
         Table(
-            f'The interaction of {factors}, against {words.condition(first)}',
+            f'Interaction of {factors}, relative to {words.condition(first)}',
             COLUMNS,
-            _rows(found),
+            _rows(interactions),
             'llrrrl',
         ),
         Paragraph(text, 'note'),
@@ -65,13 +63,17 @@ def blocks(study: Study, figure: str) -> list[Block]:
     ]
 
 
-def contrasts(study: Study) -> Contrasts:
-    """The interaction of every option but the baseline with every condition but the first.
+def contrasts(study: AblationRun) -> Contrasts:
+    """Interaction of each option (without the baseline) with each condition after the first.
 
-    Paired over seeds.
+    Args:
+      study: an ablation with several conditions.
+
+    Returns:
+      (option, condition) -> comparison paired over seeds, and p-value after Holm over all.
     """
     first, *others = study.conditions
-    found = {}
+    comparisons = {}
     for option in study.options[1:]:
         here = _effect(study, first, option)
         for condition in others:
@@ -80,38 +82,43 @@ def contrasts(study: Study) -> Contrasts:
             if len(seeds) > 1:
                 sides = ([effect[seed] for seed in seeds] for effect in (there, here))
                 ratio = study.test_train_ratio(first)
-                found[option, condition] = statistics.compare(*sides, test_train_ratio=ratio)
-    adjusted = statistics.holm([each.p_value for each in found.values()])
-    return {key: (each, float(p)) for (key, each), p in zip(found.items(), adjusted, strict=True)}
+                comparisons[option, condition] = statistics.compare(*sides, test_train_ratio=ratio)
+    adjusted = statistics.holm([each.p_value for each in comparisons.values()])
+    return {
+        key: (each, float(p)) for (key, each), p in zip(comparisons.items(), adjusted, strict=True)
+    }
 
 
-def _effect(study: Study, condition: str, option: str) -> dict[int, float]:
-    """Test accuracy of an option less that of the baseline, by seed."""
+def _effect(study: AblationRun, condition: str, option: str) -> dict[int, float]:
+    """Seed -> test accuracy of an option minus that of the baseline."""
     values = queries.differences(study, condition, option)
     return dict(zip(queries.by_seed(study, condition, option), values, strict=True))
 
 
-def _answer(found: Contrasts) -> str:
-    sure = [
-        f'{markup.name(option)} under {words.condition(condition)} ({words.points(each.difference)})'
-        for (option, condition), (each, p_holm) in found.items()
+def _answer(interactions: Contrasts) -> str:
+    significant = [
+        f'{markup.name(option)} under {words.condition(condition)} '
+        f'({words.points(each.difference)})'
+        for (option, condition), (each, p_holm) in interactions.items()
         if p_holm < statistics.ALPHA
     ]
-    if sure:
+    if significant:
         return (
-            f'The effect depends on the second factor, in percentage points: {words.listing(sure)}.'
+            'The effect depends on the second factor. Interactions in percentage points: '
+            f'{words.listing(significant)}.'
         )
     least, most = (
-        words.number(end(each.detectable for each, _ in found.values())) for end in (min, max)
+        words.number(end(each.detectable for each, _ in interactions.values()))
+        for end in (min, max)
     )
     size = least if least == most else f'{least} to {most}'
     return (
-        'No interaction found. That does not mean none: an interaction of '
-        f'{size} percentage points is what this many seeds find with probability 0.8.'
+        f'No interaction found. Minimum detectable interaction: {size} percentage points '
+        f'(80{words.SPACE}% power, single comparison at level 0.05).'
     )
 
 
-def _rows(found: Contrasts) -> list[list[str]]:
+def _rows(interactions: Contrasts) -> list[list[str]]:
     return [
         [
             markup.name(option),
@@ -121,11 +128,11 @@ def _rows(found: Contrasts) -> list[list[str]]:
             words.p_value(p_holm),
             'interaction' if p_holm < statistics.ALPHA else 'none found',
         ]
-        for (option, condition), (each, p_holm) in found.items()
+        for (option, condition), (each, p_holm) in interactions.items()
     ]
 
 
-def _means(study: Study) -> Table:
+def _means(study: AblationRun) -> Table:
     means = {(row['condition'], row['option']): row for row in study.summary}
     rows = []
     for option in study.options:
@@ -145,11 +152,13 @@ def _cell(mean: float, low: float, high: float) -> str:
     return f'{words.number(mean)}\n({words.span(low, high, words.number)})'
 
 
-def _figure(study: Study, name: str) -> FigureBlock:
-    by = {(row['condition'], row['option']): row for row in study.summary}
+def _figure(study: AblationRun, name: str) -> FigureBlock:
+    rows = {(row['condition'], row['option']): row for row in study.summary}
     intervals: Intervals = {
         option: 100
-        * np.array([[by[condition, option][key] for condition in study.conditions] for key in KEYS])
+        * np.array(
+            [[rows[condition, option][key] for condition in study.conditions] for key in KEYS]
+        )
         for option in study.options
     }
     options, places = study.options[1:], np.arange(len(study.conditions))
@@ -159,7 +168,7 @@ def _figure(study: Study, name: str) -> FigureBlock:
             options, width, 'test accuracy, %', markup.flat(study.config['second_factor'])
         )
         for axes, option in zip(grid, options, strict=True):
-            for who, style, shift in ((study.baseline, REFERENCE, -0.06), (option, OWN, 0.06)):
+            for who, style, shift in ((study.baseline, REFERENCE, -0.06), (option, OPTION, 0.06)):
                 mean, low, high = intervals[who]
                 axes.errorbar(mean, places + shift, xerr=[mean - low, high - mean], **style)
             axes.xaxis.set_major_locator(
@@ -174,17 +183,17 @@ def _figure(study: Study, name: str) -> FigureBlock:
         return drawn
 
     caption = (
-        'Test accuracy under each condition, mean over the measuring seeds with its 95 % interval. Where the two lines '
-        'of a panel run alongside, the option has the same effect under each.'
+        'Test accuracy under each condition, %: mean over the evaluation seeds and 95 % interval. '
+        'Parallel lines in a panel mean that the effect is the same under all conditions.'
     ).replace(' %', f'{words.SPACE}%')
-    return FigureBlock(name, plots.draw(plot), _said(study.conditions, intervals), caption)
+    return FigureBlock(name, plots.draw(plot), _alt(study.conditions, intervals), caption)
 
 
 def _plain(condition: str) -> str:
     return markup.plain(words.condition(condition))
 
 
-def _said(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
+def _alt(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
     names = ', '.join(_plain(condition) for condition in conditions)
     rows = (
         f'{markup.flat(option)}: {", ".join(f"{mean:.2f}" for mean in values[0])}'
@@ -194,7 +203,7 @@ def _said(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
 
 
 def _legend(figure: Figure, width: float) -> None:
-    styles = {'this option': OWN, 'baseline': REFERENCE}
+    styles = {'this option': OPTION, 'baseline': REFERENCE}
     lines = {
         label: {k: v for k, v in style.items() if k != 'capsize'} for label, style in styles.items()
     }

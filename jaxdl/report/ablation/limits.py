@@ -1,96 +1,108 @@
-"""What an ablation can and cannot show."""
+"""Limits of an ablation: coverage of the intervals, resolution, splits, failed runs."""
 
 from jaxdl.report.ablation import divergence, verdicts
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items
 
 
-def blocks(study: Study) -> list[Block]:
-    """What the intervals cover and what they leave out, and every member that went wrong."""
+def blocks(study: AblationRun) -> list[Block]:
+    """A list of limits, then the failed runs."""
     items = [_coverage(study), *_comparisons(study), *_resolution(study), *_splits(study)]
     if any(row['phase'] == 'tune' for row in study.table):
         items.append(
-            f'The number of tuning seeds was {study.varying("tuning_seeds")}: other ones might have chosen a '
-            'neighbouring rate, and no interval covers that.'
+            f'Tuning seeds: {study.varying("tuning_seeds")}. Other tuning seeds may select a '
+            'neighbouring learning rate. No interval covers that choice.'
         )
     return [Items(items), *divergence.blocks(study)]
 
 
-def _coverage(study: Study) -> str:
-    names = dict.fromkeys(markup.name(words.local(data['name'])) for data in study.data.values())
+def _coverage(study: AblationRun) -> str:
+    names = dict.fromkeys(markup.name(words.local(data.name)) for data in study.data.values())
     data = (
         f'one data set ({words.listing(names)})'
         if len(names) == 1
         else f'the data sets {words.listing(names)}'
     )
     model = '' if 'model' in study.varied else study.config['variant'].get('model', '')
-    architecture = f'one architecture ({markup.name(model)}) and ' if model else ''
+    architecture = f'one architecture ({markup.name(model)}), ' if model else ''
     resampled = [condition for condition in study.conditions if study.test_train_ratio(condition)]
-    covered, split = 'order of the data, and noise (augmentation, dropout)', 'split once'
+    covered, split = 'data order, noise (augmentation, dropout)', 'one split'
     if len(resampled) == len(study.conditions):
         covered, split = (
             f'{covered}, and the split of the data (Nadeau and Bengio 2003)',
-            'split anew by every seed',
+            'another split per seed',
         )
     elif resampled:
-        split = f'split anew by every seed under {words.listing(map(words.condition, resampled))}, else once'
+        split = (
+            f'another split per seed under {words.listing(map(words.condition, resampled))}, '
+            'otherwise one split'
+        )
     images = (
-        ', unless they are said to be over test images too' if study.correct is not None else ''
+        ' Intervals over seeds and images cover other test images as well.'
+        if study.correct is not None
+        else ''
     )
     return (
-        f'The intervals cover the seeds: initial weights, {covered}. They cover nothing else{images}: all of this is '
-        f'{data}, {split}, {architecture}training that ends at epoch {study.varying("epochs")}.'
+        f'The intervals cover other seeds: initial weights, {covered}.{images} The intervals do '
+        'not cover other data sets, splits, architectures or training lengths. This study has '
+        f'{data}, {split}, {architecture}{study.varying("epochs")} epochs.'
     )
 
 
-def _comparisons(study: Study) -> list[str]:
+def _comparisons(study: AblationRun) -> list[str]:
     if len(study.options) < 2:
         return []
     under = ' under each condition' if study.repeated else ''
     items = [
-        f'{words.count(len(study.options) - 1, "comparison")} with the baseline{under}; Holm keeps the chance of any '
-        f'false alarm among them at or below 5{words.SPACE}%. Options were not compared with each other.'
+        f'{words.count(len(study.options) - 1, "comparison")} with the baseline{under}. Holm '
+        f'limits the probability of any false alarm among them to 5{words.SPACE}%. Options are not '
+        'compared with each other.'
     ]
-    missed = [
+    detectable = [
         row['detectable']
         for row in study.summary
         if row.get('verdict') == verdicts.NONE and row['detectable']
     ]
-    if missed:
-        least, most = words.number(min(missed)), words.number(max(missed))
-        size = least if least == most else f'{least} to {most} (by option)'
+    if detectable:
+        least, most = words.number(min(detectable)), words.number(max(detectable))
+        size = least if least == most else f'{least} to {most}'
         items.append(
-            f'No difference found does not mean equal: a true difference of {size} {verdicts.POINTS} is what this '
-            'many seeds find with probability 0.8, in a single comparison at 0.05; a smaller one may well be there. '
-            'Only an option that is called equivalent was shown to differ by less than the margin.'
+            '"No difference found" does not mean equal. The minimum detectable difference is '
+            f'{size} {verdicts.POINTS} (80{words.SPACE}% power, single comparison at level 0.05). '
+            'Smaller differences may exist. Only options called equivalent were shown to differ by '
+            'less than the margin.'
         )
     return items
 
 
-def _resolution(study: Study) -> list[str]:
+def _resolution(study: AblationRun) -> list[str]:
     return [
-        f"One test image is {words.number(1 / images)} {verdicts.POINTS} (1 of {images:,}) of one member's accuracy; "
-        'smaller differences between options come from averaging over seeds.'
-        for images in dict.fromkeys(data['test'] for data in study.data.values())
+        f'One of {images:,} test images is {words.number(1 / images)} {verdicts.POINTS} of the '
+        'accuracy of one run. Smaller differences between options come from averaging over seeds.'
+        for images in dict.fromkeys(data.test for data in study.data.values())
     ]
 
 
-def _splits(study: Study) -> list[str]:
+def _splits(study: AblationRun) -> list[str]:
     return list(dict.fromkeys(_split(study, condition) for condition in study.conditions))
 
 
-def _split(study: Study, condition: str) -> str:
+def _split(study: AblationRun, condition: str) -> str:
     split = study.design(condition)['data']['split']
-    drawn = (study.data[condition].get('findings') or {}).get('split') or ''
+    drawn = study.data[condition].findings.get('split') or ''
     if 'as the source fixes' in drawn:
-        return f"The split: {markup.flat(drawn)}. Whether that keeps series of images on one side is the source's word."
+        return (
+            f'Split: {markup.flat(drawn)}. Whether it keeps bursts of photographs on one side was '
+            'not checked.'
+        )
     if split == 'grouped':
         return (
-            'The split keeps images that belong together on one side, so that near-duplicates of training images do '
-            'not flatter the validation accuracy; series seen from other angles escape where no column names them.'
+            'The split keeps groups of near-duplicates on one side. Bursts seen from other angles '
+            'are not detected unless a column names them.'
         )
     return (
-        f'Where images come in series, a random split ({markup.code(f"split={split}")}) puts near-duplicates on both '
-        'sides, and validation accuracy, by which the rates are chosen, flatters every option.'
+        f'If the data set has bursts, a random split ({markup.code(f"split={split}")}) puts '
+        'near-duplicates on both sides. Then validation accuracy, which selects the learning '
+        'rates, is overestimated for every option.'
     )

@@ -1,4 +1,4 @@
-"""What the report asks of a study: curves, differences, how a rate was tuned, who diverged."""
+"""Queries on a study: curves, differences, tuning, diverged runs."""
 
 import collections
 import dataclasses
@@ -8,38 +8,40 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.statistics import protocol
 from jaxdl.workdir.tables import Row
 
-POINT = 0.01  # how far below the best accuracy a learning rate is still usable
+POINT = 0.01  # distance from the best accuracy within which learning rates are tolerated
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """How an option came to its learning rate.
+    """Tuning of the learning rate of an option.
 
-    `values`: validation accuracy at the last epoch, one a tuning seed.
+    Attributes:
+      values: learning rate -> validation accuracy at the last epoch, per tuning seed.
+      means: learning rate -> mean of `values`.
+      chosen: the learning rate with the best mean.
+      added: learning rates of extensions of the planned grid.
+      on_edge: whether `chosen` is the smallest or largest of several tried rates.
     """
 
     values: dict[float, list[float]]
     means: dict[float, float]
     chosen: float
-    added: list[float]  # rates past the planned grid, tried because the best one lay on its edge
-    on_edge: bool  # the best of all tried rates still is the first or the last
+    added: list[float]
+    on_edge: bool
 
     @property
     def added_to(self) -> float:
-        """How far the grid grew: the added rate furthest from where it started."""
+        """The added rate furthest from the planned grid."""
         return max(self.added) if max(self.added) == max(self.means) else min(self.added)
 
 
 @dataclasses.dataclass(frozen=True)
-class Trouble:
-    """A member, and the epoch from which on something was wrong with it.
-
-    The loss or accuracy there.
-    """
+class FailedRun:
+    """A failed run, the first epoch of its failure, and the loss or accuracy in that epoch."""
 
     condition: str
     phase: str
@@ -50,14 +52,14 @@ class Trouble:
     value: float
 
 
-def compared(study: Study, condition: str) -> list[Row]:
+def compared(study: AblationRun, condition: str) -> list[Row]:
     """The rows of the summary under one condition, in the order of `study.options`."""
     rows = [row for row in study.summary if row['condition'] == condition]
     return sorted(rows, key=lambda row: study.options.index(row['option']))
 
 
-def curves(study: Study, condition: str, option: str, split: str) -> np.ndarray:
-    """Accuracy in the measure phase, [seed, epoch]; empty where none was recorded."""
+def curves(study: AblationRun, condition: str, option: str, split: str) -> np.ndarray:
+    """Accuracy in the measure phase, float [seed, epoch]; empty if none was recorded."""
     values = collections.defaultdict(dict)
     for row in study.series.get((condition, 'measure', option, split, protocol.METRIC), []):
         values[row['seed']][row['epoch']] = row['value']
@@ -66,26 +68,30 @@ def curves(study: Study, condition: str, option: str, split: str) -> np.ndarray:
     )
 
 
-def by_seed(study: Study, condition: str, option: str) -> dict[int, float]:
-    """Test accuracy of each measuring seed, in the order of the seeds."""
+def by_seed(study: AblationRun, condition: str, option: str) -> dict[int, float]:
+    """Evaluation seed -> test accuracy, in the order of the seeds."""
     rows = study.series[condition, 'measure', option, 'test', protocol.METRIC]
     return {row['seed']: row['value'] for row in sorted(rows, key=lambda row: row['seed'])}
 
 
-def differences(study: Study, condition: str, option: str) -> list[float]:
-    """Test accuracy of an option less that of the baseline, one a seed."""
+def differences(study: AblationRun, condition: str, option: str) -> list[float]:
+    """Test accuracy of an option minus that of the baseline, per seed."""
     baseline = by_seed(study, condition, study.baseline)
     return [value - baseline[seed] for seed, value in by_seed(study, condition, option).items()]
 
 
-def image_differences(study: Study, condition: str, option: str) -> np.ndarray | None:
-    """1 where the option was right and the baseline wrong, -1 the other way round, else 0: [seed.
+def image_differences(study: AblationRun, condition: str, option: str) -> np.ndarray | None:
+    """Correctness of an option minus that of the baseline, on the test images of all runs.
 
-    Image].
+    Args:
+      study: an ablation.
+      condition: name of the condition.
+      option: name of the option.
 
-    A diverged member counts as chance on every image. Only images that every member saw; None where
-    that leaves fewer than two, where there is one seed, and where the workdir tells nothing of
-    single images.
+    Returns:
+      float [seed, image]: 1 if only the option is correct, -1 if only the baseline is, otherwise 0;
+      diverged runs count as chance. None if the workdir has no single images, or fewer than 2
+      seeds or shared images.
     """
     if study.correct is None:
         return None
@@ -99,8 +105,8 @@ def image_differences(study: Study, condition: str, option: str) -> np.ndarray |
     return d if d.shape[1] > 1 else None
 
 
-def tuning(study: Study, condition: str, option: str) -> Tuning | None:
-    """The tuning phase of an option, or None where its learning rate was given."""
+def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:
+    """Tuning of an option; None if its learning rate was not tuned."""
     rows = study.series.get((condition, 'tune', option, 'val', protocol.METRIC), [])
     means = protocol.validation_means(rows, option, condition)
     if not means:
@@ -125,10 +131,10 @@ def tuning(study: Study, condition: str, option: str) -> Tuning | None:
     )
 
 
-def usable(tuning: Tuning) -> tuple[float, float]:
-    """The widest run of neighbouring rates within a point of the best.
+def tolerance(tuning: Tuning) -> tuple[float, float]:
+    """Widest range of neighbouring learning rates within POINT of the best mean: (low, high).
 
-    Of equals that of the chosen: (low, high).
+    Of equally wide ranges the one with the selected rate.
     """
     least = max(tuning.means.values()) - POINT - 1e-12
     runs, rates = [], sorted(tuning.means)
@@ -139,11 +145,8 @@ def usable(tuning: Tuning) -> tuple[float, float]:
     return max(runs)[2:]
 
 
-def diverged(table: Sequence[Row]) -> list[Trouble]:
-    """Every member whose loss is not finite in some epoch, with the first such epoch.
-
-    In the order of the table.
-    """
+def diverged(table: Sequence[Row]) -> list[FailedRun]:
+    """Runs with a loss that is not finite, and the first such epoch, in the order of the table."""
     first: dict[tuple[str, str, str, float, int], tuple[int, float]] = {}
     for row in table:
         if row['metric'] == 'loss' and not math.isfinite(row['value']):
@@ -156,34 +159,24 @@ def diverged(table: Sequence[Row]) -> list[Trouble]:
             )
             if row['epoch'] < first.get(member, (math.inf, 0.0))[0]:
                 first[member] = row['epoch'], row['value']
-    return [Trouble(*member, *found) for member, found in first.items()]
+    return [FailedRun(*member, *failure) for member, failure in first.items()]
 
 
 def _right(
-    study: Study, correct: Mapping[str, np.ndarray], condition: str, option: str
+    study: AblationRun, correct: Mapping[str, np.ndarray], condition: str, option: str
 ) -> np.ndarray:
-    """1 where the members of an option were right, 0 where not, nan where not asked, [seed.
-
-    Image].
-    """
+    """Correctness of the runs of an option, float [seed, image]; nan for images not tested."""
     members = np.flatnonzero((correct['condition'] == condition) & (correct['option'] == option))
     members = members[np.argsort(correct['seed'][members], kind='stable')]
     right = np.where(correct['tested'][members], correct['correct'][members].astype(float), np.nan)
-    measured = [lost for lost in diverged(study.table) if lost.phase == 'measure']
-    lost = [
-        member.seed
-        for member in measured
-        if (member.condition, member.option) == (condition, option)
-    ]
-    chance = 1 / len(study.data[condition]['classes'])
-    return np.where(np.isin(correct['seed'][members], lost)[:, None], chance + 0 * right, right)
+    failed = [run for run in diverged(study.table) if run.phase == 'measure']
+    seeds = [run.seed for run in failed if (run.condition, run.option) == (condition, option)]
+    chance = 1 / len(study.data[condition].classes)
+    return np.where(np.isin(correct['seed'][members], seeds)[:, None], chance + 0 * right, right)
 
 
-def _scale(study: Study, condition: str, option: str) -> float:
-    """What the option's rates are multiplied by.
-
-    So that the grid as planned can be told from what was added.
-    """
+def _scale(study: AblationRun, condition: str, option: str) -> float:
+    """Factor on the planned learning rates of an option."""
     overrides = {
         key.removeprefix('variant.'): value
         for key, value in study.config['options'][option].items()

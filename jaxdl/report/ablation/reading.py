@@ -1,4 +1,4 @@
-"""From the files of a finished workdir to a study, checked."""
+"""Read and check the files of a finished ablation, and records that all kinds of runs share."""
 
 import collections
 import dataclasses
@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.statistics import protocol
-from jaxdl.workdir import tables
+from jaxdl.workdir import records, tables
 from jaxdl.workdir.tables import Row
 
 CONFIG = (
@@ -27,50 +27,48 @@ CONFIG = (
     'variant',
     'data',
     'learning_rates',
+    'margin',
     'seeds',
     'tuning_seeds',
     'epochs',
-)
-PLAN = ('data',)
-RUN = (
-    'command',
-    'git',
-    'date',
-    'versions',
-    'device',
-    'seconds',
-    'groups',
-    'results_rows',
-    'resumed',
-    'finished',
 )
 CORRECT = ('correct', 'tested', 'image', 'condition', 'option', 'seed')
 
 
 def kind(workdir: pathlib.Path) -> str:
-    """The kind of experiment that a workdir holds; InputError where it holds none."""
+    """Kind of experiment in a workdir; InputError if the workdir has no run."""
     if not workdir.is_dir():
-        raise InputError(f'{workdir} holds no run: give the --workdir of a run')
+        raise InputError(
+            f'workdir={workdir}: not the workdir of a run; use the --workdir of a finished run'
+        )
     return str(record(workdir / 'config.json', ('kind',))['kind'])
 
 
-def read(workdir: pathlib.Path) -> Study:
-    """Reads the workdir of an ablation, and computes its summary anew.
+def read(workdir: pathlib.Path) -> AblationRun:
+    """Read the workdir of an ablation, and compute its summary from results.csv.
+
+    Args:
+      workdir: workdir of a finished ablation.
+
+    Returns:
+      The study.
 
     Raises:
-      InputError: it holds no run, one that is not finished, or a file that is damaged or cut short.
+      InputError: there is no run, the run is not finished, or a file is damaged or truncated.
     """
     config = record(workdir / 'config.json', CONFIG)
     run = finished(workdir)
-    plan = record(workdir / 'plan.json', PLAN)
+    plan = records.read(workdir / 'plan.json', records.Plan)
+    _planned(workdir, config, plan)
     table = tables.read_table(workdir / 'results.csv', tables.RESULTS)
-    if len(table) != run['results_rows']:
+    if len(table) != run.results_rows:
         raise InputError(
-            f'{workdir / "results.csv"} holds {len(table)} rows where run.json counts {run["results_rows"]}: '
-            'it is cut short or changed; run the experiment again, it resumes'
+            f'{workdir / "results.csv"} has {len(table)} rows, but run.json counts '
+            f'{run.results_rows}: the file is truncated or changed; run the experiment again to '
+            'resume it'
         )
     costs = tables.read_table(workdir / 'costs.csv', tables.COSTS)
-    study = Study(
+    study = AblationRun(
         name=workdir.resolve().name,
         config=config,
         plan=plan,
@@ -87,7 +85,7 @@ def read(workdir: pathlib.Path) -> Study:
     return dataclasses.replace(study, summary=summary)
 
 
-def _summary(study: Study, condition: str) -> list[Row]:
+def _summary(study: AblationRun, condition: str) -> list[Row]:
     return protocol.summarize(
         study.table, study.baseline, [condition], study.test_train_ratio(condition)
     )
@@ -116,23 +114,33 @@ def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def record(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:
-    """The JSON object in a file, which has these keys."""
+    """The JSON object in a file; InputError if one of the keys is missing."""
     content = folder.read_json(path)
     missing = [key for key in needed if key not in content]
     if missing:
         raise InputError(
-            f'{path} is damaged (it lacks {", ".join(missing)}): start the run again with --overwrite'
+            f'{path} is damaged (it lacks {", ".join(missing)}): start the run again with '
+            '--overwrite'
         )
     return content
 
 
-def finished(workdir: pathlib.Path, needed: Sequence[str] = RUN) -> dict[str, Any]:
-    """run.json of a run that has come to its end, whose files are what it wrote."""
+def finished(workdir: pathlib.Path) -> records.RunRecord:
+    """run.json of a finished run, after a check of the checksums of its files."""
     path = workdir / 'run.json'
     folder.check(workdir, folder.MADE_AGAIN)
     if not path.exists() or not folder.read_json(path).get('finished'):
-        raise InputError(f'{workdir}: the run is not finished: the same command resumes it')
-    return record(path, needed)
+        raise InputError(f'{workdir}: the run is not finished; the same command resumes it')
+    return records.read(path, records.RunRecord)
+
+
+def _planned(workdir: pathlib.Path, config: dict[str, Any], plan: records.Plan) -> None:
+    missing = [condition for condition in config['conditions'] if condition not in plan.data]
+    if missing:
+        raise InputError(
+            f'{workdir / "plan.json"} is damaged (no data of condition {missing[0]!r}): '
+            'start the run again with --overwrite'
+        )
 
 
 def _complete(workdir: pathlib.Path, config: dict[str, Any], summary: Sequence[Row]) -> None:
@@ -140,10 +148,10 @@ def _complete(workdir: pathlib.Path, config: dict[str, Any], summary: Sequence[R
     for condition in config['conditions']:
         for option in config['options']:
             if (condition, option) not in measured:
-                where = f' under {condition!r}' if condition else ''
+                under = f' under {condition!r}' if condition else ''
                 raise InputError(
-                    f'{workdir / "results.csv"} holds no measurement of {option!r}{where}: '
-                    'run the experiment again, it resumes'
+                    f'{workdir / "results.csv"} has no measurement of {option!r}{under}: '
+                    'run the experiment again to resume it'
                 )
 
 

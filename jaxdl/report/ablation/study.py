@@ -1,4 +1,4 @@
-"""A finished study in memory: everything that its report says is taken from here."""
+"""A finished ablation in memory: the input of its report."""
 
 import dataclasses
 import pathlib
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from jaxdl.report.page import words
+from jaxdl.workdir.records import DataPlan, Plan, RunRecord
 from jaxdl.workdir.tables import Row
-
-MARGIN = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
-class Study:
+class AblationRun:
     """An ablation's workdir.
 
     `series` holds the rows of results.csv by (condition, phase, option, split, metric).
@@ -25,8 +24,8 @@ class Study:
 
     name: str
     config: dict[str, Any]
-    plan: dict[str, Any]
-    run: dict[str, Any]
+    plan: Plan
+    run: RunRecord
     table: list[Row]
     summary: list[Row]
     costs: dict[tuple[str, str], Row]
@@ -36,29 +35,26 @@ class Study:
 
     @property
     def baseline(self) -> str:
-        """The option that every other one is compared with."""
+        """The option that the others are compared with."""
         return self.config['baseline']
 
     @property
     def options(self) -> list[str]:
-        """Every option, the baseline first, then in the order of the study."""
+        """All options, the baseline first, then in the order of the study."""
         return sorted(self.config['options'], key=lambda option: option != self.baseline)
 
     @property
     def conditions(self) -> list[str]:
-        """The circumstances under which the study repeats itself; one unnamed where it does not."""
+        """Names of the conditions; a single unnamed condition if the study has none."""
         return list(self.config['conditions'])
 
     @property
     def repeated(self) -> bool:
-        """Whether there is more than one condition, so that each has to be named."""
+        """Whether there is more than one condition."""
         return len(self.conditions) > 1
 
     def design(self, condition: str) -> dict[str, Any]:
-        """The configuration with the overrides of a condition applied.
-
-        Each under the one name that it has.
-        """
+        """The configuration with the overrides of a condition applied."""
         design = self.config | {part: dict(self.config[part]) for part in ('variant', 'data')}
         for key, value in self.config['conditions'][condition].items():
             *part, field = key.split('.')
@@ -67,41 +63,33 @@ class Study:
         return design
 
     def of(self, condition: str) -> str:
-        """What a heading adds for a condition: its name where there are several."""
+        """Suffix of a heading: the name of the condition if there are several."""
         return f': {words.condition(condition)}' if self.repeated else ''
 
     def margin(self, condition: str) -> float:
-        """Options closer than this in accuracy count as equivalent; older experiments name none."""
-        return self.design(condition).get('margin', MARGIN)
+        """Options closer than this in accuracy count as equivalent."""
+        return self.design(condition)['margin']
 
     def test_train_ratio(self, condition: str) -> float:
-        """Size of the test split over the training split if every seed draws a split; else 0."""
+        """Size of the test split over the training split if each seed draws a split; else 0."""
         data = self.data[condition]
         return (
-            data['test'] / data['train']
-            if self.design(condition)['data'].get('resample_split')
-            else 0.0
+            data.test / data.train if self.design(condition)['data'].get('resample_split') else 0.0
         )
 
     def varying(self, field: str) -> str:
-        """A field of the design, each of its values where conditions differ in it: `20`.
-
-        `20 and 40`.
-        """
+        """Value of a field of the design; all values if conditions differ: `20 and 40`."""
         return words.listing(
             dict.fromkeys(str(self.design(condition)[field]) for condition in self.conditions)
         )
 
     @property
     def varied(self) -> set[str]:
-        """The names of all settings that an option or a condition sets."""
+        """Names of all settings that an option or a condition sets."""
         overrides = [*self.config['options'].values(), *self.config['conditions'].values()]
         return {name.rpartition('.')[2] for settings in overrides for name in settings}
 
     @property
-    def data(self) -> dict[str, dict[str, Any]]:
-        """What the plan says of the data: condition -> name, description, classes, image_shape.
-
-        Train, val, test.
-        """
-        return {condition: self.plan['data'][condition] for condition in self.conditions}
+    def data(self) -> dict[str, DataPlan]:
+        """Condition -> its data."""
+        return {condition: self.plan.data[condition] for condition in self.conditions}

@@ -1,56 +1,58 @@
-"""How each option came to its learning rate."""
+"""Learning rates: the tried grid, the selected rate and its tolerance, per option."""
 
-from jaxdl.report.ablation import queries, rates
+from jaxdl.report.ablation import queries, tuning_figure
 from jaxdl.report.ablation.queries import Tuning
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 
-USABLE = (
-    'Usable: the widest run of neighbouring tried rates whose mean validation accuracy is within one point of the '
-    "option's best, and the highest of them over the lowest. A wider run forgives a worse guess."
+TOLERANCE = (
+    'Learning-rate tolerance: widest range of neighbouring tried rates with mean validation '
+    "accuracy within one percentage point of the option's best, and the ratio of its ends."
 )
 
 
-def blocks(study: Study, condition: str, figure: str) -> list[Block]:
-    """The tuning phase as a figure named `figure` and a table; where there was none.
-
-    Which rate was given.
-    """
+def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """Tuning as a figure named `figure` and a table; without tuning the configured rates."""
     tunings = {option: queries.tuning(study, condition, option) for option in study.options}
     tunings = {option: tuning for option, tuning in tunings.items() if tuning}
     if not tunings:
-        return [Paragraph(_given(study, condition))]
+        return [Paragraph(_untuned(study, condition))]
     design = study.design(condition)
     seeds = words.count(design['tuning_seeds'], 'tuning seed')
     rule = (
-        'Each option takes the rate with the best mean validation accuracy at epoch '
-        f'{design["epochs"]}; of equal ones the smaller.'
+        'Each option takes the learning rate with the best mean validation accuracy at epoch '
+        f'{design["epochs"]}; the smallest of equal ones.'
     )
     edges = [
         _edge(option, tuning)
         for option, tuning in tunings.items()
         if tuning.added or tuning.on_edge
     ]
-    columns = ('Option', 'Rates tried', 'Chosen', 'Validation accuracy there, %', 'Usable')
+    columns = ('Option', 'Learning rates tried', 'Selected', 'Validation accuracy, %', 'Tolerance')
     rows = [_row(option, tuning) for option, tuning in tunings.items()]
     return [
         Paragraph(rule),
         *([Items(edges)] if edges else []),
-        rates.figure(figure, tunings, study.data[condition]['val']),
-        Table(f'The chosen learning rates; mean and range over {seeds}', columns, rows, 'lwrrr'),
-        Paragraph(USABLE, 'note'),
+        tuning_figure.figure(figure, tunings, study.data[condition].val),
+        Table(
+            f'Selected learning rates; validation accuracy: mean and range over {seeds}',
+            columns,
+            rows,
+            'lwrrr',
+        ),
+        Paragraph(TOLERANCE, 'note'),
     ]
 
 
-def _given(study: Study, condition: str) -> str:
-    given = {
+def _untuned(study: AblationRun, condition: str) -> str:
+    rates = {
         row['option']: f'{row["learning_rate"]:g}' for row in queries.compared(study, condition)
     }
-    if len(set(given.values())) == 1:
-        return f'The learning rate was given, not tuned: {given[study.baseline]} for every option.'
-    each = words.listing(f'{rate} for {markup.name(option)}' for option, rate in given.items())
-    return f'The learning rates were given, not tuned: {each}.'
+    if len(set(rates.values())) == 1:
+        return f'The learning rate was not tuned: {rates[study.baseline]} for every option.'
+    each = words.listing(f'{rate} for {markup.name(option)}' for option, rate in rates.items())
+    return f'The learning rates were not tuned: {each}.'
 
 
 def _row(option: str, tuning: Tuning) -> list[str]:
@@ -61,29 +63,24 @@ def _row(option: str, tuning: Tuning) -> list[str]:
     accuracy = words.number(tuning.means[tuning.chosen])
     if len(values) > 1:
         accuracy += f' ({words.span(min(values), max(values), words.number)})'
-    return [markup.name(option), tried, f'{tuning.chosen:g}', accuracy, _usable(tuning)]
+    return [markup.name(option), tried, f'{tuning.chosen:g}', accuracy, _tolerance(tuning)]
 
 
-def _usable(tuning: Tuning) -> str:
-    low, high = queries.usable(tuning)
-    return (
-        f'{low:g} alone' if low == high else f'{low:g} to {high:g}, {high / low:.3g}{words.TIMES}'
-    )
+def _tolerance(tuning: Tuning) -> str:
+    low, high = queries.tolerance(tuning)
+    return f'{low:g} only' if low == high else f'{low:g} to {high:g}, {high / low:.3g}{words.TIMES}'
 
 
 def _edge(option: str, tuning: Tuning) -> str:
-    """Where the best rate lay on the edge of the grid: how far the grid grew.
-
-    And whether that was far enough.
-    """
-    name, chosen, past = (
-        markup.name(option),
-        f'{tuning.chosen:g}',
-        'a rate past it might be better still',
-    )
+    """Sentence on a best rate at the edge of the grid, and on the extension of the grid."""
+    name, chosen = markup.name(option), f'{tuning.chosen:g}'
+    beyond = 'A rate beyond the edge may be better'
     if not tuning.added:
-        return f'{name}: the best rate, {chosen}, lies on the edge of the grid; {past}.'
-    grew = f'{name}: the best rate lay on the edge of the grid, so the grid grew to {tuning.added_to:g}'
+        return f'{name}: the best learning rate, {chosen}, is at the edge of the grid. {beyond}.'
+    extended = (
+        f'{name}: the best learning rate was at the edge of the grid, so the grid was extended to '
+        f'{tuning.added_to:g}'
+    )
     if tuning.on_edge:
-        return f'{grew}; the best rate, {chosen}, still lies on the edge, and {past}.'
-    return f'{grew}; the best rate is {chosen}, inside it.'
+        return f'{extended}. The best rate, {chosen}, is still at the edge. {beyond}.'
+    return f'{extended}. The best rate, {chosen}, is inside the grid.'

@@ -1,7 +1,4 @@
-"""The best validation accuracy to be expected against the number of learning rates tried.
-
-Nobody wins by a budget.
-"""
+"""Tuning budget: expected best validation accuracy against the number of learning rates tried."""
 
 from collections.abc import Mapping
 
@@ -12,52 +9,47 @@ from matplotlib.lines import Line2D
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-OWN: plots.Line = dict(color=plots.BLUE, marker='o', markersize=3.5)
+OPTION: plots.Line = dict(color=plots.BLUE, marker='o', markersize=3.5)
 REFERENCE: plots.Line = dict(color=plots.INK, linestyle=':', linewidth=1.3)
 OTHER: plots.Line = dict(color='#c4c4c4', linewidth=1)
 CAPTION = (
-    'The best mean validation accuracy to be expected of k learning rates drawn at random, without replacement, from '
-    'those that were tried (Dodge et al. 2019; without replacement, Tang et al. 2020). Where a line is flat early, '
-    'almost any of the rates will do.'
+    'Expected best validation accuracy, %, of k learning rates drawn without replacement from the '
+    'rates tried (Dodge et al. 2019; Tang et al. 2020), against k. A line that is flat early means '
+    'that the learning rate matters little.'
 )
-GROWN = ' Rates added where a grid grew count as tried.'
+EXTENDED = ' Rates of extended grids count as tried.'
 
 
-def blocks(study: Study, condition: str, figure: str) -> list[Block]:
-    """The expected best of every option as a figure named `figure`, and who leads.
-
-    Nothing without a tuning phase.
-    """
+def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """Expected best of every option as a figure named `figure`; empty without tuning."""
     tunings = {option: queries.tuning(study, condition, option) for option in study.options}
     means = {option: list(tuning.means.values()) for option, tuning in tunings.items() if tuning}
     if not means:
         return []
     best = {option: statistics.expected_best(values) for option, values in means.items()}
     caption = CAPTION + (
-        GROWN if any(tuning.added for tuning in tunings.values() if tuning) else ''
+        EXTENDED if any(tuning.added for tuning in tunings.values() if tuning) else ''
     )
     return [
         Paragraph(_leads(best)),
-        _figure(figure, best, study.baseline, study.data[condition]['val'], caption),
+        _figure(figure, best, study.baseline, study.data[condition].val, caption),
     ]
 
 
 def _leads(best: Mapping[str, np.ndarray]) -> str:
     one, full = (max(best, key=lambda option: round(best[option][k], 12)) for k in (0, -1))
-    tried = words.count(len(best[full]), 'rate')
-    alone = f'{words.percent(best[one][0])} validation accuracy'
+    tried = words.count(len(best[full]), 'learning rate')
+    alone, reached = words.percent(best[one][0]), words.percent(best[full][-1])
+    head = 'With one learning rate, drawn at random from those tried, the '
     if len(best) == 1:
-        return f'With one rate, drawn at random from those tried, {alone} is to be expected.'
-    head = f'With one rate, drawn at random from those tried, {markup.name(one)} would lead ({alone} to be expected)'
-    reached = words.percent(best[full][-1])
-    if one == full:
-        return f'{head}; with all of them tried it leads as well ({reached} after {tried}).'
-    return f'{head}; with all of them tried {markup.name(full)} leads ({reached} after {tried}).'
+        return f'{head}expected validation accuracy is {alone}.'
+    head += f'best expected validation accuracy is {alone} ({markup.name(one)})'
+    return f'{head}. With all {tried} the best is {reached} ({markup.name(full)}).'
 
 
 def _figure(
@@ -75,9 +67,9 @@ def _figure(
         for axes, option in zip(grid, best, strict=True):
             order = sorted(
                 errors, key=lambda other: (other == option, other == baseline)
-            )  # its own on top
+            )  # this option on top
             for other in order:
-                style = OWN if other == option else REFERENCE if other == baseline else OTHER
+                style = OPTION if other == option else REFERENCE if other == baseline else OTHER
                 axes.plot(
                     np.arange(1, len(errors[other]) + 1), np.maximum(errors[other], floor), **style
                 )
@@ -89,19 +81,22 @@ def _figure(
         return drawn
 
     axis = (
-        f' The vertical axis is spaced by the logarithm of the error (100 {words.MINUS} accuracy).'
+        f' The vertical axis is logarithmic in the error (100 {words.MINUS} accuracy).'
         if floor
         else ''
     )
-    return FigureBlock(name, plots.draw(plot), _said(best), caption + axis)
+    return FigureBlock(name, plots.draw(plot), _alt(best), caption + axis)
 
 
-_LEGEND = {'this option': OWN, 'baseline': REFERENCE, 'the others': OTHER}
+_LEGEND = {'this option': OPTION, 'baseline': REFERENCE, 'other options': OTHER}
 
 
-def _said(best: Mapping[str, np.ndarray]) -> str:
+def _alt(best: Mapping[str, np.ndarray]) -> str:
     options = (
         f'{markup.flat(option)}: {", ".join(words.number(value) for value in values)}'
         for option, values in best.items()
     )
-    return f'Expected best validation accuracy in % with 1, 2, ... learning rates tried. {"; ".join(options)}.'
+    return (
+        'Expected best validation accuracy in % with 1, 2, ... learning rates tried. '
+        f'{"; ".join(options)}.'
+    )

@@ -1,7 +1,4 @@
-"""How sure a difference is: seeds and test images apart, the baseline against itself.
-
-And what pairing saved.
-"""
+"""Uncertainty of a difference: seeds and test images, A/A control, effect of pairing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +6,7 @@ import numpy as np
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.statistics import variance
@@ -21,27 +18,25 @@ TWO_WAYS = (
     'Difference',
     'Over seeds',
     'Over seeds and images',
-    'Due to seeds',
-    'Due to images',
-    'Rest',
-    'Larger doubt',
+    'Share of seeds',
+    'Share of images',
+    'Residual',
+    'Dominant source',
 )
-HOW_TO_READ = (
-    f'Intervals are 95{words.SPACE}%, of the mean difference in percentage points. Over seeds: what other seeds would '
-    "give on these test images (Student's t, as above). Over seeds and images: what other seeds would give on other "
-    'test images of the same kind (bootstrap of seeds and images at once, paired; where the rest is large it errs on '
-    'the wide side, Owen 2007). The shares are of the variance of the mean difference (two-way analysis of variance). '
-    'Rest: an image that the option gets right with one seed and wrong with another. The larger doubt says what there '
-    'should be more of (neither: more of either helps).'
+NOTES = (
+    f'95{words.SPACE}% intervals of the mean difference, percentage points. Over seeds: new seeds '
+    "on these test images (Student's t). Over seeds and images: new seeds on new test images of "
+    'the same kind (paired bootstrap of seeds and images; conservative if the residual is large, '
+    'Owen 2007). Shares of the variance of the mean difference: two-way analysis of variance. '
+    'Residual: interaction of seed and image. Dominant source: more of these reduce the '
+    'uncertainty most (neither: both reduce it alike).'
 )
 CONTROL = ('Compared', 'Pairs', 'Difference, percentage points')
-OWN_SPLITS = (
-    'Every seed has a test split of its own here, so seeds and test images cannot be told apart.'
-)
+SPLIT_PER_SEED = 'Every seed has another test split, so seeds and test images cannot be separated.'
 
 
-def blocks(study: Study, condition: str) -> list[Block]:
-    """The three doubts as two tables, and how to read them; nothing where nothing was compared."""
+def blocks(study: AblationRun, condition: str) -> list[Block]:
+    """Uncertainty as two tables with notes; empty if nothing was compared."""
     compared = [
         row for row in queries.compared(study, condition) if row['option'] != study.baseline
     ]
@@ -52,105 +47,110 @@ def blocks(study: Study, condition: str) -> list[Block]:
     )
 
 
-def _two_ways(study: Study, condition: str, compared: Sequence[Row]) -> list[Block]:
-    apart = {
+def _two_ways(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[Block]:
+    by_image = {
         row['option']: queries.image_differences(study, condition, row['option'])
         for row in compared
     }
-    apart = {
-        option: differences for option, differences in apart.items() if differences is not None
+    by_image = {
+        option: differences for option, differences in by_image.items() if differences is not None
     }
-    if not apart:
-        return [Paragraph(OWN_SPLITS)] if study.test_train_ratio(condition) else []
-    found = {
-        option: variance.two_way_bootstrap(differences) for option, differences in apart.items()
+    if not by_image:
+        return [Paragraph(SPLIT_PER_SEED)] if study.test_train_ratio(condition) else []
+    bootstraps = {
+        option: variance.two_way_bootstrap(differences) for option, differences in by_image.items()
     }
-    seeds, images = next(iter(apart.values())).shape
+    seeds, images = next(iter(by_image.values())).shape
     sizes = words.product(words.count(seeds, 'seed'), words.count(images, 'test image'))
-    rows = [_two_way(row, found[row['option']]) for row in compared if row['option'] in found]
+    rows = [
+        _two_way(row, bootstraps[row['option']]) for row in compared if row['option'] in bootstraps
+    ]
     return [
-        Table(f'Seeds and test images apart: {sizes}', TWO_WAYS, rows, 'lrrrrrrl'),
-        *(Paragraph(text) for text in (_larger(found), *_held_by_images(compared, found)) if text),
-        Paragraph(HOW_TO_READ, 'note'),
+        Table(f'Uncertainty from seeds and from test images, {sizes}', TWO_WAYS, rows, 'lrrrrrrl'),
+        *(
+            Paragraph(text)
+            for text in (_dominant(bootstraps), *_open_verdicts(compared, bootstraps))
+            if text
+        ),
+        Paragraph(NOTES, 'note'),
     ]
 
 
-def _two_way(row: Row, found: TwoWay) -> list[str]:
-    shares = (found.share_seeds, found.share_images, found.share_rest)
+def _two_way(row: Row, bootstrap: TwoWay) -> list[str]:
+    shares = (bootstrap.share_seeds, bootstrap.share_images, bootstrap.share_rest)
     return [
         markup.name(row['option']),
         words.points(row['difference']),
         verdicts.interval(row),
-        words.span(*found.interval),
+        words.span(*bootstrap.interval),
         *(f'{100 * share:.0f}{words.SPACE}%' for share in shares),
-        _doubt(found),
+        _source(bootstrap),
     ]
 
 
-def _doubt(found: TwoWay) -> str:
-    if found.share_seeds == found.share_images:
+def _source(bootstrap: TwoWay) -> str:
+    if bootstrap.share_seeds == bootstrap.share_images:
         return 'neither'
-    return 'seeds' if found.share_seeds > found.share_images else 'test images'
+    return 'seeds' if bootstrap.share_seeds > bootstrap.share_images else 'test images'
 
 
-def _larger(found: Mapping[str, TwoWay]) -> str:
-    """For which options the seeds are the larger doubt, and for which the test images."""
+def _dominant(bootstraps: Mapping[str, TwoWay]) -> str:
+    """Sentence on the dominant source of uncertainty of each option."""
     parts = []
-    for doubt in ('test images', 'seeds'):
-        names = [markup.name(option) for option, each in found.items() if _doubt(each) == doubt]
+    for source in ('test images', 'seeds'):
+        names = [markup.name(o) for o, each in bootstraps.items() if _source(each) == source]
         if names:
-            parts.append(
-                f'the {doubt} for {"every option" if len(names) == len(found) else words.listing(names)}'
-            )
-    return f'The larger doubt: {", ".join(parts)}.' if parts else ''
+            options = 'every option' if len(names) == len(bootstraps) else words.listing(names)
+            parts.append(f'{source} for {options}')
+    return f'Dominant source of uncertainty: {", ".join(parts)}.' if parts else ''
 
 
-def _held_by_images(compared: Sequence[Row], found: Mapping[str, TwoWay]) -> list[str]:
-    """The verdicts that other test images might overturn."""
+def _open_verdicts(compared: Sequence[Row], bootstraps: Mapping[str, TwoWay]) -> list[str]:
+    """Verdicts that other test images may overturn."""
     names = [
         markup.name(row['option'])
         for row in compared
         if row['verdict'] != verdicts.NONE
-        and row['option'] in found
-        and found[row['option']].interval[0] <= 0 <= found[row['option']].interval[1]
+        and row['option'] in bootstraps
+        and bootstraps[row['option']].interval[0] <= 0 <= bootstraps[row['option']].interval[1]
     ]
     if not names:
         return []
     return [
-        f'The verdict on {words.listing(names)} is one for these test images: the {verdicts.INTERVAL} over seeds '
-        'and images, which errs on the wide side, takes in 0.'
+        f'With test images resampled as well, the (conservative) {verdicts.INTERVAL} of '
+        f'{words.listing(names)} includes 0: not established for new images.'
     ]
 
 
-def _control(study: Study, condition: str, compared: Sequence[Row]) -> list[Block]:
+def _control(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[Block]:
     baseline = np.array(list(queries.by_seed(study, condition, study.baseline).values()))
-    rows, n = [_itself(study, condition, baseline)], words.count(len(baseline), 'seed')
+    rows, n = [_control_row(study, condition, baseline)], words.count(len(baseline), 'seed')
     for row in compared:
         option = np.array(list(queries.by_seed(study, condition, row['option']).values()))
         difference = f'{words.points(row["difference"])} ({verdicts.interval(row)})'
-        told = [_told(name, option, baseline) for name in statistics.STATISTICS]
-        rows.append([markup.name(row['option']), f'{row["seeds"]}', difference, *told])
+        cells = [_cell(name, option, baseline) for name in statistics.STATISTICS]
+        rows.append([markup.name(row['option']), f'{row["seeds"]}', difference, *cells])
     text = (
-        f"The control compares the baseline's first {words.count(len(baseline) // 2, 'seed')} with as many others of "
-        'its own: it has no difference to find, so its interval should take in 0 (19 times in 20), and shows how far '
-        'chance alone reaches with that few, unpaired. Unpaired seeds: how many each side would have needed, with '
-        f'other seeds on either side, for the same standard error of the difference. With {n} the correlations and '
+        f"Control (A/A): the baseline's first {words.count(len(baseline) // 2, 'seed')} against as "
+        'many other seeds of the baseline, unpaired. There is no true difference, so 19 of 20 such '
+        'intervals include 0; the width shows the effect of chance. Unpaired seeds per side: seeds '
+        f'needed for the same standard error if option and baseline had different seeds. From {n} '
         'these numbers are rough.'
     )
     columns = (*CONTROL, *statistics.STATISTICS)
-    caption = 'The baseline against itself (control), and what pairing saved'
+    caption = 'A/A control, and variance reduction by pairing'
     return [Table(caption, columns, rows, 'l' + 'r' * (len(columns) - 1)), Paragraph(text, 'note')]
 
 
-def _itself(study: Study, condition: str, baseline: np.ndarray) -> list[str]:
+def _control_row(study: AblationRun, condition: str, baseline: np.ndarray) -> list[str]:
     half = len(baseline) // 2
     difference = f'{words.DASH} (needs 4 seeds)'
     if half > 1:
         first, second = baseline[:half], baseline[half : 2 * half]
-        found = statistics.compare(
+        comparison = statistics.compare(
             second, first, test_train_ratio=study.test_train_ratio(condition)
         )
-        difference = f'{words.points(found.difference)} ({words.span(*found.interval)})'
+        difference = f'{words.points(comparison.difference)} ({words.span(*comparison.interval)})'
     return [
         f'{markup.name(study.baseline)} (control)',
         f'{half}',
@@ -159,7 +159,7 @@ def _itself(study: Study, condition: str, baseline: np.ndarray) -> list[str]:
     ]
 
 
-def _told(name: str, option: np.ndarray, baseline: np.ndarray) -> str:
-    of, form = statistics.STATISTICS[name]
-    found = of(option, baseline)
-    return words.DASH if found is None else format(found, form).replace('-', words.MINUS)
+def _cell(name: str, option: np.ndarray, baseline: np.ndarray) -> str:
+    statistic, form = statistics.STATISTICS[name]
+    value = statistic(option, baseline)
+    return words.DASH if value is None else format(value, form).replace('-', words.MINUS)

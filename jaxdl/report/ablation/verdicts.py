@@ -1,22 +1,27 @@
-"""The answer of a study in one sentence, composed from its summary."""
+"""Result of a study in words, composed from the rows of its summary."""
 
 from collections.abc import Sequence
 
 from jaxdl.report.page import markup, words
-from jaxdl.report.page.blocks import Block, Verdict, Verdicts
+from jaxdl.report.page.blocks import Block, Verdict, VerdictList
 from jaxdl.workdir.tables import Row
 
 POINTS = 'percentage points'
 INTERVAL = f'95{words.SPACE}% interval'
 NONE = 'no difference found'
 NOT_ESTIMABLE = 'not estimable'  # of a minimum detectable difference: summary.csv has 0 there
-HEADS = {'better': 'better than {}', 'worse': 'worse than {}', NONE: 'no difference from {} found'}
+HEADS = {'better': 'Better than {}', 'worse': 'Worse than {}', NONE: 'No difference from {} found'}
 
 
 def listed(summary: Sequence[Row], condition: str = '') -> list[Block]:
-    """The verdict on each option, the largest difference first; nothing where nothing was compared.
+    """Verdict of each option, the largest difference first.
 
-    `condition` stands before the caption where there are several.
+    Args:
+      summary: rows of one condition.
+      condition: prefix of the caption if there are several conditions.
+
+    Returns:
+      One list; no block if nothing was compared.
     """
     compared = [row for row in summary if row['option'] != row['baseline']]
     if not compared:
@@ -34,12 +39,15 @@ def listed(summary: Sequence[Row], condition: str = '') -> list[Block]:
         )
         for row in order
     ]
-    caption = f'{condition}Test accuracy against {baseline}, {POINTS}, {INTERVAL} of the mean, {_seeds(compared[0])}'
-    return [Verdicts(caption, rows)]
+    caption = (
+        f'{condition}Difference in test accuracy from {baseline}, {POINTS}, {INTERVAL}, '
+        f'{_seeds(compared[0])}'
+    )
+    return [VerdictList(caption, rows)]
 
 
 def short(summary: Sequence[Row]) -> str:
-    """The answer without its numbers, where the list of verdicts has them."""
+    """The result in one sentence per verdict, without numbers."""
     compared = [row for row in summary if row['option'] != row['baseline']]
     if len(compared) < 2:
         return sentence(summary)
@@ -52,17 +60,18 @@ def short(summary: Sequence[Row]) -> str:
                 if len(names) < len(compared) or len(names) < 4
                 else 'every option'
             )
-            parts.append(f'{head.format("it" if parts else baseline)}: {which}')
-    text = '; '.join(parts)
-    return f'{text[0].upper()}{text[1:]}.'
+            parts.append(f'{head.format(baseline)}: {which}.')
+    return ' '.join(parts)
 
 
 def sentence(summary: Sequence[Row]) -> str:
-    """What beats or loses to the baseline, by how much and how sure; or that nothing does.
+    """The result with differences, intervals and minimum detectable differences.
 
-    And what was detectable.
+    Args:
+      summary: rows of one condition, including the baseline.
 
-    `summary`: the rows of one condition, the baseline among them.
+    Returns:
+      One sentence per verdict.
     """
     compared = [row for row in summary if row['option'] != row['baseline']]
     if not compared:
@@ -73,9 +82,8 @@ def sentence(summary: Sequence[Row]) -> str:
     for verdict, head in HEADS.items():
         rows = [row for row in compared if row['verdict'] == verdict]
         if rows:
-            parts.append(f'{head.format("it" if parts else baseline)}: {_clauses(verdict, rows)}')
-    text = '; '.join(parts)
-    return f'{text[0].upper()}{text[1:]}; {_seeds(compared[0])}.'
+            parts.append(f'{head.format(baseline)}: {_clauses(verdict, rows)}')
+    return f'{". ".join(parts)}. All with {_seeds(compared[0])}.'
 
 
 def interval(row: Row) -> str:
@@ -90,29 +98,29 @@ def detectable(row: Row) -> str:
 
 def _alone(row: Row) -> str:
     return (
-        f'{markup.name(row["option"])} was measured alone: test accuracy {words.percent(row["mean"])} '
-        f'({INTERVAL} {words.span(row["ci_low"], row["ci_high"], words.number)}, {_seeds(row)}), '
-        'and there is nothing to compare it with.'
+        f'Test accuracy of {markup.name(row["option"])}: {words.percent(row["mean"])} '
+        f'({INTERVAL} {words.span(row["ci_low"], row["ci_high"], words.number)}, {_seeds(row)}). '
+        'There is no other option to compare.'
     )
 
 
 def _one(row: Row) -> str:
     option, baseline = markup.name(row['option']), markup.name(row['baseline'])
-    found = (
+    difference = (
         f'{words.points(row["difference"])} {POINTS} ({INTERVAL} {interval(row)}, {_seeds(row)})'
     )
     if row['verdict'] != NONE:
-        return f'{option} is {row["verdict"]} than {baseline}: {found}.'
+        return f'{option} is {row["verdict"]} than {baseline}: {difference}.'
     return (
-        f'No difference found between {option} and {baseline}: {found}; '
-        f'minimum detectable difference {detectable(row)}.'
+        f'No difference found between {option} and {baseline}: {difference}. '
+        f'Minimum detectable difference: {detectable(row)}.'
     )
 
 
 def _clauses(verdict: str, rows: Sequence[Row]) -> str:
     """Each option with its difference.
 
-    Of many without one only the names and what could have been found.
+    Of more than two without a difference only the names and the minimum detectable differences.
     """
     if verdict == NONE and len(rows) > 2:
         names = words.listing(markup.name(row['option']) for row in rows)

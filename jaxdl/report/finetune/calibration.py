@@ -1,13 +1,10 @@
-"""How far the probabilities can be taken at their word.
-
-Reliability before and after the temperature.
-"""
+"""Calibration of the probabilities: reliability before and after temperature scaling."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxdl.report.finetune.finetuned import Fitted
+from jaxdl.report.finetune.reading import FineTuneRun
 from jaxdl.report.page import plots, words
 from jaxdl.report.page.blocks import Block, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
@@ -17,13 +14,13 @@ Reliability = tuple[
     np.ndarray, np.ndarray, np.ndarray
 ]  # confidence, accuracy and count of each bin
 MEANING = (
-    'Of the images that a calibrated network calls with 80 %, 80 % are right. The temperature divides the logits: it '
-    'changes how sure the network says it is, and no prediction (Guo et al. 2017).'
+    'Calibrated: of predictions with confidence 80 %, 80 % are correct. The temperature divides '
+    'the logits. It changes confidences, but no prediction (Guo et al. 2017).'
 ).replace(' %', f'{words.SPACE}%')
 
 
-def blocks(fitted: Fitted, name: str) -> list[Block]:
-    """Both diagrams as a figure, and the calibration error of both; nothing without logits."""
+def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
+    """Reliability diagrams as a figure, and calibration errors; empty without logits."""
     if not fitted.evaluation:
         return []
     logits, labels = fitted.evaluation['logits'], fitted.evaluation['labels']
@@ -32,8 +29,8 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
         f'before (T{words.SPACE}={words.SPACE}1)': logits,
         f'after (T{words.SPACE}={words.SPACE}{temperature:.3g})': logits / temperature,
     }
-    panels = {title: classification.reliability(own, labels) for title, own in both.items()}
-    errors = [classification.calibration_error(own, labels) for own in both.values()]
+    panels = {title: classification.reliability(scaled, labels) for title, scaled in both.items()}
+    errors = [classification.calibration_error(scaled, labels) for scaled in both.values()]
     return [
         Paragraph(_sentence(fitted, temperature, errors)),
         _figure(name, panels, errors, len(labels)),
@@ -42,33 +39,41 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
 
 
 def crossed(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The calibration error of temperatures fitted on the other half of the images, float in [0.
+    """Cross-validated calibration error: each half is scaled by the temperature of the other.
 
-    1].
+    Args:
+      logits: float [n, classes].
+      labels: int [n].
+
+    Returns:
+      Expected calibration error in [0, 1].
     """
     half = np.arange(len(labels)) % 2 == 0
     scaled = np.array(logits, np.float64)
-    for own in (half, ~half):
-        scaled[own] /= classification.fit_temperature(logits[~own], labels[~own])
+    for fold in (half, ~half):
+        scaled[fold] /= classification.fit_temperature(logits[~fold], labels[~fold])
     return classification.calibration_error(scaled, labels)
 
 
-def _sentence(fitted: Fitted, temperature: float, errors: list[float]) -> str:
+def _sentence(fitted: FineTuneRun, temperature: float, errors: list[float]) -> str:
     before, after = errors
     logits, labels = fitted.evaluation['logits'], fitted.evaluation['labels']
     confidence = float(np.exp(classification.log_softmax(logits).max(1)).mean())
     accuracy = float(np.mean(logits.argmax(1) == labels))
-    lean = 'too sure of itself' if confidence > accuracy else 'less sure than it could be'
-    told = (
-        f'As trained, the network is {lean}: mean confidence {words.percent(confidence)}, accuracy '
-        f'{words.percent(accuracy)}. The temperature {temperature:.3g} takes the expected calibration error from '
-        f'{words.percent(before)} to {words.percent(after)}'
+    lean = 'overconfident' if confidence > accuracy else 'underconfident'
+    text = (
+        f'Before scaling the network is {lean}: mean confidence {words.percent(confidence)}, '
+        f'accuracy {words.percent(accuracy)}. Temperature {temperature:.3g} changes the expected '
+        f'calibration error from {words.percent(before)} to {words.percent(after)}'
     )
     if fitted.tested in ('val', 'folds') and len(labels) > 3:
         halves = words.percent(crossed(logits, labels))
-        return f'{told}. It was fitted on these very images; fitted on one half and tested on the other: {halves}.'
+        return (
+            f'{text}, on the images that it was fitted on. Fitted on one half and evaluated on the '
+            f'other: {halves}.'
+        )
     return (
-        f'{told}, on images that it was not fitted on.' if fitted.tested == 'test' else f'{told}.'
+        f'{text}, on other images than it was fitted on.' if fitted.tested == 'test' else f'{text}.'
     )
 
 
@@ -79,11 +84,11 @@ def _figure(
         wide = width == plots.WIDE
         drawn = Figure(figsize=(min(width, 7.6), 4.4 if wide else 3.3), layout='constrained')
         grid = drawn.subplots(2, 2, sharex=True, sharey='row', height_ratios=(3, 1))
-        for column, ((title, own), error) in enumerate(zip(panels.items(), errors, strict=True)):
+        for column, ((title, bins), error) in enumerate(zip(panels.items(), errors, strict=True)):
             top, bottom = grid[0][column], grid[1][column]
-            _diagram(top, own)
+            _diagram(top, bins)
             top.set_title(f'{title}\nECE {words.percent(error)}')
-            _counts(bottom, own[2])
+            _counts(bottom, bins[2])
         grid[0][0].set_ylabel('accuracy')
         grid[1][0].set_ylabel('images' if not wide else 'images, %')
         drawn.supxlabel(
@@ -92,22 +97,22 @@ def _figure(
         return drawn
 
     caption = (
-        f'Reliability on {words.count(images, "image")}, in {classification.BINS} bins of confidence. Bars: the accuracy in a '
-        'bin; on the dotted line it equals the confidence, below it the network is too sure. The faint bars are of '
-        f'fewer than 10 images. Under it: the share of the images in each bin, in{words.SPACE}%.'
+        f'Reliability on {words.count(images, "image")}. Top: accuracy against confidence in '
+        f'{classification.BINS} bins; dotted: perfect calibration; bars below it: overconfident; '
+        f'pale bars: fewer than 10 images. Bottom: share of the images per bin,{words.SPACE}%.'
     )
-    return FigureBlock(name, plots.draw(plot), _said(panels, errors), caption)
+    return FigureBlock(name, plots.draw(plot), _alt(panels, errors), caption)
 
 
-def _diagram(axes: Axes, own: Reliability) -> None:
-    _, accuracy, count = own
+def _diagram(axes: Axes, reliability: Reliability) -> None:
+    _, accuracy, count = reliability
     width = 1 / len(count)
     left = np.arange(len(count)) * width
     for few in (True, False):
-        shown = (count > 0) & ((count < 10) == few)
+        bars = (count > 0) & ((count < 10) == few)
         axes.bar(
-            left[shown],
-            np.maximum(accuracy[shown], 0.008),
+            left[bars],
+            np.maximum(accuracy[bars], 0.008),
             0.92 * width,
             align='edge',
             color=plots.BLUE,
@@ -130,13 +135,13 @@ def _counts(axes: Axes, count: np.ndarray) -> None:
     axes.set_xticks([0, 0.5, 1], ['0', '0.5', '1'])
 
 
-def _said(panels: dict[str, Reliability], errors: list[float]) -> str:
-    told = []
+def _alt(panels: dict[str, Reliability], errors: list[float]) -> str:
+    texts = []
     for (title, (confidence, accuracy, count)), error in zip(panels.items(), errors, strict=True):
         bins = ', '.join(
             f'{accuracy[i]:.2f} at {confidence[i]:.2f} ({count[i]})'
             for i in range(len(count))
             if count[i]
         )
-        told.append(f'{title}: calibration error {words.percent(error)}; {bins}')
-    return f'Accuracy at mean confidence (images) of each bin. {". ".join(told)}.'
+        texts.append(f'{title}: calibration error {words.percent(error)}; {bins}')
+    return f'Accuracy at mean confidence (images) of each bin. {". ".join(texts)}.'

@@ -1,13 +1,10 @@
-"""What is taken for what: the most confused pairs, a matrix of the classes in them alone.
-
-And every class by itself.
-"""
+"""Confusions: most confused pairs, a matrix of their classes, and scores per class."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxdl.report.finetune.finetuned import Fitted
+from jaxdl.report.finetune.reading import FineTuneRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
@@ -15,31 +12,26 @@ from jaxdl.statistics import classification
 
 PAIRS = 15  # in the table
 CLASSES, CLASSES_NARROW = 18, 8  # in the matrix, on a page and on a phone
-WORST = 5  # classes that are named before the table that is folded away
-LONG = 20  # rows of a table of classes that is folded away
-COUNTED = 'One that was named all the same counts in macro F1, with 0.'
-COLUMNS = ('Class', 'Images', 'Precision, %', 'Recall, %', 'F1, %', 'Most often taken for')
+WORST = 5  # classes named in a sentence before a folded table
+LONG = 20  # more rows than this are folded
+COUNTED = 'Classes among them that were predicted count as 0 in macro F1.'
+COLUMNS = ('Class', 'Images', 'Precision, %', 'Recall, %', 'F1, %', 'Most often misclassified as')
 
 Pair = tuple[int, int]
 
 
-def blocks(fitted: Fitted, name: str) -> list[Block]:
-    """Pairs of classes first, then the matrix as a figure, then the table of classes.
-
-    Nothing without logits.
-    """
+def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
+    """Pairs of classes, the matrix as a figure, the table of classes; empty without logits."""
     if not fitted.evaluation:
         return []
     table = fitted.confusion
     pairs = confused(table)
     if not pairs:
         return [
-            Paragraph(f'Every one of the {table.sum():,} images is named right.'),
+            Paragraph(f'All {table.sum():,} images are classified correctly.'),
             *_classes(fitted, table),
         ]
-    repeated = [
-        pair for pair in pairs if table[pair] > 1
-    ] or pairs  # what happened once may be chance
+    repeated = [pair for pair in pairs if table[pair] > 1] or pairs  # single mistakes may be chance
     return [
         Paragraph(_share(table, repeated[:PAIRS])),
         _pairs(fitted, table, repeated[:PAIRS]),
@@ -49,37 +41,42 @@ def blocks(fitted: Fitted, name: str) -> list[Block]:
 
 
 def confused(table: np.ndarray) -> list[Pair]:
-    """(true, predicted) of every mistake that was made, the most frequent first.
+    """Pairs (true, predicted) of all mistakes, the most frequent first.
 
-    Of equals the larger share.
+    Args:
+      table: confusion matrix, int [true class, predicted class].
+
+    Returns:
+      Pairs of labels; of equally frequent ones the larger share of the true class first.
     """
     off = table - np.diag(np.diag(table))
-    found = [(int(true), int(predicted)) for true, predicted in np.argwhere(off)]
-    return sorted(found, key=lambda pair: (-off[pair], -off[pair] / table[pair[0]].sum(), pair))
+    pairs = [(int(true), int(predicted)) for true, predicted in np.argwhere(off)]
+    return sorted(pairs, key=lambda pair: (-off[pair], -off[pair] / table[pair[0]].sum(), pair))
 
 
 def members(pairs: list[Pair], most: int) -> list[int]:
-    """The classes of the first pairs, at most `most`, those that are confused beside each other."""
-    found: list[int] = []
+    """Classes of the first pairs, at most `most`, confused classes next to each other."""
+    classes: list[int] = []
     for pair in pairs:
-        new = [label for label in pair if label not in found]
-        if len(found) + len(new) > most:
+        new = [label for label in pair if label not in classes]
+        if len(classes) + len(new) > most:
             break
-        partner = next((found.index(label) + 1 for label in pair if label in found), len(found))
-        found[partner:partner] = new
-    return found
+        after = next((classes.index(label) + 1 for label in pair if label in classes), len(classes))
+        classes[after:after] = new
+    return classes
 
 
 def _share(table: np.ndarray, pairs: list[Pair]) -> str:
     wrong, total = int(table.sum() - np.trace(table)), int(table.sum())
     share = sum(int(table[pair]) for pair in pairs) / wrong
     return (
-        f'{wrong:,} of {words.count(total, "image")} are named wrong. The pairs in the table make '
-        f'{share:.0%} of these mistakes.'.replace('%', f'{words.SPACE}%')
+        f'{wrong:,} of {words.count(total, "image")} are misclassified. The pairs in the table '
+        'account for '
+        f'{share:.0%} of the mistakes.'.replace('%', f'{words.SPACE}%')
     )
 
 
-def _pairs(fitted: Fitted, table: np.ndarray, pairs: list[Pair]) -> Table:
+def _pairs(fitted: FineTuneRun, table: np.ndarray, pairs: list[Pair]) -> Table:
     names = fitted.classes
     rows = [
         [
@@ -91,34 +88,37 @@ def _pairs(fitted: Fitted, table: np.ndarray, pairs: list[Pair]) -> Table:
         ]
         for true, predicted in pairs
     ]
-    columns = ('True class', 'Taken for', 'Times', 'Share, %', 'Other way round')
+    columns = ('True class', 'Misclassified as', 'Count', 'Share, %', 'Reverse count')
     return Table(
-        f'The most confused pairs of classes, and the share of the true class, {fitted.part} images',
+        f'Most confused pairs of classes, with shares of the true class; {fitted.part} images',
         columns,
         rows,
         'wwrrr',
     )
 
 
-def _matrix(fitted: Fitted, table: np.ndarray, pairs: list[Pair], name: str) -> FigureBlock:
+def _matrix(fitted: FineTuneRun, table: np.ndarray, pairs: list[Pair], name: str) -> FigureBlock:
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
-        shown = members(pairs, CLASSES if wide else CLASSES_NARROW)
+        classes = members(pairs, CLASSES if wide else CLASSES_NARROW)
         counts = np.column_stack(
-            [table[np.ix_(shown, shown)], table[shown].sum(1) - table[np.ix_(shown, shown)].sum(1)]
+            [
+                table[np.ix_(classes, classes)],
+                table[classes].sum(1) - table[np.ix_(classes, classes)].sum(1),
+            ]
         )
         size = (
-            min(width, 3.3 + 0.42 * len(shown)),
-            (0.34 if wide else 0.3) * len(shown) + (2.1 if wide else 1.7),
+            min(width, 3.3 + 0.42 * len(classes)),
+            (0.34 if wide else 0.3) * len(classes) + (2.1 if wide else 1.7),
         )
         drawn = Figure(figsize=size, layout='constrained')
         axes = drawn.subplots()
         _cells(axes, counts, fontsize=8.5 if wide else 7.5)
         letters = 32 if wide else 19
-        labels = [_cut(fitted.classes[label], letters) for label in shown]
-        axes.set_yticks(range(len(shown)), labels, fontsize=8.5 if wide else 7.5)
+        labels = [_cut(fitted.classes[label], letters) for label in classes]
+        axes.set_yticks(range(len(classes)), labels, fontsize=8.5 if wide else 7.5)
         axes.set_xticks(
-            range(len(shown) + 1), [*labels, 'any other'], fontsize=8.5 if wide else 7.5
+            range(len(classes) + 1), [*labels, 'other classes'], fontsize=8.5 if wide else 7.5
         )
         axes.tick_params(axis='x', labelrotation=90)
         axes.set_ylabel('true class')
@@ -126,11 +126,12 @@ def _matrix(fitted: Fitted, table: np.ndarray, pairs: list[Pair], name: str) -> 
         return drawn
 
     caption = (
-        f'How often each class (a row) was taken for each other (a column), for the {len(members(pairs, CLASSES))} '
-        'classes of the most confused pairs (fewer on a phone). The diagonal is right. The darker, the larger the '
-        'share of the true class; empty cells are 0.'
+        f'Confusion matrix of the {len(members(pairs, CLASSES))} classes of the most confused '
+        'pairs (fewer on a phone), numbers of images, '
+        f'n{words.SPACE}={words.SPACE}{table.sum():,}. Rows: true class. Columns: predicted class. '
+        'Darker: larger share of the true class. Empty cells: 0.'
     )
-    return FigureBlock(name, plots.draw(plot), _said(fitted, table, pairs), caption)
+    return FigureBlock(name, plots.draw(plot), _alt(fitted, table, pairs), caption)
 
 
 def _cells(axes: Axes, counts: np.ndarray, fontsize: float) -> None:
@@ -160,49 +161,68 @@ def _cells(axes: Axes, counts: np.ndarray, fontsize: float) -> None:
     axes.tick_params(which='minor', length=0)
 
 
-def _said(fitted: Fitted, table: np.ndarray, pairs: list[Pair]) -> str:
-    told = (
-        f'{fitted.classes[true]} as {fitted.classes[predicted]} {table[true, predicted]} of {table[true].sum()}'
+def _alt(fitted: FineTuneRun, table: np.ndarray, pairs: list[Pair]) -> str:
+    confusions = (
+        f'{fitted.classes[true]} as {fitted.classes[predicted]} {table[true, predicted]} of '
+        f'{table[true].sum()}'
         for true, predicted in pairs[:PAIRS]
     )
-    return f'Matrix of the most confused classes. True class as predicted class, times: {"; ".join(told)}.'
+    return (
+        'Matrix of the most confused classes. True class as predicted class, count: '
+        f'{"; ".join(confusions)}.'
+    )
 
 
-def _classes(fitted: Fitted, table: np.ndarray) -> list[Block]:
-    each = classification.per_class(table)
-    met = [
-        label for label in range(len(table)) if each['support'][label] or each['predicted'][label]
+def _classes(fitted: FineTuneRun, table: np.ndarray) -> list[Block]:
+    scores = classification.per_class(table)
+    occurring = [
+        label
+        for label in range(len(table))
+        if scores['support'][label] or scores['predicted'][label]
     ]
     order = sorted(
-        met,
-        key=lambda label: (not each['support'][label], each['f1'][label], -each['support'][label]),
+        occurring,
+        key=lambda label: (
+            not scores['support'][label],
+            scores['f1'][label],
+            -scores['support'][label],
+        ),
     )
-    rows = [_class(fitted, table, each, label) for label in order]
-    elsewhere = f'{len(rows)} rows, in the page of this report.' if len(rows) > LONG else ''
-    caption = f'Every class by itself, the worst first, {fitted.part} images'
+    rows = [_class(fitted, table, scores, label) for label in order]
+    elsewhere = f'{len(rows)} rows, in the HTML report.' if len(rows) > LONG else ''
+    caption = f'Scores per class, the worst first; {fitted.part} images'
     worst = [
-        f'{markup.name(fitted.classes[label])} ({100 * each["f1"][label]:.0f})'
+        f'{markup.name(fitted.classes[label])} ({100 * scores["f1"][label]:.0f})'
         for label in order[:WORST]
     ]
-    told = (
-        [Paragraph(f'The weakest classes, with F1 in{words.SPACE}%: {words.listing(worst)}.')]
-        if elsewhere
-        else []
-    )
-    return [*told, *_absent(fitted, each), Table(caption, COLUMNS, rows, 'wrrrrw', elsewhere)]
+    summary = [Paragraph(f'Lowest F1,{words.SPACE}%: {words.listing(worst)}.')] if elsewhere else []
+    return [*summary, *_absent(fitted, scores), Table(caption, COLUMNS, rows, 'wrrrrw', elsewhere)]
 
 
-def _class(fitted: Fitted, table: np.ndarray, each: dict[str, np.ndarray], label: int) -> list[str]:
+def _class(
+    fitted: FineTuneRun, table: np.ndarray, scores: dict[str, np.ndarray], label: int
+) -> list[str]:
     off = table[label] - np.where(np.arange(len(table)) == label, table[label], 0)
-    taken = f'{fitted.classes[off.argmax()]} ({off.max()})' if off.any() else words.DASH
-    precision = f'{100 * each["precision"][label]:.1f}' if each['predicted'][label] else words.DASH
-    recall = f'{100 * each["recall"][label]:.1f}' if each['support'][label] else words.DASH
-    f1 = f'{100 * each["f1"][label]:.1f}'
-    return [fitted.classes[label], f'{each["support"][label]:,}', precision, recall, f1, taken]
+    confused_with = f'{fitted.classes[off.argmax()]} ({off.max()})' if off.any() else words.DASH
+    precision = (
+        f'{100 * scores["precision"][label]:.1f}' if scores['predicted'][label] else words.DASH
+    )
+    recall = f'{100 * scores["recall"][label]:.1f}' if scores['support'][label] else words.DASH
+    f1 = f'{100 * scores["f1"][label]:.1f}'
+    return [
+        fitted.classes[label],
+        f'{scores["support"][label]:,}',
+        precision,
+        recall,
+        f1,
+        confused_with,
+    ]
 
 
-def _absent(fitted: Fitted, each: dict[str, np.ndarray]) -> list[Block]:
-    absent = [markup.name(fitted.classes[label]) for label in np.flatnonzero(each['support'] == 0)]
+def _absent(fitted: FineTuneRun, scores: dict[str, np.ndarray]) -> list[Block]:
+    absent = [
+        markup.name(fitted.classes[label]) for label in np.flatnonzero(scores['support'] == 0)
+    ]
     if not absent:
         return []
     named = (
@@ -212,7 +232,8 @@ def _absent(fitted: Fitted, each: dict[str, np.ndarray]) -> list[Block]:
     )
     return [
         Paragraph(
-            f'{words.count(len(absent), "class")} without a {fitted.part} image, so untested: {named}. {COUNTED}'
+            f'{words.count(len(absent), "class")} without {fitted.part} images, not evaluated: '
+            f'{named}. {COUNTED}'
         )
     ]
 

@@ -1,7 +1,4 @@
-"""The figure of a fine-tuning's learning: loss, accuracy and macro F1 against epoch.
-
-The probe as a level line.
-"""
+"""Learning curves of a fine-tuning: loss, accuracy and macro F1 against epoch."""
 
 import collections
 import dataclasses
@@ -14,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl.report.ablation.curves import REFERENCE, TRAIN, VAL
-from jaxdl.report.finetune.finetuned import Fitted
+from jaxdl.report.finetune.reading import FineTuneRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Axis, Block, Chart, Curve, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
 AXES = dict(
-    loss=Axis('loss', 'nats an image', 3),
+    loss=Axis('loss', 'nats per image', 3),
     accuracy=Axis('accuracy', '%'),
     macro_f1=Axis('macro F1', '%'),
 )
@@ -29,8 +26,9 @@ CHOSEN: plots.Line = dict(
     color=plots.INK, marker='D', markersize=6, linestyle='', markerfacecolor='white'
 )
 TRAINING = (
-    'Training values are means over the steps of an epoch, in training mode: on augmented images, with dropout and '
-    'smoothed labels, and before the later steps. So they can look worse than the validation values.'
+    'Training values are means over the steps of an epoch in training mode: augmented images, '
+    'dropout, smoothed labels, before the later steps. They can be worse than the validation '
+    'values.'
 )
 
 Lines = dict[
@@ -38,56 +36,61 @@ Lines = dict[
 ]  # (run, split, metric) -> epoch and value
 
 
-def blocks(fitted: Fitted, name: str) -> list[Block]:
-    """The curves of every run of the fine-tuning as a figure; without a fine-tuning nothing."""
+def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
+    """Curves of all runs of the fine-tuning as a figure; empty for a probe."""
     lines = _lines(fitted)
     if not lines:
         return [Paragraph('This run recorded no learning curves.')] if fitted.finetune else []
     return [_figure(fitted, lines, name), Paragraph(TRAINING, 'note')]
 
 
-def _lines(fitted: Fitted) -> Lines:
+def _lines(fitted: FineTuneRun) -> Lines:
     lines: Lines = collections.defaultdict(list)
     for row in fitted.table:
-        known = row['metric'] in AXES and row['split'] in ('train', 'val')
-        if row['phase'] == 'finetune' and known and row['value'] is not None:
+        drawn = row['metric'] in AXES and row['split'] in ('train', 'val')
+        if row['phase'] == 'finetune' and drawn and row['value'] is not None:
             lines[row['option'], row['split'], row['metric']].append((row['epoch'], row['value']))
     return {key: sorted(points) for key, points in lines.items()}
 
 
-def _figure(fitted: Fitted, lines: Lines, name: str) -> FigureBlock:
+def _figure(fitted: FineTuneRun, lines: Lines, name: str) -> FigureBlock:
     runs = list(dict.fromkeys(run for run, *_ in lines))
-    shown = [metric for metric in AXES if any(key[2] == metric for key in lines)]
+    metrics = [metric for metric in AXES if any(key[2] == metric for key in lines)]
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
-        size = (width, 3.5) if wide else (width, 2.1 * len(shown) + 0.7)
+        size = (width, 3.5) if wide else (width, 2.1 * len(metrics) + 0.7)
         drawn = Figure(figsize=size, layout='constrained')
         grid = drawn.subplots(
-            1 if wide else len(shown), len(shown) if wide else 1, sharex=True, squeeze=False
+            1 if wide else len(metrics), len(metrics) if wide else 1, sharex=True, squeeze=False
         ).ravel()
-        for axes, metric in zip(grid, shown, strict=True):
+        for axes, metric in zip(grid, metrics, strict=True):
             _panel(axes, fitted, lines, metric, alone=len(runs) == 1)
         drawn.supxlabel('epoch', fontsize=plots.STYLE['font.size'])
         _legend(drawn, width, fitted, alone=len(runs) == 1)
         return drawn
 
-    several = f', a line for each of the {len(runs)} runs' if len(runs) > 1 else ''
-    caption = f'Learning{several}. The probe is a level line: what a linear head on the untouched network reaches.'
-    said, chart = _said(fitted, lines, runs, shown), _chart(fitted, lines, runs, shown)
-    return FigureBlock(name, plots.draw(plot), said, caption, chart)
+    several = f' of {len(runs)} runs' if len(runs) > 1 else ''
+    caption = (
+        f'Loss, accuracy and macro F1{several} against epoch. Horizontal line: the probe (linear '
+        'head on frozen features) on the validation images.'
+    )
+    alt, chart = _alt(fitted, lines, runs, metrics), _chart(fitted, lines, runs, metrics)
+    return FigureBlock(name, plots.draw(plot), alt, caption, chart)
 
 
-def _chart(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> Chart:
+def _chart(fitted: FineTuneRun, lines: Lines, runs: list[str], metrics: list[str]) -> Chart:
     curves = []
-    for axis, metric in enumerate(shown):
+    for axis, metric in enumerate(metrics):
         for run, split in itertools.product(runs, PARTS):
             points = lines.get((run, split, metric))
             if points:
                 epochs, values = zip(*points, strict=True)
-                kept = fitted.finetune.get('epoch') if len(runs) == 1 and split == 'val' else None
+                selected = (
+                    fitted.finetune.get('epoch') if len(runs) == 1 and split == 'val' else None
+                )
                 values = [_scale(metric) * value for value in values]
-                curves.append(Curve(run, PARTS[split], epochs, values, axis=axis, mark=kept))
+                curves.append(Curve(run, PARTS[split], epochs, values, axis=axis, mark=selected))
         level = _level(fitted, metric)
         if level is not None:
             epochs = sorted(
@@ -103,20 +106,20 @@ def _chart(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> C
                     'probe', PARTS['val'], epochs, [_scale(metric) * level] * len(epochs), axis=axis
                 )
             )
-    axes = [dataclasses.replace(AXES[metric], floor=_floor(lines, metric)) for metric in shown]
-    return Chart('epoch', axes, curves, interval='', marked='kept')
+    axes = [dataclasses.replace(AXES[metric], floor=_floor(lines, metric)) for metric in metrics]
+    return Chart('epoch', axes, curves, interval='', marked='selected epoch')
 
 
 def _floor(lines: Lines, metric: str) -> float:
-    """The least loss where the axis is logarithmic, which one run gone astray asks for; else 0."""
+    """Smallest loss if the values span a factor of 30 (logarithmic axis); otherwise 0."""
     values = [
         value for (*_, which), points in lines.items() if which == metric for _, value in points
     ]
     return min(values) if metric == 'loss' and max(values) > 30 * min(values) > 0 else 0.0
 
 
-def _level(fitted: Fitted, metric: str) -> float | None:
-    """What the probe reaches on the validation images."""
+def _level(fitted: FineTuneRun, metric: str) -> float | None:
+    """Score of the probe on the validation images; None if it has another split."""
     return fitted.probe.get(metric) if fitted.probe.get('split', 'val') == 'val' else None
 
 
@@ -124,7 +127,7 @@ def _scale(metric: str) -> int:
     return 1 if metric == 'loss' else 100
 
 
-def _panel(axes: Axes, fitted: Fitted, lines: Lines, metric: str, alone: bool) -> None:
+def _panel(axes: Axes, fitted: FineTuneRun, lines: Lines, metric: str, alone: bool) -> None:
     scale, level = _scale(metric), _level(fitted, metric)
     thin: plots.Line = {} if alone else dict(linewidth=1.1, alpha=0.75)
     for (_, split, which), points in lines.items():
@@ -157,41 +160,42 @@ def _panel(axes: Axes, fitted: Fitted, lines: Lines, metric: str, alone: bool) -
     axes.margins(x=0.06, y=0.08)
 
 
-def _chosen(fitted: Fitted, lines: Lines, metric: str) -> tuple[int, float] | None:
-    """Epoch and validation value of the epoch that was kept, of the first run."""
-    points = next(
-        (own for (_, split, which), own in lines.items() if (split, which) == ('val', metric)), []
-    )
+def _chosen(fitted: FineTuneRun, lines: Lines, metric: str) -> tuple[int, float] | None:
+    """Epoch and validation value of the selected epoch of the first run."""
+    points = next((values for (_, *key), values in lines.items() if key == ['val', metric]), [])
     return next((point for point in points if point[0] == fitted.finetune.get('epoch')), None)
 
 
-def _legend(figure: Figure, width: float, fitted: Fitted, alone: bool) -> None:
+def _legend(figure: Figure, width: float, fitted: FineTuneRun, alone: bool) -> None:
     handles = [Line2D([], [], label='training', **TRAIN), Line2D([], [], label='validation', **VAL)]
     if fitted.probe:
         handles.append(Line2D([], [], label='probe, validation', **REFERENCE))
     if alone and fitted.finetune.get('epoch'):
-        handles.append(Line2D([], [], label='epoch kept', **CHOSEN))
+        handles.append(Line2D([], [], label='selected epoch', **CHOSEN))
     plots.legend(figure, handles, width)
 
 
-def _said(fitted: Fitted, lines: Lines, runs: list[str], shown: list[str]) -> str:
-    told = []
+def _alt(fitted: FineTuneRun, lines: Lines, runs: list[str], metrics: list[str]) -> str:
+    texts = []
     for run in runs:
         parts = []
-        for metric in shown:
+        for metric in metrics:
             for split, called in reversed(PARTS.items()):
                 points = lines.get((run, split, metric))
                 if points:
                     first, last = (_number(metric, points[end][1]) for end in (0, -1))
                     parts.append(f'{called} {_name(metric)} {first} to {last}')
-        told.append(f'{markup.flat(run)}: {", ".join(parts)}')
+        texts.append(f'{markup.flat(run)}: {", ".join(parts)}')
     level = ', '.join(
         f'{_name(m)} {_number(m, fitted.probe[m])}'
-        for m in shown
+        for m in metrics
         if fitted.probe.get(m) is not None
     )
     probe = f' Probe, validation: {level}.' if level else ''
-    return f'Loss in nats, accuracy and macro F1 in % against epoch, first to last epoch. {"; ".join(told)}.{probe}'
+    return (
+        'Loss in nats, accuracy and macro F1 in % against epoch, first to last epoch. '
+        f'{"; ".join(texts)}.{probe}'
+    )
 
 
 def _name(metric: str) -> str:

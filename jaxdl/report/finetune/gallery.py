@@ -1,7 +1,4 @@
-"""Pictures of the worst mistakes, and of where the network looks.
-
-Each with its true and its predicted class.
-"""
+"""Galleries of images with true and predicted class: worst mistakes, Grad-CAM."""
 
 import math
 import textwrap
@@ -12,57 +9,63 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jaxdl.report.finetune.finetuned import Fitted
+from jaxdl.report.finetune.reading import FineTuneRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-MOST = dict(mistakes=(24, 12), gradcam=(16, 8))  # pictures, on a page and on a phone
-SIDE = 112  # pixels of a picture at most
+MOST = dict(mistakes=(24, 12), gradcam=(16, 8))  # maximum images, on a page and on a phone
+SIDE = 112  # maximum pixels per side
 HEAT = 'inferno'  # dark to bright also in grey
-CALM = (
-    'A mistake that the network was sure of is a label that may be wrong, a picture that shows two things, or a class '
-    'that needs more images: look before training longer.'
+MISTAKES_NOTE = (
+    'Confident mistakes can be wrong labels, images with two objects, or classes with too few '
+    'images.'
 )
-CAREFUL = (
-    'Grad-CAM (Selvaraju et al. 2017): how much each place of the last map of features speaks for the predicted class, '
-    'from dark (nothing) to bright. It shows where the evidence lies, not why it convinces; bright on the background '
-    'hints at a network that learnt the place instead of the thing.'
+GRADCAM_NOTE = (
+    'Grad-CAM (Selvaraju et al. 2017): contribution of each position of the last feature map to '
+    'the predicted class, from dark (none) to bright. High values on the background suggest '
+    'reliance on context.'
 )
 
 
-def mistakes(fitted: Fitted, name: str) -> list[Block]:
-    """The mistakes that the network was surest of, as pictures; nothing without them."""
-    found = fitted.mistakes
-    if not found:
+def mistakes(fitted: FineTuneRun, name: str) -> list[Block]:
+    """The most confident mistakes as a figure; empty without mistakes."""
+    images = fitted.mistakes
+    if not images:
         return []
-    order = np.argsort(-found['probability'], kind='stable')[: MOST['mistakes'][0]]
-    pictures = [_small(found['images'][i]) for i in order]
-    titles = [_title(fitted, found, int(i)) for i in order]
+    order = np.argsort(-images['probability'], kind='stable')[: MOST['mistakes'][0]]
+    pictures = [_small(images['images'][i]) for i in order]
+    titles = [_title(fitted, images, int(i)) for i in order]
     caption = (
-        f'The {words.count(len(order), "mistake")} that the network was surest of ({fitted.part} images; fewer on a '
-        'phone). Under each: what it was taken for, with the probability, and what it is.'
+        f'The {words.count(len(order), "mistake")} of highest confidence, {fitted.part} images '
+        '(fewer on a phone). Under each: probability and predicted class, then true class.'
     )
-    alt = f'{words.count(len(order), "picture")} named wrong, the surest first: {_listed(fitted, found, order)}.'
+    listed = _listed(fitted, images, order)
+    alt = f'{words.count(len(order), "mistake")}, highest confidence first: {listed}.'
     return [
         _figure(name, pictures, titles, MOST['mistakes'], (6, 2), alt, caption),
-        Paragraph(CALM, 'note'),
+        Paragraph(MISTAKES_NOTE, 'note'),
     ]
 
 
-def gradcam(fitted: Fitted, name: str) -> list[Block]:
-    """Each picture beside itself under the map of Grad-CAM; nothing without them."""
-    found = fitted.gradcam
-    if not found:
+def gradcam(fitted: FineTuneRun, name: str) -> list[Block]:
+    """Images next to their Grad-CAM maps as a figure; empty without maps."""
+    images = fitted.gradcam
+    if not images:
         return []
-    order = np.arange(min(len(found['images']), MOST['gradcam'][0]))
-    pictures = [_beside(found['images'][i], found['maps'][i]) for i in order]
-    titles = [_title(fitted, found, int(i)) for i in order]
-    caption = 'Pictures, and beside each the places that speak for the predicted class, bright (fewer on a phone).'
-    alt = f'{words.count(len(order), "picture")} with a map of Grad-CAM: {_listed(fitted, found, order)}.'
+    order = np.arange(min(len(images['images']), MOST['gradcam'][0]))
+    pictures = [_overlay(images['images'][i], images['maps'][i]) for i in order]
+    titles = [_title(fitted, images, int(i)) for i in order]
+    caption = (
+        f'{words.count(len(order), "image")} (fewer on a phone), each next to its Grad-CAM map of '
+        'the predicted class.'
+    )
+    alt = (
+        f'{words.count(len(order), "image")} with Grad-CAM maps: {_listed(fitted, images, order)}.'
+    )
     return [
         _figure(name, pictures, titles, MOST['gradcam'], (4, 2), alt, caption),
-        Paragraph(CAREFUL, 'note'),
+        Paragraph(GRADCAM_NOTE, 'note'),
     ]
 
 
@@ -75,31 +78,28 @@ def _figure(
     alt: str,
     caption: str,
 ) -> FigureBlock:
-    """A grid of pictures, `titles` (lines, each with its own weight) under each.
-
-    Pairs are for page and phone.
-    """
+    """A grid of images with `titles` under each; `most` and `columns` are for page and phone."""
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
-        shown = min(len(pictures), most[0 if wide else 1])
+        count = min(len(pictures), most[0 if wide else 1])
         across = columns[0 if wide else 1]
         cell = width / across
         letters = int(cell * 13.5)
-        lines = [_lines(own, letters) for own in titles[:shown]]
-        rows = math.ceil(shown / across)
+        lines = [_lines(title, letters) for title in titles[:count]]
+        rows = math.ceil(count / across)
         heights = [
             (cell - 0.12)
             * max(
-                p.shape[0] / p.shape[1] for p in pictures[r * across : min((r + 1) * across, shown)]
+                p.shape[0] / p.shape[1] for p in pictures[r * across : min((r + 1) * across, count)]
             )
-            + 0.15 * max(len(own) for own in lines[r * across : (r + 1) * across])
+            + 0.15 * max(len(title) for title in lines[r * across : (r + 1) * across])
             + 0.16
             for r in range(rows)
         ]
-        drawn = Figure(figsize=(min(shown, across) * cell, sum(heights)))
+        drawn = Figure(figsize=(min(count, across) * cell, sum(heights)))
         top = sum(heights)
-        for i in range(shown):
+        for i in range(count):
             row, column = divmod(i, across)
             height = (cell - 0.12) * pictures[i].shape[0] / pictures[i].shape[1]
             _picture(
@@ -125,7 +125,7 @@ def _picture(
     width: float,
     height: float,
 ) -> None:
-    """One picture with its lines under it, at a place of the figure in inches."""
+    """Draw one image with its lines; lengths and positions are in inches."""
     wide, tall = figure.get_size_inches()
     axes = figure.add_axes((left / wide, (top - height - 0.03) / tall, width / wide, height / tall))
     axes.imshow(picture, interpolation='none', aspect='auto')
@@ -149,31 +149,28 @@ def _lines(title: Sequence[str], letters: int) -> list[str]:
     ]
 
 
-def _title(fitted: Fitted, found: Mapping[str, np.ndarray], i: int) -> list[str]:
-    """`87 % Golden delicious`, `is: Royal gala`; or `right`.
-
-    Or nothing where the true class is not known.
-    """
-    predicted, label = (int(found[key][i]) for key in ('predicted', 'labels'))
-    first = f'{100 * float(found["probability"][i]):.0f}{words.SPACE}% {fitted.classes[predicted]}'
+def _title(fitted: FineTuneRun, images: Mapping[str, np.ndarray], i: int) -> list[str]:
+    """Lines under an image: `87 % Golden delicious`, then `true: Royal gala` or `correct`."""
+    predicted, label = (int(images[key][i]) for key in ('predicted', 'labels'))
+    first = f'{100 * float(images["probability"][i]):.0f}{words.SPACE}% {fitted.classes[predicted]}'
     if label < 0:
         return [first]
-    return [first, 'which is right' if label == predicted else f'is {fitted.classes[label]}']
+    return [first, 'correct' if label == predicted else f'true: {fitted.classes[label]}']
 
 
-def _listed(fitted: Fitted, found: Mapping[str, np.ndarray], order: np.ndarray) -> str:
-    return markup.flat('; '.join(', '.join(_title(fitted, found, int(i))) for i in order))
+def _listed(fitted: FineTuneRun, images: Mapping[str, np.ndarray], order: np.ndarray) -> str:
+    return markup.flat('; '.join(', '.join(_title(fitted, images, int(i))) for i in order))
 
 
 def _small(image: np.ndarray) -> np.ndarray:
-    """Of at most SIDE pixels a side."""
+    """Image scaled down to at most SIDE pixels per side."""
     picture = Image.fromarray(image)
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(picture)
 
 
-def _beside(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image, a white gap, and the image in grey under its map in colours."""
+def _overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """An image, a white gap, and the grey image under its map in colour."""
     small = _small(image)
     place = Image.fromarray(np.clip(np.nan_to_num(heat), 0, 1).astype(np.float32))
     strength = np.asarray(place.resize(small.shape[1::-1], Image.Resampling.BILINEAR))

@@ -1,28 +1,26 @@
-"""A model card (Mitchell et al.
-
-2019), how to predict with the network, what it cost, and what it was made with.
-"""
+"""Model card (Mitchell et al. 2019), commands for prediction, costs and provenance."""
 
 import shlex
 
 from jaxdl.report import demonstration, provenance
-from jaxdl.report.finetune.finetuned import Fitted
+from jaxdl.report.finetune.reading import FineTuneRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Code, Paragraph, Table
 
-GROUP = ('options', 'members', 'traces', 'steps', 'batch_size', 'compile_seconds', 'train_seconds')
-UNKNOWN = 'unknown: ask whoever published the weights, before the network is passed on'
-SLOW_INPUT = 0.1  # a share of waiting from which it is worth a thought
+UNKNOWN = 'unknown; ask the publisher of the weights before you distribute the network'
+SLOW_INPUT = 0.1  # share of waiting above which data loading limits training
 
 
-def card(fitted: Fitted) -> list[Block]:
-    """What the network is for, what it learnt from, how good it is and where that ends."""
-    model = fitted.plan['model']
+def card(fitted: FineTuneRun) -> list[Block]:
+    """Table of intended use, data, training, metrics and limits."""
+    model = fitted.plan.model
     rows = {
         'Intended use': _use(fitted),
-        'Not for': 'anything that is none of these classes: it has no answer for "none of them", and names one anyway',
+        'Not for': 'images of other classes: the network always predicts one of its classes',
         'Network': _network(fitted),
-        'Weights it started from': f'{markup.code(words.local(model.get("weights") or fitted.config["weights"]))}'
+        'Initial weights': markup.code(
+            words.local(model.get('weights') or fitted.config['weights'])
+        )
         + _revision(fitted),
         'Licence of the weights': markup.flat(
             model.get('licence') or fitted.config.get('licence') or UNKNOWN
@@ -32,156 +30,153 @@ def card(fitted: Fitted) -> list[Block]:
         'Metrics': _metrics(fitted),
         'Limits': _limits(fitted),
     }
-    return [
-        Table('The network in short', ('What', 'Value'), [[*row] for row in rows.items()], 'lw')
-    ]
+    return [Table('Model card', ('Item', 'Value'), [[*row] for row in rows.items()], 'lw')]
 
 
-def predict(fitted: Fitted) -> list[Block]:
-    """The command line and the lines of Python that name the class of new images."""
+def predict(fitted: FineTuneRun) -> list[Block]:
+    """Commands for prediction, for a shell and for Python."""
     workdir = shlex.quote(fitted.name)
-    submission = fitted.run.get('submission') or {}
-    made: list[Block] = []
+    submission = fitted.run.submission or {}
+    predicted: list[Block] = []
     if submission.get('file'):
         file, rows = markup.code(words.local(submission['file'])), submission.get('rows')
-        made = [
+        predicted = [
             Paragraph(
-                f'The images without labels are predicted already: {file}, {words.exactly(rows)} rows.'
+                f'Predictions for the images without labels: {file}, {words.exactly(rows)} rows.'
             )
         ]
     return [
-        *made,
-        Paragraph('From the command line, in the folder that holds the workdir:'),
+        *predicted,
+        Paragraph('Command line, in the parent folder of the workdir:'),
         Code(
-            f'python -m jaxdl.main --mode=predict --checkpoint={workdir} --images=DIR --output=predictions.csv'
+            f'python -m jaxdl.main --mode=predict --checkpoint={workdir} '
+            '--images=DIR --output=predictions.csv'
         ),
-        Paragraph('From Python:'),
+        Paragraph('Python:'),
         Code(
             f'import jaxdl\npredictor = jaxdl.Predictor.from_checkpoint({fitted.name!r})\n'
-            "predictions = predictor.predict(['image.jpg'])  # .class_names [n], .probabilities [n, classes]"
+            "predictions = predictor.predict(['image.jpg'])\n"
+            'predictions.class_names  # [n]\npredictions.probabilities  # [n, classes]'
         ),
     ]
 
 
-def cost(fitted: Fitted) -> list[Block]:
-    """Seconds of every part, images a second, and how long training waited for images."""
+def cost(fitted: FineTuneRun) -> list[Block]:
+    """Table of seconds per stage, images per second, and share of waiting for data."""
     run = fitted.run
     rows = [
-        [part.replace('_', ' '), words.seconds(value)] for part, value in run['seconds'].items()
+        [part.replace('_', ' '), words.seconds(value)]
+        for part, value in (run.seconds or {}).items()
     ]
-    if run.get('images_per_second') is not None:
-        rows.append(['images a second, in training', words.significant(run['images_per_second'])])
-    waited = run.get('input_wait')
+    if run.images_per_second is not None:
+        rows.append(['images per second, training', words.significant(run.images_per_second)])
+    waited = run.input_wait
     if waited is not None:
-        rows.append(['share of the training spent waiting for images', words.percent(waited)])
-    told = [Paragraph(f'On {markup.flat(run["device"])}.{_waiting(waited)}')]
-    return [*told, Table('Time', ('What', 'Value'), rows, 'wr')]
+        rows.append(['data loading, share of training time', words.percent(waited)])
+    device = Paragraph(f'Device: {markup.flat(run.device)}.{_waiting(waited)}')
+    return [device, Table('Time', ('Stage', 'Value'), rows, 'wr')]
 
 
-def made(fitted: Fitted) -> list[Block]:
-    """Everything that someone who repeats the run would ask for.
-
-    Without a path of the machine it ran on.
-    """
-    run, data = fitted.run, fitted.plan['data']
+def provenance_blocks(fitted: FineTuneRun) -> list[Block]:
+    """Provenance of a fine-tuning, without paths of the machine."""
+    run, data = fitted.run, fitted.plan.data
     facts = provenance.facts(fitted.config['name'], run)
-    if run.get('resumed') is not None:
-        facts['Resumed'] = words.count(run['resumed'], 'time') if run['resumed'] else 'never'
-    sums = dict(Data=data.get('checksum'), Weights=fitted.plan['model'].get('weights_checksum'))
-    facts |= {f'{what}, checksum': str(value)[:16] for what, value in sums.items() if value}
-    facts |= {'Decoder': data['decoder']} if data.get('decoder') else {}
+    if run.resumed is not None:
+        facts['Resumed'] = words.count(run.resumed, 'time') if run.resumed else 'never'
+    sums = dict(Data=data.checksum, Weights=fitted.plan.model.get('weights_checksum'))
+    facts |= {f'{item}, checksum': str(value)[:16] for item, value in sums.items() if value}
+    facts |= {'Decoder': data.decoder} if data.decoder else {}
     rows = [[name, markup.flat(words.local(str(value)))] for name, value in facts.items()]
-    whole = [group for group in run.get('groups') or () if all(key in group for key in GROUP)]
     return [
-        *provenance.command(run['command']),
-        Table('The run', ('What', 'Value'), rows, 'lw'),
-        *([demonstration.groups(run | dict(groups=whole))] if whole else []),
+        *provenance.command(run.command),
+        Table('Run', ('Item', 'Value'), rows, 'lw'),
+        *([demonstration.groups(run)] if run.groups else []),
         Paragraph(
-            f'Every measurement is in {markup.code("results.csv")} of the workdir. This report is built again from the '
-            'workdir alone, without jax, by:'
+            f'All measurements are in {markup.code("results.csv")} of the workdir. This command '
+            'rebuilds the report from the workdir, without jax:'
         ),
         Code(f'python -m jaxdl.main --mode=report --workdir={shlex.quote(fitted.name)}'),
     ]
 
 
-def _use(fitted: Fitted) -> str:
+def _use(fitted: FineTuneRun) -> str:
     names = fitted.classes
     some = ', '.join(names[:4])
     return (
-        f'to tell which of {words.count(len(names), "class")} a picture shows ({some}'
-        f'{", ..." if len(names) > 4 else ""}), on pictures of the kind that it was trained on'
+        f'classification of images into {words.count(len(names), "class")} ({some}'
+        f'{", ..." if len(names) > 4 else ""}), for images like those of the training data'
     )
 
 
-def _network(fitted: Fitted) -> str:
-    model = fitted.plan['model']
+def _network(fitted: FineTuneRun) -> str:
+    model = fitted.plan.model
     size = f', {words.amount(model["parameters"])} parameters' if model.get('parameters') else ''
-    pixels = (
-        f', fed with images of {model["eval_size"]} pixels a side' if model.get('eval_size') else ''
-    )
+    pixels = f', input of {model["eval_size"]} pixels per side' if model.get('eval_size') else ''
     return f'{markup.flat(model.get("architecture") or "unnamed")}{size}{pixels}'
 
 
-def _revision(fitted: Fitted) -> str:
-    revision = fitted.plan['model'].get('revision') or fitted.config.get('revision')
+def _revision(fitted: FineTuneRun) -> str:
+    revision = fitted.plan.model.get('revision') or fitted.config.get('revision')
     return f', revision {markup.flat(revision)}' if revision else ''
 
 
-def _data(fitted: Fitted) -> str:
-    data = fitted.plan['data']
+def _data(fitted: FineTuneRun) -> str:
+    data = fitted.plan.data
     parts = ', '.join(
-        f'{data[part]:,} {called}'
+        f'{getattr(data, part):,} {called}'
         for part, called in dict(train='training', val='validation', test='test').items()
-        if data.get(part)
+        if getattr(data, part)
     )
     drawn = f', split {markup.flat(words.local(fitted.split["drawn"]))}' if fitted.split else ''
-    return f'{markup.flat(words.local(data["name"]))}: {parts} images{drawn}'
+    return f'{markup.flat(words.local(data.name))}: {parts} images{drawn}'
 
 
-def _training(fitted: Fitted) -> str:
+def _training(fitted: FineTuneRun) -> str:
     if not fitted.finetune:
-        return 'a linear head on the features of the untouched network'
+        return 'a linear head on frozen features'
     variant, recipe = fitted.config['variant'], fitted.config['finetune']
     more = (
-        f', then {words.count(fitted.refit, "epoch")} of all images, those of validation too'
+        f', then {words.count(fitted.refit, "epoch")} of final training on train + validation'
         if fitted.refit
         else ''
     )
     return (
         f'all layers, {recipe.get("epochs")} epochs, {variant.get("optimizer")}, learning rate '
-        f'{variant.get("learning_rate")}, {variant.get("schedule")}, images of {recipe.get("train_size")} pixels{more}'
-        '; every setting is in the table of decisions'
+        f'{variant.get("learning_rate")}, {variant.get("schedule")}, images of '
+        f'{recipe.get("train_size")} pixels{more}; all settings are in section "Evidence for each '
+        'setting"'
     )
 
 
-def _metrics(fitted: Fitted) -> str:
+def _metrics(fitted: FineTuneRun) -> str:
     called = dict(accuracy='accuracy', macro_f1='macro F1', top5='top 5')
-    told = [
+    scores = [
         f'{name} {words.percent(fitted.final[key])}'
         for key, name in called.items()
         if fitted.final.get(key)
     ]
-    return f'{", ".join(told)} on {fitted.images:,} {fitted.part} images'
+    return f'{", ".join(scores)} on {fitted.images:,} {fitted.part} images'
 
 
-def _limits(fitted: Fitted) -> str:
-    told = ['probabilities hold for pictures like those it was scored on']
+def _limits(fitted: FineTuneRun) -> str:
+    limits = ['probabilities are calibrated for images like those evaluated']
     if fitted.part == 'validation':
-        since = '; the network has learnt from them too since' if fitted.refit else ''
-        told.append(f'the scores are of validation images, which chose among the networks{since}')
+        since = '; they precede the final training on train + validation' if fitted.refit else ''
+        limits.append(f'scores are on validation images, which also selected the network{since}')
     if fitted.split.get('groups') and not fitted.split.get('grouped'):
-        told.append('the split at random put similar images on both sides')
+        limits.append('the random split has similar images in both splits')
     if fitted.evaluation:
         untested = int((fitted.confusion.sum(1) == 0).sum())
-        told += (
-            [f'{words.count(untested, "class")} had no image to be scored on'] if untested else []
-        )
-    return '; '.join(told)
+        limits += [f'{words.count(untested, "class")} had no image to evaluate'] if untested else []
+    return '; '.join(limits)
 
 
 def _waiting(waited: float | None) -> str:
     if waited is None:
         return ''
     if waited < SLOW_INPUT:
-        return ' The images came fast enough: training hardly waited for them.'
-    return ' Training waited for images: more workers, or smaller decoded images, would make it faster.'
+        return f' Data loading takes {words.percent(waited)} of training time.'
+    return (
+        f' Data loading takes {words.percent(waited)} of training time. More workers or smaller '
+        'images would make training faster.'
+    )

@@ -1,7 +1,7 @@
-"""What a report is made of: a page of sections, a section of blocks.
+"""Elements of a report: a page has sections, a section has blocks.
 
-Both templates walk these and nothing else. Text is plain, with what `markup.name` and `markup.code`
-mark in it; escaping is the renderer's.
+The templates render these elements only. Text is plain, with the marks of `markup.name`,
+`markup.code` and `markup.math`; the renderer escapes it.
 """
 
 import dataclasses
@@ -13,10 +13,7 @@ from jaxdl.report.page import markup
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """One figure as files: for a page, and again for a phone.
-
-    With fewer panels a row and type of the same size.
-    """
+    """A figure as files: for a page, and with fewer panels per row for a phone."""
 
     svg: bytes
     svg_narrow: bytes
@@ -26,18 +23,20 @@ class Drawing:
 
     @property
     def photograph(self) -> bool:
-        """Whether pictures are in it, whose colours no theme may change."""
+        """Whether it has photographs, whose colours no theme may change."""
         return b'<image' in self.svg
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """A vertical axis of a chart: what it shows, in which unit.
+    """A vertical axis of a chart.
 
-    And with how many decimals the tables write it.
-
-    With a `floor` it is logarithmic, and what is smaller shows at its edge; with a `top` as well
-    (100 for an accuracy in %) it is spaced by the logarithm of what is left to that.
+    Attributes:
+      name: label.
+      unit: unit of the label.
+      decimals: decimals of the values in tables.
+      floor: lower end of a logarithmic axis; 0 for a linear axis.
+      top: if not 0, the axis is logarithmic in `top - value` (100 for an accuracy in %).
     """
 
     name: str
@@ -49,12 +48,15 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """One line of a chart: `name` gives its colour and markers, `part` (training.
+    """One line of a chart.
 
-    Validation) its dashes.
-
-    `x`, `mean`, `low` and `high` are of one length; without an interval the last two are empty.
-    `axis` counts the chart's; `mark` is the x of a value that a ring tells from the others.
+    Attributes:
+      name: determines colour and marker.
+      part: `training` or `validation`; determines the dashes.
+      x, mean: values, of one length.
+      low, high: ends of the interval; empty without intervals.
+      axis: index of the axis in the chart.
+      mark: x of the value with a ring.
     """
 
     name: str
@@ -69,12 +71,16 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """The numbers of a figure, for a page to draw them again and have them read.
+    """Numbers of a figure for the interactive chart of a page, which shows one axis at a time.
 
-    One of its axes is shown at a time.
-
-    `interval` says what `low` to `high` is, `marked` what a ring means; `logarithmic` is of x; the
-    parts in `hidden` are off at the start.
+    Attributes:
+      x: label of the horizontal axis.
+      axes: vertical axes.
+      curves: lines.
+      interval: meaning of `low` to `high`.
+      marked: meaning of a ring.
+      logarithmic: whether x is logarithmic.
+      hidden: parts that are invisible at first.
     """
 
     x: str
@@ -88,10 +94,7 @@ class Chart:
 
 @dataclasses.dataclass(frozen=True)
 class Paragraph:
-    """Running text; role: `text`, `lead` (the answer), `note` (small print under a table).
-
-    `warning`.
-    """
+    """Running text; role `text`, `lead` (the answer), `note` (small print) or `warning`."""
 
     text: str
     role: str = 'text'
@@ -100,7 +103,7 @@ class Paragraph:
 
 @dataclasses.dataclass(frozen=True)
 class Items:
-    """A list; `ordered` numbers it."""
+    """A list, numbered if `ordered`."""
 
     items: Sequence[str]
     ordered: bool = False
@@ -109,7 +112,7 @@ class Items:
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """Lines to be typed as they are."""
+    """Lines of code."""
 
     text: str
     kind: str = 'code'
@@ -119,11 +122,14 @@ class Code:
 class Table:
     """Rows of text; the first column names the row.
 
-    `align`: a letter a column, left, right, or left and wrapped.
-
-    A table too long to be read has in `elsewhere` a sentence that says where its numbers are: the
-    page folds it away, and Markdown has that sentence in its place. `name` is what a text that
-    shows it calls it.
+    Attributes:
+      caption: title.
+      columns: headings.
+      rows: cells.
+      align: one letter per column: `l` left, `r` right, `w` left and wrapped.
+      elsewhere: for long tables a sentence on where the numbers are; the page folds such a table,
+        and Markdown has the sentence instead of the table.
+      name: name in a derivation.
     """
 
     caption: str
@@ -137,12 +143,14 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A drawing, what it says in numbers for who cannot see it (`alt`).
+    """A drawing with text alternative and caption.
 
-    And how to read it (`caption`).
-
-    With a `chart` a page whose scripts run draws that in place of the drawing, which stays within
-    reach.
+    Attributes:
+      name: file name.
+      drawing: the files.
+      alt: the numbers of the drawing in words.
+      caption: quantities, axes, n.
+      chart: if given, pages with scripts show this interactive chart first.
     """
 
     name: str
@@ -155,10 +163,7 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What came out for one option: in a word, in a number, and as an interval for the eye.
-
-    In the unit of the list.
-    """
+    """Verdict of one option: word, number and interval, in the unit of the list."""
 
     name: str
     verdict: str
@@ -167,18 +172,15 @@ class Verdict:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdicts:
-    """The verdicts of a study, before all else."""
+class VerdictList:
+    """The verdicts of a study, at the top of the page."""
 
     caption: str
     rows: Sequence[Verdict]
     kind: str = 'verdicts'
 
     def place(self, value: float) -> float:
-        """Where a value stands between the ends of all intervals and 0.
-
-        In per cent of the width.
-        """
+        """Horizontal position of a value among all intervals and 0, in per cent of the width."""
         ends = [0.0, *(end for row in self.rows for end in row.interval)]
         low, width = min(ends), (max(ends) - min(ends)) or 1.0
         return round(3 + 94 * (value - low) / width, 2)
@@ -186,18 +188,18 @@ class Verdicts:
 
 @dataclasses.dataclass(frozen=True)
 class Formula:
-    """A formula on a line of its own, in TeX."""
+    """A displayed formula in TeX."""
 
     tex: str
     kind: str = 'formula'
 
 
-Block = Paragraph | Items | Code | Table | Figure | Formula | Verdicts
+Block = Paragraph | Items | Code | Table | Figure | Formula | VerdictList
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it; level 2 is a section, 3 one within it."""
+    """A heading and its blocks; level 2 is a section, level 3 a subsection."""
 
     title: str
     blocks: Sequence[Block]
@@ -206,7 +208,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """A whole report: the question, the answer, and the sections that hold it up."""
+    """A report: question, answer and sections."""
 
     title: str
     head: Sequence[Block]
@@ -214,20 +216,17 @@ class Page:
 
     @property
     def numbered(self) -> list[tuple[str, Section]]:
-        """Every section with its number: `3`, and within it `3.1`."""
-        found, outer, inner = [], 0, 0
+        """All sections with numbers: `3`, and `3.1` for subsections."""
+        numbered, outer, inner = [], 0, 0
         for section in self.sections:
             outer, inner = (outer, inner + 1) if section.level == 3 else (outer + 1, 0)
-            found.append((f'{outer}.{inner}' if inner else f'{outer}', section))
-        return found
+            numbered.append((f'{outer}.{inner}' if inner else f'{outer}', section))
+        return numbered
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Every table by a name for its file, in order: the section's number.
-
-        And how its caption begins.
-        """
-        found: dict[str, Table] = {}
+        """All tables by file name: number of the section and first words of the caption."""
+        tables: dict[str, Table] = {}
         for number, section in self.numbered:
             for block in section.blocks:
                 if isinstance(block, Table):
@@ -236,12 +235,12 @@ class Page:
                         or 'table'
                     )
                     name = f'{number.replace(".", "-")}-{words}'[:60]
-                    found[name if name not in found else f'{name}-{len(found)}'] = block
-        return found
+                    tables[name if name not in tables else f'{name}-{len(tables)}'] = block
+        return tables
 
     @property
     def figures(self) -> list[Figure]:
-        """Every figure of the page, in order."""
+        """All figures of the page, in order."""
         return [
             block
             for section in self.sections

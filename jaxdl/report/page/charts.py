@@ -1,7 +1,4 @@
-"""A chart as the page's script reads it: JSON that no name can break out of.
-
-Its numbers those of the tables.
-"""
+"""Encode a chart as JSON that is safe within a script element."""
 
 import dataclasses
 import decimal
@@ -15,17 +12,14 @@ from markupsafe import Markup
 from jaxdl.report.page import markup
 from jaxdl.report.page.blocks import Chart, Curve
 
-# After Okabe and Ito's palette, each 3:1 against white and against a dark page. A name has a marker
-# beside its colour.
+# After Okabe and Ito's palette; contrast at least 3:1 against white and dark pages. Each name also
+# has a marker.
 PALETTE = ('#0072B2', '#D55E00', '#009E73', '#C4659B', '#3C93C8', '#7D6A5A')
 ESCAPED = {ord(sign): f'\\u{ord(sign):04x}' for sign in '<>&\u2028\u2029'}
 
 
 def encode(chart: Chart) -> Markup:
-    """The chart as JSON, safe within a script element.
-
-    Nothing in it can end that or open another.
-    """
+    """Encode a chart as JSON; no name in it can end the script element or open another."""
     curves = [_curve(curve, chart.axes[curve.axis].decimals) for curve in chart.curves]
     fields = dataclasses.asdict(dataclasses.replace(chart, curves=())) | dict(
         curves=curves, colors=PALETTE
@@ -46,16 +40,15 @@ def _curve(curve: Curve, decimals: int) -> dict[str, Any]:
 
 
 def readable(value: float, decimals: int) -> float | None:
-    """To 5 significant digits.
+    """Round to 5 significant digits, or to the decimals of the tables if these would disagree.
 
-    Where those would be read off as another number than the tables write, to that one.
-
-    None where it is not finite.
+    Returns:
+      The rounded value; None if it is not finite.
     """
     if not math.isfinite(value):
         return None
     short, written = float(f'{value:.5g}'), f'{value:.{decimals}f}'
-    # As a browser rounds: what the number is in binary, a half away from zero.
+    # Browsers round the binary value, halves away from zero.
     read = decimal.Decimal(short).quantize(
         decimal.Decimal(1).scaleb(-decimals), decimal.ROUND_HALF_UP
     )

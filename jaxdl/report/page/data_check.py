@@ -1,55 +1,48 @@
-"""What the check of the data found before training: missing, broken, there twice.
-
-Or on two sides of a split.
-"""
+"""Result of the check of the data: missing, broken, duplicate and near-duplicate images."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxdl.report.ablation import reading
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import image_figures, markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 
 ENDS = ('smallest', 'largest')
-CLEAN = 'Nothing is missing, broken or duplicated.'
-FLATTER = (
-    'Images that resemble training images are easier than new ones: near-duplicates across the split flatter the '
-    'accuracy of every option.'
+CLEAN = 'No image is missing, broken or duplicated.'
+LEAKAGE = 'Near-duplicates in different splits overestimate the accuracy of every option.'
+REMEDY = f'{markup.code("--set=split=grouped")} keeps each group of near-duplicates in one split.'
+FIXED = 'The source fixes these splits.'
+MISSED = (
+    'Perceptual hashes compare light and dark areas; bursts from other angles are not detected.'
 )
-REMEDY = f'{markup.code("--set=split=grouped")} keeps each cluster of them on one side.'
-FIXED = 'The source fixes these parts, and no split of ours moves them.'
-MISSED = 'A series from other angles escapes this check: it compares how light and dark are laid out, and no more.'
 SIMPLE = (
-    'More than half of the images have a near-duplicate: simple ones (drawn characters, aligned scans) look alike '
-    'without being one series.'
+    'More than half of the images have a near-duplicate. Simple images (drawn characters, aligned '
+    'scans) look alike without being one burst.'
 )
 
 
-def blocks(study: Study, condition: str, figure: str) -> list[Block]:
-    """The parts and what was found in them as tables.
-
-    And pairs of near-duplicates as a figure named `figure`.
-    """
-    findings = study.data[condition].get('findings')
-    place = study.artifacts / str(study.conditions.index(condition)) / 'near_duplicates.npz'
-    return found(findings, place, figure) if findings else []
+def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """Splits and findings as tables, pairs of near-duplicates as a figure named `figure`."""
+    findings = study.data[condition].findings
+    path = study.artifacts / str(study.conditions.index(condition)) / 'near_duplicates.npz'
+    return finding_blocks(findings, path, figure) if findings else []
 
 
-def found(findings: Mapping[str, Any], place: pathlib.Path, figure: str) -> list[Block]:
-    """`blocks` of the findings in a plan; place: the file of the pictures, which may be absent."""
+def finding_blocks(findings: Mapping[str, Any], path: pathlib.Path, figure: str) -> list[Block]:
+    """`blocks` of the findings in a plan; `path` is the file of the pairs, which may be absent."""
     rows = _rows(findings)
-    table = Table('What the check of the data found', ('What', 'How many', 'Which'), rows, 'wrw')
+    table = Table('Findings of the data check', ('Finding', 'Count', 'Examples'), rows, 'wrw')
     near = findings['near']
     text = [] if rows else [CLEAN]
     if not near['checked']:
-        text.append(f'Near-duplicates were not looked for: {_flat(near["why"])}.')
+        text.append(f'Near-duplicates were not searched: {_flat(near["why"])}.')
     parts: list[Block] = [_parts(findings), *([table] if rows else [])]
     return [
         *parts,
         *(Paragraph(line) for line in [*text, *_advice(findings)]),
-        *_figure(near, place, figure),
+        *_figure(near, path, figure),
     ]
 
 
@@ -63,23 +56,23 @@ def _parts(findings: Mapping[str, Any]) -> Table:
         ]
         for name, part in findings['parts'].items()
     ]
-    how = f', drawn {_flat(findings["split"])}' if findings['split'] else ''
+    drawn = f', drawn {_flat(findings["split"])}' if findings['split'] else ''
     return Table(
-        f'The parts{how}',
-        ('Part', 'Images', 'Classes', 'Smallest class', 'Largest class'),
+        f'Splits{drawn}',
+        ('Split', 'Images', 'Classes', 'Smallest class', 'Largest class'),
         rows,
         'lrrww',
     )
 
 
 def _rows(findings: Mapping[str, Any]) -> list[list[str]]:
-    """A row for each kind of thing that was found at all."""
+    """One row per kind of finding that occurs."""
     skipped, single, same, near = (
         findings[key] for key in ('skipped', 'single', 'identical', 'near')
     )
     broken = (f'{markup.name(name)} ({_flat(why)})' for name, why in skipped['examples'])
     rows = [
-        ('Left out, as they cannot be decoded', skipped['count'], broken),
+        ('Left out: cannot be decoded', skipped['count'], broken),
         ('Classes of a single image', single['count'], map(markup.name, single['examples'])),
     ]
     for name, part in findings['parts'].items():
@@ -91,33 +84,33 @@ def _rows(findings: Mapping[str, Any]) -> list[list[str]]:
                 map(markup.name, absent['examples']),
             )
         )
-    for kind, found in (('Identical images', same), ('Near-duplicates', near)):
-        if 'across' in found:
-            rows += _pair_rows(kind, found)
+    for kind, pairs in (('Identical images', same), ('Near-duplicates', near)):
+        if 'across' in pairs:
+            rows += _pair_rows(kind, pairs)
     if same['files']:
-        rows.append(('Of the identical ones, the same file byte by byte', same['files'], ()))
+        rows.append(('Identical images with the same bytes', same['files'], ()))
     return [
-        [what, words.exactly(count), '; '.join(which) or words.DASH]
-        for what, count, which in rows
+        [finding, words.exactly(count), '; '.join(examples) or words.DASH]
+        for finding, count, examples in rows
         if count
     ]
 
 
-def _pair_rows(kind: str, found: Mapping[str, Any]) -> list[tuple[str, int, Sequence[str]]]:
-    between = {name: between for name, between in found['across'].items() if between['pairs']}
-    inside = found['pairs'] - sum(own['pairs'] for own in between.values())
-    rows: list[tuple[str, int, Sequence[str]]] = [(f'{kind} within a part, pairs', inside, ())]
-    for name, own in between.items():
+def _pair_rows(kind: str, pairs: Mapping[str, Any]) -> list[tuple[str, int, Sequence[str]]]:
+    between = {name: between for name, between in pairs['across'].items() if between['pairs']}
+    inside = pairs['pairs'] - sum(each['pairs'] for each in between.values())
+    rows: list[tuple[str, int, Sequence[str]]] = [(f'{kind} within a split, pairs', inside, ())]
+    for name, counts in between.items():
         one, other = name.split('-')
-        which = [_pair(pair) for pair in found['examples'] if pair['parts'] == [one, other]][:3]
+        examples = [_pair(pair) for pair in pairs['examples'] if pair['parts'] == [one, other]][:3]
         rows.append(
             (
                 f'{kind} of {one} in {other}, pairs',
-                own['pairs'],
-                [f'{own["images"]:,} of {other}', *which],
+                counts['pairs'],
+                [f'{counts["images"]:,} of {other}', *examples],
             )
         )
-    conflicts = found['conflicts']
+    conflicts = pairs['conflicts']
     labelled = [_labelled(pair) for pair in conflicts['examples'][:5]]
     return [*rows, (f'{kind} of different classes, pairs', conflicts['count'], labelled)]
 
@@ -136,28 +129,29 @@ def _labelled(pair: Mapping[str, Any]) -> str:
 
 def _advice(findings: Mapping[str, Any]) -> list[str]:
     near, same = findings['near'], findings['identical']
-    apart = [
-        sum(own['pairs'] for own in found['across'].values())
-        for found in (same, near)
-        if 'across' in found
+    across = [
+        sum(counts['pairs'] for counts in pairs['across'].values())
+        for pairs in (same, near)
+        if 'across' in pairs
     ]
     images = sum(part['images'] for part in findings['parts'].values())
     lines = []
-    if sum(apart):
-        lines.append(f'{FLATTER} {FIXED if "as the source fixes" in findings["split"] else REMEDY}')
+    if sum(across):
+        lines.append(f'{LEAKAGE} {FIXED if "as the source fixes" in findings["split"] else REMEDY}')
     if near['checked'] and near['pairs']:
         lines.append(
-            f'Near-duplicates form {words.count(near["clusters"], "cluster")} of {near["clustered"]:,} images, the '
-            f'largest of {near["largest"]:,}. {SIMPLE if 2 * near["clustered"] > images else MISSED}'
+            f'Near-duplicates form {words.count(near["clusters"], "group")} of '
+            f'{near["clustered"]:,} images; the largest has {near["largest"]:,}. '
+            f'{SIMPLE if 2 * near["clustered"] > images else MISSED}'
         )
     return lines
 
 
 def _figure(near: Mapping[str, Any], path: pathlib.Path, name: str) -> list[Block]:
-    found = reading.arrays(path)
-    if not near.get('examples') or not {'first', 'second'} <= set(found):
+    images = reading.arrays(path)
+    if not near.get('examples') or not {'first', 'second'} <= set(images):
         return []
-    return [image_figures.pairs(name, near['examples'], found['first'], found['second'])]
+    return [image_figures.pairs(name, near['examples'], images['first'], images['second'])]
 
 
 def _class(extreme: Sequence[Any]) -> str:

@@ -1,7 +1,4 @@
-"""What a paper takes from a report, as files: every figure as SVG and PNG.
-
-Every table as CSV and LaTeX.
-"""
+"""Export figures as SVG and PNG, tables as CSV and LaTeX."""
 
 import csv
 import io
@@ -15,7 +12,7 @@ ASCII = str.maketrans({'\u00a0': ' ', '\u2212': '-', '\u2013': '-', '\u00d7': 'x
 
 
 def files(page: Page) -> Iterator[tuple[str, str | bytes]]:
-    """(path in the workdir, content) of each."""
+    """(path in the workdir, content) of each exported file."""
     for figure in page.figures:
         yield f'figures/{figure.name}.svg', figure.drawing.svg
         yield f'figures/{figure.name}.png', figure.drawing.png
@@ -25,10 +22,7 @@ def files(page: Page) -> Iterator[tuple[str, str | bytes]]:
 
 
 def as_csv(table: Table) -> str:
-    """A table as CSV, in ASCII where it has a letter for it.
-
-    No cell is a formula to a spreadsheet.
-    """
+    """A table as CSV with ASCII signs; no cell is a formula to a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerows([_cell(cell) for cell in row] for row in (table.columns, *table.rows))
@@ -36,7 +30,7 @@ def as_csv(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A table as LaTeX, for `booktabs`: its caption above, a line a row."""
+    """A table as LaTeX for `booktabs`, one line per row."""
     letters = ''.join('r' if letter == 'r' else 'l' for letter in table.align)
     lines = [' & '.join(map(markup.latex, row)) + r' \\' for row in (table.columns, *table.rows)]
     head = [

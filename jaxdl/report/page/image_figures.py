@@ -1,4 +1,4 @@
-"""Figures of images: pairs beside each other."""
+"""Figure of pairs of near-duplicates."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,29 +14,40 @@ from jaxdl.report.page.blocks import Figure as FigureBlock
 def pairs(
     name: str, examples: Sequence[Mapping[str, Any]], first: np.ndarray, second: np.ndarray
 ) -> FigureBlock:
-    """Near-duplicates, `first` beside `second` (uint8 [pair, height, width, channel]).
+    """Draw near-duplicates next to each other, with split and id of each.
 
-    With part and id of each.
+    Args:
+      name: file name of the figure.
+      examples: `parts`, `ids` and `classes` of each pair.
+      first: uint8 [pair, height, width, channel].
+      second: the other image of each pair, of the same shape.
+
+    Returns:
+      The figure.
     """
-    shown = examples[: len(first)]
+    drawn_pairs = examples[: len(first)]
     gap = np.full((*first.shape[:2], max(1, first.shape[2] // 16), first.shape[3]), 255, np.uint8)
     both = np.concatenate([first, gap, second], axis=2)
     both = both[..., :3] if both.shape[-1] >= 3 else both[..., 0]
     shape = both.shape[1] / both.shape[2]
 
     def plot(width: float) -> Figure:
-        columns = min(len(shown), 4 if width == plots.WIDE else 2)
-        rows, cell = math.ceil(len(shown) / columns), width / (4 if width == plots.WIDE else 2)
+        columns = min(len(drawn_pairs), 4 if width == plots.WIDE else 2)
+        rows, cell = (
+            math.ceil(len(drawn_pairs) / columns),
+            width / (4 if width == plots.WIDE else 2),
+        )
         figure = Figure(
             figsize=(cell * columns, rows * (cell * shape + 0.45)), layout='constrained'
         )
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid:
             axes.set_axis_off()
-        for axes, pair, picture in zip(grid, shown, both, strict=False):
+        for axes, pair, picture in zip(grid, drawn_pairs, both, strict=False):
             axes.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
             lines = (
-                f'{part}: {_id(own)}' for part, own in zip(pair['parts'], pair['ids'], strict=True)
+                f'{part}: {_id(image)}'
+                for part, image in zip(pair['parts'], pair['ids'], strict=True)
             )
             title = '\n'.join(
                 line if len(line) <= 26 else line[:6] + ' … ' + line[-17:] for line in lines
@@ -44,23 +55,23 @@ def pairs(
             axes.set_title(title, fontsize=8, weight='normal')
         return figure
 
-    return FigureBlock(name, plots.draw(plot), _said(shown), _caption(shown))
+    return FigureBlock(name, plots.draw(plot), _alt(drawn_pairs), _caption(drawn_pairs))
 
 
-def _said(shown: Sequence[Mapping[str, Any]]) -> str:
+def _alt(examples: Sequence[Mapping[str, Any]]) -> str:
     each = (
         ' and '.join(f'{p} {_id(i)}' for p, i in zip(pair['parts'], pair['ids'], strict=True))
-        for pair in shown
+        for pair in examples
     )
-    return (
-        f'{words.count(len(shown), "pair")} of images that are nearly the same: {"; ".join(each)}.'
-    )
+    return f'{words.count(len(examples), "pair")} of near-duplicates: {"; ".join(each)}.'
 
 
-def _caption(shown: Sequence[Mapping[str, Any]]) -> str:
-    labels = dict.fromkeys(tuple(dict.fromkeys(pair['classes'])) for pair in shown)
+def _caption(examples: Sequence[Mapping[str, Any]]) -> str:
+    labels = dict.fromkeys(tuple(dict.fromkeys(pair['classes'])) for pair in examples)
     named = words.listing(' against '.join(map(markup.name, classes)) for classes in labels)
-    return f'Near-duplicates on two sides of the split, with the part and the id of each. Classes: {named}.'
+    return (
+        f'Near-duplicates in different splits, with split and id of each image. Classes: {named}.'
+    )
 
 
 def _id(text: str) -> str:

@@ -1,9 +1,6 @@
-"""Names and code set apart from the text around them.
+"""Mark names, code and formulas in text, and escape text for HTML, Markdown and LaTeX.
 
-And the whole escaped for the page that it stands on.
-
-What comes from a study (an option's name, a class, a path) can hold anything; here it becomes text
-and nothing else.
+Names from a study (options, classes, paths) may contain anything; they are always rendered as text.
 """
 
 import re
@@ -67,47 +64,46 @@ _MARKED = re.compile(f'([{_NAME}{_CODE}{_MATH}])([^{_END}]*){_END}')
 
 
 def name(text: object) -> str:
-    """Marks a name that comes from the study (an option, a condition).
-
-    To be set apart from the sentence around it.
-    """
+    """Mark a name from the study (an option, a condition); rendered in bold."""
     return f'{_NAME}{flat(text)}{_END}'
 
 
 def code(text: object) -> str:
-    """Marks what is typed or read on a computer: a setting, a file."""
+    """Mark code: a setting, a file name."""
     return f'{_CODE}{flat(text)}{_END}'
 
 
 def math(tex: object) -> str:
-    """Marks a formula, in TeX."""
+    """Mark a formula in TeX."""
     return f'{_MATH}{flat(tex)}{_END}'
 
 
 def mathml(tex: str, display: str = 'inline') -> Markup:
-    """A formula as MathML, which browsers set and screen readers read; display.
+    """Convert a formula to MathML.
 
-    `inline` or `block`.
+    Args:
+      tex: the formula.
+      display: `inline` or `block`.
 
     Raises:
-      ValueError: it holds what cannot be converted.
+      ValueError: the formula cannot be converted.
     """
-    made = converter.convert(re.sub(r'\{aligned\}', '{split}', tex), display=display)
-    if not _is_formula(made) or re.search(r'>\\\w', made):
+    mathml = converter.convert(re.sub(r'\{aligned\}', '{split}', tex), display=display)
+    if not _is_formula(mathml) or re.search(r'>\\\w', mathml):
         raise ValueError(f'a formula that cannot be converted: {tex}')
-    # A prime is raised by itself: as a superscript fonts without a size for it draw it as a dot.
-    made = re.sub(
+    # Not a superscript: fonts without a size for superscripts draw a prime as a dot.
+    mathml = re.sub(
         r'<msup>(<mi>[^<]*</mi>)<mi>(&#x02032;)</mi></msup>',
         r'\1<mo lspace="0" rspace="0">\2</mo>',
-        made,
+        mathml,
     )
-    return Markup(made.replace('<math ', f'<math alttext="{escape(tex)}" ', 1))
+    return Markup(mathml.replace('<math ', f'<math alttext="{escape(tex)}" ', 1))
 
 
-def _is_formula(made: str) -> bool:
-    """Whether it is of MathML's elements alone, none of them with a link, a style or an action."""
+def _is_formula(mathml: str) -> bool:
+    """Whether all elements are MathML, without links, styles or actions."""
     try:
-        elements = list(ElementTree.fromstring(made).iter())
+        elements = list(ElementTree.fromstring(mathml).iter())
     except ElementTree.ParseError:
         return False
     tags = {element.tag.rpartition('}')[2] for element in elements}
@@ -116,20 +112,17 @@ def _is_formula(made: str) -> bool:
 
 
 def flat(text: object) -> str:
-    """On one line, without control, surrogate or private-use characters.
-
-    Or such as turn the direction of writing.
-    """
+    """One line, without control, surrogate, private-use and bidirectional characters."""
     return re.sub(rf'[ {UNSEEN}\ue000-\uf8ff]+', ' ', str(text)).strip(' ')
 
 
 def plain(text: str) -> str:
-    """Without the marks, where no element can stand."""
+    """Text without marks, for attributes and file names."""
     return re.sub(f'[{_NAME}{_CODE}{_MATH}{_END}]', '', text)
 
 
 def html(text: object) -> Markup:
-    """Escaped for HTML, marks as elements; what is Markup already stays."""
+    """Escape for HTML, with marks as elements; `Markup` stays as it is."""
     if isinstance(text, Markup):
         return text
     written, end = Markup(), 0
@@ -140,7 +133,7 @@ def html(text: object) -> Markup:
 
 
 def markdown(text: object) -> str:
-    """Escaped for (GitHub's) Markdown, also within a table; what is Markup already stays."""
+    """Escape for GitHub's Markdown, also within tables; `Markup` stays as it is."""
     if isinstance(text, Markup):
         return str(text)
     text, written, end = str(text), '', 0
@@ -154,7 +147,7 @@ def markdown(text: object) -> str:
 
 
 def latex(text: object) -> str:
-    """Escaped for LaTeX, marks as commands."""
+    """Escape for LaTeX, with marks as commands."""
     text, written, end = str(text), '', 0
     for mark in _MARKED.finditer(text):
         command = {_NAME: r'\textbf{%s}', _CODE: r'\texttt{%s}', _MATH: '$%s$'}[mark[1]]
@@ -165,7 +158,7 @@ def latex(text: object) -> str:
 
 
 def fence(text: str) -> str:
-    """A fence that no line of `text` can close."""
+    """A code fence that no line of `text` can close."""
     return '`' * max(3, 1 + _longest_run(text))
 
 
@@ -186,7 +179,7 @@ def _in_latex(text: str) -> str:
 
 
 def _span(text: str) -> str:
-    """A span of code; a bar is escaped, since a table would end its cell there, code or not."""
+    """A code span; bars are escaped because they end a cell of a table even in code."""
     ticks, pad = '`' * (1 + _longest_run(text)), ' ' if '`' in text else ''
     return f'{ticks}{pad}{text}{pad}{ticks}'.replace('|', '\\|')
 

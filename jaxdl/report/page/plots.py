@@ -1,7 +1,4 @@
-"""What every figure shares: style, sizes, axes, and how it becomes SVG and PNG.
-
-The same bytes each time.
-"""
+"""Shared style, sizes and axes of figures, and their export to reproducible SVG and PNG."""
 
 import io
 import math
@@ -27,7 +24,7 @@ STEPS = [
     digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5)
 ]  # round numbers for ticks
 
-# Okabe and Ito's palette, safe for the colour-blind; nothing is told by colour alone.
+# Okabe and Ito's palette, safe for the colour-blind; lines also differ in dashes or markers.
 BLUE, VERMILION, INK, GREY, SHADE = '#0072B2', '#D55E00', '#222222', '#767676', '#ebebeb'
 
 Line = dict[str, Any]  # how a line is drawn: the keyword arguments of Line2D and Axes.plot
@@ -59,7 +56,7 @@ STYLE: dict[str, Any] = {
 
 
 def draw(plot: Callable[[float], Figure]) -> Drawing:
-    """The figure that `plot` makes for a width in inches, as files, for a page and for a phone."""
+    """Export the figure that `plot` makes of a width in inches, for a page and for a phone."""
     with matplotlib.style.context(['default', STYLE]), warnings.catch_warnings():
         warnings.filterwarnings(
             'ignore', r'Glyph .* missing'
@@ -70,7 +67,7 @@ def draw(plot: Callable[[float], Figure]) -> Drawing:
 
 
 def panels(names: Sequence[str], width: float, x: str, y: str) -> tuple[Figure, list[Axes]]:
-    """One small panel a name, all on the same axes, which `x` and `y` name."""
+    """A grid of small panels, one per name, with shared axes labelled `x` and `y`."""
     columns = _columns(len(names), width)
     rows = math.ceil(len(names) / columns)
     size = (min(width, 4.8 * columns), 2.1 * rows + 0.75)
@@ -93,7 +90,7 @@ def wrapped(name: str, width: int) -> str:
 
 
 def legend(figure: Figure, handles: Sequence, width: float) -> None:
-    """One line of explanations over the panels; two a line on a phone."""
+    """Legend above the panels: one line on a page, two entries per line on a phone."""
     spaces = (
         dict(ncols=len(handles))
         if width == WIDE
@@ -105,7 +102,7 @@ def legend(figure: Figure, handles: Sequence, width: float) -> None:
 def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of `values` [seed, epoch] over seeds and its 95 % t interval, each [epoch].
 
-    One seed has no interval.
+    With one seed the interval has width 0.
     """
     if len(values) < 2:
         return values[0], values[0], values[0]
@@ -114,22 +111,27 @@ def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def floor(errors: np.ndarray, images: int) -> float:
-    """The smallest error, in per cent, that an axis for `errors` on `images` images shows.
+    """Lower end of a logarithmic error axis, in per cent; 0 for a linear axis.
 
-    0 where it is linear.
+    Args:
+      errors: errors in per cent.
+      images: number of images; a logarithmic axis ends at half an image.
 
-    Where they span more than a factor of 8 only a logarithmic axis shows them all; it ends at half
-    an image.
+    Returns:
+      The lower end; not 0 if the errors span more than a factor of 8.
     """
     half = 100 * 0.5 / images
     return half if np.max(errors) > 8 * max(np.min(errors), half) else 0.0
 
 
 def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = False) -> None:
-    """Scales y for `errors` in per cent, logarithmic down to `floor`, linear where that is 0.
+    """Scale y for `errors` in per cent, logarithmic down to `floor`, linear if that is 0.
 
     Args:
-      accuracy: label the axis with 100 - error, and turn it over, so that up is better.
+      axes: the axes.
+      errors: errors in per cent.
+      floor: lower end of a logarithmic axis.
+      accuracy: label the inverted axis with 100 - error, so that up is better.
     """
     low, high = max(float(np.min(errors)), floor), float(np.max(errors))
     if floor:
@@ -148,10 +150,7 @@ def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = Fa
 
 
 def rate_axis(axes: Axes, rates: Sequence[float]) -> None:
-    """Scales x for learning rates, logarithmic.
-
-    With a tick a decade (at the ends where no decade lies inside).
-    """
+    """Scale x logarithmically for learning rates, with one tick per decade."""
     low, high = min(rates) / 1.6, max(rates) * 1.6
     decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
     ticks = [10.0**decade for decade in decades] or sorted({min(rates), max(rates)})
@@ -163,7 +162,7 @@ def rate_axis(axes: Axes, rates: Sequence[float]) -> None:
 
 
 def _columns(count: int, width: float) -> int:
-    """Panels a row: on a page 3 or 4, whichever leaves fewer cells empty; on a phone 2."""
+    """Panels per row: 3 or 4 on a page, whichever leaves fewer empty cells; 2 on a phone."""
     most = 2 if width == NARROW else 3 if count in (5, 6, 9) else 4
     return min(count, most)
 

@@ -1,9 +1,9 @@
-"""The text of a derivation, from a strict subset of Markdown to blocks.
+"""Parse the text of a derivation, in a strict subset of Markdown, into blocks.
 
-Blank lines separate blocks: `## ` a heading, `- ` or `1. ` the items of a list, a fence of three
-backticks code, `$$` around a formula, `![NAME]` the figure or table of that name, anything else a
-paragraph. Within a line `$TEX$` is a formula, `` `code` `` code, `**text**` strong. What stands
-before the first heading is the answer in short.
+Blank lines separate blocks: `## ` is a heading, `- ` or `1. ` the items of a list, a fence of three
+backticks code, `$$` a displayed formula, `![NAME]` a figure or table, anything else a paragraph.
+Within a line `$TEX$` is a formula, `` `code` `` code and `**text**` strong. Text before the first
+heading is the short answer.
 """
 
 import re
@@ -16,16 +16,23 @@ _MARKS = re.compile(r'\$([^$]+)\$|`([^`]+)`|\*\*([^*]+)\*\*')
 _ITEM = re.compile(r'(?:-|\d+\.) ')
 
 
-def read(text: str, shown: Sequence[Figure | Table]) -> tuple[list[Block], list[Section]]:
-    """The answer in short, and the sections.
+def read(text: str, figures: Sequence[Figure | Table]) -> tuple[list[Block], list[Section]]:
+    """Parse a derivation.
+
+    Args:
+      text: the text.
+      figures: figures and tables, each used exactly once.
+
+    Returns:
+      Blocks of the short answer, and the sections.
 
     Raises:
-      ValueError: the text names a figure or table that is not in `shown`, or leaves one out.
+      ValueError: the text names an unknown figure or table, or leaves one out.
     """
-    named: dict[str, Figure | Table] = {block.name: block for block in shown}
+    named: dict[str, Figure | Table] = {block.name: block for block in figures}
     unused = named.keys() - set(re.findall(r'^!\[(.*)\]$', text, re.MULTILINE))
     if unused:
-        raise ValueError(f'the text has no place for {", ".join(sorted(unused))}')
+        raise ValueError(f'the text does not use {", ".join(sorted(unused))}')
     head, *rest = re.split(r'^## (.*)$', text, flags=re.MULTILINE)
     sections = [
         Section(inline(title), [_block(part, named) for part in _parts(body)])
@@ -35,22 +42,19 @@ def read(text: str, shown: Sequence[Figure | Table]) -> tuple[list[Block], list[
 
 
 def inline(text: str) -> str:
-    """The text of a paragraph with its formulas.
+    """A paragraph with formulas, code and strong words marked as in `markup`."""
 
-    Code and strong words marked as `markup` has them.
-    """
-
-    def marked(found: re.Match[str]) -> str:
-        formula, code, strong = found.groups()
+    def marked(match: re.Match[str]) -> str:
+        formula, code, strong = match.groups()
         return (
             markup.math(formula) if formula else markup.code(code) if code else markup.name(strong)
         )
 
-    return _MARKS.sub(marked, re.sub(r'[ \t\n]+', ' ', text).strip(' '))  # no-break spaces stay
+    return _MARKS.sub(marked, re.sub(r'[ \t\n]+', ' ', text).strip(' '))  # keeps no-break spaces
 
 
 def _parts(text: str) -> list[str]:
-    """Cut at blank lines, but for those within a fence."""
+    """Split at blank lines outside of code fences."""
     pieces = re.findall(
         r'^```.*?^```$|(?:^(?!```)[^\n]*\S[^\n]*\n?)+', text, re.MULTILINE | re.DOTALL
     )
@@ -65,7 +69,7 @@ def _block(part: str, named: Mapping[str, Figure | Table]) -> Block:
     if part.startswith('!['):
         if part[2:-1] not in named:
             raise ValueError(
-                f'the text shows {part[2:-1]!r}, which is not among {", ".join(named)}'
+                f'the text uses {part[2:-1]!r}, which is not one of {", ".join(named)}'
             )
         return named[part[2:-1]]
     if _ITEM.match(part):

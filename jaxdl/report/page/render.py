@@ -1,4 +1,4 @@
-"""A page of blocks as one self-contained HTML file, or as Markdown beside its figures."""
+"""Render a page as one self-contained HTML file, or as Markdown next to its figures."""
 
 import base64
 import hashlib
@@ -16,12 +16,14 @@ SCRIPTS = ('page.js', 'chart.js')
 
 
 def html(page: Page, raw: Sequence[str] = ()) -> str:
-    """The page as one file: its style, script and figures are inside.
+    """Render one self-contained HTML file, which loads nothing and runs only its own script.
 
-    And it loads nothing from anywhere.
+    Args:
+      page: the page.
+      raw: names of files next to the page, to link to.
 
-    `raw`: files beside it that it links to. Of scripts the page allows its own alone, by their
-    hash.
+    Returns:
+      The HTML.
     """
     digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
     allowed = dict(script=Markup(script()), script_hash=f'sha256-{digest}')
@@ -31,17 +33,17 @@ def html(page: Page, raw: Sequence[str] = ()) -> str:
 
 
 def script() -> str:
-    """What the page runs; it reads as well without."""
+    """The script of the page; the page is readable without it."""
     return ';\n'.join(folder().joinpath(name).read_text('utf-8') for name in SCRIPTS)
 
 
 def folder() -> Traversable:
-    """Where the templates are."""
+    """Folder of the templates."""
     return importlib.resources.files('jaxdl.report.page').joinpath('templates')
 
 
 def markdown(page: Page) -> str:
-    """The same content as Markdown, its figures linked as figures/NAME.png."""
+    """Render Markdown with figures linked as figures/NAME.png."""
     return (
         _environment(markup.markdown, autoescape=False)
         .get_template('page.md.jinja')
@@ -50,10 +52,7 @@ def markdown(page: Page) -> str:
 
 
 def _environment(write: Callable[[object], str], autoescape: bool) -> jinja2.Environment:
-    """Everything that a template prints goes through `write`.
-
-    So that no template can forget to escape.
-    """
+    """Environment in which `write` escapes everything that a template prints."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader('jaxdl.report.page'),
         autoescape=autoescape,

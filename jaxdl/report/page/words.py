@@ -1,4 +1,4 @@
-"""How the report writes numbers, lists, settings and paths."""
+"""Format numbers, intervals, lists, settings and paths for reports."""
 
 import json
 import math
@@ -9,14 +9,14 @@ from typing import Any
 
 from jaxdl.report.page import markup
 
-SPACE = '\u00a0'  # between a number and its unit: never broken over two lines
+SPACE = '\u00a0'  # no-break space, between a number and its unit
 DASH, MINUS, TIMES = '\u2013', '\u2212', '\u00d7'
 # an absolute path; its last part
 _PATH = r'(?<![\w./])(?:[A-Za-z]:\\|/)(?:[^{0}/\\]+[/\\])*([^{0}/\\]+)'
 
 
 def number(share: float) -> str:
-    """A share in per cent, where the unit stands elsewhere: `97.42`."""
+    """A share in per cent, without the unit: `97.42`."""
     return f'{100 * share:.2f}'
 
 
@@ -26,28 +26,28 @@ def percent(share: float) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points, signed unless it rounds to none: `+0.52`."""
+    """A difference of shares in percentage points, signed unless it rounds to 0: `+0.52`."""
     text = number(abs(difference))
     return text if not float(text) else f'{"+" if difference > 0 else MINUS}{text}'
 
 
 def span(low: float | None, high: float | None, write: Callable[[float], str] = points) -> str:
-    """An interval, each end by `write`: `+0.10 to +0.94`; a dash where one value has none."""
+    """An interval with each end formatted by `write`: `+0.10 to +0.94`; a dash without one."""
     return DASH if low is None or high is None else f'{write(low)} to {write(high)}'
 
 
 def p_value(p: float) -> str:
-    """Three decimals; below a thousandth only that."""
+    """A p-value with three decimals, or `< 0.001`."""
     return '< 0.001' if p < 0.001 else f'{p:.3f}'
 
 
 def exactly(value: float | None) -> str:
-    """A count in full: `12,345`; a dash where there is none."""
+    """A count in full: `12,345`; a dash for None."""
     return DASH if value is None else f'{value:,.0f}'
 
 
 def amount(value: float | None) -> str:
-    """A large count to three digits with an SI prefix: `1.23 M`; below ten thousand exactly."""
+    """A count with three digits and an SI prefix: `1.23 M`; in full below 10,000."""
     if value is None or value < 1e4:
         return exactly(value)
     digits, exponent = f'{value:.2e}'.split('e')
@@ -56,26 +56,20 @@ def amount(value: float | None) -> str:
 
 
 def significant(value: float | None) -> str:
-    """Three significant digits, without an exponent: `0.482`, `12.3`, `1,230`.
-
-    A dash where there is none.
-    """
+    """Three significant digits without exponent: `0.482`, `12.3`, `1,230`; a dash for None."""
     if not value:
         return DASH if value is None else '0'
     return f'{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}'
 
 
 def power(exponent: float) -> str:
-    """A power of ten, its exponent rounded: `10⁻¹²`, and `1`."""
+    """A power of ten with a rounded exponent: `10⁻¹²`, `1`."""
     raised = str(round(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))
     return f'10{raised}' if round(exponent) else '1'
 
 
 def scientific(value: float) -> str:
-    """Two significant digits and a power of ten: 2.1 times 10⁻¹³.
-
-    Without that power from 0.01 to 100.
-    """
+    """Two significant digits, with a power of ten outside of 0.01 to 100."""
     if 0.01 <= value < 100 or not value > 0:
         return f'{value:.2g}'
     digits, exponent = f'{value:.1e}'.split('e')
@@ -93,7 +87,7 @@ def seconds(value: float) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """A number and its noun: `1 seed`, `10 seeds`."""
+    """A number with its noun: `1 seed`, `10 seeds`."""
     return f'{n:,}{SPACE}{noun}{"" if n == 1 else "es" if noun.endswith("s") else "s"}'
 
 
@@ -104,17 +98,17 @@ def listing(items: Iterable[str]) -> str:
 
 
 def product(*factors: object) -> str:
-    """`5 options x 3 seeds`, with the proper sign."""
+    """Factors with multiplication signs, for example options and seeds."""
     return f' {TIMES} '.join(map(str, factors))
 
 
 def condition(text: str) -> str:
-    """A condition as the text names it; the unnamed one is the study as it was configured."""
+    """A condition by its name, or `as configured` for the unnamed condition."""
     return markup.name(text or 'as configured')
 
 
 def settings(overrides: Mapping[str, Any]) -> str:
-    """Overrides as they would be typed: `pooling=avg`, `width=32`."""
+    """Overrides as on the command line: `pooling=avg`, `width=32`."""
     if not overrides:
         return 'as configured'
     written = (
@@ -125,21 +119,15 @@ def settings(overrides: Mapping[str, Any]) -> str:
 
 
 def local(text: str) -> str:
-    """With every absolute path cut to its last part.
-
-    A report says nothing of the machine's folders.
-    """
+    """Text with absolute paths cut to their last part, so that reports name no folders."""
     return re.sub(_PATH.format(r'\s'), r'\1', text)
 
 
 def local_command(command: str) -> str:
-    """A command line with the absolute paths in its arguments, which may hold spaces.
-
-    Cut to their last part.
-    """
+    """A command line with absolute paths in its arguments cut to their last part."""
     try:
         arguments = shlex.split(command)
-    except ValueError:  # an open quote: no shell took this line, so it is only shown
+    except ValueError:  # unbalanced quotes
         return local(command)
     return ' '.join(
         shlex.quote(re.sub(_PATH.format(''), r'\1', argument)) for argument in arguments

@@ -1,5 +1,5 @@
-// The curves of a figure drawn from its numbers: switched on and off, and read by pointer, finger or arrow keys.
-// Where this does not run, and in print, the picture of the figure stands instead.
+// Interactive charts: curves are switched on and off and read by pointer, finger or arrow keys.
+// Without scripts and in print the page shows the image of the figure instead.
 (() => {
 'use strict'
 
@@ -9,7 +9,8 @@ const MARKERS = [
   'M-4.2-2.2L-2.2-4.2L0-2L2.2-4.2L4.2-2.2L2 0L4.2 2.2L2.2 4.2L0 2L-2.2 4.2L-4.2 2.2L-2 0z',
 ]
 const DASHES = ['', '6 3', '2 3', '9 3 2 3']
-const HINT = 'Point, touch or press the arrow keys to read values. Shift or a double click on a button: that one alone.'
+const HINT = 'Point, touch or press the arrow keys to read values. Shift or double click on a button '
+  + 'shows only that curve.'
 
 const fill = (element, attributes, inside) => {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
@@ -18,7 +19,7 @@ const fill = (element, attributes, inside) => {
 }
 const html = (tag, attributes = {}, ...inside) => fill(document.createElement(tag), attributes, inside)
 const sample = html('div')
-sample.innerHTML = '<svg></svg>'  // whose namespace saves writing it here: no address stands in the page
+sample.innerHTML = '<svg></svg>'  // for its namespace: the page contains no address
 const svg = (tag, attributes = {}, ...inside) =>
   fill(document.createElementNS(sample.firstChild.namespaceURI, tag), attributes, inside)
 const text = (words, x, y, anchor = 'start') => svg('text', {x, y, 'text-anchor': anchor}, words)
@@ -26,7 +27,7 @@ const unique = values => [...new Set(values)]
 const written = value => String(Number(value.toPrecision(6)))
 const titled = axis => `${axis.name}, ${axis.unit}`
 
-// Round numbers from low to high, at most `most`: in steps of 1, 2 or 5, or those of a logarithm's decades.
+// At most `most` round numbers from low to high: steps of 1, 2 or 5, or decades of a logarithm.
 function steps(low, high, most, smallest = 0) {
   const power = 10 ** Math.floor(Math.log10((high - low) / most || 1))
   const step = Math.max(smallest, power * [1, 2, 5, 10].find(digit => (high - low) / (power * digit) <= most))
@@ -42,7 +43,7 @@ function decades(low, high, most) {
   return ticks.filter((_, i) => i % Math.ceil(ticks.length / most) === 0)
 }
 
-// How a curve looks: its name gives colour and marker, its part the dashes.
+// Style of a curve: its name gives colour and marker, its part the dashes.
 function look(chart, {name, part}) {
   const i = chart.names.indexOf(name), color = chart.colors[i % chart.colors.length]
   const dashes = DASHES[chart.parts.indexOf(part) % DASHES.length]
@@ -58,7 +59,7 @@ const own = chart => chart.curves.filter(curve => curve.axis === chart.axis)
 const shown = chart => own(chart).filter(({name, part}) => chart.on.names.has(name) && chart.on.parts.has(part))
 const valueAt = (curve, at) => curve.mean[curve.x.indexOf(at)]
 
-// A labelled row of buttons; `pressed` tells the state of one that has any, `only` shows its curve alone.
+// A labelled row of buttons; `pressed` is the state of a button, `only` shows its curve alone.
 function row(chart, label, entries) {
   const group = html('div', {role: 'group', 'aria-label': label}, html('span', {'aria-hidden': true}, label))
   for (const {words, icon = [], pressed, press, only, light} of entries) {
@@ -109,7 +110,7 @@ function view(chart, words, panels) {
   return {words, press, pressed: () => chart.body.hidden === panels}
 }
 
-// From values to pixels and back to round numbers, for what is shown now.
+// Maps between values and pixels for the visible range.
 function scales(chart, curves, width, height) {
   const {floor, top} = chart.axes[chart.axis], along = chart.logarithmic ? Math.log : value => value
   const up = value => top ? -Math.log(Math.max(top - value, floor)) : floor ? Math.log(Math.max(value, floor)) : value
@@ -117,7 +118,7 @@ function scales(chart, curves, width, height) {
   const places = keys => (curves.length ? curves : own(chart))
     .flatMap(curve => keys.flatMap(key => curve[key])).filter(Number.isFinite).map(up)
   const means = places(['mean']), ends = places(['mean', 'low', 'high'])
-  // A very wide interval (of a diverged member) is cut off, and one that reaches below 0, where no error is.
+  // Very wide intervals (of diverged runs) and errors below 0 are cut off.
   const extent = Math.max(...means) - Math.min(...means), give = 0.3 * extent, room = 0.05 * extent || 0.1
   let low = Math.max(Math.min(...ends), Math.min(...means) - give) - room
   let high = Math.min(Math.max(...ends), Math.max(...means) + give) + room
@@ -164,7 +165,7 @@ function drawn(chart, curve, {x, y}) {
   group.append(svg('path', {...line, d: points.map((p, k) => p ? `${points[k - 1] ? 'L' : 'M'}${p}` : '').join('')}))
   points.forEach((point, k) => {
     const marked = curve.x[k] === curve.mark
-    if (!point || !(marked || (k + i) % every === 0)) return  // each curve its markers at places of its own
+    if (!point || !(marked || (k + i) % every === 0)) return  // markers of different curves are shifted
     group.append(svg('path', {...marker, transform: `translate(${point})`}))
     if (marked) group.append(svg('circle', {class: 'chart-ring', cx: point[0], cy: point[1], r: 9}))
   })
@@ -188,7 +189,7 @@ function redraw(chart) {
   read(chart, curves)
 }
 
-// The values at the crosshair, from the highest to the lowest, as a table; returned as a sentence.
+// Table of the values at the crosshair, the highest first; returns them as a sentence.
 function read(chart, curves) {
   const {at} = chart, axis = chart.axes[chart.axis], several = unique(curves.map(curve => curve.part)).length > 1
   const number = value => value === null ? 'not finite' : value.toFixed(axis.decimals).replace('-', '\u2212')
@@ -202,7 +203,7 @@ function read(chart, curves) {
   const lines = rows.map(({icon, name, value, ends}) =>
     html('tr', {}, html('th', {scope: 'row'}, icon, ' ', name), html('td', {}, value), html('td', {}, ends)))
   chart.readout.replaceChildren(html('table', {}, html('caption', {}, title), html('tbody', {}, ...lines)))
-  if (!rows.length) chart.readout.append(html('p', {}, 'No curve that is on has a value here.'))
+  if (!rows.length) chart.readout.append(html('p', {}, 'No visible curve has a value here.'))
   return `${title}. ${rows.map(({name, value, ends}) => `${name} ${value}${ends && ` (${ends})`}`).join('; ')}`
 }
 function move(chart, to) {
@@ -236,7 +237,7 @@ function listen(chart) {
 function draw(source) {
   const data = JSON.parse(source.textContent), figure = source.closest('figure')
   const picture = figure.querySelector('picture'), image = picture.querySelector('img')
-  image.id = `${figure.id}-picture`  // its words describe the chart too
+  image.id = `${figure.id}-picture`  // its text alternative describes the chart too
   const names = unique(data.curves.map(curve => curve.name)), parts = unique(data.curves.map(curve => curve.part))
   const on = {names: new Set(names), parts: new Set(parts.filter(part => !data.hidden.includes(part)))}
   const canvas = svg('svg', {

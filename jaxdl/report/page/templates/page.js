@@ -1,5 +1,5 @@
 'use strict'
-// The report reads as it is; this adds a theme, the place in the contents, and tables that sort.
+// Optional: theme, position in the contents, sortable tables.
 const root = document.documentElement
 
 function theme() {
@@ -26,7 +26,7 @@ function contents() {
   mark()
 }
 
-// What a cell counts as: its first number, else its text. A dash is last in either direction.
+// Sort key of a cell: its first number, otherwise its text. Dashes come last in both directions.
 function worth(cell) {
   const text = cell.textContent.trim().replace(/\u2212/g, '-').replace(/(\d),(?=\d{3})/g, '$1')
   const number = text.match(/^[<>]?\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)/i)

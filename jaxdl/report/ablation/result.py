@@ -1,12 +1,9 @@
-"""What came out of an ablation under one condition: the comparison with the baseline.
-
-And how each option learned.
-"""
+"""Result of an ablation under one condition: comparison with the baseline, learning curves."""
 
 from collections.abc import Sequence
 
 from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.workdir.tables import Row
@@ -17,35 +14,37 @@ COLUMNS = (
     'Difference, percentage points',
     'p',
     'p (Holm)',
-    'P(better)',
-    'Detectable',
+    'Probability of improvement',
+    'Minimum detectable difference',
     'Learning rate',
     'Verdict',
 )
-HOW_TO_READ = (
-    f'Intervals, in brackets, are 95{words.SPACE}%. Differences are paired: option less baseline on the same seed. '
-    'The verdict goes by p (Holm), the p-value of the paired t test corrected for the number of options, against '
-    '0.05. P(better) is the share of seeds on which the option wins, a tie counting half; 0.75 is the usual bar '
-    '(Bouthillier et al. 2021). Detectable is the true difference that this number of seeds finds with '
-    'probability 0.8.'
+NOTES = (
+    f'Brackets: 95{words.SPACE}% intervals over seeds. Differences are paired: option '
+    f'{words.MINUS} baseline on the same seed. p: paired t test, two-sided. p (Holm): corrected '
+    'for the number of options; an option is better or worse if p (Holm) < 0.05. Probability of '
+    'improvement: share of seeds on which the option wins, ties counting half; Bouthillier et al. '
+    '(2021) propose the threshold 0.75. Minimum detectable difference: smallest true difference '
+    f'that this number of seeds finds with 80{words.SPACE}% power at level 0.05.'
 )
 TRAINING_ERROR = (
-    'Training error is the mean over the steps of an epoch, in training mode: with dropout, with the statistics of '
-    'each batch, and before the later steps of that epoch. So it can lie above the validation error.'
+    'Training error is the mean over the steps of an epoch in training mode: with dropout, with '
+    'batch statistics, and before the later steps of that epoch. It can exceed the validation '
+    'error.'
 )
 
 
-def result(study: Study, condition: str, figure: str) -> list[Block]:
-    """The summary as a table, how to read it, and the differences as a figure named `figure`."""
+def comparison(study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """Summary as a table with notes, and the differences as a figure named `figure`."""
     summary = queries.compared(study, condition)
     caption = (
-        f'Test accuracy at the last epoch, {words.count(summary[0]["seeds"], "seed")} an option'
+        f'Test accuracy at the last epoch, {words.count(summary[0]["seeds"], "seed")} per option'
     )
     blocks: list[Block] = [Table(caption, COLUMNS, [_row(row) for row in summary], 'lrrrrrrrw')]
     compared = [row for row in summary if row['option'] != study.baseline]
     if compared:
         blocks += [
-            Paragraph(text, 'note') for text in (HOW_TO_READ, *_doubts(study, condition, compared))
+            Paragraph(text, 'note') for text in (NOTES, *_warnings(study, condition, compared))
         ]
         per_seed = {
             row['option']: queries.differences(study, condition, row['option']) for row in compared
@@ -54,11 +53,8 @@ def result(study: Study, condition: str, figure: str) -> list[Block]:
     return blocks
 
 
-def learning(study: Study, condition: str, figure: str) -> list[Block]:
-    """Error against epoch as a figure named `figure`.
-
-    And the errors at the last epoch as a table.
-    """
+def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """Error against epoch as a figure named `figure`; errors at the last epoch as a table."""
     both = {
         option: (
             queries.curves(study, condition, option, 'train'),
@@ -74,9 +70,9 @@ def learning(study: Study, condition: str, figure: str) -> list[Block]:
         accuracies = (train[:, -1].mean(), val[:, -1].mean(), test[option])
         rows.append([markup.name(option), *(words.number(1 - accuracy) for accuracy in accuracies)])
     caption = f'Error at epoch {study.design(condition)["epochs"]}, %, mean over seeds'
-    lost = divergence.measured(queries.diverged(study.table), condition)
+    diverged = divergence.measured(queries.diverged(study.table), condition)
     return [
-        curves.figure(figure, both, study.baseline, lost, study.data[condition]['val']),
+        curves.figure(figure, both, study.baseline, diverged, study.data[condition].val),
         Table(caption, ('Option', 'Training', 'Validation', 'Test'), rows, 'lrrr'),
         Paragraph(TRAINING_ERROR, 'note'),
     ]
@@ -95,14 +91,16 @@ def _row(row: Row) -> list[str]:
     return [*head, difference, *tests, better, verdicts.detectable(row), rate, row['verdict']]
 
 
-def _doubts(study: Study, condition: str, compared: Sequence[Row]) -> list[str]:
-    """What a reader would stumble over in this very table."""
-    doubts = []
-    apart = [row for row in compared if row['verdict'] == verdicts.NONE and row['p_value'] < 0.05]
-    if apart:
-        names = words.listing(markup.name(row['option']) for row in apart)
-        doubts.append(
-            f'The interval of {names} leaves out 0, and the verdict is still no difference found: an interval holds '
-            'for one comparison by itself, the verdict for all of them together.'
-        )
-    return doubts + divergence.doubts(study, condition)
+def _warnings(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[str]:
+    """Rows of this table that a reader may misread."""
+    significant_alone = [
+        row for row in compared if row['verdict'] == verdicts.NONE and row['p_value'] < 0.05
+    ]
+    comparisons = words.count(len(compared), 'comparison')
+    warnings = [
+        f'The unadjusted interval of {markup.name(row["option"])} excludes 0, but the difference '
+        f"is not significant after Holm's correction for {comparisons} (p = "
+        f'{words.p_value(row["p_holm"])}).'
+        for row in significant_alone
+    ]
+    return warnings + divergence.warnings(study, condition)

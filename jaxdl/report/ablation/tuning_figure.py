@@ -1,7 +1,4 @@
-"""The figure of tuning: validation accuracy against learning rate, one panel an option.
-
-The chosen rate marked.
-"""
+"""Tuning figure: validation accuracy against learning rate, one panel per option."""
 
 from collections.abc import Mapping
 
@@ -22,7 +19,7 @@ CHOSEN: plots.Line = dict(color=plots.VERMILION, marker='D', markersize=7, lines
 
 
 def figure(name: str, tunings: Mapping[str, Tuning], images: int) -> FigureBlock:
-    """Draws the tuning of every option; `images`: how many the validation split has."""
+    """Draw the tuning of every option; `images` is the size of the validation split."""
     rates = [rate for tuning in tunings.values() for rate in tuning.values]
     accuracies = [
         value
@@ -38,13 +35,13 @@ def figure(name: str, tunings: Mapping[str, Tuning], images: int) -> FigureBlock
         plots.error_axis(grid[0], errors, floor, accuracy=True)
         plots.rate_axis(grid[0], rates)
         for axes, tuning in zip(grid, tunings.values(), strict=True):
-            _grown(axes, tuning)
+            _extension(axes, tuning)
             _panel(axes, tuning, floor)
-        _legend(drawn, width, grown=any(tuning.added for tuning in tunings.values()))
+        _legend(drawn, width, extended=any(tuning.added for tuning in tunings.values()))
         return drawn
 
-    said, caption = _said(tunings), _caption(logarithmic=floor > 0)
-    return FigureBlock(name, plots.draw(plot), said, caption, _chart(tunings, floor))
+    alt, caption = _alt(tunings), _caption(tunings, logarithmic=floor > 0)
+    return FigureBlock(name, plots.draw(plot), alt, caption, _chart(tunings, floor))
 
 
 def _chart(tunings: Mapping[str, Tuning], floor: float) -> Chart:
@@ -62,31 +59,33 @@ def _chart(tunings: Mapping[str, Tuning], floor: float) -> Chart:
         )
         curves.append(Curve(option, 'mean', tried, mean, low, high, mark=tuning.chosen))
     spread = 'range over the tuning seeds'
-    return Chart('learning rate', [axis], curves, spread, marked='chosen', logarithmic=True)
+    return Chart('learning rate', [axis], curves, spread, marked='selected', logarithmic=True)
 
 
-def _said(tunings: Mapping[str, Tuning]) -> str:
+def _alt(tunings: Mapping[str, Tuning]) -> str:
     options = []
     for option, tuning in tunings.items():
         means = ', '.join(f'{100 * mean:.2f} at {rate:g}' for rate, mean in tuning.means.items())
-        options.append(f'{markup.flat(option)}: {means}, chosen {tuning.chosen:g}')
+        options.append(f'{markup.flat(option)}: {means}, selected {tuning.chosen:g}')
     return f'Mean validation accuracy in % by learning rate. {"; ".join(options)}.'
 
 
-def _caption(logarithmic: bool) -> str:
+def _caption(tunings: Mapping[str, Tuning], logarithmic: bool) -> str:
     scale = (
-        f' The vertical axis is spaced by the logarithm of the error (100 {words.MINUS} accuracy).'
+        f' The vertical axis is logarithmic in the error (100 {words.MINUS} accuracy).'
         if logarithmic
         else ''
     )
+    seeds = max(len(values) for tuning in tunings.values() for values in tuning.values.values())
     return (
-        'Validation accuracy at the last epoch against the learning rate. Line: mean over the tuning seeds. '
-        f'In the panels, dots: one tuning seed each; diamond: the chosen rate.{scale}'
+        'Validation accuracy at the last epoch, %, against learning rate. Line: mean over '
+        f'n{words.SPACE}={words.SPACE}{words.count(seeds, "tuning seed")}. Dots: one tuning seed '
+        f'each. Diamond: selected learning rate.{scale}'
     )
 
 
-def _grown(axes: Axes, tuning: Tuning) -> None:
-    """Shades where the grid was added to."""
+def _extension(axes: Axes, tuning: Tuning) -> None:
+    """Shade the range by which the grid was extended."""
     planned = [rate for rate in tuning.means if rate not in tuning.added]
     low, high = axes.get_xlim()
     for start, end in ((low, min(planned) / 1.25), (max(planned) * 1.25, high)):
@@ -101,11 +100,11 @@ def _panel(axes: Axes, tuning: Tuning, floor: float) -> None:
     axes.plot(list(means), list(means.values()), **MEAN)
     axes.axvline(tuning.chosen, color=plots.VERMILION, linewidth=1, linestyle=':')
     axes.plot(tuning.chosen, means[tuning.chosen], **CHOSEN)
-    _beside(axes, tuning.chosen)
+    _label(axes, tuning.chosen)
 
 
-def _beside(axes: Axes, rate: float) -> None:
-    """Writes the chosen rate at the foot of its line, on the side where there is more room."""
+def _label(axes: Axes, rate: float) -> None:
+    """Write the selected rate at the foot of its line, on the side with more room."""
     left, right = np.log(axes.get_xlim())
     side = 1 if np.log(rate) < (left + right) / 2 else -1
     axes.annotate(
@@ -119,12 +118,14 @@ def _beside(axes: Axes, rate: float) -> None:
     )
 
 
-def _legend(figure: Figure, width: float, grown: bool) -> None:
+def _legend(figure: Figure, width: float, extended: bool) -> None:
     handles = [
         Line2D([], [], label='mean', **MEAN),
         Line2D([], [], label='one tuning seed', **SEED),
     ]
-    handles += [Line2D([], [], label='chosen', **CHOSEN)]
+    handles += [Line2D([], [], label='selected', **CHOSEN)]
     plots.legend(
-        figure, handles + ([Patch(color=plots.SHADE, label='grown grid')] if grown else []), width
+        figure,
+        handles + ([Patch(color=plots.SHADE, label='extended grid')] if extended else []),
+        width,
     )

@@ -1,4 +1,4 @@
-"""A finished fine-tuning in memory: everything that its report says is taken from here."""
+"""Read and check the files of a finished fine-tuning: the input of its report."""
 
 import dataclasses
 import pathlib
@@ -12,13 +12,11 @@ from jaxdl.errors import InputError
 from jaxdl.report.ablation import reading
 from jaxdl.report.page import markup
 from jaxdl.statistics import classification
-from jaxdl.workdir import tables
+from jaxdl.workdir import records, tables
+from jaxdl.workdir.records import FineTunePlan, RunRecord
 from jaxdl.workdir.tables import Row
 
 CONFIG = ('name', 'scale', 'question', 'stages', 'weights', 'variant', 'data', 'probe', 'finetune')
-RUN = ('command', 'git', 'date', 'versions', 'device', 'seconds', 'finished', 'scores')
-PLAN = ('data', 'model')
-DATA = ('name', 'description', 'classes', 'train', 'val', 'test')
 PROBE = dict(
     learning_rate=float,
     weight_decay=float,
@@ -37,13 +35,13 @@ SPLITS = dict(train='training', val='validation', test='test', folds='held-out')
 
 
 @dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A fine-tuning's workdir; an artifact that it does not hold is empty."""
+class FineTuneRun:
+    """A finished fine-tuning in memory; missing artifacts are empty."""
 
     name: str
     config: dict[str, Any]
-    plan: dict[str, Any]
-    run: dict[str, Any]
+    plan: FineTunePlan
+    run: RunRecord
     table: list[Row]
     grid: list[Row]
     split: dict[str, Any]
@@ -55,89 +53,86 @@ class Fitted:
 
     @property
     def classes(self) -> list[str]:
-        """The name of every class, on one line."""
-        return [markup.flat(name) for name in self.plan['data']['classes']]
+        """Names of the classes, each on one line."""
+        return [markup.flat(name) for name in self.plan.data.classes]
 
     @property
     def probe(self) -> dict[str, Any]:
-        """The scores of the probe; empty where there are none."""
-        return self.run['scores'].get('probe') or {}
+        """Scores of the probe; empty if there are none."""
+        return (self.run.scores or {}).get('probe') or {}
 
     @property
     def finetune(self) -> dict[str, Any]:
-        """The scores of the fine-tuned network; empty where the probe was all."""
-        return self.run['scores'].get('finetune') or {}
+        """Scores of the fine-tuned network; empty for a probe."""
+        return (self.run.scores or {}).get('finetune') or {}
 
     @property
     def final(self) -> dict[str, Any]:
-        """The scores of the network that the run ended with; of a probe alone on test images.
-
-        From its logits.
-        """
+        """Scores of the final network; of a probe with test images from its logits."""
         if self.finetune or not self.evaluation or self.tested != 'test':
             return self.finetune or self.probe
         logits, labels = self.evaluation['logits'], self.evaluation['labels']
         calibrated = classification.calibration_error(
             logits / float(self.evaluation['temperature']), labels
         )
-        found = classification.scores(logits, labels) | dict(ece_calibrated=calibrated)
-        return found | dict(split=self.tested, images=len(labels))
+        scores = classification.scores(logits, labels) | dict(ece_calibrated=calibrated)
+        return scores | dict(split=self.tested, images=len(labels))
 
     @property
     def tested(self) -> str:
-        """The split that the logits are of."""
+        """Split of the logits."""
         return str(self.evaluation['split']) if self.evaluation else ''
 
     @property
     def images(self) -> int:
-        """How many images the final scores are of."""
+        """Number of images of the final scores."""
         return int(
-            self.final.get('images') or self.plan['data'].get(self.final.get('split', 'val')) or 0
+            self.final.get('images')
+            or getattr(self.plan.data, self.final.get('split', 'val'), 0)
+            or 0
         )
 
     @property
     def part(self) -> str:
-        """The split that the final scores are of, as the text names it."""
+        """Split of the final scores, in words."""
         return SPLITS.get(self.final.get('split', 'val'), 'validation')
 
     @property
     def refit(self) -> int:
-        """Epochs in which the network has learnt from the validation images too.
-
-        Once they had judged it.
-        """
-        once = self.finetune and (self.setting('finetune.folds') or 1) == 1
-        return (self.setting('finetune.refit_epochs') or 0) if once else 0
+        """Epochs of final training on train + validation."""
+        single = self.finetune and (self.setting('finetune.folds') or 1) == 1
+        return (self.setting('finetune.refit_epochs') or 0) if single else 0
 
     @property
     def confusion(self) -> np.ndarray:
-        """How often the final network took each class for each other: int [true class.
-
-        Predicted class].
-        """
+        """Confusion matrix of the final network, int [true class, predicted class]."""
         predicted = np.argmax(self.evaluation['logits'], 1)
         return classification.confusion(self.evaluation['labels'], predicted, len(self.classes))
 
     def setting(self, key: str) -> Any:
-        """A field of the configuration by its dotted name; None where there is none."""
+        """A field of the configuration by its dotted name; None if there is none."""
         part, _, field = key.rpartition('.')
         return (self.config.get(part, {}) if part else self.config).get(field)
 
 
-def read(workdir: pathlib.Path) -> Fitted:
-    """Reads the workdir of a fine-tuning.
+def read(workdir: pathlib.Path) -> FineTuneRun:
+    """Read the workdir of a fine-tuning.
+
+    Args:
+      workdir: workdir of a finished fine-tuning.
+
+    Returns:
+      The fine-tuning.
 
     Raises:
-      InputError: it holds no finished run, or a file in it is damaged or cut short.
+      InputError: the run is not finished, or a file is damaged or truncated.
     """
     artifacts = workdir / 'artifacts'
-    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir, RUN)
-    plan = reading.record(workdir / 'plan.json', PLAN)
-    _within(workdir / 'plan.json', plan['data'], DATA)
-    _within(workdir / 'run.json', run['scores'], ('probe',))
-    _within(workdir / 'run.json', run['seconds'], ('total',))
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir)
+    plan = records.read(workdir / 'plan.json', FineTunePlan)
+    _within(workdir / 'run.json', run.scores, ('probe',))
     grid, split = artifacts / 'probe.csv', artifacts / 'split.json'
-    fitted = Fitted(
+    fitted = FineTuneRun(
         name=workdir.resolve().name,
         config=config,
         plan=plan,
@@ -158,7 +153,7 @@ def read(workdir: pathlib.Path) -> Fitted:
 
 
 def damaged(path: pathlib.Path, why: str) -> InputError:
-    """The error for a file that is not what a run writes."""
+    """The error for a file that no run wrote."""
     return InputError(f'{path} is damaged ({why}): start the run again with --overwrite')
 
 
@@ -169,20 +164,20 @@ def _within(path: pathlib.Path, content: Any, needed: Sequence[str]) -> None:
 
 
 def _arrays(path: pathlib.Path, axes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """What an .npz holds; nothing where there is none, or where it is of no images."""
+    """Arrays of a .npz with checked axes; empty if it is missing or has no images."""
     if not path.exists():
         return {}
-    found = reading.arrays(path)
-    if not axes.keys() <= found.keys():
-        raise damaged(path, f'it lacks {", ".join(name for name in axes if name not in found)}')
+    arrays = reading.arrays(path)
+    if not axes.keys() <= arrays.keys():
+        raise damaged(path, f'it lacks {", ".join(name for name in axes if name not in arrays)}')
     sizes: dict[str, int] = {'3': 3}
     for name, letters in axes.items():
-        shape = found[name].shape
+        shape = arrays[name].shape
         if len(shape) != len(letters) or any(
             sizes.setdefault(*pair) != pair[1] for pair in zip(letters, shape, strict=True)
         ):
-            raise damaged(path, f'{name} is of shape {shape}')
-    return found if sizes['n'] else {}
+            raise damaged(path, f'{name} has shape {shape}')
+    return arrays if sizes['n'] else {}
 
 
 def _evidence(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -199,12 +194,12 @@ def _evidence(path: pathlib.Path) -> list[dict[str, Any]]:
     return content
 
 
-def _named(fitted: Fitted) -> None:
-    """Every label must be one of a class."""
+def _named(fitted: FineTuneRun) -> None:
+    """Raise an InputError if a label is not that of a class."""
     count = len(fitted.classes)
     for name in ('evaluation', 'mistakes', 'gradcam'):
         arrays, path = getattr(fitted, name), fitted.artifacts / f'{name}.npz'
-        least = -1 if name == 'gradcam' else 0  # there -1 says that nobody knows
+        least = -1 if name == 'gradcam' else 0  # -1: unknown
         for key in ('labels', 'predicted'):
             labels = arrays.get(key)
             if labels is not None and (

@@ -1,58 +1,61 @@
-"""The metrics that a study registers: mean and paired difference of each, beside the accuracy."""
+"""Registered metrics of a study: mean and paired difference of each."""
 
 import math
 
 from jaxdl import statistics
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 
 INTERVAL = f'(95{words.SPACE}% interval)'
 COLUMNS = ('Option', 'Validation', f'Test {INTERVAL}', f'Difference {INTERVAL}', 'Seeds')
-HOW_TO_READ = (
-    'Measured at the last epoch, in evaluation mode: means over seeds of the mean over images. Differences are paired, '
-    'option less baseline on the same seed; whether more is better, the metric knows. The intervals hold for one '
-    'comparison each. The learning rates were chosen, and the verdicts given, by accuracy alone. A diverged run has no '
-    'value, and its seed is left out.'
+NOTES = (
+    'Last epoch, evaluation mode: means over seeds of the mean over images. Differences are '
+    f'paired: option {words.MINUS} baseline on the same seed. Intervals are not corrected for '
+    'several comparisons. Learning rates and verdicts depend on accuracy only. Seeds of diverged '
+    'runs are left out.'
 )
 
 
-def blocks(study: Study, condition: str) -> list[Block]:
-    """A table for each metric; nothing where the study names none."""
+def blocks(study: AblationRun, condition: str) -> list[Block]:
+    """One table per metric; empty if the study names none."""
     names = study.design(condition).get('metrics') or []
     tables: list[Block] = [_table(study, condition, name) for name in names]
-    return [*tables, Paragraph(HOW_TO_READ, 'note')] if tables else []
+    return [*tables, Paragraph(NOTES, 'note')] if tables else []
 
 
-def _table(study: Study, condition: str, metric: str) -> Table:
+def _table(study: AblationRun, condition: str, metric: str) -> Table:
     rows = []
     for option in study.options:
-        own, baseline = (
+        values, baseline = (
             _values(study, condition, each, 'test', metric) for each in (option, study.baseline)
         )
-        shared = sorted(own.keys() & baseline.keys())
+        shared = sorted(values.keys() & baseline.keys())
         paired = words.DASH
         if option != study.baseline and len(shared) > 1:
             ratio = study.test_train_ratio(condition)
-            found = statistics.compare(
-                *([v[s] for s in shared] for v in (own, baseline)), test_train_ratio=ratio
+            comparison = statistics.compare(
+                *([v[s] for s in shared] for v in (values, baseline)), test_train_ratio=ratio
             )
-            paired = f'{_signed(found.difference)} ({" to ".join(map(_signed, found.interval))})'
+            interval = ' to '.join(map(_signed, comparison.interval))
+            paired = f'{_signed(comparison.difference)} ({interval})'
         validation = _mean(list(_values(study, condition, option, 'val', metric).values()))
         rows.append(
             [
                 markup.name(option),
                 validation,
-                _mean(list(own.values()), interval=True),
+                _mean(list(values.values()), interval=True),
                 paired,
-                str(len(own)),
+                str(len(values)),
             ]
         )
-    return Table(f'{markup.name(metric)}, by option', COLUMNS, rows, 'lrrrr')
+    return Table(f'{markup.name(metric)} per option', COLUMNS, rows, 'lrrrr')
 
 
-def _values(study: Study, condition: str, option: str, split: str, metric: str) -> dict[int, float]:
-    """Of each measuring seed whose run did not diverge."""
+def _values(
+    study: AblationRun, condition: str, option: str, split: str, metric: str
+) -> dict[int, float]:
+    """Evaluation seed -> value, without diverged runs."""
     rows = study.series.get((condition, 'measure', option, split, metric), [])
     return {row['seed']: row['value'] for row in rows if math.isfinite(row['value'])}
 

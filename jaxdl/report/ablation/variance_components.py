@@ -1,7 +1,4 @@
-"""Where the variance of one run comes from: initial weights, order of the data, noise and split.
-
-Crossed.
-"""
+"""Sources of variance between runs: initial weights, data order, noise and data split."""
 
 import math
 import pathlib
@@ -12,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxdl.errors import InputError
-from jaxdl.report.ablation.study import Study
+from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
@@ -21,16 +18,12 @@ from jaxdl.statistics.variance import Component
 from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
-FACTORS = dict(
-    init='initial weights', order='order of the data', augmentation='noise', split='data split'
-)
+FACTORS = dict(init='initial weights', order='data order', augmentation='noise', split='data split')
 HEADS = ('Source', 'Share of the variance', 'Standard deviation, percentage points', 'p (F test)')
 
 
-def blocks(study: Study, condition: str, figure: str) -> list[Block]:
-    """The share of each source as a table and a figure named `figure`.
-
-    Nothing where artifacts/ has no variance.csv.
+def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """Share of each source as a table and a figure named `figure`; empty without variance.csv.
 
     Raises:
       InputError: variance.csv is damaged, or its runs are not balanced.
@@ -42,22 +35,22 @@ def blocks(study: Study, condition: str, figure: str) -> list[Block]:
     accuracies = np.array([run['accuracy'] for run in runs])
     levels = {name: [run[factor] for run in runs] for factor, name in FACTORS.items()}
     try:
-        found = variance.variance_components(accuracies, levels)
+        components = variance.variance_components(accuracies, levels)
     except InputError as error:
         raise InputError(f'{path.parent.name}/{path.name}: {error}') from None
     caption = (
-        f'Shares of the variance of test accuracy from run to run: {markup.name(study.baseline)}'
+        f'Shares of the variance of test accuracy between runs of {markup.name(study.baseline)}'
     )
     return [
-        Paragraph(_answer(found)),
+        Paragraph(_answer(components)),
         Table(
             f'{caption}, {words.count(len(runs), "run")}',
             HEADS,
-            [_row(each) for each in found],
+            [_row(each) for each in components],
             'lrrr',
         ),
-        _figure(figure, found, accuracies, levels),
-        Paragraph(_how_to_read(len(runs), len(set(levels['data split']))), 'note'),
+        _figure(figure, components, accuracies, levels),
+        Paragraph(_note(len(runs), len(set(levels['data split']))), 'note'),
     ]
 
 
@@ -70,42 +63,47 @@ def _runs(path: pathlib.Path, condition: str) -> list[Row]:
     return runs
 
 
-def _answer(found: Sequence[Component]) -> str:
-    *sources, rest = found
-    if not any(each.variance for each in found):
-        return 'Every run came out the same: there is no variance to share out.'
+def _answer(components: Sequence[Component]) -> str:
+    *sources, residual = components
+    if not any(each.variance for each in components):
+        return 'All runs have the same test accuracy: there is no variance.'
     largest = max(sources, key=lambda each: each.share)
     if not largest.variance:
-        return 'No single source stands out from the rest.'
-    deviation = words.number(math.sqrt(sum(each.variance for each in found)))
+        return 'No single source has a variance above the residual.'
+    deviation = words.number(math.sqrt(sum(each.variance for each in components)))
     return (
-        f'The largest single source of variance is the {largest.source}, with {_percent(largest.share)}; '
-        f'{_percent(rest.share)} are the rest. Runs with nothing in common but the configuration scatter with a '
+        f'Largest single source of variance: {largest.source} ({_percent(largest.share)}). '
+        f'Residual: {_percent(residual.share)}. Runs that share only the configuration have a '
         f'standard deviation of {deviation} percentage points.'
     )
 
 
 def _row(each: Component) -> list[str]:
     p = words.DASH if each.p_value is None else words.p_value(each.p_value)
-    return [each.source, _percent(each.share), words.number(math.sqrt(each.variance)), p]
+    return [_source(each), _percent(each.share), words.number(math.sqrt(each.variance)), p]
+
+
+def _source(each: Component) -> str:
+    return 'residual' if each.source == 'rest' else each.source
 
 
 def _percent(share: float) -> str:
     return f'{100 * share:.0f}{words.SPACE}%'
 
 
-def _how_to_read(runs: int, levels: int) -> str:
+def _note(runs: int, levels: int) -> str:
     return (
-        f'{words.count(levels, "level")} of each source, crossed in {runs} runs so that every two levels of any two '
-        'sources meet once (an orthogonal array); random-effects analysis of variance, a negative component counting '
-        'as 0. Noise is that of augmentation and dropout. The rest is what sources do only together. A share from '
-        f'{words.count(levels, "level")} is rough: the F test says whether it is there at all.'
+        f'{words.count(levels, "level")} of each source in {runs} runs: an orthogonal array, in '
+        'which any two levels of two sources meet once. Random-effects analysis of variance; '
+        'negative components count as 0. Noise: augmentation and dropout. Residual: interactions '
+        f'of sources. Shares from {words.count(levels, "level")} are rough; the F test asks '
+        'whether a component differs from 0.'
     )
 
 
 def _figure(
     name: str,
-    found: Sequence[Component],
+    components: Sequence[Component],
     accuracies: np.ndarray,
     levels: Mapping[str, Sequence[int]],
 ) -> FigureBlock:
@@ -113,29 +111,32 @@ def _figure(
         wide = width == plots.WIDE
         drawn = Figure(figsize=(width, 3.4 if wide else 6.2), layout='constrained')
         shares, runs = drawn.subplots(*((1, 2) if wide else (2, 1)))
-        _shares(shares, found)
+        _shares(shares, components)
         _dots(runs, accuracies, levels)
         return drawn
 
-    said = '; '.join(f'{each.source} {100 * each.share:.0f} %' for each in found)
+    values = '; '.join(f'{_source(each)} {100 * each.share:.0f} %' for each in components)
     caption = (
-        'Left (above on a phone): the share of each source in the variance. Right: every run as a dot, once for each '
-        'source, a row of dots for each of its levels; bars mark the mean of a level. The further apart the bars, the '
-        'larger the share.'
+        'Left (above on a phone): share of each source in the variance, %. Right: test accuracy, '
+        f'%, of n{words.SPACE}={words.SPACE}{words.count(len(accuracies), "run")} (dots), grouped '
+        'by the levels of each source; bars are means of levels. A larger spread of the bars means '
+        'a larger share.'
     )
     return FigureBlock(
-        name, plots.draw(plot), f'Share of the variance of test accuracy: {said}.', caption
+        name, plots.draw(plot), f'Share of the variance of test accuracy: {values}.', caption
     )
 
 
-def _shares(axes: Axes, found: Sequence[Component]) -> None:
-    shares = [100 * each.share for each in found]
-    colours = [plots.BLUE] * (len(found) - 1) + [plots.GREY]
-    axes.barh(range(len(found)), shares, height=0.6, color=colours)
+def _shares(axes: Axes, components: Sequence[Component]) -> None:
+    shares = [100 * each.share for each in components]
+    colours = [plots.BLUE] * (len(components) - 1) + [plots.GREY]
+    axes.barh(range(len(components)), shares, height=0.6, color=colours)
     for y, share in enumerate(shares):
         axes.text(share, y, f' {share:.0f} %', va='center')
-    axes.set_yticks(range(len(found)), [plots.wrapped(each.source, 14) for each in found])
-    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_yticks(
+        range(len(components)), [plots.wrapped(_source(each), 14) for each in components]
+    )
+    axes.set_ylim(len(components) - 0.5, -0.5)
     axes.set_xlim(0, max(shares) * 1.2 or 1)
     axes.set_xlabel('share of the variance, %')
     _bare(axes)
