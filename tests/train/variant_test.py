@@ -23,6 +23,8 @@ def another(name):
     if isinstance(default, str):
         rows = [row for row in ROWS[name] if row != default]
         return rows[0] if rows else None
+    if isinstance(default, tuple):
+        return ('head',)
     return default + 1 if isinstance(default, int) else default / 2 + 0.1
 
 
