@@ -1,6 +1,4 @@
-"""The machine and the process: devices, processes, checkpoints, signals, progress, trackers.
-
-Provenance, caches.
+"""Machine and process: distributed runs, checkpoints, signals, progress, trackers, provenance.
 
 May import native, workdir, fields and errors. Interface: its modules.
 """

@@ -1,7 +1,4 @@
-"""Arrays on disk, by orbax: written beside and renamed.
-
-So that a killed run leaves the last whole one.
-"""
+"""Checkpoints by orbax: complete or absent after a kill, with SHA-256 of every file."""
 
 import pathlib
 import shutil
@@ -15,14 +12,12 @@ from jaxdl import workdir
 from jaxdl.errors import InputError, warn
 from jaxdl.runtime import distributed
 
-STAMP = (
-    '_CHECKPOINT_METADATA'  # the time of a checkpoint, which orbax writes last, and nobody reads
-)
+STAMP = '_CHECKPOINT_METADATA'  # time of a checkpoint, which orbax writes last
 
 
 def save(folder: pathlib.Path, step: int, tree: Any) -> None:
-    """Saves `tree` as the checkpoint of `step`; earlier ones go once it is whole."""
-    import orbax.checkpoint as ocp  # a third of a second to import, and a short run saves nothing
+    """Save `tree` as the checkpoint of `step`, then remove earlier ones."""
+    import orbax.checkpoint as ocp  # takes 0.3 s, and a short run saves nothing
 
     with _manager(folder, max_to_keep=1) as manager:
         manager.save(step, args=ocp.args.StandardSave(tree), force=True)
@@ -30,12 +25,16 @@ def save(folder: pathlib.Path, step: int, tree: Any) -> None:
 
 
 def restore(folder: pathlib.Path, like: Any) -> tuple[int, Any] | None:
-    """The newest checkpoint's step and its tree, with the structure, shapes and types of `like`.
+    """Restore the newest checkpoint of a chunk of members.
 
-    None without one.
+    A damaged checkpoint is removed: the chunk starts again and ends with the same numbers.
 
-    A checkpoint that is damaged is dropped: a chunk of members starts anew and ends with the same
-    numbers.
+    Args:
+      folder: the checkpoints.
+      like: a tree with the structure, shapes, types and shardings of the result.
+
+    Returns:
+      The step and the tree; None without a checkpoint.
     """
     import orbax.checkpoint as ocp
 
@@ -55,42 +54,48 @@ def restore(folder: pathlib.Path, like: Any) -> tuple[int, Any] | None:
             )
             return step, manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except (ValueError, KeyError, OSError, FileNotFoundError) as error:
-            what = f'checkpoint {folder.name} cannot be read ({type(error).__name__})'
-            warn(f'{what}: its chunk starts anew')
+            problem = f'checkpoint {folder.name} cannot be read ({type(error).__name__})'
+            warn(f'{problem}: its chunk starts again')
     drop(folder)
     return None
 
 
 def drop(folder: pathlib.Path) -> None:
-    """Removes the checkpoints of a chunk that is done."""
+    """Remove the checkpoints of a chunk that is complete."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 class Keeper:
-    """The checkpoints of a run in training: the best by a metric and the last ones.
+    """Checkpoints of a run in training: the latest ones, and the best by a metric.
 
-    Written while the run goes on.
+    They are written in the background. A checkpoint is a tree of arrays, and JSON that describes
+    it. The largest metric is the best.
 
-    A checkpoint is a tree of arrays and `about`, which says what it is; largest metrics are the
-    best.
+    Args:
+      folder: the checkpoints.
+      keep: number of latest checkpoints.
     """
 
     def __init__(self, folder: pathlib.Path, keep: int) -> None:
         from orbax.checkpoint import checkpoint_managers as rules
 
-        measured = lambda found: found['metric']
-        best = rules.BestN(get_metric_fn=measured, n=1, keep_checkpoints_without_metrics=False)
+        metric_of = lambda metrics: metrics['metric']
+        best = rules.BestN(get_metric_fn=metric_of, n=1, keep_checkpoints_without_metrics=False)
         policy = rules.AnyPreservationPolicy([rules.LatestN(keep), best])
         _sweep(folder)
-        # Without best_fn no metric is written, though the policy alone says what stays.
-        self.manager: Any = _manager(folder, preservation_policy=policy, best_fn=measured)
+        # Without best_fn no metric is written, although the policy alone selects checkpoints.
+        self.manager: Any = _manager(folder, preservation_policy=policy, best_fn=metric_of)
 
     def save(
         self, step: int, tree: Any, about: Mapping[str, Any], metric: float | None = None
     ) -> None:
-        """Saves the state before `step`; returns once the arrays are copied.
+        """Save the state before `step`; return once the arrays are copied, before they are written.
 
-        While they are still being written.
+        Args:
+          step: the next training step.
+          tree: arrays.
+          about: JSON that describes the checkpoint.
+          metric: larger is better; None, or not finite, if there is none.
         """
         import orbax.checkpoint as ocp
 
@@ -103,43 +108,48 @@ class Keeper:
         self.manager.save(step, args=args, metrics=metrics, force=True)
 
     def restore(self, like: Any, step: int | None = None) -> tuple[int, Any] | None:
-        """The newest whole checkpoint (or that of `step`), with shapes, types and places of `like`.
+        """Restore the newest undamaged checkpoint.
 
-        None without one.
+        A damaged one is named on stderr and removed, so that it is written again.
 
-        One that is damaged is passed over and goes, so that it is written again, and it says so.
+        Args:
+          like: a tree with the structure, shapes, types and shardings of the result.
+          step: only the checkpoint of this step.
+
+        Returns:
+          The step and the tree; None without a checkpoint.
         """
         import orbax.checkpoint as ocp
 
         abstract = jax.tree.map(_abstract, like)
-        for found in [step] if step is not None else sorted(self.manager.all_steps(), reverse=True):
+        steps = [step] if step is not None else sorted(self.manager.all_steps(), reverse=True)
+        for candidate in steps:
             try:
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-                return found, self.manager.restore(found, args=args)['state']
-            except (
-                Exception
-            ) as error:  # a damaged file breaks its reader in ways that cannot be listed
-                _pass_over(self.manager.directory / str(found), type(error).__name__)
-                self.manager.delete(found)
+                return candidate, self.manager.restore(candidate, args=args)['state']
+            except Exception as error:  # a damaged file may raise anything
+                _warn_of_damage(self.manager.directory / str(candidate), type(error).__name__)
+                self.manager.delete(candidate)
         return None
 
     def best(self) -> int | None:
-        """The step of the best checkpoint; None where none was measured."""
+        """Step of the best checkpoint; None if none has a metric."""
         self.manager.wait_until_finished()
-        found = {step: self.manager.metrics(step) for step in self.manager.all_steps()}
-        measured = {step: own['metric'] for step, own in found.items() if own and 'metric' in own}
-        return max(measured, key=lambda step: (measured[step], step)) if measured else None
+        every = {step: self.manager.metrics(step) for step in self.manager.all_steps()}
+        metrics = {step: row['metric'] for step, row in every.items() if row and 'metric' in row}
+        return max(metrics, key=lambda step: (metrics[step], step)) if metrics else None
 
     def close(self) -> None:
-        """Waits until all is written."""
+        """Wait until everything is written."""
         self.manager.wait_until_finished()
         self.manager.close()
 
 
 def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
-    """Step, tree and `about` of the newest whole checkpoint of a run in training.
+    """Read the newest undamaged checkpoint of a run in training, on this process's first device.
 
-    None without one.
+    Returns:
+      Step, tree and the JSON that describes it; None without a checkpoint.
     """
     import orbax.checkpoint as ocp
 
@@ -149,8 +159,8 @@ def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
         folder.resolve(), options=ocp.CheckpointManagerOptions(read_only=True)
     ) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
-            if lost := workdir.damaged(folder / str(step)):
-                _pass_over(folder / str(step), f'{lost[0]}, by {workdir.SUMS}')
+            if broken := workdir.damaged(folder / str(step)):
+                _warn_of_damage(folder / str(step), f'{broken[0]}, by {workdir.SUMS}')
                 continue
             try:
                 about = manager.restore(
@@ -162,33 +172,27 @@ def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
                 )
                 return step, manager.restore(step, args=args)['state'], about
             except Exception as error:  # as above
-                _pass_over(folder / str(step), type(error).__name__)
+                _warn_of_damage(folder / str(step), type(error).__name__)
     return None
 
 
-def _pass_over(checkpoint: pathlib.Path, why: str) -> None:
-    what = f'checkpoint {checkpoint} is damaged ({why})'
-    warn(f'{what}: an earlier one is used, or the training starts anew')
+def _warn_of_damage(checkpoint: pathlib.Path, reason: str) -> None:
+    problem = f'checkpoint {checkpoint} is damaged ({reason})'
+    warn(f'{problem}: an earlier one is used, or the training starts again')
 
 
 def _sweep(folder: pathlib.Path) -> None:
-    """Drops the checkpoints of a folder whose bytes are not those that were written.
-
-    Before orbax reads any of them.
-    """
+    """Remove damaged checkpoints of a folder, before orbax reads any of them."""
     for step in sorted(folder.glob('[0-9]*')) if distributed.first() else ():
-        lost = workdir.damaged(step) if step.name.isdigit() else ()
-        if lost:
-            _pass_over(step, f'{lost[0]}, by {workdir.SUMS}')
+        broken = workdir.damaged(step) if step.name.isdigit() else ()
+        if broken:
+            _warn_of_damage(step, f'{broken[0]}, by {workdir.SUMS}')
             drop(step)
     distributed.wait('swept')
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    """Shape, type and where a leaf is to be.
-
-    On this process's first device where nothing says so.
-    """
+    """Shape, type and sharding of a leaf; by default on this process's first device."""
     if isinstance(leaf, np.ndarray):  # as it is: on a device float64 would become float32
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     place = getattr(leaf, 'sharding', None)
@@ -198,10 +202,7 @@ def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 def _manager(folder: pathlib.Path, **settings: Any) -> Any:
-    """A manager whose checkpoints have their sums.
-
-    Written in the background before a checkpoint gets its name.
-    """
+    """Make a manager that writes checksums in the background, before a checkpoint is renamed."""
     import orbax.checkpoint as ocp
 
     folder = folder.resolve()
@@ -221,26 +222,25 @@ def _manager(folder: pathlib.Path, **settings: Any) -> Any:
 
 
 def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> None:
-    """Writes a network's arrays, and `about` as JSON, into `folder`: whole or not at all.
+    """Write a network to `folder`, whole or not at all, in place of what was there.
 
-    In place of what was there.
+    Shardings are not written, so any machine can read the arrays.
 
-    Nothing of where the arrays lay is kept, so that any machine can read them. Arrays of several
-    processes must be the same in all of them.
+    Args:
+      folder: where to write.
+      tree: arrays, the same in all processes.
+      about: JSON that describes the network.
     """
     import orbax.checkpoint as ocp
 
     tree = jax.tree.map(np.asarray, tree)
     folder = folder.resolve()
-    new, old = (folder.with_name(f'.{folder.name}.{what}') for what in ('new', 'old'))
+    new, old = (folder.with_name(f'.{folder.name}.{kind}') for kind in ('new', 'old'))
     if distributed.first():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in (
-            new,
-            old,
-            *new.parent.glob(f'{new.name}.orbax-checkpoint-tmp*'),
-        ):  # by a run that was killed
-            drop(left)
+        unfinished = new.parent.glob(f'{new.name}.orbax-checkpoint-tmp*')
+        for remainder in (new, old, *unfinished):  # of a killed run
+            drop(remainder)
     args = ocp.args.Composite(model=ocp.args.PyTreeSave(tree), about=ocp.args.JsonSave(dict(about)))
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         checkpointer.save(new, args=args)
@@ -253,33 +253,35 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
 
 
 def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
-    """What `write_model` wrote: a tree of NumPy arrays, whatever devices wrote it, and `about`.
+    """Read a network that `write_model` wrote.
+
+    Returns:
+      A tree of NumPy arrays, and the JSON that describes it.
 
     Raises:
-      InputError: it is not there, or its bytes are not those that were written.
+      InputError: it is missing or damaged.
     """
     import orbax.checkpoint as ocp
 
     if not folder.is_dir():
         raise InputError(f'there is no checkpoint {folder}')
-    # The bytes first: orbax, once it stumbles over a damaged file, leaves threads behind that
-    # complain on stderr.
-    lost = workdir.damaged(folder)
-    if lost:
+    # Before orbax, whose threads write to stderr after they met a damaged file.
+    broken = workdir.damaged(folder)
+    if broken:
         raise InputError(
-            f'checkpoint {folder} is damaged: {lost[0]} is not what {workdir.SUMS} says'
+            f'checkpoint {folder} is damaged: {broken[0]} is not what {workdir.SUMS} says'
         )
     handler = ocp.CompositeCheckpointHandler(
         model=ocp.PyTreeCheckpointHandler(), about=ocp.JsonCheckpointHandler()
     )
     with ocp.Checkpointer(handler) as checkpointer:
-        held = checkpointer.metadata(folder.resolve()).item_metadata['model'].tree
-        whole = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), held)
+        metadata = checkpointer.metadata(folder.resolve()).item_metadata['model'].tree
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata)
         args = ocp.args.Composite(
-            model=ocp.args.PyTreeRestore(restore_args=whole), about=ocp.args.JsonRestore()
+            model=ocp.args.PyTreeRestore(restore_args=as_numpy), about=ocp.args.JsonRestore()
         )
-        found = checkpointer.restore(folder.resolve(), args=args)
-    return found['model'], dict(found['about'])
+        content = checkpointer.restore(folder.resolve(), args=args)
+    return content['model'], dict(content['about'])
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:

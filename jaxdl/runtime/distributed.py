@@ -1,7 +1,4 @@
-"""The processes of a run: how they find one another, agree, and end together.
-
-The first one writes.
-"""
+"""Processes of a run: join, exchange values, and end together. The first process writes."""
 
 import contextlib
 import dataclasses
@@ -17,18 +14,12 @@ from jaxdl.errors import InputError
 from jaxdl.runtime.signals import Failed
 
 Tree = TypeVar('Tree')
-Found = TypeVar('Found')
-GONE = (
-    'Gloo',
-    'gloo',
-    'heartbeat',
-    'arrier',
-    'UNAVAILABLE',
-    'coordination',
-)  # in what JAX raises of a lost process
+Result = TypeVar('Result')
+# Words in JAX's errors after another process has ended.
+GONE = ('Gloo', 'gloo', 'heartbeat', 'arrier', 'UNAVAILABLE', 'coordination')
 HEARTBEAT = 60  # seconds without a sign of life after which a process counts as dead
 
-# What launchers set in each process that they start: how many there are, and which this one is.
+# Launcher -> environment variables of the number of processes and of the rank of this one.
 LAUNCHERS: dict[str, tuple[str, tuple[str, ...]]] = dict(
     Slurm=('SLURM_STEP_NUM_TASKS', ('SLURM_PROCID',)),  # of srun; a batch script has others
     OpenMPI=('OMPI_COMM_WORLD_SIZE', ('OMPI_COMM_WORLD_RANK',)),
@@ -41,12 +32,12 @@ GIVE = 'give --coordinator=HOST:PORT of the first process, or set JAX_COORDINATO
 class Lost(Failed):
     """Another process of the run has ended.
 
-    This one should end without a good-bye, which would wait for the other.
+    Exit with os._exit: the barrier of a distributed shutdown would wait for the ended process.
     """
 
 
 def first() -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this process is the first, which writes the files."""
     return jax.process_index() == 0
 
 
@@ -56,7 +47,7 @@ def several() -> bool:
 
 
 def agreed(tree: Tree) -> Tree:
-    """What the first process holds, on the host of each."""
+    """Broadcast the arrays of the first process to all, as NumPy arrays."""
     if not several():
         return tree
     from jax.experimental import multihost_utils
@@ -65,10 +56,7 @@ def agreed(tree: Tree) -> Tree:
 
 
 def agreed_record(record: Tree) -> Tree:
-    """A dataclass as the first process has it.
-
-    Its arrays (what else it holds is the same everywhere).
-    """
+    """Broadcast the arrays of a dataclass; its other fields must be the same in all processes."""
     if not several():
         return record
     arrays = {
@@ -80,8 +68,12 @@ def agreed_record(record: Tree) -> Tree:
     return dataclasses.replace(record, **agreed(arrays))  # type: ignore[type-var]
 
 
-def told(make: Callable[[], Found]) -> Found:
-    """What `make` gives in the first process, as JSON, in all of them; its InputError too."""
+def told(make: Callable[[], Result]) -> Result:
+    """Call `make` in the first process and give its result, which is JSON, to all.
+
+    Raises:
+      InputError: that of `make`, in all processes.
+    """
     if not several():
         return make()
     text = _as_json(make) if first() else b''
@@ -90,26 +82,23 @@ def told(make: Callable[[], Found]) -> Found:
     answer = json.loads(bytes(np.asarray(agreed(letters))))
     if 'error' in answer:
         raise InputError(answer['error'])
-    return answer['found']
+    return answer['result']
 
 
 def _as_json(make: Callable[[], Any]) -> bytes:
     try:
-        return json.dumps(dict(found=make())).encode()
+        return json.dumps(dict(result=make())).encode()
     except InputError as error:
         return json.dumps(dict(error=str(error))).encode()
 
 
-def together(asked: Callable[[], int | None]) -> Callable[[], int | None]:
-    """A question whose answer is a number, asked of all processes at once.
-
-    The largest that any of them gives.
-    """
-    return lambda: int(most(np.int32(asked() or 0))) or None
+def together(local: Callable[[], int | None]) -> Callable[[], int | None]:
+    """Make a function that returns the largest number that any process returns, or None."""
+    return lambda: int(most(np.int32(local() or 0))) or None
 
 
 def most(values: np.ndarray | np.generic) -> np.ndarray:
-    """The largest that any process has, place by place."""
+    """Elementwise maximum over all processes."""
     if not several():
         return np.asarray(values)
     from jax.experimental import multihost_utils
@@ -118,7 +107,7 @@ def most(values: np.ndarray | np.generic) -> np.ndarray:
 
 
 def wait(name: str) -> None:
-    """Until all processes have come here."""
+    """Wait until all processes are here."""
     if several():
         from jax.experimental import multihost_utils
 
@@ -128,42 +117,39 @@ def wait(name: str) -> None:
 def join(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
 ) -> None:
-    """Joins the processes of a run, where there are several; before anything else is done with jax.
+    """Join the processes of a run, if there are several, before any other use of jax.
 
     Args:
-      coordinator: `host:port` of the first process; without it, what Slurm, Open MPI or Kubernetes
-        has set.
-      processes: how many there are; without it, what the launcher has set.
-      process: which this one is, from 0; without it, what the launcher has set.
+      coordinator: `host:port` of the first process; by default as set by Slurm, Open MPI or
+        Kubernetes.
+      processes: number of processes; by default as set by the launcher.
+      process: rank of this one, from 0; by default as set by the launcher.
 
     Raises:
-      InputError: they say how many there are and not how to meet, or cannot meet.
+      InputError: only some arguments are known, or the processes cannot connect.
     """
-    given = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
+    arguments = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
     launched = _launched(os.environ)
-    found: dict[str, Any] = launched | {
-        name: value for name, value in given.items() if value is not None
+    settings: dict[str, Any] = launched | {
+        name: value for name, value in arguments.items() if value is not None
     }
-    if not found:
+    if not settings:
         return
-    if not launched and len(found) < len(given):
+    if not launched and len(settings) < len(arguments):
         raise InputError(
-            '--coordinator=HOST:PORT, --processes=N and --process=I belong together: give all three'
+            '--coordinator=HOST:PORT, --processes=N and --process=I are needed together: give all three'
         )
-    found |= dict(heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=HEARTBEAT)
+    settings |= dict(heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=HEARTBEAT)
     try:
-        jax.distributed.initialize(**found)
+        jax.distributed.initialize(**settings)
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f'the processes of the run do not meet ({str(error).splitlines()[0]}): {GIVE}'
+            f'the processes of the run cannot connect ({str(error).splitlines()[0]}): {GIVE}'
         ) from None
 
 
 def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
-    """What a launcher says of the processes that it has started; nothing where there is none.
-
-    Or one process.
-    """
+    """Number and rank of processes that a launcher has set; empty without one, or for one process."""
     for count, ranks in LAUNCHERS.values():
         rank = next((variables[name] for name in ranks if name in variables), '')
         if (
@@ -172,8 +158,8 @@ def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
             or int(variables[count]) < 2
         ):
             continue
-        own: dict[str, Any] = dict(num_processes=int(variables[count]), process_id=int(rank))
-        return own | (
+        launched: dict[str, Any] = dict(num_processes=int(variables[count]), process_id=int(rank))
+        return launched | (
             {'coordinator_address': variables[COORDINATOR]} if COORDINATOR in variables else {}
         )
     return {}
@@ -181,10 +167,10 @@ def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def one_fate() -> Iterator[None]:
-    """Raises Lost where another process of the run has gone: none goes on alone.
+    """Raise Lost if another process of the run has ended, so that none continues alone.
 
-    On CPUs that is at the next exchange with it. Where the first process has gone, or on an
-    accelerator, JAX ends this one itself, within HEARTBEAT seconds and in its own words.
+    On CPUs this happens at the next exchange. If the first process has ended, or on an accelerator,
+    JAX ends this process itself within HEARTBEAT seconds.
     """
     try:
         yield
@@ -196,6 +182,6 @@ def one_fate() -> Iterator[None]:
         ):
             raise
         raise Lost(
-            f'another process of this run has ended ({str(error).splitlines()[0][:160]}): what was saved stays, and '
-            'the same command in all processes, or in another number of them, resumes'
+            f'another process of this run has ended ({str(error).splitlines()[0][:160]}): '
+            'checkpoints stay, and the same command in any number of processes resumes'
         ) from error

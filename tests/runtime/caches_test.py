@@ -41,7 +41,7 @@ def test_what_others_can_write_to_is_gone_without(home, capsys, mode, name):
     assert stat.S_IMODE(found[0].stat().st_mode) == 0o700
     said = capsys.readouterr().err
     assert said.count('\n') == 1
-    assert 'can be written to by others; nothing is kept there' in said
+    assert 'can be written to by others; nothing is written there' in said
 
 
 def test_what_belongs_to_another_user_is_gone_without(home, capsys, monkeypatch):

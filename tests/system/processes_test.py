@@ -96,14 +96,14 @@ def test_processes_are_joined_where_there_are_several(monkeypatch, variables, ar
     'given', [dict(coordinator='here:1'), dict(processes=2), dict(processes=2, process=0)]
 )
 def test_what_belongs_together_is_given_together(given):
-    with pytest.raises(InputError, match='belong together'):
+    with pytest.raises(InputError, match='are needed together'):
         distributed.join(**given)
 
 
 def test_a_launcher_that_does_not_say_where_to_meet(monkeypatch):
     monkeypatch.setenv('OMPI_COMM_WORLD_SIZE', '2')
     monkeypatch.setenv('OMPI_COMM_WORLD_RANK', '0')
-    with pytest.raises(InputError, match=r'do not meet .*give --coordinator'):
+    with pytest.raises(InputError, match=r'cannot connect .*give --coordinator'):
         distributed.join()
 
 
