@@ -67,7 +67,7 @@ def map_batches(
 
 
 def batches_of(images: Any, indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Images `indices` of an array [n, ...], also on disk, in batches of `size`; the last smaller."""
+    """Images `indices` of an array [n, ...], also on disk, in batches of at most `size`."""
     return (
         np.asarray(images[indices[start : start + size]]) for start in range(0, len(indices), size)
     )

@@ -110,7 +110,7 @@ def predict(
       images: a folder; or a CSV whose first recognised column of images is read, its images in
         <stem>_images/ or next to it.
       output: the file. Next to it come `submission.csv`, where the table is a challenge's test.csv,
-        and `<stem>_explained/` with a Grad-CAM picture of each image, where `settings` ask for them.
+        and `<stem>_explained/` with a Grad-CAM picture of each image, if `settings.explain`.
       settings: batch size, test-time augmentation, Grad-CAM.
       overwrite: `refuse` or `anything`: whether a file that jaxdl did not write is overwritten.
 
@@ -151,7 +151,7 @@ def predict(
 
 
 def evaluate(checkpoint: pathlib.Path, source: Data, settings: EvaluateSettings) -> str:
-    """Metrics of a checkpoint on labelled images: the test split where the source has one, else all.
+    """Metrics of a checkpoint on labelled images: on the test split, or all without a split.
 
     Args:
       checkpoint: a workdir.

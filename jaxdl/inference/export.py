@@ -88,7 +88,7 @@ def with_adjustment(variables: Mapping[str, Any], adjustment: Sequence[float]) -
 
 
 def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
-    """config.json as timm reads it from a folder or the hub (`local-dir:`, `hf-hub:`), and the card."""
+    """config.json as timm reads it (`local-dir:`, `hf-hub:`), and the model card."""
     row, preprocessing = module.architecture, module.preprocessing
     metadata = records.as_json(card)
     labels = {'label_names': metadata.pop('class_names')} if card.class_names else {}
@@ -116,8 +116,8 @@ def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
 def program(module: ResNet, variables: Mapping[str, Any], image_size: int) -> bytes:
     """Serialised StableHLO of the network, weights included.
 
-    The program uses no custom calls: convolutions are XLA's, on a GPU in full precision, so that all
-    platforms agree.
+    The program uses no custom calls: convolutions are XLA's, on a GPU in full precision, so that
+    all platforms agree.
 
     Args:
       module: a row of ARCHITECTURES.
@@ -150,7 +150,8 @@ Images are RGB, {image_size} x {image_size} pixels: the short side is scaled to 
 ({preprocessing.interpolation}), then the centre is cropped.
 
 `model.safetensors`, float32, has {OWNERS[row.names]} names and layouts. Its images are in [0, 1],
-minus the mean {list(preprocessing.mean)}, divided by {list(preprocessing.std)}, as in `config.json`:
+minus the mean {list(preprocessing.mean)},
+divided by {list(preprocessing.std)}, as in `config.json`:
 
 ```python
 {LOADING[row.names]}

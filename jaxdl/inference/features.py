@@ -1,8 +1,8 @@
 """Features of images by a frozen network, computed once: float32, cached in pieces on disk.
 
-A piece holds the features of PIECE images, under a key of everything that they depend on. Interrupted
-work continues at the first missing piece, and a damaged file costs only its own piece. The folder
-(`jaxdl/features` in the system's cache folder) may be deleted at any time.
+A piece holds the features of PIECE images, under a key of everything that they depend on.
+Interrupted work continues at the first missing piece, and a damaged file costs only its own piece.
+The folder (`jaxdl/features` in the system's cache folder) may be deleted at any time.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ def extract(
 
 
 def compute(network: FoldedResNet, images: np.ndarray, size: int) -> np.ndarray:
-    """Features float32 [n, features] of images uint8 [n, side, side, channel], without the cache."""
+    """Features float32 [n, features] of uint8 [n, side, side, channel], without the cache."""
     return np.asarray(_features(network, images, size=size))
 
 
@@ -201,7 +201,7 @@ def _write(folder: pathlib.Path | None, name: str, piece: np.ndarray) -> None:
 
 
 def _trim(folder: pathlib.Path) -> None:
-    """Delete the least recently used files beyond LIMIT, and unfinished files of killed processes."""
+    """Delete the least recently used files beyond LIMIT, and those of killed processes."""
     for path in folder.glob('.*.tmp'):
         if time.time() - path.stat().st_mtime > STALE:
             path.unlink(missing_ok=True)

@@ -110,7 +110,8 @@ def parse_card(metadata: Mapping[str, Any], where: str) -> ModelCard:
             raise InputError(f'it lacks preprocessing.{", preprocessing.".join(missing)}')
     except InputError as error:
         raise InputError(
-            f'{where} is damaged ({error}): put it back from a copy, or run it again with --overwrite'
+            f'{where} is damaged ({error}): put it back from a copy, '
+            'or run it again with --overwrite'
         ) from None
     return card
 

@@ -1,9 +1,8 @@
-"""Files of predictions, and of a challenge's submission; no jax.
+"""predictions.csv, submission.csv, and the test.csv of a challenge; no jax.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` (full-width too), a tab or a new line
-for a formula, and would run what somebody has called an image. In predictions.csv such a name has
-an apostrophe before it; in a submission names stand as they are, since a challenge compares them
-byte by byte.
+A spreadsheet runs a cell as a formula if it begins with `=`, `+`, `-`, `@` (full-width too), a tab or
+a new line. In predictions.csv such a name gets an apostrophe in front. In a submission names are
+unchanged, since a challenge compares them byte by byte.
 """
 
 import pathlib
@@ -33,26 +32,24 @@ FORMULA = (
 def write_predictions(
     path: pathlib.Path, ids: Sequence[str], class_names: Sequence[str], probabilities: np.ndarray
 ) -> None:
-    """Writes the likeliest classes of each image, best first, of equals the first.
-
-    Whole or not at all.
+    """Write the likeliest classes of each image, likeliest first: whole or not at all.
 
     Args:
-      path: of a CSV with the columns PREDICTIONS; those of classes that there are not stay empty.
-      ids: of each image [n]; what a spreadsheet would take for a formula gets an apostrophe before
-        it.
-      class_names: of each class [classes]; likewise.
+      path: of a CSV with the columns PREDICTIONS; with fewer than TOP classes some stay empty.
+      ids: of each image, [n].
+      class_names: of each class, [classes].
       probabilities: float [n, classes], written as `repr(float)` of float32.
     """
     if probabilities.shape != (len(ids), len(class_names)):
         raise InputError(
-            f'probabilities {list(probabilities.shape)} of {len(ids)} images and {len(class_names)} classes'
+            f'probabilities {list(probabilities.shape)} of {len(ids)} images '
+            f'and {len(class_names)} classes'
         )
     best = np.argsort(-probabilities, axis=1, kind='stable')[:, :TOP]
     classes = list(map(_text, class_names))
     rows = (
-        [_text(name), *(cell for c in own for cell in (classes[c], str(likely[c])))]
-        for name, own, likely in zip(ids, best, probabilities, strict=True)
+        [_text(name), *(cell for c in top for cell in (classes[c], str(row[c])))]
+        for name, top, row in zip(ids, best, probabilities, strict=True)
     )
     _write(path, PREDICTIONS, rows)
 
@@ -60,7 +57,7 @@ def write_predictions(
 def write_submission(
     path: pathlib.Path, names: Sequence[str], test_ids: Sequence[str], ids: Sequence[str]
 ) -> None:
-    """Writes the class name of each test image, in the order of test.csv: whole or not at all.
+    """Write the class name of each test image, in the order of test.csv: whole or not at all.
 
     Args:
       path: of a CSV with the one column ClassName.
@@ -69,43 +66,54 @@ def write_submission(
       ids: of the images that were predicted, in any order.
 
     Raises:
-      InputError: an image of the test is missing, stands there twice, or is none of it.
+      InputError: a test image is missing or listed twice, or another image is listed.
     """
     if len(names) != len(ids):
         raise InputError(
-            f'{path.name}: {len(names):,} class names for {len(ids):,} images: one for each is needed'
+            f'{path.name}: {len(names):,} class names for {len(ids):,} images: '
+            'one for each is needed'
         )
-    for what, given in (('test.csv', test_ids), ('the predictions', ids)):
-        _say(f'{path.name}: twice in {what}', _twice(given))
-    found = dict(zip(ids, names, strict=True))
-    _say(f'{path.name}: not predicted', [name for name in test_ids if name not in found])
-    wanted = set(test_ids)
-    _say(f'{path.name}: not in test.csv', [name for name in ids if name not in wanted])
-    _write(path, SUBMISSION, ([found[name]] for name in test_ids))
+    for table, listed in (('test.csv', test_ids), ('the predictions', ids)):
+        _refuse(f'{path.name}: twice in {table}', _duplicates(listed))
+    predicted = dict(zip(ids, names, strict=True))
+    _refuse(f'{path.name}: not predicted', [name for name in test_ids if name not in predicted])
+    expected = set(test_ids)
+    _refuse(f'{path.name}: not in test.csv', [name for name in ids if name not in expected])
+    _write(path, SUBMISSION, ([predicted[name]] for name in test_ids))
 
 
 def read_test(where: str | pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
-    """The ids of a challenge's test.csv, in its order, and the file of each.
+    """Read the test.csv of a challenge.
 
-    where: the challenge's folder, with test.csv and test_images/; or a CSV, its images in
-      <stem>_images/ or beside it.
+    Args:
+      where: the challenge's folder, with test.csv and test_images/; or a CSV, its images in
+        <stem>_images/ or next to it.
+
+    Returns:
+      Ids in the order of the CSV, and the file of each.
 
     Raises:
-      InputError: no such file, no column of images, images that are not there or stand there twice.
+      InputError: no such file, no column of images, or images that are missing or listed twice.
     """
     file = pathlib.Path(where)
     file = file / 'test.csv' if file.is_dir() else file
     ids, paths = read_images(file)
-    _say(f'{file}: twice', _twice(ids))
+    _refuse(f'{file}: twice', _duplicates(ids))
     return ids, paths
 
 
 def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[pathlib.Path]]:
-    """The first recognised column of images of a CSV, and the file of each.
+    """Read the first recognised column of images of a CSV.
 
-    As `read_test` finds them.
+    Args:
+      file: the CSV.
+      images: folder of the images; empty for <stem>_images/ or the folder of the CSV.
 
-    images: the folder that they are in, where it is neither <stem>_images/ nor that of the CSV.
+    Returns:
+      Ids in the order of the CSV, and the file of each.
+
+    Raises:
+      InputError: no such file, no column of images, an empty cell, or a missing image.
     """
     if not file.is_file():
         raise InputError(f'{file}: no such file: name a CSV, or the folder of test.csv')
@@ -127,7 +135,7 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
     find = folder.finder(tops)
     ids = [cells[place] for _, cells in rows]
     paths = [find(name, f'{file} line {line}') for name, (line, _) in zip(ids, rows, strict=True)]
-    _say(
+    _refuse(
         f'{file}: not in {tops[0]}',
         [name for name, path in zip(ids, paths, strict=True) if path is None],
     )
@@ -135,10 +143,7 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
 
 
 def _column(file: pathlib.Path, header: Sequence[str]) -> int:
-    """The first column that is recognised as one of images; the only one there is.
-
-    Whatever its name.
-    """
+    """Index of the first recognised column of images; of the only column whatever its name."""
     if len(header) == 1:
         return 0
     for i, name in enumerate(header):
@@ -154,18 +159,16 @@ def _text(name: str) -> str:
     return f"'{name}" if name.startswith(FORMULA) else name
 
 
-def _twice(names: Iterable[str]) -> list[str]:
+def _duplicates(names: Iterable[str]) -> list[str]:
     seen: set[str] = set()
     return [name for name in names if name in seen or seen.add(name)]
 
 
-def _say(what: str, names: Sequence[str]) -> None:
-    """InputError where there are any names: the first three, and how many."""
+def _refuse(problem: str, names: Sequence[str]) -> None:
+    """InputError where there are names: their number, and the first three."""
     if names:
-        shown = ', '.join(map(columns.short, names[:3]))
-        raise InputError(
-            f'{what}: {len(names):,} image{"s" * (len(names) > 1)} ({shown}{", ..." * (len(names) > 3)})'
-        )
+        listed = ', '.join(map(columns.short, names[:3])) + ', ...' * (len(names) > 3)
+        raise InputError(f'{problem}: {len(names):,} image{"s" * (len(names) > 1)} ({listed})')
 
 
 def _write(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -19,9 +19,15 @@ MODELS: dict[str, Callable[..., nn.Module]] = {'cnn': CNN, 'mlp': MLP, 'linear':
 
 
 def make_module(model: str, num_classes: int, **settings: object) -> nn.Module:
-    """The network of a row of MODELS.
+    """Make the network of a row of MODELS.
 
-    Of `settings` it takes those that it has a field (or a parameter) for.
+    Args:
+      model: a row of MODELS.
+      num_classes: number of outputs.
+      **settings: values for the network's fields or parameters; others are ignored.
+
+    Returns:
+      A Linen module: float [batch, height, width, channel], normalised -> logits [batch, classes].
 
     Examples:
       >>> make_module('cnn', 10, pooling='avg', width=8).pooling

@@ -99,7 +99,7 @@ class Preactivation(nn.Module):
 
 
 def _convolutions(architecture: Architecture, width: int, stride: int) -> list[Callable[..., Conv]]:
-    """Convolutions of a block in order, without lowering and name; the stride is on the first 3 x 3."""
+    """Convolutions of a block, without lowering and name; the first 3 x 3 has the stride."""
     if architecture.block == 'basic':
         return [partial(conv_layer, width, 3, stride), partial(conv_layer, width)]
     inner = width * architecture.base_width // 64 * architecture.groups

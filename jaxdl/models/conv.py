@@ -274,7 +274,8 @@ onednn_large: Lowering = _differentiable(_onednn, _data_by_onednn, _kernel_of_la
 def _check(images: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> None:
     if len(images) != 4 or len(kernel) != 4 or images[3] != kernel[2]:
         raise ValueError(
-            f'conv: images {images} [batch, height, width, channel] and kernel {kernel} [.., .., channel, ..]'
+            f'conv: images {images} [batch, height, width, channel] '
+            f'and kernel {kernel} [.., .., channel, ..]'
         )
     if (
         stride < 1

@@ -1,8 +1,8 @@
 """A residual network for evaluation, with its batch norms folded into its convolutions.
 
 In evaluation a batch norm is an affine map of each channel. A norm behind a convolution is folded
-into the kernel and the bias of this convolution. The other norms remain: those before a block of the
-pre-activation networks, and the norm before Gluon's stem.
+into the kernel and the bias of this convolution. The other norms remain: those before a block of
+the pre-activation networks, and the norm before Gluon's stem.
 """
 
 from collections.abc import Mapping

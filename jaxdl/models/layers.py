@@ -1,4 +1,4 @@
-"""The parts that networks choose from: one table a part, one row an option."""
+"""Layers of the small networks: one table per kind of layer, one row per option."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ from jax.nn import initializers
 from jaxdl.errors import InputError
 from jaxdl.models.conv import conv
 from jaxdl.models.norm import BatchNorm
-from jaxdl.models.pooling import (
-    GLOBAL_POOLINGS as GLOBAL_POOLINGS,
-)  # so that every table is found here
+
+# So that all tables are in one module.
+from jaxdl.models.pooling import GLOBAL_POOLINGS as GLOBAL_POOLINGS
 from jaxdl.models.pooling import POOLINGS as POOLINGS
 
 
@@ -44,7 +44,7 @@ class Conv(nn.Module):
 
 
 class Bias(nn.Module):
-    """The shift that is left where there is no norm."""
+    """Bias per channel: all that remains of a norm where there is none."""
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -58,27 +58,24 @@ def _group_norm(groups: Callable[[int], int], name: str) -> Callable[[jax.Array]
 
 
 def groups_of(channels: int) -> int:
-    """How many groups `group` makes: at most 8, all alike.
+    """Number of groups of `group`: at most 8, of equal size.
 
-    Of 2 channels at least (of 1 it would be `instance`).
+    A group has at least 2 channels; with 1 it would be `instance`.
     """
     return max(n for n in range(1, min(8, max(1, channels // 2)) + 1) if channels % n == 0)
 
 
-# name -> (train, name of the layer) -> a module; PyTorch's momentum 0.1 is flax's 0.9.
-# `instance` norms each channel of each image: where that is a single pixel (1 x 1 images, hidden
-# layers of an MLP) it is its own mean, so that the bias alone comes out and nothing before it
-# learns.
+# name -> (train, name of the layer) -> a function of features.
+# `instance` normalises each channel of each image. A channel of one pixel (1 x 1 images, hidden
+# layers of an MLP) equals its own mean, so the output is the bias alone and no layer before learns.
 NORMS: dict[str, Callable[[bool, str], Callable[[jax.Array], jax.Array]]] = {
-    'none': lambda train, name: Bias(name=name),  # a shift and no more
+    'none': lambda train, name: Bias(name=name),
     'batch': lambda train, name: lambda images: BatchNorm(name=name)(images, train),
     'layer': lambda train, name: nn.LayerNorm(epsilon=1e-5, name=name),
-    'group': lambda train, name: _group_norm(
-        groups_of, name
-    ),  # over at most 8 groups of an image's channels
-    'instance': lambda train, name: _group_norm(
-        lambda channels: channels, name
-    ),  # over each channel of an image
+    # Over at most 8 groups of an image's channels.
+    'group': lambda train, name: _group_norm(groups_of, name),
+    # Over each channel of an image.
+    'instance': lambda train, name: _group_norm(lambda channels: channels, name),
 }
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -90,13 +87,13 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     'silu': nn.silu,
 }
 
-# name -> (what enters a layer, what the layer makes of it, of the same shape) -> what goes on.
+# name -> (input of a layer, its output of the same shape) -> input of the next layer.
 SKIPS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     'none': lambda features, branch: branch,
     'identity': lambda features, branch: features + branch,
 }
 
-# name -> (key, shape) -> the starting values of a kernel; its last two axes are [in, out].
+# name -> (key, shape) -> initial values of a kernel; its last two axes are [in, out].
 INITS: dict[str, Callable[[jax.Array, tuple[int, ...]], jax.Array]] = {
     'zeros': initializers.zeros,
     'ones': initializers.ones,
@@ -106,34 +103,38 @@ INITS: dict[str, Callable[[jax.Array, tuple[int, ...]], jax.Array]] = {
     'glorot_normal': initializers.glorot_normal(),
     'he_normal': initializers.he_normal(),
     'lecun_normal': initializers.lecun_normal(),
-    # of a convolution: of the matrix [side * side * in, out]
+    # Of a convolution: the matrix [side * side * in, out].
     'orthogonal': initializers.orthogonal(),
 }
 
 
 def join(skip: str, features: jax.Array, branch: jax.Array) -> jax.Array:
-    """`branch`, what a layer makes of `features`, with a skip around the layer.
+    """Join the input of a layer and its output by a skip connection, if they have one shape.
 
-    None where the shapes differ.
+    Args:
+      skip: a row of SKIPS.
+      features: input of the layer.
+      branch: its output.
     """
     return SKIPS[skip](features, branch) if features.shape == branch.shape else branch
 
 
 def check_skip(skip: str, narrow: int, wide: int, remedy: str) -> None:
-    """Of the only layer that could have a skip, with `narrow` inputs and `wide` outputs.
-
-    InputError if it has none.
-    """
+    """InputError if the only layer that could have a skip has `narrow` inputs, `wide` outputs."""
     if skip != 'none' and narrow != wide:
         raise InputError(
-            f'variant.skip={skip!r}: no layer has as many outputs as inputs, so nothing would be skipped: {remedy}'
+            f'variant.skip={skip!r}: no layer has as many outputs as inputs, so nothing would be '
+            f'skipped: {remedy}'
         )
 
 
 def dropout(features: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
-    """Zeroes a share `rate` of the features and scales up the rest; the rate may be traced.
+    """Zero a share `rate` of the features and scale up the rest (Srivastava et al. 2014).
 
-    Which linen's may not.
+    Args:
+      features: float, any shape.
+      rate: in [0, 1); may be traced, unlike that of `nn.Dropout`.
+      key: random key.
     """
     keep = jax.random.bernoulli(key, 1 - rate, features.shape)
     return jnp.where(keep, features / (1 - rate), 0.0)
@@ -142,12 +143,18 @@ def dropout(features: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax
 def head(
     module: nn.Module, features: jax.Array, num_classes: int, train: bool, rate: jax.Array | float
 ) -> jax.Array:
-    """Dropout in training, then the last layer, `head`, of the compact `module`: [batch.
+    """Dropout in training, then the last layer, `head`, of a compact module.
 
-    Features] -> logits.
+    Args:
+      module: of which the layer is part.
+      features: float [batch, features].
+      num_classes: number of outputs.
+      train: whether dropout applies.
+      rate: dropout rate, may be traced; its noise comes from the rng stream `dropout`, which a plain
+        0.0 does not need.
 
-    The rate may be traced, and its noise comes from the rng stream `dropout`; a plain 0.0 needs
-    neither.
+    Returns:
+      Logits [batch, num_classes].
     """
     if train and not (isinstance(rate, float) and rate == 0):
         features = dropout(features, rate, module.make_rng('dropout'))

@@ -28,8 +28,8 @@ class BatchNorm(nn.Module):
     bfloat16 images make a bfloat16 network with float32 parameters.
 
     Attributes:
-      unbiased: whether the running variance takes the unbiased variance, as PyTorch does; flax takes
-        the biased one.
+      unbiased: whether the running variance takes the unbiased variance, as PyTorch does; flax
+        takes the biased one.
       lowering: `auto` or `onednn`: the native operation where it is built; else XLA.
       relu: whether ReLU follows, after the residual sum.
     """

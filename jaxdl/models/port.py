@@ -1,6 +1,4 @@
-"""Pretrained weights into a ResNet, and out of one again: every tensor is read.
-
-Every parameter filled.
+"""Port of pretrained weights into a `ResNet` and back: every tensor read, every parameter filled.
 
 PyTorch's kernels are [out, in, rows, columns] and its dense weights [out, in]; ours [rows, columns,
 in, out] and [in, out]. Its momentum 0.1 is 0.9 here, and the running variance is the unbiased one
@@ -34,24 +32,23 @@ def load_pretrained(
     num_classes: int | None = None,
     revision: str | None = None,
 ) -> tuple[ResNet, dict[str, Any]]:
-    """A network with pretrained weights: logits by `module.apply(variables, images)`.
+    """Load a network with pretrained weights: logits by `module.apply(variables, images)`.
 
     Args:
       source: a .safetensors, .npz, .pth or .th file, or an id of the Hugging Face hub, as
-        `timm/resnet50.a1_in1k`; or what `weights.read` made of it, whose `revision` tells which
-        commit of the hub it was.
-      architecture: a row of ARCHITECTURES; without it, what the tensors look like.
-      allow_missing: parts of the network that may keep their starting values: `head`, `layer4_0`,
+        `timm/resnet50.a1_in1k`; or the result of `weights.read`, whose `revision` is the
+        commit of the hub.
+      architecture: a row of ARCHITECTURES; None: recognised by the tensors.
+      allow_missing: parts of the network that may keep their initial values: `head`, `layer4_0`,
         ...
-      num_classes: outputs; 0: no head, features come in place of logits. Without it, as many as the
-        file has; 0 where it has no head. Other than the file's it asks for a new head:
+      num_classes: number of outputs; 0: no head, pooled features in place of logits. None: that of
+        the file; 0 where the file has no head. Another number than the file's needs a new head:
         `allow_missing=('head',)`.
-      revision: branch, tag or commit of a hub id; `weights.commit` tells the one that it stands for
-        now.
+      revision: branch, tag or commit of a hub id; `weights.commit` resolves it to a commit.
 
     Returns:
-      The module, whose `preprocessing` says what its images must be, and its variables: `params`,
-      `batch_stats`.
+      The module, whose `preprocessing` describes the images that it expects, and its variables:
+      `params`, `batch_stats`.
 
     Raises:
       InputError: no such file or architecture; tensors that are left over, missing, or of another
@@ -75,9 +72,9 @@ def load_pretrained(
 
 
 def classes_of(tensors: Tensors, architecture: Architecture) -> int:
-    """How many classes the head in these tensors has; 0 where there is none, or no use for it.
+    """Number of classes of the head in these tensors; 0 where there is none, or it does not fit.
 
-    A truncated network has no use for the head of the whole one, which takes more features.
+    The head of a whole network takes more features than a truncated network has.
     """
     prefix = prefix_of(tensors, architecture)
     bias, kernel = (
@@ -93,12 +90,16 @@ def to_variables(
     num_classes: int | None = None,
     allow_missing: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The variables of a `ResNet` of these tensors, float32; what may be missing, and is.
+    """Variables of a `ResNet` from tensors, float32; missing parts have their initial values.
 
-    Has its starting values.
+    Args:
+      tensors: by their original names.
+      architecture: of the network.
+      num_classes: number of outputs; None: that of the tensors.
+      allow_missing: parts that may be missing.
 
     Raises:
-      InputError: tensors left unread, parameters left unfilled, other shapes; it lists them.
+      InputError: tensors are not read, parameters are not filled, or shapes differ; it lists them.
     """
     classes = classes_of(tensors, architecture) if num_classes is None else num_classes
     module = ResNet(architecture, classes, architecture.preprocessing)
@@ -120,10 +121,7 @@ def to_variables(
 
 
 def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict[str, np.ndarray]:
-    """The tensors under their original names and in their original layout.
-
-    The inverse of `to_variables`.
-    """
+    """Tensors under their original names and in their original layout: `to_variables` inverted."""
     prefix = prefix_of((), architecture)
     leaves: dict[Path, Any] = flatten_dict(dict(variables))
     return {
@@ -133,7 +131,7 @@ def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict
 
 
 def preprocessing_of(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
-    """What the images must be, from timm's config.json; `usual` for whatever is not in it."""
+    """Preprocessing from timm's config.json; `usual` for values that it does not have."""
     given = config.get('pretrained_cfg', config)
     try:
         known: dict[str, Any] = {
@@ -150,10 +148,7 @@ def preprocessing_of(config: Mapping[str, Any], usual: Preprocessing) -> Preproc
 
 
 def _initial(module: ResNet) -> Any:
-    """Starting values of every parameter.
-
-    In a jitted function only those are computed that it returns.
-    """
+    """Initial values of every parameter; a jitted function computes only those that it returns."""
     side = module.preprocessing.size
     return module.init(jax.random.key(0), np.zeros((1, side, side, 3), np.float32))
 
@@ -193,10 +188,7 @@ def _unread(
     classes: int,
     allow_missing: Sequence[str],
 ) -> list[str]:
-    """Tensors that nothing asks for: but for what is left out by name.
-
-    And a head that is not wanted.
-    """
+    """Tensors that no parameter takes, except those skipped by name and an unused head."""
     head = HEADS[architecture.names] if not classes or 'head' in allow_missing else None
     prefix = prefix_of(tensors, architecture)
     heads = (
@@ -223,12 +215,12 @@ def _check_fit(
     """InputError, in one line, where anything is left over, missing or of another shape."""
     groups = dict(unfilled=missing, unread=unread)
     groups['of another shape'] = wrong
-    found = '; '.join(
-        f'{len(names)} {what}: {listed(names)}' for what, names in groups.items() if names
+    problems = '; '.join(
+        f'{len(names)} {kind}: {listed(names)}' for kind, names in groups.items() if names
     )
-    if not found:
+    if not problems:
         return
     head = HEADS[architecture.names]
     of_head = all(head in name for name in missing + wrong) and not unread
     advice = f"; allow_missing=('head',) makes a new head of {classes} classes" if of_head else ''
-    raise InputError(f'the tensors do not fit {architecture.name}: {found}{advice}')
+    raise InputError(f'the tensors do not fit {architecture.name}: {problems}{advice}')

@@ -1,4 +1,4 @@
-"""Which architecture a file of weights belongs to, by what it says of itself, else by its tensors.
+"""Recognise the architecture of a file of weights: by its config.json, else by its tensors.
 
 No jax.
 """
@@ -24,40 +24,38 @@ def architecture_of(weights: Weights) -> str:
     Raises:
       InputError: none fits; it names the first tensors and the architecture that comes nearest.
     """
-    said = weights.config.get('architecture')
-    if said in ARCHITECTURES:
-        return said
+    declared = weights.config.get('architecture')
+    if declared in ARCHITECTURES:
+        return declared
     best, fits = likeliest(weights.tensors)
     if not fits:
-        named = f', which config.json calls {said}' if said else ''
+        named = f', which config.json calls {declared}' if declared else ''
         raise InputError(
-            f'weights {weights.source}: no architecture of jaxdl has these {len(weights.tensors)} tensors{named} '
-            f'({listed(weights.tensors)}); {best} comes nearest, and --set=architecture=NAME forces one of '
+            f'weights {weights.source}: no architecture of jaxdl has these '
+            f'{len(weights.tensors)} tensors{named} ({listed(weights.tensors)}); {best} comes nearest, '
+            'and --set=architecture=NAME forces one of '
             f'{", ".join(ARCHITECTURES)}'
         )
     return best
 
 
 def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
-    """The architecture that shares most with these tensors.
-
-    And whether it has all that tells one from another.
-    """
-    found = signature_of(tensors)
-    best = max(ARCHITECTURES, key=lambda name: _likeness(found, expected(ARCHITECTURES[name])))
-    return best, expected(ARCHITECTURES[best]) == found
+    """The architecture whose signature is nearest to that of the tensors, and whether they agree."""
+    signature = signature_of(tensors)
+    best = max(ARCHITECTURES, key=lambda name: _likeness(signature, expected(ARCHITECTURES[name])))
+    return best, expected(ARCHITECTURES[best]) == signature
 
 
-def _likeness(found: Signature, wanted: Signature) -> tuple[int, int]:
-    """Traits in common, and among equals minus the blocks that one has more than the other."""
-    stages = itertools.zip_longest(found['stages'], wanted['stages'], fillvalue=0)
-    return sum(found.get(key) == value for key, value in wanted.items()), -sum(
+def _likeness(one: Signature, other: Signature) -> tuple[int, int]:
+    """Number of equal entries; then minus the number of blocks that differ."""
+    stages = itertools.zip_longest(one['stages'], other['stages'], fillvalue=0)
+    return sum(one.get(key) == value for key, value in other.items()), -sum(
         abs(a - b) for a, b in stages
     )
 
 
 def expected(row: Architecture) -> Signature:
-    """What `signature_of` finds in the tensors of an architecture."""
+    """Signature of the tensors of an architecture."""
     if row.names == 'gluon':
         return dict(names='gluon', stages=row.stages)
     width = row.base_width * row.groups if row.block == 'bottleneck' else row.widths[0]
@@ -73,10 +71,7 @@ def expected(row: Architecture) -> Signature:
 
 
 def signature_of(tensors: Mapping[str, np.ndarray]) -> Signature:
-    """Names, kind of block, blocks a stage, stem, shape of the second kernel of the first block.
-
-    Kind of shortcut.
-    """
+    """Names, block, blocks per stage, stem, shape of the second kernel, kind of shortcut."""
     if any(re.match(r'resnetv2\d_', name) for name in tensors):
         # Block j of a stage ends in convolution 3j + 3, of three blocks in 9; one that is cut off
         # has fewer.
@@ -109,13 +104,10 @@ def _shortcut(tensors: Collection[str]) -> str:
 
 def _count(names: Collection[str], pattern: str) -> int:
     """The largest number that the pattern finds, plus 1."""
-    found = (re.search(pattern, name) for name in names)
-    return max((int(match[1]) + 1 for match in found if match), default=0)
+    matches = (re.search(pattern, name) for name in names)
+    return max((int(match[1]) + 1 for match in matches if match), default=0)
 
 
 def _blocks(names: Collection[str], pattern: str) -> int:
-    """Whole blocks of a stage of Gluon's.
-
-    Its convolutions are numbered 0 to 3 times their number.
-    """
+    """Whole blocks of a stage of Gluon's: n blocks have convolutions 0 to 3 n."""
     return max(_count(names, pattern) - 1, 0) // 3

@@ -1,9 +1,7 @@
-"""Norm, activation and 2 x 2 pooling as one native operation with a gradient of its own.
+"""Norm, activation and 2 x 2 pooling as one native operation with its own gradient.
 
-Few passes over memory.
-
-It stands for what `layers` spells out, where the native part is there and has the options: the same
-parameters by the same names, the same numbers but for rounding.
+It replaces the layers of `layers`, where the native part is built and has the options: in fewer
+passes over memory, with the same parameter names and the same numbers up to rounding.
 """
 
 import functools
@@ -17,15 +15,18 @@ from jax.nn import initializers
 from jaxdl import native
 from jaxdl.models.norm import EPSILON, declare, move
 
-SLOPES = dict(relu=0.0, leaky_relu=0.01)  # of the activation below 0
+SLOPES = dict(relu=0.0, leaky_relu=0.01)  # derivative of the activation below 0
 POOLINGS = dict(none=0, max=1, avg=2, avgmax=3, l2=4)  # numbers as in native/stage.cc
 NORMS = ('none', 'batch')
 
 
 class NormActivationPool(nn.Module):
-    """What comes after a convolution, [batch, height, width, channel] -> pooled.
+    """Norm, activation and pooling of images [batch, height, width, channel].
 
-    With the parameters of the norm.
+    Attributes:
+      norm: one of NORMS.
+      activation: one of SLOPES.
+      pooling: one of POOLINGS.
     """
 
     norm: str
@@ -52,19 +53,20 @@ class NormActivationPool(nn.Module):
 
 
 def serves(norm: str, activation: str) -> bool:
-    """Whether the native operation has these options; a pooling that it has not comes after it."""
+    """Whether the native operation has these options; another pooling follows as a layer."""
     return norm in NORMS and activation in SLOPES
 
 
 def fused(
     images: jax.Array, scale: jax.Array, bias: jax.Array, **settings: Any
 ) -> tuple[jax.Array, ...]:
-    """pool(act(norm(images))).
+    """Compute pool(activation(norm(images))) natively.
 
-    Mean and variance [channel] of the images (0 and 1 where `norm` is 0), as constants.
+    Returns:
+      The result; mean and biased variance [channel] (0 and 1 where `norm` is 0), as constants.
     """
-    found: Any = _fused(tuple(settings.items()), images, scale, bias)
-    pooled, *moments = found[0]
+    outputs: Any = _fused(tuple(settings.items()), images, scale, bias)
+    pooled, *moments = outputs[0]
     return pooled, *map(jax.lax.stop_gradient, moments)
 
 
@@ -77,16 +79,17 @@ def _fused(
     pools = options['pooling'] != POOLINGS['none']
     down, right = (min(2, side) if pools else 1 for side in (height, width))
     pooled = (batch, height // down, width // right, channels)
-    kept = pooled if options['pooling'] == POOLINGS['max'] else (0,)
-    shapes = [pooled, kept, (channels,), (channels,)]
-    out, kept, mean, variance = native.call('stage_forward', shapes, images, scale, bias, **options)
-    return (out, mean, variance), kept
+    places = pooled if options['pooling'] == POOLINGS['max'] else (0,)
+    shapes = [pooled, places, (channels,), (channels,)]
+    result, *residuals = native.call('stage_forward', shapes, images, scale, bias, **options)
+    places, mean, variance = residuals
+    return (result, mean, variance), places
 
 
 def _forward(settings: Any, images: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-    found: Any = _fused(settings, images, scale, bias)
-    (_, *moments), kept = found
-    return found, (images, scale, bias, kept, *moments)
+    outputs: Any = _fused(settings, images, scale, bias)
+    (_, *moments), places = outputs
+    return outputs, (images, scale, bias, places, *moments)
 
 
 def _backward(settings: Any, residuals: tuple[jax.Array, ...], gradients: Any) -> Any:

@@ -1,7 +1,4 @@
-"""What a parameter of `ResNet` is called in a file of weights.
-
-By the conventions that ARCHITECTURES names; no jax.
-"""
+"""Names of a `ResNet`'s parameters in files of weights: timm, CIFAR and Gluon; no jax."""
 
 import re
 from collections.abc import Iterable

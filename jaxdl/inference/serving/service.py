@@ -104,7 +104,7 @@ def data_uri(pixels: np.ndarray) -> str:
 def _neighbours(
     checkpoint: pathlib.Path, predictor: Predictor, settings: ServeSettings
 ) -> Neighbours:
-    """Features of the training images by the first network; empty, with the reason, without them."""
+    """Features of the training images by the first network; else why there are none."""
     if not settings.nearest or not settings.training_images:
         return Neighbours(missing='the nearest training images are switched off')
     model = predictor.model
