@@ -30,12 +30,10 @@ def prepare(size, listed, conv):
     """
     data = our_side.data_of(size)
     chunk = np.arange(len(listed)).reshape(len({member.seed for member in listed}), -1)
-    training = ensemble.start(chunk, listed, data, workload.CLASSES, EPOCHS * (ROUNDS + 1))
+    states = ensemble.initial_states(chunk, listed, workload.CLASSES, data.images.shape[1:])
+    training = ensemble.new_training(states, EPOCHS * (ROUNDS + 1))
     variants, keys = ensemble.inputs(chunk, listed)
-    noise = ensemble.noise_of(listed)
-    programs = ensemble.compile_programs(
-        variants, keys, training.states, data, workload.CLASSES, noise, conv
-    )
+    programs = ensemble.compile_programs(chunk, listed, data, workload.CLASSES, conv)
 
     def after_epoch(training):
         if training.epoch % EPOCHS == 0:

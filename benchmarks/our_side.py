@@ -35,12 +35,11 @@ def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any
     """
     data, listed = data_of(size), members_of(size, members)
     chunk = np.arange(members).reshape(_rows(members), -1)
-    training = ensemble.start(chunk, listed, data, CLASSES, EPOCHS)
+    states = ensemble.initial_states(chunk, listed, CLASSES, data.images.shape[1:])
+    training = ensemble.new_training(states, EPOCHS)
     variants, row_keys = ensemble.inputs(chunk, listed)
     conv = fastest_conv(size, listed)
-    programs = ensemble.compile_programs(
-        variants, row_keys, training.states, data, CLASSES, ensemble.noise_of(listed), conv
-    )
+    programs = ensemble.compile_programs(chunk, listed, data, CLASSES, conv)
 
     def until(enough: Callable[[], bool]) -> None:
         def after_epoch(training: ensemble.Training) -> None:

@@ -226,7 +226,6 @@ def _adder(kind: str, name: str, row: Callable[[Any], Any]) -> Callable[[T], T]:
     def add(given: T) -> T:
         if registry.add(kind, TABLES[kind], name, row(given), _qualified(given), path):
             jax.clear_caches()  # of programs that hold the function as it was
-            loading.forget()
         return given
 
     return add

@@ -1,6 +1,6 @@
-"""Running groups so that nothing is lost: every finished chunk is on disk.
+"""Run the groups of a study such that nothing is lost.
 
-An unfinished one has a checkpoint.
+Every finished chunk is a file; an unfinished chunk has a checkpoint.
 """
 
 import dataclasses
@@ -14,245 +14,199 @@ from typing import Any
 import numpy as np
 
 from jaxdl import ensemble
-from jaxdl.ablation import chunk_files, planning
-from jaxdl.ablation.chunk_files import Outcome
+from jaxdl.ablation import chunk_files
 from jaxdl.ablation.planning import Group
-from jaxdl.data.on_device import Resident
-from jaxdl.ensemble import Member, Programs, Training
+from jaxdl.config.experiment import Ablation
+from jaxdl.ensemble import Chunk, Hooks, Programs, Result, Training, Workload
 from jaxdl.runtime import checkpoint, distributed, sharding
 from jaxdl.runtime.signals import Interrupted
-from jaxdl.train import diagnostics as probes
-from jaxdl.train import train_step
+from jaxdl.train import diagnostics, train_step
+from jaxdl.workdir.records import Devices, GroupRecord
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """One process at work on a workdir."""
+    """One process that works on a workdir.
 
-    workdir: pathlib.Path
-    plan: Mapping[str, Any]
-    note: Callable[..., None]  # the journal
-    interrupted: Callable[[], int | None]
-    checkpoint_seconds: float
-    tell: Callable[[Mapping[str, float], int], None]  # the trackers
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """The data of one condition, on the device.
-
-    And the numbers of the ways in which they are split.
+    Attributes:
+      folder: the workdir.
+      devices: of all processes.
+      note: writes an event to the journal.
+      interrupted: the number of a signal that came, or None.
+      checkpoint_seconds: most work that a killed run repeats.
+      track: sends numbers of a step to the trackers.
     """
 
-    data: Resident
-    splits: tuple[int, ...]
-    num_classes: int
-    epochs: int
-    probes: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-
-    def of(self, members: Sequence[Member], chunk: np.ndarray) -> Resident:
-        """The data of a chunk: split once where a group splits them once.
-
-        Else anew for every row.
-        """
-        rows = [self.splits.index(members[i].split) for i in chunk[:, 0]]
-        return self.data.rows(rows[:1] if len({member.split for member in members}) == 1 else rows)
+    folder: pathlib.Path
+    devices: Devices
+    note: Callable[..., None]
+    interrupted: Callable[[], int | None]
+    checkpoint_seconds: float
+    track: Callable[[Mapping[str, float], int], None]
 
 
 def run_groups(
-    session: Session, found: Sequence[Group], study: Study, job: str
-) -> Iterator[tuple[Group, list[Outcome], dict[str, Any]]]:
-    """Trains groups one after another; gives each with its members' outcomes, in order.
-
-    And its entry in run.json.
+    session: Session, groups: Sequence[Group], workload: Workload, study: Ablation, job: str
+) -> Iterator[tuple[Group, list[Result], GroupRecord]]:
+    """Train groups one after another.
 
     On an accelerator the host compiles the next group while one trains; on a CPU each would only
-    slow the other.
+    slow down the other.
+
+    Args:
+      session: the process.
+      groups: of one phase.
+      workload: data and number of epochs.
+      study: the ablation under the overrides of this condition.
+      job: begins the names of the files in checkpoints/.
+
+    Yields:
+      A group, the results of its members in order, and its entry in run.json.
     """
-    ahead = session.plan['devices']['platform'] != 'cpu'
-    chunks = [planning.cut(session.plan, group) for group in found]
-    names = [
-        [f'{job}-{i}-{number}.npz' for number in range(len(own))] for i, own in enumerate(chunks)
+    ahead = session.devices.platform != 'cpu'
+    chunks = [group.chunks(session.devices.count) for group in groups]
+    files = [
+        [
+            session.folder / 'checkpoints' / f'{job}-{i}-{number}.npz'
+            for number in range(len(chunks[i]))
+        ]
+        for i in range(len(groups))
     ]
-    files = [[session.workdir / 'checkpoints' / name for name in own] for own in names]
     with ThreadPoolExecutor(1) as host:
 
-        def start(i: int) -> Callable[[], Programs]:
+        def programs_of(i: int) -> Callable[[], Programs]:
+            group = groups[i]
+            names = study.metrics if group.plan.phase == 'measure' else ()
             compiling = functools.cache(
-                functools.partial(_compile, session, study, found[i], chunks[i][0])
+                functools.partial(
+                    ensemble.compile_group,
+                    group.members,
+                    workload,
+                    chunks[i][0],
+                    group.plan.conv,
+                    names,
+                )
             )
             lazily = not ahead or all(file.exists() for file in files[i])
             return compiling if lazily else host.submit(compiling).result
 
-        ready = start(0) if found else None
-        for i, group in enumerate(found):
-            programs, ready = ready, start(i + 1) if i + 1 < len(found) else None
-            assert programs is not None
-            yield group, *_run_group(session, study, group, chunks[i], files[i], programs)
+        following = programs_of(0) if groups else None
+        for i, group in enumerate(groups):
+            programs = following
+            following = programs_of(i + 1) if i + 1 < len(groups) else None
+            results, record = ensemble.run_members(
+                group.members,
+                workload,
+                chunks[i],
+                conv=group.plan.conv,
+                condition=group.plan.condition,
+                phase=group.plan.phase,
+                hooks=_hooks(session, group, study, files[i], workload.num_classes),
+                programs=programs,
+            )
+            yield group, results, record
 
 
-def _run_group(
-    session: Session,
-    study: Study,
-    found: Group,
-    chunks: Sequence[np.ndarray],
-    files: Sequence[pathlib.Path],
-    programs: Callable[[], Programs],
-) -> tuple[list[Outcome], dict[str, Any]]:
-    """Chunk by chunk; one that a session before this one finished is read, not trained again."""
-    results = []
-    for file, chunk in zip(files, chunks, strict=True):
-        outcome = chunk_files.read(file)
-        missing = bool(
-            distributed.most(np.int32(outcome is None))
-        )  # in any process: then all of them train it
-        if outcome is not None and not missing:
-            session.note('read', **_facts(found, chunk))
-        else:
-            outcome = _run_chunk(session, study, found, chunk, file, programs)
-        results.append(outcome)
-    return chunk_files.by_member(chunks, results, len(found.members)), _entry(
-        session, found, study, results
-    )
+def _hooks(
+    session: Session, group: Group, study: Ablation, files: Sequence[pathlib.Path], num_classes: int
+) -> Hooks:
+    """Reading and writing of chunk files, checkpoints, journal, interruption, tests and probes."""
+    saved = 0.0
 
+    def facts(indices: np.ndarray) -> dict[str, Any]:
+        return dict(
+            condition=group.plan.condition,
+            phase=group.plan.phase,
+            options=group.options,
+            members=len(np.unique(indices)),
+        )
 
-def _compile(session: Session, study: Study, found: Group, chunk: np.ndarray) -> Programs:
-    data = study.of(found.members, chunk)
-    training = ensemble.start(chunk, found.members, data, study.num_classes, study.epochs)
-    variants, row_keys = ensemble.inputs(chunk, found.members)
-    noise, conv = ensemble.noise_of(found.members), planning.planned(session.plan, found)['conv']
-    return ensemble.compile_programs(
-        variants,
-        row_keys,
-        training.states,
-        data,
-        study.num_classes,
-        noise,
-        conv,
-        study.metrics if found.phase == 'measure' else (),
-    )
+    def read(number: int, indices: np.ndarray) -> Result | None:
+        result = chunk_files.read(files[number])
+        # If a process has no file, all processes train the chunk.
+        missing = bool(distributed.most(np.int32(result is None)))
+        if result is None or missing:
+            return None
+        session.note('read', **facts(indices))
+        return result
 
-
-def _run_chunk(
-    session: Session,
-    study: Study,
-    found: Group,
-    chunk: np.ndarray,
-    file: pathlib.Path,
-    compiled: Callable[[], Programs],
-) -> Outcome:
-    members, folder, data = found.members, file.with_suffix(''), study.of(found.members, chunk)
-    training = ensemble.start(chunk, members, data, study.num_classes, study.epochs)
-    variants, row_keys = ensemble.inputs(chunk, members)
-    facts = _facts(found, chunk)
-    session.note('compile', **facts)
-    programs = compiled()
-    training.states = sharding.place(training.states, programs.mesh)
-    _resume(training, folder)
-    saved = time.perf_counter()
-
-    def after_epoch(training: Training) -> None:
+    def before_training(chunk: Chunk) -> None:
         nonlocal saved
-        lost = int(np.sum(~np.isfinite(training.history['train_loss'][training.epoch - 1])))
-        session.note('epoch', **facts, epoch=training.epoch, epochs=study.epochs, diverged=lost)
+        _restore(chunk.training, _folder(files[chunk.number]))
+        saved = time.perf_counter()
+
+    def after_epoch(chunk: Chunk) -> None:
+        nonlocal saved
+        training, folder = chunk.training, _folder(files[chunk.number])
+        diverged = int(np.sum(~np.isfinite(training.history['train_loss'][training.epoch - 1])))
+        progress = dict(epoch=training.epoch, epochs=study.epochs, diverged=diverged)
+        session.note('epoch', **facts(chunk.indices), **progress)
         if training.epoch == study.epochs:
-            return  # a chunk that is done is written, not checkpointed
+            return  # the result of a chunk that is done is written instead
         due = time.perf_counter() - saved >= session.checkpoint_seconds
         signal, due = distributed.most(
             np.asarray([session.interrupted() or 0, due], np.int32)
         ).tolist()
         if signal or due:
-            _save(training, folder)
+            checkpoint.save(folder, training.epoch, _content(training))
             saved = time.perf_counter()
         if signal:
             raise Interrupted(signal)
 
-    ensemble.train(training, programs, variants, row_keys, data, after_epoch)
-    outcome: Outcome = dict(training.history)
-    if found.phase != 'tune':
-        outcome |= ensemble.test(training, programs, variants, data)
-    if found.phase == 'measure':
-        outcome |= ensemble.score(training, programs, variants, data)
-    if found.phase == 'measure' and study.probes:
-        outcome |= _probed(session, study, found, chunk, training)
-    seconds = dict(training.seconds, compile=programs.seconds)
-    programs.seconds = 0.0  # of a group, counted with the first of its chunks
-    outcome |= {f'seconds_{name}': np.asarray(value) for name, value in seconds.items()}
-    outcome['traces'] = np.asarray(programs.traces)
-    if distributed.first():
-        chunk_files.write(file, outcome)
-        checkpoint.drop(folder)
-    if signal := distributed.together(session.interrupted)():
-        raise Interrupted(signal)
-    return outcome
+    def after_training(chunk: Chunk) -> Result:
+        arguments = (chunk.training, chunk.programs, chunk.variants, chunk.data)
+        result: Result = {}
+        if group.plan.phase != 'tune':
+            result |= ensemble.test(*arguments)
+        if group.plan.phase == 'measure':
+            result |= ensemble.score(*arguments)
+        if group.plan.phase == 'measure' and study.probes:
+            result |= _probes(study.probes, chunk, num_classes, group.plan.conv)
+        return result
+
+    def finished(chunk: Chunk, result: Result) -> None:
+        if distributed.first():
+            chunk_files.write(files[chunk.number], result)
+            checkpoint.drop(_folder(files[chunk.number]))
+        if signal := distributed.together(session.interrupted)():
+            raise Interrupted(signal)
+
+    return Hooks(
+        read=read,
+        before_compile=lambda indices: session.note('compile', **facts(indices)),
+        before_training=before_training,
+        after_epoch=after_epoch,
+        after_training=after_training,
+        finished=finished,
+    )
 
 
-def _probed(
-    session: Session, study: Study, found: Group, chunk: np.ndarray, training: Training
-) -> Outcome:
-    """What the members of a trained chunk answer to the study's probes.
-
-    Asked by the process that writes it down.
-    """
-    end = sharding.gathered(training.states)
+def _probes(names: Sequence[str], chunk: Chunk, num_classes: int, conv: str) -> Result:
+    """Results of a study's probes, in the process that writes them."""
+    end = sharding.gathered(chunk.training.states)
     if not distributed.first():
         return {}
-    data, variants = study.of(found.members, chunk), ensemble.inputs(chunk, found.members)[0]
-    start = ensemble.start(chunk, found.members, data, study.num_classes, study.epochs).states
-    module = train_step.module_of(
-        variants, study.num_classes, planning.planned(session.plan, found)['conv']
-    )
-    return probes.ask(study.probes, module, dict(start=start, end=end), variants, data)
+    module = train_step.module_of(chunk.variants, num_classes, conv)
+    states = dict(start=chunk.initial, end=end)
+    return diagnostics.ask(names, module, states, chunk.variants, chunk.data)
 
 
-def _facts(found: Group, chunk: np.ndarray) -> dict[str, Any]:
-    return dict(
-        condition=found.condition,
-        phase=found.phase,
-        options=found.options,
-        members=len(np.unique(chunk)),
-    )
+def _folder(file: pathlib.Path) -> pathlib.Path:
+    """Folder of the checkpoint of the chunk whose result goes to `file`."""
+    return file.with_suffix('')
 
 
-def _save(training: Training, folder: pathlib.Path) -> None:
-    tree = dict(states=training.states, history=training.history, seconds=_arrays(training.seconds))
-    checkpoint.save(folder, training.epoch, tree)
+def _content(training: Training) -> dict[str, Any]:
+    seconds = {name: np.asarray(value) for name, value in training.seconds.items()}
+    return dict(states=training.states, history=training.history, seconds=seconds)
 
 
-def _resume(training: Training, folder: pathlib.Path) -> None:
-    like = dict(states=training.states, history=training.history, seconds=_arrays(training.seconds))
-    found = checkpoint.restore(folder, like)
-    if found:
-        training.epoch, tree = found
-        training.states, training.history = (
-            tree['states'],
-            {k: np.array(v) for k, v in tree['history'].items()},
-        )
+def _restore(training: Training, folder: pathlib.Path) -> None:
+    """Continue from the checkpoint in `folder`, if there is one."""
+    restored = checkpoint.restore(folder, _content(training))
+    if restored:
+        training.epoch, tree = restored
+        training.states = tree['states']
+        # In place: the programs and the hooks hold this training.
+        training.history = {name: np.array(values) for name, values in tree['history'].items()}
         training.seconds = {name: float(value) for name, value in tree['seconds'].items()}
-
-
-def _arrays(seconds: Mapping[str, float]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in seconds.items()}
-
-
-def _entry(
-    session: Session, found: Group, study: Study, results: Sequence[Outcome]
-) -> dict[str, Any]:
-    def total(name: str) -> float:
-        return round(sum(float(o[f'seconds_{name}']) for o in results), 3)
-
-    size = found.members[0].variant.batch_size
-    return dict(
-        condition=found.condition,
-        phase=found.phase,
-        options=found.options,
-        members=len(found.members),
-        traces=max(int(o['traces']) for o in results),
-        steps=study.epochs * ensemble.steps_per_epoch(study.data, size),
-        batch_size=size,
-        compile_seconds=total('compile'),
-        train_seconds=total('train'),
-        evaluate_seconds=total('evaluate'),
-        conv=planning.planned(session.plan, found)['conv'],
-    )

@@ -1,11 +1,7 @@
-"""What a run would do, without training: groups, members, compiles, memory.
-
-And how long it may take here.
-"""
+"""Describe a run without training: groups, members, programs, memory and estimated time."""
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,10 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl.ablation import planning, result_rows
+from jaxdl.ablation.planning import StudyPlan
 from jaxdl.config.experiment import Ablation, option_variant
-from jaxdl.config.overrides import override
-from jaxdl.data import load
 from jaxdl.train.variant import Variant, program_key
+from jaxdl.workdir.records import DataPlan, GroupPlan
 
 # Fitted on 2 cores (BUILD_NOTES.md, "Estimates of time"), by lowering: passes over what
 # backpropagation keeps, in copies of as many bytes; multiplications of a step, in those of a large
@@ -31,34 +27,34 @@ EVALUATION = 1.15  # an epoch's validation beside its training
 
 
 def describe(ablation: Ablation) -> str:
-    """The plan of `ablation` as a text for a person."""
+    """Describe the plan of an ablation, in lines of text."""
     plan = planning.make_plan(ablation)
-    lines = [f'{ablation.name}: {ablation.question}', *map(_data, plan['data'].items()), '']
+    record = plan.record
+    lines = [f'{ablation.name}: {ablation.question}', *map(_data, record.data.items()), '']
     lines.append(f'{"phase":10}{"members":>8}{"chunks":>8}{"memory":>10}  {"conv":8}  options')
-    lines += map(_group, plan['groups'])
+    lines += map(_group, record.groups)
     lines += apart(ablation)
-    members = sum(g['members'] for g in plan['groups'])
-    memory = max(_memory(g) * plan['devices']['count'] for g in plan['groups'])
+    members = sum(group.members for group in record.groups)
+    memory = max(_memory(group) * record.devices.count for group in record.groups)
     lines += [
         '',
-        f'{members} members in {len(plan["groups"])} compiled programs; at most {memory / 2**20:,.0f} MiB at once',
+        f'{members} members in {len(record.groups)} compiled programs; '
+        f'at most {memory / 2**20:,.0f} MiB at once',
     ]
-    if any(g['phase'] == 'tune' for g in plan['groups']):
+    if any(group.phase == 'tune' for group in record.groups):
         lines.append(
-            'A grid whose best rate is at its edge grows, twice at most: that is not counted here.'
+            'A grid with its best learning rate at an edge grows, at most twice; not counted here.'
         )
-    devices = plan['devices']
+    devices = record.devices
     lines.append(
-        f'about {_duration(seconds(ablation, plan))} on {devices["count"]} x {devices["kind"]} ({plan["cores"]} cores)'
+        f'about {_duration(seconds(plan))} on {devices.count} x {devices.kind} '
+        f'({record.cores} cores)'
     )
     return '\n'.join(lines)
 
 
 def apart(ablation: Ablation) -> list[str]:
-    """Why the options need several programs, in lines: the static fields that they differ in.
-
-    None where one serves.
-    """
+    """Static fields in which the options differ, in lines; none if one program serves all options."""
     variants = {option: option_variant(ablation, option) for option in ablation.options}
     static = [
         f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)
@@ -68,7 +64,8 @@ def apart(ablation: Ablation) -> list[str]:
         return []
     lines = [
         '',
-        'Options train in one program where they differ in numbers or starting values only. These differ in:',
+        'Options that differ only in numbers or initial values train in one program. '
+        'These options differ in:',
     ]
     for name in static:
         having: dict[Any, list[str]] = {}
@@ -84,46 +81,41 @@ def _having(value: Any, options: list[str]) -> str:
     return str(value) if options == [str(value)] else f'{value} ({"; ".join(options)})'
 
 
-def seconds(ablation: Ablation, plan: Mapping[str, Any]) -> float:
-    """An estimate for the whole run, from two timings of this device.
+def seconds(plan: StudyPlan) -> float:
+    """Estimate the seconds of a whole run.
 
-    A copy in memory and a matrix product.
+    Two timings of this device enter: a copy in memory and a matrix product.
     """
     per_byte, per_flop = _copy_seconds(), _product_seconds()
     total = FIXED_SECONDS
-    for condition, overrides in ablation.conditions.items():
-        study = override(ablation, overrides)
-        flops = result_rows.forward_flops(study, load(study.data))
-        for group in (g for g in plan['groups'] if g['condition'] == condition):
-            multiplied = 3 * group['batch_size'] * max(flops[option] for option in group['options'])
-            passes, products, compiling = COSTS.get(group['conv'], COSTS['patches'])
-            step = passes * group['member_bytes'] * per_byte + products * multiplied * per_flop
-            total += (
-                EVALUATION * step * group['steps'] * group['members'] / plan['devices']['count']
-                + compiling
-            )
+    for condition in plan.conditions:
+        flops = result_rows.forward_flops(condition)
+        for group in (group.plan for group in condition.groups):
+            multiplied = 3 * group.batch_size * max(flops[option] for option in group.options)
+            passes, products, compiling = COSTS.get(group.conv, COSTS['patches'])
+            step = passes * group.member_bytes * per_byte + products * multiplied * per_flop
+            steps = group.steps * group.members / plan.record.devices.count
+            total += EVALUATION * step * steps + compiling
     return total
 
 
-def _data(item: tuple[str, Mapping[str, Any]]) -> str:
+def _data(item: tuple[str, DataPlan]) -> str:
     condition, data = item
-    shape = ' x '.join(map(str, data['image_shape']))
-    sizes = ', '.join(f'{data[part]:,} {part}' for part in ('train', 'val', 'test'))
-    return (
-        f'{condition or "data"}: {data["name"]}, {shape}, {len(data["classes"])} classes; {sizes}'
-    )
+    shape = ' x '.join(map(str, data.image_shape))
+    sizes = f'{data.train:,} train, {data.val:,} val, {data.test:,} test'
+    return f'{condition or "data"}: {data.name}, {shape}, {len(data.classes)} classes; {sizes}'
 
 
-def _group(group: Mapping[str, Any]) -> str:
-    label = ' '.join(word for word in (group['condition'], group['phase']) if word)
+def _group(group: GroupPlan) -> str:
+    label = ' '.join(word for word in (group.condition, group.phase) if word)
     memory = f'{_memory(group) / 2**20:,.0f} MiB'
-    sizes = f'{group["members"]:8}{group["chunks"]:8}{memory:>10}'
-    return f'{label:10}{sizes}  {group["conv"]:8}  {", ".join(group["options"])}'
+    sizes = f'{group.members:8}{group.chunks:8}{memory:>10}'
+    return f'{label:10}{sizes}  {group.conv:8}  {", ".join(group.options)}'
 
 
-def _memory(group: Mapping[str, Any]) -> float:
-    rows, columns = group['sides']
-    return rows * columns * group['member_bytes']
+def _memory(group: GroupPlan) -> float:
+    rows, columns = group.sides
+    return rows * columns * group.member_bytes
 
 
 def _duration(value: float) -> str:
@@ -137,7 +129,7 @@ def _duration(value: float) -> str:
 
 
 def _copy_seconds() -> float:
-    """Seconds for a byte of a pass over memory inside a compiled loop."""
+    """Seconds per byte of a pass over memory inside a compiled loop."""
     size, steps = 2**20, 50
     body = jax.jit(
         lambda x: lax.scan(lambda c, _: (jnp.flip(c) * 1.0001, None), x, length=steps)[0]
@@ -146,7 +138,7 @@ def _copy_seconds() -> float:
 
 
 def _product_seconds() -> float:
-    """Seconds for a floating point operation of a matrix product."""
+    """Seconds per floating point operation of a matrix product."""
     side, steps = 512, 10
     body = jax.jit(lambda x: lax.scan(lambda c, _: (c @ x * 1e-3, None), x, length=steps)[0])
     return _timed(body, jnp.ones((side, side))) / steps / (2 * side**3)

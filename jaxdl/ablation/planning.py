@@ -1,219 +1,333 @@
-"""Members into groups that share a compiled program.
+"""The plan of an ablation: conditions with data and splits, groups with members and layout.
 
-And what is frozen about them before the first step.
+Everything after the plan takes the plan, not the `Ablation`. A resumed run builds the same plan from
+plan.json and chooses nothing.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.config import registry
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.config.load import component_names
 from jaxdl.config.overrides import override
-from jaxdl.data import Dataset, Splits, audit, decode, load, split
-from jaxdl.ensemble import Member, autotune, chunks
+from jaxdl.data import Data, Dataset, Splits, audit, decode, load, split
+from jaxdl.data.loading import SPLITTING
+from jaxdl.ensemble import Member, autotune, chunks, group_by_program
 from jaxdl.errors import InputError
+from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import machine, provenance
 from jaxdl.statistics import protocol, variance
-from jaxdl.train import keys, train_step
-from jaxdl.train.variant import Variant, program_key
+from jaxdl.train import train_step
+from jaxdl.workdir import records
+from jaxdl.workdir.records import DataPlan, GroupPlan
 
-SOURCES = (
-    'init_offset',
-    'order_offset',
-    'noise_offset',
-    'split_offset',
-)  # of variance, as fields of a Variant
+# Sources of variance, as fields of a Variant.
+SOURCES = ('init_offset', 'order_offset', 'noise_offset', 'split_offset')
+RESTART = '--overwrite starts the run again'
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """The members that share one compiled program in one phase."""
+    """Members that share one compiled program in one phase.
 
-    condition: str
-    phase: str
+    Attributes:
+      members: (variant, seed) runs, at planned or at chosen learning rates.
+      plan: its entry in plan.json; of a grid that grew, the entry of the group that it belongs to.
+    """
+
     members: tuple[Member, ...]
+    plan: GroupPlan
 
     @property
     def options(self) -> list[str]:
+        """Options of the members, each once."""
         return list(dict.fromkeys(member.option for member in self.members))
 
+    def at(self, rates: Mapping[str, Sequence[float]]) -> 'Group':
+        """The same runs of the options of `rates`, each at the learning rates of its option."""
+        runs = dict.fromkeys(_at(member, 1.0) for member in self.members)
+        members = [
+            _at(run, rate)
+            for option in self.options
+            for rate in rates.get(option, ())
+            for run in runs
+            if run.option == option
+        ]
+        return Group(tuple(members), self.plan)
 
-def grids(ablation: Ablation) -> dict[str, tuple[float, ...]]:
-    """The learning rates that each option is tuned over."""
-    scales = {
-        option: option_variant(ablation, option).learning_rate_scale for option in ablation.options
-    }
-    return {
-        o: tuple(float(f'{r * s:.12g}') for r in ablation.learning_rates) for o, s in scales.items()
-    }
+    def chunks(self, devices: int) -> list[np.ndarray]:
+        """Chunks of the members, int [row, column] each, within the planned limits."""
+        return _cut(self.members, devices, self.plan.limit, self.plan.cores)[1]
 
 
-def group(
-    ablation: Ablation, condition: str, phase: str, rates: Mapping[str, Sequence[float]]
-) -> list[Group]:
-    """The groups of a phase in which each option of `rates` trains at its rates.
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """A condition of a study.
 
-    Over the seeds of that phase.
+    Attributes:
+      name: empty for a study without conditions.
+      study: the ablation with the overrides of this condition.
+      dataset: its images and labels.
+      splits: number of a split -> indices of the images.
+      groups: of all phases, in the order of plan.json; the learning rates of the phases `measure`
+        and `variance` are the first of each grid until `at` sets the chosen ones.
     """
-    sharing: dict[Any, list[Member]] = {}
-    for option, own in rates.items():
-        base = option_variant(ablation, option)
-        for rate in own:
-            variant = dataclasses.replace(base, learning_rate=rate)
-            members = _members(ablation, phase, option, variant)
-            sharing.setdefault(program_key(variant, ablation.data), []).extend(members)
-    return [Group(condition, phase, tuple(members)) for members in sharing.values()]
+
+    name: str
+    study: Ablation
+    dataset: Dataset
+    splits: Mapping[int, Splits]
+    groups: tuple[Group, ...]
+
+    def phase(self, name: str, rates: Mapping[str, Sequence[float]]) -> list[Group]:
+        """Groups of a phase with the options of `rates`, at these learning rates."""
+        groups = [group.at(rates) for group in self.groups if group.plan.phase == name]
+        return [group for group in groups if group.members]
 
 
-def splits_of(study: Ablation, dataset: Dataset, found: Sequence[Group]) -> dict[int, Splits]:
-    """Every way of splitting the data that members of these groups need, by its number."""
-    numbers = sorted({member.split for own in found for member in own.members})
-    return {number: split(dataset, study.data, number) for number in numbers}
+@dataclasses.dataclass(frozen=True)
+class StudyPlan:
+    """The plan of an ablation.
+
+    Attributes:
+      ablation: the experiment, without the overrides of any condition.
+      conditions: in the order of the experiment.
+      record: content of plan.json.
+    """
+
+    ablation: Ablation
+    conditions: tuple[Condition, ...]
+    record: records.Plan
 
 
-def make_plan(ablation: Ablation) -> dict[str, Any]:
-    """What the run will do, chosen once: data, devices, versions, groups and their chunks."""
-    devices = provenance.devices()
-    groups, data, timer = [], {}, autotune.Timer()
-    for condition, overrides in ablation.conditions.items():
-        study = override(ablation, overrides)
-        dataset, found = load(study.data), phases(study, condition)
-        data[condition] = _data(dataset, list(splits_of(study, dataset, found).values()))
-        groups += [_layout(own, data[condition], study, devices['count'], timer) for own in found]
-    return dict(
+def make_plan(ablation: Ablation) -> StudyPlan:
+    """Choose splits, lowering and layout of a study.
+
+    Args:
+      ablation: a checked experiment.
+
+    Returns:
+      The plan; `record` is to be written before the first step.
+
+    Raises:
+      InputError: the data cannot be used, or a setting cannot be met.
+    """
+    devices, timer = provenance.devices(), autotune.Timer()
+    conditions, data = [], {}
+    for name, study, dataset in load_conditions(ablation):
+        phases = _phases(study)
+        splits = _splits(study, dataset, phases)
+        data[name] = _data_plan(dataset, list(splits.values()))
+        groups = [
+            Group(
+                members,
+                _group_plan(name, phase, members, data[name], study, devices['count'], timer),
+            )
+            for phase, members in phases
+        ]
+        conditions.append(Condition(name, study, dataset, splits, tuple(groups)))
+    record = records.Plan(
         data=data,
-        devices=devices,
+        devices=records.Devices(**devices),
         cores=machine.usable_cores(),
         versions=provenance.versions(),
-        groups=groups,
+        groups=tuple(group.plan for condition in conditions for group in condition.groups),
         registered=registry.files(component_names(ablation)),
     )
+    return StudyPlan(ablation, tuple(conditions), record)
 
 
-def planned(plan: Mapping[str, Any], found: Group) -> dict[str, Any]:
-    """What the plan froze for a group; for a grid that has grown.
+def resume_plan(ablation: Ablation, record: records.Plan) -> StudyPlan:
+    """Build the plan of a run from its plan.json, without a choice.
 
-    What it froze for the group's phase and options.
+    Args:
+      ablation: the experiment of the run.
+      record: content of plan.json.
+
+    Raises:
+      InputError: the plan does not fit the experiment or this machine, or a data set has changed.
     """
-    phase = [
-        g for g in plan['groups'] if (g['condition'], g['phase']) == (found.condition, found.phase)
-    ]
-    return next(g for g in phase if found.options[0] in g['options'])
+    entries = list(record.groups)
+    conditions = []
+    for name, study, dataset in _unchanged(ablation, record):
+        phases = _phases(study)
+        groups = [_resumed(name, phase, members, entries) for phase, members in phases]
+        splits = _splits(study, dataset, phases)
+        conditions.append(Condition(name, study, dataset, splits, tuple(groups)))
+    return StudyPlan(ablation, tuple(conditions), record)
 
 
-def cut(plan: Mapping[str, Any], found: Group) -> list[np.ndarray]:
-    """The chunks of a group, int [row, column] of indices into its members.
+def check_data(ablation: Ablation, record: records.Plan) -> None:
+    """Compare the data sets of an experiment with those of its plan.json.
 
-    Under the limits that the plan froze.
+    Raises:
+      InputError: a data set has changed since the plan was made.
     """
-    entry = planned(plan, found)
-    return _cut(found, plan['devices']['count'], entry['limit'], entry['cores'])[1]
+    _unchanged(ablation, record)
 
 
-def member_bytes(
-    variant: Variant, image_shape: tuple[int, ...], num_classes: int, conv: str
-) -> int:
-    """Memory of one member in training: its state thrice (old, new.
-
-    Gradients) and what backpropagation keeps.
-    """
-    module = train_step.module_of(variant, num_classes, conv)
-
-    def residuals(params: Any, stats: Any, images: jax.Array) -> Any:
-        def forward(params: Any) -> Any:
-            variables = dict(params=params, batch_stats=stats)
-            return module.apply(
-                variables,
-                images,
-                train=True,
-                rngs=dict(dropout=keys.seed_key(0)),
-                mutable=['batch_stats'],
-            )
-
-        return jax.vjp(forward, params)[1]
-
-    parts = train_step.parts_of([variant])
-    state = train_step.init_state(variant, 0, module, image_shape, parts)
-    images = jax.ShapeDtypeStruct((variant.batch_size, *image_shape), jnp.float32)
-    return 3 * _bytes(state) + _bytes(
-        jax.eval_shape(residuals, state.params, state.batch_stats, images)
-    )
+def grids(study: Ablation) -> dict[str, tuple[float, ...]]:
+    """Learning rates that each option is tuned over: option -> grid."""
+    scales = {option: option_variant(study, option).learning_rate_scale for option in study.options}
+    return {
+        option: tuple(float(f'{rate * scale:.12g}') for rate in study.learning_rates)
+        for option, scale in scales.items()
+    }
 
 
-def phases(study: Ablation, condition: str) -> list[Group]:
-    """Every group that a study plans, each option measured at the first of its rates.
+def load_conditions(ablation: Ablation) -> list[tuple[str, Ablation, Dataset]]:
+    """Name, experiment with overrides and data set of each condition; no data set is read twice."""
+    defaults = {name: getattr(Data, name) for name in SPLITTING}
+    datasets: dict[Data, Dataset] = {}
+    conditions = []
+    for name, overrides in ablation.conditions.items():
+        study = override(ablation, overrides)
+        source = dataclasses.replace(study.data, **defaults)
+        if source not in datasets:
+            datasets[source] = load(source)
+        conditions.append((name, study, datasets[source]))
+    return conditions
 
-    Since none is chosen yet.
-    """
+
+def _unchanged(ablation: Ablation, record: records.Plan) -> list[tuple[str, Ablation, Dataset]]:
+    """`load_conditions`, compared with the checksums in plan.json."""
+    conditions = load_conditions(ablation)
+    for name, _, dataset in conditions:
+        if name not in record.data:
+            raise InputError(f'plan.json has no data for the condition {name!r}: {RESTART}')
+        if dataset.checksum() != record.data[name].checksum:
+            raise InputError(f'data set {dataset.name} has changed since the run began: {RESTART}')
+    return conditions
+
+
+def _phases(study: Ablation) -> list[tuple[str, tuple[Member, ...]]]:
+    """Phase and members of each group, with the first learning rates where none is chosen yet."""
     rates = grids(study)
-    found = group(study, condition, 'tune', rates) if len(study.learning_rates) > 1 else []
-    found += group(study, condition, 'measure', {option: own[:1] for option, own in rates.items()})
+    first = {option: grid[:1] for option, grid in rates.items()}
+    phases: dict[str, Mapping[str, Sequence[float]]] = {}
+    if len(study.learning_rates) > 1:
+        phases['tune'] = rates
+    phases['measure'] = first
     if study.variance_study:
-        found += group(study, condition, 'variance', {study.baseline: rates[study.baseline][:1]})
-    return found
-
-
-def _members(study: Ablation, phase: str, option: str, variant: Variant) -> list[Member]:
-    """An option's members of a phase: one a seed; to tell sources of variance apart.
-
-    One for each crossing of them.
-    """
-    if phase == 'variance':
-        crossings = variance.orthogonal_array(study.variance_levels, len(SOURCES))
-        offsets = [dict(zip(SOURCES, map(int, levels), strict=True)) for levels in crossings]
-        variants = [dataclasses.replace(variant, **own) for own in offsets]
-        return [
-            Member(option, protocol.VARIANCE_SEED, own, split=own.split_offset) for own in variants
+        phases['variance'] = {study.baseline: first[study.baseline]}
+    groups = []
+    for phase, options in phases.items():
+        members = _members(study, phase, options)
+        groups += [
+            (phase, tuple(members[i] for i in places)) for places in group_by_program(members)
         ]
+    return groups
+
+
+def _members(study: Ablation, phase: str, rates: Mapping[str, Sequence[float]]) -> list[Member]:
+    """Members of a phase: options x learning rates x seeds, or levels of the sources of variance."""
+    members = []
+    for option, grid in rates.items():
+        base = option_variant(study, option)
+        for rate in grid:
+            variant = dataclasses.replace(base, learning_rate=rate)
+            if phase == 'variance':
+                members += [
+                    Member(
+                        option,
+                        protocol.VARIANCE_SEED,
+                        dataclasses.replace(variant, **offsets),
+                        split=offsets['split_offset'],
+                    )
+                    for offsets in _crossings(study.variance_levels)
+                ]
+                continue
+            members += [
+                Member(
+                    option, seed, variant, variant.split_offset + seed * study.data.resample_split
+                )
+                for seed in _seeds(study, phase)
+            ]
+    return members
+
+
+def _seeds(study: Ablation, phase: str) -> range:
     first, count = dict(
         tune=(protocol.TUNING_SEED, study.tuning_seeds),
         measure=(protocol.MEASURING_SEED, study.seeds),
     )[phase]
-    seeds = range(first, first + count)
-    return [
-        Member(option, s, variant, variant.split_offset + s * study.data.resample_split)
-        for s in seeds
-    ]
+    return range(first, first + count)
 
 
-def _with_every_part(members: Sequence[Member]) -> Variant:
-    """A variant of the group's program that has the state, and needs the layers, of any member."""
+def _crossings(levels: int) -> list[dict[str, int]]:
+    """Level of every source of variance, for each run of the orthogonal array."""
+    runs = variance.orthogonal_array(levels, len(SOURCES))
+    return [dict(zip(SOURCES, map(int, run), strict=True)) for run in runs]
+
+
+def _at(member: Member, rate: float) -> Member:
+    return dataclasses.replace(
+        member, variant=dataclasses.replace(member.variant, learning_rate=rate)
+    )
+
+
+def _splits(
+    study: Ablation, dataset: Dataset, phases: Sequence[tuple[str, Sequence[Member]]]
+) -> dict[int, Splits]:
+    """Every split that a member needs, by its number."""
+    numbers = sorted({member.split for _, members in phases for member in members})
+    return {number: split(dataset, study.data, number) for number in numbers}
+
+
+def _resumed(
+    condition: str, phase: str, members: tuple[Member, ...], entries: list[GroupPlan]
+) -> Group:
+    """The group with the next entry of plan.json, which is taken from `entries`."""
+    options = tuple(dict.fromkeys(member.option for member in members))
+    expected = (condition, phase, options, len(members))
+    plan = entries.pop(0) if entries else None
+    if plan is None or (plan.condition, plan.phase, plan.options, plan.members) != expected:
+        raise InputError(f'plan.json has other groups than this version of jaxdl: {RESTART}')
+    if plan.conv not in (*LOWERINGS, autotune.NONE) or plan.limit < 1 or plan.cores < 1:
+        raise InputError(
+            f'plan.json has conv={plan.conv!r}, limit={plan.limit}, cores={plan.cores}, which this '
+            f'version of jaxdl does not have: {RESTART}'
+        )
+    why = autotune.refusal(plan.conv, plan.members)
+    if why:
+        raise InputError(f'plan.json has conv={plan.conv}: {why}: {RESTART}')
+    return Group(members, plan)
+
+
+def _group_plan(
+    condition: str,
+    phase: str,
+    members: Sequence[Member],
+    data: DataPlan,
+    study: Ablation,
+    devices: int,
+    timer: autotune.Timer,
+) -> GroupPlan:
+    variant, count = members[0].variant, len(members)
     variants = [member.variant for member in members]
-    ema, decay = max(own.ema for own in variants), min(own.layer_decay for own in variants)
-    return dataclasses.replace(variants[0], ema=ema, layer_decay=decay)
-
-
-def _layout(
-    found: Group, data: Mapping[str, Any], study: Ablation, devices: int, timer: autotune.Timer
-) -> dict[str, Any]:
-    variant = found.members[0].variant
-    steps = data['train'] // variant.batch_size
+    steps = data.train // variant.batch_size
     if steps == 0:
         raise InputError(
-            f'variant.batch_size={variant.batch_size}: must be at most the {data["train"]} training images'
+            f'variant.batch_size={variant.batch_size}: must be at most the {data.train} training '
+            'images'
         )
-    shape, classes = tuple(data['image_shape']), len(data['classes'])
-    convolutions = autotune.convolutions(
-        train_step.module_of(variant, classes), (variant.batch_size, *shape)
-    )
-    count = len(found.members)
+    classes = len(data.classes)
+    module = train_step.module_of(variant, classes)
+    convolutions = autotune.convolutions(module, (variant.batch_size, *data.image_shape))
     conv = autotune.forced(study.conv, count) or timer.fastest(convolutions, count)
-    size = member_bytes(_with_every_part(found.members), shape, classes, conv)
-    # No more than the group has: where memory does not bind, what is free just now does not show in
-    # the plan.
-    limit = min(count, study.chunk or chunks.at_once(size))
+    member_bytes = chunks.member_bytes(variants, data.image_shape, classes, conv)
+    # At most the members of the group: where memory does not bind, the plan does not depend on the
+    # memory that is free at the moment.
+    limit = min(count, study.chunk or chunks.most_members(member_bytes))
     cores = chunks.cores_of_a_device()
-    sides, cut = _cut(found, devices, limit, cores)
-    return dict(
-        condition=found.condition,
-        phase=found.phase,
-        options=found.options,
+    sides, cut = _cut(members, devices, limit, cores)
+    return GroupPlan(
+        condition=condition,
+        phase=phase,
+        options=tuple(dict.fromkeys(member.option for member in members)),
         members=count,
         steps=steps * study.epochs,
         batch_size=variant.batch_size,
@@ -221,38 +335,29 @@ def _layout(
         chunks=len(cut),
         limit=limit,
         cores=cores,
-        member_bytes=size,
+        member_bytes=member_bytes,
         conv=conv,
     )
 
 
 def _cut(
-    found: Group, devices: int, limit: int, cores: int
+    members: Sequence[Member], devices: int, limit: int, cores: int
 ) -> tuple[tuple[int, int], list[np.ndarray]]:
-    members, sides = chunks.layout(
-        [member.stream for member in found.members], devices, limit, cores
-    )
-    return sides, chunks.cut(members, sides, devices)
+    rows, sides = chunks.layout([member.stream for member in members], devices, limit, cores)
+    return sides, chunks.cut(rows, sides, devices)
 
 
-def _data(dataset: Dataset, splits: Sequence[Splits]) -> dict[str, Any]:
-    """What the plan says of the data; of several splits the first.
-
-    Which all train on as many images as the fewest.
-    """
-    return dict(
+def _data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:
+    """Facts of the data; of several splits those of the first and the smallest training split."""
+    return DataPlan(
         name=dataset.name,
         description=dataset.description,
-        classes=list(dataset.class_names),
-        image_shape=list(dataset.images.shape[1:]),
-        train=min(len(own.train) for own in splits),
+        classes=tuple(dataset.class_names),
+        image_shape=tuple(dataset.images.shape[1:]),
+        train=min(len(indices.train) for indices in splits),
         val=len(splits[0].val),
         test=len(splits[0].test),
         checksum=dataset.checksum(),
         decoder=decode.decoder() if dataset.digests else '',
         findings=audit.examine(dataset, splits[0]),
     )
-
-
-def _bytes(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,4 +1,4 @@
-"""From what members measured to the tables of a workdir."""
+"""Turn the results of members into the rows of results.csv, costs.csv and correct.npz."""
 
 import pathlib
 from collections.abc import Sequence
@@ -10,60 +10,73 @@ import numpy as np
 from flax import linen as nn
 
 from jaxdl import workdir
-from jaxdl.ablation.chunk_files import Outcome
-from jaxdl.ablation.planning import Group
+from jaxdl.ablation.planning import Condition
 from jaxdl.config.experiment import Ablation, option_variant
-from jaxdl.data import Dataset
-from jaxdl.ensemble import Member
+from jaxdl.ensemble import Member, Result
 from jaxdl.train import train_step
+from jaxdl.workdir.records import GroupRecord
 from jaxdl.workdir.tables import Row
 
 SPLITS, METRICS = ('train', 'val', 'test'), ('loss', 'accuracy')
 
 
-def result_rows(group: Group, outcomes: Sequence[Outcome], num_classes: int) -> list[Row]:
-    """The tidy rows of a group.
+def result_rows(
+    condition: str, phase: str, members: Sequence[tuple[Member, Result]], num_classes: int
+) -> list[Row]:
+    """Rows of results.csv of one group.
 
-    A member counts as chance from the epoch on at which its loss is not finite.
+    A member counts as chance from the first epoch with a loss that is not finite.
+
+    Args:
+      condition: name of the condition.
+      phase: `tune` or `measure`.
+      members: each member and its result.
+      num_classes: the accuracy of chance is 1 / num_classes.
     """
     rows = []
-    for member, outcome in zip(group.members, outcomes, strict=True):
-        head = dict(condition=group.condition, phase=group.phase, option=member.option)
+    for member, result in members:
+        head = dict(condition=condition, phase=phase, option=member.option)
         head |= dict(learning_rate=member.variant.learning_rate, seed=member.seed)
-        alive = _alive(outcome)
+        alive = _alive(result)
         for split in SPLITS:
-            if f'{split}_loss' not in outcome:
+            if f'{split}_loss' not in result:
                 continue
-            loss, accuracy = (np.atleast_1d(outcome[f'{split}_{metric}']) for metric in METRICS)
+            loss, accuracy = (np.atleast_1d(result[f'{split}_{metric}']) for metric in METRICS)
             for i in range(len(loss)):
                 epoch = len(alive) if split == 'test' else i + 1
                 tail = dict(head, epoch=epoch, split=split)
-                ok = alive[epoch - 1] and np.isfinite(loss[i])
-                told = ok or np.isinf(loss[i])  # a finite loss after one that was not says nothing
-                rows.append(
-                    tail | dict(metric='loss', value=float(loss[i]) if told else float('nan'))
-                )
-                rows.append(
-                    tail
-                    | dict(metric='accuracy', value=float(accuracy[i]) if ok else 1 / num_classes)
-                )
-        for name, value in outcome.items():
-            if name.startswith('own.'):  # of the last epoch; what chance would be is not known
+                finite = alive[epoch - 1] and np.isfinite(loss[i])
+                # A finite loss after one that was not finite means nothing.
+                written = float(loss[i]) if finite or np.isinf(loss[i]) else float('nan')
+                rows.append(tail | dict(metric='loss', value=written))
+                value = float(accuracy[i]) if finite else 1 / num_classes
+                rows.append(tail | dict(metric='accuracy', value=value))
+        for name, value in result.items():
+            if name.startswith('own.'):  # of the last epoch; chance is not known for these metrics
                 _, split, metric = name.split('.', 2)
-                known = float(value) if alive[-1] else float('nan')
-                rows.append(dict(head, epoch=len(alive), split=split, metric=metric, value=known))
+                written = float(value) if alive[-1] else float('nan')
+                rows.append(dict(head, epoch=len(alive), split=split, metric=metric, value=written))
     return rows
 
 
-def in_order(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
-    """The rows of one condition as results.csv has them: phase, option, rate, seed, epoch, split.
+def test_accuracy(result: Result, num_classes: int) -> float:
+    """Accuracy on the test split; chance for a member that diverged.
 
-    Metric.
+    Args:
+      result: of a member after its test.
+      num_classes: the accuracy of chance is 1 / num_classes.
     """
-    options, metrics = (
-        list(ablation.options),
-        (*METRICS, *sorted({row['metric'] for row in rows} - {*METRICS})),
-    )
+    finite = _alive(result)[-1] and np.isfinite(result['test_loss'])
+    return float(result['test_accuracy']) if finite else 1 / num_classes
+
+
+def in_order(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
+    """Rows of one condition in the order of results.csv.
+
+    The order is by phase, option, learning rate, seed, epoch, split and metric.
+    """
+    options = list(ablation.options)
+    metrics = (*METRICS, *sorted({row['metric'] for row in rows} - {*METRICS}))
 
     def place(row: Row) -> tuple[Any, ...]:
         return (
@@ -79,75 +92,81 @@ def in_order(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
     return sorted(rows, key=place)
 
 
-def forward_flops(ablation: Ablation, dataset: Dataset) -> dict[str, float]:
-    """FLOPs of one image's forward pass, as XLA counts them, for each option."""
-    found = {}
-    for option in ablation.options:
-        module, variables = _network(ablation, option, dataset)
-        image = jnp.zeros((1, *dataset.images.shape[1:]))
+def forward_flops(condition: Condition) -> dict[str, float]:
+    """Option -> FLOPs of the forward pass of one image, as XLA counts them."""
+    flops = {}
+    for option in condition.study.options:
+        module, variables = _network(condition, option)
+        image = jnp.zeros((1, *condition.dataset.images.shape[1:]))
         cost: Any = jax.jit(module.apply).lower(variables, image).cost_analysis()
-        found[option] = float(cost['flops'])
-    return found
+        flops[option] = float(cost['flops'])
+    return flops
 
 
-def cost_rows(
-    ablation: Ablation, condition: str, dataset: Dataset, entries: Sequence[dict[str, Any]]
-) -> list[Row]:
-    """What each option costs: parameters, FLOPs of one image's forward pass.
+def cost_rows(condition: Condition, groups: Sequence[GroupRecord]) -> list[Row]:
+    """Rows of costs.csv: parameters, FLOPs of the forward pass, seconds of training per member.
 
-    Seconds of training of one member.
+    Args:
+      condition: with the study and its data.
+      groups: entries of run.json of this condition.
     """
     rows = []
-    for option, flops in forward_flops(ablation, dataset).items():
-        _, variables = _network(ablation, option, dataset)
+    for option, flops in forward_flops(condition).items():
+        _, variables = _network(condition, option)
         parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
-        entry = next(e for e in entries if e['phase'] == 'measure' and option in e['options'])
-        seconds = round(entry['train_seconds'] / entry['members'], 4)
-        head = dict(condition=condition, option=option, parameters=parameters)
+        group = next(g for g in groups if g.phase == 'measure' and option in g.options)
+        seconds = round(group.train_seconds / group.members, 4)
+        head = dict(condition=condition.name, option=option, parameters=parameters)
         rows.append(head | dict(flops=flops, seconds_per_member=seconds))
     return rows
 
 
-def _network(ablation: Ablation, option: str, dataset: Dataset) -> tuple[nn.Module, dict[str, Any]]:
-    variant = option_variant(ablation, option)
-    module = train_step.module_of(
-        variant, len(dataset.class_names), 'grouped'
-    )  # XLA knows no FLOPs of a custom call
-    state = train_step.init_state(variant, 0, module, dataset.images.shape[1:])
+def _network(condition: Condition, option: str) -> tuple[nn.Module, Any]:
+    """Network of an option, and shapes of its variables."""
+    variant = option_variant(condition.study, option)
+    # XLA does not count the FLOPs of a custom call.
+    module = train_step.module_of(variant, len(condition.dataset.class_names), 'grouped')
+    shape = condition.dataset.images.shape[1:]
+    state = jax.eval_shape(lambda: train_step.init_state(variant, 0, module, shape))
     return module, dict(params=state.params, batch_stats=state.batch_stats)
 
 
-def write_correct(
-    path: pathlib.Path, tested: Sequence[tuple[str, Member, Outcome, Sequence[str]]]
-) -> None:
-    """Writes which test images every measured member got right: (condition, member, outcome.
+def write_correct(path: pathlib.Path, tested: Sequence[tuple[Condition, Member, Result]]) -> None:
+    """Write correct.npz: which test images every measured member classified correctly.
 
-    Image ids) each.
+    `correct` and `tested` are bool [member, image]. Conditions with different test images share the
+    columns of the images that they have in common. A diverged member is correct on no image.
 
-    `correct` and `tested` are bool [member, image]: conditions with other test images share the
-    columns that they can. A diverged member is right about none.
+    Args:
+      path: the file.
+      tested: condition, member and result of each measured member.
     """
-    images = list(dict.fromkeys(image for *_, ids in tested for image in ids))
+    ids = {
+        (condition.name, number): [condition.dataset.ids[i] for i in splits.test]
+        for condition, _, _ in tested
+        for number, splits in condition.splits.items()
+    }
+    names = [ids[condition.name, member.split] for condition, member, _ in tested]
+    images = list(dict.fromkeys(image for row in names for image in row))
     column = {image: i for i, image in enumerate(images)}
-    correct, seen = np.zeros((2, len(tested), len(images)), bool)
-    for row, (_, _, outcome, ids) in enumerate(tested):
-        places = [column[image] for image in ids]
-        seen[row, places] = True
-        correct[row, places] = outcome['correct'][: len(ids)] & _alive(outcome)[-1]
-    conditions, members = [t[0] for t in tested], [t[1] for t in tested]
+    correct, covered = np.zeros((2, len(tested), len(images)), bool)
+    for row, (_, _, result) in enumerate(tested):
+        places = [column[image] for image in names[row]]
+        covered[row, places] = True
+        correct[row, places] = result['correct'][: len(places)] & _alive(result)[-1]
     arrays = dict(
         correct=correct,
-        tested=seen,
+        tested=covered,
         image=np.asarray(images),
-        condition=np.asarray(conditions),
-        option=np.asarray([m.option for m in members]),
-        seed=np.asarray([m.seed for m in members]),
+        condition=np.asarray([condition.name for condition, _, _ in tested]),
+        option=np.asarray([member.option for _, member, _ in tested]),
+        seed=np.asarray([member.seed for _, member, _ in tested]),
     )
     workdir.write_arrays(path, arrays)
 
 
-def _alive(outcome: Outcome) -> np.ndarray:
-    """bool [epoch]: whether every loss was finite up to there."""
+def _alive(result: Result) -> np.ndarray:
+    """bool [epoch]: whether every loss was finite up to this epoch."""
     return np.logical_and.accumulate(
-        np.isfinite(outcome['train_loss']) & np.isfinite(outcome['val_loss'])
+        np.isfinite(result['train_loss']) & np.isfinite(result['val_loss'])
     )

@@ -4,7 +4,6 @@ And how it becomes images in memory.
 """
 
 import dataclasses
-import functools
 import inspect
 from collections.abc import Callable
 
@@ -97,16 +96,19 @@ def read_listing(data: Data) -> Listing:
 
 
 def load(data: Data) -> Dataset:
-    """The data set that `data` asks for, decoded; InputError where there is none of that kind.
+    """Read a data set and decode its images.
 
-    Or a part is wrong.
+    Every call reads the source, since files may have changed; decoded images are cached on disk.
+
+    Args:
+      data: source, size and number of images; the fields of SPLITTING do not matter.
+
+    Returns:
+      The data set; images that cannot be decoded are in `skipped`.
+
+    Raises:
+      InputError: there is no such source, or it cannot be read.
     """
-    defaults = {name: getattr(Data, name) for name in SPLITTING}
-    return _load(dataclasses.replace(data, **defaults))
-
-
-@functools.lru_cache(maxsize=2)
-def _load(data: Data) -> Dataset:
     listing = read_listing(data)
     if data.classes or data.subset:
         listing = parts.narrow(
@@ -117,11 +119,6 @@ def _load(data: Data) -> Dataset:
             per_class=data.subset_per_class,
         )
     return decoded(listing, data)
-
-
-def forget() -> None:
-    """Loads anew from now on: a source has changed."""
-    _load.cache_clear()
 
 
 def decoded(listing: Listing, data: Data) -> Dataset:

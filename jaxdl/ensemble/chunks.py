@@ -1,27 +1,33 @@
-"""How the members of a group are laid out: rows that share their batches.
+"""Layout of the members of a group: rows that share batches, cut into chunks that fit in memory."""
 
-Cut to fit in memory and over the devices.
-"""
-
+import dataclasses
 import pathlib
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.runtime import machine
+from jaxdl.train import keys, train_step
+from jaxdl.train.variant import Variant
 
-# of what is free: the programs' own copies, the data set and other processes need the rest
+# Share of the free memory: copies made by the programs, the data set and other processes need the
+# rest.
 MEMORY_SHARE = 0.25
 
 
 def rectangle(seeds: Sequence[Hashable]) -> np.ndarray:
-    """Member indices [row, column] where the members of a row have one seed.
+    """Arrange members such that the members of a row have one seed and share their batches.
 
-    And so share their batches.
+    Args:
+      seeds: of each member; any value that is equal for members that can share batches.
 
-    Where the seeds have different numbers of members, each member is a row of its own.
+    Returns:
+      Member indices, int [row, column]. If seeds have different numbers of members, each member is
+      a row.
 
     Examples:
       >>> rectangle([0, 0, 1, 1]).tolist(), rectangle([0, 0, 1]).tolist()
@@ -38,12 +44,17 @@ def rectangle(seeds: Sequence[Hashable]) -> np.ndarray:
 def layout(
     seeds: Sequence[Hashable], devices: int, limit: int, cores: int = 1
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Member indices [row, column].
+    """Arrange the members of a group with the least idle time.
 
-    And the rows and columns of them that each device takes at once.
+    Args:
+      seeds: as in `rectangle`.
+      devices: number of devices.
+      limit: most members that a device trains at the same time.
+      cores: cores of a device that train one member each.
 
-    Rows share their batches; where members in rows of their own leave less idle, they have no such
-    rows.
+    Returns:
+      Member indices, int [row, column], and the rows and columns that each device takes at a time.
+      Members of a row share their batches, unless rows of one member leave less idle.
     """
     shapes = rectangle(seeds), np.arange(len(seeds))[:, None]
     tiles = [tile(members.shape, devices, limit, cores) for members in shapes]
@@ -56,12 +67,10 @@ def layout(
 
 
 def tile(shape: tuple[int, int], devices: int, limit: int, cores: int = 1) -> tuple[int, int]:
-    """Rows and columns that each device takes at once, at most `limit` members.
+    """Rows and columns that each device takes at a time, at most `limit` members.
 
-    The least work with padding counted.
-
-    A device with several cores gives each a member at a time. Of equal tiles, fewer chunks, then
-    longer rows.
+    The tile has the least work, padding included, where each core of a device trains one member at
+    a time. Among equal tiles it has fewer chunks, then longer rows.
     """
     rows, columns = shape
     fitting = (
@@ -79,9 +88,15 @@ def _cost(
 
 
 def cut(members: np.ndarray, sides: tuple[int, int], devices: int) -> list[np.ndarray]:
-    """Chunks [devices * rows, columns] of member indices, all of one shape.
+    """Cut members into chunks.
 
-    Padding repeats members.
+    Args:
+      members: indices, int [row, column].
+      sides: rows and columns that each device takes at a time.
+      devices: number of devices.
+
+    Returns:
+      Chunks [devices * rows, columns] of indices, all of one shape; padding repeats members.
     """
     rows, columns = sides
     down = [
@@ -96,25 +111,63 @@ def cut(members: np.ndarray, sides: tuple[int, int], devices: int) -> list[np.nd
     return [np.concatenate(blocks[i : i + devices]) for i in range(0, len(blocks), devices)]
 
 
-def at_once(member_bytes: int) -> int:
-    """Members of so many bytes that one device takes at once: what its memory holds; on a CPU.
+def most_members(member_bytes: int) -> int:
+    """Most members per device and chunk: limited by memory, on CPUs by the last-level cache.
 
-    What its cache holds.
+    A step passes over all members once per operation. Data that one operation wrote should still be
+    in the cache when the next operation reads it.
 
-    A step passes over all members once for every operation: what one operation wrote should still
-    be in the cache when the next reads it.
+    Args:
+      member_bytes: memory of one member in training.
     """
-    allowed, cores = max(1, memory_limit() // member_bytes), cores_of_a_device()
+    limit, cores = max(1, memory_limit() // member_bytes), cores_of_a_device()
     if jax.default_backend() != 'cpu':
-        return allowed
-    return min(allowed, max(cores, _cache_bytes() // member_bytes // cores * cores))
+        return limit
+    return min(limit, max(cores, _cache_bytes() // member_bytes // cores * cores))
+
+
+def member_bytes(
+    variants: Sequence[Variant], image_shape: tuple[int, ...], num_classes: int, conv: str
+) -> int:
+    """Memory of one member in training, without computing anything.
+
+    Args:
+      variants: of the members of a group, which share one program.
+      image_shape: height, width and channels.
+      num_classes: size of the output.
+      conv: a row of `models.conv.LOWERINGS`, `none`, or `auto`.
+
+    Returns:
+      Bytes of three states (before a step, after it, gradients) and of what backpropagation stores.
+
+    Raises:
+      InputError: a variant freezes layers or scales learning rates of layers that do not exist.
+    """
+    decay = min(variant.layer_decay for variant in variants)
+    variant = dataclasses.replace(variants[0], layer_decay=decay)
+    parts = train_step.parts_of(variants)
+    module = train_step.module_of(variant, num_classes, conv)
+
+    def residuals(params: Any, stats: Any, images: jax.Array) -> Any:
+        def forward(params: Any) -> Any:
+            variables = dict(params=params, batch_stats=stats)
+            rngs = dict(dropout=keys.seed_key(0))
+            return module.apply(variables, images, train=True, rngs=rngs, mutable=['batch_stats'])
+
+        return jax.vjp(forward, params)[1]
+
+    state = jax.eval_shape(lambda: train_step.init_state(variant, 0, module, image_shape, parts))
+    images = jax.ShapeDtypeStruct((variant.batch_size, *image_shape), jnp.float32)
+    stored = jax.eval_shape(residuals, state.params, state.batch_stats, images)
+    return 3 * _bytes(state) + _bytes(stored)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def cores_of_a_device() -> int:
-    """The cores that a CPU device gives one member each; 1 on an accelerator.
-
-    Which takes all members as one.
-    """
+    """Cores of a CPU device, each of which trains one member; 1 on an accelerator."""
     return (
         max(1, machine.usable_cores() // jax.local_device_count())
         if jax.default_backend() == 'cpu'
@@ -123,14 +176,14 @@ def cores_of_a_device() -> int:
 
 
 def _cache_bytes() -> int:
-    """The largest cache of this CPU, by device, as Linux tells it; elsewhere a usual size."""
+    """Largest cache of this CPU per device, as Linux reports it; 16 MiB elsewhere."""
     files = pathlib.Path('/sys/devices/system/cpu/cpu0/cache').glob('index*/size')
     sizes = [int(file.read_text().strip().removesuffix('K')) << 10 for file in files]
     return max(sizes, default=2**24) // jax.local_device_count()
 
 
 def memory_limit() -> int:
-    """Bytes that the members on one device may take."""
+    """Bytes for the members on one device."""
     devices = jax.local_devices()
     stats = devices[0].memory_stats() if devices[0].platform != 'cpu' else None
     if stats and 'bytes_limit' in stats:

@@ -1,8 +1,8 @@
-"""The engine: all members of a group train at once, in one compiled program an epoch.
+"""The engine: all members of a group train at the same time, one compiled program per epoch.
 
-vmap over the members, scan over the steps, the data set resident on the device. Members are laid
-out [row, column]: a row shares its seed and so its batches, which keeps the first layer one dense
-product; rows are sharded over devices.
+vmap over the members, scan over the steps; the data set stays on the device. Members are laid out
+[row, column]. A row shares its seed and therefore its batches, which keeps the first layer one
+dense product. Rows are sharded over the devices.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl.data.on_device import Part, Resident
 from jaxdl.runtime import sharding
@@ -28,28 +28,29 @@ from jaxdl.train.variant import Variant, stack
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One (variant, seed) run; `variant` holds the learning rate that is in force."""
+    """One (variant, seed) training run.
+
+    Attributes:
+      option: name of the option.
+      seed: seed of the repetition.
+      variant: all settings, at the learning rate of this run.
+      split: number of the random split of the data: 0, 1, ...
+    """
 
     option: str
     seed: int
     variant: Variant
-    split: int = 0  # which of the ways to split the data: 0, 1, ...
+    split: int = 0
 
     @property
     def stream(self) -> tuple[int, int, int]:
-        """What members of one row share, and so their batches: the seeds of order and noise.
-
-        And the split.
-        """
+        """Seeds of data order and noise, and the split: equal for the members of a row."""
         seed = self.seed + self.variant.seed_offset
         return seed + self.variant.order_offset, seed + self.variant.noise_offset, self.split
 
 
 class Keys(NamedTuple):
-    """The root keys of the random streams of every row: of the order of the data.
-
-    And of the noise in a step.
-    """
+    """Root keys of the random streams `order` and noise (`augment`, `dropout`), [row]."""
 
     order: jax.Array
     noise: jax.Array
@@ -57,11 +58,11 @@ class Keys(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """What a group's program draws at random: its kinds.
+    """Optional parts of the step in the program of a group.
 
-    And those of equal strength in all members.
-
-    The latter are done once a row, for all of its members.
+    Attributes:
+      kinds: parts that at least one member uses (`train_step.parts_of`).
+      even: those that change images with equal strength in all members, computed once per row.
     """
 
     kinds: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Noise:
 
 
 def noise_of(members: Sequence[Member]) -> Noise:
-    """Of a whole group, since all of its chunks run the same program."""
+    """Optional parts of a whole group, since all of its chunks run the same program."""
     kinds = train_step.parts_of([member.variant for member in members])
     even = [
         k
@@ -81,23 +82,34 @@ def noise_of(members: Sequence[Member]) -> Noise:
 
 @dataclasses.dataclass
 class Programs:
-    """The compiled programs of a group in one phase."""
+    """Compiled programs of a group in one phase.
+
+    Attributes:
+      epoch: trains one epoch.
+      evaluate: loss, accuracy and correct images of a split.
+      mesh: devices that share the rows.
+      traces: how often the training program was traced.
+      seconds: time of tracing and compiling.
+      score: values of the metrics that a study registers; None where there are none.
+    """
 
     epoch: Callable[..., tuple[TrainState, Metrics]]
     evaluate: Callable[..., tuple[Metrics, jax.Array]]
     mesh: Mesh
     traces: int
     seconds: float
-    score: Callable[..., dict[str, jax.Array]] | None = (
-        None  # of the metrics that a study registers
-    )
+    score: Callable[..., dict[str, jax.Array]] | None = None
 
 
 @dataclasses.dataclass
 class Training:
-    """A chunk in training: what a checkpoint holds.
+    """A chunk in training, and the content of its checkpoint.
 
-    `history` has float64 [epoch, row, column] for each metric.
+    Attributes:
+      epoch: epochs that are done.
+      states: leaves [row, column, ...].
+      history: a name of HISTORY -> float64 [epoch, row, column]; NaN for epochs to come.
+      seconds: `train` and `evaluate`.
     """
 
     epoch: int
@@ -112,34 +124,51 @@ HISTORY = tuple(
 
 
 def steps_per_epoch(data: Resident, batch_size: int) -> int:
-    """Whole batches in the training images; the ragged rest, another one every epoch.
-
-    Is left out.
-    """
+    """Number of whole batches in the training images; every epoch leaves out another rest."""
     return data.train.shape[-1] // batch_size
 
 
-def start(
-    chunk: np.ndarray, members: Sequence[Member], data: Resident, num_classes: int, epochs: int
-) -> Training:
-    """The states before the first step of `chunk`, int [row, column] of indices into `members`."""
-    module, shape = module_of(members[0].variant, num_classes), data.images.shape[1:]
-    parts = train_step.parts_of([member.variant for member in members])
+def initial_states(
+    chunk: np.ndarray, members: Sequence[Member], num_classes: int, image_shape: tuple[int, ...]
+) -> TrainState:
+    """States before the first step, on the host.
 
-    @functools.cache
-    def state(index: int) -> TrainState:
-        return init_state(members[index].variant, members[index].seed, module, shape, parts)
+    Args:
+      chunk: indices into `members`, int [row, column].
+      members: of one group.
+      num_classes: size of the output.
+      image_shape: height, width and channels.
 
-    flat = [state(int(index)) for index in chunk.flat]
-    states = jax.tree.map(
+    Returns:
+      A state with NumPy leaves [row, column, ...].
+    """
+    module, parts = module_of(members[0].variant, num_classes), noise_of(members).kinds
+    states: dict[tuple[Any, ...], TrainState] = {}
+
+    def state(member: Member) -> TrainState:
+        # Initial weights depend on nothing else: all learning rates of a seed share them.
+        variant = member.variant
+        seed = member.seed + variant.seed_offset + variant.init_offset
+        key = (seed, variant.init, variant.init_scale)
+        if key not in states:
+            states[key] = init_state(variant, member.seed, module, image_shape, parts)
+        return states[key]
+
+    flat = [state(members[i]) for i in chunk.flat]
+    return jax.tree.map(
         lambda *leaves: np.stack(leaves).reshape(*chunk.shape, *leaves[0].shape), *flat
     )
-    history = {name: np.full((epochs, *chunk.shape), np.nan) for name in HISTORY}
+
+
+def new_training(states: TrainState, epochs: int) -> Training:
+    """Training of a chunk before its first step, for so many epochs."""
+    shape = (epochs, *states.step.shape)
+    history = {name: np.full(shape, np.nan) for name in HISTORY}
     return Training(0, states, history, dict(train=0.0, evaluate=0.0))
 
 
 def inputs(chunk: np.ndarray, members: Sequence[Member]) -> tuple[Variant, Keys]:
-    """The variants, leaves [row, column], and the root keys [row], of a chunk."""
+    """Variants, leaves [row, column], and root keys [row], of a chunk."""
     variants = stack([members[i].variant for i in chunk.flat])
     variants = jax.tree.map(lambda leaf: leaf.reshape(chunk.shape), variants)
     order, noise, _ = zip(*(members[i].stream for i in chunk[:, 0]), strict=True)
@@ -149,26 +178,36 @@ def inputs(chunk: np.ndarray, members: Sequence[Member]) -> tuple[Variant, Keys]
 
 
 def compile_programs(
-    variants: Variant,
-    row_keys: Keys,
-    states: TrainState,
+    chunk: np.ndarray,
+    members: Sequence[Member],
     data: Resident,
     num_classes: int,
-    noise: Noise,
     conv: str = 'auto',
     names: Sequence[str] = (),
 ) -> Programs:
-    """Compiles training and evaluation for chunks of this shape; each is traced once.
+    """Compile training and evaluation for chunks of this shape; each is traced once.
 
-    `names` are of METRICS.
+    Args:
+      chunk: indices into `members`, int [row, column]; only shapes and static fields count.
+      members: all members of the group.
+      data: data on the device, with the splits of the chunk.
+      num_classes: size of the output.
+      conv: a row of `models.conv.LOWERINGS`, or `auto`.
+      names: metrics of METRICS to be scored in the end.
+
+    Returns:
+      The programs, which `train`, `test` and `score` run.
     """
     began, traces = time.perf_counter(), []
-    mesh = sharding.member_mesh(len(row_keys.order))
+    variants, row_keys = inputs(chunk, members)
+    noise, mesh = noise_of(members), sharding.member_mesh(len(chunk))
     module = module_of(variants, num_classes, conv)
     steps = steps_per_epoch(data, variants.batch_size)
     rows, whole = PartitionSpec(sharding.MEMBER), PartitionSpec()
-    apart = rows if len(data.train) > 1 else whole  # rows that split the data each in their own way
-    held: Any = Resident(*(whole, whole, *[apart] * 5))  # type: ignore[arg-type]
+    apart = rows if len(data.train) > 1 else whole  # each row has a split of the data
+    specs: Any = data._replace(
+        images=whole, labels=whole, train=apart, val=apart, test=apart, mean=apart, std=apart
+    )
 
     def epoch(
         states: TrainState,
@@ -192,12 +231,13 @@ def compile_programs(
         return _evaluate(step, states, variants, data, part)[1]
 
     shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=rows, check_vma=False)
-    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, rows, held, whole)), donate_argnums=0)
+    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, rows, specs, whole)), donate_argnums=0)
     measure, scored = (
-        jax.jit(shard(f, in_specs=(rows, rows, held, apart))) for f in (evaluate, score)
+        jax.jit(shard(f, in_specs=(rows, rows, specs, apart))) for f in (evaluate, score)
     )
-    states, variants, row_keys = sharding.place((states, variants, row_keys), mesh)
-    data = _held(data, mesh)
+    states = _abstract_states(chunk, members, num_classes, data.images.shape[1:], mesh)
+    variants, row_keys = sharding.place((variants, row_keys), mesh)
+    data = _place_data(data, mesh)
     shape = (len(row_keys.order), steps, variants.batch_size)
     order = sharding.place(jnp.zeros(shape, jnp.int32), mesh)
     with jax.default_matmul_precision(
@@ -211,10 +251,28 @@ def compile_programs(
             lowered.append(scored.lower(states, variants, data, data.val))
     with (
         ThreadPoolExecutor() as pool
-    ):  # XLA leaves a part of two cores idle while it compiles one program
+    ):  # XLA leaves one of two cores partly idle while it compiles one program
         measured, compiled, *rest = pool.map(lambda program: program.compile(), lowered)
     return Programs(
         compiled, measured, mesh, traces.count('epoch'), time.perf_counter() - began, *rest
+    )
+
+
+def _abstract_states(
+    chunk: np.ndarray,
+    members: Sequence[Member],
+    num_classes: int,
+    image_shape: tuple[int, ...],
+    mesh: Mesh,
+) -> TrainState:
+    """Shapes and sharding of the states of a chunk; no initial weight is drawn."""
+    variant = members[0].variant
+    module, parts = module_of(variant, num_classes), noise_of(members).kinds
+    state = jax.eval_shape(lambda: init_state(variant, 0, module, image_shape, parts))
+    rows = NamedSharding(mesh, PartitionSpec(sharding.MEMBER))
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((*chunk.shape, *leaf.shape), leaf.dtype, sharding=rows),
+        state,
     )
 
 
@@ -226,25 +284,31 @@ def train(
     data: Resident,
     after_epoch: Callable[[Training], None],
 ) -> None:
-    """Trains a chunk from where it stands to its last epoch; `after_epoch` may save it, show it.
+    """Train a chunk to its last epoch; `training` is changed in place.
 
-    Or raise to stop.
+    Args:
+      training: the chunk, before its first step or restored from a checkpoint.
+      programs: of the chunk's group.
+      variants: leaves [row, column].
+      row_keys: root keys [row].
+      data: data on the device, with the splits of the chunk.
+      after_epoch: called after the validation of each epoch; raises to stop.
     """
     mesh, steps = programs.mesh, steps_per_epoch(data, variants.batch_size)
     training.states, variants, row_keys = sharding.place(
         (training.states, variants, row_keys), mesh
     )
-    data = _held(data, mesh)
+    data = _place_data(data, mesh)
     timeline = _timeline(steps * len(training.history['train_loss']), mesh)
     while training.epoch < len(training.history['train_loss']):
         began = time.perf_counter()
         order = sharding.place(
             _order(row_keys.order, training.epoch, data.train, steps, variants.batch_size), mesh
         )
-        training.states, found = programs.epoch(
+        training.states, sums = programs.epoch(
             training.states, variants, row_keys.noise, order, data, timeline
         )
-        _record(training, 'train', found)
+        _record(training, 'train', sums)
         trained = time.perf_counter()
         _record(training, 'val', programs.evaluate(training.states, variants, data, data.val)[0])
         training.seconds['train'] += trained - began
@@ -256,18 +320,24 @@ def train(
 def test(
     training: Training, programs: Programs, variants: Variant, data: Resident
 ) -> dict[str, np.ndarray]:
-    """`test_loss`, `test_accuracy` [row, column] and `correct`, bool [row, column, image].
+    """Evaluate a trained chunk on the test split.
 
-    Of a trained chunk.
+    Args:
+      training: the chunk; the seconds of the evaluation are added to it.
+      programs: of the chunk's group.
+      variants: leaves [row, column].
+      data: data on the device, with the splits of the chunk.
 
-    Where rows split the data each in their own way, those that test on fewer images end in False.
+    Returns:
+      `test_loss`, `test_accuracy` float64 [row, column] and `correct` bool [row, column, image]. Rows
+      with fewer test images than others end in False.
     """
     began = time.perf_counter()
     states, variants = sharding.place((training.states, variants), programs.mesh)
-    mask, data = np.asarray(data.test.mask), _held(data, programs.mesh)
-    found, correct = programs.evaluate(states, variants, data, data.test)
-    result = {f'test_{name}': value for name, value in _means(found).items()}
-    most = int(mask.sum((1, 2)).max())  # the images of a part come first, then the padding
+    mask, data = np.asarray(data.test.mask), _place_data(data, programs.mesh)
+    sums, correct = programs.evaluate(states, variants, data, data.test)
+    result = {f'test_{name}': value for name, value in _means(sums).items()}
+    most = int(mask.sum((1, 2)).max())  # the images of a split come first, then the padding
     correct = np.asarray(sharding.gathered(correct)) & mask[:, None]
     result['correct'] = correct.reshape(*correct.shape[:2], -1)[..., :most]
     training.seconds['evaluate'] += time.perf_counter() - began
@@ -277,51 +347,53 @@ def test(
 def score(
     training: Training, programs: Programs, variants: Variant, data: Resident
 ) -> dict[str, np.ndarray]:
-    """The study's own metrics of a trained chunk: `own.SPLIT.NAME`, the mean over images.
+    """Metrics that a study registers, of a trained chunk.
 
-    Float64 [row, column].
+    Returns:
+      `own.SPLIT.NAME` -> mean over the images of the validation or test split, float64 [row, column].
     """
     if not programs.score:
         return {}
     states, variants = sharding.place((training.states, variants), programs.mesh)
-    data, found = _held(data, programs.mesh), {}
+    data, scores = _place_data(data, programs.mesh), {}
     for split, part in dict(val=data.val, test=data.test).items():
         mask = np.asarray(sharding.gathered(part.mask))[:, None]
         for name, values in sharding.gathered(programs.score(states, variants, data, part)).items():
             means = np.where(mask, np.asarray(values, np.float64), 0.0).sum((2, 3)) / mask.sum(
                 (2, 3)
             )
-            found[f'own.{split}.{name}'] = means
-    return found
+            scores[f'own.{split}.{name}'] = means
+    return scores
 
 
-def _held(data: Resident, mesh: Mesh) -> Resident:
-    """The images on every device; the splits with the rows that they belong to."""
+def _place_data(data: Resident, mesh: Mesh) -> Resident:
+    """The images on every device; the splits on the devices of the rows that they belong to."""
     place = sharding.place if len(data.train) > 1 else sharding.replicate
-    whole, apart = sharding.replicate(tuple(data[:2]), mesh), place(tuple(data[2:]), mesh)
-    return Resident(*whole, *apart)  # type: ignore[arg-type]
+    splits: Any = data._replace(images=None, labels=None)  # type: ignore[arg-type]
+    images, labels = sharding.replicate((data.images, data.labels), mesh)
+    return place(splits, mesh)._replace(images=images, labels=labels)
 
 
 def _timeline(steps: int, mesh: Mesh) -> Timeline:
     return sharding.replicate(Timeline(np.int32(steps), np.int32(0)), mesh)
 
 
-def _record(training: Training, split: str, found: Metrics) -> None:
-    for name, value in _means(found).items():
+def _record(training: Training, split: str, sums: Metrics) -> None:
+    for name, value in _means(sums).items():
         training.history[f'{split}_{name}'][training.epoch] = value
 
 
-def _means(found: Metrics) -> dict[str, np.ndarray]:
-    """Divided in float64, so that an accuracy is exactly the share of the images that are right."""
-    return jax.tree.map(lambda x: np.asarray(x, np.float64), sharding.gathered(found)).means()
+def _means(sums: Metrics) -> dict[str, np.ndarray]:
+    """Means in float64, so that an accuracy is exactly the share of correct images."""
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), sharding.gathered(sums)).means()
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _order(row_keys: jax.Array, epoch: int, train: jax.Array, steps: int, size: int) -> jax.Array:
-    """The images of every step of an epoch, int32 [row, step, batch].
+    """Indices of the images of every step of an epoch, int32 [row, step, batch].
 
-    A program of its own, compiled once for all groups: the sort would take each of them a quarter
-    of a second.
+    A separate program, compiled once for all groups: in the training program the sort would take
+    each group a quarter of a second to compile.
     """
 
     def order(key: jax.Array, train: jax.Array) -> jax.Array:
@@ -341,12 +413,22 @@ def _epoch(
     data: Resident,
     even: Sequence[str] = (),
 ) -> tuple[TrainState, Metrics]:
-    """One epoch; states and variants [row, column, ...], key [row].
+    """Train one epoch.
 
-    The sums of the metrics are [row, column].
+    Args:
+      config: what is fixed in the program.
+      states, variants: leaves [row, column, ...].
+      key: root keys of the noise, [row].
+      timeline: steps of the whole training.
+      order: indices of the images, int32 [row, step, batch].
+      data: data on this device.
+      even: fields of `variants` that are equal in all members.
+
+    Returns:
+      The states after the epoch, and sums of the metrics, [row, column].
     """
     rows, _, size = order.shape
-    # Strengths that all members share have no column: what they do to a batch is then done once a
+    # Strengths that all members share have no column axis: the augmented batch is computed once per
     # row.
     columns = dataclasses.replace(jax.tree.map(lambda _: 0, variants), **dict.fromkeys(even))
     variants = dataclasses.replace(
@@ -373,8 +455,8 @@ def _epoch(
         states, step_metrics = step(states, batch, variants, key, timeline)
         return states, step_metrics.sums
 
-    states, found = lax.scan(body, states, order.swapaxes(0, 1))
-    return states, metrics.merge(found)
+    states, sums = lax.scan(body, states, order.swapaxes(0, 1))
+    return states, metrics.merge(sums)
 
 
 def _class_shares(data: Resident, rows: int, module: Any) -> jax.Array:
@@ -386,11 +468,11 @@ def _class_shares(data: Resident, rows: int, module: Any) -> jax.Array:
 def _evaluate(
     step: Callable[..., Any], states: TrainState, variants: Variant, data: Resident, part: Part
 ) -> tuple[Metrics, Any]:
-    """Metrics [row, column] over a part, and what a step says of its (padded) images, [row, column.
+    """Sums of the metrics over a split, [row, column], and values per image, [row, column, step, batch].
 
-    Step, batch].
+    The images are padded to whole batches.
     """
-    shared = len(part.mask) == 1  # by all rows, whose batches are then one
+    shared = len(part.mask) == 1  # one split for all rows, and therefore the same batches
     step = jax.vmap(jax.vmap(step, in_axes=(0, None, 0)), in_axes=(0, None if shared else 0, 0))
 
     def body(part: Part) -> tuple[Metrics, Any]:
@@ -401,5 +483,5 @@ def _evaluate(
             states, jax.tree.map(lambda leaf: leaf[0], batch) if shared else batch, variants
         )
 
-    found, correct = lax.map(body, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), part))
-    return metrics.merge(found), jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), correct)
+    sums, correct = lax.map(body, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), part))
+    return metrics.merge(sums), jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), correct)

@@ -3,26 +3,26 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxdl.errors import visible
 from jaxdl.workdir.journal import Event
+from jaxdl.workdir.records import GroupPlan
 
 PLAIN_EVERY = 5.0  # seconds between plain lines
 SHORT = 0.5  # seconds of work that is not worth a line
 
 
 @contextlib.contextmanager
-def display(plan: Mapping[str, Any]) -> Iterator[Callable[[Event], None]]:
+def display(groups: Sequence[GroupPlan]) -> Iterator[Callable[[Event], None]]:
     """Gives a function that shows an event of the journal; to stderr.
 
     So that stdout stays the caller's.
     """
-    left = time_left(plan)
+    left = time_left(groups)
     if not sys.stderr.isatty():
         yield plain(left)
         return
@@ -229,25 +229,37 @@ def describe(event: Event) -> str:
     return f'{where}{event["phase"]} {options}: {what}, {event["members"]} members{lost}'
 
 
-def time_left(plan: Mapping[str, Any]) -> Callable[[Event], tuple[float, str]]:
-    """A function from event to (share done, words for the time left).
+def time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str]]:
+    """Estimate the time left by the members' steps of this session.
 
-    By the members' steps of this session.
+    Args:
+      groups: planned groups; a grid that grows adds to them.
+
+    Returns:
+      A function from event to (share done, words for the time left).
     """
-    total = sum(group['members'] * group['steps'] for group in plan['groups'])
+    total = sum(group.members * group.steps for group in groups)
     done, began = 0.0, time.monotonic()
-    size = {tuple(group['options']): group['steps'] for group in plan['groups']}
+    waiting = {group: group.members for group in groups}
+
+    def group_of(event: Event) -> GroupPlan | None:
+        options, key = set(event['options']), (event['condition'], event['phase'])
+        return next(
+            (g for g in groups if (g.condition, g.phase) == key and options <= set(g.options)), None
+        )
 
     def left(event: Event) -> tuple[float, str]:
         nonlocal total, done
-        if event['event'] in ('epoch', 'read'):
-            steps = next(
-                (s for options, s in size.items() if set(event['options']) <= set(options)), 0
-            )
-            if event['event'] == 'read':  # a session before this one trained it
-                total -= event['members'] * steps
-            else:
-                done = min(total, done + event['members'] * steps / event['epochs'])
+        group = group_of(event) if event['event'] in ('compile', 'epoch', 'read') else None
+        if group and event['event'] in ('compile', 'read'):
+            waiting[group] -= event['members']
+            if waiting[group] < 0:  # a grid that has grown
+                total -= waiting[group] * group.steps
+                waiting[group] = 0
+        if group and event['event'] == 'read':  # an earlier session trained it
+            total -= event['members'] * group.steps
+        if group and event['event'] == 'epoch':
+            done = min(total, done + event['members'] * group.steps / event['epochs'])
         if not done:
             return 0.0, ''
         seconds = (time.monotonic() - began) * (total - done) / done

@@ -5,13 +5,15 @@ Pure functions of the rows of results.csv, which the run and the report share.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from jaxdl import statistics
 from jaxdl.errors import InputError
 from jaxdl.workdir.tables import Row
 
 METRIC = 'accuracy'
+Setting = TypeVar('Setting', bound=Any)
 # First seed of each phase; evaluation seeds are never tuning seeds.
 TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
 
@@ -39,7 +41,39 @@ def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> d
     return {rate: math.fsum(v) / len(v) for rate, v in sorted(values.items())}
 
 
-def best_rate(means: dict[float, float]) -> float:
+def best_setting(
+    scores: Mapping[Setting, Sequence[float]],
+    losses: Mapping[Setting, Sequence[float]] | None = None,
+) -> Setting:
+    """Setting with the largest mean score over seeds.
+
+    Means count as equal if they agree to 12 digits, since sums round. Among equal means the smallest
+    mean loss decides, then the smallest setting.
+
+    Args:
+      scores: setting -> score of each seed. A score that is not finite puts its setting last.
+      losses: setting -> validation loss of each seed; None: equal means go to the smallest setting.
+
+    Examples:
+      >>> best_setting({0.01: [0.9, 0.8], 0.1: [0.95, 0.9], 0.3: [0.9, 0.95]})
+      0.1
+      >>> best_setting({0.01: [1.0], 0.1: [1.0]}, {0.01: [1.2], 0.1: [0.1]})
+      0.1
+    """
+
+    def place(setting: Setting) -> tuple[float, float, Setting]:
+        loss = math.inf if losses is None else _mean_of(losses[setting], math.inf)
+        return -_mean_of(scores[setting], -math.inf), loss, setting
+
+    return min(scores, key=place)
+
+
+def _mean_of(values: Sequence[float], otherwise: float) -> float:
+    mean = math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
+    return round(mean, 12) if math.isfinite(mean) else otherwise
+
+
+def best_rate(means: Mapping[float, float]) -> float:
     """Select the learning rate with the best mean.
 
     Args:
@@ -52,7 +86,26 @@ def best_rate(means: dict[float, float]) -> float:
       >>> best_rate({0.01: 0.9, 0.1: 0.95, 0.3: 0.95})
       0.1
     """
-    return min(means, key=lambda rate: (-round(means[rate], 12), rate))
+    return best_setting({rate: [mean] for rate, mean in means.items()})
+
+
+def best_learning_rates(runs: Iterable[tuple[str, float, float]]) -> dict[str, float]:
+    """Best learning rate of every option.
+
+    Args:
+      runs: option, learning rate and score of each run; NaN for a run that diverged.
+
+    Returns:
+      option -> the learning rate with the largest mean score; among equal means the smallest.
+
+    Examples:
+      >>> best_learning_rates([('max', 0.1, 0.9), ('max', 0.3, 0.95), ('avg', 0.1, 0.8)])
+      {'max': 0.3, 'avg': 0.1}
+    """
+    grids: dict[str, dict[float, list[float]]] = {}
+    for option, rate, score in runs:
+        grids.setdefault(option, {}).setdefault(rate, []).append(score)
+    return {option: best_setting(scores) for option, scores in grids.items()}
 
 
 def grow(rates: Sequence[float], best: float) -> float | None:

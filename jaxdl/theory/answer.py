@@ -3,10 +3,11 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from jaxdl.workdir.claims import Claim
+from jaxdl.workdir.records import GroupRecord
 
 if TYPE_CHECKING:  # a formula of `jaxdl.theory` is not to load matplotlib
     from jaxdl.report.page.blocks import Figure, Table
@@ -30,7 +31,7 @@ class Answer:
     text: str
     claims: Sequence[Claim]
     blocks: 'Sequence[Figure | Table]' = ()
-    groups: Sequence[Mapping[str, Any]] = ()
+    groups: Sequence[GroupRecord] = ()
 
 
 def text(name: str, **values: str) -> str:

@@ -11,7 +11,7 @@ from jaxdl.config.load import as_dict
 from jaxdl.config.overrides import check
 from jaxdl.report.page.blocks import Figure
 from jaxdl.runtime import machine, progress, provenance, signals
-from jaxdl.workdir import claims, tables
+from jaxdl.workdir import claims, records, tables
 from jaxdl.workdir.tables import Results
 
 
@@ -82,11 +82,18 @@ def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) ->
     workdir.seal(folder)
     kinds = ('compile', 'train', 'evaluate') if answer.groups else ()
     seconds = {
-        kind: round(sum(group[f'{kind}_seconds'] for group in answer.groups), 3) for kind in kinds
+        kind: round(sum(getattr(group, f'{kind}_seconds') for group in answer.groups), 3)
+        for kind in kinds
     }
     seconds |= dict(total=round(time.perf_counter() - began, 3))
     workdir.begin(
-        folder, run=facts | dict(seconds=seconds, groups=list(answer.groups), finished=True)
+        folder,
+        run=facts
+        | dict(
+            seconds=seconds,
+            groups=[records.as_json(group) for group in answer.groups],
+            finished=True,
+        ),
     )
 
 

@@ -215,8 +215,8 @@ def test_equal_images_of_unequal_labels_are_not_learnt_and_give_one_output():
     own = subject()
     own = dataclasses.replace(own, data=own.data._replace(images=jnp.full_like(own.data.images, 7)))
     member = Member('', 0, dataclasses.replace(MLP, learning_rate=0.1))
-    assert judging.by_heart({0.1: networks.by_heart([member], own)[0]}, 20).verdict == FAILS
-    assert judging.outputs_differ(networks.beginnings([member], own)[0]).verdict == FAILS
+    assert judging.by_heart({0.1: networks.overfit([member], own)[0]}, 20).verdict == FAILS
+    assert judging.outputs_differ(networks.initial_outputs([member], own)[0]).verdict == FAILS
 
 
 def test_one_good_rate_is_enough_and_is_named():

@@ -18,6 +18,7 @@ import time
 import numpy as np
 import pytest
 import studies
+from PIL import Image
 from scipy import stats
 
 import jaxdl
@@ -247,6 +248,37 @@ def test_a_clock_that_jumps_changes_nothing(finished, tmp_path, monkeypatch):
         seconds >= 0
         for seconds in json.loads((tmp_path / 'run' / 'run.json').read_text())['seconds'].values()
     )
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two classes of 30 images of noise, in files."""
+    random = np.random.default_rng(0)
+    for kind in ('oak', 'ash'):
+        (tmp_path / 'trees' / kind).mkdir(parents=True)
+        for i in range(30):
+            pixels = random.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / 'trees' / kind / f'{i:02}.png')
+    return tmp_path / 'trees'
+
+
+def test_a_folder_that_has_changed_is_read_again_in_the_same_process(pictures):
+    data = jaxdl.Data(dataset=f'folder:{pictures}', image_size=8)
+    before = jaxdl.data.load(data)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(pictures / 'oak' / '00.png')
+    assert jaxdl.data.load(data).checksum() != before.checksum()
+
+
+def test_a_run_is_not_resumed_with_other_images_in_the_same_process(pictures, tmp_path):
+    study = studies.small(
+        learning_rates=[0.1], epochs=1, dataset=f'folder:{pictures}', image_size=8, batch_size=8
+    )
+    jaxdl.run(study, tmp_path / 'run')
+    content = json.loads((tmp_path / 'run' / 'run.json').read_text())
+    (tmp_path / 'run' / 'run.json').write_text(json.dumps(content | dict(finished=False)))
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(pictures / 'oak' / '00.png')
+    with pytest.raises(InputError, match=r'data set .* has changed since the run began'):
+        jaxdl.run(study, tmp_path / 'run')
 
 
 def test_diverged_members_count_as_chance_and_are_named(tmp_path):

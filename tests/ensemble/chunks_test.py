@@ -37,7 +37,7 @@ def test_a_cpu_takes_what_its_cache_holds(monkeypatch):
     monkeypatch.setattr(chunks, '_cache_bytes', lambda: 100)
     monkeypatch.setattr(chunks, 'cores_of_a_device', lambda: 4)
     monkeypatch.setattr(chunks, 'memory_limit', lambda: 1000)
-    assert [chunks.at_once(size) for size in (1, 9, 12, 60, 400)] == [100, 8, 8, 4, 2]
+    assert [chunks.most_members(size) for size in (1, 9, 12, 60, 400)] == [100, 8, 8, 4, 2]
 
 
 @given(st.integers(1, 12), st.integers(1, 12))

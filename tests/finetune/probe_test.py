@@ -166,6 +166,23 @@ def test_a_grid_too_low_grows_twice(digits):
     assert sorted({row['learning_rate'] for row in found.rows}) == [1e-3, 2e-3, 4e-3, 8e-3]
 
 
+def test_equal_scores_go_to_the_smallest_validation_loss():
+    """Easy images: every head is correct on all of them, and the smallest is the least certain."""
+    rows = [
+        dict(
+            learning_rate=rate,
+            weight_decay=0.0,
+            logit_adjustment=0.0,
+            seed=0,
+            accuracy=1.0,
+            macro_f1=1.0,
+            loss=loss,
+        )
+        for rate, loss in ((0.01, 1.2), (0.1, 0.05), (1.0, 0.07))
+    ]
+    assert choosing._best(rows, 'macro_f1') == ((0.1, 0.0), 0.0)
+
+
 def test_ties_go_to_the_smaller_decay_and_the_smaller_adjustment():
     rows = [
         dict(

@@ -8,7 +8,6 @@ import workdirs
 
 from jaxdl import report
 from jaxdl.ablation import result_rows
-from jaxdl.ablation.planning import Group
 from jaxdl.ensemble import Member
 from jaxdl.report.ablation import divergence, reading
 from jaxdl.report.page import plots
@@ -114,11 +113,12 @@ def test_the_same_difference_on_every_seed_names_its_p_value(made, shift):
 
 
 def test_the_table_of_results_tells_infinite_from_no_number():
-    group = Group('', 'measure', (Member('a', 1000, Variant()),))
+    member = Member('a', 1000, Variant())
     loss = np.array([2.0, math.inf, 3.0])
     outcome = dict.fromkeys(('train_loss', 'val_loss'), loss) | dict.fromkeys(
         ('train_accuracy', 'val_accuracy'), loss
     )
-    rows = [row for row in result_rows.result_rows(group, [outcome], 4) if row['split'] == 'train']
+    rows = result_rows.result_rows('', 'measure', [(member, outcome)], 4)
+    rows = [row for row in rows if row['split'] == 'train']
     assert str([row['value'] for row in rows if row['metric'] == 'loss']) == '[2.0, inf, nan]'
     assert [row['value'] for row in rows if row['metric'] == 'accuracy'] == [2.0, 0.25, 0.25]

@@ -106,6 +106,16 @@ def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_pa
     assert 'variance' in (tmp_path / 'varied' / 'report.md').read_text()
 
 
+def test_a_diverged_member_of_a_variance_study_counts_as_chance(tmp_path):
+    study = studies.small(
+        learning_rates=[0.1], variance_study=True, variance_levels=5, epochs=1, seeds=1
+    )
+    wild = dict(max=dict(pooling='max', learning_rate_scale=1e30))
+    run.run(dataclasses.replace(study, options=wild), tmp_path)
+    rows = tables.read_table(tmp_path / 'artifacts' / 'variance.csv', tables.VARIANCE)
+    assert {row['accuracy'] for row in rows} == {0.1}
+
+
 def test_every_seed_splits_anew_where_it_is_asked_to(tmp_path):
     run.run(studies.small(learning_rates=[0.1], resample_split=True, epochs=1), tmp_path)
     with np.load(tmp_path / 'correct.npz') as found:

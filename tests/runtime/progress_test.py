@@ -3,17 +3,33 @@
 import pytest
 
 from jaxdl.runtime import progress
-
-PLAN = dict(
-    groups=[
-        dict(options=['max', 'avg'], members=10, steps=60),
-        dict(options=['l2'], members=30, steps=20),
-    ]
-)
+from jaxdl.workdir.records import GroupPlan
 
 
-def event(name, options, members, **more):
-    return dict(event=name, condition='', phase='tune', options=options, members=members, **more)
+def group(options, members, steps, condition=''):
+    return GroupPlan(
+        condition=condition,
+        phase='tune',
+        options=options,
+        members=members,
+        steps=steps,
+        batch_size=32,
+        sides=(1, 1),
+        chunks=1,
+        limit=1,
+        cores=1,
+        member_bytes=1,
+        conv='patches',
+    )
+
+
+PLAN = [group(('max', 'avg'), 10, 60), group(('l2',), 30, 20)]
+
+
+def event(name, options, members, condition='', **more):
+    return dict(
+        event=name, condition=condition, phase='tune', options=options, members=members, **more
+    )
 
 
 def test_the_share_counts_the_steps_of_members():
@@ -30,6 +46,20 @@ def test_what_was_trained_before_takes_no_time():
     left = progress.time_left(PLAN)
     left(event('read', ['max'], 10))
     assert left(event('epoch', ['l2'], 15, epoch=1, epochs=1))[0] == pytest.approx(0.5)
+
+
+def test_conditions_with_different_epochs_have_steps_of_their_own():
+    left = progress.time_left([group(('max',), 10, 60, 'long'), group(('max',), 10, 20, 'short')])
+    share, _ = left(event('epoch', ['max'], 10, 'long', epoch=1, epochs=1))
+    assert share == pytest.approx(60 / 80)
+
+
+def test_a_grid_that_grows_adds_to_the_steps():
+    left = progress.time_left([group(('max',), 10, 60)])
+    left(event('compile', ['max'], 10))
+    left(event('epoch', ['max'], 10, epoch=1, epochs=1))
+    left(event('compile', ['max'], 5))
+    assert left(event('epoch', ['max'], 5, epoch=1, epochs=2))[0] == pytest.approx(12.5 / 15)
 
 
 def test_lines_name_what_happens(capsys):

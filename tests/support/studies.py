@@ -51,23 +51,16 @@ def digits():
     return resident(dataset, [split(dataset, Data())])
 
 
-def train(found, chunk, epochs=1, data=None, after_epoch=lambda training: None):
-    """Trains a chunk (indices into `found`); gives the training.
-
-    The programs and what the test split says.
-    """
+def train(members, chunk, epochs=1, data=None, after_epoch=lambda training: None):
+    """Train a chunk, indices into `members`; returns training, programs and test results."""
     data, chunk = data or digits(), np.asarray(chunk)
-    training = ensemble.start(chunk, found, data, 10, epochs)
-    variants, row_keys = ensemble.inputs(chunk, found)
-    noise = ensemble.noise_of(found)
-    shapes = tuple(
-        leaf.shape for leaf in jax.tree.leaves((variants, row_keys, training.states, data))
-    )
-    key = (program_key(variants, shapes), noise)
+    states = ensemble.initial_states(chunk, members, 10, data.images.shape[1:])
+    training = ensemble.new_training(states, epochs)
+    variants, row_keys = ensemble.inputs(chunk, members)
+    shapes = tuple(leaf.shape for leaf in jax.tree.leaves((variants, row_keys, states, data)))
+    key = (program_key(variants, shapes), ensemble.noise_of(members))
     if key not in PROGRAMS:
-        PROGRAMS[key] = ensemble.compile_programs(
-            variants, row_keys, training.states, data, 10, noise
-        )
+        PROGRAMS[key] = ensemble.compile_programs(chunk, members, data, 10)
     programs = PROGRAMS[key]
     ensemble.train(training, programs, variants, row_keys, data, after_epoch)
     return training, programs, ensemble.test(training, programs, variants, data)

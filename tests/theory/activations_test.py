@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxdl.ensemble import Member
+from jaxdl import ensemble
+from jaxdl.ensemble import Member, Trained, Workload
 from jaxdl.models.layers import ACTIVATIONS
-from jaxdl.theory import activations, engine
+from jaxdl.theory import activations
 from jaxdl.theory.activations import checks, networks, outcomes, signs
 from jaxdl.theory.activations.networks import COUNTED, DEPTH, Kind, Results
-from jaxdl.theory.engine import Trained
 from jaxdl.train import train_step
 
 RATES = (0.1, 1.0, 10.0)
@@ -90,8 +90,8 @@ def test_a_share_of_one_sign_leaves_out_units_without_a_gradient():
 def trained():
     data, num_classes = networks.digits()
     member = Member('x', 0, networks.variant(Kind('relu', 2), 1.0))
-    (one,), _ = engine.train(
-        [member], data, num_classes, 3, watch=networks.watch, images=data.train.shape[-1]
+    (one,), _ = ensemble.train_members(
+        [member], Workload(data, num_classes, 3), watch=networks.watch, images=data.train.shape[-1]
     )
     return one, data, num_classes
 

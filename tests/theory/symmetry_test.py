@@ -8,8 +8,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxdl.ensemble import Member
-from jaxdl.theory import engine, symmetry
+from jaxdl import ensemble
+from jaxdl.ensemble import Member, Workload
+from jaxdl.theory import symmetry
 from jaxdl.theory.symmetry import exact, figures, networks, separation
 from jaxdl.train.variant import Variant
 
@@ -46,7 +47,8 @@ def trained(data):
     members = [
         Member(name, seed, variant) for name, variant in variants.items() for seed in range(2)
     ]
-    found, _ = engine.train(members, data.resident_data, 10, 2, watch=networks.unrest)
+    workload = Workload(data.resident_data, 10, 2)
+    found, _ = ensemble.train_members(members, workload, watch=networks.unrest)
     return {name: [one for one in found if one.member.option == name] for name in variants}
 
 

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl import ensemble
 from jaxdl.data import Data, load, split
-from jaxdl.ensemble import Member
-from jaxdl.theory import answer, engine, triplet
+from jaxdl.ensemble import Member, Workload
+from jaxdl.theory import answer, triplet
 from jaxdl.theory.triplet import checks, networks, page
 from jaxdl.theory.triplet import tasks as triplet_tasks
 from jaxdl.train import losses
@@ -244,8 +245,8 @@ def test_training_from_zeros_stays_at_the_margin_and_the_usual_start_leaves_it()
         Member('zeros', 0, dataclasses.replace(variant, init='zeros')),
         Member('usual', 0, variant),
     ]
-    (zeros, usual), _ = engine.train(
-        members, data, networks.DIM, 2, watch=networks.watch, images=32
+    (zeros, usual), _ = ensemble.train_members(
+        members, Workload(data, networks.DIM, 2), watch=networks.watch, images=32
     )
     assert np.all(zeros.history['train_loss'] == losses.MARGIN)
     jax.tree.map(np.testing.assert_array_equal, zeros.start.params, zeros.state.params)

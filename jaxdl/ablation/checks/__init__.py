@@ -1,11 +1,9 @@
-"""Before you train: the checks that every course teaches, for every option of a study.
+"""Checks before training, for every option of a study, as one table.
 
-As one table.
-
-Of the data: names and images stay together, every class is in every part, augmentation of strength
-0 does nothing. Of every option, at the middle of its learning rates: the first loss, inputs and
-outputs that are alive, gradients against differences, a few images learnt by heart, and how far a
-step moves the weights.
+Data: names and images stay together, every class is in every split, augmentation of strength 0
+changes nothing. Options, at the middle of their learning rates: first loss, gradients of the inputs,
+outputs that depend on the image, gradients against differences, overfitting a small batch, and the
+size of the updates.
 """
 
 import dataclasses
@@ -21,8 +19,7 @@ from jaxdl.ablation.checks.gradients import gradient_errors
 from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row, failed, table
 from jaxdl.config.experiment import Ablation, option_variant
-from jaxdl.config.overrides import override
-from jaxdl.data import Dataset, Splits, load, read_listing, split
+from jaxdl.data import Dataset, Splits, read_listing, split
 from jaxdl.data.loading import SPLITTING
 from jaxdl.data.on_device import resident
 from jaxdl.ensemble import Member, autotune
@@ -33,27 +30,33 @@ Note = Callable[[str], None]
 
 
 def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
-    """Every check of a study, in the order of the table; `note` is told what is being measured.
+    """Check a study before it trains.
 
-    A condition whose networks see the same images as those of one before it has its own check of
+    A condition whose networks see the same images as those of an earlier condition has checks of
     the data only.
+
+    Args:
+      experiment: a checked ablation.
+      note: called with a line of progress per measurement.
+
+    Returns:
+      The checks in the order of the table.
     """
-    found, seen = [], []
-    for condition, overrides in experiment.conditions.items():
-        study = override(experiment, overrides)
-        dataset, splits = load(study.data), split(load(study.data), study.data)
-        found += [Check(condition, ALL, row) for row in _of_data(study, dataset, splits)]
+    checks, measured = [], []
+    for condition, study, dataset in planning.load_conditions(experiment):
+        splits = split(dataset, study.data)
+        checks += [Check(condition, ALL, row) for row in _of_data(study, dataset, splits)]
         whole = dataclasses.replace(
             study.data, **{name: getattr(type(study.data), name) for name in SPLITTING}
         )
         same = (study.variant, whole, study.learning_rates)
-        if same not in seen:
-            found += [
+        if same not in measured:
+            checks += [
                 Check(condition, option, row)
                 for option, row in _of_options(study, dataset, splits, note)
             ]
-        seen.append(same)
-    return found
+        measured.append(same)
+    return checks
 
 
 def _of_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]:
@@ -73,7 +76,7 @@ def _of_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]
 def _of_options(
     study: Ablation, dataset: Dataset, splits: Splits, note: Note
 ) -> Iterator[tuple[str, Row]]:
-    """Check by check, so that what is to be compared stands together."""
+    """Checks of the options, one check after another: results to be compared are next to each other."""
     grids = planning.grids(study)
     middle = {option: rates[len(rates) // 2] for option, rates in grids.items()}
     members = [_member(study, option, rate) for option, rate in middle.items()]
@@ -81,45 +84,46 @@ def _of_options(
     conv = autotune.forced(study.conv, len(members)) or 'auto'
     subject = Subject(resident(dataset, [splits]), order, len(dataset.class_names), conv)
     note('the first loss, inputs and outputs')
-    yield from _beginnings(members, subject)
+    yield from _initial_outputs(members, subject)
     note('gradients and differences')
     for member, errors in zip(members, gradient_errors(members, subject), strict=True):
         yield member.option, judging.gradients(errors)
     note(f'{networks.HEART} images by heart')
-    yield from _by_heart(study, grids, subject)
+    yield from _overfit(study, grids, subject)
     note('updates and weights')
-    for member, found in zip(members, networks.strides(members, subject), strict=True):
-        yield member.option, judging.stride(member.variant.learning_rate, found)
+    for member, norms in zip(members, networks.update_norms(members, subject), strict=True):
+        yield member.option, judging.stride(member.variant.learning_rate, norms)
     for member in members:
         strengths = images.strengths_of(member.variant)
         if strengths:
             yield member.option, images.augmented(*_some(dataset, splits), strengths)
 
 
-def _beginnings(members: Sequence[Member], subject: Subject) -> Iterator[tuple[str, Row]]:
+def _initial_outputs(members: Sequence[Member], subject: Subject) -> Iterator[tuple[str, Row]]:
     seeds = range(networks.SEEDS)
-    found = networks.beginnings(
+    results = networks.initial_outputs(
         [dataclasses.replace(m, seed=seed) for m in members for seed in seeds], subject
     )
-    own = {m.option: found[i * len(seeds) : (i + 1) * len(seeds)] for i, m in enumerate(members)}
+    by_option = {
+        m.option: results[i * len(seeds) : (i + 1) * len(seeds)] for i, m in enumerate(members)
+    }
     for member in members:
-        yield (
-            member.option,
-            judging.first_loss(member.variant, subject.num_classes, own[member.option]),
-        )
-    yield from ((option, judging.dead_inputs(of_seeds[0])) for option, of_seeds in own.items())
-    yield from ((option, judging.outputs_differ(of_seeds[0])) for option, of_seeds in own.items())
+        of_seeds = by_option[member.option]
+        yield member.option, judging.first_loss(member.variant, subject.num_classes, of_seeds)
+    yield from ((option, judging.dead_inputs(each[0])) for option, each in by_option.items())
+    yield from ((option, judging.outputs_differ(each[0])) for option, each in by_option.items())
 
 
-def _by_heart(
+def _overfit(
     study: Ablation, grids: Mapping[str, Sequence[float]], subject: Subject
 ) -> Iterator[tuple[str, Row]]:
     members = [_member(study, option, rate) for option, rates in grids.items() for rate in rates]
-    found: dict[str, dict[float, Any]] = {}
-    for member, answer in zip(members, networks.by_heart(members, subject), strict=True):
-        found.setdefault(member.option, {})[member.variant.learning_rate] = answer
+    grid_results: dict[str, dict[float, Any]] = {}
+    for member, result in zip(members, networks.overfit(members, subject), strict=True):
+        grid_results.setdefault(member.option, {})[member.variant.learning_rate] = result
     number = min(networks.HEART, len(subject.order))
-    yield from ((option, judging.by_heart(answers, number)) for option, answers in found.items())
+    for option, results in grid_results.items():
+        yield option, judging.by_heart(results, number)
 
 
 def _member(study: Ablation, option: str, rate: float) -> Member:

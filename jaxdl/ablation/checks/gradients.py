@@ -1,7 +1,4 @@
-"""Does the gradient agree with differences? Training's, float32 as it is computed.
-
-With those of a float64 loss.
-"""
+"""Compare the float32 gradient of training with central differences of a float64 loss."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -13,61 +10,62 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
+from jaxdl import ensemble
 from jaxdl.ablation.checks.networks import (
     UNTRAINED,
-    Answers,
     Subject,
-    asked,
     by_program,
     loss_and_logits,
-    set_in,
-    states_of,
+    replace_fields,
 )
-from jaxdl.ensemble import Member
+from jaxdl.ensemble import Member, Result
 from jaxdl.train import train_step
 from jaxdl.train.train_step import Batch, TrainState
 from jaxdl.train.variant import Variant, stack
 
-IMAGES = 8  # a few: in float64 they pass twice for every direction of every parameter
-DIRECTIONS = 4
+IMAGES = 8  # few: in float64 they pass twice for every direction of every parameter
+DIRECTIONS = 4  # random directions per parameter
 STEP = 1e-6  # of a difference: rounding adds 1e-10 of the loss, few units cross the kink of a ReLU
-SMALL = 1e-3  # of the largest gradient: what a smaller one lacks is a share of this
+SMALL = 1e-3  # share of the largest gradient; errors of smaller gradients are relative to this
 
 
 def gradient_errors(members: Sequence[Member], subject: Subject) -> list[dict[str, float]]:
-    """The relative error of every parameter's gradient, by name, of each member.
+    """Relative error of the gradient with respect to every parameter.
 
     With a direction r of independent N(0, 1), the mean square of (g - t) r is the squared length of
-    g - t: the error is its root, over that of the differences, t r.
+    g - t. The error is its root, divided by that of the differences, t r.
+
+    Returns:
+      For each member: name of a parameter -> relative error.
     """
     batch = subject.batch(subject.order[:IMAGES])
-    same = [set_in(member, batch_size=IMAGES, **UNTRAINED) for member in members]
+    same = [replace_fields(member, batch_size=IMAGES, **UNTRAINED) for member in members]
 
-    def ask(own: Sequence[Member]) -> Answers:
-        return {**asked(_gradient, own, subject, batch), **_differences(own, subject, batch)}
+    def measure(group: Sequence[Member]) -> list[Result]:
+        products = subject.measure(_gradient, group, batch)
+        differences = _differences(group, subject, batch)
+        return [a | b for a, b in zip(products, differences, strict=True)]
 
-    return [_errors(answer) for answer in by_program(same, ask)]
+    return [_errors(result) for result in by_program(same, measure)]
 
 
 def _gradient(
     state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
 ) -> Mapping[str, Any]:
     """Products of the gradient of training with the directions, [leaf, direction]."""
-    found = jax.tree.leaves(train_step.gradients(state, batch, variant, module=module))
+    gradient = jax.tree.leaves(train_step.gradients(state, batch, variant, module=module))
     directions = jax.tree.leaves(_directions(state.params))
-    along = [jnp.einsum('d...,...->d', d, g) for d, g in zip(directions, found, strict=True)]
+    along = [jnp.einsum('d...,...->d', d, g) for d, g in zip(directions, gradient, strict=True)]
     return dict(gradient=jnp.stack(along))
 
 
-def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> Answers:
-    """Central differences of the loss, [member, leaf, direction], by plain JAX in float64.
-
-    The names of the leaves.
-    """
+def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> list[Result]:
+    """Central differences of the loss by plain JAX in float64, [leaf, direction], and leaf names."""
     variants = [member.variant for member in members]
-    usual = train_step.module_of(variants[0], subject.num_classes, subject.conv)
     module = train_step.module_of(variants[0], subject.num_classes, 'patches')
-    states = states_of(members, usual, subject.shape)
+    column = np.arange(len(members))[:, None]
+    states = ensemble.initial_states(column, members, subject.num_classes, subject.shape)
+    states = jax.tree.map(lambda leaf: leaf[:, 0], states)
     images = np.asarray(train_step.normalised(batch), np.float64)
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(states.params)]
     names = np.asarray(['/'.join(part.key for part in path) for path in paths])
@@ -75,14 +73,14 @@ def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> A
         exact = jax.tree.map(
             lambda leaf: np.asarray(leaf, np.float64), (states.params, states.batch_stats)
         )
-        of_one = functools.partial(_slopes, module=module)
-        found = jax.jit(jax.vmap(of_one, in_axes=(0, 0, None, None)))(
+        of_one = functools.partial(_derivatives, module=module)
+        differences = jax.jit(jax.vmap(of_one, in_axes=(0, 0, None, None)))(
             exact, stack(variants), images, batch.labels
         )
-        return dict(difference=np.asarray(found), names=np.tile(names, (len(members), 1)))
+        return [dict(difference=each, names=names) for each in np.asarray(differences)]
 
 
-def _slopes(
+def _derivatives(
     variables: Any, variant: Variant, images: jax.Array, labels: jax.Array, *, module: nn.Module
 ) -> jax.Array:
     params, batch_stats = variables
@@ -108,17 +106,18 @@ def _slopes(
 
 
 def _directions(params: Any) -> Any:
-    """A tree like `params`, float32 [direction, ...]: the same in either precision."""
+    """A tree like `params`, float32 [direction, ...]: equal in both precisions."""
     random = np.random.default_rng(0)
     return jax.tree.map(
         lambda leaf: random.normal(size=(DIRECTIONS, *leaf.shape)).astype(np.float32), params
     )
 
 
-def _errors(answer: Answers) -> dict[str, float]:
+def _errors(result: Result) -> dict[str, float]:
     def length(values: np.ndarray) -> np.ndarray:
         return np.sqrt(np.mean(np.square(np.asarray(values, np.float64)), -1))
 
-    right, wrong = length(answer['difference']), length(answer['gradient'] - answer['difference'])
+    right = length(result['difference'])
+    wrong = length(result['gradient'] - result['difference'])
     scale = np.maximum(right, max(SMALL * right.max(), 1e-12))
-    return dict(zip(map(str, answer['names']), (wrong / scale).tolist(), strict=True))
+    return dict(zip(map(str, result['names']), (wrong / scale).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What the measurements of each option should be, and what it means where they are not."""
+"""Expected ranges of the measurements of each option, and hints for values outside of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.ablation.checks import networks
-from jaxdl.ablation.checks.networks import Answers
 from jaxdl.ablation.checks.rows import FAILS, LOOK, OK, Row
+from jaxdl.ensemble import Result
 from jaxdl.train import losses
 from jaxdl.train.variant import Variant
 
@@ -29,7 +29,7 @@ GRADIENT = 1e-3  # float32 errs by about 1e-5, a mistake by 1e-2 and more
 STRIDE = dict(look=(1e-4, 1e-1), fails=(1e-5, 1.0))
 
 
-def first_loss(variant: Variant, num_classes: int, found: Sequence[Answers]) -> Row:
+def first_loss(variant: Variant, num_classes: int, found: Sequence[Result]) -> Row:
     """Over several seeds: that of no opinion, or not much more."""
     at, high, most = (
         _loss_at(scale, variant, num_classes) for scale in (0.0, LOGITS['look'], LOGITS['fails'])
@@ -52,7 +52,7 @@ def first_loss(variant: Variant, num_classes: int, found: Sequence[Answers]) -> 
     )
 
 
-def dead_inputs(found: Answers) -> Row:
+def dead_inputs(found: Result) -> Row:
     """Every input should reach the loss of some image."""
     dead = float(found['dead'])
     verdict = FAILS if dead > 0.5 else LOOK if dead > 0 else OK
@@ -60,7 +60,7 @@ def dead_inputs(found: Answers) -> Row:
     return Row('no dead input', '0 % without gradient', f'{100 * dead:.3g} %', verdict, hint)
 
 
-def outputs_differ(found: Answers) -> Row:
+def outputs_differ(found: Result) -> Row:
     """What the network says should depend on the image."""
     outputs = np.asarray(found['outputs'], np.float64)
     differ = float(outputs.std(0).mean() / max(float(np.abs(outputs).mean()), 1e-30))
@@ -75,7 +75,7 @@ def outputs_differ(found: Answers) -> Row:
     )
 
 
-def by_heart(found: Mapping[float, Answers], images: int) -> Row:
+def by_heart(found: Mapping[float, Result], images: int) -> Row:
     """By learning rate: one rate at which all are right is enough."""
     best = max(found, key=lambda rate: (found[rate]['learnt'], -found[rate]['steps']))
     learnt, steps = float(found[best]['learnt']), int(found[best]['steps'])
@@ -107,7 +107,7 @@ def gradients(errors: Mapping[str, float]) -> Row:
     return Row('gradients', f'differences to {GRADIENT:g}', shown, verdict, hint)
 
 
-def stride(rate: float, found: Answers) -> Row:
+def stride(rate: float, found: Result) -> Row:
     """How far a step moves a kernel, as a share of it: the median over the kernels that move.
 
     At the longest step.

@@ -1,7 +1,4 @@
-"""What is measured of a network before it trains.
-
-Members that share a program are measured by one, many at once.
-"""
+"""Measure networks before training: first loss, dead inputs, overfitting, size of the updates."""
 
 import dataclasses
 import functools
@@ -15,33 +12,31 @@ from flax import linen as nn
 from jax import lax
 
 from jaxdl import ensemble
-from jaxdl.ablation import planning
 from jaxdl.data.on_device import Resident
-from jaxdl.ensemble import Member, chunks
+from jaxdl.ensemble import Member, Result
 from jaxdl.train import keys, losses, train_step
 from jaxdl.train.train_step import Batch, StepConfig, Timeline, TrainState
-from jaxdl.train.variant import Variant, program_key, stack
+from jaxdl.train.variant import Variant
 
-IMAGES = 64  # that a network is asked about before its first step
-SEEDS = 8  # of the first loss, which one set of random weights says little about
-HEART = 20  # images to learn by heart
-PATIENCE = 300  # steps for that
-PACES = (
-    11  # steps whose length is measured: by then a momentum of 0.9 is two thirds of what it will be
-)
-UNTRAINED = dict(
-    optimizer='sgd', schedule='constant'
-)  # where no step is taken, options that differ in it share a program
-
-Question = Callable[..., Mapping[str, Any]]
-Answers = Mapping[str, np.ndarray]
+IMAGES = 64  # training images for the measurements before the first step
+SEEDS = 8  # of the first loss: one seed says little about random weights
+HEART = 20  # images of the small batch to overfit
+PATIENCE = 300  # most steps for that
+# Steps whose update is measured: after them a momentum of 0.9 has two thirds of its final length.
+PACES = 11
+# Where no step is taken, options that differ in these fields share a program.
+UNTRAINED = dict(optimizer='sgd', schedule='constant')
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What all members share: the data on the device, the training images in a random order.
+    """Data and lowering that all members share.
 
-    And the lowering.
+    Attributes:
+      data: on the device, with one split.
+      order: indices of the training images in a random order, int [n].
+      num_classes: size of the output.
+      conv: a row of `models.conv.LOWERINGS`, or `auto`.
     """
 
     data: Resident
@@ -51,10 +46,11 @@ class Subject:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Height, width and channels of an image."""
         return self.data.images.shape[1:]
 
     def batch(self, indices: np.ndarray) -> Batch:
-        """The batch of these images; of several lists of them, [..., batch], as many batches."""
+        """Batch of the images with these indices, int [batch] or [step, batch]."""
         mean, std = (
             jnp.broadcast_to(m[0], (*indices.shape[:-1], m.shape[-1]))
             for m in (self.data.mean, self.data.std)
@@ -64,50 +60,64 @@ class Subject:
         shares = jnp.broadcast_to(shares, (*indices.shape[:-1], self.num_classes))
         return Batch(images, labels, jnp.ones(indices.shape, bool), mean, std, shares)
 
+    def measure(
+        self, function: Callable[..., Mapping[str, Any]], members: Sequence[Member], *shared: Any
+    ) -> list[Result]:
+        """`ensemble.map_members` with the images, classes and lowering of this subject."""
+        return ensemble.map_members(
+            function, members, self.shape, self.num_classes, self.conv, *shared
+        )
 
-def beginnings(members: Sequence[Member], subject: Subject) -> list[Answers]:
-    """Of each member before its first step, on IMAGES images, in training mode and without noise.
 
-    `loss`: its mean. `spread`: the standard deviation of the logits. `outputs`: what the network
-    says, [image, class]. `dead`: the share of inputs (pixels of a channel) without any gradient in
-    any image.
+def initial_outputs(members: Sequence[Member], subject: Subject) -> list[Result]:
+    """Measure each member before its first step, on IMAGES images, in training mode without noise.
+
+    Returns:
+      For each member: `loss`, the mean; `spread`, the standard deviation of the logits; `outputs`
+      [image, class]; `dead`, the share of inputs (pixels of a channel) whose gradient is 0 in all
+      images.
     """
     batch = subject.batch(subject.order[:IMAGES])
-    same = [set_in(member, batch_size=IMAGES, **UNTRAINED) for member in members]
-    return by_program(same, lambda own: asked(_beginning, own, subject, batch))
+    same = [replace_fields(member, batch_size=IMAGES, **UNTRAINED) for member in members]
+    return by_program(same, lambda group: subject.measure(_initial_outputs, group, batch))
 
 
-def by_heart(members: Sequence[Member], subject: Subject) -> list[Answers]:
-    """Of each member after PATIENCE steps on HEART images, all in every step.
+def overfit(members: Sequence[Member], subject: Subject) -> list[Result]:
+    """Train each member for PATIENCE steps on the same HEART images, without regularisation.
 
-    Without regularisation.
-
-    `learnt`: the share of them that is right in evaluation mode. `steps`: the steps after which all
-    were right in training for the first time, PATIENCE where they never were.
+    Returns:
+      For each member: `learnt`, the share of correct images in evaluation mode; `steps`, the number
+      of steps after which all images were correct in training mode, PATIENCE if they never were.
     """
     labels = np.asarray(subject.data.labels)[subject.order]
     batch = subject.batch(subject.order[balanced(labels)[:HEART]])
     plain = train_step.PARTS | dict(label_smoothing=0.0, weight_decay=0.0)
-    bare = [set_in(member, batch_size=HEART, schedule='constant', **plain) for member in members]
-    return by_program(bare, lambda own: asked(_learning, own, subject, batch))
+    bare = [
+        replace_fields(member, batch_size=HEART, schedule='constant', **plain) for member in members
+    ]
+    return by_program(bare, lambda group: subject.measure(_overfit, group, batch))
 
 
-def strides(members: Sequence[Member], subject: Subject) -> list[Answers]:
-    """`weights` and `update`, [step, kernel]: norms before each of the first steps, and of those.
+def update_norms(members: Sequence[Member], subject: Subject) -> list[Result]:
+    """Measure the first PACES steps of each member at the full learning rate.
 
-    At the full rate.
+    Returns:
+      For each member `weights` and `update`, [step, kernel]: norms of the kernels before each step
+      and of their changes.
     """
 
-    def ask(own: Sequence[Member]) -> Answers:
-        parts, size = ensemble.noise_of(own).kinds, own[0].variant.batch_size
+    def measure(group: Sequence[Member]) -> list[Result]:
+        parts, size = ensemble.noise_of(group).kinds, group[0].variant.batch_size
         batches = subject.batch(np.resize(subject.order, (PACES, size)))
-        return asked(functools.partial(_stride, parts=parts), own, subject, batches)
+        return subject.measure(functools.partial(_update_norms, parts=parts), group, batches)
 
-    return by_program([set_in(member, schedule='constant', ema=0.0) for member in members], ask)
+    return by_program(
+        [replace_fields(member, schedule='constant', ema=0.0) for member in members], measure
+    )
 
 
 def balanced(labels: np.ndarray) -> np.ndarray:
-    """Order of `labels` [n] in which every prefix has all classes as equally as possible."""
+    """Order of `labels` [n] such that every prefix has all classes as equally as possible."""
     order = np.argsort(labels, kind='stable')
     counts = np.bincount(labels)
     rank = np.empty(len(labels), int)
@@ -115,61 +125,22 @@ def balanced(labels: np.ndarray) -> np.ndarray:
     return np.lexsort((labels, rank))
 
 
-def set_in(member: Member, **overrides: Any) -> Member:
-    """The member with fields of its variant replaced."""
+def replace_fields(member: Member, **overrides: Any) -> Member:
+    """A member with fields of its variant replaced."""
     return dataclasses.replace(member, variant=dataclasses.replace(member.variant, **overrides))
 
 
-def by_program(members: Sequence[Member], ask: Callable[[list[Member]], Answers]) -> list[Answers]:
-    """`ask` of the members of each program; its answers, [member, ...].
-
-    One by one in the order of `members`.
-    """
-    sharing: dict[Any, list[int]] = {}
-    for index, member in enumerate(members):
-        sharing.setdefault(program_key(member.variant, ()), []).append(index)
-    found: dict[int, Answers] = {}
-    for indices in sharing.values():
-        answers = ask([members[i] for i in indices])
-        found |= {
-            i: {name: own[place] for name, own in answers.items()}
-            for place, i in enumerate(indices)
-        }
-    return [found[i] for i in range(len(members))]
+def by_program(
+    members: Sequence[Member], measure: Callable[[list[Member]], list[Result]]
+) -> list[Result]:
+    """Call `measure` with the members of each program; results in the order of `members`."""
+    results: dict[int, Result] = {}
+    for places in ensemble.group_by_program(members):
+        results |= zip(places, measure([members[i] for i in places]), strict=True)
+    return [results[i] for i in range(len(members))]
 
 
-def asked(question: Question, members: Sequence[Member], subject: Subject, *shared: Any) -> Answers:
-    """question(state, variant, *shared, module=...) of members of one program, each answer [member.
-
-    ...].
-    """
-    variant = members[0].variant
-    module = train_step.module_of(variant, subject.num_classes, subject.conv)
-    size = planning.member_bytes(variant, subject.shape, subject.num_classes, subject.conv)
-    axes = (0, 0, *[None] * len(shared))
-    program = jax.jit(jax.vmap(functools.partial(question, module=module), in_axes=axes))
-    found = []
-    with jax.default_matmul_precision('highest'):
-        for chunk in chunks.cut(
-            np.arange(len(members))[:, None], (min(len(members), chunks.at_once(size)), 1), 1
-        ):
-            own = [members[i] for i in chunk[:, 0]]
-            states = states_of(own, module, subject.shape)
-            found.append(
-                jax.tree.map(np.asarray, program(states, stack([m.variant for m in own]), *shared))
-            )
-    return jax.tree.map(lambda *pieces: np.concatenate(pieces)[: len(members)], *found)
-
-
-def states_of(members: Sequence[Member], module: nn.Module, shape: tuple[int, ...]) -> TrainState:
-    """Their states before the first step as one, leaves [member, ...]."""
-    states = [
-        train_step.init_state(member.variant, member.seed, module, shape) for member in members
-    ]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
-
-
-def _beginning(
+def _initial_outputs(
     state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
 ) -> Mapping[str, Any]:
     def loss_of(images: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -187,7 +158,7 @@ def _beginning(
     )
 
 
-def _learning(
+def _overfit(
     state: TrainState, variant: Variant, batch: Batch, *, module: nn.Module
 ) -> Mapping[str, Any]:
     step = functools.partial(train_step.train_step, config=StepConfig(module, ()))
@@ -197,12 +168,12 @@ def _learning(
         return state, step_metrics.sums.correct == step_metrics.sums.count
 
     state, right = lax.scan(body, state, None, length=PATIENCE)
-    found, _ = train_step.eval_step(state, batch, variant, module=module)
+    sums, _ = train_step.eval_step(state, batch, variant, module=module)
     steps = jnp.where(right.any(), jnp.argmax(right), PATIENCE)
-    return dict(learnt=found.correct / found.count * jnp.isfinite(found.loss), steps=steps)
+    return dict(learnt=sums.correct / sums.count * jnp.isfinite(sums.loss), steps=steps)
 
 
-def _stride(
+def _update_norms(
     state: TrainState,
     variant: Variant,
     batches: Batch,
@@ -225,7 +196,7 @@ def _stride(
 
 
 def _norms(params: Any) -> jax.Array:
-    """Of every kernel, [kernel]."""
+    """Norm of every kernel, [kernel]."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return jnp.stack(
         [jnp.linalg.norm(leaf.ravel()) for path, leaf in leaves if path[-1].key == 'kernel']
@@ -239,10 +210,7 @@ def loss_and_logits(
     images: jax.Array,
     labels: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The mean loss of normalised images and their logits.
-
-    Spelled out apart from the training step.
-    """
+    """Mean loss of normalised images and their logits, independent of the training step."""
     logits, _ = module.apply(variables, images, train=True, mutable=['batch_stats'])
     targets = losses.targets(labels, module.num_classes, variant.label_smoothing)  # type: ignore[attr-defined]
     return losses.LOSSES[variant.loss](logits, targets).mean(), logits

@@ -1,7 +1,4 @@
-"""Linear heads on the features of a frozen network: a grid of them trains as one group.
-
-The best cell is chosen.
-"""
+"""The linear probe: a grid of heads on features of a frozen network, trained as one group."""
 
 from jaxdl.finetune.probe.choosing import COLUMNS, ProbeResult, doubt, head_of, members, run
 from jaxdl.finetune.probe.heads import log_probabilities, whitening

@@ -1,15 +1,12 @@
-"""The grid of the probe: which learning rate, weight decay and logit adjustment.
+"""Choose the probe's learning rate, weight decay and logit adjustment on validation images.
 
-And how sure one can be of it.
-
-A cell is a learning rate and a weight decay. Every cell trains under several seeds; the heads of a
-cell average to the head that is kept, exactly, since logits are linear in them. The strength of the
+A cell is a learning rate and a weight decay. Every cell trains with several seeds. The result is the
+mean of the heads of the best cell, whose logits are the mean of their logits. The strength of the
 logit adjustment needs no training.
 """
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +15,17 @@ import numpy as np
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits
 from jaxdl.data.bursts import stratified
-from jaxdl.finetune.probe.heads import Cell, Head, Heads, Work, log_probabilities, mean_of, trained
-from jaxdl.statistics import classification as scores
-from jaxdl.statistics import protocol
+from jaxdl.finetune.probe.heads import (
+    Cell,
+    Head,
+    Heads,
+    Work,
+    log_probabilities,
+    mean_of,
+    train_heads,
+)
+from jaxdl.statistics import classification, protocol
+from jaxdl.workdir import records
 
 GROWTHS = 2  # how often the grid may grow past an edge that holds the best cell
 COLUMNS = dict(
@@ -35,13 +40,18 @@ COLUMNS = dict(
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """The chosen head and what it was chosen by.
+    """The chosen head and the measurements that chose it.
 
-    `head` is fitted on the training and validation images, `head_train_only` on the training
-    images: of that one are `val_logits` [n, classes] (log-probabilities averaged over the views,
-    not adjusted), `scores` and `train_scores` (adjusted). `adjustments` [classes] is subtracted
-    from logits: `adjustment` times the log of the classes' shares. `rows` are those of
-    artifacts/probe.csv, `entries` those of the groups in run.json.
+    Attributes:
+      head: fitted on the training and validation images.
+      head_train_only: fitted on the training images; the scores are of this head.
+      learning_rate, weight_decay: of the chosen cell.
+      adjustment: chosen strength of the logit adjustment.
+      adjustments: subtracted from logits, [classes]: the strength times the log of the class shares.
+      rows: of artifacts/probe.csv.
+      val_logits: log-probabilities averaged over the views, not adjusted, [n, classes].
+      scores, train_scores: of the validation and the training images, adjusted.
+      entries: of the groups in run.json.
     """
 
     head: Head
@@ -58,7 +68,7 @@ class ProbeResult:
 
 
 def ignore(name: str, **facts: Any) -> None:
-    """Where nobody wants to be told."""
+    """A journal that writes nothing."""
 
 
 def run(
@@ -70,42 +80,48 @@ def run(
     note: Callable[..., None] = ignore,
     interrupted: Callable[[], int | None] = lambda: None,
 ) -> ProbeResult:
-    """Trains the grid of `experiment.probe` and chooses by `experiment.finetune.metric` on the validation images.
+    """Train the grid of `experiment.probe`; choose by `experiment.finetune.metric` on validation images.
 
     Args:
-      features: float32 [n, view, f], of all images of the data set; every view is trained on, and
-        all are averaged.
-      note: the journal's; told of every epoch.
-      interrupted: the number of a signal that came, if one did; the grid is then given up at the
-        end of an epoch.
+      experiment: a checked fine-tuning.
+      dataset: labels and class names.
+      splits: indices of the images.
+      features: float32 [n, view, f] of all images; training uses every view, prediction their mean.
+      note: writes an event to the journal, one per epoch.
+      interrupted: the number of a signal that came, or None; a signal stops after an epoch.
+
+    Raises:
+      Interrupted: a signal came.
     """
     work = _work(experiment, dataset, features, note, interrupted)
-    heads, rows = _grown(work, splits)
+    heads, rows = _train_grid(work, splits)
     (cell, adjustment), priors = _best(rows, work.metric), _priors(work, splits.train)
-    kept, whole = mean_of(heads[cell]), np.concatenate([splits.train, splits.val])
-    refitted = mean_of(trained(work, [cell], np.sort(whole), splits.val)[cell])
+    head, whole = mean_of(heads[cell]), np.concatenate([splits.train, splits.val])
+    final_head = mean_of(train_heads(work, [cell], np.sort(whole), splits.val)[cell])
     logits = {
-        part: log_probabilities(kept, features[getattr(splits, part)]) for part in ('train', 'val')
+        split: log_probabilities(head, features[getattr(splits, split)])
+        for split in ('train', 'val')
     }
-    found = {
-        part: scores.scores(
-            scores.adjust(own, priors, adjustment), work.labels[getattr(splits, part)]
+    scores = {
+        split: classification.scores(
+            classification.adjust(values, priors, adjustment), work.labels[getattr(splits, split)]
         )
-        for part, own in logits.items()
+        for split, values in logits.items()
     }
-    adjustments = -scores.adjust(np.zeros((1, len(priors))), priors, adjustment)[0]
-    table = [{name: row[name] for name in COLUMNS} for row in rows]
+    adjustments = -classification.adjust(np.zeros((1, len(priors))), priors, adjustment)[0]
+    rate, decay = cell
     return ProbeResult(
-        refitted,
-        kept,
-        *cell,
-        adjustment,
-        adjustments.astype(np.float32),
-        table,
-        logits['val'],
-        found['val'],
-        found['train'],
-        work.entries,
+        head=final_head,
+        head_train_only=head,
+        learning_rate=rate,
+        weight_decay=decay,
+        adjustment=adjustment,
+        adjustments=adjustments.astype(np.float32),
+        rows=[{name: row[name] for name in COLUMNS} for row in rows],
+        val_logits=logits['val'],
+        scores=scores['val'],
+        train_scores=scores['train'],
+        entries=[records.as_json(group) for group in work.groups],
     )
 
 
@@ -119,25 +135,23 @@ def doubt(
     note: Callable[..., None] = ignore,
     interrupted: Callable[[], int | None] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """The chosen cell where the validation images are drawn at random, and where they are not.
+    """Score the chosen cell on a random split too, to show the effect of near-duplicates.
 
-    Rows of split.json.
-
-    One row where they were drawn at random anyway, or the source fixes them.
+    Returns:
+      Rows of artifacts/split.json: the random split, then the split of the run. Only the latter if
+      it is random, or if the source fixes the validation images.
     """
-    whole = dict(split='in whole groups' if 'in whole' in splits.drawn else 'at random')
-    given = whole | _score(result.scores, splits)
-    if whole['split'] == 'at random' or 'val' in (dataset.parts or ()):
-        return [given]
+    grouped = 'in whole' in splits.drawn
+    row = dict(split='in whole groups' if grouped else 'at random') | _score(result.scores, splits)
+    if not grouped or 'val' in (dataset.parts or ()):
+        return [row]
     drawn = stratified(dataset, experiment.data)
     head = head_of(experiment, dataset, drawn, features, result, note=note, interrupted=interrupted)
     work = _work(experiment, dataset, features, note, interrupted)
     logits = log_probabilities(head, features[drawn.val])
-    adjusted = scores.adjust(logits, _priors(work, drawn.train), result.adjustment)
-    return [
-        dict(split='at random') | _score(scores.scores(adjusted, work.labels[drawn.val]), drawn),
-        given,
-    ]
+    adjusted = classification.adjust(logits, _priors(work, drawn.train), result.adjustment)
+    scores = classification.scores(adjusted, work.labels[drawn.val])
+    return [dict(split='at random') | _score(scores, drawn), row]
 
 
 def head_of(
@@ -150,16 +164,16 @@ def head_of(
     note: Callable[..., None] = ignore,
     interrupted: Callable[[], int | None] = lambda: None,
 ) -> Head:
-    """The chosen cell, fitted on the training images of other splits."""
+    """Fit the chosen cell on the training images of other splits."""
     work, cell = (
         _work(experiment, dataset, features, note, interrupted),
         (result.learning_rate, result.weight_decay),
     )
-    return mean_of(trained(work, [cell], splits.train, splits.val)[cell])
+    return mean_of(train_heads(work, [cell], splits.train, splits.val)[cell])
 
 
 def members(experiment: FineTune) -> int:
-    """How many heads train at once."""
+    """Number of heads of the first grid."""
     probe = experiment.probe
     return len(probe.learning_rates) * len(probe.weight_decays) * probe.repeats
 
@@ -176,8 +190,8 @@ def _work(
     return Work(experiment.probe, metric, features, dataset.labels, classes, note, interrupted, [])
 
 
-def _grown(work: Work, splits: Splits) -> tuple[Heads, list[dict[str, Any]]]:
-    """The heads of the grid, and their rows; the grid grows where its edge holds the best cell."""
+def _train_grid(work: Work, splits: Splits) -> tuple[Heads, list[dict[str, Any]]]:
+    """Heads of the grid and their rows; the grid grows while its best cell lies on an edge."""
     rates, decays = list(work.probe.learning_rates), list(work.probe.weight_decays)
     heads: Heads = {}
     rows: list[dict[str, Any]] = []
@@ -185,19 +199,15 @@ def _grown(work: Work, splits: Splits) -> tuple[Heads, list[dict[str, Any]]]:
         new = [cell for cell in itertools.product(rates, decays) if cell not in heads]
         if not new:
             break
-        own = trained(work, new, splits.train, splits.val)
-        heads |= own
-        rows += [row for cell in new for row in _rows(work, cell, own[cell], splits)]
+        heads |= train_heads(work, new, splits.train, splits.val)
+        rows += [row for cell in new for row in _rows(work, cell, heads[cell], splits)]
         (rate, decay), _ = _best(rows, work.metric)
         rates, decays = _past(rates, rate), _past(decays, decay)
     return heads, rows
 
 
 def _past(values: list[float], best: float) -> list[float]:
-    """With one more value where `best` lies at the edge; decay 0 is the end.
-
-    Whatever lies beside it.
-    """
+    """Add a value if `best` lies on the edge; a decay of 0 is the end of its grid."""
     positive = [value for value in values if value > 0]
     inside = best == 0 or (0.0 in values and best == min(positive) < max(positive))
     more = None if inside else protocol.grow(positive, best)
@@ -205,42 +215,42 @@ def _past(values: list[float], best: float) -> list[float]:
 
 
 def _rows(work: Work, cell: Cell, heads: Sequence[Head], splits: Splits) -> list[dict[str, Any]]:
-    """The scores of a cell on the validation images.
-
-    A row for each seed and each strength of the adjustment.
-    """
+    """Scores of a cell on the validation images, a row per seed and strength of the adjustment."""
     labels, priors, rows = work.labels[splits.val], _priors(work, splits.train), []
     for seed, head in enumerate(heads):
         logits = log_probabilities(head, work.features[splits.val])
         for strength in work.probe.logit_adjustments:
-            found = scores.scores(scores.adjust(logits, priors, strength), labels)
-            named = dict(
+            adjusted = classification.adjust(logits, priors, strength)
+            scores = classification.scores(adjusted, labels)
+            head_of_row = dict(
                 learning_rate=cell[0], weight_decay=cell[1], logit_adjustment=strength, seed=seed
             )
-            rows.append(named | {name: found[name] for name in ('accuracy', 'macro_f1', 'loss')})
+            measured = {name: scores[name] for name in ('accuracy', 'macro_f1', 'loss')}
+            rows.append(head_of_row | measured)
     return rows
 
 
 def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[Cell, float]:
-    """The cell and the strength with the best mean over seeds; of equal ones the smaller decay.
+    """Cell and strength of the logit adjustment with the best mean over seeds.
 
-    Strength, rate.
+    Among equal means the smallest mean validation loss decides (on easy images many heads are
+    correct on all), then the smaller decay, strength and learning rate.
     """
-    values: dict[tuple[float, float, float], list[float]] = {}
+    scores: dict[tuple[float, float, float], list[float]] = {}
+    losses: dict[tuple[float, float, float], list[float]] = {}
     for row in rows:
         key = row['weight_decay'], row['logit_adjustment'], row['learning_rate']
-        values.setdefault(key, []).append(-row[metric] if metric == 'loss' else row[metric])
-    means = {key: math.fsum(own) / len(own) for key, own in values.items()}
-    finite = {key: mean if math.isfinite(mean) else -math.inf for key, mean in means.items()}
-    decay, strength, rate = min(finite, key=lambda key: (-round(finite[key], 12), *key))
+        scores.setdefault(key, []).append(-row[metric] if metric == 'loss' else row[metric])
+        losses.setdefault(key, []).append(row['loss'])
+    decay, strength, rate = protocol.best_setting(scores, losses)
     return (rate, decay), strength
 
 
 def _priors(work: Work, train: np.ndarray) -> np.ndarray:
-    """The share of each class among the training images, [classes]."""
+    """Share of each class among the training images, [classes]."""
     return np.bincount(work.labels[train], minlength=work.num_classes) / len(train)
 
 
-def _score(found: Mapping[str, float], splits: Splits) -> dict[str, Any]:
+def _score(scores: Mapping[str, float], splits: Splits) -> dict[str, Any]:
     counts = dict(train=len(splits.train), val=len(splits.val))
-    return {name: found[name] for name in ('accuracy', 'macro_f1')} | counts
+    return {name: scores[name] for name in ('accuracy', 'macro_f1')} | counts

@@ -1,14 +1,9 @@
-"""Linear heads of frozen features, all of them in one group of the ensemble engine.
-
-On features that are whitened.
-"""
+"""Train linear heads on whitened features of a frozen network, all heads in one group."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,29 +11,37 @@ from jaxdl import ensemble
 from jaxdl.config.recipe import Probe
 from jaxdl.data import Dataset, Splits
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member, Programs, Training, autotune, chunks
+from jaxdl.ensemble import Chunk, Hooks, Member, Result, Workload, autotune
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
 from jaxdl.train.variant import Variant
+from jaxdl.workdir.records import GroupRecord
 
-BATCH = 128
-# on the grocery photographs 0.01 to 0.1 are within a point; without whitening it is five points
-# less
+BATCH = 128  # images per step, at most
+# On the grocery photographs values of 0.01 to 0.1 agree within a percentage point; without whitening
+# the accuracy is five percentage points lower.
 SHRINKAGE = 0.1
 
-Head = dict[
-    str, np.ndarray
-]  # kernel float32 [features, classes], bias [classes]: of the features as they are
+# `kernel` float32 [features, classes] and `bias` [classes], for features that are not whitened.
+Head = dict[str, np.ndarray]
 Cell = tuple[float, float]  # learning rate, weight decay
-Heads = dict[Cell, list[Head]]  # one a seed
-White = tuple[np.ndarray, np.ndarray]  # mean [f] and matrix [f, f]
+Heads = dict[Cell, list[Head]]  # one head per seed
+Whitening = tuple[np.ndarray, np.ndarray]  # mean [f] and matrix [f, f]
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What heads are trained on, features float32 [n, view, f] and labels int [n].
+    """Data and callbacks of the training of heads.
 
-    And who is told of it.
+    Attributes:
+      probe: settings.
+      metric: of the choice, a name in `classification.scores`.
+      features: float32 [n, view, f].
+      labels: int [n].
+      num_classes: size of the output.
+      note: writes an event to the journal.
+      interrupted: the number of a signal that came, or None.
+      groups: entries of run.json; each training adds one.
     """
 
     probe: Probe
@@ -48,66 +51,63 @@ class Work:
     num_classes: int
     note: Callable[..., None]
     interrupted: Callable[[], int | None]
-    entries: list[dict[str, Any]]
+    groups: list[GroupRecord]
 
 
-def trained(work: Work, cells: Sequence[Cell], train: np.ndarray, val: np.ndarray) -> Heads:
-    """Heads of every cell and seed on the images `train`: all at once, or as many as fit."""
+def train_heads(
+    work: Work, cells: Sequence[Cell], train: np.ndarray, validation: np.ndarray
+) -> Heads:
+    """Train a head for every cell and seed, as many at a time as fit into memory.
+
+    Args:
+      work: features, labels and settings.
+      cells: learning rates and weight decays.
+      train: indices of the training images.
+      validation: indices of the images that are evaluated after every pass.
+    """
     white = whitening(work.features[train].reshape(-1, work.features.shape[-1]))
-    data = _resident(work, train, val, white)
+    data = _on_device(work, train, validation, white)
     size = min(BATCH, data.train.shape[-1])
     seeds = range(work.probe.repeats)
-    own = [Member('probe', seed, _variant(cell, size)) for seed in seeds for cell in cells]
-    trained, programs = {}, None
-    for chunk in _chunks(own, work):
-        training = ensemble.start(
-            np.zeros_like(chunk), own, data, work.num_classes, work.probe.passes
-        )  # all at 0
-        variants, row_keys = ensemble.inputs(chunk, own)
-        if programs is None:
-            _note(work, 'compile', chunk)
-            programs = ensemble.compile_programs(
-                variants, row_keys, training.states, data, work.num_classes, ensemble.noise_of(own)
-            )
-            _enter(work, programs, training, data, size, len(own))
-        ensemble.train(
-            training,
-            programs,
-            variants,
-            row_keys,
-            data,
-            functools.partial(_after_epoch, work, chunk),
-        )
-        trained |= dict(zip(chunk.flat, _heads(training, white), strict=True))
-        _spent(work, training)
-    return {
-        cell: [trained[seed * len(cells) + i] for seed in seeds] for i, cell in enumerate(cells)
-    }
+    members = [Member('probe', seed, _variant(cell, size)) for seed in seeds for cell in cells]
+    # Bytes of weights, their averages and their gradients.
+    state = 3 * 4 * (work.features.shape[-1] + 1) * work.num_classes
+    results, record = ensemble.run_members(
+        members,
+        Workload(data, work.num_classes, work.probe.passes),
+        ensemble.chunks_in_memory(members, state),
+        conv=autotune.NONE,
+        phase='probe',
+        hooks=_hooks(work),
+    )
+    work.groups.append(record)
+    heads = [_unwhitened(result, white) for result in results]
+    return {cell: [heads[seed * len(cells) + i] for seed in seeds] for i, cell in enumerate(cells)}
 
 
 def log_probabilities(head: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
-    """What a head says of features [n, view, f]: log softmax, averaged over the views, float32 [n.
-
-    Classes].
-    """
+    """Log-probabilities of features [n, view, f], averaged over the views, float32 [n, classes]."""
     logits = features @ head['kernel'] + head['bias']
     return classification.log_softmax(logits).mean(1).astype(np.float32)
 
 
 def mean_of(heads: Sequence[Head]) -> Head:
-    """The head whose logits are the mean of theirs."""
+    """The head whose logits are the mean of the logits of `heads`."""
     return {name: np.mean([head[name] for head in heads], 0) for name in ('kernel', 'bias')}
 
 
-def whitening(features: np.ndarray) -> White:
-    """Mean [f] and matrix [f.
+def whitening(features: np.ndarray) -> Whitening:
+    """Mean and matrix such that (features - mean) @ matrix varies equally in most directions.
 
-    F] such that (features - mean) @ matrix varies alike in most directions.
+    Few directions have most of the variance, and weight decay ties the head to them. Without them
+    the grid is well conditioned and converges in a few passes.
 
-    Of features [n, f]; the matrix is (covariance + SHRINKAGE of the mean variance)^-1/2, scaled to
-    a mean variance of 1. Few directions hold most of the variance, and weight decay ties the head
-    to them; without them in the way the grid is well conditioned too, and converges in a few
-    passes.
+    Args:
+      features: [n, f].
+
+    Returns:
+      The mean [f] and (covariance + SHRINKAGE of the mean variance)^-1/2 [f, f], scaled to a mean
+      variance of 1.
     """
     mean = features.mean(0, dtype=np.float64)
     centred = features - mean.astype(np.float32)
@@ -125,8 +125,8 @@ def _variant(cell: Cell, batch_size: int) -> Variant:
     )
 
 
-def _resident(work: Work, train: np.ndarray, val: np.ndarray, white: White) -> Resident:
-    """The whitened features as images of one pixel, a row a view."""
+def _on_device(work: Work, train: np.ndarray, validation: np.ndarray, white: Whitening) -> Resident:
+    """Whitened features as images of one pixel, one image per view."""
     (_, views, width), (mean, matrix) = work.features.shape, white
     rows = lambda indices: (indices[:, None] * views + np.arange(views)).ravel()
     pixels = (work.features.reshape(-1, width) - mean.astype(np.float32)) @ matrix.astype(
@@ -134,69 +134,44 @@ def _resident(work: Work, train: np.ndarray, val: np.ndarray, white: White) -> R
     )
     labels, names = np.repeat(work.labels, views), tuple(map(str, range(work.num_classes)))
     dataset = Dataset('features', '', pixels.reshape(-1, 1, 1, width), labels, (), names)
-    data = resident(dataset, [Splits(rows(train), rows(val), rows(val[:0]))])
+    data = resident(dataset, [Splits(rows(train), rows(validation), rows(validation[:0]))])
     return data._replace(mean=jnp.zeros((1, width)), std=jnp.ones((1, width)))
 
 
-def _chunks(own: Sequence[Member], work: Work) -> list[np.ndarray]:
-    """Member indices [row, column], a row for each seed."""
-    state = (
-        3 * 4 * (work.features.shape[-1] + 1) * work.num_classes
-    )  # bytes: weights, their averages, their gradients
-    devices = jax.local_device_count()
-    rows, sides = chunks.layout(
-        [m.stream for m in own], devices, chunks.at_once(state), chunks.cores_of_a_device()
-    )
-    return chunks.cut(rows, sides, devices)
-
-
-def _heads(training: Training, white: White) -> list[Head]:
-    """The heads of a chunk, in order, as they apply to features that are not whitened."""
-    kernels, biases = (
-        np.asarray(training.states.params['head'][name], np.float64) for name in ('kernel', 'bias')
-    )
+def _unwhitened(result: Result, white: Whitening) -> Head:
+    """Head of a member, for features that are not whitened."""
+    kernel, bias = (np.asarray(result['head'][name], np.float64) for name in ('kernel', 'bias'))
     mean, matrix = white
-    kernels = matrix @ kernels.reshape(-1, *kernels.shape[2:])
-    biases = biases.reshape(len(kernels), -1) - mean @ kernels
-    return [
-        dict(kernel=k.astype(np.float32), bias=b.astype(np.float32))
-        for k, b in zip(kernels, biases, strict=True)
-    ]
+    kernel = matrix @ kernel.reshape(-1, kernel.shape[-1])
+    bias = bias.ravel() - mean @ kernel
+    return dict(kernel=kernel.astype(np.float32), bias=bias.astype(np.float32))
 
 
-def _after_epoch(work: Work, chunk: np.ndarray, training: Training) -> None:
-    lost = int(np.sum(~np.isfinite(training.history['train_loss'][training.epoch - 1])))
-    _note(work, 'epoch', chunk, epoch=training.epoch, epochs=work.probe.passes, diverged=lost)
-    if signal := work.interrupted():
-        raise Interrupted(signal)
+def _hooks(work: Work) -> Hooks:
+    """Journal, interruption after an epoch, and the heads."""
 
+    def note(name: str, indices: np.ndarray, **facts: Any) -> None:
+        members = len(np.unique(indices))
+        work.note(name, condition='', phase='probe', options=['probe'], members=members, **facts)
 
-def _note(work: Work, name: str, chunk: np.ndarray, **facts: Any) -> None:
-    work.note(
-        name, condition='', phase='probe', options=['probe'], members=len(np.unique(chunk)), **facts
+    def before_compile(indices: np.ndarray) -> None:
+        if not compiled:
+            note('compile', indices)
+        compiled.append(True)
+
+    def after_epoch(chunk: Chunk) -> None:
+        training = chunk.training
+        diverged = int(np.sum(~np.isfinite(training.history['train_loss'][training.epoch - 1])))
+        progress = dict(epoch=training.epoch, epochs=work.probe.passes, diverged=diverged)
+        note('epoch', chunk.indices, **progress)
+        if signal := work.interrupted():
+            raise Interrupted(signal)
+
+    def after_training(chunk: Chunk) -> Result:
+        head = chunk.training.states.params['head']
+        return dict(head={name: np.asarray(head[name]) for name in ('kernel', 'bias')})
+
+    compiled: list[bool] = []
+    return Hooks(
+        before_compile=before_compile, after_epoch=after_epoch, after_training=after_training
     )
-
-
-def _enter(
-    work: Work, programs: Programs, training: Training, data: Resident, size: int, count: int
-) -> None:
-    """A new entry of run.json."""
-    steps = work.probe.passes * ensemble.steps_per_epoch(data, size)
-    entry = dict(
-        condition='',
-        phase='probe',
-        options=['probe'],
-        members=count,
-        traces=programs.traces,
-        steps=steps,
-    )
-    seconds = dict(
-        compile_seconds=round(programs.seconds, 3), train_seconds=0.0, evaluate_seconds=0.0
-    )
-    work.entries.append(entry | dict(batch_size=size) | seconds | dict(conv=autotune.NONE))
-
-
-def _spent(work: Work, training: Training) -> None:
-    for name in ('train', 'evaluate'):
-        key = f'{name}_seconds'
-        work.entries[-1][key] = round(work.entries[-1][key] + training.seconds[name], 3)

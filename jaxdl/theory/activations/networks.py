@@ -9,18 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member
+from jaxdl.ensemble import Member, Trained, Workload
 from jaxdl.models.layers import ACTIVATIONS
+from jaxdl.statistics import protocol
 from jaxdl.statistics.protocol import MEASURING_SEED
-from jaxdl.theory import engine
 from jaxdl.theory.activations import formulas as activations
 from jaxdl.theory.answer import Note
-from jaxdl.theory.engine import Trained
 from jaxdl.train import train_step
 from jaxdl.train.train_step import Batch, TrainState
 from jaxdl.train.variant import Variant
+from jaxdl.workdir.records import GroupRecord
 
 WIDTH = 32
 DEPTH = 5  # of the networks whose dead units are counted
@@ -67,7 +68,7 @@ class Results:
     best: Mapping[Kind, float]
     chance: float
     images: int
-    groups: Sequence[Mapping[str, Any]] = ()
+    groups: Sequence[GroupRecord] = ()
 
     def accuracy(self, kind: Kind, rate: float | None = None) -> np.ndarray:
         """Training accuracy [seed, epoch], at `rate` or at the kind's best learning rate."""
@@ -150,11 +151,19 @@ def train(settings: activations.Settings, note: Note) -> Results:
         }
         members = _members(selected, settings)
         if members:
-            ended, entries = engine.train(
-                members, data, num_classes, settings.epochs, watch=watch, images=watched, note=note
+            ended, records = ensemble.train_members(
+                members,
+                Workload(data, num_classes, settings.epochs),
+                watch=watch,
+                images=watched,
+                note=note,
             )
-            trained, groups = trained + ended, groups + entries
-    best = engine.best_rates([one for one in trained if one.member.seed < MEASURING_SEED])
+            trained, groups = trained + ended, groups + records
+    best = protocol.best_learning_rates(
+        (one.member.option, one.member.variant.learning_rate, one.final('val_accuracy'))
+        for one in trained
+        if one.member.seed < MEASURING_SEED
+    )
     measured: dict[tuple[Kind, float], list[Trained]] = {}
     for one in trained:
         if one.member.seed >= MEASURING_SEED:

@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import resident
-from jaxdl.ensemble import Member
-from jaxdl.theory import engine
+from jaxdl.ensemble import Member, Workload
 from jaxdl.theory.answer import Note
 from jaxdl.train import train_step
 from jaxdl.train.variant import Variant
+from jaxdl.workdir.records import GroupRecord
 
 Sides = tuple[int, int]
 ToKernel = Callable[[np.ndarray, Sides], np.ndarray]
@@ -102,7 +103,7 @@ class Slid:
     operations: tuple[float, float]
 
 
-def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[dict[str, Any]]]:
+def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[GroupRecord]]:
     """A convolution, a pooling and two dense layers.
 
     Trained on digits by the engine of the ablations.
@@ -111,8 +112,8 @@ def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[dict[str
     parts = split(dataset, Data(dataset='digits'))
     data = resident(dataset, [parts])
     classes = len(dataset.class_names)
-    (trained,), groups = engine.train(
-        [Member('classifier', seed, VARIANT)], data, classes, epochs, note=note
+    (trained,), groups = ensemble.train_members(
+        [Member('classifier', seed, VARIANT)], Workload(data, classes, epochs), note=note
     )
     mean, std = (np.asarray(value, np.float64)[0] for value in (data.mean, data.std))
     images = (dataset.images[parts.test] / 255.0 - mean) / std

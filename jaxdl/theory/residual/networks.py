@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member
+from jaxdl.ensemble import Member, Trained, Workload
 from jaxdl.errors import InputError
 from jaxdl.models import layers
 from jaxdl.statistics import protocol
-from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
-from jaxdl.theory.engine import Trained
 from jaxdl.theory.residual.formulas import CARRIED, Settings
 from jaxdl.train import train_step
 from jaxdl.train.variant import Variant
+from jaxdl.workdir.records import GroupRecord
 
 Moments = Callable[[jax.Array, Mapping[str, jax.Array]], tuple[jax.Array, jax.Array]]
 Key = tuple[str, int, str]  # model, layers, skip
@@ -43,7 +43,7 @@ class Study:
     rates: Mapping[Key, float]
     runs: Mapping[Key, Sequence[Trained]]
     data: Resident
-    groups: Sequence[Mapping[str, Any]]
+    groups: Sequence[GroupRecord]
 
     def final(self, key: Key, metric: str) -> np.ndarray:
         """Metric after the last epoch, [seed]; diverged runs have the accuracy of chance."""
@@ -87,9 +87,14 @@ def train(settings: Settings, note: Note) -> Study:
             for rate in settings.learning_rates
             for seed in (*tuning, *fresh)
         ]
-        runs_of_model, entries = engine.train(members, data, CLASSES, epochs, note=note)
-        trained, groups = trained + runs_of_model, groups + entries
-    best = engine.best_rates([run for run in trained if run.member.seed in tuning], 'train_loss')
+        workload = Workload(data, CLASSES, epochs)
+        runs_of_model, records = ensemble.train_members(members, workload, note=note)
+        trained, groups = trained + runs_of_model, groups + records
+    best = protocol.best_learning_rates(
+        (run.member.option, run.member.variant.learning_rate, -run.final('train_loss'))
+        for run in trained
+        if run.member.seed in tuning
+    )
     rates = {key: best[_option(key)] for key in (*mlps, *cnns)}
     runs = {
         key: [run for run in trained if _measures(run.member, _option(key), rates[key], fresh)]
@@ -195,7 +200,7 @@ def _stacked(states: Sequence[Any]) -> tuple[Any, Any]:
 
 
 def _features(data: Resident, chosen: np.ndarray | jax.Array) -> jax.Array:
-    images = train_step.normalised(engine.batch_of(data, chosen))
+    images = train_step.normalised(ensemble.batch_of(data, chosen))
     return images.reshape(len(chosen), -1)
 
 

@@ -43,7 +43,7 @@ def answer(settings: Settings, note: Note) -> Answer:
         figures.sources(trained, measured, settings),
         figures.distances(measured),
     ]
-    steps = groups[0]['steps']
+    steps = groups[0].steps
     return Answer(
         text('symmetry', **figures.words_of(trained, measured, settings, steps)),
         claims,

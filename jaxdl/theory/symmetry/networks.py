@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member
-from jaxdl.theory import engine
+from jaxdl.ensemble import Member, Trained, Workload
 from jaxdl.theory.answer import Note
-from jaxdl.theory.engine import Trained
 from jaxdl.theory.symmetry import formulas as symmetry
 from jaxdl.theory.symmetry.formulas import Settings
 from jaxdl.train import train_step
@@ -22,6 +21,7 @@ from jaxdl.train.train_step import Batch, TrainState
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
+from jaxdl.workdir.records import GroupRecord
 
 DEPTH = 2
 STARTS = {
@@ -70,7 +70,7 @@ def digits() -> Digits:
 
 def train(
     settings: Settings, data: Digits, note: Note
-) -> tuple[dict[str, list[Trained]], list[dict[str, Any]]]:
+) -> tuple[dict[str, list[Trained]], list[GroupRecord]]:
     """Train every initialisation by momentum, and every source of randomness by Adam."""
     base = Variant(
         model='mlp',
@@ -105,10 +105,9 @@ def train(
             for seed in range(settings.seeds)
         ]
         watch = unrest if activation == 'tanh' else None
-        trained, entries = engine.train(
-            members, data.resident_data, 10, settings.epochs, watch=watch, note=note
-        )
-        groups += entries
+        workload = Workload(data.resident_data, 10, settings.epochs)
+        trained, records = ensemble.train_members(members, workload, watch=watch, note=note)
+        groups += records
         for one in trained:
             by_option.setdefault(one.member.option, []).append(one)
     return by_option, groups

@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jaxdl import ensemble
 from jaxdl.data import Data, Dataset, Splits, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member
+from jaxdl.ensemble import Member, Trained, Workload
 from jaxdl.statistics import protocol
-from jaxdl.theory import engine
 from jaxdl.theory.answer import Note
-from jaxdl.theory.engine import Trained
 from jaxdl.theory.triplet import tasks as triplet_tasks
 from jaxdl.train import losses, train_step
 from jaxdl.train.train_step import Batch, TrainState
 from jaxdl.train.variant import Variant
+from jaxdl.workdir.records import GroupRecord
 
 DIM = 32
 TRIPLETS = ('triplet_random', 'triplet_semi_hard', 'triplet_hard')
@@ -70,7 +70,7 @@ class Results:
     episodes: int
     dataset: Dataset
     halves: Sequence[Half]
-    groups: Sequence[Mapping[str, Any]]
+    groups: Sequence[GroupRecord]
 
     def accuracy(self, method: str, layer: str, task: str) -> np.ndarray:
         """One-shot accuracy, mean over the halves, float [seed]."""
@@ -100,9 +100,9 @@ def measure(seeds: int, epochs: int, halves: int, episodes: int, note: Note) -> 
     halves_measured, groups = [], []
     for classes in HALVES[:halves]:
         note(f'embeddings of the digits {classes[0]} to {classes[-1]}')
-        half, entries = _half(dataset, parts, classes, seeds, epochs, episodes, note)
+        half, records = _half(dataset, parts, classes, seeds, epochs, episodes, note)
         halves_measured.append(half)
-        groups += entries
+        groups += records
     return Results(seeds, epochs, episodes, dataset, halves_measured, groups)
 
 
@@ -163,18 +163,18 @@ def _half(
     epochs: int,
     episodes: int,
     note: Note,
-) -> tuple[Half, list[dict[str, Any]]]:
+) -> tuple[Half, list[GroupRecord]]:
     data = _resident(dataset, parts, classes)
-    trained, entries = engine.train(
-        _members(seeds), data, DIM, epochs, watch=watch, images=WATCHED, note=note
+    trained, records = ensemble.train_members(
+        _members(seeds), Workload(data, DIM, epochs), watch=watch, images=WATCHED, note=note
     )
     note(f'one-shot accuracy in {episodes} episodes')
     tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, classes, episodes)
-    images = train_step.normalised(engine.batch_of(data, np.arange(len(dataset.images))))
+    images = train_step.normalised(ensemble.batch_of(data, np.arange(len(dataset.images))))
     tuning = triplet_tasks.judge(features, images, dataset.labels, dict(tune=tasks.pop('tune')))
     rates = {method: _best_rate(trained, method, tuning) for method in METHODS}
     half = Half(classes, images, tasks, {}, rates, trained)
-    return dataclasses.replace(half, accuracy=_accuracy(half, dataset.labels)), entries
+    return dataclasses.replace(half, accuracy=_accuracy(half, dataset.labels)), records
 
 
 def _resident(dataset: Dataset, parts: Splits, classes: tuple[int, ...]) -> Resident:
@@ -196,13 +196,12 @@ def _members(seeds: int) -> list[Member]:
 
 
 def _best_rate(trained: Sequence[Trained], method: str, tuning: triplet_tasks.Judge) -> float:
-    values: dict[float, list[float]] = {}
     layer = layer_of(method)
-    for one in trained:
-        if one.member.option == method:
-            rate = one.member.variant.learning_rate
-            values.setdefault(rate, []).append(tuning(one.state)[layer]['tune'])
-    return protocol.best_rate({rate: float(np.mean(each)) for rate, each in values.items()})
+    return protocol.best_learning_rates(
+        (method, one.member.variant.learning_rate, tuning(one.state)[layer]['tune'])
+        for one in trained
+        if one.member.option == method
+    )[method]
 
 
 def layer_of(method: str) -> str:

@@ -4,17 +4,17 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
+from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import resident
-from jaxdl.ensemble import Member
+from jaxdl.ensemble import Member, Trained, Workload
 from jaxdl.report.page import words
 from jaxdl.report.page.blocks import Table
-from jaxdl.theory import engine
+from jaxdl.statistics import protocol
 from jaxdl.theory.answer import Note
 from jaxdl.theory.vanishing_gradients import formulas as theory
 from jaxdl.theory.vanishing_gradients import networks
@@ -22,6 +22,7 @@ from jaxdl.train import variant
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
+from jaxdl.workdir.records import GroupRecord
 
 DEPTH, HE = 64, math.sqrt(2)
 SEEDS, BATCH, LARGE_BATCH = 4, 8, 128  # examples of a row below; what batch norm's prediction needs
@@ -145,7 +146,7 @@ def _ratio(norms: np.ndarray) -> float:
     return float(np.mean(norms[:, 0] - norms[:, -1]))
 
 
-def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list[dict[str, Any]]]:
+def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list[GroupRecord]]:
     """Final training accuracy by gain, each at its best learning rate, mean over seeds."""
     base = Variant(
         model='mlp',
@@ -168,14 +169,17 @@ def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list
     data = Data(dataset='digits')
     dataset = load(data)
     resident_data = resident(dataset, [split(dataset, data)])
-    trained, groups = engine.train(
-        members, resident_data, len(dataset.class_names), epochs, note=note
+    workload = Workload(resident_data, len(dataset.class_names), epochs)
+    trained, groups = ensemble.train_members(members, workload, note=note)
+    rates = protocol.best_learning_rates(
+        (one.member.option, one.member.variant.learning_rate, one.final('train_accuracy'))
+        for one in trained
     )
-    best = functools.partial(_best, trained, engine.best_rates(trained, 'train_accuracy'))
+    best = functools.partial(_best, trained, rates)
     return {scale: best(scale) for scale in SCALES}, groups
 
 
-def _best(trained: Sequence[engine.Trained], rates: Mapping[str, float], scale: float) -> float:
+def _best(trained: Sequence[Trained], rates: Mapping[str, float], scale: float) -> float:
     option = f'gain {scale:g}'
     chosen = [
         t
