@@ -263,9 +263,6 @@ def time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str
         if not done:
             return 0.0, ''
         seconds = (time.monotonic() - began) * (total - done) / done
-        return (
-            done / total,
-            f'about {seconds:.0f} s left' if seconds < 90 else f'about {seconds / 60:.0f} min left',
-        )
+        return (done / total, f'{duration(seconds)} left')
 
     return left

@@ -329,8 +329,8 @@ def test_a_run_names_its_file_and_a_config_asks_for_it(tmp_path, capsys):
     capsys.readouterr()
     (tmp_path / 'mine.py').write_text(STUDY.format(more='2.0'))
     assert command.main(['--experiment=mine.py', '--workdir=run']) == 0  # it has come to its end
-    assert 'mine.py is not what it was' in capsys.readouterr().err
+    assert 'mine.py is not the file with which the run' in capsys.readouterr().err
     run = json.loads((tmp_path / 'run' / 'run.json').read_text())
     (tmp_path / 'run' / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     assert command.main(['--experiment=mine.py', '--workdir=run']) == 2
-    assert '--overwrite starts it anew' in capsys.readouterr().err
+    assert '--overwrite starts the run again' in capsys.readouterr().err
