@@ -26,9 +26,8 @@ class Stage(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         for i in range(self.convolutions):
-            suffix = (
-                f'_{i}' if i else ''
-            )  # the first is named as if it were the only one: it starts the same
+            # The first has the name of an only one, and so the same initial weights.
+            suffix = f'_{i}' if i else ''
             convolved = layers.Conv(self.features, lowering=self.conv, name=f'conv{suffix}')(images)
             pool = (
                 self.pooling
@@ -43,7 +42,7 @@ class Stage(nn.Module):
         return images
 
     def _follow(self, images: jax.Array, train: bool, pool: str, name: str) -> jax.Array:
-        """What comes after a convolution."""
+        """Norm, activation and pooling after a convolution."""
         if self.conv == 'onednn' and stage.serves(self.norm, self.activation):
             fused = pool if pool in stage.POOLINGS else 'none'
             images = stage.NormActivationPool(self.norm, self.activation, fused, name=name)(
@@ -59,11 +58,14 @@ def _pooled(images: jax.Array, pool: str) -> jax.Array:
 
 
 class CNN(nn.Module):
-    """`depth` stages, their widths doubling from `width`; global pooling.
+    """Stages, global pooling, a dense layer if `hidden`, dropout, dense.
 
-    A dense layer if `hidden`; dropout; dense.
-
-    `conv` is how convolutions are computed (`conv.LOWERINGS`), `auto` what usually is best here.
+    Attributes:
+      width: features of the first stage; they double from stage to stage.
+      depth: number of stages.
+      convolutions: per stage.
+      hidden: width of the dense layer; 0: none.
+      conv: a row of `conv.LOWERINGS`, or `auto`: the usual one of this platform.
     """
 
     num_classes: int
@@ -90,9 +92,8 @@ class CNN(nn.Module):
         """
         options = (self.convolutions, self.norm, self.activation, self.pooling, self.skip)
         lowering = default_lowering() if self.conv == 'auto' else self.conv
-        if (
-            self.convolutions == 1
-        ):  # the widths double from stage to stage, so that only the first can be as its images
+        # Widths double from stage to stage: only the first can equal the images' channels.
+        if self.convolutions == 1:
             layers.check_skip(
                 self.skip, images.shape[-1], self.width, 'set convolutions to 2 or more'
             )

@@ -1,4 +1,4 @@
-"""The network without hidden layers: logistic regression of whatever numbers its images are."""
+"""The network without hidden layers: logistic regression on the pixels."""
 
 import jax
 from flax import linen as nn

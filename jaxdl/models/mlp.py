@@ -1,4 +1,4 @@
-"""The network without convolutions: every pixel is a number of its own."""
+"""The multilayer perceptron: every pixel is one input."""
 
 import jax
 from flax import linen as nn
@@ -16,24 +16,20 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, train: bool) -> jax.Array:
         features = nn.Dense(self.width, use_bias=False, name='dense')(features)
-        features = layers.NORMS[self.norm](train, 'norm')(
-            features
-        )  # which has the bias, with 'none' nothing else
+        # The norm has the bias; `none` has nothing else.
+        features = layers.NORMS[self.norm](train, 'norm')(features)
         return layers.ACTIVATIONS[self.activation](features)
 
 
 class MLP(nn.Module):
     """The image as one row of numbers; `depth` hidden layers of `width` units; dropout; dense.
 
-    With `skip`, every hidden layer of as many inputs as outputs is x + act(norm(dense(x))) in place
-    of the second term
-    alone: nothing stands on the identity path (He et al. 2016, "Identity mappings in deep residual
-      networks"), since
-    the activation comes before the sum.
+    With `skip`, a hidden layer with as many inputs as outputs computes x + act(norm(dense(x))). The
+    activation comes before the sum, so the identity path is free (He et al. 2016, "Identity mappings
+    in deep residual networks").
 
-    What the hidden layers answer: `_, shown = module.apply(variables, images,
-    mutable=['intermediates'])`, then `shown['intermediates']['hidden_0'][0]`, float [batch, width];
-    it costs nothing where it is not asked for.
+    Outputs of the hidden layers: `_, state = module.apply(variables, images,
+    mutable=['intermediates'])`, then `state['intermediates']['hidden_0'][0]`, float [batch, width].
     """
 
     num_classes: int

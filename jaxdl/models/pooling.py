@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn import initializers
 
-Param = Callable[
-    ..., jax.Array
-]  # flax's self.param: (name, init, *arguments) -> the parameter, made when asked for
+# flax's self.param: (name, init, *arguments) -> the parameter.
+Param = Callable[..., jax.Array]
 
 
 class Pool(nn.Module):
@@ -60,8 +59,8 @@ def _first_largest(count: int, elements: jax.Array) -> jax.Array:
 
 
 def _first_largest_forward(count: int, elements: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # Which one it is is kept, not the values: XLA computes those anew with other roundings, and
-    # then none is equal.
+    # Residuals are the places, not the values: XLA would compute the values again with other
+    # rounding, and then none is equal.
     largest, first = elements[0], jnp.zeros(elements.shape[1:], jnp.int8)
     for i in range(1, count):
         first = jnp.where(elements[i] > largest, jnp.int8(i), first)
@@ -77,24 +76,19 @@ _first_largest.defvjp(_first_largest_forward, _first_largest_backward)
 
 
 def _l2(elements: jax.Array, param: Param) -> jax.Array:
-    """The root of the mean square."""
-    # The small constant keeps the gradient of the root finite where a whole window is 0, as after a
-    # ReLU it often is.
+    """Root of the mean square."""
+    # The constant keeps the gradient finite where a whole window is 0, as often after ReLU.
     return jnp.sqrt(jnp.mean(jnp.square(elements), 0) + 1e-6)
 
 
 def _strided(elements: jax.Array, param: Param) -> jax.Array:
-    """A 2 x 2 convolution of stride 2 (Springenberg et al.
-
-    2015, "Striving for simplicity"), one tap an element.
-    """
+    """A 2 x 2 convolution of stride 2: Springenberg et al. 2015, "Striving for simplicity"."""
     count, channels = elements.shape[0], elements.shape[-1]
     kernel = param('kernel', initializers.he_normal(), (count, channels, channels))
     return jnp.einsum('kbhwc,kcd->bhwd', elements, kernel)
 
 
-# name -> reduction of the leading axis, the elements of a window; a row with weights of its own
-# asks `param` for them.
+# name -> reduction of the leading axis, the elements of a window; `param` makes parameters.
 POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
     'max': lambda elements, param: _maximum(elements),
     'avg': lambda elements, param: elements.mean(0),
@@ -115,15 +109,12 @@ def _most(images: jax.Array) -> jax.Array:
 
 
 def _gem(images: jax.Array, param: Param) -> jax.Array:
-    """The generalised mean (Radenovic et al.
+    """Generalised mean, mean(x^p)^(1/p) (Radenovic et al. 2018).
 
-    2018), mean(x^p)^(1/p): the average at p = 1, the maximum at infinity.
-
-    p is learnt, one for all channels, from 3 on; it counts as 1 below 1. What is below 1e-6 counts
-    as that.
+    p = 1 is the average, infinity the maximum. p is trained from 3, one for all channels, and clipped to at least 1; x to at least 1e-6.
     """
     p = jnp.maximum(param('exponent', initializers.constant(3.0), ()), 1.0)
-    logs = p * jnp.log(jnp.maximum(images, 1e-6))  # of the powers, which themselves would underflow
+    logs = p * jnp.log(jnp.maximum(images, 1e-6))  # the powers themselves would underflow
     return jnp.exp(
         (jax.nn.logsumexp(logs, (1, 2)) - jnp.log(images.shape[1] * images.shape[2])) / p
     )

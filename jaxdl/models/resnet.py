@@ -13,7 +13,7 @@ from jaxdl.models.blocks import BLOCKS, Preactivation, Residual, batch_norm, con
 from jaxdl.models.norm import BatchNorm, to_float32
 
 Training = bool | Collection[str]
-TRAINED_APART = (BatchNorm, Residual, Preactivation)  # what answers otherwise in training
+WITH_NORM = (BatchNorm, Residual, Preactivation)  # layers that take `train`
 
 
 class ResNet(nn.Module):
@@ -59,10 +59,7 @@ class ResNet(nn.Module):
             self.bn0 = batch_norm(self.lowering)
 
     def _block(self, stage: int, width: int, index: int) -> nn.Module:
-        """Block `index` of a stage from 1 on: the first changes the shape.
-
-        But for that of a first stage as wide.
-        """
+        """Block `index` of a stage from 1 on; the first changes the shape, if it has to."""
         a = self.architecture
         stride = 2 if index == 0 and stage > 1 else 1
         changes = index == 0 and (stage > 1 or a.expansion > 1)
@@ -70,13 +67,16 @@ class ResNet(nn.Module):
         return kind(a, width, stride, a.shortcut if changes else 'identity', self.lowering)
 
     def feature_map(self, images: jax.Array, train: Training = False) -> jax.Array:
-        """float [batch, height, width, channel], normalised -> the last feature map [batch, rows.
+        """Last feature map.
 
-        Columns, features].
+        Args:
+          images: float [batch, height, width, channel], normalised.
+          train: whether norms take the statistics of the batch; or the parts (`stem`, `layer1`, ...,
+            `norm`) whose norms do.
 
-        Rows and columns are a 32nd of the images', in the CIFAR networks a quarter, rounded up.
-        `train` may be the parts (`stem`, `layer1`, ..., `norm`) whose norms take the statistics of
-        the batch; the others are as in evaluation.
+        Returns:
+          [batch, rows, columns, features]; rows and columns are a 32nd of the images', in the CIFAR
+          networks a quarter, rounded up.
         """
         of = lambda part: train if isinstance(train, bool) else part in train
         stem = of('stem')
@@ -91,19 +91,13 @@ class ResNet(nn.Module):
         )
 
     def features(self, images: jax.Array, train: Training = False) -> jax.Array:
-        """float [batch, height, width, channel], normalised -> the means of the feature map.
-
-        [batch, features].
-        """
+        """Means of the last feature map, [batch, features]; arguments as of `feature_map`."""
         return to_float32(self.feature_map(images, train)).mean((1, 2))
 
     def classify(
         self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
     ) -> jax.Array:
-        """[batch, features] -> logits [batch, num_classes].
-
-        The features themselves where there is no head.
-        """
+        """Logits [batch, num_classes] of features [batch, features]; without a head the features."""
         if train and not (isinstance(dropout, float) and dropout == 0):
             features = layers.dropout(features, dropout, self.make_rng('dropout'))
         return self.head(features) if self.num_classes else features
@@ -127,7 +121,7 @@ class ResNet(nn.Module):
 
 
 def _through(parts: Any, images: jax.Array, train: bool) -> jax.Array:
-    """What a layer or a list of them makes of the images."""
+    """Images after a layer or a list of layers."""
     for part in parts if isinstance(parts, Sequence) else [parts]:
-        images = part(images, train) if isinstance(part, TRAINED_APART) else part(images)
+        images = part(images, train) if isinstance(part, WITH_NORM) else part(images)
     return images

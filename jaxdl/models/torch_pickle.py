@@ -77,7 +77,8 @@ def load_zip(path: pathlib.Path) -> Any:
             and archive.read(folder + 'byteorder') != b'little'
         ):
             raise InputError(
-                f'weights {path}: its numbers are big-endian, which are not read: save a .safetensors file'
+                f'weights {path}: its numbers are big-endian, which are not read: '
+                'save a .safetensors file'
             )
         with archive.open(name) as stream:
             content = _Unpickler(stream, path).load()
@@ -132,8 +133,8 @@ class _Unpickler(pickle.Unpickler):
             return DTYPES[name]
         if (module, name) not in KNOWN:
             raise InputError(
-                f'weights {self.path}: refused, since reading it would call {module}.{name}: save the plain '
-                'state_dict, or better a .safetensors file'
+                f'weights {self.path}: refused, since reading it would call {module}.{name}: '
+                'save the plain state_dict, or better a .safetensors file'
             )
         return KNOWN[module, name]
 
@@ -141,7 +142,8 @@ class _Unpickler(pickle.Unpickler):
         kind, dtype, key, _, count, *view = pid
         if kind != 'storage' or not isinstance(dtype, str) or (view and view[0] is not None):
             raise InputError(
-                f'weights {self.path}: holds {kind!r} where a storage of numbers should be: save the plain state_dict'
+                f'weights {self.path}: holds {kind!r} where a storage of numbers should be: '
+                'save the plain state_dict'
             )
         return self.storages.setdefault(str(key), Storage(dtype, str(key), int(count)))
 

@@ -1,7 +1,4 @@
-"""Files of pretrained weights, and names on the Hugging Face hub, into arrays; no jax.
-
-And no code of the file runs.
-"""
+"""Read pretrained weights of files and of the Hugging Face hub, without running their code; no jax."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +12,11 @@ from jaxdl.errors import InputError
 from jaxdl.models import torch_pickle
 from jaxdl.workdir import zip_safety
 
-FILES = (
-    'model.safetensors',
-    'pytorch_model.bin',
-)  # what a folder, or a repository, may hold; the first wins
-ADVICE = 'give the path of a .safetensors, .npz, .pth or .th file, or a hub id such as timm/resnet50.a1_in1k'
+FILES = ('model.safetensors', 'pytorch_model.bin')  # of a folder or repository; the first wins
+ADVICE = (
+    'give the path of a .safetensors, .npz, .pth or .th file, '
+    'or a hub id such as timm/resnet50.a1_in1k'
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def read(source: str, revision: str | None = None) -> Weights:
         return _hub(name, revision or None)
     if revision:
         raise InputError(
-            f'weights {source}: lies here, where there are no revisions: leave out revision={revision!r}'
+            f'weights {source}: a local file has no revisions: leave out revision={revision!r}'
         )
     return _folder(path) if path.is_dir() else Weights(_tensors(path), source=source)
 
@@ -130,7 +127,10 @@ def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.P
                 f'weights {name}{at}: the hub does not give {wanted} ({reason}): {ADVICE}'
             ) from None
     if unreachable:
-        where = f'no such file here, {" or ".join(files)} not in the cache of the hub, and the hub cannot be reached'
+        where = (
+            f'no such file here, {" or ".join(files)} not in the cache of the hub, '
+            'and the hub cannot be reached'
+        )
         raise InputError(f'weights {name}{at}: {where}: {ADVICE}')
     return None
 
