@@ -1,7 +1,4 @@
-"""Files from the web: fetched so that an interruption costs nothing.
-
-Unpacked so that nothing leaves the folder.
-"""
+"""Download files with resumption, and unpack zip archives safely."""
 
 import contextlib
 import hashlib
@@ -27,19 +24,25 @@ from jaxdl.runtime.progress import show_progress
 
 CHUNK = 2**18  # bytes
 TIMEOUT = 30.0  # seconds without a byte
-MOST_RATIO = 100  # bytes unpacked for a byte of the archive: photographs do not shrink
+MOST_RATIO = 100  # bytes unpacked per byte of the archive: photographs do not shrink
 SLACK = 2**20  # bytes that any archive may unpack to
 LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 
 
 def fetch(url: str, path: pathlib.Path) -> dict[str, Any]:
-    """Downloads `url` to `path`, going on where an earlier call stopped; its url, bytes and sha256.
+    """Download a file, from where an earlier call stopped.
 
-    Shown too.
+    The unfinished file is `<path>.part`. A complete file is not fetched again.
 
-    A file that is there is left as it is. What has come so far lies in `<path>.part`. InputError:
-    the server, the network or the disk fails; the next call goes on from there. Only https (and
-    this machine itself, for tests).
+    Args:
+      url: https, or http of this machine.
+      path: where to write.
+
+    Returns:
+      `url`, `bytes` and `sha256`, which are also written to stderr.
+
+    Raises:
+      InputError: the server, the network or the disk fails; the next call resumes.
     """
     part = path.with_name(path.name + '.part')
     try:
@@ -49,9 +52,9 @@ def fetch(url: str, path: pathlib.Path) -> dict[str, Any]:
             _state(part).unlink(missing_ok=True)
         with path.open('rb') as file:
             digest = hashlib.file_digest(file, 'sha256').hexdigest()
-    except OSError as error:  # those of the network are said where they happen
+    except OSError as error:  # errors of the network are InputErrors already
         raise InputError(
-            f'cannot write {path}: {error.strerror}; what has come is kept in {part.name}'
+            f'cannot write {path}: {error.strerror}; {part.name} stays, and the next call resumes'
         ) from None
     size = path.stat().st_size
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
@@ -60,13 +63,20 @@ def fetch(url: str, path: pathlib.Path) -> dict[str, Any]:
 
 
 def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
-    """Unpacks a zip into `folder` and gives the number of its files.
+    """Unpack a zip archive, without the folders that all its files share.
 
-    Those that are there in full are skipped.
+    Files that are there in full are skipped.
 
-    The folders that all files share are left out, so that `images/a.jpg` becomes `a.jpg`.
-    InputError: a broken or encrypted zip, a name that leaves the folder, a link, a decompression
-    bomb, a full disk.
+    Args:
+      archive: the zip file.
+      folder: where to unpack.
+
+    Returns:
+      The number of files in the archive.
+
+    Raises:
+      InputError: the zip is damaged, encrypted or a bomb, a name leaves the folder, an entry is a
+        link, or the disk is full.
     """
     try:
         with zipfile.ZipFile(archive) as file:
@@ -90,20 +100,17 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
         ) from None
     except OSError as error:
         raise InputError(
-            f'cannot unpack {archive} into {folder}: {error.strerror}; the same command goes on'
+            f'cannot unpack {archive} into {folder}: {error.strerror}; the same command resumes'
         ) from None
 
 
 def read_record(path: pathlib.Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none.
-
-    Or what is there was not written to its end.
-    """
+    """Read the object in a JSON file; empty where there is none, or it is damaged."""
     try:
-        found = workdir.parse(path.read_text())
+        content = workdir.parse(path.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _download(url: str, part: pathlib.Path) -> None:
@@ -115,7 +122,8 @@ def _download(url: str, part: pathlib.Path) -> None:
     with _opened(url, wanted, part) as response:
         if response.status == 206 and _range(response)[0] != start:
             raise InputError(
-                f'{url}: the server sends another range than was asked for; delete {part} and start again'
+                f'{url}: the server sent another range than was requested; '
+                f'delete {part} and start again'
             )
         start = start if response.status == 206 else 0
         total = _range(response)[1] if start else response.length or 0
@@ -135,19 +143,16 @@ def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
         return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        if (
-            error.code == 416 and headers
-        ):  # the part is as long as the file or longer: not to be trusted
+        if error.code == 416 and headers:  # the part is at least as long as the file
             part.unlink()
             return _opened(url, {}, part)
         raise InputError(
-            f'cannot fetch {url}: the server answers {error.code} {error.reason}; try later, or fetch it by hand'
+            f'cannot fetch {url}: the server returned {error.code} {error.reason}; '
+            'try later, or fetch it by hand'
         ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, 'reason', None) or error
-        raise InputError(
-            f'cannot fetch {url}: {reason}; what has come is kept, and the same command goes on'
-        ) from None
+        raise InputError(f'cannot fetch {url}: {reason}; the same command resumes') from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -159,15 +164,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _allowed(url: str, by: str = '') -> None:
-    """InputError unless it is https, or http of this machine.
-
-    Which no other one may redirect to.
-    """
-    parts, own = urllib.parse.urlsplit(url), urllib.parse.urlsplit(by or url).hostname in LOOPBACK
+    """Refuse all but https, and http of this machine, to which no other may redirect."""
+    parts = urllib.parse.urlsplit(url)
+    from_here = urllib.parse.urlsplit(by or url).hostname in LOOPBACK
     if parts.scheme != 'https' and not (
-        own and parts.scheme == 'http' and parts.hostname in LOOPBACK
+        from_here and parts.scheme == 'http' and parts.hostname in LOOPBACK
     ):
-        raise InputError(f'cannot fetch {url}: only https is fetched')
+        raise InputError(f'cannot fetch {url}: only https is allowed')
 
 
 def _chunks(response: Any, url: str, part: pathlib.Path, done: int, total: int) -> Iterator[bytes]:
@@ -190,23 +193,18 @@ def _chunks(response: Any, url: str, part: pathlib.Path, done: int, total: int) 
             yield chunk
     if problem:
         of = f' of {total:,}' if total else ''
-        raise InputError(
-            f'{url}: {problem} after {done:,}{of} bytes; the same command goes on from there'
-        )
+        raise InputError(f'{url}: {problem} after {done:,}{of} bytes; the same command resumes')
 
 
 def _range(response: Any) -> tuple[int, int]:
-    """(first byte, length of the whole) of `Content-Range: bytes FIRST-LAST/LENGTH`; (-1.
-
-    0) where it says none.
-    """
+    """(FIRST, LENGTH) of `Content-Range: bytes FIRST-LAST/LENGTH`; (-1, 0) without one."""
     words = response.headers.get('Content-Range', '').removeprefix('bytes ').split('/')
     first, length = words[0].split('-')[0], words[-1]
     return int(first) if first.isdigit() else -1, int(length) if length.isdigit() else 0
 
 
 def _validator(response: Any) -> str | None:
-    """What tells that the file is still the same: a strong ETag, else the date."""
+    """Validator of a file's version: a strong ETag, else the date."""
     tag = response.headers.get('ETag')
     return tag if tag and not tag.startswith('W/') else response.headers.get('Last-Modified')
 
@@ -216,25 +214,28 @@ def _state(part: pathlib.Path) -> pathlib.Path:
 
 
 def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The files of a zip by the path that each is to have; nothing is read of them yet."""
+    """Target path -> entry of the files of a zip, before any of them is read."""
     wanted = {}
     for entry in file.infolist():
         name = entry.filename.replace('\\', '/')
         words = [word for word in name.split('/') if word not in ('', '.')]
         if '..' in words or name.startswith('/') or ':' in name.split('/')[0]:
             raise InputError(
-                f'{archive}: {entry.filename!r} leaves the folder; nothing was unpacked: fetch it from its publisher'
+                f'{archive}: {entry.filename!r} leaves the folder; nothing was unpacked: '
+                'fetch it from its publisher'
             )
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise InputError(
-                f'{archive}: {entry.filename!r} is a link; nothing was unpacked: fetch it from its publisher'
+                f'{archive}: {entry.filename!r} is a link; nothing was unpacked: '
+                'fetch it from its publisher'
             )
         if not (entry.is_dir() or not words or words[0] == '__MACOSX' or words[-1].startswith('.')):
             wanted['/'.join(words)] = entry
     size, total = archive.stat().st_size, sum(entry.file_size for entry in wanted.values())
     if total > MOST_RATIO * size + SLACK:
         raise InputError(
-            f'{archive}: {size:,} bytes would unpack to {total:,}: a decompression bomb; nothing was unpacked'
+            f'{archive}: {size:,} bytes would unpack to {total:,}: a decompression bomb; '
+            'nothing was unpacked'
         )
     if total > (free := shutil.disk_usage(archive.parent).free):
         raise InputError(

@@ -1,7 +1,7 @@
 """Build, load and call the native operations.
 
-The build needs g++ and the extra `onednn`. The built file is named after all that it was built for:
-with another jaxlib, on another CPU or from other sources it counts as not built.
+The build needs g++ and the extra `onednn`. The name of the built file contains a checksum of the
+sources and the CPU, and the version of jaxlib: another one of these needs another build.
 """
 
 import ctypes
@@ -45,7 +45,7 @@ LIBRARY, VERSION = 'onednn-cpu-gomp', '2023.2.0'
 
 
 def library() -> pathlib.Path:
-    """Where the built file is, or would be."""
+    """Path of the built file, whether or not it exists."""
     digest = zlib.crc32(
         b''.join([*(p.read_bytes() for p in sorted(PACKAGE.glob('*.[ch]*'))), _cpu()])
     )
@@ -53,28 +53,40 @@ def library() -> pathlib.Path:
 
 
 def onednn() -> pathlib.Path:
-    """The shared library in the wheel of oneDNN.
+    """Find the shared library in the wheel of oneDNN.
 
-    InputError where it is missing or of another version.
+    Raises:
+      InputError: it is missing, or of another version.
     """
     try:
-        found = importlib.metadata.distribution(LIBRARY)
+        distribution = importlib.metadata.distribution(LIBRARY)
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
             f'{LIBRARY} is not installed: pip install {LIBRARY}=={VERSION}, or the extra onednn'
         ) from None
-    if found.version != VERSION:
+    if distribution.version != VERSION:
         raise InputError(
-            f'{LIBRARY} is {found.version}: must be {VERSION}: pip install {LIBRARY}=={VERSION}'
+            f'{LIBRARY} is {distribution.version}: must be {VERSION}: pip install {LIBRARY}=={VERSION}'
         )
-    file = next((f for f in found.files or () if f.name == 'libdnnl.so.3'), None)
+    file = next((f for f in distribution.files or () if f.name == 'libdnnl.so.3'), None)
     if file is None:
         raise InputError(f'{LIBRARY} {VERSION} holds no libdnnl.so.3: install it again')
-    return pathlib.Path(str(found.locate_file(file))).resolve()
+    return pathlib.Path(str(distribution.locate_file(file))).resolve()
 
 
 def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) -> pathlib.Path:
-    """Compiles the native part for this machine and jaxlib; InputError says what is in the way."""
+    """Compile the native part for this machine and jaxlib.
+
+    Args:
+      target: the file to be written; by default `library()`.
+      options: of the compiler.
+
+    Returns:
+      `target`.
+
+    Raises:
+      InputError: the platform, oneDNN or the compiler is not suitable.
+    """
     if (sys.platform, platform.machine()) != ('linux', 'x86_64'):
         raise InputError(
             f'the native part is for x86-64 Linux: this is {sys.platform} on {platform.machine()}'
@@ -109,16 +121,16 @@ def built() -> dict[str, str]:
     if missing():
         return {}
     content = library().read_bytes()
-    compiler = re.search(rb'GCC: [ -~]+', content)  # as GCC notes it in what it makes
-    said = compiler[0].decode() if compiler else ''
+    compiler = re.search(rb'GCC: [ -~]+', content)  # GCC writes its version into the file
+    version = compiler[0].decode() if compiler else ''
     return dict(
-        compiler=said, options=' '.join(OPTIONS), sha256=hashlib.sha256(content).hexdigest()
+        compiler=version, options=' '.join(OPTIONS), sha256=hashlib.sha256(content).hexdigest()
     )
 
 
 @functools.cache
 def missing() -> str:
-    """Why the native part cannot be used, in words; empty where it can, and is then loaded."""
+    """Load the native part; return why it cannot be used, or an empty string."""
     if jax.default_backend() != 'cpu':
         return f'the native part is for CPUs: this is {jax.default_backend()}'
     if not library().exists():
@@ -141,9 +153,19 @@ def missing() -> str:
 def call(
     name: str, shapes: Sequence[tuple[int, ...]], *arguments: jax.Array, **attributes: Any
 ) -> list[jax.Array]:
-    """Calls a handler on float32 arrays, giving float32 arrays of `shapes`; under vmap.
+    """Call a handler; under vmap, once for all members.
 
-    For all members at once.
+    Args:
+      name: of CALLS.
+      shapes: of the results of one member.
+      arguments: float32 arrays of one member.
+      attributes: numbers that are fixed at compilation.
+
+    Returns:
+      float32 arrays of `shapes`.
+
+    Raises:
+      InputError: the native part cannot be used.
     """
     if missing():
         raise InputError(missing())
@@ -161,7 +183,7 @@ def call(
 
 
 def cpuinfo(key: str) -> str:
-    """The first line for `key` in the kernel's list of processors; empty where there is none."""
+    """First line of `key` in /proc/cpuinfo; empty where there is none."""
     try:
         lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
@@ -170,12 +192,12 @@ def cpuinfo(key: str) -> str:
 
 
 def _cpu() -> bytes:
-    """What the CPU can do, as the kernel lists it: a file built for more would end the process."""
+    """Instruction sets of the CPU: a file that was built for others would end the process."""
     return (cpuinfo('flags') or platform.machine()).encode()
 
 
 def main() -> int:
-    """Builds, and says where."""
+    """Build the native part and print its name; exit status 2 where this is not possible."""
     try:
         print(f'jaxdl: built {build().name}')
     except InputError as error:

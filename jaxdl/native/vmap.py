@@ -1,7 +1,4 @@
-"""Functions that take all members at once, however `vmap` brings them: nested.
-
-Over some of the arguments only.
-"""
+"""Turn nested vmaps of a native operation into one call with a leading axis of members."""
 
 from collections.abc import Callable
 
@@ -13,12 +10,17 @@ Operation = Callable[..., list[jax.Array]]
 
 
 def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]:
-    """`operation` on arrays of one member, to be batched by vmap as often as one likes.
+    """Call an operation of all members on the arrays of one member, under any number of vmaps.
 
-    The operation itself sees a leading axis of members on every array, and gives arrays [members,
-    ...]. An array with fewer entries than there are members serves so many of them in a row, so
-    what members share is not copied. It may be differentiated only inside a rule of its own
-    (`jax.custom_vjp`).
+    An array that k members share is not copied: it has one entry for each k consecutive members.
+    The call can be differentiated inside a `jax.custom_vjp` only.
+
+    Args:
+      operation: arrays [members or fewer, ...] -> arrays [members, ...].
+      arguments: arrays of one member, [...].
+
+    Returns:
+      Arrays of one member.
     """
 
     @custom_vmap
@@ -29,11 +31,13 @@ def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]
     def _(
         size: int, batched: list[bool], *arguments: jax.Array
     ) -> tuple[list[jax.Array], list[bool]]:
-        def fold(argument: jax.Array, own: bool) -> jax.Array:
-            if not own and len(argument) == 1:
+        def fold(argument: jax.Array, is_batched: bool) -> jax.Array:
+            if not is_batched and len(argument) == 1:
                 return argument
-            whole = argument if own else jnp.broadcast_to(argument, (size, *argument.shape))
-            return whole.reshape(size * whole.shape[1], *whole.shape[2:])
+            repeated = (
+                argument if is_batched else jnp.broadcast_to(argument, (size, *argument.shape))
+            )
+            return repeated.reshape(size * repeated.shape[1], *repeated.shape[2:])
 
         results = members(*map(fold, arguments, batched))
         return [
@@ -44,10 +48,10 @@ def over_members(operation: Operation, *arguments: jax.Array) -> list[jax.Array]
 
 
 def count(*arguments: jax.Array) -> int:
-    """How many members the arguments of an operation are for."""
+    """Number of members of the arguments of an operation."""
     return max(len(argument) for argument in arguments)
 
 
 def spread(argument: jax.Array, members: int) -> jax.Array:
-    """An entry for every member."""
+    """Repeat an array's entries to one per member."""
     return jnp.repeat(argument, members // len(argument), axis=0)

@@ -118,7 +118,7 @@ def test_a_file_comes_whole_and_is_said(server, capsys):
 def interrupted(server):
     server.files['/a'], server.stop = BODY, 400_000
     with pytest.raises(
-        InputError, match='after 400,000 of 1,000,000 bytes; the same command goes on'
+        InputError, match='after 400,000 of 1,000,000 bytes; the same command resumes'
     ):
         download.fetch(f'{server.url}/a', pathlib.Path('a'))
     assert not pathlib.Path('a').exists()
@@ -213,7 +213,7 @@ def test_no_other_machine_redirects_to_this_one(url):
 
 
 def test_no_such_file_and_no_server(server):
-    with pytest.raises(InputError, match='answers 404'):
+    with pytest.raises(InputError, match='returned 404'):
         download.fetch(f'{server.url}/none', pathlib.Path('a'))
     free = Server()
     free.server_close()
@@ -317,7 +317,7 @@ def test_the_challenge_is_fetched_across_interruptions(server, monkeypatch, pref
     monkeypatch.setattr(foodc, 'SITE', f'{server.url}/')
     for stop in (10, 5000):
         server.stop = stop
-        with pytest.raises(InputError, match='goes on from there'):
+        with pytest.raises(InputError, match='the same command resumes'):
             foodc.foodc('data/food', download=True)
         assert not pathlib.Path('data/food/train_images').exists()
     found = foodc.foodc('data/food', download=True)

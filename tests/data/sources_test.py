@@ -367,7 +367,7 @@ BAD_FOLDERS = {
     'unnamed': ([], '', 'needs a path'),
     'a file': (['f'], 'f', 'is a file'),
     'empty': (['f/.hidden'], 'f', 'has no images'),
-    'loose': (['f/1.jpg'], 'f', 'one folder a class'),
+    'loose': (['f/1.jpg'], 'f', 'one folder per class'),
     'one class': (['f/a/1.jpg'], 'f', "one class, 'a'"),
     'no image in a class': (['f/a/1.jpg', 'f/b/1.txt'], 'f', "class 'b' has no images"),
     'one class in parts': (['f/train/a/1.jpg', 'f/test/a/1.jpg'], 'f', 'one class'),

@@ -1,7 +1,4 @@
-"""Folders of images: one folder a class, or train/ val/ test/ of those.
-
-And files found by their names.
-"""
+"""Folders of images: one folder per class, optionally in train/, val/ and test/."""
 
 import functools
 import os
@@ -19,9 +16,16 @@ _FORM = 'folder:DIR'
 
 
 def folder(where: str) -> Listing:
-    """The images below DIR: one folder a class, or `train/`, `val/`, `test/` of those.
+    """List the images of a folder.
 
-    Ids are paths below DIR.
+    Args:
+      where: a folder with one folder per class, or with `train/`, `val/` and `test/` of those.
+
+    Returns:
+      A listing whose ids are paths relative to the folder.
+
+    Raises:
+      InputError: there is no such folder, or a class of it has no images.
     """
     root = place(where, _FORM)
     parts, note = _parts(root)
@@ -45,26 +49,26 @@ def folder(where: str) -> Listing:
 
 
 def _parts(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], str]:
-    """The folder of each part that has class folders (`train` alone where DIR has no parts).
+    """Find the folder of each split, and name folders that are left out.
 
-    And what is left out.
+    Without folders of splits, all of `root` is `train`.
     """
     tops = _folders(root)
-    found: dict[str, pathlib.Path] = {}
+    folders: dict[str, pathlib.Path] = {}
     for name in tops:
         part = PARTS.get(name.lower(), '')
-        if part in found:
+        if part in folders:
             raise InputError(
-                f'{root}: {found[part].name}/ and {name}/ are both the {part} part; keep one'
+                f'{root}: {folders[part].name}/ and {name}/ are both the {part} part; keep one'
             )
         if part:
-            found[part] = root / name
-    if 'train' in found and (len(found) > 1 or len(tops) == 1) and _folders(found['train']):
-        return _labelled(found, [name for name in tops if root / name not in found.values()])
+            folders[part] = root / name
+    if 'train' in folders and (len(folders) > 1 or len(tops) == 1) and _folders(folders['train']):
+        return _labelled(folders, [name for name in tops if root / name not in folders.values()])
     if not tops:
         loose = any(image_files(root))
         hint = (
-            'has images but no folders: one folder a class, or --dataset=csv:FILE'
+            'has images but no folders: make one folder per class, or use --dataset=csv:FILE'
             if loose
             else 'has no images'
         )
@@ -73,18 +77,18 @@ def _parts(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], str]:
 
 
 def _labelled(
-    found: dict[str, pathlib.Path], others: list[str]
+    folders: dict[str, pathlib.Path], others: list[str]
 ) -> tuple[dict[str, pathlib.Path], str]:
     notes = [f'{name}/ is left out' for name in others]
     notes += [
         f'{top.name}/ has no class folders and is left out'
-        for top in found.values()
+        for top in folders.values()
         if not _folders(top)
     ]
     parts = {
-        part: found[part]
+        part: folders[part]
         for part in ('train', 'val', 'test')
-        if part in found and _folders(found[part])
+        if part in folders and _folders(folders[part])
     }
     if 'val' in parts and 'test' not in parts:
         notes.append(f'{parts["val"].name}/ is the test part')
@@ -156,25 +160,37 @@ def _hidden(name: str) -> bool:
 
 
 def inside(name: str, where: str) -> str:
-    """The path `name` in its shortest form with '/'; InputError, beginning with `where`.
+    """Normalise a relative path.
 
-    If it leaves its folder.
+    Args:
+      name: a path in the notation of any system.
+      where: the start of the error message.
+
+    Raises:
+      InputError: it leaves its folder.
     """
     path = posixpath.normpath(name.replace('\\', '/'))
     absolute = (
         path.startswith('/') or pathlib.PureWindowsPath(name).is_absolute() or path.startswith('~')
     )
     if absolute or path.split('/')[0] == '..':
-        raise InputError(f'{where}: {short(name)} leaves the image folder; paths go down from it')
+        raise InputError(
+            f'{where}: {short(name)} leaves the image folder; paths must be relative to it'
+        )
     return path
 
 
 def finder(tops: Sequence[pathlib.Path]) -> Callable[[str, str], pathlib.Path | None]:
-    """A function (name, where) -> the file in the first of the folders `tops` that has it, or None.
+    """Make a function that finds files by their names in the first of several folders.
 
-    A name may lack its extension and differ in case; each folder is listed once. InputError,
-    beginning with `where`: the name leaves the folder, by itself or by a link, or two files could
-    be meant.
+    A name may lack its extension and differ in case. Each folder is listed once.
+
+    Args:
+      tops: the folders.
+
+    Returns:
+      A function (name, start of error messages) -> path or None. It raises InputError if the name
+      leaves the folder, by itself or by a link, or if two files match.
     """
     listed = functools.cache(_listed)
     resolved = functools.cache(pathlib.Path.resolve)
@@ -183,14 +199,15 @@ def finder(tops: Sequence[pathlib.Path]) -> Callable[[str, str], pathlib.Path | 
         below, last = posixpath.split(inside(name, where))
         for top in tops:
             exact, loose, links = listed(top / below)
-            found = _match(last, exact, loose, where)
-            if found is None:
+            match = _match(last, exact, loose, where)
+            if match is None:
                 continue
-            path = top / below / found
-            deepest = path if found in links else path.parent
+            path = top / below / match
+            deepest = path if match in links else path.parent
             if deepest != top and not resolved(deepest).is_relative_to(resolved(top)):
                 raise InputError(
-                    f'{where}: {short(name)} is a link that leaves the image folder {top}; put the image there'
+                    f'{where}: {short(name)} is a link that leaves the image folder {top}; '
+                    'put the image there'
                 )
             return path
         return None
@@ -199,10 +216,7 @@ def finder(tops: Sequence[pathlib.Path]) -> Callable[[str, str], pathlib.Path | 
 
 
 def _listed(top: pathlib.Path) -> tuple[set[str], dict[str, list[str]], set[str]]:
-    """The files of a folder: their names, the names by what could be meant by them.
-
-    And those that are links.
-    """
+    """List the files of a folder: names, names by their loose form, and names of links."""
     exact, links, loose = set[str](), set[str](), defaultdict[str, list[str]](list)
     try:
         with os.scandir(top) as entries:
@@ -223,14 +237,15 @@ def _listed(top: pathlib.Path) -> tuple[set[str], dict[str, list[str]], set[str]
 def _match(name: str, exact: set[str], loose: dict[str, list[str]], where: str) -> str | None:
     if name in exact:
         return name
-    found = loose.get(_loose(name), [])
-    if len(found) > 1:  # then case counts
-        found = [f for f in found if f.startswith(name)] or found
-    if len(found) > 1:
+    matches = loose.get(_loose(name), [])
+    if len(matches) > 1:  # then case counts
+        matches = [f for f in matches if f.startswith(name)] or matches
+    if len(matches) > 1:
         raise InputError(
-            f'{where}: {short(name)} could be {short(found[0])} or {short(found[1])}; write it in full'
+            f'{where}: {short(name)} could be {short(matches[0])} or {short(matches[1])}; '
+            'write it in full'
         )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def _loose(name: str) -> str:

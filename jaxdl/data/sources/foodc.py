@@ -1,8 +1,8 @@
-"""The food challenge's folder, and how to get it."""
+"""The folder of the food challenge, and its download."""
 
-import json
 import pathlib
 
+from jaxdl import workdir
 from jaxdl.data.listing import Listing
 from jaxdl.data.sources.columns import home, place, there
 from jaxdl.data.sources.csv_table import labelled
@@ -19,12 +19,16 @@ RECORD = 'downloads.json'
 
 
 def foodc(where: str, *, download: bool = False) -> Listing:
-    """The labelled images of the challenge in DIR: `train.csv` (ImageId.
+    """List the labelled images of the challenge: `train.csv` and `train_images/`.
 
-    ClassName) and `train_images/`.
+    `test.csv` and `test_images/` have no labels and are not listed.
 
-    `test.csv` and `test_images/` have no labels and are not listed. download: fetches what is
-    missing into DIR.
+    Args:
+      where: the folder.
+      download: fetch missing files into it.
+
+    Raises:
+      InputError: a file is missing.
     """
     top = place(where, 'foodc:DIR') if there(where) or not where else home(where)
     if download:
@@ -32,28 +36,24 @@ def foodc(where: str, *, download: bool = False) -> Listing:
     missing = [name for name in PUBLISHED if not there(str(top / name))]
     if {'train.csv', 'train_images'} & set(missing):
         raise InputError(
-            f'--dataset=foodc:{where}: no {", ".join(missing)} there; expected are train.csv (ImageId,ClassName), '
-            f'train_images/, test.csv and test_images/, published as {", ".join(PUBLISHED.values())} under {SITE}, '
-            "else on the challenge's page; --set=download=true fetches and unpacks them"
+            f'--dataset=foodc:{where}: no {", ".join(missing)} there; expected are train.csv '
+            '(ImageId,ClassName), train_images/, test.csv and test_images/, published as '
+            f'{", ".join(PUBLISHED.values())} under {SITE} or on the page of the challenge; '
+            '--set=download=true fetches and unpacks them'
         )
     return labelled(top / 'train.csv', [top / 'train_images'])
 
 
 def _complete(top: pathlib.Path) -> None:
-    """Fetches and unpacks what is not in `top` yet.
-
-    A folder of images is there in full or not at all.
-    """
+    """Fetch and unpack what is missing in `top`; a folder of images is complete or absent."""
     from jaxdl.data.download import fetch, read_record, unpack
 
     for name, file in PUBLISHED.items():
         if there(str(top / name)):
             continue
-        got = fetch(SITE + file, top / file)
+        entry = fetch(SITE + file, top / file)
         try:
-            (top / RECORD).write_text(
-                json.dumps({**read_record(top / RECORD), file: got}, indent=2) + '\n'
-            )
+            workdir.write_json(top / RECORD, read_record(top / RECORD) | {file: entry})
             if name != file:
                 unpack(top / file, top / f'{name}.part')
                 (top / f'{name}.part').rename(top / name)

@@ -21,22 +21,28 @@ from jaxdl.errors import InputError, warn
 
 
 def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing:
-    """A set of Hugging Face's `datasets`: a folder of `save_to_disk`, parquet, or one of the hub.
+    """List the images of a set of Hugging Face's `datasets`.
 
-    That is `NAME[:CONFIG][@REVISION]`; the commit that it stands for is said, and stands in the
-    description.
+    Args:
+      where: a folder of `save_to_disk` or of parquet files, or `NAME[:CONFIG][@REVISION]` on the
+        hub. The commit of a revision is written to stderr and to the description.
+      image_column: name of the column of images.
+      label_column: name of the column of classes.
+
+    Raises:
+      InputError: `datasets` is not installed, or the set cannot be opened.
     """
     if not where:
-        raise InputError('--dataset=hf names no set: --dataset=hf:NAME_OR_PATH')
+        raise InputError('--dataset=hf needs a name or a path: --dataset=hf:NAME_OR_PATH')
     try:
         import datasets
     except ImportError:
         raise InputError(
             "--dataset=hf needs the package datasets: pip install 'jaxdl[hf]'"
         ) from None
-    name, config, revision = _asked(where)
+    name, config, revision = _parsed(where)
     splits, note = _splits(where, _opened(datasets, where, name, config, revision))
-    note = '; '.join(own for own in (note, revision and f'revision {revision}') if own)
+    note = '; '.join(text for text in (note, revision and f'revision {revision}') if text)
     how = '--set=data.image_column=NAME, --set=data.label_column=NAME'
     rows, classes, ids, parts = list[Any](), list[str](), list[str](), list[str]()
     known: Sequence[str] = ()
@@ -67,11 +73,10 @@ def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing
 
 
 class _Images(Sequence[Undecoded]):
-    """The encoded images of several tables one after another.
+    """The encoded images of several tables, read from their memory maps on access.
 
-    Read from their memory map when asked for.
-
-    InputError for one that is said to be in a file outside of the folders `tops`.
+    Raises:
+      InputError: an image is in a file outside of the folders `tops`.
     """
 
     def __init__(self, tables: Sequence[Any], where: str, tops: Sequence[pathlib.Path]) -> None:
@@ -84,35 +89,33 @@ class _Images(Sequence[Undecoded]):
     def __getitem__(self, index: Any) -> Any:
         table, i = self.rows[index]
         (image,) = table[i].values()
-        found = image or {}
-        if found.get('bytes') is None and found.get('path'):
-            path = pathlib.Path(os.path.realpath(found['path']))
+        encoded = image or {}
+        if encoded.get('bytes') is None and encoded.get('path'):
+            path = pathlib.Path(os.path.realpath(encoded['path']))
             if not any(path.is_relative_to(top) for top in self.tops):
                 raise InputError(
-                    f'hf:{self.where}: row {i} names {short(found["path"])}, which is outside of the set: put it there'
+                    f'hf:{self.where}: row {i} names {short(encoded["path"])}, which is outside '
+                    'of the set: put it there'
                 )
             return path
-        return found.get('bytes') or b''  # nothing there: the decoder says so
+        return encoded.get('bytes') or b''  # the decoder names an empty image
 
 
 def _tops(datasets: Any, where: str) -> list[pathlib.Path]:
-    """Where the files of a set may be: in its folder, or in the caches of the hub."""
+    """Folders of the files of a set: its local, or the caches of the hub."""
     from huggingface_hub import constants
 
-    own = home(where) if there(where) else None
+    local = home(where) if there(where) else None
     tops = (
-        [own if own.is_dir() else own.parent]
-        if own
+        [local if local.is_dir() else local.parent]
+        if local
         else [datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE]
     )
     return [pathlib.Path(os.path.realpath(top)) for top in tops]
 
 
-def _asked(where: str) -> tuple[str, str, str]:
-    """The name of a set on the hub, its configuration and its commit.
-
-    All empty for one that is here.
-    """
+def _parsed(where: str) -> tuple[str, str, str]:
+    """Name, configuration and commit of a set on the hub; empty for a set on this disk."""
     if there(where):
         return '', '', ''
     where, _, revision = where.partition('@')
@@ -121,22 +124,17 @@ def _asked(where: str) -> tuple[str, str, str]:
 
 
 def _commit(name: str, revision: str) -> str:
-    """The commit that a branch, a tag or nothing stands for now.
-
-    Without a network what was asked for.
-    """
-    # What the hub says of every attempt, twice, would hide the one line that says what is wrong.
+    """Current commit of a branch, a tag or the default; without a network the revision itself."""
+    # Its messages about every attempt would hide the one line of the error.
     logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
     from huggingface_hub import HfApi
 
     try:
-        found = HfApi().dataset_info(name, revision=revision or None).sha or revision
-    except (
-        Exception
-    ):  # of the network, the hub and its client: what is in its cache may still serve
+        commit = HfApi().dataset_info(name, revision=revision or None).sha or revision
+    except Exception:  # of the network, the hub or its client: the cache may have the set
         return revision
-    warn(f'hf:{name} is of revision {found}')
-    return found
+    warn(f'hf:{name} is of revision {commit}')
+    return commit
 
 
 def _opened(datasets: Any, where: str, name: str, config: str, revision: str) -> Any:
@@ -150,26 +148,26 @@ def _opened(datasets: Any, where: str, name: str, config: str, revision: str) ->
             return datasets.load_from_disk(str(path))
         return datasets.load_dataset(str(path))
     except Exception as error:  # of the network, the hub, arrow and the set itself
-        what = f'{type(error).__name__}: {short(str(error), str)}'
+        reason = f'{type(error).__name__}: {short(str(error), str)}'
         raise InputError(
-            f'cannot open hf:{where}, which is on this disk or needs the network: {what}'
+            f'cannot open hf:{where}, which is on this disk or needs the network: {reason}'
         ) from None
 
 
-def _splits(where: str, found: Any) -> tuple[dict[str, Any], str]:
-    """The tables of `train`, `val` and `test`, as far as there are any with labels."""
-    if not isinstance(found, dict):
-        return dict(train=found), ''
-    if len(found) == 1:
-        return dict(train=next(iter(found.values()))), ''
+def _splits(where: str, tables: Any) -> tuple[dict[str, Any], str]:
+    """Select the labelled tables of `train`, `val` and `test`, and name those that are left out."""
+    if not isinstance(tables, dict):
+        return dict(train=tables), ''
+    if len(tables) == 1:
+        return dict(train=next(iter(tables.values()))), ''
     parts = {
         PARTS[name]: table
-        for name, table in found.items()
+        for name, table in tables.items()
         if name in PARTS and not _unlabelled(table)
     }
     if 'train' not in parts:
-        raise InputError(f'hf:{where} has the splits {", ".join(found)}; one must be train')
-    out = [name for name in found if PARTS.get(name) not in parts]
+        raise InputError(f'hf:{where} has the splits {", ".join(tables)}; one must be train')
+    out = [name for name in tables if PARTS.get(name) not in parts]
     return parts, f'left out: {", ".join(out)}' if out else ''
 
 
@@ -197,9 +195,9 @@ def _encoded(datasets: Any, where: str, table: Any, image: str) -> Any:
             .cast_column(image, datasets.Image(decode=False))
         )
     except Exception as error:  # arrow has no one error for a column of another type
-        what = short(str(error), str)
+        reason = short(str(error), str)
         raise InputError(
-            f'hf:{where}: column {short(image)} does not hold encoded images: {what}'
+            f'hf:{where}: column {short(image)} does not hold encoded images: {reason}'
         ) from None
 
 
@@ -213,6 +211,7 @@ def _names(where: str, table: Any, label: str) -> list[str]:
             or (names and not 0 <= int(value) < len(names))
         ):
             raise InputError(
-                f'hf:{where}: row {i} of {short(label)} is {short(str(value))}, no class; right is a word or a number'
+                f'hf:{where}: row {i} of {short(label)} is {short(str(value))}, no class; '
+                'must be a word or a number'
             )
     return [names[v] for v in values] if names else list(map(str, values))

@@ -13,18 +13,23 @@ _LABELS = ('labels', 'label', 'y', 'targets', 'target')
 
 
 def npz(where: str) -> Listing:
-    """`images` and `labels`, or `x_train, y_train, x_test, y_test` (or `train_images` ...).
+    """List the images of a NumPy archive.
 
-    Of a NumPy archive.
+    The archive holds `images` and `labels`, or `x_train, y_train, x_test, y_test` (also as
+    `train_images` and so on). Images are uint8, or float in [0, 1], [n, height, width] or [n,
+    height, width, channel]. Labels are whole numbers or strings. Optional are `class_names`, in the
+    order of the numbers, and `ids` and `groups` [n].
 
-    images: uint8, or float in [0, 1], [n, height, width] or [n, height, width, channel]; labels:
-      whole numbers or
-    strings. Optional: `class_names` that the numbers count, `ids` and `groups` [n].
+    Args:
+      where: the file.
+
+    Raises:
+      InputError: it is damaged, or an array is missing or wrong.
     """
     content = workdir.read_arrays(place(where, 'npz:FILE'), ADVICE)
     arrays = {name.lower(): array for name, array in content.items()}
-    found = {part: _pair(where, arrays, part) for part in ('', *PARTS)}
-    pairs = {PARTS.get(part, ''): pair for part, pair in found.items() if pair}
+    arrays_of = {part: _pair(where, arrays, part) for part in ('', *PARTS)}
+    pairs = {PARTS.get(part, ''): pair for part, pair in arrays_of.items() if pair}
     if '' not in pairs and 'train' not in pairs:
         names = ', '.join(map(short, arrays)) or 'nothing'
         raise InputError(
@@ -60,7 +65,7 @@ def npz(where: str) -> Listing:
 def _pair(
     where: str, arrays: dict[str, np.ndarray], part: str
 ) -> tuple[str, np.ndarray, np.ndarray] | None:
-    """(name, images, labels) of a part, where the archive has its images."""
+    """(name, images, labels) of a split, where the archive has its images."""
     names = [[f'{n}_{part}' if part else n for n in known] for known in (_IMAGES, _LABELS)]
     if part:
         names = [
@@ -74,27 +79,28 @@ def _pair(
         raise InputError(f'{where}: {image} has no labels beside it; right is {names[1][0]}')
     if arrays[image].ndim == 0 or len(arrays[image]) != arrays[label].size:
         raise InputError(
-            f'{where}: {image} has shape {arrays[image].shape} and {label} {arrays[label].shape}; n differs'
+            f'{where}: {image} has shape {arrays[image].shape} and {label} '
+            f'{arrays[label].shape}; n differs'
         )
     return image, arrays[image], arrays[label].reshape(-1)
 
 
 def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
-    what = f'{where}: {name} is {images.dtype} {list(images.shape)}'
+    subject = f'{where}: {name} is {images.dtype} {list(images.shape)}'
     if images.ndim not in (3, 4) or 0 in images.shape:
-        raise InputError(f'{what}; right is [n, height, width] or [n, height, width, channel]')
+        raise InputError(f'{subject}; right is [n, height, width] or [n, height, width, channel]')
     if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[-1] > 4:
         raise InputError(
-            f'{what}: the channels come last: transpose it to [n, height, width, channel]'
+            f'{subject}: the channels come last: transpose it to [n, height, width, channel]'
         )
     if np.issubdtype(images.dtype, np.floating):
         if not (images.min() >= 0 and images.max() <= 1):  # false for NaN too
             raise InputError(
-                f'{what} and not within [0, 1]: divide it by its largest value, or give uint8'
+                f'{subject} and not within [0, 1]: divide it by its largest value, or give uint8'
             )
         images = images.astype(np.float32)
     elif images.dtype != np.uint8:
-        raise InputError(f'{what}; right is uint8, or float in [0, 1]')
+        raise InputError(f'{subject}; right is uint8, or float in [0, 1]')
     return images if images.ndim == 4 else images[..., None]
 
 
@@ -117,7 +123,7 @@ def _classes(
 def _texts(
     where: str, arrays: dict[str, np.ndarray], key: str, n: int | None = None
 ) -> list[str] | None:
-    """The strings of an optional array [n]."""
+    """Read an optional array [n] of strings."""
     if key not in arrays:
         return None
     array = arrays[key]
