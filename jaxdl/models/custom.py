@@ -1,7 +1,4 @@
-"""A network of a user's own: a Linen class, a function or a pair.
-
-Called as the engine calls every network.
-"""
+"""Adapter from a user's network (a Linen class, a function or a pair) to the engine's calls."""
 
 import functools
 import inspect
@@ -14,7 +11,10 @@ from flax import linen as nn
 from jaxdl.errors import InputError, blamed
 
 CALLED = ('train', 'dropout')  # what a call may take beside the images
-PAIR = 'a pair: init(key, images, num_classes) -> params, a dict of arrays, and apply(params, images) -> logits'
+PAIR = (
+    'a pair: init(key, images, num_classes) -> params, a dict of arrays, '
+    'and apply(params, images) -> logits'
+)
 
 
 class Own(nn.Module):
@@ -40,10 +40,11 @@ class Own(nn.Module):
         ):
             logits = self._called(images, dict(train=train, dropout=dropout))
         if getattr(logits, 'shape', None) != (len(images), self.num_classes):
-            found = list(getattr(logits, 'shape', [])) or type(logits).__name__
+            shape = list(getattr(logits, 'shape', [])) or type(logits).__name__
             right = [len(images), self.num_classes]
             raise InputError(
-                f'model {self.label!r} gives {found}: must be logits [batch, num_classes], here {right}'
+                f'model {self.label!r} gives {shape}: must be logits [batch, num_classes], '
+                f'here {right}'
             )
         return logits
 
@@ -62,12 +63,15 @@ class Own(nn.Module):
 
 
 def builder(label: str, network: Any, known: Collection[str]) -> Callable[..., nn.Module]:
-    """What a row of MODELS is.
+    """Make a row of MODELS from a user's network.
 
-    Of a network whose parameters or fields are named as the settings in `known`.
+    Args:
+      label: name of the row.
+      network: a Linen class, a function or a pair.
+      known: names of the settings that its fields or parameters may have.
 
     Raises:
-      InputError: it is none of the three forms, or asks for something that is no setting.
+      InputError: it has none of the three forms, or needs a parameter that is no setting.
     """
     if isinstance(network, tuple):
         if len(network) != 2 or not all(map(callable, network)):
@@ -102,7 +106,8 @@ def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
     """
     if not callable(network) or isinstance(network, nn.Module):
         raise InputError(
-            f'model {label!r} is {type(network).__name__}: must be a Linen class, a function or {PAIR}'
+            f'model {label!r} is {type(network).__name__}: must be a Linen class, '
+            f'a function or {PAIR}'
         )
     parameters = inspect.signature(network).parameters
     outside = ('parent', 'name') if makes_module(network) else (next(iter(parameters), ''), *CALLED)
@@ -111,8 +116,9 @@ def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
         if name not in known and parameters[name].default is inspect.Parameter.empty:
             called = '' if makes_module(network) else ', train, dropout'
             raise InputError(
-                f'model {label!r} needs {name!r}, which is no setting: give it a default (fields of Variant that are '
-                f'words or whole numbers, num_classes, conv{called} are settings)'
+                f'model {label!r} needs {name!r}, which is no setting: give it a default '
+                '(fields of Variant that are words or whole numbers, num_classes, '
+                f'conv{called} are settings)'
             )
     return [name for name in names if name in known]
 

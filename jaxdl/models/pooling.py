@@ -111,7 +111,8 @@ def _most(images: jax.Array) -> jax.Array:
 def _gem(images: jax.Array, param: Param) -> jax.Array:
     """Generalised mean, mean(x^p)^(1/p) (Radenovic et al. 2018).
 
-    p = 1 is the average, infinity the maximum. p is trained from 3, one for all channels, and clipped to at least 1; x to at least 1e-6.
+    p = 1 is the average, infinity the maximum. p is trained from 3, one for all channels, and
+    clipped to at least 1; x is clipped to at least 1e-6.
     """
     p = jnp.maximum(param('exponent', initializers.constant(3.0), ()), 1.0)
     logs = p * jnp.log(jnp.maximum(images, 1e-6))  # the powers themselves would underflow

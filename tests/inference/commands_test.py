@@ -90,7 +90,7 @@ def test_a_challenge_gets_its_submission(run, tmp_path, capsys):
     assert [path.name for path in (tmp_path / 'other').iterdir()] == ['p.csv']
 
 
-def test_pictures_of_what_spoke_for_the_class(run, tmp_path):
+def test_gradcam_pictures(run, tmp_path):
     images = tiny.images(4)
     tiny.files(tmp_path / 'in' / 'a', images, ['0.png', '1.png', '2.png', '3.png'])
     arguments = [

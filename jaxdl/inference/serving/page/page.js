@@ -14,13 +14,13 @@ async function about() {
 function show(card, said) {
   const seen = card.querySelector('.seen'), why = card.querySelector('.why')
   seen.src = said.seen
-  seen.alt = 'what the network sees'
+  seen.alt = 'centre crop'
   why.hidden = false
   why.addEventListener('click', () => {
     const on = why.getAttribute('aria-pressed') !== 'true'
     why.setAttribute('aria-pressed', String(on))
     seen.src = on ? said.explained : said.seen
-    seen.alt = on ? 'what spoke for the first class, bright' : 'what the network sees'
+    seen.alt = on ? 'Grad-CAM of the first class: bright regions raise its logit' : 'centre crop'
   })
   for (const one of said.classes) {
     const row = made('li'), bar = made('progress')
