@@ -54,7 +54,7 @@ def describe(ablation: Ablation) -> str:
 
 
 def apart(ablation: Ablation) -> list[str]:
-    """Static fields in which the options differ, in lines; none if one program serves all options."""
+    """Static fields in which the options differ, in lines; none if they share one program."""
     variants = {option: option_variant(ablation, option) for option in ablation.options}
     static = [
         f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)

@@ -1,7 +1,7 @@
 """The plan of an ablation: conditions with data and splits, groups with members and layout.
 
-Everything after the plan takes the plan, not the `Ablation`. A resumed run builds the same plan from
-plan.json and chooses nothing.
+Everything after the plan takes the plan, not the `Ablation`. A resumed run builds the same plan
+from plan.json and chooses nothing.
 """
 
 import dataclasses
@@ -223,7 +223,7 @@ def _phases(study: Ablation) -> list[tuple[str, tuple[Member, ...]]]:
 
 
 def _members(study: Ablation, phase: str, rates: Mapping[str, Sequence[float]]) -> list[Member]:
-    """Members of a phase: options x learning rates x seeds, or levels of the sources of variance."""
+    """Members of a phase: options x learning rates x seeds, or levels of variance sources."""
     members = []
     for option, grid in rates.items():
         base = option_variant(study, option)

@@ -159,9 +159,9 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
             if first:
                 measurements.costs = result_rows.cost_rows(condition, measurements.groups)
                 findings = plan.record.data[condition.name].findings
-                own = folder / 'artifacts' / str(number)
-                artifacts.write(own, condition, findings)
-                artifacts.write_probes(own, measurements.tested)
+                artifact_folder = folder / 'artifacts' / str(number)
+                artifacts.write(artifact_folder, condition, findings)
+                artifacts.write_probes(artifact_folder, measurements.tested)
             measured.append(measurements)
         note('trained')
     if first:

@@ -119,7 +119,7 @@ class Timer:
           members: number of members in the group.
 
         Returns:
-          A row of LOWERINGS, NONE without convolutions, or the usual lowering where no time is left.
+          A row of LOWERINGS; NONE without convolutions; the default if no time is left.
         """
         if not convolutions:
             return NONE

@@ -329,8 +329,8 @@ def test(
       data: data on the device, with the splits of the chunk.
 
     Returns:
-      `test_loss`, `test_accuracy` float64 [row, column] and `correct` bool [row, column, image]. Rows
-      with fewer test images than others end in False.
+      `test_loss`, `test_accuracy` float64 [row, column] and `correct` bool [row, column, image].
+      Rows with fewer test images than others end in False.
     """
     began = time.perf_counter()
     states, variants = sharding.place((training.states, variants), programs.mesh)
@@ -350,7 +350,7 @@ def score(
     """Metrics that a study registers, of a trained chunk.
 
     Returns:
-      `own.SPLIT.NAME` -> mean over the images of the validation or test split, float64 [row, column].
+      `own.SPLIT.NAME` -> mean over the images of the split, float64 [row, column].
     """
     if not programs.score:
         return {}
@@ -468,9 +468,9 @@ def _class_shares(data: Resident, rows: int, module: Any) -> jax.Array:
 def _evaluate(
     step: Callable[..., Any], states: TrainState, variants: Variant, data: Resident, part: Part
 ) -> tuple[Metrics, Any]:
-    """Sums of the metrics over a split, [row, column], and values per image, [row, column, step, batch].
+    """Sums of the metrics over a split, [row, column], and values per image.
 
-    The images are padded to whole batches.
+    The values are [row, column, step, batch]; the images are padded to whole batches.
     """
     shared = len(part.mask) == 1  # one split for all rows, and therefore the same batches
     step = jax.vmap(jax.vmap(step, in_axes=(0, None, 0)), in_axes=(0, None if shared else 0, 0))

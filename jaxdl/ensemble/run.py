@@ -263,7 +263,7 @@ class Trained:
     state: TrainState
 
     def final(self, metric: str) -> float:
-        """A metric of HISTORY after the last epoch; NaN if the training loss was ever not finite."""
+        """A metric of HISTORY after the last epoch; NaN if a training loss was not finite."""
         finite = np.isfinite(self.history['train_loss']).all()
         return float(self.history[metric][-1]) if finite else float('nan')
 

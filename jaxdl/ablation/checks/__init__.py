@@ -1,7 +1,7 @@
 """Checks before training, for every option of a study, as one table.
 
 Data: names and images stay together, every class is in every split, augmentation of strength 0
-changes nothing. Options, at the middle of their learning rates: first loss, gradients of the inputs,
+changes nothing. Options, at the middle of their learning rates: first loss, gradients of inputs,
 outputs that depend on the image, gradients against differences, overfitting a small batch, and the
 size of the updates.
 """
@@ -76,7 +76,7 @@ def _of_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]
 def _of_options(
     study: Ablation, dataset: Dataset, splits: Splits, note: Note
 ) -> Iterator[tuple[str, Row]]:
-    """Checks of the options, one check after another: results to be compared are next to each other."""
+    """Checks of the options, one check after another, such that options can be compared."""
     grids = planning.grids(study)
     middle = {option: rates[len(rates) // 2] for option, rates in grids.items()}
     members = [_member(study, option, rate) for option, rate in middle.items()]

@@ -60,7 +60,7 @@ def _gradient(
 
 
 def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> list[Result]:
-    """Central differences of the loss by plain JAX in float64, [leaf, direction], and leaf names."""
+    """Central differences of the loss in float64, [leaf, direction], and names of the leaves."""
     variants = [member.variant for member in members]
     module = train_step.module_of(variants[0], subject.num_classes, 'patches')
     column = np.arange(len(members))[:, None]

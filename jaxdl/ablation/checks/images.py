@@ -1,4 +1,4 @@
-"""Do images and labels belong together, and does augmentation leave what it should?"""
+"""Check that images belong to their labels, and that augmentation keeps images and labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -55,7 +55,7 @@ def image_order(dataset: Dataset, again: Listing, size: int) -> Row:
     chosen = np.linspace(0, len(dataset.ids) - 1, min(AGAIN, len(dataset.ids))).astype(int)
     same = sum(_same(dataset.images[i], again, places.get(dataset.ids[i]), size) for i in chosen)
     verdict = OK if same == len(chosen) else FAILS
-    hint = 'an image is not that of its label: were the files changed, or sorted apart from the labels?'
+    hint = 'an image does not belong to its label: were files changed, or sorted without labels?'
     return Row(
         'image order', 'images as the source has them', f'{same} of {len(chosen)}', verdict, hint
     )
@@ -68,7 +68,7 @@ def all_classes(dataset: Dataset, splits: Splits) -> Row:
     counts = {name: len(np.unique(dataset.labels[part])) for name, part in parts.items()}
     verdict = FAILS if counts['train'] < classes else LOOK if min(counts.values()) < classes else OK
     measured = ', '.join(f'{count} {name}' for name, count in counts.items())
-    hint = 'a class that is missing cannot be learnt, chosen by or measured: more images, or fewer classes'
+    hint = 'a split lacks a class: add images, or use fewer classes'
     return Row('classes', f'{classes} in every part', measured, verdict, hint)
 
 
@@ -82,7 +82,7 @@ def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row
 
     wrong = [name for name in names if not kept(name)]
     measured = f'changed by {", ".join(wrong)}' if wrong else 'no bit changes'
-    hint = 'an augmentation that acts at strength 0 acts on the baseline as well: return the image itself there'
+    hint = 'at strength 0 an augmentation must return the image: it changes the baseline too'
     return Row('augmentation at 0', 'no bit changes', measured, FAILS if wrong else OK, hint)
 
 
@@ -95,17 +95,18 @@ def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, flo
     found, labels = augment(jax.random.key(0), pixels, targets, strengths)
     low, high = (0.0, 1.0) if images.dtype == jnp.uint8 else (-np.inf, np.inf)
     within = bool((jnp.isfinite(found) & (found >= low - 1e-5) & (found <= high + 1e-5)).all())
-    kept = float(found.std() / jnp.maximum(pixels.std(), 1e-12))
+    contrast = float(found.std() / jnp.maximum(pixels.std(), 1e-12))
     wrong = _wrong(pixels, targets, found, labels, bool(set(strengths) & set(MIXING)))
     if not within:
         wrong = 'pixels out of range'
-    broken = wrong or kept < CONTRAST['fails']
-    verdict = FAILS if broken else LOOK if kept < CONTRAST['look'] else OK
-    hint = f'{wrong or "little of the image is left"}: look at the contact sheet (pictures=contact_sheet)'
+    broken = wrong or contrast < CONTRAST['fails']
+    verdict = FAILS if broken else LOOK if contrast < CONTRAST['look'] else OK
+    problem = wrong or 'little of the image is left'
+    hint = f'{problem}: look at the contact sheet (pictures=contact_sheet)'
     return Row(
         'augmentation',
         'images and labels remain',
-        wrong or f'{100 * kept:.0f} % of contrast',
+        wrong or f'{100 * contrast:.0f} % of contrast',
         verdict,
         hint,
     )
@@ -113,8 +114,8 @@ def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, flo
 
 def strengths_of(variant: Variant) -> dict[str, float]:
     """The augmentations that a variant asks for."""
-    found = train_step.strengths_of(variant, train_step.parts_of([variant]))
-    return {name: float(strength) for name, strength in found.items()}
+    strengths = train_step.strengths_of(variant, train_step.parts_of([variant]))
+    return {name: float(strength) for name, strength in strengths.items()}
 
 
 def _wrong(
@@ -127,9 +128,9 @@ def _wrong(
         return 'no image changes'
     if not mixes:
         return '' if bool((labels == targets).all()) else 'labels change'
-    own = float((labels * targets).sum(-1).mean())
+    original = float((labels * targets).sum(-1).mean())
     sums = bool((jnp.abs(labels.sum(-1) - 1) < 1e-4).all()) and bool((labels >= 0).all())
-    return '' if sums and own > 0.5 else 'targets are no shares, or not the own class first'
+    return '' if sums and original > 0.5 else 'targets are no shares, or not the own class first'
 
 
 def _same(image: np.ndarray, again: Listing, place: int | None, size: int) -> bool:

@@ -36,9 +36,9 @@ def first_loss(variant: Variant, num_classes: int, found: Sequence[Result]) -> R
     )
     loss, spread = (float(np.mean([one[name] for one in found])) for name in ('loss', 'spread'))
     verdict = FAILS if not LOWEST * at <= loss <= most else LOOK if loss > high else OK
-    hint = 'far from equal chances: the logits start too large: a smaller init or init_scale, or a norm'
+    hint = 'far from equal chances: the logits are too large: a smaller init_scale, or a norm'
     if loss < LOWEST * at:
-        hint = 'lower than a network without training can be: does it see the answer, or is a sum missing in the loss?'
+        hint = 'lower than without training: is the label in the input, or a sum lost in the loss?'
     if not np.isfinite(loss):
         hint = (
             'not finite: look for a division by 0, a root or logarithm of 0, a start that overflows'
@@ -56,7 +56,7 @@ def dead_inputs(found: Result) -> Row:
     """Every input should reach the loss of some image."""
     dead = float(found['dead'])
     verdict = FAILS if dead > 0.5 else LOOK if dead > 0 else OK
-    hint = 'inputs that no loss depends on: a dead activation, a start of zeros, or pixels that the network cuts off'
+    hint = 'no loss depends on some inputs: a dead activation, initial zeros, or pixels cut off'
     return Row('no dead input', '0 % without gradient', f'{100 * dead:.3g} %', verdict, hint)
 
 
@@ -65,7 +65,7 @@ def outputs_differ(found: Result) -> Row:
     outputs = np.asarray(found['outputs'], np.float64)
     differ = float(outputs.std(0).mean() / max(float(np.abs(outputs).mean()), 1e-30))
     verdict = FAILS if not differ >= ALIKE['fails'] else LOOK if differ < ALIKE['look'] else OK
-    hint = 'the output hardly depends on the image: the signal dies on its way: another init, a norm, a skip'
+    hint = 'the output hardly depends on the image: try another init, a norm or a skip'
     return Row(
         'no constant output',
         f'differ by {ALIKE["look"]:g} of the mean',
@@ -81,7 +81,7 @@ def by_heart(found: Mapping[float, Result], images: int) -> Row:
     learnt, steps = float(found[best]['learnt']), int(found[best]['steps'])
     after = f' after {steps} step{"s" * (steps != 1)}' if steps < networks.PATIENCE else ''
     expected = f'100 % in {networks.PATIENCE} steps'
-    hint = 'what cannot be learnt by heart cannot be learnt: look at the labels, the loss, dead units, the rates'
+    hint = 'cannot overfit a small batch: check labels, loss, dead units and learning rates'
     verdict = OK if learnt == 1 else FAILS
     return Row(
         f'{images} images by heart',
@@ -96,7 +96,7 @@ def gradients(errors: Mapping[str, float]) -> Row:
     """The worst of all parameters."""
     name = max(errors, key=lambda name: np.inf if np.isnan(errors[name]) else errors[name])
     verdict = OK if errors[name] <= GRADIENT else FAILS
-    shown = (
+    measured = (
         f'to {10 ** np.ceil(np.log10(max(errors[name], 1e-6))):g}'
         if verdict == OK
         else f'{errors[name]:.2g} off, {name}'
@@ -104,7 +104,7 @@ def gradients(errors: Mapping[str, float]) -> Row:
     hint = (
         'a derivative is wrong (a custom_vjp, a lowering, a stop_gradient), or the loss overflows'
     )
-    return Row('gradients', f'differences to {GRADIENT:g}', shown, verdict, hint)
+    return Row('gradients', f'differences to {GRADIENT:g}', measured, verdict, hint)
 
 
 def stride(rate: float, found: Result) -> Row:

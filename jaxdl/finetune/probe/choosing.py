@@ -1,7 +1,7 @@
 """Choose the probe's learning rate, weight decay and logit adjustment on validation images.
 
-A cell is a learning rate and a weight decay. Every cell trains with several seeds. The result is the
-mean of the heads of the best cell, whose logits are the mean of their logits. The strength of the
+A cell is a learning rate and a weight decay. Every cell trains with several seeds. The result is
+the mean of the heads of the best cell: its logits are the mean of their logits. The strength of the
 logit adjustment needs no training.
 """
 
@@ -47,7 +47,7 @@ class ProbeResult:
       head_train_only: fitted on the training images; the scores are of this head.
       learning_rate, weight_decay: of the chosen cell.
       adjustment: chosen strength of the logit adjustment.
-      adjustments: subtracted from logits, [classes]: the strength times the log of the class shares.
+      adjustments: subtracted from logits, [classes]: strength times log of the class shares.
       rows: of artifacts/probe.csv.
       val_logits: log-probabilities averaged over the views, not adjusted, [n, classes].
       scores, train_scores: of the validation and the training images, adjusted.
@@ -80,7 +80,7 @@ def run(
     note: Callable[..., None] = ignore,
     interrupted: Callable[[], int | None] = lambda: None,
 ) -> ProbeResult:
-    """Train the grid of `experiment.probe`; choose by `experiment.finetune.metric` on validation images.
+    """Train the grid of `experiment.probe`, and choose by `finetune.metric` on validation images.
 
     Args:
       experiment: a checked fine-tuning.
