@@ -44,20 +44,27 @@ def run(
     names, config = parts(assignment), as_dict(assignment)
     if overwrite:
         workdir.clear(folder)
-    workdir.resumes(folder, config)
+    folders = {name: folder / 'parts' / name for name in names}
+    complete = workdir.resumes(folder, config) and all(
+        map(workdir.finished, (folder, *folders.values()))
+    )
     facts, began, results, spent = provenance.about(command), time.perf_counter(), {}, {}
-    workdir.begin(folder, config=config, run=facts | dict(finished=False))
+    if not complete:
+        workdir.begin(folder, config=config, run=facts | dict(finished=False))
     for number, (name, part) in enumerate(names.items(), 1):
         progress.say(f'{assignment.name}: {name} ({number} of {len(names)})')
-        part_folder = folder / 'parts' / name
-        results[name] = run_part(part, part_folder, command=command)
-        spent[name] = workdir.read_json(part_folder / 'run.json')['seconds']['total']
-    seconds = dict(parts=round(sum(spent.values()), 3), total=round(time.perf_counter() - began, 3))
-    workdir.begin(folder, run=facts | dict(seconds=seconds, finished=True))
+        results[name] = run_part(part, folders[name], command=command)
+        spent[name] = workdir.read_json(folders[name] / 'run.json')['seconds']['total']
+    if not complete:
+        seconds = dict(
+            parts=round(sum(spent.values()), 3), total=round(time.perf_counter() - began, 3)
+        )
+        workdir.begin(folder, run=facts | dict(seconds=seconds, finished=True))
     from jaxdl import report  # matplotlib takes a second to import
 
     report.build(folder)
-    if assignment.roll_number:
+    archive = folder / f'{assignment.roll_number}.zip'
+    if assignment.roll_number and not (complete and archive.exists()):
         submission_zip.pack(folder, assignment.roll_number, list(names))
     summary = [
         dict(row, condition=_of(name, row['condition']))

@@ -13,10 +13,12 @@ CODE = (
     '*.md',
     '*.jinja',
     '*.css',
+    '*.js',
+    '*.html',
+    '*.txt',
     '*.cc',
     '*.h',
     '*.toml',
-    'constraints.txt',
     'Makefile',
     'LICENSE',
 )

@@ -1,6 +1,10 @@
 import dataclasses
 import json
+import os
+import pathlib
 import re
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -25,13 +29,20 @@ def made(tmp_path_factory):
     """The workdir of a small assignment with a roll number."""
     folder = tmp_path_factory.mktemp('assignment')
     (folder / 'small.py').write_text(FILE)
-    given = [
+    assert main.main(arguments(folder)) == 0
+    return folder / 'w'
+
+
+def arguments(folder):
+    return [
         f'--experiment={folder / "small.py"}',
         f'--workdir={folder / "w"}',
         '--set=roll_number=AB-12',
+        '--quick',
+        '--set=epochs=1',
+        '--seeds=2',
+        '--set=cases=100',
     ]
-    assert main.main([*given, '--quick', '--set=epochs=1', '--seeds=2', '--set=cases=100']) == 0
-    return folder / 'w'
 
 
 def test_every_part_has_a_workdir_of_its_own_and_a_place_in_the_report(made):
@@ -127,3 +138,41 @@ def test_a_changed_assignment_is_refused(made):
     study = Assignment(**kept)
     with pytest.raises(InputError, match='holds another configuration'):
         dispatch.run(dataclasses.replace(study, roll_number='other'), made)
+
+
+REPORTS = ('report.html', 'report.md', 'sha256.json')
+
+
+def test_a_repeated_finished_assignment_writes_only_reports(made):
+    files = [path for path in sorted(made.rglob('*')) if path.is_file()]
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+    assert main.main(arguments(made.parent)) == 0
+    after = [path for path in sorted(made.rglob('*')) if path.is_file()]
+    assert after == files
+    assert [path for path in files if path.read_bytes() != before[path][1]] == []
+    written = [path for path in files if path.stat().st_mtime_ns != before[path][0]]
+    written = [path for path in written if path.parent.name not in ('figures', 'tables')]
+    assert {path.name for path in written} <= {*REPORTS, 'summary.csv'}
+
+
+@pytest.mark.system
+def test_the_code_of_the_zip_builds_the_report(made, tmp_path):
+    with zipfile.ZipFile(made / 'AB-12.zip') as archive:
+        archive.extractall(tmp_path)
+    code, html = tmp_path / 'AB-12' / 'code', (made / 'report.html').read_bytes()
+    (made / 'report.html').unlink()
+    environment = os.environ | dict(PYTHONPATH=str(code))
+    script = 'import jaxdl; print(jaxdl.__file__)'
+    for words in (['-c', script], ['-m', 'jaxdl.main', '--mode=report', f'--workdir={made}']):
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=code,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        if words[0] == '-c':
+            assert pathlib.Path(done.stdout.strip()).is_relative_to(code)
+    assert (made / 'report.html').read_bytes() == html
