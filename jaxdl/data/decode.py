@@ -85,7 +85,7 @@ def _module(name: str) -> Any:
 
 
 def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
-    """Decode by simplejpeg; None for other formats, CMYK, large images and files that it refuses."""
+    """Decode by simplejpeg; None for other formats, CMYK, large images and refused files."""
     if data[:2] != b'\xff\xd8':
         return None
     try:

@@ -1,7 +1,4 @@
-"""What data there is: one row of SOURCES for each form of `--dataset`.
-
-And how it becomes images in memory.
-"""
+"""Load a data set: sources by the form of `--dataset`, decoding and splitting."""
 
 import dataclasses
 import inspect
@@ -39,7 +36,7 @@ def _fractions(values: tuple[float, ...]) -> str | None:
     return (
         None
         if right
-        else 'must be three positive numbers, for train, val and test (which may be 0), whose sum is 1'
+        else 'must be three positive numbers with the sum 1, for train, val and test (or 0)'
     )
 
 

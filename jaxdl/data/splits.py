@@ -142,7 +142,8 @@ def narrow(
     needed = int(np.minimum(np.bincount(strata), _first(strata, least)).sum())
     if subset < needed:
         raise InputError(
-            f'data.subset={subset}: {len(listing.class_names)} classes need {needed} images, so that '
+            f'data.subset={subset}: {len(listing.class_names)} classes need '
+            f'{needed} images, so that '
             f'each is in every split; take --set=subset={needed} or fewer classes, as in '
             f'--set=classes={max(2, subset // 3)}'
         )
@@ -190,7 +191,8 @@ def _enough(labels: np.ndarray, class_names: Sequence[str], parts: int) -> None:
             f'or keep the largest with --set=classes={large}' if large > 1 else 'or merge classes'
         )
         raise InputError(
-            f'class {class_names[few[0]]!r} has {counts[few[0]]} of the {parts} images that {parts} '
+            f'class {class_names[few[0]]!r} has {counts[few[0]]} of the {parts} '
+            f'images that {parts} '
             f'splits need{others}; add images, {instead}'
         )
 

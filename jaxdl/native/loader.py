@@ -66,7 +66,8 @@ def onednn() -> pathlib.Path:
         ) from None
     if distribution.version != VERSION:
         raise InputError(
-            f'{LIBRARY} is {distribution.version}: must be {VERSION}: pip install {LIBRARY}=={VERSION}'
+            f'{LIBRARY} is {distribution.version}: must be {VERSION}: pip install '
+            f'{LIBRARY}=={VERSION}'
         )
     file = next((f for f in distribution.files or () if f.name == 'libdnnl.so.3'), None)
     if file is None:

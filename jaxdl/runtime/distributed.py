@@ -137,7 +137,8 @@ def join(
         return
     if not launched and len(settings) < len(arguments):
         raise InputError(
-            '--coordinator=HOST:PORT, --processes=N and --process=I are needed together: give all three'
+            '--coordinator=HOST:PORT, --processes=N and --process=I are needed '
+            'together: give all three'
         )
     settings |= dict(heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=HEARTBEAT)
     try:
@@ -149,7 +150,7 @@ def join(
 
 
 def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
-    """Number and rank of processes that a launcher has set; empty without one, or for one process."""
+    """Number and rank of processes as set by a launcher; empty for a single process."""
     for count, ranks in LAUNCHERS.values():
         rank = next((variables[name] for name in ranks if name in variables), '')
         if (

@@ -26,5 +26,6 @@ def check(path: pathlib.Path, kind: str = '') -> None:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > max(LARGE, RATIO * size):
         raise InputError(
-            f'{kind}{path}: would unpack from {size:,} to {unpacked:,} bytes: save it without compression'
+            f'{kind}{path}: would unpack from {size:,} to {unpacked:,} bytes: save '
+            'it without compression'
         )

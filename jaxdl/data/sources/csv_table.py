@@ -223,6 +223,7 @@ def _unique_images(
         before = images.setdefault(path, (line, name, kind, *group))
         if before[2] != kind:
             raise InputError(
-                f'{where}: {short(name)} is {short(kind)}, and in line {before[0]} {short(before[2])}'
+                f'{where}: {short(name)} is {short(kind)}, and in line {before[0]} '
+                f'{short(before[2])}'
             )
     return [(path, *row[1:]) for path, row in images.items()], any_there

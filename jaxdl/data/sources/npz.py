@@ -33,7 +33,8 @@ def npz(where: str) -> Listing:
     if '' not in pairs and 'train' not in pairs:
         names = ', '.join(map(short, arrays)) or 'nothing'
         raise InputError(
-            f'{where} holds {names}; right are images and labels, or x_train, y_train, x_test, y_test'
+            f'{where} holds {names}; right are images and labels, or x_train, '
+            'y_train, x_test, y_test'
         )
     pairs = {'': pairs['']} if '' in pairs else pairs
     images = [_images(where, *pair[:2]) for pair in pairs.values()]
@@ -115,7 +116,8 @@ def _classes(
         return _strings(labels)
     if labels.min() < 0 or labels.max() >= len(known):
         raise InputError(
-            f'{where}: the labels of {name} are {labels.min()} to {labels.max()}, class_names {len(known)}'
+            f'{where}: the labels of {name} are {labels.min()} to {labels.max()}, '
+            f'class_names {len(known)}'
         )
     return [known[i] for i in labels]
 
