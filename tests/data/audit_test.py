@@ -133,7 +133,7 @@ def study(tmp_path, made):
     if pictures:
         np.savez(tmp_path / '0' / 'near_duplicates.npz', **pictures)
     return types.SimpleNamespace(
-        data={'': dict(findings=found)}, conditions=[''], artifacts=tmp_path
+        data={'': types.SimpleNamespace(findings=found)}, conditions=[''], artifacts=tmp_path
     )
 
 
@@ -155,12 +155,14 @@ def test_the_report_tells_what_was_found(tmp_path):
     assert b'<i>' not in figure.drawing.svg
 
 
-def test_the_report_of_clean_data_says_so_and_of_an_old_run_nothing(tmp_path):
+def test_the_report_of_clean_data_says_so_and_without_findings_nothing(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)
     found = data_check.blocks(study(tmp_path, dataset(images)), '', 'near_duplicates')
     assert (
         next(block.text for block in found if isinstance(block, blocks.Paragraph))
         == data_check.CLEAN
     )
-    old = types.SimpleNamespace(data={'': {}}, conditions=[''], artifacts=tmp_path)
+    old = types.SimpleNamespace(
+        data={'': types.SimpleNamespace(findings={})}, conditions=[''], artifacts=tmp_path
+    )
     assert data_check.blocks(old, '', 'near_duplicates') == []
