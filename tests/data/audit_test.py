@@ -145,7 +145,7 @@ def test_the_report_tells_what_was_found(tmp_path):
     assert rows['Identical images of train in test, pairs'][0] == '2'
     assert rows['Near-duplicates of train in test, pairs'][0] == '1'
     assert rows['Identical images of different classes, pairs'][0] == '2'
-    assert 'truncated' in rows['Left out, as they cannot be decoded'][1]
+    assert 'truncated' in rows['Left out: cannot be decoded'][1]
     text = ' '.join(block.text for block in found if isinstance(block, blocks.Paragraph))
     assert markup.code('--set=split=grouped') in text
     figure = found[-1]
