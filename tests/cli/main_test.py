@@ -27,7 +27,10 @@ TINY = [
 
 def call(*arguments, blocked=''):
     """A process of its own; `blocked` modules cannot be imported in it."""
-    code = f'import sys\nfor m in {blocked.split()!r}: sys.modules[m] = None\nfrom jaxdl.main import entry\nentry()'
+    code = (
+        f'import sys\nfor m in {blocked.split()!r}: sys.modules[m] = None\n'
+        'from jaxdl.main import entry\nentry()'
+    )
     done = subprocess.run(
         [sys.executable, '-c', code, *arguments], capture_output=True, text=True, check=False
     )
@@ -156,7 +159,10 @@ def test_the_short_help_fits_a_screen(capsys):
 
 @pytest.mark.system
 def test_import_is_without_jax():
-    code = 'import jaxdl, sys; jaxdl.statistics.holm([0.1]); assert not {"jax", "flax", "optax"} & set(sys.modules)'
+    code = (
+        'import jaxdl, sys; jaxdl.statistics.holm([0.1]); '
+        'assert not {"jax", "flax", "optax"} & set(sys.modules)'
+    )
     subprocess.run([sys.executable, '-c', code], check=True)
     with pytest.raises(AttributeError, match='no attribute'):
         jaxdl.nothing  # noqa: B018

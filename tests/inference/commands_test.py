@@ -181,14 +181,11 @@ def test_the_order_of_classes_may_differ_and_their_names_not(run, tmp_path, caps
 def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
     from jaxdl.inference import export
 
-    monkeypatch.setattr(
-        export,
-        'export',
-        lambda module, variables, output, size, card: [
-            output
-            / f'{module.num_classes} {size} {variables["params"]["head"]["bias"][0]:.4f} {card.experiment}'
-        ],
-    )
+    def name_only(module, variables, output, size, card):
+        first = variables['params']['head']['bias'][0]
+        return [output / f'{module.num_classes} {size} {first:.4f} {card.experiment}']
+
+    monkeypatch.setattr(export, 'export', name_only)
     bias = [tiny.variables(seed)['params']['head']['bias'][0] for seed in range(2)]
     assert call('export', run, '--output=out') == 0
     assert f'3 32 {bias[0]:.4f} tiny' in capsys.readouterr().out

@@ -40,9 +40,11 @@ def test_one_line_in_a_fresh_process_and_on_other_devices(tmp_path):
     tiny.workdir(tmp_path / 'run')
     code = """if True:
         import jax, numpy as np, jaxdl
-        print(repr(jaxdl.Predictor.from_checkpoint('run').predict(np.load('images.npy')).probabilities.tolist()))
+        predictor = jaxdl.Predictor.from_checkpoint('run')
+        print(repr(predictor.predict(np.load('images.npy')).probabilities.tolist()))
         from jaxdl.runtime import checkpoint
-        place = jax.sharding.NamedSharding(jax.make_mesh((8,), ('data',)), jax.sharding.PartitionSpec('data'))
+        mesh = jax.make_mesh((8,), ('data',))
+        place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('data'))
         tree = dict(split=jax.device_put(np.arange(16.0), place))
         import pathlib
         checkpoint.write_model(pathlib.Path('spread'), tree, dict(devices=jax.device_count()))

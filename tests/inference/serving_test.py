@@ -41,30 +41,37 @@ from jaxdl.inference.serving import app
 SETTINGS = serving.ServeSettings(max_bytes=200_000)
 USE = """<script src="/use.js"></script>"""
 DRIVE = """
-const told = { width: innerWidth }
+const result = { width: innerWidth }
 const until = async test => { while (!test()) await new Promise(done => setTimeout(done, 30)) }
 addEventListener('load', async () => {
-  const frame = document.querySelector('iframe'), page = frame.contentDocument, get = s => [...page.querySelectorAll(s)]
+  const frame = document.querySelector('iframe'), page = frame.contentDocument
+  const get = selector => [...page.querySelectorAll(selector)]
   const bytes = await (await fetch('/sample')).blob(), box = new frame.contentWindow.DataTransfer()
   box.items.add(new File([bytes], 'apple.png', { type: 'image/png' }))
   box.items.add(new File(['no image'], 'words.txt', { type: 'text/plain' }))
-  const drop = new frame.contentWindow.DragEvent('drop', { dataTransfer: box, bubbles: true, cancelable: true })
+  const options = { dataTransfer: box, bubbles: true, cancelable: true }
+  const drop = new frame.contentWindow.DragEvent('drop', options)
   page.querySelector('#drop').dispatchEvent(drop)
   await until(() => get('.classes li').length && get('.error:not([hidden])').length)
-  told.order = get('h2').map(own => own.textContent)
-  told.about = page.querySelector('#about').textContent
-  told.names = get('.classes b').map(own => own.textContent)
-  told.shares = get('.classes span').map(own => parseFloat(own.textContent))
-  told.nearest = get('.nearest li').map(own => own.textContent)
-  told.error = get('.error:not([hidden])')[0].textContent
-  const why = get('.why:not([hidden])')[0], seen = why.parentElement.querySelector('.seen'), before = seen.src
-  why.click(); told.explained = seen.src !== before; why.click(); told.back = seen.src === before
-  await until(() => get('.nearest img').every(own => own.complete))
-  told.pictures = get('.nearest img').every(own => own.naturalWidth === 96)
+  result.order = get('h2').map(each => each.textContent)
+  result.about = page.querySelector('#about').textContent
+  result.names = get('.classes b').map(each => each.textContent)
+  result.shares = get('.classes span').map(each => parseFloat(each.textContent))
+  result.nearest = get('.nearest li').map(each => each.textContent)
+  result.error = get('.error:not([hidden])')[0].textContent
+  const why = get('.why:not([hidden])')[0], image = why.parentElement.querySelector('.seen')
+  const before = image.src
+  why.click()
+  result.explained = image.src !== before
+  why.click()
+  result.back = image.src === before
+  await until(() => get('.nearest img').every(each => each.complete))
+  result.pictures = get('.nearest img').every(each => each.naturalWidth === 96)
   page.querySelector('#choose').focus()
-  told.focused = page.activeElement.id
-  told.needed = page.documentElement.scrollWidth - frame.contentWindow.innerWidth
-  document.body.append(Object.assign(document.createElement('pre'), { textContent: JSON.stringify(told) }))
+  result.focused = page.activeElement.id
+  result.needed = page.documentElement.scrollWidth - frame.contentWindow.innerWidth
+  const output = document.createElement('pre')
+  document.body.append(Object.assign(output, { textContent: JSON.stringify(result) }))
 })
 """
 

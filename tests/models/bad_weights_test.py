@@ -132,7 +132,8 @@ def test_a_pickle_that_would_run_code(tmp_path, zipped):
         path.write_bytes(content)
     line = refused(path)
     assert re.search(
-        r'refused, since reading it would call .*: save the plain state_dict, or better a \.safeten',
+        r'refused, since reading it would call .*: '
+        r'save the plain state_dict, or better a \.safeten',
         line,
     )
     assert not pathlib.Path('harm').exists()

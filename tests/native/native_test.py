@@ -352,8 +352,9 @@ def test_another_version_is_said(fresh, monkeypatch):
 @built
 def test_a_library_that_cannot_be_loaded_is_said(monkeypatch, tmp_path):
     (tmp_path / 'libdnnl.so.3').write_bytes(b'not a library')
-    code = f'import pathlib, sys; from jaxdl.native import loader; loader.onednn = lambda: pathlib.Path({str(tmp_path)!r})'
-    code += ' / "libdnnl.so.3"; print(loader.missing()); '
+    code = 'import pathlib, sys; from jaxdl.native import loader; '
+    code += f'loader.onednn = lambda: pathlib.Path({str(tmp_path)!r}) / "libdnnl.so.3"; '
+    code += 'print(loader.missing()); '
     code += 'from jaxdl.models.conv import default_lowering; print(default_lowering())'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     why, lowering = done.stdout.splitlines()

@@ -372,7 +372,8 @@ def test_a_report_needs_no_jax(tmp_path):
     )
     code = (
         'import sys, pathlib\n'
-        'for name in ("jax", "jaxlib", "flax", "optax", "orbax", "grain"): sys.modules[name] = None\n'
+        'for name in ("jax", "jaxlib", "flax", "optax", "orbax", "grain"):\n'
+        '    sys.modules[name] = None\n'
         'from jaxdl import report\n'
         'print(report.build(pathlib.Path("run")))'
     )
@@ -406,7 +407,8 @@ def test_lost_members_are_named(usual, odd):
 def test_a_grown_grid_is_said(usual, odd):
     text = read(odd).text
     assert (
-        '<b>|x: the best learning rate was at the edge of the grid, so the grid was extended to 9.99. '
+        '<b>|x: the best learning rate was at the edge of the grid, '
+        'so the grid was extended to 9.99. '
         'The best rate, 3.16, is inside the grid.' in text
     )
     name = re.escape(list(HOSTILE)[-1])

@@ -341,8 +341,8 @@ def test_the_bound_of_a_second_softmax_is_the_textbooks(classes, usual, tmp_path
 def test_a_mistake_is_told_only_of_an_option_that_makes_it(usual, tmp_path):
     said = text(slopes_of(tmp_path, usual))
     assert (
-        'ReLU, softmax: the gradient is exactly 0 if the logit of the true class is below 0 (48 of 97'
-        in said
+        'ReLU, softmax: the gradient is exactly 0 '
+        'if the logit of the true class is below 0 (48 of 97' in said
     )
     assert re.search(r'softmax, squared: the gradient at logit .* \(confidently wrong\)', said)
     sound = {'softmax, cross-entropy': 'softmax_cross_entropy'}

@@ -43,16 +43,17 @@ def browser(test):
 # error.
 DRIVER = """
 const errors = []
-console.error = (...told) => errors.push(told.join(' '))
+console.error = (...words) => errors.push(words.join(' '))
 for (const kind of ['error', 'securitypolicyviolation']) {
   addEventListener(kind, event => errors.push(event.message || event.violatedDirective), true)
 }
 addEventListener('load', () => {
   const figure = document.querySelector('#learning'), picture = figure.querySelector('picture')
   const canvas = figure.querySelector('.chart-plot svg')
-  const button = name => [...figure.querySelectorAll('button')].find(each => each.textContent === name)
+  const buttons = [...figure.querySelectorAll('button')]
+  const button = name => buttons.find(each => each.textContent === name)
   const curves = () => figure.querySelectorAll('.chart-curve').length
-  const shown = element => element.getClientRects().length > 0
+  const visible = element => element.getClientRects().length > 0
   const box = element => element.getBoundingClientRect()
   const press = (name, shiftKey) => {
     button(name).dispatchEvent(new MouseEvent('click', {shiftKey, bubbles: true}))
@@ -60,31 +61,44 @@ addEventListener('load', () => {
   }
   const read = () => ({
     head: figure.querySelector('.chart-readout caption').textContent,
-    rows: [...figure.querySelectorAll('.chart-readout tr')].map(row => [...row.cells].map(own => own.innerText.trim())),
+    rows: [...figure.querySelectorAll('.chart-readout tr')].map(
+      row => [...row.cells].map(cell => cell.innerText.trim())),
     status: figure.querySelector('.chart-status').textContent,
   })
   const point = share => {
     const {left, top, width} = box(canvas)
-    canvas.dispatchEvent(new PointerEvent('pointermove', {clientX: left + share * width, clientY: top + 90}))
+    const place = {clientX: left + share * width, clientY: top + 90}
+    canvas.dispatchEvent(new PointerEvent('pointermove', place))
     return read()
   }
-  const key = name => { canvas.dispatchEvent(new KeyboardEvent('keydown', {key: name})); return read() }
-  const seen = {
-    start: read(), curves: curves(), off: press('avg'), without: read(), on: press('avg'), alone: press('max', true),
-    double: (button('avg').dispatchEvent(new MouseEvent('dblclick')), [curves(), read().rows[0][0]]),
+  const key = name => {
+    canvas.dispatchEvent(new KeyboardEvent('keydown', {key: name}))
+    return read()
+  }
+  const doubled = name => {
+    button(name).dispatchEvent(new MouseEvent('dblclick'))
+    return [curves(), read().rows[0][0]]
+  }
+  const result = {
+    start: read(), curves: curves(), off: press('avg'), without: read(), on: press('avg'),
+    alone: press('max', true), double: doubled('avg'),
     none: press('none'), all: press('all'), training: press('training'), both: read(),
     again: press('training'),
-    left: point(0.01), right: point(0.6), keyed: key('ArrowRight'), end: key('End'), beyond: key('ArrowRight'),
-    home: key('Home'), panels: (press('panels'), [shown(picture), shown(canvas)]),
-    back: (press('one plot'), [shown(picture), shown(canvas)]),
+    left: point(0.01), right: point(0.6), keyed: key('ArrowRight'), end: key('End'),
+    beyond: key('ArrowRight'), home: key('Home'),
+    panels: (press('panels'), [visible(picture), visible(canvas)]),
+    back: (press('one plot'), [visible(picture), visible(canvas)]),
     stray: [...document.querySelectorAll('.chart text')].filter(text => {
       const inner = box(text), outer = box(text.closest('.chart-plot'))
-      return inner.left < outer.left || inner.right > outer.right + 0.5 || inner.bottom > outer.bottom
+      return inner.left < outer.left || inner.right > outer.right + 0.5
+        || inner.bottom > outer.bottom
     }).map(text => text.textContent),
-    least: Math.min(...[...document.querySelectorAll('.chart button')].map(each => box(each).height)),
+    least: Math.min(
+      ...[...document.querySelectorAll('.chart button')].map(each => box(each).height)),
     focusable: canvas.tabIndex, title: document.title,
   }
-  parent.postMessage({width: innerWidth, needed: document.documentElement.scrollWidth, errors, ...seen}, '*')
+  const needed = document.documentElement.scrollWidth
+  parent.postMessage({width: innerWidth, needed, errors, ...result}, '*')
 })
 """
 

@@ -122,6 +122,6 @@ def test_a_table_in_latex():
     assert r'\begin{tabular}{lr}' in found
     assert r'\textbf{50 \%\_\&} & $-$1.5 (a \textbackslash{} b) \\' in found
     assert (
-        r'\texttt{x=\{1\}} & 3~$\times$ \textasciitilde{}\textasciicircum{}\#\$\textless{}\textgreater{} \\'
-        in found
+        r'\texttt{x=\{1\}} & 3~$\times$ '
+        r'\textasciitilde{}\textasciicircum{}\#\$\textless{}\textgreater{} \\' in found
     )

@@ -230,8 +230,8 @@ def test_the_interaction(crossed):
     assert rows[0][2] == f'{words.points(found.difference)} ({words.span(*found.interval)})'
     assert [row[5] for row in rows] == ['interaction', 'none found']
     assert (
-        'The effect depends on the second factor. Interactions in percentage points: avg under dropout'
-        in read.text
+        'The effect depends on the second factor. '
+        'Interactions in percentage points: avg under dropout' in read.text
     )
     assert read.table('Test accuracy, %, under each level of dropout').keys() == set(study.options)
 

@@ -26,8 +26,9 @@ RUN = """
 import pathlib, sys
 from contextlib import suppress
 from jaxdl.runtime import tracking
-with suppress(InterruptedError), tracking.begin(pathlib.Path(sys.argv[1]) / 'other', [sys.argv[2]]) as other:
-    with tracking.begin(pathlib.Path(sys.argv[1]), [sys.argv[2]]) as tell:
+folder, tracker = pathlib.Path(sys.argv[1]), sys.argv[2]
+with suppress(InterruptedError), tracking.begin(folder / 'other', [tracker]) as other:
+    with tracking.begin(folder, [tracker]) as tell:
         note = tracking.tracked(lambda name, **facts: None, tell)
         for name, facts in {facts!r}:
             note(name, **facts)

@@ -229,7 +229,8 @@ def _config(stages: Sequence[str], scale: str) -> dict[str, Any]:
         recipe='sgd',
         variant=variant,
         finetune=recipe,
-        question='How good is a pretrained network on your images, once all of its layers have learnt them?',
+        question='How good is a pretrained network on your images, '
+        'once all of its layers have learnt them?',
         data=dict(
             dataset='foodc:/home/someone/grocery',
             split='grouped',

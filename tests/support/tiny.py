@@ -1,4 +1,4 @@
-"""Random network of three classes in a workdir, and images for it: a finished run without training."""
+"""Finished run without training: a random network of three classes and images for it."""
 
 import functools
 

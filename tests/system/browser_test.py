@@ -36,12 +36,14 @@ WIDTHS = (1280, 390)
 MEASURE = """<script>
 addEventListener('load', () => parent.postMessage({
   width: innerWidth, needed: document.documentElement.scrollWidth,
-  figures: [...document.images].map(image => [image.complete, image.naturalWidth, image.naturalHeight]),
+  figures: [...document.images].map(
+    image => [image.complete, image.naturalWidth, image.naturalHeight]),
 }, '*'))
 </script>"""
 AROUND = """<!doctype html><script>
 addEventListener('message', event => {
-  document.body.append(Object.assign(document.createElement('pre'), {textContent: JSON.stringify(event.data)}))
+  const output = document.createElement('pre')
+  document.body.append(Object.assign(output, {textContent: JSON.stringify(event.data)}))
 })
 </script><body>"""
 

@@ -28,7 +28,8 @@ from jaxdl.runtime import signals
 STUDY = """\"\"\"Does it run?\"\"\"
 from jaxdl import Ablation, Variant
 EXPERIMENT = Ablation(
-    factor='init', baseline='he_normal', options={o: dict(init=o) for o in ('he_normal', 'zeros')}, chunk=2,
+    factor='init', baseline='he_normal',
+    options={o: dict(init=o) for o in ('he_normal', 'zeros')}, chunk=2,
     variant=Variant(width=2, depth=1), learning_rates=(0.1, 0.3), tuning_seeds=1, seeds=2, epochs=2,
     checkpoint_seconds=0)
 """

@@ -117,7 +117,8 @@ def test_the_repository_is_found_where_colab_has_it_and_from_within(start, tmp_p
     package.mkdir()
     (package / '__init__.py').touch()
     (package.parent / 'pyproject.toml').touch()
-    program = f'{code(notebooks.read("assignment"))[0].source}\nprint(checkout(pathlib.Path.cwd()))\nprint(REPOSITORY)'
+    source = code(notebooks.read('assignment'))[0].source
+    program = f'{source}\nprint(checkout(pathlib.Path.cwd()))\nprint(REPOSITORY)'
     lines = asked(program, tmp_path / 'content' / start)
     assert pathlib.Path(lines[0]) == package.parent
     assert lines[1] == (

@@ -401,7 +401,10 @@ def test_three_files_know_the_web_and_those_of_serving_listen():
 
 
 def test_nothing_is_told_of_what_is_done():
-    code = 'import jaxdl, huggingface_hub.constants as c; assert c.HF_HUB_DISABLE_TELEMETRY; print(c.ENDPOINT)'
+    code = (
+        'import jaxdl, huggingface_hub.constants as c; '
+        'assert c.HF_HUB_DISABLE_TELEMETRY; print(c.ENDPOINT)'
+    )
     own = {name: value for name, value in os.environ.items() if not name.startswith('HF_')}
     done = subprocess.run(
         [sys.executable, '-c', code], env=own, capture_output=True, text=True, check=True

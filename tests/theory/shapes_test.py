@@ -235,7 +235,10 @@ def test_formulas_import_no_jax():
     import subprocess
     import sys
 
-    code = 'import sys; from jaxdl import theory; theory.shapes.conv_output_size; assert "jax" not in sys.modules'
+    code = (
+        'import sys; from jaxdl import theory; theory.shapes.conv_output_size; '
+        'assert "jax" not in sys.modules'
+    )
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
