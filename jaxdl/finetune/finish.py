@@ -65,8 +65,8 @@ def finish(
         results_rows=len(rows),
         scores=dict(probe=probe_scores) | (dict(finetune=scores) if trained else {}),
         submission=submission,
-        **_rates(trained),
     )
+    record = dataclasses.replace(record, **_rates(trained))
     workdir.seal(run.context.workdir)
     workdir.begin(run.context.workdir, run=records.as_json(record))
 

@@ -431,5 +431,5 @@ def _detectable_effect(n: int, ratio: float) -> float:
     high = 8 * scale
     while surplus(high) < 0:
         high *= 2
-    root = optimize.brentq(surplus, 1e-3 * scale, high, xtol=1e-13, rtol=1e-14)
+    root = optimize.brentq(surplus, 1e-3 * scale, high, xtol=1e-13, rtol=np.float64(1e-14))
     return float(root)  # type: ignore[arg-type]
