@@ -57,14 +57,14 @@ def series(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
 
     And PyTorch's better way as a flat line through its median.
     """
-    found = {'jaxdl': {row['members']: row['ours_seconds'] for row in rows}}
+    lines = {'jaxdl': {row['members']: row['ours_seconds'] for row in rows}}
     for row in rows:
-        found.setdefault(row['peer'], {})[row['members']] = row['peer_seconds']
-    for name, points in found.items():
+        lines.setdefault(row['peer'], {})[row['members']] = row['peer_seconds']
+    for name, points in lines.items():
         if name.startswith('torch in'):
             middle = sorted(points.values())[len(points) // 2]
-            found[name] = dict.fromkeys(points, middle)
-    return found
+            lines[name] = dict.fromkeys(points, middle)
+    return lines
 
 
 def _label(axis: Any, title: str, counts: Sequence[int]) -> None:

@@ -104,12 +104,12 @@ def main():
         taken = {name: [] for name in sides}
         for number in range(ROUNDS + 1):
             for name, side in sides.items():
-                found = seconds(side, files, threads)
+                elapsed = seconds(side, files, threads)
                 if number:  # the first round warms up
-                    taken[name].append(found)
-        for name, found in taken.items():
-            ratio = statistics.median(b / a for a, b in zip(taken['ours'], found, strict=True))
-            rate = len(files) / statistics.median(found)
+                    taken[name].append(elapsed)
+        for name, times in taken.items():
+            ratio = statistics.median(b / a for a, b in zip(taken['ours'], times, strict=True))
+            rate = len(files) / statistics.median(times)
             print(f'{threads} threads  {name:14} {rate:6.0f} images/s  ours is {ratio:.2f}x')
 
 

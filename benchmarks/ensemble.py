@@ -59,7 +59,7 @@ def main() -> None:
 
     What is measured so far is written after each size.
     """
-    options, began, found = _options(), time.perf_counter(), [rows.machine()]
+    options, began, entries = _options(), time.perf_counter(), [rows.machine()]
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as cache:
         os.environ['TORCHINDUCTOR_CACHE_DIR'] = (
@@ -67,10 +67,10 @@ def main() -> None:
         )
         for name in _chosen(PARTS, options.parts):
             for part in PARTS[name](options):
-                found += part
-                options.output.write_text(json.dumps(found, indent=1) + '\n')
-    print('\n' + rows.table(found) + '\n')
-    charts.draw(found, options.output.parent)
+                entries += part
+                options.output.write_text(json.dumps(entries, indent=1) + '\n')
+    print('\n' + rows.table(entries) + '\n')
+    charts.draw(entries, options.output.parent)
     print(f'written to {options.output}, {(time.perf_counter() - began) / 60:.1f} minutes')
 
 

@@ -48,9 +48,9 @@ def compare(work: str, names: Sequence[str], count: int, seconds: float) -> list
     line = Measured(LINE, peers.PEERS[LINE], 1)
     with rounds.running([line], peers.SIZES[work], work):
         return [
-            found
+            entry
             for members in COUNTS[work]['jaxdl']
-            for found in _at(
+            for entry in _at(
                 work, members, line, [n for n in STACKED if n in names], count, seconds
             )
         ]
@@ -70,7 +70,7 @@ def _at(
         if ours.failed:
             return [rows.left_out(label, 'jaxdl', f'{members} members: {ours.failed}')]
         rounds.measure([ours, line, *stacked], count, seconds, f'{members} {label}')
-    return [_row(label, ours, found) for found in (line, *stacked) if not found.failed]
+    return [_row(label, ours, entry) for entry in (line, *stacked) if not entry.failed]
 
 
 def _shortened(size: Size, members: int) -> Size:
@@ -78,12 +78,12 @@ def _shortened(size: Size, members: int) -> Size:
     return size | dict(images=size['batch'] * min(32, max(2, 256 // members)))
 
 
-def _row(label: str, ours: Measured, found: Measured) -> Row:
-    facts = dict(setting=found.peer['setting'], ours_setting=ours.facts['setting'])
-    facts |= dict(members=ours.members, peer_members=found.members)
+def _row(label: str, ours: Measured, entry: Measured) -> Row:
+    facts = dict(setting=entry.peer['setting'], ours_setting=ours.facts['setting'])
+    facts |= dict(members=ours.members, peer_members=entry.members)
     facts |= dict(
         ours_compile_seconds=ours.facts['compile_seconds'],
         ours_peak_gib=ours.answers[-1]['peak_gib'],
     )
-    peak = dict(peer_peak_gib=found.answers[-1]['peak_gib'])
-    return rows.row(label, found.name, ours.seconds, found.seconds, **facts, **peak)
+    peak = dict(peer_peak_gib=entry.answers[-1]['peak_gib'])
+    return rows.row(label, entry.name, ours.seconds, entry.seconds, **facts, **peak)

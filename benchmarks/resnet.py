@@ -32,19 +32,19 @@ def measured(name: str, work: str) -> dict[str, list[sides.Answer]]:
         parameters = {side.facts['parameters'] for side in started.values()}
         if len(parameters) > 1:
             raise SystemExit(f'{name}: not the same network: parameters {parameters}')
-        found = {side: [] for side in started}
+        answers = {side: [] for side in started}
         for _ in range(ROUNDS):
             for side, process in started.items():
-                found[side].append(sides.ask(process, SECONDS))
-        return found
+                answers[side].append(sides.ask(process, SECONDS))
+        return answers
 
 
-def line(name: str, work: str, found: dict[str, list[sides.Answer]]) -> str:
+def line(name: str, work: str, by_side: dict[str, list[sides.Answer]]) -> str:
     """Both rates and the ratio of the medians, with its extremes over the rounds."""
-    seconds = {side: [answer['seconds'] for answer in answers] for side, answers in found.items()}
+    seconds = {side: [answer['seconds'] for answer in answers] for side, answers in by_side.items()}
     ratios = sorted(theirs / ours for ours, theirs in zip(*seconds.values(), strict=True))
     ours, timm = (1 / statistics.median(each) for each in seconds.values())
-    memory = ' and '.join(f'{answers[-1]["peak_gib"]:.2f}' for answers in found.values())
+    memory = ' and '.join(f'{answers[-1]["peak_gib"]:.2f}' for answers in by_side.values())
     return (
         f'{name} {work}: {ours:.1f} images/s, timm {timm:.1f}, ratio {statistics.median(ratios):.2f} '
         f'({ratios[0]:.2f} to {ratios[-1]:.2f}); peak {memory} GiB'

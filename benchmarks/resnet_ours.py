@@ -61,18 +61,18 @@ def _training(
 ) -> Callable[[], float]:
     def update(variables: Any) -> tuple[Any, jax.Array]:
         def loss(params: Any) -> tuple[jax.Array, Any]:
-            given = {**variables, 'params': params}
-            logits, changed = module.apply(given, images, True, mutable=['batch_stats'])  # type: ignore[misc]
+            merged = {**variables, 'params': params}
+            logits, changed = module.apply(merged, images, True, mutable=['batch_stats'])  # type: ignore[misc]
             return -jax.nn.log_softmax(logits)[jnp.arange(len(labels)), labels].mean(), changed
 
         (value, changed), gradients = jax.value_and_grad(loss, has_aux=True)(variables['params'])
         params = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, variables['params'], gradients)
         return dict(params=params, batch_stats=changed['batch_stats']), value
 
-    compiled, held = jax.jit(update, donate_argnums=0), [variables]
+    compiled, state = jax.jit(update, donate_argnums=0), [variables]
 
     def step() -> float:
-        held[0], value = compiled(held[0])
+        state[0], value = compiled(state[0])
         return float(value)
 
     return step

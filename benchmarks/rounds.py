@@ -43,12 +43,12 @@ class Measured:
 def running(listed: Sequence[Measured], size: Size, work: str) -> Iterator[None]:
     """Starts all of them; one that cannot start is left out."""
     with contextlib.ExitStack() as stack:
-        for found in listed:
-            with left_out(found, work):
-                found.side = stack.enter_context(sides.started(found.peer, size, found.members))
-                compiling = found.facts.get('compile_seconds')
+        for entry in listed:
+            with left_out(entry, work):
+                entry.side = stack.enter_context(sides.started(entry.peer, size, entry.members))
+                compiling = entry.facts.get('compile_seconds')
                 print(
-                    f'{work}: {found.name} is ready'
+                    f'{work}: {entry.name} is ready'
                     + (f', compiling {compiling:.1f} s' if compiling else ''),
                     flush=True,
                 )
@@ -58,26 +58,26 @@ def running(listed: Sequence[Measured], size: Size, work: str) -> Iterator[None]
 def measure(listed: Sequence[Measured], rounds: int, seconds: float, work: str) -> None:
     """Asks all of them in turn; a slow peer in fewer rounds."""
     for number in range(rounds):
-        for found in listed:
-            if not found.failed and number < found.peer.get('rounds', rounds):
-                with left_out(found, work):
-                    found.answers.append(sides.ask(found.side, seconds))
+        for entry in listed:
+            if not entry.failed and number < entry.peer.get('rounds', rounds):
+                with left_out(entry, work):
+                    entry.answers.append(sides.ask(entry.side, seconds))
         spent = ', '.join(
-            f'{found.name} {1e3 * found.seconds[-1]:.3f}' for found in listed if found.answers
+            f'{entry.name} {1e3 * entry.seconds[-1]:.3f}' for entry in listed if entry.answers
         )
         print(f'{work}: round {number + 1} of {rounds}, ms: {spent}', flush=True)
-    check(found for found in listed if not found.failed)
+    check(entry for entry in listed if not entry.failed)
 
 
 def check(listed: Iterator[Measured]) -> None:
     """The same network on every side, and every side learns."""
     parameters = {}
-    for found in listed:
-        parameters[found.name] = found.facts['parameters']
-        first, last = found.facts['loss'], found.answers[-1]['loss']
+    for entry in listed:
+        parameters[entry.name] = entry.facts['parameters']
+        first, last = entry.facts['loss'], entry.answers[-1]['loss']
         if not last < first:
             print(
-                f'{found.name}: the loss did not fall in these few steps, {first:.3f} to {last:.3f}',
+                f'{entry.name}: the loss did not fall in these few steps, {first:.3f} to {last:.3f}',
                 flush=True,
             )
     if len(set(parameters.values())) > 1:
@@ -85,10 +85,10 @@ def check(listed: Iterator[Measured]) -> None:
 
 
 @contextlib.contextmanager
-def left_out(found: Measured, work: str) -> Iterator[None]:
+def left_out(entry: Measured, work: str) -> Iterator[None]:
     """Goes on without a peer that fails; its row will say why."""
     try:
         yield
     except sides.Failed as error:
-        print(f'{work}: {found.name} is left out: {error}', flush=True)
-        found.failed = str(error)
+        print(f'{work}: {entry.name} is left out: {error}', flush=True)
+        entry.failed = str(error)

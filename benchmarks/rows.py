@@ -56,22 +56,22 @@ def _cpu() -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """All rows for a reader: one block for each work, the settings of the peers below."""
-    shown = [found for found in rows if found['work'] != 'ensemble machine']
+    measured = [entry for entry in rows if entry['work'] != 'ensemble machine']
     lines = [f'{"":44}{"members":>9}{"ours":>12}{"peer":>12}   ratio (range)']
-    for work in dict.fromkeys(found['work'] for found in shown):
-        lines += [work, *(_line(found) for found in shown if found['work'] == work)]
+    for work in dict.fromkeys(entry['work'] for entry in measured):
+        lines += [work, *(_line(entry) for entry in measured if entry['work'] == work)]
     settings: dict[str, str] = {}  # of each peer where it first stands
-    for found in (found for found in shown if found['rounds']):
-        settings.setdefault(found['peer'], found['setting'])
+    for entry in (entry for entry in measured if entry['rounds']):
+        settings.setdefault(entry['peer'], entry['setting'])
     return '\n'.join([*lines, '', *(f'{peer}: {setting}' for peer, setting in settings.items())])
 
 
-def _line(found: Row) -> str:
-    if not found['rounds']:
-        return f'  {found["peer"]:44} left out: {found["setting"]}'
-    ours, theirs = (_duration(found[f'{who}_seconds']) for who in ('ours', 'peer'))
-    ratio = '{:5.2f}x ({:.2f} to {:.2f})'.format(found['ratio'], *found['spread'])
-    return f'  {found["peer"]:44}{found["members"]:7}{ours:>12}{theirs:>12}  {ratio}'
+def _line(entry: Row) -> str:
+    if not entry['rounds']:
+        return f'  {entry["peer"]:44} left out: {entry["setting"]}'
+    ours, theirs = (_duration(entry[f'{who}_seconds']) for who in ('ours', 'peer'))
+    ratio = '{:5.2f}x ({:.2f} to {:.2f})'.format(entry['ratio'], *entry['spread'])
+    return f'  {entry["peer"]:44}{entry["members"]:7}{ours:>12}{theirs:>12}  {ratio}'
 
 
 def _duration(seconds: float) -> str:

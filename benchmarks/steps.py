@@ -30,32 +30,32 @@ def compare(work: str, names: Sequence[str], count: int, seconds: float) -> list
         if ours.failed:
             return [rows.left_out(work, 'jaxdl', ours.failed)]
         rounds.measure([ours, *theirs], count, seconds, work)
-    alive = [found for found in theirs if not found.failed]
-    refused = [rows.left_out(work, found.name, found.failed) for found in theirs if found.failed]
+    alive = [entry for entry in theirs if not entry.failed]
+    refused = [rows.left_out(work, entry.name, entry.failed) for entry in theirs if entry.failed]
     return (
-        [_row(work, ours, found, alive) for found in alive] + amortised(work, ours, alive) + refused
+        [_row(work, ours, entry, alive) for entry in alive] + amortised(work, ours, alive) + refused
     )
 
 
-def _row(work: str, ours: Measured, found: Measured, alive: Sequence[Measured]) -> Row:
-    facts = dict(setting=found.peer['setting'], ours_setting=ours.facts['setting'])
-    facts |= dict(members=ours.members, peer_members=found.members)
+def _row(work: str, ours: Measured, entry: Measured, alive: Sequence[Measured]) -> Row:
+    facts = dict(setting=entry.peer['setting'], ours_setting=ours.facts['setting'])
+    facts |= dict(members=ours.members, peer_members=entry.members)
     facts |= dict(
         ours_compile_seconds=ours.facts['compile_seconds'],
-        peer_compile_seconds=_compiling(found, alive),
+        peer_compile_seconds=_compiling(entry, alive),
     )
     peaks = dict(
-        ours_peak_gib=ours.answers[-1]['peak_gib'], peer_peak_gib=found.answers[-1]['peak_gib']
+        ours_peak_gib=ours.answers[-1]['peak_gib'], peer_peak_gib=entry.answers[-1]['peak_gib']
     )
-    return rows.row(work, found.name, ours.seconds, found.seconds, **facts, **peaks)
+    return rows.row(work, entry.name, ours.seconds, entry.seconds, **facts, **peaks)
 
 
-def _compiling(found: Measured, alive: Sequence[Measured]) -> float | None:
+def _compiling(entry: Measured, alive: Sequence[Measured]) -> float | None:
     """The longest of its family: later ones find its programs in torch's cache.
 
     None: there is nothing to compile.
     """
-    family = [other for other in alive if other.peer['family'] == found.peer['family']]
+    family = [other for other in alive if other.peer['family'] == entry.peer['family']]
     return max(other.facts.get('compile_seconds', 0.0) for other in family) or None
 
 
@@ -64,13 +64,13 @@ def amortised(work: str, ours: Measured, alive: Sequence[Measured]) -> list[Row]
 
     The compiling of both sides spread over the steps of the demo's study.
     """
-    found = []
+    amortised_rows = []
     for family in AMORTISED:
         ways = [other for other in alive if other.peer['family'] == family]
         if ways:
             better = min(ways, key=lambda way: way.median)
-            found.append(_amortised(work, ours, better, _compiling(better, alive)))
-    return found
+            amortised_rows.append(_amortised(work, ours, better, _compiling(better, alive)))
+    return amortised_rows
 
 
 def _amortised(work: str, ours: Measured, better: Measured, compiling: float | None) -> Row:

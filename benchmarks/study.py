@@ -52,7 +52,7 @@ def compare() -> list[Row]:
     )
     return [
         rows.row(
-            WORK, PEER, *([found['wall'] for found in side] for side in (ours, theirs)), **facts
+            WORK, PEER, *([result['wall'] for result in side] for side in (ours, theirs)), **facts
         )
     ]
 
@@ -89,10 +89,10 @@ def torch_study() -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1]) | dict(wall=time.perf_counter() - began)
 
 
-def _middle(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return sorted(found, key=lambda study: study['wall'])[len(found) // 2]
+def _middle(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return sorted(results, key=lambda study: study['wall'])[len(results) // 2]
 
 
-def _described(found: dict[str, Any]) -> str:
-    parts = ', '.join(f'{name} {value:.1f}' for name, value in found['seconds'].items())
-    return f'{found["wall"]:.1f} s ({parts}; {found["models"]} models)'
+def _described(result: dict[str, Any]) -> str:
+    parts = ', '.join(f'{name} {value:.1f}' for name, value in result['seconds'].items())
+    return f'{result["wall"]:.1f} s ({parts}; {result["models"]} models)'

@@ -40,8 +40,8 @@ def digits() -> tuple[Part, Part, Part]:
 
     Normalised as the training part.
     """
-    found: Any = load_digits()
-    images, labels = (found.images / 16).astype(np.float32)[:, None], found.target
+    dataset: Any = load_digits()
+    images, labels = (dataset.images / 16).astype(np.float32)[:, None], dataset.target
     images, test, labels, test_labels = train_test_split(
         images, labels, test_size=0.2, stratify=labels, random_state=0
     )

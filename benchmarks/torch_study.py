@@ -114,7 +114,7 @@ def main() -> None:
         measured = dict(zip(measuring, pool.imap(fit, measuring), strict=True))
     wall, fitted = time.perf_counter() - began, [*tuned.values(), *measured.values()]
     spent = {
-        name: sum(found[name] for found in fitted) / options.processes
+        name: sum(result[name] for result in fitted) / options.processes
         for name in ('train', 'evaluate')
     }
     tested = {

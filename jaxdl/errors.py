@@ -43,7 +43,7 @@ def visible(text: str) -> str:
 
     With an escape such as `\x1b` for each character that a terminal would obey, not show.
     """
-    return re.sub(f'[{UNSEEN}]', lambda found: found[0].encode('unicode_escape').decode(), text)
+    return re.sub(f'[{UNSEEN}]', lambda match: match[0].encode('unicode_escape').decode(), text)
 
 
 def warn(text: str) -> None:
@@ -53,7 +53,7 @@ def warn(text: str) -> None:
 
 
 @contextlib.contextmanager
-def damaged(what: str, right: str) -> Iterator[None]:
+def damaged(subject: str, right: str) -> Iterator[None]:
     """For what is read from files that anyone may have changed: what then breaks is an InputError.
 
     `WHAT (WHY): RIGHT`.
@@ -65,11 +65,11 @@ def damaged(what: str, right: str) -> Iterator[None]:
     except InputError:
         raise
     except BREAKS as error:
-        raise InputError(f'{what} ({type(error).__name__}: {error}): {right}') from error
+        raise InputError(f'{subject} ({type(error).__name__}: {error}): {right}') from error
 
 
 @contextlib.contextmanager
-def blamed(what: str, right: str = '') -> Iterator[None]:
+def blamed(subject: str, right: str = '') -> Iterator[None]:
     """For a user's own code: whatever breaks in it is an InputError, `WHAT: WHY (FILE line N).
 
     RIGHT`.
@@ -81,7 +81,7 @@ def blamed(what: str, right: str = '') -> Iterator[None]:
     except Exception as error:
         why = error.msg if isinstance(error, SyntaxError) else str(error).strip().partition('\n')[0]
         raise InputError(
-            f'{what}: {type(error).__name__}: {why} ({_place(error)}){right and f": {right}"}'
+            f'{subject}: {type(error).__name__}: {why} ({_place(error)}){right and f": {right}"}'
         ) from error
 
 
@@ -90,7 +90,7 @@ def _place(error: Exception) -> str:
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
-    file, line = next((own for own in reversed(frames) if not _installed(own[0])), frames[-1])
+    file, line = next((place for place in reversed(frames) if not _installed(place[0])), frames[-1])
     return f'{pathlib.Path(file).name} line {line}'
 
 

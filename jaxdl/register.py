@@ -223,10 +223,10 @@ def _adder(kind: str, name: str, row: Callable[[Any], Any]) -> Callable[[T], T]:
     """Adds what `row` makes of a function, and gives the function back."""
     path = _caller()
 
-    def add(given: T) -> T:
-        if registry.add(kind, TABLES[kind], name, row(given), _qualified(given), path):
+    def add(component: T) -> T:
+        if registry.add(kind, TABLES[kind], name, row(component), _qualified(component), path):
             jax.clear_caches()  # of programs that hold the function as it was
-        return given
+        return component
 
     return add
 
@@ -256,10 +256,14 @@ def _caller() -> str:
     return frame.f_code.co_filename
 
 
-def _qualified(given: Any) -> str:
+def _qualified(component: Any) -> str:
     """The name that a function or class has in its module; of a pair that of the second.
 
     Of a partial its own.
     """
-    made = given[-1] if isinstance(given, tuple) and given else getattr(given, 'func', given)
+    made = (
+        component[-1]
+        if isinstance(component, tuple) and component
+        else getattr(component, 'func', component)
+    )
     return f'{getattr(made, "__module__", "")}.{getattr(made, "__qualname__", type(made).__name__)}'

@@ -60,7 +60,7 @@ def apart(ablation: Ablation) -> list[str]:
         f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)
     ]
     static = [name for name in static if name not in INITIAL]
-    if len({program_key(own, ()) for own in variants.values()}) < 2:
+    if len({program_key(variant, ()) for variant in variants.values()}) < 2:
         return []
     lines = [
         '',
@@ -69,8 +69,8 @@ def apart(ablation: Ablation) -> list[str]:
     ]
     for name in static:
         having: dict[Any, list[str]] = {}
-        for option, own in variants.items():
-            having.setdefault(getattr(own, name), []).append(option)
+        for option, variant in variants.items():
+            having.setdefault(getattr(variant, name), []).append(option)
         if len(having) > 1:
             words = (_having(value, options) for value, options in having.items())
             lines.append(f'  {name:18}{" | ".join(words)}')

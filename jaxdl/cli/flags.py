@@ -229,10 +229,10 @@ def _refused(error: absl.Error, values: Any) -> InputError:
     if isinstance(error, absl.UnrecognizedFlagError):
         return unknown('flag', f'--{error.flagname}', [f'--{name}' for name in FLAGS])
     if isinstance(error, absl.IllegalFlagValueError):
-        given = text.partition(':')[0].removeprefix('flag ')
-        name = given.lstrip('-').partition('=')[0]
+        argument = text.partition(':')[0].removeprefix('flag ')
+        name = argument.lstrip('-').partition('=')[0]
         kind = values[name].flag_type() if name in values else ''
-        return InputError(f'{given}: must be {EXPECTED.get(kind, "as --help says")}')
+        return InputError(f'{argument}: must be {EXPECTED.get(kind, "as --help says")}')
     return InputError(f'{text}: every argument is --FLAG=VALUE; --help has all of them')
 
 

@@ -50,6 +50,6 @@ def _shadows(name: str, path: pathlib.Path) -> bool:
 
     A file in the current folder would be found before it.
     """
-    found = sys.modules.get(name) or importlib.util.find_spec(name)
-    origin = getattr(found, '__file__', None) or getattr(found, 'origin', None)
-    return found is not None and (not origin or pathlib.Path(origin).resolve() != path.resolve())
+    module = sys.modules.get(name) or importlib.util.find_spec(name)
+    origin = getattr(module, '__file__', None) or getattr(module, 'origin', None)
+    return module is not None and (not origin or pathlib.Path(origin).resolve() != path.resolve())

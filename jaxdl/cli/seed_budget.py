@@ -44,13 +44,13 @@ def spread(
 
     Options with fewer than two seeds in common with the baseline are left out.
     """
-    measured, found = protocol.measured_of(rows, condition), {}
-    for option, own in measured.items():
-        seeds = sorted(own.keys() & measured[baseline].keys())
+    measured, deviations = protocol.measured_of(rows, condition), {}
+    for option, by_seed in measured.items():
+        seeds = sorted(by_seed.keys() & measured[baseline].keys())
         if option != baseline and len(seeds) > 1:
-            differences = [own[seed][0] - measured[baseline][seed][0] for seed in seeds]
-            found[option] = float(np.std(differences, ddof=1)), len(seeds)
-    return found
+            differences = [by_seed[seed][0] - measured[baseline][seed][0] for seed in seeds]
+            deviations[option] = float(np.std(differences, ddof=1)), len(seeds)
+    return deviations
 
 
 def _finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
@@ -60,15 +60,15 @@ def _finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
     """
     if not (folder / 'config.json').exists() or not (folder / 'run.json').exists():
         raise InputError(f'{folder} holds none')
-    held, given = workdir.read_json(folder / 'config.json'), as_dict(ablation)
-    shared = [name for name in ablation.options if name in held.get('options', {})]
-    if any(held.get(key) != given[key] for key in SAME) or len(shared) < 2:
+    config, wanted = workdir.read_json(folder / 'config.json'), as_dict(ablation)
+    shared = [name for name in ablation.options if name in config.get('options', {})]
+    if any(config.get(key) != wanted[key] for key in SAME) or len(shared) < 2:
         raise InputError(f'{folder} holds one of another study')
-    if any(held['options'][name] != given['options'][name] for name in shared):
+    if any(config['options'][name] != wanted['options'][name] for name in shared):
         raise InputError(f'{folder} holds one with other options')
     if not workdir.read_json(folder / 'run.json').get('finished'):
         raise InputError(f'{folder} holds one that is not finished')
-    return held
+    return config
 
 
 def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) -> Iterator[str]:

@@ -114,20 +114,21 @@ def score(row: Row) -> str:
     return f'{row["stage"]:10} {measured} on {row["images"]:,} {PARTS[row["split"]]} images'
 
 
-def _tables(found: Results) -> None:
+def _tables(results: Results) -> None:
     console = Console(width=shutil.get_terminal_size().columns, highlight=False)
-    failed = [row for row in found.claims if row['holds'] != 'true']
-    claims = found.claims if len(found.claims) <= MANY else failed
+    failed = [row for row in results.claims if row['holds'] != 'true']
+    claims = results.claims if len(results.claims) <= MANY else failed
     scores = SCORES if console.width >= MEDIUM else {name: SCORES[name] for name in FEW}
-    columns = _columns(found.summary, console.width)
-    for rows, own in ((found.scores, scores), (found.summary, columns), (claims, CLAIMS)):
+    columns = _columns(results.summary, console.width)
+    for rows, layout in ((results.scores, scores), (results.summary, columns), (claims, CLAIMS)):
         if rows:
-            console.print(_table(rows, own))
-    for note in found.notes:
+            console.print(_table(rows, layout))
+    for note in results.notes:
         console.print(visible(note), markup=False)
-    if found.claims:
+    if results.claims:
         console.print(
-            f'{len(found.claims) - len(failed)} of {len(found.claims)} claims hold', markup=False
+            f'{len(results.claims) - len(failed)} of {len(results.claims)} claims hold',
+            markup=False,
         )
 
 

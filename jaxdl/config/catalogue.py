@@ -14,10 +14,12 @@ def folder() -> pathlib.Path:
 
 def questions() -> dict[str, str]:
     """Every experiment's name and question: the first line of its file."""
-    found = {}
+    questions_by_name = {}
     for path in sorted(folder().glob('[!_]*.py')):
-        found[path.stem] = (ast.get_docstring(ast.parse(path.read_text())) or '').partition('\n')[0]
-    return found
+        questions_by_name[path.stem] = (
+            ast.get_docstring(ast.parse(path.read_text())) or ''
+        ).partition('\n')[0]
+    return questions_by_name
 
 
 def takes(name: str) -> str:
@@ -27,5 +29,5 @@ def takes(name: str) -> str:
     """
     path = folder() / f'{name}.py'
     text = ast.get_docstring(ast.parse(path.read_text())) if path.is_file() else ''
-    found = re.search(r'^Takes +(.*)$', text or '', re.MULTILINE)
-    return found[1] if found else ''
+    line = re.search(r'^Takes +(.*)$', text or '', re.MULTILINE)
+    return line[1] if line else ''

@@ -22,7 +22,7 @@ NAMES = dict(
 
 
 def shaped(
-    what: str,
+    subject: str,
     form: str,
     arguments: tuple[Any, ...],
     right: tuple[int | None, ...],
@@ -32,53 +32,57 @@ def shaped(
 
     Any side) for arguments like these.
     """
-    arrays = [own for own in arguments if not callable(own)]  # a `param` is given as it is
-    others = [own for own in arguments if callable(own)]
-    with blamed(what, f'must be {form}'):
-        found = jnp.shape(
-            jax.eval_shape(lambda *given: jnp.asarray(function(*given, *others)), *arrays)
+    arrays = [
+        argument for argument in arguments if not callable(argument)
+    ]  # a `param` is given as it is
+    others = [argument for argument in arguments if callable(argument)]
+    with blamed(subject, f'must be {form}'):
+        shape = jnp.shape(
+            jax.eval_shape(lambda *values: jnp.asarray(function(*values, *others)), *arrays)
         )
-    if len(found) != len(right) or any(
-        side not in (None, own) for own, side in zip(found, right, strict=True)
+    if len(shape) != len(right) or any(
+        side not in (None, length) for length, side in zip(shape, right, strict=True)
     ):
-        raise InputError(f'{what} gives shape {list(found)}: must be {form}')
+        raise InputError(f'{subject} gives shape {list(shape)}: must be {form}')
 
 
-def optimizer(what: str, given: Any) -> optim.Optimizer:
+def optimizer(subject: str, candidate: Any) -> optim.Optimizer:
     """A row of OPTIMIZERS, of a function that is one or of a factory like optax's.
 
     InputError where it is neither.
     """
     with blamed(
-        what, 'must be (momentum, beta2, decay) -> a transformation, or a factory of optax'
+        subject, 'must be (momentum, beta2, decay) -> a transformation, or a factory of optax'
     ):
-        parameters = inspect.signature(given).parameters
-        row = _of_factory(given, parameters) if 'learning_rate' in parameters else given
+        parameters = inspect.signature(candidate).parameters
+        row = _of_factory(candidate, parameters) if 'learning_rate' in parameters else candidate
         params = dict(head=dict(kernel=floats(3, 2), bias=floats(2)))
 
         def step(momentum: Any, beta2: Any, params: Any) -> Any:
             tx = row(momentum, beta2, optax.add_decayed_weights(momentum, mask=optim.decay_mask))
             return tx.update(params, tx.init(params), params)[0]
 
-        found = jax.eval_shape(step, floats(), floats(), params)
-        if jax.tree.map(jnp.shape, found) != jax.tree.map(jnp.shape, params):
-            raise InputError(f'{what} gives updates of other shapes than the parameters have')
+        updates = jax.eval_shape(step, floats(), floats(), params)
+        if jax.tree.map(jnp.shape, updates) != jax.tree.map(jnp.shape, params):
+            raise InputError(f'{subject} gives updates of other shapes than the parameters have')
     return row
 
 
-def augmentation(what: str, function: Callable[..., Any]) -> None:
+def augmentation(subject: str, function: Callable[..., Any]) -> None:
     """InputError unless `function` keeps the shape of images.
 
     And every bit of them at strength 0.
     """
     form = 'a function (key, images [n, height, width, channel], strength) -> images'
     images = jnp.asarray(np.random.default_rng(0).random((BATCH, 16, 16, 3)), jnp.float32)
-    with blamed(what, f'must be {form}'):
-        found = jax.jit(function)(jax.random.key(0), images, jnp.zeros(()))
-    if jnp.shape(found) != images.shape:
-        raise InputError(f'{what} gives shape {list(jnp.shape(found))}: must be {form}')
-    if not bool(jnp.all(found == images)):
-        raise InputError(f'{what} changes images at strength 0: must be exactly the identity there')
+    with blamed(subject, f'must be {form}'):
+        augmented = jax.jit(function)(jax.random.key(0), images, jnp.zeros(()))
+    if jnp.shape(augmented) != images.shape:
+        raise InputError(f'{subject} gives shape {list(jnp.shape(augmented))}: must be {form}')
+    if not bool(jnp.all(augmented == images)):
+        raise InputError(
+            f'{subject} changes images at strength 0: must be exactly the identity there'
+        )
 
 
 def floats(*shape: int) -> jax.ShapeDtypeStruct:
@@ -99,7 +103,9 @@ def _of_factory(factory: Callable[..., Any], parameters: Mapping[str, Any]) -> o
         momentum: Any, beta2: Any, decay: optax.GradientTransformation
     ) -> optax.GradientTransformation:
         values = dict(momentum=momentum, beta2=beta2)
-        taken = {own: values[ours] for own, ours in NAMES.items() if own in parameters}
+        taken = {
+            parameter: values[ours] for parameter, ours in NAMES.items() if parameter in parameters
+        }
         none = dict(weight_decay=0.0) if 'weight_decay' in parameters else {}
         return optax.chain(
             factory(learning_rate=-1.0, **taken, **none), decay

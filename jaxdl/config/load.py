@@ -44,19 +44,21 @@ def load_config(path: pathlib.Path) -> Experiment:
         registry.check(_object('registered', registered))
         if KINDS[name] is Demonstration:
             return check(_demonstration(content))
-        found = check(_built(KINDS[name], content))
-        _check_own(found)
-        return found
+        experiment = check(_built(KINDS[name], content))
+        _check_parts(experiment)
+        return experiment
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
 
 
-def _check_own(found: Experiment) -> None:
+def _check_parts(experiment: Experiment) -> None:
     """InputError where an assignment has a part that is a file.
 
     Running it would be running code of the config.
     """
-    for part in itertools.chain(*found.parts.values()) if isinstance(found, Assignment) else ():
+    for part in (
+        itertools.chain(*experiment.parts.values()) if isinstance(experiment, Assignment) else ()
+    ):
         if part not in catalogue.questions():
             raise InputError(
                 f'part {part!r} is none of jaxdl: a config names only experiments that it has'
@@ -68,10 +70,12 @@ def _demonstration(content: Mapping[str, Any]) -> Experiment:
         raise InputError(
             f'demonstration {content.get("name")!r} is none of jaxdl: run its own file by --experiment'
         )
-    found = load_experiment(content['name'])
+    demonstration = load_experiment(content['name'])
     settings = _object('settings', content.get('settings', {}))
-    found = override(found, {f'settings.{key}': value for key, value in settings.items()})
-    return override(found, {'scale': content.get('scale', 'full')})
+    demonstration = override(
+        demonstration, {f'settings.{key}': value for key, value in settings.items()}
+    )
+    return override(demonstration, {'scale': content.get('scale', 'full')})
 
 
 def _built(kind: type, content: Mapping[str, Any]) -> Any:
@@ -107,11 +111,11 @@ def _object(name: str, value: Any) -> Mapping[str, Any]:
 
 def as_dict(experiment: Experiment) -> dict[str, Any]:
     """Every field of the resolved experiment: what config.json holds."""
-    found = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
+    content = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
     if isinstance(experiment, Demonstration):
-        found['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
-    own = registry.needed(component_names(experiment))
-    return found | (dict(registered=own) if own else {})
+        content['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
+    registered = registry.needed(component_names(experiment))
+    return content | (dict(registered=registered) if registered else {})
 
 
 def component_names(experiment: Experiment) -> set[tuple[str, str]]:
@@ -122,15 +126,19 @@ def component_names(experiment: Experiment) -> set[tuple[str, str]]:
     if isinstance(experiment, Ablation):
         studies = [override(experiment, overrides) for overrides in experiment.conditions.values()]
         variants = [option_variant(study, option) for study in studies for option in study.options]
-    found = {('dataset', study.data.dataset.partition(':')[0]) for study in studies}
-    found |= {
+    names = {('dataset', study.data.dataset.partition(':')[0]) for study in studies}
+    names |= {
         ('metric', name)
         for study in studies
         if isinstance(study, Ablation)
         for name in study.metrics
     }
-    values = [(f.name, getattr(own, f.name)) for own in variants for f in dataclasses.fields(own)]
-    return found | {(field, value) for field, value in values if isinstance(value, str)}
+    values = [
+        (f.name, getattr(variant, f.name))
+        for variant in variants
+        for f in dataclasses.fields(variant)
+    ]
+    return names | {(field, value) for field, value in values if isinstance(value, str)}
 
 
 def load_experiment(name: str) -> Experiment:

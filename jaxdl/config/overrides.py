@@ -154,9 +154,9 @@ def check(experiment: Kind) -> Kind:
     The overrides of its options and conditions included.
     """
     inner = parts(experiment)
-    own = [f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, *UNSET)]
+    names = [f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, *UNSET)]
     checked = {
-        name: _checked(type(experiment), name, name, getattr(experiment, name)) for name in own
+        name: _checked(type(experiment), name, name, getattr(experiment, name)) for name in names
     }
     for name, kind in inner.items():
         values = _values(name, kind, getattr(experiment, name))
@@ -231,9 +231,9 @@ def keep(ablation: Ablation, options: Sequence[str]) -> Ablation:
             raise unknown(
                 'option', name, ablation.options, f' of {ablation.name}' if ablation.name else ''
             )
-    kept = {k: v for k, v in ablation.options.items() if k in (*options, ablation.baseline)}
-    why = {k: v for k, v in ablation.why.items() if k in kept}
-    return dataclasses.replace(ablation, options=kept, why=why)
+    remaining = {k: v for k, v in ablation.options.items() if k in (*options, ablation.baseline)}
+    why = {k: v for k, v in ablation.why.items() if k in remaining}
+    return dataclasses.replace(ablation, options=remaining, why=why)
 
 
 def _path(experiment: Experiment, key: str) -> tuple[str, ...]:
@@ -254,12 +254,12 @@ def field_paths(experiment: Experiment) -> list[str]:
     """Every field that an override reaches, by dotted name."""
     inner = parts(experiment)
     skipped = (*inner, *UNSET)
-    own = [
+    direct = [
         f.name
         for f in dataclasses.fields(experiment)
         if f.name not in skipped and typing.get_origin(f.type) is not Mapping
     ]
-    return own + [
+    return direct + [
         f'{part}.{f.name}' for part, kind in inner.items() for f in dataclasses.fields(kind)
     ]
 

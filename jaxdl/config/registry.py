@@ -76,8 +76,8 @@ def needed(used: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def files(used: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The files behind what an experiment uses: {name: SHA-256}."""
-    found = [ORIGINS[own] for own in sorted(used) if own in ORIGINS]
-    return {origin.file: origin.sha256 for origin in found if origin.file}
+    origins = [ORIGINS[key] for key in sorted(used) if key in ORIGINS]
+    return {origin.file: origin.sha256 for origin in origins if origin.file}
 
 
 def check(asked: Mapping[str, Any]) -> None:
@@ -85,8 +85,8 @@ def check(asked: Mapping[str, Any]) -> None:
 
     It names the file that registers it.
     """
-    for own, file in asked.items():
-        kind, _, name = own.partition(' ')
+    for label, file in asked.items():
+        kind, _, name = label.partition(' ')
         if (kind, name) not in ORIGINS:
             how = (
                 f'give --experiment={file} beside --config'

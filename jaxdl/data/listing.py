@@ -61,7 +61,11 @@ class Dataset:
     """Labelled images in memory, or mapped from the cache on disk.
 
     Attributes:
-      name, description, class_names, parts, groups: as in `Listing`.
+      name: as in `Listing`.
+      description: as in `Listing`.
+      class_names: as in `Listing`.
+      parts: as in `Listing`.
+      groups: as in `Listing`.
       images: uint8 [n, height, width, channel], or float32 that is used as it is.
       labels: int32 [n].
       ids: [n], unique.

@@ -126,12 +126,12 @@ def decoded(listing: Listing, data: Data) -> Dataset:
     if isinstance(listing.images, np.ndarray):
         images, digests, skipped = listing.images, (), ()
     else:
-        found = cache.decoded(listing.images, listing.ids, data.image_size, data.on_bad_image)
-        kept = [i for i in range(len(listing.ids)) if i not in found.bad]
-        skipped = tuple((listing.ids[i], reason) for i, reason in found.bad.items())
-        digests = tuple(found.digests[i] for i in kept)
-        images = found.images if not skipped else found.images[kept]
-        listing = listing if not skipped else listing.take(kept)
+        decoding = cache.decoded(listing.images, listing.ids, data.image_size, data.on_bad_image)
+        indices = [i for i in range(len(listing.ids)) if i not in decoding.bad]
+        skipped = tuple((listing.ids[i], reason) for i, reason in decoding.bad.items())
+        digests = tuple(decoding.digests[i] for i in indices)
+        images = decoding.images if not skipped else decoding.images[indices]
+        listing = listing if not skipped else listing.take(indices)
     return Dataset(
         listing.name,
         listing.description,
@@ -152,6 +152,6 @@ def split(dataset: Dataset, data: Data, number: int = 0) -> Splits:
     gives other ones of the same kind.
     """
     seed = data.split_seed + number
-    found = SPLITS[data.split](dataset, data.fractions, seed)
-    train = parts.thin(found.train, dataset.labels, data.train_share, seed)
-    return dataclasses.replace(found, train=train)
+    splits = SPLITS[data.split](dataset, data.fractions, seed)
+    train = parts.thin(splits.train, dataset.labels, data.train_share, seed)
+    return dataclasses.replace(splits, train=train)

@@ -35,8 +35,11 @@ class Resident(NamedTuple):
       images: uint8 or float32 [n, height, width, channel].
       labels: int32 [n].
       train: int32 [split, n_train], into the images.
-      val, test: the other splits, with the leading axis `split`.
-      mean, std: float32 [split, channel] of the training images, in the unit of
+      val: the validation part, with the leading axis `split`.
+      test: the test part, with the leading axis `split`.
+      mean: float32 [split, channel], mean of the training images, in the unit of
+        `preprocess.to_float`.
+      std: float32 [split, channel], standard deviation of the training images, in the unit of
         `preprocess.to_float`.
     """
 

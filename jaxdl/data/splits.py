@@ -22,7 +22,9 @@ class Splits:
     """Indices into the data set.
 
     Attributes:
-      train, val, test: int [n] each, ascending and disjoint.
+      train: int [n], ascending indices; the three parts are disjoint.
+      val: int [n], ascending.
+      test: int [n], ascending.
       drawn: in words, how they were drawn.
     """
 

@@ -39,7 +39,8 @@ class Convolution(NamedTuple):
     Attributes:
       images: shape of the input, [batch, height, width, channel].
       kernel: shape of the kernel, [height, width, channel, feature].
-      stride, padding: pixels.
+      stride: pixels.
+      padding: pixels.
     """
 
     images: tuple[int, ...]

@@ -417,7 +417,8 @@ def _epoch(
 
     Args:
       config: what is fixed in the program.
-      states, variants: leaves [row, column, ...].
+      states: leaves [row, column, ...].
+      variants: leaves [row, column, ...].
       key: root keys of the noise, [row].
       timeline: steps of the whole training.
       order: indices of the images, int32 [row, step, batch].

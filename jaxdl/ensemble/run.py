@@ -140,7 +140,8 @@ def run_members(
       workload: data and number of epochs.
       indices: chunks of members, int [row, column] each, all of one shape.
       conv: a row of `models.conv.LOWERINGS`, `none`, or `auto`.
-      condition, phase: for the entry in run.json.
+      condition: for the entry in run.json.
+      phase: for the entry in run.json.
       hooks: work of the caller.
       programs: gives the compiled programs; called when the first chunk needs them.
 

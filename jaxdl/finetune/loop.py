@@ -121,7 +121,8 @@ class TrainedNetwork:
     Attributes:
       name: name of its job.
       history: float64 [epoch, HISTORY].
-      epoch, step: those that the variables are of, from 1 on.
+      epoch: of the variables, from 1 on.
+      step: of the variables, from 1 on.
       variables: NumPy arrays.
       seconds: SECONDS, by name.
     """

@@ -17,7 +17,8 @@ class Phase:
     """Steps of one program.
 
     Attributes:
-      start, stop: first step, and the step after the last one.
+      start: first step.
+      stop: the step after the last one.
       size: side of the images in pixels.
       learns: `all` layers, or the last ones only (`fixed`).
     """

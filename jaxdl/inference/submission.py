@@ -20,7 +20,7 @@ PREDICTIONS = (
     'ImageId',
     'ClassName',
     'probability',
-    *(f'{what}_{i}' for i in range(2, TOP + 1) for what in ('class', 'probability')),
+    *(f'{field}_{i}' for i in range(2, TOP + 1) for field in ('class', 'probability')),
 )
 SUBMISSION = ('ClassName',)
 FORMULA = (
@@ -160,8 +160,8 @@ def _text(name: str) -> str:
 
 
 def _duplicates(names: Iterable[str]) -> list[str]:
-    seen: set[str] = set()
-    return [name for name in names if name in seen or seen.add(name)]
+    earlier: set[str] = set()
+    return [name for name in names if name in earlier or earlier.add(name)]
 
 
 def _refuse(problem: str, names: Sequence[str]) -> None:

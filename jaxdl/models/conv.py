@@ -154,24 +154,24 @@ def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -
 
     lowering.defvjp(
         lambda x, w, *at: (lowering(x, w, *at), (x, w)),
-        lambda stride, padding, kept, g: (
-            images_of(g, kept[1], kept[0].shape, stride, padding),
-            kernel_of(kept[0], g, kept[1].shape, stride, padding),
+        lambda stride, padding, residuals, g: (
+            images_of(g, residuals[1], residuals[0].shape, stride, padding),
+            kernel_of(residuals[0], g, residuals[1].shape, stride, padding),
         ),
     )
 
     images_of.defvjp(
         lambda g, w, *at: (images_of(g, w, *at), (g, w)),
-        lambda _, stride, padding, kept, x: (
-            lowering(x, kept[1], stride, padding),
-            kernel_of(x, kept[0], kept[1].shape, stride, padding),
+        lambda _, stride, padding, residuals, x: (
+            lowering(x, residuals[1], stride, padding),
+            kernel_of(x, residuals[0], residuals[1].shape, stride, padding),
         ),
     )
     kernel_of.defvjp(
         lambda x, g, *at: (kernel_of(x, g, *at), (x, g)),
-        lambda _, stride, padding, kept, w: (
-            images_of(kept[1], w, kept[0].shape, stride, padding),
-            lowering(kept[0], w, stride, padding),
+        lambda _, stride, padding, residuals, w: (
+            images_of(residuals[1], w, residuals[0].shape, stride, padding),
+            lowering(residuals[0], w, stride, padding),
         ),
     )
     return cast(Lowering, lowering)

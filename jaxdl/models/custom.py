@@ -127,11 +127,11 @@ def _calm(
     call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
 ) -> Any:
     """A `nn.Dropout` where nobody gives noise, as in a check of gradients, drops nothing."""
-    own = context.module
+    module = context.module
     if (
-        isinstance(own, nn.Dropout)
+        isinstance(module, nn.Dropout)
         and context.method_name == '__call__'
-        and not own.has_rng(own.rng_collection)
+        and not module.has_rng(module.rng_collection)
     ):
         return args[0] if args else kwargs['inputs']
     return call(*args, **kwargs)

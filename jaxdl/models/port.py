@@ -107,16 +107,18 @@ def to_variables(
     _check_parts(allow_missing, shapes)
     prefix = prefix_of(tensors, architecture)
     names = {path: name_of(path[1:], architecture, prefix) for path in shapes}
-    found = {path: _ours(tensors[name], path) for path, name in names.items() if name in tensors}
-    other = {path for path, value in found.items() if value.shape != shapes[path].shape}
+    arrays = {path: _ours(tensors[name], path) for path, name in names.items() if name in tensors}
+    other = {path for path, value in arrays.items() if value.shape != shapes[path].shape}
     new = {
-        path for path in shapes if path[1] in allow_missing and (path not in found or path in other)
+        path
+        for path in shapes
+        if path[1] in allow_missing and (path not in arrays or path in other)
     }
     unread = _unread(tensors, set(names.values()), architecture, classes, allow_missing)
-    missing = [names[path] for path in shapes if path not in found and path not in new]
+    missing = [names[path] for path in shapes if path not in arrays and path not in new]
     wrong = [f'{names[p]} {tensors[names[p]].shape}' for p in shapes if p in other and p not in new]
     _check_fit(architecture, classes, unread, missing, wrong)
-    filled = {path: value for path, value in found.items() if path not in new}
+    filled = {path: value for path, value in arrays.items() if path not in new}
     return unflatten_dict(filled | _starting(module, new))
 
 
@@ -132,14 +134,16 @@ def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict
 
 def preprocessing_of(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
     """Preprocessing from timm's config.json; `usual` for values that it does not have."""
-    given = config.get('pretrained_cfg', config)
+    values = config.get('pretrained_cfg', config)
     try:
         known: dict[str, Any] = {
-            k: tuple(map(float, given[k])) for k in ('mean', 'std') if k in given
+            k: tuple(map(float, values[k])) for k in ('mean', 'std') if k in values
         }
-        known |= dict(size=int(given['input_size'][-1])) if 'input_size' in given else {}
-        known |= dict(crop=float(given['crop_pct'])) if 'crop_pct' in given else {}
-        known |= dict(interpolation=str(given['interpolation'])) if 'interpolation' in given else {}
+        known |= dict(size=int(values['input_size'][-1])) if 'input_size' in values else {}
+        known |= dict(crop=float(values['crop_pct'])) if 'crop_pct' in values else {}
+        known |= (
+            dict(interpolation=str(values['interpolation'])) if 'interpolation' in values else {}
+        )
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise InputError(
             f'config.json of the weights: pretrained_cfg cannot be read: {error}'

@@ -41,10 +41,10 @@ def _gluon(path: tuple[str, ...], architecture: Architecture) -> str:
             if architecture.truncated
             else 'batchnorm2'
         )
-        own = dict(
+        names = dict(
             bn0='batchnorm0', conv1='conv0', bn1='batchnorm1', norm=last, head=HEADS['gluon']
         )
-        return f'{own[layer]}_{"bias" if (layer, leaf) == ("head", "beta") else leaf}'
+        return f'{names[layer]}_{"bias" if (layer, leaf) == ("head", "beta") else leaf}'
     stage, block = map(int, layer.removeprefix('layer').split('_'))
     kind, number = path[1][:-1], int(path[1][-1])
     if path[1] == 'downsample_0':
@@ -61,8 +61,8 @@ def prefix_of(names: Iterable[str], architecture: Architecture) -> str:
     """
     if architecture.names != 'gluon':
         return ''
-    found = (_PREFIX.match(name) for name in names)
-    return next((match[0] for match in found if match), 'resnetv24_')
+    matches = (_PREFIX.match(name) for name in names)
+    return next((match[0] for match in matches if match), 'resnetv24_')
 
 
 def beyond(name: str, architecture: Architecture) -> bool:

@@ -154,7 +154,7 @@ def _scan(stream: Any) -> None:
     Python's reader makes room for the largest number: of five bytes, 64 GiB.
     """
     start = stream.tell()
-    puts = [int(own) for code, own, _ in pickletools.genops(stream) if code.name in PUTS]  # type: ignore[arg-type]
+    puts = [int(argument) for code, argument, _ in pickletools.genops(stream) if code.name in PUTS]  # type: ignore[arg-type]
     if max(puts, default=0) > len(puts):
         raise ValueError('its memo is numbered beyond its entries')
     stream.seek(start)
@@ -176,25 +176,25 @@ KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 def _filled(
-    content: Any, bytes_of: Callable[[Storage], bytes], seen: dict[int, Any] | None = None
+    content: Any, bytes_of: Callable[[Storage], bytes], visited: dict[int, Any] | None = None
 ) -> Any:
     """`content` with every Tensor as an array of its own.
 
     A pickle may hold one thing in many places, and a dictionary within itself: each is visited
     once.
     """
-    seen = {} if seen is None else seen
-    if id(content) in seen:
-        return seen[id(content)]
+    visited = {} if visited is None else visited
+    if id(content) in visited:
+        return visited[id(content)]
     if isinstance(content, Mapping):
-        found = seen[id(content)] = {}
-        found |= {name: _filled(value, bytes_of, seen) for name, value in content.items()}
-        return found
+        filled = visited[id(content)] = {}
+        filled |= {name: _filled(value, bytes_of, visited) for name, value in content.items()}
+        return filled
     if isinstance(content, Tensor):
-        seen[id(content)] = _array(
+        visited[id(content)] = _array(
             content, _numbers(bytes_of(content.storage), content.storage.dtype)
         )
-        return seen[id(content)]
+        return visited[id(content)]
     return content
 
 

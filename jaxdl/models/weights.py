@@ -82,12 +82,12 @@ def _on_hub(source: str) -> str:
 
 
 def _folder(path: pathlib.Path) -> Weights:
-    found = [path / name for name in FILES if (path / name).is_file()]
-    if not found:
+    paths = [path / name for name in FILES if (path / name).is_file()]
+    if not paths:
         raise InputError(
             f'weights {path}: the folder holds neither {" nor ".join(FILES)}: {ADVICE}'
         )
-    return Weights(_tensors(found[0]), _config(path / 'config.json'), str(path))
+    return Weights(_tensors(paths[0]), _config(path / 'config.json'), str(path))
 
 
 def _hub(name: str, revision: str | None) -> Weights:
@@ -96,11 +96,11 @@ def _hub(name: str, revision: str | None) -> Weights:
         raise InputError(
             f'weights {name}: the repository holds neither {" nor ".join(FILES)}: {ADVICE}'
         )
-    found = _commit(file)
+    resolved = _commit(file)
     config = _fetched(
-        name, ('config.json',), found or revision
+        name, ('config.json',), resolved or revision
     )  # of the same commit, whatever has come since
-    return Weights(_tensors(file), _config(config) if config else {}, name, found)
+    return Weights(_tensors(file), _config(config) if config else {}, name, resolved)
 
 
 def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.Path | None:
@@ -158,7 +158,7 @@ def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
             f'weights {path}: the form {path.suffix or "without a suffix"} is not known: {ADVICE}'
         )
     try:
-        found = READERS[path.suffix](path)
+        tensors = READERS[path.suffix](path)
     except InputError:
         raise
     except Exception as error:  # a damaged file breaks its reader in ways that cannot be listed
@@ -171,11 +171,11 @@ def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise InputError(
             f'weights {path}: {kind} ({reason or type(error).__name__}): fetch it again'
         ) from None
-    if not found:
+    if not tensors:
         raise InputError(f'weights {path}: no tensor in it: {ADVICE}')
-    if all(name.startswith('module.') for name in found):  # of torch.nn.DataParallel
-        found = {name.removeprefix('module.'): value for name, value in found.items()}
-    return {name: _float32(value) for name, value in found.items()}
+    if all(name.startswith('module.') for name in tensors):  # of torch.nn.DataParallel
+        tensors = {name.removeprefix('module.'): value for name, value in tensors.items()}
+    return {name: _float32(value) for name, value in tensors.items()}
 
 
 def _is_pointer(path: pathlib.Path) -> bool:
@@ -198,9 +198,9 @@ def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     zip_safety.check(path, 'weights ')
     with path.open('rb') as stream, np.load(stream, allow_pickle=False) as content:
-        found = {name: content[name] for name in content.files}
+        arrays = {name: content[name] for name in content.files}
     return {
-        name: value for name, value in found.items() if isinstance(value, np.ndarray)
+        name: value for name, value in arrays.items() if isinstance(value, np.ndarray)
     }  # else a file beside them
 
 

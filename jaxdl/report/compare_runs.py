@@ -31,8 +31,10 @@ class ComparedResult:
 
     Attributes:
       name: option, stage or claim.
-      first, second: the result of each run, for example mean accuracy (0 to 1).
-      low, high: interval of first minus second.
+      first: the result of the first run, for example mean accuracy (0 to 1).
+      second: the result of the second run.
+      low: lower end of the interval of first minus second.
+      high: upper end of that interval.
     """
 
     name: str

@@ -21,7 +21,8 @@ class TwoWay:
     Attributes:
       difference: mean over seeds and images.
       interval: 95 % interval for new seeds and new test images of the same kind.
-      share_seeds, share_images: shares of the variance of the mean; all 0 if nothing varies.
+      share_seeds: share of the seeds in the variance of the mean; all shares 0 if nothing varies.
+      share_images: share of the images.
       share_rest: share of the interaction of seed and image.
     """
 

@@ -64,7 +64,8 @@ class Batch(NamedTuple):
       images: uint8 or float [batch, height, width, channel].
       labels: int [batch].
       mask: bool [batch], False for padding.
-      mean, std: [channel], moments that normalise the images after augmentation.
+      mean: [channel], subtracted from the images after augmentation.
+      std: [channel], divides the images after augmentation.
       class_shares: float [classes], shares of the classes among the training images; needed by
         class_weights and logit_adjustment only.
     """

@@ -29,7 +29,9 @@ class DataPlan:
     Attributes:
       classes: class names, in the order of the labels.
       image_shape: height, width and channels.
-      train, val, test: numbers of images; `train` is the smallest of several splits.
+      train: number of training images; the smallest of several splits.
+      val: number of validation images.
+      test: number of test images.
       checksum: SHA-256 of all images and labels.
       decoder: the image decoder; empty where no file was decoded.
       findings: result of the check of the data (`jaxdl.data.audit.examine`).
@@ -132,7 +134,9 @@ class GroupRecord:
       members: number of members that trained.
       traces: number of times that the training program was traced.
       steps: training steps of each member.
-      compile_seconds, train_seconds, evaluate_seconds: sums over the chunks.
+      compile_seconds: sum over the chunks.
+      train_seconds: sum over the chunks.
+      evaluate_seconds: sum over the chunks.
       conv: lowering of the convolutions; `none` for a network without convolutions.
     """
 
@@ -161,8 +165,8 @@ class RunRecord:
       resumed: how often the run was resumed.
       results_rows: rows of results.csv.
       scores: stage -> scores; fine-tuning only.
-      images_per_second, input_wait: training speed, and the share of the time that training waited
-        for input; fine-tuning only.
+      images_per_second: training speed; fine-tuning only.
+      input_wait: share of the time that training waited for input; fine-tuning only.
       submission: file and number of rows of the submission; fine-tuning only.
     """
 

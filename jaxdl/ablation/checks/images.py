@@ -32,7 +32,8 @@ def label_order(dataset: Dataset, again: Listing) -> Row:
         back = np.asarray(losses.targets(jnp.asarray(labels), classes)).argmax(-1)
         ids = dataset.ids[start : start + 4096]
         right += sum(
-            numbers.get(names.get(own, '')) == i for own, i in zip(ids, back.tolist(), strict=True)
+            numbers.get(names.get(image_id, '')) == i
+            for image_id, i in zip(ids, back.tolist(), strict=True)
         )
     total = len(dataset.labels)
     alone = len(numbers) == classes and right == total
@@ -76,11 +77,11 @@ def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row
     """Every augmentation that the study names, at strength 0: no bit may change."""
     pixels = to_float(images)
 
-    def kept(name: str) -> bool:
-        found, labels = augment(jax.random.key(0), pixels, targets, {name: 0.0})
-        return bool((found == pixels).all()) and bool((labels == targets).all())
+    def unchanged(name: str) -> bool:
+        output, labels = augment(jax.random.key(0), pixels, targets, {name: 0.0})
+        return bool((output == pixels).all()) and bool((labels == targets).all())
 
-    wrong = [name for name in names if not kept(name)]
+    wrong = [name for name in names if not unchanged(name)]
     measured = f'changed by {", ".join(wrong)}' if wrong else 'no bit changes'
     hint = 'at strength 0 an augmentation must return the image: it changes the baseline too'
     return Row('augmentation at 0', 'no bit changes', measured, FAILS if wrong else OK, hint)
@@ -92,11 +93,11 @@ def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, flo
     And most of the contrast left.
     """
     pixels = to_float(images)
-    found, labels = augment(jax.random.key(0), pixels, targets, strengths)
+    output, labels = augment(jax.random.key(0), pixels, targets, strengths)
     low, high = (0.0, 1.0) if images.dtype == jnp.uint8 else (-np.inf, np.inf)
-    within = bool((jnp.isfinite(found) & (found >= low - 1e-5) & (found <= high + 1e-5)).all())
-    contrast = float(found.std() / jnp.maximum(pixels.std(), 1e-12))
-    wrong = _wrong(pixels, targets, found, labels, bool(set(strengths) & set(MIXING)))
+    within = bool((jnp.isfinite(output) & (output >= low - 1e-5) & (output <= high + 1e-5)).all())
+    contrast = float(output.std() / jnp.maximum(pixels.std(), 1e-12))
+    wrong = _wrong(pixels, targets, output, labels, bool(set(strengths) & set(MIXING)))
     if not within:
         wrong = 'pixels out of range'
     broken = wrong or contrast < CONTRAST['fails']
@@ -119,12 +120,12 @@ def strengths_of(variant: Variant) -> dict[str, float]:
 
 
 def _wrong(
-    pixels: jax.Array, targets: jax.Array, found: jax.Array, labels: jax.Array, mixes: bool
+    pixels: jax.Array, targets: jax.Array, output: jax.Array, labels: jax.Array, mixes: bool
 ) -> str:
     """What is not as it should be of shapes and targets; empty where all is."""
-    if found.shape != pixels.shape or labels.shape != targets.shape:
+    if output.shape != pixels.shape or labels.shape != targets.shape:
         return 'another shape'
-    if bool((found == pixels).all()):
+    if bool((output == pixels).all()):
         return 'no image changes'
     if not mixes:
         return '' if bool((labels == targets).all()) else 'labels change'

@@ -29,12 +29,12 @@ GRADIENT = 1e-3  # float32 errs by about 1e-5, a mistake by 1e-2 and more
 STRIDE = dict(look=(1e-4, 1e-1), fails=(1e-5, 1.0))
 
 
-def first_loss(variant: Variant, num_classes: int, found: Sequence[Result]) -> Row:
+def first_loss(variant: Variant, num_classes: int, results: Sequence[Result]) -> Row:
     """Over several seeds: that of no opinion, or not much more."""
     at, high, most = (
         _loss_at(scale, variant, num_classes) for scale in (0.0, LOGITS['look'], LOGITS['fails'])
     )
-    loss, spread = (float(np.mean([one[name] for one in found])) for name in ('loss', 'spread'))
+    loss, spread = (float(np.mean([one[name] for one in results])) for name in ('loss', 'spread'))
     verdict = FAILS if not LOWEST * at <= loss <= most else LOOK if loss > high else OK
     hint = 'far from equal chances: the logits are too large: a smaller init_scale, or a norm'
     if loss < LOWEST * at:
@@ -52,17 +52,17 @@ def first_loss(variant: Variant, num_classes: int, found: Sequence[Result]) -> R
     )
 
 
-def dead_inputs(found: Result) -> Row:
+def dead_inputs(result: Result) -> Row:
     """Every input should reach the loss of some image."""
-    dead = float(found['dead'])
+    dead = float(result['dead'])
     verdict = FAILS if dead > 0.5 else LOOK if dead > 0 else OK
     hint = 'no loss depends on some inputs: a dead activation, initial zeros, or pixels cut off'
     return Row('no dead input', '0 % without gradient', f'{100 * dead:.3g} %', verdict, hint)
 
 
-def outputs_differ(found: Result) -> Row:
+def outputs_differ(result: Result) -> Row:
     """What the network says should depend on the image."""
-    outputs = np.asarray(found['outputs'], np.float64)
+    outputs = np.asarray(result['outputs'], np.float64)
     differ = float(outputs.std(0).mean() / max(float(np.abs(outputs).mean()), 1e-30))
     verdict = FAILS if not differ >= ALIKE['fails'] else LOOK if differ < ALIKE['look'] else OK
     hint = 'the output hardly depends on the image: try another init, a norm or a skip'
@@ -75,10 +75,10 @@ def outputs_differ(found: Result) -> Row:
     )
 
 
-def by_heart(found: Mapping[float, Result], images: int) -> Row:
+def by_heart(results: Mapping[float, Result], images: int) -> Row:
     """By learning rate: one rate at which all are right is enough."""
-    best = max(found, key=lambda rate: (found[rate]['learnt'], -found[rate]['steps']))
-    learnt, steps = float(found[best]['learnt']), int(found[best]['steps'])
+    best = max(results, key=lambda rate: (results[rate]['learnt'], -results[rate]['steps']))
+    learnt, steps = float(results[best]['learnt']), int(results[best]['steps'])
     after = f' after {steps} step{"s" * (steps != 1)}' if steps < networks.PATIENCE else ''
     expected = f'100 % in {networks.PATIENCE} steps'
     hint = 'cannot overfit a small batch: check labels, loss, dead units and learning rates'
@@ -107,12 +107,12 @@ def gradients(errors: Mapping[str, float]) -> Row:
     return Row('gradients', f'differences to {GRADIENT:g}', measured, verdict, hint)
 
 
-def stride(rate: float, found: Result) -> Row:
+def stride(rate: float, result: Result) -> Row:
     """How far a step moves a kernel, as a share of it: the median over the kernels that move.
 
     At the longest step.
     """
-    update, weights = (np.asarray(found[name], np.float64) for name in ('update', 'weights'))
+    update, weights = (np.asarray(result[name], np.float64) for name in ('update', 'weights'))
     moving = update.max(0) > 0
     expected = f'0.0001 to 0.1 at {rate:g}'
     if not np.isfinite(update).all():

@@ -34,15 +34,15 @@ class Check:
 
     condition: str
     option: str
-    found: Row
+    result: Row
 
     @property
     def check(self) -> str:
-        return self.found.check
+        return self.result.check
 
     @property
     def verdict(self) -> str:
-        return self.found.verdict
+        return self.result.verdict
 
 
 def failed(checks: Sequence[Check]) -> list[Check]:
@@ -55,27 +55,27 @@ def table(checks: Sequence[Check]) -> str:
 
     Below it a line for every verdict that is not ok, then a count.
     """
-    shown = _merged(checks)
-    cells = [_cells(row, before) for row, before in zip(shown, (None, *shown), strict=False)]
+    rows = _merged(checks)
+    cells = [_cells(row, before) for row, before in zip(rows, (None, *rows), strict=False)]
     widths = [max(map(len, column)) for column in zip(HEADER, *cells, strict=True)]
     rest = WIDTH - sum(widths) - 2 * (len(widths) - 1)
     widths[1] += min(0, rest)  # the names of options are the user's own
     lines = [_line(HEADER, widths), _line(['-' * width for width in widths], widths)]
-    for row, own, before in zip(shown, cells, (None, *shown), strict=False):
+    for row, row_cells, before in zip(rows, cells, (None, *rows), strict=False):
         if row.condition and (before is None or before.condition != row.condition):
             lines += ['', f'{row.condition}:']
-        lines.append(_line(own, widths))
+        lines.append(_line(row_cells, widths))
     return '\n'.join([*lines, '', *_hints(checks), _count(checks)])
 
 
 def _merged(checks: Sequence[Check]) -> list[Check]:
     """With one row for a check that found the same of every option."""
-    found = []
-    for _, own in itertools.groupby(checks, key=lambda row: (row.condition, row.check)):
-        rows = list(own)
-        alike = len(rows) > 1 and len({row.found for row in rows}) == 1
-        found += [dataclasses.replace(rows[0], option=ALL)] if alike else rows
-    return found
+    merged = []
+    for _, group in itertools.groupby(checks, key=lambda row: (row.condition, row.check)):
+        rows = list(group)
+        alike = len(rows) > 1 and len({row.result for row in rows}) == 1
+        merged += [dataclasses.replace(rows[0], option=ALL)] if alike else rows
+    return merged
 
 
 def _cells(row: Check, before: Check | None) -> list[str]:
@@ -84,8 +84,8 @@ def _cells(row: Check, before: Check | None) -> list[str]:
     return [
         '' if again else row.check,
         row.option,
-        row.found.expected,
-        row.found.measured,
+        row.result.expected,
+        row.result.measured,
         row.verdict,
     ]
 
@@ -97,13 +97,16 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _hints(checks: Sequence[Check]) -> list[str]:
     """A line for every hint, with all options that it is given to."""
-    given: dict[tuple[str, str, str], list[str]] = {}
+    options_by_hint: dict[tuple[str, str, str], list[str]] = {}
     for row in checks:
         if row.verdict != OK:
-            given.setdefault((row.verdict, row.check, row.found.hint), []).append(row.option)
-    order = sorted(given, key=lambda key: key[0] != FAILS)
+            options_by_hint.setdefault((row.verdict, row.check, row.result.hint), []).append(
+                row.option
+            )
+    order = sorted(options_by_hint, key=lambda key: key[0] != FAILS)
     texts = [
-        f'{key[0]:5}  {key[1]} ({"; ".join(dict.fromkeys(given[key]))}): {key[2]}' for key in order
+        f'{key[0]:5}  {key[1]} ({"; ".join(dict.fromkeys(options_by_hint[key]))}): {key[2]}'
+        for key in order
     ]
     lines = [
         line for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent=' ' * 7)

@@ -45,12 +45,14 @@ class ProbeResult:
     Attributes:
       head: fitted on the training and validation images.
       head_train_only: fitted on the training images; the scores are of this head.
-      learning_rate, weight_decay: of the chosen cell.
+      learning_rate: of the chosen cell.
+      weight_decay: of the chosen cell.
       adjustment: chosen strength of the logit adjustment.
       adjustments: subtracted from logits, [classes]: strength times log of the class shares.
       rows: of artifacts/probe.csv.
       val_logits: log-probabilities averaged over the views, not adjusted, [n, classes].
-      scores, train_scores: of the validation and the training images, adjusted.
+      scores: of the validation images, adjusted.
+      train_scores: of the training images, adjusted.
       entries: of the groups in run.json.
     """
 

@@ -53,8 +53,10 @@ class Curve:
     Attributes:
       name: determines colour and marker.
       part: `training` or `validation`; determines the dashes.
-      x, mean: values, of one length.
-      low, high: ends of the interval; empty without intervals.
+      x: values of the horizontal axis.
+      mean: values of the vertical axis, as many as `x`.
+      low: lower ends of the intervals; empty without intervals.
+      high: upper ends of the intervals; empty without intervals.
       axis: index of the axis in the chart.
       mark: x of the value with a ring.
     """

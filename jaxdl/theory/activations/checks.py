@@ -97,7 +97,8 @@ def products(
     by the weights.
 
     Args:
-      weights, biases: [chain, depth]; no weight is 0.
+      weights: [chain, depth]; none is 0.
+      biases: [chain, depth].
       start: [chain].
     """
 

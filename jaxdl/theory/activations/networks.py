@@ -188,7 +188,8 @@ def watch(
 
     Returns:
       flat: number of images with derivative 0, int [layer, unit].
-      saturated, slope: share of saturated derivatives, and mean derivative, [layer].
+      saturated: share of saturated derivatives, [layer].
+      slope: mean derivative, [layer].
       finite: whether all pre-activations are finite.
       kernel: [pixel, unit].
     """

@@ -74,8 +74,12 @@ def gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) ->
     """Gradients of the loss of one example with respect to w1, b1, w2 and b2.
 
     Args:
-      w1, b1, w2, b2: [2, 2], [2], [2] and [].
-      x, t: as in `gradients`.
+      w1: [2, 2].
+      b1: [2].
+      w2: [2].
+      b2: [].
+      x: as in `gradients`.
+      t: as in `gradients`.
 
     Returns:
       (dL/dw1, dL/db1, dL/dw2, dL/db2), float64 [2, 2], [2], [2] and [].
@@ -92,7 +96,8 @@ def batch_gradients(w1: Any, w2: Any, x: Any, t: Any) -> Two:
     """Gradients of the mean loss of a batch with respect to w1 and w2.
 
     Args:
-      w1, w2: as in `gradients`.
+      w1: as in `gradients`.
+      w2: as in `gradients`.
       x: [batch, 2], the inputs.
       t: [batch], the targets.
 
@@ -112,7 +117,10 @@ def batch_gradients_with_biases(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: A
     """Gradients of the mean loss of a batch with respect to w1, b1, w2 and b2.
 
     Args:
-      w1, b1, w2, b2: as in `gradients_with_biases`.
+      w1: as in `gradients_with_biases`.
+      b1: as in `gradients_with_biases`.
+      w2: as in `gradients_with_biases`.
+      b2: as in `gradients_with_biases`.
       x: [batch, 2], the inputs.
       t: [batch], the targets.
 
@@ -132,7 +140,10 @@ def update(w1: Any, w2: Any, x: Any, t: Any, rate: Any) -> Two:
     """The six weights after one step of gradient descent on one example: w - rate dL/dw.
 
     Args:
-      w1, w2, x, t: as in `gradients`.
+      w1: as in `gradients`.
+      w2: as in `gradients`.
+      x: as in `gradients`.
+      t: as in `gradients`.
       rate: the learning rate.
 
     Returns:
@@ -159,7 +170,12 @@ def rules(
     A bias is the weight of an input that is always 1.
 
     Args:
-      w1, b1, w2, b2, x, t: [..., 2, 2], [..., 2], [..., 2], [...], [..., 2], [...].
+      w1: [..., 2, 2].
+      b1: [..., 2].
+      w2: [..., 2].
+      b2: [...].
+      x: [..., 2].
+      t: [...].
 
     Returns:
       Derivatives with respect to w1, b1, w2 and b2, of their shapes.

@@ -92,7 +92,8 @@ def connections(
     Args:
       kernel_shape: (M, N, channel, filter).
       size: (height, width) of the feature map, in pixels.
-      stride, padding: pixels, for both axes.
+      stride: pixels, for both axes.
+      padding: pixels, for both axes.
 
     Returns:
       (entries, connections, different weights).

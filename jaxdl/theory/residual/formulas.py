@@ -95,7 +95,9 @@ def branch_slope(x: np.ndarray, weight: float, bias: float, out: float) -> np.nd
 
     Args:
       x: [n].
-      weight, bias, out: parameters of f.
+      weight: factor of x inside tanh.
+      bias: added to weight x inside tanh.
+      out: factor of tanh.
 
     Returns:
       f'(x), [n].

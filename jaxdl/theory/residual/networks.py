@@ -159,7 +159,8 @@ def logits(
     """Logits of `models.MLP` with batch norm and ReLU, without the layers that are not present.
 
     Args:
-      params, stats: stacked by `stack`.
+      params: stacked by `stack`.
+      stats: stacked by `stack`.
       images: [image, pixel], normalised.
       skip: `none` or `identity`.
       present: bool [layer], of hidden layers 2, 3, ...

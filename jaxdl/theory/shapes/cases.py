@@ -36,8 +36,9 @@ class Seen:
     """Output sizes of all cases, [case] each.
 
     Args:
-      convolutions, poolings, same: rows and columns, 0 for an empty output; poolings are traced
-        only.
+      convolutions: rows and columns, 0 for an empty output.
+      poolings: rows and columns, 0 for an empty output; traced only.
+      same: rows and columns, 0 for an empty output.
       poolings_run: sizes of those that were run.
       same_pads: padding of JAX for `SAME`, ((top, bottom), (left, right)).
     """

@@ -95,7 +95,10 @@ def same_padding(
     PyTorch and the formula above pad symmetrically. `VALID` adds nothing.
 
     Args:
-      size, window, stride, dilation: as in `conv_output_size`.
+      size: as in `conv_output_size`.
+      window: as in `conv_output_size`.
+      stride: as in `conv_output_size`.
+      dilation: as in `conv_output_size`.
 
     Returns:
       ((top, bottom), (left, right)), in pixels.

@@ -46,7 +46,9 @@ def constant(value: float, inputs: int, units: int, classes: int) -> Network:
 
     Args:
       value: of every weight.
-      inputs, units, classes: sizes.
+      inputs: number of inputs.
+      units: number of hidden units.
+      classes: number of classes.
 
     Returns:
       The network.
@@ -166,7 +168,8 @@ def descend(
 
     Args:
       network: the initial parameters.
-      images, targets: [n, inputs] and [n, classes].
+      images: [n, inputs].
+      targets: [n, classes].
       rate: the learning rate.
       copies: factor of every unit's output.
       noise: standard deviation of the noise of `rng` on every gradient.

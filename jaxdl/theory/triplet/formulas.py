@@ -32,7 +32,9 @@ def loss(
     """Triplet loss max(0, |a - p|^2 - |a - n|^2 + margin) (Schroff et al. 2015).
 
     Args:
-      anchors, positives, negatives: float64 [..., dim].
+      anchors: float64 [..., dim].
+      positives: float64 [..., dim].
+      negatives: float64 [..., dim].
       margin: in squared distance.
 
     Returns:
@@ -49,7 +51,9 @@ def gap(anchors: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> np
     """|a - p|^2 - |a - n|^2, below 0 if the positive is nearer.
 
     Args:
-      anchors, positives, negatives: float64 [..., dim].
+      anchors: float64 [..., dim].
+      positives: float64 [..., dim].
+      negatives: float64 [..., dim].
 
     Returns:
       [...].
@@ -63,7 +67,9 @@ def gradients(
     """Gradients of the triplet loss w.r.t. anchor, positive and negative, by hand.
 
     Args:
-      anchors, positives, negatives: float64 [..., dim].
+      anchors: float64 [..., dim].
+      positives: float64 [..., dim].
+      negatives: float64 [..., dim].
       margin: in squared distance.
 
     Returns:

@@ -92,7 +92,8 @@ def fixed_length(activation: str, gain: float) -> float:
     """Mean square of z that stays constant; 0 for decaying signals, `gain`^2 for exploding ones.
 
     Args:
-      activation, gain: as in `next_length`.
+      activation: as in `next_length`.
+      gain: as in `next_length`.
 
     Returns:
       The mean square.
@@ -115,7 +116,9 @@ def layer_rate(activation: str, gain: float, length: float) -> float:
     """Growth of the log gradient norm in one layer, log(gain x root mean square derivative).
 
     Args:
-      activation, gain, length: as in `next_length`.
+      activation: as in `next_length`.
+      gain: as in `next_length`.
+      length: as in `next_length`.
 
     Returns:
       The growth rate.
@@ -128,7 +131,8 @@ def rate(activation: str, gain: float) -> float:
     """Growth of the log gradient norm per layer, backward, far from both ends; 0 is the edge.
 
     Args:
-      activation, gain: as in `next_length`.
+      activation: as in `next_length`.
+      gain: as in `next_length`.
 
     Returns:
       The growth rate.
@@ -144,7 +148,8 @@ def layer_rates(activation: str, gain: float, depth: int) -> np.ndarray:
     """`layer_rate` of each layer but the last, for inputs of mean square 1.
 
     Args:
-      activation, gain: as in `next_length`.
+      activation: as in `next_length`.
+      gain: as in `next_length`.
       depth: number of layers.
 
     Returns:
@@ -165,7 +170,8 @@ def correction(activation: str, gain: float, width: int) -> float:
     / (4 width) (Hanin and Nica 2020).
 
     Args:
-      activation, gain: as in `next_length`.
+      activation: as in `next_length`.
+      gain: as in `next_length`.
       width: units per layer.
 
     Returns:
