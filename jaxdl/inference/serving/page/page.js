@@ -5,32 +5,34 @@ const per = share => `${(100 * share).toFixed(1)} %`
 let most = Infinity, waiting = 0
 
 async function about() {
-  const said = await (await fetch('/about')).json()
-  most = said.max_bytes
-  const near = said.training ? `, ${said.training.toLocaleString('en')} training images to compare with` : `; ${said.missing}`
-  at('about').textContent = `${said.architecture}, ${said.classes.length} classes${near}`
+  const facts = await (await fetch('/about')).json()
+  most = facts.max_bytes
+  const near = facts.training
+    ? `, ${facts.training.toLocaleString('en')} training images to compare with`
+    : `; ${facts.missing}`
+  at('about').textContent = `${facts.architecture}, ${facts.classes.length} classes${near}`
 }
 
-function show(card, said) {
-  const seen = card.querySelector('.seen'), why = card.querySelector('.why')
-  seen.src = said.seen
-  seen.alt = 'centre crop'
+function show(card, result) {
+  const picture = card.querySelector('.seen'), why = card.querySelector('.why')
+  picture.src = result.seen
+  picture.alt = 'centre crop'
   why.hidden = false
   why.addEventListener('click', () => {
     const on = why.getAttribute('aria-pressed') !== 'true'
     why.setAttribute('aria-pressed', String(on))
-    seen.src = on ? said.explained : said.seen
-    seen.alt = on ? 'Grad-CAM of the first class: bright regions raise its logit' : 'centre crop'
+    picture.src = on ? result.explained : result.seen
+    picture.alt = on ? 'Grad-CAM of the first class: bright regions raise its logit' : 'centre crop'
   })
-  for (const one of said.classes) {
+  for (const one of result.classes) {
     const row = made('li'), bar = made('progress')
     Object.assign(bar, { max: 1, value: one.probability })
     bar.setAttribute('aria-hidden', 'true')
     row.append(made('b', one.name), made('span', per(one.probability)), bar)
     card.querySelector('.classes').append(row)
   }
-  card.querySelector('h3').hidden = !said.nearest.length
-  for (const one of said.nearest) {
+  card.querySelector('h3').hidden = !result.nearest.length
+  for (const one of result.nearest) {
     const row = made('li'), image = made('img')
     Object.assign(image, { src: `/training/${one.image}`, alt: '' })
     row.append(image, `${one.class}, ${one.similarity.toFixed(2)}`)
@@ -53,9 +55,10 @@ async function ask(file, before) {
   if (file.size > most) return fail(card, `larger than ${(most / 2 ** 20).toFixed(0)} MiB`)
   at('status').textContent = `${++waiting} under way`
   try {
-    const answer = await fetch('/predict', { method: 'POST', body: file })
-    const said = await answer.json().catch(() => ({ error: `the server failed (${answer.status})` }))
-    answer.ok ? show(card, said) : fail(card, said.error)
+    const response = await fetch('/predict', { method: 'POST', body: file })
+    const failure = { error: `the server failed (${response.status})` }
+    const result = await response.json().catch(() => failure)
+    response.ok ? show(card, result) : fail(card, result.error)
   } catch {
     fail(card, 'the server does not answer')
   }
@@ -68,7 +71,10 @@ function all(files) {
   for (const file of files) ask(file, before)
 }
 
-at('choose').addEventListener('change', event => { all(event.target.files); event.target.value = '' })
+at('choose').addEventListener('change', event => {
+  all(event.target.files)
+  event.target.value = ''
+})
 for (const name of ['dragover', 'dragleave', 'drop']) {
   addEventListener(name, event => {
     event.preventDefault()

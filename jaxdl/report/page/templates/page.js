@@ -3,8 +3,10 @@
 const root = document.documentElement
 
 function theme() {
-  const dark = () => root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches
-  const button = Object.assign(document.createElement('button'), { type: 'button', className: 'tool theme' })
+  const dark = () => root.dataset.theme
+    ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches
+  const button = document.createElement('button')
+  Object.assign(button, { type: 'button', className: 'tool theme' })
   const name = () => { button.textContent = dark() ? 'Light' : 'Dark' }
   button.addEventListener('click', () => {
     root.dataset.theme = dark() ? 'light' : 'dark'
@@ -19,7 +21,8 @@ function contents() {
   const heads = links.map(link => document.getElementById(link.hash.slice(1)))
   const mark = () => {
     const passed = heads.filter(head => head.getBoundingClientRect().top < innerHeight / 3).length
-    links.forEach((link, i) => i === passed - 1 ? link.setAttribute('aria-current', 'true') : link.removeAttribute('aria-current'))
+    links.forEach((link, i) => i === passed - 1
+      ? link.setAttribute('aria-current', 'true') : link.removeAttribute('aria-current'))
   }
   if (innerWidth < 600) document.querySelector('nav details').open = false
   addEventListener('scroll', mark, { passive: true })
@@ -30,11 +33,14 @@ function contents() {
 function worth(cell) {
   const text = cell.textContent.trim().replace(/\u2212/g, '-').replace(/(\d),(?=\d{3})/g, '$1')
   const number = text.match(/^[<>]?\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)/i)
-  return number ? Number(number[1]) - (text[0] === '<' ? 1e-9 : 0) : text === '\u2013' ? null : text.toLowerCase()
+  if (number) return Number(number[1]) - (text[0] === '<' ? 1e-9 : 0)
+  return text === '\u2013' ? null : text.toLowerCase()
 }
 
 function compare(a, b) {
-  if (typeof a === typeof b) return typeof a === 'number' ? a - b : String(a).localeCompare(String(b))
+  if (typeof a === typeof b) {
+    return typeof a === 'number' ? a - b : String(a).localeCompare(String(b))
+  }
   return typeof a === 'number' ? -1 : 1
 }
 
@@ -52,7 +58,8 @@ function sortable(table) {
       if (!order) return body.append(...first)
       head.setAttribute('aria-sort', order)
       const keys = new Map(first.map(row => [row, worth(row.cells[column])]))
-      const known = first.filter(row => keys.get(row) !== null), unknown = first.filter(row => keys.get(row) === null)
+      const known = first.filter(row => keys.get(row) !== null)
+      const unknown = first.filter(row => keys.get(row) === null)
       known.sort((a, b) => compare(keys.get(a), keys.get(b)) * (order === 'ascending' ? 1 : -1))
       body.append(...known, ...unknown)
     })
