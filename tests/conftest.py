@@ -1,7 +1,4 @@
-"""Settings of every test: a silent rise of rank is an error.
-
-And nothing of the user's own is touched.
-"""
+"""Settings of every test: rank promotion raises, and the user's own files stay untouched."""
 
 import atexit
 import os

@@ -1,7 +1,4 @@
-"""The licence of everything that a run needs, against those that may go with Apache-2.0.
-
-Run it for the whole list.
-"""
+"""Licences of all required packages, against those compatible with Apache-2.0; run for the list."""
 
 import re
 import sys

@@ -1,7 +1,4 @@
-"""Whole runs: the files of the contract, resumption to the same bytes.
-
-What happens to members that diverge.
-"""
+"""Whole ablations: files of the contract, identical bytes after resumption, diverged members."""
 
 import csv
 import dataclasses

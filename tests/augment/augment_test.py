@@ -1,7 +1,4 @@
-"""Augmentation against SciPy, Pillow and colorsys on real images; identity at 0, pairing.
-
-Targets.
-"""
+"""Augmentations and targets against SciPy, Pillow and colorsys; identity at 0; pairing."""
 
 import colorsys
 import math

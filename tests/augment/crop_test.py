@@ -1,7 +1,4 @@
-"""Crops against Pillow on photographs; exactly the image where the box is the whole.
-
-Random boxes and their shapes.
-"""
+"""Crops against Pillow on photographs; the whole image as identity; shapes of random boxes."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Flags: each mode takes those of its row in the table, and values are read by type."""
+"""Flags: each mode takes the flags of its row in the table; values are read by type."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The study that --mode=new writes: it runs as it is, and so does every example in it."""
+"""Study template of --mode=new: the template and every example in its comments run."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How many seeds: against simulation, and from the tables of a run."""
+"""Number of seeds: against simulation, and from the tables of a run."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What stands on the screen when a run has ended."""
+"""Summary on the screen at the end of a run."""
 
 import io
 import pathlib

@@ -1,4 +1,4 @@
-"""Every way in ends in the same checks: what a value must be, and the nearest names."""
+"""Checks of field values: equal for every way of setting a field, with the nearest names."""
 
 import math
 

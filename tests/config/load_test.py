@@ -1,7 +1,4 @@
-"""A run's config.json gives the experiment back.
-
-And a damaged or hostile one is an error of one line.
-"""
+"""Reading config.json: the same experiment again; one line for a damaged or hostile file."""
 
 import json
 

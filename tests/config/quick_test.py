@@ -1,4 +1,4 @@
-"""--quick of a fine-tuning fits data sets of any number of classes."""
+"""--quick of a fine-tuning, for data sets of any number of classes."""
 
 import dataclasses
 

@@ -1,7 +1,4 @@
-"""What a study registers is an option like any other: trained in the group.
-
-Checked where it is registered.
-"""
+"""Registered components: trained in a group like built-in options, checked at registration."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""What is planted in a data set is found, counted, named, pictured, and told in the report."""
+"""Checks of a data set: planted defects are found, counted, named, pictured and reported."""
 
 import json
 import types

@@ -1,7 +1,4 @@
-"""The feed of a fine-tuning: where an image stands is a function of the step.
-
-On any number of processes.
-"""
+"""Batches of a fine-tuning: order as a function of the step, on any number of processes."""
 
 import numpy as np
 import pytest

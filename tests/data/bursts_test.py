@@ -1,4 +1,4 @@
-"""Series of photographs are found by their features, and no split or fold divides one."""
+"""Bursts of photographs, found by their features and kept on one side of each split or fold."""
 
 import dataclasses
 

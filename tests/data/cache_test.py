@@ -1,7 +1,4 @@
-"""The cache of decoded images: the same pixels whatever happened to it.
-
-And nothing left half written.
-"""
+"""Cache of decoded images: the same pixels after every failure, no half-written entry."""
 
 import concurrent.futures
 import contextlib

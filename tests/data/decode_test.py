@@ -1,4 +1,4 @@
-"""Decoding: every mode and format, orientation, agreement of the decoders, and what is no image."""
+"""Decoding: every mode and format, orientation, agreement of decoders, unreadable files."""
 
 import io
 import struct

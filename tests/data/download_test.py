@@ -1,7 +1,4 @@
-"""Downloads against a server of our own: interrupted and gone on with, changed meanwhile, refused.
-
-And unpacked.
-"""
+"""Downloads from a local server: interrupted, resumed, changed meanwhile, refused, unpacked."""
 
 import contextlib
 import hashlib

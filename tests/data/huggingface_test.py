@@ -1,7 +1,4 @@
-"""Weights of the Hugging Face hub, from a cache that is laid out as its client does.
-
-Without a network.
-"""
+"""Weights of the Hugging Face hub, from a cache in the layout of its client; no network."""
 
 import json
 

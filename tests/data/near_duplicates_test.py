@@ -1,4 +1,4 @@
-"""Hashes tell the same photograph from another, and all pairs are found."""
+"""Hashes of near-duplicates: the same photograph against others, and all pairs."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What every `--dataset` gives, what it forgives, and what it says of what it cannot read."""
+"""Data sources: content of every `--dataset`, tolerated variations, one line per error."""
 
 import csv
 import io

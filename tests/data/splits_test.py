@@ -1,7 +1,4 @@
-"""Splits are disjoint, whole and fair, keep what the source fixes.
-
-And say which class is too small.
-"""
+"""Splits: disjoint, complete, stratified, as the source fixes them; too small classes named."""
 
 import dataclasses
 import itertools

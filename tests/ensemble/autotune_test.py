@@ -1,4 +1,4 @@
-"""Lowerings are timed once, remembered, forced by name, and obeyed by a run that resumes."""
+"""Convolution lowerings: timed once, stored, forced by name, read again by a resumed run."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Every member is trained, in chunks of one shape that fit."""
+"""Chunks of members: every member trained, one shape, within the memory."""
 
 import numpy as np
 import pytest

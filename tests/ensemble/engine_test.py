@@ -1,4 +1,4 @@
-"""All at once is the same as one by one; nobody harms anybody else; one trace a program."""
+"""Ensemble engine: members equal single runs, are independent, and share one trace."""
 
 import dataclasses
 import os

@@ -1,7 +1,4 @@
-"""The probe's heads: one group by the engine, as good as a converged logistic regression.
-
-Chosen by validation.
-"""
+"""Probe: heads in one group, against logistic regression, chosen on validation images."""
 
 import dataclasses
 

@@ -1,7 +1,4 @@
-"""A fine-tuning from weights to predictions: what it leaves, that it resumes to the same bytes.
-
-What it refuses.
-"""
+"""Whole fine-tunings: files from weights to predictions, identical resumption, refusals."""
 
 import dataclasses
 import signal

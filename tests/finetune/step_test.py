@@ -1,7 +1,4 @@
-"""The training step on a pretrained network: which layers learn, which sums it takes.
-
-Devices, and parts of a batch, change nothing.
-"""
+"""Training step on a pretrained network: trained layers, moments, devices, accumulation."""
 
 import dataclasses
 import functools

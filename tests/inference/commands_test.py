@@ -1,7 +1,4 @@
-"""The command line asks a checkpoint: tables come out, nothing of the user's is lost.
-
-Mistakes are one line.
-"""
+"""Modes for a checkpoint: tables, no overwritten file of the user, one line per error."""
 
 import csv
 

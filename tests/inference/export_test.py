@@ -1,7 +1,4 @@
-"""Exported networks: timm loads them, jaxdl reads them again.
-
-And the program runs where jaxdl is not.
-"""
+"""Exported networks: read by timm and by jaxdl; the program runs without jaxdl."""
 
 import functools
 import json

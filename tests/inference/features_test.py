@@ -1,7 +1,4 @@
-"""Features are the network's own whatever the batches, and computed once: a second call reads them.
-
-And checks them.
-"""
+"""Features: independent of the batches, computed once, checked when read again."""
 
 import os
 import pathlib

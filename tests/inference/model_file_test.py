@@ -1,4 +1,4 @@
-"""Checkpoints are read back bit by bit, on any devices; damaged ones give an error of one line."""
+"""Model files: read bit by bit on any devices; one line for a damaged file."""
 
 import json
 import os

@@ -1,7 +1,4 @@
-"""Predictions do not depend on how images are given, batched or ordered.
-
-Views and maps are what they say.
-"""
+"""Predictions: independent of input form, batch and order; views and Grad-CAM maps."""
 
 import pathlib
 

@@ -1,7 +1,4 @@
-"""The page that tries a checkpoint: its responses equal the predictor's outputs, its limits hold.
-
-And a browser can use it.
-"""
+"""Web page of a checkpoint: equal to the predictor's outputs, limits, use in a browser."""
 
 import base64
 import collections

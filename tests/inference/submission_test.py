@@ -1,7 +1,4 @@
-"""Files of predictions: what is written is read back.
-
-And what does not fit test.csv is never written.
-"""
+"""Prediction files: the same values when read again; no file that misfits test.csv."""
 
 import csv
 import pathlib

@@ -1,7 +1,4 @@
-"""Files of weights that are wrong: one line that says what, where, and what would be right.
-
-No code of theirs runs.
-"""
+"""Bad files of weights: one line with file, place and remedy; no code of the file runs."""
 
 import pathlib
 import pickle

@@ -1,7 +1,4 @@
-"""Every lowering of the convolution: values and gradients against a reference in NumPy.
-
-Batched in every way.
-"""
+"""Convolution lowerings: values and gradients against NumPy, under every batching."""
 
 import functools
 import os

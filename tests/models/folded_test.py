@@ -1,4 +1,4 @@
-"""Folding the norms of a network into its convolutions leaves its outputs unchanged."""
+"""Normalisation folded into convolutions: the outputs of a network stay the same."""
 
 import jax
 import numpy as np

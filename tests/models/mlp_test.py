@@ -1,7 +1,4 @@
-"""The network without convolutions against NumPy, on images and on rows of numbers.
-
-And what it shows of itself.
-"""
+"""Network without convolutions against NumPy, on images and rows; its intermediate outputs."""
 
 import jax
 import jax.numpy as jnp

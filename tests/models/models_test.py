@@ -1,4 +1,4 @@
-"""Pooling, norm, activation and the network against NumPy and XLA's own convolution."""
+"""Pooling, normalisation, activations and networks against NumPy and XLA's own convolution."""
 
 import jax
 import jax.numpy as jnp

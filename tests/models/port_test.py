@@ -1,4 +1,4 @@
-"""Tensors by their original names into variables and back; what does not fit is said."""
+"""Port of tensors by original names into variables and back; one line for each misfit."""
 
 import pathlib
 import re

@@ -1,7 +1,4 @@
-"""The residual networks against timm's and against plain ones in PyTorch.
-
-On random weights and batch statistics.
-"""
+"""Residual networks against timm and plain PyTorch, on random weights and statistics."""
 
 import functools
 

@@ -1,7 +1,4 @@
-"""Files of weights: every form, what would run code, what is damaged.
-
-And which architecture a file is of.
-"""
+"""Files of weights: every format, unsafe and damaged files, recognition of architectures."""
 
 import collections
 import io

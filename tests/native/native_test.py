@@ -1,7 +1,4 @@
-"""The native part: equal to what the layers spell out, wrong input is an error with shapes.
-
-Its absence is said.
-"""
+"""Native part: equal to the plain layers, errors with shapes, messages where it is missing."""
 
 import subprocess
 import sys

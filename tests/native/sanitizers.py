@@ -1,6 +1,4 @@
-"""Runs the native part under the address and undefined behaviour sanitisers: random shapes.
-
-Right and wrong.
+"""Native part under the address and undefined behaviour sanitisers: valid and invalid shapes.
 
 Run    make native-check
 Takes  a minute on 2 cores

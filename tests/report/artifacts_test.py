@@ -1,7 +1,4 @@
-"""Sections made of a study's artifacts: whole where a file is, nothing where it is not.
-
-The numbers its own.
-"""
+"""Report sections of artifacts: complete where a file exists, absent where it does not."""
 
 import base64
 import dataclasses

@@ -1,7 +1,4 @@
-"""The charts of a report hold the numbers of its tables, and in a browser they are switched.
-
-Read and left out.
-"""
+"""Charts of a report: numbers equal to the tables; buttons and readout in a browser."""
 
 import base64
 import fractions

@@ -1,7 +1,4 @@
-"""Two runs agree where chance explains what lies between them.
-
-And what they were given is named where it differs.
-"""
+"""Comparison of two runs: agreement within chance, and different settings by name."""
 
 import numpy as np
 import pytest

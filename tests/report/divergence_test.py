@@ -1,4 +1,4 @@
-"""Members that went wrong are named in the report, with what the statistics made of them."""
+"""Diverged members in the report, with their treatment in the statistics."""
 
 import math
 

@@ -1,7 +1,4 @@
-"""The report of a fine-tuning says what its workdir holds, leaves out what it lacks.
-
-And takes every name as text.
-"""
+"""Report of a fine-tuning: content of its workdir, missing files, hostile names as text."""
 
 import csv
 import itertools

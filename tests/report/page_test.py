@@ -1,7 +1,4 @@
-"""The page as a thing to read and to take from: contrast, its script.
-
-And the files of its figures and tables.
-"""
+"""Report page: contrast, its script, and files of its figures and tables."""
 
 import base64
 import csv

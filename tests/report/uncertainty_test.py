@@ -1,7 +1,4 @@
-"""The sections on doubt say what the workdir holds: computed anew here.
-
-From the tables and from correct.npz.
-"""
+"""Uncertainty sections, recomputed here from the tables and correct.npz."""
 
 import pathlib
 import re

@@ -1,7 +1,4 @@
-"""What a seed is made of: order, noise and split apart; noise of equal strength.
-
-What a study asks of its networks.
-"""
+"""Sources of variance: order, noise and split apart, noise of equal strength; probes."""
 
 import dataclasses
 

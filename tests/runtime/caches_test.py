@@ -1,7 +1,4 @@
-"""Caches are the user's own: made so.
-
-And not believed where somebody else may have written to them.
-"""
+"""Cache folders: private to the user, and ignored where others may write."""
 
 import os
 import pathlib

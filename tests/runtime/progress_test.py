@@ -1,4 +1,4 @@
-"""What a run shows: shares that never fall back, a line for whoever reads a log."""
+"""Progress of a run: shares that never decrease, and one line per message in a log."""
 
 import pytest
 

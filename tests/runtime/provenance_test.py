@@ -1,4 +1,4 @@
-"""What a run says of its machine, its settings and the files that made it."""
+"""Provenance of a run: machine, settings, source file."""
 
 import hashlib
 import json

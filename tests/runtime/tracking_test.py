@@ -1,4 +1,4 @@
-"""What TensorBoard and Weights & Biases hold of a run, read back from the files that they wrote."""
+"""Trackers: TensorBoard and Weights & Biases files, read back."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Against scikit-learn, cases known in closed form, and what must not change the scores."""
+"""Classification scores against scikit-learn, closed forms, and invariances."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Against SciPy where it has the test, against simulation where it has not."""
+"""Paired comparisons against SciPy, or against simulation where SciPy has no such test."""
 
 import dataclasses
 import itertools

@@ -1,7 +1,4 @@
-"""The worked case of the contract, computed independently with SciPy, to 1e-9.
-
-And the choices on its edges.
-"""
+"""Protocol: the worked case of the contract, by SciPy, to 1e-9; choices on the edges."""
 
 import pytest
 

@@ -1,7 +1,4 @@
-"""Planted components are found again; the two-way bootstrap covers what it says.
-
-Orthogonal arrays are balanced.
-"""
+"""Variance components on planted data, two-way bootstrap coverage, orthogonal arrays."""
 
 import itertools
 

@@ -1,7 +1,4 @@
-"""A made-up but realistic workdir of a fine-tuning, for tests of what reads one.
-
-The same arguments, the same files.
-"""
+"""Synthetic workdir of a fine-tuning, for tests of its readers; deterministic."""
 
 import itertools
 import json

@@ -1,7 +1,4 @@
-"""A fine-tuning small enough for tests: a residual network of three narrow blocks, random weights.
-
-Made images.
-"""
+"""Fine-tuning for tests: a residual network of three narrow blocks, synthetic images."""
 
 import dataclasses
 

@@ -1,6 +1,6 @@
-"""The notebooks, each run in a kernel of its own.
+"""Notebooks, each run in a kernel of its own.
 
-`python tests/support/notebooks.py [NAME]` makes their outputs anew.
+`python tests/support/notebooks.py [NAME]` renews their outputs.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""Random weights with random batch statistics, for the tests of the port.
-
-The same in PyTorch and here.
-"""
+"""Random weights and batch statistics for tests of the port, in PyTorch and in jaxdl."""
 
 import functools
 

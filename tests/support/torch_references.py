@@ -1,9 +1,7 @@
-"""Plain PyTorch networks that timm has not, to compare with: CIFAR's with option-A shortcuts.
+"""Plain PyTorch networks that timm lacks: CIFAR's with option-A shortcuts, and Gluon's v2.
 
-And Gluon's v2.
-
-They are written from the papers and ../shared/README.md, in the simplest way, and know nothing of
-jaxdl.
+They are written from the papers and ../shared/README.md, in the simplest way, and share no code
+with jaxdl.
 """
 
 import sys

@@ -1,7 +1,4 @@
-"""A made-up but realistic workdir of an ablation, for tests of what reads one: the same arguments.
-
-The same files.
-"""
+"""Synthetic workdir of an ablation, for tests of its readers; deterministic."""
 
 import dataclasses
 import io

@@ -1,7 +1,4 @@
-"""The report in a real browser: every figure is drawn, nothing is fetched.
-
-And nothing sticks out of a phone.
-"""
+"""Report in a real browser: figures drawn, nothing fetched, no overflow on a phone."""
 
 import json
 import pathlib

@@ -1,7 +1,4 @@
-"""The four additions of CONTRIBUTING.md, made as it says: each in two files at most.
-
-And their tests pass.
-"""
+"""Four additions of CONTRIBUTING.md: two files each at most, with passing tests."""
 
 import os
 import pathlib

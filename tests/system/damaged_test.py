@@ -1,6 +1,4 @@
-"""Files of a workdir cut, emptied, changed by a bit, or gone: an error that names the file.
-
-Or a recovery that says so.
+"""Files of a workdir cut, emptied, changed by a bit, or gone: the file named, or a recovery.
 
 Each file of five workdirs in four ways, one at a time; some forty of these pairs by a fixed seed,
 all with DAMAGED=all.

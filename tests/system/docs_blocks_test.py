@@ -1,7 +1,4 @@
-"""What the guides show works: every block of Python runs.
-
-Every command is one that the command line takes.
-"""
+"""Code blocks of the guides: Python runs, and the command line takes every command."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""Every example in a docstring or on a page of docs/ gives what it says."""
+"""Examples in docstrings and on the pages of docs/ give the stated outputs."""
 
 import doctest
 import importlib

@@ -1,6 +1,4 @@
-"""Files of every kind that jaxdl reads, damaged at random: they are read or refused in a line.
-
-And nothing else.
+"""Randomly damaged files of every kind that jaxdl reads: read, or refused in one line.
 
 HOSTILE=N tries so many times as many.
 """

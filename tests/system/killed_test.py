@@ -1,7 +1,4 @@
-"""Runs of every kind that are killed, interrupted or cannot write.
-
-The same command ends with the same bytes.
-"""
+"""Killed, interrupted and failing runs: the same command ends with the same bytes."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Everything that a run needs is under a licence that may go with Apache-2.0."""
+"""Licences of all required packages are compatible with Apache-2.0."""
 
 import licences
 import pytest

@@ -1,7 +1,4 @@
-"""The notebooks: they run shrunk from top to bottom.
-
-And what is stored of them is whole and of no one machine.
-"""
+"""Notebooks: each runs shrunk; stored outputs are complete and independent of a machine."""
 
 import json
 import pathlib

@@ -1,6 +1,4 @@
-"""Every architecture against PyTorch, at the size that it is used at and at an odd one.
-
-On random batch statistics.
+"""Every architecture against PyTorch, at its usual size and an odd one, with random statistics.
 
 The networks run operation by operation, not compiled as a whole: most of their shapes are alike, so
 that an operation is compiled once for all of them.

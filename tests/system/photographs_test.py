@@ -1,7 +1,4 @@
-"""The experiments of pretrained networks by their commands.
-
-On a folder as the food challenge has it.
-"""
+"""Experiments of pretrained networks by command, on a folder as in the food challenge."""
 
 import csv
 

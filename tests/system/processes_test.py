@@ -1,7 +1,4 @@
-"""Several processes of one run: how they find one another.
-
-And that they end with what one has alone.
-"""
+"""Several processes of one run: start-up, and results equal to one process."""
 
 import csv
 import json

@@ -1,7 +1,4 @@
-"""The same run twice, the second time from the folder of the first alone: the same bytes.
-
-But for seconds.
-"""
+"""Reproduction of a run from its folder: the same bytes except for seconds."""
 
 import os
 import re

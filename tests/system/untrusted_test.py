@@ -1,9 +1,7 @@
-"""What comes from anyone: settings, tables.
+"""Untrusted settings, tables, workdirs and names at random: read, or refused in one line.
 
-Workdirs and names drawn at random are read or refused in a line.
-
-Names are shown and never obeyed: not by a browser, Markdown, a spreadsheet, a terminal or the file
-system.
+Names are displayed and never obeyed: not by a browser, Markdown, a spreadsheet, a terminal or the
+file system.
 """
 
 import ast

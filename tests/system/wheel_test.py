@@ -1,4 +1,4 @@
-"""The wheel carries all that a run needs, into another virtual environment and an empty folder."""
+"""Wheel: complete for a run in another virtual environment and an empty folder."""
 
 import pathlib
 import subprocess

@@ -1,4 +1,4 @@
-"""Sigmoid against ReLU: the formulas, and that every claim fails where what it says is not so."""
+"""Sigmoid against ReLU: formulas, and the failure of every claim where it is false."""
 
 import dataclasses
 from typing import Any

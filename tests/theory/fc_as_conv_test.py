@@ -1,7 +1,4 @@
-"""Dense layers as convolutions and back: the weights carried over.
-
-And claims that fail for a wrong carrying.
-"""
+"""Dense layers as convolutions and back; claims that fail for wrong weights."""
 
 import dataclasses
 

@@ -1,7 +1,4 @@
-"""Residual networks by hand: formulas against counting and drawing.
-
-And claims that fail for wrong rules.
-"""
+"""Residual networks: formulas against counts and samples; claims that fail for wrong rules."""
 
 import dataclasses
 import math

@@ -1,7 +1,4 @@
-"""Convolution arithmetic: the formulas against XLA and counting.
-
-And claims that fail for rules that are wrong.
-"""
+"""Convolution arithmetic: formulas against XLA and counts; claims that fail for wrong rules."""
 
 import functools
 import re

@@ -1,7 +1,4 @@
-"""Equal units: the claims hold on small runs, and each fails where a rule.
-
-A count or a weight is wrong.
-"""
+"""Equal units: claims hold on small runs, and fail for a wrong rule, count or weight."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The triplet loss: its gradient, its mining, its collapse; and that every claim can fail."""
+"""Triplet loss: gradient, mining, collapse; every claim can fail."""
 
 import dataclasses
 import re

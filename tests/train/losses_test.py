@@ -1,7 +1,4 @@
-"""Losses against their formulas in NumPy, at extremes.
-
-And what the mistakes among them cannot do.
-"""
+"""Losses against formulas in NumPy, at extremes; limits of the wrong losses among them."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Masks cover every parameter of every kind of residual network, and say what their names say."""
+"""Parameter masks: complete for every residual network, and true to their names."""
 
 import functools
 

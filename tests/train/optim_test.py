@@ -1,7 +1,4 @@
-"""Optimizers against optax's own aliases, with numbers concrete and traced.
-
-Schedules against optax's.
-"""
+"""Optimizers against optax's aliases, concrete and traced; schedules against optax's."""
 
 import jax
 import jax.numpy as jnp

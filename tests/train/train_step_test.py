@@ -1,4 +1,4 @@
-"""Optional parts of the training step in an ablation: each by its definition, members apart."""
+"""Optional parts of the training step in an ablation: by definition, members apart."""
 
 import dataclasses
 

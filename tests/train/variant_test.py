@@ -1,4 +1,4 @@
-"""What splits a group, and what does not."""
+"""Groups of variants: fields that split a group, and fields that do not."""
 
 import dataclasses
 

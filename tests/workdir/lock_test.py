@@ -1,4 +1,4 @@
-"""A workdir belongs to one run at a time, and to nobody once that is over, however it ended."""
+"""Lock of a workdir: one run at a time, released however the run ended."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Records of plan.json and run.json: the same values after reading, one line for a damaged file."""
+"""Records of plan.json and run.json: equal after reading; one line for a damaged file."""
 
 import dataclasses
 import json
