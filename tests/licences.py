@@ -35,10 +35,7 @@ READ = {'onednn-cpu-gomp': 'Apache-2.0'}
 
 
 def needed(name, extras=()):
-    """Every distribution that a package asks for, and those ask for, by name.
-
-    As far as they are installed.
-    """
+    """Installed distributions that a package requires, directly or through others, by name."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -61,10 +58,7 @@ def needed(name, extras=()):
 
 
 def licence(distribution):
-    """What its metadata say: the SPDX expression, else the classifiers.
-
-    Else the first line of the licence field.
-    """
+    """Licence of a distribution: SPDX expression, else classifiers, else the first line of the field."""
     about = distribution.metadata
     if about['Name'] in READ:
         return READ[about['Name']]

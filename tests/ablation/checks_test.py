@@ -34,10 +34,7 @@ OPTIONS = {
 
 @pytest.fixture(scope='module')
 def found():
-    """Sound and broken options, which share a program.
-
-    Under two conditions that differ in the split.
-    """
+    """Checks of sound and broken options of one program, under two conditions with other splits."""
     study = Ablation(
         factor='fault',
         baseline='sound',

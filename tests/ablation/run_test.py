@@ -183,10 +183,7 @@ except signals.Interrupted as stop:
 
 
 def interrupted(folder, number, events):
-    """Runs until the journal has so many events more, then sends the signal.
-
-    Gives the exit status.
-    """
+    """Exit status of a run that gets the signal once its journal has so many events more."""
     environment = os.environ | dict(PYTHONPATH=tests.PYTHONPATH)
     process = subprocess.Popen(
         [sys.executable, '-c', SCRIPT, str(folder)], env=environment, stderr=subprocess.DEVNULL

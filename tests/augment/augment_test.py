@@ -26,10 +26,7 @@ STRONG = {name: min(row.most, 1.0) for name, row in AUGMENTATIONS.items()} | dic
 
 
 def _photographs():
-    """Parts of real photographs, uint8 [2, 37, 52, 3]: sides that are odd.
-
-    Even and not the same.
-    """
+    """Crops of real photographs, uint8 [2, 37, 52, 3]: one odd side, one even side."""
     return np.stack([image[150:187, 200:252] for image in load_sample_images().images])
 
 
@@ -327,10 +324,7 @@ def _randaugmented(images, strength, draws):
 
 
 def _operated(images, name, strength, draw):
-    """One operation of `randaugment`, once as the first and once as the second.
-
-    Beside the identity.
-    """
+    """One operation of `randaugment`: equal as the first and as the second next to the identity."""
     place = (randaugment.OPERATIONS.index(name) + 0.5) / len(randaugment.OPERATIONS)
     orders = ((place, draw, 0.0, 0.7), (0.0, 0.2, place, draw))
     first, second = (

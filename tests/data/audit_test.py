@@ -38,10 +38,7 @@ PARTS = Splits(np.arange(20), np.arange(20, 26), np.arange(26, 32), 'at random')
 
 
 def planted():
-    """0 and 21 are one file, 2 and 28 (same class) and 3 and 30 (other class) the same pixels.
-
-    5 and 31 alike.
-    """
+    """0 and 21 are one file; 2 and 28 (same class), 3 and 30 (other class) equal; 5 and 31 alike."""
     images = photos(32)
     images[21] = images[0]
     images[28] = images[2]

@@ -21,10 +21,7 @@ BODY = np.random.default_rng(0).bytes(1_000_000)
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `files`; breaks off once after `stop` bytes.
-
-    With `ranges` it knows Range and If-Range.
-    """
+    """Serves `files`; stops once after `stop` bytes. With `ranges` it knows Range and If-Range."""
 
     daemon_threads = True
 

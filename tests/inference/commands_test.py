@@ -123,10 +123,7 @@ def test_only_what_jaxdl_wrote_is_replaced(run, tmp_path, capsys):
 
 
 def sorted_by_answer(run, top, images, names):
-    """Files each image under the class that the network takes it for.
-
-    `names` are what the folders are called.
-    """
+    """Files each image under its predicted class, in folders called `names`."""
     found = Predictor.from_checkpoint(run).predict(images)
     for i, (image, own) in enumerate(zip(images, found.class_names, strict=True)):
         tiny.files(top / names[tiny.CLASSES.index(own)], [image], [f'{i}.png'])

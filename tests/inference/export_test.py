@@ -148,10 +148,7 @@ def test_no_program_has_a_call_to_our_native_part(name, monkeypatch):
 
 
 def traced(kept, function, platforms, images):
-    """Stands in for `jax.export.export`: keeps the text without weights.
-
-    Which would take long to write.
-    """
+    """Replacement of `jax.export.export` that keeps the text without weights, for speed."""
     whole = jax.jit(function).trace(images)
     kept['text'] = whole.lower(lowering_platforms=platforms).as_text()
     return type('Exported', (), dict(serialize=lambda _: b''))()

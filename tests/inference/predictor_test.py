@@ -22,10 +22,7 @@ def predictor(members=1, **changes):
 
 
 def logits_of(images, seed=0):
-    """By the module itself, without anything that is tested here.
-
-    Images are decoded at the size that it sees.
-    """
+    """Logits by the module alone, from images decoded at the network's input size."""
     mean, std = (
         np.asarray(v, np.float32) for v in (tiny.ROW.preprocessing.mean, tiny.ROW.preprocessing.std)
     )
@@ -200,10 +197,7 @@ def test_other_views_on_demand(tmp_path):
 
 
 def test_maps_are_the_class_activation_maps_of_the_head():
-    """With a mean and a dense layer after the map.
-
-    Grad-CAM is the head's row over the map (Selvaraju et al., 3.1).
-    """
+    """Mean and dense layer follow the map: Grad-CAM is the head's row (Selvaraju et al., 3.1)."""
     images, asked = tiny.images(4), predictor(views='none')
     mean, std = (
         np.asarray(v, np.float32) for v in (tiny.ROW.preprocessing.mean, tiny.ROW.preprocessing.std)

@@ -72,10 +72,7 @@ def test_images_of_any_shape_and_dropout():
 
 
 def test_with_a_skip_a_layer_adds_to_what_it_is_given(images):
-    """But for the first, whose inputs are not as many as its outputs.
-
-    The gradient is 1 + that of the branch.
-    """
+    """The first layer has none (sizes differ); elsewhere the gradient is 1 + that of the branch."""
     module, variables = made(images, norm='none', activation='tanh', depth=3, skip='identity')
     features, layer = images.reshape(6, 30).astype(np.float64), variables['params']
     for i in range(3):

@@ -187,10 +187,7 @@ def test_a_name_without_a_network_is_said_in_a_line(monkeypatch):
 
 
 def shapes(row):
-    """Names and shapes of the tensors that tell architectures apart.
-
-    Made up by hand for timm's and CIFAR's names.
-    """
+    """Synthetic names and shapes of tensors that tell architectures apart, timm's and CIFAR's."""
     found = {
         'conv1.0.weight' if row.stem == 'deep' else 'conv1.weight': (
             16,

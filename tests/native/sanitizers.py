@@ -21,10 +21,7 @@ FLAGS = [
 
 
 def main() -> None:
-    """Builds with the sanitisers.
-
-    Then runs this file again with their run-time libraries loaded first.
-    """
+    """Builds with the sanitisers, then runs this file again with their libraries preloaded."""
     from jaxdl.native import loader as native
 
     with tempfile.TemporaryDirectory() as folder:
@@ -45,10 +42,7 @@ def main() -> None:
 
 
 def run(built: str) -> None:
-    """Every handler on random shapes: values must be finite.
-
-    And what does not fit must be refused.
-    """
+    """Every handler on random shapes: finite values, and a refusal of inputs that do not fit."""
     import jax
     import numpy as np
 

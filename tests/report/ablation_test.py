@@ -36,10 +36,7 @@ BESIDE = (
 
 
 class Page(html.parser.HTMLParser):
-    """A page as its reader meets it: what it loads, its text, its figures.
-
-    And its tables as lists of rows.
-    """
+    """Parsed page: loaded addresses, text, figures, and tables as lists of rows."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -87,10 +84,7 @@ def outside(source: str) -> list[str]:
 
 
 def without_own_scripts(source: str) -> str:
-    """Without figures, the numbers of the charts.
-
-    And the one script that the page's own policy lets run.
-    """
+    """The page without figures, chart data and the one script that the page's policy allows."""
     named = re.findall(r"script-src '(sha256-[^']*)'", source)
 
     def strange(script: re.Match[str]) -> str:
@@ -127,10 +121,7 @@ def usual(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope='module')
 def odd(tmp_path_factory) -> pathlib.Path:
-    """Everything that may happen at once: names made to break a page, grown grids, lost members.
-
-    Two conditions.
-    """
+    """All oddities at once: hostile names, extended grids, diverged members, two conditions."""
     diverged = {('<b>|x', 0.01, 0): 2, ('<b>|x', 0.01, 1): 1, ('max', 0.1, 1002): 3}
     return built(
         tmp_path_factory.mktemp('odd') / 'odd one',

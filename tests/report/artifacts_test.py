@@ -48,10 +48,7 @@ def undrawn(monkeypatch):
 
 
 def changed(study: AblationRun, settings: dict, **data) -> AblationRun:
-    """The study with options of these settings, the first its baseline.
-
-    And another description of the data.
-    """
+    """The study with options of these settings (the first is its baseline) and other data."""
     config = study.config | dict(options=settings, baseline=next(iter(settings)))
     plans = {condition: dataclasses.replace(plan, **data) for condition, plan in study.data.items()}
     plan = dataclasses.replace(study.plan, data=plans)
@@ -87,10 +84,7 @@ VALUES = {
 
 
 def slopes(losses: dict[str, str], classes: int) -> dict[str, np.ndarray]:
-    """Each loss along one logit.
-
-    Its slope by a difference to the right of it and one to the left.
-    """
+    """Each loss along one logit, with its central difference quotients."""
     logit = np.linspace(-12, 12, 97)
     h = 1e-5
     rows, gradient = [], []
@@ -110,10 +104,7 @@ def slopes(losses: dict[str, str], classes: int) -> dict[str, np.ndarray]:
 
 
 def answers(options=STARTS, seeds=3, layers=LAYERS) -> dict[str, np.ndarray]:
-    """A healthy option, one whose units are all alike and get no gradient.
-
-    And a healthy one with odd numbers.
-    """
+    """Probes of a healthy option, of equal units without gradient, and of one with odd numbers."""
     rng = np.random.default_rng(1)
     option, m = np.repeat(options, seeds), len(options) * seeds
     dead = option == options[1]

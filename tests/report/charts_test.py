@@ -232,10 +232,7 @@ def test_a_fine_tuning_has_its_three_measures(tmp_path, monkeypatch):
 
 @pytest.fixture(scope='module')
 def used(workdir, tmp_path_factory) -> dict[int, dict]:
-    """What the driver saw at each width; the page keeps its own policy.
-
-    Which the driver is added to.
-    """
+    """Results of the driver at each width; the driver's hash is added to the page's own policy."""
     folder = tmp_path_factory.mktemp('used')
     driver = base64.b64encode(hashlib.sha256(DRIVER.encode()).digest()).decode()
     source = (

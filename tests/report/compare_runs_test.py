@@ -11,10 +11,7 @@ from jaxdl.workdir import claims, tables
 
 
 def ablation(folder, values, **config):
-    """What `compare` reads of a finished ablation: accuracies by option.
-
-    In the order of the seeds.
-    """
+    """Finished ablation as `compare` reads it: accuracies by option, in the order of the seeds."""
     workdir.begin(folder, config=dict(kind='Ablation') | config, plan={}, run=dict(finished=True))
     facts = dict(
         condition='', phase='measure', learning_rate=0.1, epoch=1, split='test', metric='accuracy'

@@ -33,10 +33,7 @@ PLANTED = {
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    """Builds the report of a study of three options whose `avg` has what is planted.
-
-    Gives the study and its text.
-    """
+    """Study of three options whose `avg` has the planted members, and the text of its report."""
     monkeypatch.setattr(
         plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'', (1, 1), (1, 1))
     )

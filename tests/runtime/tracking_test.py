@@ -53,10 +53,7 @@ def tensorboard(folder):
 
 
 def wandb(folder):
-    """The same of an offline run, from its own file: a header of 7 bytes.
-
-    Then a LevelDB log in blocks of 32 KiB.
-    """
+    """The same from the file of an offline run: a header of 7 bytes, then a LevelDB log, 32 KiB blocks."""
     from wandb.proto import wandb_internal_pb2
 
     (path,) = (folder / 'wandb').glob('offline-run-*/run-*.wandb')

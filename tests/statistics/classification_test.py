@@ -73,10 +73,7 @@ def test_a_head_that_knows_nothing():
 
 
 def test_the_calibration_error_in_closed_form():
-    """Twenty examples at confidence 0.8 of which half are right, twenty at 0.6 all right.
-
-    (0.3 + 0.4) / 2.
-    """
+    """Twenty examples at 0.8, half correct, and twenty at 0.6, all correct: (0.3 + 0.4) / 2."""
     confidence, right = np.repeat([0.8, 0.6], 20), np.r_[np.arange(20) < 10, np.ones(20, bool)]
     logits = np.log(np.stack([confidence, 1 - confidence], 1))
     labels = (~right).astype(int)

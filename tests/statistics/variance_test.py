@@ -118,10 +118,7 @@ def test_the_interval_covers_other_seeds_and_other_images(n, seeds, images):
 
 
 def test_the_spread_of_the_bootstrap_is_the_analytic_one():
-    """One way at a time: n - 1 of n drawn give the unbiased variance of a mean.
-
-    Seeds and images alike.
-    """
+    """n - 1 of n drawn give the unbiased variance of a mean, for seeds and for images."""
     rng = np.random.default_rng(3)
     for d in (np.tile(rng.normal(size=(8, 1)), (1, 30)), np.tile(rng.normal(size=(1, 30)), (8, 1))):
         means = variance._resampled(d, 20_000, rng)

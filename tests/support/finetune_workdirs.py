@@ -67,10 +67,7 @@ def make(
     images: int = COUNTS['val'],
     leave_out: Sequence[str] = (),
 ) -> pathlib.Path:
-    """Writes a finished workdir to `path`, which it returns; `leave_out`.
-
-    Artifacts that it does not hold.
-    """
+    """Writes a finished workdir to `path` and returns it; artifacts in `leave_out` are missing."""
     logits, labels = _logits(len(classes), images, 4.3 if 'finetune' in stages else 3.6)
     temperature = classification.fit_temperature(logits, labels)
     own = classification.scores(logits, labels) | dict(
@@ -103,10 +100,7 @@ def make(
 
 
 def _logits(classes: int, n: int, skill: float) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities, and labels of which a few classes have most; neighbours are alike.
-
-    As sorts of a fruit are.
-    """
+    """Log-probabilities and unbalanced labels; neighbouring classes are confused most."""
     rng = np.random.default_rng(0)
     shares = rng.dirichlet(np.full(classes, 2.0))
     labels = rng.choice(classes, n, p=shares)

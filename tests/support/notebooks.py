@@ -20,10 +20,7 @@ def read(name):
 
 
 def executed(name, folder, **settings):
-    """The notebook after a run in `folder`, settings being variables of its environment.
-
-    An error in a cell is one.
-    """
+    """Notebook after a run in `folder` with `settings` as environment; an error in a cell raises."""
     notebook = read(name)
     resources = dict(metadata=dict(path=str(folder)))
     client = NotebookClient(
@@ -34,10 +31,7 @@ def executed(name, folder, **settings):
 
 
 def cleaned(notebook):
-    """Without what changes from run to run or is of one machine: times, versions.
-
-    And warnings to whoever runs it.
-    """
+    """Notebook without times, versions, warnings and all else that differs between runs."""
     notebook.metadata = dict(
         kernelspec=dict(name='python3', display_name='Python 3', language='python'),
         language_info=dict(name='python'),

@@ -27,10 +27,7 @@ def shapes_of(name, num_classes=10):
 
 
 def torch_network(name):
-    """A PyTorch network of 10 classes, in evaluation; for Gluon's names.
-
-    Its weights are yet to come.
-    """
+    """PyTorch network of 10 classes in evaluation; Gluon's architectures without weights yet."""
     if ARCHITECTURES[name].names == 'cifar':
         return references.Cifar(int(name.removeprefix('resnet'))).eval()
     with torch.device('meta'):  # the values come with the tensors
@@ -48,10 +45,7 @@ def load(network, tensors):
 
 @functools.lru_cache(maxsize=4)  # all of them would hold 5 GB
 def pair(name):
-    """A network of PyTorch and our variables with the same values: (images [n, channel.
-
-    ...] -> logits), variables.
-    """
+    """PyTorch network (images [n, channel, ...] -> logits) and our variables of the same values."""
     row = ARCHITECTURES[name]
     if row.names == 'gluon':
         tensors = filled(shapes_of(name, 0 if row.truncated else 10))

@@ -4,10 +4,7 @@ import numpy as np
 
 
 def filled(shapes, seed=0):
-    """Tensors of these shapes by name, such that signals neither die nor explode.
-
-    And no two channels are alike.
-    """
+    """Tensors of these shapes by name: stable signals, no two equal channels."""
     rng, tensors = np.random.default_rng(seed), {}
     for name, shape in shapes.items():
         if name.endswith(('running_var', 'gamma')) or (name.endswith('weight') and len(shape) == 1):

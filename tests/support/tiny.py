@@ -19,10 +19,7 @@ MODULE = ResNet(ROW, len(CLASSES), ROW.preprocessing)
 
 @functools.cache
 def variables(seed=0):
-    """All values random, so that no two classes and no two channels are alike.
-
-    NumPy draws without compiling.
-    """
+    """Random values, so that all classes and channels differ; NumPy draws without compiling."""
     rng = np.random.default_rng(seed)
 
     def drawn(path, leaf):
@@ -71,10 +68,7 @@ def workdir(path, members=1, **changes):
 
 
 def images(count=5, height=SIDE, width=SIDE, seed=0):
-    """Smooth random pictures, uint8 [count, height, width, 3]: unlike noise.
-
-    They do not all look the same.
-    """
+    """Smooth random pictures that differ, uint8 [count, height, width, 3]."""
     small = np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 3), np.uint8)
     return np.stack([np.asarray(Image.fromarray(own).resize((width, height))) for own in small])
 

@@ -97,10 +97,7 @@ class Gluon:
 
 
 def timm():
-    """The package timm, or the test is skipped.
-
-    What it wants of torchvision loads on a CPU-only torch too.
-    """
+    """The package timm, or a skip; torchvision's stub lets it load with a CPU-only torch."""
     sys.modules.setdefault(
         'torchvision._meta_registrations', types.ModuleType('torchvision._meta_registrations')
     )

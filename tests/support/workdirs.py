@@ -156,10 +156,7 @@ def _noise(seed: int, name: str) -> np.ndarray:
 
 
 def _correct(path: pathlib.Path, rows: Sequence[tables.Row]) -> None:
-    """The test images that each measured member got right: as many as its accuracy says.
-
-    The easy ones first.
-    """
+    """Correct test images of each measured member: easy images first, as many as its accuracy."""
     tested = [row for row in rows if row['phase'] == 'measure' and row['split'] == 'test']
     lost = [math.isnan(row['value']) for row in tested if row['metric'] == 'loss']
     tested = [row for row in tested if row['metric'] == 'accuracy']

@@ -119,10 +119,7 @@ class Runs:
 
 
 def stopping(patched, after):
-    """A signal comes to an ablation when it asks for the so-manieth time.
-
-    And to a fine-tuning in its last epoch.
-    """
+    """Sends a signal to an ablation at its n-th request, and to a fine-tuning in its last epoch."""
     asked = iter(range(1, 1000))
     patched.setattr(
         signals,
@@ -153,10 +150,7 @@ def runs(tmp_path_factory):
 
 
 def pairs(workdir):
-    """(file, harm), in an order that the seed gives; figures are alike.
-
-    So one stands for all of them.
-    """
+    """(file, harm) in an order that the seed gives; one figure stands for all figures."""
     names = sorted(
         path.relative_to(workdir).as_posix() for path in workdir.rglob('*') if path.is_file()
     )
@@ -245,10 +239,7 @@ def test_the_same_command_recovers_or_names_the_file(runs, state, part, capsys, 
 
 
 def kept_apart(name):
-    """What a run that has ended does not read again: chunks and networks on the way.
-
-    That led to its tables.
-    """
+    """Whether a finished run no longer reads the file: chunks and networks behind its tables."""
     return name.startswith('checkpoints/') and not name.startswith('checkpoints/final/')
 
 

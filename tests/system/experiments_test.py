@@ -16,10 +16,7 @@ DEMONSTRATIONS = [
 
 @pytest.mark.parametrize('name', ABLATIONS)
 def test_every_ablation_is_loaded_shrunk_and_run(name, tmp_path):
-    """Every option is loaded and checked; the baseline and one more train.
-
-    Since each may be a program to compile.
-    """
+    """Every option is loaded; the baseline and one more train, since each may need compiling."""
     whole = quick(EXPERIMENTS[name])
     assert whole.question.endswith('?')
     assert set(whole.why) == set(whole.options)

@@ -111,10 +111,7 @@ def start(top, kind, where):
 
 
 def left(where):
-    """The bytes that a run ends with: of its tables, of its predictions.
-
-    And of what its networks hold.
-    """
+    """Final bytes of a run: its tables, its predictions and the content of its networks."""
     files = [where / name for name in TABLES] + [where.with_name(f'{where.name}.csv')]
     found = {
         path.name.replace(where.name, 'run'): path.read_bytes() for path in files if path.exists()

@@ -130,10 +130,7 @@ def test_where_there_is_no_repository_it_says_what_to_do(tmp_path):
 
 
 def asked(program, folder):
-    """What a Python prints in a folder where nothing is installed.
-
-    And the folder itself is on the path.
-    """
+    """Output of a Python in a folder with nothing installed but the folder on the path."""
     command = [sys.executable, '-S', '-E', '-c', program]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.split()

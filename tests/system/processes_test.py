@@ -105,10 +105,7 @@ def test_a_launcher_that_does_not_say_where_to_meet(monkeypatch):
 
 
 def start(workdir, more, variables):
-    """The study in processes of its own: one for each list of flags in `more`.
-
-    With variables of its own.
-    """
+    """The study in processes: one per list of flags in `more`, each with its own variables."""
     words = [*STUDY, f'--workdir={workdir}']
     both = zip(more, variables, strict=True)
     return [process([*words, *own], os.environ | their) for own, their in both]

@@ -129,10 +129,7 @@ def test_dead_units_of_the_first_layer_stand_still_and_others_do_not(trained):
 
 
 def networks_that(accuracy, saturated=0.01, dead=0.0, slope=0.2, start=0.01):
-    """Two seeds: accuracy, shares of saturated slopes and of dead units in the end; a mean slope.
-
-    Saturated before.
-    """
+    """Two seeds: accuracy, final shares of saturated slopes and dead units, mean slope, first share."""
     watched = dict(
         saturated=np.array([[start], [saturated]]),
         slope=np.full((2, 1), slope),

@@ -119,10 +119,7 @@ def test_bad_input_is_named(call, words):
 
 @pytest.fixture(scope='module')
 def slid():
-    """A classifier with the weights it starts with, a scene of noise in place of digits.
-
-    And what sliding gave.
-    """
+    """Untrained classifier, a scene of noise in place of digits, and the result of sliding."""
     state = train_step.init_state(
         sliding.VARIANT, 0, train_step.module_of(sliding.VARIANT, 10), (8, 8, 1)
     )

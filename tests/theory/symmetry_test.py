@@ -26,10 +26,7 @@ def measured(data):
 
 @pytest.fixture(scope='module')
 def trained(data):
-    """From equal weights with dropout on the second layer and without.
-
-    And from zeros and random weights.
-    """
+    """Training from equal weights with and without dropout on layer 2, from zeros, at random."""
     # 16: with AVX2 rounding alone parts 8 equal units.
     base = Variant(
         model='mlp', width=16, depth=2, norm='none', activation='tanh', learning_rate=0.05

@@ -177,10 +177,7 @@ def test_every_row_has_a_formula_here():
 
 
 def by_class(labels, anchor, own):
-    """The other images of a batch that share the anchor's class, or do not.
-
-    In the order that follows the anchor.
-    """
+    """Other images of a batch, of the anchor's class or not, in the order after the anchor."""
     order = [(anchor + step) % len(labels) for step in range(1, len(labels))]
     return [i for i in order if (labels[i] == labels[anchor]) == own]
 
