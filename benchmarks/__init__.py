@@ -1,4 +1,4 @@
-"""What is fast, against what: every figure a ratio of one run.
+"""Speed benchmarks against other tools.
 
-The sides alternating in processes of their own.
+Every figure is a ratio of one run, the sides alternating in processes of their own.
 """

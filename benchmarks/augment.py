@@ -1,6 +1,6 @@
-"""What augmentation costs: an epoch of 12 members with all augmentations on, at 12 strengths.
+"""Cost of augmentation: an epoch of 12 members with all augmentations, against none, in turn.
 
-Against none, in turn.
+The members have 12 different strengths.
 
 Run    python -m benchmarks.augment
 Takes  about a minute on 2 cores
@@ -24,9 +24,9 @@ class _Enough(Exception):
 
 
 def prepare(size, listed, conv):
-    """Compiles, warms up, and gives a function that trains some epochs.
+    """Compile, warm up, and return a function that trains some epochs.
 
-    The seconds of a step of a member.
+    The function returns the seconds of a step of a member.
     """
     data = our_side.data_of(size)
     chunk = np.arange(len(listed)).reshape(len({member.seed for member in listed}), -1)
@@ -76,7 +76,8 @@ def main():
     setting = f'{SIZE}, {MEMBERS} members, conv={conv}, warp={geometry.fastest()}, {ROUNDS} rounds'
     ratio = f'{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})'
     print(
-        f"augmentation: all {all_of_them:.2f} ms, none {none:.2f} ms a member's step, ratio {ratio}; {setting}"
+        f"augmentation: all {all_of_them:.2f} ms, none {none:.2f} ms a member's step, "
+        f'ratio {ratio}; {setting}'
     )
 
 

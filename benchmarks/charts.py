@@ -1,7 +1,4 @@
-"""Charts beside bench.json: how the cost grows with the members.
-
-And where a whole study spends its time.
-"""
+"""Charts beside bench.json: cost by number of members, and seconds of a whole study by part."""
 
 import pathlib
 from collections.abc import Sequence
@@ -53,9 +50,9 @@ def members(rows: Sequence[Row]) -> Any:
 
 
 def series(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
-    """name -> members -> seconds; ours.
+    """Series of the chart: name -> members -> seconds.
 
-    And PyTorch's better way as a flat line through its median.
+    PyTorch's better way is a flat line through its median.
     """
     lines = {'jaxdl': {row['members']: row['ours_seconds'] for row in rows}}
     for row in rows:

@@ -1,6 +1,4 @@
-"""How many images a second become 32 x 32 pixels: ours beside Pillow and OpenCV, in turn.
-
-In one run.
+"""Images per second scaled to 32 x 32 pixels: ours beside Pillow and OpenCV, in turn.
 
 Run    python -m benchmarks.decode
 All sides decode the same JPEGs (short side 480 pixels, quality 90, made from photographs), give the
@@ -47,7 +45,7 @@ def encoded(image):
 
 
 def ours(data):
-    """What a run does."""
+    """The decoder that a run uses."""
     return decode.decode(data, SIZE)
 
 
@@ -98,7 +96,8 @@ def main():
         del sides['opencv']
     mean = sum(map(len, files)) / len(files) / 1024
     print(
-        f'{len(files)} JPEGs of {mean:.0f} KiB, {SIDE} -> {SIZE} px; {decode.decoder()}; {os.cpu_count()} cores'
+        f'{len(files)} JPEGs of {mean:.0f} KiB, {SIDE} -> {SIZE} px; {decode.decoder()}; '
+        f'{os.cpu_count()} cores'
     )
     for threads in (1, THREADS):
         taken = {name: [] for name in sides}

@@ -1,11 +1,9 @@
-"""jaxdl's ensembles against their peers: a step of a member, many members, with compiling.
-
-A whole study.
+"""jaxdl's ensembles against their peers: a step of a member, many members, a whole study.
 
 Run    make bench, or python -m benchmarks.ensemble --sizes=8x8 --peers=torch --parts=sizes
 Takes  about 22 minutes on 2 cores
 Gives  one table; build/bench.json, a list of rows; build/bench_members.png and
-build/bench_study.png
+       build/bench_study.png
 
 Every figure is a ratio of one run, the sides alternating in processes of their own: nothing else
 should run beside it.
@@ -34,7 +32,7 @@ def sizes(options: Options) -> Iterator[list[Row]]:
 
 
 def members(options: Options) -> Iterator[list[Row]]:
-    """How the cost grows, in two rounds."""
+    """Growth of the cost with the number of members, in two rounds."""
     for work in _chosen(growth.COUNTS, options.sizes):
         yield growth.compare(
             work,
@@ -55,10 +53,7 @@ PARTS: dict[str, Callable[[Options], Iterator[list[Row]]]] = dict(
 
 
 def main() -> None:
-    """Measures, prints the table, and writes.
-
-    What is measured so far is written after each size.
-    """
+    """Measure, print the table, and write the rows after each size."""
     options, began, entries = _options(), time.perf_counter(), [rows.machine()]
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as cache:

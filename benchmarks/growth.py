@@ -1,7 +1,7 @@
-"""How the cost of a member's step grows with the number of members that train at once.
+"""Growth of the cost of a member's step with the number of members that train at once.
 
-PyTorch's better way trains one model a process whatever the number is: the line that the others are
-held against.
+PyTorch's better way trains one model per process whatever the number is: the line that the others
+are compared with.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,11 @@ from benchmarks.workload import Size
 
 SMALL, LARGE = '8x8x1, 16 and 32 channels, batch 32', '32x32x3, 16 to 64 channels, batch 32'
 LINE = f'torch {peers.PROCESSES}'
-FUNC = 'vmap of grad_and_value over stacked parameters, running statistics as stacked buffers; not compiled'
-FUNC += f' (each number of members would be compiled anew); the members shared out over {CORES} processes'
+FUNC = (
+    'vmap of grad_and_value over stacked parameters, running statistics as stacked buffers; '
+    'not compiled (each number of members would be compiled anew); '
+    f'the members shared out over {CORES} processes'
+)
 
 
 def func(members: int) -> tuple[dict[str, Any], int]:

@@ -1,10 +1,9 @@
 """The peers in JAX: a plain Flax and optax script, as a user would write it without jaxdl.
 
-In three ways.
-
-one    one member, one jitted step a call from Python: XLA's own convolution outside of any loop,
-where it is fastest map    `lax.map` over the members inside the jitted step vmap   `jax.vmap` over
-the members of the jitted step: the convolutions become grouped ones
+one    one member, one jitted step per call from Python: XLA's own convolution outside of any
+       loop, where it is fastest
+map    `lax.map` over the members inside the jitted step
+vmap   `jax.vmap` over the members of the jitted step: the convolutions become grouped ones
 """
 
 import time
@@ -24,9 +23,9 @@ BURST = 8  # calls on their way at once, one member a call: Python runs ahead of
 
 
 class Network(nn.Module):
-    """Stages of 3 x 3 convolution, batch norm, ReLU, 2 x 2 max pool, widths doubling; mean pool.
+    """Stages of 3 x 3 convolution, batch norm, ReLU and 2 x 2 max pool; mean pool; dense.
 
-    Dense.
+    The width doubles from stage to stage.
     """
 
     width: int
@@ -93,9 +92,9 @@ WAYS: dict[str, Callable[..., Any]] = {
 
 
 def prepare(size: Size, members: int, way: str) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The members in one of the ways: facts of their start.
+    """Facts of the members at their start, and the function that trains them in one of the ways.
 
-    And the function that trains for about so many seconds.
+    The function trains for about so many seconds.
     """
     images, labels = workload.normalised(size)
     start, step = functions(size)

@@ -29,10 +29,7 @@ class _Enough(Exception):
 
 
 def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The members of a group: facts of their start.
-
-    And the function that trains for about so many seconds.
-    """
+    """Facts of a group at its start, and the function that trains it for about so many seconds."""
     data, listed = data_of(size), members_of(size, members)
     chunk = np.arange(members).reshape(_rows(members), -1)
     states = ensemble.initial_states(chunk, listed, CLASSES, data.images.shape[1:])
@@ -61,10 +58,7 @@ def prepare(size: Size, members: int) -> tuple[dict[str, Any], Callable[..., Any
 
 
 def data_of(size: Size) -> Resident:
-    """The images on the device; as in a study they stay uint8.
-
-    And every step normalises its own.
-    """
+    """Images on the device, uint8 as in a study; every step normalises its own."""
     images, labels = workload.dataset(size, 2 * HELD_OUT)
     ids, names = tuple(map(str, range(len(images)))), tuple(map(str, range(CLASSES)))
     val = np.arange(size['images'], size['images'] + HELD_OUT)

@@ -1,7 +1,4 @@
-"""The tables of the benchmark: sizes of the work, and peers.
-
-Each at the best setting that was found for it.
-"""
+"""Tables of the benchmark: sizes of the work, and peers at their best known settings."""
 
 from typing import Any
 
@@ -32,8 +29,14 @@ SIZES: dict[str, Size] = {
 
 SINGLE, PROCESSES = f'one after another, {CORES} threads', f'in {CORES} processes of 1 thread'
 EAGER = 'eager, channels_last, fused SGD'
-COMPILED = 'forward, gradients and update in one graph, mode default (max-autotune is slower), channels_last'
-FUNC = 'vmap of grad_and_value over stacked parameters, running statistics as stacked buffers, channels_last'
+COMPILED = (
+    'forward, gradients and update in one graph, mode default (max-autotune is slower), '
+    'channels_last'
+)
+FUNC = (
+    'vmap of grad_and_value over stacked parameters, running statistics as stacked buffers, '
+    'channels_last'
+)
 OPTAX = "plain Flax and optax, XLA's own convolution, state donated"
 PINNED = f'{OPTAX}; {CORES} processes, each pinned to a core'
 
@@ -75,6 +78,6 @@ PEERS: dict[str, dict[str, Any]] = {
 
 
 def members_of(name: str, size: Size) -> int:
-    """How many members a process of a peer trains at once."""
+    """Number of members that a process of a peer trains at once."""
     members = PEERS[name].get('members', 1)
     return size[members] if isinstance(members, str) else members

@@ -1,6 +1,4 @@
-"""Residual networks against timm's: images a second in training and in inference, and memory.
-
-As ratios.
+"""Residual networks against timm's, as ratios: images per second, and memory.
 
 Run    python -m benchmarks.resnet [resnet18 resnet50 ...]
 Takes  about 6 minutes on 2 cores
@@ -19,7 +17,7 @@ ROUNDS, SECONDS = 7, 4.0
 
 
 def measured(name: str, work: str) -> dict[str, list[sides.Answer]]:
-    """What each side answers, round by round."""
+    """Answers of each side, round by round."""
     rows = {
         side: dict(module=f'resnet_{side}', options=dict(name=name, work=work))
         for side in ('ours', 'timm')
@@ -46,7 +44,8 @@ def line(name: str, work: str, by_side: dict[str, list[sides.Answer]]) -> str:
     ours, timm = (1 / statistics.median(each) for each in seconds.values())
     memory = ' and '.join(f'{answers[-1]["peak_gib"]:.2f}' for answers in by_side.values())
     return (
-        f'{name} {work}: {ours:.1f} images/s, timm {timm:.1f}, ratio {statistics.median(ratios):.2f} '
+        f'{name} {work}: {ours:.1f} images/s, timm {timm:.1f}, '
+        f'ratio {statistics.median(ratios):.2f} '
         f'({ratios[0]:.2f} to {ratios[-1]:.2f}); peak {memory} GiB'
     )
 
@@ -54,7 +53,8 @@ def line(name: str, work: str, by_side: dict[str, list[sides.Answer]]) -> str:
 def main(names: list[str]) -> None:
     """Measures and prints."""
     print(
-        f'batch {SIZE["batch"]}, {SIZE["side"]} px, float32, {sides.CORES} cores; timm in channels_last'
+        f'batch {SIZE["batch"]}, {SIZE["side"]} px, float32, {sides.CORES} cores; '
+        'timm in channels_last'
     )
     for name in names or NETWORKS:
         for work in WORKS:

@@ -1,7 +1,4 @@
-"""Our side of benchmarks/resnet.py: a network of `ARCHITECTURES` with random weights.
-
-Trained or asked.
-"""
+"""Our side of benchmarks/resnet.py: training or inference with random weights."""
 
 import time
 from collections.abc import Callable
@@ -22,9 +19,9 @@ QUICK: Any = {'xla_backend_optimization_level': 0}  # initial weights are made o
 def prepare(
     size: dict[str, int], classes: int, name: str, work: str
 ) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The facts, and what works for so many seconds at least: the seconds of an image.
+    """Facts of the network, and the function that works for at least so many seconds.
 
-    And the last loss.
+    The function returns the seconds per image and the last loss.
     """
     architecture = ARCHITECTURES[name]
     module = ResNet(architecture, classes, architecture.preprocessing)

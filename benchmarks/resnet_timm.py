@@ -1,6 +1,6 @@
 """timm's side of benchmarks/resnet.py: eager PyTorch in `channels_last`.
 
-Its fastest layout on a CPU.
+That layout is timm's fastest on a CPU.
 """
 
 import sys
@@ -17,9 +17,9 @@ LEARNING_RATE = 0.01
 def prepare(
     size: dict[str, int], classes: int, name: str, work: str
 ) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """The facts, and what works for so many seconds at least: the seconds of an image.
+    """Facts of the network, and the function that works for at least so many seconds.
 
-    And the last loss.
+    The function returns the seconds per image and the last loss.
     """
     # What timm wants of torchvision loads on a CPU-only torch too.
     sys.modules.setdefault(

@@ -1,7 +1,4 @@
-"""Sides asked in turn, round after round.
-
-So that a slow minute of the machine meets all of them.
-"""
+"""Rounds of measurement: all sides in turn, so that a slow minute of the machine meets all."""
 
 import contextlib
 import dataclasses
@@ -16,7 +13,7 @@ from benchmarks.workload import Size
 
 @dataclasses.dataclass
 class Measured:
-    """A side and what it has answered; `failed` says why it is left out."""
+    """A side and its answers; `failed` says why it is left out."""
 
     name: str
     peer: dict[str, Any]
@@ -41,7 +38,7 @@ class Measured:
 
 @contextlib.contextmanager
 def running(listed: Sequence[Measured], size: Size, work: str) -> Iterator[None]:
-    """Starts all of them; one that cannot start is left out."""
+    """Start all sides; a side that cannot start is left out."""
     with contextlib.ExitStack() as stack:
         for entry in listed:
             with left_out(entry, work):
@@ -56,7 +53,7 @@ def running(listed: Sequence[Measured], size: Size, work: str) -> Iterator[None]
 
 
 def measure(listed: Sequence[Measured], rounds: int, seconds: float, work: str) -> None:
-    """Asks all of them in turn; a slow peer in fewer rounds."""
+    """Ask all sides in turn; a slow peer in fewer rounds."""
     for number in range(rounds):
         for entry in listed:
             if not entry.failed and number < entry.peer.get('rounds', rounds):
@@ -70,14 +67,15 @@ def measure(listed: Sequence[Measured], rounds: int, seconds: float, work: str) 
 
 
 def check(listed: Iterator[Measured]) -> None:
-    """The same network on every side, and every side learns."""
+    """Check that every side has the same network and learns."""
     parameters = {}
     for entry in listed:
         parameters[entry.name] = entry.facts['parameters']
         first, last = entry.facts['loss'], entry.answers[-1]['loss']
         if not last < first:
             print(
-                f'{entry.name}: the loss did not fall in these few steps, {first:.3f} to {last:.3f}',
+                f'{entry.name}: the loss did not fall in these few steps, '
+                f'{first:.3f} to {last:.3f}',
                 flush=True,
             )
     if len(set(parameters.values())) > 1:
@@ -86,7 +84,7 @@ def check(listed: Iterator[Measured]) -> None:
 
 @contextlib.contextmanager
 def left_out(entry: Measured, work: str) -> Iterator[None]:
-    """Goes on without a peer that fails; its row will say why."""
+    """Go on without a peer that fails; its row will say why."""
     try:
         yield
     except sides.Failed as error:

@@ -1,10 +1,10 @@
-"""A side in processes of its own, asked for one round at a time.
+"""One side in processes of its own, asked for one round at a time.
 
 Two thread pools in one process slow each other.
 
 A side is a module with `prepare(size, members, **options) -> (facts, run)`. `facts` has the
-parameters of a member and its first loss; `run(seconds)` trains for about that long: the seconds of
-a step of one member, and the last loss.
+parameters of a member and its first loss; `run(seconds)` trains for about that long and returns the
+seconds of a step of one member, and the last loss.
 """
 
 import contextlib
@@ -37,10 +37,7 @@ class Failed(Exception):
 
 @contextlib.contextmanager
 def started(peer: dict[str, Any], size: Size, members: int) -> Iterator[Side]:
-    """The processes of a row of PEERS, one after another.
-
-    So that they do not compile at the same time.
-    """
+    """Start the processes of a row of PEERS one after another, so that they compile alone."""
     context = multiprocessing.get_context('spawn')
     processes, connections, facts = [], [], []
     try:
@@ -62,9 +59,9 @@ def started(peer: dict[str, Any], size: Size, members: int) -> Iterator[Side]:
 
 
 def ask(side: Side, seconds: float) -> Answer:
-    """One round of all processes at once: the seconds of a step as the user waits for it.
+    """One round of all processes at once: seconds of a step, last loss and memory.
 
-    The last loss, memory.
+    The seconds are those that the user waits.
     """
     for connection in side.connections:
         connection.send(seconds)

@@ -1,6 +1,6 @@
-"""Seconds for one training step of one member, against every peer; compiling apart.
+"""Seconds for one training step of one member, against every peer.
 
-And spread over a study.
+The compile time stands apart, and once more spread over a study.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,10 @@ from benchmarks import peers, rounds, rows
 from benchmarks.rounds import Measured
 from benchmarks.rows import Row
 
-AMORTISED = (
-    'torch',
-    'torch.compile',
-    'jax.jit',
-)  # families compared once more, compiling spread over a study
-OUR_PROGRAMS, PEER_PROGRAMS = (
-    10,
-    5,
-)  # that the demo compiles: one an option and phase; a peer's serve both phases
+# Families compared once more, with compiling spread over a study.
+AMORTISED = ('torch', 'torch.compile', 'jax.jit')
+# Programs that the demo compiles: one per option and phase; a peer's serve both phases.
+OUR_PROGRAMS, PEER_PROGRAMS = 10, 5
 DEMO_MEMBER_STEPS = (75 + 50) * 33 * 20
 
 
@@ -51,7 +46,7 @@ def _row(work: str, ours: Measured, entry: Measured, alive: Sequence[Measured]) 
 
 
 def _compiling(entry: Measured, alive: Sequence[Measured]) -> float | None:
-    """The longest of its family: later ones find its programs in torch's cache.
+    """Compile seconds: the longest of the family; later members find its programs in torch's cache.
 
     None: there is nothing to compile.
     """
@@ -60,10 +55,7 @@ def _compiling(entry: Measured, alive: Sequence[Measured]) -> float | None:
 
 
 def amortised(work: str, ours: Measured, alive: Sequence[Measured]) -> list[Row]:
-    """The better way of each family.
-
-    The compiling of both sides spread over the steps of the demo's study.
-    """
+    """The better way of each family, with compiling spread over the steps of the demo's study."""
     amortised_rows = []
     for family in AMORTISED:
         ways = [other for other in alive if other.peer['family'] == family]
@@ -74,7 +66,10 @@ def amortised(work: str, ours: Measured, alive: Sequence[Measured]) -> list[Row]
 
 
 def _amortised(work: str, ours: Measured, better: Measured, compiling: float | None) -> Row:
-    spread = f'compiling spread over {DEMO_MEMBER_STEPS:,} steps: ours {OUR_PROGRAMS} times, the peer {PEER_PROGRAMS}'
+    spread = (
+        f'compiling spread over {DEMO_MEMBER_STEPS:,} steps: ours {OUR_PROGRAMS} times, '
+        f'the peer {PEER_PROGRAMS}'
+    )
     ours_added = ours.facts['compile_seconds'] * OUR_PROGRAMS / DEMO_MEMBER_STEPS
     theirs_added = (compiling or 0.0) * PEER_PROGRAMS / DEMO_MEMBER_STEPS
     facts = dict(

@@ -1,7 +1,4 @@
-"""The whole pooling study, ours against the same study in PyTorch, as the user waits for it.
-
-Alternating.
-"""
+"""The whole pooling study, ours and the same study in PyTorch in turn, as the user waits."""
 
 import json
 import pathlib
@@ -17,24 +14,31 @@ from benchmarks.rows import Row
 from benchmarks.sides import CORES
 
 WORK, PEER = 'study: pooling, whole', f'the same study in torch, {CORES} processes'
-SETTING = f'python -m benchmarks.torch_study: eager, channels_last, fused SGD, {CORES} processes of 1 thread'
+SETTING = (
+    'python -m benchmarks.torch_study: eager, channels_last, fused SGD, '
+    f'{CORES} processes of 1 thread'
+)
 ROUNDS = 2
 # Runs its arguments and prints the peak memory of the child in KiB.
-CHILD = 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); '
-CHILD += 'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'
+CHILD = (
+    'import resource, subprocess, sys; '
+    'subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); '
+    'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)'
+)
 
 
 def compare() -> list[Row]:
-    """The row of the study; its seconds of compiling.
+    """The row of the study.
 
-    Training and evaluating are those of the middle round.
+    Its seconds of compiling, training and evaluating are those of the middle round.
     """
     ours, theirs = [], []
     for number in range(ROUNDS):
         ours.append(our_study())
         theirs.append(torch_study())
         print(
-            f'{WORK}: round {number + 1} of {ROUNDS}, {_described(ours[-1])}; torch {_described(theirs[-1])}',
+            f'{WORK}: round {number + 1} of {ROUNDS}, {_described(ours[-1])}; '
+            f'torch {_described(theirs[-1])}',
             flush=True,
         )
     mine, other = _middle(ours), _middle(theirs)

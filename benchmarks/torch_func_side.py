@@ -1,4 +1,4 @@
-"""The peer: `torch.func`, all members at once as stacked tensors, `vmap` over the gradients of one.
+"""The peer `torch.func`: all members as stacked tensors, `vmap` over the gradients of one.
 
 Batch norm keeps its running statistics: stacked buffers go in, updated ones come out (`vmap`
 permits it). Every member has batches of its own: sharing them, in a nested `vmap` too, was not
@@ -24,9 +24,9 @@ from benchmarks.workload import MOMENTUM, STEPS, Size
 def prepare(
     size: Size, members: int, threads: int, compiled: bool
 ) -> tuple[dict[str, Any], Callable[..., Any]]:
-    """`members` models: facts of their start.
+    """Facts of `members` models at their start, and the function that trains them.
 
-    And the function that trains them for about so many seconds.
+    The function trains for about so many seconds.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(0)

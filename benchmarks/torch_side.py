@@ -28,9 +28,9 @@ CROSS_ENTROPY = nn.CrossEntropyLoss()
 def network(
     width: int, depth: int, channels: int, pool: Callable[[int], nn.Module] | None = None
 ) -> nn.Module:
-    """Stages of 3 x 3 convolution, batch norm, ReLU, 2 x 2 max pool, widths doubling; mean pool.
+    """Stages of 3 x 3 convolution, batch norm, ReLU and 2 x 2 max pool; mean pool; dense.
 
-    Dense.
+    The width doubles from stage to stage.
     """
     layers: list[nn.Module] = []
     for i in range(depth):
@@ -101,9 +101,9 @@ def eager_step(model: nn.Module) -> Callable[..., torch.Tensor]:
 
 
 def compiled_step(model: nn.Module) -> Callable[..., torch.Tensor]:
-    """Forward, loss, gradients and update in one graph; the rate is an argument.
+    """Forward, loss, gradients and update in one graph.
 
-    So nothing compiles again.
+    The rate is an argument, so that a new rate compiles nothing.
     """
     params = {name: p.detach() for name, p in model.named_parameters()}
     momenta, buffers = (

@@ -1,10 +1,8 @@
-"""The study of experiments/pooling.py as a script in PyTorch: tune every pooling.
-
-Then measure it on fresh seeds.
+"""The study of experiments/pooling.py as a PyTorch script: tuning, then fresh seeds.
 
 Run    python -m benchmarks.torch_study
 Gives  one line of JSON: the seconds of its parts, the rate that each pooling chose, its mean test
-accuracy
+       accuracy
 
 Models one after another in as many processes as there are cores, one thread each: the better of
 PyTorch's ways. Rates past the edge of the grid are not tried.
@@ -30,7 +28,7 @@ TUNING, MEASURING, EPOCHS, BATCH, WIDTH, DEPTH = range(3), range(100, 110), 20, 
 
 
 def start() -> None:
-    """What each process of the pool needs."""
+    """Prepare a process of the pool: one thread, and the data."""
     global train_part, val_part, test_part
     torch.set_num_threads(1)
     train_part, val_part, test_part = (
@@ -39,9 +37,10 @@ def start() -> None:
 
 
 def fit(job: tuple[str, float, int]) -> dict[str, float]:
-    """Trains one model: its best figures are its last ones, on validation and on test.
+    """Train one model.
 
-    Seconds of both parts.
+    Returns:
+      Last validation and test accuracy, and the seconds of training and evaluating.
     """
     pooling, rate, seed = job
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What every side trains on, the order of it, and the clock: the same for all."""
+"""Data, order and clock of the benchmark, the same for all sides."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +16,9 @@ CLASSES, MOMENTUM, RATE, STEPS = (
 
 
 def dataset(size: Size, extra: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [n, height, width, channel] that can be learnt, half pattern of the class.
+    """Images uint8 [n, height, width, channel] that can be learnt, and labels.
 
-    Half noise; labels.
+    An image is half a pattern of its class, half noise.
     """
     rng, shape = np.random.default_rng(0), (size['side'], size['side'], size['channels'])
     labels = rng.integers(0, CLASSES, size['images'] + extra, np.int32)
@@ -37,10 +37,7 @@ def normalised(size: Size) -> tuple[np.ndarray, np.ndarray]:
 
 
 def orders(size: Size, members: int) -> Iterator[np.ndarray]:
-    """Indices [member, batch] of each step, without end: every member in an order of its own.
-
-    Anew every epoch.
-    """
+    """Indices [member, batch] of each step, without end; each member in its own order per epoch."""
     rng, batch = np.random.default_rng(1), size['batch']
     while True:
         order = rng.permuted(np.tile(np.arange(size['images']), (members, 1)), axis=1)
@@ -54,10 +51,7 @@ def rates(members: int) -> np.ndarray:
 
 
 def timed(step: Callable[[], Any], seconds: float) -> float:
-    """Seconds of one call: after a tenth of the time to warm up, for all of it.
-
-    And at least twice.
-    """
+    """Seconds of one call, over at least two calls, after a tenth of the time to warm up."""
     for least, limit in ((1, seconds / 10), (2, seconds)):
         began, count = time.perf_counter(), 0
         while count < least or time.perf_counter() - began < limit:

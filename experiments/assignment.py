@@ -17,8 +17,16 @@ EXPERIMENT = Assignment(
         'Q2.4 Residual connections': ['residual'],
         'Q2.5 One-shot learning and the triplet loss': ['triplet'],
         'Q3.1 Design decisions, each by an ablation': [
-            'batch_norm', 'depth', 'dropout', 'final_activation', 'pooling', 'global_pooling', 'optimizer', 'schedule',
-            'batch_size', 'augmentation',
+            'batch_norm',
+            'depth',
+            'dropout',
+            'final_activation',
+            'pooling',
+            'global_pooling',
+            'optimizer',
+            'schedule',
+            'batch_size',
+            'augmentation',
         ],
-    },
-)  # fmt: skip
+    }
+)

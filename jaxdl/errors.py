@@ -1,4 +1,4 @@
-"""The user's mistakes, said in one line, with the names that were probably meant."""
+"""The user's mistakes as errors of one line, with suggestions for misspelt names."""
 
 import contextlib
 import difflib
@@ -26,7 +26,7 @@ BREAKS = (
 
 
 class InputError(ValueError):
-    """Something that the user gave is wrong: what, where, and what would be right.
+    """A mistake in the user's input: what is wrong, where, and what would be right.
 
     The command line prints it as one line on stderr and exits with status 2. A defect of jaxdl's
     own is never an InputError.
@@ -39,10 +39,7 @@ class InputError(ValueError):
 
 
 def visible(text: str) -> str:
-    r"""`text` on one line.
-
-    With an escape such as `\x1b` for each character that a terminal would obey, not show.
-    """
+    r"""`text` on one line, with escapes for the characters that a terminal would obey."""
     return re.sub(f'[{UNSEEN}]', lambda match: match[0].encode('unicode_escape').decode(), text)
 
 
@@ -54,11 +51,16 @@ def warn(text: str) -> None:
 
 @contextlib.contextmanager
 def damaged(subject: str, right: str) -> Iterator[None]:
-    """For what is read from files that anyone may have changed: what then breaks is an InputError.
+    """Turn an error while reading a file into an InputError, `SUBJECT (ERROR): RIGHT`.
 
-    `WHAT (WHY): RIGHT`.
+    For files that anyone may have changed. The original error stays its cause.
 
-    The error that it was made of stays its cause.
+    Args:
+      subject: file or folder, as the message names it.
+      right: what the user can do.
+
+    Raises:
+      InputError: for any of BREAKS.
     """
     try:
         yield
@@ -70,9 +72,16 @@ def damaged(subject: str, right: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def blamed(subject: str, right: str = '') -> Iterator[None]:
-    """For a user's own code: whatever breaks in it is an InputError, `WHAT: WHY (FILE line N).
+    """Turn any error in a user's own code into an InputError with file and line.
 
-    RIGHT`.
+    The message is `SUBJECT: ERROR (FILE line N): RIGHT`.
+
+    Args:
+      subject: the code, as the message names it.
+      right: description of right code; empty for none.
+
+    Raises:
+      InputError: for any exception.
     """
     try:
         yield
@@ -86,7 +95,7 @@ def blamed(subject: str, right: str = '') -> Iterator[None]:
 
 
 def _place(error: Exception) -> str:
-    """`FILE line N`: the last line of the user's own that an error came through."""
+    """`FILE line N`: the last line of the user's own code in the traceback."""
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
@@ -104,9 +113,14 @@ def _installed(file: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean a or b?` where something known looks like `name`.
+    """Suggest known names that look like `name`; without one, list the known names.
 
-    Else the list of what is known.
+    Args:
+      name: as the user wrote it.
+      known: the right names.
+
+    Returns:
+      `did you mean a or b?`, `known: a, b`, or `none is known`.
 
     Examples:
       >>> nearest('poling', ['pooling', 'depth'])
@@ -129,12 +143,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _initials(name: str) -> str:
-    """What people call a field for short: `lr` for learning_rate."""
+    """Initials of a field's words, such as `lr` of learning_rate."""
     return ''.join(word[:1] for word in name.rpartition('.')[2].split('_'))
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = '') -> InputError:
-    """The error for a name that stands in no table: `unknown KIND 'NAME'WHERE: did you mean ...?`.
+    """Make the error for a name that is in no table: `unknown KIND 'NAME'WHERE: did you mean ...?`.
+
+    Args:
+      kind: such as `option`.
+      name: as the user wrote it.
+      known: the right names.
+      where: addition such as ` of pooling`.
+
+    Returns:
+      The error, to be raised.
 
     Examples:
       >>> str(unknown('option', 'mx', ['max', 'avg'], ' of pooling'))

@@ -1,13 +1,13 @@
-"""What a study brings of its own, by one decorator a kind.
+"""Register a study's own components, with one decorator per kind.
 
-From then on its name is an option like any other.
+From then on the name is an option like any other.
 
   @jaxdl.register.model('tiny')
   def tiny(images, num_classes): ...
 
-Each gives back what it was given. A file may run twice in one process: the same function, by its
-qualified name, replaces itself. Everything is tried where it is registered, and an InputError says
-what is not as it must be.
+Each decorator returns the function unchanged. A file may run twice in one process: the same
+function, by its qualified name, replaces itself. Every component is tried when it is registered,
+and an InputError says how the component should be.
 """
 
 import dataclasses
@@ -52,23 +52,38 @@ SETTINGS = ('conv', *(f.name for f in STATIC if not f.metadata.get('initial')))
 
 
 def model(name: str) -> Callable[[T], T]:
-    """A network: a Linen class, a function (images, num_classes) -> logits, or a pair (init.
+    """Register a network: a Linen class, a function, or a pair of functions.
 
-    Apply).
+    A function is (images, num_classes) -> logits and uses Linen layers as a `nn.compact` method
+    does. A pair is init(key, images, num_classes) -> a dict of arrays, and apply(params, images) ->
+    logits. Fields of the class, or parameters of the function, that have the name of a setting
+    (`num_classes`, `width`, `depth`, `norm`, `conv`, ...) get its value. The call gets `train` and
+    `dropout` (the rate, traced) in the same way.
 
-    Fields of the class, or parameters of the function, that have the name of a setting
-    (`num_classes`, `width`, `depth`, `norm`, `conv`, ...) take its value, and so do `train` and
-    `dropout` in the call: the rate, traced. Layers of Linen go in a function as in a `nn.compact`
-    method. The pair is init(key, images, num_classes) -> a dict of arrays, and apply(params,
-    images) -> logits.
+    Args:
+      name: a value of `Variant.model`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the network is of another form, or needs a parameter that is no setting.
     """
     return _adder('model', name, lambda network: custom.builder(name, network, SETTINGS))
 
 
 def loss(name: str, activation: Callable[[jax.Array], jax.Array] = nn.softmax) -> Callable[[T], T]:
-    """A loss: (logits, targets), [batch, classes] both, -> [batch].
+    """Register a loss: (logits, targets), [batch, classes] both, -> [batch].
 
-    `activation` makes logits what the network says.
+    Args:
+      name: a value of `Variant.loss`.
+      activation: logits -> outputs of the network, such as probabilities.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or returns another shape.
     """
     shapes = (component_checks.floats(component_checks.BATCH, component_checks.CLASSES),) * 2
     form = 'a function (logits, targets) -> a number an image, [batch]'
@@ -83,12 +98,19 @@ def loss(name: str, activation: Callable[[jax.Array], jax.Array] = nn.softmax) -
 
 
 def optimizer(name: str) -> Callable[[T], T]:
-    """An optimizer: (momentum, beta2, decay) -> the direction before the learning rate.
+    """Register an optimizer: (momentum, beta2, decay) -> the direction before the learning rate.
 
-    Or a factory like optax's.
+    A factory like those of optax works too. It has a parameter `learning_rate`; `b1` or `momentum`
+    and `b2` take the variant's values. The weight decay follows the factory, as for adamw.
 
-    A factory has a parameter `learning_rate`; `b1` or `momentum` and `b2` take the variant's, and
-    the decay of the weights comes after it, as for adamw.
+    Args:
+      name: a value of `Variant.optimizer`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function is neither.
     """
     return _adder(
         'optimizer', name, functools.partial(component_checks.optimizer, f'optimizer {name!r}')
@@ -96,9 +118,18 @@ def optimizer(name: str) -> Callable[[T], T]:
 
 
 def schedule(name: str) -> Callable[[T], T]:
-    """A schedule: progress, 0 at the first step and 1 after the last, -> the height.
+    """Register a schedule: progress -> share of the learning rate.
 
-    A share of the learning rate.
+    Progress is 0 at the first step and 1 after the last one.
+
+    Args:
+      name: a value of `Variant.schedule`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or does not return one number.
     """
     return _tried(
         'schedule',
@@ -110,12 +141,20 @@ def schedule(name: str) -> Callable[[T], T]:
 
 
 def augmentation(name: str) -> Callable[[T], T]:
-    """An augmentation: (key, images float [n, height, width, channel] in [0, 1].
+    """Register an augmentation: (key, images, strength) -> images.
 
-    Strength) -> images.
+    Images are float [n, height, width, channel] in [0, 1]. At strength 0 the augmentation must be
+    exactly the identity. A variant uses it by `dict(augmentation=name, strength=...)`; another
+    strength is the same program.
 
-    At strength 0 exactly the identity, so that nothing is left of it but what it is asked for. A
-    variant has it by `dict(augmentation=name, strength=...)`; another strength is the same program.
+    Args:
+      name: a value of `Variant.augmentation`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or changes the shape, or changes images at strength 0.
     """
 
     def row(function: Any) -> Any:
@@ -126,10 +165,19 @@ def augmentation(name: str) -> Callable[[T], T]:
 
 
 def metric(name: str) -> Callable[[T], T]:
-    """A metric: (logits [batch, classes], labels int [batch]) -> a value of each image, [batch].
+    """Register a metric: (logits, labels) -> a value per image, [batch].
 
-    Named in `Ablation.metrics`, it is measured at the end, on validation and test; the verdict goes
-    by accuracy alone.
+    Logits are [batch, classes], labels int [batch]. A metric named in `Ablation.metrics` is
+    measured after training, on validation and test. The verdict depends on accuracy alone.
+
+    Args:
+      name: an entry of `Ablation.metrics`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or returns another shape.
     """
     shapes = (
         component_checks.floats(component_checks.BATCH, component_checks.CLASSES),
@@ -145,20 +193,35 @@ def metric(name: str) -> Callable[[T], T]:
 
 
 def dataset(name: str) -> Callable[[T], T]:
-    """A data set: () -> images (uint8 [n, height, width, channel]), labels [n], class_names.
+    """Register a data set: () -> images, labels, class_names.
 
-    `--dataset=NAME` has it.
+    Images are uint8 [n, height, width, channel], labels [n]. A parameter `where` gets the text
+    after the name and a colon; a parameter with the name of a field of `Data` gets that field. A
+    row of SOURCES, a function that returns a `Listing`, works too.
 
-    A parameter `where` gets what follows the name and a colon; one named as a field of `Data`, that
-    field. A row of SOURCES, a function to a `Listing`, will do as well.
+    Args:
+      name: a value of `--dataset`.
+
+    Returns:
+      The decorator.
     """
     return _adder('dataset', name, lambda function: data.source(name, function))
 
 
 def pooling(name: str) -> Callable[[T], T]:
-    """A pooling within the network: (elements [4, batch, height, width, channel].
+    """Register a pooling within the network: (elements, param) -> elements without the first axis.
 
-    Param) -> without the first axis.
+    Elements are [4, batch, height, width, channel], the four pixels of each 2 x 2 window; `param`
+    is flax's `self.param`.
+
+    Args:
+      name: a value of `Variant.pooling`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or returns another shape.
     """
     form = (
         'a function (elements [4, batch, height, width, channel], param) -> without the first axis'
@@ -173,9 +236,18 @@ def pooling(name: str) -> Callable[[T], T]:
 
 
 def global_pooling(name: str) -> Callable[[T], T]:
-    """A pooling at the end of the network: (images [batch, height, width, channel].
+    """Register a pooling at the end of the network: (images, param) -> [batch, features].
 
-    Param) -> [batch, features].
+    Images are [batch, height, width, channel]; `param` is flax's `self.param`.
+
+    Args:
+      name: a value of `Variant.global_pooling`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or returns another shape.
     """
     form = 'a function (images [batch, height, width, channel], param) -> [batch, features]'
     return _tried(
@@ -188,12 +260,29 @@ def global_pooling(name: str) -> Callable[[T], T]:
 
 
 def norm(name: str) -> Callable[[T], T]:
-    """A norm: (train, name of the layer) -> a Linen module, or a function, of the features."""
+    """Register a norm: (train, name of the layer) -> a Linen module, or a function, of features.
+
+    Args:
+      name: a value of `Variant.norm`.
+
+    Returns:
+      The decorator.
+    """
     return _adder('norm', name, lambda function: function)
 
 
 def activation(name: str) -> Callable[[T], T]:
-    """An activation: features -> features of the same shape."""
+    """Register an activation: features -> features of the same shape.
+
+    Args:
+      name: a value of `Variant.activation`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or returns another shape.
+    """
     return _tried(
         'activation',
         name,
@@ -204,9 +293,18 @@ def activation(name: str) -> Callable[[T], T]:
 
 
 def init(name: str) -> Callable[[T], T]:
-    """A way to start: (key, shape) -> the starting values of a kernel, whose last two axes are [in.
+    """Register an initialisation: (key, shape) -> the initial values of a kernel.
 
-    Out].
+    The last two axes of a kernel are [in, out].
+
+    Args:
+      name: a value of `Variant.init`.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      InputError: the function fails, or returns another shape.
     """
 
     def row(function: Any) -> Any:
@@ -257,10 +355,7 @@ def _caller() -> str:
 
 
 def _qualified(component: Any) -> str:
-    """The name that a function or class has in its module; of a pair that of the second.
-
-    Of a partial its own.
-    """
+    """Qualified name of a function or class; of a pair that of the second; of a partial its own."""
     made = (
         component[-1]
         if isinstance(component, tuple) and component

@@ -227,7 +227,8 @@ def _cutmix(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
 AUGMENTATIONS: dict[str, Augmentation] = {
     'flip': Augmentation('probability that left and right are swapped', 1.0, 1.0, 1, _flip),
     'colour': Augmentation(
-        'largest change of brightness, contrast and saturation factors; a quarter of it, in turns, for hue',
+        'largest change of brightness, contrast and saturation factors; a quarter of it, '
+        'in turns, for hue',
         1.0,
         0.5,
         4,

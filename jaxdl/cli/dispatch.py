@@ -1,4 +1,4 @@
-"""Running an experiment, whatever its kind."""
+"""Dispatch of an experiment to the runner of its kind."""
 
 import contextlib
 import pathlib
@@ -22,7 +22,16 @@ def run(
     overwrite: bool = False,
     command: str = '',
 ) -> Results:
-    """Runs `experiment` in `workdir`, or goes on with it, and writes its tables and its report.
+    """Run or resume an experiment, and write its tables and its report.
+
+    Args:
+      experiment: of any kind.
+      workdir: folder of the run; an unfinished run in it is resumed.
+      overwrite: clear the workdir first.
+      command: the command line, for provenance.
+
+    Returns:
+      The tables of the finished run.
 
     Raises:
       InputError: the experiment or the workdir is not usable; nothing is written over.
@@ -31,7 +40,8 @@ def run(
     folder = pathlib.Path(workdir)
     if distributed.several() and type(experiment) not in (Ablation, FineTune):
         raise InputError(
-            f'{experiment.name} runs in one process: only ablations and fine-tunings share their work'
+            f'{experiment.name} runs in one process: '
+            'only ablations and fine-tunings share their work'
         )
     with hold(folder) if distributed.first() else contextlib.nullcontext():
         return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)

@@ -141,7 +141,7 @@ def parse(arguments: Iterable[str]) -> CommandLine:
 
 
 def words(command: CommandLine, *without: str) -> list[str]:
-    """The flags of a command line as words, those in `without` left out."""
+    """Flags of a command line as words, without the flags in `without`."""
     result = []
     for name, field in FLAGS.items():
         value = getattr(command, name)
@@ -162,7 +162,11 @@ def program(arguments: Iterable[str]) -> str:
 
 
 def pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
-    """KEY and VALUE of each text KEY=VALUE; InputError for any other."""
+    """Split texts of the form KEY=VALUE.
+
+    Raises:
+      InputError: a text of another form.
+    """
     result = []
     for text in texts:
         key, equals, value = text.partition('=')
@@ -173,7 +177,11 @@ def pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def help_text(descriptions: Mapping[str, str]) -> str:
-    """The text of --help; `descriptions`: mode -> one line."""
+    """Text of --help.
+
+    Args:
+      descriptions: mode -> its description in one line.
+    """
     rows = []
     for mode, description in descriptions.items():
         names = ' '.join(f'--{name}' for name in MODE_FLAGS[mode]) or 'no other flags'

@@ -1,4 +1,4 @@
-"""A study to begin with, as a file of one's own."""
+"""Template for a user's own study, written to the current folder."""
 
 import importlib.util
 import keyword
@@ -10,20 +10,32 @@ from jaxdl.config import catalogue
 from jaxdl.errors import InputError
 
 TEMPLATE = pathlib.Path(__file__).parent / 'templates' / 'study.py.txt'
-NEXT = """{path} is a study that runs as it is; its comments say what to change. What to type next:
-
-  python -m jaxdl.main --experiment={path} --mode=plan                     # what it would do, and how long
-  python -m jaxdl.main --experiment={path} --mode=check                    # what to check before training
-  python -m jaxdl.main --experiment={path} --quick --workdir=runs/quick    # a try in under a minute: no evidence
-  python -m jaxdl.main --experiment={path}                                 # the study, and its report"""
+COMMANDS = {
+    '--mode=plan': 'what it would do, and how long',
+    '--mode=check': 'what to check before training',
+    '--quick --workdir=runs/quick': 'a try in under a minute: no evidence',
+    '': 'the study, and its report',
+}
+NEXT = (
+    '{path} is a study that runs as it is; its comments say what to change. What to type next:\n\n'
+) + '\n'.join(
+    f'  python -m jaxdl.main --experiment={{path}} {arguments:31} # {comment}'
+    for arguments, comment in COMMANDS.items()
+)
 
 
 def write(name: str, overwrite: bool = False) -> str:
-    """Writes NAME.py into the current folder, and gives what to type next.
+    """Write NAME.py into the current folder.
+
+    Args:
+      name: of the study, with or without `.py`.
+      overwrite: whether an existing file is replaced.
+
+    Returns:
+      The commands to type next, as lines of text.
 
     Raises:
-      InputError: no name for a file of Python, one that stands for something else, or a file that
-        is there.
+      InputError: the name is no module name, is taken by another module, or the file exists.
     """
     name = name.removesuffix('.py')
     path = pathlib.Path(f'{name}.py')
@@ -33,7 +45,8 @@ def write(name: str, overwrite: bool = False) -> str:
         )
     if name in catalogue.questions():
         raise InputError(
-            f'--mode=new {name}: jaxdl has an experiment {name}, and its folder is runs/{name}: say my_{name}'
+            f'--mode=new {name}: jaxdl has an experiment {name}, and its folder is runs/{name}: '
+            f'say my_{name}'
         )
     if _shadows(name, path):
         raise InputError(
@@ -46,10 +59,7 @@ def write(name: str, overwrite: bool = False) -> str:
 
 
 def _shadows(name: str, path: pathlib.Path) -> bool:
-    """Whether Python finds another module by this name.
-
-    A file in the current folder would be found before it.
-    """
+    """Whether a file of this name in the current folder would hide another Python module."""
     module = sys.modules.get(name) or importlib.util.find_spec(name)
     origin = getattr(module, '__file__', None) or getattr(module, 'origin', None)
     return module is not None and (not origin or pathlib.Path(origin).resolve() != path.resolve())

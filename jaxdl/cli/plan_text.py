@@ -1,4 +1,4 @@
-"""What a run of any kind of experiment would do, as a text for a person."""
+"""Plan of a run of any kind of experiment, as text."""
 
 import dataclasses
 import pathlib
@@ -12,11 +12,17 @@ from jaxdl.theory import assignment
 
 
 def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
-    """The plan of an ablation; the settings of a demonstration; the parts of an assignment.
+    """Describe a run without training.
 
-    And how long they took.
+    An ablation gives its groups, and the seeds that it needs if `workdir` holds a finished run. A
+    demonstration gives its settings, an assignment its parts, both with measured times.
 
-    A finished run of an ablation in `workdir` says how many seeds it takes.
+    Args:
+      experiment: of any kind.
+      workdir: folder of the run.
+
+    Returns:
+      Lines of text.
     """
     if isinstance(experiment, Ablation):
         return '\n'.join(

@@ -1,4 +1,4 @@
-"""How many seeds a study needs, by the spread that a finished run of it measured."""
+"""Number of seeds that a study needs, from the spread that a finished run measured."""
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,34 +15,46 @@ from jaxdl.workdir import tables
 
 COUNTS = (5, 10, 20, 40)
 POINTS = (0.005, 0.01)  # differences that seeds are counted for, beside the margin of the study
-SAME = (
-    'kind',
-    'factor',
-    'baseline',
-)  # what two runs of one study share, beside what its options set
+# Two runs of one study share these, beside what its options set.
+SAME = ('kind', 'factor', 'baseline')
 
 
 def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
-    """Lines: what how many seeds find, by the run in `folder`; else how to get one."""
+    """Table of detectable differences and needed seeds per option.
+
+    Args:
+      ablation: the study.
+      folder: workdir of a finished run of the study.
+
+    Returns:
+      Lines of text; without such a run, the commands that make one.
+    """
     try:
         config = _finished(ablation, folder)
         return ['', *_table(ablation, folder, config)]
     except InputError as error:
         return [
             '',
-            f'How many seeds? That needs a run of this study, and {error}. A quick one gives a first idea: the same '
-            f'command with --quick --workdir=runs/quick, then --mode=plan --workdir=runs/quick.',
+            f'How many seeds? That needs a run of this study, and {error}. '
+            'A quick one gives a first idea: the same command with --quick --workdir=runs/quick, '
+            'then --mode=plan --workdir=runs/quick.',
         ]
 
 
 def spread(
     rows: Sequence[tables.Row], baseline: str, condition: str = ''
 ) -> dict[str, tuple[float, int]]:
-    """option -> the standard deviation of its paired differences in test accuracy.
-
-    And of how many seeds.
+    """Spread of each option's paired differences from the baseline in test accuracy.
 
     Options with fewer than two seeds in common with the baseline are left out.
+
+    Args:
+      rows: rows of results.csv.
+      baseline: name of the baseline option.
+      condition: condition of the rows; empty for a study without conditions.
+
+    Returns:
+      option -> (standard deviation, number of seeds).
     """
     measured, deviations = protocol.measured_of(rows, condition), {}
     for option, by_seed in measured.items():
@@ -56,7 +68,8 @@ def spread(
 def _finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
     """The configuration of the finished run in a folder.
 
-    InputError where it holds none of this study.
+    Raises:
+      InputError: the folder holds no finished run of this study.
     """
     if not (folder / 'config.json').exists() or not (folder / 'run.json').exists():
         raise InputError(f'{folder} holds none')
@@ -75,7 +88,10 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
     rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
     targets = sorted({*POINTS, ablation.margin})
     quick = ' It was quick: a first idea.' if config.get('scale') == 'quick' else ''
-    yield f'How many seeds? By the run in {folder} ({config["epochs"]} epochs), in points of test accuracy.{quick}'
+    yield (
+        f'How many seeds? By the run in {folder} ({config["epochs"]} epochs), '
+        f'in points of test accuracy.{quick}'
+    )
     heads = [f'n={n}' for n in COUNTS] + [f'for {100 * target:.3g}' for target in targets]
     yield f'{"option":24}{"sd":>7}  {"(95 %)":18}' + ''.join(f'{head:>9}' for head in heads)
     for condition in dict.fromkeys(row['condition'] for row in rows):
@@ -89,5 +105,11 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
                 f'{cell:>9}' for cell in cells
             )
     margin = f'{100 * ablation.margin:.3g}'
-    yield 'sd: of the paired differences. n=: the true difference that so many seeds find with probability 0.8 (paired'
-    yield f't test at 0.05, one comparison). for: the seeds that find so many points; the margin is {margin}.'
+    yield (
+        'sd: of the paired differences. n=: the true difference that so many seeds find '
+        'with probability 0.8 (paired'
+    )
+    yield (
+        't test at 0.05, one comparison). for: the seeds that find so many points; '
+        f'the margin is {margin}.'
+    )

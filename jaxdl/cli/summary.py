@@ -1,7 +1,4 @@
-"""What a run tells its user at its end: what came out, where the report is.
-
-And one command worth trying next.
-"""
+"""Result summary at the end of a run: tables, path of the report, and a next command."""
 
 import shutil
 import sys
@@ -74,7 +71,16 @@ def write(
 def next_command(
     results: Results, config: Mapping[str, Any], command: flags.CommandLine
 ) -> list[str]:
-    """A command about the same experiment: the full run, the seeds needed, or predictions."""
+    """A command about the same experiment: the full run, the seeds needed, or predictions.
+
+    Args:
+      results: of the finished run.
+      config: the fields of the experiment.
+      command: the command line that ran it.
+
+    Returns:
+      The arguments of the command; empty where no command follows.
+    """
     if config['scale'] == 'quick':
         repeated = flags.words(command, 'quick', 'workdir', 'overwrite')
         return [*repeated, f'--workdir={results.workdir}-full']
@@ -92,7 +98,7 @@ def next_command(
 
 
 def line(row: Row) -> str:
-    """A row of a summary, in one line."""
+    """One row of a summary, in one line."""
     mean = f'{100 * row["mean"]:.2f} %'
     if row['difference'] is None:
         return f'{row["condition"]} {row["option"]:16} {mean}'.strip()
@@ -102,15 +108,18 @@ def line(row: Row) -> str:
 
 
 def claim(row: Row) -> str:
-    """A claim and what was measured, in one line."""
+    """One claim and its measurement, in one line."""
     numbers = f'measured {row["measured"]:.6g}, expected {row["expected"]:.6g}'
     within = f' to {row["tolerance"]:.3g}' if row['tolerance'] else ''
     return f'{"holds" if row["holds"] == "true" else "FAILS"}  {row["claim"]}: {numbers}{within}'
 
 
 def score(row: Row) -> str:
-    """What a stage of a fine-tuning reached, in one line."""
-    measured = f'accuracy {100 * row["accuracy"]:.2f} %, macro F1 {row["macro_f1"]:.3f}, loss {row["loss"]:.3f}'
+    """Scores of one stage of a fine-tuning, in one line."""
+    measured = (
+        f'accuracy {100 * row["accuracy"]:.2f} %, macro F1 {row["macro_f1"]:.3f}, '
+        f'loss {row["loss"]:.3f}'
+    )
     return f'{row["stage"]:10} {measured} on {row["images"]:,} {PARTS[row["split"]]} images'
 
 
@@ -151,9 +160,10 @@ def _table(rows: Sequence[Row], columns: Columns) -> Table:
 
 
 def _columns(summary: Sequence[Row], width: int) -> Columns:
-    """Of a summary as much as fits: the verdict always, then intervals, p.
+    """Columns of a summary that fit the width.
 
-    And the interval of each mean.
+    The verdict is always among them. The interval of the difference, p and the interval of each
+    mean follow as the width allows.
     """
     several = len({row['condition'] for row in summary}) > 1
     columns: Columns = {'condition': lambda row: row['condition']} if several else {}

@@ -1,4 +1,4 @@
-"""Which experiments there are, read without running them or importing jax."""
+"""Catalogue of the shipped experiments, read without running them or importing jax."""
 
 import ast
 import pathlib
@@ -6,14 +6,14 @@ import re
 
 
 def folder() -> pathlib.Path:
-    """Where the experiments are: inside an installed package, beside it in a checkout."""
+    """Folder of the experiments: inside an installed package, beside the package in a checkout."""
     package = pathlib.Path(__file__).parents[1]
     inside = package / 'experiments'
     return inside if inside.is_dir() else package.parent / 'experiments'
 
 
 def questions() -> dict[str, str]:
-    """Every experiment's name and question: the first line of its file."""
+    """Name -> question of every shipped experiment; the question is the first line of its file."""
     questions_by_name = {}
     for path in sorted(folder().glob('[!_]*.py')):
         questions_by_name[path.stem] = (
@@ -23,10 +23,7 @@ def questions() -> dict[str, str]:
 
 
 def takes(name: str) -> str:
-    """How long an experiment took where it was measured, as its file says.
-
-    Empty where it does not.
-    """
+    """Measured time of an experiment, from the line `Takes` of its file; empty without one."""
     path = folder() / f'{name}.py'
     text = ast.get_docstring(ast.parse(path.read_text())) if path.is_file() else ''
     line = re.search(r'^Takes +(.*)$', text or '', re.MULTILINE)

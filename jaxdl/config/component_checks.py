@@ -1,7 +1,4 @@
-"""What a study registers is tried once, on shapes or a few numbers.
-
-Before it becomes a row of a table.
-"""
+"""Check a component on shapes or a few numbers when a study registers it."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -28,9 +25,17 @@ def shaped(
     right: tuple[int | None, ...],
     function: Callable[..., Any],
 ) -> None:
-    """InputError unless `function` gives an array of shape `right` (None.
+    """Check the shape of an array that a function returns.
 
-    Any side) for arguments like these.
+    Args:
+      subject: the function, as the message names it.
+      form: description of a right function.
+      arguments: arrays or their shapes; callables are passed as they are.
+      right: the shape; None is any length.
+      function: the function.
+
+    Raises:
+      InputError: the function fails, or its array has another shape.
     """
     arrays = [
         argument for argument in arguments if not callable(argument)
@@ -47,9 +52,17 @@ def shaped(
 
 
 def optimizer(subject: str, candidate: Any) -> optim.Optimizer:
-    """A row of OPTIMIZERS, of a function that is one or of a factory like optax's.
+    """Make a row of OPTIMIZERS.
 
-    InputError where it is neither.
+    Args:
+      subject: the function, as the message names it.
+      candidate: such a row, or a factory like those of optax.
+
+    Returns:
+      The row.
+
+    Raises:
+      InputError: the function is neither.
     """
     with blamed(
         subject, 'must be (momentum, beta2, decay) -> a transformation, or a factory of optax'
@@ -69,9 +82,14 @@ def optimizer(subject: str, candidate: Any) -> optim.Optimizer:
 
 
 def augmentation(subject: str, function: Callable[..., Any]) -> None:
-    """InputError unless `function` keeps the shape of images.
+    """Check that an augmentation keeps the shape of images, and every bit of them at strength 0.
 
-    And every bit of them at strength 0.
+    Args:
+      subject: the augmentation, as the message names it.
+      function: (key, images [n, height, width, channel], strength) -> images.
+
+    Raises:
+      InputError: the function fails, or changes the shape or the images.
     """
     form = 'a function (key, images [n, height, width, channel], strength) -> images'
     images = jnp.asarray(np.random.default_rng(0).random((BATCH, 16, 16, 3)), jnp.float32)
@@ -91,10 +109,7 @@ def floats(*shape: int) -> jax.ShapeDtypeStruct:
 
 
 def param(name: str, start: Callable[..., jax.Array], *arguments: Any) -> jax.Array:
-    """What a pooling gets as its `param` when it is tried: `self.param` of flax.
-
-    Without a module.
-    """
+    """Stand-in for flax's `self.param`, for a pooling that is tried outside a module."""
     return start(jax.random.key(0), *arguments)
 
 

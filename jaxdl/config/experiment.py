@@ -1,7 +1,4 @@
-"""A question with its design: an ablation, a demonstration of theory, a fine-tuning.
-
-Or an assignment of several.
-"""
+"""Experiment records: ablations, demonstrations, fine-tunings, and assignments of several."""
 
 import dataclasses
 import itertools
@@ -27,6 +24,14 @@ SCALES = ('full', 'quick')
 def geometric(low: float, high: float, count: int) -> tuple[float, ...]:
     """`count` learning rates from `low` to `high` in equal ratios, to three digits.
 
+    Args:
+      low: first rate.
+      high: last rate.
+      count: number of rates.
+
+    Returns:
+      The rates, ascending.
+
     Examples:
       >>> geometric(0.01, 1.0, 5)
       (0.01, 0.0316, 0.1, 0.316, 1.0)
@@ -37,9 +42,13 @@ def geometric(low: float, high: float, count: int) -> tuple[float, ...]:
 
 
 def sweep(**values: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Options for every combination: `sweep(norm=['none', 'batch'])` -> `{'norm=none': {'norm'.
+    """Options for every combination of values, named after the values.
 
-    'none'}, ...}`.
+    Args:
+      values: field -> its values.
+
+    Returns:
+      Name of the option -> its overrides.
 
     Examples:
       >>> list(sweep(norm=['none', 'batch'], depth=[2]))
@@ -132,9 +141,7 @@ class Demonstration:
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """Several experiments, run one after another and answered in one report.
-
-    In the order of `parts`.
+    """Several experiments, run in the order of `parts` and answered in one report.
 
     Args:
       parts: heading -> names of experiments.
@@ -195,7 +202,17 @@ Kind = typing.TypeVar('Kind', bound=Experiment)
 
 
 def option_variant(ablation: Ablation, option: str) -> Variant:
-    """The full setting of an option, at the learning rate of the base variant.
+    """Full setting of an option, at the learning rate of the base variant.
+
+    Args:
+      ablation: the study.
+      option: name of the option.
+
+    Returns:
+      The base variant with the overrides of the option.
+
+    Raises:
+      InputError: an override that Variant cannot have.
 
     Examples:
       >>> study = Ablation('pooling', 'max', options=dict(max={}, avg=dict(pooling='avg')))

@@ -1,4 +1,4 @@
-"""An experiment from the config.json of its run, so that a run's folder suffices to repeat it."""
+"""Load experiments: from experiments/, from a user's file, or from the config.json of a run."""
 
 import dataclasses
 import importlib.util
@@ -25,14 +25,20 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experi
 
 
 def load_config(path: pathlib.Path) -> Experiment:
-    """The experiment whose resolved fields are in `path`; what the file lacks is as usual.
+    """The experiment whose resolved fields are in `path`; fields that the file lacks are defaults.
 
-    A demonstration is code, so that it is one of jaxdl's own with the settings of the file, and so
-    is every part of an assignment; no code is read from it. What a study registers has to be
+    A demonstration is code: it is one of jaxdl's own with the settings of the file, and so is every
+    part of an assignment. No code is read from the file. Components of a study have to be
     registered before.
 
+    Args:
+      path: a config.json.
+
+    Returns:
+      The checked experiment.
+
     Raises:
-      InputError: no such file, a damaged one, or fields that no experiment has.
+      InputError: no such file, a damaged file, or fields that no experiment has.
     """
     content = workdir.read_json(path)
     name, registered = content.pop('kind', None), content.pop('registered', {})
@@ -52,9 +58,10 @@ def load_config(path: pathlib.Path) -> Experiment:
 
 
 def _check_parts(experiment: Experiment) -> None:
-    """InputError where an assignment has a part that is a file.
+    """Refuse an assignment with a part that is a file, since the part would run code of the config.
 
-    Running it would be running code of the config.
+    Raises:
+      InputError: a part is no experiment of jaxdl.
     """
     for part in (
         itertools.chain(*experiment.parts.values()) if isinstance(experiment, Assignment) else ()
@@ -68,7 +75,8 @@ def _check_parts(experiment: Experiment) -> None:
 def _demonstration(content: Mapping[str, Any]) -> Experiment:
     if content.get('name') not in list(catalogue.questions()):
         raise InputError(
-            f'demonstration {content.get("name")!r} is none of jaxdl: run its own file by --experiment'
+            f'demonstration {content.get("name")!r} is none of jaxdl: '
+            'run its own file by --experiment'
         )
     demonstration = load_experiment(content['name'])
     settings = _object('settings', content.get('settings', {}))
@@ -79,9 +87,10 @@ def _demonstration(content: Mapping[str, Any]) -> Experiment:
 
 
 def _built(kind: type, content: Mapping[str, Any]) -> Any:
-    """A record of this kind, and the records within it.
+    """A record of this kind with the records within it; its values are not yet checked.
 
-    Which values they may have is checked when it is whole.
+    Raises:
+      InputError: an unknown field, a missing field, or a record that is no object.
     """
     known = {field.name: field for field in dataclasses.fields(kind)}
     for name in content:
@@ -110,7 +119,14 @@ def _object(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def as_dict(experiment: Experiment) -> dict[str, Any]:
-    """Every field of the resolved experiment: what config.json holds."""
+    """Every field of the resolved experiment, as in config.json.
+
+    Args:
+      experiment: of any kind.
+
+    Returns:
+      Field -> value; `registered` lists the components of the study, with their files.
+    """
     content = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
     if isinstance(experiment, Demonstration):
         content['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
@@ -119,7 +135,14 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
 
 
 def component_names(experiment: Experiment) -> set[tuple[str, str]]:
-    """Whatever has a name in a table, of every option and condition: (kind or field, name)."""
+    """Names in tables that an experiment uses, over all options and conditions.
+
+    Args:
+      experiment: of any kind; only ablations and fine-tunings use names.
+
+    Returns:
+      (kind or field, name) of each.
+    """
     if not isinstance(experiment, Ablation | FineTune):
         return set()
     studies, variants = [experiment], [experiment.variant]
@@ -142,7 +165,17 @@ def component_names(experiment: Experiment) -> set[tuple[str, str]]:
 
 
 def load_experiment(name: str) -> Experiment:
-    """The `EXPERIMENT` of a file in experiments/, by name, or of the user's own file, by path."""
+    """Load the `EXPERIMENT` of a file.
+
+    Args:
+      name: of a file in experiments/, or the path of a user's own .py file.
+
+    Returns:
+      The checked experiment; name and question default to those of the file.
+
+    Raises:
+      InputError: no such experiment, a file that fails, or one without an EXPERIMENT.
+    """
     path = pathlib.Path(name) if name.endswith('.py') else catalogue.folder() / f'{name}.py'
     if not path.is_file():
         raise unknown('experiment', name, catalogue.questions())

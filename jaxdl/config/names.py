@@ -1,9 +1,7 @@
-"""Names of the rows of tables that a configuration refers to.
+"""Names in the tables that a configuration refers to, for checks that import no table.
 
-For checks without the tables' modules.
-
-A test holds each tuple equal to its table: `train.diagnostics.PROBES`,
-`train.figure_data.PICTURES`, `runtime.trackers.TRACKERS`.
+A test compares each tuple with its table: `train.diagnostics.PROBES`, `train.figure_data.PICTURES`,
+`runtime.trackers.TRACKERS`.
 """
 
 PROBES = ('gradient_norms', 'distinct_units', 'boundary')

@@ -35,7 +35,7 @@ QUICK = {
 
 
 def parts(experiment: Experiment) -> dict[str, type]:
-    """The fields of an experiment that are records with fields of their own."""
+    """Records within an experiment: field -> class of the record."""
     declared = {f.name: f.type for f in dataclasses.fields(experiment)}
     return {
         name: typing.cast(type, declared[name])
@@ -47,7 +47,7 @@ def parts(experiment: Experiment) -> dict[str, type]:
 
 
 def quick(experiment: Kind) -> Kind:
-    """The same shrunk to under a minute (an assignment: 20), which is no evidence."""
+    """The experiment shrunk to under a minute (an assignment: 20 minutes), which is no evidence."""
     if isinstance(experiment, Demonstration):
         experiment = override(
             experiment, {f'settings.{name}': value for name, value in experiment.quick.items()}
@@ -62,9 +62,17 @@ def quick(experiment: Kind) -> Kind:
 
 
 def override(experiment: Kind, overrides: Overrides) -> Kind:
-    """`experiment` with fields set by dotted name (`variant.width`).
+    """Set fields by dotted name (`variant.width`), or by bare name where only one field has it.
 
-    Or by bare name where only one field has it.
+    Args:
+      experiment: of any kind; an assignment keeps unknown names for its parts.
+      overrides: name -> value.
+
+    Returns:
+      The changed copy.
+
+    Raises:
+      InputError: an unknown or ambiguous name, or a value that the field cannot have.
 
     Examples:
       >>> study = Ablation('pooling', 'max', options=dict(max={}, avg=dict(pooling='avg')))
@@ -85,7 +93,8 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             experiment = override(experiment, RECIPES.get(value, {}))
         if path == ('variant', 'learning_rate') and isinstance(experiment, Ablation):
             raise InputError(
-                f'{key}={value!r}: the rate is tuned over learning_rates: set learning_rates=[{value}]'
+                f'{key}={value!r}: the rate is tuned over learning_rates: '
+                f'set learning_rates=[{value}]'
             )
         if len(path) == 1:
             experiment = dataclasses.replace(
@@ -128,7 +137,14 @@ def parse(experiments: Iterable[Experiment], key: str, text: str) -> Any:
 
 
 def parse_value(annotation: Any, text: str) -> Any:
-    """`text` itself for a field of strings, else its JSON where it is any.
+    """Read a value by the type of its field: text for a field of strings, else JSON.
+
+    Args:
+      annotation: type of the field; None where it is not known.
+      text: the value as typed.
+
+    Returns:
+      The value; `text` itself where it is no JSON.
 
     Examples:
       >>> parse_value(str, '21042'), parse_value(int, '21042'), parse_value(str | None, 'null')
@@ -149,9 +165,16 @@ def _annotation(experiment: Experiment, path: tuple[str, ...]) -> Any:
 
 
 def check(experiment: Kind) -> Kind:
-    """`experiment` with every field converted and checked.
+    """Convert and check every field, with the overrides of options and conditions.
 
-    The overrides of its options and conditions included.
+    Args:
+      experiment: of any kind.
+
+    Returns:
+      The experiment with converted values.
+
+    Raises:
+      InputError: a value that a field cannot have, or fields that contradict each other.
     """
     inner = parts(experiment)
     names = [f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, *UNSET)]
@@ -202,7 +225,8 @@ def _check_options(ablation: Ablation) -> Ablation:
     for option, overrides in ablation.options.items():
         if not isinstance(overrides, Mapping):
             raise InputError(
-                f'option {option!r} is {overrides!r}: must be a dict of overrides, such as dict(width=8)'
+                f'option {option!r} is {overrides!r}: '
+                'must be a dict of overrides, such as dict(width=8)'
             )
         if 'learning_rate' in overrides:
             raise InputError(
@@ -217,7 +241,8 @@ def _check_options(ablation: Ablation) -> Ablation:
         fractions = override(ablation, overrides).data.fractions
         if not all(fractions):
             raise InputError(
-                f'data.fractions={list(fractions)}: an ablation measures on a test part: its share must be above 0'
+                f'data.fractions={list(fractions)}: an ablation measures on a test part: '
+                'its share must be above 0'
             )
     if len(ablation.options) > 1 and ablation.seeds < 2:
         raise InputError(f'seeds={ablation.seeds}: two options are compared over at least 2 seeds')
@@ -225,7 +250,18 @@ def _check_options(ablation: Ablation) -> Ablation:
 
 
 def keep(ablation: Ablation, options: Sequence[str]) -> Ablation:
-    """`ablation` with these options and the baseline only, in its own order."""
+    """Reduce an ablation to some of its options and the baseline, in its own order.
+
+    Args:
+      ablation: the study.
+      options: names of the options.
+
+    Returns:
+      The reduced copy.
+
+    Raises:
+      InputError: an unknown option.
+    """
     for name in options:
         if name not in ablation.options:
             raise unknown(
@@ -251,7 +287,7 @@ def _path(experiment: Experiment, key: str) -> tuple[str, ...]:
 
 
 def field_paths(experiment: Experiment) -> list[str]:
-    """Every field that an override reaches, by dotted name."""
+    """Dotted names of all fields that an override reaches."""
     inner = parts(experiment)
     skipped = (*inner, *UNSET)
     direct = [

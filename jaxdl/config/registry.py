@@ -1,6 +1,6 @@
-"""What a study has added to the tables, and from which file.
+"""Registry of the components that a study adds to the tables, with the file of each.
 
-So that a run can say what it needs to be repeated.
+A run records the files that it needs to be repeated.
 """
 
 import dataclasses
@@ -19,9 +19,12 @@ TAKEN = dict(metric=('loss', 'accuracy'))  # what every run measures under these
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What stands behind a registered name: the function.
+    """Origin of a registered name.
 
-    And name and SHA-256 of the file (empty at a prompt).
+    Attributes:
+      function: qualified name of the function.
+      file: name of its file; empty at a prompt.
+      sha256: of the file; empty at a prompt.
     """
 
     function: str
@@ -35,12 +38,23 @@ ORIGINS: dict[tuple[str, str], Origin] = {}  # (kind, name) -> who registered it
 def add(
     kind: str, table: MutableMapping[str, Any], name: str, row: Any, function: str, path: str
 ) -> bool:
-    """Sets `table[name]`; whether it was there before, by the same function.
+    """Set `table[name]`, also where the same function was registered before.
 
     A file may run twice in a process.
 
+    Args:
+      kind: of the component, such as `model`.
+      table: the rows by name.
+      name: of the new row.
+      row: the new row.
+      function: qualified name of the function behind the row.
+      path: file of the function.
+
+    Returns:
+      Whether the name was there before.
+
     Raises:
-      InputError: the name has odd letters, is jaxdl's own, or stands for another function.
+      InputError: the name is malformed, is jaxdl's own, or belongs to another function.
     """
     if not isinstance(name, str) or not re.fullmatch(NAME, name, re.ASCII) or len(name) > 60:
         raise InputError(
@@ -52,7 +66,8 @@ def add(
     if before and before.function != function:
         where = f' of {before.file}' if before.file else ''
         raise InputError(
-            f'{kind} {name!r} is {before.function}{where} already: register {function} under another name'
+            f'{kind} {name!r} is {before.function}{where} already: '
+            f'register {function} under another name'
         )
     file = pathlib.Path(path)
     known = file.is_file()
@@ -63,9 +78,13 @@ def add(
 
 
 def needed(used: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Of the (kind, name) that an experiment uses those that are registered: {'KIND NAME': file}.
+    """Registered components among those that an experiment uses.
 
-    In order.
+    Args:
+      used: (kind, name) of each.
+
+    Returns:
+      `KIND NAME` -> file, in alphabetical order.
     """
     return {
         f'{kind} {name}': ORIGINS[kind, name].file
@@ -75,15 +94,26 @@ def needed(used: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def files(used: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The files behind what an experiment uses: {name: SHA-256}."""
+    """Files of the registered components that an experiment uses.
+
+    Args:
+      used: (kind, name) of each.
+
+    Returns:
+      File name -> SHA-256.
+    """
     origins = [ORIGINS[key] for key in sorted(used) if key in ORIGINS]
     return {origin.file: origin.sha256 for origin in origins if origin.file}
 
 
 def check(asked: Mapping[str, Any]) -> None:
-    """InputError where something that a config needs is not registered.
+    """Check that the components that a config needs are registered.
 
-    It names the file that registers it.
+    Args:
+      asked: `KIND NAME` -> file, as `needed` gives them.
+
+    Raises:
+      InputError: a component is not registered; the message names its file.
     """
     for label, file in asked.items():
         kind, _, name = label.partition(' ')

@@ -42,7 +42,7 @@ def _fractions(values: tuple[float, ...]) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Which images, how large, how many, and how they are split."""
+    """Data of an experiment: source, size and number of images, and their split."""
 
     dataset: str = fields.ruled('digits', _dataset)
     images: str = ''  # the folder of a table's images, where it is not beside the table
@@ -119,9 +119,19 @@ def load(data: Data) -> Dataset:
 
 
 def decoded(listing: Listing, data: Data) -> Dataset:
-    """A listing with its images in memory, or in the cache on disk.
+    """Decode the images of a listing into memory, or into the cache on disk.
 
-    Those that cannot be decoded are left out.
+    Images that cannot be decoded are left out.
+
+    Args:
+      listing: images or their files.
+      data: size of the images, and what happens to unreadable files.
+
+    Returns:
+      The data set.
+
+    Raises:
+      InputError: an unreadable image, with `on_bad_image='stop'`.
     """
     if isinstance(listing.images, np.ndarray):
         images, digests, skipped = listing.images, (), ()
@@ -147,9 +157,15 @@ def decoded(listing: Listing, data: Data) -> Dataset:
 
 
 def split(dataset: Dataset, data: Data, number: int = 0) -> Splits:
-    """The parts of `dataset` that `data` asks for; `number` 1, 2, ...
+    """Split a data set as `data` says.
 
-    gives other ones of the same kind.
+    Args:
+      dataset: the images and labels.
+      data: kind of split, fractions and seed.
+      number: 0, or 1, 2, ... for other splits of the same kind.
+
+    Returns:
+      Indices of the three parts.
     """
     seed = data.split_seed + number
     splits = SPLITS[data.split](dataset, data.fractions, seed)

@@ -1,7 +1,7 @@
-"""predictions.csv, submission.csv, and the test.csv of a challenge; no jax.
+"""Write predictions.csv and submission.csv, and read the test.csv of a challenge. Imports no jax.
 
-A spreadsheet runs a cell as a formula if it begins with `=`, `+`, `-`, `@` (full-width too), a tab or
-a new line. In predictions.csv such a name gets an apostrophe in front. In a submission names are
+A spreadsheet runs a cell as a formula if it begins with `=`, `+`, `-`, `@` (full-width too), a tab
+or a new line. In predictions.csv such a name gets an apostrophe in front. In a submission names are
 unchanged, since a challenge compares them byte by byte.
 """
 

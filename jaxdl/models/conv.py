@@ -51,11 +51,21 @@ def conv(
 def conv_large(
     images: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0, lowering: str = 'auto'
 ) -> jax.Array:
-    """As `conv`, for one network of many channels: a ResNet.
+    """`conv` for one network of many channels, such as a ResNet.
 
     A kernel of fewer channels than the images convolves in groups. `auto` is oneDNN where it is
     built, else XLA: for one network outside a scan XLA's own convolution is never slower than
     patches.
+
+    Args:
+      images: [batch, height, width, channel].
+      kernel: [height, width, in, out].
+      stride: pixels, for both axes.
+      padding: pixels at every side.
+      lowering: a row of LOWERINGS, or `auto`.
+
+    Returns:
+      [batch, rows, columns, out].
     """
     if kernel.shape[2] == images.shape[-1]:
         if lowering == 'auto':
@@ -72,14 +82,23 @@ def conv_large(
 
 
 def default_lowering() -> str:
-    """The row of LOWERINGS that is usually fastest on this platform, for many small networks."""
+    """Row of LOWERINGS that is usually fastest on this platform, for many small networks."""
     if jax.default_backend() != 'cpu':
         return 'grouped'
     return 'patches' if native.missing() else 'onednn'
 
 
 def output_sides(images: Sides, kernel: Sides, stride: int, padding: int) -> tuple[int, int]:
-    """Rows and columns of what a convolution of these shapes gives.
+    """Rows and columns of the output of a convolution.
+
+    Args:
+      images: shape [batch, height, width, channel].
+      kernel: shape [height, width, in, out].
+      stride: pixels, for both axes.
+      padding: pixels at every side.
+
+    Returns:
+      (rows, columns).
 
     Examples:
       >>> output_sides((32, 28, 28, 1), (3, 3, 1, 16), stride=2, padding=1)
@@ -129,11 +148,9 @@ def _xla(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax
 
 
 def _differentiable(value: Lowering, of_images: Gradient, of_kernel: Gradient) -> Lowering:
-    """A convolution from three operations, linear in either argument.
+    """Make a convolution with derivatives of every order in reverse mode.
 
-    The gradients of each are the other two.
-
-    So it has derivatives of every order, by reverse mode.
+    The three operations are linear in either argument, and the gradients of each are the other two.
     """
 
     @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -187,10 +204,7 @@ def _onednn(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> 
 
 
 def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
-    """XLA's own convolution, where `run(f, a, b)` does `f` for every member: a, b [members.
-
-    ...].
-    """
+    """XLA's own convolution; `run(f, a, b)` computes `f` for every member: a, b [members, ...]."""
 
     def each(f: Callable[..., jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
         def members(a: jax.Array, b: jax.Array) -> list[jax.Array]:
@@ -244,9 +258,10 @@ def _kernel_by_onednn(
 def _kernel_of_large(
     images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int
 ) -> jax.Array:
-    """For 3 x 3 and many channels ours is 1.1 to 1.8 times as fast.
+    """Gradient of the kernel by the faster of two ways.
 
-    For 1 x 1 its copies cost more than they save.
+    For 3 x 3 and many channels ours is 1.1 to 1.8 times as fast. For 1 x 1 its copies cost more
+    than they save.
     """
     suits = shape[0] * shape[1] > 1 and shape[2] >= 12 and shape[3] % 16 == 0
     by = 'kernel_gradient' if suits else 'conv_kernel'

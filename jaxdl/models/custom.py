@@ -91,10 +91,7 @@ def builder(label: str, network: Any, known: Collection[str]) -> Callable[..., n
 
 
 def makes_module(network: Any) -> bool:
-    """Whether calling it makes a Linen module: a class.
-
-    Or one with some of its fields filled in.
-    """
+    """Whether a call makes a Linen module: a class, or a partial of a class."""
     made = network.func if isinstance(network, functools.partial) else network
     return isinstance(made, type) and issubclass(made, nn.Module)
 
@@ -126,7 +123,7 @@ def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
 def _calm(
     call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
 ) -> Any:
-    """A `nn.Dropout` where nobody gives noise, as in a check of gradients, drops nothing."""
+    """Make `nn.Dropout` the identity where no noise is given, as in a check of gradients."""
     module = context.module
     if (
         isinstance(module, nn.Dropout)

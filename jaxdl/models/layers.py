@@ -120,7 +120,17 @@ def join(skip: str, features: jax.Array, branch: jax.Array) -> jax.Array:
 
 
 def check_skip(skip: str, narrow: int, wide: int, remedy: str) -> None:
-    """InputError if the only layer that could have a skip has `narrow` inputs, `wide` outputs."""
+    """Refuse a skip that no layer can have.
+
+    Args:
+      skip: a row of SKIPS.
+      narrow: inputs of the only layer that could have a skip.
+      wide: outputs of that layer.
+      remedy: what the user can do.
+
+    Raises:
+      InputError: inputs and outputs differ.
+    """
     if skip != 'none' and narrow != wide:
         raise InputError(
             f'variant.skip={skip!r}: no layer has as many outputs as inputs, so nothing would be '
@@ -150,8 +160,8 @@ def head(
       features: float [batch, features].
       num_classes: number of outputs.
       train: whether dropout applies.
-      rate: dropout rate, may be traced; its noise comes from the rng stream `dropout`, which a plain
-        0.0 does not need.
+      rate: dropout rate, may be traced; its noise comes from the rng stream `dropout`, which a
+        plain 0.0 does not need.
 
     Returns:
       Logits [batch, num_classes].

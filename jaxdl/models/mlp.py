@@ -1,4 +1,4 @@
-"""The multilayer perceptron: every pixel is one input."""
+"""Multilayer perceptron: every pixel is one input."""
 
 import jax
 from flax import linen as nn
@@ -22,11 +22,11 @@ class Layer(nn.Module):
 
 
 class MLP(nn.Module):
-    """The image as one row of numbers; `depth` hidden layers of `width` units; dropout; dense.
+    """Flattened images, `depth` hidden layers of `width` units, dropout, and a dense layer.
 
     With `skip`, a hidden layer with as many inputs as outputs computes x + act(norm(dense(x))). The
-    activation comes before the sum, so the identity path is free (He et al. 2016, "Identity mappings
-    in deep residual networks").
+    activation comes before the sum, so the identity path is free (He et al. 2016, "Identity
+    mappings in deep residual networks").
 
     Outputs of the hidden layers: `_, state = module.apply(variables, images,
     mutable=['intermediates'])`, then `state['intermediates']['hidden_0'][0]`, float [batch, width].

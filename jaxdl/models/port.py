@@ -72,9 +72,16 @@ def load_pretrained(
 
 
 def classes_of(tensors: Tensors, architecture: Architecture) -> int:
-    """Number of classes of the head in these tensors; 0 where there is none, or it does not fit.
+    """Number of classes of the head in these tensors.
 
     The head of a whole network takes more features than a truncated network has.
+
+    Args:
+      tensors: by their original names.
+      architecture: of the network.
+
+    Returns:
+      The number; 0 without a head, or with one that does not fit.
     """
     prefix = prefix_of(tensors, architecture)
     bias, kernel = (
@@ -97,6 +104,9 @@ def to_variables(
       architecture: of the network.
       num_classes: number of outputs; None: that of the tensors.
       allow_missing: parts that may be missing.
+
+    Returns:
+      `params` and `batch_stats`.
 
     Raises:
       InputError: tensors are not read, parameters are not filled, or shapes differ; it lists them.
@@ -123,7 +133,15 @@ def to_variables(
 
 
 def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict[str, np.ndarray]:
-    """Tensors under their original names and in their original layout: `to_variables` inverted."""
+    """Tensors under their original names and in their original layout; inverse of `to_variables`.
+
+    Args:
+      variables: `params` and `batch_stats`.
+      architecture: of the network.
+
+    Returns:
+      Name -> array.
+    """
     prefix = prefix_of((), architecture)
     leaves: dict[Path, Any] = flatten_dict(dict(variables))
     return {
@@ -133,7 +151,18 @@ def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict
 
 
 def preprocessing_of(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
-    """Preprocessing from timm's config.json; `usual` for values that it does not have."""
+    """Preprocessing from timm's config.json.
+
+    Args:
+      config: content of the file.
+      usual: values for keys that the file lacks.
+
+    Returns:
+      The preprocessing.
+
+    Raises:
+      InputError: a value of another type.
+    """
     values = config.get('pretrained_cfg', config)
     try:
         known: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""Recognise the architecture of a file of weights: by its config.json, else by its tensors.
+"""Recognise the architecture of a weight file: by its config.json, else by its tensors.
 
-No jax.
+Imports no jax.
 """
 
 import itertools
@@ -19,7 +19,13 @@ Signature = dict[str, Any]
 
 
 def architecture_of(weights: Weights) -> str:
-    """A row of ARCHITECTURES.
+    """Name of the architecture, a row of ARCHITECTURES.
+
+    Args:
+      weights: as read from a file or the hub.
+
+    Returns:
+      The name.
 
     Raises:
       InputError: none fits; it names the first tensors and the architecture that comes nearest.
@@ -32,15 +38,22 @@ def architecture_of(weights: Weights) -> str:
         named = f', which config.json calls {declared}' if declared else ''
         raise InputError(
             f'weights {weights.source}: no architecture of jaxdl has these '
-            f'{len(weights.tensors)} tensors{named} ({listed(weights.tensors)}); {best} comes nearest, '
-            'and --set=architecture=NAME forces one of '
+            f'{len(weights.tensors)} tensors{named} ({listed(weights.tensors)}); '
+            f'{best} comes nearest, and --set=architecture=NAME forces one of '
             f'{", ".join(ARCHITECTURES)}'
         )
     return best
 
 
 def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
-    """The architecture whose signature is nearest to that of the tensors, and whether they agree."""
+    """Find the architecture whose signature is nearest to that of the tensors.
+
+    Args:
+      tensors: name -> array.
+
+    Returns:
+      Its name, and whether the signatures are equal.
+    """
     signature = signature_of(tensors)
     best = max(ARCHITECTURES, key=lambda name: _likeness(signature, expected(ARCHITECTURES[name])))
     return best, expected(ARCHITECTURES[best]) == signature
@@ -71,7 +84,7 @@ def expected(row: Architecture) -> Signature:
 
 
 def signature_of(tensors: Mapping[str, np.ndarray]) -> Signature:
-    """Names, block, blocks per stage, stem, shape of the second kernel, kind of shortcut."""
+    """Signature of tensors: names, block, blocks per stage, stem, second kernel, shortcut."""
     if any(re.match(r'resnetv2\d_', name) for name in tensors):
         # Block j of a stage ends in convolution 3j + 3, of three blocks in 9; one that is cut off
         # has fewer.

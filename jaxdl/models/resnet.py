@@ -1,4 +1,4 @@
-"""Residual networks: every row of `ARCHITECTURES` is this one module."""
+"""Residual networks: one module for every row of `ARCHITECTURES`."""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -71,8 +71,8 @@ class ResNet(nn.Module):
 
         Args:
           images: float [batch, height, width, channel], normalised.
-          train: whether norms take the statistics of the batch; or the parts (`stem`, `layer1`, ...,
-            `norm`) whose norms do.
+          train: whether norms take the statistics of the batch; or the parts (`stem`, `layer1`,
+            ..., `norm`) whose norms do.
 
         Returns:
           [batch, rows, columns, features]; rows and columns are a 32nd of the images', in the CIFAR
@@ -97,7 +97,16 @@ class ResNet(nn.Module):
     def classify(
         self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
     ) -> jax.Array:
-        """Logits [batch, num_classes] of features [batch, features]; without a head the features."""
+        """Logits [batch, num_classes] of features [batch, features].
+
+        Args:
+          features: [batch, features].
+          train: whether dropout applies.
+          dropout: dropout rate, may be traced.
+
+        Returns:
+          The logits; the features without a head.
+        """
         if train and not (isinstance(dropout, float) and dropout == 0):
             features = layers.dropout(features, dropout, self.make_rng('dropout'))
         return self.head(features) if self.num_classes else features

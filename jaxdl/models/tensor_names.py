@@ -1,4 +1,4 @@
-"""Names of a `ResNet`'s parameters in files of weights: timm, CIFAR and Gluon; no jax."""
+"""Names of a `ResNet`'s parameters in weight files: timm, CIFAR and Gluon. Imports no jax."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,15 @@ _PREFIX = re.compile(
 
 
 def name_of(path: tuple[str, ...], architecture: Architecture, prefix: str = '') -> str:
-    """The tensor's name, from the keys that lead to the parameter: ('layer1_0', 'conv1', 'kernel').
+    """Name of the tensor of a parameter.
+
+    Args:
+      path: keys that lead to the parameter, such as ('layer1_0', 'conv1', 'kernel').
+      architecture: of the network.
+      prefix: of Gluon's names.
+
+    Returns:
+      The name in the file.
 
     Examples:
       >>> from jaxdl.models.architectures import ARCHITECTURES
@@ -30,9 +38,9 @@ def name_of(path: tuple[str, ...], architecture: Architecture, prefix: str = '')
 
 
 def _gluon(path: tuple[str, ...], architecture: Architecture) -> str:
-    """Without the prefix.
+    """Gluon's name without the prefix.
 
-    In a stage Gluon numbers convolutions and norms on from block to block.
+    Within a stage Gluon numbers convolutions and norms on from block to block.
     """
     layer, leaf = path[0], _GLUON[path[-1]]
     if len(path) == 2:
@@ -55,9 +63,14 @@ def _gluon(path: tuple[str, ...], architecture: Architecture) -> str:
 
 
 def prefix_of(names: Iterable[str], architecture: Architecture) -> str:
-    """What stands before every name: nothing but in Gluon's networks.
+    """Prefix of every name: empty except in Gluon's networks.
 
-    `resnetv24_` if nothing tells.
+    Args:
+      names: of the tensors in a file.
+      architecture: of the network.
+
+    Returns:
+      The prefix; `resnetv24_` where no name has one.
     """
     if architecture.names != 'gluon':
         return ''
@@ -66,10 +79,7 @@ def prefix_of(names: Iterable[str], architecture: Architecture) -> str:
 
 
 def beyond(name: str, architecture: Architecture) -> bool:
-    """Whether a tensor belongs to what a truncated network has cut off.
-
-    So that nothing reads it.
-    """
+    """Whether a tensor belongs to the part that a truncated network lacks, and so is not read."""
     if not architecture.truncated:
         return False
     stage = re.search(r'stage(\d+)_', name)
@@ -79,7 +89,7 @@ def beyond(name: str, architecture: Architecture) -> bool:
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:
-    """The first of them, and how many more."""
+    """The first `most` names, and the number of the others."""
     names = list(names)
     more = f' and {len(names) - most} more' if len(names) > most else ''
     return ', '.join(names[:most]) + more

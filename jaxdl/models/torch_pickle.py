@@ -1,9 +1,9 @@
-"""Checkpoints of PyTorch, read without PyTorch and without running anything that is in them.
+"""Read PyTorch checkpoints without PyTorch, and without running code of the file.
 
 A checkpoint is a pickle, which may name any function and call it. This reader knows the few names
-that tensors and dictionaries need, and refuses all others. Both forms are read: the zip file of
-PyTorch 1.6 and later (data.pkl, and a file a storage), and the older row of pickles that storages
-follow.
+that tensors and dictionaries need, and refuses all others. It reads both formats: the zip file of
+PyTorch 1.6 and later (data.pkl, and one file per storage), and the older sequence of pickles
+followed by storages.
 """
 
 import math
@@ -65,7 +65,17 @@ class Tensor:
 
 
 def load_zip(path: pathlib.Path) -> Any:
-    """What a zip checkpoint holds, its tensors as arrays."""
+    """Read a zip checkpoint.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      Content of the checkpoint, with tensors as arrays.
+
+    Raises:
+      InputError: a big-endian file, a zip bomb, or a pickle that would call other functions.
+    """
     zip_safety.check(path, 'weights ')
     with zipfile.ZipFile(path) as archive:
         (name,) = [
@@ -86,7 +96,17 @@ def load_zip(path: pathlib.Path) -> Any:
 
 
 def load_legacy(path: pathlib.Path) -> Any:
-    """What a checkpoint of the older form holds, its tensors as arrays."""
+    """Read a checkpoint of the older format.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      Content of the checkpoint, with tensors as arrays.
+
+    Raises:
+      InputError: no checkpoint, or a pickle that would call other functions.
+    """
     with path.open('rb') as stream:
         if _Unpickler(stream, path).load() != MAGIC:
             raise InputError(
@@ -107,7 +127,18 @@ def load_legacy(path: pathlib.Path) -> Any:
 
 
 def state_dict(content: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays by name, taken out of what a training script has put around them."""
+    """Take the arrays out of the dictionaries that a training script puts around them.
+
+    Args:
+      content: of a checkpoint.
+      path: of the file, for the message.
+
+    Returns:
+      Name -> array.
+
+    Raises:
+      InputError: the content is no dictionary.
+    """
     for name in INSIDE:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             return state_dict(content[name], path)

@@ -1,4 +1,7 @@
-"""Read pretrained weights of files and of the Hugging Face hub, without running their code; no jax."""
+"""Read pretrained weights from files and the Hugging Face hub without running their code.
+
+Imports no jax.
+"""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +24,13 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors under the names and in the layout of the file, float32.
+    """Tensors under the names and in the layout of the file, as float32.
 
-    And timm's config.json where there is one.
-
-    `revision` is the commit of the hub that they are of, whatever branch or tag was asked for; ''
-    for files.
+    Attributes:
+      tensors: name -> array.
+      config: timm's config.json; empty without one.
+      source: path or hub id.
+      revision: commit on the hub, whatever branch or tag was asked for; '' for files.
     """
 
     tensors: Mapping[str, np.ndarray]
@@ -36,12 +40,15 @@ class Weights:
 
 
 def read(source: str, revision: str | None = None) -> Weights:
-    """The weights in a file, in a folder as the hub has it, or on the hub.
+    """Read the weights of a file, of a folder laid out like a hub repository, or of the hub.
 
     Args:
       source: a path, or the id of a repository: `timm/resnet50.a1_in1k`, also with `hf-hub:` before
         it.
       revision: branch, tag or commit on the hub; None or '' for its newest.
+
+    Returns:
+      Tensors, configuration and source.
 
     Raises:
       InputError: no such file or repository, a form that is not known, a file that is damaged or
@@ -58,9 +65,14 @@ def read(source: str, revision: str | None = None) -> Weights:
 
 
 def commit(source: str, revision: str | None = None) -> str:
-    """The commit that a hub id stands for now.
+    """Resolve a hub id to its present commit, which as `revision` always gives the same weights.
 
-    Which as `revision` gives the same weights ever after; '' for a path.
+    Args:
+      source: a path or the id of a repository.
+      revision: branch, tag or commit on the hub; None or '' for its newest.
+
+    Returns:
+      The commit; '' for a path.
 
     Raises:
       InputError: no such file or repository, or one that can be neither reached nor found in the
@@ -72,7 +84,11 @@ def commit(source: str, revision: str | None = None) -> str:
 
 
 def _on_hub(source: str) -> str:
-    """The id of a repository; '' for a file or folder that is here. InputError: neither."""
+    """Id of a repository; '' for a file or folder that exists.
+
+    Raises:
+      InputError: neither.
+    """
     path, name = pathlib.Path(source), source.removeprefix('hf-hub:')
     if path.exists():
         return ''
@@ -104,11 +120,9 @@ def _hub(name: str, revision: str | None) -> Weights:
 
 
 def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.Path | None:
-    """The first of the files that the repository has.
+    """First of the files that the repository has, downloaded or from the cache (HF_HOME).
 
-    Downloaded or from the cache of huggingface_hub (HF_HOME).
-
-    The cache serves without a network too. None: the repository has none of them.
+    The cache also works without a network. None: the repository has none of the files.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
@@ -136,10 +150,7 @@ def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.P
 
 
 def _commit(path: pathlib.Path) -> str:
-    """Of a file in the cache of huggingface_hub, .../snapshots/COMMIT/model.safetensors.
-
-    '' for any other.
-    """
+    """Commit of a file .../snapshots/COMMIT/model.safetensors in the hub's cache; '' for others."""
     return path.parent.name if path.parent.parent.name == 'snapshots' else ''
 
 

@@ -47,8 +47,8 @@ def best_setting(
 ) -> Setting:
     """Setting with the largest mean score over seeds.
 
-    Means count as equal if they agree to 12 digits, since sums round. Among equal means the smallest
-    mean loss decides, then the smallest setting.
+    Means count as equal if they agree to 12 digits, since sums round. Among equal means the
+    smallest mean loss decides, then the smallest setting.
 
     Args:
       scores: setting -> score of each seed. A score that is not finite puts its setting last.

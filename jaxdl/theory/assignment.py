@@ -22,7 +22,7 @@ def run(
     overwrite: bool = False,
     command: str = '',
 ) -> Results:
-    """Run every part in `folder`/parts/NAME by `run_part`, build the report, and pack the submission.
+    """Run every part in `folder`/parts/NAME, build the report, and pack the submission.
 
     A finished part is only read, so the same call resumes. The zip needs a roll number.
 

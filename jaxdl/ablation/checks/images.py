@@ -19,10 +19,7 @@ CONTRAST = dict(look=0.7, fails=0.3)  # of what it was, after augmentation
 
 
 def label_order(dataset: Dataset, again: Listing) -> Row:
-    """The way of a name through its number and back: from the source, by the one-hot target.
-
-    To the name it ends as.
-    """
+    """Check the way of each label: name in the source, number, one-hot target, and back."""
     classes = len(dataset.class_names)
     names = dict(zip(again.ids, (again.class_names[label] for label in again.labels), strict=True))
     numbers = {name: number for number, name in enumerate(dataset.class_names)}
@@ -51,7 +48,7 @@ def label_order(dataset: Dataset, again: Listing) -> Row:
 
 
 def image_order(dataset: Dataset, again: Listing, size: int) -> Row:
-    """A few images, evenly over the data set, read again by their ids."""
+    """Read a few images, evenly over the data set, again by their ids, and compare."""
     places = {name: place for place, name in enumerate(again.ids)}
     chosen = np.linspace(0, len(dataset.ids) - 1, min(AGAIN, len(dataset.ids))).astype(int)
     same = sum(_same(dataset.images[i], again, places.get(dataset.ids[i]), size) for i in chosen)
@@ -88,10 +85,7 @@ def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row
 
 
 def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, float]) -> Row:
-    """At the strengths of an option: numbers in range, the right targets.
-
-    And most of the contrast left.
-    """
+    """Check augmentation at the strengths of an option: range, targets, remaining contrast."""
     pixels = to_float(images)
     output, labels = augment(jax.random.key(0), pixels, targets, strengths)
     low, high = (0.0, 1.0) if images.dtype == jnp.uint8 else (-np.inf, np.inf)
@@ -122,7 +116,7 @@ def strengths_of(variant: Variant) -> dict[str, float]:
 def _wrong(
     pixels: jax.Array, targets: jax.Array, output: jax.Array, labels: jax.Array, mixes: bool
 ) -> str:
-    """What is not as it should be of shapes and targets; empty where all is."""
+    """Problem of shapes or targets; empty where there is none."""
     if output.shape != pixels.shape or labels.shape != targets.shape:
         return 'another shape'
     if bool((output == pixels).all()):

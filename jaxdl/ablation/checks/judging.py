@@ -30,7 +30,7 @@ STRIDE = dict(look=(1e-4, 1e-1), fails=(1e-5, 1.0))
 
 
 def first_loss(variant: Variant, num_classes: int, results: Sequence[Result]) -> Row:
-    """Over several seeds: that of no opinion, or not much more."""
+    """Check the first loss, over several seeds: that of equal chances, or little more."""
     at, high, most = (
         _loss_at(scale, variant, num_classes) for scale in (0.0, LOGITS['look'], LOGITS['fails'])
     )
@@ -53,7 +53,7 @@ def first_loss(variant: Variant, num_classes: int, results: Sequence[Result]) ->
 
 
 def dead_inputs(result: Result) -> Row:
-    """Every input should reach the loss of some image."""
+    """Check that every input changes the loss of some image."""
     dead = float(result['dead'])
     verdict = FAILS if dead > 0.5 else LOOK if dead > 0 else OK
     hint = 'no loss depends on some inputs: a dead activation, initial zeros, or pixels cut off'
@@ -61,7 +61,7 @@ def dead_inputs(result: Result) -> Row:
 
 
 def outputs_differ(result: Result) -> Row:
-    """What the network says should depend on the image."""
+    """Check that the output depends on the image."""
     outputs = np.asarray(result['outputs'], np.float64)
     differ = float(outputs.std(0).mean() / max(float(np.abs(outputs).mean()), 1e-30))
     verdict = FAILS if not differ >= ALIKE['fails'] else LOOK if differ < ALIKE['look'] else OK
@@ -76,7 +76,7 @@ def outputs_differ(result: Result) -> Row:
 
 
 def by_heart(results: Mapping[float, Result], images: int) -> Row:
-    """By learning rate: one rate at which all are right is enough."""
+    """Check that a small batch is learnt to 100 % at one of the learning rates."""
     best = max(results, key=lambda rate: (results[rate]['learnt'], -results[rate]['steps']))
     learnt, steps = float(results[best]['learnt']), int(results[best]['steps'])
     after = f' after {steps} step{"s" * (steps != 1)}' if steps < networks.PATIENCE else ''
@@ -93,7 +93,7 @@ def by_heart(results: Mapping[float, Result], images: int) -> Row:
 
 
 def gradients(errors: Mapping[str, float]) -> Row:
-    """The worst of all parameters."""
+    """Check the worst gradient of all parameters."""
     name = max(errors, key=lambda name: np.inf if np.isnan(errors[name]) else errors[name])
     verdict = OK if errors[name] <= GRADIENT else FAILS
     measured = (
@@ -108,9 +108,9 @@ def gradients(errors: Mapping[str, float]) -> Row:
 
 
 def stride(rate: float, result: Result) -> Row:
-    """How far a step moves a kernel, as a share of it: the median over the kernels that move.
+    """Check the relative size of an update: the median over the kernels that move.
 
-    At the longest step.
+    The longest of the first steps counts.
     """
     update, weights = (np.asarray(result[name], np.float64) for name in ('update', 'weights'))
     moving = update.max(0) > 0

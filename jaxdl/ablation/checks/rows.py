@@ -1,4 +1,4 @@
-"""A check and its verdict, and the table of all."""
+"""Table of checks with their verdicts."""
 
 import dataclasses
 import itertools
@@ -13,9 +13,14 @@ HEADER = ('check', 'option', 'expected', 'measured', 'verdict')
 
 
 class Row(NamedTuple):
-    """What was found.
+    """Result of one check.
 
-    `verdict` is OK, LOOK (unusual: know why) or FAILS; `hint` says what to do where it is not OK.
+    Attributes:
+      check: name of the check.
+      expected: expected values, as text.
+      measured: measured values, as text.
+      verdict: OK, LOOK (unusual: know why) or FAILS.
+      hint: what to do where the verdict is not OK.
     """
 
     check: str
@@ -27,9 +32,12 @@ class Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A row of the table: what was found of an option (`all`.
+    """A row of the table.
 
-    Of the data) under a condition of the study.
+    Attributes:
+      condition: of the study; empty in a study without conditions.
+      option: the option; `all` for a check of the data.
+      result: of the check.
     """
 
     condition: str
@@ -46,14 +54,14 @@ class Check:
 
 
 def failed(checks: Sequence[Check]) -> list[Check]:
-    """Those that fail."""
+    """Checks that fail."""
     return [row for row in checks if row.verdict == FAILS]
 
 
 def table(checks: Sequence[Check]) -> str:
-    """All checks as a text of at most WIDTH columns.
+    """All checks as text of at most WIDTH columns.
 
-    Below it a line for every verdict that is not ok, then a count.
+    Below the table, one line per hint and a count.
     """
     rows = _merged(checks)
     cells = [_cells(row, before) for row, before in zip(rows, (None, *rows), strict=False)]
@@ -69,7 +77,7 @@ def table(checks: Sequence[Check]) -> str:
 
 
 def _merged(checks: Sequence[Check]) -> list[Check]:
-    """With one row for a check that found the same of every option."""
+    """Merge checks with the same result for every option into one row."""
     merged = []
     for _, group in itertools.groupby(checks, key=lambda row: (row.condition, row.check)):
         rows = list(group)
@@ -79,7 +87,7 @@ def _merged(checks: Sequence[Check]) -> list[Check]:
 
 
 def _cells(row: Check, before: Check | None) -> list[str]:
-    """What stands in a row; the name of a check stands where it begins."""
+    """Cells of a row; only the first row of a check names the check."""
     again = before is not None and (before.condition, before.check) == (row.condition, row.check)
     return [
         '' if again else row.check,
@@ -96,7 +104,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _hints(checks: Sequence[Check]) -> list[str]:
-    """A line for every hint, with all options that it is given to."""
+    """One line per hint, with the options that it applies to."""
     options_by_hint: dict[tuple[str, str, str], list[str]] = {}
     for row in checks:
         if row.verdict != OK:

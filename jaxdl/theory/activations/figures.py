@@ -166,9 +166,9 @@ def shares(results: Results) -> FigureBlock:
     caption = (
         'Saturated: share of (unit, image) pairs of sigmoid networks with a derivative below '
         f'{activations.saturated_slope():g}, at the best learning rate of each depth; mean of '
-        f'{results.settings.seeds} seeds with 95{words.SPACE}% interval. Dead: units with derivative '
-        f'0 on all {results.images:,} training images after training; lines: mean of the finite '
-        'networks, dots: single networks. A line ends where no network is finite.'
+        f'{results.settings.seeds} seeds with 95{words.SPACE}% interval. Dead: units with '
+        f'derivative 0 on all {results.images:,} training images after training; lines: mean of '
+        'the finite networks, dots: single networks. A line ends where no network is finite.'
     )
     return FigureBlock(
         'shares', plots.draw(plot), f'{alt}. Dead: {", ".join(dead_shares)}.', caption

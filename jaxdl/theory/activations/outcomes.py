@@ -35,8 +35,8 @@ def training_claims(results: Results, first: str = 'sigmoid', second: str = 'rel
     made = []
     for depth in results.depths:
         where = (
-            f'at depth {depth}, mean of {results.settings.seeds} seeds after {results.settings.epochs} '
-            'epochs'
+            f'at depth {depth}, mean of {results.settings.seeds} seeds after '
+            f'{results.settings.epochs} epochs'
         )
         ends = {name: _ends(results, Kind(name, depth)) for name in (first, second)}
         best = {name: accuracy[results.best[Kind(name, depth)]] for name, accuracy in ends.items()}
@@ -187,9 +187,9 @@ def table(results: Results) -> Table:
         ]
         rows.append([f'{depth}', *(cell for pair in cells for cell in pair)])
     caption = (
-        f'Training accuracy in the last epoch, per cent: mean and range of {results.settings.seeds} '
-        'seeds, each activation at the learning rate chosen on the tuning seeds. Chance: '
-        f'{words.number(results.chance)}'
+        'Training accuracy in the last epoch, per cent: mean and range of '
+        f'{results.settings.seeds} seeds, each activation at the learning rate chosen on the '
+        f'tuning seeds. Chance: {words.number(results.chance)}'
     )
     columns = ('Depth', 'Sigmoid: learning rate', 'accuracy', 'ReLU: learning rate', 'accuracy')
     return Table(caption, columns, rows, 'lrrrr', name='accuracy')
@@ -252,4 +252,7 @@ def _at(results: Results, kind: Kind, rate: float) -> str:
 
 
 def _spread(accuracies: np.ndarray) -> str:
-    return f'{100 * accuracies.mean():.1f} ({100 * accuracies.min():.1f} to {100 * accuracies.max():.1f})'
+    return (
+        f'{100 * accuracies.mean():.1f} '
+        f'({100 * accuracies.min():.1f} to {100 * accuracies.max():.1f})'
+    )

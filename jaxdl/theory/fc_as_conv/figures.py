@@ -43,8 +43,8 @@ def matrix(dense_of_kernel: Callable[..., np.ndarray]) -> FigureBlock:
     caption = (
         f'A {words.product(FILTER, FILTER)} filter on a feature map of {words.product(MAP, MAP)} '
         f'pixels as a dense layer: {outputs} outputs, {inputs} inputs. Cells give the number of '
-        f'the filter weight; empty cells are 0. Of {entries.size} entries {connections} are connections, '
-        f'with {FILTER**2} different weights.'
+        f'the filter weight; empty cells are 0. Of {entries.size} entries {connections} are '
+        f'connections, with {FILTER**2} different weights.'
     )
     lines = '; '.join(
         ' '.join('.' if not weight else str(weight) for weight in row) for row in entries
@@ -114,8 +114,8 @@ def score_map(scene: Scene, shares: np.ndarray) -> FigureBlock:
         for k in often
     )
     alt = (
-        f'A scene of {len(predicted)} digits, {right} of them correct ({placed}). Mean probability: '
-        f'{means}.'
+        f'A scene of {len(predicted)} digits, {right} of them correct ({placed}). '
+        f'Mean probability: {means}.'
     )
     return FigureBlock('score-map', plots.draw(plot), alt, caption)
 

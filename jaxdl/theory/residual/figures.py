@@ -68,10 +68,11 @@ def degradation(study: Study, settings: Settings) -> FigureBlock:
         right.legend(loc='lower left')
         return figure
 
-    means = '; '.join(
-        f'{NAMES[skip]} {", ".join(f"{e:.1f} % at {d}" for d, e in zip(depths, by_depth.mean(1), strict=True))}'
+    listed = {
+        skip: [f'{e:.1f} % at {d}' for d, e in zip(depths, by_depth.mean(1), strict=True)]
         for skip, by_depth in errors.items()
-    )
+    }
+    means = '; '.join(f'{NAMES[skip]} {", ".join(texts)}' for skip, texts in listed.items())
     caption = (
         'Left: training error in the last epoch against depth; lines: mean, dots: single seeds. '
         'Right: training error of the deepest networks against the epoch; thin lines: single '
@@ -126,10 +127,11 @@ def gradients(
         f'{NAMES[s]} {values[0]:.2g} at the second layer, {values[-1]:.2g} at the last'
         for s, values in means.items()
     )
-    agreed = '; '.join(
-        f'{NAMES[skip]} {", ".join(f"{m:.2f} at {d}" for d, (_, m) in zip(depths, values, strict=True))}'
+    listed = {
+        skip: [f'{mean:.2f} at {d}' for d, (_, mean) in zip(depths, values, strict=True)]
         for skip, values in curves.items()
-    )
+    }
+    agreed = '; '.join(f'{NAMES[skip]} {", ".join(texts)}' for skip, texts in listed.items())
     caption = (
         'Left: norm of the gradient with respect to the kernel of each hidden layer, MLPs of '
         f'{count + 1} hidden layers on digits, geometric mean over seeds. Right: correlation '

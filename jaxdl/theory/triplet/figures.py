@@ -59,8 +59,8 @@ def accuracy(
         for task, intervals in values.items()
     )
     caption = (
-        f'One support image per class, {results.episodes} episodes: mean of {results.seeds} seeds with '
-        '95 % interval, mostly narrower than the dot. Dashed: raw pixels; dotted: chance.'
+        f'One support image per class, {results.episodes} episodes: mean of {results.seeds} seeds '
+        'with 95 % interval, mostly narrower than the dot. Dashed: raw pixels; dotted: chance.'
     )
     return FigureBlock(
         'accuracy', plots.draw(plot), f'One-shot accuracy in per cent. {means}.', caption

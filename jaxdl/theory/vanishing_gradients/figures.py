@@ -100,10 +100,11 @@ def rates(gains: Values, measured: Values, depth: int) -> FigureBlock:
         )
         return figure
 
-    growth = '; '.join(
-        f'{NAMES[name]}: {", ".join(f"{r:+.3f} at {g:.3g}" for g, r in zip(gains[name], measured[name], strict=True))}'
+    listed = {
+        name: [f'{r:+.3f} at {g:.3g}' for g, r in zip(gains[name], measured[name], strict=True)]
         for name in gains
-    )
+    }
+    growth = '; '.join(f'{NAMES[name]}: {", ".join(texts)}' for name, texts in listed.items())
     caption = (
         'Growth of the log gradient norm per layer, backward, in the last three quarters of '
         f'{depth} layers, against the gain. Below 0 gradients vanish, above 0 they explode. Dotted '
