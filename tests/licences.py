@@ -39,35 +39,35 @@ def needed(name, extras=()):
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    found, todo = {}, [(name, tuple(extras))]
+    distributions, todo = {}, [(name, tuple(extras))]
     while todo:
         name, extras = todo.pop()
         try:
-            own = metadata.distribution(name)
+            distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:  # of another platform
             continue
-        first = canonicalize_name(name) not in found
-        found[canonicalize_name(name)] = own
-        for text in own.requires or () if first or extras else ():
+        first = canonicalize_name(name) not in distributions
+        distributions[canonicalize_name(name)] = distribution
+        for text in distribution.requires or () if first or extras else ():
             asked = Requirement(text)
             if not asked.marker or any(
                 asked.marker.evaluate(dict(extra=extra)) for extra in ('', *extras)
             ):
                 todo.append((asked.name, tuple(asked.extras)))
-    return found
+    return distributions
 
 
 def licence(distribution):
-    """Licence of a distribution: SPDX expression, else classifiers, else the first line of the field."""
+    """Licence of a distribution: SPDX expression, classifiers, or first line of the field."""
     about = distribution.metadata
     if about['Name'] in READ:
         return READ[about['Name']]
     trove = [
-        own.split(' :: ')[-1]
-        for own in about.get_all('Classifier') or ()
-        if own.startswith('License ::')
+        classifier.split(' :: ')[-1]
+        for classifier in about.get_all('Classifier') or ()
+        if classifier.startswith('License ::')
     ]
-    trove = [own for own in trove if own != 'OSI Approved']
+    trove = [classifier for classifier in trove if classifier != 'OSI Approved']
     field = (about.get('License') or '').strip().partition('\n')[0]
     return about.get('License-Expression') or ', '.join(trove) or field
 
@@ -79,18 +79,20 @@ def complaint(text):
     if REFUSED.search(text):
         return f'is under {text}'
     return (
-        '' if any(own in text for own in ALLOWED) else f'is under {text}, which is not on the list'
+        ''
+        if any(allowed in text for allowed in ALLOWED)
+        else f'is under {text}, which is not on the list'
     )
 
 
 def main():
-    found = needed('jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb'))
-    wrong = {name: complaint(licence(own)) for name, own in found.items()}
-    for name, own in sorted(found.items()):
-        sys.stdout.write(f'{name:24} {own.version:16} {licence(own)}\n')
+    distributions = needed('jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb'))
+    wrong = {name: complaint(licence(distribution)) for name, distribution in distributions.items()}
+    for name, distribution in sorted(distributions.items()):
+        sys.stdout.write(f'{name:24} {distribution.version:16} {licence(distribution)}\n')
     bad = [f'{name} {why}' for name, why in wrong.items() if why]
     sys.stdout.write(
-        f'{len(found)} packages; '
+        f'{len(distributions)} packages; '
         + ('; '.join(bad) or 'all of licences that may go with Apache-2.0')
         + '\n'
     )

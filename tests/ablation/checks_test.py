@@ -33,7 +33,7 @@ OPTIONS = {
 
 
 @pytest.fixture(scope='module')
-def found():
+def checked():
     """Checks of sound and broken options of one program, under two conditions with other splits."""
     study = Ablation(
         factor='fault',
@@ -47,9 +47,11 @@ def found():
     return checks.checks(check(study))
 
 
-def verdicts(found, option):
+def verdicts(checked, option):
     return {
-        row.check: row.verdict for row in found if (row.condition, row.option) == ('whole', option)
+        row.check: row.verdict
+        for row in checked
+        if (row.condition, row.option) == ('whole', option)
     }
 
 
@@ -59,10 +61,10 @@ def subject():
     return Subject(data, order, 10, 'auto')
 
 
-def test_a_sound_option_passes_and_every_check_is_made(found):
-    own = verdicts(found, 'sound')
-    assert set(own.values()) == {OK}
-    assert set(own) == {
+def test_a_sound_option_passes_and_every_check_is_made(checked):
+    sound = verdicts(checked, 'sound')
+    assert set(sound.values()) == {OK}
+    assert set(sound) == {
         'first loss',
         'no dead input',
         'no constant output',
@@ -70,13 +72,13 @@ def test_a_sound_option_passes_and_every_check_is_made(found):
         '20 images by heart',
         'update / weights',
     }
-    assert set(verdicts(found, ALL)) == {
+    assert set(verdicts(checked, ALL)) == {
         'label order',
         'image order',
         'classes',
         'augmentation at 0',
     }
-    assert set(verdicts(found, ALL).values()) == {OK}
+    assert set(verdicts(checked, ALL).values()) == {OK}
 
 
 @pytest.mark.parametrize(
@@ -92,19 +94,21 @@ def test_a_sound_option_passes_and_every_check_is_made(found):
         ('turned', set()),
     ],
 )
-def test_a_planted_fault_fails_where_it_should(found, option, fails):
-    assert {name for name, verdict in verdicts(found, option).items() if verdict == FAILS} == fails
+def test_a_planted_fault_fails_where_it_should(checked, option, fails):
+    assert {
+        name for name, verdict in verdicts(checked, option).items() if verdict == FAILS
+    } == fails
 
 
-def test_a_condition_with_the_same_networks_is_checked_for_its_data_only(found):
-    assert {row.option for row in found if row.condition == 'a quarter'} == {ALL}
+def test_a_condition_with_the_same_networks_is_checked_for_its_data_only(checked):
+    assert {row.option for row in checked if row.condition == 'a quarter'} == {ALL}
 
 
-def test_the_table(found):
-    text = checks.table(found)
+def test_the_table(checked):
+    text = checks.table(checked)
     assert max(map(len, text.splitlines())) <= 120
-    assert len(checks.failed(found)) == sum(row.verdict == FAILS for row in found) > 0
-    assert f'{len(found)} checks: ' in text.splitlines()[-1]
+    assert len(checks.failed(checked)) == sum(row.verdict == FAILS for row in checked) > 0
+    assert f'{len(checked)} checks: ' in text.splitlines()[-1]
     assert all(
         line in text
         for line in ('whole:', 'a quarter:', 'FAILS  first loss (loud): far from equal chances')
@@ -146,8 +150,8 @@ def test_the_first_loss_is_that_of_equal_chances(loss, classes, value):
     variant = Variant(loss=loss)
 
     def verdict(measured):
-        found = dict(loss=np.asarray(measured), spread=np.asarray(0.1))
-        return judging.first_loss(variant, classes, [found]).verdict
+        results = dict(loss=np.asarray(measured), spread=np.asarray(0.1))
+        return judging.first_loss(variant, classes, [results]).verdict
 
     assert judging.first_loss(variant, classes, [dict(loss=value, spread=0.1)]).expected.startswith(
         f'{value:.2f} '
@@ -209,11 +213,13 @@ def test_a_gradient_that_is_not_a_number_fails():
 
 
 def test_equal_images_of_unequal_labels_are_not_learnt_and_give_one_output():
-    own = subject()
-    own = dataclasses.replace(own, data=own.data._replace(images=jnp.full_like(own.data.images, 7)))
+    case = subject()
+    case = dataclasses.replace(
+        case, data=case.data._replace(images=jnp.full_like(case.data.images, 7))
+    )
     member = Member('', 0, dataclasses.replace(MLP, learning_rate=0.1))
-    assert judging.by_heart({0.1: networks.overfit([member], own)[0]}, 20).verdict == FAILS
-    assert judging.outputs_differ(networks.initial_outputs([member], own)[0]).verdict == FAILS
+    assert judging.by_heart({0.1: networks.overfit([member], case)[0]}, 20).verdict == FAILS
+    assert judging.outputs_differ(networks.initial_outputs([member], case)[0]).verdict == FAILS
 
 
 def test_one_good_rate_is_enough_and_is_named():

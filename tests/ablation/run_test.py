@@ -69,12 +69,12 @@ def test_results_are_tidy(finished):
     for option in ('max', 'avg'):
         for split, epochs in (('train', [1, 2]), ('val', [1, 2]), ('test', [2])):
             for metric in ('loss', 'accuracy'):
-                own = [
+                selected = [
                     r
                     for r in measured
                     if (r['option'], r['split'], r['metric']) == (option, split, metric)
                 ]
-                assert [(r['seed'], r['epoch']) for r in own] == [
+                assert [(r['seed'], r['epoch']) for r in selected] == [
                     (s, e) for s in (1000, 1001) for e in epochs
                 ]
     assert {r['seed'] for r in rows if r['phase'] == 'tune'} == {0}
@@ -122,16 +122,16 @@ def test_the_chosen_rate_is_best_on_validation(finished):
 
 def test_correct_images_are_the_accuracy(finished):
     rows = tables.read_table(finished / 'results.csv', tables.RESULTS)
-    with np.load(finished / 'correct.npz') as found:
-        assert found['correct'].shape == (4, 360)
-        assert found['correct'].dtype == bool
-        for i, (option, seed) in enumerate(zip(found['option'], found['seed'], strict=True)):
-            own = [
+    with np.load(finished / 'correct.npz') as result:
+        assert result['correct'].shape == (4, 360)
+        assert result['correct'].dtype == bool
+        for i, (option, seed) in enumerate(zip(result['option'], result['seed'], strict=True)):
+            selected = [
                 r['value']
                 for r in rows
                 if (r['option'], r['seed'], r['split']) == (option, seed, 'test')
             ]
-            assert found['correct'][i].mean() == own[1]
+            assert result['correct'][i].mean() == selected[1]
 
 
 def test_costs(finished):
@@ -279,17 +279,17 @@ def test_diverged_members_count_as_chance_and_are_named(tmp_path):
     study = studies.small(learning_rates=[0.1], **{'variant.weight_decay': 0.0})
     wild = dict(study.options, wild=dict(pooling='avg', learning_rate_scale=1e30))
     study = dataclasses.replace(study, options=wild)
-    found = jaxdl.run(study, tmp_path)
-    rows = {r['option']: r for r in found.summary}
+    result = jaxdl.run(study, tmp_path)
+    rows = {r['option']: r for r in result.summary}
     assert rows['wild']['mean'] == 0.1
-    lost = [r for r in found.table if r['option'] == 'wild' and r['metric'] == 'loss']
+    lost = [r for r in result.table if r['option'] == 'wild' and r['metric'] == 'loss']
     assert all(np.isnan(r['value']) for r in lost)
-    kept = [r for r in found.table if r['option'] in ('max', 'avg')]
-    assert all(np.isfinite(r['value']) for r in kept)
+    selected = [r for r in result.table if r['option'] in ('max', 'avg')]
+    assert all(np.isfinite(r['value']) for r in selected)
     with np.load(tmp_path / 'correct.npz') as correct:
         assert not correct['correct'][correct['option'] == 'wild'].any()
     assert 'diverged' in (tmp_path / 'report.md').read_text()
-    assert {r['phase'] for r in found.table} == {'measure'}  # one rate: there is nothing to tune
+    assert {r['phase'] for r in result.table} == {'measure'}  # one rate: there is nothing to tune
 
 
 def test_a_grid_grows_twice_at_most(tmp_path):
@@ -302,8 +302,8 @@ def test_a_grid_grows_twice_at_most(tmp_path):
 def test_conditions_are_studied_each_by_itself(tmp_path):
     study = studies.small(learning_rates=[0.1], epochs=1)
     study = dataclasses.replace(study, conditions={'a': {}, 'b': {'data.split_seed': 1}})
-    found = jaxdl.run(study, tmp_path)
-    assert [(r['condition'], r['option']) for r in found.summary] == [
+    result = jaxdl.run(study, tmp_path)
+    assert [(r['condition'], r['option']) for r in result.summary] == [
         (c, o) for c in 'ab' for o in ('max', 'avg')
     ]
     with np.load(tmp_path / 'correct.npz') as correct:

@@ -91,8 +91,8 @@ def test_warp_is_scipys_affine_transform(pixels, lowering):
             plane, back, middle - back @ (middle + np.array([down[i], right[i]])), **GRID
         )
 
-    found = augment.warp(images, radians, (down, right), scale, lowering=lowering)
-    np.testing.assert_allclose(found, _planes(reference, images), atol=2e-5)
+    result = augment.warp(images, radians, (down, right), scale, lowering=lowering)
+    np.testing.assert_allclose(result, _planes(reference, images), atol=2e-5)
 
 
 @pytest.mark.parametrize('degrees', [-170, -45, 10, 90, 123.4])
@@ -106,10 +106,10 @@ def test_rotate_is_scipys_rotate(pixels, degrees):
 
 def test_a_quarter_turn_is_counter_clockwise():
     image = _photographs()[0, :36, :36]
-    found = augment.rotate(_floats(image[None]), math.pi / 2)[0]
-    np.testing.assert_allclose(found, np.rot90(image) / 255, atol=2e-5)
+    result = augment.rotate(_floats(image[None]), math.pi / 2)[0]
+    np.testing.assert_allclose(result, np.rot90(image) / 255, atol=2e-5)
     np.testing.assert_allclose(
-        found, np.asarray(Image.fromarray(image).rotate(90)) / 255, atol=2e-5
+        result, np.asarray(Image.fromarray(image).rotate(90)) / 255, atol=2e-5
     )
 
 
@@ -121,8 +121,8 @@ def test_translate_is_scipys_shift(pixels, shift):
 
 
 def test_translation_is_positive_down_and_right():
-    found = augment.translate(jnp.zeros((1, 4, 5, 1)).at[0, 1, 1].set(1.0), (1, 2))
-    assert np.argwhere(found[0, ..., 0] == 1).tolist() == [[2, 3]]
+    result = augment.translate(jnp.zeros((1, 4, 5, 1)).at[0, 1, 1].set(1.0), (1, 2))
+    assert np.argwhere(result[0, ..., 0] == 1).tolist() == [[2, 3]]
 
 
 def test_an_image_is_warped_by_its_own_parameters(lowering):
@@ -152,9 +152,9 @@ def test_lowerings_agree_under_nested_vmap(lowering):
 
 def test_flip_swaps_left_and_right_where_it_is_told():
     images = _floats(_digits())
-    found = augment.flip(images, jnp.asarray([True, False, True]))
+    result = augment.flip(images, jnp.asarray([True, False, True]))
     np.testing.assert_array_equal(
-        found, np.stack([images[0, :, ::-1], images[1], images[2, :, ::-1]])
+        result, np.stack([images[0, :, ::-1], images[1], images[2, :, ::-1]])
     )
 
 
@@ -200,8 +200,8 @@ def test_colours_are_pillows(name, enhance, roundings, factor):
         np.stack([np.asarray(enhance(Image.fromarray(image)).enhance(factor)) for image in pixels])
         / 255
     )
-    found = getattr(augment, f'adjust_{name}')(_floats(pixels), factor)
-    np.testing.assert_allclose(found, expected, atol=(roundings + 0.01) / 255)
+    actual = getattr(augment, f'adjust_{name}')(_floats(pixels), factor)
+    np.testing.assert_allclose(actual, expected, atol=(roundings + 0.01) / 255)
 
 
 @pytest.mark.parametrize('factor', [-0.5, -0.2, 0.05, 1 / 3, 0.5])
@@ -251,7 +251,7 @@ def test_wrong_input_is_said():
 def test_a_warp_after_another_map_is_one_interpolation_of_both(lowering):
     images = _floats(_digits())
     back = jnp.asarray([[[1.1, 0.2, -1.5], [-0.3, 0.9, 0.5]]] * 3)
-    found = augment.warp(images, 0.4, (1.0, -2.0), 1.2, lowering=lowering, back=back)
+    actual = augment.warp(images, 0.4, (1.0, -2.0), 1.2, lowering=lowering, back=back)
     middle, (cos, sin) = (np.array(images.shape[1:3]) - 1) / 2, (math.cos(0.4), math.sin(0.4))
     second = np.linalg.inv(1.2 * np.array([[cos, -sin], [sin, cos]]))
     matrix = np.asarray(back[0, :, :2]) @ second
@@ -261,7 +261,7 @@ def test_a_warp_after_another_map_is_one_interpolation_of_both(lowering):
     expected = lambda _, plane: scipy.ndimage.affine_transform(
         plane, matrix, middle + offset - matrix @ middle, **GRID
     )
-    np.testing.assert_allclose(found, _planes(expected, images), atol=2e-5)
+    np.testing.assert_allclose(actual, _planes(expected, images), atol=2e-5)
 
 
 # Strengths at which posterising loses 1 to 4 bits.
@@ -289,9 +289,9 @@ def test_tones_of_randaugment_are_pillows(name, strength):
             solarize=lambda image: ImageOps.solarize(image, 256 * (1 - strength)),
         )[name]
         expected = np.stack([np.asarray(operate(Image.fromarray(image))) for image in pixels]) / 255
-        found = _operated(_floats(pixels), name, strength, draw)
+        actual = _operated(_floats(pixels), name, strength, draw)
         exact = name in ('identity', 'posterize', 'solarize')
-        np.testing.assert_allclose(found, expected, atol=1e-6 if exact else 2.01 / 255)
+        np.testing.assert_allclose(actual, expected, atol=1e-6 if exact else 2.01 / 255)
 
 
 @pytest.mark.parametrize('name', randaugment.OPERATIONS[8:])
@@ -328,7 +328,7 @@ def _operated(images, name, strength, draw):
     place = (randaugment.OPERATIONS.index(name) + 0.5) / len(randaugment.OPERATIONS)
     orders = ((place, draw, 0.0, 0.7), (0.0, 0.2, place, draw))
     first, second = (
-        _randaugmented(images, strength, jnp.asarray([own] * len(images)).T) for own in orders
+        _randaugmented(images, strength, jnp.asarray([order] * len(images)).T) for order in orders
     )
     np.testing.assert_allclose(first, second, atol=1e-6)
     return first
@@ -354,10 +354,10 @@ def test_two_operations_of_randaugment_are_one_after_the_other():
 def test_autocontrast_leaves_a_channel_that_is_even_to_a_byte():
     rng = np.random.default_rng(0)
     images = jnp.asarray(0.3 + np.array([1e-3, 8e-3, 0.3]) * rng.random((2, 9, 8, 3)), jnp.float32)
-    found = _operated(images, 'autocontrast', 1.0, 0.2)
-    np.testing.assert_array_equal(found[..., 0], images[..., 0])
+    result = _operated(images, 'autocontrast', 1.0, 0.2)
+    np.testing.assert_array_equal(result[..., 0], images[..., 0])
     np.testing.assert_allclose(
-        found[..., 1:].max((1, 2)) - found[..., 1:].min((1, 2)), np.ones((2, 2)), atol=1e-5
+        result[..., 1:].max((1, 2)) - result[..., 1:].min((1, 2)), np.ones((2, 2)), atol=1e-5
     )
 
 
@@ -365,13 +365,14 @@ def test_rows_that_were_added_later_leave_the_draws_of_the_others():
     before = dict(flip=1, colour=4, rotation=1, translation=2, erasing=8, mixup=2, cutmix=4)
     key, first = jax.random.key(11), 0
     draws = jax.random.uniform(key, (sum(before.values()), 5))
-    found = table.draws_of(key, 5)
+    result = table.draws_of(key, 5)
     for name, count in before.items():
-        np.testing.assert_array_equal(found[name], draws[first : first + count])
+        np.testing.assert_array_equal(result[name], draws[first : first + count])
         first += count
     assert [name for name in AUGMENTATIONS if name in before] == list(before)
     assert (
-        len(np.unique(np.concatenate(list(found.values())))) > 5 * sum(map(len, found.values())) - 3
+        len(np.unique(np.concatenate(list(result.values()))))
+        > 5 * sum(map(len, result.values())) - 3
     )  # none is shared
 
 
@@ -405,12 +406,12 @@ def test_all_at_0_are_the_identity_beside_all_at_full():
     images, targets = _batch()
     strengths = {name: jnp.asarray([[0.0, strength]]) for name, strength in STRONG.items()}
     rows = jax.vmap(jax.vmap(augment.augment, (None, None, None, 0)))
-    found = jax.jit(rows)(
+    result = jax.jit(rows)(
         jax.random.split(jax.random.key(3), 1), images[None], targets[None], strengths
     )
-    np.testing.assert_array_equal(found[0][0, 0], images)
-    np.testing.assert_array_equal(found[1][0, 0], targets)
-    assert all(np.isfinite(part).all() for part in found)
+    np.testing.assert_array_equal(result[0][0, 0], images)
+    np.testing.assert_array_equal(result[1][0, 0], targets)
+    assert all(np.isfinite(part).all() for part in result)
 
 
 def test_a_member_of_a_group_is_the_member_alone():
@@ -420,11 +421,11 @@ def test_a_member_of_a_group_is_the_member_alone():
         name: strength * jnp.linspace(0, 1, 6).reshape(2, 3) for name, strength in STRONG.items()
     }
     rows = jax.vmap(jax.vmap(augment.augment, (None, None, None, 0)), (0, None, None, 0))
-    found, single = jax.jit(rows)(keys, images, targets, strengths), jax.jit(augment.augment)
+    result, single = jax.jit(rows)(keys, images, targets, strengths), jax.jit(augment.augment)
     for row, column in np.ndindex(2, 3):
-        own = {name: strength[row, column] for name, strength in strengths.items()}
-        alone = single(keys[row], images, targets, own)
-        for part, whole in zip(alone, found, strict=True):
+        member_strengths = {name: strength[row, column] for name, strength in strengths.items()}
+        alone = single(keys[row], images, targets, member_strengths)
+        for part, whole in zip(alone, result, strict=True):
             # Roundings of 3e-7, which autocontrast of a nearly even channel makes a hundred times
             # as large.
             np.testing.assert_allclose(part, whole[row, column], atol=1e-4)
@@ -459,10 +460,10 @@ def test_parameters_grow_in_proportion_to_the_strength():
 @pytest.mark.parametrize('name', ['flip', 'erasing', 'cutmix'])
 def test_what_a_smaller_probability_changes_a_larger_one_changes_alike(name):
     images, targets = _batch(40)
-    found = [augment.augment(jax.random.key(2), images, targets, {name: p})[0] for p in (0.3, 0.7)]
-    few, many = (np.any(images != part, (1, 2, 3)) for part in found)
+    result = [augment.augment(jax.random.key(2), images, targets, {name: p})[0] for p in (0.3, 0.7)]
+    few, many = (np.any(images != part, (1, 2, 3)) for part in result)
     assert 0 < few.sum() < many.sum() < 40
-    np.testing.assert_array_equal(found[1][few], found[0][few])
+    np.testing.assert_array_equal(result[1][few], result[0][few])
 
 
 @pytest.mark.parametrize('alpha', [0.1, 0.5, 1.0, 4.0])
@@ -492,8 +493,8 @@ def test_shares_of_mixup_are_finite_and_0_at_0():
 def test_targets_are_the_mixture_in_the_pixels(names):
     n = 7
     images = jnp.broadcast_to(jnp.eye(n)[:, None, None], (n, 9, 10, n))  # image i is channel i
-    shown, targets = augment.augment(jax.random.key(4), images, jnp.eye(n), _some(names))
-    np.testing.assert_allclose(targets, shown.mean((1, 2)), atol=1e-6)
+    mixed_images, targets = augment.augment(jax.random.key(4), images, jnp.eye(n), _some(names))
+    np.testing.assert_allclose(targets, mixed_images.mean((1, 2)), atol=1e-6)
     np.testing.assert_allclose(targets.sum(-1), np.ones(n), atol=1e-6)
     assert np.all(targets >= 0)
     assert not np.array_equal(targets, jnp.eye(n))
@@ -501,18 +502,18 @@ def test_targets_are_the_mixture_in_the_pixels(names):
 
 def test_cutmix_counts_the_pixels_of_the_box():
     images, targets = jnp.zeros((2, 6, 8, 1)).at[1].set(1.0), jnp.eye(2)
-    shown, mixed = augment.cutmix(images, targets, augment.Box(1, 2, 4, jnp.asarray([7, 2])))
-    assert shown[0].sum() == 15
-    assert np.all(shown[0, 1:4, 2:7] == 1)
-    assert np.all(shown[1] == 1)
+    mixed_images, mixed = augment.cutmix(images, targets, augment.Box(1, 2, 4, jnp.asarray([7, 2])))
+    assert mixed_images[0].sum() == 15
+    assert np.all(mixed_images[0, 1:4, 2:7] == 1)
+    assert np.all(mixed_images[1] == 1)
     np.testing.assert_allclose(mixed, [[33 / 48, 15 / 48], [0, 1]], atol=1e-7)
 
 
 def test_erasing_paints_one_box_in_one_colour():
     images, targets = _batch(30)
-    found, same = augment.augment(jax.random.key(1), images, targets, dict(erasing=1.0))
+    result, same = augment.augment(jax.random.key(1), images, targets, dict(erasing=1.0))
     np.testing.assert_array_equal(same, targets)
-    for before, after in zip(np.asarray(images), np.asarray(found), strict=True):
+    for before, after in zip(np.asarray(images), np.asarray(result), strict=True):
         changed = np.any(before != after, -1)
         rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
         box = after[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].reshape(-1, 3)
@@ -531,9 +532,10 @@ def test_other_strengths_need_no_other_program():
         return augment.augment(jax.random.key(0), images, targets, strengths)
 
     for share in (0.0, 0.3, 1.0):
-        found = run({name: jnp.float32(share * strength) for name, strength in STRONG.items()})
+        result = run({name: jnp.float32(share * strength) for name, strength in STRONG.items()})
         assert all(
-            np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6 for part in found
+            np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6
+            for part in result
         )
     assert len(traces) == 1
 

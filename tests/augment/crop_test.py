@@ -34,15 +34,15 @@ def test_crops_are_pillows(size):
         [[0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.5, 0.4]],
         [[0.37, 0.55, 0.63, 0.45], [0.0, 0.31, 0.2, 0.2]],
     ):
-        found = crop(_floats(pixels), jnp.asarray(boxes), size)
-        for image, (top, left, high, wide), own in zip(pixels, boxes, found, strict=True):
+        actual = crop(_floats(pixels), jnp.asarray(boxes), size)
+        for image, (top, left, high, wide), cropped in zip(pixels, boxes, actual, strict=True):
             box = (left * width, top * height, (left + wide) * width, (top + high) * height)
             box = tuple(
                 min(edge, side) for edge, side in zip(box, (width, height) * 2, strict=True)
             )
             expected = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR, box)
             np.testing.assert_allclose(
-                255 * own, np.asarray(expected), atol=1.1
+                255 * cropped, np.asarray(expected), atol=1.1
             )  # it rounds after either direction
 
 
@@ -80,12 +80,12 @@ def test_boxes_are_traced_and_members_have_their_own():
         traces.append(1)
         return augment.resized_crop(images, augment.random_boxes(jax.random.key(0), 2, least), 20)
 
-    found = crops(jnp.asarray([1.0, 0.2]))
+    result = crops(jnp.asarray([1.0, 0.2]))
     crops(jnp.asarray([0.5, 0.3]))
     assert len(traces) == 1
     whole = crop(images, augment.centre_boxes(2, 1.0), 20)
-    np.testing.assert_allclose(found[0], whole, atol=1e-6)
-    assert np.abs(found[1] - whole).max() > 0.05
+    np.testing.assert_allclose(result[0], whole, atol=1e-6)
+    assert np.abs(result[1] - whole).max() > 0.05
 
 
 def test_centre_boxes_are_in_the_middle():

@@ -27,8 +27,8 @@ def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
     out = capsys.readouterr().out
     commands = re.findall(r'^  python -m jaxdl.main (.*?) *(?:#.*)?$', out, re.MULTILINE)
     assert len(commands) == 4
-    for own in commands:
-        flags.parse(own.split())
+    for command_line in commands:
+        flags.parse(command_line.split())
     assert command.main(['--experiment=my_study.py', '--quick', '--workdir=run', *TINY]) == 0
     assert (tmp_path / 'run' / 'report.html').exists()
     capsys.readouterr()

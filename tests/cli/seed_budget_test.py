@@ -19,11 +19,11 @@ from jaxdl.workdir import tables
 def test_so_many_seeds_find_it_as_often_as_asked(effect, power):
     n = statistics.seeds_needed(1.0, effect, power)
     draws = np.random.default_rng(0).normal(effect, 1.0, (20_000, n))
-    found = (stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05).mean()
+    result = (stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05).mean()
     fewer = (
         (stats.ttest_1samp(draws[:, : n - 1], 0.0, axis=1).pvalue < 0.05).mean() if n > 2 else 0.0
     )
-    assert found > power - 0.01
+    assert result > power - 0.01
     assert fewer < power + 0.01
 
 
@@ -87,8 +87,10 @@ def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     tables.write_table(folder / 'results.csv', tables.RESULTS, measured())
     assert 'not finished' in seed_budget.describe(study, folder)[1]
     workdir.begin(folder, run=dict(finished=True))
-    told = seed_budget.describe(dataclasses.replace(study, seeds=40, epochs=9, margin=0.02), folder)
-    assert [word for word in told[2].split() if word[0] in 'n0123456789'] == [
+    lines = seed_budget.describe(
+        dataclasses.replace(study, seeds=40, epochs=9, margin=0.02), folder
+    )
+    assert [word for word in lines[2].split() if word[0] in 'n0123456789'] == [
         'n=5',
         'n=10',
         'n=20',
@@ -98,8 +100,8 @@ def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
         '2',
     ]
     sd = np.std([0.1, 0.0, 0.3], ddof=1)
-    assert told[3].split()[:2] == ['avg', f'{100 * sd:.2f}']
-    assert told[3].split()[-1] == f'{statistics.seeds_needed(sd, 0.02):,}'
+    assert lines[3].split()[:2] == ['avg', f'{100 * sd:.2f}']
+    assert lines[3].split()[-1] == f'{statistics.seeds_needed(sd, 0.02):,}'
     other = dataclasses.replace(study, options=dict(study.options, avg=dict(pooling='l2')))
     assert 'holds one with other options' in seed_budget.describe(other, folder)[1]
     assert 'another study' in seed_budget.describe(studies.starts(), folder)[1]

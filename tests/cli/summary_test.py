@@ -27,7 +27,7 @@ FIRST = dict(
 SCORE = dict(stage='finetune', split='val', images=1200, accuracy=0.75, macro_f1=0.5, loss=1.25)
 
 
-def found(verdict='better', option='avg', claims=(), scores=()):
+def outcome(verdict='better', option='avg', claims=(), scores=()):
     compared = dict(
         difference=0.007,
         difference_low=0.002,
@@ -67,7 +67,7 @@ def plain(text):
 def test_a_terminal_gets_a_table_that_fits(monkeypatch, columns, verdict):
     text = screen(
         monkeypatch,
-        found(verdict, option='[red]an option of a very long name indeed[/red]'),
+        outcome(verdict, option='[red]an option of a very long name indeed[/red]'),
         columns,
     )
     assert not re.search(r'\x1b\[(3|9)', text)  # bold and dim are no colours
@@ -84,38 +84,38 @@ def test_a_terminal_gets_a_table_that_fits(monkeypatch, columns, verdict):
 
 
 def test_usual_names_take_a_line_each_on_eighty_columns(monkeypatch):
-    table = screen(monkeypatch, found('no difference found'), 80).partition('report: ')[0]
+    table = screen(monkeypatch, outcome('no difference found'), 80).partition('report: ')[0]
     assert len(table.splitlines()) == 3
 
 
 @pytest.mark.parametrize('verdict', ['better', 'worse'])
 def test_a_verdict_is_a_word_and_a_colour(monkeypatch, verdict):
-    in_colour = screen(monkeypatch, found(verdict), 80, colour=True)
+    in_colour = screen(monkeypatch, outcome(verdict), 80, colour=True)
     assert re.search(r'\x1b\[[\d;]*3[12]m', in_colour)
     assert re.sub(r' +$', '', plain(in_colour), flags=re.MULTILINE) == re.sub(
-        r' +$', '', plain(screen(monkeypatch, found(verdict), 80)), flags=re.MULTILINE
+        r' +$', '', plain(screen(monkeypatch, outcome(verdict), 80)), flags=re.MULTILINE
     )
     assert verdict in in_colour
 
 
 def test_a_fine_tuning_ends_in_its_scores(monkeypatch):
-    table = plain(screen(monkeypatch, found(scores=[SCORE]), 80)).splitlines()[:2]
+    table = plain(screen(monkeypatch, outcome(scores=[SCORE]), 80)).splitlines()[:2]
     assert [row.split() for row in table] == [
         ['stage', 'accuracy,', '%', 'macro', 'F1', 'loss', 'images'],
         ['finetune', '75.00', '0.500', '1.250', '1,200', 'validation'],
     ]
-    assert screen(monkeypatch, found(scores=[SCORE]), 80, io.StringIO()).splitlines()[0] == (
+    assert screen(monkeypatch, outcome(scores=[SCORE]), 80, io.StringIO()).splitlines()[0] == (
         'finetune   accuracy 75.00 %, macro F1 0.500, loss 1.250 on 1,200 validation images'
     )
 
 
 def test_a_narrow_terminal_gets_the_scores_that_fit(monkeypatch):
-    table = plain(screen(monkeypatch, found(scores=[SCORE]), 40)).splitlines()[:2]
+    table = plain(screen(monkeypatch, outcome(scores=[SCORE]), 40)).splitlines()[:2]
     assert [row.split()[-1] for row in table] == ['F1', '0.500']
 
 
 def test_a_pipe_gets_lines(monkeypatch):
-    text = screen(monkeypatch, found(), 80, io.StringIO())
+    text = screen(monkeypatch, outcome(), 80, io.StringIO())
     assert text.splitlines()[:3] == [
         'max              97.00 %',
         'avg              97.00 %  +0.70 [+0.20, +1.20] points: better',
@@ -123,16 +123,16 @@ def test_a_pipe_gets_lines(monkeypatch):
     ]
 
 
-@pytest.mark.parametrize(('count', 'shown'), [(3, 3), (40, 1)])
-def test_of_many_claims_those_that_fail(monkeypatch, count, shown):
+@pytest.mark.parametrize(('count', 'printed'), [(3, 3), (40, 1)])
+def test_of_many_claims_those_that_fail(monkeypatch, count, printed):
     claims = [
         dict(claim=f'claim {i}', measured=1.0, expected=1.0, tolerance=0.1, holds='true')
         for i in range(count)
     ]
     claims[0]['holds'] = 'false'
-    text = screen(monkeypatch, found(claims=claims), 80)
+    text = screen(monkeypatch, outcome(claims=claims), 80)
     assert f'{count - 1} of {count} claims hold' in text
-    assert text.count('claim ') == shown + 1  # the heading
+    assert text.count('claim ') == printed + 1  # the heading
     assert 'FAILS  claim 0' in plain(text)
 
 
@@ -155,11 +155,11 @@ def test_of_many_claims_those_that_fail(monkeypatch, count, shown):
 )
 def test_the_next_command_is_about_the_same_experiment(config, verdict, words):
     typed = ['--experiment', 'residual', '--seeds', '4', '--quick', '--workdir=w', '--overwrite']
-    following = summary.next_command(found(verdict), CONFIG | config, flags.parse(typed))
+    following = summary.next_command(outcome(verdict), CONFIG | config, flags.parse(typed))
     assert ' '.join(following) == words
     assert flags.parse(following).mode in modes.MODES
 
 
 def test_no_other_experiment_follows_a_demonstration():
-    result = found(claims=[dict(holds='true')])
+    result = outcome(claims=[dict(holds='true')])
     assert summary.next_command(result, CONFIG | dict(name='triplet'), COMMAND) == []

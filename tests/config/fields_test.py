@@ -33,9 +33,9 @@ def ablation():
     ],
 )
 def test_conversion(annotation, value, converted):
-    found = fields.convert(annotation, value)
-    assert found == converted
-    assert type(found) is type(converted)
+    result = fields.convert(annotation, value)
+    assert result == converted
+    assert type(result) is type(converted)
 
 
 @pytest.mark.parametrize(
@@ -95,15 +95,15 @@ def test_overrides_that_cannot_be(ablation, key, value, words):
 
 
 def test_overrides_reach_their_field(ablation):
-    found = override(
+    result = override(
         ablation, {'epochs': 3, 'variant.width': 8, 'dropout': 0.5, 'data.split_seed': 4}
     )
-    assert (found.epochs, found.variant.width, found.variant.dropout, found.data.split_seed) == (
-        3,
-        8,
-        0.5,
-        4,
-    )
+    assert (
+        result.epochs,
+        result.variant.width,
+        result.variant.dropout,
+        result.data.split_seed,
+    ) == (3, 8, 0.5, 4)
     assert ablation.epochs == 20
 
 
@@ -153,14 +153,14 @@ def test_conditions_are_checked():
 
 
 def test_sweep_names_every_combination():
-    found = experiment.sweep(norm=['none', 'batch'], dropout=[0.0, 0.5])
-    assert list(found) == [
+    result = experiment.sweep(norm=['none', 'batch'], dropout=[0.0, 0.5])
+    assert list(result) == [
         'norm=none, dropout=0.0',
         'norm=none, dropout=0.5',
         'norm=batch, dropout=0.0',
         'norm=batch, dropout=0.5',
     ]
-    assert found['norm=batch, dropout=0.5'] == dict(norm='batch', dropout=0.5)
+    assert result['norm=batch, dropout=0.5'] == dict(norm='batch', dropout=0.5)
 
 
 def test_geometric():

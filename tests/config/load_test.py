@@ -34,12 +34,12 @@ def written(folder, content):
     return folder / 'config.json'
 
 
-@pytest.mark.parametrize('scale', [lambda found: found, quick])
+@pytest.mark.parametrize('scale', [lambda loaded: loaded, quick])
 @pytest.mark.parametrize('name', EXPERIMENTS)
 def test_every_experiment_comes_back(tmp_path, name, scale):
     expected = check(scale(EXPERIMENTS[name]))
-    found = load.load_config(written(tmp_path, as_dict(expected)))
-    assert found == expected
+    loaded = load.load_config(written(tmp_path, as_dict(expected)))
+    assert loaded == expected
 
 
 def leaves(tree, path=()):
@@ -64,7 +64,7 @@ def test_whatever_stands_in_a_field_it_is_taken_or_refused_in_a_line(tmp_path, n
             except InputError as error:
                 complaints.append(str(error))
     assert len(complaints) > 2 * len(list(leaves(whole)))
-    assert not any('\n' in own or len(own) > 1000 for own in complaints)
+    assert not any('\n' in complaint or len(complaint) > 1000 for complaint in complaints)
 
 
 def test_no_code_is_read_from_a_config(tmp_path):

@@ -79,11 +79,11 @@ NETWORKS = dict(function=function, plain=Plain, pair=(start, applied))
 def test_a_network_of_ones_own_alone_is_what_it_is_in_the_group(form):
     register.model('own')(NETWORKS[form])
     variants = [dataclasses.replace(BASE, model='own', learning_rate=rate) for rate in (0.05, 0.01)]
-    found = studies.members(variants, [0, 1])
-    square = chunks.rectangle([m.stream for m in found])
-    group, programs, _ = studies.train(found, square)
+    result = studies.members(variants, [0, 1])
+    square = chunks.rectangle([m.stream for m in result])
+    group, programs, _ = studies.train(result, square)
     row, column = np.argwhere(square == 3)[0]
-    single, _, _ = studies.alone(found[3])
+    single, _, _ = studies.alone(result[3])
     for name in ('train_loss', 'val_loss'):
         assert group.history[name][0, row, column] == pytest.approx(
             single.history[name][0, 0, 0], abs=1e-5
@@ -127,7 +127,10 @@ OURS = dict(
 def test_a_function_of_jaxdls_own_is_the_same_when_it_is_registered(kind):
     table, name, function = OURS[kind]
     getattr(register, kind)('again')(function(table[name]))
-    both = [studies.members([BASE.replace(**{kind: own})], [0])[0] for own in (name, 'again')]
+    both = [
+        studies.members([BASE.replace(**{kind: registered})], [0])[0]
+        for registered in (name, 'again')
+    ]
     one, other = (studies.alone(member)[0].history for member in both)
     # Norm, activation and pooling are one native operation where all three are ours: the same but
     # for rounding.
@@ -151,9 +154,9 @@ def test_an_augmentation_at_strength_0_is_none():
     def noise(key, images, strength):
         return images + strength * jax.random.normal(key, images.shape)
 
-    calm, own = BASE.replace(dropout=0.0), BASE.replace(dropout=0.0, augmentation='noise')
-    loud = own.replace(strength=0.5)
-    group, programs, _ = studies.train(studies.members([own, loud], [0]), [[0, 1]])
+    calm, noisy = BASE.replace(dropout=0.0), BASE.replace(dropout=0.0, augmentation='noise')
+    loud = noisy.replace(strength=0.5)
+    group, programs, _ = studies.train(studies.members([noisy, loud], [0]), [[0, 1]])
     single, _, _ = studies.alone(studies.members([calm], [0])[0])
     one, other = group.history['train_loss'][0, 0]
     assert one == pytest.approx(single.history['train_loss'][0, 0, 0], abs=1e-5)
@@ -161,8 +164,10 @@ def test_an_augmentation_at_strength_0_is_none():
     assert programs.traces == 1
     images = jnp.asarray(np.random.default_rng(0).random((4, 5, 6, 1)), jnp.float32)
     targets = jnp.eye(4)
-    found, labels = augment.augment(jax.random.key(0), images, targets, dict(noise=0.5, flip=0.0))
-    assert float(jnp.abs(found - images).max()) > 0.1
+    augmented, labels = augment.augment(
+        jax.random.key(0), images, targets, dict(noise=0.5, flip=0.0)
+    )
+    assert float(jnp.abs(augmented - images).max()) > 0.1
     np.testing.assert_array_equal(labels, targets)
 
 
@@ -176,7 +181,7 @@ def test_a_metric_that_is_the_accuracy_is_the_accuracy(tmp_path):
     jaxdl.run(study, tmp_path / 'run')
     rows = tables.read_table(tmp_path / 'run' / 'results.csv', tables.RESULTS)
     for split in ('val', 'test'):
-        own, accuracy = (
+        registered, accuracy = (
             {
                 (r['option'], r['seed']): r['value']
                 for r in rows
@@ -184,8 +189,8 @@ def test_a_metric_that_is_the_accuracy_is_the_accuracy(tmp_path):
             }
             for name in ('right', 'accuracy')
         )
-        assert len(own) == 4
-        assert own == accuracy
+        assert len(registered) == 4
+        assert registered == accuracy
     assert 'right' not in {r['metric'] for r in rows if r['split'] == 'train'}
     report = (tmp_path / 'run' / 'report.md').read_text()
     assert 'Other metrics' in report
@@ -201,10 +206,10 @@ def test_a_data_set_of_ones_own():
         )
         return images, np.arange(30) % 3, ('a', 'b', 'c')
 
-    found = load(Data(dataset='drawn', image_size=5))
-    assert found.images.shape == (30, 5, 5, 3)
-    assert found.class_names == ('a', 'b', 'c')
-    np.testing.assert_array_equal(found.labels, np.arange(30) % 3)
+    dataset = load(Data(dataset='drawn', image_size=5))
+    assert dataset.images.shape == (30, 5, 5, 3)
+    assert dataset.class_names == ('a', 'b', 'c')
+    np.testing.assert_array_equal(dataset.labels, np.arange(30) % 3)
     with pytest.raises(InputError, match='nothing follows the name'):
         load(Data(dataset='drawn:there'))
 

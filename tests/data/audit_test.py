@@ -38,7 +38,7 @@ PARTS = Splits(np.arange(20), np.arange(20, 26), np.arange(26, 32), 'at random')
 
 
 def planted():
-    """0 and 21 are one file; 2 and 28 (same class), 3 and 30 (other class) equal; 5 and 31 alike."""
+    """0 and 21 are one file; 2 and 28 (same class), 3 and 30 (other class) equal; 5, 31 alike."""
     images = photos(32)
     images[21] = images[0]
     images[28] = images[2]
@@ -50,11 +50,11 @@ def planted():
 
 
 def test_what_is_planted_is_found():
-    found = audit.examine(planted(), PARTS)
-    assert json.loads(json.dumps(found)) == found
-    same, near = found['identical'], found['near']
-    assert [own['pairs'] for own in same['across'].values()] == [1, 2, 0]
-    assert [own['images'] for own in same['across'].values()] == [1, 2, 0]
+    findings = audit.examine(planted(), PARTS)
+    assert json.loads(json.dumps(findings)) == findings
+    same, near = findings['identical'], findings['near']
+    assert [counts['pairs'] for counts in same['across'].values()] == [1, 2, 0]
+    assert [counts['images'] for counts in same['across'].values()] == [1, 2, 0]
     assert list(same['across']) == ['train-val', 'train-test', 'val-test']
     assert (same['pairs'], same['files']) == (3, 1)
     assert {tuple(pair['ids']) for pair in same['conflicts']['examples']} == {
@@ -66,29 +66,29 @@ def test_what_is_planted_is_found():
         dict(ids=['<i>5|.jpg', '<i>31|.jpg'], parts=['train', 'test'], classes=['dog', 'dog'])
     ]
     assert (near['pairs'], near['clusters'], near['clustered'], near['largest']) == (1, 4, 8, 2)
-    assert found['skipped'] == dict(count=1, examples=[['broken.jpg', 'truncated']])
-    assert found['parts']['train']['images'] == 20
+    assert findings['skipped'] == dict(count=1, examples=[['broken.jpg', 'truncated']])
+    assert findings['parts']['train']['images'] == 20
 
 
 def test_images_outside_the_split_do_not_count():
     thinned = Splits(np.arange(6, 20), PARTS.val, PARTS.test)
-    found = audit.examine(planted(), thinned)
-    assert found['identical']['pairs'] == found['near']['pairs'] == 0
+    findings = audit.examine(planted(), thinned)
+    assert findings['identical']['pairs'] == findings['near']['pairs'] == 0
 
 
 def test_grouped_leaves_nothing_across():
     made = planted()
-    found = audit.examine(made, grouped(made, (0.6, 0.2, 0.2), 0))
-    across = [*found['identical']['across'].values(), *found['near']['across'].values()]
-    assert not any(own['pairs'] for own in across)
-    assert (found['identical']['pairs'], found['near']['pairs']) == (3, 1)
+    findings = audit.examine(made, grouped(made, (0.6, 0.2, 0.2), 0))
+    across = [*findings['identical']['across'].values(), *findings['near']['across'].values()]
+    assert not any(counts['pairs'] for counts in across)
+    assert (findings['identical']['pairs'], findings['near']['pairs']) == (3, 1)
 
 
 def test_many_equal_images_make_few_pairs():
     made = dataset(np.zeros((32, 8, 8, 1), np.uint8))
-    found = audit.examine(made, PARTS)['identical']
-    assert found['pairs'] < 3 * 32
-    assert found['across']['train-test']['images'] == 6
+    findings = audit.examine(made, PARTS)['identical']
+    assert findings['pairs'] < 3 * 32
+    assert findings['across']['train-test']['images'] == 6
 
 
 def test_small_images_and_single_classes_are_said():
@@ -101,12 +101,12 @@ def test_small_images_and_single_classes_are_said():
         PARTS_IDS,
         ('a', 'b'),
     )
-    found = audit.examine(made, PARTS)
-    assert found['single'] == dict(count=1, examples=['b'])
-    assert found['parts']['val']['missing'] == dict(count=1, examples=['b'])
-    assert not found['near']['checked']
-    assert '8 x 8' in found['near']['why']
-    assert audit.pictures(made, found) == {}
+    findings = audit.examine(made, PARTS)
+    assert findings['single'] == dict(count=1, examples=['b'])
+    assert findings['parts']['val']['missing'] == dict(count=1, examples=['b'])
+    assert not findings['near']['checked']
+    assert '8 x 8' in findings['near']['why']
+    assert audit.pictures(made, findings) == {}
 
 
 PARTS_IDS = tuple(map(str, range(32)))
@@ -116,36 +116,36 @@ PARTS_IDS = tuple(map(str, range(32)))
 def test_pictures_are_the_pairs(kind):
     made = planted()
     made = dataset(made.images.astype(kind).repeat(5, 1).repeat(5, 2))
-    found = audit.pictures(made, audit.examine(made, PARTS))
-    assert found['first'].shape == found['second'].shape == (1, 160, 160, 3)
-    assert found['first'].dtype == np.uint8
+    pictures = audit.pictures(made, audit.examine(made, PARTS))
+    assert pictures['first'].shape == pictures['second'].shape == (1, 160, 160, 3)
+    assert pictures['first'].dtype == np.uint8
     if kind == np.uint8:
-        np.testing.assert_array_equal(found['second'][0], made.images[31, ::2, ::2])
+        np.testing.assert_array_equal(pictures['second'][0], made.images[31, ::2, ::2])
 
 
 def study(tmp_path, made):
-    found = audit.examine(made, PARTS)
+    findings = audit.examine(made, PARTS)
     (tmp_path / '0').mkdir()
-    pictures = audit.pictures(made, found)
+    pictures = audit.pictures(made, findings)
     if pictures:
         np.savez(tmp_path / '0' / 'near_duplicates.npz', **pictures)
     return types.SimpleNamespace(
-        data={'': types.SimpleNamespace(findings=found)}, conditions=[''], artifacts=tmp_path
+        data={'': types.SimpleNamespace(findings=findings)}, conditions=[''], artifacts=tmp_path
     )
 
 
 def test_the_report_tells_what_was_found(tmp_path):
-    found = data_check.blocks(study(tmp_path, planted()), '', 'near_duplicates')
-    parts, table = (block for block in found if isinstance(block, blocks.Table))
+    result = data_check.blocks(study(tmp_path, planted()), '', 'near_duplicates')
+    parts, table = (block for block in result if isinstance(block, blocks.Table))
     assert [row[:2] for row in parts.rows] == [['train', '20'], ['val', '6'], ['test', '6']]
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows['Identical images of train in test, pairs'][0] == '2'
     assert rows['Near-duplicates of train in test, pairs'][0] == '1'
     assert rows['Identical images of different classes, pairs'][0] == '2'
     assert 'truncated' in rows['Left out: cannot be decoded'][1]
-    text = ' '.join(block.text for block in found if isinstance(block, blocks.Paragraph))
+    text = ' '.join(block.text for block in result if isinstance(block, blocks.Paragraph))
     assert markup.code('--set=split=grouped') in text
-    figure = found[-1]
+    figure = result[-1]
     assert isinstance(figure, blocks.Figure)
     assert '<i>5|.jpg' in figure.alt
     assert figure.drawing.png.startswith(b'\x89PNG')
@@ -154,9 +154,9 @@ def test_the_report_tells_what_was_found(tmp_path):
 
 def test_the_report_of_clean_data_says_so_and_without_findings_nothing(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)
-    found = data_check.blocks(study(tmp_path, dataset(images)), '', 'near_duplicates')
+    result = data_check.blocks(study(tmp_path, dataset(images)), '', 'near_duplicates')
     assert (
-        next(block.text for block in found if isinstance(block, blocks.Paragraph))
+        next(block.text for block in result if isinstance(block, blocks.Paragraph))
         == data_check.CLEAN
     )
     old = types.SimpleNamespace(

@@ -15,14 +15,14 @@ def feed(**settings):
     return Feed(images, labels, np.arange(USED), SIZE, **dict(dict(seed=1), **settings))
 
 
-def seen(source):
+def images_of(source):
     """The images of every batch, whose pixels say which they are."""
-    found = []
+    result = []
     for images, labels in source:
         numbers = images[:, 0, 0, 0]
         np.testing.assert_array_equal(labels, numbers % 7)
-        found.append(numbers.tolist())
-    return found
+        result.append(numbers.tolist())
+    return result
 
 
 def flat(batches):
@@ -30,7 +30,7 @@ def flat(batches):
 
 
 def test_an_epoch_has_every_image_once_and_the_next_another_order():
-    batches = seen(pipeline.batches(feed(), 0, 10))
+    batches = images_of(pipeline.batches(feed(), 0, 10))
     first, second = flat(batches[:5]), flat(batches[5:])
     assert sorted(first) == sorted(second) == list(range(USED))
     assert first != second
@@ -39,34 +39,38 @@ def test_an_epoch_has_every_image_once_and_the_next_another_order():
 @pytest.mark.parametrize('start', [0, 3, 9])
 def test_a_run_that_goes_on_sees_what_it_would_have_seen(start):
     assert (
-        seen(pipeline.batches(feed(), start, 12)) == seen(pipeline.batches(feed(), 0, 12))[start:]
+        images_of(pipeline.batches(feed(), start, 12))
+        == images_of(pipeline.batches(feed(), 0, 12))[start:]
     )
 
 
 @pytest.mark.parametrize('processes', [2, 4])
 def test_processes_together_see_what_one_sees(processes):
     parts = [
-        seen(pipeline.batches(feed(), 2, 12, (number, processes))) for number in range(processes)
+        images_of(pipeline.batches(feed(), 2, 12, (number, processes)))
+        for number in range(processes)
     ]
-    assert [flat(rows) for rows in zip(*parts, strict=True)] == seen(
+    assert [flat(rows) for rows in zip(*parts, strict=True)] == images_of(
         pipeline.batches(feed(), 2, 12)
     )
 
 
 def test_a_batch_may_hold_the_end_of_an_epoch_and_the_beginning_of_the_next():
-    own = feed()._replace(batch_size=12)
-    found = flat(seen(pipeline.batches(own, 0, 10)))
-    assert sorted(found[:USED]) == sorted(found[USED : 2 * USED]) == list(range(USED))
+    source = feed()._replace(batch_size=12)
+    result = flat(images_of(pipeline.batches(source, 0, 10)))
+    assert sorted(result[:USED]) == sorted(result[USED : 2 * USED]) == list(range(USED))
 
 
 def test_seeds_have_orders_of_their_own():
-    assert seen(pipeline.batches(feed(seed=1), 0, 5)) != seen(pipeline.batches(feed(seed=2), 0, 5))
+    assert images_of(pipeline.batches(feed(seed=1), 0, 5)) != images_of(
+        pipeline.batches(feed(seed=2), 0, 5)
+    )
 
 
 def test_balanced_epochs_have_all_classes_alike():
     labels = np.repeat(np.arange(4), [30, 6, 3, 1]).astype(np.int32)
-    own = Feed(np.zeros((40, 1, 1, 3), np.uint8), labels, np.arange(40), SIZE, 0, balanced=True)
-    drawn = pipeline.order(own, 0)
+    source = Feed(np.zeros((40, 1, 1, 3), np.uint8), labels, np.arange(40), SIZE, 0, balanced=True)
+    drawn = pipeline.order(source, 0)
     assert np.bincount(labels[drawn]).tolist() == [10, 10, 10, 10]
     assert len(np.unique(drawn[labels[drawn] == 0])) == 10  # none twice while others wait
-    assert pipeline.order(own, 1).tolist() != drawn.tolist()
+    assert pipeline.order(source, 1).tolist() != drawn.tolist()

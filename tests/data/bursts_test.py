@@ -42,9 +42,9 @@ def test_series_are_found_whatever_the_scale_and_the_mean():
 
 def test_a_cluster_is_of_one_class_and_every_class_keeps_several():
     features, labels, _ = series(images=3, spread=3.0)
-    found = bursts.clusters(features, labels)
-    assert len(np.unique(found)) == len({*zip(found, labels, strict=True)})
-    assert min(len(np.unique(found[labels == label])) for label in range(4)) >= bursts.LEAST
+    groups = bursts.clusters(features, labels)
+    assert len(np.unique(groups)) == len({*zip(groups, labels, strict=True)})
+    assert min(len(np.unique(groups[labels == label])) for label in range(4)) >= bursts.LEAST
 
 
 def test_without_neighbours_every_photograph_is_alone():
@@ -55,20 +55,20 @@ def test_without_neighbours_every_photograph_is_alone():
 def test_large_classes_are_compared_in_blocks(monkeypatch):
     features, labels, numbers = series(each=16)
     monkeypatch.setattr(bursts, 'BLOCK', 60)
-    found = bursts.clusters(features, labels)
-    assert len({*zip(found, labels, strict=True)}) == len(np.unique(found))
-    assert np.mean([len(np.unique(found[numbers == number])) for number in range(64)]) < 1.3
+    groups = bursts.clusters(features, labels)
+    assert len({*zip(groups, labels, strict=True)}) == len(np.unique(groups))
+    assert np.mean([len(np.unique(groups[numbers == number])) for number in range(64)]) < 1.3
 
 
 def test_a_grouped_split_keeps_series_whole_and_every_class_on_both_sides():
     features, labels, _ = series()
-    named, found = bursts.split(dataset(labels), DATA, features)
-    check_whole(found, len(labels))
+    named, result = bursts.split(dataset(labels), DATA, features)
+    check_whole(result, len(labels))
     groups = np.array(named.groups)
-    assert not set(groups[found.train]) & set(groups[found.val])
-    for part in (found.train, found.val):
+    assert not set(groups[result.train]) & set(groups[result.val])
+    for part in (result.train, result.val):
         assert set(labels[part]) == set(range(4))
-    assert bursts.facts(named, found) == dict(
+    assert bursts.facts(named, result) == dict(
         drawn='in whole bursts of photographs', groups=32, largest=5, grouped=True
     )
 
@@ -84,11 +84,13 @@ def test_views_and_numbers_of_splits():
 
 def test_without_bursts_the_split_is_stratified():
     labels = np.repeat([0, 1], 20)
-    made, found = bursts.split(dataset(labels), DATA, np.eye(40, dtype=np.float32))
+    made, groups = bursts.split(dataset(labels), DATA, np.eye(40, dtype=np.float32))
     assert made.groups is None
-    assert 'at random' in found.drawn
-    assert 'no bursts' in found.drawn
-    assert bursts.facts(made, found) == dict(drawn=found.drawn, groups=40, largest=1, grouped=False)
+    assert 'at random' in groups.drawn
+    assert 'no bursts' in groups.drawn
+    assert bursts.facts(made, groups) == dict(
+        drawn=groups.drawn, groups=40, largest=1, grouped=False
+    )
 
 
 def test_groups_of_the_source_and_other_splits_are_left_alone():
@@ -98,36 +100,36 @@ def test_groups_of_the_source_and_other_splits_are_left_alone():
         (named, DATA),
         (dataset(labels), dataclasses.replace(DATA, split='stratified')),
     ):
-        same, found = bursts.split(made, data, features)
+        same, groups = bursts.split(made, data, features)
         assert same is made
         expected = loading.split(made, data)
-        assert found.drawn == expected.drawn
-        np.testing.assert_array_equal(found.val, expected.val)
+        assert groups.drawn == expected.drawn
+        np.testing.assert_array_equal(groups.val, expected.val)
 
 
 def test_a_test_part_of_the_source_stays():
     features, labels, _ = series()
     parts = tuple('test' if i % 4 == 0 else 'train' for i in range(len(labels)))
-    made, found = bursts.split(dataset(labels, parts), DATA, features)
-    check_whole(found, len(labels))
-    np.testing.assert_array_equal(found.test, np.arange(0, len(labels), 4))
-    assert not set(np.array(made.groups)[found.train]) & set(np.array(made.groups)[found.val])
-    assert bursts.facts(made, found)['groups'] <= 32
+    made, groups = bursts.split(dataset(labels, parts), DATA, features)
+    check_whole(groups, len(labels))
+    np.testing.assert_array_equal(groups.test, np.arange(0, len(labels), 4))
+    assert not set(np.array(made.groups)[groups.train]) & set(np.array(made.groups)[groups.val])
+    assert bursts.facts(made, groups)['groups'] <= 32
 
 
 @pytest.mark.parametrize('k', [2, 3, 5])
 def test_folds_divide_the_images_and_no_group(k):
     _, labels, numbers = series()
-    found = bursts.folds(labels, numbers, k, seed=1)
-    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(len(labels)))
-    for fold in found:
+    groups = bursts.folds(labels, numbers, k, seed=1)
+    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(len(labels)))
+    for fold in groups:
         rest = np.setdiff1d(np.arange(len(labels)), fold)
         assert not set(numbers[fold]) & set(numbers[rest])
         np.testing.assert_allclose(
             np.bincount(labels[fold], minlength=4), len(labels) / 4 / k, atol=5
         )
     names = [f'shop {number}' for number in numbers]
-    for fold, again in zip(found, bursts.folds(labels, names, k, seed=1), strict=True):
+    for fold, again in zip(groups, bursts.folds(labels, names, k, seed=1), strict=True):
         assert len(again) == pytest.approx(len(fold), abs=10)
 
 
@@ -139,9 +141,9 @@ def test_more_folds_than_groups_are_refused():
 def test_a_part_of_share_0_is_empty_and_the_others_are_whole():
     for split in ('stratified', 'grouped'):
         made = dataset(np.repeat([0, 1], 10), groups=tuple(str(i // 2) for i in range(20)))
-        found = loading.split(made, dataclasses.replace(DATA, split=split))
-        check_whole(found, 20)
-        assert (len(found.train), len(found.val), len(found.test)) == (16, 4, 0)
+        groups = loading.split(made, dataclasses.replace(DATA, split=split))
+        check_whole(groups, 20)
+        assert (len(groups.train), len(groups.val), len(groups.test)) == (16, 4, 0)
 
 
 @pytest.mark.parametrize('fractions', [(0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.8, 0.3, -0.1)])

@@ -84,14 +84,14 @@ def left(folder):
 
 def test_images_in_order_with_digests(folder):
     sources = [*files(40), image(99), *files(3)]
-    found = get(sources)
-    np.testing.assert_array_equal(found.images, pixels(sources))
-    assert found.images.dtype == np.uint8
-    assert not found.images.flags.writeable
-    assert isinstance(found.images, np.memmap)
-    assert found.bad == {}
-    assert found.digests[0] == found.digests[41]
-    assert len(set(found.digests)) == 41
+    images = get(sources)
+    np.testing.assert_array_equal(images.images, pixels(sources))
+    assert images.images.dtype == np.uint8
+    assert not images.images.flags.writeable
+    assert isinstance(images.images, np.memmap)
+    assert images.bad == {}
+    assert images.digests[0] == images.digests[41]
+    assert len(set(images.digests)) == 41
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not left(folder)
     assert get([]).images.shape == (0, SIZE, SIZE, 3)
@@ -163,12 +163,12 @@ def test_bad_images_stop_or_are_skipped(monkeypatch):
     assert '\n' not in str(caught.value)
     forbid(monkeypatch, 'decode')  # it was kept all the same
     for _ in range(2):
-        found = get(sources, on_bad_image='skip')
-        assert list(found.bad) == [1, 3, 4, 5]
-        assert found.bad[4] == 'no such file'
-        assert found.digests[4] == found.digests[5] == ''
-        assert not found.images[[1, 3, 4, 5]].any()
-        np.testing.assert_array_equal(found.images[[0, 2]], pixels([sources[0], sources[2]]))
+        images = get(sources, on_bad_image='skip')
+        assert list(images.bad) == [1, 3, 4, 5]
+        assert images.bad[4] == 'no such file'
+        assert images.digests[4] == images.digests[5] == ''
+        assert not images.images[[1, 3, 4, 5]].any()
+        np.testing.assert_array_equal(images.images[[0, 2]], pixels([sources[0], sources[2]]))
 
 
 def test_a_file_that_appears_is_decoded():
@@ -232,8 +232,8 @@ def test_two_may_write_the_same_entry_at_once(folder, kind):
     else:
         pool = concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context('forkserver'))
     with pool:
-        found = list(pool.map(_process, [sources] * 3))
-    assert set(found) == {pixels(sources).tobytes()}
+        images = list(pool.map(_process, [sources] * 3))
+    assert set(images) == {pixels(sources).tobytes()}
     assert not left(folder)
     assert len(list(folder.glob('*.raw'))) == 1
 
@@ -315,8 +315,10 @@ def test_the_least_recently_used_goes_first(folder, monkeypatch):
                 os.utime(path, (1000 + k, 1000 + k))
     get(sets[0])  # used again
     get(sets[2])
-    kept = {tuple(json.loads(path.read_text())['digests']) for path in folder.glob('*px-*.json')}
-    assert kept == {tuple(map(digests.digest, sets[k])) for k in (0, 2)}
+    selected = {
+        tuple(json.loads(path.read_text())['digests']) for path in folder.glob('*px-*.json')
+    }
+    assert selected == {tuple(map(digests.digest, sets[k])) for k in (0, 2)}
     monkeypatch.setattr(entries, 'LIMIT', 1)
     get([image(77)])
     assert len(list(folder.glob('*.raw'))) == 1

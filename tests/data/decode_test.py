@@ -32,8 +32,8 @@ def reference(image, size):
     )
 
 
-def difference(found, expected):
-    return np.abs(found.astype(np.float32) - expected).mean()
+def difference(decoded, expected):
+    return np.abs(decoded.astype(np.float32) - expected).mean()
 
 
 @pytest.mark.parametrize('size', [17, 32, 64, 200, 300])
@@ -43,11 +43,11 @@ def difference(found, expected):
 )
 def test_decoders_agree_with_all_pixels(name, size, options):
     data = encoded(PHOTO, 'JPEG', quality=92, **options)
-    found = decode(data, size, name)
-    assert found.shape == (size, size, 3)
-    assert found.dtype == np.uint8
-    assert difference(found, reference(Image.open(io.BytesIO(data)), size)) < 3.5
-    assert difference(found, decode(data, size, 'pillow')) < 0.5
+    decoded = decode(data, size, name)
+    assert decoded.shape == (size, size, 3)
+    assert decoded.dtype == np.uint8
+    assert difference(decoded, reference(Image.open(io.BytesIO(data)), size)) < 3.5
+    assert difference(decoded, decode(data, size, 'pillow')) < 0.5
 
 
 @pytest.mark.parametrize('name', DECODERS)
@@ -95,23 +95,23 @@ def test_orientation(kind, name, turn):
 def test_modes_and_formats(mode, kind):
     image = PHOTO.convert(mode)
     options = dict(lossless=True) if kind == 'WEBP' else dict(quality=95) if kind == 'JPEG' else {}
-    found = decode(encoded(image, kind, **options), 40)
-    assert difference(found, reference(image, 40)) < 4
+    decoded = decode(encoded(image, kind, **options), 40)
+    assert difference(decoded, reference(image, 40)) < 4
 
 
 @pytest.mark.parametrize('name', DECODERS)
 def test_cmyk_is_not_inverted(name):
     colours = Image.new('CMYK', (64, 64), (0, 200, 180, 20))
-    found = decode(encoded(colours, 'JPEG', quality=95), 16, name)
-    np.testing.assert_allclose(found[8, 8], np.asarray(colours.convert('RGB'))[8, 8], atol=4)
-    assert found[8, 8, 0] > 200
+    decoded = decode(encoded(colours, 'JPEG', quality=95), 16, name)
+    np.testing.assert_allclose(decoded[8, 8], np.asarray(colours.convert('RGB'))[8, 8], atol=4)
+    assert decoded[8, 8, 0] > 200
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'PPM'])
 def test_sixteen_bits_are_scaled_and_not_clipped(kind):
     ramp = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (64, 1))
-    found = decode(encoded(Image.fromarray(ramp), kind), 64)
-    np.testing.assert_allclose(found[..., 0], ramp / 257, atol=0.51)
+    decoded = decode(encoded(Image.fromarray(ramp), kind), 64)
+    np.testing.assert_allclose(decoded[..., 0], ramp / 257, atol=0.51)
 
 
 def test_transparent_pixels_lie_over_white():
@@ -122,9 +122,9 @@ def test_transparent_pixels_lie_over_white():
         encoded(image, 'WEBP', lossless=True),
         encoded(image.quantize(), 'PNG'),
     ):
-        found = decode(data, 40)
-        assert tuple(found[20, 35]) == (255, 255, 255)
-        np.testing.assert_allclose(found[20, 5], (0, 0, 200), atol=2)
+        decoded = decode(data, 40)
+        assert tuple(decoded[20, 35]) == (255, 255, 255)
+        np.testing.assert_allclose(decoded[20, 5], (0, 0, 200), atol=2)
     keyed = encoded(Image.new('L', (8, 8), 7), 'PNG', transparency=7)
     assert decode(keyed, 8).min() == 255
 
@@ -132,8 +132,8 @@ def test_transparent_pixels_lie_over_white():
 @pytest.mark.parametrize('kind', ['GIF', 'WEBP', 'PNG', 'TIFF'])
 def test_an_animation_gives_its_first_frame(kind):
     frames = [Image.new('RGB', (30, 20), colour) for colour in ((250, 10, 10), (10, 250, 10))]
-    found = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), 10)
-    np.testing.assert_allclose(found[5, 5], (250, 10, 10), atol=6)
+    decoded = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), 10)
+    np.testing.assert_allclose(decoded[5, 5], (250, 10, 10), atol=6)
 
 
 def test_files_and_bytes_are_the_same(tmp_path):

@@ -81,11 +81,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    with Server() as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs=dict(poll_interval=0.01))
+    with Server() as started:
+        thread = threading.Thread(target=started.serve_forever, kwargs=dict(poll_interval=0.01))
         thread.start()
-        yield found
-        found.shutdown()
+        yield started
+        started.shutdown()
         thread.join()
 
 
@@ -99,13 +99,13 @@ def zipped(files, **options):
 
 def test_a_file_comes_whole_and_is_said(server, capsys):
     server.files['/a'] = BODY
-    found = download.fetch(f'{server.url}/a', pathlib.Path('new/a'))
+    path = download.fetch(f'{server.url}/a', pathlib.Path('new/a'))
     digest = hashlib.sha256(BODY).hexdigest()
     assert pathlib.Path('new/a').read_bytes() == BODY
-    assert found == dict(url=f'{server.url}/a', bytes=len(BODY), sha256=digest)
+    assert path == dict(url=f'{server.url}/a', bytes=len(BODY), sha256=digest)
     assert digest in capsys.readouterr().err
     assert [p.name for p in pathlib.Path('new').iterdir()] == ['a']
-    assert download.fetch(f'{server.url}/a', pathlib.Path('new/a')) == found
+    assert download.fetch(f'{server.url}/a', pathlib.Path('new/a')) == path
     assert len(server.seen) == 1  # what is there is not fetched again
 
 
@@ -228,11 +228,11 @@ def test_a_full_disk_keeps_what_has_come(server, monkeypatch):
     with pytest.raises(InputError, match='No space left'):
         download.fetch(f'{server.url}/a', pathlib.Path('a'))
     monkeypatch.setattr(download, '_chunks', whole)
-    kept = pathlib.Path('a.part').stat().st_size
-    assert kept
+    size = pathlib.Path('a.part').stat().st_size
+    assert size
     download.fetch(f'{server.url}/a', pathlib.Path('a'))
     assert pathlib.Path('a').read_bytes() == BODY
-    assert server.seen[-1] == ('/a', f'bytes={kept}-')
+    assert server.seen[-1] == ('/a', f'bytes={size}-')
 
 
 @pytest.mark.parametrize('prefix', ['', 'train_images/', './train_images/', 'a/b/', 'back\\'])
@@ -314,16 +314,16 @@ def test_the_challenge_is_fetched_across_interruptions(server, monkeypatch, pref
         with pytest.raises(InputError, match='the same command resumes'):
             foodc.foodc('data/food', download=True)
         assert not pathlib.Path('data/food/train_images').exists()
-    found = foodc.foodc('data/food', download=True)
-    assert found.class_names == ('a', 'b')
-    assert [p.read_bytes() for p in found.images] == [bytes([i]) * 3000 for i in range(6)]
+    listing = foodc.foodc('data/food', download=True)
+    assert listing.class_names == ('a', 'b')
+    assert [p.read_bytes() for p in listing.images] == [bytes([i]) * 3000 for i in range(6)]
     record = json.loads(pathlib.Path('data/food/downloads.json').read_text())
     assert {f'/{name}': entry['sha256'] for name, entry in record.items()} == {
         name: hashlib.sha256(body).hexdigest() for name, body in server.files.items()
     }
     assert not list(pathlib.Path('data/food').glob('*.part*'))
     requests = len(server.seen)
-    assert foodc.foodc('data/food', download=True).ids == found.ids
+    assert foodc.foodc('data/food', download=True).ids == listing.ids
     assert len(server.seen) == requests
 
 

@@ -45,9 +45,9 @@ def cache(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize('source', [NAME, f'hf-hub:{NAME}'])
 def test_the_commit_that_a_revision_stands_for(cache, source, revision, commit, value):
-    found = weights.read(source, revision)
-    assert (found.source, found.revision, found.config['value']) == (NAME, commit, value)
-    np.testing.assert_array_equal(found.tensors['conv1.weight'], tensors(value)['conv1.weight'])
+    result = weights.read(source, revision)
+    assert (result.source, result.revision, result.config['value']) == (NAME, commit, value)
+    np.testing.assert_array_equal(result.tensors['conv1.weight'], tensors(value)['conv1.weight'])
     assert weights.commit(source, revision) == commit
 
 

@@ -45,10 +45,12 @@ CHANGES = {
 
 @pytest.mark.parametrize('change', CHANGES)
 def test_a_changed_photograph_pairs_with_itself_and_no_other(change):
-    own = photos()
-    both = np.concatenate([small(own), small([CHANGES[change](image) for image in own])])
-    found = near_duplicates.pairs(near_duplicates.hashes(both))
-    np.testing.assert_array_equal(found, [(i, i + len(own)) for i in range(len(own))])
+    originals = photos()
+    both = np.concatenate(
+        [small(originals), small([CHANGES[change](image) for image in originals])]
+    )
+    pairs = near_duplicates.pairs(near_duplicates.hashes(both))
+    np.testing.assert_array_equal(pairs, [(i, i + len(originals)) for i in range(len(originals))])
 
 
 def test_hashes_depend_on_neither_size_nor_type_nor_chunk(monkeypatch):
@@ -105,8 +107,16 @@ def test_pairs_without_end_are_refused():
 
 
 def test_clusters_follow_chains():
-    found = near_duplicates.clusters(6, np.array([(0, 3), (3, 5), (1, 2)]))
-    assert found[0] == found[3] == found[5] != found[1] == found[2] != found[4] != found[0]
+    clusters = near_duplicates.clusters(6, np.array([(0, 3), (3, 5), (1, 2)]))
+    assert (
+        clusters[0]
+        == clusters[3]
+        == clusters[5]
+        != clusters[1]
+        == clusters[2]
+        != clusters[4]
+        != clusters[0]
+    )
 
 
 def test_equal_images_are_one_group_and_are_looked_for_once(monkeypatch):

@@ -23,9 +23,11 @@ def touch(*names):
         path.touch()
 
 
-def classes(found):
+def classes(listing):
     """The class name by id."""
-    return {i: found.class_names[label] for i, label in zip(found.ids, found.labels, strict=True)}
+    return {
+        i: listing.class_names[label] for i, label in zip(listing.ids, listing.labels, strict=True)
+    }
 
 
 GOOD = 'ImageId,ClassName\na.jpg,cat\nb.jpg,dog\n'
@@ -55,10 +57,10 @@ SAME = {
 def test_csvs_that_mean_the_same(kind):
     pathlib.Path('t.csv').write_text(SAME[kind], newline='')
     touch('a.jpg', 'b.jpg')
-    found = csv_table.csv('t.csv')
-    assert classes(found) == {'a.jpg': 'cat', 'b.jpg': 'dog'}
-    assert [p.name for p in found.images] == ['a.jpg', 'b.jpg']
-    assert found.labels.dtype == np.int32
+    listing = csv_table.csv('t.csv')
+    assert classes(listing) == {'a.jpg': 'cat', 'b.jpg': 'dog'}
+    assert [p.name for p in listing.images] == ['a.jpg', 'b.jpg']
+    assert listing.labels.dtype == np.int32
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.JPG', '.Jpeg', '.png', '.webp', '.bmp', '.GIF'])
@@ -100,9 +102,9 @@ def test_a_guess_is_overruled_and_a_path_has_colons():
 def test_groups_and_numbered_classes():
     touch('a.jpg', 'b.jpg', 'c.jpg')
     pathlib.Path('t.csv').write_text('image,label,shop\na,10,north\nb,2,south\nc,-1,north\n')
-    found = csv_table.csv('t.csv', group_column='Shop')
-    assert found.groups == ('north', 'south', 'north')
-    assert found.class_names == ('-1', '2', '10')
+    listing = csv_table.csv('t.csv', group_column='Shop')
+    assert listing.groups == ('north', 'south', 'north')
+    assert listing.class_names == ('-1', '2', '10')
     assert csv_table.csv('t.csv').groups is None
 
 
@@ -236,7 +238,7 @@ def test_nothing_but_an_input_error_escapes(data, headed):
     pathlib.Path('t.csv').write_bytes(H * headed + data)
     problem = None
     try:
-        found = csv_table.csv('t.csv')
+        listing = csv_table.csv('t.csv')
     except InputError as error:
         problem = str(error)
     if problem:
@@ -244,7 +246,8 @@ def test_nothing_but_an_input_error_escapes(data, headed):
     else:
         inside = pathlib.Path.cwd().resolve()
         assert all(
-            pathlib.Path(os.path.normpath(inside / p)).is_relative_to(inside) for p in found.images
+            pathlib.Path(os.path.normpath(inside / p)).is_relative_to(inside)
+            for p in listing.images
         )
 
 
@@ -279,11 +282,11 @@ def test_one_folder_a_class():
         'f/l.jpg',
     )
     touch('f/__MACOSX/2/a.jpg', 'f/2/.DS_Store')
-    found = folder.folder('f')
-    assert classes(found) == {'2/a.webp': '2', '2/deep/er/y.PNG': '2', '10/x.jpg': '10'}
-    assert found.parts is None
-    assert found.class_names == ('2', '10')
-    assert [str(p) for p in found.images] == [f'f/{i}' for i in found.ids]
+    listing = folder.folder('f')
+    assert classes(listing) == {'2/a.webp': '2', '2/deep/er/y.PNG': '2', '10/x.jpg': '10'}
+    assert listing.parts is None
+    assert listing.class_names == ('2', '10')
+    assert [str(p) for p in listing.images] == [f'f/{i}' for i in listing.ids]
 
 
 @pytest.mark.parametrize(
@@ -297,20 +300,20 @@ def test_one_folder_a_class():
 )
 def test_parts_of_a_folder(tops, parts):
     touch(*(f'f/{top}/{kind}/1.jpg' for top in tops for kind in 'ab'))
-    found = folder.folder('f')
-    assert set(found.parts or ()) == parts
-    assert len(found.ids) == 2 * len(tops)
-    assert found.class_names == ('a', 'b')
-    first = {i.split('/')[0]: p for i, p in zip(found.ids, found.parts or (), strict=True)}
+    listing = folder.folder('f')
+    assert set(listing.parts or ()) == parts
+    assert len(listing.ids) == 2 * len(tops)
+    assert listing.class_names == ('a', 'b')
+    first = {i.split('/')[0]: p for i, p in zip(listing.ids, listing.parts or (), strict=True)}
     assert first[tops[0]] == 'train'
 
 
 def test_a_test_folder_without_labels_is_left_out():
     touch('f/train/a/1.jpg', 'f/train/b/1.jpg', 'f/test/9.jpg')
-    found = folder.folder('f')
-    assert found.parts is None
-    assert found.ids == ('train/a/1.jpg', 'train/b/1.jpg')
-    assert 'test/ has no class folders' in found.description
+    listing = folder.folder('f')
+    assert listing.parts is None
+    assert listing.ids == ('train/a/1.jpg', 'train/b/1.jpg')
+    assert 'test/ has no class folders' in listing.description
 
 
 def test_a_class_may_be_called_train():
@@ -357,9 +360,9 @@ def test_many_files():
         top.mkdir(parents=True)
         for i in range(10_000):
             os.close(os.open(top / f'{i:05}.jpg', os.O_CREAT | os.O_WRONLY))
-    found = folder.folder('f')
-    assert len(found.ids) == 20_000
-    assert np.bincount(found.labels).tolist() == [10_000, 10_000]
+    listing = folder.folder('f')
+    assert len(listing.ids) == 20_000
+    assert np.bincount(listing.labels).tolist() == [10_000, 10_000]
 
 
 BAD_FOLDERS = {
@@ -399,10 +402,10 @@ X, Y = np.arange(4 * 6 * 5 * 3, dtype=np.uint8).reshape(4, 6, 5, 3), np.array([1
 
 def test_arrays_keep_their_values():
     np.savez('a.npz', images=X, labels=Y)
-    found = npz.npz('a.npz')
-    np.testing.assert_array_equal(found.images, X)
-    assert found.class_names == ('2', '10')
-    assert found.labels.tolist() == [1, 0, 1, 0]
+    listing = npz.npz('a.npz')
+    np.testing.assert_array_equal(listing.images, X)
+    assert listing.class_names == ('2', '10')
+    assert listing.labels.tolist() == [1, 0, 1, 0]
     np.savez(
         'a.npz',
         x=X[..., 0] / 255,
@@ -410,12 +413,12 @@ def test_arrays_keep_their_values():
         ids=np.array(list('wxyz')),
         groups=Y,
     )
-    found = npz.npz('a.npz')
-    assert isinstance(found.images, np.ndarray)
-    assert found.images.dtype == np.float32
-    np.testing.assert_allclose(found.images, X[..., :1] / 255, atol=1e-7)
-    assert found.ids == ('w', 'x', 'y', 'z')
-    assert found.groups == ('10', '2', '10', '2')
+    listing = npz.npz('a.npz')
+    assert isinstance(listing.images, np.ndarray)
+    assert listing.images.dtype == np.float32
+    np.testing.assert_allclose(listing.images, X[..., :1] / 255, atol=1e-7)
+    assert listing.ids == ('w', 'x', 'y', 'z')
+    assert listing.groups == ('10', '2', '10', '2')
     np.savez('a.npz', images=X, labels=Y // 10, class_names=['zebra', 'ape', 'unused'])
     assert npz.npz('a.npz').class_names == ('zebra', 'ape')  # their own order
 
@@ -428,10 +431,10 @@ def test_arrays_in_parts(form):
         label.format(p): Y[: len(x), None] for p, x in parts.items()
     }
     np.savez_compressed('a.npz', **pairs)
-    found = npz.npz('a.npz')
-    assert found.parts == ('train',) * 4 + ('val',) * 2 + ('test',) * 2
-    np.testing.assert_array_equal(found.images, np.concatenate(list(parts.values())))
-    assert found.ids[:2] == ('train/0', 'train/1')
+    listing = npz.npz('a.npz')
+    assert listing.parts == ('train',) * 4 + ('val',) * 2 + ('test',) * 2
+    np.testing.assert_array_equal(listing.images, np.concatenate(list(parts.values())))
+    assert listing.ids[:2] == ('train/0', 'train/1')
 
 
 BAD_ARRAYS = {
@@ -503,13 +506,13 @@ BUILTIN = dict(
 @pytest.mark.parametrize('name', builtin.SOURCES)
 def test_what_needs_no_file(name):
     source, (shape, dtype, number) = builtin.SOURCES[name], BUILTIN[name]
-    found, again = source(''), source('')
-    assert isinstance(found.images, np.ndarray)
-    assert found.images.shape == (len(found.ids), *shape)
-    assert found.images.dtype == dtype
-    assert found.labels.dtype == np.int32
-    assert len(found.class_names) == number == len(set(found.labels.tolist()))
-    np.testing.assert_array_equal(found.images, again.images)
+    listing, again = source(''), source('')
+    assert isinstance(listing.images, np.ndarray)
+    assert listing.images.shape == (len(listing.ids), *shape)
+    assert listing.images.dtype == dtype
+    assert listing.labels.dtype == np.int32
+    assert len(listing.class_names) == number == len(set(listing.labels.tolist()))
+    np.testing.assert_array_equal(listing.images, again.images)
     with pytest.raises(InputError, match='nothing follows the name'):
         source('here')
 
@@ -540,9 +543,9 @@ def test_hugging_face_sets(monkeypatch):
     for name in ('train', 'test'):
         table.to_parquet(f'many/{name}-00000-of-00001.parquet')
     for where in ('one', 'many/train-00000-of-00001.parquet', 'unlabelled'):
-        found = huggingface.hf(where)
-        assert list(found.images) == files, where
-        assert (found.labels.tolist(), found.class_names, found.parts) == (
+        listing = huggingface.hf(where)
+        assert list(listing.images) == files, where
+        assert (listing.labels.tolist(), listing.class_names, listing.parts) == (
             [0, 1, 1, 0],
             ('zebra', 'ape'),
             None,

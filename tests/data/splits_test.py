@@ -41,14 +41,14 @@ def listing(labels, parts=None):
     )
 
 
-def arrays(found):
-    return [getattr(found, name) for name in PARTS]
+def arrays(parts):
+    return [getattr(parts, name) for name in PARTS]
 
 
-def check_whole(found, n):
-    for indices in arrays(found):
+def check_whole(parts, n):
+    for indices in arrays(parts):
         np.testing.assert_array_equal(indices, np.unique(indices))
-    np.testing.assert_array_equal(np.sort(np.concatenate(arrays(found))), np.arange(n))
+    np.testing.assert_array_equal(np.sort(np.concatenate(arrays(parts))), np.arange(n))
 
 
 counts = st.lists(st.integers(3, 40), min_size=2, max_size=12)
@@ -62,12 +62,12 @@ counts = st.lists(st.integers(3, 40), min_size=2, max_size=12)
 @hypothesis.settings(deadline=None, max_examples=50)
 def test_stratified_is_whole_and_every_class_is_in_every_part(counts, seed, fractions):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
-    found = splits.stratified(dataset(labels), fractions, seed)
-    check_whole(found, len(labels))
-    for indices, fraction in zip(arrays(found), fractions, strict=True):
-        kept = np.bincount(labels[indices], minlength=len(counts))
-        assert (kept >= 1).all()
-        assert (np.abs(kept - fraction * np.array(counts)) <= 2).all()
+    parts = splits.stratified(dataset(labels), fractions, seed)
+    check_whole(parts, len(labels))
+    for indices, fraction in zip(arrays(parts), fractions, strict=True):
+        counts_of_part = np.bincount(labels[indices], minlength=len(counts))
+        assert (counts_of_part >= 1).all()
+        assert (np.abs(counts_of_part - fraction * np.array(counts)) <= 2).all()
 
 
 def test_large_classes_are_split_as_scikit_learn_does():
@@ -75,9 +75,9 @@ def test_large_classes_are_split_as_scikit_learn_does():
 
     labels = np.arange(300) % 3
     rest, test = train_test_split(np.arange(300), test_size=0.2, stratify=labels, random_state=4)
-    found = splits.stratified(dataset(labels), FRACTIONS, 4)
-    np.testing.assert_array_equal(found.test, np.sort(test))
-    assert set(found.train) | set(found.val) == set(rest)
+    parts = splits.stratified(dataset(labels), FRACTIONS, 4)
+    np.testing.assert_array_equal(parts.test, np.sort(test))
+    assert set(parts.train) | set(parts.val) == set(rest)
 
 
 @hypothesis.given(st.integers(0, 1000), st.integers(12, 60), st.booleans())
@@ -87,12 +87,12 @@ def test_groups_never_straddle(seed, count, pure):
     groups = np.sort(np.concatenate([np.arange(count), random.integers(0, count, 4 * count)]))
     labels = groups % 3 if pure else random.integers(0, 3, len(groups))
     made = dataset(labels, groups=tuple(map(str, groups)))
-    found = splits.grouped(made, FRACTIONS, seed)
-    check_whole(found, len(labels))
-    sides = [set(groups[indices]) for indices in arrays(found)]
+    parts = splits.grouped(made, FRACTIONS, seed)
+    check_whole(parts, len(labels))
+    sides = [set(groups[indices]) for indices in arrays(parts)]
     assert sum(map(len, sides)) == len(set.union(*sides))
     largest = np.bincount(groups).max()
-    for indices, fraction in zip(arrays(found), FRACTIONS, strict=True):
+    for indices, fraction in zip(arrays(parts), FRACTIONS, strict=True):
         assert abs(len(indices) - fraction * len(labels)) <= 3 * largest + 2
 
 
@@ -109,16 +109,16 @@ def test_what_the_source_fixes_stays(name):
     labels = np.arange(120) % 3
     parts = np.array(['train'] * 80 + ['val'] * 20 + ['test'] * 20)
     made = dataset(labels, tuple(parts), groups=tuple(str(i // 2) for i in range(120)))
-    found = splits.SPLITS[name](made, FRACTIONS, 0)
-    for indices, part in zip(arrays(found), PARTS, strict=True):
+    result = splits.SPLITS[name](made, FRACTIONS, 0)
+    for indices, part in zip(arrays(result), PARTS, strict=True):
         np.testing.assert_array_equal(indices, np.flatnonzero(parts == part))
     for missing in ('val', 'test'):
         left = np.where(parts == missing, 'train', parts)
-        found = splits.SPLITS[name](dataclasses.replace(made, parts=tuple(left)), FRACTIONS, 0)
-        check_whole(found, 120)
-        assert abs(len(getattr(found, missing)) - 25) <= 3  # 0.2 of 0.6 + 0.2, of 100 images
+        result = splits.SPLITS[name](dataclasses.replace(made, parts=tuple(left)), FRACTIONS, 0)
+        check_whole(result, 120)
+        assert abs(len(getattr(result, missing)) - 25) <= 3  # 0.2 of 0.6 + 0.2, of 100 images
         other = 'test' if missing == 'val' else 'val'
-        np.testing.assert_array_equal(getattr(found, other), np.flatnonzero(parts == other))
+        np.testing.assert_array_equal(getattr(result, other), np.flatnonzero(parts == other))
 
 
 def test_a_class_with_fewer_images_than_parts_is_named():
@@ -139,8 +139,8 @@ def test_equal_images_are_one_group_even_if_blank():
     made = dataset(np.arange(90) % 3, side=32)
     made.images[:] = np.random.default_rng(0).integers(0, 256, made.images.shape)
     made.images[:10] = 7
-    found = splits.grouped(made, FRACTIONS, 0)
-    assert sum(bool(set(range(10)) & set(indices)) for indices in arrays(found)) == 1
+    parts = splits.grouped(made, FRACTIONS, 0)
+    assert sum(bool(set(range(10)) & set(indices)) for indices in arrays(parts)) == 1
 
 
 @hypothesis.given(
@@ -154,36 +154,36 @@ def test_a_smaller_share_is_within_a_larger_one(labels, seed):
         assert set(small) <= set(large)
     np.testing.assert_array_equal(chosen[-1], train)
     assert set(labels[chosen[0]]) == set(labels[train])
-    counts, kept = (np.bincount(labels[indices], minlength=6) for indices in (train, chosen[2]))
+    counts, narrowed = (np.bincount(labels[indices], minlength=6) for indices in (train, chosen[2]))
     forced = (
         counts == 1
     ).sum() / 2  # what classes of one image have beyond their share, the others lack
-    assert (np.abs(kept - counts / 2) <= 1 + forced).all()
+    assert (np.abs(narrowed - counts / 2) <= 1 + forced).all()
 
 
 def test_narrow_keeps_the_largest_classes_and_a_share_of_each():
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(5), [10, 40, 5, 40, 80]))
-    found = splits.narrow(listing(labels), subset=40, classes=3, seed=0)
-    assert found.class_names == ('c1', 'c3', 'c4')
-    assert np.bincount(found.labels).tolist() == [10, 10, 20]
-    assert [found.class_names[label] for label in found.labels] == [
-        f'c{labels[int(i)]}' for i in found.ids
+    parts = splits.narrow(listing(labels), subset=40, classes=3, seed=0)
+    assert parts.class_names == ('c1', 'c3', 'c4')
+    assert np.bincount(parts.labels).tolist() == [10, 10, 20]
+    assert [parts.class_names[label] for label in parts.labels] == [
+        f'c{labels[int(i)]}' for i in parts.ids
     ]
-    assert list(map(int, found.ids)) == sorted(map(int, found.ids))
-    assert found.description == 'made: all; of these 40 images of 3 classes'
+    assert list(map(int, parts.ids)) == sorted(map(int, parts.ids))
+    assert parts.description == 'made: all; of these 40 images of 3 classes'
     tied = splits.narrow(listing([2, 2, 1, 1, 0, 0]), subset=None, classes=2, seed=0)
     assert tied.class_names == ('c0', 'c1')
 
 
 def test_narrow_leaves_enough_of_every_class_to_split_or_says_how_many_it_takes():
     labels = np.repeat(np.arange(81), 36)
-    found = splits.narrow(listing(labels), subset=500, classes=None, seed=0)
-    assert len(found.labels) == 500
-    assert np.bincount(found.labels).min() >= 3
-    splits.stratified(dataset(found.labels), FRACTIONS, 0)
+    result = splits.narrow(listing(labels), subset=500, classes=None, seed=0)
+    assert len(result.labels) == 500
+    assert np.bincount(result.labels).min() >= 3
+    splits.stratified(dataset(result.labels), FRACTIONS, 0)
     with pytest.raises(InputError, match=r'81 classes need 243 images'):
         splits.narrow(listing(labels), subset=242, classes=None, seed=0)
     parts = tuple(np.where(np.arange(len(labels)) % 3, 'train', 'test'))
-    found = splits.narrow(listing(labels, parts), subset=300, classes=None, seed=0)
-    splits.stratified(dataset(found.labels, found.parts), FRACTIONS, 0)
-    assert set(found.labels[np.array(found.parts) == 'test']) == set(range(81))
+    result = splits.narrow(listing(labels, parts), subset=300, classes=None, seed=0)
+    splits.stratified(dataset(result.labels, result.parts), FRACTIONS, 0)
+    assert set(result.labels[np.array(result.parts) == 'test']) == set(range(81))

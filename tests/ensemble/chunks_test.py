@@ -13,12 +13,12 @@ from jaxdl.ensemble import chunks
 def test_chunks_hold_every_member_and_fit(rows, columns, devices, limit):
     members = np.arange(rows * columns).reshape(rows, columns)
     sides = chunks.tile(members.shape, devices, limit)
-    found = chunks.cut(members, sides, devices)
+    cut = chunks.cut(members, sides, devices)
     assert sides[0] * sides[1] <= limit
-    assert {chunk.shape for chunk in found} == {(devices * sides[0], sides[1])}
-    assert set(np.concatenate([chunk.ravel() for chunk in found])) == set(range(rows * columns))
+    assert {chunk.shape for chunk in cut} == {(devices * sides[0], sides[1])}
+    assert set(np.concatenate([chunk.ravel() for chunk in cut])) == set(range(rows * columns))
     seeds = np.arange(rows).repeat(columns)
-    for chunk in found:
+    for chunk in cut:
         assert all(len(set(seeds[row])) == 1 for row in chunk)
 
 

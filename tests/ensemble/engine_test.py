@@ -28,10 +28,10 @@ def test_a_member_alone_is_what_it_is_in_the_group(pooling):
         BASE.replace(pooling=pooling, learning_rate=r, weight_decay=w)
         for r, w in ((0.1, 0.0), (0.02, 1e-3))
     ]
-    found = studies.members(variants, [0, 1])
-    group, _, tested = studies.train(found, chunks.rectangle([m.stream for m in found]))
-    row, column = np.argwhere(chunks.rectangle([m.stream for m in found]) == 3)[0]
-    single, _, single_tested = studies.alone(found[3])
+    trained = studies.members(variants, [0, 1])
+    group, _, tested = studies.train(trained, chunks.rectangle([m.stream for m in trained]))
+    row, column = np.argwhere(chunks.rectangle([m.stream for m in trained]) == 3)[0]
+    single, _, single_tested = studies.alone(trained[3])
     for name in ('train_loss', 'val_loss'):
         assert group.history[name][0, row, column] == pytest.approx(
             single.history[name][0, 0, 0], abs=1e-5
@@ -40,16 +40,16 @@ def test_a_member_alone_is_what_it_is_in_the_group(pooling):
 
 
 def test_members_of_other_seeds_and_rates_differ():
-    found = studies.members([BASE, BASE.replace(learning_rate=0.02)], [0, 1])
-    training, _, _ = studies.train(found, chunks.rectangle([m.stream for m in found]))
+    trained = studies.members([BASE, BASE.replace(learning_rate=0.02)], [0, 1])
+    training, _, _ = studies.train(trained, chunks.rectangle([m.stream for m in trained]))
     losses = training.history['train_loss'][0]
     assert len(np.unique(losses.round(6))) == 4
 
 
 def test_chunks_and_rows_of_their_own_change_nothing():
-    found = studies.members([BASE, BASE.replace(momentum=0.5)], [0, 1])
-    whole, _, _ = studies.train(found, [[0, 2], [1, 3]])
-    apart, _, _ = studies.train(found, [[0], [1], [2], [3]])
+    trained = studies.members([BASE, BASE.replace(momentum=0.5)], [0, 1])
+    whole, _, _ = studies.train(trained, [[0, 2], [1, 3]])
+    apart, _, _ = studies.train(trained, [[0], [1], [2], [3]])
     np.testing.assert_allclose(
         whole.history['train_loss'][0].T.ravel(), apart.history['train_loss'][0].ravel(), atol=1e-5
     )
@@ -144,13 +144,13 @@ def test_evaluation_in_other_batches_is_the_same(batch):
     def step(*arguments):
         return train_step.eval_step(*arguments, module=module)
 
-    found, correct = _evaluate(step, states, variants, data, part)
+    trained, correct = _evaluate(step, states, variants, data, part)
     whole, _ = _evaluate(
         step, states, variants, data, Part(indices[None, None], np.ones((1, 1, 50), bool))
     )
-    assert float(found.count[0, 0]) == 50
-    assert float(found.correct[0, 0]) == float(whole.correct[0, 0])
-    assert float(found.loss[0, 0]) == pytest.approx(float(whole.loss[0, 0]), rel=1e-5)
+    assert float(trained.count[0, 0]) == 50
+    assert float(trained.correct[0, 0]) == float(whole.correct[0, 0])
+    assert float(trained.loss[0, 0]) == pytest.approx(float(whole.loss[0, 0]), rel=1e-5)
     assert correct.shape == (1, 1, steps, batch)
 
 
@@ -180,12 +180,12 @@ def test_eight_devices_give_what_one_gives():
     )
     assert done.returncode == 0, done.stderr
     eight = [float(word) for word in done.stdout.split()]
-    found = studies.members(
+    trained = studies.members(
         [Variant(width=2, depth=1, learning_rate=r) for r in (0.1, 0.2)], range(4)
     )
-    square = chunks.rectangle([m.stream for m in found])
+    square = chunks.rectangle([m.stream for m in trained])
     one = np.zeros(8)
-    one[square] = studies.train(found, square)[0].history['train_loss'][0]
+    one[square] = studies.train(trained, square)[0].history['train_loss'][0]
     np.testing.assert_allclose(eight, one, atol=1e-5)
 
 

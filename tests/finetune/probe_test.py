@@ -70,7 +70,9 @@ def test_the_chosen_cell_is_the_best_mean_over_seeds(result):
             (row['learning_rate'], row['weight_decay'], row['logit_adjustment']), []
         ).append(row['macro_f1'])
     chosen = means[result.learning_rate, result.weight_decay, result.adjustment]
-    assert np.mean(chosen) == pytest.approx(max(np.mean(own) for own in means.values()), abs=1e-12)
+    assert np.mean(chosen) == pytest.approx(
+        max(np.mean(scores) for scores in means.values()), abs=1e-12
+    )
 
 
 def test_one_group_trains_the_grid_at_once(result):
@@ -89,10 +91,10 @@ def test_scores_are_those_of_the_head_of_the_training_images(digits, result):
     np.testing.assert_allclose(
         result.adjustments, result.adjustment * np.log(shares), rtol=1e-5, atol=1e-7
     )
-    found = classification.scores(
+    scores = classification.scores(
         result.val_logits - result.adjustments[None], dataset.labels[splits.val]
     )
-    assert found == pytest.approx(result.scores, abs=1e-4)
+    assert scores == pytest.approx(result.scores, abs=1e-4)
     assert result.scores['accuracy'] > 0.85
     assert result.train_scores['loss'] < result.scores['loss']
 
@@ -109,7 +111,7 @@ def test_the_kept_head_has_seen_the_validation_images_too(digits, result):
 def test_as_good_as_a_converged_logistic_regression(digits):
     """The least regularised loss that there is, to a hundredth."""
     dataset, splits, features = digits
-    own, decay = features[:, :1], 0.03
+    column, decay = features[:, :1], 0.03
     cell = Probe(
         learning_rates=(0.3,),
         weight_decays=(decay,),
@@ -118,10 +120,10 @@ def test_as_good_as_a_converged_logistic_regression(digits):
         passes=40,
     )
     head = probe.run(
-        dataclasses.replace(EXPERIMENT, probe=cell), dataset, splits, own
+        dataclasses.replace(EXPERIMENT, probe=cell), dataset, splits, column
     ).head_train_only
-    mean, matrix = probe.whitening(own[splits.train, 0])
-    normal, labels = (own[splits.train, 0] - mean) @ matrix, dataset.labels[splits.train]
+    mean, matrix = probe.whitening(column[splits.train, 0])
+    normal, labels = (column[splits.train, 0] - mean) @ matrix, dataset.labels[splits.train]
     fitted = LogisticRegression(C=1 / (decay * len(labels)), max_iter=1000, tol=1e-8).fit(
         normal, labels
     )
@@ -133,8 +135,10 @@ def test_as_good_as_a_converged_logistic_regression(digits):
         )
 
     least = objective(fitted.coef_.T, fitted.intercept_)
-    found = objective(np.linalg.solve(matrix, head['kernel']), head['bias'] + mean @ head['kernel'])
-    assert least * (1 - 1e-4) <= found <= 1.01 * least
+    reached = objective(
+        np.linalg.solve(matrix, head['kernel']), head['bias'] + mean @ head['kernel']
+    )
+    assert least * (1 - 1e-4) <= reached <= 1.01 * least
 
 
 @pytest.mark.parametrize(
@@ -159,8 +163,8 @@ def test_a_grid_too_low_grows_twice(digits):
         SMALL, learning_rates=(1e-3, 2e-3), weight_decays=(0.0,), repeats=1, passes=2
     )
     by_loss = dataclasses.replace(EXPERIMENT, probe=low, finetune=Recipe(metric='loss'))
-    found = probe.run(by_loss, *digits)
-    assert sorted({row['learning_rate'] for row in found.rows}) == [1e-3, 2e-3, 4e-3, 8e-3]
+    result = probe.run(by_loss, *digits)
+    assert sorted({row['learning_rate'] for row in result.rows}) == [1e-3, 2e-3, 4e-3, 8e-3]
 
 
 def test_equal_scores_go_to_the_smallest_validation_loss():
@@ -238,23 +242,23 @@ def test_the_doubt_is_the_same_cell_under_a_random_split(digits, result):
         *(getattr(splits, part) for part in ('train', 'val', 'test')),
         'in whole groups that the source names',
     )
-    drawn, own = probe.doubt(EXPERIMENT, named, given, features, result)
-    assert (drawn['split'], own['split']) == ('at random', 'in whole groups')
-    assert own['accuracy'] == result.scores['accuracy']
+    drawn, unsplit = probe.doubt(EXPERIMENT, named, given, features, result)
+    assert (drawn['split'], unsplit['split']) == ('at random', 'in whole groups')
+    assert unsplit['accuracy'] == result.scores['accuracy']
     assert drawn['accuracy'] > 0.85
     assert (drawn['train'], drawn['val']) == (len(splits.train), len(splits.val))
 
 
 def test_a_signal_stops_the_grid_after_an_epoch(digits):
-    told = []
+    events = []
     with pytest.raises(Interrupted):
         probe.run(
             EXPERIMENT,
             *digits,
-            note=lambda name, **facts: told.append((name, facts)),
-            interrupted=lambda: 2 if told[-1][0] == 'epoch' else None,
+            note=lambda name, **facts: events.append((name, facts)),
+            interrupted=lambda: 2 if events[-1][0] == 'epoch' else None,
         )
-    assert [name for name, _ in told] == ['compile', 'epoch']
-    assert told[-1][1] == dict(
+    assert [name for name, _ in events] == ['compile', 'epoch']
+    assert events[-1][1] == dict(
         condition='', phase='probe', options=['probe'], members=12, epoch=1, epochs=8, diverged=0
     )

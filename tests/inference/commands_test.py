@@ -43,9 +43,11 @@ def test_a_folder_is_predicted_sorted_and_to_its_depths(run, tmp_path, capsys):
     header, *rows = read(tmp_path / 'out' / 'p.csv')
     assert header == list(submission.PREDICTIONS)
     assert [row[0] for row in rows] == ['deep/a.png', 'deep/m.PNG', 'deep/z.png', 'q.png']
-    found = Predictor.from_checkpoint(run).predict([paths[i] for i in (1, 2, 0, 3)])
-    assert [row[1] for row in rows] == found.class_names
-    np.testing.assert_array_equal(np.float32([row[2] for row in rows]), found.probabilities.max(1))
+    prediction = Predictor.from_checkpoint(run).predict([paths[i] for i in (1, 2, 0, 3)])
+    assert [row[1] for row in rows] == prediction.class_names
+    np.testing.assert_array_equal(
+        np.float32([row[2] for row in rows]), prediction.probabilities.max(1)
+    )
     assert rows[0][7:] == [''] * 4  # of three classes
 
 
@@ -100,9 +102,9 @@ def test_gradcam_pictures(run, tmp_path):
     assert call('predict', run, *arguments) == 0
     pictures = sorted((tmp_path / 'p_explained').iterdir())
     assert [path.name for path in pictures] == [f'{i:05} a_{i}.png.png' for i in range(4)]
-    shown = np.stack([np.asarray(Image.open(path)) for path in pictures])
+    overlays = np.stack([np.asarray(Image.open(path)) for path in pictures])
     maps = Predictor.from_checkpoint(run, 'none').gradcam(images)
-    hot, cold = (shown[own].mean() / images[own].mean() for own in (maps > 0.9, maps < 0.1))
+    hot, cold = (overlays[mask].mean() / images[mask].mean() for mask in (maps > 0.9, maps < 0.1))
     assert hot > cold
 
 
@@ -124,23 +126,23 @@ def test_only_what_jaxdl_wrote_is_replaced(run, tmp_path, capsys):
 
 def sorted_by_answer(run, top, images, names):
     """Files each image under its predicted class, in folders called `names`."""
-    found = Predictor.from_checkpoint(run).predict(images)
-    for i, (image, own) in enumerate(zip(images, found.class_names, strict=True)):
-        tiny.files(top / names[tiny.CLASSES.index(own)], [image], [f'{i}.png'])
-    return found
+    prediction = Predictor.from_checkpoint(run).predict(images)
+    for i, (image, class_name) in enumerate(zip(images, prediction.class_names, strict=True)):
+        tiny.files(top / names[tiny.CLASSES.index(class_name)], [image], [f'{i}.png'])
+    return prediction
 
 
 def test_evaluation_of_images_sorted_by_their_answers(run, tmp_path, capsys):
     images = tiny.images(48)
-    found = sorted_by_answer(run, tmp_path / 'in', images, tiny.CLASSES)
-    assert set(found.class_names) == set(tiny.CLASSES)
+    prediction = sorted_by_answer(run, tmp_path / 'in', images, tiny.CLASSES)
+    assert set(prediction.class_names) == set(tiny.CLASSES)
     assert call('evaluate', run, f'--dataset=folder:{tmp_path}/in', '--set=batch_size=16') == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert '48 images (all of it' in first
-    shown = {name: float(value) for name, value in map(str.split, lines)}
-    assert (shown['accuracy'], shown['top5'], shown['macro_f1']) == (1, 1, 1)
-    assert shown['loss'] == pytest.approx(
-        -np.log(found.probabilities.max(1)).mean(), abs=1e-4
+    scores = {name: float(value) for name, value in map(str.split, lines)}
+    assert (scores['accuracy'], scores['top5'], scores['macro_f1']) == (1, 1, 1)
+    assert scores['loss'] == pytest.approx(
+        -np.log(prediction.probabilities.max(1)).mean(), abs=1e-4
     )  # with its temperature
 
 

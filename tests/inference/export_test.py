@@ -78,16 +78,16 @@ def exported(tmp_path_factory):
     return module, variables, folder
 
 
-def same(found, expected):
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+def same(actual, expected):
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
 def test_jaxdl_reads_it_again(exported):
     module, variables, folder = exported
-    again, found = models.load_pretrained(str(folder))
+    again, loaded = models.load_pretrained(str(folder))
     assert again == module
-    same(found, variables)
+    same(loaded, variables)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_
     module, variables = network(name, classes)
     exporting.export(module, variables, tmp_path, SIZE, card_of(module, class_names=()))
     (tmp_path / 'config.json').unlink()  # by the tensors alone
-    again, found = models.load_pretrained(str(tmp_path))
+    again, loaded = models.load_pretrained(str(tmp_path))
     assert (again.architecture, again.num_classes) == (module.architecture, classes)
-    same(found, variables)
+    same(loaded, variables)
 
 
 def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkeypatch):
@@ -109,11 +109,11 @@ def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkey
     exporting.export(
         module, variables, tmp_path, SIZE, card_of(module, adjustment=(0.5, 0.0, -1.0))
     )
-    found = models.load_pretrained(str(tmp_path))[1]['params']['head']
+    head = models.load_pretrained(str(tmp_path))[1]['params']['head']
     np.testing.assert_allclose(
-        found['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1])
+        head['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1])
     )
-    np.testing.assert_array_equal(found['kernel'], variables['params']['head']['kernel'])
+    np.testing.assert_array_equal(head['kernel'], variables['params']['head']['kernel'])
 
 
 @pytest.mark.system
@@ -135,33 +135,37 @@ def test_the_program_runs_without_jaxdl(exported):
 
 @pytest.mark.parametrize('name', ['resnet50d', 'resnext50_32x4d', 'resnet50_v2_stage3'])
 def test_no_program_has_a_call_to_our_native_part(name, monkeypatch):
-    kept = {}
+    exports = {}
     monkeypatch.setattr(
         exporting.stablehlo,
         'export',
-        lambda f, platforms: functools.partial(traced, kept, f, platforms),
+        lambda f, platforms: functools.partial(traced, exports, f, platforms),
     )
     module, variables = network(name)
     exporting.program(module, variables, 33)
-    assert 'custom_call' not in kept['text'].replace('custom_call @shape_assertion', '')
-    assert 'jaxdl' not in kept['text']
+    assert 'custom_call' not in exports['text'].replace('custom_call @shape_assertion', '')
+    assert 'jaxdl' not in exports['text']
 
 
-def traced(kept, function, platforms, images):
+def traced(exports, function, platforms, images):
     """Replacement of `jax.export.export` that keeps the text without weights, for speed."""
     whole = jax.jit(function).trace(images)
-    kept['text'] = whole.lower(lowering_platforms=platforms).as_text()
+    exports['text'] = whole.lower(lowering_platforms=platforms).as_text()
     return type('Exported', (), dict(serialize=lambda _: b''))()
 
 
 def test_config_is_the_one_that_timm_reads(exported):
-    held = json.loads((exported[2] / 'config.json').read_text())
-    assert (held['architecture'], held['num_classes'], held['num_features']) == ('resnet20', 3, 64)
-    assert held['label_names'] == held['pretrained_cfg']['label_names'] == list(NAMES)
-    assert held['pretrained_cfg']['input_size'] == [3, SIZE, SIZE]
+    config = json.loads((exported[2] / 'config.json').read_text())
+    assert (config['architecture'], config['num_classes'], config['num_features']) == (
+        'resnet20',
+        3,
+        64,
+    )
+    assert config['label_names'] == config['pretrained_cfg']['label_names'] == list(NAMES)
+    assert config['pretrained_cfg']['input_size'] == [3, SIZE, SIZE]
     expected = as_json(card_of(exported[0]))
     del expected['class_names']
-    assert held['jaxdl'] == json.loads(json.dumps(expected))
+    assert config['jaxdl'] == json.loads(json.dumps(expected))
 
 
 def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
@@ -188,8 +192,8 @@ def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
     expected = np.asarray(jax.jit(module.apply)(variables, images))
     for network_ in (model, strict):
         with torch.no_grad():
-            found = network_(torch.tensor(images.transpose(0, 3, 1, 2))).numpy()
-        assert np.abs(found - expected).max() < 1e-5 * np.ptp(expected)
+            actual = network_(torch.tensor(images.transpose(0, 3, 1, 2))).numpy()
+        assert np.abs(actual - expected).max() < 1e-5 * np.ptp(expected)
 
 
 def test_the_texts_say_how_to_load_it_and_what_they_say_works(exported):

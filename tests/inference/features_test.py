@@ -31,8 +31,10 @@ def folder(tmp_path, monkeypatch):
 
 def extracted(images=IMAGES, **options):
     """The features, and how many images were told of as computed or read."""
-    told = []
-    return features.extract(MODULE, VARIABLES, images, progress=told.append, **options), sum(told)
+    counts = []
+    return features.extract(MODULE, VARIABLES, images, progress=counts.append, **options), sum(
+        counts
+    )
 
 
 @pytest.fixture
@@ -60,22 +62,22 @@ def test_a_lack_of_memory_is_said_in_a_line(monkeypatch):
 
 
 def direct(images, size=8):
-    seen = resized_crop(images.astype(np.float32) / 255, centre_boxes(len(images), 0.75), size)
+    crops = resized_crop(images.astype(np.float32) / 255, centre_boxes(len(images), 0.75), size)
     prepared = TINY.preprocessing
     mean, std = (
         np.array(moment, np.float32).reshape(1, 1, 1, 3) for moment in (prepared.mean, prepared.std)
     )
-    return MODULE.apply(VARIABLES, (seen - mean) / std, method='features')
+    return MODULE.apply(VARIABLES, (crops - mean) / std, method='features')
 
 
 @pytest.mark.parametrize('size', [0, 10])
 def test_features_are_those_of_normalised_centre_crops(size):
-    found, told = extracted(size=size, flips=True)
-    assert found.shape == (37, 2, 4)
-    assert told == 2 * 37
-    np.testing.assert_allclose(found[:, 0], direct(IMAGES, size or 8), rtol=1e-4, atol=1e-5)
+    features, counts = extracted(size=size, flips=True)
+    assert features.shape == (37, 2, 4)
+    assert counts == 2 * 37
+    np.testing.assert_allclose(features[:, 0], direct(IMAGES, size or 8), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
-        found[:, 1], direct(IMAGES[:, :, ::-1], size or 8), rtol=1e-4, atol=1e-5
+        features[:, 1], direct(IMAGES[:, :, ::-1], size or 8), rtol=1e-4, atol=1e-5
     )
 
 
@@ -128,11 +130,11 @@ def test_a_damaged_piece_is_computed_again(damage, folder, calls):
 
 
 def test_interrupted_work_keeps_what_is_finished(calls):
-    told = []
+    counts = []
 
     def stopping(count):
-        told.append(count)
-        if len(told) == 3:
+        counts.append(count)
+        if len(counts) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -155,10 +157,10 @@ def test_the_cache_is_private_and_the_oldest_files_go(folder, monkeypatch):
 
 
 def test_features_come_without_a_place_to_keep_them(tmp_path, monkeypatch):
-    kept = extracted()[0]
+    stored = extracted()[0]
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(pathlib.Path(tmp_path / 'file')))
-    np.testing.assert_array_equal(extracted()[0], kept)
+    np.testing.assert_array_equal(extracted()[0], stored)
 
 
 def test_progress_says_how_fast_and_how_long(capsys, monkeypatch):

@@ -26,12 +26,12 @@ def same(one, other):
 
 
 def test_read_back_bit_by_bit(tmp_path):
-    held = model_file.load(tiny.workdir(tmp_path / 'run', members=2))
-    assert held.module == tiny.MODULE
-    assert len(held.members) == 2
-    assert all(same(held.members[seed], tiny.variables(seed)) for seed in range(2))
-    assert not same(held.members[0], held.members[1])
-    assert held.card == tiny.card()
+    loaded = model_file.load(tiny.workdir(tmp_path / 'run', members=2))
+    assert loaded.module == tiny.MODULE
+    assert len(loaded.members) == 2
+    assert all(same(loaded.members[seed], tiny.variables(seed)) for seed in range(2))
+    assert not same(loaded.members[0], loaded.members[1])
+    assert loaded.card == tiny.card()
 
 
 @pytest.mark.system
@@ -188,9 +188,9 @@ def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
         tiny.metadata(ema=0.9),
     )
     keeper.close()
-    held = model_file.load(tmp_path).members[0]
+    loaded = model_file.load(tmp_path).members[0]
     jax.tree.map(
-        lambda *leaves: np.testing.assert_allclose(*leaves, rtol=1e-5), held, tiny.variables(2)
+        lambda *leaves: np.testing.assert_allclose(*leaves, rtol=1e-5), loaded, tiny.variables(2)
     )
 
 
@@ -219,9 +219,9 @@ def test_the_training_serves_where_the_end_does_not(tmp_path, capsys, final):
     keeper.close()
     if final == 'damaged':
         cut(tiny.workdir(tmp_path) / model_file.FINAL)
-    held = model_file.load(tmp_path)
+    loaded = model_file.load(tmp_path)
     err = capsys.readouterr().err
     assert 'taking finetune as it was before step 7' in err
     assert final in err or 'not finished' in err
-    assert same(held.members[0], tiny.variables(7))
-    assert (held.card.temperature, held.card.adjustment) == (1.0, ())
+    assert same(loaded.members[0], tiny.variables(7))
+    assert (loaded.card.temperature, loaded.card.adjustment) == (1.0, ())

@@ -51,7 +51,7 @@ def test_padded_is_unpadded():
 def test_files_and_arrays_of_any_size_are_the_same(tmp_path):
     asked, shapes = predictor(), ((32, 32), (40, 70), (91, 33), (20, 24))
     images = [tiny.images(1, *shape, seed=i)[0] for i, shape in enumerate(shapes)]
-    paths = [tiny.files(tmp_path, [own], [f'{i}.png'])[0] for i, own in enumerate(images)]
+    paths = [tiny.files(tmp_path, [image], [f'{i}.png'])[0] for i, image in enumerate(images)]
     by_array, by_path = asked.predict(images), asked.predict([str(paths[0]), *paths[1:]])
     np.testing.assert_array_equal(by_array.probabilities, by_path.probabilities)
     assert by_path.ids == list(map(str, paths))
@@ -78,8 +78,12 @@ def test_grey_becomes_three_channels(tmp_path):
 
 @pytest.mark.parametrize('nothing', [[], np.zeros((0, 9, 9, 3), np.uint8)])
 def test_no_images_at_all(nothing):
-    found = predictor().predict(nothing)
-    assert (found.class_names, found.probabilities.shape, found.ids) == ([], (0, 3), [])
+    prediction = predictor().predict(nothing)
+    assert (prediction.class_names, prediction.probabilities.shape, prediction.ids) == (
+        [],
+        (0, 3),
+        [],
+    )
     assert predictor().gradcam(nothing).shape == (0, 32, 32)
 
 
@@ -129,14 +133,14 @@ def test_bad_batch_sizes(size):
 def test_log_probabilities_are_of_the_mean_over_members_and_views():
     images, adjustment = tiny.images(4), np.array([0.5, -1.0, 0.0])
     asked = predictor(members=2, adjustment=tuple(adjustment.tolist()), temperature=1.0)
-    found = tta.log_probabilities(tiny.MODULE, asked.model.members, asked.model.card, images)
+    result = tta.log_probabilities(tiny.MODULE, asked.model.members, asked.model.card, images)
     each = [
-        logits_of(own, seed) - adjustment
+        logits_of(batch, seed) - adjustment
         for seed in range(2)
-        for own in (images, images[:, :, ::-1])
+        for batch in (images, images[:, :, ::-1])
     ]
     wanted = softmax(each, axis=-1).mean(0)
-    np.testing.assert_allclose(np.exp(found), wanted, atol=1e-5)
+    np.testing.assert_allclose(np.exp(result), wanted, atol=1e-5)
     np.testing.assert_allclose(asked.predict(images).probabilities, wanted, atol=1e-5)
 
 
@@ -152,8 +156,8 @@ def test_views_are_boxes_mirrored_or_not(kind):
     """In a picture whose pixels hold their places, a view says where it is from."""
     rows, columns = np.mgrid[0:40, 0:40].astype(np.float32) + 0.5
     images = np.stack([rows, columns, columns], -1)[None] / 40
-    found = np.asarray(tta.views(images, kind, 20, 0.5))
-    assert found.shape == (
+    views = np.asarray(tta.views(images, kind, 20, 0.5))
+    assert views.shape == (
         dict(none=1, flip=2, five_crops=5, five_crops_flip=10)[kind],
         1,
         20,
@@ -161,25 +165,25 @@ def test_views_are_boxes_mirrored_or_not(kind):
         3,
     )
     corners = [(0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)] if 'five' in kind else []
-    for own, (top, left) in zip(found, [(0.25, 0.25), *corners], strict=False):
-        np.testing.assert_allclose(own[0, :, 0, 0], top + (np.arange(20) + 0.5) / 40, atol=1e-6)
-        np.testing.assert_allclose(own[0, 0, :, 1], left + (np.arange(20) + 0.5) / 40, atol=1e-6)
+    for view, (top, left) in zip(views, [(0.25, 0.25), *corners], strict=False):
+        np.testing.assert_allclose(view[0, :, 0, 0], top + (np.arange(20) + 0.5) / 40, atol=1e-6)
+        np.testing.assert_allclose(view[0, 0, :, 1], left + (np.arange(20) + 0.5) / 40, atol=1e-6)
     if 'flip' in kind:
         np.testing.assert_array_equal(
-            found[len(found) // 2 :], found[: len(found) // 2, :, :, ::-1]
+            views[len(views) // 2 :], views[: len(views) // 2, :, :, ::-1]
         )
 
 
 def test_five_crops_of_the_whole_are_still_five():
-    found = np.asarray(tta.views(tiny.images(1) / np.float32(255), 'five_crops', 32, 1.0))
-    assert len({own.tobytes() for own in found}) == 5
+    views = np.asarray(tta.views(tiny.images(1) / np.float32(255), 'five_crops', 32, 1.0))
+    assert len({view.tobytes() for view in views}) == 5
 
 
 def test_mirrored_images_have_the_same_answer_where_views_are_mirrored():
     images = tiny.images(4)
     for views, least, most in (('flip', 0, 1e-6), ('none', 1e-3, 1)):
         asked = predictor(views=views)
-        one, other = (asked.predict(own).probabilities for own in (images, images[:, :, ::-1]))
+        one, other = (asked.predict(batch).probabilities for batch in (images, images[:, :, ::-1]))
         assert least <= np.abs(one - other).max() <= most
 
 
@@ -226,13 +230,13 @@ def test_a_class_that_nothing_speaks_for_has_an_empty_map():
 
 def test_overlays_are_pictures_of_what_is_seen():
     images = tiny.images(2)
-    seen = gradcam.centre_crops(1.0, tiny.SIDE, images)
-    np.testing.assert_array_equal(seen, images)  # crop 1, and the size that it is decoded at
+    crops = gradcam.centre_crops(1.0, tiny.SIDE, images)
+    np.testing.assert_array_equal(crops, images)  # crop 1, and the size that it is decoded at
     maps = np.zeros((2, 32, 32), np.float32)
     maps[:, :16] = 1
-    found = gradcam.overlay(seen, maps)
-    assert (found.shape, found.dtype) == (seen.shape, np.uint8)
-    assert (found[:, :16].mean((1, 2)) > found[:, 16:].mean((1, 2))).all()
+    overlays = gradcam.overlay(crops, maps)
+    assert (overlays.shape, overlays.dtype) == (crops.shape, np.uint8)
+    assert (overlays[:, :16].mean((1, 2)) > overlays[:, 16:].mean((1, 2))).all()
 
 
 def test_from_a_path_as_text(tmp_path):

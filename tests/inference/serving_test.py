@@ -113,16 +113,16 @@ def of(checkpoint, place):
 
 def test_a_response_equals_the_predictors_output(client, checkpoint):
     image = of(checkpoint, 3)
-    found = client.post('/predict', content=png(image)).json()
+    response = client.post('/predict', content=png(image)).json()
     predictor = Predictor.from_checkpoint(checkpoint)
     expected = predictor.predict([image])
     likely = dict(zip(expected.classes, expected.probabilities[0].tolist(), strict=True))
-    assert {own['name']: own['probability'] for own in found['classes']} == likely
-    shares = [own['probability'] for own in found['classes']]
+    assert {entry['name']: entry['probability'] for entry in response['classes']} == likely
+    shares = [entry['probability'] for entry in response['classes']]
     assert shares == sorted(shares, reverse=True)
-    ((maps, seen),) = predictor.gradcam_batches([image], batch_size=1)
-    np.testing.assert_array_equal(pixels(found['seen']), seen[0])
-    np.testing.assert_array_equal(pixels(found['explained']), gradcam.overlay(seen, maps)[0])
+    ((maps, crops),) = predictor.gradcam_batches([image], batch_size=1)
+    np.testing.assert_array_equal(pixels(response['seen']), crops[0])
+    np.testing.assert_array_equal(pixels(response['explained']), gradcam.overlay(crops, maps)[0])
 
 
 def test_the_nearest_to_a_training_image_is_itself(client, classifier, checkpoint):
@@ -136,8 +136,8 @@ def test_the_nearest_to_a_training_image_is_itself(client, classifier, checkpoin
         assert nearest[0]['image'] == at
         assert nearest[0]['similarity'] == pytest.approx(1, abs=1e-5)
         assert len(nearest) == SETTINGS.nearest
-        assert [own['similarity'] for own in nearest] == sorted(
-            (own['similarity'] for own in nearest), reverse=True
+        assert [entry['similarity'] for entry in nearest] == sorted(
+            (entry['similarity'] for entry in nearest), reverse=True
         )
         assert client.get(f'/training/{at}').headers['content-type'] == 'image/jpeg'
     assert client.get(f'/training/{len(trained)}').status_code == 404
@@ -186,16 +186,16 @@ def changed_images(run):
 def test_what_keeps_the_training_images_away_is_said(checkpoint, tmp_path, change, words):
     run = shutil.copytree(checkpoint, tmp_path / 'run')
     change(run)
-    found = service.load(run, SETTINGS)
-    assert found.neighbours.size == 0
-    assert words in found.metadata()['missing']
+    classifier = service.load(run, SETTINGS)
+    assert classifier.neighbours.size == 0
+    assert words in classifier.metadata()['missing']
 
 
 def test_cosines_by_hand():
     one = Neighbours(np.asarray([[1, 0], [1, 1], [0, -2.0]]), ('a', 'b', 'c'), (b'', b'', b''), 2)
-    found = one.nearest(np.asarray([3.0, 0]))
-    assert [own['class'] for own in found] == ['a', 'b']
-    assert [own['similarity'] for own in found] == pytest.approx([1, 0.5**0.5])
+    nearest = one.nearest(np.asarray([3.0, 0]))
+    assert [entry['class'] for entry in nearest] == ['a', 'b']
+    assert [entry['similarity'] for entry in nearest] == pytest.approx([1, 0.5**0.5])
     assert Neighbours(missing='gone').size == 0
 
 
@@ -221,18 +221,18 @@ def test_cosines_by_hand():
     ],
 )
 def test_what_is_refused(client, content, headers, status, words):
-    found = client.post(
+    response = client.post(
         '/predict', content=iter(content) if isinstance(content, list) else content, headers=headers
     )
-    assert found.status_code == status
-    assert words in found.json()['error']
+    assert response.status_code == status
+    assert words in response.json()['error']
 
 
 @pytest.mark.parametrize(
     ('name', 'accepted'),
     [
-        *((own, True) for own in ('192.168.1.5', '::1', 'localhost', 'Photos.home')),
-        *((own, False) for own in ('evil.example', 'photos.home.evil.example', '')),
+        *((host, True) for host in ('192.168.1.5', '::1', 'localhost', 'Photos.home')),
+        *((host, False) for host in ('evil.example', 'photos.home.evil.example', '')),
     ],
 )
 def test_the_names_of_a_server_for_others(name, accepted):
@@ -252,10 +252,10 @@ def test_every_response_keeps_the_browser_to_this_server(client):
 
 
 def test_without_its_images_a_checkpoint_is_served_alone(tmp_path, capsys):
-    found = service.load(tiny.workdir(tmp_path / 'run'), SETTINGS)
-    assert found.neighbours.size == 0
-    assert 'not available' in found.metadata()['missing']
-    assert len(found.classify(png(tiny.images(1)[0]))['classes']) == 3
+    classifier = service.load(tiny.workdir(tmp_path / 'run'), SETTINGS)
+    assert classifier.neighbours.size == 0
+    assert 'not available' in classifier.metadata()['missing']
+    assert len(classifier.classify(png(tiny.images(1)[0]))['classes']) == 3
 
 
 def test_a_port_that_is_taken(capsys, checkpoint):
@@ -304,7 +304,7 @@ def test_a_reader_drops_images(classifier, checkpoint, tmp_path, width):
         ('/sample', png(of(checkpoint, 3)), 'image/png'),
     ):
         application.routes.append(
-            Route(path, lambda request, own=(content, kind): Response(own[0], media_type=own[1]))
+            Route(path, lambda request, body=(content, kind): Response(body[0], media_type=body[1]))
         )
     policy = f"{app.HEADERS['Content-Security-Policy']}; frame-src 'self'"
     with pytest.MonkeyPatch.context() as patch, served(application) as address:
@@ -319,16 +319,16 @@ def test_a_reader_drops_images(classifier, checkpoint, tmp_path, width):
             f'{address}/around',
         ]
         dom = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
-    (told,) = map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
-    assert 'tiny, 3 classes' in told['about']
-    assert told['order'] == ['apple.png', 'words.txt']
-    assert len(told['names']) == len(told['shares']) == 3
-    assert sum(told['shares']) == pytest.approx(100, abs=0.3)
-    assert len(told['nearest']) == SETTINGS.nearest
-    assert all(re.search(r', (1|0)\.\d\d$', own) for own in told['nearest'])
-    assert 'cannot be read' in told['error']
-    assert told['explained']
-    assert told['back']
-    assert told['pictures']
-    assert told['focused'] == 'choose'
-    assert told['needed'] <= 0
+    (result,) = map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
+    assert 'tiny, 3 classes' in result['about']
+    assert result['order'] == ['apple.png', 'words.txt']
+    assert len(result['names']) == len(result['shares']) == 3
+    assert sum(result['shares']) == pytest.approx(100, abs=0.3)
+    assert len(result['nearest']) == SETTINGS.nearest
+    assert all(re.search(r', (1|0)\.\d\d$', line) for line in result['nearest'])
+    assert 'cannot be read' in result['error']
+    assert result['explained']
+    assert result['back']
+    assert result['pictures']
+    assert result['focused'] == 'choose'
+    assert result['needed'] <= 0

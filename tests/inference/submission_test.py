@@ -26,11 +26,13 @@ def test_the_five_likeliest_classes_best_first(tmp_path):
         'ImageId,ClassName,probability,class_2,probability_2,class_3,probability_3,class_4,probability_4,class_5,'
         'probability_5'
     )
-    for row, name, own in zip(rows, 'abcd', likely, strict=True):
+    for row, name, probabilities in zip(rows, 'abcd', likely, strict=True):
         assert row[0] == name
-        assert row[1::2] == [NAMES[i].replace('=cmd', "'=cmd") for i in np.argsort(-own)[:5]]
+        assert row[1::2] == [
+            NAMES[i].replace('=cmd', "'=cmd") for i in np.argsort(-probabilities)[:5]
+        ]
         np.testing.assert_array_equal(
-            np.float32(row[2::2]), np.sort(own)[::-1][:5]
+            np.float32(row[2::2]), np.sort(probabilities)[::-1][:5]
         )  # to the last bit
 
 

@@ -87,8 +87,8 @@ def check(lowering, images, kernel, stride, padding):
 
     value, gradients = both(x, w, g)
     np.testing.assert_allclose(value, expected, atol=1e-4, rtol=1e-4)
-    for own, other in zip(gradients, expected_back(g), strict=True):
-        np.testing.assert_allclose(own, other, atol=1e-4 * max(1, np.abs(other).max()))
+    for gradient, other in zip(gradients, expected_back(g), strict=True):
+        np.testing.assert_allclose(gradient, other, atol=1e-4 * max(1, np.abs(other).max()))
 
 
 @pytest.mark.parametrize(('images', 'kernel', 'stride', 'padding'), CASES)
@@ -121,8 +121,10 @@ def of_members(of, batched, images, kernel):
     """A loss and its gradients, with member axes in front of images and kernel."""
     axes = BATCHED[batched]
     sides = [2, 3][: len(axes)]
-    own = [[side for side, pair in zip(sides, axes, strict=True) if pair[i] == 0] for i in (0, 1)]
-    x, w = draw((*own[0], *images), (*own[1], *kernel))
+    unbatched = [
+        [side for side, pair in zip(sides, axes, strict=True) if pair[i] == 0] for i in (0, 1)
+    ]
+    x, w = draw((*unbatched[0], *images), (*unbatched[1], *kernel))
     for pair in reversed(axes):
         of = jax.vmap(of, in_axes=pair)
     return jax.jit(jax.value_and_grad(lambda x, w: jnp.sum(jnp.sin(of(x, w))), (0, 1)))(x, w)
@@ -136,9 +138,9 @@ def expected_of_members(batched, images, kernel, stride, padding):
 @pytest.mark.parametrize('batched', BATCHED)
 @pytest.mark.parametrize(('images', 'kernel', 'stride', 'padding'), CASES[:2])
 def test_batched_in_every_way(lowering, batched, images, kernel, stride, padding):
-    found = of_members(lambda x, w: conv(x, w, stride, padding, lowering), batched, images, kernel)
+    actual = of_members(lambda x, w: conv(x, w, stride, padding, lowering), batched, images, kernel)
     expected = expected_of_members(batched, images, kernel, stride, padding)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    for one, other in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-4, rtol=1e-4)
 
 
@@ -148,10 +150,10 @@ def test_gradients_of_members_one_by_one(lowering):
         lambda x, w: conv(x, w, 1, 1, lowering).sum(),
         lambda x, w: conv(x, w, 1, 1, lowering)[..., :2].sum(),
     ):
-        found = jax.vmap(jax.grad(of, (0, 1)))(x, w)
+        result = jax.vmap(jax.grad(of, (0, 1)))(x, w)
         for i in range(3):
-            for own, other in zip(found, jax.grad(of, (0, 1))(x[i], w[i]), strict=True):
-                np.testing.assert_allclose(own[i], other, atol=1e-4)
+            for gradient, other in zip(result, jax.grad(of, (0, 1))(x[i], w[i]), strict=True):
+                np.testing.assert_allclose(gradient[i], other, atol=1e-4)
 
 
 def xla(images, kernel, stride, padding):
@@ -174,18 +176,18 @@ def expected_of_second_order():
 
 
 def test_derivatives_of_second_order(lowering):
-    found = of_second_order(lambda x, w: conv(x, w, 2, 1, lowering))
-    for one, other in zip(found, expected_of_second_order(), strict=True):
+    result = of_second_order(lambda x, w: conv(x, w, 2, 1, lowering))
+    for one, other in zip(result, expected_of_second_order(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-2, rtol=1e-3)
 
 
 def test_in_a_loop(lowering):
     x, w = map(jnp.asarray, draw((2, 3, 6, 6, 2), (2, 3, 3, 2, 2)))  # two members
     step = jax.vmap(lambda x, w: jnp.tanh(conv(x, w, 1, 1, lowering)))
-    found, _ = jax.jit(lambda x: lax.scan(lambda x, _: (step(x, w), None), x, length=3))(x)
+    result, _ = jax.jit(lambda x: lax.scan(lambda x, _: (step(x, w), None), x, length=3))(x)
     for _ in range(3):
         x = np.tanh(jax.vmap(lambda x, w: xla(x, w, 1, 1))(x, w))
-    np.testing.assert_allclose(found, x, atol=1e-4)
+    np.testing.assert_allclose(result, x, atol=1e-4)
 
 
 def test_the_cross_correlation_of_scipy(lowering):

@@ -40,9 +40,9 @@ def test_it_is_products_biases_and_activations(images):
 
 def test_hidden_answers_are_shown_when_asked_for(images):
     module, variables = made(images, norm='none')
-    logits, shown = module.apply(variables, images, mutable=['intermediates'])
-    assert list(shown['intermediates']) == ['hidden_0', 'hidden_1']
-    last = shown['intermediates']['hidden_1'][0]
+    logits, collections = module.apply(variables, images, mutable=['intermediates'])
+    assert list(collections['intermediates']) == ['hidden_0', 'hidden_1']
+    last = collections['intermediates']['hidden_1'][0]
     assert last.shape == (6, 5)
     head = variables['params']['head']
     np.testing.assert_allclose(last @ head['kernel'] + head['bias'][None], logits, rtol=1e-5)
@@ -76,9 +76,9 @@ def test_with_a_skip_a_layer_adds_to_what_it_is_given(images):
     module, variables = made(images, norm='none', activation='tanh', depth=3, skip='identity')
     features, layer = images.reshape(6, 30).astype(np.float64), variables['params']
     for i in range(3):
-        own = layer[f'layer_{i}']
+        weights = layer[f'layer_{i}']
         branch = np.tanh(
-            features @ np.asarray(own['dense']['kernel']) + np.asarray(own['norm']['bias'])
+            features @ np.asarray(weights['dense']['kernel']) + np.asarray(weights['norm']['bias'])
         )
         features = branch if i == 0 else features + branch
     head = layer['head']
@@ -94,11 +94,11 @@ def test_with_a_skip_a_layer_adds_to_what_it_is_given(images):
 
 def test_a_skip_around_a_first_layer_that_keeps_the_width(images):
     module, variables = made(images, norm='none', width=30, depth=1, skip='identity')
-    _, shown = module.apply(variables, images, mutable=['intermediates'])
+    _, collections = module.apply(variables, images, mutable=['intermediates'])
     plain, _ = made(images, norm='none', width=30, depth=1)
     _, branch = plain.apply(variables, images, mutable=['intermediates'])
     given = images.reshape(6, 30) + branch['intermediates']['hidden_0'][0]
-    np.testing.assert_allclose(shown['intermediates']['hidden_0'][0], given, rtol=1e-6)
+    np.testing.assert_allclose(collections['intermediates']['hidden_0'][0], given, rtol=1e-6)
 
 
 def test_a_skip_around_nothing_is_an_error(images):

@@ -32,10 +32,10 @@ NUMPY = dict(
 def test_pooling(arrays, row, shape):
     (x,) = arrays(shape)
     pool = pooling.Pool(row)
-    found, variables = pool.init_with_output(jax.random.key(0), x)
+    actual, variables = pool.init_with_output(jax.random.key(0), x)
     down, right = min(2, shape[1]), min(2, shape[2])
     rows, columns = shape[1] // down, shape[2] // right
-    assert found.shape == (shape[0], rows, columns, shape[3])
+    assert actual.shape == (shape[0], rows, columns, shape[3])
     cut = x[:, : rows * down, : columns * right].reshape(
         shape[0], rows, down, columns, right, shape[3]
     )
@@ -50,7 +50,7 @@ def test_pooling(arrays, row, shape):
     else:
         assert not variables
         expected = NUMPY[row](elements)
-    np.testing.assert_allclose(found, expected, atol=2e-4 if row == 'l2' else 1e-5)
+    np.testing.assert_allclose(actual, expected, atol=2e-4 if row == 'l2' else 1e-5)
 
 
 def test_the_gradient_of_the_maximum_goes_to_the_first_of_equal_ones(arrays):
@@ -88,18 +88,18 @@ GLOBAL = dict(
 @pytest.mark.parametrize('shape', [(2, 5, 4, 3), (3, 1, 1, 2)])
 def test_global_pooling(arrays, row, shape):
     (x,) = arrays(shape)
-    found, variables = pooling.GlobalPool(row).init_with_output(jax.random.key(0), x)
+    result, variables = pooling.GlobalPool(row).init_with_output(jax.random.key(0), x)
     assert bool(variables) == (row == 'gem')
-    np.testing.assert_allclose(found, GLOBAL[row](x.astype(np.float64)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, GLOBAL[row](x.astype(np.float64)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize('p', [1.0, 2.5, 20.0, 1000.0])
 def test_generalised_means_lie_between_the_average_and_the_maximum(arrays, p):
     x = np.abs(arrays((2, 6, 6, 4))[0]) + 1e-3
     apply = lambda p: pooling.GlobalPool('gem').apply(dict(params=dict(exponent=p)), x)
-    found, slope = apply(p), jax.grad(lambda p: apply(p).sum())(p)
+    result, slope = apply(p), jax.grad(lambda p: apply(p).sum())(p)
     least, most = x.mean((1, 2)), x.max((1, 2))
-    assert np.all((found > least * (1 - 1e-5)) & (found < most * (1 + 1e-5)))
+    assert np.all((result > least * (1 - 1e-5)) & (result < most * (1 + 1e-5)))
     assert np.isfinite(slope)
     np.testing.assert_allclose(apply(-1.0), least, rtol=1e-5)  # below 1 it is the average
 
@@ -229,8 +229,8 @@ def test_norms_of_groups_of_channels_of_one_image(arrays, norm, channels):
         def __call__(self, x):
             return layers.NORMS[norm](True, 'norm')(x)
 
-    found, variables = Norm().init_with_output(jax.random.key(0), x)
-    np.testing.assert_allclose(found, expected.reshape(x.shape), atol=1e-4)
+    actual, variables = Norm().init_with_output(jax.random.key(0), x)
+    np.testing.assert_allclose(actual, expected.reshape(x.shape), atol=1e-4)
     shapes = jax.tree.map(jnp.shape, variables['params'])
     assert shapes == dict(norm=dict(scale=(channels,), bias=(channels,)))
 
@@ -351,10 +351,10 @@ def test_several_convolutions_are_the_same_with_the_native_part(arrays, norm, ro
         ).sum()
         return jax.jit(jax.value_and_grad(loss))(variables)
 
-    found, expected = outcome('onednn'), outcome('patches')
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    for own, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(own, other, atol=1e-4 * (1 + np.abs(other).max()))
+    actual, expected = outcome('onednn'), outcome('patches')
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for leaf, other in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(leaf, other, atol=1e-4 * (1 + np.abs(other).max()))
 
 
 def test_dropout_keeps_the_mean_and_is_the_identity_at_rate_0():

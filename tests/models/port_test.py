@@ -208,5 +208,5 @@ def test_real_weights(path):
         network = load(torch_network(row.name), tensors)
     with torch.no_grad():
         expected = network(to_torch(images)).numpy()
-    found = jax.jit(module.apply)(variables, images)
-    assert np.abs(found - expected).max() < 1e-5 * np.ptp(expected)
+    logits = jax.jit(module.apply)(variables, images)
+    assert np.abs(logits - expected).max() < 1e-5 * np.ptp(expected)

@@ -20,9 +20,9 @@ quick = functools.partial(
 )  # compiles in half the time
 
 
-def close(found, expected, tolerance=TOLERANCE):
-    assert found.shape == expected.shape
-    assert np.abs(np.asarray(found) - expected).max() < tolerance * np.ptp(expected)
+def close(actual, expected, tolerance=TOLERANCE):
+    assert actual.shape == expected.shape
+    assert np.abs(np.asarray(actual) - expected).max() < tolerance * np.ptp(expected)
 
 
 @pytest.mark.parametrize('name', ['resnet18', 'resnet50_v2', 'resnet20'])
@@ -70,8 +70,8 @@ def by_us(module, variables, images, labels, train):
     (value, statistics), gradients = quick(jax.value_and_grad(loss, has_aux=True))(
         variables['params']
     )
-    found = to_tensors({'params': gradients, 'batch_stats': statistics}, module.architecture)
-    return float(value), found
+    tensors = to_tensors({'params': gradients, 'batch_stats': statistics}, module.architecture)
+    return float(value), tensors
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_gradients_and_running_statistics_are_those_of_pytorch(name, train):
     with jax.enable_x64(train):
         variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), pair(name)[2])
         module = module_of(name, lowering='grouped' if train else 'auto')
-        value, found = by_us(module, variables, images, labels, train)
+        value, actual = by_us(module, variables, images, labels, train)
     torch_dtype = torch.float64 if train else torch.float32
     wanted_value, wanted = by_torch(name, tensors, images, labels, train, torch_dtype)
     assert value == pytest.approx(wanted_value, rel=tolerance)
-    assert found.keys() == wanted.keys()
+    assert actual.keys() == wanted.keys()
     for key, expected in wanted.items():
-        error = np.abs(found[key] - expected).max() / np.abs(expected).max()
+        error = np.abs(actual[key] - expected).max() / np.abs(expected).max()
         assert error < tolerance, (key, error)
 
 
@@ -103,9 +103,9 @@ def test_batch_norm_is_that_of_pytorch_where_it_matters(count):
     module = batch_norm('auto')
     variables = module.init(jax.random.key(0), images, True)
     assert not np.any(variables['batch_stats']['mean'])  # to initialise is not to train
-    found, changed = module.apply(variables, images, True, mutable=['batch_stats'])
+    actual, changed = module.apply(variables, images, True, mutable=['batch_stats'])
     expected = norm(to_torch(images)).detach().numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
     np.testing.assert_allclose(
         changed['batch_stats']['var'], norm.running_var.numpy(), rtol=1e-5
     )  # the unbiased one
@@ -132,9 +132,9 @@ def test_features_and_their_map():
         expected = network.forward_features(to_torch(images)).numpy().transpose(0, 2, 3, 1)
     module = module_of('resnet18')
     call = lambda method: quick(functools.partial(module.apply, method=method))(variables, images)
-    found, features, logits = map(call, ('feature_map', 'features', '__call__'))
-    close(found, expected)
-    np.testing.assert_allclose(features, found.mean((1, 2)), rtol=1e-5)
+    actual, features, logits = map(call, ('feature_map', 'features', '__call__'))
+    close(actual, expected)
+    np.testing.assert_allclose(features, actual.mean((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(
         module.apply(variables, features, method='classify'), logits, rtol=1e-4, atol=1e-5
     )
@@ -178,23 +178,23 @@ def test_parts_in_training_and_the_others_as_in_evaluation():
     images, frozen = jnp.asarray(images_of(16)), ('conv1', 'bn1', 'layer1')
 
     def loss(params):
-        held = {
+        in_evaluation = {
             k: jax.lax.stop_gradient(v) if k.startswith(frozen) else v for k, v in params.items()
         }
-        given = {**variables, 'params': held}
+        given = {**variables, 'params': in_evaluation}
         features, changed = module.apply(
             given, images, ('layer2', 'layer3'), method='features', mutable=['batch_stats']
         )
         return features.sum(), changed['batch_stats']
 
     (_, statistics), gradients = quick(jax.value_and_grad(loss, has_aux=True))(variables['params'])
-    for name, own in statistics.items():
-        same = jax.tree.map(np.array_equal, own, variables['batch_stats'][name])
+    for name, values in statistics.items():
+        same = jax.tree.map(np.array_equal, values, variables['batch_stats'][name])
         assert all(jax.tree.leaves(same)) == name.startswith(frozen), name
-    for name, own in gradients.items():
-        assert any(map(np.any, jax.tree.leaves(own))) == (not name.startswith((*frozen, 'head'))), (
-            name
-        )
+    for name, values in gradients.items():
+        assert any(map(np.any, jax.tree.leaves(values))) == (
+            not name.startswith((*frozen, 'head'))
+        ), name
 
 
 @pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
@@ -202,10 +202,10 @@ def test_nothing_goes_back_through_what_is_frozen():
     (_, _, variables), module = pair('resnet20'), module_of('resnet20')
 
     def loss(params):
-        held = {
+        frozen = {
             k: v if k.startswith('layer3') else jax.lax.stop_gradient(v) for k, v in params.items()
         }
-        given = {**variables, 'params': held}
+        given = {**variables, 'params': frozen}
         return module.apply(
             given, images_of(16), ('layer3',), method='features', mutable=['batch_stats']
         )[0].sum()

@@ -26,11 +26,11 @@ TENSORS = {
 }
 
 
-def same(found, tensors=TENSORS):
-    assert list(found) == list(tensors)
+def same(loaded, tensors=TENSORS):
+    assert list(loaded) == list(tensors)
     for name, value in tensors.items():
-        assert found[name].dtype == (np.float32 if value.dtype.kind == 'f' else value.dtype)
-        np.testing.assert_array_equal(found[name], value)
+        assert loaded[name].dtype == (np.float32 if value.dtype.kind == 'f' else value.dtype)
+        np.testing.assert_array_equal(loaded[name], value)
 
 
 def save_safetensors(path, tensors):
@@ -90,9 +90,9 @@ def test_views_half_numbers_and_what_training_puts_around_them(legacy, tmp_path)
     }
     content = dict(epoch=3, best=0.5, state_dict=state, optimizer=dict(lr=[0.1, None, (1, 2)]))
     torch.save(content, tmp_path / 'x.pth', _use_new_zipfile_serialization=not legacy)
-    found = weights.read(str(tmp_path / 'x.pth')).tensors
+    loaded = weights.read(str(tmp_path / 'x.pth')).tensors
     same(
-        found,
+        loaded,
         {
             name.removeprefix('module.'): value.detach().float().numpy()
             for name, value in state.items()
@@ -146,8 +146,8 @@ def test_a_tensor_that_reaches_beyond_its_numbers_is_refused(tmp_path):
 def test_a_folder_as_the_hub_has_it(tmp_path):
     save_safetensors(tmp_path / 'model.safetensors', TENSORS)
     (tmp_path / 'config.json').write_text(json.dumps(dict(architecture='resnet34')))
-    found = weights.read(str(tmp_path))
-    assert (found.config, recognise.architecture_of(found)) == (
+    loaded = weights.read(str(tmp_path))
+    assert (loaded.config, recognise.architecture_of(loaded)) == (
         dict(architecture='resnet34'),
         'resnet34',
     )
@@ -188,7 +188,7 @@ def test_a_name_without_a_network_is_said_in_a_line(monkeypatch):
 
 def shapes(row):
     """Synthetic names and shapes of tensors that tell architectures apart, timm's and CIFAR's."""
-    found = {
+    tensors = {
         'conv1.0.weight' if row.stem == 'deep' else 'conv1.weight': (
             16,
             3,
@@ -198,15 +198,15 @@ def shapes(row):
     width = row.base_width * row.groups if row.block == 'bottleneck' else row.widths[0]
     for stage, blocks in enumerate(row.stages, 1):
         for block in range(blocks):
-            found |= {f'layer{stage}.{block}.conv{i}.weight': (1, 1, 1, 1) for i in (1, 2)}
+            tensors |= {f'layer{stage}.{block}.conv{i}.weight': (1, 1, 1, 1) for i in (1, 2)}
             if row.block == 'bottleneck':
-                found[f'layer{stage}.{block}.conv3.weight'] = (1, 1, 1, 1)
+                tensors[f'layer{stage}.{block}.conv3.weight'] = (1, 1, 1, 1)
         if row.shortcut != 'pad':
-            found |= {
+            tensors |= {
                 f'layer{stage}.0.downsample.{i}.weight': (1,)
                 for i in ((1, 2) if row.shortcut == 'average' else (0, 1))
             }
-    return found | {'layer1.0.conv2.weight': (width, width // row.groups, 3, 3)}
+    return tensors | {'layer1.0.conv2.weight': (width, width // row.groups, 3, 3)}
 
 
 TORCH = [name for name, row in ARCHITECTURES.items() if row.names != 'gluon']
@@ -238,6 +238,6 @@ def test_what_none_of_them_has_names_the_nearest():
     ],
 )
 def test_real_weights_are_read_and_recognised(file, name, count):
-    found = weights.read(str(SHARED / file))
-    assert (recognise.architecture_of(found), len(found.tensors)) == (name, count)
-    assert all(np.isfinite(value).all() for value in found.tensors.values())
+    loaded = weights.read(str(SHARED / file))
+    assert (recognise.architecture_of(loaded), len(loaded.tensors)) == (name, count)
+    assert all(np.isfinite(value).all() for value in loaded.tensors.values())

@@ -30,16 +30,16 @@ ACTIVATIONS = [('max', activation) for activation in stage.SLOPES if activation 
 def test_a_network_is_the_same_with_and_without(norm, activation, pooling):
     for shape in SHAPES[pooling]:
         x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        found, expected = (
+        actual, expected = (
             outcome(x, norm, activation, pooling, conv) for conv in ('onednn', 'patches')
         )
-        assert jax.tree.structure(found) == jax.tree.structure(expected)
-        for (path, own), other in zip(
-            jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True
+        assert jax.tree.structure(actual) == jax.tree.structure(expected)
+        for (path, leaf), other in zip(
+            jax.tree_util.tree_leaves_with_path(actual), jax.tree.leaves(expected), strict=True
         ):
             scale = 1e-3 + np.abs(other).max()
             np.testing.assert_allclose(
-                own, other, atol=1e-4 * scale, err_msg=jax.tree_util.keystr(path)
+                leaf, other, atol=1e-4 * scale, err_msg=jax.tree_util.keystr(path)
             )
 
 
@@ -78,9 +78,9 @@ def test_not_a_number_spreads():
     for norm in (0, 1):
         for pooling in stage.POOLINGS.values():
             settings = dict(norm=norm, pooling=pooling, slope=0.0, epsilon=1e-5)
-            found = np.asarray(stage.fused(x, jnp.ones(3), jnp.zeros(3), **settings)[0])
-            assert np.isnan(found[0, :, :, 2]).any()
-            assert not np.isnan(found[..., :2]).any()
+            result = np.asarray(stage.fused(x, jnp.ones(3), jnp.zeros(3), **settings)[0])
+            assert np.isnan(result[0, :, :, 2]).any()
+            assert not np.isnan(result[..., :2]).any()
 
 
 @built
@@ -93,11 +93,11 @@ def test_the_fused_operation_over_members(axes):
     for pooling in stage.POOLINGS.values():
         settings = dict(norm=1, pooling=pooling, slope=0.01, epsilon=1e-5)
         of = jax.grad(lambda *a, s=settings: stage.fused(*a, **s)[0].sum(), (0, 1, 2))
-        found = jax.vmap(of, in_axes=axes)(*arguments)
+        result = jax.vmap(of, in_axes=axes)(*arguments)
         for i in range(4):
             alone = of(*(a[i] if axis == 0 else a for a, axis in zip(arguments, axes, strict=True)))
-            for own, other in zip(found, alone, strict=True):
-                np.testing.assert_allclose(own[i], other, atol=1e-4)
+            for batched, other in zip(result, alone, strict=True):
+                np.testing.assert_allclose(batched[i], other, atol=1e-4)
 
 
 @built
@@ -106,11 +106,11 @@ def test_activations_at_zero_and_infinity_are_those_of_jax():
     for name, slope in stage.SLOPES.items():
         settings = dict(norm=0, pooling=stage.POOLINGS['none'], slope=slope, epsilon=1e-5)
 
-        def own(x, settings=settings):
+        def fused(x, settings=settings):
             return stage.fused(x, jnp.ones(1), jnp.zeros(1), **settings)[0]
 
-        np.testing.assert_array_equal(own(x), layers.ACTIVATIONS[name](x))
-        slopes = jax.grad(lambda x, f=own: f(x).sum())(x)
+        np.testing.assert_array_equal(fused(x), layers.ACTIVATIONS[name](x))
+        slopes = jax.grad(lambda x, f=fused: f(x).sum())(x)
         np.testing.assert_array_equal(
             slopes[..., 3:, :],
             jax.grad(lambda x, n=name: layers.ACTIVATIONS[n](x).sum())(x)[..., 3:, :],
@@ -156,10 +156,10 @@ def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
         )
 
     for train in (True, False):
-        found, expected = outcome('onednn', train), outcome('grouped', train)
-        assert jax.tree.structure(found) == jax.tree.structure(expected)
-        for own, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(own, other, atol=5e-5 * (1 + np.abs(other).max()))
+        actual, expected = outcome('onednn', train), outcome('grouped', train)
+        assert jax.tree.structure(actual) == jax.tree.structure(expected)
+        for item, other in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(item, other, atol=5e-5 * (1 + np.abs(other).max()))
 
 
 @built
@@ -173,8 +173,8 @@ def test_pooling_of_windows_of_three_is_that_of_xla(shape):
     for lowering in ('onednn', 'grouped'):
         pooled, back = jax.vjp(lambda x, by=lowering: blocks.max_pool(x, by), images)
         results.append((pooled, back(jnp.arange(1.0, 1 + pooled.size).reshape(pooled.shape))[0]))
-    for own, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(own, other)
+    for leaf, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(leaf, other)
     assert np.isnan(blocks.max_pool(images.at[0, 0, 0, 0].set(np.nan), 'onednn')).any()
 
 
@@ -191,8 +191,8 @@ def test_convolutions_of_many_channels_are_those_of_xla(channels, filters, side,
     for by in (conv.onednn_large, conv.LOWERINGS['grouped']):
         out, back = jax.vjp(lambda x, w, by=by: by(x, w, stride, padding), images, kernel)
         results.append((out, *back(jnp.cos(jnp.arange(out.size)).reshape(out.shape))))
-    for own, other in zip(*results, strict=True):
-        np.testing.assert_allclose(own, other, atol=1e-5 * np.abs(other).max())
+    for leaf, other in zip(*results, strict=True):
+        np.testing.assert_allclose(leaf, other, atol=1e-5 * np.abs(other).max())
 
 
 @built
@@ -212,10 +212,10 @@ def test_the_operations_of_large_networks_over_members():
         )[0]
         return jnp.square(max_pool_native(out)).sum()
 
-    found = jax.vmap(jax.grad(of, (0, 1)), (0, 0))(images, kernels)
+    result = jax.vmap(jax.grad(of, (0, 1)), (0, 0))(images, kernels)
     for i in range(3):
-        for own, other in zip(found, jax.grad(of, (0, 1))(images[i], kernels[i]), strict=True):
-            np.testing.assert_allclose(own[i], other, atol=1e-4 * np.abs(other).max())
+        for batched, other in zip(result, jax.grad(of, (0, 1))(images[i], kernels[i]), strict=True):
+            np.testing.assert_allclose(batched[i], other, atol=1e-4 * np.abs(other).max())
 
 
 @built

@@ -26,14 +26,14 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         built = native.build(pathlib.Path(folder) / 'native.so', FLAGS)
-        found = [
+        libraries = [
             subprocess.run(
                 ['g++', f'-print-file-name={name}'], capture_output=True, text=True, check=True
             ).stdout.strip()
             for name in ('libasan.so', 'libubsan.so')
         ]
         environment = os.environ | dict(
-            LD_PRELOAD=' '.join(found),
+            LD_PRELOAD=' '.join(libraries),
             ASAN_OPTIONS='detect_leaks=0:quarantine_size_mb=64',
             JAX_PLATFORMS='cpu',
         )
@@ -57,9 +57,9 @@ def run(built: str) -> None:
             k: np.float32(v) if isinstance(v, float) else np.int64(v) for k, v in attributes.items()
         }
         shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in results]
-        found = jax.ffi.ffi_call(f'jaxdl_{name}', shapes)(*arguments, **attributes)
-        assert all(np.all(np.isfinite(array)) for array in jax.device_get(found)), (name, results)
-        return found
+        outputs = jax.ffi.ffi_call(f'jaxdl_{name}', shapes)(*arguments, **attributes)
+        assert all(np.all(np.isfinite(array)) for array in jax.device_get(outputs)), (name, results)
+        return outputs
 
     def draw(*shape):
         return rng.normal(size=shape).astype(np.float32)
@@ -98,7 +98,7 @@ def run(built: str) -> None:
         pooled, each = (members, batch, *halves, channels), (members, channels)
         settings = dict(norm=number % 2, pooling=pooling, slope=0.1, epsilon=1e-5)
         results = [pooled, pooled if pooling == 1 else (1,), each, each]
-        _, *kept = call('stage_forward', results, x, scale, bias, **settings)
+        _, *residuals = call('stage_forward', results, x, scale, bias, **settings)
         places = draw(1 if number % 3 else members, batch, 6) * 10.0 ** rng.integers(-1, 9)
         places[0, 0, number % 6] = np.nan
         call('warp', [x.shape], x if number % 2 else x[:1], places.astype(np.float32))
@@ -108,7 +108,7 @@ def run(built: str) -> None:
             x,
             scale,
             bias,
-            *kept,
+            *residuals,
             draw(*pooled),
             **settings,
         )
@@ -137,11 +137,13 @@ def norms(call, draw, number, x, scale, bias):
     out, *moments = call(
         'norm_forward', [rows.shape, each, each], rows, skip, scale, bias, **settings
     )
-    kept, results = out if number % 2 else skip, [rows.shape, skip.shape, each, each]
-    call('norm_backward', results, rows, scale, bias, *moments, kept, draw(*rows.shape), **settings)
+    output, results = out if number % 2 else skip, [rows.shape, skip.shape, each, each]
+    call(
+        'norm_backward', results, rows, scale, bias, *moments, output, draw(*rows.shape), **settings
+    )
     pooled = (members, sides[0], *((side + 1) // 2 for side in sides[1:]), channels)
-    (found,) = call('pool_forward', [pooled], x)
-    call('pool_backward', [x.shape], x, found, draw(*pooled))
+    (result,) = call('pool_forward', [pooled], x)
+    call('pool_backward', [x.shape], x, result, draw(*pooled))
 
 
 if __name__ == '__main__':

@@ -77,8 +77,10 @@ class Page(html.parser.HTMLParser):
 
 def outside(source: str) -> list[str]:
     """Everything in a page that would be fetched from somewhere."""
-    found = [value for value in Page(source).loads if not re.match(rf'#|data:|{BESIDE}$', value)]
-    return found + re.findall(
+    addresses = [
+        value for value in Page(source).loads if not re.match(rf'#|data:|{BESIDE}$', value)
+    ]
+    return addresses + re.findall(
         r'https?:[^\s"<]*|@import|url\([^)]*\)|<script', without_own_scripts(source)
     )
 
@@ -88,8 +90,8 @@ def without_own_scripts(source: str) -> str:
     named = re.findall(r"script-src '(sha256-[^']*)'", source)
 
     def strange(script: re.Match[str]) -> str:
-        own = 'sha256-' + base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
-        return '' if own in named else script[0]
+        digest = 'sha256-' + base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+        return '' if digest in named else script[0]
 
     source = re.sub(r'base64,[\w+/=]+', '', source)
     source = re.sub(r'<script type="application/json"[^<>]*>[^<>]*</script>', '', source)
@@ -155,9 +157,9 @@ def test_a_page_loads_nothing_from_anywhere(usual, odd):
 def test_figures_are_whole_and_draw_no_link(usual, odd):
     for workdir in (usual, odd):
         source = (workdir / 'report.html').read_text()
-        found = list(drawings(source))
-        assert len(found) == 2 * len(Page(source).figures) > 0
-        for drawing in found:
+        figures = list(drawings(source))
+        assert len(figures) == 2 * len(Page(source).figures) > 0
+        for drawing in figures:
             links = [v for e in drawing.iter() for k, v in e.attrib.items() if k.endswith('href')]
             assert all(link.startswith('#') for link in links)
             assert not [
@@ -267,7 +269,7 @@ BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, 
 
 
 @pytest.mark.parametrize(
-    ('rows', 'said'),
+    ('rows', 'expected'),
     [
         (
             [compared('a', 'better')],
@@ -302,22 +304,22 @@ BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, 
         ([], r'^Test accuracy of max: 97\.00 % .* There is no other option to compare\.$'),
     ],
 )
-def test_the_answer_has_one_sentence_per_verdict(rows, said):
+def test_the_answer_has_one_sentence_per_verdict(rows, expected):
     sentence = markup.plain(verdicts.sentence([BASELINE, *rows])).replace(words.SPACE, ' ')
-    assert re.search(said, sentence), sentence
+    assert re.search(expected, sentence), sentence
 
 
 def test_the_page_opens_with_the_answer(usual):
     summary = results.read_table(usual / 'summary.csv', results.SUMMARY)
-    found = {row['option']: row['verdict'] for row in summary[1:]}
-    assert found['avg'] == 'better'
-    assert found['strided'] == 'worse'
+    result = {row['option']: row['verdict'] for row in summary[1:]}
+    assert result['avg'] == 'better'
+    assert result['strided'] == 'worse'
     better, worse, rest = re.findall(
         r'<p class="lead">(.*?)\. (Worse .*?)\. (No .*?)</p>', page_of(usual)
     )[0]
     assert 'avg' in better
     assert 'strided' in worse
-    assert all(option in rest for option, verdict in found.items() if verdict == verdicts.NONE)
+    assert all(option in rest for option, verdict in result.items() if verdict == verdicts.NONE)
 
 
 def test_the_verdicts_stand_before_all_else_the_best_first(usual):
@@ -470,7 +472,7 @@ def test_no_folder_of_the_machine_is_told(usual, odd):
 
 
 @pytest.mark.parametrize(
-    ('command', 'said'),
+    ('command', 'expected'),
     [
         ('python -m jaxdl.main --workdir=/a/b/c', 'python -m jaxdl.main --workdir=c'),
         (
@@ -484,12 +486,12 @@ def test_no_folder_of_the_machine_is_told(usual, odd):
         ('jaxdl "--workdir=/a/b', 'jaxdl "--workdir=b'),
     ],
 )
-def test_commands_lose_their_folders(command, said):
-    assert words.local_command(command) == said
+def test_commands_lose_their_folders(command, expected):
+    assert words.local_command(command) == expected
 
 
 @pytest.mark.parametrize(
-    ('value', 'said'),
+    ('value', 'expected'),
     [
         (None, '\u2013'),
         (0, '0'),
@@ -499,8 +501,8 @@ def test_commands_lose_their_folders(command, said):
         (1.5e9, '1.50 G'),
     ],
 )
-def test_amounts(value, said):
-    assert words.amount(value).replace(words.SPACE, ' ') == said
+def test_amounts(value, expected):
+    assert words.amount(value).replace(words.SPACE, ' ') == expected
 
 
 def change(path: pathlib.Path, **fields) -> None:

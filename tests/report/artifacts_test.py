@@ -108,59 +108,59 @@ def answers(options=STARTS, seeds=3, layers=LAYERS) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     option, m = np.repeat(options, seeds), len(options) * seeds
     dead = option == options[1]
-    found = dict(option=option, seed=np.tile(np.arange(1000, 1000 + seeds), len(options)))
+    arrays = dict(option=option, seed=np.tile(np.arange(1000, 1000 + seeds), len(options)))
     for when, size in (('start', 1.0), ('end', 0.03)):
         for i, layer in enumerate(layers):
             norms = size * 10.0 ** rng.normal(-0.5 * i, 0.3, m)
-            found[f'{when}.gradient_norms.{layer}'] = np.where(dead, 0, norms).astype(np.float32)
+            arrays[f'{when}.gradient_norms.{layer}'] = np.where(dead, 0, norms).astype(np.float32)
         for layer in ('hidden_0', 'hidden_1', 'hidden_2'):
-            found[f'{when}.distinct_units.{layer}'] = np.where(
+            arrays[f'{when}.distinct_units.{layer}'] = np.where(
                 dead, 1, rng.integers(14, 17, m)
             ).astype(np.int32)
         along = np.linspace(-2.5, 2.5, 80)
         x, y = np.meshgrid(along, along)
         margin = np.stack([3 * (y - np.sin(1.5 * x + rng.normal(0, 0.3))) for _ in range(m)])
         margin[dead] = 0
-        found[f'{when}.boundary.logits'] = np.stack([-margin / 2, margin / 2], -1).astype(
+        arrays[f'{when}.boundary.logits'] = np.stack([-margin / 2, margin / 2], -1).astype(
             np.float32
         )
-    return found
+    return arrays
 
 
-def saved(folder: pathlib.Path, name: str, found: dict[str, np.ndarray]) -> pathlib.Path:
-    np.savez_compressed(folder / f'{name}.npz', **found)
+def saved(folder: pathlib.Path, name: str, arrays: dict[str, np.ndarray]) -> pathlib.Path:
+    np.savez_compressed(folder / f'{name}.npz', **arrays)
     return folder
 
 
-def sheet_of(folder, study, found):
-    return contact_sheet.blocks(saved(folder, 'contact_sheet', found), study, '', 'contact_sheet')
+def sheet_of(folder, study, arrays):
+    return contact_sheet.blocks(saved(folder, 'contact_sheet', arrays), study, '', 'contact_sheet')
 
 
-def slopes_of(folder, study, losses=LOSSES, classes=10, found=None):
+def slopes_of(folder, study, losses=LOSSES, classes=10, arrays=None):
     study = changed(
         study,
         {o: dict(loss=loss) for o, loss in losses.items()},
         classes=[str(i) for i in range(classes)],
     )
-    folder = saved(folder, 'logit_gradients', found or slopes(losses, classes))
+    folder = saved(folder, 'logit_gradients', arrays or slopes(losses, classes))
     return logit_gradients.blocks(folder, study, '', 'logits')
 
 
-def probes_of(folder, study, found, options=STARTS, classes=('moon', 'other')):
+def probes_of(folder, study, arrays, options=STARTS, classes=('moon', 'other')):
     study = changed(study, {option: dict(init=option) for option in options}, classes=list(classes))
-    return diagnostics.blocks(saved(folder, 'probes', found), study, '', 'probes')
+    return diagnostics.blocks(saved(folder, 'probes', arrays), study, '', 'probes')
 
 
-def only(found, kind):
-    (one,) = (block for block in found if isinstance(block, kind))
+def only(blocks, kind):
+    (one,) = (block for block in blocks if isinstance(block, kind))
     return one
 
 
-def text(found) -> str:
+def text(blocks) -> str:
     """All running text, without the marks of names."""
     lines = [
         line
-        for b in found
+        for b in blocks
         for line in (b.items if isinstance(b, Items) else [getattr(b, 'text', '')])
     ]
     return markup.plain('\n'.join(lines))
@@ -170,8 +170,8 @@ def rows(table: Table) -> dict[str, list[str]]:
     return {markup.plain(row[0]): list(row[1:]) for row in table.rows}
 
 
-def rendered(found) -> tuple[str, str]:
-    page = Page('A study', [], [Section('Artifacts', found)])
+def rendered(blocks) -> tuple[str, str]:
+    page = Page('A study', [], [Section('Artifacts', blocks)])
     return render.html(page), render.markdown(page)
 
 
@@ -182,9 +182,9 @@ def test_sections_stand_on_both_pages(make, usual, tmp_path):
         slopes_of: [],
         probes_of: [answers()],
     }[make]
-    found = make(tmp_path, usual, *arguments)
-    page, plain = rendered(found)
-    figures = [block for block in found if isinstance(block, Figure)]
+    blocks = make(tmp_path, usual, *arguments)
+    page, plain = rendered(blocks)
+    figures = [block for block in blocks if isinstance(block, Figure)]
     assert figures
     assert page.count('<figure') == len(figures)
     for figure in figures:
@@ -241,8 +241,8 @@ def test_images_that_cannot_be_shown_give_nothing(usual, tmp_path):
 def test_a_contact_sheet_shows_the_pixels_themselves(usual, tmp_path):
     from PIL import Image
 
-    found = sheet(['flip', 'none'])
-    figure = only(sheet_of(tmp_path, usual, found), Figure)
+    arrays = sheet(['flip', 'none'])
+    figure = only(sheet_of(tmp_path, usual, arrays), Figure)
     encoded = re.findall(r'base64,\s*([\w+/=\s]+)"', figure.drawing.svg.decode())
     assert len(encoded) == 16
     images = []
@@ -250,10 +250,10 @@ def test_a_contact_sheet_shows_the_pixels_themselves(usual, tmp_path):
         (tmp_path / 'one.png').write_bytes(base64.b64decode(one))
         with Image.open(tmp_path / 'one.png') as image:
             images.append(np.asarray(image)[..., 0])
-    shown = np.concatenate([found['none'], found['flip']])[
+    tiles = np.concatenate([arrays['none'], arrays['flip']])[
         ..., 0
     ]  # the images as they are come first
-    close = [min(np.abs(image - 255 * own).max() for image in images) for own in shown]
+    close = [min(np.abs(image - 255 * tile).max() for image in images) for tile in tiles]
     assert max(close) <= 1
     assert len(re.findall('base64,', figure.drawing.svg_narrow.decode())) == 8
 
@@ -269,10 +269,10 @@ def test_large_images_are_averaged_down(side, usual, tmp_path):
 
 @pytest.mark.usefixtures('undrawn')
 def test_the_change_that_is_told_is_that_of_the_arrays(usual, tmp_path):
-    found = sheet(['original', 'rotation', 'cutmix'])
-    said = only(sheet_of(tmp_path, usual, found), Figure).alt
+    arrays = sheet(['original', 'rotation', 'cutmix'])
+    alt = only(sheet_of(tmp_path, usual, arrays), Figure).alt
     for name in ('rotation', 'cutmix'):
-        assert f'{name} {100 * np.abs(found[name] - found["original"]).mean():.1f}' in said
+        assert f'{name} {100 * np.abs(arrays[name] - arrays["original"]).mean():.1f}' in alt
     assert 'Mean change' not in only(sheet_of(tmp_path, usual, sheet(['rotation'])), Figure).alt
 
 
@@ -285,9 +285,9 @@ def test_broken_labels_are_told_where_they_break(usual, tmp_path):
     assert 'If they show digits or letters' in text(
         sheet_of(tmp_path, photographs, sheet(['none', 'flip']))
     )
-    said = text(sheet_of(tmp_path, photographs, sheet(['none', 'flip'], 3)))
-    assert 'keeps the label' in said
-    assert 'break' not in said
+    message = text(sheet_of(tmp_path, photographs, sheet(['none', 'flip'], 3)))
+    assert 'keeps the label' in message
+    assert 'break' not in message
     assert 'flip' not in text(sheet_of(tmp_path, usual, sheet(['none', 'rotation'])))
     assert 'two classes' in text(sheet_of(tmp_path, usual, sheet(['none', 'cutmix'])))
     assert 'two classes' not in text(sheet_of(tmp_path, usual, sheet(['none', 'rotation'])))
@@ -297,28 +297,30 @@ def test_broken_labels_are_told_where_they_break(usual, tmp_path):
 
 @pytest.mark.usefixtures('undrawn')
 def test_the_table_of_slopes_is_the_arrays(usual, tmp_path):
-    found = slopes(LOSSES, 10)
-    table = rows(only(slopes_of(tmp_path, usual, found=found), Table))
-    middle = list(found['logit']).index(0)
+    arrays = slopes(LOSSES, 10)
+    table = rows(only(slopes_of(tmp_path, usual, arrays=arrays), Table))
+    middle = list(arrays['logit']).index(0)
     assert list(table) == list(LOSSES)
     for i, option in enumerate(LOSSES):
         least, centre, wrong = table[option]
-        assert float(least) == pytest.approx(found['best'][i], abs=6e-4)
+        assert float(least) == pytest.approx(arrays['best'][i], abs=6e-4)
         assert float(centre.replace(words.MINUS, '-')) == pytest.approx(
-            found['gradient'][i, middle], abs=6e-4
+            arrays['gradient'][i, middle], abs=6e-4
         )
         assert float(wrong.replace(words.MINUS, '-')) == pytest.approx(
-            found['gradient'][i, 0], abs=6e-4, rel=0.5
+            arrays['gradient'][i, 0], abs=6e-4, rel=0.5
         )
 
 
 @pytest.mark.usefixtures('undrawn')
 @pytest.mark.parametrize('classes', [2, 10, 61])
 def test_the_bound_of_a_second_softmax_is_the_textbooks(classes, usual, tmp_path):
-    said = text(slopes_of(tmp_path, usual, classes=classes))
-    assert said.count(f'{math.log(1 + (classes - 1) / math.e):.2f}{words.SPACE}nats (a guess') == 2
-    assert f'{math.e / (math.e + classes - 1):.3f}' in said
-    assert f'ln {classes} = {math.log(classes):.2f}' in said
+    message = text(slopes_of(tmp_path, usual, classes=classes))
+    assert (
+        message.count(f'{math.log(1 + (classes - 1) / math.e):.2f}{words.SPACE}nats (a guess') == 2
+    )
+    assert f'{math.e / (math.e + classes - 1):.3f}' in message
+    assert f'ln {classes} = {math.log(classes):.2f}' in message
     # No logits do better: the largest probability is that of one input of 1 among others of 0.
     z = np.random.default_rng(0).normal(0, 30, (2000, classes))
     for inner in (softmax, sigmoid):
@@ -327,57 +329,57 @@ def test_the_bound_of_a_second_softmax_is_the_textbooks(classes, usual, tmp_path
 
 @pytest.mark.usefixtures('undrawn')
 def test_a_mistake_is_told_only_of_an_option_that_makes_it(usual, tmp_path):
-    said = text(slopes_of(tmp_path, usual))
+    message = text(slopes_of(tmp_path, usual))
     assert (
         'ReLU, softmax: the gradient is exactly 0 '
-        'if the logit of the true class is below 0 (48 of 97' in said
+        'if the logit of the true class is below 0 (48 of 97' in message
     )
-    assert re.search(r'softmax, squared: the gradient at logit .* \(confidently wrong\)', said)
+    assert re.search(r'softmax, squared: the gradient at logit .* \(confidently wrong\)', message)
     sound = {'softmax, cross-entropy': 'softmax_cross_entropy'}
     for mistake in ('no probability', 'at least', 'exactly 0', 'learn slowest'):
         assert mistake not in text(slopes_of(tmp_path, usual, sound)[:1])
-    found = slopes(LOSSES, 10)
-    found['gradient'] = np.where(
-        found['gradient'] == 0, -0.1, found['gradient']
+    arrays = slopes(LOSSES, 10)
+    arrays['gradient'] = np.where(
+        arrays['gradient'] == 0, -0.1, arrays['gradient']
     )  # numbers that say otherwise
-    found['loss'] = found['loss'] - 1.6
-    said = text(slopes_of(tmp_path, usual, found=found))
-    assert 'exactly 0' not in said
-    assert 'ln(1' not in said
+    arrays['loss'] = arrays['loss'] - 1.6
+    message = text(slopes_of(tmp_path, usual, arrays=arrays))
+    assert 'exactly 0' not in message
+    assert 'ln(1' not in message
 
 
 @pytest.mark.usefixtures('undrawn')
 def test_slopes_that_do_not_fit_give_nothing(usual, tmp_path):
-    found = slopes(LOSSES, 10)
+    arrays = slopes(LOSSES, 10)
     for key, bad in (
-        ('loss', found['loss'][:, 1:]),
-        ('best', found['best'] * np.nan),
-        ('logit', found['logit'][::-1]),
+        ('loss', arrays['loss'][:, 1:]),
+        ('best', arrays['best'] * np.nan),
+        ('logit', arrays['logit'][::-1]),
     ):
-        assert slopes_of(tmp_path, usual, found=found | {key: bad}) == []
-    assert slopes_of(tmp_path, usual, {'another': 'softmax_cross_entropy'}, found=found) == []
+        assert slopes_of(tmp_path, usual, arrays=arrays | {key: bad}) == []
+    assert slopes_of(tmp_path, usual, {'another': 'softmax_cross_entropy'}, arrays=arrays) == []
 
 
 @pytest.mark.usefixtures('undrawn')
 def test_layers_stand_in_their_order(usual, tmp_path):
     caption = markup.plain(probes_of(tmp_path, usual, answers())[0].caption)
     assert caption.endswith('Layers: 1 layer_0.dense, 2 layer_2.dense, 3 layer_10.dense, 4 head.')
-    found = answers(layers=('head', 'hidden', 'stage_0.conv', 'stage_1.conv_1', 'stage_1.conv_0'))
-    caption = markup.plain(probes_of(tmp_path, usual, found)[0].caption)
+    arrays = answers(layers=('head', 'hidden', 'stage_0.conv', 'stage_1.conv_1', 'stage_1.conv_0'))
+    caption = markup.plain(probes_of(tmp_path, usual, arrays)[0].caption)
     assert caption.endswith('1 stage_0.conv, 2 stage_1.conv_0, 3 stage_1.conv_1, 4 hidden, 5 head.')
 
 
 @pytest.mark.usefixtures('undrawn')
 def test_norms_and_units_are_those_of_the_arrays(usual, tmp_path):
-    found = answers()
-    made = probes_of(tmp_path, usual, found)
-    table, own = rows(only(made, Table)), found['option'] == 'normal_1'
+    arrays = answers()
+    made = probes_of(tmp_path, usual, arrays)
+    table, of_option = rows(only(made, Table)), arrays['option'] == 'normal_1'
     norms = [
-        found[f'end.gradient_norms.{layer}'][own].mean()
+        arrays[f'end.gradient_norms.{layer}'][of_option].mean()
         for layer in ('layer_0.dense', 'layer_2.dense')
     ]
     assert f'end {norms[0]:.2g}, {norms[1]:.2g}, ' in made[0].alt.partition('normal_1: ')[2]
-    units = found['end.distinct_units.hidden_0'][own]
+    units = arrays['end.distinct_units.hidden_0'][of_option]
     mean, *span = re.findall(r'[\d.]+', table['normal_1'][0])
     assert float(mean) == pytest.approx(units.mean(), abs=0.051)
     assert [float(end) for end in span] in ([], [units.min(), units.max()])
@@ -387,33 +389,33 @@ def test_norms_and_units_are_those_of_the_arrays(usual, tmp_path):
 
 @pytest.mark.usefixtures('undrawn')
 def test_why_some_starts_fail_is_told_only_where_the_numbers_show_it(usual, tmp_path):
-    found = answers()
-    said = text(probes_of(tmp_path, usual, found))
-    assert 'zeros: all units of each hidden layer are equal' in said
-    assert 'gradient with respect to every kernel is 0' in said
-    assert 'he_normal' not in said
-    moving = found | {'end.gradient_norms.head': np.ones(9, np.float32)}
-    said = text(probes_of(tmp_path, usual, moving))
-    assert 'all units of each hidden layer are equal' in said
-    assert 'every kernel is 0' not in said
+    arrays = answers()
+    message = text(probes_of(tmp_path, usual, arrays))
+    assert 'zeros: all units of each hidden layer are equal' in message
+    assert 'gradient with respect to every kernel is 0' in message
+    assert 'he_normal' not in message
+    moving = arrays | {'end.gradient_norms.head': np.ones(9, np.float32)}
+    message = text(probes_of(tmp_path, usual, moving))
+    assert 'all units of each hidden layer are equal' in message
+    assert 'every kernel is 0' not in message
     for changes in (
         {'start.distinct_units.hidden_1': np.full(9, 5)},
         {'end.distinct_units.hidden_1': np.full(9, 2)},
     ):
-        assert 'are equal' not in text(probes_of(tmp_path, usual, found | changes))
+        assert 'are equal' not in text(probes_of(tmp_path, usual, arrays | changes))
 
 
 @pytest.mark.usefixtures('undrawn')
 def test_a_network_that_is_no_longer_finite_is_left_out_and_named(usual, tmp_path):
-    found = answers()
-    lost = found['end.gradient_norms.head'].copy()
+    arrays = answers()
+    lost = arrays['end.gradient_norms.head'].copy()
     lost[[0, 6, 7, 8]] = np.nan
-    units = found['end.distinct_units.hidden_0'].copy()
+    units = arrays['end.distinct_units.hidden_0'].copy()
     units[0] = 99  # numbers that are not finite all look distinct
     made = probes_of(
         tmp_path,
         usual,
-        found | {'end.gradient_norms.head': lost, 'end.distinct_units.hidden_0': units},
+        arrays | {'end.gradient_norms.head': lost, 'end.distinct_units.hidden_0': units},
     )
     table = rows(only(made, Table))
     assert list(table) == ['he_normal', 'zeros']
@@ -424,33 +426,33 @@ def test_a_network_that_is_no_longer_finite_is_left_out_and_named(usual, tmp_pat
 
 @pytest.mark.usefixtures('undrawn')
 def test_boundaries_say_which_seed_and_how_much(usual, tmp_path):
-    found = answers()
-    figure = probes_of(tmp_path, usual, found)[-1]
+    arrays = answers()
+    figure = probes_of(tmp_path, usual, arrays)[-1]
     assert figure.name == 'probes_boundaries'
     assert 'seed 1000' in figure.caption
-    logits = found['end.boundary.logits'][found['option'] == 'he_normal'][0].astype(float)
+    logits = arrays['end.boundary.logits'][arrays['option'] == 'he_normal'][0].astype(float)
     share, one = 100 * (logits[..., 1] > logits[..., 0]).mean(), softmax(logits)[..., 1]
     assert (
         f'he_normal {share:.0f} % of the square, probability {one.min():.2f} to {one.max():.2f}'
         in figure.alt
     )
     assert 'zeros 0 % of the square, probability 0.50 to 0.50' in figure.alt
-    many = probes_of(tmp_path, usual, found, classes='abc')
+    many = probes_of(tmp_path, usual, arrays, classes='abc')
     assert [block.name for block in many if isinstance(block, Figure)] == ['probes_gradients']
 
 
 def test_whatever_was_asked_is_what_is_shown(usual, tmp_path):
-    found = answers()
-    head = {key: found[key] for key in ('option', 'seed')}
+    arrays = answers()
+    head = {key: arrays[key] for key in ('option', 'seed')}
     assert probes_of(tmp_path, usual, head) == []
     for name, kinds in dict(
         gradient_norms=[Figure], distinct_units=[Table, Paragraph, Items], boundary=[Figure]
     ).items():
         made = probes_of(
-            tmp_path, usual, head | {k: v for k, v in found.items() if f'.{name}.' in k}
+            tmp_path, usual, head | {k: v for k, v in arrays.items() if f'.{name}.' in k}
         )
         assert [type(block) for block in made] == kinds
-    nothing = {k: np.zeros(9, np.float32) for k in found if '.gradient_norms.' in k}
+    nothing = {k: np.zeros(9, np.float32) for k in arrays if '.gradient_norms.' in k}
     assert len(probes_of(tmp_path, usual, head | nothing)) == 1
 
 

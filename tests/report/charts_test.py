@@ -249,55 +249,55 @@ def used(workdir, tmp_path_factory) -> dict[int, dict]:
     )
     (folder / 'around.html').write_text(browser_test.AROUND + frames)
     dom, _ = browser_test.browse(folder / 'around.html', folder)
-    told = [json.loads(html.unescape(text)) for text in re.findall(r'<pre>({.*?})</pre>', dom)]
-    assert {each['width'] for each in told} == set(WIDTHS)
-    return {each['width']: each for each in told}
+    results = [json.loads(html.unescape(text)) for text in re.findall(r'<pre>({.*?})</pre>', dom)]
+    assert {each['width'] for each in results} == set(WIDTHS)
+    return {each['width']: each for each in results}
 
 
 @browser
 @at_width
 def test_a_page_runs_without_an_error_and_fits(used, width):
-    seen = used[width]
-    assert seen['errors'] == []
-    assert seen['stray'] == []
-    assert seen['least'] >= 24
-    assert seen['needed'] <= width
-    assert seen['title'] == 'Does the way a network pools change what it learns?'
+    result = used[width]
+    assert result['errors'] == []
+    assert result['stray'] == []
+    assert result['least'] >= 24
+    assert result['needed'] <= width
+    assert result['title'] == 'Does the way a network pools change what it learns?'
 
 
 @browser
 @at_width
 def test_curves_go_off_and_on(used, width):
-    seen = used[width]
-    assert seen['curves'] == len(OPTIONS)  # the training errors are off at the start
-    assert seen['off'] == [len(OPTIONS) - 1, 'false']
-    assert 'avg' not in [name for name, *_ in seen['without']['rows']]
-    assert seen['on'] == [len(OPTIONS), 'true']
-    assert seen['alone'] == [1, 'true']
-    assert seen['double'] == [1, 'avg']
-    assert [seen['none'][0], seen['all'][0]] == [0, len(OPTIONS)]
-    assert seen['training'] == [2 * len(OPTIONS), 'true']
-    assert {'max, validation', 'max, training'} < {name for name, *_ in seen['both']['rows']}
+    result = used[width]
+    assert result['curves'] == len(OPTIONS)  # the training errors are off at the start
+    assert result['off'] == [len(OPTIONS) - 1, 'false']
+    assert 'avg' not in [name for name, *_ in result['without']['rows']]
+    assert result['on'] == [len(OPTIONS), 'true']
+    assert result['alone'] == [1, 'true']
+    assert result['double'] == [1, 'avg']
+    assert [result['none'][0], result['all'][0]] == [0, len(OPTIONS)]
+    assert result['training'] == [2 * len(OPTIONS), 'true']
+    assert {'max, validation', 'max, training'} < {name for name, *_ in result['both']['rows']}
 
 
 @browser
 @at_width
 def test_the_readout_says_the_numbers(used, workdir, width):
-    seen = used[width]
+    result = used[width]
     drawn = {c['name']: c for c in charted(workdir)[0]['curves'] if c['part'] == 'validation'}
     places = dict(start=EPOCHS, left=1, right=None, keyed=None, end=EPOCHS, beyond=EPOCHS, home=1)
     for place, expected in places.items():
-        epoch = int(seen[place]['head'].removeprefix('epoch ').split(':')[0])
+        epoch = int(result[place]['head'].removeprefix('epoch ').split(':')[0])
         assert expected in (None, epoch), place
-        assert len(seen[place]['rows']) == len(drawn)
-        values = [float(value) for _, value, _ in seen[place]['rows']]
+        assert len(result[place]['rows']) == len(drawn)
+        values = [float(value) for _, value, _ in result[place]['rows']]
         assert values == sorted(values, reverse=True)
-        for name, value, interval in seen[place]['rows']:
+        for name, value, interval in result[place]['rows']:
             mean, low, high = (drawn[name][part][epoch - 1] for part in ('mean', 'low', 'high'))
             assert value == f'{mean:.2f}'
             assert interval.replace('\u2212', '-') == f'{low:.2f} to {high:.2f}'
-            assert place == 'start' or f'{name} {value} ({interval})' in seen[place]['status']
-    right, keyed = (int(seen[place]['head'].split()[1][:-1]) for place in ('right', 'keyed'))
+            assert place == 'start' or f'{name} {value} ({interval})' in result[place]['status']
+    right, keyed = (int(result[place]['head'].split()[1][:-1]) for place in ('right', 'keyed'))
     assert 1 < right < EPOCHS
     assert keyed == right + 1
 

@@ -18,8 +18,8 @@ def ablation(folder, values, **config):
     )
     rows = [
         facts | dict(option=k, seed=i, value=v)
-        for k, own in values.items()
-        for i, v in enumerate(own)
+        for k, accuracies in values.items()
+        for i, v in enumerate(accuracies)
     ]
     other = dict(facts, option='tuned', phase='tune', seed=0, value=0.5)
     tables.write_table(folder / 'results.csv', tables.RESULTS, [*rows, other])
@@ -35,8 +35,8 @@ def finetuning(folder, accuracy, images):
 def demonstration(folder, *holds):
     workdir.begin(folder, config=dict(kind='Demonstration'), plan={}, run=dict(finished=True))
     rows = [
-        dict(claim=f'claim {i}', expected=1, measured=1, error=0, tolerance=0, holds=own)
-        for i, own in enumerate(holds)
+        dict(claim=f'claim {i}', expected=1, measured=1, error=0, tolerance=0, holds=outcome)
+        for i, outcome in enumerate(holds)
     ]
     tables.write_table(folder / 'claims.csv', claims.COLUMNS, rows)
     return folder
@@ -49,17 +49,19 @@ def test_runs_of_the_same_truth_rarely_disagree_and_those_of_another_do(tmp_path
         one, two = (
             ablation(tmp_path / f'{i}-{j}', {k: v[j] for k, v in draws.items()}) for j in (0, 1)
         )
-        apart += not all(own.agrees for own in compare_runs.compare(one, two))
+        apart += not all(comparison.agrees for comparison in compare_runs.compare(one, two))
     assert apart <= 20  # 5 % of 200 are 10, four standard deviations above
     better = ablation(tmp_path / 'better', {k: v[1] + (k == 'c') * 0.1 for k, v in draws.items()})
-    assert [own.name for own in compare_runs.compare(one, better) if not own.agrees] == ['c']
+    assert [
+        comparison.name for comparison in compare_runs.compare(one, better) if not comparison.agrees
+    ] == ['c']
 
 
 def test_numbers_that_do_not_vary_agree_where_they_are_the_same(tmp_path):
     one, same, other = (
         ablation(tmp_path / str(i), dict(a=[v, v])) for i, v in enumerate((0.5, 0.5, 0.625))
     )
-    assert [own.agrees for own in compare_runs.compare(one, same)] == [True]
+    assert [comparison.agrees for comparison in compare_runs.compare(one, same)] == [True]
     (result,) = compare_runs.compare(one, other)
     assert (result.agrees, result.low, result.high) == (False, -0.125, -0.125)
 
@@ -84,7 +86,7 @@ def test_a_claim_that_fails_in_one_run_is_named(tmp_path):
         demonstration(tmp_path / 'one', 'true', 'true'),
         demonstration(tmp_path / 'other', 'true', 'false'),
     )
-    assert [own.agrees for own in compare_runs.compare(one, other)] == [True, False]
+    assert [comparison.agrees for comparison in compare_runs.compare(one, other)] == [True, False]
 
 
 def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_path, capsys):
@@ -113,9 +115,9 @@ def test_whatever_of_the_machine_may_matter_is_named_where_it_differs(tmp_path, 
     folders = [ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two')]
     for folder, run in zip(folders, (facts, facts | {key: changed}), strict=True):
         workdir.begin(folder, run=run | dict(finished=True))
-    (found,) = compare_runs.differences(*folders)
-    assert found[0].startswith(f'run.{key}')
-    assert found[2] == 'other'
+    (difference,) = compare_runs.differences(*folders)
+    assert difference[0].startswith(f'run.{key}')
+    assert difference[2] == 'other'
     assert compare_runs.differences(folders[0], folders[0]) == []
 
 

@@ -39,8 +39,8 @@ def made(tmp_path, monkeypatch):
     )
 
     def make(planted):
-        own = {('avg', seed): found for seed, found in planted.items()}
-        small = dict(options=workdirs.first(3), seeds=4, epochs=6, tuning_seeds=1, planted=own)
+        members = {('avg', seed): losses for seed, losses in planted.items()}
+        small = dict(options=workdirs.first(3), seeds=4, epochs=6, tuning_seeds=1, planted=members)
         workdir = workdirs.make(tmp_path / 'run', **small)
         report.build(workdir)
         return reading.read(workdir), (workdir / 'report.md').read_text().replace(

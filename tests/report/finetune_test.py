@@ -83,27 +83,27 @@ def probed(tmp_path_factory) -> pathlib.Path:
 
 
 def test_the_page_opens_with_the_verdict(full):
-    found = json.loads((full / 'run.json').read_text())['scores']
-    low, high = statistics.wilson(found['finetune']['accuracy'], 440)
+    scores = json.loads((full / 'run.json').read_text())['scores']
+    low, high = statistics.wilson(scores['finetune']['accuracy'], 440)
     text = read(full).text
-    for said in (
-        f'on 440 validation images: {words.percent(found["finetune"]["accuracy"])}',
+    for sentence in (
+        f'on 440 validation images: {words.percent(scores["finetune"]["accuracy"])}',
         f'interval {words.number(low)} to {words.number(high)}',
-        f'{words.percent(found["probe"]["accuracy"])}. Fine-tuning gained',
+        f'{words.percent(scores["probe"]["accuracy"])}. Fine-tuning gained',
         'A random split overestimates accuracy by 21.38 percentage points',
     ):
-        assert said in text[: text.index('Scores on the 440')], said
+        assert sentence in text[: text.index('Scores on the 440')], sentence
 
 
 def test_every_section_is_there_in_both_forms(full, odd):
     for workdir in (full, odd):
-        found = headings(workdir)
+        titles = headings(workdir)
         expected = itertools.chain(
             *SECTIONS.values(), ('Learning curves', 'Evidence for each setting', 'Model card')
         )
-        assert set(expected) <= set(found)
-        assert found[:3] == ['Result', 'Uncertainty', 'Learning curves']
-        assert all(title in read(workdir).text for title in found)
+        assert set(expected) <= set(titles)
+        assert titles[:3] == ['Result', 'Uncertainty', 'Learning curves']
+        assert all(title in read(workdir).text for title in titles)
 
 
 def test_a_probe_alone_has_no_curves(probed):
@@ -190,13 +190,13 @@ def test_a_matrix_shows_few_classes_and_no_mistake_no_matrix(undrawn, tmp_path):
     table = np.random.default_rng(0).integers(0, 5, (81, 81))
     pairs = confusion.confused(table)
     for most in (8, 18):
-        shown = confusion.members(pairs, most)
-        assert most - 1 <= len(shown) == len(set(shown)) <= most
-        assert set(pairs[0]) <= set(shown)
+        classes = confusion.members(pairs, most)
+        assert most - 1 <= len(classes) == len(set(classes)) <= most
+        assert set(pairs[0]) <= set(classes)
     workdir = finetune_workdirs.make(tmp_path / 'right', classes=HOSTILE, images=20)
-    found = dict(np.load(workdir / 'artifacts' / 'evaluation.npz'))
+    arrays = dict(np.load(workdir / 'artifacts' / 'evaluation.npz'))
     folder.write_arrays(
-        workdir / 'artifacts' / 'evaluation.npz', found | dict(labels=found['logits'].argmax(1))
+        workdir / 'artifacts' / 'evaluation.npz', arrays | dict(labels=arrays['logits'].argmax(1))
     )
     report.build(workdir)
     assert 'All 20 images are classified correctly' in read(workdir).text
@@ -211,7 +211,7 @@ def test_decisions_show_their_value_and_what_tested_them(full):
     ]
     assert rows['Dropout'] == ['dropout=0.0', 'not tested']
     assert 'schedule=warmup_cosine' in rows['Learning rate and schedule'][0]
-    tested = [name for name, (_, found) in rows.items() if found != 'not tested']
+    tested = [name for name, (_, evidence) in rows.items() if evidence != 'not tested']
     assert f'Of {len(rows)} settings {len(tested)} were tested' in read(full).text.replace(
         '\u00a0', ' '
     )
@@ -227,15 +227,20 @@ def test_calibration_is_that_of_the_logits(full):
     arrays = np.load(full / 'artifacts' / 'evaluation.npz')
     logits, labels, temperature = (arrays[name] for name in ('logits', 'labels', 'temperature'))
     before, after = (
-        classification.calibration_error(own, labels) for own in (logits, logits / temperature)
+        classification.calibration_error(scores, labels)
+        for scores in (logits, logits / temperature)
     )
     assert f'from {words.percent(before)} to {words.percent(after)}' in read(full).text
 
 
 def test_a_split_at_random_and_a_quick_run_are_warned_of(full, odd):
-    for said in ('This is a smoke run', 'This split is random', 'This random split overestimates'):
-        assert said in read(odd).text
-        assert said not in read(full).text
+    for sentence in (
+        'This is a smoke run',
+        'This split is random',
+        'This random split overestimates',
+    ):
+        assert sentence in read(odd).text
+        assert sentence not in read(full).text
 
 
 def test_the_card_and_how_to_predict(full):
@@ -283,9 +288,9 @@ def _json(**changes):
 
 def _arrays(**changes):
     def change(path):
-        found = dict(np.load(path))
+        arrays = dict(np.load(path))
         folder.write_arrays(
-            path, {name: changes.get(name, lambda x: x)(value) for name, value in found.items()}
+            path, {name: changes.get(name, lambda x: x)(value) for name, value in arrays.items()}
         )
 
     return change
@@ -337,10 +342,10 @@ def test_a_probe_is_scored_on_the_test_images_where_there_are_some(tmp_path, und
         tmp_path / 'run', stages=('probe',), classes=HOSTILE, images=30
     )
     path = workdir / 'artifacts' / 'evaluation.npz'
-    found = dict(np.load(path))
+    arrays = dict(np.load(path))
     keep = np.arange(30) < 20
-    tested = {name: found[name][keep] for name in ('logits', 'labels', 'ids')}
-    folder.write_arrays(path, found | tested | dict(split=np.array('test')))
+    tested = {name: arrays[name][keep] for name in ('logits', 'labels', 'ids')}
+    folder.write_arrays(path, arrays | tested | dict(split=np.array('test')))
     report.build(workdir)
     accuracy = classification.scores(tested['logits'], tested['labels'])['accuracy']
     text = read(workdir).text

@@ -114,11 +114,11 @@ def test_a_table_in_latex():
         [markup.name('50 %_&'), '\u22121.5\n(a \\ b)'],
         [markup.code('x={1}'), '3\u00a0\u00d7 ~^#$<>'],
     ]
-    found = exports.as_latex(Table('Of A & B', ('Option', 'p'), rows, 'lr'))
-    assert r'\caption{Of A \& B}' in found
-    assert r'\begin{tabular}{lr}' in found
-    assert r'\textbf{50 \%\_\&} & $-$1.5 (a \textbackslash{} b) \\' in found
+    latex = exports.as_latex(Table('Of A & B', ('Option', 'p'), rows, 'lr'))
+    assert r'\caption{Of A \& B}' in latex
+    assert r'\begin{tabular}{lr}' in latex
+    assert r'\textbf{50 \%\_\&} & $-$1.5 (a \textbackslash{} b) \\' in latex
     assert (
         r'\texttt{x=\{1\}} & 3~$\times$ '
-        r'\textasciitilde{}\textasciicircum{}\#\$\textless{}\textgreater{} \\' in found
+        r'\textasciitilde{}\textasciicircum{}\#\$\textless{}\textgreater{} \\' in latex
     )

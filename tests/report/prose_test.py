@@ -98,12 +98,12 @@ TEXTS = sorted(answer.THEORY.glob('*/text.md'))
 @pytest.mark.parametrize('path', TEXTS, ids=[path.stem for path in TEXTS])
 def test_every_formula_of_every_text_can_be_set(path):
     text = path.read_text()
-    shown = [
+    formulas = [
         Table('c', ('a',), [['1']], 'l', name=line[2:-1])
         for line in text.splitlines()
         if line.startswith('![')
     ]
-    head, sections = prose.read(text, shown)
+    head, sections = prose.read(text, formulas)
     html = render.html(Page('T', head, sections))
     assert '<math ' in html
     assert len(head) == 1, 'the answer in short is one paragraph'

@@ -79,11 +79,13 @@ def test_seeds_and_images_apart(usual):
     for row in study.summary[1:]:
         d = queries.image_differences(study, '', row['option'])
         assert d is not None
-        found = variance.two_way_bootstrap(d)
+        interval = variance.two_way_bootstrap(d)
         cells = table[row['option']]
-        assert cells[2] == words.span(*found.interval)
-        assert cells[3:5] == [f'{100 * s:.0f} %' for s in (found.share_seeds, found.share_images)]
-        apart = found.share_seeds - found.share_images
+        assert cells[2] == words.span(*interval.interval)
+        assert cells[3:5] == [
+            f'{100 * s:.0f} %' for s in (interval.share_seeds, interval.share_images)
+        ]
+        apart = interval.share_seeds - interval.share_images
         assert cells[6] == ('seeds' if apart > 0 else 'test images' if apart < 0 else 'neither')
     assert re.search(
         r'Dominant source of uncertainty: .*(seeds|test images) for .*\.', page(usual).text
@@ -126,15 +128,15 @@ def test_a_difference_may_be_smaller_than_the_margin(tmp_path):
 def test_the_control_and_what_pairing_saved(usual):
     study, table = reading.read(usual), page(usual).table('A/A control')
     baseline = list(queries.by_seed(study, '', 'max').values())
-    found = statistics.compare(baseline[5:], baseline[:5])
+    comparison = statistics.compare(baseline[5:], baseline[:5])
     assert table['max (control)'][:2] == [
         '5',
-        f'{words.points(found.difference)} ({words.span(*found.interval)})',
+        f'{words.points(comparison.difference)} ({words.span(*comparison.interval)})',
     ]
     saved = statistics.pairing(list(queries.by_seed(study, '', 'avgmax').values()), baseline)
-    told = dict(zip(statistics.STATISTICS, table['avgmax'][2:], strict=True))
-    assert told['Correlation of the pairs'] == f'{saved.correlation:.2f}'
-    assert told['Unpaired seeds per side'] == f'{saved.unpaired:.0f}'
+    cells = dict(zip(statistics.STATISTICS, table['avgmax'][2:], strict=True))
+    assert cells['Correlation of the pairs'] == f'{saved.correlation:.2f}'
+    assert cells['Unpaired seeds per side'] == f'{saved.unpaired:.0f}'
     assert 'From 10 seeds these numbers are rough' in page(usual).text
 
 
@@ -223,8 +225,10 @@ def test_the_interaction(crossed):
         np.array(queries.differences(study, condition, 'avg'))
         for condition in reversed(study.conditions)
     )
-    found = statistics.compare(there, here)
-    assert rows[0][2] == f'{words.points(found.difference)} ({words.span(*found.interval)})'
+    comparison = statistics.compare(there, here)
+    assert (
+        rows[0][2] == f'{words.points(comparison.difference)} ({words.span(*comparison.interval)})'
+    )
     assert [row[5] for row in rows] == ['interaction', 'none found']
     assert (
         'The effect depends on the second factor. '
@@ -262,7 +266,7 @@ def test_the_sources_of_variance(crossed):
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'said'),
+    ('spoil', 'message'),
     [
         (
             lambda text: text.replace('0,0,0,0', '0,0,0,1', 1),
@@ -276,7 +280,7 @@ def test_the_sources_of_variance(crossed):
         (lambda text: text.replace('order', 'odour', 1), 'columns'),
     ],
 )
-def test_a_damaged_variance_study_is_said(spoil, said, tmp_path):
+def test_a_damaged_variance_study_is_said(spoil, message, tmp_path):
     workdirs.make(
         tmp_path,
         options=workdirs.first(2),
@@ -288,7 +292,7 @@ def test_a_damaged_variance_study_is_said(spoil, said, tmp_path):
     )
     path = tmp_path / 'artifacts' / 'variance.csv'
     path.write_text(spoil(path.read_text()))
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises(errors.InputError, match=message):
         report.build(tmp_path)
 
 

@@ -20,10 +20,10 @@ BASE = Variant(width=2, depth=1)
 NOISY = BASE.replace(rotation=10.0, translation=0.1, mixup=0.2, dropout=0.1)
 
 
-def losses(found, chunk=None):
-    chunk = chunks.rectangle([m.stream for m in found]) if chunk is None else chunk
-    training, _, _ = studies.train(found, chunk)
-    ordered = np.empty(len(found))
+def losses(trained, chunk=None):
+    chunk = chunks.rectangle([m.stream for m in trained]) if chunk is None else chunk
+    training, _, _ = studies.train(trained, chunk)
+    ordered = np.empty(len(trained))
     ordered[np.asarray(chunk)] = training.history['train_loss'][0]
     return ordered
 
@@ -51,9 +51,9 @@ def test_each_source_of_chance_changes_the_run_by_itself(source):
     changed = dataclasses.replace(NOISY, **{source: 1})
     member = Member('', 0, changed, split=changed.split_offset)
     splits = [split(load(Data()), Data(), number) for number in (0, 1)]
-    held = resident(load(Data()), splits)
+    resident_data = resident(load(Data()), splits)
     both = [Member('', 0, NOISY), member]
-    training, _, _ = studies.train(both, [[0], [1]], data=held.rows([0, member.split]))
+    training, _, _ = studies.train(both, [[0], [1]], data=resident_data.rows([0, member.split]))
     first, second = training.history['train_loss'][0].ravel()
     assert first == pytest.approx(losses(both[:1])[0], abs=1e-5)
     assert abs(first - second) > 3e-5  # one alone and in a group agree to 1e-5
@@ -62,12 +62,14 @@ def test_each_source_of_chance_changes_the_run_by_itself(source):
 def test_rows_that_split_the_data_each_in_their_own_way_are_what_they_are_alone():
     dataset = load(Data())
     splits = [split(dataset, Data(), number) for number in range(3)]
-    found = [Member('', seed, BASE, split=seed) for seed in range(3)]
-    held = resident(dataset, splits)
-    training, _, tested = studies.train(found, [[0], [1], [2]], data=held.rows([0, 1, 2]))
+    members = [Member('', seed, BASE, split=seed) for seed in range(3)]
+    resident_data = resident(dataset, splits)
+    training, _, tested = studies.train(
+        members, [[0], [1], [2]], data=resident_data.rows([0, 1, 2])
+    )
     for seed in range(3):
         alone = resident(dataset, [splits[seed]])
-        single, _, single_tested = studies.train(found[seed : seed + 1], [[0]], data=alone)
+        single, _, single_tested = studies.train(members[seed : seed + 1], [[0]], data=alone)
         for name in ('train_loss', 'val_loss'):
             assert training.history[name][0, seed, 0] == pytest.approx(
                 single.history[name][0, 0, 0], abs=1e-5
@@ -77,14 +79,14 @@ def test_rows_that_split_the_data_each_in_their_own_way_are_what_they_are_alone(
 
 def test_moments_are_those_of_the_training_images():
     dataset, parts = load(Data()), split(load(Data()), Data())
-    held = resident(dataset, [parts])
+    resident_data = resident(dataset, [parts])
     pixels = dataset.images[parts.train] / 255
-    assert float(held.mean[0, 0]) == pytest.approx(pixels.mean(), rel=1e-5)
-    assert float(held.std[0, 0]) == pytest.approx(pixels.std(), rel=1e-5)
+    assert float(resident_data.mean[0, 0]) == pytest.approx(pixels.mean(), rel=1e-5)
+    assert float(resident_data.std[0, 0]) == pytest.approx(pixels.std(), rel=1e-5)
     table = load(Data(dataset='breast_cancer'))
-    own = split(table, Data())
-    rows = table.images[own.train][:, 0, 0]
-    np.testing.assert_allclose(resident(table, [own]).std[0], rows.std(0), rtol=1e-4)
+    parts_of_table = split(table, Data())
+    rows = table.images[parts_of_table.train][:, 0, 0]
+    np.testing.assert_allclose(resident(table, [parts_of_table]).std[0], rows.std(0), rtol=1e-4)
 
 
 def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_path):
@@ -113,8 +115,8 @@ def test_a_diverged_member_of_a_variance_study_counts_as_chance(tmp_path):
 
 def test_every_seed_splits_anew_where_it_is_asked_to(tmp_path):
     run.run(studies.small(learning_rates=[0.1], resample_split=True, epochs=1), tmp_path)
-    with np.load(tmp_path / 'correct.npz') as found:
-        tested, seeds = found['tested'], found['seed']
+    with np.load(tmp_path / 'correct.npz') as arrays:
+        tested, seeds = arrays['tested'], arrays['seed']
     assert not np.array_equal(tested[seeds == 1000][0], tested[seeds == 1001][0])
     assert (tested.sum(1) == 360).all()
 
@@ -125,16 +127,18 @@ def test_probes_reach_the_workdir_for_every_member(name, tmp_path):
         learning_rates=[0.1], probes=[name], epochs=1, dataset='moons', model='mlp', norm='none'
     )
     run.run(study, tmp_path)
-    with np.load(tmp_path / 'artifacts' / '0' / 'probes.npz') as found:
-        keys = [key for key in found if key not in ('option', 'seed')]
+    with np.load(tmp_path / 'artifacts' / '0' / 'probes.npz') as arrays:
+        keys = [key for key in arrays if key not in ('option', 'seed')]
         assert {key.split('.')[0] for key in keys} == {'start', 'end'}
-        assert all(len(found[key]) == 6 for key in keys)
+        assert all(len(arrays[key]) == 6 for key in keys)
         if name == 'distinct_units':
-            assert (found['end.distinct_units.hidden_0'][found['option'] == 'zeros'] == 1).all()
-            assert (found['end.distinct_units.hidden_0'][found['option'] == 'he_normal'] == 2).all()
+            assert (arrays['end.distinct_units.hidden_0'][arrays['option'] == 'zeros'] == 1).all()
+            assert (
+                arrays['end.distinct_units.hidden_0'][arrays['option'] == 'he_normal'] == 2
+            ).all()
         if name == 'gradient_norms':
             assert (
-                found['start.gradient_norms.layer_0.dense'][found['option'] == 'zeros'] == 0
+                arrays['start.gradient_norms.layer_0.dense'][arrays['option'] == 'zeros'] == 0
             ).all()
 
 

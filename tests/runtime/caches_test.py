@@ -32,13 +32,13 @@ def test_nobody_else_can_read_what_is_made(home, umask):
 def test_what_others_can_write_to_is_gone_without(home, capsys, mode, name):
     caches.folder('images')
     (home / name).chmod(mode)
-    found = [caches.folder('images') for _ in range(2)]
-    assert found[0] == found[1]
-    assert not found[0].is_relative_to(home)
-    assert stat.S_IMODE(found[0].stat().st_mode) == 0o700
-    said = capsys.readouterr().err
-    assert said.count('\n') == 1
-    assert 'can be written to by others; nothing is written there' in said
+    folders = [caches.folder('images') for _ in range(2)]
+    assert folders[0] == folders[1]
+    assert not folders[0].is_relative_to(home)
+    assert stat.S_IMODE(folders[0].stat().st_mode) == 0o700
+    message = capsys.readouterr().err
+    assert message.count('\n') == 1
+    assert 'can be written to by others; nothing is written there' in message
 
 
 def test_what_belongs_to_another_user_is_gone_without(home, capsys, monkeypatch):

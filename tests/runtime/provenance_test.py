@@ -37,13 +37,13 @@ def git(folder, *words):
 
 
 def test_what_is_said_is_whole_and_survives_json():
-    said = provenance.about('')
-    assert json.loads(json.dumps(said)) == said
-    assert set(said['machine']) == set(provenance.MACHINE)
-    assert {'jax', 'jaxlib', 'numpy', 'scipy', 'matplotlib', 'pillow'} <= set(said['versions'])
-    assert said['machine']['cores'] >= said['machine']['usable_cores'] >= 1
-    assert said['machine']['memory_gib'] > 0
-    assert bool(said['native']) == bool(said['versions']['native'])
+    record = provenance.about('')
+    assert json.loads(json.dumps(record)) == record
+    assert set(record['machine']) == set(provenance.MACHINE)
+    assert {'jax', 'jaxlib', 'numpy', 'scipy', 'matplotlib', 'pillow'} <= set(record['versions'])
+    assert record['machine']['cores'] >= record['machine']['usable_cores'] >= 1
+    assert record['machine']['memory_gib'] > 0
+    assert bool(record['native']) == bool(record['versions']['native'])
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout
 @pytest.mark.system
 @pytest.mark.parametrize('flag', ['--experiment=studies/mine.py', '--experiment studies/mine.py'])
 def test_the_file_of_an_experiment_is_known_again(checkout, flag):
-    said = provenance.about(f'python -m jaxdl.main {flag} --quick')['file']
-    assert said == dict(
+    record = provenance.about(f'python -m jaxdl.main {flag} --quick')['file']
+    assert record == dict(
         name='mine.py',
         sha256=hashlib.sha256(b'first').hexdigest(),
         git=git(checkout, 'rev-parse', 'HEAD')[:12],

@@ -41,23 +41,25 @@ def tensorboard(folder):
     """(name, step) -> value, of every scalar in the event files."""
     from tensorboardX.proto import event_pb2
 
-    found = {}
+    scalars = {}
     for path in sorted((folder / 'tensorboard').iterdir()):
         content, at = path.read_bytes(), 0
         while at < len(content):  # length, its checksum, the event, its checksum
             length = int.from_bytes(content[at : at + 8], 'little')
             event = event_pb2.Event.FromString(content[at + 12 : at + 12 + length])
-            found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+            scalars |= {
+                (value.tag, event.step): value.simple_value for value in event.summary.value
+            }
             at += 16 + length
-    return found
+    return scalars
 
 
 def wandb(folder):
-    """The same from the file of an offline run: a header of 7 bytes, then a LevelDB log, 32 KiB blocks."""
+    """The same from an offline run: a header of 7 bytes, a LevelDB log in blocks of 32 KiB."""
     from wandb.proto import wandb_internal_pb2
 
     (path,) = (folder / 'wandb').glob('offline-run-*/run-*.wandb')
-    content, at, data, found = path.read_bytes(), 7, b'', {}
+    content, at, data, scalars = path.read_bytes(), 7, b'', {}
     while at + 7 <= len(content):
         if 32768 - at % 32768 < 7:  # too little of a block for a head
             at += 32768 - at % 32768
@@ -69,12 +71,12 @@ def wandb(folder):
                 item.key or '.'.join(item.nested_key): item.value_json
                 for item in record.history.item
             }
-            found |= {
+            scalars |= {
                 (name, json.loads(items['at'])): json.loads(v)
                 for name, v in items.items()
                 if '/' in name
             }
-    return found
+    return scalars
 
 
 READERS = dict(tensorboard=tensorboard, wandb=wandb)
@@ -162,8 +164,8 @@ def test_what_is_not_installed_is_said(monkeypatch):
 
 
 def test_an_ablation_tells_the_means_over_its_seeds_and_writes_the_same(tmp_path, monkeypatch):
-    told = {}
-    tell = lambda numbers, step: told.update(
+    scalars = {}
+    tell = lambda numbers, step: scalars.update(
         {(name, step): value for name, value in numbers.items()}
     )
     monkeypatch.setitem(
@@ -186,7 +188,7 @@ def test_an_ablation_tells_the_means_over_its_seeds_and_writes_the_same(tmp_path
             if all(r[k] == row[k] for k in ('phase', 'option', 'learning_rate', 'epoch'))
         ]
         name = f'{row["phase"]}/{row["option"]}/{row["learning_rate"]:g}/val accuracy'
-        assert told[name, row['epoch']] == pytest.approx(sum(same) / len(same))
+        assert scalars[name, row['epoch']] == pytest.approx(sum(same) / len(same))
     assert plain.summary == tracked.summary
 
 

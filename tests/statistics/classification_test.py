@@ -26,25 +26,25 @@ CASES = st.tuples(st.integers(0, 10**6), st.integers(1, 80), st.integers(2, 12),
 @given(CASES)
 def test_scores_are_those_of_scikit_learn(case):
     logits, labels = drawn(*case)
-    found, predicted, classes = (
+    scores, predicted, classes = (
         classification.scores(logits, labels),
         logits.argmax(1),
         logits.shape[1],
     )
     probabilities = np.exp(classification.log_softmax(logits))
     with np.errstate(all='ignore'):
-        assert found['loss'] == pytest.approx(
+        assert scores['loss'] == pytest.approx(
             metrics.log_loss(labels, probabilities, labels=range(classes)), abs=1e-9
         )
-    assert found['accuracy'] == metrics.accuracy_score(labels, predicted)
+    assert scores['accuracy'] == metrics.accuracy_score(labels, predicted)
     for average in ('macro', 'weighted'):
         expected = metrics.f1_score(labels, predicted, average=average, zero_division=0)
-        assert found[f'{average}_f1'] == pytest.approx(expected, abs=1e-12)
+        assert scores[f'{average}_f1'] == pytest.approx(expected, abs=1e-12)
     if classes > 5:
         top5 = metrics.top_k_accuracy_score(labels, logits, k=5, labels=range(classes))
-        assert found['top5'] == pytest.approx(top5, abs=1e-12)
+        assert scores['top5'] == pytest.approx(top5, abs=1e-12)
     else:
-        assert found['top5'] == 1
+        assert scores['top5'] == 1
 
 
 @settings(deadline=None, max_examples=30)
@@ -66,10 +66,10 @@ def test_classes_one_by_one_are_those_of_scikit_learn(case):
 
 def test_a_head_that_knows_nothing():
     labels = np.arange(10)
-    found = classification.scores(np.zeros((10, 10)), labels)
-    assert found['loss'] == pytest.approx(math.log(10))
-    assert (found['accuracy'], found['top5'], found['ece']) == (0.1, 0.5, pytest.approx(0))
-    assert found['macro_f1'] == pytest.approx(2 * 0.1 / 1.1 / 10)
+    scores = classification.scores(np.zeros((10, 10)), labels)
+    assert scores['loss'] == pytest.approx(math.log(10))
+    assert (scores['accuracy'], scores['top5'], scores['ece']) == (0.1, 0.5, pytest.approx(0))
+    assert scores['macro_f1'] == pytest.approx(2 * 0.1 / 1.1 / 10)
 
 
 def test_the_calibration_error_in_closed_form():
@@ -147,8 +147,8 @@ def test_what_diverged_says_so_and_a_certain_no_does_not():
     certain = np.where(np.arange(9) == (labels[:, None] + 1) % 9, -np.inf, logits)
     assert all(map(np.isfinite, classification.scores(certain, labels).values()))
     logits[3] = np.nan
-    found = classification.scores(logits, labels)
-    assert [name for name, value in found.items() if math.isnan(value)] == ['loss', 'ece']
+    scores = classification.scores(logits, labels)
+    assert [name for name, value in scores.items() if math.isnan(value)] == ['loss', 'ece']
     assert classification.fit_temperature(logits, labels) == 1
     assert math.isnan(classification.scores(np.full((2, 3), np.inf), np.array([0, 1]))['loss'])
 
@@ -170,7 +170,7 @@ def test_adjusting_undoes_the_priors():
 
 
 @pytest.mark.parametrize(
-    ('logits', 'labels', 'said'),
+    ('logits', 'labels', 'message'),
     [
         (np.zeros((0, 3)), np.zeros(0, int), 'n at least 1'),
         (np.zeros((2, 3)), np.zeros(3, int), r'\(2, 3\) and labels \(3,\)'),
@@ -180,12 +180,12 @@ def test_adjusting_undoes_the_priors():
         (np.zeros((2, 3)), np.array([0.0, 1.0]), 'must be integers'),
     ],
 )
-def test_what_does_not_fit_is_said_in_a_line(logits, labels, said):
+def test_what_does_not_fit_is_said_in_a_line(logits, labels, message):
     for judge in (
         classification.scores,
         classification.reliability,
         classification.fit_temperature,
     ):
-        with pytest.raises(InputError, match=said) as caught:
+        with pytest.raises(InputError, match=message) as caught:
             judge(logits, labels)
         assert '\n' not in str(caught.value)

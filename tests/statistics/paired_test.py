@@ -19,14 +19,16 @@ def pairs():
 
 def test_interval_and_p_value_are_those_of_scipy(pairs):
     for baseline, option in zip(*pairs, strict=True):
-        found = statistics.compare(option, baseline)
+        comparison = statistics.compare(option, baseline)
         expected = stats.ttest_rel(option, baseline)
-        assert found.p_value == pytest.approx(expected.pvalue, abs=1e-12)
-        assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)), abs=1e-12)
+        assert comparison.p_value == pytest.approx(expected.pvalue, abs=1e-12)
+        assert comparison.interval == pytest.approx(
+            tuple(expected.confidence_interval(0.95)), abs=1e-12
+        )
         wins = np.sum(option > baseline)
         wilson = stats.binomtest(int(wins), 8).proportion_ci(method='wilson')
-        assert found.p_better == wins / 8
-        assert found.p_better_interval == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+        assert comparison.p_better == wins / 8
+        assert comparison.p_better_interval == pytest.approx((wilson.low, wilson.high), abs=1e-12)
 
 
 def test_mean_interval_is_that_of_scipy(pairs):
@@ -37,13 +39,13 @@ def test_mean_interval_is_that_of_scipy(pairs):
 
 
 def test_no_difference_at_all():
-    found = statistics.compare([0.9, 0.8, 0.7], [0.9, 0.8, 0.7])
-    assert (found.p_value, found.p_better, found.detectable, found.interval) == (
-        1.0,
-        0.5,
-        0.0,
-        (0.0, 0.0),
-    )
+    comparison = statistics.compare([0.9, 0.8, 0.7], [0.9, 0.8, 0.7])
+    assert (
+        comparison.p_value,
+        comparison.p_better,
+        comparison.detectable,
+        comparison.interval,
+    ) == (1.0, 0.5, 0.0, (0.0, 0.0))
 
 
 def sign_flip_p_value(differences):
@@ -114,8 +116,8 @@ def test_the_detectable_difference_is_detected_four_times_in_five(n, ratio):
     common = rng.normal(0, np.sqrt(ratio), (40_000, 1))
     differences = effect + common + rng.normal(size=(40_000, n))
     error = differences.std(1, ddof=1) * np.sqrt(1 / n + ratio)
-    found = np.abs(differences.mean(1)) / error > stats.t.ppf(0.975, n - 1)
-    assert found.mean() == pytest.approx(0.8, abs=0.01)
+    detected = np.abs(differences.mean(1)) / error > stats.t.ppf(0.975, n - 1)
+    assert detected.mean() == pytest.approx(0.8, abs=0.01)
 
 
 def test_a_resampled_split_widens_the_interval(pairs):
@@ -156,19 +158,21 @@ def test_false_alarms_of_ten_thousand_studies_without_a_difference():
 @pytest.mark.parametrize('margin', [0.003, 0.01, 0.03])
 def test_equivalence_is_two_one_sided_t_tests(pairs, margin):
     for baseline, option in zip(*pairs, strict=True):
-        found = statistics.equivalence(option, baseline, margin)
+        equivalence = statistics.equivalence(option, baseline, margin)
         below = np.asarray(stats.ttest_1samp(option - baseline, margin, alternative='less'))[1]
         above = np.asarray(stats.ttest_1samp(option - baseline, -margin, alternative='greater'))[1]
-        assert found.p_value == pytest.approx(max(below, above), abs=1e-12)
+        assert equivalence.p_value == pytest.approx(max(below, above), abs=1e-12)
         expected = stats.ttest_1samp(option - baseline, 0).confidence_interval(0.9)
-        assert found.interval90 == pytest.approx(tuple(expected), abs=1e-12)
-        assert found.equivalent == (-margin < found.interval90[0] and found.interval90[1] < margin)
+        assert equivalence.interval90 == pytest.approx(tuple(expected), abs=1e-12)
+        assert equivalence.equivalent == (
+            -margin < equivalence.interval90[0] and equivalence.interval90[1] < margin
+        )
 
 
 def test_equivalence_where_it_is_not_errs_once_in_twenty():
     differences = np.random.default_rng(4).normal(0.01, 0.01, (4000, 10))  # at the margin itself
-    found = [statistics.equivalence(d, np.zeros(10), 0.01).equivalent for d in differences]
-    assert np.mean(found) == pytest.approx(0.05, abs=0.01)
+    equivalent = [statistics.equivalence(d, np.zeros(10), 0.01).equivalent for d in differences]
+    assert np.mean(equivalent) == pytest.approx(0.05, abs=0.01)
 
 
 @pytest.mark.parametrize('n', [2, 4, 5, 10])
@@ -197,9 +201,9 @@ def test_a_margin_is_above_zero(margin):
 
 def test_what_pairing_saves(pairs):
     baseline, option = pairs[0][0], pairs[1][0]
-    found = statistics.pairing(option, baseline)
-    assert found.correlation == pytest.approx(stats.pearsonr(option, baseline)[0])
-    unpaired = np.sqrt((option.var(ddof=1) + baseline.var(ddof=1)) / found.unpaired)
+    pairing = statistics.pairing(option, baseline)
+    assert pairing.correlation == pytest.approx(stats.pearsonr(option, baseline)[0])
+    unpaired = np.sqrt((option.var(ddof=1) + baseline.var(ddof=1)) / pairing.unpaired)
     assert unpaired == pytest.approx(stats.sem(option - baseline))  # as sure as the pairs are
     assert statistics.pairing([1.0, 2.0], [0.0, 1.0]).unpaired is None
     assert statistics.pairing([1.0, 2.0], [1.0, 1.0]).correlation is None
@@ -216,10 +220,10 @@ def test_the_expected_best_is_the_mean_over_all_subsets(n):
 
 def test_a_difference_of_two_deviations_is_found():
     rng = np.random.default_rng(3)
-    found = [
+    detected = [
         statistics.compare(rng.normal(2, 1, 10), np.zeros(10)).p_value < 0.05 for _ in range(500)
     ]
-    assert np.mean(found) > 0.99
+    assert np.mean(detected) > 0.99
 
 
 @pytest.mark.parametrize(

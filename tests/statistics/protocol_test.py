@@ -132,27 +132,26 @@ def rows():
 
 
 def test_the_worked_case(rows):
-    found = {r['option']: r for r in protocol.summarize(rows, 'max')}
-    assert list(found) == list(EXPECTED)
+    summary = {r['option']: r for r in protocol.summarize(rows, 'max')}
+    assert list(summary) == list(EXPECTED)
     for option, expected in EXPECTED.items():
-        head = {name: found[option][name] for name in ('condition', 'baseline', 'metric')}
+        head = {name: summary[option][name] for name in ('condition', 'baseline', 'metric')}
         assert head == dict(condition='', baseline='max', metric='accuracy')
         for name, value in expected.items():
-            own = found[option].get(name)
-            assert own == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value), (
-                option,
-                name,
-            )
-        assert set(found[option]) <= set(SUMMARY)
+            item = summary[option].get(name)
+            assert item == (
+                pytest.approx(value, abs=1e-9) if isinstance(value, float) else value
+            ), (option, name)
+        assert set(summary[option]) <= set(SUMMARY)
 
 
 def test_the_order_of_the_rows_does_not_matter(rows):
     forwards, backwards = (
         {r['option']: r for r in protocol.summarize(t, 'max')} for t in (rows, rows[::-1])
     )
-    for option, found in forwards.items():
-        assert backwards[option]['mean'] == pytest.approx(found['mean'], abs=1e-15)
-        assert backwards[option].get('p_value') == found.get('p_value')
+    for option, result in forwards.items():
+        assert backwards[option]['mean'] == pytest.approx(result['mean'], abs=1e-15)
+        assert backwards[option].get('p_value') == result.get('p_value')
 
 
 @pytest.mark.parametrize('option', TUNED)
@@ -189,9 +188,9 @@ def test_a_grid_grows_past_the_edge_that_is_best(rates, best, grown):
 
 def test_conditions_are_compared_each_by_itself(rows):
     other = [dict(r, condition='half', value=r['value'] / 2) for r in rows]
-    found = protocol.summarize(rows + other, 'max', ['', 'half'])
-    assert [r['condition'] for r in found] == [''] * 4 + ['half'] * 4
-    for whole, half in zip(found[:4], found[4:], strict=True):
+    summary = protocol.summarize(rows + other, 'max', ['', 'half'])
+    assert [r['condition'] for r in summary] == [''] * 4 + ['half'] * 4
+    for whole, half in zip(summary[:4], summary[4:], strict=True):
         assert half['mean'] == pytest.approx(whole['mean'] / 2)
         assert half.get('p_holm') == (pytest.approx(whole['p_holm']) if 'p_holm' in whole else None)
 

@@ -34,19 +34,19 @@ def drawn(rng, planted, rest, levels=5):
 
 def test_planted_components_are_recovered_on_average():
     rng, planted = np.random.default_rng(0), dict(init=2.0, order=1.0, augmentation=0.0, split=4.0)
-    found = [variance.variance_components(*drawn(rng, planted, 1.0)) for _ in range(600)]
+    components = [variance.variance_components(*drawn(rng, planted, 1.0)) for _ in range(600)]
     mean = dict(
         zip(
             [*planted, 'rest'],
-            np.mean([[c.variance for c in each] for each in found], 0),
+            np.mean([[c.variance for c in each] for each in components], 0),
             strict=True,
         )
     )
     assert mean == pytest.approx(
         dict(init=4, order=1, augmentation=0.1, split=16, rest=1), rel=0.15, abs=0.1
     )
-    assert all(sum(c.share for c in each) == pytest.approx(1) for each in found)
-    p = np.array([[c.p_value for c in each[:-1]] for each in found])
+    assert all(sum(c.share for c in each) == pytest.approx(1) for each in components)
+    p = np.array([[c.p_value for c in each[:-1]] for each in components])
     assert np.mean(p[:, 2] < 0.05) == pytest.approx(0.05, abs=0.03)  # nothing was planted there
     assert np.mean(p[:, 3] < 0.05) > 0.95
 
@@ -57,24 +57,24 @@ def test_what_two_sources_do_only_together_is_the_rest():
     rests = []
     for _ in range(200):
         together = rng.normal(0, 1, (7, 7))[runs[:, 0], runs[:, 1]]
-        found = variance.variance_components(together, dict(zip('abcd', runs.T, strict=True)))
-        rests.append(found[-1].variance)
-        assert [each.source for each in found] == ['a', 'b', 'c', 'd', 'rest']
+        components = variance.variance_components(together, dict(zip('abcd', runs.T, strict=True)))
+        rests.append(components[-1].variance)
+        assert [each.source for each in components] == ['a', 'b', 'c', 'd', 'rest']
     assert np.mean(rests) == pytest.approx(1, abs=0.05)
 
 
 def test_runs_that_are_all_the_same():
     levels = dict(zip('abcd', variance.orthogonal_array(5, 4).T, strict=True))
-    found = variance.variance_components(np.full(25, 0.1), levels)
-    assert [(c.share, c.variance) for c in found] == [(0.0, 0.0)] * 5
-    assert [c.p_value for c in found] == [1.0] * 4 + [None]
+    components = variance.variance_components(np.full(25, 0.1), levels)
+    assert [(c.share, c.variance) for c in components] == [(0.0, 0.0)] * 5
+    assert [c.p_value for c in components] == [1.0] * 4 + [None]
 
 
 RUNS = variance.orthogonal_array(3, 4)
 
 
 @pytest.mark.parametrize(
-    ('values', 'levels', 'said'),
+    ('values', 'levels', 'message'),
     [
         (np.zeros(8), dict(a=RUNS[:, 0], b=RUNS[:, 1]), 'one entry per run'),
         (
@@ -87,8 +87,8 @@ RUNS = variance.orthogonal_array(3, 4)
         (np.zeros(9), dict(zip('abcd', RUNS.T, strict=True)), 'no residual degrees of freedom'),
     ],
 )
-def test_runs_that_cannot_be_analysed(values, levels, said):
-    with pytest.raises(InputError, match=said):
+def test_runs_that_cannot_be_analysed(values, levels, message):
+    with pytest.raises(InputError, match=message):
         variance.variance_components(values, levels)
 
 
@@ -103,16 +103,18 @@ def two_way(rng, n, m, seeds, images, rest):
 )
 def test_the_interval_covers_other_seeds_and_other_images(n, seeds, images):
     rng, rest, m = np.random.default_rng(2), 0.3, 60
-    found = [
+    intervals = [
         variance.two_way_bootstrap(two_way(rng, n, m, seeds, images, rest), 800) for _ in range(250)
     ]
-    assert 0.90 <= np.mean([each.interval[0] < 0 < each.interval[1] for each in found]) <= 0.995
+    assert 0.90 <= np.mean([each.interval[0] < 0 < each.interval[1] for each in intervals]) <= 0.995
     parts = np.array([seeds**2 / n, images**2 / m, rest**2 / (n * m)])
-    width = np.mean([np.diff(each.interval) for each in found])
+    width = np.mean([np.diff(each.interval) for each in intervals])
     assert (
         1 <= width / (2 * 1.96 * np.sqrt(parts.sum())) < 1.6
     )  # analytic; t of few seeds and Owen's factor widen
-    shares = np.mean([(each.share_seeds, each.share_images, each.share_rest) for each in found], 0)
+    shares = np.mean(
+        [(each.share_seeds, each.share_images, each.share_rest) for each in intervals], 0
+    )
     assert shares.sum() == pytest.approx(1)
     np.testing.assert_allclose(shares, parts / parts.sum(), atol=0.2 if n < 10 else 0.07)
 
@@ -149,9 +151,9 @@ def test_chunks_change_nothing(monkeypatch):
 
 
 def test_differences_without_any_variance():
-    found = variance.two_way_bootstrap(np.full((3, 4), 0.5))
-    assert (found.difference, found.interval) == (0.5, (0.5, 0.5))
-    assert (found.share_seeds, found.share_images, found.share_rest) == (0.0, 0.0, 0.0)
+    interval = variance.two_way_bootstrap(np.full((3, 4), 0.5))
+    assert (interval.difference, interval.interval) == (0.5, (0.5, 0.5))
+    assert (interval.share_seeds, interval.share_images, interval.share_rest) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize('shape', [(1, 9), (9, 1), (9,)])

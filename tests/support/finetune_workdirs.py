@@ -70,29 +70,29 @@ def make(
     """Writes a finished workdir to `path` and returns it; artifacts in `leave_out` are missing."""
     logits, labels = _logits(len(classes), images, 4.3 if 'finetune' in stages else 3.6)
     temperature = classification.fit_temperature(logits, labels)
-    own = classification.scores(logits, labels) | dict(
+    evaluation = classification.scores(logits, labels) | dict(
         ece_calibrated=classification.calibration_error(logits / temperature, labels),
         temperature=temperature,
         split='val',
         images=images,
     )
-    probe = own | (
+    probe = evaluation | (
         dict(accuracy=0.7614, macro_f1=0.7306, weighted_f1=0.7588, loss=0.98, top5=0.941)
         if 'finetune' in stages
         else {}
     )
     probe |= dict(learning_rate=0.3, weight_decay=1e-5, logit_adjustment=0.25)
-    found = dict(probe=probe) | (
-        dict(finetune=own | dict(epoch=epochs)) if 'finetune' in stages else {}
+    scores = dict(probe=probe) | (
+        dict(finetune=evaluation | dict(epoch=epochs)) if 'finetune' in stages else {}
     )
     rows = [
         *_probe_rows(probe),
-        *(_finetune_rows(runs, epochs, own) if 'finetune' in stages else ()),
+        *(_finetune_rows(runs, epochs, evaluation) if 'finetune' in stages else ()),
     ]
     tables.write_table(path / 'results.csv', tables.RESULTS, rows)
     folder.write_json(path / 'config.json', _config(stages, scale))
     folder.write_json(path / 'plan.json', _plan(classes, images))
-    folder.write_json(path / 'run.json', _run(found))
+    folder.write_json(path / 'run.json', _run(scores))
     _artifacts(path / 'artifacts', logits, labels, temperature, len(classes), grouped)
     for name in leave_out:
         (path / 'artifacts' / name).unlink()
@@ -134,7 +134,7 @@ def _probe_rows(probe: dict[str, Any]) -> list[tables.Row]:
     ]
 
 
-def _finetune_rows(runs: Sequence[str], epochs: int, own: dict[str, float]) -> list[tables.Row]:
+def _finetune_rows(runs: Sequence[str], epochs: int, scores: dict[str, float]) -> list[tables.Row]:
     rows = []
     for number, run in enumerate(runs):
         noise = np.random.default_rng(number).normal(0, 0.006, (epochs, 2))
@@ -143,12 +143,12 @@ def _finetune_rows(runs: Sequence[str], epochs: int, own: dict[str, float]) -> l
                 noise[epoch - 1, 0] if epoch < epochs or number else 0
             )
             val = dict(
-                loss=own['loss'] + 0.4 * left,
-                accuracy=own['accuracy'] - 0.12 * left,
-                macro_f1=own['macro_f1'] - 0.15 * left,
-                top5=own['top5'],
-                weighted_f1=own['weighted_f1'] - 0.1 * left,
-                ece=own['ece'],
+                loss=scores['loss'] + 0.4 * left,
+                accuracy=scores['accuracy'] - 0.12 * left,
+                macro_f1=scores['macro_f1'] - 0.15 * left,
+                top5=scores['top5'],
+                weighted_f1=scores['weighted_f1'] - 0.1 * left,
+                ece=scores['ece'],
             )
             train = dict(loss=0.75 + 0.9 * left, accuracy=0.985 - 0.35 * left)
             for split, values in dict(train=train, val=val).items():
@@ -300,7 +300,7 @@ def _plan(classes: Sequence[str], images: int) -> dict[str, Any]:
     )
 
 
-def _run(found: dict[str, Any]) -> dict[str, Any]:
+def _run(scores: dict[str, Any]) -> dict[str, Any]:
     group = dict(
         condition='',
         phase='probe',
@@ -326,7 +326,7 @@ def _run(found: dict[str, Any]) -> dict[str, Any]:
         seconds=dict(
             features=310.0, probe=24.1, compile=31.0, train=2890.0, evaluate=120.0, total=3390.0
         ),
-        scores=found,
+        scores=scores,
         input_wait=0.031,
         images_per_second=6.9,
         submission=dict(file='submission.csv', rows=2485),
@@ -367,19 +367,19 @@ def _artifacts(
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-sure[wrong])][:24]
     pictures = np.stack([picture(int(i)) for i in range(24)])
-    own = dict(
+    evaluation = dict(
         ids=ids[worst], labels=labels[worst], predicted=predicted[worst], probability=sure[worst]
     )
-    folder.write_arrays(path / 'mistakes.npz', dict(images=pictures[: len(worst)], **own))
+    folder.write_arrays(path / 'mistakes.npz', dict(images=pictures[: len(worst)], **evaluation))
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]  # type: ignore[misc]
     maps = np.stack(
         [np.exp(-4 * ((x - 0.3 * np.cos(i)) ** 2 + (y - 0.3 * np.sin(i)) ** 2)) for i in range(8)]
     )
-    shown = dict(
+    examples = dict(
         ids=ids[:8], labels=np.r_[labels[:6], -1, -1], predicted=predicted[:8], probability=sure[:8]
     )
     folder.write_arrays(
-        path / 'gradcam.npz', dict(images=pictures[:8], maps=maps.astype(np.float32), **shown)
+        path / 'gradcam.npz', dict(images=pictures[:8], maps=maps.astype(np.float32), **examples)
     )
     folder.write(path / 'evidence.json', json.dumps(_evidence()))
 

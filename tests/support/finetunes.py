@@ -52,21 +52,21 @@ def images(folder, count=60, seed=0):
 
 def experiment(folder, **settings):
     """A FineTune of all that; settings of the recipe, or `variant`, `probe`, `stages`."""
-    own = {k: settings.pop(k) for k in ('variant', 'probe', 'stages', 'data') if k in settings}
+    fields = {k: settings.pop(k) for k in ('variant', 'probe', 'stages', 'data') if k in settings}
     data = Data(
-        dataset=f'npz:{folder / "images.npz"}', fractions=(0.7, 0.3, 0.0), **own.pop('data', {})
+        dataset=f'npz:{folder / "images.npz"}', fractions=(0.7, 0.3, 0.0), **fields.pop('data', {})
     )
     probe = Probe(
         **dict(
             dict(learning_rates=(0.1,), weight_decays=(0.0,), repeats=1, passes=2),
-            **own.pop('probe', {}),
+            **fields.pop('probe', {}),
         )
     )
     variant = TrainSettings(
-        **dict(dict(learning_rate=0.01, batch_size=8), **own.pop('variant', {}))
+        **dict(dict(learning_rate=0.01, batch_size=8), **fields.pop('variant', {}))
     )
     recipe = Recipe(
         **dict(dict(epochs=2, sizes=(), train_size=12, eval_size=12, explain=2), **settings)
     )
     parts: dict = dict(data=data, probe=probe, variant=variant, finetune=recipe)
-    return check(FineTune(weights=str(folder / 'weights.npz'), name='finetune', **parts, **own))
+    return check(FineTune(weights=str(folder / 'weights.npz'), name='finetune', **parts, **fields))

@@ -20,7 +20,7 @@ def read(name):
 
 
 def executed(name, folder, **settings):
-    """Notebook after a run in `folder` with `settings` as environment; an error in a cell raises."""
+    """Notebook after a run in `folder` (environment: `settings`); an error in a cell raises."""
     notebook = read(name)
     resources = dict(metadata=dict(path=str(folder)))
     client = NotebookClient(
@@ -50,13 +50,13 @@ def cleaned(notebook):
 
 def _joined(outputs):
     """Lines that were printed in one go arrive in pieces."""
-    found = []
+    result = []
     for each in outputs:
-        if found and each.output_type == found[-1].output_type == 'stream':
-            found[-1].text += each.text
+        if result and each.output_type == result[-1].output_type == 'stream':
+            result[-1].text += each.text
         else:
-            found.append(each)
-    return found
+            result.append(each)
+    return result
 
 
 if __name__ == '__main__':

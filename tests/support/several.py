@@ -18,5 +18,5 @@ def flags(count):
 
 
 def ended(started):
-    told = [process.communicate(timeout=300) for process in started]
-    assert [process.returncode for process in started] == [0] * len(started), told
+    outputs = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0] * len(started), outputs

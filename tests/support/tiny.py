@@ -70,13 +70,15 @@ def workdir(path, members=1, **changes):
 def images(count=5, height=SIDE, width=SIDE, seed=0):
     """Smooth random pictures that differ, uint8 [count, height, width, 3]."""
     small = np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 3), np.uint8)
-    return np.stack([np.asarray(Image.fromarray(own).resize((width, height))) for own in small])
+    return np.stack(
+        [np.asarray(Image.fromarray(pixels).resize((width, height))) for pixels in small]
+    )
 
 
 def files(folder, pictures, names=None):
     """Writes pictures as PNG, without loss, into a folder; gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / (names[i] if names else f'{i}.png') for i in range(len(pictures))]
-    for path, own in zip(paths, pictures, strict=True):
-        Image.fromarray(own).save(path)
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(picture).save(path)
     return paths

@@ -94,15 +94,24 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
     )
     (tmp_path / 'around.html').write_text(AROUND + frames)
     dom, _ = browse(tmp_path / 'around.html', tmp_path)
-    seen = {told['width']: told for told in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))}
-    assert set(seen) == set(WIDTHS)
-    for width, told in seen.items():
-        assert told['needed'] <= width, f'the page is {told["needed"]} wide on a screen of {width}'
-        assert len(told['figures']) == source.count('<img ') == 4
-        assert all(
-            complete and drawn > 200 and high > 100 for complete, drawn, high in told['figures']
+    by_width = {
+        page_facts['width']: page_facts
+        for page_facts in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
+    }
+    assert set(by_width) == set(WIDTHS)
+    for width, page_facts in by_width.items():
+        assert page_facts['needed'] <= width, (
+            f'the page is {page_facts["needed"]} wide on a screen of {width}'
         )
-    widest = {width: max(figure[1] for figure in told['figures']) for width, told in seen.items()}
+        assert len(page_facts['figures']) == source.count('<img ') == 4
+        assert all(
+            complete and drawn > 200 and high > 100
+            for complete, drawn, high in page_facts['figures']
+        )
+    widest = {
+        width: max(figure[1] for figure in page_facts['figures'])
+        for width, page_facts in by_width.items()
+    }
     assert widest[390] <= 390 < widest[1280]  # a phone gets the narrow drawings
 
 
@@ -118,17 +127,26 @@ def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):
     )
     (tmp_path / 'around.html').write_text(AROUND + frames)
     dom, _ = browse(tmp_path / 'around.html', tmp_path)
-    seen = {told['width']: told for told in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))}
-    assert set(seen) == set(WIDTHS)
-    for width, told in seen.items():
-        assert told['errors'] == []
-        (up, rising), (down, falling), (none, again) = told['up'], told['down'], told['again']
+    by_width = {
+        page_facts['width']: page_facts
+        for page_facts in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
+    }
+    assert set(by_width) == set(WIDTHS)
+    for width, page_facts in by_width.items():
+        assert page_facts['errors'] == []
+        (up, rising), (down, falling), (none, again) = (
+            page_facts['up'],
+            page_facts['down'],
+            page_facts['again'],
+        )
         assert (up, down, none) == ('ascending', 'descending', None)
-        assert sorted(told['before']) == rising == falling[::-1] != told['before'] == again
-        assert told['light'] != told['dark']
-        assert told['needed'] <= width
-        assert told['open'] == (width > 600)
-        assert told['reached']
+        assert (
+            sorted(page_facts['before']) == rising == falling[::-1] != page_facts['before'] == again
+        )
+        assert page_facts['light'] != page_facts['dark']
+        assert page_facts['needed'] <= width
+        assert page_facts['open'] == (width > 600)
+        assert page_facts['reached']
 
 
 def test_the_page_asks_for_nothing(page, tmp_path):

@@ -52,12 +52,12 @@ def patched(tmp_path_factory):
 
 def test_their_tests_pass(patched):
     words = ['-m', 'pytest', '-n', '0', '-vv', '-p', 'no:cacheprovider', '-k', ' or '.join(ADDED)]
-    own = os.environ | dict(PYTHONPATH=str(patched))
-    own.pop('PYTEST_XDIST_WORKER', None)
+    environment = os.environ | dict(PYTHONPATH=str(patched))
+    environment.pop('PYTEST_XDIST_WORKER', None)
     ran = subprocess.run(
         [sys.executable, *words, *(f'tests/{name}' for name in FILES)],
         cwd=patched,
-        env=own,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -135,18 +135,18 @@ def stopping(patched, after):
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
-    found = Runs(tmp_path_factory.mktemp('damaged'))
-    for kind in found.commands:
-        assert found(kind, found.top / kind) == 0
+    started = Runs(tmp_path_factory.mktemp('damaged'))
+    for kind in started.commands:
+        assert started(kind, started.top / kind) == 0
     with pytest.MonkeyPatch.context() as patched:
         for kind in ('ablation', 'finetune'):
             stopping(patched, 3)
-            assert found(kind, found.top / f'{kind} interrupted') == 143
-    pictures = found.top / 'pictures'
+            assert started(kind, started.top / f'{kind} interrupted') == 143
+    pictures = started.top / 'pictures'
     pictures.mkdir()
-    for i, image in enumerate(np.load(found.top / 'images.npz')['images'][:2]):
+    for i, image in enumerate(np.load(started.top / 'images.npz')['images'][:2]):
         Image.fromarray(image).save(pictures / f'{i}.png')
-    return found
+    return started
 
 
 def pairs(workdir):
@@ -156,9 +156,9 @@ def pairs(workdir):
     )
     if os.environ.get('DAMAGED') != 'all':
         names = [name for name in names if not name.startswith(UNREAD)]
-    found = [(name, harm) for name in names for harm in HARMS]
-    random.Random(0).shuffle(found)
-    return found
+    cases = [(name, harm) for name in names for harm in HARMS]
+    random.Random(0).shuffle(cases)
+    return cases
 
 
 def damaged(workdir, copy, name, harm):
@@ -178,7 +178,7 @@ def asked(capsys, call, *arguments):
     return status, capsys.readouterr().err
 
 
-def said(err, name):
+def names_file(err, name):
     lines = [line for line in err.splitlines() if line.startswith('jaxdl: ')]
     return any(pathlib.PurePath(name).name in line or 'sha256.json' in line for line in lines)
 
@@ -189,14 +189,14 @@ def wrong_of(status, err, name, same, quiet):
     if status == 2:
         return (
             ''
-            if len(errors) == 1 and said(errors[0], name)
+            if len(errors) == 1 and names_file(errors[0], name)
             else f'an error that does not name it: {err}'
         )
     if status or errors:
         return f'status {status}: {err}'
     if not same():
         return f'another result: {err}'
-    return '' if quiet or said(err, name) else f'silence: {err}'
+    return '' if quiet or names_file(err, name) else f'silence: {err}'
 
 
 def same_tables(one, other):
@@ -226,7 +226,7 @@ def test_the_same_command_recovers_or_names_the_file(runs, state, part, capsys, 
     every = os.environ.get('DAMAGED') == 'all'
     for name, harm in pairs(whole)[part :: PARTS if every else 10**9]:
         copy = damaged(whole, tmp_path / 'copy', name, harm)
-        quiet = any(own in name for own in UNREAD) or (state == kind and kept_apart(name))
+        quiet = any(item in name for item in UNREAD) or (state == kind and kept_apart(name))
         status, err = asked(capsys, runs, kind, copy)
         quiet |= (
             harm == 'gone' and name.endswith('.npz') and 'compiling' in err
@@ -248,13 +248,13 @@ def kept_apart(name):
 def test_a_report_is_the_same_or_names_the_file(runs, state, part, capsys, tmp_path):
     whole, wrong = runs.top / state, {}
     every = os.environ.get('DAMAGED') == 'all'
-    found = [(name, harm) for name, harm in pairs(whole) if not name.startswith('checkpoints/')]
-    for name, harm in found[part :: 4 if every else 10**9]:
+    cases = [(name, harm) for name, harm in pairs(whole) if not name.startswith('checkpoints/')]
+    for name, harm in cases[part :: 4 if every else 10**9]:
         copy = damaged(whole, tmp_path / state, name, harm)
         status, err = asked(capsys, main.main, ['--mode=report', f'--workdir={copy}'])
         same = lambda copy=copy: same_tables(copy, whole) and same_report(copy, whole)
         wrong[f'{name} {harm}'] = wrong_of(
-            status, err, name, same, any(own in name for own in UNREAD)
+            status, err, name, same, any(item in name for item in UNREAD)
         )
     assert not {k: v for k, v in wrong.items() if v}
 
@@ -272,13 +272,13 @@ def test_predictions_are_the_same_or_say_why_not(runs, state, part, capsys, tmp_
     whole, wrong = runs.top / state, {}
     every = os.environ.get('DAMAGED') == 'all'
     read = 'checkpoints/final/' if state == 'finetune' else 'checkpoints/train/'
-    found = [(name, harm) for name, harm in pairs(whole) if name.startswith(read)]
-    for name, harm in found[part :: 4 if every else 10**9]:
+    cases = [(name, harm) for name, harm in pairs(whole) if name.startswith(read)]
+    for name, harm in cases[part :: 4 if every else 10**9]:
         copy = damaged(whole, tmp_path / 'copy', name, harm)
         output = tmp_path / 'predictions.csv'
         given = [f'--images={runs.top / "pictures"}', f'--output={output}', '--overwrite']
         status, err = asked(capsys, main.main, ['--mode=predict', f'--checkpoint={copy}', *given])
         wrong[f'{name} {harm}'] = wrong_of(
-            status, err, name, output.exists, any(own in name for own in UNREAD)
+            status, err, name, output.exists, any(item in name for item in UNREAD)
         )
     assert not {k: v for k, v in wrong.items() if v}

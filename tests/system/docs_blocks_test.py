@@ -72,8 +72,8 @@ def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
     assert {kind for kind, _ in added} == set(register.TABLES) - {'global_pooling', 'norm', 'init'}
     assert len(load(Data(dataset='stripes')).class_names) == 2
     shrunk = override(keep(study, ['tiny', 'perceptron']), TINY)
-    found = jaxdl.run(shrunk, tmp_path / 'run')
-    assert {row['metric'] for row in found.table} == {'loss', 'accuracy', 'log_loss'}
+    results = jaxdl.run(shrunk, tmp_path / 'run')
+    assert {row['metric'] for row in results.table} == {'loss', 'accuracy', 'log_loss'}
     for kind, name in sorted(added - {('metric', 'log_loss'), ('dataset', 'stripes')}):
         check(override(study, {f'variant.{kind}': name}))
 

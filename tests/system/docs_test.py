@@ -48,12 +48,12 @@ class Page(html.parser.HTMLParser):
         self.feed(path.read_text())
 
     def handle_starttag(self, tag, attrs):
-        own = dict(attrs)
-        self.ids |= {own[name] for name in ('id', 'name') if own.get(name)}
-        if tag == 'a' and own.get('href'):
-            self.links.append(own['href'])
-        if own.get(LOADING.get(tag, '')):
-            self.loads.append(own[LOADING[tag]])
+        attributes = dict(attrs)
+        self.ids |= {attributes[name] for name in ('id', 'name') if attributes.get(name)}
+        if tag == 'a' and attributes.get('href'):
+            self.links.append(attributes['href'])
+        if attributes.get(LOADING.get(tag, '')):
+            self.loads.append(attributes[LOADING[tag]])
 
 
 @pytest.fixture(scope='module')
@@ -61,9 +61,13 @@ def site(tmp_path_factory):
     pytest.importorskip('mkdocs')
     folder = tmp_path_factory.mktemp('site')
     command = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--config-file', str(CONFIG)]
-    own = os.environ | dict(PYTHONPATH=str(TOP), NO_MKDOCS_2_WARNING='1')
+    environment = os.environ | dict(PYTHONPATH=str(TOP), NO_MKDOCS_2_WARNING='1')
     built = subprocess.run(
-        [*command, '--site-dir', str(folder)], capture_output=True, text=True, env=own, check=False
+        [*command, '--site-dir', str(folder)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert built.returncode == 0, built.stderr[-3000:]
     assert 'WARNING' not in built.stderr
@@ -83,7 +87,9 @@ def test_every_public_name_has_an_entry(pages, name):
 def test_nothing_is_loaded_from_elsewhere(site, pages):
     for path, page in pages.items():
         assert page.loads
-        assert not [own for own in page.loads if urllib.parse.urlparse(own).netloc], path
+        assert not [address for address in page.loads if urllib.parse.urlparse(address).netloc], (
+            path
+        )
         # What the theme's script would fetch: diagrams by mermaid, and the stars of a repository.
         assert not re.search('class="[^"]*mermaid|data-md-component="source"', path.read_text()), (
             path

@@ -22,16 +22,16 @@ PAGES = sorted(path.name for path in DOCS.glob('*.md') if EXAMPLE in path.read_t
 
 def passes(test: doctest.DocTest) -> None:
     assert test.examples
-    said: list[str] = []
-    failed, _ = doctest.DocTestRunner().run(test, out=said.append)
-    assert not failed, ''.join(said)
+    output: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(test, out=output.append)
+    assert not failed, ''.join(output)
 
 
 @pytest.mark.parametrize('name', MODULES)
 def test_examples_of_docstrings(name):
-    for found in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)):
-        if found.examples:
-            passes(found)
+    for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)):
+        if example.examples:
+            passes(example)
 
 
 @pytest.mark.parametrize('name', PAGES)

@@ -22,8 +22,8 @@ def test_every_ablation_is_loaded_shrunk_and_run(name, tmp_path):
     assert set(whole.why) == set(whole.options)
     other = next(name for name in reversed(whole.options) if name != whole.baseline)
     shrunk = keep(override(whole, dict(epochs=1, seeds=2, width=2, depth=1)), [other])
-    found = jaxdl.run(shrunk, tmp_path)
-    assert [r['option'] for r in found.summary] == list(shrunk.options) * len(shrunk.conditions)
+    results = jaxdl.run(shrunk, tmp_path)
+    assert [r['option'] for r in results.summary] == list(shrunk.options) * len(shrunk.conditions)
     assert 'no evidence' in (tmp_path / 'report.md').read_text()
 
 
@@ -31,9 +31,9 @@ def test_every_ablation_is_loaded_shrunk_and_run(name, tmp_path):
 def test_every_demonstration_is_loaded_shrunk_and_run(name, tmp_path):
     study = quick(EXPERIMENTS[name])
     assert study.question.endswith('?')
-    found = jaxdl.run(study, tmp_path)
-    assert len(found.claims) > 4
-    assert [row['claim'] for row in found.claims if row['holds'] != 'true'] == []
+    results = jaxdl.run(study, tmp_path)
+    assert len(results.claims) > 4
+    assert [row['claim'] for row in results.claims if row['holds'] != 'true'] == []
     assert 'no evidence' in (tmp_path / 'report.md').read_text()
 
 

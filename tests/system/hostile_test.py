@@ -123,7 +123,7 @@ def damaged(content, rng):
     for _ in range(rng.choice((1, 1, 2, 8))):
         place = rng.randrange(max(1, len(content)))
         what = rng.choice(('bit', 'cut', 'shout', 'twice', 'digit'))
-        digits = [i for i, own in enumerate(content[:2000]) if chr(own).isdigit()]
+        digits = [i for i, byte in enumerate(content[:2000]) if chr(byte).isdigit()]
         if what == 'bit' and content:
             content[place] ^= 1 << rng.randrange(8)
         elif what == 'cut':

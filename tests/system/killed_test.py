@@ -57,7 +57,7 @@ def weights(folder):
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
     np.savez(
         folder / 'weights.npz',
-        **filled({k: own.shape for k, own in to_tensors(zeros, row).items()}),
+        **filled({k: array.shape for k, array in to_tensors(zeros, row).items()}),
     )
 
 
@@ -113,14 +113,14 @@ def start(top, kind, where):
 def left(where):
     """Final bytes of a run: its tables, its predictions and the content of its networks."""
     files = [where / name for name in TABLES] + [where.with_name(f'{where.name}.csv')]
-    found = {
+    contents = {
         path.name.replace(where.name, 'run'): path.read_bytes() for path in files if path.exists()
     }
     if (where / model_file.FINAL).exists():
         members, _ = checkpoint.read_model(where / model_file.FINAL)
         leaves = b''.join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(members))
-        found['networks'] = hashlib.sha256(leaves).digest()
-    return found
+        contents['networks'] = hashlib.sha256(leaves).digest()
+    return contents
 
 
 @pytest.fixture(scope='module')
@@ -132,7 +132,7 @@ def undisturbed(tmp_path_factory):
     (top / 'pictures').mkdir()
     for i, picture in enumerate(np.load(top / 'images.npz')['images'][:4]):
         Image.fromarray(picture).save(top / 'pictures' / f'{i}.png')
-    for kind in ('finetune', *(own for own in KINDS if own != 'finetune')):
+    for kind in ('finetune', *(other for other in KINDS if other != 'finetune')):
         began = time.monotonic()
         done = run(top, kind, top / kind)
         assert done.returncode == 0, done.stderr
@@ -245,7 +245,9 @@ def fleet(top, name, more):
 
 
 def same_networks(top, name):
-    many, alone = (checkpoint.read_model(top / own / model_file.FINAL)[0] for own in (name, 'one'))
+    many, alone = (
+        checkpoint.read_model(top / folder / model_file.FINAL)[0] for folder in (name, 'one')
+    )
     jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-4), many, alone)
 
 

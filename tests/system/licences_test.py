@@ -5,12 +5,14 @@ import pytest
 
 
 def test_all_that_a_run_needs_may_go_with_apache():
-    found = licences.needed('jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb'))
-    assert {'jax', 'numpy', 'pillow', 'orbax-checkpoint'} <= found.keys()
+    distributions = licences.needed(
+        'jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb')
+    )
+    assert {'jax', 'numpy', 'pillow', 'orbax-checkpoint'} <= distributions.keys()
     assert not {
         name: why
-        for name, own in found.items()
-        if (why := licences.complaint(licences.licence(own)))
+        for name, distribution in distributions.items()
+        if (why := licences.complaint(licences.licence(distribution)))
     }
 
 

@@ -41,35 +41,38 @@ def weights(tmp_path_factory):
     from jaxdl.models.port import to_tensors
     from jaxdl.models.resnet import ResNet
 
-    own = ARCHITECTURES['resnet20']
+    architecture = ARCHITECTURES['resnet20']
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-    shapes = jax.eval_shape(ResNet(own, 10, own.preprocessing).init, jax.random.key(0), images)
+    shapes = jax.eval_shape(
+        ResNet(architecture, 10, architecture.preprocessing).init, jax.random.key(0), images
+    )
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
     path = tmp_path_factory.mktemp('weights') / 'resnet20.npz'
     np.savez(
-        path, **filled({name: tensor.shape for name, tensor in to_tensors(zeros, own).items()})
+        path,
+        **filled({name: tensor.shape for name, tensor in to_tensors(zeros, architecture).items()}),
     )
     return path
 
 
 @every
 def test_it_runs_shrunk_and_shows_what_is_stored(name, weights, tmp_path):
-    found = notebooks.cleaned(
+    notebook = notebooks.cleaned(
         notebooks.executed(name, tmp_path, JAXDL_NOTEBOOK_WEIGHTS=str(weights), **QUICK)
     )
-    for own, stored in zip(code(found), code(notebooks.read(name)), strict=True):
-        assert kinds(own) == kinds(stored), own.source
-    assert 'no evidence' in json.dumps([cell.outputs for cell in code(found)])
-    assert OF_A_MACHINE.findall(shown(found)) == []
+    for item, stored in zip(code(notebook), code(notebooks.read(name)), strict=True):
+        assert kinds(item) == kinds(stored), item.source
+    assert 'no evidence' in json.dumps([cell.outputs for cell in code(notebook)])
+    assert OF_A_MACHINE.findall(outputs_of(notebook)) == []
 
 
 def kinds(cell):
     """What a cell gives, but for the sentence that something was shrunk."""
-    kept = [each for each in cell.outputs if 'this is no evidence' not in str(each)]
-    return [sorted(each.get('data', {'printed': ''})) for each in kept]
+    outputs = [each for each in cell.outputs if 'this is no evidence' not in str(each)]
+    return [sorted(each.get('data', {'printed': ''})) for each in outputs]
 
 
-def shown(notebook):
+def outputs_of(notebook):
     return '\n'.join(json.dumps(cell.outputs, ensure_ascii=False) for cell in code(notebook))
 
 
@@ -82,7 +85,7 @@ def test_what_is_stored_is_whole_and_of_no_one_machine(name):
     assert not [
         each for cell in code(stored) for each in cell.outputs if each.output_type == 'error'
     ]
-    assert OF_A_MACHINE.findall(shown(stored)) == []
+    assert OF_A_MACHINE.findall(outputs_of(stored)) == []
     assert notebooks.cleaned(notebooks.read(name)) == stored
 
 

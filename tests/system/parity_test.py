@@ -23,6 +23,6 @@ def test_logits_are_those_of_pytorch(name):
         images = images_of(size, count)
         with torch.no_grad():
             expected = network(to_torch(images)).numpy()
-        found = np.asarray(module.apply(variables, images))
-        assert found.shape == expected.shape
-        assert np.abs(found - expected).max() < TOLERANCE * np.ptp(expected), size
+        logits = np.asarray(module.apply(variables, images))
+        assert logits.shape == expected.shape
+        assert np.abs(logits - expected).max() < TOLERANCE * np.ptp(expected), size

@@ -34,13 +34,13 @@ def food(tmp_path_factory):
 
 
 def call(food, name, *more):
-    own = [
+    flags = [
         f'--dataset=foodc:{food}',
         f'--set=weights={food / "weights.npz"}',
         '--quick',
         '--workdir=run',
     ]
-    return main([f'--experiment={name}', *own, *more])
+    return main([f'--experiment={name}', *flags, *more])
 
 
 @pytest.mark.parametrize('name', ['probe', 'challenge'])  # `finetune` differs in its data alone
@@ -53,7 +53,9 @@ def test_every_experiment_is_loaded_shrunk_and_run(food, tmp_path, name, capsys)
     assert rows[0] == 'ClassName'
     predictor = jaxdl.Predictor.from_checkpoint('run')
     again = predictor.predict([food / 'test_images' / f'{i}.png' for i in range(5)])
-    assert [next(csv.reader([row])) for row in rows[1:]] == [[own] for own in again.class_names]
+    assert [next(csv.reader([row])) for row in rows[1:]] == [
+        [class_name] for class_name in again.class_names
+    ]
     assert call(food, name, '--mode=report') == 0
 
 

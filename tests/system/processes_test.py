@@ -80,7 +80,7 @@ NAMES = {'JAX_COORDINATOR_ADDRESS'} | {
 )
 def test_processes_are_joined_where_there_are_several(monkeypatch, variables, arguments, given):
     joined = []
-    monkeypatch.setattr(jax.distributed, 'initialize', lambda **own: joined.append(own))
+    monkeypatch.setattr(jax.distributed, 'initialize', lambda **settings: joined.append(settings))
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -108,7 +108,7 @@ def start(workdir, more, variables):
     """The study in processes: one per list of flags in `more`, each with its own variables."""
     words = [*STUDY, f'--workdir={workdir}']
     both = zip(more, variables, strict=True)
-    return [process([*words, *own], os.environ | their) for own, their in both]
+    return [process([*words, *arguments], os.environ | their) for arguments, their in both]
 
 
 def process(arguments, environment):
@@ -124,7 +124,7 @@ def process(arguments, environment):
 def values(workdir):
     """results.csv as numbers by what they are of, and what the members answered to probes."""
     with (workdir / 'results.csv').open() as file:
-        found = {
+        numbers = {
             tuple(list(row.values())[:-1]): float(row['value']) for row in csv.DictReader(file)
         }
     with np.load(workdir / 'artifacts' / '0' / 'probes.npz') as answers:
@@ -133,8 +133,8 @@ def values(workdir):
             for name, value in answers.items()
             if np.issubdtype(value.dtype, np.floating)
         }
-    return found | {
-        (name, *at): value for name, own in probed.items() for at, value in np.ndenumerate(own)
+    return numbers | {
+        (name, *at): value for name, array in probed.items() for at, value in np.ndenumerate(array)
     }
 
 
@@ -173,9 +173,9 @@ WAYS = dict(
 @pytest.mark.parametrize('way', WAYS)
 def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
     ended(start(tmp_path / 'run', *WAYS[way]()))
-    found = values(tmp_path / 'run')
-    assert found.keys() == alone.keys()
-    assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+    result = values(tmp_path / 'run')
+    assert result.keys() == alone.keys()
+    assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
 
 
 @pytest.mark.skipif(not shutil.which('mpirun'), reason='no Open MPI on this machine')
@@ -199,14 +199,14 @@ def test_open_mpi_starts_them(tmp_path, alone):
         words, env=os.environ | anyone, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    found = values(tmp_path / 'run')
-    assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+    result = values(tmp_path / 'run')
+    assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
     assert json.loads((tmp_path / 'run' / 'run.json').read_text())['machine']['processes'] == 2
 
 
 def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alone):
     workdir, more = tmp_path / 'run', ['--set=checkpoint_seconds=0']
-    started = start(workdir, [[*own, *more] for own in flags(2)], [{}] * 2)
+    started = start(workdir, [[*arguments, *more] for arguments in flags(2)], [{}] * 2)
     until = time.monotonic() + 300  # a run that hangs is a failure, not a wait
     while (
         not list(workdir.glob('checkpoints/*/1'))
@@ -215,19 +215,21 @@ def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alon
     ):
         time.sleep(0.05)
     started[1].kill()
-    told = started[0].communicate(timeout=distributed.HEARTBEAT)[1]
-    assert started[0].returncode == 3, told
-    assert 'another process of this run has ended' in told
+    errors = started[0].communicate(timeout=distributed.HEARTBEAT)[1]
+    assert started[0].returncode == 3, errors
+    assert 'another process of this run has ended' in errors
     started[1].communicate()
     ended(start(workdir, [more], [{}]))
-    found = values(workdir)
-    assert max(abs(found[key] - alone[key]) for key in alone) < 1e-5
+    result = values(workdir)
+    assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
 
 
 def test_a_mistake_ends_all_of_them_alike(tmp_path):
     started = start(
-        tmp_path / 'run', [[*own, '--dataset=npz:nothing.npz'] for own in flags(2)], [{}] * 2
+        tmp_path / 'run',
+        [[*arguments, '--dataset=npz:nothing.npz'] for arguments in flags(2)],
+        [{}] * 2,
     )
-    told = [process.communicate(timeout=120)[1] for process in started]
-    assert [process.returncode for process in started] == [2, 2], told
-    assert all('jaxdl: error: ' in own and 'nothing.npz' in own for own in told)
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [2, 2], errors
+    assert all('jaxdl: error: ' in arguments and 'nothing.npz' in arguments for arguments in errors)

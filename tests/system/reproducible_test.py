@@ -58,13 +58,13 @@ def test_every_file_but_those_of_seconds_has_the_same_bytes(twice):
         r'^## (\d+) (?:Costs|Provenance)', one['report.md'].read_text(), re.MULTILINE
     )
     seconds = ('checkpoints/', *(f'tables/{number}-' for number in sections))
-    kept = [name for name in one if name not in TIMED and not name.startswith(seconds)]
-    assert any(name.endswith('.tex') for name in kept)
+    compared = [name for name in one if name not in TIMED and not name.startswith(seconds)]
+    assert any(name.endswith('.tex') for name in compared)
     assert set(one) == set(two)
-    assert {'config.json', 'plan.json'} < set(kept)
-    assert any(name.endswith('.png') for name in kept)
-    assert any(name.endswith('.svg') for name in kept)
-    assert [name for name in kept if one[name].read_bytes() != two[name].read_bytes()] == []
+    assert {'config.json', 'plan.json'} < set(compared)
+    assert any(name.endswith('.png') for name in compared)
+    assert any(name.endswith('.svg') for name in compared)
+    assert [name for name in compared if one[name].read_bytes() != two[name].read_bytes()] == []
 
 
 def test_the_report_is_the_same_but_for_costs_and_provenance(twice):
@@ -76,7 +76,7 @@ def test_the_report_is_the_same_but_for_costs_and_provenance(twice):
 
 def test_of_the_networks_only_the_seconds_differ(twice):
     one, two = map(files, twice)
-    for name in (own for own in one if own.startswith('checkpoints/')):
+    for name in (name_ for name_ in one if name_.startswith('checkpoints/')):
         with np.load(one[name]) as a, np.load(two[name]) as b:
             assert [
                 key

@@ -105,8 +105,8 @@ def test_overrides(name, data, value):
 @many
 @given(st.text() | st.tuples(st.text(), st.text() | VALUES.map(json.dumps) | DEEP).map('='.join))
 def test_settings_on_the_command_line(text):
-    found = tried(flags.pairs, [text])
-    assert found is None or found[0][0] == text.partition('=')[0]
+    result = tried(flags.pairs, [text])
+    assert result is None or result[0][0] == text.partition('=')[0]
 
 
 @many
@@ -321,7 +321,7 @@ def test_a_gradcam_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
     from jaxdl.inference import gradcam
 
     monkeypatch.setattr(
-        gradcam, 'overlay', lambda seen, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8')
+        gradcam, 'overlay', lambda crops, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8')
     )
     commands._write_gradcam(Asked(), [name], [tmp_path], tmp_path / 'x', 1)
     (made,) = (tmp_path / 'x').iterdir()
@@ -388,13 +388,13 @@ WEB |= {'huggingface_hub', 'datasets'}
 
 
 def test_three_files_know_the_web_and_those_of_serving_listen():
-    found = set()
+    files = set()
     for path in PACKAGE.rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):
-            names = [own.name for own in node.names] if isinstance(node, ast.Import) else []
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            found |= {path.relative_to(PACKAGE).as_posix() for name in names if name in WEB}
-    asking = {name for name in found if not name.startswith('serving/')}
+            files |= {path.relative_to(PACKAGE).as_posix() for name in names if name in WEB}
+    asking = {name for name in files if not name.startswith('serving/')}
     assert asking == {'data/download.py', 'data/hub.py', 'models/weights.py'}
 
 
@@ -403,18 +403,18 @@ def test_nothing_is_told_of_what_is_done():
         'import jaxdl, huggingface_hub.constants as c; '
         'assert c.HF_HUB_DISABLE_TELEMETRY; print(c.ENDPOINT)'
     )
-    own = {name: value for name, value in os.environ.items() if not name.startswith('HF_')}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('HF_')}
     done = subprocess.run(
-        [sys.executable, '-c', code], env=own, capture_output=True, text=True, check=True
+        [sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith('https://')
     names = ('HF_UPDATE_DOWNLOAD_COUNTS', 'HF_HUB_DISABLE_TELEMETRY', 'WANDB_ERROR_REPORTING')
     code = f'import os, jaxdl; print(*[os.environ[name] for name in {names}])'
-    own = {name: value for name, value in own.items() if name not in names} | dict(
+    environment = {name: value for name, value in environment.items() if name not in names} | dict(
         HF_HUB_DISABLE_TELEMETRY='0'
     )
     done = subprocess.run(
-        [sys.executable, '-c', code], env=own, capture_output=True, text=True, check=True
+        [sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == '0 0 false\n'
 

@@ -48,12 +48,12 @@ def test_slope_claims_hold_and_fail_for_another_formula_or_another_activation():
 def test_products_of_slopes_are_those_of_the_units_one_by_one():
     rng = np.random.default_rng(1)
     weights, biases, a = rng.normal(size=(3, 5)), rng.normal(size=(3, 5)), rng.normal(size=3)
-    found = checks.products(ACTIVATIONS['sigmoid'], weights, biases, a)
+    actual = checks.products(ACTIVATIONS['sigmoid'], weights, biases, a)
     expected = np.ones(3)
     for depth in range(5):
         x = weights[:, depth] * a + biases[:, depth]
         a, expected = activations.sigmoid(x), expected * activations.sigmoid_slope(x)
-        assert found[:, depth] == pytest.approx(expected, rel=1e-10)
+        assert actual[:, depth] == pytest.approx(expected, rel=1e-10)
 
 
 def test_chain_claims_fail_for_a_wrong_bound_and_for_steeper_or_flatter_units():
@@ -104,8 +104,10 @@ def test_the_watch_counts_the_images_on_which_the_outputs_are_0(trained):
         images, data.labels, jnp.ones(len(images), bool), data.mean[0], data.std[0]
     )
     variables = train_step.variables_of(one.state)
-    _, shown = module.apply(variables, train_step.normalised(batch), mutable=['intermediates'])
-    layers: dict[str, Any] = dict(shown['intermediates'])
+    _, collections = module.apply(
+        variables, train_step.normalised(batch), mutable=['intermediates']
+    )
+    layers: dict[str, Any] = dict(collections['intermediates'])
     outputs = np.stack([layers[f'hidden_{i}'][0] for i in range(2)])
     assert (one.watched['flat'][-1] == (outputs == 0).sum(1)).all()
     assert one.watched['saturated'][-1] == pytest.approx((outputs == 0).mean((1, 2)))
@@ -115,21 +117,21 @@ def test_the_watch_counts_the_images_on_which_the_outputs_are_0(trained):
 def test_dead_units_of_the_first_layer_stand_still_and_others_do_not(trained):
     one, data, _ = trained
     settings = dataclasses.replace(SETTINGS, learning_rates=(1.0,))
-    found = Results(
+    results = Results(
         settings, {(COUNTED[0], 1.0): [one]}, {COUNTED[0]: 1.0}, 0.1, data.train.shape[-1]
     )
-    assert outcomes.frozen(found).units > 0
-    assert not failed(outcomes.frozen_claims(outcomes.frozen(found)))
+    assert outcomes.frozen(results).units > 0
+    assert not failed(outcomes.frozen_claims(outcomes.frozen(results)))
     mostly = outcomes.frozen(
-        found, lambda flat, images: flat > 0.3 * images
+        results, lambda flat, images: flat > 0.3 * images
     )  # a wrong rule: 0 on many images
     assert failed(outcomes.frozen_claims(mostly))
-    none = outcomes.frozen(found, lambda flat, images: flat > images)
+    none = outcomes.frozen(results, lambda flat, images: flat > images)
     assert len(failed(outcomes.frozen_claims(none))) == 2
 
 
 def networks_that(accuracy, saturated=0.01, dead=0.0, slope=0.2, start=0.01):
-    """Two seeds: accuracy, final shares of saturated slopes and dead units, mean slope, first share."""
+    """Two seeds: accuracy, final saturated and dead shares, mean slope, first saturated share."""
     watched = dict(
         saturated=np.array([[start], [saturated]]),
         slope=np.full((2, 1), slope),
@@ -155,9 +157,9 @@ def found_with(**changed):
         COUNTED[2]: dict(accuracy=1.0),
     }
     measured = {}
-    for kind, own in usual.items():
+    for kind, values in usual.items():
         for rate in RATES:
-            at = own | (dict(dead=0.75) if (kind, rate) == (COUNTED[0], 1.0) else {})
+            at = values | (dict(dead=0.75) if (kind, rate) == (COUNTED[0], 1.0) else {})
             measured[kind, rate] = networks_that(
                 **(at | changed.get(f'{kind.activation}_{kind.depth}{kind.norm}', {}))
             )

@@ -121,21 +121,21 @@ def test_a_failing_claim_of_a_part_is_a_failing_claim(tmp_path, monkeypatch):
     failing = claims.rows([claims.close('one', 1, 2, 0)])
 
     def run_part(part, folder, **settings):
-        found = dispatch.run(part, folder, **settings)
-        return Results([], [], found.workdir, failing)
+        outcome = dispatch.run(part, folder, **settings)
+        return Results([], [], outcome.workdir, failing)
 
     study = Assignment(
         parts={'Q': ['conv_arithmetic']}, name='a', question='?', overrides=dict(cases=100)
     )
-    found = assignment.run(study, tmp_path, run_part)
-    assert [row['claim'] for row in found.claims] == ['conv_arithmetic: one']
-    assert [row['holds'] for row in found.claims] == ['false']
+    outcome = assignment.run(study, tmp_path, run_part)
+    assert [row['claim'] for row in outcome.claims] == ['conv_arithmetic: one']
+    assert [row['holds'] for row in outcome.claims] == ['false']
 
 
 def test_a_changed_assignment_is_refused(made):
     config = json.loads((made / 'config.json').read_text())
-    kept = {name: config[name] for name in ('parts', 'overrides', 'name', 'question', 'scale')}
-    study = Assignment(**kept)
+    settings = {name: config[name] for name in ('parts', 'overrides', 'name', 'question', 'scale')}
+    study = Assignment(**settings)
     with pytest.raises(InputError, match='holds another configuration'):
         dispatch.run(dataclasses.replace(study, roll_number='other'), made)
 

@@ -50,15 +50,15 @@ def test_the_worked_value_of_50_digits():
 )
 def test_arrays_of_any_kind_give_float64(convert):
     exact = dict(w1=[[0.5, -0.25], [0.75, 2]], w2=[1, -1.5], x=[1, 2], t=1)
-    for found, want in zip(
+    for gradient, want in zip(
         backprop.gradients(
             **{name: convert(value) if name != 't' else value for name, value in exact.items()}
         ),
         backprop.gradients(**exact),
         strict=True,
     ):
-        assert found.dtype == np.float64
-        np.testing.assert_array_equal(found, want)
+        assert gradient.dtype == np.float64
+        np.testing.assert_array_equal(gradient, want)
 
 
 @pytest.mark.system
@@ -83,23 +83,23 @@ def test_the_bound_holds_where_units_saturate(scale, target):
 
 
 def test_sums_that_cancel_keep_their_digits():
-    found = backprop.gradients([[1e8, -1e8], [1, 1]], [1, 1], [1 + 2**-52, 1], 0)
+    gradients = backprop.gradients([[1e8, -1e8], [1, 1]], [1, 1], [1 + 2**-52, 1], 0)
     points = [[[1e8, -1e8], [1, 1]]], [[0, 0]], [[1, 1]], [0], [[1 + 2**-52, 1]], [0]
     exact = references.by_digits(*(np.array(each, float) for each in points))
-    np.testing.assert_allclose(found[0], exact[0][0], rtol=1e-14)
+    np.testing.assert_allclose(gradients[0], exact[0][0], rtol=1e-14)
 
 
 @given(numbers=st.lists(FINITE, min_size=12, max_size=12))
 def test_finite_numbers_never_give_nan(numbers):
     w1, b1, w2, (b2, *x, t) = numbers[:4], numbers[4:6], numbers[6:8], numbers[8:]
-    found = backprop.gradients_with_biases([w1[:2], w1[2:]], b1, w2, b2, x, t)
-    assert not any(np.isnan(each).any() for each in found)
+    gradients = backprop.gradients_with_biases([w1[:2], w1[2:]], b1, w2, b2, x, t)
+    assert not any(np.isnan(each).any() for each in gradients)
 
 
 def test_biases_of_0_change_nothing_and_a_bias_is_a_weight_of_1():
     by_w1, by_b1, by_w2, by_b2 = backprop.gradients_with_biases(b1=[0, 0], b2=0, **EXAMPLE)
-    for found, want in zip((by_w1, by_w2), backprop.gradients(**EXAMPLE), strict=True):
-        np.testing.assert_array_equal(found, want)
+    for gradient, want in zip((by_w1, by_w2), backprop.gradients(**EXAMPLE), strict=True):
+        np.testing.assert_array_equal(gradient, want)
     moved = EXAMPLE | dict(w1=[[0.5, 0.0], [0.8, 0.0]], x=[1.0, 1.0])
     by_w1, by_b1, _, by_b2 = backprop.gradients_with_biases(b1=[-0.3, 0.2], b2=0.1, **moved)
     np.testing.assert_array_equal(by_w1[:, 1], by_b1)
@@ -121,8 +121,8 @@ def test_a_batch_is_the_mean_of_its_examples():
         backprop.gradients_with_biases(w1[0], b1[0], w2[0], b2[0], *example)
         for example in zip(x, t, strict=True)
     ]
-    for found, examples in ((batch, one), (biased, biased_one)):
-        for derivative, each in zip(found, zip(*examples, strict=True), strict=True):
+    for mean, examples in ((batch, one), (biased, biased_one)):
+        for derivative, each in zip(mean, zip(*examples, strict=True), strict=True):
             np.testing.assert_allclose(derivative, np.mean(each, 0), rtol=1e-13)
 
 
@@ -221,10 +221,10 @@ def test_the_claims_of_the_v_can_fail(points):
 
 def test_every_planted_mistake_is_caught_and_no_rule_without_one(points):
     bugs = {**backprop_bugs.BUGS, 'none': backprop_bugs.Factors()}
-    found = backprop_bugs.caught(*points, checks.BOUND, bugs)
+    caught = backprop_bugs.caught(*points, checks.BOUND, bugs)
     holds = {
         name: claim.holds
-        for name, claim in zip(bugs, backprop_bugs.planted(found, 500), strict=True)
+        for name, claim in zip(bugs, backprop_bugs.planted(caught, 500), strict=True)
     }
     assert holds == {name: name != 'none' for name in bugs}
 
@@ -244,7 +244,7 @@ def test_biases_break_the_limits():
 
 
 def test_the_demonstration_holds_at_its_smallest():
-    found = backprop.answer(SMALL, lambda text: None)
-    assert [claim.claim for claim in found.claims if not claim.holds] == []
-    assert len({claim.claim for claim in found.claims}) == len(found.claims)
-    assert '<<' not in found.text
+    answer = backprop.answer(SMALL, lambda text: None)
+    assert [claim.claim for claim in answer.claims if not claim.holds] == []
+    assert len({claim.claim for claim in answer.claims}) == len(answer.claims)
+    assert '<<' not in answer.text

@@ -37,11 +37,11 @@ def answer(settings, note):
     made = [
         claims.close(f'half of one, {settings.points} points', 0.5, 0.5 + settings.error, 1e-12)
     ]
-    shown = [
+    blocks = [
         Figure('line', plots.draw(plot), 'a line', 'how to read it'),
         Table('c', ('a',), [['1']], 'l', name='numbers'),
     ]
-    return Answer(text, made, shown)
+    return Answer(text, made, blocks)
 
 
 STUDY = Demonstration(
@@ -64,8 +64,8 @@ def file(tmp_path, request):
 
 
 def test_a_demonstration_writes_its_claims_and_its_report(tmp_path):
-    found = demonstration.run(STUDY, tmp_path / 'w')
-    assert found.claims == [
+    outcome = demonstration.run(STUDY, tmp_path / 'w')
+    assert outcome.claims == [
         dict(
             claim='half of one, 10 points',
             expected=0.5,
@@ -158,9 +158,9 @@ def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):
         'holds  half of one, 10 points: measured 0.5, expected 0.5 to 1e-12'
     )
     assert main.main([*given, '--set=error=0.1', '--overwrite']) == 3
-    shown = capsys.readouterr()
-    assert 'FAILS  half of one' in shown.out
-    assert '1 of 1 claims failed' in shown.err
+    output = capsys.readouterr()
+    assert 'FAILS  half of one' in output.out
+    assert '1 of 1 claims failed' in output.err
     assert '1 claim failed' in (tmp_path / 'w' / 'report.md').read_text().replace('\u00a0', ' ')
 
 

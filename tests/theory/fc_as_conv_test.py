@@ -47,15 +47,15 @@ def test_dense_layers_are_convolutions():
 
 @pytest.mark.parametrize('wrong', [columns_first, channels_first])
 def test_claims_on_dense_layers_fail_for_a_wrong_order(wrong):
-    found = failing(checks.dense_as_convolution(0, wrong))
-    assert [claim.split('difference of ')[1] for claim in found] == CARRIED
+    failed = failing(checks.dense_as_convolution(0, wrong))
+    assert [claim.split('difference of ')[1] for claim in failed] == CARRIED
 
 
 def test_claims_at_each_pixel_fail_for_other_weights():
-    found = failing(
+    failed = failing(
         checks.dense_at_each_pixel(0, lambda weights, size: 1.001 * kernel_of_dense(weights, size))
     )
-    assert [claim.split('difference of ')[1] for claim in found] == CARRIED
+    assert [claim.split('difference of ')[1] for claim in failed] == CARRIED
 
 
 def test_convolutions_are_dense_layers():
@@ -64,9 +64,9 @@ def test_convolutions_are_dense_layers():
 
 def test_claims_on_convolutions_fail_for_a_filter_that_is_turned_over():
     turned = lambda kernel, *rest: dense_of_kernel(kernel[::-1, ::-1], *rest)
-    found = failing(checks.convolution_as_dense(0, turned, connections))
-    assert len(found) == 3
-    assert all('difference' in claim for claim in found)
+    failed = failing(checks.convolution_as_dense(0, turned, connections))
+    assert len(failed) == 3
+    assert all('difference' in claim for claim in failed)
 
 
 def test_claims_on_entries_fail_for_counts_that_forget_the_padding():
@@ -75,9 +75,9 @@ def test_claims_on_entries_fail_for_counts_that_forget_the_padding():
         entries, _, distinct = connections(shape, size, stride, padding)
         return entries + 1, rows * columns * int(np.prod(shape)), distinct * rows
 
-    found = failing(checks.convolution_as_dense(0, dense_of_kernel, forgetful))
-    assert len(found) == 3
-    assert all('Jacobians' in claim for claim in found)
+    failed = failing(checks.convolution_as_dense(0, dense_of_kernel, forgetful))
+    assert len(failed) == 3
+    assert all('Jacobians' in claim for claim in failed)
 
 
 @pytest.mark.parametrize(('stride', 'padding'), [(1, 0), (2, 1), (1, 3), (3, 2)])
@@ -89,8 +89,8 @@ def test_dense_matrix_is_the_convolution_of_the_models(stride, padding):
     np.testing.assert_allclose(
         images.reshape(2, -1) @ matrix, np.reshape(expected, (2, -1)), atol=1e-4
     )
-    entries, kept, _ = connections(kernel.shape, (6, 5), stride, padding)
-    assert (matrix.size, np.count_nonzero(matrix)) == (entries, kept)
+    entries, connected, _ = connections(kernel.shape, (6, 5), stride, padding)
+    assert (matrix.size, np.count_nonzero(matrix)) == (entries, connected)
 
 
 def test_a_filter_as_large_as_the_map_is_the_dense_layer_itself():
@@ -149,23 +149,23 @@ def test_no_digit_reaches_into_the_window_of_another(slid):
 def test_claims_on_scores_fail_for_a_wrong_order(slid):
     classifier, scene, _ = slid
     wrong = sliding.slide(classifier, scene, columns_first)
-    found = failing(scores.measure(classifier, scene, wrong, *sizes()))
-    assert [claim.split()[0] for claim in found][:2] == ['Classifier', 'Score']
-    assert 'Digits' in found[-1]
+    failed = failing(scores.measure(classifier, scene, wrong, *sizes()))
+    assert [claim.split()[0] for claim in failed][:2] == ['Classifier', 'Score']
+    assert 'Digits' in failed[-1]
 
 
 def test_claims_on_sizes_and_operations_fail_for_a_wrong_formula(slid):
     wrong = lambda *given: tuple(side + 1 for side in shapes.conv_output_size(*given))
-    found = failing(scores.measure(*slid, wrong, shapes.pool_output_size))
-    assert [claim.split()[0] for claim in found] == ['Rows', 'Columns', 'Operations', 'Operations']
+    failed = failing(scores.measure(*slid, wrong, shapes.pool_output_size))
+    assert [claim.split()[0] for claim in failed] == ['Rows', 'Columns', 'Operations', 'Operations']
 
 
 def test_claim_on_digits_fails_where_they_stand_elsewhere(slid):
-    classifier, scene, seen = slid
+    classifier, scene, predicted = slid
     moved = dataclasses.replace(scene, places=(scene.places + 5) % 28)
     assert any(
         claim.startswith('Digits')
-        for claim in failing(scores.measure(classifier, moved, seen, *sizes()))
+        for claim in failing(scores.measure(classifier, moved, predicted, *sizes()))
     )
 
 

@@ -75,10 +75,10 @@ def test_the_mean_length_of_a_path_is_the_slope_of_the_growth():
 @pytest.mark.parametrize('skip', theory.CARRIED)
 def test_correlations_of_gradients_fall_with_depth_and_not_for_equal_inputs(skip):
     np.testing.assert_allclose(theory.gradient_correlations(skip, 12, 1.0), 1, atol=1e-6)
-    found = theory.gradient_correlations(skip, 12, 0.9)
-    assert found[0] == 1
-    assert np.all(np.diff(found) < 0)
-    assert (found[-1] < 0.1) == (skip == 'none')
+    correlations = theory.gradient_correlations(skip, 12, 0.9)
+    assert correlations[0] == 1
+    assert np.all(np.diff(correlations) < 0)
+    assert (correlations[-1] < 0.1) == (skip == 'none')
 
 
 # The chain and the matrices.
@@ -152,17 +152,19 @@ def test_gradients_of_a_random_network_are_those_of_differences():
 
 
 def test_claims_on_shattering_hold_and_fail_for_a_wrong_rule(drawn):
-    curves = {skip: checks.shattering(own, skip) for skip, own in drawn.items()}
+    curves = {skip: checks.shattering(values, skip) for skip, values in drawn.items()}
     assert failing(checks.shattering_claims(curves)) == []
     # As if units were on independently of one another, and as if every other one were on for both.
     for rule in (lambda _: 0.5, lambda correlation: (1 + theory.same_side(correlation)) / 2):
-        wrong = {skip: checks.shattering(own, skip, rule) for skip, own in drawn.items()}
+        wrong = {skip: checks.shattering(values, skip, rule) for skip, values in drawn.items()}
         assert failing(checks.shattering_claims(wrong)) == [0, 2, 3]
     crossed = dict(zip(curves, reversed(curves.values()), strict=True))
     assert failing(checks.shattering_claims(crossed)) == [
         1
     ]  # the others are held against their own prediction
-    shifted = {skip: [(one + 0.2, other) for one, other in own] for skip, own in curves.items()}
+    shifted = {
+        skip: [(one + 0.2, other) for one, other in values] for skip, values in curves.items()
+    }
     assert failing(checks.shattering_claims(shifted)) == [0, 2, 3]
 
 
@@ -192,11 +194,11 @@ def test_the_network_without_layers_is_the_one_of_the_models(skip):
     )
     params, stats = networks.stack(variables['params']), networks.stack(variables['batch_stats'])
     whole = np.ones(3, bool)
-    found = networks.logits(params, stats, images, skip, whole, 'running')
-    np.testing.assert_allclose(found, module.apply(variables, images), rtol=2e-4, atol=1e-5)
+    logits = networks.logits(params, stats, images, skip, whole, 'running')
+    np.testing.assert_allclose(logits, module.apply(variables, images), rtol=2e-4, atol=1e-5)
     in_training = module.apply(variables, images, True, mutable=['batch_stats'])[0]
-    found = networks.logits(params, stats, images, skip, whole, 'batch')
-    np.testing.assert_allclose(found, in_training, rtol=2e-4, atol=1e-5)
+    logits = networks.logits(params, stats, images, skip, whole, 'batch')
+    np.testing.assert_allclose(logits, in_training, rtol=2e-4, atol=1e-5)
     cut = networks.logits(params, stats, images, skip, np.array([True, False, True]), 'running')
     fewer = [
         {k: v for k, v in variables[part].items() if k != 'layer_2'}
@@ -248,9 +250,9 @@ def test_claims_on_training_fail_where_depth_does_not_harm_or_a_skip_does_not_he
 
 
 def test_a_network_that_diverged_guesses():
-    own = study()
-    own.runs['mlp', 16, 'none'][0].history['train_loss'][0] = np.inf
-    np.testing.assert_array_equal(own.final(('mlp', 16, 'none'), 'train_accuracy'), 0.1)
+    diverged = study()
+    diverged.runs['mlp', 16, 'none'][0].history['train_loss'][0] = np.inf
+    np.testing.assert_array_equal(diverged.final(('mlp', 16, 'none'), 'train_accuracy'), 0.1)
 
 
 def test_claims_on_gradient_norms_and_lost_layers_fail_for_networks_that_are_alike():
@@ -283,20 +285,21 @@ def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(monkeyp
         networks, 'gradient_norms', lambda *_: rng.uniform(1, 2, (2, checks.DEEP - 1))
     )
     monkeypatch.setattr(networks, 'without_layers', lambda *_: rng.uniform(0, 1, (2, 16)))
-    found = theory.answer(dataclasses.replace(SETTINGS, random_networks=1), lambda text: None)
-    assert '<<' not in found.text
-    plain = found.text.replace(words.SPACE, ' ')
+    answer = theory.answer(dataclasses.replace(SETTINGS, random_networks=1), lambda text: None)
+    assert '<<' not in answer.text
+    plain = answer.text.replace(words.SPACE, ' ')
     assert all(
-        said in plain for said in ('90', '50', '2 evaluation seeds', '10 epochs', '24 convolutions')
+        number in plain
+        for number in ('90', '50', '2 evaluation seeds', '10 epochs', '24 convolutions')
     )
-    lead, sections = prose.read(found.text, found.blocks)
+    lead, sections = prose.read(answer.text, answer.blocks)
     assert lead
     assert 4 <= len(sections) <= 14
-    assert [type(block) for block in found.blocks].count(Table) == 1
-    assert len(found.claims) == len({claim.claim for claim in found.claims}) == 18
+    assert [type(block) for block in answer.blocks].count(Table) == 1
+    assert len(answer.claims) == len({claim.claim for claim in answer.claims}) == 18
 
 
 def test_the_text_speaks_of_every_cnn():
-    said = checks._cnn(study(cnn_24_none=0.25), SETTINGS)
-    assert '24 convolutions' in said
-    assert said.index('25') < said.index('90')
+    sentence = checks._cnn(study(cnn_24_none=0.25), SETTINGS)
+    assert '24 convolutions' in sentence
+    assert sentence.index('25') < sentence.index('90')

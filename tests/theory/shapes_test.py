@@ -83,11 +83,11 @@ def test_a_larger_input_never_gives_a_smaller_map_and_a_stride_more_gives_one_pi
 def test_what_is_left_over_is_read_by_no_position(case):
     if 0 in checks.counted(case):
         return
-    kept = tuple(j - r for j, r in zip(case.size, checks.left_over(case), strict=True))
-    if min(kept) < 1:
+    covered = tuple(j - r for j, r in zip(case.size, checks.left_over(case), strict=True))
+    if min(covered) < 1:
         return
     assert shape(case, [(p, p) for p in case.padding]) == conv_output_size(
-        kept, case.window, case.stride, case.padding, dilation=case.dilation
+        covered, case.window, case.stride, case.padding, dilation=case.dilation
     )
 
 
@@ -102,9 +102,9 @@ def test_what_is_left_over_is_read_by_no_position(case):
 def test_known_sizes(size, window, stride, padding, expected):
     assert conv_output_size(size, window, stride, padding) == expected
     integers = np.array(size), [np.int64(m) for m in window], np.array(stride), np.array(padding)
-    found = conv_output_size(*integers)
-    assert found == expected
-    assert all(type(side) is int for side in found)
+    actual = conv_output_size(*integers)
+    assert actual == expected
+    assert all(type(side) is int for side in actual)
 
 
 def test_pooling_takes_what_a_convolution_leaves():
@@ -170,8 +170,8 @@ def observed():
 
 def failing(observed, conv=conv_output_size, pool=pool_output_size, same=same_padding):
     """The claims that fail, by their first words."""
-    found = checks.measure(*observed, conv, pool, same)
-    return [claim.claim for claim in found if not claim.holds]
+    claims = checks.measure(*observed, conv, pool, same)
+    return [claim.claim for claim in claims if not claim.holds]
 
 
 def test_every_claim_holds(observed):
@@ -193,29 +193,29 @@ def wrong(rounding):
 @pytest.mark.parametrize('name', [name for name in checks.ROUNDINGS if name != 'floor, plus 1'])
 def test_claims_fail_for_a_wrong_rounding(observed, name):
     rule = wrong(checks.ROUNDINGS[name])
-    found = failing(observed, rule, lambda size, side, stride: rule(size, (side, side), stride, 0))
-    assert any(claim.startswith('Convolutions without an output') for claim in found)
-    assert any(claim.startswith('Max poolings without an output') for claim in found)
+    failed = failing(observed, rule, lambda size, side, stride: rule(size, (side, side), stride, 0))
+    assert any(claim.startswith('Convolutions without an output') for claim in failed)
+    assert any(claim.startswith('Max poolings without an output') for claim in failed)
     if name != 'towards 0, plus 1':  # which is right wherever there is an output
-        assert len([claim for claim in found if 'with an output' in claim]) == 2
-        assert any('compiled and run' in claim for claim in found)
-        assert any('one by one' in claim for claim in found)
-        assert any('SAME' in claim for claim in found)
+        assert len([claim for claim in failed if 'with an output' in claim]) == 2
+        assert any('compiled and run' in claim for claim in failed)
+        assert any('one by one' in claim for claim in failed)
+        assert any('SAME' in claim for claim in failed)
 
 
 def test_claims_fail_for_a_rule_that_never_checks(observed):
-    found = failing(observed, wrong(checks.ROUNDINGS['floor, plus 1']))
-    assert [claim.split(':')[0] for claim in found] == ['Convolutions without an output']
+    failed = failing(observed, wrong(checks.ROUNDINGS['floor, plus 1']))
+    assert [claim.split(':')[0] for claim in failed] == ['Convolutions without an output']
 
 
 def test_claim_on_same_fails_for_the_padding_of_a_stride_of_one(observed):
-    found = failing(
+    failed = failing(
         observed,
         same=lambda size, window, stride, dilation: same_padding(
             size, window, 1, dilation=dilation
         ),
     )
-    assert [claim[:14] for claim in found] == ["Padding 'SAME'"]
+    assert [claim[:14] for claim in failed] == ["Padding 'SAME'"]
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,10 @@ def trained(data):
         Member(name, seed, variant) for name, variant in variants.items() for seed in range(2)
     ]
     workload = Workload(data.resident_data, 10, 2)
-    found, _ = ensemble.train_members(members, workload, watch=networks.unrest)
-    return {name: [one for one in found if one.member.option == name] for name in variants}
+    members_trained, _ = ensemble.train_members(members, workload, watch=networks.unrest)
+    return {
+        name: [one for one in members_trained if one.member.option == name] for name in variants
+    }
 
 
 def planted(one, change=1e-3):
@@ -88,10 +90,10 @@ def test_only_zeros_never_have_a_gradient(trained):
 
 def test_dropout_parts_the_layer_that_it_falls_on_alone(trained):
     settings = dataclasses.replace(SETTINGS, width=16)
-    said = networks.source_claims(
+    claims = networks.source_claims(
         trained, settings, dict(equal=(False, False), dropout=(False, True))
     )
-    assert [claim.holds for claim in said] == [True] * 4
+    assert [claim.holds for claim in claims] == [True] * 4
     wrong = networks.source_claims(
         trained, settings, dict(equal=(True, True), dropout=(True, False))
     )
@@ -149,9 +151,9 @@ def test_units_part_as_the_curvature_says(data, measured):
         )[2].holds
 
     def blocks_alone(*given):
-        own = symmetry.curvature(*given)
-        own[:65, :65] = 0
-        return own
+        item = symmetry.curvature(*given)
+        item[:65, :65] = 0
+        return item
 
     assert holds(symmetry.curvature)
     assert not holds(lambda *given: -symmetry.curvature(*given))
@@ -169,8 +171,8 @@ def test_units_part_as_the_curvature_says(data, measured):
     ],
 )
 def test_a_wrong_measurement_of_parting_is_no_claim(measured, place, wrong):
-    said = separation.separation_claims(dataclasses.replace(measured, **wrong), SETTINGS)
-    assert not said[place].holds
+    claims = separation.separation_claims(dataclasses.replace(measured, **wrong), SETTINGS)
+    assert not claims[place].holds
 
 
 def test_one_unit_stands_for_as_many_as_it_is_counted(data):

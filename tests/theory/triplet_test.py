@@ -94,9 +94,9 @@ def test_jax_claims_see_a_loss_that_is_not_flat(monkeypatch):
         return 2 * far[0] - far[1] + margin
 
     monkeypatch.setattr(losses, 'triplet', root)
-    said = failed(checks.exact(300))
-    assert any('collapsed' in claim for claim in said)
-    assert any('inactive triplets' in claim for claim in said)
+    failures = failed(checks.exact(300))
+    assert any('collapsed' in claim for claim in failures)
+    assert any('inactive triplets' in claim for claim in failures)
 
 
 class Fake:
@@ -174,9 +174,9 @@ def test_claims_of_the_networks_hold_on_what_theory_says():
 )
 def test_each_claim_of_the_networks_can_fail(wrong, words):
     fake = Fake(**wrong)
-    said = failed([*checks.training(fake), *checks.one_shot(fake)])
-    assert len(said) == 1
-    assert words in said[0]
+    failures = failed([*checks.training(fake), *checks.one_shot(fake)])
+    assert len(failures) == 1
+    assert words in failures[0]
 
 
 def test_the_text_has_its_numbers_and_names_what_is_shown():
@@ -213,10 +213,10 @@ def test_no_task_asks_for_an_image_that_was_trained_on():
     parts = split(dataset, Data(dataset='digits'))
     tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, (0, 1, 2, 3, 4), 7)
     trained = parts.train[dataset.labels[parts.train] < 5]
-    for name, own in tasks.items():
-        assert own.supports.shape == (7, 10 if name == 'all' else 5)
-        assert not np.isin(trained, [*own.supports.flat, *own.queries]).any()
-        assert all(len(set(row)) == len(row) for row in dataset.labels[own.supports])
+    for name, images in tasks.items():
+        assert images.supports.shape == (7, 10 if name == 'all' else 5)
+        assert not np.isin(trained, [*images.supports.flat, *images.queries]).any()
+        assert all(len(set(row)) == len(row) for row in dataset.labels[images.supports])
     assert not set(tasks['tune'].queries) & set(
         np.concatenate([tasks['seen'].queries, tasks['all'].queries])
     )
@@ -228,9 +228,9 @@ def test_the_share_of_active_triplets_is_that_of_loops(rng):
     far = ((points[:, None] - points) ** 2).sum(-1)
     shares = []
     for a in range(9):
-        own, other = [np.flatnonzero((labels == labels[a]) == same) for same in (True, False)]
+        positives, other = [np.flatnonzero((labels == labels[a]) == same) for same in (True, False)]
         shares.append(
-            np.mean([far[a, p] - far[a, n] + 1 > 0 for p in own if p != a for n in other])
+            np.mean([far[a, p] - far[a, n] + 1 > 0 for p in positives if p != a for n in other])
         )
     assert float(
         networks.active_share(jnp.asarray(far, jnp.float32), jnp.asarray(labels))

@@ -85,18 +85,18 @@ WRONG = {
 
 
 @pytest.fixture(scope='module')
-def found():
+def formulas():
     with jax.enable_x64(True):
         return exact.measure()
 
 
-def test_each_exact_claim_has_a_rule_that_fails(found):
-    assert found.claims.keys() == WRONG.keys()
+def test_each_exact_claim_has_a_rule_that_fails(formulas):
+    assert formulas.claims.keys() == WRONG.keys()
 
 
 @pytest.mark.parametrize('name', WRONG)
-def test_an_exact_claim_holds_and_a_wrong_rule_fails_it(found, name):
-    assert found.claims[name].holds
+def test_an_exact_claim_holds_and_a_wrong_rule_fails_it(formulas, name):
+    assert formulas.claims[name].holds
     with jax.enable_x64(True):
         assert not WRONG[name]().holds
 
@@ -184,7 +184,7 @@ def test_a_norm_makes_the_gradient_by_biases_forget_the_gain():
 
 
 def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(
-    measured, found, variances
+    measured, formulas, variances
 ):
     wide = dict(
         rates=checks.rates_claim(measured),
@@ -194,10 +194,10 @@ def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(
         variance=checks.variance_claim(variances, WIDTH),
     )
     accuracy = dict.fromkeys(remedies.SCALES, 0.5)
-    values = checks.values(measured, found, wide) | remedies.values(accuracy, 3)
+    values = checks.values(measured, formulas, wide) | remedies.values(accuracy, 3)
     text = answers.text('vanishing_gradients', **values)
-    shown = [Table('', (), (), '', name=name) for name in ('norms', 'rates', 'edge', 'remedies')]
-    lead, sections = prose.read(text, shown)
+    tables = [Table('', (), (), '', name=name) for name in ('norms', 'rates', 'edge', 'remedies')]
+    lead, sections = prose.read(text, tables)
     assert lead
     assert 4 <= len(sections) <= 14
     assert '<<' not in text

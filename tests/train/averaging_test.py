@@ -40,7 +40,7 @@ def test_averages_are_weighted_means_of_all_steps(decay):
             w / w.sum(), np.asarray(leaf[: i + 1], np.float64), 1
         )
         jax.tree.map(
-            lambda own, leaf, i=i, m=mean: np.testing.assert_allclose(own[i], m(leaf), atol=1e-5),
+            lambda item, leaf, i=i, m=mean: np.testing.assert_allclose(item[i], m(leaf), atol=1e-5),
             averages,
             path,
         )

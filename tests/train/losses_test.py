@@ -176,10 +176,10 @@ def test_every_row_has_a_formula_here():
     assert set(NUMPY) == set(losses.LOSSES)
 
 
-def by_class(labels, anchor, own):
+def by_class(labels, anchor, same):
     """Other images of a batch, of the anchor's class or not, in the order after the anchor."""
     order = [(anchor + step) % len(labels) for step in range(1, len(labels))]
-    return [i for i in order if (labels[i] == labels[anchor]) == own]
+    return [i for i in order if (labels[i] == labels[anchor]) == same]
 
 
 def mined(name, embeddings, labels, anchor):

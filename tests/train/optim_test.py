@@ -16,7 +16,7 @@ def muon(decay=0.0):
         served = dict(
             hidden=dict(kernel=(0, 1)), conv=dict(kernel=(0, 1, 2, 3)), head=dict(kernel=None)
         )
-        axes = lambda own: own and optax.contrib.MuonDimensionNumbers(own[:-1], own[-1:])
+        axes = lambda axis: axis and optax.contrib.MuonDimensionNumbers(axis[:-1], axis[-1:])
         return {
             k: dict.fromkeys(v, None) | {'kernel': axes(served[k]['kernel'])}
             for k, v in params.items()
@@ -73,7 +73,7 @@ def descend(params, tx, steps=20):
     return jax.lax.scan(step, (params, tx.init(params)), length=steps)[0][0]
 
 
-def own(name, rate=RATE, momentum=MOMENTUM, beta2=BETA2, decay=0.0):
+def transform(name, rate=RATE, momentum=MOMENTUM, beta2=BETA2, decay=0.0):
     return optim.make_optimizer(name, rate, momentum, beta2, decay)
 
 
@@ -86,8 +86,8 @@ def test_optimizers_are_those_of_optax_with_numbers_concrete_and_traced(name, pa
     def run(params, *numbers):
         return (
             descend(params, ALIASES[name]()),
-            descend(params, own(name)),
-            descend(params, own(name, *numbers)),
+            descend(params, transform(name)),
+            descend(params, transform(name, *numbers)),
         )
 
     expected, concrete, traced = jax.jit(run)(params, RATE, MOMENTUM, BETA2, 0.0)
@@ -98,7 +98,7 @@ def test_optimizers_are_those_of_optax_with_numbers_concrete_and_traced(name, pa
 @pytest.mark.parametrize('name', DECOUPLED)
 def test_decoupled_decay_is_that_of_optax(name, params):
     actual, expected = jax.jit(
-        lambda p: (descend(p, own(name, decay=DECAY)), descend(p, DECOUPLED[name]()))
+        lambda p: (descend(p, transform(name, decay=DECAY)), descend(p, DECOUPLED[name]()))
     )(params)
     same(actual, expected, atol=1e-6)
 
@@ -116,15 +116,15 @@ def test_coupled_decay_is_a_larger_gradient(name, params):
             p,
         ),
     )
-    actual, expected = jax.jit(lambda p: (descend(p, own(name, decay=DECAY)), descend(p, bowl)))(
-        params
-    )
+    actual, expected = jax.jit(
+        lambda p: (descend(p, transform(name, decay=DECAY)), descend(p, bowl))
+    )(params)
     same(actual, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', ['adamw', 'lion', 'muon'])
 def test_decoupled_decay_shrinks_kernels_by_rate_times_decay(name, params):
-    step = jax.jit(lambda decay: descend(params, own(name, decay=decay), 1))
+    step = jax.jit(lambda decay: descend(params, transform(name, decay=decay), 1))
     plain, decayed = step(0.0), step(DECAY)
     for layer, leaves in params.items():
         shrunk = plain[layer]['kernel'] - decayed[layer]['kernel']
@@ -138,7 +138,7 @@ def test_members_of_one_program_have_numbers_of_their_own(name, params):
 
     def run(*numbers):
         traces.append(name)
-        return descend(params, own(name, *numbers), 3)
+        return descend(params, transform(name, *numbers), 3)
 
     numbers = [jnp.array(pair) for pair in ((0.01, 0.02), (0.8, 0.9), (0.95, 0.99), (0.0, 0.1))]
     together = jax.jit(jax.vmap(run))
@@ -152,14 +152,14 @@ def test_members_of_one_program_have_numbers_of_their_own(name, params):
 
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)
 def test_states_are_arrays_that_stack(name, params):
-    states = [own(name).init(params) for _ in range(2)]
+    states = [transform(name).init(params) for _ in range(2)]
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(states))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
     assert jax.tree.structure(stacked) == jax.tree.structure(states[0])
 
 
 def test_muon_makes_steps_orthogonal_and_as_long_as_adams(params):
-    after = jax.jit(lambda p: descend(p, own('muon'), 1))(params)
+    after = jax.jit(lambda p: descend(p, transform('muon'), 1))(params)
     step = jax.tree.map(lambda a, b: np.asarray(a - b) / RATE, params, after)
     for layer in ('conv', 'hidden'):
         kernel = step[layer]['kernel']
@@ -172,7 +172,7 @@ def test_muon_makes_steps_orthogonal_and_as_long_as_adams(params):
 
 
 def test_a_step_of_lamb_is_as_long_as_the_weights_it_changes(params):
-    after = jax.jit(lambda p: descend(p, own('lamb', decay=DECAY), 1))(params)
+    after = jax.jit(lambda p: descend(p, transform('lamb', decay=DECAY), 1))(params)
     for before, now in zip(jax.tree.leaves(params), jax.tree.leaves(after), strict=True):
         assert np.linalg.norm(now - before) == pytest.approx(
             RATE * np.linalg.norm(before), rel=1e-4
@@ -182,7 +182,9 @@ def test_a_step_of_lamb_is_as_long_as_the_weights_it_changes(params):
 @pytest.mark.parametrize('name', optim.OPTIMIZERS)
 def test_a_gradient_of_zero_moves_nothing(name, params):
     nothing = jax.tree.map(jnp.zeros_like, params)
-    updates, _ = jax.jit(lambda p: own(name).update(nothing, own(name).init(p), p))(params)
+    updates, _ = jax.jit(lambda p: transform(name).update(nothing, transform(name).init(p), p))(
+        params
+    )
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(updates))
 
 
