@@ -190,7 +190,7 @@ def test_a_gradient_that_is_wrong_by_two_per_cent_fails_and_its_layer_is_named(m
     assert wrong['layer_0/dense/kernel'] == pytest.approx(0.02, rel=0.01)
 
 
-def test_one_wrong_element_of_a_gradient_is_seen(monkeypatch):
+def test_one_wrong_gradient_element_is_detected(monkeypatch):
     def lacking(x):
         return jnp.tanh(x).at[..., 0].set(jax.lax.stop_gradient(jnp.tanh(x[..., 0])))
 
@@ -277,7 +277,7 @@ def test_images_that_lost_their_labels_fail(folder):
     assert images.image_order(rolled, read_listing(folder), 8).verdict == FAILS
 
 
-def test_a_class_that_is_missing_is_told(folder):
+def test_a_missing_class_is_reported(folder):
     dataset = load(folder)
     splits = split(dataset, folder)
     assert images.all_classes(dataset, splits).verdict == OK
@@ -299,7 +299,7 @@ def some():
 
 
 @pytest.mark.parametrize('name', ['flip', 'mixup', 'cutmix'])
-def test_what_ships_leaves_what_it_should(name):
+def test_built_in_augmentations_pass_the_check(name):
     assert images.augmented(*some(), {name: augment.AUGMENTATIONS[name].shown}).verdict != FAILS
 
 

@@ -150,7 +150,7 @@ def test_lowerings_agree_under_nested_vmap(lowering):
     np.testing.assert_allclose(members(lowering), members('jax'), atol=2e-6)
 
 
-def test_flip_swaps_left_and_right_where_it_is_told():
+def test_flip_mirrors_the_selected_images():
     images = _floats(_digits())
     result = augment.flip(images, jnp.asarray([True, False, True]))
     np.testing.assert_array_equal(
@@ -232,7 +232,7 @@ def test_one_channel_has_neither_hue_nor_saturation():
     np.testing.assert_allclose(augment.adjust_contrast(images, 1.7), expected, atol=1e-6)
 
 
-def test_wrong_input_is_said():
+def test_invalid_input_is_an_error():
     images = _floats(_digits())
     for call, words in (
         (lambda: augment.rotate(images[0], 0.0), 'must be float'),
@@ -402,7 +402,7 @@ def test_strength_0_is_the_identity_alone_and_among_others(name):
     assert not np.array_equal(group[0][2], images)
 
 
-def test_all_at_0_are_the_identity_beside_all_at_full():
+def test_strength_0_is_the_identity_next_to_members_at_full_strength():
     images, targets = _batch()
     strengths = {name: jnp.asarray([[0.0, strength]]) for name, strength in STRONG.items()}
     rows = jax.vmap(jax.vmap(augment.augment, (None, None, None, 0)))
@@ -458,7 +458,7 @@ def test_parameters_grow_in_proportion_to_the_strength():
 
 
 @pytest.mark.parametrize('name', ['flip', 'erasing', 'cutmix'])
-def test_what_a_smaller_probability_changes_a_larger_one_changes_alike(name):
+def test_images_changed_at_low_probability_change_equally_at_high_probability(name):
     images, targets = _batch(40)
     result = [augment.augment(jax.random.key(2), images, targets, {name: p})[0] for p in (0.3, 0.7)]
     few, many = (np.any(images != part, (1, 2, 3)) for part in result)

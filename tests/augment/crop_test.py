@@ -126,7 +126,7 @@ def test_a_least_area_of_1_is_the_whole_image_whatever_the_ratio(ratio):
     np.testing.assert_array_equal(boxes, np.tile([0.0, 0.0, 1.0, 1.0], (50, 1)))
 
 
-def test_wrong_input_is_said():
+def test_invalid_input_is_an_error():
     images = _floats(_photographs())
     for boxes, given, words in (
         (jnp.ones((3, 4)), images, '3, 4'),

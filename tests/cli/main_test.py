@@ -225,7 +225,7 @@ def test_an_unfinished_run_has_no_report(tmp_path, capsys):
 
 
 @pytest.mark.parametrize('flag', ['--overwrite', '--overwrite=true', '-overwrite'])
-def test_the_command_that_resumes_does_not_begin_anew(flag):
+def test_the_resume_command_does_not_restart(flag):
     line = flags.parse(['--experiment=pooling', flag, '--seeds=3'])
     assert flags.program(flags.words(line, 'overwrite')) == (
         'python -m jaxdl.main --experiment=pooling --seeds=3'

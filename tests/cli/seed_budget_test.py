@@ -16,7 +16,7 @@ from jaxdl.workdir import tables
 
 
 @pytest.mark.parametrize(('effect', 'power'), [(3.0, 0.8), (1.0, 0.8), (0.6, 0.9), (0.3, 0.5)])
-def test_so_many_seeds_find_it_as_often_as_asked(effect, power):
+def test_seeds_needed_reach_the_requested_power(effect, power):
     n = statistics.seeds_needed(1.0, effect, power)
     draws = np.random.default_rng(0).normal(effect, 1.0, (20_000, n))
     result = (stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05).mean()
@@ -34,7 +34,7 @@ def test_it_is_the_inverse_of_what_is_detectable(n):
     assert statistics.seeds_needed(sd, statistics.detectable(sd, n) * (1 - 1e-6)) == n + 1
 
 
-def test_the_normal_limit_goes_on_where_the_noncentral_t_ends():
+def test_the_normal_limit_continues_the_noncentral_t():
     near, far = (statistics.seeds_needed(1.0, d) for d in (0.02803, 0.02800))
     assert 9_900 < near < far < 10_100
     assert statistics.seeds_needed(0.0, 0.1) == 2
@@ -43,7 +43,7 @@ def test_the_normal_limit_goes_on_where_the_noncentral_t_ends():
 @pytest.mark.parametrize(
     'given', [(0.1, 0.0), (-1.0, 0.1), (np.nan, 0.1), (0.1, 0.1, 1.0), (0.1, np.inf)]
 )
-def test_what_nobody_can_plan(given):
+def test_invalid_effects_and_powers_are_refused(given):
     with pytest.raises(InputError, match='must be'):
         statistics.seeds_needed(*given)
 
@@ -107,7 +107,7 @@ def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     assert 'another study' in seed_budget.describe(studies.starts(), folder)[1]
 
 
-def test_what_sets_programs_apart_is_named():
+def test_settings_that_separate_programs_are_named():
     assert estimate.apart(studies.starts()) == []
     lines = estimate.apart(studies.small())
     assert lines[-1].split() == ['pooling', 'max', '|', 'avg']

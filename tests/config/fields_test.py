@@ -51,7 +51,7 @@ def test_conversion(annotation, value, converted):
         (tuple[float, ...], 3),
     ],
 )
-def test_what_cannot_be_converted(annotation, value):
+def test_values_that_cannot_be_converted(annotation, value):
     with pytest.raises(TypeError):
         fields.convert(annotation, value)
 

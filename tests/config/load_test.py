@@ -50,7 +50,7 @@ def leaves(tree, path=()):
 
 
 @pytest.mark.parametrize('name', ['batch_norm', 'challenge', 'assignment', 'symmetry'])
-def test_whatever_stands_in_a_field_it_is_taken_or_refused_in_a_line(tmp_path, name):
+def test_any_field_value_is_accepted_or_refused_in_one_line(tmp_path, name):
     whole, complaints = json.loads(json.dumps(as_dict(EXPERIMENTS[name]))), []
     for path in leaves(whole):
         for value in ODD:
@@ -86,7 +86,7 @@ def test_no_code_is_read_from_a_config(tmp_path):
         (dict(conditions={'a': 3}), "condition 'a' is 3: must be a dict"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, change, words):
+def test_invalid_configs_are_refused_with_path_and_reason(tmp_path, change, words):
     path = written(tmp_path, as_dict(EXPERIMENTS['pooling']) | change)
     with pytest.raises(InputError) as caught:
         load.load_config(path)

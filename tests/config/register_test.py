@@ -76,7 +76,7 @@ NETWORKS = dict(function=function, plain=Plain, pair=(start, applied))
 
 
 @pytest.mark.parametrize('form', NETWORKS)
-def test_a_network_of_ones_own_alone_is_what_it_is_in_the_group(form):
+def test_a_registered_network_alone_equals_its_group_member(form):
     register.model('own')(NETWORKS[form])
     variants = [dataclasses.replace(BASE, model='own', learning_rate=rate) for rate in (0.05, 0.01)]
     result = studies.members(variants, [0, 1])
@@ -92,7 +92,7 @@ def test_a_network_of_ones_own_alone_is_what_it_is_in_the_group(form):
     assert len(np.unique(group.history['train_loss'].round(6))) == 4
 
 
-def test_a_class_of_jaxdls_own_is_the_same_when_it_is_registered():
+def test_a_registered_copy_of_a_built_in_class_trains_equally():
     register.model('again')(models.CNN)
     (one, _, _), (other, _, _) = (
         studies.alone(studies.members([BASE.replace(model=m)], [0])[0]) for m in ('cnn', 'again')
@@ -100,7 +100,7 @@ def test_a_class_of_jaxdls_own_is_the_same_when_it_is_registered():
     np.testing.assert_array_equal(one.history['train_loss'], other.history['train_loss'])
 
 
-def test_what_is_no_kernel_starts_by_the_seed():
+def test_parameters_other_than_kernels_are_initialised_by_the_seed():
     register.model('own')(Plain)
     variant = BASE.replace(model='own')
     module = train_step.module_of(variant, 10)
@@ -124,7 +124,7 @@ OURS = dict(
 
 
 @pytest.mark.parametrize('kind', OURS)
-def test_a_function_of_jaxdls_own_is_the_same_when_it_is_registered(kind):
+def test_a_registered_copy_of_a_built_in_function_trains_equally(kind):
     table, name, function = OURS[kind]
     getattr(register, kind)('again')(function(table[name]))
     both = [
@@ -198,7 +198,7 @@ def test_a_metric_that_is_the_accuracy_is_the_accuracy(tmp_path):
     assert {row['metric'] for row in summary} == {'accuracy'}
 
 
-def test_a_data_set_of_ones_own():
+def test_a_registered_data_set_is_loaded():
     @register.dataset('drawn')
     def drawn(image_size):
         images = np.random.default_rng(0).integers(
@@ -214,7 +214,7 @@ def test_a_data_set_of_ones_own():
         load(Data(dataset='drawn:there'))
 
 
-def test_a_data_set_is_loaded_anew_when_its_function_is():
+def test_a_changed_data_function_reloads_its_data_set():
     def give(size):
         def drawn():
             return np.zeros((6, size, size, 1), np.uint8), np.arange(6) % 2, ('a', 'b')
@@ -261,7 +261,7 @@ def another(logits, targets):
         ('init', 'own', lambda key, shape: jnp.zeros(3), 'gives shape \\[3\\]'),
     ],
 )
-def test_what_is_wrong_is_said_where_it_is_registered(kind, name, given, words):
+def test_invalid_registrations_are_refused_at_once(kind, name, given, words):
     with pytest.raises(InputError, match=words) as caught:
         getattr(register, kind)(name)(given)
     assert '\n' not in str(caught.value)
@@ -281,7 +281,7 @@ def test_a_typo_has_its_near_match():
         override(studies.small(), {'variant.loss': 'fokal'})
 
 
-def test_a_network_that_breaks_is_said_in_a_line(tmp_path):
+def test_a_failing_network_is_reported_in_one_line(tmp_path):
     register.model('own')(lambda images, num_classes: nn.Dense(num_classes)(images.reshape(3, -1)))
     with pytest.raises(
         InputError, match=r"model 'own' on images \[32, 8, 8, 1\]: .*register_test.py line \d+"

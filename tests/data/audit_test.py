@@ -49,7 +49,7 @@ def planted():
     return dataset(images, tuple(digests), (('broken.jpg', 'truncated'),))
 
 
-def test_what_is_planted_is_found():
+def test_planted_duplicates_are_counted():
     findings = audit.examine(planted(), PARTS)
     assert json.loads(json.dumps(findings)) == findings
     same, near = findings['identical'], findings['near']
@@ -76,7 +76,7 @@ def test_images_outside_the_split_do_not_count():
     assert findings['identical']['pairs'] == findings['near']['pairs'] == 0
 
 
-def test_grouped_leaves_nothing_across():
+def test_a_grouped_split_has_no_duplicates_across_its_parts():
     made = planted()
     findings = audit.examine(made, grouped(made, (0.6, 0.2, 0.2), 0))
     across = [*findings['identical']['across'].values(), *findings['near']['across'].values()]
@@ -91,7 +91,7 @@ def test_many_equal_images_make_few_pairs():
     assert findings['across']['train-test']['images'] == 6
 
 
-def test_small_images_and_single_classes_are_said():
+def test_small_images_and_single_classes_are_reported():
     labels = np.array([0] * 31 + [1], np.int32)
     made = Dataset(
         'm',
@@ -134,7 +134,7 @@ def study(tmp_path, made):
     )
 
 
-def test_the_report_tells_what_was_found(tmp_path):
+def test_the_report_states_the_findings(tmp_path):
     result = data_check.blocks(study(tmp_path, planted()), '', 'near_duplicates')
     parts, table = (block for block in result if isinstance(block, blocks.Table))
     assert [row[:2] for row in parts.rows] == [['train', '20'], ['val', '6'], ['test', '6']]
@@ -152,7 +152,7 @@ def test_the_report_tells_what_was_found(tmp_path):
     assert b'<i>' not in figure.drawing.svg
 
 
-def test_the_report_of_clean_data_says_so_and_without_findings_nothing(tmp_path):
+def test_the_report_of_clean_data_says_so_and_is_empty_without_findings(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)
     result = data_check.blocks(study(tmp_path, dataset(images)), '', 'near_duplicates')
     assert (

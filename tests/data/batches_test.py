@@ -37,7 +37,7 @@ def test_an_epoch_has_every_image_once_and_the_next_another_order():
 
 
 @pytest.mark.parametrize('start', [0, 3, 9])
-def test_a_run_that_goes_on_sees_what_it_would_have_seen(start):
+def test_a_resumed_run_gets_the_same_batches(start):
     assert (
         images_of(pipeline.batches(feed(), start, 12))
         == images_of(pipeline.batches(feed(), 0, 12))[start:]

@@ -276,7 +276,7 @@ def test_a_cache_that_cannot_be_written(folder):
 
 
 @pytest.mark.usefixtures('old')
-def test_an_interrupted_run_goes_on_where_it_was(folder, monkeypatch):
+def test_an_interrupted_build_resumes(folder, monkeypatch):
     sources = files(400)
 
     @contextlib.contextmanager
@@ -324,7 +324,7 @@ def test_the_least_recently_used_goes_first(folder, monkeypatch):
     assert len(list(folder.glob('*.raw'))) == 1
 
 
-def test_what_killed_processes_left_goes(folder):
+def test_old_files_of_killed_processes_are_deleted(folder):
     get([image(0)])
     for name, age in (('.dead.tmp', 2 * entries.STALE), ('.alive.tmp', 5)):
         (folder / name).write_text('half')

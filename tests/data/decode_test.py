@@ -63,7 +63,7 @@ def test_odd_sides_agree(name, shape):
 @pytest.mark.parametrize('turn', range(1, 9))
 @pytest.mark.parametrize('name', DECODERS)
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF'])
-def test_orientation(kind, name, turn):
+def test_exif_orientation_is_applied(kind, name, turn):
     exif = Image.Exif()
     exif[0x0112] = turn
     data = encoded(PHOTO, kind, exif=exif, **(dict(quality=95) if kind == 'JPEG' else {}))
@@ -205,7 +205,7 @@ def test_a_thread_of_pixels_costs_no_memory(shape):
     ],
 )
 @pytest.mark.parametrize('name', DECODERS)
-def test_what_is_no_image_has_a_reason(data, name, capfd):
+def test_undecodable_files_have_a_one_line_reason(data, name, capfd):
     with pytest.raises(BadImage) as caught:
         decode(data, 32, name)
     reason = str(caught.value)

@@ -97,7 +97,7 @@ def zipped(files, **options):
     return data.getvalue()
 
 
-def test_a_file_comes_whole_and_is_said(server, capsys):
+def test_a_download_is_complete_and_announced(server, capsys):
     server.files['/a'] = BODY
     path = download.fetch(f'{server.url}/a', pathlib.Path('new/a'))
     digest = hashlib.sha256(BODY).hexdigest()
@@ -119,7 +119,7 @@ def interrupted(server):
     assert pathlib.Path('a.part').read_bytes() == BODY[:400_000]
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(server):
+def test_an_interrupted_download_resumes(server):
     interrupted(server)
     download.fetch(f'{server.url}/a', pathlib.Path('a'))
     assert pathlib.Path('a').read_bytes() == BODY
@@ -137,7 +137,7 @@ def test_interrupted_twice(server):
 
 
 @pytest.mark.parametrize('tag', ['"two"', None, 'W/"one"'])
-def test_a_file_that_changed_is_fetched_anew(server, tag):
+def test_a_changed_file_is_downloaded_again(server, tag):
     interrupted(server)
     server.tag, server.files['/a'] = tag, BODY[::-1]
     download.fetch(f'{server.url}/a', pathlib.Path('a'))
@@ -247,7 +247,7 @@ def test_shared_folders_are_left_out_and_litter_too(prefix):
     }
 
 
-def test_unpacking_goes_on(monkeypatch):
+def test_interrupted_unpacking_resumes(monkeypatch):
     pathlib.Path('z.zip').write_bytes(zipped({'x/a.jpg': b'aaa', 'y/b.jpg': b'bbb'}))
     out = pathlib.Path('out')
     download.unpack(pathlib.Path('z.zip'), out)

@@ -85,7 +85,7 @@ def test_a_name_here_comes_before_one_on_the_hub(cache, tmp_path):
         ('a b/c', None, 'weights a b/c: the hub does not give'),
     ],
 )
-def test_what_is_not_there_is_said_in_a_line(cache, source, revision, words):
+def test_missing_weights_are_reported_in_one_line(cache, source, revision, words):
     with pytest.raises(InputError, match=words) as raised:
         load_pretrained(source, revision=revision)
     assert 'give the path of a .safetensors' in str(raised.value)

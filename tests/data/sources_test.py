@@ -260,7 +260,7 @@ WORDS = st.text(st.characters(exclude_categories=['C', 'Z']), min_size=1, max_si
     st.sampled_from(',;\t'),
     st.sampled_from(['\n', '\r\n']),
 )
-def test_what_the_standard_library_writes_is_read(names, delimiter, end):
+def test_csv_files_of_the_standard_library_are_read(names, delimiter, end):
     touch('t_images/0.jpg')
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
@@ -271,7 +271,7 @@ def test_what_the_standard_library_writes_is_read(names, delimiter, end):
     assert classes(csv_table.csv('t.csv')) == {f'{i}.jpg': name for i, name in enumerate(names)}
 
 
-def test_one_folder_a_class():
+def test_one_folder_per_class():
     touch(
         'f/10/x.jpg',
         'f/2/deep/er/y.PNG',
@@ -504,7 +504,7 @@ BUILTIN = dict(
 
 
 @pytest.mark.parametrize('name', builtin.SOURCES)
-def test_what_needs_no_file(name):
+def test_builtin_sources_have_their_shape_and_never_change(name):
     source, (shape, dtype, number) = builtin.SOURCES[name], BUILTIN[name]
     listing, again = source(''), source('')
     assert isinstance(listing.images, np.ndarray)

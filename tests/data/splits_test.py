@@ -105,7 +105,7 @@ def test_a_seed_fixes_a_split_and_another_changes_it(name):
 
 
 @pytest.mark.parametrize('name', splits.SPLITS)
-def test_what_the_source_fixes_stays(name):
+def test_parts_fixed_by_the_source_stay(name):
     labels = np.arange(120) % 3
     parts = np.array(['train'] * 80 + ['val'] * 20 + ['test'] * 20)
     made = dataset(labels, tuple(parts), groups=tuple(str(i // 2) for i in range(120)))

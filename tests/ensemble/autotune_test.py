@@ -171,7 +171,7 @@ def test_a_lowering_that_cannot_serve(setting, words, monkeypatch, capsys, tmp_p
     assert not (tmp_path / 'run').exists()
 
 
-def test_its_absence_is_said_once_a_study(convolutions, monkeypatch, capsys):
+def test_a_missing_native_part_is_reported_once_per_study(convolutions, monkeypatch, capsys):
     monkeypatch.setattr(native, 'missing', lambda: 'it is gone')
     monkeypatch.setattr(autotune, '_seconds', lambda *_: 1.0)
     timer = autotune.Timer()

@@ -23,7 +23,7 @@ BASE = Variant(width=4, depth=2, dropout=0.2)
 
 
 @pytest.mark.parametrize('pooling', layers.POOLINGS)
-def test_a_member_alone_is_what_it_is_in_the_group(pooling):
+def test_a_single_run_equals_its_group_member(pooling):
     variants = [
         BASE.replace(pooling=pooling, learning_rate=r, weight_decay=w)
         for r, w in ((0.1, 0.0), (0.02, 1e-3))

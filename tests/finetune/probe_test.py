@@ -232,7 +232,7 @@ def test_the_same_call_gives_the_same_head(digits):
     np.testing.assert_array_equal(one.head['kernel'], other.head['kernel'])
 
 
-def test_the_doubt_is_the_same_cell_under_a_random_split(digits, result):
+def test_the_random_split_estimate_uses_the_chosen_cell(digits, result):
     dataset, splits, features = digits
     random = probe.doubt(EXPERIMENT, dataset, splits, features, result)
     assert [row['split'] for row in random] == ['at random']

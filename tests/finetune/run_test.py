@@ -272,7 +272,7 @@ def test_the_last_phase_moves_what_it_trains(top, tmp_path):
     assert len(result) == 2
 
 
-def test_a_run_goes_on_only_with_what_it_began_with(top, tmp_path, monkeypatch):
+def test_a_run_resumes_only_with_its_original_inputs(top, tmp_path, monkeypatch):
     experiment = finetunes.experiment(top, stages=('probe',))
     monkeypatch.setattr(
         finetune.finish, 'finish', lambda *_: (_ for _ in ()).throw(Interrupted(signal.SIGTERM))
@@ -304,7 +304,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(('settings', 'message'), REFUSED)
-def test_what_a_pretrained_network_cannot_have_is_refused(top, tmp_path, settings, message):
+def test_unusable_settings_are_refused(top, tmp_path, settings, message):
     with pytest.raises(InputError, match=message) as raised:
         finetune.run(finetunes.experiment(top, **settings), tmp_path / 'run')
     assert '\n' not in str(raised.value)

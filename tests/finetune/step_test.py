@@ -118,7 +118,7 @@ def test_the_last_phase_begins_where_patience_stops_the_others():
     ]
 
 
-def test_what_is_frozen_does_not_change_by_a_bit_nor_do_its_statistics():
+def test_frozen_parameters_and_statistics_stay_bit_identical():
     before, after, _ = stepped(
         frozen=('stem', 'layer1'),
         norms='batch',

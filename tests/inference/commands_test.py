@@ -108,7 +108,7 @@ def test_gradcam_pictures(run, tmp_path):
     assert hot > cold
 
 
-def test_only_what_jaxdl_wrote_is_replaced(run, tmp_path, capsys):
+def test_only_files_written_by_jaxdl_are_replaced(run, tmp_path, capsys):
     tiny.files(tmp_path / 'in', tiny.images(4))
     (tmp_path / 'p.csv').write_text('my own notes\n')
     arguments = ['--images=in', '--output=p.csv']

@@ -103,7 +103,7 @@ def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_
     same(loaded, variables)
 
 
-def test_what_is_taken_from_the_logits_is_in_the_bias(exported, tmp_path, monkeypatch):
+def test_the_logit_adjustment_is_in_the_exported_bias(exported, tmp_path, monkeypatch):
     module, variables, _ = exported
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
     exporting.export(
@@ -212,7 +212,7 @@ def test_the_texts_say_how_to_load_it_and_what_they_say_works(exported):
             assert names['outputs'].shape == (2, 3)
 
 
-def test_bad_input_is_said_and_nothing_is_written(exported, tmp_path):
+def test_bad_input_is_refused_and_nothing_is_written(exported, tmp_path):
     module, variables, _ = exported
     with pytest.raises(InputError, match='2 class names for the 3 outputs'):
         exporting.export(

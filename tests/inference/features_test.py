@@ -50,7 +50,7 @@ def calls(monkeypatch):
     return sizes
 
 
-def test_a_lack_of_memory_is_said_in_a_line(monkeypatch):
+def test_out_of_memory_is_reported_in_one_line(monkeypatch):
     def refuses(network, images, size):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
 

@@ -35,7 +35,7 @@ def test_read_back_bit_by_bit(tmp_path):
 
 
 @pytest.mark.system
-def test_one_line_in_a_fresh_process_and_on_other_devices(tmp_path):
+def test_a_fresh_process_on_other_devices_reads_the_model(tmp_path):
     """Eight devices read what one wrote, and the other way round, where the arrays lay in parts."""
     tiny.workdir(tmp_path / 'run')
     code = """if True:
@@ -64,7 +64,7 @@ def test_one_line_in_a_fresh_process_and_on_other_devices(tmp_path):
     np.testing.assert_array_equal(tree['split'], np.arange(16.0))
 
 
-def test_what_is_being_written_does_not_touch_what_is_there(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_the_old_model(tmp_path, monkeypatch):
     workdir = tiny.workdir(tmp_path / 'run')
     with monkeypatch.context() as patched:
         patched.setattr(
@@ -176,7 +176,7 @@ def test_a_card_that_does_not_fit_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unfinished_training_serves_what_it_would_keep(tmp_path):
+def test_an_unfinished_training_serves_its_averaged_weights(tmp_path):
     keeper = checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=1)
     state = train_step.state_of(tiny.variables(1), StepSettings(), ('ema',))
     average = averaging.update(

@@ -183,7 +183,7 @@ def changed_images(run):
         (changed_images, 'has changed since the run'),
     ],
 )
-def test_what_keeps_the_training_images_away_is_said(checkpoint, tmp_path, change, words):
+def test_the_reason_for_missing_training_images_is_reported(checkpoint, tmp_path, change, words):
     run = shutil.copytree(checkpoint, tmp_path / 'run')
     change(run)
     classifier = service.load(run, SETTINGS)
@@ -220,7 +220,7 @@ def test_cosines_by_hand():
         (b'x', {'Origin': 'null'}, 403, 'other pages'),
     ],
 )
-def test_what_is_refused(client, content, headers, status, words):
+def test_invalid_requests_are_refused(client, content, headers, status, words):
     response = client.post(
         '/predict', content=iter(content) if isinstance(content, list) else content, headers=headers
     )
@@ -265,7 +265,7 @@ def test_a_port_that_is_taken(capsys, checkpoint):
     assert 'port=0 takes a free one' in capsys.readouterr().err
 
 
-def test_what_is_not_installed(monkeypatch, checkpoint):
+def test_a_missing_package_is_named_with_its_install_command(monkeypatch, checkpoint):
     monkeypatch.setattr(serving.importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'jaxdl\[serve\]'"):
         serving.serve(checkpoint, SETTINGS, print)

@@ -181,7 +181,7 @@ def test_derivatives_of_second_order(lowering):
         np.testing.assert_allclose(one, other, atol=1e-2, rtol=1e-3)
 
 
-def test_in_a_loop(lowering):
+def test_every_lowering_works_inside_scan(lowering):
     x, w = map(jnp.asarray, draw((2, 3, 6, 6, 2), (2, 3, 3, 2, 2)))  # two members
     step = jax.vmap(lambda x, w: jnp.tanh(conv(x, w, 1, 1, lowering)))
     result, _ = jax.jit(lambda x: lax.scan(lambda x, _: (step(x, w), None), x, length=3))(x)
@@ -206,6 +206,6 @@ def test_the_cross_correlation_of_scipy(lowering):
         ((1, 4, 4, 1), (3, 3, 1, 1), 1, -1),
     ],
 )
-def test_what_does_not_fit(images, kernel, stride, padding):
+def test_misfitting_shapes_are_an_error(images, kernel, stride, padding):
     with pytest.raises(ValueError, match='conv:'):
         conv(jnp.zeros(images), jnp.zeros(kernel), stride, padding)

@@ -38,7 +38,7 @@ def test_names_and_shapes_are_those_of_timm(name):
 @pytest.mark.parametrize(
     'name', ['resnet20', 'resnet18', 'resnext50_32x4d', 'resnet50d', 'resnet50_v2']
 )
-def test_there_and_back(name):
+def test_tensors_survive_the_port_in_both_directions(name):
     tensors, variables = pair(name)[1:]
     back = to_tensors(variables, ARCHITECTURES[name])
     assert back.keys() == tensors.keys()
@@ -47,7 +47,7 @@ def test_there_and_back(name):
 
 
 @pytest.mark.parametrize('name', ['resnet18', 'resnext50_32x4d'])
-def test_what_is_written_loads_strictly_into_timm(name):
+def test_written_tensors_load_strictly_into_timm(name):
     network, _, variables = pair(name)
     written = {k: torch.tensor(v) for k, v in to_tensors(variables, ARCHITECTURES[name]).items()}
     fresh = references.timm().create_model(name, num_classes=10).eval()
@@ -88,7 +88,7 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(('change', 'message'), MISFITS)
-def test_what_does_not_fit_is_listed(cifar, change, message):
+def test_misfitting_tensors_are_listed(cifar, change, message):
     with pytest.raises(InputError, match=message) as raised:
         to_variables(change(cifar), CIFAR, 10)
     assert '\n' not in str(raised.value)
@@ -119,7 +119,7 @@ def test_a_head_that_fits_stays_though_it_may_be_missing(cifar):
     np.testing.assert_array_equal(kernel, cifar['linear.weight'].T)
 
 
-def test_any_part_may_be_missing_and_starts_anew(cifar):
+def test_an_allowed_missing_part_is_initialised(cifar):
     given = without(cifar, *[k for k in cifar if k.startswith('layer3.2')])
     variables = to_variables(given, CIFAR, allow_missing=('layer3_2',))
     again = to_variables(given, CIFAR, allow_missing=('layer3_2',))

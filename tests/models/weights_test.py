@@ -68,7 +68,7 @@ def test_every_form_gives_the_tensors_back(name, tmp_path):
 
 @pytest.mark.parametrize('name', FORMS)
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.6, 0.97])
-def test_a_file_that_is_cut_short_is_said_to_be(name, share, tmp_path):
+def test_a_truncated_file_is_reported(name, share, tmp_path):
     FORMS[name](tmp_path / name, TENSORS)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(share * len(content))])
@@ -128,7 +128,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(form, tmp_path):
 @pytest.mark.parametrize(
     'called', [('builtins', 'eval'), ('os', 'system'), ('torch', 'load'), ('jaxdl', 'run')]
 )
-def test_only_what_tensors_need_is_known(called, tmp_path):
+def test_the_unpickler_refuses_classes_other_than_tensors(called, tmp_path):
     with pytest.raises(InputError, match=r'\.'.join(called)):
         torch_pickle._Unpickler(io.BytesIO(), tmp_path).find_class(*called)
 
@@ -165,7 +165,7 @@ def test_a_folder_as_the_hub_has_it(tmp_path):
         ('text.txt', r'the form \.txt is not known'),
     ],
 )
-def test_what_cannot_be_read_is_said_in_a_line(source, words, tmp_path):
+def test_unreadable_sources_are_reported_in_one_line(source, words, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'text.txt').write_text('text')
     with pytest.raises(InputError, match=words) as error:
@@ -173,7 +173,7 @@ def test_what_cannot_be_read_is_said_in_a_line(source, words, tmp_path):
     assert '\n' not in str(error.value)
 
 
-def test_a_name_without_a_network_is_said_in_a_line(monkeypatch):
+def test_a_hub_name_without_network_access_is_reported_in_one_line(monkeypatch):
     hub = pytest.importorskip('huggingface_hub')
 
     def unreachable(*_, **__):
@@ -218,7 +218,7 @@ def test_an_architecture_is_known_by_its_tensors(name):
     assert recognise.architecture_of(Weights(tensors)) == name
 
 
-def test_what_none_of_them_has_names_the_nearest():
+def test_an_unknown_architecture_names_the_nearest():
     tensors = {
         key: np.zeros(shape, np.int8) for key, shape in shapes(ARCHITECTURES['resnet50']).items()
     }

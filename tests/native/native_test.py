@@ -321,7 +321,7 @@ def fresh():
     native.missing.cache_clear()
 
 
-def test_its_absence_is_said(fresh, monkeypatch, tmp_path):
+def test_a_missing_native_part_is_reported(fresh, monkeypatch, tmp_path):
     monkeypatch.setattr(native, 'library', lambda: tmp_path / 'none.so')
     assert native.missing() == 'the native part is not built: python -m jaxdl.native builds it'
     with pytest.raises(InputError, match='not built'):
@@ -330,14 +330,14 @@ def test_its_absence_is_said(fresh, monkeypatch, tmp_path):
         )
 
 
-def test_a_file_that_is_no_library_is_said(fresh, monkeypatch, tmp_path):
+def test_a_file_that_is_no_library_is_reported(fresh, monkeypatch, tmp_path):
     (tmp_path / 'broken.so').write_bytes(b'not a library')
     monkeypatch.setattr(native, 'library', lambda: tmp_path / 'broken.so')
     assert 'broken.so' in native.missing()
 
 
 @built
-def test_another_version_is_said(fresh, monkeypatch):
+def test_another_version_is_reported(fresh, monkeypatch):
     monkeypatch.setattr(native, 'VERSION', '1.0')
     assert (
         native.missing()
@@ -347,7 +347,7 @@ def test_another_version_is_said(fresh, monkeypatch):
 
 @pytest.mark.system
 @built
-def test_a_library_that_cannot_be_loaded_is_said(monkeypatch, tmp_path):
+def test_a_library_that_cannot_be_loaded_is_reported(monkeypatch, tmp_path):
     (tmp_path / 'libdnnl.so.3').write_bytes(b'not a library')
     code = 'import pathlib, sys; from jaxdl.native import loader; '
     code += f'loader.onednn = lambda: pathlib.Path({str(tmp_path)!r}) / "libdnnl.so.3"; '
@@ -359,7 +359,7 @@ def test_a_library_that_cannot_be_loaded_is_said(monkeypatch, tmp_path):
     assert lowering == 'patches'
 
 
-def test_building_without_a_compiler_is_said(monkeypatch, capsys, tmp_path):
+def test_building_without_a_compiler_is_reported(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
     monkeypatch.setattr(native, 'onednn', lambda: tmp_path)
     monkeypatch.setattr(native, 'library', lambda: tmp_path / 'new.so')

@@ -240,7 +240,7 @@ def shown_p(p: str) -> str:
     return '< 0.001' if float(p) < 0.001 else f'{float(p):.3f}'
 
 
-def test_the_summary_is_computed_anew(usual):
+def test_the_summary_is_recomputed(usual):
     written = (usual / 'summary.csv').read_bytes()
     (usual / 'summary.csv').write_text('something else\n')
     report.build(usual)
@@ -394,7 +394,7 @@ def test_lost_members_are_named(usual, odd):
     assert 'No run diverged' in read(usual).text
 
 
-def test_a_grown_grid_is_said(usual, odd):
+def test_an_extended_grid_is_reported(usual, odd):
     text = read(odd).text
     assert (
         '<b>|x: the best learning rate was at the edge of the grid, '
@@ -463,7 +463,7 @@ def test_conditions_may_differ_in_design(tmp_path):
     )
 
 
-def test_no_folder_of_the_machine_is_told(usual, odd):
+def test_no_folder_of_the_machine_is_disclosed(usual, odd):
     for path in [*usual.glob('report.*'), *odd.glob('report.*')]:
         assert '/home' not in path.read_text()
         assert str(path.parent.parent) not in path.read_text()
@@ -501,7 +501,7 @@ def test_commands_lose_their_folders(command, expected):
         (1.5e9, '1.50 G'),
     ],
 )
-def test_amounts(value, expected):
+def test_amounts_have_readable_units(value, expected):
     assert words.amount(value).replace(words.SPACE, ' ') == expected
 
 
@@ -551,7 +551,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('name', BAD)
-def test_bad_input_is_said_and_changes_nothing(name, tmp_path):
+def test_bad_input_is_reported_and_changes_nothing(name, tmp_path):
     workdir = workdirs.make(
         tmp_path / 'run', options=workdirs.first(3), seeds=2, epochs=2, tuning_seeds=1
     )

@@ -268,7 +268,7 @@ def test_large_images_are_averaged_down(side, usual, tmp_path):
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_the_change_that_is_told_is_that_of_the_arrays(usual, tmp_path):
+def test_the_stated_change_is_that_of_the_arrays(usual, tmp_path):
     arrays = sheet(['original', 'rotation', 'cutmix'])
     alt = only(sheet_of(tmp_path, usual, arrays), Figure).alt
     for name in ('rotation', 'cutmix'):
@@ -277,7 +277,7 @@ def test_the_change_that_is_told_is_that_of_the_arrays(usual, tmp_path):
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_broken_labels_are_told_where_they_break(usual, tmp_path):
+def test_labels_that_augmentation_breaks_are_reported(usual, tmp_path):
     photographs = changed(usual, dict(none={}), name='birds')
     assert 'flip breaks labels on this data set' in text(
         sheet_of(tmp_path, usual, sheet(['none', 'flip']))
@@ -328,7 +328,7 @@ def test_the_bound_of_a_second_softmax_is_the_textbooks(classes, usual, tmp_path
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_a_mistake_is_told_only_of_an_option_that_makes_it(usual, tmp_path):
+def test_a_mistake_is_reported_only_for_options_that_make_it(usual, tmp_path):
     message = text(slopes_of(tmp_path, usual))
     assert (
         'ReLU, softmax: the gradient is exactly 0 '
@@ -388,7 +388,7 @@ def test_norms_and_units_are_those_of_the_arrays(usual, tmp_path):
 
 
 @pytest.mark.usefixtures('undrawn')
-def test_why_some_starts_fail_is_told_only_where_the_numbers_show_it(usual, tmp_path):
+def test_failing_initialisations_are_explained_only_where_numbers_show_it(usual, tmp_path):
     arrays = answers()
     message = text(probes_of(tmp_path, usual, arrays))
     assert 'zeros: all units of each hidden layer are equal' in message
@@ -441,7 +441,7 @@ def test_boundaries_say_which_seed_and_how_much(usual, tmp_path):
     assert [block.name for block in many if isinstance(block, Figure)] == ['probes_gradients']
 
 
-def test_whatever_was_asked_is_what_is_shown(usual, tmp_path):
+def test_each_recorded_probe_gives_its_section(usual, tmp_path):
     arrays = answers()
     head = {key: arrays[key] for key in ('option', 'seed')}
     assert probes_of(tmp_path, usual, head) == []

@@ -144,7 +144,7 @@ def test_a_value_is_read_off_as_the_tables_write_it(images, decimals):
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_has_no_number(value):
+def test_values_that_are_not_finite_have_no_number(value):
     assert charts.readable(value, 2) is None
 
 

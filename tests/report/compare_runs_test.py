@@ -108,7 +108,7 @@ def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_pat
 @pytest.mark.parametrize(
     'key', ['git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment']
 )
-def test_whatever_of_the_machine_may_matter_is_named_where_it_differs(tmp_path, key):
+def test_differing_provenance_is_named(tmp_path, key):
     facts = provenance.about('python -m jaxdl.main --experiment=pooling')
     assert facts.keys() >= {key}
     changed = 'other' if isinstance(facts[key], str) else facts[key] | dict(added='other')
@@ -121,7 +121,7 @@ def test_whatever_of_the_machine_may_matter_is_named_where_it_differs(tmp_path, 
     assert compare_runs.differences(folders[0], folders[0]) == []
 
 
-def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys):
+def test_incomparable_runs_are_reported_in_one_line(tmp_path, capsys):
     one, other = (
         ablation(tmp_path / 'one', dict(a=[0.5, 0.6])),
         ablation(tmp_path / 'other', dict(b=[0.5, 0.6])),

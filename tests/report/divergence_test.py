@@ -76,14 +76,14 @@ def test_a_study_in_which_all_went_well_names_none(made):
     assert 'width 0' not in text
 
 
-def test_what_recovers_is_not_named(made):
+def test_members_that_recover_are_not_named(made):
     study, _ = made({})
     rows = study.series['', 'measure', 'avg', 'train', 'loss']
     rows[0]['value'] = 1e20  # the first epoch of a wild start
     assert divergence.exploded(study) == []
 
 
-def test_equal_seeds_are_said_and_no_evidence(made):
+def test_equal_seeds_are_reported_as_no_evidence(made):
     study, text = made(dict.fromkeys(SEEDS, (1, 0.5, 0.9)))
     assert 'All 4 seeds of **avg** have the same test accuracy, 90.00 %' in text
     row = next(row for row in study.summary if row['option'] == 'avg')

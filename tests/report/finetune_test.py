@@ -251,7 +251,7 @@ def test_the_card_and_how_to_predict(full):
     assert page.table('Time')['data loading, share of training time'] == [words.percent(0.031)]
 
 
-def test_no_folder_of_the_machine_is_told(full, odd):
+def test_no_folder_of_the_machine_is_disclosed(full, odd):
     for name, workdir in itertools.product(('report.html', 'report.md'), (full, odd)):
         assert '/home' not in (workdir / name).read_text()
 
@@ -326,7 +326,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize('name', BROKEN)
-def test_bad_input_is_said_in_a_line_and_changes_nothing(name, tmp_path, undrawn):
+def test_bad_input_is_reported_in_one_line_and_changes_nothing(name, tmp_path, undrawn):
     workdir = finetune_workdirs.make(tmp_path / 'run', classes=HOSTILE, images=20)
     file, change = BROKEN[name]
     change(workdir / file)

@@ -50,7 +50,7 @@ def test_text_is_read_on_every_ground(theme, ground, colour):
 
 
 @pytest.mark.parametrize('theme', ['light', 'dark'])
-def test_what_is_no_text_is_seen(theme):
+def test_borders_and_warnings_have_contrast(theme):
     colours = themes()[theme]
     assert contrast(colours['ink'], colours['warned']) >= 4.5
     assert contrast(colours['edge'], colours['paper']) >= 3

@@ -87,7 +87,7 @@ def test_a_text_and_what_it_shows_must_agree():
         prose.read('In short.\n\n## S\n\n![numbers]', [])
 
 
-def test_what_a_text_says_cannot_become_markup():
+def test_texts_cannot_inject_markup():
     head, _ = prose.read('A <b>bold</b> & $a < b$ claim.', [])
     assert '&lt;b&gt;bold&lt;/b&gt; &amp;' in render.html(Page('T', head, []))
 

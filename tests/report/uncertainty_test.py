@@ -208,7 +208,7 @@ def test_markdown_points_to_the_runs_and_the_page_folds_them(usual):
     assert '| 1003 |' not in text
 
 
-def test_the_decision_rule_is_told(usual, crossed):
+def test_the_decision_rule_is_stated(usual, crossed):
     rule = page(usual).table('Decision rule')
     assert rule['Baseline'] == ['max']
     assert rule['Learning rates'] == ['0.01, 0.0316, 0.1, 0.316, 1']
@@ -280,7 +280,7 @@ def test_the_sources_of_variance(crossed):
         (lambda text: text.replace('order', 'odour', 1), 'columns'),
     ],
 )
-def test_a_damaged_variance_study_is_said(spoil, message, tmp_path):
+def test_a_damaged_variance_study_is_reported(spoil, message, tmp_path):
     workdirs.make(
         tmp_path,
         options=workdirs.first(2),
@@ -296,7 +296,7 @@ def test_a_damaged_variance_study_is_said(spoil, message, tmp_path):
         report.build(tmp_path)
 
 
-def test_damaged_answers_are_said(tmp_path):
+def test_damaged_predictions_are_reported(tmp_path):
     workdirs.make(tmp_path, options=workdirs.first(2), seeds=2, epochs=2, rates=[0.1])
     (tmp_path / 'correct.npz').write_bytes((tmp_path / 'correct.npz').read_bytes()[:300])
     with pytest.raises(errors.InputError, match=r'correct\.npz is damaged'):

@@ -113,7 +113,7 @@ def test_a_diverged_member_of_a_variance_study_counts_as_chance(tmp_path):
     assert {row['accuracy'] for row in rows} == {0.1}
 
 
-def test_every_seed_splits_anew_where_it_is_asked_to(tmp_path):
+def test_every_seed_has_its_own_split_if_requested(tmp_path):
     run.run(studies.small(learning_rates=[0.1], resample_split=True, epochs=1), tmp_path)
     with np.load(tmp_path / 'correct.npz') as arrays:
         tested, seeds = arrays['tested'], arrays['seed']

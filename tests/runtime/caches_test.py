@@ -29,7 +29,7 @@ def test_nobody_else_can_read_what_is_made(home, umask):
 
 @pytest.mark.parametrize('mode', [0o770, 0o702, 0o777])
 @pytest.mark.parametrize('name', ['', 'images'])
-def test_what_others_can_write_to_is_gone_without(home, capsys, mode, name):
+def test_caches_that_others_can_write_are_not_used(home, capsys, mode, name):
     caches.folder('images')
     (home / name).chmod(mode)
     folders = [caches.folder('images') for _ in range(2)]
@@ -41,7 +41,7 @@ def test_what_others_can_write_to_is_gone_without(home, capsys, mode, name):
     assert 'can be written to by others; nothing is written there' in message
 
 
-def test_what_belongs_to_another_user_is_gone_without(home, capsys, monkeypatch):
+def test_caches_of_another_user_are_not_used(home, capsys, monkeypatch):
     caches.folder()
     monkeypatch.setattr(caches.os, 'getuid', lambda: home.stat().st_uid + 1)
     assert not caches.folder().is_relative_to(home)

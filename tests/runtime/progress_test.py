@@ -42,7 +42,7 @@ def test_the_share_counts_the_steps_of_members():
     assert words == 'about 0 s left'
 
 
-def test_what_was_trained_before_takes_no_time():
+def test_members_read_from_disk_count_no_time():
     left = progress.time_left(PLAN)
     left(event('read', ['max'], 10))
     assert left(event('epoch', ['l2'], 15, epoch=1, epochs=1))[0] == pytest.approx(0.5)

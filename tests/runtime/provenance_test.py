@@ -36,7 +36,7 @@ def git(folder, *words):
     ).stdout.strip()
 
 
-def test_what_is_said_is_whole_and_survives_json():
+def test_the_record_is_complete_and_survives_json():
     record = provenance.about('')
     assert json.loads(json.dumps(record)) == record
     assert set(record['machine']) == set(provenance.MACHINE)

@@ -120,7 +120,7 @@ class Service:
         return mock.Mock()
 
 
-def test_a_run_that_goes_on_is_the_same_run(tmp_path, monkeypatch):
+def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch):
     monkeypatch.delenv('WANDB_MODE', raising=False)
     service = Service(monkeypatch)
 
@@ -149,14 +149,14 @@ def test_a_run_that_goes_on_is_the_same_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('mode', 'words'), [('online', 'No key.*WANDB_MODE=offline'), ('onlin', 'must be online, ')]
 )
-def test_what_keeps_it_from_beginning_is_said(tmp_path, monkeypatch, mode, words):
+def test_failed_starts_of_a_tracker_are_reported(tmp_path, monkeypatch, mode, words):
     monkeypatch.setenv('WANDB_MODE', mode)
     Service(monkeypatch, refuses='No key.')
     with pytest.raises(InputError, match=words), tracking.begin(tmp_path, ['wandb']):
         pass
 
 
-def test_what_is_not_installed_is_said(monkeypatch):
+def test_missing_packages_are_named_with_their_install_command(monkeypatch):
     monkeypatch.setattr(tracking.importlib.util, 'find_spec', lambda name: None)
     for name in tracking.TRACKERS:
         with pytest.raises(InputError, match=rf"pip install 'jaxdl\[{name}\]'"):

@@ -142,7 +142,7 @@ def test_classes_without_images_give_numbers():
     assert all(np.all(np.isfinite(values)) for values in each.values())
 
 
-def test_what_diverged_says_so_and_a_certain_no_does_not():
+def test_only_diverged_logits_give_nan_scores():
     logits, labels = drawn(0)
     certain = np.where(np.arange(9) == (labels[:, None] + 1) % 9, -np.inf, logits)
     assert all(map(np.isfinite, classification.scores(certain, labels).values()))
@@ -180,7 +180,7 @@ def test_adjusting_undoes_the_priors():
         (np.zeros((2, 3)), np.array([0.0, 1.0]), 'must be integers'),
     ],
 )
-def test_what_does_not_fit_is_said_in_a_line(logits, labels, message):
+def test_misfitting_input_is_reported_in_one_line(logits, labels, message):
     for judge in (
         classification.scores,
         classification.reliability,

@@ -199,7 +199,7 @@ def test_a_margin_is_above_zero(margin):
         statistics.equivalence([1.0, 2.0], [1.0, 2.0], margin)
 
 
-def test_what_pairing_saves(pairs):
+def test_pairing_gain_is_that_of_the_correlation(pairs):
     baseline, option = pairs[0][0], pairs[1][0]
     pairing = statistics.pairing(option, baseline)
     assert pairing.correlation == pytest.approx(stats.pearsonr(option, baseline)[0])

@@ -195,7 +195,7 @@ def test_conditions_are_compared_each_by_itself(rows):
         assert half.get('p_holm') == (pytest.approx(whole['p_holm']) if 'p_holm' in whole else None)
 
 
-def test_a_seed_that_is_missing_is_said(rows):
+def test_a_missing_seed_is_reported(rows):
     with pytest.raises(InputError, match="'low' was not measured on the seeds of the baseline"):
         protocol.summarize(rows[:-1], 'max')
     with pytest.raises(InputError, match='no measurement of the baseline'):

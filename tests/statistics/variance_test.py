@@ -51,7 +51,7 @@ def test_planted_components_are_recovered_on_average():
     assert np.mean(p[:, 3] < 0.05) > 0.95
 
 
-def test_what_two_sources_do_only_together_is_the_rest():
+def test_the_interaction_of_two_sources_is_the_rest():
     rng = np.random.default_rng(1)
     runs = variance.orthogonal_array(7, 4)
     rests = []
@@ -157,6 +157,6 @@ def test_differences_without_any_variance():
 
 
 @pytest.mark.parametrize('shape', [(1, 9), (9, 1), (9,)])
-def test_one_way_only(shape):
+def test_the_two_way_bootstrap_needs_two_seeds_and_two_images(shape):
     with pytest.raises(InputError, match='2 seeds and 2 images'):
         variance.two_way_bootstrap(np.zeros(shape))

@@ -29,7 +29,7 @@ def patches():
     return re.findall(r'^```diff\n(.*?)^```', GUIDE.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def test_each_is_of_two_files_at_most():
+def test_each_addition_needs_two_files_at_most():
     assert len(patches()) == 4
     for patch in patches():
         assert 1 <= len(re.findall(r'^\+\+\+ b/', patch, re.MULTILINE)) <= 2
@@ -50,7 +50,7 @@ def patched(tmp_path_factory):
     return top
 
 
-def test_their_tests_pass(patched):
+def test_the_added_tests_pass(patched):
     words = ['-m', 'pytest', '-n', '0', '-vv', '-p', 'no:cacheprovider', '-k', ' or '.join(ADDED)]
     environment = os.environ | dict(PYTHONPATH=str(patched))
     environment.pop('PYTEST_XDIST_WORKER', None)

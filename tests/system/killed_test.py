@@ -258,7 +258,7 @@ def test_several_processes_do_the_whole_run(one, count):
 
 
 @pytest.mark.parametrize(('before', 'after'), [(2, 1)])
-def test_a_fine_tuning_goes_on_with_another_number_of_processes(one, before, after):
+def test_a_fine_tuning_resumes_with_another_number_of_processes(one, before, after):
     name, joined = (
         f'from{before}to{after}',
         lambda count: several.flags(count) if count > 1 else [[]],

@@ -26,5 +26,5 @@ def test_all_that_a_run_needs_may_go_with_apache():
         'Mine',
     ],
 )
-def test_others_are_refused(text):
+def test_other_licences_are_refused(text):
     assert licences.complaint(text)

@@ -56,7 +56,7 @@ def weights(tmp_path_factory):
 
 
 @every
-def test_it_runs_shrunk_and_shows_what_is_stored(name, weights, tmp_path):
+def test_a_quick_run_has_the_kinds_of_the_stored_outputs(name, weights, tmp_path):
     notebook = notebooks.cleaned(
         notebooks.executed(name, tmp_path, JAXDL_NOTEBOOK_WEIGHTS=str(weights), **QUICK)
     )
@@ -77,7 +77,7 @@ def outputs_of(notebook):
 
 
 @every
-def test_what_is_stored_is_whole_and_of_no_one_machine(name):
+def test_stored_notebooks_are_complete_and_name_no_machine(name):
     path, stored = notebooks.FOLDER / f'{name}.ipynb', notebooks.read(name)
     nbformat.validate(stored)
     assert path.stat().st_size < LARGEST
@@ -104,7 +104,7 @@ def test_the_questions_come_in_the_assignments_order():
     assert texts == {path.parent.name for path in folder.glob('*/text.md')}
 
 
-def test_both_find_jaxdl_in_the_same_way():
+def test_both_notebooks_begin_with_the_same_cells():
     first, second = (code(notebooks.read(name))[:2] for name in notebooks.NAMES)
     assert [cell.source for cell in first] == [cell.source for cell in second]
 

@@ -71,7 +71,7 @@ def test_a_table_that_names_missing_images_trains_nothing(food, tmp_path, capsys
     assert not (tmp_path / 'run').exists()
 
 
-def test_out_of_memory_is_said_in_a_line():
+def test_out_of_memory_is_reported_in_one_line():
     words = 'out of memory with batch_size=32 at 160 px: a smaller batch_size'
     with (
         pytest.raises(InputError, match=words) as caught,

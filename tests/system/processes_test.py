@@ -92,7 +92,7 @@ def test_processes_are_joined_where_there_are_several(monkeypatch, variables, ar
 @pytest.mark.parametrize(
     'given', [dict(coordinator='here:1'), dict(processes=2), dict(processes=2, process=0)]
 )
-def test_what_belongs_together_is_given_together(given):
+def test_process_flags_are_needed_together(given):
     with pytest.raises(InputError, match='are needed together'):
         distributed.join(**given)
 
@@ -204,7 +204,7 @@ def test_open_mpi_starts_them(tmp_path, alone):
     assert json.loads((tmp_path / 'run' / 'run.json').read_text())['machine']['processes'] == 2
 
 
-def test_one_that_dies_ends_the_others_and_another_number_goes_on(tmp_path, alone):
+def test_a_dead_process_ends_the_others_and_another_number_resumes(tmp_path, alone):
     workdir, more = tmp_path / 'run', ['--set=checkpoint_seconds=0']
     started = start(workdir, [[*arguments, *more] for arguments in flags(2)], [{}] * 2)
     until = time.monotonic() + 300  # a run that hangs is a failure, not a wait

@@ -257,7 +257,7 @@ def test_a_link_in_a_workdir_leads_nowhere_else(tmp_path, name):
     assert not list((tmp_path / 'elsewhere').iterdir())
 
 
-def test_what_can_be_read_without_end_is_not_opened(tmp_path):
+def test_pipes_are_not_opened(tmp_path):
     os.mkfifo(tmp_path / 'plan.json')
     with pytest.raises(InputError, match='neither a file nor a folder'):
         workdir.check_inside(tmp_path)
@@ -398,7 +398,7 @@ def test_three_files_know_the_web_and_those_of_serving_listen():
     assert asking == {'data/download.py', 'data/hub.py', 'models/weights.py'}
 
 
-def test_nothing_is_told_of_what_is_done():
+def test_telemetry_is_off():
     code = (
         'import jaxdl, huggingface_hub.constants as c; '
         'assert c.HF_HUB_DISABLE_TELEMETRY; print(c.ENDPOINT)'

@@ -112,7 +112,7 @@ def test_its_report_is_built_again_without_jax(tmp_path):
     assert (tmp_path / 'report.html').read_bytes() == before
 
 
-def test_a_damaged_artifact_is_said_in_a_line(tmp_path):
+def test_a_damaged_artifact_is_reported_in_one_line(tmp_path):
     demonstration.run(STUDY, tmp_path)
     (tmp_path / 'artifacts' / 'line.svg').unlink()
     with pytest.raises(InputError, match=r'line.svg is damaged'):
@@ -123,7 +123,7 @@ def test_a_damaged_artifact_is_said_in_a_line(tmp_path):
         report.build(tmp_path)
 
 
-def test_an_interrupted_one_starts_anew(tmp_path):
+def test_an_interrupted_demonstration_restarts(tmp_path):
     def stopped(settings, note):
         raise Interrupted(15)
 
@@ -173,7 +173,7 @@ def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):
         ('--set=points=x', 'must be a whole number'),
     ],
 )
-def test_what_a_demonstration_has_not_is_said_in_a_line(file, flag, words, capsys):
+def test_flags_without_meaning_for_demonstrations_are_refused(file, flag, words, capsys):
     before = sorted(file.parent.iterdir())
     assert main.main([f'--experiment={file}', f'--workdir={file.parent / "w"}', flag]) == 2
     assert words in capsys.readouterr().err

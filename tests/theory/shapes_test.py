@@ -80,7 +80,7 @@ def test_a_larger_input_never_gives_a_smaller_map_and_a_stride_more_gives_one_pi
 
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(CASES)
-def test_what_is_left_over_is_read_by_no_position(case):
+def test_left_over_pixels_change_no_output_size(case):
     if 0 in checks.counted(case):
         return
     covered = tuple(j - r for j, r in zip(case.size, checks.left_over(case), strict=True))

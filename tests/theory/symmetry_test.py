@@ -61,7 +61,7 @@ def planted(one, change=1e-3):
 @pytest.mark.parametrize(
     ('name', 'units', 'rank'), [('equal', 1, 1), ('zeros', 1, 0), ('random', 16, 16)]
 )
-def test_units_and_rank(trained, name, units, rank):
+def test_distinct_units_and_rank_are_as_predicted(trained, name, units, rank):
     assert all(claim.holds for claim in networks.alike_claims(name, trained[name], units, rank))
     assert not any(
         claim.holds for claim in networks.alike_claims(name, trained[name], 17 - units, 17 - rank)

@@ -46,7 +46,7 @@ def test_slopes_are_those_of_the_functions(activation):
 
 
 @given(gain=st.floats(1.1, 20))
-def test_the_length_of_saturating_layers_settles_where_it_is_said_to(gain):
+def test_the_length_of_saturating_layers_converges_as_predicted(gain):
     for activation in ('sigmoid', 'tanh'):
         length = theory.fixed_length(activation, gain)
         assert theory.next_length(activation, gain, length) == pytest.approx(length, rel=1e-8)

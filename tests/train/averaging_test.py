@@ -52,7 +52,7 @@ def test_decay_0_is_exactly_what_came_last():
         jax.tree.map(np.testing.assert_array_equal, run(path, 0.0), path)
 
 
-def test_step_0_begins_anew():
+def test_step_0_resets_the_average():
     path = _path(1)
     old = jax.tree.map(lambda leaf: jnp.full(leaf.shape[1:], jnp.nan), path)
     first = jax.tree.map(lambda leaf: leaf[0], path)

@@ -138,7 +138,7 @@ def test_norms_and_biases_are_not_decayed(params):
 @pytest.mark.parametrize(
     ('names', 'words'), [(['layer5'], 'layer4'), (['haed'], 'head'), (['layer1_7'], 'layer1_1')]
 )
-def test_an_unknown_part_is_said_with_what_is_near(names, words):
+def test_an_unknown_part_is_refused_with_the_nearest_names(names, words):
     for function in (masks.frozen, masks.only):
         with pytest.raises(InputError, match=rf'unknown part of the network.*{words}'):
             function(_shapes('resnet18'), names)

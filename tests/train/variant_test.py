@@ -77,7 +77,7 @@ def test_stack_gives_a_leaf_for_each_member():
 
 
 @pytest.mark.parametrize('name', INITIAL)
-def test_whoever_comes_first_the_stacked_structure_is_the_same(name):
+def test_the_stacked_structure_does_not_depend_on_the_order(name):
     other = variant.replace(Variant(), {name: another(name)})
     forwards, backwards = variant.stack([Variant(), other]), variant.stack([other, Variant()])
     assert jax.tree.structure(forwards) == jax.tree.structure(backwards)

@@ -25,7 +25,7 @@ def test_a_claim_holds_within_its_tolerance(claim, error, holds):
 
 
 @pytest.mark.parametrize('make', [claims.close, claims.relatively_close])
-def test_what_is_not_a_number_never_holds(make):
+def test_claims_with_nan_or_infinity_never_hold(make):
     assert not make('x', 1.0, math.nan, 1e9).holds
     assert not make('x', 1.0, math.inf, 1e9).holds
 

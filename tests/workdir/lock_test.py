@@ -79,7 +79,7 @@ def test_a_folder_made_in_vain_goes_again_and_no_other(tmp_path):
     assert (tmp_path / 'there').is_dir()
 
 
-def test_a_folder_that_cannot_be_made_is_said_in_a_line(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported_in_one_line(tmp_path):
     (tmp_path / 'file').touch()
     words = r'file/run cannot be written \(Not a directory\)'
     with pytest.raises(InputError, match=words), lock.hold(tmp_path / 'file' / 'run'):
