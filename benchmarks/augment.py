@@ -53,7 +53,7 @@ def prepare(size, listed, conv):
 def augmented(listed):
     """The same members, each with all augmentations at a strength of its own."""
     shares = np.linspace(0, 1, len(listed) + 1)[1:]
-    strengths = {name: row.shown for name, row in AUGMENTATIONS.items()}
+    strengths = {name: row.displayed for name, row in AUGMENTATIONS.items()}
     return [
         ensemble.Member(
             '',

@@ -59,7 +59,8 @@ def _training(
     def update(variables: Any) -> tuple[Any, jax.Array]:
         def loss(params: Any) -> tuple[jax.Array, Any]:
             merged = {**variables, 'params': params}
-            logits, changed = module.apply(merged, images, True, mutable=['batch_stats'])  # type: ignore[misc]
+            applied: Any = module.apply(merged, images, True, mutable=['batch_stats'])
+            logits, changed = applied
             return -jax.nn.log_softmax(logits)[jnp.arange(len(labels)), labels].mean(), changed
 
         (value, changed), gradients = jax.value_and_grad(loss, has_aux=True)(variables['params'])

@@ -27,7 +27,8 @@ def prepare(
     )
     import timm
 
-    network = timm.create_model(name, num_classes=classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network: Any = timm.create_model(name, num_classes=classes)
+    network = network.to(memory_format=torch.channels_last)
     images = 2 * torch.rand(size['batch'], 3, size['side'], size['side']) - 1
     images = images.to(memory_format=torch.channels_last)
     labels = torch.randint(classes, (size['batch'],))

@@ -35,7 +35,7 @@ class Augmentation(NamedTuple):
     Attributes:
       meaning: meaning of the strength.
       most: largest strength.
-      shown: strength of the contact sheet.
+      displayed: strength of the contact sheet.
       draws: uniform draws per image.
       apply: function (sample, strength, draws float [draws, n] in [0, 1)) -> sample.
       added: 0, or the number of the later addition to the table; added rows take their draws after
@@ -44,7 +44,7 @@ class Augmentation(NamedTuple):
 
     meaning: str
     most: float
-    shown: float
+    displayed: float
     draws: int
     apply: Callable[[Sample, Any, jax.Array], Sample]
     added: int = 0
@@ -120,7 +120,7 @@ def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
     pixels = jnp.asarray(images, jnp.float32) / 255
     key, targets = jax.random.key(SEED), jnp.zeros((len(pixels), 1))
     return {
-        name: augment(key, pixels, targets, {name: row.shown})[0]
+        name: augment(key, pixels, targets, {name: row.displayed})[0]
         for name, row in AUGMENTATIONS.items()
     }
 

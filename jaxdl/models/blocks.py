@@ -6,6 +6,7 @@ parameters. Batch statistics are float32 at least, and the running variance is u
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,9 @@ from jaxdl.models.layers import Conv
 from jaxdl.models.norm import BatchNorm, is_native, max_pool_native
 
 
-def conv_layer(features: int, side: int = 3, stride: int = 1, **settings: object) -> Conv:
+def conv_layer(features: int, side: int = 3, stride: int = 1, **settings: Any) -> Conv:
     """Convolution of a residual network, padded by half its side: a module without bias."""
-    return Conv(features, side, stride, side // 2, compute=conv_large, **settings)  # type: ignore[arg-type]
+    return Conv(features, side, stride, side // 2, compute=conv_large, **settings)
 
 
 def batch_norm(lowering: str, relu: bool = False, name: str | None = None) -> BatchNorm:

@@ -15,7 +15,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -185,7 +185,11 @@ def _scan(stream: Any) -> None:
     Python's reader makes room for the largest number: of five bytes, 64 GiB.
     """
     start = stream.tell()
-    puts = [int(argument) for code, argument, _ in pickletools.genops(stream) if code.name in PUTS]  # type: ignore[arg-type]
+    puts = [
+        int(cast(int, argument))
+        for code, argument, _ in pickletools.genops(stream)
+        if code.name in PUTS
+    ]
     if max(puts, default=0) > len(puts):
         raise ValueError('its memo is numbered beyond its entries')
     stream.seek(start)

@@ -222,11 +222,11 @@ def describe(event: Event) -> str:
     """
     where = visible(f'{event["condition"]} ' if event['condition'] else '')
     options = visible(', '.join(event['options']))
-    what = (
+    stage = (
         'compiling' if event['event'] == 'compile' else f'epoch {event["epoch"]}/{event["epochs"]}'
     )
     lost = f', {event["diverged"]} diverged' if event.get('diverged') else ''
-    return f'{where}{event["phase"]} {options}: {what}, {event["members"]} members{lost}'
+    return f'{where}{event["phase"]} {options}: {stage}, {event["members"]} members{lost}'
 
 
 def time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str]]:

@@ -300,7 +300,7 @@ def some():
 
 @pytest.mark.parametrize('name', ['flip', 'mixup', 'cutmix'])
 def test_built_in_augmentations_pass_the_check(name):
-    assert images.augmented(*some(), {name: augment.AUGMENTATIONS[name].shown}).verdict != FAILS
+    assert images.augmented(*some(), {name: augment.AUGMENTATIONS[name].displayed}).verdict != FAILS
 
 
 def plant(monkeypatch, change):

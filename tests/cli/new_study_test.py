@@ -45,7 +45,9 @@ def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
 
 def test_its_examples_register_and_its_names_are_options(tmp_path):
     text = new_study.TEMPLATE.read_text()
-    (tmp_path / 'mine.py').write_text(re.sub(r'^# ?(?! ?What is)', '', text, flags=re.MULTILINE))
+    (tmp_path / 'mine.py').write_text(
+        re.sub(r'^# ?(?! ?Register your own)', '', text, flags=re.MULTILINE)
+    )
     study = load_experiment('mine.py')
     assert isinstance(study, jaxdl.Ablation)
     options = re.findall(r'  # (dict\(.*?\))', text)

@@ -212,5 +212,6 @@ def loss_and_logits(
 ) -> tuple[jax.Array, jax.Array]:
     """Mean loss of normalised images and their logits, independent of the training step."""
     logits, _ = module.apply(variables, images, train=True, mutable=['batch_stats'])
-    targets = losses.targets(labels, module.num_classes, variant.label_smoothing)  # type: ignore[attr-defined]
+    num_classes = module.num_classes  # type: ignore[attr-defined]
+    targets = losses.targets(labels, num_classes, variant.label_smoothing)
     return losses.LOSSES[variant.loss](logits, targets).mean(), logits

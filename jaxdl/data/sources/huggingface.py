@@ -178,13 +178,13 @@ def _unlabelled(table: Any) -> bool:
 
 
 def _column(
-    table: Any, asked: str, known: tuple[frozenset[str], ...], kind: type, what: str, how: str
+    table: Any, asked: str, known: tuple[frozenset[str], ...], kind: type, subject: str, how: str
 ) -> str:
     typed = [name for name, feature in table.features.items() if isinstance(feature, kind)]
     if not asked and len(typed) == 1:
         return typed[0]
     header = typed if typed and not asked else list(table.features)
-    return header[column(header, asked, known, what, how)]
+    return header[column(header, asked, known, subject, how)]
 
 
 def _encoded(datasets: Any, where: str, table: Any, image: str) -> Any:
