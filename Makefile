@@ -54,7 +54,8 @@ test-wheel:
 
 test-faults: .venv/.extras-$(ALL_EXTRAS)
 	KILLS=100 DAMAGED=all HOSTILE=10 $(BIN)/python -m pytest \
-	  $(addprefix tests/system/,killed_test.py damaged_test.py hostile_test.py untrusted_test.py)
+	  $(addprefix tests/system/,killed_test.py damaged_workdirs_test.py damaged_inputs_test.py \
+	  untrusted_test.py)
 
 lint: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/ruff format --check .

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('torch')
-from ported import images_of, module_of, pair
+from network_pairs import images_of, module_of, pair
 
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.folded import fold

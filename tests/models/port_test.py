@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 import torch_references as references  # noqa: E402
-from ported import images_of, load, pair, shapes_of, to_torch, torch_network  # noqa: E402
+from network_pairs import images_of, load, pair, shapes_of, to_torch, torch_network  # noqa: E402
 from tensors import filled  # noqa: E402
 
 from jaxdl import models  # noqa: E402

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
-from ported import images_of, load, module_of, pair, to_torch, torch_network  # noqa: E402
+from network_pairs import images_of, load, module_of, pair, to_torch, torch_network  # noqa: E402
 
 from jaxdl import native  # noqa: E402
 from jaxdl.models.blocks import batch_norm, downsample, max_pool  # noqa: E402

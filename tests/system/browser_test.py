@@ -116,7 +116,7 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
 
 
 # What a reader does with it, and what then is there.
-USE = f'<script>{pathlib.Path(__file__).with_name("reader.js").read_text()}</script>'
+USE = f'<script>{pathlib.Path(__file__).with_name("use_report.js").read_text()}</script>'
 
 
 def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):

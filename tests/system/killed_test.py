@@ -11,9 +11,9 @@ import time
 
 import finetunes
 import jax
+import local_processes
 import numpy as np
 import pytest
-import several
 from PIL import Image
 from tensors import filled
 
@@ -234,7 +234,7 @@ def one(tmp_path_factory):
     top = tmp_path_factory.mktemp('several')
     weights(top)
     finetunes.images(top, count=80)
-    several.ended(fleet(top, 'one', [[]]))
+    local_processes.ended(fleet(top, 'one', [[]]))
     return top
 
 
@@ -253,7 +253,7 @@ def same_networks(top, name):
 
 @pytest.mark.parametrize('count', [2, 4])
 def test_several_processes_do_the_whole_run(one, count):
-    several.ended(fleet(one, f'of{count}', several.flags(count)))
+    local_processes.ended(fleet(one, f'of{count}', local_processes.flags(count)))
     same_networks(one, f'of{count}')
 
 
@@ -261,7 +261,7 @@ def test_several_processes_do_the_whole_run(one, count):
 def test_a_fine_tuning_resumes_with_another_number_of_processes(one, before, after):
     name, joined = (
         f'from{before}to{after}',
-        lambda count: several.flags(count) if count > 1 else [[]],
+        lambda count: local_processes.flags(count) if count > 1 else [[]],
     )
     started = fleet(one, name, joined(before))
     while (
@@ -273,5 +273,5 @@ def test_a_fine_tuning_resumes_with_another_number_of_processes(one, before, aft
         process.kill()
         process.communicate()
     assert not (one / name / model_file.FINAL).exists()
-    several.ended(fleet(one, name, joined(after)))
+    local_processes.ended(fleet(one, name, joined(after)))
     same_networks(one, name)

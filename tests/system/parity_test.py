@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
-from ported import images_of, module_of, pair, to_torch  # noqa: E402
+from network_pairs import images_of, module_of, pair, to_torch  # noqa: E402
 
 from jaxdl.models import ARCHITECTURES  # noqa: E402
 

@@ -11,7 +11,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from several import ended, flags, port
+from local_processes import ended, flags, port
 
 from jaxdl.errors import InputError
 from jaxdl.runtime import distributed
