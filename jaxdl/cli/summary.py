@@ -103,7 +103,7 @@ def line(row: Row) -> str:
     if row['difference'] is None:
         return f'{row["condition"]} {row["option"]:16} {mean}'.strip()
     low, middle, high = (100 * row[f'difference{end}'] for end in ('_low', '', '_high'))
-    compared = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] points: {row["verdict"]}'
+    compared = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] percentage points: {row["verdict"]}'
     return f'{row["condition"]} {row["option"]:16} {mean}  {compared}'.strip()
 
 

@@ -185,7 +185,7 @@ def test_run_report_and_run_again(capsys, tmp_path):
     assert 'max' in out
     assert 'avg' in out
     assert 'strided' not in out
-    assert 'points: ' in out
+    assert 'percentage points: ' in out
     assert f'report: {pathlib.Path("run") / "report.html"}' in out
     config = json.loads((tmp_path / 'run' / 'config.json').read_text())
     assert (config['epochs'], config['seeds'], config['variant']['width']) == (1, 2, 2)

@@ -118,7 +118,7 @@ def test_a_pipe_gets_lines(monkeypatch):
     text = screen(monkeypatch, outcome(), 80, io.StringIO())
     assert text.splitlines()[:3] == [
         'max              97.00 %',
-        'avg              97.00 %  +0.70 [+0.20, +1.20] points: better',
+        'avg              97.00 %  +0.70 [+0.20, +1.20] percentage points: better',
         f'report: {pathlib.Path("w") / "report.html"}',
     ]
 
