@@ -79,10 +79,7 @@ def file_name(value: str) -> str | None:
 
 
 def path_part(value: str) -> str | None:
-    """A name that a folder can have: one part of a path, which therefore leads nowhere else.
-
-    Or nothing.
-    """
+    """Check that a name is one part of a path, which leads to no other folder, or empty."""
     plain = (
         value not in ('.', '..') and len(value) <= 100 and not re.search(rf'[/\\{UNSEEN}]', value)
     )
@@ -110,9 +107,10 @@ def each(rule: Rule, least: int = 1) -> Rule:
 
 
 def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
-    """`value` as the field's annotation has it; InputError where it cannot be.
+    """Convert a value to the annotation of its field, and apply the field's rule.
 
-    Or breaks the rule.
+    Raises:
+      InputError: the value cannot be converted, or breaks the rule.
     """
     try:
         value = convert(annotation, value)
@@ -126,9 +124,9 @@ def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any)
 
 
 def convert(annotation: Any, value: Any) -> Any:
-    """`value` as an instance of `annotation` (int, float, str, bool, tuple[X, ...], X | None.
+    """Convert `value` to an annotation.
 
-    Mapping).
+    The annotation is int, float, str, bool, tuple[X, ...], X | None or a Mapping.
 
     Raises:
       TypeError: it cannot be one.

@@ -160,9 +160,7 @@ class Assignment:
 
 @dataclasses.dataclass(frozen=True)
 class FineTune:
-    """A pretrained network fitted to new images: a linear probe of its features.
-
-    Then all of its layers.
+    """A pretrained network fitted to new images: a linear probe of its features, then all layers.
 
     Args:
       stages: `probe` alone, or `probe` and `finetune`.

@@ -143,7 +143,7 @@ def _near(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
 def _described(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> dict[str, Any]:
     """Count pairs across splits, their images in the later split, and conflicts of labels.
 
-    Each with examples.
+    Each count has examples.
     """
     pairs = np.where((part[pairs[:, 0]] <= part[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1])
     sides = part[pairs]

@@ -69,7 +69,7 @@ def step_settings(settings: TrainSettings, recipe: Recipe) -> StepSettings:
 def step_config(
     module: ResNet, settings: StepSettings, recipe: Recipe, phase: Phase, per_epoch: int
 ) -> StepConfig:
-    """What is fixed in the program of a phase."""
+    """Fixed settings of the training program of a phase."""
     last = phase.learns == 'fixed'
     return StepConfig(
         module,

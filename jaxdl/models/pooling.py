@@ -46,9 +46,9 @@ def windows(images: jax.Array) -> jax.Array:
 
 
 def _maximum(elements: jax.Array) -> jax.Array:
-    """The maximum over the leading axis; its gradient goes to the first of equal ones.
+    """Maximum over the leading axis.
 
-    As in PyTorch.
+    The gradient goes to the first of equal values, as in PyTorch.
     """
     return _first_largest(len(elements), elements)
 

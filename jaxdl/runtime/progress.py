@@ -18,10 +18,7 @@ SHORT = 0.5  # seconds of work that is not worth a line
 
 @contextlib.contextmanager
 def display(groups: Sequence[GroupPlan]) -> Iterator[Callable[[Event], None]]:
-    """Gives a function that shows an event of the journal; to stderr.
-
-    So that stdout stays the caller's.
-    """
+    """Yield a function that shows an event of the journal on stderr; stdout stays the caller's."""
     left = time_left(groups)
     if not sys.stderr.isatty():
         yield plain(left)
@@ -216,9 +213,9 @@ def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]
 
 
 def describe(event: Event) -> str:
-    """`tune max: epoch 3/20, 15 members`.
+    """Text of an event: `tune max: epoch 3/20, 15 members`.
 
-    The condition and diverged members where there are any.
+    A condition and diverged members are added where there are any.
     """
     where = visible(f'{event["condition"]} ' if event['condition'] else '')
     options = visible(', '.join(event['options']))

@@ -149,9 +149,8 @@ def sigmoid_softmax_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.
     """A common mistake: sigmoid, then softmax cross-entropy.
 
     With C classes the softmax of numbers in (0, 1) is below e / (e + C - 1), so the loss is at
-    least
-    ln(1 + (C - 1) / e): 1.46 with 10 classes, 3.14 with 61, one nat below ln C. The gradient with
-    respect to the logits is at most a quarter of the correct one, and 0 where the sigmoid
+    least ln(1 + (C - 1) / e): 1.46 with 10 classes, 3.14 with 61, one nat below ln C. The gradient
+    with respect to the logits is at most a quarter of the correct one, and 0 where the sigmoid
     saturates.
 
     Args:

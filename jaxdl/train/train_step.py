@@ -96,7 +96,7 @@ class Timeline(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StepConfig:
-    """What is fixed in a program of training steps.
+    """Fixed settings of a program of training steps.
 
     Attributes:
       module: the network.
@@ -390,7 +390,7 @@ def _total(examples: _Examples) -> jax.Array:
 
 
 def _learning(params: Any, settings: StepSettings, config: StepConfig) -> Any:
-    """Which parameters learn, a tree of bool; None: all of them."""
+    """Tree of bool, True for parameters that learn; None: all learn."""
     if config.learning:
         return masks.only(params, config.learning)
     if settings.frozen:

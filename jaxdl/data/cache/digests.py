@@ -20,7 +20,7 @@ Index = dict[str, tuple[Mark, str]]  # absolute path -> mark and digest
 
 
 class Look(NamedTuple):
-    """What is known of an image before it is read.
+    """State of an image before it is read.
 
     Attributes:
       digest: SHA-256 of its bytes, if it is known.

@@ -1,7 +1,4 @@
-"""A classifier of digits that slides over a scene as one convolutional network.
-
-Against cutting out every window.
-"""
+"""A digit classifier that slides over a scene as one convolutional network, or by windows."""
 
 import dataclasses
 import functools
@@ -85,7 +82,7 @@ class Scene:
 
 @dataclasses.dataclass(frozen=True)
 class Slid:
-    """What the network gave as one, and by windows.
+    """Outputs of the classifier on the scene as one network, and by windows.
 
     Args:
       map: probability of each class, [row, column, class].
@@ -104,9 +101,15 @@ class Slid:
 
 
 def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[GroupRecord]]:
-    """A convolution, a pooling and two dense layers.
+    """Train a convolution, a pooling and two dense layers on digits, by the ensemble engine.
 
-    Trained on digits by the engine of the ablations.
+    Args:
+      seed: of the initial values and the batches.
+      epochs: number of epochs.
+      note: writes an event to the journal.
+
+    Returns:
+      The classifier, and the entries of its groups in run.json.
     """
     dataset = load(Data(dataset='digits'))
     parts = split(dataset, Data(dataset='digits'))
@@ -121,9 +124,16 @@ def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[GroupRec
 
 
 def classifier_of(params: Any, images: np.ndarray, labels: np.ndarray, classes: int) -> Classifier:
-    """The network of VARIANT with these parameters, and what it says of the images, normalised [n.
+    """The network of VARIANT with these parameters, and its predictions for images.
 
-    8, 8, 1].
+    Args:
+      params: of the trained network.
+      images: normalised, [n, 8, 8, 1].
+      labels: int [n].
+      classes: number of classes.
+
+    Returns:
+      The classifier.
     """
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
@@ -205,10 +215,7 @@ def convolutional(kernels: Weights, images: jax.Array) -> jax.Array:
 
 @jax.jit
 def dense(weights: Weights, windows: jax.Array) -> jax.Array:
-    """Scores [n, class] of windows [n, 10, 10, 1]; the last two layers are dense.
-
-    As in the network that trained.
-    """
+    """Scores [n, class] of windows [n, 10, 10, 1], with two dense layers as in training."""
     features = _features(weights, windows).reshape(len(windows), -1)
     hidden = jax.nn.relu(features @ weights['hidden'][0] + weights['hidden'][1][None])
     return hidden @ weights['head'][0] + weights['head'][1][None]

@@ -22,9 +22,9 @@ def exact(
     scale_power: int = 2,
     random: losses.Mining = losses.next_pairs,
 ) -> list[Claim]:
-    """What holds to rounding, on `count` random triplets of 16 numbers in float64.
+    """Claims that hold to rounding, on `count` random triplets of 16 numbers in float64.
 
-    About half of them active.
+    About half of the triplets are active.
 
     Args:
       gradients: the rule under test.
@@ -81,9 +81,9 @@ def exact(
 
 
 def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
-    """Whether mining draws active triplets as often as they occur.
+    """Claim that mining draws active triplets as often as they occur.
 
-    In a batch of 64 shuffled again and again.
+    A batch of 64 is shuffled again and again.
     """
     rng = np.random.default_rng(1)
     labels = jnp.asarray(rng.integers(0, 5, 64))
@@ -106,10 +106,7 @@ def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
 
 
 def training(results: Results) -> list[Claim]:
-    """How the embeddings grow, shrink and collapse, and what mining finds.
-
-    Over all seeds and halves.
-    """
+    """Claims on growth and collapse of embeddings, and on mining, over all seeds and halves."""
     runs = f'{len(results.losses(ZEROS, FAST))} networks'
     stuck = results.losses(ZEROS, FAST)
     hard, random = (
@@ -163,7 +160,7 @@ def training(results: Results) -> list[Claim]:
 
 
 def one_shot(results: Results) -> list[Claim]:
-    """What the embeddings are worth on digits that they were trained on, and on others."""
+    """Claims on one-shot accuracy for digits seen in training, and for others."""
     seeds = f'mean of {results.seeds} seeds'
     mean = {
         (method, task): float(results.accuracy(method, 'embedding', task).mean())
@@ -218,9 +215,9 @@ def moved(results: Results) -> float:
 
 
 def _by_jax(triplets: np.ndarray) -> np.ndarray:
-    """jax.grad in float64 of the loss that trains, by anchor, positive and negative, [3, count.
+    """Gradient of the loss that trains, by jax.grad in float64.
 
-    Dim].
+    The gradient is by anchor, positive and negative, [3, count, DIM].
     """
     with jax.enable_x64(True):
         return np.stack(
