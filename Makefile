@@ -82,7 +82,7 @@ native-check: setup
 # Security advisories of the installed packages, and licences of all run-time dependencies.
 # Fails if no advisory service answers.
 audit: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
-	$(BIN)/python tests/licences.py
+	$(BIN)/python tests/support/licences.py
 	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
 	  --requirement constraints.txt
 

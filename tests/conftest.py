@@ -63,6 +63,6 @@ def _empty_folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope='module', autouse=True)
 def _forgotten():
-    """What a file has compiled goes with it: all of it together takes 8 GiB a worker."""
+    """Frees compiled programs after each file: all of them together take 8 GiB per worker."""
     yield
     jax.clear_caches()

@@ -361,7 +361,7 @@ def test_autocontrast_leaves_a_channel_that_is_even_to_a_byte():
     )
 
 
-def test_rows_that_were_added_later_leave_the_draws_of_the_others():
+def test_added_rows_leave_the_draws_of_other_rows():
     before = dict(flip=1, colour=4, rotation=1, translation=2, erasing=8, mixup=2, cutmix=4)
     key, first = jax.random.key(11), 0
     draws = jax.random.uniform(key, (sum(before.values()), 5))
@@ -387,7 +387,7 @@ def _some(names, strength=None):
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
-def test_strength_0_is_the_identity_alone_and_among_others(name):
+def test_strength_0_is_the_identity_alone_and_in_a_group(name):
     images, targets = _batch()
     key = jax.random.key(3)
     alone = jax.jit(augment.augment)(key, images, targets, _some([name], 0))
@@ -540,7 +540,7 @@ def test_other_strengths_need_no_other_program():
     assert len(traces) == 1
 
 
-def test_nothing_named_is_nothing_done():
+def test_no_augmentation_is_the_identity():
     images, targets = _batch()
     assert augment.augment(jax.random.key(0), images, targets, {}) == (images, targets)
 

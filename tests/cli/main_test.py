@@ -122,7 +122,7 @@ def test_experiments_that_are_no_experiments(tmp_path, capsys):
 
 
 @pytest.mark.system
-def test_a_bad_input_in_a_process_of_its_own():
+def test_bad_input_ends_a_process_with_status_2():
     status, out, err = call('--experiment=poling', blocked='')
     assert (status, out, err) == (
         2,

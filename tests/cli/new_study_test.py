@@ -22,7 +22,7 @@ TINY = [
 ]
 
 
-def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
+def test_the_template_runs_unchanged(tmp_path, capsys):
     assert command.main(['--mode=new', 'my_study']) == 0
     out = capsys.readouterr().out
     commands = re.findall(r'^  python -m jaxdl.main (.*?) *(?:#.*)?$', out, re.MULTILINE)
@@ -43,7 +43,7 @@ def test_it_is_written_and_runs_as_it_is(tmp_path, capsys):
     assert re.search(r'^batch +\d+\.\d+', out, re.MULTILINE)
 
 
-def test_its_examples_register_and_its_names_are_options(tmp_path):
+def test_examples_of_the_template_register_existing_options(tmp_path):
     text = new_study.TEMPLATE.read_text()
     (tmp_path / 'mine.py').write_text(
         re.sub(r'^# ?(?! ?Register your own)', '', text, flags=re.MULTILINE)
@@ -67,7 +67,7 @@ def test_names_that_are_none(name, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_written_over(tmp_path, capsys):
+def test_existing_files_are_not_overwritten(tmp_path, capsys):
     (tmp_path / 'mine.py').write_text('1')
     assert command.main(['--mode=new', 'mine']) == 2
     assert 'is there already' in capsys.readouterr().err

@@ -307,7 +307,7 @@ EXPERIMENT = jaxdl.Ablation(
 """
 
 
-def test_a_run_names_its_file_and_a_config_asks_for_it(tmp_path, capsys):
+def test_a_run_records_the_file_that_its_config_needs(tmp_path, capsys):
     (tmp_path / 'mine.py').write_text(STUDY.format(more='1.0'))
     assert command.main(['--experiment=mine.py', '--workdir=run']) == 0
     config_file, plan = (

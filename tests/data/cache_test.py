@@ -240,7 +240,7 @@ def test_two_may_write_the_same_entry_at_once(folder, kind):
 
 @pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize('where', ['checksum', 'sync', 'json'])
-def test_a_full_disk_is_named_and_leaves_nothing(folder, monkeypatch, number, where):
+def test_a_full_disk_is_reported_and_leaves_no_file(folder, monkeypatch, number, where):
     def full(*args):
         raise OSError(number, os.strerror(number))
 
@@ -333,7 +333,7 @@ def test_old_files_of_killed_processes_are_deleted(folder):
     assert left(folder) == ['.alive.tmp']
 
 
-def test_long_work_is_shown_with_its_rate(monkeypatch, capsys):
+def test_long_work_is_displayed_with_its_rate(monkeypatch, capsys):
     clock = [0.0]
     monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
     with progress.show_progress('decoding', 1000) as more:

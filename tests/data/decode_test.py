@@ -169,7 +169,7 @@ def jpeg(width, height, **options):
 @pytest.mark.parametrize(
     'data', [png(60000, 60000), jpeg(60000, 60000), jpeg(65000, 3000, progressive=True)]
 )
-def test_bombs_are_seen_in_the_header(data, name, monkeypatch):
+def test_decompression_bombs_are_detected_in_the_header(data, name, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError('decoded')
 

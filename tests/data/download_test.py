@@ -145,7 +145,7 @@ def test_a_changed_file_is_downloaded_again(server, tag):
 
 
 @pytest.mark.parametrize('tag', [None, 'W/"one"'])
-def test_without_a_strong_tag_nothing_is_joined(server, tag):
+def test_without_a_strong_etag_no_parts_are_joined(server, tag):
     server.tag = tag
     interrupted(server)
     server.files['/a'] = BODY[::-1]
@@ -164,7 +164,7 @@ def test_a_server_without_ranges_and_one_without_sizes(server):
     assert pathlib.Path('b').read_bytes() == BODY
 
 
-def test_a_part_of_another_address_or_too_long_is_not_gone_on_with(server):
+def test_a_partial_file_of_another_address_or_length_is_discarded(server):
     interrupted(server)
     server.files['/b'] = BODY[::-1]
     pathlib.Path('a.part').rename('b.part')
@@ -283,7 +283,7 @@ BAD_ZIPS = {
 
 
 @pytest.mark.parametrize('kind', BAD_ZIPS)
-def test_bad_zips_harm_nothing(kind):
+def test_bad_zips_change_no_files(kind):
     data, words = BAD_ZIPS[kind]
     pathlib.Path('in').mkdir()
     pathlib.Path('in/z.zip').write_bytes(data)

@@ -15,7 +15,7 @@ NAME = 'someone/resnet'
 
 
 def tensors(value):
-    """Of a ResNet-20 without blocks but the first, as far as anything here reads them."""
+    """First tensor of a ResNet-20; no test here reads another."""
     return {'conv1.weight': np.full((16, 3, 3, 3), value, np.float32)}
 
 

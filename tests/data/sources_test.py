@@ -74,7 +74,7 @@ def test_ids_without_extension_are_found(suffix):
     ]
 
 
-def test_images_are_found_beside_in_their_folder_and_in_the_one_named():
+def test_images_are_searched_next_to_the_table_and_in_the_named_folder():
     pathlib.Path('t.csv').write_text(GOOD)
     touch('a.jpg', 'b.jpg')
     assert [str(p) for p in csv_table.csv('t.csv').images] == ['a.jpg', 'b.jpg']
@@ -233,7 +233,7 @@ FUZZ = settings(
     st.binary(max_size=60) | TABLES.map(lambda rows: '\n'.join(map(','.join, rows)).encode()),
     st.booleans(),
 )
-def test_nothing_but_an_input_error_escapes(data, headed):
+def test_only_input_errors_are_raised(data, headed):
     touch('t_images/a.jpg', 't_images/b.jpg')
     pathlib.Path('t.csv').write_bytes(H * headed + data)
     problem = None

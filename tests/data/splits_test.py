@@ -175,7 +175,7 @@ def test_narrow_keeps_the_largest_classes_and_a_share_of_each():
     assert tied.class_names == ('c0', 'c1')
 
 
-def test_narrow_leaves_enough_of_every_class_to_split_or_says_how_many_it_takes():
+def test_narrow_leaves_enough_images_per_class_or_states_the_number_needed():
     labels = np.repeat(np.arange(81), 36)
     result = splits.narrow(listing(labels), subset=500, classes=None, seed=0)
     assert len(result.labels) == 500

@@ -89,7 +89,7 @@ def test_out_of_time_the_usual_one(convolutions, monkeypatch):
     assert autotune.Timer().fastest(convolutions, 4) == default_lowering()
 
 
-def test_a_network_without_convolutions_times_nothing(monkeypatch, capsys):
+def test_no_lowering_is_timed_for_a_network_without_convolutions(monkeypatch, capsys):
     monkeypatch.setattr(native, 'missing', lambda: 'it is gone')
     product = layers.Conv(features=3, side=1, padding=0)
     assert autotune.convolutions(product, (1, 4, 4, 3)) == []

@@ -33,7 +33,7 @@ def test_no_core_waits_longer_than_it_must():
     assert chunks.layout(seeds, 1, 4, 1)[0].shape == (3, 5)
 
 
-def test_a_cpu_takes_what_its_cache_holds(monkeypatch):
+def test_cpu_chunks_fit_the_cache(monkeypatch):
     monkeypatch.setattr(chunks, '_cache_bytes', lambda: 100)
     monkeypatch.setattr(chunks, 'cores_of_a_device', lambda: 4)
     monkeypatch.setattr(chunks, 'memory_limit', lambda: 1000)

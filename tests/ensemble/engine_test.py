@@ -55,7 +55,7 @@ def test_chunks_and_rows_of_their_own_change_nothing():
     )
 
 
-def test_a_diverged_member_harms_no_other():
+def test_a_diverged_member_does_not_change_other_members():
     calm = BASE.replace(dropout=0.0)
     wild = calm.replace(learning_rate=1e30)
     training, _, tested = studies.train(studies.members([calm, wild], [0]), [[0, 1]])
@@ -101,7 +101,7 @@ def test_one_trace_and_starting_values_share_it():
     assert len(np.unique(training.history['train_loss'][0])) == 3
 
 
-def test_zeros_learn_nothing_but_the_classes():
+def test_networks_of_zeros_learn_only_class_frequencies():
     training, _, _ = studies.train(studies.members([BASE.replace(init='zeros')], [0]), [[0]])
     kernels = [
         v
@@ -211,7 +211,7 @@ def test_an_option_leaves_every_other_initial_weight_as_it_was(extra):
     assert all(np.any(fresh[name] != base[name]) for name in shared)
 
 
-def test_a_start_asked_for_in_float64_leaves_later_ones_as_they_are():
+def test_an_initialisation_in_float64_leaves_later_ones_unchanged():
     variant, shape = Variant(model='mlp', width=3, depth=1), (5, 5, 1)
     module = train_step.module_of(variant, 7)
     with jax.enable_x64(True):

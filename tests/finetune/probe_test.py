@@ -99,7 +99,7 @@ def test_scores_are_those_of_the_head_of_the_training_images(digits, result):
     assert result.train_scores['loss'] < result.scores['loss']
 
 
-def test_the_kept_head_has_seen_the_validation_images_too(digits, result):
+def test_the_final_head_is_trained_on_validation_images_too(digits, result):
     dataset, splits, features = digits
     assert result.head['kernel'].shape == (64, 10)
     whole = probe.log_probabilities(result.head, features[splits.val])

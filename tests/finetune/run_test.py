@@ -78,7 +78,7 @@ def test_a_finished_run_is_only_reported_again(run, top):
     assert (top / 'run' / 'run.json').read_bytes() == before
 
 
-def test_the_predictor_says_what_the_run_said_of_its_validation_images(run, top):
+def test_the_predictor_repeats_the_validation_predictions_of_the_run(run, top):
     predictor = jaxdl.Predictor.from_checkpoint(str(top / 'run'))
     arrays = np.load(top / 'run' / 'artifacts' / 'evaluation.npz')
     images = np.load(top / 'images.npz')['images']
@@ -111,9 +111,7 @@ def test_interrupted_thrice_and_resumed_it_ends_with_the_same_bytes(
     jax.tree.map(np.testing.assert_array_equal, mine, theirs)
 
 
-def test_once_they_have_judged_the_images_of_validation_are_learnt_from_too(
-    run, top, tmp_path, monkeypatch
-):
+def test_the_final_training_uses_the_validation_images(run, top, tmp_path, monkeypatch):
     tasks, fit, original = [], loop.train_network, loop._Loop._stop_or_save
     monkeypatch.setattr(
         loop,
@@ -203,7 +201,7 @@ def test_settings_of_new_networks_are_no_settings_of_a_fine_tuning(top):
 
 
 def test_the_first_process_resolves_the_commit_and_tells_the_others(top, tmp_path, monkeypatch):
-    """Of two processes the second has another answer of the hub, and takes the first's."""
+    """The second of two processes resolves another commit, and takes that of the first."""
     messages, pinned, commits = [], [], ['a1', 'b2']
     monkeypatch.setattr(setup.weights, 'commit', lambda source, revision: commits[len(pinned)])
     monkeypatch.setattr(setup.distributed, 'several', lambda: True)
@@ -221,14 +219,14 @@ def test_the_first_process_resolves_the_commit_and_tells_the_others(top, tmp_pat
     assert pinned == ['a1', 'a1']
 
 
-def test_the_best_epoch_is_what_is_kept(top, tmp_path, monkeypatch):
+def test_the_best_epoch_is_stored(top, tmp_path, monkeypatch):
     values = iter([0.5, 0.9, 0.1])
     monkeypatch.setattr(loop, 'metric_of', lambda *_: next(values))
     finetune.run(finetunes.experiment(top, epochs=3), tmp_path / 'run')
     assert workdir.read_json(tmp_path / 'run' / 'run.json')['scores']['finetune']['epoch'] == 2
 
 
-def test_folds_and_seeds_are_averaged_and_no_fold_begins_with_a_head_that_knows_its_images(
+def test_folds_and_seeds_are_averaged_and_no_initial_head_was_fitted_to_held_out_images(
     top, tmp_path, monkeypatch
 ):
     splits = []

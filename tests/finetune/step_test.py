@@ -128,7 +128,7 @@ def test_frozen_parameters_and_statistics_stay_bit_identical():
     assert changed(before.batch_stats, after.batch_stats) == {'layer2_0', 'layer3_0'}
 
 
-def test_all_learn_where_nothing_is_frozen_and_running_norms_stay():
+def test_all_layers_train_unless_frozen_and_running_statistics_stay():
     before, after, _ = stepped(norms='batch')
     assert changed(before.params, after.params) == set(before.params)
     assert changed(before.batch_stats, after.batch_stats) == set(before.batch_stats)

@@ -168,7 +168,7 @@ def test_config_is_the_one_that_timm_reads(exported):
     assert config['jaxdl'] == json.loads(json.dumps(expected))
 
 
-def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
+def test_timm_loads_the_folder_with_equal_outputs(tmp_path, monkeypatch):
     torch = pytest.importorskip('torch')
     import torch_references
 
@@ -196,7 +196,7 @@ def test_timm_loads_the_folder_and_answers_the_same(tmp_path, monkeypatch):
         assert np.abs(actual - expected).max() < 1e-5 * np.ptp(expected)
 
 
-def test_the_texts_say_how_to_load_it_and_what_they_say_works(exported):
+def test_the_loading_instructions_work(exported):
     text = (exported[2] / 'README.md').read_text()
     for code in text.split('```python\n')[1:]:
         lines = code.split('```')[0].replace('FOLDER', str(exported[2])).splitlines()

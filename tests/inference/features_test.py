@@ -39,7 +39,7 @@ def extracted(images=IMAGES, **options):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How many batches went through the network."""
+    """Sizes of the batches that went through the network."""
     sizes, compute = [], features._features
 
     def counted(network, images, size):
@@ -102,7 +102,7 @@ def test_the_second_call_reads_what_the_first_wrote(calls):
 
 
 @pytest.mark.parametrize('what', ['weights', 'size', 'image', 'digest'])
-def test_another_question_has_another_answer(what, calls):
+def test_other_settings_give_other_features(what, calls):
     extracted(digests=['d'] * 37 if what == 'digest' else ())
     before, images = len(calls), IMAGES.copy()
     images[0, 0, 0, 0] ^= 255

@@ -179,7 +179,7 @@ def test_five_crops_of_the_whole_are_still_five():
     assert len({view.tobytes() for view in views}) == 5
 
 
-def test_mirrored_images_have_the_same_answer_where_views_are_mirrored():
+def test_mirrored_views_make_predictions_mirror_invariant():
     images = tiny.images(4)
     for views, least, most in (('flip', 0, 1e-6), ('none', 1e-3, 1)):
         asked = predictor(views=views)
@@ -220,7 +220,7 @@ def test_maps_are_the_class_activation_maps_of_the_head():
     assert maps.max() <= 1
 
 
-def test_a_class_that_nothing_speaks_for_has_an_empty_map():
+def test_a_class_without_evidence_has_an_empty_map():
     variables = jax.tree.map(np.copy, tiny.variables())
     variables['params']['head']['kernel'][:, 0] = -1  # features are at least 0
     networks = tta.fold_members(tiny.MODULE, [variables])
@@ -228,7 +228,7 @@ def test_a_class_that_nothing_speaks_for_has_an_empty_map():
     assert not np.asarray(maps).any()
 
 
-def test_overlays_are_pictures_of_what_is_seen():
+def test_overlays_show_the_input_crops():
     images = tiny.images(2)
     crops = gradcam.centre_crops(1.0, tiny.SIDE, images)
     np.testing.assert_array_equal(crops, images)  # crop 1, and the size that it is decoded at

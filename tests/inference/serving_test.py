@@ -143,7 +143,7 @@ def test_the_nearest_to_a_training_image_is_itself(client, classifier, checkpoin
     assert client.get(f'/training/{len(trained)}').status_code == 404
 
 
-def test_nothing_of_an_image_stays(client, checkpoint, tmp_path, monkeypatch, caplog):
+def test_no_uploaded_image_is_stored(client, checkpoint, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     top = caches.folder('features').parent
     before = sorted(top.rglob('*'))
@@ -235,7 +235,7 @@ def test_invalid_requests_are_refused(client, content, headers, status, words):
         *((host, False) for host in ('evil.example', 'photos.home.evil.example', '')),
     ],
 )
-def test_the_names_of_a_server_for_others(name, accepted):
+def test_only_host_names_of_the_server_are_accepted(name, accepted):
     assert app.is_own_name(name, serving.ServeSettings(host='photos.home')) == accepted
 
 
@@ -251,7 +251,7 @@ def test_every_response_keeps_the_browser_to_this_server(client):
     assert client.get('/predict').status_code == 405
 
 
-def test_without_its_images_a_checkpoint_is_served_alone(tmp_path, capsys):
+def test_a_checkpoint_without_training_images_is_served(tmp_path, capsys):
     classifier = service.load(tiny.workdir(tmp_path / 'run'), SETTINGS)
     assert classifier.neighbours.size == 0
     assert 'not available' in classifier.metadata()['missing']

@@ -103,7 +103,7 @@ def test_ids_with_and_without_extension_in_the_order_of_the_file(tmp_path, where
     assert paths == [tmp_path / 'test_images' / name for name in ('b.png', 'a.png')]
 
 
-def test_images_beside_the_table_and_the_first_column_of_images(tmp_path):
+def test_images_next_to_the_table_and_the_first_image_column(tmp_path):
     tiny.files(tmp_path, tiny.images(1), ['a.png'])
     for header, cells in (('x', 'a'), ('ClassName,ImageId,Name', 'tea,a,q'), ('path,image', 'a,z')):
         (tmp_path / 'mine.csv').write_text(f'{header}\n{cells}\n')

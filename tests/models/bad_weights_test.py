@@ -90,7 +90,7 @@ def test_of_an_architecture_that_is_not_here(tmp_path, deep):
     assert '--set=architecture=NAME forces one of resnet18, resnet34' in line
 
 
-def test_names_that_nobody_knows(tmp_path):
+def test_unknown_names_are_refused(tmp_path):
     np.savez(
         tmp_path / 'x.npz', **{f'encoder.{i:02}.w': np.zeros(2, np.float32) for i in range(25)}
     )

@@ -38,7 +38,7 @@ def test_it_is_products_biases_and_activations(images):
     )
 
 
-def test_hidden_answers_are_shown_when_asked_for(images):
+def test_hidden_outputs_are_available_on_request(images):
     module, variables = made(images, norm='none')
     logits, collections = module.apply(variables, images, mutable=['intermediates'])
     assert list(collections['intermediates']) == ['hidden_0', 'hidden_1']

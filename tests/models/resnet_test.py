@@ -26,7 +26,7 @@ def close(actual, expected, tolerance=TOLERANCE):
 
 
 @pytest.mark.parametrize('name', ['resnet18', 'resnet50_v2', 'resnet20'])
-def test_compiled_as_a_whole_it_is_still_pytorch(name):
+def test_the_compiled_network_equals_pytorch(name):
     """Every architecture is in parity_test.py, operation by operation."""
     network, _, variables = pair(name)
     classes, images = 10, images_of(49)
@@ -198,7 +198,7 @@ def test_parts_in_training_and_the_others_as_in_evaluation():
 
 
 @pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
-def test_nothing_goes_back_through_what_is_frozen():
+def test_no_gradient_passes_through_frozen_layers():
     (_, _, variables), module = pair('resnet20'), module_of('resnet20')
 
     def loss(params):

@@ -267,7 +267,7 @@ def test_wrong_shapes_are_an_error_with_the_shapes(name, wrong):
 
 
 @built
-def test_nothing_to_compute_is_an_error():
+def test_empty_input_is_an_error():
     with pytest.raises(jax.errors.JaxRuntimeError, match='nothing to compute'):
         raw(
             'conv_kernel',

@@ -101,7 +101,7 @@ addEventListener('load', () => {
 
 
 def luminance(color: str) -> float:
-    """As WCAG 2 has it."""
+    """Relative luminance by WCAG 2."""
     shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

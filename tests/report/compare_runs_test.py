@@ -69,7 +69,7 @@ def test_numbers_that_do_not_vary_agree_where_they_are_the_same(tmp_path):
 @pytest.mark.parametrize(
     ('accuracy', 'images', 'agrees'), [(0.80, 400, True), (0.70, 400, False), (0.70, 20, True)]
 )
-def test_fine_tunings_are_compared_by_how_many_images_judged_them(
+def test_fine_tunings_are_compared_by_their_number_of_test_images(
     tmp_path, accuracy, images, agrees
 ):
     one, other = (

@@ -36,7 +36,7 @@ def luminance(colour):
 
 
 def contrast(one, other):
-    """As WCAG 2.2 defines it."""
+    """Contrast ratio by WCAG 2.2."""
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
 

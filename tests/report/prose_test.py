@@ -80,7 +80,7 @@ def test_a_formula_that_cannot_be_converted_is_refused(tex):
         markup.mathml(tex)
 
 
-def test_a_text_and_what_it_shows_must_agree():
+def test_a_text_and_its_blocks_must_agree():
     with pytest.raises(ValueError, match='does not use numbers'):
         prose.read('Nothing here.', [TABLE])
     with pytest.raises(ValueError, match="uses 'numbers'"):

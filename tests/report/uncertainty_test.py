@@ -303,7 +303,7 @@ def test_damaged_predictions_are_reported(tmp_path):
         report.build(tmp_path)
 
 
-def test_a_small_study_has_the_sections_that_it_can_have(small):
+def test_a_small_study_has_only_the_sections_that_its_size_allows(small):
     text = page(small).text
     assert 'Equivalence to max within 1.00 percentage points, n = 3 seeds' in text
     assert '(needs 4 seeds)' in text

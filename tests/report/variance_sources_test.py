@@ -59,7 +59,7 @@ def test_each_source_of_chance_changes_the_run_by_itself(source):
     assert abs(first - second) > 3e-5  # one alone and in a group agree to 1e-5
 
 
-def test_rows_that_split_the_data_each_in_their_own_way_are_what_they_are_alone():
+def test_rows_with_their_own_splits_equal_single_runs():
     dataset = load(Data())
     splits = [split(dataset, Data(), number) for number in range(3)]
     members = [Member('', seed, BASE, split=seed) for seed in range(3)]

@@ -17,7 +17,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('umask', [0o000, 0o022, 0o077])
-def test_nobody_else_can_read_what_is_made(home, umask):
+def test_cache_folders_are_private(home, umask):
     before = os.umask(umask)
     try:
         made = caches.folder('images')

@@ -29,7 +29,7 @@ def test_no_more_results_wait_than_asked_for(cores):
     assert 10 <= len(calls) <= 10 + 8 + 2
 
 
-def test_an_error_comes_at_its_place_and_no_thread_is_left(cores):
+def test_an_error_is_raised_in_order_and_no_thread_is_left(cores):
     results = threaded_map(lambda i: 1 // (3 - i), range(100), ahead=8)
     assert list(itertools.islice(results, 3)) == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):

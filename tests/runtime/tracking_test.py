@@ -106,7 +106,7 @@ class Service:
     """Stands for the module wandb: keeps what a run was begun with."""
 
     class Error(Exception):
-        """What goes wrong there."""
+        """Failure of the service."""
 
     def __init__(self, monkeypatch, refuses=''):
         self.runs, self.refuses = [], refuses
@@ -163,7 +163,7 @@ def test_missing_packages_are_named_with_their_install_command(monkeypatch):
             tracking.check([name])
 
 
-def test_an_ablation_tells_the_means_over_its_seeds_and_writes_the_same(tmp_path, monkeypatch):
+def test_an_ablation_tracks_means_over_seeds_and_writes_the_same_files(tmp_path, monkeypatch):
     scalars = {}
     tell = lambda numbers, step: scalars.update(
         {(name, step): value for name, value in numbers.items()}
@@ -192,7 +192,7 @@ def test_an_ablation_tells_the_means_over_its_seeds_and_writes_the_same(tmp_path
     assert plain.summary == tracked.summary
 
 
-def test_the_field_that_was_before_is_answered_with_the_one_that_is(capsys):
+def test_a_renamed_field_is_refused_with_its_new_name(capsys):
     assert (
         main.main(['--experiment=finetune', '--set=finetune.tensorboard=true', '--mode=plan']) == 2
     )
@@ -204,7 +204,7 @@ def test_a_tracker_that_does_not_exist(capsys):
     assert 'did you mean tensorboard?' in capsys.readouterr().err
 
 
-def test_where_nothing_is_asked_nothing_is_written(tmp_path):
+def test_without_trackers_no_file_is_written(tmp_path):
     with tracking.begin(tmp_path, ()) as tell:
         tell({'a/b': 1.0}, 1)
     assert not list(tmp_path.iterdir())

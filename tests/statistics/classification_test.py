@@ -64,7 +64,7 @@ def test_classes_one_by_one_are_those_of_scikit_learn(case):
         np.testing.assert_allclose(each[name], values, atol=1e-12)
 
 
-def test_a_head_that_knows_nothing():
+def test_scores_of_uniform_logits():
     labels = np.arange(10)
     scores = classification.scores(np.zeros((10, 10)), labels)
     assert scores['loss'] == pytest.approx(math.log(10))

@@ -169,7 +169,7 @@ def test_equivalence_is_two_one_sided_t_tests(pairs, margin):
         )
 
 
-def test_equivalence_where_it_is_not_errs_once_in_twenty():
+def test_equivalence_at_the_margin_errs_once_in_twenty():
     differences = np.random.default_rng(4).normal(0.01, 0.01, (4000, 10))  # at the margin itself
     equivalent = [statistics.equivalence(d, np.zeros(10), 0.01).equivalent for d in differences]
     assert np.mean(equivalent) == pytest.approx(0.05, abs=0.01)

@@ -129,7 +129,7 @@ def test_the_spread_of_the_bootstrap_is_the_analytic_one():
         assert means.mean() == pytest.approx(d.mean(), abs=0.01)
 
 
-def test_images_that_are_alike_are_drawn_as_any_others():
+def test_equal_images_are_drawn_like_others():
     rng = np.random.default_rng(4)
     d = rng.choice([-1.0, 0.0, 1.0], (6, 400), p=[0.02, 0.95, 0.03])
     jittered = d + rng.normal(0, 1e-9, d.shape)  # now no two images are alike

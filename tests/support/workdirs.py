@@ -37,7 +37,7 @@ VERSIONS = dict(
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """What is made up.
+    """Settings of a synthetic ablation.
 
     `diverged`: (option, learning rate, seed) -> the epoch in which that member diverges.
     `planted`: (option, measuring seed) -> epoch, and the loss and the accuracy that it has from

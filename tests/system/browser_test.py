@@ -59,7 +59,7 @@ def page(tmp_path_factory) -> pathlib.Path:
 
 
 def browse(page: pathlib.Path, folder: pathlib.Path) -> tuple[str, list[str]]:
-    """What chromium makes of a page, and every address that the page asked for."""
+    """DOM of a page in chromium, and every address that the page requested."""
     log = folder / 'net.json'
     done = subprocess.run(
         [

@@ -184,7 +184,7 @@ def names_file(err, name):
 
 
 def wrong_of(status, err, name, same, quiet):
-    """What is wrong with how a command took a damaged file; empty where nothing is."""
+    """Complaint about the treatment of a damaged file by a command; empty if there is none."""
     errors = [line for line in err.splitlines() if line.startswith('jaxdl: error: ')]
     if status == 2:
         return (

@@ -42,7 +42,7 @@ def blocks(name, language):
     )
 
 
-def test_the_guide_computes_what_it_says(capsys):
+def test_python_blocks_give_the_stated_results(capsys):
     space = {}
     for block in blocks('guide.md', 'python'):
         exec(block, space)

@@ -67,7 +67,7 @@ def test_a_quick_run_has_the_kinds_of_the_stored_outputs(name, weights, tmp_path
 
 
 def kinds(cell):
-    """What a cell gives, but for the sentence that something was shrunk."""
+    """Kinds of outputs of a cell, without the sentence on a smoke run."""
     outputs = [each for each in cell.outputs if 'this is no evidence' not in str(each)]
     return [sorted(each.get('data', {'printed': ''})) for each in outputs]
 
@@ -126,7 +126,7 @@ def test_the_repository_is_found_where_colab_has_it_and_from_within(start, tmp_p
     )  # in its own folder it is imported as it is
 
 
-def test_where_there_is_no_repository_it_says_what_to_do(tmp_path):
+def test_a_missing_repository_is_reported_with_a_remedy(tmp_path):
     with pytest.raises(subprocess.CalledProcessError) as caught:
         asked(code(notebooks.read('assignment'))[0].source, tmp_path)
     assert 'upload or clone' in caught.value.stderr

@@ -80,7 +80,7 @@ many = settings(
 
 
 def tried(read, *given):
-    """What comes of it: a value, or None with a complaint that is one short line."""
+    """Value of `read`, or None after a complaint of one short line."""
     try:
         return read(*given)
     except InputError as error:
@@ -348,7 +348,7 @@ def test_a_terminal_is_no_place_for_markup(monkeypatch, capsys):
     assert '\x1b[2J' not in progress.describe(event)
 
 
-def test_the_commit_of_a_set_is_asked_for_said_and_kept(monkeypatch, capsys):
+def test_the_commit_of_a_data_set_is_resolved_displayed_and_recorded(monkeypatch, capsys):
     import huggingface_hub
 
     asked = []

@@ -114,7 +114,7 @@ def test_the_watch_counts_the_images_on_which_the_outputs_are_0(trained):
     assert one.watched['slope'][-1] == pytest.approx((outputs > 0).mean((1, 2)), rel=1e-5)
 
 
-def test_dead_units_of_the_first_layer_stand_still_and_others_do_not(trained):
+def test_dead_units_of_the_first_layer_do_not_change_and_others_do(trained):
     one, data, _ = trained
     settings = dataclasses.replace(SETTINGS, learning_rates=(1.0,))
     results = Results(
@@ -147,7 +147,7 @@ def networks_that(accuracy, saturated=0.01, dead=0.0, slope=0.2, start=0.01):
 
 
 def found_with(**changed):
-    """What a run finds that bears every claim out, but for `changed`, by kind."""
+    """Results that support every claim, except for `changed`, by kind."""
     usual = {
         Kind('sigmoid', 2): dict(accuracy=1.0, saturated=0.3),
         Kind('sigmoid', 5): dict(accuracy=0.1),

@@ -75,7 +75,7 @@ def test_overrides_reach_the_parts_that_have_the_field(made):
     assert config['settings']['cases'] == 100
 
 
-def test_the_zip_holds_code_report_and_answers(made):
+def test_the_zip_contains_code_report_and_results(made):
     with zipfile.ZipFile(made / 'AB-12.zip') as archive:
         names = archive.namelist()
         assert archive.testzip() is None
@@ -110,7 +110,7 @@ def test_an_override_that_no_part_has_is_refused():
         override(study, {'roll_number': '../x'})
 
 
-def test_nothing_is_written_where_a_part_cannot_be(tmp_path):
+def test_no_file_is_written_if_a_part_is_invalid(tmp_path):
     study = Assignment(parts={'Q': ['poolin']}, name='a', question='?')
     with pytest.raises(InputError, match='did you mean pooling'):
         dispatch.run(study, tmp_path / 'w')

@@ -160,7 +160,7 @@ def test_claims_on_sizes_and_operations_fail_for_a_wrong_formula(slid):
     assert [claim.split()[0] for claim in failed] == ['Rows', 'Columns', 'Operations', 'Operations']
 
 
-def test_claim_on_digits_fails_where_they_stand_elsewhere(slid):
+def test_the_claim_on_digits_fails_for_other_positions(slid):
     classifier, scene, predicted = slid
     moved = dataclasses.replace(scene, places=(scene.places + 5) % 28)
     assert any(

@@ -216,7 +216,7 @@ SETTINGS = theory.Settings(depths=(4, 16), convolutions=(24,), seeds=2)
 
 
 def study(**accuracies):
-    """As if trained: by 'mlp_4_none' the accuracy in the last epoch, 0.9 where none is given."""
+    """Results as if trained: final accuracy by name (such as 'mlp_4_none'), 0.9 by default."""
     keys = [('mlp', n, s) for n in (4, 16) for s in theory.CARRIED] + [
         ('cnn', 24, s) for s in theory.CARRIED
     ]
@@ -299,7 +299,7 @@ def test_every_number_of_the_text_is_put_in_and_every_figure_has_a_place(monkeyp
     assert len(answer.claims) == len({claim.claim for claim in answer.claims}) == 18
 
 
-def test_the_text_speaks_of_every_cnn():
+def test_the_text_mentions_every_cnn():
     sentence = checks._cnn(study(cnn_24_none=0.25), SETTINGS)
     assert '24 convolutions' in sentence
     assert sentence.index('25') < sentence.index('90')

@@ -49,7 +49,7 @@ def trained(data):
 
 
 def planted(one, change=1e-3):
-    """With one weight of the first layer changed."""
+    """Copy of a trained member with one weight of the first layer changed."""
     kernel = np.array(one.state.params['layer_0']['dense']['kernel'])
     kernel[3, 5] += change
     layer = one.state.params['layer_0'] | dict(dense=dict(kernel=kernel))
@@ -88,7 +88,7 @@ def test_only_zeros_never_have_a_gradient(trained):
         assert not networks.stillness_claim([*trained['zeros'], *trained[name]]).holds
 
 
-def test_dropout_parts_the_layer_that_it_falls_on_alone(trained):
+def test_dropout_breaks_the_symmetry_of_its_layer_only(trained):
     settings = dataclasses.replace(SETTINGS, width=16)
     claims = networks.source_claims(
         trained, settings, dict(equal=(False, False), dropout=(False, True))
@@ -175,7 +175,7 @@ def test_a_wrong_measurement_of_parting_is_no_claim(measured, place, wrong):
     assert not claims[place].holds
 
 
-def test_one_unit_stands_for_as_many_as_it_is_counted(data):
+def test_one_unit_represents_its_number_of_copies(data):
     many = separation.run(separation.equal(data, 8), data, 20)
     alone = [separation.run(separation.equal(data, 1), data, 20, copies) for copies in (8, 7)]
     right, wrong = (

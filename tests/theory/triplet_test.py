@@ -100,7 +100,7 @@ def test_jax_claims_see_a_loss_that_is_not_flat(monkeypatch):
 
 
 class Fake:
-    """What `Results` gives, from numbers."""
+    """Substitute of `Results`, from numbers."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ def test_each_claim_of_the_networks_can_fail(wrong, words):
     assert words in failures[0]
 
 
-def test_the_text_has_its_numbers_and_names_what_is_shown():
+def test_the_text_has_its_numbers_and_blocks():
     text = answer.text('triplet', **page.words(Fake()))
     assert '<<' not in text
     assert re.findall(r'^!\[(.*)\]$', text, re.MULTILINE) == [

@@ -77,7 +77,7 @@ def _near(target):
     )
 
 
-def test_a_soup_keeps_what_helps_and_leaves_what_harms():
+def test_a_soup_adds_only_members_that_improve_the_score():
     candidates = [_candidate(9.0, -7.0), _candidate(1.5, 0.0), _candidate(-1.0, 0.0)]
     mixed, chosen = averaging.soup(candidates, _near([0.25, 0.0]))
     assert chosen == [1, 2] or chosen == [2, 1]
@@ -100,7 +100,7 @@ def test_a_soup_is_the_mean_of_the_chosen_and_no_worse_than_any(seed):
     np.testing.assert_allclose(mixed['params']['x'], mean, atol=1e-6)
 
 
-def test_a_diverged_candidate_spoils_no_soup():
+def test_a_diverged_candidate_is_left_out_of_a_soup():
     candidates = [
         _candidate(float('nan'), 0.0),
         _candidate(1.0, 0.0),

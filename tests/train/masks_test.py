@@ -106,7 +106,7 @@ def test_head_and_last_norm_alone(name, params):
     assert learning == {(*norm, 'scale'), (*norm, 'bias'), ('head', 'kernel'), ('head', 'bias')}
 
 
-def test_stages_wake_from_the_head_down(params):
+def test_stages_unfreeze_from_the_head_down(params):
     stages = [
         'head',
         *sorted({masks.stage_of(k) for k in params if k.startswith('layer')}, reverse=True),

@@ -56,7 +56,7 @@ def close(a, b, atol=1e-6):
 
 
 def test_a_part_at_its_default_changes_no_more_than_rounding():
-    """As the baseline of a study of `ema`: its program has the part, its value is off."""
+    """Baseline of a study of `ema`: its program has the part, at its neutral value."""
     (_, plain), _ = stepped(BASE)
     parts = tuple(train_step.PARTS)
     (_, state), _ = stepped(BASE, parts=parts)
@@ -116,7 +116,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(class_weights):
 
 
 def test_class_weights_are_inverse_frequencies():
-    """By repetition: an example of weight w counts as w examples."""
+    """An example of weight w counts as w repeated examples."""
     variant = set_in(norm='none', class_weights=1.0)
     module = train_step.module_of(variant, CLASSES)
     (before, after), _ = stepped(variant)

@@ -63,7 +63,7 @@ def test_shapes_need_another_program():
 
 
 @pytest.mark.parametrize('name', [n for n, f in FIELDS.items() if isinstance(f.default, str)])
-def test_every_row_of_a_table_is_a_value_and_nothing_else(name):
+def test_only_table_rows_are_valid_values(name):
     for row in ROWS[name]:
         assert getattr(variant.replace(Variant(), {name: row}), name) == row
     with pytest.raises(InputError, match=r'did you mean|known'):

@@ -35,7 +35,7 @@ def holder(tmp_path):
 
 
 @pytest.mark.system
-def test_a_second_run_is_refused_with_whose_it_is(holder, tmp_path):
+def test_a_second_run_is_refused_with_the_owner_of_the_lock(holder, tmp_path):
     words = f'run is in use by process {holder.pid} on .*name another --workdir'
     with pytest.raises(InputError, match=words), lock.hold(tmp_path / 'run'):
         pass
@@ -69,7 +69,7 @@ def test_one_run_after_another(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['kept']
 
 
-def test_a_folder_made_in_vain_goes_again_and_no_other(tmp_path):
+def test_only_a_folder_made_by_the_failed_run_is_removed(tmp_path):
     (tmp_path / 'there').mkdir()
     with lock.hold(tmp_path / 'there' / 'new' / 'run'):
         pass
