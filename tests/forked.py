@@ -7,6 +7,7 @@ imports them once per test worker and has no backend, so a fork of it is like a 
 import contextlib
 import multiprocessing
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -58,7 +59,8 @@ class Process:
     def __init__(self, arguments, env=None, cwd=None):
         self._files = [tempfile.mkstemp(prefix='forked-')[1] for _ in range(2)]
         self.args = list(arguments)
-        settings = (self.args, dict(env or os.environ), str(cwd or os.getcwd()), *self._files)  # noqa: PTH109
+        folder = str(cwd or pathlib.Path.cwd())
+        settings = (self.args, dict(env or os.environ), folder, *self._files)
         self._process = CONTEXT.Process(target=_main, args=settings)
         self._process.start()
         self.pid = self._process.pid

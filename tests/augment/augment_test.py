@@ -437,7 +437,8 @@ def test_other_augmentations_change_no_draw(name):
     key, others = jax.random.key(7), _some(AUGMENTATIONS, 0)
     run = jax.jit(augment.augment)
     alone, among = (
-        run(key, images, targets, given) for given in (_some([name]), others | _some([name]))
+        run(key, images, targets, strengths)
+        for strengths in (_some([name]), others | _some([name]))
     )
     for one, other in zip(alone, among, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)

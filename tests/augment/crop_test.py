@@ -128,9 +128,9 @@ def test_a_least_area_of_1_is_the_whole_image_whatever_the_ratio(ratio):
 
 def test_invalid_input_is_an_error():
     images = _floats(_photographs())
-    for boxes, given, words in (
+    for boxes, inputs, words in (
         (jnp.ones((3, 4)), images, '3, 4'),
         (jnp.ones((2, 4)), images[0], 'must be float'),
     ):
         with pytest.raises(InputError, match=words):
-            augment.resized_crop(given, boxes, 8)
+            augment.resized_crop(inputs, boxes, 8)

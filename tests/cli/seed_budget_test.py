@@ -41,11 +41,11 @@ def test_the_normal_limit_continues_the_noncentral_t():
 
 
 @pytest.mark.parametrize(
-    'given', [(0.1, 0.0), (-1.0, 0.1), (np.nan, 0.1), (0.1, 0.1, 1.0), (0.1, np.inf)]
+    'arguments', [(0.1, 0.0), (-1.0, 0.1), (np.nan, 0.1), (0.1, 0.1, 1.0), (0.1, np.inf)]
 )
-def test_invalid_effects_and_powers_are_refused(given):
+def test_invalid_effects_and_powers_are_refused(arguments):
     with pytest.raises(InputError, match='must be'):
-        statistics.seeds_needed(*given)
+        statistics.seeds_needed(*arguments)
 
 
 def test_the_interval_of_a_standard_deviation_covers_it():

@@ -230,7 +230,7 @@ def another(logits, targets):
 
 
 @pytest.mark.parametrize(
-    ('kind', 'name', 'given', 'words'),
+    ('kind', 'name', 'component', 'words'),
     [
         ('model', 'cnn', function, "model 'cnn' is jaxdl's own"),
         ('model', 'a:b', function, 'must be a name of letters'),
@@ -261,9 +261,9 @@ def another(logits, targets):
         ('init', 'own', lambda key, shape: jnp.zeros(3), 'gives shape \\[3\\]'),
     ],
 )
-def test_invalid_registrations_are_refused_at_once(kind, name, given, words):
+def test_invalid_registrations_are_refused_at_once(kind, name, component, words):
     with pytest.raises(InputError, match=words) as caught:
-        getattr(register, kind)(name)(given)
+        getattr(register, kind)(name)(component)
     assert '\n' not in str(caught.value)
     assert name not in register.TABLES[kind] or name in ('cnn', 'none', 'accuracy')
 

@@ -69,11 +69,11 @@ def pixels(sources):
     return np.stack([decode(source, SIZE) for source in sources])
 
 
-def forbid(monkeypatch, *what):
+def forbid(monkeypatch, *names):
     def never(*args):
         raise AssertionError('done again')
 
-    for name in what:
+    for name in names:
         monkeypatch.setattr(images, name, never)
 
 
@@ -280,13 +280,13 @@ def test_an_interrupted_build_resumes(folder, monkeypatch):
     sources = files(400)
 
     @contextlib.contextmanager
-    def stops(what, total, unit='images'):
+    def stops(kind, total, unit='images'):
         done = 0
 
         def more(count):
             nonlocal done
             done += count
-            if what == 'decoding' and done >= 100:
+            if kind == 'decoding' and done >= 100:
                 raise KeyboardInterrupt
 
         yield more

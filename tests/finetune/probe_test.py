@@ -238,11 +238,11 @@ def test_the_random_split_estimate_uses_the_chosen_cell(digits, result):
     assert [row['split'] for row in random] == ['at random']
     groups = np.arange(len(dataset.labels)) // 8
     named = dataclasses.replace(dataset, groups=tuple(map(str, groups)))
-    given = Splits(
+    grouped = Splits(
         *(getattr(splits, part) for part in ('train', 'val', 'test')),
         'in whole groups that the source names',
     )
-    drawn, unsplit = probe.doubt(EXPERIMENT, named, given, features, result)
+    drawn, unsplit = probe.doubt(EXPERIMENT, named, grouped, features, result)
     assert (drawn['split'], unsplit['split']) == ('at random', 'in whole groups')
     assert unsplit['accuracy'] == result.scores['accuracy']
     assert drawn['accuracy'] > 0.85

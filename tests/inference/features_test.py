@@ -101,19 +101,19 @@ def test_the_second_call_reads_what_the_first_wrote(calls):
     assert calls == [8] * 10
 
 
-@pytest.mark.parametrize('what', ['weights', 'size', 'image', 'digest'])
-def test_other_settings_give_other_features(what, calls):
-    extracted(digests=['d'] * 37 if what == 'digest' else ())
+@pytest.mark.parametrize('kind', ['weights', 'size', 'image', 'digest'])
+def test_other_settings_give_other_features(kind, calls):
+    extracted(digests=['d'] * 37 if kind == 'digest' else ())
     before, images = len(calls), IMAGES.copy()
     images[0, 0, 0, 0] ^= 255
     other = jax.tree.map(lambda leaf: leaf * 2, VARIABLES)
-    options = dict(size=dict(size=9), digest=dict(digests=['d'] * 36 + ['e'])).get(what, {})
-    variables = other if what == 'weights' else VARIABLES
+    options = dict(size=dict(size=9), digest=dict(digests=['d'] * 36 + ['e'])).get(kind, {})
+    variables = other if kind == 'weights' else VARIABLES
     features.extract(
-        MODULE, variables, images if what == 'image' else IMAGES, progress=lambda _: None, **options
+        MODULE, variables, images if kind == 'image' else IMAGES, progress=lambda _: None, **options
     )
     # Where one image changes, its piece alone is computed again.
-    assert len(calls) - before == dict(weights=5, size=5, image=2, digest=1)[what]
+    assert len(calls) - before == dict(weights=5, size=5, image=2, digest=1)[kind]
 
 
 @pytest.mark.parametrize('damage', ['flipped', 'cut', 'gone', 'empty'])

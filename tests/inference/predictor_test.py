@@ -72,8 +72,8 @@ def test_an_array_is_centred_and_scaled_as_pillow_does():
 def test_grey_becomes_three_channels(tmp_path):
     grey, asked = tiny.images(4)[..., 0], predictor()
     wanted = asked.predict(np.repeat(grey[..., None], 3, -1)).probabilities
-    for given in (grey[..., None], list(grey), tiny.files(tmp_path, grey)):
-        np.testing.assert_array_equal(asked.predict(given).probabilities, wanted)
+    for inputs in (grey[..., None], list(grey), tiny.files(tmp_path, grey)):
+        np.testing.assert_array_equal(asked.predict(inputs).probabilities, wanted)
 
 
 @pytest.mark.parametrize('nothing', [[], np.zeros((0, 9, 9, 3), np.uint8)])
@@ -88,7 +88,7 @@ def test_no_images_at_all(nothing):
 
 
 @pytest.mark.parametrize(
-    ('given', 'words'),
+    ('inputs', 'words'),
     [
         (
             ['good.png', 'none.png', 'no.jpg'],
@@ -107,12 +107,12 @@ def test_no_images_at_all(nothing):
         ([3], 'a int, neither a path nor an array'),
     ],
 )
-def test_bad_images_are_named(tmp_path, given, words):
+def test_bad_images_are_named(tmp_path, inputs, words):
     (good,) = tiny.files(tmp_path, tiny.images(1), ['good.png'])
     (tmp_path / 'broken.png').write_bytes(good.read_bytes()[:300])
     (tmp_path / 'empty.png').touch()
     with pytest.raises(InputError, match=words) as caught:
-        predictor().predict(given)
+        predictor().predict(inputs)
     assert '\n' not in str(caught.value)
 
 

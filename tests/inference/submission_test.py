@@ -23,8 +23,8 @@ def test_the_five_likeliest_classes_best_first(tmp_path):
     submission.write_predictions(tmp_path / 'p.csv', list('abcd'), NAMES, likely)
     header, *rows = read(tmp_path / 'p.csv')
     assert ','.join(header) == (
-        'ImageId,ClassName,probability,class_2,probability_2,class_3,probability_3,class_4,probability_4,class_5,'
-        'probability_5'
+        'ImageId,ClassName,probability,class_2,probability_2,class_3,probability_3,'
+        'class_4,probability_4,class_5,probability_5'
     )
     for row, name, probabilities in zip(rows, 'abcd', likely, strict=True):
         assert row[0] == name

@@ -32,10 +32,10 @@ def deep():
     return tensors_of('resnet32')
 
 
-def refused(source, *given, **settings):
+def refused(source, *arguments, **settings):
     """The line that `load_pretrained` refuses with."""
     with pytest.raises(InputError) as raised:
-        load_pretrained(str(source), *given, **settings)
+        load_pretrained(str(source), *arguments, **settings)
     line = str(raised.value)
     assert '\n' not in line
     assert line.startswith(f'weights {source}: ')

@@ -97,8 +97,8 @@ def test_a_skip_around_a_first_layer_that_keeps_the_width(images):
     _, collections = module.apply(variables, images, mutable=['intermediates'])
     plain, _ = made(images, norm='none', width=30, depth=1)
     _, branch = plain.apply(variables, images, mutable=['intermediates'])
-    given = images.reshape(6, 30) + branch['intermediates']['hidden_0'][0]
-    np.testing.assert_allclose(collections['intermediates']['hidden_0'][0], given, rtol=1e-6)
+    expected = images.reshape(6, 30) + branch['intermediates']['hidden_0'][0]
+    np.testing.assert_allclose(collections['intermediates']['hidden_0'][0], expected, rtol=1e-6)
 
 
 def test_a_skip_around_nothing_is_an_error(images):

@@ -100,11 +100,11 @@ def test_misfitting_tensors_are_listed(cifar, change, message):
 )
 @pytest.mark.parametrize('classes', [7, 0])
 def test_a_new_head(cifar, tensors, classes):
-    given = tensors(cifar)
-    if classes and 'linear.bias' in given:
+    partial = tensors(cifar)
+    if classes and 'linear.bias' in partial:
         with pytest.raises(InputError, match=r'another shape: linear.*new head of 7 classes'):
-            to_variables(given, CIFAR, classes)
-    variables = to_variables(given, CIFAR, classes, ('head',))
+            to_variables(partial, CIFAR, classes)
+    variables = to_variables(partial, CIFAR, classes, ('head',))
     assert ('head' in variables['params']) == bool(classes)
     np.testing.assert_array_equal(
         variables['params']['conv1']['kernel'], cifar['conv1.weight'].transpose(2, 3, 1, 0)
@@ -120,16 +120,16 @@ def test_a_head_that_fits_stays_though_it_may_be_missing(cifar):
 
 
 def test_an_allowed_missing_part_is_initialised(cifar):
-    given = without(cifar, *[k for k in cifar if k.startswith('layer3.2')])
-    variables = to_variables(given, CIFAR, allow_missing=('layer3_2',))
-    again = to_variables(given, CIFAR, allow_missing=('layer3_2',))
+    partial = without(cifar, *[k for k in cifar if k.startswith('layer3.2')])
+    variables = to_variables(partial, CIFAR, allow_missing=('layer3_2',))
+    again = to_variables(partial, CIFAR, allow_missing=('layer3_2',))
     kernel = variables['params']['layer3_2']['conv2']['kernel']
     assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.1)
     np.testing.assert_array_equal(kernel, again['params']['layer3_2']['conv2']['kernel'])
     with pytest.raises(
         InputError, match=r"unknown part 'layer3_3' in allow_missing: did you mean layer3_2"
     ):
-        to_variables(given, CIFAR, allow_missing=('layer3_3',))
+        to_variables(partial, CIFAR, allow_missing=('layer3_3',))
 
 
 def test_gluon_whole_and_cut_off():

@@ -181,9 +181,13 @@ def test_parts_in_training_and_the_others_as_in_evaluation():
         in_evaluation = {
             k: jax.lax.stop_gradient(v) if k.startswith(frozen) else v for k, v in params.items()
         }
-        given = {**variables, 'params': in_evaluation}
+        changed_variables = {**variables, 'params': in_evaluation}
         features, changed = module.apply(
-            given, images, ('layer2', 'layer3'), method='features', mutable=['batch_stats']
+            changed_variables,
+            images,
+            ('layer2', 'layer3'),
+            method='features',
+            mutable=['batch_stats'],
         )
         return features.sum(), changed['batch_stats']
 
@@ -205,9 +209,13 @@ def test_no_gradient_passes_through_frozen_layers():
         frozen = {
             k: v if k.startswith('layer3') else jax.lax.stop_gradient(v) for k, v in params.items()
         }
-        given = {**variables, 'params': frozen}
+        changed_variables = {**variables, 'params': frozen}
         return module.apply(
-            given, images_of(16), ('layer3',), method='features', mutable=['batch_stats']
+            changed_variables,
+            images_of(16),
+            ('layer3',),
+            method='features',
+            mutable=['batch_stats'],
         )[0].sum()
 
     text = quick(jax.grad(loss)).lower(variables['params']).compile().as_text()

@@ -136,7 +136,7 @@ def test_second_derivatives_of_the_fused_operation_are_refused_in_words():
 def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
     rng = np.random.default_rng(0)
     images, skip, weights = (jnp.asarray(rng.normal(1, 2, shape), jnp.float32) for _ in range(3))
-    given = images, skip if beside == 'sum' else None
+    inputs = images, skip if beside == 'sum' else None
 
     def outcome(lowering, train):
         module = blocks.batch_norm(lowering, relu=after == 'relu')
@@ -152,7 +152,7 @@ def test_batch_norm_of_one_large_network_is_that_of_xla(shape, after, beside):
 
         arguments = (0, 1, 2) if beside == 'sum' else (0, 1)
         return jax.jit(jax.value_and_grad(loss, arguments, has_aux=True))(
-            dict(variables['params']), *given
+            dict(variables['params']), *inputs
         )
 
     for train in (True, False):

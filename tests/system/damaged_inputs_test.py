@@ -122,16 +122,16 @@ def damaged(content, rng):
     content = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 8))):
         place = rng.randrange(max(1, len(content)))
-        what = rng.choice(('bit', 'cut', 'shout', 'twice', 'digit'))
+        damage = rng.choice(('bit', 'cut', 'shout', 'twice', 'digit'))
         digits = [i for i, byte in enumerate(content[:2000]) if chr(byte).isdigit()]
-        if what == 'bit' and content:
+        if damage == 'bit' and content:
             content[place] ^= 1 << rng.randrange(8)
-        elif what == 'cut':
+        elif damage == 'cut':
             del content[place : place + rng.choice((1, 40, len(content)))]
-        elif what == 'shout':
+        elif damage == 'shout':
             shout = rng.choice(SHOUTS)
             content[place : place + rng.choice((0, len(shout)))] = shout
-        elif what == 'twice':
+        elif damage == 'twice':
             content[place:place] = content[max(0, place - rng.randrange(64)) : place]
         elif digits:
             content[rng.choice(digits)] = rng.choice(b'0123456789.-e')

@@ -276,8 +276,10 @@ def test_predictions_are_the_same_or_say_why_not(runs, state, part, capsys, tmp_
     for name, harm in cases[part :: 4 if every else 10**9]:
         copy = damaged(whole, tmp_path / 'copy', name, harm)
         output = tmp_path / 'predictions.csv'
-        given = [f'--images={runs.top / "pictures"}', f'--output={output}', '--overwrite']
-        status, err = asked(capsys, main.main, ['--mode=predict', f'--checkpoint={copy}', *given])
+        arguments = [f'--images={runs.top / "pictures"}', f'--output={output}', '--overwrite']
+        status, err = asked(
+            capsys, main.main, ['--mode=predict', f'--checkpoint={copy}', *arguments]
+        )
         wrong[f'{name} {harm}'] = wrong_of(
             status, err, name, output.exists, any(item in name for item in UNREAD)
         )

@@ -41,7 +41,7 @@ NAMES = {'JAX_COORDINATOR_ADDRESS'} | {
 
 
 @pytest.mark.parametrize(
-    ('variables', 'arguments', 'given'),
+    ('variables', 'arguments', 'expected'),
     [
         ({}, {}, None),
         (dict(SLURM_STEP_NUM_TASKS='1', SLURM_PROCID='0'), {}, None),
@@ -78,7 +78,7 @@ NAMES = {'JAX_COORDINATOR_ADDRESS'} | {
         ),
     ],
 )
-def test_processes_are_joined_where_there_are_several(monkeypatch, variables, arguments, given):
+def test_processes_are_joined_where_there_are_several(monkeypatch, variables, arguments, expected):
     joined = []
     monkeypatch.setattr(jax.distributed, 'initialize', lambda **settings: joined.append(settings))
     for name in NAMES:
@@ -86,15 +86,15 @@ def test_processes_are_joined_where_there_are_several(monkeypatch, variables, ar
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     distributed.join(**arguments)
-    assert joined == ([] if given is None else [given | LIMITS])
+    assert joined == ([] if expected is None else [expected | LIMITS])
 
 
 @pytest.mark.parametrize(
-    'given', [dict(coordinator='here:1'), dict(processes=2), dict(processes=2, process=0)]
+    'arguments', [dict(coordinator='here:1'), dict(processes=2), dict(processes=2, process=0)]
 )
-def test_process_flags_are_needed_together(given):
+def test_process_flags_are_needed_together(arguments):
     with pytest.raises(InputError, match='are needed together'):
-        distributed.join(**given)
+        distributed.join(**arguments)
 
 
 def test_a_launcher_that_does_not_say_where_to_meet(monkeypatch):

@@ -79,10 +79,10 @@ many = settings(
 )
 
 
-def tried(read, *given):
+def tried(read, *arguments):
     """Value of `read`, or None after a complaint of one short line."""
     try:
-        return read(*given)
+        return read(*arguments)
     except InputError as error:
         complaint = str(error)
         assert visible(complaint) == complaint

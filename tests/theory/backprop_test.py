@@ -133,7 +133,7 @@ def test_an_update_goes_against_the_gradient():
 
 
 @pytest.mark.parametrize(
-    ('given', 'words'),
+    ('arguments', 'words'),
     [
         (
             dict(x=[1, 2, 3]),
@@ -152,9 +152,9 @@ def test_an_update_goes_against_the_gradient():
         (dict(t=None), 't=None: must be a finite real number'),
     ],
 )
-def test_bad_input_is_named_in_a_line(given, words):
+def test_bad_input_is_named_in_a_line(arguments, words):
     with pytest.raises(InputError, match=words) as caught:
-        backprop.gradients(**EXAMPLE | given)
+        backprop.gradients(**EXAMPLE | arguments)
     assert '\n' not in str(caught.value)
 
 

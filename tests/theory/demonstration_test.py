@@ -152,12 +152,12 @@ def test_settings_are_reached_by_name_and_checked():
 
 
 def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):
-    given = [f'--experiment={file}', f'--workdir={tmp_path / "w"}']
-    assert main.main(given) == 0
+    arguments = [f'--experiment={file}', f'--workdir={tmp_path / "w"}']
+    assert main.main(arguments) == 0
     assert capsys.readouterr().out.startswith(
         'holds  half of one, 10 points: measured 0.5, expected 0.5 to 1e-12'
     )
-    assert main.main([*given, '--set=error=0.1', '--overwrite']) == 3
+    assert main.main([*arguments, '--set=error=0.1', '--overwrite']) == 3
     output = capsys.readouterr()
     assert 'FAILS  half of one' in output.out
     assert '1 of 1 claims failed' in output.err

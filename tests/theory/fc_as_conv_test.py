@@ -155,7 +155,7 @@ def test_claims_on_scores_fail_for_a_wrong_order(slid):
 
 
 def test_claims_on_sizes_and_operations_fail_for_a_wrong_formula(slid):
-    wrong = lambda *given: tuple(side + 1 for side in shapes.conv_output_size(*given))
+    wrong = lambda *arguments: tuple(side + 1 for side in shapes.conv_output_size(*arguments))
     failed = failing(scores.measure(*slid, wrong, shapes.pool_output_size))
     assert [claim.split()[0] for claim in failed] == ['Rows', 'Columns', 'Operations', 'Operations']
 

@@ -87,7 +87,7 @@ def test_correlations_of_gradients_fall_with_depth_and_not_for_equal_inputs(skip
 def test_the_slope_is_that_of_the_branch_and_no_other():
     assert checks.slope_claim(theory.branch_slope).holds
     assert not checks.slope_claim(lambda x, w, b, out: out * w * (1 - np.tanh(w * x + b))).holds
-    assert not checks.slope_claim(lambda *given: 1 + theory.branch_slope(*given)).holds
+    assert not checks.slope_claim(lambda *arguments: 1 + theory.branch_slope(*arguments)).holds
 
 
 WRONG_PATHS = {

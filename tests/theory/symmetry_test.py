@@ -130,7 +130,7 @@ def without_slope(units, images, errors):
 
 def test_the_rule_for_a_unit_is_its_gradient(data):
     assert exact.rule_claim(data, 4).holds
-    for wrong in (without_slope, lambda *given: -symmetry.unit_gradient(*given)):
+    for wrong in (without_slope, lambda *arguments: -symmetry.unit_gradient(*arguments)):
         assert not exact.rule_claim(data, 4, wrong).holds
 
 
@@ -150,13 +150,13 @@ def test_units_part_as_the_curvature_says(data, measured):
             dataclasses.replace(measured, predicted=wrong), SETTINGS
         )[2].holds
 
-    def blocks_alone(*given):
-        item = symmetry.curvature(*given)
-        item[:65, :65] = 0
-        return item
+    def blocks_alone(*arguments):
+        matrix = symmetry.curvature(*arguments)
+        matrix[:65, :65] = 0
+        return matrix
 
     assert holds(symmetry.curvature)
-    assert not holds(lambda *given: -symmetry.curvature(*given))
+    assert not holds(lambda *arguments: -symmetry.curvature(*arguments))
     assert not holds(blocks_alone)
 
 
