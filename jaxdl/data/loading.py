@@ -36,7 +36,7 @@ def _fractions(values: tuple[float, ...]) -> str | None:
     return (
         None
         if right
-        else 'must be three positive numbers with the sum 1, for train, val and test (or 0)'
+        else 'must be three numbers with the sum 1: train and val above 0, test 0 or more'
     )
 
 

@@ -84,7 +84,7 @@ def call(*arguments, blocked=''):
         (['--experiment=pooling', '--dataset=digit'], 'did you mean digits'),
         (['--experiment=pooling', '--set=batch_size=5000'], 'at most the 1077 training images'),
         (['--mode=report'], 'give --workdir=DIR'),
-        (['--mode=report', '--workdir=empty'], 'holds no'),
+        (['--mode=report', '--workdir=empty'], 'not the workdir of a run'),
         (['--experiment=pooling', '--workdir=taken/below'], 'cannot be written'),
     ],
 )

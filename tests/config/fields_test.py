@@ -82,7 +82,7 @@ def test_values_that_cannot_be_converted(annotation, value):
         ('optimizer', 'adm', 'did you mean adam'),
         ('data.split', 'x', 'known: stratified'),
         ('dataset', 'digit', 'did you mean digits'),
-        ('fractions', [0.5, 0.5], 'three positive numbers'),
+        ('fractions', [0.5, 0.5], 'three numbers with the sum 1'),
         ('chunk', 0, 'at least 1'),
         ('epoch', 3, 'did you mean epochs'),
         ('variant.widht', 3, 'did you mean variant.width'),

@@ -151,5 +151,5 @@ def test_only_the_share_of_the_test_part_may_be_0(fractions):
     from jaxdl.config.experiment import FineTune
     from jaxdl.config.overrides import override
 
-    with pytest.raises(InputError, match='which may be 0'):
+    with pytest.raises(InputError, match='test 0 or more'):
         override(FineTune(), dict(fractions=fractions))

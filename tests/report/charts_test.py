@@ -167,7 +167,7 @@ def charted(workdir: pathlib.Path) -> list[dict]:
 def test_a_chart_holds_the_numbers_of_the_tables(workdir):
     learning, tuning = charted(workdir)
     page = Read((workdir / 'report.html').read_text())
-    errors, tuned = page.table('Error at epoch'), page.table('The chosen learning rates')
+    errors, tuned = page.table('Error at epoch'), page.table('Selected learning rates')
     assert {curve['name'] for curve in learning['curves']} == set(errors) == set(tuned)
     for curve in learning['curves']:
         assert curve['x'] == list(range(1, EPOCHS + 1))

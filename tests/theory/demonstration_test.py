@@ -168,7 +168,7 @@ def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):
     ('flag', 'words'),
     [
         ('--options=max', 'is no ablation: leave the flag out'),
-        ('--mode=check', 'is none and checks as it goes'),
+        ('--mode=check', '--workdir has no effect in --mode=check'),
         ('--seeds=3', "unknown override 'seeds'"),
         ('--set=points=x', 'must be a whole number'),
     ],
