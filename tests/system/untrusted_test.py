@@ -34,6 +34,7 @@ from jaxdl.inference import commands, submission
 from jaxdl.report import compare_runs
 from jaxdl.report.page import markup, plots
 from jaxdl.workdir import journal, lock, tables
+from jaxdl.workdir.records import GroupPlan
 
 TRIES = int(os.environ.get('HOSTILE', '1'))
 NAMES = (
@@ -333,7 +334,20 @@ def test_a_terminal_is_no_place_for_markup(monkeypatch, capsys):
     from jaxdl.runtime import progress
 
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
-    group = dict(options=['[/x]'], members=1, steps=1)
+    group = GroupPlan(
+        condition='\x1b[2J',
+        phase='tune',
+        options=('[/x]',),
+        members=1,
+        steps=1,
+        batch_size=1,
+        sides=(1, 1),
+        chunks=1,
+        limit=1,
+        cores=1,
+        member_bytes=1,
+        conv='none',
+    )
     event = dict(
         event='epoch',
         condition='\x1b[2J',
@@ -343,7 +357,7 @@ def test_a_terminal_is_no_place_for_markup(monkeypatch, capsys):
         epochs=1,
         members=1,
     )
-    with progress.display(dict(groups=[group])) as show:
+    with progress.display([group]) as show:
         show(event)
     assert '\x1b[2J' not in progress.describe(event)
 
@@ -359,8 +373,8 @@ def test_the_commit_of_a_data_set_is_resolved_displayed_and_recorded(monkeypatch
             return type('Found', (), dict(sha='c' * 40))
 
     monkeypatch.setattr(huggingface_hub, 'HfApi', Api)
-    assert huggingface._asked('some/set:small@v1') == ('some/set', 'small', 'c' * 40)
-    assert huggingface._asked('some/set') == ('some/set', '', 'c' * 40)
+    assert huggingface._parsed('some/set:small@v1') == ('some/set', 'small', 'c' * 40)
+    assert huggingface._parsed('some/set') == ('some/set', '', 'c' * 40)
     assert asked == [('some/set', 'v1'), ('some/set', None)]
     assert 'c' * 40 in capsys.readouterr().err
 
@@ -394,8 +408,8 @@ def test_three_files_know_the_web_and_those_of_serving_listen():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             files |= {path.relative_to(PACKAGE).as_posix() for name in names if name in WEB}
-    asking = {name for name in files if not name.startswith('serving/')}
-    assert asking == {'data/download.py', 'data/hub.py', 'models/weights.py'}
+    asking = {name for name in files if not name.startswith('inference/serving/')}
+    assert asking == {'data/download.py', 'data/sources/huggingface.py', 'models/weights.py'}
 
 
 def test_telemetry_is_off():
