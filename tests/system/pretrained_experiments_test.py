@@ -56,7 +56,7 @@ def test_every_experiment_is_loaded_shrunk_and_run(food, tmp_path, name, capsys)
     assert [next(csv.reader([row])) for row in rows[1:]] == [
         [class_name] for class_name in again.class_names
     ]
-    assert call(food, name, '--mode=report') == 0
+    assert main([f'--experiment={name}', '--mode=report', '--workdir=run']) == 0
 
 
 def test_a_table_that_names_missing_images_trains_nothing(food, tmp_path, capsys):
