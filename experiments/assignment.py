@@ -1,4 +1,4 @@
-"""Which answers do the derivations and experiments give to the questions of the assignment?
+"""What are the answers to the questions of the course assignment?
 
 Run    python -m jaxdl.main --experiment=assignment
 Takes  5 min 44 s with --quick on 2 CPU cores (2026-11-24); in full about 15 minutes

@@ -1,4 +1,4 @@
-"""Which augmentations improve test accuracy, and which change the labels?
+"""Which augmentations improve test accuracy, and which reduce it?
 
 Run     python -m jaxdl.main --experiment=augmentation
 Takes   38 s on 2 CPU cores (2026-11-24)

@@ -1,4 +1,4 @@
-"""Which rule updates each of the six weights of a 2-2-1 network, and is the rule correct?
+"""Which rule updates each weight of a 2-2-1 network, and is the rule correct?
 
 Run     python -m jaxdl.main --experiment=backprop
 Takes   7 s on 2 CPU cores (2026-11-24)

@@ -1,4 +1,4 @@
-"""Does normalisation between the layers help, which kind, and at which learning rates?
+"""Which normalisation between layers improves test accuracy?
 
 Run     python -m jaxdl.main --experiment=batch_norm
 Takes   50 s on 2 CPU cores (2026-11-24)

@@ -1,4 +1,4 @@
-"""Which accuracy does a fine-tuned network reach in the food challenge?
+"""What accuracy does a fine-tuned network reach in the food challenge?
 
 Run     python -m jaxdl.main --experiment=challenge --dataset=foodc:DIR
         --set=weights=timm/resnet50.a1_in1k

@@ -1,4 +1,4 @@
-"""Which size has a feature map after a convolution, and after pooling?
+"""What is the size of a feature map after a convolution or a pooling?
 
 Run     python -m jaxdl.main --experiment=conv_arithmetic
 Takes   13 s on 2 CPU cores (2026-11-24)

@@ -1,4 +1,4 @@
-"""Does dropout improve test accuracy, and more so with less training data?
+"""Does dropout improve test accuracy, with much or little training data?
 
 Run     python -m jaxdl.main --experiment=dropout
 Takes   30 s on 2 CPU cores (2026-11-24)

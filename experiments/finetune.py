@@ -1,4 +1,4 @@
-"""Which accuracy does a pretrained network reach on your images after fine-tuning?
+"""What accuracy does a network reach on your images after fine-tuning?
 
 Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR --set=weights=FILE
 """

@@ -1,4 +1,4 @@
-"""Which initialisation works: why do zeros and ones fail, and does the variance matter?
+"""Which initialisations work, and why do zeros and ones fail?
 
 Design  binary classification, an MLP of three hidden layers of 32 tanh units without normalisation
 Run     python -m jaxdl.main --experiment=init

@@ -1,4 +1,4 @@
-"""Which optimizer gives the best test accuracy, each at its best learning rate?
+"""Which optimizer gives the best test accuracy at its own best learning rate?
 
 Run     python -m jaxdl.main --experiment=optimizer
 Takes   63 s on 2 CPU cores (2026-11-24)

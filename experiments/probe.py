@@ -1,4 +1,4 @@
-"""Which accuracy do linear heads reach on the features of a pretrained network?
+"""What accuracy do linear heads on features of a pretrained network reach?
 
 Run     python -m jaxdl.main --experiment=probe --dataset=folder:DIR --set=weights=FILE
 Takes   5.5 minutes for 2,936 photographs on 2 shared CPU cores, mostly features at 224 px

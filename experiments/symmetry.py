@@ -1,4 +1,4 @@
-"""Why do networks with equal initial weights fail, and what breaks the symmetry?
+"""Why do networks with equal initial weights fail, and what breaks symmetry?
 
 Design  digits; an MLP of two hidden layers of 16 units, 1,023 steps, in the engine; one hidden
         layer in NumPy, noise of 1e-8, 1e-4 and 1e-2, compared with the linearised growth

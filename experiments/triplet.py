@@ -1,4 +1,4 @@
-"""How does the triplet loss learn a distance for one-shot learning, and why does it need mining?
+"""How does the triplet loss learn a distance, and why does it need mining?
 
 Design  formulas against jax.grad in float64; a small CNN trained on five digits by the triplet loss
         (random, semi-hard, hard mining) or cross-entropy, four learning rates, tested on the other

@@ -16,10 +16,10 @@ from jaxdl.errors import InputError, unknown
 WIDTH = 80  # columns of a terminal
 PURPOSE = """jaxdl: theory by execution, ablations with error bars, fine-tuning, inference.
 
-  jaxdl --experiment=pooling               an ablation: options x rates x seeds
+  jaxdl --experiment=pooling               an ablation; runs/pooling/report.html
   jaxdl --experiment=pooling --mode=plan   groups, memory and time of that run
   jaxdl --experiment=pooling --mode=check  checks before training
-  jaxdl --experiment=pooling --quick       under a minute; no evidence
+  jaxdl --experiment=pooling --quick       a smoke run of under a minute
   jaxdl --experiment=backprop              a derivation, checked by running it
   jaxdl --mode=list                        the experiments and their questions
   jaxdl --mode=new my_study                a template for your own study
@@ -32,8 +32,8 @@ PURPOSE = """jaxdl: theory by execution, ablations with error bars, fine-tuning,
   jaxdl --config=runs/ONE/config.json --workdir=runs/OTHER   repeat a run
   jaxdl --mode=compare runs/ONE runs/OTHER                   differences
 
-`python -m jaxdl.main` is the same as `jaxdl`. Results go to runs/NAME, or to
---workdir. The same command resumes an unfinished run."""
+`jaxdl` and `python -m jaxdl.main` are the same command. Results go to
+runs/NAME, or to --workdir. The same command resumes an unfinished run."""
 SHORT = """jaxdl: theory by execution, ablations with error bars, fine-tuning, inference.
 
   jaxdl --mode=list                       the experiments and their questions
@@ -47,8 +47,9 @@ SHORT = """jaxdl: theory by execution, ablations with error bars, fine-tuning, i
   jaxdl --mode=serve --checkpoint=runs/probe
                                           a web page for trying the network
 
---quick shrinks a run to a minute, --set=KEY=VALUE sets a field,
---workdir=DIR sets the output folder. The same command resumes a run.
+`jaxdl` and `python -m jaxdl.main` are the same command. --quick makes a smoke
+run of under a minute, --set=KEY=VALUE sets a field, --workdir=DIR sets the
+output folder. The same command resumes a run.
 Exit status: 0 done, 2 wrong input, 3 failed, 130 or 143 interrupted.
 All flags: --help. All fields: docs/reference.md."""
 EXITS = {
@@ -102,7 +103,7 @@ class CommandLine:
 FLAGS = {f.name: f for f in dataclasses.fields(CommandLine) if f.metadata}
 ALWAYS = ('mode', 'help', 'helpshort')
 DESIGN = ('experiment', 'config', 'options', 'seeds', 'set', 'quick', 'dataset', 'images')
-# mode -> the flags that it takes, beside ALWAYS; checks, help and docs read this table
+# mode -> the flags that it takes, next to ALWAYS; checks, help and docs read this table
 MODE_FLAGS: dict[str, tuple[str, ...]] = dict(
     run=(*DESIGN, 'workdir', 'overwrite', 'coordinator', 'processes', 'process'),
     plan=(*DESIGN, 'workdir'),

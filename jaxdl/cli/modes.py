@@ -138,7 +138,8 @@ def compare(command: CommandLine) -> int:
 
     if len(command.positional) != 2:
         raise InputError(
-            '--mode=compare is for two workdirs: jaxdl --mode=compare runs/ONE runs/OTHER'
+            '--mode=compare is for two workdirs: '
+            'python -m jaxdl.main --mode=compare runs/ONE runs/OTHER'
         )
     first, second = map(pathlib.Path, command.positional)
     rows = compare_runs.compare(first, second)
@@ -151,17 +152,19 @@ def new(command: CommandLine) -> int:
     from jaxdl.cli import new_study
 
     if len(command.positional) != 1:
-        raise InputError('--mode=new is for one name: jaxdl --mode=new my_study')
+        raise InputError('--mode=new is for one name: python -m jaxdl.main --mode=new my_study')
     say(new_study.write(command.positional[0], command.overwrite))
     return 0
 
 
 def show(command: CommandLine) -> int:
-    """Lists all experiments with their questions."""
+    """Lists all experiments by kind, with their questions."""
     from jaxdl.config import catalogue
 
-    for name, question in catalogue.questions().items():
-        say(f'{name:20} {question}')
+    for kind, questions in catalogue.by_kind().items():
+        say(catalogue.KINDS[kind])
+        for name, question in questions.items():
+            say(f'  {name:20} {question}')
     return 0
 
 

@@ -14,6 +14,8 @@ import jaxdl
 from jaxdl import main as command
 from jaxdl import workdir
 from jaxdl.cli import flags, modes
+from jaxdl.config import catalogue
+from jaxdl.config.load import load_experiment
 
 TINY = [
     '--experiment=pooling',
@@ -145,7 +147,24 @@ def test_help_and_list_need_no_jax():
     status, out, err = call('--mode=list', blocked='jax flax optax')
     assert (status, err) == (0, '')
     assert 'pooling' in out
-    assert out.count('?') == out.count('\n')
+
+
+def test_list_groups_the_experiments_by_kind(capsys):
+    assert command.main(['--mode=list']) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    kinds, kind = {}, ''
+    for line in lines:
+        if not line.startswith(' '):
+            kind = next(name for name, heading in catalogue.KINDS.items() if heading == line)
+            continue
+        name, question = line.split(maxsplit=1)
+        assert question[0].isupper()
+        assert question.endswith('?')
+        assert question == load_experiment(name).question
+        kinds[name] = kind
+    assert kinds == {name: type(load_experiment(name)).__name__ for name in catalogue.questions()}
+    assert sorted(set(kinds.values())) == sorted(catalogue.KINDS)
 
 
 def test_the_short_help_fits_a_screen(capsys):

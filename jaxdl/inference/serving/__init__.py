@@ -1,6 +1,6 @@
 """Web page for a checkpoint: classes, Grad-CAM and nearest training images of an image.
 
-  jaxdl --mode=serve --checkpoint=runs/finetune
+  python -m jaxdl.main --mode=serve --checkpoint=runs/finetune
 
 POST /predict takes one image as the body of the request, and returns JSON (`service.Classifier`).
 GET /about returns metadata of the network, GET /health whether it is ready. There are no accounts
