@@ -69,7 +69,7 @@ def model(name: str) -> Callable[[T], T]:
     Raises:
       InputError: the network is of another form, or needs a parameter that is no setting.
     """
-    return _adder('model', name, lambda network: custom.builder(name, network, SETTINGS))
+    return _adder('model', name, lambda network: custom.make_builder(name, network, SETTINGS))
 
 
 def loss(name: str, activation: Callable[[jax.Array], jax.Array] = nn.softmax) -> Callable[[T], T]:

@@ -62,7 +62,7 @@ def _empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope='module', autouse=True)
-def _forgotten():
+def _clear_caches():
     """Frees compiled programs after each file: all of them together take 8 GiB per worker."""
     yield
     jax.clear_caches()

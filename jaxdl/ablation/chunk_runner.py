@@ -124,7 +124,7 @@ def _hooks(
     def read(number: int, indices: np.ndarray) -> Result | None:
         result = chunk_files.read(files[number])
         # If a process has no file, all processes train the chunk.
-        missing = bool(distributed.most(np.int32(result is None)))
+        missing = bool(distributed.compute_maximum(np.int32(result is None)))
         if result is None or missing:
             return None
         session.note('read', **facts(indices))
@@ -144,7 +144,7 @@ def _hooks(
         if training.epoch == study.epochs:
             return  # the result of a chunk that is done is written instead
         due = time.perf_counter() - saved >= session.checkpoint_seconds
-        signal, due = distributed.most(
+        signal, due = distributed.compute_maximum(
             np.asarray([session.interrupted() or 0, due], np.int32)
         ).tolist()
         if signal or due:
@@ -165,10 +165,10 @@ def _hooks(
         return result
 
     def finished(chunk: Chunk, result: Result) -> None:
-        if distributed.first():
+        if distributed.is_first():
             chunk_files.write(files[chunk.number], result)
             checkpoint.drop(_folder(files[chunk.number]))
-        if signal := distributed.together(session.interrupted)():
+        if signal := distributed.make_maximum(session.interrupted)():
             raise Interrupted(signal)
 
     return Hooks(
@@ -183,8 +183,8 @@ def _hooks(
 
 def _probes(names: Sequence[str], chunk: Chunk, num_classes: int, conv: str) -> Result:
     """Results of a study's probes, in the process that writes them."""
-    end = sharding.gathered(chunk.training.states)
-    if not distributed.first():
+    end = sharding.gather(chunk.training.states)
+    if not distributed.is_first():
         return {}
     module = train_step.module_of(chunk.variants, num_classes, conv)
     states = dict(start=chunk.initial, end=end)

@@ -115,7 +115,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
     Raises:
       InputError: the data cannot be used, or a setting cannot be met.
     """
-    devices, timer = provenance.devices(), autotune.Timer()
+    devices, timer = provenance.describe_devices(), autotune.Timer()
     conditions, data = [], {}
     for name, study, dataset in load_conditions(ablation):
         phases = _phases(study)
@@ -133,7 +133,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         data=data,
         devices=records.Devices(**devices),
         cores=machine.usable_cores(),
-        versions=provenance.versions(),
+        versions=provenance.collect_versions(),
         groups=tuple(group.plan for condition in conditions for group in condition.groups),
         registered=registry.files(component_names(ablation)),
     )
@@ -317,7 +317,7 @@ def _group_plan(
     classes = len(data.classes)
     module = train_step.module_of(variant, classes)
     convolutions = autotune.convolutions(module, (variant.batch_size, *data.image_shape))
-    conv = autotune.forced(study.conv, count) or timer.fastest(convolutions, count)
+    conv = autotune.find_forced_lowering(study.conv, count) or timer.fastest(convolutions, count)
     member_bytes = chunks.member_bytes(variants, data.image_shape, classes, conv)
     # At most the members of the group: where memory does not bind, the plan does not depend on the
     # memory that is free at the moment.
@@ -344,7 +344,7 @@ def _cut(
     members: Sequence[Member], devices: int, limit: int, cores: int
 ) -> tuple[tuple[int, int], list[np.ndarray]]:
     rows, sides = chunks.layout([member.stream for member in members], devices, limit, cores)
-    return sides, chunks.cut(rows, sides, devices)
+    return sides, chunks.cut_chunks(rows, sides, devices)
 
 
 def _data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:

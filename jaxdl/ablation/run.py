@@ -68,7 +68,7 @@ def run(
     plan = _shared_plan(folder, ablation, overwrite)
     if plan is not None:
         _train(folder, plan, command)
-    if distributed.first():
+    if distributed.is_first():
         from jaxdl import report  # matplotlib takes a second to import
 
         report.build(folder)
@@ -138,16 +138,16 @@ def _check_files(
 
 def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
     """Train all conditions and write the tables."""
-    ablation, first = plan.ablation, distributed.first()
-    started = RunRecord(**provenance.about(command), finished=False)
+    ablation, first = plan.ablation, distributed.is_first()
+    started = RunRecord(**provenance.collect(command), finished=False)
     if first:
         workdir.begin(folder, run=records.as_json(started))
     trackers = ablation.trackers if first else ()
     measured = []
     with (
-        signals.deferred() as interrupted,
-        progress.display(plan.record.groups) as show,
-        tracking.begin(folder, trackers) as track,
+        signals.defer_signals() as interrupted,
+        progress.show_ablation(plan.record.groups) as show,
+        tracking.open_trackers(folder, trackers) as track,
     ):
         note = journal.open_journal(folder, show) if first else journal.silent
         note('start')
@@ -187,7 +187,7 @@ def _measure(session: Session, condition: Condition, number: int) -> Measurement
                 continue
             rows = result_rows.result_rows(condition.name, name, members, num_classes)
             measurements.rows += rows
-            tracking.tell_rows(session.track, rows)
+            tracking.track_rows(session.track, rows)
             if name == 'measure':
                 measurements.tested += members
 

@@ -38,12 +38,12 @@ def run(
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
     folder = pathlib.Path(workdir)
-    if distributed.several() and type(experiment) not in (Ablation, FineTune):
+    if distributed.has_several() and type(experiment) not in (Ablation, FineTune):
         raise InputError(
             f'{experiment.name} runs in one process: '
             'only ablations and fine-tunings share their work'
         )
-    with hold(folder) if distributed.first() else contextlib.nullcontext():
+    with hold(folder) if distributed.is_first() else contextlib.nullcontext():
         return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)
 
 

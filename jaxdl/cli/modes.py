@@ -23,7 +23,7 @@ def run(command: CommandLine) -> int:
     distributed.join(command.coordinator, command.processes, command.process)
     experiment = _experiment(command)
     try:
-        with distributed.one_fate():
+        with distributed.raise_if_process_lost():
             results = dispatch.run(
                 experiment,
                 _workdir(command, experiment.name),
@@ -34,12 +34,12 @@ def run(command: CommandLine) -> int:
         resume = flags.program(flags.words(command, 'overwrite'))
         warn(f'{stop}, everything is saved; to resume: {resume}')
         return 128 + stop.signal
-    except signals.Failed as failure:
+    except signals.TrainingFailed as failure:
         warn(str(failure))
-        if isinstance(failure, distributed.Lost):
+        if isinstance(failure, distributed.ProcessLost):
             os._exit(3)  # the barrier of a normal exit would wait for the lost process
         return 3
-    if distributed.first():
+    if distributed.is_first():
         summary.write(results, as_dict(experiment), command, say)
     failed = sum(row['holds'] != 'true' for row in results.claims)
     if failed:
@@ -69,7 +69,7 @@ def check(command: CommandLine) -> int:
     from jaxdl.ablation import checks
     from jaxdl.runtime import progress
 
-    rows = checks.checks(experiment, lambda text: progress.say(f'checking {text}'))
+    rows = checks.checks(experiment, lambda text: progress.write_line(f'checking {text}'))
     say(checks.table(rows))
     return 3 if checks.failed(rows) else 0
 

@@ -108,7 +108,7 @@ class Ablation:
     )  # the most work that a killed run repeats
     trackers: tuple[str, ...] = fields.ruled(
         (), fields.each(fields.one_of(TRACKERS), least=0)
-    )  # told of the numbers
+    )  # record the numbers of the run
     chunk: int | None = fields.ruled(
         None, fields.at_least(1)
     )  # members at once on a device; null: what memory allows
@@ -188,7 +188,7 @@ class FineTune:
     )  # the most work that a killed run repeats
     trackers: tuple[str, ...] = fields.ruled(
         (), fields.each(fields.one_of(TRACKERS), least=0)
-    )  # told of the numbers
+    )  # record the numbers of the run
     conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))
     scale: str = fields.ruled('full', fields.one_of(SCALES))
     name: str = fields.ruled('', fields.path_part)

@@ -7,14 +7,14 @@ Interface: the names below, `chunks` (layout of members) and `autotune` (choice 
 from jaxdl.ensemble.engine import HISTORY as HISTORY
 from jaxdl.ensemble.engine import Keys as Keys
 from jaxdl.ensemble.engine import Member as Member
-from jaxdl.ensemble.engine import Noise as Noise
+from jaxdl.ensemble.engine import OptionalParts as OptionalParts
 from jaxdl.ensemble.engine import Programs as Programs
 from jaxdl.ensemble.engine import Training as Training
 from jaxdl.ensemble.engine import compile_programs as compile_programs
+from jaxdl.ensemble.engine import find_optional_parts as find_optional_parts
 from jaxdl.ensemble.engine import initial_states as initial_states
 from jaxdl.ensemble.engine import inputs as inputs
 from jaxdl.ensemble.engine import new_training as new_training
-from jaxdl.ensemble.engine import noise_of as noise_of
 from jaxdl.ensemble.engine import score as score
 from jaxdl.ensemble.engine import steps_per_epoch as steps_per_epoch
 from jaxdl.ensemble.engine import test as test
@@ -23,7 +23,7 @@ from jaxdl.ensemble.run import COSTS as COSTS
 from jaxdl.ensemble.run import Chunk as Chunk
 from jaxdl.ensemble.run import Hooks as Hooks
 from jaxdl.ensemble.run import Result as Result
-from jaxdl.ensemble.run import Trained as Trained
+from jaxdl.ensemble.run import TrainedMember as TrainedMember
 from jaxdl.ensemble.run import Workload as Workload
 from jaxdl.ensemble.run import batch_of as batch_of
 from jaxdl.ensemble.run import chunks_in_memory as chunks_in_memory

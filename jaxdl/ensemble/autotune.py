@@ -88,7 +88,7 @@ def refusal(lowering: str, members: int) -> str:
     return ''
 
 
-def forced(lowering: str | None, members: int) -> str | None:
+def find_forced_lowering(lowering: str | None, members: int) -> str | None:
     """The lowering that the user set, or None.
 
     Args:

@@ -87,7 +87,7 @@ def _cost(
     return chunks * turns, chunks, -sides[1]
 
 
-def cut(members: np.ndarray, sides: tuple[int, int], devices: int) -> list[np.ndarray]:
+def cut_chunks(members: np.ndarray, sides: tuple[int, int], devices: int) -> list[np.ndarray]:
     """Cut members into chunks.
 
     Args:

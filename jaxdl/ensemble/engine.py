@@ -57,7 +57,7 @@ class Keys(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Noise:
+class OptionalParts:
     """Optional parts of the step in the program of a group.
 
     Attributes:
@@ -69,7 +69,7 @@ class Noise:
     even: tuple[str, ...] = ()
 
 
-def noise_of(members: Sequence[Member]) -> Noise:
+def find_optional_parts(members: Sequence[Member]) -> OptionalParts:
     """Optional parts of a whole group, since all of its chunks run the same program."""
     kinds = train_step.parts_of([member.variant for member in members])
     even = [
@@ -77,7 +77,7 @@ def noise_of(members: Sequence[Member]) -> Noise:
         for k in kinds
         if k in train_step.ON_IMAGES and len({getattr(m.variant, k) for m in members}) == 1
     ]
-    return Noise(kinds, tuple(even))
+    return OptionalParts(kinds, tuple(even))
 
 
 @dataclasses.dataclass
@@ -142,7 +142,7 @@ def initial_states(
     Returns:
       A state with NumPy leaves [row, column, ...].
     """
-    module, parts = module_of(members[0].variant, num_classes), noise_of(members).kinds
+    module, parts = module_of(members[0].variant, num_classes), find_optional_parts(members).kinds
     states: dict[tuple[Any, ...], TrainState] = {}
 
     def state(member: Member) -> TrainState:
@@ -200,7 +200,7 @@ def compile_programs(
     """
     began, traces = time.perf_counter(), []
     variants, row_keys = inputs(chunk, members)
-    noise, mesh = noise_of(members), sharding.member_mesh(len(chunk))
+    noise, mesh = find_optional_parts(members), sharding.member_mesh(len(chunk))
     module = module_of(variants, num_classes, conv)
     steps = steps_per_epoch(data, variants.batch_size)
     rows, whole = PartitionSpec(sharding.MEMBER), PartitionSpec()
@@ -267,7 +267,7 @@ def _abstract_states(
 ) -> TrainState:
     """Shapes and sharding of the states of a chunk; no initial weight is drawn."""
     variant = members[0].variant
-    module, parts = module_of(variant, num_classes), noise_of(members).kinds
+    module, parts = module_of(variant, num_classes), find_optional_parts(members).kinds
     state = jax.eval_shape(lambda: init_state(variant, 0, module, image_shape, parts))
     rows = NamedSharding(mesh, PartitionSpec(sharding.MEMBER))
     return jax.tree.map(
@@ -338,7 +338,7 @@ def test(
     sums, correct = programs.evaluate(states, variants, data, data.test)
     result = {f'test_{name}': value for name, value in _means(sums).items()}
     most = int(mask.sum((1, 2)).max())  # the images of a split come first, then the padding
-    correct = np.asarray(sharding.gathered(correct)) & mask[:, None]
+    correct = np.asarray(sharding.gather(correct)) & mask[:, None]
     result['correct'] = correct.reshape(*correct.shape[:2], -1)[..., :most]
     training.seconds['evaluate'] += time.perf_counter() - began
     return result
@@ -357,8 +357,8 @@ def score(
     states, variants = sharding.place((training.states, variants), programs.mesh)
     data, scores = _place_data(data, programs.mesh), {}
     for split, part in dict(val=data.val, test=data.test).items():
-        mask = np.asarray(sharding.gathered(part.mask))[:, None]
-        for name, values in sharding.gathered(programs.score(states, variants, data, part)).items():
+        mask = np.asarray(sharding.gather(part.mask))[:, None]
+        for name, values in sharding.gather(programs.score(states, variants, data, part)).items():
             means = np.where(mask, np.asarray(values, np.float64), 0.0).sum((2, 3)) / mask.sum(
                 (2, 3)
             )
@@ -385,7 +385,7 @@ def _record(training: Training, split: str, sums: Metrics) -> None:
 
 def _means(sums: Metrics) -> dict[str, np.ndarray]:
     """Means in float64, so that an accuracy is exactly the share of correct images."""
-    return jax.tree.map(lambda x: np.asarray(x, np.float64), sharding.gathered(sums)).means()
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), sharding.gather(sums)).means()
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))

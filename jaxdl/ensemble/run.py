@@ -75,7 +75,7 @@ class Chunk:
     programs: Programs
 
 
-def _nothing(*_: Any) -> None:
+def _do_nothing(*_: Any) -> None:
     """A hook that does nothing."""
 
 
@@ -92,12 +92,12 @@ class Hooks:
       finished: (chunk, result) may write the result.
     """
 
-    read: Callable[[int, np.ndarray], Result | None] = _nothing
-    before_compile: Callable[[np.ndarray], None] = _nothing
-    before_training: Callable[[Chunk], None] = _nothing
-    after_epoch: Callable[[Chunk], None] = _nothing
+    read: Callable[[int, np.ndarray], Result | None] = _do_nothing
+    before_compile: Callable[[np.ndarray], None] = _do_nothing
+    before_training: Callable[[Chunk], None] = _do_nothing
+    after_epoch: Callable[[Chunk], None] = _do_nothing
     after_training: Callable[[Chunk], Result] = lambda chunk: {}
-    finished: Callable[[Chunk, Result], None] = _nothing
+    finished: Callable[[Chunk, Result], None] = _do_nothing
 
 
 def group_by_program(members: Sequence[Member]) -> list[list[int]]:
@@ -119,7 +119,7 @@ def chunks_in_memory(members: Sequence[Member], member_bytes: int) -> list[np.nd
     rows, sides = chunks.layout(
         [member.stream for member in members], devices, limit, chunks.cores_of_a_device()
     )
-    return chunks.cut(rows, sides, devices)
+    return chunks.cut_chunks(rows, sides, devices)
 
 
 def run_members(
@@ -246,7 +246,7 @@ def _record(
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class TrainedMember:
     """A member after its last epoch.
 
     Attributes:
@@ -276,7 +276,7 @@ def train_members(
     watch: Watch | None = None,
     images: int = 256,
     note: Callable[[str], None] = lambda text: None,
-) -> tuple[list[Trained], list[GroupRecord]]:
+) -> tuple[list[TrainedMember], list[GroupRecord]]:
     """Train members of any programs, as many at a time as fit into memory.
 
     Args:
@@ -290,7 +290,7 @@ def train_members(
     Returns:
       The trained members in the order of `members`, and the groups' entries in run.json.
     """
-    trained: dict[int, Trained] = {}
+    trained: dict[int, TrainedMember] = {}
     records = []
     groups = group_by_program(members)
     for number, places in enumerate(groups, 1):
@@ -304,7 +304,7 @@ def train_members(
         results, record = _train_group(group, workload, watch, images)
         for place, result in zip(places, results, strict=True):
             history = {name: result[name] for name in engine.HISTORY}
-            trained[place] = Trained(
+            trained[place] = TrainedMember(
                 members[place], history, result['watched'], result['start'], result['state']
             )
         records.append(record)
@@ -329,7 +329,7 @@ def _train_group(
 
     def look(chunk: Chunk) -> None:
         if watch:
-            values = _watched(watch, module, chunk.training.states, batch, chunk.variants)
+            values = _apply_watch(watch, module, chunk.training.states, batch, chunk.variants)
             watched.append(jax.tree.map(np.asarray, dict(values)))
 
     def after_training(chunk: Chunk) -> Result:
@@ -346,7 +346,7 @@ def _train_group(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _watched(
+def _apply_watch(
     watch: Watch, module: nn.Module, states: TrainState, batch: Batch, variants: Variant
 ) -> Any:
     return jax.vmap(jax.vmap(lambda state, variant: dict(watch(module, state, batch, variant))))(
@@ -382,7 +382,7 @@ def map_members(
     axes = (0, 0, *[None] * len(shared))
     program = jax.jit(jax.vmap(functools.partial(function, module=module), in_axes=axes))
     limit = min(len(members), chunks.most_members(size))
-    indices = chunks.cut(np.arange(len(members))[:, None], (limit, 1), 1)
+    indices = chunks.cut_chunks(np.arange(len(members))[:, None], (limit, 1), 1)
     results = []
     with jax.default_matmul_precision('highest'):
         for chunk in indices:

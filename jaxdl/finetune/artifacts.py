@@ -173,7 +173,7 @@ def write_predictions(
         return None
     images, class_names = unlabelled.images, card.class_names
     module = run.network.module.clone(num_classes=len(class_names))
-    interrupted = distributed.together(run.context.interrupted)
+    interrupted = distributed.make_maximum(run.context.interrupted)
     with show_progress('predicting', len(images)) as advance:
 
         def count_done(count: int) -> None:
@@ -182,7 +182,7 @@ def write_predictions(
                 raise Interrupted(signal)
 
         logits = tta.log_probabilities(module, members, card, images, progress=count_done)
-    if distributed.first():
+    if distributed.is_first():
         top, ids = run.context.workdir, unlabelled.ids
         probabilities = tta.probabilities(logits, card.temperature)
         submission.write_predictions(top / 'predictions.csv', ids, class_names, probabilities)

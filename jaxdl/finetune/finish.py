@@ -48,7 +48,7 @@ def finish(
     card = dataclasses.replace(final.card, temperature=temperature, scores=scores)
     model_file.save(run.context.workdir, final.members, card)
     submission = artifacts.write_predictions(run, final.members, card, unlabelled)
-    if not distributed.first():
+    if not distributed.is_first():
         return
     rows = list(_result_rows(run, probe_result, trained, final, scores))
     tables.write_table(run.context.workdir / 'results.csv', tables.RESULTS, rows)

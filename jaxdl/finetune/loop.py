@@ -24,7 +24,7 @@ from jaxdl.finetune import phases
 from jaxdl.finetune.phases import Phase
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint, distributed, out_of_memory, sharding
-from jaxdl.runtime.signals import Failed, Interrupted
+from jaxdl.runtime.signals import Interrupted, TrainingFailed
 from jaxdl.statistics import classification
 from jaxdl.train import keys, train_step
 from jaxdl.train.settings import StepSettings, TrainSettings
@@ -40,7 +40,7 @@ EXCHANGE_STEPS = 10  # steps after which processes agree on whether to stop or t
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
 
 
-class NotFinite(Failed):
+class NotFinite(TrainingFailed):
     """The loss of a step is not finite.
 
     Attributes:
@@ -164,7 +164,7 @@ def train_network(
         keeper.close()
     _write_trained(done, network, context.card)
     distributed.wait('written')  # the checkpoints of the training go once the network is there
-    if distributed.first():
+    if distributed.is_first():
         checkpoint.drop(training)
     return network
 
@@ -225,7 +225,7 @@ class _Loop:
         """The newest checkpoint, or the state before the first step, on all devices."""
         parts = train_step.parts_of([self.settings])
         state = train_step.state_of(variables, self.settings, parts)
-        state = sharding.everywhere(state, self.context.mesh)
+        state = sharding.replicate_on_processes(state, self.context.mesh)
         history = np.full((self.epochs, len(HISTORY)), np.nan)
         progress = TrainingProgress(history, np.zeros(3), np.zeros(len(SECONDS)))
         restored = self.keeper.restore(dict(state=state, progress=vars(progress)))
@@ -245,7 +245,7 @@ class _Loop:
         source = batches.batches(self.job.feed, start, self.steps, process)
         while phase := self._phase(int(state.step), progress):
             size = f'batch_size={self.job.feed.batch_size} at {phase.size} px'
-            with out_of_memory.guarded(size, out_of_memory.TRAINING):
+            with out_of_memory.convert_memory_errors(size, out_of_memory.TRAINING):
                 program = self._compile(state, phase)
                 state = self._run_phase(state, progress, phase, program, source)
         return state
@@ -291,7 +291,7 @@ class _Loop:
         feed = self.job.feed
         count = feed.batch_size // jax.process_count()
         rows = np.asarray(feed.images[np.zeros(count, int)]), np.zeros(count, np.int32)
-        rows = sharding.batch(rows, self.context.mesh)
+        rows = sharding.shard_batch(rows, self.context.mesh)
         replicated = jax.sharding.NamedSharding(self.context.mesh, jax.sharding.PartitionSpec())
         full = self.recipe.precision == 'float32'
         with jax.default_matmul_precision('highest' if full else 'default'):
@@ -305,7 +305,7 @@ class _Loop:
         timeline = phases.timeline(self.recipe, phase, self.per_epoch)
         timeline = Timeline(np.int32(timeline.steps), np.int32(timeline.start))
         key, shares = keys.seed_key(self.job.feed.seed), jnp.asarray(self.job.class_shares)
-        everywhere = sharding.everywhere((key, timeline, shares), self.context.mesh)
+        everywhere = sharding.replicate_on_processes((key, timeline, shares), self.context.mesh)
         return self.settings, *everywhere
 
     def _run_phase(
@@ -321,7 +321,7 @@ class _Loop:
         saved = self.began = time.perf_counter()
         for step in range(int(state.step), phase.stop):
             waiting = time.perf_counter()
-            rows = sharding.batch(next(source), self.context.mesh)
+            rows = sharding.shard_batch(next(source), self.context.mesh)
             self.seconds['wait'] += time.perf_counter() - waiting
             state, means = program(state, rows, *arguments)
             pending.append((step, means))
@@ -347,11 +347,11 @@ class _Loop:
         Several processes exchange this every few steps only, since the exchange makes them wait.
         """
         local = self.context.interrupted() or 0, since >= self.context.checkpoint_seconds
-        if not distributed.several():
+        if not distributed.has_several():
             return local
         if step % EXCHANGE_STEPS and not ends:
             return 0, False
-        signal, due = distributed.most(np.asarray(local, np.int32))
+        signal, due = distributed.compute_maximum(np.asarray(local, np.int32))
         return int(signal), bool(due)
 
     def _evaluate_and_save(

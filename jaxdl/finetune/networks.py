@@ -151,7 +151,7 @@ def _initial_head(
     if run.experiment.finetune.folds == 1:
         return result.head_train_only
     splits = Splits(np.sort(train), held_out, held_out[:0])
-    return distributed.agreed(
+    return distributed.broadcast_arrays(
         probe.head_of(run.experiment, run.dataset, splits, run.features, result)
     )
 

@@ -52,7 +52,7 @@ def outline(experiment: FineTune) -> list[str]:
 
 def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
     """Write plan.json unless an earlier session has."""
-    if (run.context.workdir / 'plan.json').exists() or not distributed.first():
+    if (run.context.workdir / 'plan.json').exists() or not distributed.is_first():
         return
     experiment, network = run.experiment, run.network
     per_epoch = loop.steps_per_epoch(networks.feed_of(run, run.splits.train, 0))
@@ -73,10 +73,10 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
         phases=tuple(dataclasses.asdict(phase) for phase in plan),
         heads=probe.members(experiment),
         conv=network.module.lowering,
-        devices=Devices(**provenance.devices()),
+        devices=Devices(**provenance.describe_devices()),
         processes=jax.process_count(),
         cores=machine.usable_cores(),
-        versions=provenance.versions(),
+        versions=provenance.collect_versions(),
     )
     workdir.begin(run.context.workdir, plan=records.as_json(content))
 

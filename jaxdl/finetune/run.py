@@ -54,13 +54,13 @@ def run(
     if not resumes or not complete:
         network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
         unlabelled = artifacts.find_unlabelled(experiment)
-        if overwrite and distributed.first():
+        if overwrite and distributed.is_first():
             workdir.clear(folder)
         distributed.wait('cleared')
-        if distributed.first():
+        if distributed.is_first():
             workdir.begin(folder, config=config)
         _run_stages(experiment, folder, network, dataset, unlabelled, command)
-    if distributed.first():
+    if distributed.is_first():
         from jaxdl import report  # matplotlib takes a second to import
 
         report.build(folder)
@@ -97,16 +97,18 @@ def _run_stages(
     unlabelled: Unlabelled | None,
     command: str,
 ) -> None:
-    facts, first = provenance.about(command), distributed.first()
+    facts, first = provenance.collect(command), distributed.is_first()
     with (
-        signals.deferred() as interrupted,
-        progress.fine() as show,
-        tracking.begin(folder, experiment.trackers if first else ()) as tell,
+        signals.defer_signals() as interrupted,
+        progress.show_finetuning() as show,
+        tracking.open_trackers(folder, experiment.trackers if first else ()) as tell,
     ):
         note = journal.open_journal(folder, show) if first else journal.silent
-        note = tracking.tracked(note, tell)
+        note = tracking.track_journal(note, tell)
         note('start')
-        with signals.at_once():  # extracted features are cached: nothing else could be lost
+        with (
+            signals.interrupt_on_signals()
+        ):  # extracted features are cached: nothing else could be lost
             setup.check_unchanged(dataset, network, folder)
             # Before the training: an image that cannot be read ends the run.
             unlabelled = artifacts.decode_unlabelled(unlabelled, dataset)
@@ -137,12 +139,12 @@ def _run_probe(run: FineTuneRun) -> ProbeResult:
     elif result := artifacts.read_probe(folder):
         return result
     hooks: dict[str, Any] = dict(
-        note=run.context.note, interrupted=distributed.together(run.context.interrupted)
+        note=run.context.note, interrupted=distributed.make_maximum(run.context.interrupted)
     )
     data = run.dataset, run.splits, run.features
-    result = distributed.agreed_record(probe.run(run.experiment, *data, **hooks))
+    result = distributed.broadcast_record(probe.run(run.experiment, *data, **hooks))
     uncertainty = probe.doubt(run.experiment, *data, result, **hooks)
-    if distributed.first():
+    if distributed.is_first():
         tables.write_table(top / PROBE_FILES[0], probe.COLUMNS, result.rows)
         facts = bursts.facts(run.dataset, run.splits) | dict(doubt=uncertainty)
         workdir.write_json(top / PROBE_FILES[1], facts)

@@ -168,7 +168,7 @@ def split_images(
       InputError: that file is damaged, and the splits drawn again differ.
     """
     extracted = extract_features(experiment, dataset, network)
-    if distributed.first():
+    if distributed.is_first():
         _draw_once(experiment, dataset, extracted[:, 0], folder)
     distributed.wait('split')  # machines of different kinds might draw different splits
     with np.load(folder / workdir.SPLIT) as arrays:

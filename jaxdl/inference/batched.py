@@ -47,7 +47,7 @@ def map_batches(
 
     def read_oldest() -> Any:
         count, result = pending.popleft()
-        with out_of_memory.guarded(f'{largest} images at a time', advice):
+        with out_of_memory.convert_memory_errors(f'{largest} images at a time', advice):
             result = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], result)
         if progress:
             progress(count)
@@ -57,7 +57,7 @@ def map_batches(
         rounded = -(-(1 << (len(batch) - 1).bit_length()) // multiple) * multiple
         largest = max(largest, min(size, rounded))
         padding = np.zeros((largest - len(batch), *batch.shape[1:]), batch.dtype)
-        with out_of_memory.guarded(f'{largest} images at a time', advice):
+        with out_of_memory.convert_memory_errors(f'{largest} images at a time', advice):
             result = compute(np.concatenate([batch, padding]) if len(padding) else batch)
         pending.append((len(batch), result))
         if len(pending) > IN_FLIGHT:
@@ -107,7 +107,7 @@ def map_images(
         progress=progress,
     )
     rows = np.concatenate(list(results))
-    if distributed.several():
+    if distributed.has_several():
         from jax.experimental import multihost_utils
 
         rows = np.concatenate(multihost_utils.process_allgather(rows))[: len(indices)]

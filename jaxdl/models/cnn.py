@@ -38,22 +38,22 @@ class Stage(nn.Module):
                 images = self._follow(convolved, train, pool, f'norm{suffix}')
             else:
                 branch = self._follow(convolved, train, 'none', f'norm{suffix}')
-                images = _pooled(layers.join(self.skip, images, branch), pool)
+                images = _pool(layers.join(self.skip, images, branch), pool)
         return images
 
     def _follow(self, images: jax.Array, train: bool, pool: str, name: str) -> jax.Array:
         """Norm, activation and pooling after a convolution."""
-        if self.conv == 'onednn' and stage.serves(self.norm, self.activation):
+        if self.conv == 'onednn' and stage.is_supported(self.norm, self.activation):
             fused = pool if pool in stage.POOLINGS else 'none'
             images = stage.NormActivationPool(self.norm, self.activation, fused, name=name)(
                 images, train
             )
-            return images if pool == fused else _pooled(images, pool)
+            return images if pool == fused else _pool(images, pool)
         images = layers.NORMS[self.norm](train, name)(images)
-        return _pooled(layers.ACTIVATIONS[self.activation](images), pool)
+        return _pool(layers.ACTIVATIONS[self.activation](images), pool)
 
 
-def _pooled(images: jax.Array, pool: str) -> jax.Array:
+def _pool(images: jax.Array, pool: str) -> jax.Array:
     return images if pool == 'none' else Pool(pool, name='pool')(images)
 
 

@@ -112,7 +112,7 @@ def _dot(images: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.dot_general(images, kernel, (((3,), (0,)), ((), ())))
 
 
-def _patched(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+def _conv_by_patches(images: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
     """Patches and a matrix product: where members share their images.
 
     The patches are taken once for all of them.
@@ -217,7 +217,7 @@ def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
         gradient: jax.Array, kernel: jax.Array, shape: Sides, stride: int, padding: int
     ) -> jax.Array:
         return each(
-            lambda g, w: _transposed(lambda x: _xla(x, w, stride, padding), shape, g),
+            lambda g, w: _apply_transpose(lambda x: _xla(x, w, stride, padding), shape, g),
             gradient,
             kernel,
         )
@@ -226,7 +226,7 @@ def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
         images: jax.Array, gradient: jax.Array, shape: Sides, stride: int, padding: int
     ) -> jax.Array:
         return each(
-            lambda x, g: _transposed(lambda w: _xla(x, w, stride, padding), shape, g),
+            lambda x, g: _apply_transpose(lambda w: _xla(x, w, stride, padding), shape, g),
             images,
             gradient,
         )
@@ -236,7 +236,7 @@ def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
     )
 
 
-def _transposed(
+def _apply_transpose(
     linear: Callable[[jax.Array], jax.Array], shape: Sides, gradient: jax.Array
 ) -> jax.Array:
     """The gradient by the argument, of that shape, of a linear function."""
@@ -273,7 +273,7 @@ LOWERINGS: dict[str, Lowering] = {
     'onednn': _differentiable(
         _onednn, _data_by_onednn, _kernel_by_onednn
     ),  # the library's, on XLA's own threads
-    'patches': _patched,
+    'patches': _conv_by_patches,
     'grouped': _xla,  # vmap makes it one convolution with a group for every member
     'map': _by_xla(
         lambda f, a, b: lax.map(lambda ab: f(*ab), (a, b), batch_size=CHUNK)

@@ -17,7 +17,7 @@ PAIR = (
 )
 
 
-class Own(nn.Module):
+class CustomNetwork(nn.Module):
     """The engine's side of `network`; parameters have the names that the network gives them."""
 
     label: str
@@ -36,9 +36,9 @@ class Own(nn.Module):
         """
         with (
             blamed(f'model {self.label!r} on images {list(images.shape)}'),
-            nn.intercept_methods(_calm),
+            nn.intercept_methods(_skip_dropout),
         ):
-            logits = self._called(images, dict(train=train, dropout=dropout))
+            logits = self._call_network(images, dict(train=train, dropout=dropout))
         if getattr(logits, 'shape', None) != (len(images), self.num_classes):
             shape = list(getattr(logits, 'shape', [])) or type(logits).__name__
             right = [len(images), self.num_classes]
@@ -48,27 +48,29 @@ class Own(nn.Module):
             )
         return logits
 
-    def _called(self, images: jax.Array, state: dict[str, Any]) -> Any:
+    def _call_network(self, images: jax.Array, state: dict[str, Any]) -> Any:
         settings = dict(self.settings, num_classes=self.num_classes)
         if isinstance(self.network, tuple):
             init, apply = self.network
             return apply(self.param('own', lambda key: init(key, images, self.num_classes)), images)
-        if not makes_module(self.network):
-            return self.network(images, **_taken(self.network, settings | state))
-        module = self.network(**_taken(self.network, settings))
+        if not is_module_class(self.network):
+            return self.network(images, **_select_arguments(self.network, settings | state))
+        module = self.network(**_select_arguments(self.network, settings))
         nn.share_scope(
             self, module
         )  # so that the parameters are named as they are without this class
-        return module(images, **_taken(type(module).__call__, state))
+        return module(images, **_select_arguments(type(module).__call__, state))
 
 
-def builder(label: str, network: Any, known: Collection[str]) -> Callable[..., nn.Module]:
+def make_builder(
+    label: str, network: Any, setting_names: Collection[str]
+) -> Callable[..., nn.Module]:
     """Make a row of MODELS from a user's network.
 
     Args:
       label: name of the row.
       network: a Linen class, a function or a pair.
-      known: names of the settings that its fields or parameters may have.
+      setting_names: names of the settings that its fields or parameters may have.
 
     Raises:
       InputError: it has none of the three forms, or needs a parameter that is no setting.
@@ -76,30 +78,33 @@ def builder(label: str, network: Any, known: Collection[str]) -> Callable[..., n
     if isinstance(network, tuple):
         if len(network) != 2 or not all(map(callable, network)):
             raise InputError(f'model {label!r}: must be a Linen class, a function or {PAIR}')
-        asked = []
+        used_names = []
     else:
-        asked = _asked(label, network, known)
+        used_names = _find_settings(label, network, setting_names)
 
     def build(num_classes: int, **settings: Any) -> nn.Module:
-        return Own(label, network, num_classes, tuple((name, settings[name]) for name in asked))
+        return CustomNetwork(
+            label, network, num_classes, tuple((name, settings[name]) for name in used_names)
+        )
 
     parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ('num_classes', *asked)
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+        for name in ('num_classes', *used_names)
     ]
     build.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return build
 
 
-def makes_module(network: Any) -> bool:
+def is_module_class(network: Any) -> bool:
     """Whether a call makes a Linen module: a class, or a partial of a class."""
     made = network.func if isinstance(network, functools.partial) else network
     return isinstance(made, type) and issubclass(made, nn.Module)
 
 
-def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
+def _find_settings(label: str, network: Any, setting_names: Collection[str]) -> list[str]:
     """The settings that a network takes.
 
-    The parameters of a function or the fields of a class that are in `known`.
+    The parameters of a function or the fields of a class that are in `setting_names`.
     """
     if not callable(network) or isinstance(network, nn.Module):
         raise InputError(
@@ -107,20 +112,22 @@ def _asked(label: str, network: Any, known: Collection[str]) -> list[str]:
             f'a function or {PAIR}'
         )
     parameters = inspect.signature(network).parameters
-    outside = ('parent', 'name') if makes_module(network) else (next(iter(parameters), ''), *CALLED)
+    outside = (
+        ('parent', 'name') if is_module_class(network) else (next(iter(parameters), ''), *CALLED)
+    )
     names = [name for name in parameters if name not in (*outside, 'num_classes')]
     for name in names:
-        if name not in known and parameters[name].default is inspect.Parameter.empty:
-            called = '' if makes_module(network) else ', train, dropout'
+        if name not in setting_names and parameters[name].default is inspect.Parameter.empty:
+            called = '' if is_module_class(network) else ', train, dropout'
             raise InputError(
                 f'model {label!r} needs {name!r}, which is no setting: give it a default '
                 '(fields of Variant that are words or whole numbers, num_classes, '
                 f'conv{called} are settings)'
             )
-    return [name for name in names if name in known]
+    return [name for name in names if name in setting_names]
 
 
-def _calm(
+def _skip_dropout(
     call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
 ) -> Any:
     """Make `nn.Dropout` the identity where no noise is given, as in a check of gradients."""
@@ -134,7 +141,7 @@ def _calm(
     return call(*args, **kwargs)
 
 
-def _taken(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _select_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `values` that a function has a parameter for."""
     return {
         name: value

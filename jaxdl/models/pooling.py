@@ -103,7 +103,7 @@ def _mean(images: jax.Array) -> jax.Array:
     return images.mean((1, 2))
 
 
-def _most(images: jax.Array) -> jax.Array:
+def _max(images: jax.Array) -> jax.Array:
     """The maximum over the image."""
     return images.max((1, 2))
 
@@ -124,12 +124,12 @@ def _gem(images: jax.Array, param: Param) -> jax.Array:
 # name -> [batch, height, width, channel] -> [batch, features]; names and meaning as in timm.
 GLOBAL_POOLINGS: dict[str, Callable[[jax.Array, Param], jax.Array]] = {
     'avg': lambda images, param: _mean(images),
-    'max': lambda images, param: _most(images),
+    'max': lambda images, param: _max(images),
     'avgmax': lambda images, param: (
-        0.5 * (_mean(images) + _most(images))
+        0.5 * (_mean(images) + _max(images))
     ),  # half of the one, half of the other
     'catavgmax': lambda images, param: jnp.concatenate(
-        [_mean(images), _most(images)], -1
+        [_mean(images), _max(images)], -1
     ),  # both: twice the features
     'gem': _gem,
     'flatten': lambda images, param: images.reshape(

@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxdl.errors import InputError, unknown
 from jaxdl.models.architectures import ARCHITECTURES, Architecture, Preprocessing
 from jaxdl.models.resnet import ResNet
-from jaxdl.models.tensor_names import HEADS, UNREAD, beyond, listed, name_of, prefix_of
+from jaxdl.models.tensor_names import HEADS, UNREAD, is_truncated, list_names, name_of, prefix_of
 
 if TYPE_CHECKING:
     from jaxdl.models.weights import Weights
@@ -63,7 +63,7 @@ def load_pretrained(
     outputs = classes_of(read.tensors, row) if num_classes is None else num_classes
     try:
         variables = to_variables(read.tensors, row, outputs, allow_missing)
-        prepared = preprocessing_of(read.config, row.preprocessing)
+        prepared = parse_preprocessing(read.config, row.preprocessing)
     except InputError as error:
         like, fits = recognise.likeliest(read.tensors)
         hint = f'; they look like {like}: architecture={like}' if fits and like != row.name else ''
@@ -117,19 +117,21 @@ def to_variables(
     _check_parts(allow_missing, shapes)
     prefix = prefix_of(tensors, architecture)
     names = {path: name_of(path[1:], architecture, prefix) for path in shapes}
-    arrays = {path: _ours(tensors[name], path) for path, name in names.items() if name in tensors}
+    arrays = {
+        path: _to_parameter(tensors[name], path) for path, name in names.items() if name in tensors
+    }
     other = {path for path, value in arrays.items() if value.shape != shapes[path].shape}
     new = {
         path
         for path in shapes
         if path[1] in allow_missing and (path not in arrays or path in other)
     }
-    unread = _unread(tensors, set(names.values()), architecture, classes, allow_missing)
+    unread = _find_unused(tensors, set(names.values()), architecture, classes, allow_missing)
     missing = [names[path] for path in shapes if path not in arrays and path not in new]
     wrong = [f'{names[p]} {tensors[names[p]].shape}' for p in shapes if p in other and p not in new]
     _check_fit(architecture, classes, unread, missing, wrong)
     filled = {path: value for path, value in arrays.items() if path not in new}
-    return unflatten_dict(filled | _starting(module, new))
+    return unflatten_dict(filled | _initial_values(module, new))
 
 
 def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict[str, np.ndarray]:
@@ -145,12 +147,12 @@ def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict
     prefix = prefix_of((), architecture)
     leaves: dict[Path, Any] = flatten_dict(dict(variables))
     return {
-        name_of(path[1:], architecture, prefix): _theirs(np.asarray(v), path)
+        name_of(path[1:], architecture, prefix): _to_tensor(np.asarray(v), path)
         for path, v in leaves.items()
     }
 
 
-def preprocessing_of(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
+def parse_preprocessing(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
     """Preprocessing from timm's config.json.
 
     Args:
@@ -186,7 +188,7 @@ def _initial(module: ResNet) -> Any:
     return module.init(jax.random.key(0), np.zeros((1, side, side, 3), np.float32))
 
 
-def _starting(module: ResNet, paths: set[Path]) -> dict[Path, np.ndarray]:
+def _initial_values(module: ResNet, paths: set[Path]) -> dict[Path, np.ndarray]:
     if not paths:
         return {}
     ordered = sorted(paths)
@@ -194,14 +196,14 @@ def _starting(module: ResNet, paths: set[Path]) -> dict[Path, np.ndarray]:
     return dict(zip(ordered, map(np.asarray, values), strict=True))
 
 
-def _ours(tensor: np.ndarray, path: Path) -> np.ndarray:
+def _to_parameter(tensor: np.ndarray, path: Path) -> np.ndarray:
     tensor = np.asarray(tensor, np.float32)
     if path[-1] != 'kernel':
         return tensor
     return np.ascontiguousarray(tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T)
 
 
-def _theirs(value: np.ndarray, path: Path) -> np.ndarray:
+def _to_tensor(value: np.ndarray, path: Path) -> np.ndarray:
     if path[-1] != 'kernel':
         return value
     return np.ascontiguousarray(value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T)
@@ -214,7 +216,7 @@ def _check_parts(allow_missing: Sequence[str], shapes: Mapping[Path, Any]) -> No
             raise unknown('part', part, parts, ' in allow_missing')
 
 
-def _unread(
+def _find_unused(
     tensors: Tensors,
     names: set[str],
     architecture: Architecture,
@@ -234,7 +236,7 @@ def _unread(
         for name in tensors
         if name not in names | heads
         and not name.endswith(UNREAD)
-        and not beyond(name, architecture)
+        and not is_truncated(name, architecture)
     ]
 
 
@@ -249,7 +251,7 @@ def _check_fit(
     groups = dict(unfilled=missing, unread=unread)
     groups['of another shape'] = wrong
     problems = '; '.join(
-        f'{len(names)} {kind}: {listed(names)}' for kind, names in groups.items() if names
+        f'{len(names)} {kind}: {list_names(names)}' for kind, names in groups.items() if names
     )
     if not problems:
         return

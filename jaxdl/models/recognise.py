@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxdl.errors import InputError
 from jaxdl.models.architectures import ARCHITECTURES, Architecture
-from jaxdl.models.tensor_names import listed
+from jaxdl.models.tensor_names import list_names
 from jaxdl.models.weights import Weights
 
 Signature = dict[str, Any]
@@ -38,7 +38,7 @@ def architecture_of(weights: Weights) -> str:
         named = f', which config.json calls {declared}' if declared else ''
         raise InputError(
             f'weights {weights.source}: no architecture of jaxdl has these '
-            f'{len(weights.tensors)} tensors{named} ({listed(weights.tensors)}); '
+            f'{len(weights.tensors)} tensors{named} ({list_names(weights.tensors)}); '
             f'{best} comes nearest, and --set=architecture=NAME forces one of '
             f'{", ".join(ARCHITECTURES)}'
         )
@@ -55,8 +55,11 @@ def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
       Its name, and whether the signatures are equal.
     """
     signature = signature_of(tensors)
-    best = max(ARCHITECTURES, key=lambda name: _likeness(signature, expected(ARCHITECTURES[name])))
-    return best, expected(ARCHITECTURES[best]) == signature
+    best = max(
+        ARCHITECTURES,
+        key=lambda name: _likeness(signature, expected_signature(ARCHITECTURES[name])),
+    )
+    return best, expected_signature(ARCHITECTURES[best]) == signature
 
 
 def _likeness(one: Signature, other: Signature) -> tuple[int, int]:
@@ -67,7 +70,7 @@ def _likeness(one: Signature, other: Signature) -> tuple[int, int]:
     )
 
 
-def expected(row: Architecture) -> Signature:
+def expected_signature(row: Architecture) -> Signature:
     """Signature of the tensors of an architecture."""
     if row.names == 'gluon':
         return dict(names='gluon', stages=row.stages)

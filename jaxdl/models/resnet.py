@@ -82,10 +82,10 @@ class ResNet(nn.Module):
         stem = of('stem')
         if self.architecture.stem == 'gluon':
             images = self.bn0(images, stem)
-        images = self.bn1(_through(self.conv1, images, stem), stem)
+        images = self.bn1(_apply_layers(self.conv1, images, stem), stem)
         images = images if self.architecture.stem == 'cifar' else max_pool(images, self.lowering)
         for stage in range(1, len(self.architecture.stages) + 1):
-            images = _through(getattr(self, f'layer{stage}'), images, of(f'layer{stage}'))
+            images = _apply_layers(getattr(self, f'layer{stage}'), images, of(f'layer{stage}'))
         return (
             self.norm(images, of('norm')) if self.architecture.block == 'preactivation' else images
         )
@@ -129,7 +129,7 @@ class ResNet(nn.Module):
         return self.classify(features, bool(train), dropout)
 
 
-def _through(parts: Any, images: jax.Array, train: bool) -> jax.Array:
+def _apply_layers(parts: Any, images: jax.Array, train: bool) -> jax.Array:
     """Images after a layer or a list of layers."""
     for part in parts if isinstance(parts, Sequence) else [parts]:
         images = part(images, train) if isinstance(part, WITH_NORM) else part(images)

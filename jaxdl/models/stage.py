@@ -41,23 +41,23 @@ class NormActivationPool(nn.Module):
         )
         if self.norm == 'none':
             bias = self.param('bias', initializers.zeros, (1, 1, 1, channels)).reshape(channels)
-            return fused(images, jnp.ones(channels), bias, norm=0, **settings)[0]
+            return norm_activation_pool(images, jnp.ones(channels), bias, norm=0, **settings)[0]
         scale, bias, running = declare(self, (channels,))
         if not train:
             mean, variance = (variable.value for variable in running)
             factor = scale * jax.lax.rsqrt(variance + EPSILON)
-            return fused(images, factor, bias - mean * factor, norm=0, **settings)[0]
-        pooled, *statistics = fused(images, scale, bias, norm=1, **settings)
+            return norm_activation_pool(images, factor, bias - mean * factor, norm=0, **settings)[0]
+        pooled, *statistics = norm_activation_pool(images, scale, bias, norm=1, **settings)
         move(self, running, statistics, images.size, unbiased=False)
         return pooled
 
 
-def serves(norm: str, activation: str) -> bool:
+def is_supported(norm: str, activation: str) -> bool:
     """Whether the native operation has these options; another pooling follows as a layer."""
     return norm in NORMS and activation in SLOPES
 
 
-def fused(
+def norm_activation_pool(
     images: jax.Array, scale: jax.Array, bias: jax.Array, **settings: Any
 ) -> tuple[jax.Array, ...]:
     """Compute pool(activation(norm(images))) natively.
@@ -65,13 +65,13 @@ def fused(
     Returns:
       The result; mean and biased variance [channel] (0 and 1 where `norm` is 0), as constants.
     """
-    outputs: Any = _fused(tuple(settings.items()), images, scale, bias)
+    outputs: Any = _apply_native(tuple(settings.items()), images, scale, bias)
     pooled, *moments = outputs[0]
     return pooled, *map(jax.lax.stop_gradient, moments)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _fused(
+def _apply_native(
     settings: tuple[tuple[str, Any], ...], images: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> Any:
     options = dict(settings)
@@ -87,7 +87,7 @@ def _fused(
 
 
 def _forward(settings: Any, images: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-    outputs: Any = _fused(settings, images, scale, bias)
+    outputs: Any = _apply_native(settings, images, scale, bias)
     (_, *moments), places = outputs
     return outputs, (images, scale, bias, places, *moments)
 
@@ -100,4 +100,4 @@ def _backward(settings: Any, residuals: tuple[jax.Array, ...], gradients: Any) -
     )
 
 
-_fused.defvjp(_forward, _backward)
+_apply_native.defvjp(_forward, _backward)

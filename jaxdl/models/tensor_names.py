@@ -78,7 +78,7 @@ def prefix_of(names: Iterable[str], architecture: Architecture) -> str:
     return next((match[0] for match in matches if match), 'resnetv24_')
 
 
-def beyond(name: str, architecture: Architecture) -> bool:
+def is_truncated(name: str, architecture: Architecture) -> bool:
     """Whether a tensor belongs to the part that a truncated network lacks, and so is not read."""
     if not architecture.truncated:
         return False
@@ -88,7 +88,7 @@ def beyond(name: str, architecture: Architecture) -> bool:
     return re.search(r'_(batchnorm2|dense0)_', name) is not None
 
 
-def listed(names: Iterable[str], most: int = 10) -> str:
+def list_names(names: Iterable[str], most: int = 10) -> str:
     """The first `most` names, and the number of the others."""
     names = list(names)
     more = f' and {len(names) - most} more' if len(names) > most else ''

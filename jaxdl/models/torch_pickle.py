@@ -92,7 +92,7 @@ def load_zip(path: pathlib.Path) -> Any:
             )
         with archive.open(name) as stream:
             content = _Unpickler(stream, path).load()
-        return _filled(content, lambda storage: archive.read(f'{folder}data/{storage.key}'))
+        return _fill_tensors(content, lambda storage: archive.read(f'{folder}data/{storage.key}'))
 
 
 def load_legacy(path: pathlib.Path) -> Any:
@@ -123,7 +123,7 @@ def load_legacy(path: pathlib.Path) -> Any:
             if not 0 <= count * _width(dtype) <= path.stat().st_size:
                 raise ValueError('a storage that is larger than its file')
             storages[key] = stream.read(count * _width(dtype))
-    return _filled(content, lambda storage: storages[storage.key])
+    return _fill_tensors(content, lambda storage: storages[storage.key])
 
 
 def state_dict(content: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -195,7 +195,7 @@ def _scan(stream: Any) -> None:
     stream.seek(start)
 
 
-def _rebuilt(
+def _rebuild_tensor(
     storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
 ) -> Tensor:
     return Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
@@ -204,13 +204,13 @@ def _rebuilt(
 KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     ('collections', 'OrderedDict'): OrderedDict,
     ('torch', 'Size'): tuple,
-    ('torch._utils', '_rebuild_tensor'): _rebuilt,
-    ('torch._utils', '_rebuild_tensor_v2'): _rebuilt,
+    ('torch._utils', '_rebuild_tensor'): _rebuild_tensor,
+    ('torch._utils', '_rebuild_tensor_v2'): _rebuild_tensor,
     ('torch._utils', '_rebuild_parameter'): lambda tensor, *_: tensor,
 }
 
 
-def _filled(
+def _fill_tensors(
     content: Any, bytes_of: Callable[[Storage], bytes], visited: dict[int, Any] | None = None
 ) -> Any:
     """`content` with every Tensor as an array of its own.
@@ -223,7 +223,7 @@ def _filled(
         return visited[id(content)]
     if isinstance(content, Mapping):
         filled = visited[id(content)] = {}
-        filled |= {name: _filled(value, bytes_of, visited) for name, value in content.items()}
+        filled |= {name: _fill_tensors(value, bytes_of, visited) for name, value in content.items()}
         return filled
     if isinstance(content, Tensor):
         visited[id(content)] = _array(

@@ -79,7 +79,7 @@ def commit(source: str, revision: str | None = None) -> str:
         cache.
     """
     name = _on_hub(source)
-    file = _fetched(name, ('config.json', *FILES), revision or None) if name else None
+    file = _fetch(name, ('config.json', *FILES), revision or None) if name else None
     return _commit(file) if file else ''
 
 
@@ -107,19 +107,19 @@ def _folder(path: pathlib.Path) -> Weights:
 
 
 def _hub(name: str, revision: str | None) -> Weights:
-    file = _fetched(name, FILES, revision)
+    file = _fetch(name, FILES, revision)
     if file is None:
         raise InputError(
             f'weights {name}: the repository holds neither {" nor ".join(FILES)}: {ADVICE}'
         )
     resolved = _commit(file)
-    config = _fetched(
+    config = _fetch(
         name, ('config.json',), resolved or revision
     )  # of the same commit, whatever has come since
     return Weights(_tensors(file), _config(config) if config else {}, name, resolved)
 
 
-def _fetched(name: str, files: Sequence[str], revision: str | None) -> pathlib.Path | None:
+def _fetch(name: str, files: Sequence[str], revision: str | None) -> pathlib.Path | None:
     """First of the files that the repository has, downloaded or from the cache (HF_HOME).
 
     The cache also works without a network. None: the repository has none of the files.

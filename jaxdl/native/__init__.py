@@ -6,8 +6,8 @@ Interface: the names below and `vmap`.
 """
 
 from jaxdl.native.loader import LIBRARY as LIBRARY
-from jaxdl.native.loader import built as built
 from jaxdl.native.loader import call as call
 from jaxdl.native.loader import cpuinfo as cpuinfo
 from jaxdl.native.loader import library as library
 from jaxdl.native.loader import missing as missing
+from jaxdl.native.loader import read_build_info as read_build_info

@@ -117,7 +117,7 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) 
     return target
 
 
-def built() -> dict[str, str]:
+def read_build_info() -> dict[str, str]:
     """Compiler, options and SHA-256 of the built file; empty where it cannot be used."""
     if missing():
         return {}

@@ -27,8 +27,8 @@ def folder(name: str = '') -> pathlib.Path:
     for path in (top, *([top / name] if name else [])):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
-        if reason := _distrusted(path):
-            return _instead(path, reason)
+        if reason := _check_owner(path):
+            return _temporary_folder(path, reason)
     return top / name
 
 
@@ -40,7 +40,7 @@ def home() -> pathlib.Path:
         raise FileNotFoundError('there is no home: set XDG_CACHE_HOME to a folder') from None
 
 
-def _distrusted(path: pathlib.Path) -> str:
+def _check_owner(path: pathlib.Path) -> str:
     """Why the content of a folder may be of somebody else; empty if it cannot be."""
     status = path.stat()
     if status.st_uid != os.getuid():
@@ -49,7 +49,7 @@ def _distrusted(path: pathlib.Path) -> str:
 
 
 @functools.cache
-def _instead(path: pathlib.Path, reason: str) -> pathlib.Path:
+def _temporary_folder(path: pathlib.Path, reason: str) -> pathlib.Path:
     """Create a temporary folder of this process in place of `path`."""
     advice = (
         'nothing is written there: make it private (chmod 700), '

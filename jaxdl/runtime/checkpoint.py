@@ -183,7 +183,7 @@ def _warn_of_damage(checkpoint: pathlib.Path, reason: str) -> None:
 
 def _sweep(folder: pathlib.Path) -> None:
     """Remove damaged checkpoints of a folder, before orbax reads any of them."""
-    for step in sorted(folder.glob('[0-9]*')) if distributed.first() else ():
+    for step in sorted(folder.glob('[0-9]*')) if distributed.is_first() else ():
         broken = workdir.damaged(step) if step.name.isdigit() else ()
         if broken:
             _warn_of_damage(step, f'{broken[0]}, by {workdir.SUMS}')
@@ -208,7 +208,7 @@ def _manager(folder: pathlib.Path, **settings: Any) -> Any:
     folder = folder.resolve()
 
     def finish() -> None:
-        unnamed = folder.glob('*.orbax-checkpoint-tmp*') if distributed.first() else ()
+        unnamed = folder.glob('*.orbax-checkpoint-tmp*') if distributed.is_first() else ()
         for checkpoint in unnamed:
             workdir.write_sums(
                 checkpoint, [path for path in _files(checkpoint) if path.name != STAMP]
@@ -236,7 +236,7 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
     tree = jax.tree.map(np.asarray, tree)
     folder = folder.resolve()
     new, old = (folder.with_name(f'.{folder.name}.{kind}') for kind in ('new', 'old'))
-    if distributed.first():
+    if distributed.is_first():
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = new.parent.glob(f'{new.name}.orbax-checkpoint-tmp*')
         for remainder in (new, old, *unfinished):  # of a killed run
@@ -244,7 +244,7 @@ def write_model(folder: pathlib.Path, tree: Any, about: Mapping[str, Any]) -> No
     args = ocp.args.Composite(model=ocp.args.PyTreeSave(tree), about=ocp.args.JsonSave(dict(about)))
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         checkpointer.save(new, args=args)
-    if distributed.first():
+    if distributed.is_first():
         workdir.write_sums(new, _files(new))
         if folder.exists():
             folder.rename(old)

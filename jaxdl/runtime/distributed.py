@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxdl.errors import InputError
-from jaxdl.runtime.signals import Failed
+from jaxdl.runtime.signals import TrainingFailed
 
 Tree = TypeVar('Tree')
 Result = TypeVar('Result')
@@ -29,35 +29,35 @@ COORDINATOR = 'JAX_COORDINATOR_ADDRESS'
 GIVE = 'give --coordinator=HOST:PORT of the first process, or set JAX_COORDINATOR_ADDRESS'
 
 
-class Lost(Failed):
+class ProcessLost(TrainingFailed):
     """Another process of the run has ended.
 
     Exit with os._exit: the barrier of a distributed shutdown would wait for the ended process.
     """
 
 
-def first() -> bool:
+def is_first() -> bool:
     """Whether this process is the first, which writes the files."""
     return jax.process_index() == 0
 
 
-def several() -> bool:
+def has_several() -> bool:
     """Whether the run has more than one process."""
     return jax.process_count() > 1
 
 
-def agreed(tree: Tree) -> Tree:
+def broadcast_arrays(tree: Tree) -> Tree:
     """Broadcast the arrays of the first process to all, as NumPy arrays."""
-    if not several():
+    if not has_several():
         return tree
     from jax.experimental import multihost_utils
 
     return multihost_utils.broadcast_one_to_all(tree)
 
 
-def agreed_record(record: Tree) -> Tree:
+def broadcast_record(record: Tree) -> Tree:
     """Broadcast the arrays of a dataclass; its other fields must be the same in all processes."""
-    if not several():
+    if not has_several():
         return record
     arrays = {
         k: v
@@ -65,7 +65,7 @@ def agreed_record(record: Tree) -> Tree:
         if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(v))
     }
     arrays = {k: v for k, v in arrays.items() if jax.tree.leaves(v)}
-    return dataclasses.replace(record, **agreed(arrays))  # type: ignore[type-var]
+    return dataclasses.replace(record, **broadcast_arrays(arrays))  # type: ignore[type-var]
 
 
 def told(make: Callable[[], Result]) -> Result:
@@ -74,12 +74,12 @@ def told(make: Callable[[], Result]) -> Result:
     Raises:
       InputError: that of `make`, in all processes.
     """
-    if not several():
+    if not has_several():
         return make()
-    text = _as_json(make) if first() else b''
-    size = int(agreed(np.int32(len(text))))
-    letters = np.frombuffer(text, np.uint8) if first() else np.zeros(size, np.uint8)
-    answer = json.loads(bytes(np.asarray(agreed(letters))))
+    text = _as_json(make) if is_first() else b''
+    size = int(broadcast_arrays(np.int32(len(text))))
+    letters = np.frombuffer(text, np.uint8) if is_first() else np.zeros(size, np.uint8)
+    answer = json.loads(bytes(np.asarray(broadcast_arrays(letters))))
     if 'error' in answer:
         raise InputError(answer['error'])
     return answer['result']
@@ -92,14 +92,14 @@ def _as_json(make: Callable[[], Any]) -> bytes:
         return json.dumps(dict(error=str(error))).encode()
 
 
-def together(local: Callable[[], int | None]) -> Callable[[], int | None]:
+def make_maximum(local: Callable[[], int | None]) -> Callable[[], int | None]:
     """Make a function that returns the largest number that any process returns, or None."""
-    return lambda: int(most(np.int32(local() or 0))) or None
+    return lambda: int(compute_maximum(np.int32(local() or 0))) or None
 
 
-def most(values: np.ndarray | np.generic) -> np.ndarray:
+def compute_maximum(values: np.ndarray | np.generic) -> np.ndarray:
     """Elementwise maximum over all processes."""
-    if not several():
+    if not has_several():
         return np.asarray(values)
     from jax.experimental import multihost_utils
 
@@ -108,7 +108,7 @@ def most(values: np.ndarray | np.generic) -> np.ndarray:
 
 def wait(name: str) -> None:
     """Wait until all processes are here."""
-    if several():
+    if has_several():
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(name)
@@ -129,7 +129,7 @@ def join(
       InputError: only some arguments are known, or the processes cannot connect.
     """
     arguments = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
-    launched = _launched(os.environ)
+    launched = _read_launcher(os.environ)
     settings: dict[str, Any] = launched | {
         name: value for name, value in arguments.items() if value is not None
     }
@@ -149,7 +149,7 @@ def join(
         ) from None
 
 
-def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
+def _read_launcher(variables: Mapping[str, str]) -> dict[str, Any]:
     """Number and rank of processes as set by a launcher; empty for a single process."""
     for count, ranks in LAUNCHERS.values():
         rank = next((variables[name] for name in ranks if name in variables), '')
@@ -167,8 +167,8 @@ def _launched(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def one_fate() -> Iterator[None]:
-    """Raise Lost if another process of the run has ended, so that none continues alone.
+def raise_if_process_lost() -> Iterator[None]:
+    """Raise ProcessLost if another process of the run has ended, so that none continues alone.
 
     On CPUs this happens at the next exchange. If the first process has ended, or on an accelerator,
     JAX ends this process itself within HEARTBEAT seconds.
@@ -177,12 +177,12 @@ def one_fate() -> Iterator[None]:
         yield
     except (ValueError, RuntimeError) as error:
         if (
-            not several()
+            not has_several()
             or isinstance(error, InputError)
             or not any(word in str(error) for word in GONE)
         ):
             raise
-        raise Lost(
+        raise ProcessLost(
             f'another process of this run has ended ({str(error).splitlines()[0][:160]}): '
             'checkpoints stay, and the same command in any number of processes resumes'
         ) from error

@@ -12,7 +12,7 @@ ASKING = 'a smaller batch_size, or smaller images'
 
 
 @contextlib.contextmanager
-def guarded(sizes: str, advice: str) -> Iterator[None]:
+def convert_memory_errors(sizes: str, advice: str) -> Iterator[None]:
     """Turn an out-of-memory error in the block into an InputError.
 
     Args:

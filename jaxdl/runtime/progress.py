@@ -17,11 +17,11 @@ SHORT = 0.5  # seconds of work that is not worth a line
 
 
 @contextlib.contextmanager
-def display(groups: Sequence[GroupPlan]) -> Iterator[Callable[[Event], None]]:
+def show_ablation(groups: Sequence[GroupPlan]) -> Iterator[Callable[[Event], None]]:
     """Yield a function that shows an event of the journal on stderr; stdout stays the caller's."""
-    left = time_left(groups)
+    left = estimate_time_left(groups)
     if not sys.stderr.isatty():
-        yield plain(left)
+        yield show_plain_lines(left)
         return
     columns = (
         TextColumn('{task.description}', markup=False),
@@ -34,28 +34,28 @@ def display(groups: Sequence[GroupPlan]) -> Iterator[Callable[[Event], None]]:
         def show(event: Event) -> None:
             share, words = left(event)
             if event['event'] in ('epoch', 'compile'):
-                bar.update(task, description=describe(event), completed=share, left=words)
+                bar.update(task, description=describe_event(event), completed=share, left=words)
 
         yield show
 
 
 @contextlib.contextmanager
-def fine() -> Iterator[Callable[[Event], None]]:
+def show_finetuning() -> Iterator[Callable[[Event], None]]:
     """Show the steps and epochs of a probe and of fine-tunings.
 
     Yields:
       A function of an event of the journal. Lines of epochs stay on the terminal.
     """
-    left = steps_left()
-    with _line() as line:
+    left = estimate_steps_left()
+    with _open_line() as line:
 
         def show(event: Event) -> None:
-            text, share = worded(event), event.get('step', 0) / max(1, event.get('steps', 1))
+            text, share = format_event(event), event.get('step', 0) / max(1, event.get('steps', 1))
             words = left(event)
             if not text:
                 return
             if event['event'] == 'epoch' and 'task' in event:
-                line.keep(text)
+                line.write(text)
             else:
                 line.update(text, share, words, now=event['event'] == 'compile')
 
@@ -75,7 +75,7 @@ def show_progress(text: str, total: int, unit: str = 'images') -> Iterator[Calla
       A function that adds to the number of items that are done.
     """
     done, began = 0, time.monotonic()
-    with _line(SHORT) as line:
+    with _open_line(SHORT) as line:
 
         def advance(count: int) -> None:
             nonlocal done
@@ -84,7 +84,7 @@ def show_progress(text: str, total: int, unit: str = 'images') -> Iterator[Calla
             words = ''
             if done and seconds:
                 rate = done / seconds
-                words = f'{rate:,.0f} {unit}/s, {duration((total - done) / rate)} left'
+                words = f'{rate:,.0f} {unit}/s, {format_duration((total - done) / rate)} left'
             share = done / max(1, total)
             last = done >= total and line.used
             line.update(f'{text}: {done:,} of {total:,}', share, words, now=last)
@@ -112,18 +112,18 @@ class _Line:
             self.bar.update(self.task, description=visible(text), completed=share, words=words)
         elif now or time.monotonic() >= self.due:
             self.used, self.due = True, time.monotonic() + PLAIN_EVERY
-            say(f'{text}, {words}' if words else text)
+            write_line(f'{text}, {words}' if words else text)
 
-    def keep(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write a line that stays."""
         if self.bar:
             self.bar.console.print(visible(text), highlight=False)
         else:
-            say(text)
+            write_line(text)
 
 
 @contextlib.contextmanager
-def _line(delay: float = 0.0) -> Iterator[_Line]:
+def _open_line(delay: float = 0.0) -> Iterator[_Line]:
     """Open a line on stderr; the first plain line comes after `delay` seconds."""
     if not sys.stderr.isatty():
         yield _Line(None, delay)
@@ -137,15 +137,15 @@ def _line(delay: float = 0.0) -> Iterator[_Line]:
         yield _Line(bar, delay)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format a time: `about 12 s`, or `about 3 min`."""
     return f'about {seconds:.0f} s' if seconds < 90 else f'about {seconds / 60:.0f} min'
 
 
-def worded(event: Event) -> str:
+def format_event(event: Event) -> str:
     """Format an event of a probe or a fine-tuning; empty for an event that is not shown."""
     if 'options' in event:
-        return describe(event)
+        return describe_event(event)
     if 'task' not in event:
         return ''
     if event['event'] == 'compile':
@@ -172,7 +172,7 @@ METRICS = dict(
 )
 
 
-def steps_left() -> Callable[[Event], str]:
+def estimate_steps_left() -> Callable[[Event], str]:
     """A function from event to words for the time left, by the steps of this session."""
     began: dict[str, tuple[float, int]] = {}
 
@@ -184,18 +184,18 @@ def steps_left() -> Callable[[Event], str]:
         done = event['step'] - first
         if not done:
             return ''
-        return f'{duration((now - start) / done * (event["steps"] - event["step"]))} left'
+        return f'{format_duration((now - start) / done * (event["steps"] - event["step"]))} left'
 
     return left
 
 
-def say(text: str) -> None:
+def write_line(text: str) -> None:
     """Write a line of its own to stderr."""
     sys.stderr.write(f'{visible(text)}\n')
     sys.stderr.flush()
 
 
-def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]:
+def show_plain_lines(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]:
     """Shows a line when a group starts, when it ends, and now and then between."""
     last = -PLAIN_EVERY
 
@@ -207,12 +207,12 @@ def plain(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]
             ends or time.monotonic() - last > PLAIN_EVERY
         ):
             last = time.monotonic()
-            say(f'{describe(event)}  {words}')
+            write_line(f'{describe_event(event)}  {words}')
 
     return show
 
 
-def describe(event: Event) -> str:
+def describe_event(event: Event) -> str:
     """Text of an event: `tune max: epoch 3/20, 15 members`.
 
     A condition and diverged members are added where there are any.
@@ -226,7 +226,7 @@ def describe(event: Event) -> str:
     return f'{where}{event["phase"]} {options}: {stage}, {event["members"]} members{lost}'
 
 
-def time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str]]:
+def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str]]:
     """Estimate the time left by the members' steps of this session.
 
     Args:
@@ -260,6 +260,6 @@ def time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str
         if not done:
             return 0.0, ''
         seconds = (time.monotonic() - began) * (total - done) / done
-        return (done / total, f'{duration(seconds)} left')
+        return (done / total, f'{format_duration(seconds)} left')
 
     return left

@@ -90,30 +90,30 @@ SETTINGS = (
 )
 
 
-def about(command: str) -> dict[str, Any]:
+def collect(command: str) -> dict[str, Any]:
     """Collect the provenance of a run before its first step, for run.json.
 
     Args:
       command: the command line; empty where Python code started the run.
     """
-    kinds = devices()
+    kinds = describe_devices()
     device = f'{kinds["count"]} x {kinds["kind"]} ({machine.usable_cores()} cores)'
-    device += f' in {jax.process_count()} processes' * distributed.several()
+    device += f' in {jax.process_count()} processes' * distributed.has_several()
     return dict(
         command=command,
-        git=revision(pathlib.Path(__file__).parents[2]),
-        file=_file(command),
+        git=name_revision(pathlib.Path(__file__).parents[2]),
+        file=_name_file(command),
         date=time.strftime('%Y-%m-%d'),
-        versions=versions(),
+        versions=collect_versions(),
         device=device,
         machine={name: value() for name, value in MACHINE.items()},
-        native=native.built(),
+        native=native.read_build_info(),
         settings={name: getattr(jax.config, name) for name in SETTINGS},
-        environment=environment(os.environ),
+        environment=select_environment(os.environ),
     )
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
+def select_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Select the environment variables that may change a number, in order of their names."""
     chosen = (
         name
@@ -132,21 +132,21 @@ def _instructions() -> str:
     return ' '.join(sorted(flag for flag in flags if flag.startswith(INSTRUCTIONS)))
 
 
-def devices() -> dict[str, Any]:
+def describe_devices() -> dict[str, Any]:
     """Platform, kind and count of the devices of all processes of the run."""
     every = jax.devices()
     return dict(platform=every[0].platform, kind=every[0].device_kind, count=len(every))
 
 
-def versions() -> dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """Versions of Python, jaxdl, its native part and the installed PACKAGES."""
     parts = dict(
         python=platform.python_version(), native='' if native.missing() else native.library().stem
     )
-    return parts | dict(jaxdl=__version__) | _installed()
+    return parts | dict(jaxdl=__version__) | _find_packages()
 
 
-def revision(path: pathlib.Path) -> str:
+def name_revision(path: pathlib.Path) -> str:
     """Name the commit of a checkout.
 
     Args:
@@ -159,14 +159,14 @@ def revision(path: pathlib.Path) -> str:
     if path.is_dir() and not (path / '.git').exists():
         return ''
     folder, untracked = (path, 'no') if path.is_dir() else (path.parent, 'all')
-    commit = _git(folder, 'describe', '--always', '--abbrev=12', '--exclude=*')
-    changed = commit and _git(
+    commit = _run_git(folder, 'describe', '--always', '--abbrev=12', '--exclude=*')
+    changed = commit and _run_git(
         folder, 'status', '--porcelain', f'--untracked-files={untracked}', '--', str(path)
     )
     return commit + ('+' if changed else '')
 
 
-def _file(command: str) -> dict[str, str]:
+def _name_file(command: str) -> dict[str, str]:
     """Name the user's file that defines the run: that of --experiment, or the calling program."""
     words = [word.rpartition('=')[2] for word in shlex.split(command)]
     named = next((word for word in words if word.endswith('.py')), '')
@@ -175,12 +175,14 @@ def _file(command: str) -> dict[str, str]:
     if not path.is_file():
         return {}
     return dict(
-        name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), git=revision(path)
+        name=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        git=name_revision(path),
     )
 
 
 @functools.cache
-def _installed() -> dict[str, str]:
+def _find_packages() -> dict[str, str]:
     installed = {}
     for name in PACKAGES:
         try:
@@ -190,7 +192,7 @@ def _installed() -> dict[str, str]:
     return installed
 
 
-def _git(folder: pathlib.Path, *words: str) -> str:
+def _run_git(folder: pathlib.Path, *words: str) -> str:
     """Output of git; empty where there is no git, or no checkout."""
     command = ['git', '-C', str(folder), *words]
     try:

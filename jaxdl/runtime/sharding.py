@@ -22,7 +22,7 @@ def member_mesh(rows: int) -> Mesh:
     does not divide the rows, some devices compute the same.
     """
     devices = jax.devices()
-    several, total = distributed.several(), len(devices)
+    several, total = distributed.has_several(), len(devices)
     count = max(n for n in range(1, total + 1) if rows % n == 0 and not (several and total % n))
     shape = (count, total // count if several else 1)
     auto = (AxisType.Auto, AxisType.Auto)
@@ -46,9 +46,9 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
     return _put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def gathered(tree: Tree) -> Tree:
+def gather(tree: Tree) -> Tree:
     """Gather arrays that are sharded over several processes, in the memory of each process."""
-    if not distributed.several():
+    if not distributed.has_several():
         return tree
     from jax.experimental import multihost_utils
 
@@ -60,26 +60,26 @@ def data_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
 
 
-def batch(arrays: Tree, mesh: Mesh) -> Tree:
+def shard_batch(arrays: Tree, mesh: Mesh) -> Tree:
     """Make the batch of all processes from this process's rows of every array."""
     cut = NamedSharding(mesh, PartitionSpec(DATA))
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(cut, rows), arrays)
 
 
-def everywhere(tree: Tree, mesh: Mesh) -> Tree:
+def replicate_on_processes(tree: Tree, mesh: Mesh) -> Tree:
     """Copy every array and key to every device of every process.
 
     All processes must have the same values. The result never shares memory with `tree`.
     """
     whole = NamedSharding(mesh, PartitionSpec())
-    return _mapped(
+    return _map_leaves(
         lambda leaf: jax.make_array_from_process_local_data(whole, np.asarray(leaf)), tree
     )
 
 
 def _put(tree: Tree, sharding: NamedSharding) -> Tree:
     """Put arrays as `jax.device_put` does, without its comparison of all processes."""
-    if not distributed.several():
+    if not distributed.has_several():
         return jax.device_put(tree, sharding)
 
     def put(leaf: Any) -> jax.Array:
@@ -88,10 +88,10 @@ def _put(tree: Tree, sharding: NamedSharding) -> Tree:
         host = np.asarray(leaf)
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
-    return _mapped(put, tree)
+    return _map_leaves(put, tree)
 
 
-def _mapped(put: Callable[[Any], jax.Array], tree: Tree) -> Tree:
+def _map_leaves(put: Callable[[Any], jax.Array], tree: Tree) -> Tree:
     """Apply `put` to every leaf; for a key, to its data, since NumPy has no keys."""
 
     def each(leaf: Any) -> jax.Array:

@@ -15,12 +15,12 @@ class Interrupted(Exception):
         self.signal = number
 
 
-class Failed(Exception):
+class TrainingFailed(Exception):
     """A training failed; the message says why and what to do. Earlier checkpoints stay."""
 
 
 @contextlib.contextmanager
-def at_once() -> Iterator[None]:
+def interrupt_on_signals() -> Iterator[None]:
     """Raise Interrupted at SIGINT or SIGTERM, for work that has no state to be saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -38,7 +38,7 @@ def at_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Callable[[], int | None]]:
+def defer_signals() -> Iterator[Callable[[], int | None]]:
     """Defer the first SIGINT or SIGTERM; a second one acts at once.
 
     Yields:

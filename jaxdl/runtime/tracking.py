@@ -111,7 +111,7 @@ def check(names: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def begin(folder: pathlib.Path, names: Sequence[str]) -> Iterator[Tell]:
+def open_trackers(folder: pathlib.Path, names: Sequence[str]) -> Iterator[Tell]:
     """Open the trackers of a run.
 
     Args:
@@ -134,7 +134,7 @@ def begin(folder: pathlib.Path, names: Sequence[str]) -> Iterator[Tell]:
         yield tell
 
 
-def tracked(note: Note, tell: Tell) -> Note:
+def track_journal(note: Note, tell: Tell) -> Note:
     """Extend a journal's `note`: numbers of steps and epochs also go to `tell`, as `TASK/NAME`."""
     last = dict(step=0)
 
@@ -152,7 +152,7 @@ def tracked(note: Note, tell: Tell) -> Note:
     return note_and_track
 
 
-def tell_rows(tell: Tell, rows: Iterable[Mapping[str, Any]]) -> None:
+def track_rows(tell: Tell, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write the means over seeds of an ablation's group to trackers, per epoch.
 
     The names are `CONDITION/PHASE/OPTION/LEARNING_RATE/SPLIT METRIC`, without the condition where

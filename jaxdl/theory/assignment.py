@@ -48,11 +48,11 @@ def run(
     complete = workdir.resumes(folder, config) and all(
         map(workdir.finished, (folder, *folders.values()))
     )
-    facts, began, results, spent = provenance.about(command), time.perf_counter(), {}, {}
+    facts, began, results, spent = provenance.collect(command), time.perf_counter(), {}, {}
     if not complete:
         workdir.begin(folder, config=config, run=facts | dict(finished=False))
     for number, (name, part) in enumerate(names.items(), 1):
-        progress.say(f'{assignment.name}: {name} ({number} of {len(names)})')
+        progress.write_line(f'{assignment.name}: {name} ({number} of {len(names)})')
         results[name] = run_part(part, folders[name], command=command)
         spent[name] = workdir.read_json(folders[name] / 'run.json')['seconds']['total']
     if not complete:

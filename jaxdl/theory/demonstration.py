@@ -45,9 +45,9 @@ def run(
         if overwrite:
             workdir.clear(folder)
         plan = dict(
-            devices=provenance.devices(),
+            devices=provenance.describe_devices(),
             cores=machine.usable_cores(),
-            versions=provenance.versions(),
+            versions=provenance.collect_versions(),
         )
         workdir.begin(folder, config=config, plan=plan)
         _answer(demonstration, folder, command)
@@ -63,13 +63,13 @@ def read(folder: pathlib.Path) -> Results:
 
 
 def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) -> None:
-    facts, began = provenance.about(command), time.perf_counter()
+    facts, began = provenance.collect(command), time.perf_counter()
     workdir.begin(folder, run=facts | dict(finished=False))
 
     def note(text: str) -> None:
-        progress.say(f'{demonstration.name}: {text}')
+        progress.write_line(f'{demonstration.name}: {text}')
 
-    with signals.at_once():
+    with signals.interrupt_on_signals():
         answer = demonstration.answer(demonstration.settings, note)
     artifacts = folder / 'artifacts'
     for block in answer.blocks:

@@ -13,7 +13,7 @@ from jaxdl.ensemble import chunks
 def test_chunks_hold_every_member_and_fit(rows, columns, devices, limit):
     members = np.arange(rows * columns).reshape(rows, columns)
     sides = chunks.tile(members.shape, devices, limit)
-    cut = chunks.cut(members, sides, devices)
+    cut = chunks.cut_chunks(members, sides, devices)
     assert sides[0] * sides[1] <= limit
     assert {chunk.shape for chunk in cut} == {(devices * sides[0], sides[1])}
     assert set(np.concatenate([chunk.ravel() for chunk in cut])) == set(range(rows * columns))

@@ -162,7 +162,7 @@ assert len(jax.devices()) == 8
 found = studies.members([Variant(width=2, depth=1, learning_rate=r) for r in (0.1, 0.2)], range(4))
 square = chunks.rectangle([m.stream for m in found])
 sides = chunks.tile(square.shape, 8, 100)
-chunk, = chunks.cut(square, sides, 8)
+chunk, = chunks.cut_chunks(square, sides, 8)
 training, programs, _ = studies.train(found, chunk)
 assert programs.mesh.size == 8
 assert len(training.states.step.sharding.device_set) == 8

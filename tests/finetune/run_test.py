@@ -204,17 +204,17 @@ def test_the_first_process_resolves_the_commit_and_tells_the_others(top, tmp_pat
     """The second of two processes resolves another commit, and takes that of the first."""
     messages, pinned, commits = [], [], ['a1', 'b2']
     monkeypatch.setattr(setup.weights, 'commit', lambda source, revision: commits[len(pinned)])
-    monkeypatch.setattr(setup.distributed, 'several', lambda: True)
+    monkeypatch.setattr(setup.distributed, 'has_several', lambda: True)
 
     def broadcast(tree):  # the first process sends, the second one receives
-        if setup.distributed.first():
+        if setup.distributed.is_first():
             messages.append(tree)
             return tree
         return messages.pop(0)
 
-    monkeypatch.setattr(setup.distributed, 'agreed', broadcast)
+    monkeypatch.setattr(setup.distributed, 'broadcast_arrays', broadcast)
     for number in (0, 1):
-        monkeypatch.setattr(setup.distributed, 'first', lambda number=number: number == 0)
+        monkeypatch.setattr(setup.distributed, 'is_first', lambda number=number: number == 0)
         pinned.append(setup.pin_revision(finetunes.experiment(top), tmp_path).revision)
     assert pinned == ['a1', 'a1']
 

@@ -263,13 +263,13 @@ def ten_steps(file):
     step = quick(functools.partial(one_step, config=config), out_shardings=replicated)
     timeline = Timeline(np.int32(10), np.int32(0))
     start = train_step.state_of(variables(), settings, config.parts)
-    state, key, timeline, shares = sharding.everywhere(
+    state, key, timeline, shares = sharding.replicate_on_processes(
         (start, keys.seed_key(0), timeline, EQUAL), mesh
     )
     share = BATCH // jax.process_count()
     for _ in range(10):
         local = jax.tree.map(lambda leaf: leaf[jax.process_index() * share :][:share], rows())
-        sharded = sharding.batch(local, mesh)
+        sharded = sharding.shard_batch(local, mesh)
         state, means = step(state, sharded, settings, key, timeline, shares)
     np.savez(file, *map(np.asarray, jax.tree.leaves((state.params, state.batch_stats, means))))
 

@@ -16,7 +16,7 @@ from jaxdl import models  # noqa: E402
 from jaxdl.errors import InputError  # noqa: E402
 from jaxdl.models import ARCHITECTURES  # noqa: E402
 from jaxdl.models.architectures import Preprocessing  # noqa: E402
-from jaxdl.models.port import preprocessing_of, to_tensors, to_variables  # noqa: E402
+from jaxdl.models.port import parse_preprocessing, to_tensors, to_variables  # noqa: E402
 
 REAL = pathlib.Path(__file__).parents[3] / 'shared' / 'weights'
 CIFAR, GLUON = ARCHITECTURES['resnet20'], ARCHITECTURES['resnet50_v2_stage3']
@@ -158,7 +158,7 @@ def test_gluon_whole_and_cut_off():
 
 def test_preprocessing_travels_with_the_weights():
     usual = ARCHITECTURES['resnet50'].preprocessing
-    assert preprocessing_of({}, usual) == usual == Preprocessing()
+    assert parse_preprocessing({}, usual) == usual == Preprocessing()
     config = dict(
         mean=[0.5] * 3,
         std=[0.25] * 3,
@@ -168,10 +168,11 @@ def test_preprocessing_travels_with_the_weights():
     )
     expected = Preprocessing((0.5,) * 3, (0.25,) * 3, 176, 0.95, 'bicubic')
     assert (
-        preprocessing_of({'architecture': 'resnet50', 'pretrained_cfg': config}, usual) == expected
+        parse_preprocessing({'architecture': 'resnet50', 'pretrained_cfg': config}, usual)
+        == expected
     )
     with pytest.raises(InputError, match=r'config\.json'):
-        preprocessing_of({'pretrained_cfg': {'mean': 'grey'}}, usual)
+        parse_preprocessing({'pretrained_cfg': {'mean': 'grey'}}, usual)
 
 
 def test_load_pretrained_from_a_file(tmp_path, cifar):

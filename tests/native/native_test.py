@@ -78,7 +78,9 @@ def test_not_a_number_spreads():
     for norm in (0, 1):
         for pooling in stage.POOLINGS.values():
             settings = dict(norm=norm, pooling=pooling, slope=0.0, epsilon=1e-5)
-            result = np.asarray(stage.fused(x, jnp.ones(3), jnp.zeros(3), **settings)[0])
+            result = np.asarray(
+                stage.norm_activation_pool(x, jnp.ones(3), jnp.zeros(3), **settings)[0]
+            )
             assert np.isnan(result[0, :, :, 2]).any()
             assert not np.isnan(result[..., :2]).any()
 
@@ -92,7 +94,9 @@ def test_the_fused_operation_over_members(axes):
     arguments = [a if axis == 0 else a[0] for a, axis in zip(full, axes, strict=True)]
     for pooling in stage.POOLINGS.values():
         settings = dict(norm=1, pooling=pooling, slope=0.01, epsilon=1e-5)
-        of = jax.grad(lambda *a, s=settings: stage.fused(*a, **s)[0].sum(), (0, 1, 2))
+        of = jax.grad(
+            lambda *a, s=settings: stage.norm_activation_pool(*a, **s)[0].sum(), (0, 1, 2)
+        )
         result = jax.vmap(of, in_axes=axes)(*arguments)
         for i in range(4):
             alone = of(*(a[i] if axis == 0 else a for a, axis in zip(arguments, axes, strict=True)))
@@ -107,7 +111,7 @@ def test_activations_at_zero_and_infinity_are_those_of_jax():
         settings = dict(norm=0, pooling=stage.POOLINGS['none'], slope=slope, epsilon=1e-5)
 
         def fused(x, settings=settings):
-            return stage.fused(x, jnp.ones(1), jnp.zeros(1), **settings)[0]
+            return stage.norm_activation_pool(x, jnp.ones(1), jnp.zeros(1), **settings)[0]
 
         np.testing.assert_array_equal(fused(x), layers.ACTIVATIONS[name](x))
         slopes = jax.grad(lambda x, f=fused: f(x).sum())(x)
@@ -123,7 +127,7 @@ def test_second_derivatives_of_the_fused_operation_are_refused_in_words():
     settings = dict(norm=1, pooling=1, slope=0.0, epsilon=1e-5)
 
     def f(x):
-        return stage.fused(x, jnp.ones(2), jnp.zeros(2), **settings)[0].sum()
+        return stage.norm_activation_pool(x, jnp.ones(2), jnp.zeros(2), **settings)[0].sum()
 
     with pytest.raises(ValueError, match='stage_backward'):
         jax.grad(lambda x: jax.grad(f)(x).sum())(jnp.ones((1, 4, 4, 2)))

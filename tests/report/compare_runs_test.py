@@ -109,7 +109,7 @@ def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_pat
     'key', ['git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment']
 )
 def test_differing_provenance_is_named(tmp_path, key):
-    facts = provenance.about('python -m jaxdl.main --experiment=pooling')
+    facts = provenance.collect('python -m jaxdl.main --experiment=pooling')
     assert facts.keys() >= {key}
     changed = 'other' if isinstance(facts[key], str) else facts[key] | dict(added='other')
     folders = [ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two')]

@@ -31,15 +31,20 @@ def losses(trained, chunk=None):
 def test_augmentation_of_equal_strength_is_done_once_a_row_and_changes_nothing():
     rates = [NOISY.replace(learning_rate=rate) for rate in (0.1, 0.02)]
     even = studies.members(rates, [0, 1])
-    assert ensemble.noise_of(even).even == ('rotation', 'translation', 'mixup')
+    assert ensemble.find_optional_parts(even).even == ('rotation', 'translation', 'mixup')
     uneven = [*even, *studies.members([NOISY.replace(rotation=0.0)], [0, 1])]
-    assert ensemble.noise_of(uneven).even == ('translation', 'mixup')
+    assert ensemble.find_optional_parts(uneven).even == ('translation', 'mixup')
     np.testing.assert_allclose(losses(even), losses(uneven)[: len(even)], atol=1e-5)
 
 
 def test_the_noise_of_a_group_reaches_its_later_chunks():
     calm, noisy = Member('calm', 0, BASE), Member('noisy', 0, NOISY)
-    assert ensemble.noise_of([calm, noisy]).kinds == ('dropout', 'rotation', 'translation', 'mixup')
+    assert ensemble.find_optional_parts([calm, noisy]).kinds == (
+        'dropout',
+        'rotation',
+        'translation',
+        'mixup',
+    )
     whole = losses([calm, noisy], [[0, 1]])
     alone = losses([noisy], [[0]])
     assert whole[1] == pytest.approx(alone[0], abs=1e-5)

@@ -12,7 +12,7 @@ from jaxdl.runtime import caches
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
-    caches._instead.cache_clear()
+    caches._temporary_folder.cache_clear()
     return tmp_path / 'home' / 'jaxdl'
 
 

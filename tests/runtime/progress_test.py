@@ -33,7 +33,7 @@ def event(name, options, members, condition='', **more):
 
 
 def test_the_share_counts_the_steps_of_members():
-    left = progress.time_left(PLAN)
+    left = progress.estimate_time_left(PLAN)
     assert left(event('compile', ['max'], 10)) == (0.0, '')
     shares = [left(event('epoch', ['max'], 10, epoch=i, epochs=2))[0] for i in (1, 2)]
     assert shares == pytest.approx([0.25, 0.5])
@@ -43,19 +43,21 @@ def test_the_share_counts_the_steps_of_members():
 
 
 def test_members_read_from_disk_count_no_time():
-    left = progress.time_left(PLAN)
+    left = progress.estimate_time_left(PLAN)
     left(event('read', ['max'], 10))
     assert left(event('epoch', ['l2'], 15, epoch=1, epochs=1))[0] == pytest.approx(0.5)
 
 
 def test_conditions_with_different_epochs_have_steps_of_their_own():
-    left = progress.time_left([group(('max',), 10, 60, 'long'), group(('max',), 10, 20, 'short')])
+    left = progress.estimate_time_left(
+        [group(('max',), 10, 60, 'long'), group(('max',), 10, 20, 'short')]
+    )
     share, _ = left(event('epoch', ['max'], 10, 'long', epoch=1, epochs=1))
     assert share == pytest.approx(60 / 80)
 
 
 def test_a_grid_that_grows_adds_to_the_steps():
-    left = progress.time_left([group(('max',), 10, 60)])
+    left = progress.estimate_time_left([group(('max',), 10, 60)])
     left(event('compile', ['max'], 10))
     left(event('epoch', ['max'], 10, epoch=1, epochs=1))
     left(event('compile', ['max'], 5))
@@ -63,7 +65,7 @@ def test_a_grid_that_grows_adds_to_the_steps():
 
 
 def test_lines_name_what_happens(capsys):
-    show = progress.plain(progress.time_left(PLAN))
+    show = progress.show_plain_lines(progress.estimate_time_left(PLAN))
     show(event('start', [], 0))
     show(event('compile', ['max', 'avg'], 10))
     show(event('epoch', ['max', 'avg'], 10, epoch=1, epochs=9, diverged=0))

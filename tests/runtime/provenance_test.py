@@ -37,7 +37,7 @@ def git(folder, *words):
 
 
 def test_the_record_is_complete_and_survives_json():
-    record = provenance.about('')
+    record = provenance.collect('')
     assert json.loads(json.dumps(record)) == record
     assert set(record['machine']) == set(provenance.MACHINE)
     assert {'jax', 'jaxlib', 'numpy', 'scipy', 'matplotlib', 'pillow'} <= set(record['versions'])
@@ -62,7 +62,7 @@ def test_the_record_is_complete_and_survives_json():
     ],
 )
 def test_of_the_environment_only_what_may_change_a_number_is_noted(name, matters):
-    assert provenance.environment({name: 'value'}) == ({name: 'value'} if matters else {})
+    assert provenance.select_environment({name: 'value'}) == ({name: 'value'} if matters else {})
 
 
 @pytest.mark.system
@@ -71,22 +71,22 @@ def test_a_change_since_the_commit_is_marked(checkout, folder):
     file = checkout / 'studies' / 'mine.py'
     path, commit = checkout if folder else file, git(checkout, 'rev-parse', 'HEAD')[:12]
     (checkout / 'beside.txt').write_text('of no commit')  # such as runs/
-    assert provenance.revision(path) == commit
+    assert provenance.name_revision(path) == commit
     file.write_text('second')
-    assert provenance.revision(path) == f'{commit}+'
+    assert provenance.name_revision(path) == f'{commit}+'
 
 
 @pytest.mark.system
 def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout, tmp_path_factory):
     new = checkout / 'studies' / 'new.py'
     new.write_text('')
-    assert provenance.revision(new).endswith('+')
+    assert provenance.name_revision(new).endswith('+')
     outside = tmp_path_factory.mktemp('outside') / 'mine.py'
     outside.write_text('')
     assert (
-        provenance.revision(outside)
-        == provenance.revision(outside.parent)
-        == provenance.revision(checkout / 'studies')
+        provenance.name_revision(outside)
+        == provenance.name_revision(outside.parent)
+        == provenance.name_revision(checkout / 'studies')
         == ''
     )
 
@@ -94,10 +94,10 @@ def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout
 @pytest.mark.system
 @pytest.mark.parametrize('flag', ['--experiment=studies/mine.py', '--experiment studies/mine.py'])
 def test_the_file_of_an_experiment_is_known_again(checkout, flag):
-    record = provenance.about(f'python -m jaxdl.main {flag} --quick')['file']
+    record = provenance.collect(f'python -m jaxdl.main {flag} --quick')['file']
     assert record == dict(
         name='mine.py',
         sha256=hashlib.sha256(b'first').hexdigest(),
         git=git(checkout, 'rev-parse', 'HEAD')[:12],
     )
-    assert provenance.about('python -m jaxdl.main --experiment=pooling')['file'] == {}
+    assert provenance.collect('python -m jaxdl.main --experiment=pooling')['file'] == {}

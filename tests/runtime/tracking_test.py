@@ -27,9 +27,9 @@ import pathlib, sys
 from contextlib import suppress
 from jaxdl.runtime import tracking
 folder, tracker = pathlib.Path(sys.argv[1]), sys.argv[2]
-with suppress(InterruptedError), tracking.begin(folder / 'other', [tracker]) as other:
-    with tracking.begin(folder, [tracker]) as tell:
-        note = tracking.tracked(lambda name, **facts: None, tell)
+with suppress(InterruptedError), tracking.open_trackers(folder / 'other', [tracker]) as other:
+    with tracking.open_trackers(folder, [tracker]) as tell:
+        note = tracking.track_journal(lambda name, **facts: None, tell)
         for name, facts in {facts!r}:
             note(name, **facts)
     other({{'other/loss': 2.0}}, 1)
@@ -127,7 +127,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch):
     def begun(folder, config):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / 'config.json').write_text(json.dumps(config))
-        with tracking.begin(tmp_path / folder, ['wandb']):
+        with tracking.open_trackers(tmp_path / folder, ['wandb']):
             return service.runs[-1]
 
     first = begun('one', dict(epochs=1))
@@ -152,7 +152,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch):
 def test_failed_starts_of_a_tracker_are_reported(tmp_path, monkeypatch, mode, words):
     monkeypatch.setenv('WANDB_MODE', mode)
     Service(monkeypatch, refuses='No key.')
-    with pytest.raises(InputError, match=words), tracking.begin(tmp_path, ['wandb']):
+    with pytest.raises(InputError, match=words), tracking.open_trackers(tmp_path, ['wandb']):
         pass
 
 
@@ -205,6 +205,6 @@ def test_a_tracker_that_does_not_exist(capsys):
 
 
 def test_without_trackers_no_file_is_written(tmp_path):
-    with tracking.begin(tmp_path, ()) as tell:
+    with tracking.open_trackers(tmp_path, ()) as tell:
         tell({'a/b': 1.0}, 1)
     assert not list(tmp_path.iterdir())

@@ -58,7 +58,7 @@ def train(members, chunk, epochs=1, data=None, after_epoch=lambda training: None
     training = ensemble.new_training(states, epochs)
     variants, row_keys = ensemble.inputs(chunk, members)
     shapes = tuple(leaf.shape for leaf in jax.tree.leaves((variants, row_keys, states, data)))
-    key = (program_key(variants, shapes), ensemble.noise_of(members))
+    key = (program_key(variants, shapes), ensemble.find_optional_parts(members))
     if key not in PROGRAMS:
         PROGRAMS[key] = ensemble.compile_programs(chunk, members, data, 10)
     programs = PROGRAMS[key]

@@ -75,7 +75,7 @@ def test_out_of_memory_is_reported_in_one_line():
     words = 'out of memory with batch_size=32 at 160 px: a smaller batch_size'
     with (
         pytest.raises(InputError, match=words) as caught,
-        out_of_memory.guarded('batch_size=32 at 160 px', out_of_memory.TRAINING),
+        out_of_memory.convert_memory_errors('batch_size=32 at 160 px', out_of_memory.TRAINING),
     ):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9999 bytes.')
     assert '\n' not in str(caught.value)
@@ -94,6 +94,6 @@ def test_a_batch_to_name_that_does_not_fit_is_an_error_of_one_line():
 def test_another_error_of_a_program_is_no_lack_of_memory():
     with (
         pytest.raises(jax.errors.JaxRuntimeError, match='something'),
-        out_of_memory.guarded('', ''),
+        out_of_memory.convert_memory_errors('', ''),
     ):
         raise jax.errors.JaxRuntimeError('INTERNAL: something')

@@ -357,9 +357,9 @@ def test_a_terminal_is_no_place_for_markup(monkeypatch, capsys):
         epochs=1,
         members=1,
     )
-    with progress.display([group]) as show:
+    with progress.show_ablation([group]) as show:
         show(event)
-    assert '\x1b[2J' not in progress.describe(event)
+    assert '\x1b[2J' not in progress.describe_event(event)
 
 
 def test_the_commit_of_a_data_set_is_resolved_displayed_and_recorded(monkeypatch, capsys):

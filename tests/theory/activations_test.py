@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxdl import ensemble
-from jaxdl.ensemble import Member, Trained, Workload
+from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.models.layers import ACTIVATIONS
 from jaxdl.theory import activations
 from jaxdl.theory.activations import checks, networks, outcomes, signs
@@ -143,7 +143,7 @@ def networks_that(accuracy, saturated=0.01, dead=0.0, slope=0.2, start=0.01):
     )
     history = dict(train_accuracy=np.array([0.1, accuracy]))
     member = Member('x', 1000, networks.variant(Kind('relu', 2)))
-    return [Trained(member, history, watched, None, None)] * 2  # type: ignore[arg-type]
+    return [TrainedMember(member, history, watched, None, None)] * 2  # type: ignore[arg-type]
 
 
 def found_with(**changed):

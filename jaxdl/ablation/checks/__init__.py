@@ -81,7 +81,7 @@ def _of_options(
     middle = {option: rates[len(rates) // 2] for option, rates in grids.items()}
     members = [_member(study, option, rate) for option, rate in middle.items()]
     order = np.random.default_rng(0).permutation(splits.train)
-    conv = autotune.forced(study.conv, len(members)) or 'auto'
+    conv = autotune.find_forced_lowering(study.conv, len(members)) or 'auto'
     subject = Subject(resident(dataset, [splits]), order, len(dataset.class_names), conv)
     note('the first loss, inputs and outputs')
     yield from _initial_outputs(members, subject)

@@ -107,7 +107,7 @@ def update_norms(members: Sequence[Member], subject: Subject) -> list[Result]:
     """
 
     def measure(group: Sequence[Member]) -> list[Result]:
-        parts, size = ensemble.noise_of(group).kinds, group[0].variant.batch_size
+        parts, size = ensemble.find_optional_parts(group).kinds, group[0].variant.batch_size
         batches = subject.batch(np.resize(subject.order, (PACES, size)))
         return subject.measure(functools.partial(_update_norms, parts=parts), group, batches)
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member, Trained, Workload
+from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.models.layers import ACTIVATIONS
 from jaxdl.statistics import protocol
 from jaxdl.statistics.protocol import MEASURING_SEED
@@ -64,7 +64,7 @@ class Results:
     """
 
     settings: activations.Settings
-    measured: Mapping[tuple[Kind, float], Sequence[Trained]]
+    measured: Mapping[tuple[Kind, float], Sequence[TrainedMember]]
     best: Mapping[Kind, float]
     chance: float
     images: int
@@ -164,7 +164,7 @@ def train(settings: activations.Settings, note: Note) -> Results:
         for one in trained
         if one.member.seed < MEASURING_SEED
     )
-    measured: dict[tuple[Kind, float], list[Trained]] = {}
+    measured: dict[tuple[Kind, float], list[TrainedMember]] = {}
     for one in trained:
         if one.member.seed >= MEASURING_SEED:
             measured.setdefault(

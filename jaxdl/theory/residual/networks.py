@@ -13,7 +13,7 @@ from jax import lax
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member, Trained, Workload
+from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.errors import InputError
 from jaxdl.models import layers
 from jaxdl.statistics import protocol
@@ -41,7 +41,7 @@ class Study:
     """Best learning rate of each network, and its runs on evaluation seeds."""
 
     rates: Mapping[Key, float]
-    runs: Mapping[Key, Sequence[Trained]]
+    runs: Mapping[Key, Sequence[TrainedMember]]
     data: Resident
     groups: Sequence[GroupRecord]
 

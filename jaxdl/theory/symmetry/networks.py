@@ -12,7 +12,7 @@ from flax import linen as nn
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member, Trained, Workload
+from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.theory.answer import Note
 from jaxdl.theory.symmetry import formulas as symmetry
 from jaxdl.theory.symmetry.formulas import Settings
@@ -43,7 +43,7 @@ KNOWN = dict.fromkeys((*CHANCE, DROPPED_ZEROS), (False, False)) | {
     'dropout': (False, True)
 }  # layers broken
 
-TrainedByOption = Mapping[str, Sequence[Trained]]  # option -> a member a seed
+TrainedByOption = Mapping[str, Sequence[TrainedMember]]  # option -> a member a seed
 
 
 class Digits(NamedTuple):
@@ -70,7 +70,7 @@ def digits() -> Digits:
 
 def train(
     settings: Settings, data: Digits, note: Note
-) -> tuple[dict[str, list[Trained]], list[GroupRecord]]:
+) -> tuple[dict[str, list[TrainedMember]], list[GroupRecord]]:
     """Train every initialisation by momentum, and every source of randomness by Adam."""
     base = Variant(
         model='mlp',
@@ -91,7 +91,7 @@ def train(
         for name, overrides in CHANCE.items()
     }
     noisy[DROPPED_ZEROS] = dataclasses.replace(adam, init='zeros', dropout=0.2)
-    by_option: dict[str, list[Trained]] = {}
+    by_option: dict[str, list[TrainedMember]] = {}
     groups = []
     for activation, variants in (('tanh', plain), ('sigmoid', plain), ('tanh', noisy)):
         overrides = {
@@ -133,7 +133,7 @@ def layer_units(params: Any, layer: int) -> np.ndarray:
     )
 
 
-def counts(members: Sequence[Trained]) -> np.ndarray:
+def counts(members: Sequence[TrainedMember]) -> np.ndarray:
     """Number of different units at the end, int [seed, layer]."""
     return np.array(
         [
@@ -143,7 +143,7 @@ def counts(members: Sequence[Trained]) -> np.ndarray:
     )
 
 
-def ranks(members: Sequence[Trained]) -> np.ndarray:
+def ranks(members: Sequence[TrainedMember]) -> np.ndarray:
     """Rank of the first layer's weights at the end, int [seed]."""
     kernels = [
         np.asarray(one.state.params['layer_0']['dense']['kernel'], np.float64) for one in members
@@ -151,7 +151,7 @@ def ranks(members: Sequence[Trained]) -> np.ndarray:
     return np.array([np.linalg.matrix_rank(kernel) for kernel in kernels])
 
 
-def accuracies(members: Sequence[Trained]) -> np.ndarray:
+def accuracies(members: Sequence[TrainedMember]) -> np.ndarray:
     """Training accuracy after the last epoch, [seed]."""
     return np.array([one.history['train_accuracy'][-1] for one in members])
 
@@ -187,7 +187,7 @@ def start_claims(trained: TrainedByOption, settings: Settings) -> list[Claim]:
     return claims_made
 
 
-def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -> list[Claim]:
+def alike_claims(name: str, members: Sequence[TrainedMember], units: int, rank: int) -> list[Claim]:
     """Claims on the number of different units per layer and the rank of the first weights."""
     after = f'after training, {len(members)} seeds'
     return [
@@ -200,7 +200,7 @@ def alike_claims(name: str, members: Sequence[Trained], units: int, rank: int) -
     ]
 
 
-def stillness_claim(members: Sequence[Trained]) -> Claim:
+def stillness_claim(members: Sequence[TrainedMember]) -> Claim:
     """Claim: only the last bias ever has a gradient."""
     largest = max(float(one.watched['rest'].max()) for one in members)
     sentence = (

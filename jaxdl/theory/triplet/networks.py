@@ -12,7 +12,7 @@ from flax import linen as nn
 from jaxdl import ensemble
 from jaxdl.data import Data, Dataset, Splits, load, split
 from jaxdl.data.on_device import Resident, resident
-from jaxdl.ensemble import Member, Trained, Workload
+from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.statistics import protocol
 from jaxdl.theory.answer import Note
 from jaxdl.theory.triplet import tasks as triplet_tasks
@@ -58,7 +58,7 @@ class Half:
     tasks: Mapping[str, triplet_tasks.Task]
     accuracy: Accuracy
     rates: Mapping[str, float]
-    trained: Sequence[Trained]
+    trained: Sequence[TrainedMember]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _members(seeds: int) -> list[Member]:
     return [Member(option, seed, each) for option, each in variants for seed in range(seeds)]
 
 
-def _best_rate(trained: Sequence[Trained], method: str, tuning: triplet_tasks.Judge) -> float:
+def _best_rate(trained: Sequence[TrainedMember], method: str, tuning: triplet_tasks.Judge) -> float:
     layer = layer_of(method)
     return protocol.best_learning_rates(
         (method, one.member.variant.learning_rate, tuning(one.state)[layer]['tune'])
@@ -231,7 +231,7 @@ def _pixels(images: jax.Array) -> dict[str, jax.Array]:
     return dict(embedding=images.reshape(len(images), -1))
 
 
-def members_of(half: Half, method: str, rate: float | None) -> list[Trained]:
+def members_of(half: Half, method: str, rate: float | None) -> list[TrainedMember]:
     """Networks of a method at a learning rate, by seed; None: at its best learning rate."""
     rate = half.rates[method] if rate is None else rate
     return [

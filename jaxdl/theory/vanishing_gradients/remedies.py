@@ -11,7 +11,7 @@ import numpy as np
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import resident
-from jaxdl.ensemble import Member, Trained, Workload
+from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.report.page import words
 from jaxdl.report.page.blocks import Table
 from jaxdl.statistics import protocol
@@ -179,7 +179,7 @@ def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list
     return {scale: best(scale) for scale in SCALES}, groups
 
 
-def _best(trained: Sequence[Trained], rates: Mapping[str, float], scale: float) -> float:
+def _best(trained: Sequence[TrainedMember], rates: Mapping[str, float], scale: float) -> float:
     option = f'gain {scale:g}'
     chosen = [
         t
