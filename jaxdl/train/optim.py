@@ -92,9 +92,9 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """Optimizer of a row of OPTIMIZERS.
 
-    Weight decay reaches kernels only. It is added to the gradient (L2) for sgd to adam, and
-    decoupled,
-    times the learning rate, for the others; lamb includes it in the step before scaling.
+    Weight decay reaches kernels only. For sgd to adam the decay is added to the gradient (L2). For
+    the others it is decoupled and multiplied by the learning rate; lamb includes it in the step
+    before scaling.
 
     Args:
       name: row of OPTIMIZERS.
@@ -107,7 +107,8 @@ def make_optimizer(
       An optax transformation.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=decay_mask)
-    return optax.chain(OPTIMIZERS[name](momentum, beta2, decay), optax.scale(-learning_rate))  # type: ignore[operator]
+    scale = optax.scale(-learning_rate)  # type: ignore[operator]
+    return optax.chain(OPTIMIZERS[name](momentum, beta2, decay), scale)
 
 
 def decay_mask(params: Any) -> Any:

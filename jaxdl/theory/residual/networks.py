@@ -58,12 +58,12 @@ class Study:
 def variant_of(key: Key, width: int, rate: float) -> Variant:
     """Settings of a network: an MLP of so many layers, or one CNN stage of so many convolutions."""
     model, count, skip = key
-    sizes = (
+    sizes: dict[str, Any] = (
         dict(width=width, depth=count)
         if model == 'mlp'
         else dict(width=CNN_WIDTH, depth=1, convolutions=count)
     )
-    return Variant(model=model, norm='batch', skip=skip, learning_rate=rate, batch_size=32, **sizes)  # type: ignore[arg-type]
+    return Variant(model=model, norm='batch', skip=skip, learning_rate=rate, batch_size=32, **sizes)
 
 
 def train(settings: Settings, note: Note) -> Study:

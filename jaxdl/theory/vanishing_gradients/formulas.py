@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from scipy import optimize
@@ -252,7 +253,8 @@ def skip_rate(gain: float, branch: float = 1.0) -> float:
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Root by bisection, since tanh's rate has a kink at the edge and is flat on one side."""
-    return float(optimize.bisect(function, low, high, xtol=1e-12))  # pyright: ignore[reportArgumentType]
+    root: Any = optimize.bisect(function, low, high, xtol=1e-12)
+    return float(root)
 
 
 def _of(activation: str) -> tuple[Function, Function]:

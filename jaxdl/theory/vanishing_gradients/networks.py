@@ -49,7 +49,8 @@ def draw(
     Returns:
       Kernels, and images and direction, both [batch, width].
     """
-    return _draw(keys.fold(keys.seed_key(seed), f'vanishing_gradients {name}'), depth, width, batch)  # pyright: ignore
+    root = keys.seed_key(seed)  # pyright: ignore[reportArgumentType]
+    return _draw(keys.fold(root, f'vanishing_gradients {name}'), depth, width, batch)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
