@@ -1,4 +1,4 @@
-"""Which batch size gives the best test accuracy for the same number of epochs?
+"""Which batch size gives the best test accuracy for equal numbers of epochs?
 
 Run     python -m jaxdl.main --experiment=batch_size
 Takes   45 s on 2 CPU cores (2026-11-24)

@@ -1,4 +1,4 @@
-"""Which final activation and loss suit a classifier, and which ones fail?
+"""Which final activation and loss suit a classifier, and which fail?
 
 Run     python -m jaxdl.main --experiment=final_activation
 Takes   54 s on 2 CPU cores (2026-11-24)

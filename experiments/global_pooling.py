@@ -1,4 +1,4 @@
-"""Which global pooling of the last feature map gives the best test accuracy?
+"""Which pooling of the last feature map gives the best test accuracy?
 
 Run     python -m jaxdl.main --experiment=global_pooling
 Takes   34 s on 2 CPU cores (2026-11-24)

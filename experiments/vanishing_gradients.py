@@ -1,4 +1,4 @@
-"""Why do gradients explode or vanish, and what do both cases have in common?
+"""Why do gradients explode or vanish, and what is common to both?
 
 Run     python -m jaxdl.main --experiment=vanishing_gradients
 Takes   29 s on 2 CPU cores (2026-11-24)

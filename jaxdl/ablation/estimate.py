@@ -64,7 +64,7 @@ def apart(ablation: Ablation) -> list[str]:
         return []
     lines = [
         '',
-        'Options that differ only in numbers or initial values train in one program. '
+        'Options that differ only in numbers or initial values share a program. '
         'These options differ in:',
     ]
     for name in static:

@@ -14,7 +14,7 @@ from jaxdl.statistics import protocol
 from jaxdl.workdir import tables
 
 COUNTS = (5, 10, 20, 40)
-POINTS = (0.005, 0.01)  # differences that seeds are counted for, beside the margin of the study
+POINTS = (0.005, 0.01)  # differences that seeds are counted for, next to the margin of the study
 # Two runs of one study share these, beside what its options set.
 SAME = ('kind', 'factor', 'baseline')
 
@@ -35,9 +35,9 @@ def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
     except InputError as error:
         return [
             '',
-            f'How many seeds? That needs a run of this study, and {error}. '
-            'A quick one gives a first idea: the same command with --quick --workdir=runs/quick, '
-            'then --mode=plan --workdir=runs/quick.',
+            f'How many seeds? The estimate needs a run of this study, and {error}.',
+            'A smoke run gives a first idea: the same command with --quick --workdir=runs/quick,',
+            'then with --mode=plan --workdir=runs/quick.',
         ]
 
 
@@ -87,13 +87,10 @@ def _finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
 def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) -> Iterator[str]:
     rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
     targets = sorted({*POINTS, ablation.margin})
-    quick = ' It was quick: a first idea.' if config.get('scale') == 'quick' else ''
-    yield (
-        f'How many seeds? By the run in {folder} ({config["epochs"]} epochs), '
-        f'in points of test accuracy.{quick}'
-    )
+    run = f'{config["epochs"]} epochs' + (', a smoke run' if config.get('scale') == 'quick' else '')
+    yield f'How many seeds? In percentage points of test accuracy, from {folder} ({run}).'
     heads = [f'n={n}' for n in COUNTS] + [f'for {100 * target:.3g}' for target in targets]
-    yield f'{"option":24}{"sd":>7}  {"(95 %)":18}' + ''.join(f'{head:>9}' for head in heads)
+    yield f'{"option":20}{"sd":>6}  {"(95 %)":16}' + ''.join(f'{head:>8}' for head in heads)
     for condition in dict.fromkeys(row['condition'] for row in rows):
         for option, (sd, n) in spread(rows, config['baseline'], condition).items():
             low, high = statistics.sd_interval(sd, n)
@@ -101,15 +98,9 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
             cells += [f'{statistics.seeds_needed(sd, target):,}' for target in targets]
             interval = f'({100 * low:.2f} to {100 * high:.2f})'
             label = f'{condition} {option}'.strip()
-            yield f'{label:24}{100 * sd:7.2f}  {interval:18}' + ''.join(
-                f'{cell:>9}' for cell in cells
+            yield f'{label:20}{100 * sd:6.2f}  {interval:16}' + ''.join(
+                f'{cell:>8}' for cell in cells
             )
-    margin = f'{100 * ablation.margin:.3g}'
-    yield (
-        'sd: of the paired differences. n=: the true difference that so many seeds find '
-        'with probability 0.8 (paired'
-    )
-    yield (
-        't test at 0.05, one comparison). for: the seeds that find so many points; '
-        f'the margin is {margin}.'
-    )
+    yield 'sd: standard deviation of the paired differences. n=: minimum detectable difference with'
+    yield 'so many seeds (power 0.8, paired t test at level 0.05, one comparison). for: seeds that'
+    yield f'detect so many percentage points; the margin is {100 * ablation.margin:.3g}.'

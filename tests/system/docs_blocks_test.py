@@ -1,22 +1,27 @@
-"""Code blocks of the guides: Python runs, and the command line takes every command."""
+"""Code blocks of the pages: Python runs, and the command line takes every command."""
 
 import pathlib
 import re
+import shlex
 
 import jax
+import numpy as np
 import pytest
 
 import jaxdl
 from jaxdl import register
 from jaxdl.ablation import estimate
-from jaxdl.cli import flags
+from jaxdl.cli import flags, modes
+from jaxdl.config import catalogue
 from jaxdl.config.load import load_experiment
 from jaxdl.config.overrides import check, keep, override
 from jaxdl.data import Data, load
 from tests.config import register_test
 
 DOCS = pathlib.Path(__file__).parents[2] / 'docs'
-FILES = ('guide.md', 'own_study.md')
+README = DOCS.parent / 'README.md'
+PAGES = sorted([README, *DOCS.rglob('*.md')])
+PROGRAM = 'python -m jaxdl.main '
 TINY = {
     'epochs': 1,
     'seeds': 2,
@@ -53,6 +58,17 @@ def test_python_blocks_give_the_stated_results(capsys):
     assert line.split() == ['width', '16', '(0;', '0.5)', '|', '32', '(0.5,', 'wide)']
 
 
+def test_rows_of_a_table_are_a_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'table.csv').write_text('a,b,class\n1,2.5,red\n3,4,blue\n5,6,red\n')
+    space = {}
+    exec(blocks('guide.md', 'python')[-1], space)
+    dataset = load(space['EXPERIMENT'].data)
+    assert dataset.images.dtype == np.float32
+    assert dataset.images[:, 0, 0].tolist() == [[1, 2.5], [3, 4], [5, 6]]
+    assert [dataset.class_names[label] for label in dataset.labels] == ['red', 'blue', 'red']
+
+
 def test_ten_lines_are_a_study(tmp_path):
     first = blocks('own_study.md', 'python')[0]
     (tmp_path / 'my_study.py').write_text(first)
@@ -78,11 +94,46 @@ def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
         check(override(study, {f'variant.{kind}': name}))
 
 
-@pytest.mark.parametrize('name', FILES)
-def test_every_command_is_one(name):
-    lines = [line for block in blocks(name, 'sh') for line in block.splitlines()]
-    assert lines
-    for line in [*lines, *re.findall(r'`(python -m jaxdl.main [^`]*)`', (DOCS / name).read_text())]:
-        words = line.removeprefix('python -m jaxdl.main ').split()
+def commands(path):
+    """Commands of a page as the words after the program, from its shell blocks and its code."""
+    text = path.read_text()
+    shell = '\n'.join(re.findall(r'^```sh\n(.*?)^```', text, re.DOTALL | re.MULTILINE))
+    lines = shell.replace('\\\n', ' ').splitlines()
+    lines += re.findall(rf'`({PROGRAM}[^`]*)`', text)
+    return [
+        shlex.split(line.removeprefix(PROGRAM), comments=True)
+        for line in lines
+        if line.startswith(PROGRAM) and '--FLAG=' not in line
+    ]
+
+
+def test_commands_have_one_form():
+    other = re.compile(r'(?:^|`)(?:jaxdl|\$\w+|\S+/python -m jaxdl\.main) +-', re.MULTILINE)
+    assert [path.name for path in PAGES if other.search(path.read_text())] == []
+    assert sum(map(bool, map(commands, PAGES))) > 5
+
+
+@pytest.mark.parametrize('path', PAGES, ids=lambda path: path.stem)
+def test_every_command_is_one(path):
+    for words in commands(path):
         line = flags.parse(words)
         assert not line.positional or line.mode in flags.POSITIONAL
+        shipped = line.experiment in catalogue.questions()
+        if shipped and line.mode in ('run', 'plan', 'check') and 'DIR' not in ' '.join(words):
+            modes._experiment(line)
+
+
+def test_list_of_experiments_has_their_questions_times_and_results():
+    text, kinds = (DOCS / 'studies.md').read_text(), catalogue.by_kind()
+    rows = re.findall(r'^\| `(\w+)` \| ([^|]*\?) \| ([^|]*) \|$', text, re.MULTILINE)
+    questions = kinds['Ablation'] | kinds['Demonstration']
+    assert {name: question for name, question, _ in rows} == questions
+    assert [name for name, _, time in rows if not catalogue.takes(name).startswith(time)] == []
+    plain = text.replace('\N{MINUS SIGN}', '-')
+    cells = re.findall(r'^\| (.*?)\|.*\| ([+-][\d.]+ \(.*?\)) \| \w+ \|$', plain, re.MULTILINE)
+    assert len(cells) > 30
+    study = ''
+    for name, difference in cells:
+        study = name.strip('` ').partition('`')[0] or study
+        source = ' '.join((catalogue.folder() / f'{study}.py').read_text().split())
+        assert difference in source, study

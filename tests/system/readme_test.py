@@ -21,8 +21,8 @@ from tests.system.killed_test import weights
 TOP = pathlib.Path(__file__).parents[2]
 README = TOP / 'README.md'
 pytestmark = pytest.mark.skipif(not README.exists(), reason='the tests are run without README.md')
-PROGRAM = '.venv/bin/python -m jaxdl.main '
-MOST_WORDS = 550
+PROGRAM = 'python -m jaxdl.main '
+MOST_WORDS = 520
 # Flags that make a command of the README small enough for a test.
 SMALLER = {
     '--experiment=dropout': ['--quick', '--seeds=2', '--set=epochs=1', '--set=variant.width=2'],
