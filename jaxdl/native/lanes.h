@@ -1,4 +1,5 @@
-// Some channels at once: N float32 side by side in memory, and every channel of an array in such groups.
+// Some channels at once: N float32 side by side in memory, and every channel of an array in such
+// groups.
 
 #pragma once
 

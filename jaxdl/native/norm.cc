@@ -1,8 +1,9 @@
 // Batch norm of large arrays on all threads, with a residual sum and a ReLU after it.
 //
-// images [member, row, channel], a row a pixel of an image; scale, bias [members or fewer, channel]; float32, dense. The
-// rows are cut into parts, each of which gives its own sums; they are added in order, so that a result never depends on
-// how many threads there are. jaxdl/models/norm.py says what is computed.
+// images [member, row, channel], a row a pixel of an image; scale, bias [members or fewer,
+// channel]; float32, dense. The rows are cut into parts, each of which gives its own sums; they are
+// added in order, so that a result never depends on how many threads there are.
+// jaxdl/models/norm.py says what is computed.
 
 #include <cmath>
 #include <vector>
@@ -15,7 +16,8 @@ namespace {
 namespace ffi = jaxdl::ffi;
 using jaxdl::by_lanes;
 
-constexpr int64_t kStrip = 16, kParts = 32;  // rows whose channels are summed while they are in the cache; tasks
+// Rows whose channels are summed while they are in the cache; tasks.
+constexpr int64_t kStrip = 16, kParts = 32;
 
 struct Shape {
   int64_t rows, channels;
@@ -35,12 +37,14 @@ struct Sums {  // of the parts of a member, two for each channel
   double* of(const Shape& s, int64_t part) { return values.data() + part * 2 * s.channels; }
   double total(const Shape& s, int which, int64_t c) const {
     double sum = 0;
-    for (int64_t part = 0; part < s.parts(); ++part) sum += values[(2 * part + which) * s.channels + c];
+    for (int64_t part = 0; part < s.parts(); ++part)
+      sum += values[(2 * part + which) * s.channels + c];
     return sum;
   }
 };
 
-// visit(lanes, first channel, first row, last row) for every strip of a part: adds what it gives to the part's sums.
+// visit(lanes, first channel, first row, last row) for every strip of a part: adds what it gives to
+// the part's sums.
 template <typename Visit>
 void strips(const Shape& s, int64_t part, double* sums, Visit visit) {
   const int64_t last = std::min(s.rows, (part + 1) * s.part());
@@ -48,7 +52,8 @@ void strips(const Shape& s, int64_t part, double* sums, Visit visit) {
     by_lanes(s.channels, [&](auto lanes, int64_t c) {
       using L = decltype(lanes);
       typename L::V first = L::all(0), second = L::all(0);
-      for (int64_t i = row; i < std::min(last, row + kStrip); ++i) visit(lanes, c, i * s.channels + c, first, second);
+      for (int64_t i = row; i < std::min(last, row + kStrip); ++i)
+        visit(lanes, c, i * s.channels + c, first, second);
       float values[2][sizeof first / 4];
       L::store(values[0], first), L::store(values[1], second);
       for (size_t k = 0; k < sizeof first / 4; ++k) {
@@ -77,29 +82,35 @@ int forward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const For
   if (set.norm) {
     Sums sums(s);
     status = jaxdl::share(pool, s.parts(), [&](int64_t part) {
-      strips(s, part, sums.of(s, part), [&](auto lanes, int64_t, int64_t i, auto& sum, auto& square) {
-        const auto x = lanes.load(at.images + i);
-        sum += x, square += x * x;
-      });
+      strips(s, part, sums.of(s, part),
+             [&](auto lanes, int64_t, int64_t i, auto& sum, auto& square) {
+               const auto x = lanes.load(at.images + i);
+               sum += x, square += x * x;
+             });
     });
     for (int64_t c = 0; c < channels; ++c) {
-      const double middle = sums.total(s, 0, c) / rows, spread = sums.total(s, 1, c) / rows - middle * middle;
+      const double middle = sums.total(s, 0, c) / rows,
+                   spread = sums.total(s, 1, c) / rows - middle * middle;
       at.mean[c] = static_cast<float>(middle);
-      at.variance[c] = std::isinf(spread) ? NAN : static_cast<float>(spread < 0 ? 0 : spread);  // overflow: divergence
+      // Overflow is divergence.
+      at.variance[c] = std::isinf(spread) ? NAN : static_cast<float>(spread < 0 ? 0 : spread);
     }
   }
   std::vector<float> slant(at.scale, at.scale + channels), base(at.bias, at.bias + channels);
   for (int64_t c = 0; c < channels; ++c) {
-    if (!set.norm) at.mean[c] = 0, at.variance[c] = 1;
-    else slant[c] /= std::sqrt(at.variance[c] + set.epsilon), base[c] -= at.mean[c] * slant[c];
+    if (!set.norm)
+      at.mean[c] = 0, at.variance[c] = 1;
+    else
+      slant[c] /= std::sqrt(at.variance[c] + set.epsilon), base[c] -= at.mean[c] * slant[c];
   }
   return status | jaxdl::share(pool, s.parts(), [&](int64_t part) {
-    values(s, part, [&](auto lanes, int64_t c, int64_t i) {
-      auto z = lanes.load(slant.data() + c) * lanes.load(at.images + i) + lanes.load(base.data() + c);
-      if (at.skip) z += lanes.load(at.skip + i);
-      lanes.store(at.out + i, set.relu ? lanes.pick(z <= 0, lanes.all(0), z) : z);
-    });
-  });
+           values(s, part, [&](auto lanes, int64_t c, int64_t i) {
+             auto z = lanes.load(slant.data() + c) * lanes.load(at.images + i) +
+                      lanes.load(base.data() + c);
+             if (at.skip) z += lanes.load(at.skip + i);
+             lanes.store(at.out + i, set.relu ? lanes.pick(z <= 0, lanes.all(0), z) : z);
+           });
+         });
 }
 
 struct Backward {
@@ -109,13 +120,15 @@ struct Backward {
 
 int backward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const Backward& at) {
   const int64_t channels = s.channels;
-  std::vector<float> inverse(channels, 1), slant(at.scale, at.scale + channels), base(at.bias, at.bias + channels);
+  std::vector<float> inverse(channels, 1), slant(at.scale, at.scale + channels),
+      base(at.bias, at.bias + channels);
   for (int64_t c = 0; c < channels; ++c) {
     if (!set.norm) continue;
     inverse[c] = 1 / std::sqrt(at.variance[c] + set.epsilon);
     slant[c] *= inverse[c], base[c] -= at.mean[c] * slant[c];
   }
-  auto passed = [&](auto lanes, int64_t c, int64_t i, auto x) {  // the gradient of what the ReLU was given
+  // The gradient of what the ReLU was given.
+  auto passed = [&](auto lanes, int64_t c, int64_t i, auto x) {
     const auto gradient = lanes.load(at.gradient + i);
     if (!set.relu) return gradient;
     const auto z = at.out ? lanes.load(at.out + i)
@@ -124,13 +137,15 @@ int backward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const Ba
   };
   Sums sums(s);
   const int status = jaxdl::share(pool, s.parts(), [&](int64_t part) {
-    strips(s, part, sums.of(s, part), [&](auto lanes, int64_t c, int64_t i, auto& sum, auto& product) {
-      const auto x = lanes.load(at.images + i), d = passed(lanes, c, i, x);
-      if (at.out) lanes.store(at.d_skip + i, d);
-      sum += d, product += d * (x - lanes.load(at.mean + c));
-    });
+    strips(s, part, sums.of(s, part),
+           [&](auto lanes, int64_t c, int64_t i, auto& sum, auto& product) {
+             const auto x = lanes.load(at.images + i), d = passed(lanes, c, i, x);
+             if (at.out) lanes.store(at.d_skip + i, d);
+             sum += d, product += d * (x - lanes.load(at.mean + c));
+           });
   });
-  std::vector<float> by_value(channels), by_one(channels);  // what the moments add to a gradient, per x and per 1
+  // What the moments add to a gradient, per x and per 1.
+  std::vector<float> by_value(channels), by_one(channels);
   for (int64_t c = 0; c < channels; ++c) {
     at.d_bias[c] = static_cast<float>(sums.total(s, 0, c));
     at.d_scale[c] = static_cast<float>(sums.total(s, 1, c)) * inverse[c];
@@ -139,19 +154,21 @@ int backward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const Ba
     by_one[c] = -share * at.d_bias[c] - by_value[c] * at.mean[c];
   }
   return status | jaxdl::share(pool, s.parts(), [&](int64_t part) {
-    values(s, part, [&](auto lanes, int64_t c, int64_t i) {
-      const auto x = lanes.load(at.images + i);
-      const auto d = at.out ? lanes.load(at.d_skip + i) : passed(lanes, c, i, x);
-      auto found = lanes.load(slant.data() + c) * d;
-      if (set.norm) found += lanes.load(by_value.data() + c) * x + lanes.load(by_one.data() + c);
-      lanes.store(at.d_images + i, found);
-    });
-  });
+           values(s, part, [&](auto lanes, int64_t c, int64_t i) {
+             const auto x = lanes.load(at.images + i);
+             const auto d = at.out ? lanes.load(at.d_skip + i) : passed(lanes, c, i, x);
+             auto found = lanes.load(slant.data() + c) * d;
+             if (set.norm)
+               found += lanes.load(by_value.data() + c) * x + lanes.load(by_one.data() + c);
+             lanes.store(at.d_images + i, found);
+           });
+         });
 }
 
 using Buffers = std::initializer_list<const ffi::AnyBuffer*>;
 
-// Whether the arrays are [member, row, channel] and [member, channel], with an entry for every member or fewer.
+// Whether the arrays are [member, row, channel] and [member, channel], with an entry for every
+// member or fewer.
 bool fit(const Shape& s, int64_t members, Buffers large, Buffers small) {
   bool right = members > 0 && s.rows > 0 && s.channels > 0;
   for (const auto* each : large) {
@@ -174,18 +191,21 @@ Shape shape(const ffi::AnyBuffer& images) {
   return x.size() == 3 ? Shape{x[1], x[2]} : Shape{0, 0};
 }
 
-ffi::Error refused(const ffi::AnyBuffer& images, const ffi::AnyBuffer& skip, const ffi::AnyBuffer& scale) {
-  return ffi::Error::InvalidArgument("batch norm of images " + jaxdl::text(images) + ", scale " + jaxdl::text(scale) +
-                                     ", skip " + jaxdl::text(skip) + ": must be float32, shapes that fit, not empty");
+ffi::Error refused(const ffi::AnyBuffer& images, const ffi::AnyBuffer& skip,
+                   const ffi::AnyBuffer& scale) {
+  return ffi::Error::InvalidArgument("batch norm of images " + jaxdl::text(images) + ", scale " +
+                                     jaxdl::text(scale) + ", skip " + jaxdl::text(skip) +
+                                     ": must be float32, shapes that fit, not empty");
 }
 
 ffi::Error failed(int status) {
   return status ? ffi::Error::Internal("batch norm failed") : ffi::Error::Success();
 }
 
-ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer skip, ffi::AnyBuffer scale,
-                       ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> out, ffi::Result<ffi::AnyBuffer> mean,
-                       ffi::Result<ffi::AnyBuffer> variance, int64_t norm, int64_t relu, float epsilon) {
+ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer skip,
+                       ffi::AnyBuffer scale, ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> out,
+                       ffi::Result<ffi::AnyBuffer> mean, ffi::Result<ffi::AnyBuffer> variance,
+                       int64_t norm, int64_t relu, float epsilon) {
   const Shape s = shape(images);
   const int64_t members = out->dimensions().size() ? out->dimensions()[0] : 0;
   bool right = fit(s, members, {&images, &*out}, {&scale, &bias, &*mean, &*variance}) &&
@@ -196,19 +216,24 @@ ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuff
   jaxdl::on_large_pages(*out);
   int status = 0;
   for (int64_t m = 0; m < members; ++m) {
-    auto of = [&](const ffi::AnyBuffer& buffer, int64_t size) { return jaxdl::values(buffer, m, members, size); };
-    const Forward at = {of(images, s.size()), sum ? of(skip, s.size()) : nullptr,
-                        of(scale, s.channels), of(bias, s.channels), of(*out, s.size()), of(*mean, s.channels), of(*variance, s.channels)};
+    auto of = [&](const ffi::AnyBuffer& buffer, int64_t size) {
+      return jaxdl::values(buffer, m, members, size);
+    };
+    const Forward at = {of(images, s.size()),     sum ? of(skip, s.size()) : nullptr,
+                        of(scale, s.channels),    of(bias, s.channels),
+                        of(*out, s.size()),       of(*mean, s.channels),
+                        of(*variance, s.channels)};
     status |= forward(pool, s, {norm, relu, epsilon}, at);
   }
   return failed(status);
 }
 
-ffi::Error run_backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale, ffi::AnyBuffer bias,
-                        ffi::AnyBuffer mean, ffi::AnyBuffer variance, ffi::AnyBuffer out, ffi::AnyBuffer gradient,
+ffi::Error run_backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale,
+                        ffi::AnyBuffer bias, ffi::AnyBuffer mean, ffi::AnyBuffer variance,
+                        ffi::AnyBuffer out, ffi::AnyBuffer gradient,
                         ffi::Result<ffi::AnyBuffer> d_images, ffi::Result<ffi::AnyBuffer> d_skip,
-                        ffi::Result<ffi::AnyBuffer> d_scale, ffi::Result<ffi::AnyBuffer> d_bias, int64_t norm,
-                        int64_t relu, float epsilon) {
+                        ffi::Result<ffi::AnyBuffer> d_scale, ffi::Result<ffi::AnyBuffer> d_bias,
+                        int64_t norm, int64_t relu, float epsilon) {
   const Shape s = shape(images);
   const int64_t members = d_images->dimensions().size() ? d_images->dimensions()[0] : 0;
   bool right = fit(s, members, {&images, &gradient, &*d_images},
@@ -220,12 +245,14 @@ ffi::Error run_backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuf
   for (const auto* each : {&*d_images, &*d_skip}) jaxdl::on_large_pages(*each);
   int status = 0;
   for (int64_t m = 0; m < members; ++m) {
-    auto of = [&](const ffi::AnyBuffer& buffer, int64_t size) { return jaxdl::values(buffer, m, members, size); };
-    const Backward at = {of(images, s.size()), of(scale, s.channels), of(bias, s.channels),
-                         of(mean, s.channels), of(variance, s.channels),
-                         sum ? of(out, s.size()) : nullptr, of(gradient, s.size()),
-                         of(*d_images, s.size()), sum ? of(*d_skip, s.size()) : nullptr,
-                         of(*d_scale, s.channels), of(*d_bias, s.channels)};
+    auto of = [&](const ffi::AnyBuffer& buffer, int64_t size) {
+      return jaxdl::values(buffer, m, members, size);
+    };
+    const Backward at = {
+        of(images, s.size()),     of(scale, s.channels),    of(bias, s.channels),
+        of(mean, s.channels),     of(variance, s.channels), sum ? of(out, s.size()) : nullptr,
+        of(gradient, s.size()),   of(*d_images, s.size()),  sum ? of(*d_skip, s.size()) : nullptr,
+        of(*d_scale, s.channels), of(*d_bias, s.channels)};
     status |= backward(pool, s, {norm, relu, epsilon}, at);
   }
   return failed(status);
@@ -233,14 +260,13 @@ ffi::Error run_backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuf
 
 }  // namespace
 
-#define ATTRIBUTES \
-  .Attr<int64_t>("norm").Attr<int64_t>("relu").Attr<float>("epsilon")
+#define ATTRIBUTES .Attr<int64_t>("norm").Attr<int64_t>("relu").Attr<float>("epsilon")
 #define BUFFER .Arg<ffi::AnyBuffer>()
 #define RESULT .Ret<ffi::AnyBuffer>()
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_norm_forward, run_forward,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() BUFFER BUFFER BUFFER BUFFER
-                                  RESULT RESULT RESULT ATTRIBUTES);
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
+                                  BUFFER BUFFER BUFFER BUFFER RESULT RESULT RESULT ATTRIBUTES);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_norm_backward, run_backward,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() BUFFER BUFFER BUFFER BUFFER BUFFER BUFFER BUFFER
-                                  RESULT RESULT RESULT RESULT ATTRIBUTES);
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() BUFFER BUFFER BUFFER BUFFER
+                                  BUFFER BUFFER BUFFER RESULT RESULT RESULT RESULT ATTRIBUTES);

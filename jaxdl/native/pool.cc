@@ -1,7 +1,9 @@
-// The largest value of windows of 3 x 3 moved by 2 and its gradient; a border of one pixel is less than all.
+// The largest value of windows of 3 x 3 moved by 2 and its gradient; a border of one pixel is less
+// than all.
 //
-// images [members or fewer, batch, height, width, channel], float32, dense. An image is a task. The gradient goes to the
-// first place of a window that holds its largest value, row by row, as XLA has it.
+// images [members or fewer, batch, height, width, channel], float32, dense. An image is a task. The
+// gradient goes to the first place of a window that holds its largest value, row by row, as XLA has
+// it.
 
 #include <cmath>
 #include <vector>
@@ -21,14 +23,16 @@ struct Shape {
   int64_t pooled() const { return rows() * columns() * channels; }
 };
 
-// visit(lanes, place in the pooled image, places in the image, how many) for every window and group of channels.
+// visit(lanes, place in the pooled image, places in the image, how many) for every window and group
+// of channels.
 template <typename Visit>
 void windows(const Shape& s, Visit visit) {
   for (int64_t i = 0; i < s.rows(); ++i) {
     for (int64_t j = 0; j < s.columns(); ++j) {
       int64_t pixels[9], count = 0;
       for (int64_t y = std::max<int64_t>(2 * i - 1, 0); y <= std::min(2 * i + 1, s.height - 1); ++y)
-        for (int64_t x = std::max<int64_t>(2 * j - 1, 0); x <= std::min(2 * j + 1, s.width - 1); ++x)
+        for (int64_t x = std::max<int64_t>(2 * j - 1, 0); x <= std::min(2 * j + 1, s.width - 1);
+             ++x)
           pixels[count++] = (y * s.width + x) * s.channels;
       jaxdl::by_lanes(s.channels, [&](auto lanes, int64_t c) {
         visit(lanes, (i * s.columns() + j) * s.channels + c, c, pixels, count);
@@ -48,14 +52,16 @@ void pool(const Shape& s, const float* image, float* out) {
   });
 }
 
-void scatter(const Shape& s, const float* image, const float* pooled, const float* gradient, float* out) {
+void scatter(const Shape& s, const float* image, const float* pooled, const float* gradient,
+             float* out) {
   std::fill(out, out + s.image(), 0.0f);
   windows(s, [&](auto lanes, int64_t to, int64_t c, const int64_t* pixels, int64_t count) {
     const auto most = lanes.load(pooled + to), whole = lanes.load(gradient + to);
     auto left = most == most;  // a window of NaN sends no gradient anywhere
     for (int64_t k = 0; k < count; ++k) {
       const auto here = left & (lanes.load(image + pixels[k] + c) == most);
-      lanes.store(out + pixels[k] + c, lanes.load(out + pixels[k] + c) + lanes.pick(here, whole, lanes.all(0)));
+      lanes.store(out + pixels[k] + c,
+                  lanes.load(out + pixels[k] + c) + lanes.pick(here, whole, lanes.all(0)));
       left &= ~here;
     }
   });
@@ -63,22 +69,25 @@ void scatter(const Shape& s, const float* image, const float* pooled, const floa
 
 bool fit(const ffi::AnyBuffer& images, const ffi::AnyBuffer& pooled, int64_t members, Shape& s) {
   auto x = images.dimensions();
-  if (!jaxdl::is(images, {-1, -1, -1, -1, -1}) || images.element_count() == 0 || members < 1) return false;
+  if (!jaxdl::is(images, {-1, -1, -1, -1, -1}) || images.element_count() == 0 || members < 1)
+    return false;
   s = {x[1], x[2], x[3], x[4]};
-  return jaxdl::is(pooled, {-1, s.batch, s.rows(), s.columns(), s.channels}) && jaxdl::divides(images, members) &&
-         jaxdl::divides(pooled, members);
+  return jaxdl::is(pooled, {-1, s.batch, s.rows(), s.columns(), s.channels}) &&
+         jaxdl::divides(images, members) && jaxdl::divides(pooled, members);
 }
 
 ffi::Error refused(const ffi::AnyBuffer& images, const ffi::AnyBuffer& pooled) {
   return ffi::Error::InvalidArgument("max pooling of images " + jaxdl::text(images) + ", pooled " +
-                                     jaxdl::text(pooled) + ": must be float32, shapes that fit, not empty");
+                                     jaxdl::text(pooled) +
+                                     ": must be float32, shapes that fit, not empty");
 }
 
 ffi::Error failed(int status) {
   return status ? ffi::Error::Internal("max pooling failed") : ffi::Error::Success();
 }
 
-ffi::Error forward(ffi::ThreadPool threads, ffi::AnyBuffer images, ffi::Result<ffi::AnyBuffer> out) {
+ffi::Error forward(ffi::ThreadPool threads, ffi::AnyBuffer images,
+                   ffi::Result<ffi::AnyBuffer> out) {
   Shape s;
   const int64_t members = out->dimensions().size() ? out->dimensions()[0] : 0;
   if (!fit(images, *out, members, s)) return refused(images, *out);
@@ -90,8 +99,8 @@ ffi::Error forward(ffi::ThreadPool threads, ffi::AnyBuffer images, ffi::Result<f
   }));
 }
 
-ffi::Error backward(ffi::ThreadPool threads, ffi::AnyBuffer images, ffi::AnyBuffer pooled, ffi::AnyBuffer gradient,
-                    ffi::Result<ffi::AnyBuffer> out) {
+ffi::Error backward(ffi::ThreadPool threads, ffi::AnyBuffer images, ffi::AnyBuffer pooled,
+                    ffi::AnyBuffer gradient, ffi::Result<ffi::AnyBuffer> out) {
   Shape s;
   const int64_t members = out->dimensions().size() ? out->dimensions()[0] : 0;
   if (!fit(images, pooled, members, s) || !fit(images, gradient, members, s) ||
@@ -110,8 +119,13 @@ ffi::Error backward(ffi::ThreadPool threads, ffi::AnyBuffer images, ffi::AnyBuff
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_pool_forward, forward,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    jaxdl_pool_forward, forward,
+    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_pool_backward, backward,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>());
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>());

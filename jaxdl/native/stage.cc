@@ -1,11 +1,14 @@
-// What follows a convolution, in as few passes over memory as can be: batch norm, activation, 2 x 2 pooling.
+// What follows a convolution, in as few passes over memory as can be: batch norm, activation, 2 x 2
+// pooling.
 //
-// images [member, batch, height, width, channel], per channel [members or fewer, channel], float32, dense. A member is a
-// task: its images are still in the cache when the second pass reads them. `slope` is the activation's below 0 (0 ReLU,
-// 1 none). `norm` 1 takes the moments of the batch; 0 takes scale and bias as they are.
+// images [member, batch, height, width, channel], per channel [members or fewer, channel], float32,
+// dense. A member is a task: its images are still in the cache when the second pass reads them.
+// `slope` is the activation's below 0 (0 ReLU, 1 none). `norm` 1 takes the moments of the batch; 0
+// takes scale and bias as they are.
 //
-// A maximum commutes with what rises: act(a x + b) has its largest value where a x has. So it is taken first, in the same
-// pass as the moments, and norm and activation work on a quarter of the values.
+// A maximum commutes with what rises: act(a x + b) has its largest value where a x has. So it is
+// taken first, in the same pass as the moments, and norm and activation work on a quarter of the
+// values.
 
 #include <algorithm>
 #include <cmath>
@@ -52,7 +55,8 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
   const Arrays& at;
   const int64_t c;
 
-  static V larger(V a, V b) { return a > b ? a : b; }  // one instruction; of a NaN only sums beside it tell
+  // One instruction; only the sums show a NaN.
+  static V larger(V a, V b) { return a > b ? a : b; }
 
   // Every window of the pooling: visit(its first image value, its place in the pooled array).
   template <typename Visit>
@@ -78,13 +82,18 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
     const V scale = load(at.scale + c), bias = load(at.bias + c);
     const V sign = pick(scale < 0, all(-1), all(1));
     V mean = all(0), variance = all(1);
-    if (set.norm) moments(count, sign, mean, variance);
-    else if (set.pooling == kMax) extremes(count, sign);
+    if (set.norm)
+      moments(count, sign, mean, variance);
+    else if (set.pooling == kMax)
+      extremes(count, sign);
     store(at.out_mean + c, mean), store(at.out_variance + c, variance);
-    const V a = set.norm ? scale / root(variance + set.epsilon) : scale, b = set.norm ? bias - mean * a : bias;
+    const V a = set.norm ? scale / root(variance + set.epsilon) : scale,
+            b = set.norm ? bias - mean * a : bias;
     if (set.pooling == kMax) {
       const V size = a * sign;
-      windows([&](int64_t, int64_t to) { store(at.out + to, activate(size * load(at.out_kept + to) + b)); });
+      windows([&](int64_t, int64_t to) {
+        store(at.out + to, activate(size * load(at.out_kept + to) + b));
+      });
       return;
     }
     windows([&](int64_t from, int64_t to) {
@@ -99,7 +108,8 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
     const V scale = load(at.scale + c), bias = load(at.bias + c);
     const V mean = load(at.mean + c), sign = pick(scale < 0, all(-1), all(1));
     const V inverse = set.norm ? 1 / root(load(at.variance + c) + set.epsilon) : all(1);
-    const V a = scale * inverse, b = set.norm ? bias - mean * a : bias, shift = set.norm ? mean : all(0);
+    const V a = scale * inverse, b = set.norm ? bias - mean * a : bias,
+            shift = set.norm ? mean : all(0);
     V d_bias = all(0), d_scale = all(0);
     windows([&](int64_t from, int64_t to) {  // the sums, on the pooled quarter where that is enough
       const V gradient = load(at.gradient + to);
@@ -115,7 +125,8 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
     d_scale *= inverse;
     store(at.out_bias + c, d_bias), store(at.out_scale + c, d_scale);
     const float n = set.norm ? 1.0f / static_cast<float>(s.batch * s.height * s.width) : 0.0f;
-    const V slant = -a * inverse * d_scale * n, base = -a * d_bias * n - slant * shift;  // of the moments: per x, and 1
+    // Gradient through the moments: per x, and per 1.
+    const V slant = -a * inverse * d_scale * n, base = -a * d_bias * n - slant * shift;
     windows([&](int64_t from, int64_t to) {
       const V gradient = load(at.gradient + to);
       V x[4], d[4];
@@ -131,7 +142,8 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
         gradients(from, count, a, b, gradient, x, d);
       }
       for (int k = 0; k < count; ++k) {
-        store(at.out_images + from + offset(k), set.norm ? a * d[k] + slant * x[k] + base : a * d[k]);
+        store(at.out_images + from + offset(k),
+              set.norm ? a * d[k] + slant * x[k] + base : a * d[k]);
       }
     });
     left_over([&](int64_t to) {
@@ -146,8 +158,11 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
     for (float& value : values) value = std::sqrt(value);
     return load(values);
   }
-  // As jax.nn: ReLU of minus infinity is 0, its derivative at 0 is 0; that of the leaky one is 1. NaN stays.
-  V activate(V z) const { return set.slope == 0 ? pick(z <= 0, all(0), z) : pick(z < 0, z * set.slope, z); }
+  // As jax.nn: ReLU of minus infinity is 0, its derivative at 0 is 0; that of the leaky one is 1.
+  // NaN stays.
+  V activate(V z) const {
+    return set.slope == 0 ? pick(z <= 0, all(0), z) : pick(z < 0, z * set.slope, z);
+  }
   V derive(V z) const {
     return set.slope == 0 ? pick(z > 0, all(1), all(0)) : pick(z >= 0, all(1), all(set.slope));
   }
@@ -195,7 +210,8 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
     windows([&](int64_t from, int64_t to) { store(at.out_kept + to, extreme(from, count, sign)); });
   }
 
-  // Mean and variance, sums of an image in float, over the images in double; the extremes in the same pass.
+  // Mean and variance, sums of an image in float, over the images in double; the extremes in the
+  // same pass.
   void moments(int count, V sign, V& mean, V& variance) const {
     double sums[N] = {}, squares[N] = {};
     const int64_t image = s.height * s.width * s.channels;
@@ -227,7 +243,8 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
     for (int k = 0; k < N; ++k) {
       const double middle = sums[k] / n, spread = squares[k] / n - middle * middle;
       middles[k] = static_cast<float>(middle);
-      spreads[k] = std::isinf(spread) ? NAN : static_cast<float>(spread < 0 ? 0 : spread);  // overflow is divergence
+      // Overflow is divergence.
+      spreads[k] = std::isinf(spread) ? NAN : static_cast<float>(spread < 0 ? 0 : spread);
     }
     mean = load(middles), variance = load(spreads);
   }
@@ -242,14 +259,15 @@ void by_channels(const Shape& s, const Setting& set, const Arrays& at, Each each
   for (; c < s.channels; ++c) each(Channels<1>{{}, s, set, at, c});
 }
 
-// The shape where the buffers are what they must be; else the words of what is wrong. All may have fewer entries than
-// members, but for results.
-std::string fits(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale, const ffi::AnyBuffer& bias,
-                 const ffi::AnyBuffer& pooled, const ffi::AnyBuffer& kept, const ffi::AnyBuffer& mean,
+// The shape where the buffers are what they must be; else the words of what is wrong. All may have
+// fewer entries than members, but for results.
+std::string fits(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale,
+                 const ffi::AnyBuffer& bias, const ffi::AnyBuffer& pooled,
+                 const ffi::AnyBuffer& kept, const ffi::AnyBuffer& mean,
                  const ffi::AnyBuffer& variance, int64_t pooling, int64_t members, Shape& s) {
-  const std::string what = "norm, activation, pooling of images " + jaxdl::text(images) + ", scale " +
-                           jaxdl::text(scale) + ", bias " + jaxdl::text(bias) + ", pooled " + jaxdl::text(pooled) +
-                           ", kept " + jaxdl::text(kept) + ": ";
+  const std::string what = "norm, activation, pooling of images " + jaxdl::text(images) +
+                           ", scale " + jaxdl::text(scale) + ", bias " + jaxdl::text(bias) +
+                           ", pooled " + jaxdl::text(pooled) + ", kept " + jaxdl::text(kept) + ": ";
   auto x = images.dimensions();
   if (!jaxdl::is(images, {-1, -1, -1, -1, -1})) return what + "images must be float32, 5 axes";
   if (images.element_count() == 0 || members < 1) return what + "nothing to compute";
@@ -262,13 +280,14 @@ std::string fits(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale, cons
   }
   for (const auto* each : {&pooled, &kept}) {
     if (each == &kept && pooling != kMax) continue;
-    right = right && jaxdl::is(*each, {-1, s.batch, s.rows(), s.columns(), c}) && jaxdl::divides(*each, members);
+    right = right && jaxdl::is(*each, {-1, s.batch, s.rows(), s.columns(), c}) &&
+            jaxdl::divides(*each, members);
   }
   return right ? "" : what + "the shapes do not fit";
 }
 
-Arrays inputs(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale, const ffi::AnyBuffer& bias, const Shape& s,
-              int64_t member, int64_t members) {
+Arrays inputs(const ffi::AnyBuffer& images, const ffi::AnyBuffer& scale, const ffi::AnyBuffer& bias,
+              const Shape& s, int64_t member, int64_t members) {
   Arrays at = {};
   at.images = jaxdl::values(images, member, members, s.image());
   at.scale = jaxdl::values(scale, member, members, s.channels);
@@ -282,13 +301,16 @@ bool all_have(int64_t members, std::initializer_list<const ffi::AnyBuffer*> resu
   });
 }
 
-ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale, ffi::AnyBuffer bias,
-                   ffi::Result<ffi::AnyBuffer> out, ffi::Result<ffi::AnyBuffer> kept, ffi::Result<ffi::AnyBuffer> mean,
-                   ffi::Result<ffi::AnyBuffer> variance, int64_t norm, int64_t pooling, float slope, float epsilon) {
+ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale,
+                   ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> out,
+                   ffi::Result<ffi::AnyBuffer> kept, ffi::Result<ffi::AnyBuffer> mean,
+                   ffi::Result<ffi::AnyBuffer> variance, int64_t norm, int64_t pooling, float slope,
+                   float epsilon) {
   Shape s;
   const int64_t members = mean->dimensions().size() ? mean->dimensions()[0] : 0;
   std::string wrong = fits(images, scale, bias, *out, *kept, *mean, *variance, pooling, members, s);
-  if (wrong.empty() && !(all_have(members, {&*out, &*variance}) && (pooling != kMax || all_have(members, {&*kept})))) {
+  if (wrong.empty() && !(all_have(members, {&*out, &*variance}) &&
+                         (pooling != kMax || all_have(members, {&*kept})))) {
     wrong = "pooled " + jaxdl::text(*out) + ": the result has an entry for every member";
   }
   if (!wrong.empty()) return ffi::Error::InvalidArgument(wrong);
@@ -304,17 +326,22 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer s
   return status ? ffi::Error::Internal("norm, activation, pooling failed") : ffi::Error::Success();
 }
 
-ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale, ffi::AnyBuffer bias,
-                    ffi::AnyBuffer kept, ffi::AnyBuffer mean, ffi::AnyBuffer variance, ffi::AnyBuffer gradient,
+ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer scale,
+                    ffi::AnyBuffer bias, ffi::AnyBuffer kept, ffi::AnyBuffer mean,
+                    ffi::AnyBuffer variance, ffi::AnyBuffer gradient,
                     ffi::Result<ffi::AnyBuffer> d_images, ffi::Result<ffi::AnyBuffer> d_scale,
-                    ffi::Result<ffi::AnyBuffer> d_bias, int64_t norm, int64_t pooling, float slope, float epsilon) {
+                    ffi::Result<ffi::AnyBuffer> d_bias, int64_t norm, int64_t pooling, float slope,
+                    float epsilon) {
   Shape s;
   const int64_t members = d_scale->dimensions().size() ? d_scale->dimensions()[0] : 0;
-  std::string wrong = fits(images, scale, bias, gradient, kept, mean, variance, pooling, members, s);
-  if (wrong.empty() && !(jaxdl::is(*d_scale, {members, s.channels}) && jaxdl::is(*d_bias, {members, s.channels}) &&
-                         jaxdl::is(*d_images, {members, s.batch, s.height, s.width, s.channels}))) {
-    wrong = "gradients of images " + jaxdl::text(images) + " have shapes " + jaxdl::text(*d_images) + ", " +
-            jaxdl::text(*d_scale) + ", " + jaxdl::text(*d_bias) + ": the shapes do not fit";
+  std::string wrong =
+      fits(images, scale, bias, gradient, kept, mean, variance, pooling, members, s);
+  if (wrong.empty() &&
+      !(jaxdl::is(*d_scale, {members, s.channels}) && jaxdl::is(*d_bias, {members, s.channels}) &&
+        jaxdl::is(*d_images, {members, s.batch, s.height, s.width, s.channels}))) {
+    wrong = "gradients of images " + jaxdl::text(images) + " have shapes " +
+            jaxdl::text(*d_images) + ", " + jaxdl::text(*d_scale) + ", " + jaxdl::text(*d_bias) +
+            ": the shapes do not fit";
   }
   if (!wrong.empty()) return ffi::Error::InvalidArgument(wrong);
   const Setting set = {norm, pooling, slope, epsilon};
@@ -340,8 +367,8 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer 
 #define RESULT .Ret<ffi::AnyBuffer>()
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_stage_forward, forward,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() BUFFER BUFFER BUFFER RESULT RESULT RESULT RESULT
-                                  ATTRIBUTES);
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
+                                  BUFFER BUFFER BUFFER RESULT RESULT RESULT RESULT ATTRIBUTES);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_stage_backward, backward,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() BUFFER BUFFER BUFFER BUFFER BUFFER BUFFER BUFFER
-                                  RESULT RESULT RESULT ATTRIBUTES);
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() BUFFER BUFFER BUFFER BUFFER
+                                  BUFFER BUFFER BUFFER RESULT RESULT RESULT ATTRIBUTES);

@@ -1,8 +1,9 @@
-// A bilinear reading of images at affine places, zeros outside: jaxdl/augment/geometry.py says what of.
+// A bilinear reading of images at affine places, zeros outside (jaxdl/augment/geometry.py).
 //
-// images [members or fewer, batch, height, width, channel], places [members or fewer, batch, 6], float32, dense. Places
-// are (row, column) = a 2 x 3 matrix times (y, x, 1), y and x from the centre. An image is a task: its copy with a
-// border of zeros stays in the cache, so that every neighbour can be read and none needs a question.
+// images [members or fewer, batch, height, width, channel], places [members or fewer, batch, 6],
+// float32, dense. Places are (row, column) = a 2 x 3 matrix times (y, x, 1), y and x from the
+// centre. An image is a task: its copy with a border of zeros stays in the cache, so that every
+// neighbour can be read without a check.
 
 #include <algorithm>
 #include <cstring>
@@ -18,7 +19,8 @@ struct Shape {
   int64_t image() const { return height * width * channels; }
 };
 
-struct Row {  // the places of a row of the result: top left neighbour in the copy, and the shares of the farther ones
+// The places of a row of the result: top left neighbour in the copy, shares of the farther ones.
+struct Row {
   std::vector<int32_t> corner;
   std::vector<float> below, beside;
   explicit Row(int64_t width) : corner(width), below(width), beside(width) {}
@@ -31,7 +33,8 @@ inline float onto(float place, float size) {
 }
 
 void aim(const Shape& s, const float* place, int64_t i, Row& row) {
-  const float height = s.height, width = s.width, y = i - 0.5f * (height - 1), middle = 0.5f * (width - 1);
+  const float height = s.height, width = s.width, y = i - 0.5f * (height - 1),
+              middle = 0.5f * (width - 1);
   const int32_t last_row = s.height, last_column = s.width, stride = s.width + 2;
   for (int32_t j = 0; j < last_column; ++j) {
     const float x = j - middle;
@@ -63,20 +66,25 @@ void image(const Shape& s, const float* from, const float* place, float* out) {
   const int64_t row_size = s.width * s.channels, copy_row = row_size + 2 * s.channels;
   std::vector<float> copy((s.height + 2) * copy_row, 0.0f);
   for (int64_t i = 0; i < s.height; ++i) {
-    std::memcpy(copy.data() + (i + 1) * copy_row + s.channels, from + i * row_size, row_size * sizeof(float));
+    std::memcpy(copy.data() + (i + 1) * copy_row + s.channels, from + i * row_size,
+                row_size * sizeof(float));
   }
   Row row(s.width);
   for (int64_t i = 0; i < s.height; ++i, out += row_size) {
     aim(s, place, i, row);
-    if (s.channels == 1) read<1>(s, copy.data(), row, out);
-    else if (s.channels == 3) read<3>(s, copy.data(), row, out);
-    else read<0>(s, copy.data(), row, out);
+    if (s.channels == 1)
+      read<1>(s, copy.data(), row, out);
+    else if (s.channels == 3)
+      read<3>(s, copy.data(), row, out);
+    else
+      read<0>(s, copy.data(), row, out);
   }
 }
 
-ffi::Error warp(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer places, ffi::Result<ffi::AnyBuffer> out) {
-  const std::string what = "warp of images " + jaxdl::text(images) + ", places " + jaxdl::text(places) + ", to " +
-                           jaxdl::text(*out) + ": ";
+ffi::Error warp(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer places,
+                ffi::Result<ffi::AnyBuffer> out) {
+  const std::string what = "warp of images " + jaxdl::text(images) + ", places " +
+                           jaxdl::text(places) + ", to " + jaxdl::text(*out) + ": ";
   if (!jaxdl::is(images, {-1, -1, -1, -1, -1}) || images.element_count() == 0) {
     return ffi::Error::InvalidArgument(what + "images must be float32, 5 axes, not empty");
   }
@@ -84,10 +92,12 @@ ffi::Error warp(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer plac
   const Shape s = {x[1], x[2], x[3], x[4]};
   const int64_t members = out->dimensions().size() ? out->dimensions()[0] : 0;
   if (members < 1 || !jaxdl::is(*out, {members, s.batch, s.height, s.width, s.channels}) ||
-      !jaxdl::is(places, {-1, s.batch, 6}) || !jaxdl::divides(images, members) || !jaxdl::divides(places, members)) {
+      !jaxdl::is(places, {-1, s.batch, 6}) || !jaxdl::divides(images, members) ||
+      !jaxdl::divides(places, members)) {
     return ffi::Error::InvalidArgument(what + "the shapes do not fit");
   }
-  if ((s.height + 2) * (s.width + 2) > INT32_MAX) return ffi::Error::InvalidArgument(what + "too large");
+  if ((s.height + 2) * (s.width + 2) > INT32_MAX)
+    return ffi::Error::InvalidArgument(what + "too large");
   const int status = jaxdl::share(pool, members * s.batch, [&](int64_t task) {
     const int64_t m = task / s.batch, b = task % s.batch;
     image(s, jaxdl::values(images, m, members, s.batch * s.image()) + b * s.image(),
@@ -100,5 +110,8 @@ ffi::Error warp(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer plac
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_warp, warp,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>()
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>());

@@ -1,4 +1,4 @@
-"""The README's commands, Python example, links and numbers."""
+"""The README's commands, Python example, links and numbers; the lines of all texts."""
 
 import csv
 import io
@@ -127,6 +127,24 @@ def test_tests_named_by_the_security_page_exist():
 
 def test_readme_is_short():
     assert len(text().split()) <= MOST_WORDS
+
+
+def test_lines_have_at_most_100_columns():
+    suffixes = ('.cc', '.css', '.h', '.jinja', '.js', '.md', '.py')
+    folders = ('jaxdl', 'experiments', 'tests', 'benchmarks', 'docs')
+    files = [*TOP.glob('*.md'), *(path for name in folders for path in (TOP / name).rglob('*.*'))]
+    files = [path for path in files if path.suffix in suffixes]
+    assert len(files) > 400
+    long = [
+        f'{path.relative_to(TOP)}: {line}'
+        for path in files
+        for line in path.read_text(encoding='utf-8').splitlines()
+        # A row of a Markdown table cannot be wrapped, nor a line of a patch.
+        if len(line) > 100
+        and not (path.suffix == '.md' and line[0] == '|')
+        and not (path.name == 'CONTRIBUTING.md' and line[0] in ' +-')
+    ]
+    assert long == []
 
 
 def test_number_of_pretrained_networks():
