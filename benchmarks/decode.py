@@ -92,11 +92,11 @@ def main():
         'pillow': pillow,
         'opencv': opencv,
     }
-    if 'cv2' not in decode.available():
+    if 'cv2' not in decode.list_decoders():
         del sides['opencv']
     mean = sum(map(len, files)) / len(files) / 1024
     print(
-        f'{len(files)} JPEGs of {mean:.0f} KiB, {SIDE} -> {SIZE} px; {decode.decoder()}; '
+        f'{len(files)} JPEGs of {mean:.0f} KiB, {SIDE} -> {SIZE} px; {decode.describe_decoder()}; '
         f'{os.cpu_count()} cores'
     )
     for threads in (1, THREADS):

@@ -13,7 +13,7 @@ from benchmarks import workload
 from benchmarks.workload import CLASSES, Size
 from jaxdl import ensemble
 from jaxdl.data import Dataset, Splits
-from jaxdl.data.on_device import Resident, resident
+from jaxdl.data.on_device import Resident, place_on_device
 from jaxdl.ensemble import Member, autotune
 from jaxdl.train import train_step
 from jaxdl.train.variant import Variant
@@ -63,7 +63,7 @@ def data_of(size: Size) -> Resident:
     ids, names = tuple(map(str, range(len(images)))), tuple(map(str, range(CLASSES)))
     val = np.arange(size['images'], size['images'] + HELD_OUT)
     parts = Splits(np.arange(size['images']), val, val + HELD_OUT)
-    return resident(Dataset('patterns', '', images, labels, ids, names), [parts])
+    return place_on_device(Dataset('patterns', '', images, labels, ids, names), [parts])
 
 
 def members_of(size: Size, members: int) -> list[Member]:

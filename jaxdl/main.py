@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         command = flags.parse(arguments)
         if command.help or command.helpshort:
             text = flags.help_text(modes.descriptions()) if command.help else flags.SHORT
-            modes.say(text)
+            modes.print_text(text)
             return 0
         return modes.MODES[command.mode](command)
     except InputError as error:

@@ -113,7 +113,9 @@ def optimizer(name: str) -> Callable[[T], T]:
       InputError: the function is neither.
     """
     return _adder(
-        'optimizer', name, functools.partial(component_checks.optimizer, f'optimizer {name!r}')
+        'optimizer',
+        name,
+        functools.partial(component_checks.check_optimizer, f'optimizer {name!r}'),
     )
 
 
@@ -158,7 +160,7 @@ def augmentation(name: str) -> Callable[[T], T]:
     """
 
     def row(function: Any) -> Any:
-        component_checks.augmentation(f'augmentation {name!r}', function)
+        component_checks.check_augmentation(f'augmentation {name!r}', function)
         return function
 
     return _adder('augmentation', name, row)
@@ -309,7 +311,7 @@ def init(name: str) -> Callable[[T], T]:
 
     def row(function: Any) -> Any:
         shape, form = (3, 3, 2, 4), 'a function (key, shape) -> an array of that shape'
-        component_checks.shaped(
+        component_checks.check_shape(
             f'init {name!r}', form, (jax.random.key(0),), shape, lambda key: function(key, shape)
         )
         return function
@@ -340,7 +342,7 @@ def _tried(
     """Adds a function once it has given an array of this shape for arguments of these shapes."""
 
     def checked(function: Any) -> Any:
-        component_checks.shaped(f'{kind} {name!r}', form, arguments, shape, function)
+        component_checks.check_shape(f'{kind} {name!r}', form, arguments, shape, function)
         return row(function)
 
     return _adder(kind, name, checked)

@@ -188,7 +188,7 @@ def _probes(names: Sequence[str], chunk: Chunk, num_classes: int, conv: str) -> 
         return {}
     module = train_step.module_of(chunk.variants, num_classes, conv)
     states = dict(start=chunk.initial, end=end)
-    return diagnostics.ask(names, module, states, chunk.variants, chunk.data)
+    return diagnostics.compute_diagnostics(names, module, states, chunk.variants, chunk.data)
 
 
 def _folder(file: pathlib.Path) -> pathlib.Path:

@@ -33,7 +33,7 @@ def describe(ablation: Ablation) -> str:
     lines = [f'{ablation.name}: {ablation.question}', *map(_data, record.data.items()), '']
     lines.append(f'{"phase":10}{"members":>8}{"chunks":>8}{"memory":>10}  {"conv":8}  options')
     lines += map(_group, record.groups)
-    lines += apart(ablation)
+    lines += list_differing_fields(ablation)
     members = sum(group.members for group in record.groups)
     memory = max(_memory(group) * record.devices.count for group in record.groups)
     lines += [
@@ -47,13 +47,13 @@ def describe(ablation: Ablation) -> str:
         )
     devices = record.devices
     lines.append(
-        f'about {_duration(seconds(plan))} on {devices.count} x {devices.kind} '
+        f'about {_duration(estimate_seconds(plan))} on {devices.count} x {devices.kind} '
         f'({record.cores} cores)'
     )
     return '\n'.join(lines)
 
 
-def apart(ablation: Ablation) -> list[str]:
+def list_differing_fields(ablation: Ablation) -> list[str]:
     """Static fields in which the options differ, in lines; none if they share one program."""
     variants = {option: option_variant(ablation, option) for option in ablation.options}
     static = [
@@ -72,16 +72,16 @@ def apart(ablation: Ablation) -> list[str]:
         for option, variant in variants.items():
             having.setdefault(getattr(variant, name), []).append(option)
         if len(having) > 1:
-            words = (_having(value, options) for value, options in having.items())
+            words = (_format_value(value, options) for value, options in having.items())
             lines.append(f'  {name:18}{" | ".join(words)}')
     return lines
 
 
-def _having(value: Any, options: list[str]) -> str:
+def _format_value(value: Any, options: list[str]) -> str:
     return str(value) if options == [str(value)] else f'{value} ({"; ".join(options)})'
 
 
-def seconds(plan: StudyPlan) -> float:
+def estimate_seconds(plan: StudyPlan) -> float:
     """Estimate the seconds of a whole run.
 
     Two timings of this device enter: a copy in memory and a matrix product.
@@ -134,17 +134,17 @@ def _copy_seconds() -> float:
     body = jax.jit(
         lambda x: lax.scan(lambda c, _: (jnp.flip(c) * 1.0001, None), x, length=steps)[0]
     )
-    return _timed(body, jnp.ones(size)) / steps / (4 * size)
+    return _measure_seconds(body, jnp.ones(size)) / steps / (4 * size)
 
 
 def _product_seconds() -> float:
     """Seconds per floating point operation of a matrix product."""
     side, steps = 512, 10
     body = jax.jit(lambda x: lax.scan(lambda c, _: (c @ x * 1e-3, None), x, length=steps)[0])
-    return _timed(body, jnp.ones((side, side))) / steps / (2 * side**3)
+    return _measure_seconds(body, jnp.ones((side, side))) / steps / (2 * side**3)
 
 
-def _timed(body: Any, value: jax.Array) -> float:
+def _measure_seconds(body: Any, value: jax.Array) -> float:
     jax.block_until_ready(body(value))
     times = []
     for _ in range(3):

@@ -46,11 +46,11 @@ class Group:
         """Options of the members, each once."""
         return list(dict.fromkeys(member.option for member in self.members))
 
-    def at(self, rates: Mapping[str, Sequence[float]]) -> 'Group':
+    def with_rates(self, rates: Mapping[str, Sequence[float]]) -> 'Group':
         """The same runs of the options of `rates`, each at the learning rates of its option."""
-        runs = dict.fromkeys(_at(member, 1.0) for member in self.members)
+        runs = dict.fromkeys(_with_rate(member, 1.0) for member in self.members)
         members = [
-            _at(run, rate)
+            _with_rate(run, rate)
             for option in self.options
             for rate in rates.get(option, ())
             for run in runs
@@ -60,7 +60,7 @@ class Group:
 
     def chunks(self, devices: int) -> list[np.ndarray]:
         """Chunks of the members, int [row, column] each, within the planned limits."""
-        return _cut(self.members, devices, self.plan.limit, self.plan.cores)[1]
+        return _lay_out(self.members, devices, self.plan.limit, self.plan.cores)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Condition:
 
     def phase(self, name: str, rates: Mapping[str, Sequence[float]]) -> list[Group]:
         """Groups of a phase with the options of `rates`, at these learning rates."""
-        groups = [group.at(rates) for group in self.groups if group.plan.phase == name]
+        groups = [group.with_rates(rates) for group in self.groups if group.plan.phase == name]
         return [group for group in groups if group.members]
 
 
@@ -135,7 +135,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         cores=machine.usable_cores(),
         versions=provenance.collect_versions(),
         groups=tuple(group.plan for condition in conditions for group in condition.groups),
-        registered=registry.files(component_names(ablation)),
+        registered=registry.find_files(component_names(ablation)),
     )
     return StudyPlan(ablation, tuple(conditions), record)
 
@@ -152,9 +152,9 @@ def resume_plan(ablation: Ablation, record: records.Plan) -> StudyPlan:
     """
     entries = list(record.groups)
     conditions = []
-    for name, study, dataset in _unchanged(ablation, record):
+    for name, study, dataset in _load_unchanged(ablation, record):
         phases = _phases(study)
-        groups = [_resumed(name, phase, members, entries) for phase, members in phases]
+        groups = [_resume_group(name, phase, members, entries) for phase, members in phases]
         splits = _splits(study, dataset, phases)
         conditions.append(Condition(name, study, dataset, splits, tuple(groups)))
     return StudyPlan(ablation, tuple(conditions), record)
@@ -166,7 +166,7 @@ def check_data(ablation: Ablation, record: records.Plan) -> None:
     Raises:
       InputError: a data set has changed since the plan was made.
     """
-    _unchanged(ablation, record)
+    _load_unchanged(ablation, record)
 
 
 def grids(study: Ablation) -> dict[str, tuple[float, ...]]:
@@ -192,7 +192,9 @@ def load_conditions(ablation: Ablation) -> list[tuple[str, Ablation, Dataset]]:
     return conditions
 
 
-def _unchanged(ablation: Ablation, record: records.Plan) -> list[tuple[str, Ablation, Dataset]]:
+def _load_unchanged(
+    ablation: Ablation, record: records.Plan
+) -> list[tuple[str, Ablation, Dataset]]:
     """`load_conditions`, compared with the checksums in plan.json."""
     conditions = load_conditions(ablation)
     for name, _, dataset in conditions:
@@ -263,7 +265,7 @@ def _crossings(levels: int) -> list[dict[str, int]]:
     return [dict(zip(SOURCES, map(int, run), strict=True)) for run in runs]
 
 
-def _at(member: Member, rate: float) -> Member:
+def _with_rate(member: Member, rate: float) -> Member:
     return dataclasses.replace(
         member, variant=dataclasses.replace(member.variant, learning_rate=rate)
     )
@@ -277,7 +279,7 @@ def _splits(
     return {number: split(dataset, study.data, number) for number in numbers}
 
 
-def _resumed(
+def _resume_group(
     condition: str, phase: str, members: tuple[Member, ...], entries: list[GroupPlan]
 ) -> Group:
     """The group with the next entry of plan.json, which is taken from `entries`."""
@@ -323,7 +325,7 @@ def _group_plan(
     # memory that is free at the moment.
     limit = min(count, study.chunk or chunks.most_members(member_bytes))
     cores = chunks.cores_of_a_device()
-    sides, cut = _cut(members, devices, limit, cores)
+    sides, cut = _lay_out(members, devices, limit, cores)
     return GroupPlan(
         condition=condition,
         phase=phase,
@@ -340,7 +342,7 @@ def _group_plan(
     )
 
 
-def _cut(
+def _lay_out(
     members: Sequence[Member], devices: int, limit: int, cores: int
 ) -> tuple[tuple[int, int], list[np.ndarray]]:
     rows, sides = chunks.layout([member.stream for member in members], devices, limit, cores)
@@ -358,6 +360,6 @@ def _data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:
         val=len(splits[0].val),
         test=len(splits[0].test),
         checksum=dataset.checksum(),
-        decoder=decode.decoder() if dataset.digests else '',
+        decoder=decode.describe_decoder() if dataset.digests else '',
         findings=audit.examine(dataset, splits[0]),
     )

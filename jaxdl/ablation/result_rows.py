@@ -37,7 +37,7 @@ def result_rows(
     for member, result in members:
         head = dict(condition=condition, phase=phase, option=member.option)
         head |= dict(learning_rate=member.variant.learning_rate, seed=member.seed)
-        alive = _alive(result)
+        alive = _is_finite(result)
         for split in SPLITS:
             if f'{split}_loss' not in result:
                 continue
@@ -66,11 +66,11 @@ def test_accuracy(result: Result, num_classes: int) -> float:
       result: of a member after its test.
       num_classes: the accuracy of chance is 1 / num_classes.
     """
-    finite = _alive(result)[-1] and np.isfinite(result['test_loss'])
+    finite = _is_finite(result)[-1] and np.isfinite(result['test_loss'])
     return float(result['test_accuracy']) if finite else 1 / num_classes
 
 
-def in_order(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
+def sort_rows(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
     """Rows of one condition in the order of results.csv.
 
     The order is by phase, option, learning rate, seed, epoch, split and metric.
@@ -153,7 +153,7 @@ def write_correct(path: pathlib.Path, tested: Sequence[tuple[Condition, Member, 
     for row, (_, _, result) in enumerate(tested):
         places = [column[image] for image in names[row]]
         covered[row, places] = True
-        correct[row, places] = result['correct'][: len(places)] & _alive(result)[-1]
+        correct[row, places] = result['correct'][: len(places)] & _is_finite(result)[-1]
     arrays = dict(
         correct=correct,
         tested=covered,
@@ -165,7 +165,7 @@ def write_correct(path: pathlib.Path, tested: Sequence[tuple[Condition, Member, 
     workdir.write_arrays(path, arrays)
 
 
-def _alive(result: Result) -> np.ndarray:
+def _is_finite(result: Result) -> np.ndarray:
     """bool [epoch]: whether every loss was finite up to this epoch."""
     return np.logical_and.accumulate(
         np.isfinite(result['train_loss']) & np.isfinite(result['val_loss'])

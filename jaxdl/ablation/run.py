@@ -13,7 +13,7 @@ from jaxdl.config import registry
 from jaxdl.config.experiment import Ablation
 from jaxdl.config.load import as_dict, component_names
 from jaxdl.config.overrides import check
-from jaxdl.data.on_device import resident
+from jaxdl.data.on_device import place_on_device
 from jaxdl.ensemble import Member, Result, Workload
 from jaxdl.errors import InputError, warn
 from jaxdl.runtime import distributed, progress, provenance, signals, tracking
@@ -65,7 +65,7 @@ def run(
     """
     folder, ablation = pathlib.Path(folder), check(ablation)
     tracking.check(ablation.trackers)
-    plan = _shared_plan(folder, ablation, overwrite)
+    plan = _share_plan(folder, ablation, overwrite)
     if plan is not None:
         _train(folder, plan, command)
     if distributed.is_first():
@@ -82,12 +82,12 @@ def read(folder: pathlib.Path) -> Results:
     return Results(table, tables.read_table(folder / 'summary.csv', tables.SUMMARY), folder)
 
 
-def _shared_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> StudyPlan | None:
+def _share_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> StudyPlan | None:
     """The plan of the first process, in all processes; None for a finished run."""
     plans = []
 
     def content() -> dict[str, Any] | None:
-        plans.append(_frozen_plan(folder, ablation, overwrite))
+        plans.append(_freeze_plan(folder, ablation, overwrite))
         return plans[0] and records.as_json(plans[0].record)
 
     shared = distributed.told(content)
@@ -96,15 +96,15 @@ def _shared_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> S
     return planning.resume_plan(ablation, records.parse(records.Plan, shared))
 
 
-def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> StudyPlan | None:
+def _freeze_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> StudyPlan | None:
     """The plan in the workdir, or a new one that is written there; None for a finished run.
 
     Every check comes before the first file is written or removed.
     """
     config, path = as_dict(ablation), folder / 'plan.json'
-    if not overwrite and workdir.resumes(folder, config) and path.exists():
+    if not overwrite and workdir.holds_run(folder, config) and path.exists():
         record = records.read(path, records.Plan)
-        finished = workdir.finished(folder)
+        finished = workdir.is_finished(folder)
         _check_files(folder, record, ablation, finished)
         if not finished:
             return planning.resume_plan(ablation, record)
@@ -113,7 +113,7 @@ def _frozen_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> S
     plan = planning.make_plan(ablation)
     if overwrite:
         workdir.clear(folder)
-    workdir.begin(folder, config=config, plan=records.as_json(plan.record))
+    workdir.write_records(folder, config=config, plan=records.as_json(plan.record))
     return dataclasses.replace(plan, record=records.read(path, records.Plan))
 
 
@@ -125,7 +125,7 @@ def _check_files(
     Raises:
       InputError: an unfinished run began with another file. For a finished run this is a warning.
     """
-    now, planned = registry.files(component_names(ablation)), plan.registered
+    now, planned = registry.find_files(component_names(ablation)), plan.registered
     for name in sorted({*now, *planned}):
         if now.get(name) != planned.get(name):
             text = (
@@ -141,7 +141,7 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
     ablation, first = plan.ablation, distributed.is_first()
     started = RunRecord(**provenance.collect(command), finished=False)
     if first:
-        workdir.begin(folder, run=records.as_json(started))
+        workdir.write_records(folder, run=records.as_json(started))
     trackers = ablation.trackers if first else ()
     measured = []
     with (
@@ -149,7 +149,7 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
         progress.show_ablation(plan.record.groups) as show,
         tracking.open_trackers(folder, trackers) as track,
     ):
-        note = journal.open_journal(folder, show) if first else journal.silent
+        note = journal.open_journal(folder, show) if first else journal.ignore_events
         note('start')
         session = Session(
             folder, plan.record.devices, note, interrupted, ablation.checkpoint_seconds, track
@@ -171,7 +171,7 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
 def _measure(session: Session, condition: Condition, number: int) -> Measurements:
     """All phases of the protocol in one condition."""
     study, splits = condition.study, condition.splits
-    data = resident(condition.dataset, list(splits.values()))
+    data = place_on_device(condition.dataset, list(splits.values()))
     num_classes = len(condition.dataset.class_names)
     workload = Workload(data, num_classes, study.epochs, tuple(splits))
     measurements = Measurements(condition)
@@ -218,7 +218,7 @@ def _write(
         row for each in measured for row in artifacts.variance_rows(each.condition, each.varied)
     ]
     artifacts.write_variance(folder, varied)
-    rows = [row for each in measured for row in result_rows.in_order(each.rows, plan.ablation)]
+    rows = [row for each in measured for row in result_rows.sort_rows(each.rows, plan.ablation)]
     tables.write_table(folder / 'results.csv', tables.RESULTS, rows)
     summary = [row for each in measured for row in _summary(rows, each.condition, plan.record)]
     tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
@@ -230,7 +230,7 @@ def _write(
     result_rows.write_correct(folder / 'correct.npz', tested)
     workdir.seal(folder)
     groups = tuple(record for each in measured for record in each.groups)
-    sessions = journal.sessions(folder)
+    sessions = journal.session_seconds(folder)
     run = dataclasses.replace(
         started,
         seconds=_seconds(groups) | dict(total=round(sum(sessions), 3)),
@@ -239,7 +239,7 @@ def _write(
         results_rows=len(rows),
         finished=True,
     )
-    workdir.begin(folder, run=records.as_json(run))
+    workdir.write_records(folder, run=records.as_json(run))
 
 
 def _summary(rows: Sequence[Row], condition: Condition, plan: records.Plan) -> list[Row]:

@@ -7,7 +7,7 @@ Images are float [n, height, width, channel] in [0, 1], of 1 or 3 channels. A fa
 import jax
 import jax.numpy as jnp
 
-from jaxdl.augment.geometry import Number, check, each
+from jaxdl.augment.geometry import Number, check_images, per_image
 from jaxdl.errors import InputError
 
 LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, with torchvision's digits
@@ -103,7 +103,7 @@ def jitter(
     Raises:
       InputError: the images have neither 1 nor 3 channels.
     """
-    if check(images).shape[-1] not in (1, 3):
+    if check_images(images).shape[-1] not in (1, 3):
         raise InputError(
             f'images have {images.shape[-1]} channels: colour changes need 1 (grey) or 3 (RGB)'
         )
@@ -122,7 +122,7 @@ def jitter(
 
 
 def _factor(images: jax.Array, value: Number) -> jax.Array:
-    return each(images, value).reshape(1, -1, 1, 1)
+    return per_image(images, value).reshape(1, -1, 1, 1)
 
 
 def _blend(planes: jax.Array, other: jax.Array, factor: jax.Array) -> jax.Array:

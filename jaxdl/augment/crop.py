@@ -8,7 +8,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxdl.augment.geometry import Number, check
+from jaxdl.augment.geometry import Number, check_images
 from jaxdl.errors import InputError
 
 
@@ -30,7 +30,7 @@ def resized_crop(images: jax.Array, boxes: jax.Array, size: int | tuple[int, int
     Raises:
       InputError: `boxes` has another shape.
     """
-    if boxes.shape != (len(check(images)), 4):
+    if boxes.shape != (len(check_images(images)), 4):
         raise InputError(
             f'boxes of shape {list(boxes.shape)} for {len(images)} images: must be [n, 4]'
         )
@@ -44,16 +44,16 @@ def resized_crop(images: jax.Array, boxes: jax.Array, size: int | tuple[int, int
     pixels = images.astype(jnp.float32)
     # Image by image, the data stay in the CPU's caches: half the time.
     resized = jax.lax.platform_dependent(
-        pixels, down, across, cpu=_in_turn, default=jax.vmap(_resized)
+        pixels, down, across, cpu=_resize_one_by_one, default=jax.vmap(_resize)
     )
     return resized.astype(images.dtype)
 
 
-def _in_turn(images: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
-    return jax.lax.map(lambda one: _resized(*one), (images, down, across))
+def _resize_one_by_one(images: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
+    return jax.lax.map(lambda one: _resize(*one), (images, down, across))
 
 
-def _resized(image: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
+def _resize(image: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
     """Two matrix products with mostly zeros, far faster than gathering the non-zero weights."""
     height, width, channels = image.shape
     lower = jnp.matmul(down, image.reshape(height, width * channels), precision='highest')

@@ -42,7 +42,7 @@ def warp(
     Raises:
       InputError: the images are not float [n, height, width, channel].
     """
-    places = _places(check(images), radians, shift, scale)
+    places = _places(check_images(images), radians, shift, scale)
     if back is not None:
         centre = jnp.asarray([(size - 1) / 2 for size in images.shape[1:3]])[None]
         places = compose(back, places.at[:, :, 2].add(-centre)).at[:, :, 2].add(centre)
@@ -105,10 +105,10 @@ def flip(images: jax.Array, where: jax.Array | bool) -> jax.Array:
       >>> flip(jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1), True).ravel().tolist()
       [0.0, 1.0]
     """
-    return jnp.where(each(check(images), where, bool), images[:, :, ::-1], images)
+    return jnp.where(per_image(check_images(images), where, bool), images[:, :, ::-1], images)
 
 
-def check(images: jax.Array) -> jax.Array:
+def check_images(images: jax.Array) -> jax.Array:
     """Return `images`, or raise InputError if they are not float [n, height, width, channel]."""
     if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(
@@ -118,7 +118,7 @@ def check(images: jax.Array) -> jax.Array:
     return images
 
 
-def each(images: jax.Array, value: jax.Array | float, dtype: type = jnp.float32) -> jax.Array:
+def per_image(images: jax.Array, value: jax.Array | float, dtype: type = jnp.float32) -> jax.Array:
     """One value per image.
 
     Args:
@@ -146,7 +146,7 @@ def _places(
     """Affine maps [n, 2, 3] from a result pixel (y, x, 1) to its source (row, column)."""
     middle, centre = ((size - 1) / 2 for size in images.shape[1:3])
     angle, down, right, size = (
-        each(images, value)[:, 0, 0, 0] for value in (radians, *shift, scale)
+        per_image(images, value)[:, 0, 0, 0] for value in (radians, *shift, scale)
     )
     cos, sin = jnp.cos(angle) / size, jnp.sin(angle) / size
     rows = jnp.stack([cos, sin, middle - cos * down - sin * right], -1)
@@ -154,7 +154,7 @@ def _places(
     return jnp.stack([rows, columns], 1)
 
 
-def _read(images: jax.Array, places: jax.Array) -> jax.Array:
+def _interpolate(images: jax.Array, places: jax.Array) -> jax.Array:
     count, height, width, channels = images.shape
     y, x = np.meshgrid(
         np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing='ij'
@@ -191,17 +191,17 @@ def _read(images: jax.Array, places: jax.Array) -> jax.Array:
     )
 
 
-def _read_native(images: jax.Array, places: jax.Array) -> jax.Array:
+def _interpolate_native(images: jax.Array, places: jax.Array) -> jax.Array:
     places = places.reshape(len(images), 6)
     return native.call('warp', [images.shape], images.astype(jnp.float32), places)[0]
 
 
 LOWERINGS = {
-    'jax': _read,
-    'native': _read_native,
+    'jax': _interpolate,
+    'native': _interpolate_native,
 }  # the same to a rounding; the second has no gradient
 
 
-def fastest() -> str:
+def fastest_lowering() -> str:
     """Fastest row of LOWERINGS: `native` if the native operations are built, else `jax`."""
     return 'jax' if native.missing() else 'native'

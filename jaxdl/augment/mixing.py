@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.augment.geometry import Number, check, each
+from jaxdl.augment.geometry import Number, check_images, per_image
 
 
 class Box(NamedTuple):
@@ -40,7 +40,7 @@ def erase(images: jax.Array, box: Box, fill: jax.Array) -> jax.Array:
     Returns:
       Images of the same shape.
     """
-    return jnp.where(_inside(images, box), fill[:, None, None].astype(images.dtype), images)
+    return jnp.where(_box_mask(images, box), fill[:, None, None].astype(images.dtype), images)
 
 
 def mixup(images: jax.Array, targets: jax.Array, share: Number) -> tuple[jax.Array, jax.Array]:
@@ -54,11 +54,11 @@ def mixup(images: jax.Array, targets: jax.Array, share: Number) -> tuple[jax.Arr
     Returns:
       Images and targets of the same shapes.
     """
-    share = each(check(images), share)[:, :, 0, 0]
+    share = per_image(check_images(images), share)[:, :, 0, 0]
     flat = images.reshape(
         len(images), -1
     )  # one long loop an image, not one a pixel: a third of the time
-    return _mixed(flat, share).reshape(images.shape), _mixed(targets, share)
+    return _mix(flat, share).reshape(images.shape), _mix(targets, share)
 
 
 def cutmix(images: jax.Array, targets: jax.Array, box: Box) -> tuple[jax.Array, jax.Array]:
@@ -72,12 +72,12 @@ def cutmix(images: jax.Array, targets: jax.Array, box: Box) -> tuple[jax.Array, 
     Returns:
       Images and targets of the same shapes.
     """
-    inside = _inside(images, box)
+    inside = _box_mask(images, box)
     share = inside.mean((1, 2, 3), dtype=jnp.float32, keepdims=True)
-    return jnp.where(inside, _partner(images), images), _mixed(targets, share[:, :, 0, 0])
+    return jnp.where(inside, _partner(images), images), _mix(targets, share[:, :, 0, 0])
 
 
-def _mixed(values: jax.Array, share: jax.Array) -> jax.Array:
+def _mix(values: jax.Array, share: jax.Array) -> jax.Array:
     return ((1 - share) * values + share * _partner(values)).astype(values.dtype)
 
 
@@ -85,9 +85,9 @@ def _partner(values: jax.Array) -> jax.Array:
     return values[::-1]  # three times as fast as to roll them
 
 
-def _inside(images: jax.Array, box: Box) -> jax.Array:
+def _box_mask(images: jax.Array, box: Box) -> jax.Array:
     """Mask of the box, bool [n, height, width, 1]."""
-    top, left, bottom, right = (each(check(images), edge) for edge in box)
+    top, left, bottom, right = (per_image(check_images(images), edge) for edge in box)
     down = jnp.arange(images.shape[1], dtype=jnp.float32).reshape(1, -1, 1, 1)
     across = jnp.arange(images.shape[2], dtype=jnp.float32).reshape(1, 1, -1, 1)
     return ((down >= top) & (down < bottom)) & ((across >= left) & (across < right))

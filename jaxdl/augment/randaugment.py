@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.augment import colour
-from jaxdl.augment.geometry import check, compose
+from jaxdl.augment.geometry import check_images, compose
 from jaxdl.errors import InputError
 
 OPERATIONS = (
@@ -56,7 +56,7 @@ def randaugment(
     Raises:
       InputError: the images have neither 1 nor 3 channels.
     """
-    if check(images).shape[-1] not in (1, 3):
+    if check_images(images).shape[-1] not in (1, 3):
         raise InputError(
             f'images have {images.shape[-1]} channels: randaugment needs 1 (grey) or 3 (RGB)'
         )
@@ -65,9 +65,13 @@ def randaugment(
     values = strength * jnp.where(draws[1::2] < 0.5, -1.0, 1.0)
     planes = images.transpose(3, 0, 1, 2)  # as in `colour`
     for kind, value in zip(kinds, values, strict=True):
-        planes = _toned(planes, kind.reshape(1, -1, 1, 1), value.reshape(1, -1, 1, 1), strength)
+        planes = _apply_tonal(
+            planes, kind.reshape(1, -1, 1, 1), value.reshape(1, -1, 1, 1), strength
+        )
     sides = images.shape[1:3]
-    first, second = (_moved(sides, kind, value) for kind, value in zip(kinds, values, strict=True))
+    first, second = (
+        _geometric_maps(sides, kind, value) for kind, value in zip(kinds, values, strict=True)
+    )
     return planes.transpose(1, 2, 3, 0).astype(images.dtype), compose(first, second)
 
 
@@ -75,7 +79,9 @@ def _is(kind: jax.Array, name: str) -> jax.Array:
     return kind == OPERATIONS.index(name)
 
 
-def _toned(planes: jax.Array, kind: jax.Array, value: jax.Array, strength: jax.Array) -> jax.Array:
+def _apply_tonal(
+    planes: jax.Array, kind: jax.Array, value: jax.Array, strength: jax.Array
+) -> jax.Array:
     """Tonal operation of each image; `planes` [channel, n, height, width]."""
     grey = colour.grey(planes)
     low, high = planes.min((2, 3), keepdims=True), planes.max((2, 3), keepdims=True)
@@ -96,11 +102,13 @@ def _toned(planes: jax.Array, kind: jax.Array, value: jax.Array, strength: jax.A
         )
     blended = jnp.clip(weight * planes + (1 - weight) * other, 0.0, 1.0)
     return jnp.where(
-        _is(kind, 'posterize') | _is(kind, 'solarize'), _stepped(planes, kind, strength), blended
+        _is(kind, 'posterize') | _is(kind, 'solarize'),
+        _posterize_or_solarize(planes, kind, strength),
+        blended,
     )
 
 
-def _stepped(planes: jax.Array, kind: jax.Array, strength: jax.Array) -> jax.Array:
+def _posterize_or_solarize(planes: jax.Array, kind: jax.Array, strength: jax.Array) -> jax.Array:
     """Posterised (the lowest bits of each byte removed) or solarised (bright pixels inverted)."""
     step = jnp.exp2(jnp.round(BITS * strength))
     levels = jnp.floor(jnp.round(255 * planes) / step) * step / 255
@@ -116,7 +124,7 @@ def _smooth(planes: jax.Array) -> jax.Array:
     return planes.at[:, :, 1:-1, 1:-1].set(inner)
 
 
-def _moved(sides: tuple[int, ...], kind: jax.Array, value: jax.Array) -> jax.Array:
+def _geometric_maps(sides: tuple[int, ...], kind: jax.Array, value: jax.Array) -> jax.Array:
     """Maps [n, 2, 3] of the geometric operations; the identity for the others."""
 
     def part(name: str, number: jax.Array) -> jax.Array:

@@ -94,7 +94,7 @@ def augment(
     for name, row in AUGMENTATIONS.items():
         if name in strengths:
             sample = row.apply(sample, jnp.asarray(strengths[name], jnp.float32), draws[name])
-    sample = _warped(sample)
+    sample = _warp(sample)
     return sample.images, sample.targets
 
 
@@ -125,18 +125,18 @@ def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
     }
 
 
-def _warped(sample: Sample) -> Sample:
+def _warp(sample: Sample) -> Sample:
     if sample.radians is None and sample.shift is None and sample.back is None:
         return sample
     radians = 0.0 if sample.radians is None else sample.radians
     shift = (0.0, 0.0) if sample.shift is None else sample.shift
     images = geometry.warp(
-        sample.images, radians, shift, lowering=geometry.fastest(), back=sample.back
+        sample.images, radians, shift, lowering=geometry.fastest_lowering(), back=sample.back
     )
     return Sample(images, sample.targets)
 
 
-def _signed(draws: jax.Array) -> jax.Array:
+def _draw_sign(draws: jax.Array) -> jax.Array:
     return 2 * draws - 1
 
 
@@ -145,7 +145,7 @@ def _flip(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
 
 
 def _colour(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
-    change = strength * _signed(draws)
+    change = strength * _draw_sign(draws)
     brightness, contrast, saturation = 1 + change[:3]
     images = colour.jitter(sample.images, brightness, contrast, saturation, change[3] / 4)
     return sample._replace(images=images)
@@ -157,20 +157,20 @@ def _randaugment(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sampl
 
 
 def _rotation(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
-    return sample._replace(radians=math.pi / 180 * strength * _signed(draws[0]))
+    return sample._replace(radians=math.pi / 180 * strength * _draw_sign(draws[0]))
 
 
 def _translation(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
     height, width = sample.images.shape[1:3]
-    down, right = strength * _signed(draws)
+    down, right = strength * _draw_sign(draws)
     return sample._replace(shift=(height * down, width * right))
 
 
 def _erasing(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
     """Box of Zhong et al.: 2 to 40 % of the area, aspect 0.3 to 1 / 0.3, one random colour."""
-    sample = _warped(sample)
+    sample = _warp(sample)
     height, width, channels = sample.images.shape[1:]
-    share, aspect = 0.02 + 0.38 * draws[1], jnp.exp(math.log(0.3) * _signed(draws[2]))
+    share, aspect = 0.02 + 0.38 * draws[1], jnp.exp(math.log(0.3) * _draw_sign(draws[2]))
     high = jnp.clip(jnp.round(height * jnp.sqrt(share * aspect)), 1, height)
     wide = jnp.clip(jnp.round(width * jnp.sqrt(share / aspect)), 1, width)
     top, left = jnp.floor(draws[3] * (height - high + 1)), jnp.floor(draws[4] * (width - wide + 1))
@@ -180,7 +180,7 @@ def _erasing(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
 
 
 def _mixup(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
-    sample = _warped(sample)
+    sample = _warp(sample)
     images, targets = mixing.mixup(sample.images, sample.targets, partner_share(strength, draws))
     return sample._replace(images=images, targets=targets)
 
@@ -208,7 +208,7 @@ def partner_share(alpha: jax.Array, draws: jax.Array) -> jax.Array:
 
 def _cutmix(sample: Sample, strength: jax.Array, draws: jax.Array) -> Sample:
     """Box of Yun et al.: area uniform in [0, 1], centre uniform, cut off at the edges."""
-    sample = _warped(sample)
+    sample = _warp(sample)
     height, width = sample.images.shape[1:3]
     half = 0.5 * jnp.sqrt(draws[1])
 

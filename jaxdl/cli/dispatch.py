@@ -11,7 +11,7 @@ from jaxdl.errors import InputError
 from jaxdl.finetune import run as finetune
 from jaxdl.runtime import distributed
 from jaxdl.theory import assignment, demonstration
-from jaxdl.workdir.lock import hold
+from jaxdl.workdir.lock import lock_workdir
 from jaxdl.workdir.tables import Results
 
 
@@ -43,7 +43,7 @@ def run(
             f'{experiment.name} runs in one process: '
             'only ablations and fine-tunings share their work'
         )
-    with hold(folder) if distributed.is_first() else contextlib.nullcontext():
+    with lock_workdir(folder) if distributed.is_first() else contextlib.nullcontext():
         return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)
 
 

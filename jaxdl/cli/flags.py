@@ -131,7 +131,7 @@ def parse(arguments: Iterable[str]) -> CommandLine:
     try:
         positional = values(['jaxdl', *arguments])[1:]
     except absl.Error as error:
-        raise _refused(error, values) from None
+        raise _translate_error(error, values) from None
     parsed: dict[str, Any] = {name: values[name].value for name in FLAGS}
     for name in ('set', 'options'):
         parsed[name] = None if parsed[name] is None else tuple(parsed[name])
@@ -141,7 +141,7 @@ def parse(arguments: Iterable[str]) -> CommandLine:
     return command
 
 
-def words(command: CommandLine, *without: str) -> list[str]:
+def format_flags(command: CommandLine, *without: str) -> list[str]:
     """Flags of a command line as words, without the flags in `without`."""
     result = []
     for name, field in FLAGS.items():
@@ -157,12 +157,12 @@ def words(command: CommandLine, *without: str) -> list[str]:
     return result
 
 
-def program(arguments: Iterable[str]) -> str:
+def format_command(arguments: Iterable[str]) -> str:
     """A command that a shell takes."""
     return shlex.join(['python', '-m', 'jaxdl.main', *arguments])
 
 
-def pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
+def parse_pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
     """Split texts of the form KEY=VALUE.
 
     Raises:
@@ -232,7 +232,7 @@ def _check(command: CommandLine, present: Iterable[str]) -> None:
             )
 
 
-def _refused(error: absl.Error, values: Any) -> InputError:
+def _translate_error(error: absl.Error, values: Any) -> InputError:
     """The InputError for a command line that absl refuses."""
     text = str(error).splitlines()[0].removeprefix('ERROR:: ')
     if isinstance(error, absl.UnrecognizedFlagError):

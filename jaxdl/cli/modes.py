@@ -28,10 +28,10 @@ def run(command: CommandLine) -> int:
                 experiment,
                 _workdir(command, experiment.name),
                 overwrite=command.overwrite,
-                command=flags.program(command.arguments),
+                command=flags.format_command(command.arguments),
             )
     except signals.Interrupted as stop:
-        resume = flags.program(flags.words(command, 'overwrite'))
+        resume = flags.format_command(flags.format_flags(command, 'overwrite'))
         warn(f'{stop}, everything is saved; to resume: {resume}')
         return 128 + stop.signal
     except signals.TrainingFailed as failure:
@@ -40,7 +40,7 @@ def run(command: CommandLine) -> int:
             os._exit(3)  # the barrier of a normal exit would wait for the lost process
         return 3
     if distributed.is_first():
-        summary.write(results, as_dict(experiment), command, say)
+        summary.write(results, as_dict(experiment), command, print_text)
     failed = sum(row['holds'] != 'true' for row in results.claims)
     if failed:
         warn(f'{failed} of {len(results.claims)} claims failed')
@@ -52,7 +52,7 @@ def plan(command: CommandLine) -> int:
     from jaxdl.cli import plan_text
 
     experiment = _experiment(command)
-    say(plan_text.describe(experiment, _workdir(command, experiment.name)))
+    print_text(plan_text.describe(experiment, _workdir(command, experiment.name)))
     return 0
 
 
@@ -70,7 +70,7 @@ def check(command: CommandLine) -> int:
     from jaxdl.runtime import progress
 
     rows = checks.checks(experiment, lambda text: progress.write_line(f'checking {text}'))
-    say(checks.table(rows))
+    print_text(checks.table(rows))
     return 3 if checks.failed(rows) else 0
 
 
@@ -78,7 +78,7 @@ def report(command: CommandLine) -> int:
     """Rebuilds the report of a workdir; imports no jax."""
     from jaxdl import report
 
-    say(f'report: {report.build(_workdir(command))}')
+    print_text(f'report: {report.build(_workdir(command))}')
     return 0
 
 
@@ -87,11 +87,11 @@ def predict(command: CommandLine) -> int:
     from jaxdl.inference import commands
 
     (settings,) = commands.parse_settings(
-        [commands.PredictSettings], flags.pairs(command.set), command.mode
+        [commands.PredictSettings], flags.parse_pairs(command.set), command.mode
     )
-    checkpoint, images = _checkpoint(command), _needed(command, 'images', 'DIR or a CSV')
-    output = pathlib.Path(_needed(command, 'output', 'FILE'))
-    say(commands.predict(checkpoint, images, output, settings, _overwrite(command)))
+    checkpoint, images = _checkpoint(command), _require(command, 'images', 'DIR or a CSV')
+    output = pathlib.Path(_require(command, 'output', 'FILE'))
+    print_text(commands.predict(checkpoint, images, output, settings, _overwrite(command)))
     return 0
 
 
@@ -101,11 +101,11 @@ def evaluate(command: CommandLine) -> int:
     from jaxdl.inference import commands
 
     checkpoint = _checkpoint(command)
-    _needed(command, 'dataset', 'SPEC')
+    _require(command, 'dataset', 'SPEC')
     data, settings = commands.parse_settings(
         [Data, commands.EvaluateSettings], _settings(command), command.mode
     )
-    say(commands.evaluate(checkpoint, data, settings))
+    print_text(commands.evaluate(checkpoint, data, settings))
     return 0
 
 
@@ -114,10 +114,10 @@ def export(command: CommandLine) -> int:
     from jaxdl.inference import commands
 
     (settings,) = commands.parse_settings(
-        [commands.ExportSettings], flags.pairs(command.set), command.mode
+        [commands.ExportSettings], flags.parse_pairs(command.set), command.mode
     )
-    checkpoint, output = _checkpoint(command), pathlib.Path(_needed(command, 'output', 'DIR'))
-    say(commands.export(checkpoint, output, settings, _overwrite(command)))
+    checkpoint, output = _checkpoint(command), pathlib.Path(_require(command, 'output', 'DIR'))
+    print_text(commands.export(checkpoint, output, settings, _overwrite(command)))
     return 0
 
 
@@ -126,9 +126,9 @@ def serve(command: CommandLine) -> int:
     from jaxdl.inference import commands, serving
 
     (settings,) = commands.parse_settings(
-        [serving.ServeSettings], flags.pairs(command.set), command.mode
+        [serving.ServeSettings], flags.parse_pairs(command.set), command.mode
     )
-    serving.serve(_checkpoint(command), settings, say)
+    serving.serve(_checkpoint(command), settings, print_text)
     return 0
 
 
@@ -143,7 +143,7 @@ def compare(command: CommandLine) -> int:
         )
     first, second = map(pathlib.Path, command.positional)
     rows = compare_runs.compare(first, second)
-    say('\n'.join(map(visible, compare_runs.describe(first, second, rows))))
+    print_text('\n'.join(map(visible, compare_runs.describe(first, second, rows))))
     return 0 if all(row.agrees for row in rows) else 3
 
 
@@ -153,7 +153,7 @@ def new(command: CommandLine) -> int:
 
     if len(command.positional) != 1:
         raise InputError('--mode=new is for one name: python -m jaxdl.main --mode=new my_study')
-    say(new_study.write(command.positional[0], command.overwrite))
+    print_text(new_study.write(command.positional[0], command.overwrite))
     return 0
 
 
@@ -162,9 +162,9 @@ def show(command: CommandLine) -> int:
     from jaxdl.config import catalogue
 
     for kind, questions in catalogue.by_kind().items():
-        say(catalogue.KINDS[kind])
+        print_text(catalogue.KINDS[kind])
         for name, question in questions.items():
-            say(f'  {name:20} {question}')
+            print_text(f'  {name:20} {question}')
     return 0
 
 
@@ -190,7 +190,7 @@ def descriptions() -> dict[str, str]:
     }
 
 
-def say(text: str) -> None:
+def print_text(text: str) -> None:
     """Print to stdout; control characters, which may come from a data set's names, are escaped."""
     encoding = sys.stdout.encoding or 'utf-8'
     for line in text.split('\n'):
@@ -218,7 +218,7 @@ def _experiment(command: CommandLine) -> Any:
                 f'--options={",".join(command.options)}: {experiment.name} is no ablation: '
                 'leave the flag out'
             )
-        experiment = overrides.keep(experiment, command.options)
+        experiment = overrides.select_options(experiment, command.options)
     if command.quick:
         experiment = overrides.quick(experiment)
     settings, parts = _settings(command), list[Any]()
@@ -236,10 +236,10 @@ def _experiment(command: CommandLine) -> Any:
 def _settings(command: CommandLine) -> list[tuple[str, str]]:
     """KEY and VALUE of the flags that stand for a field, then of every --set."""
     values = [(name, getattr(command, name)) for name in ('dataset', 'images', 'seeds')]
-    return [pair for pair in values if pair[1] is not None] + flags.pairs(command.set)
+    return [pair for pair in values if pair[1] is not None] + flags.parse_pairs(command.set)
 
 
-def _needed(command: CommandLine, name: str, form: str) -> str:
+def _require(command: CommandLine, name: str, form: str) -> str:
     """The value of a flag that the mode needs."""
     value = getattr(command, name)
     if not value:
@@ -248,7 +248,7 @@ def _needed(command: CommandLine, name: str, form: str) -> str:
 
 
 def _checkpoint(command: CommandLine) -> pathlib.Path:
-    return pathlib.Path(_needed(command, 'checkpoint', 'WORKDIR'))
+    return pathlib.Path(_require(command, 'checkpoint', 'WORKDIR'))
 
 
 def _overwrite(command: CommandLine) -> str:

@@ -43,7 +43,7 @@ def write(name: str, overwrite: bool = False) -> str:
         raise InputError(
             f'--mode=new {name!r}: must be a name of letters, digits and _, such as my_study'
         )
-    if name in catalogue.questions():
+    if name in catalogue.read_questions():
         raise InputError(
             f'--mode=new {name}: jaxdl has an experiment {name}, and its folder is runs/{name}: '
             f'say my_{name}'

@@ -30,7 +30,7 @@ def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
         )
     lines = [f'{experiment.name}: {experiment.question}', '']
     if isinstance(experiment, FineTune):
-        return '\n'.join([*lines, *plan.outline(experiment)])
+        return '\n'.join([*lines, *plan.describe(experiment)])
     if isinstance(experiment, Demonstration):
         lines += [
             f'{name:20} {value}' for name, value in dataclasses.asdict(experiment.settings).items()
@@ -46,4 +46,4 @@ def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
 def _time(experiment: Experiment) -> str:
     if experiment.scale == 'quick':
         return 'under a minute'
-    return catalogue.takes(experiment.name) or 'a time that nobody has measured'
+    return catalogue.read_measured_time(experiment.name) or 'a time that nobody has measured'

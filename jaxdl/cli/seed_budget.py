@@ -30,7 +30,7 @@ def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
       Lines of text; without such a run, the commands that make one.
     """
     try:
-        config = _finished(ablation, folder)
+        config = _read_finished(ablation, folder)
         return ['', *_table(ablation, folder, config)]
     except InputError as error:
         return [
@@ -41,7 +41,7 @@ def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
         ]
 
 
-def spread(
+def measure_spread(
     rows: Sequence[tables.Row], baseline: str, condition: str = ''
 ) -> dict[str, tuple[float, int]]:
     """Spread of each option's paired differences from the baseline in test accuracy.
@@ -65,7 +65,7 @@ def spread(
     return deviations
 
 
-def _finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
+def _read_finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
     """The configuration of the finished run in a folder.
 
     Raises:
@@ -92,7 +92,7 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
     heads = [f'n={n}' for n in COUNTS] + [f'for {100 * target:.3g}' for target in targets]
     yield f'{"option":20}{"sd":>6}  {"(95 %)":16}' + ''.join(f'{head:>8}' for head in heads)
     for condition in dict.fromkeys(row['condition'] for row in rows):
-        for option, (sd, n) in spread(rows, config['baseline'], condition).items():
+        for option, (sd, n) in measure_spread(rows, config['baseline'], condition).items():
             low, high = statistics.sd_interval(sd, n)
             cells = [f'{100 * statistics.detectable(sd, count):.2f}' for count in COUNTS]
             cells += [f'{statistics.seeds_needed(sd, target):,}' for target in targets]

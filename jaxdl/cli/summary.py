@@ -33,8 +33,8 @@ SCORES: Columns = {
     'images': lambda row: f'{row["images"]:,} {PARTS[row["split"]]}',
 }
 CLAIMS: Columns = {
-    '': lambda row: claim(row).partition('  ')[0],
-    'claim': lambda row: claim(row).partition('  ')[2],
+    '': lambda row: format_claim(row).partition('  ')[0],
+    'claim': lambda row: format_claim(row).partition('  ')[2],
 }
 
 
@@ -56,16 +56,16 @@ def write(
         _tables(results)
     else:
         for text in (
-            *map(score, results.scores),
+            *map(format_scores, results.scores),
             *results.notes,
-            *map(line, results.summary),
-            *map(claim, results.claims),
+            *map(format_row, results.summary),
+            *map(format_claim, results.claims),
         ):
             say(text)
     say(f'report: {results.workdir / "report.html"}')
     following = next_command(results, config, command)
     if following:
-        say(f'next: {flags.program(following)}')
+        say(f'next: {flags.format_command(following)}')
 
 
 def next_command(
@@ -82,7 +82,7 @@ def next_command(
       The arguments of the command; empty where no command follows.
     """
     if config['scale'] == 'quick':
-        repeated = flags.words(command, 'quick', 'workdir', 'overwrite')
+        repeated = flags.format_flags(command, 'quick', 'workdir', 'overwrite')
         return [*repeated, f'--workdir={results.workdir}-full']
     if config['kind'] == 'FineTune':
         checkpoint = f'--checkpoint={results.workdir}'
@@ -90,14 +90,14 @@ def next_command(
     if any(row['verdict'] == verdicts.NONE for row in results.summary):
         design = [name for name in flags.FLAGS if name not in flags.MODE_FLAGS['plan']]
         return [
-            *flags.words(command, *design, 'workdir'),
+            *flags.format_flags(command, *design, 'workdir'),
             '--mode=plan',
             f'--workdir={results.workdir}',
         ]
     return []
 
 
-def line(row: Row) -> str:
+def format_row(row: Row) -> str:
     """One row of a summary, in one line."""
     mean = f'{100 * row["mean"]:.2f} %'
     if row['difference'] is None:
@@ -107,14 +107,14 @@ def line(row: Row) -> str:
     return f'{row["condition"]} {row["option"]:16} {mean}  {compared}'.strip()
 
 
-def claim(row: Row) -> str:
+def format_claim(row: Row) -> str:
     """One claim and its measurement, in one line."""
     numbers = f'measured {row["measured"]:.6g}, expected {row["expected"]:.6g}'
     within = f' to {row["tolerance"]:.3g}' if row['tolerance'] else ''
     return f'{"holds" if row["holds"] == "true" else "FAILS"}  {row["claim"]}: {numbers}{within}'
 
 
-def score(row: Row) -> str:
+def format_scores(row: Row) -> str:
     """Scores of one stage of a fine-tuning, in one line."""
     measured = (
         f'accuracy {100 * row["accuracy"]:.2f} %, macro F1 {row["macro_f1"]:.3f}, '
@@ -169,10 +169,10 @@ def _columns(summary: Sequence[Row], width: int) -> Columns:
     columns: Columns = {'condition': lambda row: row['condition']} if several else {}
     columns['option'] = lambda row: row['option']
     if width >= MEDIUM:
-        columns['accuracy, %'] = lambda row: _spanned(
+        columns['accuracy, %'] = lambda row: _format_estimate(
             row, ('mean', 'ci_low', 'ci_high'), '.2f', width >= WIDE
         )
-    columns['difference, points' if width >= MEDIUM else 'points'] = lambda row: _spanned(
+    columns['difference, points' if width >= MEDIUM else 'points'] = lambda row: _format_estimate(
         row, DIFFERENCE, '+.2f', width >= MEDIUM
     )
     if width >= MEDIUM:
@@ -183,9 +183,9 @@ def _columns(summary: Sequence[Row], width: int) -> Columns:
     return columns
 
 
-def _spanned(row: Row, names: tuple[str, str, str], form: str, whole: bool) -> str:
+def _format_estimate(row: Row, names: tuple[str, str, str], form: str, with_interval: bool) -> str:
     """A number in hundredths, and its interval where there is room; empty where it has none."""
     if row[names[0]] is None:
         return ''
     middle, low, high = (f'{100 * row[name]:{form}}' for name in names)
-    return f'{middle} [{low}, {high}]' if whole else middle
+    return f'{middle} [{low}, {high}]' if with_interval else middle

@@ -19,7 +19,7 @@ def folder() -> pathlib.Path:
     return inside if inside.is_dir() else package.parent / 'experiments'
 
 
-def questions() -> dict[str, str]:
+def read_questions() -> dict[str, str]:
     """Name -> question of every shipped experiment; the question is the first line of its file."""
     questions_by_name = {}
     for path in sorted(folder().glob('[!_]*.py')):
@@ -32,12 +32,12 @@ def questions() -> dict[str, str]:
 def by_kind() -> dict[str, dict[str, str]]:
     """Class of an experiment -> name and question of each shipped experiment of that class."""
     groups: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
-    for name, question in questions().items():
+    for name, question in read_questions().items():
         groups[_kind(name)][name] = question
     return groups
 
 
-def takes(name: str) -> str:
+def read_measured_time(name: str) -> str:
     """Measured time of an experiment, from the line `Takes` of its file; empty without one."""
     path = folder() / f'{name}.py'
     text = ast.get_docstring(ast.parse(path.read_text())) if path.is_file() else ''

@@ -18,7 +18,7 @@ NAMES = dict(
 )  # of a factory's parameters: ours
 
 
-def shaped(
+def check_shape(
     subject: str,
     form: str,
     arguments: tuple[Any, ...],
@@ -51,7 +51,7 @@ def shaped(
         raise InputError(f'{subject} gives shape {list(shape)}: must be {form}')
 
 
-def optimizer(subject: str, candidate: Any) -> optim.Optimizer:
+def check_optimizer(subject: str, candidate: Any) -> optim.Optimizer:
     """Make a row of OPTIMIZERS.
 
     Args:
@@ -81,7 +81,7 @@ def optimizer(subject: str, candidate: Any) -> optim.Optimizer:
     return row
 
 
-def augmentation(subject: str, function: Callable[..., Any]) -> None:
+def check_augmentation(subject: str, function: Callable[..., Any]) -> None:
     """Check that an augmentation keeps the shape of images, and every bit of them at strength 0.
 
     Args:

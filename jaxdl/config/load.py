@@ -47,10 +47,10 @@ def load_config(path: pathlib.Path) -> Experiment:
             f'{path}: kind={name!r}: must be {", ".join(KINDS)}; give the config.json of a run'
         )
     try:
-        registry.check(_object('registered', registered))
+        registry.check(_check_object('registered', registered))
         if KINDS[name] is Demonstration:
             return check(_demonstration(content))
-        experiment = check(_built(KINDS[name], content))
+        experiment = check(_build_record(KINDS[name], content))
         _check_parts(experiment)
         return experiment
     except InputError as error:
@@ -66,27 +66,27 @@ def _check_parts(experiment: Experiment) -> None:
     for part in (
         itertools.chain(*experiment.parts.values()) if isinstance(experiment, Assignment) else ()
     ):
-        if part not in catalogue.questions():
+        if part not in catalogue.read_questions():
             raise InputError(
                 f'part {part!r} is none of jaxdl: a config names only experiments that it has'
             )
 
 
 def _demonstration(content: Mapping[str, Any]) -> Experiment:
-    if content.get('name') not in list(catalogue.questions()):
+    if content.get('name') not in list(catalogue.read_questions()):
         raise InputError(
             f'demonstration {content.get("name")!r} is none of jaxdl: '
             'run its own file by --experiment'
         )
     demonstration = load_experiment(content['name'])
-    settings = _object('settings', content.get('settings', {}))
+    settings = _check_object('settings', content.get('settings', {}))
     demonstration = override(
         demonstration, {f'settings.{key}': value for key, value in settings.items()}
     )
     return override(demonstration, {'scale': content.get('scale', 'full')})
 
 
-def _built(kind: type, content: Mapping[str, Any]) -> Any:
+def _build_record(kind: type, content: Mapping[str, Any]) -> Any:
     """A record of this kind with the records within it; its values are not yet checked.
 
     Raises:
@@ -96,23 +96,23 @@ def _built(kind: type, content: Mapping[str, Any]) -> Any:
     for name in content:
         if name not in known:
             raise unknown('field', name, known)
-    lacking = [name for name, field in known.items() if name not in content and _needed(field)]
+    lacking = [name for name, field in known.items() if name not in content and _is_required(field)]
     if lacking:
         raise InputError(f'lacks {lacking[0]}; give the config.json of a run as it was written')
     values = dict(content)
     for name, field in known.items():
         if dataclasses.is_dataclass(field.type) and name in values:
-            values[name] = _built(field.type, _object(name, values[name]))  # type: ignore[arg-type]
+            values[name] = _build_record(field.type, _check_object(name, values[name]))  # type: ignore[arg-type]
         elif typing.get_origin(field.type) is Mapping and name in values:
-            _object(name, values[name])
+            _check_object(name, values[name])
     return kind(**values)
 
 
-def _needed(field: dataclasses.Field[Any]) -> bool:
+def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _object(name: str, value: Any) -> Mapping[str, Any]:
+def _check_object(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f'{name}={value!r}: must be an object of names and values')
     return value
@@ -130,7 +130,7 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
     content = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
     if isinstance(experiment, Demonstration):
         content['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
-    registered = registry.needed(component_names(experiment))
+    registered = registry.find_registered(component_names(experiment))
     return content | (dict(registered=registered) if registered else {})
 
 
@@ -178,7 +178,7 @@ def load_experiment(name: str) -> Experiment:
     """
     path = pathlib.Path(name) if name.endswith('.py') else catalogue.folder() / f'{name}.py'
     if not path.is_file():
-        raise unknown('experiment', name, catalogue.questions())
+        raise unknown('experiment', name, catalogue.read_questions())
     spec = importlib.util.spec_from_file_location(f'jaxdl_experiment_{path.stem}', path)
     assert spec is not None
     assert spec.loader is not None

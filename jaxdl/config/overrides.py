@@ -98,12 +98,12 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             )
         if len(path) == 1:
             experiment = dataclasses.replace(
-                experiment, **{path[0]: _checked(type(experiment), key, path[0], value)}
+                experiment, **{path[0]: _check_value(type(experiment), key, path[0], value)}
             )
         else:
             part = getattr(experiment, path[0])
             part = dataclasses.replace(
-                part, **{path[1]: _checked(type(part), '.'.join(path), path[1], value)}
+                part, **{path[1]: _check_value(type(part), '.'.join(path), path[1], value)}
             )
             experiment = dataclasses.replace(experiment, **{path[0]: part})
     return experiment
@@ -179,11 +179,14 @@ def check(experiment: Kind) -> Kind:
     inner = parts(experiment)
     names = [f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, *UNSET)]
     checked = {
-        name: _checked(type(experiment), name, name, getattr(experiment, name)) for name in names
+        name: _check_value(type(experiment), name, name, getattr(experiment, name))
+        for name in names
     }
     for name, kind in inner.items():
         values = _values(name, kind, getattr(experiment, name))
-        checked[name] = kind(**{k: _checked(kind, f'{name}.{k}', k, v) for k, v in values.items()})
+        checked[name] = kind(
+            **{k: _check_value(kind, f'{name}.{k}', k, v) for k, v in values.items()}
+        )
     experiment = dataclasses.replace(experiment, **checked)
     if isinstance(experiment, Assignment):
         _check_parts(experiment)
@@ -249,7 +252,7 @@ def _check_options(ablation: Ablation) -> Ablation:
     return ablation
 
 
-def keep(ablation: Ablation, options: Sequence[str]) -> Ablation:
+def select_options(ablation: Ablation, options: Sequence[str]) -> Ablation:
     """Reduce an ablation to some of its options and the baseline, in its own order.
 
     Args:
@@ -300,6 +303,6 @@ def field_paths(experiment: Experiment) -> list[str]:
     ]
 
 
-def _checked(kind: type, key: str, name: str, value: Any) -> Any:
+def _check_value(kind: type, key: str, name: str, value: Any) -> Any:
     field = next(f for f in dataclasses.fields(kind) if f.name == name)
     return fields.check(key, field, field.type, value)

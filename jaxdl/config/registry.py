@@ -77,7 +77,7 @@ def add(
     return before is not None
 
 
-def needed(used: Iterable[tuple[str, str]]) -> dict[str, str]:
+def find_registered(used: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Registered components among those that an experiment uses.
 
     Args:
@@ -93,7 +93,7 @@ def needed(used: Iterable[tuple[str, str]]) -> dict[str, str]:
     }
 
 
-def files(used: Iterable[tuple[str, str]]) -> dict[str, str]:
+def find_files(used: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Files of the registered components that an experiment uses.
 
     Args:
@@ -106,16 +106,16 @@ def files(used: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {origin.file: origin.sha256 for origin in origins if origin.file}
 
 
-def check(asked: Mapping[str, Any]) -> None:
+def check(components: Mapping[str, Any]) -> None:
     """Check that the components that a config needs are registered.
 
     Args:
-      asked: `KIND NAME` -> file, as `needed` gives them.
+      components: `KIND NAME` -> file, as by `find_registered`.
 
     Raises:
       InputError: a component is not registered; the message names its file.
     """
-    for label, file in asked.items():
+    for label, file in components.items():
         kind, _, name = label.partition(' ')
         if (kind, name) not in ORIGINS:
             how = (

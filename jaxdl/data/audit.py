@@ -35,12 +35,12 @@ def examine(dataset: Dataset, splits: Splits) -> dict[str, Any]:
     counts = np.bincount(dataset.labels[used], minlength=len(dataset.class_names))
     return dict(
         split=splits.drawn,
-        parts={name: _counts(dataset, getattr(splits, name)) for name in PARTS},
+        parts={name: _count_classes(dataset, getattr(splits, name)) for name in PARTS},
         imbalance=float(counts.max() / max(counts[counts > 0].min(), 1)),
-        single=_some(dataset.class_names[label] for label in np.flatnonzero(counts == 1)),
-        skipped=_some([list(pair) for pair in dataset.skipped]),
-        identical=_identical(dataset, part),
-        near=_near(dataset, part),
+        single=_count_and_name(dataset.class_names[label] for label in np.flatnonzero(counts == 1)),
+        skipped=_count_and_name([list(pair) for pair in dataset.skipped]),
+        identical=_find_identical(dataset, part),
+        near=_find_similar(dataset, part),
     )
 
 
@@ -66,37 +66,39 @@ def pictures(
     return {side: _pictures(dataset.images[rows]) for side, rows in sides.items() if rows}
 
 
-def _counts(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
+def _count_classes(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
     """Count images and classes; name the smallest, the largest and the empty classes."""
     counts = np.bincount(dataset.labels[indices], minlength=len(dataset.class_names))
     extremes = {
         name: [dataset.class_names[label], int(counts[label])]
         for name, label in dict(smallest=int(counts.argmin()), largest=int(counts.argmax())).items()
     }
-    missing = _some(dataset.class_names[label] for label in np.flatnonzero(counts == 0))
+    missing = _count_and_name(dataset.class_names[label] for label in np.flatnonzero(counts == 0))
     return dict(images=len(indices), classes=int((counts > 0).sum()), missing=missing, **extremes)
 
 
-def _identical(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
+def _find_identical(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
     """Find images of equal pixels; `files` counts the pairs whose files are equal too."""
     kinds, counts = np.unique(
-        near_duplicates.keys(dataset.images), return_inverse=True, return_counts=True
+        near_duplicates.digest_pixels(dataset.images), return_inverse=True, return_counts=True
     )[1:]
     twice = np.flatnonzero((counts[kinds] > 1) & (part >= 0))
     order = twice[np.argsort(kinds[twice], kind='stable')].tolist()
     pairs = [
         pair
         for _, kind in itertools.groupby(order, key=lambda i: kinds[i])
-        for pair in _paired(list(kind), part)
+        for pair in _pair_equal(list(kind), part)
     ]
     files = sum(
         bool(dataset.digests) and dataset.digests[one] == dataset.digests[other]
         for one, other in pairs
     )
-    return dict(files=files, **_described(dataset, part, np.array(pairs, np.int64).reshape(-1, 2)))
+    return dict(
+        files=files, **_describe_pairs(dataset, part, np.array(pairs, np.int64).reshape(-1, 2))
+    )
 
 
-def _paired(members: Sequence[int], part: np.ndarray) -> list[tuple[int, int]]:
+def _pair_equal(members: Sequence[int], part: np.ndarray) -> list[tuple[int, int]]:
     """Pair each image with the first equal one of its split and of each split before.
 
     This gives a few pairs per image, not a pair for each two images.
@@ -112,23 +114,23 @@ def _paired(members: Sequence[int], part: np.ndarray) -> list[tuple[int, int]]:
     ]
 
 
-def _near(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
+def _find_similar(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
     """Find pairs of similar images that are not equal, and count their clusters.
 
     `why` is the reason where similarity was not computed.
     """
     height, width = dataset.images.shape[1:3]
-    if not near_duplicates.checkable(dataset.images):
+    if not near_duplicates.is_checkable(dataset.images):
         smallest = near_duplicates.SMALLEST
         small = f'images of {height} x {width} pixels are too small for it (at least {smallest})'
         return dict(checked=False, why=small)
     try:
-        pairs = near_duplicates.alike(dataset.images)
+        pairs = near_duplicates.find_similar(dataset.images)
     except InputError as error:
         return dict(checked=False, why=str(error))
     pairs = pairs[(part[pairs] >= 0).all(1)]
-    sizes = np.bincount(near_duplicates.clusters(len(part), pairs))
-    keys = near_duplicates.keys(dataset.images[np.unique(pairs)])
+    sizes = np.bincount(near_duplicates.number_clusters(len(part), pairs))
+    keys = near_duplicates.digest_pixels(dataset.images[np.unique(pairs)])
     key = dict(zip(np.unique(pairs).tolist(), keys.tolist(), strict=True))
     pairs = pairs[[key[one] != key[other] for one, other in pairs.tolist()]]
     return dict(
@@ -136,11 +138,11 @@ def _near(dataset: Dataset, part: np.ndarray) -> dict[str, Any]:
         clusters=int((sizes > 1).sum()),
         clustered=int(sizes[sizes > 1].sum()),
         largest=int(sizes.max()),
-        **_described(dataset, part, pairs),
+        **_describe_pairs(dataset, part, pairs),
     )
 
 
-def _described(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> dict[str, Any]:
+def _describe_pairs(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> dict[str, Any]:
     """Count pairs across splits, their images in the later split, and conflicts of labels.
 
     Each count has examples.
@@ -157,14 +159,16 @@ def _described(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> dict[st
     return dict(
         pairs=len(pairs),
         across=between,
-        examples=_examples(dataset, part, pairs[across]),
+        examples=_describe_examples(dataset, part, pairs[across]),
         conflicts=dict(
-            count=int(conflict.sum()), examples=_examples(dataset, part, pairs[conflict])
+            count=int(conflict.sum()), examples=_describe_examples(dataset, part, pairs[conflict])
         ),
     )
 
 
-def _examples(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> list[dict[str, Any]]:
+def _describe_examples(
+    dataset: Dataset, part: np.ndarray, pairs: np.ndarray
+) -> list[dict[str, Any]]:
     """Describe NAMED pairs by ids, splits and classes: first those across train and test.
 
     Where there are more such pairs, the examples are spread evenly over them.
@@ -183,7 +187,7 @@ def _examples(dataset: Dataset, part: np.ndarray, pairs: np.ndarray) -> list[dic
     ]
 
 
-def _some(items: Iterable[Any]) -> dict[str, Any]:
+def _count_and_name(items: Iterable[Any]) -> dict[str, Any]:
     items = list(items)
     return dict(count=len(items), examples=items[:NAMED])
 

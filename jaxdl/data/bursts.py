@@ -40,7 +40,7 @@ def clusters(
     burst, count = np.zeros(len(labels), np.int64), 0
     for label in np.unique(labels):
         for block in _blocks(normal, np.flatnonzero(labels == label)):
-            numbers = _cut(normal[block], threshold, least)
+            numbers = _cluster(normal[block], threshold, least)
             burst[block] = numbers + count
             count += numbers.max() + 1
     return burst
@@ -64,7 +64,7 @@ def _blocks(normal: np.ndarray, indices: np.ndarray) -> list[np.ndarray]:
     return np.array_split(ordered, -(-len(indices) // BLOCK))
 
 
-def _cut(normal: np.ndarray, threshold: float, least: int) -> np.ndarray:
+def _cluster(normal: np.ndarray, threshold: float, least: int) -> np.ndarray:
     from scipy.cluster import hierarchy
 
     if len(normal) <= least:

@@ -49,29 +49,29 @@ def decode(source: pathlib.Path | bytes, size: int, jpeg: str | None = None) -> 
       BadImage: it is incomplete, too large or no image.
     """
     data = source if isinstance(source, bytes) else image_headers.read(source)
-    jpeg = jpeg or available()[0]
+    jpeg = jpeg or list_decoders()[0]
     try:
-        pixels = _by_simplejpeg(data, size) if jpeg == 'simplejpeg' else None
+        pixels = _decode_by_simplejpeg(data, size) if jpeg == 'simplejpeg' else None
         if pixels is None:
-            with image_headers.quiet():
-                pixels = _by_pillow(data, size, jpeg)
+            with image_headers.suppress_warnings():
+                pixels = _decode_by_pillow(data, size, jpeg)
     except Exception as error:  # a decoder may raise anything on bytes like these
-        raise BadImage(image_headers.reason(error)) from None
+        raise BadImage(image_headers.describe_error(error)) from None
     return np.ascontiguousarray(pixels)
 
 
 @functools.cache
-def available() -> tuple[str, ...]:
+def list_decoders() -> tuple[str, ...]:
     """Names of the installed decoders of JPEG, fastest first."""
     return (*(name for name in ('simplejpeg', 'cv2') if _module(name)), 'pillow')
 
 
-def decoder() -> str:
+def describe_decoder() -> str:
     """Names and versions that determine the decoded bytes.
 
     Such as `scheme 1, simplejpeg 1.9.0, pillow 13.0.0`.
     """
-    first = available()[0]
+    first = list_decoders()[0]
     extra = '' if first == 'pillow' else f'{first} {_module(first).__version__}, '
     return f'scheme {SCHEME}, {extra}pillow {PIL.__version__}'
 
@@ -84,7 +84,7 @@ def _module(name: str) -> Any:
         return None
 
 
-def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
+def _decode_by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
     """Decode by simplejpeg; None for other formats, CMYK, large images and refused files."""
     if data[:2] != b'\xff\xd8':
         return None
@@ -100,31 +100,33 @@ def _by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
     head = _head(data)
     turn = 1
     if b'Exif\0' in head or b'tiff:Orientation' in head:
-        with image_headers.quiet():
-            turn = image_headers.orientation(image_headers.opened(data))
-    return _finished(Image.fromarray(pixels), (width / scale, height / scale), size, turn)
+        with image_headers.suppress_warnings():
+            turn = image_headers.orientation(image_headers.open_image(data))
+    return _finish(Image.fromarray(pixels), (width / scale, height / scale), size, turn)
 
 
-def _by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
-    image = image_headers.opened(data)
+def _decode_by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
+    image = image_headers.open_image(data)
     width, height = image.size
     with image_headers.alone if width * height > image_headers.LARGE else contextlib.nullcontext():
         if image.format not in ('JPEG', 'MPO'):
             image.load()  # turns a TIFF itself and removes the tag
-            return _finished(
-                image_headers.usual(image), image.size, size, image_headers.orientation(image)
+            return _finish(
+                image_headers.to_rgb(image), image.size, size, image_headers.orientation(image)
             )
         scale, turn = _scale(min(width, height), size), image_headers.orientation(image)
-        pixels = _by_cv2(data, scale) if jpeg == 'cv2' and image.mode in ('RGB', 'L') else None
+        pixels = (
+            _decode_by_cv2(data, scale) if jpeg == 'cv2' and image.mode in ('RGB', 'L') else None
+        )
         if pixels is None:
             drafted = image.draft(None, (max(1, width // scale), max(1, height // scale)))
-            return _finished(
-                image_headers.usual(image), drafted[1][2:] if drafted else image.size, size, turn
+            return _finish(
+                image_headers.to_rgb(image), drafted[1][2:] if drafted else image.size, size, turn
             )
-        return _finished(pixels, (width / scale, height / scale), size, turn)
+        return _finish(pixels, (width / scale, height / scale), size, turn)
 
 
-def _by_cv2(data: bytes, scale: int) -> Image.Image | None:
+def _decode_by_cv2(data: bytes, scale: int) -> Image.Image | None:
     """Decode by OpenCV; None where it cannot, or where the file is cut short.
 
     OpenCV would fill the missing pixels without an error.
@@ -151,7 +153,7 @@ def _head(data: bytes) -> bytes:
     return data[:at]
 
 
-def _finished(image: Image.Image, extent: tuple[float, float], size: int, turn: int) -> np.ndarray:
+def _finish(image: Image.Image, extent: tuple[float, float], size: int, turn: int) -> np.ndarray:
     """Cut the centred square, resize and turn it.
 
     Args:

@@ -84,7 +84,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             with show_progress(f'unpacking {archive.name}', len(entries), 'files') as more:
                 for name, entry in entries.items():
-                    _unpacked(file, entry, folder / name)
+                    _unpack_entry(file, entry, folder / name)
                     more(1)
             return len(entries)
     except (
@@ -119,7 +119,7 @@ def _download(url: str, part: pathlib.Path) -> None:
     known = read_record(_state(part))
     validator = known.get('validator') if known.get('url') == url else None
     wanted = {'Range': f'bytes={start}-', 'If-Range': validator} if start and validator else {}
-    with _opened(url, wanted, part) as response:
+    with _open(url, wanted, part) as response:
         if response.status == 206 and _range(response)[0] != start:
             raise InputError(
                 f'{url}: the server sent another range than was requested; '
@@ -134,8 +134,8 @@ def _download(url: str, part: pathlib.Path) -> None:
                 file.write(chunk)
 
 
-def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
-    _allowed(url)
+def _open(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
+    _check_url(url)
     local = urllib.parse.urlsplit(url).hostname in LOOPBACK
     handlers = [_Redirects(), *([urllib.request.ProxyHandler({})] if local else [])]
     request = urllib.request.Request(url, headers={'User-Agent': 'jaxdl', **headers})
@@ -145,7 +145,7 @@ def _opened(url: str, headers: dict[str, str], part: pathlib.Path) -> Any:
         error.close()
         if error.code == 416 and headers:  # the part is at least as long as the file
             part.unlink()
-            return _opened(url, {}, part)
+            return _open(url, {}, part)
         raise InputError(
             f'cannot fetch {url}: the server returned {error.code} {error.reason}; '
             'try later, or fetch it by hand'
@@ -159,11 +159,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Any:
-        _allowed(newurl, req.full_url)
+        _check_url(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _allowed(url: str, by: str = '') -> None:
+def _check_url(url: str, by: str = '') -> None:
     """Refuse all but https, and http of this machine, to which no other may redirect."""
     parts = urllib.parse.urlsplit(url)
     from_here = urllib.parse.urlsplit(by or url).hostname in LOOPBACK
@@ -245,7 +245,7 @@ def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.
     return {name[len(shared) :].lstrip('/'): entry for name, entry in wanted.items()}
 
 
-def _unpacked(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: pathlib.Path) -> None:
+def _unpack_entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: pathlib.Path) -> None:
     if path.is_file() and path.stat().st_size == entry.file_size:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ def read(path: pathlib.Path) -> bytes:
         raise BadImage(f'cannot be read: {error.strerror}') from None
 
 
-def opened(data: bytes) -> Image.Image:
+def open_image(data: bytes) -> Image.Image:
     """Open an image and check its size; pixels are not decoded.
 
     Raises:
@@ -96,7 +96,7 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
-def usual(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Convert to RGB, or to RGBA where pixels are transparent.
 
     Raises:
@@ -114,7 +114,7 @@ def usual(image: Image.Image) -> Image.Image:
     return image.convert('RGBA' if image.has_transparency_data else 'RGB')
 
 
-def reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Why an image that raised `error` cannot be decoded, in a few words."""
     if isinstance(error, BadImage):
         return str(error)
@@ -132,7 +132,7 @@ _inside: list[Any] = []
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def suppress_warnings() -> Iterator[None]:
     """Suppress warnings in all threads that are in here.
 
     `warnings.catch_warnings` alone would restore the filters of one thread while another decodes.

@@ -115,10 +115,10 @@ def load(data: Data) -> Dataset:
             seed=data.split_seed,
             per_class=data.subset_per_class,
         )
-    return decoded(listing, data)
+    return decode_listing(listing, data)
 
 
-def decoded(listing: Listing, data: Data) -> Dataset:
+def decode_listing(listing: Listing, data: Data) -> Dataset:
     """Decode the images of a listing into memory, or into the cache on disk.
 
     Images that cannot be decoded are left out.
@@ -136,7 +136,9 @@ def decoded(listing: Listing, data: Data) -> Dataset:
     if isinstance(listing.images, np.ndarray):
         images, digests, skipped = listing.images, (), ()
     else:
-        decoding = cache.decoded(listing.images, listing.ids, data.image_size, data.on_bad_image)
+        decoding = cache.decode_images(
+            listing.images, listing.ids, data.image_size, data.on_bad_image
+        )
         indices = [i for i in range(len(listing.ids)) if i not in decoding.bad]
         skipped = tuple((listing.ids[i], reason) for i, reason in decoding.bad.items())
         digests = tuple(decoding.digests[i] for i in indices)

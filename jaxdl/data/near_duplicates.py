@@ -20,12 +20,12 @@ _CHUNK, _TILE = 256, (64, 4096)  # images hashed at once; hashes compared at onc
 _RECENT: list[tuple[weakref.ref[np.ndarray], np.ndarray]] = []
 
 
-def checkable(images: np.ndarray) -> bool:
+def is_checkable(images: np.ndarray) -> bool:
     """Whether images [n, height, width, channel] are large enough for hashes that mean anything."""
     return min(images.shape[1:3]) >= SMALLEST
 
 
-def hashes(images: np.ndarray) -> np.ndarray:
+def compute_hashes(images: np.ndarray) -> np.ndarray:
     """Compute a perceptual hash of each image.
 
     A bit per frequency: whether it is above the median of the 256 lowest frequencies (without the
@@ -56,7 +56,7 @@ def hashes(images: np.ndarray) -> np.ndarray:
     return words
 
 
-def pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
+def find_pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
     """Find all pairs of similar hashes.
 
     Two hashes are similar if at most `distance` of all bits differ, and of the first 64 at most
@@ -89,14 +89,14 @@ def pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
     return similar[np.lexsort((similar[:, 1], similar[:, 0]))]
 
 
-def keys(images: np.ndarray) -> np.ndarray:
+def digest_pixels(images: np.ndarray) -> np.ndarray:
     """Digest of the pixels of each image [n, ...]: str [n], equal where the images are equal."""
     return np.array(
         [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
     )
 
 
-def clusters(n: int, pairs: np.ndarray) -> np.ndarray:
+def number_clusters(n: int, pairs: np.ndarray) -> np.ndarray:
     """Number the clusters of `n` images joined by chains of pairs [k, 2]: int32 [n]."""
     from scipy import sparse
 
@@ -104,22 +104,22 @@ def clusters(n: int, pairs: np.ndarray) -> np.ndarray:
     return sparse.csgraph.connected_components(links, directed=False)[1]
 
 
-def groups(images: np.ndarray) -> np.ndarray:
+def group_images(images: np.ndarray) -> np.ndarray:
     """Number the clusters of equal and similar images [n, height, width, channel]: int32 [n]."""
-    _, same = np.unique(keys(images), return_inverse=True)
+    _, same = np.unique(digest_pixels(images), return_inverse=True)
     order = np.argsort(same, kind='stable')
     equal = same[order[:-1]] == same[order[1:]]
     twins = np.stack([order[:-1][equal], order[1:][equal]], axis=1)
-    return clusters(len(images), np.concatenate([twins, alike(images)]))
+    return number_clusters(len(images), np.concatenate([twins, find_similar(images)]))
 
 
-def alike(images: np.ndarray) -> np.ndarray:
+def find_similar(images: np.ndarray) -> np.ndarray:
     """Find the pairs of similar images; computed once per array, since every split needs them."""
-    known = next((result for array, result in _RECENT if array() is images), None)
-    if known is None:
-        known = pairs(hashes(images))
-        _RECENT[:] = [(weakref.ref(images), known), *_RECENT[:1]]
-    return known
+    similar = next((result for array, result in _RECENT if array() is images), None)
+    if similar is None:
+        similar = find_pairs(compute_hashes(images))
+        _RECENT[:] = [(weakref.ref(images), similar), *_RECENT[:1]]
+    return similar
 
 
 def _frequencies(side: int) -> np.ndarray:

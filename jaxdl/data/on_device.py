@@ -60,7 +60,7 @@ class Resident(NamedTuple):
         return Resident(self.images, self.labels, *parts)
 
 
-def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
+def place_on_device(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
     """Put a data set on the device.
 
     Args:
@@ -77,20 +77,20 @@ def resident(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
     return Resident(
         images=jnp.asarray(dataset.images),
         labels=jnp.asarray(dataset.labels),
-        train=jnp.asarray(np.stack([_fewest(split.train, fewest) for split in splits]), jnp.int32),
-        val=_padded([split.val for split in splits], shape),
-        test=_padded([split.test for split in splits], shape),
+        train=jnp.asarray(np.stack([_thin(split.train, fewest) for split in splits]), jnp.int32),
+        val=_pad([split.val for split in splits], shape),
+        test=_pad([split.test for split in splits], shape),
         mean=jnp.asarray(mean, jnp.float32),
         std=jnp.asarray(std, jnp.float32),
     )
 
 
-def _fewest(train: np.ndarray, count: int) -> np.ndarray:
+def _thin(train: np.ndarray, count: int) -> np.ndarray:
     """Select `count` training images, evenly spaced over the data set."""
     return train[np.arange(count) * len(train) // count]
 
 
-def _padded(parts: Sequence[np.ndarray], shape: tuple[int, int]) -> Part:
+def _pad(parts: Sequence[np.ndarray], shape: tuple[int, int]) -> Part:
     size = shape[0] * shape[1]
     mask = np.stack([np.arange(size) < len(indices) for indices in parts])
     padded = np.stack([np.pad(indices, (0, size - len(indices))) for indices in parts])

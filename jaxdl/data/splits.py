@@ -46,14 +46,18 @@ def stratified(dataset: Dataset, fractions: Sequence[float], seed: int) -> Split
       InputError: a class has fewer images than there are splits.
     """
     return _split(
-        dataset, fractions, 'at random', lambda labels, _, shares: _shuffled(labels, shares, seed)
+        dataset,
+        fractions,
+        'at random',
+        lambda labels, _, shares: _assign_at_random(labels, shares, seed),
     )
 
 
 def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
     """Split in whole groups, with shares of classes as equal as that allows.
 
-    Groups are those of the source, else clusters of near-duplicates (`near_duplicates.groups`).
+    Groups are those of the source, else clusters of near-duplicates
+    (`near_duplicates.group_images`).
 
     Args:
       dataset: images and labels.
@@ -64,7 +68,7 @@ def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
       InputError: the images are too small for near-duplicates, or the groups are too large.
     """
     names = dataset.groups
-    if names is None and not near_duplicates.checkable(dataset.images):
+    if names is None and not near_duplicates.is_checkable(dataset.images):
         height, width = dataset.images.shape[1:3]
         raise InputError(
             f'data.split=grouped: images of {height} x {width} pixels are too small to find '
@@ -72,7 +76,7 @@ def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
             '--set=group_column=shop, or take split=stratified'
         )
     groups = (
-        near_duplicates.groups(dataset.images)
+        near_duplicates.group_images(dataset.images)
         if names is None
         else np.unique(np.array(names), return_inverse=True)[1]
     )
@@ -106,7 +110,7 @@ def thin(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.n
       int [k], ascending.
     """
     count = max(round(share * len(train)), len(np.unique(labels[train])))
-    return np.sort(train[_ranked(labels[train], np.ones(len(train)), seed)[:count]])
+    return np.sort(train[_rank(labels[train], np.ones(len(train)), seed)[:count]])
 
 
 def narrow(
@@ -130,8 +134,8 @@ def narrow(
         largest = np.argsort(
             -np.bincount(listing.labels, minlength=len(listing.class_names)), kind='stable'
         )[:classes]
-        listing = _described(
-            _compact(listing.take(np.flatnonzero(np.isin(listing.labels, largest))))
+        listing = _describe(
+            _drop_empty_classes(listing.take(np.flatnonzero(np.isin(listing.labels, largest))))
         )
     if subset is not None:
         subset = max(subset, per_class * len(listing.class_names))
@@ -140,7 +144,7 @@ def narrow(
     part = np.array(listing.parts or ['train'] * len(listing.labels))
     strata = np.unique(listing.labels * len(PARTS) + _numbers(part), return_inverse=True)[1]
     least = np.where(part == 'train', len(PARTS) + 1 - len(np.unique(part)), 1)
-    order = _ranked(strata, least, seed)
+    order = _rank(strata, least, seed)
     needed = int(np.minimum(np.bincount(strata), _first(strata, least)).sum())
     if subset < needed:
         raise InputError(
@@ -149,7 +153,7 @@ def narrow(
             f'each is in every split; take --set=subset={needed} or fewer classes, as in '
             f'--set=classes={max(2, subset // 3)}'
         )
-    return _described(listing.take(np.sort(order[:subset])))
+    return _describe(listing.take(np.sort(order[:subset])))
 
 
 def _split(
@@ -171,7 +175,7 @@ def _split(
         )
         chosen = np.flatnonzero(numbers == 0)
         labels = dataset.labels[chosen]
-        _enough(labels, dataset.class_names, int(np.count_nonzero(shares)))
+        _check_class_sizes(labels, dataset.class_names, int(np.count_nonzero(shares)))
         numbers[chosen] = draw(labels, chosen, shares / shares.sum() if fixed else shares)
     names = ' and '.join(PARTS[number] for number in fixed)
     drawn = (
@@ -183,7 +187,7 @@ def _split(
     return Splits(train, val, test, drawn)
 
 
-def _enough(labels: np.ndarray, class_names: Sequence[str], parts: int) -> None:
+def _check_class_sizes(labels: np.ndarray, class_names: Sequence[str], parts: int) -> None:
     counts = np.bincount(labels, minlength=len(class_names))
     few = np.flatnonzero((counts > 0) & (counts < parts))
     if len(few):
@@ -199,7 +203,7 @@ def _enough(labels: np.ndarray, class_names: Sequence[str], parts: int) -> None:
         )
 
 
-def _shuffled(labels: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
+def _assign_at_random(labels: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
     """Number of the split of each image, int [n], by scikit-learn.
 
     Where scikit-learn leaves a class out of a split, by `assign`.
@@ -277,7 +281,7 @@ def _added_error(group: list[tuple[int, int]], have: list[int], target: list[flo
     )
 
 
-def _ranked(strata: np.ndarray, least: np.ndarray, seed: int) -> np.ndarray:
+def _rank(strata: np.ndarray, least: np.ndarray, seed: int) -> np.ndarray:
     """Shuffle the indices of `strata` [n] so that every prefix is stratified.
 
     `least` [n] images of each stratum come first. Then the k-th image (from 1) of a stratum of c
@@ -299,14 +303,14 @@ def _numbers(parts: np.ndarray) -> np.ndarray:
     return np.select([parts == 'val', parts == 'test'], [1, 2], 0)
 
 
-def _described(listing: Listing) -> Listing:
+def _describe(listing: Listing) -> Listing:
     selected = f'{len(listing.labels):,} images of {len(listing.class_names)} classes'
     return dataclasses.replace(
         listing, description=f'{listing.description.split("; of these")[0]}; of these {selected}'
     )
 
 
-def _compact(listing: Listing) -> Listing:
+def _drop_empty_classes(listing: Listing) -> Listing:
     """Drop classes without images, and number the others in the same order."""
     present, labels = np.unique(listing.labels, return_inverse=True)
     names = tuple(listing.class_names[label] for label in present)

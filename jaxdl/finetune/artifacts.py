@@ -87,7 +87,7 @@ def decode_unlabelled(unlabelled: Unlabelled | None, dataset: Dataset) -> Unlabe
     if unlabelled is None:
         return None
     side = dataset.images.shape[1]
-    images = cache.decoded(unlabelled.paths, unlabelled.ids, side).images
+    images = cache.decode_images(unlabelled.paths, unlabelled.ids, side).images
     return dataclasses.replace(unlabelled, images=images)
 
 
@@ -103,14 +103,14 @@ def data_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> DataPlan:
         val=len(splits.val),
         test=len(splits.test),
         checksum=dataset.checksum(),
-        decoder=decode.decoder() if dataset.digests else '',
+        decoder=decode.describe_decoder() if dataset.digests else '',
         findings=audit.examine(dataset, splits),
         split=splits.drawn,
         unlabelled=len(unlabelled.ids) if unlabelled else 0,
     )
 
 
-def scores(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:
+def compute_scores(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, float]:
     """Scores of held-out images, with the calibration error before and after the temperature.
 
     Args:
@@ -128,7 +128,7 @@ def probe_scores(run: FineTuneRun, result: ProbeResult) -> dict[str, Any]:
     labels = run.dataset.labels[run.splits.val]
     logits = classification.log_softmax(result.val_logits - result.adjustments)
     temperature = classification.fit_temperature(logits, labels)
-    return scores(logits, labels, temperature) | dict(
+    return compute_scores(logits, labels, temperature) | dict(
         split='val',
         images=len(labels),
         learning_rate=result.learning_rate,
@@ -210,7 +210,7 @@ def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind='stable')]
     worst = worst[:MISTAKES]
-    images = _thumbnails(dataset, final.indices[worst])
+    images = _make_thumbnails(dataset, final.indices[worst])
     _write_images(folder / 'mistakes.npz', dataset, final, worst, probabilities, images)
     if run.experiment.finetune.explain and 'finetune' in run.experiment.stages:
         correct = np.flatnonzero(predicted == labels)
@@ -219,10 +219,10 @@ def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
     pairs = audit.pictures(dataset, findings)
     if pairs:
         workdir.write_arrays(folder / 'near_duplicates.npz', pairs)
-    workdir.write(folder / 'evidence.json', json.dumps(evidence(run), indent=1) + '\n')
+    workdir.write(folder / 'evidence.json', json.dumps(find_evidence(run), indent=1) + '\n')
 
 
-def evidence(run: FineTuneRun) -> list[dict[str, Any]]:
+def find_evidence(run: FineTuneRun) -> list[dict[str, Any]]:
     """Verdicts of ablations on the decisions of this recipe.
 
     The ablations are those that the experiment names, otherwise those next to this workdir.
@@ -324,7 +324,7 @@ def _write_images(
     workdir.write_arrays(path, arrays | more)
 
 
-def _thumbnails(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
+def _make_thumbnails(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
     """Images as small ones, uint8 [m, SIDE, SIDE, 3]."""
     shape = (max(1, len(indices)), SIDE, SIDE, 3)
     images = np.zeros((1, 1, 1, 3))

@@ -42,7 +42,7 @@ def finish(
     temperature = final.card.temperature
     if final.split != 'test':
         temperature = classification.fit_temperature(final.logits, labels)
-    scores = artifacts.scores(final.logits, labels, temperature)
+    scores = artifacts.compute_scores(final.logits, labels, temperature)
     scores |= dict(split=final.split, images=len(labels))
     scores |= dict(epoch=trained[0].network.epoch) if trained else {}
     card = dataclasses.replace(final.card, temperature=temperature, scores=scores)
@@ -55,7 +55,7 @@ def finish(
     artifacts.write(run, final, card)
     probe_scores = artifacts.probe_scores(run, probe_result)
     run.context.note('trained')
-    sessions = journal.sessions(run.context.workdir)
+    sessions = journal.session_seconds(run.context.workdir)
     record = RunRecord(
         **facts,
         finished=True,
@@ -68,7 +68,7 @@ def finish(
     )
     record = dataclasses.replace(record, **_rates(trained))
     workdir.seal(run.context.workdir)
-    workdir.begin(run.context.workdir, run=records.as_json(record))
+    workdir.write_records(run.context.workdir, run=records.as_json(record))
 
 
 def _result_rows(

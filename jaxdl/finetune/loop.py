@@ -149,8 +149,8 @@ def train_network(
       Interrupted: a signal came; the state is saved.
       NotFinite: the loss is not finite any more.
     """
-    done = context.workdir / 'checkpoints' / 'done' / slug(job.name)
-    training = context.workdir / 'checkpoints' / 'train' / slug(job.name)
+    done = context.workdir / 'checkpoints' / 'done' / folder_name(job.name)
+    training = context.workdir / 'checkpoints' / 'train' / folder_name(job.name)
     network = _read_trained(done)
     if network:
         return network
@@ -169,12 +169,12 @@ def train_network(
     return network
 
 
-def slug(name: str) -> str:
+def folder_name(name: str) -> str:
     """The name of a job's folder."""
     return re.sub(r'\W+', '-', name)
 
 
-def metric_of(scores: Mapping[str, float], recipe: Recipe) -> float:
+def select_metric(scores: Mapping[str, float], recipe: Recipe) -> float:
     """The metric that networks are chosen by; more is better."""
     return -scores['loss'] if recipe.metric == 'loss' else scores[recipe.metric]
 
@@ -184,7 +184,7 @@ def steps_per_epoch(feed: Feed) -> int:
     return max(1, len(feed.indices) // feed.batch_size)
 
 
-def stop_epoch(history: np.ndarray, recipe: Recipe) -> int | None:
+def find_stop_epoch(history: np.ndarray, recipe: Recipe) -> int | None:
     """The epoch at whose end patience stops the training of all layers; None: not so far.
 
     Args:
@@ -193,7 +193,7 @@ def stop_epoch(history: np.ndarray, recipe: Recipe) -> int | None:
     """
     best, best_epoch = -np.inf, 0
     for epoch, row in enumerate(history[: recipe.epochs] if recipe.patience else (), 1):
-        metric = metric_of(dict(zip(VAL, row[len(TRAIN) :], strict=True)), recipe)
+        metric = select_metric(dict(zip(VAL, row[len(TRAIN) :], strict=True)), recipe)
         if np.isfinite(metric) and metric > best:
             best, best_epoch = metric, epoch
         if np.isfinite(row[0]) and best_epoch and epoch - best_epoch >= recipe.patience:
@@ -256,14 +256,14 @@ class _Loop:
         if best is not None and best != int(state.step):
             restored = self.keeper.restore(dict(state=state, progress=vars(progress)), best)
             state = restored[1]['state'] if restored else state
-        variables = jax.tree.map(np.asarray, train_step.evaluated(state, self.recipe.ema))
+        variables = jax.tree.map(np.asarray, train_step.select_variables(state, self.recipe.ema))
         step = int(state.step)
         epoch = step // self.per_epoch
         return TrainedNetwork(self.job.name, progress.history, epoch, step, variables, self.seconds)
 
     def _phase(self, step: int, progress: TrainingProgress) -> Phase | None:
         """The phase of a step; None after the last one."""
-        stopped = stop_epoch(progress.history, self.recipe)
+        stopped = find_stop_epoch(progress.history, self.recipe)
         plan = phases.phases(self.recipe, self.per_epoch, stopped)
         return next((phase for phase in plan if phase.stop > step), None)
 
@@ -372,11 +372,11 @@ class _Loop:
         metric, rates = None, self._rates()
         if self.job.evaluate is not None and self.job.labels is not None:
             began = time.perf_counter()
-            logits = self.job.evaluate(train_step.evaluated(state, self.recipe.ema))
+            logits = self.job.evaluate(train_step.select_variables(state, self.recipe.ema))
             scores = classification.scores(logits, self.job.labels)
             self.seconds['evaluate'] += time.perf_counter() - began
             row |= {f'val_{name}': scores[name] for name in VAL}
-            metric = metric_of(scores, self.recipe)
+            metric = select_metric(scores, self.recipe)
         progress.history[epoch - 1] = [row[name] for name in HISTORY]
         progress.sums[:] = 0
         facts = {k: round(float(v), 5) for k, v in row.items() if np.isfinite(v)}

@@ -103,7 +103,7 @@ def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNe
     return FinalNetworks(members, card, logits, run.splits.test, 'test')
 
 
-def feed_of(run: FineTuneRun, indices: np.ndarray, seed: int) -> Feed:
+def make_feed(run: FineTuneRun, indices: np.ndarray, seed: int) -> Feed:
     """Batches of some images, in the order of a seed."""
     dataset, balanced = run.dataset, run.experiment.finetune.imbalance == 'balanced'
     size = run.experiment.variant.batch_size
@@ -129,7 +129,7 @@ def _job(run: FineTuneRun, name: str, train: np.ndarray, seed: int) -> TrainingJ
     """A training without held-out images."""
     labels, classes = run.dataset.labels[train], len(run.class_names)
     shares = np.asarray(train_step.class_shares(labels, classes))
-    return TrainingJob(name, feed_of(run, train, seed), shares, None, None)
+    return TrainingJob(name, make_feed(run, train, seed), shares, None, None)
 
 
 def _folds(run: FineTuneRun, known: np.ndarray) -> list[np.ndarray]:
@@ -152,7 +152,7 @@ def _initial_head(
         return result.head_train_only
     splits = Splits(np.sort(train), held_out, held_out[:0])
     return distributed.broadcast_arrays(
-        probe.head_of(run.experiment, run.dataset, splits, run.features, result)
+        probe.fit_head(run.experiment, run.dataset, splits, run.features, result)
     )
 
 
@@ -208,8 +208,8 @@ def _soup(run: FineTuneRun, module: ResNet, members: Sequence[Any]) -> Any:
 
     def score(variables: Any) -> float:
         scores = classification.scores(evaluate(variables), labels)
-        return loop.metric_of(scores, run.experiment.finetune)
+        return loop.select_metric(scores, run.experiment.finetune)
 
-    variables, chosen = averaging.soup(list(members), score)
+    variables, chosen = averaging.average_greedily(list(members), score)
     run.context.note('soup', chosen=[int(i) for i in chosen])
     return jax.tree.map(np.asarray, variables)

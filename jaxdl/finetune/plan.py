@@ -18,7 +18,7 @@ from jaxdl.workdir.checksums import checksum
 from jaxdl.workdir.records import Devices, FineTunePlan
 
 
-def outline(experiment: FineTune) -> list[str]:
+def describe(experiment: FineTune) -> list[str]:
     """Lines that say what a run would do; nothing is trained, and no features are extracted."""
     experiment = check(experiment)
     setup.check_settings(experiment)
@@ -32,7 +32,7 @@ def outline(experiment: FineTune) -> list[str]:
         f'data      {dataset.description}{to_predict}',
         f'network   {architecture.name}, {_parameters(network):,} parameters without head, '
         f'{architecture.features:,} features',
-        f'probe     {probe.members(experiment)} heads at once on features of '
+        f'probe     {probe.count_heads(experiment)} heads at once on features of '
         f'{setup.probe_size(experiment, network)} px',
     ]
     lines += [
@@ -55,7 +55,7 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
     if (run.context.workdir / 'plan.json').exists() or not distributed.is_first():
         return
     experiment, network = run.experiment, run.network
-    per_epoch = loop.steps_per_epoch(networks.feed_of(run, run.splits.train, 0))
+    per_epoch = loop.steps_per_epoch(networks.make_feed(run, run.splits.train, 0))
     plan = _phases(experiment, per_epoch)
     content = FineTunePlan(
         data=artifacts.data_plan(run, unlabelled),
@@ -71,14 +71,14 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
         ),
         steps=dict(per_epoch=per_epoch, total=plan[-1].stop if plan else 0),
         phases=tuple(dataclasses.asdict(phase) for phase in plan),
-        heads=probe.members(experiment),
+        heads=probe.count_heads(experiment),
         conv=network.module.lowering,
         devices=Devices(**provenance.describe_devices()),
         processes=jax.process_count(),
         cores=machine.usable_cores(),
         versions=provenance.collect_versions(),
     )
-    workdir.begin(run.context.workdir, plan=records.as_json(content))
+    workdir.write_records(run.context.workdir, plan=records.as_json(content))
 
 
 def _phases(experiment: FineTune, per_epoch: int) -> list[Phase]:

@@ -50,7 +50,7 @@ def run(
         setup.check_settings(experiment)
     experiment = setup.pin_revision(experiment, folder, overwrite)
     config = as_dict(experiment)
-    resumes = not overwrite and workdir.resumes(folder, config)
+    resumes = not overwrite and workdir.holds_run(folder, config)
     if not resumes or not complete:
         network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
         unlabelled = artifacts.find_unlabelled(experiment)
@@ -58,7 +58,7 @@ def run(
             workdir.clear(folder)
         distributed.wait('cleared')
         if distributed.is_first():
-            workdir.begin(folder, config=config)
+            workdir.write_records(folder, config=config)
         _run_stages(experiment, folder, network, dataset, unlabelled, command)
     if distributed.is_first():
         from jaxdl import report  # matplotlib takes a second to import
@@ -70,9 +70,9 @@ def run(
 
 def finished(folder: pathlib.Path) -> bool:
     """Whether the run in a workdir is finished, and its files and networks are undamaged."""
-    if not workdir.finished(folder):
+    if not workdir.is_finished(folder):
         return False
-    lost = workdir.damaged(folder / model_file.FINAL)
+    lost = workdir.find_damaged(folder / model_file.FINAL)
     if lost:
         warn(f'{folder / model_file.FINAL / lost[0]} {workdir.NOT_AS_WRITTEN}: it is made anew')
     return not lost
@@ -103,7 +103,7 @@ def _run_stages(
         progress.show_finetuning() as show,
         tracking.open_trackers(folder, experiment.trackers if first else ()) as tell,
     ):
-        note = journal.open_journal(folder, show) if first else journal.silent
+        note = journal.open_journal(folder, show) if first else journal.ignore_events
         note = tracking.track_journal(note, tell)
         note('start')
         with (
@@ -119,7 +119,7 @@ def _run_stages(
         run = FineTuneRun(experiment, context, network, dataset, splits, features, card)
         plan.write_plan(run, unlabelled)
         if first:
-            workdir.begin(folder, run=facts | dict(finished=False))
+            workdir.write_records(folder, run=facts | dict(finished=False))
         probe_result = _run_probe(run)
         if 'finetune' in experiment.stages:
             trained = networks.train_networks(run, probe_result)
@@ -133,7 +133,7 @@ def _run_probe(run: FineTuneRun) -> ProbeResult:
     """Fit the linear heads, or read them where an earlier session has."""
     top = run.context.workdir
     folder = top / 'checkpoints' / 'done' / 'probe'
-    lost = workdir.damaged(top, PROBE_FILES)
+    lost = workdir.find_damaged(top, PROBE_FILES)
     if lost:
         warn(f'{top / lost[0]} {workdir.NOT_AS_WRITTEN}: the probe is fitted again')
     elif result := artifacts.read_probe(folder):
@@ -143,7 +143,7 @@ def _run_probe(run: FineTuneRun) -> ProbeResult:
     )
     data = run.dataset, run.splits, run.features
     result = distributed.broadcast_record(probe.run(run.experiment, *data, **hooks))
-    uncertainty = probe.doubt(run.experiment, *data, result, **hooks)
+    uncertainty = probe.score_random_split(run.experiment, *data, result, **hooks)
     if distributed.is_first():
         tables.write_table(top / PROBE_FILES[0], probe.COLUMNS, result.rows)
         facts = bursts.facts(run.dataset, run.splits) | dict(doubt=uncertainty)

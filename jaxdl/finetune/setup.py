@@ -94,7 +94,7 @@ def load_backbone(experiment: FineTune) -> Backbone:
     """
     read = weights.read(experiment.weights, experiment.revision or None)
     module, variables = load_pretrained(read, experiment.architecture or None, num_classes=0)
-    masks.frozen(dict(variables['params'], head={}), experiment.finetune.frozen)
+    masks.mask_frozen(dict(variables['params'], head={}), experiment.finetune.frozen)
     module = module.clone(lowering=_lowering(experiment), remat=experiment.finetune.remat)
     return Backbone(module, variables, read.revision)
 
@@ -296,7 +296,7 @@ def _draw_once(
     experiment: FineTune, dataset: Dataset, features: np.ndarray, folder: pathlib.Path
 ) -> None:
     """Draw the splits unless an earlier session has; where its file is damaged, draw again."""
-    path, lost = folder / workdir.SPLIT, workdir.damaged(folder, (workdir.SPLIT,))
+    path, lost = folder / workdir.SPLIT, workdir.find_damaged(folder, (workdir.SPLIT,))
     if path.exists() and not lost:
         return
     grouped, splits = bursts.split(dataset, experiment.data, features)
@@ -306,7 +306,7 @@ def _draw_once(
     workdir.write_arrays(path, arrays | dict(groups=np.asarray(grouped.groups or ())))
     if not lost:
         workdir.record(folder, (workdir.SPLIT,))
-    elif workdir.damaged(folder, (workdir.SPLIT,)):
+    elif workdir.find_damaged(folder, (workdir.SPLIT,)):
         raise InputError(
             f'{path} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite'
         )

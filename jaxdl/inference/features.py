@@ -156,7 +156,7 @@ def _settings(module: ResNet, weights: str, images: np.ndarray, size: int, view:
         crop=preprocessing.crop,
         interpolation=preprocessing.interpolation,
         image_shape=images.shape[1:],
-        decoder=decode.decoder(),  # the digest of a file does not depend on its decoder
+        decoder=decode.describe_decoder(),  # the digest of a file does not depend on its decoder
     )
     return json.dumps(settings)
 

@@ -61,7 +61,7 @@ def save(workdir: pathlib.Path, members: Sequence[Any], card: ModelCard) -> None
     Raises:
       InputError: the card does not fit the networks.
     """
-    _module(card, members, 'the final checkpoint')
+    _make_module(card, members, 'the final checkpoint')
     tree = {f'{i:04}': member for i, member in enumerate(members)}
     checkpoint.write_model(workdir / FINAL, tree, records.as_json(card))
 
@@ -80,15 +80,15 @@ def load(workdir: pathlib.Path) -> SavedModel:
         tree, metadata = checkpoint.read_model(workdir / FINAL)
         members = [tree[name] for name in sorted(tree)]
     except InputError as error:
-        training = _farthest(workdir)
+        training = _find_longest(workdir)
         if not training:
-            raise _no_network(workdir, error) from None
+            raise _describe_missing(workdir, error) from None
         members, metadata = [training.variables], training.metadata
         reason = error if (workdir / FINAL).exists() else f'{workdir} is not finished'
         warn(f'{reason}: taking {training.name} as it was before step {training.step}')
     where = f'the checkpoint of {workdir}'
     card = parse_card(metadata, where)
-    module = _module(card, members, where)
+    module = _make_module(card, members, where)
     return SavedModel(module, tuple(jax.tree.map(np.asarray, member) for member in members), card)
 
 
@@ -130,7 +130,7 @@ def _check_workdir(workdir: pathlib.Path) -> None:
         )
 
 
-def _no_network(workdir: pathlib.Path, error: InputError) -> InputError:
+def _describe_missing(workdir: pathlib.Path, error: InputError) -> InputError:
     if (workdir / FINAL).exists():
         return InputError(
             f'{error}, and there is no training checkpoint: run it again with --overwrite'
@@ -142,16 +142,16 @@ def _no_network(workdir: pathlib.Path, error: InputError) -> InputError:
     return InputError(f'checkpoint {workdir} holds no run: {RUNS}')
 
 
-def _farthest(workdir: pathlib.Path) -> _Training | None:
+def _find_longest(workdir: pathlib.Path) -> _Training | None:
     """The training with the most steps: of those that ended, else of those interrupted."""
-    for trainings in (_ended(workdir / DONE), _interrupted(workdir / TRAINING)):
+    for trainings in (_read_finished(workdir / DONE), _read_interrupted(workdir / TRAINING)):
         farthest = max(trainings, key=lambda training: training.step, default=None)
         if farthest:
             return farthest
     return None
 
 
-def _ended(top: pathlib.Path) -> Iterator[_Training]:
+def _read_finished(top: pathlib.Path) -> Iterator[_Training]:
     for folder in sorted(top.iterdir()) if top.is_dir() else []:
         if folder.name == 'probe' or folder.name.startswith('.'):
             continue
@@ -160,24 +160,24 @@ def _ended(top: pathlib.Path) -> Iterator[_Training]:
             yield _Training(folder.name, metadata['step'], tree['variables'], metadata)
 
 
-def _interrupted(top: pathlib.Path) -> Iterator[_Training]:
+def _read_interrupted(top: pathlib.Path) -> Iterator[_Training]:
     for folder in sorted(top.iterdir()) if top.is_dir() else []:
         newest = checkpoint.newest(folder)
         if newest:
             step, tree, metadata = newest
-            variables = _evaluated(tree['state'], step, metadata.get('ema', 0))
+            variables = _select_variables(tree['state'], step, metadata.get('ema', 0))
             yield _Training(folder.name, step, variables, metadata)
 
 
-def _evaluated(state: Mapping[str, Any], step: int, ema: float) -> dict[str, Any]:
+def _select_variables(state: Mapping[str, Any], step: int, ema: float) -> dict[str, Any]:
     """Variables for evaluation: the averaged ones where there are such, else the last step's."""
     names = ('params', 'batch_stats')
     if not ema or not step:
         return {name: state[name] for name in names}
-    return dict(zip(names, averaging.corrected(tuple(state['ema']), ema, step), strict=True))
+    return dict(zip(names, averaging.correct_bias(tuple(state['ema']), ema, step), strict=True))
 
 
-def _module(card: ModelCard, members: Sequence[Any], where: str) -> ResNet:
+def _make_module(card: ModelCard, members: Sequence[Any], where: str) -> ResNet:
     """The module that a card describes, once it fits the networks."""
     if card.architecture not in ARCHITECTURES:
         raise unknown('architecture', card.architecture, ARCHITECTURES, f' in {where}')

@@ -160,7 +160,7 @@ def as_list(images: Any) -> Any:
             if isinstance(image, (str, os.PathLike)) and not pathlib.Path(image).exists()
         ]
         if missing:
-            raise _unreadable([(name, 'no such file') for name in missing], len(images))
+            raise _describe_unreadable([(name, 'no such file') for name in missing], len(images))
     elif images.ndim != 4:
         shape = list(images.shape)
         raise InputError(
@@ -202,7 +202,7 @@ def decode_batches(images: Sequence[Any], size: int, batch_size: int) -> Iterato
         if not bad:
             yield np.stack(batch)  # type: ignore[arg-type]
     if bad:
-        raise _unreadable(bad, len(images))
+        raise _describe_unreadable(bad, len(images))
 
 
 def _decode_one(image: Any, size: int) -> np.ndarray | str:
@@ -213,7 +213,7 @@ def _decode_one(image: Any, size: int) -> np.ndarray | str:
     if isinstance(image, (str, os.PathLike)):
         source = pathlib.Path(image)
     else:
-        problem = _problem(image)
+        problem = _find_problem(image)
         if problem:
             return problem
         if image.shape == (size, size, 3):
@@ -227,7 +227,7 @@ def _decode_one(image: Any, size: int) -> np.ndarray | str:
         return str(error)
 
 
-def _problem(image: Any) -> str:
+def _find_problem(image: Any) -> str:
     """Why an array is no image; empty where it is one."""
     if not isinstance(image, np.ndarray):
         return f'a {type(image).__name__}, neither a path nor an array'
@@ -243,7 +243,7 @@ def _name(image: Any, otherwise: str) -> str:
     return str(image) if isinstance(image, (str, os.PathLike)) else otherwise
 
 
-def _unreadable(bad: Sequence[tuple[str, str]], count: int) -> InputError:
+def _describe_unreadable(bad: Sequence[tuple[str, str]], count: int) -> InputError:
     names = ', '.join(f'{name} ({reason})' for name, reason in bad[:3])
     names += ', ...' if len(bad) > 3 else ''
     return InputError(

@@ -173,5 +173,6 @@ def _refuse(problem: str, names: Sequence[str]) -> None:
 
 def _write(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     workdir.write(
-        path, results.lines([header, *([*row, *[''] * (len(header) - len(row))] for row in rows)])
+        path,
+        results.format_rows([header, *([*row, *[''] * (len(header) - len(row))] for row in rows)]),
     )

@@ -25,7 +25,7 @@ CORNER = 7 / 8  # largest share of the sides of a corner crop: beyond, the five 
 BATCH = 32  # images per device and batch
 
 
-def boxes(kind: str, crop: float) -> tuple[np.ndarray, np.ndarray]:
+def make_boxes(kind: str, crop: float) -> tuple[np.ndarray, np.ndarray]:
     """Boxes of the views of a row of VIEWS.
 
     Args:
@@ -46,23 +46,23 @@ def boxes(kind: str, crop: float) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(crops * len(mirrored), np.float32), np.repeat(mirrored, len(crops))
 
 
-def views(images: jax.Array, kind: str, size: int, crop: float) -> jax.Array:
+def make_views(images: jax.Array, kind: str, size: int, crop: float) -> jax.Array:
     """All views of images.
 
     Args:
       images: float [n, height, width, channel], decoded, not normalised.
-      kind: a row of VIEWS, as in `boxes`.
+      kind: a row of VIEWS, as in `make_boxes`.
       size: side of the views in pixels.
-      crop: as in `boxes`.
+      crop: as in `make_boxes`.
 
     Returns:
       float [view, n, size, size, channel].
     """
-    rows = zip(*boxes(kind, crop), strict=True)
-    return jnp.stack([view(images, box, mirrored, size) for box, mirrored in rows])
+    rows = zip(*make_boxes(kind, crop), strict=True)
+    return jnp.stack([make_view(images, box, mirrored, size) for box, mirrored in rows])
 
 
-def view(images: jax.Array, box: jax.Array, mirrored: jax.Array, size: int) -> jax.Array:
+def make_view(images: jax.Array, box: jax.Array, mirrored: jax.Array, size: int) -> jax.Array:
     """One view [n, size, size, channel] of images; `box` [4] and `mirrored` [] may be traced."""
     repeated = jnp.broadcast_to(jnp.asarray(box)[None], (len(images), 4))
     cropped = augment.resized_crop(images, repeated, size)
@@ -126,7 +126,7 @@ def batch_log_probabilities(
     module = networks[0].module
     adjustment = jnp.asarray(card.adjustment or np.zeros(module.num_classes), jnp.float32)
     batch = jnp.asarray(batch)  # once on the device, for all views
-    rows = list(zip(*boxes(card.views, module.preprocessing.crop), strict=True))
+    rows = list(zip(*make_boxes(card.views, module.preprocessing.crop), strict=True))
     each = [
         _log_softmax(network, adjustment, batch, box, mirrored, size=card.eval_size)
         for network in networks
@@ -144,15 +144,17 @@ def _log_softmax(
     mirrored: jax.Array,
     size: int,
 ) -> jax.Array:
-    images = view(three_channels(batch), box, mirrored, size)
+    images = make_view(three_channels(batch), box, mirrored, size)
     logits = network(normalize(images, network.module.preprocessing))
     return jax.nn.log_softmax(logits.astype(jnp.float32) - adjustment[None])
 
 
 @jax.jit
-def _log_mean(each: Sequence[jax.Array]) -> jax.Array:
+def _log_mean(log_probabilities: Sequence[jax.Array]) -> jax.Array:
     """Log of the mean of probabilities, from their logs."""
-    return jax.nn.logsumexp(jnp.stack(each), axis=0) - np.log(len(each)).astype(np.float32)
+    return jax.nn.logsumexp(jnp.stack(log_probabilities), axis=0) - np.log(
+        len(log_probabilities)
+    ).astype(np.float32)
 
 
 def probabilities(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:

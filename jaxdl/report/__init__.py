@@ -91,7 +91,7 @@ PAGES = dict(
 def _write(
     workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str
 ) -> pathlib.Path:
-    for name in folder.damaged(workdir, folder.MADE_AGAIN):
+    for name in folder.find_damaged(workdir, folder.MADE_AGAIN):
         warn(f'{workdir / name} {folder.NOT_AS_WRITTEN}: it is written again')
     shutil.rmtree(
         workdir / 'tables', ignore_errors=True

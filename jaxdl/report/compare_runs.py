@@ -142,7 +142,7 @@ def describe(
 
 def _inputs(path: pathlib.Path, keys: tuple[str, ...] | None) -> dict[str, Any]:
     content = workdir.read_json(path)
-    return workdir.flat(content if keys is None else {key: content.get(key) for key in keys})
+    return workdir.flatten(content if keys is None else {key: content.get(key) for key in keys})
 
 
 def _short(value: Any) -> str:

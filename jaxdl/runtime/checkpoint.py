@@ -159,7 +159,7 @@ def newest(folder: pathlib.Path) -> tuple[int, Any, dict[str, Any]] | None:
         folder.resolve(), options=ocp.CheckpointManagerOptions(read_only=True)
     ) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
-            if broken := workdir.damaged(folder / str(step)):
+            if broken := workdir.find_damaged(folder / str(step)):
                 _warn_of_damage(folder / str(step), f'{broken[0]}, by {workdir.SUMS}')
                 continue
             try:
@@ -184,7 +184,7 @@ def _warn_of_damage(checkpoint: pathlib.Path, reason: str) -> None:
 def _sweep(folder: pathlib.Path) -> None:
     """Remove damaged checkpoints of a folder, before orbax reads any of them."""
     for step in sorted(folder.glob('[0-9]*')) if distributed.is_first() else ():
-        broken = workdir.damaged(step) if step.name.isdigit() else ()
+        broken = workdir.find_damaged(step) if step.name.isdigit() else ()
         if broken:
             _warn_of_damage(step, f'{broken[0]}, by {workdir.SUMS}')
             drop(step)
@@ -266,7 +266,7 @@ def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
     if not folder.is_dir():
         raise InputError(f'there is no checkpoint {folder}')
     # Before orbax, whose threads write to stderr after they met a damaged file.
-    broken = workdir.damaged(folder)
+    broken = workdir.find_damaged(folder)
     if broken:
         raise InputError(
             f'checkpoint {folder} is damaged: {broken[0]} is not what {workdir.SUMS} says'

@@ -45,12 +45,12 @@ def run(
     if overwrite:
         workdir.clear(folder)
     folders = {name: folder / 'parts' / name for name in names}
-    complete = workdir.resumes(folder, config) and all(
-        map(workdir.finished, (folder, *folders.values()))
+    complete = workdir.holds_run(folder, config) and all(
+        map(workdir.is_finished, (folder, *folders.values()))
     )
     facts, began, results, spent = provenance.collect(command), time.perf_counter(), {}, {}
     if not complete:
-        workdir.begin(folder, config=config, run=facts | dict(finished=False))
+        workdir.write_records(folder, config=config, run=facts | dict(finished=False))
     for number, (name, part) in enumerate(names.items(), 1):
         progress.write_line(f'{assignment.name}: {name} ({number} of {len(names)})')
         results[name] = run_part(part, folders[name], command=command)
@@ -59,7 +59,7 @@ def run(
         seconds = dict(
             parts=round(sum(spent.values()), 3), total=round(time.perf_counter() - began, 3)
         )
-        workdir.begin(folder, run=facts | dict(seconds=seconds, finished=True))
+        workdir.write_records(folder, run=facts | dict(seconds=seconds, finished=True))
     from jaxdl import report  # matplotlib takes a second to import
 
     report.build(folder)

@@ -41,7 +41,7 @@ def run(
     """
     demonstration = check(demonstration)
     config = as_dict(demonstration)
-    if overwrite or not workdir.resumes(folder, config) or not workdir.finished(folder):
+    if overwrite or not workdir.holds_run(folder, config) or not workdir.is_finished(folder):
         if overwrite:
             workdir.clear(folder)
         plan = dict(
@@ -49,7 +49,7 @@ def run(
             cores=machine.usable_cores(),
             versions=provenance.collect_versions(),
         )
-        workdir.begin(folder, config=config, plan=plan)
+        workdir.write_records(folder, config=config, plan=plan)
         _answer(demonstration, folder, command)
     from jaxdl import report  # matplotlib takes a second to import
 
@@ -64,7 +64,7 @@ def read(folder: pathlib.Path) -> Results:
 
 def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) -> None:
     facts, began = provenance.collect(command), time.perf_counter()
-    workdir.begin(folder, run=facts | dict(finished=False))
+    workdir.write_records(folder, run=facts | dict(finished=False))
 
     def note(text: str) -> None:
         progress.write_line(f'{demonstration.name}: {text}')
@@ -86,7 +86,7 @@ def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) ->
         for kind in kinds
     }
     seconds |= dict(total=round(time.perf_counter() - began, 3))
-    workdir.begin(
+    workdir.write_records(
         folder,
         run=facts
         | dict(

@@ -13,14 +13,14 @@ import jax.numpy as jnp
 Scalar = jax.Array | float
 
 
-def start(params: Any) -> Any:
+def start_average(params: Any) -> Any:
     """EMA before the first step: zeros, in float32 or wider."""
     return jax.tree.map(
         lambda leaf: jnp.zeros(leaf.shape, jnp.promote_types(leaf.dtype, jnp.float32)), params
     )
 
 
-def update(average: Any, params: Any, decay: Scalar, step: Scalar) -> Any:
+def update_average(average: Any, params: Any, decay: Scalar, step: Scalar) -> Any:
     """One EMA step: decay * average + (1 - decay) * params.
 
     Args:
@@ -37,7 +37,7 @@ def update(average: Any, params: Any, decay: Scalar, step: Scalar) -> Any:
     return jax.tree.map(lambda mean, leaf: before(mean) + (1 - decay) * leaf, average, params)
 
 
-def corrected(average: Any, decay: Scalar, steps: Scalar) -> Any:
+def correct_bias(average: Any, decay: Scalar, steps: Scalar) -> Any:
     """EMA without the bias of its zero start: average / (1 - decay ** steps) (Kingma and Ba 2015).
 
     Args:
@@ -54,7 +54,9 @@ def corrected(average: Any, decay: Scalar, steps: Scalar) -> Any:
     return jax.tree.map(lambda mean: mean / weight, average)
 
 
-def soup(candidates: Sequence[Any], score: Callable[[Any], float]) -> tuple[Any, list[int]]:
+def average_greedily(
+    candidates: Sequence[Any], score: Callable[[Any], float]
+) -> tuple[Any, list[int]]:
     """Greedy soup (Wortsman et al. 2022): mean of the candidates that do not lower the score.
 
     Candidates are tried from the best on. The soup scores no less than any candidate. A score of

@@ -53,7 +53,7 @@ def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Modul
         return {}
     along = jnp.linspace(-REACH, REACH, GRID)
     points = jnp.stack(jnp.meshgrid(along, along), -1).reshape(-1, 1, 1, 2)
-    logits = module.apply(train_step.evaluated(state, variant.ema), points, train=False)
+    logits = module.apply(train_step.select_variables(state, variant.ema), points, train=False)
     return dict(logits=jnp.asarray(logits).reshape(GRID, GRID, -1))
 
 
@@ -62,7 +62,7 @@ PROBES: dict[str, Callable[[TrainState, Batch, Variant, nn.Module], Values]] = d
 )
 
 
-def ask(
+def compute_diagnostics(
     names: Sequence[str],
     module: nn.Module,
     states: Mapping[str, TrainState],
@@ -109,9 +109,12 @@ def _hidden(
     state: TrainState, batch: Batch, variant: Variant, module: nn.Module
 ) -> dict[str, jax.Array]:
     """Outputs of each hidden layer that the network sows: {layer: [image, unit]}."""
-    images = train_step.normalised(batch)
+    images = train_step.normalize_batch(batch)
     output: Any = module.apply(
-        train_step.evaluated(state, variant.ema), images, train=False, mutable=['intermediates']
+        train_step.select_variables(state, variant.ema),
+        images,
+        train=False,
+        mutable=['intermediates'],
     )
     return {layer: outputs[0] for layer, outputs in output[1].get('intermediates', {}).items()}
 

@@ -67,24 +67,24 @@ def rate_scales(params: Any, layer_decay: jax.Array | float) -> Any:
     """
     depths = parts(params)
     top = depths.get(HEAD, 1 + max(depths.values()))
-    return _by_part(params, lambda part: layer_decay ** (top - depths[part]))
+    return _map_by_part(params, lambda part: layer_decay ** (top - depths[part]))
 
 
-def frozen(params: Any, names: Sequence[str]) -> Any:
+def mask_frozen(params: Any, names: Sequence[str]) -> Any:
     """True for every parameter of the named parts and stages, otherwise False.
 
     Raises:
       InputError: a name is neither a part nor a stage.
     """
-    return _named(params, names)
+    return _mask_named(params, names)
 
 
-def only(params: Any, names: Sequence[str] = (HEAD, NORM)) -> Any:
+def mask_last_phase(params: Any, names: Sequence[str] = (HEAD, NORM)) -> Any:
     """True for the parameters that learn in the last phase of FixRes (Touvron et al. 2019)."""
-    return _named(params, names)
+    return _mask_named(params, names)
 
 
-def unfrozen(params: Any, progress_epochs: jax.Array | float, every: jax.Array | float) -> Any:
+def mask_unfrozen(params: Any, progress_epochs: jax.Array | float, every: jax.Array | float) -> Any:
     """1 for the parameters that learn at `progress_epochs`, else 0: float32 scalars.
 
     Both numbers may be traced.
@@ -96,7 +96,7 @@ def unfrozen(params: Any, progress_epochs: jax.Array | float, every: jax.Array |
     turns = {stage: turn for turn, stage in enumerate(reversed(stages))}
     turns[NORM] = 1  # learns with the last stage
     learns = lambda turn: jnp.asarray(progress_epochs >= turn * jnp.asarray(every), jnp.float32)
-    return _by_part(params, lambda key: learns(turns[stage_of(key)]))
+    return _map_by_part(params, lambda key: learns(turns[stage_of(key)]))
 
 
 def _place(part: str) -> tuple[int, int]:
@@ -110,13 +110,13 @@ def _stages(params: Any) -> list[str]:
     return list(dict.fromkeys(stage_of(part) for part in parts(params) if BLOCK.fullmatch(part)))
 
 
-def _by_part(params: Any, value: Callable[[str], Any]) -> Any:
+def _map_by_part(params: Any, value: Callable[[str], Any]) -> Any:
     values = {part: value(part) for part in parts(params)}
     return jax.tree_util.tree_map_with_path(lambda path, _: values[path[0].key], params)
 
 
-def _named(params: Any, names: Sequence[str]) -> Any:
-    known = _known_names(params)
+def _mask_named(params: Any, names: Sequence[str]) -> Any:
+    known = _list_names(params)
     for name in names:
         if name not in known:
             raise unknown('part of the network', name, known)
@@ -130,7 +130,7 @@ def _named(params: Any, names: Sequence[str]) -> Any:
     return jax.tree_util.tree_map_with_path(is_named, params)
 
 
-def _known_names(params: Any) -> dict[str, str]:
+def _list_names(params: Any) -> dict[str, str]:
     """Every name that a mask may be given -> its stage.
 
     A user's own network has parts only.

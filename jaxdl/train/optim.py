@@ -17,7 +17,7 @@ Scalar = jax.Array | float
 Optimizer = Callable[[Any, Any, optax.GradientTransformation], optax.GradientTransformation]
 
 
-def _coupled(
+def _couple_decay(
     direction: optax.GradientTransformation, decay: optax.GradientTransformation
 ) -> optax.GradientTransformation:
     return optax.chain(
@@ -25,7 +25,7 @@ def _coupled(
     )  # L2 regularisation: the decay passes through the optimizer's averages
 
 
-def _decoupled(
+def _decouple_decay(
     direction: optax.GradientTransformation, decay: optax.GradientTransformation
 ) -> optax.GradientTransformation:
     return optax.chain(direction, decay)  # Loshchilov and Hutter (2019)
@@ -52,7 +52,7 @@ def _lamb(
 ) -> optax.GradientTransformation:
     """LAMB (You et al. 2020): a layer's step, decay included, has the length of its weights."""
     return optax.chain(
-        _decoupled(optax.scale_by_adam(momentum, beta2, eps=1e-6), decay),
+        _decouple_decay(optax.scale_by_adam(momentum, beta2, eps=1e-6), decay),
         optax.scale_by_trust_ratio(),
     )
 
@@ -73,16 +73,22 @@ def _matrices(params: Any) -> Any:
 # no use for it.
 OPTIMIZERS: dict[str, Optimizer] = {
     'sgd': lambda momentum, beta2, decay: decay,
-    'momentum': lambda momentum, beta2, decay: _coupled(optax.trace(momentum), decay),
-    'nesterov': lambda momentum, beta2, decay: _coupled(
+    'momentum': lambda momentum, beta2, decay: _couple_decay(optax.trace(momentum), decay),
+    'nesterov': lambda momentum, beta2, decay: _couple_decay(
         optax.trace(momentum, nesterov=True), decay
     ),
-    'rmsprop': lambda momentum, beta2, decay: _coupled(optax.scale_by_rms(beta2), decay),
-    'adagrad': lambda momentum, beta2, decay: _coupled(optax.scale_by_rss(), decay),
-    'adam': lambda momentum, beta2, decay: _coupled(optax.scale_by_adam(momentum, beta2), decay),
-    'adamw': lambda momentum, beta2, decay: _decoupled(optax.scale_by_adam(momentum, beta2), decay),
-    'lion': lambda momentum, beta2, decay: _decoupled(optax.scale_by_lion(momentum, beta2), decay),
-    'muon': lambda momentum, beta2, decay: _decoupled(_muon(momentum, beta2), decay),
+    'rmsprop': lambda momentum, beta2, decay: _couple_decay(optax.scale_by_rms(beta2), decay),
+    'adagrad': lambda momentum, beta2, decay: _couple_decay(optax.scale_by_rss(), decay),
+    'adam': lambda momentum, beta2, decay: _couple_decay(
+        optax.scale_by_adam(momentum, beta2), decay
+    ),
+    'adamw': lambda momentum, beta2, decay: _decouple_decay(
+        optax.scale_by_adam(momentum, beta2), decay
+    ),
+    'lion': lambda momentum, beta2, decay: _decouple_decay(
+        optax.scale_by_lion(momentum, beta2), decay
+    ),
+    'muon': lambda momentum, beta2, decay: _decouple_decay(_muon(momentum, beta2), decay),
     'lamb': _lamb,
 }
 
@@ -119,7 +125,7 @@ def decay_mask(params: Any) -> Any:
 START, END = 1 / 25, 1 / 25e4  # heights at the beginning of a rise, and at the end of one cycle
 
 
-def _eased(progress: Scalar, first: float, last: float) -> jax.Array:
+def _half_cosine(progress: Scalar, first: float, last: float) -> jax.Array:
     """Half a cosine from `first` to `last`."""
     return last + (first - last) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
 
@@ -127,20 +133,20 @@ def _eased(progress: Scalar, first: float, last: float) -> jax.Array:
 def _warmup_cosine(progress: jax.Array, rise: float = 0.05) -> jax.Array:
     """Linear warm-up (Goyal et al. 2017) from 1/25, then a cosine to 0."""
     up = START + (1 - START) * progress / rise
-    return jnp.where(progress < rise, up, _eased((progress - rise) / (1 - rise), 1.0, 0.0))
+    return jnp.where(progress < rise, up, _half_cosine((progress - rise) / (1 - rise), 1.0, 0.0))
 
 
 def _one_cycle(progress: jax.Array, rise: float = 0.3) -> jax.Array:
     """One cycle (Smith 2018): up from 1/25 for 30 % of the run, down to nearly 0, along cosines."""
-    down = _eased((progress - rise) / (1 - rise), 1.0, END)
-    return jnp.where(progress < rise, _eased(progress / rise, START, 1.0), down)
+    down = _half_cosine((progress - rise) / (1 - rise), 1.0, END)
+    return jnp.where(progress < rise, _half_cosine(progress / rise, START, 1.0), down)
 
 
 # name -> (progress, 0 at the first step and 1 after the last) -> height, above 0 before the end and
 # at most 1.
 SCHEDULES: dict[str, Callable[[jax.Array], Scalar]] = {
     'constant': lambda progress: 1.0,
-    'cosine': lambda progress: _eased(progress, 1.0, 0.0),  # from 1 to 0 along half a cosine
+    'cosine': lambda progress: _half_cosine(progress, 1.0, 0.0),  # from 1 to 0 along half a cosine
     'linear': lambda progress: 1 - progress,
     'step': lambda progress: jnp.where(progress < 0.5, 1.0, jnp.where(progress < 0.75, 0.1, 0.01)),
     'warmup_cosine': _warmup_cosine,

@@ -216,7 +216,7 @@ def init_state(
         return variant.init_scale * _kernel(variant.init, keys.fold(key, name), shape.shape)
 
     params = jax.tree_util.tree_map_with_path(start, shapes['params'], values['params'])
-    masks.frozen(params, variant.frozen)
+    masks.mask_frozen(params, variant.frozen)
     if variant.layer_decay != 1:
         masks.rate_scales(params, variant.layer_decay)
     variables = dict(params=params, batch_stats=values.get('batch_stats', {}))
@@ -228,7 +228,7 @@ def state_of(
 ) -> TrainState:
     """The state before the first step, of a network with these variables."""
     params, stats = variables['params'], variables.get('batch_stats', {})
-    ema = averaging.start((params, stats)) if 'ema' in parts else ()
+    ema = averaging.start_average((params, stats)) if 'ema' in parts else ()
     opt_state = optimizer_of(settings).init(params)
     return TrainState(jnp.zeros((), jnp.int32), params, stats, opt_state, ema)
 
@@ -257,7 +257,7 @@ def train_step(
     images, targets = prepare_images(state.step, batch, settings, key, config)
     weights = _class_weights(targets, batch, settings, config)
     examples = _Examples(images, targets, batch.labels, batch.mask, weights)
-    learning = _learning(state.params, settings, config)
+    learning = _mask_learning(state.params, settings, config)
     dropout = _stream(key, 'dropout', state.step)
     gradient, batch_stats, sums = _accumulated_gradient(
         state, examples, batch.class_shares, settings, dropout, learning, config
@@ -268,7 +268,7 @@ def train_step(
     params, opt_state = _update(state, gradient, settings, timeline, learning, config)
     ema = state.ema
     if 'ema' in config.parts:
-        ema = averaging.update(ema, (params, batch_stats), settings.ema, state.step)
+        ema = averaging.update_average(ema, (params, batch_stats), settings.ema, state.step)
     state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
     return state, StepMetrics(sums, norm)
 
@@ -298,7 +298,9 @@ def eval_step(
     Returns:
       Sums over the batch, and whether each image is classified correctly, bool [batch].
     """
-    logits: Any = module.apply(evaluated(state, variant.ema), normalised(batch), train=False)
+    logits: Any = module.apply(
+        select_variables(state, variant.ema), normalize_batch(batch), train=False
+    )
     targets = _targets(batch.labels, dataclasses.replace(variant, label_smoothing=0.0), module)
     row = losses.find(variant.loss)
     correct = jnp.argmax(row.scores(logits), -1) == batch.labels
@@ -309,7 +311,9 @@ def score_step(
     state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, jax.Array]]:
     """Metrics that a study registers: an empty dict of sums, and {name: [batch]} per image."""
-    logits: Any = module.apply(evaluated(state, variant.ema), normalised(batch), train=False)
+    logits: Any = module.apply(
+        select_variables(state, variant.ema), normalize_batch(batch), train=False
+    )
     return {}, {
         name: jnp.asarray(metrics.METRICS[name](logits, batch.labels), jnp.float32)
         for name in names
@@ -319,8 +323,10 @@ def score_step(
 def gradients(state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module) -> Any:
     """Gradient of the mean loss of a batch without noise: a tree like the parameters."""
     targets = _targets(batch.labels, variant, module)
-    examples = _Examples(normalised(batch), targets, batch.labels, batch.mask, None)
-    loss_of = _loss(state.batch_stats, examples, _total(examples), variant, StepConfig(module, ()))
+    examples = _Examples(normalize_batch(batch), targets, batch.labels, batch.mask, None)
+    loss_of = _loss(
+        state.batch_stats, examples, _sum_weights(examples), variant, StepConfig(module, ())
+    )
     return _gradient(loss_of, state.params)[0]
 
 
@@ -329,7 +335,7 @@ def variables_of(state: TrainState) -> dict[str, Any]:
     return dict(params=state.params, batch_stats=state.batch_stats)
 
 
-def evaluated(state: TrainState, ema: jax.Array | float) -> dict[str, Any]:
+def select_variables(state: TrainState, ema: jax.Array | float) -> dict[str, Any]:
     """Variables that are evaluated and saved: averaged with decay `ema` where the state has one.
 
     Before the first step they are the initial ones.
@@ -337,14 +343,14 @@ def evaluated(state: TrainState, ema: jax.Array | float) -> dict[str, Any]:
     if not jax.tree.leaves(state.ema):
         return variables_of(state)
     current = state.params, state.batch_stats
-    average = averaging.corrected(state.ema, ema, jnp.maximum(state.step, 1))
+    average = averaging.correct_bias(state.ema, ema, jnp.maximum(state.step, 1))
     params, stats = jax.tree.map(
         lambda mean, leaf: jnp.where(state.step == 0, leaf, mean), average, current
     )
     return dict(params=params, batch_stats=stats)
 
 
-def normalised(batch: Batch) -> jax.Array:
+def normalize_batch(batch: Batch) -> jax.Array:
     """Images of a batch as float32, each channel normalised by the batch's moments."""
     return normalize(to_float(batch.images), batch.mean, batch.std)
 
@@ -382,19 +388,19 @@ def _class_weights(
     return targets @ frequencies**-settings.class_weights
 
 
-def _total(examples: _Examples) -> jax.Array:
+def _sum_weights(examples: _Examples) -> jax.Array:
     """Sum of the weights, by which the loss of a whole batch is divided."""
     if examples.weights is None:
         return jnp.sum(examples.mask, dtype=jnp.float32)
     return jnp.sum(jnp.where(examples.mask, examples.weights, 0.0))
 
 
-def _learning(params: Any, settings: StepSettings, config: StepConfig) -> Any:
+def _mask_learning(params: Any, settings: StepSettings, config: StepConfig) -> Any:
     """Tree of bool, True for parameters that learn; None: all learn."""
     if config.learning:
-        return masks.only(params, config.learning)
+        return masks.mask_last_phase(params, config.learning)
     if settings.frozen:
-        return jax.tree.map(lambda frozen: not frozen, masks.frozen(params, settings.frozen))
+        return jax.tree.map(lambda frozen: not frozen, masks.mask_frozen(params, settings.frozen))
     return None
 
 
@@ -411,7 +417,7 @@ def _accumulated_gradient(
 
     Every part is divided by the weight of the whole batch, so that parts add up to the batch.
     """
-    count, total, stats = settings.accumulation, _total(examples), state.batch_stats
+    count, total, stats = settings.accumulation, _sum_weights(examples), state.batch_stats
     offsets = None
     if 'logit_adjustment' in config.parts:
         assert shares is not None
@@ -495,7 +501,7 @@ def _update(
     if 'layer_decay' in config.parts:
         scales.append(masks.rate_scales(state.params, settings.layer_decay))
     if config.unfreeze_steps:
-        scales.append(masks.unfrozen(state.params, state.step, config.unfreeze_steps))
+        scales.append(masks.mask_unfrozen(state.params, state.step, config.unfreeze_steps))
     for scale in scales:
         updates = jax.tree.map(jnp.multiply, updates, scale)
     params = optax.apply_updates(state.params, updates)

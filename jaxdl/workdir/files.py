@@ -189,7 +189,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     return content
 
 
-def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
+def holds_run(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """Tell whether `workdir` holds a run of this configuration.
 
     Args:
@@ -205,7 +205,7 @@ def resumes(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
     """
     _restore(workdir, config)
     if (workdir / 'config.json').exists():
-        _same(workdir, read_json(workdir / 'config.json'), json.loads(json.dumps(config)))
+        _check_same(workdir, read_json(workdir / 'config.json'), json.loads(json.dumps(config)))
         return True
     foreign = [name for name in OWN_FILES if (workdir / name).exists()]
     if foreign:
@@ -222,7 +222,7 @@ def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
     Raises:
       InputError: config.json or plan.json is damaged and cannot be written again.
     """
-    sums, broken = _sums(workdir) or {}, damaged(workdir, ('config.json', 'plan.json'))
+    sums, broken = _sums(workdir) or {}, find_damaged(workdir, ('config.json', 'plan.json'))
     digest = hashlib.sha256(_as_json(config).encode()).hexdigest()
     if 'config.json' in broken and digest == sums['config.json']:
         broken.remove('config.json')
@@ -235,7 +235,7 @@ def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
+def write_records(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
     """Write NAME.json for each of `contents`, and record its checksum.
 
     Raises:
@@ -251,14 +251,14 @@ def begin(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
         ) from None
 
 
-def finished(workdir: pathlib.Path) -> bool:
+def is_finished(workdir: pathlib.Path) -> bool:
     """Tell whether the run in a workdir is complete and its files are undamaged.
 
     A damaged file is named on stderr. The run writes it again from its checkpoints.
     """
     if not (workdir / 'config.json').exists():
         return False
-    broken = [name for name in damaged(workdir) if name not in MADE_AGAIN]
+    broken = [name for name in find_damaged(workdir) if name not in MADE_AGAIN]
     for name in broken:
         warn(f'{workdir / name} {NOT_AS_WRITTEN}: it is written again')
     return (
@@ -283,7 +283,7 @@ def check(workdir: pathlib.Path, unread: Collection[str] = ()) -> None:
     if not (workdir / SUMS).exists():
         warn(f'{workdir} holds no {SUMS}: its files are read unchecked')
         return
-    broken = [name for name in damaged(workdir) if name not in unread]
+    broken = [name for name in find_damaged(workdir) if name not in unread]
     if broken:
         raise InputError(
             f'{workdir / broken[0]} {NOT_AS_WRITTEN}: '
@@ -316,7 +316,7 @@ def write_sums(folder: pathlib.Path, paths: Iterable[pathlib.Path]) -> None:
     )
 
 
-def damaged(folder: pathlib.Path, names: Collection[str] = ()) -> list[str]:
+def find_damaged(folder: pathlib.Path, names: Collection[str] = ()) -> list[str]:
     """Find the files of a folder that differ from their checksums or are gone.
 
     Args:
@@ -381,8 +381,10 @@ def clear(workdir: pathlib.Path) -> None:
         shutil.rmtree(workdir / name, ignore_errors=True)
 
 
-def _same(workdir: pathlib.Path, written: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    written, wanted = flat(written), flat(wanted)
+def _check_same(
+    workdir: pathlib.Path, written: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    written, wanted = flatten(written), flatten(wanted)
     keys = [key for key in {**written, **wanted} if written.get(key) != wanted.get(key)]
     if keys:
         examples = [f'{k}={wanted.get(k)!r}, there {written.get(k)!r}' for k in keys[:3]]
@@ -393,7 +395,7 @@ def _same(workdir: pathlib.Path, written: Mapping[str, Any], wanted: Mapping[str
         )
 
 
-def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     """Flatten nested JSON objects to one, with dotted keys.
 
     Examples:
@@ -403,7 +405,7 @@ def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     entries = {}
     for key, value in tree.items():
         entries |= (
-            flat(value, f'{prefix}{key}.')
+            flatten(value, f'{prefix}{key}.')
             if isinstance(value, Mapping)
             else {f'{prefix}{key}': value}
         )

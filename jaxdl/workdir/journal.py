@@ -39,7 +39,7 @@ def open_journal(workdir: pathlib.Path, display: Callable[[Event], None]) -> Cal
     return note
 
 
-def silent(name: str, **facts: Any) -> None:
+def ignore_events(name: str, **facts: Any) -> None:
     """Stand in for the journal in a process that does not write it."""
 
 
@@ -51,10 +51,10 @@ def read(workdir: pathlib.Path) -> list[Event]:
         if path.exists()
         else []
     )
-    return [event for line in lines if line.endswith('}\n') and (event := _event(line))]
+    return [event for line in lines if line.endswith('}\n') and (event := _parse_event(line))]
 
 
-def _event(line: str) -> Event | None:
+def _parse_event(line: str) -> Event | None:
     """The event in a line; None where the line holds none."""
     try:
         event = folder.parse(line)
@@ -64,7 +64,7 @@ def _event(line: str) -> Event | None:
     return event if valid else None
 
 
-def sessions(workdir: pathlib.Path) -> list[float]:
+def session_seconds(workdir: pathlib.Path) -> list[float]:
     """Seconds from the start to the last event, per session."""
     longest: dict[int, float] = {}
     for event in read(workdir):

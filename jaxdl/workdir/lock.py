@@ -15,7 +15,7 @@ LOCK = '.lock'
 
 
 @contextlib.contextmanager
-def hold(workdir: pathlib.Path) -> Iterator[None]:
+def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
     """Keep `workdir` to this process.
 
     The lock is the kernel's and ends with the process, however the process ends. A folder that is
@@ -35,7 +35,7 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise InputError(
-            f'workdir {workdir} is in use by {_owner(workdir)}: wait for its end, '
+            f'workdir {workdir} is in use by {_describe_owner(workdir)}: wait for its end, '
             'or name another --workdir'
         ) from None
     except OSError as error:
@@ -56,7 +56,7 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _owner(workdir: pathlib.Path) -> str:
+def _describe_owner(workdir: pathlib.Path) -> str:
     try:
         return (workdir / LOCK).read_text(errors='replace') or 'another process'
     except OSError:

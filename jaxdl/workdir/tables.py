@@ -80,11 +80,11 @@ def write_table(
 
 def as_csv(columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> str:
     """Format `rows` as CSV with these columns; a column that a row lacks stays empty."""
-    cells = ([_written(row.get(name), kind) for name, kind in columns.items()] for row in rows)
-    return lines([columns, *cells])
+    cells = ([_format_value(row.get(name), kind) for name, kind in columns.items()] for row in rows)
+    return format_rows([columns, *cells])
 
 
-def lines(rows: Iterable[Iterable[str]]) -> str:
+def format_rows(rows: Iterable[Iterable[str]]) -> str:
     """Format rows of cells as CSV.
 
     The lines are written with a carriage return that is then removed: Python's writer quotes a
@@ -139,14 +139,14 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
             f'{path}: columns {",".join(lines[0])}, where {",".join(columns)} are needed: '
             'run the experiment again'
         )
-    return [_parsed(path, number, line, columns) for number, line in enumerate(lines[1:], 2)]
+    return [_parse_row(path, number, line, columns) for number, line in enumerate(lines[1:], 2)]
 
 
-def _written(value: Any, kind: type) -> str:
+def _format_value(value: Any, kind: type) -> str:
     return '' if value is None else repr(float(value)) if kind is float else str(value)
 
 
-def _parsed(
+def _parse_row(
     path: pathlib.Path, number: int, line: Sequence[str], columns: Mapping[str, type]
 ) -> Row:
     try:

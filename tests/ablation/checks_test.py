@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxdl import augment
 from jaxdl.ablation import checks
-from jaxdl.ablation.checks import images, judging, networks
+from jaxdl.ablation.checks import images, networks, ranges
 from jaxdl.ablation.checks.gradients import gradient_errors
 from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row
@@ -151,17 +151,17 @@ def test_the_first_loss_is_that_of_equal_chances(loss, classes, value):
 
     def verdict(measured):
         results = dict(loss=np.asarray(measured), spread=np.asarray(0.1))
-        return judging.first_loss(variant, classes, [results]).verdict
+        return ranges.check_first_loss(variant, classes, [results]).verdict
 
-    assert judging.first_loss(variant, classes, [dict(loss=value, spread=0.1)]).expected.startswith(
-        f'{value:.2f} '
-    )
+    assert ranges.check_first_loss(
+        variant, classes, [dict(loss=value, spread=0.1)]
+    ).expected.startswith(f'{value:.2f} ')
     assert verdict(1.001 * value) == OK
     assert verdict(0.5 * value) == verdict(3 * value) == verdict(np.nan) == FAILS
 
 
 def test_the_first_loss_may_be_smoothed():
-    smoothed = judging.first_loss(
+    smoothed = ranges.check_first_loss(
         Variant(label_smoothing=0.2), 10, [dict(loss=math.log(10), spread=0.1)]
     )
     assert smoothed.verdict == OK
@@ -182,8 +182,8 @@ def test_a_gradient_that_is_wrong_by_two_per_cent_fails_and_its_layer_is_named(m
         Member(name, 0, dataclasses.replace(MLP, activation=name)) for name in ('tanh', 'crooked')
     ]
     right, wrong = gradient_errors(members, subject())
-    assert judging.gradients(right).verdict == OK
-    row = judging.gradients(wrong)
+    assert ranges.check_gradients(right).verdict == OK
+    row = ranges.check_gradients(wrong)
     assert row.verdict == FAILS
     assert 'layer_0/' in row.measured
     assert wrong['head/kernel'] < 1e-4
@@ -198,18 +198,18 @@ def test_one_wrong_gradient_element_is_detected(monkeypatch):
     errors = gradient_errors(
         [Member('', 0, dataclasses.replace(MLP, activation='lacking'))], subject()
     )[0]
-    assert judging.gradients(errors).verdict == FAILS
+    assert ranges.check_gradients(errors).verdict == FAILS
 
 
 def test_the_gradient_of_the_convolutions_that_train_agrees_with_differences():
     variant = Variant(width=2, depth=1, pooling='max')
     errors = gradient_errors([Member('', 0, variant)], subject())[0]
-    assert judging.gradients(errors).verdict == OK
+    assert ranges.check_gradients(errors).verdict == OK
     assert {'stage_0/conv/kernel', 'stage_0/norm/scale', 'head/bias'} <= set(errors)
 
 
 def test_a_gradient_that_is_not_a_number_fails():
-    assert judging.gradients(dict(a=0.0, b=math.nan)).verdict == FAILS
+    assert ranges.check_gradients(dict(a=0.0, b=math.nan)).verdict == FAILS
 
 
 def test_equal_images_of_unequal_labels_are_not_learnt_and_give_one_output():
@@ -218,8 +218,14 @@ def test_equal_images_of_unequal_labels_are_not_learnt_and_give_one_output():
         case, data=case.data._replace(images=jnp.full_like(case.data.images, 7))
     )
     member = Member('', 0, dataclasses.replace(MLP, learning_rate=0.1))
-    assert judging.by_heart({0.1: networks.overfit([member], case)[0]}, 20).verdict == FAILS
-    assert judging.outputs_differ(networks.initial_outputs([member], case)[0]).verdict == FAILS
+    assert (
+        ranges.check_overfitting({0.1: networks.measure_overfitting([member], case)[0]}, 20).verdict
+        == FAILS
+    )
+    assert (
+        ranges.check_outputs_differ(networks.measure_initial_outputs([member], case)[0]).verdict
+        == FAILS
+    )
 
 
 def test_one_good_rate_is_enough_and_is_named():
@@ -227,15 +233,15 @@ def test_one_good_rate_is_enough_and_is_named():
         rate: dict(learnt=np.asarray(share), steps=np.asarray(9))
         for rate, share in ((0.1, 1.0), (9.0, 0.4))
     }
-    row = judging.by_heart(answers, 20)
+    row = ranges.check_overfitting(answers, 20)
     assert (row.verdict, row.measured) == (OK, '100 % at 0.1 after 9 steps')
 
 
 def test_images_to_learn_are_of_all_classes_alike():
     labels = np.array([0] * 50 + [1] * 3 + [2] * 2)
-    first = labels[networks.balanced(labels)]
+    first = labels[networks.balanced_order(labels)]
     assert sorted(first[:6].tolist()) == [0, 0, 1, 1, 2, 2]
-    assert sorted(networks.balanced(labels)) == list(range(55))
+    assert sorted(networks.balanced_order(labels)) == list(range(55))
 
 
 @pytest.fixture
@@ -253,8 +259,8 @@ def folder(tmp_path):
 def test_names_and_images_survive_the_way_from_the_files(folder):
     dataset = load(folder)
     again = read_listing(folder)
-    assert images.label_order(dataset, again).verdict == OK
-    assert images.image_order(dataset, again, 8).verdict == OK
+    assert images.check_label_order(dataset, again).verdict == OK
+    assert images.check_image_order(dataset, again, 8).verdict == OK
 
 
 @pytest.mark.parametrize(
@@ -268,27 +274,28 @@ def test_names_and_images_survive_the_way_from_the_files(folder):
 )
 def test_labels_that_lost_their_names_fail(folder, fault):
     dataset: Dataset = fault(load(folder))
-    assert images.label_order(dataset, read_listing(folder)).verdict == FAILS
+    assert images.check_label_order(dataset, read_listing(folder)).verdict == FAILS
 
 
 def test_images_that_lost_their_labels_fail(folder):
     dataset = load(folder)
     rolled = dataclasses.replace(dataset, images=np.roll(dataset.images, 1, 0))
-    assert images.image_order(rolled, read_listing(folder), 8).verdict == FAILS
+    assert images.check_image_order(rolled, read_listing(folder), 8).verdict == FAILS
 
 
 def test_a_missing_class_is_reported(folder):
     dataset = load(folder)
     splits = split(dataset, folder)
-    assert images.all_classes(dataset, splits).verdict == OK
+    assert images.check_classes(dataset, splits).verdict == OK
     without = {
         p: getattr(splits, p)[dataset.labels[getattr(splits, p)] == 0] for p in ('train', 'val')
     }
     assert (
-        images.all_classes(dataset, dataclasses.replace(splits, val=without['val'])).verdict == LOOK
+        images.check_classes(dataset, dataclasses.replace(splits, val=without['val'])).verdict
+        == LOOK
     )
     assert (
-        images.all_classes(dataset, dataclasses.replace(splits, train=without['train'])).verdict
+        images.check_classes(dataset, dataclasses.replace(splits, train=without['train'])).verdict
         == FAILS
     )
 
@@ -300,7 +307,10 @@ def some():
 
 @pytest.mark.parametrize('name', ['flip', 'mixup', 'cutmix'])
 def test_built_in_augmentations_pass_the_check(name):
-    assert images.augmented(*some(), {name: augment.AUGMENTATIONS[name].displayed}).verdict != FAILS
+    assert (
+        images.check_augmentation(*some(), {name: augment.AUGMENTATIONS[name].displayed}).verdict
+        != FAILS
+    )
 
 
 def plant(monkeypatch, change):
@@ -309,11 +319,11 @@ def plant(monkeypatch, change):
 
 
 def test_an_augmentation_that_acts_at_strength_0_fails_and_is_named(monkeypatch):
-    assert images.identity(*some(), ['flip']).verdict == OK
+    assert images.check_identity(*some(), ['flip']).verdict == OK
     plant(
         monkeypatch, lambda sample, strength, draws: sample._replace(images=0.999 * sample.images)
     )
-    row = images.identity(*some(), ['flip', 'mixup'])
+    row = images.check_identity(*some(), ['flip', 'mixup'])
     assert (row.verdict, row.measured) == (FAILS, 'changed by flip')
 
 
@@ -331,7 +341,7 @@ def test_an_augmentation_that_acts_at_strength_0_fails_and_is_named(monkeypatch)
 )
 def test_an_augmentation_that_leaves_too_little_fails(monkeypatch, change):
     plant(monkeypatch, lambda sample, strength, draws: change(sample))
-    assert images.augmented(*some(), dict(flip=1.0)).verdict == FAILS
+    assert images.check_augmentation(*some(), dict(flip=1.0)).verdict == FAILS
 
 
 def test_a_mixture_that_gives_the_label_away_fails(monkeypatch):
@@ -340,4 +350,4 @@ def test_a_mixture_that_gives_the_label_away_fails(monkeypatch):
         images=sample.images[::-1], targets=sample.targets[::-1]
     )
     monkeypatch.setitem(augment.AUGMENTATIONS, 'mixup', row._replace(apply=swapped))
-    assert images.augmented(*some(), dict(mixup=1.0)).verdict == FAILS
+    assert images.check_augmentation(*some(), dict(mixup=1.0)).verdict == FAILS

@@ -21,7 +21,7 @@ from scipy import stats
 import jaxdl
 import tests
 from jaxdl import workdir
-from jaxdl.config.overrides import keep
+from jaxdl.config.overrides import select_options
 from jaxdl.errors import InputError
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.workdir import tables
@@ -159,7 +159,7 @@ def test_a_bad_study_does_not_cost_the_old_one(finished, tmp_path):
     shutil.copytree(finished, tmp_path / 'copy')
     with pytest.raises(InputError, match='batch_size=5000'):
         jaxdl.run(studies.small(batch_size=5000), tmp_path / 'copy', overwrite=True)
-    assert workdir.finished(tmp_path / 'copy')
+    assert workdir.is_finished(tmp_path / 'copy')
 
 
 def test_files_of_somebody_else_are_not_written_over(tmp_path):
@@ -172,10 +172,10 @@ def test_files_of_somebody_else_are_not_written_over(tmp_path):
 SCRIPT = """
 import sys, studies
 from jaxdl.ablation import run as ablation
-from jaxdl.config.overrides import keep
+from jaxdl.config.overrides import select_options
 from jaxdl.runtime import signals
 try:
-    study = keep(studies.starts(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros'])
+    study = select_options(studies.starts(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros'])
     ablation.run(study, sys.argv[1])
 except signals.Interrupted as stop:
     sys.exit(128 + stop.signal)
@@ -293,7 +293,7 @@ def test_diverged_members_count_as_chance_and_are_named(tmp_path):
 
 
 def test_a_grid_grows_twice_at_most(tmp_path):
-    study = keep(studies.small(learning_rates=[1e-6, 2e-6], epochs=1), [])
+    study = select_options(studies.small(learning_rates=[1e-6, 2e-6], epochs=1), [])
     rates = {r['learning_rate'] for r in jaxdl.run(study, tmp_path).table if r['phase'] == 'tune'}
     assert 3 <= len(rates) <= 4  # of two rates one is always at an edge
     assert rates <= {2.5e-7, 5e-7, 1e-6, 2e-6, 4e-6, 8e-6}

@@ -318,7 +318,7 @@ def test_moves_of_randaugment_are_scipys(name):
 
 @jax.jit
 def _randaugmented(images, strength, draws):
-    return table._warped(
+    return table._warp(
         AUGMENTATIONS['randaugment'].apply(table.Sample(images, images), strength, draws)
     ).images
 

@@ -61,7 +61,7 @@ def test_help_lists_the_flags_of_each_mode(mode):
 )
 def test_the_words_of_a_command_line_parse_to_the_same(arguments):
     line = flags.parse(arguments)
-    again = flags.parse(flags.words(line))
+    again = flags.parse(flags.format_flags(line))
     assert all(getattr(line, name) == getattr(again, name) for name in flags.FLAGS)
 
 

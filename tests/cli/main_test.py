@@ -163,7 +163,9 @@ def test_list_groups_the_experiments_by_kind(capsys):
         assert question.endswith('?')
         assert question == load_experiment(name).question
         kinds[name] = kind
-    assert kinds == {name: type(load_experiment(name)).__name__ for name in catalogue.questions()}
+    assert kinds == {
+        name: type(load_experiment(name)).__name__ for name in catalogue.read_questions()
+    }
     assert sorted(set(kinds.values())) == sorted(catalogue.KINDS)
 
 
@@ -246,6 +248,6 @@ def test_an_unfinished_run_has_no_report(tmp_path, capsys):
 @pytest.mark.parametrize('flag', ['--overwrite', '--overwrite=true', '-overwrite'])
 def test_the_resume_command_does_not_restart(flag):
     line = flags.parse(['--experiment=pooling', flag, '--seeds=3'])
-    assert flags.program(flags.words(line, 'overwrite')) == (
+    assert flags.format_command(flags.format_flags(line, 'overwrite')) == (
         'python -m jaxdl.main --experiment=pooling --seeds=3'
     )

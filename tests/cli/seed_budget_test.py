@@ -77,16 +77,16 @@ def measured():
 
 def test_the_spread_is_that_of_the_paired_differences():
     expected = pytest.approx(np.std([0.1, 0.0, 0.3], ddof=1))
-    assert seed_budget.spread(measured(), 'max') == {'avg': (expected, 3)}
+    assert seed_budget.measure_spread(measured(), 'max') == {'avg': (expected, 3)}
 
 
 def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     study, folder = studies.small(), tmp_path / 'run'
     assert 'holds none' in seed_budget.describe(study, folder)[1]
-    workdir.begin(folder, config=as_dict(study), run=dict(finished=False))
+    workdir.write_records(folder, config=as_dict(study), run=dict(finished=False))
     tables.write_table(folder / 'results.csv', tables.RESULTS, measured())
     assert 'not finished' in seed_budget.describe(study, folder)[1]
-    workdir.begin(folder, run=dict(finished=True))
+    workdir.write_records(folder, run=dict(finished=True))
     lines = seed_budget.describe(
         dataclasses.replace(study, seeds=40, epochs=9, margin=0.02), folder
     )
@@ -108,9 +108,12 @@ def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
 
 
 def test_settings_that_separate_programs_are_named():
-    assert estimate.apart(studies.starts()) == []
-    lines = estimate.apart(studies.small())
+    assert estimate.list_differing_fields(studies.starts()) == []
+    lines = estimate.list_differing_fields(studies.small())
     assert lines[-1].split() == ['pooling', 'max', '|', 'avg']
     both = dict(one=dict(norm='none', width=3), two=dict(norm='batch', learning_rate_scale=2.0))
     study = dataclasses.replace(studies.small(), options=both, baseline='one')
-    assert [line.split()[0] for line in estimate.apart(study)[2:]] == ['width', 'norm']
+    assert [line.split()[0] for line in estimate.list_differing_fields(study)[2:]] == [
+        'width',
+        'norm',
+    ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jaxdl import fields
 from jaxdl.config import experiment
 from jaxdl.config.experiment import Ablation
-from jaxdl.config.overrides import check, field_paths, keep, override
+from jaxdl.config.overrides import check, field_paths, override, select_options
 from jaxdl.errors import InputError, nearest
 
 
@@ -120,7 +120,7 @@ def test_every_field_can_be_overridden_by_its_own_value(ablation, kind):
 def test_seeds_of_a_comparison(ablation):
     with pytest.raises(InputError, match='at least 2 seeds'):
         check(override(ablation, dict(seeds=1)))
-    check(keep(override(ablation, dict(seeds=1)), ['max']))
+    check(select_options(override(ablation, dict(seeds=1)), ['max']))
 
 
 def test_options_are_checked(ablation):
@@ -138,7 +138,7 @@ def test_options_are_checked(ablation):
     with pytest.raises(InputError, match="unknown baseline 'mix': did you mean max"):
         check(Ablation(factor='pooling', baseline='mix', options=dict(max={})))
     with pytest.raises(InputError, match="unknown option 'mx'"):
-        keep(ablation, ['mx'])
+        select_options(ablation, ['mx'])
 
 
 def test_conditions_are_checked():

@@ -10,7 +10,7 @@ from jaxdl.config.load import as_dict, load_experiment
 from jaxdl.config.overrides import check, quick
 from jaxdl.errors import InputError
 
-EXPERIMENTS = {name: load_experiment(name) for name in catalogue.questions()}
+EXPERIMENTS = {name: load_experiment(name) for name in catalogue.read_questions()}
 ODD = (
     None,
     -1,

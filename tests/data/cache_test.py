@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from jaxdl.data.cache import digests, entries, images
-from jaxdl.data.cache.images import decoded
+from jaxdl.data.cache.images import decode_images
 from jaxdl.data.decode import decode
 from jaxdl.errors import InputError
 from jaxdl.runtime import progress
@@ -62,7 +62,7 @@ def names(sources):
 
 
 def get(sources, **options):
-    return decoded(sources, names(sources), SIZE, **options)
+    return decode_images(sources, names(sources), SIZE, **options)
 
 
 def pixels(sources):
@@ -143,8 +143,8 @@ def test_changed_content_gives_changed_images(monkeypatch):
 def test_size_and_decoder_are_part_of_the_key(monkeypatch):
     sources = [image(i) for i in range(3)]
     get(sources)
-    assert decoded(sources, names(sources), 12).images.shape == (3, 12, 12, 3)
-    monkeypatch.setattr(images, 'decoder', lambda: 'another 1.0')
+    assert decode_images(sources, names(sources), 12).images.shape == (3, 12, 12, 3)
+    monkeypatch.setattr(images, 'describe_decoder', lambda: 'another 1.0')
     monkeypatch.setattr(images, 'decode', lambda data, size: np.full((size, size, 3), 7, np.uint8))
     assert np.all(get(sources).images == 7)
 
@@ -212,7 +212,7 @@ def test_a_damaged_entry_is_built_again(folder, damage):
 def test_a_damaged_index_is_made_again(folder, text):
     sources = files(3)
     get(sources)
-    index = digests.where(folder, sources)
+    index = digests.index_path(folder, sources)
     assert len(json.loads(index.read_text())) == 3
     index.write_text(text)
     np.testing.assert_array_equal(get(sources).images, pixels(sources))
@@ -220,7 +220,7 @@ def test_a_damaged_index_is_made_again(folder, text):
 
 
 def _process(sources):
-    return decoded(sources, names(sources), SIZE).images.tobytes()
+    return decode_images(sources, names(sources), SIZE).images.tobytes()
 
 
 @pytest.mark.parametrize('kind', ['threads', 'processes'])

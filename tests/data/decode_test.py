@@ -13,10 +13,10 @@ from sklearn.datasets import load_sample_images
 
 from jaxdl.data import decode as module
 from jaxdl.data import image_headers
-from jaxdl.data.decode import BadImage, available, decode
+from jaxdl.data.decode import BadImage, decode, list_decoders
 
 PHOTO = Image.fromarray(load_sample_images().images[0]).resize((320, 214))
-DECODERS = available()
+DECODERS = list_decoders()
 
 
 def encoded(image, kind, **options):
@@ -173,7 +173,7 @@ def test_decompression_bombs_are_detected_in_the_header(data, name, monkeypatch)
     def never(*args, **kwargs):
         raise AssertionError('decoded')
 
-    monkeypatch.setattr(module, '_finished', never)
+    monkeypatch.setattr(module, '_finish', never)
     monkeypatch.setattr(Image.Image, 'load', never)
     with pytest.raises(BadImage, match='pixels'):
         decode(data, 32, name)
@@ -265,6 +265,6 @@ def test_no_warning_leaks_from_any_thread_and_filters_come_back(recwarn):
 
 
 def test_the_decoder_is_named_with_its_version():
-    named = module.decoder()
+    named = module.describe_decoder()
     assert DECODERS[0] in named
     assert f'pillow {Image.__version__}' in named

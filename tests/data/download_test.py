@@ -202,8 +202,8 @@ def test_only_https(server, url):
 )
 def test_no_other_machine_redirects_to_this_one(url):
     with pytest.raises(InputError, match='only https'):
-        download._allowed(url, by='https://example.org/a')
-    download._allowed('https://example.org/b', by='https://example.org/a')
+        download._check_url(url, by='https://example.org/a')
+    download._check_url('https://example.org/b', by='https://example.org/a')
 
 
 def test_no_such_file_and_no_server(server):

@@ -49,38 +49,40 @@ def test_a_changed_photograph_pairs_with_itself_and_no_other(change):
     both = np.concatenate(
         [small(originals), small([CHANGES[change](image) for image in originals])]
     )
-    pairs = near_duplicates.pairs(near_duplicates.hashes(both))
+    pairs = near_duplicates.find_pairs(near_duplicates.compute_hashes(both))
     np.testing.assert_array_equal(pairs, [(i, i + len(originals)) for i in range(len(originals))])
 
 
 def test_hashes_depend_on_neither_size_nor_type_nor_chunk(monkeypatch):
     images = small(photos())
-    hashes = near_duplicates.hashes(images)
-    np.testing.assert_array_equal(near_duplicates.hashes(images.repeat(2, 1).repeat(2, 2)), hashes)
-    np.testing.assert_array_equal(near_duplicates.hashes(images.astype(np.float32)), hashes)
+    hashes = near_duplicates.compute_hashes(images)
+    np.testing.assert_array_equal(
+        near_duplicates.compute_hashes(images.repeat(2, 1).repeat(2, 2)), hashes
+    )
+    np.testing.assert_array_equal(near_duplicates.compute_hashes(images.astype(np.float32)), hashes)
     monkeypatch.setattr(near_duplicates, '_CHUNK', 5)
-    np.testing.assert_array_equal(near_duplicates.hashes(images), hashes)
+    np.testing.assert_array_equal(near_duplicates.compute_hashes(images), hashes)
 
 
 @pytest.mark.parametrize('shape', [(33, 47, 1), (100, 32, 4)])
 def test_any_shape_of_image_is_hashed(shape):
     images = np.random.default_rng(0).integers(0, 256, (6, *shape), np.uint8)
-    hashes = near_duplicates.hashes(images)
-    assert len(near_duplicates.pairs(hashes)) == 0
+    hashes = near_duplicates.compute_hashes(images)
+    assert len(near_duplicates.find_pairs(hashes)) == 0
     assert np.bitwise_count(hashes).sum(1).tolist() == [128] * 6
 
 
 def test_flat_images_are_like_none():
     noise = np.random.default_rng(0).integers(0, 3, (20, SIDE, SIDE, 3))
     images = (np.linspace(0, 250, 20)[:, None, None, None] + noise).astype(np.uint8)
-    hashes = near_duplicates.hashes(images)
+    hashes = near_duplicates.compute_hashes(images)
     assert not hashes.any()
-    assert len(near_duplicates.pairs(hashes)) == 0
+    assert len(near_duplicates.find_pairs(hashes)) == 0
 
 
 def test_small_images_are_not_checked():
-    assert not near_duplicates.checkable(np.zeros((2, 8, 8, 1)))
-    assert near_duplicates.checkable(np.zeros((2, 32, 32, 3)))
+    assert not near_duplicates.is_checkable(np.zeros((2, 8, 8, 1)))
+    assert near_duplicates.is_checkable(np.zeros((2, 32, 32, 3)))
 
 
 @pytest.mark.parametrize('distance', [20, 40, 80])
@@ -97,17 +99,17 @@ def test_pairs_are_those_of_brute_force(distance, monkeypatch):
     alike[10:12] = alike[:, 10:12] = False
     hashes = np.packbits(bits, axis=1).view(np.uint64)
     np.testing.assert_array_equal(
-        near_duplicates.pairs(hashes, distance), np.argwhere(np.triu(alike, 1))
+        near_duplicates.find_pairs(hashes, distance), np.argwhere(np.triu(alike, 1))
     )
 
 
 def test_pairs_without_end_are_refused():
     with pytest.raises(InputError, match=r'more than 200 near-duplicates for each of 500 images'):
-        near_duplicates.pairs(np.ones((500, 4), np.uint64))
+        near_duplicates.find_pairs(np.ones((500, 4), np.uint64))
 
 
 def test_clusters_follow_chains():
-    clusters = near_duplicates.clusters(6, np.array([(0, 3), (3, 5), (1, 2)]))
+    clusters = near_duplicates.number_clusters(6, np.array([(0, 3), (3, 5), (1, 2)]))
     assert (
         clusters[0]
         == clusters[3]
@@ -123,9 +125,9 @@ def test_equal_images_are_one_group_and_are_looked_for_once(monkeypatch):
     images = np.concatenate(
         [small(photos()), small(photos()[:1]), np.full((2, SIDE, SIDE, 3), 9, np.uint8)]
     )
-    groups = near_duplicates.groups(images)
+    groups = near_duplicates.group_images(images)
     assert groups[0] == groups[12]
     assert groups[13] == groups[14]
     assert len(np.unique(groups)) == 13
-    monkeypatch.setattr(near_duplicates, 'hashes', None)
-    assert near_duplicates.alike(images).tolist() == [[0, 12]]
+    monkeypatch.setattr(near_duplicates, 'compute_hashes', None)
+    assert near_duplicates.find_similar(images).tolist() == [[0, 12]]

@@ -76,7 +76,7 @@ def test_the_chosen_cell_is_the_best_mean_over_seeds(result):
 
 
 def test_one_group_trains_the_grid_at_once(result):
-    assert result.entries[0]['members'] == probe.members(EXPERIMENT) == 12
+    assert result.entries[0]['members'] == probe.count_heads(EXPERIMENT) == 12
     assert all(entry['traces'] == 1 and entry['train_seconds'] > 0 for entry in result.entries)
 
 
@@ -122,7 +122,7 @@ def test_as_good_as_a_converged_logistic_regression(digits):
     head = probe.run(
         dataclasses.replace(EXPERIMENT, probe=cell), dataset, splits, column
     ).head_train_only
-    mean, matrix = probe.whitening(column[splits.train, 0])
+    mean, matrix = probe.compute_whitening(column[splits.train, 0])
     normal, labels = (column[splits.train, 0] - mean) @ matrix, dataset.labels[splits.train]
     fitted = LogisticRegression(C=1 / (decay * len(labels)), max_iter=1000, tol=1e-8).fit(
         normal, labels
@@ -155,7 +155,7 @@ def test_as_good_as_a_converged_logistic_regression(digits):
     ],
 )
 def test_the_grid_grows_past_an_edge_that_holds_the_best(values, best, more):
-    assert choosing._past(values, best) == values + more
+    assert choosing._extend_grid(values, best) == values + more
 
 
 def test_a_grid_too_low_grows_twice(digits):
@@ -234,7 +234,7 @@ def test_the_same_call_gives_the_same_head(digits):
 
 def test_the_random_split_estimate_uses_the_chosen_cell(digits, result):
     dataset, splits, features = digits
-    random = probe.doubt(EXPERIMENT, dataset, splits, features, result)
+    random = probe.score_random_split(EXPERIMENT, dataset, splits, features, result)
     assert [row['split'] for row in random] == ['at random']
     groups = np.arange(len(dataset.labels)) // 8
     named = dataclasses.replace(dataset, groups=tuple(map(str, groups)))
@@ -242,7 +242,7 @@ def test_the_random_split_estimate_uses_the_chosen_cell(digits, result):
         *(getattr(splits, part) for part in ('train', 'val', 'test')),
         'in whole groups that the source names',
     )
-    drawn, unsplit = probe.doubt(EXPERIMENT, named, grouped, features, result)
+    drawn, unsplit = probe.score_random_split(EXPERIMENT, named, grouped, features, result)
     assert (drawn['split'], unsplit['split']) == ('at random', 'in whole groups')
     assert unsplit['accuracy'] == result.scores['accuracy']
     assert drawn['accuracy'] > 0.85

@@ -221,7 +221,7 @@ def test_the_first_process_resolves_the_commit_and_tells_the_others(top, tmp_pat
 
 def test_the_best_epoch_is_stored(top, tmp_path, monkeypatch):
     values = iter([0.5, 0.9, 0.1])
-    monkeypatch.setattr(loop, 'metric_of', lambda *_: next(values))
+    monkeypatch.setattr(loop, 'select_metric', lambda *_: next(values))
     finetune.run(finetunes.experiment(top, epochs=3), tmp_path / 'run')
     assert workdir.read_json(tmp_path / 'run' / 'run.json')['scores']['finetune']['epoch'] == 2
 
@@ -230,7 +230,7 @@ def test_folds_and_seeds_are_averaged_and_no_initial_head_was_fitted_to_held_out
     top, tmp_path, monkeypatch
 ):
     splits = []
-    of = finetune.probe.head_of
+    of = finetune.probe.fit_head
     monkeypatch.setattr(
         finetune.probe, 'head_of', lambda *arguments: splits.append(arguments[2]) or of(*arguments)
     )
@@ -283,7 +283,7 @@ def test_a_run_resumes_only_with_its_original_inputs(top, tmp_path, monkeypatch)
         ('model', 'weights_checksum', 'weights'),
     ):
         changed = plan | {part: plan[part] | {key: 'another'}}
-        workdir.begin(tmp_path / 'run', plan=changed)
+        workdir.write_records(tmp_path / 'run', plan=changed)
         with pytest.raises(InputError, match=f'{words}.* changed since the run began: --overwrite'):
             finetune.run(experiment, tmp_path / 'run')
 

@@ -189,7 +189,7 @@ def test_a_clipped_gradient_moves_as_far_as_it_may():
 
 def test_averaged_weights_are_those_of_one_step_after_one_step():
     _, state, _ = stepped(ema=0.9)
-    averaged = train_step.evaluated(state, 0.9)
+    averaged = train_step.select_variables(state, 0.9)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
         averaged['params'],

@@ -179,7 +179,7 @@ def test_a_card_that_does_not_fit_is_not_written(tmp_path):
 def test_an_unfinished_training_serves_its_averaged_weights(tmp_path):
     keeper = checkpoint.Keeper(tmp_path / model_file.TRAINING / 'finetune', keep=1)
     state = train_step.state_of(tiny.variables(1), StepSettings(), ('ema',))
-    average = averaging.update(
+    average = averaging.update_average(
         state.ema, (tiny.variables(2)['params'], tiny.variables(2)['batch_stats']), 0.9, 0
     )
     keeper.save(

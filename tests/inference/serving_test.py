@@ -94,7 +94,7 @@ def classifier(checkpoint):
 def client(classifier):
     from starlette.testclient import TestClient
 
-    return TestClient(app.app(classifier, SETTINGS), base_url='http://127.0.0.1:8000')
+    return TestClient(app.make_app(classifier, SETTINGS), base_url='http://127.0.0.1:8000')
 
 
 def png(image):
@@ -296,7 +296,7 @@ def test_a_reader_drops_images(classifier, checkpoint, tmp_path, width):
     from starlette.responses import Response
     from starlette.routing import Route
 
-    application = app.app(classifier, SETTINGS)
+    application = app.make_app(classifier, SETTINGS)
     around = f'<!doctype html><body><iframe src="/" width="{width}" height="900"></iframe>{USE}'
     for path, content, kind in (
         ('/around', around, 'text/html'),

@@ -12,7 +12,9 @@ from jaxdl.workdir import claims, tables
 
 def ablation(folder, values, **config):
     """Finished ablation as `compare` reads it: accuracies by option, in the order of the seeds."""
-    workdir.begin(folder, config=dict(kind='Ablation') | config, plan={}, run=dict(finished=True))
+    workdir.write_records(
+        folder, config=dict(kind='Ablation') | config, plan={}, run=dict(finished=True)
+    )
     facts = dict(
         condition='', phase='measure', learning_rate=0.1, epoch=1, split='test', metric='accuracy'
     )
@@ -28,12 +30,14 @@ def ablation(folder, values, **config):
 
 def finetuning(folder, accuracy, images):
     run = dict(finished=True, scores=dict(finetune=dict(accuracy=accuracy, images=images)))
-    workdir.begin(folder, config=dict(kind='FineTune'), plan={}, run=run)
+    workdir.write_records(folder, config=dict(kind='FineTune'), plan={}, run=run)
     return folder
 
 
 def demonstration(folder, *holds):
-    workdir.begin(folder, config=dict(kind='Demonstration'), plan={}, run=dict(finished=True))
+    workdir.write_records(
+        folder, config=dict(kind='Demonstration'), plan={}, run=dict(finished=True)
+    )
     rows = [
         dict(claim=f'claim {i}', expected=1, measured=1, error=0, tolerance=0, holds=outcome)
         for i, outcome in enumerate(holds)
@@ -114,7 +118,7 @@ def test_differing_provenance_is_named(tmp_path, key):
     changed = 'other' if isinstance(facts[key], str) else facts[key] | dict(added='other')
     folders = [ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two')]
     for folder, run in zip(folders, (facts, facts | {key: changed}), strict=True):
-        workdir.begin(folder, run=run | dict(finished=True))
+        workdir.write_records(folder, run=run | dict(finished=True))
     (difference,) = compare_runs.differences(*folders)
     assert difference[0].startswith(f'run.{key}')
     assert difference[2] == 'other'
@@ -134,7 +138,7 @@ def test_incomparable_runs_are_reported_in_one_line(tmp_path, capsys):
         InputError, match=r'kind Ablation, .* kind Demonstration: use two runs of the same kind'
     ):
         compare_runs.compare(one, demonstration(tmp_path / 'third', 'true'))
-    workdir.begin(other, run=dict(finished=False))
+    workdir.write_records(other, run=dict(finished=False))
     with pytest.raises(InputError, match='other: the run is not finished'):
         compare_runs.compare(one, other)
     assert main.main(['--mode=compare', str(one)]) == 2

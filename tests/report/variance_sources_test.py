@@ -9,7 +9,7 @@ import studies
 from jaxdl import ensemble, report
 from jaxdl.ablation import planning, run
 from jaxdl.data import Data, load, split
-from jaxdl.data.on_device import resident
+from jaxdl.data.on_device import place_on_device
 from jaxdl.ensemble import Member, chunks
 from jaxdl.train.diagnostics import PROBES
 from jaxdl.train.figure_data import PICTURES
@@ -56,7 +56,7 @@ def test_each_source_of_chance_changes_the_run_by_itself(source):
     changed = dataclasses.replace(NOISY, **{source: 1})
     member = Member('', 0, changed, split=changed.split_offset)
     splits = [split(load(Data()), Data(), number) for number in (0, 1)]
-    resident_data = resident(load(Data()), splits)
+    resident_data = place_on_device(load(Data()), splits)
     both = [Member('', 0, NOISY), member]
     training, _, _ = studies.train(both, [[0], [1]], data=resident_data.rows([0, member.split]))
     first, second = training.history['train_loss'][0].ravel()
@@ -68,12 +68,12 @@ def test_rows_with_their_own_splits_equal_single_runs():
     dataset = load(Data())
     splits = [split(dataset, Data(), number) for number in range(3)]
     members = [Member('', seed, BASE, split=seed) for seed in range(3)]
-    resident_data = resident(dataset, splits)
+    resident_data = place_on_device(dataset, splits)
     training, _, tested = studies.train(
         members, [[0], [1], [2]], data=resident_data.rows([0, 1, 2])
     )
     for seed in range(3):
-        alone = resident(dataset, [splits[seed]])
+        alone = place_on_device(dataset, [splits[seed]])
         single, _, single_tested = studies.train(members[seed : seed + 1], [[0]], data=alone)
         for name in ('train_loss', 'val_loss'):
             assert training.history[name][0, seed, 0] == pytest.approx(
@@ -84,14 +84,16 @@ def test_rows_with_their_own_splits_equal_single_runs():
 
 def test_moments_are_those_of_the_training_images():
     dataset, parts = load(Data()), split(load(Data()), Data())
-    resident_data = resident(dataset, [parts])
+    resident_data = place_on_device(dataset, [parts])
     pixels = dataset.images[parts.train] / 255
     assert float(resident_data.mean[0, 0]) == pytest.approx(pixels.mean(), rel=1e-5)
     assert float(resident_data.std[0, 0]) == pytest.approx(pixels.std(), rel=1e-5)
     table = load(Data(dataset='breast_cancer'))
     parts_of_table = split(table, Data())
     rows = table.images[parts_of_table.train][:, 0, 0]
-    np.testing.assert_allclose(resident(table, [parts_of_table]).std[0], rows.std(0), rtol=1e-4)
+    np.testing.assert_allclose(
+        place_on_device(table, [parts_of_table]).std[0], rows.std(0), rtol=1e-4
+    )
 
 
 def test_a_variance_study_crosses_its_sources_and_leaves_the_tables_alone(tmp_path):

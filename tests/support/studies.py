@@ -9,7 +9,7 @@ from jaxdl import ensemble
 from jaxdl.config.experiment import Ablation
 from jaxdl.config.overrides import check, override
 from jaxdl.data import Data, load, split
-from jaxdl.data.on_device import resident
+from jaxdl.data.on_device import place_on_device
 from jaxdl.ensemble import Member
 from jaxdl.train.variant import Variant, program_key
 
@@ -48,7 +48,7 @@ def members(variants, seeds):
 def digits():
     """The digits on the device."""
     dataset = load(Data())
-    return resident(dataset, [split(dataset, Data())])
+    return place_on_device(dataset, [split(dataset, Data())])
 
 
 def train(members, chunk, epochs=1, data=None, after_epoch=lambda training: None):

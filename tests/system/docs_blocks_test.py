@@ -14,7 +14,7 @@ from jaxdl.ablation import estimate
 from jaxdl.cli import flags, modes
 from jaxdl.config import catalogue
 from jaxdl.config.load import load_experiment
-from jaxdl.config.overrides import check, keep, override
+from jaxdl.config.overrides import check, override, select_options
 from jaxdl.data import Data, load
 from tests.config import register_test
 
@@ -54,7 +54,7 @@ def test_python_blocks_give_the_stated_results(capsys):
         assert capsys.readouterr().out.split() == re.findall(
             r'^print.*  # (.*)$', block, re.MULTILINE
         )
-    (line,) = estimate.apart(space['study'])[2:]
+    (line,) = estimate.list_differing_fields(space['study'])[2:]
     assert line.split() == ['width', '16', '(0;', '0.5)', '|', '32', '(0.5,', 'wide)']
 
 
@@ -87,7 +87,7 @@ def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
     }
     assert {kind for kind, _ in added} == set(register.TABLES) - {'global_pooling', 'norm', 'init'}
     assert len(load(Data(dataset='stripes')).class_names) == 2
-    shrunk = override(keep(study, ['tiny', 'perceptron']), TINY)
+    shrunk = override(select_options(study, ['tiny', 'perceptron']), TINY)
     results = jaxdl.run(shrunk, tmp_path / 'run')
     assert {row['metric'] for row in results.table} == {'loss', 'accuracy', 'log_loss'}
     for kind, name in sorted(added - {('metric', 'log_loss'), ('dataset', 'stripes')}):

@@ -5,9 +5,9 @@ import pytest
 import jaxdl
 from jaxdl.config import catalogue
 from jaxdl.config.load import load_experiment
-from jaxdl.config.overrides import keep, override, quick
+from jaxdl.config.overrides import override, quick, select_options
 
-EXPERIMENTS = {name: load_experiment(name) for name in catalogue.questions()}
+EXPERIMENTS = {name: load_experiment(name) for name in catalogue.read_questions()}
 ABLATIONS = [name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Ablation)]
 DEMONSTRATIONS = [
     name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Demonstration)
@@ -21,7 +21,7 @@ def test_every_ablation_is_loaded_shrunk_and_run(name, tmp_path):
     assert whole.question.endswith('?')
     assert set(whole.why) == set(whole.options)
     other = next(name for name in reversed(whole.options) if name != whole.baseline)
-    shrunk = keep(override(whole, dict(epochs=1, seeds=2, width=2, depth=1)), [other])
+    shrunk = select_options(override(whole, dict(epochs=1, seeds=2, width=2, depth=1)), [other])
     results = jaxdl.run(shrunk, tmp_path)
     assert [r['option'] for r in results.summary] == list(shrunk.options) * len(shrunk.conditions)
     assert 'no evidence' in (tmp_path / 'report.md').read_text()

@@ -106,7 +106,7 @@ def test_overrides(name, data, value):
 @many
 @given(st.text() | st.tuples(st.text(), st.text() | VALUES.map(json.dumps) | DEEP).map('='.join))
 def test_settings_on_the_command_line(text):
-    result = tried(flags.pairs, [text])
+    result = tried(flags.parse_pairs, [text])
     assert result is None or result[0][0] == text.partition('=')[0]
 
 
@@ -125,7 +125,7 @@ def test_config(text):
 
 @many
 @given(
-    st.text() | st.lists(st.lists(st.text(), min_size=9, max_size=9)).map(tables.lines),
+    st.text() | st.lists(st.lists(st.text(), min_size=9, max_size=9)).map(tables.format_rows),
     st.booleans(),
 )
 def test_results(text, headed):
@@ -194,7 +194,7 @@ def test_a_workdir_that_was_tampered_with(tmp_path, undrawn, name):
             rows[rng.randrange(len(rows))][rng.randrange(len(rows[0]))] = rng.choice(
                 ('', 'nan', '-1', '1e999', 'x')
             )
-            (top / name).write_text(tables.lines(rows))
+            (top / name).write_text(tables.format_rows(rows))
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of NumPy, about numbers that no run wrote
             refused += not tried(report.build, top)
@@ -217,7 +217,7 @@ def test_events_that_are_none_are_passed_over(tmp_path):
     ]
     (tmp_path / 'metrics.jsonl').write_text('\n'.join(lines) + '\n')
     assert journal.read(tmp_path) == [good, good]
-    assert journal.sessions(tmp_path) == [0.5]
+    assert journal.session_seconds(tmp_path) == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_link_in_a_workdir_leads_nowhere_else(tmp_path, name):
     (top / name).symlink_to(tmp_path / 'elsewhere')
     for act in (
         lambda: report.build(top),
-        lambda: lock.hold(top).__enter__(),
+        lambda: lock.lock_workdir(top).__enter__(),
         lambda: jaxdl.Predictor.from_checkpoint(top),
     ):
         with pytest.raises(InputError, match='is a link that leaves the workdir'):
@@ -308,7 +308,7 @@ def test_a_name_is_text_on_a_page_and_in_markdown(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_a_name_is_text_in_a_spreadsheet_and_on_a_terminal(name, capsys):
     assert not submission._text(name).startswith(submission.FORMULA)
-    modes.say(name.replace('\n', ' '))
+    modes.print_text(name.replace('\n', ' '))
     line = capsys.readouterr().out.removesuffix('\n')
     assert visible(line) == line
 

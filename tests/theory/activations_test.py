@@ -105,7 +105,7 @@ def test_the_watch_counts_the_images_on_which_the_outputs_are_0(trained):
     )
     variables = train_step.variables_of(one.state)
     _, collections = module.apply(
-        variables, train_step.normalised(batch), mutable=['intermediates']
+        variables, train_step.normalize_batch(batch), mutable=['intermediates']
     )
     layers: dict[str, Any] = dict(collections['intermediates'])
     outputs = np.stack([layers[f'hidden_{i}'][0] for i in range(2)])

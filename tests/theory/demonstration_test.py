@@ -92,7 +92,7 @@ def test_a_finished_one_is_only_reported_again(tmp_path):
         raise AssertionError
 
     again = dataclasses.replace(STUDY, answer=never)
-    workdir.begin(tmp_path, config=as_dict(again))
+    workdir.write_records(tmp_path, config=as_dict(again))
     demonstration.run(again, tmp_path)
     after = {path.name: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
     changed = {'config.json': b'', 'sha256.json': b''}
@@ -130,7 +130,7 @@ def test_an_interrupted_demonstration_restarts(tmp_path):
     stops = dataclasses.replace(STUDY, answer=stopped)
     with pytest.raises(Interrupted):
         demonstration.run(stops, tmp_path)
-    assert not workdir.finished(tmp_path)
+    assert not workdir.is_finished(tmp_path)
     with pytest.raises(InputError, match='not finished'):
         report.build(tmp_path)
     with pytest.raises(InputError, match='holds another configuration'):

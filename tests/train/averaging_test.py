@@ -22,11 +22,11 @@ def _averaged(path, decay):
 
     def step(average, now):
         i, tree = now
-        average = averaging.update(average, tree, decay, i)
-        return average, averaging.corrected(average, decay, i + 1)
+        average = averaging.update_average(average, tree, decay, i)
+        return average, averaging.correct_bias(average, decay, i + 1)
 
     steps = len(jax.tree.leaves(path)[0])
-    first = averaging.start(jax.tree.map(lambda leaf: leaf[0], path))
+    first = averaging.start_average(jax.tree.map(lambda leaf: leaf[0], path))
     return jax.lax.scan(step, first, (jnp.arange(steps), path))[1]
 
 
@@ -56,12 +56,12 @@ def test_step_0_resets_the_average():
     path = _path(1)
     old = jax.tree.map(lambda leaf: jnp.full(leaf.shape[1:], jnp.nan), path)
     first = jax.tree.map(lambda leaf: leaf[0], path)
-    averages = averaging.corrected(averaging.update(old, first, 0.99, 0), 0.99, 1)
+    averages = averaging.correct_bias(averaging.update_average(old, first, 0.99, 0), 0.99, 1)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), averages, first)
 
 
 def test_an_average_of_halves_is_not_rounded_to_halves():
-    average = averaging.start(dict(x=jnp.ones(2, jnp.bfloat16)))
+    average = averaging.start_average(dict(x=jnp.ones(2, jnp.bfloat16)))
     assert average['x'].dtype == jnp.float32
 
 
@@ -79,7 +79,7 @@ def _near(target):
 
 def test_a_soup_adds_only_members_that_improve_the_score():
     candidates = [_candidate(9.0, -7.0), _candidate(1.5, 0.0), _candidate(-1.0, 0.0)]
-    mixed, chosen = averaging.soup(candidates, _near([0.25, 0.0]))
+    mixed, chosen = averaging.average_greedily(candidates, _near([0.25, 0.0]))
     assert chosen == [1, 2] or chosen == [2, 1]
     np.testing.assert_array_equal(mixed['params']['x'], [0.25, 0.0])
     np.testing.assert_array_equal(mixed['batch_stats']['m'], [0.25])
@@ -92,7 +92,7 @@ def test_a_soup_is_the_mean_of_the_chosen_and_no_worse_than_any(seed):
         [_candidate(*rng.normal(size=3)) for _ in range(6)],
         _near(rng.normal(size=3)),
     )
-    mixed, chosen = averaging.soup(candidates, score)
+    mixed, chosen = averaging.average_greedily(candidates, score)
     assert len(set(chosen)) == len(chosen) >= 1
     assert chosen[0] == int(np.argmax([score(candidate) for candidate in candidates]))
     assert score(mixed) >= max(map(score, candidates))
@@ -106,11 +106,11 @@ def test_a_diverged_candidate_is_left_out_of_a_soup():
         _candidate(1.0, 0.0),
         _candidate(float('nan'), 1.0),
     ]
-    mixed, chosen = averaging.soup(candidates, _near([0.0, 0.0]))
+    mixed, chosen = averaging.average_greedily(candidates, _near([0.0, 0.0]))
     assert chosen == [1]
     np.testing.assert_array_equal(mixed['params']['x'], [1.0, 0.0])
 
 
 def test_a_soup_of_one_is_that_one():
     (only,) = candidates = [_candidate(0.1, 0.7)]
-    assert averaging.soup(candidates, _near([0.0, 0.0])) == (only, [0])
+    assert averaging.average_greedily(candidates, _near([0.0, 0.0])) == (only, [0])

@@ -49,9 +49,9 @@ def params(name):
 def test_every_leaf_has_exactly_one_value(params):
     for tree in (
         masks.rate_scales(params, 0.7),
-        masks.frozen(params, ['stem', 'layer2']),
-        masks.only(params),
-        masks.unfrozen(params, 3.0, 1.0),
+        masks.mask_frozen(params, ['stem', 'layer2']),
+        masks.mask_last_phase(params),
+        masks.mask_unfrozen(params, 3.0, 1.0),
         optim.decay_mask(params),
     ):
         assert jax.tree.structure(tree) == jax.tree.structure(params)
@@ -96,12 +96,14 @@ def test_frozen_are_those_that_are_named(params):
         ([], lambda key: False),
         (['head'], lambda key: key == 'head'),
     ):
-        masked = _leaves(masks.frozen(params, names))
+        masked = _leaves(masks.mask_frozen(params, names))
         assert [leaf for _, leaf in masked] == [expected(path[0]) for path, _ in masked]
 
 
 def test_head_and_last_norm_alone(name, params):
-    learning = {path for path, leaf in _leaves(masks.only(params, ['head', 'norm'])) if leaf}
+    learning = {
+        path for path, leaf in _leaves(masks.mask_last_phase(params, ['head', 'norm'])) if leaf
+    }
     norm = LAST_NORM[name]
     assert learning == {(*norm, 'scale'), (*norm, 'bias'), ('head', 'kernel'), ('head', 'bias')}
 
@@ -112,7 +114,7 @@ def test_stages_unfreeze_from_the_head_down(params):
         *sorted({masks.stage_of(k) for k in params if k.startswith('layer')}, reverse=True),
         'stem',
     ]
-    masked = jax.jit(lambda now: masks.unfrozen(params, now, 1.5))
+    masked = jax.jit(lambda now: masks.mask_unfrozen(params, now, 1.5))
     for turn in range(len(stages) + 1):
         for now, awake in (
             (1.5 * turn, stages[: turn + 1]),
@@ -126,7 +128,7 @@ def test_stages_unfreeze_from_the_head_down(params):
 
 
 def test_without_unfreezing_all_learn_from_the_start(params):
-    assert all(leaf == 1 for leaf in jax.tree.leaves(masks.unfrozen(params, 0.0, 0.0)))
+    assert all(leaf == 1 for leaf in jax.tree.leaves(masks.mask_unfrozen(params, 0.0, 0.0)))
 
 
 def test_norms_and_biases_are_not_decayed(params):
@@ -139,7 +141,7 @@ def test_norms_and_biases_are_not_decayed(params):
     ('names', 'words'), [(['layer5'], 'layer4'), (['haed'], 'head'), (['layer1_7'], 'layer1_1')]
 )
 def test_an_unknown_part_is_refused_with_the_nearest_names(names, words):
-    for function in (masks.frozen, masks.only):
+    for function in (masks.mask_frozen, masks.mask_last_phase):
         with pytest.raises(InputError, match=rf'unknown part of the network.*{words}'):
             function(_shapes('resnet18'), names)
 

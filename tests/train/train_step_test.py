@@ -61,7 +61,7 @@ def test_a_part_at_its_default_changes_no_more_than_rounding():
     parts = tuple(train_step.PARTS)
     (_, state), _ = stepped(BASE, parts=parts)
     close(state.params, plain.params)
-    close(train_step.evaluated(state, 0.0)['params'], plain.params)
+    close(train_step.select_variables(state, 0.0)['params'], plain.params)
 
 
 def test_averaged_weights_are_the_weighted_mean_of_the_weights_of_all_steps():
@@ -71,13 +71,13 @@ def test_averaged_weights_are_the_weighted_mean_of_the_weights_of_all_steps():
         lambda *leaves: np.tensordot(weights / weights.sum(), np.stack(leaves), 1),
         *[state.params for state in states[1:]],
     )
-    close(train_step.evaluated(states[-1], 0.9)['params'], mean, atol=1e-5)
+    close(train_step.select_variables(states[-1], 0.9)['params'], mean, atol=1e-5)
     assert states[-1].ema[1].keys() == states[-1].batch_stats.keys()
 
 
 def test_before_the_first_step_the_initial_weights_are_evaluated():
     (start, _), _ = stepped(set_in(ema=0.9))
-    close(train_step.evaluated(start, 0.9)['params'], start.params, atol=0)
+    close(train_step.select_variables(start, 0.9)['params'], start.params, atol=0)
 
 
 def test_a_clipped_step_is_as_long_as_its_limit():

@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.ablation import planning
-from jaxdl.ablation.checks import images, judging, networks
+from jaxdl.ablation.checks import images, networks, ranges
 from jaxdl.ablation.checks.gradients import gradient_errors
 from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row, failed, table
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.data import Dataset, Splits, read_listing, split
 from jaxdl.data.loading import SPLITTING
-from jaxdl.data.on_device import resident
+from jaxdl.data.on_device import place_on_device
 from jaxdl.ensemble import Member, autotune
 from jaxdl.train import losses
 
@@ -45,7 +45,7 @@ def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
     checks, measured = [], []
     for condition, study, dataset in planning.load_conditions(experiment):
         splits = split(dataset, study.data)
-        checks += [Check(condition, ALL, row) for row in _of_data(study, dataset, splits)]
+        checks += [Check(condition, ALL, row) for row in _check_data(study, dataset, splits)]
         whole = dataclasses.replace(
             study.data, **{name: getattr(type(study.data), name) for name in SPLITTING}
         )
@@ -53,27 +53,27 @@ def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
         if same not in measured:
             checks += [
                 Check(condition, option, row)
-                for option, row in _of_options(study, dataset, splits, note)
+                for option, row in _check_options(study, dataset, splits, note)
             ]
         measured.append(same)
     return checks
 
 
-def _of_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]:
+def _check_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]:
     again = read_listing(study.data)
-    yield images.label_order(dataset, again)
-    yield images.image_order(dataset, again, study.data.image_size)
-    yield images.all_classes(dataset, splits)
+    yield images.check_label_order(dataset, again)
+    yield images.check_image_order(dataset, again, study.data.image_size)
+    yield images.check_classes(dataset, splits)
     used = {
         name: None
         for option in study.options
         for name in images.strengths_of(option_variant(study, option))
     }
     if used:
-        yield images.identity(*_some(dataset, splits), list(used))
+        yield images.check_identity(*_select_images(dataset, splits), list(used))
 
 
-def _of_options(
+def _check_options(
     study: Ablation, dataset: Dataset, splits: Splits, note: Note
 ) -> Iterator[tuple[str, Row]]:
     """Checks of the options, one check after another, such that options can be compared."""
@@ -82,26 +82,29 @@ def _of_options(
     members = [_member(study, option, rate) for option, rate in middle.items()]
     order = np.random.default_rng(0).permutation(splits.train)
     conv = autotune.find_forced_lowering(study.conv, len(members)) or 'auto'
-    subject = Subject(resident(dataset, [splits]), order, len(dataset.class_names), conv)
+    subject = Subject(place_on_device(dataset, [splits]), order, len(dataset.class_names), conv)
     note('the first loss, inputs and outputs')
     yield from _initial_outputs(members, subject)
     note('gradients and differences')
     for member, errors in zip(members, gradient_errors(members, subject), strict=True):
-        yield member.option, judging.gradients(errors)
-    note(f'{networks.HEART} images by heart')
+        yield member.option, ranges.check_gradients(errors)
+    note(f'{networks.OVERFIT_IMAGES} images by heart')
     yield from _overfit(study, grids, subject)
     note('updates and weights')
-    for member, norms in zip(members, networks.update_norms(members, subject), strict=True):
-        yield member.option, judging.stride(member.variant.learning_rate, norms)
+    for member, norms in zip(members, networks.measure_updates(members, subject), strict=True):
+        yield member.option, ranges.check_update_size(member.variant.learning_rate, norms)
     for member in members:
         strengths = images.strengths_of(member.variant)
         if strengths:
-            yield member.option, images.augmented(*_some(dataset, splits), strengths)
+            yield (
+                member.option,
+                images.check_augmentation(*_select_images(dataset, splits), strengths),
+            )
 
 
 def _initial_outputs(members: Sequence[Member], subject: Subject) -> Iterator[tuple[str, Row]]:
     seeds = range(networks.SEEDS)
-    results = networks.initial_outputs(
+    results = networks.measure_initial_outputs(
         [dataclasses.replace(m, seed=seed) for m in members for seed in seeds], subject
     )
     by_option = {
@@ -109,9 +112,11 @@ def _initial_outputs(members: Sequence[Member], subject: Subject) -> Iterator[tu
     }
     for member in members:
         of_seeds = by_option[member.option]
-        yield member.option, judging.first_loss(member.variant, subject.num_classes, of_seeds)
-    yield from ((option, judging.dead_inputs(each[0])) for option, each in by_option.items())
-    yield from ((option, judging.outputs_differ(each[0])) for option, each in by_option.items())
+        yield member.option, ranges.check_first_loss(member.variant, subject.num_classes, of_seeds)
+    yield from ((option, ranges.check_dead_inputs(each[0])) for option, each in by_option.items())
+    yield from (
+        (option, ranges.check_outputs_differ(each[0])) for option, each in by_option.items()
+    )
 
 
 def _overfit(
@@ -119,18 +124,18 @@ def _overfit(
 ) -> Iterator[tuple[str, Row]]:
     members = [_member(study, option, rate) for option, rates in grids.items() for rate in rates]
     grid_results: dict[str, dict[float, Any]] = {}
-    for member, result in zip(members, networks.overfit(members, subject), strict=True):
+    for member, result in zip(members, networks.measure_overfitting(members, subject), strict=True):
         grid_results.setdefault(member.option, {})[member.variant.learning_rate] = result
-    number = min(networks.HEART, len(subject.order))
+    number = min(networks.OVERFIT_IMAGES, len(subject.order))
     for option, results in grid_results.items():
-        yield option, judging.by_heart(results, number)
+        yield option, ranges.check_overfitting(results, number)
 
 
 def _member(study: Ablation, option: str, rate: float) -> Member:
     return Member(option, 0, dataclasses.replace(option_variant(study, option), learning_rate=rate))
 
 
-def _some(dataset: Dataset, splits: Splits) -> tuple[Any, Any]:
+def _select_images(dataset: Dataset, splits: Splits) -> tuple[Any, Any]:
     """Images and one-hot targets of some of the training images."""
     chosen = splits.train[: networks.IMAGES]
     targets = losses.targets(jnp.asarray(dataset.labels[chosen]), len(dataset.class_names))

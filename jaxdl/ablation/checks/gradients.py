@@ -14,8 +14,8 @@ from jaxdl import ensemble
 from jaxdl.ablation.checks.networks import (
     UNTRAINED,
     Subject,
-    by_program,
     loss_and_logits,
+    measure_by_program,
     replace_fields,
 )
 from jaxdl.ensemble import Member, Result
@@ -46,7 +46,7 @@ def gradient_errors(members: Sequence[Member], subject: Subject) -> list[dict[st
         differences = _differences(group, subject, batch)
         return [a | b for a, b in zip(products, differences, strict=True)]
 
-    return [_errors(result) for result in by_program(same, measure)]
+    return [_errors(result) for result in measure_by_program(same, measure)]
 
 
 def _gradient(
@@ -66,7 +66,7 @@ def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> l
     column = np.arange(len(members))[:, None]
     states = ensemble.initial_states(column, members, subject.num_classes, subject.shape)
     states = jax.tree.map(lambda leaf: leaf[:, 0], states)
-    images = np.asarray(train_step.normalised(batch), np.float64)
+    images = np.asarray(train_step.normalize_batch(batch), np.float64)
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(states.params)]
     names = np.asarray(['/'.join(part.key for part in path) for path in paths])
     with jax.enable_x64(True):

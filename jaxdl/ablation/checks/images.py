@@ -18,7 +18,7 @@ MIXING = ('mixup', 'cutmix')  # rows of AUGMENTATIONS that change targets
 CONTRAST = dict(look=0.7, fails=0.3)  # of what it was, after augmentation
 
 
-def label_order(dataset: Dataset, again: Listing) -> Row:
+def check_label_order(dataset: Dataset, again: Listing) -> Row:
     """Check the way of each label: name in the source, number, one-hot target, and back."""
     classes = len(dataset.class_names)
     names = dict(zip(again.ids, (again.class_names[label] for label in again.labels), strict=True))
@@ -47,7 +47,7 @@ def label_order(dataset: Dataset, again: Listing) -> Row:
     )
 
 
-def image_order(dataset: Dataset, again: Listing, size: int) -> Row:
+def check_image_order(dataset: Dataset, again: Listing, size: int) -> Row:
     """Read a few images, evenly over the data set, again by their ids, and compare."""
     places = {name: place for place, name in enumerate(again.ids)}
     chosen = np.linspace(0, len(dataset.ids) - 1, min(AGAIN, len(dataset.ids))).astype(int)
@@ -59,7 +59,7 @@ def image_order(dataset: Dataset, again: Listing, size: int) -> Row:
     )
 
 
-def all_classes(dataset: Dataset, splits: Splits) -> Row:
+def check_classes(dataset: Dataset, splits: Splits) -> Row:
     """Every class should be in every part."""
     classes = len(dataset.class_names)
     parts = dict(train=splits.train, val=splits.val, test=splits.test)
@@ -70,7 +70,7 @@ def all_classes(dataset: Dataset, splits: Splits) -> Row:
     return Row('classes', f'{classes} in every part', measured, verdict, hint)
 
 
-def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row:
+def check_identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row:
     """Every augmentation that the study names, at strength 0: no bit may change."""
     pixels = to_float(images)
 
@@ -84,14 +84,16 @@ def identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row
     return Row('augmentation at 0', 'no bit changes', measured, FAILS if wrong else OK, hint)
 
 
-def augmented(images: jax.Array, targets: jax.Array, strengths: Mapping[str, float]) -> Row:
+def check_augmentation(
+    images: jax.Array, targets: jax.Array, strengths: Mapping[str, float]
+) -> Row:
     """Check augmentation at the strengths of an option: range, targets, remaining contrast."""
     pixels = to_float(images)
     output, labels = augment(jax.random.key(0), pixels, targets, strengths)
     low, high = (0.0, 1.0) if images.dtype == jnp.uint8 else (-np.inf, np.inf)
     within = bool((jnp.isfinite(output) & (output >= low - 1e-5) & (output <= high + 1e-5)).all())
     contrast = float(output.std() / jnp.maximum(pixels.std(), 1e-12))
-    wrong = _wrong(pixels, targets, output, labels, bool(set(strengths) & set(MIXING)))
+    wrong = _find_problem(pixels, targets, output, labels, bool(set(strengths) & set(MIXING)))
     if not within:
         wrong = 'pixels out of range'
     broken = wrong or contrast < CONTRAST['fails']
@@ -113,7 +115,7 @@ def strengths_of(variant: Variant) -> dict[str, float]:
     return {name: float(strength) for name, strength in strengths.items()}
 
 
-def _wrong(
+def _find_problem(
     pixels: jax.Array, targets: jax.Array, output: jax.Array, labels: jax.Array, mixes: bool
 ) -> str:
     """Problem of shapes or targets; empty where there is none."""

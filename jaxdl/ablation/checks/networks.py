@@ -20,10 +20,10 @@ from jaxdl.train.variant import Variant
 
 IMAGES = 64  # training images for the measurements before the first step
 SEEDS = 8  # of the first loss: one seed says little about random weights
-HEART = 20  # images of the small batch to overfit
-PATIENCE = 300  # most steps for that
+OVERFIT_IMAGES = 20  # images of the small batch to overfit
+OVERFIT_STEPS = 300  # most steps for that
 # Steps whose update is measured: after them a momentum of 0.9 has two thirds of its final length.
-PACES = 11
+UPDATE_STEPS = 11
 # Where no step is taken, options that differ in these fields share a program.
 UNTRAINED = dict(optimizer='sgd', schedule='constant')
 
@@ -69,7 +69,7 @@ class Subject:
         )
 
 
-def initial_outputs(members: Sequence[Member], subject: Subject) -> list[Result]:
+def measure_initial_outputs(members: Sequence[Member], subject: Subject) -> list[Result]:
     """Measure each member before its first step, on IMAGES images, in training mode without noise.
 
     Returns:
@@ -79,10 +79,10 @@ def initial_outputs(members: Sequence[Member], subject: Subject) -> list[Result]
     """
     batch = subject.batch(subject.order[:IMAGES])
     same = [replace_fields(member, batch_size=IMAGES, **UNTRAINED) for member in members]
-    return by_program(same, lambda group: subject.measure(_initial_outputs, group, batch))
+    return measure_by_program(same, lambda group: subject.measure(_initial_outputs, group, batch))
 
 
-def overfit(members: Sequence[Member], subject: Subject) -> list[Result]:
+def measure_overfitting(members: Sequence[Member], subject: Subject) -> list[Result]:
     """Train each member for PATIENCE steps on the same HEART images, without regularisation.
 
     Returns:
@@ -90,15 +90,16 @@ def overfit(members: Sequence[Member], subject: Subject) -> list[Result]:
       of steps after which all images were correct in training mode, PATIENCE if they never were.
     """
     labels = np.asarray(subject.data.labels)[subject.order]
-    batch = subject.batch(subject.order[balanced(labels)[:HEART]])
+    batch = subject.batch(subject.order[balanced_order(labels)[:OVERFIT_IMAGES]])
     plain = train_step.PARTS | dict(label_smoothing=0.0, weight_decay=0.0)
     bare = [
-        replace_fields(member, batch_size=HEART, schedule='constant', **plain) for member in members
+        replace_fields(member, batch_size=OVERFIT_IMAGES, schedule='constant', **plain)
+        for member in members
     ]
-    return by_program(bare, lambda group: subject.measure(_overfit, group, batch))
+    return measure_by_program(bare, lambda group: subject.measure(_overfit, group, batch))
 
 
-def update_norms(members: Sequence[Member], subject: Subject) -> list[Result]:
+def measure_updates(members: Sequence[Member], subject: Subject) -> list[Result]:
     """Measure the first PACES steps of each member at the full learning rate.
 
     Returns:
@@ -108,15 +109,15 @@ def update_norms(members: Sequence[Member], subject: Subject) -> list[Result]:
 
     def measure(group: Sequence[Member]) -> list[Result]:
         parts, size = ensemble.find_optional_parts(group).kinds, group[0].variant.batch_size
-        batches = subject.batch(np.resize(subject.order, (PACES, size)))
+        batches = subject.batch(np.resize(subject.order, (UPDATE_STEPS, size)))
         return subject.measure(functools.partial(_update_norms, parts=parts), group, batches)
 
-    return by_program(
+    return measure_by_program(
         [replace_fields(member, schedule='constant', ema=0.0) for member in members], measure
     )
 
 
-def balanced(labels: np.ndarray) -> np.ndarray:
+def balanced_order(labels: np.ndarray) -> np.ndarray:
     """Order of `labels` [n] such that every prefix has all classes as equally as possible."""
     order = np.argsort(labels, kind='stable')
     counts = np.bincount(labels)
@@ -130,7 +131,7 @@ def replace_fields(member: Member, **overrides: Any) -> Member:
     return dataclasses.replace(member, variant=dataclasses.replace(member.variant, **overrides))
 
 
-def by_program(
+def measure_by_program(
     members: Sequence[Member], measure: Callable[[list[Member]], list[Result]]
 ) -> list[Result]:
     """Call `measure` with the members of each program; results in the order of `members`."""
@@ -148,7 +149,7 @@ def _initial_outputs(
             module, variant, train_step.variables_of(state), images, batch.labels
         )
 
-    loss, back, logits = jax.vjp(loss_of, train_step.normalised(batch), has_aux=True)
+    loss, back, logits = jax.vjp(loss_of, train_step.normalize_batch(batch), has_aux=True)
     dead = (back(jnp.ones_like(loss))[0] == 0).all(0).mean()
     return dict(
         loss=loss,
@@ -164,12 +165,12 @@ def _overfit(
     step = functools.partial(train_step.train_step, config=StepConfig(module, ()))
 
     def body(state: TrainState, _: None) -> tuple[TrainState, jax.Array]:
-        state, step_metrics = step(state, batch, variant, keys.seed_key(0), Timeline(PATIENCE))
+        state, step_metrics = step(state, batch, variant, keys.seed_key(0), Timeline(OVERFIT_STEPS))
         return state, step_metrics.sums.correct == step_metrics.sums.count
 
-    state, right = lax.scan(body, state, None, length=PATIENCE)
+    state, right = lax.scan(body, state, None, length=OVERFIT_STEPS)
     sums, _ = train_step.eval_step(state, batch, variant, module=module)
-    steps = jnp.where(right.any(), jnp.argmax(right), PATIENCE)
+    steps = jnp.where(right.any(), jnp.argmax(right), OVERFIT_STEPS)
     return dict(learnt=sums.correct / sums.count * jnp.isfinite(sums.loss), steps=steps)
 
 

@@ -63,7 +63,7 @@ def table(checks: Sequence[Check]) -> str:
 
     Below the table, one line per hint and a count.
     """
-    rows = _merged(checks)
+    rows = _merge(checks)
     cells = [_cells(row, before) for row, before in zip(rows, (None, *rows), strict=False)]
     widths = [max(map(len, column)) for column in zip(HEADER, *cells, strict=True)]
     rest = WIDTH - sum(widths) - 2 * (len(widths) - 1)
@@ -76,7 +76,7 @@ def table(checks: Sequence[Check]) -> str:
     return '\n'.join([*lines, '', *_hints(checks), _count(checks)])
 
 
-def _merged(checks: Sequence[Check]) -> list[Check]:
+def _merge(checks: Sequence[Check]) -> list[Check]:
     """Merge checks with the same result for every option into one row."""
     merged = []
     for _, group in itertools.groupby(checks, key=lambda row: (row.condition, row.check)):

@@ -19,7 +19,7 @@ Mark = tuple[int, int, int, int]  # size, times of change of content and of inod
 Index = dict[str, tuple[Mark, str]]  # absolute path -> mark and digest
 
 
-class Look(NamedTuple):
+class FileState(NamedTuple):
     """State of an image before it is read.
 
     Attributes:
@@ -43,37 +43,39 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def look(
+def look_up(
     sources: Sequence[pathlib.Path | bytes], index: Index, more: Callable[[int], None]
-) -> list[Look]:
+) -> list[FileState]:
     """Look every source [n] up in the index, and call `more(1)` for each."""
     looks = []
     for source in sources:
-        looks.append(Look(digest(source)) if isinstance(source, bytes) else _file(source, index))
+        looks.append(
+            FileState(digest(source)) if isinstance(source, bytes) else _file(source, index)
+        )
         more(1)
     return looks
 
 
-def _file(path: pathlib.Path, index: Index) -> Look:
+def _file(path: pathlib.Path, index: Index) -> FileState:
     try:
         now = os.stat(path)  # noqa: PTH116 - half the time of pathlib's
     except FileNotFoundError:
-        return Look(reason='no such file')
+        return FileState(reason='no such file')
     except OSError as error:
-        return Look(reason=f'cannot be read: {error.strerror}')
+        return FileState(reason=f'cannot be read: {error.strerror}')
     if not stat.S_ISREG(now.st_mode):
-        return Look(reason='not a file')
+        return FileState(reason='not a file')
     if not os.access(path, os.R_OK):
-        return Look(reason='cannot be read: Permission denied')
+        return FileState(reason='cannot be read: Permission denied')
     mark = (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
     entry = index.get(_absolute(path))
-    return Look(entry[1] if entry and entry[0] == mark else None, mark)
+    return FileState(entry[1] if entry and entry[0] == mark else None, mark)
 
 
 def read(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> Index:
     """Read the index of these files; empty where there is none, or it is damaged."""
     try:
-        content = json.loads(where(folder, sources).read_text())
+        content = json.loads(index_path(folder, sources).read_text())
         return {
             path: ((size, at, inode_at, inode), d)
             for path, (size, at, inode_at, inode, d) in content.items()
@@ -82,10 +84,10 @@ def read(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> Index
         return {}
 
 
-def updated(
+def update(
     index: Index,
     sources: Sequence[pathlib.Path | bytes],
-    looks: Sequence[Look],
+    looks: Sequence[FileState],
     digests: Sequence[str],
     began: int,
 ) -> Index:
@@ -104,12 +106,12 @@ def updated(
     }
 
 
-def text(index: Index) -> str:
+def format_index(index: Index) -> str:
     """Format an index as the JSON that `read` reads."""
     return json.dumps({path: (*mark, value) for path, (mark, value) in index.items()})
 
 
-def where(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> pathlib.Path:
+def index_path(folder: pathlib.Path, sources: Sequence[pathlib.Path | bytes]) -> pathlib.Path:
     """Path of the index: one for the deepest folder that contains all of `sources`."""
     parents = {
         os.path.dirname(_absolute(source))  # noqa: PTH120

@@ -47,7 +47,7 @@ def read(folder: pathlib.Path, size: int, key: str, meter: Meter = show_progress
         if complete and _checksum(pixels, meter) == content['checksum']:
             return Entry(
                 path,
-                _mapped(pixels, shape),
+                _map_pixels(pixels, shape),
                 {int(i): str(why) for i, why in content['bad'].items()},
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -77,7 +77,7 @@ class Rows:
         key, row = self.where[digest]
         with self.lock:  # an entry is checked once, at its first use
             if key not in self.open:
-                self.open[key] = read(self.folder, self.size, key, _unseen)
+                self.open[key] = read(self.folder, self.size, key, _hide_progress)
         entry = self.open[key]
         return (entry.images[row], entry.bad.get(row, '')) if entry else None
 
@@ -85,7 +85,7 @@ class Rows:
 def commit(folder: pathlib.Path, pixels: pathlib.Path, content: Mapping[str, Any]) -> np.ndarray:
     """Make the complete file `pixels` an entry described by `content`, and map it."""
     final = folder / f'{content["size"]}px-{content["key"]}.raw'
-    images = _mapped(pixels, (len(content['digests']), content['size'], content['size'], 3))
+    images = _map_pixels(pixels, (len(content['digests']), content['size'], content['size'], 3))
     workdir.publish(pixels, final)
     try:
         workdir.write(final.with_suffix('.json'), json.dumps(content))
@@ -97,13 +97,13 @@ def commit(folder: pathlib.Path, pixels: pathlib.Path, content: Mapping[str, Any
     return images
 
 
-def keep(path: pathlib.Path, text: str) -> None:
+def write_if_possible(path: pathlib.Path, text: str) -> None:
     """Write a file that may as well be missing."""
     with contextlib.suppress(OSError):
         workdir.write(path, text)
 
 
-def used(path: pathlib.Path) -> None:
+def mark_as_used(path: pathlib.Path) -> None:
     """Mark an entry as just used."""
     with contextlib.suppress(OSError):
         os.utime(path)
@@ -129,11 +129,11 @@ def trim(folder: pathlib.Path, newest: Mapping[str, Any]) -> None:
             total += (
                 path.with_suffix('.raw').stat().st_size if path.with_suffix('.raw').exists() else 0
             )
-            if not is_newest and (total > LIMIT or _replaced(path, newest, images)):
+            if not is_newest and (total > LIMIT or _is_replaced(path, newest, images)):
                 _drop(path)
 
 
-def _replaced(path: pathlib.Path, newest: Mapping[str, Any], images: set[str]) -> bool:
+def _is_replaced(path: pathlib.Path, newest: Mapping[str, Any], images: set[str]) -> bool:
     if not path.name.startswith(f'{newest["size"]}px-'):
         return False
     content = _read(path) or {}
@@ -161,7 +161,7 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _unseen(*_: Any) -> Iterator[Callable[[int], None]]:
+def _hide_progress(*_: Any) -> Iterator[Callable[[int], None]]:
     yield lambda count: None  # a terminal has room for one line of progress
 
 
@@ -177,5 +177,5 @@ def _checksum(path: pathlib.Path, meter: Meter) -> int:
     return checksum
 
 
-def _mapped(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+def _map_pixels(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.memmap(path, np.uint8, 'r', shape=shape)

@@ -23,9 +23,9 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.data.cache import digests, entries
-from jaxdl.data.cache.digests import Look
+from jaxdl.data.cache.digests import FileState
 from jaxdl.data.cache.entries import Rows
-from jaxdl.data.decode import decode, decoder
+from jaxdl.data.decode import decode, describe_decoder
 from jaxdl.data.image_headers import BadImage, read
 from jaxdl.errors import InputError
 from jaxdl.runtime import caches, machine
@@ -37,7 +37,7 @@ Sources = Sequence[pathlib.Path | bytes]
 
 
 @dataclasses.dataclass(frozen=True)
-class Decoded:
+class DecodedImages:
     """Decoded images.
 
     Attributes:
@@ -51,7 +51,9 @@ class Decoded:
     bad: dict[int, str]
 
 
-def decoded(sources: Sources, ids: Sequence[str], size: int, on_bad_image: str = 'stop') -> Decoded:
+def decode_images(
+    sources: Sources, ids: Sequence[str], size: int, on_bad_image: str = 'stop'
+) -> DecodedImages:
     """Decode every image of `sources` [n] by `decode`, or take it from the cache.
 
     Args:
@@ -68,32 +70,32 @@ def decoded(sources: Sources, ids: Sequence[str], size: int, on_bad_image: str =
         cannot be written.
     """
     if not len(sources):
-        return Decoded(np.zeros((0, size, size, 3), np.uint8), (), {})
+        return DecodedImages(np.zeros((0, size, size, 3), np.uint8), (), {})
     try:
-        images = _cached(caches.folder('images'), sources, size)
+        images = _read_or_build(caches.folder('images'), sources, size)
     except OSError as error:
-        raise _unwritable(error, len(sources) * size * size * 3) from None
+        raise _describe_write_error(error, len(sources) * size * size * 3) from None
     if images.bad and on_bad_image != 'skip':
-        raise InputError(_complaint(images.bad, ids))
+        raise InputError(_describe_bad_images(images.bad, ids))
     return images
 
 
 def key(values: Sequence[str], size: int) -> str:
     """Key of the entry for images with these digests, in this order."""
-    content = '\n'.join((decoder(), str(size), *values))
+    content = '\n'.join((describe_decoder(), str(size), *values))
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def _cached(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
+def _read_or_build(folder: pathlib.Path, sources: Sources, size: int) -> DecodedImages:
     began = time.time_ns()
     index = digests.read(folder, sources)
     with show_progress('checking the images', len(sources), 'files') as more:
-        looks = digests.look(sources, index, more)
+        looks = digests.look_up(sources, index, more)
     unread = [i for i, look in enumerate(looks) if look.unread]
     # A few files that changed just before the last run are not worth a new entry.
     if len(unread) <= max(64, len(sources) // 50):
         for i in unread:
-            looks[i] = _read_now(sources[i], looks[i])
+            looks[i] = _read_digest(sources[i], looks[i])
         unread = []
     values = ['' if look.reason else look.digest or '' for look in looks]
     entry = None if unread else entries.read(folder, size, key(values, size))
@@ -101,29 +103,33 @@ def _cached(folder: pathlib.Path, sources: Sources, size: int) -> Decoded:
         if not entry:
             values = []
             return _build(folder, sources, looks, size, values)
-        entries.used(entry.path)
+        entries.mark_as_used(entry.path)
         reasons = {i: look.reason for i, look in enumerate(looks) if look.reason}
-        return Decoded(entry.images, tuple(values), dict(sorted((entry.bad | reasons).items())))
+        return DecodedImages(
+            entry.images, tuple(values), dict(sorted((entry.bad | reasons).items()))
+        )
     finally:  # also of an interrupted run
-        content = digests.updated(index, sources, looks, values, began)
+        content = digests.update(index, sources, looks, values, began)
         if content != index:
-            entries.keep(digests.where(folder, sources), digests.text(content))
+            entries.write_if_possible(
+                digests.index_path(folder, sources), digests.format_index(content)
+            )
 
 
-def _read_now(source: pathlib.Path | bytes, look: Look) -> Look:
+def _read_digest(source: pathlib.Path | bytes, look: FileState) -> FileState:
     try:
         return look._replace(
             digest=digests.digest(source if isinstance(source, bytes) else read(source))
         )
     except BadImage as error:
-        return Look(reason=str(error))
+        return FileState(reason=str(error))
 
 
 def _build(
-    folder: pathlib.Path, sources: Sources, looks: Sequence[Look], size: int, values: list[str]
-) -> Decoded:
+    folder: pathlib.Path, sources: Sources, looks: Sequence[FileState], size: int, values: list[str]
+) -> DecodedImages:
     """Write a new entry, and append the digests to `values` as they become known."""
-    need, bad, rows = len(sources) * size * size * 3, {}, Rows(folder, size, decoder())
+    need, bad, rows = len(sources) * size * size * 3, {}, Rows(folder, size, describe_decoder())
     if shutil.disk_usage(folder).free < need:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with (
@@ -151,7 +157,7 @@ def _build(
         file.flush()
         images = entries.commit(folder, path, content)
     entries.trim(folder, content)
-    return Decoded(images, tuple(values), bad)
+    return DecodedImages(images, tuple(values), bad)
 
 
 def _content(
@@ -162,7 +168,7 @@ def _content(
     return dict(
         key=key(values, size),
         size=size,
-        decoder=decoder(),
+        decoder=describe_decoder(),
         checksum=checksum,
         bad=reasons,
         digests=list(values),
@@ -170,12 +176,12 @@ def _content(
 
 
 def _batches(
-    sources: Sources, looks: Sequence[Look], size: int, rows: Rows
+    sources: Sources, looks: Sequence[FileState], size: int, rows: Rows
 ) -> Iterator[list[tuple[str, np.ndarray, str]]]:
     """(digest, pixels, reason why it is bad) of all images, in order."""
 
     def one(index: int) -> tuple[str, np.ndarray, str]:
-        return _one(sources[index], looks[index], size, rows)
+        return _decode_one(sources[index], looks[index], size, rows)
 
     ahead = 2 * BATCH * machine.usable_cores()
     results = threaded_map(one, range(len(sources)), ahead=ahead, per_task=BATCH)
@@ -183,8 +189,8 @@ def _batches(
         yield batch
 
 
-def _one(
-    source: pathlib.Path | bytes, look: Look, size: int, rows: Rows
+def _decode_one(
+    source: pathlib.Path | bytes, look: FileState, size: int, rows: Rows
 ) -> tuple[str, np.ndarray, str]:
     nothing = np.zeros((size, size, 3), np.uint8)
     if look.reason:
@@ -204,7 +210,7 @@ def _one(
         return value, nothing, str(error)
 
 
-def _complaint(bad: dict[int, str], ids: Sequence[str]) -> str:
+def _describe_bad_images(bad: dict[int, str], ids: Sequence[str]) -> str:
     examples = ', '.join(f'{ids[i]} ({why})' for i, why in sorted(bad.items())[:3])
     more = ', ...' if len(bad) > 3 else ''
     return (
@@ -213,7 +219,7 @@ def _complaint(bad: dict[int, str], ids: Sequence[str]) -> str:
     )
 
 
-def _unwritable(error: OSError, need: int) -> InputError:
+def _describe_write_error(error: OSError, need: int) -> InputError:
     try:
         folder = caches.home() / 'jaxdl' / 'images'
     except OSError:

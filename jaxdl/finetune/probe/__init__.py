@@ -1,15 +1,22 @@
 """The linear probe: a grid of heads on features of a frozen network, trained as one group."""
 
-from jaxdl.finetune.probe.choosing import COLUMNS, ProbeResult, doubt, head_of, members, run
-from jaxdl.finetune.probe.heads import log_probabilities, whitening
+from jaxdl.finetune.probe.choosing import (
+    COLUMNS,
+    ProbeResult,
+    count_heads,
+    fit_head,
+    run,
+    score_random_split,
+)
+from jaxdl.finetune.probe.heads import compute_whitening, log_probabilities
 
 __all__ = [
     'COLUMNS',
     'ProbeResult',
-    'doubt',
-    'head_of',
+    'compute_whitening',
+    'count_heads',
+    'fit_head',
     'log_probabilities',
-    'members',
     'run',
-    'whitening',
+    'score_random_split',
 ]

@@ -19,9 +19,9 @@ from jaxdl.finetune.probe.heads import (
     Cell,
     Head,
     Heads,
-    Work,
+    HeadTraining,
+    average_heads,
     log_probabilities,
-    mean_of,
     train_heads,
 )
 from jaxdl.statistics import classification, protocol
@@ -98,8 +98,8 @@ def run(
     work = _work(experiment, dataset, features, note, interrupted)
     heads, rows = _train_grid(work, splits)
     (cell, adjustment), priors = _best(rows, work.metric), _priors(work, splits.train)
-    head, whole = mean_of(heads[cell]), np.concatenate([splits.train, splits.val])
-    final_head = mean_of(train_heads(work, [cell], np.sort(whole), splits.val)[cell])
+    head, whole = average_heads(heads[cell]), np.concatenate([splits.train, splits.val])
+    final_head = average_heads(train_heads(work, [cell], np.sort(whole), splits.val)[cell])
     logits = {
         split: log_probabilities(head, features[getattr(splits, split)])
         for split in ('train', 'val')
@@ -127,7 +127,7 @@ def run(
     )
 
 
-def doubt(
+def score_random_split(
     experiment: FineTune,
     dataset: Dataset,
     splits: Splits,
@@ -148,7 +148,9 @@ def doubt(
     if not grouped or 'val' in (dataset.parts or ()):
         return [row]
     drawn = stratified(dataset, experiment.data)
-    head = head_of(experiment, dataset, drawn, features, result, note=note, interrupted=interrupted)
+    head = fit_head(
+        experiment, dataset, drawn, features, result, note=note, interrupted=interrupted
+    )
     work = _work(experiment, dataset, features, note, interrupted)
     logits = log_probabilities(head, features[drawn.val])
     adjusted = classification.adjust(logits, _priors(work, drawn.train), result.adjustment)
@@ -156,7 +158,7 @@ def doubt(
     return [dict(split='at random') | _score(scores, drawn), row]
 
 
-def head_of(
+def fit_head(
     experiment: FineTune,
     dataset: Dataset,
     splits: Splits,
@@ -171,10 +173,10 @@ def head_of(
         _work(experiment, dataset, features, note, interrupted),
         (result.learning_rate, result.weight_decay),
     )
-    return mean_of(train_heads(work, [cell], splits.train, splits.val)[cell])
+    return average_heads(train_heads(work, [cell], splits.train, splits.val)[cell])
 
 
-def members(experiment: FineTune) -> int:
+def count_heads(experiment: FineTune) -> int:
     """Number of heads of the first grid."""
     probe = experiment.probe
     return len(probe.learning_rates) * len(probe.weight_decays) * probe.repeats
@@ -186,13 +188,15 @@ def _work(
     features: np.ndarray,
     note: Callable[..., None],
     interrupted: Callable[[], int | None],
-) -> Work:
+) -> HeadTraining:
     classes = len(dataset.class_names)
     metric = experiment.finetune.metric
-    return Work(experiment.probe, metric, features, dataset.labels, classes, note, interrupted, [])
+    return HeadTraining(
+        experiment.probe, metric, features, dataset.labels, classes, note, interrupted, []
+    )
 
 
-def _train_grid(work: Work, splits: Splits) -> tuple[Heads, list[dict[str, Any]]]:
+def _train_grid(work: HeadTraining, splits: Splits) -> tuple[Heads, list[dict[str, Any]]]:
     """Heads of the grid and their rows; the grid grows while its best cell lies on an edge."""
     rates, decays = list(work.probe.learning_rates), list(work.probe.weight_decays)
     heads: Heads = {}
@@ -204,11 +208,11 @@ def _train_grid(work: Work, splits: Splits) -> tuple[Heads, list[dict[str, Any]]
         heads |= train_heads(work, new, splits.train, splits.val)
         rows += [row for cell in new for row in _rows(work, cell, heads[cell], splits)]
         (rate, decay), _ = _best(rows, work.metric)
-        rates, decays = _past(rates, rate), _past(decays, decay)
+        rates, decays = _extend_grid(rates, rate), _extend_grid(decays, decay)
     return heads, rows
 
 
-def _past(values: list[float], best: float) -> list[float]:
+def _extend_grid(values: list[float], best: float) -> list[float]:
     """Add a value if `best` lies on the edge; a decay of 0 is the end of its grid."""
     positive = [value for value in values if value > 0]
     inside = best == 0 or (0.0 in values and best == min(positive) < max(positive))
@@ -216,7 +220,9 @@ def _past(values: list[float], best: float) -> list[float]:
     return values if more is None else [*values, more]
 
 
-def _rows(work: Work, cell: Cell, heads: Sequence[Head], splits: Splits) -> list[dict[str, Any]]:
+def _rows(
+    work: HeadTraining, cell: Cell, heads: Sequence[Head], splits: Splits
+) -> list[dict[str, Any]]:
     """Scores of a cell on the validation images, a row per seed and strength of the adjustment."""
     labels, priors, rows = work.labels[splits.val], _priors(work, splits.train), []
     for seed, head in enumerate(heads):
@@ -248,7 +254,7 @@ def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[Cell, float]:
     return (rate, decay), strength
 
 
-def _priors(work: Work, train: np.ndarray) -> np.ndarray:
+def _priors(work: HeadTraining, train: np.ndarray) -> np.ndarray:
     """Share of each class among the training images, [classes]."""
     return np.bincount(work.labels[train], minlength=work.num_classes) / len(train)
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxdl import ensemble
 from jaxdl.config.recipe import Probe
 from jaxdl.data import Dataset, Splits
-from jaxdl.data.on_device import Resident, resident
+from jaxdl.data.on_device import Resident, place_on_device
 from jaxdl.ensemble import Chunk, Hooks, Member, Result, Workload, autotune
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
@@ -30,7 +30,7 @@ Whitening = tuple[np.ndarray, np.ndarray]  # mean [f] and matrix [f, f]
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class HeadTraining:
     """Data and callbacks of the training of heads.
 
     Attributes:
@@ -55,7 +55,7 @@ class Work:
 
 
 def train_heads(
-    work: Work, cells: Sequence[Cell], train: np.ndarray, validation: np.ndarray
+    work: HeadTraining, cells: Sequence[Cell], train: np.ndarray, validation: np.ndarray
 ) -> Heads:
     """Train a head for every cell and seed, as many at a time as fit into memory.
 
@@ -65,8 +65,8 @@ def train_heads(
       train: indices of the training images.
       validation: indices of the images that are evaluated after every pass.
     """
-    white = whitening(work.features[train].reshape(-1, work.features.shape[-1]))
-    data = _on_device(work, train, validation, white)
+    white = compute_whitening(work.features[train].reshape(-1, work.features.shape[-1]))
+    data = _place_on_device(work, train, validation, white)
     size = min(BATCH, data.train.shape[-1])
     seeds = range(work.probe.repeats)
     members = [Member('probe', seed, _variant(cell, size)) for seed in seeds for cell in cells]
@@ -81,7 +81,7 @@ def train_heads(
         hooks=_hooks(work),
     )
     work.groups.append(record)
-    heads = [_unwhitened(result, white) for result in results]
+    heads = [_fold_whitening(result, white) for result in results]
     return {cell: [heads[seed * len(cells) + i] for seed in seeds] for i, cell in enumerate(cells)}
 
 
@@ -91,12 +91,12 @@ def log_probabilities(head: Mapping[str, np.ndarray], features: np.ndarray) -> n
     return classification.log_softmax(logits).mean(1).astype(np.float32)
 
 
-def mean_of(heads: Sequence[Head]) -> Head:
+def average_heads(heads: Sequence[Head]) -> Head:
     """The head whose logits are the mean of the logits of `heads`."""
     return {name: np.mean([head[name] for head in heads], 0) for name in ('kernel', 'bias')}
 
 
-def whitening(features: np.ndarray) -> Whitening:
+def compute_whitening(features: np.ndarray) -> Whitening:
     """Mean and matrix such that (features - mean) @ matrix varies equally in most directions.
 
     Few directions have most of the variance, and weight decay ties the head to them. Without them
@@ -125,7 +125,9 @@ def _variant(cell: Cell, batch_size: int) -> Variant:
     )
 
 
-def _on_device(work: Work, train: np.ndarray, validation: np.ndarray, white: Whitening) -> Resident:
+def _place_on_device(
+    work: HeadTraining, train: np.ndarray, validation: np.ndarray, white: Whitening
+) -> Resident:
     """Whitened features as images of one pixel, one image per view."""
     (_, views, width), (mean, matrix) = work.features.shape, white
     rows = lambda indices: (indices[:, None] * views + np.arange(views)).ravel()
@@ -134,11 +136,11 @@ def _on_device(work: Work, train: np.ndarray, validation: np.ndarray, white: Whi
     )
     labels, names = np.repeat(work.labels, views), tuple(map(str, range(work.num_classes)))
     dataset = Dataset('features', '', pixels.reshape(-1, 1, 1, width), labels, (), names)
-    data = resident(dataset, [Splits(rows(train), rows(validation), rows(validation[:0]))])
+    data = place_on_device(dataset, [Splits(rows(train), rows(validation), rows(validation[:0]))])
     return data._replace(mean=jnp.zeros((1, width)), std=jnp.ones((1, width)))
 
 
-def _unwhitened(result: Result, white: Whitening) -> Head:
+def _fold_whitening(result: Result, white: Whitening) -> Head:
     """Head of a member, for features that are not whitened."""
     kernel, bias = (np.asarray(result['head'][name], np.float64) for name in ('kernel', 'bias'))
     mean, matrix = white
@@ -147,7 +149,7 @@ def _unwhitened(result: Result, white: Whitening) -> Head:
     return dict(kernel=kernel.astype(np.float32), bias=bias.astype(np.float32))
 
 
-def _hooks(work: Work) -> Hooks:
+def _hooks(work: HeadTraining) -> Hooks:
     """Journal, interruption after an epoch, and the heads."""
 
     def note(name: str, indices: np.ndarray, **facts: Any) -> None:

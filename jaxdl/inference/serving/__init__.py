@@ -42,7 +42,7 @@ def serve(checkpoint: pathlib.Path, settings: ServeSettings, say: Callable[[str]
         say(f'serving {checkpoint} on http://{host}:{port} (Ctrl-C stops)')
         if settings.host not in LOOPBACK:
             say(f'host={settings.host}: everyone who reaches this machine can use it')
-        _run(app.app(classifier, settings), listening)
+        _run(app.make_app(classifier, settings), listening)
 
 
 def _bind(settings: ServeSettings) -> socket.socket:

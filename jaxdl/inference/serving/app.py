@@ -34,7 +34,7 @@ HEADERS = {
 }
 
 
-def app(classifier: Classifier, settings: ServeSettings) -> Starlette:
+def make_app(classifier: Classifier, settings: ServeSettings) -> Starlette:
     """Application with the page, /about, /health, /predict and the training images."""
 
     async def file(request: Request) -> Response:
@@ -53,18 +53,18 @@ def app(classifier: Classifier, settings: ServeSettings) -> Starlette:
     async def predict(request: Request) -> Response:
         content = await _body(request, settings.max_bytes)
         if content is None:
-            return _refused(413, f'an image may have {settings.max_bytes:,} bytes at most')
+            return _refuse(413, f'an image may have {settings.max_bytes:,} bytes at most')
         if not content:
-            return _refused(400, 'the body of the request must be an image')
+            return _refuse(400, 'the body of the request must be an image')
         try:
             return JSONResponse(await run_in_threadpool(classifier.classify, content))
         except BadImage as error:
-            return _refused(422, f'cannot be read as an image: {error}')
+            return _refuse(422, f'cannot be read as an image: {error}')
 
     async def training(request: Request) -> Response:
         place = request.path_params['place']
         if place >= classifier.neighbours.size:
-            return _refused(404, 'no such image')
+            return _refuse(404, 'no such image')
         return Response(classifier.neighbours.pictures[place], media_type='image/jpeg')
 
     routes = [Route(path, file) for path in PAGE]
@@ -74,11 +74,11 @@ def app(classifier: Classifier, settings: ServeSettings) -> Starlette:
         Route('/predict', predict, methods=['POST']),
     ]
     application = Starlette(routes=[*routes, Route('/training/{place:int}', training)])
-    application.add_middleware(BaseHTTPMiddleware, dispatch=guard(settings))
+    application.add_middleware(BaseHTTPMiddleware, dispatch=make_guard(settings))
     return application
 
 
-def guard(settings: ServeSettings) -> Callable[..., Awaitable[Response]]:
+def make_guard(settings: ServeSettings) -> Callable[..., Awaitable[Response]]:
     """Middleware: refuse other origins and other host names; add HEADERS to every response."""
 
     async def dispatch(
@@ -86,9 +86,9 @@ def guard(settings: ServeSettings) -> Callable[..., Awaitable[Response]]:
     ) -> Response:
         host, origin = request.headers.get('host', ''), request.headers.get('origin')
         if not is_own_name(re.sub(r':\d+$', '', host).strip('[]'), settings):
-            response = _refused(403, 'this server does not answer to that name: use its address')
+            response = _refuse(403, 'this server does not answer to that name: use its address')
         elif origin and urlsplit(origin).netloc != host:
-            response = _refused(403, 'requests of other pages are refused')
+            response = _refuse(403, 'requests of other pages are refused')
         else:
             response = await following(request)
         response.headers.update(HEADERS)
@@ -123,5 +123,5 @@ async def _body(request: Request, most: int) -> bytes | None:
     return bytes(content)
 
 
-def _refused(status: int, words: str) -> Response:
+def _refuse(status: int, words: str) -> Response:
     return JSONResponse(dict(error=words), status)

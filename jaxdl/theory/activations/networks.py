@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
-from jaxdl.data.on_device import Resident, resident
+from jaxdl.data.on_device import Resident, place_on_device
 from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.models.layers import ACTIVATIONS
 from jaxdl.statistics import protocol
@@ -118,7 +118,9 @@ def kinds(settings: activations.Settings) -> list[Kind]:
 def digits() -> tuple[Resident, int]:
     """Resident digits, and their number of classes."""
     dataset = load(Data(dataset='digits'))
-    return resident(dataset, [split(dataset, Data(dataset='digits'))]), len(dataset.class_names)
+    return place_on_device(dataset, [split(dataset, Data(dataset='digits'))]), len(
+        dataset.class_names
+    )
 
 
 def variant(kind: Kind, rate: float = 0.1) -> Variant:
@@ -196,7 +198,7 @@ def watch(
     with jax.default_matmul_precision('highest'):  # as in training
         _, captured = module.apply(
             train_step.variables_of(state),
-            train_step.normalised(batch),
+            train_step.normalize_batch(batch),
             mutable=['intermediates'],
             capture_intermediates=lambda part, _: part.name == 'norm',
         )

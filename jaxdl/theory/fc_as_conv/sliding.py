@@ -13,7 +13,7 @@ from jax import lax
 
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
-from jaxdl.data.on_device import resident
+from jaxdl.data.on_device import place_on_device
 from jaxdl.ensemble import Member, Workload
 from jaxdl.theory.answer import Note
 from jaxdl.train import train_step
@@ -113,7 +113,7 @@ def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[GroupRec
     """
     dataset = load(Data(dataset='digits'))
     parts = split(dataset, Data(dataset='digits'))
-    data = resident(dataset, [parts])
+    data = place_on_device(dataset, [parts])
     classes = len(dataset.class_names)
     (trained,), groups = ensemble.train_members(
         [Member('classifier', seed, VARIANT)], Workload(data, classes, epochs), note=note

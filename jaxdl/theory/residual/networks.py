@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
-from jaxdl.data.on_device import Resident, resident
+from jaxdl.data.on_device import Resident, place_on_device
 from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.errors import InputError
 from jaxdl.models import layers
@@ -70,7 +70,7 @@ def train(settings: Settings, note: Note) -> Study:
     """Train every network at every learning rate on tuning and evaluation seeds at once."""
     source = Data(dataset='digits')
     dataset = load(source)
-    data = resident(dataset, [split(dataset, source)])
+    data = place_on_device(dataset, [split(dataset, source)])
     if settings.deleted not in settings.depths:
         raise InputError(
             f'settings.deleted={settings.deleted}: must be one of depths, {list(settings.depths)}'
@@ -201,7 +201,7 @@ def _stacked(states: Sequence[Any]) -> tuple[Any, Any]:
 
 
 def _features(data: Resident, chosen: np.ndarray | jax.Array) -> jax.Array:
-    images = train_step.normalised(ensemble.batch_of(data, chosen))
+    images = train_step.normalize_batch(ensemble.batch_of(data, chosen))
     return images.reshape(len(chosen), -1)
 
 

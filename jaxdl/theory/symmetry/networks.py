@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
-from jaxdl.data.on_device import Resident, resident
+from jaxdl.data.on_device import Resident, place_on_device
 from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.theory.answer import Note
 from jaxdl.theory.symmetry import formulas as symmetry
@@ -59,7 +59,7 @@ def digits() -> Digits:
     chosen = Data(dataset='digits')
     dataset = load(chosen)
     splits = split(dataset, chosen)
-    resident_data = resident(dataset, [splits])
+    resident_data = place_on_device(dataset, [splits])
     some = splits.train[:500]
     images = np.asarray(resident_data.images, np.float64)[some].reshape(len(some), -1)
     images = (images - images.mean()) / images.std()

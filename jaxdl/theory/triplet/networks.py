@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from jaxdl import ensemble
 from jaxdl.data import Data, Dataset, Splits, load, split
-from jaxdl.data.on_device import Resident, resident
+from jaxdl.data.on_device import Resident, place_on_device
 from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.statistics import protocol
 from jaxdl.theory.answer import Note
@@ -132,7 +132,7 @@ def watch(
     """
     embeddings, _ = module.apply(
         train_step.variables_of(state),
-        train_step.normalised(batch),
+        train_step.normalize_batch(batch),
         train=True,
         mutable=['batch_stats'],
     )  # type: ignore[misc]
@@ -170,7 +170,7 @@ def _half(
     )
     note(f'one-shot accuracy in {episodes} episodes')
     tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, classes, episodes)
-    images = train_step.normalised(ensemble.batch_of(data, np.arange(len(dataset.images))))
+    images = train_step.normalize_batch(ensemble.batch_of(data, np.arange(len(dataset.images))))
     tuning = triplet_tasks.judge(features, images, dataset.labels, dict(tune=tasks.pop('tune')))
     rates = {method: _best_rate(trained, method, tuning) for method in METHODS}
     half = Half(classes, images, tasks, {}, rates, trained)
@@ -181,7 +181,7 @@ def _resident(dataset: Dataset, parts: Splits, classes: tuple[int, ...]) -> Resi
     """Training images of the given classes; few evaluation images, since they are not used."""
     train, val = (part[np.isin(dataset.labels[part], classes)] for part in (parts.train, parts.val))
     few = val[:: max(1, len(val) // WATCHED)]
-    return resident(dataset, [Splits(train, few, few)])
+    return place_on_device(dataset, [Splits(train, few, few)])
 
 
 def _members(seeds: int) -> list[Member]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
-from jaxdl.data.on_device import resident
+from jaxdl.data.on_device import place_on_device
 from jaxdl.ensemble import Member, TrainedMember, Workload
 from jaxdl.report.page import words
 from jaxdl.report.page.blocks import Table
@@ -168,7 +168,7 @@ def train(seeds: int, epochs: int, note: Note) -> tuple[dict[float, float], list
     ]
     data = Data(dataset='digits')
     dataset = load(data)
-    resident_data = resident(dataset, [split(dataset, data)])
+    resident_data = place_on_device(dataset, [split(dataset, data)])
     workload = Workload(resident_data, len(dataset.class_names), epochs)
     trained, groups = ensemble.train_members(members, workload, note=note)
     rates = protocol.best_learning_rates(

@@ -19,17 +19,17 @@ LOGITS = dict(look=2.0, fails=3.0)
 # of that loss: where several seeds start lower on average, the answer is among what the network
 # sees
 LOWEST = 0.7
-ALIKE = dict(
+OUTPUT_SPREAD = dict(
     look=1e-3, fails=1e-6
 )  # of the mean output: by how much the outputs for the images differ
 GRADIENT = 1e-3  # float32 errs by about 1e-5, a mistake by 1e-2 and more
 # About 1e-3 in the middle of a long run (Karpathy, lecture notes of CS231n). First steps are
 # longer: those at the rates that did best in the studies that ship with jaxdl 0.01 to 0.1. A step
 # of 1 leaves nothing of the weights.
-STRIDE = dict(look=(1e-4, 1e-1), fails=(1e-5, 1.0))
+UPDATE_SIZE = dict(look=(1e-4, 1e-1), fails=(1e-5, 1.0))
 
 
-def first_loss(variant: Variant, num_classes: int, results: Sequence[Result]) -> Row:
+def check_first_loss(variant: Variant, num_classes: int, results: Sequence[Result]) -> Row:
     """Check the first loss, over several seeds: that of equal chances, or little more."""
     at, high, most = (
         _loss_at(scale, variant, num_classes) for scale in (0.0, LOGITS['look'], LOGITS['fails'])
@@ -52,7 +52,7 @@ def first_loss(variant: Variant, num_classes: int, results: Sequence[Result]) ->
     )
 
 
-def dead_inputs(result: Result) -> Row:
+def check_dead_inputs(result: Result) -> Row:
     """Check that every input changes the loss of some image."""
     dead = float(result['dead'])
     verdict = FAILS if dead > 0.5 else LOOK if dead > 0 else OK
@@ -60,27 +60,33 @@ def dead_inputs(result: Result) -> Row:
     return Row('no dead input', '0 % without gradient', f'{100 * dead:.3g} %', verdict, hint)
 
 
-def outputs_differ(result: Result) -> Row:
+def check_outputs_differ(result: Result) -> Row:
     """Check that the output depends on the image."""
     outputs = np.asarray(result['outputs'], np.float64)
     differ = float(outputs.std(0).mean() / max(float(np.abs(outputs).mean()), 1e-30))
-    verdict = FAILS if not differ >= ALIKE['fails'] else LOOK if differ < ALIKE['look'] else OK
+    verdict = (
+        FAILS
+        if not differ >= OUTPUT_SPREAD['fails']
+        else LOOK
+        if differ < OUTPUT_SPREAD['look']
+        else OK
+    )
     hint = 'the output hardly depends on the image: try another init, a norm or a skip'
     return Row(
         'no constant output',
-        f'differ by {ALIKE["look"]:g} of the mean',
+        f'differ by {OUTPUT_SPREAD["look"]:g} of the mean',
         f'by {differ:.2g}',
         verdict,
         hint,
     )
 
 
-def by_heart(results: Mapping[float, Result], images: int) -> Row:
+def check_overfitting(results: Mapping[float, Result], images: int) -> Row:
     """Check that a small batch is learnt to 100 % at one of the learning rates."""
     best = max(results, key=lambda rate: (results[rate]['learnt'], -results[rate]['steps']))
     learnt, steps = float(results[best]['learnt']), int(results[best]['steps'])
-    after = f' after {steps} step{"s" * (steps != 1)}' if steps < networks.PATIENCE else ''
-    expected = f'100 % in {networks.PATIENCE} steps'
+    after = f' after {steps} step{"s" * (steps != 1)}' if steps < networks.OVERFIT_STEPS else ''
+    expected = f'100 % in {networks.OVERFIT_STEPS} steps'
     hint = 'cannot overfit a small batch: check labels, loss, dead units and learning rates'
     verdict = OK if learnt == 1 else FAILS
     return Row(
@@ -92,7 +98,7 @@ def by_heart(results: Mapping[float, Result], images: int) -> Row:
     )
 
 
-def gradients(errors: Mapping[str, float]) -> Row:
+def check_gradients(errors: Mapping[str, float]) -> Row:
     """Check the worst gradient of all parameters."""
     name = max(errors, key=lambda name: np.inf if np.isnan(errors[name]) else errors[name])
     verdict = OK if errors[name] <= GRADIENT else FAILS
@@ -107,7 +113,7 @@ def gradients(errors: Mapping[str, float]) -> Row:
     return Row('gradients', f'differences to {GRADIENT:g}', measured, verdict, hint)
 
 
-def stride(rate: float, result: Result) -> Row:
+def check_update_size(rate: float, result: Result) -> Row:
     """Check the relative size of an update: the median over the kernels that move.
 
     The longest of the first steps counts.
@@ -116,7 +122,7 @@ def stride(rate: float, result: Result) -> Row:
     moving = update.max(0) > 0
     expected = f'0.0001 to 0.1 at {rate:g}'
     if not np.isfinite(update).all():
-        hint = f'diverges within {networks.PACES} steps: lower rates'
+        hint = f'diverges within {networks.UPDATE_STEPS} steps: lower rates'
         return Row('update / weights', expected, 'not finite', FAILS, hint)
     if moving.sum() * 2 < len(moving):
         hint = 'kernels that get no gradient: a start of zeros, dead units'
@@ -130,9 +136,9 @@ def stride(rate: float, result: Result) -> Row:
     ratio = float(np.median(update[:, moving] / np.maximum(weights[:, moving], 1e-30), 1).max())
     verdict = (
         FAILS
-        if not _within(ratio, STRIDE['fails'])
+        if not _within(ratio, UPDATE_SIZE['fails'])
         else OK
-        if _within(ratio, STRIDE['look'])
+        if _within(ratio, UPDATE_SIZE['look'])
         else LOOK
     )
     hint = 'long steps: lower the rates' if ratio > 1e-3 else 'short steps: raise the rates'
