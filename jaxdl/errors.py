@@ -112,7 +112,7 @@ def _installed(file: str) -> bool:
     )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """Suggest known names that look like `name`; without one, list the known names.
 
     Args:
@@ -130,16 +130,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
       >>> nearest('lr', ['learning_rate', 'depth'])
       'did you mean learning_rate?'
     """
-    known = list(known)
-    lower = {k.lower(): k for k in known}
+    names = list(names)
+    lower = {k.lower(): k for k in names}
     close = [
         lower[match]
         for match in difflib.get_close_matches(name[:100].lower(), lower, n=3, cutoff=0.55)
     ]
-    close = close or [k for k in known if _initials(k) == name][:3]
+    close = close or [k for k in names if _initials(k) == name][:3]
     if close:
         return f'did you mean {" or ".join(close)}?'
-    return f'known: {", ".join(known)}' if known else 'none is known'
+    return f'known: {", ".join(names)}' if names else 'none is known'
 
 
 def _initials(name: str) -> str:
@@ -147,7 +147,7 @@ def _initials(name: str) -> str:
     return ''.join(word[:1] for word in name.rpartition('.')[2].split('_'))
 
 
-def unknown(kind: str, name: str, known: Iterable[str], where: str = '') -> InputError:
+def unknown(kind: str, name: str, names: Iterable[str], where: str = '') -> InputError:
     """Make the error for a name that is in no table: `unknown KIND 'NAME'WHERE: did you mean ...?`.
 
     Args:
@@ -163,4 +163,4 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = '') -> Inpu
       >>> str(unknown('option', 'mx', ['max', 'avg'], ' of pooling'))
       "unknown option 'mx' of pooling: did you mean max?"
     """
-    return InputError(f'unknown {kind} {name!r}{where}: {nearest(name, known)}')
+    return InputError(f'unknown {kind} {name!r}{where}: {nearest(name, names)}')

@@ -87,7 +87,7 @@ def loss(name: str, activation: Callable[[jax.Array], jax.Array] = nn.softmax) -
     """
     shapes = (component_checks.floats(component_checks.BATCH, component_checks.CLASSES),) * 2
     form = 'a function (logits, targets) -> a number an image, [batch]'
-    return _tried(
+    return _check_and_add(
         'loss',
         name,
         form,
@@ -133,7 +133,7 @@ def schedule(name: str) -> Callable[[T], T]:
     Raises:
       InputError: the function fails, or does not return one number.
     """
-    return _tried(
+    return _check_and_add(
         'schedule',
         name,
         'a function progress -> height, one number',
@@ -185,7 +185,7 @@ def metric(name: str) -> Callable[[T], T]:
         component_checks.floats(component_checks.BATCH, component_checks.CLASSES),
         jax.ShapeDtypeStruct((component_checks.BATCH,), jnp.int32),
     )
-    return _tried(
+    return _check_and_add(
         'metric',
         name,
         'a function (logits, labels) -> a value of each image, [batch]',
@@ -228,7 +228,7 @@ def pooling(name: str) -> Callable[[T], T]:
     form = (
         'a function (elements [4, batch, height, width, channel], param) -> without the first axis'
     )
-    return _tried(
+    return _check_and_add(
         'pooling',
         name,
         form,
@@ -252,7 +252,7 @@ def global_pooling(name: str) -> Callable[[T], T]:
       InputError: the function fails, or returns another shape.
     """
     form = 'a function (images [batch, height, width, channel], param) -> [batch, features]'
-    return _tried(
+    return _check_and_add(
         'global_pooling',
         name,
         form,
@@ -285,7 +285,7 @@ def activation(name: str) -> Callable[[T], T]:
     Raises:
       InputError: the function fails, or returns another shape.
     """
-    return _tried(
+    return _check_and_add(
         'activation',
         name,
         'a function features -> features',
@@ -321,17 +321,17 @@ def init(name: str) -> Callable[[T], T]:
 
 def _adder(kind: str, name: str, row: Callable[[Any], Any]) -> Callable[[T], T]:
     """Adds what `row` makes of a function, and gives the function back."""
-    path = _caller()
+    path = _calling_file()
 
     def add(component: T) -> T:
-        if registry.add(kind, TABLES[kind], name, row(component), _qualified(component), path):
+        if registry.add(kind, TABLES[kind], name, row(component), _qualified_name(component), path):
             jax.clear_caches()  # of programs that hold the function as it was
         return component
 
     return add
 
 
-def _tried(
+def _check_and_add(
     kind: str,
     name: str,
     form: str,
@@ -348,7 +348,7 @@ def _tried(
     return _adder(kind, name, checked)
 
 
-def _caller() -> str:
+def _calling_file() -> str:
     """The file that calls into this one."""
     frame = sys._getframe(1)
     while frame.f_code.co_filename == __file__ and frame.f_back:
@@ -356,11 +356,12 @@ def _caller() -> str:
     return frame.f_code.co_filename
 
 
-def _qualified(component: Any) -> str:
+def _qualified_name(component: Any) -> str:
     """Qualified name of a function or class; of a pair that of the second; of a partial its own."""
-    made = (
+    function = (
         component[-1]
         if isinstance(component, tuple) and component
         else getattr(component, 'func', component)
     )
-    return f'{getattr(made, "__module__", "")}.{getattr(made, "__qualname__", type(made).__name__)}'
+    name = getattr(function, '__qualname__', type(function).__name__)
+    return f'{getattr(function, "__module__", "")}.{name}'

@@ -42,7 +42,9 @@ def write_probes(folder: pathlib.Path, tested: Sequence[tuple[Member, Result]]) 
         for _, result in tested
     ]
     shared = [
-        name for name, shape in shapes[0].items() if all(each.get(name) == shape for each in shapes)
+        name
+        for name, shape in shapes[0].items()
+        if all(member_shapes.get(name) == shape for member_shapes in shapes)
     ]
     arrays = {
         name.removeprefix('probe.'): np.stack([result[name] for _, result in tested])

@@ -90,7 +90,7 @@ def _share_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> St
         plans.append(_freeze_plan(folder, ablation, overwrite))
         return plans[0] and records.as_json(plans[0].record)
 
-    shared = distributed.told(content)
+    shared = distributed.share_result(content)
     if plans or shared is None:
         return plans[0] if plans else None
     return planning.resume_plan(ablation, records.parse(records.Plan, shared))
@@ -125,9 +125,9 @@ def _check_files(
     Raises:
       InputError: an unfinished run began with another file. For a finished run this is a warning.
     """
-    now, planned = registry.find_files(component_names(ablation)), plan.registered
-    for name in sorted({*now, *planned}):
-        if now.get(name) != planned.get(name):
+    present, planned = registry.find_files(component_names(ablation)), plan.registered
+    for name in sorted({*present, *planned}):
+        if present.get(name) != planned.get(name):
             text = (
                 f'{name} is not the file with which the run in {folder} began: {planning.RESTART}'
             )
@@ -215,7 +215,9 @@ def _write(
 ) -> None:
     """Write the tables of all conditions, and run.json last."""
     varied = [
-        row for each in measured for row in artifacts.variance_rows(each.condition, each.varied)
+        row
+        for measurements in measured
+        for row in artifacts.variance_rows(measurements.condition, measurements.varied)
     ]
     artifacts.write_variance(folder, varied)
     rows = [row for each in measured for row in result_rows.sort_rows(each.rows, plan.ablation)]

@@ -92,15 +92,19 @@ def _build_record(kind: type, content: Mapping[str, Any]) -> Any:
     Raises:
       InputError: an unknown field, a missing field, or a record that is no object.
     """
-    known = {field.name: field for field in dataclasses.fields(kind)}
+    fields_by_name = {field.name: field for field in dataclasses.fields(kind)}
     for name in content:
-        if name not in known:
-            raise unknown('field', name, known)
-    lacking = [name for name, field in known.items() if name not in content and _is_required(field)]
+        if name not in fields_by_name:
+            raise unknown('field', name, fields_by_name)
+    lacking = [
+        name
+        for name, field in fields_by_name.items()
+        if name not in content and _is_required(field)
+    ]
     if lacking:
         raise InputError(f'lacks {lacking[0]}; give the config.json of a run as it was written')
     values = dict(content)
-    for name, field in known.items():
+    for name, field in fields_by_name.items():
         if dataclasses.is_dataclass(field.type) and name in values:
             values[name] = _build_record(field.type, _check_object(name, values[name]))  # type: ignore[arg-type]
         elif typing.get_origin(field.type) is Mapping and name in values:

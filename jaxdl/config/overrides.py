@@ -201,11 +201,11 @@ def _values(name: str, kind: type, record: Any) -> dict[str, Any]:
     """
     if not isinstance(record, kind):
         raise InputError(f'{name}={record!r}: must be a {kind.__name__}')
-    known = [f.name for f in dataclasses.fields(kind)]
+    names = [f.name for f in dataclasses.fields(kind)]
     for f in dataclasses.fields(record):
-        if f.name not in known and getattr(record, f.name) != f.default:
-            raise unknown('field', f'{name}.{f.name}', [f'{name}.{field}' for field in known])
-    return {field: getattr(record, field) for field in known}
+        if f.name not in names and getattr(record, f.name) != f.default:
+            raise unknown('field', f'{name}.{f.name}', [f'{name}.{field}' for field in names])
+    return {field: getattr(record, field) for field in names}
 
 
 def _check_parts(assignment: Assignment) -> None:
@@ -276,17 +276,17 @@ def select_options(ablation: Ablation, options: Sequence[str]) -> Ablation:
 
 
 def _path(experiment: Experiment, key: str) -> tuple[str, ...]:
-    known = field_paths(experiment)
-    if key in known:
+    paths = field_paths(experiment)
+    if key in paths:
         return tuple(key.split('.'))
-    bare = [k for k in known if k.endswith(f'.{key}')]
+    bare = [k for k in paths if k.endswith(f'.{key}')]
     if len(bare) == 1:
         return tuple(bare[0].split('.'))
     if bare:
         raise InputError(f'override {key!r} could be {" or ".join(bare)}: write one of them')
     if key in ('tensorboard', 'finetune.tensorboard'):
         raise InputError(f'override {key!r} is now trackers: --set=trackers=["tensorboard"]')
-    raise unknown('override', key, known if '.' in key else [k.rpartition('.')[2] for k in known])
+    raise unknown('override', key, paths if '.' in key else [k.rpartition('.')[2] for k in paths])
 
 
 def field_paths(experiment: Experiment) -> list[str]:

@@ -70,9 +70,9 @@ def add(
             f'register {function} under another name'
         )
     file = pathlib.Path(path)
-    known = file.is_file()
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if known else ''
-    ORIGINS[kind, name] = Origin(function, file.name if known else '', sha256)
+    is_file = file.is_file()
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if is_file else ''
+    ORIGINS[kind, name] = Origin(function, file.name if is_file else '', sha256)
     table[name] = row
     return before is not None
 

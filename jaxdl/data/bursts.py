@@ -100,16 +100,16 @@ def split(
     first = features if features.ndim == 2 else features[:, 0]
     burst = clusters(first[left_open], dataset.labels[left_open])
     if len(np.unique(burst)) == len(burst):
-        drawn = stratified(dataset, data, number)
+        splits = stratified(dataset, data, number)
         return dataset, dataclasses.replace(
-            drawn, drawn=f'{drawn.drawn}: there are no bursts of photographs'
+            splits, drawn=f'{splits.drawn}: there are no bursts of photographs'
         )
     names = np.full(len(dataset.labels), 'fixed', object)
     names[left_open] = [f'burst {cluster}' for cluster in burst]
     dataset = dataclasses.replace(dataset, groups=tuple(names))
-    drawn = loading.split(dataset, data, number)
-    words = drawn.drawn.replace('groups that the source names', 'bursts of photographs')
-    return dataset, dataclasses.replace(drawn, drawn=words)
+    splits = loading.split(dataset, data, number)
+    words = splits.drawn.replace('groups that the source names', 'bursts of photographs')
+    return dataset, dataclasses.replace(splits, drawn=words)
 
 
 def stratified(dataset: Dataset, data: Data, number: int = 0) -> Splits:
@@ -117,16 +117,16 @@ def stratified(dataset: Dataset, data: Data, number: int = 0) -> Splits:
     return loading.split(dataset, dataclasses.replace(data, split='stratified'), number)
 
 
-def facts(dataset: Dataset, drawn: Splits) -> dict[str, Any]:
+def describe_groups(dataset: Dataset, splits: Splits) -> dict[str, Any]:
     """Describe the groups of a split for artifacts/split.json."""
-    grouped = 'in whole' in drawn.drawn and dataset.groups is not None
-    chosen = np.concatenate([drawn.train, drawn.val])
+    grouped = 'in whole' in splits.drawn and dataset.groups is not None
+    chosen = np.concatenate([splits.train, splits.val])
     sizes = (
         np.unique(np.array(dataset.groups)[chosen], return_counts=True)[1]
         if grouped
         else np.ones(len(chosen), int)
     )
-    return dict(drawn=drawn.drawn, groups=len(sizes), largest=int(sizes.max()), grouped=grouped)
+    return dict(drawn=splits.drawn, groups=len(sizes), largest=int(sizes.max()), grouped=grouped)
 
 
 def folds(

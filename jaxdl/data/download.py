@@ -116,10 +116,10 @@ def read_record(path: pathlib.Path) -> dict[str, Any]:
 def _download(url: str, part: pathlib.Path) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     start = part.stat().st_size if part.exists() else 0
-    known = read_record(_state(part))
-    validator = known.get('validator') if known.get('url') == url else None
-    wanted = {'Range': f'bytes={start}-', 'If-Range': validator} if start and validator else {}
-    with _open(url, wanted, part) as response:
+    record = read_record(_state(part))
+    validator = record.get('validator') if record.get('url') == url else None
+    headers = {'Range': f'bytes={start}-', 'If-Range': validator} if start and validator else {}
+    with _open(url, headers, part) as response:
         if response.status == 206 and _range(response)[0] != start:
             raise InputError(
                 f'{url}: the server sent another range than was requested; '
@@ -173,27 +173,29 @@ def _check_url(url: str, by: str = '') -> None:
         raise InputError(f'cannot fetch {url}: only https is allowed')
 
 
-def _chunks(response: Any, url: str, part: pathlib.Path, done: int, total: int) -> Iterator[bytes]:
+def _chunks(
+    response: Any, url: str, part: pathlib.Path, received: int, total: int
+) -> Iterator[bytes]:
     name = part.name.removesuffix('.part')
     with (
-        show_progress(f'fetching {name}', total - done, 'bytes')
+        show_progress(f'fetching {name}', total - received, 'bytes')
         if total
         else contextlib.nullcontext(int) as more
     ):
         while True:
-            problem = 'the connection ended' if done < total else ''
+            problem = 'the connection ended' if received < total else ''
             try:
                 chunk = response.read(CHUNK)
             except (OSError, http.client.HTTPException) as error:
                 chunk, problem = b'', str(error) or type(error).__name__
             if not chunk:
                 break
-            done += len(chunk)
+            received += len(chunk)
             more(len(chunk))
             yield chunk
     if problem:
         of = f' of {total:,}' if total else ''
-        raise InputError(f'{url}: {problem} after {done:,}{of} bytes; the same command resumes')
+        raise InputError(f'{url}: {problem} after {received:,}{of} bytes; the same command resumes')
 
 
 def _range(response: Any) -> tuple[int, int]:
@@ -215,7 +217,7 @@ def _state(part: pathlib.Path) -> pathlib.Path:
 
 def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Target path -> entry of the files of a zip, before any of them is read."""
-    wanted = {}
+    entries = {}
     for entry in file.infolist():
         name = entry.filename.replace('\\', '/')
         words = [word for word in name.split('/') if word not in ('', '.')]
@@ -230,8 +232,8 @@ def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.
                 'fetch it from its publisher'
             )
         if not (entry.is_dir() or not words or words[0] == '__MACOSX' or words[-1].startswith('.')):
-            wanted['/'.join(words)] = entry
-    size, total = archive.stat().st_size, sum(entry.file_size for entry in wanted.values())
+            entries['/'.join(words)] = entry
+    size, total = archive.stat().st_size, sum(entry.file_size for entry in entries.values())
     if total > MOST_RATIO * size + SLACK:
         raise InputError(
             f'{archive}: {size:,} bytes would unpack to {total:,}: a decompression bomb; '
@@ -241,8 +243,8 @@ def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.
         raise InputError(
             f'{archive} unpacks to {total:,} bytes and the disk has {free:,} left; make room'
         )
-    shared = posixpath.commonpath([posixpath.dirname(name) for name in wanted]) if wanted else ''
-    return {name[len(shared) :].lstrip('/'): entry for name, entry in wanted.items()}
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in entries]) if entries else ''
+    return {name[len(shared) :].lstrip('/'): entry for name, entry in entries.items()}
 
 
 def _unpack_entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: pathlib.Path) -> None:

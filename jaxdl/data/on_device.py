@@ -94,5 +94,8 @@ def _pad(parts: Sequence[np.ndarray], shape: tuple[int, int]) -> Part:
     size = shape[0] * shape[1]
     mask = np.stack([np.arange(size) < len(indices) for indices in parts])
     padded = np.stack([np.pad(indices, (0, size - len(indices))) for indices in parts])
-    whole = (len(parts), *shape)
-    return Part(jnp.asarray(padded.reshape(whole), jnp.int32), jnp.asarray(mask.reshape(whole)))
+    padded_shape = (len(parts), *shape)
+    return Part(
+        jnp.asarray(padded.reshape(padded_shape), jnp.int32),
+        jnp.asarray(mask.reshape(padded_shape)),
+    )

@@ -203,10 +203,16 @@ def compile_programs(
     noise, mesh = find_optional_parts(members), sharding.member_mesh(len(chunk))
     module = module_of(variants, num_classes, conv)
     steps = steps_per_epoch(data, variants.batch_size)
-    rows, whole = PartitionSpec(sharding.MEMBER), PartitionSpec()
-    apart = rows if len(data.train) > 1 else whole  # each row has a split of the data
+    rows, everywhere = PartitionSpec(sharding.MEMBER), PartitionSpec()
+    apart = rows if len(data.train) > 1 else everywhere  # each row has a split of the data
     specs: Any = data._replace(
-        images=whole, labels=whole, train=apart, val=apart, test=apart, mean=apart, std=apart
+        images=everywhere,
+        labels=everywhere,
+        train=apart,
+        val=apart,
+        test=apart,
+        mean=apart,
+        std=apart,
     )
 
     def epoch(
@@ -231,7 +237,9 @@ def compile_programs(
         return _evaluate(step, states, variants, data, part)[1]
 
     shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=rows, check_vma=False)
-    train = jax.jit(shard(epoch, in_specs=(rows, rows, rows, rows, specs, whole)), donate_argnums=0)
+    train = jax.jit(
+        shard(epoch, in_specs=(rows, rows, rows, rows, specs, everywhere)), donate_argnums=0
+    )
     measure, scored = (
         jax.jit(shard(f, in_specs=(rows, rows, specs, apart))) for f in (evaluate, score)
     )

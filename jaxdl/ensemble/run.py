@@ -334,7 +334,7 @@ def _train_group(
 
     def after_training(chunk: Chunk) -> Result:
         names = watched[0] if watched else ()
-        values = {name: np.stack([each[name] for each in watched], 2) for name in names}
+        values = {name: np.stack([record[name] for record in watched], 2) for name in names}
         watched.clear()
         state = jax.tree.map(np.asarray, chunk.training.states)
         return dict(watched=values, start=chunk.initial, state=state)

@@ -149,9 +149,9 @@ def train_network(
       Interrupted: a signal came; the state is saved.
       NotFinite: the loss is not finite any more.
     """
-    done = context.workdir / 'checkpoints' / 'done' / folder_name(job.name)
+    finished = context.workdir / 'checkpoints' / 'done' / folder_name(job.name)
     training = context.workdir / 'checkpoints' / 'train' / folder_name(job.name)
-    network = _read_trained(done)
+    network = _read_trained(finished)
     if network:
         return network
     keeper = checkpoint.Keeper(training, recipe.keep)
@@ -162,7 +162,7 @@ def train_network(
         network = loop.best_network(state, progress)
     finally:
         keeper.close()
-    _write_trained(done, network, context.card)
+    _write_trained(finished, network, context.card)
     distributed.wait('written')  # the checkpoints of the training go once the network is there
     if distributed.is_first():
         checkpoint.drop(training)

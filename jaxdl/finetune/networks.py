@@ -30,10 +30,10 @@ class Validated(NamedTuple):
 def train_networks(run: FineTuneRun, probe_result: ProbeResult) -> list[Validated]:
     """Train one network per fold and seed, folds first."""
     recipe, labels = run.experiment.finetune, run.dataset.labels
-    known = np.union1d(run.splits.train, run.splits.val)
+    labelled = np.union1d(run.splits.train, run.splits.val)
     networks = []
-    for fold, held_out in enumerate(_folds(run, known), 1):
-        train = np.setdiff1d(known, held_out)
+    for fold, held_out in enumerate(_folds(run, labelled), 1):
+        train = np.setdiff1d(labelled, held_out)
         head = _initial_head(run, probe_result, train, held_out)
         network, head = setup.rescale_features(run.network, head, run.features[train])
         module, variables = setup.add_head(network, head)
@@ -132,14 +132,14 @@ def _job(run: FineTuneRun, name: str, train: np.ndarray, seed: int) -> TrainingJ
     return TrainingJob(name, make_feed(run, train, seed), shares, None, None)
 
 
-def _folds(run: FineTuneRun, known: np.ndarray) -> list[np.ndarray]:
+def _folds(run: FineTuneRun, labelled: np.ndarray) -> list[np.ndarray]:
     """Held-out images of each fold; with one fold, the validation images."""
     folds, labels = run.experiment.finetune.folds, run.dataset.labels
     if folds == 1:
         return [run.splits.val]
-    groups = np.asarray(run.dataset.groups or np.arange(len(labels)))[known]
+    groups = np.asarray(run.dataset.groups or np.arange(len(labels)))[labelled]
     seed = run.experiment.data.split_seed
-    return [known[indices] for indices in bursts.folds(labels[known], groups, folds, seed)]
+    return [labelled[indices] for indices in bursts.folds(labels[labelled], groups, folds, seed)]
 
 
 def _initial_head(
@@ -191,12 +191,12 @@ def _train_on_all_images(run: FineTuneRun, module: ResNet, members: list[Any]) -
     short = dataclasses.replace(
         recipe, epochs=recipe.refit_epochs, sizes=(), fix_epochs=0, unfreeze_epochs=0.0, patience=0
     )
-    known, trained = np.union1d(run.splits.train, run.splits.val), []
+    labelled, trained = np.union1d(run.splits.train, run.splits.val), []
     for number, member in enumerate(members, 1):
         name = 'finetune, all images'
         name += f', network {number}' if len(members) > 1 else ''
         seed = recipe.seeds + number - 1  # an order that no training before has had
-        job, settings = _job(run, name, known, seed), run.experiment.variant
+        job, settings = _job(run, name, labelled, seed), run.experiment.variant
         network = loop.train_network(run.context, job, module, member, settings, short)
         trained.append(network.variables)
     return trained

@@ -45,7 +45,7 @@ def run(
       NotFinite: the loss is not finite any more; checkpoints from before stay.
     """
     experiment = check(experiment)
-    complete = not overwrite and finished(folder)
+    complete = not overwrite and is_finished(folder)
     if not complete:
         setup.check_settings(experiment)
     experiment = setup.pin_revision(experiment, folder, overwrite)
@@ -68,14 +68,14 @@ def run(
     return read(folder)
 
 
-def finished(folder: pathlib.Path) -> bool:
+def is_finished(folder: pathlib.Path) -> bool:
     """Whether the run in a workdir is finished, and its files and networks are undamaged."""
     if not workdir.is_finished(folder):
         return False
-    lost = workdir.find_damaged(folder / model_file.FINAL)
-    if lost:
-        warn(f'{folder / model_file.FINAL / lost[0]} {workdir.NOT_AS_WRITTEN}: it is made anew')
-    return not lost
+    damaged = workdir.find_damaged(folder / model_file.FINAL)
+    if damaged:
+        warn(f'{folder / model_file.FINAL / damaged[0]} {workdir.NOT_AS_WRITTEN}: it is made anew')
+    return not damaged
 
 
 def read(folder: pathlib.Path) -> Results:
@@ -133,9 +133,9 @@ def _run_probe(run: FineTuneRun) -> ProbeResult:
     """Fit the linear heads, or read them where an earlier session has."""
     top = run.context.workdir
     folder = top / 'checkpoints' / 'done' / 'probe'
-    lost = workdir.find_damaged(top, PROBE_FILES)
-    if lost:
-        warn(f'{top / lost[0]} {workdir.NOT_AS_WRITTEN}: the probe is fitted again')
+    damaged = workdir.find_damaged(top, PROBE_FILES)
+    if damaged:
+        warn(f'{top / damaged[0]} {workdir.NOT_AS_WRITTEN}: the probe is fitted again')
     elif result := artifacts.read_probe(folder):
         return result
     hooks: dict[str, Any] = dict(
@@ -146,7 +146,7 @@ def _run_probe(run: FineTuneRun) -> ProbeResult:
     uncertainty = probe.score_random_split(run.experiment, *data, result, **hooks)
     if distributed.is_first():
         tables.write_table(top / PROBE_FILES[0], probe.COLUMNS, result.rows)
-        facts = bursts.facts(run.dataset, run.splits) | dict(doubt=uncertainty)
+        facts = bursts.describe_groups(run.dataset, run.splits) | dict(doubt=uncertainty)
         workdir.write_json(top / PROBE_FILES[1], facts)
         workdir.record(top, PROBE_FILES)
     artifacts.write_probe(folder, result)

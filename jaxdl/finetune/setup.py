@@ -113,7 +113,7 @@ def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = F
             return config.get('revision', '')
         return weights.commit(experiment.weights, experiment.revision or None)
 
-    return dataclasses.replace(experiment, revision=distributed.told(resolve))
+    return dataclasses.replace(experiment, revision=distributed.share_result(resolve))
 
 
 def load_images(experiment: FineTune) -> Dataset:
@@ -149,8 +149,8 @@ def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -
         planned = plan['data']['checksum'], plan['model']['weights_checksum']
     present = dataset.checksum(), checksum(network.variables)
     names = f'data set {dataset.name} has', 'the weights have'
-    for name, before, now in zip(names, planned, present, strict=True):
-        if before != now:
+    for name, before, after in zip(names, planned, present, strict=True):
+        if before != after:
             raise InputError(f'{name} changed since the run began: --overwrite starts it anew')
 
 
@@ -169,7 +169,7 @@ def split_images(
     """
     extracted = extract_features(experiment, dataset, network)
     if distributed.is_first():
-        _draw_once(experiment, dataset, extracted[:, 0], folder)
+        _draw_splits(experiment, dataset, extracted[:, 0], folder)
     distributed.wait('split')  # machines of different kinds might draw different splits
     with np.load(folder / workdir.SPLIT) as arrays:
         groups = tuple(map(str, arrays['groups'])) if len(arrays['groups']) else None
@@ -292,19 +292,19 @@ def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
         )
 
 
-def _draw_once(
+def _draw_splits(
     experiment: FineTune, dataset: Dataset, features: np.ndarray, folder: pathlib.Path
 ) -> None:
     """Draw the splits unless an earlier session has; where its file is damaged, draw again."""
-    path, lost = folder / workdir.SPLIT, workdir.find_damaged(folder, (workdir.SPLIT,))
-    if path.exists() and not lost:
+    path, damaged_files = folder / workdir.SPLIT, workdir.find_damaged(folder, (workdir.SPLIT,))
+    if path.exists() and not damaged_files:
         return
     grouped, splits = bursts.split(dataset, experiment.data, features)
     arrays = dict(
         train=splits.train, val=splits.val, test=splits.test, drawn=np.asarray(splits.drawn)
     )
     workdir.write_arrays(path, arrays | dict(groups=np.asarray(grouped.groups or ())))
-    if not lost:
+    if not damaged_files:
         workdir.record(folder, (workdir.SPLIT,))
     elif workdir.find_damaged(folder, (workdir.SPLIT,)):
         raise InputError(

@@ -300,10 +300,10 @@ def _labels(dataset: data.Dataset, classes: Sequence[str]) -> np.ndarray:
         (f'{dataset.name} has no images of', missing_names),
     ):
         if names:
-            listed = ', '.join(map(short, names[:3])) + (', ...' if len(names) > 3 else '')
+            examples = ', '.join(map(short, names[:3])) + (', ...' if len(names) > 3 else '')
             noun = 'class' if len(names) == 1 else 'classes'
             raise InputError(
-                f'{problem} {len(names)} {noun}: {listed}; '
+                f'{problem} {len(names)} {noun}: {examples}; '
                 'the classes must be those of the checkpoint'
             )
     numbers = np.asarray([list(classes).index(name) for name in dataset.class_names], np.int32)

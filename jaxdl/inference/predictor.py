@@ -189,16 +189,16 @@ def decode_batches(images: Sequence[Any], size: int, batch_size: int) -> Iterato
       InputError: after the last image, with all images that cannot be read; no batch follows the
         first of them.
     """
-    bad, done = list[tuple[str, str]](), 0
+    bad, count = list[tuple[str, str]](), 0
     ahead = (2 + batched.IN_FLIGHT) * batch_size
     results = threaded_map(lambda image: _decode_one(image, size), images, ahead=ahead)
     while batch := list(itertools.islice(results, batch_size)):
         bad += (
             (_name(images[i], f'number {i}'), reason)
-            for i, reason in enumerate(batch, done)
+            for i, reason in enumerate(batch, count)
             if isinstance(reason, str)
         )
-        done += len(batch)
+        count += len(batch)
         if not bad:
             yield np.stack(batch)  # type: ignore[arg-type]
     if bad:

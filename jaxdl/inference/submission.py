@@ -73,8 +73,8 @@ def write_submission(
             f'{path.name}: {len(names):,} class names for {len(ids):,} images: '
             'one for each is needed'
         )
-    for table, listed in (('test.csv', test_ids), ('the predictions', ids)):
-        _refuse(f'{path.name}: twice in {table}', _duplicates(listed))
+    for table, table_ids in (('test.csv', test_ids), ('the predictions', ids)):
+        _refuse(f'{path.name}: twice in {table}', _duplicates(table_ids))
     predicted = dict(zip(ids, names, strict=True))
     _refuse(f'{path.name}: not predicted', [name for name in test_ids if name not in predicted])
     expected = set(test_ids)
@@ -167,8 +167,8 @@ def _duplicates(names: Iterable[str]) -> list[str]:
 def _refuse(problem: str, names: Sequence[str]) -> None:
     """InputError where there are names: their number, and the first three."""
     if names:
-        listed = ', '.join(map(columns.short, names[:3])) + ', ...' * (len(names) > 3)
-        raise InputError(f'{problem}: {len(names):,} image{"s" * (len(names) > 1)} ({listed})')
+        examples = ', '.join(map(columns.short, names[:3])) + ', ...' * (len(names) > 3)
+        raise InputError(f'{problem}: {len(names):,} image{"s" * (len(names) > 1)} ({examples})')
 
 
 def _write(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -127,12 +127,12 @@ def batch_log_probabilities(
     adjustment = jnp.asarray(card.adjustment or np.zeros(module.num_classes), jnp.float32)
     batch = jnp.asarray(batch)  # once on the device, for all views
     rows = list(zip(*make_boxes(card.views, module.preprocessing.crop), strict=True))
-    each = [
+    by_view = [
         _log_softmax(network, adjustment, batch, box, mirrored, size=card.eval_size)
         for network in networks
         for box, mirrored in rows
     ]
-    return _log_mean(each)
+    return _log_mean(by_view)
 
 
 @functools.partial(jax.jit, static_argnames='size')

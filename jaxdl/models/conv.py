@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl import native
-from jaxdl.native.vmap import count, over_members, spread
+from jaxdl.native.vmap import count, over_members, repeat_per_member
 
 Sides = tuple[int, ...]
 Lowering = Callable[[jax.Array, jax.Array, int, int], jax.Array]
@@ -209,7 +209,7 @@ def _by_xla(run: Callable[..., jax.Array]) -> Lowering:
     def each(f: Callable[..., jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
         def members(a: jax.Array, b: jax.Array) -> list[jax.Array]:
             number = count(a, b)
-            return [run(f, spread(a, number), spread(b, number))]
+            return [run(f, repeat_per_member(a, number), repeat_per_member(b, number))]
 
         return over_members(members, a, b)[0]
 

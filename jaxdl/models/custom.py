@@ -97,8 +97,8 @@ def make_builder(
 
 def is_module_class(network: Any) -> bool:
     """Whether a call makes a Linen module: a class, or a partial of a class."""
-    made = network.func if isinstance(network, functools.partial) else network
-    return isinstance(made, type) and issubclass(made, nn.Module)
+    function = network.func if isinstance(network, functools.partial) else network
+    return isinstance(function, type) and issubclass(function, nn.Module)
 
 
 def _find_settings(label: str, network: Any, setting_names: Collection[str]) -> list[str]:

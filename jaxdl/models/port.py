@@ -152,7 +152,7 @@ def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict
     }
 
 
-def parse_preprocessing(config: Mapping[str, Any], usual: Preprocessing) -> Preprocessing:
+def parse_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
     """Preprocessing from timm's config.json.
 
     Args:
@@ -167,19 +167,19 @@ def parse_preprocessing(config: Mapping[str, Any], usual: Preprocessing) -> Prep
     """
     values = config.get('pretrained_cfg', config)
     try:
-        known: dict[str, Any] = {
+        fields: dict[str, Any] = {
             k: tuple(map(float, values[k])) for k in ('mean', 'std') if k in values
         }
-        known |= dict(size=int(values['input_size'][-1])) if 'input_size' in values else {}
-        known |= dict(crop=float(values['crop_pct'])) if 'crop_pct' in values else {}
-        known |= (
+        fields |= dict(size=int(values['input_size'][-1])) if 'input_size' in values else {}
+        fields |= dict(crop=float(values['crop_pct'])) if 'crop_pct' in values else {}
+        fields |= (
             dict(interpolation=str(values['interpolation'])) if 'interpolation' in values else {}
         )
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise InputError(
             f'config.json of the weights: pretrained_cfg cannot be read: {error}'
         ) from None
-    return replace(usual, **known)
+    return replace(default, **fields)
 
 
 def _initial(module: ResNet) -> Any:

@@ -52,6 +52,6 @@ def count(*arguments: jax.Array) -> int:
     return max(len(argument) for argument in arguments)
 
 
-def spread(argument: jax.Array, members: int) -> jax.Array:
+def repeat_per_member(argument: jax.Array, members: int) -> jax.Array:
     """Repeat an array's entries to one per member."""
     return jnp.repeat(argument, members // len(argument), axis=0)

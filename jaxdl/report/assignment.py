@@ -51,7 +51,7 @@ def page(workdir: pathlib.Path) -> Page:
     Raises:
       InputError: the run is not finished, or a file is damaged.
     """
-    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir)
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.read_finished(workdir)
     headings: Mapping[str, Sequence[str]] = config['parts']
     for name in itertools.chain(*headings.values()):
         if not name or fields.file_name(name):  # each is a folder in parts/
@@ -126,7 +126,10 @@ def _opening(part: PartReport) -> list[Block]:
 def _sections(part: PartReport, alone: bool) -> list[Section]:
     """Sections of a part, one level down; a single section if the heading has several parts."""
     sections = [section for section in part.page.sections if not section.title.startswith(LEFT_OUT)]
-    inner = [Section(section.title, _renamed(part.name, section.blocks), 3) for section in sections]
+    inner = [
+        Section(section.title, _rename_figures(part.name, section.blocks), 3)
+        for section in sections
+    ]
     if alone:
         return inner
     blocks = [
@@ -137,7 +140,7 @@ def _sections(part: PartReport, alone: bool) -> list[Section]:
     return [Section(part.page.title, [*_opening(part)[1:], *blocks], 3)]
 
 
-def _renamed(part: str, blocks: Sequence[Block]) -> list[Block]:
+def _rename_figures(part: str, blocks: Sequence[Block]) -> list[Block]:
     """Blocks with the name of the part before the name of each figure."""
     return [
         dataclasses.replace(block, name=f'{part}_{block.name}')

@@ -50,7 +50,7 @@ def read(workdir: pathlib.Path) -> DemonstrationRun:
     Raises:
       InputError: the run is not finished, or a file is damaged or truncated.
     """
-    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir)
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.read_finished(workdir)
     answer = reading.record(workdir / 'artifacts' / 'answer.json', ('text', 'shown'))
     try:
         head, sections = prose.read(
@@ -67,7 +67,7 @@ def page(answered: DemonstrationRun) -> Page:
     """All sections of the report of a demonstration."""
     sections = [
         *answered.sections,
-        Section('Claims', claimed(answered)),
+        Section('Claims', claim_table(answered)),
         Section('Provenance', _provenance(answered)),
     ]
     return Page(markup.flat(answered.config['question']), head(answered), sections)
@@ -99,7 +99,7 @@ def verdict(answered: DemonstrationRun) -> str:
     return f'{total - len(answered.failed)} of {words.count(total, "claim")} hold'
 
 
-def claimed(answered: DemonstrationRun) -> list[Block]:
+def claim_table(answered: DemonstrationRun) -> list[Block]:
     """Table of all claims, with a note."""
     rows = [
         [

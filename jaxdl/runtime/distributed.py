@@ -68,7 +68,7 @@ def broadcast_record(record: Tree) -> Tree:
     return dataclasses.replace(record, **broadcast_arrays(arrays))  # type: ignore[type-var]
 
 
-def told(make: Callable[[], Result]) -> Result:
+def share_result(make: Callable[[], Result]) -> Result:
     """Call `make` in the first process and give its result, which is JSON, to all.
 
     Raises:

@@ -57,7 +57,7 @@ def show_finetuning() -> Iterator[Callable[[Event], None]]:
             if event['event'] == 'epoch' and 'task' in event:
                 line.write(text)
             else:
-                line.update(text, share, words, now=event['event'] == 'compile')
+                line.update(text, share, words, at_once=event['event'] == 'compile')
 
         yield show
 
@@ -74,20 +74,20 @@ def show_progress(text: str, total: int, unit: str = 'images') -> Iterator[Calla
     Yields:
       A function that adds to the number of items that are done.
     """
-    done, began = 0, time.monotonic()
+    count_done, began = 0, time.monotonic()
     with _open_line(SHORT) as line:
 
         def advance(count: int) -> None:
-            nonlocal done
-            done += count
+            nonlocal count_done
+            count_done += count
             seconds = time.monotonic() - began
             words = ''
-            if done and seconds:
-                rate = done / seconds
-                words = f'{rate:,.0f} {unit}/s, {format_duration((total - done) / rate)} left'
-            share = done / max(1, total)
-            last = done >= total and line.used
-            line.update(f'{text}: {done:,} of {total:,}', share, words, now=last)
+            if count_done and seconds:
+                rate = count_done / seconds
+                words = f'{rate:,.0f} {unit}/s, {format_duration((total - count_done) / rate)} left'
+            share = count_done / max(1, total)
+            last = count_done >= total and line.used
+            line.update(f'{text}: {count_done:,} of {total:,}', share, words, at_once=last)
 
         yield advance
 
@@ -103,14 +103,14 @@ class _Line:
         self.bar, self.used, self.due = bar, False, time.monotonic() + delay
         self.task = bar.add_task('', total=1.0, words='') if bar else None
 
-    def update(self, text: str, share: float, words: str = '', now: bool = False) -> None:
+    def update(self, text: str, share: float, words: str = '', at_once: bool = False) -> None:
         """Show the work, the share that is done, and the rate or the time left.
 
         `now` writes a plain line even if the last one was written a moment ago.
         """
         if self.bar and self.task is not None:
             self.bar.update(self.task, description=visible(text), completed=share, words=words)
-        elif now or time.monotonic() >= self.due:
+        elif at_once or time.monotonic() >= self.due:
             self.used, self.due = True, time.monotonic() + PLAIN_EVERY
             write_line(f'{text}, {words}' if words else text)
 
@@ -179,12 +179,13 @@ def estimate_steps_left() -> Callable[[Event], str]:
     def left(event: Event) -> str:
         if event['event'] != 'step':
             return ''
-        now = time.monotonic()
-        start, first = began.setdefault(event['task'], (now, event['step']))
-        done = event['step'] - first
-        if not done:
+        time_now = time.monotonic()
+        start, first = began.setdefault(event['task'], (time_now, event['step']))
+        steps_done = event['step'] - first
+        if not steps_done:
             return ''
-        return f'{format_duration((now - start) / done * (event["steps"] - event["step"]))} left'
+        seconds = (time_now - start) / steps_done * (event['steps'] - event['step'])
+        return f'{format_duration(seconds)} left'
 
     return left
 
@@ -222,8 +223,8 @@ def describe_event(event: Event) -> str:
     stage = (
         'compiling' if event['event'] == 'compile' else f'epoch {event["epoch"]}/{event["epochs"]}'
     )
-    lost = f', {event["diverged"]} diverged' if event.get('diverged') else ''
-    return f'{where}{event["phase"]} {options}: {stage}, {event["members"]} members{lost}'
+    diverged = f', {event["diverged"]} diverged' if event.get('diverged') else ''
+    return f'{where}{event["phase"]} {options}: {stage}, {event["members"]} members{diverged}'
 
 
 def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str]]:
@@ -236,7 +237,7 @@ def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[f
       A function from event to (share done, words for the time left).
     """
     total = sum(group.members * group.steps for group in groups)
-    done, began = 0.0, time.monotonic()
+    steps_done, began = 0.0, time.monotonic()
     waiting = {group: group.members for group in groups}
 
     def group_of(event: Event) -> GroupPlan | None:
@@ -246,7 +247,7 @@ def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[f
         )
 
     def left(event: Event) -> tuple[float, str]:
-        nonlocal total, done
+        nonlocal total, steps_done
         group = group_of(event) if event['event'] in ('compile', 'epoch', 'read') else None
         if group and event['event'] in ('compile', 'read'):
             waiting[group] -= event['members']
@@ -256,10 +257,10 @@ def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[f
         if group and event['event'] == 'read':  # an earlier session trained it
             total -= event['members'] * group.steps
         if group and event['event'] == 'epoch':
-            done = min(total, done + event['members'] * group.steps / event['epochs'])
-        if not done:
+            steps_done = min(total, steps_done + event['members'] * group.steps / event['epochs'])
+        if not steps_done:
             return 0.0, ''
-        seconds = (time.monotonic() - began) * (total - done) / done
-        return (done / total, f'{format_duration(seconds)} left')
+        seconds = (time.monotonic() - began) * (total - steps_done) / steps_done
+        return (steps_done / total, f'{format_duration(seconds)} left')
 
     return left

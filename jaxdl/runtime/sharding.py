@@ -71,9 +71,9 @@ def replicate_on_processes(tree: Tree, mesh: Mesh) -> Tree:
 
     All processes must have the same values. The result never shares memory with `tree`.
     """
-    whole = NamedSharding(mesh, PartitionSpec())
+    replicated = NamedSharding(mesh, PartitionSpec())
     return _map_leaves(
-        lambda leaf: jax.make_array_from_process_local_data(whole, np.asarray(leaf)), tree
+        lambda leaf: jax.make_array_from_process_local_data(replicated, np.asarray(leaf)), tree
     )
 
 

@@ -116,16 +116,16 @@ def _map_by_part(params: Any, value: Callable[[str], Any]) -> Any:
 
 
 def _mask_named(params: Any, names: Sequence[str]) -> Any:
-    known = _list_names(params)
+    stages = _list_names(params)
     for name in names:
-        if name not in known:
-            raise unknown('part of the network', name, known)
+        if name not in stages:
+            raise unknown('part of the network', name, stages)
     last_norm = _last_norm(params) if NORM in names else ()
 
     def is_named(path: tuple[Any, ...], _: Any) -> bool:
         keys = tuple(step.key for step in path)
         of_last_norm = bool(last_norm) and keys[: len(last_norm)] == last_norm
-        return keys[0] in names or known[keys[0]] in names or of_last_norm
+        return keys[0] in names or stages[keys[0]] in names or of_last_norm
 
     return jax.tree_util.tree_map_with_path(is_named, params)
 

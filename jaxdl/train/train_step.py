@@ -462,11 +462,11 @@ def _loss(
         row, adjusted = losses.find(settings.loss), logits
         if offsets is not None:
             adjusted = logits + offsets[None]
-        each = row(adjusted, examples.targets)
+        per_image = row(adjusted, examples.targets)
         if examples.weights is not None:
-            each = examples.weights * each
+            per_image = examples.weights * per_image
         correct = jnp.argmax(row.scores(logits), -1) == examples.labels
-        sums = metrics.measure(each, correct, examples.mask)
+        sums = metrics.measure(per_image, correct, examples.mask)
         return sums.loss / total, (sums, updated.get('batch_stats', stats))
 
     return loss_of

@@ -61,12 +61,14 @@ def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> 
       >>> replace(Variant(), dict(pooling='avg', dropout=0.25)).dropout
       0.25
     """
-    known = {f.name: f for f in dataclasses.fields(Variant)}
+    fields_by_name = {f.name: f for f in dataclasses.fields(Variant)}
     checked = {}
     for name, value in overrides.items():
-        if name not in known:
-            raise unknown('field', name, known, where)
-        checked[name] = fields.check(f'variant.{name}', known[name], known[name].type, value)
+        if name not in fields_by_name:
+            raise unknown('field', name, fields_by_name, where)
+        checked[name] = fields.check(
+            f'variant.{name}', fields_by_name[name], fields_by_name[name].type, value
+        )
     variant = dataclasses.replace(variant, **checked)
     if variant.batch_size % variant.accumulation:
         raise InputError(

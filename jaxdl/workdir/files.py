@@ -382,12 +382,12 @@ def clear(workdir: pathlib.Path) -> None:
 
 
 def _check_same(
-    workdir: pathlib.Path, written: Mapping[str, Any], wanted: Mapping[str, Any]
+    workdir: pathlib.Path, written: Mapping[str, Any], requested: Mapping[str, Any]
 ) -> None:
-    written, wanted = flatten(written), flatten(wanted)
-    keys = [key for key in {**written, **wanted} if written.get(key) != wanted.get(key)]
+    written, requested = flatten(written), flatten(requested)
+    keys = [key for key in {**written, **requested} if written.get(key) != requested.get(key)]
     if keys:
-        examples = [f'{k}={wanted.get(k)!r}, there {written.get(k)!r}' for k in keys[:3]]
+        examples = [f'{k}={requested.get(k)!r}, there {written.get(k)!r}' for k in keys[:3]]
         examples += ['...'] * (len(keys) > 3)
         raise InputError(
             f'workdir {workdir} holds another configuration ({", ".join(examples)}): '

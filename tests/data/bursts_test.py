@@ -68,7 +68,7 @@ def test_a_grouped_split_keeps_series_whole_and_every_class_on_both_sides():
     assert not set(groups[result.train]) & set(groups[result.val])
     for part in (result.train, result.val):
         assert set(labels[part]) == set(range(4))
-    assert bursts.facts(named, result) == dict(
+    assert bursts.describe_groups(named, result) == dict(
         drawn='in whole bursts of photographs', groups=32, largest=5, grouped=True
     )
 
@@ -88,7 +88,7 @@ def test_without_bursts_the_split_is_stratified():
     assert made.groups is None
     assert 'at random' in groups.drawn
     assert 'no bursts' in groups.drawn
-    assert bursts.facts(made, groups) == dict(
+    assert bursts.describe_groups(made, groups) == dict(
         drawn=groups.drawn, groups=40, largest=1, grouped=False
     )
 
@@ -114,7 +114,7 @@ def test_a_test_part_of_the_source_stays():
     check_whole(groups, len(labels))
     np.testing.assert_array_equal(groups.test, np.arange(0, len(labels), 4))
     assert not set(np.array(made.groups)[groups.train]) & set(np.array(made.groups)[groups.val])
-    assert bursts.facts(made, groups)['groups'] <= 32
+    assert bursts.describe_groups(made, groups)['groups'] <= 32
 
 
 @pytest.mark.parametrize('k', [2, 3, 5])

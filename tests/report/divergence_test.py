@@ -72,7 +72,7 @@ def test_each_is_named_with_seed_and_epoch(made, name):
 def test_a_study_in_which_all_went_well_names_none(made):
     study, text = made({})
     assert 'No run diverged.' in text
-    assert not divergence.exploded(study) + divergence.idle(study)
+    assert not divergence.find_exploded(study) + divergence.find_idle(study)
     assert 'width 0' not in text
 
 
@@ -80,7 +80,7 @@ def test_members_that_recover_are_not_named(made):
     study, _ = made({})
     rows = study.series['', 'measure', 'avg', 'train', 'loss']
     rows[0]['value'] = 1e20  # the first epoch of a wild start
-    assert divergence.exploded(study) == []
+    assert divergence.find_exploded(study) == []
 
 
 def test_equal_seeds_are_reported_as_no_evidence(made):

@@ -188,7 +188,7 @@ def test_pairs_and_classes_are_those_of_the_logits(full):
 
 def test_a_matrix_shows_few_classes_and_no_mistake_no_matrix(undrawn, tmp_path):
     table = np.random.default_rng(0).integers(0, 5, (81, 81))
-    pairs = confusion.confused(table)
+    pairs = confusion.confused_pairs(table)
     for most in (8, 18):
         classes = confusion.members(pairs, most)
         assert most - 1 <= len(classes) == len(set(classes)) <= most

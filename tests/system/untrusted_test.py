@@ -315,7 +315,7 @@ def test_a_name_is_text_in_a_spreadsheet_and_on_a_terminal(name, capsys):
 
 @pytest.mark.parametrize('name', [*NAMES, '\u5e73' * 300, 'a/' * 200])
 def test_a_gradcam_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
-    class Asked:
+    class FakePredictor:
         def gradcam_batches(self, paths, batch_size):
             yield [0], [0]
 
@@ -324,7 +324,7 @@ def test_a_gradcam_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
     monkeypatch.setattr(
         gradcam, 'overlay', lambda crops, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8')
     )
-    commands._write_gradcam(Asked(), [name], [tmp_path], tmp_path / 'x', 1)
+    commands._write_gradcam(FakePredictor(), [name], [tmp_path], tmp_path / 'x', 1)
     (made,) = (tmp_path / 'x').iterdir()
     assert visible(made.name) == made.name
     assert len(os.fsencode(made.name)) < 256

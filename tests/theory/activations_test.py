@@ -120,13 +120,13 @@ def test_dead_units_of_the_first_layer_do_not_change_and_others_do(trained):
     results = Results(
         settings, {(COUNTED[0], 1.0): [one]}, {COUNTED[0]: 1.0}, 0.1, data.train.shape[-1]
     )
-    assert outcomes.frozen(results).units > 0
-    assert not failed(outcomes.frozen_claims(outcomes.frozen(results)))
-    mostly = outcomes.frozen(
+    assert outcomes.follow_dead_units(results).units > 0
+    assert not failed(outcomes.frozen_claims(outcomes.follow_dead_units(results)))
+    mostly = outcomes.follow_dead_units(
         results, lambda flat, images: flat > 0.3 * images
     )  # a wrong rule: 0 on many images
     assert failed(outcomes.frozen_claims(mostly))
-    none = outcomes.frozen(results, lambda flat, images: flat > images)
+    none = outcomes.follow_dead_units(results, lambda flat, images: flat > images)
     assert len(failed(outcomes.frozen_claims(none))) == 2
 
 

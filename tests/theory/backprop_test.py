@@ -11,13 +11,13 @@ from jaxdl import InputError
 from jaxdl.theory import backprop
 from jaxdl.theory.backprop import Settings, checks, formulas, references, xor
 from jaxdl.theory.backprop import bugs as backprop_bugs
-from jaxdl.theory.backprop.references import six
+from jaxdl.theory.backprop.references import six_derivatives
 
 EXAMPLE = dict(w1=[[0.5, -0.3], [0.8, 0.2]], w2=[1.0, -1.5], x=[1.0, 2.0], t=1.0)
 BY_W1 = [[-0.25706681720697233, -0.51413363441394467], [0.11879586296550886, 0.23759172593101772]]
 BY_W2 = [0.025878402681206963, -0.2164551388686422]
 SMALL = Settings(points=1000, exact_points=100, starts=10, steps=500)
-STARTS = xor.starts(0, 2)
+STARTS = xor.draw_networks(0, 2)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -77,7 +77,9 @@ def test_the_bound_holds_where_units_saturate(scale, target):
     t = (t > 0).astype(float) if target == '0 or 1' else t
     points = w1, b1, w2, b2, x, t
     assert (
-        references.shares(six(formulas.rules(*points)), six(references.by_digits(*points))).max()
+        references.relative_errors(
+            six_derivatives(formulas.rules(*points)), six_derivatives(references.by_digits(*points))
+        ).max()
         < 1e-12
     )
 
@@ -171,10 +173,10 @@ def test_bad_batches_and_rates_are_named():
 @pytest.mark.parametrize(
     ('measure', 'right', 'bad'),
     [
-        (lambda rule: checks.with_biases(SMALL, rule), formulas.rules, wrong(almost)),
-        (lambda rule: checks.of_batch(0, rule), formulas.mean_rules, wrong_mean(almost)),
-        (lambda rule: xor.together(STARTS, rule), formulas.mean_rules, wrong_mean(almost)),
-        (xor.motionless, formulas.mean_rules, wrong_mean(lambda d: d + 1)),
+        (lambda rule: checks.bias_claim(SMALL, rule), formulas.rules, wrong(almost)),
+        (lambda rule: checks.batch_claim(0, rule), formulas.mean_rules, wrong_mean(almost)),
+        (lambda rule: xor.path_claim(STARTS, rule), formulas.mean_rules, wrong_mean(almost)),
+        (xor.stationary_claim, formulas.mean_rules, wrong_mean(lambda d: d + 1)),
     ],
     ids=['biases', 'batch', 'together', 'motionless'],
 )
@@ -186,14 +188,14 @@ def test_a_claim_fails_with_wrong_rules(measure, right, bad):
 @pytest.fixture(scope='module')
 def points():
     drawn = references.draw(0, 'points', 500, 1.0)
-    return drawn, six(references.by_jax(*drawn))
+    return drawn, six_derivatives(references.by_jax(*drawn))
 
 
 def test_a_share_too_much_fails_against_jax_and_the_complex_step(points):
     drawn, reference = points
     for measure in (
-        lambda rule: checks.by_program(drawn, reference, rule),
-        lambda rule: checks.complex_step(drawn, rule),
+        lambda rule: checks.autodiff_claim(drawn, reference, rule),
+        lambda rule: checks.complex_step_claim(drawn, rule),
     ):
         assert measure(formulas.rules).holds
         assert not measure(wrong(almost)).holds
@@ -201,46 +203,48 @@ def test_a_share_too_much_fails_against_jax_and_the_complex_step(points):
 
 def test_the_claims_of_50_digits_can_fail():
     textbook = backprop_bugs.rule(backprop_bugs.Factors())
-    assert all(claim.holds for claim in checks.exact(checks.by_scale(SMALL), 100))
-    *hand, program = checks.exact(checks.by_scale(SMALL, textbook), 100)
+    assert all(
+        claim.holds for claim in checks.exactness_claims(checks.measure_by_scale(SMALL), 100)
+    )
+    *hand, program = checks.exactness_claims(checks.measure_by_scale(SMALL, textbook), 100)
     assert hand[0].holds
     assert not any(claim.holds for claim in hand[-2:])
-    careful = checks.by_scale(SMALL)
+    careful = checks.measure_by_scale(SMALL)
     assert program.holds
-    assert not checks.exact(careful | {'jax.grad': careful['hand']}, 100)[-1].holds
+    assert not checks.exactness_claims(careful | {'jax.grad': careful['hand']}, 100)[-1].holds
 
 
 def test_the_claims_of_the_v_can_fail(points):
     drawn, _ = points
-    assert all(claim.holds for claim in checks.shape_of(checks.differences(drawn)))
+    assert all(claim.holds for claim in checks.difference_claims(checks.differences(drawn)))
     curves = checks.differences(drawn, wrong(doubled))  # every curve ends in a floor
-    assert not any(claim.holds for claim in checks.shape_of(curves)[:2])
+    assert not any(claim.holds for claim in checks.difference_claims(curves)[:2])
     flat = {name: np.full(len(checks.STEPS), 1e-15) for name in curves}
-    assert not any(claim.holds for claim in checks.shape_of(flat))
+    assert not any(claim.holds for claim in checks.difference_claims(flat))
 
 
 def test_every_planted_mistake_is_caught_and_no_rule_without_one(points):
     bugs = {**backprop_bugs.BUGS, 'none': backprop_bugs.Factors()}
-    caught = backprop_bugs.caught(*points, checks.BOUND, bugs)
+    caught = backprop_bugs.measure_detection(*points, checks.BOUND, bugs)
     holds = {
         name: claim.holds
-        for name, claim in zip(bugs, backprop_bugs.planted(caught, 500), strict=True)
+        for name, claim in zip(bugs, backprop_bugs.bug_claims(caught, 500), strict=True)
     }
     assert holds == {name: name != 'none' for name in bugs}
 
 
 def test_xor_is_not_learnt_uphill():
-    starts = xor.starts(0, 10)
-    assert all(claim.holds for claim in xor.outcomes(xor.learn(starts, 500, 2.0)))
-    uphill = xor.outcomes(xor.learn(starts, 500, 2.0, wrong_mean(np.negative)))
+    starts = xor.draw_networks(0, 10)
+    assert all(claim.holds for claim in xor.learning_claims(xor.train(starts, 500, 2.0)))
+    uphill = xor.learning_claims(xor.train(starts, 500, 2.0, wrong_mean(np.negative)))
     assert [claim.holds for claim in uphill] == [False, True, False]
-    solved = xor.Learned(np.zeros((1, 3)), np.tile(xor.TARGETS, (3, 1)), starts)
-    assert not xor.outcomes(solved)[1].holds
+    solved = xor.TrainedNetworks(np.zeros((1, 3)), np.tile(xor.TARGETS, (3, 1)), starts)
+    assert not xor.learning_claims(solved)[1].holds
 
 
 def test_biases_break_the_limits():
-    assert all(claim.holds for claim in xor.limits(0, 10, 2.0))
-    assert not any(claim.holds for claim in xor.limits(0, 10, 2.0, formulas.mean_rules))
+    assert all(claim.holds for claim in xor.bound_claims(0, 10, 2.0))
+    assert not any(claim.holds for claim in xor.bound_claims(0, 10, 2.0, formulas.mean_rules))
 
 
 def test_the_demonstration_holds_at_its_smallest():

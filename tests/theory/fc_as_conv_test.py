@@ -170,8 +170,8 @@ def test_the_claim_on_digits_fails_for_other_positions(slid):
 
 
 def test_claim_on_time_can_fail():
-    assert not failing(scores.faster(dict(whole=1.0, one_by_one=2.5)))
-    assert failing(scores.faster(dict(whole=1.0, one_by_one=1.5)))
+    assert not failing(scores.speed_claims(dict(whole=1.0, one_by_one=2.5)))
+    assert failing(scores.speed_claims(dict(whole=1.0, one_by_one=1.5)))
 
 
 def test_settings_are_ruled():

@@ -44,8 +44,8 @@ def shape(case, padding):
 @given(CASES)
 def test_convolution_has_the_size_of_the_formula(case):
     given_size = shape(case, [(p, p) for p in case.padding])
-    assert given_size == checks.counted(case) or 0 in checks.counted(case)
-    if checks.fits(given_size):
+    assert given_size == checks.count_positions(case) or 0 in checks.count_positions(case)
+    if checks.is_not_empty(given_size):
         size = conv_output_size(
             case.size, case.window, case.stride, case.padding, dilation=case.dilation
         )
@@ -81,9 +81,9 @@ def test_a_larger_input_never_gives_a_smaller_map_and_a_stride_more_gives_one_pi
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(CASES)
 def test_left_over_pixels_change_no_output_size(case):
-    if 0 in checks.counted(case):
+    if 0 in checks.count_positions(case):
         return
-    covered = tuple(j - r for j, r in zip(case.size, checks.left_over(case), strict=True))
+    covered = tuple(j - r for j, r in zip(case.size, checks.unused_pixels(case), strict=True))
     if min(covered) < 1:
         return
     assert shape(case, [(p, p) for p in case.padding]) == conv_output_size(
@@ -176,7 +176,7 @@ def failing(observed, conv=conv_output_size, pool=pool_output_size, same=same_pa
 
 def test_every_claim_holds(observed):
     assert failing(observed) == []
-    assert sum(not checks.fits(size) for size in observed[1].convolutions) > 5
+    assert sum(not checks.is_not_empty(size) for size in observed[1].convolutions) > 5
 
 
 def wrong(rounding):
@@ -185,7 +185,7 @@ def wrong(rounding):
     def rule(size, window, stride, padding, *, dilation=1):
         both = (stride, padding, dilation)
         pairs = ((value, value) if isinstance(value, int) else value for value in both)
-        return checks.rounded(rounding, Case(size, window, *pairs))
+        return checks.size_by_rounding(rounding, Case(size, window, *pairs))
 
     return rule
 

@@ -42,7 +42,7 @@ def trained(data):
         Member(name, seed, variant) for name, variant in variants.items() for seed in range(2)
     ]
     workload = Workload(data.resident_data, 10, 2)
-    members_trained, _ = ensemble.train_members(members, workload, watch=networks.unrest)
+    members_trained, _ = ensemble.train_members(members, workload, watch=networks.largest_gradient)
     return {
         name: [one for one in members_trained if one.member.option == name] for name in variants
     }
@@ -62,9 +62,9 @@ def planted(one, change=1e-3):
     ('name', 'units', 'rank'), [('equal', 1, 1), ('zeros', 1, 0), ('random', 16, 16)]
 )
 def test_distinct_units_and_rank_are_as_predicted(trained, name, units, rank):
-    assert all(claim.holds for claim in networks.alike_claims(name, trained[name], units, rank))
+    assert all(claim.holds for claim in networks.unit_claims(name, trained[name], units, rank))
     assert not any(
-        claim.holds for claim in networks.alike_claims(name, trained[name], 17 - units, 17 - rank)
+        claim.holds for claim in networks.unit_claims(name, trained[name], 17 - units, 17 - rank)
     )
 
 
@@ -72,20 +72,20 @@ def test_distinct_units_and_rank_are_as_predicted(trained, name, units, rank):
 def test_a_planted_difference_of_one_weight_is_found(trained, name):
     first, *others = trained[name]
     rank = int(name == 'equal')
-    units, ranks = networks.alike_claims(name, [planted(first), *others], 1, rank)
+    units, ranks = networks.unit_claims(name, [planted(first), *others], 1, rank)
     assert not units.holds
     assert units.measured == 2
     assert not ranks.holds
     smallest = np.spacing(
         np.float32(np.abs(first.state.params['layer_0']['dense']['kernel'][3, 5]))
     )
-    assert not networks.alike_claims(name, [planted(first, smallest), *others], 1, rank)[0].holds
+    assert not networks.unit_claims(name, [planted(first, smallest), *others], 1, rank)[0].holds
 
 
 def test_only_zeros_never_have_a_gradient(trained):
-    assert networks.stillness_claim(trained['zeros']).holds
+    assert networks.bias_claim(trained['zeros']).holds
     for name in ('equal', 'random', 'dropout'):
-        assert not networks.stillness_claim([*trained['zeros'], *trained[name]]).holds
+        assert not networks.bias_claim([*trained['zeros'], *trained[name]]).holds
 
 
 def test_dropout_breaks_the_symmetry_of_its_layer_only(trained):
@@ -136,7 +136,7 @@ def test_the_rule_for_a_unit_is_its_gradient(data):
 
 @pytest.mark.parametrize(('depth', 'start', 'step'), [(2, 'zeros', 3), (2, 'he_normal', 1)])
 def test_from_zeros_a_layer_more_moves_in_every_step(data, depth, start, step):
-    assert exact.arrival(data, depth, start) == step
+    assert exact.first_change(data, depth, start) == step
 
 
 def test_units_part_as_the_curvature_says(data, measured):

@@ -41,7 +41,7 @@ def test_gradients_are_the_slopes_of_the_loss(rng):
 
 
 def test_the_exact_claims_hold():
-    assert not failed(checks.exact(300))
+    assert not failed(checks.exact_claims(300))
 
 
 def anchor_of_distances(a, p, n, margin):
@@ -66,14 +66,17 @@ def without_the_hinge(a, p, n, margin):
     'wrong', [anchor_of_distances, without_the_factor, swapped, without_the_hinge]
 )
 def test_a_wrong_gradient_is_caught(wrong):
-    assert any('by hand' in claim for claim in failed(checks.exact(300, gradients=wrong)))
+    assert any('by hand' in claim for claim in failed(checks.exact_claims(300, gradients=wrong)))
 
 
 def test_a_wrong_anchor_breaks_the_sum_and_a_wrong_factor_the_slope():
     assert any(
-        'Sum of the three' in claim for claim in failed(checks.exact(300, anchor_of_distances))
+        'Sum of the three' in claim
+        for claim in failed(checks.exact_claims(300, anchor_of_distances))
     )
-    assert any('Derivative' in claim for claim in failed(checks.exact(300, without_the_factor)))
+    assert any(
+        'Derivative' in claim for claim in failed(checks.exact_claims(300, without_the_factor))
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_a_wrong_anchor_breaks_the_sum_and_a_wrong_factor_the_slope():
     [dict(scale_power=1), dict(random=losses.hard_pairs), dict(random=losses.semi_hard_pairs)],
 )
 def test_a_wrong_scale_and_an_unfair_draw_are_caught(wrong):
-    assert len(failed(checks.exact(300, **wrong))) == 1
+    assert len(failed(checks.exact_claims(300, **wrong))) == 1
 
 
 def test_jax_claims_see_a_loss_that_is_not_flat(monkeypatch):
@@ -94,7 +97,7 @@ def test_jax_claims_see_a_loss_that_is_not_flat(monkeypatch):
         return 2 * far[0] - far[1] + margin
 
     monkeypatch.setattr(losses, 'triplet', root)
-    failures = failed(checks.exact(300))
+    failures = failed(checks.exact_claims(300))
     assert any('collapsed' in claim for claim in failures)
     assert any('inactive triplets' in claim for claim in failures)
 
@@ -139,7 +142,7 @@ class Fake:
     def accuracy(self, method, layer, task):
         return np.array([0.0, 0.01]) + (self.values[task] if method in networks.TRIPLETS else 0.65)
 
-    def watched(self, method, rate, name):
+    def recorded(self, method, rate, name):
         end = self.norms['fast' if rate == networks.FAST else method.removeprefix('triplet_')]
         share = self.mined[method]
         return np.array([[4.0, 4 * end]] * 2) if name == 'norm' else np.full((2, 2), share)
@@ -149,7 +152,7 @@ class Fake:
 
 
 def test_claims_of_the_networks_hold_on_what_theory_says():
-    assert not failed([*checks.training(Fake()), *checks.one_shot(Fake())])
+    assert not failed([*checks.training_claims(Fake()), *checks.one_shot_claims(Fake())])
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_claims_of_the_networks_hold_on_what_theory_says():
 )
 def test_each_claim_of_the_networks_can_fail(wrong, words):
     fake = Fake(**wrong)
-    failures = failed([*checks.training(fake), *checks.one_shot(fake)])
+    failures = failed([*checks.training_claims(fake), *checks.one_shot_claims(fake)])
     assert len(failures) == 1
     assert words in failures[0]
 

@@ -77,10 +77,10 @@ WRONG = {
     'chains': lambda: exact.sigmoid_chains(slope=0.125),
     'overflow': lambda: exact.overflow(lambda weight: 39),
     'largest_step': lambda: exact.largest_step(lambda depth: 2 / depth),
-    'kernels': lambda: exact.kernels_alike('tanh')[0],
-    'gain': lambda: exact.gain_is_undone(power=2.0),
-    'norm': lambda: exact.clipping(optax.clip_by_global_norm(2.0))[0],
-    'share': lambda: exact.clipping(optax.clip(1.0))[1],  # element by element
+    'kernels': lambda: exact.kernel_claim('tanh')[0],
+    'gain': lambda: exact.normalisation_claim(power=2.0),
+    'norm': lambda: exact.clipping_claims(optax.clip_by_global_norm(2.0))[0],
+    'share': lambda: exact.clipping_claims(optax.clip(1.0))[1],  # element by element
 }
 
 
@@ -153,7 +153,7 @@ def test_activations_vary_with_the_square_of_the_gradient(variances):
 def test_remedies_change_the_rate_as_predicted_and_not_otherwise():
     names = ['ReLU, gain 2', 'ReLU, gain 2, layer norm', 'ReLU, gain √2, skip connections']
     with jax.enable_x64(True):
-        norms = remedies.measured(WIDTH, 3, names)
+        norms = remedies.measure_norms(WIDTH, 3, names)
     right = remedies.predictions()
     wrong = {
         'ReLU, gain 2': -right['ReLU, gain 2'],
@@ -177,7 +177,7 @@ def test_a_norm_makes_the_gradient_by_biases_forget_the_gain():
     with jax.enable_x64(True):
         drawn = networks.draw(0, 'test', 8, 16, 4)
         norms = jax.jit(
-            lambda gain: networks.log_norms(networks.normalised('tanh', gain, -1), *drawn)
+            lambda gain: networks.log_norms(networks.normalise('tanh', gain, -1), *drawn)
         )
         one, five = norms(1.0), norms(5.0)
     assert np.asarray(one) == pytest.approx(np.asarray(five), abs=1e-9)

@@ -46,10 +46,10 @@ def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
     for condition, study, dataset in planning.load_conditions(experiment):
         splits = split(dataset, study.data)
         checks += [Check(condition, ALL, row) for row in _check_data(study, dataset, splits)]
-        whole = dataclasses.replace(
+        undivided = dataclasses.replace(
             study.data, **{name: getattr(type(study.data), name) for name in SPLITTING}
         )
-        same = (study.variant, whole, study.learning_rates)
+        same = (study.variant, undivided, study.learning_rates)
         if same not in measured:
             checks += [
                 Check(condition, option, row)
@@ -113,7 +113,9 @@ def _initial_outputs(members: Sequence[Member], subject: Subject) -> Iterator[tu
     for member in members:
         of_seeds = by_option[member.option]
         yield member.option, ranges.check_first_loss(member.variant, subject.num_classes, of_seeds)
-    yield from ((option, ranges.check_dead_inputs(each[0])) for option, each in by_option.items())
+    yield from (
+        (option, ranges.check_dead_inputs(results[0])) for option, results in by_option.items()
+    )
     yield from (
         (option, ranges.check_outputs_differ(each[0])) for option, each in by_option.items()
     )

@@ -77,7 +77,7 @@ def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> l
         differences = jax.jit(jax.vmap(of_one, in_axes=(0, 0, None, None)))(
             exact, stack(variants), images, batch.labels
         )
-        return [dict(difference=each, names=names) for each in np.asarray(differences)]
+        return [dict(difference=difference, names=names) for difference in np.asarray(differences)]
 
 
 def _derivatives(

@@ -58,16 +58,16 @@ def look_up(
 
 def _file(path: pathlib.Path, index: Index) -> FileState:
     try:
-        now = os.stat(path)  # noqa: PTH116 - half the time of pathlib's
+        status = os.stat(path)  # noqa: PTH116 - half the time of pathlib's
     except FileNotFoundError:
         return FileState(reason='no such file')
     except OSError as error:
         return FileState(reason=f'cannot be read: {error.strerror}')
-    if not stat.S_ISREG(now.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return FileState(reason='not a file')
     if not os.access(path, os.R_OK):
         return FileState(reason='cannot be read: Permission denied')
-    mark = (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
+    mark = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     entry = index.get(_absolute(path))
     return FileState(entry[1] if entry and entry[0] == mark else None, mark)
 

@@ -98,8 +98,8 @@ def run(
     work = _work(experiment, dataset, features, note, interrupted)
     heads, rows = _train_grid(work, splits)
     (cell, adjustment), priors = _best(rows, work.metric), _priors(work, splits.train)
-    head, whole = average_heads(heads[cell]), np.concatenate([splits.train, splits.val])
-    final_head = average_heads(train_heads(work, [cell], np.sort(whole), splits.val)[cell])
+    head, train_and_val = average_heads(heads[cell]), np.concatenate([splits.train, splits.val])
+    final_head = average_heads(train_heads(work, [cell], np.sort(train_and_val), splits.val)[cell])
     logits = {
         split: log_probabilities(head, features[getattr(splits, split)])
         for split in ('train', 'val')
@@ -147,15 +147,15 @@ def score_random_split(
     row = dict(split='in whole groups' if grouped else 'at random') | _score(result.scores, splits)
     if not grouped or 'val' in (dataset.parts or ()):
         return [row]
-    drawn = stratified(dataset, experiment.data)
+    random_splits = stratified(dataset, experiment.data)
     head = fit_head(
-        experiment, dataset, drawn, features, result, note=note, interrupted=interrupted
+        experiment, dataset, random_splits, features, result, note=note, interrupted=interrupted
     )
     work = _work(experiment, dataset, features, note, interrupted)
-    logits = log_probabilities(head, features[drawn.val])
-    adjusted = classification.adjust(logits, _priors(work, drawn.train), result.adjustment)
-    scores = classification.scores(adjusted, work.labels[drawn.val])
-    return [dict(split='at random') | _score(scores, drawn), row]
+    logits = log_probabilities(head, features[random_splits.val])
+    adjusted = classification.adjust(logits, _priors(work, random_splits.train), result.adjustment)
+    scores = classification.scores(adjusted, work.labels[random_splits.val])
+    return [dict(split='at random') | _score(scores, random_splits), row]
 
 
 def fit_head(

@@ -68,7 +68,7 @@ def blocks(
             max(cell * columns, 3.0), (cell - 0.1) * -(-len(grid) // columns) + 0.5
         )
         for axes, (option, values) in zip(grid, share.items(), strict=True):
-            axes.set_title(plots.wrapped(option, 18))
+            axes.set_title(plots.wrap(option, 18))
             _boundary(axes, values)
         return drawn
 

@@ -108,7 +108,7 @@ def _figure(name: str, sheet: Mapping[str, np.ndarray]) -> FigureBlock:
         for y, images in enumerate(small.values()):
             for x, image in enumerate(images[:columns]):
                 _cell(axes, image, x, y * tall, tall)
-        _names(axes, [plots.wrapped(row, 14 if wide else 11) for row in small], columns, tall)
+        _names(axes, [plots.wrap(row, 14 if wide else 11) for row in small], columns, tall)
         return drawn
 
     caption = (

@@ -66,7 +66,7 @@ def _members(arrays: Answers, study: AblationRun) -> Members:
     option, seed = arrays.get('option', np.zeros(0)), arrays.get('seed', np.zeros(0))
     if option.ndim != 1 or option.shape != seed.shape or seed.dtype.kind not in 'iu':
         return {}
-    places = {each: np.flatnonzero(option == each) for each in study.options}
+    places = {name: np.flatnonzero(option == name) for name in study.options}
     return {
         each: rows[np.argsort(seed[rows], kind='stable')]
         for each, rows in places.items()

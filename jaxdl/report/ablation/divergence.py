@@ -20,15 +20,15 @@ def blocks(study: AblationRun) -> list[Block]:
     """All runs that diverged, exploded or learned nothing, and options without variation."""
     return [
         *_diverged(study),
-        *_named(
-            exploded(study),
+        *_named_failures(
+            find_exploded(study),
             'Exploded runs',
             'exploded',
             f'from some epoch to the end, training loss exceeded {HUGE} times that of a guess, '
             'ln(number of classes).',
         ),
-        *_named(
-            idle(study),
+        *_named_failures(
+            find_idle(study),
             'Runs that learned nothing',
             'learned nothing, or nothing that lasted',
             'from some epoch to the end, validation accuracy was no better than always predicting '
@@ -38,29 +38,29 @@ def blocks(study: AblationRun) -> list[Block]:
     ]
 
 
-def exploded(study: AblationRun) -> list[FailedRun]:
+def find_exploded(study: AblationRun) -> list[FailedRun]:
     """Runs whose training loss stays finite, and huge to the end."""
-    return _lasting(
+    return _find_lasting(
         study, 'train', 'loss', lambda study, condition: HUGE * math.log(_classes(study, condition))
     )
 
 
-def idle(study: AblationRun) -> list[FailedRun]:
+def find_idle(study: AblationRun) -> list[FailedRun]:
     """Runs whose validation accuracy stays that of a guess to the end."""
-    return _lasting(study, 'val', 'accuracy', _guess, below=True)
+    return _find_lasting(study, 'val', 'accuracy', _guess, below=True)
 
 
 def warnings(study: AblationRun, condition: str) -> list[str]:
     """Sentences on failed evaluation runs, and on options without variation, of a condition."""
     kinds = {
         'diverged': queries.diverged(study.table),
-        'exploded': exploded(study),
-        'learned nothing': idle(study),
+        'exploded': find_exploded(study),
+        'learned nothing': find_idle(study),
     }
     texts = []
     for failure, members in kinds.items():
         counts = [
-            f'{n} of {markup.name(option)}' for option, n in measured(members, condition).items()
+            f'{n} of {markup.name(option)}' for option, n in count_runs(members, condition).items()
         ]
         value = 'chance in this table' if failure == 'diverged' else 'measured'
         if counts:
@@ -71,7 +71,7 @@ def warnings(study: AblationRun, condition: str) -> list[str]:
     return texts + _same_difference(study, condition)
 
 
-def measured(members: Sequence[FailedRun], condition: str) -> collections.Counter[str]:
+def count_runs(members: Sequence[FailedRun], condition: str) -> collections.Counter[str]:
     """Number of evaluation runs of each option under a condition, among `members`."""
     return collections.Counter(
         m.option for m in members if (m.condition, m.phase) == (condition, 'measure')
@@ -92,7 +92,9 @@ def _diverged(study: AblationRun) -> list[Block]:
     return [Paragraph(text), Table('Diverged runs', columns, _rows(failed), 'llrw')]
 
 
-def _named(failed: Sequence[FailedRun], caption: str, failure: str, reason: str) -> list[Block]:
+def _named_failures(
+    failed: Sequence[FailedRun], caption: str, failure: str, reason: str
+) -> list[Block]:
     if not failed:
         return []
     columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the first such epoch')
@@ -113,7 +115,7 @@ def _rows(failed: Sequence[FailedRun]) -> list[list[str]]:
     return [[*head, ', '.join(seeds)] for head, seeds in together.items()]
 
 
-def _lasting(
+def _find_lasting(
     study: AblationRun,
     split: str,
     metric: str,

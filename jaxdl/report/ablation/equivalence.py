@@ -17,7 +17,7 @@ NOT_SHOWN = 'not shown'
 
 def blocks(study: AblationRun, condition: str) -> list[Block]:
     """Test of equivalence of every option as a table with notes; empty if nothing was compared."""
-    tests = tested(study, condition)
+    tests = run_tests(study, condition)
     if not tests:
         return []
     margin = words.number(study.margin(condition))
@@ -40,7 +40,7 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
 
 def sentence(study: AblationRun, condition: str) -> str:
     """Sentence on the options that are equivalent to the baseline; empty if none is."""
-    tests = tested(study, condition)
+    tests = run_tests(study, condition)
     names = [
         markup.name(option) for option, (_, p_holm) in tests.items() if p_holm < statistics.ALPHA
     ]
@@ -53,7 +53,9 @@ def sentence(study: AblationRun, condition: str) -> str:
     )
 
 
-def tested(study: AblationRun, condition: str) -> dict[str, tuple[statistics.Equivalence, float]]:
+def run_tests(
+    study: AblationRun, condition: str
+) -> dict[str, tuple[statistics.Equivalence, float]]:
     """Option (without the baseline) -> its test, and the p-value after Holm over the options."""
     options = study.options[1:]
     baseline = list(queries.by_seed(study, condition, study.baseline).values())

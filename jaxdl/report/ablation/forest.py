@@ -42,7 +42,7 @@ def figure(
         axes.grid(axis='y', visible=False)
         letters = 26 if width == plots.WIDE else 12
         axes.set_yticks(
-            range(len(compared)), [plots.wrapped(row['option'], letters) for row in compared]
+            range(len(compared)), [plots.wrap(row['option'], letters) for row in compared]
         )
         axes.set_ylim(len(compared) - 0.45, -0.55)
         axes.tick_params(axis='y', length=0)

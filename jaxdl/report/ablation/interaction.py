@@ -83,7 +83,7 @@ def contrasts(study: AblationRun) -> Contrasts:
                 sides = ([effect[seed] for seed in seeds] for effect in (there, here))
                 ratio = study.test_train_ratio(first)
                 comparisons[option, condition] = statistics.compare(*sides, test_train_ratio=ratio)
-    adjusted = statistics.holm([each.p_value for each in comparisons.values()])
+    adjusted = statistics.holm([comparison.p_value for comparison in comparisons.values()])
     return {
         key: (each, float(p)) for (key, each), p in zip(comparisons.items(), adjusted, strict=True)
     }
@@ -98,8 +98,8 @@ def _effect(study: AblationRun, condition: str, option: str) -> dict[int, float]
 def _answer(interactions: Contrasts) -> str:
     significant = [
         f'{markup.name(option)} under {words.condition(condition)} '
-        f'({words.points(each.difference)})'
-        for (option, condition), (each, p_holm) in interactions.items()
+        f'({words.points(comparison.difference)})'
+        for (option, condition), (comparison, p_holm) in interactions.items()
         if p_holm < statistics.ALPHA
     ]
     if significant:
@@ -123,12 +123,12 @@ def _rows(interactions: Contrasts) -> list[list[str]]:
         [
             markup.name(option),
             words.condition(condition),
-            f'{words.points(each.difference)} ({words.span(*each.interval)})',
-            words.p_value(each.p_value),
+            f'{words.points(comparison.difference)} ({words.span(*comparison.interval)})',
+            words.p_value(comparison.p_value),
             words.p_value(p_holm),
             'interaction' if p_holm < statistics.ALPHA else 'none found',
         ]
-        for (option, condition), (each, p_holm) in interactions.items()
+        for (option, condition), (comparison, p_holm) in interactions.items()
     ]
 
 
@@ -176,7 +176,7 @@ def _figure(study: AblationRun, name: str) -> FigureBlock:
             )
             axes.grid(axis='y', visible=False)
         grid[0].set_yticks(
-            places, [plots.wrapped(_plain(condition), 14) for condition in study.conditions]
+            places, [plots.wrap(_plain(condition), 14) for condition in study.conditions]
         )
         grid[0].set_ylim(len(places) - 0.6, -0.4)
         _legend(drawn, width)

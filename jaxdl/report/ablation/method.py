@@ -24,10 +24,10 @@ def _tune(study: AblationRun) -> str:
     texts = {condition: _tuned(study, condition) for condition in study.conditions}
     if not any(texts.values()):
         return ''
+    tuned = _join_conditions({condition: text or 'no tuning' for condition, text in texts.items()})
     return (
-        f'Tune. {_each({condition: text or "no tuning" for condition, text in texts.items()})}. '
-        'Each option takes the learning rate with the best mean validation accuracy at epoch '
-        f'{study.varying("epochs")}.'
+        f'Tune. {tuned}. Each option takes the learning rate with the best mean validation '
+        f'accuracy at epoch {study.varying("epochs")}.'
     )
 
 
@@ -64,8 +64,8 @@ def _measure(study: AblationRun) -> str:
         else ''
     )
     return (
-        f'Measure. {_each(texts)}. No evaluation seed is a tuning seed. Runs of equal seeds share '
-        f'{shared}, so differences are paired.{exception}'
+        f'Measure. {_join_conditions(texts)}. No evaluation seed is a tuning seed. '
+        f'Runs of equal seeds share {shared}, so differences are paired.{exception}'
     )
 
 
@@ -88,7 +88,7 @@ def _compare(study: AblationRun) -> str:
     )
 
 
-def _each(texts: Mapping[str, str]) -> str:
+def _join_conditions(texts: Mapping[str, str]) -> str:
     """The texts of all conditions; one text if they are equal."""
     if len(set(texts.values())) > 1:
         return '; '.join(

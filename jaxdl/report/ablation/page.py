@@ -101,7 +101,7 @@ def _head(study: AblationRun) -> list[Block]:
             f'{words.condition(condition)}: ' if study.repeated else '',
         )
         answer = f'{verdicts.short(summary)} {equivalence.sentence(study, condition)}'
-        head += [Paragraph(name + answer.rstrip(), 'lead'), *verdicts.listed(summary, name)]
+        head += [Paragraph(name + answer.rstrip(), 'lead'), *verdicts.list_verdicts(summary, name)]
     data = dict.fromkeys(markup.flat(words.local(data.name)) for data in study.data.values())
     facts = (
         f'{words.count(study.summary[0]["seeds"], "seed")} per option',

@@ -96,7 +96,7 @@ def image_differences(study: AblationRun, condition: str, option: str) -> np.nda
     if study.correct is None:
         return None
     one, other = (
-        _right(study, study.correct, condition, name) for name in (option, study.baseline)
+        _correctness(study, study.correct, condition, name) for name in (option, study.baseline)
     )
     if one.shape != other.shape or len(one) < 2:
         return None
@@ -162,7 +162,7 @@ def diverged(table: Sequence[Row]) -> list[FailedRun]:
     return [FailedRun(*member, *failure) for member, failure in first.items()]
 
 
-def _right(
+def _correctness(
     study: AblationRun, correct: Mapping[str, np.ndarray], condition: str, option: str
 ) -> np.ndarray:
     """Correctness of the runs of an option, float [seed, image]; nan for images not tested."""

@@ -57,9 +57,9 @@ def read(workdir: pathlib.Path) -> AblationRun:
       InputError: there is no run, the run is not finished, or a file is damaged or truncated.
     """
     config = record(workdir / 'config.json', CONFIG)
-    run = finished(workdir)
+    run = read_finished(workdir)
     plan = records.read(workdir / 'plan.json', records.Plan)
-    _planned(workdir, config, plan)
+    _check_plan(workdir, config, plan)
     table = tables.read_table(workdir / 'results.csv', tables.RESULTS)
     if len(table) != run.results_rows:
         raise InputError(
@@ -81,7 +81,7 @@ def read(workdir: pathlib.Path) -> AblationRun:
         artifacts=workdir / 'artifacts',
     )
     summary = [row for condition in study.conditions for row in _summary(study, condition)]
-    _complete(workdir, config, summary)
+    _check_measurements(workdir, config, summary)
     return dataclasses.replace(study, summary=summary)
 
 
@@ -125,7 +125,7 @@ def record(path: pathlib.Path, needed: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def finished(workdir: pathlib.Path) -> records.RunRecord:
+def read_finished(workdir: pathlib.Path) -> records.RunRecord:
     """run.json of a finished run, after a check of the checksums of its files."""
     path = workdir / 'run.json'
     folder.check(workdir, folder.MADE_AGAIN)
@@ -134,7 +134,7 @@ def finished(workdir: pathlib.Path) -> records.RunRecord:
     return records.read(path, records.RunRecord)
 
 
-def _planned(workdir: pathlib.Path, config: dict[str, Any], plan: records.Plan) -> None:
+def _check_plan(workdir: pathlib.Path, config: dict[str, Any], plan: records.Plan) -> None:
     missing = [condition for condition in config['conditions'] if condition not in plan.data]
     if missing:
         raise InputError(
@@ -143,7 +143,9 @@ def _planned(workdir: pathlib.Path, config: dict[str, Any], plan: records.Plan) 
         )
 
 
-def _complete(workdir: pathlib.Path, config: dict[str, Any], summary: Sequence[Row]) -> None:
+def _check_measurements(
+    workdir: pathlib.Path, config: dict[str, Any], summary: Sequence[Row]
+) -> None:
     measured = {(row['condition'], row['option']) for row in summary}
     for condition in config['conditions']:
         for option in config['options']:

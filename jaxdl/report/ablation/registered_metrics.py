@@ -28,7 +28,7 @@ def _table(study: AblationRun, condition: str, metric: str) -> Table:
     rows = []
     for option in study.options:
         values, baseline = (
-            _values(study, condition, each, 'test', metric) for each in (option, study.baseline)
+            _values(study, condition, name, 'test', metric) for name in (option, study.baseline)
         )
         shared = sorted(values.keys() & baseline.keys())
         paired = words.DASH

@@ -70,7 +70,7 @@ def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
         accuracies = (train[:, -1].mean(), val[:, -1].mean(), test[option])
         rows.append([markup.name(option), *(words.number(1 - accuracy) for accuracy in accuracies)])
     caption = f'Error at epoch {study.design(condition)["epochs"]}, %, mean over seeds'
-    diverged = divergence.measured(queries.diverged(study.table), condition)
+    diverged = divergence.count_runs(queries.diverged(study.table), condition)
     return [
         curves.figure(figure, both, study.baseline, diverged, study.data[condition].val),
         Table(caption, ('Option', 'Training', 'Validation', 'Test'), rows, 'lrrr'),

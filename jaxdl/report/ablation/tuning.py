@@ -51,8 +51,8 @@ def _untuned(study: AblationRun, condition: str) -> str:
     }
     if len(set(rates.values())) == 1:
         return f'The learning rate was not tuned: {rates[study.baseline]} for every option.'
-    each = words.listing(f'{rate} for {markup.name(option)}' for option, rate in rates.items())
-    return f'The learning rates were not tuned: {each}.'
+    texts = words.listing(f'{rate} for {markup.name(option)}' for option, rate in rates.items())
+    return f'The learning rates were not tuned: {texts}.'
 
 
 def _row(option: str, tuning: Tuning) -> list[str]:

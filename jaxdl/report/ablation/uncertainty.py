@@ -98,7 +98,9 @@ def _dominant(bootstraps: Mapping[str, TwoWay]) -> str:
     """Sentence on the dominant source of uncertainty of each option."""
     parts = []
     for source in ('test images', 'seeds'):
-        names = [markup.name(o) for o, each in bootstraps.items() if _source(each) == source]
+        names = [
+            markup.name(o) for o, bootstrap in bootstraps.items() if _source(bootstrap) == source
+        ]
         if names:
             options = 'every option' if len(names) == len(bootstraps) else words.listing(names)
             parts.append(f'{source} for {options}')

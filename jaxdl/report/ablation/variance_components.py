@@ -46,7 +46,7 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
         Table(
             f'{caption}, {words.count(len(runs), "run")}',
             HEADS,
-            [_row(each) for each in components],
+            [_row(component) for component in components],
             'lrrr',
         ),
         _figure(figure, components, accuracies, levels),
@@ -65,7 +65,7 @@ def _runs(path: pathlib.Path, condition: str) -> list[Row]:
 
 def _answer(components: Sequence[Component]) -> str:
     *sources, residual = components
-    if not any(each.variance for each in components):
+    if not any(component.variance for component in components):
         return 'All runs have the same test accuracy: there is no variance.'
     largest = max(sources, key=lambda each: each.share)
     if not largest.variance:
@@ -78,13 +78,18 @@ def _answer(components: Sequence[Component]) -> str:
     )
 
 
-def _row(each: Component) -> list[str]:
-    p = words.DASH if each.p_value is None else words.p_value(each.p_value)
-    return [_source(each), _percent(each.share), words.number(math.sqrt(each.variance)), p]
+def _row(component: Component) -> list[str]:
+    p = words.DASH if component.p_value is None else words.p_value(component.p_value)
+    return [
+        _source(component),
+        _percent(component.share),
+        words.number(math.sqrt(component.variance)),
+        p,
+    ]
 
 
-def _source(each: Component) -> str:
-    return 'residual' if each.source == 'rest' else each.source
+def _source(component: Component) -> str:
+    return 'residual' if component.source == 'rest' else component.source
 
 
 def _percent(share: float) -> str:
@@ -115,7 +120,9 @@ def _figure(
         _dots(runs, accuracies, levels)
         return drawn
 
-    values = '; '.join(f'{_source(each)} {100 * each.share:.0f} %' for each in components)
+    values = '; '.join(
+        f'{_source(component)} {100 * component.share:.0f} %' for component in components
+    )
     caption = (
         'Left (above on a phone): share of each source in the variance, %. Right: test accuracy, '
         f'%, of n{words.SPACE}={words.SPACE}{words.count(len(accuracies), "run")} (dots), grouped '
@@ -128,14 +135,12 @@ def _figure(
 
 
 def _shares(axes: Axes, components: Sequence[Component]) -> None:
-    shares = [100 * each.share for each in components]
+    shares = [100 * component.share for component in components]
     colours = [plots.BLUE] * (len(components) - 1) + [plots.GREY]
     axes.barh(range(len(components)), shares, height=0.6, color=colours)
     for y, share in enumerate(shares):
         axes.text(share, y, f' {share:.0f} %', va='center')
-    axes.set_yticks(
-        range(len(components)), [plots.wrapped(_source(each), 14) for each in components]
-    )
+    axes.set_yticks(range(len(components)), [plots.wrap(_source(each), 14) for each in components])
     axes.set_ylim(len(components) - 0.5, -0.5)
     axes.set_xlim(0, max(shares) * 1.2 or 1)
     axes.set_xlabel('share of the variance, %')
@@ -149,7 +154,7 @@ def _dots(axes: Axes, accuracies: np.ndarray, levels: Mapping[str, Sequence[int]
         axes.plot(100 * accuracies, places[codes], '.', color=plots.GREY, alpha=0.6, markersize=4)
         means = [100 * accuracies[codes == code].mean() for code in range(codes.max() + 1)]
         axes.plot(means, places, '|', color=plots.BLUE, markersize=9, markeredgewidth=2.2)
-    axes.set_yticks(range(len(levels)), [plots.wrapped(source, 14) for source in levels])
+    axes.set_yticks(range(len(levels)), [plots.wrap(source, 14) for source in levels])
     axes.set_ylim(len(levels) - 0.5, -0.5)
     axes.set_xlabel('test accuracy, %')
     _bare(axes)

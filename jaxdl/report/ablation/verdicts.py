@@ -13,7 +13,7 @@ NOT_ESTIMABLE = 'not estimable'  # of a minimum detectable difference: summary.c
 HEADS = {'better': 'Better than {}', 'worse': 'Worse than {}', NONE: 'No difference from {} found'}
 
 
-def listed(summary: Sequence[Row], condition: str = '') -> list[Block]:
+def list_verdicts(summary: Sequence[Row], condition: str = '') -> list[Block]:
     """Verdict of each option, the largest difference first.
 
     Args:

@@ -38,7 +38,7 @@ def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
     ]
 
 
-def crossed(logits: np.ndarray, labels: np.ndarray) -> float:
+def cross_validated_error(logits: np.ndarray, labels: np.ndarray) -> float:
     """Cross-validated calibration error: each half is scaled by the temperature of the other.
 
     Args:
@@ -66,14 +66,16 @@ def _sentence(fitted: FineTuneRun, temperature: float, errors: list[float]) -> s
         f'accuracy {words.percent(accuracy)}. Temperature {temperature:.3g} changes the expected '
         f'calibration error from {words.percent(before)} to {words.percent(after)}'
     )
-    if fitted.tested in ('val', 'folds') and len(labels) > 3:
-        halves = words.percent(crossed(logits, labels))
+    if fitted.logits_split in ('val', 'folds') and len(labels) > 3:
+        halves = words.percent(cross_validated_error(logits, labels))
         return (
             f'{text}, on the images that it was fitted on. Fitted on one half and evaluated on the '
             f'other: {halves}.'
         )
     return (
-        f'{text}, on other images than it was fitted on.' if fitted.tested == 'test' else f'{text}.'
+        f'{text}, on other images than it was fitted on.'
+        if fitted.logits_split == 'test'
+        else f'{text}.'
     )
 
 

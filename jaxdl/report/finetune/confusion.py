@@ -25,7 +25,7 @@ def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
     if not fitted.evaluation:
         return []
     table = fitted.confusion
-    pairs = confused(table)
+    pairs = confused_pairs(table)
     if not pairs:
         return [
             Paragraph(f'All {table.sum():,} images are classified correctly.'),
@@ -40,7 +40,7 @@ def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
     ]
 
 
-def confused(table: np.ndarray) -> list[Pair]:
+def confused_pairs(table: np.ndarray) -> list[Pair]:
     """Pairs (true, predicted) of all mistakes, the most frequent first.
 
     Args:

@@ -171,9 +171,7 @@ def _figure(tested: list[tuple[str, dict[str, Any]]], name: str) -> FigureBlock:
         axes.axvline(0, color=plots.INK, linewidth=1)
         axes.grid(axis='y', visible=False)
         letters = 40 if wide else 18
-        labels = [
-            plots.wrapped(f'{e["option"]} against {e["baseline"]}', letters) for _, e in pairs
-        ]
+        labels = [plots.wrap(f'{e["option"]} against {e["baseline"]}', letters) for _, e in pairs]
         axes.set_yticks(range(len(pairs)), labels)
         axes.set_ylim(len(pairs) - 0.45, -0.55)
         axes.tick_params(axis='y', length=0)

@@ -69,17 +69,17 @@ class FineTuneRun:
     @property
     def final(self) -> dict[str, Any]:
         """Scores of the final network; of a probe with test images from its logits."""
-        if self.finetune or not self.evaluation or self.tested != 'test':
+        if self.finetune or not self.evaluation or self.logits_split != 'test':
             return self.finetune or self.probe
         logits, labels = self.evaluation['logits'], self.evaluation['labels']
         calibrated = classification.calibration_error(
             logits / float(self.evaluation['temperature']), labels
         )
         scores = classification.scores(logits, labels) | dict(ece_calibrated=calibrated)
-        return scores | dict(split=self.tested, images=len(labels))
+        return scores | dict(split=self.logits_split, images=len(labels))
 
     @property
-    def tested(self) -> str:
+    def logits_split(self) -> str:
         """Split of the logits."""
         return str(self.evaluation['split']) if self.evaluation else ''
 
@@ -128,9 +128,9 @@ def read(workdir: pathlib.Path) -> FineTuneRun:
       InputError: the run is not finished, or a file is damaged or truncated.
     """
     artifacts = workdir / 'artifacts'
-    config, run = reading.record(workdir / 'config.json', CONFIG), reading.finished(workdir)
+    config, run = reading.record(workdir / 'config.json', CONFIG), reading.read_finished(workdir)
     plan = records.read(workdir / 'plan.json', FineTunePlan)
-    _within(workdir / 'run.json', run.scores, ('probe',))
+    _check_keys(workdir / 'run.json', run.scores, ('probe',))
     grid, split = artifacts / 'probe.csv', artifacts / 'split.json'
     fitted = FineTuneRun(
         name=workdir.resolve().name,
@@ -147,20 +147,20 @@ def read(workdir: pathlib.Path) -> FineTuneRun:
         artifacts=artifacts,
     )
     for row in fitted.split.get('doubt') or ():
-        _within(split, row, DOUBT)
-    _named(fitted)
+        _check_keys(split, row, DOUBT)
+    _check_labels(fitted)
     return fitted
 
 
-def damaged(path: pathlib.Path, why: str) -> InputError:
+def damaged_error(path: pathlib.Path, why: str) -> InputError:
     """The error for a file that no run wrote."""
     return InputError(f'{path} is damaged ({why}): start the run again with --overwrite')
 
 
-def _within(path: pathlib.Path, content: Any, needed: Sequence[str]) -> None:
+def _check_keys(path: pathlib.Path, content: Any, needed: Sequence[str]) -> None:
     missing = [key for key in needed if not isinstance(content, dict) or key not in content]
     if missing:
-        raise damaged(path, f'it lacks {", ".join(missing)}')
+        raise damaged_error(path, f'it lacks {", ".join(missing)}')
 
 
 def _arrays(path: pathlib.Path, axes: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -169,14 +169,16 @@ def _arrays(path: pathlib.Path, axes: Mapping[str, str]) -> dict[str, np.ndarray
         return {}
     arrays = reading.arrays(path)
     if not axes.keys() <= arrays.keys():
-        raise damaged(path, f'it lacks {", ".join(name for name in axes if name not in arrays)}')
+        raise damaged_error(
+            path, f'it lacks {", ".join(name for name in axes if name not in arrays)}'
+        )
     sizes: dict[str, int] = {'3': 3}
     for name, letters in axes.items():
         shape = arrays[name].shape
         if len(shape) != len(letters) or any(
             sizes.setdefault(*pair) != pair[1] for pair in zip(letters, shape, strict=True)
         ):
-            raise damaged(path, f'{name} has shape {shape}')
+            raise damaged_error(path, f'{name} has shape {shape}')
     return arrays if sizes['n'] else {}
 
 
@@ -186,15 +188,15 @@ def _evidence(path: pathlib.Path) -> list[dict[str, Any]]:
     try:
         content = folder.parse(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise damaged(path, markup.flat(error)) from None
+        raise damaged_error(path, markup.flat(error)) from None
     if not isinstance(content, list):
-        raise damaged(path, 'not a list')
+        raise damaged_error(path, 'not a list')
     for entry in content:
-        _within(path, entry, EVIDENCE)
+        _check_keys(path, entry, EVIDENCE)
     return content
 
 
-def _named(fitted: FineTuneRun) -> None:
+def _check_labels(fitted: FineTuneRun) -> None:
     """Raise an InputError if a label is not that of a class."""
     count = len(fitted.classes)
     for name in ('evaluation', 'mistakes', 'gradcam'):
@@ -205,6 +207,6 @@ def _named(fitted: FineTuneRun) -> None:
             if labels is not None and (
                 labels.dtype.kind not in 'iu' or labels.min() < least or labels.max() >= count
             ):
-                raise damaged(path, f'{key} beyond the {count} classes')
+                raise damaged_error(path, f'{key} beyond the {count} classes')
         if name == 'evaluation' and arrays and arrays['logits'].shape[1] != count:
-            raise damaged(path, f'logits of {arrays["logits"].shape[1]} classes, not {count}')
+            raise damaged_error(path, f'logits of {arrays["logits"].shape[1]} classes, not {count}')

@@ -23,7 +23,7 @@ def blocks(fitted: FineTuneRun) -> list[Block]:
     split = fitted.split
     if not split:
         return []
-    content: list[Block] = [Paragraph(_drawn(fitted))]
+    content: list[Block] = [Paragraph(_split_sentence(fitted))]
     if not split.get('grouped'):
         warning = f'{BURSTS} This split is random, so the scores may be overestimated.'
         content.append(Paragraph(warning, 'warning'))
@@ -63,7 +63,7 @@ def bias(fitted: FineTuneRun) -> str:
     )
 
 
-def _drawn(fitted: FineTuneRun) -> str:
+def _split_sentence(fitted: FineTuneRun) -> str:
     split = fitted.split
     drawn = f'Split: {markup.flat(words.local(split["drawn"]))}.'
     if not split.get('groups'):

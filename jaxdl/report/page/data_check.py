@@ -98,7 +98,7 @@ def _rows(findings: Mapping[str, Any]) -> list[list[str]]:
 
 def _pair_rows(kind: str, pairs: Mapping[str, Any]) -> list[tuple[str, int, Sequence[str]]]:
     between = {name: between for name, between in pairs['across'].items() if between['pairs']}
-    inside = pairs['pairs'] - sum(each['pairs'] for each in between.values())
+    inside = pairs['pairs'] - sum(counts['pairs'] for counts in between.values())
     rows: list[tuple[str, int, Sequence[str]]] = [(f'{kind} within a split, pairs', inside, ())]
     for name, counts in between.items():
         one, other = name.split('-')
@@ -111,7 +111,7 @@ def _pair_rows(kind: str, pairs: Mapping[str, Any]) -> list[tuple[str, int, Sequ
             )
         )
     conflicts = pairs['conflicts']
-    labelled = [_labelled(pair) for pair in conflicts['examples'][:5]]
+    labelled = [_class_names(pair) for pair in conflicts['examples'][:5]]
     return [*rows, (f'{kind} of different classes, pairs', conflicts['count'], labelled)]
 
 
@@ -120,7 +120,7 @@ def _pair(pair: Mapping[str, Any]) -> str:
     return ' and '.join(f'{part} {markup.name(words.local(name))}' for part, name in sides)
 
 
-def _labelled(pair: Mapping[str, Any]) -> str:
+def _class_names(pair: Mapping[str, Any]) -> str:
     return ', '.join(
         f'{markup.name(words.local(name))} as {_flat(label)}'
         for name, label in zip(pair['ids'], pair['classes'], strict=True)

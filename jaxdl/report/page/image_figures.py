@@ -59,11 +59,11 @@ def pairs(
 
 
 def _alt(examples: Sequence[Mapping[str, Any]]) -> str:
-    each = (
+    texts = (
         ' and '.join(f'{p} {_id(i)}' for p, i in zip(pair['parts'], pair['ids'], strict=True))
         for pair in examples
     )
-    return f'{words.count(len(examples), "pair")} of near-duplicates: {"; ".join(each)}.'
+    return f'{words.count(len(examples), "pair")} of near-duplicates: {"; ".join(texts)}.'
 
 
 def _caption(examples: Sequence[Mapping[str, Any]]) -> str:

@@ -138,12 +138,12 @@ def markdown(text: object) -> str:
         return str(text)
     text, written, end = str(text), '', 0
     for mark in _MARKED.finditer(text):
-        inner = {_NAME: lambda s: f'**{_escaped(s)}**', _CODE: _span, _MATH: lambda s: f'${s}$'}[
+        inner = {_NAME: lambda s: f'**{_escape(s)}**', _CODE: _span, _MATH: lambda s: f'${s}$'}[
             mark[1]
         ](mark[2])
-        written += _escaped(text[end : mark.start()]) + inner
+        written += _escape(text[end : mark.start()]) + inner
         end = mark.end()
-    return written + _escaped(text[end:])
+    return written + _escape(text[end:])
 
 
 def latex(text: object) -> str:
@@ -169,7 +169,7 @@ def _element(mark: str, inner: str) -> Markup:
     return Markup('<{}>{}</{}>').format(tag, inner, tag)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     text = text.replace('\n', ' ').replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
     return re.sub(r'([\\`*_\[\]|#~$])', r'\\\1', text)
 

@@ -62,8 +62,8 @@ def draw(plot: Callable[[float], Figure]) -> Drawing:
             'ignore', r'Glyph .* missing'
         )  # a script that the font lacks: boxes
         wide, narrow = plot(WIDE), plot(NARROW)
-        svg, png = _saved(wide, 'svg'), _saved(wide, 'png')
-        return Drawing(svg, _saved(narrow, 'svg'), png, _pixels(wide), _pixels(narrow))
+        svg, png = _save(wide, 'svg'), _save(wide, 'png')
+        return Drawing(svg, _save(narrow, 'svg'), png, _pixels(wide), _pixels(narrow))
 
 
 def panels(names: Sequence[str], width: float, x: str, y: str) -> tuple[Figure, list[Axes]]:
@@ -78,13 +78,13 @@ def panels(names: Sequence[str], width: float, x: str, y: str) -> tuple[Figure, 
     for axes in grid[: len(names)][-columns:]:  # also above a cell that stays empty
         axes.tick_params(labelbottom=True)
     for axes, name in zip(grid, names, strict=False):
-        axes.set_title(wrapped(name, int(9.5 * size[0] / columns)))
+        axes.set_title(wrap(name, int(9.5 * size[0] / columns)))
     figure.supxlabel(x, fontsize=STYLE['font.size'])
     figure.supylabel(y, fontsize=STYLE['font.size'])
     return figure, list(grid[: len(names)])
 
 
-def wrapped(name: str, width: int) -> str:
+def wrap(name: str, width: int) -> str:
     """A name in at most two lines of `width` letters."""
     return textwrap.fill(markup.flat(name), max(width, 8), max_lines=2, placeholder=' …')
 
@@ -167,7 +167,7 @@ def _columns(count: int, width: float) -> int:
     return min(count, most)
 
 
-def _saved(figure: Figure, form: str) -> bytes:
+def _save(figure: Figure, form: str) -> bytes:
     file = io.BytesIO()
     metadata = {'Date': None} if form == 'svg' else {}
     figure.savefig(file, format=form, dpi=PNG_DPI if form == 'png' else DPI, metadata=metadata)

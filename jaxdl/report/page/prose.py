@@ -44,13 +44,13 @@ def read(text: str, figures: Sequence[Figure | Table]) -> tuple[list[Block], lis
 def inline(text: str) -> str:
     """A paragraph with formulas, code and strong words marked as in `markup`."""
 
-    def marked(match: re.Match[str]) -> str:
+    def mark(match: re.Match[str]) -> str:
         formula, code, strong = match.groups()
         return (
             markup.math(formula) if formula else markup.code(code) if code else markup.name(strong)
         )
 
-    return _MARKS.sub(marked, re.sub(r'[ \t\n]+', ' ', text).strip(' '))  # keeps no-break spaces
+    return _MARKS.sub(mark, re.sub(r'[ \t\n]+', ' ', text).strip(' '))  # keeps no-break spaces
 
 
 def _parts(text: str) -> list[str]:

@@ -103,8 +103,8 @@ def products(
     """
 
     def outputs(start: jax.Array, weights: jax.Array, biases: jax.Array) -> jax.Array:
-        def unit(a: jax.Array, knobs: Any) -> tuple[jax.Array, jax.Array]:
-            weight, bias = knobs
+        def unit(a: jax.Array, parameters: Any) -> tuple[jax.Array, jax.Array]:
+            weight, bias = parameters
             a = activation(weight * a + bias)
             return a, a
 

@@ -38,7 +38,7 @@ DEAD: Sequence[plots.Line] = (
 def slopes(chains: Chains, results: Results) -> FigureBlock:
     """Both functions, their derivatives, and products of derivatives against depth."""
     deepest = results.depths[-1]
-    network = np.cumprod(results.watched(Kind('sigmoid', deepest), 'slope')[:, 0], 1).mean(0)
+    network = np.cumprod(results.recorded(Kind('sigmoid', deepest), 'slope')[:, 0], 1).mean(0)
     middle = np.exp(np.log(chains.sigmoid).mean(0))
 
     def plot(width: float) -> Figure:
@@ -124,7 +124,7 @@ def shares(results: Results) -> FigureBlock:
         for depth, style in zip(results.depths, styles, strict=True):
             _band(
                 saturated,
-                100 * results.watched(Kind('sigmoid', depth), 'saturated').mean(2),
+                100 * results.recorded(Kind('sigmoid', depth), 'saturated').mean(2),
                 0,
                 style,
             )
@@ -156,7 +156,7 @@ def shares(results: Results) -> FigureBlock:
         if results.finite(kind, rate).any()
     )
     start, end = (
-        [results.watched(Kind('sigmoid', d), 'saturated')[:, e].mean() for d in results.depths]
+        [results.recorded(Kind('sigmoid', d), 'saturated')[:, e].mean() for d in results.depths]
         for e in (0, -1)
     )
     alt = 'Saturated: ' + ', '.join(

@@ -76,17 +76,17 @@ class Results:
             [one.history['train_accuracy'] for one in self.measured[kind, rate or self.best[kind]]]
         )
 
-    def watched(self, kind: Kind, name: str, rate: float | None = None) -> np.ndarray:
+    def recorded(self, kind: Kind, name: str, rate: float | None = None) -> np.ndarray:
         """Values recorded by `watch`, [seed, 1 + epoch, ...]."""
         return np.stack([one.watched[name] for one in self.measured[kind, rate or self.best[kind]]])
 
     def finite(self, kind: Kind, rate: float | None = None) -> np.ndarray:
         """Whether all pre-activations are finite at the end, bool [seed]."""
-        return self.watched(kind, 'finite', rate)[:, -1]
+        return self.recorded(kind, 'finite', rate)[:, -1]
 
     def dead(self, kind: Kind, rate: float | None = None, epoch: int = -1) -> np.ndarray:
         """Share of units with derivative 0 on every training image, [finite network]."""
-        flat = self.watched(kind, 'flat', rate)[self.finite(kind, rate), epoch]
+        flat = self.recorded(kind, 'flat', rate)[self.finite(kind, rate), epoch]
         return (flat == self.images).mean((1, 2))
 
     @property

@@ -22,7 +22,7 @@ Rule = Callable[
 ]  # (images without a slope [...], images) -> whether a unit is dead
 
 
-class Frozen(NamedTuple):
+class DeadUnits(NamedTuple):
     """Later state of first-layer units that were dead after an epoch."""
 
     units: int
@@ -32,7 +32,7 @@ class Frozen(NamedTuple):
 
 def training_claims(results: Results, first: str = 'sigmoid', second: str = 'relu') -> list[Claim]:
     """Claims: both learn up to depth `SHALLOW`; from `DEPTH` on `first` stays at chance."""
-    made = []
+    claim_list = []
     for depth in results.depths:
         where = (
             f'at depth {depth}, mean of {results.settings.seeds} seeds after '
@@ -41,7 +41,7 @@ def training_claims(results: Results, first: str = 'sigmoid', second: str = 'rel
         ends = {name: _ends(results, Kind(name, depth)) for name in (first, second)}
         best = {name: accuracy[results.best[Kind(name, depth)]] for name, accuracy in ends.items()}
         if depth <= SHALLOW:
-            made += [
+            claim_list += [
                 claims.at_least(
                     f'Training accuracy of {NAMES[name]} {where}, at its best learning rate',
                     LEARNT,
@@ -56,11 +56,11 @@ def training_claims(results: Results, first: str = 'sigmoid', second: str = 'rel
                 f'learning rate, {where}'
             )
             none = f'Highest training accuracy of {NAMES[first]} at any learning rate {where}'
-            made += [
+            claim_list += [
                 claims.at_most(none, results.chance + ABOVE_CHANCE, highest),
                 claims.at_least(ahead, APART, gain),
             ]
-    return made
+    return claim_list
 
 
 def saturation_claims(
@@ -69,9 +69,9 @@ def saturation_claims(
     """Claims on the mean derivative and on saturation before and after training."""
     bound = activations.slope_bound(1) if bound is None else bound
     measured = [(kind, rate) for kind, rate in results.measured if kind.activation == activation]
-    most = max(results.watched(kind, 'slope', rate).max() for kind, rate in measured)
+    most = max(results.recorded(kind, 'slope', rate).max() for kind, rate in measured)
     name, seeds = NAMES[activation], results.settings.seeds
-    made = [
+    claim_list = [
         claims.at_most(
             f'Largest mean derivative of a layer of {name} units, all depths, learning rates, '
             f'epochs and {seeds} seeds',
@@ -80,13 +80,13 @@ def saturation_claims(
         )
     ]
     for depth in results.depths:
-        share = results.watched(Kind(activation, depth), 'saturated').mean((0, 2))
+        share = results.recorded(Kind(activation, depth), 'saturated').mean((0, 2))
         if depth <= SHALLOW:
             text = (
                 f'Increase of the share of saturated derivatives in training, {name} networks of '
                 f'depth {depth}'
             )
-            made.append(
+            claim_list.append(
                 claims.at_least(f'{text}, mean of {seeds} seeds', 0.05, share[-1] - share[0])
             )
         if depth >= DEPTH:
@@ -94,8 +94,8 @@ def saturation_claims(
                 f'Share of saturated derivatives at initialisation, {name} networks of depth '
                 f'{depth}'
             )
-            made.append(claims.at_most(f'{text}, mean of {seeds} seeds', 0.05, share[0]))
-    return made
+            claim_list.append(claims.at_most(f'{text}, mean of {seeds} seeds', 0.05, share[0]))
+    return claim_list
 
 
 def dead_claims(results: Results) -> list[Claim]:
@@ -104,7 +104,7 @@ def dead_claims(results: Results) -> list[Claim]:
     best, rate = results.best[relu], results.deadliest
     killed = results.dead(relu, rate).mean()
     at = f'depth {DEPTH}, finite networks of {results.settings.seeds} seeds'
-    leaking = np.concatenate([results.dead(leaky, each) for each in results.rates])
+    leaking = np.concatenate([results.dead(leaky, rate) for rate in results.rates])
     return [
         claims.at_least(
             'Share of dead ReLU units after training, learning rate with most dead units minus '
@@ -123,11 +123,11 @@ def dead_claims(results: Results) -> list[Claim]:
             leaking.max(),
             0,
         ),
-        *frozen_claims(frozen(results)),
+        *frozen_claims(follow_dead_units(results)),
     ]
 
 
-def frozen_claims(counts: Frozen) -> list[Claim]:
+def frozen_claims(counts: DeadUnits) -> list[Claim]:
     """Claims: dead units of the first layer do not change.
 
     The tolerance allows for pre-activations that are 0 up to rounding.
@@ -149,30 +149,30 @@ def is_dead(flat: np.ndarray, images: int) -> np.ndarray:
     return flat == images
 
 
-def frozen(results: Results, rule: Rule = is_dead) -> Frozen:
+def follow_dead_units(results: Results, rule: Rule = is_dead) -> DeadUnits:
     """Follow the dead first-layer units of all finite ReLU networks of depth `DEPTH`."""
     still, ended = [], []
     for rate in results.rates:
         finite = results.finite(COUNTED[0], rate)
         dead = rule(
-            results.watched(COUNTED[0], 'flat', rate)[finite, :, 0], results.images
+            results.recorded(COUNTED[0], 'flat', rate)[finite, :, 0], results.images
         )  # [network, epoch, unit]
-        kernel = results.watched(COUNTED[0], 'kernel', rate)[finite]
+        kernel = results.recorded(COUNTED[0], 'kernel', rate)[finite]
         stood = (np.diff(kernel, axis=1) == 0).all(2)
         still.append(stood[dead[:, :-1]])
         ended.append(np.broadcast_to(dead[:, -1:], dead[:, :-1].shape)[dead[:, :-1]])
     stood, last = np.concatenate(still), np.concatenate(ended)
-    return Frozen(
+    return DeadUnits(
         len(stood), stood.mean() if len(stood) else np.nan, last.mean() if len(last) else np.nan
     )
 
 
-def revived(results: Results) -> float:
+def share_revived(results: Results) -> float:
     """Share of dead units behind the first layer that are active at the end."""
     again = []
     for rate in results.rates:
         finite = results.finite(COUNTED[0], rate)
-        dead = is_dead(results.watched(COUNTED[0], 'flat', rate)[finite, :, 1:], results.images)
+        dead = is_dead(results.recorded(COUNTED[0], 'flat', rate)[finite, :, 1:], results.images)
         again.append(~np.broadcast_to(dead[:, -1:], dead[:, :-1].shape)[dead[:, :-1]])
     return float(np.concatenate(again).mean())
 
@@ -197,9 +197,9 @@ def table(results: Results) -> Table:
 
 def values(results: Results) -> dict[str, str]:
     """Numbers of the text on the trained networks."""
-    relu, rate, dead_units = COUNTED[0], results.deadliest, frozen(results)
+    relu, rate, dead_units = COUNTED[0], results.deadliest, follow_dead_units(results)
     shares = [
-        results.watched(Kind('sigmoid', depth), 'saturated').mean((0, 2))
+        results.recorded(Kind('sigmoid', depth), 'saturated').mean((0, 2))
         for depth in results.depths
     ]
     return dict(
@@ -207,7 +207,7 @@ def values(results: Results) -> dict[str, str]:
         epochs=words.count(results.settings.epochs, 'epoch'),
         tuning_seeds=words.count(results.settings.tuning_seeds, 'seed'),
         images=words.exactly(results.images),
-        rates=words.listing(f'{each:g}' for each in results.rates),
+        rates=words.listing(f'{rate:g}' for rate in results.rates),
         chance=words.percent(results.chance),
         accuracies=words.listing(_against(results, depth) for depth in results.depths),
         saturations=words.listing(
@@ -218,14 +218,14 @@ def values(results: Results) -> dict[str, str]:
         relu_best=f'{results.best[relu]:g}',
         dead_best=words.percent(results.dead(relu).mean()),
         deadliest=f'{rate:g}',
-        flat=words.percent(results.watched(relu, 'saturated')[:, -1].mean()),
+        flat=words.percent(results.recorded(relu, 'saturated')[:, -1].mean()),
         dead_lowest=words.percent(results.dead(relu, results.rates[0]).mean()),
         lowest=f'{results.rates[0]:g}',
         dead_deadliest=words.percent(results.dead(relu, rate).mean()),
         remedies='; '.join(_at(results, kind, rate) for kind in COUNTED),
         frozen=words.exactly(dead_units.units),
         frozen_still=words.percent(dead_units.still),
-        revived=words.percent(revived(results)),
+        revived=words.percent(share_revived(results)),
     )
 
 

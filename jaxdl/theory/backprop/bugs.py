@@ -8,7 +8,7 @@ import numpy as np
 from jaxdl.report.page import words
 from jaxdl.report.page.blocks import Table
 from jaxdl.theory.backprop.formulas import Four
-from jaxdl.theory.backprop.references import Arrays, Rule, shares, six
+from jaxdl.theory.backprop.references import Arrays, Rule, relative_errors, six_derivatives
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
@@ -71,18 +71,18 @@ def rule(factors: Factors) -> Rule:
     return derivatives
 
 
-def caught(
+def measure_detection(
     points: Arrays, reference: np.ndarray, bound: float, bugs: Mapping[str, Factors] = BUGS
 ) -> dict[str, tuple[float, float]]:
     """Share of points beyond the bound, and median error, of each planted mistake."""
     detected = {}
     for name, factors in bugs.items():
-        errors = shares(six(rule(factors)(*points)), reference)
+        errors = relative_errors(six_derivatives(rule(factors)(*points)), reference)
         detected[name] = (float((errors > bound).mean()), float(np.median(errors)))
     return detected
 
 
-def planted(detected: Mapping[str, tuple[float, float]], points: int) -> list[Claim]:
+def bug_claims(detected: Mapping[str, tuple[float, float]], points: int) -> list[Claim]:
     """Claims: nearly every single point detects each mistake."""
     return [
         claims.at_least(

@@ -12,7 +12,7 @@ from jaxdl.theory.backprop import bugs, references, xor_figures
 from jaxdl.theory.backprop import figures as backprop_figures
 from jaxdl.theory.backprop import xor as backprop_xor
 from jaxdl.theory.backprop.formulas import Settings, mean_rules, rules
-from jaxdl.theory.backprop.references import Arrays, Rule, nine, six
+from jaxdl.theory.backprop.references import Arrays, Rule, nine_derivatives, six_derivatives
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
@@ -35,30 +35,30 @@ def answer(settings: Settings, note: Note) -> Answer:
     """Run every check and build text, claims, figures and table."""
     note(f'{settings.points:,} points by hand and by jax.grad')
     points = references.draw(settings.seed, 'points', settings.points, 1.0)
-    reference = six(references.by_jax(*points))
+    reference = six_derivatives(references.by_jax(*points))
     named = dict(
-        program=by_program(points, reference),
-        biases=with_biases(settings),
-        batch=of_batch(settings.seed),
+        program=autodiff_claim(points, reference),
+        biases=bias_claim(settings),
+        batch=batch_claim(settings.seed),
     )  # in the text, too
     note(f'{len(SCALES)} times {settings.exact_points:,} points with {references.DIGITS} digits')
-    worst = by_scale(settings)
+    worst = measure_by_scale(settings)
     note('differences, planted mistakes')
-    curves = differences(tuple(each[:1000] for each in points))
-    detected = bugs.caught(points, reference, BOUND)
+    curves = differences(tuple(array[:1000] for array in points))
+    detected = bugs.measure_detection(points, reference, BOUND)
     note(f'XOR from {settings.starts} initialisations')
-    starts = backprop_xor.starts(settings.seed, settings.starts)
-    learned = backprop_xor.learn(starts, settings.steps, settings.rate)
-    named['together'] = backprop_xor.together(starts)
-    made = [
+    starts = backprop_xor.draw_networks(settings.seed, settings.starts)
+    learned = backprop_xor.train(starts, settings.steps, settings.rate)
+    named['together'] = backprop_xor.path_claim(starts)
+    claim_list = [
         *named.values(),
-        *exact(worst, settings.exact_points),
-        *shape_of(curves),
-        complex_step(points),
-        *bugs.planted(detected, settings.points),
-        *backprop_xor.outcomes(learned),
-        backprop_xor.motionless(),
-        *backprop_xor.limits(settings.seed, settings.starts, settings.rate),
+        *exactness_claims(worst, settings.exact_points),
+        *difference_claims(curves),
+        complex_step_claim(points),
+        *bugs.bug_claims(detected, settings.points),
+        *backprop_xor.learning_claims(learned),
+        backprop_xor.stationary_claim(),
+        *backprop_xor.bound_claims(settings.seed, settings.starts, settings.rate),
     ]
     note('drawing')
     blocks = [
@@ -71,22 +71,26 @@ def answer(settings: Settings, note: Note) -> Answer:
         curves, worst, learned
     )
     values |= {name: f'{value:,}' for name, value in dataclasses.asdict(settings).items()}
-    return Answer(answers.text('backprop', **values), made, blocks)
+    return Answer(answers.text('backprop', **values), claim_list, blocks)
 
 
-def by_program(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Claim:
+def autodiff_claim(points: Arrays, reference: np.ndarray, rule: Rule = rules) -> Claim:
     """Claim: the hand rules equal `jax.grad`."""
     sentence = (
         f'six derivatives, {len(reference):,} points from N(0, 1): largest difference from '
         f'jax.grad, {SHARE}'
     )
-    return claims.at_most(sentence, BOUND, references.shares(six(rule(*points)), reference).max())
+    return claims.at_most(
+        sentence, BOUND, references.relative_errors(six_derivatives(rule(*points)), reference).max()
+    )
 
 
-def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
+def bias_claim(settings: Settings, rule: Rule = rules) -> Claim:
     """Claim: the nine derivatives with biases equal `jax.grad`."""
     points = references.draw(settings.seed, 'points with biases', settings.points, 1.0, 'normal')
-    errors = references.shares(nine(rule(*points)), nine(references.by_jax(*points)))
+    errors = references.relative_errors(
+        nine_derivatives(rule(*points)), nine_derivatives(references.by_jax(*points))
+    )
     sentence = (
         f'nine derivatives with biases, {settings.points:,} points from N(0, 1): largest '
         f'difference from jax.grad, {SHARE}'
@@ -94,12 +98,13 @@ def with_biases(settings: Settings, rule: Rule = rules) -> Claim:
     return claims.at_most(sentence, BOUND, errors.max())
 
 
-def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
+def batch_claim(seed: int, rule: Rule = mean_rules) -> Claim:
     """Claim: the mean over a batch equals `jax.grad` of the mean loss."""
     w1, b1, w2, b2, x, t = references.draw(seed, 'batch', BATCH, 1.0, 'normal')
     network = (w1[:1], b1[:1], w2[:1], b2[:1])
-    errors = references.shares(
-        nine(rule(*network, x, t)), nine(references.mean_by_jax(*network, x, t))
+    errors = references.relative_errors(
+        nine_derivatives(rule(*network, x, t)),
+        nine_derivatives(references.mean_by_jax(*network, x, t)),
     )
     sentence = (
         f'nine derivatives of the mean loss of a batch of {BATCH} from N(0, 1): largest difference '
@@ -108,19 +113,21 @@ def of_batch(seed: int, rule: Rule = mean_rules) -> Claim:
     return claims.at_most(sentence, BOUND, errors.max())
 
 
-def by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
+def measure_by_scale(settings: Settings, rule: Rule = rules) -> dict[str, np.ndarray]:
     """Errors of `hand` and `jax.grad` against 50 digits, and largest derivative, [scale, point]."""
     hand, program, largest = [], [], []
     for scale in SCALES:
         points = references.draw(settings.seed, f'scale {scale}', settings.exact_points, scale)
-        digits = six(references.by_digits(*points))
-        hand.append(references.shares(six(rule(*points)), digits))
-        program.append(references.shares(six(references.by_jax(*points)), digits))
+        digits = six_derivatives(references.by_digits(*points))
+        hand.append(references.relative_errors(six_derivatives(rule(*points)), digits))
+        program.append(
+            references.relative_errors(six_derivatives(references.by_jax(*points)), digits)
+        )
         largest.append(np.max(np.abs(digits), 1))
     return {'hand': np.stack(hand), 'jax.grad': np.stack(program), 'largest': np.stack(largest)}
 
 
-def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
+def exactness_claims(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
     """Claims: the hand rules are within the bound at every scale; `jax.grad` at the largest not."""
     drawn = [f'{points:,} points from N(0, {scale**2})' for scale in SCALES]
     digits = f'compared with {references.DIGITS} digits, {SHARE}'
@@ -141,10 +148,10 @@ def exact(worst: Mapping[str, np.ndarray], points: int) -> list[Claim]:
 
 def differences(points: Arrays, rule: Rule = rules) -> dict[str, np.ndarray]:
     """Median error of central differences and of the complex step, [step] each."""
-    reference = six(rule(*points))
+    reference = six_derivatives(rule(*points))
 
     def median(derivatives: np.ndarray) -> float:
-        return float(np.median(references.shares(derivatives, reference)))
+        return float(np.median(references.relative_errors(derivatives, reference)))
 
     curves = {
         kind.__name__: np.array(
@@ -159,9 +166,9 @@ def differences(points: Arrays, rule: Rule = rules) -> dict[str, np.ndarray]:
     }
 
 
-def shape_of(curves: Curves) -> list[Claim]:
+def difference_claims(curves: Curves) -> list[Claim]:
     """Claims on the two slopes of the V in float64, and on its minimum in both types."""
-    logs, made = np.log10(STEPS), []
+    logs, claim_list = np.log10(STEPS), []
     for name, low, high, slope, tolerance in (
         ('truncation', -4, -1, 2, 0.1),
         ('rounding', -12, -7, -1, 0.15),
@@ -172,11 +179,11 @@ def shape_of(curves: Curves) -> list[Claim]:
             f'central differences in float64, steps 1e{low} to 1e{high} ({name}): slope of log '
             'error on log step'
         )
-        made.append(claims.close(sentence, slope, measured, tolerance))
+        claim_list.append(claims.close(sentence, slope, measured, tolerance))
     for kind in KINDS:
         errors, epsilon = curves[kind.__name__], float(np.finfo(kind).eps)
         best = f'central differences in {kind.__name__}, log10 of'
-        made += [
+        claim_list += [
             claims.close(
                 f'{best} the best step; expected: ε^(1/3)',
                 np.log10(epsilon) / 3,
@@ -190,12 +197,14 @@ def shape_of(curves: Curves) -> list[Claim]:
                 1.0,
             ),
         ]
-    return made
+    return claim_list
 
 
-def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
+def complex_step_claim(points: Arrays, rule: Rule = rules) -> Claim:
     """Claim on the complex step at a step without any digits left for a difference."""
-    errors = references.shares(references.by_complex_step(points, TINY), six(rule(*points)))
+    errors = references.relative_errors(
+        references.by_complex_step(points, TINY), six_derivatives(rule(*points))
+    )
     sentence = (
         f'complex step of {TINY:.0e}, {len(errors):,} points: largest difference from the hand '
         f'rules, {SHARE}'
@@ -204,10 +213,10 @@ def complex_step(points: Arrays, rule: Rule = rules) -> Claim:
 
 
 def numbers(
-    curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_xor.Learned
+    curves: Curves, worst: Mapping[str, np.ndarray], learned: backprop_xor.TrainedNetworks
 ) -> dict[str, str]:
     """Numbers of the text on accuracy and XOR."""
-    stuck = learned.losses[-1][~learned.learnt]
+    stuck = learned.losses[-1][~learned.is_learnt]
     levels = np.argmin(np.abs(stuck[:, None] - backprop_xor.LEVELS), 1)
     beyond = worst['jax.grad'][-1] > BOUND
     slopes, largest = backprop_xor.slopes(learned), worst['largest'][-1]
@@ -219,15 +228,15 @@ def numbers(
         beyond=words.percent(float(beyond.mean())),
         tiny=words.scientific(np.median(largest[beyond])),
         other=words.scientific(np.median(largest[~beyond])),
-        stuck_slope=f'{np.median(slopes[~learned.learnt]):.3f}',
-        learnt_slope=f'{np.median(slopes[learned.learnt]):.3f}',
+        stuck_slope=f'{np.median(slopes[~learned.is_learnt]):.3f}',
+        learnt_slope=f'{np.median(slopes[learned.is_learnt]):.3f}',
         best32=words.scientific(curves['float32'].min()),
         step32=words.scientific(STEPS[best['float32']]),
         best64=words.scientific(curves['float64'].min()),
         step64=words.scientific(STEPS[best['float64']]),
         floor=words.scientific(curves['complex step'].min()),
         mistakes=str(len(bugs.BUGS)),
-        learnt=str(int(learned.learnt.sum())),
+        learnt=str(int(learned.is_learnt.sum())),
         stuck=str(len(stuck)),
         eighths=str(int(np.sum(levels == 0))),
         sixths=str(int(np.sum(levels == 1))),

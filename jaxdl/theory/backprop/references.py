@@ -26,19 +26,19 @@ def draw(seed: int, name: str, count: int, scale: float, biases: str = 'none') -
     return (w1, b1, w2, b2, x, t) if biases == 'normal' else (w1, 0 * b1, w2, 0 * b2, x, t)
 
 
-def six(derivatives: Four) -> np.ndarray:
+def six_derivatives(derivatives: Four) -> np.ndarray:
     """dL/dw of w^1_11, w^1_12, w^1_21, w^1_22, w^2_11 and w^2_12, [n, 6]."""
     by_w1, _, by_w2, _ = derivatives
     return np.concatenate([by_w1.reshape(-1, 4), by_w2], 1)
 
 
-def nine(derivatives: Four) -> np.ndarray:
+def nine_derivatives(derivatives: Four) -> np.ndarray:
     """The six, then those of the three biases, [n, 9]."""
     _, by_b1, _, by_b2 = derivatives
-    return np.concatenate([six(derivatives), by_b1, by_b2[:, None]], 1)
+    return np.concatenate([six_derivatives(derivatives), by_b1, by_b2[:, None]], 1)
 
 
-def shares(derivatives: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def relative_errors(derivatives: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Largest error of each point, relative to (its largest derivative + 1e-4), [n]."""
     return np.max(np.abs(derivatives - reference), 1) / (np.max(np.abs(reference), 1) + 1e-4)
 
@@ -72,7 +72,7 @@ _mean_gradients = jax.jit(
 
 def _float64(function: Callable[..., tuple[jax.Array, ...]], arrays: Arrays) -> Four:
     with jax.enable_x64(True):
-        w1, b1, w2, b2 = (np.asarray(each) for each in function(*arrays))
+        w1, b1, w2, b2 = (np.asarray(array) for array in function(*arrays))
     return w1, b1, w2, b2
 
 
@@ -80,7 +80,7 @@ def by_digits(*points: np.ndarray) -> Four:
     """The chain rule with 50 digits, rounded to float64 at the end."""
     with mpmath.workdps(DIGITS):
         derivatives = [
-            _by_digits(*(each.tolist() for each in point)) for point in zip(*points, strict=True)
+            _by_digits(*(array.tolist() for array in point)) for point in zip(*points, strict=True)
         ]
     w1, b1, w2, b2 = zip(*derivatives, strict=True)
     return np.array(w1, float), np.array(b1, float), np.array(w2, float), np.array(b2, float)
@@ -89,7 +89,7 @@ def by_digits(*points: np.ndarray) -> Four:
 def _by_digits(w1: list, b1: list, w2: list, b2: float, x: list, t: float) -> tuple[list, ...]:
     number = mpmath.mpf
     a = [number(w[0]) * x[0] + number(w[1]) * x[1] + b for w, b in zip(w1, b1, strict=True)]
-    e = [mpmath.exp(-2 * abs(each)) for each in a]
+    e = [mpmath.exp(-2 * abs(value)) for value in a]
     h = [mpmath.sign(each) * (1 - q) / (1 + q) for each, q in zip(a, e, strict=True)]
     q = mpmath.exp(-(w2[0] * h[0] + w2[1] * h[1] + b2))
     by_z = 2 * (1 / (1 + q) - t) * q / (1 + q) ** 2
@@ -118,7 +118,7 @@ def plain_loss(
 
 
 def _along_each(points: Arrays, derivative: Callable, kind: type) -> np.ndarray:
-    w1, b1, w2, b2, x, t = (each.astype(kind) for each in points)
+    w1, b1, w2, b2, x, t = (array.astype(kind) for array in points)
     weights = np.concatenate([w1.reshape(-1, 4), w2], 1)
 
     def moved(i: int) -> Callable[[complex], Arrays]:

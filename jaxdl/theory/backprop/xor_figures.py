@@ -12,7 +12,7 @@ from jaxdl.report.ablation import boundaries
 from jaxdl.report.page import blocks, plots
 from jaxdl.theory.backprop import xor as backprop_xor
 from jaxdl.theory.backprop.figures import powers
-from jaxdl.theory.backprop.xor import Learned
+from jaxdl.theory.backprop.xor import TrainedNetworks
 
 OUTCOMES: Mapping[bool, plots.Line] = {
     True: dict(color=plots.BLUE, ls='-', lw=0.9, alpha=0.8),
@@ -21,7 +21,7 @@ OUTCOMES: Mapping[bool, plots.Line] = {
 LOW, HIGH = -0.5, 1.5  # of both inputs, in the pictures of what a network says
 
 
-def xor(learned: Learned) -> blocks.Figure:
+def xor(learned: TrainedNetworks) -> blocks.Figure:
     """Loss against step for every initialisation, and the outputs of some final networks."""
     panels = examples(learned)
 
@@ -38,9 +38,9 @@ def xor(learned: Learned) -> blocks.Figure:
 
     ends = learned.losses[-1]
     alt = (
-        f'{int(learned.learnt.sum())} of {len(ends)} initialisations learn XOR, to losses of at '
-        f'most {np.max(ends[learned.learnt], initial=0.0):.2g}; the others end at '
-        f'{", ".join(f"{loss:.3f}" for loss in np.sort(ends[~learned.learnt]))}.'
+        f'{int(learned.is_learnt.sum())} of {len(ends)} initialisations learn XOR, to losses of at '
+        f'most {np.max(ends[learned.is_learnt], initial=0.0):.2g}; the others end at '
+        f'{", ".join(f"{loss:.3f}" for loss in np.sort(ends[~learned.is_learnt]))}.'
     )
     caption = (
         'Gradient descent on XOR by the hand rules. Left (on a phone: top): mean loss of every '
@@ -51,12 +51,12 @@ def xor(learned: Learned) -> blocks.Figure:
     return blocks.Figure('xor', plots.draw(plot), alt, caption)
 
 
-def examples(learned: Learned) -> dict[str, int]:
+def examples(learned: TrainedNetworks) -> dict[str, int]:
     """The first initialisation that learns, and the first at each plateau, at most three."""
     ends = learned.losses[-1]
-    chosen = {'learnt': int(np.argmax(learned.learnt))} if learned.learnt.any() else {}
+    chosen = {'learnt': int(np.argmax(learned.is_learnt))} if learned.is_learnt.any() else {}
     for level in backprop_xor.LEVELS:
-        at = np.flatnonzero(~learned.learnt & (np.abs(ends - level) < 0.01))
+        at = np.flatnonzero(~learned.is_learnt & (np.abs(ends - level) < 0.01))
         if len(at) and len(chosen) < 3:
             chosen[f'plateau 1/{round(1 / level)}'] = int(at[0])
     return chosen or {'plateau': 0}
@@ -68,11 +68,11 @@ def _parts(figure: Figure, wide: bool) -> np.ndarray:
     return figure.subfigures(*((1, 2) if wide else (2, 1)), **ratios)  # pyright: ignore
 
 
-def _curves(axes: Axes, learned: Learned) -> None:
+def _curves(axes: Axes, learned: TrainedNetworks) -> None:
     steps = np.unique(
         np.linspace(0, len(learned.losses) - 1, 200).astype(int)
     )  # what a line of this width can show
-    for losses, learnt in zip(learned.losses[steps].T, learned.learnt, strict=True):
+    for losses, learnt in zip(learned.losses[steps].T, learned.is_learnt, strict=True):
         axes.plot(steps, losses, **OUTCOMES[bool(learnt)])
     axes.set(yscale='log', xlabel='step', ylabel='mean loss')
     powers(axes.yaxis, range(math.floor(math.log10(learned.losses.min())), 1))
@@ -82,10 +82,10 @@ def _curves(axes: Axes, learned: Learned) -> None:
     axes.legend(handles=handles, loc='upper right', ncols=2)
 
 
-def _picture(axes: Axes, learned: Learned, start: int, name: str) -> None:
+def _picture(axes: Axes, learned: TrainedNetworks, start: int, name: str) -> None:
     line = np.linspace(LOW, HIGH, boundaries.FILL)
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-    w1, b1, w2, b2 = (each[start] for each in learned.networks)
+    w1, b1, w2, b2 = (array[start] for array in learned.networks)
     outputs = backprop_xor.output(w1, b1, w2, b2, grid).reshape(len(line), -1)
     axes.contourf(
         line, line, outputs, levels=boundaries.LEVELS, cmap=boundaries.SOFT, vmin=0, vmax=1

@@ -36,6 +36,6 @@ def answer(settings: Settings, note: Note) -> Answer:
     claims += scores.measure(
         classifier, scene, slid, shapes.conv_output_size, shapes.pool_output_size
     )
-    claims += scores.faster(seconds)
+    claims += scores.speed_claims(seconds)
     blocks = [figures.matrix(dense_of_kernel), figures.score_map(scene, slid.map)]
     return Answer(text('fc_as_conv', **values), claims, blocks, groups)

@@ -31,17 +31,19 @@ def dense_as_convolution(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim
     """Claims: a dense layer on a J x K x C feature map is a convolution with J x K filters."""
     errors = []
     for number, (shape, units) in enumerate(MAPS):
-        images, weights, bias, gradient = _drawn(
+        images, weights, bias, gradient = _draw(
             seed, number, (BATCH, *shape), units, (BATCH, units)
         )
-        dense = _differentiated(nn.Dense(units), images.reshape(BATCH, -1), weights, bias, gradient)
+        dense = _differentiate(nn.Dense(units), images.reshape(BATCH, -1), weights, bias, gradient)
         kernel = kernel_of_dense(weights, shape[:2])
         conv = nn.Conv(units, shape[:2], padding='VALID')
-        carried = _differentiated(conv, images, kernel, bias, gradient[:, None, None])
+        carried = _differentiate(conv, images, kernel, bias, gradient[:, None, None])
         dense[2] = kernel_of_dense(
             dense[2], shape[:2]
         )  # a gradient is carried over as the weights are
-        errors.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
+        errors.append(
+            [_largest_difference(one, other) for one, other in zip(dense, carried, strict=True)]
+        )
     maps = 'dense layers on a feature map and convolutions with filters of its size'
     yield from _on_four(maps, errors)
 
@@ -50,11 +52,11 @@ def dense_at_each_pixel(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]
     """Claims: a 1 x 1 convolution is a dense layer on the channels of each pixel."""
     errors = []
     for number, (shape, units) in enumerate(MAPS):
-        images, _, bias, gradient = _drawn(
+        images, _, bias, gradient = _draw(
             seed, number, (BATCH, *shape), units, (BATCH, *shape[:2], units)
         )
         weights = np.random.default_rng([seed, number, *b'pixel']).normal(size=(shape[2], units))
-        dense = _differentiated(
+        dense = _differentiate(
             nn.Dense(units),
             images.reshape(-1, shape[2]),
             weights,
@@ -62,9 +64,11 @@ def dense_at_each_pixel(seed: int, kernel_of_dense: ToKernel) -> Iterator[Claim]
             gradient.reshape(-1, units),
         )
         conv = nn.Conv(units, (1, 1))
-        carried = _differentiated(conv, images, kernel_of_dense(weights, (1, 1)), bias, gradient)
+        carried = _differentiate(conv, images, kernel_of_dense(weights, (1, 1)), bias, gradient)
         dense[2] = kernel_of_dense(dense[2], (1, 1))
-        errors.append([_apart(one, other) for one, other in zip(dense, carried, strict=True)])
+        errors.append(
+            [_largest_difference(one, other) for one, other in zip(dense, carried, strict=True)]
+        )
     yield from _on_four('dense layers at each pixel and 1 x 1 convolutions', errors)
 
 
@@ -108,7 +112,7 @@ def _as_dense(seed: int, number: int, dense_of_kernel: Callable[..., np.ndarray]
     with jax.enable_x64(True):
         outputs = np.asarray(_conv(images, kernel, stride, padding))
         gradient = random.normal(size=outputs.shape)
-        _, by_images, by_kernel = _pulled(
+        _, by_images, by_kernel = _pull_back(
             lambda x, w: _conv(x, w, stride, padding), (images, kernel), gradient
         )
     matrix = dense_of_kernel(kernel, size, stride, padding)
@@ -119,7 +123,7 @@ def _as_dense(seed: int, number: int, dense_of_kernel: Callable[..., np.ndarray]
         places.ravel(), weights=(rows.T @ flat).ravel(), minlength=kernel.size + 1
     )[1:]
     pairs = ((outputs, rows @ matrix), (by_images, flat @ matrix.T), (by_kernel, summed))
-    return [_apart(one, other) for one, other in pairs]
+    return [_largest_difference(one, other) for one, other in pairs]
 
 
 def _jacobian(kernel: np.ndarray, size: Sides, stride: int, padding: int) -> np.ndarray:
@@ -141,7 +145,7 @@ def _conv(images: Any, kernel: Any, stride: int, padding: int) -> jax.Array:
     )
 
 
-def _drawn(
+def _draw(
     seed: int, number: int, images: tuple[int, ...], units: int, gradient: tuple[int, ...]
 ) -> list[np.ndarray]:
     """Random images, weights, bias and output gradient of a dense layer."""
@@ -152,19 +156,19 @@ def _drawn(
     ]
 
 
-def _differentiated(
+def _differentiate(
     layer: nn.Module, images: np.ndarray, kernel: np.ndarray, bias: np.ndarray, gradient: np.ndarray
 ) -> list[np.ndarray]:
     """Outputs of a layer, and gradients w.r.t. input, kernel and bias for an output gradient."""
     with jax.enable_x64(True):
-        return _pulled(
+        return _pull_back(
             lambda x, w, b: layer.apply(dict(params=dict(kernel=w, bias=b)), x),
             (images, kernel, bias),
             gradient,
         )
 
 
-def _pulled(
+def _pull_back(
     function: Callable[..., Any], arguments: tuple[np.ndarray, ...], gradient: np.ndarray
 ) -> list[np.ndarray]:
     """Outputs of a function, and its gradients w.r.t. its arguments for an output gradient."""
@@ -177,7 +181,7 @@ def _pulled(
     return [np.asarray(result) for result in both(arguments, gradient)]
 
 
-def _apart(one: Any, other: Any) -> float:
+def _largest_difference(one: Any, other: Any) -> float:
     """Largest difference of two arrays, element by element, for any shapes."""
     return float(np.max(np.abs(np.ravel(one) - np.ravel(other))))
 

@@ -17,7 +17,7 @@ from jaxdl.theory.fc_as_conv.sliding import (
     Classifier,
     Scene,
     Sides,
-    Slid,
+    SlidingOutputs,
 )
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
@@ -26,7 +26,11 @@ SizeRule = Callable[..., Sides]
 
 
 def measure(
-    classifier: Classifier, scene: Scene, slid: Slid, conv_size: SizeRule, pool_size: SizeRule
+    classifier: Classifier,
+    scene: Scene,
+    slid: SlidingOutputs,
+    conv_size: SizeRule,
+    pool_size: SizeRule,
 ) -> list[Claim]:
     """The claims on the trained classifier."""
     (rows, columns), layers = slid.scores.shape[:2], maps(SIDE, conv_size, pool_size)
@@ -80,10 +84,10 @@ def expected_operations(
     classifier: Classifier, windows: int, conv_size: SizeRule, pool_size: SizeRule
 ) -> tuple[int, int]:
     """Of the scene as a whole, and of all its windows."""
-    whole, window = (
+    scene, window = (
         operations(classifier, maps(side, conv_size, pool_size)) for side in (SIDE, WINDOW)
     )
-    return whole, windows * window
+    return scene, windows * window
 
 
 def operations(classifier: Classifier, layers: Mapping[str, Sides]) -> int:
@@ -101,14 +105,14 @@ def operations(classifier: Classifier, layers: Mapping[str, Sides]) -> int:
     return products + biases + relus + 3 * pixels['pool'] * weights['conv'][1].size
 
 
-def faster(seconds: Mapping[str, float]) -> list[Claim]:
+def speed_claims(seconds: Mapping[str, float]) -> list[Claim]:
     """The claim on time, far below what is usual, since other programs may run beside this one."""
     sentence = 'Time of the windows one by one over time of the whole scene'
     return [claims.at_least(sentence, 2, seconds['one_by_one'] / seconds['whole'])]
 
 
 def numbers(
-    classifier: Classifier, scene: Scene, slid: Slid, seconds: Mapping[str, float]
+    classifier: Classifier, scene: Scene, slid: SlidingOutputs, seconds: Mapping[str, float]
 ) -> dict[str, str]:
     """Numbers of the text on the classifier and its scene."""
     rows, columns = slid.scores.shape[:2]

@@ -81,7 +81,7 @@ class Scene:
 
 
 @dataclasses.dataclass(frozen=True)
-class Slid:
+class SlidingOutputs:
     """Outputs of the classifier on the scene as one network, and by windows.
 
     Args:
@@ -166,25 +166,25 @@ def scene_of(classifier: Classifier, digits: int, seed: int) -> Scene:
     return Scene(canvas, chosen, np.array(places), classifier.labels[chosen])
 
 
-def slide(classifier: Classifier, scene: Scene, kernel_of_dense: ToKernel) -> Slid:
+def slide(classifier: Classifier, scene: Scene, kernel_of_dense: ToKernel) -> SlidingOutputs:
     """Both ways in float64.
 
     `kernel_of_dense`: how the weights of dense layers become those of convolutions.
     """
-    kernels = carried(classifier.weights, kernel_of_dense)
-    whole, cut = scene.canvas[None, ..., None], windows_of(scene.canvas)
+    kernels = to_filters(classifier.weights, kernel_of_dense)
+    canvas, cut = scene.canvas[None, ..., None], windows_of(scene.canvas)
     framed = np.pad(classifier.images, ((0, 0), (FRAME, FRAME), (FRAME, FRAME), (0, 0)))
     with jax.enable_x64(True):
-        scores = np.asarray(convolutional(kernels, whole))[0]
+        scores = np.asarray(convolutional(kernels, canvas))[0]
         by_windows = np.asarray(dense(classifier.weights, cut)).reshape(scores.shape)
         alone = np.asarray(convolutional(kernels, framed))[:, 0, 0]
         shares = np.asarray(jax.nn.softmax(scores))
-        one, other = convolutional.lower(kernels, whole), dense.lower(classifier.weights, cut)
+        one, other = convolutional.lower(kernels, canvas), dense.lower(classifier.weights, cut)
         operations = _operations(one), _operations(other)
-    return Slid(shares, scores, by_windows, alone, operations)
+    return SlidingOutputs(shares, scores, by_windows, alone, operations)
 
 
-def carried(weights: Weights, kernel_of_dense: ToKernel) -> Weights:
+def to_filters(weights: Weights, kernel_of_dense: ToKernel) -> Weights:
     """The weights of the dense layers as filters: the first as large as its map.
 
     The second 1 x 1.
@@ -248,15 +248,15 @@ def seconds(
     """
     kernels, single = (
         jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), dict(weights))
-        for weights in (carried(classifier.weights, kernel_of_dense), classifier.weights)
+        for weights in (to_filters(classifier.weights, kernel_of_dense), classifier.weights)
     )
-    whole = jnp.asarray(scene.canvas[None, ..., None], jnp.float32)
+    canvas = jnp.asarray(scene.canvas[None, ..., None], jnp.float32)
     cut = jnp.asarray(windows_of(scene.canvas), jnp.float32)
-    each = [cut[i : i + 1] for i in range(len(cut))]
+    single_windows = [cut[i : i + 1] for i in range(len(cut))]
     ways = dict(
-        whole=functools.partial(convolutional, kernels, whole),
+        whole=functools.partial(convolutional, kernels, canvas),
         windows=functools.partial(dense, single, cut),
-        one_by_one=lambda: [dense(single, window) for window in each],
+        one_by_one=lambda: [dense(single, window) for window in single_windows],
     )
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):  # the first compiles

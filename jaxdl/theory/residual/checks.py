@@ -107,14 +107,14 @@ def path_claims(
             f'gradient of a chain of {CHAIN} layers x + w x and sum over its {many} paths: '
             'relative difference',
             0.0,
-            _gap(_jacobian(chain), total(chain)),
+            _largest_difference(_jacobian(chain), total(chain)),
             1e-12,
         ),
         claims.close(
             f'Jacobian of {MATRICES} layers x + W x, {SIDE} units, and sum over {2**MATRICES} '
             'paths: relative difference',
             0.0,
-            _gap(_jacobian(matrices), total(matrices)),
+            _largest_difference(_jacobian(matrices), total(matrices)),
             1e-12,
         ),
     ]
@@ -168,13 +168,13 @@ def growth_claims(
         skip: float(np.mean([_log_square(n, DEEP) for n in drawn]))
         for skip, drawn in networks.items()
     }
-    each = {skip: math.exp(log / (DEEP - 1)) for skip, log in measured.items()}
+    growths = {skip: math.exp(log / (DEEP - 1)) for skip, log in measured.items()}
     lengths = [residual_random.mean_path_length(network, DEEP) for network in networks['identity']]
     return [
         claims.relatively_close(
             f'plain, {DEEP} layers: growth of the squared gradient per layer, from the second on',
             growth('none', DEEP) ** (1 / (DEEP - 1)),
-            each['none'],
+            growths['none'],
             0.04,
         ),
         claims.close(
@@ -204,7 +204,7 @@ def _jacobian(branches: Sequence[np.ndarray]) -> np.ndarray:
         return np.asarray(jax.jacrev(network)(np.ones(len(branches[0]))))
 
 
-def _gap(one: np.ndarray, other: np.ndarray) -> float:
+def _largest_difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.max(np.abs(one - other)) / np.max(np.abs(one)))
 
 
@@ -245,8 +245,8 @@ def _numbers(
         plain_many=final(many, 'none'),
         residual_few=final(few, 'identity'),
         residual_many=final(many, 'identity'),
-        plain_ratio=_rounded(ratios['none']),
-        residual_ratio=_rounded(ratios['identity']),
+        plain_ratio=_round(ratios['none']),
+        residual_ratio=_round(ratios['identity']),
         plain_whole=words.percent(cut['none'][:, 0].mean()),
         plain_cut=words.percent(cut['none'][:, 1:].mean()),
         residual_whole=words.percent(cut['identity'][:, 0].mean()),
@@ -272,6 +272,6 @@ def _cnn(study: Study, settings: Settings) -> str:
     return ' '.join(sentences)
 
 
-def _rounded(value: float) -> str:
+def _round(value: float) -> str:
     """Number with two digits, without an exponent."""
     return f'{float(f"{value:.1e}"):,.10g}'

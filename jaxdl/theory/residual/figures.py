@@ -150,8 +150,8 @@ def deletion(cut: Mapping[str, np.ndarray]) -> FigureBlock:
         axes = figure.subplots()
         for skip, style in STYLES.items():
             layers = np.arange(2, cut[skip].shape[1] + 1)
-            whole, share = 100 * cut[skip][:, 0].mean(), 100 * cut[skip][:, 1:]
-            axes.axhline(whole, color=style['color'], linestyle=(0, (1, 1.5)), linewidth=1.3)
+            all_layers, share = 100 * cut[skip][:, 0].mean(), 100 * cut[skip][:, 1:]
+            axes.axhline(all_layers, color=style['color'], linestyle=(0, (1, 1.5)), linewidth=1.3)
             axes.plot(
                 np.tile(layers, len(share)), share.ravel(), '.', color=style['color'], alpha=0.5
             )

@@ -126,7 +126,7 @@ def gradient_norms(study: Study, settings: Settings, depth: int, skip: str) -> n
         gradient = jax.grad(loss)(params)['later']['dense']['kernel']
         return jnp.sqrt(jnp.sum(gradient**2, (1, 2)))
 
-    return np.asarray(norms(*_stacked(states)))
+    return np.asarray(norms(*_stack_states(states)))
 
 
 def without_layers(study: Study, depth: int, skip: str) -> np.ndarray:
@@ -150,7 +150,9 @@ def without_layers(study: Study, depth: int, skip: str) -> np.ndarray:
         )
         return jnp.mean(jnp.argmax(scores, -1) == labels[None], -1)
 
-    return np.asarray(accuracies(*_stacked([run.state for run in study.runs['mlp', depth, skip]])))
+    return np.asarray(
+        accuracies(*_stack_states([run.state for run in study.runs['mlp', depth, skip]]))
+    )
 
 
 def logits(
@@ -193,7 +195,7 @@ def stack(tree: Mapping[str, Any]) -> dict[str, Any]:
     return joined | ({'head': tree['head']} if 'head' in tree else {})
 
 
-def _stacked(states: Sequence[Any]) -> tuple[Any, Any]:
+def _stack_states(states: Sequence[Any]) -> tuple[Any, Any]:
     gather = functools.partial(jax.tree.map, lambda *leaves: np.stack(leaves))
     return gather(*(stack(s.params) for s in states)), gather(
         *(stack(s.batch_stats) for s in states)

@@ -59,7 +59,7 @@ def norm_claims(norms: BySkip) -> list[Claim]:
 def deletion_claims(cut: BySkip) -> list[Claim]:
     """Claims on accuracy after the removal of a layer: small loss if residual, large if plain."""
     depth = cut['none'].shape[1]
-    lost = {
+    losses = {
         skip: float(np.mean(accuracy[:, :1] - accuracy[:, 1:])) for skip, accuracy in cut.items()
     }
     left = float(np.mean(cut['none'][:, 1:]))
@@ -67,7 +67,7 @@ def deletion_claims(cut: BySkip) -> list[Claim]:
         claims.at_most(
             f'residual MLP of {depth} layers: mean accuracy lost by removal of one layer',
             0.1,
-            lost['identity'],
+            losses['identity'],
         ),
         claims.at_most(
             f'plain MLP of {depth} layers: mean accuracy after removal of one layer', 0.3, left
@@ -76,7 +76,7 @@ def deletion_claims(cut: BySkip) -> list[Claim]:
             f'MLP of {depth} layers: mean accuracy lost by removal of one layer, plain minus '
             'residual',
             0.1,
-            lost['none'] - lost['identity'],
+            losses['none'] - losses['identity'],
         ),
     ]
 

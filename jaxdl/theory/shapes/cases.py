@@ -32,7 +32,7 @@ class Case:
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class OutputSizes:
     """Output sizes of all cases, [case] each.
 
     Args:
@@ -71,11 +71,11 @@ def _case(random: np.random.Generator, too_large: int) -> Case:
     return Case(*pairs)  # type: ignore[arg-type]
 
 
-def observe(cases: Sequence[Case], seed: int) -> Seen:
+def observe(cases: Sequence[Case], seed: int) -> OutputSizes:
     """Output sizes by XLA; 0 for empty outputs, which XLA accepts."""
     every = range(seed % POOLS_RUN, len(cases), POOLS_RUN)
     pooled = run_poolings([cases[i] for i in every])
-    return Seen(
+    return OutputSizes(
         convolutions=run_convolutions(cases),
         poolings=[
             _sides(jax.eval_shape(functools.partial(_pool, case=case), _map(case)))
@@ -117,8 +117,8 @@ def run_poolings(cases: Sequence[Case]) -> list[Pair]:
 
 def _run(program: Callable[[list], list[jax.Array]], inputs: list) -> list[Pair]:
     return [
-        _sides(made)
-        for made in jax.jit(program).lower(inputs).compile(compiler_options=QUICKLY)(inputs)
+        _sides(output)
+        for output in jax.jit(program).lower(inputs).compile(compiler_options=QUICKLY)(inputs)
     ]
 
 

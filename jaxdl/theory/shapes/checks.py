@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from jaxdl.errors import InputError
 from jaxdl.report.page import words
-from jaxdl.theory.shapes.cases import POOLS_RUN, Case, Pair, Seen
+from jaxdl.theory.shapes.cases import POOLS_RUN, Case, OutputSizes, Pair
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
@@ -20,7 +20,7 @@ ROUNDINGS: dict[str, Callable[[float], int]] = {
 }
 
 
-def counted(case: Case) -> Pair:
+def count_positions(case: Case) -> Pair:
     """Positions of the dilated filter within the padded input, counted one by one."""
     rows, columns = (
         sum(start + d * (m - 1) < j + 2 * p for start in range(0, j + 2 * p, s))
@@ -31,33 +31,33 @@ def counted(case: Case) -> Pair:
     return rows, columns
 
 
-def travel(case: Case) -> Pair:
+def free_pixels(case: Case) -> Pair:
     """Pixels that the filter can move within the padded input; negative if it does not fit."""
     numbers = zip(case.size, case.window, case.padding, case.dilation, strict=True)
     rows, columns = (j + 2 * p - d * (m - 1) - 1 for j, m, p, d in numbers)
     return rows, columns
 
 
-def left_over(case: Case) -> Pair:
+def unused_pixels(case: Case) -> Pair:
     """Unused rows and columns of the padded input behind the last position."""
-    rows, columns = (t % s for t, s in zip(travel(case), case.stride, strict=True))
+    rows, columns = (t % s for t, s in zip(free_pixels(case), case.stride, strict=True))
     return rows, columns
 
 
-def fits(pair: Pair) -> bool:
+def is_not_empty(pair: Pair) -> bool:
     """Whether the output is not empty."""
     return min(pair) > 0
 
 
 def measure(
     cases: Sequence[Case],
-    observed: Seen,
+    observed: OutputSizes,
     conv_size: SizeRule,
     pool_size: SizeRule,
     same_padding: Callable[..., tuple],
 ) -> list[Claim]:
     """Claims on the given formulas and on wrong roundings."""
-    with_output = [i for i, size in enumerate(observed.convolutions) if fits(size)]
+    with_output = [i for i, size in enumerate(observed.convolutions) if is_not_empty(size)]
     return [
         *_on_convolutions(cases, observed, conv_size),
         *_on_poolings(cases, observed, pool_size),
@@ -69,37 +69,41 @@ def measure(
             [
                 case
                 for case, size in zip(cases, observed.convolutions, strict=True)
-                if not fits(size)
+                if not is_not_empty(size)
             ]
         ),
     ]
 
 
-def _on_convolutions(cases: Sequence[Case], observed: Seen, rule: SizeRule) -> Iterator[Claim]:
+def _on_convolutions(
+    cases: Sequence[Case], observed: OutputSizes, rule: SizeRule
+) -> Iterator[Claim]:
     sizes = [
-        _tried(rule, c.size, c.window, c.stride, c.padding, dilation=c.dilation) for c in cases
+        _try_rule(rule, c.size, c.window, c.stride, c.padding, dilation=c.dilation) for c in cases
     ]
-    with_output = [i for i, case in enumerate(cases) if fits(counted(case))]
+    with_output = [i for i, case in enumerate(cases) if is_not_empty(count_positions(case))]
     agree = sum(sizes[i] == observed.convolutions[i] for i in with_output)
     yield claims.close(
         'Convolutions with an output: cases with the size of XLA', len(with_output), agree, 0
     )
-    agree = sum(sizes[i] == counted(cases[i]) for i in with_output)
+    agree = sum(sizes[i] == count_positions(cases[i]) for i in with_output)
     yield claims.close(
         'The same: cases with the number of positions counted one by one',
         len(with_output),
         agree,
         0,
     )
-    lost = [i for i, case in enumerate(cases) if not fits(counted(case))]
-    errors = sum(sizes[i] is None and not fits(observed.convolutions[i]) for i in lost)
+    empty = [i for i, case in enumerate(cases) if not is_not_empty(count_positions(case))]
+    errors = sum(sizes[i] is None and not is_not_empty(observed.convolutions[i]) for i in empty)
     sentence = 'Convolutions without an output: error of the formula, empty feature map of XLA'
-    yield claims.close(sentence, len(lost), errors, 0)
+    yield claims.close(sentence, len(empty), errors, 0)
 
 
-def _on_poolings(cases: Sequence[Case], observed: Seen, rule: SizeRule) -> Iterator[Claim]:
-    sizes = [_tried(rule, c.size, c.window[0], c.stride) for c in cases]
-    with_output = [size for size in zip(sizes, observed.poolings, strict=True) if fits(size[1])]
+def _on_poolings(cases: Sequence[Case], observed: OutputSizes, rule: SizeRule) -> Iterator[Claim]:
+    sizes = [_try_rule(rule, c.size, c.window[0], c.stride) for c in cases]
+    with_output = [
+        size for size in zip(sizes, observed.poolings, strict=True) if is_not_empty(size[1])
+    ]
     agree = sum(one == other for one, other in with_output)
     yield claims.close(
         'Max poolings with an output: cases with the size inferred by JAX',
@@ -107,15 +111,16 @@ def _on_poolings(cases: Sequence[Case], observed: Seen, rule: SizeRule) -> Itera
         agree,
         0,
     )
-    lost = len(cases) - len(with_output)
+    empty = len(cases) - len(with_output)
     errors = sum(
-        one is None and not fits(other) for one, other in zip(sizes, observed.poolings, strict=True)
+        one is None and not is_not_empty(other)
+        for one, other in zip(sizes, observed.poolings, strict=True)
     )
     yield claims.close(
-        'Max poolings without an output: error of the formula, empty feature map', lost, errors, 0
+        'Max poolings without an output: error of the formula, empty feature map', empty, errors, 0
     )
     run = sum(
-        (sizes[i] or (0, 0)) == size if fits(size) else sizes[i] is None
+        (sizes[i] or (0, 0)) == size if is_not_empty(size) else sizes[i] is None
         for i, size in observed.poolings_run.items()
     )
     sentence = (
@@ -125,7 +130,7 @@ def _on_poolings(cases: Sequence[Case], observed: Seen, rule: SizeRule) -> Itera
 
 
 def _on_same(
-    cases: Sequence[Case], observed: Seen, rule: SizeRule, same_padding: Callable[..., tuple]
+    cases: Sequence[Case], observed: OutputSizes, rule: SizeRule, same_padding: Callable[..., tuple]
 ) -> Claim:
     """Claim: SAME gives ceil(J / s), and so does the formula with the padding of `same_padding`."""
     agree = 0
@@ -133,7 +138,7 @@ def _on_same(
         added = same_padding(case.size, case.window, case.stride, dilation=case.dilation)
         padded = tuple(j + sum(pad) for j, pad in zip(case.size, added, strict=True))
         ceiling = tuple(-(-j // s) for j, s in zip(case.size, case.stride, strict=True))
-        computed = _tried(rule, padded, case.window, case.stride, 0, dilation=case.dilation)
+        computed = _try_rule(rule, padded, case.window, case.stride, 0, dilation=case.dilation)
         agree += added == pads and computed == size == ceiling
     sentence = (
         "Padding 'SAME' of JAX: cases with the derived padding and the size ceil(input / stride)"
@@ -143,7 +148,7 @@ def _on_same(
 
 def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Claim]:
     """Claims: each wrong rounding fails exactly where the remainder predicts."""
-    spare = [list(zip(left_over(case), case.stride, strict=True)) for case in cases]
+    spare = [list(zip(unused_pixels(case), case.stride, strict=True)) for case in cases]
     predicted = {
         'ceiling, plus 1': sum(any(r for r, _ in remainders) for remainders in spare),
         'nearest, plus 1': sum(any(2 * r >= s for r, s in remainders) for remainders in spare),
@@ -151,7 +156,8 @@ def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Clai
     }
     for name, expected in predicted.items():
         wrong = sum(
-            rounded(ROUNDINGS[name], case) != size for case, size in zip(cases, sizes, strict=True)
+            size_by_rounding(ROUNDINGS[name], case) != size
+            for case, size in zip(cases, sizes, strict=True)
         )
         yield claims.close(
             f'Convolutions with a wrong size by the rule "{name}"', expected, wrong, 0
@@ -161,33 +167,41 @@ def _on_roundings(cases: Sequence[Case], sizes: Sequence[Pair]) -> Iterator[Clai
 def _on_truncation(cases: Sequence[Case]) -> Claim:
     """Claim: integer division as in C gives a size if less than a stride is missing."""
     predicted = sum(
-        all(-s < t for t, s in zip(travel(case), case.stride, strict=True)) for case in cases
+        all(-s < t for t, s in zip(free_pixels(case), case.stride, strict=True)) for case in cases
     )
-    wrong = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in cases)
+    wrong = sum(
+        is_not_empty(size_by_rounding(ROUNDINGS['towards 0, plus 1'], case)) for case in cases
+    )
     sentence = 'Convolutions without an output: sizes above 0 by the rule "towards 0, plus 1"'
     return claims.close(sentence, predicted, wrong, 0)
 
 
-def rounded(rounding: Callable[[float], int], case: Case) -> Pair:
+def size_by_rounding(rounding: Callable[[float], int], case: Case) -> Pair:
     """Size by a rounding of (padded input - filter) / stride, without any check."""
-    rows, columns = (rounding(t / s) for t, s in zip(travel(case), case.stride, strict=True))
+    rows, columns = (rounding(t / s) for t, s in zip(free_pixels(case), case.stride, strict=True))
     return rows, columns
 
 
-def numbers(cases: Sequence[Case], observed: Seen) -> dict[str, str]:
+def numbers(cases: Sequence[Case], observed: OutputSizes) -> dict[str, str]:
     """Numbers of the text."""
     with_output = [
-        case for case, size in zip(cases, observed.convolutions, strict=True) if fits(size)
+        case for case, size in zip(cases, observed.convolutions, strict=True) if is_not_empty(size)
     ]
-    lost = [case for case, size in zip(cases, observed.convolutions, strict=True) if not fits(size)]
-    spare = sum(any(left_over(case)) for case in with_output)
-    negative = sum(min(rounded(ROUNDINGS['floor, plus 1'], case)) < 0 for case in lost)
-    truncated = sum(fits(rounded(ROUNDINGS['towards 0, plus 1'], case)) for case in lost)
+    empty = [
+        case
+        for case, size in zip(cases, observed.convolutions, strict=True)
+        if not is_not_empty(size)
+    ]
+    spare = sum(any(unused_pixels(case)) for case in with_output)
+    negative = sum(min(size_by_rounding(ROUNDINGS['floor, plus 1'], case)) < 0 for case in empty)
+    truncated = sum(
+        is_not_empty(size_by_rounding(ROUNDINGS['towards 0, plus 1'], case)) for case in empty
+    )
     return dict(
         cases=f'{len(cases):,}',
         kept=f'{len(with_output):,}',
-        lost=f'{len(lost):,}',
-        pools_lost=f'{sum(not fits(size) for size in observed.poolings):,}',
+        lost=f'{len(empty):,}',
+        pools_lost=f'{sum(not is_not_empty(size) for size in observed.poolings):,}',
         pools_run=f'{len(observed.poolings_run):,}',
         spare=f'{spare:,}',
         spare_share=words.percent(spare / len(with_output)),
@@ -196,7 +210,7 @@ def numbers(cases: Sequence[Case], observed: Seen) -> dict[str, str]:
     )
 
 
-def _tried(rule: SizeRule, *arguments: object, **more: object) -> Pair | None:
+def _try_rule(rule: SizeRule, *arguments: object, **more: object) -> Pair | None:
     """Size by a rule; None if the rule raises an error."""
     try:
         return rule(*arguments, **more)

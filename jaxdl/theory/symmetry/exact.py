@@ -19,7 +19,7 @@ from jaxdl.workdir.claims import Claim
 Permute = Callable[[Any, int, np.ndarray], Any]
 
 
-def permuted(params: Any, layer: int, order: np.ndarray) -> Any:
+def permute_units(params: Any, layer: int, order: np.ndarray) -> Any:
     """Parameters with the units of a hidden layer permuted, with their input and output weights."""
     units, above = params[f'layer_{layer}'], f'layer_{layer + 1}'
     moved = dict(
@@ -41,17 +41,22 @@ def exact_claims(data: Digits, settings: Settings) -> list[Claim]:
     return [
         *(equivariance_claim(data, depth, settings.width) for depth in (1, 2)),
         rule_claim(data, settings.width),
-        claims.close(moved, layers + 1, arrival(data, layers), 0),
+        claims.close(moved, layers + 1, first_change(data, layers), 0),
     ]
 
 
-def equivariance_claim(data: Digits, depth: int, width: int, permute: Permute = permuted) -> Claim:
+def equivariance_claim(
+    data: Digits, depth: int, width: int, permute: Permute = permute_units
+) -> Claim:
     """Claim: the gradient at permuted units is the permuted gradient."""
     gradient, params = _exact(data, depth, width, 'he_normal')
     first, worst = gradient(params), 0.0
     for layer in range(depth):
         order = np.random.default_rng(layer).permutation(width)
-        actual, expected = gradient(permute(params, layer, order)), permuted(first, layer, order)
+        actual, expected = (
+            gradient(permute(params, layer, order)),
+            permute_units(first, layer, order),
+        )
         gaps = jax.tree.leaves(
             jax.tree.map(lambda a, b: float(np.abs(a - b).max()), actual, expected)
         )
@@ -82,7 +87,7 @@ def rule_claim(
     return claims.close(sentence, 0, np.abs(by_rule - wanted).max(), 1e-12)
 
 
-def arrival(data: Digits, depth: int, start: str = 'zeros') -> int:
+def first_change(data: Digits, depth: int, start: str = 'zeros') -> int:
     """Number of gradient steps until the first weights of a sigmoid network have changed."""
     gradient, params = _exact(data, depth, 4, start, 'sigmoid')
     begun = params['layer_0']['dense']['kernel']

@@ -104,7 +104,7 @@ def train(
             for option, variant in overrides.items()
             for seed in range(settings.seeds)
         ]
-        watch = unrest if activation == 'tanh' else None
+        watch = largest_gradient if activation == 'tanh' else None
         workload = Workload(data.resident_data, 10, settings.epochs)
         trained, records = ensemble.train_members(members, workload, watch=watch, note=note)
         groups += records
@@ -113,7 +113,7 @@ def train(
     return by_option, groups
 
 
-def unrest(
+def largest_gradient(
     module: nn.Module, state: TrainState, batch: Batch, variant: Variant
 ) -> dict[str, jax.Array]:
     """Largest entry of the gradient w.r.t. all parameters but the last bias."""
@@ -168,11 +168,11 @@ def start_claims(trained: TrainedByOption, settings: Settings) -> list[Claim]:
         for start in STARTS:
             units = settings.width if start == 'random' else 1
             rank = 0 if (activation, start) == ('tanh', 'zeros') else units
-            claims_made += alike_claims(
+            claims_made += unit_claims(
                 f'{activation}, {start}', trained[f'{activation}, {start}'], units, rank
             )
     still = [*trained['tanh, zeros'], *trained[DROPPED_ZEROS]]
-    claims_made.append(stillness_claim(still))
+    claims_made.append(bias_claim(still))
     equal = max(
         accuracies(trained[f'tanh, {start}']).max() for start in STARTS if start != 'random'
     )
@@ -187,7 +187,7 @@ def start_claims(trained: TrainedByOption, settings: Settings) -> list[Claim]:
     return claims_made
 
 
-def alike_claims(name: str, members: Sequence[TrainedMember], units: int, rank: int) -> list[Claim]:
+def unit_claims(name: str, members: Sequence[TrainedMember], units: int, rank: int) -> list[Claim]:
     """Claims on the number of different units per layer and the rank of the first weights."""
     after = f'after training, {len(members)} seeds'
     return [
@@ -200,7 +200,7 @@ def alike_claims(name: str, members: Sequence[TrainedMember], units: int, rank: 
     ]
 
 
-def stillness_claim(members: Sequence[TrainedMember]) -> Claim:
+def bias_claim(members: Sequence[TrainedMember]) -> Claim:
     """Claim: only the last bias ever has a gradient."""
     largest = max(float(one.watched['rest'].max()) for one in members)
     sentence = (

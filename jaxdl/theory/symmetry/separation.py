@@ -121,11 +121,11 @@ def eigenvalue(lone: symmetry.Network, data: Digits, copies: float) -> tuple[flo
     at most its smaller one.
     """
     errors = symmetry.residuals(symmetry.logits(lone, data.images, copies), data.targets)
-    whole = symmetry.curvature(symmetry.units_of(lone)[:, 0], data.images, errors)
+    jacobian = symmetry.curvature(symmetry.units_of(lone)[:, 0], data.images, errors)
     inputs = data.images.shape[1]
-    left, singular, _ = np.linalg.svd(whole[:inputs, inputs:])
-    value = left[:, 0] @ whole[:inputs, :inputs] @ left[:, 0]
-    return float(np.linalg.eigvalsh(whole)[0]), float(
+    left, singular, _ = np.linalg.svd(jacobian[:inputs, inputs:])
+    value = left[:, 0] @ jacobian[:inputs, :inputs] @ left[:, 0]
+    return float(np.linalg.eigvalsh(jacobian)[0]), float(
         (value - np.hypot(value, 2 * singular[0])) / 2
     )
 

@@ -21,11 +21,15 @@ def answer(settings: Settings, note: Note) -> Answer:
     from jaxdl.theory.triplet import networks, page
 
     note(f'gradients of {settings.triplets:,} triplets')
-    exact = triplet_checks.exact(settings.triplets)
+    exact = triplet_checks.exact_claims(settings.triplets)
     results = networks.measure(
         settings.seeds, settings.epochs, settings.halves, settings.episodes, note
     )
-    claims = [*exact, *triplet_checks.training(results), *triplet_checks.one_shot(results)]
+    claims = [
+        *exact,
+        *triplet_checks.training_claims(results),
+        *triplet_checks.one_shot_claims(results),
+    ]
     return Answer(
         text('triplet', **page.words(results)), claims, page.blocks(results), results.groups
     )

@@ -16,7 +16,7 @@ DIM = 16
 Gradients = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-def exact(
+def exact_claims(
     count: int,
     gradients: Gradients = triplet.gradients,
     scale_power: int = 2,
@@ -76,11 +76,11 @@ def exact(
         claims.close(
             f'jax.grad at collapsed triplets: largest element, {sample}', 0, _largest(collapsed), 0
         ),
-        sampling(random),
+        sampling_claim(random),
     ]
 
 
-def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
+def sampling_claim(mine: losses.Mining, orders: int = 1000) -> Claim:
     """Claim that mining draws active triplets as often as they occur.
 
     A batch of 64 is shuffled again and again.
@@ -92,7 +92,7 @@ def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
     )
     shuffled = jnp.asarray(np.stack([rng.permutation(64) for _ in range(orders)]))
 
-    def drawn(order: jax.Array) -> jax.Array:
+    def draw(order: jax.Array) -> jax.Array:
         return (
             losses.mined_triplet(mine, embeddings[order], jax.nn.one_hot(labels[order], 5)) > 0
         ).mean()
@@ -102,19 +102,19 @@ def sampling(mine: losses.Mining, orders: int = 1000) -> Claim:
         f'Share of active triplets of random mining, {orders:,} orders of a batch of 64; expected: '
         'share of all triplets'
     )
-    return claims.close(sentence, expected, float(jax.jit(jax.vmap(drawn))(shuffled).mean()), 0.01)
+    return claims.close(sentence, expected, float(jax.jit(jax.vmap(draw))(shuffled).mean()), 0.01)
 
 
-def training(results: Results) -> list[Claim]:
+def training_claims(results: Results) -> list[Claim]:
     """Claims on growth and collapse of embeddings, and on mining, over all seeds and halves."""
     runs = f'{len(results.losses(ZEROS, FAST))} networks'
     stuck = results.losses(ZEROS, FAST)
     hard, random = (
         results.losses(method, FAST)[:, -1] for method in ('triplet_hard', 'triplet_random')
     )
-    grown = {method: growth(results.watched(method, SLOW, 'norm')) for method in TRIPLETS}
-    collapsed = growth(results.watched('triplet_hard', FAST, 'norm'))
-    share = {method: results.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
+    grown = {method: growth(results.recorded(method, SLOW, 'norm')) for method in TRIPLETS}
+    collapsed = growth(results.recorded('triplet_hard', FAST, 'norm'))
+    share = {method: results.recorded(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
     return [
         claims.close(
             f'Loss minus margin of networks with zero weights: largest, {runs}, all epochs',
@@ -123,7 +123,10 @@ def training(results: Results) -> list[Claim]:
             0,
         ),
         claims.close(
-            f'Change of any weight of these networks: largest, {runs}', 0, moved(results), 0
+            f'Change of any weight of these networks: largest, {runs}',
+            0,
+            largest_change(results),
+            0,
         ),
         claims.at_most(
             f'Distance of the last loss from the margin, hard mining, learning rate {FAST}, median '
@@ -159,7 +162,7 @@ def training(results: Results) -> list[Claim]:
     ]
 
 
-def one_shot(results: Results) -> list[Claim]:
+def one_shot_claims(results: Results) -> list[Claim]:
     """Claims on one-shot accuracy for digits seen in training, and for others."""
     seeds = f'mean of {results.seeds} seeds'
     mean = {
@@ -202,7 +205,7 @@ def growth(sizes: np.ndarray) -> float:
     return float(np.median(np.nan_to_num(sizes[:, -1] / sizes[:, 0], nan=np.inf)))
 
 
-def moved(results: Results) -> float:
+def largest_change(results: Results) -> float:
     """The largest change of any parameter of the networks that start from zeros."""
     ones = [one for half in results.halves for one in half.trained if one.member.option == ZEROS]
     return max(

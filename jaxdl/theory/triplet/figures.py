@@ -69,8 +69,8 @@ def accuracy(
 
 def training(results: Results, names: Mapping[str, str]) -> FigureBlock:
     """Active triplets and norm at the low learning rate, loss at the high one, by epoch."""
-    shares = {m: 100 * results.watched(m, SLOW, 'mined') for m in TRIPLETS}
-    norms = {m: results.watched(m, SLOW, 'norm') for m in TRIPLETS}
+    shares = {m: 100 * results.recorded(m, SLOW, 'mined') for m in TRIPLETS}
+    norms = {m: results.recorded(m, SLOW, 'norm') for m in TRIPLETS}
     stuck = {m: results.losses(m, FAST) for m in TRIPLETS}
     panels = {
         f'Active, % of mined (learning rate {SLOW:g})': (shares, 0),

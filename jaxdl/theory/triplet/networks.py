@@ -41,7 +41,7 @@ Accuracy = dict[tuple[str, str], dict[str, np.ndarray]]  # (method, layer) -> ta
 
 
 @dataclasses.dataclass(frozen=True)
-class Half:
+class HalfResults:
     """Results for one choice of training classes.
 
     Args:
@@ -63,20 +63,20 @@ class Half:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """All results: a `Half` per choice of classes, and the groups for run.json."""
+    """All results: a `HalfResults` per choice of classes, and the groups for run.json."""
 
     seeds: int
     epochs: int
     episodes: int
     dataset: Dataset
-    halves: Sequence[Half]
+    halves: Sequence[HalfResults]
     groups: Sequence[GroupRecord]
 
     def accuracy(self, method: str, layer: str, task: str) -> np.ndarray:
         """One-shot accuracy, mean over the halves, float [seed]."""
         return np.mean([half.accuracy[method, layer][task] for half in self.halves], 0)
 
-    def watched(self, method: str, rate: float | None, name: str) -> np.ndarray:
+    def recorded(self, method: str, rate: float | None, name: str) -> np.ndarray:
         """Recorded values, float [half x seed, 1 + epoch]; rate None: the best one of each half."""
         return np.stack(
             [one.watched[name] for half in self.halves for one in members_of(half, method, rate)]
@@ -163,7 +163,7 @@ def _half(
     epochs: int,
     episodes: int,
     note: Note,
-) -> tuple[Half, list[GroupRecord]]:
+) -> tuple[HalfResults, list[GroupRecord]]:
     data = _resident(dataset, parts, classes)
     trained, records = ensemble.train_members(
         _members(seeds), Workload(data, DIM, epochs), watch=watch, images=WATCHED, note=note
@@ -171,9 +171,11 @@ def _half(
     note(f'one-shot accuracy in {episodes} episodes')
     tasks = triplet_tasks.draw(dataset.labels, parts.val, parts.test, classes, episodes)
     images = train_step.normalize_batch(ensemble.batch_of(data, np.arange(len(dataset.images))))
-    tuning = triplet_tasks.judge(features, images, dataset.labels, dict(tune=tasks.pop('tune')))
+    tuning = triplet_tasks.make_scorer(
+        features, images, dataset.labels, dict(tune=tasks.pop('tune'))
+    )
     rates = {method: _best_rate(trained, method, tuning) for method in METHODS}
-    half = Half(classes, images, tasks, {}, rates, trained)
+    half = HalfResults(classes, images, tasks, {}, rates, trained)
     return dataclasses.replace(half, accuracy=_accuracy(half, dataset.labels)), records
 
 
@@ -192,10 +194,16 @@ def _members(seeds: int) -> list[Member]:
 
     variants = [(method, variant(method, rate)) for method in METHODS for rate in RATES]
     variants.append((ZEROS, variant('triplet_hard', FAST, init='zeros')))
-    return [Member(option, seed, each) for option, each in variants for seed in range(seeds)]
+    return [
+        Member(option, seed, variant_of_method)
+        for option, variant_of_method in variants
+        for seed in range(seeds)
+    ]
 
 
-def _best_rate(trained: Sequence[TrainedMember], method: str, tuning: triplet_tasks.Judge) -> float:
+def _best_rate(
+    trained: Sequence[TrainedMember], method: str, tuning: triplet_tasks.Scorer
+) -> float:
     layer = layer_of(method)
     return protocol.best_learning_rates(
         (method, one.member.variant.learning_rate, tuning(one.state)[layer]['tune'])
@@ -209,9 +217,9 @@ def layer_of(method: str) -> str:
     return 'before' if method == ENTROPY else 'embedding'
 
 
-def _accuracy(half: Half, labels: np.ndarray) -> Accuracy:
-    trained_scores = triplet_tasks.judge(features, half.images, labels, half.tasks)
-    pixels = triplet_tasks.judge(_pixels, half.images, labels, half.tasks)
+def _accuracy(half: HalfResults, labels: np.ndarray) -> Accuracy:
+    trained_scores = triplet_tasks.make_scorer(features, half.images, labels, half.tasks)
+    pixels = triplet_tasks.make_scorer(_pixels, half.images, labels, half.tasks)
     scores = {
         method: [trained_scores(one.state) for one in members_of(half, method, None)]
         for method in METHODS
@@ -220,7 +228,8 @@ def _accuracy(half: Half, labels: np.ndarray) -> Accuracy:
     scores[PIXELS] = [pixels()] * len(scores[UNTRAINED])
     return {
         (method, layer): {
-            task: np.array([each[layer][task] for each in by_seed]) for task in half.tasks
+            task: np.array([accuracies[layer][task] for accuracies in by_seed])
+            for task in half.tasks
         }
         for method, by_seed in scores.items()
         for layer in by_seed[0]
@@ -231,7 +240,7 @@ def _pixels(images: jax.Array) -> dict[str, jax.Array]:
     return dict(embedding=images.reshape(len(images), -1))
 
 
-def members_of(half: Half, method: str, rate: float | None) -> list[TrainedMember]:
+def members_of(half: HalfResults, method: str, rate: float | None) -> list[TrainedMember]:
     """Networks of a method at a learning rate, by seed; None: at its best learning rate."""
     rate = half.rates[method] if rate is None else rate
     return [

@@ -43,9 +43,9 @@ def words(results: Results) -> dict[str, str]:
         )
         for task in TASKS
     }
-    norm = {method: np.median(results.watched(method, SLOW, 'norm'), 0) for method in TRIPLETS}
-    mined = {method: results.watched(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
-    first = {method: results.watched(method, SLOW, 'mined')[:, 0].mean() for method in TRIPLETS}
+    norm = {method: np.median(results.recorded(method, SLOW, 'norm'), 0) for method in TRIPLETS}
+    mined = {method: results.recorded(method, SLOW, 'mined')[:, 1:].mean() for method in TRIPLETS}
+    first = {method: results.recorded(method, SLOW, 'mined')[:, 0].mean() for method in TRIPLETS}
     return values | dict(
         unseen_difference=_difference(results, 'triplet_hard', 'embedding', PIXELS, 'unseen'),
         all_difference=_difference(results, 'triplet_hard', 'embedding', PIXELS, 'all'),
@@ -58,8 +58,8 @@ def words(results: Results) -> dict[str, str]:
         before_difference=_difference(results, 'triplet_hard', 'before', PIXELS, 'unseen'),
         norm_start=say.significant(norm['triplet_hard'][0]),
         **{
-            f'norm_{method.removeprefix("triplet_")}': say.significant(each[-1])
-            for method, each in norm.items()
+            f'norm_{method.removeprefix("triplet_")}': say.significant(values[-1])
+            for method, values in norm.items()
         },
         **{
             f'mined_{method.removeprefix("triplet_")}': say.percent(each)

@@ -10,7 +10,7 @@ import numpy as np
 DIGITS = tuple(range(10))
 
 Features = Mapping[str, jax.Array]  # name -> [image, dim]
-Judge = Callable[..., dict[str, dict[str, float]]]  # -> features -> task -> accuracy
+Scorer = Callable[..., dict[str, dict[str, float]]]  # -> features -> task -> accuracy
 
 
 class Task(NamedTuple):
@@ -46,9 +46,9 @@ def accuracy(features: jax.Array, task: Task, labels: jax.Array) -> jax.Array:
       labels: [image].
     """
     supports, queries = jnp.asarray(task.supports), jnp.asarray(task.queries)
-    chosen, asked = features[supports.reshape(-1)], features[queries]
-    scores = jnp.square(chosen).sum(-1)[None] - 2 * jnp.matmul(
-        asked, chosen.T, precision='highest'
+    support_features, query_features = features[supports.reshape(-1)], features[queries]
+    scores = jnp.square(support_features).sum(-1)[None] - 2 * jnp.matmul(
+        query_features, support_features.T, precision='highest'
     )  # |query|^2 left out
     nearest = jnp.argmin(scores.reshape(len(queries), *supports.shape), -1).T  # [episode, query]
     right = jnp.take_along_axis(labels[supports], nearest, 1) == labels[queries][None]
@@ -56,9 +56,9 @@ def accuracy(features: jax.Array, task: Task, labels: jax.Array) -> jax.Array:
     return (right & counts).sum() / counts.sum()
 
 
-def judge(
+def make_scorer(
     embed: Callable[..., Features], images: jax.Array, labels: np.ndarray, tasks: Mapping[str, Task]
-) -> Judge:
+) -> Scorer:
     """Compile a function from the arguments of `embed` to accuracies on all tasks."""
     used = np.unique(
         np.concatenate([np.append(task.supports, task.queries) for task in tasks.values()])
@@ -66,14 +66,14 @@ def judge(
     local = {
         name: Task(*(np.searchsorted(used, part) for part in task)) for name, task in tasks.items()
     }
-    subset, known = images[used], jnp.asarray(labels[used])
+    subset, subset_labels = images[used], jnp.asarray(labels[used])
 
     @jax.jit
     def scores(images: jax.Array, *arguments: object) -> dict[str, dict[str, jax.Array]]:
         by_layer = embed(*arguments, images)
         return {
-            key: {name: accuracy(each, task, known) for name, task in local.items()}
-            for key, each in by_layer.items()
+            key: {name: accuracy(features, task, subset_labels) for name, task in local.items()}
+            for key, features in by_layer.items()
         }
 
     return lambda *arguments: jax.tree.map(

@@ -19,7 +19,7 @@ FLOOR = 1e-24  # a variance below it is rounding beside activations of about 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Measurements:
     """Log gradient norms by depth and activation, [seed, gain, layer]."""
 
     width: int
@@ -43,7 +43,7 @@ class Measured:
         return f'{self.width} units, {gains} gains per activation, mean of {seeds} seeds'
 
 
-def measure(settings: theory.Settings, note: Note) -> Measured:
+def measure(settings: theory.Settings, note: Note) -> Measurements:
     """Measure random networks of each depth, at gains from half to twice the critical one."""
     around = 2 ** np.linspace(-1, 1, settings.gains)
     gains = {
@@ -56,10 +56,10 @@ def measure(settings: theory.Settings, note: Note) -> Measured:
             f'{3 * settings.gains} gains'
         )
         norms[depth] = networks.plain_norms(depth, settings.width, settings.seeds, gains)
-    return Measured(settings.width, gains, norms)
+    return Measurements(settings.width, gains, norms)
 
 
-def rates_claim(measured: Measured, rule: theory.Rate = theory.rate) -> Claim:
+def rates_claim(measured: Measurements, rule: theory.Rate = theory.rate) -> Claim:
     """Claim: every rate of the deepest networks is log(gain x root mean square derivative)."""
     errors = _errors(measured, rule)
     sentence = (
@@ -70,7 +70,7 @@ def rates_claim(measured: Measured, rule: theory.Rate = theory.rate) -> Claim:
 
 
 def corrected_claim(
-    measured: Measured, rule: Callable[[str, float, int], float] = theory.correction
+    measured: Measurements, rule: Callable[[str, float, int], float] = theory.correction
 ) -> Claim:
     """Claim: the same rates with corrections for finite depth and width."""
     first, depth = measured.depth // 4, measured.depth
@@ -90,7 +90,7 @@ def corrected_claim(
 
 
 def depths_claim(
-    measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
+    measured: Measurements, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
 ) -> Claim:
     """Claim: ratio of first to last gradient norm, from the shallowest to the deepest network."""
     depths, errors = np.array(list(measured.norms)), []
@@ -116,10 +116,10 @@ def crossing(gains: np.ndarray, rates: np.ndarray) -> float:
 
 
 def critical_claims(
-    measured: Measured, rule: Callable[[str], float] = theory.critical_gain
+    measured: Measurements, rule: Callable[[str], float] = theory.critical_gain
 ) -> dict[str, Claim]:
     """Claims on the critical gain; tolerance 15 % for tanh, which reaches its limit slowly."""
-    made = {}
+    claim_list = {}
     for activation, gains in measured.gains.items():
         measured_gain = crossing(gains, rates(measured, activation))
         tolerance = (0.15 if activation == 'tanh' else 0.05) * 256 / measured.width
@@ -127,14 +127,14 @@ def critical_claims(
             f'{figures.NAMES[activation]}: gain without vanishing or exploding gradients '
             f'({measured.depth} layers of {measured.where})'
         )
-        made[activation] = claims.relatively_close(
+        claim_list[activation] = claims.relatively_close(
             sentence, rule(activation), measured_gain, tolerance
         )
-    return made
+    return claim_list
 
 
 def tanh_claim(
-    measured: Measured, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
+    measured: Measurements, rule: Callable[[str, float, int], np.ndarray] = theory.layer_rates
 ) -> Claim:
     """Claim: critical gain of tanh at finite depth and width."""
     gains, first = measured.gains['tanh'], measured.depth // 4
@@ -172,12 +172,12 @@ def variance_claim(variances: Mapping[str, np.ndarray], width: int, power: float
     return claims.close(sentence, 0, max(errors), 0.1 * 256 / width)
 
 
-def rates(measured: Measured, activation: str) -> np.ndarray:
+def rates(measured: Measurements, activation: str) -> np.ndarray:
     """Mean measured rate of the deepest networks, [gain]."""
     return networks.rate(measured.deepest[activation]).mean(0)
 
 
-def _errors(measured: Measured, rule: theory.Rate) -> dict[tuple[str, float], float]:
+def _errors(measured: Measurements, rule: theory.Rate) -> dict[tuple[str, float], float]:
     return {
         (activation, gain): abs(growth - rule(activation, gain))
         for activation, gains in measured.gains.items()
@@ -191,7 +191,7 @@ def answer(settings: theory.Settings, note: Note) -> Answer:
         measured = measure(settings, note)
         note('activations, remedies and exact cases')
         variances = networks.variances(HEAT_DEPTH, settings.width, HEAT_GAINS)
-        norms, predicted = remedies.measured(settings.width), remedies.predictions()
+        norms, predicted = remedies.measure_norms(settings.width), remedies.predictions()
         exact_cases = exact.measure()
     accuracy, groups = remedies.train(settings.training_seeds, settings.epochs, note)
     wide = dict(
@@ -203,7 +203,7 @@ def answer(settings: theory.Settings, note: Note) -> Answer:
         variance=variance_claim(variances, settings.width),
     )
     growth = {activation: rates(measured, activation) for activation in measured.gains}
-    made = [
+    claim_list = [
         *exact_cases.claims.values(),
         *wide.values(),
         *remedies.remedy_claims(norms, settings.width, predicted),
@@ -218,11 +218,11 @@ def answer(settings: theory.Settings, note: Note) -> Answer:
     numbers = values(measured, exact_cases, wide) | remedies.values(
         accuracy, settings.training_seeds
     )
-    return Answer(answers.text('vanishing_gradients', **numbers), made, blocks, groups)
+    return Answer(answers.text('vanishing_gradients', **numbers), claim_list, blocks, groups)
 
 
 def values(
-    measured: Measured, exact_cases: exact.Exact, wide: Mapping[str, Claim]
+    measured: Measurements, exact_cases: exact.Exact, wide: Mapping[str, Claim]
 ) -> dict[str, str]:
     """Numbers of the text."""
     relu = (measured.deepest['relu'][..., 0] - measured.deepest['relu'][..., -1]).mean(0)

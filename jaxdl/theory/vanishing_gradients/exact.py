@@ -30,8 +30,8 @@ class Exact:
 
 def measure() -> Exact:
     """Measure all exact claims."""
-    kernels, ratio = kernels_alike()
-    norm, share = clipping()
+    kernels, ratio = kernel_claim()
+    norm, share = clipping_claims()
     return Exact(
         dict(
             product=product_of_jacobians(),
@@ -40,7 +40,7 @@ def measure() -> Exact:
             largest_step=largest_step(),
             overflow=overflow(),
             kernels=kernels,
-            gain=gain_is_undone(),
+            gain=normalisation_claim(),
             norm=norm,
             share=share,
         ),
@@ -142,7 +142,7 @@ def largest_step(
     return claims.relatively_close(sentence, rule(depth), float(rates[converged.max()]), 0.01)
 
 
-def kernels_alike(activation: str = 'relu') -> tuple[Claim, float]:
+def kernel_claim(activation: str = 'relu') -> tuple[Claim, float]:
     """Claim: sum of W dL/dW = L in every ReLU layer (Euler); and the ratio of kernel gradients."""
     kernels, images, direction = networks.draw(0, 'kernels', DEPTH, WIDTH, 1)
     biases = jnp.zeros((DEPTH, 1, WIDTH))
@@ -161,11 +161,11 @@ def kernels_alike(activation: str = 'relu') -> tuple[Claim, float]:
     )
 
 
-def gain_is_undone(power: float = 1.0) -> Claim:
+def normalisation_claim(power: float = 1.0) -> Claim:
     """Claim: with normalisation after each kernel the gradient is proportional to 1 / scale."""
     gain = 3.0  # a power of 2 would not even be rounded
     kernels, images, direction = networks.draw(0, 'normalised', DEPTH, WIDTH, 1)
-    layer = networks.normalised('relu', 1.0, -1)
+    layer = networks.normalise('relu', 1.0, -1)
     loss = lambda w: networks.loss(layer, w, jnp.zeros((DEPTH, 1, WIDTH)), images, direction)
     grad = jax.jit(jax.grad(loss))
     one, scaled = (np.asarray(grad(scaled_kernels)) for scaled_kernels in (kernels, gain * kernels))
@@ -178,14 +178,16 @@ def gain_is_undone(power: float = 1.0) -> Claim:
     return claims.close(sentence, 0, error, 1e-6)
 
 
-def clipping(transform: optax.GradientTransformation | None = None) -> list[Claim]:
+def clipping_claims(transform: optax.GradientTransformation | None = None) -> list[Claim]:
     """Claims: clipping by the global norm multiplies all layers by one factor."""
     kernels, images, direction = networks.draw(0, 'clipping', DEPTH, WIDTH, 1)
     layer = networks.plain('relu', 2.0)
     grads = jax.jit(lambda w: networks.gradients(layer, w, images, direction))(kernels)
     clip = transform or optax.clip_by_global_norm(1.0)
     clipped, _ = clip.update(grads, clip.init(grads))
-    before, after = (np.linalg.norm(np.asarray(each), axis=(1, 2)) for each in (grads, clipped))
+    before, after = (
+        np.linalg.norm(np.asarray(gradient), axis=(1, 2)) for gradient in (grads, clipped)
+    )
     where = f'ReLU network of {DEPTH} layers of {WIDTH} units, gain 2, gradient clipped to norm 1: '
     return [
         claims.close(

@@ -21,7 +21,7 @@ def plain(activation: str, gain: jax.Array | float) -> Layer:
     return lambda h, kernel, bias: ACTIVATIONS[activation](gain * h @ kernel + bias)
 
 
-def normalised(activation: str, gain: jax.Array | float, axis: int) -> Layer:
+def normalise(activation: str, gain: jax.Array | float, axis: int) -> Layer:
     """Layer f(norm(gain h W) + b), without epsilon.
 
     Args:
@@ -62,7 +62,7 @@ def _draw(
         jax.random.normal(keys.fold(key, name), shape, jnp.float32)
         for name, shape in shapes.items()
     ]
-    kernels, images, direction = (each.astype(jnp.result_type(float)) for each in normal)
+    kernels, images, direction = (array.astype(jnp.result_type(float)) for array in normal)
     return kernels / math.sqrt(width), images, direction / math.sqrt(width)
 
 
@@ -113,7 +113,7 @@ def plain_norms(
     by_seed = [
         jax.tree.map(np.asarray, _plain_norms(depth, width, seed, gains)) for seed in range(seeds)
     ]
-    return {activation: np.stack([each[activation] for each in by_seed]) for activation in gains}
+    return {activation: np.stack([norms[activation] for norms in by_seed]) for activation in gains}
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -54,10 +54,10 @@ REMEDIES: Mapping[str, Callable[[], Remedy]] = {
     'ReLU, gain √2 (He)': lambda: Remedy(networks.plain('relu', HE), _finite('relu', HE)),
     'ReLU, gain 2': lambda: Remedy(networks.plain('relu', 2.0), _finite('relu', 2.0)),
     'ReLU, gain 2, layer norm': lambda: Remedy(
-        networks.normalised('relu', 2.0, -1), theory.normalised_rate('relu')
+        networks.normalise('relu', 2.0, -1), theory.normalised_rate('relu')
     ),
     'ReLU, gain 2, batch norm': lambda: Remedy(
-        networks.normalised('relu', 2.0, 0), theory.batch_norm_rate(), LARGE_BATCH
+        networks.normalise('relu', 2.0, 0), theory.batch_norm_rate(), LARGE_BATCH
     ),
     'ReLU, gain 1, skip connections': lambda: Remedy(
         networks.skip(1.0, 1.0), theory.skip_rate(1.0)
@@ -69,11 +69,11 @@ REMEDIES: Mapping[str, Callable[[], Remedy]] = {
 }
 
 
-def measured(
+def measure_norms(
     width: int, seeds: int = SEEDS, names: Sequence[str] = tuple(REMEDIES)
 ) -> dict[str, np.ndarray]:
     """Log gradient norms of each remedy, [seed, layer]."""
-    made = {name: REMEDIES[name]() for name in names}
+    remedies = {name: REMEDIES[name]() for name in names}
 
     @jax.jit
     def norms(kernels: jax.Array, images: jax.Array, direction: jax.Array) -> dict[str, jax.Array]:
@@ -81,13 +81,16 @@ def measured(
             name: networks.log_norms(
                 remedy.layer, kernels, images[: remedy.batch], direction[: remedy.batch]
             )
-            for name, remedy in made.items()
+            for name, remedy in remedies.items()
         }
 
     by_seed = [
         norms(*networks.draw(seed, 'remedies', DEPTH, width, LARGE_BATCH)) for seed in range(seeds)
     ]
-    return {name: np.stack([np.asarray(each[name]) for each in by_seed]) for name in names}
+    return {
+        name: np.stack([np.asarray(norms_of_seed[name]) for norms_of_seed in by_seed])
+        for name in names
+    }
 
 
 def remedy_claims(
