@@ -117,7 +117,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
     Args:
       name: as the user wrote it.
-      known: the right names.
+      names: the right names.
 
     Returns:
       `did you mean a or b?`, `known: a, b`, or `none is known`.
@@ -153,7 +153,7 @@ def unknown(kind: str, name: str, names: Iterable[str], where: str = '') -> Inpu
     Args:
       kind: such as `option`.
       name: as the user wrote it.
-      known: the right names.
+      names: the right names.
       where: addition such as ` of pooling`.
 
     Returns:

@@ -40,8 +40,8 @@ def run(
     folder = pathlib.Path(workdir)
     if distributed.has_several() and type(experiment) not in (Ablation, FineTune):
         raise InputError(
-            f'{experiment.name} runs in one process: '
-            'only ablations and fine-tunings share their work'
+            f'experiment {experiment.name} runs in one process only: start it without '
+            '--coordinator and --processes; ablations and fine-tunings run in several processes'
         )
     with lock_workdir(folder) if distributed.is_first() else contextlib.nullcontext():
         return RUNNERS[type(experiment)](experiment, folder, overwrite=overwrite, command=command)

@@ -64,7 +64,7 @@ def check(command: CommandLine) -> int:
     if not isinstance(experiment, Ablation):
         raise InputError(
             f'--mode=check --experiment={experiment.name}: only ablations have checks before '
-            'training; use --mode=run, which checks as it goes'
+            'training; use --mode=run'
         )
     from jaxdl.ablation import checks
     from jaxdl.runtime import progress
@@ -138,7 +138,7 @@ def compare(command: CommandLine) -> int:
 
     if len(command.positional) != 2:
         raise InputError(
-            '--mode=compare is for two workdirs: '
+            '--mode=compare needs two workdirs: '
             'python -m jaxdl.main --mode=compare runs/ONE runs/OTHER'
         )
     first, second = map(pathlib.Path, command.positional)
@@ -152,7 +152,7 @@ def new(command: CommandLine) -> int:
     from jaxdl.cli import new_study
 
     if len(command.positional) != 1:
-        raise InputError('--mode=new is for one name: python -m jaxdl.main --mode=new my_study')
+        raise InputError('--mode=new needs one name: python -m jaxdl.main --mode=new my_study')
     print_text(new_study.write(command.positional[0], command.overwrite))
     return 0
 
@@ -206,16 +206,18 @@ def _experiment(command: CommandLine) -> Any:
 
     registers = (command.experiment or '').endswith('.py')  # components that the config needs
     if command.experiment and command.config and not registers:
-        raise InputError('--experiment and --config both name an experiment: give one of them')
+        raise InputError('--experiment and --config both name an experiment: use only one of them')
     if not command.experiment and not command.config:
-        raise InputError('no experiment: give --experiment=NAME; --mode=list shows the names')
+        raise InputError(
+            'no experiment is named: use --experiment=NAME; --mode=list shows the names'
+        )
     experiment: Any = load_experiment(command.experiment) if command.experiment else None
     if command.config:
         experiment = load_config(pathlib.Path(command.config))
     if command.options is not None:
         if not isinstance(experiment, Ablation):
             raise InputError(
-                f'--options={",".join(command.options)}: {experiment.name} is no ablation: '
+                f'--options={",".join(command.options)}: {experiment.name} is not an ablation: '
                 'leave the flag out'
             )
         experiment = overrides.select_options(experiment, command.options)
@@ -262,5 +264,7 @@ def _workdir(command: CommandLine, name: str = '') -> pathlib.Path:
     if command.config and name:
         return pathlib.Path('runs') / name
     if not command.experiment:
-        raise InputError('no workdir: give --workdir=DIR, or --experiment=NAME for runs/NAME')
+        raise InputError(
+            'no workdir is named: use --workdir=DIR, or --experiment=NAME for runs/NAME'
+        )
     return pathlib.Path('runs') / pathlib.Path(command.experiment).stem

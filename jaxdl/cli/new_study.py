@@ -45,15 +45,16 @@ def write(name: str, overwrite: bool = False) -> str:
         )
     if name in catalogue.read_questions():
         raise InputError(
-            f'--mode=new {name}: jaxdl has an experiment {name}, and its folder is runs/{name}: '
-            f'say my_{name}'
+            f'--mode=new {name}: jaxdl has an experiment of this name, '
+            f'with the workdir runs/{name}: use another name, such as my_{name}'
         )
     if _shadows(name, path):
         raise InputError(
-            f'--mode=new {name}: {path} would stand in the way of the module {name}: say my_{name}'
+            f'--mode=new {name}: {path} would hide the Python module {name}: '
+            f'use another name, such as my_{name}'
         )
     if path.exists() and not overwrite:
-        raise InputError(f'{path} is there already: take another name, or --overwrite it')
+        raise InputError(f'{path} exists: use another name, or --overwrite')
     workdir.write(path, TEMPLATE.read_text(encoding='utf-8').replace('NAME', name))
     return NEXT.format(path=path)
 

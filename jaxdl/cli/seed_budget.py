@@ -35,8 +35,9 @@ def describe(ablation: Ablation, folder: pathlib.Path) -> list[str]:
     except InputError as error:
         return [
             '',
-            f'How many seeds? The estimate needs a run of this study, and {error}.',
-            'A smoke run gives a first idea: the same command with --quick --workdir=runs/quick,',
+            f'How many seeds? The estimate needs a finished run of this study, but {error}.',
+            'A smoke run gives a rough estimate: '
+            'the same command with --quick --workdir=runs/quick,',
             'then with --mode=plan --workdir=runs/quick.',
         ]
 
@@ -72,15 +73,15 @@ def _read_finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
       InputError: the folder holds no finished run of this study.
     """
     if not (folder / 'config.json').exists() or not (folder / 'run.json').exists():
-        raise InputError(f'{folder} holds none')
+        raise InputError(f'{folder} holds no run')
     config, wanted = workdir.read_json(folder / 'config.json'), as_dict(ablation)
     shared = [name for name in ablation.options if name in config.get('options', {})]
     if any(config.get(key) != wanted[key] for key in SAME) or len(shared) < 2:
-        raise InputError(f'{folder} holds one of another study')
+        raise InputError(f'{folder} holds a run of another study')
     if any(config['options'][name] != wanted['options'][name] for name in shared):
-        raise InputError(f'{folder} holds one with other options')
+        raise InputError(f'{folder} holds a run with other options')
     if not workdir.read_json(folder / 'run.json').get('finished'):
-        raise InputError(f'{folder} holds one that is not finished')
+        raise InputError(f'{folder} holds a run that is not finished')
     return config
 
 

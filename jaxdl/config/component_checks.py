@@ -77,7 +77,10 @@ def check_optimizer(subject: str, candidate: Any) -> optim.Optimizer:
 
         updates = jax.eval_shape(step, floats(), floats(), params)
         if jax.tree.map(jnp.shape, updates) != jax.tree.map(jnp.shape, params):
-            raise InputError(f'{subject} gives updates of other shapes than the parameters have')
+            raise InputError(
+                f'{subject} gives updates of other shapes than the parameters: '
+                'must be one update per parameter, of the same shape'
+            )
     return row
 
 
@@ -99,7 +102,7 @@ def check_augmentation(subject: str, function: Callable[..., Any]) -> None:
         raise InputError(f'{subject} gives shape {list(jnp.shape(augmented))}: must be {form}')
     if not bool(jnp.all(augmented == images)):
         raise InputError(
-            f'{subject} changes images at strength 0: must be exactly the identity there'
+            f'{subject} changes images at strength 0: must return them unchanged at strength 0'
         )
 
 

@@ -68,15 +68,16 @@ def _check_parts(experiment: Experiment) -> None:
     ):
         if part not in catalogue.read_questions():
             raise InputError(
-                f'part {part!r} is none of jaxdl: a config names only experiments that it has'
+                f'part {part!r} is not an experiment of jaxdl: '
+                'use one of the names that --mode=list shows'
             )
 
 
 def _demonstration(content: Mapping[str, Any]) -> Experiment:
     if content.get('name') not in list(catalogue.read_questions()):
         raise InputError(
-            f'demonstration {content.get("name")!r} is none of jaxdl: '
-            'run its own file by --experiment'
+            f'demonstration {content.get("name")!r} is not an experiment of jaxdl: '
+            'use --experiment=FILE.py with the file that defines it'
         )
     demonstration = load_experiment(content['name'])
     settings = _check_object('settings', content.get('settings', {}))
@@ -102,7 +103,7 @@ def _build_record(kind: type, content: Mapping[str, Any]) -> Any:
         if name not in content and _is_required(field)
     ]
     if lacking:
-        raise InputError(f'lacks {lacking[0]}; give the config.json of a run as it was written')
+        raise InputError(f'lacks the field {lacking[0]}: use the unchanged config.json of a run')
     values = dict(content)
     for name, field in fields_by_name.items():
         if dataclasses.is_dataclass(field.type) and name in values:

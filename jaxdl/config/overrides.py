@@ -93,7 +93,7 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             experiment = override(experiment, RECIPES.get(value, {}))
         if path == ('variant', 'learning_rate') and isinstance(experiment, Ablation):
             raise InputError(
-                f'{key}={value!r}: the rate is tuned over learning_rates: '
+                f'{key}={value!r}: the learning rate is tuned over learning_rates: '
                 f'set learning_rates=[{value}]'
             )
         if len(path) == 1:
@@ -218,7 +218,8 @@ def _check_parts(assignment: Assignment) -> None:
         )
         if not listed or any(fields.file_name(name) for name in names):
             raise InputError(
-                f'parts: {heading!r} is {names!r}: must be a list of names of experiments'
+                f'parts: {heading!r} is {names!r}: must be a list of names of experiments, '
+                'such as ["pooling"]'
             )
 
 
@@ -244,11 +245,11 @@ def _check_options(ablation: Ablation) -> Ablation:
         fractions = override(ablation, overrides).data.fractions
         if not all(fractions):
             raise InputError(
-                f'data.fractions={list(fractions)}: an ablation measures on a test part: '
-                'its share must be above 0'
+                f'data.fractions={list(fractions)}: an ablation needs training, validation and '
+                'test images: must be three shares above 0'
             )
     if len(ablation.options) > 1 and ablation.seeds < 2:
-        raise InputError(f'seeds={ablation.seeds}: two options are compared over at least 2 seeds')
+        raise InputError(f'seeds={ablation.seeds}: must be at least 2, to compare options')
     return ablation
 
 
@@ -283,7 +284,7 @@ def _path(experiment: Experiment, key: str) -> tuple[str, ...]:
     if len(bare) == 1:
         return tuple(bare[0].split('.'))
     if bare:
-        raise InputError(f'override {key!r} could be {" or ".join(bare)}: write one of them')
+        raise InputError(f'override {key!r} is ambiguous: use {" or ".join(bare)}')
     if key in ('tensorboard', 'finetune.tensorboard'):
         raise InputError(f'override {key!r} is now trackers: --set=trackers=["tensorboard"]')
     raise unknown('override', key, paths if '.' in key else [k.rpartition('.')[2] for k in paths])

@@ -119,10 +119,8 @@ def check(components: Mapping[str, Any]) -> None:
         kind, _, name = label.partition(' ')
         if (kind, name) not in ORIGINS:
             how = (
-                f'give --experiment={file} beside --config'
+                f'which is registered by {file}: give --experiment={file} next to --config'
                 if file
-                else 'register it before, from Python'
+                else 'which is not registered: register it before, from Python'
             )
-            raise InputError(
-                f'needs the {kind} {name!r}, which is registered by {file or "no file"}: {how}'
-            )
+            raise InputError(f'needs the {kind} {name!r}, {how}')

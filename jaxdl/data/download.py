@@ -170,7 +170,7 @@ def _check_url(url: str, by: str = '') -> None:
     if parts.scheme != 'https' and not (
         from_here and parts.scheme == 'http' and parts.hostname in LOOPBACK
     ):
-        raise InputError(f'cannot fetch {url}: only https is allowed')
+        raise InputError(f'cannot fetch {url}: only https is allowed: use an https address')
 
 
 def _chunks(
@@ -223,13 +223,13 @@ def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.
         words = [word for word in name.split('/') if word not in ('', '.')]
         if '..' in words or name.startswith('/') or ':' in name.split('/')[0]:
             raise InputError(
-                f'{archive}: {entry.filename!r} leaves the folder; nothing was unpacked: '
-                'fetch it from its publisher'
+                f'{archive}: {entry.filename!r} leads out of the folder; nothing was unpacked: '
+                'fetch the archive from its publisher'
             )
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise InputError(
                 f'{archive}: {entry.filename!r} is a link; nothing was unpacked: '
-                'fetch it from its publisher'
+                'fetch the archive from its publisher'
             )
         if not (entry.is_dir() or not words or words[0] == '__MACOSX' or words[-1].startswith('.')):
             entries['/'.join(words)] = entry
@@ -237,11 +237,11 @@ def _entries(archive: pathlib.Path, file: zipfile.ZipFile) -> dict[str, zipfile.
     if total > MOST_RATIO * size + SLACK:
         raise InputError(
             f'{archive}: {size:,} bytes would unpack to {total:,}: a decompression bomb; '
-            'nothing was unpacked'
+            'nothing was unpacked: fetch the archive from its publisher'
         )
     if total > (free := shutil.disk_usage(archive.parent).free):
         raise InputError(
-            f'{archive} unpacks to {total:,} bytes and the disk has {free:,} left; make room'
+            f'{archive} unpacks to {total:,} bytes, but the disk has {free:,} left: free disk space'
         )
     shared = posixpath.commonpath([posixpath.dirname(name) for name in entries]) if entries else ''
     return {name[len(shared) :].lstrip('/'): entry for name, entry in entries.items()}

@@ -73,7 +73,7 @@ def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
         raise InputError(
             f'data.split=grouped: images of {height} x {width} pixels are too small to find '
             f'near-duplicates (at least {near_duplicates.SMALLEST}); name the groups, as in '
-            '--set=group_column=shop, or take split=stratified'
+            '--set=group_column=shop, or use split=stratified'
         )
     groups = (
         near_duplicates.group_images(dataset.images)
@@ -150,7 +150,7 @@ def narrow(
         raise InputError(
             f'data.subset={subset}: {len(listing.class_names)} classes need '
             f'{needed} images, so that '
-            f'each is in every split; take --set=subset={needed} or fewer classes, as in '
+            f'each is in every split; use --set=subset={needed} or fewer classes, as in '
             f'--set=classes={max(2, subset // 3)}'
         )
     return _describe(listing.take(np.sort(order[:subset])))
@@ -268,7 +268,7 @@ def assign(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int
         raise InputError(
             f'data.split=grouped: the largest of {len(sizes)} groups holds {sizes.max()} of '
             f'{len(labels)} images, too many for {len(parts)} splits; name smaller groups, '
-            'or take split=stratified'
+            'or use split=stratified'
         )
     return placed[groups]
 

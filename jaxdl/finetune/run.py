@@ -74,7 +74,7 @@ def is_finished(folder: pathlib.Path) -> bool:
         return False
     damaged = workdir.find_damaged(folder / model_file.FINAL)
     if damaged:
-        warn(f'{folder / model_file.FINAL / damaged[0]} {workdir.NOT_AS_WRITTEN}: it is made anew')
+        warn(f'{folder / model_file.FINAL / damaged[0]} {workdir.NOT_AS_WRITTEN}: it is made again')
     return not damaged
 
 

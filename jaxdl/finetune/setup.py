@@ -48,8 +48,8 @@ def check_settings(experiment: FineTune) -> None:
     settings, recipe = experiment.variant, experiment.finetune
     if not experiment.weights:
         raise InputError(
-            'no weights: --set=weights=FILE (.safetensors, .npz, .pth, .th), or a hub id, as in '
-            '--set=weights=timm/resnet50.a1_in1k'
+            'no weights are named: use --set=weights=FILE (.safetensors, .npz, .pth, .th), '
+            'or a hub id, as in --set=weights=timm/resnet50.a1_in1k'
         )
     if losses.find(settings.loss).activation is not jax.nn.softmax:
         raise InputError(
@@ -63,21 +63,21 @@ def check_settings(experiment: FineTune) -> None:
         )
     if recipe.norms == 'batch' and any('_' in name for name in recipe.frozen):
         raise InputError(
-            f'finetune.frozen={list(recipe.frozen)}: with norms=batch, whole stages are frozen: '
+            f'finetune.frozen={list(recipe.frozen)}: norms=batch freezes whole stages only: '
             'use stem, layer1, ...'
         )
     if not experiment.data.fractions[1]:
         raise InputError(
-            'data.fractions: a fine-tuning needs validation images: the second share must be '
-            'above 0'
+            f'data.fractions={list(experiment.data.fractions)}: a fine-tuning needs validation '
+            'images: the second share must be above 0'
         )
     devices = jax.device_count()
     parts = devices * recipe.accumulation
     if settings.batch_size % parts:
         near = max(parts, round(settings.batch_size / parts) * parts)
         raise InputError(
-            f'variant.batch_size={settings.batch_size}: {devices} devices and '
-            f'accumulation={recipe.accumulation} divide it by {parts}: set batch_size={near}'
+            f'variant.batch_size={settings.batch_size}: must be a multiple of {parts}, '
+            f'for {devices} devices and accumulation={recipe.accumulation}: set batch_size={near}'
         )
     if recipe.folds > 1 and recipe.average == 'soup':
         raise InputError(
@@ -127,7 +127,7 @@ def load_images(experiment: FineTune) -> Dataset:
     if images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
         raise InputError(
             f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a '
-            'pretrained network takes images of bytes, [n, height, width, 3 or 1]'
+            'pretrained network needs images uint8 [n, height, width, 3 or 1]'
         )
     _check_side(experiment, images.shape[1:3])
     if images.shape[-1] == 1:
@@ -145,13 +145,15 @@ def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -
     if not path.exists():
         return
     plan = workdir.read_json(path)
-    with damaged(f'{path} is damaged', '--overwrite starts the run anew'):
+    with damaged(f'{path} is damaged', '--overwrite starts the run again'):
         planned = plan['data']['checksum'], plan['model']['weights_checksum']
     present = dataset.checksum(), checksum(network.variables)
     names = f'data set {dataset.name} has', 'the weights have'
     for name, before, after in zip(names, planned, present, strict=True):
         if before != after:
-            raise InputError(f'{name} changed since the run began: --overwrite starts it anew')
+            raise InputError(
+                f'{name} changed since the run began: --overwrite starts the run again'
+            )
 
 
 def split_images(
@@ -283,12 +285,12 @@ def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
     if height != width:
         raise InputError(
             f'data.dataset={experiment.data.dataset}: images of {height} x {width} pixels are not '
-            'square: cut them to squares, or give files, which are cut as they are decoded'
+            'square: crop them to squares, or use image files, which jaxdl crops'
         )
     if height < max(sizes):
         raise InputError(
-            f'images of {height} pixels, and the network is to see {max(sizes)}: set a larger '
-            'image_size, or smaller sizes, train_size, eval_size and probe_size'
+            f'images of {height} pixels are smaller than the {max(sizes)} pixels of the network: '
+            'set a larger image_size, or smaller sizes, train_size, eval_size and probe_size'
         )
 
 
@@ -308,7 +310,7 @@ def _draw_splits(
         workdir.record(folder, (workdir.SPLIT,))
     elif workdir.find_damaged(folder, (workdir.SPLIT,)):
         raise InputError(
-            f'{path} {workdir.NOT_AS_WRITTEN}, and drawn again it is another: use --overwrite'
+            f'{path} {workdir.NOT_AS_WRITTEN}, and a new draw gives another split: use --overwrite'
         )
     else:
-        warn(f'{path} {workdir.NOT_AS_WRITTEN}: it is drawn again, and the same')
+        warn(f'{path} {workdir.NOT_AS_WRITTEN}: a new draw gave the same split')

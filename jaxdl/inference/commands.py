@@ -124,9 +124,7 @@ def predict(
     ids, paths = _find_images(source)
     submission_path = output.with_name('submission.csv') if source.name == CHALLENGE else None
     if submission_path == output:
-        raise InputError(
-            f'--output={output}: the submission goes there: name another file for the predictions'
-        )
+        raise InputError(f'--output={output}: is the file of the submission: name another file')
     _check_output(output, submission.PREDICTIONS, overwrite, source)
     if submission_path:
         _check_output(submission_path, submission.SUBMISSION, overwrite, source)
@@ -218,7 +216,7 @@ def export(
     count, member = len(model.members), settings.member or 0
     if member >= count or (count > 1 and settings.member is None):
         raise InputError(
-            f'{checkpoint} holds {count} networks, and one is exported: '
+            f'{checkpoint} holds {count} networks, but one is exported at a time: '
             f'--set=member=0 to {count - 1}'
         )
     size = settings.image_size or model.card.eval_size
@@ -229,7 +227,9 @@ def export(
 def _find_images(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
     """Ids and files of the images of a folder, sorted, or of a table, in its order."""
     if not source.exists():
-        raise InputError(f'--images={source}: no such folder or CSV')
+        raise InputError(
+            f'--images={source}: no such file or folder: name a folder of images, an image or a CSV'
+        )
     if not source.is_dir():
         if source.suffix.lower() in IMAGE_SUFFIXES:
             return [source.name], [source]
@@ -237,7 +237,10 @@ def _find_images(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
         return read(source)
     names = image_files(source)
     if not names:
-        raise InputError(f'--images={source}: no images below it')
+        raise InputError(
+            f'--images={source}: the folder holds no images ({", ".join(sorted(IMAGE_SUFFIXES))}): '
+            'name another folder'
+        )
     return names, [source / name for name in names]
 
 
@@ -251,13 +254,11 @@ def _check_output(
         )
     parent = next(path for path in output.absolute().parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise InputError(
-            f'--output={output}: {parent} is no folder that can be written to: name another file'
-        )
+        raise InputError(f'--output={output}: {parent} is not a writable folder: name another file')
     if not output.exists():
         return
     if output.samefile(source):
-        raise InputError(f'--output={output} is the table of the images: name another file')
+        raise InputError(f'--output={output} is the file of --images: name another file')
     first = ','.join(header).encode()
     with output.open('rb') as file:
         ours = file.read(len(first) + 1).rstrip(b'\r\n') == first
@@ -296,7 +297,7 @@ def _labels(dataset: data.Dataset, classes: Sequence[str]) -> np.ndarray:
     unknown_names = [name for name in dataset.class_names if name not in classes]
     missing_names = [name for name in classes if name not in dataset.class_names]
     for problem, names in (
-        (f'{dataset.name}: the checkpoint does not know', unknown_names),
+        (f'{dataset.name}: the checkpoint lacks', unknown_names),
         (f'{dataset.name} has no images of', missing_names),
     ):
         if names:
@@ -304,7 +305,7 @@ def _labels(dataset: data.Dataset, classes: Sequence[str]) -> np.ndarray:
             noun = 'class' if len(names) == 1 else 'classes'
             raise InputError(
                 f'{problem} {len(names)} {noun}: {examples}; '
-                'the classes must be those of the checkpoint'
+                'use images of the same classes as the checkpoint'
             )
     numbers = np.asarray([list(classes).index(name) for name in dataset.class_names], np.int32)
     return numbers[dataset.labels]

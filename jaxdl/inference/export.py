@@ -174,5 +174,6 @@ def _check(module: ResNet, card: ModelCard) -> None:
     names = card.class_names
     if names and len(names) != module.num_classes:
         raise InputError(
-            f'export: {len(names)} class names for the {module.num_classes} outputs of the network'
+            f'export: {len(names)} class names for the {module.num_classes} outputs of the '
+            'network: must be one class name per output'
         )

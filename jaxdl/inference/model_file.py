@@ -187,8 +187,8 @@ def _make_module(card: ModelCard, members: Sequence[Any], where: str) -> ResNet:
         outputs = [len(member['params']['head']['bias']) for member in members]
     except (TypeError, KeyError) as error:
         raise InputError(
-            f'{where} is not that of a classifier ({type(error).__name__}: {error}): '
-            'give that of a fine-tuning'
+            f'{where} is not a classifier ({type(error).__name__}: {error}): '
+            'use the checkpoint of a fine-tuning'
         ) from None
     _check_classes(card, outputs, where)
     return ResNet(ARCHITECTURES[card.architecture], card.num_classes, card.preprocessing)

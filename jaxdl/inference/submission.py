@@ -42,8 +42,8 @@ def write_predictions(
     """
     if probabilities.shape != (len(ids), len(class_names)):
         raise InputError(
-            f'probabilities {list(probabilities.shape)} of {len(ids)} images '
-            f'and {len(class_names)} classes'
+            f'probabilities of shape {list(probabilities.shape)}: must be [images, classes], '
+            f'here [{len(ids)}, {len(class_names)}]'
         )
     best = np.argsort(-probabilities, axis=1, kind='stable')[:, :TOP]
     classes = list(map(_text, class_names))
@@ -71,14 +71,16 @@ def write_submission(
     if len(names) != len(ids):
         raise InputError(
             f'{path.name}: {len(names):,} class names for {len(ids):,} images: '
-            'one for each is needed'
+            'must be one per image'
         )
     for table, table_ids in (('test.csv', test_ids), ('the predictions', ids)):
-        _refuse(f'{path.name}: twice in {table}', _duplicates(table_ids))
+        _refuse(f'{path.name}: twice in {table}', _duplicates(table_ids), 'list each image once')
     predicted = dict(zip(ids, names, strict=True))
-    _refuse(f'{path.name}: not predicted', [name for name in test_ids if name not in predicted])
+    missing = [name for name in test_ids if name not in predicted]
+    _refuse(f'{path.name}: not predicted', missing, 'predict all images of test.csv')
     expected = set(test_ids)
-    _refuse(f'{path.name}: not in test.csv', [name for name in ids if name not in expected])
+    others = [name for name in ids if name not in expected]
+    _refuse(f'{path.name}: not in test.csv', others, 'predict only images of test.csv')
     _write(path, SUBMISSION, ([predicted[name]] for name in test_ids))
 
 
@@ -98,7 +100,7 @@ def read_test(where: str | pathlib.Path) -> tuple[list[str], list[pathlib.Path]]
     file = pathlib.Path(where)
     file = file / 'test.csv' if file.is_dir() else file
     ids, paths = read_images(file)
-    _refuse(f'{file}: twice', _duplicates(ids))
+    _refuse(f'{file}: twice', _duplicates(ids), 'list each image once')
     return ids, paths
 
 
@@ -138,6 +140,7 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
     _refuse(
         f'{file}: not in {tops[0]}',
         [name for name, path in zip(ids, paths, strict=True) if path is None],
+        'add the files, or correct their names',
     )
     return ids, [path for path in paths if path is not None]
 
@@ -164,11 +167,12 @@ def _duplicates(names: Iterable[str]) -> list[str]:
     return [name for name in names if name in earlier or earlier.add(name)]
 
 
-def _refuse(problem: str, names: Sequence[str]) -> None:
-    """InputError where there are names: their number, and the first three."""
+def _refuse(problem: str, names: Sequence[str], remedy: str) -> None:
+    """InputError where there are names: their number, the first three, and the remedy."""
     if names:
         examples = ', '.join(map(columns.short, names[:3])) + ', ...' * (len(names) > 3)
-        raise InputError(f'{problem}: {len(names):,} image{"s" * (len(names) > 1)} ({examples})')
+        count = f'{len(names):,} image{"s" * (len(names) > 1)}'
+        raise InputError(f'{problem}: {count} ({examples}): {remedy}')
 
 
 def _write(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

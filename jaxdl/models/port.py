@@ -177,7 +177,8 @@ def parse_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Pr
         )
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise InputError(
-            f'config.json of the weights: pretrained_cfg cannot be read: {error}'
+            f'config.json of the weights: pretrained_cfg cannot be read ({error}): '
+            'repair or remove the file'
         ) from None
     return replace(default, **fields)
 

@@ -138,7 +138,7 @@ def _fetch(name: str, files: Sequence[str], revision: str | None) -> pathlib.Pat
         except Exception as error:  # of the network, the hub and its client
             reason = ' '.join(str(error).split())[:120]
             raise InputError(
-                f'weights {name}{at}: the hub does not give {wanted} ({reason}): {ADVICE}'
+                f'weights {name}{at}: cannot download {wanted} from the hub ({reason}): {ADVICE}'
             ) from None
     if unreachable:
         where = (
@@ -166,7 +166,7 @@ def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The file's tensors, floating ones as float32."""
     if path.suffix not in READERS:
         raise InputError(
-            f'weights {path}: the form {path.suffix or "without a suffix"} is not known: {ADVICE}'
+            f'weights {path}: {path.suffix or "no suffix"} is not a known file format: {ADVICE}'
         )
     try:
         tensors = READERS[path.suffix](path)

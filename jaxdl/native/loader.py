@@ -107,7 +107,7 @@ def build(target: pathlib.Path | None = None, options: Sequence[str] = OPTIONS) 
             raise InputError('no g++ on the PATH: install a C++ compiler') from None
         except subprocess.CalledProcessError as error:
             reason = error.stderr.strip().splitlines()[0] if error.stderr else error
-            raise InputError(f'g++ failed: {reason}') from None
+            raise InputError(f'g++ failed ({reason}): install a newer g++ (C++17)') from None
         try:
             workdir.publish(temporary, target)
         except OSError as error:

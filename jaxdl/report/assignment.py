@@ -56,7 +56,8 @@ def page(workdir: pathlib.Path) -> Page:
     for name in itertools.chain(*headings.values()):
         if not name or fields.file_name(name):  # each is a folder in parts/
             raise InputError(
-                f'{workdir / "config.json"}: part {name!r} is not the name of an experiment'
+                f'{workdir / "config.json"}: part {name!r} is not the name of an experiment: '
+                'start the run again with --overwrite'
             )
     parts = {name: _part(workdir / 'parts' / name) for names in headings.values() for name in names}
     sections = [Section('Answers', [_overview(headings, parts)])]

@@ -264,12 +264,13 @@ def read_model(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
     import orbax.checkpoint as ocp
 
     if not folder.is_dir():
-        raise InputError(f'there is no checkpoint {folder}')
+        raise InputError(f'checkpoint {folder} does not exist')
     # Before orbax, whose threads write to stderr after they met a damaged file.
     broken = workdir.find_damaged(folder)
     if broken:
         raise InputError(
-            f'checkpoint {folder} is damaged: {broken[0]} is not what {workdir.SUMS} says'
+            f'checkpoint {folder} is damaged '
+            f'({broken[0]} differs from its checksum in {workdir.SUMS})'
         )
     handler = ocp.CompositeCheckpointHandler(
         model=ocp.PyTreeCheckpointHandler(), about=ocp.JsonCheckpointHandler()

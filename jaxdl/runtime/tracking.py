@@ -62,7 +62,7 @@ def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
     mode, top = os.environ.get('WANDB_MODE', 'offline'), folder.resolve()
     if mode not in MODES:
         raise InputError(
-            f'WANDB_MODE={mode}: must be {", ".join(MODES)}; without it nothing is sent'
+            f'WANDB_MODE={mode}: must be one of {", ".join(MODES)}; unset, nothing is sent'
         )
     config = (top / 'config.json').read_bytes() if (top / 'config.json').exists() else b'{}'
     try:
@@ -78,7 +78,7 @@ def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
             settings=wandb.Settings(**QUIET),
         )
     except wandb.Error as error:
-        raise InputError(f'trackers: wandb: {error} WANDB_MODE=offline needs none of it') from None
+        raise InputError(f'trackers: wandb failed ({error}): use WANDB_MODE=offline') from None
     run.define_metric(
         '*', step_metric='at'
     )  # groups follow one another, each from its own first epoch

@@ -36,8 +36,8 @@ def stage_of(part: str) -> str:
     if OF_STEM.fullmatch(part):
         return STEM
     raise InputError(
-        f'parameters named {part!r}: the order of the layers is known for stem, layer1_0, stage_0, '
-        'layer_0, hidden, norm and head only'
+        f'parameters named {part!r}: masks and layer-wise rates need the names stem, layer1_0, '
+        'stage_0, layer_0, hidden, norm and head'
     )
 
 

@@ -287,7 +287,7 @@ def check(workdir: pathlib.Path, unread: Collection[str] = ()) -> None:
     if broken:
         raise InputError(
             f'{workdir / broken[0]} {NOT_AS_WRITTEN}: '
-            'run the experiment again, it writes again what it can'
+            'run the experiment again to restore it, or start again with --overwrite'
         )
 
 

@@ -35,7 +35,7 @@ def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise InputError(
-            f'workdir {workdir} is in use by {_describe_owner(workdir)}: wait for its end, '
+            f'workdir {workdir} is in use by {_describe_owner(workdir)}: wait until that run ends, '
             'or name another --workdir'
         ) from None
     except OSError as error:

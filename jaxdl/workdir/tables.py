@@ -132,7 +132,7 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
         raise InputError(f'{path} is damaged ({error}): run the experiment again') from None
     if not text.endswith('\n') or not lines or any(len(line) != len(columns) for line in lines[1:]):
         raise InputError(
-            f'{path} is cut short at line {len(lines)}: run the experiment again, it resumes'
+            f'{path} is cut short at line {len(lines)}: run the experiment again to resume it'
         )
     if lines[0] != list(columns):
         raise InputError(

@@ -70,7 +70,7 @@ def test_names_that_are_none(name, tmp_path, capsys):
 def test_existing_files_are_not_overwritten(tmp_path, capsys):
     (tmp_path / 'mine.py').write_text('1')
     assert command.main(['--mode=new', 'mine']) == 2
-    assert 'is there already' in capsys.readouterr().err
+    assert 'mine.py exists' in capsys.readouterr().err
     assert (tmp_path / 'mine.py').read_text() == '1'
     assert command.main(['--mode=new', 'mine', '--overwrite']) == 0
     assert 'EXPERIMENT' in (tmp_path / 'mine.py').read_text()

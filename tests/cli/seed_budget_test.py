@@ -82,7 +82,7 @@ def test_the_spread_is_that_of_the_paired_differences():
 
 def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     study, folder = studies.small(), tmp_path / 'run'
-    assert 'holds none' in seed_budget.describe(study, folder)[1]
+    assert 'holds no run' in seed_budget.describe(study, folder)[1]
     workdir.write_records(folder, config=as_dict(study), run=dict(finished=False))
     tables.write_table(folder / 'results.csv', tables.RESULTS, measured())
     assert 'not finished' in seed_budget.describe(study, folder)[1]
@@ -103,7 +103,7 @@ def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     assert lines[3].split()[:2] == ['avg', f'{100 * sd:.2f}']
     assert lines[3].split()[-1] == f'{statistics.seeds_needed(sd, 0.02):,}'
     other = dataclasses.replace(study, options=dict(study.options, avg=dict(pooling='l2')))
-    assert 'holds one with other options' in seed_budget.describe(other, folder)[1]
+    assert 'holds a run with other options' in seed_budget.describe(other, folder)[1]
     assert 'another study' in seed_budget.describe(studies.starts(), folder)[1]
 
 

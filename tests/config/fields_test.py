@@ -118,7 +118,7 @@ def test_every_field_can_be_overridden_by_its_own_value(ablation, kind):
 
 
 def test_seeds_of_a_comparison(ablation):
-    with pytest.raises(InputError, match='at least 2 seeds'):
+    with pytest.raises(InputError, match='at least 2, to compare'):
         check(override(ablation, dict(seeds=1)))
     check(select_options(override(ablation, dict(seeds=1)), ['max']))
 

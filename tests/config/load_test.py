@@ -73,7 +73,7 @@ def test_no_code_is_read_from_a_config(tmp_path):
     content = as_dict(EXPERIMENTS['symmetry']) | dict(
         name=str(tmp_path / 'mine.py'), answer='os.system'
     )
-    with pytest.raises(InputError, match=r'mine.py.* is none of jaxdl'):
+    with pytest.raises(InputError, match=r'mine.py.* is not an experiment of jaxdl'):
         load.load_config(written(tmp_path, content))
 
 
@@ -101,6 +101,6 @@ def test_the_command_repeats_a_run_and_says_where_two_things_are_asked(tmp_path,
     assert (tmp_path / 'again' / 'report.html').exists()
     assert json.loads((tmp_path / 'again' / 'config.json').read_text())['scale'] == 'quick'
     assert main.main([f'--config={path}', '--experiment=pooling']) == 2
-    assert 'give one of them' in capsys.readouterr().err
+    assert 'use only one of them' in capsys.readouterr().err
     assert main.main(['--config=nowhere.json']) == 2
     assert 'holds no nowhere.json' in capsys.readouterr().err

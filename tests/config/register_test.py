@@ -246,7 +246,7 @@ def another(logits, targets):
             'augmentation',
             'own',
             lambda key, images, strength: images + 1e-6,
-            'exactly the identity',
+            'unchanged at strength 0',
         ),
         (
             'augmentation',
@@ -325,7 +325,7 @@ def test_a_run_records_the_file_that_its_config_needs(tmp_path, capsys):
     capsys.readouterr()
     assert command.main([f'--config={config_file}', '--workdir=again']) == 2
     err = capsys.readouterr().err
-    assert 'give --experiment=mine.py beside --config' in err
+    assert 'give --experiment=mine.py next to --config' in err
     assert err.count('\n') == 1
     assert command.main(['--experiment=mine.py', f'--config={config_file}', '--mode=plan']) == 0
     capsys.readouterr()

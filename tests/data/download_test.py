@@ -265,10 +265,10 @@ def link():
 
 
 BAD_ZIPS = {
-    'escape': (zipped({'a.jpg': b'1', '../../b.jpg': b'2'}), 'leaves the folder'),
-    'escape backslash': (zipped({'..\\b.jpg': b'2'}), 'leaves the folder'),
-    'absolute': (zipped({'/b.jpg': b'2'}), 'leaves the folder'),
-    'drive': (zipped({'C:/b.jpg': b'2'}), 'leaves the folder'),
+    'escape': (zipped({'a.jpg': b'1', '../../b.jpg': b'2'}), 'leads out of the folder'),
+    'escape backslash': (zipped({'..\\b.jpg': b'2'}), 'leads out of the folder'),
+    'absolute': (zipped({'/b.jpg': b'2'}), 'leads out of the folder'),
+    'drive': (zipped({'C:/b.jpg': b'2'}), 'leads out of the folder'),
     'link': (zipped(link()), 'is a link'),
     'bomb': (
         zipped({'a.jpg': bytes(20_000_000)}, compression=zipfile.ZIP_DEFLATED),

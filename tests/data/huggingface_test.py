@@ -82,7 +82,7 @@ def test_a_name_here_comes_before_one_on_the_hub(cache, tmp_path):
         ),
         (NAME, 'v2', 'weights someone/resnet at revision v2: no such file here'),
         (NAME, 'b' * 40, 'at revision bbbb.*the hub cannot be reached'),
-        ('a b/c', None, 'weights a b/c: the hub does not give'),
+        ('a b/c', None, 'weights a b/c: cannot download'),
     ],
 )
 def test_missing_weights_are_reported_in_one_line(cache, source, revision, words):

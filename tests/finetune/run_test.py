@@ -297,7 +297,7 @@ REFUSED = [
     (dict(average='soup', folds=2), 'folds=1'),
     (dict(frozen=('layr1',)), 'layer1'),
     (dict(frozen=('layer1_0',), norms='batch'), 'whole stages'),
-    (dict(eval_size=24), 'images of 16 pixels, and the network is to see 24'),
+    (dict(eval_size=24), '16 pixels are smaller than the 24 pixels of the network'),
 ]
 
 

@@ -167,7 +167,7 @@ def test_the_order_of_classes_may_differ_and_their_names_not(run, tmp_path, caps
     (tmp_path / 'in' / 'tea').rename(tmp_path / 'in' / 'coffee')
     (tmp_path / 'in').rename(tmp_path / 'other')
     assert call('evaluate', run, f'--dataset=folder:{tmp_path}/other') == 2
-    assert "the checkpoint does not know 1 class: 'coffee'" in capsys.readouterr().err
+    assert "the checkpoint lacks 1 class: 'coffee'" in capsys.readouterr().err
     (tmp_path / 'other' / 'coffee').rename(tmp_path / 'coffee')
     (tmp_path / 'other').rename(tmp_path / 'less')
     assert call('evaluate', run, f'--dataset=folder:{tmp_path}/less') == 2
@@ -187,7 +187,10 @@ def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
     assert f'3 32 {bias[0]:.4f} tiny' in capsys.readouterr().out
     both = tiny.workdir(tmp_path / 'both', members=2)
     assert call('export', both, '--output=out') == 2
-    assert 'holds 2 networks, and one is exported: --set=member=0 to 1' in capsys.readouterr().err
+    assert (
+        'holds 2 networks, but one is exported at a time: --set=member=0 to 1'
+        in capsys.readouterr().err
+    )
     assert call('export', both, '--output=out', '--set=member=1', '--set=image_size=48') == 0
     assert f'3 48 {bias[1]:.4f} tiny' in capsys.readouterr().out
     (tmp_path / 'out').mkdir()
@@ -208,16 +211,19 @@ def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
         ),
         (
             ['predict', '--checkpoint=RUN', '--images=nowhere', '--output=p.csv'],
-            'no such folder or CSV',
+            'no such file or folder',
         ),
-        (['predict', '--checkpoint=RUN', '--images=empty', '--output=p.csv'], 'no images below it'),
+        (
+            ['predict', '--checkpoint=RUN', '--images=empty', '--output=p.csv'],
+            'the folder holds no images',
+        ),
         (
             ['predict', '--checkpoint=RUN', '--images=in', '--output=empty'],
             'is a folder: name a file',
         ),
         (
             ['predict', '--checkpoint=RUN', '--images=in', '--output=in/0.png/p.csv'],
-            'no folder that can be written',
+            'is not a writable folder',
         ),
         (
             ['predict', '--checkpoint=RUN', '--images=broken', '--output=p.csv'],
@@ -244,7 +250,7 @@ def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
             'name another file',
         ),
         (['evaluate', '--checkpoint=RUN'], 'needs --dataset'),
-        (['evaluate', '--checkpoint=RUN', '--dataset=digits'], 'does not know 10 classes'),
+        (['evaluate', '--checkpoint=RUN', '--dataset=digits'], 'lacks 10 classes'),
         (
             ['evaluate', '--checkpoint=RUN', '--dataset=digits', '--set=subsets=3'],
             'did you mean subset',

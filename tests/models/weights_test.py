@@ -162,7 +162,7 @@ def test_a_folder_as_the_hub_has_it(tmp_path):
         ('none.pth', 'no such file: give the path'),
         ('./some/where', 'no such file: give the path'),
         ('empty', 'holds neither model.safetensors nor pytorch_model.bin'),
-        ('text.txt', r'the form \.txt is not known'),
+        ('text.txt', r'\.txt is not a known file format'),
     ],
 )
 def test_unreadable_sources_are_reported_in_one_line(source, words, tmp_path):

@@ -142,7 +142,7 @@ def test_incomparable_runs_are_reported_in_one_line(tmp_path, capsys):
     with pytest.raises(InputError, match='other: the run is not finished'):
         compare_runs.compare(one, other)
     assert main.main(['--mode=compare', str(one)]) == 2
-    assert 'is for two workdirs' in capsys.readouterr().err
+    assert 'needs two workdirs' in capsys.readouterr().err
     assert main.main(['--mode=compare', str(one), 'nowhere']) == 2
     assert 'nowhere holds no config.json' in capsys.readouterr().err
 

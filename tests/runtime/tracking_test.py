@@ -147,7 +147,8 @@ def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('mode', 'words'), [('online', 'No key.*WANDB_MODE=offline'), ('onlin', 'must be online, ')]
+    ('mode', 'words'),
+    [('online', 'No key.*WANDB_MODE=offline'), ('onlin', 'must be one of online, ')],
 )
 def test_failed_starts_of_a_tracker_are_reported(tmp_path, monkeypatch, mode, words):
     monkeypatch.setenv('WANDB_MODE', mode)

@@ -236,7 +236,7 @@ def test_no_part_of_an_assignment_is_code_of_the_config(tmp_path, part):
     (tmp_path / 'mine.py').write_text('raise SystemExit(7)')
     content = as_dict(EXPERIMENTS['assignment']) | dict(parts=dict(x=[part]))
     (tmp_path / 'config.json').write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r'is none of jaxdl|must be a list of names'):
+    with pytest.raises(InputError, match=r'is not an experiment of jaxdl|must be a list of names'):
         load.load_config(tmp_path / 'config.json')
 
 

@@ -167,7 +167,7 @@ def test_the_command_line_gives_3_where_a_claim_fails(file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('flag', 'words'),
     [
-        ('--options=max', 'is no ablation: leave the flag out'),
+        ('--options=max', 'is not an ablation: leave the flag out'),
         ('--mode=check', '--workdir has no effect in --mode=check'),
         ('--seeds=3', "unknown override 'seeds'"),
         ('--set=points=x', 'must be a whole number'),

@@ -226,11 +226,11 @@ def _describe_write_error(error: OSError, need: int) -> InputError:
         return InputError(
             'there is no home folder for decoded images: set XDG_CACHE_HOME to a folder'
         )
-    elsewhere = 'or set XDG_CACHE_HOME to a folder elsewhere'
+    elsewhere = 'or set XDG_CACHE_HOME to another folder'
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(
             f'the disk is full: decoded images need {need:,} bytes in {folder}: '
-            f'free them, {elsewhere}'
+            f'free this space, {elsewhere}'
         )
     return InputError(
         f'decoded images cannot be written to {folder} ({error.strerror}): '

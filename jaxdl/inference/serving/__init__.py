@@ -52,7 +52,7 @@ def _bind(settings: ServeSettings) -> socket.socket:
     except OSError as error:
         where = f'{settings.host}, port {settings.port}'
         raise InputError(
-            f'{where} cannot be listened on ({error.strerror}): --set=port=0 takes a free one'
+            f'cannot listen on {where} ({error.strerror}): use --set=port=0 for a free port'
         ) from None
 
 
