@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from jaxdl import statistics
 from jaxdl.config import registry
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.config.load import component_names
 from jaxdl.config.overrides import override
 from jaxdl.data import Data, Dataset, Splits, audit, decode, load, split
 from jaxdl.data.loading import SPLITTING
+from jaxdl.data.splits import image_groups
 from jaxdl.ensemble import Member, autotune, chunks, group_by_program
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, visible
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import machine, provenance
 from jaxdl.statistics import protocol, variance
@@ -350,7 +352,20 @@ def _lay_out(
 
 
 def _data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:
-    """Facts of the data; of several splits those of the first and the smallest training split."""
+    """Facts of the data; of several splits those of the first and the smallest training split.
+
+    Raises:
+      InputError: all images of a test split are in one group, so nothing can be said about others.
+    """
+    groups = np.array(image_groups(dataset))
+    for indices in splits:
+        names = np.unique(groups[indices.test])
+        if len(names) < 2:
+            raise InputError(
+                f'data.dataset={dataset.name}: all {len(indices.test)} test images are in one '
+                f'group ({visible(str(names[0]))}); must be at least 2 groups, '
+                f'{statistics.FEWEST_GROUPS} for a verdict on new images'
+            )
     return DataPlan(
         name=dataset.name,
         description=dataset.description,

@@ -1,6 +1,5 @@
-"""Turn the results of members into the rows of results.csv, costs.csv and correct.npz."""
+"""Turn the results of members into the content of results.csv, costs.csv and correct.npz."""
 
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxdl import workdir
 from jaxdl.ablation.planning import Condition
 from jaxdl.config.experiment import Ablation, option_variant
+from jaxdl.data.splits import image_groups
 from jaxdl.ensemble import Member, Result
 from jaxdl.train import train_step
+from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.records import GroupRecord
 from jaxdl.workdir.tables import Row
 
@@ -131,38 +131,39 @@ def _network(condition: Condition, option: str) -> tuple[nn.Module, Any]:
     return module, dict(params=state.params, batch_stats=state.batch_stats)
 
 
-def write_correct(path: pathlib.Path, tested: Sequence[tuple[Condition, Member, Result]]) -> None:
-    """Write correct.npz: which test images every measured member classified correctly.
+def correct_table(tested: Sequence[tuple[Condition, Member, Result]]) -> CorrectTable:
+    """Which test images every measured member classified correctly.
 
-    `correct` and `tested` are bool [member, image]. Conditions with different test images share the
-    columns of the images that they have in common. A diverged member is correct on no image.
+    Conditions with different test images share the columns of the images that they have in common.
 
     Args:
-      path: the file.
       tested: condition, member and result of each measured member.
+
+    Returns:
+      The content of correct.npz.
     """
-    ids = {
-        (condition.name, number): [condition.dataset.ids[i] for i in splits.test]
-        for condition, _, _ in tested
-        for number, splits in condition.splits.items()
-    }
-    names = [ids[condition.name, member.split] for condition, member, _ in tested]
-    images = list(dict.fromkeys(image for row in names for image in row))
+    keys = {}
+    for condition in {condition.name: condition for condition, _, _ in tested}.values():
+        groups = image_groups(condition.dataset)
+        for number, splits in condition.splits.items():
+            rows = splits.test
+            keys[condition.name, number] = [(condition.dataset.ids[i], groups[i]) for i in rows]
+    images = list(dict.fromkeys(image for row in keys.values() for image in row))
     column = {image: i for i, image in enumerate(images)}
     correct, covered = np.zeros((2, len(tested), len(images)), bool)
-    for row, (_, _, result) in enumerate(tested):
-        places = [column[image] for image in names[row]]
+    for row, (condition, member, result) in enumerate(tested):
+        places = [column[image] for image in keys[condition.name, member.split]]
         covered[row, places] = True
         correct[row, places] = result['correct'][: len(places)] & _is_finite(result)[-1]
-    arrays = dict(
+    return CorrectTable(
         correct=correct,
         tested=covered,
-        image=np.asarray(images),
+        image=np.asarray([image for image, _ in images]),
         condition=np.asarray([condition.name for condition, _, _ in tested]),
         option=np.asarray([member.option for _, member, _ in tested]),
         seed=np.asarray([member.seed for _, member, _ in tested]),
+        group=np.asarray([group for _, group in images]),
     )
-    workdir.write_arrays(path, arrays)
 
 
 def _is_finite(result: Result) -> np.ndarray:

@@ -19,6 +19,7 @@ from jaxdl.errors import InputError, warn
 from jaxdl.runtime import distributed, progress, provenance, signals, tracking
 from jaxdl.statistics import protocol
 from jaxdl.workdir import journal, records, tables
+from jaxdl.workdir.correct import CorrectTable, write_correct
 from jaxdl.workdir.records import GroupRecord, RunRecord
 from jaxdl.workdir.tables import Results, Row
 
@@ -204,6 +205,10 @@ def _measure(session: Session, condition: Condition, number: int) -> Measurement
             best = {option: protocol.best_rate(means[option]) for option in grids}
             past = {option: protocol.grow(tuple(means[option]), best[option]) for option in growing}
             growing = {option: (rate,) for option, rate in past.items() if rate}
+    margin = study.margin or protocol.equivalence_margin(
+        measurements.rows, study.baseline, condition.name
+    )
+    session.note('margin', condition=condition.name, margin=margin)
     run_phase('measure', {option: (rate,) for option, rate in best.items()}, 'measure')
     if study.variance_study:
         run_phase('variance', {study.baseline: (best[study.baseline],)}, 'variance')
@@ -222,14 +227,17 @@ def _write(
     artifacts.write_variance(folder, varied)
     rows = [row for each in measured for row in result_rows.sort_rows(each.rows, plan.ablation)]
     tables.write_table(folder / 'results.csv', tables.RESULTS, rows)
-    summary = [row for each in measured for row in _summary(rows, each.condition, plan.record)]
-    tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
     costs = [row for each in measured for row in each.costs]
     tables.write_table(folder / 'costs.csv', tables.COSTS, costs)
     tested = [
         (each.condition, member, result) for each in measured for member, result in each.tested
     ]
-    result_rows.write_correct(folder / 'correct.npz', tested)
+    correct = result_rows.correct_table(tested)
+    write_correct(folder / 'correct.npz', correct)
+    summary = [
+        row for each in measured for row in _summary(rows, correct, each.condition, plan.record)
+    ]
+    tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
     workdir.seal(folder)
     groups = tuple(record for each in measured for record in each.groups)
     sessions = journal.session_seconds(folder)
@@ -244,11 +252,14 @@ def _write(
     workdir.write_records(folder, run=records.as_json(run))
 
 
-def _summary(rows: Sequence[Row], condition: Condition, plan: records.Plan) -> list[Row]:
+def _summary(
+    rows: Sequence[Row], correct: CorrectTable, condition: Condition, plan: records.Plan
+) -> list[Row]:
     """Rows of summary.csv of one condition."""
     study, data = condition.study, plan.data[condition.name]
     ratio = data.test / data.train if study.data.resample_split else 0.0
-    return protocol.summarize(rows, study.baseline, [condition.name], ratio)
+    by_image = protocol.correctness(rows, correct, condition.name, len(data.classes))
+    return protocol.summarize(rows, study.baseline, condition.name, ratio, by_image)
 
 
 def _seconds(groups: Sequence[GroupRecord]) -> dict[str, float]:

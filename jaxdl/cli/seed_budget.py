@@ -87,7 +87,10 @@ def _read_finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
 
 def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) -> Iterator[str]:
     rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
-    targets = sorted({*POINTS, ablation.margin})
+    margin = ablation.margin or protocol.equivalence_margin(
+        rows, config['baseline'], rows[0]['condition']
+    )
+    targets: list[float] = sorted({*POINTS, margin} if margin else POINTS)
     run = f'{config["epochs"]} epochs' + (', a smoke run' if config.get('scale') == 'quick' else '')
     yield f'How many seeds? In percentage points of test accuracy, from {folder} ({run}).'
     heads = [f'n={n}' for n in COUNTS] + [f'for {100 * target:.3g}' for target in targets]
@@ -104,4 +107,5 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
             )
     yield 'sd: standard deviation of the paired differences. n=: minimum detectable difference with'
     yield 'so many seeds (power 0.8, paired t test at level 0.05, one comparison). for: seeds that'
-    yield f'detect so many percentage points; the margin is {100 * ablation.margin:.3g}.'
+    fixed = f'; the margin is {100 * margin:.3g}' if margin else ''
+    yield f'detect so many percentage points{fixed}.'

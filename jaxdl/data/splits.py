@@ -89,6 +89,29 @@ def grouped(dataset: Dataset, fractions: Sequence[float], seed: int) -> Splits:
     )
 
 
+def image_groups(dataset: Dataset) -> list[str]:
+    """Group of each image, for the variance of a result.
+
+    Args:
+      dataset: images, and the groups that the source names.
+
+    Returns:
+      [n], equal for images that belong together: the group that the source names, otherwise the id
+      of the first image of a cluster of near-duplicates. An image without near-duplicates, or of
+      a data set in which a perceptual hash cannot find any, is a group by itself.
+    """
+    if dataset.groups is not None:
+        return list(dataset.groups)
+    if not near_duplicates.checkable(dataset.images):
+        return list(dataset.ids)
+    try:
+        clusters = near_duplicates.groups(dataset.images)
+    except InputError:  # more pairs than a perceptual hash can distinguish; the data check says so
+        return list(dataset.ids)
+    first, numbers = np.unique(clusters, return_index=True, return_inverse=True)[1:]
+    return [dataset.ids[i] for i in first[numbers]]
+
+
 SPLITS: dict[str, Callable[[Dataset, Sequence[float], int], Splits]] = {
     'stratified': stratified,
     'grouped': grouped,

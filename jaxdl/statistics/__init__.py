@@ -6,6 +6,9 @@ May import workdir (rows of tables) and errors, never jax. Interface: the names 
 `variance` and `classification`.
 """
 
+from jaxdl.statistics.crossed import FEWEST_GROUPS as FEWEST_GROUPS
+from jaxdl.statistics.crossed import CorrectComparison as CorrectComparison
+from jaxdl.statistics.crossed import compare_correct as compare_correct
 from jaxdl.statistics.paired import ALPHA as ALPHA
 from jaxdl.statistics.paired import STATISTICS as STATISTICS
 from jaxdl.statistics.paired import Comparison as Comparison
@@ -13,10 +16,12 @@ from jaxdl.statistics.paired import Equivalence as Equivalence
 from jaxdl.statistics.paired import Pairing as Pairing
 from jaxdl.statistics.paired import compare as compare
 from jaxdl.statistics.paired import constant as constant
+from jaxdl.statistics.paired import corrected_level as corrected_level
 from jaxdl.statistics.paired import detectable as detectable
 from jaxdl.statistics.paired import equivalence as equivalence
 from jaxdl.statistics.paired import expected_best as expected_best
 from jaxdl.statistics.paired import holm as holm
+from jaxdl.statistics.paired import logit_interval as logit_interval
 from jaxdl.statistics.paired import mean_interval as mean_interval
 from jaxdl.statistics.paired import pairing as pairing
 from jaxdl.statistics.paired import sd_interval as sd_interval

@@ -28,6 +28,8 @@ class Comparison:
       p_better_interval: 95 % interval of `p_better` (Wilson, an approximation if there are ties).
       detectable: minimum detectable difference: smallest true difference found with 80 % power at
         level 0.05; 0 if it cannot be estimated, because all differences are equal.
+      error: standard error of the mean difference; 0 if all differences are equal.
+      n: number of seeds.
     """
 
     difference: float
@@ -36,6 +38,27 @@ class Comparison:
     p_better: float
     p_better_interval: tuple[float, float]
     detectable: float
+    error: float
+    n: int
+
+    def interval_at(self, level: float) -> tuple[float, float]:
+        """Interval of the mean difference at another level.
+
+        The interval excludes 0 exactly if `p_value` < `level`.
+
+        Args:
+          level: probability that the interval misses the true difference, 0.05 for `interval`.
+
+        Returns:
+          (low, high). If all differences are equal and the sign-flip test rejects no difference at
+          this level, the interval is infinite.
+        """
+        if self.error:
+            half = float(stats.t.isf(level / 2, self.n - 1)) * self.error
+            return self.difference - half, self.difference + half
+        if self.p_value < level or self.p_value == 1.0:
+            return self.difference, self.difference
+        return -np.inf, np.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +113,30 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, f
     return float(mean), float(mean - half), float(mean + half)
 
 
+def logit_interval(mean: float, low: float, high: float) -> tuple[float, float]:
+    """Interval of a mean share on the logit scale, which stays inside 0 to 1.
+
+    The delta method: half the width of the t interval, divided by mean (1 - mean).
+
+    Args:
+      mean: mean of shares, 0 to 1.
+      low: lower end of its t interval.
+      high: upper end of its t interval.
+
+    Returns:
+      (low, high); (mean, mean) if the mean is 0 or 1.
+
+    Examples:
+      >>> [round(bound, 3) for bound in logit_interval(0.99, 0.975, 1.005)]
+      [0.956, 0.998]
+    """
+    if not 0 < mean < 1:
+        return mean, mean
+    half = (high - low) / 2 / (mean * (1 - mean))
+    ends = special.expit(special.logit(mean) + np.array([-half, half]))
+    return float(ends[0]), float(ends[1])
+
+
 def compare(
     option: Sequence[float] | np.ndarray,
     baseline: Sequence[float] | np.ndarray,
@@ -133,7 +180,9 @@ def compare(
         p_value=_p_value(d, error, largest),
         p_better=wins,
         p_better_interval=wilson(wins, n),
-        detectable=sd * _detectable_effect(n, float(test_train_ratio)) if sd else 0.0,
+        detectable=detectable(sd, n, test_train_ratio=test_train_ratio),
+        error=error,
+        n=n,
     )
 
 
@@ -233,17 +282,19 @@ def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return special.comb(rank - 1, k - 1) @ ascending / special.comb(n, k[:, 0])
 
 
-def detectable(sd: float, n: int) -> float:
-    """Minimum detectable difference of the paired t test: 80 % power at level 0.05.
+def detectable(sd: float, n: int, level: float = ALPHA, *, test_train_ratio: float = 0.0) -> float:
+    """Minimum detectable difference of the paired t test: 80 % power.
 
     Args:
       sd: standard deviation of the paired differences.
       n: number of seeds, at least 2.
+      level: of the test; 0.05 / m at the first step of Holm's correction for m options.
+      test_train_ratio: as in `compare`.
 
     Returns:
       The difference in the unit of `sd`; 0 if `sd` is 0.
     """
-    return sd * _detectable_effect(n, 0.0) if sd else 0.0
+    return sd * _detectable_effect(n, float(test_train_ratio), level) if sd else 0.0
 
 
 def seeds_needed(sd: float, difference: float, power: float = POWER) -> int:
@@ -331,6 +382,26 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return adjusted
 
 
+def corrected_level(p_holm: Sequence[float] | np.ndarray) -> float:
+    """Level of intervals that agree with the decisions of Holm's method.
+
+    At this level the interval of each option excludes 0 exactly if Holm's method rejects. Together
+    the intervals do not hold with 95 % probability.
+
+    Args:
+      p_holm: adjusted p-values of one family.
+
+    Returns:
+      0.05 / max(1, m - r) for m p-values of which r are below 0.05.
+
+    Examples:
+      >>> corrected_level([0.01, 0.2, 0.3])
+      0.025
+    """
+    p_holm = np.asarray(p_holm)
+    return ALPHA / max(1, len(p_holm) - int(np.sum(p_holm < ALPHA)))
+
+
 def wilson(share: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval (1927) of a share.
 
@@ -413,20 +484,20 @@ def _p_value(d: np.ndarray, error: float, largest: float) -> float:
     return max(float(2 * stats.t.sf(abs(d.mean()) / error, len(d) - 1)), SMALLEST)
 
 
-def _power(effect: float, n: int, ratio: float) -> float:
+def _power(effect: float, n: int, ratio: float, level: float = ALPHA) -> float:
     """Power of the paired t test for an effect in standard deviations of the differences."""
-    critical, shift = _quantile(n), effect / _scale(n, ratio)
+    critical, shift = float(stats.t.isf(level / 2, n - 1)), effect / _scale(n, ratio)
     below = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # underflows to nan where it is 0
     return float(stats.nct.sf(critical, n - 1, shift) + below)
 
 
 @functools.lru_cache
-def _detectable_effect(n: int, ratio: float) -> float:
+def _detectable_effect(n: int, ratio: float, level: float) -> float:
     """Minimum detectable difference, in standard deviations of the paired differences."""
     scale = _scale(n, ratio)
 
     def surplus(effect: float) -> float:
-        return _power(effect, n, ratio) - POWER
+        return _power(effect, n, ratio, level) - POWER
 
     high = 8 * scale
     while surplus(high) < 0:

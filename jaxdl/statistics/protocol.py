@@ -3,16 +3,22 @@
 Pure functions of the rows of results.csv, which the run and the report share.
 """
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from jaxdl import statistics
 from jaxdl.errors import InputError
+from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import Row
 
 METRIC = 'accuracy'
+NONE = 'no difference found'  # the verdict on an option
+MARGIN = 0.2  # margin of equivalence as a share of the baseline's validation error in tuning
 Setting = TypeVar('Setting', bound=Any)
 # First seed of each phase; evaluation seeds are never tuning seeds.
 TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
@@ -108,6 +114,24 @@ def best_learning_rates(runs: Iterable[tuple[str, float, float]]) -> dict[str, f
     return {option: best_setting(scores) for option, scores in grids.items()}
 
 
+def equivalence_margin(rows: Iterable[Row], baseline: str, condition: str = '') -> float | None:
+    """Margin of equivalence that follows from the tuning phase.
+
+    The margin is fixed before the first measurement, so the test of equivalence stays valid.
+
+    Args:
+      rows: rows of results.csv.
+      baseline: name of the baseline.
+      condition: name of the condition.
+
+    Returns:
+      A fifth of the baseline's mean validation error at its selected learning rate, in accuracy;
+      None if the learning rate was not tuned or the error is 0.
+    """
+    means = validation_means(rows, baseline, condition)
+    return MARGIN * (1 - max(means.values())) or None if means else None
+
+
 def grow(rates: Sequence[float], best: float) -> float | None:
     """Extend a grid of learning rates whose best rate is at an edge.
 
@@ -129,34 +153,79 @@ def grow(rates: Sequence[float], best: float) -> float | None:
     return float(f'{best * best / neighbour:.3g}')
 
 
+@dataclasses.dataclass(frozen=True)
+class Correctness:
+    """Correctness of the measured runs of one condition on its test images.
+
+    Attributes:
+      by_option: option -> float [seed, image], in ascending order of the seeds: whether the image
+        is classified correctly; the accuracy of chance for a diverged run; nan for an image that
+        is not in the test split of that seed.
+      groups: str [image], equal for images that belong together.
+    """
+
+    by_option: Mapping[str, np.ndarray]
+    groups: np.ndarray
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run was tested on every image."""
+        return not any(np.isnan(correct).any() for correct in self.by_option.values())
+
+
+def correctness(
+    rows: Sequence[Row], correct: CorrectTable, condition: str, num_classes: int
+) -> Correctness:
+    """Correctness of the measured runs of one condition.
+
+    Args:
+      rows: rows of results.csv, which name the diverged runs.
+      correct: content of correct.npz.
+      condition: name of the condition.
+      num_classes: the accuracy of chance is 1 / num_classes.
+
+    Returns:
+      Correctness on the images that at least one run of the condition was tested on.
+    """
+    failed = {
+        (row['option'], row['seed'])
+        for row in rows
+        if (row['phase'], row['condition'], row['metric']) == ('measure', condition, 'loss')
+        and not math.isfinite(row['value'])
+    }
+    runs = correct.condition == condition
+    tested = correct.tested[runs].any(0)
+    by_option = {}
+    for option in dict.fromkeys(correct.option[runs].tolist()):
+        seeds, values = correct.by_seed(condition, option)
+        diverged = np.array([(option, int(seed)) in failed for seed in seeds])
+        chance = np.where(np.isnan(values), np.nan, 1 / num_classes)
+        by_option[option] = np.where(diverged[:, None], chance, values)[:, tested]
+    return Correctness(by_option, correct.group[tested])
+
+
 def summarize(
     rows: Sequence[Row],
     baseline: str,
-    conditions: Sequence[str] = ('',),
+    condition: str = '',
     test_train_ratio: float = 0.0,
+    by_image: Correctness | None = None,
 ) -> list[Row]:
-    """Compute the rows of summary.csv.
+    """Compute the rows of summary.csv of one condition.
 
     Args:
       rows: rows of results.csv.
       baseline: name of the baseline.
-      conditions: names of the conditions.
+      condition: name of the condition.
       test_train_ratio: as in `jaxdl.statistics.compare`.
+      by_image: correctness on the test images; None leaves the columns on images empty.
 
     Returns:
-      One row per condition and option: mean, and the paired comparison with the baseline.
+      One row per option: mean, and the paired comparison with the baseline.
 
     Raises:
       InputError: the evaluation seeds of an option are not those of the baseline.
     """
-    return [
-        row
-        for condition in conditions
-        for row in _condition(rows, baseline, condition, test_train_ratio)
-    ]
-
-
-def _condition(rows: Sequence[Row], baseline: str, condition: str, ratio: float) -> list[Row]:
     measured = measured_of(rows, condition)
     if baseline not in measured:
         raise InputError(
@@ -165,12 +234,40 @@ def _condition(rows: Sequence[Row], baseline: str, condition: str, ratio: float)
     summary = [_mean(option, baseline, condition, values) for option, values in measured.items()]
     compared = [row for row in summary if row['option'] != baseline]
     for row in compared:
-        row |= _comparison(measured[row['option']], measured[baseline], row['option'], ratio)
-    for row, adjusted in zip(
-        compared, statistics.holm([row['p_value'] for row in compared]), strict=True
-    ):
+        row |= _comparison(
+            measured[row['option']], measured[baseline], row['option'], test_train_ratio
+        )
+    p_values = statistics.holm([row['p_value'] for row in compared])
+    for row, adjusted in zip(compared, p_values, strict=True):
         row |= dict(p_holm=float(adjusted), verdict=_verdict(row['difference'], adjusted))
+    if by_image is not None:
+        _compare_images(summary, by_image)
     return summary
+
+
+def _compare_images(summary: Sequence[Row], by_image: Correctness) -> None:
+    """Add the columns on new seeds and new images to the rows of one condition.
+
+    Where every seed has a test split of its own, the comparison over seeds covers new images.
+    """
+    groups = len(np.unique(by_image.groups))
+    for row in summary:
+        row |= dict(images=len(by_image.groups), image_groups=groups)
+    compared = [row for row in summary if row['option'] != row['baseline']]
+    for row in compared:
+        low, high, p_value = (
+            row[name] for name in ('difference_low', 'difference_high', 'p_value')
+        )
+        if by_image.complete:
+            option, baseline = (by_image.by_option[row[side]] for side in ('option', 'baseline'))
+            comparison = statistics.compare_correct(option, baseline, by_image.groups)
+            (low, high), p_value = comparison.interval, comparison.p_value
+        row |= dict(difference_low_images=low, difference_high_images=high, p_value_images=p_value)
+    p_values = statistics.holm([row['p_value_images'] for row in compared])
+    for row, adjusted in zip(compared, p_values, strict=True):
+        few = groups < statistics.FEWEST_GROUPS
+        verdict = NONE if few else _verdict(row['difference'], adjusted)
+        row |= dict(p_holm_images=float(adjusted), verdict_images=verdict)
 
 
 def measured_of(rows: Iterable[Row], condition: str) -> dict[str, dict[int, tuple[float, float]]]:
@@ -238,5 +335,5 @@ def _comparison(
 
 def _verdict(difference: float, p_holm: float) -> str:
     if p_holm >= statistics.ALPHA:
-        return 'no difference found'
+        return NONE
     return 'better' if difference > 0 else 'worse'

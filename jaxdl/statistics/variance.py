@@ -1,4 +1,4 @@
-"""Variance components of a result: seeds and test images, sources of randomness in training."""
+"""Variance components of a result: sources of randomness in training."""
 
 import dataclasses
 import itertools
@@ -9,28 +9,6 @@ from scipy import stats
 
 from jaxdl import fields
 from jaxdl.errors import InputError
-
-TAIL = 0.025
-NUMBERS = 4_000_000  # numbers in memory at the same time in the bootstrap: 32 MB
-
-
-@dataclasses.dataclass(frozen=True)
-class TwoWay:
-    """A mean difference over seeds and test images.
-
-    Attributes:
-      difference: mean over seeds and images.
-      interval: 95 % interval for new seeds and new test images of the same kind.
-      share_seeds: share of the seeds in the variance of the mean; all shares 0 if nothing varies.
-      share_images: share of the images.
-      share_rest: share of the interaction of seed and image.
-    """
-
-    difference: float
-    interval: tuple[float, float]
-    share_seeds: float
-    share_images: float
-    share_rest: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,47 +26,6 @@ class Component:
     share: float
     variance: float
     p_value: float | None
-
-
-def two_way_bootstrap(differences: np.ndarray, resamples: int = 5_000, seed: int = 0) -> TwoWay:
-    """Bootstrap a mean difference over seeds and images, paired in option and baseline.
-
-    Each resample draws n - 1 of n seeds and images with replacement, which avoids too narrow
-    intervals with few seeds (Rao and Wu 1988). The percentiles are expanded to those of Student's t
-    (Hesterberg 2015) with Satterthwaite's degrees of freedom (1946). Resampling both ways counts
-    the residual variance three times (Owen, "The pigeonhole bootstrap", 2007), so the interval is
-    conservative, most so if the residual is large. The shares come from the mean squares of the
-    two-way random-effects analysis of variance; negative components count as 0.
-
-    Args:
-      differences: option - baseline, float [seed >= 2, image >= 2].
-      resamples: number of resamples.
-      seed: seed of the random numbers.
-
-    Returns:
-      Mean, interval and shares, in the unit of the differences.
-
-    Raises:
-      InputError: there are fewer than two seeds or images, or a value is not finite.
-
-    Examples:
-      >>> bootstrap = two_way_bootstrap(np.array([[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, -1, 0]]))
-      >>> bootstrap.difference, round(bootstrap.share_images, 2)
-      (0.25, 0.77)
-    """
-    d = np.asarray(differences, np.float64)
-    if d.ndim != 2 or min(d.shape) < 2 or not np.all(np.isfinite(d)):
-        raise InputError(
-            f'differences {d.shape}: must be finite numbers of at least 2 seeds and 2 images'
-        )
-    parts, freedom = _of_the_mean(d)
-    total, mean = float(parts.sum()), float(d.mean())
-    if total == 0:
-        return TwoWay(mean, (mean, mean), 0.0, 0.0, 0.0)
-    tail = stats.norm.cdf(stats.t.ppf(TAIL, freedom))
-    low, high = np.quantile(_resampled(d, resamples, np.random.default_rng(seed)), (tail, 1 - tail))
-    seeds, images, rest = (float(part / total) for part in parts)
-    return TwoWay(mean, (float(low), float(high)), seeds, images, rest)
 
 
 def variance_components(
@@ -167,42 +104,6 @@ def orthogonal_array(levels: int, factors: int) -> np.ndarray:
     first, second = np.divmod(np.arange(levels**2), levels)
     columns = [first, *((second + step * first) % levels for step in range(factors - 1))]
     return np.stack(columns, axis=1)
-
-
-def _of_the_mean(d: np.ndarray) -> tuple[np.ndarray, float]:
-    """Variance of the mean of `d` due to seeds, images and residual [3]; degrees of freedom."""
-    d = d - d[0, 0]  # exactly 0 where all are equal
-    (n, m), mean = d.shape, d.mean()
-    seeds, images = d.mean(1, keepdims=True), d.mean(0, keepdims=True)
-    rest = np.sum((d - seeds - images + mean) ** 2)
-    freedom = np.array([n - 1, m - 1, (n - 1) * (m - 1)])
-    squares = (
-        np.array([m * np.sum((seeds - mean) ** 2), n * np.sum((images - mean) ** 2), rest])
-        / freedom
-        / d.size
-    )
-    parts = np.maximum(squares - [squares[2], squares[2], 0.0], 0.0)
-    if not parts.sum():
-        return parts, 1.0
-    return parts, max(float(parts.sum() ** 2 / np.sum(squares**2 / freedom)), min(n, m) - 1.0)
-
-
-def _resampled(d: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of `d` over resampled seeds and images [resample]; equal columns are drawn together."""
-    n, m = d.shape
-    kinds, counts = np.unique(d, axis=1, return_counts=True)
-    seeds = rng.multinomial(n - 1, np.full(n, 1 / n), resamples) @ kinds / (n - 1)
-    rows = max(1, NUMBERS // kinds.shape[1])
-    drawn = (rng.multinomial(m - 1, counts / m, len(part)) for part in _chunks(seeds, rows))
-    means = [
-        np.einsum('ri,ri->r', part, images)
-        for part, images in zip(_chunks(seeds, rows), drawn, strict=True)
-    ]
-    return np.concatenate(means) / (m - 1)
-
-
-def _chunks(values: np.ndarray, rows: int) -> list[np.ndarray]:
-    return [values[start : start + rows] for start in range(0, len(values), rows)]
 
 
 def _between(centred: np.ndarray, code: np.ndarray) -> float:

@@ -42,6 +42,13 @@ SUMMARY = dict(
     p_better_high=float,
     detectable=float,
     verdict=str,
+    images=int,
+    image_groups=int,
+    difference_low_images=float,
+    difference_high_images=float,
+    p_value_images=float,
+    p_holm_images=float,
+    verdict_images=str,
 )
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
 # One row per run; the integers are levels of the sources of variance.

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 import workdirs
 
-from jaxdl import errors, report
+from jaxdl import errors, report, statistics
 from jaxdl import workdir as holding
 from jaxdl.report.ablation import verdicts
 from jaxdl.report.page import markup, words
@@ -219,8 +219,12 @@ def test_the_table_is_the_summary(usual):
     assert len(summary) == len(table) == 5
     for row in summary:
         cells = [cell.replace('\u2212', '-').replace('\n', ' ') for cell in table[row['option']]]
-        mean, low, high = (100 * float(row[key]) for key in ('mean', 'ci_low', 'ci_high'))
+        ends = [float(row[key]) for key in ('mean', 'ci_low', 'ci_high')]
+        if ends[0] > 0.95:  # near 1 the interval is a logit interval
+            ends[1:] = statistics.logit_interval(*ends)
+        mean, low, high = (100 * end for end in ends)
         assert cells[0] == f'{mean:.2f} ({low:.2f} to {high:.2f})'
+        assert high < 100
         assert float(cells[6]) == pytest.approx(float(row['learning_rate']))
         if row['option'] == row['baseline']:
             continue
@@ -228,12 +232,33 @@ def test_the_table_is_the_summary(usual):
             100 * float(row[key]) for key in ('difference', 'difference_low', 'difference_high')
         )
         assert cells[1] == f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
-        assert [cells[2], cells[3]] == [shown_p(row['p_value']), shown_p(row['p_holm'])]
+        assert cells[3] == f'{shown_p(row["p_value"])} ({shown_p(row["p_holm"])})'
         assert cells[4].startswith(
             f'{float(row["p_better"]):.2f} ({float(row["p_better_low"]):.2f} to '
         )
-        assert cells[5] == f'{100 * float(row["detectable"]):.2f}'
+        assert float(cells[5]) > 100 * float(row['detectable'])  # Holm's first step
         assert cells[7] == row['verdict']
+        # The corrected interval excludes 0 exactly where Holm's method rejects.
+        low, high = (float(end) for end in cells[2].split(' to '))
+        assert (row['verdict'] == verdicts.NONE) == (low <= 0 <= high)
+
+
+def test_the_second_table_has_the_columns_on_images(usual):
+    table = read(usual).table('Difference over')
+    with (usual / 'summary.csv').open() as file:
+        summary = [row for row in csv.DictReader(file) if row['option'] != row['baseline']]
+    assert len(summary) == len(table) == 4
+    for row in summary:
+        cells = [cell.replace('\u2212', '-').replace('\n', ' ') for cell in table[row['option']]]
+        d, low, high = (
+            100 * float(row[key])
+            for key in ('difference', 'difference_low_images', 'difference_high_images')
+        )
+        assert cells[0] == f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
+        assert cells[2] == f'{shown_p(row["p_value_images"])} ({shown_p(row["p_holm_images"])})'
+        assert cells[5] == row['verdict_images']
+        low, high = (float(end) for end in cells[1].split(' to '))
+        assert (row['verdict_images'] == verdicts.NONE) == (low <= 0 <= high)
 
 
 def shown_p(p: str) -> str:
@@ -300,6 +325,18 @@ BASELINE = dict(option='max', baseline='max', seeds=10, mean=0.97, ci_low=0.96, 
             [compared(name, verdicts.NONE, detectable=i / 100) for i, name in enumerate('abc', 1)],
             r'^No difference from max found: a, b and c '
             r'\(minimum detectable difference 1\.00 to 3\.00 percentage points\)',
+        ),
+        (
+            [compared('a', 'better') | dict(verdict_images=verdicts.NONE, images=360)],
+            r'^a is better than max on these 360 test images, too few groups of images',
+        ),
+        (
+            [
+                compared(name, 'better')
+                | dict(verdict_images=verdicts.NONE, images=360, image_groups=20)
+                for name in 'ab'
+            ],
+            r'^Better than max on these 360 test images, not established for new images: a \(',
         ),
         ([], r'^Test accuracy of max: 97\.00 % .* There is no other option to compare\.$'),
     ],

@@ -10,8 +10,9 @@ import workdirs
 from jaxdl import errors, report, statistics
 from jaxdl.report.ablation import queries, reading
 from jaxdl.report.page import words
-from jaxdl.statistics import protocol, variance
+from jaxdl.statistics import protocol
 from jaxdl.workdir import tables as results
+from jaxdl.workdir.correct import read_correct
 from tests.report import ablation_test as report_test
 
 CONDITIONS = {'dropout 0': {}, 'dropout 0.5': {'variant.dropout': 0.5}}
@@ -48,10 +49,9 @@ def crossed(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope='module')
 def small(tmp_path_factory) -> pathlib.Path:
-    """A workdir without single images, with three seeds and one rate."""
+    """A workdir with three seeds and one learning rate."""
     folder = tmp_path_factory.mktemp('small') / 'run'
     workdirs.make(folder, options=workdirs.first(2), seeds=3, epochs=2, rates=[0.1])
-    (folder / 'correct.npz').unlink()
     report.build(folder)
     return folder
 
@@ -60,33 +60,24 @@ def page(workdir: pathlib.Path) -> report_test.Page:
     return report_test.Page((workdir / 'report.html').read_text().replace(words.SPACE, ' '))
 
 
-def test_the_differences_of_images_are_those_of_the_table(usual):
-    study = reading.read(usual)
-    for row in study.summary[1:]:
-        d = queries.image_differences(study, '', row['option'])
-        assert d is not None
-        assert d.shape == (10, 360)
-        np.testing.assert_allclose(
-            d.mean(1), queries.differences(study, '', row['option']), atol=1e-12
-        )
-
-
-def test_seeds_and_images_apart(usual):
-    study, table = (
-        reading.read(usual),
-        page(usual).table('Uncertainty from seeds and from test images, 10'),
-    )
-    for row in study.summary[1:]:
-        d = queries.image_differences(study, '', row['option'])
-        assert d is not None
-        interval = variance.two_way_bootstrap(d)
-        cells = table[row['option']]
-        assert cells[2] == words.span(*interval.interval)
-        assert cells[3:5] == [
-            f'{100 * s:.0f} %' for s in (interval.share_seeds, interval.share_images)
+def test_the_shares_are_those_of_the_comparison(usual):
+    table = page(usual).table('Uncertainty from seeds and from test images, 10')
+    correct = read_correct(usual / 'correct.npz')
+    chance = {seed for option, _, seed in DIVERGED if option == 'avg'}
+    for option in reading.read(usual).options[1:]:
+        sides = []
+        for name in (option, 'max'):
+            seeds, values = correct.by_seed('', name)
+            lost = np.isin(seeds, list(chance)) & (name == 'avg')
+            sides.append(np.where(lost[:, None], 0.1, values))
+        result = statistics.compare_correct(*sides)
+        cells = table[option]
+        assert cells[1] == words.number(result.interval[1] - result.interval[0])
+        assert cells[2:5] == [
+            f'{100 * s:.0f} %' for s in (result.share_seeds, result.share_images, result.share_rest)
         ]
-        apart = interval.share_seeds - interval.share_images
-        assert cells[6] == ('seeds' if apart > 0 else 'test images' if apart < 0 else 'neither')
+        apart = result.share_seeds - result.share_images
+        assert cells[5] == ('seeds' if apart > 0 else 'test images' if apart < 0 else 'neither')
     assert re.search(
         r'Dominant source of uncertainty: .*(seeds|test images) for .*\.', page(usual).text
     )
@@ -303,16 +294,24 @@ def test_damaged_predictions_are_reported(tmp_path):
         report.build(tmp_path)
 
 
+@pytest.mark.parametrize('array', ['group', 'tested'])
+def test_a_file_of_another_version_is_named(tmp_path, array):
+    workdirs.make(tmp_path, options=workdirs.first(2), seeds=2, epochs=2, rates=[0.1])
+    with np.load(tmp_path / 'correct.npz') as arrays:
+        content = {name: arrays[name] for name in arrays if name != array}
+    np.savez_compressed(tmp_path / 'correct.npz', **content)
+    with pytest.raises(errors.InputError, match=f"no array '{array}'.*another version"):
+        report.build(tmp_path)
+    (tmp_path / 'correct.npz').unlink()
+    with pytest.raises(errors.InputError, match=r'correct\.npz is missing'):
+        report.build(tmp_path)
+
+
 def test_a_small_study_has_only_the_sections_that_its_size_allows(small):
     text = page(small).text
-    assert 'Equivalence to max within 1.00 percentage points, n = 3 seeds' in text
+    assert 'without tuning there is no margin' in text
     assert '(needs 4 seeds)' in text
-    for absent in (
-        'Uncertainty from seeds',
-        'Interaction of',
-        'Sources of variance',
-        'Tuning budget',
-    ):
+    for absent in ('Equivalence to max', 'Interaction of', 'Sources of variance', 'Tuning budget'):
         assert absent not in text
 
 

@@ -1,9 +1,14 @@
 """Protocol: the worked case of the contract, by SciPy, to 1e-9; choices on the edges."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
+from jaxdl import statistics
 from jaxdl.errors import InputError
 from jaxdl.statistics import protocol
+from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import SUMMARY
 
 TUNED = {  # option -> rate -> (accuracy at epochs 1 and 2) of each seed
@@ -188,9 +193,9 @@ def test_a_grid_grows_past_the_edge_that_is_best(rates, best, grown):
 
 def test_conditions_are_compared_each_by_itself(rows):
     other = [dict(r, condition='half', value=r['value'] / 2) for r in rows]
-    summary = protocol.summarize(rows + other, 'max', ['', 'half'])
-    assert [r['condition'] for r in summary] == [''] * 4 + ['half'] * 4
-    for whole, half in zip(summary[:4], summary[4:], strict=True):
+    summary = [protocol.summarize(rows + other, 'max', condition) for condition in ('', 'half')]
+    assert [{r['condition'] for r in part} for part in summary] == [{''}, {'half'}]
+    for whole, half in zip(*summary, strict=True):
         assert half['mean'] == pytest.approx(whole['mean'] / 2)
         assert half.get('p_holm') == (pytest.approx(whole['p_holm']) if 'p_holm' in whole else None)
 
@@ -200,3 +205,93 @@ def test_a_missing_seed_is_reported(rows):
         protocol.summarize(rows[:-1], 'max')
     with pytest.raises(InputError, match='no measurement of the baseline'):
         protocol.summarize(rows, 'nothing')
+
+
+def table(rows, by_option, groups):
+    """correct.npz of the measured runs, from option -> bool [seed, image]."""
+    runs = [
+        (option, 1000 + i) for option, correct in by_option.items() for i in range(len(correct))
+    ]
+    correct = np.concatenate(list(by_option.values()))
+    return CorrectTable(
+        correct=correct,
+        tested=np.ones_like(correct),
+        image=np.arange(correct.shape[1]).astype(str),
+        condition=np.full(len(runs), ''),
+        option=np.array([option for option, _ in runs]),
+        seed=np.array([seed for _, seed in runs]),
+        group=np.asarray(groups),
+    )
+
+
+@pytest.fixture
+def measured():
+    """Rows and correct.npz of three options, 4 seeds and 60 images in 20 groups."""
+    rng = np.random.default_rng(0)
+    by_option = {option: rng.random((4, 60)) < 0.6 for option in ('max', 'avg', 'gem')}
+    by_option['avg'] |= rng.random((4, 60)) < 0.5
+    rows = [
+        row('measure', option, 0.1, 1000 + i, 2, values.mean())
+        for option, correct in by_option.items()
+        for i, values in enumerate(correct)
+    ]
+    return rows, table(rows, by_option, np.arange(60) // 3)
+
+
+def test_the_columns_on_images_are_those_of_compare_correct(measured):
+    rows, correct = measured
+    by_image = protocol.correctness(rows, correct, '', 10)
+    summary = {r['option']: r for r in protocol.summarize(rows, 'max', by_image=by_image)}
+    comparisons = {
+        option: statistics.compare_correct(
+            correct.by_seed('', option)[1], correct.by_seed('', 'max')[1], correct.group
+        )
+        for option in ('avg', 'gem')
+    }
+    adjusted = statistics.holm([each.p_value for each in comparisons.values()])
+    for (option, each), p_holm in zip(comparisons.items(), adjusted, strict=True):
+        line = summary[option]
+        assert line['difference'] == pytest.approx(each.difference, abs=1e-12)
+        assert (line['difference_low_images'], line['difference_high_images']) == each.interval
+        assert line['p_value_images'] == each.p_value >= line['p_value'] - 1e-12
+        assert line['p_holm_images'] == p_holm
+        assert (line['verdict_images'] != 'no difference found') == (p_holm < 0.05)
+    assert {(line['images'], line['image_groups']) for line in summary.values()} == {(60, 20)}
+    assert set(summary['avg']) == set(SUMMARY)
+
+
+def test_below_ten_groups_there_is_no_verdict_on_images(measured):
+    rows, correct = measured
+    correct = dataclasses.replace(correct, group=np.arange(60) // 7)
+    by_image = protocol.correctness(rows, correct, '', 10)
+    summary = protocol.summarize(rows, 'max', by_image=by_image)[1]
+    assert summary['image_groups'] == 9
+    assert summary['verdict_images'] == 'no difference found'
+    assert summary['p_value_images'] < 1
+
+
+def test_a_diverged_run_is_chance_on_every_image(measured):
+    rows, correct = measured
+    lost = row('measure', 'avg', 0.1, 1002, 1, np.nan) | dict(split='train', metric='loss')
+    by_image = protocol.correctness([*rows, lost], correct, '', 10)
+    np.testing.assert_array_equal(by_image.by_option['avg'][2], 0.1)
+    np.testing.assert_array_equal(by_image.by_option['max'], correct.by_seed('', 'max')[1])
+
+
+def test_with_a_split_per_seed_both_levels_are_equal(measured):
+    rows, correct = measured
+    tested = np.arange(60) % 4 == (correct.seed % 4)[:, None]
+    by_image = protocol.correctness(rows, dataclasses.replace(correct, tested=tested), '', 10)
+    line = protocol.summarize(rows, 'max', '', 0.5, by_image)[1]
+    for name in ('difference_low', 'difference_high', 'p_value', 'p_holm', 'verdict'):
+        assert line[f'{name}_images'] == line[name]
+
+
+def test_the_margin_is_a_fifth_of_the_baselines_validation_error(rows):
+    best = max(protocol.validation_means(rows, 'max').values())
+    assert protocol.equivalence_margin(rows, 'max') == pytest.approx(0.2 * (1 - best))
+    assert protocol.equivalence_margin(measured_only(rows), 'max') is None
+
+
+def measured_only(rows):
+    return [r for r in rows if r['phase'] == 'measure']

@@ -1,7 +1,6 @@
 """Synthetic workdir of an ablation, for tests of its readers; deterministic."""
 
 import dataclasses
-import io
 import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from jaxdl import workdir as folder
 from jaxdl.statistics import protocol
 from jaxdl.statistics import variance as components
 from jaxdl.workdir import tables
+from jaxdl.workdir.correct import CorrectTable, write_correct
 
 RATES = (0.01, 0.0316, 0.1, 0.316, 1.0)
 # option -> (its error in the end, its best learning rate): avg is better than max, strided worse,
@@ -59,7 +59,7 @@ class Made:
     scale: str = 'full'
     question: str = 'Does the way a network pools change what it learns?'
     classes: Sequence[str] = tuple('0123456789')
-    margin: float = 0.01
+    margin: float | None = None
     second_factor: str = ''
     effects: Mapping[tuple[str, str], float] = dataclasses.field(
         default_factory=dict
@@ -172,12 +172,9 @@ def _correct(path: pathlib.Path, rows: Sequence[tables.Row]) -> None:
     columns = {
         key: np.asarray([row[key] for row in tested]) for key in ('condition', 'option', 'seed')
     }
-    content, names = io.BytesIO(), np.asarray([f'digit {i:04}' for i in range(images)])
-    arrays: dict[str, Any] = columns | dict(
-        correct=np.array(correct), tested=np.ones_like(correct), image=names
-    )
-    np.savez_compressed(content, **arrays)
-    folder.write(path, content.getvalue())
+    names, right = np.asarray([f'digit {i:04}' for i in range(images)]), np.array(correct)
+    table = CorrectTable(right, np.ones_like(right), names, group=names, **columns)
+    write_correct(path, table)
 
 
 def _variance(made: Made, deviations: Mapping[str, float]) -> list[tables.Row]:

@@ -5,6 +5,7 @@ from jaxdl.report.ablation import queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
+from jaxdl.statistics import protocol
 
 COLUMNS = (
     'Option',
@@ -20,7 +21,7 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
     tests = run_tests(study, condition)
     if not tests:
         return []
-    margin = words.number(study.margin(condition))
+    margin = words.number(study.margin(condition) or 0.0)
     summary = {row['option']: row for row in queries.compared(study, condition)}
     rows = [
         [
@@ -35,7 +36,7 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
     caption = (
         f'Equivalence to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}, n = {n}'
     )
-    return [Table(caption, COLUMNS, rows, 'lrrw'), Paragraph(_note(margin), 'note')]
+    return [Table(caption, COLUMNS, rows, 'lrrw'), Paragraph(_note(study, condition), 'note')]
 
 
 def sentence(study: AblationRun, condition: str) -> str:
@@ -46,20 +47,32 @@ def sentence(study: AblationRun, condition: str) -> str:
     ]
     if not names:
         return ''
-    margin = words.number(study.margin(condition))
-    return (
+    margin = words.number(study.margin(condition) or 0.0)
+    different = [
+        f'{markup.name(row["option"])} is {row["verdict"]} and equivalent: the difference is '
+        'significant and smaller than the margin.'
+        for row in queries.compared(study, condition)
+        if markup.name(row['option']) in names and row['verdict'] != verdicts.NONE
+    ]
+    equivalent = (
         f'Equivalent to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}: '
         f'{words.listing(names)} (two one-sided tests).'
     )
+    return ' '.join([equivalent, *different])
 
 
 def run_tests(
     study: AblationRun, condition: str
 ) -> dict[str, tuple[statistics.Equivalence, float]]:
-    """Option (without the baseline) -> its test, and the p-value after Holm over the options."""
+    """Option (without the baseline) -> its test, and the p-value after Holm over the options.
+
+    Empty without a margin.
+    """
+    margin, ratio = study.margin(condition), study.test_train_ratio(condition)
+    if margin is None:
+        return {}
     options = study.options[1:]
     baseline = list(queries.by_seed(study, condition, study.baseline).values())
-    margin, ratio = study.margin(condition), study.test_train_ratio(condition)
     tests = [
         statistics.equivalence(
             list(queries.by_seed(study, condition, option).values()), baseline, margin, ratio
@@ -80,10 +93,17 @@ def _finding(p_holm: float, margin: str, different: bool) -> str:
     )
 
 
-def _note(margin: str) -> str:
+def _note(study: AblationRun, condition: str) -> str:
+    margin = words.number(study.margin(condition) or 0.0)
+    source = (
+        f"{100 * protocol.MARGIN:.0f}{words.SPACE}% of the baseline's validation error in the "
+        'tuning phase, fixed before the first measurement'
+        if study.design(condition)['margin'] is None
+        else f'the setting {markup.code("margin")} of the experiment'
+    )
     return (
         'Two one-sided paired t tests (Schuirmann 1987) at level 0.05, Holm over the options. A '
         f'small p is evidence against a true difference of {margin} {verdicts.POINTS} or more in '
-        f'either direction. The margin is the setting {markup.code("margin")} of the experiment. '
+        f'either direction. The margin is {source}. '
         '"Not shown" does not mean different.'
     )

@@ -58,7 +58,10 @@ def _alt(compared: Sequence[Row]) -> str:
         markup.flat(compared[0]['baseline']),
         words.count(compared[0]['seeds'], 'seed'),
     )
-    rows = (f'{markup.flat(row["option"])} {_numbers(row)}, {row["verdict"]}' for row in compared)
+    rows = (
+        f'{markup.flat(row["option"])} {_numbers(row)}, {verdicts.combined(row)}'
+        for row in compared
+    )
     return (
         f'Difference in test accuracy from the baseline {baseline} in percentage points, with 95 % '
         f'intervals, over {seeds}: {"; ".join(rows)}.'
@@ -69,9 +72,11 @@ def _caption(row: Row, uneven: bool) -> str:
     scale = ' The axis is linear near 0 and logarithmic beyond.' if uneven else ''
     return (
         f'Difference in test accuracy from {markup.name(row["baseline"])} (line at 0), percentage '
-        f'points, n{words.SPACE}={words.SPACE}{words.count(row["seeds"], "seed")}. Diamond and '
-        f'bar: mean and 95{words.SPACE}% interval. Dots: one seed each. Grey: differences below '
-        f'the minimum detectable difference (80{words.SPACE}% power).{scale}'
+        f'points, n{words.SPACE}={words.SPACE}{words.count(row["seeds"], "seed")}, '
+        f'{words.count(row["images"], "test image")}. Diamond and '
+        f'thick bar: mean and 95{words.SPACE}% interval over seeds. Thin bar: 95{words.SPACE}% '
+        'interval over seeds and images. Dots: one seed each. Grey: differences below the minimum '
+        f"detectable difference (80{words.SPACE}% power, first step of Holm's correction).{scale}"
     )
 
 
@@ -81,7 +86,12 @@ def _numbers(row: Row) -> str:
 
 def _extent(row: Row, per_seed: Sequence[float]) -> float:
     """Largest absolute value of a row, in percentage points."""
-    reach = (row['difference_low'], row['difference_high'], row['detectable'], *per_seed)
+    reach = (
+        *(row[name] for name in ('difference_low', 'difference_high')),
+        *(row[name] for name in ('difference_low_images', 'difference_high_images')),
+        row['corrected_detectable'],
+        *per_seed,
+    )
     return 100 * max(abs(value) for value in reach)
 
 
@@ -101,7 +111,7 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], numbers
     mean, low, high = (
         100 * row[key] for key in ('difference', 'difference_low', 'difference_high')
     )
-    detectable = 100 * row['detectable']
+    detectable = 100 * row['corrected_detectable']
     axes.barh(y, 2 * detectable, left=-detectable, height=0.84, color=plots.SHADE, zorder=1)
     seeds = (
         y + 0.2 + 0.13 * np.linspace(-1, 1, len(per_seed))
@@ -109,23 +119,26 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], numbers
     axes.plot(
         100 * np.array(per_seed), seeds, '.', color=plots.GREY, alpha=0.6, markersize=5, zorder=2
     )
+    outer = [100 * row[f'difference_{end}_images'] for end in ('low', 'high')]
+    axes.plot(outer, [y - 0.12] * 2, color=plots.BLUE, linewidth=1, zorder=3)
     axes.plot(
         [low, high],
         [y - 0.12] * 2,
         color=plots.BLUE,
-        linewidth=2.4,
+        linewidth=3.6,
         solid_capstyle='butt',
         zorder=3,
     )
     axes.plot(mean, y - 0.12, 'D', color=plots.BLUE, markersize=7, zorder=4)
     if numbers:
-        text = f'{_numbers(row)}\n{row["verdict"]}'
+        text = f'{_numbers(row)}\n{verdicts.combined(row)}'
         axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va='center')
 
 
 def _legend(figure: Figure, width: float) -> None:
     handles = [
-        Line2D([], [], color=plots.BLUE, marker='D', linewidth=2.4, label='mean, 95 % interval'),
+        Line2D([], [], color=plots.BLUE, marker='D', linewidth=3.6, label='mean, over seeds'),
+        Line2D([], [], color=plots.BLUE, linewidth=1, label='over seeds and images'),
         Line2D([], [], color=plots.GREY, marker='.', linestyle='', label='one seed'),
         Patch(color=plots.SHADE, label='below minimum detectable difference'),
     ]

@@ -38,11 +38,7 @@ def _coverage(study: AblationRun) -> str:
             f'another split per seed under {words.listing(map(words.condition, resampled))}, '
             'otherwise one split'
         )
-    images = (
-        ' Intervals over seeds and images cover other test images as well.'
-        if study.correct is not None
-        else ''
-    )
+    images = ' Intervals over seeds and images cover other test images as well.'
     return (
         f'The intervals cover other seeds: initial weights, {covered}.{images} The intervals do '
         'not cover other data sets, splits, architectures or training lengths. This study has '
@@ -60,16 +56,16 @@ def _comparisons(study: AblationRun) -> list[str]:
         'compared with each other.'
     ]
     detectable = [
-        row['detectable']
+        row['corrected_detectable']
         for row in study.summary
-        if row.get('verdict') == verdicts.NONE and row['detectable']
+        if row.get('verdict') == verdicts.NONE and row['corrected_detectable']
     ]
     if detectable:
         least, most = words.number(min(detectable)), words.number(max(detectable))
         size = least if least == most else f'{least} to {most}'
         items.append(
             '"No difference found" does not mean equal. The minimum detectable difference is '
-            f'{size} {verdicts.POINTS} (80{words.SPACE}% power, single comparison at level 0.05). '
+            f"{size} {verdicts.POINTS} (80{words.SPACE}% power, first step of Holm's correction). "
             'Smaller differences may exist. Only options called equivalent were shown to differ by '
             'less than the margin.'
         )

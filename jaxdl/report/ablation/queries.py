@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -80,31 +80,6 @@ def differences(study: AblationRun, condition: str, option: str) -> list[float]:
     return [value - baseline[seed] for seed, value in by_seed(study, condition, option).items()]
 
 
-def image_differences(study: AblationRun, condition: str, option: str) -> np.ndarray | None:
-    """Correctness of an option minus that of the baseline, on the test images of all runs.
-
-    Args:
-      study: an ablation.
-      condition: name of the condition.
-      option: name of the option.
-
-    Returns:
-      float [seed, image]: 1 if only the option is correct, -1 if only the baseline is, otherwise 0;
-      diverged runs count as chance. None if the workdir has no single images, or fewer than 2
-      seeds or shared images.
-    """
-    if study.correct is None:
-        return None
-    one, other = (
-        _correctness(study, study.correct, condition, name) for name in (option, study.baseline)
-    )
-    if one.shape != other.shape or len(one) < 2:
-        return None
-    d = one - other
-    d = d[:, np.isfinite(d).all(0)]
-    return d if d.shape[1] > 1 else None
-
-
 def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:
     """Tuning of an option; None if its learning rate was not tuned."""
     rows = study.series.get((condition, 'tune', option, 'val', protocol.METRIC), [])
@@ -160,19 +135,6 @@ def diverged(table: Sequence[Row]) -> list[FailedRun]:
             if row['epoch'] < first.get(member, (math.inf, 0.0))[0]:
                 first[member] = row['epoch'], row['value']
     return [FailedRun(*member, *failure) for member, failure in first.items()]
-
-
-def _correctness(
-    study: AblationRun, correct: Mapping[str, np.ndarray], condition: str, option: str
-) -> np.ndarray:
-    """Correctness of the runs of an option, float [seed, image]; nan for images not tested."""
-    members = np.flatnonzero((correct['condition'] == condition) & (correct['option'] == option))
-    members = members[np.argsort(correct['seed'][members], kind='stable')]
-    right = np.where(correct['tested'][members], correct['correct'][members].astype(float), np.nan)
-    failed = [run for run in diverged(study.table) if run.phase == 'measure']
-    seeds = [run.seed for run in failed if (run.condition, run.option) == (condition, option)]
-    chance = 1 / len(study.data[condition].classes)
-    return np.where(np.isin(correct['seed'][members], seeds)[:, None], chance + 0 * right, right)
 
 
 def _scale(study: AblationRun, condition: str, option: str) -> float:

@@ -10,9 +10,11 @@ import numpy as np
 
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
+from jaxdl.report.ablation import corrected
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.statistics import protocol
 from jaxdl.workdir import records, tables
+from jaxdl.workdir.correct import read_correct
 from jaxdl.workdir.tables import Row
 
 CONFIG = (
@@ -32,7 +34,6 @@ CONFIG = (
     'tuning_seeds',
     'epochs',
 )
-CORRECT = ('correct', 'tested', 'image', 'condition', 'option', 'seed')
 
 
 def kind(workdir: pathlib.Path) -> str:
@@ -77,7 +78,7 @@ def read(workdir: pathlib.Path) -> AblationRun:
         summary=[],
         costs={(row['condition'], row['option']): row for row in costs},
         series=_series(table),
-        correct=_correct(workdir / 'correct.npz'),
+        correct=read_correct(workdir / 'correct.npz'),
         artifacts=workdir / 'artifacts',
     )
     summary = [row for condition in study.conditions for row in _summary(study, condition)]
@@ -86,19 +87,13 @@ def read(workdir: pathlib.Path) -> AblationRun:
 
 
 def _summary(study: AblationRun, condition: str) -> list[Row]:
-    return protocol.summarize(
-        study.table, study.baseline, [condition], study.test_train_ratio(condition)
+    """Rows of summary.csv of one condition, with further numbers of the page."""
+    by_image = protocol.correctness(
+        study.table, study.correct, condition, len(study.data[condition].classes)
     )
-
-
-def _correct(path: pathlib.Path) -> dict[str, np.ndarray] | None:
-    if not path.exists():
-        return None
-    content = folder.read_arrays(path)
-    missing = [name for name in CORRECT if name not in content]
-    if missing:
-        raise InputError(f'{path} is damaged (no {missing[0]}): run the experiment again')
-    return {name: content[name] for name in CORRECT}
+    ratio = study.test_train_ratio(condition)
+    summary = protocol.summarize(study.table, study.baseline, condition, ratio, by_image)
+    return corrected.extend(summary, study.table, by_image, ratio)
 
 
 def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -53,7 +53,11 @@ def _rule(study: AblationRun) -> list[list[str]]:
     factor = (
         f'{markup.name(study.config["factor"])}: {words.listing(map(markup.name, study.options))}'
     )
-    margins = dict.fromkeys(words.number(study.margin(condition)) for condition in study.conditions)
+    margins = dict.fromkeys(
+        words.number(margin)
+        for condition in study.conditions
+        if (margin := study.margin(condition)) is not None
+    )
     facts = {
         'Factor': factor,
         'Baseline': markup.name(study.baseline),
@@ -65,9 +69,13 @@ def _rule(study: AblationRun) -> list[list[str]]:
         'Measure': f'accuracy on the test split at epoch {study.varying("epochs")}, the last epoch',
         'Verdict': f'paired t test, two-sided, Holm over the options; better or worse if p < '
         f'{statistics.ALPHA:g}, otherwise {verdicts.NONE}',
+        'Verdict on new images': 'seeds and groups of images as crossed random effects, two-sided, '
+        f'Holm over the options; needs at least {statistics.FEWEST_GROUPS} groups',
         'Equivalence': 'two one-sided t tests, Holm over the options; '
         f'p < {statistics.ALPHA:g}, margin '
-        f'{words.listing(margins)} {verdicts.POINTS}',
+        f'{words.listing(margins)} {verdicts.POINTS}'
+        if margins
+        else 'not tested: without tuning there is no margin; set margin',
         'Diverged run': 'counts as chance from that epoch on; none is left out',
         'Run that explodes or learns nothing': 'enters as measured, and is listed',
         'Same difference on all seeds': 'p = 1 if it is 0, otherwise the exact sign-flip test; '

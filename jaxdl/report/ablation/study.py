@@ -2,12 +2,11 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from jaxdl.report.page import words
+from jaxdl.statistics import protocol
+from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.records import DataPlan, Plan, RunRecord
 from jaxdl.workdir.tables import Row
 
@@ -18,8 +17,8 @@ class AblationRun:
 
     `series` holds the rows of results.csv by (condition, phase, option, split, metric).
 
-    `correct`: the arrays of correct.npz (`tables.write_correct`), None where the workdir has none;
-    `artifacts`: the folder of what else a report may need.
+    `summary` holds the rows of summary.csv with further numbers (`corrected.extend`), `correct` the
+    content of correct.npz, and `artifacts` is the folder of further files of a report.
     """
 
     name: str
@@ -30,7 +29,7 @@ class AblationRun:
     summary: list[Row]
     costs: dict[tuple[str, str], Row]
     series: dict[tuple[str, str, str, str, str], list[Row]]
-    correct: Mapping[str, np.ndarray] | None
+    correct: CorrectTable
     artifacts: pathlib.Path
 
     @property
@@ -66,9 +65,12 @@ class AblationRun:
         """Suffix of a heading: the name of the condition if there are several."""
         return f': {words.condition(condition)}' if self.repeated else ''
 
-    def margin(self, condition: str) -> float:
-        """Options closer than this in accuracy count as equivalent."""
-        return self.design(condition)['margin']
+    def margin(self, condition: str) -> float | None:
+        """Options closer than this in accuracy count as equivalent; None without a margin."""
+        set_margin = self.design(condition)['margin']
+        if set_margin is not None:
+            return set_margin
+        return protocol.equivalence_margin(self.table, self.baseline, condition)
 
     def test_train_ratio(self, condition: str) -> float:
         """Size of the test split over the training split if each seed draws a split; else 0."""

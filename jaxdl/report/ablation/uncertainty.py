@@ -1,6 +1,6 @@
 """Uncertainty of a difference: seeds and test images, A/A control, effect of pairing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,13 +9,11 @@ from jaxdl.report.ablation import queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
-from jaxdl.statistics import variance
-from jaxdl.statistics.variance import TwoWay
+from jaxdl.statistics import CorrectComparison
 from jaxdl.workdir.tables import Row
 
-TWO_WAYS = (
+COLUMNS = (
     'Option',
-    'Difference',
     'Over seeds',
     'Over seeds and images',
     'Share of seeds',
@@ -24,15 +22,11 @@ TWO_WAYS = (
     'Dominant source',
 )
 NOTES = (
-    f'95{words.SPACE}% intervals of the mean difference, percentage points. Over seeds: new seeds '
-    "on these test images (Student's t). Over seeds and images: new seeds on new test images of "
-    'the same kind (paired bootstrap of seeds and images; conservative if the residual is large, '
-    'Owen 2007). Shares of the variance of the mean difference: two-way analysis of variance. '
-    'Residual: interaction of seed and image. Dominant source: more of these reduce the '
-    'uncertainty most (neither: both reduce it alike).'
+    f'Widths of the 95{words.SPACE}% intervals in percentage points, and shares of the variance '
+    'of the mean difference (two-way random effects). Residual: interaction of seed and image. '
+    'Dominant source: more of these reduce the uncertainty most (neither: both reduce it alike).'
 )
 CONTROL = ('Compared', 'Pairs', 'Difference, percentage points')
-SPLIT_PER_SEED = 'Every seed has another test split, so seeds and test images cannot be separated.'
 
 
 def blocks(study: AblationRun, condition: str) -> list[Block]:
@@ -40,88 +34,57 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
     compared = [
         row for row in queries.compared(study, condition) if row['option'] != study.baseline
     ]
-    return (
-        [*_two_ways(study, condition, compared), *_control(study, condition, compared)]
-        if compared
-        else []
+    return [*_components(compared), *_control(study, condition, compared)] if compared else []
+
+
+def _components(compared: Sequence[Row]) -> list[Block]:
+    """Shares of seeds and images in the variance; empty where each seed has a test split."""
+    if compared[0]['components'] is None:
+        return []
+    sizes = words.product(
+        words.count(compared[0]['seeds'], 'seed'), words.count(compared[0]['images'], 'test image')
     )
-
-
-def _two_ways(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[Block]:
-    by_image = {
-        row['option']: queries.image_differences(study, condition, row['option'])
-        for row in compared
-    }
-    by_image = {
-        option: differences for option, differences in by_image.items() if differences is not None
-    }
-    if not by_image:
-        return [Paragraph(SPLIT_PER_SEED)] if study.test_train_ratio(condition) else []
-    bootstraps = {
-        option: variance.two_way_bootstrap(differences) for option, differences in by_image.items()
-    }
-    seeds, images = next(iter(by_image.values())).shape
-    sizes = words.product(words.count(seeds, 'seed'), words.count(images, 'test image'))
-    rows = [
-        _two_way(row, bootstraps[row['option']]) for row in compared if row['option'] in bootstraps
-    ]
     return [
-        Table(f'Uncertainty from seeds and from test images, {sizes}', TWO_WAYS, rows, 'lrrrrrrl'),
-        *(
-            Paragraph(text)
-            for text in (_dominant(bootstraps), *_open_verdicts(compared, bootstraps))
-            if text
+        Table(
+            f'Uncertainty from seeds and from test images, {sizes}',
+            COLUMNS,
+            [_shares(row) for row in compared],
+            'lrrrrrl',
         ),
+        *(Paragraph(text) for text in _dominant(compared)),
         Paragraph(NOTES, 'note'),
     ]
 
 
-def _two_way(row: Row, bootstrap: TwoWay) -> list[str]:
-    shares = (bootstrap.share_seeds, bootstrap.share_images, bootstrap.share_rest)
+def _shares(row: Row) -> list[str]:
+    components = row['components']
+    shares = (components.share_seeds, components.share_images, components.share_rest)
+    widths = (
+        row[f'difference_high{over}'] - row[f'difference_low{over}'] for over in ('', '_images')
+    )
     return [
         markup.name(row['option']),
-        words.points(row['difference']),
-        verdicts.interval(row),
-        words.span(*bootstrap.interval),
+        *(words.number(width) for width in widths),
         *(f'{100 * share:.0f}{words.SPACE}%' for share in shares),
-        _source(bootstrap),
+        _source(components),
     ]
 
 
-def _source(bootstrap: TwoWay) -> str:
-    if bootstrap.share_seeds == bootstrap.share_images:
+def _source(components: CorrectComparison) -> str:
+    if components.share_seeds == components.share_images:
         return 'neither'
-    return 'seeds' if bootstrap.share_seeds > bootstrap.share_images else 'test images'
+    return 'seeds' if components.share_seeds > components.share_images else 'test images'
 
 
-def _dominant(bootstraps: Mapping[str, TwoWay]) -> str:
+def _dominant(compared: Sequence[Row]) -> list[str]:
     """Sentence on the dominant source of uncertainty of each option."""
     parts = []
     for source in ('test images', 'seeds'):
-        names = [
-            markup.name(o) for o, bootstrap in bootstraps.items() if _source(bootstrap) == source
-        ]
+        names = [markup.name(r['option']) for r in compared if _source(r['components']) == source]
         if names:
-            options = 'every option' if len(names) == len(bootstraps) else words.listing(names)
+            options = 'every option' if len(names) == len(compared) else words.listing(names)
             parts.append(f'{source} for {options}')
-    return f'Dominant source of uncertainty: {", ".join(parts)}.' if parts else ''
-
-
-def _open_verdicts(compared: Sequence[Row], bootstraps: Mapping[str, TwoWay]) -> list[str]:
-    """Verdicts that other test images may overturn."""
-    names = [
-        markup.name(row['option'])
-        for row in compared
-        if row['verdict'] != verdicts.NONE
-        and row['option'] in bootstraps
-        and bootstraps[row['option']].interval[0] <= 0 <= bootstraps[row['option']].interval[1]
-    ]
-    if not names:
-        return []
-    return [
-        f'With test images resampled as well, the (conservative) {verdicts.INTERVAL} of '
-        f'{words.listing(names)} includes 0: not established for new images.'
-    ]
+    return [f'Dominant source of uncertainty: {", ".join(parts)}.'] if parts else []
 
 
 def _control(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[Block]:

@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 
+from jaxdl import statistics
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Verdict, VerdictList
+from jaxdl.statistics import protocol
 from jaxdl.workdir.tables import Row
 
 POINTS = 'percentage points'
 INTERVAL = f'95{words.SPACE}% interval'
-NONE = 'no difference found'
+NONE = protocol.NONE
 NOT_ESTIMABLE = 'not estimable'  # of a minimum detectable difference: summary.csv has 0 there
-HEADS = {'better': 'Better than {}', 'worse': 'Worse than {}', NONE: 'No difference from {} found'}
+THESE = 'on these images'  # a verdict that is not established for new images
+HEADS = {
+    'better': 'Better than {baseline}',
+    'worse': 'Worse than {baseline}',
+    f'better {THESE}': 'Better than {baseline} on these {images}, {open}',
+    f'worse {THESE}': 'Worse than {baseline} on these {images}, {open}',
+    NONE: 'No difference from {baseline} found',
+}
 
 
 def list_verdicts(summary: Sequence[Row], condition: str = '') -> list[Block]:
@@ -33,17 +42,43 @@ def list_verdicts(summary: Sequence[Row], condition: str = '') -> list[Block]:
     rows = [
         Verdict(
             markup.name(row['option']),
-            row['verdict'],
+            combined(row),
             f'{words.points(row["difference"])} ({interval(row)})',
             (row['difference_low'], row['difference'], row['difference_high']),
+            (row['difference_low_images'], row['difference_high_images']),
         )
         for row in order
     ]
     caption = (
-        f'{condition}Difference in test accuracy from {baseline}, {POINTS}, {INTERVAL}, '
-        f'{_seeds(compared[0])}'
+        f'{condition}Difference in test accuracy from {baseline}, {POINTS}, {INTERVAL} over seeds '
+        f'(thick; thin: over seeds and images), {_seeds(compared[0])}, '
+        f'{words.count(compared[0]["images"], "test image")}'
     )
     return [VerdictList(caption, rows)]
+
+
+def combined(row: Row) -> str:
+    """Verdict of a row on these and on new test images: one of the keys of `HEADS`."""
+    verdict = row['verdict']
+    established = verdict in (NONE, row.get('verdict_images') or verdict)
+    return verdict if established else f'{verdict} {THESE}'
+
+
+def head(verdict: str, row: Row) -> str:
+    """First words of a sentence on options with a combined verdict.
+
+    Args:
+      verdict: a key of `HEADS`.
+      row: a row of the summary with this verdict.
+    """
+    few = (row.get('image_groups') or 0) < statistics.FEWEST_GROUPS
+    images = words.count(row.get('images') or 0, 'test image')
+    unknown = 'too few groups of images for a verdict on new images'
+    return HEADS[verdict].format(
+        baseline=markup.name(row['baseline']),
+        images=images,
+        open=unknown if few else 'not established for new images',
+    )
 
 
 def short(summary: Sequence[Row]) -> str:
@@ -51,16 +86,17 @@ def short(summary: Sequence[Row]) -> str:
     compared = [row for row in summary if row['option'] != row['baseline']]
     if len(compared) < 2:
         return sentence(summary)
-    baseline, parts = markup.name(compared[0]['baseline']), []
-    for verdict, head in HEADS.items():
-        names = [markup.name(row['option']) for row in compared if row['verdict'] == verdict]
-        if names:
+    parts = []
+    for verdict in HEADS:
+        rows = [row for row in compared if combined(row) == verdict]
+        if rows:
+            names = [markup.name(row['option']) for row in rows]
             which = (
                 words.listing(names)
                 if len(names) < len(compared) or len(names) < 4
                 else 'every option'
             )
-            parts.append(f'{head.format(baseline)}: {which}.')
+            parts.append(f'{head(verdict, rows[0])}: {which}.')
     return ' '.join(parts)
 
 
@@ -78,22 +114,36 @@ def sentence(summary: Sequence[Row]) -> str:
         return _alone(summary[0])
     if len(compared) == 1:
         return _one(compared[0])
-    baseline, parts = markup.name(compared[0]['baseline']), []
-    for verdict, head in HEADS.items():
-        rows = [row for row in compared if row['verdict'] == verdict]
+    parts = []
+    for verdict in HEADS:
+        rows = [row for row in compared if combined(row) == verdict]
         if rows:
-            parts.append(f'{head.format(baseline)}: {_clauses(verdict, rows)}')
+            parts.append(f'{head(verdict, rows[0])}: {_clauses(verdict, rows)}')
     return f'{". ".join(parts)}. All with {_seeds(compared[0])}.'
 
 
 def interval(row: Row) -> str:
-    """The 95 % interval of a row's mean difference, in percentage points."""
+    """The 95 % interval of a row's mean difference over seeds, in percentage points."""
     return words.span(row['difference_low'], row['difference_high'])
 
 
+def interval_images(row: Row) -> str:
+    """The 95 % interval over seeds and images, in percentage points."""
+    return words.span(row['difference_low_images'], row['difference_high_images'])
+
+
+def corrected(interval: tuple[float, float]) -> str:
+    """A corrected interval in percentage points; `not estimable` if it is not narrower than all."""
+    return words.span(*interval) if max(map(abs, interval)) < 1 else NOT_ESTIMABLE
+
+
 def detectable(row: Row) -> str:
-    """The minimum detectable difference in percentage points, if differences vary over seeds."""
-    return words.number(row['detectable']) if row['detectable'] else NOT_ESTIMABLE
+    """The minimum detectable difference in percentage points, if differences vary over seeds.
+
+    It is at the first step of Holm's correction where the row has that.
+    """
+    least = row.get('corrected_detectable', row['detectable'])
+    return words.number(least) if least else NOT_ESTIMABLE
 
 
 def _alone(row: Row) -> str:
@@ -110,7 +160,8 @@ def _one(row: Row) -> str:
         f'{words.points(row["difference"])} {POINTS} ({INTERVAL} {interval(row)}, {_seeds(row)})'
     )
     if row['verdict'] != NONE:
-        return f'{option} is {row["verdict"]} than {baseline}: {difference}.'
+        phrase = head(combined(row), row)
+        return f'{option} is {phrase[0].lower()}{phrase[1:]}: {difference}.'
     return (
         f'No difference found between {option} and {baseline}: {difference}. '
         f'Minimum detectable difference: {detectable(row)}.'
@@ -124,7 +175,8 @@ def _clauses(verdict: str, rows: Sequence[Row]) -> str:
     """
     if verdict == NONE and len(rows) > 2:
         names = words.listing(markup.name(row['option']) for row in rows)
-        estimates = [row['detectable'] for row in rows if row['detectable']]
+        least = [row.get('corrected_detectable', row['detectable']) for row in rows]
+        estimates = [value for value in least if value]
         if not estimates:
             return f'{names} (minimum detectable difference not estimable)'
         least, most = (words.number(end(estimates)) for end in (min, max))

@@ -165,12 +165,13 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Verdict of one option: word, number and interval, in the unit of the list."""
+    """Verdict of one option: words, number and intervals, in the unit of the list."""
 
     name: str
     verdict: str
     number: str
-    interval: tuple[float, float, float]  # low, mean, high
+    interval: tuple[float, float, float]  # low, mean, high: over seeds
+    outer: tuple[float, float]  # low, high: over seeds and images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +184,7 @@ class VerdictList:
 
     def place(self, value: float) -> float:
         """Horizontal position of a value among all intervals and 0, in per cent of the width."""
-        ends = [0.0, *(end for row in self.rows for end in row.interval)]
+        ends = [0.0, *(end for row in self.rows for end in (*row.interval, *row.outer))]
         low, width = min(ends), (max(ends) - min(ends)) or 1.0
         return round(3 + 94 * (value - low) / width, 2)
 

@@ -1,0 +1,177 @@
+"""Comparison of two options for new seeds and new test images, which are crossed random effects."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from jaxdl.errors import InputError
+from jaxdl.statistics.paired import ALPHA, SMALLEST, constant
+
+FEWEST_GROUPS = 10  # of test images, for a verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrectComparison:
+    """An option against the baseline for new seeds and new test images of the same kind.
+
+    Attributes:
+      difference: mean of option - baseline over seeds and images.
+      interval: 95 % interval of the difference for new seeds and new images.
+      p_value: two-sided p-value of the test whose inversion is the interval. Never 0.
+      groups: number of groups of images, the units of the variance.
+      share_seeds: share of the seeds in the variance of the difference; all shares are 0 if nothing
+        varies.
+      share_images: share of the groups of images.
+      share_rest: share of the interaction of seeds and groups.
+      errors: (standard error, degrees of freedom) of seeds and images together, of seeds alone and
+        of images alone; empty if nothing varies.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    groups: int
+    share_seeds: float
+    share_images: float
+    share_rest: float
+    errors: tuple[tuple[float, float], ...]
+
+    def interval_at(self, level: float) -> tuple[float, float]:
+        """Interval of the difference at another level.
+
+        Args:
+          level: probability that the interval misses the true difference, 0.05 for `interval`.
+
+        Returns:
+          (low, high).
+        """
+        if self.errors:
+            half = max(float(stats.t.isf(level / 2, df)) * error for error, df in self.errors)
+            return self.difference - half, self.difference + half
+        if self.p_value < level or not self.difference:
+            return self.difference, self.difference
+        return -1.0, 1.0  # the sign-flip test rejects no difference at this level
+
+
+def compare_correct(
+    option: Sequence[Any] | np.ndarray,
+    baseline: Sequence[Any] | np.ndarray,
+    groups: Sequence[Any] | np.ndarray | None = None,
+) -> CorrectComparison:
+    """Compare an option with the baseline for new seeds and new images.
+
+    Seeds and groups of images are crossed random effects. The variance of the mean is the sum of
+    three components, each at least 0. Its degrees of freedom are Satterthwaite's (1946). The
+    interval is never narrower than the interval over seeds alone or over images alone. The formulas
+    are in docs/statistics.md.
+
+    Args:
+      option: whether the option classifies the image correctly, bool [seeds, images], or its
+        probability, float in 0 to 1.
+      baseline: the same of the baseline, with the same seeds and images.
+      groups: [images], equal for images that belong together, such as near-duplicates; None if each
+        image is a group by itself.
+
+    Returns:
+      The comparison, as a share of images.
+
+    Raises:
+      InputError: the shapes differ, a value is outside 0 to 1, or there are fewer than two seeds or
+        two groups.
+
+    Examples:
+      >>> option = [[1, 1, 1, 0, 1, 1], [1, 1, 0, 0, 1, 1], [1, 1, 1, 0, 1, 0]]
+      >>> baseline = [[1, 0, 1, 0, 0, 1], [1, 0, 0, 0, 1, 1], [1, 1, 1, 0, 0, 0]]
+      >>> comparison = compare_correct(option, baseline)
+      >>> round(comparison.difference, 3), round(comparison.p_value, 2)
+      (0.222, 0.18)
+    """
+    option, baseline = _correct(option, 'option'), _correct(baseline, 'baseline')
+    if option.shape != baseline.shape:
+        raise InputError(
+            f'option has the shape {option.shape} and baseline {baseline.shape}: '
+            'must have the same seeds and images'
+        )
+    d, weights = _group_means(option - baseline, groups)
+    seeds, count = d.shape
+    mean = float((d @ weights).mean())
+    if constant(d):
+        mean = 0.0 if constant(np.append(d, 0.0)) else float(d[0, 0])
+        p_value = 2.0 ** (1 - min(seeds, count)) if mean else 1.0  # exact sign-flip test
+        unvaried = CorrectComparison(mean, (mean, mean), p_value, count, 0.0, 0.0, 0.0, ())
+        return dataclasses.replace(unvaried, interval=unvaried.interval_at(ALPHA))
+    of_seeds, of_groups, of_rest = _variances(d, weights)
+    parts = (max(of_seeds - of_rest, 0.0), max(of_groups - of_rest, 0.0), of_rest)
+    total = sum(parts)
+    freedoms = (seeds - 1, count - 1, (seeds - 1) * (count - 1))
+    squares = (of_seeds**2, of_groups**2, of_rest**2)
+    satterthwaite = total**2 / sum(v / f for v, f in zip(squares, freedoms, strict=True))
+    errors = (
+        (float(np.sqrt(total)), max(satterthwaite, min(seeds, count) - 1.0)),
+        (float(np.sqrt(of_seeds)), seeds - 1.0),
+        (float(np.sqrt(of_groups)), count - 1.0),
+    )
+    p_value = max(float(2 * stats.t.sf(abs(mean) / e, f)) for e, f in errors if e)
+    comparison = CorrectComparison(
+        difference=mean,
+        interval=(mean, mean),
+        p_value=max(p_value, SMALLEST),
+        groups=count,
+        share_seeds=parts[0] / total,
+        share_images=parts[1] / total,
+        share_rest=parts[2] / total,
+        errors=errors,
+    )
+    return dataclasses.replace(comparison, interval=comparison.interval_at(ALPHA))
+
+
+def _correct(values: Sequence[Any] | np.ndarray, name: str) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or min(values.shape) < 2:
+        raise InputError(
+            f'{name} has the shape {values.shape}: must be [seeds, images], at least 2 of each'
+        )
+    if not np.all((values >= 0) & (values <= 1)):
+        raise InputError(f'{name}: every value must be 0 to 1 (whether an image is correct)')
+    return values
+
+
+def _group_means(
+    differences: np.ndarray, groups: Sequence[Any] | np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean difference of each group [seeds, groups], and its share of the images [groups]."""
+    images = differences.shape[1]
+    if groups is None:
+        return differences, np.full(images, 1 / images)
+    groups = np.asarray(groups)
+    if groups.shape != (images,):
+        raise InputError(
+            f'groups has the shape {groups.shape}: must have one entry per image, ({images},)'
+        )
+    numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    if len(sizes) < 2:
+        raise InputError('groups: all images are in one group; must be at least 2 groups')
+    in_order = differences[:, np.argsort(numbers, kind='stable')]
+    totals = np.add.reduceat(in_order, np.append(0, np.cumsum(sizes)[:-1]), axis=1)
+    return totals / sizes, sizes / images
+
+
+def _variances(d: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
+    """Variance of the weighted mean of `d` [seeds, groups] by seeds, by groups, by the residual.
+
+    Those by groups are delete-one-group jackknife estimates, which groups of different sizes need.
+    """
+    seeds, count = d.shape
+    by_seed, by_group = d @ weights, d.mean(0)
+    mean = by_seed.mean()
+    jackknife = (1 - 1 / count) * (weights / (1 - weights)) ** 2
+    residual = d - by_seed[:, None] - by_group + mean
+    repeats = seeds * (seeds - 1)
+    return (
+        float(np.sum((by_seed - mean) ** 2) / repeats),
+        float(jackknife @ (by_group - mean) ** 2),
+        float(np.sum(residual**2 @ jackknife) / repeats),
+    )
