@@ -102,10 +102,10 @@ def image_groups(dataset: Dataset) -> list[str]:
     """
     if dataset.groups is not None:
         return list(dataset.groups)
-    if not near_duplicates.checkable(dataset.images):
+    if not near_duplicates.is_checkable(dataset.images):
         return list(dataset.ids)
     try:
-        clusters = near_duplicates.groups(dataset.images)
+        clusters = near_duplicates.group_images(dataset.images)
     except InputError:  # more pairs than a perceptual hash can distinguish; the data check says so
         return list(dataset.ids)
     first, numbers = np.unique(clusters, return_index=True, return_inverse=True)[1:]
