@@ -66,6 +66,7 @@ def simulate(
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--studies', type=int, default=2000)
     most = parser.parse_args().studies

@@ -103,7 +103,8 @@ def format_row(row: Row) -> str:
     if row['difference'] is None:
         return f'{row["condition"]} {row["option"]:16} {mean}'.strip()
     low, middle, high = (100 * row[f'difference{end}'] for end in ('_low', '', '_high'))
-    compared = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] percentage points: {row["verdict"]}'
+    difference = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] percentage points'
+    compared = f'{difference}: {verdicts.combined(row)}'
     return f'{row["condition"]} {row["option"]:16} {mean}  {compared}'.strip()
 
 
@@ -179,7 +180,7 @@ def _columns(summary: Sequence[Row], width: int) -> Columns:
         columns['p (Holm)'] = lambda row: (
             '' if row['p_holm'] is None else words.p_value(row['p_holm'])
         )
-    columns['verdict'] = lambda row: row['verdict'] or 'baseline'
+    columns['verdict'] = lambda row: verdicts.combined(row) if row['verdict'] else 'baseline'
     return columns
 
 
