@@ -125,15 +125,14 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         data[name] = _data_plan(dataset, list(splits.values()))
         groups = [
             Group(
-                members,
-                _group_plan(name, phase, members, data[name], study, devices['count'], timer),
+                members, _group_plan(name, phase, members, data[name], study, devices.count, timer)
             )
             for phase, members in phases
         ]
         conditions.append(Condition(name, study, dataset, splits, tuple(groups)))
     record = records.Plan(
         data=data,
-        devices=records.Devices(**devices),
+        devices=devices,
         cores=machine.usable_cores(),
         versions=provenance.collect_versions(),
         groups=tuple(group.plan for condition in conditions for group in condition.groups),

@@ -140,7 +140,7 @@ def _check_files(
 def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
     """Train all conditions and write the tables."""
     ablation, first = plan.ablation, distributed.is_first()
-    started = RunRecord(**provenance.collect(command), finished=False)
+    started = provenance.collect(command)
     if first:
         workdir.write_records(folder, run=records.as_json(started))
     trackers = ablation.trackers if first else ()

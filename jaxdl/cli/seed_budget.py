@@ -11,7 +11,8 @@ from jaxdl.config.experiment import Ablation
 from jaxdl.config.load import as_dict
 from jaxdl.errors import InputError
 from jaxdl.statistics import protocol
-from jaxdl.workdir import tables
+from jaxdl.workdir import records, tables
+from jaxdl.workdir.records import RunRecord
 
 COUNTS = (5, 10, 20, 40)
 POINTS = (0.005, 0.01)  # differences that seeds are counted for, next to the margin of the study
@@ -80,7 +81,7 @@ def _read_finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
         raise InputError(f'{folder} holds a run of another study')
     if any(config['options'][name] != wanted['options'][name] for name in shared):
         raise InputError(f'{folder} holds a run with other options')
-    if not workdir.read_json(folder / 'run.json').get('finished'):
+    if not records.read(folder / 'run.json', RunRecord).finished:
         raise InputError(f'{folder} holds a run that is not finished')
     return config
 

@@ -22,8 +22,8 @@ from jaxdl.runtime import checkpoint, distributed
 from jaxdl.runtime.progress import show_progress
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
-from jaxdl.workdir import tables
-from jaxdl.workdir.records import DataPlan, ModelCard
+from jaxdl.workdir import records, tables
+from jaxdl.workdir.records import DataPlan, FineTunePlan, GroupRecord, ModelCard
 
 SIDE = 160  # pixels of an image in the report
 MISTAKES = 24  # of the worst mistakes
@@ -143,6 +143,7 @@ def write_probe(folder: pathlib.Path, result: ProbeResult) -> None:
     arrays = {name: getattr(result, name) for name in names}
     fields = [f.name for f in dataclasses.fields(result) if f.name not in names]
     values = {name: getattr(result, name) for name in fields}
+    values['groups'] = [records.as_json(group) for group in result.groups]
     checkpoint.write_model(folder, arrays, json.loads(json.dumps(values)))
 
 
@@ -152,8 +153,9 @@ def read_probe(folder: pathlib.Path) -> ProbeResult | None:
         return None
     try:
         arrays, values = checkpoint.read_model(folder)
-        return ProbeResult(**jax.tree.map(np.asarray, arrays), **values)
-    except (InputError, TypeError) as error:
+        groups = [records.parse(GroupRecord, group) for group in values.pop('groups')]
+        return ProbeResult(**jax.tree.map(np.asarray, arrays), **values, groups=groups)
+    except (InputError, TypeError, KeyError) as error:
         warn(f'the probe cannot be read ({error}): it is fitted again')
         return None
 
@@ -215,8 +217,8 @@ def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
     if run.experiment.finetune.explain and 'finetune' in run.experiment.stages:
         correct = np.flatnonzero(predicted == labels)
         _write_gradcam(folder, run, final, card, worst, correct, probabilities)
-    findings = workdir.read_json(run.context.workdir / 'plan.json')['data']['findings']
-    pairs = audit.pictures(dataset, findings)
+    plan = records.read(run.context.workdir / 'plan.json', FineTunePlan)
+    pairs = audit.pictures(dataset, plan.data.findings)
     if pairs:
         workdir.write_arrays(folder / 'near_duplicates.npz', pairs)
     workdir.write(folder / 'evidence.json', json.dumps(find_evidence(run), indent=1) + '\n')

@@ -16,7 +16,7 @@ from jaxdl.inference import model_file
 from jaxdl.runtime import distributed
 from jaxdl.statistics import classification
 from jaxdl.workdir import journal, records, tables
-from jaxdl.workdir.records import GroupRecord, RunRecord
+from jaxdl.workdir.records import RunRecord
 from jaxdl.workdir.tables import Row
 
 
@@ -26,7 +26,7 @@ def finish(
     probe_result: ProbeResult,
     trained: Sequence[Validated],
     unlabelled: Unlabelled | None,
-    facts: Mapping[str, Any],
+    started: RunRecord,
 ) -> None:
     """Write the final checkpoint, predictions, tables, artifacts and, last, run.json.
 
@@ -36,7 +36,7 @@ def finish(
       probe_result: the fitted probe.
       trained: one network per fold and seed; empty for a probe alone.
       unlabelled: images to predict, where there are such.
-      facts: provenance of the run.
+      started: run.json of the unfinished run.
     """
     labels = run.dataset.labels[final.indices]
     temperature = final.card.temperature
@@ -56,17 +56,17 @@ def finish(
     probe_scores = artifacts.probe_scores(run, probe_result)
     run.context.note('trained')
     sessions = journal.session_seconds(run.context.workdir)
-    record = RunRecord(
-        **facts,
+    record = dataclasses.replace(
+        started,
         finished=True,
         seconds=_seconds(trained, probe_result) | dict(total=round(sum(sessions), 3)),
-        groups=tuple(GroupRecord(**entry) for entry in probe_result.entries),
+        groups=tuple(probe_result.groups),
         resumed=len(sessions) - 1,
         results_rows=len(rows),
         scores=dict(probe=probe_scores) | (dict(finetune=scores) if trained else {}),
         submission=submission,
+        **_rates(trained),
     )
-    record = dataclasses.replace(record, **_rates(trained))
     workdir.seal(run.context.workdir)
     workdir.write_records(run.context.workdir, run=records.as_json(record))
 
@@ -114,7 +114,7 @@ def _rows(
 def _seconds(trained: Sequence[Validated], probe_result: ProbeResult) -> dict[str, float]:
     totals = {}
     for kind in ('compile', 'train', 'evaluate'):
-        heads = sum(entry[f'{kind}_seconds'] for entry in probe_result.entries)
+        heads = sum(getattr(group, f'{kind}_seconds') for group in probe_result.groups)
         totals[kind] = round(heads + sum(network.seconds[kind] for network, _ in trained), 3)
     return totals
 

@@ -15,7 +15,7 @@ from jaxdl.finetune.setup import Backbone
 from jaxdl.runtime import distributed, machine, provenance
 from jaxdl.workdir import records
 from jaxdl.workdir.checksums import checksum
-from jaxdl.workdir.records import Devices, FineTunePlan
+from jaxdl.workdir.records import FineTunePlan, ModelPlan
 
 
 def describe(experiment: FineTune) -> list[str]:
@@ -59,7 +59,7 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
     plan = _phases(experiment, per_epoch)
     content = FineTunePlan(
         data=artifacts.data_plan(run, unlabelled),
-        model=dict(
+        model=ModelPlan(
             architecture=network.module.architecture.name,
             weights=experiment.weights,
             revision=network.revision,
@@ -67,13 +67,13 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
             eval_size=run.card.eval_size,
             parameters=_parameters(network),
             features=network.module.architecture.features,
-            preprocessing=dataclasses.asdict(run.card.preprocessing),
+            preprocessing=run.card.preprocessing,
         ),
         steps=dict(per_epoch=per_epoch, total=plan[-1].stop if plan else 0),
         phases=tuple(dataclasses.asdict(phase) for phase in plan),
         heads=probe.count_heads(experiment),
         conv=network.module.lowering,
-        devices=Devices(**provenance.describe_devices()),
+        devices=provenance.describe_devices(),
         processes=jax.process_count(),
         cores=machine.usable_cores(),
         versions=provenance.collect_versions(),

@@ -97,7 +97,7 @@ def _run_stages(
     unlabelled: Unlabelled | None,
     command: str,
 ) -> None:
-    facts, first = provenance.collect(command), distributed.is_first()
+    started, first = provenance.collect(command), distributed.is_first()
     with (
         signals.defer_signals() as interrupted,
         progress.show_finetuning() as show,
@@ -119,14 +119,14 @@ def _run_stages(
         run = FineTuneRun(experiment, context, network, dataset, splits, features, card)
         plan.write_plan(run, unlabelled)
         if first:
-            workdir.write_records(folder, run=facts | dict(finished=False))
+            workdir.write_records(folder, run=records.as_json(started))
         probe_result = _run_probe(run)
         if 'finetune' in experiment.stages:
             trained = networks.train_networks(run, probe_result)
             final = networks.combine_networks(run, trained)
         else:
             trained, final = [], networks.probe_network(run, probe_result)
-        finish.finish(run, final, probe_result, trained, unlabelled, facts)
+        finish.finish(run, final, probe_result, trained, unlabelled, started)
 
 
 def _run_probe(run: FineTuneRun) -> ProbeResult:

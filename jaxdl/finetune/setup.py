@@ -12,14 +12,15 @@ from jaxdl import workdir
 from jaxdl._version import __version__
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits, bursts, load
-from jaxdl.errors import InputError, damaged, warn
+from jaxdl.errors import InputError, warn
 from jaxdl.inference import features
 from jaxdl.models import conv, load_pretrained, weights
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import distributed, tracking
 from jaxdl.train import losses, masks
+from jaxdl.workdir import records
 from jaxdl.workdir.checksums import checksum
-from jaxdl.workdir.records import ModelCard
+from jaxdl.workdir.records import FineTunePlan, ModelCard
 
 Head = Mapping[str, np.ndarray]  # kernel [features, classes] and bias [classes]
 
@@ -144,9 +145,8 @@ def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -
     path = folder / 'plan.json'
     if not path.exists():
         return
-    plan = workdir.read_json(path)
-    with damaged(f'{path} is damaged', '--overwrite starts the run again'):
-        planned = plan['data']['checksum'], plan['model']['weights_checksum']
+    plan = records.read(path, FineTunePlan)
+    planned = plan.data.checksum, plan.model.weights_checksum
     present = dataset.checksum(), checksum(network.variables)
     names = f'data set {dataset.name} has', 'the weights have'
     for name, before, after in zip(names, planned, present, strict=True):

@@ -6,7 +6,7 @@ compared. Several results share the 5 % level (Bonferroni).
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from scipy import stats
 from jaxdl import workdir
 from jaxdl.errors import InputError, damaged
 from jaxdl.statistics import ALPHA, protocol
-from jaxdl.workdir import claims, tables
+from jaxdl.workdir import claims, records, tables
+from jaxdl.workdir.records import RunRecord
 
 INPUTS = dict(  # file -> keys that describe the inputs of a run; None: all keys
     config=None,
@@ -85,7 +86,7 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
     """
     kinds = [workdir.read_json(folder / 'config.json').get('kind') for folder in (first, second)]
     for folder in (first, second):
-        if not workdir.read_json(folder / 'run.json').get('finished'):
+        if not records.read(folder / 'run.json', RunRecord).finished:
             raise InputError(f'{folder}: the run is not finished; the same command resumes it')
         workdir.check(folder, workdir.MADE_AGAIN)
     if kinds[0] != kinds[1]:
@@ -167,7 +168,7 @@ def _accuracies(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _scores(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """Stage of a fine-tuning -> 1 per correct and 0 per wrong image, unordered."""
-    scores: Mapping[str, Any] = workdir.read_json(folder / 'run.json').get('scores', {})
+    scores = records.read(folder / 'run.json', RunRecord).scores or {}
     correct = {stage: round(s['accuracy'] * s['images']) for stage, s in scores.items()}
     return {
         f'{stage} accuracy': np.repeat([1.0, 0.0], [n, scores[stage]['images'] - n])

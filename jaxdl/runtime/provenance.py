@@ -20,6 +20,7 @@ from jax.extend import backend
 from jaxdl import native
 from jaxdl._version import __version__
 from jaxdl.runtime import distributed, machine
+from jaxdl.workdir.records import Devices, RunRecord
 
 # Packages that could change a number, a figure or a decoded image; installed ones are named with
 # their versions.
@@ -90,16 +91,16 @@ SETTINGS = (
 )
 
 
-def collect(command: str) -> dict[str, Any]:
-    """Collect the provenance of a run before its first step, for run.json.
+def collect(command: str) -> RunRecord:
+    """Collect the provenance of a run before its first step: run.json of an unfinished run.
 
     Args:
       command: the command line; empty where Python code started the run.
     """
-    kinds = describe_devices()
-    device = f'{kinds["count"]} x {kinds["kind"]} ({machine.usable_cores()} cores)'
+    devices = describe_devices()
+    device = f'{devices.count} x {devices.kind} ({machine.usable_cores()} cores)'
     device += f' in {jax.process_count()} processes' * distributed.has_several()
-    return dict(
+    return RunRecord(
         command=command,
         git=name_revision(pathlib.Path(__file__).parents[2]),
         file=_name_file(command),
@@ -110,6 +111,7 @@ def collect(command: str) -> dict[str, Any]:
         native=native.read_build_info(),
         settings={name: getattr(jax.config, name) for name in SETTINGS},
         environment=select_environment(os.environ),
+        finished=False,
     )
 
 
@@ -132,10 +134,10 @@ def _instructions() -> str:
     return ' '.join(sorted(flag for flag in flags if flag.startswith(INSTRUCTIONS)))
 
 
-def describe_devices() -> dict[str, Any]:
+def describe_devices() -> Devices:
     """Platform, kind and count of the devices of all processes of the run."""
     every = jax.devices()
-    return dict(platform=every[0].platform, kind=every[0].device_kind, count=len(every))
+    return Devices(every[0].platform, every[0].device_kind, len(every))
 
 
 def collect_versions() -> dict[str, str]:

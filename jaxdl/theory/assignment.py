@@ -1,5 +1,6 @@
 """Run the experiments of an assignment, each in its own workdir, and write one report."""
 
+import dataclasses
 import pathlib
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from jaxdl.config.overrides import check, override, quick
 from jaxdl.errors import InputError
 from jaxdl.runtime import progress, provenance
 from jaxdl.theory import submission_zip
+from jaxdl.workdir import records
+from jaxdl.workdir.records import RunRecord
 from jaxdl.workdir.tables import Results
 
 
@@ -48,18 +51,20 @@ def run(
     complete = workdir.holds_run(folder, config) and all(
         map(workdir.is_finished, (folder, *folders.values()))
     )
-    facts, began, results, spent = provenance.collect(command), time.perf_counter(), {}, {}
+    started, began, results, spent = provenance.collect(command), time.perf_counter(), {}, {}
     if not complete:
-        workdir.write_records(folder, config=config, run=facts | dict(finished=False))
+        workdir.write_records(folder, config=config, run=records.as_json(started))
     for number, (name, part) in enumerate(names.items(), 1):
         progress.write_line(f'{assignment.name}: {name} ({number} of {len(names)})')
         results[name] = run_part(part, folders[name], command=command)
-        spent[name] = workdir.read_json(folders[name] / 'run.json')['seconds']['total']
+        run_of_part = records.read(folders[name] / 'run.json', RunRecord)
+        spent[name] = (run_of_part.seconds or {}).get('total', 0.0)
     if not complete:
         seconds = dict(
             parts=round(sum(spent.values()), 3), total=round(time.perf_counter() - began, 3)
         )
-        workdir.write_records(folder, run=facts | dict(seconds=seconds, finished=True))
+        run_record = dataclasses.replace(started, seconds=seconds, finished=True)
+        workdir.write_records(folder, run=records.as_json(run_record))
     from jaxdl import report  # matplotlib takes a second to import
 
     report.build(folder)

@@ -45,7 +45,7 @@ def run(
         if overwrite:
             workdir.clear(folder)
         plan = dict(
-            devices=provenance.describe_devices(),
+            devices=records.as_json(provenance.describe_devices()),
             cores=machine.usable_cores(),
             versions=provenance.collect_versions(),
         )
@@ -63,8 +63,8 @@ def read(folder: pathlib.Path) -> Results:
 
 
 def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) -> None:
-    facts, began = provenance.collect(command), time.perf_counter()
-    workdir.write_records(folder, run=facts | dict(finished=False))
+    started, began = provenance.collect(command), time.perf_counter()
+    workdir.write_records(folder, run=records.as_json(started))
 
     def note(text: str) -> None:
         progress.write_line(f'{demonstration.name}: {text}')
@@ -86,15 +86,8 @@ def _answer(demonstration: Demonstration, folder: pathlib.Path, command: str) ->
         for kind in kinds
     }
     seconds |= dict(total=round(time.perf_counter() - began, 3))
-    workdir.write_records(
-        folder,
-        run=facts
-        | dict(
-            seconds=seconds,
-            groups=[records.as_json(group) for group in answer.groups],
-            finished=True,
-        ),
-    )
+    run = dataclasses.replace(started, seconds=seconds, groups=tuple(answer.groups), finished=True)
+    workdir.write_records(folder, run=records.as_json(run))
 
 
 def _plain(block: Any) -> dict[str, Any]:

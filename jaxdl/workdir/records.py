@@ -102,12 +102,58 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Images that a network expects.
+
+    In evaluation the short side is scaled to `size` / `crop` pixels, and the centre of `size` x
+    `size` pixels is cropped.
+
+    Attributes:
+      mean: per channel (red, green, blue), of images in [0, 1].
+      std: per channel; images are normalised to `(images - mean) / std`.
+      size: side in pixels.
+      crop: share of the scaled side that is cropped.
+      interpolation: filter of the scaling, `bilinear` or `bicubic`.
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    size: int = 224
+    crop: float = 0.875
+    interpolation: str = 'bilinear'
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelPlan:
+    """Pretrained network of a fine-tuning.
+
+    Attributes:
+      architecture: a row of `models.ARCHITECTURES`.
+      weights: file or hub id of the pretrained weights.
+      revision: their commit on the hub; empty for a file.
+      weights_checksum: SHA-256 of all parameters and statistics.
+      eval_size: side in pixels of the images that the final network sees.
+      parameters: number of parameters, without head.
+      features: number of features.
+      preprocessing: images that the network expects.
+    """
+
+    architecture: str
+    weights: str
+    revision: str
+    weights_checksum: str
+    eval_size: int
+    parameters: int
+    features: int
+    preprocessing: Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
 class FineTunePlan:
     """plan.json of a fine-tuning.
 
     Attributes:
-      model: architecture, weights, revision, weights_checksum, eval_size, parameters, features and
-        preprocessing.
+      model: the pretrained network.
       steps: `per_epoch` and `total`.
       phases: fields of each `Phase` of the training.
       heads: number of heads of the probe's first grid.
@@ -115,7 +161,7 @@ class FineTunePlan:
     """
 
     data: DataPlan
-    model: Mapping[str, Any]
+    model: ModelPlan
     steps: Mapping[str, int]
     phases: tuple[Mapping[str, Any], ...]
     heads: int
@@ -189,28 +235,6 @@ class RunRecord:
     images_per_second: float | None = None
     input_wait: float | None = None
     submission: Mapping[str, Any] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """Images that a network expects.
-
-    In evaluation the short side is scaled to `size` / `crop` pixels, and the centre of `size` x
-    `size` pixels is cropped.
-
-    Attributes:
-      mean: per channel (red, green, blue), of images in [0, 1].
-      std: per channel; images are normalised to `(images - mean) / std`.
-      size: side in pixels.
-      crop: share of the scaled side that is cropped.
-      interpolation: filter of the scaling, `bilinear` or `bicubic`.
-    """
-
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    size: int = 224
-    crop: float = 0.875
-    interpolation: str = 'bilinear'
 
 
 @dataclasses.dataclass(frozen=True)

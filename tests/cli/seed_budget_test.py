@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import run_records
 import studies
 from scipy import stats
 
@@ -83,10 +84,10 @@ def test_the_spread_is_that_of_the_paired_differences():
 def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     study, folder = studies.small(), tmp_path / 'run'
     assert 'holds no run' in seed_budget.describe(study, folder)[1]
-    workdir.write_records(folder, config=as_dict(study), run=dict(finished=False))
+    workdir.write_records(folder, config=as_dict(study), run=run_records.make(finished=False))
     tables.write_table(folder / 'results.csv', tables.RESULTS, measured())
     assert 'not finished' in seed_budget.describe(study, folder)[1]
-    workdir.write_records(folder, run=dict(finished=True))
+    workdir.write_records(folder, run=run_records.make())
     lines = seed_budget.describe(
         dataclasses.replace(study, seeds=40, epochs=9, margin=0.02), folder
     )

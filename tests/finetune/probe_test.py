@@ -76,8 +76,8 @@ def test_the_chosen_cell_is_the_best_mean_over_seeds(result):
 
 
 def test_one_group_trains_the_grid_at_once(result):
-    assert result.entries[0]['members'] == probe.count_heads(EXPERIMENT) == 12
-    assert all(entry['traces'] == 1 and entry['train_seconds'] > 0 for entry in result.entries)
+    assert result.groups[0].members == probe.count_heads(EXPERIMENT) == 12
+    assert all(group.traces == 1 and group.train_seconds > 0 for group in result.groups)
 
 
 def test_scores_are_those_of_the_head_of_the_training_images(digits, result):

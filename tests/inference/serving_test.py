@@ -262,7 +262,7 @@ def test_a_port_that_is_taken(capsys, checkpoint):
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
         assert main.main(['--mode=serve', f'--checkpoint={checkpoint}', f'--set=port={port}']) == 2
-    assert 'port=0 takes a free one' in capsys.readouterr().err
+    assert '--set=port=0 for a free port' in capsys.readouterr().err
 
 
 def test_a_missing_package_is_named_with_its_install_command(monkeypatch, checkpoint):

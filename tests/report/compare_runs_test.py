@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
+import run_records
 
 from jaxdl import main, workdir
 from jaxdl.errors import InputError
 from jaxdl.report import compare_runs
 from jaxdl.runtime import provenance
-from jaxdl.workdir import claims, tables
+from jaxdl.workdir import claims, records, tables
 
 
 def ablation(folder, values, **config):
     """Finished ablation as `compare` reads it: accuracies by option, in the order of the seeds."""
     workdir.write_records(
-        folder, config=dict(kind='Ablation') | config, plan={}, run=dict(finished=True)
+        folder, config=dict(kind='Ablation') | config, plan={}, run=run_records.make()
     )
     facts = dict(
         condition='', phase='measure', learning_rate=0.1, epoch=1, split='test', metric='accuracy'
@@ -29,14 +30,14 @@ def ablation(folder, values, **config):
 
 
 def finetuning(folder, accuracy, images):
-    run = dict(finished=True, scores=dict(finetune=dict(accuracy=accuracy, images=images)))
+    run = run_records.make(scores=dict(finetune=dict(accuracy=accuracy, images=images)))
     workdir.write_records(folder, config=dict(kind='FineTune'), plan={}, run=run)
     return folder
 
 
 def demonstration(folder, *holds):
     workdir.write_records(
-        folder, config=dict(kind='Demonstration'), plan={}, run=dict(finished=True)
+        folder, config=dict(kind='Demonstration'), plan={}, run=run_records.make()
     )
     rows = [
         dict(claim=f'claim {i}', expected=1, measured=1, error=0, tolerance=0, holds=outcome)
@@ -113,7 +114,7 @@ def test_the_command_says_what_differs_and_its_status_whether_it_matters(tmp_pat
     'key', ['git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment']
 )
 def test_differing_provenance_is_named(tmp_path, key):
-    facts = provenance.collect('python -m jaxdl.main --experiment=pooling')
+    facts = records.as_json(provenance.collect('python -m jaxdl.main --experiment=pooling'))
     assert facts.keys() >= {key}
     changed = 'other' if isinstance(facts[key], str) else facts[key] | dict(added='other')
     folders = [ablation(tmp_path / name, dict(a=[0.5, 0.6])) for name in ('one', 'two')]
@@ -138,7 +139,7 @@ def test_incomparable_runs_are_reported_in_one_line(tmp_path, capsys):
         InputError, match=r'kind Ablation, .* kind Demonstration: use two runs of the same kind'
     ):
         compare_runs.compare(one, demonstration(tmp_path / 'third', 'true'))
-    workdir.write_records(other, run=dict(finished=False))
+    workdir.write_records(other, run=run_records.make(finished=False))
     with pytest.raises(InputError, match='other: the run is not finished'):
         compare_runs.compare(one, other)
     assert main.main(['--mode=compare', str(one)]) == 2

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from jaxdl.runtime import provenance
+from jaxdl.workdir import records
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def git(folder, *words):
 
 
 def test_the_record_is_complete_and_survives_json():
-    record = provenance.collect('')
+    record = records.as_json(provenance.collect(''))
     assert json.loads(json.dumps(record)) == record
     assert set(record['machine']) == set(provenance.MACHINE)
     assert {'jax', 'jaxlib', 'numpy', 'scipy', 'matplotlib', 'pillow'} <= set(record['versions'])
@@ -94,10 +95,10 @@ def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout
 @pytest.mark.system
 @pytest.mark.parametrize('flag', ['--experiment=studies/mine.py', '--experiment studies/mine.py'])
 def test_the_file_of_an_experiment_is_known_again(checkout, flag):
-    record = provenance.collect(f'python -m jaxdl.main {flag} --quick')['file']
-    assert record == dict(
+    run = provenance.collect(f'python -m jaxdl.main {flag} --quick')
+    assert run.file == dict(
         name='mine.py',
         sha256=hashlib.sha256(b'first').hexdigest(),
         git=git(checkout, 'rev-parse', 'HEAD')[:12],
     )
-    assert provenance.collect('python -m jaxdl.main --experiment=pooling')['file'] == {}
+    assert provenance.collect('python -m jaxdl.main --experiment=pooling').file == {}

@@ -123,7 +123,7 @@ def stopping(patched, after):
     asked = iter(range(1, 1000))
     patched.setattr(
         signals,
-        'deferred',
+        'defer_signals',
         lambda: contextlib.nullcontext(lambda: signal.SIGTERM if next(asked) == after else None),
     )
     patched.setattr(

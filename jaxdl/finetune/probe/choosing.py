@@ -25,7 +25,7 @@ from jaxdl.finetune.probe.heads import (
     train_heads,
 )
 from jaxdl.statistics import classification, protocol
-from jaxdl.workdir import records
+from jaxdl.workdir.records import GroupRecord
 
 GROWTHS = 2  # how often the grid may grow past an edge that holds the best cell
 COLUMNS = dict(
@@ -53,7 +53,7 @@ class ProbeResult:
       val_logits: log-probabilities averaged over the views, not adjusted, [n, classes].
       scores: of the validation images, adjusted.
       train_scores: of the training images, adjusted.
-      entries: of the groups in run.json.
+      groups: entries of run.json.
     """
 
     head: Head
@@ -66,7 +66,7 @@ class ProbeResult:
     val_logits: np.ndarray
     scores: dict[str, float]
     train_scores: dict[str, float]
-    entries: list[dict[str, Any]]
+    groups: list[GroupRecord]
 
 
 def ignore(name: str, **facts: Any) -> None:
@@ -123,7 +123,7 @@ def run(
         val_logits=logits['val'],
         scores=scores['val'],
         train_scores=scores['train'],
-        entries=[records.as_json(group) for group in work.groups],
+        groups=work.groups,
     )
 
 

@@ -20,6 +20,8 @@ from jaxdl.inference.gradcam import overlay
 from jaxdl.inference.predictor import Predictor
 from jaxdl.inference.serving.neighbours import Neighbours
 from jaxdl.inference.serving.settings import ServeSettings
+from jaxdl.workdir import records
+from jaxdl.workdir.records import FineTunePlan
 
 THUMBNAIL = 96  # side in pixels
 
@@ -136,7 +138,8 @@ def _training_indices(checkpoint: pathlib.Path, dataset: data.Dataset, most: int
     Raises:
       InputError: the run has not split its images yet, or the data set has changed since.
     """
-    if dataset.checksum() != workdir.read_json(checkpoint / 'plan.json')['data']['checksum']:
+    plan = records.read(checkpoint / 'plan.json', FineTunePlan)
+    if dataset.checksum() != plan.data.checksum:
         raise InputError(f'data set {dataset.name} has changed since the run')
     train = workdir.read_arrays(checkpoint / workdir.SPLIT)['train']
     return splits.thin(train, dataset.labels, min(1, most / len(train)), 0)

@@ -124,9 +124,10 @@ def read_finished(workdir: pathlib.Path) -> records.RunRecord:
     """run.json of a finished run, after a check of the checksums of its files."""
     path = workdir / 'run.json'
     folder.check(workdir, folder.MADE_AGAIN)
-    if not path.exists() or not folder.read_json(path).get('finished'):
+    run = records.read(path, records.RunRecord) if path.exists() else None
+    if run is None or not run.finished:
         raise InputError(f'{workdir}: the run is not finished; the same command resumes it')
-    return records.read(path, records.RunRecord)
+    return run
 
 
 def _check_plan(workdir: pathlib.Path, config: dict[str, Any], plan: records.Plan) -> None:

@@ -99,7 +99,7 @@ def _value(fitted: FineTuneRun, decision: str, fields: tuple[str, ...]) -> str:
     if decision in FIXED:
         return FIXED[decision]
     if 'architecture' in fields:
-        return markup.flat(fitted.plan.model.get('architecture') or '')
+        return markup.flat(fitted.plan.model.architecture)
     trained = 'finetune' in fitted.config['stages']
     used = [field for field in fields if trained or not field.startswith(OF_TRAINING)]
     settings = {

@@ -18,13 +18,8 @@ def card(fitted: FineTuneRun) -> list[Block]:
         'Intended use': _use(fitted),
         'Not for': 'images of other classes: the network always predicts one of its classes',
         'Network': _network(fitted),
-        'Initial weights': markup.code(
-            words.local(model.get('weights') or fitted.config['weights'])
-        )
-        + _revision(fitted),
-        'Licence of the weights': markup.flat(
-            model.get('licence') or fitted.config.get('licence') or UNKNOWN
-        ),
+        'Initial weights': markup.code(words.local(model.weights)) + _revision(fitted),
+        'Licence of the weights': UNKNOWN,
         'Data': _data(fitted),
         'Training': _training(fitted),
         'Metrics': _metrics(fitted),
@@ -83,7 +78,7 @@ def provenance_blocks(fitted: FineTuneRun) -> list[Block]:
     facts = provenance.facts(fitted.config['name'], run)
     if run.resumed is not None:
         facts['Resumed'] = words.count(run.resumed, 'time') if run.resumed else 'never'
-    sums = dict(Data=data.checksum, Weights=fitted.plan.model.get('weights_checksum'))
+    sums = dict(Data=data.checksum, Weights=fitted.plan.model.weights_checksum)
     facts |= {f'{item}, checksum': str(value)[:16] for item, value in sums.items() if value}
     facts |= {'Decoder': data.decoder} if data.decoder else {}
     rows = [[name, markup.flat(words.local(str(value)))] for name, value in facts.items()]
@@ -110,13 +105,14 @@ def _use(fitted: FineTuneRun) -> str:
 
 def _network(fitted: FineTuneRun) -> str:
     model = fitted.plan.model
-    size = f', {words.amount(model["parameters"])} parameters' if model.get('parameters') else ''
-    pixels = f', input of {model["eval_size"]} pixels per side' if model.get('eval_size') else ''
-    return f'{markup.flat(model.get("architecture") or "unnamed")}{size}{pixels}'
+    return (
+        f'{markup.flat(model.architecture)}, {words.amount(model.parameters)} parameters, '
+        f'input of {model.eval_size} pixels per side'
+    )
 
 
 def _revision(fitted: FineTuneRun) -> str:
-    revision = fitted.plan.model.get('revision') or fitted.config.get('revision')
+    revision = fitted.plan.model.revision
     return f', revision {markup.flat(revision)}' if revision else ''
 
 
