@@ -1,15 +1,13 @@
 """Whole ablations: files of the contract, identical bytes after resumption, diverged members."""
 
+import contextlib
 import csv
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -19,11 +17,12 @@ from PIL import Image
 from scipy import stats
 
 import jaxdl
-import tests
 from jaxdl import workdir
+from jaxdl.ablation import run as ablation_run
 from jaxdl.config.overrides import select_options
 from jaxdl.errors import InputError
 from jaxdl.models.conv import LOWERINGS
+from jaxdl.runtime import signals
 from jaxdl.workdir import tables
 
 FILES = (
@@ -169,36 +168,32 @@ def test_files_of_somebody_else_are_not_written_over(tmp_path):
     assert (tmp_path / 'report.md').read_text() == 'my own'
 
 
-SCRIPT = """
-import sys, studies
-from jaxdl.ablation import run as ablation
-from jaxdl.config.overrides import select_options
-from jaxdl.runtime import signals
-try:
-    study = select_options(studies.starts(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros'])
-    ablation.run(study, sys.argv[1])
-except signals.Interrupted as stop:
-    sys.exit(128 + stop.signal)
-"""
+class Killed(BaseException):
+    """Ends a run at once; nothing is saved on the way out."""
 
 
-def interrupted(folder, number, events):
-    """Exit status of a run that gets the signal once its journal has so many events more."""
-    environment = os.environ | dict(PYTHONPATH=tests.PYTHONPATH)
-    process = subprocess.Popen(
-        [sys.executable, '-c', SCRIPT, str(folder)], env=environment, stderr=subprocess.DEVNULL
-    )
-    journal = folder / 'metrics.jsonl'
+def run_until(folder, monkeypatch, epoch, stop):
+    """Train until the journal has so many epochs more, and stop as on a signal or a kill."""
+    limit = epoch + (epochs(folder) if folder.exists() else 0)
 
-    def count():
-        return journal.read_text().count('\n') if journal.exists() else 0
+    @contextlib.contextmanager
+    def stopped():
+        def interrupted():
+            if epochs(folder) < limit:
+                return None
+            if stop is Killed:
+                raise Killed
+            return stop
 
-    before = count()
-    while number and process.poll() is None and count() < before + events:
-        time.sleep(0.02)
-    if number:
-        process.send_signal(number)
-    return process.wait()
+        yield interrupted
+
+    with monkeypatch.context() as patch:
+        if epoch:
+            patch.setattr(signals, 'defer_signals', stopped)
+        ablation_run.run(INTERRUPTED, folder)
+
+
+INTERRUPTED = select_options(studies.starts(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros'])
 
 
 def epochs(folder):
@@ -209,15 +204,13 @@ def epochs(folder):
 
 
 @pytest.mark.system
-def test_interrupted_three_times_gives_the_same_bytes(tmp_path):
-    assert interrupted(tmp_path / 'whole', None, 0) == 0
-    statuses = [
-        interrupted(tmp_path / 'cut', *cut)
-        for cut in ((signal.SIGINT, 4), (signal.SIGTERM, 6), (signal.SIGKILL, 7))
-    ]
-    assert statuses == [130, 143, -9]
+def test_interrupted_three_times_gives_the_same_bytes(tmp_path, monkeypatch):
+    run_until(tmp_path / 'whole', monkeypatch, 0, None)
+    for epoch, stop in ((2, signal.SIGINT), (3, signal.SIGTERM), (3, Killed)):
+        with pytest.raises(Killed if stop is Killed else signals.Interrupted):
+            run_until(tmp_path / 'cut', monkeypatch, epoch, stop)
     assert not (tmp_path / 'cut' / 'results.csv').exists()
-    assert interrupted(tmp_path / 'cut', None, 0) == 0
+    run_until(tmp_path / 'cut', monkeypatch, 0, None)
     for name in ('results.csv', 'summary.csv', 'correct.npz', 'config.json', 'plan.json'):
         assert (tmp_path / 'cut' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes(), (
             name
@@ -226,9 +219,7 @@ def test_interrupted_three_times_gives_the_same_bytes(tmp_path):
     assert run['resumed'] == 3
     assert all(group['traces'] == 1 for group in run['groups'])
     whole, cut = (epochs(tmp_path / name) for name in ('whole', 'cut'))
-    assert (
-        whole <= cut <= whole + 1
-    )  # a resumed chunk goes on from its checkpoint: only the kill loses an epoch
+    assert whole <= cut <= whole + 1  # a resumed chunk continues: only the kill loses an epoch
 
 
 def test_a_clock_that_jumps_changes_nothing(finished, tmp_path, monkeypatch):

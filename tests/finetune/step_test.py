@@ -294,6 +294,7 @@ def across(file, devices='1', *arguments):
 
 
 @pytest.mark.system
+@pytest.mark.system
 def test_eight_devices_and_two_processes_do_what_one_device_does(tmp_path):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))

@@ -142,17 +142,17 @@ def test_holm_is_the_closed_testing_procedure():
         np.testing.assert_allclose(statistics.holm(p), closed, atol=1e-15)
 
 
-def test_false_alarms_of_ten_thousand_studies_without_a_difference():
+def test_false_alarms_of_two_thousand_studies_without_a_difference():
     """Four options on ten seeds: in at most 5 % of studies is any option called better or worse."""
     rng = np.random.default_rng(2)
     alarms = 0
-    for _ in range(10_000):
+    for _ in range(2_000):
         seed = rng.normal(0, 1, 10)  # what the options of a seed share
         baseline, *options = seed + rng.normal(0, 1, (5, 10))
         alarms += (
             min(statistics.holm([statistics.compare(o, baseline).p_value for o in options])) < 0.05
         )
-    assert alarms <= 500
+    assert alarms <= 100
 
 
 @pytest.mark.parametrize('margin', [0.003, 0.01, 0.03])
