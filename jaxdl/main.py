@@ -1,12 +1,14 @@
 """Entry point of the command line: `python -m jaxdl.main` and the console script `jaxdl`."""
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 
 from jaxdl.cli import flags, modes
 from jaxdl.errors import InputError, warn
 
+BROKEN_PIPE = 141  # the status of a program that SIGPIPE ends
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or the limit of a file
 
 
@@ -24,8 +26,14 @@ def main(arguments: Sequence[str]) -> int:
         if command.help or command.helpshort:
             text = flags.help_text(modes.descriptions()) if command.help else flags.SHORT
             modes.print_text(text)
+            sys.stdout.flush()
             return 0
-        return modes.MODES[command.mode](command)
+        status = modes.MODES[command.mode](command)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, needs no more lines
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except InputError as error:
         warn(f'error: {error}')
         return 2

@@ -58,6 +58,7 @@ EXITS = {
     '2': 'wrong input: one line on stderr says what failed, where, and what to use instead',
     '3': 'a claim, check, comparison or training failed, or another process of the run was lost',
     '130, 143': 'interrupted (Ctrl-C, SIGTERM) after saving; the message has the command to resume',
+    '141': 'the reader of the output, such as `head`, stopped early',
 }
 EXPECTED = dict(int='a whole number', bool='true or false')  # by the type that absl gives a flag
 EXPERIMENT, IMAGES = 'Experiment', 'Images'

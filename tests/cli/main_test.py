@@ -251,3 +251,15 @@ def test_the_resume_command_does_not_restart(flag):
     assert flags.format_command(flags.format_flags(line, 'overwrite')) == (
         'python -m jaxdl.main --experiment=pooling --seeds=3'
     )
+
+
+@pytest.mark.parametrize('flag', ['--help', '--mode=list'])
+def test_a_reader_of_a_pipe_may_stop_early(flag):
+    command = f'{sys.executable} -m jaxdl.main {flag}; echo $? >&2'
+    with subprocess.Popen(
+        ['bash', '-c', command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == '141\n'
