@@ -107,7 +107,8 @@ def _build_record(kind: type, content: Mapping[str, Any]) -> Any:
     values = dict(content)
     for name, field in fields_by_name.items():
         if dataclasses.is_dataclass(field.type) and name in values:
-            values[name] = _build_record(field.type, _check_object(name, values[name]))  # type: ignore[arg-type]
+            content = _check_object(name, values[name])
+            values[name] = _build_record(field.type, content)  # type: ignore[arg-type]
         elif typing.get_origin(field.type) is Mapping and name in values:
             _check_object(name, values[name])
     return kind(**values)
