@@ -178,7 +178,7 @@ def test_every_figure_says_its_numbers_in_words(usual):
             rf'{option}: training \d+\.\d\d to \d+\.\d\d, validation \d+\.\d\d to \d+\.\d\d',
             learning,
         )
-        assert re.search(rf'{option}: \d\d\.\d\d at 0\.01, ', rates)
+        assert re.search(rf'{option}: \d+\.\d\d at 0\.01, ', rates)
 
 
 def test_names_stay_text(odd):

@@ -1,6 +1,7 @@
 """Charts of a report: numbers equal to the tables; buttons and readout in a browser."""
 
 import base64
+import colorsys
 import fractions
 import hashlib
 import html
@@ -18,7 +19,7 @@ import workdirs
 
 from jaxdl import report
 from jaxdl.report.ablation import curves
-from jaxdl.report.page import charts, plots
+from jaxdl.report.page import charts, markup, palette, plots
 from jaxdl.report.page.blocks import Axis, Chart, Curve, Drawing
 from jaxdl.workdir import tables
 from tests.report.ablation_test import Page as Read
@@ -27,6 +28,7 @@ from tests.system import browser_test
 HOSTILE = '</script><script>document.title=1</script>\u2028<!--&"'
 OPTIONS = workdirs.first(3) | {HOSTILE: (0.06, 0.1)}
 EPOCHS = 7
+COLOURS = palette.PALETTE
 WIDTHS = (1280, 390)
 at_width = pytest.mark.parametrize('width', WIDTHS)
 
@@ -107,12 +109,30 @@ def luminance(color: str) -> float:
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@pytest.mark.parametrize(
-    ('color', 'page'), [*itertools.product(charts.PALETTE, ('#ffffff', '#15181c'))]
-)
+@pytest.mark.parametrize(('color', 'page'), [*itertools.product(COLOURS, ('#ffffff', '#15181c'))])
 def test_curves_stand_out_from_a_light_and_a_dark_page(color, page):
     low, high = sorted((luminance(color), luminance(page)))
     assert (high + 0.05) / (low + 0.05) >= 3
+
+
+def test_colours_of_options_differ_and_one_is_blue():
+    hues = [colorsys.rgb_to_hsv(*(int(c[i : i + 2], 16) for i in (1, 3, 5)))[0] for c in COLOURS]
+    assert len(set(COLOURS)) == len(COLOURS) >= 9  # the largest of the shipped studies
+    assert sum(0.5 < hue < 0.7 for hue in hues) == 1
+
+
+def test_an_option_has_one_colour_in_all_figures(workdir):
+    drawn = {path.stem: path.read_text().lower() for path in (workdir / 'figures').glob('*.svg')}
+    colours = palette.colours(OPTIONS)
+    for name in ('learning', 'learning_rates', 'expected_best', 'differences'):
+        shown = [colour.lower() for colour in colours.values() if colour.lower() in drawn[name]]
+        others = [colour.lower() for colour in COLOURS[len(OPTIONS) :]]
+        assert len(shown) == len(OPTIONS) - (name == 'differences')  # without the baseline
+        assert not [colour for colour in others if colour in drawn[name]]
+    for chart in charted(workdir):
+        names = list(dict.fromkeys(curve['name'] for curve in chart['curves']))
+        assert names == [markup.flat(option) for option in OPTIONS]
+        assert chart['colors'][: len(names)] == list(colours.values())
 
 
 @pytest.mark.parametrize(

@@ -138,8 +138,8 @@ def test_the_expected_best(usual):
         tuning = queries.tuning(study, '', option)
         assert tuning is not None
         best = statistics.expected_best(list(tuning.means.values()))
-        assert f'{option}: {", ".join(words.number(value) for value in best)}' in alt
-    assert re.search(r'best expected validation accuracy is \d\d\.\d\d % \(avg\)', text.text)
+        assert f'{option}: {", ".join(words.number(1 - value) for value in best)}' in alt
+    assert re.search(r'lowest expected validation error is \d\.\d\d % \(avg\)', text.text)
 
 
 def test_the_tolerance_of_learning_rates(usual):

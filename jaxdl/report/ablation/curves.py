@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Axis, Chart, Curve
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
@@ -47,24 +47,26 @@ def figure(
         for option in bands
     ]
     means = np.concatenate([mean for both in bands.values() for mean, *_ in both])
-    floor = plots.floor(means, images)
+    floor, colours = plots.floor(means, images), palette.colours(bands)
+    seeds = min(len(accuracy) for both in curves.values() for accuracy in both)
+    reference = REFERENCE | dict(color=colours[baseline])
 
     def plot(width: float) -> Figure:
-        drawn, grid = plots.panels(titles, width, 'epoch', 'error, %')
+        y = f'error, % ({words.sample(seeds, "seed")})'
+        drawn, grid = plots.panels(titles, width, 'epoch', y)
         for axes, (option, (train, val)) in zip(grid, bands.items(), strict=True):
-            _curve(axes, train, floor, TRAIN)
-            _curve(axes, val, floor, VAL)
+            _curve(axes, train, floor, TRAIN | dict(color=colours[option]))
+            _curve(axes, val, floor, VAL | dict(color=colours[option]))
             if option != baseline:
-                reference = np.maximum(bands[baseline][1][0], floor)
-                axes.plot(np.arange(1, len(reference) + 1), reference, **REFERENCE)
+                mean = np.maximum(bands[baseline][1][0], floor)
+                axes.plot(np.arange(1, len(mean) + 1), mean, **reference)
             axes.xaxis.set_major_locator(
                 ticker.MaxNLocator(5, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
             )
         plots.error_axis(grid[0], means, floor)
-        _legend(drawn, width, compared=len(bands) > 1)
+        _legend(drawn, width, reference if len(bands) > 1 else {})
         return drawn
 
-    seeds = min(len(accuracy) for both in curves.values() for accuracy in both)
     chart = _chart(dict(zip(titles, bands.values(), strict=True)), floor, seeds)
     return FigureBlock(name, plots.draw(plot), _alt(bands), _caption(floor, seeds), chart)
 
@@ -86,6 +88,7 @@ def _chart(bands: Mapping[str, Bands], floor: float, seeds: int) -> Chart:
         curves,
         f'95{words.SPACE}% interval',
         hidden=hidden,
+        n=words.sample(seeds, 'seed'),
     )
 
 
@@ -103,8 +106,8 @@ def _caption(floor: float, seeds: int) -> str:
     axis = f' The axis is logarithmic; {edge}.' if floor else ''
     return (
         f'Error (1 {words.MINUS} accuracy) against epoch, at the selected learning rate. Lines: '
-        f'mean over n{words.SPACE}={words.SPACE}{words.count(seeds, "evaluation seed")}. Bands: '
-        f'95{words.SPACE}% intervals.{axis}'
+        f'mean over {words.sample(seeds, "evaluation seed")}. Bands: '
+        f'95{words.SPACE}% intervals. One colour per option in all figures.{axis}'
     )
 
 
@@ -115,8 +118,10 @@ def _curve(axes: Axes, band: tuple[np.ndarray, ...], floor: float, style: plots.
     axes.plot(epochs, mean, marker='o' if len(epochs) < 4 else '', markersize=4, **style)
 
 
-def _legend(figure: Figure, width: float, compared: bool) -> None:
-    handles = [Line2D([], [], label='training', **TRAIN), Line2D([], [], label='validation', **VAL)]
-    if compared:
-        handles.append(Line2D([], [], label='validation, baseline', **REFERENCE))
+def _legend(figure: Figure, width: float, reference: plots.Line) -> None:
+    parts = dict(training=TRAIN, validation=VAL)
+    ink = dict(color=plots.INK)
+    handles = [Line2D([], [], label=label, **style | ink) for label, style in parts.items()]
+    if reference:
+        handles.append(Line2D([], [], label='validation, baseline', **reference))
     plots.legend(figure, handles, width)

@@ -13,14 +13,12 @@ from matplotlib.lines import Line2D
 from jaxdl.report.ablation import boundaries, reading
 from jaxdl.report.ablation.boundaries import Answers, Members
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-START: plots.Line = dict(
-    color=plots.VERMILION, linestyle=(0, (4, 1.5)), marker='o', markersize=5, mfc='white'
-)
-END: plots.Line = dict(color=plots.BLUE, linestyle='-', marker='o', markersize=4)
+START: plots.Line = dict(linestyle=(0, (4, 1.5)), marker='o', markersize=5, mfc='white')
+END: plots.Line = dict(linestyle='-', marker='o', markersize=4)
 STYLES = dict(start=START, end=END)
 TINY = 1e-12  # smaller norms count as 0
 
@@ -43,7 +41,7 @@ def blocks(folder: pathlib.Path, study: AblationRun, condition: str, figure: str
     finite = _finite(answers, count)
     usable = {option: rows[finite[rows]] for option, rows in members.items() if finite[rows].any()}
     content = [
-        *_norms(f'{figure}_gradients', answers, usable),
+        *_norms(f'{figure}_gradients', answers, usable, palette.colours(study.options)),
         *_units(study, condition, answers, usable),
         *boundaries.blocks(
             f'{figure}_boundaries', study, condition, answers, usable, int(arrays['seed'].min())
@@ -106,7 +104,9 @@ def _layers(answers: Answers, when: str, name: str) -> Layers:
     return {layer: layers[layer].astype(float) for layer in sorted(layers, key=place)}
 
 
-def _norms(name: str, answers: Answers, members: Members) -> list[Block]:
+def _norms(
+    name: str, answers: Answers, members: Members, colours: Mapping[str, str]
+) -> list[Block]:
     """Norms of the gradient with respect to each kernel, one panel per option."""
     norms = {when: _layers(answers, when, 'gradient_norms') for when in STYLES}
     norms = {when: layers for when, layers in norms.items() if layers}
@@ -121,9 +121,12 @@ def _norms(name: str, answers: Answers, members: Members) -> list[Block]:
     low, high = (positive.min(), positive.max()) if positive.size else (1.0, 1.0)
     floor = low / 30 if len(positive) < len(drawn_values) else 0.0
 
+    n = words.sample(max(map(len, members.values())), 'seed')
+
     def plot(width: float) -> Figure:
-        drawn, grid = plots.panels(list(members), width, 'layer, input first', 'gradient norm')
-        for axes, rows in zip(grid, members.values(), strict=True):
+        y = f'norm of the gradient ({n})'
+        drawn, grid = plots.panels(list(members), width, 'layer, input first', y)
+        for axes, (option, rows) in zip(grid, members.items(), strict=True):
             for when, of_layer in norms.items():
                 _line(
                     axes,
@@ -131,29 +134,37 @@ def _norms(name: str, answers: Answers, members: Members) -> list[Block]:
                     [v[rows] for v in of_layer.values()],
                     floor,
                     when,
+                    colours[option],
                 )
             axes.set_xticks(range(1, len(layers) + 1))
             axes.set_xlim(0.6, len(layers) + 0.4)
         _norm_axis(grid[0], low, high, floor)
-        handles = [Line2D([], [], label=f'{when} of training', **STYLES[when]) for when in norms]
+        handles = [
+            Line2D([], [], label=f'{when} of training', color=plots.INK, **STYLES[when])
+            for when in norms
+        ]
         plots.legend(drawn, handles, width)
         return drawn
 
     numbered = ', '.join(f'{i} {markup.code(layer)}' for i, layer in enumerate(layers, 1))
-    seeds = words.count(max(map(len, members.values())), 'seed')
     zeros = f' At 0: less than {words.power(-12)}.' if floor else ''
     caption = (
         'Euclidean norm of the gradient of the loss with respect to the kernel of each layer, on '
-        f'some training images. Lines: mean over n{words.SPACE}={words.SPACE}{seeds}. Dots: one '
+        f'some training images. Lines: mean over {n}. Dots: one '
         f'seed each. The axis is logarithmic.{zeros} Layers: {numbered}.'
     )
     return [FigureBlock(name, plots.draw(plot), _norms_alt(norms, members), caption)]
 
 
 def _line(
-    axes: Axes, places: Sequence[int], values: Sequence[np.ndarray], floor: float, when: str
+    axes: Axes,
+    places: Sequence[int],
+    values: Sequence[np.ndarray],
+    floor: float,
+    when: str,
+    colour: str,
 ) -> None:
-    style, shift = STYLES[when], dict(start=-0.08, end=0.08)[when]
+    style, shift = STYLES[when] | dict(color=colour), dict(start=-0.08, end=0.08)[when]
     seeds = [np.where(norms > TINY, norms, floor) for norms in values]
     for x, norms in zip(places, seeds, strict=True):
         axes.plot(

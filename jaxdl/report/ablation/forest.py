@@ -10,43 +10,52 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jaxdl.report.ablation import verdicts
-from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.workdir.tables import Row
 
 
 def figure(
-    name: str, compared: Sequence[Row], per_seed: Mapping[str, Sequence[float]]
+    name: str,
+    compared: Sequence[Row],
+    per_seed: Mapping[str, Sequence[float]],
+    options: Sequence[str],
 ) -> FigureBlock:
     """Draw the differences from the baseline, in percentage points.
 
     Args:
       name: file name of the figure.
-      compared: rows of the summary, without the baseline.
+      compared: rows of the summary, without the baseline; the largest difference is on top.
       per_seed: option -> difference in accuracy of each seed.
+      options: all options of the study, for their colours.
 
     Returns:
       The figure with its caption and text alternative.
     """
+    compared = sorted(compared, key=lambda row: -row['difference'])
     extents = [_extent(row, per_seed[row['option']]) for row in compared]
     uneven = max(extents) > 10 * float(np.median(extents))
+    colours = palette.colours(options)
 
     def plot(width: float) -> Figure:
+        wide = width == plots.WIDE
         drawn = Figure(figsize=(width, 0.62 * len(compared) + 1.15), layout='constrained')
         axes = drawn.subplots()
         for y, row in enumerate(compared):
-            _difference(axes, y, row, per_seed[row['option']], numbers=width == plots.WIDE)
+            _difference(axes, y, row, per_seed[row['option']], colours[row['option']])
+            if wide:
+                _write_numbers(axes, y, row)
         if uneven:
             _scale(axes, extents)
         axes.axvline(0, color=plots.INK, linewidth=1)
         axes.grid(axis='y', visible=False)
-        letters = 26 if width == plots.WIDE else 12
+        letters = 26 if wide else 12
         axes.set_yticks(
             range(len(compared)), [plots.wrap(row['option'], letters) for row in compared]
         )
         axes.set_ylim(len(compared) - 0.45, -0.55)
         axes.tick_params(axis='y', length=0)
-        axes.set_xlabel('difference in test accuracy, percentage points')
+        axes.set_xlabel(_label(compared[0], wide))
         _legend(drawn, width)
         return drawn
 
@@ -59,20 +68,27 @@ def _alt(compared: Sequence[Row]) -> str:
         words.count(compared[0]['seeds'], 'seed'),
     )
     rows = (
-        f'{markup.flat(row["option"])} {_numbers(row)}, {verdicts.combined(row)}'
+        f'{markup.flat(row["option"])} {_numbers(row)}, these images: {row["verdict"]}; over seeds '
+        f'and images ({verdicts.interval_images(row)}), new images: {row["verdict_images"]}'
         for row in compared
     )
     return (
         f'Difference in test accuracy from the baseline {baseline} in percentage points, with 95 % '
-        f'intervals, over {seeds}: {"; ".join(rows)}.'
+        f'intervals over {seeds}. {". ".join(rows)}.'
     )
+
+
+def _label(row: Row, wide: bool) -> str:
+    """Label of the horizontal axis, in two lines on a phone."""
+    sizes = f'{words.sample(row["seeds"], "seed")}, {words.count(row["images"], "test image")}'
+    return f'difference in test accuracy, percentage points{" " if wide else chr(10)}({sizes})'
 
 
 def _caption(row: Row, uneven: bool) -> str:
     scale = ' The axis is linear near 0 and logarithmic beyond.' if uneven else ''
     return (
         f'Difference in test accuracy from {markup.name(row["baseline"])} (line at 0), percentage '
-        f'points, n{words.SPACE}={words.SPACE}{words.count(row["seeds"], "seed")}, '
+        f'points, {words.sample(row["seeds"], "seed")}, '
         f'{words.count(row["images"], "test image")}. Diamond and '
         f'thick bar: mean and 95{words.SPACE}% interval over seeds. Thin bar: 95{words.SPACE}% '
         'interval over seeds and images. Dots: one seed each. Grey: differences below the minimum '
@@ -107,7 +123,7 @@ def _scale(axes: Axes, extents: Sequence[float]) -> None:
     axes.xaxis.set_major_formatter(lambda tick, _: f'{tick:g}'.replace('-', words.MINUS))
 
 
-def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], numbers: bool) -> None:
+def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour: str) -> None:
     mean, low, high = (
         100 * row[key] for key in ('difference', 'difference_low', 'difference_high')
     )
@@ -120,25 +136,33 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], numbers
         100 * np.array(per_seed), seeds, '.', color=plots.GREY, alpha=0.6, markersize=5, zorder=2
     )
     outer = [100 * row[f'difference_{end}_images'] for end in ('low', 'high')]
-    axes.plot(outer, [y - 0.12] * 2, color=plots.BLUE, linewidth=1, zorder=3)
-    axes.plot(
-        [low, high],
-        [y - 0.12] * 2,
-        color=plots.BLUE,
-        linewidth=3.6,
-        solid_capstyle='butt',
-        zorder=3,
-    )
-    axes.plot(mean, y - 0.12, 'D', color=plots.BLUE, markersize=7, zorder=4)
-    if numbers:
-        text = f'{_numbers(row)}\n{verdicts.combined(row)}'
-        axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va='center')
+    places, line = [y - 0.12] * 2, dict(color=colour, solid_capstyle='butt', zorder=3)
+    axes.plot(outer, places, linewidth=1.2, **line)
+    axes.plot([low, high], places, linewidth=4, **line)
+    axes.plot(mean, y - 0.12, 'D', color=colour, markersize=7, zorder=4)
+
+
+def _write_numbers(axes: Axes, y: int, row: Row) -> None:
+    """Write both intervals and both verdicts next to a row."""
+    intervals = f'{_numbers(row)}\n({verdicts.interval_images(row)})'
+    found = f'these images: {row["verdict"]}\nnew images: {row["verdict_images"]}'
+    for text, points, side in ((intervals, 140, 'right'), (found, 152, 'left')):
+        axes.annotate(
+            text,
+            (1, y),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(points, 0),
+            textcoords='offset points',
+            ha=side,
+            va='center',
+            multialignment=side,
+        )
 
 
 def _legend(figure: Figure, width: float) -> None:
     handles = [
-        Line2D([], [], color=plots.BLUE, marker='D', linewidth=3.6, label='mean, over seeds'),
-        Line2D([], [], color=plots.BLUE, linewidth=1, label='over seeds and images'),
+        Line2D([], [], color=plots.INK, marker='D', linewidth=4, label='mean, over seeds'),
+        Line2D([], [], color=plots.INK, linewidth=1.2, label='over seeds and images'),
         Line2D([], [], color=plots.GREY, marker='.', linestyle='', label='one seed'),
         Patch(color=plots.SHADE, label='below minimum detectable difference'),
     ]

@@ -10,22 +10,22 @@ from matplotlib.lines import Line2D
 from jaxdl import statistics
 from jaxdl.report.ablation import queries
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
 COLUMNS = ('Option', 'Under', 'Interaction, percentage points', 'p', 'p (Holm)', 'Finding')
-OPTION: plots.Line = dict(color=plots.BLUE, marker='D', markersize=5, linestyle='-', capsize=3)
-REFERENCE: plots.Line = dict(color=plots.INK, marker='o', markersize=4, linestyle=':', capsize=3)
+OPTION: plots.Line = dict(marker='D', markersize=5, linestyle='-', capsize=3)
+REFERENCE: plots.Line = dict(marker='o', markersize=4, linestyle=':', capsize=3)
 
-KEYS = ('mean', 'ci_low', 'ci_high')
+KEYS = ('mean', 'ci_high', 'ci_low')
 
 Contrasts = dict[
     tuple[str, str], tuple[statistics.Comparison, float]
 ]  # (option, condition) -> comparison, p (Holm)
 Intervals = dict[
     str, np.ndarray
-]  # option -> accuracy in per cent: mean and the two ends, [3, condition]
+]  # option -> error in per cent: mean and the two ends, [3, condition]
 
 
 def blocks(study: AblationRun, figure: str) -> list[Block]:
@@ -157,18 +157,22 @@ def _figure(study: AblationRun, name: str) -> FigureBlock:
     intervals: Intervals = {
         option: 100
         * np.array(
-            [[rows[condition, option][key] for condition in study.conditions] for key in KEYS]
+            [[1 - rows[condition, option][key] for condition in study.conditions] for key in KEYS]
         )
         for option in study.options
     }
     options, places = study.options[1:], np.arange(len(study.conditions))
+    colours = palette.colours(study.options)
+    reference = REFERENCE | dict(color=colours[study.baseline])
+    n = words.sample(min(row['seeds'] for row in study.summary), 'seed')
 
     def plot(width: float) -> Figure:
         drawn, grid = plots.panels(
-            options, width, 'test accuracy, %', markup.flat(study.config['second_factor'])
+            options, width, f'test error, % ({n})', markup.flat(study.config['second_factor'])
         )
         for axes, option in zip(grid, options, strict=True):
-            for who, style, shift in ((study.baseline, REFERENCE, -0.06), (option, OPTION, 0.06)):
+            this = OPTION | dict(color=colours[option])
+            for who, style, shift in ((study.baseline, reference, -0.06), (option, this, 0.06)):
                 mean, low, high = intervals[who]
                 axes.errorbar(mean, places + shift, xerr=[mean - low, high - mean], **style)
             axes.xaxis.set_major_locator(
@@ -179,11 +183,11 @@ def _figure(study: AblationRun, name: str) -> FigureBlock:
             places, [plots.wrap(_plain(condition), 14) for condition in study.conditions]
         )
         grid[0].set_ylim(len(places) - 0.6, -0.4)
-        _legend(drawn, width)
+        _legend(drawn, width, reference)
         return drawn
 
     caption = (
-        'Test accuracy under each condition, %: mean over the evaluation seeds and 95 % interval. '
+        f'Test error under each condition, %: mean over {n} and 95 % interval. '
         'Parallel lines in a panel mean that the effect is the same under all conditions.'
     ).replace(' %', f'{words.SPACE}%')
     return FigureBlock(name, plots.draw(plot), _alt(study.conditions, intervals), caption)
@@ -199,11 +203,11 @@ def _alt(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
         f'{markup.flat(option)}: {", ".join(f"{mean:.2f}" for mean in values[0])}'
         for option, values in intervals.items()
     )
-    return f'Mean test accuracy in % under {names}. {"; ".join(rows)}.'
+    return f'Mean test error in % under {names}. {"; ".join(rows)}.'
 
 
-def _legend(figure: Figure, width: float) -> None:
-    styles = {'this option': OPTION, 'baseline': REFERENCE}
+def _legend(figure: Figure, width: float, reference: plots.Line) -> None:
+    styles = {'this option': OPTION | dict(color=plots.INK), 'baseline': reference}
     lines = {
         label: {k: v for k, v in style.items() if k != 'capsize'} for label, style in styles.items()
     }

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib import ticker
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl.report.ablation import reading
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-OPTION: plots.Line = dict(color=plots.BLUE, linestyle='-')
-REFERENCE: plots.Line = dict(color=plots.GREY, linestyle=(0, (4, 1.5)))
-BOUND: plots.Line = dict(color=plots.VERMILION, linestyle=':', linewidth=1.7)
+OPTION: plots.Line = dict(linestyle='-')
+REFERENCE: plots.Line = dict(linestyle=(0, (4, 1.5)), linewidth=1.2)
+BOUND: plots.Line = dict(color=plots.INK, linestyle=':', linewidth=1.7)
 
 KEYS = ('option', 'logit', 'loss', 'gradient', 'best')
 BOUNDED = dict(
@@ -242,29 +241,21 @@ def _panels(
     bounds: Mapping[str, float],
 ) -> Figure:
     drawn, grid = plots.panels(list(curves), width, 'logit of the true class', y)
-    compared = study.baseline in curves and len(curves) > 1
+    compared, colours = study.baseline in curves and len(curves) > 1, palette.colours(study.options)
+    reference = REFERENCE | dict(color=colours[study.baseline])
     for axes, (option, curve) in zip(grid, curves.items(), strict=True):
-        _panel(
-            axes,
-            logit,
-            curve,
-            curves[study.baseline] if compared and option != study.baseline else None,
-        )
+        axes.axvline(0, color=plots.GREY, linewidth=0.8)
+        if compared and option != study.baseline:
+            axes.plot(logit, curves[study.baseline], **reference)
+        axes.plot(logit, curve, color=colours[option], **OPTION)
+        axes.set_xlim(logit[0], logit[-1])
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(lambda value, _: _signed(value))
         if option in bounds:
             axes.axhline(bounds[option], **BOUND)
-    handles = [Line2D([], [], label='this option', **OPTION)]
-    handles += [Line2D([], [], label='baseline', **REFERENCE)] if compared else []
+    handles = [Line2D([], [], label='this option', color=plots.INK, **OPTION)]
+    handles += [Line2D([], [], label='baseline', **reference)] if compared else []
     plots.legend(
         drawn, handles + ([Line2D([], [], label='minimum', **BOUND)] if bounds else []), width
     )
     return drawn
-
-
-def _panel(axes: Axes, logit: np.ndarray, curve: np.ndarray, reference: np.ndarray | None) -> None:
-    axes.axvline(0, color=plots.GREY, linewidth=0.8)
-    if reference is not None:
-        axes.plot(logit, reference, **REFERENCE)
-    axes.plot(logit, curve, **OPTION)
-    axes.set_xlim(logit[0], logit[-1])
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(lambda value, _: _signed(value))

@@ -73,7 +73,7 @@ def comparison(study: AblationRun, condition: str, figure: str) -> list[Block]:
     }
     warnings = _warnings(study, condition, compared)
     return [
-        forest.figure(figure, compared, per_seed),
+        forest.figure(figure, compared, per_seed, study.options),
         table,
         *(Paragraph(text, 'note') for text in (NOTES, *warnings)),
         *_over_images(compared),

@@ -7,8 +7,8 @@ from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 
 TOLERANCE = (
-    'Learning-rate tolerance: widest range of neighbouring tried rates with mean validation '
-    "accuracy within one percentage point of the option's best, and the ratio of its ends."
+    'Learning-rate tolerance: widest range of neighbouring tried rates with mean validation error '
+    "within one percentage point of the option's best, and the ratio of its ends."
 )
 
 
@@ -21,7 +21,7 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     design = study.design(condition)
     seeds = words.count(design['tuning_seeds'], 'tuning seed')
     rule = (
-        'Each option takes the learning rate with the best mean validation accuracy at epoch '
+        'Each option takes the learning rate with the lowest mean validation error at epoch '
         f'{design["epochs"]}; the smallest of equal ones.'
     )
     edges = [
@@ -29,14 +29,14 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
         for option, tuning in tunings.items()
         if tuning.added or tuning.on_edge
     ]
-    columns = ('Option', 'Learning rates tried', 'Selected', 'Validation accuracy, %', 'Tolerance')
+    columns = ('Option', 'Learning rates tried', 'Selected', 'Validation error, %', 'Tolerance')
     rows = [_row(option, tuning) for option, tuning in tunings.items()]
     return [
         Paragraph(rule),
         *([Items(edges)] if edges else []),
         tuning_figure.figure(figure, tunings, study.data[condition].val),
         Table(
-            f'Selected learning rates; validation accuracy: mean and range over {seeds}',
+            f'Selected learning rates; validation error: mean and range over {seeds}',
             columns,
             rows,
             'lwrrr',
@@ -60,10 +60,10 @@ def _row(option: str, tuning: Tuning) -> list[str]:
     tried = ', '.join(
         f'{rate:g}' + (' (added)' if rate in tuning.added else '') for rate in tuning.means
     )
-    accuracy = words.number(tuning.means[tuning.chosen])
+    error = words.number(1 - tuning.means[tuning.chosen])
     if len(values) > 1:
-        accuracy += f' ({words.span(min(values), max(values), words.number)})'
-    return [markup.name(option), tried, f'{tuning.chosen:g}', accuracy, _tolerance(tuning)]
+        error += f' ({words.span(1 - max(values), 1 - min(values), words.number)})'
+    return [markup.name(option), tried, f'{tuning.chosen:g}', error, _tolerance(tuning)]
 
 
 def _tolerance(tuning: Tuning) -> str:

@@ -1,4 +1,4 @@
-"""Tuning budget: expected best validation accuracy against the number of learning rates tried."""
+"""Tuning budget: expected lowest validation error against the number of learning rates tried."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from matplotlib.lines import Line2D
 from jaxdl import statistics
 from jaxdl.report.ablation import queries
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
-OPTION: plots.Line = dict(color=plots.BLUE, marker='o', markersize=3.5)
-REFERENCE: plots.Line = dict(color=plots.INK, linestyle=':', linewidth=1.3)
+OPTION: plots.Line = dict(marker='o', markersize=3.5)
+REFERENCE: plots.Line = dict(linestyle=':', linewidth=1.3)
 OTHER: plots.Line = dict(color='#c4c4c4', linewidth=1)
 CAPTION = (
-    'Expected best validation accuracy, %, of k learning rates drawn without replacement from the '
+    'Expected lowest validation error, %, of k learning rates drawn without replacement from the '
     'rates tried (Dodge et al. 2019; Tang et al. 2020), against k. A line that is flat early means '
     'that the learning rate matters little.'
 )
@@ -35,68 +35,69 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     caption = CAPTION + (
         EXTENDED if any(tuning.added for tuning in tunings.values() if tuning) else ''
     )
+    n = words.sample(study.design(condition)['tuning_seeds'], 'tuning seed')
     return [
         Paragraph(_leads(best)),
-        _figure(figure, best, study.baseline, study.data[condition].val, caption),
+        _figure(figure, best, study.baseline, study.data[condition].val, caption, n),
     ]
 
 
 def _leads(best: Mapping[str, np.ndarray]) -> str:
     one, full = (max(best, key=lambda option: round(best[option][k], 12)) for k in (0, -1))
     tried = words.count(len(best[full]), 'learning rate')
-    alone, reached = words.percent(best[one][0]), words.percent(best[full][-1])
+    alone, reached = words.percent(1 - best[one][0]), words.percent(1 - best[full][-1])
     head = 'With one learning rate, drawn at random from those tried, the '
     if len(best) == 1:
-        return f'{head}expected validation accuracy is {alone}.'
-    head += f'best expected validation accuracy is {alone} ({markup.name(one)})'
-    return f'{head}. With all {tried} the best is {reached} ({markup.name(full)}).'
+        return f'{head}expected validation error is {alone}.'
+    head += f'lowest expected validation error is {alone} ({markup.name(one)})'
+    return f'{head}. With all {tried} the lowest is {reached} ({markup.name(full)}).'
 
 
 def _figure(
-    name: str, best: Mapping[str, np.ndarray], baseline: str, images: int, caption: str
+    name: str, best: Mapping[str, np.ndarray], baseline: str, images: int, caption: str, n: str
 ) -> FigureBlock:
     errors = {option: 100 * (1 - values) for option, values in best.items()}
     everything = np.concatenate(list(errors.values()))
-    floor = plots.floor(everything, images)
+    floor, colours = plots.floor(everything, images), palette.colours(best)
+    reference = REFERENCE | dict(color=colours[baseline])
+    labelled = {
+        'this option': OPTION | dict(color=plots.INK),
+        'baseline': reference,
+        'other options': OTHER,
+    }
 
     def plot(width: float) -> Figure:
-        drawn, grid = plots.panels(
-            list(best), width, 'learning rates tried', 'expected best validation accuracy, %'
-        )
-        plots.error_axis(grid[0], everything, floor, accuracy=True)
+        y = 'lowest validation error, %, expected'
+        x = f'number k of learning rates tried ({n})'
+        drawn, grid = plots.panels(list(best), width, x, y)
+        plots.error_axis(grid[0], everything, floor)
         for axes, option in zip(grid, best, strict=True):
             order = sorted(
                 errors, key=lambda other: (other == option, other == baseline)
             )  # this option on top
             for other in order:
-                style = OPTION if other == option else REFERENCE if other == baseline else OTHER
+                this = OPTION | dict(color=colours[other])
+                style = this if other == option else reference if other == baseline else OTHER
                 axes.plot(
                     np.arange(1, len(errors[other]) + 1), np.maximum(errors[other], floor), **style
                 )
             axes.xaxis.set_major_locator(
                 ticker.MaxNLocator(7, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
             )
-        handles = [Line2D([], [], label=label, **style) for label, style in _LEGEND.items()]
+        handles = [Line2D([], [], label=label, **style) for label, style in labelled.items()]
         plots.legend(drawn, handles[: min(len(best), 3)], width)
         return drawn
 
-    axis = (
-        f' The vertical axis is logarithmic in the error (100 {words.MINUS} accuracy).'
-        if floor
-        else ''
-    )
+    axis = ' The vertical axis is logarithmic.' if floor else ''
     return FigureBlock(name, plots.draw(plot), _alt(best), caption + axis)
-
-
-_LEGEND = {'this option': OPTION, 'baseline': REFERENCE, 'other options': OTHER}
 
 
 def _alt(best: Mapping[str, np.ndarray]) -> str:
     options = (
-        f'{markup.flat(option)}: {", ".join(words.number(value) for value in values)}'
+        f'{markup.flat(option)}: {", ".join(words.number(1 - value) for value in values)}'
         for option, values in best.items()
     )
     return (
-        'Expected best validation accuracy in % with 1, 2, ... learning rates tried. '
+        'Expected lowest validation error in % with 1, 2, ... learning rates tried. '
         f'{"; ".join(options)}.'
     )

@@ -117,17 +117,16 @@ def _figure(
         drawn = Figure(figsize=(width, 3.4 if wide else 6.2), layout='constrained')
         shares, runs = drawn.subplots(*((1, 2) if wide else (2, 1)))
         _shares(shares, components)
-        _dots(runs, accuracies, levels)
+        _dots(runs, 100 * (1 - accuracies), levels)
         return drawn
 
     values = '; '.join(
         f'{_source(component)} {100 * component.share:.0f} %' for component in components
     )
     caption = (
-        'Left (above on a phone): share of each source in the variance, %. Right: test accuracy, '
-        f'%, of n{words.SPACE}={words.SPACE}{words.count(len(accuracies), "run")} (dots), grouped '
-        'by the levels of each source; bars are means of levels. A larger spread of the bars means '
-        'a larger share.'
+        'Left (above on a phone): share of each source in the variance, %. Right: test error, %, '
+        f'of {words.sample(len(accuracies), "run")} (dots), grouped by the levels of each source; '
+        'bars are means of levels. A larger spread of the bars means a larger share.'
     )
     return FigureBlock(
         name, plots.draw(plot), f'Share of the variance of test accuracy: {values}.', caption
@@ -147,16 +146,16 @@ def _shares(axes: Axes, components: Sequence[Component]) -> None:
     _bare(axes)
 
 
-def _dots(axes: Axes, accuracies: np.ndarray, levels: Mapping[str, Sequence[int]]) -> None:
+def _dots(axes: Axes, errors: np.ndarray, levels: Mapping[str, Sequence[int]]) -> None:
     for y, level in enumerate(levels.values()):
         codes = np.unique(level, return_inverse=True)[1]
         places = y + 0.32 * np.linspace(-1, 1, codes.max() + 1)
-        axes.plot(100 * accuracies, places[codes], '.', color=plots.GREY, alpha=0.6, markersize=4)
-        means = [100 * accuracies[codes == code].mean() for code in range(codes.max() + 1)]
+        axes.plot(errors, places[codes], '.', color=plots.GREY, alpha=0.6, markersize=4)
+        means = [errors[codes == code].mean() for code in range(codes.max() + 1)]
         axes.plot(means, places, '|', color=plots.BLUE, markersize=9, markeredgewidth=2.2)
     axes.set_yticks(range(len(levels)), [plots.wrap(source, 14) for source in levels])
     axes.set_ylim(len(levels) - 0.5, -0.5)
-    axes.set_xlabel('test accuracy, %')
+    axes.set_xlabel(f'test error, % ({words.sample(len(errors), "run")})')
     _bare(axes)
 
 

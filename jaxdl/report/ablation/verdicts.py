@@ -192,4 +192,4 @@ def _clause(row: Row, first: bool) -> str:
 
 
 def _seeds(row: Row) -> str:
-    return f'n{words.SPACE}={words.SPACE}{words.count(row["seeds"], "seed")}'
+    return words.sample(row['seeds'], 'seed')

@@ -36,14 +36,12 @@ class Axis:
       unit: unit of the label.
       decimals: decimals of the values in tables.
       floor: lower end of a logarithmic axis; 0 for a linear axis.
-      top: if not 0, the axis is logarithmic in `top - value` (100 for an accuracy in %).
     """
 
     name: str
     unit: str
     decimals: int = 2
     floor: float = 0.0
-    top: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Curve:
     """One line of a chart.
 
     Attributes:
-      name: determines colour and marker.
+      name: determines colour and marker, by its place among the names of the chart.
       part: `training` or `validation`; determines the dashes.
       x: values of the horizontal axis.
       mean: values of the vertical axis, as many as `x`.
@@ -83,6 +81,7 @@ class Chart:
       marked: meaning of a ring.
       logarithmic: whether x is logarithmic.
       hidden: parts that are invisible at first.
+      n: sample size, for the vertical axis.
     """
 
     x: str
@@ -92,6 +91,7 @@ class Chart:
     marked: str = ''
     logarithmic: bool = False
     hidden: Sequence[str] = ()
+    n: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from jaxdl.report.page import markup
+from jaxdl.report.page import markup, palette
 from jaxdl.report.page.blocks import Chart, Curve
 
-# After Okabe and Ito's palette; contrast at least 3:1 against white and dark pages. Each name also
-# has a marker.
-PALETTE = ('#0072B2', '#D55E00', '#009E73', '#C4659B', '#3C93C8', '#7D6A5A')
 ESCAPED = {ord(sign): f'\\u{ord(sign):04x}' for sign in '<>&\u2028\u2029'}
 
 
@@ -22,7 +19,7 @@ def encode(chart: Chart) -> Markup:
     """Encode a chart as JSON; no name in it can end the script element or open another."""
     curves = [_curve(curve, chart.axes[curve.axis].decimals) for curve in chart.curves]
     fields = dataclasses.asdict(dataclasses.replace(chart, curves=())) | dict(
-        curves=curves, colors=PALETTE
+        curves=curves, colors=palette.PALETTE
     )
     text = json.dumps(fields, ensure_ascii=False, separators=(',', ':'), allow_nan=False)
     return Markup(text.translate(ESCAPED))

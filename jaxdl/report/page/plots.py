@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxdl import statistics
-from jaxdl.report.page import markup
+from jaxdl.report.page import markup, palette
 from jaxdl.report.page.blocks import Drawing
 
 WIDE, NARROW = 9.6, 3.7  # inches: the column of text on a page, and a phone
@@ -24,8 +24,8 @@ STEPS = [
     digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5)
 ]  # round numbers for ticks
 
-# Okabe and Ito's palette, safe for the colour-blind; lines also differ in dashes or markers.
-BLUE, VERMILION, INK, GREY, SHADE = '#0072B2', '#D55E00', '#222222', '#767676', '#ebebeb'
+BLUE, VERMILION = palette.PALETTE[:2]  # lines also differ in dashes or markers
+INK, GREY, SHADE = '#222222', '#767676', '#ebebeb'
 
 Line = dict[str, Any]  # how a line is drawn: the keyword arguments of Line2D and Axes.plot
 STYLE: dict[str, Any] = {
@@ -124,15 +124,8 @@ def floor(errors: np.ndarray, images: int) -> float:
     return half if np.max(errors) > 8 * max(np.min(errors), half) else 0.0
 
 
-def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = False) -> None:
-    """Scale y for `errors` in per cent, logarithmic down to `floor`, linear if that is 0.
-
-    Args:
-      axes: the axes.
-      errors: errors in per cent.
-      floor: lower end of a logarithmic axis.
-      accuracy: label the inverted axis with 100 - error, so that up is better.
-    """
+def error_axis(axes: Axes, errors: np.ndarray, floor: float) -> None:
+    """Scale y for `errors` in per cent, logarithmic down to `floor`, linear if that is 0."""
     low, high = max(float(np.min(errors)), floor), float(np.max(errors))
     if floor:
         axes.set_yscale('log')
@@ -145,8 +138,8 @@ def error_axis(axes: Axes, errors: np.ndarray, floor: float, accuracy: bool = Fa
         margin = max(0.06 * (high - low), 0.2)
         low, high = max(low - margin, -margin / 4), min(high + margin, 100 + margin / 4)
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
-    axes.yaxis.set_major_formatter(lambda error, _: f'{100 - error if accuracy else error:.4g}')
-    axes.set_ylim(*((high, low) if accuracy else (low, high)))
+    axes.yaxis.set_major_formatter(lambda error, _: f'{error:.4g}')
+    axes.set_ylim(low, high)
 
 
 def rate_axis(axes: Axes, rates: Sequence[float]) -> None:

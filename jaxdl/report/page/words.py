@@ -91,6 +91,11 @@ def count(n: int, noun: str) -> str:
     return f'{n:,}{SPACE}{noun}{"" if n == 1 else "es" if noun.endswith("s") else "s"}'
 
 
+def sample(n: int, noun: str) -> str:
+    """Sample size: `n = 10 seeds`."""
+    return f'n{SPACE}={SPACE}{count(n, noun)}'
+
+
 def listing(items: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *front, last = items

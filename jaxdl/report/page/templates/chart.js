@@ -125,10 +125,9 @@ function view(chart, words, panels) {
 
 // Maps between values and pixels for the visible range.
 function scales(chart, curves, width, height) {
-  const {floor, top} = chart.axes[chart.axis], along = chart.logarithmic ? Math.log : value => value
-  const up = value => top ? -Math.log(Math.max(top - value, floor))
-    : floor ? Math.log(Math.max(value, floor)) : value
-  const back = place => top ? top - Math.exp(-place) : floor ? Math.exp(place) : place
+  const {floor} = chart.axes[chart.axis], along = chart.logarithmic ? Math.log : value => value
+  const up = value => floor ? Math.log(Math.max(value, floor)) : value
+  const back = place => floor ? Math.exp(place) : place
   const places = keys => (curves.length ? curves : onAxis(chart))
     .flatMap(curve => keys.flatMap(key => curve[key])).filter(Number.isFinite).map(up)
   const means = places(['mean']), ends = places(['mean', 'low', 'high'])
@@ -137,11 +136,9 @@ function scales(chart, curves, width, height) {
   const give = 0.3 * extent, room = 0.05 * extent || 0.1
   let low = Math.max(Math.min(...ends), Math.min(...means) - give) - room
   let high = Math.min(Math.max(...ends), Math.max(...means) + give) + room
-  if (!top) low = Math.max(low, floor ? Math.log(floor) : -room / 4)
-  else high = Math.min(high, -Math.log(floor))
+  low = Math.max(low, floor ? Math.log(floor) : -room / 4)
   const most = Math.floor(height / 40)
-  const ys = top ? decades(top - back(high), top - back(low), most).map(rest => top - rest)
-    : floor ? decades(back(low), back(high), most) : steps(low, high, most)
+  const ys = floor ? decades(back(low), back(high), most) : steps(low, high, most)
   const digits = Math.max(...ys.map(value => (written(value).split('.')[1] || '').length))
   const label = value => floor ? written(value) : value.toFixed(digits)
 
@@ -164,7 +161,7 @@ function scales(chart, curves, width, height) {
 }
 function frame(chart, {left, right, foot, x, y, ys, ticks, label}, height) {
   return [
-    text(titled(chart.axes[chart.axis]), 0, 12),
+    text(titled(chart.axes[chart.axis]) + (chart.n && ` (${chart.n})`), 0, 12),
     text(chart.x, (left + right) / 2, height - 4, 'middle'),
     ...ys.map(value => svg('path', {class: 'chart-grid', d: `M${left} ${y(value)}H${right}`})),
     ...ys.map(value => text(label(value), left - 6, y(value) + 4, 'end')),
