@@ -7,7 +7,6 @@ centred square as EXIF turns it, and use the same number of threads.
 
 import concurrent.futures
 import io
-import os
 import pathlib
 import statistics
 import time
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jaxdl.data import decode
+from jaxdl.runtime import machine
 
 SIDE, SIZE, QUALITY, ROUNDS, THREADS = 480, 32, 90, 9, 2
 GROCERY = pathlib.Path(__file__).parents[1] / '../shared/data/grocery/train_images'
@@ -97,7 +97,7 @@ def main():
     mean = sum(map(len, files)) / len(files) / 1024
     print(
         f'{len(files)} JPEGs of {mean:.0f} KiB, {SIDE} -> {SIZE} px; {decode.describe_decoder()}; '
-        f'{os.cpu_count()} cores'
+        f'{machine.usable_cores()} cores'
     )
     for threads in (1, THREADS):
         taken = {name: [] for name in sides}

@@ -42,13 +42,13 @@ def members(options: Options) -> Iterator[list[Row]]:
         )
 
 
-def whole(options: Options) -> Iterator[list[Row]]:
+def measure_study(options: Options) -> Iterator[list[Row]]:
     """The whole study."""
     yield study.compare()
 
 
 PARTS: dict[str, Callable[[Options], Iterator[list[Row]]]] = dict(
-    sizes=sizes, members=members, study=whole
+    sizes=sizes, members=members, study=measure_study
 )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from jaxdl.runtime.machine import usable_cores
+
 Row = dict[str, Any]
 PACKAGES = ('jaxdl', 'jax', 'jaxlib', 'flax', 'optax', 'torch', 'numpy')
 
@@ -38,7 +40,7 @@ def machine() -> Row:
     versions = {name: metadata.version(name) for name in PACKAGES}
     memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30
     about = dict(
-        cpu=_cpu(), cores=os.cpu_count(), memory_gib=round(memory, 1), load=os.getloadavg()[0]
+        cpu=_cpu(), cores=usable_cores(), memory_gib=round(memory, 1), load=os.getloadavg()[0]
     )
     return (
         dict(work='ensemble machine', peer=None, ratio=None, spread=None)

@@ -18,8 +18,9 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from benchmarks.workload import Size
+from jaxdl.runtime.machine import usable_cores
 
-CORES = os.cpu_count() or 1
+CORES = usable_cores()
 START_LIMIT, ROUND_LIMIT = 180.0, 60.0  # seconds until a side is given up
 Answer = dict[str, Any]
 

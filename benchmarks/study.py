@@ -72,14 +72,14 @@ def our_study() -> dict[str, Any]:
             f'--workdir={folder}/study',
         ]
         began = time.perf_counter()
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, '-c', CHILD, *command], stdout=subprocess.PIPE, text=True, check=True
         )
         wall = time.perf_counter() - began
         run = json.loads(pathlib.Path(folder, 'study', 'run.json').read_text())
     seconds = {name: run['seconds'][name] for name in ('compile', 'train', 'evaluate')}
     models = sum(group['members'] for group in run['groups'])
-    peak = int(done.stdout.split()[-1]) / 2**20
+    peak = int(process.stdout.split()[-1]) / 2**20
     return dict(
         wall=wall, seconds=seconds, models=models, peak_gib=peak, share=seconds['compile'] / wall
     )
@@ -89,8 +89,8 @@ def torch_study() -> dict[str, Any]:
     """The same in PyTorch, in a process of its own."""
     began = time.perf_counter()
     command = [sys.executable, '-m', 'benchmarks.torch_study', f'--processes={CORES}']
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1]) | dict(wall=time.perf_counter() - began)
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(process.stdout.splitlines()[-1]) | dict(wall=time.perf_counter() - began)
 
 
 def _middle(results: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -65,18 +65,20 @@ def stacked_step(models: list[nn.Module], compiled: bool) -> Callable[..., torch
     shapes = {name: (-1, *[1] * (p.ndim - 1)) for name, p in params.items()}
     gradients_of = vmap(grad_and_value(member_loss(models[0]), has_aux=True))
 
-    def whole(buffers: Any, rates: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> Any:
+    def train_all(
+        buffers: Any, rates: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
+    ) -> Any:
         gradients, (losses, buffers) = gradients_of(params, buffers, images, labels)
         for name, p in params.items():
             p.sub_(rates.view(shapes[name]) * momenta[name].mul_(MOMENTUM).add_(gradients[name]))
         return losses, buffers
 
-    whole = torch.compile(whole, fullgraph=True) if compiled else whole
+    program = torch.compile(train_all, fullgraph=True) if compiled else train_all
 
     def step(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         nonlocal buffers
         height = 0.5 * (1 + math.cos(math.pi * next(count) / STEPS))
-        losses, buffers = whole(buffers, base * height, images, labels)
+        losses, buffers = program(buffers, base * height, images, labels)
         return losses
 
     return step

@@ -118,7 +118,7 @@ def compiled_step(model: nn.Module) -> Callable[..., torch.Tensor]:
         return CROSS_ENTROPY(functional_call(model, (params, buffers), (images,)), labels)
 
     @torch.compile(fullgraph=True)
-    def whole(rate: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def program(rate: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         gradients, loss = grad_and_value(loss_of)(params, buffers, images, labels)
         for name, p in params.items():
             p.sub_(rate * momenta[name].mul_(MOMENTUM).add_(gradients[name]))
@@ -126,6 +126,6 @@ def compiled_step(model: nn.Module) -> Callable[..., torch.Tensor]:
 
     def step(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         rate.fill_(RATE * 0.5 * (1 + math.cos(math.pi * next(count) / STEPS)))
-        return whole(rate, images, labels)
+        return program(rate, images, labels)
 
     return step

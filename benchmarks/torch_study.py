@@ -11,7 +11,6 @@ PyTorch's ways. Rates past the edge of the grid are not tried.
 import argparse
 import json
 import multiprocessing
-import os
 import statistics
 import time
 from typing import Any
@@ -22,6 +21,7 @@ from torch import nn
 
 from benchmarks.torch_parts import POOLINGS, Part, digits
 from benchmarks.torch_side import network
+from jaxdl.runtime.machine import usable_cores
 
 RATES = tuple(float(rate) for rate in np.geomspace(0.01, 1.0, 5))
 TUNING, MEASURING, EPOCHS, BATCH, WIDTH, DEPTH = range(3), range(100, 110), 20, 32, 16, 2
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--processes', type=int, default=os.cpu_count())
+    parser.add_argument('--processes', type=int, default=usable_cores())
     parser.add_argument(
         '--poolings', type=int, default=len(POOLINGS), help='only the first so many: a short check'
     )

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxdl.augment import colour, geometry, mixing, randaugment
 from jaxdl.augment.mixing import Box
@@ -108,19 +107,18 @@ def draws_of(key: jax.Array, n: int) -> dict[str, jax.Array]:
     return draws_by_name
 
 
-def contact_sheet(images: jax.Array | np.ndarray) -> dict[str, jax.Array]:
+def contact_sheet(images: jax.Array) -> dict[str, jax.Array]:
     """Apply each augmentation alone, at its strength for display and with fixed noise.
 
     Args:
-      images: uint8 [n, height, width, channel].
+      images: float [n, height, width, channel], in [0, 1].
 
     Returns:
-      name -> float images of the same shape, in [0, 1].
+      name -> images of the same shape and range.
     """
-    pixels = jnp.asarray(images, jnp.float32) / 255
-    key, targets = jax.random.key(SEED), jnp.zeros((len(pixels), 1))
+    key, targets = jax.random.key(SEED), jnp.zeros((len(images), 1))
     return {
-        name: augment(key, pixels, targets, {name: row.displayed})[0]
+        name: augment(key, images, targets, {name: row.displayed})[0]
         for name, row in AUGMENTATIONS.items()
     }
 

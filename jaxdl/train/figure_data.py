@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxdl import augment
 from jaxdl.data import Dataset, Splits
+from jaxdl.data.preprocess import to_float
 from jaxdl.train import losses
 from jaxdl.train.variant import Variant
 
@@ -28,8 +29,8 @@ def contact_sheet(dataset: Dataset, splits: Splits, variants: Mapping[str, Varia
     ]
     if dataset.images.dtype != np.uint8:
         return {}
-    images = dataset.images[chosen]
-    sheet = dict(original=images / 255) | augment.contact_sheet(images)
+    images = to_float(dataset.images[chosen])
+    sheet = dict(original=images) | augment.contact_sheet(images)
     return {name: np.asarray(images, np.float32) for name, images in sheet.items()}
 
 

@@ -14,6 +14,7 @@ from jax import lax
 from jaxdl import ensemble
 from jaxdl.data import Data, load, split
 from jaxdl.data.on_device import place_on_device
+from jaxdl.data.preprocess import normalize, to_float
 from jaxdl.ensemble import Member, Workload
 from jaxdl.theory.answer import Note
 from jaxdl.train import train_step
@@ -118,9 +119,9 @@ def train(seed: int, epochs: int, note: Note) -> tuple[Classifier, list[GroupRec
     (trained,), groups = ensemble.train_members(
         [Member('classifier', seed, VARIANT)], Workload(data, classes, epochs), note=note
     )
-    mean, std = (np.asarray(value, np.float64)[0] for value in (data.mean, data.std))
-    images = (dataset.images[parts.test] / 255.0 - mean) / std
-    return classifier_of(trained.state.params, images, dataset.labels[parts.test], classes), groups
+    images = normalize(to_float(dataset.images[parts.test]), data.mean[0], data.std[0])
+    labels, params = dataset.labels[parts.test], trained.state.params
+    return classifier_of(params, np.asarray(images, np.float64), labels, classes), groups
 
 
 def classifier_of(params: Any, images: np.ndarray, labels: np.ndarray, classes: int) -> Classifier:
