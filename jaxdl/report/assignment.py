@@ -17,16 +17,7 @@ from jaxdl.report.page.blocks import Block, Figure, Page, Paragraph, Section, Ta
 from jaxdl.workdir.records import RunRecord
 
 CONFIG = ('name', 'scale', 'question', 'parts', 'roll_number')
-# Sections of a part's own report that are left out here.
-LEFT_OUT = (
-    'Tuning budget',
-    'Costs',
-    'Protocol',
-    'All runs',
-    'Provenance',
-    'Uncertainty',
-    'Learning rates',
-)
+LEFT_OUT = 'Provenance'  # section of a part's own report that is left out here
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,14 +110,17 @@ def _opening(part: PartReport) -> list[Block]:
     ]  # the head of the assignment has this warning
     return [
         Paragraph(part.page.title, 'question'),
-        *head,
+        *_rename_figures(part.name, head),
         Paragraph(f'Full report: {path}', 'note'),
     ]
 
 
 def _sections(part: PartReport, alone: bool) -> list[Section]:
-    """Sections of a part, one level down; a single section if the heading has several parts."""
-    sections = [section for section in part.page.sections if not section.title.startswith(LEFT_OUT)]
+    """Sections of a part, one level down; a single section if the heading has several parts.
+
+    The appendix of a part is left out.
+    """
+    sections = [section for section in part.page.sections if section.title != LEFT_OUT]
     inner = [
         Section(section.title, _rename_figures(part.name, section.blocks), 3)
         for section in sections

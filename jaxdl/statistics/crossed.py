@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from jaxdl.errors import InputError
-from jaxdl.statistics.paired import ALPHA, SMALLEST, constant
+from jaxdl.statistics.paired import ALPHA, SMALLEST, constant, detectable_shift
 
 FEWEST_GROUPS = 10  # of test images, for a verdict
 
@@ -54,6 +54,19 @@ class CorrectComparison:
         if self.p_value < level or not self.difference:
             return self.difference, self.difference
         return -1.0, 1.0  # the sign-flip test rejects no difference at this level
+
+    def detectable_at(self, level: float) -> float:
+        """Minimum detectable difference for new seeds and new images: 80 % power.
+
+        An approximation: it is the largest of the values of the three t tests.
+
+        Args:
+          level: of the test; 0.05 / m at the first step of Holm's correction for m options.
+
+        Returns:
+          The difference; 0 if nothing varies, so that it cannot be estimated.
+        """
+        return max((error * detectable_shift(df, level) for error, df in self.errors), default=0.0)
 
 
 def compare_correct(

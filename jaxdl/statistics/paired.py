@@ -294,7 +294,7 @@ def detectable(sd: float, n: int, level: float = ALPHA, *, test_train_ratio: flo
     Returns:
       The difference in the unit of `sd`; 0 if `sd` is 0.
     """
-    return sd * _detectable_effect(n, float(test_train_ratio), level) if sd else 0.0
+    return sd * _scale(n, float(test_train_ratio)) * detectable_shift(n - 1, level) if sd else 0.0
 
 
 def seeds_needed(sd: float, difference: float, power: float = POWER) -> int:
@@ -486,21 +486,30 @@ def _p_value(d: np.ndarray, error: float, largest: float) -> float:
 
 def _power(effect: float, n: int, ratio: float, level: float = ALPHA) -> float:
     """Power of the paired t test for an effect in standard deviations of the differences."""
-    critical, shift = float(stats.t.isf(level / 2, n - 1)), effect / _scale(n, ratio)
-    below = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # underflows to nan where it is 0
-    return float(stats.nct.sf(critical, n - 1, shift) + below)
+    return _power_of_shift(effect / _scale(n, ratio), n - 1, level)
+
+
+def _power_of_shift(shift: float, df: float, level: float) -> float:
+    """Power of a two-sided t test for a difference in standard errors."""
+    critical = float(stats.t.isf(level / 2, df))
+    below = np.nan_to_num(stats.nct.cdf(-critical, df, shift))  # underflows to nan where it is 0
+    return float(stats.nct.sf(critical, df, shift) + below)
 
 
 @functools.lru_cache
-def _detectable_effect(n: int, ratio: float, level: float) -> float:
-    """Minimum detectable difference, in standard deviations of the paired differences."""
-    scale = _scale(n, ratio)
+def detectable_shift(df: float, level: float) -> float:
+    """Minimum detectable difference of a two-sided t test, in standard errors: 80 % power.
 
-    def surplus(effect: float) -> float:
-        return _power(effect, n, ratio, level) - POWER
+    Args:
+      df: degrees of freedom.
+      level: of the test.
+    """
 
-    high = 8 * scale
+    def surplus(shift: float) -> float:
+        return _power_of_shift(shift, df, level) - POWER
+
+    high = 8.0
     while surplus(high) < 0:
         high *= 2
-    root = optimize.brentq(surplus, 1e-3 * scale, high, xtol=1e-13, rtol=np.float64(1e-14))
+    root = optimize.brentq(surplus, 1e-3, high, xtol=1e-13, rtol=np.float64(1e-14))
     return float(root)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import html.parser
+import itertools
 import json
 import pathlib
 import re
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import workdirs
 
@@ -20,6 +22,7 @@ from jaxdl import workdir as holding
 from jaxdl.report.ablation import verdicts
 from jaxdl.report.page import markup, words
 from jaxdl.workdir import tables as results
+from jaxdl.workdir.correct import read_correct
 
 HOSTILE = {
     'max': (0.03, 0.1),
@@ -218,47 +221,85 @@ def test_the_table_is_the_summary(usual):
         summary = list(csv.DictReader(file))
     assert len(summary) == len(table) == 5
     for row in summary:
-        cells = [cell.replace('\u2212', '-').replace('\n', ' ') for cell in table[row['option']]]
+        cells = ascii_cells(table[row['option']])
         ends = [float(row[key]) for key in ('mean', 'ci_low', 'ci_high')]
         if ends[0] > 0.95:  # near 1 the interval is a logit interval
             ends[1:] = statistics.logit_interval(*ends)
         mean, low, high = (100 * end for end in ends)
         assert cells[0] == f'{mean:.2f} ({low:.2f} to {high:.2f})'
         assert high < 100
-        assert float(cells[6]) == pytest.approx(float(row['learning_rate']))
         if row['option'] == row['baseline']:
             continue
-        d, low, high = (
-            100 * float(row[key]) for key in ('difference', 'difference_low', 'difference_high')
-        )
-        assert cells[1] == f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
-        assert cells[3] == f'{shown_p(row["p_value"])} ({shown_p(row["p_holm"])})'
-        assert cells[4].startswith(
-            f'{float(row["p_better"]):.2f} ({float(row["p_better_low"]):.2f} to '
-        )
-        assert float(cells[5]) > 100 * float(row['detectable'])  # Holm's first step
-        assert cells[7] == row['verdict']
-        # The corrected interval excludes 0 exactly where Holm's method rejects.
-        low, high = (float(end) for end in cells[2].split(' to '))
-        assert (row['verdict'] == verdicts.NONE) == (low <= 0 <= high)
+        assert cells[1] == percentage_points(row, '')
+        assert f'({cells[2]})' == percentage_points(row, '_images').partition(' ')[2]
+        assert cells[3:5] == [shown_p(row['p_holm']), shown_p(row['p_holm_images'])]
+        assert cells[5:] == [row['verdict'], row['verdict_images']]
 
 
-def test_the_second_table_has_the_columns_on_images(usual):
-    table = read(usual).table('Difference over')
+def test_both_pages_have_both_verdicts_of_each_option(usual):
+    summary = results.read_table(usual / 'summary.csv', results.SUMMARY)[1:]
+    alt, markdown = read(usual).figures[0]['alt'], (usual / 'report.md').read_text()
+    for row in summary:
+        option, verdict, new = (row[key] for key in ('option', 'verdict', 'verdict_images'))
+        of_option = re.compile(
+            rf'{option} \S+ \(.*?\), these images: {verdict}; .*?, new images: {new}\.'
+        )
+        assert of_option.search(alt)
+        assert of_option.search(markdown)
+        assert re.search(rf'^\| \*\*{option}\*\* .*\| {verdict} \| {new} \|$', markdown, re.M)
+
+
+def test_the_appendix_has_both_comparisons(usual):
+    page = read(usual)
+    seeds, images = page.table('Comparison over 10'), page.table('Comparison over 10\xa0seeds \xd7')
     with (usual / 'summary.csv').open() as file:
         summary = [row for row in csv.DictReader(file) if row['option'] != row['baseline']]
-    assert len(summary) == len(table) == 4
+    assert len(summary) == len(seeds) == len(images) == 4
     for row in summary:
-        cells = [cell.replace('\u2212', '-').replace('\n', ' ') for cell in table[row['option']]]
-        d, low, high = (
-            100 * float(row[key])
-            for key in ('difference', 'difference_low_images', 'difference_high_images')
+        for table, end, verdict in (
+            (seeds, '', row['verdict']),
+            (images, '_images', row['verdict_images']),
+        ):
+            cells = ascii_cells(table[row['option']])
+            assert cells[0] == percentage_points(row, end)
+            p, holm = row[f'p_value{end}'], row[f'p_holm{end}']
+            assert cells[2] == f'{shown_p(p)} ({shown_p(holm)})'
+            # The corrected interval excludes 0 exactly where Holm's method rejects.
+            low, high = (float(bound) for bound in cells[1].split(' to '))
+            assert (verdict == verdicts.NONE) == (low <= 0 <= high)
+        cells = ascii_cells(seeds[row['option']])
+        assert cells[3].startswith(
+            f'{float(row["p_better"]):.2f} ({float(row["p_better_low"]):.2f} to '
         )
-        assert cells[0] == f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
-        assert cells[2] == f'{shown_p(row["p_value_images"])} ({shown_p(row["p_holm_images"])})'
-        assert cells[5] == row['verdict_images']
-        low, high = (float(end) for end in cells[1].split(' to '))
-        assert (row['verdict_images'] == verdicts.NONE) == (low <= 0 <= high)
+        assert float(cells[4]) > 100 * float(row['detectable'])  # Holm's first step
+
+
+def test_images_that_make_up_the_difference_are_counted(usual):
+    correct, items = read_correct(usual / 'correct.npz'), read(usual).text
+    baseline = correct.by_seed('', 'max')[1]
+    for option in ('avg', 'strided'):
+        d = correct.by_seed('', option)[1] - baseline
+        total, per_image = abs(d.sum()), sorted(d.sum(0) * np.sign(d.sum()), reverse=True)
+        sums = list(itertools.accumulate(per_image))
+        half, every = (
+            1 + next(i for i, s in enumerate(sums) if s >= share * total) for share in (0.5, 1)
+        )
+        assert (
+            f'{option} and max differ on {d.any(0).sum()} of 360\xa0test images, in at least one '
+            f'seed. {half} of them make up half of the difference, {every} all of it.' in items
+        )
+
+
+def ascii_cells(cells: list[str]) -> list[str]:
+    return [cell.replace('\u2212', '-').replace('\n', ' ') for cell in cells]
+
+
+def percentage_points(row: dict[str, str], end: str) -> str:
+    d, low, high = (
+        100 * float(row[key])
+        for key in ('difference', f'difference_low{end}', f'difference_high{end}')
+    )
+    return f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
 
 
 def shown_p(p: str) -> str:
@@ -359,22 +400,36 @@ def test_the_page_opens_with_the_answer(usual):
     assert all(option in rest for option, verdict in result.items() if verdict == verdicts.NONE)
 
 
-def test_the_verdicts_stand_before_all_else_the_best_first(usual):
-    parts = r'"option"><b>(.*?)</b>.*"badge">(.*?)</span>.*"number">(.*?)</span>'
-    rows = re.findall(parts, page_of(usual))
-    summary = [
-        row
-        for row in results.read_table(usual / 'summary.csv', results.SUMMARY)
-        if row['option'] != 'max'
+ORDER = ['Result', 'Learning curves', 'Methods', 'Data', 'Appendix']
+APPENDIX = [
+    'Uncertainty',
+    'Equivalence',
+    'Learning rates',
+    'Tuning budget',
+    'Costs',
+    'Protocol',
+    'Limits',
+    'All runs',
+    'Provenance',
+]
+
+
+def test_the_answer_comes_first_and_the_folded_appendix_last(usual):
+    source, text = page_of(usual), (usual / 'report.md').read_text()
+    heads = re.findall(r'<h([23]) id="section-[\d.]+">([\d.]+) ([^<]*)', source)
+    assert [title for level, _, title in heads if level == '2'] == ORDER
+    assert [title for level, _, title in heads if level == '3'] == APPENDIX
+    assert re.findall(r'^(##+) ([\d.]+) (.*)$', text, re.M) == [
+        ('#' * int(level), number, title) for level, number, title in heads
     ]
-    summary.sort(key=lambda row: -row['difference'])
-    assert [row[:2] for row in rows] == [(row['option'], row['verdict']) for row in summary]
-    assert [row[2] for row in rows] == [
-        f'{words.points(r["difference"])} ({verdicts.interval(r)})' for r in summary
-    ]
-    assert page_of(usual).index('"badge"') < page_of(usual).index('<section')
-    text = (usual / 'report.md').read_text()
-    assert all(f'- **{row["option"]}**: {row["verdict"]}, ' in text for row in summary)
+    head, _, rest = source.partition('<nav')
+    assert 'class="lead"' in head
+    assert 'id="differences"' in head
+    before, _, folded = rest.partition('<details class="appendix">')
+    assert 'Learning curves' in before
+    assert folded.count('<h3') == len(APPENDIX)
+    assert '<details' not in before.partition('</nav>')[2]
+    assert f'<a href="#section-{len(ORDER)}">Appendix</a>' in before
 
 
 def test_the_same_workdir_gives_the_same_bytes(usual, tmp_path):

@@ -15,7 +15,7 @@ from jaxdl.report.page import exports, markup, render
 from jaxdl.report.page.blocks import Table
 
 STYLE = (render.folder() / 'page.css').read_text()
-TEXT = ('ink', 'soft', 'accent', 'warn', 'better', 'worse', 'no')
+TEXT = ('ink', 'soft', 'accent', 'warn')
 
 
 # Of light, of dark as the system asks for it and as the button does, and of print.

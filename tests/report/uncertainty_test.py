@@ -189,8 +189,8 @@ def test_every_run_is_listed(usual):
 def test_markdown_points_to_the_runs_and_the_page_folds_them(usual):
     source, text = (usual / 'report.html').read_text(), (usual / 'report.md').read_text()
     assert (
-        source.count('<details>') == source.count('</details>') - 1 == 1
-    )  # and the contents, which are open
+        source.count('<details>') == source.count('</details>') - 2 == 1
+    )  # and the contents, which are open, and the appendix
     assert re.search(
         r'^All runs with .*: all epochs of all runs are in `results.csv` of the workdir\.$',
         text,

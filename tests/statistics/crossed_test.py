@@ -101,6 +101,30 @@ def test_shares_find_the_planted_source():
     assert (seeds.share_images, seeds.share_seeds) == pytest.approx((0.0, 1.0))
 
 
+def test_where_only_seeds_vary_the_detectable_difference_is_that_of_the_paired_test():
+    accuracies = np.random.default_rng(5).random(8)
+    result = compare_correct(np.tile(accuracies[:, None], (1, 50)), np.full((8, 50), 0.5))
+    for level in (0.05, 0.01):
+        paired = statistics.detectable(accuracies.std(ddof=1), 8, level)
+        assert result.detectable_at(level) == pytest.approx(paired)
+    assert compare_correct(OPTION, OPTION).detectable_at(0.05) == 0
+
+
+@pytest.mark.parametrize('deviations', [(0.02, 0.3, 0.1), (0.01, 0.0, 0.3)])
+def test_the_detectable_difference_is_found_in_about_four_of_five_studies(deviations):
+    rng = np.random.default_rng(6)
+
+    def study(difference):
+        shapes = ((10, 1), (1, 100), (10, 100))
+        noise = sum(rng.normal(0, sd, shape) for sd, shape in zip(deviations, shapes, strict=True))
+        option = np.clip(0.5 + difference + noise / 4, 0, 1)
+        return compare_correct(option, np.full((10, 100), 0.5))
+
+    detectable = np.mean([study(0).detectable_at(0.05) for _ in range(20)])
+    found = np.mean([study(detectable).p_value < 0.05 for _ in range(300)])
+    assert 0.7 < found < 0.9
+
+
 @pytest.mark.parametrize(
     ('option', 'baseline', 'groups', 'message'),
     [

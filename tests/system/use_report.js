@@ -3,9 +3,9 @@ const result = { width: innerWidth, errors: [] }
 addEventListener('error', event => result.errors.push(event.message))
 addEventListener('load', async () => {
   const all = selector => [...document.querySelectorAll(selector)]
-  const rows = () => [...all('section:nth-of-type(2) tbody')[0].rows]
+  const rows = () => [...all('section:nth-of-type(1) tbody')[0].rows]
   const column = () => rows().map(row => parseFloat(row.cells[1].textContent))
-  const head = all('section:nth-of-type(2) thead button')[1], cell = head.closest('th')
+  const head = all('section:nth-of-type(1) thead button')[1], cell = head.closest('th')
   const sorted = () => {
     head.click()
     return [cell.ariaSort, column()]

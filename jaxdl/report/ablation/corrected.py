@@ -26,9 +26,10 @@ def extend(
       of the corrected intervals; `corrected` and `corrected_images`, these intervals;
       `corrected_detectable`, the minimum detectable difference at the first step of Holm's
       correction; `images_differ`, the number of test images on which option and baseline differ in
-      at least one seed; `images_half`, the smallest number of images that make up half of the
-      difference, None where each seed has a test split of its own; `components`, the comparison
-      over seeds and images, also None there.
+      at least one seed; `images_half` and `images_all`, the smallest number of images that make up
+      half of the difference and all of it; `components`, the comparison over seeds and images;
+      `detectable_images`, its minimum detectable difference at the first step of Holm's correction.
+      The last four are None where each seed has a test split of its own.
     """
     compared = [row for row in summary if row['option'] != row['baseline']]
     if not compared:
@@ -57,7 +58,9 @@ def extend(
                 float(sd), over_seeds.n, at_first_step, test_train_ratio=ratio
             ),
             images_half=None,
+            images_all=None,
             components=None,
+            detectable_images=None,
         )
         one, other = (by_image.by_option[row[side]] for side in ('option', 'baseline'))
         d = one - other
@@ -67,14 +70,16 @@ def extend(
             more |= dict(
                 components=components,
                 corrected_images=components.interval_at(levels['level_images']),
-                images_half=_half(d.mean(0)),
+                images_half=_fewest(d.mean(0), 0.5),
+                images_all=_fewest(d.mean(0), 1.0),
+                detectable_images=components.detectable_at(at_first_step),
             )
         extended.append(row | more)
     return extended
 
 
-def _half(per_image: np.ndarray) -> int:
-    """Smallest number of images whose differences sum to half of the total, or more."""
+def _fewest(per_image: np.ndarray, share: float) -> int:
+    """Smallest number of images whose differences sum to a share of the total, or more."""
     total = per_image.sum()
     largest = np.sort(per_image * np.sign(total))[::-1]
-    return int(np.searchsorted(np.cumsum(largest), abs(total) / 2 - 1e-9) + 1) if total else 0
+    return int(np.argmax(np.cumsum(largest) >= share * abs(total) - 1e-9)) + 1 if total else 0

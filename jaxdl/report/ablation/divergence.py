@@ -66,7 +66,7 @@ def warnings(study: AblationRun, condition: str) -> list[str]:
         if counts:
             texts.append(
                 f'Evaluation runs that {failure}: {words.listing(counts)}. Each counts as {value} '
-                'and is listed in section "Limits".'
+                'and is listed in the appendix, section "Limits".'
             )
     return texts + _same_difference(study, condition)
 

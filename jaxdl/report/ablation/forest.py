@@ -160,10 +160,11 @@ def _write_numbers(axes: Axes, y: int, row: Row) -> None:
 
 
 def _legend(figure: Figure, width: float) -> None:
+    below = ('below minimum', 'detectable', 'difference')
     handles = [
         Line2D([], [], color=plots.INK, marker='D', linewidth=4, label='mean, over seeds'),
         Line2D([], [], color=plots.INK, linewidth=1.2, label='over seeds and images'),
         Line2D([], [], color=plots.GREY, marker='.', linestyle='', label='one seed'),
-        Patch(color=plots.SHADE, label='below minimum detectable difference'),
+        Patch(color=plots.SHADE, label=(' ' if width == plots.WIDE else '\n').join(below)),
     ]
     plots.legend(figure, handles, width)

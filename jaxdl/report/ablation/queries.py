@@ -58,6 +58,11 @@ def compared(study: AblationRun, condition: str) -> list[Row]:
     return sorted(rows, key=lambda row: study.options.index(row['option']))
 
 
+def options_compared(study: AblationRun, condition: str) -> list[Row]:
+    """`compared` without the row of the baseline."""
+    return [row for row in compared(study, condition) if row['option'] != study.baseline]
+
+
 def curves(study: AblationRun, condition: str, option: str, split: str) -> np.ndarray:
     """Accuracy in the measure phase, float [seed, epoch]; empty if none was recorded."""
     values = collections.defaultdict(dict)

@@ -6,47 +6,26 @@ from jaxdl import statistics
 from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
-from jaxdl.report.page.blocks import Block, Paragraph, Table
+from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.workdir.tables import Row
 
 COLUMNS = (
     'Option',
     'Test accuracy, %',
     'Difference, percentage points',
-    'Corrected interval',
-    'p\n(Holm)',
-    'Probability of improvement',
-    'Minimum detectable difference',
-    'Learning rate',
+    'Interval over seeds and images',
+    'p (Holm), these images',
+    'p (Holm), new images',
     'Verdict, these images',
-)
-IMAGES_COLUMNS = (
-    'Option',
-    'Difference, percentage points',
-    'Corrected interval',
-    'p\n(Holm)',
-    'Images that differ',
-    'Images that make up half',
     'Verdict, new images',
 )
 NEAR = 0.05  # distance of a mean accuracy from 0 or 1 below which its interval is a logit interval
 NOTES = (
     f'Brackets: 95{words.SPACE}% intervals over seeds; of accuracies within 5{words.SPACE}% of 0 '
-    f'or 100{words.SPACE}% on the logit scale, which keeps them inside. Differences are paired: '
-    f'option {words.MINUS} baseline on the same seed. p: paired t test, two-sided; (Holm): '
-    'corrected for the number of options. An option is better or worse if p (Holm) < 0.05. '
-    'Corrected interval: excludes 0 exactly if p (Holm) < 0.05; it is compatible with the test, '
-    f'and not simultaneous for all options. Probability of improvement: share of seeds on which '
-    "the option wins, ties counting half, with Wilson's interval (an approximation with ties); "
-    '0.75 is the threshold proposed by Bouthillier et al. (2021). Minimum detectable difference: '
-    f'smallest true difference that this number of seeds finds with 80{words.SPACE}% power at the '
-    "first step of Holm's correction."
-)
-IMAGES_NOTES = (
-    'The intervals hold for new seeds and new test images of the same kind. Seeds and groups of '
-    'images are crossed random effects. Images that differ: images on which option and baseline '
-    'differ on at least one seed. Images that make up half: the fewest images whose differences '
-    'sum to half of the total. The test was fixed before the run, as was that over seeds.'
+    f'or 100{words.SPACE}% on the logit scale. Differences are paired: option {words.MINUS} '
+    'baseline on the same seed. p (Holm): corrected for the number of options. An option is better '
+    'or worse if p (Holm) < 0.05. "No difference found" does not mean equal. The appendix has '
+    'corrected intervals and minimum detectable differences.'
 )
 SPLIT_PER_SEED = (
     'Every seed has another test split. The interval over seeds therefore covers new test images, '
@@ -59,57 +38,62 @@ TRAINING_ERROR = (
 )
 
 
-def comparison(study: AblationRun, condition: str, figure: str) -> list[Block]:
-    """Summary as tables with notes, and the differences as a figure named `figure`."""
-    summary = queries.compared(study, condition)
-    seeds = words.count(summary[0]['seeds'], 'seed')
-    caption = f'Test accuracy at the last epoch, over {seeds} per option'
-    table = Table(caption, COLUMNS, [_row(row) for row in summary], 'lrrrrrrrw')
-    compared = [row for row in summary if row['option'] != study.baseline]
-    if not compared:
-        return [table]
+def forest_plot(study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """Differences with both intervals as a figure named `figure`; empty without a comparison."""
+    compared = queries.options_compared(study, condition)
     per_seed = {
         row['option']: queries.differences(study, condition, row['option']) for row in compared
     }
-    warnings = _warnings(study, condition, compared)
+    return [forest.figure(figure, compared, per_seed, study.options)] if compared else []
+
+
+def comparison(study: AblationRun, condition: str) -> list[Block]:
+    """Accuracies, differences and both verdicts as a table with notes."""
+    summary = queries.compared(study, condition)
+    compared = queries.options_compared(study, condition)
+    seeds = words.count(summary[0]['seeds'], 'seed')
+    caption = f'Test accuracy at the last epoch, over {seeds} per option'
+    if not compared:
+        rows = [[markup.name(row['option']), accuracy(row)] for row in summary]
+        return [Table(caption, COLUMNS[:2], rows, 'lr')]
     return [
-        forest.figure(figure, compared, per_seed, study.options),
-        table,
-        *(Paragraph(text, 'note') for text in (NOTES, *warnings)),
-        *_over_images(compared),
+        Table(caption, COLUMNS, [_row(row) for row in summary], 'lrrrrrww'),
+        Items([_images(row) for row in compared]),
+        *(
+            Paragraph(text, 'note')
+            for text in (NOTES, *_notes(compared), *_warnings(study, condition, compared))
+        ),
     ]
 
 
-def _over_images(compared: Sequence[Row]) -> list[Block]:
-    """Comparison over seeds and images as a table with notes."""
-    images, groups = compared[0]['images'], compared[0]['image_groups']
-    sizes = words.product(
-        words.count(compared[0]['seeds'], 'seed'), words.count(images, 'test image')
+def _images(row: Row) -> str:
+    """Sentences on the images that differ, and on those that make up the difference."""
+    option, baseline = markup.name(row['option']), markup.name(row['baseline'])
+    text = (
+        f'{option} and {baseline} differ on {row["images_differ"]:,} of '
+        f'{words.count(row["images"], "test image")}, in at least one seed.'
     )
-    if groups < images:
-        sizes += f' in {words.count(groups, "group")}'
-    rows = [
-        [
-            markup.name(row['option']),
-            f'{words.points(row["difference"])}\n({verdicts.interval_images(row)})',
-            verdicts.corrected(row['corrected_images']),
-            _p_values(row['p_value_images'], row['p_holm_images']),
-            f'{row["images_differ"]:,}',
-            words.exactly(row['images_half']),
-            row['verdict_images'],
-        ]
-        for row in compared
-    ]
-    notes = [IMAGES_NOTES] if compared[0]['components'] else [SPLIT_PER_SEED]
+    if not row['images_half']:
+        return text
+    half, every = row['images_half'], row['images_all']
+    return f'{text} {half:,} of them make up half of the difference, {every:,} all of it.'
+
+
+def _notes(compared: Sequence[Row]) -> list[str]:
+    """Groups of the test images, and splits per seed."""
+    images, groups = compared[0]['images'], compared[0]['image_groups']
+    notes = [] if compared[0]['components'] else [SPLIT_PER_SEED]
     if groups < statistics.FEWEST_GROUPS:
         notes.append(
             f'Too few groups: the test images form {words.count(groups, "group")}. A verdict on '
             f'new images needs at least {statistics.FEWEST_GROUPS} groups.'
         )
-    return [
-        Table(f'Difference over {sizes}', IMAGES_COLUMNS, rows, 'lrrrrrw'),
-        *(Paragraph(text, 'note') for text in notes),
-    ]
+    elif groups < images:
+        notes.append(
+            f'The {images:,} test images form {groups:,} groups of near-duplicates or of images '
+            'that the data set keeps together. Groups are the units of the comparison over images.'
+        )
+    return notes
 
 
 def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
@@ -137,29 +121,27 @@ def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
     ]
 
 
+def accuracy(row: Row) -> str:
+    """Mean test accuracy of a row with its interval over seeds, %."""
+    mean = words.number(row['mean'])
+    if row['ci_low'] is None:
+        return mean
+    return f'{mean}\n({words.span(*_accuracy_interval(row), words.number)})'
+
+
 def _row(row: Row) -> list[str]:
-    accuracy = words.number(row['mean'])
-    if row['ci_low'] is not None:
-        accuracy += f'\n({words.span(*_accuracy_interval(row), words.number)})'
-    head, rate = [markup.name(row['option']), accuracy], f'{row["learning_rate"]:g}'
+    head = [markup.name(row['option']), accuracy(row)]
     if row['option'] == row['baseline']:
-        return [*head, *[words.DASH] * 5, rate, 'baseline']
-    difference = f'{words.points(row["difference"])}\n({verdicts.interval(row)})'
-    better = f'{row["p_better"]:.2f}\n({row["p_better_low"]:.2f} to {row["p_better_high"]:.2f})'
+        return [*head, *[words.DASH] * 4, 'baseline', 'baseline']
     return [
         *head,
-        difference,
-        verdicts.corrected(row['corrected']),
-        _p_values(row['p_value'], row['p_holm']),
-        better,
-        verdicts.detectable(row),
-        rate,
+        f'{words.points(row["difference"])}\n({verdicts.interval(row)})',
+        verdicts.interval_images(row),
+        words.p_value(row['p_holm']),
+        words.p_value(row['p_holm_images']),
         row['verdict'],
+        row['verdict_images'],
     ]
-
-
-def _p_values(p_value: float, p_holm: float) -> str:
-    return f'{words.p_value(p_value)}\n({words.p_value(p_holm)})'
 
 
 def _accuracy_interval(row: Row) -> tuple[float, float]:

@@ -65,6 +65,14 @@ class AblationRun:
         """Suffix of a heading: the name of the condition if there are several."""
         return f': {words.condition(condition)}' if self.repeated else ''
 
+    def suffix(self, condition: str) -> str:
+        """End of the names of figures of a condition: `_2` for the second of several."""
+        return f'_{self.conditions.index(condition) + 1}' if self.repeated else ''
+
+    def folder(self, condition: str) -> pathlib.Path:
+        """Folder of the artifacts of a condition."""
+        return self.artifacts / str(self.conditions.index(condition))
+
     def margin(self, condition: str) -> float | None:
         """Options closer than this in accuracy count as equivalent; None without a margin."""
         set_margin = self.design(condition)['margin']

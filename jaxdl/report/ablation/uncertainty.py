@@ -12,6 +12,40 @@ from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.statistics import CorrectComparison
 from jaxdl.workdir.tables import Row
 
+SEEDS_COLUMNS = (
+    'Option',
+    'Difference, percentage points',
+    'Corrected interval',
+    'p\n(Holm)',
+    'Probability of improvement',
+    'Minimum detectable difference',
+)
+IMAGES_COLUMNS = (
+    'Option',
+    'Difference, percentage points',
+    'Corrected interval',
+    'p\n(Holm)',
+    'Minimum detectable difference',
+    'Images that differ',
+    'Make up half',
+    'Make up all',
+)
+SEEDS_NOTES = (
+    'p: paired t test, two-sided; (Holm): corrected for the number of options. Corrected interval: '
+    'excludes 0 exactly if p (Holm) < 0.05; it is compatible with the test, and not simultaneous '
+    'for all options. Probability of improvement: share of seeds on which the option wins, ties '
+    "counting half, with Wilson's interval (an approximation with ties); 0.75 is the threshold "
+    'proposed by Bouthillier et al. (2021). Minimum detectable difference: smallest true '
+    f'difference that this number of seeds finds with 80{words.SPACE}% power at the first step of '
+    "Holm's correction."
+)
+IMAGES_NOTES = (
+    'The intervals hold for new seeds and new test images of the same kind. Seeds and groups of '
+    'images are crossed random effects. Images that differ: images on which option and baseline '
+    'differ on at least one seed. Make up half, all: the fewest images whose differences sum to '
+    'half of the difference, and to all of it. The test was fixed before the run, as was that over '
+    'seeds.'
+)
 COLUMNS = (
     'Option',
     'Over seeds',
@@ -30,11 +64,62 @@ CONTROL = ('Compared', 'Pairs', 'Difference, percentage points')
 
 
 def blocks(study: AblationRun, condition: str) -> list[Block]:
-    """Uncertainty as two tables with notes; empty if nothing was compared."""
-    compared = [
-        row for row in queries.compared(study, condition) if row['option'] != study.baseline
+    """Both comparisons, shares of the variance and a control; empty if nothing was compared."""
+    compared = queries.options_compared(study, condition)
+    if not compared:
+        return []
+    return [
+        *_over_seeds(compared),
+        *_over_images(compared),
+        *_components(compared),
+        *_control(study, condition, compared),
     ]
-    return [*_components(compared), *_control(study, condition, compared)] if compared else []
+
+
+def _over_seeds(compared: Sequence[Row]) -> list[Block]:
+    """Comparison over seeds as a table with notes."""
+    rows = [
+        [
+            markup.name(row['option']),
+            f'{words.points(row["difference"])}\n({verdicts.interval(row)})',
+            verdicts.corrected(row['corrected']),
+            _p_values(row['p_value'], row['p_holm']),
+            f'{row["p_better"]:.2f}\n({row["p_better_low"]:.2f} to {row["p_better_high"]:.2f})',
+            verdicts.detectable(row),
+        ]
+        for row in compared
+    ]
+    caption = f'Comparison over {words.count(compared[0]["seeds"], "seed")}'
+    return [Table(caption, SEEDS_COLUMNS, rows, 'lrrrrr'), Paragraph(SEEDS_NOTES, 'note')]
+
+
+def _over_images(compared: Sequence[Row]) -> list[Block]:
+    """Comparison over seeds and images as a table; empty where each seed has a test split."""
+    if compared[0]['components'] is None:
+        return []
+    images, groups = compared[0]['images'], compared[0]['image_groups']
+    sizes = words.product(
+        words.count(compared[0]['seeds'], 'seed'), words.count(images, 'test image')
+    )
+    if groups < images:
+        sizes += f' in {words.count(groups, "group")}'
+    rows = [
+        [
+            markup.name(row['option']),
+            f'{words.points(row["difference"])}\n({verdicts.interval_images(row)})',
+            verdicts.corrected(row['corrected_images']),
+            _p_values(row['p_value_images'], row['p_holm_images']),
+            verdicts.detectable_images(row),
+            *(f'{row[key]:,}' for key in ('images_differ', 'images_half', 'images_all')),
+        ]
+        for row in compared
+    ]
+    caption = f'Comparison over {sizes}'
+    return [Table(caption, IMAGES_COLUMNS, rows, 'lrrrrrrr'), Paragraph(IMAGES_NOTES, 'note')]
+
+
+def _p_values(p_value: float, p_holm: float) -> str:
+    return f'{words.p_value(p_value)}\n({words.p_value(p_holm)})'
 
 
 def _components(compared: Sequence[Row]) -> list[Block]:
@@ -71,6 +156,7 @@ def _shares(row: Row) -> list[str]:
 
 
 def _source(components: CorrectComparison) -> str:
+    """Dominant source of the uncertainty of a difference."""
     if components.share_seeds == components.share_images:
         return 'neither'
     return 'seeds' if components.share_seeds > components.share_images else 'test images'

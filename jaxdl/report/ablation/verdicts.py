@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from jaxdl import statistics
 from jaxdl.report.page import markup, words
-from jaxdl.report.page.blocks import Block, Verdict, VerdictList
 from jaxdl.statistics import protocol
 from jaxdl.workdir.tables import Row
 
@@ -20,41 +19,6 @@ HEADS = {
     f'worse {THESE}': 'Worse than {baseline} on these {images}, {open}',
     NONE: 'No difference from {baseline} found',
 }
-
-
-def list_verdicts(summary: Sequence[Row], condition: str = '') -> list[Block]:
-    """Verdict of each option, the largest difference first.
-
-    Args:
-      summary: rows of one condition.
-      condition: prefix of the caption if there are several conditions.
-
-    Returns:
-      One list; no block if nothing was compared.
-    """
-    compared = [row for row in summary if row['option'] != row['baseline']]
-    if not compared:
-        return []
-    baseline, order = (
-        markup.name(compared[0]['baseline']),
-        sorted(compared, key=lambda row: -row['difference']),
-    )
-    rows = [
-        Verdict(
-            markup.name(row['option']),
-            combined(row),
-            f'{words.points(row["difference"])} ({interval(row)})',
-            (row['difference_low'], row['difference'], row['difference_high']),
-            (row['difference_low_images'], row['difference_high_images']),
-        )
-        for row in order
-    ]
-    caption = (
-        f'{condition}Difference in test accuracy from {baseline}, {POINTS}, {INTERVAL} over seeds '
-        f'(thick; thin: over seeds and images), {_seeds(compared[0])}, '
-        f'{words.count(compared[0]["images"], "test image")}'
-    )
-    return [VerdictList(caption, rows)]
 
 
 def combined(row: Row) -> str:
@@ -143,6 +107,12 @@ def detectable(row: Row) -> str:
     It is at the first step of Holm's correction where the row has that.
     """
     least = row.get('corrected_detectable', row['detectable'])
+    return words.number(least) if least else NOT_ESTIMABLE
+
+
+def detectable_images(row: Row) -> str:
+    """`detectable` for new seeds and new images."""
+    least = row['detectable_images']
     return words.number(least) if least else NOT_ESTIMABLE
 
 

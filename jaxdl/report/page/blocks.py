@@ -164,32 +164,6 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
-    """Verdict of one option: words, number and intervals, in the unit of the list."""
-
-    name: str
-    verdict: str
-    number: str
-    interval: tuple[float, float, float]  # low, mean, high: over seeds
-    outer: tuple[float, float]  # low, high: over seeds and images
-
-
-@dataclasses.dataclass(frozen=True)
-class VerdictList:
-    """The verdicts of a study, at the top of the page."""
-
-    caption: str
-    rows: Sequence[Verdict]
-    kind: str = 'verdicts'
-
-    def place(self, value: float) -> float:
-        """Horizontal position of a value among all intervals and 0, in per cent of the width."""
-        ends = [0.0, *(end for row in self.rows for end in (*row.interval, *row.outer))]
-        low, width = min(ends), (max(ends) - min(ends)) or 1.0
-        return round(3 + 94 * (value - low) / width, 2)
-
-
-@dataclasses.dataclass(frozen=True)
 class Formula:
     """A displayed formula in TeX."""
 
@@ -197,34 +171,58 @@ class Formula:
     kind: str = 'formula'
 
 
-Block = Paragraph | Items | Code | Table | Figure | Formula | VerdictList
+Block = Paragraph | Items | Code | Table | Figure | Formula
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading and its blocks; level 2 is a section, level 3 a subsection."""
+    """A heading and its blocks.
+
+    Attributes:
+      title: the heading, without its number.
+      blocks: in order.
+      level: 2 for a section, 3 for a subsection.
+      folded: whether the page folds this section together with all that follow.
+    """
 
     title: str
     blocks: Sequence[Block]
     level: int = 2
+    folded: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """A report: question, answer and sections."""
+    """A report.
+
+    Attributes:
+      title: the question.
+      head: the answer.
+      sections: numbered in order.
+      appendix: content of the last section, which is folded.
+    """
 
     title: str
     head: Sequence[Block]
     sections: Sequence[Section]
+    appendix: Sequence[Section] = ()
 
     @property
     def numbered(self) -> list[tuple[str, Section]]:
         """All sections with numbers: `3`, and `3.1` for subsections."""
         numbered, outer, inner = [], 0, 0
-        for section in self.sections:
+        for section in (*self.sections, *self._folded()):
             outer, inner = (outer, inner + 1) if section.level == 3 else (outer + 1, 0)
             numbered.append((f'{outer}.{inner}' if inner else f'{outer}', section))
         return numbered
+
+    def _folded(self) -> list[Section]:
+        """The appendix: a section that lists its content, then the content as subsections."""
+        if not self.appendix:
+            return []
+        titles = '; '.join(section.title for section in self.appendix)
+        inner = [dataclasses.replace(section, level=3) for section in self.appendix]
+        return [Section('Appendix', [Paragraph(titles, 'note')], folded=True), *inner]
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -244,9 +242,5 @@ class Page:
     @property
     def figures(self) -> list[Figure]:
         """All figures of the page, in order."""
-        return [
-            block
-            for section in self.sections
-            for block in section.blocks
-            if isinstance(block, Figure)
-        ]
+        groups = [self.head, *(section.blocks for _, section in self.numbered)]
+        return [block for blocks in groups for block in blocks if isinstance(block, Figure)]

@@ -26,7 +26,7 @@ SIMPLE = (
 def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     """Splits and findings as tables, pairs of near-duplicates as a figure named `figure`."""
     findings = study.data[condition].findings
-    path = study.artifacts / str(study.conditions.index(condition)) / 'near_duplicates.npz'
+    path = study.folder(condition) / 'near_duplicates.npz'
     return finding_blocks(findings, path, figure) if findings else []
 
 

@@ -1,5 +1,5 @@
 'use strict'
-// Optional: theme, position in the contents, sortable tables.
+// Optional: theme, position in the contents, folded appendix, sortable tables.
 const root = document.documentElement
 
 function theme() {
@@ -66,6 +66,27 @@ function sortable(table) {
   })
 }
 
+// A link into the folded appendix opens it, and so does printing.
+function appendix() {
+  const fold = document.querySelector('details.appendix')
+  if (!fold) return
+  const reveal = () => {
+    const target = document.getElementById(location.hash.slice(1))
+    if (!target || !fold.contains(target)) return
+    fold.open = true
+    target.scrollIntoView()
+  }
+  let closed = false
+  addEventListener('beforeprint', () => {
+    closed = !fold.open
+    fold.open = true
+  })
+  addEventListener('afterprint', () => { if (closed) fold.open = false })
+  addEventListener('hashchange', reveal)
+  reveal()
+}
+
 theme()
 contents()
+appendix()
 document.querySelectorAll('table').forEach(sortable)
