@@ -400,7 +400,7 @@ def test_the_page_opens_with_the_answer(usual):
     assert all(option in rest for option, verdict in result.items() if verdict == verdicts.NONE)
 
 
-ORDER = ['Result', 'Learning curves', 'Methods', 'Data', 'Appendix']
+ORDER = ['Result', 'Learning curves', 'Decision', 'Methods', 'Data', 'Appendix']
 APPENDIX = [
     'Uncertainty',
     'Equivalence',

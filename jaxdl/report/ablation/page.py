@@ -7,6 +7,7 @@ from jaxdl.report.ablation import (
     contact_sheet,
     costs,
     data,
+    decision,
     diagnostics,
     equivalence,
     interaction,
@@ -59,6 +60,7 @@ def page(study: AblationRun) -> Page:
         ),
         *_optional_figures(study),
         Section('Interaction', interaction.blocks(study, 'interaction')),
+        Section('Decision', decision.blocks(study)),
         Section('Methods', methods.blocks(study)),
         *data.sections(study),
     ]

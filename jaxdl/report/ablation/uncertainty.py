@@ -151,12 +151,12 @@ def _shares(row: Row) -> list[str]:
         markup.name(row['option']),
         *(words.number(width) for width in widths),
         *(f'{100 * share:.0f}{words.SPACE}%' for share in shares),
-        _source(components),
+        dominant_source(components),
     ]
 
 
-def _source(components: CorrectComparison) -> str:
-    """Dominant source of the uncertainty of a difference."""
+def dominant_source(components: CorrectComparison) -> str:
+    """Dominant source of the uncertainty of a difference: `seeds`, `test images` or `neither`."""
     if components.share_seeds == components.share_images:
         return 'neither'
     return 'seeds' if components.share_seeds > components.share_images else 'test images'
@@ -166,7 +166,9 @@ def _dominant(compared: Sequence[Row]) -> list[str]:
     """Sentence on the dominant source of uncertainty of each option."""
     parts = []
     for source in ('test images', 'seeds'):
-        names = [markup.name(r['option']) for r in compared if _source(r['components']) == source]
+        names = [
+            markup.name(r['option']) for r in compared if dominant_source(r['components']) == source
+        ]
         if names:
             options = 'every option' if len(names) == len(compared) else words.listing(names)
             parts.append(f'{source} for {options}')

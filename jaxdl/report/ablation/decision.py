@@ -1,0 +1,192 @@
+"""Decision of an ablation: the chosen option, its reason, its cost, and what would change it."""
+
+from collections.abc import Sequence
+
+from jaxdl import statistics
+from jaxdl.report.ablation import equivalence, queries, uncertainty, verdicts
+from jaxdl.report.ablation.study import AblationRun
+from jaxdl.report.page import markup, words
+from jaxdl.report.page.blocks import Block, Items, Paragraph
+from jaxdl.workdir.tables import Row
+
+BETTER = 'better'
+SMOKE = 'A smoke run (--quick) is no evidence. This section only shows the form of a decision.'
+# Column of costs.csv -> number with its unit, noun of the ratio.
+COSTS = dict(
+    parameters=(lambda value: f'{words.exactly(value)} parameters', 'parameters'),
+    flops=(lambda value: f'{words.amount(value)} FLOPs per image', 'FLOPs'),
+    seconds_per_member=(
+        lambda value: f'{words.significant(value)}{words.SPACE}s of training per member',
+        'seconds',
+    ),
+)
+
+
+def blocks(study: AblationRun) -> list[Block]:
+    """The decision under each condition; empty if nothing was compared."""
+    content: list[Block] = []
+    for condition in study.conditions:
+        compared = queries.options_compared(study, condition)
+        if not compared:
+            continue
+        if study.repeated:
+            content.append(Paragraph(markup.name(words.condition(condition))))
+        content.append(Items(_decide(study, condition, compared)))
+    if not content:
+        return []
+    smoke = [Paragraph(SMOKE)] if study.config['scale'] == 'quick' else []
+    return [*smoke, *content, Paragraph(_scope(study), 'note')]
+
+
+def choose(compared: Sequence[Row]) -> Row | None:
+    """Row of the chosen option.
+
+    Args:
+      compared: rows of the summary under one condition, without the baseline.
+
+    Returns:
+      Of the options that are better on these test images and on new images, the one with the
+      largest difference; None if there is no such option, so that the baseline is kept.
+    """
+    better = [row for row in compared if row['verdict'] == row['verdict_images'] == BETTER]
+    return max(better, key=lambda row: row['difference'], default=None)
+
+
+def _decide(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[str]:
+    chosen = choose(compared)
+    here = [row for row in compared if row['verdict'] == BETTER]
+    candidate = chosen or max(here or compared, key=lambda row: row['difference'])
+    items = {
+        'Chosen option': _chosen(chosen, compared) if chosen else _kept(compared, here),
+        'Reason': f'{_reason(candidate)} {equivalence.sentence(study, condition)}'.rstrip(),
+        'Cost': _cost(study, condition, candidate if chosen or here else None, chosen is None),
+        'Change': _change(candidate, chosen is None),
+    }
+    return [f'{markup.name(name)}: {text}' for name, text in items.items()]
+
+
+def _chosen(chosen: Row, compared: Sequence[Row]) -> str:
+    option, baseline = markup.name(chosen['option']), markup.name(chosen['baseline'])
+    text = (
+        f'{option}. It is better than {baseline} at both levels: on these test images and on new '
+        'images.'
+    )
+    others = [
+        f'{markup.name(row["option"])} ({words.points(row["difference"])})'
+        for row in compared
+        if row is not chosen and row['verdict'] == row['verdict_images'] == BETTER
+    ]
+    if not others:
+        return text
+    return (
+        f'{text} Also better at both levels: {words.listing(others)}. {option} has the largest '
+        'difference; options are not compared with each other.'
+    )
+
+
+def _kept(compared: Sequence[Row], here: Sequence[Row]) -> str:
+    text = (
+        f'{markup.name(compared[0]["baseline"])}; the baseline is kept. No option is better at '
+        'both levels: on these test images and on new images.'
+    )
+    if not here:
+        return text
+    names = words.listing(markup.name(row['option']) for row in here)
+    images = words.count(here[0]['images'], 'test image')
+    return f'{text} Better on these {images} only: {names}.'
+
+
+def _reason(row: Row) -> str:
+    seeds, images = words.count(row['seeds'], 'seed'), words.count(row['images'], 'test image')
+    over_seeds = (
+        f'The difference of {markup.name(row["option"])} from {markup.name(row["baseline"])} is '
+        f'{words.points(row["difference"])} {verdicts.POINTS} of test accuracy. '
+        f'{verdicts.INTERVAL} over {seeds}: {verdicts.interval(row)} ({_p(row["p_holm"])}).'
+    )
+    if not row['components']:
+        return f'{over_seeds} Each seed has its own test images, so this interval covers new ones.'
+    over_images = (
+        f'{verdicts.INTERVAL} over seeds and {images}: {verdicts.interval_images(row)} '
+        f'({_p(row["p_holm_images"])}).'
+    )
+    if row['image_groups'] >= statistics.FEWEST_GROUPS:
+        return f'{over_seeds} {over_images}'
+    groups = words.count(row['image_groups'], 'group')
+    few = f'The images form {groups}, too few for a verdict on new images.'
+    return f'{over_seeds} {over_images} {few}'
+
+
+def _p(p_holm: float) -> str:
+    text = words.p_value(p_holm)
+    return f'p (Holm) {text}' if text.startswith('<') else f'p (Holm) = {text}'
+
+
+def _cost(study: AblationRun, condition: str, row: Row | None, kept: bool) -> str:
+    """Cost of the baseline if it is kept, and of an option relative to the baseline."""
+    base = study.costs.get((condition, study.baseline), {})
+    parts = [_absolute(study.baseline, base)] if kept else []
+    if row is not None:
+        cost = study.costs.get((condition, row['option']), {})
+        ratios = [
+            f'{noun} {words.TIMES}{words.SPACE}{cost[key] / base[key]:.2f}'
+            for key, (_, noun) in COSTS.items()
+            if cost.get(key) is not None and base.get(key)
+        ]
+        parts += [] if kept else [_absolute(row['option'], cost)]
+        if ratios:
+            relative = f'{markup.name(row["option"])} relative to {markup.name(study.baseline)}'
+            parts.append(f'{relative}: {", ".join(ratios)}.')
+    return ' '.join(part for part in parts if part) or 'not recorded.'
+
+
+def _absolute(option: str, cost: Row) -> str:
+    numbers = [write(cost[key]) for key, (write, _) in COSTS.items() if cost.get(key) is not None]
+    return f'{markup.name(option)} has {words.listing(numbers)}.' if numbers else ''
+
+
+def _change(row: Row, kept: bool) -> str:
+    """Dominant source of the uncertainty, and minimum detectable differences."""
+    option, components = markup.name(row['option']), row['components']
+    if kept:
+        text = (
+            'a larger study in which an option is better at both levels; here '
+            f'{option} has the largest difference.'
+        )
+    else:
+        text = f'a larger study in which {option} is not better at both levels.'
+    seeds = words.count(row['seeds'], 'seed')
+    if not components:
+        more = 'More seeds, each with its own split, would narrow the interval.'
+        least = _with_unit(verdicts.detectable(row))
+        return f'{text} {more} Minimum detectable difference with {seeds}: {least}.'
+    more = {
+        'test images': 'More test images would narrow the interval most',
+        'seeds': 'More seeds would narrow the interval most',
+        'neither': 'More test images and more seeds would narrow the interval alike',
+    }[uncertainty.dominant_source(components)]
+    shares = (
+        f'share of the variance: images {100 * components.share_images:.0f}{words.SPACE}%, '
+        f'seeds {100 * components.share_seeds:.0f}{words.SPACE}%'
+    )
+    least = (
+        f'{_with_unit(verdicts.detectable(row))} on these images, '
+        f'{_with_unit(verdicts.detectable_images(row))} on new images'
+    )
+    return (
+        f'{text} {more} ({shares}). Minimum detectable difference of {option} with {seeds}: {least}'
+        f" (80{words.SPACE}% power, first step of Holm's correction)."
+    )
+
+
+def _with_unit(detectable: str) -> str:
+    known = detectable != verdicts.NOT_ESTIMABLE
+    return f'{detectable} {verdicts.POINTS}' if known else detectable
+
+
+def _scope(study: AblationRun) -> str:
+    names = dict.fromkeys(markup.name(words.local(data.name)) for data in study.data.values())
+    return (
+        f'The decision holds for the data set {words.listing(names)}, this network and '
+        f'{study.varying("epochs")} epochs. No interval covers other data sets, networks or '
+        'training lengths.'
+    )
