@@ -66,3 +66,19 @@ def _clear_caches():
     """Frees compiled programs after each file: all of them together take 8 GiB per worker."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def restored_registries():
+    """Restores all tables of components after a test that registers some."""
+    from jaxdl import register
+    from jaxdl.config import registry
+
+    rows = {kind: dict(table) for kind, table in register.TABLES.items()}
+    origins = dict(registry.ORIGINS)
+    yield
+    for kind, table in register.TABLES.items():
+        table.clear()
+        table.update(rows[kind])
+    registry.ORIGINS.clear()
+    registry.ORIGINS.update(origins)

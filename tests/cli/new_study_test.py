@@ -9,9 +9,8 @@ from jaxdl import main as command
 from jaxdl.cli import flags, new_study
 from jaxdl.config.load import load_experiment
 from jaxdl.config.overrides import check, override
-from tests.config import register_test
 
-_as_before = register_test._as_before
+pytestmark = pytest.mark.usefixtures('restored_registries')
 TINY = [
     '--set=learning_rates=[0.1]',
     '--set=epochs=1',

@@ -25,20 +25,8 @@ from jaxdl.train import losses, optim, train_step
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import tables
 
+pytestmark = pytest.mark.usefixtures('restored_registries')
 BASE = Variant(width=4, depth=1, dropout=0.2)
-
-
-@pytest.fixture(autouse=True)
-def _as_before():
-    """A test leaves no row behind."""
-    rows = {kind: dict(table) for kind, table in register.TABLES.items()}
-    origins = dict(registry.ORIGINS)
-    yield
-    for kind, table in register.TABLES.items():
-        table.clear()
-        table.update(rows[kind])
-    registry.ORIGINS.clear()
-    registry.ORIGINS.update(origins)
 
 
 def function(images, num_classes, width, conv, train, dropout):

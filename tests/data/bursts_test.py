@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from labelled import check_whole, dataset
 
 from jaxdl.data import Data, bursts, loading
 from jaxdl.errors import InputError
-from tests.data.splits_test import check_whole, dataset
 
 DATA = Data(split='grouped', fractions=(0.8, 0.2, 0.0))
 

@@ -8,23 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from labelled import PARTS, arrays, check_whole, dataset
 
 from jaxdl.data import splits
-from jaxdl.data.listing import Dataset, Listing
+from jaxdl.data.listing import Listing
 from jaxdl.errors import InputError
 
 FRACTIONS = (0.6, 0.2, 0.2)
-PARTS = ('train', 'val', 'test')
-
-
-def dataset(labels, parts=None, groups=None, side=1):
-    labels = np.asarray(labels, np.int32)
-    ids, names = (
-        tuple(map(str, range(len(labels)))),
-        tuple(f'c{i}' for i in range(labels.max() + 1)),
-    )
-    images = np.zeros((len(labels), side, side, 1), np.uint8)
-    return Dataset('made', 'made', images, labels, ids, names, parts, groups)
 
 
 def listing(labels, parts=None):
@@ -39,16 +29,6 @@ def listing(labels, parts=None):
         made.parts,
         made.groups,
     )
-
-
-def arrays(parts):
-    return [getattr(parts, name) for name in PARTS]
-
-
-def check_whole(parts, n):
-    for indices in arrays(parts):
-        np.testing.assert_array_equal(indices, np.unique(indices))
-    np.testing.assert_array_equal(np.sort(np.concatenate(arrays(parts))), np.arange(n))
 
 
 counts = st.lists(st.integers(3, 40), min_size=2, max_size=12)

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 
+import chromium
 import finetunes
 import numpy as np
 import pytest
@@ -28,7 +29,6 @@ from jaxdl.inference.serving import service
 from jaxdl.inference.serving.neighbours import Neighbours
 from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime import caches
-from tests.system import browser_test
 
 pytest.importorskip('starlette')
 pytest.importorskip('uvicorn')
@@ -290,8 +290,8 @@ def served(application):
 
 @pytest.mark.system
 @pytest.mark.browser
-@pytest.mark.skipif(not browser_test.CHROMIUM, reason='no chromium on this machine')
-@pytest.mark.parametrize('width', browser_test.WIDTHS)
+@pytest.mark.skipif(not chromium.CHROMIUM, reason='no chromium on this machine')
+@pytest.mark.parametrize('width', chromium.WIDTHS)
 def test_a_reader_drops_images(classifier, checkpoint, tmp_path, width):
     from starlette.responses import Response
     from starlette.routing import Route
@@ -310,14 +310,9 @@ def test_a_reader_drops_images(classifier, checkpoint, tmp_path, width):
     with pytest.MonkeyPatch.context() as patch, served(application) as address:
         patch.setitem(app.HEADERS, 'Content-Security-Policy', policy)
         flags = [
-            flag.replace('~NOTFOUND', '~NOTFOUND, EXCLUDE 127.0.0.1') for flag in browser_test.FLAGS
+            flag.replace('~NOTFOUND', '~NOTFOUND, EXCLUDE 127.0.0.1') for flag in chromium.FLAGS
         ]
-        words = [
-            str(browser_test.CHROMIUM),
-            *flags,
-            f'--user-data-dir={tmp_path}',
-            f'{address}/around',
-        ]
+        words = [str(chromium.CHROMIUM), *flags, f'--user-data-dir={tmp_path}', f'{address}/around']
         dom = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
     (result,) = map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
     assert 'tiny, 3 classes' in result['about']

@@ -12,18 +12,18 @@ import pathlib
 import re
 from collections import Counter
 
+import chromium
 import finetune_workdirs
 import numpy as np
 import pytest
 import workdirs
+from report_pages import Page as Read
 
 from jaxdl import report
 from jaxdl.report.ablation import curves
 from jaxdl.report.page import charts, markup, palette, plots
 from jaxdl.report.page.blocks import Axis, Chart, Curve, Drawing
 from jaxdl.workdir import tables
-from tests.report.ablation_test import Page as Read
-from tests.system import browser_test
 
 HOSTILE = '</script><script>document.title=1</script>\u2028<!--&"'
 OPTIONS = workdirs.first(3) | {HOSTILE: (0.06, 0.1)}
@@ -34,7 +34,7 @@ at_width = pytest.mark.parametrize('width', WIDTHS)
 
 
 def browser(test):
-    missing = pytest.mark.skipif(not browser_test.CHROMIUM, reason='no chromium on this machine')
+    missing = pytest.mark.skipif(not chromium.CHROMIUM, reason='no chromium on this machine')
     return pytest.mark.browser(missing(test))
 
 
@@ -267,8 +267,8 @@ def used(workdir, tmp_path_factory) -> dict[int, dict]:
         f'<iframe src="copy.html" width="{w}" height="900" frameborder="0"></iframe>'
         for w in WIDTHS
     )
-    (folder / 'around.html').write_text(browser_test.AROUND + frames)
-    dom, _ = browser_test.browse(folder / 'around.html', folder)
+    (folder / 'around.html').write_text(chromium.AROUND + frames)
+    dom, _ = chromium.browse(folder / 'around.html', folder)
     results = [json.loads(html.unescape(text)) for text in re.findall(r'<pre>({.*?})</pre>', dom)]
     assert {each['width'] for each in results} == set(WIDTHS)
     return {each['width']: each for each in results}
@@ -336,8 +336,8 @@ def test_without_scripts_the_picture_stands(workdir, tmp_path):
     (tmp_path / 'held.html').write_text(
         source.replace("script-src 'sha256-", "script-src 'none' 'sha256-0", 1)
     )
-    dom, _ = browser_test.browse(tmp_path / 'held.html', tmp_path)
+    dom, _ = chromium.browse(tmp_path / 'held.html', tmp_path)
     assert dom.count('<picture>') == source.count('<picture>')
     assert 'class="chart"' not in dom
-    dom, _ = browser_test.browse(workdir / 'report.html', tmp_path)
+    dom, _ = chromium.browse(workdir / 'report.html', tmp_path)
     assert dom.count('class="chart"') == dom.count('<picture class="chart-off">') == 2

@@ -11,6 +11,7 @@ import sys
 import finetune_workdirs
 import numpy as np
 import pytest
+from report_pages import Page, drawings, outside
 
 from jaxdl import report, statistics
 from jaxdl import workdir as folder
@@ -19,7 +20,6 @@ from jaxdl.report.finetune import confusion, reading
 from jaxdl.report.page import plots, words
 from jaxdl.report.page.blocks import Drawing
 from jaxdl.statistics import classification
-from tests.report.ablation_test import Page, drawings, outside
 
 HOSTILE = ('<b>|', '`$\\frac$` [a](http://b) *c*', '_"quoted" & \'so\' 平均', 'two\nlines', 'plain')
 SECTIONS = {

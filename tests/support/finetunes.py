@@ -23,17 +23,45 @@ TINY = dataclasses.replace(
 )
 
 
-def weights(folder):
-    """A file of random weights under the names of the CIFAR networks."""
+# Settings of a fine-tuning of seconds, as on the command line.
+SETTINGS = dict(
+    epochs=2,
+    sizes='[]',
+    train_size=12,
+    eval_size=12,
+    batch_size=8,
+    repeats=1,
+    passes=2,
+    learning_rates='[0.1]',
+    weight_decays='[0.01]',
+    probe_size=16,
+)
+OF_PROBE = ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')
+
+
+def flags(folder, **settings):
+    """Command line: the data and the weights in `folder`, and these settings."""
+    settings = dict(weights=folder / 'weights.npz') | settings
+    return [
+        f'--dataset=npz:{folder / "images.npz"}',
+        *(f'--set={name}={value}' for name, value in settings.items()),
+    ]
+
+
+def weights(folder, architecture=TINY):
+    """A file of random weights, by default of TINY, under the names of the CIFAR networks."""
     import jax
 
     from jaxdl.models.port import to_tensors
     from jaxdl.models.resnet import ResNet
 
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), np.float32)
-    shapes = jax.eval_shape(ResNet(TINY, 10, TINY.preprocessing).init, key, images)
+    network = ResNet(architecture, 10, architecture.preprocessing)
+    shapes = jax.eval_shape(network.init, key, images)
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
-    tensors = filled({name: tensor.shape for name, tensor in to_tensors(zeros, TINY).items()})
+    tensors = filled(
+        {name: tensor.shape for name, tensor in to_tensors(zeros, architecture).items()}
+    )
     path = folder / 'weights.npz'
     np.savez(path, **tensors)
     return path

@@ -3,31 +3,12 @@
 import json
 import pathlib
 import re
-import shutil
-import subprocess
 
+import chromium
 import pytest
 import workdirs
 
 from jaxdl import report
-
-CHROMIUM = (
-    shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-)
-FLAGS = (
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-sync',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--host-resolver-rules=MAP * ~NOTFOUND',
-    '--virtual-time-budget=4000',
-    '--dump-dom',
-)
-WIDTHS = (1280, 390)
 
 # Each copy of the page measures itself and tells the page around it.
 MEASURE = """<script>
@@ -37,16 +18,10 @@ addEventListener('load', () => parent.postMessage({
     image => [image.complete, image.naturalWidth, image.naturalHeight]),
 }, '*'))
 </script>"""
-AROUND = """<!doctype html><script>
-addEventListener('message', event => {
-  const output = document.createElement('pre')
-  document.body.append(Object.assign(output, {textContent: JSON.stringify(event.data)}))
-})
-</script><body>"""
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason='no chromium on this machine'),
+    pytest.mark.skipif(not chromium.CHROMIUM, reason='no chromium on this machine'),
 ]
 
 
@@ -58,29 +33,6 @@ def page(tmp_path_factory) -> pathlib.Path:
     return report.build(workdirs.make(workdir, options=options, seeds=3, epochs=3, tuning_seeds=1))
 
 
-def browse(page: pathlib.Path, folder: pathlib.Path) -> tuple[str, list[str]]:
-    """DOM of a page in chromium, and every address that the page requested."""
-    log = folder / 'net.json'
-    done = subprocess.run(
-        [
-            str(CHROMIUM),
-            *FLAGS,
-            f'--user-data-dir={folder / "profile"}',
-            f'--log-net-log={log}',
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr[-500:]
-    requests = (event.get('params', {}) for event in json.loads(log.read_text())['events'])
-    # The browser's own requests, for its updates, come from no page.
-    return done.stdout, [
-        r['url'] for r in requests if r.get('initiator', 'not an origin') != 'not an origin'
-    ]
-
-
 def test_figures_are_drawn_and_fit(page, tmp_path):
     source = page.read_text()
     copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', source).replace(
@@ -90,15 +42,15 @@ def test_figures_are_drawn_and_fit(page, tmp_path):
     (tmp_path / 'copy.html').write_text(copy)
     frames = ''.join(
         f'<iframe src="copy.html" width="{width}" height="900" frameborder="0"></iframe>'
-        for width in WIDTHS
+        for width in chromium.WIDTHS
     )
-    (tmp_path / 'around.html').write_text(AROUND + frames)
-    dom, _ = browse(tmp_path / 'around.html', tmp_path)
+    (tmp_path / 'around.html').write_text(chromium.AROUND + frames)
+    dom, _ = chromium.browse(tmp_path / 'around.html', tmp_path)
     by_width = {
         page_facts['width']: page_facts
         for page_facts in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
     }
-    assert set(by_width) == set(WIDTHS)
+    assert set(by_width) == set(chromium.WIDTHS)
     for width, page_facts in by_width.items():
         assert page_facts['needed'] <= width, (
             f'the page is {page_facts["needed"]} wide on a screen of {width}'
@@ -123,15 +75,16 @@ def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):
     source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', '', page.read_text())
     (tmp_path / 'copy.html').write_text(source.replace('<body>', '<body>' + USE))
     frames = ''.join(
-        f'<iframe src="copy.html" width="{width}" height="900"></iframe>' for width in WIDTHS
+        f'<iframe src="copy.html" width="{width}" height="900"></iframe>'
+        for width in chromium.WIDTHS
     )
-    (tmp_path / 'around.html').write_text(AROUND + frames)
-    dom, _ = browse(tmp_path / 'around.html', tmp_path)
+    (tmp_path / 'around.html').write_text(chromium.AROUND + frames)
+    dom, _ = chromium.browse(tmp_path / 'around.html', tmp_path)
     by_width = {
         page_facts['width']: page_facts
         for page_facts in map(json.loads, re.findall(r'<pre>({.*?})</pre>', dom))
     }
-    assert set(by_width) == set(WIDTHS)
+    assert set(by_width) == set(chromium.WIDTHS)
     for width, page_facts in by_width.items():
         assert page_facts['errors'] == []
         (up, rising), (down, falling), (none, again) = (
@@ -150,7 +103,7 @@ def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):
 
 
 def test_the_page_asks_for_nothing(page, tmp_path):
-    dom, asked = browse(page, tmp_path)
+    dom, asked = chromium.browse(page, tmp_path)
     assert '<figure' in dom
     assert asked == []
 
@@ -158,6 +111,8 @@ def test_the_page_asks_for_nothing(page, tmp_path):
 def test_a_page_that_asks_is_caught(page, tmp_path):
     asking = page.read_text().replace('</main>', '<img src="http://figures.invalid/a.png"></main>')
     (tmp_path / 'held.html').write_text(asking)
-    assert browse(tmp_path / 'held.html', tmp_path)[1] == []  # its own policy holds it back
+    assert (
+        chromium.browse(tmp_path / 'held.html', tmp_path)[1] == []
+    )  # its own policy holds it back
     (tmp_path / 'free.html').write_text(re.sub(r'<meta http-equiv[^>]*>', '', asking))
-    assert browse(tmp_path / 'free.html', tmp_path)[1] == ['http://figures.invalid/a.png']
+    assert chromium.browse(tmp_path / 'free.html', tmp_path)[1] == ['http://figures.invalid/a.png']

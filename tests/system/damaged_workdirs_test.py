@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 
+import demonstrations
 import finetunes
 import numpy as np
 import pytest
@@ -30,13 +31,6 @@ EXPERIMENT = Ablation(
     options={o: dict(init=o) for o in ('he_normal', 'zeros')}, chunk=2,
     variant=Variant(width=2, depth=1), learning_rates=(0.1, 0.3), tuning_seeds=1, seeds=2, epochs=2,
     checkpoint_seconds=0)
-"""
-HALF = """\"\"\"Is a half a half?\"\"\"
-import sys
-sys.path.insert(0, {folder!r})
-from tests.theory.demonstration_test import Settings, answer
-from jaxdl import Demonstration
-EXPERIMENT = Demonstration(answer, Settings(), quick=dict(points=3))
 """
 TABLES = ('results.csv', 'summary.csv', 'claims.csv', 'config.json', 'plan.json')
 # What every command writes anew without a look at it, nobody reads, or which is a log: it may be
@@ -90,32 +84,13 @@ class Runs:
         return [f'--experiment={self.top / "study.py"}']
 
     def _demonstration(self):
-        (self.top / 'half.py').write_text(
-            HALF.format(folder=str(pathlib.Path(__file__).parents[2]))
-        )
-        return [f'--experiment={self.top / "half.py"}']
+        return [f'--experiment={demonstrations.write_file(self.top)}']
 
     def _finetune(self):
         finetunes.weights(self.top)
         finetunes.images(self.top)
-        settings = dict(
-            weights=self.top / 'weights.npz',
-            epochs=2,
-            sizes='[]',
-            train_size=12,
-            eval_size=12,
-            explain=2,
-            batch_size=8,
-            repeats=1,
-            passes=2,
-            learning_rates='[0.1]',
-            weight_decays='[0.01]',
-            probe_size=16,
-            ema=0.9,
-            keep=2,
-        )
-        given = [f'--set={name}={value}' for name, value in settings.items()]
-        return ['--experiment=finetune', f'--dataset=npz:{self.top / "images.npz"}', *given]
+        settings = finetunes.SETTINGS | dict(explain=2, ema=0.9, keep=2)
+        return ['--experiment=finetune', *finetunes.flags(self.top, **settings)]
 
 
 def stopping(patched, after):

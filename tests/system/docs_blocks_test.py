@@ -16,7 +16,6 @@ from jaxdl.config import catalogue
 from jaxdl.config.load import load_experiment
 from jaxdl.config.overrides import check, override, select_options
 from jaxdl.data import Data, load
-from tests.config import register_test
 
 DOCS = pathlib.Path(__file__).parents[2] / 'docs'
 README = DOCS.parent / 'README.md'
@@ -31,8 +30,10 @@ TINY = {
     'conv': 'patches',
 }
 
-pytestmark = pytest.mark.skipif(not DOCS.exists(), reason='the tests stand alone')
-_as_before = register_test._as_before
+pytestmark = [
+    pytest.mark.skipif(not DOCS.exists(), reason='the tests stand alone'),
+    pytest.mark.usefixtures('restored_registries'),
+]
 
 
 @pytest.fixture(autouse=True)

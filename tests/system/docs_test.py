@@ -8,10 +8,10 @@ import subprocess
 import sys
 import urllib.parse
 
+import chromium
 import pytest
 
 import jaxdl
-from tests.system.browser_test import CHROMIUM, browse
 
 TOP = pathlib.Path(__file__).parents[2]
 CONFIG = TOP / 'docs' / 'site' / 'mkdocs.yml'
@@ -99,9 +99,9 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not CHROMIUM, reason='no chromium on this machine')
+@pytest.mark.skipif(not chromium.CHROMIUM, reason='no chromium on this machine')
 def test_a_browser_asks_for_nothing_else(site, tmp_path):
-    dom, asked = browse(site / 'statistics.html', tmp_path)
+    dom, asked = chromium.browse(site / 'statistics.html', tmp_path)
     assert 'Nadeau' in dom
     assert [url for url in asked if not url.startswith((site.as_uri(), 'data:', 'blob:'))] == []
 

@@ -10,19 +10,16 @@ import sys
 import time
 
 import finetunes
+import forked
 import jax
 import local_processes
 import numpy as np
 import pytest
 from PIL import Image
-from tensors import filled
 
 from jaxdl.inference import model_file
 from jaxdl.models import ARCHITECTURES
-from jaxdl.models.port import to_tensors
-from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import checkpoint
-from tests import forked
 
 KILLS = int(os.environ.get('KILLS', '5'))  # one per kind of run
 STUDY = [
@@ -33,44 +30,8 @@ STUDY = [
     '--set=learning_rates=[0.1]',
 ]
 STUDY += ['--set=variant.width=4', '--set=conv=patches', '--set=checkpoint_seconds=0']
-FINE = dict(
-    checkpoint_seconds=0.2,
-    epochs=2,
-    sizes='[]',
-    train_size=12,
-    eval_size=12,
-    explain=0,
-    batch_size=8,
-    repeats=1,
-    passes=2,
-    learning_rates='[0.1]',
-    weight_decays='[0.01]',
-    probe_size=16,
-)
-
-
-def weights(folder):
-    """A ResNet-20 of random values: an architecture that a process of its own knows."""
-    row = ARCHITECTURES['resnet20']
-    images = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-    shapes = jax.eval_shape(ResNet(row, 10, row.preprocessing).init, jax.random.key(0), images)
-    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
-    np.savez(
-        folder / 'weights.npz',
-        **filled({k: array.shape for k, array in to_tensors(zeros, row).items()}),
-    )
-
-
-def given(top, names=tuple(FINE)):
-    """The data and the weights, and these settings of FINE."""
-    settings = {name: FINE[name] for name in names} | dict(weights=top / 'weights.npz')
-    return [
-        f'--dataset=npz:{top / "images.npz"}',
-        *(f'--set={name}={value}' for name, value in settings.items()),
-    ]
-
-
-PROBE = ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')
+FINE = finetunes.SETTINGS | dict(checkpoint_seconds=0.2, explain=0)
+PROBE = {name: FINE[name] for name in finetunes.OF_PROBE}
 KINDS = dict(
     ablation=lambda top, where: ['--experiment=pooling', *STUDY, f'--workdir={where}'],
     demonstration=lambda top, where: [
@@ -78,8 +39,16 @@ KINDS = dict(
         '--quick',
         f'--workdir={where}',
     ],
-    probe=lambda top, where: ['--experiment=probe', *given(top, PROBE), f'--workdir={where}'],
-    finetune=lambda top, where: ['--experiment=finetune', *given(top), f'--workdir={where}'],
+    probe=lambda top, where: [
+        '--experiment=probe',
+        *finetunes.flags(top, **PROBE),
+        f'--workdir={where}',
+    ],
+    finetune=lambda top, where: [
+        '--experiment=finetune',
+        *finetunes.flags(top, **FINE),
+        f'--workdir={where}',
+    ],
     predict=lambda top, where: [
         '--mode=predict',
         f'--checkpoint={top / "finetune"}',
@@ -127,7 +96,7 @@ def left(where):
 def undisturbed(tmp_path_factory):
     """A folder with one finished run of each kind, and for each the seconds that it took."""
     top, seconds = tmp_path_factory.mktemp('killed'), {}
-    weights(top)
+    finetunes.weights(top, ARCHITECTURES['resnet20'])
     finetunes.images(top, count=80)
     (top / 'pictures').mkdir()
     for i, picture in enumerate(np.load(top / 'images.npz')['images'][:4]):
@@ -232,7 +201,7 @@ FLEET = [
 def one(tmp_path_factory):
     """A folder with the same fine-tuning finished by one process."""
     top = tmp_path_factory.mktemp('several')
-    weights(top)
+    finetunes.weights(top, ARCHITECTURES['resnet20'])
     finetunes.images(top, count=80)
     local_processes.ended(fleet(top, 'one', [[]]))
     return top

@@ -2,6 +2,7 @@
 
 import csv
 
+import finetunes
 import jax
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.inference import batched
 from jaxdl.main import main
+from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime import out_of_memory
-from tests.system.killed_test import weights
 
 COUNT = 36
 
@@ -21,7 +22,7 @@ COUNT = 36
 def food(tmp_path_factory):
     """Photographs of three classes with their tables, and the weights of a small network."""
     top = tmp_path_factory.mktemp('food')
-    weights(top)
+    finetunes.weights(top, ARCHITECTURES['resnet20'])
     for part, count in (('train', COUNT), ('test', 5)):
         pictures = tiny.images(count, 40, 48, seed=count)
         pictures[np.arange(count), :, :, np.arange(count) % 3] |= 128  # which is the class

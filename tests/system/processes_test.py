@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import forked
 import jax
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from local_processes import ended, flags, port
 
 from jaxdl.errors import InputError
 from jaxdl.runtime import distributed
-from tests import forked
 
 STUDY = [
     '--experiment=pooling',

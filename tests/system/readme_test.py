@@ -16,7 +16,6 @@ from safetensors.numpy import save_file
 import jaxdl
 from jaxdl import main
 from jaxdl.models import ARCHITECTURES
-from tests.system.killed_test import weights
 
 TOP = pathlib.Path(__file__).parents[2]
 README = TOP / 'README.md'
@@ -58,7 +57,7 @@ def commands():
 @pytest.fixture
 def reader_folder(tmp_path, monkeypatch):
     """A folder with photographs by class and pretrained weights, as the README assumes."""
-    weights(tmp_path)
+    finetunes.weights(tmp_path, ARCHITECTURES['resnet20'])
     save_file(dict(np.load(tmp_path / 'weights.npz')), tmp_path / 'weights.safetensors')
     with np.load(finetunes.images(tmp_path, count=40)) as archive:
         images, labels = archive['images'], archive['labels']

@@ -3,64 +3,25 @@ import json
 import subprocess
 import sys
 
-import numpy as np
+import demonstrations
 import pytest
-from matplotlib.figure import Figure as Drawn
+from demonstrations import Settings, answer
 
-from jaxdl import Demonstration, fields, main, report, workdir
+from jaxdl import Demonstration, main, report, workdir
 from jaxdl.config.load import as_dict
 from jaxdl.config.overrides import check, override, quick
 from jaxdl.errors import InputError
-from jaxdl.report.page import plots
-from jaxdl.report.page.blocks import Figure, Table
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.theory import demonstration
-from jaxdl.theory.answer import Answer
-from jaxdl.workdir import claims
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    points: int = fields.ruled(10, fields.at_least(1))
-    error: float = 0.0
-
-
-def plot(width):
-    figure = Drawn((width, 2), layout='constrained')
-    figure.subplots().plot(np.arange(3))
-    return figure
-
-
-def answer(settings, note):
-    note('halving')
-    text = 'In short: $\\frac12$.\n\n## Why\n\nBecause.\n\n![line]\n\n![numbers]\n'
-    made = [
-        claims.close(f'half of one, {settings.points} points', 0.5, 0.5 + settings.error, 1e-12)
-    ]
-    blocks = [
-        Figure('line', plots.draw(plot), 'a line', 'how to read it'),
-        Table('c', ('a',), [['1']], 'l', name='numbers'),
-    ]
-    return Answer(text, made, blocks)
-
 
 STUDY = Demonstration(
     answer, Settings(), quick=dict(points=3), name='half', question='Is a half a half?'
 )
-FILE = """\"\"\"Is a half a half?\"\"\"
-import sys
-sys.path.insert(0, {folder!r})
-from tests.theory.demonstration_test import Settings, answer
-from jaxdl import Demonstration
-EXPERIMENT = Demonstration(answer, Settings(), quick=dict(points=3))
-"""
 
 
 @pytest.fixture
-def file(tmp_path, request):
-    path = tmp_path / 'half.py'
-    path.write_text(FILE.format(folder=str(request.path.parents[2])))
-    return path
+def file(tmp_path):
+    return demonstrations.write_file(tmp_path)
 
 
 def test_a_demonstration_writes_its_claims_and_its_report(tmp_path):

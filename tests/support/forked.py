@@ -24,7 +24,6 @@ PRELOADED = (
     'jaxdl.runtime.checkpoint',
     'orbax.checkpoint',
     'sklearn.datasets',
-    'tests.forked',
 )
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(list(PRELOADED))
