@@ -23,6 +23,7 @@ from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import machine, provenance
 from jaxdl.statistics import protocol, variance
 from jaxdl.train import train_step
+from jaxdl.train.variant import Variant
 from jaxdl.workdir import records
 from jaxdl.workdir.records import DataPlan, GroupPlan
 
@@ -137,6 +138,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         versions=provenance.collect_versions(),
         groups=tuple(group.plan for condition in conditions for group in condition.groups),
         registered=registry.find_files(component_names(ablation)),
+        defaults=dict(variant=dataclasses.asdict(Variant()), data=dataclasses.asdict(Data())),
     )
     return StudyPlan(ablation, tuple(conditions), record)
 

@@ -91,6 +91,7 @@ class Plan:
       cores: cores of the machine.
       versions: package -> version.
       registered: name -> function, file and SHA-256 of components that the user registered.
+      defaults: `variant` and `data` -> default values, which tell the non-default settings.
     """
 
     data: Mapping[str, DataPlan]
@@ -99,6 +100,7 @@ class Plan:
     versions: Mapping[str, str]
     groups: tuple[GroupPlan, ...]
     registered: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

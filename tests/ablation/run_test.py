@@ -20,10 +20,12 @@ import jaxdl
 from jaxdl import workdir
 from jaxdl.ablation import run as ablation_run
 from jaxdl.config.overrides import select_options
+from jaxdl.data import Data
 from jaxdl.errors import InputError
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import signals
-from jaxdl.workdir import tables
+from jaxdl.train.variant import Variant
+from jaxdl.workdir import records, tables
 
 FILES = (
     'config.json',
@@ -52,6 +54,9 @@ def test_a_run_writes_whole_files(finished):
     assert not list(finished.rglob('*.tmp'))
     run = json.loads((finished / 'run.json').read_text())
     assert run['finished']
+    defaults = records.read(finished / 'plan.json', records.Plan).defaults
+    for name, settings in dict(variant=Variant(), data=Data()).items():
+        assert defaults[name] == json.loads(json.dumps(dataclasses.asdict(settings)))
     assert set(run['seconds']) == {'compile', 'train', 'evaluate', 'total'}
     for group in run['groups']:
         assert group['traces'] == 1

@@ -1,17 +1,226 @@
-"""Methods of an ablation, in words that can be copied into a paper."""
+"""Methods of an ablation: a paragraph for a paper, its references, and the options."""
 
+from collections.abc import Callable
+
+from jaxdl import statistics
+from jaxdl.report.ablation import queries, settings_text
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
-from jaxdl.report.page.blocks import Block, Paragraph, Table
+from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
+from jaxdl.statistics import protocol
+
+REFERENCES = {
+    'Bouthillier et al. 2021': 'Bouthillier, X. et al. (2021). Accounting for variance in machine '
+    'learning benchmarks. Proceedings of Machine Learning and Systems 3.',
+    'Holm 1979': 'Holm, S. (1979). A simple sequentially rejective multiple test procedure. '
+    'Scandinavian Journal of Statistics 6, 65-70.',
+    'Nadeau and Bengio 2003': 'Nadeau, C. and Bengio, Y. (2003). Inference for the generalization '
+    'error. Machine Learning 52, 239-281.',
+    'Satterthwaite 1946': 'Satterthwaite, F. E. (1946). An approximate distribution of estimates '
+    'of variance components. Biometrics Bulletin 2, 110-114.',
+    'Schuirmann 1987': 'Schuirmann, D. J. (1987). A comparison of the two one-sided tests '
+    'procedure and the power approach for assessing the equivalence of average bioavailability. '
+    'Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680.',
+    'Student 1908': 'Student (1908). The probable error of a mean. Biometrika 6, 1-25.',
+}
+SOFTWARE = ('jaxdl', 'jax', 'flax', 'optax', 'numpy', 'scipy')
+FIXED = 'as the source fixes'  # of a split that is not drawn
 
 
 def blocks(study: AblationRun) -> list[Block]:
-    """Options and conditions with their settings."""
+    """The paragraph, the references that it cites, and options and conditions as tables."""
+    text = paragraph(study)
+    cited = [reference for key, reference in REFERENCES.items() if key in text]
     return [
+        Paragraph(text),
+        *([Items(cited)] if cited else []),
         _options(study),
         *_conditions(study),
         Paragraph(f'All settings are in {markup.code("config.json")} of the workdir.', 'note'),
     ]
+
+
+def paragraph(study: AblationRun) -> str:
+    """Data, network, training, tuning, seeds, tests and software of the study, in sentences."""
+    parts = [
+        _design(study),
+        _by_condition(study, _data),
+        _by_condition(study, _network),
+        _by_condition(study, _tuning),
+        _seeds(study),
+        *(_tests(study) if len(study.options) > 1 else []),
+        *_diverged(study),
+        _software(study),
+    ]
+    return ' '.join(part for part in parts if part)
+
+
+def _by_condition(study: AblationRun, describe: Callable[[AblationRun, str], str]) -> str:
+    """The text of all conditions; one text if they are equal."""
+    texts = {condition: describe(study, condition) for condition in study.conditions}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return ' '.join(f'Condition {_condition(c)}: {text}' for c, text in texts.items())
+
+
+def _condition(condition: str) -> str:
+    return markup.plain(words.condition(condition))
+
+
+def _design(study: AblationRun) -> str:
+    factor, names = markup.flat(study.config['factor']), [markup.flat(o) for o in study.options]
+    if len(names) == 1:
+        return f'We measured one option of {factor}, {names[0]}.'
+    text = (
+        f'We compared {words.count(len(names) - 1, "option")} of {factor} '
+        f'({words.listing(names[1:])}) with the baseline {names[0]}.'
+    )
+    if not study.repeated:
+        return text
+    conditions = words.listing(map(_condition, study.conditions))
+    number = words.count(len(study.conditions), 'condition')
+    return f'{text} The comparison was repeated under {number}: {conditions}.'
+
+
+def _data(study: AblationRun, condition: str) -> str:
+    data, design = study.data[condition], study.design(condition)['data']
+    shape = words.product(*data.image_shape)
+    drawn = data.findings.get('split') or ''
+    text = (
+        f'The data set was {markup.flat(words.local(data.name))}, with '
+        f'{words.count(len(data.classes), "class")} and inputs of size {shape}. We used '
+        f'{data.train:,} images for training, {data.val:,} for validation and {data.test:,} for '
+        f'test'
+    )
+    if design.get('resample_split'):
+        text += '; each seed drew its own split.'
+    elif FIXED in drawn:
+        text += ', split as the source fixes.'
+    elif drawn:
+        equal = ' with equal class shares' if design['split'] == 'stratified' else ''
+        text += f', split {markup.flat(drawn)}{equal}.'
+    else:
+        text += '.'
+    row = queries.compared(study, condition)[0]
+    if row['image_groups'] < row['images'] and not design.get('resample_split'):
+        text += f' The test images form {row["image_groups"]:,} groups.'
+    different = settings_text.non_default(
+        design, study.plan.defaults.get('data', {}), (*settings_text.SOURCE, 'resample_split')
+    )
+    return f'{text} Settings of the data: {words.listing(different)}.' if different else text
+
+
+def _network(study: AblationRun, condition: str) -> str:
+    variant, epochs = study.design(condition)['variant'], study.design(condition)['epochs']
+    network, in_network = settings_text.network(variant, study.varied)
+    training, in_training = settings_text.training(variant, study.varied)
+    parameters = [
+        cost['parameters']
+        for option in study.options
+        if (cost := study.costs.get((condition, option))) and cost['parameters'] is not None
+    ]
+    text = f'The network was {network}.'
+    if parameters:
+        size = dict.fromkeys(words.exactly(end(parameters)) for end in (min, max))
+        text += f' It has {" to ".join(size)} parameters.'
+    text += f' Each network was trained for {epochs} epochs with {training}.'
+    defaults = study.plan.defaults.get('variant', {})
+    if not defaults:
+        return text
+    excluded = {*in_network, *in_training, *study.varied, 'learning_rate'}
+    different = settings_text.non_default(variant, defaults, excluded)
+    if different:
+        return f'{text} Other settings that differ from the defaults: {words.listing(different)}.'
+    return f'{text} All other settings had the defaults of jaxdl.'
+
+
+def _tuning(study: AblationRun, condition: str) -> str:
+    design = study.design(condition)
+    tunings = [queries.tuning(study, condition, option) for option in study.options]
+    if not any(tunings):
+        rates = dict.fromkeys(
+            f'{row["learning_rate"]:g}' for row in queries.compared(study, condition)
+        )
+        return f'The learning rate was {words.listing(rates)} and was not tuned.'
+    text = (
+        'The learning rate of each option was selected from '
+        f'{", ".join(f"{rate:g}" for rate in design["learning_rates"])} by the mean validation '
+        f'accuracy after the last epoch over {words.count(design["tuning_seeds"], "tuning seed")}.'
+    )
+    if any(tuning.added for tuning in tunings if tuning):
+        text += ' A grid whose best learning rate was at an edge was extended beyond this edge.'
+    return text
+
+
+def _seeds(study: AblationRun) -> str:
+    tuned = any(row['phase'] == 'tune' for row in study.table)
+    fresh = ', none of them a tuning seed,' if tuned else ''
+    return (
+        f'Each option was {"then " if tuned else ""}trained with {study.varying("seeds")} '
+        f'evaluation seeds{fresh} and evaluated on the test split after the last epoch. Equal '
+        'seeds share initial weights where names and shapes agree, the order of the data and '
+        'noise, so differences are paired.'
+    )
+
+
+def _tests(study: AblationRun) -> list[str]:
+    """Tests, corrections and the margin of equivalence, with citations."""
+    resampled = [condition for condition in study.conditions if study.test_train_ratio(condition)]
+    sentences = [
+        'Mean differences in test accuracy were tested over seeds by the two-sided paired t test '
+        '(Student 1908).'
+    ]
+    if resampled:
+        sentences.append(
+            'Where each seed drew its own split, the variance was corrected for overlapping '
+            'training sets (Nadeau and Bengio 2003).'
+        )
+    if len(resampled) < len(study.conditions):
+        sentences.append(
+            'They were also tested for new seeds and new test images. Seeds and groups of images '
+            "are crossed random effects there, with Satterthwaite's degrees of freedom "
+            '(Satterthwaite 1946).'
+        )
+    comparisons = words.count(len(study.options) - 1, 'comparison')
+    sentences.append(
+        f"At each level p-values were adjusted by Holm's correction for {comparisons} (Holm 1979). "
+        f'An option is called better or worse if the adjusted p is below {statistics.ALPHA:g}. '
+        f'Intervals have 95{words.SPACE}% confidence. The probability of improvement is the share '
+        'of seeds on which an option wins (Bouthillier et al. 2021).'
+    )
+    return [*sentences, _equivalence(study)]
+
+
+def _equivalence(study: AblationRun) -> str:
+    margins = {condition: study.margin(condition) for condition in study.conditions}
+    known = dict.fromkeys(words.number(margin) for margin in margins.values() if margin is not None)
+    if not known:
+        return ''
+    chosen = any(study.design(condition)['margin'] is None for condition in study.conditions)
+    source = (
+        f", {100 * protocol.MARGIN:.0f}{words.SPACE}% of the baseline's validation error in tuning"
+        if chosen
+        else ''
+    )
+    return (
+        'Equivalence to the baseline was tested by two one-sided paired t tests (Schuirmann 1987) '
+        f'within a margin of {words.listing(known)} percentage points{source}.'
+    )
+
+
+def _diverged(study: AblationRun) -> list[str]:
+    count = sum(member.phase == 'measure' for member in queries.diverged(study.table))
+    if not count:
+        return []
+    runs = words.count(count, 'evaluation run')
+    return [f'{runs} diverged and counted as chance from that epoch on.']
+
+
+def _software(study: AblationRun) -> str:
+    versions = study.plan.versions
+    named = [f'{name} {versions[name]}' for name in SOFTWARE if name in versions]
+    python = f' and Python {versions["python"]}' if 'python' in versions else ''
+    return f'Software: {", ".join(named)}{python}, on {markup.flat(study.run.device)}.'
 
 
 def _options(study: AblationRun) -> Table:
