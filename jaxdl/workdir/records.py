@@ -100,7 +100,7 @@ class Plan:
     versions: Mapping[str, str]
     groups: tuple[GroupPlan, ...]
     registered: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,7 +54,7 @@ def test_a_run_writes_whole_files(finished):
     assert not list(finished.rglob('*.tmp'))
     run = json.loads((finished / 'run.json').read_text())
     assert run['finished']
-    defaults = records.read(finished / 'plan.json', records.Plan).defaults
+    defaults = records.read(finished / 'plan.json', records.Plan).defaults or {}
     for name, settings in dict(variant=Variant(), data=Data()).items():
         assert defaults[name] == json.loads(json.dumps(dataclasses.asdict(settings)))
     assert set(run['seconds']) == {'compile', 'train', 'evaluate', 'total'}

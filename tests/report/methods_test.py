@@ -71,7 +71,7 @@ def test_every_setting_of_the_data_that_is_not_the_default_is_in_the_text(name, 
 
 def test_defaults_are_stated_only_if_the_run_recorded_them(usual):
     assert 'All other settings had the defaults of jaxdl.' in text_of(usual)
-    unknown = dataclasses.replace(usual, plan=dataclasses.replace(usual.plan, defaults={}))
+    unknown = dataclasses.replace(usual, plan=dataclasses.replace(usual.plan, defaults=None))
     assert 'default' not in text_of(unknown, variant=dict(dropout=0.5))
 
 

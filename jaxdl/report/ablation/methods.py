@@ -1,6 +1,7 @@
 """Methods of an ablation: a paragraph for a paper, its references, and the options."""
 
 from collections.abc import Callable
+from typing import Any
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, settings_text
@@ -105,7 +106,7 @@ def _data(study: AblationRun, condition: str) -> str:
     if row['image_groups'] < row['images'] and not design.get('resample_split'):
         text += f' The test images form {row["image_groups"]:,} groups.'
     different = settings_text.non_default(
-        design, study.plan.defaults.get('data', {}), (*settings_text.SOURCE, 'resample_split')
+        design, _defaults(study, 'data'), (*settings_text.SOURCE, 'resample_split')
     )
     return f'{text} Settings of the data: {words.listing(different)}.' if different else text
 
@@ -124,7 +125,7 @@ def _network(study: AblationRun, condition: str) -> str:
         size = dict.fromkeys(words.exactly(end(parameters)) for end in (min, max))
         text += f' It has {" to ".join(size)} parameters.'
     text += f' Each network was trained for {epochs} epochs with {training}.'
-    defaults = study.plan.defaults.get('variant', {})
+    defaults = _defaults(study, 'variant')
     if not defaults:
         return text
     excluded = {*in_network, *in_training, *study.varied, 'learning_rate'}
@@ -132,6 +133,11 @@ def _network(study: AblationRun, condition: str) -> str:
     if different:
         return f'{text} Other settings that differ from the defaults: {words.listing(different)}.'
     return f'{text} All other settings had the defaults of jaxdl.'
+
+
+def _defaults(study: AblationRun, part: str) -> dict[str, Any]:
+    """Default values of `variant` or `data`; empty if the run did not record them."""
+    return (study.plan.defaults or {}).get(part, {})
 
 
 def _tuning(study: AblationRun, condition: str) -> str:
