@@ -6,6 +6,15 @@ May import workdir (rows of tables) and errors, never jax. Interface: the names 
 `variance` and `classification`.
 """
 
+from jaxdl.statistics.cluster_bootstrap import ESTABLISHED as ESTABLISHED
+from jaxdl.statistics.cluster_bootstrap import OPEN as OPEN
+from jaxdl.statistics.cluster_bootstrap import RESAMPLES as RESAMPLES
+from jaxdl.statistics.cluster_bootstrap import TOO_FEW as TOO_FEW
+from jaxdl.statistics.cluster_bootstrap import Estimate as Estimate
+from jaxdl.statistics.cluster_bootstrap import PredictionComparison as PredictionComparison
+from jaxdl.statistics.cluster_bootstrap import PredictionScores as PredictionScores
+from jaxdl.statistics.cluster_bootstrap import compare_predictions as compare_predictions
+from jaxdl.statistics.cluster_bootstrap import score_predictions as score_predictions
 from jaxdl.statistics.crossed import FEWEST_GROUPS as FEWEST_GROUPS
 from jaxdl.statistics.crossed import CorrectComparison as CorrectComparison
 from jaxdl.statistics.crossed import compare_correct as compare_correct

@@ -36,13 +36,13 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """
     logits, labels = _checked(logits, labels)
     likeliest = np.argsort(-logits, axis=1, kind='stable')[:, :TOP]
-    by_class = per_class(confusion(labels, np.argmax(logits, 1), logits.shape[1]))
-    occurs = (by_class['support'] > 0) | (by_class['predicted'] > 0)
+    table = confusion(labels, np.argmax(logits, 1), logits.shape[1])
+    by_class = per_class(table)
     return dict(
         loss=loss(logits, labels),
         accuracy=float(np.mean(np.argmax(logits, 1) == labels)),
         top5=float(np.mean(np.any(likeliest == labels[:, None], 1))),
-        macro_f1=float(by_class['f1'][occurs].mean()),
+        macro_f1=macro_f1(table),
         weighted_f1=float(by_class['f1'] @ by_class['support'] / len(labels)),
         ece=calibration_error(logits, labels),
     )
@@ -105,6 +105,13 @@ def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
         support=support,
         predicted=predicted,
     )
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """Mean F1 over the classes among labels or predictions of a confusion matrix."""
+    by_class = per_class(confusion)
+    occurs = (by_class['support'] > 0) | (by_class['predicted'] > 0)
+    return float(by_class['f1'][occurs].mean())
 
 
 def reliability(
