@@ -90,7 +90,8 @@ def split(
       number: repetition, from 0.
 
     Returns:
-      The data set, with bursts as its `groups`, and the split.
+      The data set, with bursts as its `groups`, and the split. Images of a split that the source
+      fixes have bursts of their own.
     """
     if data.split != 'grouped' or dataset.groups is not None:
         return dataset, loading.split(dataset, data, number)
@@ -104,8 +105,13 @@ def split(
         return dataset, dataclasses.replace(
             splits, drawn=f'{splits.drawn}: there are no bursts of photographs'
         )
-    names = np.full(len(dataset.labels), 'fixed', object)
+    names = np.empty(len(dataset.labels), object)
     names[left_open] = [f'burst {cluster}' for cluster in burst]
+    for part in ('val', 'test'):  # fixed by the source
+        chosen = np.flatnonzero(np.array(dataset.parts or ()) == part)
+        if len(chosen):
+            burst = clusters(first[chosen], dataset.labels[chosen])
+            names[chosen] = [f'{part} burst {cluster}' for cluster in burst]
     dataset = dataclasses.replace(dataset, groups=tuple(names))
     splits = loading.split(dataset, data, number)
     words = splits.drawn.replace('groups that the source names', 'bursts of photographs')

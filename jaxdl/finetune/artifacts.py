@@ -14,6 +14,7 @@ from jaxdl import workdir
 from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, audit, decode
 from jaxdl.data.cache import images as cache
+from jaxdl.data.splits import image_groups
 from jaxdl.errors import InputError, warn
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
@@ -196,17 +197,18 @@ def write_predictions(
 def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
     """Write artifacts/: held-out logits, mistakes, Grad-CAM, near-duplicates, evidence."""
     folder, dataset = run.context.workdir / 'artifacts', run.dataset
-    labels = dataset.labels[final.indices]
-    workdir.write_arrays(
-        folder / 'evaluation.npz',
-        dict(
-            logits=final.logits,
-            labels=labels.astype(np.int32),
-            ids=np.asarray([dataset.ids[i] for i in final.indices]),
-            split=np.asarray(final.split),
-            temperature=np.asarray(card.temperature),
-        ),
+    labels, groups = dataset.labels[final.indices], image_groups(dataset)
+    evaluation = dict(
+        logits=final.logits,
+        labels=labels.astype(np.int32),
+        ids=np.asarray([dataset.ids[i] for i in final.indices]),
+        group=np.asarray([groups[i] for i in final.indices]),
+        split=np.asarray(final.split),
+        temperature=np.asarray(card.temperature),
     )
+    if final.probe_predicted is not None:
+        evaluation |= dict(probe_predicted=final.probe_predicted.astype(np.int32))
+    workdir.write_arrays(folder / 'evaluation.npz', evaluation)
     probabilities = tta.probabilities(final.logits, card.temperature)
     predicted = probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != labels)

@@ -85,7 +85,7 @@ def _result_rows(
     val = {name: probe_result.scores[name] for name in loop.VAL}
     yield from _rows(of_probe, passes, 'train', train)
     yield from _rows(of_probe, passes, 'val', val)
-    for number, (network, _) in enumerate(trained):
+    for number, (network, *_) in enumerate(trained):
         seed = number % run.experiment.finetune.seeds
         head = dict(phase='finetune', option=network.name, learning_rate=rate, seed=seed)
         for epoch, values in enumerate(network.history, 1):
@@ -115,13 +115,14 @@ def _seconds(trained: Sequence[Validated], probe_result: ProbeResult) -> dict[st
     totals = {}
     for kind in ('compile', 'train', 'evaluate'):
         heads = sum(getattr(group, f'{kind}_seconds') for group in probe_result.groups)
-        totals[kind] = round(heads + sum(network.seconds[kind] for network, _ in trained), 3)
+        totals[kind] = round(heads + sum(network.seconds[kind] for network, *_ in trained), 3)
     return totals
 
 
 def _rates(trained: Sequence[Validated]) -> dict[str, float]:
     train, images, wait = (
-        sum(network.seconds[kind] for network, _ in trained) for kind in ('train', 'images', 'wait')
+        sum(network.seconds[kind] for network, *_ in trained)
+        for kind in ('train', 'images', 'wait')
     )
     if not train:
         return {}

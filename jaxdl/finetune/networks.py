@@ -21,10 +21,18 @@ from jaxdl.train import averaging, train_step
 
 
 class Validated(NamedTuple):
-    """A trained network and the images, int [n], that its training held out."""
+    """A trained network, and the images that its training held out.
+
+    Attributes:
+      network: the network.
+      held_out: int [n].
+      probe_predicted: int [n], classes of the held-out images by the initial head; None if that is
+        not a probe.
+    """
 
     network: TrainedNetwork
     held_out: np.ndarray
+    probe_predicted: np.ndarray | None
 
 
 def train_networks(run: FineTuneRun, probe_result: ProbeResult) -> list[Validated]:
@@ -35,6 +43,8 @@ def train_networks(run: FineTuneRun, probe_result: ProbeResult) -> list[Validate
     for fold, held_out in enumerate(_folds(run, labelled), 1):
         train = np.setdiff1d(labelled, held_out)
         head = _initial_head(run, probe_result, train, held_out)
+        fitted = recipe.start == 'probe'
+        predicted = _predict_by_probe(run, probe_result, head, held_out) if fitted else None
         network, head = setup.rescale_features(run.network, head, run.features[train])
         module, variables = setup.add_head(network, head)
         for seed in range(recipe.seeds):
@@ -49,7 +59,7 @@ def train_networks(run: FineTuneRun, probe_result: ProbeResult) -> list[Validate
             trained = loop.train_network(
                 run.context, job, module, variables, run.experiment.variant, recipe
             )
-            networks.append(Validated(trained, held_out))
+            networks.append(Validated(trained, held_out, predicted))
     return networks
 
 
@@ -76,7 +86,9 @@ def probe_network(run: FineTuneRun, result: ProbeResult) -> FinalNetworks:
     return FinalNetworks([variables], card, np.asarray(logits, np.float32), indices, split)
 
 
-def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNetworks:
+def combine_networks(
+    run: FineTuneRun, probe_result: ProbeResult, networks: Sequence[Validated]
+) -> FinalNetworks:
     """The networks of all folds and seeds, or their soup, and their predictions.
 
     The predictions are of validation images before the final training on them; of test images,
@@ -84,23 +96,29 @@ def combine_networks(run: FineTuneRun, networks: Sequence[Validated]) -> FinalNe
     """
     recipe, card = run.experiment.finetune, run.card
     module = _classifier(run)
-    members = [network.variables for network, _ in networks]
+    members = [trained.network.variables for trained in networks]
     if recipe.average == 'soup' and len(members) > 1:
         members = [_soup(run, module, members)]
     if recipe.folds > 1:
-        indices, logits = _predict_folds(run, module, networks)
+        indices, logits, probe_predicted = _predict_folds(run, module, networks)
     else:
         indices = run.splits.val
         logits = _predict(run, module, members, indices)
+        head = probe_result.head_train_only
+        probe_predicted = _predict_by_probe(run, probe_result, head, indices)
     if not len(run.splits.test):
         split = 'folds' if recipe.folds > 1 else 'val'
         members = _train_on_all_images(run, module, members)
-        return FinalNetworks(members, card, logits, indices, split)
+        return FinalNetworks(members, card, logits, indices, split, probe_predicted)
     temperature = classification.fit_temperature(logits, run.dataset.labels[indices])
     members = _train_on_all_images(run, module, members)
-    logits = _predict(run, module, members, run.splits.test)
+    indices = run.splits.test
+    logits = _predict(run, module, members, indices)
     card = dataclasses.replace(card, temperature=temperature)
-    return FinalNetworks(members, card, logits, run.splits.test, 'test')
+    all_images = recipe.folds > 1 or recipe.refit_epochs
+    head = probe_result.head if all_images else probe_result.head_train_only
+    probe_predicted = _predict_by_probe(run, probe_result, head, indices)
+    return FinalNetworks(members, card, logits, indices, 'test', probe_predicted)
 
 
 def make_feed(run: FineTuneRun, indices: np.ndarray, seed: int) -> Feed:
@@ -166,18 +184,34 @@ def _predict(
     return tta.log_probabilities(module, members, run.card, run.dataset.images, indices)
 
 
+def _predict_by_probe(
+    run: FineTuneRun, result: ProbeResult, head: Mapping[str, np.ndarray], indices: np.ndarray
+) -> np.ndarray:
+    """Classes, int [n], that a head on the frozen features predicts, adjusted as the probe."""
+    logits = probe.log_probabilities(head, run.features[indices]) - result.adjustments
+    return np.argmax(logits, 1)
+
+
 def _predict_folds(
     run: FineTuneRun, module: ResNet, networks: Sequence[Validated]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each image by the networks of the fold that held it out: indices and log-probabilities."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Each image by the networks of the fold that held it out.
+
+    Returns:
+      Indices [n], log-probabilities [n, classes], and classes predicted by the probe of that fold
+      [n]; None without a probe per fold.
+    """
     seeds = run.experiment.finetune.seeds
     folds = [networks[i : i + seeds] for i in range(0, len(networks), seeds)]
     indices = [fold[0].held_out for fold in folds]
     logits = [
-        _predict(run, module, [network.variables for network, _ in fold], fold[0].held_out)
+        _predict(run, module, [trained.network.variables for trained in fold], fold[0].held_out)
         for fold in folds
     ]
-    return np.concatenate(indices), np.concatenate(logits)
+    by_probe = [fold[0].probe_predicted for fold in folds]
+    predicted = [classes for classes in by_probe if classes is not None]
+    probe_predicted = np.concatenate(predicted) if predicted else None
+    return np.concatenate(indices), np.concatenate(logits), probe_predicted
 
 
 def _train_on_all_images(run: FineTuneRun, module: ResNet, members: list[Any]) -> list[Any]:

@@ -49,6 +49,8 @@ class FinalNetworks:
       logits: float32 [n, classes], log-probabilities before the temperature.
       indices: int [n], into the data set.
       split: `val`, `test`, or `folds`: each image by the networks of the fold that held it out.
+      probe_predicted: int [n], classes that a probe on the same training images predicts; None for
+        a probe alone, and for folds without a probe.
     """
 
     members: list[Any]
@@ -56,3 +58,4 @@ class FinalNetworks:
     logits: np.ndarray
     indices: np.ndarray
     split: str
+    probe_predicted: np.ndarray | None = None

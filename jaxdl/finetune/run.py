@@ -123,7 +123,7 @@ def _run_stages(
         probe_result = _run_probe(run)
         if 'finetune' in experiment.stages:
             trained = networks.train_networks(run, probe_result)
-            final = networks.combine_networks(run, trained)
+            final = networks.combine_networks(run, probe_result, trained)
         else:
             trained, final = [], networks.probe_network(run, probe_result)
         finish.finish(run, final, probe_result, trained, unlabelled, started)

@@ -108,13 +108,15 @@ def test_groups_of_the_source_and_other_splits_are_left_alone():
 
 
 def test_a_test_part_of_the_source_stays():
-    features, labels, _ = series()
+    features, labels, numbers = series()
     parts = tuple('test' if i % 4 == 0 else 'train' for i in range(len(labels)))
     made, groups = bursts.split(dataset(labels, parts), DATA, features)
     check_whole(groups, len(labels))
     np.testing.assert_array_equal(groups.test, np.arange(0, len(labels), 4))
     assert not set(np.array(made.groups)[groups.train]) & set(np.array(made.groups)[groups.val])
     assert bursts.describe_groups(made, groups)['groups'] <= 32
+    fixed = groups.test
+    assert same_partition(np.array(made.groups)[fixed], numbers[fixed])
 
 
 @pytest.mark.parametrize('k', [2, 3, 5])

@@ -68,6 +68,9 @@ def test_a_run_leaves_what_the_contract_names(run, top):
     )
     arrays = np.load(folder / 'artifacts' / 'evaluation.npz')
     assert len(arrays['labels']) == workdir.read_json(folder / 'plan.json')['data']['val']
+    assert arrays['group'].tolist() == arrays['ids'].tolist()  # too small for near-duplicates
+    by_probe = np.mean(arrays['probe_predicted'] == arrays['labels'])
+    assert by_probe == pytest.approx(result['scores']['probe']['accuracy'])
     assert best['value'] >= 0
 
 
@@ -246,6 +249,7 @@ def test_folds_and_seeds_are_averaged_and_no_initial_head_was_fitted_to_held_out
     assert sorted(map(int, arrays['ids'])) == list(
         range(60)
     )  # once each, by both networks that have not seen it
+    assert len(arrays['probe_predicted']) == 60
     rows = tables.read_table(tmp_path / 'run' / 'results.csv', tables.RESULTS)
     names = {row['option'] for row in rows if row['phase'] == 'finetune'}
     assert names == {f'finetune, fold {fold}, seed {seed}' for fold in (1, 2) for seed in (0, 1)}

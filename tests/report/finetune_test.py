@@ -84,15 +84,62 @@ def probed(tmp_path_factory) -> pathlib.Path:
 
 def test_the_page_opens_with_the_verdict(full):
     scores = json.loads((full / 'run.json').read_text())['scores']
-    low, high = statistics.wilson(scores['finetune']['accuracy'], 440)
-    text = read(full).text
+    arrays = np.load(full / 'artifacts' / 'evaluation.npz')
+    measured = statistics.compare_predictions(
+        arrays['labels'], arrays['logits'].argmax(1), arrays['probe_predicted'], arrays['group']
+    )
+    groups = len(set(arrays['group']))
+    interval = words.span(*measured.option.accuracy.interval, words.number)
+    assert measured.verdict == 'established'
+    text = read(full).text.replace(words.SPACE, ' ')
     for sentence in (
-        f'on 440 validation images: {words.percent(scores["finetune"]["accuracy"])}',
-        f'interval {words.number(low)} to {words.number(high)}',
-        f'{words.percent(scores["probe"]["accuracy"])}. Fine-tuning gained',
+        f'on 440 validation images in {groups} groups: '
+        f'{100 * scores["finetune"]["accuracy"]:.2f} % (95 % interval {interval})',
+        f'{100 * scores["probe"]["accuracy"]:.2f} %. Fine-tuning gained '
+        f'{words.number(measured.accuracy.value)} percentage points (95 % interval '
+        f'{words.span(*measured.accuracy.interval)}), established for new images',
         'A random split overestimates accuracy by 21.38 percentage points',
     ):
         assert sentence in text[: text.index('Scores on the 440')], sentence
+
+
+def test_every_score_has_an_interval_over_groups(full):
+    rows = read(full).table('Scores on the 440 validation images in')
+    assert len(rows) == 3
+    for name, (accuracy, macro_f1, *_) in rows.items():
+        for cell in (accuracy, macro_f1):
+            value, low, high = map(
+                float, re.findall(r'[-\d.]+', cell.replace('\u2212', '-').replace('+', ''))
+            )
+            assert low <= value <= high, (name, cell)
+    assert any(name.endswith('probe: established') for name in rows)
+    assert 'by a bootstrap over groups' in read(full).text
+
+
+def test_images_without_groups_are_groups(odd):
+    assert 'on 40 validation images in 40\u00a0groups' in read(odd).text
+
+
+def test_few_groups_give_no_interval_and_no_verdict(tmp_path, undrawn):
+    workdir = built(tmp_path / 'run', classes=HOSTILE, images=20)
+    text = read(workdir).text.replace(words.SPACE, ' ')
+    head = text[: text.index('Scores on the 20')]
+    assert 'Too few groups of images for an interval.' in head
+    assert 'too few groups for a verdict on new images' in head
+    assert '95 % interval' not in head
+    assert 'Too few groups: the images form' in text
+
+
+def test_the_probe_of_other_images_is_scored_on_these_too(tmp_path, undrawn):
+    workdir = finetune_workdirs.make(tmp_path / 'run')
+    run = json.loads((workdir / 'run.json').read_text())
+    run['scores']['finetune']['split'] = 'test'
+    (workdir / 'run.json').write_text(json.dumps(run))
+    report.build(workdir)
+    rows = read(workdir).table('Scores on the 440 test images')
+    assert [*rows][:3] == ['Probe (validation images)', 'Probe', 'Fine-tuned']
+    assert '(' not in rows['Probe (validation images)'][0]
+    assert '(' in rows['Probe'][0]
 
 
 def test_every_section_is_there_in_both_forms(full, odd):
@@ -183,7 +230,8 @@ def test_pairs_and_classes_are_those_of_the_logits(full):
     for name, cells in page.table('Scores per class').items():
         label = names.index(name)
         assert cells[0] == str(each['support'][label])
-        assert cells[3] == f'{100 * each["f1"][label]:.1f}'
+        assert cells[1] == str(len(set(arrays['group'][labels == label])))
+        assert cells[4] == f'{100 * each["f1"][label]:.1f}'
 
 
 def test_a_matrix_shows_few_classes_and_no_mistake_no_matrix(undrawn, tmp_path):
@@ -314,6 +362,11 @@ BROKEN = {
         'artifacts/evaluation.npz',
         _arrays(labels=lambda x: x.astype(str)),
     ),
+    'fewer groups': ('artifacts/evaluation.npz', _arrays(group=lambda x: x[1:])),
+    'the probe beyond the classes': (
+        'artifacts/evaluation.npz',
+        _arrays(probe_predicted=lambda x: x + 99),
+    ),
     'fewer labels': ('artifacts/evaluation.npz', _arrays(labels=lambda x: x[:-1])),
     'other classes': ('artifacts/evaluation.npz', _arrays(logits=lambda x: x[:, :-1])),
     'grey pictures': ('artifacts/mistakes.npz', _arrays(images=lambda x: x[..., :1])),
@@ -344,12 +397,13 @@ def test_a_probe_is_scored_on_the_test_images_where_there_are_some(tmp_path, und
     path = workdir / 'artifacts' / 'evaluation.npz'
     arrays = dict(np.load(path))
     keep = np.arange(30) < 20
-    tested = {name: arrays[name][keep] for name in ('logits', 'labels', 'ids')}
+    tested = {name: arrays[name][keep] for name in ('logits', 'labels', 'ids', 'group')}
     folder.write_arrays(path, arrays | tested | dict(split=np.array('test')))
     report.build(workdir)
     accuracy = classification.scores(tested['logits'], tested['labels'])['accuracy']
     text = read(workdir).text
-    assert f'on 20 test images: {words.percent(accuracy)}' in text
+    groups = words.count(len(set(tested['group'])), 'group')
+    assert f'on 20 test images in {groups}: {words.percent(accuracy)}' in text
     assert 'Probe (validation images)' in text
     assert 'on other images than it was fitted on' in text
 

@@ -68,7 +68,8 @@ def make(
     leave_out: Sequence[str] = (),
 ) -> pathlib.Path:
     """Writes a finished workdir to `path` and returns it; artifacts in `leave_out` are missing."""
-    logits, labels = _logits(len(classes), images, 4.3 if 'finetune' in stages else 3.6)
+    by_probe, labels = _logits(len(classes), images, 3.6)
+    logits = _logits(len(classes), images, 4.3)[0] if 'finetune' in stages else by_probe
     temperature = classification.fit_temperature(logits, labels)
     evaluation = classification.scores(logits, labels) | dict(
         ece_calibrated=classification.calibration_error(logits / temperature, labels),
@@ -76,11 +77,7 @@ def make(
         split='val',
         images=images,
     )
-    probe = evaluation | (
-        dict(accuracy=0.7614, macro_f1=0.7306, weighted_f1=0.7588, loss=0.98, top5=0.941)
-        if 'finetune' in stages
-        else {}
-    )
+    probe = evaluation | classification.scores(by_probe, labels)
     probe |= dict(learning_rate=0.3, weight_decay=1e-5, logit_adjustment=0.25)
     scores = dict(probe=probe) | (
         dict(finetune=evaluation | dict(epoch=epochs)) if 'finetune' in stages else {}
@@ -94,6 +91,10 @@ def make(
     folder.write_json(path / 'plan.json', _plan(classes, images))
     folder.write_json(path / 'run.json', _run(scores))
     _artifacts(path / 'artifacts', logits, labels, temperature, len(classes), grouped)
+    if 'finetune' in stages:
+        file = path / 'artifacts' / 'evaluation.npz'
+        predicted = by_probe.argmax(1).astype(np.int32)
+        folder.write_arrays(file, dict(np.load(file)) | dict(probe_predicted=predicted))
     for name in leave_out:
         (path / 'artifacts' / name).unlink()
     return path
@@ -358,6 +359,7 @@ def _artifacts(
         logits=logits,
         labels=labels,
         ids=ids,
+        group=_groups(labels) if grouped else ids,
         temperature=np.array(temperature),
         split=np.array('val'),
     )
@@ -382,6 +384,12 @@ def _artifacts(
         path / 'gradcam.npz', dict(images=pictures[:8], maps=maps.astype(np.float32), **examples)
     )
     folder.write(path / 'evidence.json', json.dumps(_evidence()))
+
+
+def _groups(labels: np.ndarray) -> np.ndarray:
+    """Bursts of four images of one class, in the order of the images."""
+    before = [int(np.sum(labels[:i] == label)) for i, label in enumerate(labels)]
+    return np.array([f'burst {label}.{n // 4}' for label, n in zip(labels, before, strict=True)])
 
 
 def _grid() -> list[tables.Row]:

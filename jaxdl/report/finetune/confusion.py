@@ -15,7 +15,15 @@ CLASSES, CLASSES_NARROW = 18, 8  # in the matrix, on a page and on a phone
 WORST = 5  # classes named in a sentence before a folded table
 LONG = 20  # more rows than this are folded
 COUNTED = 'Classes among them that were predicted count as 0 in macro F1.'
-COLUMNS = ('Class', 'Images', 'Precision, %', 'Recall, %', 'F1, %', 'Most often misclassified as')
+COLUMNS = (
+    'Class',
+    'Images',
+    'Groups',
+    'Precision, %',
+    'Recall, %',
+    'F1, %',
+    'Most often misclassified as',
+)
 
 Pair = tuple[int, int]
 
@@ -196,7 +204,7 @@ def _classes(fitted: FineTuneRun, table: np.ndarray) -> list[Block]:
         for label in order[:WORST]
     ]
     summary = [Paragraph(f'Lowest F1,{words.SPACE}%: {words.listing(worst)}.')] if elsewhere else []
-    return [*summary, *_absent(fitted, scores), Table(caption, COLUMNS, rows, 'wrrrrw', elsewhere)]
+    return [*summary, *_absent(fitted, scores), Table(caption, COLUMNS, rows, 'wrrrrrw', elsewhere)]
 
 
 def _class(
@@ -212,6 +220,7 @@ def _class(
     return [
         fitted.classes[label],
         f'{scores["support"][label]:,}',
+        f'{fitted.groups_of_class(label):,}',
         precision,
         recall,
         f1,

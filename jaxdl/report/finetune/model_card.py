@@ -3,6 +3,7 @@
 import shlex
 
 from jaxdl.report import demonstration, provenance
+from jaxdl.report.finetune import scores
 from jaxdl.report.finetune.reading import FineTuneRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Code, Paragraph, Table
@@ -145,13 +146,13 @@ def _training(fitted: FineTuneRun) -> str:
 
 
 def _metrics(fitted: FineTuneRun) -> str:
-    called = dict(accuracy='accuracy', macro_f1='macro F1', top5='top 5')
-    scores = [
-        f'{name} {words.percent(fitted.final[key])}'
-        for key, name in called.items()
-        if fitted.final.get(key)
+    called = dict(accuracy='accuracy', macro_f1='macro F1')
+    final = fitted.final
+    metrics = [
+        f'{name} {scores.score(fitted, key)}' for key, name in called.items() if final.get(key)
     ]
-    return f'{", ".join(scores)} on {fitted.images:,} {fitted.part} images'
+    metrics += [f'top 5 {words.percent(final["top5"])}'] if final.get('top5') else []
+    return f'{", ".join(metrics)} on {scores.images(fitted)}'
 
 
 def _limits(fitted: FineTuneRun) -> str:

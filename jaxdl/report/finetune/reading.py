@@ -1,12 +1,14 @@
 """Read and check the files of a finished fine-tuning: the input of its report."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxdl import statistics
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError
 from jaxdl.report.ablation import reading
@@ -26,7 +28,8 @@ PROBE = dict(
     macro_f1=float,
 )
 # Arrays of an .npz and the axes of each; axes of one letter must agree.
-EVALUATION = dict(logits='nc', labels='n', ids='n', temperature='', split='')
+EVALUATION = dict(logits='nc', labels='n', ids='n', group='n', temperature='', split='')
+BY_PROBE = dict(probe_predicted='n')  # of a fine-tuning
 MISTAKES = dict(images='nhw3', ids='n', labels='n', predicted='n', probability='n')
 GRADCAM = MISTAKES | dict(maps='nhw')
 EVIDENCE = ('field', 'verdict', 'difference', 'low', 'high', 'option', 'baseline')
@@ -109,6 +112,31 @@ class FineTuneRun:
         predicted = np.argmax(self.evaluation['logits'], 1)
         return classification.confusion(self.evaluation['labels'], predicted, len(self.classes))
 
+    @functools.cached_property
+    def measured(self) -> statistics.PredictionScores | None:
+        """Accuracy and macro F1 of the final network with intervals; None without logits."""
+        if self.comparison:
+            return self.comparison.option
+        arrays = self.evaluation
+        if not arrays:
+            return None
+        predicted = np.argmax(arrays['logits'], 1)
+        return statistics.score_predictions(arrays['labels'], predicted, arrays['group'])
+
+    @functools.cached_property
+    def comparison(self) -> statistics.PredictionComparison | None:
+        """The final network against the probe on the same images; None without such a probe."""
+        arrays = self.evaluation
+        if 'probe_predicted' not in arrays:
+            return None
+        labels, predicted = arrays['labels'], np.argmax(arrays['logits'], 1)
+        by_probe, groups = arrays['probe_predicted'], arrays['group']
+        return statistics.compare_predictions(labels, predicted, by_probe, groups)
+
+    def groups_of_class(self, label: int) -> int:
+        """Number of groups that the held-out images of a class form."""
+        return len(np.unique(self.evaluation['group'][self.evaluation['labels'] == label]))
+
     def setting(self, key: str) -> Any:
         """A field of the configuration by its dotted name; None if there is none."""
         part, _, field = key.rpartition('.')
@@ -140,7 +168,7 @@ def read(workdir: pathlib.Path) -> FineTuneRun:
         table=tables.read_table(workdir / 'results.csv', tables.RESULTS),
         grid=tables.read_table(grid, PROBE) if grid.exists() else [],
         split=reading.record(split, ('drawn',)) if split.exists() else {},
-        evaluation=_arrays(artifacts / 'evaluation.npz', EVALUATION),
+        evaluation=_arrays(artifacts / 'evaluation.npz', EVALUATION, BY_PROBE),
         mistakes=_arrays(artifacts / 'mistakes.npz', MISTAKES),
         gradcam=_arrays(artifacts / 'gradcam.npz', GRADCAM),
         evidence=_evidence(artifacts / 'evidence.json'),
@@ -163,7 +191,9 @@ def _check_keys(path: pathlib.Path, content: Any, needed: Sequence[str]) -> None
         raise damaged_error(path, f'it lacks {", ".join(missing)}')
 
 
-def _arrays(path: pathlib.Path, axes: Mapping[str, str]) -> dict[str, np.ndarray]:
+def _arrays(
+    path: pathlib.Path, axes: Mapping[str, str], optional: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray]:
     """Arrays of a .npz with checked axes; empty if it is missing or has no images."""
     if not path.exists():
         return {}
@@ -173,7 +203,8 @@ def _arrays(path: pathlib.Path, axes: Mapping[str, str]) -> dict[str, np.ndarray
             path, f'it lacks {", ".join(name for name in axes if name not in arrays)}'
         )
     sizes: dict[str, int] = {'3': 3}
-    for name, letters in axes.items():
+    present = {name: axis for name, axis in (optional or {}).items() if name in arrays}
+    for name, letters in {**axes, **present}.items():
         shape = arrays[name].shape
         if len(shape) != len(letters) or any(
             sizes.setdefault(*pair) != pair[1] for pair in zip(letters, shape, strict=True)
@@ -202,7 +233,7 @@ def _check_labels(fitted: FineTuneRun) -> None:
     for name in ('evaluation', 'mistakes', 'gradcam'):
         arrays, path = getattr(fitted, name), fitted.artifacts / f'{name}.npz'
         least = -1 if name == 'gradcam' else 0  # -1: unknown
-        for key in ('labels', 'predicted'):
+        for key in ('labels', 'predicted', 'probe_predicted'):
             labels = arrays.get(key)
             if labels is not None and (
                 labels.dtype.kind not in 'iu' or labels.min() < least or labels.max() >= count

@@ -13,8 +13,8 @@ BURSTS = (
 )
 NEW_IMAGES = 'The split in groups is closer to new photographs of another place or day.'
 DEPENDENCE = (
-    'Predictions within a group are correlated. The printed intervals assume independent images, '
-    'so they are too narrow.'
+    'Predictions within a group are correlated. The intervals of the scores therefore resample '
+    'whole groups.'
 )
 
 
