@@ -24,8 +24,8 @@ INTERVALS = (
     'approximate.'
 )
 DIFFERENCE = (
-    'Difference: percentage points, on the same images and resamples. It is established if its '
-    'interval excludes 0.'
+    'Difference: percentage points, on the same images and resamples. It is established if the '
+    'interval of the difference in accuracy excludes 0.'
 )
 
 
