@@ -11,9 +11,14 @@ from jaxdl.ablation.planning import Condition
 from jaxdl.config.experiment import option_variant
 from jaxdl.data import audit
 from jaxdl.ensemble import Member, Result
+from jaxdl.statistics.protocol import Correctness
 from jaxdl.train.figure_data import PICTURES
 from jaxdl.workdir import tables
+from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import Row
+
+MOST_IMAGES = 24  # in differing.npz
+LEAST_SIDE, MOST_SIDE = 4, 128  # pixels per side of an image there; larger images are averaged down
 
 
 def write(folder: pathlib.Path, condition: Condition, findings: Mapping) -> None:
@@ -56,6 +61,52 @@ def write_probes(folder: pathlib.Path, tested: Sequence[tuple[Member, Result]]) 
         _write(folder / 'probes.npz', dict(option=options, seed=seeds) | arrays)
 
 
+def write_differing(
+    folder: pathlib.Path, condition: Condition, correct: CorrectTable, by_image: Correctness
+) -> None:
+    """Write differing.npz: the test images on which the options differ most from the baseline.
+
+    At most MOST_IMAGES, the largest difference in the number of correct seeds first. `images` is
+    uint8 [image, height, width, channel], `id` and `label` are str [image]. `correct` and `tested`
+    are int [option, image]: seeds that classify the image correctly, and seeds that test it.
+    `option` is str [option], the baseline first, and `differing` the number of all images that
+    differ. There is no file without such images, or for data that are no pictures.
+
+    Args:
+      folder: of the condition.
+      condition: with study and data.
+      correct: content of correct.npz.
+      by_image: correctness of the runs of the condition.
+    """
+    dataset, baseline = condition.dataset, condition.study.baseline
+    options = sorted(by_image.by_option, key=lambda option: option != baseline)
+    height, width, channels = dataset.images.shape[1:]
+    if len(options) < 2 or min(height, width) < LEAST_SIDE or channels not in (1, 3):
+        return
+    values = np.stack([by_image.by_option[option] for option in options])  # [option, seed, image]
+    differences = np.nan_to_num(values[1:] - values[0])
+    net, seeds = np.abs(differences.sum(1)).max(0), (differences != 0).sum(1).max(0)
+    differing = np.flatnonzero(seeds)
+    order = np.lexsort((differing, -seeds[differing], -net[differing].round(9)))
+    images = differing[order[:MOST_IMAGES]]
+    if not images.size:
+        return
+    tested = correct.tested[correct.condition == condition.name].any(0)
+    ids = correct.image[tested][images]
+    place = {name: i for i, name in enumerate(dataset.ids)}
+    rows = np.array([place[name] for name in ids])
+    arrays = dict(
+        images=_pictures(dataset.images[rows]),
+        id=ids,
+        label=np.asarray([dataset.class_names[dataset.labels[row]] for row in rows]),
+        option=np.asarray(options),
+        correct=(values[..., images] == 1).sum(1),
+        tested=np.isfinite(values[..., images]).sum(1),
+        differing=np.asarray(len(differing)),
+    )
+    _write(folder / 'differing.npz', arrays)
+
+
 def variance_rows(condition: Condition, varied: Sequence[tuple[Member, Result]]) -> list[Row]:
     """Rows of variance.csv: levels of the sources of variance and accuracy of every member.
 
@@ -79,6 +130,19 @@ def write_variance(folder: pathlib.Path, rows: Sequence[Row]) -> None:
     """Write artifacts/variance.csv if there are rows."""
     if rows:
         tables.write_table(folder / 'artifacts' / 'variance.csv', tables.VARIANCE, rows)
+
+
+def _pictures(images: np.ndarray) -> np.ndarray:
+    """uint8 [image, height, width, channel]; block means of images above MOST_SIDE pixels."""
+    values = images.astype(np.float64)
+    if images.dtype != np.uint8:
+        low, high = values.min(), values.max()
+        values = 255 * (values - low) / max(high - low, 1e-12)
+    step = -(-max(images.shape[1:3]) // MOST_SIDE)
+    height, width = (max(1, side // step) for side in images.shape[1:3])
+    cut = values[:, : height * step, : width * step]
+    blocks = cut.reshape(len(images), height, cut.shape[1] // height, width, -1, images.shape[-1])
+    return blocks.mean((2, 4)).round().astype(np.uint8)
 
 
 def _write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:

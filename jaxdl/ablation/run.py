@@ -234,9 +234,12 @@ def _write(
     ]
     correct = result_rows.correct_table(tested)
     write_correct(folder / 'correct.npz', correct)
-    summary = [
-        row for each in measured for row in _summary(rows, correct, each.condition, plan.record)
-    ]
+    summary = []
+    for number, each in enumerate(measured):
+        by_image = _correctness(rows, correct, each.condition)
+        summary += _summary(rows, by_image, each.condition, plan.record)
+        artifact_folder = folder / 'artifacts' / str(number)
+        artifacts.write_differing(artifact_folder, each.condition, correct, by_image)
     tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
     workdir.seal(folder)
     groups = tuple(record for each in measured for record in each.groups)
@@ -252,13 +255,19 @@ def _write(
     workdir.write_records(folder, run=records.as_json(run))
 
 
+def _correctness(
+    rows: Sequence[Row], correct: CorrectTable, condition: Condition
+) -> protocol.Correctness:
+    classes = len(condition.dataset.class_names)
+    return protocol.correctness(rows, correct, condition.name, classes)
+
+
 def _summary(
-    rows: Sequence[Row], correct: CorrectTable, condition: Condition, plan: records.Plan
+    rows: Sequence[Row], by_image: protocol.Correctness, condition: Condition, plan: records.Plan
 ) -> list[Row]:
     """Rows of summary.csv of one condition."""
     study, data = condition.study, plan.data[condition.name]
     ratio = data.test / data.train if study.data.resample_split else 0.0
-    by_image = protocol.correctness(rows, correct, condition.name, len(data.classes))
     return protocol.summarize(rows, study.baseline, condition.name, ratio, by_image)
 
 

@@ -52,6 +52,9 @@ def test_a_run_writes_whole_files(finished):
     assert all((finished / name).stat().st_size for name in FILES)
     assert list((finished / 'figures').glob('*.png'))
     assert not list(finished.rglob('*.tmp'))
+    shown = workdir.read_arrays(finished / 'artifacts' / '0' / 'differing.npz')
+    assert list(shown['option']) == ['max', 'avg']
+    assert shown['images'].shape[1:] == (8, 8, 1)
     run = json.loads((finished / 'run.json').read_text())
     assert run['finished']
     defaults = records.read(finished / 'plan.json', records.Plan).defaults or {}

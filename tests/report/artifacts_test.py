@@ -11,13 +11,18 @@ import numpy as np
 import pytest
 import workdirs
 
-from jaxdl.report.ablation import contact_sheet, diagnostics, logit_gradients, reading
+from jaxdl.report.ablation import contact_sheet, diagnostics, differing, logit_gradients, reading
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, plots, render, words
 from jaxdl.report.page.blocks import Drawing, Figure, Items, Page, Paragraph, Section, Table
 
 HOSTILE = '<b>|x *y* `z`'
-SECTIONS = dict(contact_sheet=contact_sheet, logit_gradients=logit_gradients, probes=diagnostics)
+SECTIONS = dict(
+    contact_sheet=contact_sheet,
+    logit_gradients=logit_gradients,
+    probes=diagnostics,
+    differing=differing,
+)
 LOSSES = {
     'softmax, cross-entropy': 'softmax_cross_entropy',
     'softmax, squared': 'softmax_squared_error',
@@ -151,6 +156,25 @@ def probes_of(folder, study, arrays, options=STARTS, classes=('moon', 'other')):
     return diagnostics.blocks(saved(folder, 'probes', arrays), study, '', 'probes')
 
 
+def counted(options=('max', 'avg'), images=30, side=8, channels=1):
+    """Content of differing.npz: correct seeds of 10, of each option."""
+    rng = np.random.default_rng(2)
+    return dict(
+        images=rng.integers(0, 256, (images, side, side, channels), np.uint8),
+        id=np.array([f'digit {i}' for i in range(images)]),
+        label=np.array([str(i % 10) for i in range(images)]),
+        option=np.array(options[::-1]),
+        correct=rng.integers(0, 11, (len(options), images)),
+        tested=np.full((len(options), images), 10),
+        differing=np.asarray(images + 5),
+    )
+
+
+def differing_of(folder, study, arrays, options=('max', 'avg')):
+    study = changed(study, {option: {} for option in options})
+    return differing.blocks(saved(folder, 'differing', arrays), study, '', 'differing')
+
+
 def only(blocks, kind):
     (one,) = (block for block in blocks if isinstance(block, kind))
     return one
@@ -175,12 +199,13 @@ def rendered(blocks) -> tuple[str, str]:
     return render.html(page), render.markdown(page)
 
 
-@pytest.mark.parametrize('make', [sheet_of, slopes_of, probes_of])
+@pytest.mark.parametrize('make', [sheet_of, slopes_of, probes_of, differing_of])
 def test_sections_stand_on_both_pages(make, usual, tmp_path):
     arguments = {
         sheet_of: [sheet(['none', 'flip', 'mixup'])],
         slopes_of: [],
         probes_of: [answers()],
+        differing_of: [counted()],
     }[make]
     blocks = make(tmp_path, usual, *arguments)
     page, plain = rendered(blocks)
@@ -456,6 +481,53 @@ def test_each_recorded_probe_gives_its_section(usual, tmp_path):
     assert len(probes_of(tmp_path, usual, head | nothing)) == 1
 
 
+@pytest.mark.usefixtures('undrawn')
+@pytest.mark.parametrize('options', [('max', 'avg'), ('a', 'b', 'c')])
+def test_images_that_differ_have_their_counts(options, usual, tmp_path):
+    arrays = counted(options)
+    made = differing_of(tmp_path, usual, arrays, options)
+    table, alt = rows(only(made, Table)), only(made, Figure).alt
+    assert list(table) == [f'digit {i}' for i in range(24)]
+    counts = dict(zip(arrays['option'], arrays['correct'], strict=True))
+    for i, (name, cells) in enumerate(table.items()):
+        assert cells == [str(i % 10), *(f'{counts[option][i]} of 10' for option in options)]
+        farthest = max(options[1:], key=lambda o: abs(counts[o][i] - counts[options[0]][i]))
+        shown = (f'{option} {counts[option][i]} of 10' for option in (options[0], farthest))
+        assert f'{name} (class {i % 10}): {", ".join(shown)}' in alt
+    assert 'the 24 with the largest differences of 35' in only(made, Figure).caption
+
+
+@pytest.mark.usefixtures('undrawn')
+def test_images_that_do_not_fit_the_study_give_nothing(usual, tmp_path):
+    good = counted()
+    assert differing_of(tmp_path, usual, good)
+    for key, bad in (
+        ('images', good['images'].astype(float)),
+        ('images', good['images'][:3]),
+        ('images', np.repeat(good['images'], 2, -1)),
+        ('option', np.array(['max', 'l2'])),
+        ('option', np.array(['max', 'avg', 'l2'])),
+        ('correct', good['correct'][:1]),
+        ('tested', good['tested'].astype(float)),
+        ('label', np.arange(30)),
+        ('differing', np.arange(3)),
+    ):
+        assert differing_of(tmp_path, usual, good | {key: bad}) == []
+    assert differing_of(tmp_path, usual, counted(('max',)), ('max',)) == []
+
+
+@pytest.mark.parametrize(('side', 'channels'), [(4, 1), (12, 3), (128, 3)])
+def test_images_are_drawn_at_a_readable_size(side, channels, usual, tmp_path):
+    figure = only(
+        differing_of(tmp_path, usual, counted(images=7, side=side, channels=channels)), Figure
+    )
+    assert figure.drawing.photograph
+    assert figure.drawing.size[0] <= 960
+    assert figure.drawing.size_narrow[0] <= 360
+    widths = re.findall(r'<image [^>]*?width="([\d.]+)"', figure.drawing.svg.decode())
+    assert len(widths) == 7
+
+
 def test_names_stay_text(usual, tmp_path):
     made = [
         *sheet_of(tmp_path, usual, sheet(['none', HOSTILE])),
@@ -467,6 +539,7 @@ def test_names_stay_text(usual, tmp_path):
             ('he_normal', HOSTILE),
             (HOSTILE, 'b|c'),
         ),
+        *differing_of(tmp_path, usual, counted(('max', HOSTILE)), ('max', HOSTILE)),
     ]
     page, plain = rendered(made)
     assert '<b>|x' not in page

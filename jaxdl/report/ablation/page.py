@@ -9,6 +9,7 @@ from jaxdl.report.ablation import (
     data,
     decision,
     diagnostics,
+    differing,
     equivalence,
     interaction,
     limits,
@@ -57,6 +58,11 @@ def page(study: AblationRun) -> Page:
         *_repeat(study, 'Other metrics', lambda c, _: registered_metrics.blocks(study, c)),
         *_repeat(
             study, 'Learning curves', lambda c, end: result.learning(study, c, f'learning{end}')
+        ),
+        *_repeat(
+            study,
+            'Images on which options differ',
+            lambda c, end: differing.blocks(study.folder(c), study, c, f'differing{end}'),
         ),
         *_optional_figures(study),
         Section('Interaction', interaction.blocks(study, 'interaction')),

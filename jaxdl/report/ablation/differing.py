@@ -1,0 +1,182 @@
+"""Test images on which the options differ, with the number of correct seeds of each option."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxdl.report.ablation import reading
+from jaxdl.report.ablation.study import AblationRun
+from jaxdl.report.page import markup, palette, plots, words
+from jaxdl.report.page.blocks import Block, Table
+from jaxdl.report.page.blocks import Figure as FigureBlock
+
+MOST = 24  # images
+LETTERS, NARROW_LETTERS = 24, 17  # of a line, on a page and on a phone
+GAP, HEAD, FOOT = 0.16, 0.2, 0.42  # inches between images, above an image and below
+ELSEWHERE = f'{markup.code("correct.npz")} of the workdir has every run and image.'
+
+
+@dataclasses.dataclass(frozen=True)
+class DifferingImages:
+    """Content of differing.npz for the options of a study.
+
+    Attributes:
+      images: uint8 [image, height, width, channel].
+      ids: of the images.
+      labels: class of each image.
+      correct: option -> number of correct seeds, int [image].
+      tested: number of seeds that test the image, int [image].
+      differing: number of all images on which an option differs from the baseline.
+    """
+
+    images: np.ndarray
+    ids: list[str]
+    labels: list[str]
+    correct: dict[str, np.ndarray]
+    tested: np.ndarray
+    differing: int
+
+
+def blocks(folder: pathlib.Path, study: AblationRun, condition: str, figure: str) -> list[Block]:
+    """The images as a figure named `figure`, and all counts as a table.
+
+    Empty without the file, or if the file is damaged or does not fit the study.
+    """
+    shown = _read(reading.arrays(folder / 'differing.npz'), study)
+    if shown is None:
+        return []
+    return [_figure(figure, shown, study), _table(shown, study)]
+
+
+def _read(arrays: Mapping[str, np.ndarray], study: AblationRun) -> DifferingImages | None:
+    names = ('images', 'id', 'label', 'option', 'correct', 'tested', 'differing')
+    if any(name not in arrays for name in names) or len(study.options) < 2:
+        return None
+    images, counts = arrays['images'], (arrays['correct'], arrays['tested'])
+    if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+        return None
+    shapes = dict(id=(len(images),), label=(len(images),), option=(len(study.options),))
+    if images.shape[-1] not in (1, 3) or any(
+        arrays[name].shape != shape or arrays[name].dtype.kind != 'U'
+        for name, shape in shapes.items()
+    ):
+        return None
+    both = (len(study.options), len(images))
+    if any(values.shape != both or values.dtype.kind not in 'iu' for values in counts):
+        return None
+    if arrays['differing'].shape or arrays['differing'].dtype.kind not in 'iu':
+        return None
+    place = {str(option): i for i, option in enumerate(arrays['option'])}
+    if set(place) != set(study.options):
+        return None
+    correct = {option: arrays['correct'][place[option]][:MOST] for option in study.options}
+    return DifferingImages(
+        images[:MOST],
+        [words.local(str(name)) for name in arrays['id'][:MOST]],
+        [str(label) for label in arrays['label'][:MOST]],
+        correct,
+        arrays['tested'].max(0)[:MOST],
+        int(arrays['differing']),
+    )
+
+
+def _strongest(shown: DifferingImages, image: int, study: AblationRun) -> str:
+    """Option whose number of correct seeds differs most from that of the baseline."""
+    base = int(shown.correct[study.baseline][image])
+    return max(study.options[1:], key=lambda o: abs(int(shown.correct[o][image]) - base))
+
+
+def _count(shown: DifferingImages, option: str, image: int) -> str:
+    return f'{shown.correct[option][image]} of {shown.tested[image]}'
+
+
+def _figure(name: str, shown: DifferingImages, study: AblationRun) -> FigureBlock:
+    grey = shown.images.shape[-1] == 1
+    pictures = shown.images[..., 0] if grey else shown.images
+    tall = shown.images.shape[1] / shown.images.shape[2]
+    colours = palette.colours(study.options)
+
+    def plot(page: float) -> Figure:
+        columns, letters = (6, LETTERS) if page == plots.WIDE else (3, NARROW_LETTERS)
+        cell, side = page / columns, page / columns - GAP
+        pitch = side * tall + HEAD + FOOT
+        columns, rows = min(len(pictures), columns), math.ceil(len(pictures) / columns)
+        drawn = Figure(figsize=(cell * columns, rows * pitch))
+        axes = drawn.add_axes((0, 0, 1, 1))  # in inches, from the top left
+        axes.set_axis_off()
+        for i, picture in enumerate(pictures):
+            left, top = i % columns * cell + GAP / 2, i // columns * pitch + HEAD
+            extent = (left, left + side, top + side * tall, top)
+            axes.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='none', extent=extent)
+            texts = _texts(shown, i, study, letters)
+            places = (top - 0.04, top + side * tall + 0.15, top + side * tall + 0.29)
+            for (text, option), y in zip(texts, places, strict=True):
+                colour = colours[option] if option else plots.INK
+                axes.text(left + side / 2, y, text, ha='center', fontsize=8, color=colour)
+        axes.set(xlim=(0, cell * columns), ylim=(rows * pitch, 0), aspect='auto')
+        return drawn
+
+    return FigureBlock(name, plots.draw(plot), _alt(shown, study), _caption(shown, study))
+
+
+def _texts(
+    shown: DifferingImages, image: int, study: AblationRun, letters: int
+) -> list[tuple[str, str | None]]:
+    """Lines of an image, each with its option: id and class, then two counts."""
+    title = f'{markup.flat(shown.ids[image])}, class {markup.flat(shown.labels[image])}'
+    texts: list[tuple[str, str | None]] = [(_shorten(title, letters), None)]
+    for option in (study.baseline, _strongest(shown, image, study)):
+        count = _count(shown, option, image)
+        name = _shorten(markup.flat(option), letters - len(count) - 1)
+        texts.append((f'{name} {count}', option))
+    return texts
+
+
+def _shorten(text: str, letters: int) -> str:
+    """A text with its middle left out if it is too long: ids end with what tells them apart."""
+    if len(text) <= letters:
+        return text
+    end = max(1, 2 * (letters - 3) // 3)
+    return f'{text[: max(1, letters - 3 - end)]} … {text[-end:]}'
+
+
+def _table(shown: DifferingImages, study: AblationRun) -> Table:
+    rows = [
+        [
+            markup.name(shown.ids[i]),
+            markup.flat(shown.labels[i]),
+            *(_count(shown, option, i) for option in study.options),
+        ]
+        for i in range(len(shown.ids))
+    ]
+    columns = ('Image', 'Class', *(markup.name(option) for option in study.options))
+    caption = f'Seeds with a correct prediction, {words.count(len(rows), "test image")}'
+    return Table(caption, columns, rows, 'll' + 'r' * len(study.options), elsewhere=ELSEWHERE)
+
+
+def _alt(shown: DifferingImages, study: AblationRun) -> str:
+    texts = []
+    for i, (image, label) in enumerate(zip(shown.ids, shown.labels, strict=True)):
+        counts = ', '.join(
+            f'{markup.flat(option)} {_count(shown, option, i)}'
+            for option in (study.baseline, _strongest(shown, i, study))
+        )
+        texts.append(f'{markup.flat(image)} (class {markup.flat(label)}): {counts}')
+    return f'{words.count(len(texts), "test image")}, correct seeds. {"; ".join(texts)}.'
+
+
+def _caption(shown: DifferingImages, study: AblationRun) -> str:
+    which = (
+        f'the {len(shown.ids)} with the largest differences of {shown.differing:,}'
+        if shown.differing > len(shown.ids)
+        else f'{shown.differing:,} in all'
+    )
+    return (
+        f'Test images on which an option and {markup.name(study.baseline)} differ in at least one '
+        f'seed, {which}. Above: id and class. Below: number of seeds with a correct prediction, '
+        f'of {markup.name(study.baseline)} and of the option that differs most from it.'
+    )
