@@ -201,7 +201,9 @@ def run_until(folder, monkeypatch, epoch, stop):
         ablation_run.run(INTERRUPTED, folder)
 
 
-INTERRUPTED = select_options(studies.starts(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros'])
+INTERRUPTED = select_options(
+    studies.initialisations(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros']
+)
 
 
 def epochs(folder):
@@ -281,8 +283,8 @@ def test_diverged_members_count_as_chance_and_are_named(tmp_path):
     result = jaxdl.run(study, tmp_path)
     rows = {r['option']: r for r in result.summary}
     assert rows['wild']['mean'] == 0.1
-    lost = [r for r in result.table if r['option'] == 'wild' and r['metric'] == 'loss']
-    assert all(np.isnan(r['value']) for r in lost)
+    losses = [r for r in result.table if r['option'] == 'wild' and r['metric'] == 'loss']
+    assert all(np.isnan(r['value']) for r in losses)
     selected = [r for r in result.table if r['option'] in ('max', 'avg')]
     assert all(np.isfinite(r['value']) for r in selected)
     with np.load(tmp_path / 'correct.npz') as correct:
@@ -311,7 +313,7 @@ def test_conditions_are_studied_each_by_itself(tmp_path):
 
 
 def test_starting_values_share_a_group(tmp_path):
-    study = studies.starts(learning_rates=[0.1], epochs=1)
+    study = studies.initialisations(learning_rates=[0.1], epochs=1)
     jaxdl.run(study, tmp_path)
     groups = json.loads((tmp_path / 'run.json').read_text())['groups']
     assert [(g['phase'], g['options'], g['traces']) for g in groups] == [

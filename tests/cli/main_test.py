@@ -33,10 +33,10 @@ def call(*arguments, blocked=''):
         f'import sys\nfor m in {blocked.split()!r}: sys.modules[m] = None\n'
         'from jaxdl.main import entry\nentry()'
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, '-c', code, *arguments], capture_output=True, text=True, check=False
     )
-    return done.returncode, done.stdout, done.stderr
+    return process.returncode, process.stdout, process.stderr
 
 
 @pytest.mark.parametrize(

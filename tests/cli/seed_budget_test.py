@@ -105,11 +105,11 @@ def test_a_plan_asks_for_a_run_of_the_same_study(tmp_path):
     assert lines[3].split()[-1] == f'{statistics.seeds_needed(sd, 0.02):,}'
     other = dataclasses.replace(study, options=dict(study.options, avg=dict(pooling='l2')))
     assert 'holds a run with other options' in seed_budget.describe(other, folder)[1]
-    assert 'another study' in seed_budget.describe(studies.starts(), folder)[1]
+    assert 'another study' in seed_budget.describe(studies.initialisations(), folder)[1]
 
 
 def test_settings_that_separate_programs_are_named():
-    assert estimate.list_differing_fields(studies.starts()) == []
+    assert estimate.list_differing_fields(studies.initialisations()) == []
     lines = estimate.list_differing_fields(studies.small())
     assert lines[-1].split() == ['pooling', 'max', '|', 'avg']
     both = dict(one=dict(norm='none', width=3), two=dict(norm='batch', learning_rate_scale=2.0))

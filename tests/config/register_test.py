@@ -71,7 +71,7 @@ def test_a_registered_network_alone_equals_its_group_member(form):
     square = chunks.rectangle([m.stream for m in result])
     group, programs, _ = studies.train(result, square)
     row, column = np.argwhere(square == 3)[0]
-    single, _, _ = studies.alone(result[3])
+    single, _, _ = studies.train_alone(result[3])
     for name in ('train_loss', 'val_loss'):
         assert group.history[name][0, row, column] == pytest.approx(
             single.history[name][0, 0, 0], abs=1e-5
@@ -83,7 +83,8 @@ def test_a_registered_network_alone_equals_its_group_member(form):
 def test_a_registered_copy_of_a_built_in_class_trains_equally():
     register.model('again')(models.CNN)
     (one, _, _), (other, _, _) = (
-        studies.alone(studies.members([BASE.replace(model=m)], [0])[0]) for m in ('cnn', 'again')
+        studies.train_alone(studies.members([BASE.replace(model=m)], [0])[0])
+        for m in ('cnn', 'again')
     )
     np.testing.assert_array_equal(one.history['train_loss'], other.history['train_loss'])
 
@@ -119,7 +120,7 @@ def test_a_registered_copy_of_a_built_in_function_trains_equally(kind):
         studies.members([BASE.replace(**{kind: registered})], [0])[0]
         for registered in (name, 'again')
     ]
-    one, other = (studies.alone(member)[0].history for member in both)
+    one, other = (studies.train_alone(member)[0].history for member in both)
     # Norm, activation and pooling are one native operation where all three are ours: the same but
     # for rounding.
     close = 1e-5 if kind in ('pooling', 'norm', 'activation') else 0.0
@@ -145,7 +146,7 @@ def test_an_augmentation_at_strength_0_is_none():
     calm, noisy = BASE.replace(dropout=0.0), BASE.replace(dropout=0.0, augmentation='noise')
     loud = noisy.replace(strength=0.5)
     group, programs, _ = studies.train(studies.members([noisy, loud], [0]), [[0, 1]])
-    single, _, _ = studies.alone(studies.members([calm], [0])[0])
+    single, _, _ = studies.train_alone(studies.members([calm], [0])[0])
     one, other = group.history['train_loss'][0, 0]
     assert one == pytest.approx(single.history['train_loss'][0, 0, 0], abs=1e-5)
     assert abs(other - one) > 1e-3

@@ -77,23 +77,23 @@ def test_images_outside_the_split_do_not_count():
 
 
 def test_a_grouped_split_has_no_duplicates_across_its_parts():
-    made = planted()
-    findings = audit.examine(made, grouped(made, (0.6, 0.2, 0.2), 0))
+    duplicates = planted()
+    findings = audit.examine(duplicates, grouped(duplicates, (0.6, 0.2, 0.2), 0))
     across = [*findings['identical']['across'].values(), *findings['near']['across'].values()]
     assert not any(counts['pairs'] for counts in across)
     assert (findings['identical']['pairs'], findings['near']['pairs']) == (3, 1)
 
 
 def test_many_equal_images_make_few_pairs():
-    made = dataset(np.zeros((32, 8, 8, 1), np.uint8))
-    findings = audit.examine(made, PARTS)['identical']
+    equal_images = dataset(np.zeros((32, 8, 8, 1), np.uint8))
+    findings = audit.examine(equal_images, PARTS)['identical']
     assert findings['pairs'] < 3 * 32
     assert findings['across']['train-test']['images'] == 6
 
 
 def test_small_images_and_single_classes_are_reported():
     labels = np.array([0] * 31 + [1], np.int32)
-    made = Dataset(
+    small_images = Dataset(
         'm',
         'm',
         np.random.default_rng(0).random((32, 8, 8, 1), np.float32),
@@ -101,12 +101,12 @@ def test_small_images_and_single_classes_are_reported():
         PARTS_IDS,
         ('a', 'b'),
     )
-    findings = audit.examine(made, PARTS)
+    findings = audit.examine(small_images, PARTS)
     assert findings['single'] == dict(count=1, examples=['b'])
     assert findings['parts']['val']['missing'] == dict(count=1, examples=['b'])
     assert not findings['near']['checked']
     assert '8 x 8' in findings['near']['why']
-    assert audit.pictures(made, findings) == {}
+    assert audit.pictures(small_images, findings) == {}
 
 
 PARTS_IDS = tuple(map(str, range(32)))
@@ -114,23 +114,23 @@ PARTS_IDS = tuple(map(str, range(32)))
 
 @pytest.mark.parametrize('kind', [np.uint8, np.float32])
 def test_pictures_are_the_pairs(kind):
-    made = planted()
-    made = dataset(made.images.astype(kind).repeat(5, 1).repeat(5, 2))
-    pictures = audit.pictures(made, audit.examine(made, PARTS))
+    duplicates = planted()
+    duplicates = dataset(duplicates.images.astype(kind).repeat(5, 1).repeat(5, 2))
+    pictures = audit.pictures(duplicates, audit.examine(duplicates, PARTS))
     assert pictures['first'].shape == pictures['second'].shape == (1, 160, 160, 3)
     assert pictures['first'].dtype == np.uint8
     if kind == np.uint8:
-        np.testing.assert_array_equal(pictures['second'][0], made.images[31, ::2, ::2])
+        np.testing.assert_array_equal(pictures['second'][0], duplicates.images[31, ::2, ::2])
 
 
-def study(tmp_path, made):
-    findings = audit.examine(made, PARTS)
+def study(tmp_path, dataset):
+    findings = audit.examine(dataset, PARTS)
     (tmp_path / '0').mkdir()
-    pictures = audit.pictures(made, findings)
+    pictures = audit.pictures(dataset, findings)
     if pictures:
         np.savez(tmp_path / '0' / 'near_duplicates.npz', **pictures)
     return types.SimpleNamespace(
-        data={'': types.SimpleNamespace(findings=findings)}, conditions=[''], artifacts=tmp_path
+        data={'': types.SimpleNamespace(findings=findings)}, folder=lambda _: tmp_path / '0'
     )
 
 
@@ -160,6 +160,6 @@ def test_the_report_of_clean_data_says_so_and_is_empty_without_findings(tmp_path
         == data_check.CLEAN
     )
     old = types.SimpleNamespace(
-        data={'': types.SimpleNamespace(findings={})}, conditions=[''], artifacts=tmp_path
+        data={'': types.SimpleNamespace(findings={})}, folder=lambda _: tmp_path / '0'
     )
     assert data_check.blocks(old, '', 'near_duplicates') == []

@@ -84,11 +84,11 @@ def test_views_and_numbers_of_splits():
 
 def test_without_bursts_the_split_is_stratified():
     labels = np.repeat([0, 1], 20)
-    made, groups = bursts.split(dataset(labels), DATA, np.eye(40, dtype=np.float32))
-    assert made.groups is None
+    grouped, groups = bursts.split(dataset(labels), DATA, np.eye(40, dtype=np.float32))
+    assert grouped.groups is None
     assert 'at random' in groups.drawn
     assert 'no bursts' in groups.drawn
-    assert bursts.describe_groups(made, groups) == dict(
+    assert bursts.describe_groups(grouped, groups) == dict(
         drawn=groups.drawn, groups=40, largest=1, grouped=False
     )
 
@@ -96,13 +96,13 @@ def test_without_bursts_the_split_is_stratified():
 def test_groups_of_the_source_and_other_splits_are_left_alone():
     features, labels, numbers = series()
     named = dataset(labels, groups=tuple(map(str, numbers // 2)))
-    for made, data in (
+    for source, data in (
         (named, DATA),
         (dataset(labels), dataclasses.replace(DATA, split='stratified')),
     ):
-        same, groups = bursts.split(made, data, features)
-        assert same is made
-        expected = loading.split(made, data)
+        same, groups = bursts.split(source, data, features)
+        assert same is source
+        expected = loading.split(source, data)
         assert groups.drawn == expected.drawn
         np.testing.assert_array_equal(groups.val, expected.val)
 
@@ -110,13 +110,15 @@ def test_groups_of_the_source_and_other_splits_are_left_alone():
 def test_a_test_part_of_the_source_stays():
     features, labels, numbers = series()
     parts = tuple('test' if i % 4 == 0 else 'train' for i in range(len(labels)))
-    made, groups = bursts.split(dataset(labels, parts), DATA, features)
+    grouped, groups = bursts.split(dataset(labels, parts), DATA, features)
     check_whole(groups, len(labels))
     np.testing.assert_array_equal(groups.test, np.arange(0, len(labels), 4))
-    assert not set(np.array(made.groups)[groups.train]) & set(np.array(made.groups)[groups.val])
-    assert bursts.describe_groups(made, groups)['groups'] <= 32
+    assert not set(np.array(grouped.groups)[groups.train]) & set(
+        np.array(grouped.groups)[groups.val]
+    )
+    assert bursts.describe_groups(grouped, groups)['groups'] <= 32
     fixed = groups.test
-    assert same_partition(np.array(made.groups)[fixed], numbers[fixed])
+    assert same_partition(np.array(grouped.groups)[fixed], numbers[fixed])
 
 
 @pytest.mark.parametrize('k', [2, 3, 5])
@@ -142,8 +144,8 @@ def test_more_folds_than_groups_are_refused():
 
 def test_a_part_of_share_0_is_empty_and_the_others_are_whole():
     for split in ('stratified', 'grouped'):
-        made = dataset(np.repeat([0, 1], 10), groups=tuple(str(i // 2) for i in range(20)))
-        groups = loading.split(made, dataclasses.replace(DATA, split=split))
+        source = dataset(np.repeat([0, 1], 10), groups=tuple(str(i // 2) for i in range(20)))
+        groups = loading.split(source, dataclasses.replace(DATA, split=split))
         check_whole(groups, 20)
         assert (len(groups.train), len(groups.val), len(groups.test)) == (16, 4, 0)
 

@@ -281,12 +281,12 @@ def test_an_interrupted_build_resumes(folder, monkeypatch):
 
     @contextlib.contextmanager
     def stops(kind, total, unit='images'):
-        done = 0
+        count_done = 0
 
         def more(count):
-            nonlocal done
-            done += count
-            if kind == 'decoding' and done >= 100:
+            nonlocal count_done
+            count_done += count
+            if kind == 'decoding' and count_done >= 100:
                 raise KeyboardInterrupt
 
         yield more

@@ -58,9 +58,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if body is None:
             self.send_error(404)
             return
-        first, asked = 0, self.headers.get('Range')
-        if asked and server.ranges and self.headers.get('If-Range') in (None, server.tag):
-            first = int(asked.removeprefix('bytes=').rstrip('-'))
+        first, requested = 0, self.headers.get('Range')
+        if requested and server.ranges and self.headers.get('If-Range') in (None, server.tag):
+            first = int(requested.removeprefix('bytes=').rstrip('-'))
             if first >= len(body):
                 self.send_error(416)
                 return

@@ -18,16 +18,16 @@ FRACTIONS = (0.6, 0.2, 0.2)
 
 
 def listing(labels, parts=None):
-    made = dataset(labels, parts)
+    source = dataset(labels, parts)
     return Listing(
-        made.name,
+        source.name,
         'made: all',
-        made.images,
-        made.labels,
-        made.ids,
-        made.class_names,
-        made.parts,
-        made.groups,
+        source.images,
+        source.labels,
+        source.ids,
+        source.class_names,
+        source.parts,
+        source.groups,
     )
 
 
@@ -66,8 +66,8 @@ def test_groups_never_straddle(seed, count, pure):
     random = np.random.default_rng(seed)
     groups = np.sort(np.concatenate([np.arange(count), random.integers(0, count, 4 * count)]))
     labels = groups % 3 if pure else random.integers(0, 3, len(groups))
-    made = dataset(labels, groups=tuple(map(str, groups)))
-    parts = splits.grouped(made, FRACTIONS, seed)
+    source = dataset(labels, groups=tuple(map(str, groups)))
+    parts = splits.grouped(source, FRACTIONS, seed)
     check_whole(parts, len(labels))
     sides = [set(groups[indices]) for indices in arrays(parts)]
     assert sum(map(len, sides)) == len(set.union(*sides))
@@ -78,8 +78,8 @@ def test_groups_never_straddle(seed, count, pure):
 
 @pytest.mark.parametrize('name', splits.SPLITS)
 def test_a_seed_fixes_a_split_and_another_changes_it(name):
-    made = dataset(np.arange(200) % 4, groups=tuple(str(i // 5) for i in range(200)))
-    one, same, other = (splits.SPLITS[name](made, FRACTIONS, seed) for seed in (1, 1, 2))
+    source = dataset(np.arange(200) % 4, groups=tuple(str(i // 5) for i in range(200)))
+    one, same, other = (splits.SPLITS[name](source, FRACTIONS, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(arrays(one), arrays(same), strict=True))
     assert not np.array_equal(one.test, other.test)
 
@@ -88,13 +88,13 @@ def test_a_seed_fixes_a_split_and_another_changes_it(name):
 def test_parts_fixed_by_the_source_stay(name):
     labels = np.arange(120) % 3
     parts = np.array(['train'] * 80 + ['val'] * 20 + ['test'] * 20)
-    made = dataset(labels, tuple(parts), groups=tuple(str(i // 2) for i in range(120)))
-    result = splits.SPLITS[name](made, FRACTIONS, 0)
+    source = dataset(labels, tuple(parts), groups=tuple(str(i // 2) for i in range(120)))
+    result = splits.SPLITS[name](source, FRACTIONS, 0)
     for indices, part in zip(arrays(result), PARTS, strict=True):
         np.testing.assert_array_equal(indices, np.flatnonzero(parts == part))
     for missing in ('val', 'test'):
         left = np.where(parts == missing, 'train', parts)
-        result = splits.SPLITS[name](dataclasses.replace(made, parts=tuple(left)), FRACTIONS, 0)
+        result = splits.SPLITS[name](dataclasses.replace(source, parts=tuple(left)), FRACTIONS, 0)
         check_whole(result, 120)
         assert abs(len(getattr(result, missing)) - 25) <= 3  # 0.2 of 0.6 + 0.2, of 100 images
         other = 'test' if missing == 'val' else 'val'
@@ -116,10 +116,10 @@ def test_groups_that_leave_no_parts_and_images_without_groups_are_refused():
 
 
 def test_equal_images_are_one_group_even_if_blank():
-    made = dataset(np.arange(90) % 3, side=32)
-    made.images[:] = np.random.default_rng(0).integers(0, 256, made.images.shape)
-    made.images[:10] = 7
-    parts = splits.grouped(made, FRACTIONS, 0)
+    source = dataset(np.arange(90) % 3, side=32)
+    source.images[:] = np.random.default_rng(0).integers(0, 256, source.images.shape)
+    source.images[:10] = 7
+    parts = splits.grouped(source, FRACTIONS, 0)
     assert sum(bool(set(range(10)) & set(indices)) for indices in arrays(parts)) == 1
 
 

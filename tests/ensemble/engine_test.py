@@ -31,7 +31,7 @@ def test_a_single_run_equals_its_group_member(pooling):
     trained = studies.members(variants, [0, 1])
     group, _, tested = studies.train(trained, chunks.rectangle([m.stream for m in trained]))
     row, column = np.argwhere(chunks.rectangle([m.stream for m in trained]) == 3)[0]
-    single, _, single_tested = studies.alone(trained[3])
+    single, _, single_tested = studies.train_alone(trained[3])
     for name in ('train_loss', 'val_loss'):
         assert group.history[name][0, row, column] == pytest.approx(
             single.history[name][0, 0, 0], abs=1e-5
@@ -59,7 +59,7 @@ def test_a_diverged_member_does_not_change_other_members():
     calm = BASE.replace(dropout=0.0)
     wild = calm.replace(learning_rate=1e30)
     training, _, tested = studies.train(studies.members([calm, wild], [0]), [[0, 1]])
-    single, _, _ = studies.alone(Member('0', 0, calm))
+    single, _, _ = studies.train_alone(Member('0', 0, calm))
     assert not np.isfinite(training.history['train_loss'][0, 0, 1])
     assert training.history['train_loss'][0, 0, 0] == pytest.approx(
         single.history['train_loss'][0, 0, 0], abs=1e-5
@@ -73,7 +73,7 @@ def test_optional_parts_of_the_step_change_only_the_member_that_sets_them():
     variants = [plain, plain.replace(logit_adjustment=0.5, **parts)]
     group, _, _ = studies.train(studies.members(variants, [0]), [[0, 1]])
     for column, variant in enumerate(variants):
-        single, _, _ = studies.alone(Member('0', 0, variant))
+        single, _, _ = studies.train_alone(Member('0', 0, variant))
         for name in ('train_loss', 'val_loss'):
             together, alone = group.history[name][0, 0, column], single.history[name][0, 0, 0]
             assert together == pytest.approx(alone, abs=1e-5)
@@ -83,7 +83,7 @@ def test_optional_parts_of_the_step_change_only_the_member_that_sets_them():
 def test_a_rate_of_zero_is_the_same_with_and_without_noise():
     calm = BASE.replace(dropout=0.0)
     beside, _, _ = studies.train(studies.members([calm, BASE], [0]), [[0, 1]])
-    single, _, _ = studies.alone(Member('0', 0, calm))
+    single, _, _ = studies.train_alone(Member('0', 0, calm))
     losses = beside.history['train_loss'][0, 0]
     assert losses[0] == pytest.approx(single.history['train_loss'][0, 0, 0], abs=1e-5)
     assert losses[1] != pytest.approx(losses[0], abs=1e-3)
@@ -175,11 +175,11 @@ print(*map(repr, map(float, loss)))
 @pytest.mark.system
 def test_eight_devices_give_what_one_gives():
     environment = os.environ | dict(JAX_NUM_CPU_DEVICES='8', PYTHONPATH=tests.PYTHONPATH)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, '-c', EIGHT], capture_output=True, text=True, env=environment, check=False
     )
-    assert done.returncode == 0, done.stderr
-    eight = [float(word) for word in done.stdout.split()]
+    assert process.returncode == 0, process.stderr
+    eight = [float(word) for word in process.stdout.split()]
     trained = studies.members(
         [Variant(width=2, depth=1, learning_rate=r) for r in (0.1, 0.2)], range(4)
     )

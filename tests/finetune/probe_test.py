@@ -211,7 +211,7 @@ def test_ties_go_to_the_smaller_decay_and_the_smaller_adjustment():
         ),
     ]
     assert choosing._best(better, 'loss') == ((3.0, 0.2), 0.5)
-    lost = dict(
+    worse = dict(
         learning_rate=9.0,
         weight_decay=0.0,
         logit_adjustment=0.0,
@@ -219,7 +219,7 @@ def test_ties_go_to_the_smaller_decay_and_the_smaller_adjustment():
         macro_f1=0.9,
         loss=float('nan'),
     )
-    assert choosing._best([*better, lost], 'loss') == ((3.0, 0.2), 0.5)
+    assert choosing._best([*better, worse], 'loss') == ((3.0, 0.2), 0.5)
 
 
 def test_the_same_call_gives_the_same_head(digits):

@@ -52,12 +52,12 @@ def test_a_fresh_process_on_other_devices_reads_the_model(tmp_path):
     np.save(tmp_path / 'images.npy', tiny.images())
     many = os.environ | dict(JAX_NUM_CPU_DEVICES='8')
     command = [sys.executable, '-W', 'error', '-c', code]
-    done = subprocess.run(
+    process = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=tmp_path, env=many
     )
-    assert (done.returncode, done.stderr) == (0, '')
+    assert (process.returncode, process.stderr) == (0, '')
     here = Predictor.from_checkpoint(tmp_path / 'run').predict(tiny.images()).probabilities
-    np.testing.assert_allclose(json.loads(done.stdout), here, atol=1e-5)
+    np.testing.assert_allclose(json.loads(process.stdout), here, atol=1e-5)
     tree, about = checkpoint.read_model(tmp_path / 'spread')
     assert about == dict(devices=8)
     assert isinstance(tree['split'], np.ndarray)

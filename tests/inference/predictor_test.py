@@ -33,10 +33,10 @@ _logits = jax.jit(tiny.MODULE.apply)
 
 
 def test_padded_is_unpadded():
-    asked, images, before = predictor(), tiny.images(9), tta._log_softmax._cache_size()
-    whole = asked.predict(images, batch_size=7)  # 7, and 2 padded
+    networks, images, before = predictor(), tiny.images(9), tta._log_softmax._cache_size()
+    whole = networks.predict(images, batch_size=7)  # 7, and 2 padded
     assert tta._log_softmax._cache_size() == before + 1
-    parts = [asked.predict(images[start : start + 4]).probabilities for start in (0, 4, 5)]
+    parts = [networks.predict(images[start : start + 4]).probabilities for start in (0, 4, 5)]
     np.testing.assert_allclose(
         whole.probabilities, np.concatenate([*parts[:2], parts[2][-1:]]), atol=1e-6
     )
@@ -49,15 +49,15 @@ def test_padded_is_unpadded():
 
 
 def test_files_and_arrays_of_any_size_are_the_same(tmp_path):
-    asked, shapes = predictor(), ((32, 32), (40, 70), (91, 33), (20, 24))
+    networks, shapes = predictor(), ((32, 32), (40, 70), (91, 33), (20, 24))
     images = [tiny.images(1, *shape, seed=i)[0] for i, shape in enumerate(shapes)]
     paths = [tiny.files(tmp_path, [image], [f'{i}.png'])[0] for i, image in enumerate(images)]
-    by_array, by_path = asked.predict(images), asked.predict([str(paths[0]), *paths[1:]])
+    by_array, by_path = networks.predict(images), networks.predict([str(paths[0]), *paths[1:]])
     np.testing.assert_array_equal(by_array.probabilities, by_path.probabilities)
     assert by_path.ids == list(map(str, paths))
     assert by_array.ids == ['0', '1', '2', '3']
-    assert asked.predict(paths[2]).class_names == [by_path.class_names[2]]
-    back = asked.predict(paths[::-1]).probabilities
+    assert networks.predict(paths[2]).class_names == [by_path.class_names[2]]
+    back = networks.predict(paths[::-1]).probabilities
     np.testing.assert_allclose(back[::-1], by_path.probabilities, atol=1e-6)
 
 
@@ -70,10 +70,10 @@ def test_an_array_is_centred_and_scaled_as_pillow_does():
 
 
 def test_grey_becomes_three_channels(tmp_path):
-    grey, asked = tiny.images(4)[..., 0], predictor()
-    wanted = asked.predict(np.repeat(grey[..., None], 3, -1)).probabilities
+    grey, networks = tiny.images(4)[..., 0], predictor()
+    wanted = networks.predict(np.repeat(grey[..., None], 3, -1)).probabilities
     for inputs in (grey[..., None], list(grey), tiny.files(tmp_path, grey)):
-        np.testing.assert_array_equal(asked.predict(inputs).probabilities, wanted)
+        np.testing.assert_array_equal(networks.predict(inputs).probabilities, wanted)
 
 
 @pytest.mark.parametrize('nothing', [[], np.zeros((0, 9, 9, 3), np.uint8)])
@@ -132,16 +132,16 @@ def test_bad_batch_sizes(size):
 
 def test_log_probabilities_are_of_the_mean_over_members_and_views():
     images, adjustment = tiny.images(4), np.array([0.5, -1.0, 0.0])
-    asked = predictor(members=2, adjustment=tuple(adjustment.tolist()), temperature=1.0)
-    result = tta.log_probabilities(tiny.MODULE, asked.model.members, asked.model.card, images)
-    each = [
+    networks = predictor(members=2, adjustment=tuple(adjustment.tolist()), temperature=1.0)
+    result = tta.log_probabilities(tiny.MODULE, networks.model.members, networks.model.card, images)
+    by_member = [
         logits_of(batch, seed) - adjustment
         for seed in range(2)
         for batch in (images, images[:, :, ::-1])
     ]
-    wanted = softmax(each, axis=-1).mean(0)
+    wanted = softmax(by_member, axis=-1).mean(0)
     np.testing.assert_allclose(np.exp(result), wanted, atol=1e-5)
-    np.testing.assert_allclose(asked.predict(images).probabilities, wanted, atol=1e-5)
+    np.testing.assert_allclose(networks.predict(images).probabilities, wanted, atol=1e-5)
 
 
 def test_temperature_divides_the_log_of_the_mean():
@@ -182,8 +182,10 @@ def test_five_crops_of_the_whole_are_still_five():
 def test_mirrored_views_make_predictions_mirror_invariant():
     images = tiny.images(4)
     for views, least, most in (('flip', 0, 1e-6), ('none', 1e-3, 1)):
-        asked = predictor(views=views)
-        one, other = (asked.predict(batch).probabilities for batch in (images, images[:, :, ::-1]))
+        networks = predictor(views=views)
+        one, other = (
+            networks.predict(batch).probabilities for batch in (images, images[:, :, ::-1])
+        )
         assert least <= np.abs(one - other).max() <= most
 
 
@@ -202,7 +204,7 @@ def test_other_views_on_demand(tmp_path):
 
 def test_maps_are_the_class_activation_maps_of_the_head():
     """Mean and dense layer follow the map: Grad-CAM is the head's row (Selvaraju et al., 3.1)."""
-    images, asked = tiny.images(4), predictor(views='none')
+    images, networks = tiny.images(4), predictor(views='none')
     mean, std = (
         np.asarray(v, np.float32) for v in (tiny.ROW.preprocessing.mean, tiny.ROW.preprocessing.std)
     )
@@ -214,7 +216,7 @@ def test_maps_are_the_class_activation_maps_of_the_head():
     ]  # [features, n]
     wanted = np.maximum(np.einsum('nrcf,fn->nrc', features, rows), 0)
     wanted = np.asarray(jax.image.resize(wanted, (4, 32, 32), 'linear'))
-    maps = asked.gradcam(images)
+    maps = networks.gradcam(images)
     np.testing.assert_allclose(maps, wanted / wanted.max((1, 2), keepdims=True), atol=1e-4)
     assert maps.min() >= 0
     assert maps.max() <= 1

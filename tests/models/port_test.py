@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip('torch')
 import torch_references as references  # noqa: E402
 from network_pairs import images_of, load, pair, shapes_of, to_torch, torch_network  # noqa: E402
-from tensors import filled  # noqa: E402
+from tensors import fill  # noqa: E402
 
 from jaxdl import models  # noqa: E402
 from jaxdl.errors import InputError  # noqa: E402
@@ -24,7 +24,7 @@ CIFAR, GLUON = ARCHITECTURES['resnet20'], ARCHITECTURES['resnet50_v2_stage3']
 
 @pytest.fixture(scope='module')
 def cifar():
-    return filled(shapes_of('resnet20'))
+    return fill(shapes_of('resnet20'))
 
 
 @pytest.mark.parametrize('name', [n for n, row in ARCHITECTURES.items() if row.names == 'timm'])
@@ -134,7 +134,7 @@ def test_an_allowed_missing_part_is_initialised(cifar):
 
 def test_gluon_whole_and_cut_off():
     tensors = {
-        k.replace('resnetv24', 'resnetv27'): v for k, v in filled(shapes_of('resnet50_v2')).items()
+        k.replace('resnetv24', 'resnetv27'): v for k, v in fill(shapes_of('resnet50_v2')).items()
     }
     whole = to_variables(tensors, ARCHITECTURES['resnet50_v2'])
     cut = to_variables(tensors, GLUON)

@@ -357,8 +357,10 @@ def test_a_library_that_cannot_be_loaded_is_reported(monkeypatch, tmp_path):
     code += f'loader.onednn = lambda: pathlib.Path({str(tmp_path)!r}) / "libdnnl.so.3"; '
     code += 'print(loader.missing()); '
     code += 'from jaxdl.models.conv import default_lowering; print(default_lowering())'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    why, lowering = done.stdout.splitlines()
+    process = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    )
+    why, lowering = process.stdout.splitlines()
     assert 'libdnnl.so.3' in why
     assert lowering == 'patches'
 

@@ -37,8 +37,10 @@ def main() -> None:
             ASAN_OPTIONS='detect_leaks=0:quarantine_size_mb=64',
             JAX_PLATFORMS='cpu',
         )
-        done = subprocess.run([sys.executable, __file__, str(built)], env=environment, check=False)
-    sys.exit(done.returncode)
+        process = subprocess.run(
+            [sys.executable, __file__, str(built)], env=environment, check=False
+        )
+    sys.exit(process.returncode)
 
 
 def run(built: str) -> None:

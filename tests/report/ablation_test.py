@@ -381,15 +381,15 @@ def test_a_report_needs_no_jax(tmp_path):
         'from jaxdl import report\n'
         'print(report.build(pathlib.Path("run")))'
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, '-W', 'error', '-c', code],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         env=dict(PYTHONPATH=str(pathlib.Path(report.__file__).parents[2])),
     )
-    assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.split() == [str(pathlib.Path('run') / 'report.html')]
+    assert (process.returncode, process.stderr) == (0, '')
+    assert process.stdout.split() == [str(pathlib.Path('run') / 'report.html')]
 
 
 def test_a_quick_run_is_no_evidence(usual, odd):

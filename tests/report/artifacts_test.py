@@ -397,18 +397,18 @@ def test_layers_stand_in_their_order(usual, tmp_path):
 @pytest.mark.usefixtures('undrawn')
 def test_norms_and_units_are_those_of_the_arrays(usual, tmp_path):
     arrays = answers()
-    made = probes_of(tmp_path, usual, arrays)
-    table, of_option = rows(only(made, Table)), arrays['option'] == 'normal_1'
+    blocks = probes_of(tmp_path, usual, arrays)
+    table, of_option = rows(only(blocks, Table)), arrays['option'] == 'normal_1'
     norms = [
         arrays[f'end.gradient_norms.{layer}'][of_option].mean()
         for layer in ('layer_0.dense', 'layer_2.dense')
     ]
-    assert f'end {norms[0]:.2g}, {norms[1]:.2g}, ' in made[0].alt.partition('normal_1: ')[2]
+    assert f'end {norms[0]:.2g}, {norms[1]:.2g}, ' in blocks[0].alt.partition('normal_1: ')[2]
     units = arrays['end.distinct_units.hidden_0'][of_option]
     mean, *span = re.findall(r'[\d.]+', table['normal_1'][0])
     assert float(mean) == pytest.approx(units.mean(), abs=0.051)
     assert [float(end) for end in span] in ([], [units.min(), units.max()])
-    assert only(made, Table).columns[1].endswith('(of 16)')
+    assert only(blocks, Table).columns[1].endswith('(of 16)')
     assert table['zeros'] == ['1', '1', '1']
 
 
@@ -433,20 +433,20 @@ def test_failing_initialisations_are_explained_only_where_numbers_show_it(usual,
 @pytest.mark.usefixtures('undrawn')
 def test_a_network_that_is_no_longer_finite_is_left_out_and_named(usual, tmp_path):
     arrays = answers()
-    lost = arrays['end.gradient_norms.head'].copy()
-    lost[[0, 6, 7, 8]] = np.nan
+    norms = arrays['end.gradient_norms.head'].copy()
+    norms[[0, 6, 7, 8]] = np.nan
     units = arrays['end.distinct_units.hidden_0'].copy()
     units[0] = 99  # numbers that are not finite all look distinct
-    made = probes_of(
+    blocks = probes_of(
         tmp_path,
         usual,
-        arrays | {'end.gradient_norms.head': lost, 'end.distinct_units.hidden_0': units},
+        arrays | {'end.gradient_norms.head': norms, 'end.distinct_units.hidden_0': units},
     )
-    table = rows(only(made, Table))
+    table = rows(only(blocks, Table))
     assert list(table) == ['he_normal', 'zeros']
     assert '99' not in str(table)
-    assert '1 of he_normal and 3 of normal_1' in text(made)
-    assert 'he_normal' not in made[-2].alt, 'the boundary is that of one seed: the first'
+    assert '1 of he_normal and 3 of normal_1' in text(blocks)
+    assert 'he_normal' not in blocks[-2].alt, 'the boundary is that of one seed: the first'
 
 
 @pytest.mark.usefixtures('undrawn')
@@ -473,10 +473,10 @@ def test_each_recorded_probe_gives_its_section(usual, tmp_path):
     for name, kinds in dict(
         gradient_norms=[Figure], distinct_units=[Table, Paragraph, Items], boundary=[Figure]
     ).items():
-        made = probes_of(
+        blocks = probes_of(
             tmp_path, usual, head | {k: v for k, v in arrays.items() if f'.{name}.' in k}
         )
-        assert [type(block) for block in made] == kinds
+        assert [type(block) for block in blocks] == kinds
     nothing = {k: np.zeros(9, np.float32) for k in arrays if '.gradient_norms.' in k}
     assert len(probes_of(tmp_path, usual, head | nothing)) == 1
 
@@ -529,7 +529,7 @@ def test_images_are_drawn_at_a_readable_size(side, channels, usual, tmp_path):
 
 
 def test_names_stay_text(usual, tmp_path):
-    made = [
+    blocks = [
         *sheet_of(tmp_path, usual, sheet(['none', HOSTILE])),
         *slopes_of(tmp_path, usual, {HOSTILE: 'relu_softmax_cross_entropy'}),
         *probes_of(
@@ -541,7 +541,7 @@ def test_names_stay_text(usual, tmp_path):
         ),
         *differing_of(tmp_path, usual, counted(('max', HOSTILE)), ('max', HOSTILE)),
     ]
-    page, plain = rendered(made)
+    page, plain = rendered(blocks)
     assert '<b>|x' not in page
     assert '&lt;b&gt;|x' in page
     assert '<b>' not in plain

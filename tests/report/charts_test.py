@@ -125,9 +125,9 @@ def test_an_option_has_one_colour_in_all_figures(workdir):
     drawn = {path.stem: path.read_text().lower() for path in (workdir / 'figures').glob('*.svg')}
     colours = palette.colours(OPTIONS)
     for name in ('learning', 'learning_rates', 'expected_best', 'differences'):
-        shown = [colour.lower() for colour in colours.values() if colour.lower() in drawn[name]]
+        present = [colour.lower() for colour in colours.values() if colour.lower() in drawn[name]]
         others = [colour.lower() for colour in COLOURS[len(OPTIONS) :]]
-        assert len(shown) == len(OPTIONS) - (name == 'differences')  # without the baseline
+        assert len(present) == len(OPTIONS) - (name == 'differences')  # without the baseline
         assert not [colour for colour in others if colour in drawn[name]]
     for chart in charted(workdir):
         names = list(dict.fromkeys(curve['name'] for curve in chart['curves']))

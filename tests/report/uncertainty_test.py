@@ -68,8 +68,8 @@ def test_the_shares_are_those_of_the_comparison(usual):
         sides = []
         for name in (option, 'max'):
             seeds, values = correct.by_seed('', name)
-            lost = np.isin(seeds, list(chance)) & (name == 'avg')
-            sides.append(np.where(lost[:, None], 0.1, values))
+            diverged = np.isin(seeds, list(chance)) & (name == 'avg')
+            sides.append(np.where(diverged[:, None], 0.1, values))
         result = statistics.compare_correct(*sides)
         cells = table[option]
         assert cells[1] == words.number(result.interval[1] - result.interval[0])
@@ -174,8 +174,8 @@ def test_every_run_is_listed(usual):
     members = {(row['option'], row['phase'], row['learning_rate'], row['seed']) for row in table}
     assert len(rows) == len(members)
     assert {(row[0], row[1], float(row[2]), int(row[3])) for row in rows} == members
-    lost = {(row[0], float(row[2]), int(row[3])): int(row[7]) for row in rows if row[7]}
-    assert lost == DIVERGED
+    diverged = {(row[0], float(row[2]), int(row[3])): int(row[7]) for row in rows if row[7]}
+    assert diverged == DIVERGED
     last = {
         (r['option'], r['seed']): r['value']
         for r in table

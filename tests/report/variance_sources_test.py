@@ -130,7 +130,7 @@ def test_every_seed_has_its_own_split_if_requested(tmp_path):
 
 @pytest.mark.parametrize('name', PROBES)
 def test_probes_reach_the_workdir_for_every_member(name, tmp_path):
-    study = studies.starts(
+    study = studies.initialisations(
         learning_rates=[0.1], probes=[name], epochs=1, dataset='moons', model='mlp', norm='none'
     )
     run.run(study, tmp_path)

@@ -20,11 +20,11 @@ def home(tmp_path, monkeypatch):
 def test_cache_folders_are_private(home, umask):
     before = os.umask(umask)
     try:
-        made = caches.folder('images')
+        folder = caches.folder('images')
     finally:
         os.umask(before)
-    assert made == home / 'images'
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (home, made)] == [0o700, 0o700]
+    assert folder == home / 'images'
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (home, folder)] == [0o700, 0o700]
 
 
 @pytest.mark.parametrize('mode', [0o770, 0o702, 0o777])

@@ -90,11 +90,11 @@ def test_a_tracker_holds_every_number_of_a_step_and_an_epoch(tmp_path, name):
     quiet = {key: value for key, value in os.environ.items() if not key.startswith('WANDB')}
     (tmp_path / 'other').mkdir()
     words = [sys.executable, '-c', RUN.format(facts=FACTS), str(tmp_path), name]
-    done = subprocess.run(
+    process = subprocess.run(
         words, env=quiet, capture_output=True, text=True, check=False, timeout=120
     )
-    assert (done.returncode, done.stdout) == (0, ''), done.stderr
-    assert 'Traceback' not in done.stderr
+    assert (process.returncode, process.stdout) == (0, ''), process.stderr
+    assert 'Traceback' not in process.stderr
     workdir.check_inside(tmp_path)  # as a report does before it reads
     assert READERS[name](tmp_path) == pytest.approx(TOLD)
     assert READERS[name](tmp_path / 'other') == {
@@ -175,8 +175,10 @@ def test_an_ablation_tracks_means_over_seeds_and_writes_the_same_files(tmp_path,
         tracking.Tracker('json', lambda folder: contextlib.nullcontext(tell)),
     )
     short = dict(epochs=1, learning_rates=(0.1,))
-    plain = run.run(studies.starts(**short), tmp_path / 'plain')
-    tracked = run.run(studies.starts(**short, trackers=('tensorboard',)), tmp_path / 'tracked')
+    plain = run.run(studies.initialisations(**short), tmp_path / 'plain')
+    tracked = run.run(
+        studies.initialisations(**short, trackers=('tensorboard',)), tmp_path / 'tracked'
+    )
     assert (tmp_path / 'plain' / 'results.csv').read_bytes() == (
         tmp_path / 'tracked' / 'results.csv'
     ).read_bytes()

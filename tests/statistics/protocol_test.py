@@ -272,8 +272,8 @@ def test_below_ten_groups_there_is_no_verdict_on_images(measured):
 
 def test_a_diverged_run_is_chance_on_every_image(measured):
     rows, correct = measured
-    lost = row('measure', 'avg', 0.1, 1002, 1, np.nan) | dict(split='train', metric='loss')
-    by_image = protocol.correctness([*rows, lost], correct, '', 10)
+    nan_loss = row('measure', 'avg', 0.1, 1002, 1, np.nan) | dict(split='train', metric='loss')
+    by_image = protocol.correctness([*rows, nan_loss], correct, '', 10)
     np.testing.assert_array_equal(by_image.by_option['avg'][2], 0.1)
     np.testing.assert_array_equal(by_image.by_option['max'], correct.by_seed('', 'max')[1])
 

@@ -36,7 +36,7 @@ addEventListener('message', event => {
 def browse(page: pathlib.Path, folder: pathlib.Path) -> tuple[str, list[str]]:
     """DOM of a page in chromium, and every address that the page requested."""
     log = folder / 'net.json'
-    done = subprocess.run(
+    process = subprocess.run(
         [
             str(CHROMIUM),
             *FLAGS,
@@ -48,9 +48,9 @@ def browse(page: pathlib.Path, folder: pathlib.Path) -> tuple[str, list[str]]:
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr[-500:]
+    assert process.returncode == 0, process.stderr[-500:]
     requests = (event.get('params', {}) for event in json.loads(log.read_text())['events'])
     # The browser's own requests, for its updates, come from no page.
-    return done.stdout, [
+    return process.stdout, [
         r['url'] for r in requests if r.get('initiator', 'not an origin') != 'not an origin'
     ]

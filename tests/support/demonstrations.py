@@ -28,14 +28,14 @@ def plot(width):
 def answer(settings, note):
     note('halving')
     text = 'In short: $\\frac12$.\n\n## Why\n\nBecause.\n\n![line]\n\n![numbers]\n'
-    made = [
+    claim_list = [
         claims.close(f'half of one, {settings.points} points', 0.5, 0.5 + settings.error, 1e-12)
     ]
     blocks = [
         Figure('line', plots.draw(plot), 'a line', 'how to read it'),
         Table('c', ('a',), [['1']], 'l', name='numbers'),
     ]
-    return Answer(text, made, blocks)
+    return Answer(text, claim_list, blocks)
 
 
 # An experiment file of this demonstration.

@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from tensors import filled
+from tensors import fill
 
 from jaxdl.config.experiment import FineTune
 from jaxdl.config.overrides import check
@@ -59,9 +59,7 @@ def weights(folder, architecture=TINY):
     network = ResNet(architecture, 10, architecture.preprocessing)
     shapes = jax.eval_shape(network.init, key, images)
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
-    tensors = filled(
-        {name: tensor.shape for name, tensor in to_tensors(zeros, architecture).items()}
-    )
+    tensors = fill({name: tensor.shape for name, tensor in to_tensors(zeros, architecture).items()})
     path = folder / 'weights.npz'
     np.savez(path, **tensors)
     return path

@@ -34,7 +34,7 @@ REFUSED = re.compile(
 READ = {'onednn-cpu-gomp': 'Apache-2.0'}
 
 
-def needed(name, extras=()):
+def find_required(name, extras=()):
     """Installed distributions that a package requires, directly or through others, by name."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -49,15 +49,15 @@ def needed(name, extras=()):
         first = canonicalize_name(name) not in distributions
         distributions[canonicalize_name(name)] = distribution
         for text in distribution.requires or () if first or extras else ():
-            asked = Requirement(text)
-            if not asked.marker or any(
-                asked.marker.evaluate(dict(extra=extra)) for extra in ('', *extras)
+            requirement = Requirement(text)
+            if not requirement.marker or any(
+                requirement.marker.evaluate(dict(extra=extra)) for extra in ('', *extras)
             ):
-                todo.append((asked.name, tuple(asked.extras)))
+                todo.append((requirement.name, tuple(requirement.extras)))
     return distributions
 
 
-def licence(distribution):
+def read_licence(distribution):
     """Licence of a distribution: SPDX expression, classifiers, or first line of the field."""
     about = distribution.metadata
     if about['Name'] in READ:
@@ -72,7 +72,7 @@ def licence(distribution):
     return about.get('License-Expression') or ', '.join(trove) or field
 
 
-def complaint(text):
+def find_objection(text):
     """Why a licence may not be; empty where it may."""
     if not text:
         return 'names no licence'
@@ -86,10 +86,15 @@ def complaint(text):
 
 
 def main():
-    distributions = needed('jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb'))
-    wrong = {name: complaint(licence(distribution)) for name, distribution in distributions.items()}
+    distributions = find_required(
+        'jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb')
+    )
+    wrong = {
+        name: find_objection(read_licence(distribution))
+        for name, distribution in distributions.items()
+    }
     for name, distribution in sorted(distributions.items()):
-        sys.stdout.write(f'{name:24} {distribution.version:16} {licence(distribution)}\n')
+        sys.stdout.write(f'{name:24} {distribution.version:16} {read_licence(distribution)}\n')
     bad = [f'{name} {why}' for name, why in wrong.items() if why]
     sys.stdout.write(
         f'{len(distributions)} packages; '

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import torch
 import torch_references as references
-from tensors import filled
+from tensors import fill
 
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.port import to_tensors, to_variables
@@ -48,12 +48,12 @@ def pair(name):
     """PyTorch network (images [n, channel, ...] -> logits) and our variables of the same values."""
     row = ARCHITECTURES[name]
     if row.names == 'gluon':
-        tensors = filled(shapes_of(name, 0 if row.truncated else 10))
+        tensors = fill(shapes_of(name, 0 if row.truncated else 10))
         last = 'stage4_batchnorm0' if row.truncated else 'batchnorm2'
         network = references.Gluon(tensors, row.stages, last, not row.truncated)
     else:
         network = torch_network(name)
-        tensors = filled(
+        tensors = fill(
             {k: v.shape for k, v in network.state_dict().items() if 'num_batches' not in k}
         )
         load(network, tensors)

@@ -19,7 +19,7 @@ def read(name):
     return nbformat.read(FOLDER / f'{name}.ipynb', 4)
 
 
-def executed(name, folder, **settings):
+def execute(name, folder, **settings):
     """Notebook after a run in `folder` (environment: `settings`); an error in a cell raises."""
     notebook = read(name)
     resources = dict(metadata=dict(path=str(folder)))
@@ -30,7 +30,7 @@ def executed(name, folder, **settings):
     return notebook
 
 
-def cleaned(notebook):
+def clean(notebook):
     """Notebook without times, versions, warnings and all else that differs between runs."""
     notebook.metadata = dict(
         kernelspec=dict(name='python3', display_name='Python 3', language='python'),
@@ -39,7 +39,9 @@ def cleaned(notebook):
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == 'code':
-            cell.outputs = _joined(each for each in cell.outputs if each.get('name') != 'stderr')
+            cell.outputs = _join_outputs(
+                output for output in cell.outputs if output.get('name') != 'stderr'
+            )
             for each in cell.outputs:
                 if 'image/svg+xml' in each.get(
                     'data', {}
@@ -48,18 +50,18 @@ def cleaned(notebook):
     return notebook
 
 
-def _joined(outputs):
+def _join_outputs(outputs):
     """Lines that were printed in one go arrive in pieces."""
     result = []
-    for each in outputs:
-        if result and each.output_type == result[-1].output_type == 'stream':
-            result[-1].text += each.text
+    for output in outputs:
+        if result and output.output_type == result[-1].output_type == 'stream':
+            result[-1].text += output.text
         else:
-            result.append(each)
+            result.append(output)
     return result
 
 
 if __name__ == '__main__':
     for name in sys.argv[1:] or NAMES:
         with tempfile.TemporaryDirectory() as folder:
-            nbformat.write(cleaned(executed(name, folder)), FOLDER / f'{name}.ipynb')
+            nbformat.write(clean(execute(name, folder)), FOLDER / f'{name}.ipynb')

@@ -33,7 +33,7 @@ def small(**overrides):
     return check(override(ablation, overrides))
 
 
-def starts(**overrides):
+def initialisations(**overrides):
     """Ways of starting, which share one program."""
     options = {init: dict(init=init) for init in ('he_normal', 'zeros', 'glorot_normal')}
     study = dataclasses.replace(small(), options=options, baseline='he_normal', factor='init')
@@ -66,6 +66,6 @@ def train(members, chunk, epochs=1, data=None, after_epoch=lambda training: None
     return training, programs, ensemble.test(training, programs, variants, data)
 
 
-def alone(member, epochs=1):
+def train_alone(member, epochs=1):
     """The run of one member by itself."""
     return train([dataclasses.replace(member)], [[0]], epochs)

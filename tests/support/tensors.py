@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def filled(shapes, seed=0):
+def fill(shapes, seed=0):
     """Tensors of these shapes by name: stable signals, no two equal channels."""
     rng, tensors = np.random.default_rng(seed), {}
     for name, shape in shapes.items():

@@ -36,7 +36,7 @@ VERSIONS = dict(
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class Study:
     """Settings of a synthetic ablation.
 
     `diverged`: (option, learning rate, seed) -> the epoch in which that member diverges.
@@ -76,20 +76,20 @@ def first(count: int) -> dict[str, tuple[float, float]]:
 
 def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
     """Writes the finished workdir of `Made(**changes)` to `path`, which it returns."""
-    made = Made(**changes)
+    study = Study(**changes)
     rows = [
         row
-        for condition in made.conditions
-        for option in made.options
-        for row in _option(made, condition, option)
+        for condition in study.conditions
+        for option in study.options
+        for row in _option(study, condition, option)
     ]
     tables.write_table(path / 'results.csv', tables.RESULTS, rows)
-    tables.write_table(path / 'costs.csv', tables.COSTS, _costs(made))
-    folder.write_json(path / 'config.json', _config(made))
+    tables.write_table(path / 'costs.csv', tables.COSTS, _costs(study))
+    folder.write_json(path / 'config.json', _config(study))
     folder.write_json(
         path / 'plan.json',
         dict(
-            data=dict.fromkeys(made.conditions, _data(made)),
+            data=dict.fromkeys(study.conditions, _data(study)),
             devices=dict(platform='cpu', kind='cpu', count=1),
             cores=2,
             versions=VERSIONS,
@@ -97,57 +97,57 @@ def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
             defaults={key: _config(made)[key] for key in ('variant', 'data')},
         ),
     )
-    folder.write_json(path / 'run.json', _run(made, len(rows)))
+    folder.write_json(path / 'run.json', _run(study, len(rows)))
     _correct(path / 'correct.npz', rows)
-    if made.variance:
+    if study.variance:
         tables.write_table(
-            path / 'artifacts' / 'variance.csv', VARIANCE, _variance(made, made.variance)
+            path / 'artifacts' / 'variance.csv', VARIANCE, _variance(study, study.variance)
         )
     return path
 
 
-def _option(made: Made, condition: str, option: str) -> list[tables.Row]:
+def _option(study: Study, condition: str, option: str) -> list[tables.Row]:
     """Both phases of an option: its grid grows as the protocol says."""
-    rows, tried, todo, best = [], [], sorted(made.rates), made.rates[0]
-    while len(made.rates) > 1 and todo and len(tried) < len(made.rates) + 2:
+    rows, tried, todo, best = [], [], sorted(study.rates), study.rates[0]
+    while len(study.rates) > 1 and todo and len(tried) < len(study.rates) + 2:
         for rate in todo:
-            for seed in range(made.tuning_seeds):
-                rows += _member(made, condition, 'tune', option, rate, seed)
+            for seed in range(study.tuning_seeds):
+                rows += _member(study, condition, 'tune', option, rate, seed)
         tried += todo
         best = protocol.best_rate(protocol.validation_means(rows, option, condition))
         grown = protocol.grow(tried, best)
         todo = [grown] if grown else []
-    for seed in range(protocol.MEASURING_SEED, protocol.MEASURING_SEED + made.seeds):
-        rows += _member(made, condition, 'measure', option, best, seed)
+    for seed in range(protocol.MEASURING_SEED, protocol.MEASURING_SEED + study.seeds):
+        rows += _member(study, condition, 'measure', option, best, seed)
     return rows
 
 
 def _member(
-    made: Made, condition: str, phase: str, option: str, rate: float, seed: int
+    study: Study, condition: str, phase: str, option: str, rate: float, seed: int
 ) -> Iterator[tables.Row]:
-    error, best = made.options[option]
-    error += made.effects.get((condition, option), 0.0)
-    last, chance = error + 0.03 * math.log10(rate / best) ** 2, 1 / len(made.classes)
+    error, best = study.options[option]
+    error += study.effects.get((condition, option), 0.0)
+    last, chance = error + 0.03 * math.log10(rate / best) ** 2, 1 / len(study.classes)
     noise = _noise(seed, condition) + 0.6 * _noise(
         seed, option
     )  # the first is shared by a seed: pairing
-    stops = made.diverged.get((option, rate, seed), math.inf)
+    stops = study.diverged.get((option, rate, seed), math.inf)
     head = dict(condition=condition, phase=phase, option=option, learning_rate=rate, seed=seed)
-    for epoch in range(1, made.epochs + 1):
+    for epoch in range(1, study.epochs + 1):
         fade = (1 - chance) * math.exp(-1.1 * epoch**0.75)
         errors = dict(
             train=0.35 * last + fade + 0.001 * noise[0],
             val=1.3 * last + 0.8 * fade + 0.006 * noise[1],
         )
-        if phase == 'measure' and epoch == made.epochs:
+        if phase == 'measure' and epoch == study.epochs:
             errors['test'] = last + 0.8 * fade + 0.006 * noise[2]
         for split, wrong in errors.items():
             accuracy = 1 - round(min(max(wrong, 0.0), 1.0) * IMAGES[split]) / IMAGES[split]
             loss, accuracy = (
                 (math.nan, chance) if epoch >= stops else (3 * max(wrong, 1e-4), accuracy)
             )
-            if phase == 'measure' and epoch >= made.planted.get((option, seed), (math.inf,))[0]:
-                loss, accuracy = made.planted[option, seed][1:]
+            if phase == 'measure' and epoch >= study.planted.get((option, seed), (math.inf,))[0]:
+                loss, accuracy = study.planted[option, seed][1:]
             yield head | dict(epoch=epoch, split=split, metric='loss', value=loss)
             yield head | dict(epoch=epoch, split=split, metric='accuracy', value=accuracy)
 
@@ -159,16 +159,16 @@ def _noise(seed: int, name: str) -> np.ndarray:
 def _correct(path: pathlib.Path, rows: Sequence[tables.Row]) -> None:
     """Correct test images of each measured member: easy images first, as many as its accuracy."""
     tested = [row for row in rows if row['phase'] == 'measure' and row['split'] == 'test']
-    lost = [math.isnan(row['value']) for row in tested if row['metric'] == 'loss']
+    losses = [row['value'] for row in tested if row['metric'] == 'loss']
     tested = [row for row in tested if row['metric'] == 'accuracy']
     images, correct = IMAGES['test'], []
     ease = np.random.default_rng(0).normal(0, 1, images)
-    for row, diverged in zip(tested, lost, strict=True):
+    for row, loss in zip(tested, losses, strict=True):
         order = np.argsort(
             -ease
             - np.random.default_rng([row['seed'], *map(ord, row['option'])]).normal(0, 0.5, images)
         )
-        right = 0 if diverged else round(row['value'] * images)
+        right = 0 if math.isnan(loss) else round(row['value'] * images)
         correct.append(np.isin(np.arange(images), order[:right]))
     columns = {
         key: np.asarray([row[key] for row in tested]) for key in ('condition', 'option', 'seed')
@@ -178,12 +178,12 @@ def _correct(path: pathlib.Path, rows: Sequence[tables.Row]) -> None:
     write_correct(path, table)
 
 
-def _variance(made: Made, deviations: Mapping[str, float]) -> list[tables.Row]:
+def _variance(study: Study, deviations: Mapping[str, float]) -> list[tables.Row]:
     """One run for each row of an orthogonal array, its accuracy the sum of what each level adds."""
     sources, rng = ('init', 'order', 'augmentation', 'split'), np.random.default_rng(0)
     levels = components.orthogonal_array(7, len(sources))
     adds = {source: rng.normal(0, deviations.get(source, 0.0), 7) for source in sources}
-    rest = rng.normal(0, deviations['rest'], (len(made.conditions), len(levels)))
+    rest = rng.normal(0, deviations['rest'], (len(study.conditions), len(levels)))
     return [
         dict(zip(sources, map(int, run), strict=True))
         | dict(condition=condition)
@@ -192,12 +192,12 @@ def _variance(made: Made, deviations: Mapping[str, float]) -> list[tables.Row]:
             + rest[c, i]
             + sum(adds[s][level] for s, level in zip(sources, run, strict=True))
         )
-        for c, condition in enumerate(made.conditions)
+        for c, condition in enumerate(study.conditions)
         for i, run in enumerate(levels)
     ]
 
 
-def _costs(made: Made) -> list[tables.Row]:
+def _costs(study: Study) -> list[tables.Row]:
     return [
         dict(
             condition=condition,
@@ -206,27 +206,27 @@ def _costs(made: Made) -> list[tables.Row]:
             flops=1.23e6 + 2e4 * i,
             seconds_per_member=0.41 + 0.03 * i,
         )
-        for condition in made.conditions
-        for i, option in enumerate(made.options)
+        for condition in study.conditions
+        for i, option in enumerate(study.options)
     ]
 
 
-def _config(made: Made) -> dict[str, Any]:
+def _config(study: Study) -> dict[str, Any]:
     return dict(
-        margin=made.margin,
-        second_factor=made.second_factor,
+        margin=study.margin,
+        second_factor=study.second_factor,
         kind='Ablation',
         name='pooling',
-        scale=made.scale,
-        question=made.question,
+        scale=study.scale,
+        question=study.question,
         factor='pooling',
-        baseline=next(iter(made.options)),
-        options={option: dict(pooling=option) for option in made.options},
+        baseline=next(iter(study.options)),
+        options={option: dict(pooling=option) for option in study.options},
         why={
             option: f'the {option} of four neighbours is what is passed on'
-            for option in made.options
+            for option in study.options
         },
-        conditions=dict(made.conditions),
+        conditions=dict(study.conditions),
         variant=dict(
             learning_rate=0.1,
             momentum=0.9,
@@ -237,26 +237,26 @@ def _config(made: Made) -> dict[str, Any]:
             pooling='max',
         ),
         data=dict(dataset='digits', split='stratified', fractions=[0.6, 0.2, 0.2], split_seed=0),
-        learning_rates=list(made.rates),
-        seeds=made.seeds,
-        tuning_seeds=made.tuning_seeds,
-        epochs=made.epochs,
+        learning_rates=list(study.rates),
+        seeds=study.seeds,
+        tuning_seeds=study.tuning_seeds,
+        epochs=study.epochs,
     )
 
 
-def _data(made: Made) -> dict[str, Any]:
+def _data(study: Study) -> dict[str, Any]:
     return dict(
         name='digits',
         description="scikit-learn's digits: handwritten digits, 8 by 8 pixels, 1797 images",
-        classes=list(made.classes),
+        classes=list(study.classes),
         image_shape=[8, 8, 1],
         checksum='5f0c2a9e17b3',
         **IMAGES,
     )
 
 
-def _run(made: Made, rows: int) -> dict[str, Any]:
-    phases = dict(tune=made.tuning_seeds * len(made.rates), measure=made.seeds)
+def _run(study: Study, rows: int) -> dict[str, Any]:
+    phases = dict(tune=study.tuning_seeds * len(study.rates), measure=study.seeds)
     groups = [
         dict(
             condition=condition,
@@ -264,16 +264,16 @@ def _run(made: Made, rows: int) -> dict[str, Any]:
             options=[option],
             members=members,
             traces=1,
-            steps=34 * made.epochs,
+            steps=34 * study.epochs,
             batch_size=32,
             compile_seconds=3.04,
             train_seconds=0.41 * members,
             evaluate_seconds=0.1,
             conv='patches',
         )
-        for condition in made.conditions
+        for condition in study.conditions
         for phase, members in phases.items()
-        for option in made.options
+        for option in study.options
     ]
     return dict(
         command='python -m jaxdl.main --experiment=pooling --workdir=/home/someone/runs/pooling',

@@ -103,9 +103,9 @@ def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):
 
 
 def test_the_page_asks_for_nothing(page, tmp_path):
-    dom, asked = chromium.browse(page, tmp_path)
+    dom, requests = chromium.browse(page, tmp_path)
     assert '<figure' in dom
-    assert asked == []
+    assert requests == []
 
 
 def test_a_page_that_asks_is_caught(page, tmp_path):

@@ -95,11 +95,11 @@ class Runs:
 
 def stopping(patched, after):
     """Sends a signal to an ablation at its n-th request, and to a fine-tuning in its last epoch."""
-    asked = iter(range(1, 1000))
+    numbers = iter(range(1, 1000))
     patched.setattr(
         signals,
         'defer_signals',
-        lambda: contextlib.nullcontext(lambda: signal.SIGTERM if next(asked) == after else None),
+        lambda: contextlib.nullcontext(lambda: signal.SIGTERM if next(numbers) == after else None),
     )
     patched.setattr(
         loop._Loop,

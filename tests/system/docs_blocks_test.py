@@ -109,7 +109,7 @@ def commands(path):
 
 
 def test_commands_have_one_form():
-    other = re.compile(r'(?:^|`)(?:jaxdl|\$\w+|\S+/python -m jaxdl\.main) +-', re.MULTILINE)
+    other = re.compile(r'(?:^|`)(?:jaxdl|\$\w+|\S+/python -m jaxdl\.main) +-\S', re.MULTILINE)
     assert [path.name for path in PAGES if other.search(path.read_text())] == []
     assert sum(map(bool, map(commands, PAGES))) > 5
 

@@ -101,9 +101,9 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
 @pytest.mark.browser
 @pytest.mark.skipif(not chromium.CHROMIUM, reason='no chromium on this machine')
 def test_a_browser_asks_for_nothing_else(site, tmp_path):
-    dom, asked = chromium.browse(site / 'statistics.html', tmp_path)
+    dom, requests = chromium.browse(site / 'statistics.html', tmp_path)
     assert 'Nadeau' in dom
-    assert [url for url in asked if not url.startswith((site.as_uri(), 'data:', 'blob:'))] == []
+    assert [url for url in requests if not url.startswith((site.as_uri(), 'data:', 'blob:'))] == []
 
 
 def test_links_lead_somewhere(pages):

@@ -103,8 +103,8 @@ def undisturbed(tmp_path_factory):
         Image.fromarray(picture).save(top / 'pictures' / f'{i}.png')
     for kind in ('finetune', *(other for other in KINDS if other != 'finetune')):
         began = time.monotonic()
-        done = run(top, kind, top / kind)
-        assert done.returncode == 0, done.stderr
+        process = run(top, kind, top / kind)
+        assert process.returncode == 0, process.stderr
         seconds[kind] = time.monotonic() - began
     return top, seconds
 
@@ -203,7 +203,7 @@ def one(tmp_path_factory):
     top = tmp_path_factory.mktemp('several')
     finetunes.weights(top, ARCHITECTURES['resnet20'])
     finetunes.images(top, count=80)
-    local_processes.ended(fleet(top, 'one', [[]]))
+    local_processes.wait_for_all(fleet(top, 'one', [[]]))
     return top
 
 
@@ -222,7 +222,7 @@ def same_networks(top, name):
 
 @pytest.mark.parametrize('count', [2, 4])
 def test_several_processes_do_the_whole_run(one, count):
-    local_processes.ended(fleet(one, f'of{count}', local_processes.flags(count)))
+    local_processes.wait_for_all(fleet(one, f'of{count}', local_processes.flags(count)))
     same_networks(one, f'of{count}')
 
 
@@ -242,5 +242,5 @@ def test_a_fine_tuning_resumes_with_another_number_of_processes(one, before, aft
         process.kill()
         process.communicate()
     assert not (one / name / model_file.FINAL).exists()
-    local_processes.ended(fleet(one, name, joined(after)))
+    local_processes.wait_for_all(fleet(one, name, joined(after)))
     same_networks(one, name)

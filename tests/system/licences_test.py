@@ -5,14 +5,14 @@ import pytest
 
 
 def test_all_that_a_run_needs_may_go_with_apache():
-    distributions = licences.needed(
+    distributions = licences.find_required(
         'jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb')
     )
     assert {'jax', 'numpy', 'pillow', 'orbax-checkpoint'} <= distributions.keys()
     assert not {
         name: why
         for name, distribution in distributions.items()
-        if (why := licences.complaint(licences.licence(distribution)))
+        if (why := licences.find_objection(licences.read_licence(distribution)))
     }
 
 
@@ -27,4 +27,4 @@ def test_all_that_a_run_needs_may_go_with_apache():
     ],
 )
 def test_other_licences_are_refused(text):
-    assert licences.complaint(text)
+    assert licences.find_objection(text)

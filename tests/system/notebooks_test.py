@@ -9,7 +9,7 @@ import sys
 import nbformat
 import numpy as np
 import pytest
-from tensors import filled
+from tensors import fill
 
 import jaxdl
 import notebooks
@@ -50,15 +50,15 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp('weights') / 'resnet20.npz'
     np.savez(
         path,
-        **filled({name: tensor.shape for name, tensor in to_tensors(zeros, architecture).items()}),
+        **fill({name: tensor.shape for name, tensor in to_tensors(zeros, architecture).items()}),
     )
     return path
 
 
 @every
 def test_a_quick_run_has_the_kinds_of_the_stored_outputs(name, weights, tmp_path):
-    notebook = notebooks.cleaned(
-        notebooks.executed(name, tmp_path, JAXDL_NOTEBOOK_WEIGHTS=str(weights), **QUICK)
+    notebook = notebooks.clean(
+        notebooks.execute(name, tmp_path, JAXDL_NOTEBOOK_WEIGHTS=str(weights), **QUICK)
     )
     for item, stored in zip(code(notebook), code(notebooks.read(name)), strict=True):
         assert kinds(item) == kinds(stored), item.source
@@ -86,7 +86,7 @@ def test_stored_notebooks_are_complete_and_name_no_machine(name):
         each for cell in code(stored) for each in cell.outputs if each.output_type == 'error'
     ]
     assert OF_A_MACHINE.findall(outputs_of(stored)) == []
-    assert notebooks.cleaned(notebooks.read(name)) == stored
+    assert notebooks.clean(notebooks.read(name)) == stored
 
 
 @every
@@ -135,5 +135,5 @@ def test_a_missing_repository_is_reported_with_a_remedy(tmp_path):
 def asked(program, folder):
     """Output of a Python in a folder with nothing installed but the folder on the path."""
     command = [sys.executable, '-S', '-E', '-c', program]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return process.stdout.split()

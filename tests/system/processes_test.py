@@ -12,7 +12,7 @@ import forked
 import jax
 import numpy as np
 import pytest
-from local_processes import ended, flags, port
+from local_processes import flags, free_port, wait_for_all
 
 from jaxdl.errors import InputError
 from jaxdl.runtime import distributed
@@ -142,14 +142,14 @@ def values(workdir):
 def alone(tmp_path_factory):
     """The study by one process on one device."""
     workdir = tmp_path_factory.mktemp('processes') / 'alone'
-    ended(start(workdir, [[]], [{}]))
+    wait_for_all(start(workdir, [[]], [{}]))
     return values(workdir)
 
 
 def slurm():
     """Variables as srun sets them; the port that JAX takes goes by the number of the job."""
     job = dict(
-        SLURM_JOB_ID=str(port()),
+        SLURM_JOB_ID=str(free_port()),
         SLURM_STEP_NODELIST='localhost',
         SLURM_NTASKS='2',
         SLURM_STEP_NUM_TASKS='2',
@@ -158,7 +158,7 @@ def slurm():
 
 
 def kubernetes():
-    job = dict(JAX_COORDINATOR_ADDRESS=f'127.0.0.1:{port()}', JAX_NUM_PROCESSES='2')
+    job = dict(JAX_COORDINATOR_ADDRESS=f'127.0.0.1:{free_port()}', JAX_NUM_PROCESSES='2')
     return [job | dict(JOB_COMPLETION_INDEX=str(i)) for i in range(2)]
 
 
@@ -172,7 +172,7 @@ WAYS = dict(
 
 @pytest.mark.parametrize('way', WAYS)
 def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
-    ended(start(tmp_path / 'run', *WAYS[way]()))
+    wait_for_all(start(tmp_path / 'run', *WAYS[way]()))
     result = values(tmp_path / 'run')
     assert result.keys() == alone.keys()
     assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
@@ -195,10 +195,10 @@ def test_open_mpi_starts_them(tmp_path, alone):
         *STUDY,
         f'--workdir={tmp_path / "run"}',
     ]
-    done = subprocess.run(
+    process = subprocess.run(
         words, env=os.environ | anyone, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     result = values(tmp_path / 'run')
     assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
     assert json.loads((tmp_path / 'run' / 'run.json').read_text())['machine']['processes'] == 2
@@ -219,7 +219,7 @@ def test_a_dead_process_ends_the_others_and_another_number_resumes(tmp_path, alo
     assert started[0].returncode == 3, errors
     assert 'another process of this run has ended' in errors
     started[1].communicate()
-    ended(start(workdir, [more], [{}]))
+    wait_for_all(start(workdir, [more], [{}]))
     result = values(workdir)
     assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
 

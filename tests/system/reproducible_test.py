@@ -35,8 +35,8 @@ SECTIONS = re.compile(rf'{TITLES}.*?(?=^##+ |\Z)', re.MULTILINE | re.DOTALL)
 def run(*arguments, seed):
     environment = os.environ | dict(PYTHONHASHSEED=seed)
     command = [sys.executable, '-m', 'jaxdl.main', *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.fixture(scope='module', params=RUNS)

@@ -94,10 +94,10 @@ def tried(read, *arguments):
 @many
 @given(st.sampled_from(list(EXPERIMENTS)), st.data(), VALUES)
 def test_overrides(name, data, value):
-    known = field_paths(EXPERIMENTS[name])
+    paths = field_paths(EXPERIMENTS[name])
     key = data.draw(
-        st.sampled_from(known)
-        | st.sampled_from(known).map(lambda k: k.rpartition('.')[2])
+        st.sampled_from(paths)
+        | st.sampled_from(paths).map(lambda k: k.rpartition('.')[2])
         | st.text()
     )
     tried(lambda: check(override(EXPERIMENTS[name], {key: value})))
@@ -325,9 +325,9 @@ def test_a_gradcam_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
         gradcam, 'overlay', lambda crops, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8')
     )
     commands._write_gradcam(FakePredictor(), [name], [tmp_path], tmp_path / 'x', 1)
-    (made,) = (tmp_path / 'x').iterdir()
-    assert visible(made.name) == made.name
-    assert len(os.fsencode(made.name)) < 256
+    (picture,) = (tmp_path / 'x').iterdir()
+    assert visible(picture.name) == picture.name
+    assert len(os.fsencode(picture.name)) < 256
 
 
 def test_a_terminal_is_no_place_for_markup(monkeypatch, capsys):
@@ -365,17 +365,17 @@ def test_a_terminal_is_no_place_for_markup(monkeypatch, capsys):
 def test_the_commit_of_a_data_set_is_resolved_displayed_and_recorded(monkeypatch, capsys):
     import huggingface_hub
 
-    asked = []
+    requests = []
 
     class Api:
         def dataset_info(self, name, revision):
-            asked.append((name, revision))
+            requests.append((name, revision))
             return type('Found', (), dict(sha='c' * 40))
 
     monkeypatch.setattr(huggingface_hub, 'HfApi', Api)
     assert huggingface._parsed('some/set:small@v1') == ('some/set', 'small', 'c' * 40)
     assert huggingface._parsed('some/set') == ('some/set', '', 'c' * 40)
-    assert asked == [('some/set', 'v1'), ('some/set', None)]
+    assert requests == [('some/set', 'v1'), ('some/set', None)]
     assert 'c' * 40 in capsys.readouterr().err
 
 
@@ -418,19 +418,19 @@ def test_telemetry_is_off():
         'assert c.HF_HUB_DISABLE_TELEMETRY; print(c.ENDPOINT)'
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith('HF_')}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith('https://')
+    assert process.stdout.startswith('https://')
     names = ('HF_UPDATE_DOWNLOAD_COUNTS', 'HF_HUB_DISABLE_TELEMETRY', 'WANDB_ERROR_REPORTING')
     code = f'import os, jaxdl; print(*[os.environ[name] for name in {names}])'
     environment = {name: value for name, value in environment.items() if name not in names} | dict(
         HF_HUB_DISABLE_TELEMETRY='0'
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == '0 0 false\n'
+    assert process.stdout == '0 0 false\n'
 
 
 def test_data_are_fetched_only_where_that_is_asked():

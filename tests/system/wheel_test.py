@@ -52,8 +52,10 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path, monkeypatch):
     arguments = ['--quick', '--options=avg', '--set=epochs=1', '--seeds=2', '--set=width=2']
     monkeypatch.delenv('PYTHONPATH', raising=False)
     run = [str(python), '-m', 'jaxdl.main', '--experiment=pooling', *arguments]
-    done = subprocess.run(run, cwd=tmp_path / 'empty', capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(
+        run, cwd=tmp_path / 'empty', capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
     assert (tmp_path / 'empty' / 'runs' / 'pooling' / 'report.html').stat().st_size > 10_000
     code = 'from jaxdl.native import loader; print(loader.__file__, loader.PACKAGE)'
     where = subprocess.run(

@@ -22,8 +22,8 @@ SETTINGS = activations.Settings(depths=(2, 5), learning_rates=RATES, seeds=2)
 IMAGES, WIDTH = 10, 4
 
 
-def failed(made):
-    return [claim.claim for claim in made if not claim.holds]
+def failed(claim_list):
+    return [claim.claim for claim in claim_list if not claim.holds]
 
 
 @given(st.floats(-700, 700))
@@ -146,9 +146,9 @@ def networks_that(accuracy, saturated=0.01, dead=0.0, slope=0.2, start=0.01):
     return [TrainedMember(member, history, watched, None, None)] * 2  # type: ignore[arg-type]
 
 
-def found_with(**changed):
+def results_with(**changed):
     """Results that support every claim, except for `changed`, by kind."""
-    usual = {
+    defaults = {
         Kind('sigmoid', 2): dict(accuracy=1.0, saturated=0.3),
         Kind('sigmoid', 5): dict(accuracy=0.1),
         Kind('relu', 2): dict(accuracy=1.0),
@@ -157,13 +157,13 @@ def found_with(**changed):
         COUNTED[2]: dict(accuracy=1.0),
     }
     measured = {}
-    for kind, values in usual.items():
+    for kind, values in defaults.items():
         for rate in RATES:
             at = values | (dict(dead=0.75) if (kind, rate) == (COUNTED[0], 1.0) else {})
             measured[kind, rate] = networks_that(
                 **(at | changed.get(f'{kind.activation}_{kind.depth}{kind.norm}', {}))
             )
-    return Results(SETTINGS, measured, dict.fromkeys(usual, 0.1), 0.1, IMAGES)
+    return Results(SETTINGS, measured, dict.fromkeys(defaults, 0.1), 0.1, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def found_with(**changed):
     ],
 )
 def test_training_claims_fail_where_the_networks_do_otherwise(changed, count):
-    assert len(failed(outcomes.training_claims(found_with(**changed)))) == count
+    assert len(failed(outcomes.training_claims(results_with(**changed)))) == count
 
 
 @pytest.mark.parametrize(
@@ -190,11 +190,11 @@ def test_training_claims_fail_where_the_networks_do_otherwise(changed, count):
     ],
 )
 def test_saturation_claims_fail_where_the_networks_do_otherwise(changed, count):
-    assert len(failed(outcomes.saturation_claims(found_with(**changed)))) == count
+    assert len(failed(outcomes.saturation_claims(results_with(**changed)))) == count
 
 
 def test_a_mean_slope_above_a_smaller_bound_is_found():
-    assert len(failed(outcomes.saturation_claims(found_with(), bound=0.1))) == 1
+    assert len(failed(outcomes.saturation_claims(results_with(), bound=0.1))) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,15 +207,15 @@ def test_a_mean_slope_above_a_smaller_bound_is_found():
     ],
 )
 def test_dead_claims_fail_where_the_networks_do_otherwise(changed, count):
-    made = [
+    claim_list = [
         claim
-        for claim in outcomes.dead_claims(found_with(**changed))
+        for claim in outcomes.dead_claims(results_with(**changed))
         if 'first layer' not in claim.claim
     ]
-    assert len(failed(made)) == count
+    assert len(failed(claim_list)) == count
 
 
 def test_the_kinds_are_both_activations_at_every_depth_and_the_remedies_once():
-    made = networks.kinds(dataclasses.replace(SETTINGS, depths=(20, 2, DEPTH)))
-    assert len(made) == len(set(made)) == 8
-    assert set(COUNTED) <= set(made)
+    kinds = networks.kinds(dataclasses.replace(SETTINGS, depths=(20, 2, DEPTH)))
+    assert len(kinds) == len(set(kinds)) == 8
+    assert set(COUNTED) <= set(kinds)

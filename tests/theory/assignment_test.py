@@ -164,7 +164,7 @@ def test_the_code_of_the_zip_builds_the_report(made, tmp_path):
     environment = os.environ | dict(PYTHONPATH=str(code))
     script = 'import jaxdl; print(jaxdl.__file__)'
     for words in (['-c', script], ['-m', 'jaxdl.main', '--mode=report', f'--workdir={made}']):
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, *words],
             cwd=code,
             env=environment,
@@ -172,7 +172,7 @@ def test_the_code_of_the_zip_builds_the_report(made, tmp_path):
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert process.returncode == 0, process.stderr
         if words[0] == '-c':
-            assert pathlib.Path(done.stdout.strip()).is_relative_to(code)
+            assert pathlib.Path(process.stdout.strip()).is_relative_to(code)
     assert (made / 'report.html').read_bytes() == html

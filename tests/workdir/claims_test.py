@@ -36,7 +36,10 @@ def test_a_bound_on_what_is_not_a_number_never_holds(make):
 
 
 def test_claims_survive_their_table(tmp_path):
-    made = [claims.close('one, "quoted"', 1 / 3, 1 / 3 + 1e-9, 1e-12), claims.at_least('two', 0, 5)]
-    tables.write_table(tmp_path / 'claims.csv', claims.COLUMNS, claims.rows(made))
-    assert tables.read_table(tmp_path / 'claims.csv', claims.COLUMNS) == claims.rows(made)
-    assert [row['holds'] for row in claims.rows(made)] == ['false', 'true']
+    claim_list = [
+        claims.close('one, "quoted"', 1 / 3, 1 / 3 + 1e-9, 1e-12),
+        claims.at_least('two', 0, 5),
+    ]
+    tables.write_table(tmp_path / 'claims.csv', claims.COLUMNS, claims.rows(claim_list))
+    assert tables.read_table(tmp_path / 'claims.csv', claims.COLUMNS) == claims.rows(claim_list)
+    assert [row['holds'] for row in claims.rows(claim_list)] == ['false', 'true']
