@@ -94,7 +94,7 @@ def make(path: pathlib.Path, **changes: Any) -> pathlib.Path:
             cores=2,
             versions=VERSIONS,
             groups=[],
-            defaults={key: _config(made)[key] for key in ('variant', 'data')},
+            defaults={key: _config(study)[key] for key in ('variant', 'data')},
         ),
     )
     folder.write_json(path / 'run.json', _run(study, len(rows)))
