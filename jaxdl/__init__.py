@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxdl._version import __version__ as __version__
 
-# What huggingface_hub, datasets and wandb would tell of their use; whoever wants them to tells them
-# so before.
+# Turn off the telemetry of huggingface_hub, datasets and wandb, unless the variables are set.
 os.environ.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
 os.environ.setdefault('HF_UPDATE_DOWNLOAD_COUNTS', '0')
 os.environ.setdefault('WANDB_ERROR_REPORTING', 'false')

@@ -8,9 +8,9 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 
-LONGEST = 1600  # characters of a line that is said; the middle of a longer one is left out
-# Control characters and those that turn the direction of writing: a terminal obeys them, a reader
-# does not see them.
+LONGEST = 1600  # characters of a message; the middle of a longer one is left out
+# Control characters and those that change the direction of writing: invisible, but they change the
+# output of a terminal.
 UNSEEN = r'\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff'
 # What code raises that meets other things than it was written for.
 BREAKS = (
@@ -39,7 +39,7 @@ class InputError(ValueError):
 
 
 def visible(text: str) -> str:
-    r"""`text` on one line, with escapes for the characters that a terminal would obey."""
+    r"""`text` on one line, with escapes for control characters."""
     return re.sub(f'[{UNSEEN}]', lambda match: match[0].encode('unicode_escape').decode(), text)
 
 
@@ -113,7 +113,7 @@ def _installed(file: str) -> bool:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Suggest known names that look like `name`; without one, list the known names.
+    """Suggest known names that are similar to `name`; without one, list the known names.
 
     Args:
       name: as the user wrote it.

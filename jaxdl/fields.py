@@ -1,4 +1,4 @@
-"""Rules on the fields of a configuration: what a value must be, said where the field is declared.
+"""Rules on the fields of a configuration, next to the declaration of each field.
 
 A rule takes a value and returns None, or the words of what would be right. `convert` fits a value
 from the command line, a file or Python to the field's annotation, so that every way in ends in the
@@ -62,7 +62,7 @@ def prime(least: int, most: int = 1000) -> Rule:
 
 
 def one_of(table: Container[str] | Iterable[str]) -> Rule:
-    """A name that stands in `table`, which may still grow after the field is declared.
+    """A name in `table`, which may still grow after the field is declared.
 
     Examples:
       >>> one_of(['max', 'avg'])('mex')

@@ -6,8 +6,8 @@ From then on the name is an option like any other.
   def tiny(images, num_classes): ...
 
 Each decorator returns the function unchanged. A file may run twice in one process: the same
-function, by its qualified name, replaces itself. Every component is tried when it is registered,
-and an InputError says how the component should be.
+function, by its qualified name, replaces itself. Every component is tried when it is registered:
+an InputError names the problem and the expected form.
 """
 
 import dataclasses
@@ -45,8 +45,7 @@ TABLES: dict[str, dict[str, Any]] = dict(
     metric=metrics.METRICS,
     dataset=loading.SOURCES,
 )
-# What a model may ask for by name, beside `train` and `dropout`: fields that decide what the
-# program is.
+# Settings that a model may have as parameters, next to `train` and `dropout`: static fields.
 STATIC = [f for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)]
 SETTINGS = ('conv', *(f.name for f in STATIC if not f.metadata.get('initial')))
 

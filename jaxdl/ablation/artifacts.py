@@ -22,7 +22,7 @@ LEAST_SIDE, MOST_SIDE = 4, 128  # pixels per side of an image there; larger imag
 
 
 def write(folder: pathlib.Path, condition: Condition, findings: Mapping) -> None:
-    """Write the figure data that a study asks for, and the near-duplicates of its data.
+    """Write the figure data that a study names, and the near-duplicates of its data.
 
     Args:
       folder: of the condition.

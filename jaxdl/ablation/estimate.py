@@ -23,7 +23,7 @@ FIXED_SECONDS = 12.0  # imports, starting values, the choice of a lowering, the 
 INITIAL = [
     f.name for f in dataclasses.fields(Variant) if f.metadata.get('initial')
 ]  # they share a program
-EVALUATION = 1.15  # an epoch's validation beside its training
+EVALUATION = 1.15  # time of an epoch with its validation, relative to its training
 
 
 def describe(ablation: Ablation) -> str:

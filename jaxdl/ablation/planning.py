@@ -356,7 +356,7 @@ def _data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:
     """Facts of the data; of several splits those of the first and the smallest training split.
 
     Raises:
-      InputError: all images of a test split are in one group, so nothing can be said about others.
+      InputError: all images of a test split are in one group: no interval for new images.
     """
     groups = np.array(image_groups(dataset))
     for indices in splits:

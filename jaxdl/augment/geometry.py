@@ -184,8 +184,8 @@ def _interpolate(images: jax.Array, places: jax.Array) -> jax.Array:
     above = neighbour(0) * (1 - beside) + neighbour(1) * beside
     under = neighbour(width + 2) * (1 - beside) + neighbour(width + 3) * beside
     result = above * (1 - below) + under * below
-    # Channels last by a product, which is exact: what mixes the images afterwards would else read
-    # all neighbours anew.
+    # Channels last by a product, which is exact: after a transposition, XLA would recompute all
+    # neighbours for each later use of the images.
     return jnp.einsum('cnp,cd->npd', result, jnp.eye(channels), precision='highest').reshape(
         images.shape
     )

@@ -19,7 +19,7 @@ SEED = 0  # of the contact sheet
 
 
 class Sample(NamedTuple):
-    """A batch during augmentation; `back`, `radians` and `shift` wait for one interpolation."""
+    """A batch during augmentation; one interpolation applies `back`, `radians` and `shift`."""
 
     images: jax.Array
     targets: jax.Array

@@ -1,6 +1,6 @@
 """Modes of the command line, a function each: parsed command line -> exit status.
 
-Imports stand inside the functions, so that `list`, `report` and `--help` import no jax.
+Imports are inside the functions, so that `list`, `report` and `--help` import no jax.
 """
 
 import os
@@ -236,7 +236,7 @@ def _experiment(command: CommandLine) -> Any:
 
 
 def _settings(command: CommandLine) -> list[tuple[str, str]]:
-    """KEY and VALUE of the flags that stand for a field, then of every --set."""
+    """KEY and VALUE of the flags that set a field, then of every --set."""
     values = [(name, getattr(command, name)) for name in ('dataset', 'images', 'seeds')]
     return [pair for pair in values if pair[1] is not None] + flags.parse_pairs(command.set)
 

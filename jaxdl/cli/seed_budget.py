@@ -16,7 +16,7 @@ from jaxdl.workdir.records import RunRecord
 
 COUNTS = (5, 10, 20, 40)
 POINTS = (0.005, 0.01)  # differences that seeds are counted for, next to the margin of the study
-# Two runs of one study share these, beside what its options set.
+# Two runs of one study have these in common, next to the settings of its options.
 SAME = ('kind', 'factor', 'baseline')
 
 

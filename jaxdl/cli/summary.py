@@ -17,14 +17,14 @@ from jaxdl.workdir.tables import Results, Row
 
 COLOURS = dict(
     better='bold green', worse='bold red', false='bold red', baseline='dim'
-)  # beside the word
+)  # of the verdicts
 MANY = 12  # claims: beyond that a table has only those that fail
 MEDIUM, WIDE = 76, 100  # columns of a terminal
 PARTS = dict(val='validation', test='test', folds='held-out')
 WORDS = ('condition', 'option', 'verdict', 'stage', 'claim', '')  # columns that begin at the left
 FEW = ('stage', 'accuracy, %', 'macro F1')  # of the scores, where there is no room for all
 DIFFERENCE = ('difference', 'difference_low', 'difference_high')
-Columns = dict[str, Callable[[Row], str]]  # heading -> what stands below it
+Columns = dict[str, Callable[[Row], str]]  # heading -> cell of a row
 SCORES: Columns = {
     'stage': lambda row: row['stage'],
     'accuracy, %': lambda row: f'{100 * row["accuracy"]:.2f}',
@@ -153,7 +153,7 @@ def _table(rows: Sequence[Row], columns: Columns) -> Table:
     for row in rows:
         cells = [
             Text(visible(write(row))) for write in columns.values()
-        ]  # a Text is no markup, whatever stands in it
+        ]  # rich does not parse a Text as markup
         table.add_row(
             *cells, style=COLOURS.get(row.get('holds', row.get('verdict', 'score')) or 'baseline')
         )

@@ -100,7 +100,7 @@ class Ablation:
     )  # of each of these four, crossed in levels ** 2 members
     metrics: tuple[str, ...] = fields.ruled(
         (), fields.each(fields.one_of(METRICS), least=0)
-    )  # beside the accuracy
+    )  # in addition to the accuracy
     probes: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PROBES), least=0))
     pictures: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PICTURES), least=0))
     checkpoint_seconds: float = fields.ruled(
@@ -125,8 +125,8 @@ class Demonstration:
     """A question of theory: a function that gives its answer, in text, with every claim measured.
 
     Args:
-      answer: (settings, note) -> `jaxdl.theory.answer.Answer`; `note(text)` tells whoever waits
-        what is being done.
+      answer: (settings, note) -> `jaxdl.theory.answer.Answer`; `note(text)` writes a line of
+        progress.
       settings: a frozen dataclass of `fields.ruled` fields, which `--set` reaches by name.
       quick: the settings that `--quick` puts in their place.
     """
@@ -165,7 +165,7 @@ class FineTune:
     Args:
       stages: `probe` alone, or `probe` and `finetune`.
       weights: a file of weights, or an id of the Hugging Face hub.
-      architecture: a row of models.ARCHITECTURES; empty: what the tensors look like.
+      architecture: a row of models.ARCHITECTURES; empty: recognised from the tensors.
       revision: of a hub id.
       recipe: the row of RECIPES that was applied last.
       evidence: workdirs of ablations on these images, whose verdicts the report quotes.

@@ -191,7 +191,7 @@ def load_experiment(name: str) -> Experiment:
     module = importlib.util.module_from_spec(spec)
     with blamed(
         str(path)
-    ):  # the file is the user's own: whatever is wrong in it is said, not traced
+    ):  # errors in the user's file are reported in one line, without a traceback
         spec.loader.exec_module(module)
     experiment = getattr(module, 'EXPERIMENT', None)
     if not isinstance(experiment, Experiment):

@@ -45,7 +45,7 @@ class Data:
     """Data of an experiment: source, size and number of images, and their split."""
 
     dataset: str = fields.ruled('digits', _dataset)
-    images: str = ''  # the folder of a table's images, where it is not beside the table
+    images: str = ''  # the folder of a table's images, if it is not next to the table
     image_column: str = ''  # of a table or a set of `hf`; empty: recognised
     label_column: str = ''
     group_column: str = ''  # names what belongs on one side of a split, such as the shop
@@ -63,7 +63,9 @@ class Data:
     split: str = fields.ruled('stratified', fields.one_of(SPLITS))
     fractions: tuple[float, ...] = fields.ruled((0.6, 0.2, 0.2), _fractions)
     split_seed: int = fields.ruled(0, fields.at_least(0))
-    resample_split: bool = False  # every seed splits anew, so that intervals cover the split too
+    resample_split: bool = (
+        False  # every seed has its own split, so that intervals cover the split too
+    )
     on_bad_image: str = fields.ruled('stop', fields.one_of(ON_BAD_IMAGE))
     download: bool = False  # what a source can fetch and does not find
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxdl.errors import InputError
 
-# Pixels per side. In smaller images only the class is left: every 7 looks like a 7.
+# Pixels per side. Smaller images of one class have similar hashes.
 SMALLEST = 32
 DISTANCE = 80  # most bits of 256 that differ between near-duplicates
 COARSE = 16  # most bits of the first 64 (the lowest frequencies) that differ, at `DISTANCE`

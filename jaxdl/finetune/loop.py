@@ -35,7 +35,12 @@ TRAIN, VAL = ('loss', 'accuracy'), ('loss', 'accuracy', 'top5', 'macro_f1', 'wei
 HISTORY = (*(f'train_{name}' for name in TRAIN), *(f'val_{name}' for name in VAL))
 # Seconds of a run, and the number of images that it was trained on.
 SECONDS = ('compile', 'train', 'evaluate', 'wait', 'images')
-FACTS = ('name', 'epoch', 'step', 'seconds')  # of a trained network, beside its checkpoint metadata
+FACTS = (
+    'name',
+    'epoch',
+    'step',
+    'seconds',
+)  # of a trained network, next to its checkpoint metadata
 EXCHANGE_STEPS = 10  # steps after which processes agree on whether to stop or to save
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
 
@@ -101,7 +106,7 @@ class TrainingJob:
 
 @dataclasses.dataclass
 class TrainingProgress:
-    """Part of a checkpoint beside the state.
+    """Part of a checkpoint next to the state.
 
     Attributes:
       history: float64 [epoch, HISTORY]; not a number where an epoch was not trained.

@@ -19,7 +19,7 @@ from jaxdl.workdir.records import FineTunePlan, ModelPlan
 
 
 def describe(experiment: FineTune) -> list[str]:
-    """Lines that say what a run would do; nothing is trained, and no features are extracted."""
+    """Describe a run in lines of text, without training or extraction of features."""
     experiment = check(experiment)
     setup.check_settings(experiment)
     network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)

@@ -22,7 +22,7 @@ from jaxdl.inference.predictor import Predictor, load_model
 from jaxdl.runtime.progress import show_progress
 from jaxdl.statistics import classification
 
-CHALLENGE = 'test.csv'  # a table of this name asks for a submission
+CHALLENGE = 'test.csv'  # for a table of this name, a submission is written too
 # Fields of Data that the checkpoint determines, or that change nothing here.
 FIXED = ('image_size', *SPLITTING)
 

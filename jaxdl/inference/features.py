@@ -57,7 +57,7 @@ def extract(
       variables: its `params` and `batch_stats`.
       images: uint8 [n, side, side, channel], also on disk; one channel counts as three equal ones.
       indices: int [k], which images, in this order; None for all.
-      size: side in pixels of the images that the network sees; 0: that of `module.preprocessing`.
+      size: side in pixels of the input of the network; 0: that of `module.preprocessing`.
       flips: whether every image has a second, mirrored view.
       digests: [k] SHA-256 of the images' files; without them the pixels are hashed.
       progress: is called with the number of images done since its last call; without it stderr

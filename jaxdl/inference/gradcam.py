@@ -25,7 +25,7 @@ def gradcam(networks: Sequence[FoldedResNet], size: int, batch: Any, classes: An
 
     Args:
       networks: of one architecture.
-      size: side in pixels of the images that the network sees, and of the maps.
+      size: side in pixels of the input of the network, and of the maps.
       batch: decoded images, uint8 [b, height, width, channel], or float in [0, 1].
       classes: int [b].
 

@@ -155,7 +155,7 @@ def _read_finished(top: pathlib.Path) -> Iterator[_Training]:
     for folder in sorted(top.iterdir()) if top.is_dir() else []:
         if folder.name == 'probe' or folder.name.startswith('.'):
             continue
-        with contextlib.suppress(InputError):  # a damaged one: another may serve
+        with contextlib.suppress(InputError):  # a damaged one is left out
             tree, metadata = checkpoint.read_model(folder)
             yield _Training(folder.name, metadata['step'], tree['variables'], metadata)
 

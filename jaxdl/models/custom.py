@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from jaxdl.errors import InputError, blamed
 
-CALLED = ('train', 'dropout')  # what a call may take beside the images
+CALLED = ('train', 'dropout')  # arguments of a call next to the images
 PAIR = (
     'a pair: init(key, images, num_classes) -> params, a dict of arrays, '
     'and apply(params, images) -> logits'

@@ -1,4 +1,4 @@
-"""Batch norm, and the native operations beside it: norm with ReLU and residual sum, max pooling.
+"""Batch norm, and related native operations: norm with ReLU and residual sum, max pooling.
 
 Each native operation has its own gradient, in as few passes over memory as possible: in a residual
 network on a CPU these passes, not the convolutions, take most of the time of XLA's own code
@@ -124,7 +124,7 @@ def _row(values: jax.Array, axes: int) -> jax.Array:
 
 
 def is_native(images: jax.Array, lowering: str) -> bool:
-    """Whether the native operations are built, apply to float32 images, and are asked for."""
+    """Whether the native operations are built, apply to float32 images, and are selected."""
     return lowering in ('auto', 'onednn') and images.dtype == jnp.float32 and not native.missing()
 
 

@@ -121,7 +121,7 @@ class ResNet(nn.Module):
         """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
 
         `dropout` as in `CNN`. `norms` are the parts whose norms take the statistics of the batch;
-        None: as `train` says.
+        None: as `train`.
 
         The other methods by `module.apply(variables, images, method='features')`.
         """

@@ -1,7 +1,7 @@
 """Read PyTorch checkpoints without PyTorch, and without running code of the file.
 
-A checkpoint is a pickle, which may name any function and call it. This reader knows the few names
-that tensors and dictionaries need, and refuses all others. It reads both formats: the zip file of
+A checkpoint is a pickle, which may name any function and call it. This reader accepts the few
+names that tensors and dictionaries need, and no others. It reads both formats: the zip file of
 PyTorch 1.6 and later (data.pkl, and one file per storage), and the older sequence of pickles
 followed by storages.
 """
@@ -47,7 +47,7 @@ DTYPES = dict(
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers that tensors are cut from; `key` says which."""
+    """Consecutive numbers that tensors are slices of, named by `key`."""
 
     dtype: str
     key: str
@@ -148,7 +148,7 @@ def state_dict(content: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors, dictionaries and plain values."""
+    """Unpickle tensors, dictionaries and plain values only."""
 
     def __init__(self, stream: Any, path: pathlib.Path) -> None:
         super().__init__(stream, encoding='utf-8')

@@ -30,7 +30,7 @@ class Weights:
       tensors: name -> array.
       config: timm's config.json; empty without one.
       source: path or hub id.
-      revision: commit on the hub, whatever branch or tag was asked for; '' for files.
+      revision: commit on the hub, also for a branch or tag; '' for files.
     """
 
     tensors: Mapping[str, np.ndarray]

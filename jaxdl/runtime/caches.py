@@ -1,4 +1,4 @@
-"""Cache folders of the user, private and written by nobody else."""
+"""Cache folders of the user, which no other user can write to."""
 
 import atexit
 import functools
@@ -41,7 +41,7 @@ def home() -> pathlib.Path:
 
 
 def _check_owner(path: pathlib.Path) -> str:
-    """Why the content of a folder may be of somebody else; empty if it cannot be."""
+    """Reason why another user may have written to a folder; empty if there is none."""
     status = path.stat()
     if status.st_uid != os.getuid():
         return 'belongs to another user'

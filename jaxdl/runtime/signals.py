@@ -16,7 +16,7 @@ class Interrupted(Exception):
 
 
 class TrainingFailed(Exception):
-    """A training failed; the message says why and what to do. Earlier checkpoints stay."""
+    """A training failed; the message has the reason and the remedy. Earlier checkpoints stay."""
 
 
 @contextlib.contextmanager

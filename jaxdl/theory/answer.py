@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # a formula of `jaxdl.theory` is not to load matplotlib
     from jaxdl.report.page.blocks import Figure, Table
 
 THEORY = pathlib.Path(__file__).parent
-Note = Callable[[str], None]  # says what is being done, to whoever waits
+Note = Callable[[str], None]  # writes a line of progress
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _entries(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[tuple[str, 
     yield from _code(package, 'jaxdl')
     if (
         catalogue.folder().parent != package
-    ):  # a checkout: what else belongs to the program stands beside the package
+    ):  # a checkout: the other files of the program are next to the package
         yield from _code(package.parent / 'experiments', 'experiments')
         for name in ('README.md', 'LICENSE', 'Makefile', 'pyproject.toml', 'constraints.txt'):
             yield f'code/{name}', package.parent / name

@@ -1,6 +1,6 @@
 """Averages of weights: EMA along one run, and the soup of several runs.
 
-Trees of any kind serve: parameters, batch statistics, or whole variables.
+Trees may be parameters, batch statistics, or all variables.
 """
 
 import math

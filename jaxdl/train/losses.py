@@ -214,7 +214,7 @@ def triplet(
       anchors: float [..., dim].
       positives: float [..., dim], of the anchors' class.
       negatives: float [..., dim], of other classes.
-      margin: smallest wanted difference of the squared distances.
+      margin: difference of the squared distances from which on the loss is 0.
 
     Returns:
       float [...].

@@ -26,9 +26,9 @@ class Metrics:
         return dict(loss=self.loss / self.count, accuracy=self.correct / self.count)
 
 
-# Those that a study registers beside loss and accuracy: name -> (logits [batch, classes], labels
+# Those that a study registers, next to loss and accuracy: name -> (logits [batch, classes], labels
 # int [batch]) -> a value of each image, [batch]. Measured at the end, on validation and test; the
-# verdict goes by accuracy alone.
+# verdict is of the accuracy alone.
 METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {}
 
 

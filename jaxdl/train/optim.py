@@ -34,7 +34,7 @@ def _decouple_decay(
 def _muon(momentum: Any, beta2: Any) -> optax.GradientTransformation:
     """Muon (Jordan 2024): orthogonalised momentum for hidden kernels, Adam for the rest.
 
-    One learning rate serves both: a kernel's step has the length of Adam's, 0.2 sqrt(max(in, out))
+    Both have one learning rate: a kernel's step has the length of Adam's, 0.2 sqrt(max(in, out))
     times the orthogonal matrix (Liu et al. 2025). The kernel of a convolution is read as a matrix
     [side * side * channel, feature].
     """

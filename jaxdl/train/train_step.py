@@ -444,7 +444,7 @@ def _loss(
     offsets: jax.Array | None = None,
     learning: Any = None,
 ) -> Callable[[Any], tuple[jax.Array, tuple[Metrics, Any]]]:
-    """The loss as a function of the parameters, beside metrics and updated batch statistics."""
+    """The loss as a function of the parameters, with metrics and updated batch statistics."""
     options: dict[str, Any] = {} if config.norms is None else dict(norms=config.norms)
     options['dropout'] = settings.dropout if 'dropout' in config.parts else 0.0
     # A user's own network may have a dropout of its own, at a fixed rate: it always has its stream.
@@ -473,7 +473,7 @@ def _loss(
 
 
 def _gradient(loss_of: Callable[[Any], tuple[jax.Array, Any]], params: Any) -> tuple[Any, Any]:
-    """Gradient of a loss with respect to the parameters, and what `loss_of` returns beside it."""
+    """Gradient of a loss with respect to the parameters, and the other results of `loss_of`."""
     return jax.grad(loss_of, has_aux=True)(params)
 
 

@@ -47,7 +47,7 @@ def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
             (workdir / LOCK).write_text(f'process {os.getpid()} on {platform.node()}')
         yield
     finally:
-        # Removed while it is locked: a process that has opened it meanwhile tries again.
+        # Removed while it is locked: a process that opened it in the meantime opens it again.
         with contextlib.suppress(OSError):
             (workdir / LOCK).unlink(missing_ok=True)
         lock.release()

@@ -134,7 +134,7 @@ class ModelPlan:
       weights: file or hub id of the pretrained weights.
       revision: their commit on the hub; empty for a file.
       weights_checksum: SHA-256 of all parameters and statistics.
-      eval_size: side in pixels of the images that the final network sees.
+      eval_size: side in pixels of the input of the final network.
       parameters: number of parameters, without head.
       features: number of features.
       preprocessing: images that the network expects.
@@ -246,7 +246,7 @@ class ModelCard:
     Attributes:
       architecture: a row of `models.ARCHITECTURES`.
       class_names: [num_classes], in the order of the outputs.
-      eval_size: side in pixels of the images that the network sees.
+      eval_size: side in pixels of the input of the network.
       views: test-time augmentation, a row of `config.recipe.VIEWS`.
       temperature: divides the logits; 1 before calibration.
       adjustment: [num_classes], subtracted from the logits; empty for none.

@@ -88,7 +88,7 @@ def _check_options(
     note('gradients and differences')
     for member, errors in zip(members, gradient_errors(members, subject), strict=True):
         yield member.option, ranges.check_gradients(errors)
-    note(f'{networks.OVERFIT_IMAGES} images by heart')
+    note(f'overfitting of {networks.OVERFIT_IMAGES} images')
     yield from _overfit(study, grids, subject)
     note('updates and weights')
     for member, norms in zip(members, networks.measure_updates(members, subject), strict=True):

@@ -35,7 +35,7 @@ def check_label_order(dataset: Dataset, again: Listing) -> Row:
     total = len(dataset.labels)
     alone = len(numbers) == classes and right == total
     hint = (
-        'a label and its name part ways: sort the classes once, and keep the list beside the labels'
+        'labels and class names do not agree: sort the classes once, and store them with the labels'
     )
     measured = (
         f'{right:,} of {total:,}'
@@ -60,18 +60,18 @@ def check_image_order(dataset: Dataset, again: Listing, size: int) -> Row:
 
 
 def check_classes(dataset: Dataset, splits: Splits) -> Row:
-    """Every class should be in every part."""
+    """Check that every class is in every split."""
     classes = len(dataset.class_names)
     parts = dict(train=splits.train, val=splits.val, test=splits.test)
     counts = {name: len(np.unique(dataset.labels[part])) for name, part in parts.items()}
     verdict = FAILS if counts['train'] < classes else LOOK if min(counts.values()) < classes else OK
     measured = ', '.join(f'{count} {name}' for name, count in counts.items())
     hint = 'a split lacks a class: add images, or use fewer classes'
-    return Row('classes', f'{classes} in every part', measured, verdict, hint)
+    return Row('classes', f'{classes} in every split', measured, verdict, hint)
 
 
 def check_identity(images: jax.Array, targets: jax.Array, names: Sequence[str]) -> Row:
-    """Every augmentation that the study names, at strength 0: no bit may change."""
+    """Check that every augmentation of the study changes no bit at strength 0."""
     pixels = to_float(images)
 
     def unchanged(name: str) -> bool:
@@ -110,7 +110,7 @@ def check_augmentation(
 
 
 def strengths_of(variant: Variant) -> dict[str, float]:
-    """The augmentations that a variant asks for."""
+    """The augmentations of a variant, by strength."""
     strengths = train_step.strengths_of(variant, train_step.parts_of([variant]))
     return {name: float(strength) for name, strength in strengths.items()}
 

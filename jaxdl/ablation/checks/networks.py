@@ -19,7 +19,7 @@ from jaxdl.train.train_step import Batch, StepConfig, Timeline, TrainState
 from jaxdl.train.variant import Variant
 
 IMAGES = 64  # training images for the measurements before the first step
-SEEDS = 8  # of the first loss: one seed says little about random weights
+SEEDS = 8  # of the first loss: random weights vary from seed to seed
 OVERFIT_IMAGES = 20  # images of the small batch to overfit
 OVERFIT_STEPS = 300  # most steps for that
 # Steps whose update is measured: after them a momentum of 0.9 has two thirds of its final length.

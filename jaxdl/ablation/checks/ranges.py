@@ -14,10 +14,9 @@ from jaxdl.train.variant import Variant
 
 # The first loss should be that of logits of 0, and is more by as much as the logits differ. He's
 # start gives them a standard deviation of 1 to 2 (measured over the studies that ship with jaxdl,
-# 2026-11-24); beyond 3 it is an opinion.
+# 2026-11-24); beyond 3 the network is confident before it is trained.
 LOGITS = dict(look=2.0, fails=3.0)
-# of that loss: where several seeds start lower on average, the answer is among what the network
-# sees
+# of that loss: where several seeds start lower on average, the inputs contain the label
 LOWEST = 0.7
 OUTPUT_SPREAD = dict(
     look=1e-3, fails=1e-6
@@ -36,12 +35,12 @@ def check_first_loss(variant: Variant, num_classes: int, results: Sequence[Resul
     )
     loss, spread = (float(np.mean([one[name] for one in results])) for name in ('loss', 'spread'))
     verdict = FAILS if not LOWEST * at <= loss <= most else LOOK if loss > high else OK
-    hint = 'far from equal chances: the logits are too large: a smaller init_scale, or a norm'
+    hint = 'the logits are too large: use a smaller init_scale, or a norm'
     if loss < LOWEST * at:
-        hint = 'lower than without training: is the label in the input, or a sum lost in the loss?'
+        hint = 'too low without training: is the label in the input, or does the loss lack a sum?'
     if not np.isfinite(loss):
         hint = (
-            'not finite: look for a division by 0, a root or logarithm of 0, a start that overflows'
+            'not finite: look for a division by 0, a root or logarithm of 0, large initial weights'
         )
     return Row(
         'first loss',
@@ -90,7 +89,7 @@ def check_overfitting(results: Mapping[float, Result], images: int) -> Row:
     hint = 'cannot overfit a small batch: check labels, loss, dead units and learning rates'
     verdict = OK if learnt == 1 else FAILS
     return Row(
-        f'{images} images by heart',
+        f'overfit {images} images',
         expected,
         f'{100 * learnt:.3g} % at {best:g}{after}',
         verdict,
@@ -122,10 +121,10 @@ def check_update_size(rate: float, result: Result) -> Row:
     moving = update.max(0) > 0
     expected = f'0.0001 to 0.1 at {rate:g}'
     if not np.isfinite(update).all():
-        hint = f'diverges within {networks.UPDATE_STEPS} steps: lower rates'
+        hint = f'diverges within {networks.UPDATE_STEPS} steps: use lower learning rates'
         return Row('update / weights', expected, 'not finite', FAILS, hint)
     if moving.sum() * 2 < len(moving):
-        hint = 'kernels that get no gradient: a start of zeros, dead units'
+        hint = 'kernels without a gradient: look for initial zeros and dead units'
         return Row(
             'update / weights',
             expected,
@@ -141,7 +140,8 @@ def check_update_size(rate: float, result: Result) -> Row:
         if _within(ratio, UPDATE_SIZE['look'])
         else LOOK
     )
-    hint = 'long steps: lower the rates' if ratio > 1e-3 else 'short steps: raise the rates'
+    change = 'long steps: lower' if ratio > 1e-3 else 'short steps: raise'
+    hint = f'{change} the learning rates'
     return Row('update / weights', expected, f'{ratio:.2g}', verdict, hint)
 
 

@@ -19,7 +19,7 @@ class Row(NamedTuple):
       check: name of the check.
       expected: expected values, as text.
       measured: measured values, as text.
-      verdict: OK, LOOK (unusual: know why) or FAILS.
+      verdict: OK, LOOK (unusual: find the reason) or FAILS.
       hint: what to do where the verdict is not OK.
     """
 

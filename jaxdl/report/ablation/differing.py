@@ -137,7 +137,7 @@ def _texts(
 
 
 def _shorten(text: str, letters: int) -> str:
-    """A text with its middle left out if it is too long: ids end with what tells them apart."""
+    """A text with its middle left out if it is too long: the ends of ids differ."""
     if len(text) <= letters:
         return text
     end = max(1, 2 * (letters - 3) // 3)

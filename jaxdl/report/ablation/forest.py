@@ -112,7 +112,7 @@ def _extent(row: Row, per_seed: Sequence[float]) -> float:
 
 
 def _scale(axes: Axes, extents: Sequence[float]) -> None:
-    """Scale x linearly near 0 and logarithmically beyond, so that one outlier hides no row."""
+    """Scale x linearly near 0 and logarithmically beyond: an outlier does not compress the rows."""
     most = float(np.median(extents)) or 1.0
     linear = next(step for step in plots.STEPS if step >= most)
     far = [10.0**power for power in range(-4, 3) if linear < 10.0**power <= 1.2 * max(extents)]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from jaxdl.report.page import blocks, plots, words
 
 NODES = {'x₁': (0, 1), 'x₂': (0, 0), 'h₁': (1, 1), 'h₂': (1, 0), 'y': (2, 0.5)}
-# weight -> from, to, how far along the edge its name stands
+# weight -> from, to, position of its name along the edge
 EDGES = {
     'w¹₁₁': ('x₁', 'h₁', 0.5),
     'w¹₁₂': ('x₂', 'h₁', 0.27),
@@ -30,7 +30,7 @@ NAMED = {
     'float32': (1e-11, 0.1),
     'float64': (4e-10, 1e-5),
     'complex step': (1e-14, 4e-15),
-}  # where the names stand
+}  # positions of the names
 AGAINST: Mapping[str, plots.Line] = {
     'jax.grad': dict(color=plots.VERMILION, ls='--', marker='s'),
     'hand': dict(color=plots.BLUE, ls='-', marker='o'),

@@ -245,10 +245,7 @@ def _numbers(name: str, value: Any, shape: Shape) -> np.ndarray:
     """`value` as float64 of `shape`; InputError where it cannot be, or is not finite."""
     try:
         array = np.asarray(value)
-    except (
-        TypeError,
-        ValueError,
-    ):  # rows of different lengths, or what only a compiled program knows
+    except (TypeError, ValueError):  # rows of different lengths, or a traced value
         raise InputError(f'{name}={reprlib.repr(value)}: must be {_words(shape)}') from None
     argument = f'{name}={reprlib.repr(array.tolist())}'
     if not np.can_cast(array.dtype, np.float64, 'same_kind'):

@@ -16,11 +16,11 @@ LEVELS = (
     1 / 8,
     1 / 6,
     1 / 4,
-)  # mean losses where the network tells only three, two or one group of inputs apart
-TOGETHER, TOGETHER_RATE = (
+)  # mean losses of networks with only three, two or one different output
+PATH_STEPS, PATH_RATE = (
     500,
     0.5,
-)  # steps by both ways; at a larger rate some starts pass where paths part
+)  # of both paths; at a larger rate some initialisations are near a saddle, where rounding decides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +92,10 @@ def largest_difference(networks: Four, steps: int, rate: float, rule: Rule = mea
 def path_claim(networks: Four, rule: Rule = mean_rules) -> Claim:
     """Claim: the hand rules and `jax.grad` follow the same path."""
     sentence = (
-        f'{TOGETHER} steps of {TOGETHER_RATE} on XOR, {len(networks[0])} initialisations, hand '
+        f'{PATH_STEPS} steps of {PATH_RATE} on XOR, {len(networks[0])} initialisations, hand '
         'rules and by jax.grad: the largest difference of any weight at any step'
     )
-    return claims.at_most(
-        sentence, 1e-9, largest_difference(networks, TOGETHER, TOGETHER_RATE, rule)
-    )
+    return claims.at_most(sentence, 1e-9, largest_difference(networks, PATH_STEPS, PATH_RATE, rule))
 
 
 def learning_claims(learned: TrainedNetworks) -> list[Claim]:
@@ -144,10 +142,10 @@ def bound_claims(seed: int, count: int, rate: float, rule: Rule = without_biases
         ('0 and 1', INPUTS, 1 / 16),
         ('-1 and +1', 2 * INPUTS - 1, 1 / 4 - 1e-12),
     ):
-        lowest = train(networks, TOGETHER, rate, rule, inputs).losses.min()
+        lowest = train(networks, PATH_STEPS, rate, rule, inputs).losses.min()
         sentence = (
             f'XOR without biases, inputs {name}: lowest mean loss of {count} initialisations '
-            f'within {TOGETHER} steps of gradient descent'
+            f'within {PATH_STEPS} steps of gradient descent'
         )
         claim_list.append(claims.at_least(sentence, bound, lowest))
     return claim_list

@@ -18,7 +18,7 @@ OUTCOMES: Mapping[bool, plots.Line] = {
     True: dict(color=plots.BLUE, ls='-', lw=0.9, alpha=0.8),
     False: dict(color=plots.VERMILION, ls='--', lw=0.9, alpha=0.8),
 }
-LOW, HIGH = -0.5, 1.5  # of both inputs, in the pictures of what a network says
+LOW, HIGH = -0.5, 1.5  # of both inputs, in the pictures of the output of a network
 
 
 def xor(learned: TrainedNetworks) -> blocks.Figure:

@@ -117,7 +117,7 @@ def _as_dense(seed: int, number: int, dense_of_kernel: Callable[..., np.ndarray]
         )
     matrix = dense_of_kernel(kernel, size, stride, padding)
     rows, flat = images.reshape(BATCH, -1), gradient.reshape(BATCH, -1)
-    labels = np.arange(1, kernel.size + 1).reshape(shape)  # which weight stands where; 0 for none
+    labels = np.arange(1, kernel.size + 1).reshape(shape)  # number of each weight; 0 for none
     places = dense_of_kernel(labels, size, stride, padding)
     summed = np.bincount(
         places.ravel(), weights=(rows.T @ flat).ravel(), minlength=kernel.size + 1

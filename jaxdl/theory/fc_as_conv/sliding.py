@@ -46,7 +46,7 @@ POOLED = DIGIT // 2  # pixels that the convolution and the pooling leave of a wi
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A trained network, its weights in float64, and the test images as it sees them: [n, 8, 8, 1].
+    """A trained network, its weights in float64, and the normalised test images: [n, 8, 8, 1].
 
     Normalised.
 

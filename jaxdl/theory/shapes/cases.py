@@ -14,7 +14,7 @@ NONE_LEFT = 0.25  # share of the cases whose filter is larger than the padded in
 # one pooling in so many is compiled too: XLA takes 20 ms for each, and 1 ms for a convolution
 POOLS_RUN = 20
 PROGRAM = 250  # convolutions that are compiled as one program
-# Nothing but shapes is of interest, so XLA need not look for fast code.
+# Only shapes are of interest, so XLA is to compile quickly.
 QUICKLY: dict[str, str | bool] = dict(
     xla_backend_optimization_level='0', xla_gpu_autotune_level='0'
 )

@@ -15,7 +15,7 @@ from jaxdl.theory.shapes.cases import Case, Pair
 SizeRule = Callable[..., Pair]
 Run = Callable[[Sequence[Case]], Sequence[Pair]]
 WALK = Case(size=(5, 6), window=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(1, 1))
-STAIRS = {1: ('-', 'o'), 2: ('--', 's'), 3: (':', '^')}  # stride -> how its line and its marks look
+STAIRS = {1: ('-', 'o'), 2: ('--', 's'), 3: (':', '^')}  # stride -> style of its line and its marks
 WINDOW, LARGEST = 3, 16  # of the stairs
 EXAMPLES = {
     'LeNet-5, first layer': Case((32, 32), (5, 5), (1, 1), (0, 0), (1, 1)),

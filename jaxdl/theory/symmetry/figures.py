@@ -32,7 +32,7 @@ LINES: Mapping[str, plots.Line] = {
     '1e-8': dict(color=plots.INK, label='noise of 1e-8'),
     separation.ROUNDING: dict(color=plots.GREY, linestyle=(0, (2, 1.5)), label='rounding alone'),
 }
-RESOLVED = 1e-17  # what float64 still tells apart of weights of this size
+RESOLVED = 1e-17  # smallest difference in float64 of weights of this size
 DOTS: plots.Line = dict(color=plots.INK, linestyle='none', marker='o', mfc='white', markersize=5)
 
 

@@ -34,7 +34,7 @@ ZEROS = 'triplet_hard from zeros'
 HALVES = (tuple(range(5)), tuple(range(5, 10)))
 WATCHED = 64  # images: of so many all triplets are counted
 NETWORK = Variant(width=16, depth=1, norm='batch', global_pooling='flatten', batch_size=64)
-LAYERS = ('before', 'embedding')  # what the last layer sees, and what it gives
+LAYERS = ('before', 'embedding')  # input and output of the last layer
 PIXELS, UNTRAINED = 'pixels', 'untrained'
 
 Accuracy = dict[tuple[str, str], dict[str, np.ndarray]]  # (method, layer) -> task -> float [seed]

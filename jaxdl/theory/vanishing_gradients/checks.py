@@ -15,7 +15,7 @@ from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
 HEAT_GAINS, HEAT_DEPTH = np.geomspace(0.5, 24, 33), 64
-FLOOR = 1e-24  # a variance below it is rounding beside activations of about 1
+FLOOR = 1e-24  # a variance below it is rounding, with activations of about 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxdl.train import keys
 from jaxdl.workdir import claims
 from jaxdl.workdir.claims import Claim
 
-WIDTH, DEPTH = 32, 64  # of the networks below, but where a claim says otherwise
+WIDTH, DEPTH = 32, 64  # of the networks below, unless a claim names another size
 LARGEST = float(np.finfo(np.float32).max)
 ROUNDING = 1e-9  # float64 through so many layers
 
