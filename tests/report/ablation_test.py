@@ -208,7 +208,8 @@ def test_images_that_make_up_the_difference_are_counted(usual):
         )
         assert (
             f'{option} and max differ on {d.any(0).sum()} of 360\xa0test images, in at least one '
-            f'seed. {half} of them make up half of the difference, {every} all of it.' in items
+            f'seed. Images that make up half of the difference: {half}; all of it: {every}.'
+            in items
         )
 
 

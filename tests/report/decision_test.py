@@ -71,7 +71,7 @@ def test_the_chosen_option_is_named_with_its_numbers(chosen):
     for end in ('', '_images'):
         low, high = best[f'difference_low{end}'], best[f'difference_high{end}']
         assert words.span(low, high) in text['Reason']
-    assert 'Minimum detectable difference of best with 10 seeds: ' in text['Change']
+    assert 'Minimum detectable difference of best with 10 seeds: ' in text['Change of the decision']
 
 
 def test_the_baseline_is_kept_without_an_option_that_is_better_at_both_levels(kept):
@@ -79,7 +79,7 @@ def test_the_baseline_is_kept_without_an_option_that_is_better_at_both_levels(ke
     assert text['Chosen option'].startswith('max; the baseline is kept.')
     assert 'The difference of same from max' in text['Reason']
     assert text['Cost'].startswith('max has 12,346 parameters')
-    assert 'in which an option is better at both levels' in text['Change']
+    assert 'in which an option is better at both levels' in text['Change of the decision']
 
 
 def test_costs_are_relative_to_the_baseline(chosen):

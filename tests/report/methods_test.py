@@ -95,7 +95,7 @@ def test_the_numbers_are_those_of_the_run(usual):
 @pytest.mark.parametrize('optimizer', [*settings_text.OPTIMIZERS, 'registered'])
 def test_optimizers_have_their_moments(optimizer, usual):
     text = text_of(usual, variant=dict(optimizer=optimizer, momentum=0.8125, beta2=0.9375))
-    words_of_optimizer = settings_text.OPTIMIZERS.get(optimizer, optimizer)
+    words_of_optimizer = settings_text.OPTIMIZERS.get(optimizer) or optimizer
     assert f'epochs with {words_of_optimizer.partition("{")[0]}' in text
     # Each is stated once: with the optimizer that uses it, or among the other settings.
     assert (text.count('0.8125'), text.count('0.9375')) == (1, 1)
@@ -127,6 +127,12 @@ def test_without_tuning_there_is_neither_grid_nor_margin(tmp_path):
     assert 'Schuirmann' not in text
 
 
+def test_names_with_commas_are_told_apart(tmp_path):
+    options = {'max': (0.03, 0.1), 'sum, mean': (0.03, 0.1), 'sum': (0.03, 0.1)}
+    folder = workdirs.make(tmp_path, options=options, seeds=2, epochs=2, rates=[0.05])
+    assert 'options of pooling (sum, mean; sum) with' in text_of(reading.read(folder))
+
+
 def test_conditions_that_differ_are_told_apart(tmp_path):
     conditions = {'short': {}, 'long': dict(epochs=7)}
     same = {name: {} for name in conditions}
@@ -134,6 +140,7 @@ def test_conditions_that_differ_are_told_apart(tmp_path):
     study = reading.read(tmp_path)
     text = text_of(study, conditions=conditions)
     assert 'The comparison was repeated under 2 conditions: short and long.' in text
-    assert 'Condition short: The network' in text
+    assert 'Condition short: Each network was trained for 2 epochs' in text
+    assert text.count('The network was') == 1
     assert 'trained for 7 epochs' in text
     assert text.count('The data set was') == 1

@@ -49,14 +49,14 @@ def figure(
     means = np.concatenate([mean for both in bands.values() for mean, *_ in both])
     floor, colours = plots.floor(means, images), palette.colours(bands)
     seeds = min(len(accuracy) for both in curves.values() for accuracy in both)
-    reference = REFERENCE | dict(color=colours[baseline])
+    reference = plots.in_colour(REFERENCE, colours[baseline])
 
     def plot(width: float) -> Figure:
         y = f'error, % ({words.sample(seeds, "seed")})'
         drawn, grid = plots.panels(titles, width, 'epoch', y)
         for axes, (option, (train, val)) in zip(grid, bands.items(), strict=True):
-            _curve(axes, train, floor, TRAIN | dict(color=colours[option]))
-            _curve(axes, val, floor, VAL | dict(color=colours[option]))
+            _curve(axes, train, floor, plots.in_colour(TRAIN, colours[option]))
+            _curve(axes, val, floor, plots.in_colour(VAL, colours[option]))
             if option != baseline:
                 mean = np.maximum(bands[baseline][1][0], floor)
                 axes.plot(np.arange(1, len(mean) + 1), mean, **reference)
@@ -120,8 +120,10 @@ def _curve(axes: Axes, band: tuple[np.ndarray, ...], floor: float, style: plots.
 
 def _legend(figure: Figure, width: float, reference: plots.Line) -> None:
     parts = dict(training=TRAIN, validation=VAL)
-    ink = dict(color=plots.INK)
-    handles = [Line2D([], [], label=label, **style | ink) for label, style in parts.items()]
+    handles = [
+        Line2D([], [], label=label, **plots.in_colour(style, plots.INK))
+        for label, style in parts.items()
+    ]
     if reference:
         handles.append(Line2D([], [], label='validation, baseline', **reference))
     plots.legend(figure, handles, width)

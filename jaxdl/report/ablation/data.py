@@ -28,12 +28,13 @@ def sections(study: AblationRun) -> list[Section]:
 def _describe(study: AblationRun, condition: str) -> str:
     data = study.data[condition]
     name, description = (markup.flat(words.local(text)) for text in (data.name, data.description))
+    description = description.removeprefix(f'{name}: ').rstrip('.')
     shape = words.product(*data.image_shape).replace(' ', words.SPACE)
     uses = ', '.join(f'{getattr(data, split):,} for {use}' for split, use in USES.items())
     classes = words.count(len(data.classes), 'class')
     if len(data.classes) <= 20:
         classes += f': {", ".join(markup.flat(name) for name in data.classes)}'
     return (
-        f'{markup.name(name)}: {description.rstrip(".")}. Images of {shape}: {uses}. '
+        f'{markup.name(name)}: {description}. Images of {shape}: {uses}. '
         f'{classes[0].upper()}{classes[1:]}.'
     )

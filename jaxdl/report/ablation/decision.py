@@ -60,7 +60,7 @@ def _decide(study: AblationRun, condition: str, compared: Sequence[Row]) -> list
         'Chosen option': _chosen(chosen, compared) if chosen else _kept(compared, here),
         'Reason': f'{_reason(candidate)} {equivalence.sentence(study, condition)}'.rstrip(),
         'Cost': _cost(study, condition, candidate if chosen or here else None, chosen is None),
-        'Change': _change(candidate, chosen is None),
+        'Change of the decision': _change(candidate, chosen is None),
     }
     return [f'{markup.name(name)}: {text}' for name, text in items.items()]
 
@@ -166,7 +166,8 @@ def _change(row: Row, kept: bool) -> str:
     }[uncertainty.dominant_source(components)]
     shares = (
         f'share of the variance: images {100 * components.share_images:.0f}{words.SPACE}%, '
-        f'seeds {100 * components.share_seeds:.0f}{words.SPACE}%'
+        f'seeds {100 * components.share_seeds:.0f}{words.SPACE}%, '
+        f'residual {100 * components.share_rest:.0f}{words.SPACE}%'
     )
     least = (
         f'{_with_unit(verdicts.detectable(row))} on these images, '
@@ -186,7 +187,8 @@ def _with_unit(detectable: str) -> str:
 def _scope(study: AblationRun) -> str:
     names = dict.fromkeys(markup.name(words.local(data.name)) for data in study.data.values())
     return (
-        f'The decision holds for the data set {words.listing(names)}, this network and '
+        f'The decision holds for the data set{"s" if len(names) > 1 else ""} '
+        f'{words.listing(names)}, this network and '
         f'{study.varying("epochs")} epochs. No interval covers other data sets, networks or '
         'training lengths.'
     )

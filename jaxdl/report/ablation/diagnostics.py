@@ -164,7 +164,7 @@ def _line(
     when: str,
     colour: str,
 ) -> None:
-    style, shift = STYLES[when] | dict(color=colour), dict(start=-0.08, end=0.08)[when]
+    style, shift = plots.in_colour(STYLES[when], colour), dict(start=-0.08, end=0.08)[when]
     seeds = [np.where(norms > TINY, norms, floor) for norms in values]
     for x, norms in zip(places, seeds, strict=True):
         axes.plot(

@@ -15,7 +15,7 @@ from jaxdl.report.page.blocks import Block, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
 MOST = 24  # images
-LETTERS, NARROW_LETTERS = 24, 17  # of a line, on a page and on a phone
+LETTERS, NARROW_LETTERS = 24, 18  # of a line, on a page and on a phone
 GAP, HEAD, FOOT = 0.16, 0.2, 0.42  # inches between images, above an image and below
 ELSEWHERE = f'{markup.code("correct.npz")} of the workdir has every run and image.'
 

@@ -136,7 +136,8 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour:
         100 * np.array(per_seed), seeds, '.', color=plots.GREY, alpha=0.6, markersize=5, zorder=2
     )
     outer = [100 * row[f'difference_{end}_images'] for end in ('low', 'high')]
-    places, line = [y - 0.12] * 2, dict(color=colour, solid_capstyle='butt', zorder=3)
+    places = [y - 0.12] * 2
+    line: plots.Line = dict(color=colour, solid_capstyle='butt', zorder=3)
     axes.plot(outer, places, linewidth=1.2, **line)
     axes.plot([low, high], places, linewidth=4, **line)
     axes.plot(mean, y - 0.12, 'D', color=colour, markersize=7, zorder=4)

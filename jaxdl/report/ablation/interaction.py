@@ -163,7 +163,7 @@ def _figure(study: AblationRun, name: str) -> FigureBlock:
     }
     options, places = study.options[1:], np.arange(len(study.conditions))
     colours = palette.colours(study.options)
-    reference = REFERENCE | dict(color=colours[study.baseline])
+    reference = plots.in_colour(REFERENCE, colours[study.baseline])
     n = words.sample(min(row['seeds'] for row in study.summary), 'seed')
 
     def plot(width: float) -> Figure:
@@ -171,7 +171,7 @@ def _figure(study: AblationRun, name: str) -> FigureBlock:
             options, width, f'test error, % ({n})', markup.flat(study.config['second_factor'])
         )
         for axes, option in zip(grid, options, strict=True):
-            this = OPTION | dict(color=colours[option])
+            this = plots.in_colour(OPTION, colours[option])
             for who, style, shift in ((study.baseline, reference, -0.06), (option, this, 0.06)):
                 mean, low, high = intervals[who]
                 axes.errorbar(mean, places + shift, xerr=[mean - low, high - mean], **style)
@@ -207,7 +207,7 @@ def _alt(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
 
 
 def _legend(figure: Figure, width: float, reference: plots.Line) -> None:
-    styles = {'this option': OPTION | dict(color=plots.INK), 'baseline': reference}
+    styles = {'this option': plots.in_colour(OPTION, plots.INK), 'baseline': reference}
     lines = {
         label: {k: v for k, v in style.items() if k != 'capsize'} for label, style in styles.items()
     }

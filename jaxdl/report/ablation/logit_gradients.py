@@ -242,7 +242,7 @@ def _panels(
 ) -> Figure:
     drawn, grid = plots.panels(list(curves), width, 'logit of the true class', y)
     compared, colours = study.baseline in curves and len(curves) > 1, palette.colours(study.options)
-    reference = REFERENCE | dict(color=colours[study.baseline])
+    reference = plots.in_colour(REFERENCE, colours[study.baseline])
     for axes, (option, curve) in zip(grid, curves.items(), strict=True):
         axes.axvline(0, color=plots.GREY, linewidth=0.8)
         if compared and option != study.baseline:

@@ -47,6 +47,8 @@ def paragraph(study: AblationRun) -> str:
         _design(study),
         _by_condition(study, _data),
         _by_condition(study, _network),
+        _by_condition(study, _parameters),
+        _by_condition(study, _training),
         _by_condition(study, _tuning),
         _seeds(study),
         *(_tests(study) if len(study.options) > 1 else []),
@@ -72,9 +74,10 @@ def _design(study: AblationRun) -> str:
     factor, names = markup.flat(study.config['factor']), [markup.flat(o) for o in study.options]
     if len(names) == 1:
         return f'We measured one option of {factor}, {names[0]}.'
+    others = '; '.join(names[1:]) if ',' in ''.join(names) else words.listing(names[1:])
     text = (
         f'We compared {words.count(len(names) - 1, "option")} of {factor} '
-        f'({words.listing(names[1:])}) with the baseline {names[0]}.'
+        f'({others}) with the baseline {names[0]}.'
     )
     if not study.repeated:
         return text
@@ -85,13 +88,13 @@ def _design(study: AblationRun) -> str:
 
 def _data(study: AblationRun, condition: str) -> str:
     data, design = study.data[condition], study.design(condition)['data']
-    shape = words.product(*data.image_shape)
+    shape = words.product(*data.image_shape).replace(' ', words.SPACE)
     drawn = data.findings.get('split') or ''
     text = (
         f'The data set was {markup.flat(words.local(data.name))}, with '
         f'{words.count(len(data.classes), "class")} and inputs of size {shape}. We used '
         f'{data.train:,} images for training, {data.val:,} for validation and {data.test:,} for '
-        f'test'
+        'test'
     )
     if design.get('resample_split'):
         text += '; each seed drew its own split.'
@@ -112,19 +115,25 @@ def _data(study: AblationRun, condition: str) -> str:
 
 
 def _network(study: AblationRun, condition: str) -> str:
+    network, _ = settings_text.network(study.design(condition)['variant'], study.varied)
+    return f'The network was {network}.'
+
+
+def _parameters(study: AblationRun, condition: str) -> str:
+    costs = [study.costs.get((condition, option), {}) for option in study.options]
+    counts = [cost['parameters'] for cost in costs if cost.get('parameters') is not None]
+    if not counts:
+        return ''
+    size = dict.fromkeys(words.exactly(end(counts)) for end in (min, max))
+    return f'The network has {" to ".join(size)} parameters.'
+
+
+def _training(study: AblationRun, condition: str) -> str:
+    """Optimizer, loss and epochs, and other settings that differ from the defaults."""
     variant, epochs = study.design(condition)['variant'], study.design(condition)['epochs']
-    network, in_network = settings_text.network(variant, study.varied)
+    _, in_network = settings_text.network(variant, study.varied)
     training, in_training = settings_text.training(variant, study.varied)
-    parameters = [
-        cost['parameters']
-        for option in study.options
-        if (cost := study.costs.get((condition, option))) and cost['parameters'] is not None
-    ]
-    text = f'The network was {network}.'
-    if parameters:
-        size = dict.fromkeys(words.exactly(end(parameters)) for end in (min, max))
-        text += f' It has {" to ".join(size)} parameters.'
-    text += f' Each network was trained for {epochs} epochs with {training}.'
+    text = f'Each network was trained for {epochs} epochs with {training}.'
     defaults = _defaults(study, 'variant')
     if not defaults:
         return text
@@ -147,7 +156,9 @@ def _tuning(study: AblationRun, condition: str) -> str:
         rates = dict.fromkeys(
             f'{row["learning_rate"]:g}' for row in queries.compared(study, condition)
         )
-        return f'The learning rate was {words.listing(rates)} and was not tuned.'
+        if len(rates) == 1:
+            return f'The learning rate was {next(iter(rates))} and was not tuned.'
+        return f'The learning rates ({", ".join(rates)}) were set per option and not tuned.'
     text = (
         'The learning rate of each option was selected from '
         f'{", ".join(f"{rate:g}" for rate in design["learning_rates"])} by the mean validation '

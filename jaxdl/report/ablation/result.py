@@ -76,7 +76,7 @@ def _images(row: Row) -> str:
     if not row['images_half']:
         return text
     half, every = row['images_half'], row['images_all']
-    return f'{text} {half:,} of them make up half of the difference, {every:,} all of it.'
+    return f'{text} Images that make up half of the difference: {half:,}; all of it: {every:,}.'
 
 
 def _notes(compared: Sequence[Row]) -> list[str]:

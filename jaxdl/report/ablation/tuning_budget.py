@@ -59,9 +59,9 @@ def _figure(
     errors = {option: 100 * (1 - values) for option, values in best.items()}
     everything = np.concatenate(list(errors.values()))
     floor, colours = plots.floor(everything, images), palette.colours(best)
-    reference = REFERENCE | dict(color=colours[baseline])
+    reference = plots.in_colour(REFERENCE, colours[baseline])
     labelled = {
-        'this option': OPTION | dict(color=plots.INK),
+        'this option': plots.in_colour(OPTION, plots.INK),
         'baseline': reference,
         'other options': OTHER,
     }
@@ -76,7 +76,7 @@ def _figure(
                 errors, key=lambda other: (other == option, other == baseline)
             )  # this option on top
             for other in order:
-                this = OPTION | dict(color=colours[other])
+                this = plots.in_colour(OPTION, colours[other])
                 style = this if other == option else reference if other == baseline else OTHER
                 axes.plot(
                     np.arange(1, len(errors[other]) + 1), np.maximum(errors[other], floor), **style

@@ -89,6 +89,11 @@ def wrap(name: str, width: int) -> str:
     return textwrap.fill(markup.flat(name), max(width, 8), max_lines=2, placeholder=' …')
 
 
+def in_colour(style: Line, colour: str) -> Line:
+    """A style with the colour of an option, or with INK for a legend of all options."""
+    return style | {'color': colour}
+
+
 def legend(figure: Figure, handles: Sequence, width: float) -> None:
     """Legend above the panels: one line on a page, two entries per line on a phone."""
     spaces = (
