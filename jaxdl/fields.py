@@ -170,11 +170,11 @@ def _words(annotation: Any) -> str:
         return (
             f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
         )
-    known = {
+    names = {
         int: 'a whole number',
         float: 'a number',
         str: 'a word',
         bool: 'true or false',
         type(None): 'null',
     }
-    return known.get(annotation, f'a {getattr(annotation, "__name__", annotation)}')
+    return names.get(annotation, f'a {getattr(annotation, "__name__", annotation)}')

@@ -77,7 +77,7 @@ def parse_settings(kinds: Sequence[type], pairs: Iterable[tuple[str, Any]], mode
     Raises:
       InputError: a key is unknown, or a value does not fit its field.
     """
-    known = {
+    fields_by_name = {
         field.name: (kind, field)
         for kind in kinds
         for field in dataclasses.fields(kind)
@@ -86,9 +86,9 @@ def parse_settings(kinds: Sequence[type], pairs: Iterable[tuple[str, Any]], mode
     values: dict[type, dict[str, Any]] = {kind: {} for kind in kinds}
     for key, value in pairs:
         name = key.removeprefix('data.')
-        if name not in known:
-            raise unknown('setting', key, known, f' of --mode={mode}')
-        kind, field = known[name]
+        if name not in fields_by_name:
+            raise unknown('setting', key, fields_by_name, f' of --mode={mode}')
+        kind, field = fields_by_name[name]
         annotation = get_type_hints(kind)[name]
         if isinstance(value, str):
             value = parse_value(annotation, value)

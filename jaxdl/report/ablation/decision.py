@@ -121,10 +121,10 @@ def _p(p_holm: float) -> str:
     return f'p (Holm) {text}' if text.startswith('<') else f'p (Holm) = {text}'
 
 
-def _cost(study: AblationRun, condition: str, row: Row | None, kept: bool) -> str:
+def _cost(study: AblationRun, condition: str, row: Row | None, keeps_baseline: bool) -> str:
     """Cost of the baseline if it is kept, and of an option relative to the baseline."""
     base = study.costs.get((condition, study.baseline), {})
-    parts = [_absolute(study.baseline, base)] if kept else []
+    parts = [_absolute(study.baseline, base)] if keeps_baseline else []
     if row is not None:
         cost = study.costs.get((condition, row['option']), {})
         ratios = [
@@ -132,7 +132,7 @@ def _cost(study: AblationRun, condition: str, row: Row | None, kept: bool) -> st
             for key, (_, noun) in COSTS.items()
             if cost.get(key) is not None and base.get(key)
         ]
-        parts += [] if kept else [_absolute(row['option'], cost)]
+        parts += [] if keeps_baseline else [_absolute(row['option'], cost)]
         if ratios:
             relative = f'{markup.name(row["option"])} relative to {markup.name(study.baseline)}'
             parts.append(f'{relative}: {", ".join(ratios)}.')
@@ -144,10 +144,10 @@ def _absolute(option: str, cost: Row) -> str:
     return f'{markup.name(option)} has {words.listing(numbers)}.' if numbers else ''
 
 
-def _change(row: Row, kept: bool) -> str:
+def _change(row: Row, keeps_baseline: bool) -> str:
     """Dominant source of the uncertainty, and minimum detectable differences."""
     option, components = markup.name(row['option']), row['components']
-    if kept:
+    if keeps_baseline:
         text = (
             'a larger study in which an option is better at both levels; here '
             f'{option} has the largest difference.'
@@ -180,8 +180,8 @@ def _change(row: Row, kept: bool) -> str:
 
 
 def _with_unit(detectable: str) -> str:
-    known = detectable != verdicts.NOT_ESTIMABLE
-    return f'{detectable} {verdicts.POINTS}' if known else detectable
+    estimable = detectable != verdicts.NOT_ESTIMABLE
+    return f'{detectable} {verdicts.POINTS}' if estimable else detectable
 
 
 def _scope(study: AblationRun) -> str:

@@ -46,10 +46,10 @@ def blocks(folder: pathlib.Path, study: AblationRun, condition: str, figure: str
 
     Empty without the file, or if the file is damaged or does not fit the study.
     """
-    shown = _read(reading.arrays(folder / 'differing.npz'), study)
-    if shown is None:
+    differing = _read(reading.arrays(folder / 'differing.npz'), study)
+    if differing is None:
         return []
-    return [_figure(figure, shown, study), _table(shown, study)]
+    return [_figure(figure, differing, study), _table(differing, study)]
 
 
 def _read(arrays: Mapping[str, np.ndarray], study: AblationRun) -> DifferingImages | None:
@@ -84,20 +84,20 @@ def _read(arrays: Mapping[str, np.ndarray], study: AblationRun) -> DifferingImag
     )
 
 
-def _strongest(shown: DifferingImages, image: int, study: AblationRun) -> str:
+def _strongest(differing: DifferingImages, image: int, study: AblationRun) -> str:
     """Option whose number of correct seeds differs most from that of the baseline."""
-    base = int(shown.correct[study.baseline][image])
-    return max(study.options[1:], key=lambda o: abs(int(shown.correct[o][image]) - base))
+    base = int(differing.correct[study.baseline][image])
+    return max(study.options[1:], key=lambda o: abs(int(differing.correct[o][image]) - base))
 
 
-def _count(shown: DifferingImages, option: str, image: int) -> str:
-    return f'{shown.correct[option][image]} of {shown.tested[image]}'
+def _count(differing: DifferingImages, option: str, image: int) -> str:
+    return f'{differing.correct[option][image]} of {differing.tested[image]}'
 
 
-def _figure(name: str, shown: DifferingImages, study: AblationRun) -> FigureBlock:
-    grey = shown.images.shape[-1] == 1
-    pictures = shown.images[..., 0] if grey else shown.images
-    tall = shown.images.shape[1] / shown.images.shape[2]
+def _figure(name: str, differing: DifferingImages, study: AblationRun) -> FigureBlock:
+    grey = differing.images.shape[-1] == 1
+    pictures = differing.images[..., 0] if grey else differing.images
+    tall = differing.images.shape[1] / differing.images.shape[2]
     colours = palette.colours(study.options)
 
     def plot(page: float) -> Figure:
@@ -112,7 +112,7 @@ def _figure(name: str, shown: DifferingImages, study: AblationRun) -> FigureBloc
             left, top = i % columns * cell + GAP / 2, i // columns * pitch + HEAD
             extent = (left, left + side, top + side * tall, top)
             axes.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='none', extent=extent)
-            texts = _texts(shown, i, study, letters)
+            texts = _texts(differing, i, study, letters)
             places = (top - 0.04, top + side * tall + 0.15, top + side * tall + 0.29)
             for (text, option), y in zip(texts, places, strict=True):
                 colour = colours[option] if option else plots.INK
@@ -120,17 +120,17 @@ def _figure(name: str, shown: DifferingImages, study: AblationRun) -> FigureBloc
         axes.set(xlim=(0, cell * columns), ylim=(rows * pitch, 0), aspect='auto')
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _alt(shown, study), _caption(shown, study))
+    return FigureBlock(name, plots.draw(plot), _alt(differing, study), _caption(differing, study))
 
 
 def _texts(
-    shown: DifferingImages, image: int, study: AblationRun, letters: int
+    differing: DifferingImages, image: int, study: AblationRun, letters: int
 ) -> list[tuple[str, str | None]]:
     """Lines of an image, each with its option: id and class, then two counts."""
-    title = f'{markup.flat(shown.ids[image])}, class {markup.flat(shown.labels[image])}'
+    title = f'{markup.flat(differing.ids[image])}, class {markup.flat(differing.labels[image])}'
     texts: list[tuple[str, str | None]] = [(_shorten(title, letters), None)]
-    for option in (study.baseline, _strongest(shown, image, study)):
-        count = _count(shown, option, image)
+    for option in (study.baseline, _strongest(differing, image, study)):
+        count = _count(differing, option, image)
         name = _shorten(markup.flat(option), letters - len(count) - 1)
         texts.append((f'{name} {count}', option))
     return texts
@@ -144,36 +144,36 @@ def _shorten(text: str, letters: int) -> str:
     return f'{text[: max(1, letters - 3 - end)]} … {text[-end:]}'
 
 
-def _table(shown: DifferingImages, study: AblationRun) -> Table:
+def _table(differing: DifferingImages, study: AblationRun) -> Table:
     rows = [
         [
-            markup.name(shown.ids[i]),
-            markup.flat(shown.labels[i]),
-            *(_count(shown, option, i) for option in study.options),
+            markup.name(differing.ids[i]),
+            markup.flat(differing.labels[i]),
+            *(_count(differing, option, i) for option in study.options),
         ]
-        for i in range(len(shown.ids))
+        for i in range(len(differing.ids))
     ]
     columns = ('Image', 'Class', *(markup.name(option) for option in study.options))
     caption = f'Seeds with a correct prediction, {words.count(len(rows), "test image")}'
     return Table(caption, columns, rows, 'll' + 'r' * len(study.options), elsewhere=ELSEWHERE)
 
 
-def _alt(shown: DifferingImages, study: AblationRun) -> str:
+def _alt(differing: DifferingImages, study: AblationRun) -> str:
     texts = []
-    for i, (image, label) in enumerate(zip(shown.ids, shown.labels, strict=True)):
+    for i, (image, label) in enumerate(zip(differing.ids, differing.labels, strict=True)):
         counts = ', '.join(
-            f'{markup.flat(option)} {_count(shown, option, i)}'
-            for option in (study.baseline, _strongest(shown, i, study))
+            f'{markup.flat(option)} {_count(differing, option, i)}'
+            for option in (study.baseline, _strongest(differing, i, study))
         )
         texts.append(f'{markup.flat(image)} (class {markup.flat(label)}): {counts}')
     return f'{words.count(len(texts), "test image")}, correct seeds. {"; ".join(texts)}.'
 
 
-def _caption(shown: DifferingImages, study: AblationRun) -> str:
+def _caption(differing: DifferingImages, study: AblationRun) -> str:
     which = (
-        f'the {len(shown.ids)} with the largest differences of {shown.differing:,}'
-        if shown.differing > len(shown.ids)
-        else f'{shown.differing:,} in all'
+        f'the {len(differing.ids)} with the largest differences of {differing.differing:,}'
+        if differing.differing > len(differing.ids)
+        else f'{differing.differing:,} in all'
     )
     return (
         f'Test images on which an option and {markup.name(study.baseline)} differ in at least one '

@@ -146,8 +146,8 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour:
 def _write_numbers(axes: Axes, y: int, row: Row) -> None:
     """Write both intervals and both verdicts next to a row."""
     intervals = f'{_numbers(row)}\n({verdicts.interval_images(row)})'
-    found = f'these images: {row["verdict"]}\nnew images: {row["verdict_images"]}'
-    for text, points, side in ((intervals, 140, 'right'), (found, 152, 'left')):
+    both_verdicts = f'these images: {row["verdict"]}\nnew images: {row["verdict_images"]}'
+    for text, points, side in ((intervals, 140, 'right'), (both_verdicts, 152, 'left')):
         axes.annotate(
             text,
             (1, y),

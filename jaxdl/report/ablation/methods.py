@@ -210,8 +210,8 @@ def _tests(study: AblationRun) -> list[str]:
 
 def _equivalence(study: AblationRun) -> str:
     margins = {condition: study.margin(condition) for condition in study.conditions}
-    known = dict.fromkeys(words.number(margin) for margin in margins.values() if margin is not None)
-    if not known:
+    texts = dict.fromkeys(words.number(margin) for margin in margins.values() if margin is not None)
+    if not texts:
         return ''
     chosen = any(study.design(condition)['margin'] is None for condition in study.conditions)
     source = (
@@ -221,7 +221,7 @@ def _equivalence(study: AblationRun) -> str:
     )
     return (
         'Equivalence to the baseline was tested by two one-sided paired t tests (Schuirmann 1987) '
-        f'within a margin of {words.listing(known)} percentage points{source}.'
+        f'within a margin of {words.listing(texts)} percentage points{source}.'
     )
 
 
