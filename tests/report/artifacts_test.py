@@ -505,6 +505,7 @@ def test_images_that_do_not_fit_the_study_give_nothing(usual, tmp_path):
         ('images', good['images'].astype(float)),
         ('images', good['images'][:3]),
         ('images', np.repeat(good['images'], 2, -1)),
+        ('images', np.zeros((30, 8, 600, 1), np.uint8)),
         ('option', np.array(['max', 'l2'])),
         ('option', np.array(['max', 'avg', 'l2'])),
         ('correct', good['correct'][:1]),

@@ -100,6 +100,8 @@ def test_a_reader_sorts_a_table_and_turns_the_light_off(page, tmp_path):
         assert page_facts['needed'] <= width
         assert page_facts['open'] == (width > 600)
         assert page_facts['reached']
+        assert page_facts['folded'] == page_facts['afterwards'] == [False, False]
+        assert page_facts['printed'] == page_facts['linked'] == [True, True]
 
 
 def test_the_page_asks_for_nothing(page, tmp_path):

@@ -20,7 +20,16 @@ addEventListener('load', async () => {
   theme.click()
   result.dark = ground()
   theme.click()
+  const appendix = all('details.appendix')[0]
+  const isOpen = () => [appendix.open, all('#learning_rates')[0].checkVisibility()]
+  result.folded = isOpen()
+  dispatchEvent(new Event('beforeprint'))
+  result.printed = isOpen()
+  dispatchEvent(new Event('afterprint'))
+  result.afterwards = isOpen()
+  location.hash = all('h3')[0].id
   await new Promise(done => setTimeout(done, 60))
+  result.linked = isOpen()
   result.needed = document.documentElement.scrollWidth
   result.open = document.querySelector('nav details').open
   result.reached = all('a, button, [tabindex="0"], summary').every(part => part.tabIndex >= 0)

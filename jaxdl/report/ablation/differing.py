@@ -15,6 +15,7 @@ from jaxdl.report.page.blocks import Block, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
 
 MOST = 24  # images
+LARGEST_SIDE = 512  # pixels; a run writes smaller images
 LETTERS, NARROW_LETTERS = 24, 18  # of a line, on a page and on a phone
 GAP, HEAD, FOOT = 0.16, 0.2, 0.42  # inches between images, above an image and below
 ELSEWHERE = f'{markup.code("correct.npz")} of the workdir has every run and image.'
@@ -58,6 +59,8 @@ def _read(arrays: Mapping[str, np.ndarray], study: AblationRun) -> DifferingImag
         return None
     images, counts = arrays['images'], (arrays['correct'], arrays['tested'])
     if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+        return None
+    if max(images.shape[1:3]) > LARGEST_SIDE:
         return None
     shapes = dict(id=(len(images),), label=(len(images),), option=(len(study.options),))
     if images.shape[-1] not in (1, 3) or any(
