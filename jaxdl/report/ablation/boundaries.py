@@ -60,7 +60,10 @@ def blocks(
 
     def plot(width: float) -> Figure:
         drawn, grid = plots.panels(
-            list(share), width, 'first input, standard deviations', 'second input'
+            list(share),
+            width,
+            'first input, standard deviations',
+            'second input, standard deviations',
         )
         columns = len({axes.get_position().x0 for axes in grid})
         cell = min(2.3, width / columns)  # not as wide as other panels, since these are square

@@ -17,7 +17,7 @@ from jaxdl.report.page.blocks import Figure as FigureBlock
 MOST = 24  # images
 LARGEST_SIDE = 512  # pixels; a run writes smaller images
 LETTERS, NARROW_LETTERS = 24, 18  # of a line, on a page and on a phone
-GAP, HEAD, FOOT = 0.16, 0.2, 0.42  # inches between images, above an image and below
+GAP, HEAD, FOOT = 0.16, 0.34, 0.42  # inches between images, above an image and below
 ELSEWHERE = f'{markup.code("correct.npz")} of the workdir has every run and image.'
 
 
@@ -116,7 +116,7 @@ def _figure(name: str, differing: DifferingImages, study: AblationRun) -> Figure
             extent = (left, left + side, top + side * tall, top)
             axes.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='none', extent=extent)
             texts = _texts(differing, i, study, letters)
-            places = (top - 0.04, top + side * tall + 0.15, top + side * tall + 0.29)
+            places = (top - 0.18, top - 0.04, top + side * tall + 0.15, top + side * tall + 0.29)
             for (text, option), y in zip(texts, places, strict=True):
                 colour = colours[option] if option else plots.INK
                 axes.text(left + side / 2, y, text, ha='center', fontsize=8, color=colour)
@@ -129,9 +129,11 @@ def _figure(name: str, differing: DifferingImages, study: AblationRun) -> Figure
 def _texts(
     differing: DifferingImages, image: int, study: AblationRun, letters: int
 ) -> list[tuple[str, str | None]]:
-    """Lines of an image, each with its option: id and class, then two counts."""
-    title = f'{markup.flat(differing.ids[image])}, class {markup.flat(differing.labels[image])}'
-    texts: list[tuple[str, str | None]] = [(_shorten(title, letters), None)]
+    """Lines of an image, each with its option: id, class, two counts."""
+    names = (differing.ids[image], f'class {differing.labels[image]}')
+    texts: list[tuple[str, str | None]] = [
+        (_shorten(markup.flat(name), letters), None) for name in names
+    ]
     for option in (study.baseline, _strongest(differing, image, study)):
         count = _count(differing, option, image)
         name = _shorten(markup.flat(option), letters - len(count) - 1)
@@ -143,8 +145,8 @@ def _shorten(text: str, letters: int) -> str:
     """A text with its middle left out if it is too long: the ends of ids differ."""
     if len(text) <= letters:
         return text
-    end = max(1, 2 * (letters - 3) // 3)
-    return f'{text[: max(1, letters - 3 - end)]} … {text[-end:]}'
+    end = max(1, 2 * (letters - 1) // 3)
+    return f'{text[: max(1, letters - 1 - end)]}…{text[-end:]}'
 
 
 def _table(differing: DifferingImages, study: AblationRun) -> Table:

@@ -206,7 +206,9 @@ def _loss_figure(
         )
     if bounds:
         caption += ' Dotted: minimum over all logits, if it is not 0.'
-    drawing = plots.draw(lambda width: _panels(study, width, logit, loss, 'loss', bounds))
+    drawing = plots.draw(
+        lambda width: _panels(study, width, logit, loss, 'loss of one example', bounds)
+    )
     return FigureBlock(name, drawing, f'Loss at true-class logits {ends}. {values}.', caption)
 
 

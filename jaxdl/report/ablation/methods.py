@@ -109,7 +109,7 @@ def _data(study: AblationRun, condition: str) -> str:
     if row['image_groups'] < row['images'] and not design.get('resample_split'):
         text += f' The test images form {row["image_groups"]:,} groups.'
     different = settings_text.non_default(
-        design, _defaults(study, 'data'), (*settings_text.SOURCE, 'resample_split')
+        design, _defaults(study, 'data'), (*settings_text.SOURCE, 'split', 'resample_split')
     )
     return f'{text} Settings of the data: {words.listing(different)}.' if different else text
 
