@@ -152,8 +152,12 @@ def test_the_table_is_the_summary(usual):
         assert high < 100
         if row['option'] == row['baseline']:
             continue
-        assert cells[1] == percentage_points(row, '')
-        assert f'({cells[2]})' == percentage_points(row, '_images').partition(' ')[2]
+        unadjusted, _, corrected = cells[1].partition(' [')
+        assert unadjusted == percentage_points(row, '')
+        assert excludes_0(corrected) == (row['verdict'] != verdicts.NONE)
+        unadjusted, _, corrected = cells[2].partition(' [')
+        assert f'({unadjusted})' == percentage_points(row, '_images').partition(' ')[2]
+        assert excludes_0(corrected) == (row['verdict_images'] != verdicts.NONE)
         assert cells[3:5] == [shown_p(row['p_holm']), shown_p(row['p_holm_images'])]
         assert cells[5:] == [row['verdict'], row['verdict_images']]
 
@@ -223,6 +227,11 @@ def percentage_points(row: dict[str, str], end: str) -> str:
         for key in ('difference', f'difference_low{end}', f'difference_high{end}')
     )
     return f'{d:+.2f} ({low:+.2f} to {high:+.2f})'
+
+
+def excludes_0(interval: str) -> bool:
+    low, high = map(float, interval.removesuffix(']').split(' to '))
+    return not low <= 0 <= high
 
 
 def shown_p(p: str) -> str:

@@ -69,12 +69,12 @@ def _alt(compared: Sequence[Row]) -> str:
     )
     rows = (
         f'{markup.flat(row["option"])} {_numbers(row)}, these images: {row["verdict"]}; over seeds '
-        f'and images ({verdicts.interval_images(row)}), new images: {row["verdict_images"]}'
+        f'and images ({_interval_images(row)}), new images: {row["verdict_images"]}'
         for row in compared
     )
     return (
-        f'Difference in test accuracy from the baseline {baseline} in percentage points, with 95 % '
-        f'intervals over {seeds}. {". ".join(rows)}.'
+        f'Difference in test accuracy from the baseline {baseline} in percentage points, with '
+        f'corrected intervals over {seeds}. {". ".join(rows)}.'
     )
 
 
@@ -90,21 +90,27 @@ def _caption(row: Row, uneven: bool) -> str:
         f'Difference in test accuracy from {markup.name(row["baseline"])} (line at 0), percentage '
         f'points, {words.sample(row["seeds"], "seed")}, '
         f'{words.count(row["images"], "test image")}. Diamond and '
-        f'thick bar: mean and 95{words.SPACE}% interval over seeds. Thin bar: 95{words.SPACE}% '
-        'interval over seeds and images. Dots: one seed each. Grey: differences below the minimum '
+        f'thick bar: mean and interval over seeds. Thin bar: interval over seeds and images. Both '
+        f'are 95{words.SPACE}% intervals corrected for the number of options (Holm): an interval '
+        'excludes 0 exactly if the verdict is better or worse. Dots: one seed each. Grey: '
+        'differences below the minimum '
         f"detectable difference (80{words.SPACE}% power, first step of Holm's correction).{scale}"
     )
 
 
 def _numbers(row: Row) -> str:
-    return f'{words.points(row["difference"])} ({verdicts.interval(row)})'
+    return f'{words.points(row["difference"])} ({words.span(*verdicts.corrected_ends(row))})'
+
+
+def _interval_images(row: Row) -> str:
+    return words.span(*verdicts.corrected_ends(row, '_images'))
 
 
 def _extent(row: Row, per_seed: Sequence[float]) -> float:
     """Largest absolute value of a row, in percentage points."""
     reach = (
-        *(row[name] for name in ('difference_low', 'difference_high')),
-        *(row[name] for name in ('difference_low_images', 'difference_high_images')),
+        *verdicts.corrected_ends(row),
+        *verdicts.corrected_ends(row, '_images'),
         row['corrected_detectable'],
         *per_seed,
     )
@@ -124,9 +130,7 @@ def _scale(axes: Axes, extents: Sequence[float]) -> None:
 
 
 def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour: str) -> None:
-    mean, low, high = (
-        100 * row[key] for key in ('difference', 'difference_low', 'difference_high')
-    )
+    mean, low, high = (100 * end for end in (row['difference'], *verdicts.corrected_ends(row)))
     detectable = 100 * row['corrected_detectable']
     axes.barh(y, 2 * detectable, left=-detectable, height=0.84, color=plots.SHADE, zorder=1)
     seeds = (
@@ -135,7 +139,7 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour:
     axes.plot(
         100 * np.array(per_seed), seeds, '.', color=plots.GREY, alpha=0.6, markersize=5, zorder=2
     )
-    outer = [100 * row[f'difference_{end}_images'] for end in ('low', 'high')]
+    outer = [100 * end for end in verdicts.corrected_ends(row, '_images')]
     places = [y - 0.12] * 2
     line: plots.Line = dict(color=colour, solid_capstyle='butt', zorder=3)
     axes.plot(outer, places, linewidth=1.2, **line)
@@ -145,7 +149,7 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour:
 
 def _write_numbers(axes: Axes, y: int, row: Row) -> None:
     """Write both intervals and both verdicts next to a row."""
-    intervals = f'{_numbers(row)}\n({verdicts.interval_images(row)})'
+    intervals = f'{_numbers(row)}\n({_interval_images(row)})'
     both_verdicts = f'these images: {row["verdict"]}\nnew images: {row["verdict_images"]}'
     for text, points, side in ((intervals, 140, 'right'), (both_verdicts, 152, 'left')):
         axes.annotate(

@@ -21,11 +21,13 @@ COLUMNS = (
 )
 NEAR = 0.05  # distance of a mean accuracy from 0 or 1 below which its interval is a logit interval
 NOTES = (
-    f'Brackets: 95{words.SPACE}% intervals over seeds; of accuracies within 5{words.SPACE}% of 0 '
-    f'or 100{words.SPACE}% on the logit scale. Differences are paired: option {words.MINUS} '
+    f'Round brackets: 95{words.SPACE}% intervals over seeds; of accuracies within 5{words.SPACE}% '
+    f'of 0 or 100{words.SPACE}% on the logit scale. Square brackets: intervals corrected for the '
+    'number of options, which exclude 0 exactly if p (Holm) < 0.05; they are compatible with the '
+    f'test, and not simultaneous for all options. Differences are paired: option {words.MINUS} '
     'baseline on the same seed. p (Holm): corrected for the number of options. An option is better '
     'or worse if p (Holm) < 0.05. "No difference found" does not mean equal. The appendix has '
-    'corrected intervals and minimum detectable differences.'
+    'minimum detectable differences.'
 )
 SPLIT_PER_SEED = (
     'Every seed has another test split. The interval over seeds therefore covers new test images, '
@@ -135,8 +137,9 @@ def _row(row: Row) -> list[str]:
         return [*head, *[words.DASH] * 4, 'baseline', 'baseline']
     return [
         *head,
-        f'{words.points(row["difference"])}\n({verdicts.interval(row)})',
-        verdicts.interval_images(row),
+        f'{words.points(row["difference"])}\n({verdicts.interval(row)})'
+        f'\n[{verdicts.corrected(row["corrected"])}]',
+        f'{verdicts.interval_images(row)}\n[{verdicts.corrected(row["corrected_images"])}]',
         words.p_value(row['p_holm']),
         words.p_value(row['p_holm_images']),
         row['verdict'],

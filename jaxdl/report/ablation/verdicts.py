@@ -96,6 +96,22 @@ def interval_images(row: Row) -> str:
     return words.span(row['difference_low_images'], row['difference_high_images'])
 
 
+def corrected_ends(row: Row, over: str = '') -> tuple[float, float]:
+    """Ends of the interval that agrees with the verdict of a row.
+
+    Args:
+      row: a row of a compared option.
+      over: empty for the interval over seeds, `_images` for that over seeds and images.
+
+    Returns:
+      The corrected interval; the unadjusted one where the corrected one is not estimable.
+    """
+    low, high = row[f'corrected{over}']
+    if max(abs(low), abs(high)) < 1:
+        return low, high
+    return row[f'difference_low{over}'], row[f'difference_high{over}']
+
+
 def corrected(interval: tuple[float, float]) -> str:
     """A corrected interval in percentage points; `not estimable` if it is not narrower than all."""
     return words.span(*interval) if max(map(abs, interval)) < 1 else NOT_ESTIMABLE
