@@ -36,7 +36,8 @@ class Resident(NamedTuple):
       labels: int32 [n].
       train: int32 [split, n_train], into the images.
       val: the validation part, with the leading axis `split`.
-      test: the test part, with the leading axis `split`.
+      test: the test part, with the leading axis `split`, in whole multiples of the steps of `val`:
+        one compiled program evaluates both.
       mean: float32 [split, channel], mean of the training images, in the unit of
         `preprocess.to_float`.
       std: float32 [split, channel], standard deviation of the training images, in the unit of
@@ -67,9 +68,11 @@ def place_on_device(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
       dataset: images and labels.
       splits: one split or several. All train on as many images as the smallest training split.
     """
-    largest = max(len(part) for split in splits for part in (split.val, split.test))
+    largest = max(1, *(len(split.val) for split in splits))
     steps = -(-largest // EVAL_BATCH)
-    shape = (steps, -(-largest // steps))
+    batch = -(-largest // steps)
+    tested = max(1, *(len(split.test) for split in splits))
+    multiple = -(-tested // (steps * batch))
     fewest = min(len(split.train) for split in splits)
     mean, std = np.swapaxes(
         [channel_moments(dataset.images, split.train) for split in splits], 0, 1
@@ -78,8 +81,8 @@ def place_on_device(dataset: Dataset, splits: Sequence[Splits]) -> Resident:
         images=jnp.asarray(dataset.images),
         labels=jnp.asarray(dataset.labels),
         train=jnp.asarray(np.stack([_thin(split.train, fewest) for split in splits]), jnp.int32),
-        val=_pad([split.val for split in splits], shape),
-        test=_pad([split.test for split in splits], shape),
+        val=_pad([split.val for split in splits], (steps, batch)),
+        test=_pad([split.test for split in splits], (multiple * steps, batch)),
         mean=jnp.asarray(mean, jnp.float32),
         std=jnp.asarray(std, jnp.float32),
     )

@@ -342,11 +342,16 @@ def test(
     """
     began = time.perf_counter()
     states, variants = sharding.place((training.states, variants), programs.mesh)
-    mask, data = np.asarray(data.test.mask), _place_data(data, programs.mesh)
-    sums, correct = programs.evaluate(states, variants, data, data.test)
-    result = {f'test_{name}': value for name, value in _means(sums).items()}
+    mask, pieces = np.asarray(data.test.mask), _place_pieces(data, data.test, programs.mesh)
+    data = _place_data(data, programs.mesh)
+    sums, correct = zip(
+        *(sharding.gather(programs.evaluate(states, variants, data, piece)) for piece in pieces),
+        strict=True,
+    )
+    total = jax.tree.map(lambda *terms: np.sum(terms, axis=0, dtype=np.float64), *sums)
+    result = {f'test_{name}': value for name, value in total.means().items()}
     most = int(mask.sum((1, 2)).max())  # the images of a split come first, then the padding
-    correct = np.asarray(sharding.gather(correct)) & mask[:, None]
+    correct = np.concatenate(correct, axis=2) & mask[:, None]
     result['correct'] = correct.reshape(*correct.shape[:2], -1)[..., :most]
     training.seconds['evaluate'] += time.perf_counter() - began
     return result
@@ -363,15 +368,28 @@ def score(
     if not programs.score:
         return {}
     states, variants = sharding.place((training.states, variants), programs.mesh)
-    data, scores = _place_data(data, programs.mesh), {}
+    placed, scores = _place_data(data, programs.mesh), {}
     for split, part in dict(val=data.val, test=data.test).items():
-        mask = np.asarray(sharding.gather(part.mask))[:, None]
-        for name, values in sharding.gather(programs.score(states, variants, data, part)).items():
-            means = np.where(mask, np.asarray(values, np.float64), 0.0).sum((2, 3)) / mask.sum(
-                (2, 3)
-            )
+        mask = np.asarray(part.mask)[:, None]
+        outputs = [
+            sharding.gather(programs.score(states, variants, placed, piece))
+            for piece in _place_pieces(data, part, programs.mesh)
+        ]
+        for name in outputs[0]:
+            values = np.concatenate([each[name] for each in outputs], axis=2, dtype=np.float64)
+            means = np.where(mask, values, 0.0).sum((2, 3)) / mask.sum((2, 3))
             scores[f'own.{split}.{name}'] = means
     return scores
+
+
+def _place_pieces(data: Resident, part: Part, mesh: Mesh) -> list[Part]:
+    """Cut a split into pieces of the shape of `data.val`, which the compiled evaluation takes."""
+    place = sharding.place if len(part.mask) > 1 else sharding.replicate
+    host, steps = jax.tree.map(np.asarray, part), data.val.mask.shape[1]
+    return [
+        place(Part(*(leaf[:, first : first + steps] for leaf in host)), mesh)
+        for first in range(0, host.mask.shape[1], steps)
+    ]
 
 
 def _place_data(data: Resident, mesh: Mesh) -> Resident:

@@ -12,7 +12,8 @@ import pytest
 import studies
 
 import tests
-from jaxdl.data.on_device import Part
+from jaxdl.data import Data, load, split
+from jaxdl.data.on_device import Part, place_on_device
 from jaxdl.ensemble import Member, chunks
 from jaxdl.ensemble.engine import _evaluate
 from jaxdl.models import layers
@@ -20,6 +21,20 @@ from jaxdl.train import train_step
 from jaxdl.train.variant import Variant
 
 BASE = Variant(width=4, depth=2, dropout=0.2)
+
+
+def test_a_test_split_larger_than_validation_is_evaluated_in_pieces():
+    dataset, splits = load(Data()), split(load(Data()), Data())
+    results = []
+    for size in (360, 100, 359):
+        less = dataclasses.replace(splits, val=splits.val[:size])
+        data = place_on_device(dataset, [less])
+        results.append(studies.train([Member('', 0, BASE)], [[0]], data=data)[2])
+        assert data.test.mask.sum() == results[-1]['correct'].size == 360
+    for result in results:
+        np.testing.assert_array_equal(result['correct'], results[0]['correct'])
+        assert result['test_accuracy'][0, 0] == result['correct'].mean()
+        np.testing.assert_allclose(result['test_loss'], results[0]['test_loss'], rtol=1e-5)
 
 
 @pytest.mark.parametrize('pooling', layers.POOLINGS)
