@@ -243,7 +243,7 @@ def _check_options(ablation: Ablation) -> Ablation:
                 f'condition {condition!r} is {overrides!r}: must be a dict of overrides'
             )
         fractions = override(ablation, overrides).data.fractions
-        if not all(fractions):
+        if fractions is not None and not all(fractions):
             raise InputError(
                 f'data.fractions={list(fractions)}: an ablation needs training, validation and '
                 'test images: must be three shares above 0'

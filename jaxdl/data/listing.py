@@ -24,6 +24,10 @@ class Listing:
       class_names: [classes].
       parts: `train`, `val` or `test` [n] where the source fixes the split.
       groups: [n], a name shared by images that belong together (one shop, one burst).
+      fractions: shares of train, val and test of the source's own split, all above 0.
+      roles: `fit` or `test` [n], for a source whose test images follow another distribution: an
+        image of the role `fit` is used in train and val only, of the role `test` in test only. Such
+        a source has groups, and images of both roles in each.
     """
 
     name: str
@@ -34,6 +38,8 @@ class Listing:
     class_names: tuple[str, ...]
     parts: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
+    fractions: tuple[float, ...] | None = None
+    roles: tuple[str, ...] | None = None
 
     def take(self, indices: Sequence[int] | np.ndarray) -> 'Listing':
         """Select images, in this order; the classes stay."""
@@ -43,8 +49,9 @@ class Listing:
             if isinstance(self.images, np.ndarray)
             else [self.images[i] for i in chosen]
         )
-        ids, parts, groups = (
-            v and tuple(v[i] for i in chosen) for v in (self.ids, self.parts, self.groups)
+        ids, parts, groups, roles = (
+            v and tuple(v[i] for i in chosen)
+            for v in (self.ids, self.parts, self.groups, self.roles)
         )
         return dataclasses.replace(
             self,
@@ -53,6 +60,7 @@ class Listing:
             ids=ids or (),
             parts=parts,
             groups=groups,
+            roles=roles,
         )
 
 
@@ -71,6 +79,8 @@ class Dataset:
       ids: [n], unique.
       digests: SHA-256 of the bytes of each image's file [n]; empty where there are no files.
       skipped: (id, reason) of each image that cannot be decoded and is left out.
+      fractions: as in `Listing`.
+      roles: as in `Listing`.
     """
 
     name: str
@@ -83,6 +93,8 @@ class Dataset:
     groups: tuple[str, ...] | None = None
     digests: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    fractions: tuple[float, ...] | None = None
+    roles: tuple[str, ...] | None = None
 
     def checksum(self) -> str:
         """SHA-256 of the images and labels."""

@@ -25,6 +25,7 @@ SOURCES: dict[str, Callable[..., Listing]] = {
     'foodc': foodc.foodc,
 }
 ON_BAD_IMAGE = ('stop', 'skip')
+FRACTIONS = (0.6, 0.2, 0.2)  # train, val and test of a data set without its own
 
 
 def _dataset(spec: str) -> str | None:
@@ -60,8 +61,10 @@ class Data:
         0, fields.at_least(0)
     )  # a smaller subset grows to so many images per class
     train_share: float = fields.ruled(1.0, fields.between(1e-6, 1))  # of the training images
-    split: str = fields.ruled('stratified', fields.one_of(SPLITS))
-    fractions: tuple[float, ...] = fields.ruled((0.6, 0.2, 0.2), _fractions)
+    # null: grouped where the source names groups, else stratified
+    split: str | None = fields.ruled(None, fields.one_of(SPLITS))
+    # null: those of the data set, else 0.6, 0.2, 0.2
+    fractions: tuple[float, ...] | None = fields.ruled(None, _fractions)
     split_seed: int = fields.ruled(0, fields.at_least(0))
     resample_split: bool = (
         False  # every seed has its own split, so that intervals cover the split too
@@ -157,7 +160,23 @@ def decode_listing(listing: Listing, data: Data) -> Dataset:
         listing.groups,
         digests,
         skipped,
+        listing.fractions,
+        listing.roles,
     )
+
+
+def resolve_split(dataset: Dataset, data: Data) -> tuple[str, tuple[float, ...]]:
+    """Kind and fractions of the split, with those of the data set where `data` has none.
+
+    Args:
+      dataset: its groups make `grouped` the default kind, and its fractions are the default ones.
+      data: kind and fractions that the user sets.
+
+    Returns:
+      Row of SPLITS, and the shares of train, val and test.
+    """
+    own = 'stratified' if dataset.groups is None else 'grouped'
+    return data.split or own, data.fractions or dataset.fractions or FRACTIONS
 
 
 def split(dataset: Dataset, data: Data, number: int = 0) -> Splits:
@@ -170,8 +189,15 @@ def split(dataset: Dataset, data: Data, number: int = 0) -> Splits:
 
     Returns:
       Indices of the three parts.
+
+    Raises:
+      InputError: the groups or the classes do not allow such a split.
     """
+    kind, fractions = resolve_split(dataset, data)
+    parts.check_groups(
+        dataset, f'data.group_column={data.group_column}' if data.group_column else dataset.name
+    )
     seed = data.split_seed + number
-    splits = SPLITS[data.split](dataset, data.fractions, seed)
+    splits = SPLITS[kind](dataset, fractions, seed)
     train = parts.thin(splits.train, dataset.labels, data.train_share, seed)
     return dataclasses.replace(splits, train=train)

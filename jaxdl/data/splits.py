@@ -2,10 +2,11 @@
 
 A split that the source fixes stays as it is: a test set of other shops is not mixed into training.
 The rest is drawn: all three splits, or validation from the training images. A test split of share 0
-is empty, unless the source fixes it.
+is empty, unless the source fixes it. A source may have other images for test (`Listing.roles`).
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -118,6 +119,33 @@ SPLITS: dict[str, Callable[[Dataset, Sequence[float], int], Splits]] = {
 }
 
 
+def check_groups(dataset: Dataset, subject: str) -> None:
+    """Check that no group is in two splits that the source fixes.
+
+    Args:
+      dataset: images with groups and fixed splits, or without.
+      subject: start of the message, such as `data.group_column=shop`.
+
+    Raises:
+      InputError: a group is in two of them.
+    """
+    if dataset.groups is None or dataset.parts is None:
+        return
+    places = sorted({*zip(dataset.groups, dataset.parts, strict=True)})
+    spans = {
+        group: [part for _, part in pairs]
+        for group, pairs in itertools.groupby(places, key=lambda place: place[0])
+    }
+    several = [group for group, names in spans.items() if len(names) > 1]
+    if several:
+        others = f', as are {len(several) - 1} more groups' if len(several) > 1 else ''
+        named = ' and '.join(part for part in PARTS if part in spans[several[0]])
+        raise InputError(
+            f'{subject}: group {several[0]!r} is in the given splits {named}{others}; '
+            'a group must be in one split: correct the groups, or name none'
+        )
+
+
 def thin(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Select a share of the training images, stratified, with at least one image per class.
 
@@ -142,6 +170,7 @@ def narrow(
     """Select the largest classes, and a stratified subset of their images.
 
     A class keeps at least as many images as there are splits to draw from it, if it has as many.
+    Of a source with roles, whole groups are selected, so that every image has its counterpart.
 
     Args:
       listing: labelled images.
@@ -165,10 +194,14 @@ def narrow(
     if subset is None or subset >= len(listing.labels):
         return listing
     part = np.array(listing.parts or ['train'] * len(listing.labels))
-    strata = np.unique(listing.labels * len(PARTS) + _numbers(part), return_inverse=True)[1]
-    least = np.where(part == 'train', len(PARTS) + 1 - len(np.unique(part)), 1)
+    unit = np.arange(len(part))
+    if listing.roles is not None:
+        unit = np.unique(np.array(listing.groups), return_inverse=True)[1]
+    sizes, first = np.bincount(unit), np.unique(unit, return_index=True)[1]
+    strata = np.unique(listing.labels * len(PARTS) + _numbers(part), return_inverse=True)[1][first]
+    least = np.where(part == 'train', len(PARTS) + 1 - len(np.unique(part)), 1)[first]
     order = _rank(strata, least, seed)
-    needed = int(np.minimum(np.bincount(strata), _first(strata, least)).sum())
+    needed = int(np.minimum(np.bincount(strata), _first(strata, least)).sum() * sizes.max())
     if subset < needed:
         raise InputError(
             f'data.subset={subset}: {len(listing.class_names)} classes need '
@@ -176,7 +209,8 @@ def narrow(
             f'each is in every split; use --set=subset={needed} or fewer classes, as in '
             f'--set=classes={max(2, subset // 3)}'
         )
-    return _describe(listing.take(np.sort(order[:subset])))
+    chosen = order[np.cumsum(sizes[order]) <= subset]
+    return _describe(listing.take(np.flatnonzero(np.isin(unit, chosen))))
 
 
 def _split(
@@ -200,6 +234,8 @@ def _split(
         labels = dataset.labels[chosen]
         _check_class_sizes(labels, dataset.class_names, int(np.count_nonzero(shares)))
         numbers[chosen] = draw(labels, chosen, shares / shares.sum() if fixed else shares)
+    if dataset.roles is not None:
+        numbers[(np.array(dataset.roles) == 'test') != (numbers == 2)] = -1
     names = ' and '.join(PARTS[number] for number in fixed)
     drawn = (
         how

@@ -7,6 +7,7 @@ import jax
 from jaxdl import workdir
 from jaxdl.config.experiment import FineTune
 from jaxdl.config.overrides import check
+from jaxdl.data.loading import resolve_split
 from jaxdl.finetune import artifacts, loop, networks, phases, probe, setup
 from jaxdl.finetune.artifacts import Unlabelled
 from jaxdl.finetune.phases import Phase
@@ -24,8 +25,8 @@ def describe(experiment: FineTune) -> list[str]:
     setup.check_settings(experiment)
     network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
     recipe, batch_size = experiment.finetune, experiment.variant.batch_size
-    share = sum(experiment.data.fractions[:2]) - experiment.data.fractions[1]
-    per_epoch = max(1, int(share * len(dataset.labels)) // batch_size)
+    _, fractions = resolve_split(dataset, experiment.data)
+    per_epoch = max(1, int(fractions[0] * len(dataset.labels)) // batch_size)
     architecture, unlabelled = network.module.architecture, artifacts.find_unlabelled(experiment)
     to_predict = f'; {len(unlabelled.ids):,} to predict' if unlabelled else ''
     lines = [

@@ -67,7 +67,7 @@ def check_settings(experiment: FineTune) -> None:
             f'finetune.frozen={list(recipe.frozen)}: norms=batch freezes whole stages only: '
             'use stem, layer1, ...'
         )
-    if not experiment.data.fractions[1]:
+    if experiment.data.fractions is not None and not experiment.data.fractions[1]:
         raise InputError(
             f'data.fractions={list(experiment.data.fractions)}: a fine-tuning needs validation '
             'images: the second share must be above 0'

@@ -498,6 +498,7 @@ def test_archives_that_are_none():
 
 BUILTIN = dict(
     digits=((8, 8, 1), np.uint8, 10),
+    hard_digits=((12, 12, 3), np.uint8, 10),
     breast_cancer=((1, 1, 30), np.float32, 2),
     moons=((1, 1, 2), np.float32, 2),
 )
@@ -513,7 +514,7 @@ def test_builtin_sources_have_their_shape_and_never_change(name):
     assert listing.labels.dtype == np.int32
     assert len(listing.class_names) == number == len(set(listing.labels.tolist()))
     np.testing.assert_array_equal(listing.images, again.images)
-    with pytest.raises(InputError, match='nothing follows the name'):
+    with pytest.raises(InputError, match=f'--dataset={name}:here: .*--dataset={name}'):
         source('here')
 
 
@@ -554,9 +555,12 @@ def test_hugging_face_sets(monkeypatch):
     assert 'left out: extra' in huggingface.hf('three').description
     assert huggingface.hf('many').parts == ('train',) * 4 + ('test',) * 4
     assert list(huggingface.hf('many').take([5, 0]).images) == [files[1], files[0]]
+    assert huggingface.hf('one').groups is None
+    assert huggingface.hf('many', group_column='Kind').groups == ('0', '1', '1', '0') * 2
     for options, words in (
         (dict(image_column='kind'), 'encoded images'),
         (dict(label_column='x'), "no 'x'"),
+        (dict(group_column='x'), "the column of groups: there is no 'x'"),
     ):
         with pytest.raises(InputError, match=words):
             huggingface.hf('one', **options)

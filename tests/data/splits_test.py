@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from labelled import PARTS, arrays, check_whole, dataset
 
-from jaxdl.data import splits
+from jaxdl.data import loading, splits
 from jaxdl.data.listing import Listing
 from jaxdl.errors import InputError
 
@@ -167,3 +167,60 @@ def test_narrow_leaves_enough_images_per_class_or_states_the_number_needed():
     result = splits.narrow(listing(labels, parts), subset=300, classes=None, seed=0)
     splits.stratified(dataset(result.labels, result.parts), FRACTIONS, 0)
     assert set(result.labels[np.array(result.parts) == 'test']) == set(range(81))
+
+
+OWN = (0.25, 0.25, 0.5)
+
+
+@pytest.mark.parametrize(
+    ('fields', 'kind', 'fractions'),
+    [
+        ({}, 'stratified', FRACTIONS),
+        (dict(groups=True), 'grouped', FRACTIONS),
+        (dict(fractions=OWN), 'stratified', OWN),
+        (dict(groups=True, fractions=OWN), 'grouped', OWN),
+    ],
+)
+def test_null_is_the_split_of_the_data_set(fields, kind, fractions):
+    made = dataset(np.arange(200) % 4, groups=tuple(str(i // 5) for i in range(200)))
+    made = dataclasses.replace(
+        made,
+        groups=made.groups if fields.get('groups') else None,
+        fractions=fields.get('fractions'),
+    )
+    own = loading.split(made, loading.Data(dataset='made'))
+    expected = splits.SPLITS[kind](made, fractions, 0)
+    for one, other in zip(arrays(own), arrays(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert own.drawn == expected.drawn
+    chosen = loading.Data(split='stratified', fractions=(0.5, 0.3, 0.2))
+    expected = splits.stratified(made, (0.5, 0.3, 0.2), 0)
+    np.testing.assert_array_equal(loading.split(made, chosen).val, expected.val)
+
+
+def test_digits_are_split_as_before():
+    made = loading.load(loading.Data())
+    explicit = loading.Data(split='stratified', fractions=FRACTIONS)
+    for one, other in zip(
+        arrays(loading.split(made, loading.Data())),
+        arrays(loading.split(made, explicit)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize('kind', [None, 'stratified', 'grouped'])
+def test_a_group_in_two_given_splits_is_an_error_that_names_it(kind):
+    parts = ('train',) * 20 + ('val',) * 10 + ('test',) * 10
+    groups = [f'g{i // 2}' for i in range(40)]
+    data = loading.Data(split=kind, group_column='shop')
+    made = dataset(np.arange(40) % 2, parts, tuple(groups))
+    loading.split(made, data)
+    groups[0] = groups[30]
+    made = dataclasses.replace(made, groups=tuple(groups))
+    with pytest.raises(InputError, match=r"group_column=shop: group 'g15' .* train and test;"):
+        loading.split(made, data)
+    groups[1] = groups[20]
+    made = dataclasses.replace(made, groups=tuple(groups))
+    with pytest.raises(InputError, match=r"made: group 'g10' .* train and val, as are 1 more"):
+        loading.split(made, loading.Data(split=kind))

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxdl.data.listing import Listing
 from jaxdl.data.sources.columns import listing
+from jaxdl.data.sources.hard_digits import hard_digits
 from jaxdl.errors import InputError
 
 
@@ -52,6 +53,7 @@ def moons(where: str = '') -> Listing:
 
 SOURCES: dict[str, Callable[..., Listing]] = {
     'digits': digits,
+    'hard_digits': hard_digits,
     'breast_cancer': breast_cancer,
     'moons': moons,
 }

@@ -20,7 +20,9 @@ from jaxdl.data.sources.columns import (
 from jaxdl.errors import InputError, warn
 
 
-def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing:
+def hf(
+    where: str, *, image_column: str = '', label_column: str = '', group_column: str = ''
+) -> Listing:
     """List the images of a set of Hugging Face's `datasets`.
 
     Args:
@@ -28,6 +30,7 @@ def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing
         hub. The commit of a revision is written to stderr and to the description.
       image_column: name of the column of images.
       label_column: name of the column of classes.
+      group_column: name of the column of groups.
 
     Raises:
       InputError: `datasets` is not installed, or the set cannot be opened.
@@ -46,6 +49,7 @@ def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing
     how = '--set=data.image_column=NAME, --set=data.label_column=NAME'
     rows, classes, ids, parts = list[Any](), list[str](), list[str](), list[str]()
     known: Sequence[str] = ()
+    groups = list[str]()
     for part, table in splits.items():
         image = _column(
             table,
@@ -68,8 +72,21 @@ def hf(where: str, *, image_column: str = '', label_column: str = '') -> Listing
         classes += _names(where, table, label)
         ids += (f'{part}/{i}' if len(splits) > 1 else str(i) for i in range(len(table)))
         parts += [part] * len(table)
+        if group_column:
+            header, subject = list(table.features), f'hf:{where}: the column of groups'
+            name = header[column(header, group_column, (), subject, '')]
+            groups += map(str, table.with_format(None)[name])
     images = _Images(rows, where, _tops(datasets, where))
-    return listing(f'hf:{where}', images, classes, ids, known=known, parts=parts, note=note)
+    return listing(
+        f'hf:{where}',
+        images,
+        classes,
+        ids,
+        known=known,
+        parts=parts,
+        groups=groups or None,
+        note=note,
+    )
 
 
 class _Images(Sequence[Undecoded]):

@@ -85,20 +85,24 @@ def _splits(study: AblationRun) -> list[str]:
 
 
 def _split(study: AblationRun, condition: str) -> str:
-    split = study.design(condition)['data']['split']
     drawn = study.data[condition].findings.get('split') or ''
     if 'as the source fixes' in drawn:
         return (
             f'Split: {markup.flat(drawn)}. Whether it keeps bursts of photographs on one side was '
             'not checked.'
         )
-    if split == 'grouped':
+    if 'groups that the source names' in drawn:
+        return (
+            'The split keeps every group that the source names on one side. Near-duplicates of '
+            'different groups may be on both sides.'
+        )
+    if 'in whole' in drawn or study.design(condition)['data']['split'] == 'grouped':
         return (
             'The split keeps groups of near-duplicates on one side. Bursts seen from other angles '
             'are not detected unless a column names them.'
         )
     return (
-        f'If the data set has bursts, a random split ({markup.code(f"split={split}")}) puts '
+        f'If the data set has bursts, a random split ({markup.code("split=stratified")}) puts '
         'near-duplicates on both sides. Then validation accuracy, which selects the learning '
         'rates, is overestimated for every option.'
     )
