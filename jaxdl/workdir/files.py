@@ -399,7 +399,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     """Flatten nested JSON objects to one, with dotted keys.
 
     Examples:
-      >>> flat(dict(a=1, b=dict(c=2)))
+      >>> flatten(dict(a=1, b=dict(c=2)))
       {'a': 1, 'b.c': 2}
     """
     entries = {}
