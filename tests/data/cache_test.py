@@ -230,7 +230,8 @@ def test_two_may_write_the_same_entry_at_once(folder, kind):
     if kind == 'threads':
         pool = concurrent.futures.ThreadPoolExecutor(3)
     else:
-        pool = concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context('forkserver'))
+        # A fork server of an earlier test has the environment of that test.
+        pool = concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context('spawn'))
     with pool:
         images = list(pool.map(_process, [sources] * 3))
     assert set(images) == {pixels(sources).tobytes()}
