@@ -205,8 +205,8 @@ def _measure(session: Session, condition: Condition, number: int) -> Measurement
             best = {option: protocol.best_rate(means[option]) for option in grids}
             past = {option: protocol.grow(tuple(means[option]), best[option]) for option in growing}
             growing = {option: (rate,) for option, rate in past.items() if rate}
-    margin = study.margin or protocol.equivalence_margin(
-        measurements.rows, study.baseline, condition.name
+    margin = protocol.equivalence_margin(
+        study.margin, measurements.rows, study.baseline, condition.name
     )
     session.note('margin', condition=condition.name, margin=margin)
     run_phase('measure', {option: (rate,) for option, rate in best.items()}, 'measure')

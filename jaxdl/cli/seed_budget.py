@@ -88,8 +88,8 @@ def _read_finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
 
 def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) -> Iterator[str]:
     rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
-    margin = ablation.margin or protocol.equivalence_margin(
-        rows, config['baseline'], rows[0]['condition']
+    margin = protocol.equivalence_margin(
+        ablation.margin, rows, config['baseline'], rows[0]['condition']
     )
     targets: list[float] = sorted({*POINTS, margin} if margin else POINTS)
     run = f'{config["epochs"]} epochs' + (', a smoke run' if config.get('scale') == 'quick' else '')

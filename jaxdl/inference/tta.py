@@ -46,22 +46,6 @@ def make_boxes(kind: str, crop: float) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(crops * len(mirrored), np.float32), np.repeat(mirrored, len(crops))
 
 
-def make_views(images: jax.Array, kind: str, size: int, crop: float) -> jax.Array:
-    """All views of images.
-
-    Args:
-      images: float [n, height, width, channel], decoded, not normalised.
-      kind: a row of VIEWS, as in `make_boxes`.
-      size: side of the views in pixels.
-      crop: as in `make_boxes`.
-
-    Returns:
-      float [view, n, size, size, channel].
-    """
-    rows = zip(*make_boxes(kind, crop), strict=True)
-    return jnp.stack([make_view(images, box, mirrored, size) for box, mirrored in rows])
-
-
 def make_view(images: jax.Array, box: jax.Array, mirrored: jax.Array, size: int) -> jax.Array:
     """One view [n, size, size, channel] of images; `box` [4] and `mirrored` [] may be traced."""
     repeated = jnp.broadcast_to(jnp.asarray(box)[None], (len(images), 4))

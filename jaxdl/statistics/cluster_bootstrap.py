@@ -10,7 +10,7 @@ from scipy import sparse, stats
 
 from jaxdl.errors import InputError
 from jaxdl.statistics import classification
-from jaxdl.statistics.crossed import FEWEST_GROUPS
+from jaxdl.statistics.crossed import FEWEST_GROUPS, number_groups
 from jaxdl.statistics.paired import ALPHA, wilson
 
 RESAMPLES = 4_000
@@ -176,7 +176,7 @@ class _Resamples:
         self, images: np.ndarray, groups: Sequence[Any] | np.ndarray | None, resamples: int
     ) -> None:
         self.kinds, kind = np.unique(images, axis=0, return_inverse=True)
-        group = _number_groups(groups, len(images))
+        group = number_groups(groups, len(images))
         sizes = np.bincount(group)
         parts = np.split(kind[np.lexsort((kind, group))], np.cumsum(sizes)[:-1])
         equal = collections.Counter(part.astype(np.int64).tobytes() for part in parts)
@@ -255,14 +255,3 @@ def _checked(
     if not all(np.issubdtype(a.dtype, np.integer) and a.min() >= 0 for a in arrays):
         raise InputError('labels and predictions: must be integers from 0')
     return arrays[0], arrays[1:]
-
-
-def _number_groups(groups: Sequence[Any] | np.ndarray | None, images: int) -> np.ndarray:
-    if groups is None:
-        return np.arange(images)
-    groups = np.asarray(groups)
-    if groups.shape != (images,):
-        raise InputError(
-            f'groups has the shape {groups.shape}: must have one entry per image, ({images},)'
-        )
-    return np.unique(groups, return_inverse=True)[1]

@@ -19,7 +19,6 @@ class CorrectComparison:
 
     Attributes:
       difference: mean of option - baseline over seeds and images.
-      interval: 95 % interval of the difference for new seeds and new images.
       p_value: two-sided p-value of the test whose inversion is the interval. Never 0.
       groups: number of groups of images, the units of the variance.
       share_seeds: share of the seeds in the variance of the difference; all shares are 0 if nothing
@@ -31,13 +30,17 @@ class CorrectComparison:
     """
 
     difference: float
-    interval: tuple[float, float]
     p_value: float
     groups: int
     share_seeds: float
     share_images: float
     share_rest: float
     errors: tuple[tuple[float, float], ...]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the difference for new seeds and new images."""
+        return self.interval_at(ALPHA)
 
     def interval_at(self, level: float) -> tuple[float, float]:
         """Interval of the difference at another level.
@@ -114,8 +117,7 @@ def compare_correct(
     if constant(d):
         mean = 0.0 if constant(np.append(d, 0.0)) else float(d[0, 0])
         p_value = 2.0 ** (1 - min(seeds, count)) if mean else 1.0  # exact sign-flip test
-        unvaried = CorrectComparison(mean, (mean, mean), p_value, count, 0.0, 0.0, 0.0, ())
-        return dataclasses.replace(unvaried, interval=unvaried.interval_at(ALPHA))
+        return CorrectComparison(mean, p_value, count, 0.0, 0.0, 0.0, ())
     of_seeds, of_groups, of_rest = _variances(d, weights)
     parts = (max(of_seeds - of_rest, 0.0), max(of_groups - of_rest, 0.0), of_rest)
     total = sum(parts)
@@ -128,9 +130,8 @@ def compare_correct(
         (float(np.sqrt(of_groups)), count - 1.0),
     )
     p_value = max(float(2 * stats.t.sf(abs(mean) / e, f)) for e, f in errors if e)
-    comparison = CorrectComparison(
+    return CorrectComparison(
         difference=mean,
-        interval=(mean, mean),
         p_value=max(p_value, SMALLEST),
         groups=count,
         share_seeds=parts[0] / total,
@@ -138,7 +139,29 @@ def compare_correct(
         share_rest=parts[2] / total,
         errors=errors,
     )
-    return dataclasses.replace(comparison, interval=comparison.interval_at(ALPHA))
+
+
+def number_groups(groups: Sequence[Any] | np.ndarray | None, images: int) -> np.ndarray:
+    """Number the groups of images.
+
+    Args:
+      groups: [images], equal for images that belong together; None if each image is a group.
+      images: number of images.
+
+    Returns:
+      int [images], from 0.
+
+    Raises:
+      InputError: `groups` has another shape.
+    """
+    if groups is None:
+        return np.arange(images)
+    groups = np.asarray(groups)
+    if groups.shape != (images,):
+        raise InputError(
+            f'groups has the shape {groups.shape}: must have one entry per image, ({images},)'
+        )
+    return np.unique(groups, return_inverse=True)[1]
 
 
 def _correct(values: Sequence[Any] | np.ndarray, name: str) -> np.ndarray:
@@ -159,12 +182,8 @@ def _group_means(
     images = differences.shape[1]
     if groups is None:
         return differences, np.full(images, 1 / images)
-    groups = np.asarray(groups)
-    if groups.shape != (images,):
-        raise InputError(
-            f'groups has the shape {groups.shape}: must have one entry per image, ({images},)'
-        )
-    numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    numbers = number_groups(groups, images)
+    sizes = np.bincount(numbers)
     if len(sizes) < 2:
         raise InputError('groups: all images are in one group; must be at least 2 groups')
     in_order = differences[:, np.argsort(numbers, kind='stable')]

@@ -114,20 +114,25 @@ def best_learning_rates(runs: Iterable[tuple[str, float, float]]) -> dict[str, f
     return {option: best_setting(scores) for option, scores in grids.items()}
 
 
-def equivalence_margin(rows: Iterable[Row], baseline: str, condition: str = '') -> float | None:
-    """Margin of equivalence that follows from the tuning phase.
+def equivalence_margin(
+    margin: float | None, rows: Iterable[Row], baseline: str, condition: str = ''
+) -> float | None:
+    """Margin of equivalence: the one that is set, otherwise one from the tuning phase.
 
     The margin is fixed before the first measurement, so the test of equivalence stays valid.
 
     Args:
+      margin: the setting of the study, in accuracy; None for a margin from the tuning phase.
       rows: rows of results.csv.
       baseline: name of the baseline.
       condition: name of the condition.
 
     Returns:
-      A fifth of the baseline's mean validation error at its selected learning rate, in accuracy;
-      None if the learning rate was not tuned or the error is 0.
+      `margin`, otherwise a fifth of the baseline's mean validation error at its selected learning
+      rate, in accuracy; None if the learning rate was not tuned or the error is 0.
     """
+    if margin is not None:
+        return margin
     means = validation_means(rows, baseline, condition)
     return MARGIN * (1 - max(means.values())) or None if means else None
 
@@ -151,6 +156,36 @@ def grow(rates: Sequence[float], best: float) -> float | None:
         return None
     neighbour = rates[1] if best == rates[0] else rates[-2]
     return float(f'{best * best / neighbour:.3g}')
+
+
+@dataclasses.dataclass(frozen=True)
+class FailedRun:
+    """A failed run, the first epoch of its failure, and the loss or accuracy in that epoch."""
+
+    condition: str
+    phase: str
+    option: str
+    learning_rate: float
+    seed: int
+    epoch: int
+    value: float
+
+
+def diverged(table: Sequence[Row]) -> list[FailedRun]:
+    """Runs with a loss that is not finite, and the first such epoch, in the order of the table."""
+    first: dict[tuple[str, str, str, float, int], tuple[int, float]] = {}
+    for row in table:
+        if row['metric'] == 'loss' and not math.isfinite(row['value']):
+            member = (
+                row['condition'],
+                row['phase'],
+                row['option'],
+                row['learning_rate'],
+                row['seed'],
+            )
+            if row['epoch'] < first.get(member, (math.inf, 0.0))[0]:
+                first[member] = row['epoch'], row['value']
+    return [FailedRun(*member, *failure) for member, failure in first.items()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,19 +223,18 @@ def correctness(
       Correctness on the images that at least one run of the condition was tested on.
     """
     failed = {
-        (row['option'], row['seed'])
-        for row in rows
-        if (row['phase'], row['condition'], row['metric']) == ('measure', condition, 'loss')
-        and not math.isfinite(row['value'])
+        (run.option, run.seed)
+        for run in diverged(rows)
+        if (run.phase, run.condition) == ('measure', condition)
     }
     runs = correct.condition == condition
     tested = correct.tested[runs].any(0)
     by_option = {}
     for option in dict.fromkeys(correct.option[runs].tolist()):
         seeds, values = correct.by_seed(condition, option)
-        diverged = np.array([(option, int(seed)) in failed for seed in seeds])
+        lost = np.array([(option, int(seed)) in failed for seed in seeds])
         chance = np.where(np.isnan(values), np.nan, 1 / num_classes)
-        by_option[option] = np.where(diverged[:, None], chance, values)[:, tested]
+        by_option[option] = np.where(lost[:, None], chance, values)[:, tested]
     return Correctness(by_option, correct.group[tested])
 
 

@@ -24,8 +24,9 @@ from jaxdl.data import Data
 from jaxdl.errors import InputError
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import signals
+from jaxdl.statistics import protocol
 from jaxdl.train.variant import Variant
-from jaxdl.workdir import records, tables
+from jaxdl.workdir import journal, records, tables
 
 FILES = (
     'config.json',
@@ -125,6 +126,16 @@ def test_the_chosen_rate_is_best_on_validation(finished):
         assert row['learning_rate'] == min(
             rate for rate in tuned if tuned[rate] == max(tuned.values())
         )
+
+
+def test_the_margin_is_in_the_journal_before_the_first_measurement(finished):
+    events = journal.read(finished)
+    rows = tables.read_table(finished / 'results.csv', tables.RESULTS)
+    (place,) = [i for i, event in enumerate(events) if event['event'] == 'margin']
+    assert events[place]['margin'] == protocol.equivalence_margin(None, rows, 'max')
+    phases = [(i, event['phase']) for i, event in enumerate(events) if 'phase' in event]
+    assert {phase for i, phase in phases if i < place} == {'tune'}
+    assert {phase for i, phase in phases if i > place} == {'measure'}
 
 
 def test_correct_images_are_the_accuracy(finished):

@@ -168,10 +168,14 @@ def test_both_pages_have_both_verdicts_of_each_option(usual):
     for row in summary:
         option, verdict, new = (row[key] for key in ('option', 'verdict', 'verdict_images'))
         of_option = re.compile(
-            rf'{option} \S+ \(.*?\), these images: {verdict}; .*?, new images: {new}\.'
+            rf'{option} \S+ \((.*?)\), these images: {verdict}; .*?\((.*?)\), new images: {new}\.'
         )
-        assert of_option.search(alt)
         assert of_option.search(markdown)
+        match = of_option.search(alt.replace('\u2212', '-'))
+        assert match
+        over_seeds, over_images = match.groups()  # in the plot they agree with the verdicts
+        assert excludes_0(over_seeds) == (verdict != verdicts.NONE)
+        assert excludes_0(over_images) == (new != verdicts.NONE)
         assert re.search(rf'^\| \*\*{option}\*\* .*\| {verdict} \| {new} \|$', markdown, re.M)
 
 

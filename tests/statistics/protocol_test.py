@@ -289,8 +289,9 @@ def test_with_a_split_per_seed_both_levels_are_equal(measured):
 
 def test_the_margin_is_a_fifth_of_the_baselines_validation_error(rows):
     best = max(protocol.validation_means(rows, 'max').values())
-    assert protocol.equivalence_margin(rows, 'max') == pytest.approx(0.2 * (1 - best))
-    assert protocol.equivalence_margin(measured_only(rows), 'max') is None
+    assert protocol.equivalence_margin(None, rows, 'max') == pytest.approx(0.2 * (1 - best))
+    assert protocol.equivalence_margin(None, measured_only(rows), 'max') is None
+    assert protocol.equivalence_margin(0.03, rows, 'max') == 0.03
 
 
 def measured_only(rows):

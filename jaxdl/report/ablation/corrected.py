@@ -22,8 +22,8 @@ def extend(
       ratio: as in `jaxdl.statistics.compare`.
 
     Returns:
-      The rows. Rows of compared options have, in addition: `level` and `level_images`, the levels
-      of the corrected intervals; `corrected` and `corrected_images`, these intervals;
+      The rows. Rows of compared options have, in addition: `corrected` and `corrected_images`, the
+      corrected intervals;
       `corrected_detectable`, the minimum detectable difference at the first step of Holm's
       correction; `images_differ`, the number of test images on which option and baseline differ in
       at least one seed; `images_half` and `images_all`, the smallest number of images that make up
@@ -34,10 +34,10 @@ def extend(
     compared = [row for row in summary if row['option'] != row['baseline']]
     if not compared:
         return list(summary)
-    levels = {
-        name: statistics.corrected_level([row[p] for row in compared])
-        for name, p in (('level', 'p_holm'), ('level_images', 'p_holm_images'))
-    }
+    level, level_images = (
+        statistics.corrected_level([row[name] for row in compared])
+        for name in ('p_holm', 'p_holm_images')
+    )
     measured = protocol.measured_of(table, compared[0]['condition'])
     extended = []
     for row in summary:
@@ -51,9 +51,9 @@ def extend(
         over_seeds = statistics.compare(option, baseline, test_train_ratio=ratio)
         at_first_step = statistics.ALPHA / len(compared)
         sd = over_seeds.error / np.sqrt(1 / over_seeds.n + ratio)
-        more = levels | dict(
-            corrected=over_seeds.interval_at(levels['level']),
-            corrected_images=over_seeds.interval_at(levels['level_images']),
+        more: Row = dict(
+            corrected=over_seeds.interval_at(level),
+            corrected_images=over_seeds.interval_at(level_images),
             corrected_detectable=statistics.detectable(
                 float(sd), over_seeds.n, at_first_step, test_train_ratio=ratio
             ),
@@ -69,7 +69,7 @@ def extend(
             components = statistics.compare_correct(one, other, by_image.groups)
             more |= dict(
                 components=components,
-                corrected_images=components.interval_at(levels['level_images']),
+                corrected_images=components.interval_at(level_images),
                 images_half=_fewest(d.mean(0), 0.5),
                 images_all=_fewest(d.mean(0), 1.0),
                 detectable_images=components.detectable_at(at_first_step),

@@ -101,12 +101,14 @@ def _reason(row: Row) -> str:
     over_seeds = (
         f'The difference of {markup.name(row["option"])} from {markup.name(row["baseline"])} is '
         f'{words.points(row["difference"])} {verdicts.POINTS} of test accuracy. '
-        f'{verdicts.INTERVAL} over {seeds}: {verdicts.interval(row)} ({_p(row["p_holm"])}).'
+        f'Corrected {verdicts.INTERVAL} over {seeds}: {verdicts.interval_of_verdict(row)} '
+        f'({_p(row["p_holm"])}).'
     )
     if not row['components']:
         return f'{over_seeds} Each seed has its own test images, so this interval covers new ones.'
     over_images = (
-        f'{verdicts.INTERVAL} over seeds and {images}: {verdicts.interval_images(row)} '
+        f'Corrected {verdicts.INTERVAL} over seeds and {images}: '
+        f'{verdicts.interval_of_verdict(row, "_images")} '
         f'({_p(row["p_holm_images"])}).'
     )
     if row['image_groups'] >= statistics.FEWEST_GROUPS:

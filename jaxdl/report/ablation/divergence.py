@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
-from jaxdl.report.ablation.queries import FailedRun
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
+from jaxdl.statistics import protocol
+from jaxdl.statistics.protocol import FailedRun
 
 HUGE = 10  # a run explodes above this multiple of the loss of a guess
 ERRORS = 3  # an accuracy of up to this many standard errors above a guess counts as a guess
@@ -53,7 +54,7 @@ def find_idle(study: AblationRun) -> list[FailedRun]:
 def warnings(study: AblationRun, condition: str) -> list[str]:
     """Sentences on failed evaluation runs, and on options without variation, of a condition."""
     kinds = {
-        'diverged': queries.diverged(study.table),
+        'diverged': protocol.diverged(study.table),
         'exploded': find_exploded(study),
         'learned nothing': find_idle(study),
     }
@@ -79,7 +80,7 @@ def count_runs(members: Sequence[FailedRun], condition: str) -> collections.Coun
 
 
 def _diverged(study: AblationRun) -> list[Block]:
-    failed = queries.diverged(study.table)
+    failed = protocol.diverged(study.table)
     if not failed:
         return [Paragraph('No run diverged.')]
     chances = sorted({1 / _classes(study, member.condition) for member in failed})
@@ -125,7 +126,7 @@ def _find_lasting(
     """Runs with a metric beyond its limit from some epoch to the end, without diverged runs."""
     diverged = {
         (m.condition, m.phase, m.option, m.learning_rate, m.seed)
-        for m in queries.diverged(study.table)
+        for m in protocol.diverged(study.table)
     }
     histories = collections.defaultdict(dict)
     for (condition, phase, option, *series), rows in study.series.items():

@@ -69,7 +69,8 @@ def _alt(compared: Sequence[Row]) -> str:
     )
     rows = (
         f'{markup.flat(row["option"])} {_numbers(row)}, these images: {row["verdict"]}; over seeds '
-        f'and images ({_interval_images(row)}), new images: {row["verdict_images"]}'
+        f'and images ({verdicts.interval_of_verdict(row, "_images")}), '
+        f'new images: {row["verdict_images"]}'
         for row in compared
     )
     return (
@@ -99,11 +100,7 @@ def _caption(row: Row, uneven: bool) -> str:
 
 
 def _numbers(row: Row) -> str:
-    return f'{words.points(row["difference"])} ({words.span(*verdicts.corrected_ends(row))})'
-
-
-def _interval_images(row: Row) -> str:
-    return words.span(*verdicts.corrected_ends(row, '_images'))
+    return f'{words.points(row["difference"])} ({verdicts.interval_of_verdict(row)})'
 
 
 def _extent(row: Row, per_seed: Sequence[float]) -> float:
@@ -149,7 +146,7 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour:
 
 def _write_numbers(axes: Axes, y: int, row: Row) -> None:
     """Write both intervals and both verdicts next to a row."""
-    intervals = f'{_numbers(row)}\n({_interval_images(row)})'
+    intervals = f'{_numbers(row)}\n({verdicts.interval_of_verdict(row, "_images")})'
     both_verdicts = f'these images: {row["verdict"]}\nnew images: {row["verdict_images"]}'
     for text, points, side in ((intervals, 140, 'right'), (both_verdicts, 152, 'left')):
         axes.annotate(

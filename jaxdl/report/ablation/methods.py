@@ -226,7 +226,7 @@ def _equivalence(study: AblationRun) -> str:
 
 
 def _diverged(study: AblationRun) -> list[str]:
-    count = sum(member.phase == 'measure' for member in queries.diverged(study.table))
+    count = sum(member.phase == 'measure' for member in protocol.diverged(study.table))
     if not count:
         return []
     runs = words.count(count, 'evaluation run')

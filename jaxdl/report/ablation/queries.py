@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -37,19 +36,6 @@ class Tuning:
     def added_to(self) -> float:
         """The added rate furthest from the planned grid."""
         return max(self.added) if max(self.added) == max(self.means) else min(self.added)
-
-
-@dataclasses.dataclass(frozen=True)
-class FailedRun:
-    """A failed run, the first epoch of its failure, and the loss or accuracy in that epoch."""
-
-    condition: str
-    phase: str
-    option: str
-    learning_rate: float
-    seed: int
-    epoch: int
-    value: float
 
 
 def compared(study: AblationRun, condition: str) -> list[Row]:
@@ -123,23 +109,6 @@ def tolerance(tuning: Tuning) -> tuple[float, float]:
         if good:
             runs.append((run[-1] / run[0], run[0] <= tuning.chosen <= run[-1], run[0], run[-1]))
     return max(runs)[2:]
-
-
-def diverged(table: Sequence[Row]) -> list[FailedRun]:
-    """Runs with a loss that is not finite, and the first such epoch, in the order of the table."""
-    first: dict[tuple[str, str, str, float, int], tuple[int, float]] = {}
-    for row in table:
-        if row['metric'] == 'loss' and not math.isfinite(row['value']):
-            member = (
-                row['condition'],
-                row['phase'],
-                row['option'],
-                row['learning_rate'],
-                row['seed'],
-            )
-            if row['epoch'] < first.get(member, (math.inf, 0.0))[0]:
-                first[member] = row['epoch'], row['value']
-    return [FailedRun(*member, *failure) for member, failure in first.items()]
 
 
 def _scale(study: AblationRun, condition: str, option: str) -> float:

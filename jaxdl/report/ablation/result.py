@@ -7,6 +7,7 @@ from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
+from jaxdl.statistics import protocol
 from jaxdl.workdir.tables import Row
 
 COLUMNS = (
@@ -115,7 +116,7 @@ def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
         accuracies = (train[:, -1].mean(), val[:, -1].mean(), test[option])
         rows.append([markup.name(option), *(words.number(1 - accuracy) for accuracy in accuracies)])
     caption = f'Error at epoch {study.design(condition)["epochs"]}, %, mean over seeds'
-    diverged = divergence.count_runs(queries.diverged(study.table), condition)
+    diverged = divergence.count_runs(protocol.diverged(study.table), condition)
     return [
         curves.figure(figure, both, study.baseline, diverged, study.data[condition].val),
         Table(caption, ('Option', 'Training', 'Validation', 'Test'), rows, 'lrrr'),

@@ -3,7 +3,7 @@
 import collections
 
 from jaxdl import statistics
-from jaxdl.report.ablation import queries, verdicts
+from jaxdl.report.ablation import verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
@@ -109,7 +109,7 @@ def _rows(study: AblationRun) -> list[list[str]]:
             last[member][row['split']] = words.number(row['value'])
     diverged = {
         (m.condition, m.option, m.phase, m.learning_rate, m.seed): m.epoch
-        for m in queries.diverged(study.table)
+        for m in protocol.diverged(study.table)
     }
     return [
         [

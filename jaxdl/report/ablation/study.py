@@ -75,10 +75,8 @@ class AblationRun:
 
     def margin(self, condition: str) -> float | None:
         """Options closer than this in accuracy count as equivalent; None without a margin."""
-        set_margin = self.design(condition)['margin']
-        if set_margin is not None:
-            return set_margin
-        return protocol.equivalence_margin(self.table, self.baseline, condition)
+        margin = self.design(condition)['margin']
+        return protocol.equivalence_margin(margin, self.table, self.baseline, condition)
 
     def test_train_ratio(self, condition: str) -> float:
         """Size of the test split over the training split if each seed draws a split; else 0."""

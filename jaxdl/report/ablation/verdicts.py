@@ -112,6 +112,11 @@ def corrected_ends(row: Row, over: str = '') -> tuple[float, float]:
     return row[f'difference_low{over}'], row[f'difference_high{over}']
 
 
+def interval_of_verdict(row: Row, over: str = '') -> str:
+    """The interval of `corrected_ends`, in percentage points."""
+    return words.span(*corrected_ends(row, over))
+
+
 def corrected(interval: tuple[float, float]) -> str:
     """A corrected interval in percentage points; `not estimable` if it is not narrower than all."""
     return words.span(*interval) if max(map(abs, interval)) < 1 else NOT_ESTIMABLE
