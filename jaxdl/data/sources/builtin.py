@@ -62,7 +62,9 @@ SOURCES: dict[str, Callable[..., Listing]] = {
 def _listing(name: str, images: np.ndarray, bunch: Any, note: str) -> Listing:
     names = [str(n) for n in bunch.target_names]
     classes = [names[label] for label in bunch.target]
-    return listing(name, images, classes, map(str, range(len(images))), known=names, note=note)
+    return listing(
+        name, images, classes, map(str, range(len(images))), class_order=names, note=note
+    )
 
 
 def _nothing(name: str, where: str) -> None:

@@ -110,14 +110,14 @@ def place(where: str, form: str) -> pathlib.Path:
 
 
 def column(
-    header: Sequence[str], asked: str, known: tuple[frozenset[str], ...], subject: str, advice: str
+    header: Sequence[str], name: str, usual: tuple[frozenset[str], ...], subject: str, advice: str
 ) -> int:
     """Find a column by its name, or recognise it.
 
     Args:
       header: names of all columns.
-      asked: name of the column; empty to recognise it.
-      known: names by which it is recognised, the more certain ones first.
+      name: name of the column; empty to recognise it.
+      usual: names by which it is recognised, the more certain ones first.
       subject: the start of error messages, such as `FILE: the column of images`.
       advice: how the user names the column.
 
@@ -127,16 +127,16 @@ def column(
     Raises:
       InputError: there is none, or there are several.
     """
-    if asked:
-        matches = [i for i, name in enumerate(header) if name == asked]
-        matches = matches or [i for i, name in enumerate(header) if name.lower() == asked.lower()]
+    if name:
+        matches = [i for i, title in enumerate(header) if title == name]
+        matches = matches or [i for i, title in enumerate(header) if title.lower() == name.lower()]
         if not matches:
             raise InputError(
-                f'{subject}: there is no {short(asked)}: {short(nearest(asked, header), str)}'
+                f'{subject}: there is no {short(name)}: {short(nearest(name, header), str)}'
             )
     else:
-        plain = [re.sub(r'[\W_]', '', name.lower()) for name in header]
-        tiers = ([i for i, name in enumerate(plain) if name in tier] for tier in known)
+        plain = [re.sub(r'[\W_]', '', title.lower()) for title in header]
+        tiers = ([i for i, title in enumerate(plain) if title in tier] for tier in usual)
         matches = next((tier for tier in tiers if tier), [])
     if len(matches) == 1:
         return matches[0]
@@ -153,7 +153,7 @@ def listing(
     classes: Sequence[str],
     ids: Iterable[str],
     *,
-    known: Sequence[str] = (),
+    class_order: Sequence[str] = (),
     parts: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     note: str = '',
@@ -165,8 +165,8 @@ def listing(
       images: as in `Listing`.
       classes: class name of each image.
       ids: a unique name of each image.
-      known: class names in the order of their labels; those without images are left out. Without
-        it, names are sorted (numbers by size).
+      class_order: class names in the order of their labels; those without images are left out.
+        Without it, names are sorted (numbers by size).
       parts: split of each image, where the source fixes it.
       groups: group of each image, where the source names it.
       note: end of the description.
@@ -175,7 +175,7 @@ def listing(
       InputError: there are no images, fewer than two classes, or equal ids.
     """
     ids, present = tuple(ids), set(classes)
-    class_names: Sequence[str] = [c for c in known if c in present] or ordered(present)
+    class_names: Sequence[str] = [c for c in class_order if c in present] or ordered(present)
     if not ids:
         raise InputError(f'{name}: no images; at least two, of two classes, are needed')
     if '' in present:

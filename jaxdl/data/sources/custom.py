@@ -69,6 +69,6 @@ def _listing(name: str, images: Any, labels: Any, class_names: Any) -> Listing:
         images,
         classes,
         map(str, range(len(images))),
-        known=names,
+        class_order=names,
         note='registered by the study',
     )

@@ -62,7 +62,7 @@ def hard_digits(where: str = '') -> Listing:
         np.concatenate(images),
         [str(label) for label in np.repeat(bunch.target, DRAWS)] * copies,
         all_ids,
-        known=[str(name) for name in bunch.target_names],
+        class_order=[str(name) for name in bunch.target_names],
         groups=[name.partition('/')[0] for name in ids] * copies,
         note=note,
     )

@@ -48,7 +48,7 @@ def hf(
     note = '; '.join(text for text in (note, revision and f'revision {revision}') if text)
     how = '--set=data.image_column=NAME, --set=data.label_column=NAME'
     rows, classes, ids, parts = list[Any](), list[str](), list[str](), list[str]()
-    known: Sequence[str] = ()
+    class_order: Sequence[str] = ()
     groups = list[str]()
     for part, table in splits.items():
         image = _column(
@@ -68,7 +68,7 @@ def hf(
             how,
         )
         rows.append(_encoded(datasets, where, table, image))
-        known = known or getattr(table.features[label], 'names', ())
+        class_order = class_order or getattr(table.features[label], 'names', ())
         classes += _names(where, table, label)
         ids += (f'{part}/{i}' if len(splits) > 1 else str(i) for i in range(len(table)))
         parts += [part] * len(table)
@@ -82,7 +82,7 @@ def hf(
         images,
         classes,
         ids,
-        known=known,
+        class_order=class_order,
         parts=parts,
         groups=groups or None,
         note=note,
@@ -195,13 +195,13 @@ def _unlabelled(table: Any) -> bool:
 
 
 def _column(
-    table: Any, asked: str, known: tuple[frozenset[str], ...], kind: type, subject: str, how: str
+    table: Any, name: str, usual: tuple[frozenset[str], ...], kind: type, subject: str, how: str
 ) -> str:
-    typed = [name for name, feature in table.features.items() if isinstance(feature, kind)]
-    if not asked and len(typed) == 1:
+    typed = [title for title, feature in table.features.items() if isinstance(feature, kind)]
+    if not name and len(typed) == 1:
         return typed[0]
-    header = typed if typed and not asked else list(table.features)
-    return header[column(header, asked, known, subject, how)]
+    header = typed if typed and not name else list(table.features)
+    return header[column(header, name, usual, subject, how)]
 
 
 def _encoded(datasets: Any, where: str, table: Any, image: str) -> Any:

@@ -42,8 +42,8 @@ def npz(where: str) -> Listing:
         raise InputError(
             f'{where}: the parts differ in size or type: {", ".join(str(x.shape) for x in images)}'
         )
-    known = _texts(where, arrays, 'class_names')
-    classes = [_classes(where, *pair, known) for pair in pairs.values()]
+    class_names = _texts(where, arrays, 'class_names')
+    classes = [_classes(where, *pair, class_names) for pair in pairs.values()]
     parts = [part for part, names in zip(pairs, classes, strict=True) for _ in names]
     names = [name for some in classes for name in some]
     ids = [
@@ -59,7 +59,13 @@ def npz(where: str) -> Listing:
     ids = ids or [str(i) for i in range(len(names))]
     fixed = None if '' in pairs else parts
     return listing(
-        where, np.concatenate(images), names, ids, known=known or (), parts=fixed, groups=groups
+        where,
+        np.concatenate(images),
+        names,
+        ids,
+        class_order=class_names or (),
+        parts=fixed,
+        groups=groups,
     )
 
 
@@ -67,11 +73,11 @@ def _pair(
     where: str, arrays: dict[str, np.ndarray], part: str
 ) -> tuple[str, np.ndarray, np.ndarray] | None:
     """(name, images, labels) of a split, where the archive has its images."""
-    names = [[f'{n}_{part}' if part else n for n in known] for known in (_IMAGES, _LABELS)]
+    names = [[f'{n}_{part}' if part else n for n in usual] for usual in (_IMAGES, _LABELS)]
     if part:
         names = [
-            [*some, *(f'{part}_{n}' for n in known)]
-            for some, known in zip(names, (_IMAGES, _LABELS), strict=True)
+            [*some, *(f'{part}_{n}' for n in usual)]
+            for some, usual in zip(names, (_IMAGES, _LABELS), strict=True)
         ]
     image, label = (next((n for n in some if n in arrays), None) for some in names)
     if image is None:
@@ -106,20 +112,20 @@ def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _classes(
-    where: str, name: str, _: np.ndarray, labels: np.ndarray, known: list[str] | None
+    where: str, name: str, _: np.ndarray, labels: np.ndarray, class_names: list[str] | None
 ) -> list[str]:
     if labels.dtype.kind not in 'iuUS':
         raise InputError(
             f'{where}: the labels of {name} are {labels.dtype}; right are whole numbers or strings'
         )
-    if labels.dtype.kind not in 'iu' or not known:
+    if labels.dtype.kind not in 'iu' or not class_names:
         return _strings(labels)
-    if labels.min() < 0 or labels.max() >= len(known):
+    if labels.min() < 0 or labels.max() >= len(class_names):
         raise InputError(
             f'{where}: the labels of {name} are {labels.min()} to {labels.max()}, '
-            f'class_names {len(known)}'
+            f'class_names {len(class_names)}'
         )
-    return [known[i] for i in labels]
+    return [class_names[i] for i in labels]
 
 
 def _texts(
