@@ -1,7 +1,8 @@
 """Compare two finished runs: their inputs, and whether their results agree within intervals.
 
-The seeds of the two runs are treated as independent (Welch), so runs on different machines can be
-compared. Several results share the 5 % level (Bonferroni).
+The seeds of two ablations, and the groups of held-out images of two fine-tunings, are treated as
+independent (Welch). Runs on different machines can be compared, and fine-tunings that held out
+other images. Several results share the 5 % level (Bonferroni).
 """
 
 import dataclasses
@@ -79,7 +80,7 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
       second: workdir of a finished run of the same kind.
 
     Returns:
-      One entry per shared result: test accuracies of options, scores of stages, or claims.
+      One entry per shared result: test accuracies of options, accuracies of networks, or claims.
 
     Raises:
       InputError: a run is not finished, kinds differ, or there is no shared result.
@@ -167,13 +168,22 @@ def _accuracies(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _scores(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Stage of a fine-tuning -> 1 per correct and 0 per wrong image, unordered."""
-    scores = records.read(folder / 'run.json', RunRecord).scores or {}
-    correct = {stage: round(s['accuracy'] * s['images']) for stage, s in scores.items()}
-    return {
-        f'{stage} accuracy': np.repeat([1.0, 0.0], [n, scores[stage]['images'] - n])
-        for stage, n in correct.items()
-    }
+    """Accuracy of the final network and of its probe -> a value per group of held-out images.
+
+    The mean of the values is the accuracy. Their variance is that of a ratio of sums over groups
+    (linearised), so that Welch's interval is one for other groups of images.
+    """
+    arrays = workdir.read_arrays(folder / 'artifacts' / 'evaluation.npz')
+    _, group = np.unique(arrays['group'], return_inverse=True)
+    networks = dict(accuracy=arrays['logits'].argmax(1))
+    if 'probe_predicted' in arrays:
+        networks['accuracy of the probe'] = arrays['probe_predicted']
+    values = {}
+    for name, predicted in networks.items():
+        correct = predicted == arrays['labels']
+        sums = np.bincount(group, correct - correct.mean())
+        values[name] = correct.mean() + len(sums) / len(correct) * sums
+    return values
 
 
 def _claims(folder: pathlib.Path) -> dict[str, np.ndarray]:

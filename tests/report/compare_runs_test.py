@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import run_records
+from scipy import stats
 
 from jaxdl import main, workdir
 from jaxdl.errors import InputError
@@ -29,9 +30,14 @@ def ablation(folder, values, **config):
     return folder
 
 
-def finetuning(folder, accuracy, images):
-    run = run_records.make(scores=dict(finetune=dict(accuracy=accuracy, images=images)))
+def finetuning(folder, correct, groups):
+    """Finished fine-tuning as `compare` reads it: images [n] of class 0, correct or not."""
+    run = run_records.make(scores={})
     workdir.write_records(folder, config=dict(kind='FineTune'), plan={}, run=run)
+    logits = np.stack([correct, np.logical_not(correct)], 1).astype(np.float32)
+    labels = np.zeros(len(correct), np.int32)
+    arrays = dict(logits=logits, labels=labels, group=groups, probe_predicted=1 - labels)
+    workdir.write_arrays(folder / 'artifacts' / 'evaluation.npz', arrays)
     return folder
 
 
@@ -72,18 +78,32 @@ def test_numbers_that_do_not_vary_agree_where_they_are_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('accuracy', 'images', 'agrees'), [(0.80, 400, True), (0.70, 400, False), (0.70, 20, True)]
+    ('accuracy', 'images', 'size', 'agrees'),
+    [(0.80, 400, 1, True), (0.70, 400, 1, False), (0.70, 20, 1, True), (0.70, 400, 20, True)],
 )
-def test_fine_tunings_are_compared_by_their_number_of_test_images(
-    tmp_path, accuracy, images, agrees
-):
-    one, other = (
-        finetuning(tmp_path / 'one', 0.81, 363),
-        finetuning(tmp_path / 'other', accuracy, images),
-    )
-    (result,) = compare_runs.compare(one, other)
+def test_fine_tunings_are_compared_over_groups_of_images(tmp_path, accuracy, images, size, agrees):
+    # All images of a group are correct or wrong together.
+    runs = []
+    for name, share, count in (('one', 0.80, 400), ('other', accuracy, images)):
+        groups = np.arange(count) // size
+        correct = groups < round(share * (groups[-1] + 1))
+        runs.append(finetuning(tmp_path / name, correct, groups))
+    result, probe = compare_runs.compare(*runs)
     assert result.agrees == agrees
-    assert (result.first, result.second) == pytest.approx((0.81, accuracy), abs=2e-3)
+    assert (result.first, result.second) == pytest.approx((0.80, accuracy), abs=1e-12)
+    assert (probe.name, probe.first, probe.second) == ('accuracy of the probe', 0, 0)
+
+
+def test_groups_of_one_image_give_welch_s_interval_over_images(tmp_path):
+    rng = np.random.default_rng(0)
+    one, other = rng.random(90) < 0.8, rng.random(70) < 0.6
+    runs = [
+        finetuning(tmp_path / name, correct, rng.permutation(len(correct)))
+        for name, correct in (('one', one), ('other', other))
+    ]
+    result, _ = compare_runs.compare(*runs)
+    interval = stats.ttest_ind(1.0 * one, 1.0 * other, equal_var=False).confidence_interval(0.975)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
 
 
 def test_a_claim_that_fails_in_one_run_is_named(tmp_path):
