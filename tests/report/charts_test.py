@@ -198,6 +198,10 @@ def test_a_chart_holds_the_numbers_of_the_tables(workdir):
         assert all(
             a <= b <= c for a, b, c in zip(curve['low'], curve['mean'], curve['high'], strict=True)
         )
+    validation = {c['name']: c['mean'] for c in learning['curves'] if c['part'] == 'validation'}
+    for option, error in validation.items():
+        reached = [i + 1 for i, e in enumerate(error) if e <= next(iter(validation.values()))[-1]]
+        assert errors[option][3] == (str(reached[0]) if reached else '\u2013')
     for curve in tuning['curves']:
         k = curve['x'].index(curve['mark'])
         mean, low, high = (f'{curve[part][k]:.2f}' for part in ('mean', 'low', 'high'))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from jaxdl import statistics
 from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
@@ -33,6 +35,11 @@ NOTES = (
 SPLIT_PER_SEED = (
     'Every seed has another test split. The interval over seeds therefore covers new test images, '
     'and both verdicts are equal.'
+)
+LEARNING_COLUMNS = ('Option', 'Training', 'Validation', 'Test')
+EPOCHS_TO = (
+    'Last column: the first epoch at which the mean validation error is at most that of the '
+    'baseline at its last epoch.'
 )
 TRAINING_ERROR = (
     'Training error is the mean over the steps of an epoch in training mode: with dropout, with '
@@ -111,17 +118,25 @@ def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
     if not all(train.size and val.size for train, val in both.values()):
         return [Paragraph('This run recorded no learning curves.')]
     test = {row['option']: row['mean'] for row in queries.compared(study, condition)}
+    target = both[study.baseline][1].mean(0)[-1]
     rows = []
     for option, (train, val) in both.items():
         accuracies = (train[:, -1].mean(), val[:, -1].mean(), test[option])
-        rows.append([markup.name(option), *(words.number(1 - accuracy) for accuracy in accuracies)])
+        errors = (words.number(1 - accuracy) for accuracy in accuracies)
+        rows.append([markup.name(option), *errors, _epochs_to(target, val.mean(0))])
     caption = f'Error at epoch {study.design(condition)["epochs"]}, %, mean over seeds'
     diverged = divergence.count_runs(protocol.diverged(study.table), condition)
     return [
         curves.figure(figure, both, study.baseline, diverged, study.data[condition].val),
-        Table(caption, ('Option', 'Training', 'Validation', 'Test'), rows, 'lrrr'),
-        Paragraph(TRAINING_ERROR, 'note'),
+        Table(caption, (*LEARNING_COLUMNS, f'Epochs to {words.number(1 - target)}'), rows, 'lrrrr'),
+        Paragraph(f'{EPOCHS_TO} {TRAINING_ERROR}', 'note'),
     ]
+
+
+def _epochs_to(target: float, accuracies: np.ndarray) -> str:
+    """First epoch with at least the accuracy `target`; a dash without one."""
+    reached = np.flatnonzero(accuracies >= target)
+    return f'{reached[0] + 1:,}' if reached.size else words.DASH
 
 
 def accuracy(row: Row) -> str:
