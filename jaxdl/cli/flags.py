@@ -83,7 +83,7 @@ class CommandLine:
     )
     quick: bool = _flag(EXPERIMENT, 'a smoke run in under a minute: no evidence', False)
     dataset: str | None = _flag(
-        IMAGES, 'digits, hard_digits, folder:DIR, csv:FILE, npz:FILE, hf:NAME or foodc:DIR'
+        IMAGES, 'hard_digits, digits, folder:DIR, csv:FILE, npz:FILE, hf:NAME or foodc:DIR'
     )
     images: str | None = _flag(
         IMAGES, 'predict: a folder or CSV file; other modes: the image folder of a CSV file'

@@ -70,7 +70,8 @@ class Ablation:
 
     A condition repeats the study under overrides of the experiment (`{'data.dataset': ...,
     'epochs': 5}`). Where a second factor is named, the conditions are its values, the first its
-    baseline, and the interaction is reported.
+    baseline, and the interaction is reported. Another `data.dataset` from the command line leaves
+    out the conditions that name a data set.
     """
 
     factor: str  # what the options vary, in a word
@@ -82,7 +83,7 @@ class Ablation:
     conditions: Mapping[str, Overrides] = dataclasses.field(default_factory=lambda: {'': {}})
     second_factor: str = ''  # what the conditions vary
     variant: Variant = Variant()  # what all options share
-    data: Data = Data()
+    data: Data = Data(dataset='hard_digits')
     learning_rates: tuple[float, ...] = fields.ruled(
         geometric(0.01, 1.0, 5), fields.each(fields.above(0))
     )

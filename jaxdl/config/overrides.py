@@ -89,6 +89,8 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             )
             continue
         path = _path(experiment, key)
+        if path == ('data', 'dataset') and isinstance(experiment, Ablation):
+            experiment = _leave_out_datasets(experiment)
         if path == ('recipe',) and isinstance(value, str):
             experiment = override(experiment, RECIPES.get(value, {}))
         if path == ('variant', 'learning_rate') and isinstance(experiment, Ablation):
@@ -107,6 +109,16 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             )
             experiment = dataclasses.replace(experiment, **{path[0]: part})
     return experiment
+
+
+def _leave_out_datasets(ablation: Ablation) -> Ablation:
+    """The ablation without the conditions that name a data set."""
+    conditions = {
+        name: overrides
+        for name, overrides in ablation.conditions.items()
+        if not isinstance(overrides, Mapping) or not {'dataset', 'data.dataset'} & set(overrides)
+    }
+    return dataclasses.replace(ablation, conditions=conditions or {'': {}})
 
 
 def parse(experiments: Iterable[Experiment], key: str, text: str) -> Any:

@@ -84,7 +84,7 @@ def call(*arguments, blocked=''):
         (['--experiment=pooling', '--set=learning_rates=[NaN]'], 'must be a finite number above 0'),
         (['--experiment=pooling', '--set=dropout=1.5'], 'must be at least 0 and below 1'),
         (['--experiment=pooling', '--dataset=digit'], 'did you mean digits'),
-        (['--experiment=pooling', '--set=batch_size=5000'], 'at most the 1077 training images'),
+        (['--experiment=pooling', '--set=batch_size=5000'], 'at most the 902 training images'),
         (['--mode=report'], 'use --workdir=DIR'),
         (['--mode=report', '--workdir=empty'], 'not the workdir of a run'),
         (['--experiment=pooling', '--workdir=taken/below'], 'cannot be written'),
@@ -194,9 +194,17 @@ def test_plan_trains_nothing(capsys, tmp_path):
     assert command.main(['--experiment=pooling', '--mode=plan']) == 0
     out = capsys.readouterr().out
     assert '125 members in 10 compiled programs' in out
-    assert '1,077 train, 360 val, 360 test' in out
+    assert '902 train, 894 val, 1,798 test' in out
     assert 'about ' in out
     assert not list(tmp_path.iterdir())
+
+
+def test_another_data_set_leaves_out_the_conditions_that_name_one(capsys):
+    assert command.main(['--experiment=init', '--mode=plan', '--dataset=digits']) == 0
+    out, err = capsys.readouterr()
+    assert 'data: digits' in out
+    assert 'moons' not in out
+    assert 'dataset=digits: without the conditions two moons, which are other data sets' in err
 
 
 @pytest.mark.system

@@ -23,6 +23,7 @@ def small(**overrides):
         baseline='max',
         options={p: dict(pooling=p) for p in ('max', 'avg')},
         variant=Variant(width=2, depth=1),
+        data=Data(),
         learning_rates=(0.1, 0.3),
         tuning_seeds=1,
         seeds=2,

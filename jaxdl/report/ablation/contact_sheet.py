@@ -30,6 +30,7 @@ DOES = {
     'cutmix': 'a box from another image; its label has the weight of its share of the pixels',
 }
 GREY_COLOUR = 'brightness and contrast changed; grey images have no saturation or hue'
+DIGITS = ('digits', 'hard_digits')
 BROKEN = (
     f'{markup.name("flip")} breaks labels on this data set: a mirrored digit is another sign or '
     'none, but keeps its label.'
@@ -55,7 +56,7 @@ def blocks(folder: pathlib.Path, study: AblationRun, condition: str, figure: str
     return [
         _figure(figure, sheet),
         *([Items(notes)] if notes else []),
-        *_labels(sheet, grey, study.data[condition].name == 'digits'),
+        *_labels(sheet, grey, study.data[condition].name.partition(':')[0] in DIGITS),
     ]
 
 
