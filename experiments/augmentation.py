@@ -26,13 +26,16 @@ EXPERIMENT = Ablation(
         'none': 'no augmentation',
         'rotation': 'up to 15 degrees in both directions: handwriting and cameras tilt',
         'translation': 'up to a tenth of the side: the position of an object should not matter',
-        'colour': 'brightness, contrast, saturation, hue: other light; grey images have only two',
+        'colour': 'brightness, contrast, saturation, hue: other light, another tint',
         'flip': 'half of the images mirrored; wrong for digits and letters: a mirrored 3 is no 3',
         'all of these': 'the four above together, including the flip, which is wrong for digits',
         'mixup': 'a weighted mean of two images and of their labels (Zhang et al. 2018)',
         'cutmix': 'a box of another image, labels weighted by area (Yun et al. 2019)',
         'erasing': 'a random box in one colour (Zhong et al. 2020): no region is enough by itself',
     },
+    # In the tinted form the colour depends on the class, except in the test images.
+    conditions={'random tint': {}, 'tint of the class': {'data.dataset': 'hard_digits:tinted'}},
+    second_factor='tint of the training images',
     variant=Variant(width=16, depth=2, batch_size=32),
     pictures=('contact_sheet',),
 )

@@ -20,8 +20,8 @@ EXPERIMENT = Ablation(
     why={
         '1 stage': 'one convolution: features of 3 x 3 pixels, averaged over the image',
         '2 stages': 'pooling between them: the second convolution covers four times the area',
-        '3 stages': 'channels doubled and side halved once more (8, 4, 2 pixels on digits)',
-        '4 stages': 'nothing is left to pool on digits: more parameters, the same area',
+        '3 stages': 'channels doubled and side halved once more (12, 6, 3 pixels)',
+        '4 stages': 'the fourth stage has one pixel: more parameters, hardly more area',
         '2 stages of 2': 'two 3 x 3 convolutions cover 5 x 5 pixels, with one more activation',
         '2 stages of 3': 'three 3 x 3 convolutions cover 7 x 7 pixels; six convolutions in all',
         '2 stages, dense': 'a dense layer of 64 units between global pooling and the last layer',

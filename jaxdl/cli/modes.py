@@ -231,10 +231,9 @@ def _experiment(command: CommandLine) -> Any:
     # a recipe first, since other settings override it
     for key, text in sorted(settings, key=lambda pair: pair[0] != 'recipe'):
         value = overrides.parse([experiment, *parts], key, text)
-        before = getattr(experiment, 'conditions', {})
+        left_out = overrides.naming_data_sets(getattr(experiment, 'conditions', {}))
         experiment = overrides.override(experiment, {key: value})
-        left_out = [name for name in before if name not in experiment.conditions]
-        if left_out:
+        if left_out and key in ('dataset', 'data.dataset'):
             warn(
                 f'{key}={text}: without the conditions {", ".join(left_out)}, which are other data '
                 'sets'

@@ -90,7 +90,7 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             continue
         path = _path(experiment, key)
         if path == ('data', 'dataset') and isinstance(experiment, Ablation):
-            experiment = _leave_out_datasets(experiment)
+            experiment = _leave_out(experiment, naming_data_sets(experiment.conditions))
         if path == ('recipe',) and isinstance(value, str):
             experiment = override(experiment, RECIPES.get(value, {}))
         if path == ('variant', 'learning_rate') and isinstance(experiment, Ablation):
@@ -111,14 +111,27 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
     return experiment
 
 
-def _leave_out_datasets(ablation: Ablation) -> Ablation:
-    """The ablation without the conditions that name a data set."""
-    conditions = {
-        name: overrides
-        for name, overrides in ablation.conditions.items()
-        if not isinstance(overrides, Mapping) or not {'dataset', 'data.dataset'} & set(overrides)
-    }
-    return dataclasses.replace(ablation, conditions=conditions or {'': {}})
+def naming_data_sets(conditions: Mapping[str, Overrides]) -> list[str]:
+    """Names of the conditions that name a data set, which another data set leaves out.
+
+    Args:
+      conditions: of an ablation.
+    """
+    keys = {'dataset', 'data.dataset'}
+    return [
+        name
+        for name, overrides in conditions.items()
+        if isinstance(overrides, Mapping) and keys & set(overrides)
+    ]
+
+
+def _leave_out(ablation: Ablation, names: Sequence[str]) -> Ablation:
+    """The ablation without some conditions; a single remaining one has no name."""
+    conditions = {k: v for k, v in ablation.conditions.items() if k not in names}
+    if not names or len(conditions) > 1:
+        return dataclasses.replace(ablation, conditions=conditions)
+    overrides = next(iter(conditions.values()), {})
+    return dataclasses.replace(ablation, conditions={'': overrides}, second_factor='')
 
 
 def parse(experiments: Iterable[Experiment], key: str, text: str) -> Any:
