@@ -95,7 +95,7 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
     run = f'{config["epochs"]} epochs' + (', a smoke run' if config.get('scale') == 'quick' else '')
     yield f'How many seeds? In percentage points of test accuracy, from {folder} ({run}).'
     heads = [f'n={n}' for n in COUNTS] + [f'for {100 * target:.3g}' for target in targets]
-    yield f'{"option":20}{"sd":>6}  {"(95 %)":16}' + ''.join(f'{head:>8}' for head in heads)
+    yield f'{"option":20}{"sd":>6}  {"(95 %)":16}' + _cells(heads)
     for condition in dict.fromkeys(row['condition'] for row in rows):
         for option, (sd, n) in measure_spread(rows, config['baseline'], condition).items():
             low, high = statistics.sd_interval(sd, n)
@@ -103,10 +103,13 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
             cells += [f'{statistics.seeds_needed(sd, target):,}' for target in targets]
             interval = f'({100 * low:.2f} to {100 * high:.2f})'
             label = f'{condition} {option}'.strip()
-            yield f'{label:20}{100 * sd:6.2f}  {interval:16}' + ''.join(
-                f'{cell:>8}' for cell in cells
-            )
+            yield f'{label:20}{100 * sd:6.2f}  {interval:16}' + _cells(cells)
     yield 'sd: standard deviation of the paired differences. n=: minimum detectable difference with'
     yield 'so many seeds (power 0.8, paired t test at level 0.05, one comparison). for: seeds that'
     fixed = f'; the margin is {100 * margin:.3g}' if margin else ''
     yield f'detect so many percentage points{fixed}.'
+
+
+def _cells(texts: Sequence[str]) -> str:
+    """Columns of COUNTS, then wider ones of differences to detect."""
+    return ''.join(f'{text:>{7 if i < len(COUNTS) else 9}}' for i, text in enumerate(texts))

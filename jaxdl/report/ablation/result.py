@@ -126,9 +126,10 @@ def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
         rows.append([markup.name(option), *errors, _epochs_to(target, val.mean(0))])
     caption = f'Error at epoch {study.design(condition)["epochs"]}, %, mean over seeds'
     diverged = divergence.count_runs(protocol.diverged(study.table), condition)
+    columns = (*LEARNING_COLUMNS, f'Epochs to {words.number(1 - target)}{words.SPACE}%')
     return [
         curves.figure(figure, both, study.baseline, diverged, study.data[condition].val),
-        Table(caption, (*LEARNING_COLUMNS, f'Epochs to {words.number(1 - target)}'), rows, 'lrrrr'),
+        Table(caption, columns, rows, 'lrrrr'),
         Paragraph(f'{EPOCHS_TO} {TRAINING_ERROR}', 'note'),
     ]
 
