@@ -11,7 +11,7 @@ from jaxdl.ablation.planning import Condition
 from jaxdl.config.experiment import option_variant
 from jaxdl.data import audit
 from jaxdl.ensemble import Member, Result
-from jaxdl.statistics.protocol import Correctness
+from jaxdl.statistics.protocol import ImageValues
 from jaxdl.train.figure_data import PICTURES
 from jaxdl.workdir import tables
 from jaxdl.workdir.correct import CorrectTable
@@ -62,7 +62,7 @@ def write_probes(folder: pathlib.Path, tested: Sequence[tuple[Member, Result]]) 
 
 
 def write_differing(
-    folder: pathlib.Path, condition: Condition, correct: CorrectTable, by_image: Correctness
+    folder: pathlib.Path, condition: Condition, correct: CorrectTable, by_image: ImageValues
 ) -> None:
     """Write differing.npz: the test images on which the options differ most from the baseline.
 

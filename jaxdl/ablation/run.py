@@ -257,13 +257,13 @@ def _write(
 
 def _correctness(
     rows: Sequence[Row], correct: CorrectTable, condition: Condition
-) -> protocol.Correctness:
+) -> protocol.ImageValues:
     classes = len(condition.dataset.class_names)
     return protocol.correctness(rows, correct, condition.name, classes)
 
 
 def _summary(
-    rows: Sequence[Row], by_image: protocol.Correctness, condition: Condition, plan: records.Plan
+    rows: Sequence[Row], by_image: protocol.ImageValues, condition: Condition, plan: records.Plan
 ) -> list[Row]:
     """Rows of summary.csv of one condition."""
     study, data = condition.study, plan.data[condition.name]

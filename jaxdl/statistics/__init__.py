@@ -3,7 +3,7 @@
 NumPy and SciPy only.
 
 May import workdir (rows of tables) and errors, never jax. Interface: the names below, `protocol`,
-`variance` and `classification`.
+`variance`, `classification`, `metrics` and `jackknife`.
 """
 
 from jaxdl.statistics.cluster_bootstrap import ESTABLISHED as ESTABLISHED
@@ -18,6 +18,7 @@ from jaxdl.statistics.cluster_bootstrap import score_predictions as score_predic
 from jaxdl.statistics.crossed import FEWEST_GROUPS as FEWEST_GROUPS
 from jaxdl.statistics.crossed import CorrectComparison as CorrectComparison
 from jaxdl.statistics.crossed import compare_correct as compare_correct
+from jaxdl.statistics.crossed import compare_values as compare_values
 from jaxdl.statistics.paired import ALPHA as ALPHA
 from jaxdl.statistics.paired import STATISTICS as STATISTICS
 from jaxdl.statistics.paired import Comparison as Comparison

@@ -27,6 +27,7 @@ class CorrectComparison:
       share_rest: share of the interaction of seeds and groups.
       errors: (standard error, degrees of freedom) of seeds and images together, of seeds alone and
         of images alone; empty if nothing varies.
+      largest: largest possible difference.
     """
 
     difference: float
@@ -36,6 +37,7 @@ class CorrectComparison:
     share_images: float
     share_rest: float
     errors: tuple[tuple[float, float], ...]
+    largest: float = 1.0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -56,7 +58,7 @@ class CorrectComparison:
             return self.difference - half, self.difference + half
         if self.p_value < level or not self.difference:
             return self.difference, self.difference
-        return -1.0, 1.0  # the sign-flip test rejects no difference at this level
+        return -self.largest, self.largest  # the sign-flip test rejects nothing at this level
 
     def detectable_at(self, level: float) -> float:
         """Minimum detectable difference for new seeds and new images: 80 % power.
@@ -105,7 +107,50 @@ def compare_correct(
       >>> round(comparison.difference, 3), round(comparison.p_value, 2)
       (0.222, 0.18)
     """
-    option, baseline = _correct(option, 'option'), _correct(baseline, 'baseline')
+    option, baseline = _values(option, 'option'), _values(baseline, 'baseline')
+    for name, values in dict(option=option, baseline=baseline).items():
+        if not np.all((values >= 0) & (values <= 1)):
+            raise InputError(f'{name}: every value must be 0 to 1 (whether an image is correct)')
+    return _compare(option, baseline, groups, 1.0)
+
+
+def compare_values(
+    option: Sequence[Any] | np.ndarray,
+    baseline: Sequence[Any] | np.ndarray,
+    groups: Sequence[Any] | np.ndarray | None = None,
+    largest: float = np.inf,
+) -> CorrectComparison:
+    """Compare an option with the baseline for new seeds and new images by any value per image.
+
+    The same formulas as those of `compare_correct`.
+
+    Args:
+      option: value of each image, float [seeds, images]: a metric per image, or the pseudo-values
+        of a jackknife.
+      baseline: the same of the baseline, with the same seeds and images.
+      groups: as in `compare_correct`.
+      largest: largest possible difference.
+
+    Returns:
+      The comparison, in the unit of the values.
+
+    Raises:
+      InputError: the shapes differ, a value is not finite, or there are fewer than two seeds or two
+        groups.
+    """
+    option, baseline = _values(option, 'option'), _values(baseline, 'baseline')
+    for name, values in dict(option=option, baseline=baseline).items():
+        if not np.all(np.isfinite(values)):
+            raise InputError(f'{name}: every value must be finite')
+    return _compare(option, baseline, groups, largest)
+
+
+def _compare(
+    option: np.ndarray,
+    baseline: np.ndarray,
+    groups: Sequence[Any] | np.ndarray | None,
+    largest: float,
+) -> CorrectComparison:
     if option.shape != baseline.shape:
         raise InputError(
             f'option has the shape {option.shape} and baseline {baseline.shape}: '
@@ -114,10 +159,11 @@ def compare_correct(
     d, weights = _group_means(option - baseline, groups)
     seeds, count = d.shape
     mean = float((d @ weights).mean())
-    if constant(d):
-        mean = 0.0 if constant(np.append(d, 0.0)) else float(d[0, 0])
+    size = float(max(np.abs(option).max(), np.abs(baseline).max()))
+    if constant(d, size):
+        mean = 0.0 if constant(np.append(d, 0.0), size) else float(d[0, 0])
         p_value = 2.0 ** (1 - min(seeds, count)) if mean else 1.0  # exact sign-flip test
-        return CorrectComparison(mean, p_value, count, 0.0, 0.0, 0.0, ())
+        return CorrectComparison(mean, p_value, count, 0.0, 0.0, 0.0, (), largest)
     of_seeds, of_groups, of_rest = _variances(d, weights)
     parts = (max(of_seeds - of_rest, 0.0), max(of_groups - of_rest, 0.0), of_rest)
     total = sum(parts)
@@ -138,6 +184,7 @@ def compare_correct(
         share_images=parts[1] / total,
         share_rest=parts[2] / total,
         errors=errors,
+        largest=largest,
     )
 
 
@@ -164,14 +211,12 @@ def number_groups(groups: Sequence[Any] | np.ndarray | None, images: int) -> np.
     return np.unique(groups, return_inverse=True)[1]
 
 
-def _correct(values: Sequence[Any] | np.ndarray, name: str) -> np.ndarray:
+def _values(values: Sequence[Any] | np.ndarray, name: str) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or min(values.shape) < 2:
         raise InputError(
             f'{name} has the shape {values.shape}: must be [seeds, images], at least 2 of each'
         )
-    if not np.all((values >= 0) & (values <= 1)):
-        raise InputError(f'{name}: every value must be 0 to 1 (whether an image is correct)')
     return values
 
 

@@ -142,6 +142,7 @@ def compare(
     baseline: Sequence[float] | np.ndarray,
     *,
     test_train_ratio: float = 0.0,
+    lower_is_better: bool = False,
 ) -> Comparison:
     """Compare an option with the baseline by paired differences.
 
@@ -152,9 +153,10 @@ def compare(
         the test set over that of the training set. Overlapping training sets make the naive
         variance too small, so Nadeau and Bengio, "Inference for the generalization error" (2003),
         replace 1/n by 1/n + ratio.
+      lower_is_better: direction of the metric, by which `p_better` counts wins.
 
     Returns:
-      The comparison, in the unit of the metric.
+      The comparison, in the unit of the metric. `difference` is option - baseline in either case.
 
     Raises:
       InputError: lengths differ, there are fewer than two pairs, or a value is not finite.
@@ -173,7 +175,8 @@ def compare(
     sd = 0.0 if constant(d, largest) else float(d.std(ddof=1))
     error = sd * _scale(n, test_train_ratio)
     half = _quantile(n) * error
-    wins = float((np.sum(d > 0) + 0.5 * np.sum(d == 0)) / n)
+    won = d < 0 if lower_is_better else d > 0
+    wins = float((np.sum(won) + 0.5 * np.sum(d == 0)) / n)
     return Comparison(
         difference=mean,
         interval=(float(mean - half), float(mean + half)),

@@ -13,10 +13,10 @@ import numpy as np
 
 from jaxdl import statistics
 from jaxdl.errors import InputError
+from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import Row
 
-METRIC = 'accuracy'
 NONE = 'no difference found'  # the verdict on an option
 MARGIN = 0.2  # margin of equivalence as a share of the baseline's validation error in tuning
 Setting = TypeVar('Setting', bound=Any)
@@ -24,19 +24,22 @@ Setting = TypeVar('Setting', bound=Any)
 TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
 
 
-def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> dict[float, float]:
-    """Mean validation accuracy of each learning rate of an option at the last epoch of tuning.
+def validation_means(
+    rows: Iterable[Row], option: str, condition: str = '', metric: str = ACCURACY.name
+) -> dict[float, float]:
+    """Mean of a metric on the validation split, per learning rate, at the last epoch of tuning.
 
     Args:
       rows: rows of results.csv.
       option: name of the option.
       condition: name of the condition.
+      metric: name of the metric that decides.
 
     Returns:
-      Learning rate -> mean accuracy over tuning seeds, in ascending order.
+      Learning rate -> mean over tuning seeds, in ascending order.
     """
     rows = [
-        r for r in rows if r['phase'] == 'tune' and r['split'] == 'val' and r['metric'] == METRIC
+        r for r in rows if r['phase'] == 'tune' and r['split'] == 'val' and r['metric'] == metric
     ]
     rows = [r for r in rows if r['option'] == option and r['condition'] == condition]
     last = max((r['epoch'] for r in rows), default=0)
@@ -50,8 +53,10 @@ def validation_means(rows: Iterable[Row], option: str, condition: str = '') -> d
 def best_setting(
     scores: Mapping[Setting, Sequence[float]],
     losses: Mapping[Setting, Sequence[float]] | None = None,
+    *,
+    lower_is_better: bool = False,
 ) -> Setting:
-    """Setting with the largest mean score over seeds.
+    """Setting with the best mean score over seeds.
 
     Means count as equal if they agree to 12 digits, since sums round. Among equal means the
     smallest mean loss decides, then the smallest setting.
@@ -59,17 +64,21 @@ def best_setting(
     Args:
       scores: setting -> score of each seed. A score that is not finite puts its setting last.
       losses: setting -> validation loss of each seed; None: equal means go to the smallest setting.
+      lower_is_better: direction of the scores.
 
     Examples:
       >>> best_setting({0.01: [0.9, 0.8], 0.1: [0.95, 0.9], 0.3: [0.9, 0.95]})
       0.1
       >>> best_setting({0.01: [1.0], 0.1: [1.0]}, {0.01: [1.2], 0.1: [0.1]})
       0.1
+      >>> best_setting({0.01: [0.4], 0.1: [0.2]}, lower_is_better=True)
+      0.1
     """
+    sign = 1 if lower_is_better else -1
 
     def place(setting: Setting) -> tuple[float, float, Setting]:
         loss = math.inf if losses is None else _mean_of(losses[setting], math.inf)
-        return -_mean_of(scores[setting], -math.inf), loss, setting
+        return sign * _mean_of(scores[setting], sign * math.inf), loss, setting
 
     return min(scores, key=place)
 
@@ -79,11 +88,12 @@ def _mean_of(values: Sequence[float], otherwise: float) -> float:
     return round(mean, 12) if math.isfinite(mean) else otherwise
 
 
-def best_rate(means: Mapping[float, float]) -> float:
+def best_rate(means: Mapping[float, float], metric: Metric = ACCURACY) -> float:
     """Select the learning rate with the best mean.
 
     Args:
-      means: learning rate -> mean validation accuracy.
+      means: learning rate -> mean on the validation split.
+      metric: the metric that decides.
 
     Returns:
       The best learning rate; the smallest of those that are equal to 12 digits.
@@ -92,7 +102,9 @@ def best_rate(means: Mapping[float, float]) -> float:
       >>> best_rate({0.01: 0.9, 0.1: 0.95, 0.3: 0.95})
       0.1
     """
-    return best_setting({rate: [mean] for rate, mean in means.items()})
+    return best_setting(
+        {rate: [mean] for rate, mean in means.items()}, lower_is_better=metric.lower_is_better
+    )
 
 
 def best_learning_rates(runs: Iterable[tuple[str, float, float]]) -> dict[str, float]:
@@ -115,26 +127,34 @@ def best_learning_rates(runs: Iterable[tuple[str, float, float]]) -> dict[str, f
 
 
 def equivalence_margin(
-    margin: float | None, rows: Iterable[Row], baseline: str, condition: str = ''
+    margin: float | None,
+    rows: Iterable[Row],
+    baseline: str,
+    condition: str = '',
+    metric: Metric = ACCURACY,
 ) -> float | None:
     """Margin of equivalence: the one that is set, otherwise one from the tuning phase.
 
     The margin is fixed before the first measurement, so the test of equivalence stays valid.
 
     Args:
-      margin: the setting of the study, in accuracy; None for a margin from the tuning phase.
+      margin: the setting of the study, in the unit of the metric; None for a margin from the tuning
+        phase.
       rows: rows of results.csv.
       baseline: name of the baseline.
       condition: name of the condition.
+      metric: the metric that decides.
 
     Returns:
       `margin`, otherwise a fifth of the baseline's mean validation error at its selected learning
-      rate, in accuracy; None if the learning rate was not tuned or the error is 0.
+      rate; None if the learning rate was not tuned or the error is 0. The error is the distance
+      from the value of a perfect classifier: 1 - accuracy. None if this value is not known.
     """
     if margin is not None:
         return margin
-    means = validation_means(rows, baseline, condition)
-    return MARGIN * (1 - max(means.values())) or None if means else None
+    means = validation_means(rows, baseline, condition, metric.name)
+    error = metric.error(means[best_rate(means, metric)]) if means else None
+    return MARGIN * error if error else None
 
 
 def grow(rates: Sequence[float], best: float) -> float | None:
@@ -189,28 +209,37 @@ def diverged(table: Sequence[Row]) -> list[FailedRun]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Correctness:
-    """Correctness of the measured runs of one condition on its test images.
+class ImageValues:
+    """Value of every test image in the measured runs of one condition.
 
     Attributes:
       by_option: option -> float [seed, image], in ascending order of the seeds: whether the image
-        is classified correctly; the accuracy of chance for a diverged run; nan for an image that
-        is not in the test split of that seed.
-      groups: str [image], equal for images that belong together.
+        is classified correctly, or its contribution to another metric; the value of a guess for a
+        diverged run; nan for an image that is not in the test split of that seed.
+      groups: [image], equal for images that belong together.
+      blocks: [image], merged groups, the units of the comparison; None: the groups.
     """
 
     by_option: Mapping[str, np.ndarray]
     groups: np.ndarray
+    blocks: np.ndarray | None = None
 
     @property
     def complete(self) -> bool:
         """Whether every run was tested on every image."""
-        return not any(np.isnan(correct).any() for correct in self.by_option.values())
+        return not any(np.isnan(values).any() for values in self.by_option.values())
+
+    def compare(self, option: str, baseline: str, metric: Metric) -> statistics.CorrectComparison:
+        """Compare two options for new seeds and new images."""
+        units = self.groups if self.blocks is None else self.blocks
+        return statistics.compare_values(
+            self.by_option[option], self.by_option[baseline], units, metric.largest
+        )
 
 
 def correctness(
     rows: Sequence[Row], correct: CorrectTable, condition: str, num_classes: int
-) -> Correctness:
+) -> ImageValues:
     """Correctness of the measured runs of one condition.
 
     Args:
@@ -235,7 +264,7 @@ def correctness(
         lost = np.array([(option, int(seed)) in failed for seed in seeds])
         chance = np.where(np.isnan(values), np.nan, 1 / num_classes)
         by_option[option] = np.where(lost[:, None], chance, values)[:, tested]
-    return Correctness(by_option, correct.group[tested])
+    return ImageValues(by_option, correct.group[tested])
 
 
 def summarize(
@@ -243,7 +272,8 @@ def summarize(
     baseline: str,
     condition: str = '',
     test_train_ratio: float = 0.0,
-    by_image: Correctness | None = None,
+    by_image: ImageValues | None = None,
+    metric: Metric = ACCURACY,
 ) -> list[Row]:
     """Compute the rows of summary.csv of one condition.
 
@@ -252,7 +282,8 @@ def summarize(
       baseline: name of the baseline.
       condition: name of the condition.
       test_train_ratio: as in `jaxdl.statistics.compare`.
-      by_image: correctness on the test images; None leaves the columns on images empty.
+      by_image: values of the test images; None leaves the columns on images empty.
+      metric: the metric that decides.
 
     Returns:
       One row per option: mean, and the paired comparison with the baseline.
@@ -260,26 +291,28 @@ def summarize(
     Raises:
       InputError: the evaluation seeds of an option are not those of the baseline.
     """
-    measured = measured_of(rows, condition)
+    measured = measured_of(rows, condition, metric.name)
     if baseline not in measured:
         raise InputError(
             f'no measurement of the baseline {baseline!r}: run the experiment again to resume it'
         )
-    summary = [_mean(option, baseline, condition, values) for option, values in measured.items()]
+    summary = [
+        _mean(option, baseline, condition, values, metric) for option, values in measured.items()
+    ]
     compared = [row for row in summary if row['option'] != baseline]
     for row in compared:
         row |= _comparison(
-            measured[row['option']], measured[baseline], row['option'], test_train_ratio
+            measured[row['option']], measured[baseline], row['option'], test_train_ratio, metric
         )
     p_values = statistics.holm([row['p_value'] for row in compared])
     for row, adjusted in zip(compared, p_values, strict=True):
-        row |= dict(p_holm=float(adjusted), verdict=_verdict(row['difference'], adjusted))
+        row |= dict(p_holm=float(adjusted), verdict=_verdict(row['difference'], adjusted, metric))
     if by_image is not None:
-        _compare_images(summary, by_image)
+        _compare_images(summary, by_image, metric)
     return summary
 
 
-def _compare_images(summary: Sequence[Row], by_image: Correctness) -> None:
+def _compare_images(summary: Sequence[Row], by_image: ImageValues, metric: Metric) -> None:
     """Add the columns on new seeds and new images to the rows of one condition.
 
     Where every seed has a test split of its own, the comparison over seeds covers new images.
@@ -293,33 +326,35 @@ def _compare_images(summary: Sequence[Row], by_image: Correctness) -> None:
             row[name] for name in ('difference_low', 'difference_high', 'p_value')
         )
         if by_image.complete:
-            option, baseline = (by_image.by_option[row[side]] for side in ('option', 'baseline'))
-            comparison = statistics.compare_correct(option, baseline, by_image.groups)
+            comparison = by_image.compare(row['option'], row['baseline'], metric)
             (low, high), p_value = comparison.interval, comparison.p_value
         row |= dict(difference_low_images=low, difference_high_images=high, p_value_images=p_value)
     p_values = statistics.holm([row['p_value_images'] for row in compared])
     for row, adjusted in zip(compared, p_values, strict=True):
         few = groups < statistics.FEWEST_GROUPS
-        verdict = NONE if few else _verdict(row['difference'], adjusted)
+        verdict = NONE if few else _verdict(row['difference'], adjusted, metric)
         row |= dict(p_holm_images=float(adjusted), verdict_images=verdict)
 
 
-def measured_of(rows: Iterable[Row], condition: str) -> dict[str, dict[int, tuple[float, float]]]:
-    """Test accuracies of the evaluation seeds.
+def measured_of(
+    rows: Iterable[Row], condition: str, metric: str = ACCURACY.name
+) -> dict[str, dict[int, tuple[float, float]]]:
+    """Metric on the test split of the evaluation seeds.
 
     Args:
       rows: rows of results.csv.
       condition: name of the condition.
+      metric: name of the metric that decides.
 
     Returns:
-      Option -> seed -> (test accuracy, learning rate).
+      Option -> seed -> (value, learning rate).
     """
     measured = defaultdict(dict)
     for r in rows:
         if (r['phase'], r['split'], r['metric'], r['condition']) == (
             'measure',
             'test',
-            METRIC,
+            metric,
             condition,
         ):
             measured[r['option']][r['seed']] = (r['value'], r['learning_rate'])
@@ -327,17 +362,21 @@ def measured_of(rows: Iterable[Row], condition: str) -> dict[str, dict[int, tupl
 
 
 def _mean(
-    option: str, baseline: str, condition: str, values: dict[int, tuple[float, float]]
+    option: str,
+    baseline: str,
+    condition: str,
+    values: dict[int, tuple[float, float]],
+    metric: Metric,
 ) -> Row:
-    accuracy = [value for value, _ in values.values()]
+    measured = [value for value, _ in values.values()]
     mean, low, high = (
-        statistics.mean_interval(accuracy) if len(accuracy) > 1 else (accuracy[0], None, None)
+        statistics.mean_interval(measured) if len(measured) > 1 else (measured[0], None, None)
     )
     rate = next(iter(values.values()))[1]
     head = dict(
         condition=condition, option=option, baseline=baseline, learning_rate=rate, seeds=len(values)
     )
-    return head | dict(metric=METRIC, mean=mean, ci_low=low, ci_high=high)
+    return head | dict(metric=metric.name, mean=mean, ci_low=low, ci_high=high)
 
 
 def _comparison(
@@ -345,6 +384,7 @@ def _comparison(
     baseline: dict[int, tuple[float, float]],
     name: str,
     ratio: float,
+    metric: Metric,
 ) -> Row:
     if set(option) != set(baseline):
         raise InputError(
@@ -353,7 +393,10 @@ def _comparison(
         )
     seeds = sorted(option)
     comparison = statistics.compare(
-        [option[s][0] for s in seeds], [baseline[s][0] for s in seeds], test_train_ratio=ratio
+        [option[s][0] for s in seeds],
+        [baseline[s][0] for s in seeds],
+        test_train_ratio=ratio,
+        lower_is_better=metric.lower_is_better,
     )
     return dict(
         difference=comparison.difference,
@@ -367,7 +410,7 @@ def _comparison(
     )
 
 
-def _verdict(difference: float, p_holm: float) -> str:
+def _verdict(difference: float, p_holm: float, metric: Metric) -> str:
     if p_holm >= statistics.ALPHA:
         return NONE
-    return 'better' if difference > 0 else 'worse'
+    return 'better' if metric.improvement(difference) > 0 else 'worse'

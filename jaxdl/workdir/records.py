@@ -83,6 +83,19 @@ class GroupPlan:
 
 
 @dataclasses.dataclass(frozen=True)
+class MetricPlan:
+    """A metric of an ablation, as a report needs it without the file that registers the metric.
+
+    Attributes:
+      lower_is_better: direction.
+      over: `image` or `split`, as in `jaxdl.statistics.metrics.Metric`.
+    """
+
+    lower_is_better: bool
+    over: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """plan.json of an ablation, written before the first step.
 
@@ -92,6 +105,7 @@ class Plan:
       versions: package -> version.
       registered: name -> function, file and SHA-256 of components that the user registered.
       defaults: `variant` and `data` -> default values, which tell the non-default settings.
+      metrics: name of a metric that is measured -> its direction and level.
     """
 
     data: Mapping[str, DataPlan]
@@ -101,6 +115,7 @@ class Plan:
     groups: tuple[GroupPlan, ...]
     registered: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     defaults: Mapping[str, Any] | None = None
+    metrics: Mapping[str, MetricPlan] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -185,3 +185,15 @@ def test_the_corrected_interval_excludes_0_exactly_where_holm_rejects():
         for each, p in zip(comparisons, p_holm, strict=True):
             low, high = each.interval_at(level)
             assert (p < 0.05) == (not low <= 0 <= high)
+
+
+def test_values_of_any_unit_are_compared_by_the_same_formulas():
+    shares = compare_correct(OPTION, BASELINE)
+    result = statistics.compare_values(7.0 * OPTION - 3, 7.0 * BASELINE - 3)
+    assert result.difference == pytest.approx(7 * shares.difference)
+    assert result.interval == pytest.approx([7 * end for end in shares.interval])
+    assert result.p_value == pytest.approx(shares.p_value)
+    same = statistics.compare_values(np.full((2, 12), 5.0), np.full((2, 12), 2.0))
+    assert (same.difference, same.interval) == (3.0, (-np.inf, np.inf))
+    with pytest.raises(InputError, match='every value must be finite'):
+        statistics.compare_values(np.full((2, 12), np.nan), np.zeros((2, 12)))

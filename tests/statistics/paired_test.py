@@ -243,3 +243,12 @@ def test_bad_values(option, baseline, words):
 def test_comparisons_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         statistics.compare([1.0, 2.0], [0.0, 0.0]).p_value = 1.0  # type: ignore[misc]
+
+
+def test_the_probability_of_improvement_follows_the_direction():
+    option, baseline = [1.0, 2.0, 3.0, 5.0], [2.0, 2.0, 2.5, 6.0]
+    higher = statistics.compare(option, baseline)
+    lower = statistics.compare(option, baseline, lower_is_better=True)
+    assert (higher.p_better, lower.p_better) == (0.375, 0.625)
+    assert lower.difference == higher.difference == -0.375
+    assert lower.p_value == higher.p_value

@@ -7,7 +7,8 @@ import pytest
 
 from jaxdl import statistics
 from jaxdl.errors import InputError
-from jaxdl.statistics import protocol
+from jaxdl.statistics import jackknife, metrics, protocol
+from jaxdl.statistics.metrics import METRICS
 from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import SUMMARY
 
@@ -296,3 +297,79 @@ def test_the_margin_is_a_fifth_of_the_baselines_validation_error(rows):
 
 def measured_only(rows):
     return [r for r in rows if r['phase'] == 'measure']
+
+
+def in_another_metric(rows, name, change):
+    """The rows, and the same with each accuracy changed, under the name of another metric."""
+    return rows + [r | dict(metric=name, value=change(r['value'])) for r in rows]
+
+
+def test_by_a_metric_that_falls_the_verdicts_are_those_of_its_opposite(rows):
+    """log loss = 2 - 2 accuracy: every difference doubles and turns, and no verdict changes."""
+    both = in_another_metric(rows, 'log_loss', lambda value: 2 - 2 * value)
+    log_loss = METRICS['log_loss']
+    for option in MEASURED:
+        means = protocol.validation_means(both, option, '', 'log_loss')
+        by_accuracy = protocol.validation_means(both, option)
+        assert protocol.best_rate(means, log_loss) == protocol.best_rate(by_accuracy)
+        assert means[0.1] == pytest.approx(2 - 2 * by_accuracy[0.1])
+    first = {r['option']: r for r in protocol.summarize(both, 'max')}
+    second = {r['option']: r for r in protocol.summarize(both, 'max', metric=log_loss)}
+    for option, row in second.items():
+        assert row['metric'] == 'log_loss'
+        assert first[option]['metric'] == 'accuracy'
+        for name in ('p_value', 'p_holm', 'p_better', 'p_better_low', 'p_better_high'):
+            assert row.get(name) == pytest.approx(first[option].get(name), abs=1e-9), name
+        assert row.get('verdict') == first[option].get('verdict')
+        if option != 'max':
+            assert row['difference'] == pytest.approx(-2 * first[option]['difference'], abs=1e-12)
+            assert row['detectable'] == pytest.approx(2 * first[option]['detectable'], abs=1e-12)
+    margin = protocol.equivalence_margin(None, both, 'max', '', log_loss)
+    assert margin == pytest.approx(2 * protocol.equivalence_margin(None, rows, 'max'))
+    assert protocol.equivalence_margin(0.3, both, 'max', '', log_loss) == 0.3
+
+
+def test_a_registered_metric_has_no_margin_of_its_own(rows):
+    both = in_another_metric(rows, 'mine', lambda value: 100 * value)
+    mine = metrics.named('mine')
+    assert protocol.equivalence_margin(None, both, 'max', '', mine) is None
+    assert protocol.summarize(both, 'max', metric=mine)[1]['verdict'] == 'better'
+    turned = protocol.summarize(both, 'max', metric=metrics.named('mine', lower_is_better=True))
+    assert turned[1]['verdict'] == 'worse'
+
+
+def test_on_rare_classes_macro_f1_and_accuracy_can_disagree():
+    """Of 200 images 10 are of the rare class: the option finds them, and errs on other images."""
+    labels = np.repeat([0, 1], [190, 10])
+    logits = {}
+    for option, (common, rare) in dict(base=(0.0, 0.9), rare=(0.1, 0.1)).items():
+        wrong = [
+            np.random.default_rng([seed, len(option)]).random(200) < np.where(labels, rare, common)
+            for seed in range(8)
+        ]
+        logits[option] = [np.eye(2)[labels ^ w] for w in wrong]
+    verdicts, over_images = {}, {}
+    for name in ('accuracy', 'macro_f1', 'balanced_accuracy'):
+        metric = METRICS[name]
+        table = [
+            row('measure', option, 0.1, 1000 + seed, 1, metric.value(each, labels))
+            | dict(metric=name)
+            for option, runs in logits.items()
+            for seed, each in enumerate(runs)
+        ]
+        blocks = jackknife.merge_groups(np.arange(200))
+        by_image = protocol.ImageValues(
+            {
+                option: np.stack([jackknife.contributions(metric, z, labels, blocks) for z in runs])
+                for option, runs in logits.items()
+            },
+            np.arange(200),
+            blocks,
+        )
+        summary = protocol.summarize(table, 'base', by_image=by_image, metric=metric)
+        verdicts[name], over_images[name] = summary[1]['verdict'], summary[1]['verdict_images']
+        assert summary[1]['images'] == summary[1]['image_groups'] == 200
+        assert summary[1]['difference_low_images'] <= summary[1]['difference_low']
+        assert summary[1]['difference_high_images'] >= summary[1]['difference_high']
+    assert verdicts == dict(accuracy='worse', macro_f1='better', balanced_accuracy='better')
+    assert over_images['balanced_accuracy'] == 'better'

@@ -6,12 +6,12 @@ import numpy as np
 
 from jaxdl import statistics
 from jaxdl.statistics import protocol
-from jaxdl.statistics.protocol import Correctness
+from jaxdl.statistics.protocol import ImageValues
 from jaxdl.workdir.tables import Row
 
 
 def extend(
-    summary: Sequence[Row], table: Sequence[Row], by_image: Correctness, ratio: float
+    summary: Sequence[Row], table: Sequence[Row], by_image: ImageValues, ratio: float
 ) -> list[Row]:
     """Add the numbers that the page has beyond summary.csv to the rows of one condition.
 

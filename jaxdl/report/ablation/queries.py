@@ -50,9 +50,9 @@ def options_compared(study: AblationRun, condition: str) -> list[Row]:
 
 
 def curves(study: AblationRun, condition: str, option: str, split: str) -> np.ndarray:
-    """Accuracy in the measure phase, float [seed, epoch]; empty if none was recorded."""
+    """The metric in the measure phase, float [seed, epoch]; empty if it was not recorded."""
     values = collections.defaultdict(dict)
-    for row in study.series.get((condition, 'measure', option, split, protocol.METRIC), []):
+    for row in study.series.get((condition, 'measure', option, split, study.metric.name), []):
         values[row['seed']][row['epoch']] = row['value']
     return np.array(
         [[by_epoch[e] for e in sorted(by_epoch)] for _, by_epoch in sorted(values.items())]
@@ -60,21 +60,21 @@ def curves(study: AblationRun, condition: str, option: str, split: str) -> np.nd
 
 
 def by_seed(study: AblationRun, condition: str, option: str) -> dict[int, float]:
-    """Evaluation seed -> test accuracy, in the order of the seeds."""
-    rows = study.series[condition, 'measure', option, 'test', protocol.METRIC]
+    """Evaluation seed -> metric on the test split, in the order of the seeds."""
+    rows = study.series[condition, 'measure', option, 'test', study.metric.name]
     return {row['seed']: row['value'] for row in sorted(rows, key=lambda row: row['seed'])}
 
 
 def differences(study: AblationRun, condition: str, option: str) -> list[float]:
-    """Test accuracy of an option minus that of the baseline, per seed."""
+    """Test metric of an option minus that of the baseline, per seed."""
     baseline = by_seed(study, condition, study.baseline)
     return [value - baseline[seed] for seed, value in by_seed(study, condition, option).items()]
 
 
 def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:
     """Tuning of an option; None if its learning rate was not tuned."""
-    rows = study.series.get((condition, 'tune', option, 'val', protocol.METRIC), [])
-    means = protocol.validation_means(rows, option, condition)
+    rows = study.series.get((condition, 'tune', option, 'val', study.metric.name), [])
+    means = protocol.validation_means(rows, option, condition, study.metric.name)
     if not means:
         return None
     last = max(row['epoch'] for row in rows)
@@ -82,7 +82,7 @@ def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:
         rate: [r['value'] for r in rows if r['learning_rate'] == rate and r['epoch'] == last]
         for rate in means
     }
-    best = protocol.best_rate(means)
+    best = protocol.best_rate(means, study.metric)
     grid = [
         rate * _scale(study, condition, option)
         for rate in study.design(condition)['learning_rates']

@@ -92,7 +92,9 @@ def _summary(study: AblationRun, condition: str) -> list[Row]:
         study.table, study.correct, condition, len(study.data[condition].classes)
     )
     ratio = study.test_train_ratio(condition)
-    summary = protocol.summarize(study.table, study.baseline, condition, ratio, by_image)
+    summary = protocol.summarize(
+        study.table, study.baseline, condition, ratio, by_image, study.metric
+    )
     return corrected.extend(summary, study.table, by_image, ratio)
 
 

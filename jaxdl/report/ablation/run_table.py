@@ -98,7 +98,7 @@ def _rates(study: AblationRun) -> str:
 def _rows(study: AblationRun) -> list[list[str]]:
     last = collections.defaultdict(dict)
     for row in study.table:  # ascending epochs: the last one stays
-        if row['metric'] == protocol.METRIC:
+        if row['metric'] == study.metric.name:
             member = (
                 row['condition'],
                 row['option'],

@@ -5,7 +5,8 @@ import pathlib
 from typing import Any
 
 from jaxdl.report.page import words
-from jaxdl.statistics import protocol
+from jaxdl.statistics import metrics, protocol
+from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.records import DataPlan, Plan, RunRecord
 from jaxdl.workdir.tables import Row
@@ -36,6 +37,18 @@ class AblationRun:
     def baseline(self) -> str:
         """The option that the others are compared with."""
         return self.config['baseline']
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that decides."""
+        return self.metric_of(self.config.get('metric', ACCURACY.name))
+
+    def metric_of(self, name: str) -> Metric:
+        """A metric that the run measured, by its name."""
+        facts = (self.plan.metrics or {}).get(name)
+        return (
+            metrics.named(name, facts.lower_is_better, facts.over) if facts else metrics.named(name)
+        )
 
     @property
     def options(self) -> list[str]:
@@ -74,9 +87,11 @@ class AblationRun:
         return self.artifacts / str(self.conditions.index(condition))
 
     def margin(self, condition: str) -> float | None:
-        """Options closer than this in accuracy count as equivalent; None without a margin."""
+        """Options closer than this in the metric count as equivalent; None without a margin."""
         margin = self.design(condition)['margin']
-        return protocol.equivalence_margin(margin, self.table, self.baseline, condition)
+        return protocol.equivalence_margin(
+            margin, self.table, self.baseline, condition, self.metric
+        )
 
     def test_train_ratio(self, condition: str) -> float:
         """Size of the test split over the training split if each seed draws a split; else 0."""
