@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 from jaxdl.config import catalogue
 from jaxdl.report.ablation import verdicts
+from jaxdl.report.page import words
 from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
@@ -36,9 +37,14 @@ def run(name: str, workdir: pathlib.Path) -> float:
 
 
 def read(workdir: pathlib.Path) -> dict[str, list[Row]]:
-    """Condition -> rows of the summary, in the order of the study."""
+    """Condition -> rows of the summary, in the order of the study.
+
+    A condition without a name has that of the data set.
+    """
     rows = tables.read_table(workdir / 'summary.csv', tables.SUMMARY)
-    return {name: [row for row in rows if row['condition'] == name] for name in _conditions(rows)}
+    data = json.loads((workdir / 'config.json').read_text())['data']['dataset'].replace('_', ' ')
+    names = dict.fromkeys(row['condition'] for row in rows)
+    return {name or data: [row for row in rows if row['condition'] == name] for name in names}
 
 
 def points(row: Row, minus: str = '-') -> tuple[str, str, str]:
@@ -54,7 +60,7 @@ def result(conditions: dict[str, list[Row]]) -> str:
     first = next(iter(conditions.values()))[0]
     head = (
         f'against {first["baseline"]}, percentage points of test accuracy, 95 % intervals over '
-        f'seeds and images, {first["seeds"]} seeds, '
+        f'{first["seeds"]} seeds and '
     )
     parts = []
     for name, rows in conditions.items():
@@ -66,9 +72,11 @@ def result(conditions: dict[str, list[Row]]) -> str:
                 text = row['option'] if open_ else f'{row["option"]} {value} ({images})'
                 groups[verdicts.combined(row)].append(text)
         text = '; '.join(f'{key}: {", ".join(names)}' for key, names in groups.items() if names)
-        title = f'{name}, ' if len(conditions) > 1 else ''
-        parts.append(f'{title}{rows[0]["images"]:,} test images: {text}')
-    return head + '. '.join(parts)
+        title = f'{name[:1].upper()}{name[1:]}: ' if len(conditions) > 1 else ''
+        parts.append(f'{title}{text}.')
+    images = words.listing(dict.fromkeys(f'{r[0]["images"]:,}' for r in conditions.values()))
+    stop = '.' if len(conditions) > 1 else ':'
+    return f'{head}{images} test images{stop} {" ".join(parts)}'
 
 
 def table(name: str, conditions: dict[str, list[Row]]) -> Iterable[str]:
@@ -90,10 +98,6 @@ def unchanged(name: str, conditions: dict[str, list[Row]]) -> Iterable[str]:
         if names:
             title = f'`{name}`' + (f', {condition}' if len(conditions) > 1 else '')
             yield f'- {title}: {", ".join(names)}'
-
-
-def _conditions(rows: Iterable[Row]) -> list[str]:
-    return list(dict.fromkeys(row['condition'] for row in rows))
 
 
 def _paragraph(key: str, text: str) -> str:
