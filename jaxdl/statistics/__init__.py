@@ -37,3 +37,4 @@ from jaxdl.statistics.paired import pairing as pairing
 from jaxdl.statistics.paired import sd_interval as sd_interval
 from jaxdl.statistics.paired import seeds_needed as seeds_needed
 from jaxdl.statistics.paired import wilson as wilson
+from jaxdl.statistics.unpaired import compare_unpaired as compare_unpaired

@@ -9,6 +9,7 @@ from scipy import stats
 
 from jaxdl.errors import InputError
 from jaxdl.statistics.paired import ALPHA, SMALLEST, constant, detectable_shift
+from jaxdl.statistics.unpaired import permutation_p_value, welch_freedom
 
 FEWEST_GROUPS = 10  # of test images, for a verdict
 
@@ -78,6 +79,8 @@ def compare_correct(
     option: Sequence[Any] | np.ndarray,
     baseline: Sequence[Any] | np.ndarray,
     groups: Sequence[Any] | np.ndarray | None = None,
+    *,
+    paired: bool = True,
 ) -> CorrectComparison:
     """Compare an option with the baseline for new seeds and new images.
 
@@ -92,6 +95,7 @@ def compare_correct(
       baseline: the same of the baseline, with the same seeds and images.
       groups: [images], equal for images that belong together, such as near-duplicates; None if each
         image is a group by itself.
+      paired: False if the seeds of the baseline are others; there may be another number of them.
 
     Returns:
       The comparison, as a share of images.
@@ -111,7 +115,7 @@ def compare_correct(
     for name, values in dict(option=option, baseline=baseline).items():
         if not np.all((values >= 0) & (values <= 1)):
             raise InputError(f'{name}: every value must be 0 to 1 (whether an image is correct)')
-    return _compare(option, baseline, groups, 1.0)
+    return _compare(option, baseline, groups, 1.0, paired)
 
 
 def compare_values(
@@ -119,6 +123,8 @@ def compare_values(
     baseline: Sequence[Any] | np.ndarray,
     groups: Sequence[Any] | np.ndarray | None = None,
     largest: float = np.inf,
+    *,
+    paired: bool = True,
 ) -> CorrectComparison:
     """Compare an option with the baseline for new seeds and new images by any value per image.
 
@@ -130,6 +136,7 @@ def compare_values(
       baseline: the same of the baseline, with the same seeds and images.
       groups: as in `compare_correct`.
       largest: largest possible difference.
+      paired: as in `compare_correct`.
 
     Returns:
       The comparison, in the unit of the values.
@@ -142,7 +149,7 @@ def compare_values(
     for name, values in dict(option=option, baseline=baseline).items():
         if not np.all(np.isfinite(values)):
             raise InputError(f'{name}: every value must be finite')
-    return _compare(option, baseline, groups, largest)
+    return _compare(option, baseline, groups, largest, paired)
 
 
 def _compare(
@@ -150,29 +157,39 @@ def _compare(
     baseline: np.ndarray,
     groups: Sequence[Any] | np.ndarray | None,
     largest: float,
+    paired: bool,
 ) -> CorrectComparison:
-    if option.shape != baseline.shape:
+    start = 0 if paired else 1  # unpaired sides may have different numbers of seeds
+    if option.shape[start:] != baseline.shape[start:]:
         raise InputError(
             f'option has the shape {option.shape} and baseline {baseline.shape}: '
-            'must have the same seeds and images'
+            f'must have the same {"seeds and images" if paired else "images"}'
         )
-    d, weights = _group_means(option - baseline, groups)
-    seeds, count = d.shape
-    mean = float((d @ weights).mean())
+    sides = [option - baseline] if paired else [option, baseline]
+    means = [_group_means(side, groups) for side in sides]
+    d, weights = [side for side, _ in means], means[0][1]
+    by_group = d[0].mean(0) if paired else d[0].mean(0) - d[1].mean(0)
     size = float(max(np.abs(option).max(), np.abs(baseline).max()))
-    if constant(d, size):
-        mean = 0.0 if constant(np.append(d, 0.0), size) else float(d[0, 0])
-        p_value = 2.0 ** (1 - min(seeds, count)) if mean else 1.0  # exact sign-flip test
+    seeds, count = [len(side) for side in d], len(by_group)
+    if constant(by_group, size) and all(constant(side - side.mean(0), size) for side in d):
+        mean = 0.0 if constant(np.append(by_group, 0.0), size) else float(by_group[0])
+        exact = 2.0 ** (1 - seeds[0]) if paired else permutation_p_value(*seeds)
+        p_value = max(exact, 2.0 ** (1 - count)) if mean else 1.0  # the sign-flip test over groups
         return CorrectComparison(mean, p_value, count, 0.0, 0.0, 0.0, (), largest)
-    of_seeds, of_groups, of_rest = _variances(d, weights)
+    mean = float(by_group @ weights)
+    of_each = [_variances_by_seeds(side, weights) for side in d]
+    of_seeds, of_rest = (sum(variances) for variances in zip(*of_each, strict=True))
+    of_groups = float(_jackknife_weights(weights) @ (by_group - mean) ** 2)
     parts = (max(of_seeds - of_rest, 0.0), max(of_groups - of_rest, 0.0), of_rest)
     total = sum(parts)
-    freedoms = (seeds - 1, count - 1, (seeds - 1) * (count - 1))
-    squares = (of_seeds**2, of_groups**2, of_rest**2)
-    satterthwaite = total**2 / sum(v / f for v, f in zip(squares, freedoms, strict=True))
+    freedoms = [n - 1.0 for n in seeds]
+    squares = [of_groups**2 / (count - 1)]
+    for (by_seeds, rest), freedom in zip(of_each, freedoms, strict=True):
+        squares += [by_seeds**2 / freedom, rest**2 / (freedom * (count - 1))]
+    least = min(*seeds, count) - 1.0
     errors = (
-        (float(np.sqrt(total)), max(satterthwaite, min(seeds, count) - 1.0)),
-        (float(np.sqrt(of_seeds)), seeds - 1.0),
+        (float(np.sqrt(total)), max(total**2 / sum(squares), least)),
+        (float(np.sqrt(of_seeds)), welch_freedom([v for v, _ in of_each], freedoms)),
         (float(np.sqrt(of_groups)), count - 1.0),
     )
     p_value = max(float(2 * stats.t.sf(abs(mean) / e, f)) for e, f in errors if e)
@@ -236,19 +253,19 @@ def _group_means(
     return totals / sizes, sizes / images
 
 
-def _variances(d: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
-    """Variance of the weighted mean of `d` [seeds, groups] by seeds, by groups, by the residual.
-
-    Those by groups are delete-one-group jackknife estimates, which groups of different sizes need.
-    """
-    seeds, count = d.shape
+def _variances_by_seeds(d: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Variance of the weighted mean of `d` [seeds, groups] by seeds, and by the residual."""
+    seeds = len(d)
     by_seed, by_group = d @ weights, d.mean(0)
     mean = by_seed.mean()
-    jackknife = (1 - 1 / count) * (weights / (1 - weights)) ** 2
     residual = d - by_seed[:, None] - by_group + mean
     repeats = seeds * (seeds - 1)
     return (
         float(np.sum((by_seed - mean) ** 2) / repeats),
-        float(jackknife @ (by_group - mean) ** 2),
-        float(np.sum(residual**2 @ jackknife) / repeats),
+        float(np.sum(residual**2 @ _jackknife_weights(weights)) / repeats),
     )
+
+
+def _jackknife_weights(weights: np.ndarray) -> np.ndarray:
+    """Factors of the delete-one-group jackknife, which groups of different sizes need."""
+    return (1 - 1 / len(weights)) * (weights / (1 - weights)) ** 2

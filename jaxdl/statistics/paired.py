@@ -16,20 +16,22 @@ SMALLEST = float(np.finfo(np.float64).tiny)  # a p-value that underflows is this
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """An option against the baseline over n paired seeds.
+    """An option against the baseline over seeds.
 
     Attributes:
       difference: mean of option - baseline, in the unit of the metric (accuracy: 0 to 1).
       interval: 95 % interval of the mean difference (Student's t).
-      p_value: two-sided p-value of the paired t test; of the exact sign-flip test if all
-        differences are equal. Never 0.
-      p_better: probability of improvement: share of seeds on which the option wins, ties counting
-        half.
-      p_better_interval: 95 % interval of `p_better` (Wilson, an approximation if there are ties).
+      p_value: two-sided p-value of the t test; of an exact test (paired: sign-flip, unpaired:
+        permutation) if nothing varies. Never 0.
+      p_better: probability of improvement: share of pairs of runs in which the option wins, ties
+        counting half. Paired seeds are n pairs of equal seeds, unpaired seeds all n m pairs.
+      p_better_interval: 95 % interval of `p_better` (Wilson, an approximation if there are ties;
+        unpaired: Newcombe).
       detectable: minimum detectable difference: smallest true difference found with 80 % power at
-        level 0.05; 0 if it cannot be estimated, because all differences are equal.
-      error: standard error of the mean difference; 0 if all differences are equal.
-      n: number of seeds.
+        level 0.05; 0 if it cannot be estimated, because nothing varies.
+      error: standard error of the mean difference; 0 if nothing varies.
+      n: number of seeds of the option.
+      freedom: degrees of freedom of the t test: n - 1 for paired seeds.
     """
 
     difference: float
@@ -40,6 +42,7 @@ class Comparison:
     detectable: float
     error: float
     n: int
+    freedom: float
 
     def interval_at(self, level: float) -> tuple[float, float]:
         """Interval of the mean difference at another level.
@@ -50,15 +53,26 @@ class Comparison:
           level: probability that the interval misses the true difference, 0.05 for `interval`.
 
         Returns:
-          (low, high). If all differences are equal and the sign-flip test rejects no difference at
-          this level, the interval is infinite.
+          (low, high). If nothing varies and the exact test rejects no difference at this level, the
+          interval is infinite.
         """
         if self.error:
-            half = float(stats.t.isf(level / 2, self.n - 1)) * self.error
+            half = float(stats.t.isf(level / 2, self.freedom)) * self.error
             return self.difference - half, self.difference + half
         if self.p_value < level or self.p_value == 1.0:
             return self.difference, self.difference
         return -np.inf, np.inf
+
+    def detectable_at(self, level: float) -> float:
+        """Minimum detectable difference at another level: 80 % power.
+
+        Args:
+          level: of the test; 0.05 / m at the first step of Holm's correction for m options.
+
+        Returns:
+          The difference; 0 if nothing varies, so that it cannot be estimated.
+        """
+        return self.error * detectable_shift(self.freedom, level) if self.error else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +121,7 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, f
       >>> [round(x, 3) for x in mean_interval([0.91, 0.93, 0.92])]
       [0.92, 0.895, 0.945]
     """
-    values = _finite(values, 'values')
+    values = finite_values(values, 'values')
     half = _quantile(len(values)) * values.std(ddof=1) / np.sqrt(len(values))
     mean = values.mean()
     return float(mean), float(mean - half), float(mean + half)
@@ -186,6 +200,7 @@ def compare(
         detectable=detectable(sd, n, test_train_ratio=test_train_ratio),
         error=error,
         n=n,
+        freedom=n - 1.0,
     )
 
 
@@ -279,7 +294,7 @@ def expected_best(values: Sequence[float] | np.ndarray) -> np.ndarray:
       >>> expected_best([0.97, 0.99, 0.98]).round(4).tolist()
       [0.98, 0.9867, 0.99]
     """
-    ascending = np.sort(_finite(values, 'values', least=1))
+    ascending = np.sort(finite_values(values, 'values', least=1))
     n = len(ascending)
     rank, k = np.arange(1, n + 1), np.arange(1, n + 1)[:, None]
     return special.comb(rank - 1, k - 1) @ ascending / special.comb(n, k[:, 0])
@@ -377,7 +392,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
       >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
       [0.03, 0.06, 0.06]
     """
-    p = _finite(p_values, 'p_values', least=0)
+    p = finite_values(p_values, 'p_values', least=0)
     order = np.argsort(p, kind='stable')
     steps = np.minimum(1.0, (len(p) - np.arange(len(p))) * p[order])
     adjusted = np.empty_like(p)
@@ -436,7 +451,12 @@ STATISTICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float | None], st
 }
 
 
-def _finite(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> np.ndarray:
+def finite_values(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> np.ndarray:
+    """Convert a list of finite numbers to float64 [n].
+
+    Raises:
+      InputError: there are fewer than `least` numbers, or one is not finite.
+    """
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or len(values) < least:
         raise InputError(
@@ -453,7 +473,7 @@ def _finite(values: Sequence[float] | np.ndarray, name: str, least: int = 2) -> 
 def _paired(
     option: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    option, baseline = _finite(option, 'option'), _finite(baseline, 'baseline')
+    option, baseline = finite_values(option, 'option'), finite_values(baseline, 'baseline')
     if option.shape != baseline.shape:
         raise InputError(
             f'option has {len(option)} values and baseline {len(baseline)}: '

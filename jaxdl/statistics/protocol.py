@@ -18,6 +18,7 @@ from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import Row
 
 NONE = 'no difference found'  # the verdict on an option
+REFUSED, WELCH = 'refused', 'welch'  # of options whose seeds are not those of the baseline
 MARGIN = 0.2  # margin of equivalence as a share of the baseline's validation error in tuning
 Setting = TypeVar('Setting', bound=Any)
 # First seed of each phase; evaluation seeds are never tuning seeds.
@@ -229,11 +230,13 @@ class ImageValues:
         """Whether every run was tested on every image."""
         return not any(np.isnan(values).any() for values in self.by_option.values())
 
-    def compare(self, option: str, baseline: str, metric: Metric) -> statistics.CorrectComparison:
+    def compare(
+        self, option: str, baseline: str, metric: Metric, *, paired: bool = True
+    ) -> statistics.CorrectComparison:
         """Compare two options for new seeds and new images."""
         units = self.groups if self.blocks is None else self.blocks
         return statistics.compare_values(
-            self.by_option[option], self.by_option[baseline], units, metric.largest
+            self.by_option[option], self.by_option[baseline], units, metric.largest, paired=paired
         )
 
 
@@ -274,6 +277,8 @@ def summarize(
     test_train_ratio: float = 0.0,
     by_image: ImageValues | None = None,
     metric: Metric = ACCURACY,
+    *,
+    unpaired: str = REFUSED,
 ) -> list[Row]:
     """Compute the rows of summary.csv of one condition.
 
@@ -284,12 +289,14 @@ def summarize(
       test_train_ratio: as in `jaxdl.statistics.compare`.
       by_image: values of the test images; None leaves the columns on images empty.
       metric: the metric that decides.
+      unpaired: REFUSED, or WELCH: an option whose seeds are not those of the baseline is compared
+        as unpaired.
 
     Returns:
-      One row per option: mean, and the paired comparison with the baseline.
+      One row per option: mean, and the comparison with the baseline.
 
     Raises:
-      InputError: the evaluation seeds of an option are not those of the baseline.
+      InputError: the seeds of an option are not those of the baseline, and this is refused.
     """
     measured = measured_of(rows, condition, metric.name)
     if baseline not in measured:
@@ -301,18 +308,55 @@ def summarize(
     ]
     compared = [row for row in summary if row['option'] != baseline]
     for row in compared:
-        row |= _comparison(
-            measured[row['option']], measured[baseline], row['option'], test_train_ratio, metric
-        )
+        option = measured[row['option']]
+        if unpaired == REFUSED and not is_paired(option, measured[baseline]):
+            raise InputError(
+                f'option {row["option"]!r} was not measured on the seeds of the baseline: '
+                'run the experiment again'
+            )
+        row |= _comparison(compare_measured(option, measured[baseline], test_train_ratio, metric))
     p_values = statistics.holm([row['p_value'] for row in compared])
     for row, adjusted in zip(compared, p_values, strict=True):
         row |= dict(p_holm=float(adjusted), verdict=_verdict(row['difference'], adjusted, metric))
     if by_image is not None:
-        _compare_images(summary, by_image, metric)
+        paired = {
+            option: is_paired(values, measured[baseline]) for option, values in measured.items()
+        }
+        _compare_images(summary, by_image, metric, paired)
     return summary
 
 
-def _compare_images(summary: Sequence[Row], by_image: ImageValues, metric: Metric) -> None:
+def is_paired(option: Mapping[int, Any], baseline: Mapping[int, Any]) -> bool:
+    """Whether an option and the baseline have the same seeds."""
+    return set(option) == set(baseline)
+
+
+def compare_measured(
+    option: Mapping[int, tuple[float, float]],
+    baseline: Mapping[int, tuple[float, float]],
+    test_train_ratio: float = 0.0,
+    metric: Metric = ACCURACY,
+) -> statistics.Comparison:
+    """Compare an option with the baseline over seeds: paired where both have the same seeds.
+
+    Args:
+      option: seed -> (value, learning rate), as `measured_of` returns.
+      baseline: the same of the baseline.
+      test_train_ratio: as in `jaxdl.statistics.compare`; for paired seeds.
+      metric: the metric that decides.
+    """
+    paired = is_paired(option, baseline)
+    sides = [[side[seed][0] for seed in sorted(side)] for side in (option, baseline)]
+    if not paired:
+        return statistics.compare_unpaired(*sides, lower_is_better=metric.lower_is_better)
+    return statistics.compare(
+        *sides, test_train_ratio=test_train_ratio, lower_is_better=metric.lower_is_better
+    )
+
+
+def _compare_images(
+    summary: Sequence[Row], by_image: ImageValues, metric: Metric, paired: Mapping[str, bool]
+) -> None:
     """Add the columns on new seeds and new images to the rows of one condition.
 
     Where every seed has a test split of its own, the comparison over seeds covers new images.
@@ -326,7 +370,9 @@ def _compare_images(summary: Sequence[Row], by_image: ImageValues, metric: Metri
             row[name] for name in ('difference_low', 'difference_high', 'p_value')
         )
         if by_image.complete:
-            comparison = by_image.compare(row['option'], row['baseline'], metric)
+            comparison = by_image.compare(
+                row['option'], row['baseline'], metric, paired=paired[row['option']]
+            )
             (low, high), p_value = comparison.interval, comparison.p_value
         row |= dict(difference_low_images=low, difference_high_images=high, p_value_images=p_value)
     p_values = statistics.holm([row['p_value_images'] for row in compared])
@@ -379,25 +425,7 @@ def _mean(
     return head | dict(metric=metric.name, mean=mean, ci_low=low, ci_high=high)
 
 
-def _comparison(
-    option: dict[int, tuple[float, float]],
-    baseline: dict[int, tuple[float, float]],
-    name: str,
-    ratio: float,
-    metric: Metric,
-) -> Row:
-    if set(option) != set(baseline):
-        raise InputError(
-            f'option {name!r} was not measured on the seeds of the baseline: '
-            'run the experiment again'
-        )
-    seeds = sorted(option)
-    comparison = statistics.compare(
-        [option[s][0] for s in seeds],
-        [baseline[s][0] for s in seeds],
-        test_train_ratio=ratio,
-        lower_is_better=metric.lower_is_better,
-    )
+def _comparison(comparison: statistics.Comparison) -> Row:
     return dict(
         difference=comparison.difference,
         difference_low=comparison.interval[0],
