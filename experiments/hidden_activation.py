@@ -1,9 +1,11 @@
 """Which activation between the layers gives the best test accuracy?
 
 Run     python -m jaxdl.main --experiment=hidden_activation
-Takes   43 s on 2 CPU cores (2026-11-24)
-Result  against relu, percentage points of test accuracy, 95 % intervals, 10 seeds: no difference
-        found
+Takes   66 s on 2 CPU cores (2026-11-30)
+Result  against relu, percentage points of test accuracy, 95 % intervals over 10 seeds and 1,798
+        test images: better: gelu +1.14 (+0.43 to +1.85), silu +1.91 (+1.01 to +2.81); worse:
+        sigmoid -31.43 (-49.39 to -13.48), tanh -7.60 (-9.18 to -6.01); no difference found:
+        leaky_relu
 """
 
 from jaxdl import Ablation, Variant

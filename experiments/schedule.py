@@ -1,9 +1,10 @@
 """Which learning rate schedule gives the best test accuracy?
 
 Run     python -m jaxdl.main --experiment=schedule
-Takes   26 s on 2 CPU cores (2026-11-24)
-Result  against constant, percentage points of test accuracy, 95 % intervals, 10 seeds: no
-        difference found
+Takes   37 s on 2 CPU cores (2026-11-30)
+Result  against constant, percentage points of test accuracy, 95 % intervals over 10 seeds and 1,798
+        test images: better: cosine +4.22 (+1.52 to +6.92), step +4.62 (+2.05 to +7.19), one_cycle
+        +7.15 (+4.21 to +10.08); no difference found: warmup_cosine
 """
 
 from jaxdl import Ablation, Variant
