@@ -5,13 +5,14 @@ May import statistics, workdir, fields and errors. Interface: `build` and `compa
 
 import pathlib
 import shutil
+from collections.abc import Iterable
 
 from jaxdl import errors
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError, warn
 from jaxdl.report import assignment, demonstration
+from jaxdl.report.ablation import other_metrics, reading
 from jaxdl.report.ablation import page as ablation
-from jaxdl.report.ablation import reading
 from jaxdl.report.finetune import page as finetune
 from jaxdl.report.finetune import reading as finetune_reading
 from jaxdl.report.page import exports, render
@@ -52,51 +53,59 @@ def build(workdir: pathlib.Path) -> pathlib.Path:
     with errors.damaged(
         f'{workdir}: the report cannot be built', 'start the run again with --overwrite'
     ):
-        page, summary = PAGES[kind](workdir)
+        page, summary, more = PAGES[kind](workdir)
         raw = [
             name for name in RAW if (workdir / name).exists() or (summary and name == 'summary.csv')
         ]
-        html, markdown = render.html(page, raw), render.markdown(page)
+        html, markdown = render.html(page, [*raw, *more]), render.markdown(page)
     try:
-        return _write(workdir, page, summary, html, markdown)
+        return _write(workdir, summary, [*exports.files(page), *more.items()], html, markdown)
     except OSError as error:
         raise InputError(
             f'{workdir} is not writable ({error.strerror}): make it writable'
         ) from None
 
 
-def _ablation(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
+# The page of a run, the rows of summary.csv (or none), and further files: path -> content.
+Content = tuple[Page, list[Row], dict[str, str]]
+
+
+def _ablation(workdir: pathlib.Path) -> Content:
     study = reading.read(workdir)
-    return ablation.page(study), study.summary
+    return ablation.page(study), study.summary, {'tables/metrics.csv': other_metrics.as_csv(study)}
 
 
-def _demonstration(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
-    return demonstration.page(demonstration.read(workdir)), []
+def _demonstration(workdir: pathlib.Path) -> Content:
+    return demonstration.page(demonstration.read(workdir)), [], {}
 
 
-def _assignment(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
-    return assignment.page(workdir), []
+def _assignment(workdir: pathlib.Path) -> Content:
+    return assignment.page(workdir), [], {}
 
 
-def _finetune(workdir: pathlib.Path) -> tuple[Page, list[Row]]:
-    return finetune.page(finetune_reading.read(workdir)), []
+def _finetune(workdir: pathlib.Path) -> Content:
+    return finetune.page(finetune_reading.read(workdir)), [], {}
 
 
-# kind of experiment -> function that returns its page and the rows of summary.csv (or none)
+# kind of experiment -> function that returns its content
 PAGES = dict(
     Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment, FineTune=_finetune
 )
 
 
 def _write(
-    workdir: pathlib.Path, page: Page, summary: list[Row], html: str, markdown: str
+    workdir: pathlib.Path,
+    summary: list[Row],
+    files: Iterable[tuple[str, str | bytes]],
+    html: str,
+    markdown: str,
 ) -> pathlib.Path:
     for name in folder.find_damaged(workdir, folder.MADE_AGAIN):
         warn(f'{workdir / name} {folder.NOT_AS_WRITTEN}: it is written again')
     shutil.rmtree(
         workdir / 'tables', ignore_errors=True
     )  # their names contain section numbers, which may have changed
-    for name, content in exports.files(page):
+    for name, content in files:
         folder.write(workdir / name, content)
     table, path = tables.as_csv(tables.SUMMARY, summary).encode(), workdir / 'summary.csv'
     if summary and not (path.is_file() and path.read_bytes() == table):

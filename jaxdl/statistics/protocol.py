@@ -14,6 +14,7 @@ import numpy as np
 from jaxdl import statistics
 from jaxdl.errors import InputError
 from jaxdl.statistics.metrics import ACCURACY, Metric
+from jaxdl.workdir.contributions import ContributionTable
 from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import Row
 
@@ -268,6 +269,31 @@ def correctness(
         chance = np.where(np.isnan(values), np.nan, 1 / num_classes)
         by_option[option] = np.where(lost[:, None], chance, values)[:, tested]
     return ImageValues(by_option, correct.group[tested])
+
+
+def image_values(
+    table: ContributionTable | None, metric: Metric, correct: ImageValues
+) -> ImageValues | None:
+    """Values of the test images by the metric that decides.
+
+    Args:
+      table: contributions of the images to the metric; None for accuracy, or without any.
+      metric: the metric that decides.
+      correct: correctness of the images.
+
+    Returns:
+      `correct` for accuracy and where each seed has a test split of its own; otherwise the
+      contributions, or None if a run has none.
+    """
+    if metric.name == ACCURACY.name or not correct.complete:
+        return correct
+    if table is None or not np.isfinite(table.value).all():
+        return None
+    by_option = {}
+    for option in dict.fromkeys(table.option.tolist()):
+        runs = np.flatnonzero(table.option == option)
+        by_option[option] = table.value[runs[np.argsort(table.seed[runs], kind='stable')]]
+    return ImageValues(by_option, table.group, table.block)
 
 
 def summarize(

@@ -53,6 +53,24 @@ SUMMARY = dict(
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
 # One row per run; the integers are levels of the sources of variance.
 VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)
+# Every metric of every evaluation run, in artifacts/.
+METRICS = dict(condition=str, option=str, seed=int, split=str, metric=str, value=float)
+# The same as means and paired differences, in tables/.
+METRIC_SUMMARY = dict(
+    condition=str,
+    metric=str,
+    lower_is_better=str,
+    option=str,
+    baseline=str,
+    seeds=int,
+    validation=float,
+    mean=float,
+    ci_low=float,
+    ci_high=float,
+    difference=float,
+    difference_low=float,
+    difference_high=float,
+)
 
 Row = dict[str, Any]
 
@@ -76,6 +94,11 @@ class Results:
     claims: list[Row] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     scores: list[Row] = dataclasses.field(default_factory=list)
+
+
+def variance_columns(metric: str) -> dict[str, type]:
+    """Columns of variance.csv, the last one named after the metric that decides."""
+    return {name: kind for name, kind in VARIANCE.items() if name != 'accuracy'} | {metric: float}
 
 
 def write_table(

@@ -6,39 +6,50 @@ import numpy as np
 
 from jaxdl import statistics
 from jaxdl.statistics import protocol
+from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.statistics.protocol import ImageValues
 from jaxdl.workdir.tables import Row
 
 
 def extend(
-    summary: Sequence[Row], table: Sequence[Row], by_image: ImageValues, ratio: float
+    summary: Sequence[Row],
+    table: Sequence[Row],
+    by_image: ImageValues | None,
+    ratio: float,
+    metric: Metric = ACCURACY,
+    correct: ImageValues | None = None,
 ) -> list[Row]:
     """Add the numbers that the page has beyond summary.csv to the rows of one condition.
 
     Args:
       summary: rows of summary.csv.
       table: rows of results.csv.
-      by_image: correctness of the runs.
+      by_image: values of the test images by the metric; None without a comparison over images.
       ratio: as in `jaxdl.statistics.compare`.
+      metric: the metric that decides.
+      correct: correctness of the test images; None: `by_image`.
 
     Returns:
-      The rows. Rows of compared options have, in addition: `corrected` and `corrected_images`, the
-      corrected intervals;
+      The rows. Rows of compared options have, in addition: `improvement`, the difference with the
+      sign of an improvement; `corrected` and `corrected_images`, the corrected intervals;
       `corrected_detectable`, the minimum detectable difference at the first step of Holm's
-      correction; `images_differ`, the number of test images on which option and baseline differ in
-      at least one seed; `images_half` and `images_all`, the smallest number of images that make up
-      half of the difference and all of it; `components`, the comparison over seeds and images;
-      `detectable_images`, its minimum detectable difference at the first step of Holm's correction.
-      The last four are None where each seed has a test split of its own.
+      correction; `images_differ`, the number of test images that option and baseline classify
+      differently in at least one seed; `images_half` and `images_all`, the smallest number of
+      images that make up half of the difference in accuracy and all of it; `components`, the
+      comparison over seeds and images; `detectable_images`, its minimum detectable difference at
+      the first step of Holm's correction. The last four are None where each seed has a test split
+      of its own or the metric has no value per image, `images_half` and `images_all` also for
+      another metric than accuracy.
     """
+    correct = correct or by_image
     compared = [row for row in summary if row['option'] != row['baseline']]
     if not compared:
         return list(summary)
-    level, level_images = (
-        statistics.corrected_level([row[name] for row in compared])
-        for name in ('p_holm', 'p_holm_images')
-    )
-    measured = protocol.measured_of(table, compared[0]['condition'])
+    level = statistics.corrected_level([row['p_holm'] for row in compared])
+    level_images = None
+    if by_image is not None:
+        level_images = statistics.corrected_level([row['p_holm_images'] for row in compared])
+    measured = protocol.measured_of(table, compared[0]['condition'], metric.name)
     extended = []
     for row in summary:
         if row not in compared:
@@ -52,26 +63,28 @@ def extend(
         at_first_step = statistics.ALPHA / len(compared)
         sd = over_seeds.error / np.sqrt(1 / over_seeds.n + ratio)
         more: Row = dict(
+            improvement=metric.improvement(row['difference']),
             corrected=over_seeds.interval_at(level),
-            corrected_images=over_seeds.interval_at(level_images),
+            corrected_images=over_seeds.interval_at(level_images) if level_images else None,
             corrected_detectable=statistics.detectable(
                 float(sd), over_seeds.n, at_first_step, test_train_ratio=ratio
             ),
+            images_differ=None,
             images_half=None,
             images_all=None,
             components=None,
             detectable_images=None,
         )
-        one, other = (by_image.by_option[row[side]] for side in ('option', 'baseline'))
-        d = one - other
-        more['images_differ'] = int((np.nan_to_num(d) != 0).any(0).sum())
-        if by_image.complete:
-            components = statistics.compare_correct(one, other, by_image.groups)
+        if correct is not None:
+            d = correct.by_option[row['option']] - correct.by_option[row['baseline']]
+            more['images_differ'] = int((np.nan_to_num(d) != 0).any(0).sum())
+            if correct is by_image and correct.complete:
+                more |= dict(images_half=_fewest(d.mean(0), 0.5), images_all=_fewest(d.mean(0), 1))
+        if by_image is not None and level_images and by_image.complete:
+            components = by_image.compare(row['option'], row['baseline'], metric)
             more |= dict(
                 components=components,
                 corrected_images=components.interval_at(level_images),
-                images_half=_fewest(d.mean(0), 0.5),
-                images_all=_fewest(d.mean(0), 1.0),
                 detectable_images=components.detectable_at(at_first_step),
             )
         extended.append(row | more)

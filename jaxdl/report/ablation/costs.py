@@ -8,13 +8,7 @@ from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.workdir.tables import Row
 
-COLUMNS = (
-    'Option',
-    'Test accuracy, %',
-    'Parameters',
-    'FLOPs, forward pass of one image',
-    'Training, seconds per run',
-)
+COLUMNS = ('Parameters', 'FLOPs, forward pass of one image', 'Training, seconds per run')
 WRITERS = dict(parameters=words.exactly, flops=words.amount, seconds_per_member=words.significant)
 NOTES = (
     'FLOPs as counted by XLA. Seconds per run: training time of the group divided by its number of '
@@ -23,16 +17,19 @@ NOTES = (
 
 
 def blocks(study: AblationRun, condition: str) -> list[Block]:
-    """Costs of every option next to its accuracy, each with its ratio to the baseline."""
+    """Costs of every option next to its metric, each with its ratio to the baseline."""
     costs = {option: study.costs.get((condition, option), {}) for option in study.options}
     base = costs[study.baseline]
-    means = {row['option']: words.number(row['mean']) for row in queries.compared(study, condition)}
+    means = {
+        row['option']: study.scale.number(row['mean']) for row in queries.compared(study, condition)
+    }
     rows = [
         [markup.name(option), means[option], *_row(cost, {} if option == study.baseline else base)]
         for option, cost in costs.items()
     ]
     caption = 'Costs; in brackets the ratio to the baseline'
-    return [Table(caption, COLUMNS, rows, 'lrrrr'), Paragraph(NOTES, 'note')]
+    columns = ('Option', study.scale.head('Test'), *COLUMNS)
+    return [Table(caption, columns, rows, 'lrrrr'), Paragraph(NOTES, 'note')]
 
 
 def _row(cost: Row, base: Row) -> list[str]:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from jaxdl import statistics
 from jaxdl.report.ablation import equivalence, queries, uncertainty, verdicts
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, words
+from jaxdl.report.page import markup, scale, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph
 from jaxdl.workdir.tables import Row
 
 BETTER = 'better'
+THESE = 'on these test images; there is no comparison for new images'
 SMOKE = 'A smoke run (--quick) is no evidence. This section only shows the form of a decision.'
 # Column of costs.csv -> number with its unit, noun of the ratio.
 COSTS = dict(
@@ -46,16 +47,25 @@ def choose(compared: Sequence[Row]) -> Row | None:
 
     Returns:
       Of the options that are better on these test images and on new images, the one with the
-      largest difference; None if there is no such option, so that the baseline is kept.
+      largest improvement; None if there is no such option, so that the baseline is kept. Without a
+      comparison for new images the verdict on these images decides.
     """
-    better = [row for row in compared if row['verdict'] == row['verdict_images'] == BETTER]
-    return max(better, key=lambda row: row['difference'], default=None)
+    better = [row for row in compared if _is_better(row)]
+    return max(better, key=_improvement, default=None)
+
+
+def _is_better(row: Row) -> bool:
+    return row['verdict'] == BETTER and row['verdict_images'] in (BETTER, None)
+
+
+def _improvement(row: Row) -> float:
+    return row.get('improvement', row['difference'])
 
 
 def _decide(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[str]:
     chosen = choose(compared)
     here = [row for row in compared if row['verdict'] == BETTER]
-    candidate = chosen or max(here or compared, key=lambda row: row['difference'])
+    candidate = chosen or max(here or compared, key=_improvement)
     items = {
         'Chosen option': _chosen(chosen, compared) if chosen else _kept(compared, here),
         'Reason': f'{_reason(candidate)} {equivalence.sentence(study, condition)}'.rstrip(),
@@ -67,27 +77,29 @@ def _decide(study: AblationRun, condition: str, compared: Sequence[Row]) -> list
 
 def _chosen(chosen: Row, compared: Sequence[Row]) -> str:
     option, baseline = markup.name(chosen['option']), markup.name(chosen['baseline'])
-    text = (
-        f'{option}. It is better than {baseline} at both levels: on these test images and on new '
-        'images.'
-    )
+    both = chosen['verdict_images'] is not None
+    levels = 'at both levels: on these test images and on new images' if both else THESE
     others = [
-        f'{markup.name(row["option"])} ({words.points(row["difference"])})'
+        f'{markup.name(row["option"])} ({scale.of(row).points(row["difference"])})'
         for row in compared
-        if row is not chosen and row['verdict'] == row['verdict_images'] == BETTER
+        if row is not chosen and _is_better(row)
     ]
+    text = f'{option}. It is better than {baseline} {levels}.'
     if not others:
         return text
+    also = 'Also better at both levels' if both else 'Also better'
     return (
-        f'{text} Also better at both levels: {words.listing(others)}. {option} has the largest '
+        f'{text} {also}: {words.listing(others)}. {option} has the largest '
         'difference; options are not compared with each other.'
     )
 
 
 def _kept(compared: Sequence[Row], here: Sequence[Row]) -> str:
+    both = compared[0]['verdict_images'] is not None
+    levels = 'at both levels: on these test images and on new images' if both else THESE
     text = (
-        f'{markup.name(compared[0]["baseline"])}; the baseline is kept. No option is better at '
-        'both levels: on these test images and on new images.'
+        f'{markup.name(compared[0]["baseline"])}; the baseline is kept. No option is better '
+        f'{levels}.'
     )
     if not here:
         return text
@@ -97,13 +109,22 @@ def _kept(compared: Sequence[Row], here: Sequence[Row]) -> str:
 
 
 def _reason(row: Row) -> str:
-    seeds, images = words.count(row['seeds'], 'seed'), words.count(row['images'], 'test image')
+    seeds, unit = words.count(row['seeds'], 'seed'), scale.of(row)
+    difference = unit.points(row['difference'])
+    in_metric = (
+        f'{unit.in_points(difference)} of test {unit.name}'
+        if unit.percent
+        else f'{difference} in test {unit.name}'
+    )
     over_seeds = (
         f'The difference of {markup.name(row["option"])} from {markup.name(row["baseline"])} is '
-        f'{words.points(row["difference"])} {verdicts.POINTS} of test accuracy. '
+        f'{in_metric}. '
         f'Corrected {verdicts.INTERVAL} over {seeds}: {verdicts.interval_of_verdict(row)} '
         f'({_p(row["p_holm"])}).'
     )
+    if row['verdict_images'] is None:
+        return over_seeds
+    images = words.count(row['images'], 'test image')
     if not row['components']:
         return f'{over_seeds} Each seed has its own test images, so this interval covers new ones.'
     over_images = (
@@ -149,17 +170,19 @@ def _absolute(option: str, cost: Row) -> str:
 def _change(row: Row, keeps_baseline: bool) -> str:
     """Dominant source of the uncertainty, and minimum detectable differences."""
     option, components = markup.name(row['option']), row['components']
+    levels = ' at both levels' if row['verdict_images'] is not None else ''
     if keeps_baseline:
         text = (
-            'a larger study in which an option is better at both levels; here '
+            f'a larger study in which an option is better{levels}; here '
             f'{option} has the largest difference.'
         )
     else:
-        text = f'a larger study in which {option} is not better at both levels.'
+        text = f'a larger study in which {option} is not better{levels}.'
     seeds = words.count(row['seeds'], 'seed')
     if not components:
-        more = 'More seeds, each with its own split, would narrow the interval.'
-        least = _with_unit(verdicts.detectable(row))
+        own = ', each with its own split,' if levels else ''
+        more = f'More seeds{own} would narrow the interval.'
+        least = _with_unit(row, verdicts.detectable(row))
         return f'{text} {more} Minimum detectable difference with {seeds}: {least}.'
     more = {
         'test images': 'More test images would narrow the interval most',
@@ -172,8 +195,8 @@ def _change(row: Row, keeps_baseline: bool) -> str:
         f'residual {100 * components.share_rest:.0f}{words.SPACE}%'
     )
     least = (
-        f'{_with_unit(verdicts.detectable(row))} on these images, '
-        f'{_with_unit(verdicts.detectable_images(row))} on new images'
+        f'{_with_unit(row, verdicts.detectable(row))} on these images, '
+        f'{_with_unit(row, verdicts.detectable_images(row))} on new images'
     )
     return (
         f'{text} {more} ({shares}). Minimum detectable difference of {option} with {seeds}: {least}'
@@ -181,9 +204,9 @@ def _change(row: Row, keeps_baseline: bool) -> str:
     )
 
 
-def _with_unit(detectable: str) -> str:
+def _with_unit(row: Row, detectable: str) -> str:
     estimable = detectable != verdicts.NOT_ESTIMABLE
-    return f'{detectable} {verdicts.POINTS}' if estimable else detectable
+    return scale.of(row).in_points(detectable) if estimable else detectable
 
 
 def _scope(study: AblationRun) -> str:

@@ -32,8 +32,8 @@ def blocks(study: AblationRun) -> list[Block]:
             find_idle(study),
             'Runs that learned nothing',
             'learned nothing, or nothing that lasted',
-            'from some epoch to the end, validation accuracy was no better than always predicting '
-            'one class, as with dead units.',
+            'from some epoch to the end, predictions on validation images were no better than '
+            'always predicting one class, as with dead units.',
         ),
         *[Paragraph(text) for condition in study.conditions for text in _equal(study, condition)],
     ]
@@ -83,14 +83,28 @@ def _diverged(study: AblationRun) -> list[Block]:
     failed = protocol.diverged(study.table)
     if not failed:
         return [Paragraph('No run diverged.')]
-    chances = sorted({1 / _classes(study, member.condition) for member in failed})
+    chances = words.listing(map(study.scale.value, _chances(study, failed)))
     text = (
         f'{words.count(len(failed), "run")} diverged: the loss was not finite. From that epoch on '
-        f'the accuracy counts as chance, {words.listing(map(words.percent, chances))} (1 / number '
-        'of classes), in every mean above. None is left out.'
+        f'the {study.scale.name} counts as chance, {chances} ({study.metric.guess_words}), in '
+        'every mean above. None is left out.'
     )
     columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch of divergence')
     return [Paragraph(text), Table('Diverged runs', columns, _rows(failed), 'llrw')]
+
+
+def _chances(study: AblationRun, failed: Sequence[FailedRun]) -> list[float]:
+    """Values that diverged runs count as, ascending."""
+    first = {(m.condition, m.phase, m.option, m.learning_rate, m.seed): m.epoch for m in failed}
+    member = ('condition', 'phase', 'option', 'learning_rate', 'seed')
+    return sorted(
+        {
+            row['value']
+            for row in study.table
+            if row['metric'] == study.metric.name
+            and row['epoch'] >= first.get(tuple(row[key] for key in member), math.inf)
+        }
+    )
 
 
 def _named_failures(
@@ -159,15 +173,15 @@ def _guess(study: AblationRun, condition: str) -> float:
 
 
 def _equal(study: AblationRun, condition: str) -> list[str]:
-    """Sentences on options with the same test accuracy on all seeds."""
+    """Sentences on options with the same metric on the test split on all seeds."""
     under, texts = f' ({words.condition(condition)})' if study.repeated else '', []
     for option in study.options:
         values = list(queries.by_seed(study, condition, option).values())
         if len(values) > 1 and statistics.constant(values):
             texts.append(
                 f'All {len(values)} seeds of {markup.name(option)}{under} have the same test '
-                f'accuracy, {words.percent(values[0])}. The interval over seeds has width 0 and '
-                'does not describe other seeds.'
+                f'{study.scale.name}, {study.scale.value(values[0])}. The interval over seeds has '
+                'width 0 and does not describe other seeds.'
             )
     return texts
 
@@ -185,8 +199,8 @@ def _same_difference(study: AblationRun, condition: str) -> list[str]:
             )
             texts.append(
                 f'The difference of {markup.name(option)} is the same on every seed, '
-                f'{words.points(d[0])} {verdicts.POINTS}. The t test needs variation, so the '
-                f'p-value is that of the exact sign-flip test, {p}. The minimum detectable '
+                f'{study.scale.in_points(study.scale.points(d[0]))}. The t test needs variation, '
+                f'so the p-value is that of the exact sign-flip test, {p}. The minimum detectable '
                 f'difference is {verdicts.NOT_ESTIMABLE}.'
             )
     return texts

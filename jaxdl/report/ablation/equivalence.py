@@ -7,12 +7,6 @@ from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.statistics import protocol
 
-COLUMNS = (
-    'Option',
-    f'Difference (90{words.SPACE}% interval), percentage points',
-    'p (Holm)',
-    'Finding',
-)
 NOT_SHOWN = 'not shown'
 
 
@@ -21,22 +15,22 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
     tests = run_tests(study, condition)
     if not tests:
         return []
-    margin = words.number(study.margin(condition) or 0.0)
+    margin, unit = _margin(study, condition), study.scale
     summary = {row['option']: row for row in queries.compared(study, condition)}
     rows = [
         [
             markup.name(option),
-            f'{words.points(summary[option]["difference"])} ({words.span(*test.interval90)})',
+            f'{unit.points(summary[option]["difference"])} ({unit.span(*test.interval90)})',
             words.p_value(p_holm),
             _finding(p_holm, margin, different=summary[option]['verdict'] != verdicts.NONE),
         ]
         for option, (test, p_holm) in tests.items()
     ]
     n = words.count(summary[study.baseline]['seeds'], 'seed')
-    caption = (
-        f'Equivalence to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}, n = {n}'
-    )
-    return [Table(caption, COLUMNS, rows, 'lrrw'), Paragraph(_note(study, condition), 'note')]
+    caption = f'Equivalence to {markup.name(study.baseline)} within {margin}, n = {n}'
+    head = unit.difference_head(f'Difference (90{words.SPACE}% interval)')
+    columns = ('Option', head, 'p (Holm)', 'Finding')
+    return [Table(caption, columns, rows, 'lrrw'), Paragraph(_note(study, condition), 'note')]
 
 
 def sentence(study: AblationRun, condition: str) -> str:
@@ -47,7 +41,6 @@ def sentence(study: AblationRun, condition: str) -> str:
     ]
     if not names:
         return ''
-    margin = words.number(study.margin(condition) or 0.0)
     different = [
         f'{markup.name(row["option"])} is {row["verdict"]} and equivalent: the difference is '
         'significant and smaller than the margin.'
@@ -55,7 +48,7 @@ def sentence(study: AblationRun, condition: str) -> str:
         if markup.name(row['option']) in names and row['verdict'] != verdicts.NONE
     ]
     equivalent = (
-        f'Equivalent to {markup.name(study.baseline)} within {margin} {verdicts.POINTS}: '
+        f'Equivalent to {markup.name(study.baseline)} within {_margin(study, condition)}: '
         f'{words.listing(names)} (two one-sided tests).'
     )
     return ' '.join([equivalent, *different])
@@ -85,25 +78,29 @@ def run_tests(
     }
 
 
+def _margin(study: AblationRun, condition: str) -> str:
+    """The margin with its unit."""
+    return study.scale.in_points(study.scale.size(study.margin(condition) or 0.0))
+
+
 def _finding(p_holm: float, margin: str, different: bool) -> str:
     if p_holm >= statistics.ALPHA:
         return NOT_SHOWN
-    return f'equivalent within {margin} {verdicts.POINTS}' + (
+    return f'equivalent within {margin}' + (
         '; significantly different, by less than the margin' if different else ''
     )
 
 
 def _note(study: AblationRun, condition: str) -> str:
-    margin = words.number(study.margin(condition) or 0.0)
     source = (
-        f"{100 * protocol.MARGIN:.0f}{words.SPACE}% of the baseline's validation error in the "
-        'tuning phase, fixed before the first measurement'
+        f"{100 * protocol.MARGIN:.0f}{words.SPACE}% of the baseline's {study.validation_error} in "
+        'the tuning phase, fixed before the first measurement'
         if study.design(condition)['margin'] is None
         else f'the setting {markup.code("margin")} of the experiment'
     )
     return (
         'Two one-sided paired t tests (Schuirmann 1987) at level 0.05, Holm over the options. A '
-        f'small p is evidence against a true difference of {margin} {verdicts.POINTS} or more in '
+        f'small p is evidence against a true difference of {_margin(study, condition)} or more in '
         f'either direction. The margin is {source}. '
         '"Not shown" does not mean different.'
     )

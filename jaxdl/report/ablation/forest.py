@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jaxdl.report.ablation import verdicts
-from jaxdl.report.page import markup, palette, plots, words
+from jaxdl.report.page import markup, palette, plots, scale, words
 from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.workdir.tables import Row
 
@@ -21,18 +21,18 @@ def figure(
     per_seed: Mapping[str, Sequence[float]],
     options: Sequence[str],
 ) -> FigureBlock:
-    """Draw the differences from the baseline, in percentage points.
+    """Draw the differences from the baseline.
 
     Args:
       name: file name of the figure.
-      compared: rows of the summary, without the baseline; the largest difference is on top.
-      per_seed: option -> difference in accuracy of each seed.
+      compared: rows of the summary, without the baseline; the largest improvement is on top.
+      per_seed: option -> difference of each seed.
       options: all options of the study, for their colours.
 
     Returns:
       The figure with its caption and text alternative.
     """
-    compared = sorted(compared, key=lambda row: -row['difference'])
+    compared = sorted(compared, key=lambda row: -row['improvement'])
     extents = [_extent(row, per_seed[row['option']]) for row in compared]
     uneven = max(extents) > 10 * float(np.median(extents))
     colours = palette.colours(options)
@@ -56,7 +56,7 @@ def figure(
         axes.set_ylim(len(compared) - 0.45, -0.55)
         axes.tick_params(axis='y', length=0)
         axes.set_xlabel(_label(compared[0], wide))
-        _legend(drawn, width)
+        _legend(drawn, width, images=compared[0]['corrected_images'] is not None)
         return drawn
 
     return FigureBlock(name, plots.draw(plot), _alt(compared), _caption(compared[0], uneven))
@@ -67,58 +67,72 @@ def _alt(compared: Sequence[Row]) -> str:
         markup.flat(compared[0]['baseline']),
         words.count(compared[0]['seeds'], 'seed'),
     )
-    rows = (
-        f'{markup.flat(row["option"])} {_numbers(row)}, these images: {row["verdict"]}; over seeds '
-        f'and images ({verdicts.interval_of_verdict(row, "_images")}), '
-        f'new images: {row["verdict_images"]}'
-        for row in compared
-    )
+    rows = []
+    for row in compared:
+        text = f'{markup.flat(row["option"])} {_numbers(row)}, these images: {row["verdict"]}'
+        if row['corrected_images'] is not None:
+            text += (
+                f'; over seeds and images ({verdicts.interval_of_verdict(row, "_images")}), '
+                f'new images: {row["verdict_images"]}'
+            )
+        rows.append(text)
+    unit = scale.of(compared[0])
     return (
-        f'Difference in test accuracy from the baseline {baseline} in percentage points, with '
+        f'Difference in test {unit.name} from the baseline {baseline}{unit.in_unit}, with '
         f'corrected intervals over {seeds}. {". ".join(rows)}.'
     )
 
 
 def _label(row: Row, wide: bool) -> str:
     """Label of the horizontal axis, in two lines on a phone."""
-    sizes = f'{words.sample(row["seeds"], "seed")}, {words.count(row["images"], "test image")}'
-    return f'difference in test accuracy, percentage points{" " if wide else chr(10)}({sizes})'
+    label = scale.of(row).difference_head(f'difference in test {scale.of(row).name}')
+    return f'{label}{" " if wide else chr(10)}({_sizes(row)})'
+
+
+def _sizes(row: Row) -> str:
+    images = f', {words.count(row["images"], "test image")}' if row.get('images') else ''
+    return f'{words.sample(row["seeds"], "seed")}{images}'
 
 
 def _caption(row: Row, uneven: bool) -> str:
-    scale = ' The axis is linear near 0 and logarithmic beyond.' if uneven else ''
+    axis = ' The axis is linear near 0 and logarithmic beyond.' if uneven else ''
+    unit, images = scale.of(row), row['corrected_images'] is not None
+    points = f', {scale.POINTS}' if unit.percent else ''
+    bars = ' Thin bar: interval over seeds and images. Both are' if images else ' The interval is a'
+    kind = f'95{words.SPACE}% interval{"s" if images else ""} corrected'
     return (
-        f'Difference in test accuracy from {markup.name(row["baseline"])} (line at 0), percentage '
-        f'points, {words.sample(row["seeds"], "seed")}, '
-        f'{words.count(row["images"], "test image")}. Diamond and '
-        f'thick bar: mean and interval over seeds. Thin bar: interval over seeds and images. Both '
-        f'are 95{words.SPACE}% intervals corrected for the number of options (Holm): an interval '
+        f'Difference in test {unit.name} from {markup.name(row["baseline"])} (line at 0){points}, '
+        f'{_sizes(row)}. Diamond and thick bar: mean and interval over seeds.{bars} {kind} for the '
+        'number of options (Holm): an interval '
         'excludes 0 exactly if the verdict is better or worse. Dots: one seed each. Grey: '
         'differences below the minimum '
-        f"detectable difference (80{words.SPACE}% power, first step of Holm's correction).{scale}"
+        f"detectable difference (80{words.SPACE}% power, first step of Holm's correction).{axis}"
     )
 
 
 def _numbers(row: Row) -> str:
-    return f'{words.points(row["difference"])} ({verdicts.interval_of_verdict(row)})'
+    difference = scale.of(row).points(row['difference'])
+    return f'{difference} ({verdicts.interval_of_verdict(row)})'
 
 
 def _extent(row: Row, per_seed: Sequence[float]) -> float:
-    """Largest absolute value of a row, in percentage points."""
+    """Largest absolute value of a row, in the unit of the figure."""
     reach = (
         *verdicts.corrected_ends(row),
         *verdicts.corrected_ends(row, '_images'),
         row['corrected_detectable'],
         *per_seed,
     )
-    return 100 * max(abs(value) for value in reach)
+    return scale.of(row).factor * max(abs(value) for value in reach if value is not None)
 
 
 def _scale(axes: Axes, extents: Sequence[float]) -> None:
     """Scale x linearly near 0 and logarithmically beyond: an outlier does not compress the rows."""
     most = float(np.median(extents)) or 1.0
-    linear = next(step for step in plots.STEPS if step >= most)
-    far = [10.0**power for power in range(-4, 3) if linear < 10.0**power <= 1.2 * max(extents)]
+    power = int(np.floor(np.log10(most)))
+    linear = next(step for step in np.array([1, 2, 5, 10]) * 10.0**power if step >= most)
+    powers = range(power, int(np.ceil(np.log10(max(extents)))) + 1)
+    far = [10.0**power for power in powers if linear < 10.0**power <= 1.2 * max(extents)]
     ticks = [linear / 2, linear, *far]
     axes.set_xscale('symlog', linthresh=linear, linscale=2)
     axes.xaxis.set_major_locator(ticker.FixedLocator([*(-tick for tick in ticks), 0, *ticks]))
@@ -127,27 +141,31 @@ def _scale(axes: Axes, extents: Sequence[float]) -> None:
 
 
 def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour: str) -> None:
-    mean, low, high = (100 * end for end in (row['difference'], *verdicts.corrected_ends(row)))
-    detectable = 100 * row['corrected_detectable']
+    factor = scale.of(row).factor
+    low, high = (factor * end for end in verdicts.corrected_ends(row) if end is not None)
+    mean, detectable = factor * row['difference'], factor * row['corrected_detectable']
     axes.barh(y, 2 * detectable, left=-detectable, height=0.84, color=plots.SHADE, zorder=1)
     seeds = (
         y + 0.2 + 0.13 * np.linspace(-1, 1, len(per_seed))
     )  # spread, so that equal differences stay apart
     axes.plot(
-        100 * np.array(per_seed), seeds, '.', color=plots.GREY, alpha=0.6, markersize=5, zorder=2
+        factor * np.array(per_seed), seeds, '.', color=plots.GREY, alpha=0.6, markersize=5, zorder=2
     )
-    outer = [100 * end for end in verdicts.corrected_ends(row, '_images')]
+    outer = [factor * end for end in verdicts.corrected_ends(row, '_images') if end is not None]
     places = [y - 0.12] * 2
     line: plots.Line = dict(color=colour, solid_capstyle='butt', zorder=3)
-    axes.plot(outer, places, linewidth=1.2, **line)
+    if outer:
+        axes.plot(outer, places, linewidth=1.2, **line)
     axes.plot([low, high], places, linewidth=4, **line)
     axes.plot(mean, y - 0.12, 'D', color=colour, markersize=7, zorder=4)
 
 
 def _write_numbers(axes: Axes, y: int, row: Row) -> None:
     """Write both intervals and both verdicts next to a row."""
-    intervals = f'{_numbers(row)}\n({verdicts.interval_of_verdict(row, "_images")})'
-    both_verdicts = f'these images: {row["verdict"]}\nnew images: {row["verdict_images"]}'
+    intervals, both_verdicts = _numbers(row), f'these images: {row["verdict"]}'
+    if row['corrected_images'] is not None:
+        intervals += f'\n({verdicts.interval_of_verdict(row, "_images")})'
+        both_verdicts += f'\nnew images: {row["verdict_images"]}'
     for text, points, side in ((intervals, 140, 'right'), (both_verdicts, 152, 'left')):
         axes.annotate(
             text,
@@ -161,11 +179,15 @@ def _write_numbers(axes: Axes, y: int, row: Row) -> None:
         )
 
 
-def _legend(figure: Figure, width: float) -> None:
+def _legend(figure: Figure, width: float, images: bool) -> None:
     below = ('below minimum', 'detectable', 'difference')
     handles = [
         Line2D([], [], color=plots.INK, marker='D', linewidth=4, label='mean, over seeds'),
-        Line2D([], [], color=plots.INK, linewidth=1.2, label='over seeds and images'),
+        *(
+            [Line2D([], [], color=plots.INK, linewidth=1.2, label='over seeds and images')]
+            if images
+            else []
+        ),
         Line2D([], [], color=plots.GREY, marker='.', linestyle='', label='one seed'),
         Patch(color=plots.SHADE, label=(' ' if width == plots.WIDE else '\n').join(below)),
     ]

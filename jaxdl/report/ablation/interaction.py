@@ -13,8 +13,9 @@ from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
+from jaxdl.report.page.scale import Scale
+from jaxdl.workdir.tables import Row
 
-COLUMNS = ('Option', 'Under', 'Interaction, percentage points', 'p', 'p (Holm)', 'Finding')
 OPTION: plots.Line = dict(marker='D', markersize=5, linestyle='-', capsize=3)
 REFERENCE: plots.Line = dict(marker='o', markersize=4, linestyle=':', capsize=3)
 
@@ -25,7 +26,7 @@ Contrasts = dict[
 ]  # (option, condition) -> comparison, p (Holm)
 Intervals = dict[
     str, np.ndarray
-]  # option -> error in per cent: mean and the two ends, [3, condition]
+]  # option -> mean and the two ends in the unit of the figure, [3, condition]
 
 
 def blocks(study: AblationRun, figure: str) -> list[Block]:
@@ -49,13 +50,14 @@ def blocks(study: AblationRun, figure: str) -> list[Block]:
         f'over all {words.count(len(interactions), "contrast")}. Learning rates are tuned per '
         'option and condition.'
     )
+    head = study.scale.difference_head('Interaction')
     return [
-        Paragraph(_answer(interactions)),
+        Paragraph(_answer(interactions, study.scale)),
         _means(study),
         Table(
             f'Interaction of {factors}, relative to {words.condition(first)}',
-            COLUMNS,
-            _rows(interactions),
+            ('Option', 'Under', head, 'p', 'p (Holm)', 'Finding'),
+            _rows(interactions, study.scale),
             'llrrrl',
         ),
         Paragraph(text, 'note'),
@@ -90,40 +92,39 @@ def contrasts(study: AblationRun) -> Contrasts:
 
 
 def _effect(study: AblationRun, condition: str, option: str) -> dict[int, float]:
-    """Seed -> test accuracy of an option minus that of the baseline."""
+    """Seed -> test metric of an option minus that of the baseline."""
     values = queries.differences(study, condition, option)
     return dict(zip(queries.by_seed(study, condition, option), values, strict=True))
 
 
-def _answer(interactions: Contrasts) -> str:
+def _answer(interactions: Contrasts, unit: Scale) -> str:
     significant = [
         f'{markup.name(option)} under {words.condition(condition)} '
-        f'({words.points(comparison.difference)})'
+        f'({unit.points(comparison.difference)})'
         for (option, condition), (comparison, p_holm) in interactions.items()
         if p_holm < statistics.ALPHA
     ]
     if significant:
         return (
-            'The effect depends on the second factor. Interactions in percentage points: '
+            f'The effect depends on the second factor. Interactions{unit.in_unit}: '
             f'{words.listing(significant)}.'
         )
     least, most = (
-        words.number(end(each.detectable for each, _ in interactions.values()))
-        for end in (min, max)
+        unit.size(end(each.detectable for each, _ in interactions.values())) for end in (min, max)
     )
     size = least if least == most else f'{least} to {most}'
     return (
-        f'No interaction found. Minimum detectable interaction: {size} percentage points '
+        f'No interaction found. Minimum detectable interaction: {unit.in_points(size)} '
         f'(80{words.SPACE}% power, single comparison at level 0.05).'
     )
 
 
-def _rows(interactions: Contrasts) -> list[list[str]]:
+def _rows(interactions: Contrasts, unit: Scale) -> list[list[str]]:
     return [
         [
             markup.name(option),
             words.condition(condition),
-            f'{words.points(comparison.difference)} ({words.span(*comparison.interval)})',
+            f'{unit.points(comparison.difference)} ({unit.span(*comparison.interval)})',
             words.p_value(comparison.p_value),
             words.p_value(p_holm),
             'interaction' if p_holm < statistics.ALPHA else 'none found',
@@ -137,27 +138,25 @@ def _means(study: AblationRun) -> Table:
     rows = []
     for option in study.options:
         cells = (means[condition, option] for condition in study.conditions)
-        rows.append(
-            [
-                markup.name(option),
-                *(_cell(cell['mean'], cell['ci_low'], cell['ci_high']) for cell in cells),
-            ]
-        )
+        rows.append([markup.name(option), *(_cell(study.scale, cell) for cell in cells)])
     columns = ('Option', *(words.condition(condition) for condition in study.conditions))
-    caption = f'Test accuracy, %, under each level of {markup.name(study.config["second_factor"])}'
+    factor = markup.name(study.config['second_factor'])
+    caption = f'{study.scale.head("Test")}, under each level of {factor}'
     return Table(caption, columns, rows, 'l' + 'r' * len(study.conditions))
 
 
-def _cell(mean: float, low: float, high: float) -> str:
-    return f'{words.number(mean)}\n({words.span(low, high, words.number)})'
+def _cell(unit: Scale, row: Row) -> str:
+    return f'{unit.number(row["mean"])}\n({unit.values(row["ci_low"], row["ci_high"])})'
 
 
 def _figure(study: AblationRun, name: str) -> FigureBlock:
     rows = {(row['condition'], row['option']): row for row in study.summary}
+    unit = study.scale
     intervals: Intervals = {
-        option: 100
-        * np.array(
-            [[1 - rows[condition, option][key] for condition in study.conditions] for key in KEYS]
+        option: unit.drawn(
+            np.array(
+                [[rows[condition, option][key] for condition in study.conditions] for key in KEYS]
+            )
         )
         for option in study.options
     }
@@ -168,12 +167,16 @@ def _figure(study: AblationRun, name: str) -> FigureBlock:
 
     def plot(width: float) -> Figure:
         drawn, grid = plots.panels(
-            options, width, f'test error, % ({n})', markup.flat(study.config['second_factor'])
+            options,
+            width,
+            f'test {unit.drawn_label} ({n})',
+            markup.flat(study.config['second_factor']),
         )
         for axes, option in zip(grid, options, strict=True):
             this = plots.in_colour(OPTION, colours[option])
             for who, style, shift in ((study.baseline, reference, -0.06), (option, this, 0.06)):
-                mean, low, high = intervals[who]
+                mean, *ends = intervals[who]
+                low, high = np.minimum(*ends), np.maximum(*ends)
                 axes.errorbar(mean, places + shift, xerr=[mean - low, high - mean], **style)
             axes.xaxis.set_major_locator(
                 ticker.MaxNLocator(4 if width == plots.WIDE else 2, steps=[1, 2, 5, 10])
@@ -187,23 +190,26 @@ def _figure(study: AblationRun, name: str) -> FigureBlock:
         return drawn
 
     caption = (
-        f'Test error under each condition, %: mean over {n} and 95 % interval. '
+        f'Test {unit.drawn_name} under each condition{", %" if unit.percent else ""}: mean over '
+        f'{n} and 95 % interval. '
         'Parallel lines in a panel mean that the effect is the same under all conditions.'
     ).replace(' %', f'{words.SPACE}%')
-    return FigureBlock(name, plots.draw(plot), _alt(study.conditions, intervals), caption)
+    alt = _alt(study.conditions, intervals, unit)
+    return FigureBlock(name, plots.draw(plot), alt, caption)
 
 
 def _plain(condition: str) -> str:
     return markup.plain(words.condition(condition))
 
 
-def _alt(conditions: list[str], intervals: Mapping[str, np.ndarray]) -> str:
-    names = ', '.join(_plain(condition) for condition in conditions)
+def _alt(conditions: list[str], intervals: Mapping[str, np.ndarray], unit: Scale) -> str:
+    names, form = ', '.join(_plain(condition) for condition in conditions), unit.drawn_form
     rows = (
-        f'{markup.flat(option)}: {", ".join(f"{mean:.2f}" for mean in values[0])}'
+        f'{markup.flat(option)}: {", ".join(format(mean, form) for mean in values[0])}'
         for option, values in intervals.items()
     )
-    return f'Mean test error in % under {names}. {"; ".join(rows)}.'
+    per_cent = ' in %' if unit.percent else ''
+    return f'Mean test {unit.drawn_name}{per_cent} under {names}. {"; ".join(rows)}.'
 
 
 def _legend(figure: Figure, width: float, reference: plots.Line) -> None:

@@ -4,6 +4,8 @@ from jaxdl.report.ablation import divergence, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items
+from jaxdl.report.page.scale import POINTS
+from jaxdl.statistics.metrics import ACCURACY
 
 
 def blocks(study: AblationRun) -> list[Block]:
@@ -38,7 +40,10 @@ def _coverage(study: AblationRun) -> str:
             f'another split per seed under {words.listing(map(words.condition, resampled))}, '
             'otherwise one split'
         )
-    images = ' Intervals over seeds and images cover other test images as well.'
+    over_images = any(row.get('verdict_images') for row in study.summary)
+    images = (
+        ' Intervals over seeds and images cover other test images as well.' if over_images else ''
+    )
     return (
         f'The intervals cover other seeds: initial weights, {covered}.{images} The intervals do '
         'not cover other data sets, splits, architectures or training lengths. This study has '
@@ -61,11 +66,11 @@ def _comparisons(study: AblationRun) -> list[str]:
         if row.get('verdict') == verdicts.NONE and row['corrected_detectable']
     ]
     if detectable:
-        least, most = words.number(min(detectable)), words.number(max(detectable))
-        size = least if least == most else f'{least} to {most}'
+        least, most = (study.scale.size(end(detectable)) for end in (min, max))
+        size = study.scale.in_points(least if least == most else f'{least} to {most}')
         items.append(
             '"No difference found" does not mean equal. The minimum detectable difference is '
-            f"{size} {verdicts.POINTS} (80{words.SPACE}% power, first step of Holm's correction). "
+            f"{size} (80{words.SPACE}% power, first step of Holm's correction). "
             'Smaller differences may exist. Only options called equivalent were shown to differ by '
             'less than the margin.'
         )
@@ -73,8 +78,10 @@ def _comparisons(study: AblationRun) -> list[str]:
 
 
 def _resolution(study: AblationRun) -> list[str]:
+    if study.metric is not ACCURACY:
+        return []
     return [
-        f'One of {images:,} test images is {words.number(1 / images)} {verdicts.POINTS} of the '
+        f'One of {images:,} test images is {words.number(1 / images)} {POINTS} of the '
         'accuracy of one run. Smaller differences between options come from averaging over seeds.'
         for images in dict.fromkeys(data.test for data in study.data.values())
     ]
@@ -103,6 +110,6 @@ def _split(study: AblationRun, condition: str) -> str:
         )
     return (
         f'If the data set has bursts, a random split ({markup.code("split=stratified")}) puts '
-        'near-duplicates on both sides. Then validation accuracy, which selects the learning '
-        'rates, is overestimated for every option.'
+        'near-duplicates on both sides. Then the validation split, which selects the learning '
+        'rates, makes every option look better than it is.'
     )

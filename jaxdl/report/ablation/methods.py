@@ -9,6 +9,7 @@ from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.statistics import protocol
+from jaxdl.statistics.metrics import SPLIT
 
 REFERENCES = {
     'Bouthillier et al. 2021': 'Bouthillier, X. et al. (2021). Accounting for variance in machine '
@@ -106,8 +107,9 @@ def _data(study: AblationRun, condition: str) -> str:
     else:
         text += '.'
     row = queries.compared(study, condition)[0]
-    if row['image_groups'] < row['images'] and not design.get('resample_split'):
-        text += f' The test images form {row["image_groups"]:,} groups.'
+    groups, images = row.get('image_groups'), row.get('images')
+    if groups and images and groups < images and not design.get('resample_split'):
+        text += f' The test images form {groups:,} groups.'
     different = settings_text.non_default(
         design, _defaults(study, 'data'), (*settings_text.SOURCE, 'split', 'resample_split')
     )
@@ -162,7 +164,8 @@ def _tuning(study: AblationRun, condition: str) -> str:
     text = (
         'The learning rate of each option was selected from '
         f'{", ".join(f"{rate:g}" for rate in design["learning_rates"])} by the mean validation '
-        f'accuracy after the last epoch over {words.count(design["tuning_seeds"], "tuning seed")}.'
+        f'{study.scale.name} after the last epoch over '
+        f'{words.count(design["tuning_seeds"], "tuning seed")}.'
     )
     if any(tuning.added for tuning in tunings if tuning):
         text += ' A grid whose best learning rate was at an edge was extended beyond this edge.'
@@ -184,19 +187,25 @@ def _tests(study: AblationRun) -> list[str]:
     """Tests, corrections and the margin of equivalence, with citations."""
     resampled = [condition for condition in study.conditions if study.test_train_ratio(condition)]
     sentences = [
-        'Mean differences in test accuracy were tested over seeds by the two-sided paired t test '
-        '(Student 1908).'
+        f'Mean differences in test {study.scale.name} were tested over seeds by the two-sided '
+        'paired t test (Student 1908).'
     ]
     if resampled:
         sentences.append(
             'Where each seed drew its own split, the variance was corrected for overlapping '
             'training sets (Nadeau and Bengio 2003).'
         )
-    if len(resampled) < len(study.conditions):
+    fixed = [condition for condition in study.conditions if condition not in resampled]
+    if any(_over_images(study, condition) for condition in fixed):
+        jackknife = (
+            f' The {study.scale.name} of the images is that of a jackknife over groups.'
+            if study.metric.over == SPLIT
+            else ''
+        )
         sentences.append(
             'They were also tested for new seeds and new test images. Seeds and groups of images '
             "are crossed random effects there, with Satterthwaite's degrees of freedom "
-            '(Satterthwaite 1946).'
+            f'(Satterthwaite 1946).{jackknife}'
         )
     comparisons = words.count(len(study.options) - 1, 'comparison')
     sentences.append(
@@ -208,20 +217,28 @@ def _tests(study: AblationRun) -> list[str]:
     return [*sentences, _equivalence(study)]
 
 
+def _over_images(study: AblationRun, condition: str) -> bool:
+    rows = queries.options_compared(study, condition)
+    return any(row['verdict_images'] is not None for row in rows)
+
+
 def _equivalence(study: AblationRun) -> str:
     margins = {condition: study.margin(condition) for condition in study.conditions}
-    texts = dict.fromkeys(words.number(margin) for margin in margins.values() if margin is not None)
+    texts = dict.fromkeys(
+        study.scale.size(margin) for margin in margins.values() if margin is not None
+    )
     if not texts:
         return ''
     chosen = any(study.design(condition)['margin'] is None for condition in study.conditions)
     source = (
-        f", {100 * protocol.MARGIN:.0f}{words.SPACE}% of the baseline's validation error in tuning"
+        f", {100 * protocol.MARGIN:.0f}{words.SPACE}% of the baseline's {study.validation_error} "
+        'in tuning'
         if chosen
         else ''
     )
     return (
         'Equivalence to the baseline was tested by two one-sided paired t tests (Schuirmann 1987) '
-        f'within a margin of {words.listing(texts)} percentage points{source}.'
+        f'within a margin of {study.scale.in_points(words.listing(texts))}{source}.'
     )
 
 

@@ -15,9 +15,9 @@ from jaxdl.report.ablation import (
     limits,
     logit_gradients,
     methods,
+    other_metrics,
     protocol_steps,
     queries,
-    registered_metrics,
     result,
     run_table,
     tuning,
@@ -55,7 +55,7 @@ def page(study: AblationRun) -> Page:
     """
     sections = [
         *_repeat(study, 'Result', lambda c, _: result.comparison(study, c)),
-        *_repeat(study, 'Other metrics', lambda c, _: registered_metrics.blocks(study, c)),
+        *_repeat(study, 'Other metrics', lambda c, _: other_metrics.blocks(study, c)),
         *_repeat(
             study, 'Learning curves', lambda c, end: result.learning(study, c, f'learning{end}')
         ),
@@ -148,7 +148,9 @@ def _head(study: AblationRun) -> list[Block]:
             *result.forest_plot(study, condition, figure),
         ]
     names = dict.fromkeys(markup.flat(words.local(data.name)) for data in study.data.values())
+    lower = ' (lower is better)' if study.metric.lower_is_better else ''
     facts = (
+        f'compared by {study.scale.name}{lower}',
         f'{words.count(study.summary[0]["seeds"], "seed")} per option',
         words.count(len(study.options), 'option'),
         f'data set {words.listing(names)}',

@@ -27,7 +27,7 @@ def _tune(study: AblationRun) -> str:
     tuned = _join_conditions({condition: text or 'no tuning' for condition, text in texts.items()})
     return (
         f'Tune. {tuned}. Each option takes the learning rate with the best mean validation '
-        f'accuracy at epoch {study.varying("epochs")}.'
+        f'{study.scale.name} at epoch {study.varying("epochs")}.'
     )
 
 
@@ -81,10 +81,11 @@ def _measured(study: AblationRun, condition: str) -> str:
 
 
 def _compare(study: AblationRun) -> str:
+    name = study.scale.name
     return (
-        f'Compare. Accuracy on the test split after epoch {study.varying("epochs")}, the last '
-        'epoch. The test split was not used for any choice. Paired t test against the baseline, '
-        'Holm over the options.'
+        f'Compare. {name[0].upper()}{name[1:]} on the test split after epoch '
+        f'{study.varying("epochs")}, the last epoch. The test split was not used for any choice. '
+        'Paired t test against the baseline, Holm over the options.'
     )
 
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.statistics import protocol
+from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.tables import Row
 
-POINT = 0.01  # distance from the best accuracy within which learning rates are tolerated
+POINT = 0.01  # distance from the best share within which learning rates are tolerated
+NEAR = 0.05  # the same as a share of the best value, for a metric that is not between 0 and 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Tuning:
     """Tuning of the learning rate of an option.
 
     Attributes:
-      values: learning rate -> validation accuracy at the last epoch, per tuning seed.
+      values: learning rate -> metric on validation at the last epoch, per tuning seed.
       means: learning rate -> mean of `values`.
       chosen: the learning rate with the best mean.
       added: learning rates of extensions of the planned grid.
@@ -97,14 +99,19 @@ def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:
     )
 
 
-def tolerance(tuning: Tuning) -> tuple[float, float]:
-    """Widest range of neighbouring learning rates within POINT of the best mean: (low, high).
+def tolerance(tuning: Tuning, metric: Metric = ACCURACY) -> tuple[float, float]:
+    """Widest range of neighbouring learning rates close to the best mean: (low, high).
 
+    Close is within POINT, or within NEAR of the best mean for a metric that has no largest value.
     Of equally wide ranges the one with the selected rate.
     """
-    least = max(tuning.means.values()) - POINT - 1e-12
-    runs, rates = [], sorted(tuning.means)
-    for good, together in itertools.groupby(rates, key=lambda rate: tuning.means[rate] >= least):
+    gains = {rate: metric.improvement(mean) for rate, mean in tuning.means.items()}
+    best = max(gains.values())
+    near = POINT if math.isfinite(metric.largest) else NEAR * abs(best)
+    runs, rates = [], sorted(gains)
+    for good, together in itertools.groupby(
+        rates, key=lambda rate: gains[rate] >= best - near - 1e-12
+    ):
         run = list(together)
         if good:
             runs.append((run[-1] / run[0], run[0] <= tuning.chosen <= run[-1], run[0], run[-1]))

@@ -13,7 +13,7 @@ from jaxdl.errors import InputError
 from jaxdl.report.ablation import corrected
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.statistics import protocol
-from jaxdl.workdir import records, tables
+from jaxdl.workdir import contributions, records, tables
 from jaxdl.workdir.correct import read_correct
 from jaxdl.workdir.tables import Row
 
@@ -79,6 +79,7 @@ def read(workdir: pathlib.Path) -> AblationRun:
         costs={(row['condition'], row['option']): row for row in costs},
         series=_series(table),
         correct=read_correct(workdir / 'correct.npz'),
+        metrics=_metrics(workdir / 'artifacts' / 'metrics.csv', table),
         artifacts=workdir / 'artifacts',
     )
     summary = [row for condition in study.conditions for row in _summary(study, condition)]
@@ -88,14 +89,29 @@ def read(workdir: pathlib.Path) -> AblationRun:
 
 def _summary(study: AblationRun, condition: str) -> list[Row]:
     """Rows of summary.csv of one condition, with further numbers of the page."""
-    by_image = protocol.correctness(
+    correct = protocol.correctness(
         study.table, study.correct, condition, len(study.data[condition].classes)
     )
+    path = study.folder(condition) / contributions.FILE
+    table = contributions.read_contributions(path) if path.exists() else None
+    by_image = protocol.image_values(table, study.metric, correct)
     ratio = study.test_train_ratio(condition)
     summary = protocol.summarize(
         study.table, study.baseline, condition, ratio, by_image, study.metric
     )
-    return corrected.extend(summary, study.table, by_image, ratio)
+    return corrected.extend(summary, study.table, by_image, ratio, study.metric, correct)
+
+
+def _metrics(path: pathlib.Path, table: Sequence[Row]) -> list[Row]:
+    """All metrics of the evaluation runs; without the file those of results.csv."""
+    if path.exists():
+        return tables.read_table(path, tables.METRICS)
+    last = max((row['epoch'] for row in table if row['phase'] == 'measure'), default=0)
+    return [
+        {name: row[name] for name in tables.METRICS}
+        for row in table
+        if row['phase'] == 'measure' and row['epoch'] == last and row['split'] != 'train'
+    ]
 
 
 def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -7,30 +7,31 @@ import numpy as np
 from jaxdl import statistics
 from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, words
+from jaxdl.report.page import markup, scale, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.statistics import protocol
 from jaxdl.workdir.tables import Row
 
 COLUMNS = (
-    'Option',
-    'Test accuracy, %',
-    'Difference, percentage points',
     'Interval over seeds and images',
     'p (Holm), these images',
     'p (Holm), new images',
     'Verdict, these images',
     'Verdict, new images',
 )
-NEAR = 0.05  # distance of a mean accuracy from 0 or 1 below which its interval is a logit interval
+OVER_SEEDS = (1, 3)  # columns without a comparison for new images
+NEAR = 0.05  # distance of a mean share from 0 or 1 below which its interval is a logit interval
 NOTES = (
-    f'Round brackets: 95{words.SPACE}% intervals over seeds; of accuracies within 5{words.SPACE}% '
-    f'of 0 or 100{words.SPACE}% on the logit scale. Square brackets: intervals corrected for the '
+    'Square brackets: intervals corrected for the '
     'number of options, which exclude 0 exactly if p (Holm) < 0.05; they are compatible with the '
     f'test, and not simultaneous for all options. Differences are paired: option {words.MINUS} '
     'baseline on the same seed. p (Holm): corrected for the number of options. An option is better '
     'or worse if p (Holm) < 0.05. "No difference found" does not mean equal. The appendix has '
     'minimum detectable differences.'
+)
+NO_IMAGES = (
+    'There is no comparison for new images: the metric is not defined without some of the test '
+    'images. The verdict holds for new seeds on these test images.'
 )
 SPLIT_PER_SEED = (
     'Every seed has another test split. The interval over seeds therefore covers new test images, '
@@ -38,9 +39,10 @@ SPLIT_PER_SEED = (
 )
 LEARNING_COLUMNS = ('Option', 'Training', 'Validation', 'Test')
 EPOCHS_TO = (
-    'Last column: the first epoch at which the mean validation error is at most that of the '
+    'Last column: the first epoch at which the mean {quantity} is {limit} that of the '
     'baseline at its last epoch.'
 )
+VALIDATION_ONLY = 'The metric was not measured on training images.'
 TRAINING_ERROR = (
     'Training error is the mean over the steps of an epoch in training mode: with dropout, with '
     'batch statistics, and before the later steps of that epoch. It can exceed the validation '
@@ -58,29 +60,49 @@ def forest_plot(study: AblationRun, condition: str, figure: str) -> list[Block]:
 
 
 def comparison(study: AblationRun, condition: str) -> list[Block]:
-    """Accuracies, differences and both verdicts as a table with notes."""
+    """Values of the metric, differences and both verdicts as a table with notes."""
     summary = queries.compared(study, condition)
     compared = queries.options_compared(study, condition)
     seeds = words.count(summary[0]['seeds'], 'seed')
-    caption = f'Test accuracy at the last epoch, over {seeds} per option'
+    unit = study.scale
+    caption = f'Test {unit.name} at the last epoch, over {seeds} per option'
+    head = ('Option', unit.head('Test'))
     if not compared:
-        rows = [[markup.name(row['option']), accuracy(row)] for row in summary]
-        return [Table(caption, COLUMNS[:2], rows, 'lr')]
+        rows = [[markup.name(row['option']), mean(row)] for row in summary]
+        return [Table(caption, head, rows, 'lr')]
+    over_images = compared[0]['verdict_images'] is not None
+    chosen = range(len(COLUMNS)) if over_images else OVER_SEEDS
+    columns = (*head, unit.difference_head(), *(COLUMNS[i] for i in chosen))
+    align = 'lrr' + ''.join('rrrww'[i] for i in chosen)
+    rows = [[*row[:3], *(row[3 + i] for i in chosen)] for row in map(_row, summary)]
+    images = [_images(row) for row in compared if row['images_differ'] is not None]
+    notes = (_brackets(study), *_notes(compared), *_warnings(study, condition, compared))
     return [
-        Table(caption, COLUMNS, [_row(row) for row in summary], 'lrrrrrww'),
-        Items([_images(row) for row in compared]),
-        *(
-            Paragraph(text, 'note')
-            for text in (NOTES, *_notes(compared), *_warnings(study, condition, compared))
-        ),
+        Table(caption, columns, rows, align),
+        *([Items(images)] if images else []),
+        *(Paragraph(text, 'note') for text in notes),
     ]
+
+
+def _brackets(study: AblationRun) -> str:
+    """Meaning of the numbers in brackets, and the direction of the metric."""
+    unit = study.scale
+    logit = (
+        f'; of values within 5{words.SPACE}% of 0 or 100{words.SPACE}% on the logit scale'
+        if unit.percent
+        else ''
+    )
+    name = f'{unit.name[0].upper()}{unit.name[1:]}'
+    lower = f' {name} is better where it is lower.' if study.metric.lower_is_better else ''
+    return f'Round brackets: 95{words.SPACE}% intervals over seeds{logit}.{lower} {NOTES}'
 
 
 def _images(row: Row) -> str:
     """Sentences on the images that differ, and on those that make up the difference."""
     option, baseline = markup.name(row['option']), markup.name(row['baseline'])
+    verb = 'differ on' if row['images_half'] is not None else 'classify differently'
     text = (
-        f'{option} and {baseline} differ on {row["images_differ"]:,} of '
+        f'{option} and {baseline} {verb} {row["images_differ"]:,} of '
         f'{words.count(row["images"], "test image")}, in at least one seed.'
     )
     if not row['images_half']:
@@ -91,6 +113,8 @@ def _images(row: Row) -> str:
 
 def _notes(compared: Sequence[Row]) -> list[str]:
     """Groups of the test images, and splits per seed."""
+    if compared[0]['verdict_images'] is None:
+        return [NO_IMAGES]
     images, groups = compared[0]['images'], compared[0]['image_groups']
     notes = [] if compared[0]['components'] else [SPLIT_PER_SEED]
     if groups < statistics.FEWEST_GROUPS:
@@ -107,7 +131,8 @@ def _notes(compared: Sequence[Row]) -> list[str]:
 
 
 def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
-    """Error against epoch as a figure named `figure`; errors at the last epoch as a table."""
+    """The metric against epoch as a figure named `figure`; its last values as a table."""
+    unit = study.scale
     both = {
         option: (
             queries.curves(study, condition, option, 'train'),
@@ -115,58 +140,74 @@ def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
         )
         for option in study.options
     }
-    if not all(train.size and val.size for train, val in both.values()):
+    if not all(val.size for _, val in both.values()):
         return [Paragraph('This run recorded no learning curves.')]
+    trained = all(train.size for train, _ in both.values())
     test = {row['option']: row['mean'] for row in queries.compared(study, condition)}
     target = both[study.baseline][1].mean(0)[-1]
     rows = []
     for option, (train, val) in both.items():
-        accuracies = (train[:, -1].mean(), val[:, -1].mean(), test[option])
-        errors = (words.number(1 - accuracy) for accuracy in accuracies)
-        rows.append([markup.name(option), *errors, _epochs_to(target, val.mean(0))])
-    caption = f'Error at epoch {study.design(condition)["epochs"]}, %, mean over seeds'
+        last = ([train[:, -1].mean()] if trained else []) + [val[:, -1].mean(), test[option]]
+        numbers = (unit.drawn_number(value) for value in last)
+        rows.append([markup.name(option), *numbers, _epochs_to(target, val.mean(0), study)])
+    name = f'{unit.drawn_name[0].upper()}{unit.drawn_name[1:]}'
+    epochs = f'{study.design(condition)["epochs"]}{", %" if unit.percent else ""}'
+    caption = f'{name} at epoch {epochs}, mean over seeds'
     diverged = divergence.count_runs(protocol.diverged(study.table), condition)
-    columns = (*LEARNING_COLUMNS, f'Epochs to {words.number(1 - target)}{words.SPACE}%')
+    columns = [column for column in LEARNING_COLUMNS if trained or column != 'Training']
+    notes = EPOCHS_TO.format(quantity=f'validation {unit.drawn_name}', **_reached(study))
     return [
-        curves.figure(figure, both, study.baseline, diverged, study.data[condition].val),
-        Table(caption, columns, rows, 'lrrrr'),
-        Paragraph(f'{EPOCHS_TO} {TRAINING_ERROR}', 'note'),
+        curves.figure(figure, both, study.baseline, diverged, study.data[condition].val, unit),
+        Table(
+            caption,
+            (*columns, f'Epochs to {unit.drawn_value(target)}'),
+            rows,
+            'l' + 'r' * len(columns),
+        ),
+        Paragraph(f'{notes} {TRAINING_ERROR if trained else VALIDATION_ONLY}', 'note'),
     ]
 
 
-def _epochs_to(target: float, accuracies: np.ndarray) -> str:
-    """First epoch with at least the accuracy `target`; a dash without one."""
-    reached = np.flatnonzero(accuracies >= target)
+def _reached(study: AblationRun) -> dict[str, str]:
+    return dict(limit='at most' if study.scale.drawn_best == 'lowest' else 'at least')
+
+
+def _epochs_to(target: float, values: np.ndarray, study: AblationRun) -> str:
+    """First epoch with a value as good as `target`; a dash without one."""
+    improved = study.metric.improvement(1.0) * (values - target)
+    reached = np.flatnonzero(improved >= 0)
     return f'{reached[0] + 1:,}' if reached.size else words.DASH
 
 
-def accuracy(row: Row) -> str:
-    """Mean test accuracy of a row with its interval over seeds, %."""
-    mean = words.number(row['mean'])
+def mean(row: Row) -> str:
+    """Mean of a row on the test split, with its interval over seeds."""
+    unit = scale.of(row)
+    text = unit.number(row['mean'])
     if row['ci_low'] is None:
-        return mean
-    return f'{mean}\n({words.span(*_accuracy_interval(row), words.number)})'
+        return text
+    return f'{text}\n({unit.values(*_interval(row))})'
 
 
 def _row(row: Row) -> list[str]:
-    head = [markup.name(row['option']), accuracy(row)]
+    """Cells of all columns."""
+    head = [markup.name(row['option']), mean(row)]
     if row['option'] == row['baseline']:
         return [*head, *[words.DASH] * 4, 'baseline', 'baseline']
     return [
         *head,
-        f'{words.points(row["difference"])}\n({verdicts.interval(row)})'
-        f'\n[{verdicts.corrected(row["corrected"])}]',
-        f'{verdicts.interval_images(row)}\n[{verdicts.corrected(row["corrected_images"])}]',
+        f'{scale.of(row).points(row["difference"])}\n({verdicts.interval(row)})'
+        f'\n[{verdicts.corrected(row)}]',
+        f'{verdicts.interval_images(row)}\n[{verdicts.corrected(row, "_images")}]',
         words.p_value(row['p_holm']),
-        words.p_value(row['p_holm_images']),
+        words.DASH if row['p_holm_images'] is None else words.p_value(row['p_holm_images']),
         row['verdict'],
-        row['verdict_images'],
+        row['verdict_images'] or words.DASH,
     ]
 
 
-def _accuracy_interval(row: Row) -> tuple[float, float]:
-    """95 % interval of a mean accuracy, inside 0 to 1."""
-    if NEAR <= row['mean'] <= 1 - NEAR:
+def _interval(row: Row) -> tuple[float, float]:
+    """95 % interval of a mean; of a share in per cent inside 0 to 1."""
+    if not scale.of(row).percent or NEAR <= row['mean'] <= 1 - NEAR:
         return row['ci_low'], row['ci_high']
     return statistics.logit_interval(row['mean'], row['ci_low'], row['ci_high'])
 

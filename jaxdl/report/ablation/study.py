@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 from jaxdl.report.page import words
+from jaxdl.report.page.scale import Scale
 from jaxdl.statistics import metrics, protocol
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.correct import CorrectTable
@@ -19,7 +20,8 @@ class AblationRun:
     `series` holds the rows of results.csv by (condition, phase, option, split, metric).
 
     `summary` holds the rows of summary.csv with further numbers (`corrected.extend`), `correct` the
-    content of correct.npz, and `artifacts` is the folder of further files of a report.
+    content of correct.npz, `metrics` all metrics of the evaluation runs (columns METRICS), and
+    `artifacts` is the folder of further files of a report.
     """
 
     name: str
@@ -31,6 +33,7 @@ class AblationRun:
     costs: dict[tuple[str, str], Row]
     series: dict[tuple[str, str, str, str, str], list[Row]]
     correct: CorrectTable
+    metrics: list[Row]
     artifacts: pathlib.Path
 
     @property
@@ -49,6 +52,20 @@ class AblationRun:
         return (
             metrics.named(name, facts.lower_is_better, facts.over) if facts else metrics.named(name)
         )
+
+    @property
+    def scale(self) -> Scale:
+        """The unit of the metric that decides."""
+        return Scale(self.metric)
+
+    @property
+    def validation_error(self) -> str:
+        """Distance of the metric on the validation split from a perfect value, in words."""
+        if self.metric is ACCURACY:
+            return 'validation error'
+        if self.metric.lower_is_better:
+            return f'validation {self.metric.words}'
+        return f'validation error (1 {words.MINUS} {self.metric.words})'
 
     @property
     def options(self) -> list[str]:

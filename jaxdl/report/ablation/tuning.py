@@ -1,5 +1,7 @@
 """Learning rates: the tried grid, the selected rate and its tolerance, per option."""
 
+import math
+
 from jaxdl.report.ablation import queries, tuning_figure
 from jaxdl.report.ablation.queries import Tuning
 from jaxdl.report.ablation.study import AblationRun
@@ -7,8 +9,8 @@ from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 
 TOLERANCE = (
-    'Learning-rate tolerance: widest range of neighbouring tried rates with mean validation error '
-    "within one percentage point of the option's best, and the ratio of its ends."
+    'Learning-rate tolerance: widest range of neighbouring tried rates with mean {quantity} within '
+    "{near} of the option's best, and the ratio of its ends."
 )
 
 
@@ -18,30 +20,37 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     tunings = {option: tuning for option, tuning in tunings.items() if tuning}
     if not tunings:
         return [Paragraph(_untuned(study, condition))]
-    design = study.design(condition)
+    design, unit = study.design(condition), study.scale
     seeds = words.count(design['tuning_seeds'], 'tuning seed')
     rule = (
-        'Each option takes the learning rate with the lowest mean validation error at epoch '
-        f'{design["epochs"]}; the smallest of equal ones.'
+        f'Each option takes the learning rate with the {unit.drawn_best} mean validation '
+        f'{unit.drawn_name} at epoch {design["epochs"]}; the smallest of equal ones.'
     )
     edges = [
         _edge(option, tuning)
         for option, tuning in tunings.items()
         if tuning.added or tuning.on_edge
     ]
-    columns = ('Option', 'Learning rates tried', 'Selected', 'Validation error, %', 'Tolerance')
-    rows = [_row(option, tuning) for option, tuning in tunings.items()]
+    value = f'Validation {unit.drawn_label}'
+    columns = ('Option', 'Learning rates tried', 'Selected', value, 'Tolerance')
+    rows = [_row(option, tuning, study) for option, tuning in tunings.items()]
+    near = (
+        ('one percentage point' if unit.percent else f'{queries.POINT:g}')
+        if math.isfinite(study.metric.largest)
+        else f'{100 * queries.NEAR:g}{words.SPACE}%'
+    )
+    quantity = f'validation {unit.drawn_name}'
     return [
         Paragraph(rule),
         *([Items(edges)] if edges else []),
-        tuning_figure.figure(figure, tunings, study.data[condition].val),
+        tuning_figure.figure(figure, tunings, study.data[condition].val, unit),
         Table(
-            f'Selected learning rates; validation error: mean and range over {seeds}',
+            f'Selected learning rates; {quantity}: mean and range over {seeds}',
             columns,
             rows,
             'lwrrr',
         ),
-        Paragraph(TOLERANCE, 'note'),
+        Paragraph(TOLERANCE.format(quantity=quantity, near=near), 'note'),
     ]
 
 
@@ -55,19 +64,21 @@ def _untuned(study: AblationRun, condition: str) -> str:
     return f'The learning rates were not tuned: {texts}.'
 
 
-def _row(option: str, tuning: Tuning) -> list[str]:
-    values = tuning.values[tuning.chosen]
+def _row(option: str, tuning: Tuning, study: AblationRun) -> list[str]:
+    values, unit = tuning.values[tuning.chosen], study.scale
     tried = ', '.join(
         f'{rate:g}' + (' (added)' if rate in tuning.added else '') for rate in tuning.means
     )
-    error = words.number(1 - tuning.means[tuning.chosen])
+    text = unit.drawn_number(tuning.means[tuning.chosen])
     if len(values) > 1:
-        error += f' ({words.span(1 - max(values), 1 - min(values), words.number)})'
-    return [markup.name(option), tried, f'{tuning.chosen:g}', error, _tolerance(tuning)]
+        ends = (max(values), min(values)) if unit.percent else (min(values), max(values))
+        text += f' ({words.span(*ends, unit.drawn_number)})'
+    tolerance = _tolerance(queries.tolerance(tuning, study.metric))
+    return [markup.name(option), tried, f'{tuning.chosen:g}', text, tolerance]
 
 
-def _tolerance(tuning: Tuning) -> str:
-    low, high = queries.tolerance(tuning)
+def _tolerance(ends: tuple[float, float]) -> str:
+    low, high = ends
     return f'{low:g} only' if low == high else f'{low:g} to {high:g}, {high / low:.3g}{words.TIMES}'
 
 

@@ -1,4 +1,4 @@
-"""Tuning budget: expected lowest validation error against the number of learning rates tried."""
+"""Tuning budget: expected best of the learning rates against their number."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,13 @@ from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, palette, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph
 from jaxdl.report.page.blocks import Figure as FigureBlock
+from jaxdl.report.page.scale import Scale
 
 OPTION: plots.Line = dict(marker='o', markersize=3.5)
 REFERENCE: plots.Line = dict(linestyle=':', linewidth=1.3)
 OTHER: plots.Line = dict(color='#c4c4c4', linewidth=1)
 CAPTION = (
-    'Expected lowest validation error, %, of k learning rates drawn without replacement from the '
+    'Expected {quantity} of k learning rates drawn without replacement from the '
     'rates tried (Dodge et al. 2019; Tang et al. 2020), against k. A line that is flat early means '
     'that the learning rate matters little.'
 )
@@ -31,34 +32,53 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     means = {option: list(tuning.means.values()) for option, tuning in tunings.items() if tuning}
     if not means:
         return []
-    best = {option: statistics.expected_best(values) for option, values in means.items()}
-    caption = CAPTION + (
+    sign, unit = int(study.metric.improvement(1)), study.scale
+    best = {
+        option: sign * statistics.expected_best(sign * np.array(values))
+        for option, values in means.items()
+    }
+    per_cent = ', %,' if unit.percent else ''
+    caption = CAPTION.format(quantity=f'{_quantity(unit)}{per_cent}') + (
         EXTENDED if any(tuning.added for tuning in tunings.values() if tuning) else ''
     )
     n = words.sample(study.design(condition)['tuning_seeds'], 'tuning seed')
     return [
-        Paragraph(_leads(best)),
-        _figure(figure, best, study.baseline, study.data[condition].val, caption, n),
+        Paragraph(_leads(best, study)),
+        _figure(figure, best, study.baseline, study.data[condition].val, caption, n, unit),
     ]
 
 
-def _leads(best: Mapping[str, np.ndarray]) -> str:
-    one, full = (max(best, key=lambda option: round(best[option][k], 12)) for k in (0, -1))
+def _quantity(unit: Scale) -> str:
+    """The quantity of the figure, such as `lowest validation error`."""
+    return f'{unit.drawn_best} validation {unit.drawn_name}'
+
+
+def _leads(best: Mapping[str, np.ndarray], study: AblationRun) -> str:
+    unit, gain = study.scale, study.metric.improvement
+    one, full = (max(best, key=lambda option: round(gain(best[option][k]), 12)) for k in (0, -1))
     tried = words.count(len(best[full]), 'learning rate')
-    alone, reached = words.percent(1 - best[one][0]), words.percent(1 - best[full][-1])
+    alone, reached = unit.drawn_value(best[one][0]), unit.drawn_value(best[full][-1])
     head = 'With one learning rate, drawn at random from those tried, the '
     if len(best) == 1:
-        return f'{head}expected validation error is {alone}.'
-    head += f'lowest expected validation error is {alone} ({markup.name(one)})'
-    return f'{head}. With all {tried} the lowest is {reached} ({markup.name(full)}).'
+        return f'{head}expected validation {unit.drawn_name} is {alone}.'
+    direction = unit.drawn_best
+    head += f'{direction} expected validation {unit.drawn_name} is {alone} ({markup.name(one)})'
+    return f'{head}. With all {tried} the {direction} is {reached} ({markup.name(full)}).'
 
 
 def _figure(
-    name: str, best: Mapping[str, np.ndarray], baseline: str, images: int, caption: str, n: str
+    name: str,
+    best: Mapping[str, np.ndarray],
+    baseline: str,
+    images: int,
+    caption: str,
+    n: str,
+    unit: Scale,
 ) -> FigureBlock:
-    errors = {option: 100 * (1 - values) for option, values in best.items()}
-    everything = np.concatenate(list(errors.values()))
-    floor, colours = plots.floor(everything, images), palette.colours(best)
+    lines = {option: unit.drawn(values) for option, values in best.items()}
+    everything = np.concatenate(list(lines.values()))
+    floor = plots.floor(everything, images) if unit.percent else 0.0
+    colours = palette.colours(best)
     reference = plots.in_colour(REFERENCE, colours[baseline])
     labelled = {
         'this option': plots.in_colour(OPTION, plots.INK),
@@ -67,20 +87,19 @@ def _figure(
     }
 
     def plot(width: float) -> Figure:
-        y = 'lowest validation error, %, expected'
+        y = f'{_quantity(unit)}{", %" if unit.percent else ""}, expected'
         x = f'number k of learning rates tried ({n})'
         drawn, grid = plots.panels(list(best), width, x, y)
-        plots.error_axis(grid[0], everything, floor)
+        plots.metric_axis(grid[0], everything, floor, unit.percent)
         for axes, option in zip(grid, best, strict=True):
             order = sorted(
-                errors, key=lambda other: (other == option, other == baseline)
+                lines, key=lambda other: (other == option, other == baseline)
             )  # this option on top
             for other in order:
                 this = plots.in_colour(OPTION, colours[other])
                 style = this if other == option else reference if other == baseline else OTHER
-                axes.plot(
-                    np.arange(1, len(errors[other]) + 1), np.maximum(errors[other], floor), **style
-                )
+                line = np.maximum(lines[other], floor) if floor else lines[other]
+                axes.plot(np.arange(1, len(line) + 1), line, **style)
             axes.xaxis.set_major_locator(
                 ticker.MaxNLocator(7, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
             )
@@ -89,15 +108,16 @@ def _figure(
         return drawn
 
     axis = ' The vertical axis is logarithmic.' if floor else ''
-    return FigureBlock(name, plots.draw(plot), _alt(best), caption + axis)
+    return FigureBlock(name, plots.draw(plot), _alt(best, unit), caption + axis)
 
 
-def _alt(best: Mapping[str, np.ndarray]) -> str:
+def _alt(best: Mapping[str, np.ndarray], unit: Scale) -> str:
     options = (
-        f'{markup.flat(option)}: {", ".join(words.number(1 - value) for value in values)}'
+        f'{markup.flat(option)}: {", ".join(map(unit.drawn_number, values))}'
         for option, values in best.items()
     )
+    per_cent = ' in %' if unit.percent else ''
     return (
-        'Expected lowest validation error in % with 1, 2, ... learning rates tried. '
+        f'Expected {_quantity(unit)}{per_cent} with 1, 2, ... learning rates tried. '
         f'{"; ".join(options)}.'
     )

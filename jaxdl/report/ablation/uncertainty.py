@@ -7,29 +7,25 @@ import numpy as np
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, words
+from jaxdl.report.page import markup, scale, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.statistics import CorrectComparison
+from jaxdl.statistics.metrics import SPLIT, Metric
 from jaxdl.workdir.tables import Row
 
 SEEDS_COLUMNS = (
-    'Option',
-    'Difference, percentage points',
     'Corrected interval',
     'p\n(Holm)',
     'Probability of improvement',
     'Minimum detectable difference',
 )
 IMAGES_COLUMNS = (
-    'Option',
-    'Difference, percentage points',
     'Corrected interval',
     'p\n(Holm)',
     'Minimum detectable difference',
     'Images that differ',
-    'Make up half',
-    'Make up all',
 )
+SHARES_COLUMNS = ('Make up half', 'Make up all')  # of the difference, for accuracy
 SEEDS_NOTES = (
     'p: paired t test, two-sided; (Holm): corrected for the number of options. Corrected interval: '
     'excludes 0 exactly if p (Holm) < 0.05; it is compatible with the test, and not simultaneous '
@@ -41,10 +37,17 @@ SEEDS_NOTES = (
 )
 IMAGES_NOTES = (
     'The intervals hold for new seeds and new test images of the same kind. Seeds and groups of '
-    'images are crossed random effects. Images that differ: images on which option and baseline '
-    'differ on at least one seed. Make up half, all: the fewest images whose differences sum to '
-    'half of the difference, and to all of it. The test was fixed before the run, as was that over '
-    'seeds.'
+    'images are crossed random effects. Images that differ: images that option and baseline '
+    'classify differently on at least one seed.{shares} The test was fixed before the run, as was '
+    'that over seeds.'
+)
+SHARES_NOTES = (
+    ' Make up half, all: the fewest images whose differences sum to half of the difference, and to '
+    'all of it.'
+)
+JACKKNIFE = (
+    ' The metric is one of the whole split, so an image has no value of its own. The contributions '
+    'of groups of images are pseudo-values of a jackknife.'
 )
 COLUMNS = (
     'Option',
@@ -56,11 +59,11 @@ COLUMNS = (
     'Dominant source',
 )
 NOTES = (
-    f'Widths of the 95{words.SPACE}% intervals in percentage points, and shares of the variance '
+    f'Widths of the 95{words.SPACE}% intervals{{unit}}, and shares of the variance '
     'of the mean difference (two-way random effects). Residual: interaction of seed and image. '
     'Dominant source: more of these reduce the uncertainty most (neither: both reduce it alike).'
 )
-CONTROL = ('Compared', 'Pairs', 'Difference, percentage points')
+CONTROL = ('Compared', 'Pairs')
 
 
 def blocks(study: AblationRun, condition: str) -> list[Block]:
@@ -70,7 +73,7 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
         return []
     return [
         *_over_seeds(compared),
-        *_over_images(compared),
+        *_over_images(compared, study.metric),
         *_components(compared),
         *_control(study, condition, compared),
     ]
@@ -81,8 +84,8 @@ def _over_seeds(compared: Sequence[Row]) -> list[Block]:
     rows = [
         [
             markup.name(row['option']),
-            f'{words.points(row["difference"])}\n({verdicts.interval(row)})',
-            verdicts.corrected(row['corrected']),
+            f'{scale.of(row).points(row["difference"])}\n({verdicts.interval(row)})',
+            verdicts.corrected(row),
             _p_values(row['p_value'], row['p_holm']),
             f'{row["p_better"]:.2f}\n({row["p_better_low"]:.2f} to {row["p_better_high"]:.2f})',
             verdicts.detectable(row),
@@ -90,10 +93,15 @@ def _over_seeds(compared: Sequence[Row]) -> list[Block]:
         for row in compared
     ]
     caption = f'Comparison over {words.count(compared[0]["seeds"], "seed")}'
-    return [Table(caption, SEEDS_COLUMNS, rows, 'lrrrrr'), Paragraph(SEEDS_NOTES, 'note')]
+    columns = (*_head(compared), *SEEDS_COLUMNS)
+    return [Table(caption, columns, rows, 'lrrrrr'), Paragraph(SEEDS_NOTES, 'note')]
 
 
-def _over_images(compared: Sequence[Row]) -> list[Block]:
+def _head(compared: Sequence[Row]) -> tuple[str, str]:
+    return 'Option', scale.of(compared[0]).difference_head()
+
+
+def _over_images(compared: Sequence[Row], metric: Metric) -> list[Block]:
     """Comparison over seeds and images as a table; empty where each seed has a test split."""
     if compared[0]['components'] is None:
         return []
@@ -103,19 +111,24 @@ def _over_images(compared: Sequence[Row]) -> list[Block]:
     )
     if groups < images:
         sizes += f' in {words.count(groups, "group")}'
+    shares = compared[0]['images_half'] is not None
+    counts = ('images_differ', *(('images_half', 'images_all') if shares else ()))
     rows = [
         [
             markup.name(row['option']),
-            f'{words.points(row["difference"])}\n({verdicts.interval_images(row)})',
-            verdicts.corrected(row['corrected_images']),
+            f'{scale.of(row).points(row["difference"])}\n({verdicts.interval_images(row)})',
+            verdicts.corrected(row, '_images'),
             _p_values(row['p_value_images'], row['p_holm_images']),
             verdicts.detectable_images(row),
-            *(f'{row[key]:,}' for key in ('images_differ', 'images_half', 'images_all')),
+            *(words.exactly(row[key]) for key in counts),
         ]
         for row in compared
     ]
-    caption = f'Comparison over {sizes}'
-    return [Table(caption, IMAGES_COLUMNS, rows, 'lrrrrrrr'), Paragraph(IMAGES_NOTES, 'note')]
+    columns = (*_head(compared), *IMAGES_COLUMNS, *(SHARES_COLUMNS if shares else ()))
+    notes = IMAGES_NOTES.format(shares=SHARES_NOTES if shares else '')
+    jackknife = JACKKNIFE if metric.over == SPLIT else ''
+    table = Table(f'Comparison over {sizes}', columns, rows, 'l' + 'r' * (len(columns) - 1))
+    return [table, Paragraph(f'{notes}{jackknife}', 'note')]
 
 
 def _p_values(p_value: float, p_holm: float) -> str:
@@ -137,7 +150,7 @@ def _components(compared: Sequence[Row]) -> list[Block]:
             'lrrrrrl',
         ),
         *(Paragraph(text) for text in _dominant(compared)),
-        Paragraph(NOTES, 'note'),
+        Paragraph(NOTES.format(unit=scale.of(compared[0]).in_unit), 'note'),
     ]
 
 
@@ -149,7 +162,7 @@ def _shares(row: Row) -> list[str]:
     )
     return [
         markup.name(row['option']),
-        *(words.number(width) for width in widths),
+        *(scale.of(row).size(width) for width in widths),
         *(f'{100 * share:.0f}{words.SPACE}%' for share in shares),
         dominant_source(components),
     ]
@@ -180,7 +193,7 @@ def _control(study: AblationRun, condition: str, compared: Sequence[Row]) -> lis
     rows, n = [_control_row(study, condition, baseline)], words.count(len(baseline), 'seed')
     for row in compared:
         option = np.array(list(queries.by_seed(study, condition, row['option']).values()))
-        difference = f'{words.points(row["difference"])} ({verdicts.interval(row)})'
+        difference = f'{scale.of(row).points(row["difference"])} ({verdicts.interval(row)})'
         cells = [_cell(name, option, baseline) for name in statistics.STATISTICS]
         rows.append([markup.name(row['option']), f'{row["seeds"]}', difference, *cells])
     text = (
@@ -190,7 +203,7 @@ def _control(study: AblationRun, condition: str, compared: Sequence[Row]) -> lis
         f'needed for the same standard error if option and baseline had different seeds. From {n} '
         'these numbers are rough.'
     )
-    columns = (*CONTROL, *statistics.STATISTICS)
+    columns = (*CONTROL, study.scale.difference_head(), *statistics.STATISTICS)
     caption = 'A/A control, and variance reduction by pairing'
     return [Table(caption, columns, rows, 'l' + 'r' * (len(columns) - 1)), Paragraph(text, 'note')]
 
@@ -203,7 +216,8 @@ def _control_row(study: AblationRun, condition: str, baseline: np.ndarray) -> li
         comparison = statistics.compare(
             second, first, test_train_ratio=study.test_train_ratio(condition)
         )
-        difference = f'{words.points(comparison.difference)} ({words.span(*comparison.interval)})'
+        unit = study.scale
+        difference = f'{unit.points(comparison.difference)} ({unit.span(*comparison.interval)})'
     return [
         f'{markup.name(study.baseline)} (control)',
         f'{half}',

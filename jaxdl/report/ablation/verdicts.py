@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from jaxdl import statistics
-from jaxdl.report.page import markup, words
+from jaxdl.report.page import markup, scale, words
 from jaxdl.statistics import protocol
 from jaxdl.workdir.tables import Row
 
-POINTS = 'percentage points'
 INTERVAL = f'95{words.SPACE}% interval'
 NONE = protocol.NONE
 NOT_ESTIMABLE = 'not estimable'  # of a minimum detectable difference: summary.csv has 0 there
@@ -87,16 +86,16 @@ def sentence(summary: Sequence[Row]) -> str:
 
 
 def interval(row: Row) -> str:
-    """The 95 % interval of a row's mean difference over seeds, in percentage points."""
-    return words.span(row['difference_low'], row['difference_high'])
+    """The 95 % interval of a row's mean difference over seeds."""
+    return scale.of(row).span(row['difference_low'], row['difference_high'])
 
 
 def interval_images(row: Row) -> str:
-    """The 95 % interval over seeds and images, in percentage points."""
-    return words.span(row['difference_low_images'], row['difference_high_images'])
+    """The 95 % interval over seeds and images; a dash without one."""
+    return scale.of(row).span(row['difference_low_images'], row['difference_high_images'])
 
 
-def corrected_ends(row: Row, over: str = '') -> tuple[float, float]:
+def corrected_ends(row: Row, over: str = '') -> tuple[float | None, float | None]:
     """Ends of the interval that agrees with the verdict of a row.
 
     Args:
@@ -104,52 +103,62 @@ def corrected_ends(row: Row, over: str = '') -> tuple[float, float]:
       over: empty for the interval over seeds, `_images` for that over seeds and images.
 
     Returns:
-      The corrected interval; the unadjusted one where the corrected one is not estimable.
+      The corrected interval; the unadjusted one where the corrected one is not estimable; None for
+      both ends without such an interval.
     """
-    low, high = row[f'corrected{over}']
-    if max(abs(low), abs(high)) < 1:
-        return low, high
+    ends = row[f'corrected{over}']
+    if ends is not None and scale.of(row).estimable(ends):
+        return ends
     return row[f'difference_low{over}'], row[f'difference_high{over}']
 
 
 def interval_of_verdict(row: Row, over: str = '') -> str:
-    """The interval of `corrected_ends`, in percentage points."""
-    return words.span(*corrected_ends(row, over))
+    """The interval of `corrected_ends`."""
+    return scale.of(row).span(*corrected_ends(row, over))
 
 
-def corrected(interval: tuple[float, float]) -> str:
-    """A corrected interval in percentage points; `not estimable` if it is not narrower than all."""
-    return words.span(*interval) if max(map(abs, interval)) < 1 else NOT_ESTIMABLE
+def corrected(row: Row, over: str = '') -> str:
+    """A corrected interval of a row; `not estimable` if it is not narrower than all.
+
+    A dash without one.
+    """
+    interval, unit = row[f'corrected{over}'], scale.of(row)
+    if interval is None:
+        return words.DASH
+    return unit.span(*interval) if unit.estimable(interval) else NOT_ESTIMABLE
 
 
 def detectable(row: Row) -> str:
-    """The minimum detectable difference in percentage points, if differences vary over seeds.
+    """The minimum detectable difference, if differences vary over seeds.
 
     It is at the first step of Holm's correction where the row has that.
     """
     least = row.get('corrected_detectable', row['detectable'])
-    return words.number(least) if least else NOT_ESTIMABLE
+    return scale.of(row).size(least) if least else NOT_ESTIMABLE
 
 
 def detectable_images(row: Row) -> str:
-    """`detectable` for new seeds and new images."""
+    """`detectable` for new seeds and new images; a dash without a comparison over images."""
     least = row['detectable_images']
-    return words.number(least) if least else NOT_ESTIMABLE
+    if least is None:
+        return words.DASH
+    return scale.of(row).size(least) if least else NOT_ESTIMABLE
 
 
 def _alone(row: Row) -> str:
+    unit = scale.of(row)
     return (
-        f'Test accuracy of {markup.name(row["option"])}: {words.percent(row["mean"])} '
-        f'({INTERVAL} {words.span(row["ci_low"], row["ci_high"], words.number)}, {_seeds(row)}). '
+        f'Test {unit.name} of {markup.name(row["option"])}: {unit.value(row["mean"])} '
+        f'({INTERVAL} {unit.values(row["ci_low"], row["ci_high"])}, {_seeds(row)}). '
         'There is no other option to compare.'
     )
 
 
 def _one(row: Row) -> str:
     option, baseline = markup.name(row['option']), markup.name(row['baseline'])
-    difference = (
-        f'{words.points(row["difference"])} {POINTS} ({INTERVAL} {interval(row)}, {_seeds(row)})'
-    )
+    unit = scale.of(row)
+    difference = unit.in_points(unit.points(row['difference']))
+    difference = f'{difference} ({INTERVAL} {interval(row)}, {_seeds(row)})'
     if row['verdict'] != NONE:
         phrase = head(combined(row), row)
         return f'{option} is {phrase[0].lower()}{phrase[1:]}: {difference}.'
@@ -170,15 +179,19 @@ def _clauses(verdict: str, rows: Sequence[Row]) -> str:
         estimates = [value for value in least if value]
         if not estimates:
             return f'{names} (minimum detectable difference not estimable)'
-        least, most = (words.number(end(estimates)) for end in (min, max))
-        return f'{names} (minimum detectable difference {least} to {most} {POINTS})'
+        unit = scale.of(rows[0])
+        least, most = (unit.size(end(estimates)) for end in (min, max))
+        sizes = unit.in_points(f'{least} to {most}')
+        return f'{names} (minimum detectable difference {sizes})'
     return words.listing(_clause(row, first=row is rows[0]) for row in rows)
 
 
 def _clause(row: Row, first: bool) -> str:
-    unit = f' {POINTS}, {INTERVAL}' if first else ','
+    unit = scale.of(row)
+    difference = unit.points(row['difference'])
+    difference = f'{unit.in_points(difference)}, {INTERVAL}' if first else f'{difference},'
     limit = f'; minimum detectable difference {detectable(row)}' if row['verdict'] == NONE else ''
-    difference = f'{words.points(row["difference"])}{unit} {interval(row)}'
+    difference = f'{difference} {interval(row)}'
     return f'{markup.name(row["option"])} ({difference}{limit})'
 
 

@@ -11,7 +11,7 @@ from jaxdl.report.page.blocks import Block, Paragraph, Table
 
 ENDS = ('smallest', 'largest')
 CLEAN = 'No image is missing, broken or duplicated.'
-LEAKAGE = 'Near-duplicates in different splits overestimate the accuracy of every option.'
+LEAKAGE = 'Near-duplicates in different splits make every option look better than it is.'
 REMEDY = f'{markup.code("--set=split=grouped")} keeps each group of near-duplicates in one split.'
 FIXED = 'The source fixes these splits.'
 MISSED = (

@@ -44,5 +44,9 @@ def as_latex(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
-    text = markup.flat(markup.plain(str(text).replace('\n', ' '))).translate(ASCII)
+    return disarm(markup.flat(markup.plain(str(text).replace('\n', ' '))).translate(ASCII))
+
+
+def disarm(text: str) -> str:
+    """A cell that no spreadsheet reads as a formula."""
     return f"'{text}" if re.match(r'[=@\t]|[+-](?![\d.])', text) else text

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxdl import statistics
-from jaxdl.report.page import markup, palette
+from jaxdl.report.page import markup, palette, words
 from jaxdl.report.page.blocks import Drawing
 
 WIDE, NARROW = 9.6, 3.7  # inches: the column of text on a page, and a phone
@@ -145,6 +145,18 @@ def error_axis(axes: Axes, errors: np.ndarray, floor: float) -> None:
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
     axes.yaxis.set_major_formatter(lambda error, _: f'{error:.4g}')
     axes.set_ylim(low, high)
+
+
+def metric_axis(axes: Axes, values: np.ndarray, floor: float, percent: bool) -> None:
+    """Scale y for errors in per cent, or linearly for the values of any other metric."""
+    if percent:
+        error_axis(axes, values, floor)
+        return
+    low, high = float(np.min(values)), float(np.max(values))
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
+    axes.yaxis.set_major_formatter(lambda value, _: f'{value:.4g}'.replace('-', words.MINUS))
+    axes.set_ylim(low - margin, high + margin)
 
 
 def rate_axis(axes: Axes, rates: Sequence[float]) -> None:

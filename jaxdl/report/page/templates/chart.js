@@ -27,7 +27,7 @@ const svg = (tag, attributes = {}, ...inside) =>
 const text = (words, x, y, anchor = 'start') => svg('text', {x, y, 'text-anchor': anchor}, words)
 const unique = values => [...new Set(values)]
 const written = value => String(Number(value.toPrecision(6)))
-const titled = axis => `${axis.name}, ${axis.unit}`
+const titled = axis => axis.unit ? `${axis.name}, ${axis.unit}` : axis.name
 
 // At most `most` round numbers from low to high: steps of 1, 2 or 5, or decades of a logarithm.
 function steps(low, high, most, smallest = 0) {
@@ -136,7 +136,7 @@ function scales(chart, curves, width, height) {
   const give = 0.3 * extent, room = 0.05 * extent || 0.1
   let low = Math.max(Math.min(...ends), Math.min(...means) - give) - room
   let high = Math.min(Math.max(...ends), Math.max(...means) + give) + room
-  low = Math.max(low, floor ? Math.log(floor) : -room / 4)
+  if (floor || Math.min(...means) >= 0) low = Math.max(low, floor ? Math.log(floor) : -room / 4)
   const most = Math.floor(height / 40)
   const ys = floor ? decades(back(low), back(high), most) : steps(low, high, most)
   const digits = Math.max(...ys.map(value => (written(value).split('.')[1] || '').length))
