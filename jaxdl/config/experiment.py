@@ -168,6 +168,8 @@ class FineTune:
       weights: a file of weights, or an id of the Hugging Face hub.
       architecture: a row of models.ARCHITECTURES; empty: recognised from the tensors.
       revision: of a hub id.
+      network: which of several networks in the file, by a part of the names of its tensors:
+        `encoder_q`, `teacher`.
       recipe: the row of RECIPES that was applied last.
       evidence: workdirs of ablations on these images, whose verdicts the report quotes.
     """
@@ -178,6 +180,7 @@ class FineTune:
     weights: str = ''
     architecture: str = fields.ruled('', fields.one_of(('', *ARCHITECTURES)))
     revision: str = ''
+    network: str = ''
     recipe: str = fields.ruled('', fields.one_of(('', *RECIPES)))
     variant: TrainSettings = TrainSettings()
     data: Data = Data()

@@ -65,6 +65,7 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
             weights=experiment.weights,
             revision=network.revision,
             weights_checksum=checksum(network.variables),
+            weights_notes=network.notes,
             eval_size=run.card.eval_size,
             parameters=_parameters(network),
             features=network.module.architecture.features,

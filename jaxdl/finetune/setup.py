@@ -14,7 +14,7 @@ from jaxdl.config.experiment import FineTune
 from jaxdl.data import Dataset, Splits, bursts, load
 from jaxdl.errors import InputError, warn
 from jaxdl.inference import features
-from jaxdl.models import conv, load_pretrained, weights
+from jaxdl.models import conv, port, weights
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import distributed, tracking
 from jaxdl.train import losses, masks
@@ -33,11 +33,13 @@ class Backbone:
       module: the network.
       variables: NumPy arrays.
       revision: commit of the weights on the hub; empty for a file.
+      notes: a line per thing that was chosen or passed over in the file.
     """
 
     module: ResNet
     variables: dict[str, Any]
     revision: str
+    notes: tuple[str, ...] = ()
 
 
 def check_settings(experiment: FineTune) -> None:
@@ -49,7 +51,7 @@ def check_settings(experiment: FineTune) -> None:
     settings, recipe = experiment.variant, experiment.finetune
     if not experiment.weights:
         raise InputError(
-            'no weights are named: use --set=weights=FILE (.safetensors, .npz, .pth, .th), '
+            'no weights are named: use --set=weights=FILE (.safetensors, .npz, .pth, .ckpt), '
             'or a hub id, as in --set=weights=timm/resnet50.a1_in1k'
         )
     if losses.find(settings.loss).activation is not jax.nn.softmax:
@@ -94,10 +96,13 @@ def load_backbone(experiment: FineTune) -> Backbone:
       InputError: the weights cannot be read, or `finetune.frozen` names no part of the network.
     """
     read = weights.read(experiment.weights, experiment.revision or None)
-    module, variables = load_pretrained(read, experiment.architecture or None, num_classes=0)
+    architecture, network = experiment.architecture or None, experiment.network
+    module, variables, notes = port.load(read, architecture, num_classes=0, network=network)
+    for note in notes if distributed.is_first() else ():
+        warn(f'weights {read.source}: {note}')
     masks.mask_frozen(dict(variables['params'], head={}), experiment.finetune.frozen)
     module = module.clone(lowering=_lowering(experiment), remat=experiment.finetune.remat)
-    return Backbone(module, variables, read.revision)
+    return Backbone(module, variables, read.revision, notes)
 
 
 def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:

@@ -16,6 +16,7 @@ from jaxdl.errors import InputError
 from jaxdl.inference import tta
 from jaxdl.models.port import to_tensors
 from jaxdl.models.resnet import ResNet
+from jaxdl.models.tensor_names import HEADS, name_of
 from jaxdl.workdir import records
 from jaxdl.workdir.records import ModelCard
 
@@ -101,7 +102,8 @@ def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
         num_classes=module.num_classes,
     )
     if row.names == 'timm':  # timm replaces these layers for other classes or channels
-        expected |= dict(first_conv='conv1.0' if row.stem == 'deep' else 'conv1', classifier='fc')
+        first = name_of((row.first_convolution, 'kernel'), row).removesuffix('.weight')
+        expected |= dict(first_conv=first, classifier=HEADS[row.names])
     return dict(
         architecture=row.name,
         num_classes=module.num_classes,

@@ -15,6 +15,7 @@ from flax import linen as nn
 from jax import lax
 
 from jaxdl.models.architectures import Architecture
+from jaxdl.models.attention import Attention
 from jaxdl.models.conv import conv_large
 from jaxdl.models.layers import Conv
 from jaxdl.models.norm import BatchNorm, is_native, max_pool_native
@@ -33,6 +34,8 @@ def batch_norm(lowering: str, relu: bool = False, name: str | None = None) -> Ba
 class Residual(nn.Module):
     """Convolutions, each with its norm; the shortcut is added before the last activation.
 
+    Channel attention comes before the sum, where the architecture has it.
+
     Attributes:
       width: channels of the stage, before a bottleneck's expansion.
       shortcut: `identity`, or the architecture's.
@@ -47,14 +50,18 @@ class Residual(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+        attention = self.architecture.attention
         branch, layers = images, _convolutions(self.architecture, self.width, self.stride)
-        skip = None
-        for i, layer in enumerate(layers, 1):
+        for i, layer in enumerate(layers[:-1], 1):
             branch = layer(lowering=self.lowering, name=f'conv{i}')(branch)
-            if i == len(layers):
-                skip = self._skip(images, branch.shape[-1], train)
-            branch = batch_norm(self.lowering, relu=True, name=f'bn{i}')(branch, train, skip)
-        return branch
+            branch = batch_norm(self.lowering, relu=True, name=f'bn{i}')(branch, train)
+        last = len(layers)
+        branch = layers[-1](lowering=self.lowering, name=f'conv{last}')(branch)
+        skip = self._skip(images, branch.shape[-1], train)
+        norm = batch_norm(self.lowering, relu=not attention, name=f'bn{last}')
+        if not attention:
+            return norm(branch, train, skip)
+        return nn.relu(Attention(attention, name='se')(norm(branch, train)) + skip)
 
     def _skip(self, images: jax.Array, features: int, train: bool) -> jax.Array:
         """Images in the shape of the branch; the layers have timm's numbers."""

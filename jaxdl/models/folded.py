@@ -16,6 +16,7 @@ from flax import linen as nn
 from flax import struct
 
 from jaxdl import native
+from jaxdl.models.attention import ATTENTIONS
 from jaxdl.models.blocks import downsample, max_pool
 from jaxdl.models.conv import conv_large, output_sides
 from jaxdl.models.norm import EPSILON, is_native, norm_relu, to_float32
@@ -93,7 +94,7 @@ def _fold(module: ResNet, params: Mapping[str, Any], stats: Mapping[str, Any]) -
         elif 'kernel' in layer:
             layers[name] = dict(layer)
         else:
-            layers[name] = _fold(module, layer, stats[name])
+            layers[name] = _fold(module, layer, stats.get(name, {}))
     for convolution, norm in _pairs(module, params).items():
         affine = layers.pop(norm)
         kernel = layers[convolution]['kernel'] * affine['scale'][None, None, None]
@@ -136,7 +137,7 @@ def _feature_map(module: ResNet, weights: Mapping[str, Any], images: jax.Array) 
 
 
 def _residual(
-    module: ResNet, layers: Mapping[str, Layer], images: jax.Array, stride: int
+    module: ResNet, layers: Mapping[str, Any], images: jax.Array, stride: int
 ) -> jax.Array:
     """As `blocks.Residual`."""
     conv = partial(_conv_affine, module.lowering)
@@ -152,6 +153,10 @@ def _residual(
     elif module.architecture.shortcut == 'pad' and branch.shape != images.shape:
         new = (branch.shape[-1] - images.shape[-1]) // 2
         skip = jnp.pad(images[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (new, new)))
+    attention = module.architecture.attention
+    if attention:
+        branch = conv(layers[last], branch, 1, relu=False)
+        return nn.relu(ATTENTIONS[attention](layers['se'], branch) + skip)
     return conv(layers[last], branch, 1, skip)
 
 

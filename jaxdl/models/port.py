@@ -7,22 +7,45 @@ in both (`norm.BatchNorm`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxdl.errors import InputError, unknown
+from jaxdl.errors import InputError, unknown, warn
 from jaxdl.models.architectures import ARCHITECTURES, Architecture, Preprocessing
 from jaxdl.models.resnet import ResNet
-from jaxdl.models.tensor_names import HEADS, UNREAD, is_truncated, list_names, name_of, prefix_of
+from jaxdl.models.tensor_names import (
+    HEADS,
+    UNREAD,
+    is_head,
+    is_truncated,
+    list_names,
+    name_of,
+    prefix_of,
+)
 
 if TYPE_CHECKING:
     from jaxdl.models.weights import Weights
 
 Tensors = Mapping[str, np.ndarray]
+CHANNELS = (1, 3, 4)  # of images that the first kernel can be adapted from
 Path = tuple[str, ...]  # ('params', 'layer1_0', 'conv1', 'kernel')
+
+
+class Pretrained(NamedTuple):
+    """A network with its pretrained weights.
+
+    Attributes:
+      module: the network.
+      variables: `params` and `batch_stats`.
+      notes: a line per thing that was chosen or passed over in the file.
+    """
+
+    module: ResNet
+    variables: dict[str, Any]
+    notes: tuple[str, ...]
 
 
 def load_pretrained(
@@ -31,12 +54,16 @@ def load_pretrained(
     allow_missing: Sequence[str] = (),
     num_classes: int | None = None,
     revision: str | None = None,
+    network: str = '',
+    in_channels: int = 3,
 ) -> tuple[ResNet, dict[str, Any]]:
     """Load a network with pretrained weights: logits by `module.apply(variables, images)`.
 
+    A line on stderr names each thing that was chosen or passed over in the file.
+
     Args:
-      source: a .safetensors, .npz, .pth or .th file, or an id of the Hugging Face hub, as
-        `timm/resnet50.a1_in1k`; or the result of `weights.read`, whose `revision` is the
+      source: a .safetensors, .npz, .pth, .pt, .bin, .ckpt or .th file, or an id of the Hugging Face
+        hub, as `timm/resnet50.a1_in1k`; or the result of `weights.read`, whose `revision` is the
         commit of the hub.
       architecture: a row of ARCHITECTURES; None: recognised by the tensors.
       allow_missing: parts of the network that may keep their initial values: `head`, `layer4_0`,
@@ -45,6 +72,10 @@ def load_pretrained(
         the file; 0 where the file has no head. Another number than the file's needs a new head:
         `allow_missing=('head',)`.
       revision: branch, tag or commit of a hub id; `weights.commit` resolves it to a commit.
+      network: which of several networks in the file, by a part of the names of its tensors:
+        `encoder_q`, `teacher`.
+      in_channels: channels of the images; the first kernel is summed or repeated for them as timm
+        does (`adapt_kernel`).
 
     Returns:
       The module, whose `preprocessing` describes the images that it expects, and its variables:
@@ -54,27 +85,47 @@ def load_pretrained(
       InputError: no such file or architecture; tensors that are left over, missing, or of another
         shape.
     """
-    from jaxdl.models import recognise, weights  # only who reads files needs them
+    from jaxdl.models import weights  # only who reads files needs it
 
     if architecture is not None and architecture not in ARCHITECTURES:
         raise unknown('architecture', architecture, ARCHITECTURES)
     read = weights.read(source, revision) if isinstance(source, str) else source
-    row = ARCHITECTURES[architecture or recognise.architecture_of(read)]
-    outputs = classes_of(read.tensors, row) if num_classes is None else num_classes
+    loaded = load(read, architecture, allow_missing, num_classes, network, in_channels)
+    for note in loaded.notes:
+        warn(f'weights {read.source}: {note}')
+    return loaded.module, loaded.variables
+
+
+def load(
+    read: 'Weights',
+    architecture: str | None = None,
+    allow_missing: Sequence[str] = (),
+    num_classes: int | None = None,
+    network: str = '',
+    in_channels: int = 3,
+) -> Pretrained:
+    """As `load_pretrained`, of weights that are read already; prints nothing."""
+    from jaxdl.models import recognise
+
+    chosen = recognise.find_network(read, architecture, network)
+    row, tensors = ARCHITECTURES[chosen.architecture], chosen.tensors
+    outputs = classes_of(tensors, row) if num_classes is None else num_classes
     try:
-        variables = to_variables(read.tensors, row, outputs, allow_missing)
+        variables = to_variables(tensors, row, outputs, allow_missing, in_channels)
         prepared = parse_preprocessing(read.config, row.preprocessing)
     except InputError as error:
-        like, fits = recognise.likeliest(read.tensors)
+        like, fits = recognise.likeliest(tensors)
         hint = f'; they look like {like}: architecture={like}' if fits and like != row.name else ''
         raise InputError(f'weights {read.source}: {error}{hint}') from None
-    return ResNet(row, outputs, prepared), variables
+    notes = [*chosen.notes, *_describe_port(tensors, row, outputs, allow_missing, in_channels)]
+    return Pretrained(ResNet(row, outputs, prepared), variables, tuple(notes))
 
 
 def classes_of(tensors: Tensors, architecture: Architecture) -> int:
     """Number of classes of the head in these tensors.
 
-    The head of a whole network takes more features than a truncated network has.
+    A head that takes other features than the network has, such as that of a whole network for a
+    truncated one, does not fit.
 
     Args:
       tensors: by their original names.
@@ -84,11 +135,12 @@ def classes_of(tensors: Tensors, architecture: Architecture) -> int:
       The number; 0 without a head, or with one that does not fit.
     """
     prefix = prefix_of(tensors, architecture)
-    bias, kernel = (
-        tensors.get(name_of(('head', leaf), architecture, prefix)) for leaf in ('bias', 'kernel')
-    )
-    fits = kernel is not None and kernel.shape[1:] == (architecture.features,)
-    return len(bias) if bias is not None and (fits or not architecture.truncated) else 0
+    head = [name_of(('head', leaf), architecture, prefix) for leaf in ('bias', 'kernel')]
+    parts = [tensors[name] for name in head if name in tensors]
+    if len(parts) == 1 and not architecture.truncated:
+        return len(parts[0])  # the other one is missing, which `to_variables` refuses
+    fits = len(parts) == 2 and parts[1].shape[1:] == (architecture.features,)
+    return len(parts[0]) if fits else 0
 
 
 def to_variables(
@@ -96,6 +148,7 @@ def to_variables(
     architecture: Architecture,
     num_classes: int | None = None,
     allow_missing: Sequence[str] = (),
+    in_channels: int = 3,
 ) -> dict[str, Any]:
     """Variables of a `ResNet` from tensors, float32; missing parts have their initial values.
 
@@ -104,6 +157,7 @@ def to_variables(
       architecture: of the network.
       num_classes: number of outputs; None: that of the tensors.
       allow_missing: parts that may be missing.
+      in_channels: channels of the images; see `adapt_kernel`.
 
     Returns:
       `params` and `batch_stats`.
@@ -113,13 +167,16 @@ def to_variables(
     """
     classes = classes_of(tensors, architecture) if num_classes is None else num_classes
     module = ResNet(architecture, classes, architecture.preprocessing)
-    shapes: dict[Path, Any] = flatten_dict(jax.eval_shape(lambda: _initial(module)))
+    shapes: dict[Path, Any] = flatten_dict(jax.eval_shape(lambda: _initial(module, in_channels)))
     _check_parts(allow_missing, shapes)
     prefix = prefix_of(tensors, architecture)
     names = {path: name_of(path[1:], architecture, prefix) for path in shapes}
     arrays = {
         path: _to_parameter(tensors[name], path) for path, name in names.items() if name in tensors
     }
+    first = ('params', architecture.first_convolution, 'kernel')
+    if first in arrays:
+        arrays[first] = adapt_kernel(arrays[first], in_channels)
     other = {path for path, value in arrays.items() if value.shape != shapes[path].shape}
     new = {
         path
@@ -131,7 +188,31 @@ def to_variables(
     wrong = [f'{names[p]} {tensors[names[p]].shape}' for p in shapes if p in other and p not in new]
     _check_fit(architecture, classes, unread, missing, wrong)
     filled = {path: value for path, value in arrays.items() if path not in new}
-    return unflatten_dict(filled | _initial_values(module, new))
+    return unflatten_dict(filled | _initial_values(module, new, in_channels))
+
+
+def adapt_kernel(kernel: np.ndarray, in_channels: int) -> np.ndarray:
+    """The first kernel of a network for images of other channels, as timm adapts it.
+
+    For one channel the kernel is summed over its channels, so that a grey image gives the same
+    result as three equal channels. For others it is repeated and scaled by the ratio of the
+    channels, so that three equal channels give the same result as the grey image. Four channels
+    are taken as red, green, blue and another one, which three lack.
+
+    Args:
+      kernel: [rows, columns, in, out].
+      in_channels: of the images.
+
+    Returns:
+      [rows, columns, in_channels, out]; the kernel itself where `in` is none of CHANNELS.
+    """
+    channels = kernel.shape[2]
+    if channels == in_channels or channels not in CHANNELS:
+        return kernel
+    if in_channels == 1:
+        return kernel.sum(2, keepdims=True)
+    repeated = np.tile(kernel, (1, 1, -(-in_channels // channels), 1))[:, :, :in_channels]
+    return repeated * np.float32(channels / in_channels)
 
 
 def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict[str, np.ndarray]:
@@ -183,17 +264,42 @@ def parse_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Pr
     return replace(default, **fields)
 
 
-def _initial(module: ResNet) -> Any:
+def _describe_port(
+    tensors: Tensors,
+    architecture: Architecture,
+    classes: int,
+    allow_missing: Sequence[str],
+    in_channels: int,
+) -> list[str]:
+    """Lines on a head that is passed over, and on a first kernel that is adapted."""
+    notes = []
+    if not classes or 'head' in allow_missing:
+        kernel = name_of(('head', 'kernel'), architecture, prefix_of(tensors, architecture))
+        usual = kernel in tensors and tensors[kernel].shape[1:] == (architecture.features,)
+        heads = [f'{name} {list(value.shape)}' for name, value in tensors.items() if is_head(name)]
+        if heads and not usual and not architecture.truncated:
+            notes.append(f'passed over a head of another shape: {list_names(heads, 4)}')
+    first = name_of((architecture.first_convolution, 'kernel'), architecture)
+    channels = tensors[first].shape[1] if first in tensors else in_channels
+    if channels != in_channels:
+        how = 'summed' if in_channels == 1 else 'repeated' if channels < in_channels else 'cut'
+        notes.append(f'{first} has {channels} input channels: {how} for {in_channels}')
+    return notes
+
+
+def _initial(module: ResNet, in_channels: int) -> Any:
     """Initial values of every parameter; a jitted function computes only those that it returns."""
     side = module.preprocessing.size
-    return module.init(jax.random.key(0), np.zeros((1, side, side, 3), np.float32))
+    return module.init(jax.random.key(0), np.zeros((1, side, side, in_channels), np.float32))
 
 
-def _initial_values(module: ResNet, paths: set[Path]) -> dict[Path, np.ndarray]:
+def _initial_values(module: ResNet, paths: set[Path], in_channels: int) -> dict[Path, np.ndarray]:
     if not paths:
         return {}
     ordered = sorted(paths)
-    values = jax.jit(lambda: [flatten_dict(_initial(module))[path] for path in ordered])()
+    values = jax.jit(
+        lambda: [flatten_dict(_initial(module, in_channels))[path] for path in ordered]
+    )()
     return dict(zip(ordered, map(np.asarray, values), strict=True))
 
 
@@ -225,17 +331,12 @@ def _find_unused(
     allow_missing: Sequence[str],
 ) -> list[str]:
     """Tensors that no parameter takes, except those skipped by name and an unused head."""
-    head = HEADS[architecture.names] if not classes or 'head' in allow_missing else None
-    prefix = prefix_of(tensors, architecture)
-    heads = (
-        {name_of(('head', leaf), architecture, prefix) for leaf in ('kernel', 'bias')}
-        if head
-        else set()
-    )
+    headless = not classes or 'head' in allow_missing
     return [
         name
         for name in tensors
-        if name not in names | heads
+        if name not in names
+        and not (headless and is_head(name))
         and not name.endswith(UNREAD)
         and not is_truncated(name, architecture)
     ]

@@ -1,5 +1,6 @@
 """Residual networks: one module for every row of `ARCHITECTURES`."""
 
+import itertools
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
@@ -48,11 +49,10 @@ class ResNet(nn.Module):
         self.bn1 = batch_norm(self.lowering, relu=True)
         if stem == 'cifar':
             self.conv1 = conv(self.architecture.widths[0])
-        elif stem == 'deep':
-            second, third = (
-                [batch_norm(self.lowering), nn.relu, conv(width)] for width in (32, 64)
-            )
-            self.conv1 = [conv(32, stride=2), *second, *third]
+        elif self.architecture.stem_widths:
+            first, *others = (*self.architecture.stem_widths, 64)
+            layers = [[batch_norm(self.lowering), nn.relu, conv(width)] for width in others]
+            self.conv1 = [conv(first, stride=2), *itertools.chain(*layers)]
         else:
             self.conv1 = conv(64, side=7, stride=2)
         if stem == 'gluon':

@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from jaxdl.models.architectures import Architecture
 
 HEADS = dict(timm='fc', cifar='linear', gluon='dense0')
+# Parts of networks that come after the pooled features, by the names that people give them.
+HEAD_PARTS = (
+    *('fc', 'linear', 'head', 'heads', 'classifier', 'last_linear', 'dense0', 'projector'),
+    *('projection_head', 'contrastive_head', 'predictor', 'mlp_head', 'head_dist'),
+)
 UNREAD = ('num_batches_tracked',)  # of every batch norm of PyTorch; nothing computes with it
 _TORCH = dict(kernel='weight', scale='weight', bias='bias', mean='running_mean', var='running_var')
 _GLUON = dict(kernel='weight', scale='gamma', bias='beta', mean='running_mean', var='running_var')
@@ -86,6 +91,11 @@ def is_truncated(name: str, architecture: Architecture) -> bool:
     if stage:
         return int(stage[1]) > len(architecture.stages)
     return re.search(r'_(batchnorm2|dense0)_', name) is not None
+
+
+def is_head(name: str) -> bool:
+    """Whether a tensor is part of a head, by the first part of its name."""
+    return name.split('.')[0] in HEAD_PARTS or re.match(r'resnetv2\d_dense0_', name) is not None
 
 
 def list_names(names: Iterable[str], most: int = 10) -> str:

@@ -1,16 +1,19 @@
 """Read PyTorch checkpoints without PyTorch, and without running code of the file.
 
-A checkpoint is a pickle, which may name any function and call it. This reader accepts the few
-names that tensors and dictionaries need, and no others. It reads both formats: the zip file of
-PyTorch 1.6 and later (data.pkl, and one file per storage), and the older sequence of pickles
-followed by storages.
+A checkpoint is a pickle, which may name any function and call it. This reader knows the few names
+that tensors and dictionaries need. An object of another data class, such as the command line that
+a training script saves, becomes a `StandIn`. Any other name is refused. No name is ever looked up:
+nothing of the file is imported or called. Both formats are read: the zip file of PyTorch 1.6 and
+later (data.pkl, and one file per storage), and the older sequence of pickles followed by storages.
 """
 
 import math
 import pathlib
 import pickle
 import pickletools
+import re
 import struct
+import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -23,13 +26,35 @@ from jaxdl.errors import InputError
 from jaxdl.workdir import zip_safety
 
 MAGIC = 0x1950A86A20F9469CFC6C  # of the older form
+NAMED = 100  # classes of stand-ins that remember their name: a class takes a kilobyte
 PUTS = ('PUT', 'BINPUT', 'LONG_BINPUT')
-INSIDE = (
-    'state_dict_ema',
-    'state_dict',
-    'model_state_dict',
-    'model',
-)  # where a checkpoint of training has the weights
+_CLASS = re.compile(r'_*[A-Z]\w*')  # a name that is not dotted and begins as those of classes do
+# Data classes of Python's library, and functions that rebuild the numbers of NumPy and PyTorch.
+# Their results are stand-ins too.
+DATA = {
+    'argparse': ('Namespace',),
+    'builtins': (
+        *('bool', 'bytearray', 'bytes', 'complex', 'dict', 'float', 'frozenset', 'int', 'list'),
+        *('long', 'object', 'range', 'set', 'slice', 'str', 'tuple', 'unicode', 'xrange'),
+    ),
+    'collections': ('Counter', 'defaultdict', 'deque'),
+    'copyreg': ('_reconstructor',),
+    'datetime': ('date', 'datetime', 'time', 'timedelta', 'timezone'),
+    'decimal': ('Decimal',),
+    'fractions': ('Fraction',),
+    'pathlib': ('Path', 'PosixPath', 'PurePath', 'PurePosixPath', 'PureWindowsPath', 'WindowsPath'),
+    'types': ('SimpleNamespace',),
+    'typing': ('Any', 'Dict', 'List', 'Optional', 'Tuple', 'Union'),
+    'uuid': ('UUID',),
+    '_codecs': ('encode',),
+    'numpy': ('dtype', 'ndarray'),
+    'numpy.core.multiarray': ('_reconstruct', 'scalar'),
+    'numpy.core.numeric': ('_frombuffer',),
+    'torch': (
+        *('device', 'dtype', 'bfloat16', 'bool', 'float16', 'float32', 'float64'),
+        *('int16', 'int32', 'int64', 'int8', 'uint8'),
+    ),
+}
 # Storage -> dtype of its bytes; bfloat16 has none in NumPy, and is the upper half of a float32.
 DTYPES = dict(
     FloatStorage='<f4',
@@ -43,6 +68,45 @@ DTYPES = dict(
     ByteStorage='u1',
     BoolStorage='?',
 )
+
+
+# Other names of these modules, in files of Python 2's protocol and of other versions.
+ALIASES = {
+    '__builtin__': 'builtins',
+    'copy_reg': 'copyreg',
+    'pathlib._local': 'pathlib',
+    'numpy._core.multiarray': 'numpy.core.multiarray',
+    'numpy._core.numeric': 'numpy.core.numeric',
+}
+
+
+class StandIn(dict[Any, Any]):
+    """An object of an unknown data class: its items, and nothing of its code.
+
+    Attributes:
+      origin: name of the class in the file.
+    """
+
+    __slots__ = ()
+    origin = ''
+
+    def __init__(self, *_: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        """Pass over the attributes of the object."""
+
+    def append(self, item: Any) -> None:
+        """Pass over an item of a list."""
+
+    def extend(self, items: Any) -> None:
+        """Pass over items of a list."""
+
+    def add(self, item: Any) -> None:
+        """Pass over an item of a set."""
+
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
+    __eq__ = object.__eq__
 
 
 @dataclass(frozen=True)
@@ -126,8 +190,10 @@ def load_legacy(path: pathlib.Path) -> Any:
     return _fill_tensors(content, lambda storage: storages[storage.key])
 
 
-def state_dict(content: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Take the arrays out of the dictionaries that a training script puts around them.
+def flatten(content: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Arrays of a checkpoint by the names that lead to them: `state_dict.layer1.0.conv1.weight`.
+
+    A dictionary that is in several places is read at the first of them.
 
     Args:
       content: of a checkpoint.
@@ -137,23 +203,39 @@ def state_dict(content: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
       Name -> array.
 
     Raises:
-      InputError: the content is no dictionary.
+      InputError: there are none.
     """
-    for name in INSIDE:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            return state_dict(content[name], path)
-    if not isinstance(content, Mapping):
-        raise InputError(f'weights {path}: holds no dictionary of tensors: save the state_dict')
-    return {str(name): value for name, value in content.items() if isinstance(value, np.ndarray)}
+    tensors: dict[str, np.ndarray] = {}
+    visited: set[int] = set()
+    objects: dict[str, None] = {}
+
+    def visit(value: Any, name: str) -> None:
+        if isinstance(value, np.ndarray):
+            tensors.setdefault(name, value)
+        if isinstance(value, StandIn) and not value:
+            objects[value.origin] = None
+        if not isinstance(value, Mapping) or id(value) in visited:
+            return
+        visited.add(id(value))
+        for key, inner in value.items():
+            if isinstance(key, str | int):
+                visit(inner, f'{name}.{key}' if name else str(key))
+
+    visit(content, '')
+    if not tensors:
+        others = f', but objects of {", ".join(list(objects)[:3])}' if objects else ''
+        raise InputError(f'weights {path}: no tensor in it{others}: save the state_dict')
+    return tensors
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickle tensors, dictionaries and plain values only."""
+    """Unpickle tensors, dictionaries, plain values and stand-ins only."""
 
     def __init__(self, stream: Any, path: pathlib.Path) -> None:
         super().__init__(stream, encoding='utf-8')
         self.path, self.stream = path, stream
         self.storages: dict[str, Storage] = {}
+        self.stand_ins: dict[str, type[StandIn]] = {}
 
     def load(self) -> Any:
         _scan(self.stream)
@@ -162,12 +244,18 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module in ('torch', 'torch.storage') and name in DTYPES:
             return DTYPES[name]
-        if (module, name) not in KNOWN:
-            raise InputError(
-                f'weights {self.path}: refused, since reading it would call {module}.{name}: '
-                'save the plain state_dict, or better a .safetensors file'
-            )
-        return KNOWN[module, name]
+        if (module, name) in KNOWN:
+            return KNOWN[module, name]
+        if _is_data(module, name):
+            origin = f'{module}.{name}'
+            if len(self.stand_ins) < NAMED:
+                row = {'__slots__': (), 'origin': origin}
+                self.stand_ins.setdefault(origin, type('StandIn', (StandIn,), row))
+            return self.stand_ins.get(origin, StandIn)
+        raise InputError(
+            f'weights {self.path}: refused, since reading it would call {module}.{name}: '
+            'save the plain state_dict, or better a .safetensors file'
+        )
 
     def persistent_load(self, pid: Any) -> Storage:
         kind, dtype, key, _, count, *view = pid
@@ -177,6 +265,17 @@ class _Unpickler(pickle.Unpickler):
                 'save the plain state_dict'
             )
         return self.storages.setdefault(str(key), Storage(dtype, str(key), int(count)))
+
+
+def _is_data(module: str, name: str) -> bool:
+    """Whether a name is that of data, by what Python programmers call classes and functions.
+
+    Safety does not depend on it: a stand-in is inert, whatever its name. A file that names a
+    function or a class of Python's library wants more than to hold data, and is refused.
+    """
+    if name in DATA.get(ALIASES.get(module, module), ()):
+        return True
+    return module.split('.')[0] not in sys.stdlib_module_names and bool(_CLASS.fullmatch(name))
 
 
 def _scan(stream: Any) -> None:
@@ -207,6 +306,7 @@ KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     ('torch._utils', '_rebuild_tensor'): _rebuild_tensor,
     ('torch._utils', '_rebuild_tensor_v2'): _rebuild_tensor,
     ('torch._utils', '_rebuild_parameter'): lambda tensor, *_: tensor,
+    ('torch._utils', '_rebuild_parameter_with_state'): lambda tensor, *_: tensor,
 }
 
 
@@ -221,6 +321,8 @@ def _fill_tensors(
     visited = {} if visited is None else visited
     if id(content) in visited:
         return visited[id(content)]
+    if isinstance(content, StandIn) and not content:
+        return content
     if isinstance(content, Mapping):
         filled = visited[id(content)] = {}
         filled |= {name: _fill_tensors(value, bytes_of, visited) for name, value in content.items()}

@@ -17,7 +17,7 @@ from jaxdl.workdir import zip_safety
 
 FILES = ('model.safetensors', 'pytorch_model.bin')  # of a folder or repository; the first wins
 ADVICE = (
-    'give the path of a .safetensors, .npz, .pth or .th file, '
+    'give the path of a .safetensors, .npz, .pth, .pt, .bin, .ckpt or .th file, '
     'or a hub id such as timm/resnet50.a1_in1k'
 )
 
@@ -25,6 +25,8 @@ ADVICE = (
 @dataclass(frozen=True)
 class Weights:
     """Tensors under the names and in the layout of the file, as float32.
+
+    The names lead through the dictionaries of a training checkpoint: `state_dict.fc.weight`.
 
     Attributes:
       tensors: name -> array.
@@ -184,8 +186,6 @@ def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         ) from None
     if not tensors:
         raise InputError(f'weights {path}: no tensor in it: {ADVICE}')
-    if all(name.startswith('module.') for name in tensors):  # of torch.nn.DataParallel
-        tensors = {name.removeprefix('module.'): value for name, value in tensors.items()}
     return {name: _float32(value) for name, value in tensors.items()}
 
 
@@ -201,6 +201,7 @@ def _float32(value: np.ndarray) -> np.ndarray:
 
 
 def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    import ml_dtypes  # noqa: F401  (makes bfloat16 known to NumPy)
     from safetensors import numpy as safetensors
 
     return safetensors.load_file(path)
@@ -218,13 +219,12 @@ def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     with path.open('rb') as stream:
         zipped = stream.read(4) == b'PK\x03\x04'  # also of a zip that is cut short
-    return torch_pickle.state_dict(
-        (torch_pickle.load_zip if zipped else torch_pickle.load_legacy)(path), path
-    )
+    load = torch_pickle.load_zip if zipped else torch_pickle.load_legacy
+    return torch_pickle.flatten(load(path), path)
 
 
 READERS: dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]] = {
     '.safetensors': _safetensors,
     '.npz': _npz,
-    **dict.fromkeys(('.pth', '.th', '.pt', '.bin', '.tar'), _torch),
+    **dict.fromkeys(('.pth', '.th', '.pt', '.bin', '.ckpt', '.tar'), _torch),
 }

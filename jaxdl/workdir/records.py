@@ -153,6 +153,7 @@ class ModelPlan:
       parameters: number of parameters, without head.
       features: number of features.
       preprocessing: images that the network expects.
+      weights_notes: a line per thing that was chosen or passed over in the file of weights.
     """
 
     architecture: str
@@ -163,6 +164,7 @@ class ModelPlan:
     parameters: int
     features: int
     preprocessing: Preprocessing
+    weights_notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,9 @@ TOLERANCE = 1e-5  # over the range of the values
 ONE_OF_EACH = (
     'resnet18',
     'resnet50d',
+    'resnet10t',
+    'seresnet50',
+    'ecaresnet26t',
     'resnext50_32x4d',
     'resnet50_v2',
     'resnet50_v2_stage3',

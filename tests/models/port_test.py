@@ -36,7 +36,7 @@ def test_names_and_shapes_are_those_of_timm(name):
 
 
 @pytest.mark.parametrize(
-    'name', ['resnet20', 'resnet18', 'resnext50_32x4d', 'resnet50d', 'resnet50_v2']
+    'name', ['resnet20', 'resnet18', 'resnext50_32x4d', 'resnet50d', 'resnet50_v2', 'ecaresnet26t']
 )
 def test_tensors_survive_the_port_in_both_directions(name):
     tensors, variables = pair(name)[1:]
@@ -74,8 +74,8 @@ MISFITS = [
     (lambda t: without(t, 'layer2.0.bn1.running_var'), '1 unfilled: layer2.0.bn1.running_var'),
     (lambda t: t | {'layer2.0.extra': np.zeros(3)}, '1 unread: layer2.0.extra'),
     (
-        lambda t: t | {'conv1.weight': np.zeros((16, 1, 3, 3))},
-        r'1 of another shape: conv1.weight \(16, 1, 3, 3\)',
+        lambda t: t | {'conv1.weight': np.zeros((16, 2, 3, 3))},
+        r'1 of another shape: conv1.weight \(16, 2, 3, 3\)',
     ),
     (lambda t: without(t, *[k for k in t if 'bn' in k]), '76 unfilled: .*bn1.* and 66 more'),
     (

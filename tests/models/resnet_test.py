@@ -25,7 +25,7 @@ def close(actual, expected, tolerance=TOLERANCE):
     assert np.abs(np.asarray(actual) - expected).max() < tolerance * np.ptp(expected)
 
 
-@pytest.mark.parametrize('name', ['resnet18', 'resnet50_v2', 'resnet20'])
+@pytest.mark.parametrize('name', ['resnet18', 'resnet50_v2', 'resnet20', 'ecaresnet26t'])
 def test_the_compiled_network_equals_pytorch(name):
     """Every architecture is in parity_test.py, operation by operation."""
     network, _, variables = pair(name)
@@ -75,7 +75,8 @@ def by_us(module, variables, images, labels, train):
 
 
 @pytest.mark.parametrize(
-    ('name', 'train'), [('resnet18', False), ('resnet50', False), ('resnet18', True)]
+    ('name', 'train'),
+    [('resnet18', False), ('resnet50', False), ('ecaresnet26t', False), ('resnet18', True)],
 )
 def test_gradients_and_running_statistics_are_those_of_pytorch(name, train):
     # In training in float64, where rounding, which norms over few pixels amplify from block to

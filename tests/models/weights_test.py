@@ -93,10 +93,7 @@ def test_views_half_numbers_and_what_training_puts_around_them(legacy, tmp_path)
     loaded = weights.read(str(tmp_path / 'x.pth')).tensors
     same(
         loaded,
-        {
-            name.removeprefix('module.'): value.detach().float().numpy()
-            for name, value in state.items()
-        },
+        {f'state_dict.{name}': value.detach().float().numpy() for name, value in state.items()},
     )
 
 
@@ -188,13 +185,11 @@ def test_a_hub_name_without_network_access_is_reported_in_one_line(monkeypatch):
 
 def shapes(row):
     """Synthetic names and shapes of tensors that tell architectures apart, timm's and CIFAR's."""
-    tensors = {
-        'conv1.0.weight' if row.stem == 'deep' else 'conv1.weight': (
-            16,
-            3,
-            *((3, 3) if row.stem == 'cifar' else (7, 7)),
-        )
-    }
+    first = f'{row.first_convolution.replace("_", ".")}.weight'
+    side = 3 if row.stem == 'cifar' else 7
+    tensors = {first: (row.stem_widths[0] if row.stem_widths else 16, 3, side, side)}
+    gates = {'': (), 'se': ('fc1', 'fc2'), 'eca': ('conv',)}[row.attention]
+    tensors |= {f'layer1.0.se.{gate}.weight': (1,) for gate in gates}
     width = row.base_width * row.groups if row.block == 'bottleneck' else row.widths[0]
     for stage, blocks in enumerate(row.stages, 1):
         for block in range(blocks):

@@ -293,7 +293,9 @@ def test_a_split_at_random_and_a_quick_run_are_warned_of(full, odd):
 
 def test_the_card_and_how_to_predict(full):
     page = read(full)
-    assert page.table('Model card')['Licence of the weights'][0].startswith('unknown')
+    card = page.table('Model card')
+    assert card['Licence of the weights'][0].startswith('unknown')
+    assert 'the network is under model. (161 tensors)' in card['Initial weights'][0]
     assert '--mode=predict --checkpoint=grocery --images=DIR --output=predictions.csv' in page.text
     assert 'submission.csv, 2,485 rows' in page.text
     assert page.table('Time')['data loading, share of training time'] == [words.percent(0.031)]

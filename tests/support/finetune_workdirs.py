@@ -283,6 +283,7 @@ def _plan(classes: Sequence[str], images: int) -> dict[str, Any]:
         eval_size=160,
         weights_checksum='aa11bb22cc33dd44ee55ff66',
         features=1024,
+        weights_notes=['the network is under model. (161 tensors)'],
         preprocessing=dict(
             mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225], size=224, crop=0.875
         ),

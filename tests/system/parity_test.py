@@ -14,7 +14,10 @@ from jaxdl.models import ARCHITECTURES  # noqa: E402
 
 TOLERANCE = 1e-5  # of logits, over their range; measured: below 1e-6 everywhere
 # Networks whose blocks are those of smaller ones; 224 pixels would repeat these at great cost.
-DEEP = ('resnet34', 'resnet101', 'resnet152', 'resnet101d')
+DEEP = (
+    *('resnet34', 'resnet101', 'resnet152', 'resnet34d', 'resnet101d', 'resnet152d'),
+    *('wide_resnet101_2', 'resnext101_32x8d'),
+)
 
 
 @pytest.mark.parametrize('name', ARCHITECTURES)

@@ -19,7 +19,7 @@ SEVERAL = (
 SOURCE = ('experiment', 'dataset', 'condition')
 # setting -> its fields, the main field first
 DECISIONS = {
-    'Initial weights': ('weights', 'revision'),
+    'Initial weights': ('weights', 'revision', 'network'),
     'Architecture and depth': ('architecture', 'model', 'depth'),
     'Initial head': ('finetune.start',),
     'Image size in training': ('finetune.train_size', 'finetune.sizes'),

@@ -19,7 +19,7 @@ def card(fitted: FineTuneRun) -> list[Block]:
         'Intended use': _use(fitted),
         'Not for': 'images of other classes: the network always predicts one of its classes',
         'Network': _network(fitted),
-        'Initial weights': markup.code(words.local(model.weights)) + _revision(fitted),
+        'Initial weights': markup.code(words.local(model.weights)) + _origin(fitted),
         'Licence of the weights': UNKNOWN,
         'Data': _data(fitted),
         'Training': _training(fitted),
@@ -112,9 +112,11 @@ def _network(fitted: FineTuneRun) -> str:
     )
 
 
-def _revision(fitted: FineTuneRun) -> str:
-    revision = fitted.plan.model.revision
-    return f', revision {markup.flat(revision)}' if revision else ''
+def _origin(fitted: FineTuneRun) -> str:
+    """Revision of the initial weights, and the choices of the reader of their file."""
+    model = fitted.plan.model
+    parts = [f'revision {markup.flat(model.revision)}'] if model.revision else []
+    return ''.join(f', {part}' for part in [*parts, *map(markup.flat, model.weights_notes)])
 
 
 def _data(fitted: FineTuneRun) -> str:
