@@ -1,13 +1,10 @@
 """Provenance of a run: command, revisions, date, versions, machine and settings."""
 
-import functools
 import hashlib
-import importlib.metadata
 import os
 import pathlib
 import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +17,7 @@ from jax.extend import backend
 from jaxdl import native
 from jaxdl._version import __version__
 from jaxdl.runtime import distributed, machine
+from jaxdl.runtime.versions import find_packages, name_revision
 from jaxdl.workdir.records import Devices, RunRecord
 
 # Packages that could change a number, a figure or a decoded image; installed ones are named with
@@ -145,27 +143,7 @@ def collect_versions() -> dict[str, str]:
     parts = dict(
         python=platform.python_version(), native='' if native.missing() else native.library().stem
     )
-    return parts | dict(jaxdl=__version__) | _find_packages()
-
-
-def name_revision(path: pathlib.Path) -> str:
-    """Name the commit of a checkout.
-
-    Args:
-      path: the folder of a checkout, or a file in one.
-
-    Returns:
-      The abbreviated commit, with `+` if the file, or a tracked file of the folder, has changed.
-      Empty outside of a checkout.
-    """
-    if path.is_dir() and not (path / '.git').exists():
-        return ''
-    folder, untracked = (path, 'no') if path.is_dir() else (path.parent, 'all')
-    commit = _run_git(folder, 'describe', '--always', '--abbrev=12', '--exclude=*')
-    changed = commit and _run_git(
-        folder, 'status', '--porcelain', f'--untracked-files={untracked}', '--', str(path)
-    )
-    return commit + ('+' if changed else '')
+    return parts | dict(jaxdl=__version__) | find_packages(PACKAGES)
 
 
 def _name_file(command: str) -> dict[str, str]:
@@ -181,23 +159,3 @@ def _name_file(command: str) -> dict[str, str]:
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         git=name_revision(path),
     )
-
-
-@functools.cache
-def _find_packages() -> dict[str, str]:
-    installed = {}
-    for name in PACKAGES:
-        try:
-            installed[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return installed
-
-
-def _run_git(folder: pathlib.Path, *words: str) -> str:
-    """Output of git; empty where there is no git, or no checkout."""
-    command = ['git', '-C', str(folder), *words]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ''

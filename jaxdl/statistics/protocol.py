@@ -19,6 +19,7 @@ from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import Row
 
 NONE = 'no difference found'  # the verdict on an option
+TEST = 'test'  # the split that is compared
 REFUSED, WELCH = 'refused', 'welch'  # of options whose seeds are not those of the baseline
 MARGIN = 0.2  # margin of equivalence as a share of the baseline's validation error in tuning
 Setting = TypeVar('Setting', bound=Any)
@@ -305,6 +306,7 @@ def summarize(
     metric: Metric = ACCURACY,
     *,
     unpaired: str = REFUSED,
+    split: str = TEST,
 ) -> list[Row]:
     """Compute the rows of summary.csv of one condition.
 
@@ -317,6 +319,7 @@ def summarize(
       metric: the metric that decides.
       unpaired: REFUSED, or WELCH: an option whose seeds are not those of the baseline is compared
         as unpaired.
+      split: split whose values are compared.
 
     Returns:
       One row per option: mean, and the comparison with the baseline.
@@ -324,7 +327,7 @@ def summarize(
     Raises:
       InputError: the seeds of an option are not those of the baseline, and this is refused.
     """
-    measured = measured_of(rows, condition, metric.name)
+    measured = measured_of(rows, condition, metric.name, split)
     if baseline not in measured:
         raise InputError(
             f'no measurement of the baseline {baseline!r}: run the experiment again to resume it'
@@ -409,14 +412,15 @@ def _compare_images(
 
 
 def measured_of(
-    rows: Iterable[Row], condition: str, metric: str = ACCURACY.name
+    rows: Iterable[Row], condition: str, metric: str = ACCURACY.name, split: str = TEST
 ) -> dict[str, dict[int, tuple[float, float]]]:
-    """Metric on the test split of the evaluation seeds.
+    """Metric on the test split of the evaluation seeds, at the last epoch.
 
     Args:
-      rows: rows of results.csv.
+      rows: rows of results.csv; the epochs of a run in ascending order.
       condition: name of the condition.
       metric: name of the metric that decides.
+      split: split whose values are compared.
 
     Returns:
       Option -> seed -> (value, learning rate).
@@ -425,7 +429,7 @@ def measured_of(
     for r in rows:
         if (r['phase'], r['split'], r['metric'], r['condition']) == (
             'measure',
-            'test',
+            split,
             metric,
             condition,
         ):

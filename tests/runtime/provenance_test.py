@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from jaxdl.runtime import provenance
+from jaxdl.runtime import provenance, versions
 from jaxdl.workdir import records
 
 
@@ -72,22 +72,22 @@ def test_a_change_since_the_commit_is_marked(checkout, folder):
     file = checkout / 'studies' / 'mine.py'
     path, commit = checkout if folder else file, git(checkout, 'rev-parse', 'HEAD')[:12]
     (checkout / 'beside.txt').write_text('of no commit')  # such as runs/
-    assert provenance.name_revision(path) == commit
+    assert versions.name_revision(path) == commit
     file.write_text('second')
-    assert provenance.name_revision(path) == f'{commit}+'
+    assert versions.name_revision(path) == f'{commit}+'
 
 
 @pytest.mark.system
 def test_a_file_of_no_commit_counts_as_changed_and_one_outside_has_none(checkout, tmp_path_factory):
     new = checkout / 'studies' / 'new.py'
     new.write_text('')
-    assert provenance.name_revision(new).endswith('+')
+    assert versions.name_revision(new).endswith('+')
     outside = tmp_path_factory.mktemp('outside') / 'mine.py'
     outside.write_text('')
     assert (
-        provenance.name_revision(outside)
-        == provenance.name_revision(outside.parent)
-        == provenance.name_revision(checkout / 'studies')
+        versions.name_revision(outside)
+        == versions.name_revision(outside.parent)
+        == versions.name_revision(checkout / 'studies')
         == ''
     )
 

@@ -18,6 +18,7 @@ def extend(
     ratio: float,
     metric: Metric = ACCURACY,
     correct: ImageValues | None = None,
+    split: str = protocol.TEST,
 ) -> list[Row]:
     """Add the numbers that the page has beyond summary.csv to the rows of one condition.
 
@@ -28,18 +29,20 @@ def extend(
       ratio: as in `jaxdl.statistics.compare`.
       metric: the metric that decides.
       correct: correctness of the test images; None: `by_image`.
+      split: split whose values are compared.
 
     Returns:
-      The rows. Rows of compared options have, in addition: `improvement`, the difference with the
-      sign of an improvement; `corrected` and `corrected_images`, the corrected intervals;
+      The rows. Rows of compared options have, in addition: `paired`, whether option and baseline
+      have the same seeds; `improvement`, the difference with the sign of an improvement;
+      `corrected` and `corrected_images`, the corrected intervals;
       `corrected_detectable`, the minimum detectable difference at the first step of Holm's
       correction; `images_differ`, the number of test images that option and baseline classify
       differently in at least one seed; `images_half` and `images_all`, the smallest number of
       images that make up half of the difference in accuracy and all of it; `components`, the
       comparison over seeds and images; `detectable_images`, its minimum detectable difference at
       the first step of Holm's correction. The last four are None where each seed has a test split
-      of its own or the metric has no value per image, `images_half` and `images_all` also for
-      another metric than accuracy.
+      of its own or the metric has no value per image. `images_half` and `images_all` are None also
+      for another metric than accuracy, and all three counts of images for unpaired seeds.
     """
     correct = correct or by_image
     compared = [row for row in summary if row['option'] != row['baseline']]
@@ -49,39 +52,35 @@ def extend(
     level_images = None
     if by_image is not None:
         level_images = statistics.corrected_level([row['p_holm_images'] for row in compared])
-    measured = protocol.measured_of(table, compared[0]['condition'], metric.name)
+    measured = protocol.measured_of(table, compared[0]['condition'], metric.name, split)
     extended = []
     for row in summary:
         if row not in compared:
             extended.append(row)
             continue
-        seeds = sorted(measured[row['option']])
-        option, baseline = (
-            [measured[row[side]][seed][0] for seed in seeds] for side in ('option', 'baseline')
-        )
-        over_seeds = statistics.compare(option, baseline, test_train_ratio=ratio)
+        option, baseline = (measured[row[side]] for side in ('option', 'baseline'))
+        paired = protocol.is_paired(option, baseline)
+        over_seeds = protocol.compare_measured(option, baseline, ratio, metric)
         at_first_step = statistics.ALPHA / len(compared)
-        sd = over_seeds.error / np.sqrt(1 / over_seeds.n + ratio)
         more: Row = dict(
+            paired=paired,
             improvement=metric.improvement(row['difference']),
             corrected=over_seeds.interval_at(level),
             corrected_images=over_seeds.interval_at(level_images) if level_images else None,
-            corrected_detectable=statistics.detectable(
-                float(sd), over_seeds.n, at_first_step, test_train_ratio=ratio
-            ),
+            corrected_detectable=over_seeds.detectable_at(at_first_step),
             images_differ=None,
             images_half=None,
             images_all=None,
             components=None,
             detectable_images=None,
         )
-        if correct is not None:
+        if correct is not None and paired:
             d = correct.by_option[row['option']] - correct.by_option[row['baseline']]
             more['images_differ'] = int((np.nan_to_num(d) != 0).any(0).sum())
             if correct is by_image and correct.complete:
                 more |= dict(images_half=_fewest(d.mean(0), 0.5), images_all=_fewest(d.mean(0), 1))
         if by_image is not None and level_images and by_image.complete:
-            components = by_image.compare(row['option'], row['baseline'], metric)
+            components = by_image.compare(row['option'], row['baseline'], metric, paired=paired)
             more |= dict(
                 components=components,
                 corrected_images=components.interval_at(level_images),

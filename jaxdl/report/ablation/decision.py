@@ -10,7 +10,7 @@ from jaxdl.report.page.blocks import Block, Items, Paragraph
 from jaxdl.workdir.tables import Row
 
 BETTER = 'better'
-THESE = 'on these test images; there is no comparison for new images'
+THESE = 'for new seeds on the same data; there is no comparison for new images'
 SMOKE = 'A smoke run (--quick) is no evidence. This section only shows the form of a decision.'
 # Column of costs.csv -> number with its unit, noun of the ratio.
 COSTS = dict(
@@ -32,7 +32,9 @@ def blocks(study: AblationRun) -> list[Block]:
             continue
         if study.repeated:
             content.append(Paragraph(markup.name(words.condition(condition))))
-        content.append(Items(_decide(study, condition, compared)))
+        candidate = choose(compared) or _best_here(compared)
+        cost = _cost(study, condition, candidate, choose(compared) is None)
+        content.append(Items(decide(compared, equivalence.sentence(study, condition), cost)))
     if not content:
         return []
     smoke = [Paragraph(SMOKE)] if study.config['scale'] == 'quick' else []
@@ -62,17 +64,30 @@ def _improvement(row: Row) -> float:
     return row.get('improvement', row['difference'])
 
 
-def _decide(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[str]:
+def decide(compared: Sequence[Row], equivalent: str = '', cost: str = '') -> list[str]:
+    """The decision under one condition, an item per line.
+
+    Args:
+      compared: rows of the summary, without the baseline.
+      equivalent: sentence on equivalent options; empty for none.
+      cost: sentences on costs; empty to leave the item out.
+    """
     chosen = choose(compared)
     here = [row for row in compared if row['verdict'] == BETTER]
     candidate = chosen or max(here or compared, key=_improvement)
     items = {
         'Chosen option': _chosen(chosen, compared) if chosen else _kept(compared, here),
-        'Reason': f'{_reason(candidate)} {equivalence.sentence(study, condition)}'.rstrip(),
-        'Cost': _cost(study, condition, candidate if chosen or here else None, chosen is None),
+        'Reason': f'{_reason(candidate)} {equivalent}'.rstrip(),
+        'Cost': cost,
         'Change of the decision': _change(candidate, chosen is None),
     }
-    return [f'{markup.name(name)}: {text}' for name, text in items.items()]
+    return [f'{markup.name(name)}: {text}' for name, text in items.items() if text]
+
+
+def _best_here(compared: Sequence[Row]) -> Row | None:
+    """The best of the options that are better on these images; None if there is none."""
+    here = [row for row in compared if row['verdict'] == BETTER]
+    return max(here, key=_improvement, default=None)
 
 
 def _chosen(chosen: Row, compared: Sequence[Row]) -> str:
@@ -112,9 +127,9 @@ def _reason(row: Row) -> str:
     seeds, unit = words.count(row['seeds'], 'seed'), scale.of(row)
     difference = unit.points(row['difference'])
     in_metric = (
-        f'{unit.in_points(difference)} of test {unit.name}'
+        f'{unit.in_points(difference)} of {unit.compared}'
         if unit.percent
-        else f'{difference} in test {unit.name}'
+        else f'{difference} in {unit.compared}'
     )
     over_seeds = (
         f'The difference of {markup.name(row["option"])} from {markup.name(row["baseline"])} is '

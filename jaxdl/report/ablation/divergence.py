@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
-from jaxdl.report.ablation.study import AblationRun
+from jaxdl.report.ablation.study import AblationRun, Study
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.statistics import protocol
@@ -69,7 +69,7 @@ def warnings(study: AblationRun, condition: str) -> list[str]:
                 f'Evaluation runs that {failure}: {words.listing(counts)}. Each counts as {value} '
                 'and is listed in the appendix, section "Limits".'
             )
-    return texts + _same_difference(study, condition)
+    return texts + same_difference(study, condition)
 
 
 def count_runs(members: Sequence[FailedRun], condition: str) -> collections.Counter[str]:
@@ -186,12 +186,13 @@ def _equal(study: AblationRun, condition: str) -> list[str]:
     return texts
 
 
-def _same_difference(study: AblationRun, condition: str) -> list[str]:
-    """Sentences on options with the same difference from the baseline on all seeds."""
+def same_difference(study: Study, condition: str) -> list[str]:
+    """Sentences on options with the same difference from the baseline on all paired seeds."""
     texts = []
-    for option in study.options[1:]:
+    for row in queries.options_compared(study, condition):
+        option = row['option']
         d = queries.differences(study, condition, option)
-        if len(d) > 1 and statistics.constant(d):
+        if row['paired'] and len(d) > 1 and statistics.constant(d):
             p = (
                 'p = 1'
                 if statistics.constant([*d, 0])

@@ -55,18 +55,16 @@ def figure(
         )
         axes.set_ylim(len(compared) - 0.45, -0.55)
         axes.tick_params(axis='y', length=0)
-        axes.set_xlabel(_label(compared[0], wide))
+        axes.set_xlabel(_label(compared, wide))
         _legend(drawn, width, images=compared[0]['corrected_images'] is not None)
         return drawn
 
-    return FigureBlock(name, plots.draw(plot), _alt(compared), _caption(compared[0], uneven))
+    return FigureBlock(name, plots.draw(plot), _alt(compared), _caption(compared, uneven))
 
 
 def _alt(compared: Sequence[Row]) -> str:
-    baseline, seeds = (
-        markup.flat(compared[0]['baseline']),
-        words.count(compared[0]['seeds'], 'seed'),
-    )
+    baseline = markup.flat(compared[0]['baseline'])
+    seeds = words.counts([row['seeds'] for row in compared], 'seed')
     rows = []
     for row in compared:
         text = f'{markup.flat(row["option"])} {_numbers(row)}, these images: {row["verdict"]}'
@@ -78,33 +76,37 @@ def _alt(compared: Sequence[Row]) -> str:
         rows.append(text)
     unit = scale.of(compared[0])
     return (
-        f'Difference in test {unit.name} from the baseline {baseline}{unit.in_unit}, with '
+        f'Difference in {unit.compared} from the baseline {baseline}{unit.in_unit}, with '
         f'corrected intervals over {seeds}. {". ".join(rows)}.'
     )
 
 
-def _label(row: Row, wide: bool) -> str:
+def _label(compared: Sequence[Row], wide: bool) -> str:
     """Label of the horizontal axis, in two lines on a phone."""
-    label = scale.of(row).difference_head(f'difference in test {scale.of(row).name}')
-    return f'{label}{" " if wide else chr(10)}({_sizes(row)})'
+    unit = scale.of(compared[0])
+    label = unit.difference_head(f'difference in {unit.compared}')
+    return f'{label}{" " if wide else chr(10)}({_sizes(compared)})'
 
 
-def _sizes(row: Row) -> str:
-    images = f', {words.count(row["images"], "test image")}' if row.get('images') else ''
-    return f'{words.sample(row["seeds"], "seed")}{images}'
+def _sizes(compared: Sequence[Row]) -> str:
+    images = compared[0].get('images')
+    tested = f', {words.count(images, "test image")}' if images else ''
+    return f'{words.samples([row["seeds"] for row in compared], "seed")}{tested}'
 
 
-def _caption(row: Row, uneven: bool) -> str:
+def _caption(compared: Sequence[Row], uneven: bool) -> str:
+    row, unpaired = compared[0], [row for row in compared if not row['paired']]
     axis = ' The axis is linear near 0 and logarithmic beyond.' if uneven else ''
     unit, images = scale.of(row), row['corrected_images'] is not None
     points = f', {scale.POINTS}' if unit.percent else ''
     bars = ' Thin bar: interval over seeds and images. Both are' if images else ' The interval is a'
+    dots = f'; of unpaired seeds {words.MINUS} the mean of the baseline' if unpaired else ''
     kind = f'95{words.SPACE}% interval{"s" if images else ""} corrected'
     return (
-        f'Difference in test {unit.name} from {markup.name(row["baseline"])} (line at 0){points}, '
-        f'{_sizes(row)}. Diamond and thick bar: mean and interval over seeds.{bars} {kind} for the '
-        'number of options (Holm): an interval '
-        'excludes 0 exactly if the verdict is better or worse. Dots: one seed each. Grey: '
+        f'Difference in {unit.compared} from {markup.name(row["baseline"])} (line at 0){points}, '
+        f'{_sizes(compared)}. Diamond and thick bar: mean and interval over seeds.{bars} {kind} '
+        'for the number of options (Holm): an interval excludes 0 exactly if the verdict is better '
+        f'or worse. Dots: one seed each{dots}. Grey: '
         'differences below the minimum '
         f"detectable difference (80{words.SPACE}% power, first step of Holm's correction).{axis}"
     )

@@ -10,6 +10,7 @@ from jaxdl.report.ablation import (
     decision,
     diagnostics,
     differing,
+    divergence,
     equivalence,
     interaction,
     limits,
@@ -54,7 +55,9 @@ def page(study: AblationRun) -> Page:
       The page; sections without content are left out.
     """
     sections = [
-        *_repeat(study, 'Result', lambda c, _: result.comparison(study, c)),
+        *_repeat(
+            study, 'Result', lambda c, _: result.comparison(study, c, divergence.warnings(study, c))
+        ),
         *_repeat(study, 'Other metrics', lambda c, _: other_metrics.blocks(study, c)),
         *_repeat(
             study, 'Learning curves', lambda c, end: result.learning(study, c, f'learning{end}')

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from jaxdl.report.ablation.study import AblationRun
+from jaxdl.report.ablation.study import AblationRun, Study
 from jaxdl.statistics import protocol
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.tables import Row
@@ -40,18 +40,18 @@ class Tuning:
         return max(self.added) if max(self.added) == max(self.means) else min(self.added)
 
 
-def compared(study: AblationRun, condition: str) -> list[Row]:
+def compared(study: Study, condition: str) -> list[Row]:
     """The rows of the summary under one condition, in the order of `study.options`."""
     rows = [row for row in study.summary if row['condition'] == condition]
     return sorted(rows, key=lambda row: study.options.index(row['option']))
 
 
-def options_compared(study: AblationRun, condition: str) -> list[Row]:
+def options_compared(study: Study, condition: str) -> list[Row]:
     """`compared` without the row of the baseline."""
     return [row for row in compared(study, condition) if row['option'] != study.baseline]
 
 
-def curves(study: AblationRun, condition: str, option: str, split: str) -> np.ndarray:
+def curves(study: Study, condition: str, option: str, split: str) -> np.ndarray:
     """The metric in the measure phase, float [seed, epoch]; empty if it was not recorded."""
     values = collections.defaultdict(dict)
     for row in study.series.get((condition, 'measure', option, split, study.metric.name), []):
@@ -61,16 +61,23 @@ def curves(study: AblationRun, condition: str, option: str, split: str) -> np.nd
     )
 
 
-def by_seed(study: AblationRun, condition: str, option: str) -> dict[int, float]:
-    """Evaluation seed -> metric on the test split, in the order of the seeds."""
-    rows = study.series[condition, 'measure', option, 'test', study.metric.name]
+def by_seed(study: Study, condition: str, option: str) -> dict[int, float]:
+    """Evaluation seed -> metric on the test split at the last epoch, in the order of the seeds."""
+    rows = study.series[condition, 'measure', option, study.split, study.metric.name]
     return {row['seed']: row['value'] for row in sorted(rows, key=lambda row: row['seed'])}
 
 
-def differences(study: AblationRun, condition: str, option: str) -> list[float]:
-    """Test metric of an option minus that of the baseline, per seed."""
+def differences(study: Study, condition: str, option: str) -> list[float]:
+    """Test metric of an option minus that of the baseline, per seed of the option.
+
+    For unpaired seeds minus the mean of the baseline.
+    """
+    values = by_seed(study, condition, option)
     baseline = by_seed(study, condition, study.baseline)
-    return [value - baseline[seed] for seed, value in by_seed(study, condition, option).items()]
+    if not protocol.is_paired(values, baseline):
+        mean = math.fsum(baseline.values()) / len(baseline)
+        return [value - mean for value in values.values()]
+    return [value - baseline[seed] for seed, value in values.items()]
 
 
 def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:

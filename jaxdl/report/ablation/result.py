@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxdl import statistics
 from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
-from jaxdl.report.ablation.study import AblationRun
+from jaxdl.report.ablation.study import AblationRun, Study
 from jaxdl.report.page import markup, scale, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.statistics import protocol
@@ -24,14 +24,18 @@ NEAR = 0.05  # distance of a mean share from 0 or 1 below which its interval is 
 NOTES = (
     'Square brackets: intervals corrected for the '
     'number of options, which exclude 0 exactly if p (Holm) < 0.05; they are compatible with the '
-    f'test, and not simultaneous for all options. Differences are paired: option {words.MINUS} '
-    'baseline on the same seed. p (Holm): corrected for the number of options. An option is better '
-    'or worse if p (Holm) < 0.05. "No difference found" does not mean equal. The appendix has '
-    'minimum detectable differences.'
+    'test, and not simultaneous for all options. {pairs} p (Holm): corrected for the number of '
+    'options. An option is better or worse if p (Holm) < 0.05. "No difference found" does not mean '
+    'equal. The appendix has minimum detectable differences.'
 )
 NO_IMAGES = (
     'There is no comparison for new images: the metric is not defined without some of the test '
     'images. The verdict holds for new seeds on these test images.'
+)
+PAIRED = f'Differences are paired: option {words.MINUS} baseline on the same seed.'
+UNPAIRED = (
+    f'Differences are unpaired: mean of the option {words.MINUS} mean of the baseline, whose seeds '
+    "are others (Welch's t test)."
 )
 SPLIT_PER_SEED = (
     'Every seed has another test split. The interval over seeds therefore covers new test images, '
@@ -50,7 +54,7 @@ TRAINING_ERROR = (
 )
 
 
-def forest_plot(study: AblationRun, condition: str, figure: str) -> list[Block]:
+def forest_plot(study: Study, condition: str, figure: str) -> list[Block]:
     """Differences with both intervals as a figure named `figure`; empty without a comparison."""
     compared = queries.options_compared(study, condition)
     per_seed = {
@@ -59,14 +63,23 @@ def forest_plot(study: AblationRun, condition: str, figure: str) -> list[Block]:
     return [forest.figure(figure, compared, per_seed, study.options)] if compared else []
 
 
-def comparison(study: AblationRun, condition: str) -> list[Block]:
-    """Values of the metric, differences and both verdicts as a table with notes."""
+def comparison(
+    study: Study, condition: str, warnings: Sequence[str], no_images: str = NO_IMAGES
+) -> list[Block]:
+    """Values of the metric, differences and both verdicts as a table with notes.
+
+    Args:
+      study: the study.
+      condition: name of the condition.
+      warnings: sentences on rows that a reader may misread.
+      no_images: reason why there is no comparison for new images.
+    """
     summary = queries.compared(study, condition)
     compared = queries.options_compared(study, condition)
-    seeds = words.count(summary[0]['seeds'], 'seed')
+    seeds = words.counts([row['seeds'] for row in summary], 'seed')
     unit = study.scale
-    caption = f'Test {unit.name} at the last epoch, over {seeds} per option'
-    head = ('Option', unit.head('Test'))
+    caption = f'{words.capital(unit.compared)} at the last epoch, over {seeds} per option'
+    head = ('Option', unit.head())
     if not compared:
         rows = [[markup.name(row['option']), mean(row)] for row in summary]
         return [Table(caption, head, rows, 'lr')]
@@ -76,7 +89,12 @@ def comparison(study: AblationRun, condition: str) -> list[Block]:
     align = 'lrr' + ''.join('rrrww'[i] for i in chosen)
     rows = [[*row[:3], *(row[3 + i] for i in chosen)] for row in map(_row, summary)]
     images = [_images(row) for row in compared if row['images_differ'] is not None]
-    notes = (_brackets(study), *_notes(compared), *_warnings(study, condition, compared))
+    notes = (
+        _brackets(study, compared),
+        *_notes(compared, no_images),
+        *_not_significant(compared),
+        *warnings,
+    )
     return [
         Table(caption, columns, rows, align),
         *([Items(images)] if images else []),
@@ -84,17 +102,31 @@ def comparison(study: AblationRun, condition: str) -> list[Block]:
     ]
 
 
-def _brackets(study: AblationRun) -> str:
-    """Meaning of the numbers in brackets, and the direction of the metric."""
+def _brackets(study: Study, compared: Sequence[Row]) -> str:
+    """Meaning of the numbers in brackets, direction of the metric, pairing of the seeds."""
     unit = study.scale
     logit = (
         f'; of values within 5{words.SPACE}% of 0 or 100{words.SPACE}% on the logit scale'
         if unit.percent
         else ''
     )
-    name = f'{unit.name[0].upper()}{unit.name[1:]}'
-    lower = f' {name} is better where it is lower.' if study.metric.lower_is_better else ''
-    return f'Round brackets: 95{words.SPACE}% intervals over seeds{logit}.{lower} {NOTES}'
+    notes = NOTES.format(pairs=pairs(compared))
+    lower = (
+        f' {words.capital(unit.name)} is better where it is lower.'
+        if study.metric.lower_is_better
+        else ''
+    )
+    return f'Round brackets: 95{words.SPACE}% intervals over seeds{logit}.{lower} {notes}'
+
+
+def pairs(compared: Sequence[Row]) -> str:
+    """Sentences on the pairing of the seeds of options and baseline."""
+    unpaired = [markup.name(row['option']) for row in compared if not row['paired']]
+    if not unpaired:
+        return PAIRED
+    if len(unpaired) == len(compared):
+        return UNPAIRED
+    return f'{PAIRED} Exception, {words.listing(unpaired)}: {UNPAIRED}'
 
 
 def _images(row: Row) -> str:
@@ -111,10 +143,10 @@ def _images(row: Row) -> str:
     return f'{text} Images that make up half of the difference: {half:,}; all of it: {every:,}.'
 
 
-def _notes(compared: Sequence[Row]) -> list[str]:
+def _notes(compared: Sequence[Row], no_images: str) -> list[str]:
     """Groups of the test images, and splits per seed."""
     if compared[0]['verdict_images'] is None:
-        return [NO_IMAGES]
+        return [no_images]
     images, groups = compared[0]['images'], compared[0]['image_groups']
     notes = [] if compared[0]['components'] else [SPLIT_PER_SEED]
     if groups < statistics.FEWEST_GROUPS:
@@ -212,14 +244,13 @@ def _interval(row: Row) -> tuple[float, float]:
     return statistics.logit_interval(row['mean'], row['ci_low'], row['ci_high'])
 
 
-def _warnings(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[str]:
-    """Rows of this table that a reader may misread."""
+def _not_significant(compared: Sequence[Row]) -> list[str]:
+    """Sentences on rows whose unadjusted interval excludes 0 without a verdict."""
     comparisons = words.count(len(compared), 'comparison')
-    warnings = [
+    return [
         f'The unadjusted interval of {markup.name(row["option"])} excludes 0, but the difference '
         f"is not significant after Holm's correction for {comparisons} (p = "
         f'{words.p_value(row["p_holm"])}).'
         for row in compared
         if row['verdict'] == verdicts.NONE and row['p_value'] < statistics.ALPHA
     ]
-    return warnings + divergence.warnings(study, condition)

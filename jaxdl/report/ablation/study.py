@@ -1,4 +1,4 @@
-"""A finished ablation in memory: the input of its report."""
+"""A finished comparison of options in memory: the input of its report."""
 
 import dataclasses
 import pathlib
@@ -12,29 +12,23 @@ from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.records import DataPlan, Plan, RunRecord
 from jaxdl.workdir.tables import Row
 
+SPLITS = {'train': 'training', 'val': 'validation', 'test': 'test', '': ''}  # in words
+
 
 @dataclasses.dataclass(frozen=True)
-class AblationRun:
-    """An ablation's workdir.
+class Study:
+    """Options under conditions, compared with a baseline, wherever they were trained.
 
-    `series` holds the rows of results.csv by (condition, phase, option, split, metric).
-
-    `summary` holds the rows of summary.csv with further numbers (`corrected.extend`), `correct` the
-    content of correct.npz, `metrics` all metrics of the evaluation runs (columns METRICS), and
-    `artifacts` is the folder of further files of a report.
+    `series` holds the rows of results.csv by (condition, phase, option, split, metric), and
+    `summary` the rows of summary.csv with further numbers (`corrected.extend`).
     """
 
     name: str
     config: dict[str, Any]
-    plan: Plan
     run: RunRecord
     table: list[Row]
     summary: list[Row]
-    costs: dict[tuple[str, str], Row]
     series: dict[tuple[str, str, str, str, str], list[Row]]
-    correct: CorrectTable
-    metrics: list[Row]
-    artifacts: pathlib.Path
 
     @property
     def baseline(self) -> str:
@@ -44,28 +38,19 @@ class AblationRun:
     @property
     def metric(self) -> Metric:
         """The metric that decides."""
-        return self.metric_of(self.config.get('metric', ACCURACY.name))
-
-    def metric_of(self, name: str) -> Metric:
-        """A metric that the run measured, by its name."""
-        facts = (self.plan.metrics or {}).get(name)
-        return (
-            metrics.named(name, facts.lower_is_better, facts.over) if facts else metrics.named(name)
+        return metrics.named(
+            self.config.get('metric', ACCURACY.name), self.config.get('lower_is_better', False)
         )
+
+    @property
+    def split(self) -> str:
+        """Split of the rows of results.csv that are compared."""
+        return 'test'
 
     @property
     def scale(self) -> Scale:
         """The unit of the metric that decides."""
         return Scale(self.metric)
-
-    @property
-    def validation_error(self) -> str:
-        """Distance of the metric on the validation split from a perfect value, in words."""
-        if self.metric is ACCURACY:
-            return 'validation error'
-        if self.metric.lower_is_better:
-            return f'validation {self.metric.words}'
-        return f'validation error (1 {words.MINUS} {self.metric.words})'
 
     @property
     def options(self) -> list[str]:
@@ -82,6 +67,70 @@ class AblationRun:
         """Whether there is more than one condition."""
         return len(self.conditions) > 1
 
+    def of(self, condition: str) -> str:
+        """Suffix of a heading: the name of the condition if there are several."""
+        return f': {words.condition(condition)}' if self.repeated else ''
+
+    def suffix(self, condition: str) -> str:
+        """End of the names of figures of a condition: `_2` for the second of several."""
+        return f'_{self.conditions.index(condition) + 1}' if self.repeated else ''
+
+    def test_train_ratio(self, condition: str) -> float:
+        """Size of the test split over the training split if each seed draws a split; else 0."""
+        del condition
+        return 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalysisRun(Study):
+    """The workdir of results that were trained elsewhere."""
+
+    @property
+    def split(self) -> str:
+        """Split of the rows of results.csv that are compared."""
+        return self.config['split'] or 'test'
+
+    @property
+    def scale(self) -> Scale:
+        """The unit of the metric that decides."""
+        return Scale(self.metric, SPLITS[self.config['split']])
+
+
+@dataclasses.dataclass(frozen=True)
+class AblationRun(Study):
+    """An ablation's workdir.
+
+    `correct` holds the content of correct.npz, `metrics` all metrics of the evaluation runs
+    (columns METRICS), and `artifacts` is the folder of further files of a report.
+    """
+
+    plan: Plan
+    costs: dict[tuple[str, str], Row]
+    correct: CorrectTable
+    metrics: list[Row]
+    artifacts: pathlib.Path
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that decides."""
+        return self.metric_of(self.config.get('metric', ACCURACY.name))
+
+    def metric_of(self, name: str) -> Metric:
+        """A metric that the run measured, by its name."""
+        facts = (self.plan.metrics or {}).get(name)
+        return (
+            metrics.named(name, facts.lower_is_better, facts.over) if facts else metrics.named(name)
+        )
+
+    @property
+    def validation_error(self) -> str:
+        """Distance of the metric on the validation split from a perfect value, in words."""
+        if self.metric is ACCURACY:
+            return 'validation error'
+        if self.metric.lower_is_better:
+            return f'validation {self.metric.words}'
+        return f'validation error (1 {words.MINUS} {self.metric.words})'
+
     def design(self, condition: str) -> dict[str, Any]:
         """The configuration with the overrides of a condition applied."""
         design = self.config | {part: dict(self.config[part]) for part in ('variant', 'data')}
@@ -90,14 +139,6 @@ class AblationRun:
             parts = [design[part[0]]] if part else [design, design['variant'], design['data']]
             next((home for home in parts if field in home), design)[field] = value
         return design
-
-    def of(self, condition: str) -> str:
-        """Suffix of a heading: the name of the condition if there are several."""
-        return f': {words.condition(condition)}' if self.repeated else ''
-
-    def suffix(self, condition: str) -> str:
-        """End of the names of figures of a condition: `_2` for the second of several."""
-        return f'_{self.conditions.index(condition) + 1}' if self.repeated else ''
 
     def folder(self, condition: str) -> pathlib.Path:
         """Folder of the artifacts of a condition."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, verdicts
-from jaxdl.report.ablation.study import AblationRun
+from jaxdl.report.ablation.study import Study
 from jaxdl.report.page import markup, scale, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.statistics import CorrectComparison
@@ -27,20 +27,21 @@ IMAGES_COLUMNS = (
 )
 SHARES_COLUMNS = ('Make up half', 'Make up all')  # of the difference, for accuracy
 SEEDS_NOTES = (
-    'p: paired t test, two-sided; (Holm): corrected for the number of options. Corrected interval: '
+    'p: {tests}, two-sided; (Holm): corrected for the number of options. Corrected interval: '
     'excludes 0 exactly if p (Holm) < 0.05; it is compatible with the test, and not simultaneous '
     'for all options. Probability of improvement: share of seeds on which the option wins, ties '
-    "counting half, with Wilson's interval (an approximation with ties); 0.75 is the threshold "
-    'proposed by Bouthillier et al. (2021). Minimum detectable difference: smallest true '
+    "counting half, with Wilson's interval (an approximation with ties){pairs}; 0.75 is the "
+    'threshold proposed by Bouthillier et al. (2021). Minimum detectable difference: smallest true '
     f'difference that this number of seeds finds with 80{words.SPACE}% power at the first step of '
     "Holm's correction."
 )
 IMAGES_NOTES = (
     'The intervals hold for new seeds and new test images of the same kind. Seeds and groups of '
     'images are crossed random effects. Images that differ: images that option and baseline '
-    'classify differently on at least one seed.{shares} The test was fixed before the run, as was '
-    'that over seeds.'
+    'classify differently on at least one seed.{shares}'
 )
+FIXED = ' The test was fixed before the run, as was that over seeds.'
+PAIRS = "; for unpaired seeds the share of all pairs of runs, with Newcombe's interval (2006)"
 SHARES_NOTES = (
     ' Make up half, all: the fewest images whose differences sum to half of the difference, and to '
     'all of it.'
@@ -66,14 +67,20 @@ NOTES = (
 CONTROL = ('Compared', 'Pairs')
 
 
-def blocks(study: AblationRun, condition: str) -> list[Block]:
-    """Both comparisons, shares of the variance and a control; empty if nothing was compared."""
+def blocks(study: Study, condition: str, fixed: str = FIXED) -> list[Block]:
+    """Both comparisons, shares of the variance and a control; empty if nothing was compared.
+
+    Args:
+      study: the study.
+      condition: name of the condition.
+      fixed: sentence on the time at which the tests were chosen.
+    """
     compared = queries.options_compared(study, condition)
     if not compared:
         return []
     return [
         *_over_seeds(compared),
-        *_over_images(compared, study.metric),
+        *_over_images(compared, study.metric, fixed),
         *_components(compared),
         *_control(study, condition, compared),
     ]
@@ -92,26 +99,28 @@ def _over_seeds(compared: Sequence[Row]) -> list[Block]:
         ]
         for row in compared
     ]
-    caption = f'Comparison over {words.count(compared[0]["seeds"], "seed")}'
+    caption = f'Comparison over {words.counts([row["seeds"] for row in compared], "seed")}'
     columns = (*_head(compared), *SEEDS_COLUMNS)
-    return [Table(caption, columns, rows, 'lrrrrr'), Paragraph(SEEDS_NOTES, 'note')]
+    paired = dict.fromkeys(row['paired'] for row in compared)
+    tests = words.listing('paired t test' if each else "Welch's t test" for each in paired)
+    notes = SEEDS_NOTES.format(tests=tests, pairs='' if all(paired) else PAIRS)
+    return [Table(caption, columns, rows, 'lrrrrr'), Paragraph(notes, 'note')]
 
 
 def _head(compared: Sequence[Row]) -> tuple[str, str]:
     return 'Option', scale.of(compared[0]).difference_head()
 
 
-def _over_images(compared: Sequence[Row], metric: Metric) -> list[Block]:
+def _over_images(compared: Sequence[Row], metric: Metric, fixed: str) -> list[Block]:
     """Comparison over seeds and images as a table; empty where each seed has a test split."""
     if compared[0]['components'] is None:
         return []
     images, groups = compared[0]['images'], compared[0]['image_groups']
-    sizes = words.product(
-        words.count(compared[0]['seeds'], 'seed'), words.count(images, 'test image')
-    )
+    seeds = words.counts([row['seeds'] for row in compared], 'seed')
+    sizes = words.product(seeds, words.count(images, 'test image'))
     if groups < images:
         sizes += f' in {words.count(groups, "group")}'
-    shares = compared[0]['images_half'] is not None
+    shares = any(row['images_half'] is not None for row in compared)
     counts = ('images_differ', *(('images_half', 'images_all') if shares else ()))
     rows = [
         [
@@ -128,7 +137,7 @@ def _over_images(compared: Sequence[Row], metric: Metric) -> list[Block]:
     notes = IMAGES_NOTES.format(shares=SHARES_NOTES if shares else '')
     jackknife = JACKKNIFE if metric.over == SPLIT else ''
     table = Table(f'Comparison over {sizes}', columns, rows, 'l' + 'r' * (len(columns) - 1))
-    return [table, Paragraph(f'{notes}{jackknife}', 'note')]
+    return [table, Paragraph(f'{notes}{fixed}{jackknife}', 'note')]
 
 
 def _p_values(p_value: float, p_holm: float) -> str:
@@ -139,9 +148,8 @@ def _components(compared: Sequence[Row]) -> list[Block]:
     """Shares of seeds and images in the variance; empty where each seed has a test split."""
     if compared[0]['components'] is None:
         return []
-    sizes = words.product(
-        words.count(compared[0]['seeds'], 'seed'), words.count(compared[0]['images'], 'test image')
-    )
+    seeds = words.counts([row['seeds'] for row in compared], 'seed')
+    sizes = words.product(seeds, words.count(compared[0]['images'], 'test image'))
     return [
         Table(
             f'Uncertainty from seeds and from test images, {sizes}',
@@ -188,14 +196,17 @@ def _dominant(compared: Sequence[Row]) -> list[str]:
     return [f'Dominant source of uncertainty: {", ".join(parts)}.'] if parts else []
 
 
-def _control(study: AblationRun, condition: str, compared: Sequence[Row]) -> list[Block]:
+def _control(study: Study, condition: str, compared: Sequence[Row]) -> list[Block]:
     baseline = np.array(list(queries.by_seed(study, condition, study.baseline).values()))
     rows, n = [_control_row(study, condition, baseline)], words.count(len(baseline), 'seed')
     for row in compared:
         option = np.array(list(queries.by_seed(study, condition, row['option']).values()))
         difference = f'{scale.of(row).points(row["difference"])} ({verdicts.interval(row)})'
-        cells = [_cell(name, option, baseline) for name in statistics.STATISTICS]
-        rows.append([markup.name(row['option']), f'{row["seeds"]}', difference, *cells])
+        cells = [words.DASH] * len(statistics.STATISTICS)
+        if row['paired']:
+            cells = [_cell(name, option, baseline) for name in statistics.STATISTICS]
+        count = f'{row["seeds"]}' if row['paired'] else words.DASH
+        rows.append([markup.name(row['option']), count, difference, *cells])
     text = (
         f"Control (A/A): the baseline's first {words.count(len(baseline) // 2, 'seed')} against as "
         'many other seeds of the baseline, unpaired. There is no true difference, so 19 of 20 such '
@@ -208,7 +219,7 @@ def _control(study: AblationRun, condition: str, compared: Sequence[Row]) -> lis
     return [Table(caption, columns, rows, 'l' + 'r' * (len(columns) - 1)), Paragraph(text, 'note')]
 
 
-def _control_row(study: AblationRun, condition: str, baseline: np.ndarray) -> list[str]:
+def _control_row(study: Study, condition: str, baseline: np.ndarray) -> list[str]:
     half = len(baseline) // 2
     difference = f'{words.DASH} (needs 4 seeds)'
     if half > 1:

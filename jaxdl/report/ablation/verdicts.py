@@ -82,7 +82,8 @@ def sentence(summary: Sequence[Row]) -> str:
         rows = [row for row in compared if combined(row) == verdict]
         if rows:
             parts.append(f'{head(verdict, rows[0])}: {_clauses(verdict, rows)}')
-    return f'{". ".join(parts)}. All with {_seeds(compared[0])}.'
+    seeds = words.samples([row['seeds'] for row in compared], 'seed')
+    return f'{". ".join(parts)}. All with {seeds}.'
 
 
 def interval(row: Row) -> str:
@@ -147,9 +148,10 @@ def detectable_images(row: Row) -> str:
 
 def _alone(row: Row) -> str:
     unit = scale.of(row)
+    name = f'{words.capital(unit.compared)} of {markup.name(row["option"])}'
     return (
-        f'Test {unit.name} of {markup.name(row["option"])}: {unit.value(row["mean"])} '
-        f'({INTERVAL} {unit.values(row["ci_low"], row["ci_high"])}, {_seeds(row)}). '
+        f'{name}: {unit.value(row["mean"])} ({INTERVAL} '
+        f'{unit.values(row["ci_low"], row["ci_high"])}, {_seeds(row)}). '
         'There is no other option to compare.'
     )
 

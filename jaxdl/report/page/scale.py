@@ -19,9 +19,14 @@ class Scale:
     """Unit of a metric in texts, tables and figures.
 
     Figures of a metric in per cent show the error, 1 - value. Other metrics have their own axis.
+
+    Attributes:
+      metric: the metric.
+      split: split of the values that are compared, in words; empty if it is not known.
     """
 
     metric: Metric
+    split: str = 'test'
 
     @property
     def percent(self) -> bool:
@@ -32,6 +37,11 @@ class Scale:
     def name(self) -> str:
         """Name of the metric in sentences."""
         return self.metric.words
+
+    @property
+    def compared(self) -> str:
+        """Name of the values that are compared: `test accuracy`; `accuracy` on an unknown split."""
+        return f'{self.split} {self.name}'.strip()
 
     @property
     def factor(self) -> int:
@@ -74,9 +84,10 @@ class Scale:
         """A written difference with its unit: `+0.52 percentage points`, `+0.0123`."""
         return f'{text} {POINTS}' if self.percent else text
 
-    def head(self, split: str) -> str:
-        """Head of a column of values: `Test accuracy, %`."""
-        return f'{split} {self.name}' + (', %' if self.percent else '')
+    def head(self, split: str | None = None) -> str:
+        """Head of a column of values: `Test accuracy, %`; None for the values that are compared."""
+        name = self.compared if split is None else f'{split} {self.name}'
+        return words.capital(name) + (', %' if self.percent else '')
 
     def difference_head(self, noun: str = 'Difference') -> str:
         """Head of a column of differences: `Difference, percentage points`."""
@@ -133,8 +144,8 @@ class Scale:
 
 
 def of(row: Row) -> Scale:
-    """Scale of the metric of a row of a summary."""
-    return Scale(metrics.named(row.get('metric') or ACCURACY.name))
+    """Scale of a row of a summary: that in the row, otherwise that of its metric by name."""
+    return row.get('scale') or Scale(metrics.named(row.get('metric') or ACCURACY.name))
 
 
 DEFAULT = Scale(ACCURACY)

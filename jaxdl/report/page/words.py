@@ -4,7 +4,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from jaxdl.report.page import markup
@@ -94,6 +94,22 @@ def count(n: int, noun: str) -> str:
 def sample(n: int, noun: str) -> str:
     """Sample size: `n = 10 seeds`."""
     return f'n{SPACE}={SPACE}{count(n, noun)}'
+
+
+def counts(numbers: Collection[int], noun: str) -> str:
+    """Smallest and largest of several numbers with their noun: `10 seeds`, `3 to 5 seeds`."""
+    low, high = min(numbers), max(numbers)
+    return count(high, noun) if low == high else f'{low:,} to {count(high, noun)}'
+
+
+def samples(sizes: Collection[int], noun: str) -> str:
+    """Sizes of several samples: `n = 10 seeds`, `n = 3 to 5 seeds`."""
+    return f'n{SPACE}={SPACE}{counts(sizes, noun)}'
+
+
+def capital(text: str) -> str:
+    """Text with a capital first letter."""
+    return f'{text[:1].upper()}{text[1:]}'
 
 
 def listing(items: Iterable[str]) -> str:
