@@ -32,6 +32,7 @@ _HOME = {
     'override': 'config.overrides',
     'run': 'cli.dispatch',
     'sweep': 'config.experiment',
+    'traced': 'models.custom',
 }
 _MODULES = ('augment', 'data', 'errors', 'models', 'register', 'report', 'statistics', 'theory')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from jaxdl.data import Data as Data
     from jaxdl.errors import InputError as InputError
     from jaxdl.inference.predictor import Predictor as Predictor
+    from jaxdl.models.custom import traced as traced
     from jaxdl.train.settings import TrainSettings as TrainSettings
     from jaxdl.train.variant import Variant as Variant
 

@@ -24,8 +24,9 @@ from jaxdl import augment
 from jaxdl.config import component_checks, registry
 from jaxdl.data import loading
 from jaxdl.data.sources import custom as data
+from jaxdl.errors import warn
 from jaxdl.models import MODELS, custom, layers
-from jaxdl.train import losses, metrics, optim
+from jaxdl.train import losses, metrics, optim, variant
 from jaxdl.train.variant import Variant
 
 T = TypeVar('T')
@@ -45,9 +46,8 @@ TABLES: dict[str, dict[str, Any]] = dict(
     metric=metrics.METRICS,
     dataset=loading.SOURCES,
 )
-# Settings that a model may have as parameters, next to `train` and `dropout`: static fields.
-STATIC = [f for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)]
-SETTINGS = ('conv', *(f.name for f in STATIC if not f.metadata.get('initial')))
+# Settings of the training, which a network cannot have as fields of its own.
+TRAINING = tuple(f.name for f in dataclasses.fields(Variant) if f.name not in variant.NETWORK)
 
 
 def model(name: str) -> Callable[[T], T]:
@@ -55,9 +55,16 @@ def model(name: str) -> Callable[[T], T]:
 
     A function is (images, num_classes) -> logits and uses Linen layers as a `nn.compact` method
     does. A pair is init(key, images, num_classes) -> a dict of arrays, and apply(params, images) ->
-    logits. Fields of the class, or parameters of the function, that have the name of a setting
-    (`num_classes`, `width`, `depth`, `norm`, `conv`, ...) get its value. The call gets `train` and
-    `dropout` (the rate, traced) in the same way.
+    logits. The call gets `train` and `dropout` (the rate, traced) if it names them.
+
+    Fields of the class, or parameters of the function, are settings of the study:
+
+    - without a default, a field takes the setting of its name (`width`, `depth`, `norm`, `conv`,
+      ...);
+    - with a default that is a word, a number, true, false or a tuple of these, it is an option like
+      any other: `options={'wide': dict(model='mine', growth=64)}`;
+    - with the default `jaxdl.traced(0.0)`, other values run in the same compiled program;
+    - what a `functools.partial` binds is fixed.
 
     Args:
       name: a value of `Variant.model`.
@@ -66,9 +73,30 @@ def model(name: str) -> Callable[[T], T]:
       The decorator.
 
     Raises:
-      InputError: the network is of another form, or needs a parameter that is no setting.
+      InputError: the network is of another form, needs a parameter that is no setting, or has a
+        field with the name of a setting of the training.
     """
-    return _adder('model', name, lambda network: custom.make_builder(name, network, SETTINGS))
+
+    def row(network: Any) -> Any:
+        fields = custom.find_fields(name, network, ('conv', *variant.NETWORK), TRAINING)
+        common = {f.name: f.default for f in dataclasses.fields(Variant)}
+        for field, default in fields.own.items():
+            if default != common.get(field, default):
+                warn(
+                    f'model {name!r}: {field}={default!r} is its own default; it holds unless '
+                    f'{field} is set to other than {common[field]!r}, or by an option'
+                )
+        return custom.make_builder(name, network, fields)
+
+    add = _adder('model', name, row)
+
+    def add_with_fields(network: T) -> T:
+        add(network)
+        fields = MODELS[name].fields  # type: ignore[attr-defined]
+        variant.define_class(name, fields.own, fields.traced)
+        return network
+
+    return add_with_fields
 
 
 def loss(name: str, activation: Callable[[jax.Array], jax.Array] = nn.softmax) -> Callable[[T], T]:

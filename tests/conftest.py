@@ -73,12 +73,14 @@ def restored_registries():
     """Restores all tables of components after a test that registers some."""
     from jaxdl import register
     from jaxdl.config import registry
+    from jaxdl.train import variant
 
     rows = {kind: dict(table) for kind, table in register.TABLES.items()}
-    origins = dict(registry.ORIGINS)
+    origins, classes = dict(registry.ORIGINS), dict(variant.CLASSES)
     yield
     for kind, table in register.TABLES.items():
         table.clear()
         table.update(rows[kind])
-    registry.ORIGINS.clear()
-    registry.ORIGINS.update(origins)
+    for table, before in ((registry.ORIGINS, origins), (variant.CLASSES, classes)):
+        table.clear()
+        table.update(before)

@@ -19,11 +19,11 @@ from jaxdl.data.loading import SPLITTING
 from jaxdl.data.splits import image_groups
 from jaxdl.ensemble import Member, autotune, chunks, group_by_program
 from jaxdl.errors import InputError, visible
+from jaxdl.models import taken_settings
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import machine, provenance
 from jaxdl.statistics import protocol, variance
 from jaxdl.train import train_step
-from jaxdl.train.variant import Variant
 from jaxdl.workdir import records
 from jaxdl.workdir.records import DataPlan, GroupPlan
 
@@ -138,7 +138,14 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         versions=provenance.collect_versions(),
         groups=tuple(group.plan for condition in conditions for group in condition.groups),
         registered=registry.find_files(component_names(ablation)),
-        defaults=dict(variant=dataclasses.asdict(Variant()), data=dataclasses.asdict(Data())),
+        defaults=dict(
+            variant=dataclasses.asdict(type(ablation.variant)()), data=dataclasses.asdict(Data())
+        ),
+        networks={
+            name: taken_settings(name)
+            for kind, name in sorted(component_names(ablation))
+            if (kind, name) in registry.ORIGINS and kind == 'model'
+        },
     )
     return StudyPlan(ablation, tuple(conditions), record)
 

@@ -228,8 +228,9 @@ def _experiment(command: CommandLine) -> Any:
         from jaxdl.theory import assignment
 
         parts = list(assignment.parts(overrides.check(experiment)).values())
-    # a recipe first, since other settings override it
-    for key, text in sorted(settings, key=lambda pair: pair[0] != 'recipe'):
+    # a recipe first, since other settings override it; a network before its own fields
+    first = ('recipe', 'model', 'variant.model')
+    for key, text in sorted(settings, key=lambda pair: pair[0] not in first):
         value = overrides.parse([experiment, *parts], key, text)
         left_out = overrides.naming_data_sets(getattr(experiment, 'conditions', {}))
         experiment = overrides.override(experiment, {key: value})

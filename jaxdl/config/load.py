@@ -20,6 +20,7 @@ from jaxdl.config.experiment import (
 )
 from jaxdl.config.overrides import check, override
 from jaxdl.errors import InputError, blamed, unknown
+from jaxdl.train.variant import Variant, variant_class
 
 KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Experiment)}
 
@@ -107,8 +108,10 @@ def _build_record(kind: type, content: Mapping[str, Any]) -> Any:
     values = dict(content)
     for name, field in fields_by_name.items():
         if dataclasses.is_dataclass(field.type) and name in values:
-            content = _check_object(name, values[name])
-            values[name] = _build_record(field.type, content)  # type: ignore[arg-type]
+            content, record = _check_object(name, values[name]), field.type
+            if record is Variant:
+                record = variant_class(str(content.get('model')))
+            values[name] = _build_record(record, content)  # type: ignore[arg-type]
         elif typing.get_origin(field.type) is Mapping and name in values:
             _check_object(name, values[name])
     return kind(**values)

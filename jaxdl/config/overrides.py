@@ -18,6 +18,9 @@ from jaxdl.config.experiment import (
 )
 from jaxdl.config.recipe import RECIPES
 from jaxdl.errors import InputError, unknown
+from jaxdl.models import taken_settings
+from jaxdl.train import variant
+from jaxdl.train.variant import Variant
 
 UNSET = ('answer',)  # fields that no command line can set
 QUICK = {
@@ -36,7 +39,9 @@ QUICK = {
 
 def parts(experiment: Experiment) -> dict[str, type]:
     """Records within an experiment: field -> class of the record."""
-    declared = {f.name: f.type for f in dataclasses.fields(experiment)}
+    declared: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(experiment)}
+    if declared.get('variant') is Variant and isinstance(experiment, Ablation):
+        declared['variant'] = variant.variant_class(experiment.variant.model)
     return {
         name: typing.cast(type, declared[name])
         if dataclasses.is_dataclass(declared[name])
@@ -107,6 +112,8 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             part = dataclasses.replace(
                 part, **{path[1]: _check_value(type(part), '.'.join(path), path[1], value)}
             )
+            if isinstance(part, Variant):
+                part = variant.with_own_fields(part)
             experiment = dataclasses.replace(experiment, **{path[0]: part})
     return experiment
 
@@ -201,6 +208,9 @@ def check(experiment: Kind) -> Kind:
     Raises:
       InputError: a value that a field cannot have, or fields that contradict each other.
     """
+    if isinstance(experiment, Ablation) and isinstance(experiment.variant, Variant):
+        own = variant.with_own_fields(experiment.variant)
+        experiment = dataclasses.replace(experiment, variant=own)
     inner = parts(experiment)
     names = [f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, *UNSET)]
     checked = {
@@ -261,7 +271,8 @@ def _check_options(ablation: Ablation) -> Ablation:
             raise InputError(
                 f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale'
             )
-        option_variant(ablation, option)
+        _check_taken(option, overrides, option_variant(ablation, option).model)
+    _check_different(ablation)
     for condition, overrides in ablation.conditions.items():
         if not isinstance(overrides, Mapping):
             raise InputError(
@@ -276,6 +287,30 @@ def _check_options(ablation: Ablation) -> Ablation:
     if len(ablation.options) > 1 and ablation.seeds < 2:
         raise InputError(f'seeds={ablation.seeds}: must be at least 2, to compare options')
     return ablation
+
+
+def _check_taken(option: str, overrides: Overrides, model: str) -> None:
+    """InputError if an option sets a field of networks that its network does not take."""
+    taken = taken_settings(model)
+    for name in overrides:
+        if name in variant.NETWORK and name not in taken:
+            raise InputError(
+                f'option {option!r} sets {name}, which the network {model!r} does not take: '
+                f'it takes {", ".join(taken) or "no settings"}'
+            )
+
+
+def _check_different(ablation: Ablation) -> None:
+    """InputError if two options are the same run."""
+    names: dict[Any, str] = {}
+    for option in ablation.options:
+        key = variant.identity(option_variant(ablation, option))
+        if key in names:
+            raise InputError(
+                f'options {names[key]!r} and {option!r} are the same network with the same '
+                'settings and seeds: leave one out; for a comparison of seeds set seed_offset'
+            )
+        names[key] = option
 
 
 def select_options(ablation: Ablation, options: Sequence[str]) -> Ablation:

@@ -152,7 +152,9 @@ def member_bytes(
         def forward(params: Any) -> Any:
             variables = dict(params=params, batch_stats=stats)
             rngs = dict(dropout=keys.seed_key(0))
-            return module.apply(variables, images, train=True, rngs=rngs, mutable=['batch_stats'])
+            return train_step.apply(
+                module, variant, variables, images, train=True, rngs=rngs, mutable=['batch_stats']
+            )
 
         return jax.vjp(forward, params)[1]
 

@@ -18,6 +18,20 @@ from jaxdl.models.port import load_pretrained as load_pretrained
 MODELS: dict[str, Callable[..., nn.Module]] = {'cnn': CNN, 'mlp': MLP, 'linear': Linear}
 
 
+def taken_settings(model: str) -> tuple[str, ...]:
+    """Names of the settings that the network of a row of MODELS takes.
+
+    Args:
+      model: a row of MODELS.
+
+    Examples:
+      >>> taken_settings('mlp')
+      ('width', 'depth', 'norm', 'activation', 'skip')
+    """
+    names = inspect.signature(MODELS[model]).parameters
+    return tuple(name for name in names if name not in ('num_classes', 'conv', 'parent', 'name'))
+
+
 def make_module(model: str, num_classes: int, **settings: object) -> nn.Module:
     """Make the network of a row of MODELS.
 

@@ -1,5 +1,6 @@
 """Adapter from a user's network (a Linen class, a function or a pair) to the engine's calls."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -17,6 +18,41 @@ PAIR = (
 )
 
 
+class Traced(float):
+    """Default of a field of a network whose other values run in the same compiled program."""
+
+
+def traced(default: float) -> Any:
+    """Default of a field of a registered network whose other values need no other program.
+
+    Args:
+      default: the value where the study sets none.
+
+    Returns:
+      The default, a float. In a study the network gets a traced number.
+
+    Examples:
+      >>> traced(0.1)
+      0.1
+    """
+    return Traced(default)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkFields:
+    """Settings that a registered network takes, next to `num_classes`.
+
+    Attributes:
+      taken: names of all of them, in the order of the network.
+      own: name -> default, of those for which the network has a default of its own.
+      traced: names of those whose values may differ within a compiled program.
+    """
+
+    taken: tuple[str, ...] = ()
+    own: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    traced: tuple[str, ...] = ()
+
+
 class CustomNetwork(nn.Module):
     """The engine's side of `network`; parameters have the names that the network gives them."""
 
@@ -24,12 +60,19 @@ class CustomNetwork(nn.Module):
     network: Any
     num_classes: int
     settings: tuple[tuple[str, Any], ...] = ()
+    traced: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(
-        self, images: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
+        self,
+        images: jax.Array,
+        train: bool = False,
+        dropout: jax.Array | float = 0.0,
+        numbers: Mapping[str, jax.Array | float] | None = None,
     ) -> jax.Array:
         """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
+
+        `numbers` are values of the fields `traced`; without them the network has its defaults.
 
         Raises:
           InputError: the network breaks on these images, or gives something else.
@@ -38,7 +81,7 @@ class CustomNetwork(nn.Module):
             blamed(f'model {self.label!r} on images {list(images.shape)}'),
             nn.intercept_methods(_skip_dropout),
         ):
-            logits = self._call_network(images, dict(train=train, dropout=dropout))
+            logits = self._call_network(images, dict(train=train, dropout=dropout), numbers or {})
         if getattr(logits, 'shape', None) != (len(images), self.num_classes):
             shape = list(getattr(logits, 'shape', [])) or type(logits).__name__
             right = [len(images), self.num_classes]
@@ -48,8 +91,10 @@ class CustomNetwork(nn.Module):
             )
         return logits
 
-    def _call_network(self, images: jax.Array, state: dict[str, Any]) -> Any:
-        settings = dict(self.settings, num_classes=self.num_classes)
+    def _call_network(
+        self, images: jax.Array, state: dict[str, Any], numbers: Mapping[str, Any]
+    ) -> Any:
+        settings = dict(self.settings, num_classes=self.num_classes) | dict(numbers)
         if isinstance(self.network, tuple):
             init, apply = self.network
             return apply(self.param('own', lambda key: init(key, images, self.num_classes)), images)
@@ -62,36 +107,26 @@ class CustomNetwork(nn.Module):
         return module(images, **_select_arguments(type(module).__call__, state))
 
 
-def make_builder(
-    label: str, network: Any, setting_names: Collection[str]
-) -> Callable[..., nn.Module]:
+def make_builder(label: str, network: Any, fields: NetworkFields) -> Callable[..., nn.Module]:
     """Make a row of MODELS from a user's network.
 
     Args:
       label: name of the row.
       network: a Linen class, a function or a pair.
-      setting_names: names of the settings that its fields or parameters may have.
-
-    Raises:
-      InputError: it has none of the three forms, or needs a parameter that is no setting.
+      fields: of the network, by `find_fields`.
     """
-    if isinstance(network, tuple):
-        if len(network) != 2 or not all(map(callable, network)):
-            raise InputError(f'model {label!r}: must be a Linen class, a function or {PAIR}')
-        used_names = []
-    else:
-        used_names = _find_settings(label, network, setting_names)
+    static = [name for name in fields.taken if name not in fields.traced]
 
     def build(num_classes: int, **settings: Any) -> nn.Module:
-        return CustomNetwork(
-            label, network, num_classes, tuple((name, settings[name]) for name in used_names)
-        )
+        values = tuple((name, settings.get(name, fields.own.get(name))) for name in static)
+        return CustomNetwork(label, network, num_classes, values, fields.traced)
 
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-        for name in ('num_classes', *used_names)
+        for name in ('num_classes', *fields.taken)
     ]
     build.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    build.fields = fields  # type: ignore[attr-defined]
     return build
 
 
@@ -101,30 +136,80 @@ def is_module_class(network: Any) -> bool:
     return isinstance(function, type) and issubclass(function, nn.Module)
 
 
-def _find_settings(label: str, network: Any, setting_names: Collection[str]) -> list[str]:
-    """The settings that a network takes.
+def find_fields(
+    label: str, network: Any, setting_names: Collection[str], training_names: Collection[str]
+) -> NetworkFields:
+    """The settings that a network takes: parameters of a function, or fields of a class.
 
-    The parameters of a function or the fields of a class that are in `setting_names`.
+    Parameters without a default take the setting of their name. Parameters with a default of a
+    plain value are settings of the network. What a partial binds is no setting.
+
+    Args:
+      label: name of the network.
+      network: a Linen class, a function or a pair.
+      setting_names: settings of networks that every study has.
+      training_names: other settings that every study has.
+
+    Returns:
+      The fields.
+
+    Raises:
+      InputError: it has none of the three forms, needs a parameter that is no setting, or has a
+        field with the name of a setting of the training.
     """
+    if isinstance(network, tuple):
+        if len(network) != 2 or not all(map(callable, network)):
+            raise InputError(f'model {label!r}: must be a Linen class, a function or {PAIR}')
+        return NetworkFields()
     if not callable(network) or isinstance(network, nn.Module):
         raise InputError(
             f'model {label!r} is {type(network).__name__}: must be a Linen class, '
             f'a function or {PAIR}'
         )
+    is_class = is_module_class(network)
     parameters = inspect.signature(network).parameters
-    outside = (
-        ('parent', 'name') if is_module_class(network) else (next(iter(parameters), ''), *CALLED)
-    )
-    names = [name for name in parameters if name not in (*outside, 'num_classes')]
-    for name in names:
-        if name not in setting_names and parameters[name].default is inspect.Parameter.empty:
-            called = '' if is_module_class(network) else ', train, dropout'
+    outside = ('parent', 'name') if is_class else (next(iter(parameters), ''), *CALLED)
+    bound = network.keywords if isinstance(network, functools.partial) else ()
+    taken, own, traced = list[str](), dict[str, Any](), list[str]()
+    for name, parameter in parameters.items():
+        if name in (*outside, *bound, 'num_classes'):
+            continue
+        default = parameter.default
+        if default is inspect.Parameter.empty:
+            if name not in setting_names:
+                raise InputError(_needs(label, name, is_class))
+        elif name in training_names and not (is_class and name == 'dropout'):
             raise InputError(
-                f'model {label!r} needs {name!r}, which is no setting: give it a default '
-                '(fields of Variant that are words or whole numbers, num_classes, '
-                f'conv{called} are settings)'
+                f'model {label!r} has a field {name!r}, which is a setting of the training: '
+                f'rename the field, for example to {label}_{name}'
             )
-    return [name for name in names if name in setting_names]
+        elif name == 'conv':
+            pass
+        elif isinstance(default, Traced) or name == 'dropout':
+            own[name] = float(default)
+            traced.append(name)
+        elif _is_plain(default):
+            own[name] = default
+        elif name not in setting_names:
+            continue
+        taken.append(name)
+    return NetworkFields(tuple(taken), own, tuple(traced))
+
+
+def _needs(label: str, name: str, is_class: bool) -> str:
+    called = '' if is_class else ', train, dropout'
+    return (
+        f'model {label!r} needs {name!r}, which is no setting: give it a default '
+        f'(fields of Variant that are words or whole numbers, num_classes, conv{called} are '
+        'settings)'
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be a setting: a word, a number, true or false, or a tuple of these."""
+    if isinstance(value, tuple):
+        return bool(value) and all(map(_is_plain, value)) and len({*map(type, value)}) == 1
+    return isinstance(value, bool | int | float | str)
 
 
 def _skip_dropout(

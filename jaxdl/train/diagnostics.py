@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +52,8 @@ def boundary(state: TrainState, batch: Batch, variant: Variant, module: nn.Modul
         return {}
     along = jnp.linspace(-REACH, REACH, GRID)
     points = jnp.stack(jnp.meshgrid(along, along), -1).reshape(-1, 1, 1, 2)
-    logits = module.apply(train_step.select_variables(state, variant.ema), points, train=False)
+    variables = train_step.select_variables(state, variant.ema)
+    logits = train_step.apply(module, variant, variables, points, train=False)
     return dict(logits=jnp.asarray(logits).reshape(GRID, GRID, -1))
 
 
@@ -110,7 +110,9 @@ def _hidden(
 ) -> dict[str, jax.Array]:
     """Outputs of each hidden layer that the network sows: {layer: [image, unit]}."""
     images = train_step.normalize_batch(batch)
-    output: Any = module.apply(
+    output = train_step.apply(
+        module,
+        variant,
         train_step.select_variables(state, variant.ema),
         images,
         train=False,

@@ -21,6 +21,7 @@ from jaxdl.augment import AUGMENTATIONS
 from jaxdl.data.preprocess import normalize, to_float
 from jaxdl.errors import InputError
 from jaxdl.models import layers, make_module
+from jaxdl.models.custom import CustomNetwork
 from jaxdl.train import averaging, keys, losses, masks, metrics, optim
 from jaxdl.train.metrics import Metrics
 from jaxdl.train.settings import StepSettings
@@ -170,6 +171,27 @@ def module_of(variant: Variant, num_classes: int, conv: str = 'auto') -> nn.Modu
     return make_module(settings.pop('model'), num_classes, conv=conv, **settings)
 
 
+def apply(
+    module: nn.Module, settings: StepSettings, variables: Any, images: jax.Array, **options: Any
+) -> Any:
+    """Apply a network, with the values of its traced fields.
+
+    Args:
+      module: the network.
+      settings: of the run; may be traced.
+      variables: parameters and other collections.
+      images: normalised images [batch, height, width, channel].
+      **options: of `module.apply`.
+    """
+    if isinstance(module, CustomNetwork):
+        names = [name for name in module.traced if hasattr(settings, name)]
+        options['numbers'] = {name: getattr(settings, name) for name in names}
+        if options.get('train') and not options.get('rngs'):
+            # Without a stream for dropout, `make_rng` falls back to this one: the noise is fixed.
+            options['rngs'] = dict(params=keys.seed_key(0))
+    return module.apply(variables, images, **options)
+
+
 def optimizer_of(
     settings: StepSettings, height: jax.Array | float = 1.0
 ) -> optax.GradientTransformation:
@@ -298,8 +320,8 @@ def eval_step(
     Returns:
       Sums over the batch, and whether each image is classified correctly, bool [batch].
     """
-    logits: Any = module.apply(
-        select_variables(state, variant.ema), normalize_batch(batch), train=False
+    logits = apply(
+        module, variant, select_variables(state, variant.ema), normalize_batch(batch), train=False
     )
     targets = _targets(batch.labels, dataclasses.replace(variant, label_smoothing=0.0), module)
     row = losses.find(variant.loss)
@@ -311,8 +333,8 @@ def score_step(
     state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, jax.Array]]:
     """Metrics that a study registers: an empty dict of sums, and {name: [batch]} per image."""
-    logits: Any = module.apply(
-        select_variables(state, variant.ema), normalize_batch(batch), train=False
+    logits = apply(
+        module, variant, select_variables(state, variant.ema), normalize_batch(batch), train=False
     )
     return {}, {
         name: jnp.asarray(metrics.METRICS[name](logits, batch.labels), jnp.float32)
@@ -456,8 +478,15 @@ def _loss(
                 lambda leaf, learns: leaf if learns else lax.stop_gradient(leaf), params, learning
             )
         variables = dict(params=params, batch_stats=stats)
-        logits, updated = config.module.apply(
-            variables, examples.images, train=True, rngs=rngs, mutable=['batch_stats'], **options
+        logits, updated = apply(
+            config.module,
+            settings,
+            variables,
+            examples.images,
+            train=True,
+            rngs=rngs,
+            mutable=['batch_stats'],
+            **options,
         )
         row, adjusted = losses.find(settings.loss), logits
         if offsets is not None:

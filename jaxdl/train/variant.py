@@ -1,7 +1,7 @@
 """All settings of one training run of a new network, and how variants share programs."""
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,15 +10,16 @@ from flax import struct
 
 from jaxdl import fields
 from jaxdl.errors import InputError, unknown
-from jaxdl.models import MODELS, layers
-from jaxdl.train.settings import StepSettings, initial, static
+from jaxdl.models import MODELS, layers, taken_settings
+from jaxdl.train.settings import StepSettings, initial, leaf, static
 
 
 @struct.dataclass
 class Variant(StepSettings):
     """All settings of one training run.
 
-    A field of a model that has the name of a field here takes its value.
+    A network takes the fields that it names (`models.taken_settings`). A registered network may
+    have fields of its own: `variant_class` has them in addition.
     """
 
     init: str = initial('he_normal', fields.one_of(layers.INITS))
@@ -46,6 +47,76 @@ class Variant(StepSettings):
     global_pooling: str = static('avg', fields.one_of(layers.GLOBAL_POOLINGS))
 
 
+# Fields of networks, whatever the network; a network need not take all of them.
+NETWORK = tuple(
+    f.name
+    for f in dataclasses.fields(Variant)
+    if not f.metadata.get('pytree_node', True)
+    and not f.metadata.get('initial')
+    and f.name not in ('model', *(field.name for field in dataclasses.fields(StepSettings)))
+)
+CLASSES: dict[str, type[Variant]] = {}  # registered network -> class with its own fields
+
+
+def variant_class(model: str) -> type[Variant]:
+    """The class of the variants of a network: Variant, or one with the network's own fields."""
+    return CLASSES.get(model, Variant) if isinstance(model, str) else Variant
+
+
+def define_class(model: str, own: Mapping[str, Any], traced: Collection[str]) -> type[Variant]:
+    """Define the class of the variants of a registered network.
+
+    Args:
+      model: name of the network.
+      own: field -> default; a field of Variant of this name gets this default.
+      traced: names of the fields whose other values run in the same program.
+
+    Returns:
+      A subclass of Variant, which `variant_class` returns from then on.
+    """
+    common = {f.name: f for f in dataclasses.fields(Variant)}
+    content: dict[str, Any] = dict(__annotations__={}, __doc__=f'Settings of a run of {model!r}.')
+    for name, default in own.items():
+        content['__annotations__'][name] = _annotation(default)
+        rule = common[name].metadata['rule'] if name in common else lambda _: None
+        content[name] = (leaf if name in traced else static)(default, rule)
+    CLASSES[model] = struct.dataclass(type('Variant', (Variant,), content))
+    return CLASSES[model]
+
+
+def _annotation(default: Any) -> Any:
+    if isinstance(default, tuple):
+        return tuple[type(default[0]), ...]
+    return type(default)
+
+
+def with_own_fields(variant: Variant) -> Variant:
+    """The variant in the class of its network; fields at their default take the new default."""
+    target = variant_class(variant.model)
+    if type(variant) is target:
+        return variant
+    names = {f.name for f in dataclasses.fields(target)}
+    values = {
+        f.name: getattr(variant, f.name)
+        for f in dataclasses.fields(variant)
+        if f.name in names and getattr(variant, f.name) != f.default
+    }
+    return target(**values)
+
+
+def untaken(variant: Variant) -> list[str]:
+    """Fields of networks that the network of a variant does not take."""
+    taken = taken_settings(variant.model)
+    return [name for name in NETWORK if name not in taken]
+
+
+def identity(variant: Variant) -> Hashable:
+    """All settings that reach the training: equal for variants that are the same run."""
+    unused = untaken(variant)
+    values = ((f.name, getattr(variant, f.name)) for f in dataclasses.fields(variant))
+    return tuple((name, value) for name, value in values if name not in unused)
+
+
 def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> Variant:
     """A variant with some fields set and checked.
 
@@ -61,7 +132,10 @@ def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> 
       >>> replace(Variant(), dict(pooling='avg', dropout=0.25)).dropout
       0.25
     """
-    fields_by_name = {f.name: f for f in dataclasses.fields(Variant)}
+    model = overrides.get('model', variant.model)
+    if isinstance(model, str) and model in MODELS:
+        variant = with_own_fields(dataclasses.replace(variant, model=model))
+    fields_by_name = {f.name: f for f in dataclasses.fields(variant)}
     checked = {}
     for name, value in overrides.items():
         if name not in fields_by_name:

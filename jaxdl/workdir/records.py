@@ -105,6 +105,7 @@ class Plan:
       versions: package -> version.
       registered: name -> function, file and SHA-256 of components that the user registered.
       defaults: `variant` and `data` -> default values, which tell the non-default settings.
+      networks: registered network -> names of the settings that it takes.
       metrics: name of a metric that is measured -> its direction and level.
     """
 
@@ -116,6 +117,7 @@ class Plan:
     registered: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     defaults: Mapping[str, Any] | None = None
     metrics: Mapping[str, MetricPlan] | None = None
+    networks: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

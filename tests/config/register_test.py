@@ -1,7 +1,9 @@
 """Registered components: trained in a group like built-in options, checked at registration."""
 
 import dataclasses
+import functools
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,19 +12,22 @@ import optax
 import pytest
 import studies
 from flax import linen as nn
+from flax import traverse_util
 
 import jaxdl
 from jaxdl import augment, models, register
 from jaxdl import main as command
+from jaxdl.ablation import checks
 from jaxdl.config import load as config
 from jaxdl.config import registry
-from jaxdl.config.overrides import override
+from jaxdl.config.experiment import option_variant
+from jaxdl.config.overrides import check, override, select_options
 from jaxdl.data import Data, load
 from jaxdl.ensemble import chunks
 from jaxdl.errors import InputError
 from jaxdl.models import layers
 from jaxdl.train import losses, optim, train_step
-from jaxdl.train.variant import Variant
+from jaxdl.train.variant import Variant, program_key
 from jaxdl.workdir import tables
 
 pytestmark = pytest.mark.usefixtures('restored_registries')
@@ -275,10 +280,10 @@ def test_a_failing_network_is_reported_in_one_line(tmp_path):
     with pytest.raises(
         InputError, match=r"model 'own' on images \[32, 8, 8, 1\]: .*register_test.py line \d+"
     ):
-        jaxdl.run(studies.small(**{'variant.model': 'own'}), tmp_path / 'run')
+        jaxdl.run(studies.initialisations(**{'variant.model': 'own'}), tmp_path / 'run')
     register.model('wide')(lambda images, num_classes: images)
     with pytest.raises(InputError, match='must be logits'):
-        jaxdl.run(studies.small(**{'variant.model': 'wide'}), tmp_path / 'run')
+        jaxdl.run(studies.initialisations(**{'variant.model': 'wide'}), tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
 
 
@@ -325,3 +330,113 @@ def test_a_run_records_the_file_that_its_config_needs(tmp_path, capsys):
     (tmp_path / 'run' / 'run.json').write_text(json.dumps(run | dict(finished=False)))
     assert command.main(['--experiment=mine.py', '--workdir=run']) == 2
     assert '--overwrite starts the run again' in capsys.readouterr().err
+
+
+def own_network():
+    """A class with fields of its own: one of the study, one with a clashing default, one traced."""
+
+    class Own(nn.Module):
+        num_classes: int
+        width: int
+        hidden: int = 12
+        gate: bool = False
+        keep: float = jaxdl.traced(1.0)
+
+        @nn.compact
+        def __call__(self, images, train):
+            features = nn.Dense(self.width, name='first')(images.reshape(len(images), -1))
+            features = nn.relu(nn.Dense(self.hidden, name='second')(features))
+            if self.gate:
+                features = features * nn.sigmoid(nn.Dense(self.hidden, name='gate')(features))
+            if train:
+                key = self.make_rng('dropout')
+                features = features * jax.random.bernoulli(key, self.keep, features.shape)
+            return nn.Dense(self.num_classes, name='head')(features)
+
+    return Own
+
+
+def own_study(options, **fields):
+    return check(
+        dataclasses.replace(
+            studies.small(),
+            factor='network',
+            options={'plain': {}} | options,
+            baseline='plain',
+            variant=Variant(model='mine', width=4),
+            **fields,
+        )
+    )
+
+
+def shapes_of(study, option):
+    variant = option_variant(study, option)
+    state = train_step.init_state(variant, 0, train_step.module_of(variant, 10), (8, 8, 1))
+    return {path: leaf.shape for path, leaf in traverse_util.flatten_dict(state.params).items()}
+
+
+def test_fields_of_a_network_are_settings_of_the_study(capsys):
+    register.model('mine')(own_network())
+    register.model('wide')(functools.partial(own_network(), width=64))
+    assert "model 'mine': hidden=12 is its own default" in capsys.readouterr().err
+    study = own_study(
+        {
+            'gate': dict(gate=True),
+            'keep': dict(keep=0.5),
+            'wide': dict(model='wide'),
+            'hidden': dict(hidden=3),
+        }
+    )
+    kernels = {option: shapes_of(study, option) for option in study.options}
+    assert kernels['plain'] == kernels['keep']
+    assert kernels['plain']['first', 'kernel'] == (64, 4)
+    assert kernels['plain']['second', 'kernel'] == (4, 12)
+    assert kernels['wide']['first', 'kernel'] == (64, 64)
+    assert kernels['hidden']['second', 'kernel'] == (4, 3)
+    assert ('gate', 'kernel') in kernels['gate']
+    variants = [option_variant(study, option) for option in ('plain', 'keep', 'gate')]
+    keys = [program_key(variant, ()) for variant in variants]
+    assert keys[0] == keys[1] != keys[2]
+    assert override(study, {'variant.keep': 0.25}).variant.keep == 0.25
+    assert override(study, {'hidden': 0}).variant.hidden == 0
+
+
+@pytest.mark.engine
+def test_a_traced_field_reaches_the_network_and_its_default_is_the_network_alone(tmp_path):
+    register.model('mine')(own_network())
+    study = own_study({'keep': dict(keep=0.5), 'gate': dict(gate=True)}, learning_rates=(0.1,))
+    results = jaxdl.run(study, tmp_path / 'run')
+    accuracy = {row['option']: row['mean'] for row in results.summary}
+    assert accuracy['keep'] != accuracy['plain']
+    groups = json.loads((tmp_path / 'run' / 'run.json').read_text())['groups']
+    assert [group['options'] for group in groups] == [['plain', 'keep'], ['gate']]
+    text = (tmp_path / 'run' / 'report.md').read_text()
+    assert 'mine, which the study defines, with width 4 and hidden 12.' in text
+    assert 'pooling' not in text.partition('Methods')[2].partition('Options of')[0]
+    assert config.load_config(tmp_path / 'run' / 'config.json') == study
+    assert not checks.failed(checks.checks(select_options(study, ['gate']), lambda _: None))
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'pool': dict(pooling='avg')}, "sets pooling, which the network 'mine' does not take"),
+        ({'same': dict(hidden=12)}, "options 'plain' and 'same' are the same network"),
+        ({'typo': dict(gat=True)}, "unknown field 'gat' in option 'typo': did you mean gate"),
+        ({'text': dict(gate='yes')}, "variant.gate='yes': must be"),
+    ],
+)
+def test_options_of_an_own_network_are_checked(options, words):
+    register.model('mine')(own_network())
+    with pytest.raises(InputError, match=re.escape(words)):
+        own_study(options)
+
+
+def test_a_field_with_the_name_of_a_training_setting_is_refused():
+    class Named(nn.Module):
+        num_classes: int
+        momentum: float = 0.5
+
+    with pytest.raises(InputError, match='which is a setting of the training: rename the field'):
+        register.model('named')(Named)
+    assert 'named' not in register.TABLES['model']

@@ -66,12 +66,15 @@ NON_DEFAULT = dict(
 SOURCE = ('dataset', 'images', 'image_column', 'label_column', 'on_bad_image', 'download')
 
 
-def network(variant: Settings, varied: Collection[str]) -> tuple[str, set[str]]:
+def network(
+    variant: Settings, varied: Collection[str], networks: Mapping[str, Collection[str]]
+) -> tuple[str, set[str]]:
     """The network in words, without what the options or conditions vary.
 
     Args:
       variant: settings of a run.
       varied: names of the settings that differ between options or conditions.
+      networks: registered network -> names of the settings that it takes.
 
     Returns:
       The words, and the names of the settings that they state.
@@ -79,9 +82,13 @@ def network(variant: Settings, varied: Collection[str]) -> tuple[str, set[str]]:
     model = variant.get('model', '')
     described = {'model', *(name for name in MODELS.get(model, ()) if name in variant)}
     if 'model' in varied:
-        return 'a network that the option sets', {'model'}
+        return 'set by each option (table below)', {'model'}
     if model not in MODELS:
-        return f'the network {markup.flat(model)}', {'model'}
+        taken = [name for name in networks.get(model, ()) if name in variant]
+        parts = [f'{_value(name)} {_value(variant[name])}' for name in taken if name not in varied]
+        head = f'{markup.flat(model)}, which the study defines'
+        text = f'{head}, with {words.listing(parts)}' if parts else head
+        return text, {'model', *(name for names in MODELS.values() for name in names), *taken}
     parts = [
         text
         for name in MODELS[model]
