@@ -19,7 +19,7 @@ FILES = (
     'report/uncertainty_test.py',
 )
 ADDED = dict(
-    soft=5, wine=1, wide_resnet101_2=1, flipped=1, control=1
+    soft=5, wine=1, resnext101_64x4d=1, flipped=1, control=1
 )  # tests that have to be among those that run
 
 pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason='the tests stand alone')
