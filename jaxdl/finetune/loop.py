@@ -4,6 +4,7 @@ The loss and its gradient are those of `train.train_step`; batches come from gra
 """
 
 import dataclasses
+import functools
 import pathlib
 import re
 import time
@@ -28,7 +29,7 @@ from jaxdl.runtime.signals import Interrupted, TrainingFailed
 from jaxdl.statistics import classification
 from jaxdl.train import keys, train_step
 from jaxdl.train.settings import StepSettings, TrainSettings
-from jaxdl.train.train_step import Batch, Timeline, TrainState
+from jaxdl.train.train_step import Batch, StepConfig, Timeline, TrainState
 from jaxdl.workdir.records import ModelCard, as_json
 
 TRAIN, VAL = ('loss', 'accuracy'), ('loss', 'accuracy', 'top5', 'macro_f1', 'weighted_f1', 'ece')
@@ -43,6 +44,7 @@ FACTS = (
 )  # of a trained network, next to its checkpoint metadata
 EXCHANGE_STEPS = 10  # steps after which processes agree on whether to stop or to save
 IN_FLIGHT = 2  # steps that are dispatched before the metrics of the first of them are read
+PROGRAMS = 4  # compiled training programs that a process keeps
 
 
 class NotFinite(TrainingFailed):
@@ -50,10 +52,11 @@ class NotFinite(TrainingFailed):
 
     Attributes:
       step: the step, from 0 on.
+      history: float64 [epoch, HISTORY] of the training so far.
     """
 
-    def __init__(self, step: int, last_checkpoint: int | None) -> None:
-        self.step = step
+    def __init__(self, step: int, last_checkpoint: int | None, history: np.ndarray) -> None:
+        self.step, self.history = step, history
         saved = 'no checkpoint was written yet'
         if last_checkpoint is not None:
             saved = f'the checkpoint of step {last_checkpoint} stays'
@@ -277,30 +280,13 @@ class _Loop:
         began = time.perf_counter()
         self.context.note('compile', task=self.job.name, size=phase.size)
         config = phases.step_config(self.module, self.settings, self.recipe, phase, self.per_epoch)
-        preprocessing = self.module.preprocessing
-
-        def step(
-            state: TrainState,
-            rows: tuple[jax.Array, jax.Array],
-            settings: StepSettings,
-            key: jax.Array,
-            timeline: Timeline,
-            shares: jax.Array,
-        ) -> tuple[TrainState, dict[str, jax.Array]]:
-            images, labels = rows
-            mean, std = jnp.asarray(preprocessing.mean), jnp.asarray(preprocessing.std)
-            batch = Batch(images, labels, jnp.ones(len(labels), bool), mean, std, shares)
-            state, metrics = train_step.train_step(state, batch, settings, key, timeline, config)
-            return state, metrics.sums.means() | dict(gradient_norm=metrics.gradient_norm)
-
         feed = self.job.feed
         count = feed.batch_size // jax.process_count()
         rows = np.asarray(feed.images[np.zeros(count, int)]), np.zeros(count, np.int32)
         rows = sharding.shard_batch(rows, self.context.mesh)
-        replicated = jax.sharding.NamedSharding(self.context.mesh, jax.sharding.PartitionSpec())
         full = self.recipe.precision == 'float32'
         with jax.default_matmul_precision('highest' if full else 'default'):
-            jitted = jax.jit(step, donate_argnums=0, out_shardings=replicated)
+            jitted = _training_program(config, self.context.mesh)
             program = jitted.lower(state, rows, *self._arguments(phase)).compile()
         self.seconds['compile'] += time.perf_counter() - began
         return program
@@ -410,7 +396,8 @@ class _Loop:
             loss, accuracy = float(means['loss']), float(means['accuracy'])
             norm = float(means['gradient_norm'])
             if not np.isfinite(loss) or not np.isfinite(norm):
-                raise NotFinite(step, max(self.keeper.manager.all_steps(), default=None))
+                last = max(self.keeper.manager.all_steps(), default=None)
+                raise NotFinite(step, last, progress.history)
             progress.sums += loss, accuracy, 1
             self.seconds['images'] += self.job.feed.batch_size
             self.context.note(
@@ -422,6 +409,33 @@ class _Loop:
                 gradient_norm=round(norm, 3),
                 **self._rates(),
             )
+
+
+@functools.lru_cache(PROGRAMS)
+def _training_program(config: StepConfig, mesh: Mesh) -> Any:
+    """The jitted step: (state, images and labels, ...) -> state and means.
+
+    Trainings of one network, such as those of several seeds, share the function, so that JAX
+    compiles it once.
+    """
+    preprocessing = config.module.preprocessing
+
+    def step(
+        state: TrainState,
+        rows: tuple[jax.Array, jax.Array],
+        settings: StepSettings,
+        key: jax.Array,
+        timeline: Timeline,
+        shares: jax.Array,
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        images, labels = rows
+        mean, std = jnp.asarray(preprocessing.mean), jnp.asarray(preprocessing.std)
+        batch = Batch(images, labels, jnp.ones(len(labels), bool), mean, std, shares)
+        state, metrics = train_step.train_step(state, batch, settings, key, timeline, config)
+        return state, metrics.sums.means() | dict(gradient_norm=metrics.gradient_norm)
+
+    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.jit(step, donate_argnums=0, out_shardings=replicated)
 
 
 @jax.jit

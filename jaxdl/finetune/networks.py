@@ -13,6 +13,7 @@ from jaxdl.finetune import loop, probe, setup
 from jaxdl.finetune.loop import TrainedNetwork, TrainingJob
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
+from jaxdl.finetune.seeds import network_seed
 from jaxdl.inference import tta
 from jaxdl.models.resnet import ResNet
 from jaxdl.runtime import distributed
@@ -52,7 +53,7 @@ def train_networks(run: FineTuneRun, probe_result: ProbeResult) -> list[Validate
             parts += [f'fold {fold}'] if recipe.folds > 1 else []
             parts += [f'seed {seed}'] if recipe.seeds > 1 else []
             job = dataclasses.replace(
-                _job(run, ', '.join(parts), train, seed),
+                _job(run, ', '.join(parts), train, network_seed(run.seed, seed)),
                 evaluate=_Evaluation(run, module, held_out),
                 labels=labels[held_out],
             )
@@ -63,27 +64,38 @@ def train_networks(run: FineTuneRun, probe_result: ProbeResult) -> list[Validate
     return networks
 
 
-def probe_network(run: FineTuneRun, result: ProbeResult) -> FinalNetworks:
-    """The probe as a network: its head is fitted on training and validation images.
+def probe_network(
+    run: FineTuneRun, result: ProbeResult, *, on_all_images: bool = True
+) -> FinalNetworks:
+    """The probe as a network.
 
     The validation logits are those of the head that is fitted on the training images alone.
+
+    Args:
+      run: the run.
+      result: the fitted probe.
+      on_all_images: whether the head is fitted on training and validation images, or on the
+        training images alone.
     """
-    _, variables = setup.add_head(run.network, result.head)
+    head = result.head if on_all_images else result.head_train_only
+    _, variables = setup.add_head(run.network, head)
     card = dataclasses.replace(
         run.card,
         adjustment=tuple(result.adjustments.tolist()) if result.adjustment else (),
         views='flip' if run.experiment.probe.flips else 'none',
     )
-    indices, split = run.splits.val, 'val'
+    indices, split, validation = run.splits.val, 'val', None
     logits = classification.log_softmax(result.val_logits - result.adjustments)
     if len(run.splits.test):
+        validation = logits, indices
         labels = run.dataset.labels[indices]
         temperature = classification.fit_temperature(logits, labels)
         card = dataclasses.replace(card, temperature=temperature)
         indices, split = run.splits.test, 'test'
-        logits = probe.log_probabilities(result.head, run.features[indices])
+        logits = probe.log_probabilities(head, run.features[indices])
         logits = classification.log_softmax(logits - result.adjustments)
-    return FinalNetworks([variables], card, np.asarray(logits, np.float32), indices, split)
+    logits = np.asarray(logits, np.float32)
+    return FinalNetworks([variables], card, logits, indices, split, validation=validation)
 
 
 def combine_networks(
@@ -111,6 +123,7 @@ def combine_networks(
         members = _train_on_all_images(run, module, members)
         return FinalNetworks(members, card, logits, indices, split, probe_predicted)
     temperature = classification.fit_temperature(logits, run.dataset.labels[indices])
+    validation = logits, indices
     members = _train_on_all_images(run, module, members)
     indices = run.splits.test
     logits = _predict(run, module, members, indices)
@@ -118,7 +131,7 @@ def combine_networks(
     all_images = recipe.folds > 1 or recipe.refit_epochs
     head = probe_result.head if all_images else probe_result.head_train_only
     probe_predicted = _predict_by_probe(run, probe_result, head, indices)
-    return FinalNetworks(members, card, logits, indices, 'test', probe_predicted)
+    return FinalNetworks(members, card, logits, indices, 'test', probe_predicted, validation)
 
 
 def make_feed(run: FineTuneRun, indices: np.ndarray, seed: int) -> Feed:
@@ -170,7 +183,7 @@ def _initial_head(
         return result.head_train_only
     splits = Splits(np.sort(train), held_out, held_out[:0])
     return distributed.broadcast_arrays(
-        probe.fit_head(run.experiment, run.dataset, splits, run.features, result)
+        probe.fit_head(run.experiment, run.dataset, splits, run.features, result, seed=run.seed)
     )
 
 
@@ -229,7 +242,8 @@ def _train_on_all_images(run: FineTuneRun, module: ResNet, members: list[Any]) -
     for number, member in enumerate(members, 1):
         name = 'finetune, all images'
         name += f', network {number}' if len(members) > 1 else ''
-        seed = recipe.seeds + number - 1  # an order that no training before has had
+        # an order that no training before has had
+        seed = network_seed(run.seed, recipe.seeds + number - 1)
         job, settings = _job(run, name, labelled, seed), run.experiment.variant
         network = loop.train_network(run.context, job, module, member, settings, short)
         trained.append(network.variables)

@@ -24,6 +24,7 @@ class FineTuneRun:
       splits: their training, validation and test images.
       features: float32 [n, views, features], of all images, by the pretrained network.
       card: metadata of every checkpoint.
+      seed: first seed of the networks and of the heads of the probe.
     """
 
     experiment: FineTune
@@ -33,6 +34,7 @@ class FineTuneRun:
     splits: Splits
     features: np.ndarray
     card: ModelCard
+    seed: int = 0
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -51,6 +53,8 @@ class FinalNetworks:
       split: `val`, `test`, or `folds`: each image by the networks of the fold that held it out.
       probe_predicted: int [n], classes that a probe on the same training images predicts; None for
         a probe alone, and for folds without a probe.
+      validation: log-probabilities of the images that chose, and int indices of these images; None
+        where `logits` are those.
     """
 
     members: list[Any]
@@ -59,3 +63,4 @@ class FinalNetworks:
     indices: np.ndarray
     split: str
     probe_predicted: np.ndarray | None = None
+    validation: tuple[np.ndarray, np.ndarray] | None = None

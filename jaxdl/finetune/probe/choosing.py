@@ -79,6 +79,7 @@ def run(
     splits: Splits,
     features: np.ndarray,
     *,
+    seed: int = 0,
     note: Callable[..., None] = ignore,
     interrupted: Callable[[], int | None] = lambda: None,
 ) -> ProbeResult:
@@ -89,13 +90,14 @@ def run(
       dataset: labels and class names.
       splits: indices of the images.
       features: float32 [n, view, f] of all images; training uses every view, prediction their mean.
+      seed: first seed of the heads.
       note: writes an event to the journal, one per epoch.
       interrupted: the number of a signal that came, or None; a signal stops after an epoch.
 
     Raises:
       Interrupted: a signal came.
     """
-    work = _work(experiment, dataset, features, note, interrupted)
+    work = _work(experiment, dataset, features, note, interrupted, seed)
     heads, rows = _train_grid(work, splits)
     (cell, adjustment), priors = _best(rows, work.metric), _priors(work, splits.train)
     head, train_and_val = average_heads(heads[cell]), np.concatenate([splits.train, splits.val])
@@ -165,12 +167,13 @@ def fit_head(
     features: np.ndarray,
     result: ProbeResult,
     *,
+    seed: int = 0,
     note: Callable[..., None] = ignore,
     interrupted: Callable[[], int | None] = lambda: None,
 ) -> Head:
     """Fit the chosen cell on the training images of other splits."""
     work, cell = (
-        _work(experiment, dataset, features, note, interrupted),
+        _work(experiment, dataset, features, note, interrupted, seed),
         (result.learning_rate, result.weight_decay),
     )
     return average_heads(train_heads(work, [cell], splits.train, splits.val)[cell])
@@ -188,11 +191,18 @@ def _work(
     features: np.ndarray,
     note: Callable[..., None],
     interrupted: Callable[[], int | None],
+    seed: int = 0,
 ) -> HeadTraining:
-    classes = len(dataset.class_names)
-    metric = experiment.finetune.metric
     return HeadTraining(
-        experiment.probe, metric, features, dataset.labels, classes, note, interrupted, []
+        probe=experiment.probe,
+        metric=experiment.finetune.metric,
+        features=features,
+        labels=dataset.labels,
+        num_classes=len(dataset.class_names),
+        note=note,
+        interrupted=interrupted,
+        groups=[],
+        seed=seed,
     )
 
 

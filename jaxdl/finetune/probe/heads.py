@@ -12,6 +12,7 @@ from jaxdl.config.recipe import Probe
 from jaxdl.data import Dataset, Splits
 from jaxdl.data.on_device import Resident, place_on_device
 from jaxdl.ensemble import Chunk, Hooks, Member, Result, Workload, autotune
+from jaxdl.finetune.seeds import network_seed
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
 from jaxdl.train.variant import Variant
@@ -42,6 +43,7 @@ class HeadTraining:
       note: writes an event to the journal.
       interrupted: the number of a signal that came, or None.
       groups: entries of run.json; each training adds one.
+      seed: first seed of the heads.
     """
 
     probe: Probe
@@ -52,6 +54,7 @@ class HeadTraining:
     note: Callable[..., None]
     interrupted: Callable[[], int | None]
     groups: list[GroupRecord]
+    seed: int = 0
 
 
 def train_heads(
@@ -68,7 +71,8 @@ def train_heads(
     white = compute_whitening(work.features[train].reshape(-1, work.features.shape[-1]))
     data = _place_on_device(work, train, validation, white)
     size = min(BATCH, data.train.shape[-1])
-    seeds = range(work.probe.repeats)
+    repeats = range(work.probe.repeats)
+    seeds = [network_seed(work.seed, number) for number in repeats]
     members = [Member('probe', seed, _variant(cell, size)) for seed in seeds for cell in cells]
     # Bytes of weights, their averages and their gradients.
     state = 3 * 4 * (work.features.shape[-1] + 1) * work.num_classes
@@ -82,7 +86,7 @@ def train_heads(
     )
     work.groups.append(record)
     heads = [_fold_whitening(result, white) for result in results]
-    return {cell: [heads[seed * len(cells) + i] for seed in seeds] for i, cell in enumerate(cells)}
+    return {cell: [heads[k * len(cells) + i] for k in repeats] for i, cell in enumerate(cells)}
 
 
 def log_probabilities(head: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
