@@ -235,7 +235,9 @@ def test_folds_and_seeds_are_averaged_and_no_initial_head_was_fitted_to_held_out
     splits = []
     of = finetune.probe.fit_head
     monkeypatch.setattr(
-        finetune.probe, 'fit_head', lambda *arguments: splits.append(arguments[2]) or of(*arguments)
+        finetune.probe,
+        'fit_head',
+        lambda *arguments, **more: splits.append(arguments[2]) or of(*arguments, **more),
     )
     finetune.run(finetunes.experiment(top, folds=2, seeds=2, epochs=1), tmp_path / 'run')
     assert len(splits) == 2
