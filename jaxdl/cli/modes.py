@@ -144,7 +144,7 @@ def compare(command: CommandLine) -> int:
     first, second = map(pathlib.Path, command.positional)
     rows = compare_runs.compare(first, second)
     print_text('\n'.join(map(visible, compare_runs.describe(first, second, rows))))
-    return 0 if all(row.agrees for row in rows) else 3
+    return 3 if any(row.differs for row in rows) else 0
 
 
 def new(command: CommandLine) -> int:

@@ -1,13 +1,13 @@
-"""Compare two finished runs: their inputs, and whether their results agree within intervals.
+"""Compare two finished runs: their inputs, and which results differ beyond chance.
 
-The seeds of two ablations, and the groups of held-out images of two fine-tunings, are treated as
-independent (Welch). Runs on different machines can be compared, and fine-tunings that held out
-other images. Several results share the 5 % level (Bonferroni).
+Equal seeds of two ablations are compared as pairs, and so are equal groups of held-out images of
+two fine-tunings. Other seeds or images are treated as independent (Welch). Several results share
+the 5 % level (Bonferroni).
 """
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ INPUTS = dict(  # file -> keys that describe the inputs of a run; None: all keys
     run=('git', 'file', 'versions', 'device', 'machine', 'native', 'settings', 'environment'),
 )
 MAX_LENGTH = 60  # characters of a printed value
+ALL = 'mean over all options'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ComparedResult:
       second: the result of the second run.
       low: lower end of the interval of first minus second.
       high: upper end of that interval.
+      share: whether the results are shares, printed in %.
     """
 
     name: str
@@ -44,11 +46,25 @@ class ComparedResult:
     second: float
     low: float
     high: float
+    share: bool = True
 
     @property
-    def agrees(self) -> bool:
-        """Whether the interval of the difference includes 0."""
-        return self.low <= 0 <= self.high
+    def differs(self) -> bool:
+        """Whether the interval of the difference excludes 0."""
+        return not self.low <= 0 <= self.high
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sample:
+    """Values of one result.
+
+    Attributes:
+      values: float [n], whose mean is the result.
+      keys: seed or group of images of each value.
+    """
+
+    values: np.ndarray
+    keys: tuple[Any, ...]
 
 
 def differences(first: pathlib.Path, second: pathlib.Path) -> list[tuple[str, Any, Any]]:
@@ -101,12 +117,20 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
         )
     results, others = (_results(kinds[0], folder) for folder in (first, second))
     shared = [name for name in results if name in others]
+    if kinds[0] == 'Ablation' and len(shared) > 1:
+        both = [_mean_over_options(samples, shared) for samples in (results, others)]
+        if both[0] and both[1]:
+            results, others = results | {ALL: both[0]}, others | {ALL: both[1]}
+            shared.append(ALL)
     if not shared:
         example = f'for example {next(iter(results), "none")} is only in the first'
         raise InputError(
             f'{first} and {second} have no result in common ({example}): use two runs of one study'
         )
-    return [_result(name, results[name], others[name], ALPHA / len(shared)) for name in shared]
+    return [
+        _result(name, results[name], others[name], ALPHA / len(shared), kinds[0] != 'Demonstration')
+        for name in shared
+    ]
 
 
 def describe(
@@ -125,21 +149,33 @@ def describe(
     for name, a, b in differences(first, second):
         yield f'{name:32} first {_short(a)}, second {_short(b)}'
     for result in results:
-        verdict = 'agree' if result.agrees else 'DISAGREE'
-        interval = f'[{result.low:+.3g}, {result.high:+.3g}]'
-        difference = f'{result.first - result.second:+.3g} {interval}'
-        values = f'{result.first:.6g} and {result.second:.6g}'
-        yield f'{result.name:32} {values}: {difference}: {verdict}'
-    disagreeing = sum(not result.agrees for result in results)
+        yield f'{result.name:32} {_describe_result(result)}'
+    differing = sum(result.differs for result in results)
     names = [
         name
         for name in ('results.csv', 'claims.csv')
         if (first / name).exists() and (second / name).exists()
     ]
     same = [name for name in names if (first / name).read_bytes() == (second / name).read_bytes()]
-    yield f'{len(results) - disagreeing} of {len(results)} results agree' + (
+    yield f'{differing} of {len(results)} results differ' + (
         f'; {same[0]} has the same bytes' if same else ''
     )
+
+
+def _describe_result(result: ComparedResult) -> str:
+    """Both values, the difference with its interval, and whether it can be told from 0."""
+    factor, form, unit = (100, '.2f', ' %') if result.share else (1, 'g', '')
+    values = f'{factor * result.first:{form}}{unit} and {factor * result.second:{form}}{unit}'
+    difference, low, high = (
+        f'{factor * value:+{form}}'
+        for value in (result.first - result.second, result.low, result.high)
+    )
+    if result.differs:
+        return f'{values}: {difference} [{low}, {high}]: DIFFERENT'
+    width = factor * (result.high - result.low) / 2
+    points = ' percentage points' if result.share else ''
+    finding = 'equal' if width == 0 else f'not distinguishable (+-{width:.2g}{points})'
+    return f'{values}: {difference} [{low}, {high}]: {finding}'
 
 
 def _inputs(path: pathlib.Path, keys: tuple[str, ...] | None) -> dict[str, Any]:
@@ -152,55 +188,82 @@ def _short(value: Any) -> str:
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 3] + '...'
 
 
-def _results(kind: str, folder: pathlib.Path) -> dict[str, np.ndarray]:
+def _results(kind: str, folder: pathlib.Path) -> dict[str, _Sample]:
     with damaged(f'{folder}: the results cannot be read', 'run the experiment again'):
         return KINDS[kind](folder)
 
 
-def _accuracies(folder: pathlib.Path) -> dict[str, np.ndarray]:
+def _accuracies(folder: pathlib.Path) -> dict[str, _Sample]:
     """Option -> test accuracy of each evaluation seed after the last epoch."""
     rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
     return {
-        f'{condition} {option}'.strip(): np.asarray([accuracy for accuracy, _ in seeds.values()])
+        f'{condition} {option}'.strip(): _Sample(
+            np.asarray([accuracy for accuracy, _ in seeds.values()]), tuple(seeds)
+        )
         for condition in dict.fromkeys(row['condition'] for row in rows)
         for option, seeds in protocol.measured_of(rows, condition).items()
     }
 
 
-def _scores(folder: pathlib.Path) -> dict[str, np.ndarray]:
+def _mean_over_options(samples: Mapping[str, _Sample], names: Sequence[str]) -> _Sample | None:
+    """Mean over options for each seed; None if the options have different seeds."""
+    keys = {samples[name].keys for name in names}
+    if len(keys) > 1:
+        return None
+    return _Sample(np.mean([samples[name].values for name in names], 0), keys.pop())
+
+
+def _scores(folder: pathlib.Path) -> dict[str, _Sample]:
     """Accuracy of the final network and of its probe -> a value per group of held-out images.
 
     The mean of the values is the accuracy. Their variance is that of a ratio of sums over groups
-    (linearised), so that Welch's interval is one for other groups of images.
+    (linearised), so that the interval is one for other groups of images.
     """
     arrays = workdir.read_arrays(folder / 'artifacts' / 'evaluation.npz')
     _, group = np.unique(arrays['group'], return_inverse=True)
+    members: list[list[str]] = [[] for _ in range(group.max() + 1)]
+    for number, image in sorted(zip(group.tolist(), map(str, arrays['ids']), strict=True)):
+        members[number].append(image)
+    keys = tuple(map(tuple, members))
     networks = dict(accuracy=arrays['logits'].argmax(1))
     if 'probe_predicted' in arrays:
         networks['accuracy of the probe'] = arrays['probe_predicted']
-    values = {}
+    samples = {}
     for name, predicted in networks.items():
         correct = predicted == arrays['labels']
         sums = np.bincount(group, correct - correct.mean())
-        values[name] = correct.mean() + len(sums) / len(correct) * sums
-    return values
+        samples[name] = _Sample(correct.mean() + len(sums) / len(correct) * sums, keys)
+    return samples
 
 
-def _claims(folder: pathlib.Path) -> dict[str, np.ndarray]:
+def _claims(folder: pathlib.Path) -> dict[str, _Sample]:
     """Claim -> 1 if it holds, otherwise 0."""
     rows = tables.read_table(folder / 'claims.csv', claims.COLUMNS)
-    return {row['claim']: np.asarray([float(row['holds'] == 'true')]) for row in rows}
+    return {row['claim']: _Sample(np.asarray([float(row['holds'] == 'true')]), ()) for row in rows}
 
 
 KINDS = dict(Ablation=_accuracies, FineTune=_scores, Demonstration=_claims)
 
 
-def _result(name: str, one: np.ndarray, other: np.ndarray, alpha: float) -> ComparedResult:
-    """Welch interval of the difference of two samples; width 0 if neither sample varies."""
-    middle, low, high = one.mean() - other.mean(), 0.0, 0.0
-    if min(len(one), len(other)) > 1 and np.ptp(one) + np.ptp(other) > 0:
-        interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(1 - alpha)
-        low, high = interval.low - middle, interval.high - middle
+def _result(name: str, one: _Sample, other: _Sample, alpha: float, share: bool) -> ComparedResult:
+    """Interval of the difference of two samples; width 0 if nothing varies.
+
+    Paired where both have the same keys, otherwise Welch's.
+    """
+    first, second = one.values, other.values
+    if sorted(one.keys) == sorted(other.keys):
+        places = {key: i for i, key in enumerate(other.keys)}
+        second = second[[places[key] for key in one.keys]] if one.keys else second
+        differences = first - second
+        varies = len(differences) > 1 and np.ptp(differences) > 0
+        test = stats.ttest_1samp(differences, 0.0) if varies else None
+    else:
+        varies = min(len(first), len(second)) > 1 and np.ptp(first) + np.ptp(second) > 0
+        test = stats.ttest_ind(first, second, equal_var=False) if varies else None
+    middle = float(first.mean() - second.mean())
+    low = high = middle
+    if test is not None:
+        low, high = test.confidence_interval(1 - alpha)
     return ComparedResult(
-        name, float(one.mean()), float(other.mean()), float(middle + low), float(middle + high)
+        name, float(first.mean()), float(second.mean()), float(low), float(high), share
     )
