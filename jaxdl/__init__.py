@@ -27,6 +27,7 @@ _HOME = {
     'Recipe': 'config.recipe',
     'TrainSettings': 'train.settings',
     'Variant': 'train.variant',
+    'analyze': 'ablation.analysis',
     'geometric': 'config.experiment',
     'load_experiment': 'config.load',
     'override': 'config.overrides',
@@ -38,6 +39,7 @@ _MODULES = ('augment', 'data', 'errors', 'models', 'register', 'report', 'statis
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from jaxdl.ablation.analysis import analyze as analyze
     from jaxdl.cli.dispatch import run as run
     from jaxdl.config.experiment import Ablation as Ablation
     from jaxdl.config.experiment import Assignment as Assignment

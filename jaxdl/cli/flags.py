@@ -29,6 +29,7 @@ PURPOSE = """jaxdl: theory by execution, ablations with error bars, fine-tuning,
   jaxdl --mode=export --checkpoint=runs/finetune --output=DIR
   jaxdl --mode=serve --checkpoint=runs/finetune
 
+  jaxdl --mode=analyze --results=FILE.csv --baseline=NAME    results trained elsewhere
   jaxdl --config=runs/ONE/config.json --workdir=runs/OTHER   repeat a run
   jaxdl --mode=compare runs/ONE runs/OTHER                   differences
 
@@ -82,11 +83,15 @@ class CommandLine:
         EXPERIMENT, 'KEY=VALUE: a field of the experiment or of the mode; may be repeated', ()
     )
     quick: bool = _flag(EXPERIMENT, 'a smoke run in under a minute: no evidence', False)
+    baseline: str | None = _flag(EXPERIMENT, 'analyze: the option to compare the others with')
     dataset: str | None = _flag(
         IMAGES, 'hard_digits, digits, folder:DIR, csv:FILE, npz:FILE, hf:NAME or foodc:DIR'
     )
     images: str | None = _flag(
         IMAGES, 'predict: a folder or CSV file; other modes: the image folder of a CSV file'
+    )
+    results: str | None = _flag(
+        FILES, 'analyze: CSV file of results that were trained elsewhere, or a glob of files'
     )
     workdir: str | None = _flag(FILES, 'output folder, to resume and to report on (runs/NAME)')
     checkpoint: str | None = _flag(FILES, 'workdir of a finished fine-tuning')
@@ -110,6 +115,7 @@ MODE_FLAGS: dict[str, tuple[str, ...]] = dict(
     plan=(*DESIGN, 'workdir'),
     check=DESIGN,
     report=('experiment', 'workdir'),
+    analyze=('results', 'baseline', 'set', 'workdir', 'overwrite'),
     predict=('checkpoint', 'images', 'output', 'set', 'overwrite'),
     evaluate=('checkpoint', 'dataset', 'images', 'set'),
     export=('checkpoint', 'output', 'set', 'overwrite'),

@@ -82,6 +82,29 @@ def report(command: CommandLine) -> int:
     return 0
 
 
+def analyze(command: CommandLine) -> int:
+    """Compares results that were trained elsewhere and writes their report; imports no jax."""
+    from jaxdl.ablation import analysis
+    from jaxdl.cli import summary
+
+    results, baseline = (
+        _require(command, 'results', 'FILE.csv'),
+        _require(command, 'baseline', 'NAME'),
+    )
+    summary.write_results(
+        analysis.analyze(
+            results,
+            baseline=baseline,
+            workdir=command.workdir,
+            overwrite=command.overwrite,
+            command=flags.format_command(command.arguments),
+            **dict(flags.parse_pairs(command.set)),
+        ),
+        print_text,
+    )
+    return 0
+
+
 def predict(command: CommandLine) -> int:
     """Predicts the classes of images and writes a table."""
     from jaxdl.inference import commands
@@ -173,6 +196,7 @@ MODES: dict[str, Callable[[CommandLine], int]] = dict(
     plan=plan,
     check=check,
     report=report,
+    analyze=analyze,
     predict=predict,
     evaluate=evaluate,
     export=export,

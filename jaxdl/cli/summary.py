@@ -52,6 +52,14 @@ def write(
       command: the command line that ran it.
       say: writes a line.
     """
+    write_results(results, say)
+    following = next_command(results, config, command)
+    if following:
+        say(f'next: {flags.format_command(following)}')
+
+
+def write_results(results: Results, say: Callable[[str], None]) -> None:
+    """Write the results and the path of the report, without a next command."""
     if sys.stdout.isatty():
         _tables(results)
     else:
@@ -63,9 +71,6 @@ def write(
         ):
             say(text)
     say(f'report: {results.workdir / "report.html"}')
-    following = next_command(results, config, command)
-    if following:
-        say(f'next: {flags.format_command(following)}')
 
 
 def next_command(

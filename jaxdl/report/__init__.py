@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from jaxdl import errors
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError, warn
-from jaxdl.report import assignment, demonstration
+from jaxdl.report import analysis, assignment, demonstration
 from jaxdl.report.ablation import other_metrics, reading
 from jaxdl.report.ablation import page as ablation
 from jaxdl.report.finetune import page as finetune
@@ -75,6 +75,11 @@ def _ablation(workdir: pathlib.Path) -> Content:
     return ablation.page(study), study.summary, {'tables/metrics.csv': other_metrics.as_csv(study)}
 
 
+def _analysis(workdir: pathlib.Path) -> Content:
+    study = analysis.read(workdir)
+    return analysis.page(study), study.summary, {}
+
+
 def _demonstration(workdir: pathlib.Path) -> Content:
     return demonstration.page(demonstration.read(workdir)), [], {}
 
@@ -89,7 +94,11 @@ def _finetune(workdir: pathlib.Path) -> Content:
 
 # kind of experiment -> function that returns its content
 PAGES = dict(
-    Ablation=_ablation, Demonstration=_demonstration, Assignment=_assignment, FineTune=_finetune
+    Ablation=_ablation,
+    Analysis=_analysis,
+    Demonstration=_demonstration,
+    Assignment=_assignment,
+    FineTune=_finetune,
 )
 
 

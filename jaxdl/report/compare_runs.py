@@ -112,9 +112,12 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
             'use two runs of the same kind'
         )
     if kinds[0] not in KINDS:
-        raise InputError(
-            f'{first} is a run of kind {kinds[0]}: compare its parts instead, in the folder parts/'
+        instead = (
+            'analyse both tables together, by --mode=analyze'
+            if kinds[0] == 'Analysis'
+            else 'compare its parts instead, in the folder parts/'
         )
+        raise InputError(f'{first} is a run of kind {kinds[0]}: {instead}')
     results, others = (_results(kinds[0], folder) for folder in (first, second))
     shared = [name for name in results if name in others]
     if kinds[0] == 'Ablation' and len(shared) > 1:

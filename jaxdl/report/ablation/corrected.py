@@ -33,8 +33,9 @@ def extend(
 
     Returns:
       The rows. Rows of compared options have, in addition: `paired`, whether option and baseline
-      have the same seeds; `improvement`, the difference with the sign of an improvement;
-      `corrected` and `corrected_images`, the corrected intervals;
+      have the same seeds; `baseline_seeds`, the number of seeds of the baseline; `improvement`, the
+      difference with the sign of an improvement; `corrected` and `corrected_images`, the corrected
+      intervals;
       `corrected_detectable`, the minimum detectable difference at the first step of Holm's
       correction; `images_differ`, the number of test images that option and baseline classify
       differently in at least one seed; `images_half` and `images_all`, the smallest number of
@@ -64,6 +65,7 @@ def extend(
         at_first_step = statistics.ALPHA / len(compared)
         more: Row = dict(
             paired=paired,
+            baseline_seeds=len(baseline),
             improvement=metric.improvement(row['difference']),
             corrected=over_seeds.interval_at(level),
             corrected_images=over_seeds.interval_at(level_images) if level_images else None,

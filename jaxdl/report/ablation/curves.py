@@ -30,8 +30,9 @@ def figure(
     curves: Mapping[str, Values],
     baseline: str,
     diverged: Counter[str],
-    images: int,
+    images: int | None,
     unit: Scale = scale.DEFAULT,
+    caption: str = '',
 ) -> FigureBlock:
     """Draw the curves of every option, each with the validation curve of the baseline.
 
@@ -41,8 +42,9 @@ def figure(
         training images is empty where it was not measured.
       baseline: the option shown in every panel.
       diverged: option -> number of diverged runs.
-      images: size of the validation split.
+      images: size of the validation split; None if it is not known, for a linear axis.
       unit: of the metric.
+      caption: instead of that of a study whose learning rates were tuned.
 
     Returns:
       The figure with caption, text alternative and chart.
@@ -60,7 +62,7 @@ def figure(
         for option in bands
     ]
     means = np.concatenate([mean for parts in bands.values() for mean, *_ in parts.values()])
-    floor = plots.floor(means, images) if unit.percent else 0.0
+    floor = plots.floor(means, images) if images and unit.percent else 0.0
     colours = palette.colours(bands)
     seeds = min(len(values) for both in curves.values() for values in both if values.size)
     reference = plots.in_colour(REFERENCE, colours[baseline])
@@ -82,8 +84,8 @@ def figure(
         return drawn
 
     chart = _chart(dict(zip(titles, bands.values(), strict=True)), floor, seeds, unit)
-    alt, caption = _alt(bands, unit), _caption(floor, seeds, unit)
-    return FigureBlock(name, plots.draw(plot), alt, caption, chart)
+    caption = caption or _caption(floor, seeds, unit)
+    return FigureBlock(name, plots.draw(plot), _alt(bands, unit), caption, chart)
 
 
 def _chart(bands: Mapping[str, Bands], floor: float, seeds: int, unit: Scale) -> Chart:

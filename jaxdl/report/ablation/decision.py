@@ -124,7 +124,7 @@ def _kept(compared: Sequence[Row], here: Sequence[Row]) -> str:
 
 
 def _reason(row: Row) -> str:
-    seeds, unit = words.count(row['seeds'], 'seed'), scale.of(row)
+    seeds, unit = words.counts(verdicts.seeds([row]), 'seed'), scale.of(row)
     difference = unit.points(row['difference'])
     in_metric = (
         f'{unit.in_points(difference)} of {unit.compared}'
@@ -193,7 +193,7 @@ def _change(row: Row, keeps_baseline: bool) -> str:
         )
     else:
         text = f'a larger study in which {option} is not better{levels}.'
-    seeds = words.count(row['seeds'], 'seed')
+    seeds = words.counts(verdicts.seeds([row]), 'seed')
     if not components:
         own = ', each with its own split,' if levels else ''
         more = f'More seeds{own} would narrow the interval.'

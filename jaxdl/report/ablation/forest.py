@@ -64,10 +64,10 @@ def figure(
 
 def _alt(compared: Sequence[Row]) -> str:
     baseline = markup.flat(compared[0]['baseline'])
-    seeds = words.counts([row['seeds'] for row in compared], 'seed')
+    seeds = words.counts(verdicts.seeds(compared), 'seed')
     rows = []
     for row in compared:
-        text = f'{markup.flat(row["option"])} {_numbers(row)}, these images: {row["verdict"]}'
+        text = f'{markup.flat(row["option"])} {_numbers(row)}, {_verdict(row)}'
         if row['corrected_images'] is not None:
             text += (
                 f'; over seeds and images ({verdicts.interval_of_verdict(row, "_images")}), '
@@ -91,7 +91,7 @@ def _label(compared: Sequence[Row], wide: bool) -> str:
 def _sizes(compared: Sequence[Row]) -> str:
     images = compared[0].get('images')
     tested = f', {words.count(images, "test image")}' if images else ''
-    return f'{words.samples([row["seeds"] for row in compared], "seed")}{tested}'
+    return f'{words.samples(verdicts.seeds(compared), "seed")}{tested}'
 
 
 def _caption(compared: Sequence[Row], uneven: bool) -> str:
@@ -115,6 +115,12 @@ def _caption(compared: Sequence[Row], uneven: bool) -> str:
 def _numbers(row: Row) -> str:
     difference = scale.of(row).points(row['difference'])
     return f'{difference} ({verdicts.interval_of_verdict(row)})'
+
+
+def _verdict(row: Row) -> str:
+    """The verdict over seeds, apart from that for new images where there is one."""
+    these = 'these images: ' if row['corrected_images'] is not None else ''
+    return f'{these}{row["verdict"]}'
 
 
 def _extent(row: Row, per_seed: Sequence[float]) -> float:
@@ -164,7 +170,7 @@ def _difference(axes: Axes, y: int, row: Row, per_seed: Sequence[float], colour:
 
 def _write_numbers(axes: Axes, y: int, row: Row) -> None:
     """Write both intervals and both verdicts next to a row."""
-    intervals, both_verdicts = _numbers(row), f'these images: {row["verdict"]}'
+    intervals, both_verdicts = _numbers(row), _verdict(row)
     if row['corrected_images'] is not None:
         intervals += f'\n({verdicts.interval_of_verdict(row, "_images")})'
         both_verdicts += f'\nnew images: {row["verdict_images"]}'

@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxdl import statistics
 from jaxdl.report.ablation import queries, settings_text
-from jaxdl.report.ablation.study import AblationRun
+from jaxdl.report.ablation.study import AblationRun, Study
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.statistics import protocol
@@ -24,35 +24,41 @@ REFERENCES = {
     'procedure and the power approach for assessing the equivalence of average bioavailability. '
     'Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680.',
     'Student 1908': 'Student (1908). The probable error of a mean. Biometrika 6, 1-25.',
+    'Welch 1947': "Welch, B. L. (1947). The generalization of 'Student's' problem when several "
+    'different population variances are involved. Biometrika 34, 28-35.',
 }
+OTHER_SEEDS = "; options with other seeds than the baseline by Welch's t test (Welch 1947)."
 SOFTWARE = ('jaxdl', 'jax', 'flax', 'optax', 'numpy', 'scipy')
 FIXED = 'as the source fixes'  # of a split that is not drawn
 
 
 def blocks(study: AblationRun) -> list[Block]:
     """The paragraph, the references that it cites, and options and conditions as tables."""
-    text = paragraph(study)
-    cited = [reference for key, reference in REFERENCES.items() if key in text]
     return [
-        Paragraph(text),
-        *([Items(cited)] if cited else []),
+        *cite(paragraph(study)),
         _options(study),
         *_conditions(study),
         Paragraph(f'All settings are in {markup.code("config.json")} of the workdir.', 'note'),
     ]
 
 
+def cite(text: str) -> list[Block]:
+    """A paragraph, and the references that it cites."""
+    cited = [reference for key, reference in REFERENCES.items() if key in text]
+    return [Paragraph(text), *([Items(cited)] if cited else [])]
+
+
 def paragraph(study: AblationRun) -> str:
     """Data, network, training, tuning, seeds, tests and software of the study, in sentences."""
     parts = [
-        _design(study),
+        design(study),
         _by_condition(study, _data),
         _by_condition(study, _network),
         _by_condition(study, _parameters),
         _by_condition(study, _training),
         _by_condition(study, _tuning),
         _seeds(study),
-        *(_tests(study) if len(study.options) > 1 else []),
+        *([*tests(study), _equivalence(study)] if len(study.options) > 1 else []),
         *_diverged(study),
         _software(study),
     ]
@@ -71,13 +77,15 @@ def _condition(condition: str) -> str:
     return markup.plain(words.condition(condition))
 
 
-def _design(study: AblationRun) -> str:
+def design(study: Study) -> str:
+    """Options, baseline and conditions in sentences."""
     factor, names = markup.flat(study.config['factor']), [markup.flat(o) for o in study.options]
+    of = f' of {factor}' if factor else ''
     if len(names) == 1:
-        return f'We measured one option of {factor}, {names[0]}.'
+        return f'We measured one option{of}, {names[0]}.'
     others = '; '.join(names[1:]) if ',' in ''.join(names) else words.listing(names[1:])
     text = (
-        f'We compared {words.count(len(names) - 1, "option")} of {factor} '
+        f'We compared {words.count(len(names) - 1, "option")}{of} '
         f'({others}) with the baseline {names[0]}.'
     )
     if not study.repeated:
@@ -184,12 +192,15 @@ def _seeds(study: AblationRun) -> str:
     )
 
 
-def _tests(study: AblationRun) -> list[str]:
-    """Tests, corrections and the margin of equivalence, with citations."""
+def tests(study: Study) -> list[str]:
+    """Tests and corrections, with citations."""
+    unpaired = [row for row in study.summary if not row.get('paired', True)]
+    every = len(unpaired) == sum(row['option'] != row['baseline'] for row in study.summary)
     resampled = [condition for condition in study.conditions if study.test_train_ratio(condition)]
+    test = "Welch's t test (Welch 1947)" if every else 'paired t test (Student 1908)'
     sentences = [
-        f'Mean differences in test {study.scale.name} were tested over seeds by the two-sided '
-        'paired t test (Student 1908).'
+        f'Mean differences in {study.scale.compared} were tested over seeds by the two-sided {test}'
+        f'{OTHER_SEEDS if unpaired and not every else "."}'
     ]
     if resampled:
         sentences.append(
@@ -209,16 +220,18 @@ def _tests(study: AblationRun) -> list[str]:
             f'(Satterthwaite 1946).{jackknife}'
         )
     comparisons = words.count(len(study.options) - 1, 'comparison')
+    wins = 'pairs of runs in' if every else 'seeds on'
+    mixed = '; of unpaired seeds the share of all pairs of runs' if unpaired and not every else ''
     sentences.append(
         f"At each level p-values were adjusted by Holm's correction for {comparisons} (Holm 1979). "
         f'An option is called better or worse if the adjusted p is below {statistics.ALPHA:g}. '
         f'Intervals have 95{words.SPACE}% confidence. The probability of improvement is the share '
-        'of seeds on which an option wins (Bouthillier et al. 2021).'
+        f'of {wins} which an option wins{mixed} (Bouthillier et al. 2021).'
     )
-    return [*sentences, _equivalence(study)]
+    return sentences
 
 
-def _over_images(study: AblationRun, condition: str) -> bool:
+def _over_images(study: Study, condition: str) -> bool:
     rows = queries.options_compared(study, condition)
     return any(row['verdict_images'] is not None for row in rows)
 

@@ -61,13 +61,7 @@ def read(workdir: pathlib.Path) -> AblationRun:
     run = read_finished(workdir)
     plan = records.read(workdir / 'plan.json', records.Plan)
     _check_plan(workdir, config, plan)
-    table = tables.read_table(workdir / 'results.csv', tables.RESULTS)
-    if len(table) != run.results_rows:
-        raise InputError(
-            f'{workdir / "results.csv"} has {len(table)} rows, but run.json counts '
-            f'{run.results_rows}: the file is truncated or changed; run the experiment again to '
-            'resume it'
-        )
+    table = read_results(workdir, run)
     costs = tables.read_table(workdir / 'costs.csv', tables.COSTS)
     study = AblationRun(
         name=workdir.resolve().name,
@@ -77,7 +71,7 @@ def read(workdir: pathlib.Path) -> AblationRun:
         table=table,
         summary=[],
         costs={(row['condition'], row['option']): row for row in costs},
-        series=_series(table),
+        series=by_series(table),
         correct=read_correct(workdir / 'correct.npz'),
         metrics=_metrics(workdir / 'artifacts' / 'metrics.csv', table),
         artifacts=workdir / 'artifacts',
@@ -148,6 +142,18 @@ def read_finished(workdir: pathlib.Path) -> records.RunRecord:
     return run
 
 
+def read_results(workdir: pathlib.Path, run: records.RunRecord) -> list[Row]:
+    """Rows of results.csv; InputError if they are not as many as run.json counts."""
+    table = tables.read_table(workdir / 'results.csv', tables.RESULTS)
+    if len(table) != run.results_rows:
+        raise InputError(
+            f'{workdir / "results.csv"} has {len(table)} rows, but run.json counts '
+            f'{run.results_rows}: the file is truncated or changed; run the experiment again to '
+            'resume it'
+        )
+    return table
+
+
 def _check_plan(workdir: pathlib.Path, config: dict[str, Any], plan: records.Plan) -> None:
     missing = [condition for condition in config['conditions'] if condition not in plan.data]
     if missing:
@@ -171,7 +177,8 @@ def _check_measurements(
                 )
 
 
-def _series(table: Sequence[Row]) -> dict[tuple[str, str, str, str, str], list[Row]]:
+def by_series(table: Sequence[Row]) -> dict[tuple[str, str, str, str, str], list[Row]]:
+    """Rows of results.csv by condition, phase, option, split and metric."""
     series = collections.defaultdict(list)
     for row in table:
         series[row['condition'], row['phase'], row['option'], row['split'], row['metric']].append(

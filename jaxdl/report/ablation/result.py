@@ -19,7 +19,7 @@ COLUMNS = (
     'Verdict, these images',
     'Verdict, new images',
 )
-OVER_SEEDS = (1, 3)  # columns without a comparison for new images
+OVER_SEEDS = {1: 'p (Holm)', 3: 'Verdict'}  # columns without a comparison for new images
 NEAR = 0.05  # distance of a mean share from 0 or 1 below which its interval is a logit interval
 NOTES = (
     'Square brackets: intervals corrected for the '
@@ -34,8 +34,8 @@ NO_IMAGES = (
 )
 PAIRED = f'Differences are paired: option {words.MINUS} baseline on the same seed.'
 UNPAIRED = (
-    f'Differences are unpaired: mean of the option {words.MINUS} mean of the baseline, whose seeds '
-    "are others (Welch's t test)."
+    f'Differences are unpaired: mean of the option {words.MINUS} mean of the baseline, since their '
+    "seeds are not the same (Welch's t test)."
 )
 SPLIT_PER_SEED = (
     'Every seed has another test split. The interval over seeds therefore covers new test images, '
@@ -78,14 +78,14 @@ def comparison(
     compared = queries.options_compared(study, condition)
     seeds = words.counts([row['seeds'] for row in summary], 'seed')
     unit = study.scale
-    caption = f'{words.capital(unit.compared)} at the last epoch, over {seeds} per option'
+    caption = f'{words.capital(unit.compared)}{study.moment}, over {seeds} per option'
     head = ('Option', unit.head())
     if not compared:
         rows = [[markup.name(row['option']), mean(row)] for row in summary]
         return [Table(caption, head, rows, 'lr')]
     over_images = compared[0]['verdict_images'] is not None
-    chosen = range(len(COLUMNS)) if over_images else OVER_SEEDS
-    columns = (*head, unit.difference_head(), *(COLUMNS[i] for i in chosen))
+    chosen = dict(enumerate(COLUMNS)) if over_images else OVER_SEEDS
+    columns = (*head, unit.difference_head(), *chosen.values())
     align = 'lrr' + ''.join('rrrww'[i] for i in chosen)
     rows = [[*row[:3], *(row[3 + i] for i in chosen)] for row in map(_row, summary)]
     images = [_images(row) for row in compared if row['images_differ'] is not None]

@@ -53,6 +53,11 @@ class Study:
         return Scale(self.metric)
 
     @property
+    def moment(self) -> str:
+        """Moment of training at which the values were measured, after a noun."""
+        return ' at the last epoch'
+
+    @property
     def options(self) -> list[str]:
         """All options, the baseline first, then in the order of the study."""
         return sorted(self.config['options'], key=lambda option: option != self.baseline)
@@ -94,6 +99,11 @@ class AnalysisRun(Study):
     def scale(self) -> Scale:
         """The unit of the metric that decides."""
         return Scale(self.metric, SPLITS[self.config['split']])
+
+    @property
+    def moment(self) -> str:
+        """Moment of training, if the table has epochs."""
+        return super().moment if any(row['epoch'] is not None for row in self.table) else ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _over_seeds(compared: Sequence[Row]) -> list[Block]:
         ]
         for row in compared
     ]
-    caption = f'Comparison over {words.counts([row["seeds"] for row in compared], "seed")}'
+    caption = f'Comparison over {words.counts(verdicts.seeds(compared), "seed")}'
     columns = (*_head(compared), *SEEDS_COLUMNS)
     paired = dict.fromkeys(row['paired'] for row in compared)
     tests = words.listing('paired t test' if each else "Welch's t test" for each in paired)
@@ -116,7 +116,7 @@ def _over_images(compared: Sequence[Row], metric: Metric, fixed: str) -> list[Bl
     if compared[0]['components'] is None:
         return []
     images, groups = compared[0]['images'], compared[0]['image_groups']
-    seeds = words.counts([row['seeds'] for row in compared], 'seed')
+    seeds = words.counts(verdicts.seeds(compared), 'seed')
     sizes = words.product(seeds, words.count(images, 'test image'))
     if groups < images:
         sizes += f' in {words.count(groups, "group")}'
@@ -148,7 +148,7 @@ def _components(compared: Sequence[Row]) -> list[Block]:
     """Shares of seeds and images in the variance; empty where each seed has a test split."""
     if compared[0]['components'] is None:
         return []
-    seeds = words.counts([row['seeds'] for row in compared], 'seed')
+    seeds = words.counts(verdicts.seeds(compared), 'seed')
     sizes = words.product(seeds, words.count(compared[0]['images'], 'test image'))
     return [
         Table(

@@ -82,8 +82,7 @@ def sentence(summary: Sequence[Row]) -> str:
         rows = [row for row in compared if combined(row) == verdict]
         if rows:
             parts.append(f'{head(verdict, rows[0])}: {_clauses(verdict, rows)}')
-    seeds = words.samples([row['seeds'] for row in compared], 'seed')
-    return f'{". ".join(parts)}. All with {seeds}.'
+    return f'{". ".join(parts)}. All with {words.samples(seeds(compared), "seed")}.'
 
 
 def interval(row: Row) -> str:
@@ -197,5 +196,10 @@ def _clause(row: Row, first: bool) -> str:
     return f'{markup.name(row["option"])} ({difference}{limit})'
 
 
+def seeds(rows: Sequence[Row]) -> list[int]:
+    """Numbers of seeds of the options in some rows, and of the baseline."""
+    return [n for row in rows for n in (row['seeds'], row.get('baseline_seeds', row['seeds']))]
+
+
 def _seeds(row: Row) -> str:
-    return words.sample(row['seeds'], 'seed')
+    return words.samples(seeds([row]), 'seed')

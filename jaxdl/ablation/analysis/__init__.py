@@ -1,0 +1,9 @@
+"""Analysis of results that were trained elsewhere: a table to the workdir of a report, without jax.
+
+`source` reads files, columns and dataframes, `columns` recognises columns, `measurements` checks
+the rows, `analyze` writes the workdir. May import report, statistics, runtime.versions, workdir,
+fields and errors. Interface: `analyze` and `AnalysisSettings`.
+"""
+
+from jaxdl.ablation.analysis.analyze import analyze as analyze
+from jaxdl.ablation.analysis.columns import AnalysisSettings as AnalysisSettings
