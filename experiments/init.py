@@ -31,7 +31,7 @@ EXPERIMENT = Ablation(
     baseline='he_normal',
     options={name: dict(init=name) for name in WHY},
     why=WHY,
-    conditions={'': {}, 'two moons': {'data.dataset': 'moons'}},
+    conditions={'breast cancer': {}, 'two moons': {'data.dataset': 'moons'}},
     data=Data(dataset='breast_cancer'),
     variant=Variant(model='mlp', width=32, depth=3, norm='none', activation='tanh', batch_size=32),
     learning_rates=geometric(0.001, 1.0, 7),

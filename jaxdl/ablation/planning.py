@@ -145,7 +145,8 @@ def make_plan(ablation: Ablation) -> StudyPlan:
             name: taken_settings(name)
             for kind, name in sorted(component_names(ablation))
             if (kind, name) in registry.ORIGINS and kind == 'model'
-        },
+        }
+        or None,
     )
     return StudyPlan(ablation, tuple(conditions), record)
 

@@ -21,6 +21,7 @@ from jaxdl.errors import InputError, unknown
 from jaxdl.models import taken_settings
 from jaxdl.train import variant
 from jaxdl.train.variant import Variant
+from jaxdl.workdir.tables import ALL
 
 UNSET = ('answer',)  # fields that no command line can set
 QUICK = {
@@ -274,6 +275,11 @@ def _check_options(ablation: Ablation) -> Ablation:
         _check_taken(option, overrides, option_variant(ablation, option).model)
     _check_different(ablation)
     for condition, overrides in ablation.conditions.items():
+        if len(ablation.conditions) > 1 and condition in ('', ALL):
+            raise InputError(
+                f'condition {condition!r}: in files {ALL!r} is the only condition of a study: '
+                'give each of several conditions a name of its own'
+            )
         if not isinstance(overrides, Mapping):
             raise InputError(
                 f'condition {condition!r} is {overrides!r}: must be a dict of overrides'

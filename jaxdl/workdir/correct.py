@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.errors import InputError
+from jaxdl.workdir.tables import ALL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,7 @@ class CorrectTable:
 def write_correct(path: pathlib.Path, table: CorrectTable) -> None:
     """Write correct.npz, whole or not at all."""
     arrays = {field.name: getattr(table, field.name) for field in dataclasses.fields(table)}
+    arrays['condition'] = np.where(table.condition == '', ALL, table.condition)
     workdir.write_arrays(path, arrays)
 
 
@@ -80,6 +82,8 @@ def read_correct(path: pathlib.Path) -> CorrectTable:
             f'{path} has no array {missing[0]!r}: it is damaged or of another version; run the '
             'experiment again with --overwrite'
         )
+    if arrays['condition'].dtype.kind == 'U':
+        arrays['condition'] = np.where(arrays['condition'] == ALL, '', arrays['condition'])
     table = CorrectTable(**{name: arrays[name] for name in names})
     runs, images = len(table.seed), len(table.image)
     shapes = dict(

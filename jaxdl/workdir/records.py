@@ -117,7 +117,7 @@ class Plan:
     registered: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     defaults: Mapping[str, Any] | None = None
     metrics: Mapping[str, MetricPlan] | None = None
-    networks: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    networks: Mapping[str, tuple[str, ...]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,6 +73,7 @@ METRIC_SUMMARY = dict(
 )
 
 Row = dict[str, Any]
+ALL = 'all'  # in files, the name of the condition of a study with one condition, '' elsewhere
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,9 @@ def write_table(
 
 def as_csv(columns: Mapping[str, type], rows: Iterable[Mapping[str, Any]]) -> str:
     """Format `rows` as CSV with these columns; a column that a row lacks stays empty."""
-    cells = ([_format_value(row.get(name), kind) for name, kind in columns.items()] for row in rows)
+    cells = (
+        [_format_value(name, row.get(name), kind) for name, kind in columns.items()] for row in rows
+    )
     return format_rows([columns, *cells])
 
 
@@ -172,7 +175,9 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
     return [_parse_row(path, number, line, columns) for number, line in enumerate(lines[1:], 2)]
 
 
-def _format_value(value: Any, kind: type) -> str:
+def _format_value(name: str, value: Any, kind: type) -> str:
+    if name == 'condition' and not value:
+        return ALL
     return '' if value is None else repr(float(value)) if kind is float else str(value)
 
 
@@ -181,8 +186,12 @@ def _parse_row(
 ) -> Row:
     try:
         return {
-            name: text if kind is str else kind(text) if text else None
+            name: _parse_text(name, text) if kind is str else kind(text) if text else None
             for (name, kind), text in zip(columns.items(), line, strict=True)
         }
     except ValueError as error:
         raise InputError(f'{path} line {number}: {error}: run the experiment again') from None
+
+
+def _parse_text(name: str, text: str) -> str:
+    return '' if name == 'condition' and text == ALL else text

@@ -1,5 +1,6 @@
 """Study template of --mode=new: the template and every example in its comments run."""
 
+import dataclasses
 import re
 
 import pytest
@@ -52,7 +53,8 @@ def test_examples_of_the_template_register_existing_options(tmp_path):
     options = re.findall(r'  # (dict\(.*?\))', text)
     assert len(options) == 4
     for option in options:
-        check(override(study, {f'variant.{k}': v for k, v in eval(option).items()}))
+        options = {'none': {}, 'new': eval(option)}
+        check(dataclasses.replace(study, options=options, why={}))
     assert override(study, dict(metrics=['top_3'])).metrics == ('top_3',)
     assert override(study, dict(dataset='stripes')).data.dataset == 'stripes'
 

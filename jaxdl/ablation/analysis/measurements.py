@@ -24,7 +24,7 @@ from jaxdl.statistics import metric_names, metrics
 from jaxdl.statistics.metric_names import LOWER, MetricName
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.correct import CorrectTable
-from jaxdl.workdir.tables import Row
+from jaxdl.workdir.tables import ALL, Row
 
 MEASURE = 'measure'  # the phase of jaxdl's own results.csv that is compared
 TRUTH = {'1': True, 'true': True, '0': False, 'false': False}
@@ -134,6 +134,7 @@ class _Runs:
 
     def run(self, row: int) -> Run:
         condition = self._text('condition', row) if self._has('condition') else ''
+        condition = '' if condition == ALL else condition
         return condition, self._text('option', row), self._seed(row)
 
     def learning_rate(self, row: int) -> float | None:

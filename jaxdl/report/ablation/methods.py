@@ -126,7 +126,7 @@ def _data(study: AblationRun, condition: str) -> str:
 
 def _network(study: AblationRun, condition: str) -> str:
     variant = study.design(condition)['variant']
-    network, _ = settings_text.network(variant, study.varied, study.plan.networks)
+    network, _ = settings_text.network(variant, study.varied, study.plan.networks or {})
     return f'The network was {network}.'
 
 
@@ -142,7 +142,7 @@ def _parameters(study: AblationRun, condition: str) -> str:
 def _training(study: AblationRun, condition: str) -> str:
     """Optimizer, loss and epochs, and other settings that differ from the defaults."""
     variant, epochs = study.design(condition)['variant'], study.design(condition)['epochs']
-    _, in_network = settings_text.network(variant, study.varied, study.plan.networks)
+    _, in_network = settings_text.network(variant, study.varied, study.plan.networks or {})
     training, in_training = settings_text.training(variant, study.varied)
     text = f'Each network was trained for {epochs} epochs with {training}.'
     defaults = _defaults(study, 'variant')
