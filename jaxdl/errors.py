@@ -89,9 +89,19 @@ def blamed(subject: str, right: str = '') -> Iterator[None]:
         raise
     except Exception as error:
         why = error.msg if isinstance(error, SyntaxError) else str(error).strip().partition('\n')[0]
+        why += _suggestion(error)
         raise InputError(
             f'{subject}: {type(error).__name__}: {why} ({_place(error)}){right and f": {right}"}'
         ) from error
+
+
+def _suggestion(error: Exception) -> str:
+    """`: did you mean ...?` for a wrong keyword of one of jaxdl's records; empty otherwise."""
+    pattern = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
+    match = re.fullmatch(pattern, str(error)) if isinstance(error, TypeError) else None
+    record = match and getattr(sys.modules.get('jaxdl'), match[1], None)
+    fields = getattr(record, '__dataclass_fields__', None)
+    return f': {nearest(match[2], fields)}' if match and fields else ''
 
 
 def _place(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 import shlex
 import textwrap
 import typing
@@ -77,7 +78,9 @@ class CommandLine:
     experiment: str | None = _flag(EXPERIMENT, 'a name of --mode=list, or the path of a .py file')
     config: str | None = _flag(EXPERIMENT, 'config.json of a run to repeat, instead of a name')
     mode: str = _flag(EXPERIMENT, 'what to do: one of the modes above', 'run')
-    options: tuple[str, ...] | None = _flag(EXPERIMENT, 'only these options and the baseline')
+    options: tuple[str, ...] | None = _flag(
+        EXPERIMENT, 'only these options and the baseline: avg,l2 or \'["a, b"]\''
+    )
     seeds: str | None = _flag(EXPERIMENT, 'number of evaluation seeds per option')
     set: tuple[str, ...] = _flag(
         EXPERIMENT, 'KEY=VALUE: a field of the experiment or of the mode; may be repeated', ()
@@ -140,8 +143,9 @@ def parse(arguments: Iterable[str]) -> CommandLine:
     except absl.Error as error:
         raise _translate_error(error, values) from None
     parsed: dict[str, Any] = {name: values[name].value for name in FLAGS}
-    for name in ('set', 'options'):
-        parsed[name] = None if parsed[name] is None else tuple(parsed[name])
+    parsed['set'] = tuple(parsed['set'])
+    if parsed['options'] is not None:
+        parsed['options'] = tuple(name for text in parsed['options'] for name in _names(text))
     command = CommandLine(**parsed, positional=tuple(positional), arguments=arguments)
     if not (command.help or command.helpshort):
         _check(command, [name for name in FLAGS if values[name].present])
@@ -201,6 +205,23 @@ def help_text(descriptions: Mapping[str, str]) -> str:
     return '\n'.join([*parts, '', 'Exit status', *_rows(EXITS.items())])
 
 
+def _names(text: str) -> list[str]:
+    """Names of options: a JSON list, or separated by commas, in double quotes where needed.
+
+    Raises:
+      InputError: a JSON list of other than strings.
+    """
+    if not text.startswith('['):
+        return next(csv.reader([text], strict=True, skipinitialspace=True), [])
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f'--options={text}: must be names, such as \'["avg", "a, b"]\' or avg,l2')
+    return names
+
+
 def _definitions() -> absl.FlagValues:
     values = absl.FlagValues()
     kinds = typing.get_type_hints(CommandLine)
@@ -209,7 +230,7 @@ def _definitions() -> absl.FlagValues:
         if name == 'set':
             absl.DEFINE_multi_string(name, [], meaning, **options)
         elif name == 'options':
-            absl.DEFINE_list(name, None, meaning, **options)
+            absl.DEFINE_multi_string(name, None, meaning, **options)
         elif kinds[name] is bool:
             options |= dict(short_name='h') if name == 'help' else {}
             absl.DEFINE_bool(name, False, meaning, allow_hide_cpp=True, **options)

@@ -66,6 +66,24 @@ def test_the_words_of_a_command_line_parse_to_the_same(arguments):
 
 
 @pytest.mark.parametrize(
+    'arguments',
+    [
+        ['--options=["avg", "a, b"]'],
+        ['--options=avg,"a, b"'],
+        ['--options=avg', '--options="a, b"'],
+        ['--options=avg, "a, b"'],
+    ],
+)
+def test_names_of_options_may_have_commas(arguments):
+    assert flags.parse(['--experiment=pooling', *arguments]).options == ('avg', 'a, b')
+
+
+def test_a_list_of_options_is_of_names():
+    with pytest.raises(InputError, match=r'--options=\[1\]: must be names'):
+        flags.parse(['--experiment=pooling', '--options=[1]'])
+
+
+@pytest.mark.parametrize(
     ('experiment', 'key', 'text', 'value'),
     [
         ('assignment', 'roll_number', '21042', '21042'),

@@ -199,6 +199,16 @@ def test_plan_trains_nothing(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_misspelt_field_in_a_file_has_a_suggestion(tmp_path, capsys):
+    (tmp_path / 'mine.py').write_text(
+        "import jaxdl\nEXPERIMENT = jaxdl.Ablation(factor='a', baseline='a', options={}, sedes=3)\n"
+    )
+    assert command.main(['--experiment=mine.py', '--mode=plan']) == 2
+    assert "keyword argument 'sedes': did you mean seeds? (mine.py line 2)" in (
+        capsys.readouterr().err
+    )
+
+
 def test_another_data_set_leaves_out_the_conditions_that_name_one(capsys):
     assert command.main(['--experiment=init', '--mode=plan', '--dataset=digits']) == 0
     out, err = capsys.readouterr()
