@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -197,16 +198,25 @@ def write_line(text: str) -> None:
 
 
 def show_plain_lines(left: Callable[[Event], tuple[float, str]]) -> Callable[[Event], None]:
-    """Shows a line when a group starts, when it ends, and now and then between."""
-    last = -PLAIN_EVERY
+    """Show a line when a group starts, when a chunk ends, and now and then between.
+
+    Chunks of a group share a program, so that only the first one is compiled.
+    """
+    last, written = -PLAIN_EVERY, set[Any]()
 
     def show(event: Event) -> None:
         nonlocal last
         _, words = left(event)
-        ends = event['event'] == 'compile' or event.get('epoch') == event.get('epochs')
-        if event['event'] in ('epoch', 'compile') and (
-            ends or time.monotonic() - last > PLAIN_EVERY
-        ):
+        if event['event'] not in ('epoch', 'compile'):
+            return
+        starts, ends = event['event'] == 'compile', event.get('epoch') == event.get('epochs')
+        passed = time.monotonic() - last
+        group = (event['condition'], event['phase'], tuple(event['options']), starts)
+        due = passed > PLAIN_EVERY
+        if starts or ends:
+            due = group not in written or (not starts and passed > 1)
+            written.add(group)
+        if due:
             last = time.monotonic()
             write_line(f'{describe_event(event)}  {words}')
 

@@ -70,6 +70,7 @@ def test_lines_name_what_happens(capsys):
     show(event('compile', ['max', 'avg'], 10))
     show(event('epoch', ['max', 'avg'], 10, epoch=1, epochs=9, diverged=0))
     show(event('epoch', ['max', 'avg'], 10, epoch=9, epochs=9, diverged=2))
+    show(event('compile', ['max', 'avg'], 10))  # of the next chunk, which has the same program
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2  # the epoch between comes too soon
     assert lines[0].startswith('tune max, avg: compiling, 10 members')
