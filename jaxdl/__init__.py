@@ -30,16 +30,20 @@ _HOME = {
     'analyze': 'ablation.analysis',
     'geometric': 'config.experiment',
     'load_experiment': 'config.load',
+    'load_member': 'ablation.member_networks',
     'override': 'config.overrides',
     'run': 'cli.dispatch',
     'sweep': 'config.experiment',
     'traced': 'models.custom',
+    'train_member': 'ablation.member_networks',
 }
 _MODULES = ('augment', 'data', 'errors', 'models', 'register', 'report', 'statistics', 'theory')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from jaxdl.ablation.analysis import analyze as analyze
+    from jaxdl.ablation.member_networks import load_member as load_member
+    from jaxdl.ablation.member_networks import train_member as train_member
     from jaxdl.cli.dispatch import run as run
     from jaxdl.config.experiment import Ablation as Ablation
     from jaxdl.config.experiment import Assignment as Assignment

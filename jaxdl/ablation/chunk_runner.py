@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import ensemble
-from jaxdl.ablation import chunk_files
+from jaxdl.ablation import chunk_files, member_networks
 from jaxdl.ablation.planning import Group
 from jaxdl.config.experiment import Ablation
 from jaxdl.ensemble import Chunk, Hooks, Programs, Result, Training, Workload
@@ -162,6 +162,8 @@ def _hooks(
             result |= ensemble.score(*arguments)
         if group.plan.phase == 'measure' and study.probes:
             result |= _probes(study.probes, chunk, num_classes, group.plan.conv)
+        if group.plan.phase == 'measure' and study.keep_networks:
+            result |= member_networks.chunk_arrays(chunk)
         return result
 
     def finished(chunk: Chunk, result: Result) -> None:

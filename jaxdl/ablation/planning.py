@@ -189,6 +189,16 @@ def grids(study: Ablation) -> dict[str, tuple[float, ...]]:
     }
 
 
+def with_condition(ablation: Ablation, condition: str) -> Ablation:
+    """The ablation with the overrides of one of its conditions."""
+    return override(ablation, ablation.conditions[condition])
+
+
+def evaluation_seeds(ablation: Ablation) -> range:
+    """Seeds of the phase `measure`."""
+    return _seeds(ablation, 'measure')
+
+
 def load_conditions(ablation: Ablation) -> list[tuple[str, Ablation, Dataset]]:
     """Name, experiment with overrides and data set of each condition; no data set is read twice."""
     defaults = {name: getattr(Data, name) for name in SPLITTING}

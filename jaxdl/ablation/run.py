@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxdl import workdir
-from jaxdl.ablation import artifacts, planning, result_rows
+from jaxdl.ablation import artifacts, member_networks, planning, result_rows
 from jaxdl.ablation.chunk_runner import Session, run_groups
 from jaxdl.ablation.planning import Condition, StudyPlan
 from jaxdl.config import registry
@@ -240,6 +240,8 @@ def _write(
         summary += _summary(rows, by_image, each.condition, plan.record)
         artifact_folder = folder / 'artifacts' / str(number)
         artifacts.write_differing(artifact_folder, each.condition, correct, by_image)
+    if plan.ablation.keep_networks:
+        member_networks.write(folder, tested)
     tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
     workdir.seal(folder)
     groups = tuple(record for each in measured for record in each.groups)

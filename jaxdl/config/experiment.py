@@ -104,6 +104,7 @@ class Ablation:
     )  # in addition to the accuracy
     probes: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PROBES), least=0))
     pictures: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PICTURES), least=0))
+    keep_networks: bool = False  # the measured networks, for `jaxdl.load_member`
     checkpoint_seconds: float = fields.ruled(
         30.0, fields.at_least(0)
     )  # the most work that a killed run repeats
