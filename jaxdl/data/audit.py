@@ -25,8 +25,9 @@ def examine(dataset: Dataset, splits: Splits) -> dict[str, Any]:
     Returns:
       JSON of numbers and names. `split`: how it was drawn. `parts`: images and classes of each
       split. `imbalance`: largest class / smallest class. `single`: classes of one image.
-      `skipped`: images that cannot be decoded. `identical`, `near`: pairs of equal and of similar
-      images, `across` splits, and with `conflicts` of labels.
+      `skipped`: images that cannot be decoded. `notes`: things that were left out, guessed or
+      renamed. `identical`, `near`: pairs of equal and of similar images, `across` splits, and with
+      `conflicts` of labels.
     """
     part = np.full(len(dataset.labels), -1)
     for number, name in enumerate(PARTS):
@@ -39,6 +40,9 @@ def examine(dataset: Dataset, splits: Splits) -> dict[str, Any]:
         imbalance=float(counts.max() / max(counts[counts > 0].min(), 1)),
         single=_count_and_name(dataset.class_names[label] for label in np.flatnonzero(counts == 1)),
         skipped=_count_and_name([list(pair) for pair in dataset.skipped]),
+        notes=[
+            dict(finding=n.finding, count=n.count, examples=list(n.examples)) for n in dataset.notes
+        ],
         identical=_find_identical(dataset, part),
         near=_find_similar(dataset, part),
     )

@@ -71,7 +71,7 @@ def open_image(data: bytes) -> Image.Image:
     """
     if not data:
         raise BadImage('an empty file')
-    image = Image.open(io.BytesIO(data), formats=_formats())
+    image = Image.open(io.BytesIO(data), formats=formats())
     width, height = image.size
     if width * height > PIXELS:
         raise BadImage(f'{width:,} x {height:,} pixels, more than {PIXELS:,} in all')
@@ -81,7 +81,7 @@ def open_image(data: bytes) -> Image.Image:
 
 
 @functools.cache
-def _formats() -> tuple[str, ...]:
+def formats() -> tuple[str, ...]:
     """The FORMATS that this Pillow reads. Other formats start programs (EPS) or hold no photos."""
     with alone:
         Image.init()

@@ -3,11 +3,37 @@
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 Undecoded = pathlib.Path | bytes
+NAMED = 20  # examples of a note
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """Files, images or names that were left out, guessed or renamed while a source was read.
+
+    Attributes:
+      finding: the rule, in words.
+      count: number of cases.
+      examples: names of the first cases.
+    """
+
+    finding: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        names = ', '.join(self.examples[:3]) + ', ...' * (self.count > 3)
+        return f'{self.finding}: {self.count:,}' + (f' ({names})' if names else '')
+
+
+def note(finding: str, cases: Iterable[str]) -> tuple[Note, ...]:
+    """The note of a finding with all its cases; none without a case."""
+    cases = tuple(cases)
+    return (Note(finding, len(cases), cases[:NAMED]),) if cases else ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +54,7 @@ class Listing:
       roles: `fit` or `test` [n], for a source whose test images follow another distribution: an
         image of the role `fit` is used in train and val only, of the role `test` in test only. Such
         a source has groups, and images of both roles in each.
+      notes: things that were left out, guessed or renamed.
     """
 
     name: str
@@ -40,6 +67,7 @@ class Listing:
     groups: tuple[str, ...] | None = None
     fractions: tuple[float, ...] | None = None
     roles: tuple[str, ...] | None = None
+    notes: tuple[Note, ...] = ()
 
     def take(self, indices: Sequence[int] | np.ndarray) -> 'Listing':
         """Select images, in this order; the classes stay."""
@@ -81,6 +109,7 @@ class Dataset:
       skipped: (id, reason) of each image that cannot be decoded and is left out.
       fractions: as in `Listing`.
       roles: as in `Listing`.
+      notes: as in `Listing`.
     """
 
     name: str
@@ -95,6 +124,7 @@ class Dataset:
     skipped: tuple[tuple[str, str], ...] = ()
     fractions: tuple[float, ...] | None = None
     roles: tuple[str, ...] | None = None
+    notes: tuple[Note, ...] = ()
 
     def checksum(self) -> str:
         """SHA-256 of the images and labels."""
@@ -103,3 +133,10 @@ class Dataset:
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
+
+
+def drop_empty_classes(listing: Listing) -> Listing:
+    """Drop classes without images, and number the others in the same order."""
+    present, labels = np.unique(listing.labels, return_inverse=True)
+    names = tuple(listing.class_names[label] for label in present)
+    return dataclasses.replace(listing, labels=labels.astype(np.int32), class_names=names)

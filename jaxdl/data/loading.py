@@ -9,10 +9,21 @@ import numpy as np
 from jaxdl import fields
 from jaxdl.data import splits as parts
 from jaxdl.data.cache import images as cache
-from jaxdl.data.listing import Dataset, Listing
-from jaxdl.data.sources import builtin, csv_table, folder, foodc, huggingface, npz
+from jaxdl.data.listing import Dataset, Listing, drop_empty_classes, note
+from jaxdl.data.sources import (
+    builtin,
+    class_names,
+    columns,
+    csv_table,
+    folder,
+    foodc,
+    huggingface,
+    layout,
+    npz,
+)
 from jaxdl.data.splits import SPLITS, Splits
-from jaxdl.errors import unknown
+from jaxdl.errors import InputError, unknown, warn
+from jaxdl.runtime import distributed
 
 # name -> (what follows the colon, the fields of Data that it has parameters for) -> the images that
 # there are.
@@ -50,6 +61,12 @@ class Data:
     image_column: str = ''  # of a table or a set of `hf`; empty: recognised
     label_column: str = ''
     group_column: str = ''  # names what belongs on one side of a split, such as the shop
+    # of a folder: classes, groups, or train=A,val=B,test=C; empty: recognised
+    split_folders: str = fields.ruled('', layout.check_split_folders)
+    # regular expression whose group `label` is the class in the name of a file
+    label_pattern: str = fields.ruled('', folder.check_label_pattern)
+    # names that are several labels: refused, left out, or a class each
+    on_several_labels: str = fields.ruled('stop', fields.one_of(class_names.SEVERAL))
     image_size: int = fields.ruled(
         64, fields.at_least(1)
     )  # side in pixels of what comes from files
@@ -93,17 +110,24 @@ def read_listing(data: Data) -> Listing:
     kind, _, where = data.dataset.partition(':')
     if kind not in SOURCES:
         raise unknown('dataset', kind, SOURCES)
-    names = inspect.signature(SOURCES[kind]).parameters.keys() & Data.__dataclass_fields__.keys()
-    return SOURCES[kind](where, **{name: getattr(data, name) for name in names})
+    values = {name: getattr(data, name) for name in Data.__dataclass_fields__}
+    taken = {row: values.keys() & inspect.signature(SOURCES[row]).parameters for row in SOURCES}
+    listing = SOURCES[kind](where, **{name: values[name] for name in taken[kind]})
+    unused = set[str]().union(*taken.values()) - taken[kind]
+    idle = [name for name in values if name in unused and values[name] != getattr(Data, name)]
+    notes = note(f'Settings without effect on --dataset={kind}', idle)
+    return dataclasses.replace(listing, notes=(*listing.notes, *notes))
 
 
-def load(data: Data) -> Dataset:
+def load(data: Data, *, training: bool = True) -> Dataset:
     """Read a data set and decode its images.
 
     Every call reads the source, since files may have changed; decoded images are cached on disk.
+    Things that are left out, guessed or renamed are named on stderr.
 
     Args:
       data: source, size and number of images; the fields of SPLITTING do not matter.
+      training: whether the classes must be those of training images, at least two.
 
     Returns:
       The data set; images that cannot be decoded are in `skipped`.
@@ -112,6 +136,8 @@ def load(data: Data) -> Dataset:
       InputError: there is no such source, or it cannot be read.
     """
     listing = read_listing(data)
+    if training:
+        listing, _ = _select_trained(listing)
     if data.classes or data.subset:
         listing = parts.narrow(
             listing,
@@ -120,10 +146,46 @@ def load(data: Data) -> Dataset:
             seed=data.split_seed,
             per_class=data.subset_per_class,
         )
-    return decode_listing(listing, data)
+    dataset = decode_listing(listing, data, training=training)
+    if distributed.is_first():
+        broken = note('Left out: cannot be decoded', map(' '.join, dataset.skipped))
+        for finding in (*dataset.notes, *broken):
+            warn(f'{dataset.name}: {finding}')
+    return dataset
 
 
-def decode_listing(listing: Listing, data: Data) -> Dataset:
+def _select_trained(listing: Listing) -> tuple[Listing, np.ndarray]:
+    """Leave out the classes that have no training images.
+
+    Returns:
+      The rest, and the indices of its images, int [n].
+
+    Raises:
+      InputError: fewer than two classes are left.
+    """
+    names, splits = listing.class_names, np.array(listing.parts or ['train'] * len(listing.labels))
+    trained = set(listing.labels[splits == 'train'].tolist())
+    if len(trained) < 2:
+        which = 'training images' if listing.parts else 'images'
+        alone = f'of one class, {columns.short(names[min(trained)])}' if trained else 'left out'
+        raise InputError(f'{listing.name}: all {which} are {alone}; two classes are needed')
+    chosen = np.isin(listing.labels, list(trained))
+    if len(trained) == len(names):
+        return listing, np.flatnonzero(chosen)
+    absent = [name for label, name in enumerate(names) if label not in trained]
+    notes = (
+        *note('Left out: classes without training images', absent),
+        *note(
+            'Left out: images of classes without training images',
+            (listing.ids[i] for i in np.flatnonzero(~chosen)),
+        ),
+    )
+    rest = parts.describe(drop_empty_classes(listing.take(np.flatnonzero(chosen))))
+    rest = dataclasses.replace(rest, notes=(*rest.notes, *notes))
+    return rest, np.flatnonzero(chosen)
+
+
+def decode_listing(listing: Listing, data: Data, *, training: bool = True) -> Dataset:
     """Decode the images of a listing into memory, or into the cache on disk.
 
     Images that cannot be decoded are left out.
@@ -131,6 +193,7 @@ def decode_listing(listing: Listing, data: Data) -> Dataset:
     Args:
       listing: images or their files.
       data: size of the images, and what happens to unreadable files.
+      training: as in `load`; classes without a readable image are left out.
 
     Returns:
       The data set.
@@ -144,11 +207,15 @@ def decode_listing(listing: Listing, data: Data) -> Dataset:
         decoding = cache.decode_images(
             listing.images, listing.ids, data.image_size, data.on_bad_image
         )
-        indices = [i for i in range(len(listing.ids)) if i not in decoding.bad]
         skipped = tuple((listing.ids[i], reason) for i, reason in decoding.bad.items())
+        indices = np.array([i for i in range(len(listing.ids)) if i not in decoding.bad], int)
+        if skipped:
+            listing = listing.take(indices)
+            if training:
+                listing, chosen = _select_trained(listing)
+                indices = indices[chosen]
         digests = tuple(decoding.digests[i] for i in indices)
         images = decoding.images if not skipped else decoding.images[indices]
-        listing = listing if not skipped else listing.take(indices)
     return Dataset(
         listing.name,
         listing.description,
@@ -162,6 +229,7 @@ def decode_listing(listing: Listing, data: Data) -> Dataset:
         skipped,
         listing.fractions,
         listing.roles,
+        listing.notes,
     )
 
 

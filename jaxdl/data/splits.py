@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from jaxdl.data import near_duplicates
-from jaxdl.data.listing import Dataset, Listing
+from jaxdl.data.listing import Dataset, Listing, drop_empty_classes
 from jaxdl.errors import InputError
 
 PARTS = ('train', 'val', 'test')
@@ -186,8 +186,8 @@ def narrow(
         largest = np.argsort(
             -np.bincount(listing.labels, minlength=len(listing.class_names)), kind='stable'
         )[:classes]
-        listing = _describe(
-            _drop_empty_classes(listing.take(np.flatnonzero(np.isin(listing.labels, largest))))
+        listing = describe(
+            drop_empty_classes(listing.take(np.flatnonzero(np.isin(listing.labels, largest))))
         )
     if subset is not None:
         subset = max(subset, per_class * len(listing.class_names))
@@ -210,7 +210,7 @@ def narrow(
             f'--set=classes={max(2, subset // 3)}'
         )
     chosen = order[np.cumsum(sizes[order]) <= subset]
-    return _describe(listing.take(np.flatnonzero(np.isin(unit, chosen))))
+    return describe(listing.take(np.flatnonzero(np.isin(unit, chosen))))
 
 
 def _split(
@@ -362,15 +362,9 @@ def _numbers(parts: np.ndarray) -> np.ndarray:
     return np.select([parts == 'val', parts == 'test'], [1, 2], 0)
 
 
-def _describe(listing: Listing) -> Listing:
+def describe(listing: Listing) -> Listing:
+    """Add the numbers of images and classes that were selected to the description."""
     selected = f'{len(listing.labels):,} images of {len(listing.class_names)} classes'
     return dataclasses.replace(
         listing, description=f'{listing.description.split("; of these")[0]}; of these {selected}'
     )
-
-
-def _drop_empty_classes(listing: Listing) -> Listing:
-    """Drop classes without images, and number the others in the same order."""
-    present, labels = np.unique(listing.labels, return_inverse=True)
-    names = tuple(listing.class_names[label] for label in present)
-    return dataclasses.replace(listing, labels=labels.astype(np.int32), class_names=names)

@@ -13,10 +13,12 @@ from jaxdl import data, fields
 from jaxdl.config.overrides import parse_value
 from jaxdl.config.recipe import VIEWS
 from jaxdl.data import Data
+from jaxdl.data.listing import Note, note
 from jaxdl.data.loading import SPLITTING
-from jaxdl.data.sources.columns import IMAGE_SUFFIXES, short
-from jaxdl.data.sources.folder import image_files
-from jaxdl.errors import InputError, unknown
+from jaxdl.data.sources import files
+from jaxdl.data.sources.class_names import canonical
+from jaxdl.data.sources.columns import short
+from jaxdl.errors import InputError, unknown, warn
 from jaxdl.inference import model_file, submission, tta
 from jaxdl.inference.predictor import Predictor, load_model
 from jaxdl.runtime.progress import show_progress
@@ -151,6 +153,8 @@ def predict(
 def evaluate(checkpoint: pathlib.Path, source: Data, settings: EvaluateSettings) -> str:
     """Metrics of a checkpoint on labelled images: on the test split, or all without a split.
 
+    Images of classes that the checkpoint lacks are left out, and the lines name them.
+
     Args:
       checkpoint: a workdir.
       source: the data.
@@ -160,18 +164,20 @@ def evaluate(checkpoint: pathlib.Path, source: Data, settings: EvaluateSettings)
       Lines of metrics.
 
     Raises:
-      InputError: no such checkpoint or data, or classes that are not those of the checkpoint.
+      InputError: no such checkpoint or data, or no class of the checkpoint in it.
     """
     model = load_model(checkpoint, settings.views)
-    dataset = data.load(dataclasses.replace(source, image_size=model.card.decoded_size))
-    labels = _labels(dataset, model.card.class_names)
+    source = dataclasses.replace(source, image_size=model.card.decoded_size)
+    dataset = data.load(source, training=False)
     test = [i for i, part in enumerate(dataset.parts or ()) if part == 'test']
     scope = (
         'its test split'
         if dataset.parts
         else 'all of it, including any images that the networks were trained on'
     )
-    indices = np.asarray(test or range(len(labels)))
+    indices = np.asarray(test or range(len(dataset.labels)))
+    labels, notes = _match_classes(dataset, indices, model.card.class_names)
+    indices = indices[labels[indices] >= 0]
     with show_progress('evaluating', len(indices)) as progress:
         logits = tta.log_probabilities(
             model.module,
@@ -184,7 +190,8 @@ def evaluate(checkpoint: pathlib.Path, source: Data, settings: EvaluateSettings)
         )
     scores = classification.scores(logits / model.card.temperature, labels[indices])
     lines = [f'{name:12} {value:.4f}' for name, value in scores.items()]
-    return '\n'.join([f'{dataset.name}: {len(indices):,} images ({scope})', *lines])
+    heading = f'{dataset.name}: {len(indices):,} images ({scope})'
+    return '\n'.join([heading, *map(str, notes), *lines])
 
 
 def export(
@@ -231,17 +238,19 @@ def _find_images(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
             f'--images={source}: no such file or folder: name a folder of images, an image or a CSV'
         )
     if not source.is_dir():
-        if source.suffix.lower() in IMAGE_SUFFIXES:
+        if files.is_image(source.name):
             return [source.name], [source]
         read = submission.read_test if source.name == CHALLENGE else submission.read_images
         return read(source)
-    names = image_files(source)
-    if not names:
+    tree = files.walk(source)
+    if not tree.images:
+        others = files.describe_others(tree.others)
         raise InputError(
-            f'--images={source}: the folder holds no images ({", ".join(sorted(IMAGE_SUFFIXES))}): '
-            'name another folder'
+            f'--images={source}: the folder holds no images{others}: name another folder'
         )
-    return names, [source / name for name in names]
+    for finding in files.passed_over(tree.others, tree.side):
+        warn(f'{source}: {finding}')
+    return tree.images, [source / name for name in tree.images]
 
 
 def _check_output(
@@ -292,20 +301,41 @@ def _write_gradcam(
             progress(len(maps))
 
 
-def _labels(dataset: data.Dataset, classes: Sequence[str]) -> np.ndarray:
-    """Labels in the numbering of the networks; the classes must be the same, in any order."""
-    unknown_names = [name for name in dataset.class_names if name not in classes]
-    missing_names = [name for name in classes if name not in dataset.class_names]
-    for problem, names in (
-        (f'{dataset.name}: the checkpoint lacks', unknown_names),
-        (f'{dataset.name} has no images of', missing_names),
-    ):
-        if names:
-            examples = ', '.join(map(short, names[:3])) + (', ...' if len(names) > 3 else '')
-            noun = 'class' if len(names) == 1 else 'classes'
-            raise InputError(
-                f'{problem} {len(names)} {noun}: {examples}; '
-                'use images of the same classes as the checkpoint'
-            )
-    numbers = np.asarray([list(classes).index(name) for name in dataset.class_names], np.int32)
-    return numbers[dataset.labels]
+def _match_classes(
+    dataset: data.Dataset, indices: np.ndarray, classes: Sequence[str]
+) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """Labels in the numbering of the networks.
+
+    Args:
+      dataset: labelled images.
+      indices: int [k], the images that count.
+      classes: names of the networks' classes, which may be spelt in another way.
+
+    Returns:
+      int [n], -1 for classes that the networks lack; notes of these and of absent classes.
+
+    Raises:
+      InputError: the networks lack all classes.
+    """
+    places = {name: i for i, name in enumerate(classes)}
+    spellings = {canonical(name): i for i, name in enumerate(classes)}
+    numbers = [places.get(n, spellings.get(canonical(n), -1)) for n in dataset.class_names]
+    labels = np.asarray(numbers, np.int32)[dataset.labels]
+    present = dataset.labels[indices]
+    lacking = [dataset.class_names[c] for c in np.unique(present) if numbers[c] < 0]
+    if all(numbers[label] < 0 for label in np.unique(present)):
+        noun = 'class' if len(lacking) == 1 else 'classes'
+        examples = ', '.join(map(short, lacking[:3])) + ', ...' * (len(lacking) > 3)
+        raise InputError(
+            f'{dataset.name}: the checkpoint lacks {len(lacking)} {noun}: {examples}; it has '
+            f'{", ".join(map(short, classes[:3]))}{", ..." * (len(classes) > 3)}: '
+            'use images of its classes'
+        )
+    left_out = [dataset.ids[i] for i in indices if labels[i] < 0]
+    known = set(labels[indices].tolist())
+    absent = [name for i, name in enumerate(classes) if i not in known]
+    return labels, (
+        *note('Left out: classes that the checkpoint lacks', lacking),
+        *note('Left out: images of these classes', left_out),
+        *note('Classes of the checkpoint without an image', absent),
+    )

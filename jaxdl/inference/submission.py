@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jaxdl import workdir
-from jaxdl.data.sources import columns, csv_table, folder
+from jaxdl.data.sources import columns, csv_table, finder
 from jaxdl.errors import InputError
 from jaxdl.workdir import tables as results
 
@@ -134,7 +134,7 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
         if beside.is_dir()
         else [file.parent]
     )
-    find = folder.finder(tops)
+    find = finder.finder(tops)
     ids = [cells[place] for _, cells in rows]
     paths = [find(name, f'{file} line {line}') for name, (line, _) in zip(ids, rows, strict=True)]
     _refuse(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jaxdl.data import Data, load
 from jaxdl.data.sources import builtin, csv_table, folder, foodc, huggingface, npz
 from jaxdl.errors import InputError
 
@@ -28,6 +29,11 @@ def classes(listing):
     return {
         i: listing.class_names[label] for i, label in zip(listing.ids, listing.labels, strict=True)
     }
+
+
+def notes(listing):
+    """The examples by finding."""
+    return {note.finding: note.examples for note in listing.notes}
 
 
 GOOD = 'ImageId,ClassName\na.jpg,cat\nb.jpg,dog\n'
@@ -187,7 +193,7 @@ def test_malformed_csvs(kind):
     surroundings()
     pathlib.Path('t.csv').write_bytes(content)
     with pytest.raises(InputError, match=words) as error:
-        csv_table.csv('t.csv')
+        load(Data(dataset='csv:t.csv'))
     assert '\n' not in str(error.value)
     assert len(str(error.value)) < 1000
 
@@ -313,7 +319,7 @@ def test_a_test_folder_without_labels_is_left_out():
     listing = folder.folder('f')
     assert listing.parts is None
     assert listing.ids == ('train/a/1.jpg', 'train/b/1.jpg')
-    assert 'test/ has no class folders' in listing.description
+    assert notes(listing) == {'Left out: folders of a split without class folders': ('test/',)}
 
 
 def test_a_class_may_be_called_train():
@@ -370,19 +376,14 @@ BAD_FOLDERS = {
     'unnamed': ([], '', 'needs a path'),
     'a file': (['f'], 'f', 'is a file'),
     'empty': (['f/.hidden'], 'f', 'has no images'),
-    'loose': (['f/1.jpg'], 'f', 'one folder per class'),
+    'loose': (['f/1.jpg'], 'f', 'make one folder per class'),
     'one class': (['f/a/1.jpg'], 'f', "one class, 'a'"),
-    'no image in a class': (['f/a/1.jpg', 'f/b/1.txt'], 'f', "class 'b' has no images"),
-    'one class in parts': (['f/train/a/1.jpg', 'f/test/a/1.jpg'], 'f', 'one class'),
-    'class of the test only': (
-        ['f/train/a/1.jpg', 'f/train/b/1.jpg', 'f/test/c/1.jpg'],
-        'f',
-        "'c' has images in val",
-    ),
+    'no image in a class': (['f/a/1.jpg', 'f/b/1.txt'], 'f', "one class, 'a'"),
+    'one class in parts': (['f/train/a/1.jpg', 'f/test/a/1.jpg'], 'f', "one class, 'a'"),
     'two validations': (
         ['f/train/a/1.jpg', 'f/val/a/1.jpg', 'f/valid/a/1.jpg'],
         'f',
-        'both the val part',
+        'both the val split',
     ),
     'a name that is no text': (['f/a/1.jpg', 'f/b/\udcff.jpg'], 'f', 'not UTF-8'),
 }
@@ -393,7 +394,7 @@ def test_wrong_folders(kind):
     files, where, words = BAD_FOLDERS[kind]
     touch(*files)
     with pytest.raises(InputError, match=words) as error:
-        folder.folder(where)
+        load(Data(dataset=f'folder:{where}'))
     assert '\n' not in str(error.value)
 
 
@@ -472,7 +473,7 @@ def test_wrong_arrays(kind):
     content, words = BAD_ARRAYS[kind]
     np.savez('a.npz', **content)
     with pytest.raises(InputError, match=words) as error:
-        npz.npz('a.npz')
+        load(Data(dataset='npz:a.npz'))
     assert '\n' not in str(error.value)
 
 
@@ -552,7 +553,7 @@ def test_hugging_face_sets(monkeypatch):
             None,
         )
     assert huggingface.hf('three').parts == ('train',) * 4 + ('val',) * 4 + ('test',) * 4
-    assert 'left out: extra' in huggingface.hf('three').description
+    assert notes(huggingface.hf('three')) == {'Left out: splits': ('extra',)}
     assert huggingface.hf('many').parts == ('train',) * 4 + ('test',) * 4
     assert list(huggingface.hf('many').take([5, 0]).images) == [files[1], files[0]]
     assert huggingface.hf('one').groups is None

@@ -157,21 +157,42 @@ def test_only_the_test_part_is_evaluated_where_there_is_one(run, tmp_path, capsy
     assert 'accuracy     1.0000' in out
 
 
-def test_the_order_of_classes_may_differ_and_their_names_not(run, tmp_path, capsys):
+def test_the_order_and_the_spelling_of_classes_may_differ(run, tmp_path, capsys):
     names = ['tea', 'apple', 'corn, boiled']
     adjustment = model_file.load(run).card.adjustment
     turned = tiny.workdir(tmp_path / 'turned', class_names=names, adjustment=adjustment)
-    sorted_by_answer(run, tmp_path / 'in', tiny.images(48), names)
+    spelt = ['tea ', 'apple', 'corn,  boiled']
+    sorted_by_answer(run, tmp_path / 'in', tiny.images(48), spelt)
     assert call('evaluate', turned, f'--dataset=folder:{tmp_path}/in', '--set=batch_size=16') == 0
     assert 'accuracy     1.0000' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('top', ['in', 'in/test'])
+def test_other_classes_are_named_and_the_rest_is_evaluated(run, tmp_path, capsys, top):
+    prediction = sorted_by_answer(run, tmp_path / top, tiny.images(48), tiny.CLASSES)
+    if top == 'in/test':
+        tiny.files(tmp_path / 'in' / 'train' / 'apple', tiny.images(2), ['1.png', '2.png'])
+        tiny.files(tmp_path / 'in' / 'train' / 'tea', tiny.images(2), ['1.png', '2.png'])
+    (tmp_path / top / 'tea').rename(tmp_path / top / 'unknown')
+    (tmp_path / top / 'tea').mkdir()
+    count = prediction.class_names.count('tea')
+    assert call('evaluate', run, '--dataset=folder:in', '--set=batch_size=16') == 0
+    out = capsys.readouterr().out
+    assert f'{48 - count} images' in out.splitlines()[0]
+    assert 'Left out: classes that the checkpoint lacks: 1 (unknown)' in out
+    assert f'Left out: images of these classes: {count} ' in out
+    assert 'Classes of the checkpoint without an image: 1 (tea)' in out
+    assert 'accuracy     1.0000' in out
+
+
+def test_one_class_can_be_evaluated_and_none_cannot(run, tmp_path, capsys):
+    sorted_by_answer(run, tmp_path / 'in', tiny.images(48), tiny.CLASSES)
     (tmp_path / 'in' / 'tea').rename(tmp_path / 'in' / 'coffee')
-    (tmp_path / 'in').rename(tmp_path / 'other')
-    assert call('evaluate', run, f'--dataset=folder:{tmp_path}/other') == 2
-    assert "the checkpoint lacks 1 class: 'coffee'" in capsys.readouterr().err
-    (tmp_path / 'other' / 'coffee').rename(tmp_path / 'coffee')
-    (tmp_path / 'other').rename(tmp_path / 'less')
-    assert call('evaluate', run, f'--dataset=folder:{tmp_path}/less') == 2
-    assert "less has no images of 1 class: 'tea'" in capsys.readouterr().err
+    (tmp_path / 'in' / 'apple').rename(tmp_path / 'apple')
+    assert call('evaluate', run, '--dataset=folder:in', '--set=batch_size=16') == 0
+    (tmp_path / 'in' / 'corn, boiled').rename(tmp_path / 'corn')
+    assert call('evaluate', run, '--dataset=folder:in') == 2
+    assert "the checkpoint lacks 1 class: 'coffee'; it has 'apple', " in capsys.readouterr().err
 
 
 def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):

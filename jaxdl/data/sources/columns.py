@@ -1,6 +1,7 @@
 """Shared by all sources: paths, recognition of columns, and labels from class names."""
 
 import collections
+import dataclasses
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
@@ -8,26 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data.listing import Listing
+from jaxdl.data.listing import Listing, Note, drop_empty_classes
+from jaxdl.data.listing import note as make_note
+from jaxdl.data.sources import class_names
 from jaxdl.errors import InputError, nearest
 
-IMAGE_SUFFIXES = frozenset(
-    (
-        '.jpg',
-        '.jpeg',
-        '.jpe',
-        '.jfif',
-        '.png',
-        '.webp',
-        '.bmp',
-        '.gif',
-        '.tif',
-        '.tiff',
-        '.ppm',
-        '.pgm',
-        '.avif',
-    )
+SINGLE = (
+    'jaxdl has single-label classification only; --set=on_several_labels=skip leaves these images '
+    'out, --set=on_several_labels=class takes each such name as a class'
 )
+
 # Names of columns, without case, spaces and underscores; the more certain names first.
 IMAGE_COLUMNS = (
     frozenset(
@@ -52,16 +43,6 @@ LABEL_COLUMNS = (
         )
     ),
     frozenset(('classid', 'labelid', 'categoryid', 'targetid', 'labels', 'y')),
-)
-# Name of a split in a folder, an archive or a set of Hugging Face -> our name.
-PARTS = dict(
-    train='train',
-    training='train',
-    val='val',
-    valid='val',
-    validation='val',
-    test='test',
-    testing='test',
 )
 
 
@@ -157,8 +138,13 @@ def listing(
     parts: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     note: str = '',
+    notes: Sequence[Note] = (),
+    on_several_labels: str = 'stop',
 ) -> Listing:
     """Make a Listing of images with a class name and an id each.
+
+    Spellings of one class name are one class. The images of a class that occurs in val or test
+    only stay: `loading.load` leaves them out of a training.
 
     Args:
       name: the source, for messages.
@@ -170,45 +156,45 @@ def listing(
       parts: split of each image, where the source fixes it.
       groups: group of each image, where the source names it.
       note: end of the description.
+      notes: things that the source left out, guessed or renamed.
+      on_several_labels: `stop`, `skip` or `class`: refuse names that are several labels, leave
+        their images out, or take each such name as a class.
 
     Raises:
-      InputError: there are no images, fewer than two classes, or equal ids.
+      InputError: there are no images, an empty class name, several labels per image, or equal ids.
     """
-    ids, present = tuple(ids), set(classes)
-    class_names: Sequence[str] = [c for c in class_order if c in present] or ordered(present)
+    ids = tuple(ids)
     if not ids:
         raise InputError(f'{name}: no images; at least two, of two classes, are needed')
-    if '' in present:
+    names, spelling = class_names.unify(classes, class_order)
+    classes = [names[kind] for kind in classes]
+    present = set(classes)
+    if any(
+        not class_names.canonical(kind) or class_names.parse_list(kind) == () for kind in present
+    ):
         raise InputError(f'{name}: an empty class name; every image needs a class')
-    if len(class_names) < 2:
-        raise InputError(
-            f'{name}: all images are of one class, {short(min(present))}; two are needed'
-        )
-    _writable(name, (*ids, *class_names))
+    order = [kind for kind in dict.fromkeys(names[kind] for kind in class_order) if kind in present]
+    order = order or class_names.ordered(present)
+    _check_text(name, (*ids, *order))
     if len(set(ids)) < len(ids):
         counts = collections.Counter(ids)
         twice = next(i for i in ids if counts[i] > 1)
         raise InputError(f'{name}: the id {short(twice)} occurs twice; ids must differ')
-    parts = _fixed(name, parts, classes)
-    number = {c: i for i, c in enumerate(class_names)}
-    return Listing(
+    number = {kind: i for i, kind in enumerate(order)}
+    result = Listing(
         name=name,
-        description=f'{name}: {len(ids):,} images of {len(class_names)} classes'
-        + (note and f'; {note}'),
+        description='',
         images=images,
-        labels=np.array([number[c] for c in classes], np.int32),
+        labels=np.array([number[kind] for kind in classes], np.int32),
         ids=ids,
-        class_names=tuple(class_names),
-        parts=parts,
+        class_names=tuple(order),
+        parts=_normalise_parts(parts),
         groups=None if groups is None else tuple(groups),
+        notes=(*notes, *spelling),
     )
-
-
-def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Sort names; by size where all are whole numbers ('2' before '10')."""
-    names = list(names)
-    numbers = all(re.fullmatch(r'-?[0-9]{1,18}', name) for name in names)
-    return tuple(sorted(names, key=(lambda name: (int(name), name)) if numbers else None))
+    result = _single_labels(result, on_several_labels)
+    counts = f'{len(result.ids):,} images of {len(result.class_names)} classes'
+    return dataclasses.replace(result, description=f'{name}: {counts}' + (note and f'; {note}'))
 
 
 def short(text: str, form: Any = repr) -> str:
@@ -217,7 +203,33 @@ def short(text: str, form: Any = repr) -> str:
     return form(line if len(line) <= 200 else line[:197] + '...')
 
 
-def _writable(name: str, texts: Iterable[str]) -> None:
+def _single_labels(listing: Listing, on_several_labels: str) -> Listing:
+    """Refuse or leave out images of several labels; a list of one label is this label."""
+    lists = {name: class_names.parse_list(name) for name in listing.class_names}
+    single = {name: parts[0] for name, parts in lists.items() if parts and len(parts) == 1}
+    if single:
+        names = [single.get(name, name) for name in listing.class_names]
+        order = class_names.ordered(set(names))
+        labels = np.array([order.index(name) for name in names], np.int32)[listing.labels]
+        listing = dataclasses.replace(listing, labels=labels, class_names=order)
+    sets = class_names.label_sets(listing.class_names)
+    if not sets or on_several_labels == 'class':
+        return listing
+    several = np.isin(listing.labels, [listing.class_names.index(name) for name in sets])
+    name, parts = next(iter(sets.items()))
+    if on_several_labels == 'stop':
+        raise InputError(
+            f'{listing.name}: class {short(name)} is several labels ({short(", ".join(parts), str)}'
+            f'), as are {int(several.sum()):,} images in all; {SINGLE}'
+        )
+    left_out = make_note(
+        'Left out: several labels per image', (listing.ids[i] for i in np.flatnonzero(several))
+    )
+    rest = drop_empty_classes(listing.take(np.flatnonzero(~several)))
+    return dataclasses.replace(rest, notes=(*rest.notes, *left_out))
+
+
+def _check_text(name: str, texts: Iterable[str]) -> None:
     """Refuse names that are not UTF-8: a report cannot contain them."""
     for text in texts:
         try:
@@ -226,24 +238,10 @@ def _writable(name: str, texts: Iterable[str]) -> None:
             raise InputError(f'{name}: the name {text!a} is not UTF-8; rename it') from None
 
 
-def _fixed(
-    name: str, parts: Sequence[str] | None, classes: Sequence[str]
-) -> tuple[str, ...] | None:
-    """Normalise fixed splits; None if all images are in `train`.
-
-    A `val` without a `test` becomes the test split.
-    """
+def _normalise_parts(parts: Sequence[str] | None) -> tuple[str, ...] | None:
+    """None if all images are in `train`; a `val` without a `test` becomes the test split."""
     if parts is None or set(parts) <= {'train'}:
         return None
-    trained = {c for c, part in zip(classes, parts, strict=True) if part == 'train'}
-    untrained = sorted(set(classes) - trained)
-    if untrained:
-        raise InputError(
-            f'{name}: class {short(untrained[0])} has images in val or test and none in train; '
-            'add some'
-        )
-    return (
-        tuple(parts)
-        if 'test' in parts
-        else tuple('test' if part == 'val' else part for part in parts)
-    )
+    if 'test' in parts:
+        return tuple(parts)
+    return tuple('test' if part == 'val' else part for part in parts)

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from csv import Error, reader
 
@@ -16,7 +17,7 @@ from jaxdl.data.sources.columns import (
     short,
     there,
 )
-from jaxdl.data.sources.folder import finder, inside
+from jaxdl.data.sources.finder import finder, inside
 from jaxdl.errors import InputError
 
 _FORM = 'csv:FILE[:image_column:label_column]'
@@ -30,6 +31,7 @@ def csv(
     image_column: str = '',
     label_column: str = '',
     group_column: str = '',
+    on_several_labels: str = 'stop',
 ) -> Listing:
     """List the images that a CSV names.
 
@@ -39,13 +41,21 @@ def csv(
       image_column: name of the column of images.
       label_column: name of the column of classes.
       group_column: name of the column of groups.
+      on_several_labels: as `columns.listing` takes it.
 
     Raises:
       InputError: a file, column or row is wrong.
     """
     file, columns = _parsed(where)
     image_column, label_column = columns[0] or image_column, columns[1] or label_column
-    return labelled(file, _tops(file, images), image_column, label_column, group_column)
+    return labelled(
+        file,
+        _tops(file, images),
+        image_column,
+        label_column,
+        group_column,
+        on_several_labels=on_several_labels,
+    )
 
 
 def labelled(
@@ -54,6 +64,8 @@ def labelled(
     image_column: str = '',
     label_column: str = '',
     group_column: str = '',
+    *,
+    on_several_labels: str = 'stop',
 ) -> Listing:
     """List the rows of `file` with their images in the first folder of `tops` that has them."""
     header, rows = read(file)
@@ -82,7 +94,14 @@ def labelled(
             f'(the first is {short(images[0][1])}); --images=DIR names their folder'
         )
     paths, ids, classes, *groups = zip(*images, strict=True)
-    return listing(str(file), list(paths), classes, ids, groups=groups[0] if groups else None)
+    return listing(
+        str(file),
+        list(paths),
+        classes,
+        ids,
+        groups=groups[0] if groups else None,
+        on_several_labels=on_several_labels,
+    )
 
 
 def read(file: pathlib.Path) -> tuple[list[str], Rows]:
@@ -135,8 +154,15 @@ def _tops(file: pathlib.Path, images: str) -> list[pathlib.Path]:
         if not (there(images) and top.is_dir()):
             raise InputError(f'--images={images}: no such folder')
         return [top]
-    beside = file.parent / f'{file.stem}_images'
-    return [beside, file.parent] if beside.is_dir() else [file.parent]
+    return [*(top for top in _usual_tops(file) if top.is_dir()), file.parent]
+
+
+def _usual_tops(file: pathlib.Path) -> list[pathlib.Path]:
+    """Folders of the images of a table: `<stem>_images/`, `<stem>/`, `images/`."""
+    stem = file.stem
+    short_stem = re.sub(r'(?i)[_ -]?(labels?|annotations?)$', '', stem) or 'train'
+    names = [f'{name}{end}' for name in (stem, short_stem) for end in ('_images', '')]
+    return [file.parent / name for name in dict.fromkeys((*names, 'images', 'image', 'imgs'))]
 
 
 def _text(file: pathlib.Path) -> str:

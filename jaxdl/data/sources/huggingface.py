@@ -6,22 +6,27 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from jaxdl.data.listing import Listing, Undecoded
+from jaxdl.data.listing import Listing, Note, Undecoded, note
 from jaxdl.data.sources.columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
-    PARTS,
     column,
     home,
     listing,
     short,
     there,
 )
+from jaxdl.data.sources.split_names import WORDS, assign_parts
 from jaxdl.errors import InputError, warn
 
 
 def hf(
-    where: str, *, image_column: str = '', label_column: str = '', group_column: str = ''
+    where: str,
+    *,
+    image_column: str = '',
+    label_column: str = '',
+    group_column: str = '',
+    on_several_labels: str = 'stop',
 ) -> Listing:
     """List the images of a set of Hugging Face's `datasets`.
 
@@ -31,6 +36,7 @@ def hf(
       image_column: name of the column of images.
       label_column: name of the column of classes.
       group_column: name of the column of groups.
+      on_several_labels: as `columns.listing` takes it.
 
     Raises:
       InputError: `datasets` is not installed, or the set cannot be opened.
@@ -44,8 +50,7 @@ def hf(
             "--dataset=hf needs the package datasets: pip install 'jaxdl[hf]'"
         ) from None
     name, config, revision = _parsed(where)
-    splits, note = _splits(where, _opened(datasets, where, name, config, revision))
-    note = '; '.join(text for text in (note, revision and f'revision {revision}') if text)
+    splits, notes = _splits(where, _opened(datasets, where, name, config, revision))
     how = '--set=data.image_column=NAME, --set=data.label_column=NAME'
     rows, classes, ids, parts = list[Any](), list[str](), list[str](), list[str]()
     class_order: Sequence[str] = ()
@@ -85,7 +90,9 @@ def hf(
         class_order=class_order,
         parts=parts,
         groups=groups or None,
-        note=note,
+        note=revision and f'revision {revision}',
+        notes=notes,
+        on_several_labels=on_several_labels,
     )
 
 
@@ -171,21 +178,25 @@ def _opened(datasets: Any, where: str, name: str, config: str, revision: str) ->
         ) from None
 
 
-def _splits(where: str, tables: Any) -> tuple[dict[str, Any], str]:
+def _splits(where: str, tables: Any) -> tuple[dict[str, Any], tuple[Note, ...]]:
     """Select the labelled tables of `train`, `val` and `test`, and name those that are left out."""
     if not isinstance(tables, dict):
-        return dict(train=tables), ''
+        return dict(train=tables), ()
     if len(tables) == 1:
-        return dict(train=next(iter(tables.values()))), ''
-    parts = {
-        PARTS[name]: table
-        for name, table in tables.items()
-        if name in PARTS and not _unlabelled(table)
-    }
-    if 'train' not in parts:
+        return dict(train=next(iter(tables.values()))), ()
+    chosen: dict[str, str] = {}
+    names = assign_parts(name for name, table in tables.items() if not _unlabelled(table))
+    for name in sorted(names, key=lambda name: name not in WORDS):  # the plain names first
+        chosen.setdefault(names[name], name)
+    if 'train' not in chosen:
         raise InputError(f'hf:{where} has the splits {", ".join(tables)}; one must be train')
-    out = [name for name in tables if PARTS.get(name) not in parts]
-    return parts, f'left out: {", ".join(out)}' if out else ''
+    left_out = [name for name in tables if name not in chosen.values()]
+    guesses = [f'{name} as {part}' for part, name in chosen.items() if name not in WORDS]
+    order = [part for part in ('train', 'val', 'test') if part in chosen]
+    return {part: tables[chosen[part]] for part in order}, (
+        *note('Left out: splits', left_out),
+        *note('Splits recognised by their names', guesses),
+    )
 
 
 def _unlabelled(table: Any) -> bool:

@@ -1,10 +1,13 @@
 """Images in NumPy archives."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from jaxdl import workdir
-from jaxdl.data.listing import Listing
-from jaxdl.data.sources.columns import PARTS, listing, place, short
+from jaxdl.data.listing import Listing, note
+from jaxdl.data.sources.columns import listing, place, short
+from jaxdl.data.sources.split_names import WORDS, assign_parts
 from jaxdl.errors import InputError
 
 ADVICE = 'save it with numpy.savez'
@@ -28,8 +31,14 @@ def npz(where: str) -> Listing:
     """
     content = workdir.read_arrays(place(where, 'npz:FILE'), ADVICE)
     arrays = {name.lower(): array for name, array in content.items()}
-    arrays_of = {part: _pair(where, arrays, part) for part in ('', *PARTS)}
-    pairs = {PARTS.get(part, ''): pair for part, pair in arrays_of.items() if pair}
+    arrays_of = {part: _pair(where, arrays, part) for part in ('', *WORDS)}
+    arrays_of = {part: pair for part, pair in arrays_of.items() if pair}
+    names_of = assign_parts(filter(None, arrays_of))
+    pairs = {names_of.get(part, ''): pair for part, pair in arrays_of.items()}
+    if len(pairs) < len(arrays_of):
+        raise InputError(
+            f'{where}: {" and ".join(arrays_of)} name the same split twice; keep one of them'
+        )
     if '' not in pairs and 'train' not in pairs:
         names = ', '.join(map(short, arrays)) or 'nothing'
         raise InputError(
@@ -37,13 +46,13 @@ def npz(where: str) -> Listing:
             'y_train, x_test, y_test'
         )
     pairs = {'': pairs['']} if '' in pairs else pairs
-    images = [_images(where, *pair[:2]) for pair in pairs.values()]
+    images = [_images(where, pair.image, pair.images) for pair in pairs.values()]
     if len({(x.shape[1:], x.dtype) for x in images}) > 1:
         raise InputError(
             f'{where}: the parts differ in size or type: {", ".join(str(x.shape) for x in images)}'
         )
     class_names = _texts(where, arrays, 'class_names')
-    classes = [_classes(where, *pair, class_names) for pair in pairs.values()]
+    classes = [_classes(where, pair, class_names) for pair in pairs.values()]
     parts = [part for part, names in zip(pairs, classes, strict=True) for _ in names]
     names = [name for some in classes for name in some]
     ids = [
@@ -58,6 +67,8 @@ def npz(where: str) -> Listing:
     )
     ids = ids or [str(i) for i in range(len(names))]
     fixed = None if '' in pairs else parts
+    read = {name for pair in pairs.values() for name in (pair.image, pair.label)}
+    read |= {'class_names', 'ids', 'groups'} if '' in pairs else {'class_names'}
     return listing(
         where,
         np.concatenate(images),
@@ -66,13 +77,21 @@ def npz(where: str) -> Listing:
         class_order=class_names or (),
         parts=fixed,
         groups=groups,
+        notes=note('Passed over: arrays', (name for name in arrays if name not in read)),
     )
 
 
-def _pair(
-    where: str, arrays: dict[str, np.ndarray], part: str
-) -> tuple[str, np.ndarray, np.ndarray] | None:
-    """(name, images, labels) of a split, where the archive has its images."""
+class _Pair(NamedTuple):
+    """Images and labels of a split, with the names of their arrays."""
+
+    image: str
+    label: str
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def _pair(where: str, arrays: dict[str, np.ndarray], part: str) -> _Pair | None:
+    """The pair of a split, where the archive has its images."""
     names = [[f'{n}_{part}' if part else n for n in usual] for usual in (_IMAGES, _LABELS)]
     if part:
         names = [
@@ -89,7 +108,7 @@ def _pair(
             f'{where}: {image} has shape {arrays[image].shape} and {label} '
             f'{arrays[label].shape}; n differs'
         )
-    return image, arrays[image], arrays[label].reshape(-1)
+    return _Pair(image, label, arrays[image], arrays[label].reshape(-1))
 
 
 def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
@@ -111,9 +130,8 @@ def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
     return images if images.ndim == 4 else images[..., None]
 
 
-def _classes(
-    where: str, name: str, _: np.ndarray, labels: np.ndarray, class_names: list[str] | None
-) -> list[str]:
+def _classes(where: str, pair: _Pair, class_names: list[str] | None) -> list[str]:
+    name, labels = pair.image, pair.labels
     if labels.dtype.kind not in 'iuUS':
         raise InputError(
             f'{where}: the labels of {name} are {labels.dtype}; right are whole numbers or strings'

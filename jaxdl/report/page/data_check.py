@@ -10,6 +10,7 @@ from jaxdl.report.page import image_figures, markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 
 ENDS = ('smallest', 'largest')
+NAMED = 5  # examples of what was left out, guessed or renamed
 CLEAN = 'No image is missing, broken or duplicated.'
 LEAKAGE = 'Near-duplicates in different splits make every option look better than it is.'
 REMEDY = f'{markup.code("--set=split=grouped")} keeps each group of near-duplicates in one split.'
@@ -74,6 +75,14 @@ def _rows(findings: Mapping[str, Any]) -> list[list[str]]:
     rows = [
         ('Left out: cannot be decoded', skipped['count'], broken),
         ('Classes of a single image', single['count'], map(markup.name, single['examples'])),
+    ]
+    rows += [
+        (
+            _flat(note['finding']),
+            note['count'],
+            (markup.name(words.local(name)) for name in note['examples'][:NAMED]),
+        )
+        for note in findings.get('notes', ())
     ]
     for name, part in findings['parts'].items():
         absent = part['missing']
