@@ -30,7 +30,7 @@ PURPOSE = """jaxdl: theory by execution, ablations with error bars, fine-tuning,
   jaxdl --mode=export --checkpoint=runs/finetune --output=DIR
   jaxdl --mode=serve --checkpoint=runs/finetune
 
-  jaxdl --mode=analyze --results=FILE.csv --baseline=NAME    results trained elsewhere
+  jaxdl --mode=analyze --results=FILE.csv --baseline=NAME    trained elsewhere
   jaxdl --config=runs/ONE/config.json --workdir=runs/OTHER   repeat a run
   jaxdl --mode=compare runs/ONE runs/OTHER                   differences
 

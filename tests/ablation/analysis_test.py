@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 import random
+import re
 import subprocess
 import sys
 
@@ -24,6 +25,7 @@ from jaxdl.workdir import tables
 pytestmark = pytest.mark.unit
 
 SHARED = pathlib.Path(jaxdl.__file__).parents[2] / 'shared' / 'contract'
+PAGE = pathlib.Path(jaxdl.__file__).parents[1] / 'docs' / 'analyze.md'
 BASE = {0: 0.90, 1: 0.92, 2: 0.91, 3: 0.93}
 BETTER = {0: 0.94, 1: 0.95, 2: 0.95, 3: 0.96}
 SAME = {0: 0.91, 1: 0.91, 2: 0.92, 3: 0.92}
@@ -648,6 +650,16 @@ def test_every_role_has_a_setting_and_a_column_can_be_named(name):
     assert columns.find_columns(table, named)[name] == 'Some Title'
     for alias in columns.ROLES[name]:
         assert columns.plain(alias) == alias
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason='the tests stand alone')
+def test_the_page_names_every_role_and_all_recognised_names():
+    rows = dict(re.findall(r'^\| `(\w+)` \| (.*) ?\|$', PAGE.read_text(), re.MULTILINE))
+    for role, names in columns.ROLES.items():
+        written = rows[role].partition(';')[0].split(', ')
+        assert sorted(columns.plain(name) for name in written if name.strip()) == sorted(names), (
+            role
+        )
 
 
 @pytest.mark.parametrize('role', ['option', 'seed', 'metric', 'epoch', 'step', 'learning_rate'])

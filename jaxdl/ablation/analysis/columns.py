@@ -89,7 +89,7 @@ ROLES: dict[str, tuple[str, ...]] = dict(
     epoch=(),
     step=('globalstep', 'iteration'),
     split=('subset', 'partition'),
-    learning_rate=('learningrate', 'lr'),
+    learning_rate=('lr',),
     value=(),
 )
 PER_IMAGE = ('image', 'group')  # roles that only a table with a column `correct` has
