@@ -414,6 +414,30 @@ def test_steps_within_an_epoch_and_fractions_of_an_epoch():
     assert {row['epoch'] for row in results.table} == {None}
 
 
+def test_steps_alone_are_no_epochs():
+    rows = [
+        [option, seed, step + seed, value - 0.1 * (step < 200)]
+        for option, values in dict(base=BASE, better=BETTER).items()
+        for seed, value in values.items()
+        for step in (100, 200)
+    ]
+    results = analyze(write('t.csv', ['Name', 'seed', '_step', 'test/acc'], rows))
+    check_paired(by_option(results)['better'], BETTER, BASE)
+    assert {row['epoch'] for row in results.table} == {None}
+    assert 'epoch' not in page(results).replace('epochs, runs or settings', '')
+
+
+def test_images_of_two_conditions_may_have_the_same_names():
+    path, _ = per_image(dict(base=range(3), better=range(3)))
+    header, *rows = csv.reader(path.read_text().splitlines())
+    others = [[*row[:4], f'other {row[4]}'] for row in rows]
+    both = [[*row, 'a'] for row in rows] + [[*row, 'b'] for row in others]
+    results = analyze(write('both.csv', [*header, 'dataset'], both))
+    base = by_option(analyze(path))['better']
+    for row in results.summary[1::2]:
+        assert row | dict(condition='') == base
+
+
 def test_the_report_leaves_out_facts_of_a_training_and_needs_no_network():
     results = analyze(long_table(dict(base=BASE, better=BETTER)), question='Which one?')
     html = (results.workdir / 'report.html').read_text()
@@ -535,7 +559,7 @@ LONG = ['option', 'seed', 'value']
             ['option', 'seed', 'split', 'acc'],
             [[o, s, split, v] for o, s, v in GOOD for split in ('fold', 'val')],
             (),
-            "column 'split' has no split 'test': choose among fold, val",
+            "has the splits fold, val, and not 'test': choose --set=split=val",
         ),
         (
             ['option', 'seed', 'epoch', 'acc'],
@@ -555,6 +579,12 @@ LONG = ['option', 'seed', 'value']
             [[o, s, 'a', v] for o, s, v in GOOD] + [['better', s, 'b', 1] for s in (0, 1)],
             (),
             "has no results of the baseline 'base' under 'b'",
+        ),
+        (
+            ['option', 'seed', 'condition', 'acc'],
+            [[o, s, 'digits' * (s > 0), v] for o, s, v in GOOD],
+            (),
+            "t.csv line 2: column 'condition' is empty",
         ),
         (['option', 'seed', 'correct'], GOOD, (), "column 'correct' is per image, but no column"),
     ],
