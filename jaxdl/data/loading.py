@@ -57,10 +57,12 @@ class Data:
     """Data of an experiment: source, size and number of images, and their split."""
 
     dataset: str = fields.ruled('digits', _dataset)
-    images: str = ''  # the folder of a table's images, if it is not next to the table
+    images: str = ''  # folders of a table's images, separated by commas, if not next to the table
     image_column: str = ''  # of a table or a set of `hf`; empty: recognised
     label_column: str = ''
     group_column: str = ''  # names what belongs on one side of a split, such as the shop
+    split_column: str = ''  # of a table, train, val or test; empty: recognised; none: not used
+    test_table: str = ''  # a second table, of the test images
     # of a folder: classes, groups, or train=A,val=B,test=C; empty: recognised
     split_folders: str = fields.ruled('', layout.check_split_folders)
     # regular expression whose group `label` is the class in the name of a file

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jaxdl import workdir
-from jaxdl.data.sources import columns, csv_table, finder
-from jaxdl.errors import InputError
+from jaxdl.data.sources import columns, csv_table, table_files
+from jaxdl.data.sources.finder import locate
+from jaxdl.errors import InputError, warn
 from jaxdl.workdir import tables as results
 
 TOP = 5  # classes of an image that predictions.csv holds
@@ -109,7 +110,7 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
 
     Args:
       file: the CSV.
-      images: folder of the images; empty for <stem>_images/ or the folder of the CSV.
+      images: folders of the images, as `csv_table.image_tops` takes them.
 
     Returns:
       Ids in the order of the CSV, and the file of each.
@@ -119,30 +120,24 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
     """
     if not file.is_file():
         raise InputError(f'{file}: no such file: name a CSV, or the folder of test.csv')
-    header, rows = csv_table.read(file)
+    header, rows = table_files.read(file)
     place = _column(file, header)
     empty = [line for line, cells in rows if not cells[place]]
     if empty:
         raise InputError(
             f'{file} line {empty[0]}: {header[place]} is empty; fill it, or remove the line'
         )
-    beside = file.parent / f'{file.stem}_images'
-    tops = (
-        [pathlib.Path(images)]
-        if images
-        else [beside, file.parent]
-        if beside.is_dir()
-        else [file.parent]
-    )
-    find = finder.finder(tops)
+    tops = csv_table.image_tops(file, images)
     ids = [cells[place] for _, cells in rows]
-    paths = [find(name, f'{file} line {line}') for name, (line, _) in zip(ids, rows, strict=True)]
+    located = locate([(cells[place], f'{file} line {line}') for line, cells in rows], tops)
     _refuse(
         f'{file}: not in {tops[0]}',
-        [name for name, path in zip(ids, paths, strict=True) if path is None],
+        [ids[i] for i in located.missing],
         'add the files, or correct their names',
     )
-    return ids, [path for path in paths if path is not None]
+    for finding in located.notes:
+        warn(f'{file}: {finding}')
+    return ids, located.paths
 
 
 def _column(file: pathlib.Path, header: Sequence[str]) -> int:

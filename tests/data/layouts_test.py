@@ -15,7 +15,7 @@ from trees import content, notes, touch
 from jaxdl.cli import flags
 from jaxdl.config.overrides import parse_value
 from jaxdl.data import Data, audit, load, loading, split
-from jaxdl.data.sources import class_names, files, folder, layout
+from jaxdl.data.sources import class_names, columns, files, folder, layout
 from jaxdl.errors import InputError
 from jaxdl.report.page import blocks, data_check
 
@@ -38,11 +38,11 @@ def train_and_test(first, second):
 
 
 NAMES = {
-    ('train', 'dev'): ('dev/ as test',),
+    ('train', 'dev'): ('dev/ as val',),
     ('seg_train', 'seg_test'): ('seg_train/ as train', 'seg_test/ as test'),
     ('train_set', 'test_set'): ('train_set/ as train', 'test_set/ as test'),
     ('TrainingData', 'TestData'): ('TrainingData/ as train', 'TestData/ as test'),
-    ('train2017', 'val2017'): ('train2017/ as train', 'val2017/ as test'),
+    ('train2017', 'val2017'): ('train2017/ as train', 'val2017/ as val'),
     ('trn', 'holdout'): ('trn/ as train', 'holdout/ as test'),
     ('train', 'evaluation'): ('evaluation/ as test',),
     ('birds-train', 'birds-test'): ('birds-train/ as train', 'birds-test/ as test'),
@@ -113,7 +113,7 @@ LAYOUTS = {
             'train n02 train/n02/images/2.jpg',
             'test n01 val/n01/images/3.jpg',
         },
-        {SPLITS: ('val/ as test',)},
+        {columns.AS_TEST: ()},
     ),
     'splits in each class': (
         ['f/cat/train/1.jpg', 'f/cat/test/2.jpg', 'f/dog/train/3.jpg', 'f/dog/test/4.jpg'],

@@ -143,7 +143,7 @@ BAD_CSVS = {
     'line after a quoted line end': (b'image,class,x\na,b,"1\n2"\nc\n', 'line 4: the header'),
     'two classes': (
         H + b'a.jpg,cat\nb.jpg,dog\na.jpg,dog\n',
-        "line 4: 'a.jpg' is 'dog', and in line 2 'cat'",
+        "line 4: 'a.jpg' is 'dog', and in t.csv line 2 'cat'",
     ),
     'two classes, two spellings': (H + b'a.jpg,cat\nb.jpg,dog\na,dog\n', 'line 4'),
     'missing, two classes': (H + b'a.jpg,cat\nx.jpg,dog\nx.jpg,cat\n', 'line 4'),
@@ -166,7 +166,7 @@ BAD_CSVS = {
     'a field without end': (H + b'a.jpg,' + b'x' * 200_000 + b'\n', 'line 2: not a row'),
     'one class': (H + b'a.jpg,cat\nb.jpg,cat\n', "one class, 'cat'"),
     'no image there': (
-        H + b'x.jpg,cat\ny.jpg,dog\n',
+        H + b'p.jpg,cat\nq.jpg,dog\n',
         r'none of its 2 images is in t_images or \..*--images=DIR',
     ),
     'a folder as name': (H + b'.,cat\nsub,dog\n', 'none of its 2 images'),
@@ -424,6 +424,13 @@ def test_arrays_keep_their_values():
     assert npz.npz('a.npz').class_names == ('zebra', 'ape')  # their own order
 
 
+def test_one_hot_arrays_are_labels():
+    np.savez('a.npz', images=X, labels=np.eye(3)[[0, 2, 2, 0]], class_names=list('abc'), other=Y)
+    listing = npz.npz('a.npz')
+    assert [listing.class_names[label] for label in listing.labels] == ['a', 'c', 'c', 'a']
+    assert notes(listing) == {'Passed over: arrays': ('other',)}
+
+
 @pytest.mark.parametrize('form', ['x_{}', '{}_images'])
 def test_arrays_in_parts(form):
     label = form.replace('x_', 'y_').replace('images', 'labels')
@@ -443,7 +450,9 @@ BAD_ARRAYS = {
     'other names': (dict(foo=X, bar=Y), "holds 'foo', 'bar'; right are images and labels"),
     'no labels': (dict(images=X), 'images has no labels'),
     'lengths': (dict(images=X, labels=Y[:3]), 'n differs'),
-    'one-hot': (dict(images=X, labels=np.eye(4)), 'n differs'),
+    'one-hot of others': (dict(images=X, labels=np.eye(3)), 'n differs'),
+    'one-hot without a class': (dict(images=X, labels=np.eye(4) * (Y < 9)[:, None]), 'have a 1'),
+    'several labels': (dict(images=X, labels=np.ones((4, 2))), 'single-label classification only'),
     'scalar': (dict(images=np.uint8(3), labels=Y), 'n differs'),
     'pickled': (dict(images=X, labels=np.array(list('abcd'), object)), 'pickle'),
     'flat': (dict(images=X.reshape(4, -1), labels=Y), r'right is \[n, height, width\]'),

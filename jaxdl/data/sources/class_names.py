@@ -83,6 +83,16 @@ def parse_list(name: str) -> tuple[str, ...] | None:
     return tuple(str(value) for value in values if str(value))
 
 
+def join(labels: Sequence[str]) -> str:
+    """The name of one label, or the list of several, as `parse_list` reads it.
+
+    Examples:
+      >>> join(['corn']), join(['scab', 'rust'])
+      ('corn', '["scab", "rust"]')
+    """
+    return labels[0] if len(labels) == 1 else json.dumps(list(labels), ensure_ascii=False)
+
+
 def label_sets(names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     """Names that are several labels of one image.
 

@@ -19,6 +19,7 @@ SINGLE = (
     'out, --set=on_several_labels=class takes each such name as a class'
 )
 
+AS_TEST = 'No test split: the validation split is the test split, images'
 # Names of columns, without case, spaces and underscores; the more certain names first.
 IMAGE_COLUMNS = (
     frozenset(
@@ -181,6 +182,7 @@ def listing(
         twice = next(i for i in ids if counts[i] > 1)
         raise InputError(f'{name}: the id {short(twice)} occurs twice; ids must differ')
     number = {kind: i for i, kind in enumerate(order)}
+    parts, as_test = _normalise_parts(parts)
     result = Listing(
         name=name,
         description='',
@@ -188,9 +190,9 @@ def listing(
         labels=np.array([number[kind] for kind in classes], np.int32),
         ids=ids,
         class_names=tuple(order),
-        parts=_normalise_parts(parts),
+        parts=parts,
         groups=None if groups is None else tuple(groups),
-        notes=(*notes, *spelling),
+        notes=(*notes, *spelling, *as_test),
     )
     result = _single_labels(result, on_several_labels)
     counts = f'{len(result.ids):,} images of {len(result.class_names)} classes'
@@ -213,7 +215,11 @@ def _single_labels(listing: Listing, on_several_labels: str) -> Listing:
         labels = np.array([order.index(name) for name in names], np.int32)[listing.labels]
         listing = dataclasses.replace(listing, labels=labels, class_names=order)
     sets = class_names.label_sets(listing.class_names)
-    if not sets or on_several_labels == 'class':
+    if on_several_labels == 'class':
+        joined = {name: ' + '.join(parts) for name, parts in lists.items() if parts}
+        names = tuple(joined.get(name, name) for name in listing.class_names)
+        return dataclasses.replace(listing, class_names=names)
+    if not sets:
         return listing
     several = np.isin(listing.labels, [listing.class_names.index(name) for name in sets])
     name, parts = next(iter(sets.items()))
@@ -238,10 +244,13 @@ def _check_text(name: str, texts: Iterable[str]) -> None:
             raise InputError(f'{name}: the name {text!a} is not UTF-8; rename it') from None
 
 
-def _normalise_parts(parts: Sequence[str] | None) -> tuple[str, ...] | None:
+def _normalise_parts(
+    parts: Sequence[str] | None,
+) -> tuple[tuple[str, ...] | None, tuple[Note, ...]]:
     """None if all images are in `train`; a `val` without a `test` becomes the test split."""
     if parts is None or set(parts) <= {'train'}:
-        return None
+        return None, ()
     if 'test' in parts:
-        return tuple(parts)
-    return tuple('test' if part == 'val' else part for part in parts)
+        return tuple(parts), ()
+    count = sum(part == 'val' for part in parts)
+    return tuple('test' if part == 'val' else part for part in parts), (Note(AS_TEST, count),)

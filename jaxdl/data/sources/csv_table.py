@@ -1,27 +1,20 @@
-"""CSV files of images and their classes."""
+"""Tables of images and their classes."""
 
-import io
+import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
-from csv import Error, reader
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from jaxdl.data.listing import Listing
-from jaxdl.data.sources.columns import (
-    IMAGE_COLUMNS,
-    LABEL_COLUMNS,
-    column,
-    home,
-    listing,
-    place,
-    short,
-    there,
-)
-from jaxdl.data.sources.finder import finder, inside
+from jaxdl.data.listing import Listing, Note, note
+from jaxdl.data.sources import class_names, table_columns
+from jaxdl.data.sources.columns import SINGLE, home, listing, place, short, there
+from jaxdl.data.sources.finder import locate
+from jaxdl.data.sources.table_columns import NONE, ColumnNames, Record
 from jaxdl.errors import InputError
 
+RECOGNISED = ColumnNames()
 _FORM = 'csv:FILE[:image_column:label_column]'
-Rows = list[tuple[int, list[str]]]
 
 
 def csv(
@@ -31,105 +24,84 @@ def csv(
     image_column: str = '',
     label_column: str = '',
     group_column: str = '',
+    split_column: str = '',
+    test_table: str = '',
     on_several_labels: str = 'stop',
 ) -> Listing:
-    """List the images that a CSV names.
+    """List the images that a table names.
 
     Args:
       where: `FILE[:image_column:label_column]`; columns that are not named are recognised.
-      images: folder of the images; by default `<stem>_images/` or the folder of the CSV.
+      images: folders of the images, separated by commas; by default `<stem>_images/`, `<stem>/`,
+        `images/` and the folder of the table.
       image_column: name of the column of images.
-      label_column: name of the column of classes.
-      group_column: name of the column of groups.
+      label_column: name of the column of classes, or of one-hot columns, separated by commas.
+      group_column: name of the column of groups; `none` for no groups.
+      split_column: name of the column of splits; `none` for no splits.
+      test_table: a second table, of the test images.
       on_several_labels: as `columns.listing` takes it.
 
     Raises:
       InputError: a file, column or row is wrong.
     """
     file, columns = _parsed(where)
-    image_column, label_column = columns[0] or image_column, columns[1] or label_column
-    return labelled(
-        file,
-        _tops(file, images),
-        image_column,
-        label_column,
-        group_column,
-        on_several_labels=on_several_labels,
+    names = ColumnNames(
+        columns[0] or image_column, columns[1] or label_column, group_column, split_column
     )
+    test = place(test_table, 'csv:FILE') if test_table else None
+    return labelled(file, image_tops(file, images), names, test, images, on_several_labels)
 
 
 def labelled(
     file: pathlib.Path,
     tops: Sequence[pathlib.Path],
-    image_column: str = '',
-    label_column: str = '',
-    group_column: str = '',
-    *,
+    names: ColumnNames = RECOGNISED,
+    test: pathlib.Path | None = None,
+    images: str = '',
     on_several_labels: str = 'stop',
 ) -> Listing:
-    """List the rows of `file` with their images in the first folder of `tops` that has them."""
-    header, rows = read(file)
-    how = f'--dataset=csv:{file}:image_column:label_column'
-    image = column(header, image_column, IMAGE_COLUMNS, f'{file}: the column of images', how)
-    label = column(header, label_column, LABEL_COLUMNS, f'{file}: the column of classes', how)
-    if image == label:
-        raise InputError(
-            f'{file}: {short(header[image])} cannot be both the image and the class; {how}'
-        )
-    group = (
-        column(header, group_column, (), f'{file}: the column of groups', '')
-        if group_column
-        else None
-    )
-    used = [i for i in (image, label, group) if i is not None]
-    images, any_there = _unique_images(
-        file,
-        tops,
-        [(line, *(_filled(file, line, header, cells, i) for i in used)) for line, cells in rows],
-    )
-    if not any_there:
-        folders = ' or '.join(map(str, tops))
-        raise InputError(
-            f'{file}: none of its {len(images):,} images is in {folders} '
-            f'(the first is {short(images[0][1])}); --images=DIR names their folder'
-        )
-    paths, ids, classes, *groups = zip(*images, strict=True)
+    """List the rows of a table, and of a second table of test images.
+
+    Args:
+      file: the table.
+      tops: folders of its images; the first that has an image counts.
+      names: of its columns.
+      test: the table of the test images.
+      images: folders of the images of the second table, as `csv` takes them.
+      on_several_labels: as `columns.listing` takes it.
+    """
+    records, notes = table_columns.read_records(file, names)
+    rows, more = _place_images(file, records, tops, on_several_labels)
+    notes += more
+    if test:
+        own = dataclasses.replace(names, group=names.group or NONE, split=NONE)
+        of_test, more = table_columns.read_records(test, own)
+        of_test = [record._replace(part='test') for record in of_test]
+        test_rows, again = _place_images(test, of_test, image_tops(test, images), on_several_labels)
+        notes += more + again
+        rows = _join(file, rows, test, test_rows)
+    grouped = any(row.group for row in rows)
     return listing(
         str(file),
-        list(paths),
-        classes,
-        ids,
-        groups=groups[0] if groups else None,
+        [row.path for row in rows],
+        [row.label for row in rows],
+        [row.name for row in rows],
+        parts=[row.part for row in rows],
+        # An image without a group is a group by itself.
+        groups=[row.group or f'{row.part} {row.name}' for row in rows] if grouped else None,
+        notes=notes,
         on_several_labels=on_several_labels,
     )
 
 
-def read(file: pathlib.Path) -> tuple[list[str], Rows]:
-    """Read a CSV.
+class _Image(NamedTuple):
+    """An image of a table: its file, its name in the table, its class, its group and its split."""
 
-    Returns:
-      The header, and the rows with the numbers of their lines.
-
-    Raises:
-      InputError: the file is no CSV, is empty, or a row has another number of cells.
-    """
-    rows = list(_records(file, _text(file)))
-    while rows and not any(rows[-1][1]):  # a spreadsheet writes its empty rows too
-        rows.pop()
-    if not rows:
-        raise InputError(f'{file} is empty; a CSV has a header and a row for each image')
-    header = rows[0][1]
-    if len(rows) == 1:
-        raise InputError(
-            f'{file} has a header ({", ".join(map(short, header[:9]))}) and no rows; '
-            'a row for each image is needed'
-        )
-    for line, cells in rows[1:]:
-        if len(cells) != len(header):
-            raise InputError(
-                f'{file} line {line}: the header has {len(header)} columns, the row {len(cells)}'
-            )
-    return header, rows[1:]
+    path: pathlib.Path
+    name: str
+    label: str
+    group: str
+    part: str
 
 
 def _parsed(where: str) -> tuple[pathlib.Path, tuple[str, str]]:
@@ -148,13 +120,24 @@ def _parsed(where: str) -> tuple[pathlib.Path, tuple[str, str]]:
     return file, (image, label)
 
 
-def _tops(file: pathlib.Path, images: str) -> list[pathlib.Path]:
-    if images:
-        top = home(images)
-        if not (there(images) and top.is_dir()):
-            raise InputError(f'--images={images}: no such folder')
-        return [top]
-    return [*(top for top in _usual_tops(file) if top.is_dir()), file.parent]
+def image_tops(file: pathlib.Path, images: str = '') -> list[pathlib.Path]:
+    """Folders of the images of a table.
+
+    Args:
+      file: the table.
+      images: the folders, separated by commas; empty for the usual ones next to the table.
+
+    Raises:
+      InputError: a folder does not exist.
+    """
+    if not images:
+        return [*(top for top in _usual_tops(file) if top.is_dir()), file.parent]
+    names = [images] if there(images) else images.split(',')
+    for name in names:
+        if not (there(name) and home(name).is_dir()):
+            which = '' if name == images else f': {short(name, str)}'
+            raise InputError(f'--images={images}: no such folder{which}')
+    return [home(name) for name in names]
 
 
 def _usual_tops(file: pathlib.Path) -> list[pathlib.Path]:
@@ -165,91 +148,76 @@ def _usual_tops(file: pathlib.Path) -> list[pathlib.Path]:
     return [file.parent / name for name in dict.fromkeys((*names, 'images', 'image', 'imgs'))]
 
 
-def _text(file: pathlib.Path) -> str:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f'cannot read {file}: {error.strerror}; make it readable, or name another'
-        ) from None
-    if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
-        raise InputError(f'{file} is UTF-16; save it as UTF-8')
-    try:
-        text = data.decode('utf-8-sig')
-        bad = text.find('\0')
-        problem = 'there is a NUL byte, so it is no CSV file'
-        line = text.count('\n', 0, bad) + 1
-    except UnicodeDecodeError as error:
-        bad, problem = error.start, 'not UTF-8; save it as UTF-8'
-        line, text = data.count(b'\n', 0, bad) + 1, ''
-    if bad >= 0:
-        raise InputError(f'{file} line {line}: {problem}')
-    return text
-
-
-def _records(file: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank, with the number of its first line."""
-    delimiter = _delimiter(text)
-    rows = reader(
-        io.StringIO(text, newline=''), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
-    line = 1
-    try:
-        for cells in rows:
-            stripped = [cell.strip() for cell in cells]
-            if len(cells) > 1 or any(stripped):
-                yield line, stripped
-            line = rows.line_num + 1
-    except Error as error:
-        raise InputError(
-            f'{file} line {line}: not a row of a CSV ({error}); is a quote left open?'
-        ) from None
-
-
-def _delimiter(text: str) -> str:
-    first = next((line for line in io.StringIO(text, newline=None) if line.strip()), '')[:10_000]
-    return max(
-        ',;\t|',
-        key=lambda d: len(
-            next(reader([first.rstrip('\n')], delimiter=d, skipinitialspace=True), [])
-        ),
-    )
-
-
-def _filled(file: pathlib.Path, line: int, header: list[str], cells: list[str], i: int) -> str:
-    if not cells[i]:
-        raise InputError(
-            f'{file} line {line}: {short(header[i])} is empty; fill it, or remove the line'
-        )
-    return cells[i]
-
-
-def _unique_images(
-    file: pathlib.Path, tops: Sequence[pathlib.Path], rows: Sequence[tuple]
-) -> tuple[list[tuple], bool]:
-    """List each image once.
-
-    Args:
-      file: the CSV, for messages.
-      tops: folders of images.
-      rows: (line, name, class[, group]).
-
-    Returns:
-      (path, name, class[, group]) of each image, and whether any file exists.
+def _place_images(
+    file: pathlib.Path,
+    records: Sequence[Record],
+    tops: Sequence[pathlib.Path],
+    on_several_labels: str,
+) -> tuple[list[_Image], tuple[Note, ...]]:
+    """List each image of a table once.
 
     Raises:
-      InputError: an image has two classes, or its name is not valid.
+      InputError: an image has two classes, groups or splits, its name is not valid, or none of the
+        images exists.
     """
-    find, images, any_there = finder(tops), {}, False
-    for line, name, kind, *group in rows:
-        where = f'{file} line {line}'
-        path = find(name, where)
-        any_there = any_there or path is not None
-        path = path or tops[0] / inside(name, where)  # the decoder names what is missing
-        before = images.setdefault(path, (line, name, kind, *group))
-        if before[2] != kind:
+    located = locate([(record.name, record.where) for record in records], tops)
+    if len(located.missing) == len(records):
+        folders = ' or '.join(map(str, tops))
+        raise InputError(
+            f'{file}: none of its {len(records):,} images is in {folders} '
+            f'(the first is {short(records[0].name)}); --images=DIR names their folder'
+        )
+    rows: dict[pathlib.Path, list[Record]] = {}
+    for path, record in zip(located.paths, records, strict=True):
+        rows.setdefault(path, []).append(record)
+    images = [
+        _Image(path, first.name, _one_label(same, on_several_labels), first.group, first.part)
+        for path, same in rows.items()
+        for first in same[:1]
+    ]
+    again = [record.name for same in rows.values() for record in same[1:]]
+    return images, (*located.notes, *note('Rows that name an image again', again))
+
+
+def _one_label(records: Sequence[Record], on_several_labels: str) -> str:
+    """Class of the rows of one image; a list where there are several.
+
+    Raises:
+      InputError: the rows have several classes, which are not allowed, or another group or split.
+    """
+    first = records[0]
+    for other in records[1:]:
+        if other.label != first.label and on_several_labels == 'stop':
             raise InputError(
-                f'{where}: {short(name)} is {short(kind)}, and in line {before[0]} '
-                f'{short(before[2])}'
+                f'{other.where}: {short(other.name)} is {short(other.label)}, and in '
+                f'{first.where} {short(first.label)}; {SINGLE}'
             )
-    return [(path, *row[1:]) for path, row in images.items()], any_there
+        if (other.group, other.part) != (first.group, first.part):
+            raise InputError(
+                f'{other.where}: {short(other.name)} has another group or split than in '
+                f'{first.where}; name each image once'
+            )
+    labels = sorted({record.label for record in records})
+    return class_names.join(labels)
+
+
+def _join(
+    file: pathlib.Path, rows: Sequence[_Image], test: pathlib.Path, test_rows: Sequence[_Image]
+) -> list[_Image]:
+    """The images of both tables; equal names get `test/` in front in the second.
+
+    Raises:
+      InputError: an image is in both tables.
+    """
+    paths = {row.path.resolve(): row for row in rows}
+    both = [row for row in test_rows if row.path.resolve() in paths]
+    if both:
+        more = f', as are {len(both) - 1:,} more' if len(both) > 1 else ''
+        raise InputError(
+            f'{test}: {short(both[0].name)} is in {file} too{more}; a test image must not be '
+            'trained on: remove it from one of the tables'
+        )
+    names = {row.name for row in rows}
+    if any(row.name in names for row in test_rows):
+        test_rows = [row._replace(name=f'test/{row.name}') for row in test_rows]
+    return [*rows, *test_rows]

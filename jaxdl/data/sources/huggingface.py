@@ -17,6 +17,7 @@ from jaxdl.data.sources.columns import (
     there,
 )
 from jaxdl.data.sources.split_names import WORDS, assign_parts
+from jaxdl.data.sources.table_columns import NONE
 from jaxdl.errors import InputError, warn
 
 
@@ -77,7 +78,7 @@ def hf(
         classes += _names(where, table, label)
         ids += (f'{part}/{i}' if len(splits) > 1 else str(i) for i in range(len(table)))
         parts += [part] * len(table)
-        if group_column:
+        if group_column not in ('', NONE):
             header, subject = list(table.features), f'hf:{where}: the column of groups'
             name = header[column(header, group_column, (), subject, '')]
             groups += map(str, table.with_format(None)[name])

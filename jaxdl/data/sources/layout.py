@@ -181,12 +181,7 @@ def _splits(root: pathlib.Path, prefix: str, labelled: bool) -> Layout | None:
 def _guessed(names: Mapping[str, str]) -> tuple[Note, ...]:
     """Notes of the names that are not just `train`, `val` or `test`."""
     usual = ('train', 'training', 'val', 'valid', 'validation', 'test', 'testing')
-    only_val = 'val' in names.values() and 'test' not in names.values()
-    guesses = [
-        f'{name}/ as {"test" if only_val and part == "val" else part}'
-        for name, part in names.items()
-        if name.lower() not in usual or (only_val and part == 'val')
-    ]
+    guesses = [f'{name}/ as {part}' for name, part in names.items() if name.lower() not in usual]
     return note('Folders recognised as splits', guesses)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.data.listing import Listing, note
+from jaxdl.data.sources.class_names import join
 from jaxdl.data.sources.columns import listing, place, short
 from jaxdl.data.sources.split_names import WORDS, assign_parts
 from jaxdl.errors import InputError
@@ -15,16 +16,18 @@ _IMAGES = ('images', 'image', 'x', 'data')
 _LABELS = ('labels', 'label', 'y', 'targets', 'target')
 
 
-def npz(where: str) -> Listing:
+def npz(where: str, *, on_several_labels: str = 'stop') -> Listing:
     """List the images of a NumPy archive.
 
     The archive holds `images` and `labels`, or `x_train, y_train, x_test, y_test` (also as
     `train_images` and so on). Images are uint8, or float in [0, 1], [n, height, width] or [n,
-    height, width, channel]. Labels are whole numbers or strings. Optional are `class_names`, in the
-    order of the numbers, and `ids` and `groups` [n].
+    height, width, channel]. Labels are whole numbers, strings or one-hot
+    [n, classes]. Optional are `class_names`, in the order of the numbers, and `ids` and `groups`
+    [n].
 
     Args:
       where: the file.
+      on_several_labels: as `columns.listing` takes it.
 
     Raises:
       InputError: it is damaged, or an array is missing or wrong.
@@ -77,6 +80,7 @@ def npz(where: str) -> Listing:
         class_order=class_names or (),
         parts=fixed,
         groups=groups,
+        on_several_labels=on_several_labels,
         notes=note('Passed over: arrays', (name for name in arrays if name not in read)),
     )
 
@@ -103,12 +107,18 @@ def _pair(where: str, arrays: dict[str, np.ndarray], part: str) -> _Pair | None:
         return None
     if label is None:
         raise InputError(f'{where}: {image} has no labels beside it; right is {names[1][0]}')
-    if arrays[image].ndim == 0 or len(arrays[image]) != arrays[label].size:
+    labels = arrays[label] if _is_one_hot(arrays[label]) else arrays[label].reshape(-1)
+    if arrays[image].ndim == 0 or len(arrays[image]) != len(labels):
         raise InputError(
             f'{where}: {image} has shape {arrays[image].shape} and {label} '
             f'{arrays[label].shape}; n differs'
         )
-    return _Pair(image, label, arrays[image], arrays[label].reshape(-1))
+    return _Pair(image, label, arrays[image], labels)
+
+
+def _is_one_hot(labels: np.ndarray) -> bool:
+    several = labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in 'biuf'
+    return several and bool(np.isin(labels, (0, 1)).all())
 
 
 def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
@@ -132,6 +142,14 @@ def _images(where: str, name: str, images: np.ndarray) -> np.ndarray:
 
 def _classes(where: str, pair: _Pair, class_names: list[str] | None) -> list[str]:
     name, labels = pair.image, pair.labels
+    if labels.ndim == 2:
+        columns = class_names or [str(i) for i in range(labels.shape[1])]
+        if len(columns) != labels.shape[1] or not labels.any(1).all():
+            raise InputError(
+                f'{where}: the labels of {name} are one-hot {list(labels.shape)}, class_names '
+                f'{len(columns)}; each row must have a 1'
+            )
+        return [join([columns[i] for i in np.flatnonzero(row)]) for row in labels]
     if labels.dtype.kind not in 'iuUS':
         raise InputError(
             f'{where}: the labels of {name} are {labels.dtype}; right are whole numbers or strings'
