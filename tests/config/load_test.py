@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jaxdl import main
+from jaxdl import errors, main
 from jaxdl.config import catalogue, load
 from jaxdl.config.load import as_dict, load_experiment
 from jaxdl.config.overrides import check, quick
@@ -64,7 +64,7 @@ def test_any_field_value_is_accepted_or_refused_in_one_line(tmp_path, name):
             except InputError as error:
                 complaints.append(str(error))
     assert len(complaints) > 2 * len(list(leaves(whole)))
-    longest = 1000 + len(str(tmp_path))  # a message names the file
+    longest = errors.LONGEST + len(str(tmp_path))  # a message names the file
     assert not any('\n' in complaint or len(complaint) > longest for complaint in complaints)
 
 
