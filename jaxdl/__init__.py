@@ -31,11 +31,13 @@ _HOME = {
     'geometric': 'config.experiment',
     'load_experiment': 'config.load',
     'load_member': 'ablation.member_networks',
+    'log_uniform': 'statistics.search',
     'override': 'config.overrides',
     'run': 'cli.dispatch',
     'sweep': 'config.experiment',
     'traced': 'models.custom',
     'train_member': 'ablation.member_networks',
+    'uniform': 'statistics.search',
 }
 _MODULES = ('augment', 'data', 'errors', 'models', 'register', 'report', 'statistics', 'theory')
 __all__ = [*_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from jaxdl.errors import InputError as InputError
     from jaxdl.inference.predictor import Predictor as Predictor
     from jaxdl.models.custom import traced as traced
+    from jaxdl.statistics.search import log_uniform as log_uniform
+    from jaxdl.statistics.search import uniform as uniform
     from jaxdl.train.settings import TrainSettings as TrainSettings
     from jaxdl.train.variant import Variant as Variant
 

@@ -170,6 +170,8 @@ def _words(annotation: Any) -> str:
         return (
             f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
         )
+    if typing.get_origin(annotation) is Mapping:
+        return 'an object of names and values'
     names = {
         int: 'a whole number',
         float: 'a number',

@@ -101,6 +101,7 @@ def run_groups(
                 conv=group.plan.conv,
                 condition=group.plan.condition,
                 phase=group.plan.phase,
+                stage=group.plan.stage,
                 hooks=_hooks(session, group, study, files[i], workload.num_classes),
                 programs=programs,
             )
@@ -117,6 +118,7 @@ def _hooks(
         return dict(
             condition=group.plan.condition,
             phase=group.plan.phase,
+            stage=group.plan.stage,
             options=group.options,
             members=len(np.unique(indices)),
         )

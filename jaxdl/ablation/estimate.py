@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl.ablation import planning, result_rows
-from jaxdl.ablation.planning import StudyPlan
+from jaxdl.ablation.planning import Condition, StudyPlan
 from jaxdl.config.experiment import Ablation, option_variant
+from jaxdl.statistics import protocol, search
 from jaxdl.train.variant import Variant, program_key
 from jaxdl.workdir.records import DataPlan, GroupPlan
 
@@ -31,9 +32,11 @@ def describe(ablation: Ablation) -> str:
     plan = planning.make_plan(ablation)
     record = plan.record
     lines = [f'{ablation.name}: {ablation.question}', *map(_data, record.data.items()), '']
-    lines.append(f'{"phase":10}{"members":>8}{"chunks":>8}{"memory":>10}  {"conv":8}  options')
-    lines += map(_group, record.groups)
+    width = max(10, *(len(_label(group)) + 1 for group in record.groups))
+    lines.append(f'{"phase":{width}}{"members":>8}{"chunks":>8}{"memory":>10}  {"conv":8}  options')
+    lines += [_group(group, width) for group in record.groups]
     lines += list_differing_fields(ablation)
+    lines += [line for condition in plan.conditions for line in _search(condition)]
     members = sum(group.members for group in record.groups)
     memory = max(_memory(group) * record.devices.count for group in record.groups)
     lines += [
@@ -41,10 +44,16 @@ def describe(ablation: Ablation) -> str:
         f'{members} members in {len(record.groups)} compiled programs; '
         f'at most {memory / 2**20:,.0f} MiB at once',
     ]
-    if any(group.phase == 'tune' for group in record.groups):
+    if any(c.search is None and c.has_phase('tune') for c in plan.conditions):
         lines.append(
             'A grid with its best learning rate at an edge grows, at most twice; not counted here.'
         )
+    further = {c.search.further for c in plan.conditions if c.search}
+    lines += [
+        f'A best point at a boundary adds {number} points to every option, at most '
+        f'{search.GROWTHS} times; not counted here.'
+        for number in sorted(further)
+    ]
     devices = record.devices
     lines.append(
         f'about {_duration(estimate_seconds(plan))} on {devices.count} x {devices.kind} '
@@ -107,11 +116,35 @@ def _data(item: tuple[str, DataPlan]) -> str:
     return f'{condition or "data"}: {data.name}, {shape}, {len(data.classes)} classes; {sizes}'
 
 
-def _group(group: GroupPlan) -> str:
+def _search(condition: Condition) -> list[str]:
+    """Cost of a search, in lines; none without a search."""
+    plan, study = condition.search, condition.study
+    if plan is None:
+        return []
+    best = min(protocol.FINALISTS, plan.trials)
+    runs = plan.trials * study.tuning_seeds + best * protocol.FURTHER_SEEDS
+    where = f'{condition.name}: ' if condition.name else ''
+    lines = [
+        '',
+        f'{where}search of every option: {plan.trials} points x {study.tuning_seeds} tuning seeds, '
+        f'then {best} points x {protocol.FURTHER_SEEDS} further seeds: {runs} runs, '
+        f'{runs * study.epochs:,} epochs',
+    ]
+    for option, ranges in plan.ranges.items():
+        texts = (f'{name} {r.low:g} to {r.high:g} ({r.scale})' for name, r in ranges.items())
+        lines.append(f'  {option:18}{", ".join(texts)}')
+    return lines
+
+
+def _label(group: GroupPlan) -> str:
     label = ' '.join(word for word in (group.condition, group.phase) if word)
+    return f'{label} ({group.stage})' if group.stage else label
+
+
+def _group(group: GroupPlan, width: int) -> str:
     memory = f'{_memory(group) / 2**20:,.0f} MiB'
     sizes = f'{group.members:8}{group.chunks:8}{memory:>10}'
-    return f'{label:10}{sizes}  {group.conv:8}  {", ".join(group.options)}'
+    return f'{_label(group):{width}}{sizes}  {group.conv:8}  {", ".join(group.options)}'
 
 
 def _memory(group: GroupPlan) -> float:

@@ -89,11 +89,16 @@ def load_member(
             'jaxdl.train_member, which trains one network again'
         )
     name = _check_member(ablation, option, seed, condition)
-    rows = tables.read_table(folder / FOLDER / 'index.csv', INDEX)
+    rows = tables.read_table(folder / FOLDER / 'index.csv', INDEX, further=float)
     row = next(r for r in rows if (r['condition'], r['option'], r['seed']) == (name, option, seed))
     arrays = _read(folder / FOLDER / row['file'])
     study = planning.with_condition(ablation, name)
-    variant = dataclasses.replace(option_variant(study, option), learning_rate=row['learning_rate'])
+    setting = {
+        field: value
+        for field, value in row.items()
+        if (field == 'learning_rate' or field not in INDEX) and value is not None
+    }
+    variant = dataclasses.replace(option_variant(study, option), **setting)
     classes = records.read(folder / 'plan.json', records.Plan).data[name].classes
     flat = {tuple(k.split('/')): v for k, v in arrays.items() if k not in ('mean', 'std')}
     variables = dict(params={}, batch_stats={}) | traverse_util.unflatten_dict(flat)
@@ -107,8 +112,8 @@ def train_member(
 ) -> TrainedNetwork:
     """Train a measured network of a finished ablation again, alone.
 
-    The learning rate, the data and the split are those of the run. The result equals the measured
-    network up to rounding.
+    The chosen hyperparameters, the data and the split are those of the run. The result equals the
+    measured network up to rounding.
 
     Args:
       workdir: of the ablation.
@@ -127,13 +132,17 @@ def train_member(
     name = _check_member(ablation, option, None, condition)
     plan = planning.resume_plan(ablation, records.read(folder / 'plan.json', records.Plan))
     part = next(each for each in plan.conditions if each.name == name)
-    summary = tables.read_table(folder / 'summary.csv', tables.SUMMARY)
-    rate = next(
-        row['learning_rate']
-        for row in summary
-        if (row['condition'], row['option']) == (name, option)
+    measured = next(
+        row
+        for row in tables.read_results(folder / 'results.csv')
+        if (row['condition'], row['phase'], row['option']) == (name, 'measure', option)
     )
-    variant = dataclasses.replace(option_variant(part.study, option), learning_rate=rate)
+    setting = {
+        field: measured[field]
+        for field in tables.hyperparameters(measured)
+        if measured[field] is not None
+    }
+    variant = dataclasses.replace(option_variant(part.study, option), **setting)
     split = variant.split_offset + seed * part.study.data.resample_split
     if split not in part.splits:
         raise InputError(
@@ -171,12 +180,17 @@ def chunk_arrays(chunk: Chunk) -> Result:
     return {f'{PREFIX}{name}': np.asarray(array) for name, array in arrays.items()}
 
 
-def write(folder: pathlib.Path, tested: Sequence[tuple[Condition, Member, Result]]) -> None:
+def write(
+    folder: pathlib.Path,
+    tested: Sequence[tuple[Condition, Member, Result]],
+    columns: Sequence[str] = (),
+) -> None:
     """Write the networks of all measured members to artifacts/networks/.
 
     Args:
       folder: workdir of the run.
       tested: condition, member and result of each.
+      columns: further hyperparameters, which follow `file` in index.csv.
     """
     rows = []
     for number, (condition, member, result) in enumerate(tested):
@@ -188,6 +202,7 @@ def write(folder: pathlib.Path, tested: Sequence[tuple[Condition, Member, Result
         file = f'{number}.npz'
         workdir.write_arrays(folder / FOLDER / file, arrays)
         rate = float(member.variant.learning_rate)
+        further = {column: getattr(member.variant, column, None) for column in columns}
         rows.append(
             dict(
                 condition=condition.name,
@@ -195,9 +210,11 @@ def write(folder: pathlib.Path, tested: Sequence[tuple[Condition, Member, Result
                 seed=member.seed,
                 learning_rate=rate,
                 file=file,
+                **further,
             )
         )
-    tables.write_table(folder / FOLDER / 'index.csv', INDEX, rows)
+    index = INDEX | dict.fromkeys(columns, float)
+    tables.write_table(folder / FOLDER / 'index.csv', index, rows)
 
 
 def _read_ablation(folder: pathlib.Path) -> Ablation:

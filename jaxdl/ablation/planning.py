@@ -7,10 +7,12 @@ from plan.json and chooses nothing.
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import statistics
-from jaxdl.config import registry
+from jaxdl.config import registry, search_space
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.config.load import component_names
 from jaxdl.config.overrides import override
@@ -22,10 +24,12 @@ from jaxdl.errors import InputError, visible
 from jaxdl.models import taken_settings
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import machine, provenance
-from jaxdl.statistics import protocol, variance
-from jaxdl.train import train_step
+from jaxdl.statistics import protocol, search, variance
+from jaxdl.statistics.search import Range, Setting
+from jaxdl.train import keys, train_step
+from jaxdl.train.variant import Variant
 from jaxdl.workdir import records
-from jaxdl.workdir.records import DataPlan, GroupPlan
+from jaxdl.workdir.records import FINAL, DataPlan, GroupPlan, SearchPlan, SearchRange
 
 # Sources of variance, as fields of a Variant.
 SOURCES = ('init_offset', 'order_offset', 'noise_offset', 'split_offset')
@@ -37,8 +41,8 @@ class Group:
     """Members that share one compiled program in one phase.
 
     Attributes:
-      members: (variant, seed) runs, at planned or at chosen learning rates.
-      plan: its entry in plan.json; of a grid that grew, the entry of the group that it belongs to.
+      members: (variant, seed) runs, with planned or with chosen hyperparameters.
+      plan: its entry in plan.json; of points that were added, the entry of the planned points.
     """
 
     members: tuple[Member, ...]
@@ -49,15 +53,15 @@ class Group:
         """Options of the members, each once."""
         return list(dict.fromkeys(member.option for member in self.members))
 
-    def with_rates(self, rates: Mapping[str, Sequence[float]]) -> 'Group':
-        """The same runs of the options of `rates`, each at the learning rates of its option."""
-        runs = dict.fromkeys(_with_rate(member, 1.0) for member in self.members)
+    def with_settings(self, settings: Mapping[str, Sequence[Setting]]) -> 'Group':
+        """The same runs of the options of `settings`, each with the settings of its option."""
         members = [
-            _with_rate(run, rate)
+            member
             for option in self.options
-            for rate in rates.get(option, ())
-            for run in runs
-            if run.option == option
+            for setting in settings.get(option, ())
+            for member in dict.fromkeys(
+                _with_setting(run, setting) for run in self.members if run.option == option
+            )
         ]
         return Group(tuple(members), self.plan)
 
@@ -75,8 +79,9 @@ class Condition:
       study: the ablation with the overrides of this condition.
       dataset: its images and labels.
       splits: number of a split -> indices of the images.
-      groups: of all phases, in the order of plan.json; the learning rates of the phases `measure`
-        and `variance` are the first of each grid until `at` sets the chosen ones.
+      groups: of all phases, in the order of plan.json; where nothing is chosen yet, their
+        hyperparameters are the first of each option until `phase` sets the chosen ones.
+      search: the planned search; None for a grid of learning rates.
     """
 
     name: str
@@ -84,10 +89,21 @@ class Condition:
     dataset: Dataset
     splits: Mapping[int, Splits]
     groups: tuple[Group, ...]
+    search: SearchPlan | None = None
 
-    def phase(self, name: str, rates: Mapping[str, Sequence[float]]) -> list[Group]:
-        """Groups of a phase with the options of `rates`, at these learning rates."""
-        groups = [group.with_rates(rates) for group in self.groups if group.plan.phase == name]
+    def has_phase(self, name: str) -> bool:
+        """Whether there are groups of a phase."""
+        return any(group.plan.phase == name for group in self.groups)
+
+    def phase(
+        self, name: str, settings: Mapping[str, Sequence[Setting]], stage: str = ''
+    ) -> list[Group]:
+        """Groups of a phase and stage with the options of `settings`, with these settings."""
+        groups = [
+            group.with_settings(settings)
+            for group in self.groups
+            if (group.plan.phase, group.plan.stage) == (name, stage)
+        ]
         return [group for group in groups if group.members]
 
 
@@ -105,6 +121,12 @@ class StudyPlan:
     conditions: tuple[Condition, ...]
     record: records.Plan
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Searched hyperparameters next to the learning rate: columns of results.csv."""
+        names = (name for c in self.conditions if c.search for name in c.search.fields)
+        return tuple(dict.fromkeys(name for name in names if name != search_space.RATE))
+
 
 def make_plan(ablation: Ablation) -> StudyPlan:
     """Choose splits, lowering and layout of a study.
@@ -121,16 +143,15 @@ def make_plan(ablation: Ablation) -> StudyPlan:
     devices, timer = provenance.describe_devices(), autotune.Timer()
     conditions, data = [], {}
     for name, study, dataset in load_conditions(ablation):
-        phases = _phases(study)
+        planned_search = plan_search(study)
+        phases = _phases(study, planned_search)
         splits = _splits(study, dataset, phases)
         data[name] = _data_plan(dataset, list(splits.values()))
         groups = [
-            Group(
-                members, _group_plan(name, phase, members, data[name], study, devices.count, timer)
-            )
-            for phase, members in phases
+            Group(phase.members, _group_plan(name, phase, data[name], study, devices.count, timer))
+            for phase in phases
         ]
-        conditions.append(Condition(name, study, dataset, splits, tuple(groups)))
+        conditions.append(Condition(name, study, dataset, splits, tuple(groups), planned_search))
     record = records.Plan(
         data=data,
         devices=devices,
@@ -147,6 +168,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
             if (kind, name) in registry.ORIGINS and kind == 'model'
         }
         or None,
+        search={c.name: c.search for c in conditions if c.search} or None,
     )
     return StudyPlan(ablation, tuple(conditions), record)
 
@@ -164,10 +186,12 @@ def resume_plan(ablation: Ablation, record: records.Plan) -> StudyPlan:
     entries = list(record.groups)
     conditions = []
     for name, study, dataset in _load_unchanged(ablation, record):
-        phases = _phases(study)
-        groups = [_resume_group(name, phase, members, entries) for phase, members in phases]
+        planned_search = (record.search or {}).get(name)
+        _check_search(name, study, planned_search)
+        phases = _phases(study, planned_search)
+        groups = [_resume_group(name, phase, entries) for phase in phases]
         splits = _splits(study, dataset, phases)
-        conditions.append(Condition(name, study, dataset, splits, tuple(groups)))
+        conditions.append(Condition(name, study, dataset, splits, tuple(groups), planned_search))
     return StudyPlan(ablation, tuple(conditions), record)
 
 
@@ -180,12 +204,57 @@ def check_data(ablation: Ablation, record: records.Plan) -> None:
     _load_unchanged(ablation, record)
 
 
-def grids(study: Ablation) -> dict[str, tuple[float, ...]]:
-    """Learning rates that each option is tuned over: option -> grid."""
-    scales = {option: option_variant(study, option).learning_rate_scale for option in study.options}
+def plan_search(study: Ablation) -> SearchPlan | None:
+    """Points of a search and the ranges of every option; None for a grid of learning rates.
+
+    The unit points are those of one scrambled Sobol sequence, the same for every option.
+    """
+    names = search_space.searched_fields(study)
+    if not names:
+        return None
+    further = -(-study.trials // 2)
+    number = study.trials + search.GROWTHS * further
+    key = keys.fold(keys.seed_key(protocol.TUNING_SEED), 'search')
+    scramble = int(jax.random.bits(key, dtype=jnp.uint32))
+    points = search.unit_points(number, len(names), scramble)
+    return SearchPlan(
+        fields=names,
+        trials=study.trials,
+        further=further,
+        scramble=scramble,
+        points=tuple(map(tuple, points.tolist())),
+        ranges={
+            option: {
+                name: _search_range(option_variant(study, option), name, limits)
+                for name, limits in search_space.ranges(study, option).items()
+            }
+            for option in study.options
+        },
+    )
+
+
+def _search_range(variant: Variant, name: str, limits: Range) -> SearchRange:
+    """A range, and how far it may grow: values beyond are ones that the field cannot have."""
+    ends = dict(low=limits.low, high=limits.high)
+    for end in ends:
+        for step in range(1, search.GROWTHS + 1):
+            value = limits.moved(end, step * search.EXTENSION)
+            if not search_space.allows(variant, name, value):
+                break
+            ends[end] = value
+    return SearchRange(*limits, lowest=ends['low'], highest=ends['high'])
+
+
+def planned_settings(study: Ablation, plan: SearchPlan | None) -> dict[str, list[Setting]]:
+    """Hyperparameters that each option is tuned over at first: points of a search, or a grid."""
+    if plan:
+        return {
+            option: [_fixed_rate(study, option, plan) | dict(s) for s in points.settings]
+            for option, points in search.first_round(plan).items()
+        }
     return {
-        option: tuple(float(f'{rate * scale:.12g}') for rate in study.learning_rates)
-        for option, scale in scales.items()
+        option: [dict(learning_rate=rate) for rate in search_space.learning_rates(study, option)]
+        for option in study.options
     }
 
 
@@ -196,7 +265,14 @@ def with_condition(ablation: Ablation, condition: str) -> Ablation:
 
 def evaluation_seeds(ablation: Ablation) -> range:
     """Seeds of the phase `measure`."""
-    return _seeds(ablation, 'measure')
+    return _seeds(ablation, 'measure', '')
+
+
+def _fixed_rate(study: Ablation, option: str, plan: SearchPlan) -> dict[str, float]:
+    """The learning rate of an option if the search leaves it out."""
+    if search_space.RATE in plan.ranges[option]:
+        return {}
+    return {search_space.RATE: search_space.learning_rates(study, option)[0]}
 
 
 def load_conditions(ablation: Ablation) -> list[tuple[str, Ablation, Dataset]]:
@@ -226,32 +302,46 @@ def _load_unchanged(
     return conditions
 
 
-def _phases(study: Ablation) -> list[tuple[str, tuple[Member, ...]]]:
-    """Phase and members of each group, with the first learning rates where none is chosen yet."""
-    rates = grids(study)
-    first = {option: grid[:1] for option, grid in rates.items()}
-    phases: dict[str, Mapping[str, Sequence[float]]] = {}
-    if len(study.learning_rates) > 1:
-        phases['tune'] = rates
-    phases['measure'] = first
+@dataclasses.dataclass(frozen=True)
+class _Phase:
+    """Members of one program in a phase and a stage."""
+
+    name: str
+    stage: str
+    members: tuple[Member, ...]
+
+
+def _phases(study: Ablation, plan: SearchPlan | None) -> list[_Phase]:
+    """Members of each group, with the first hyperparameters where none are chosen yet."""
+    planned = planned_settings(study, plan)
+    first = {option: settings[:1] for option, settings in planned.items()}
+    phases: dict[tuple[str, str], Mapping[str, Sequence[Setting]]] = {}
+    if any(len(settings) > 1 for settings in planned.values()):
+        phases['tune', ''] = planned
+    if plan:
+        phases['tune', FINAL] = {o: s[: protocol.FINALISTS] for o, s in planned.items()}
+    phases['measure', ''] = first
     if study.variance_study:
-        phases['variance'] = {study.baseline: first[study.baseline]}
+        phases['variance', ''] = {study.baseline: first[study.baseline]}
     groups = []
-    for phase, options in phases.items():
-        members = _members(study, phase, options)
+    for (name, stage), options in phases.items():
+        members = _members(study, name, stage, options)
         groups += [
-            (phase, tuple(members[i] for i in places)) for places in group_by_program(members)
+            _Phase(name, stage, tuple(members[i] for i in places))
+            for places in group_by_program(members)
         ]
     return groups
 
 
-def _members(study: Ablation, phase: str, rates: Mapping[str, Sequence[float]]) -> list[Member]:
-    """Members of a phase: options x learning rates x seeds, or levels of variance sources."""
+def _members(
+    study: Ablation, phase: str, stage: str, settings: Mapping[str, Sequence[Setting]]
+) -> list[Member]:
+    """Members of a phase: options x settings x seeds, or levels of variance sources."""
     members = []
-    for option, grid in rates.items():
+    for option, of_option in settings.items():
         base = option_variant(study, option)
-        for rate in grid:
-            variant = dataclasses.replace(base, learning_rate=rate)
+        for setting in of_option:
+            variant = dataclasses.replace(base, **setting)
             if phase == 'variance':
                 members += [
                     Member(
@@ -267,12 +357,14 @@ def _members(study: Ablation, phase: str, rates: Mapping[str, Sequence[float]]) 
                 Member(
                     option, seed, variant, variant.split_offset + seed * study.data.resample_split
                 )
-                for seed in _seeds(study, phase)
+                for seed in _seeds(study, phase, stage)
             ]
     return members
 
 
-def _seeds(study: Ablation, phase: str) -> range:
+def _seeds(study: Ablation, phase: str, stage: str) -> range:
+    if stage == FINAL:
+        return protocol.further_seeds(study.tuning_seeds)
     first, count = dict(
         tune=(protocol.TUNING_SEED, study.tuning_seeds),
         measure=(protocol.MEASURING_SEED, study.seeds),
@@ -286,28 +378,45 @@ def _crossings(levels: int) -> list[dict[str, int]]:
     return [dict(zip(SOURCES, map(int, run), strict=True)) for run in runs]
 
 
-def _with_rate(member: Member, rate: float) -> Member:
-    return dataclasses.replace(
-        member, variant=dataclasses.replace(member.variant, learning_rate=rate)
-    )
+def _with_setting(member: Member, setting: Setting) -> Member:
+    return dataclasses.replace(member, variant=dataclasses.replace(member.variant, **setting))
 
 
-def _splits(
-    study: Ablation, dataset: Dataset, phases: Sequence[tuple[str, Sequence[Member]]]
-) -> dict[int, Splits]:
+def _splits(study: Ablation, dataset: Dataset, phases: Sequence[_Phase]) -> dict[int, Splits]:
     """Every split that a member needs, by its number."""
-    numbers = sorted({member.split for _, members in phases for member in members})
+    numbers = sorted({member.split for phase in phases for member in phase.members})
     return {number: split(dataset, study.data, number) for number in numbers}
 
 
-def _resume_group(
-    condition: str, phase: str, members: tuple[Member, ...], entries: list[GroupPlan]
-) -> Group:
+def _check_search(condition: str, study: Ablation, plan: SearchPlan | None) -> None:
+    """InputError unless plan.json has the search of this condition, or none where there is none."""
+    fields = search_space.searched_fields(study)
+    valid = plan is None and not fields
+    if plan is not None and plan.fields == fields:
+        number = study.trials + search.GROWTHS * plan.further
+        ranges = {o: tuple(search_space.ranges(study, o)) for o in study.options}
+        valid = (
+            plan.trials == study.trials
+            and len(plan.points) == number
+            and all(len(point) == len(fields) for point in plan.points)
+            and all(0 <= unit <= 1 for point in plan.points for unit in point)
+            and ranges == {option: tuple(limits) for option, limits in plan.ranges.items()}
+        )
+    if not valid:
+        where = f' of condition {condition!r}' if condition else ''
+        raise InputError(f'plan.json has another search{where}: {RESTART}')
+
+
+def _resume_group(condition: str, phase: _Phase, entries: list[GroupPlan]) -> Group:
     """The group with the next entry of plan.json, which is taken from `entries`."""
+    members = phase.members
     options = tuple(dict.fromkeys(member.option for member in members))
-    expected = (condition, phase, options, len(members))
+    expected = (condition, phase.name, phase.stage, options, len(members))
     plan = entries.pop(0) if entries else None
-    if plan is None or (plan.condition, plan.phase, plan.options, plan.members) != expected:
+    if (
+        plan is None
+        or (plan.condition, plan.phase, plan.stage, plan.options, plan.members) != expected
+    ):
         raise InputError(f'plan.json has other groups than this version of jaxdl: {RESTART}')
     if plan.conv not in (*LOWERINGS, autotune.NONE) or plan.limit < 1 or plan.cores < 1:
         raise InputError(
@@ -322,13 +431,13 @@ def _resume_group(
 
 def _group_plan(
     condition: str,
-    phase: str,
-    members: Sequence[Member],
+    phase: _Phase,
     data: DataPlan,
     study: Ablation,
     devices: int,
     timer: autotune.Timer,
 ) -> GroupPlan:
+    members = phase.members
     variant, count = members[0].variant, len(members)
     variants = [member.variant for member in members]
     steps = data.train // variant.batch_size
@@ -349,7 +458,7 @@ def _group_plan(
     sides, cut = _lay_out(members, devices, limit, cores)
     return GroupPlan(
         condition=condition,
-        phase=phase,
+        phase=phase.name,
         options=tuple(dict.fromkeys(member.option for member in members)),
         members=count,
         steps=steps * study.epochs,
@@ -360,6 +469,7 @@ def _group_plan(
         cores=cores,
         member_bytes=member_bytes,
         conv=conv,
+        stage=phase.stage,
     )
 
 

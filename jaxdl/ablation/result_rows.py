@@ -15,13 +15,17 @@ from jaxdl.ensemble import Member, Result
 from jaxdl.train import train_step
 from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.records import GroupRecord
-from jaxdl.workdir.tables import Row
+from jaxdl.workdir.tables import Row, point_of
 
 SPLITS, METRICS = ('train', 'val', 'test'), ('loss', 'accuracy')
 
 
 def result_rows(
-    condition: str, phase: str, members: Sequence[tuple[Member, Result]], num_classes: int
+    condition: str,
+    phase: str,
+    members: Sequence[tuple[Member, Result]],
+    num_classes: int,
+    columns: Sequence[str] = (),
 ) -> list[Row]:
     """Rows of results.csv of one group.
 
@@ -32,9 +36,11 @@ def result_rows(
       phase: `tune` or `measure`.
       members: each member and its result.
       num_classes: the accuracy of chance is 1 / num_classes.
+      columns: further hyperparameters, which follow `value`; None where a network lacks the field.
     """
     rows = []
     for member, result in members:
+        first, further = len(rows), {name: getattr(member.variant, name, None) for name in columns}
         head = dict(condition=condition, phase=phase, option=member.option)
         head |= dict(learning_rate=member.variant.learning_rate, seed=member.seed)
         alive = _is_finite(result)
@@ -56,6 +62,7 @@ def result_rows(
                 _, split, metric = name.split('.', 2)
                 written = float(value) if alive[-1] else float('nan')
                 rows.append(dict(head, epoch=len(alive), split=split, metric=metric, value=written))
+        rows[first:] = [row | further for row in rows[first:]]
     return rows
 
 
@@ -73,7 +80,7 @@ def test_accuracy(result: Result, num_classes: int) -> float:
 def sort_rows(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
     """Rows of one condition in the order of results.csv.
 
-    The order is by phase, option, learning rate, seed, epoch, split and metric.
+    The order is by phase, option, hyperparameters, seed, epoch, split and metric.
     """
     options = list(ablation.options)
     metrics = (*METRICS, *sorted({row['metric'] for row in rows} - {*METRICS}))
@@ -82,7 +89,7 @@ def sort_rows(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
         return (
             row['phase'] == 'measure',
             options.index(row['option']),
-            row['learning_rate'],
+            point_of(row),
             row['seed'],
             row['epoch'],
             SPLITS.index(row['split']),

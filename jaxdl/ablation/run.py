@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxdl import workdir
-from jaxdl.ablation import artifacts, member_networks, planning, result_rows
+from jaxdl.ablation import artifacts, member_networks, planning, result_rows, tuning
 from jaxdl.ablation.chunk_runner import Session, run_groups
 from jaxdl.ablation.planning import Condition, StudyPlan
 from jaxdl.config import registry
@@ -18,12 +18,11 @@ from jaxdl.ensemble import Member, Result, Workload
 from jaxdl.errors import InputError, warn
 from jaxdl.runtime import distributed, progress, provenance, signals, tracking
 from jaxdl.statistics import protocol
+from jaxdl.statistics.search import Setting
 from jaxdl.workdir import journal, records, tables
 from jaxdl.workdir.correct import CorrectTable, write_correct
 from jaxdl.workdir.records import GroupRecord, RunRecord
 from jaxdl.workdir.tables import Results, Row
-
-GROWTHS = 2  # how often a grid may grow past an edge that holds the best learning rate
 
 
 @dataclasses.dataclass
@@ -79,7 +78,7 @@ def run(
 
 def read(folder: pathlib.Path) -> Results:
     """Tables of a finished run."""
-    table = tables.read_table(folder / 'results.csv', tables.RESULTS)
+    table = tables.read_results(folder / 'results.csv')
     return Results(table, tables.read_table(folder / 'summary.csv', tables.SUMMARY), folder)
 
 
@@ -156,7 +155,7 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
             folder, plan.record.devices, note, interrupted, ablation.checkpoint_seconds, track
         )
         for number, condition in enumerate(plan.conditions):
-            measurements = _measure(session, condition, number)
+            measurements = _measure(session, condition, number, plan.columns)
             if first:
                 measurements.costs = result_rows.cost_rows(condition, measurements.groups)
                 findings = plan.record.data[condition.name].findings
@@ -169,16 +168,20 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
         _write(folder, plan, measured, started)
 
 
-def _measure(session: Session, condition: Condition, number: int) -> Measurements:
-    """All phases of the protocol in one condition."""
+def _measure(
+    session: Session, condition: Condition, number: int, columns: Sequence[str]
+) -> Measurements:
+    """All phases of the protocol in one condition; `columns` follow `value` in results.csv."""
     study, splits = condition.study, condition.splits
     data = place_on_device(condition.dataset, list(splits.values()))
     num_classes = len(condition.dataset.class_names)
     workload = Workload(data, num_classes, study.epochs, tuple(splits))
     measurements = Measurements(condition)
 
-    def run_phase(name: str, rates: Mapping[str, Sequence[float]], label: str) -> None:
-        groups = condition.phase(name, rates)
+    def run_phase(
+        name: str, settings: Mapping[str, Sequence[Setting]], label: str, stage: str = ''
+    ) -> None:
+        groups = condition.phase(name, settings, stage)
         job = f'{number}-{label}'
         for group, results, record in run_groups(session, groups, workload, study, job):
             measurements.groups.append(record)
@@ -186,32 +189,28 @@ def _measure(session: Session, condition: Condition, number: int) -> Measurement
             if name == 'variance':
                 measurements.varied += members
                 continue
-            rows = result_rows.result_rows(condition.name, name, members, num_classes)
+            rows = result_rows.result_rows(condition.name, name, members, num_classes, columns)
             measurements.rows += rows
             tracking.track_rows(session.track, rows)
             if name == 'measure':
                 measurements.tested += members
 
-    grids = planning.grids(study)
-    best = {option: grid[0] for option, grid in grids.items()}
-    growing: Mapping[str, Sequence[float]] = grids if len(study.learning_rates) > 1 else {}
-    for growth in range(GROWTHS + 1):
-        if growing:
-            run_phase('tune', growing, f'tune{growth}')
-            means = {
-                option: protocol.validation_means(measurements.rows, option, condition.name)
-                for option in grids
-            }
-            best = {option: protocol.best_rate(means[option]) for option in grids}
-            past = {option: protocol.grow(tuple(means[option]), best[option]) for option in growing}
-            growing = {option: (rate,) for option, rate in past.items() if rate}
+    best = tuning.tune(
+        condition,
+        measurements.rows,
+        lambda settings, stage, label: run_phase('tune', settings, label, stage),
+    )
     margin = protocol.equivalence_margin(
-        study.margin, measurements.rows, study.baseline, condition.name
+        study.margin,
+        measurements.rows,
+        study.baseline,
+        condition.name,
+        searched_seeds=study.tuning_seeds if condition.search else None,
     )
     session.note('margin', condition=condition.name, margin=margin)
-    run_phase('measure', {option: (rate,) for option, rate in best.items()}, 'measure')
+    run_phase('measure', {option: [setting] for option, setting in best.items()}, 'measure')
     if study.variance_study:
-        run_phase('variance', {study.baseline: (best[study.baseline],)}, 'variance')
+        run_phase('variance', {study.baseline: [best[study.baseline]]}, 'variance')
     return measurements
 
 
@@ -226,7 +225,8 @@ def _write(
     ]
     artifacts.write_variance(folder, varied)
     rows = [row for each in measured for row in result_rows.sort_rows(each.rows, plan.ablation)]
-    tables.write_table(folder / 'results.csv', tables.RESULTS, rows)
+    columns = tables.RESULTS | dict.fromkeys(plan.columns, float)
+    tables.write_table(folder / 'results.csv', columns, rows)
     costs = [row for each in measured for row in each.costs]
     tables.write_table(folder / 'costs.csv', tables.COSTS, costs)
     tested = [
@@ -241,7 +241,7 @@ def _write(
         artifact_folder = folder / 'artifacts' / str(number)
         artifacts.write_differing(artifact_folder, each.condition, correct, by_image)
     if plan.ablation.keep_networks:
-        member_networks.write(folder, tested)
+        member_networks.write(folder, tested, plan.columns)
     tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
     workdir.seal(folder)
     groups = tuple(record for each in measured for record in each.groups)

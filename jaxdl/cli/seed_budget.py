@@ -87,9 +87,13 @@ def _read_finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) -> Iterator[str]:
-    rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
+    rows = tables.read_results(folder / 'results.csv')
     margin = protocol.equivalence_margin(
-        ablation.margin, rows, config['baseline'], rows[0]['condition']
+        ablation.margin,
+        rows,
+        config['baseline'],
+        rows[0]['condition'],
+        searched_seeds=config['tuning_seeds'] if config.get('search') else None,
     )
     targets: list[float] = sorted({*POINTS, margin} if margin else POINTS)
     run = f'{config["epochs"]} epochs' + (', a smoke run' if config.get('scale') == 'quick' else '')

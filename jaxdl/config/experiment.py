@@ -12,6 +12,8 @@ from jaxdl.config.recipe import RECIPES, Probe, Recipe
 from jaxdl.data import Data
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.conv import LOWERINGS
+from jaxdl.statistics.protocol import MEASURING_SEED
+from jaxdl.statistics.search import Search
 from jaxdl.train import variant
 from jaxdl.train.metrics import METRICS
 from jaxdl.train.settings import TrainSettings
@@ -19,6 +21,7 @@ from jaxdl.train.variant import Variant
 
 Overrides = Mapping[str, Any]
 SCALES = ('full', 'quick')
+TUNING = ('search', 'learning_rates')  # of an option, next to its overrides of Variant
 
 
 def geometric(low: float, high: float, count: int) -> tuple[float, ...]:
@@ -66,7 +69,8 @@ def sweep(**values: Sequence[Any]) -> dict[str, dict[str, Any]]:
 class Ablation:
     """A factor whose options are compared with a baseline.
 
-    An option is a named dict of overrides of Variant.
+    An option is a named dict of overrides of Variant. It may have a `search` or `learning_rates` of
+    its own.
 
     A condition repeats the study under overrides of the experiment (`{'data.dataset': ...,
     'epochs': 5}`). Where a second factor is named, the conditions are its values, the first its
@@ -87,7 +91,12 @@ class Ablation:
     learning_rates: tuple[float, ...] = fields.ruled(
         geometric(0.01, 1.0, 5), fields.each(fields.above(0))
     )
-    tuning_seeds: int = fields.ruled(3, fields.at_least(1))  # of each option and rate
+    # field -> range (log_uniform, uniform) that every option is searched over, in place of
+    # learning_rates; empty: none
+    search: Search = dataclasses.field(default_factory=dict)
+    trials: int = fields.ruled(16, fields.at_least(2))  # points of a search, of each option
+    # of each option and learning rate or point
+    tuning_seeds: int = fields.ruled(3, fields.between(1, MEASURING_SEED))
     seeds: int = fields.ruled(10, fields.at_least(1))  # fresh ones, that measure
     epochs: int = fields.ruled(20, fields.at_least(1))
     # Accuracy: options closer than this are equivalent. null: a fifth of the baseline's validation
@@ -222,4 +231,5 @@ def option_variant(ablation: Ablation, option: str) -> Variant:
       >>> option_variant(study, 'avg').pooling
       'avg'
     """
-    return variant.replace(ablation.variant, ablation.options[option], f' in option {option!r}')
+    overrides = {k: v for k, v in ablation.options[option].items() if k not in TUNING}
+    return variant.replace(ablation.variant, overrides, f' in option {option!r}')

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxdl import fields, workdir
+from jaxdl.config import search_space
 from jaxdl.config.experiment import (
+    TUNING,
     Ablation,
     Assignment,
     Demonstration,
@@ -19,6 +21,7 @@ from jaxdl.config.experiment import (
 from jaxdl.config.recipe import RECIPES
 from jaxdl.errors import InputError, unknown
 from jaxdl.models import taken_settings
+from jaxdl.statistics.search import Search
 from jaxdl.train import variant
 from jaxdl.train.variant import Variant
 from jaxdl.workdir.tables import ALL
@@ -59,12 +62,29 @@ def quick(experiment: Kind) -> Kind:
             experiment, {f'settings.{name}': value for name, value in experiment.quick.items()}
         )
     if isinstance(experiment, Ablation):
-        middle = experiment.learning_rates[len(experiment.learning_rates) // 2]
-        shrunk = dict(learning_rates=(middle,), tuning_seeds=1, seeds=3, epochs=3)
-        experiment = dataclasses.replace(experiment, **shrunk)
+        options = {
+            option: {**overrides, 'learning_rates': _middle(overrides['learning_rates'])}
+            if 'learning_rates' in overrides
+            else overrides
+            for option, overrides in experiment.options.items()
+        }
+        experiment = dataclasses.replace(
+            experiment,
+            options=options,
+            learning_rates=_middle(experiment.learning_rates),
+            trials=2,
+            tuning_seeds=1,
+            seeds=3,
+            epochs=3,
+        )
     if isinstance(experiment, FineTune):
         experiment = override(experiment, QUICK)
     return dataclasses.replace(experiment, scale='quick')
+
+
+def _middle(rates: Sequence[float]) -> tuple[float, ...]:
+    """The middle one of a grid of learning rates, alone."""
+    return (rates[len(rates) // 2],)
 
 
 def override(experiment: Kind, overrides: Overrides) -> Kind:
@@ -104,6 +124,18 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
                 f'{key}={value!r}: the learning rate is tuned over learning_rates: '
                 f'set learning_rates=[{value}]'
             )
+        if (
+            isinstance(experiment, Ablation)
+            and path[0] == 'variant'
+            and path[1] in experiment.search
+        ):
+            raise InputError(
+                f'{key}={value!r}: {path[1]} is searched: leave {path[1]} out of search, '
+                f'or set learning_rates=[...] for no search'
+            )
+        if path == ('learning_rates',) and isinstance(experiment, Ablation):
+            # They replace a search of the rate. A search of other fields needs a list of one.
+            experiment = search_space.without_search(experiment)
         if len(path) == 1:
             experiment = dataclasses.replace(
                 experiment, **{path[0]: _check_value(type(experiment), key, path[0], value)}
@@ -184,7 +216,7 @@ def parse_value(annotation: Any, text: str) -> Any:
       ('21042', 21042, None)
     """
     kinds = typing.get_args(annotation) or (annotation,)
-    if str in kinds and typing.get_origin(annotation) is not tuple:
+    if str in kinds and typing.get_origin(annotation) not in (tuple, Mapping):
         return None if text == 'null' and type(None) in kinds else text
     try:
         return workdir.parse(text)
@@ -270,10 +302,12 @@ def _check_options(ablation: Ablation) -> Ablation:
             )
         if 'learning_rate' in overrides:
             raise InputError(
-                f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale'
+                f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale, '
+                'learning_rates or search'
             )
         _check_taken(option, overrides, option_variant(ablation, option).model)
     _check_different(ablation)
+    ablation = search_space.check(ablation)
     for condition, overrides in ablation.conditions.items():
         if len(ablation.conditions) > 1 and condition in ('', ALL):
             raise InputError(
@@ -284,7 +318,9 @@ def _check_options(ablation: Ablation) -> Ablation:
             raise InputError(
                 f'condition {condition!r} is {overrides!r}: must be a dict of overrides'
             )
-        fractions = override(ablation, overrides).data.fractions
+        study = override(ablation, overrides)
+        search_space.check(study)
+        fractions = study.data.fractions
         if fractions is not None and not all(fractions):
             raise InputError(
                 f'data.fractions={list(fractions)}: an ablation needs training, validation and '
@@ -310,7 +346,8 @@ def _check_different(ablation: Ablation) -> None:
     """InputError if two options are the same run."""
     names: dict[Any, str] = {}
     for option in ablation.options:
-        key = variant.identity(option_variant(ablation, option))
+        tuning = {k: v for k, v in ablation.options[option].items() if k in TUNING}
+        key = variant.identity(option_variant(ablation, option)), str(tuning)
         if key in names:
             raise InputError(
                 f'options {names[key]!r} and {option!r} are the same network with the same '
@@ -363,7 +400,7 @@ def field_paths(experiment: Experiment) -> list[str]:
     direct = [
         f.name
         for f in dataclasses.fields(experiment)
-        if f.name not in skipped and typing.get_origin(f.type) is not Mapping
+        if f.name not in skipped and (typing.get_origin(f.type) is not Mapping or f.type == Search)
     ]
     return direct + [
         f'{part}.{f.name}' for part, kind in inner.items() for f in dataclasses.fields(kind)

@@ -130,6 +130,7 @@ def run_members(
     conv: str = 'auto',
     condition: str = '',
     phase: str = 'train',
+    stage: str = '',
     hooks: Hooks = Hooks(),
     programs: Callable[[], Programs] | None = None,
 ) -> tuple[list[Result], GroupRecord]:
@@ -142,6 +143,7 @@ def run_members(
       conv: a row of `models.conv.LOWERINGS`, `none`, or `auto`.
       condition: for the entry in run.json.
       phase: for the entry in run.json.
+      stage: of a search, for the entry in run.json.
       hooks: work of the caller.
       programs: gives the compiled programs; called when the first chunk needs them.
 
@@ -158,7 +160,7 @@ def run_members(
         if result is None:
             result = _run_chunk(number, chunk, members, workload, hooks, compiled)
         results.append(result)
-    record = _record(members, workload, results, conv, condition, phase)
+    record = _record(members, workload, results, conv, (condition, phase, stage))
     return _by_member(indices, results, len(members)), record
 
 
@@ -222,17 +224,19 @@ def _record(
     workload: Workload,
     results: Sequence[Result],
     conv: str,
-    condition: str,
-    phase: str,
+    place: tuple[str, str, str],
 ) -> GroupRecord:
+    """Entry in run.json of a group in a place: condition, phase, stage."""
     batch_size = members[0].variant.batch_size
     seconds = {
         name: round(sum(float(result[f'seconds_{name}']) for result in results), 3)
         for name in ('compile', 'train', 'evaluate')
     }
+    condition, phase, stage = place
     return GroupRecord(
         condition=condition,
         phase=phase,
+        stage=stage,
         options=tuple(dict.fromkeys(member.option for member in members)),
         members=len(members),
         traces=max(int(result['traces']) for result in results),

@@ -11,7 +11,7 @@ from jaxdl import errors
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError, warn
 from jaxdl.report import analysis, assignment, demonstration
-from jaxdl.report.ablation import other_metrics, reading
+from jaxdl.report.ablation import other_metrics, reading, search
 from jaxdl.report.ablation import page as ablation
 from jaxdl.report.finetune import page as finetune
 from jaxdl.report.finetune import reading as finetune_reading
@@ -72,7 +72,10 @@ Content = tuple[Page, list[Row], dict[str, str]]
 
 def _ablation(workdir: pathlib.Path) -> Content:
     study = reading.read(workdir)
-    return ablation.page(study), study.summary, {'tables/metrics.csv': other_metrics.as_csv(study)}
+    files = {'tables/metrics.csv': other_metrics.as_csv(study)}
+    if study.searched:
+        files['tables/chosen.csv'] = search.as_csv(study)
+    return ablation.page(study), study.summary, files
 
 
 def _analysis(workdir: pathlib.Path) -> Content:

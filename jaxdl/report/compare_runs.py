@@ -198,7 +198,7 @@ def _results(kind: str, folder: pathlib.Path) -> dict[str, _Sample]:
 
 def _accuracies(folder: pathlib.Path) -> dict[str, _Sample]:
     """Option -> test accuracy of each evaluation seed after the last epoch."""
-    rows = tables.read_table(folder / 'results.csv', tables.RESULTS)
+    rows = tables.read_results(folder / 'results.csv')
     return {
         f'{condition} {option}'.strip(): _Sample(
             np.asarray([accuracy for accuracy, _ in seeds.values()]), tuple(seeds)

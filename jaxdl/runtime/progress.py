@@ -234,7 +234,8 @@ def describe_event(event: Event) -> str:
         'compiling' if event['event'] == 'compile' else f'epoch {event["epoch"]}/{event["epochs"]}'
     )
     diverged = f', {event["diverged"]} diverged' if event.get('diverged') else ''
-    return f'{where}{event["phase"]} {options}: {stage}, {event["members"]} members{diverged}'
+    phase = f'{event["phase"]} ({event["stage"]})' if event.get('stage') else event['phase']
+    return f'{where}{phase} {options}: {stage}, {event["members"]} members{diverged}'
 
 
 def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str]]:
@@ -251,9 +252,15 @@ def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[f
     waiting = {group: group.members for group in groups}
 
     def group_of(event: Event) -> GroupPlan | None:
-        options, key = set(event['options']), (event['condition'], event['phase'])
+        key = event['condition'], event['phase'], event.get('stage', '')
         return next(
-            (g for g in groups if (g.condition, g.phase) == key and options <= set(g.options)), None
+            (
+                group
+                for group in groups
+                if (group.condition, group.phase, group.stage) == key
+                and set(event['options']) <= set(group.options)
+            ),
+            None,
         )
 
     def left(event: Event) -> tuple[float, str]:

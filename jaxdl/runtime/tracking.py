@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.errors import InputError
+from jaxdl.workdir.tables import hyperparameters
 
 Note = Callable[..., None]
 Tell = Callable[[Mapping[str, float], int], None]  # (named numbers, step)
@@ -156,7 +157,7 @@ def track_rows(tell: Tell, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write the means over seeds of an ablation's group to trackers, per epoch.
 
     The names are `CONDITION/PHASE/OPTION/LEARNING_RATE/SPLIT METRIC`, without the condition where
-    there is one.
+    there is one. Other hyperparameters of a search follow the learning rate: `0.1, dropout=0.2`.
 
     Args:
       tell: (named numbers, step).
@@ -166,7 +167,14 @@ def track_rows(tell: Tell, rows: Iterable[Mapping[str, Any]]) -> None:
         lambda: collections.defaultdict(list)
     )
     for row in rows:
-        parts = (row['condition'], row['phase'], row['option'], f'{row["learning_rate"]:g}')
+        _, *further = hyperparameters(row)
+        point = ', '.join(
+            [
+                f'{row["learning_rate"]:g}',
+                *(f'{key}={row[key]:g}' for key in further if row[key] is not None),
+            ]
+        )
+        parts = (row['condition'], row['phase'], row['option'], point)
         name = '/'.join(part for part in parts if part) + f'/{row["split"]} {row["metric"]}'
         values[row['epoch']][name].append(row['value'])
     for epoch in sorted(values):

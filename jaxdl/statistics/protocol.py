@@ -1,4 +1,4 @@
-"""Protocol of an ablation: tuning of learning rates, comparison on evaluation seeds, verdicts.
+"""Protocol of an ablation: tuning of hyperparameters, comparison on evaluation seeds, verdicts.
 
 Pure functions of the rows of results.csv, which the run and the report share.
 """
@@ -13,18 +13,25 @@ import numpy as np
 
 from jaxdl import statistics
 from jaxdl.errors import InputError
+from jaxdl.statistics import search
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.contributions import ContributionTable
 from jaxdl.workdir.correct import CorrectTable
-from jaxdl.workdir.tables import Row
+from jaxdl.workdir.records import SearchPlan
+from jaxdl.workdir.tables import Point, Row, hyperparameters, point_of
 
 NONE = 'no difference found'  # the verdict on an option
 TEST = 'test'  # the split that is compared
 REFUSED, WELCH = 'refused', 'welch'  # of options whose seeds are not those of the baseline
 MARGIN = 0.2  # margin of equivalence as a share of the baseline's validation error in tuning
+POINT = 0.01  # distance from the best mean within which settings are about as good
+NEAR = 0.05  # the same as a share of the best mean, for a metric that has no largest value
 Setting = TypeVar('Setting', bound=Any)
+Member = tuple[str, str, str, Point, int]  # condition, phase, option, point, seed
 # First seed of each phase; evaluation seeds are never tuning seeds.
 TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
+# Of a search: points of each option that run on further tuning seeds, and number of these seeds.
+FINALISTS, FURTHER_SEEDS = 4, 3
 
 
 def validation_means(
@@ -77,13 +84,23 @@ def best_setting(
       >>> best_setting({0.01: [0.4], 0.1: [0.2]}, lower_is_better=True)
       0.1
     """
+    return rank_settings(scores, losses, lower_is_better=lower_is_better)[0]
+
+
+def rank_settings(
+    scores: Mapping[Setting, Sequence[float]],
+    losses: Mapping[Setting, Sequence[float]] | None = None,
+    *,
+    lower_is_better: bool = False,
+) -> list[Setting]:
+    """Settings from the best to the worst, by the rule and the arguments of `best_setting`."""
     sign = 1 if lower_is_better else -1
 
     def place(setting: Setting) -> tuple[float, float, Setting]:
         loss = math.inf if losses is None else _mean_of(losses[setting], math.inf)
         return sign * _mean_of(scores[setting], sign * math.inf), loss, setting
 
-    return min(scores, key=place)
+    return sorted(scores, key=place)
 
 
 def _mean_of(values: Sequence[float], otherwise: float) -> float:
@@ -108,6 +125,180 @@ def best_rate(means: Mapping[float, float], metric: Metric = ACCURACY) -> float:
     return best_setting(
         {rate: [mean] for rate, mean in means.items()}, lower_is_better=metric.lower_is_better
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuned:
+    """Validation of the points of one option at the last epoch of tuning.
+
+    A point is a learning rate and the other hyperparameters of a search.
+
+    Attributes:
+      names: names of the hyperparameters of a point.
+      values: point -> tuning seed -> metric that decides.
+      losses: point -> tuning seed -> loss.
+    """
+
+    names: tuple[str, ...]
+    values: Mapping[Point, Mapping[int, float]]
+    losses: Mapping[Point, Mapping[int, float]]
+
+    def setting(self, point: Point, names: Iterable[str]) -> dict[str, float]:
+        """Some hyperparameters of a point: name -> value."""
+        return {name: point[self.names.index(name)] for name in names}
+
+    def among(self, settings: Iterable[search.Setting]) -> 'Tuned':
+        """The points with one of these settings."""
+        wanted = [tuple(setting.items()) for setting in settings]
+        names = [name for name, _ in wanted[0]] if wanted else []
+        points = [p for p in self.values if tuple(self.setting(p, names).items()) in wanted]
+        return dataclasses.replace(
+            self,
+            values={point: self.values[point] for point in points},
+            losses={point: self.losses[point] for point in points},
+        )
+
+    def rank(self, seeds: Iterable[int], metric: Metric) -> list[Point]:
+        """Points that ran on all of these seeds, from the best mean over the seeds to the worst.
+
+        Ties go to the smaller mean loss, then to the smaller point.
+        """
+        seeds = list(seeds)
+        scores = {
+            point: [values[seed] for seed in seeds]
+            for point, values in self.values.items()
+            if all(seed in values for seed in seeds)
+        }
+        losses = {point: [self.losses[point][seed] for seed in seeds] for point in scores}
+        return rank_settings(scores, losses, lower_is_better=metric.lower_is_better)
+
+    def means(self, seeds: Iterable[int]) -> dict[Point, float]:
+        """Mean of the metric over these seeds, of the points that ran on all of them."""
+        seeds = list(seeds)
+        return {
+            point: math.fsum(values[seed] for seed in seeds) / len(seeds)
+            for point, values in self.values.items()
+            if all(seed in values for seed in seeds)
+        }
+
+
+def tuned_points(
+    rows: Iterable[Row], option: str, condition: str = '', metric: str = ACCURACY.name
+) -> Tuned:
+    """Validation of every point of an option that trained to the last epoch of tuning.
+
+    Args:
+      rows: rows of results.csv.
+      option: name of the option.
+      condition: name of the condition.
+      metric: name of the metric that decides.
+    """
+    rows = [
+        r
+        for r in rows
+        if (r['phase'], r['split'], r['option'], r['condition'])
+        == ('tune', 'val', option, condition)
+    ]
+    last = max((r['epoch'] for r in rows), default=0)
+    tables: dict[str, dict[Point, dict[int, float]]] = {metric: {}, 'loss': {}}
+    for row in rows:
+        if row['epoch'] == last and row['metric'] in tables:
+            tables[row['metric']].setdefault(point_of(row), {})[row['seed']] = row['value']
+    names = hyperparameters(rows[0]) if rows else ()
+    return Tuned(names, tables[metric], tables['loss'])
+
+
+def further_seeds(tuning_seeds: int) -> range:
+    """Tuning seeds of the best points of a search, after those of every point."""
+    return range(TUNING_SEED + tuning_seeds, TUNING_SEED + tuning_seeds + FURTHER_SEEDS)
+
+
+def finalists(tuned: Tuned, tuning_seeds: int, metric: Metric = ACCURACY) -> list[Point]:
+    """Best points of a search, which run on further tuning seeds.
+
+    The best of many means is too good on average (Cawley and Talbot 2010), so it does not choose.
+    """
+    return tuned.rank(range(TUNING_SEED, TUNING_SEED + tuning_seeds), metric)[:FINALISTS]
+
+
+def choose_point(tuned: Tuned, tuning_seeds: int, metric: Metric = ACCURACY) -> Point:
+    """Point of a search with the best mean over the further tuning seeds alone.
+
+    Args:
+      tuned: validation of the points of an option.
+      tuning_seeds: number of tuning seeds of every point.
+      metric: the metric that decides.
+
+    Returns:
+      One of the finalists; of equal ones that with the smallest mean loss over the same seeds.
+    """
+    return tuned.rank(further_seeds(tuning_seeds), metric)[0]
+
+
+def search_rounds(
+    plan: SearchPlan, tuned: Mapping[str, Tuned], tuning_seeds: int, metric: Metric = ACCURACY
+) -> list[search.Rounds]:
+    """Rounds of points of a search, as far as results decide them.
+
+    Args:
+      plan: the planned search.
+      tuned: option -> validation of its points so far.
+      tuning_seeds: number of tuning seeds of every point.
+      metric: the metric that decides.
+
+    Returns:
+      The planned points, then further points of all options for each time that the best point of
+      an option lay at a boundary. The last round has no results yet if the search is not finished.
+    """
+    rounds = [search.first_round(plan)]
+    while True:
+        edges = {}
+        for option, each in rounds[-1].items():
+            if not tuned[option].among(each.settings).values:
+                return rounds
+            settings = [setting for earlier in rounds for setting in earlier[option].settings]
+            among = tuned[option].among(settings)
+            edges[option] = find_edges(among, tuning_seeds, each.ranges, metric)
+        following = search.next_round(plan, rounds, edges)
+        if following is None:
+            return rounds
+        rounds.append(following)
+
+
+def find_edges(
+    tuned: Tuned, tuning_seeds: int, ranges: Mapping[str, search.Range], metric: Metric = ACCURACY
+) -> dict[str, str]:
+    """Fields of a search whose best value lies at a boundary (`search.edges`).
+
+    Args:
+      tuned: validation of the points of an option.
+      tuning_seeds: number of tuning seeds of every point.
+      ranges: field -> range of this option.
+      metric: the metric that decides.
+
+    Returns:
+      field -> `low` or `high`.
+    """
+    seeds = range(TUNING_SEED, TUNING_SEED + tuning_seeds)
+    ranked, means = tuned.rank(seeds, metric), tuned.means(seeds)
+    close = near_best(means, metric)
+    settings = [tuned.setting(point, ranges) for point in ranked]
+    return search.edges(ranges, settings, 0, [point in close for point in ranked])
+
+
+def near_best(means: Mapping[Setting, float], metric: Metric = ACCURACY) -> list[Setting]:
+    """Settings with a mean about as good as the best.
+
+    Within POINT, or within NEAR of the best mean for a metric that has no largest value.
+
+    Examples:
+      >>> near_best({0.01: 0.7, 0.1: 0.905, 1.0: 0.91})
+      [0.1, 1.0]
+    """
+    gains = {setting: metric.improvement(mean) for setting, mean in means.items()}
+    best = max((gain for gain in gains.values() if math.isfinite(gain)), default=math.inf)
+    near = POINT if math.isfinite(metric.largest) else NEAR * abs(best)
+    return [setting for setting, gain in gains.items() if gain >= best - near - 1e-12]
 
 
 def best_learning_rates(runs: Iterable[tuple[str, float, float]]) -> dict[str, float]:
@@ -135,6 +326,7 @@ def equivalence_margin(
     baseline: str,
     condition: str = '',
     metric: Metric = ACCURACY,
+    searched_seeds: int | None = None,
 ) -> float | None:
     """Margin of equivalence: the one that is set, otherwise one from the tuning phase.
 
@@ -147,16 +339,23 @@ def equivalence_margin(
       baseline: name of the baseline.
       condition: name of the condition.
       metric: the metric that decides.
+      searched_seeds: tuning seeds of every point of a search; None for a grid of learning rates.
 
     Returns:
       `margin`, otherwise a fifth of the baseline's mean validation error at its selected learning
-      rate; None if the learning rate was not tuned or the error is 0. The error is the distance
-      from the value of a perfect classifier: 1 - accuracy. None if this value is not known.
+      rate (at its chosen point over the further seeds of a search); None if nothing was tuned or
+      the error is 0. The error is the distance from the value of a perfect classifier: 1 -
+      accuracy. None if this value is not known.
     """
     if margin is not None:
         return margin
-    means = validation_means(rows, baseline, condition, metric.name)
-    error = metric.error(means[best_rate(means, metric)]) if means else None
+    tuned = tuned_points(rows, baseline, condition, metric.name)
+    further = tuned.means(further_seeds(searched_seeds)) if searched_seeds else {}
+    if searched_seeds and further:
+        error = metric.error(further[choose_point(tuned, searched_seeds, metric)])
+    else:
+        means = validation_means(rows, baseline, condition, metric.name)
+        error = metric.error(means[best_rate(means, metric)]) if means else None
     return MARGIN * error if error else None
 
 
@@ -183,29 +382,36 @@ def grow(rates: Sequence[float], best: float) -> float | None:
 
 @dataclasses.dataclass(frozen=True)
 class FailedRun:
-    """A failed run, the first epoch of its failure, and the loss or accuracy in that epoch."""
+    """A failed run, the first epoch of its failure, and the loss or accuracy in that epoch.
+
+    Its point is the learning rate and further hyperparameters of a search.
+    """
 
     condition: str
     phase: str
     option: str
-    learning_rate: float
+    point: Point
     seed: int
     epoch: int
     value: float
 
+    @property
+    def member(self) -> Member:
+        """The run."""
+        return self.condition, self.phase, self.option, self.point, self.seed
+
+
+def member_of(row: Row) -> Member:
+    """Run of a row of results.csv."""
+    return row['condition'], row['phase'], row['option'], point_of(row), row['seed']
+
 
 def diverged(table: Sequence[Row]) -> list[FailedRun]:
     """Runs with a loss that is not finite, and the first such epoch, in the order of the table."""
-    first: dict[tuple[str, str, str, float, int], tuple[int, float]] = {}
+    first: dict[Member, tuple[int, float]] = {}
     for row in table:
         if row['metric'] == 'loss' and not math.isfinite(row['value']):
-            member = (
-                row['condition'],
-                row['phase'],
-                row['option'],
-                row['learning_rate'],
-                row['seed'],
-            )
+            member = member_of(row)
             if row['epoch'] < first.get(member, (math.inf, 0.0))[0]:
                 first[member] = row['epoch'], row['value']
     return [FailedRun(*member, *failure) for member, failure in first.items()]

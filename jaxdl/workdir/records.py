@@ -11,6 +11,7 @@ from jaxdl.errors import InputError
 from jaxdl.workdir import files
 
 Record = typing.TypeVar('Record')
+FINAL = 'further seeds'  # stage of a search
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,7 @@ class GroupPlan:
       cores: cores of a device that train one member each; 1 on an accelerator.
       member_bytes: memory of one member in training.
       conv: lowering of the convolutions; `none` for a network without convolutions.
+      stage: of a search: empty for its points, FINAL for the best points on further seeds.
     """
 
     condition: str
@@ -80,6 +82,47 @@ class GroupPlan:
     cores: int
     member_bytes: int
     conv: str
+    stage: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchRange:
+    """Range of a hyperparameter of an option.
+
+    Attributes:
+      scale: `log` or `linear`.
+      low: smallest planned value.
+      high: largest planned value.
+      lowest: smallest value that the range may grow to.
+      highest: largest value that the range may grow to.
+    """
+
+    scale: str
+    low: float
+    high: float
+    lowest: float
+    highest: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchPlan:
+    """Search of the hyperparameters of one condition.
+
+    Attributes:
+      fields: names of the coordinates of the points.
+      trials: number of points of every option.
+      further: number of further points of every option, each time that ranges grow.
+      scramble: seed of the scrambled Sobol sequence.
+      points: unit points, [trials and further points][field].
+      ranges: option -> field -> range; a field that an option sets is not searched for it.
+    """
+
+    fields: tuple[str, ...]
+    trials: int
+    further: int
+    scramble: int
+    points: tuple[tuple[float, ...], ...]
+    ranges: Mapping[str, Mapping[str, SearchRange]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +150,7 @@ class Plan:
       defaults: `variant` and `data` -> default values, which tell the non-default settings.
       networks: registered network -> names of the settings that it takes.
       metrics: name of a metric that is measured -> its direction and level.
+      search: condition -> search of its hyperparameters; None without a search.
     """
 
     data: Mapping[str, DataPlan]
@@ -118,6 +162,7 @@ class Plan:
     defaults: Mapping[str, Any] | None = None
     metrics: Mapping[str, MetricPlan] | None = None
     networks: Mapping[str, tuple[str, ...]] | None = None
+    search: Mapping[str, SearchPlan] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +250,7 @@ class GroupRecord:
       train_seconds: sum over the chunks.
       evaluate_seconds: sum over the chunks.
       conv: lowering of the convolutions; `none` for a network without convolutions.
+      stage: as in GroupPlan.
     """
 
     condition: str
@@ -218,6 +264,7 @@ class GroupRecord:
     train_seconds: float
     evaluate_seconds: float
     conv: str
+    stage: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,6 +74,9 @@ METRIC_SUMMARY = dict(
 
 Row = dict[str, Any]
 ALL = 'all'  # in files, the name of the condition of a study with one condition, '' elsewhere
+# Learning rate, then the columns of results.csv after `value`; None where a network has no such
+# field, as it is in all points of its option.
+Point = tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +136,34 @@ def format_rows(rows: Iterable[Iterable[str]]) -> str:
     return '\n'.join([*formatted, ''])
 
 
-def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
+def hyperparameters(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the hyperparameters of a row of results.csv."""
+    return ('learning_rate', *(name for name in row if name not in RESULTS))
+
+
+def point_of(row: Row) -> Point:
+    """Hyperparameters of a row of results.csv, in the order of their columns."""
+    return tuple(row[name] for name in hyperparameters(row))
+
+
+def read_results(path: pathlib.Path) -> list[Row]:
+    """Read results.csv; columns after `value` are hyperparameters of a search, numbers.
+
+    Raises:
+      InputError: as `read_table`.
+    """
+    return read_table(path, RESULTS, further=float)
+
+
+def read_table(
+    path: pathlib.Path, columns: Mapping[str, type], further: type | None = None
+) -> list[Row]:
     """Read a table that `write_table` wrote.
 
     Args:
       path: the CSV file.
       columns: column -> type, in the order of the file.
+      further: type of the columns after these; None if there must be none.
 
     Returns:
       A dict per row; an empty number is None.
@@ -163,6 +188,8 @@ def read_table(path: pathlib.Path, columns: Mapping[str, type]) -> list[Row]:
         lines = list(csv.reader(io.StringIO(text)))
     except csv.Error as error:
         raise InputError(f'{path} is damaged ({error}): run the experiment again') from None
+    if further and lines and lines[0][: len(columns)] == list(columns):
+        columns = {**columns, **dict.fromkeys(lines[0][len(columns) :], further)}
     if not text.endswith('\n') or not lines or any(len(line) != len(columns) for line in lines[1:]):
         raise InputError(
             f'{path} is cut short at line {len(lines)}: run the experiment again to resume it'

@@ -64,7 +64,7 @@ def test_values_that_cannot_be_converted(annotation, value):
         ('epochs', 1.5, 'must be a whole number'),
         ('epochs', 'many', 'must be a whole number'),
         ('seeds', 0, 'at least 1'),
-        ('tuning_seeds', 0, 'at least 1'),
+        ('tuning_seeds', 0, 'from 1 to 1000'),
         ('learning_rates', [], 'a list of at least 1'),
         ('learning_rates', [0.1, 0.1], 'all different'),
         ('learning_rates', [math.nan], 'finite'),

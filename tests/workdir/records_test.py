@@ -22,6 +22,7 @@ GROUP = dict(
     cores=2,
     member_bytes=1000,
     conv='patches',
+    stage='',
 )
 DATA = dict(
     name='digits',

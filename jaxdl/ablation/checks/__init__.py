@@ -18,6 +18,7 @@ from jaxdl.ablation.checks import images, networks, ranges
 from jaxdl.ablation.checks.gradients import gradient_errors
 from jaxdl.ablation.checks.networks import Subject
 from jaxdl.ablation.checks.rows import ALL, FAILS, LOOK, OK, Check, Row, failed, table
+from jaxdl.config import search_space
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.data import Dataset, Splits, read_listing, split
 from jaxdl.data.loading import SPLITTING
@@ -49,7 +50,7 @@ def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
         undivided = dataclasses.replace(
             study.data, **{name: getattr(type(study.data), name) for name in SPLITTING}
         )
-        same = (study.variant, undivided, study.learning_rates)
+        same = (study.variant, undivided, study.learning_rates, study.search)
         if same not in measured:
             checks += [
                 Check(condition, option, row)
@@ -77,7 +78,7 @@ def _check_options(
     study: Ablation, dataset: Dataset, splits: Splits, note: Note
 ) -> Iterator[tuple[str, Row]]:
     """Checks of the options, one check after another, such that options can be compared."""
-    grids = planning.grids(study)
+    grids = {option: search_space.typical_rates(study, option) for option in study.options}
     middle = {option: rates[len(rates) // 2] for option, rates in grids.items()}
     members = [_member(study, option, rate) for option, rate in middle.items()]
     order = np.random.default_rng(0).permutation(splits.train)

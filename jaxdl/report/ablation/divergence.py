@@ -22,6 +22,7 @@ def blocks(study: AblationRun) -> list[Block]:
     return [
         *_diverged(study),
         *_named_failures(
+            study,
             find_exploded(study),
             'Exploded runs',
             'exploded',
@@ -29,6 +30,7 @@ def blocks(study: AblationRun) -> list[Block]:
             'ln(number of classes).',
         ),
         *_named_failures(
+            study,
             find_idle(study),
             'Runs that learned nothing',
             'learned nothing, or nothing that lasted',
@@ -89,36 +91,35 @@ def _diverged(study: AblationRun) -> list[Block]:
         f'the {study.scale.name} counts as chance, {chances} ({study.metric.guess_words}), in '
         'every mean above. None is left out.'
     )
-    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the epoch of divergence')
-    return [Paragraph(text), Table('Diverged runs', columns, _rows(failed), 'llrw')]
+    columns = ('Option', 'Phase', study.point_head, 'Seeds, with the epoch of divergence')
+    return [Paragraph(text), Table('Diverged runs', columns, _rows(study, failed), 'llrw')]
 
 
 def _chances(study: AblationRun, failed: Sequence[FailedRun]) -> list[float]:
     """Values that diverged runs count as, ascending."""
-    first = {(m.condition, m.phase, m.option, m.learning_rate, m.seed): m.epoch for m in failed}
-    member = ('condition', 'phase', 'option', 'learning_rate', 'seed')
+    first = {run.member: run.epoch for run in failed}
     return sorted(
         {
             row['value']
             for row in study.table
             if row['metric'] == study.metric.name
-            and row['epoch'] >= first.get(tuple(row[key] for key in member), math.inf)
+            and row['epoch'] >= first.get(protocol.member_of(row), math.inf)
         }
     )
 
 
 def _named_failures(
-    failed: Sequence[FailedRun], caption: str, failure: str, reason: str
+    study: AblationRun, failed: Sequence[FailedRun], caption: str, failure: str, reason: str
 ) -> list[Block]:
     if not failed:
         return []
-    columns = ('Option', 'Phase', 'Learning rate', 'Seeds, with the first such epoch')
+    columns = ('Option', 'Phase', study.point_head, 'Seeds, with the first such epoch')
     text = f'{words.count(len(failed), "run")} {failure}: {reason} {COUNTS}'
-    return [Paragraph(text), Table(caption, columns, _rows(failed), 'llrw')]
+    return [Paragraph(text), Table(caption, columns, _rows(study, failed), 'llrw')]
 
 
-def _rows(failed: Sequence[FailedRun]) -> list[list[str]]:
-    """One row per option and learning rate."""
+def _rows(study: AblationRun, failed: Sequence[FailedRun]) -> list[list[str]]:
+    """One row per option and hyperparameters."""
     together = collections.defaultdict(list)
     for member in failed:
         option = markup.name(member.option) + (
@@ -126,7 +127,7 @@ def _rows(failed: Sequence[FailedRun]) -> list[list[str]]:
         )
         infinite = ', infinite' if math.isinf(member.value) else ''
         seed = f'seed {member.seed} (epoch {member.epoch}{infinite})'
-        together[option, member.phase, f'{member.learning_rate:g}'].append(seed)
+        together[option, member.phase, study.point_text(member.point)].append(seed)
     return [[*head, ', '.join(seeds)] for head, seeds in together.items()]
 
 
@@ -138,16 +139,11 @@ def _find_lasting(
     below: bool = False,
 ) -> list[FailedRun]:
     """Runs with a metric beyond its limit from some epoch to the end, without diverged runs."""
-    diverged = {
-        (m.condition, m.phase, m.option, m.learning_rate, m.seed)
-        for m in protocol.diverged(study.table)
-    }
+    diverged = {run.member for run in protocol.diverged(study.table)}
     histories = collections.defaultdict(dict)
-    for (condition, phase, option, *series), rows in study.series.items():
+    for (_, _, _, *series), rows in study.series.items():
         for row in rows if series == [split, metric] else ():
-            histories[condition, phase, option, row['learning_rate'], row['seed']][row['epoch']] = (
-                row['value']
-            )
+            histories[protocol.member_of(row)][row['epoch']] = row['value']
     failed = []
     for member, values in histories.items():
         bound, first = limit(study, member[0]), None

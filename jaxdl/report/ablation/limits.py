@@ -12,9 +12,10 @@ def blocks(study: AblationRun) -> list[Block]:
     """A list of limits, then the failed runs."""
     items = [_coverage(study), *_comparisons(study), *_resolution(study), *_splits(study)]
     if any(row['phase'] == 'tune' for row in study.table):
+        chosen = 'neighbouring point' if study.searched else 'neighbouring learning rate'
         items.append(
             f'Tuning seeds: {study.varying("tuning_seeds")}. Other tuning seeds may select a '
-            'neighbouring learning rate. No interval covers that choice.'
+            f'{chosen}. No interval covers that choice.'
         )
     return [Items(items), *divergence.blocks(study)]
 

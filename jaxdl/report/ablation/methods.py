@@ -14,10 +14,15 @@ from jaxdl.statistics.metrics import SPLIT
 REFERENCES = {
     'Bouthillier et al. 2021': 'Bouthillier, X. et al. (2021). Accounting for variance in machine '
     'learning benchmarks. Proceedings of Machine Learning and Systems 3.',
+    'Godbole et al. 2023': 'Godbole, V., Dahl, G. E., Gilmer, J., Shallue, C. J. and Nado, Z. '
+    '(2023). Deep Learning Tuning Playbook, version 1.0. '
+    'github.com/google-research/tuning_playbook.',
     'Holm 1979': 'Holm, S. (1979). A simple sequentially rejective multiple test procedure. '
     'Scandinavian Journal of Statistics 6, 65-70.',
     'Nadeau and Bengio 2003': 'Nadeau, C. and Bengio, Y. (2003). Inference for the generalization '
     'error. Machine Learning 52, 239-281.',
+    'Owen 1998': 'Owen, A. B. (1998). Scrambling Sobol and Niederreiter-Xing points. Journal of '
+    'Complexity 14, 466-489.',
     'Satterthwaite 1946': 'Satterthwaite, F. E. (1946). An approximate distribution of estimates '
     'of variance components. Biometrics Bulletin 2, 110-114.',
     'Schuirmann 1987': 'Schuirmann, D. J. (1987). A comparison of the two one-sided tests '
@@ -162,6 +167,8 @@ def _defaults(study: AblationRun, part: str) -> dict[str, Any]:
 
 def _tuning(study: AblationRun, condition: str) -> str:
     design = study.design(condition)
+    if study.search(condition):
+        return _search(study, condition)
     tunings = [queries.tuning(study, condition, option) for option in study.options]
     if not any(tunings):
         rates = dict.fromkeys(
@@ -179,6 +186,34 @@ def _tuning(study: AblationRun, condition: str) -> str:
     if any(tuning.added for tuning in tunings if tuning):
         text += ' A grid whose best learning rate was at an edge was extended beyond this edge.'
     return text
+
+
+def _search(study: AblationRun, condition: str) -> str:
+    design, searched = study.design(condition), queries.searches(study, condition)
+    ranges = words.listing(
+        f'{words.field(name)} from {low:g} to {high:g} on a {scale} scale'
+        for name, (scale, low, high) in design['search'].items()
+    )
+    fields = words.listing(map(words.field, design['search']))
+    first, trials = searched[study.baseline], searched[study.baseline].trials
+    seeds = words.count(design['tuning_seeds'], 'tuning seed')
+    text = (
+        f'The hyperparameters of each option ({fields}) were searched with an equal budget: '
+        f'{words.count(trials, "point")} of a scrambled Sobol sequence (Owen 1998), the same unit '
+        f'points for every option, over {ranges}, with {seeds} per point. '
+    )
+    if len(first.rounds) > 1:
+        text += (
+            'Since the best point of an option lay at a boundary of its range, this range was '
+            f'extended, and {words.count(trials - len(first.rounds[0].settings), "point")} of each '
+            'option are further points. '
+        )
+    best = min(protocol.FINALISTS, trials)
+    return text + (
+        f'The {best} points with the best validation {study.scale.name} after the last epoch were '
+        f'repeated with {protocol.FURTHER_SEEDS} further tuning seeds, whose mean alone selected '
+        'the point. This follows the Deep Learning Tuning Playbook (Godbole et al. 2023).'
+    )
 
 
 def _seeds(study: AblationRun) -> str:

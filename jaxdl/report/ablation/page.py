@@ -21,6 +21,7 @@ from jaxdl.report.ablation import (
     queries,
     result,
     run_table,
+    search,
     tuning,
     tuning_budget,
     uncertainty,
@@ -89,7 +90,13 @@ def _appendix(study: AblationRun) -> list[Section]:
         ),
         *_repeat(study, 'Equivalence', lambda c, _: equivalence.blocks(study, c)),
         *_repeat(
-            study, 'Learning rates', lambda c, end: tuning.blocks(study, c, f'learning_rates{end}')
+            study,
+            'Search' if study.searched else 'Learning rates',
+            lambda c, end: (
+                search.blocks(study, c, f'search{end}')
+                if study.search(c)
+                else tuning.blocks(study, c, f'learning_rates{end}')
+            ),
         ),
         *_repeat(
             study,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from jaxdl.report.ablation import queries
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph
+from jaxdl.statistics import protocol
 
 
 def blocks(study: AblationRun) -> list[Block]:
@@ -12,8 +14,9 @@ def blocks(study: AblationRun) -> list[Block]:
     steps = [step for step in (_tune(study), _measure(study), _compare(study)) if step]
     groups = study.run.groups or ()
     programs = words.count(sum(group.traces for group in groups), 'compiled program')
+    point = 'point' if any(map(study.search, study.conditions)) else 'learning rate'
     together = (
-        'A run is one option with one learning rate and one seed. Runs of equal structure trained '
+        f'A run is one option with one {point} and one seed. Runs of equal structure trained '
         f'together: {words.count(len(_members(study)), "run")} in '
         f'{words.count(len(groups), "group")}, with {programs}.'
     )
@@ -25,9 +28,15 @@ def _tune(study: AblationRun) -> str:
     if not any(texts.values()):
         return ''
     tuned = _join_conditions({condition: text or 'no tuning' for condition, text in texts.items()})
+    epoch = study.varying('epochs')
+    if any(map(study.search, study.conditions)):
+        return (
+            f'Tune. {tuned}. Each option takes, of its {protocol.FINALISTS} best points, that with '
+            f'the best mean validation {study.scale.name} at epoch {epoch} over the further seeds.'
+        )
     return (
         f'Tune. {tuned}. Each option takes the learning rate with the best mean validation '
-        f'{study.scale.name} at epoch {study.varying("epochs")}.'
+        f'{study.scale.name} at epoch {epoch}.'
     )
 
 
@@ -35,6 +44,8 @@ def _tuned(study: AblationRun, condition: str) -> str:
     members, design = len(_members(study, condition, 'tune')), study.design(condition)
     if not members:
         return ''
+    if study.search(condition):
+        return _searched(study, condition, members)
     options, rates, seeds = (
         len(study.options),
         len(design['learning_rates']),
@@ -50,6 +61,24 @@ def _tuned(study: AblationRun, condition: str) -> str:
         words.count(seeds, 'tuning seed'),
     )
     return f'{words.product(*factors)}: {words.count(planned, "run")}{more}'
+
+
+def _searched(study: AblationRun, condition: str, members: int) -> str:
+    searched = queries.searches(study, condition)[study.baseline]
+    factors = (
+        words.count(len(study.options), 'option'),
+        words.count(searched.trials, 'point'),
+        words.count(study.design(condition)['tuning_seeds'], 'tuning seed'),
+    )
+    best = min(protocol.FINALISTS, searched.trials)
+    further = (
+        words.count(len(study.options), 'option'),
+        words.count(best, 'best point'),
+        words.count(protocol.FURTHER_SEEDS, 'further tuning seed'),
+    )
+    return (
+        f'{words.product(*factors)}, then {words.product(*further)}: {words.count(members, "run")}'
+    )
 
 
 def _measure(study: AblationRun) -> str:
@@ -99,10 +128,7 @@ def _join_conditions(texts: Mapping[str, str]) -> str:
     return f'{next(iter(texts.values()))}{repeated}'
 
 
-def _members(study: AblationRun, *within: str) -> set[tuple[str, str, str, float, int]]:
+def _members(study: AblationRun, *within: str) -> set[protocol.Member]:
     """Every member, or those within a condition and phase."""
-    members = {
-        (row['condition'], row['phase'], row['option'], row['learning_rate'], row['seed'])
-        for row in study.table
-    }
+    members = {protocol.member_of(row) for row in study.table}
     return {member for member in members if member[: len(within)] == within}

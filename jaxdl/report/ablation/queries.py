@@ -8,12 +8,11 @@ import math
 import numpy as np
 
 from jaxdl.report.ablation.study import AblationRun, Study
+from jaxdl.report.page import words
 from jaxdl.statistics import protocol
 from jaxdl.statistics.metrics import ACCURACY, Metric
-from jaxdl.workdir.tables import Row
-
-POINT = 0.01  # distance from the best share within which learning rates are tolerated
-NEAR = 0.05  # the same as a share of the best value, for a metric that is not between 0 and 1
+from jaxdl.statistics.search import Range, Round
+from jaxdl.workdir.tables import Point, Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,50 @@ class Tuning:
     def added_to(self) -> float:
         """The added rate furthest from the planned grid."""
         return max(self.added) if max(self.added) == max(self.means) else min(self.added)
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """Search of the hyperparameters of an option.
+
+    Attributes:
+      rounds: the planned points, then further points.
+      tuned: validation of all points.
+      means: point -> mean over the tuning seeds of every point.
+      further: point -> mean over the further seeds, of the best points.
+      chosen: the point with the best of these means.
+      close: points with a mean about as good as the best.
+      edges: field -> end of its range (`low` or `high`) at which the best point lies.
+      epochs: training epochs of all tuning runs.
+    """
+
+    rounds: list[Round]
+    tuned: protocol.Tuned
+    means: dict[Point, float]
+    further: dict[Point, float]
+    chosen: Point
+    close: list[Point]
+    edges: dict[str, str]
+    epochs: int
+
+    @property
+    def planned(self) -> dict[str, Range]:
+        """Field -> range of the planned points."""
+        return dict(self.rounds[0].ranges)
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Field -> range of all points."""
+        return dict(self.rounds[-1].ranges)
+
+    @property
+    def trials(self) -> int:
+        """Number of points."""
+        return sum(len(each.settings) for each in self.rounds)
+
+    def value(self, point: Point, field: str) -> float:
+        """Value of a hyperparameter of a point."""
+        return point[self.tuned.names.index(field)]
 
 
 def compared(study: Study, condition: str) -> list[Row]:
@@ -92,10 +135,7 @@ def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:
         for rate in means
     }
     best = protocol.best_rate(means, study.metric)
-    grid = [
-        rate * _scale(study, condition, option)
-        for rate in study.design(condition)['learning_rates']
-    ]
+    grid = planned_grid(study, condition, option)
     added = [
         rate
         for rate in means
@@ -106,19 +146,71 @@ def tuning(study: AblationRun, condition: str, option: str) -> Tuning | None:
     )
 
 
+def planned_grid(study: AblationRun, condition: str, option: str) -> list[float]:
+    """Planned learning rates of an option: its own or those of the study, times its scale."""
+    own = study.config['options'][option].get('learning_rates')
+    grid = own or study.design(condition)['learning_rates']
+    return [rate * _scale(study, condition, option) for rate in grid]
+
+
+def searches(study: AblationRun, condition: str) -> dict[str, Searched]:
+    """Search of every option; empty without a search."""
+    plan, seeds = study.search(condition), study.design(condition)['tuning_seeds']
+    if plan is None:
+        return {}
+    metric = study.metric
+    tuned = {
+        option: protocol.tuned_points(
+            study.series.get((condition, 'tune', option, 'val', metric.name), [])
+            + study.series.get((condition, 'tune', option, 'val', 'loss'), []),
+            option,
+            condition,
+            metric.name,
+        )
+        for option in study.options
+    }
+    rounds = protocol.search_rounds(plan, tuned, seeds, metric)
+    first, further = range(seeds), protocol.further_seeds(seeds)
+    return {
+        option: Searched(
+            rounds=[each[option] for each in rounds],
+            tuned=points,
+            means=points.means(first),
+            further=points.means(further),
+            chosen=protocol.choose_point(points, seeds, metric),
+            close=protocol.near_best(points.means(first), metric),
+            edges=protocol.find_edges(points, seeds, rounds[-1][option].ranges, metric),
+            epochs=_epochs(study, condition, option),
+        )
+        for option, points in tuned.items()
+    }
+
+
+def _epochs(study: AblationRun, condition: str, option: str) -> int:
+    """Epochs of all tuning runs of an option."""
+    rows = study.series.get((condition, 'tune', option, 'val', 'loss'), [])
+    last: dict[protocol.Member, int] = {}
+    for row in rows:
+        member = protocol.member_of(row)
+        last[member] = max(last.get(member, 0), row['epoch'])
+    return sum(last.values())
+
+
+def near_words(study: AblationRun) -> str:
+    """Distance from the best value within which values are about as good, in words."""
+    if not math.isfinite(study.metric.largest):
+        return f'{100 * protocol.NEAR:g}{words.SPACE}%'
+    return 'one percentage point' if study.scale.percent else f'{protocol.POINT:g}'
+
+
 def tolerance(tuning: Tuning, metric: Metric = ACCURACY) -> tuple[float, float]:
     """Widest range of neighbouring learning rates close to the best mean: (low, high).
 
-    Close is within POINT, or within NEAR of the best mean for a metric that has no largest value.
     Of equally wide ranges the one with the selected rate.
     """
-    gains = {rate: metric.improvement(mean) for rate, mean in tuning.means.items()}
-    best = max(gains.values())
-    near = POINT if math.isfinite(metric.largest) else NEAR * abs(best)
-    runs, rates = [], sorted(gains)
-    for good, together in itertools.groupby(
-        rates, key=lambda rate: gains[rate] >= best - near - 1e-12
-    ):
+    close = protocol.near_best(tuning.means, metric)
+    runs = []
+    for good, together in itertools.groupby(sorted(tuning.means), key=lambda rate: rate in close):
         run = list(together)
         if good:
             runs.append((run[-1] / run[0], run[0] <= tuning.chosen <= run[-1], run[0], run[-1]))

@@ -144,7 +144,7 @@ def read_finished(workdir: pathlib.Path) -> records.RunRecord:
 
 def read_results(workdir: pathlib.Path, run: records.RunRecord) -> list[Row]:
     """Rows of results.csv; InputError if they are not as many as run.json counts."""
-    table = tables.read_table(workdir / 'results.csv', tables.RESULTS)
+    table = tables.read_results(workdir / 'results.csv')
     if len(table) != run.results_rows:
         raise InputError(
             f'{workdir / "results.csv"} has {len(table)} rows, but run.json counts '

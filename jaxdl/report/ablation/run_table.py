@@ -1,16 +1,17 @@
 """Table of all runs of a study, and its decision rule."""
 
 import collections
+from collections.abc import Callable
 
 from jaxdl import statistics
-from jaxdl.report.ablation import verdicts
+from jaxdl.report.ablation import queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.statistics import protocol
+from jaxdl.statistics.search import EDGE
 
 PARTS = dict(train='Training', val='Validation', test='Test')
-HEAD = ('Option', 'Phase', 'Learning rate', 'Seed')
 ELSEWHERE = f'all epochs of all runs are in {markup.code("results.csv")} of the workdir.'
 
 
@@ -22,7 +23,8 @@ def blocks(study: AblationRun) -> list[Block]:
         f'{words.count(number, "run")} to {phase}' for phase, number in phases.items()
     )
     splits = [study.scale.head(PARTS[split]) for split in _splits(study)]
-    columns = (*(['Condition'] if study.repeated else []), *HEAD, *splits, 'Diverged at epoch')
+    head = [*(['Condition'] if study.repeated else []), 'Option', 'Phase', study.point_head, 'Seed']
+    columns = (*head, *splits, 'Diverged at epoch')
     align = 'l' * study.repeated + 'llrr' + 'r' * (len(splits) + 1)
     caption = f'All runs with their {study.scale.name} at the last epoch: {counts}'
     return [Table(caption, columns, rows, align, elsewhere=ELSEWHERE)]
@@ -38,7 +40,8 @@ def rule(study: AblationRun) -> list[Block]:
 
 
 def _rule(study: AblationRun) -> list[list[str]]:
-    tuned = any(
+    searched = any(map(study.search, study.conditions))
+    tuned = searched or any(
         len(study.design(condition)['learning_rates']) > 1 for condition in study.conditions
     )
     factor = (
@@ -52,11 +55,22 @@ def _rule(study: AblationRun) -> list[list[str]]:
     facts = {
         'Factor': factor,
         'Baseline': markup.name(study.baseline),
-        'Learning rates': _rates(study),
+        'Search': _conditions(study, _ranges),
+        'Learning rates': _conditions(study, _rates),
         'Metric': _direction(study),
         'Choice of the learning rate': f'best mean validation {study.scale.name} at the last '
         'epoch; the smallest of equal ones'
-        if tuned
+        if tuned and not all(map(study.search, study.conditions))
+        else '',
+        'Choice of the point of a search': f'best mean validation {study.scale.name} at the last '
+        f'epoch over {protocol.FURTHER_SEEDS} further tuning seeds, of the {protocol.FINALISTS} '
+        'best points; of equal ones that with the smaller loss'
+        if searched
+        else '',
+        'Boundary of a search': f'the best point is in the outer {100 * EDGE:g}{words.SPACE}% of '
+        'a range, or outermost, and no point of the inner half is within '
+        f'{queries.near_words(study)}: the range grows, and all options take as many further points'
+        if searched
         else '',
         'Tuning seeds': study.varying('tuning_seeds') if tuned else '',
         'Evaluation seeds': f'{study.varying("seeds")}, from {protocol.MEASURING_SEED} on; '
@@ -96,42 +110,49 @@ def _splits(study: AblationRun) -> list[str]:
     return [split for split in PARTS if split in measured]
 
 
-def _rates(study: AblationRun) -> str:
-    """The planned grid; of each condition if they differ."""
-    grids = {
-        condition: ', '.join(f'{rate:g}' for rate in study.design(condition)['learning_rates'])
-        for condition in study.conditions
-    }
-    if len(set(grids.values())) == 1:
-        return next(iter(grids.values()))
-    return '; '.join(f'{words.condition(condition)}: {grid}' for condition, grid in grids.items())
+def _conditions(study: AblationRun, describe: Callable[[AblationRun, str], str]) -> str:
+    """A text of all conditions; of each condition if they differ."""
+    texts = {condition: describe(study, condition) for condition in study.conditions}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return '; '.join(f'{words.condition(c)}: {text or "none"}' for c, text in texts.items())
+
+
+def _rates(study: AblationRun, condition: str) -> str:
+    """The planned grid; empty if the learning rate is searched."""
+    plan = study.search(condition)
+    if plan is not None and 'learning_rate' in plan.fields:
+        return ''
+    return ', '.join(f'{rate:g}' for rate in study.design(condition)['learning_rates'])
+
+
+def _ranges(study: AblationRun, condition: str) -> str:
+    """Points and ranges of a search; empty without one."""
+    plan = study.search(condition)
+    if plan is None:
+        return ''
+    ranges = words.listing(
+        f'{words.field(name)} {low:g} to {high:g} ({scale})'
+        for name, (scale, low, high) in study.design(condition)['search'].items()
+    )
+    return f'{words.count(plan.trials, "point")} of a scrambled Sobol sequence over {ranges}'
 
 
 def _rows(study: AblationRun) -> list[list[str]]:
     last, splits = collections.defaultdict(dict), _splits(study)
     for row in study.table:  # ascending epochs: the last one stays
         if row['metric'] == study.metric.name:
-            member = (
-                row['condition'],
-                row['option'],
-                row['phase'],
-                row['learning_rate'],
-                row['seed'],
-            )
-            last[member][row['split']] = study.scale.number(row['value'])
-    diverged = {
-        (m.condition, m.option, m.phase, m.learning_rate, m.seed): m.epoch
-        for m in protocol.diverged(study.table)
-    }
+            last[protocol.member_of(row)][row['split']] = study.scale.number(row['value'])
+    diverged = {run.member: run.epoch for run in protocol.diverged(study.table)}
     return [
         [
             *([markup.plain(words.condition(condition))] if study.repeated else []),
             markup.flat(option),
             phase,
-            f'{rate:g}',
+            study.point_text(point),
             str(seed),
             *(values.get(split, words.DASH) for split in splits),
-            str(diverged.get((condition, option, phase, rate, seed), '')),
+            str(diverged.get((condition, phase, option, point, seed), '')),
         ]
-        for (condition, option, phase, rate, seed), values in last.items()
+        for (condition, phase, option, point, seed), values in last.items()
     ]

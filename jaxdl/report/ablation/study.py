@@ -9,8 +9,8 @@ from jaxdl.report.page.scale import Scale
 from jaxdl.statistics import metrics, protocol
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.correct import CorrectTable
-from jaxdl.workdir.records import DataPlan, Plan, RunRecord
-from jaxdl.workdir.tables import Row
+from jaxdl.workdir.records import DataPlan, Plan, RunRecord, SearchPlan
+from jaxdl.workdir.tables import Point, Row, hyperparameters
 
 SPLITS = {'train': 'training', 'val': 'validation', 'test': 'test', '': ''}  # in words
 
@@ -158,8 +158,32 @@ class AblationRun(Study):
         """Options closer than this in the metric count as equivalent; None without a margin."""
         margin = self.design(condition)['margin']
         return protocol.equivalence_margin(
-            margin, self.table, self.baseline, condition, self.metric
+            margin,
+            self.table,
+            self.baseline,
+            condition,
+            self.metric,
+            self.design(condition)['tuning_seeds'] if self.search(condition) else None,
         )
+
+    def search(self, condition: str) -> SearchPlan | None:
+        """The planned search of hyperparameters; None for a grid of learning rates."""
+        return (self.plan.search or {}).get(condition)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Hyperparameters that a search varies; empty without a search."""
+        names = (name for search in (self.plan.search or {}).values() for name in search.fields)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def point_head(self) -> str:
+        """Head of a column of `point_text`: `Learning rate, weight decay`."""
+        return ', '.join(map(words.field, hyperparameters(self.table[0]))).capitalize()
+
+    def point_text(self, point: Point) -> str:
+        """Hyperparameters of a run, in the order of `point_head`: `0.1, 0.0001`."""
+        return ', '.join(words.DASH if value is None else f'{value:g}' for value in point)
 
     def test_train_ratio(self, condition: str) -> float:
         """Size of the test split over the training split if each seed draws a split; else 0."""
@@ -176,9 +200,10 @@ class AblationRun(Study):
 
     @property
     def varied(self) -> set[str]:
-        """Names of all settings that an option or a condition sets."""
+        """Names of all settings that an option, a condition or a search sets."""
         overrides = [*self.config['options'].values(), *self.config['conditions'].values()]
-        return {name.rpartition('.')[2] for settings in overrides for name in settings}
+        names = {name.rpartition('.')[2] for settings in overrides for name in settings}
+        return names | {*self.searched}
 
     @property
     def data(self) -> dict[str, DataPlan]:

@@ -1,7 +1,5 @@
 """Learning rates: the tried grid, the selected rate and its tolerance, per option."""
 
-import math
-
 from jaxdl.report.ablation import queries, tuning_figure
 from jaxdl.report.ablation.queries import Tuning
 from jaxdl.report.ablation.study import AblationRun
@@ -34,11 +32,6 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     value = f'Validation {unit.drawn_label}'
     columns = ('Option', 'Learning rates tried', 'Selected', value, 'Tolerance')
     rows = [_row(option, tuning, study) for option, tuning in tunings.items()]
-    near = (
-        ('one percentage point' if unit.percent else f'{queries.POINT:g}')
-        if math.isfinite(study.metric.largest)
-        else f'{100 * queries.NEAR:g}{words.SPACE}%'
-    )
     quantity = f'validation {unit.drawn_name}'
     return [
         Paragraph(rule),
@@ -50,7 +43,7 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
             rows,
             'lwrrr',
         ),
-        Paragraph(TOLERANCE.format(quantity=quantity, near=near), 'note'),
+        Paragraph(TOLERANCE.format(quantity=quantity, near=queries.near_words(study)), 'note'),
     ]
 
 

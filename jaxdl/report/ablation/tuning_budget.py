@@ -1,4 +1,4 @@
-"""Tuning budget: expected best of the learning rates against their number."""
+"""Tuning budget: expected best of the learning rates or points against their number."""
 
 from collections.abc import Mapping
 
@@ -19,17 +19,30 @@ OPTION: plots.Line = dict(marker='o', markersize=3.5)
 REFERENCE: plots.Line = dict(linestyle=':', linewidth=1.3)
 OTHER: plots.Line = dict(color='#c4c4c4', linewidth=1)
 CAPTION = (
-    'Expected {quantity} of k learning rates drawn without replacement from the '
-    'rates tried (Dodge et al. 2019; Tang et al. 2020), against k. A line that is flat early means '
-    'that the learning rate matters little.'
+    'Expected {quantity} of k {tried}s drawn without replacement from those '
+    'tried (Dodge et al. 2019; Tang et al. 2020), against k. A line that is flat early means '
+    'that {tuned} little.'
 )
 EXTENDED = ' Rates of extended grids count as tried.'
+TUNED = {
+    'learning rate': 'the learning rate matters',
+    'point': 'the searched hyperparameters matter',
+}
 
 
 def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     """Expected best of every option as a figure named `figure`; empty without tuning."""
-    tunings = {option: queries.tuning(study, condition, option) for option in study.options}
-    means = {option: list(tuning.means.values()) for option, tuning in tunings.items() if tuning}
+    searches = queries.searches(study, condition)
+    tunings = (
+        {}
+        if searches
+        else {option: queries.tuning(study, condition, option) for option in study.options}
+    )
+    means = {
+        option: list(tuning.means.values())
+        for option, tuning in (searches or tunings).items()
+        if tuning
+    }
     if not means:
         return []
     sign, unit = int(study.metric.improvement(1)), study.scale
@@ -38,13 +51,14 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
         for option, values in means.items()
     }
     per_cent = ', %,' if unit.percent else ''
-    caption = CAPTION.format(quantity=f'{_quantity(unit)}{per_cent}') + (
-        EXTENDED if any(tuning.added for tuning in tunings.values() if tuning) else ''
-    )
+    tried = 'point' if searches else 'learning rate'
+    caption = CAPTION.format(
+        quantity=f'{_quantity(unit)}{per_cent}', tried=tried, tuned=TUNED[tried]
+    ) + (EXTENDED if any(tuning.added for tuning in tunings.values() if tuning) else '')
     n = words.sample(study.design(condition)['tuning_seeds'], 'tuning seed')
     return [
-        Paragraph(_leads(best, study)),
-        _figure(figure, best, study.baseline, study.data[condition].val, caption, n, unit),
+        Paragraph(_leads(best, study, tried)),
+        _figure(figure, best, study, study.data[condition].val, caption, (tried, n)),
     ]
 
 
@@ -53,12 +67,12 @@ def _quantity(unit: Scale) -> str:
     return f'{unit.drawn_best} validation {unit.drawn_name}'
 
 
-def _leads(best: Mapping[str, np.ndarray], study: AblationRun) -> str:
+def _leads(best: Mapping[str, np.ndarray], study: AblationRun, noun: str) -> str:
     unit, gain = study.scale, study.metric.improvement
     one, full = (max(best, key=lambda option: round(gain(best[option][k]), 12)) for k in (0, -1))
-    tried = words.count(len(best[full]), 'learning rate')
+    tried = words.count(len(best[full]), noun)
     alone, reached = unit.drawn_value(best[one][0]), unit.drawn_value(best[full][-1])
-    head = 'With one learning rate, drawn at random from those tried, the '
+    head = f'With one {noun}, drawn at random from those tried, the '
     if len(best) == 1:
         return f'{head}expected validation {unit.drawn_name} is {alone}.'
     direction = unit.drawn_best
@@ -69,12 +83,13 @@ def _leads(best: Mapping[str, np.ndarray], study: AblationRun) -> str:
 def _figure(
     name: str,
     best: Mapping[str, np.ndarray],
-    baseline: str,
+    study: AblationRun,
     images: int,
     caption: str,
-    n: str,
-    unit: Scale,
+    labels: tuple[str, str],
 ) -> FigureBlock:
+    """The figure; `labels` are the noun for what was tried, and the sample size."""
+    unit, baseline, (tried, n) = study.scale, study.baseline, labels
     lines = {option: unit.drawn(values) for option, values in best.items()}
     everything = np.concatenate(list(lines.values()))
     floor = plots.floor(everything, images) if unit.percent else 0.0
@@ -88,7 +103,7 @@ def _figure(
 
     def plot(width: float) -> Figure:
         y = f'{_quantity(unit)}{", %" if unit.percent else ""}, expected'
-        x = f'number k of learning rates tried ({n})'
+        x = f'number k of {tried}s tried ({n})'
         drawn, grid = plots.panels(list(best), width, x, y)
         plots.metric_axis(grid[0], everything, floor, unit.percent)
         for axes, option in zip(grid, best, strict=True):
@@ -108,16 +123,15 @@ def _figure(
         return drawn
 
     axis = ' The vertical axis is logarithmic.' if floor else ''
-    return FigureBlock(name, plots.draw(plot), _alt(best, unit), caption + axis)
+    return FigureBlock(name, plots.draw(plot), _alt(best, unit, tried), caption + axis)
 
 
-def _alt(best: Mapping[str, np.ndarray], unit: Scale) -> str:
+def _alt(best: Mapping[str, np.ndarray], unit: Scale, tried: str) -> str:
     options = (
         f'{markup.flat(option)}: {", ".join(map(unit.drawn_number, values))}'
         for option, values in best.items()
     )
     per_cent = ' in %' if unit.percent else ''
     return (
-        f'Expected {_quantity(unit)}{per_cent} with 1, 2, ... learning rates tried. '
-        f'{"; ".join(options)}.'
+        f'Expected {_quantity(unit)}{per_cent} with 1, 2, ... {tried}s tried. {"; ".join(options)}.'
     )

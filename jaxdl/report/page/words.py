@@ -123,6 +123,11 @@ def product(*factors: object) -> str:
     return f' {TIMES} '.join(map(str, factors))
 
 
+def field(name: str) -> str:
+    """Name of a setting in sentences: `weight decay`."""
+    return name.replace('_', ' ')
+
+
 def condition(text: str) -> str:
     """A condition by its name, or `as configured` for the unnamed condition."""
     return markup.name(text or 'as configured')

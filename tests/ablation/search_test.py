@@ -1,0 +1,260 @@
+"""A whole study with a search: equal budgets, tables, report, resumption, and a known optimum."""
+
+import dataclasses
+import json
+import math
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import studies
+from flax import linen as nn
+
+import jaxdl
+from jaxdl import report, workdir
+from jaxdl.ablation import estimate, planning
+from jaxdl.ablation import run as ablation_run
+from jaxdl.config.overrides import check
+from jaxdl.errors import InputError
+from jaxdl.statistics import protocol
+from jaxdl.statistics.search import log_uniform, uniform
+from jaxdl.workdir import journal, records, tables
+
+SEARCH = dict(learning_rate=log_uniform(0.01, 0.3), dropout=uniform(0, 0.5))
+# They share one program.
+OPTIONS = {'none': {}, 'smooth': dict(label_smoothing=0.1, learning_rate_scale=2.0)}
+
+
+def searched(**changes):
+    study = dataclasses.replace(
+        studies.small(), options=OPTIONS, baseline='none', search=SEARCH, trials=5
+    )
+    return check(dataclasses.replace(study, **changes))
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('searched') / 'run'
+    jaxdl.run(searched(), folder)
+    return folder
+
+
+def points_by_seed(rows):
+    """(option, seed) -> points of the tuning phase."""
+    points = {}
+    for row in rows:
+        if row['phase'] == 'tune':
+            points.setdefault((row['option'], row['seed']), set()).add(tables.point_of(row))
+    return points
+
+
+def test_the_points_are_in_the_plan_and_the_budgets_are_equal(finished):
+    plan = records.read(finished / 'plan.json', records.Plan)
+    assert plan.search
+    search = plan.search['']
+    assert (search.fields, search.trials, search.further) == (('learning_rate', 'dropout'), 5, 3)
+    assert search.ranges['smooth']['learning_rate'].low == 0.02
+    rows = tables.read_results(finished / 'results.csv')
+    points = points_by_seed(rows)
+    planned = set()
+    for unit, *further in search.points[:5]:
+        rate = SEARCH['learning_rate'].value(unit)
+        planned.add((rate, SEARCH['dropout'].value(further[0])))
+    assert planned <= points['none', 0]
+    assert len(points['none', 0]) == len(points['smooth', 0]) >= 5
+    for seed in (1, 2, 3):
+        for option in OPTIONS:
+            assert len(points[option, seed]) == protocol.FINALISTS
+            assert points[option, seed] <= points[option, 0]
+    assert {seed for _, seed in points} == {0, 1, 2, 3}
+
+
+def test_the_chosen_points_follow_from_the_results(finished):
+    rows = tables.read_results(finished / 'results.csv')
+    assert list(rows[0])[-2:] == ['value', 'dropout']
+    chosen = tables.read_table(
+        finished / 'tables' / 'chosen.csv',
+        dict(condition=str, option=str, learning_rate=float, dropout=float, trials=int)
+        | dict(epochs=int, metric=str, validation=float)
+        | dict(validation_further_seeds=float, share_close=float),
+    )
+    summary = tables.read_table(finished / 'summary.csv', tables.SUMMARY)
+    for row, of_summary in zip(chosen, summary, strict=True):
+        tuned = protocol.tuned_points(rows, row['option'])
+        point = protocol.choose_point(tuned, 1)
+        assert (row['learning_rate'], row['dropout']) == point
+        assert of_summary['learning_rate'] == point[0]
+        measured = [r for r in rows if (r['phase'], r['option']) == ('measure', row['option'])]
+        assert {tables.point_of(r) for r in measured} == {point}
+        further = [
+            np.mean([r['value'] for r in rows if r['option'] == row['option'] and is_last(r, p)])
+            for p in tuned.values
+            if any(is_last(r, p) and r['option'] == row['option'] for r in rows)
+        ]
+        assert row['validation_further_seeds'] == pytest.approx(max(further))
+    assert chosen[0]['trials'] == chosen[1]['trials']
+    assert chosen[0]['epochs'] == chosen[1]['epochs'] == 2 * (chosen[0]['trials'] + 12)
+
+
+def is_last(row, point):
+    """Whether a row is the validation accuracy of a point on a further seed, after 2 epochs."""
+    key = row['phase'], row['split'], row['metric'], row['epoch']
+    return (
+        key == ('tune', 'val', 'accuracy', 2)
+        and row['seed'] > 0
+        and point == (row['learning_rate'], row['dropout'])
+    )
+
+
+def test_a_network_is_trained_again_at_its_chosen_point(finished):
+    rows = tables.read_results(finished / 'results.csv')
+    row = next(r for r in rows if (r['phase'], r['option']) == ('measure', 'smooth'))
+    network = jaxdl.train_member(finished, 'smooth', 1000)
+    assert (network.variant.learning_rate, network.variant.dropout) == tables.point_of(row)
+
+
+def test_networks_that_lack_a_searched_field_are_not_searched_over_it(restored_registries):
+    jaxdl.register.model('leaky')(Leaky)
+    options = {'none': {}, 'leaky': dict(model='leaky')}
+    search = SEARCH | dict(leak=uniform(0, 0.5))
+    plan = planning.make_plan(searched(options=options, search=search))
+    assert plan.columns == ('dropout', 'leak')
+    members = [m for group in plan.conditions[0].groups for m in group.members]
+    assert {hasattr(m.variant, 'leak') for m in members if m.option == 'none'} == {False}
+    assert len({m.variant.leak for m in members if m.option == 'leaky'}) == 5
+
+
+class Leaky(nn.Module):
+    """A dense network with a traced number."""
+
+    num_classes: int
+    leak: float = jaxdl.traced(0.1)
+
+    @nn.compact
+    def __call__(self, images):
+        hidden = nn.Dense(4)(images.reshape(len(images), -1))
+        return nn.Dense(self.num_classes)(jnp.where(hidden > 0, hidden, self.leak * hidden))
+
+
+def test_all_points_of_a_stage_are_members_of_one_program(finished):
+    run = json.loads((finished / 'run.json').read_text())
+    groups = [(g['phase'], g['stage'], tuple(g['options']), g['traces']) for g in run['groups']]
+    assert groups[0] == ('tune', '', tuple(OPTIONS), 1)
+    assert groups[-2:] == [
+        ('tune', records.FINAL, tuple(OPTIONS), 1),
+        ('measure', '', tuple(OPTIONS), 1),
+    ]
+
+
+def test_the_report_states_the_search(finished):
+    text = (finished / 'report.md').read_text()
+    for words in (
+        'of a scrambled Sobol sequence over learning rate 0.01 to 0.3 (log)',
+        'the 4 best points on 3 further seeds',
+        'Values close to the best',
+        'points tried',
+        'Deep Learning Tuning Playbook',
+    ):
+        assert words in text, words
+    for field in SEARCH:
+        assert (finished / 'figures' / f'search_{field}.svg').exists()
+    before = (finished / 'tables' / 'chosen.csv').read_bytes()
+    report.build(finished)
+    assert (finished / 'tables' / 'chosen.csv').read_bytes() == before
+
+
+def test_resumed_in_the_middle_gives_the_same_bytes(finished, tmp_path):
+    folder = tmp_path / 'cut'
+    shutil.copytree(finished, folder)
+    run = json.loads((folder / 'run.json').read_text())
+    (folder / 'run.json').write_text(json.dumps(run | dict(finished=False)))
+    for name in ('results.csv', 'summary.csv', 'correct.npz'):
+        (folder / name).unlink()
+    for chunk in (folder / 'checkpoints').glob('*.npz'):
+        if not chunk.name.startswith('0-tune0'):
+            chunk.unlink()
+    jaxdl.run(searched(), folder)
+    for name in ('results.csv', 'summary.csv', 'plan.json', 'tables/chosen.csv'):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+    read = [event for event in journal.read(folder) if event['event'] == 'read']
+    assert [(event['phase'], event['stage']) for event in read] == [('tune', '')]
+
+
+def test_a_plan_with_another_search_is_refused(finished, tmp_path):
+    folder = tmp_path / 'changed'
+    shutil.copytree(finished, folder)
+    plan = json.loads((folder / 'plan.json').read_text())
+    plan['search']['']['points'].pop()
+    record = records.parse(records.Plan, plan)
+    with pytest.raises(InputError, match=r'plan\.json has another search'):
+        planning.resume_plan(searched(), record)
+    assert workdir.is_finished(finished)
+
+
+def test_the_plan_states_the_cost():
+    lines = estimate.describe(searched(tuning_seeds=2)).splitlines()
+    assert (
+        'search of every option: 5 points x 2 tuning seeds, then 4 points x 3 further seeds: '
+        '22 runs, 44 epochs'
+    ) in lines
+    assert '  smooth            learning_rate 0.02 to 0.6 (log), dropout 0 to 0.5 (linear)' in lines
+    assert any(line.startswith('A best point at a boundary adds 3 points') for line in lines)
+
+
+def test_a_fixed_learning_rate_stays_in_a_search_of_other_fields():
+    study = searched(search=dict(dropout=uniform(0, 0.5)), learning_rates=(0.05,))
+    plan = planning.make_plan(study)
+    rates = {
+        (m.option, m.variant.learning_rate) for g in plan.conditions[0].groups for m in g.members
+    }
+    assert rates == {('none', 0.05), ('smooth', 0.1)}
+    assert plan.columns == ('dropout',)
+
+
+OPTIMUM = {'none': (0.05, 0.1), 'smooth': (0.4, 0.4)}
+
+
+def stand_in(session, groups, workload, study, job):
+    """Results of a quadratic surface with a known optimum, in place of training."""
+    for group in groups:
+        results = []
+        for member in group.members:
+            rate, dropout = OPTIMUM[member.option]
+            away = math.log10(member.variant.learning_rate / rate) ** 2
+            value = 0.95 - 0.2 * away - (member.variant.dropout - dropout) ** 2
+            value += 1e-3 * np.random.default_rng(member.seed).normal()
+            epochs = np.full(study.epochs, value)
+            result = dict(train_loss=1 - epochs, val_loss=1 - epochs)
+            result |= dict(train_accuracy=epochs, val_accuracy=epochs)
+            if group.plan.phase == 'measure':
+                correct = np.random.default_rng(member.seed).random(360) < value
+                result |= dict(test_loss=1 - value, test_accuracy=correct.mean(), correct=correct)
+            results.append(result)
+        plan = group.plan
+        record = records.GroupRecord(
+            plan.condition,
+            plan.phase,
+            tuple(group.options),
+            len(results),
+            1,
+            1,
+            32,
+            0.0,
+            0.1,
+            0.0,
+            'none',
+            plan.stage,
+        )
+        yield group, results, record
+
+
+def test_a_known_optimum_is_found_for_every_option(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation_run, 'run_groups', stand_in)
+    result = jaxdl.run(searched(trials=32, tuning_seeds=2), tmp_path / 'run')
+    points = points_by_seed(result.table)
+    assert len(points['none', 0]) == len(points['smooth', 0]) >= 32
+    for option, (rate, dropout) in OPTIMUM.items():
+        row = next(r for r in result.table if (r['phase'], r['option']) == ('measure', option))
+        assert abs(math.log10(row['learning_rate'] / rate)) < 0.3
+        assert abs(row['dropout'] - dropout) < 0.15
