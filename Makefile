@@ -20,7 +20,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 SEED := $(or $(SEED),$(shell date +%s))
-ALL_EXTRAS := decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tensorboard$(,)wandb
+ALL_EXTRAS := decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tables$(,)tensorboard$(,)wandb
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 

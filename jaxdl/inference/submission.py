@@ -120,7 +120,7 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
     """
     if not file.is_file():
         raise InputError(f'{file}: no such file: name a CSV, or the folder of test.csv')
-    header, rows = table_files.read(file)
+    header, rows, notes = table_files.read(file)
     place = _column(file, header)
     empty = [line for line, cells in rows if not cells[place]]
     if empty:
@@ -135,7 +135,7 @@ def read_images(file: pathlib.Path, images: str = '') -> tuple[list[str], list[p
         [ids[i] for i in located.missing],
         'add the files, or correct their names',
     )
-    for finding in located.notes:
+    for finding in (*notes, *located.notes):
         warn(f'{file}: {finding}')
     return ids, located.paths
 

@@ -160,7 +160,7 @@ BAD_CSVS = {
     'Latin-1': (H + 'a.jpg,caf\xe9\n'.encode('latin-1'), 'line 2: not UTF-8'),
     'UTF-16': ((H.decode() + 'a.jpg,cat\n').encode('utf-16'), 'UTF-16; save it as UTF-8'),
     'NUL': (H + b'a.jpg,c\0t\n', 'line 2: there is a NUL'),
-    'a picture': (b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'line 1'),
+    'a picture': (b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'is a PNG image; save it as CSV'),
     'open quote': (H + b'a.jpg,"cat\nb.jpg,dog\n', 'line 2: .*quote left open'),
     'text after a quote': (H + b'a.jpg,"cat"s\nb.jpg,dog\n', 'line 2: not a row'),
     'a field without end': (H + b'a.jpg,' + b'x' * 200_000 + b'\n', 'line 2: not a row'),

@@ -87,7 +87,7 @@ def find_objection(text):
 
 def main():
     distributions = find_required(
-        'jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tensorboard', 'wandb')
+        'jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tables', 'tensorboard', 'wandb')
     )
     wrong = {
         name: find_objection(read_licence(distribution))

@@ -1,12 +1,15 @@
 """Images in sets of Hugging Face's `datasets`: saved, in parquet, or on the hub."""
 
+import collections
 import logging
+import math
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from jaxdl.data.listing import Listing, Note, Undecoded, note
+from jaxdl.data.sources.class_names import join
 from jaxdl.data.sources.columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
@@ -82,6 +85,8 @@ def hf(
             header, subject = list(table.features), f'hf:{where}: the column of groups'
             name = header[column(header, group_column, (), subject, '')]
             groups += map(str, table.with_format(None)[name])
+    twice = [name for name, count in collections.Counter(class_order).items() if count > 1]
+    notes += note('Class names that occur twice, read as one class', twice)
     images = _Images(rows, where, _tops(datasets, where))
     return listing(
         f'hf:{where}',
@@ -231,16 +236,25 @@ def _encoded(datasets: Any, where: str, table: Any, image: str) -> Any:
 
 
 def _names(where: str, table: Any, label: str) -> list[str]:
-    names = getattr(table.features[label], 'names', None)
-    values = list(table.with_format(None)[label])
-    for i, value in enumerate(values):
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, str))
-            or (names and not 0 <= int(value) < len(names))
-        ):
+    """Class of each row as text; a list where a row has several."""
+    feature = table.features[label]
+    names = getattr(getattr(feature, 'feature', feature), 'names', None)
+
+    def name(value: Any, row: int) -> str:
+        absent = value is None or (isinstance(value, float) and not math.isfinite(value))
+        if absent or not isinstance(value, (bool, int, float, str)) or value == '':
+            right = False
+        else:
+            right = not names or (isinstance(value, int) and 0 <= value < len(names))
+        if not right:
             raise InputError(
-                f'hf:{where}: row {i} of {short(label)} is {short(str(value))}, no class; '
+                f'hf:{where}: row {row} of {short(label)} is {short(str(value))}, no class; '
                 'must be a word or a number'
             )
-    return [names[v] for v in values] if names else list(map(str, values))
+        return names[value] if names else str(value)
+
+    classes = list[str]()
+    for row, value in enumerate(table.with_format(None)[label]):
+        labels = value if isinstance(value, list) and value else [value]
+        classes.append(join([name(label, row) for label in labels]))
+    return classes

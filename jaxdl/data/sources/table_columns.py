@@ -63,6 +63,7 @@ class _Table:
     file: pathlib.Path
     header: list[str]
     rows: Rows
+    notes: tuple[Note, ...] = ()
 
     def cells(self, place: int) -> list[str]:
         """The cells of a column; none may be empty."""
@@ -114,7 +115,8 @@ def read_records(file: pathlib.Path, names: ColumnNames) -> tuple[list[Record], 
         Record(f'{file} line {line}', *values)
         for (line, _), *values in zip(table.rows, images, labels, groups, parts, strict=True)
     ]
-    return records, note('Columns recognised', [*guesses, *label_guesses])
+    recognised = note('Columns recognised', [*guesses, *label_guesses])
+    return records, (*table.notes, *recognised)
 
 
 def _named_labels(table: _Table, name: str) -> list[int]:
