@@ -12,12 +12,13 @@ an InputError names the problem and the expected form.
 
 import dataclasses
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax import nn
 
 from jaxdl import augment
@@ -26,7 +27,8 @@ from jaxdl.data import loading
 from jaxdl.data.sources import custom as data
 from jaxdl.errors import warn
 from jaxdl.models import MODELS, custom, layers
-from jaxdl.train import losses, metrics, optim, variant
+from jaxdl.statistics import metrics
+from jaxdl.train import losses, optim, variant
 from jaxdl.train.variant import Variant
 
 T = TypeVar('T')
@@ -193,32 +195,53 @@ def augmentation(name: str) -> Callable[[T], T]:
     return _adder('augmentation', name, row)
 
 
-def metric(name: str) -> Callable[[T], T]:
-    """Register a metric: (logits, labels) -> a value per image, [batch].
+def metric(
+    name: str,
+    over: str = metrics.IMAGE,
+    *,
+    lower_is_better: bool = False,
+    chance: float | None = None,
+) -> Callable[[T], T]:
+    """Register a metric: a function of the logits and labels of a split.
 
-    Logits are [batch, classes], labels int [batch]. A metric named in `Ablation.metrics` is
-    measured after training, on validation and test. The verdict depends on accuracy alone.
+    Logits are float32 [n, classes], labels int32 [n], NumPy arrays without padding. The largest
+    logit is the prediction. jax.numpy, NumPy and scikit-learn can be used.
 
     Args:
-      name: an entry of `Ablation.metrics`.
+      name: a value of `Ablation.metric`, which decides, and an entry of `Ablation.metrics`.
+      over: `image`: the function returns a value per image, [n], that does not depend on the other
+        images; the metric is their mean. `split`: it returns one number for all images.
+      lower_is_better: direction of the metric.
+      chance: value that a diverged run counts as; by default that of a network with equal logits
+        for all classes.
 
     Returns:
       The decorator.
 
     Raises:
-      InputError: the function fails, or returns another shape.
+      InputError: the function fails, returns another shape, or has another direction; or the value
+        of an image depends on the other images.
     """
-    shapes = (
-        component_checks.floats(component_checks.BATCH, component_checks.CLASSES),
-        jax.ShapeDtypeStruct((component_checks.BATCH,), jnp.int32),
-    )
-    return _check_and_add(
-        'metric',
-        name,
-        'a function (logits, labels) -> a value of each image, [batch]',
-        shapes,
-        (component_checks.BATCH,),
-    )
+
+    def row(function: Any) -> Any:
+        def compute(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            return np.asarray(function(logits, labels), np.float64)
+
+        def guess(labels: np.ndarray, num_classes: int) -> float:
+            if chance is not None:
+                return float(chance)
+            equal = np.zeros((len(labels), num_classes), np.float32)
+            return float(np.mean(compute(equal, labels.astype(np.int32))))
+
+        component_checks.check_metric(f'metric {name!r}', function, over, lower_is_better)
+        return dataclasses.replace(
+            metrics.named(name, lower_is_better, over),
+            meaning=(inspect.getdoc(function) or '').partition('\n')[0],
+            compute=compute,
+            guess=guess,
+        )
+
+    return _adder('metric', name, row)
 
 
 def dataset(name: str) -> Callable[[T], T]:

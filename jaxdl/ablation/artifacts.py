@@ -108,28 +108,28 @@ def write_differing(
 
 
 def variance_rows(condition: Condition, varied: Sequence[tuple[Member, Result]]) -> list[Row]:
-    """Rows of variance.csv: levels of the sources of variance and accuracy of every member.
+    """Rows of variance.csv: levels of the sources of variance and metric of every member.
 
-    A diverged member has the accuracy of chance, as in results.csv.
+    A diverged member counts as chance, as in results.csv.
     """
-    num_classes = len(condition.dataset.class_names)
     return [
-        dict(
-            condition=condition.name,
-            init=member.variant.init_offset,
-            order=member.variant.order_offset,
-            augmentation=member.variant.noise_offset,
-            split=member.split,
-            accuracy=result_rows.test_accuracy(result, num_classes),
-        )
+        {
+            'condition': condition.name,
+            'init': member.variant.init_offset,
+            'order': member.variant.order_offset,
+            'augmentation': member.variant.noise_offset,
+            'split': member.split,
+            condition.study.metric: result_rows.test_value(condition, member, result),
+        }
         for member, result in varied
     ]
 
 
-def write_variance(folder: pathlib.Path, rows: Sequence[Row]) -> None:
-    """Write artifacts/variance.csv if there are rows."""
+def write_variance(folder: pathlib.Path, rows: Sequence[Row], metric: str) -> None:
+    """Write artifacts/variance.csv if there are rows; `metric` is the one that decides."""
     if rows:
-        tables.write_table(folder / 'artifacts' / 'variance.csv', tables.VARIANCE, rows)
+        columns = tables.variance_columns(metric)
+        tables.write_table(folder / 'artifacts' / 'variance.csv', columns, rows)
 
 
 def _pictures(images: np.ndarray) -> np.ndarray:

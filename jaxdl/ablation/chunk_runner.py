@@ -17,9 +17,11 @@ from jaxdl import ensemble
 from jaxdl.ablation import chunk_files, member_networks
 from jaxdl.ablation.planning import Group
 from jaxdl.config.experiment import Ablation
-from jaxdl.ensemble import Chunk, Hooks, Programs, Result, Training, Workload
+from jaxdl.ensemble import Chunk, Hooks, Programs, Result, Training, Workload, scoring
+from jaxdl.ensemble.scoring import Predictions
 from jaxdl.runtime import checkpoint, distributed, sharding
 from jaxdl.runtime.signals import Interrupted
+from jaxdl.statistics.metrics import ACCURACY, BUILT_IN, METRICS, Metric
 from jaxdl.train import diagnostics, train_step
 from jaxdl.workdir.records import Devices, GroupRecord
 
@@ -46,7 +48,12 @@ class Session:
 
 
 def run_groups(
-    session: Session, groups: Sequence[Group], workload: Workload, study: Ablation, job: str
+    session: Session,
+    groups: Sequence[Group],
+    workload: Workload,
+    study: Ablation,
+    job: str,
+    blocks: np.ndarray | None = None,
 ) -> Iterator[tuple[Group, list[Result], GroupRecord]]:
     """Train groups one after another.
 
@@ -59,6 +66,8 @@ def run_groups(
       workload: data and number of epochs.
       study: the ablation under the overrides of this condition.
       job: begins the names of the files in checkpoints/.
+      blocks: block of each test image, for the contributions to the metric that decides; None for
+        accuracy, or where each seed has a test split of its own.
 
     Yields:
       A group, the results of its members in order, and its entry in run.json.
@@ -76,15 +85,9 @@ def run_groups(
 
         def programs_of(i: int) -> Callable[[], Programs]:
             group = groups[i]
-            names = study.metrics if group.plan.phase == 'measure' else ()
             compiling = functools.cache(
                 functools.partial(
-                    ensemble.compile_group,
-                    group.members,
-                    workload,
-                    chunks[i][0],
-                    group.plan.conv,
-                    names,
+                    ensemble.compile_group, group.members, workload, chunks[i][0], group.plan.conv
                 )
             )
             lazily = not ahead or all(file.exists() for file in files[i])
@@ -102,14 +105,19 @@ def run_groups(
                 condition=group.plan.condition,
                 phase=group.plan.phase,
                 stage=group.plan.stage,
-                hooks=_hooks(session, group, study, files[i], workload.num_classes),
+                hooks=_hooks(session, group, study, files[i], workload, blocks),
                 programs=programs,
             )
             yield group, results, record
 
 
 def _hooks(
-    session: Session, group: Group, study: Ablation, files: Sequence[pathlib.Path], num_classes: int
+    session: Session,
+    group: Group,
+    study: Ablation,
+    files: Sequence[pathlib.Path],
+    workload: Workload,
+    blocks: np.ndarray | None,
 ) -> Hooks:
     """Reading and writing of chunk files, checkpoints, journal, interruption, tests and probes."""
     saved = 0.0
@@ -156,14 +164,17 @@ def _hooks(
             raise Interrupted(signal)
 
     def after_training(chunk: Chunk) -> Result:
+        if group.plan.phase == 'tune':
+            return {}
         arguments = (chunk.training, chunk.programs, chunk.variants, chunk.data)
-        result: Result = {}
-        if group.plan.phase != 'tune':
-            result |= ensemble.test(*arguments)
+        result, tested = ensemble.predict(*arguments, 'test')
         if group.plan.phase == 'measure':
-            result |= ensemble.score(*arguments)
+            _, validated = ensemble.predict(*arguments, 'val')
+            result |= _metrics(study, dict(val=validated, test=tested), workload.metric, blocks)
+        elif workload.metric.name != ACCURACY.name:
+            result[f'test_{workload.metric.name}'] = scoring.score(workload.metric, tested)
         if group.plan.phase == 'measure' and study.probes:
-            result |= _probes(study.probes, chunk, num_classes, group.plan.conv)
+            result |= _probes(study.probes, chunk, workload.num_classes, group.plan.conv)
         if group.plan.phase == 'measure' and study.keep_networks:
             result |= member_networks.chunk_arrays(chunk)
         return result
@@ -183,6 +194,24 @@ def _hooks(
         after_training=after_training,
         finished=finished,
     )
+
+
+def _metrics(
+    study: Ablation,
+    predictions: Mapping[str, Predictions],
+    metric: Metric,
+    blocks: np.ndarray | None,
+) -> Result:
+    """All metrics of both splits, and contributions of the test images to the one that decides."""
+    result: Result = {}
+    for name in dict.fromkeys((*BUILT_IN, *study.metrics, metric.name)):
+        for split, of_split in predictions.items():
+            result[f'metric.{split}.{name}'] = scoring.score(METRICS[name], of_split)
+    if metric.name != ACCURACY.name:
+        result[f'test_{metric.name}'] = result[f'metric.test.{metric.name}']
+    if blocks is not None:
+        result['contributions'] = scoring.contributions(metric, predictions['test'], blocks)
+    return result
 
 
 def _probes(names: Sequence[str], chunk: Chunk, num_classes: int, conv: str) -> Result:

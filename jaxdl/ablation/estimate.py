@@ -1,6 +1,7 @@
 """Describe a run without training: groups, members, programs, memory and estimated time."""
 
 import dataclasses
+import math
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxdl.ablation import planning, result_rows
 from jaxdl.ablation.planning import Condition, StudyPlan
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.statistics import protocol, search
+from jaxdl.statistics.metrics import METRICS
 from jaxdl.train.variant import Variant, program_key
 from jaxdl.workdir.records import DataPlan, GroupPlan
 
@@ -24,6 +26,7 @@ FIXED_SECONDS = 12.0  # imports, starting values, the choice of a lowering, the 
 INITIAL = [
     f.name for f in dataclasses.fields(Variant) if f.metadata.get('initial')
 ]  # they share a program
+LARGE = 2**26  # bytes of logits that are worth a line
 EVALUATION = 0.4  # seconds per image of validation, in those per image of training
 
 
@@ -54,6 +57,7 @@ def describe(ablation: Ablation) -> str:
         f'{search.GROWTHS} times; not counted here.'
         for number in sorted(further)
     ]
+    lines += _evaluation(plan)
     devices = record.devices
     lines.append(
         f'about {_duration(estimate_seconds(plan))} on {devices.count} x {devices.kind} '
@@ -107,6 +111,24 @@ def estimate_seconds(plan: StudyPlan) -> float:
             data = plan.record.data[condition.name]
             total += (1 + EVALUATION * data.val / data.train) * step * steps + compiling
     return total
+
+
+def _evaluation(plan: StudyPlan) -> list[str]:
+    """The metric that decides, and the memory of the logits that it needs where this is large."""
+    metric = METRICS[plan.ablation.metric]
+    direction = 'lower' if metric.lower_is_better else 'higher'
+    lines = [f'options are compared by {metric.words} ({direction} is better)']
+    data, devices = plan.record.data, plan.record.devices.count
+    most = max(
+        math.prod(group.sides)
+        * devices
+        * max(data[group.condition].val, data[group.condition].test)
+        * len(data[group.condition].classes)
+        for group in plan.record.groups
+    )
+    if 4 * most >= LARGE:
+        lines.append(f'logits of an evaluation: at most {4 * most / 2**20:,.0f} MiB more')
+    return lines
 
 
 def _data(item: tuple[str, DataPlan]) -> str:

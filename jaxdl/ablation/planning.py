@@ -5,7 +5,8 @@ from plan.json and chooses nothing.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -19,17 +20,18 @@ from jaxdl.config.overrides import override
 from jaxdl.data import Data, Dataset, Splits, audit, decode, load, split
 from jaxdl.data.loading import SPLITTING
 from jaxdl.data.splits import image_groups
-from jaxdl.ensemble import Member, autotune, chunks, group_by_program
+from jaxdl.ensemble import Member, autotune, chunks, group_by_program, scoring
 from jaxdl.errors import InputError, visible
 from jaxdl.models import taken_settings
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.runtime import machine, provenance
 from jaxdl.statistics import protocol, search, variance
+from jaxdl.statistics.metrics import BUILT_IN, METRICS
 from jaxdl.statistics.search import Range, Setting
 from jaxdl.train import keys, train_step
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import records
-from jaxdl.workdir.records import FINAL, DataPlan, GroupPlan, SearchPlan, SearchRange
+from jaxdl.workdir.records import FINAL, DataPlan, GroupPlan, MetricPlan, SearchPlan, SearchRange
 
 # Sources of variance, as fields of a Variant.
 SOURCES = ('init_offset', 'order_offset', 'noise_offset', 'split_offset')
@@ -147,6 +149,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         phases = _phases(study, planned_search)
         splits = _splits(study, dataset, phases)
         data[name] = _data_plan(dataset, list(splits.values()))
+        check_metrics(study, dataset, splits.values())
         groups = [
             Group(phase.members, _group_plan(name, phase, data[name], study, devices.count, timer))
             for phase in phases
@@ -168,6 +171,10 @@ def make_plan(ablation: Ablation) -> StudyPlan:
             if (kind, name) in registry.ORIGINS and kind == 'model'
         }
         or None,
+        metrics={
+            name: MetricPlan(METRICS[name].lower_is_better, METRICS[name].over)
+            for name in metric_names(ablation)
+        },
         search={c.name: c.search for c in conditions if c.search} or None,
     )
     return StudyPlan(ablation, tuple(conditions), record)
@@ -193,6 +200,12 @@ def resume_plan(ablation: Ablation, record: records.Plan) -> StudyPlan:
         splits = _splits(study, dataset, phases)
         conditions.append(Condition(name, study, dataset, splits, tuple(groups), planned_search))
     return StudyPlan(ablation, tuple(conditions), record)
+
+
+def metric_names(ablation: Ablation) -> list[str]:
+    """All metrics that a study measures: the built-in ones and those that it names."""
+    named = (override(ablation, overrides).metrics for overrides in ablation.conditions.values())
+    return list(dict.fromkeys((*BUILT_IN, ablation.metric, *itertools.chain(*named))))
 
 
 def check_data(ablation: Ablation, record: records.Plan) -> None:
@@ -478,6 +491,28 @@ def _lay_out(
 ) -> tuple[tuple[int, int], list[np.ndarray]]:
     rows, sides = chunks.layout([member.stream for member in members], devices, limit, cores)
     return sides, chunks.cut_chunks(rows, sides, devices)
+
+
+def check_metrics(study: Ablation, dataset: Dataset, splits: Iterable[Splits]) -> None:
+    """Try the metrics of a study on logits of the size of its splits.
+
+    Raises:
+      InputError: a metric fails, or is not defined for the labels of a split.
+    """
+    names = dict.fromkeys((study.metric, *study.metrics))
+    rng, num_classes = np.random.default_rng(0), len(dataset.class_names)
+    for indices, name in itertools.product(splits, names):
+        for part in ('val', 'test'):
+            labels = dataset.labels[getattr(indices, part)].astype(np.int32)
+            logits = rng.normal(size=(len(labels), num_classes)).astype(np.float32)
+            metric = METRICS[name]
+            value = scoring.compute(metric, logits, labels)
+            if not np.isfinite([value, metric.guess(labels, num_classes)]).all():
+                classes = len(np.unique(labels))
+                raise InputError(
+                    f'metric={name}: is not defined for the {len(labels)} {part} images, which '
+                    f'have {classes} class{"es" * (classes > 1)}: use accuracy, or larger splits'
+                )
 
 
 def _data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:

@@ -1,6 +1,7 @@
-"""Turn the results of members into the content of results.csv, costs.csv and correct.npz."""
+"""Turn the results of members into the content of results.csv, costs.csv and .npz files."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,12 +13,28 @@ from jaxdl.ablation.planning import Condition
 from jaxdl.config.experiment import Ablation, option_variant
 from jaxdl.data.splits import image_groups
 from jaxdl.ensemble import Member, Result
+from jaxdl.statistics.metrics import METRICS
 from jaxdl.train import train_step
+from jaxdl.workdir.contributions import ContributionTable
 from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.records import GroupRecord
 from jaxdl.workdir.tables import Row, point_of
 
-SPLITS, METRICS = ('train', 'val', 'test'), ('loss', 'accuracy')
+SPLITS, ALWAYS = ('train', 'val', 'test'), ('loss', 'accuracy')
+# (metric, split, number of the split) -> value that a diverged member counts as
+Chance = Callable[[str, str, int], float]
+
+
+def chance_of(condition: Condition) -> Chance:
+    """Values that a diverged member of a condition counts as, by the classes of each split."""
+    labels, num_classes = condition.dataset.labels, len(condition.dataset.class_names)
+
+    @functools.cache
+    def chance(metric: str, split: str, number: int) -> float:
+        indices = getattr(condition.splits[number], split)
+        return float(METRICS[metric].guess(labels[indices], num_classes))
+
+    return chance
 
 
 def result_rows(
@@ -26,6 +43,8 @@ def result_rows(
     members: Sequence[tuple[Member, Result]],
     num_classes: int,
     columns: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    chance: Chance | None = None,
 ) -> list[Row]:
     """Rows of results.csv of one group.
 
@@ -37,6 +56,8 @@ def result_rows(
       members: each member and its result.
       num_classes: the accuracy of chance is 1 / num_classes.
       columns: further hyperparameters, which follow `value`; None where a network lacks the field.
+      metrics: further metrics than loss and accuracy, the one that decides among them.
+      chance: their values for a diverged member.
     """
     rows = []
     for member, result in members:
@@ -47,7 +68,7 @@ def result_rows(
         for split in SPLITS:
             if f'{split}_loss' not in result:
                 continue
-            loss, accuracy = (np.atleast_1d(result[f'{split}_{metric}']) for metric in METRICS)
+            loss, accuracy = (np.atleast_1d(result[f'{split}_{metric}']) for metric in ALWAYS)
             for i in range(len(loss)):
                 epoch = len(alive) if split == 'test' else i + 1
                 tail = dict(head, epoch=epoch, split=split)
@@ -57,24 +78,49 @@ def result_rows(
                 rows.append(tail | dict(metric='loss', value=written))
                 value = float(accuracy[i]) if finite else 1 / num_classes
                 rows.append(tail | dict(metric='accuracy', value=value))
-        for name, value in result.items():
-            if name.startswith('own.'):  # of the last epoch; chance is not known for these metrics
-                _, split, metric = name.split('.', 2)
-                written = float(value) if alive[-1] else float('nan')
-                rows.append(dict(head, epoch=len(alive), split=split, metric=metric, value=written))
+        for name in metrics:
+            assert chance is not None
+            for split in ('val', 'test'):
+                guess = chance(name, split, member.split)
+                for epoch, value in _epochs(result, name, split, len(alive)):
+                    finite = alive[epoch - 1] and np.isfinite(value)
+                    tail = dict(head, epoch=epoch, split=split, metric=name)
+                    rows.append(tail | dict(value=float(value) if finite else guess))
         rows[first:] = [row | further for row in rows[first:]]
     return rows
 
 
-def test_accuracy(result: Result, num_classes: int) -> float:
-    """Accuracy on the test split; chance for a member that diverged.
+def _epochs(result: Result, metric: str, split: str, epochs: int) -> list[tuple[int, float]]:
+    """Epoch and value of a metric on a split: of every epoch, or of the last one."""
+    every = np.atleast_1d(result.get(f'{split}_{metric}', []))
+    if len(every) == epochs:
+        return list(enumerate(every, 1))
+    last = result.get(f'metric.{split}.{metric}', every)
+    return [(epochs, float(value)) for value in np.atleast_1d(last)]
 
-    Args:
-      result: of a member after its test.
-      num_classes: the accuracy of chance is 1 / num_classes.
-    """
-    finite = _is_finite(result)[-1] and np.isfinite(result['test_loss'])
-    return float(result['test_accuracy']) if finite else 1 / num_classes
+
+def metric_rows(condition: Condition, members: Sequence[tuple[Member, Result]]) -> list[Row]:
+    """Rows of artifacts/metrics.csv: every metric of the measured members at the last epoch."""
+    rows, chance = [], chance_of(condition)
+    for member, result in members:
+        alive = _is_finite(result)[-1]
+        for name, value in result.items():
+            if not name.startswith('metric.'):
+                continue
+            _, split, metric = name.split('.', 2)
+            known = alive and np.isfinite(value)
+            head = dict(condition=condition.name, option=member.option, seed=member.seed)
+            value = float(value) if known else chance(metric, split, member.split)
+            rows.append(head | dict(split=split, metric=metric, value=value))
+    return rows
+
+
+def test_value(condition: Condition, member: Member, result: Result) -> float:
+    """Metric that decides on the test split; chance for a member that diverged."""
+    name = condition.study.metric
+    value = float(result[f'test_{name}'])
+    finite = _is_finite(result)[-1] and np.isfinite([result['test_loss'], value]).all()
+    return value if finite else chance_of(condition)(name, 'test', member.split)
 
 
 def sort_rows(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
@@ -83,7 +129,7 @@ def sort_rows(rows: Sequence[Row], ablation: Ablation) -> list[Row]:
     The order is by phase, option, hyperparameters, seed, epoch, split and metric.
     """
     options = list(ablation.options)
-    metrics = (*METRICS, *sorted({row['metric'] for row in rows} - {*METRICS}))
+    metrics = (*ALWAYS, *sorted({row['metric'] for row in rows} - {*ALWAYS}))
 
     def place(row: Row) -> tuple[Any, ...]:
         return (
@@ -170,6 +216,35 @@ def correct_table(tested: Sequence[tuple[Condition, Member, Result]]) -> Correct
         option=np.asarray([member.option for _, member, _ in tested]),
         seed=np.asarray([member.seed for _, member, _ in tested]),
         group=np.asarray([group for _, group in images]),
+    )
+
+
+def contribution_table(
+    condition: Condition, members: Sequence[tuple[Member, Result]], blocks: np.ndarray
+) -> ContributionTable:
+    """Contributions of the test images to the metric that decides.
+
+    Args:
+      condition: with one split for all members.
+      members: each measured member and its result.
+      blocks: block of each test image.
+
+    Returns:
+      The content of contributions.npz; in a diverged member every image counts as chance.
+    """
+    number, groups = members[0][0].split, image_groups(condition.dataset)
+    guess = chance_of(condition)(condition.study.metric, 'test', number)
+    return ContributionTable(
+        value=np.stack(
+            [
+                result['contributions'] if _is_finite(result)[-1] else np.full(len(blocks), guess)
+                for _, result in members
+            ]
+        ),
+        option=np.asarray([member.option for member, _ in members]),
+        seed=np.asarray([member.seed for member, _ in members]),
+        group=np.asarray([groups[i] for i in condition.splits[number].test]),
+        block=blocks,
     )
 
 

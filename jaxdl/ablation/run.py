@@ -5,21 +5,27 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxdl import workdir
 from jaxdl.ablation import artifacts, member_networks, planning, result_rows, tuning
 from jaxdl.ablation.chunk_runner import Session, run_groups
 from jaxdl.ablation.planning import Condition, StudyPlan
+from jaxdl.ablation.result_rows import ALWAYS
 from jaxdl.config import registry
 from jaxdl.config.experiment import Ablation
 from jaxdl.config.load import as_dict, component_names
 from jaxdl.config.overrides import check
 from jaxdl.data.on_device import place_on_device
+from jaxdl.data.splits import image_groups
 from jaxdl.ensemble import Member, Result, Workload
 from jaxdl.errors import InputError, warn
 from jaxdl.runtime import distributed, progress, provenance, signals, tracking
-from jaxdl.statistics import protocol
+from jaxdl.statistics import jackknife, protocol
+from jaxdl.statistics.metrics import ACCURACY, METRICS
 from jaxdl.statistics.search import Setting
-from jaxdl.workdir import journal, records, tables
+from jaxdl.workdir import contributions, journal, records, tables
+from jaxdl.workdir.contributions import write_contributions
 from jaxdl.workdir.correct import CorrectTable, write_correct
 from jaxdl.workdir.records import GroupRecord, RunRecord
 from jaxdl.workdir.tables import Results, Row
@@ -35,6 +41,8 @@ class Measurements:
       tested: measured members and their results.
       varied: members of the variance study and their results.
       costs: rows of costs.csv.
+      blocks: block of each test image, for contributions to the metric that decides; None for
+        accuracy, or where each seed has a test split of its own.
     """
 
     condition: Condition
@@ -43,6 +51,7 @@ class Measurements:
     tested: list[tuple[Member, Result]] = dataclasses.field(default_factory=list)
     varied: list[tuple[Member, Result]] = dataclasses.field(default_factory=list)
     costs: list[Row] = dataclasses.field(default_factory=list)
+    blocks: np.ndarray | None = None
 
 
 def run(
@@ -175,21 +184,27 @@ def _measure(
     study, splits = condition.study, condition.splits
     data = place_on_device(condition.dataset, list(splits.values()))
     num_classes = len(condition.dataset.class_names)
-    workload = Workload(data, num_classes, study.epochs, tuple(splits))
-    measurements = Measurements(condition)
+    metric = METRICS[study.metric]
+    workload = Workload(data, num_classes, study.epochs, tuple(splits), metric)
+    measurements = Measurements(condition, blocks=_blocks(condition))
+    names = [name for name in dict.fromkeys((study.metric, *study.metrics)) if name not in ALWAYS]
+    chance = result_rows.chance_of(condition)
 
     def run_phase(
         name: str, settings: Mapping[str, Sequence[Setting]], label: str, stage: str = ''
     ) -> None:
         groups = condition.phase(name, settings, stage)
         job = f'{number}-{label}'
-        for group, results, record in run_groups(session, groups, workload, study, job):
+        blocks = measurements.blocks
+        for group, results, record in run_groups(session, groups, workload, study, job, blocks):
             measurements.groups.append(record)
             members = list(zip(group.members, results, strict=True))
             if name == 'variance':
                 measurements.varied += members
                 continue
-            rows = result_rows.result_rows(condition.name, name, members, num_classes, columns)
+            rows = result_rows.result_rows(
+                condition.name, name, members, num_classes, columns, names, chance
+            )
             measurements.rows += rows
             tracking.track_rows(session.track, rows)
             if name == 'measure':
@@ -199,12 +214,14 @@ def _measure(
         condition,
         measurements.rows,
         lambda settings, stage, label: run_phase('tune', settings, label, stage),
+        metric,
     )
     margin = protocol.equivalence_margin(
         study.margin,
         measurements.rows,
         study.baseline,
         condition.name,
+        metric,
         searched_seeds=study.tuning_seeds if condition.search else None,
     )
     session.note('margin', condition=condition.name, margin=margin)
@@ -212,6 +229,20 @@ def _measure(
     if study.variance_study:
         run_phase('variance', {study.baseline: [best[study.baseline]]}, 'variance')
     return measurements
+
+
+def _blocks(condition: Condition) -> np.ndarray | None:
+    """Block of each test image, if the metric needs contributions and all seeds share the split."""
+    measured = {
+        member.split
+        for group in condition.groups
+        if group.plan.phase == 'measure'
+        for member in group.members
+    }
+    if condition.study.metric == ACCURACY.name or len(measured) > 1:
+        return None
+    groups = np.asarray(image_groups(condition.dataset))
+    return jackknife.merge_groups(groups[condition.splits[measured.pop()].test])
 
 
 def _write(
@@ -223,7 +254,11 @@ def _write(
         for measurements in measured
         for row in artifacts.variance_rows(measurements.condition, measurements.varied)
     ]
-    artifacts.write_variance(folder, varied)
+    artifacts.write_variance(folder, varied, plan.ablation.metric)
+    scored = [
+        row for each in measured for row in result_rows.metric_rows(each.condition, each.tested)
+    ]
+    tables.write_table(folder / 'artifacts' / 'metrics.csv', tables.METRICS, scored)
     rows = [row for each in measured for row in result_rows.sort_rows(each.rows, plan.ablation)]
     columns = tables.RESULTS | dict.fromkeys(plan.columns, float)
     tables.write_table(folder / 'results.csv', columns, rows)
@@ -237,9 +272,14 @@ def _write(
     summary = []
     for number, each in enumerate(measured):
         by_image = _correctness(rows, correct, each.condition)
-        summary += _summary(rows, by_image, each.condition, plan.record)
         artifact_folder = folder / 'artifacts' / str(number)
         artifacts.write_differing(artifact_folder, each.condition, correct, by_image)
+        table, metric = None, METRICS[each.condition.study.metric]
+        if each.blocks is not None:
+            table = result_rows.contribution_table(each.condition, each.tested, each.blocks)
+            write_contributions(artifact_folder / contributions.FILE, table)
+        values = protocol.image_values(table, metric, by_image)
+        summary += _summary(rows, values, each.condition, plan.record)
     if plan.ablation.keep_networks:
         member_networks.write(folder, tested, plan.columns)
     tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
@@ -265,12 +305,16 @@ def _correctness(
 
 
 def _summary(
-    rows: Sequence[Row], by_image: protocol.ImageValues, condition: Condition, plan: records.Plan
+    rows: Sequence[Row],
+    by_image: protocol.ImageValues | None,
+    condition: Condition,
+    plan: records.Plan,
 ) -> list[Row]:
     """Rows of summary.csv of one condition."""
     study, data = condition.study, plan.data[condition.name]
     ratio = data.test / data.train if study.data.resample_split else 0.0
-    return protocol.summarize(rows, study.baseline, condition.name, ratio, by_image)
+    metric = METRICS[study.metric]
+    return protocol.summarize(rows, study.baseline, condition.name, ratio, by_image, metric)
 
 
 def _seconds(groups: Sequence[GroupRecord]) -> dict[str, float]:

@@ -12,7 +12,9 @@ from rich.text import Text
 from jaxdl.cli import flags
 from jaxdl.errors import visible
 from jaxdl.report.ablation import verdicts
-from jaxdl.report.page import words
+from jaxdl.report.page import scale, words
+from jaxdl.report.page.scale import Scale
+from jaxdl.statistics.metrics import ACCURACY
 from jaxdl.workdir.tables import Results, Row
 
 COLOURS = dict(
@@ -21,7 +23,15 @@ COLOURS = dict(
 MANY = 12  # claims: beyond that a table has only those that fail
 MEDIUM, WIDE = 76, 100  # columns of a terminal
 PARTS = dict(val='validation', test='test', folds='held-out')
-WORDS = ('condition', 'option', 'verdict', 'stage', 'claim', '')  # columns that begin at the left
+WORDS = (
+    'condition',
+    'option',
+    'metric',
+    'verdict',
+    'stage',
+    'claim',
+    '',
+)  # columns that begin at the left
 FEW = ('stage', 'accuracy, %', 'macro F1')  # of the scores, where there is no room for all
 DIFFERENCE = ('difference', 'difference_low', 'difference_high')
 Columns = dict[str, Callable[[Row], str]]  # heading -> cell of a row
@@ -104,11 +114,14 @@ def next_command(
 
 def format_row(row: Row) -> str:
     """One row of a summary, in one line."""
-    mean = f'{100 * row["mean"]:.2f} %'
+    unit = scale.of(row)
+    mean = f'{unit.factor * row["mean"]:{unit.drawn_form}}' + ' %' * unit.percent
+    if unit.metric is not ACCURACY:
+        mean = f'{unit.name} {mean}'
     if row['difference'] is None:
         return f'{row["condition"]} {row["option"]:16} {mean}'.strip()
-    low, middle, high = (100 * row[f'difference{end}'] for end in ('_low', '', '_high'))
-    difference = f'{middle:+.2f} [{low:+.2f}, {high:+.2f}] percentage points'
+    low, middle, high = (_signed(row[f'difference{end}'], unit) for end in ('_low', '', '_high'))
+    difference = unit.in_points(f'{middle} [{low}, {high}]')
     compared = f'{difference}: {verdicts.combined(row)}'
     return f'{row["condition"]} {row["option"]:16} {mean}  {compared}'.strip()
 
@@ -174,13 +187,18 @@ def _columns(summary: Sequence[Row], width: int) -> Columns:
     several = len({row['condition'] for row in summary}) > 1
     columns: Columns = {'condition': lambda row: row['condition']} if several else {}
     columns['option'] = lambda row: row['option']
+    scales = dict.fromkeys(map(scale.of, summary))
+    alone = next(iter(scales)) if len(scales) == 1 else None
+    if not alone:  # parts of an assignment, each by its own metric
+        columns['metric'] = lambda row: scale.of(row).name
+    per_cent = bool(alone and alone.percent)
     if width >= MEDIUM:
-        columns['accuracy, %'] = lambda row: _format_estimate(
-            row, ('mean', 'ci_low', 'ci_high'), '.2f', width >= WIDE
+        head = alone.name if alone else 'mean'
+        columns[head + ', %' * per_cent] = lambda row: _format_estimate(
+            row, ('mean', 'ci_low', 'ci_high'), '', width >= WIDE
         )
-    columns['difference, points' if width >= MEDIUM else 'points'] = lambda row: _format_estimate(
-        row, DIFFERENCE, '+.2f', width >= MEDIUM
-    )
+    head = 'difference' + ', points' * per_cent if width >= MEDIUM or not per_cent else 'points'
+    columns[head] = lambda row: _format_estimate(row, DIFFERENCE, '+', width >= MEDIUM)
     if width >= MEDIUM:
         columns['p (Holm)'] = lambda row: (
             '' if row['p_holm'] is None else words.p_value(row['p_holm'])
@@ -189,9 +207,16 @@ def _columns(summary: Sequence[Row], width: int) -> Columns:
     return columns
 
 
-def _format_estimate(row: Row, names: tuple[str, str, str], form: str, with_interval: bool) -> str:
-    """A number in hundredths, and its interval where there is room; empty where it has none."""
+def _signed(difference: float, unit: Scale) -> str:
+    """A difference with its sign, in the unit of its metric."""
+    return f'{unit.factor * difference:+{unit.drawn_form}}'
+
+
+def _format_estimate(row: Row, names: tuple[str, str, str], sign: str, with_interval: bool) -> str:
+    """A number in its unit, and its interval where there is room; empty where it has none."""
     if row[names[0]] is None:
         return ''
-    middle, low, high = (f'{100 * row[name]:{form}}' for name in names)
+    unit = scale.of(row)
+    form = f'{sign}{unit.drawn_form}'
+    middle, low, high = (f'{unit.factor * row[name]:{form}}' for name in names)
     return f'{middle} [{low}, {high}]' if with_interval else middle

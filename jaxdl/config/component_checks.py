@@ -9,10 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdl.errors import InputError, blamed
+from jaxdl.errors import InputError, blamed, nearest
+from jaxdl.statistics import metrics
 from jaxdl.train import optim
 
 BATCH, CLASSES = 8, 10
+METRIC_FORMS = {  # over -> description of a right function
+    metrics.IMAGE: 'a function (logits, labels) -> a value of each image, [batch], or '
+    "over='split' with a number",
+    metrics.SPLIT: 'a function (logits, labels) -> a finite number for all images together',
+}
 NAMES = dict(
     b1='momentum', momentum='momentum', b2='beta2', beta2='beta2'
 )  # of a factory's parameters: ours
@@ -104,6 +110,80 @@ def check_augmentation(subject: str, function: Callable[..., Any]) -> None:
         raise InputError(
             f'{subject} changes images at strength 0: must return them unchanged at strength 0'
         )
+
+
+def check_metric(
+    subject: str, function: Callable[..., Any], over: str, lower_is_better: bool
+) -> None:
+    """Check the values of a metric on random logits, and its direction.
+
+    Args:
+      subject: the metric, as the message names it.
+      function: (logits [n, classes], labels [n]) -> [n] over images, a number over the split.
+      over: `image` or `split`.
+      lower_is_better: direction of the metric.
+
+    Raises:
+      InputError: the function fails, returns another shape or no finite number, has another
+        direction, or the value of an image depends on the other images.
+    """
+    if over not in METRIC_FORMS:
+        raise InputError(f'{subject}: over={over!r}: {nearest(over, METRIC_FORMS)}')
+    form = METRIC_FORMS[over]
+    try:
+        logits, labels = _check_values(subject, function, over, form, CLASSES)
+    except InputError as error:  # a metric may be one of two classes only
+        try:
+            logits, labels = _check_values(subject, function, over, form, 2)
+        except InputError:
+            raise error from None
+    if over == metrics.IMAGE:
+        _check_independence(subject, function, logits, labels)
+    classes = logits.shape[1]
+    right, wrong = (
+        float(np.mean(function(10 * np.eye(classes, dtype=np.float32)[chosen], labels)))
+        for chosen in (labels, (labels + 1) % classes)
+    )
+    if (right < wrong) if not lower_is_better else (right > wrong):
+        word, other = ('lower', True) if not lower_is_better else ('higher', False)
+        raise InputError(
+            f'{subject} is {word} where all predictions are correct ({right:.4g}) than where all '
+            f'are wrong ({wrong:.4g}): register it with lower_is_better={other}'
+        )
+
+
+def _check_values(
+    subject: str, function: Callable[..., Any], over: str, form: str, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels for which the function returns what it should."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(4 * classes, dtype=np.int32) % classes)
+    logits = rng.normal(size=(len(labels), classes)).astype(np.float32)
+    with blamed(subject, f'must be {form}'):
+        values = np.asarray(function(logits, labels), np.float64)
+    if values.shape != (labels.shape if over == metrics.IMAGE else ()):
+        raise InputError(f'{subject} gives shape {list(values.shape)}: must be {form}')
+    if not np.isfinite(values).all():
+        raise InputError(f'{subject} gives a value that is not finite: must be {form}')
+    return logits, labels
+
+
+def _check_independence(
+    subject: str, function: Callable[..., Any], logits: np.ndarray, labels: np.ndarray
+) -> None:
+    """Check on a permuted and on a cut batch that the value of an image is its own."""
+    whole, order = np.asarray(function(logits, labels), np.float64), np.arange(len(labels))
+    for part in (np.random.default_rng(1).permutation(order), order[: len(order) // 3], order[:1]):
+        try:
+            values = np.asarray(function(logits[part], labels[part]), np.float64)
+            same = np.allclose(values, whole[part], rtol=1e-4, atol=1e-6)
+        except Exception:  # such as a function that needs every class
+            same = False
+        if not same:
+            raise InputError(
+                f'{subject} gives an image another value among other images: must depend on the '
+                "image alone; register a metric of all images together with over='split'"
+            )
 
 
 def floats(*shape: int) -> jax.ShapeDtypeStruct:

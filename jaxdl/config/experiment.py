@@ -12,10 +12,10 @@ from jaxdl.config.recipe import RECIPES, Probe, Recipe
 from jaxdl.data import Data
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.conv import LOWERINGS
+from jaxdl.statistics.metrics import METRICS
 from jaxdl.statistics.protocol import MEASURING_SEED
 from jaxdl.statistics.search import Search
 from jaxdl.train import variant
-from jaxdl.train.metrics import METRICS
 from jaxdl.train.settings import TrainSettings
 from jaxdl.train.variant import Variant
 
@@ -99,9 +99,11 @@ class Ablation:
     tuning_seeds: int = fields.ruled(3, fields.between(1, MEASURING_SEED))
     seeds: int = fields.ruled(10, fields.at_least(1))  # fresh ones, that measure
     epochs: int = fields.ruled(20, fields.at_least(1))
-    # Accuracy: options closer than this are equivalent. null: a fifth of the baseline's validation
-    # error in the tuning phase.
-    margin: float | None = fields.ruled(None, fields.between(1e-6, 1))
+    # the metric that decides: selects learning rates, gives the verdicts
+    metric: str = fields.ruled('accuracy', fields.one_of(METRICS))
+    # Options closer than this in the metric are equivalent. null: a fifth of the baseline's
+    # validation error in the tuning phase.
+    margin: float | None = fields.ruled(None, fields.at_least(1e-6))
     variance_study: bool = (
         False  # where the variance of the baseline comes from: weights, order, noise, split
     )
@@ -110,7 +112,7 @@ class Ablation:
     )  # of each of these four, crossed in levels ** 2 members
     metrics: tuple[str, ...] = fields.ruled(
         (), fields.each(fields.one_of(METRICS), least=0)
-    )  # in addition to the accuracy
+    )  # in addition to the metric that decides, in results.csv
     probes: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PROBES), least=0))
     pictures: tuple[str, ...] = fields.ruled((), fields.each(fields.one_of(PICTURES), least=0))
     keep_networks: bool = False  # the measured networks, for `jaxdl.load_member`

@@ -163,7 +163,7 @@ def component_names(experiment: Experiment) -> set[tuple[str, str]]:
         ('metric', name)
         for study in studies
         if isinstance(study, Ablation)
-        for name in study.metrics
+        for name in (study.metric, *study.metrics)
     }
     values = [
         (f.name, getattr(variant, f.name))

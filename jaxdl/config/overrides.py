@@ -21,6 +21,7 @@ from jaxdl.config.experiment import (
 from jaxdl.config.recipe import RECIPES
 from jaxdl.errors import InputError, unknown
 from jaxdl.models import taken_settings
+from jaxdl.statistics.metrics import METRICS
 from jaxdl.statistics.search import Search
 from jaxdl.train import variant
 from jaxdl.train.variant import Variant
@@ -318,6 +319,11 @@ def _check_options(ablation: Ablation) -> Ablation:
             raise InputError(
                 f'condition {condition!r} is {overrides!r}: must be a dict of overrides'
             )
+        if 'metric' in overrides:
+            raise InputError(
+                f'condition {condition!r} sets metric={overrides["metric"]!r}: all conditions are '
+                'compared by one metric; set metric of the study'
+            )
         study = override(ablation, overrides)
         search_space.check(study)
         fractions = study.data.fractions
@@ -326,6 +332,9 @@ def _check_options(ablation: Ablation) -> Ablation:
                 f'data.fractions={list(fractions)}: an ablation needs training, validation and '
                 'test images: must be three shares above 0'
             )
+    largest = METRICS[ablation.metric].largest
+    if ablation.margin is not None and ablation.margin > largest:
+        raise InputError(f'margin={ablation.margin}: must be from 1e-06 to {largest:g}')
     if len(ablation.options) > 1 and ablation.seeds < 2:
         raise InputError(f'seeds={ablation.seeds}: must be at least 2, to compare options')
     return ablation

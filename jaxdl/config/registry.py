@@ -14,7 +14,7 @@ from jaxdl.errors import InputError
 
 # a colon, a comma or an equals sign would be read as something else on a command line
 NAME = r'[A-Za-z]\w*([.-]\w+)*'
-TAKEN = dict(metric=('loss', 'accuracy'))  # what every run measures under these names
+TAKEN = dict(metric=('loss',))  # what every run measures under this name
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The engine and the runner of members that train at the same time in one compiled program.
 
 vmap over members, scan over steps. May import config, train, data, runtime and everything below.
-Interface: the names below, `chunks` (layout of members) and `autotune` (choice of the lowering).
+Interface: the names below, `chunks` (layout of members), `autotune` (choice of the lowering) and
+`scoring` (metrics of a split).
 """
 
 from jaxdl.ensemble.engine import HISTORY as HISTORY
@@ -15,7 +16,7 @@ from jaxdl.ensemble.engine import find_optional_parts as find_optional_parts
 from jaxdl.ensemble.engine import initial_states as initial_states
 from jaxdl.ensemble.engine import inputs as inputs
 from jaxdl.ensemble.engine import new_training as new_training
-from jaxdl.ensemble.engine import score as score
+from jaxdl.ensemble.engine import predict as predict
 from jaxdl.ensemble.engine import steps_per_epoch as steps_per_epoch
 from jaxdl.ensemble.engine import test as test
 from jaxdl.ensemble.engine import train as train

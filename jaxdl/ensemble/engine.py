@@ -19,10 +19,20 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl.data.on_device import Part, Resident
+from jaxdl.ensemble.scoring import Predictions, score
 from jaxdl.runtime import sharding
+from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.train import keys, metrics, train_step
 from jaxdl.train.metrics import Metrics
-from jaxdl.train.train_step import Batch, StepConfig, Timeline, TrainState, init_state, module_of
+from jaxdl.train.train_step import (
+    Batch,
+    Outputs,
+    StepConfig,
+    Timeline,
+    TrainState,
+    init_state,
+    module_of,
+)
 from jaxdl.train.variant import Variant, stack
 
 
@@ -86,19 +96,17 @@ class Programs:
 
     Attributes:
       epoch: trains one epoch.
-      evaluate: loss, accuracy and correct images of a split.
+      evaluate: loss, accuracy, correct images and logits of a split.
       mesh: devices that share the rows.
       traces: how often the training program was traced.
       seconds: time of tracing and compiling.
-      score: values of the metrics that a study registers; None where there are none.
     """
 
     epoch: Callable[..., tuple[TrainState, Metrics]]
-    evaluate: Callable[..., tuple[Metrics, jax.Array]]
+    evaluate: Callable[..., tuple[Metrics, Outputs]]
     mesh: Mesh
     traces: int
     seconds: float
-    score: Callable[..., dict[str, jax.Array]] | None = None
 
 
 @dataclasses.dataclass
@@ -108,7 +116,8 @@ class Training:
     Attributes:
       epoch: epochs that are done.
       states: leaves [row, column, ...].
-      history: a name of HISTORY -> float64 [epoch, row, column]; NaN for epochs to come.
+      history: a name of HISTORY, or `val_` and a metric -> float64 [epoch, row, column]; NaN for
+        epochs to come.
       seconds: `train` and `evaluate`.
     """
 
@@ -160,10 +169,11 @@ def initial_states(
     )
 
 
-def new_training(states: TrainState, epochs: int) -> Training:
+def new_training(states: TrainState, epochs: int, metric: Metric = ACCURACY) -> Training:
     """Training of a chunk before its first step, for so many epochs."""
     shape = (epochs, *states.step.shape)
-    history = {name: np.full(shape, np.nan) for name in HISTORY}
+    names = dict.fromkeys((*HISTORY, f'val_{metric.name}'))
+    history = {name: np.full(shape, np.nan) for name in names}
     return Training(0, states, history, dict(train=0.0, evaluate=0.0))
 
 
@@ -183,7 +193,6 @@ def compile_programs(
     data: Resident,
     num_classes: int,
     conv: str = 'auto',
-    names: Sequence[str] = (),
 ) -> Programs:
     """Compile training and evaluation for chunks of this shape; each is traced once.
 
@@ -193,10 +202,9 @@ def compile_programs(
       data: data on the device, with the splits of the chunk.
       num_classes: size of the output.
       conv: a row of `models.conv.LOWERINGS`, or `auto`.
-      names: metrics of METRICS to be scored in the end.
 
     Returns:
-      The programs, which `train`, `test` and `score` run.
+      The programs, which `train`, `test` and `predict` run.
     """
     began, traces = time.perf_counter(), []
     variants, row_keys = inputs(chunk, members)
@@ -229,20 +237,14 @@ def compile_programs(
 
     def evaluate(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
         return _evaluate(
-            functools.partial(train_step.eval_step, module=module), states, variants, data, part
+            functools.partial(train_step.predict_step, module=module), states, variants, data, part
         )
-
-    def score(states: TrainState, variants: Variant, data: Resident, part: Part) -> Any:
-        step = functools.partial(train_step.score_step, module=module, names=names)
-        return _evaluate(step, states, variants, data, part)[1]
 
     shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=rows, check_vma=False)
     train = jax.jit(
         shard(epoch, in_specs=(rows, rows, rows, rows, specs, everywhere)), donate_argnums=0
     )
-    measure, scored = (
-        jax.jit(shard(f, in_specs=(rows, rows, specs, apart))) for f in (evaluate, score)
-    )
+    measure = jax.jit(shard(evaluate, in_specs=(rows, rows, specs, apart)))
     states = _abstract_states(chunk, members, num_classes, data.images.shape[1:], mesh)
     variants, row_keys = sharding.place((variants, row_keys), mesh)
     data = _place_data(data, mesh)
@@ -255,15 +257,11 @@ def compile_programs(
             measure.lower(states, variants, data, data.val),
             train.lower(states, variants, row_keys.noise, order, data, _timeline(steps, mesh)),
         ]
-        if names:
-            lowered.append(scored.lower(states, variants, data, data.val))
     with (
         ThreadPoolExecutor() as pool
     ):  # XLA leaves one of two cores partly idle while it compiles one program
-        measured, compiled, *rest = pool.map(lambda program: program.compile(), lowered)
-    return Programs(
-        compiled, measured, mesh, traces.count('epoch'), time.perf_counter() - began, *rest
-    )
+        measured, compiled = pool.map(lambda program: program.compile(), lowered)
+    return Programs(compiled, measured, mesh, traces.count('epoch'), time.perf_counter() - began)
 
 
 def _abstract_states(
@@ -291,6 +289,7 @@ def train(
     row_keys: Keys,
     data: Resident,
     after_epoch: Callable[[Training], None],
+    metric: Metric = ACCURACY,
 ) -> None:
     """Train a chunk to its last epoch; `training` is changed in place.
 
@@ -301,7 +300,9 @@ def train(
       row_keys: root keys [row].
       data: data on the device, with the splits of the chunk.
       after_epoch: called after the validation of each epoch; raises to stop.
+      metric: measured on the validation split after each epoch, next to loss and accuracy.
     """
+    host = data
     mesh, steps = programs.mesh, steps_per_epoch(data, variants.batch_size)
     training.states, variants, row_keys = sharding.place(
         (training.states, variants, row_keys), mesh
@@ -318,7 +319,11 @@ def train(
         )
         _record(training, 'train', sums)
         trained = time.perf_counter()
-        _record(training, 'val', programs.evaluate(training.states, variants, data, data.val)[0])
+        sums, outputs = programs.evaluate(training.states, variants, data, data.val)
+        _record(training, 'val', sums)
+        if metric.name != ACCURACY.name:
+            predictions = _predictions(host, host.val, [sharding.gather(outputs.logits)])
+            training.history[f'val_{metric.name}'][training.epoch] = score(metric, predictions)
         training.seconds['train'] += trained - began
         training.seconds['evaluate'] += time.perf_counter() - trained
         training.epoch += 1
@@ -328,7 +333,7 @@ def train(
 def test(
     training: Training, programs: Programs, variants: Variant, data: Resident
 ) -> dict[str, np.ndarray]:
-    """Evaluate a trained chunk on the test split.
+    """Evaluate a trained chunk on the test split: loss and accuracy.
 
     Args:
       training: the chunk; the seconds of the evaluation are added to it.
@@ -340,46 +345,54 @@ def test(
       `test_loss`, `test_accuracy` float64 [row, column] and `correct` bool [row, column, image].
       Rows with fewer test images than others end in False.
     """
+    return predict(training, programs, variants, data, 'test')[0]
+
+
+def predict(
+    training: Training, programs: Programs, variants: Variant, data: Resident, split: str
+) -> tuple[dict[str, np.ndarray], Predictions]:
+    """Evaluate a trained chunk on a split.
+
+    Args:
+      training: the chunk; the seconds of the evaluation are added to it.
+      programs: of the chunk's group.
+      variants: leaves [row, column].
+      data: data on the device, with the splits of the chunk.
+      split: `val` or `test`.
+
+    Returns:
+      Loss, accuracy and correct images, as `test` returns them, and the logits.
+    """
     began = time.perf_counter()
+    part: Part = getattr(data, split)
     states, variants = sharding.place((training.states, variants), programs.mesh)
-    mask, pieces = np.asarray(data.test.mask), _place_pieces(data, data.test, programs.mesh)
-    data = _place_data(data, programs.mesh)
-    sums, correct = zip(
-        *(sharding.gather(programs.evaluate(states, variants, data, piece)) for piece in pieces),
+    mask, placed = np.asarray(part.mask), _place_data(data, programs.mesh)
+    sums, outputs = zip(
+        *(
+            sharding.gather(programs.evaluate(states, variants, placed, piece))
+            for piece in _place_pieces(data, part, programs.mesh)
+        ),
         strict=True,
     )
     total = jax.tree.map(lambda *terms: np.sum(terms, axis=0, dtype=np.float64), *sums)
-    result = {f'test_{name}': value for name, value in total.means().items()}
+    result = {f'{split}_{name}': value for name, value in total.means().items()}
     most = int(mask.sum((1, 2)).max())  # the images of a split come first, then the padding
-    correct = np.concatenate(correct, axis=2) & mask[:, None]
+    correct = np.concatenate([each.correct for each in outputs], axis=2) & mask[:, None]
     result['correct'] = correct.reshape(*correct.shape[:2], -1)[..., :most]
+    predictions = _predictions(data, part, [each.logits for each in outputs])
     training.seconds['evaluate'] += time.perf_counter() - began
-    return result
+    return result, predictions
 
 
-def score(
-    training: Training, programs: Programs, variants: Variant, data: Resident
-) -> dict[str, np.ndarray]:
-    """Metrics that a study registers, of a trained chunk.
-
-    Returns:
-      `own.SPLIT.NAME` -> mean over the images of the split, float64 [row, column].
-    """
-    if not programs.score:
-        return {}
-    states, variants = sharding.place((training.states, variants), programs.mesh)
-    placed, scores = _place_data(data, programs.mesh), {}
-    for split, part in dict(val=data.val, test=data.test).items():
-        mask = np.asarray(part.mask)[:, None]
-        outputs = [
-            sharding.gather(programs.score(states, variants, placed, piece))
-            for piece in _place_pieces(data, part, programs.mesh)
-        ]
-        for name in outputs[0]:
-            values = np.concatenate([each[name] for each in outputs], axis=2, dtype=np.float64)
-            means = np.where(mask, values, 0.0).sum((2, 3)) / mask.sum((2, 3))
-            scores[f'own.{split}.{name}'] = means
-    return scores
+def _predictions(data: Resident, part: Part, logits: Sequence[jax.Array]) -> Predictions:
+    """Logits [row, column, step, batch, class] of the pieces of a split, as those of its images."""
+    stacked = np.concatenate([np.asarray(piece) for piece in logits], axis=2)
+    indices, mask = (np.asarray(leaf).reshape(len(leaf), -1) for leaf in part)
+    return Predictions(
+        stacked.reshape(*stacked.shape[:2], -1, stacked.shape[-1]),
+        np.asarray(data.labels)[indices],
+        mask,
+    )
 
 
 def _place_pieces(data: Resident, part: Part, mesh: Mesh) -> list[Part]:
@@ -510,5 +523,5 @@ def _evaluate(
             states, jax.tree.map(lambda leaf: leaf[0], batch) if shared else batch, variants
         )
 
-    sums, correct = lax.map(body, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), part))
-    return metrics.merge(sums), jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), correct)
+    sums, outputs = lax.map(body, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), part))
+    return metrics.merge(sums), jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), outputs)

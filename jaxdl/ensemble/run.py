@@ -18,6 +18,7 @@ from jaxdl.data.on_device import Resident
 from jaxdl.ensemble import autotune, chunks, engine
 from jaxdl.ensemble.engine import Member, Programs, Training
 from jaxdl.runtime import sharding
+from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.train import train_step
 from jaxdl.train.train_step import Batch, TrainState
 from jaxdl.train.variant import Variant, program_key, stack
@@ -39,12 +40,14 @@ class Workload:
       num_classes: size of the output.
       epochs: passes over the training images.
       splits: numbers of the splits, in the order of `data`.
+      metric: measured on the validation split after each epoch, next to loss and accuracy.
     """
 
     data: Resident
     num_classes: int
     epochs: int
     splits: tuple[int, ...] = (0,)
+    metric: Metric = ACCURACY
 
     def data_of(self, members: Sequence[Member], chunk: np.ndarray) -> Resident:
         """Data with the split of each row of a chunk; with one split if the group has only one."""
@@ -165,15 +168,11 @@ def run_members(
 
 
 def compile_group(
-    members: Sequence[Member],
-    workload: Workload,
-    chunk: np.ndarray,
-    conv: str,
-    names: Sequence[str] = (),
+    members: Sequence[Member], workload: Workload, chunk: np.ndarray, conv: str
 ) -> Programs:
-    """Compile the programs of a group for chunks of one shape; `names` are registered metrics."""
+    """Compile the programs of a group for chunks of one shape."""
     data = workload.data_of(members, chunk)
-    return engine.compile_programs(chunk, members, data, workload.num_classes, conv, names)
+    return engine.compile_programs(chunk, members, data, workload.num_classes, conv)
 
 
 def _run_chunk(
@@ -192,10 +191,18 @@ def _run_chunk(
     programs = compiled()
     # The programs overwrite the memory of the states that they are given.
     states = sharding.place(jax.tree.map(np.copy, initial), programs.mesh)
-    training = engine.new_training(states, workload.epochs)
+    training = engine.new_training(states, workload.epochs, workload.metric)
     chunk = Chunk(number, indices, data, variants, initial, training, programs)
     hooks.before_training(chunk)
-    engine.train(training, programs, variants, row_keys, data, lambda _: hooks.after_epoch(chunk))
+    engine.train(
+        training,
+        programs,
+        variants,
+        row_keys,
+        data,
+        lambda _: hooks.after_epoch(chunk),
+        workload.metric,
+    )
     result: Result = {name: np.moveaxis(v, 0, -1) for name, v in training.history.items()}
     result |= hooks.after_training(chunk)
     seconds = dict(training.seconds, compile=programs.seconds)

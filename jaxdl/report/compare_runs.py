@@ -15,7 +15,8 @@ from scipy import stats
 
 from jaxdl import workdir
 from jaxdl.errors import InputError, damaged
-from jaxdl.statistics import ALPHA, protocol
+from jaxdl.statistics import ALPHA, metrics, protocol
+from jaxdl.statistics.metrics import ACCURACY
 from jaxdl.workdir import claims, records, tables
 from jaxdl.workdir.records import RunRecord
 
@@ -34,7 +35,7 @@ class ComparedResult:
 
     Attributes:
       name: option, stage or claim.
-      first: the result of the first run, for example mean accuracy (0 to 1).
+      first: the result of the first run, for example the mean of its metric.
       second: the result of the second run.
       low: lower end of the interval of first minus second.
       high: upper end of that interval.
@@ -96,10 +97,10 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
       second: workdir of a finished run of the same kind.
 
     Returns:
-      One entry per shared result: test accuracies of options, accuracies of networks, or claims.
+      One entry per shared result: test metrics of options, accuracies of networks, or claims.
 
     Raises:
-      InputError: a run is not finished, kinds differ, or there is no shared result.
+      InputError: a run is not finished, kinds or metrics differ, or there is no shared result.
     """
     kinds = [workdir.read_json(folder / 'config.json').get('kind') for folder in (first, second)]
     for folder in (first, second):
@@ -110,6 +111,11 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
         raise InputError(
             f'{first} is a run of kind {kinds[0]}, {second} of kind {kinds[1]}: '
             'use two runs of the same kind'
+        )
+    by = [_metric(folder) for folder in (first, second)]
+    if kinds[0] == 'Ablation' and by[0] != by[1]:
+        raise InputError(
+            f'{first} compares options by {by[0]}, {second} by {by[1]}: use two runs of one metric'
         )
     if kinds[0] not in KINDS:
         instead = (
@@ -130,8 +136,9 @@ def compare(first: pathlib.Path, second: pathlib.Path) -> list[ComparedResult]:
         raise InputError(
             f'{first} and {second} have no result in common ({example}): use two runs of one study'
         )
+    share = dict(Ablation=metrics.named(by[0]).unit == metrics.PERCENT, FineTune=True)
     return [
-        _result(name, results[name], others[name], ALPHA / len(shared), kinds[0] != 'Demonstration')
+        _result(name, results[name], others[name], ALPHA / len(shared), share.get(kinds[0], False))
         for name in shared
     ]
 
@@ -196,15 +203,15 @@ def _results(kind: str, folder: pathlib.Path) -> dict[str, _Sample]:
         return KINDS[kind](folder)
 
 
-def _accuracies(folder: pathlib.Path) -> dict[str, _Sample]:
-    """Option -> test accuracy of each evaluation seed after the last epoch."""
-    rows = tables.read_results(folder / 'results.csv')
+def _measured(folder: pathlib.Path) -> dict[str, _Sample]:
+    """Option -> metric that decides on the test split, of each evaluation seed."""
+    rows, metric = tables.read_results(folder / 'results.csv'), _metric(folder)
     return {
         f'{condition} {option}'.strip(): _Sample(
-            np.asarray([accuracy for accuracy, _ in seeds.values()]), tuple(seeds)
+            np.asarray([value for value, _ in seeds.values()]), tuple(seeds)
         )
         for condition in dict.fromkeys(row['condition'] for row in rows)
-        for option, seeds in protocol.measured_of(rows, condition).items()
+        for option, seeds in protocol.measured_of(rows, condition, metric).items()
     }
 
 
@@ -214,6 +221,11 @@ def _mean_over_options(samples: Mapping[str, _Sample], names: Sequence[str]) -> 
     if len(keys) > 1:
         return None
     return _Sample(np.mean([samples[name].values for name in names], 0), keys.pop())
+
+
+def _metric(folder: pathlib.Path) -> str:
+    """Name of the metric that decides in a run."""
+    return str(workdir.read_json(folder / 'config.json').get('metric', ACCURACY.name))
 
 
 def _scores(folder: pathlib.Path) -> dict[str, _Sample]:
@@ -245,7 +257,7 @@ def _claims(folder: pathlib.Path) -> dict[str, _Sample]:
     return {row['claim']: _Sample(np.asarray([float(row['holds'] == 'true')]), ()) for row in rows}
 
 
-KINDS = dict(Ablation=_accuracies, FineTune=_scores, Demonstration=_claims)
+KINDS = dict(Ablation=_measured, FineTune=_scores, Demonstration=_claims)
 
 
 def _result(name: str, one: _Sample, other: _Sample, alpha: float, share: bool) -> ComparedResult:

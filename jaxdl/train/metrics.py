@@ -1,7 +1,5 @@
 """Metrics as sums over examples: added batch by batch, divided once at the end."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -24,12 +22,6 @@ class Metrics:
     def means(self) -> dict[str, jax.Array]:
         """`loss` (nats per example) and `accuracy` (0 to 1)."""
         return dict(loss=self.loss / self.count, accuracy=self.correct / self.count)
-
-
-# Those that a study registers, next to loss and accuracy: name -> (logits [batch, classes], labels
-# int [batch]) -> a value of each image, [batch]. Measured at the end, on validation and test; the
-# verdict is of the accuracy alone.
-METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {}
 
 
 def measure(losses: jax.Array, correct: jax.Array, mask: jax.Array) -> Metrics:

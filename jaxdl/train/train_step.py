@@ -312,6 +312,18 @@ def prepare_images(
     return images.astype(jnp.dtype(config.precision)), targets
 
 
+class Outputs(NamedTuple):
+    """Outputs of a network for the images of a batch.
+
+    Attributes:
+      correct: whether each image is classified correctly, bool [batch].
+      logits: float32 [batch, classes]; the largest is the prediction.
+    """
+
+    correct: jax.Array
+    logits: jax.Array
+
+
 def eval_step(
     state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module
 ) -> tuple[Metrics, jax.Array]:
@@ -320,26 +332,23 @@ def eval_step(
     Returns:
       Sums over the batch, and whether each image is classified correctly, bool [batch].
     """
+    sums, outputs = predict_step(state, batch, variant, module=module)
+    return sums, outputs.correct
+
+
+def predict_step(
+    state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module
+) -> tuple[Metrics, Outputs]:
+    """`eval_step` with the logits of the images."""
     logits = apply(
         module, variant, select_variables(state, variant.ema), normalize_batch(batch), train=False
     )
     targets = _targets(batch.labels, dataclasses.replace(variant, label_smoothing=0.0), module)
     row = losses.find(variant.loss)
-    correct = jnp.argmax(row.scores(logits), -1) == batch.labels
-    return metrics.measure(row(logits, targets), correct, batch.mask), correct
-
-
-def score_step(
-    state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module, names: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, jax.Array]]:
-    """Metrics that a study registers: an empty dict of sums, and {name: [batch]} per image."""
-    logits = apply(
-        module, variant, select_variables(state, variant.ema), normalize_batch(batch), train=False
-    )
-    return {}, {
-        name: jnp.asarray(metrics.METRICS[name](logits, batch.labels), jnp.float32)
-        for name in names
-    }
+    scores = row.scores(logits)
+    correct = jnp.argmax(scores, -1) == batch.labels
+    sums = metrics.measure(row(logits, targets), correct, batch.mask)
+    return sums, Outputs(correct, scores.astype(jnp.float32))
 
 
 def gradients(state: TrainState, batch: Batch, variant: Variant, *, module: nn.Module) -> Any:

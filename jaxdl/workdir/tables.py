@@ -50,6 +50,7 @@ SUMMARY = dict(
     p_holm_images=float,
     verdict_images=str,
 )
+OVER_IMAGES = tuple(SUMMARY)[tuple(SUMMARY).index('images') :]  # of the comparison over images
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
 # One row per run; the integers are levels of the sources of variance.
 VARIANCE = dict(condition=str, init=int, order=int, augmentation=int, split=int, accuracy=float)

@@ -8,6 +8,7 @@ from jaxdl import statistics
 from jaxdl.statistics import protocol
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.statistics.protocol import ImageValues
+from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
 
@@ -46,16 +47,17 @@ def extend(
       for another metric than accuracy, and all three counts of images for unpaired seeds.
     """
     correct = correct or by_image
-    compared = [row for row in summary if row['option'] != row['baseline']]
+    rows: list[Row] = [dict.fromkeys(tables.OVER_IMAGES) | row for row in summary]
+    compared = [row for row in rows if row['option'] != row['baseline']]
     if not compared:
-        return list(summary)
+        return rows
     level = statistics.corrected_level([row['p_holm'] for row in compared])
     level_images = None
     if by_image is not None:
         level_images = statistics.corrected_level([row['p_holm_images'] for row in compared])
     measured = protocol.measured_of(table, compared[0]['condition'], metric.name, split)
     extended = []
-    for row in summary:
+    for row in rows:
         if row not in compared:
             extended.append(row)
             continue

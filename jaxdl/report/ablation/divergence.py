@@ -88,7 +88,7 @@ def _diverged(study: AblationRun) -> list[Block]:
     chances = words.listing(map(study.scale.value, _chances(study, failed)))
     text = (
         f'{words.count(len(failed), "run")} diverged: the loss was not finite. From that epoch on '
-        f'the {study.scale.name} counts as chance, {chances} ({study.metric.guess_words}), in '
+        f'the {study.scale.name} counts as chance, {chances} ({study.scale.chance}), in '
         'every mean above. None is left out.'
     )
     columns = ('Option', 'Phase', study.point_head, 'Seeds, with the epoch of divergence')

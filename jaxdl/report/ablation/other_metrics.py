@@ -36,10 +36,11 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
 
 def summarize(study: AblationRun) -> list[Row]:
     """Rows of tables/metrics.csv: mean and paired difference per condition, metric and option."""
-    rows = []
-    names = dict.fromkeys(row['metric'] for row in study.metrics)
+    rows, measured = [], dict.fromkeys(row['metric'] for row in study.metrics)
+    built_in = [name for name in metrics.BUILT_IN if name in measured]
+    names = dict.fromkeys((*built_in, *(name for name in measured if name != 'loss')))
     for condition in study.conditions:
-        for name in (name for name in names if name != 'loss'):
+        for name in names:
             for option in study.options:
                 row = _row(study, condition, option, name)
                 rows += [row] if row['seeds'] else []

@@ -88,7 +88,9 @@ def comparison(
     columns = (*head, unit.difference_head(), *chosen.values())
     align = 'lrr' + ''.join('rrrww'[i] for i in chosen)
     rows = [[*row[:3], *(row[3 + i] for i in chosen)] for row in map(_row, summary)]
-    images = [_images(row) for row in compared if row['images_differ'] is not None]
+    images = [
+        _images(row) for row in compared if row['images'] and row['images_differ'] is not None
+    ]
     notes = (
         _brackets(study, compared),
         *_notes(compared, no_images),
@@ -105,11 +107,8 @@ def comparison(
 def _brackets(study: Study, compared: Sequence[Row]) -> str:
     """Meaning of the numbers in brackets, direction of the metric, pairing of the seeds."""
     unit = study.scale
-    logit = (
-        f'; of values within 5{words.SPACE}% of 0 or 100{words.SPACE}% on the logit scale'
-        if unit.percent
-        else ''
-    )
+    near = f'5{words.SPACE}% of 0 or 100{words.SPACE}%' if unit.percent else f'{NEAR:g} of 0 or 1'
+    logit = f'; of values within {near} on the logit scale' if study.metric.largest == 1 else ''
     notes = NOTES.format(pairs=pairs(compared))
     lower = (
         f' {words.capital(unit.name)} is better where it is lower.'
@@ -238,8 +237,8 @@ def _row(row: Row) -> list[str]:
 
 
 def _interval(row: Row) -> tuple[float, float]:
-    """95 % interval of a mean; of a share in per cent inside 0 to 1."""
-    if not scale.of(row).percent or NEAR <= row['mean'] <= 1 - NEAR:
+    """95 % interval of a mean; of a metric from 0 to 1 inside this range."""
+    if scale.of(row).metric.largest != 1 or NEAR <= row['mean'] <= 1 - NEAR:
         return row['ci_low'], row['ci_high']
     return statistics.logit_interval(row['mean'], row['ci_low'], row['ci_high'])
 

@@ -90,7 +90,7 @@ def _rule(study: AblationRun) -> list[list[str]]:
         else 'not tested: there is no margin; set margin'
         if study.metric.perfect is None
         else 'not tested: without tuning there is no margin; set margin',
-        'Diverged run': f'counts as chance from that epoch on ({study.metric.guess_words}); none '
+        'Diverged run': f'counts as chance from that epoch on ({study.scale.chance}); none '
         'is left out',
         'Run that explodes or learns nothing': 'enters as measured, and is listed',
         'Same difference on all seeds': 'p = 1 if it is 0, otherwise the exact sign-flip test; '

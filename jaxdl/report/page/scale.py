@@ -44,6 +44,11 @@ class Scale:
         return f'{self.split} {self.name}'.strip()
 
     @property
+    def chance(self) -> str:
+        """Value that a diverged run counts as, in words."""
+        return self.metric.guess_words.replace(' - ', f' {words.MINUS} ')
+
+    @property
     def factor(self) -> int:
         """Factor of a value and of a difference in figures."""
         return 100 if self.percent else 1
