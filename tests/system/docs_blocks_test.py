@@ -91,8 +91,9 @@ def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
     shrunk = override(select_options(study, ['tiny', 'perceptron']), TINY)
     results = jaxdl.run(shrunk, tmp_path / 'run')
     assert {row['metric'] for row in results.table} == {'loss', 'accuracy', 'log_loss'}
-    for kind, name in sorted(added - {('metric', 'log_loss'), ('dataset', 'stripes')}):
-        check(override(study, {f'variant.{kind}': name}))
+    for kind, name in sorted(added):
+        field = kind if kind == 'metric' else f'variant.{kind}'
+        check(override(study, {'data.dataset' if kind == 'dataset' else field: name}))
 
 
 def commands(path):
