@@ -1,5 +1,6 @@
 """Code blocks of the pages: Python runs, and the command line takes every command."""
 
+import dataclasses
 import pathlib
 import re
 import shlex
@@ -92,8 +93,11 @@ def test_every_registration_is_one_and_the_study_of_them_runs(tmp_path):
     results = jaxdl.run(shrunk, tmp_path / 'run')
     assert {row['metric'] for row in results.table} == {'loss', 'accuracy', 'log_loss'}
     for kind, name in sorted(added):
-        field = kind if kind == 'metric' else f'variant.{kind}'
-        check(override(study, {'data.dataset' if kind == 'dataset' else field: name}))
+        if kind in ('metric', 'dataset'):
+            check(override(study, {'data.dataset' if kind == 'dataset' else kind: name}))
+            continue
+        options = {'before': {}, 'new': {kind: name}}
+        check(dataclasses.replace(study, options=options, baseline='before', why={}))
 
 
 def commands(path):
@@ -134,10 +138,9 @@ def test_list_of_experiments_has_their_questions_times_and_results():
         name for name, _, time in rows if not catalogue.read_measured_time(name).startswith(time)
     ] == []
     plain = text.replace('\N{MINUS SIGN}', '-')
-    cells = re.findall(r'^\| (.*?)\|.*\| ([+-][\d.]+ \(.*?\)) \| \w+ \|$', plain, re.MULTILINE)
+    row = r'^\| `(\w+)`.*\| ([+-][\d.]+) \(.*?\) \| ([+-][^|]*) \| [^|]* \| [^|]* \|$'
+    cells = re.findall(row, plain, re.MULTILINE)
     assert len(cells) > 30
-    study = ''
-    for name, difference in cells:
-        study = name.strip('` ').partition('`')[0] or study
+    for study, difference, interval in cells:
         source = ' '.join((catalogue.folder() / f'{study}.py').read_text().split())
-        assert difference in source, study
+        assert f'{difference} ({interval})' in source, study
