@@ -215,7 +215,7 @@ def test_a_fixed_learning_rate_stays_in_a_search_of_other_fields():
 OPTIMUM = {'none': (0.05, 0.1), 'smooth': (0.4, 0.4)}
 
 
-def stand_in(session, groups, workload, study, job):
+def stand_in(session, groups, workload, study, job, blocks):
     """Results of a quadratic surface with a known optimum, in place of training."""
     for group in groups:
         results = []

@@ -47,6 +47,6 @@ def test_an_assignment_names_experiments_that_there_are():
 def test_experiments_are_short_and_import_public_names_only():
     for path in catalogue.folder().glob('*.py'):
         text = path.read_text()
-        assert text.count('\n') <= 40, path.name
+        assert text.count('\n') <= 50, path.name
         imports = [line for line in text.splitlines() if line.startswith(('import', 'from'))]
         assert all(line.startswith('from jaxdl import ') for line in imports), path.name

@@ -172,11 +172,15 @@ def _relative(
 
 
 def _index_below(tops: Sequence[pathlib.Path]) -> Index:
-    """Paths of all images in the folders and below, by the loose forms of their names."""
+    """Paths of all images in the folders and below, by the loose forms of their names.
+
+    A folder that contains another one of them is left out: below the folder of a table may be the
+    images of another table.
+    """
     index = defaultdict[str, list[str]](list)
     resolved = {top.resolve(): top for top in tops}
     for place, top in resolved.items():
-        if any(other != place and place.is_relative_to(other) for other in resolved):
+        if any(other != place and other.is_relative_to(place) for other in resolved):
             continue
         with contextlib.suppress(InputError):  # a folder cannot be read
             for path in files.walk(top).images:
