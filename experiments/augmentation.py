@@ -1,7 +1,7 @@
 """Which augmentations improve test accuracy, and which reduce it?
 
 Run     python -m jaxdl.main --experiment=augmentation
-Takes   222 s on 2 busy CPU cores (2026-11-30)
+Takes   163 s on 2 CPU cores (2026-11-30)
 Result  against none, percentage points of test accuracy, 95 % intervals over 15 seeds and 1,798
         test images. Random tint: better: rotation +1.04 (+0.48 to +1.60), translation +1.66 (+0.83
         to +2.50); worse: strong colour -2.76 (-3.68 to -1.84), flip -11.86 (-13.17 to -10.55),
