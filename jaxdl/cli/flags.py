@@ -98,7 +98,7 @@ class CommandLine:
     )
     workdir: str | None = _flag(FILES, 'output folder, to resume and to report on (runs/NAME)')
     checkpoint: str | None = _flag(FILES, 'workdir of a finished fine-tuning')
-    output: str | None = _flag(FILES, 'the file of predict, the folder of export')
+    output: str | None = _flag(FILES, 'the file of predict, the folder of export and evaluate')
     overwrite: bool = _flag(FILES, 'clear the workdir first, or replace the output', False)
     coordinator: str | None = _flag(PROCESSES, 'HOST:PORT of the first process')
     processes: int | None = _flag(PROCESSES, 'number of processes')
@@ -120,7 +120,7 @@ MODE_FLAGS: dict[str, tuple[str, ...]] = dict(
     report=('experiment', 'workdir'),
     analyze=('results', 'baseline', 'set', 'workdir', 'overwrite'),
     predict=('checkpoint', 'images', 'output', 'set', 'overwrite'),
-    evaluate=('checkpoint', 'dataset', 'images', 'set'),
+    evaluate=('checkpoint', 'dataset', 'images', 'output', 'set', 'overwrite'),
     export=('checkpoint', 'output', 'set', 'overwrite'),
     serve=('checkpoint', 'set'),
     list=(),

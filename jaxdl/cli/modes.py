@@ -119,16 +119,17 @@ def predict(command: CommandLine) -> int:
 
 
 def evaluate(command: CommandLine) -> int:
-    """Metrics of a checkpoint on labelled images."""
+    """Metrics of a checkpoint on labelled images, with --output also as files."""
     from jaxdl.data import Data
-    from jaxdl.inference import commands
+    from jaxdl.inference import commands, evaluation
 
     checkpoint = _checkpoint(command)
     _require(command, 'dataset', 'SPEC')
+    output = pathlib.Path(command.output) if command.output else None
     data, settings = commands.parse_settings(
         [Data, commands.EvaluateSettings], _settings(command), command.mode
     )
-    print_text(commands.evaluate(checkpoint, data, settings))
+    print_text(evaluation.evaluate(checkpoint, data, settings, output, _overwrite(command)))
     return 0
 
 

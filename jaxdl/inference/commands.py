@@ -1,28 +1,32 @@
-"""Modes of the command line that take a checkpoint: predict, evaluate, export."""
+"""Modes of the command line that take a checkpoint: settings, predict, export."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_type_hints
 
+import jax
 import numpy as np
 
-from jaxdl import data, fields
+from jaxdl import fields
 from jaxdl.config.overrides import parse_value
 from jaxdl.config.recipe import VIEWS
-from jaxdl.data import Data
-from jaxdl.data.listing import Note, note
-from jaxdl.data.loading import SPLITTING
+from jaxdl.data import Data, decode
+from jaxdl.data.listing import note
+from jaxdl.data.loading import ON_BAD_IMAGE, SPLITTING
 from jaxdl.data.sources import files
-from jaxdl.data.sources.class_names import canonical
-from jaxdl.data.sources.columns import short
+from jaxdl.data.sources.columns import check_text
 from jaxdl.errors import InputError, unknown, warn
-from jaxdl.inference import model_file, submission, tta
-from jaxdl.inference.predictor import Predictor, load_model
+from jaxdl.inference import model_file, submission, unfinished
+from jaxdl.inference.predictor import Predictor
+from jaxdl.runtime import provenance
 from jaxdl.runtime.progress import show_progress
-from jaxdl.statistics import classification
+from jaxdl.workdir import records, tables
+from jaxdl.workdir.checksums import checksum
 
 CHALLENGE = 'test.csv'  # for a table of this name, a submission is written too
 # Fields of Data that the checkpoint determines, or that change nothing here.
@@ -47,9 +51,20 @@ class PredictSettings(EvaluateSettings):
 
     Attributes:
       explain: whether a Grad-CAM picture of each image is written.
+      on_bad_image: `stop`, or `skip`: an image that cannot be read has an empty class and a reason.
+      probabilities: `top`: of the likeliest classes, or `all`.
+      submission: a sample submission, whose form submission.csv gets; empty for none.
+      submission_values: its column of classes where the sample leaves it open: `names`, `CLASS` for
+        the probability of this class, or `CLASS=VALUE,...`.
+      spreadsheet_safe: whether names that a spreadsheet would run get an apostrophe in front.
     """
 
     explain: bool = False
+    on_bad_image: str = fields.ruled('stop', fields.one_of(ON_BAD_IMAGE))
+    probabilities: str = fields.ruled('top', fields.one_of(submission.PROBABILITIES))
+    submission: str = ''
+    submission_values: str = ''
+    spreadsheet_safe: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,13 +122,17 @@ def predict(
 ) -> str:
     """Predict images of a folder or a table, and write predictions.csv.
 
+    The images are predicted batch by batch, in memory that depends on their number by their names
+    alone. An interrupted prediction is resumed by the same call.
+
     Args:
       checkpoint: a workdir.
-      images: a folder; or a CSV whose first recognised column of images is read, its images in
+      images: a folder; or a table whose first recognised column of images is read, its images in
         <stem>_images/ or next to it.
-      output: the file. Next to it come `submission.csv`, where the table is a challenge's test.csv,
-        and `<stem>_explained/` with a Grad-CAM picture of each image, if `settings.explain`.
-      settings: batch size, test-time augmentation, Grad-CAM.
+      output: the file. Next to it come `submission.csv`, where the table is a challenge's test.csv
+        or `settings.submission` names a sample, and `<stem>_explained/` with a Grad-CAM picture of
+        each image, if `settings.explain`.
+      settings: batch size, test-time augmentation, Grad-CAM, form of the files.
       overwrite: `refuse` or `anything`: whether a file that jaxdl did not write is overwritten.
 
     Returns:
@@ -123,26 +142,37 @@ def predict(
       InputError: no such checkpoint or image, or a file that cannot be written.
     """
     source = pathlib.Path(images)
-    ids, paths = _find_images(source)
-    submission_path = output.with_name('submission.csv') if source.name == CHALLENGE else None
+    ids, paths = _find_images(source, settings.on_bad_image)
+    predictor = Predictor.from_checkpoint(checkpoint, settings.views)
+    sample = _read_sample(settings, source, predictor.class_names)
+    submitted = sample is not None or source.name == CHALLENGE
+    submission_path = output.with_name('submission.csv') if submitted else None
     if submission_path == output:
         raise InputError(f'--output={output}: is the file of the submission: name another file')
-    _check_output(output, submission.PREDICTIONS, overwrite, source)
+    skip = settings.on_bad_image == 'skip'
+    header = submission.prediction_columns(predictor.class_names, settings.probabilities, skip)
+    inputs = [source, *([pathlib.Path(settings.submission)] if sample else [])]
+    _check_output(output, [submission.PREDICTIONS, header], overwrite, inputs)
     if submission_path:
-        _check_output(submission_path, submission.SUBMISSION, overwrite, source)
-    predictor = Predictor.from_checkpoint(checkpoint, settings.views)
-    with show_progress('predicting', len(paths)) as progress:
-        result = predictor.predict(paths, settings.batch_size, progress)
+        form = sample.header if sample else submission.SUBMISSION
+        _check_output(submission_path, [form], overwrite, inputs)
     try:
-        submission.write_predictions(output, ids, result.classes, result.probabilities)
-        lines = [f'{len(ids):,} predictions: {output}']
-        if submission_path:
-            submission.write_submission(submission_path, result.class_names, ids, ids)
-            lines.append(f'submission: {submission_path}')
-        if settings.explain:
-            folder = output.with_name(f'{output.stem}_explained')
-            _write_gradcam(predictor, ids, paths, folder, settings.batch_size)
-            lines.append(f'Grad-CAM: {folder}')
+        with unfinished.open_unfinished(
+            output,
+            _prediction_key(predictor, ids, paths, settings),
+            len(predictor.class_names),
+            settings.batch_size,
+        ) as saved:
+            _predict_rest(predictor, paths, settings, saved)
+            probabilities, reasons = saved.read()
+            lines = _write_predictions(
+                predictor, output, submission_path, sample, ids, probabilities, reasons, settings
+            )
+            if settings.explain:
+                folder = output.with_name(f'{output.stem}_explained')
+                _write_gradcam(predictor, ids, paths, reasons, folder, settings.batch_size)
+                lines.append(f'Grad-CAM: {folder}')
+            del probabilities  # a mapped file, which is removed now
     except OSError as error:
         raise InputError(
             f'--output={output} cannot be written ({error.strerror}): name another file'
@@ -150,48 +180,105 @@ def predict(
     return '\n'.join(lines)
 
 
-def evaluate(checkpoint: pathlib.Path, source: Data, settings: EvaluateSettings) -> str:
-    """Metrics of a checkpoint on labelled images: on the test split, or all without a split.
-
-    Images of classes that the checkpoint lacks are left out, and the lines name them.
-
-    Args:
-      checkpoint: a workdir.
-      source: the data.
-      settings: batch size and test-time augmentation.
-
-    Returns:
-      Lines of metrics.
-
-    Raises:
-      InputError: no such checkpoint or data, or no class of the checkpoint in it.
-    """
-    model = load_model(checkpoint, settings.views)
-    source = dataclasses.replace(source, image_size=model.card.decoded_size)
-    dataset = data.load(source, training=False)
-    test = [i for i, part in enumerate(dataset.parts or ()) if part == 'test']
-    scope = (
-        'its test split'
-        if dataset.parts
-        else 'all of it, including any images that the networks were trained on'
+def _read_sample(
+    settings: PredictSettings, source: pathlib.Path, class_names: Sequence[str]
+) -> submission.Sample | None:
+    if not settings.submission:
+        return None
+    sample = submission.read_sample(
+        pathlib.Path(settings.submission), class_names, settings.submission_values
     )
-    indices = np.asarray(test or range(len(dataset.labels)))
-    labels, notes = _match_classes(dataset, indices, model.card.class_names)
-    indices = indices[labels[indices] >= 0]
-    with show_progress('evaluating', len(indices)) as progress:
-        logits = tta.log_probabilities(
-            model.module,
-            model.members,
-            model.card,
-            dataset.images,
-            indices,
-            settings.batch_size,
-            progress,
+    if not sample.ids and source.is_dir():
+        raise InputError(
+            f'submission={settings.submission}: it has no ids, and the folder {source} has no '
+            'order: predict a table of the images, --images=FILE.csv'
         )
-    scores = classification.scores(logits / model.card.temperature, labels[indices])
-    lines = [f'{name:12} {value:.4f}' for name, value in scores.items()]
-    heading = f'{dataset.name}: {len(indices):,} images ({scope})'
-    return '\n'.join([heading, *map(str, notes), *lines])
+    return sample
+
+
+def _prediction_key(
+    predictor: Predictor, ids: Sequence[str], paths: Sequence[str], settings: PredictSettings
+) -> str:
+    """Everything that the probabilities of images depend on, as JSON."""
+    digest = hashlib.sha256()
+    for name, path in zip(ids, paths, strict=True):
+        try:
+            status = os.stat(path)  # noqa: PTH116 - half the time of pathlib's
+            state = (status.st_size, status.st_mtime_ns)
+        except OSError:
+            state = ()
+        digest.update(json.dumps((name, path, state)).encode())
+    model = predictor.model
+    return json.dumps(
+        dict(
+            images=digest.hexdigest(),
+            networks=[checksum(member) for member in model.members],
+            card=records.as_json(model.card),
+            decoder=decode.describe_decoder(),
+            batch_size=settings.batch_size,
+            versions=provenance.collect_versions(),
+            device=jax.devices()[0].device_kind,
+        )
+    )
+
+
+def _predict_rest(
+    predictor: Predictor,
+    paths: Sequence[str],
+    settings: PredictSettings,
+    saved: unfinished.Unfinished,
+) -> None:
+    """Predict the images that are not predicted yet."""
+    rest = paths[saved.done :]
+    if saved.done:
+        warn(f'{saved.done:,} of {len(paths):,} predictions are resumed')
+    with show_progress('predicting', len(rest)) as progress:
+        stream = predictor.stream(rest, settings.batch_size, progress, settings.on_bad_image)
+        for rows, reasons in stream:
+            saved.append(rows, {saved.done + i: why for i, why in reasons.items()})
+
+
+def _write_predictions(
+    predictor: Predictor,
+    output: pathlib.Path,
+    submission_path: pathlib.Path | None,
+    sample: submission.Sample | None,
+    ids: Sequence[str],
+    probabilities: np.ndarray,
+    reasons: Mapping[int, str],
+    settings: PredictSettings,
+) -> list[str]:
+    """Write predictions.csv and submission.csv; lines that name them and images not read."""
+    class_names = predictor.class_names
+    submission.write_predictions(
+        output,
+        ids,
+        class_names,
+        probabilities,
+        columns_of=settings.probabilities,
+        reasons=reasons if settings.on_bad_image == 'skip' else None,
+        spreadsheet_safe=settings.spreadsheet_safe,
+    )
+    lines = [f'{len(ids) - len(reasons):,} predictions: {output}']
+    unread = note('Images that cannot be read', (f'{ids[i]} {why}' for i, why in reasons.items()))
+    lines += map(str, unread)
+    if submission_path:
+        usual, _ = submission.most_frequent(probabilities)
+        if sample:
+            submission.write_sampled(submission_path, sample, ids, probabilities, reasons)
+        else:
+            places = [
+                usual if i in reasons else int(row.argmax()) for i, row in enumerate(probabilities)
+            ]
+            names = [class_names[place] for place in places]
+            submission.write_submission(submission_path, names, ids, ids)
+        lines.append(f'submission: {submission_path}')
+        if reasons:
+            lines.append(
+                f'the submission has the most frequent class, {class_names[usual]}, for images '
+                'that cannot be read'
+            )
+    return lines
 
 
 def export(
@@ -231,7 +318,7 @@ def export(
     return '\n'.join(f'exported: {path}' for path in paths)
 
 
-def _find_images(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
+def _find_images(source: pathlib.Path, on_bad_image: str) -> tuple[list[str], list[str]]:
     """Ids and files of the images of a folder, sorted, or of a table, in its order."""
     if not source.exists():
         raise InputError(
@@ -239,9 +326,12 @@ def _find_images(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
         )
     if not source.is_dir():
         if files.is_image(source.name):
-            return [source.name], [source]
-        read = submission.read_test if source.name == CHALLENGE else submission.read_images
-        return read(source)
+            return [source.name], [str(source)]
+        if source.name == CHALLENGE:
+            ids, paths = submission.read_test(source, on_bad_image)
+        else:
+            ids, paths = submission.read_images(source, on_bad_image=on_bad_image)
+        return ids, [str(path) for path in paths]
     tree = files.walk(source)
     if not tree.images:
         others = files.describe_others(tree.others)
@@ -250,13 +340,17 @@ def _find_images(source: pathlib.Path) -> tuple[list[str], list[pathlib.Path]]:
         )
     for finding in files.passed_over(tree.others, tree.side):
         warn(f'{source}: {finding}')
-    return tree.images, [source / name for name in tree.images]
+    check_text(str(source), tree.images)
+    return tree.images, [str(source / name) for name in tree.images]
 
 
 def _check_output(
-    output: pathlib.Path, header: Sequence[str], overwrite: str, source: pathlib.Path
+    output: pathlib.Path,
+    headers: Sequence[Sequence[str]],
+    overwrite: str,
+    inputs: Sequence[pathlib.Path],
 ) -> None:
-    """InputError where writing would overwrite the input, or a file that jaxdl did not write."""
+    """InputError where writing would overwrite an input, or a file that jaxdl did not write."""
     if output.is_dir():
         raise InputError(
             f'--output={output} is a folder: name a file, such as {output / "predictions.csv"}'
@@ -266,12 +360,14 @@ def _check_output(
         raise InputError(f'--output={output}: {parent} is not a writable folder: name another file')
     if not output.exists():
         return
-    if output.samefile(source):
-        raise InputError(f'--output={output} is the file of --images: name another file')
-    first = ','.join(header).encode()
+    for path in inputs:
+        if output.samefile(path):
+            flag = '--images' if path == inputs[0] else '--set=submission'
+            raise InputError(f'--output={output} is the file of {flag}: name another file')
     with output.open('rb') as file:
-        ours = file.read(len(first) + 1).rstrip(b'\r\n') == first
-    if not ours and overwrite == 'refuse':
+        first = file.readline(1_000_000).rstrip(b'\r\n')
+    written = [tables.format_rows([header]).rstrip('\n').encode() for header in headers]
+    if first not in written and overwrite == 'refuse':
         raise InputError(
             f'{output} exists, and jaxdl did not write it: name another --output, or --overwrite'
         )
@@ -280,62 +376,23 @@ def _check_output(
 def _write_gradcam(
     predictor: Predictor,
     ids: Sequence[str],
-    paths: Sequence[pathlib.Path],
+    paths: Sequence[str],
+    reasons: Mapping[int, str],
     folder: pathlib.Path,
     batch_size: int,
 ) -> None:
-    """Write a Grad-CAM picture of each image: NUMBER NAME.png."""
+    """Write a Grad-CAM picture of each image that can be read: NUMBER NAME.png."""
     from PIL import Image
 
     from jaxdl.inference.gradcam import overlay
 
     folder.mkdir(parents=True, exist_ok=True)
-    place = 0
-    with show_progress('Grad-CAM', len(paths)) as progress:
-        for maps, crops in predictor.gradcam_batches(paths, batch_size):
-            for picture in overlay(crops, maps):
+    places = iter([i for i in range(len(paths)) if i not in reasons])
+    readable = [path for i, path in enumerate(paths) if i not in reasons]
+    with show_progress('Grad-CAM', len(readable)) as progress:
+        for maps, crops in predictor.gradcam_batches(readable, batch_size):
+            for picture, place in zip(overlay(crops, maps), places, strict=False):
                 # The name of a file has at most 255 bytes.
                 name = re.sub(r'[^\w.-]+', '_', ids[place])[-50:]
                 Image.fromarray(picture).save(folder / f'{place:05} {name}.png')
-                place += 1
             progress(len(maps))
-
-
-def _match_classes(
-    dataset: data.Dataset, indices: np.ndarray, classes: Sequence[str]
-) -> tuple[np.ndarray, tuple[Note, ...]]:
-    """Labels in the numbering of the networks.
-
-    Args:
-      dataset: labelled images.
-      indices: int [k], the images that count.
-      classes: names of the networks' classes, which may be spelt in another way.
-
-    Returns:
-      int [n], -1 for classes that the networks lack; notes of these and of absent classes.
-
-    Raises:
-      InputError: the networks lack all classes.
-    """
-    places = {name: i for i, name in enumerate(classes)}
-    spellings = {canonical(name): i for i, name in enumerate(classes)}
-    numbers = [places.get(n, spellings.get(canonical(n), -1)) for n in dataset.class_names]
-    labels = np.asarray(numbers, np.int32)[dataset.labels]
-    present = dataset.labels[indices]
-    lacking = [dataset.class_names[c] for c in np.unique(present) if numbers[c] < 0]
-    if all(numbers[label] < 0 for label in np.unique(present)):
-        noun = 'class' if len(lacking) == 1 else 'classes'
-        examples = ', '.join(map(short, lacking[:3])) + ', ...' * (len(lacking) > 3)
-        raise InputError(
-            f'{dataset.name}: the checkpoint lacks {len(lacking)} {noun}: {examples}; it has '
-            f'{", ".join(map(short, classes[:3]))}{", ..." * (len(classes) > 3)}: '
-            'use images of its classes'
-        )
-    left_out = [dataset.ids[i] for i in indices if labels[i] < 0]
-    known = set(labels[indices].tolist())
-    absent = [name for i, name in enumerate(classes) if i not in known]
-    return labels, (
-        *note('Left out: classes that the checkpoint lacks', lacking),
-        *note('Left out: images of these classes', left_out),
-        *note('Classes of the checkpoint without an image', absent),
-    )

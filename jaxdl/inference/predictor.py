@@ -90,14 +90,43 @@ class Predictor:
         Raises:
           InputError: an image is missing, broken, empty or of another form; it names them.
         """
-        card, images = self.model.card, as_list(images)
-        compute = lambda batch: tta.batch_log_probabilities(self.networks, card, batch)
-        batches = self._decode(images, batch_size)
-        rows = list(batched.map_batches(compute, batches, batch_size, progress=progress))
-        logits = np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *rows])
-        probabilities = tta.probabilities(logits, card.temperature)
-        names = [self.class_names[i] for i in probabilities.argmax(1)] if len(logits) else []
+        images = as_list(images)
+        rows = [rows for rows, _ in self.stream(images, batch_size, progress)]
+        probabilities = np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *rows])
+        names = [self.class_names[i] for i in probabilities.argmax(1)] if len(images) else []
         return Predictions(names, probabilities, ids_of(images), self.class_names)
+
+    def stream(
+        self,
+        images: Sequence[Any],
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        on_bad_image: str = 'stop',
+    ) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
+        """Predict batch by batch, in memory that does not depend on the number of images.
+
+        Args:
+          images: paths or arrays, as in `predict`.
+          batch_size: images that are computed at a time.
+          progress: is called with the number of images done since its last call.
+          on_bad_image: `stop`, or `skip`: the row of an image that cannot be read is NaN.
+
+        Yields:
+          Probabilities, float32 [b, classes], and place in `images` -> reason of each image of the
+          batch that cannot be read.
+
+        Raises:
+          InputError: as in `predict`; with `stop`, no batch follows the first bad image.
+        """
+        card, bad, start = self.model.card, dict[int, str](), 0
+        compute = lambda batch: tta.batch_log_probabilities(self.networks, card, batch)
+        batches = self._decode(images, batch_size, bad if on_bad_image == 'skip' else None)
+        for logits in batched.map_batches(compute, batches, batch_size, progress=progress):
+            rows = tta.probabilities(logits, card.temperature)
+            reasons = {i: bad.pop(i) for i in range(start, start + len(rows)) if i in bad}
+            rows[[i - start for i in reasons]] = np.nan
+            start += len(rows)
+            yield rows, reasons
 
     def gradcam(self, images: Any, batch_size: int = 32) -> np.ndarray:
         """Grad-CAM of the predicted class of each image, on its centre crop.
@@ -127,12 +156,15 @@ class Predictor:
             maps = gradcam.gradcam(self.networks, card.eval_size, batch, classes)
             return maps, gradcam.centre_crops(card.preprocessing.crop, card.eval_size, batch)
 
-        return batched.map_batches(compute, self._decode(images, batch_size), batch_size)
+        batches = self._decode(as_list(images), batch_size)
+        return batched.map_batches(compute, batches, batch_size)
 
-    def _decode(self, images: Any, batch_size: int) -> Iterator[np.ndarray]:
+    def _decode(
+        self, images: Any, batch_size: int, bad: dict[int, str] | None = None
+    ) -> Iterator[np.ndarray]:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f'batch_size={batch_size!r}: must be a whole number of at least 1')
-        return decode_batches(as_list(images), self.model.card.decoded_size, batch_size)
+        return decode_batches(images, self.model.card.decoded_size, batch_size, bad)
 
 
 def load_model(workdir: pathlib.Path, views: str = '') -> model_file.SavedModel:
@@ -174,13 +206,17 @@ def ids_of(images: Sequence[Any]) -> list[str]:
     return [_name(image, str(i)) for i, image in enumerate(images)]
 
 
-def decode_batches(images: Sequence[Any], size: int, batch_size: int) -> Iterator[np.ndarray]:
+def decode_batches(
+    images: Sequence[Any], size: int, batch_size: int, skipped: dict[int, str] | None = None
+) -> Iterator[np.ndarray]:
     """Decode images in threads, a few batches ahead.
 
     Args:
       images: paths or uint8 arrays.
       size: side of the decoded images in pixels.
       batch_size: images per batch.
+      skipped: gets the place and the reason of each image that cannot be read, which is black in
+        its batch; None to raise.
 
     Yields:
       uint8 [b, size, size, 3].
@@ -189,18 +225,18 @@ def decode_batches(images: Sequence[Any], size: int, batch_size: int) -> Iterato
       InputError: after the last image, with all images that cannot be read; no batch follows the
         first of them.
     """
-    bad, count = list[tuple[str, str]](), 0
+    bad, count, black = list[tuple[str, str]](), 0, np.zeros((size, size, 3), np.uint8)
     ahead = (2 + batched.IN_FLIGHT) * batch_size
     results = threaded_map(lambda image: _decode_one(image, size), images, ahead=ahead)
     while batch := list(itertools.islice(results, batch_size)):
-        bad += (
-            (_name(images[i], f'number {i}'), reason)
-            for i, reason in enumerate(batch, count)
-            if isinstance(reason, str)
-        )
+        reasons = {i: reason for i, reason in enumerate(batch, count) if isinstance(reason, str)}
         count += len(batch)
+        if skipped is None:
+            bad += ((_name(images[i], f'number {i}'), why) for i, why in reasons.items())
+        else:
+            skipped |= reasons
         if not bad:
-            yield np.stack(batch)  # type: ignore[arg-type]
+            yield np.stack([black if isinstance(image, str) else image for image in batch])
     if bad:
         raise _describe_unreadable(bad, len(images))
 

@@ -2,6 +2,8 @@
 
 import csv
 import pathlib
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -28,9 +30,7 @@ def test_the_five_likeliest_classes_best_first(tmp_path):
     )
     for row, name, probabilities in zip(rows, 'abcd', likely, strict=True):
         assert row[0] == name
-        assert row[1::2] == [
-            NAMES[i].replace('=cmd', "'=cmd") for i in np.argsort(-probabilities)[:5]
-        ]
+        assert row[1::2] == [NAMES[i] for i in np.argsort(-probabilities)[:5]]
         np.testing.assert_array_equal(
             np.float32(row[2::2]), np.sort(probabilities)[::-1][:5]
         )  # to the last bit
@@ -41,10 +41,161 @@ def test_fewer_classes_leave_cells_empty_and_of_equals_the_first_wins(tmp_path):
     assert read(tmp_path / 'p.csv')[1] == ['a', 'x', '0.5', 'y', '0.5', '', '', '', '', '', '']
 
 
-@pytest.mark.parametrize('name', ['=1+1', '+1', '-1.jpg', '@SUM(A1)', '\t=1', '\r=1'])
-def test_a_name_that_a_spreadsheet_would_run_is_text(tmp_path, name):
-    submission.write_predictions(tmp_path / 'p.csv', [name], ['x', name], np.array([[0.25, 0.75]]))
-    assert read(tmp_path / 'p.csv')[1][:4] == [f"'{name}", f"'{name}", '0.75', 'x']
+@pytest.mark.parametrize('name', ['=1+1', '+1', '-1.jpg', '-1', '@SUM(A1)', '\t=1', '\r=1'])
+@pytest.mark.parametrize('columns_of', submission.PROBABILITIES)
+def test_names_are_written_as_they_are_or_safe_for_a_spreadsheet(tmp_path, name, columns_of):
+    row = np.array([[0.25, 0.75]])
+    for safe, written in ((False, name), (True, f"'{name}")):
+        submission.write_predictions(
+            tmp_path / 'p.csv',
+            [name],
+            ['x', name],
+            row,
+            columns_of=columns_of,
+            spreadsheet_safe=safe,
+        )
+        header, cells = read(tmp_path / 'p.csv')
+        assert cells[:2] == [written, written]
+        assert columns_of == 'top' or header == ['ImageId', 'ClassName', 'x', written]
+
+
+def test_all_probabilities_in_columns_of_the_classes(tmp_path):
+    likely = np.random.default_rng(0).dirichlet(np.ones(6), 4).astype(np.float32)
+    submission.write_predictions(
+        tmp_path / 'p.csv', list('abcd'), NAMES, likely, columns_of='all', reasons={2: 'cut short'}
+    )
+    header, *rows = read(tmp_path / 'p.csv')
+    assert header == ['ImageId', 'ClassName', *NAMES, 'reason']
+    assert rows[2] == ['c', *[''] * 7, 'cut short']
+    np.testing.assert_array_equal(np.float32([rows[i][2:-1] for i in (0, 1, 3)]), likely[[0, 1, 3]])
+    assert [rows[i][1] for i in (0, 1, 3)] == [NAMES[c] for c in likely[[0, 1, 3]].argmax(1)]
+    with pytest.raises(InputError, match="class 'reason' has the name of another column"):
+        submission.prediction_columns(['reason', 'x'], 'all', True)
+
+
+def test_many_rows_are_written_in_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, 'BLOCK', 3)
+    likely = np.random.default_rng(0).dirichlet(np.ones(2), 10).astype(np.float32)
+    ids = [f'{i}.jpg' for i in range(10)]
+    submission.write_predictions(tmp_path / 'p.csv', ids, ['x', 'y'], likely)
+    assert [row[0] for row in read(tmp_path / 'p.csv')[1:]] == ids
+    cells = [row[2] for row in read(tmp_path / 'p.csv')[1:]]
+    np.testing.assert_array_equal(np.float32(cells), likely.max(1))
+
+
+CLASSES = ('cat', 'dog', 'red fox')
+LIKELY = np.float32([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+IDS = ['test/2.jpg', 'test/1.jpg', 'test/10.jpg', 'test/3.jpg']
+SAMPLES = {
+    'id and class': (
+        'id,label\n1,cat\n2,cat\n3,cat\n10,cat\n',
+        '',
+        ['dog', 'cat', 'red fox', 'dog'],
+    ),
+    'names with extensions': (
+        'image,labels\n10.jpg,dog\n1.jpg,red  fox\n2.jpg,dog\n3.jpg,dog\n',
+        '',
+        ['dog', 'dog', 'cat', 'red  fox'],
+    ),
+    'values': ('id,label\n1,0\n2,0\n3,0\n10,0\n', 'cat=0,dog=1,red fox=2', ['1', '0', '2', '1']),
+    'probability of a class': (
+        'id,label\n1,0.5\n2,0.5\n3,0.5\n10,0.5\n',
+        'dog',
+        ['0.6', '0.2', '0.1', '0.5'],
+    ),
+    'names where the sample has others': (
+        'id,label\n1,?\n2,?\n3,?\n10,?\n',
+        'names',
+        ['dog', 'cat', 'red fox', 'dog'],
+    ),
+    'zeros in front': ('id,label\n0001,cat\n0002,cat\n0003,cat\n0010,cat\n', '', None),
+}
+
+
+@pytest.mark.parametrize('kind', SAMPLES)
+def test_submissions_in_the_form_of_a_sample(tmp_path, kind):
+    text, values, written = SAMPLES[kind]
+    (tmp_path / 'sample.csv').write_text(text)
+    sample = submission.read_sample(tmp_path / 'sample.csv', CLASSES, values)
+    submission.write_sampled(tmp_path / 's.csv', sample, IDS, LIKELY, {})
+    header, *rows = read(tmp_path / 's.csv')
+    expected = list(csv.reader(text.splitlines()))
+    assert header == expected[0]
+    assert [row[0] for row in rows] == [row[0] for row in expected[1:]]
+    assert [row[1] for row in rows] == (written or ['dog', 'cat', 'red fox', 'dog'])
+
+
+def test_a_column_per_class_in_the_order_of_the_sample(tmp_path):
+    (tmp_path / 'sample.csv').write_text('id,Dog,red  fox,cat\n3,.3,.3,.3\n1,.3,.3,.3\n2,0,0,1\n')
+    sample = submission.read_sample(tmp_path / 'sample.csv', CLASSES)
+    submission.write_sampled(
+        tmp_path / 's.csv', sample, ['1.png', '2.png', '3.png'], LIKELY[:3], {1: 'no such file'}
+    )
+    header, *rows = read(tmp_path / 's.csv')
+    assert header == ['id', 'Dog', 'red  fox', 'cat']
+    assert [row[0] for row in rows] == ['3', '1', '2']
+    np.testing.assert_array_equal(np.float32(rows[0][1:]), LIKELY[2][[1, 2, 0]])
+    np.testing.assert_array_equal(np.float32(rows[1][1:]), LIKELY[0][[1, 2, 0]])
+    # The image that cannot be read has the mean of the others, here of all but its own row.
+    likely = LIKELY[:3].copy()
+    likely[1] = np.nan
+    submission.write_sampled(
+        tmp_path / 's.csv', sample, ['1.png', '2.png', '3.png'], likely, {1: 'no such file'}
+    )
+    mean = np.float32(read(tmp_path / 's.csv')[3][1:])
+    np.testing.assert_allclose(mean, LIKELY[[0, 2]].mean(0)[[1, 2, 0]], rtol=1e-6)
+
+
+def test_a_sample_of_one_column_keeps_the_order_of_the_images(tmp_path):
+    (tmp_path / 'sample.csv').write_text('Class\ncat\n')
+    sample = submission.read_sample(tmp_path / 'sample.csv', CLASSES)
+    submission.write_sampled(tmp_path / 's.csv', sample, IDS, LIKELY, {3: 'cut short'})
+    assert read(tmp_path / 's.csv') == [['Class'], ['cat'], ['dog'], ['dog'], ['dog']]
+
+
+BAD_SAMPLES = {
+    'other values': ('id,label\n1,0\n', '', "'label' has '0', which is no class of the checkpoint"),
+    'a value is missing': ('id,label\n1,0\n', 'cat=0,dog=1', "lacks the class 'red fox'"),
+    'a value of no class': ('id,label\n1,0\n', 'cat=0,cow=1', "has no class 'cow'"),
+    'another column': (
+        'id,cat,dog,red fox,cow\n1,0,0,0,0\n',
+        '',
+        "columns that are no class: 'cow'",
+    ),
+    'a column is missing': ('id,cat,dog\n1,0,0\n', '', "has no column of: 'red fox'"),
+    'an id twice': ('id,label\n1,cat\n1,cat\n', '', 'twice: 1 image'),
+}
+
+
+@pytest.mark.parametrize('kind', BAD_SAMPLES)
+def test_samples_that_do_not_fit(tmp_path, kind):
+    text, values, words = BAD_SAMPLES[kind]
+    (tmp_path / 'sample.csv').write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        submission.read_sample(tmp_path / 'sample.csv', CLASSES, values)
+    assert '\n' not in str(caught.value)
+    words = re.findall(r"'?--set=submission_values=.*?(?= \()", str(caught.value))
+    for word in words:
+        (flag,) = shlex.split(word)
+        value = flag.removeprefix('--set=submission_values=')
+        assert submission.read_sample(tmp_path / 'sample.csv', CLASSES, value)
+    assert len(words) == (3 if 'value' in kind else 0)
+
+
+@pytest.mark.parametrize(
+    ('ids', 'words'),
+    [
+        (['1.jpg'], "not predicted: 1 image ('2')"),
+        (['1.jpg', '2.jpg', '3.jpg'], "not in the sample submission: 1 image ('3.jpg')"),
+        (['a/1.jpg', 'b/1.jpg', '2.jpg'], "'1' could be 'a/1.jpg' or 'b/1.jpg'"),
+    ],
+)
+def test_other_images_than_those_of_the_sample(tmp_path, ids, words):
+    (tmp_path / 'sample.csv').write_text('id,label\n1,cat\n2,cat\n')
+    sample = submission.read_sample(tmp_path / 'sample.csv', CLASSES)
+    with pytest.raises(InputError, match=re.escape(words)):
+        submission.write_sampled(tmp_path / 's.csv', sample, ids, LIKELY[: len(ids)], {})
+    assert not (tmp_path / 's.csv').exists()
 
 
 def test_no_images_leave_the_header(tmp_path):

@@ -324,7 +324,7 @@ def test_a_gradcam_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
     monkeypatch.setattr(
         gradcam, 'overlay', lambda crops, maps: __import__('numpy').zeros((1, 2, 2, 3), 'uint8')
     )
-    commands._write_gradcam(FakePredictor(), [name], [tmp_path], tmp_path / 'x', 1)
+    commands._write_gradcam(FakePredictor(), [name], [str(tmp_path)], {}, tmp_path / 'x', 1)
     (picture,) = (tmp_path / 'x').iterdir()
     assert visible(picture.name) == picture.name
     assert len(os.fsencode(picture.name)) < 256

@@ -176,7 +176,7 @@ def listing(
         raise InputError(f'{name}: an empty class name; every image needs a class')
     order = [kind for kind in dict.fromkeys(names[kind] for kind in class_order) if kind in present]
     order = order or class_names.ordered(present)
-    _check_text(name, (*ids, *order))
+    check_text(name, (*ids, *order))
     if len(set(ids)) < len(ids):
         counts = collections.Counter(ids)
         twice = next(i for i in ids if counts[i] > 1)
@@ -235,7 +235,7 @@ def _single_labels(listing: Listing, on_several_labels: str) -> Listing:
     return dataclasses.replace(rest, notes=(*rest.notes, *left_out))
 
 
-def _check_text(name: str, texts: Iterable[str]) -> None:
+def check_text(name: str, texts: Iterable[str]) -> None:
     """Refuse names that are not UTF-8: a report cannot contain them."""
     for text in texts:
         try:

@@ -220,6 +220,12 @@ def _match(name: str, exact: set[str], loose: Index, where: str, by_number: bool
     return matches[0] if matches else None
 
 
+def forms_of(path: str) -> list[str]:
+    """Loose forms of the last name of a path, as an id may be written: the closest first."""
+    name = posixpath.basename(path.replace('\\', '/'))
+    return [form for form in (*_forms(name), _number(name)) if form]
+
+
 def _forms(name: str) -> list[str]:
     """Loose forms of the name of a file: as it is, without extension, as a number."""
     if not files.is_image(name):
