@@ -5,6 +5,7 @@ from the command line, a file or Python to the field's annotation, so that every
 same checks.
 """
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -126,7 +127,7 @@ def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any)
 def convert(annotation: Any, value: Any) -> Any:
     """Convert `value` to an annotation.
 
-    The annotation is int, float, str, bool, tuple[X, ...], X | None or a Mapping.
+    The annotation is int, float, str, bool, tuple[X, ...], a Mapping, or a union of these and None.
 
     Raises:
       TypeError: it cannot be one.
@@ -134,10 +135,12 @@ def convert(annotation: Any, value: Any) -> Any:
     Examples:
       >>> convert(tuple[float, ...], [1, 2]), convert(int | None, 3.0)
       ((1.0, 2.0), 3)
+      >>> convert(int | tuple[int, ...], 2), convert(int | tuple[int, ...], [1, 2])
+      (2, (1, 2))
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):
-        return None if value is None else convert(arguments[0], value)
+        return None if value is None else _convert_to_any(arguments, value)
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(convert(arguments[0], v) for v in value)
     if origin is not None and isinstance(value, Mapping) and issubclass(origin, Mapping):
@@ -160,6 +163,14 @@ def convert(annotation: Any, value: Any) -> Any:
         and not isinstance(value, bool)
     ):
         return value
+    raise TypeError
+
+
+def _convert_to_any(annotations: Iterable[Any], value: Any) -> Any:
+    """Convert `value` to the first annotation that it fits; TypeError without one."""
+    for annotation in annotations:
+        with contextlib.suppress(TypeError):
+            return convert(annotation, value)
     raise TypeError
 
 

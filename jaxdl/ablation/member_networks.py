@@ -22,6 +22,7 @@ from jaxdl.ensemble import Member
 from jaxdl.ensemble.run import Chunk, Result, Workload, train_members
 from jaxdl.errors import InputError, unknown
 from jaxdl.runtime import distributed, sharding
+from jaxdl.statistics import protocol
 from jaxdl.train import losses, train_step
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import records, tables
@@ -237,11 +238,12 @@ def _check_member(ablation: Ablation, option: str, seed: int | None, condition: 
         raise unknown('condition', condition, [c or tables.ALL for c in ablation.conditions])
     if option not in ablation.options:
         raise unknown('option', option, ablation.options)
-    seeds = planning.evaluation_seeds(ablation)
+    seeds = protocol.seed_numbers(planning.with_condition(ablation, name).seeds)
     if seed is not None and seed not in seeds:
-        raise InputError(
-            f'seed {seed}: the evaluation seeds of the study are {seeds[0]} to {seeds[-1]}'
-        )
+        text = f'{seeds[0]} to {seeds[-1]}'
+        if len(seeds) != seeds[-1] - seeds[0] + 1:
+            text = ', '.join(map(str, seeds))
+        raise InputError(f'seed {seed}: the evaluation seeds of the study are {text}')
     return name
 
 

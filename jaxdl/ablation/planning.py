@@ -276,11 +276,6 @@ def with_condition(ablation: Ablation, condition: str) -> Ablation:
     return override(ablation, ablation.conditions[condition])
 
 
-def evaluation_seeds(ablation: Ablation) -> range:
-    """Seeds of the phase `measure`."""
-    return _seeds(ablation, 'measure', '')
-
-
 def _fixed_rate(study: Ablation, option: str, plan: SearchPlan) -> dict[str, float]:
     """The learning rate of an option if the search leaves it out."""
     if search_space.RATE in plan.ranges[option]:
@@ -375,14 +370,12 @@ def _members(
     return members
 
 
-def _seeds(study: Ablation, phase: str, stage: str) -> range:
+def _seeds(study: Ablation, phase: str, stage: str) -> Sequence[int]:
     if stage == FINAL:
         return protocol.further_seeds(study.tuning_seeds)
-    first, count = dict(
-        tune=(protocol.TUNING_SEED, study.tuning_seeds),
-        measure=(protocol.MEASURING_SEED, study.seeds),
-    )[phase]
-    return range(first, first + count)
+    if phase == 'measure':
+        return protocol.seed_numbers(study.seeds)
+    return range(protocol.TUNING_SEED, protocol.TUNING_SEED + study.tuning_seeds)
 
 
 def _crossings(levels: int) -> list[dict[str, int]]:

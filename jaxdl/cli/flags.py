@@ -81,7 +81,9 @@ class CommandLine:
     options: tuple[str, ...] | None = _flag(
         EXPERIMENT, 'only these options and the baseline: avg,l2 or \'["a, b"]\''
     )
-    seeds: str | None = _flag(EXPERIMENT, 'number of evaluation seeds per option')
+    seeds: str | None = _flag(
+        EXPERIMENT, 'number of evaluation seeds per option, or a list: [1000,1003]'
+    )
     set: tuple[str, ...] = _flag(
         EXPERIMENT, 'KEY=VALUE: a field of the experiment or of the mode; may be repeated', ()
     )

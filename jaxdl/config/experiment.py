@@ -20,8 +20,16 @@ from jaxdl.train.settings import TrainSettings
 from jaxdl.train.variant import Variant
 
 Overrides = Mapping[str, Any]
+LARGEST_SEED = 2**31 - 1  # of a random key
 SCALES = ('full', 'quick')
 TUNING = ('search', 'learning_rates')  # of an option, next to its overrides of Variant
+
+
+def evaluation_seeds(value: int | tuple[int, ...]) -> str | None:
+    """Check a number of evaluation seeds, or a list of them, none of which is a tuning seed."""
+    if isinstance(value, int):
+        return fields.at_least(1)(value)
+    return fields.each(fields.between(MEASURING_SEED, LARGEST_SEED))(value)
 
 
 def geometric(low: float, high: float, count: int) -> tuple[float, ...]:
@@ -97,7 +105,8 @@ class Ablation:
     trials: int = fields.ruled(16, fields.at_least(2))  # points of a search, of each option
     # of each option and learning rate or point
     tuning_seeds: int = fields.ruled(3, fields.between(1, MEASURING_SEED))
-    seeds: int = fields.ruled(10, fields.at_least(1))  # fresh ones, that measure
+    # evaluation seeds: their number, from 1000 on, or a list of them
+    seeds: int | tuple[int, ...] = fields.ruled(10, evaluation_seeds)
     epochs: int = fields.ruled(20, fields.at_least(1))
     # the metric that decides: selects learning rates, gives the verdicts
     metric: str = fields.ruled('accuracy', fields.one_of(METRICS))

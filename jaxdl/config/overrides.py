@@ -21,6 +21,7 @@ from jaxdl.config.experiment import (
 from jaxdl.config.recipe import RECIPES
 from jaxdl.errors import InputError, unknown
 from jaxdl.models import taken_settings
+from jaxdl.statistics import protocol
 from jaxdl.statistics.metrics import METRICS
 from jaxdl.statistics.search import Search
 from jaxdl.train import variant
@@ -325,6 +326,8 @@ def _check_options(ablation: Ablation) -> Ablation:
                 'compared by one metric; set metric of the study'
             )
         study = override(ablation, overrides)
+        if len(study.options) > 1 and len(protocol.seed_numbers(study.seeds)) < 2:
+            raise InputError(f'seeds={study.seeds!r}: must be at least 2 seeds, to compare options')
         search_space.check(study)
         fractions = study.data.fractions
         if fractions is not None and not all(fractions):
@@ -335,8 +338,6 @@ def _check_options(ablation: Ablation) -> Ablation:
     largest = METRICS[ablation.metric].largest
     if ablation.margin is not None and ablation.margin > largest:
         raise InputError(f'margin={ablation.margin}: must be from 1e-06 to {largest:g}')
-    if len(ablation.options) > 1 and ablation.seeds < 2:
-        raise InputError(f'seeds={ablation.seeds}: must be at least 2, to compare options')
     return ablation
 
 

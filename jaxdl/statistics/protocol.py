@@ -34,6 +34,24 @@ TUNING_SEED, MEASURING_SEED, VARIANCE_SEED = 0, 1000, 2000
 FINALISTS, FURTHER_SEEDS = 4, 3
 
 
+def seed_numbers(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Evaluation seeds of the field `seeds` of a study.
+
+    Args:
+      seeds: number of seeds, or the seeds themselves.
+
+    Returns:
+      The seeds in ascending order; those of a number start at MEASURING_SEED.
+
+    Examples:
+      >>> seed_numbers(3), seed_numbers([1003, 1000])
+      ((1000, 1001, 1002), (1000, 1003))
+    """
+    if isinstance(seeds, int):
+        return tuple(range(MEASURING_SEED, MEASURING_SEED + seeds))
+    return tuple(sorted(seeds))
+
+
 def validation_means(
     rows: Iterable[Row], option: str, condition: str = '', metric: str = ACCURACY.name
 ) -> dict[float, float]:

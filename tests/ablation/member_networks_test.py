@@ -18,12 +18,12 @@ SEED = 1001
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    """A finished study of two poolings with kept networks, one of them averaged."""
+    """A finished study of two poolings and listed seeds with kept networks, one averaged."""
     study = dataclasses.replace(
         studies.small(), options={'max': {}, 'avg': dict(pooling='avg', ema=0.5)}
     )
     folder = tmp_path_factory.mktemp('kept') / 'run'
-    jaxdl.run(jaxdl.override(study, {'keep_networks': True}), folder)
+    jaxdl.run(jaxdl.override(study, {'keep_networks': True, 'seeds': [1003, SEED]}), folder)
     return study, folder
 
 
@@ -53,6 +53,15 @@ def test_a_network_has_the_accuracy_of_its_member(run, make, option):
     assert network.config['class_names'] == [str(digit) for digit in range(10)]
 
 
+def test_listed_seeds_are_measured_and_stated(run):
+    _, folder = run
+    rows = tables.read_results(folder / 'results.csv')
+    assert {row['seed'] for row in rows if row['phase'] == 'measure'} == {SEED, 1003}
+    text = (folder / 'report.md').read_text(encoding='utf-8')
+    assert '2: 1001 and 1003; none of the tuning seeds' in text.replace('\N{NO-BREAK SPACE}', ' ')
+    assert 'trained with 2 evaluation seeds' in text
+
+
 def test_a_network_that_is_trained_again_equals_the_kept_one(run):
     _, folder = run
     kept, again = (make(folder, 'avg', SEED) for make in (jaxdl.load_member, jaxdl.train_member))
@@ -65,7 +74,7 @@ def test_a_network_that_is_trained_again_equals_the_kept_one(run):
     ('arguments', 'words'),
     [
         (('mox', SEED), "unknown option 'mox': did you mean max"),
-        (('max', 7), 'seed 7: the evaluation seeds of the study are 1000 to 1001'),
+        (('max', 7), 'seed 7: the evaluation seeds of the study are 1001, 1003'),
         (('max', SEED, 'other'), "unknown condition 'other'"),
     ],
 )

@@ -11,6 +11,7 @@ from jaxdl.config import experiment
 from jaxdl.config.experiment import Ablation
 from jaxdl.config.overrides import check, field_paths, override, select_options
 from jaxdl.errors import InputError, nearest
+from jaxdl.statistics import protocol
 
 
 @pytest.fixture
@@ -64,6 +65,11 @@ def test_values_that_cannot_be_converted(annotation, value):
         ('epochs', 1.5, 'must be a whole number'),
         ('epochs', 'many', 'must be a whole number'),
         ('seeds', 0, 'at least 1'),
+        ('seeds', 'many', 'must be a whole number or a list of whole numbers'),
+        ('seeds', [], 'a list of at least 1'),
+        ('seeds', [1003, 1003], 'all different'),
+        ('seeds', [3, 1000], 'from 1000 to'),
+        ('seeds', [1000.5, 1001], 'must be a whole number or a list'),
         ('tuning_seeds', 0, 'from 1 to 1000'),
         ('learning_rates', [], 'a list of at least 1'),
         ('learning_rates', [0.1, 0.1], 'all different'),
@@ -118,8 +124,11 @@ def test_every_field_can_be_overridden_by_its_own_value(ablation, kind):
 
 
 def test_seeds_of_a_comparison(ablation):
-    with pytest.raises(InputError, match='at least 2, to compare'):
-        check(override(ablation, dict(seeds=1)))
+    for seeds in (1, [1004]):
+        with pytest.raises(InputError, match='at least 2 seeds, to compare'):
+            check(override(ablation, dict(seeds=seeds)))
+    assert check(override(ablation, dict(seeds=[1000, 1003]))).seeds == (1000, 1003)
+    assert protocol.seed_numbers(override(ablation, dict(seeds=[1003, 1000])).seeds) == (1000, 1003)
     check(select_options(override(ablation, dict(seeds=1)), ['max']))
 
 

@@ -220,7 +220,7 @@ def _seeds(study: AblationRun) -> str:
     tuned = any(row['phase'] == 'tune' for row in study.table)
     fresh = ', none of them a tuning seed,' if tuned else ''
     return (
-        f'Each option was {"then " if tuned else ""}trained with {study.varying("seeds")} '
+        f'Each option was {"then " if tuned else ""}trained with {study.seed_counts} '
         f'evaluation seeds{fresh} and evaluated on the test split after the last epoch. Equal '
         'seeds share initial weights where names and shapes agree, the order of the data and '
         'noise, so differences are paired.'

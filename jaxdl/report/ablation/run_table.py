@@ -73,8 +73,7 @@ def _rule(study: AblationRun) -> list[list[str]]:
         if searched
         else '',
         'Tuning seeds': study.varying('tuning_seeds') if tuned else '',
-        'Evaluation seeds': f'{study.varying("seeds")}, from {protocol.MEASURING_SEED} on; '
-        'none of the tuning seeds',
+        'Evaluation seeds': f'{study.seed_words}; none of the tuning seeds',
         'Measure': f'{study.scale.name} on the test split at epoch {study.varying("epochs")}, '
         'the last epoch',
         'Verdict': f'paired t test, two-sided, Holm over the options; better or worse if p < '

@@ -199,6 +199,24 @@ class AblationRun(Study):
         )
 
     @property
+    def seed_counts(self) -> str:
+        """Number of evaluation seeds; all numbers if conditions differ."""
+        numbers = (protocol.seed_numbers(self.design(c)['seeds']) for c in self.conditions)
+        return words.listing(dict.fromkeys(str(len(seeds)) for seeds in numbers))
+
+    @property
+    def seed_words(self) -> str:
+        """Evaluation seeds of all conditions: `10, from 1000 on`, or `2: 1000 and 1003`."""
+        texts = []
+        for condition in self.conditions:
+            seeds = self.design(condition)['seeds']
+            numbers = protocol.seed_numbers(seeds)
+            listed = f': {words.listing(map(str, numbers))}'
+            first = f', from {protocol.MEASURING_SEED} on'
+            texts.append(f'{len(numbers)}{first if isinstance(seeds, int) else listed}')
+        return '; '.join(dict.fromkeys(texts))
+
+    @property
     def varied(self) -> set[str]:
         """Names of all settings that an option, a condition or a search sets."""
         overrides = [*self.config['options'].values(), *self.config['conditions'].values()]
