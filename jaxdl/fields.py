@@ -178,6 +178,8 @@ def _words(annotation: Any) -> str:
     if isinstance(annotation, types.UnionType):
         return ' or '.join(map(_words, typing.get_args(annotation)))
     if typing.get_origin(annotation) is tuple:
+        if typing.get_origin(typing.get_args(annotation)[0]) is tuple:
+            return 'a list of lists, such as [[...]]'
         return (
             f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
         )

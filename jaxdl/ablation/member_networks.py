@@ -240,10 +240,8 @@ def _check_member(ablation: Ablation, option: str, seed: int | None, condition: 
         raise unknown('option', option, ablation.options)
     seeds = protocol.seed_numbers(planning.with_condition(ablation, name).seeds)
     if seed is not None and seed not in seeds:
-        text = f'{seeds[0]} to {seeds[-1]}'
-        if len(seeds) != seeds[-1] - seeds[0] + 1:
-            text = ', '.join(map(str, seeds))
-        raise InputError(f'seed {seed}: the evaluation seeds of the study are {text}')
+        numbers = protocol.seed_words(seeds)
+        raise InputError(f'seed {seed}: the evaluation seeds of the study are {numbers}')
     return name
 
 

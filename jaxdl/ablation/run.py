@@ -314,7 +314,10 @@ def _summary(
     study, data = condition.study, plan.data[condition.name]
     ratio = data.test / data.train if study.data.resample_split else 0.0
     metric = METRICS[study.metric]
-    return protocol.summarize(rows, study.baseline, condition.name, ratio, by_image, metric)
+    summary = protocol.summarize(
+        rows, study.baseline, condition.name, ratio, by_image, metric, pairs=study.comparisons
+    )
+    return [row for row in summary if row['baseline'] == study.baseline]
 
 
 def _seconds(groups: Sequence[GroupRecord]) -> dict[str, float]:

@@ -27,9 +27,15 @@ TUNING = ('search', 'learning_rates')  # of an option, next to its overrides of 
 
 def evaluation_seeds(value: int | tuple[int, ...]) -> str | None:
     """Check a number of evaluation seeds, or a list of them, none of which is a tuning seed."""
-    if isinstance(value, int):
-        return fields.at_least(1)(value)
-    return fields.each(fields.between(MEASURING_SEED, LARGEST_SEED))(value)
+    if isinstance(value, tuple):
+        return fields.each(fields.between(MEASURING_SEED, LARGEST_SEED))(value)
+    return fields.at_least(1)(value)
+
+
+def pair_of_options(value: tuple[str, ...]) -> str | None:
+    """Check that a comparison is of two different options."""
+    two = len(value) == len(set(value)) == 2
+    return None if two else 'must be pairs of two options, such as [["avg", "l2"]]'
 
 
 def geometric(low: float, high: float, count: int) -> tuple[float, ...]:
@@ -94,6 +100,10 @@ class Ablation:
     )  # option -> what is expected of it
     conditions: Mapping[str, Overrides] = dataclasses.field(default_factory=lambda: {'': {}})
     second_factor: str = ''  # what the conditions vary
+    # pairs of options that are compared next to those with the baseline: [["avg", "l2"]]
+    comparisons: tuple[tuple[str, ...], ...] = fields.ruled(
+        (), fields.each(pair_of_options, least=0)
+    )
     variant: Variant = Variant()  # what all options share
     data: Data = Data(dataset='hard_digits')
     learning_rates: tuple[float, ...] = fields.ruled(

@@ -309,6 +309,7 @@ def _check_options(ablation: Ablation) -> Ablation:
             )
         _check_taken(option, overrides, option_variant(ablation, option).model)
     _check_different(ablation)
+    _check_comparisons(ablation)
     ablation = search_space.check(ablation)
     for condition, overrides in ablation.conditions.items():
         if len(ablation.conditions) > 1 and condition in ('', ALL):
@@ -319,6 +320,11 @@ def _check_options(ablation: Ablation) -> Ablation:
         if not isinstance(overrides, Mapping):
             raise InputError(
                 f'condition {condition!r} is {overrides!r}: must be a dict of overrides'
+            )
+        if 'comparisons' in overrides:
+            raise InputError(
+                f'condition {condition!r} sets comparisons, which are those of all conditions: set '
+                'comparisons of the study'
             )
         if 'metric' in overrides:
             raise InputError(
@@ -352,6 +358,24 @@ def _check_taken(option: str, overrides: Overrides, model: str) -> None:
             )
 
 
+def _check_comparisons(ablation: Ablation) -> None:
+    """InputError unless every pair is of two options, not the baseline, and is there once."""
+    pairs = set()
+    for pair in ablation.comparisons:
+        text = f'comparisons={[list(pair) for pair in ablation.comparisons]}'
+        for option in pair:
+            if option not in ablation.options:
+                raise unknown('option', option, ablation.options, f' in {text}')
+        if ablation.baseline in pair:
+            raise InputError(
+                f'{text}: every option is compared with the baseline {ablation.baseline!r} anyway: '
+                f'leave out {list(pair)}'
+            )
+        if frozenset(pair) in pairs:
+            raise InputError(f'{text}: {list(pair)} is there twice: leave one out')
+        pairs.add(frozenset(pair))
+
+
 def _check_different(ablation: Ablation) -> None:
     """InputError if two options are the same run."""
     names: dict[Any, str] = {}
@@ -368,6 +392,8 @@ def _check_different(ablation: Ablation) -> None:
 
 def select_options(ablation: Ablation, options: Sequence[str]) -> Ablation:
     """Reduce an ablation to some of its options and the baseline, in its own order.
+
+    Comparisons of pairs with another option are left out.
 
     Args:
       ablation: the study.
@@ -386,7 +412,8 @@ def select_options(ablation: Ablation, options: Sequence[str]) -> Ablation:
             )
     remaining = {k: v for k, v in ablation.options.items() if k in (*options, ablation.baseline)}
     why = {k: v for k, v in ablation.why.items() if k in remaining}
-    return dataclasses.replace(ablation, options=remaining, why=why)
+    pairs = tuple(pair for pair in ablation.comparisons if set(pair) <= set(remaining))
+    return dataclasses.replace(ablation, options=remaining, why=why, comparisons=pairs)
 
 
 def _path(experiment: Experiment, key: str) -> tuple[str, ...]:

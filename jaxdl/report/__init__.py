@@ -11,7 +11,7 @@ from jaxdl import errors
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError, warn
 from jaxdl.report import analysis, assignment, demonstration
-from jaxdl.report.ablation import other_metrics, reading, search
+from jaxdl.report.ablation import other_metrics, reading, result, search
 from jaxdl.report.ablation import page as ablation
 from jaxdl.report.finetune import page as finetune
 from jaxdl.report.finetune import reading as finetune_reading
@@ -73,6 +73,8 @@ Content = tuple[Page, list[Row], dict[str, str]]
 def _ablation(workdir: pathlib.Path) -> Content:
     study = reading.read(workdir)
     files = {'tables/metrics.csv': other_metrics.as_csv(study)}
+    if study.pairs:
+        files['tables/comparisons.csv'] = result.pairs_as_csv(study)
     if study.searched:
         files['tables/chosen.csv'] = search.as_csv(study)
     return ablation.page(study), study.summary, files

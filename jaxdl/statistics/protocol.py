@@ -52,6 +52,18 @@ def seed_numbers(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(seeds))
 
 
+def seed_words(seeds: Sequence[int]) -> str:
+    """Seeds in words.
+
+    Examples:
+      >>> seed_words((1000, 1001, 1002)), seed_words((1000, 1003))
+      ('1000 to 1002', '1000, 1003')
+    """
+    if len(seeds) == seeds[-1] - seeds[0] + 1:
+        return f'{seeds[0]} to {seeds[-1]}'
+    return ', '.join(map(str, seeds))
+
+
 def validation_means(
     rows: Iterable[Row], option: str, condition: str = '', metric: str = ACCURACY.name
 ) -> dict[float, float]:
@@ -531,8 +543,9 @@ def summarize(
     *,
     unpaired: str = REFUSED,
     split: str = TEST,
+    pairs: Iterable[Sequence[str]] = (),
 ) -> list[Row]:
-    """Compute the rows of summary.csv of one condition.
+    """Compute the rows of summary.csv of one condition, and comparisons of further pairs.
 
     Args:
       rows: rows of results.csv.
@@ -544,9 +557,12 @@ def summarize(
       unpaired: REFUSED, or WELCH: an option whose seeds are not those of the baseline is compared
         as unpaired.
       split: split whose values are compared.
+      pairs: further comparisons, of an option with another one. All comparisons of a condition are
+        one family for Holm's correction.
 
     Returns:
-      One row per option: mean, and the comparison with the baseline.
+      One row per option: mean, and the comparison with the baseline. Then one row per pair, whose
+      `baseline` is the second option.
 
     Raises:
       InputError: the seeds of an option are not those of the baseline, and this is refused.
@@ -559,23 +575,21 @@ def summarize(
     summary = [
         _mean(option, baseline, condition, values, metric) for option, values in measured.items()
     ]
-    compared = [row for row in summary if row['option'] != baseline]
+    summary += [_mean(one, other, condition, measured[one], metric) for one, other in pairs]
+    compared = [row for row in summary if row['option'] != row['baseline']]
     for row in compared:
-        option = measured[row['option']]
-        if unpaired == REFUSED and not is_paired(option, measured[baseline]):
+        option, other = (measured[row[side]] for side in ('option', 'baseline'))
+        if unpaired == REFUSED and not is_paired(option, other):
             raise InputError(
                 f'option {row["option"]!r} was not measured on the seeds of the baseline: '
                 'run the experiment again'
             )
-        row |= _comparison(compare_measured(option, measured[baseline], test_train_ratio, metric))
+        row |= _comparison(compare_measured(option, other, test_train_ratio, metric))
     p_values = statistics.holm([row['p_value'] for row in compared])
     for row, adjusted in zip(compared, p_values, strict=True):
         row |= dict(p_holm=float(adjusted), verdict=_verdict(row['difference'], adjusted, metric))
     if by_image is not None:
-        paired = {
-            option: is_paired(values, measured[baseline]) for option, values in measured.items()
-        }
-        _compare_images(summary, by_image, metric, paired)
+        _compare_images(summary, by_image, metric, measured)
     return summary
 
 
@@ -608,7 +622,10 @@ def compare_measured(
 
 
 def _compare_images(
-    summary: Sequence[Row], by_image: ImageValues, metric: Metric, paired: Mapping[str, bool]
+    summary: Sequence[Row],
+    by_image: ImageValues,
+    metric: Metric,
+    measured: Mapping[str, Mapping[int, Any]],
 ) -> None:
     """Add the columns on new seeds and new images to the rows of one condition.
 
@@ -623,9 +640,8 @@ def _compare_images(
             row[name] for name in ('difference_low', 'difference_high', 'p_value')
         )
         if by_image.complete:
-            comparison = by_image.compare(
-                row['option'], row['baseline'], metric, paired=paired[row['option']]
-            )
+            paired = is_paired(measured[row['option']], measured[row['baseline']])
+            comparison = by_image.compare(row['option'], row['baseline'], metric, paired=paired)
             (low, high), p_value = comparison.interval, comparison.p_value
         row |= dict(difference_low_images=low, difference_high_images=high, p_value_images=p_value)
     p_values = statistics.holm([row['p_value_images'] for row in compared])

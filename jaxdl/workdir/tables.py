@@ -50,6 +50,10 @@ SUMMARY = dict(
     p_holm_images=float,
     verdict_images=str,
 )
+# Comparisons of pairs of options, in tables/; `baseline` is the second option.
+COMPARISONS = SUMMARY | dict.fromkeys(
+    ('corrected_low', 'corrected_high', 'corrected_low_images', 'corrected_high_images'), float
+)
 OVER_IMAGES = tuple(SUMMARY)[tuple(SUMMARY).index('images') :]  # of the comparison over images
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
 # One row per run; the integers are levels of the sources of variance.

@@ -58,7 +58,7 @@ def test_listed_seeds_are_measured_and_stated(run):
     rows = tables.read_results(folder / 'results.csv')
     assert {row['seed'] for row in rows if row['phase'] == 'measure'} == {SEED, 1003}
     text = (folder / 'report.md').read_text(encoding='utf-8')
-    assert '2: 1001 and 1003; none of the tuning seeds' in text.replace('\N{NO-BREAK SPACE}', ' ')
+    assert '2 (1001, 1003); none of the tuning seeds' in text
     assert 'trained with 2 evaluation seeds' in text
 
 

@@ -1,5 +1,6 @@
 """Checks of field values: equal for every way of setting a field, with the nearest names."""
 
+import dataclasses
 import math
 
 import pytest
@@ -130,6 +131,36 @@ def test_seeds_of_a_comparison(ablation):
     assert check(override(ablation, dict(seeds=[1000, 1003]))).seeds == (1000, 1003)
     assert protocol.seed_numbers(override(ablation, dict(seeds=[1003, 1000])).seeds) == (1000, 1003)
     check(select_options(override(ablation, dict(seeds=1)), ['max']))
+
+
+@pytest.mark.parametrize(
+    ('pairs', 'words'),
+    [
+        ('avg', 'must be a list of lists'),
+        ([['avg']], 'pairs of two options'),
+        ([['avg', 'avg']], 'pairs of two options'),
+        ([['avg', 'l3']], "unknown option 'l3' in comparisons"),
+        ([['avg', 'max']], "compared with the baseline 'max' anyway"),
+        ([['avg', 'l2'], ['l2', 'avg']], 'is there twice'),
+    ],
+)
+def test_comparisons_are_pairs_of_options(pairs, words):
+    study = Ablation('pooling', 'max', {p: dict(pooling=p) for p in ('max', 'avg', 'l2')})
+    with pytest.raises(InputError, match=words):
+        check(override(study, dict(comparisons=pairs)))
+
+
+def test_a_comparison_of_an_option_that_is_left_out_is_left_out():
+    study = Ablation(
+        'pooling',
+        'max',
+        {p: dict(pooling=p) for p in ('max', 'avg', 'l2', 'strided')},
+        comparisons=(('avg', 'l2'), ('avg', 'strided')),
+    )
+    assert check(select_options(study, ['avg', 'strided'])).comparisons == (('avg', 'strided'),)
+    conditions = {'a': {}, 'b': dict(comparisons=[['avg', 'l2']])}
+    with pytest.raises(InputError, match="condition 'b' sets comparisons"):
+        check(dataclasses.replace(study, conditions=conditions))
 
 
 def test_options_are_checked(ablation):

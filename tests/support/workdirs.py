@@ -61,6 +61,7 @@ class Study:
     classes: Sequence[str] = tuple('0123456789')
     margin: float | None = None
     second_factor: str = ''
+    comparisons: Sequence[tuple[str, str]] = ()
     effects: Mapping[tuple[str, str], float] = dataclasses.field(
         default_factory=dict
     )  # (condition, option) -> error
@@ -215,6 +216,7 @@ def _config(study: Study) -> dict[str, Any]:
     return dict(
         margin=study.margin,
         second_factor=study.second_factor,
+        comparisons=[list(pair) for pair in study.comparisons],
         kind='Ablation',
         name='pooling',
         scale=study.scale,

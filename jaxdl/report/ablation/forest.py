@@ -105,8 +105,8 @@ def _caption(compared: Sequence[Row], uneven: bool) -> str:
     return (
         f'Difference in {unit.compared} from {markup.name(row["baseline"])} (line at 0){points}, '
         f'{_sizes(compared)}. Diamond and thick bar: mean and interval over seeds.{bars} {kind} '
-        'for the number of options (Holm): an interval excludes 0 exactly if the verdict is better '
-        f'or worse. Dots: one seed each{dots}. Grey: '
+        'for the number of comparisons (Holm): an interval excludes 0 exactly if the verdict is '
+        f'better or worse. Dots: one seed each{dots}. Grey: '
         'differences below the minimum '
         f"detectable difference (80{words.SPACE}% power, first step of Holm's correction).{axis}"
     )

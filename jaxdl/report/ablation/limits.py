@@ -56,10 +56,12 @@ def _comparisons(study: AblationRun) -> list[str]:
     if len(study.options) < 2:
         return []
     under = ' under each condition' if study.repeated else ''
+    several = len(study.pairs) // len(study.conditions)
+    others = f' and {several} of options with each other' if several else ''
     items = [
-        f'{words.count(len(study.options) - 1, "comparison")} with the baseline{under}. Holm '
-        f'limits the probability of any false alarm among them to 5{words.SPACE}%. Options are not '
-        'compared with each other.'
+        f'{words.count(len(study.options) - 1, "comparison")} with the baseline{others}{under}. '
+        f'Holm limits the probability of any false alarm among them to 5{words.SPACE}%. '
+        f'{"No other options are" if several else "Options are not"} compared with each other.'
     ]
     detectable = [
         row['corrected_detectable']

@@ -254,7 +254,7 @@ def tests(study: Study) -> list[str]:
             "are crossed random effects there, with Satterthwaite's degrees of freedom "
             f'(Satterthwaite 1946).{jackknife}'
         )
-    comparisons = words.count(len(study.options) - 1, 'comparison')
+    comparisons = words.count(study.comparisons, 'comparison')
     wins = 'pairs of runs in' if every else 'seeds on'
     mixed = '; of unpaired seeds the share of all pairs of runs' if unpaired and not every else ''
     sentences.append(

@@ -59,6 +59,7 @@ def page(study: AblationRun) -> Page:
         *_repeat(
             study, 'Result', lambda c, _: result.comparison(study, c, divergence.warnings(study, c))
         ),
+        *_repeat(study, 'Further comparisons', lambda c, _: result.pairs_compared(study, c)),
         *_repeat(study, 'Other metrics', lambda c, _: other_metrics.blocks(study, c)),
         *_repeat(
             study, 'Learning curves', lambda c, end: result.learning(study, c, f'learning{end}')

@@ -106,7 +106,7 @@ def _measured(study: AblationRun, condition: str) -> str:
         words.count(len(seeds), 'evaluation seed'),
     )
     factors = words.product(options, evaluation)
-    return f'{factors} ({seeds[0]} to {seeds[-1]}): {words.count(len(members), "run")}'
+    return f'{factors} ({protocol.seed_words(seeds)}): {words.count(len(members), "run")}'
 
 
 def _compare(study: AblationRun) -> str:
@@ -114,7 +114,7 @@ def _compare(study: AblationRun) -> str:
     return (
         f'Compare. {name[0].upper()}{name[1:]} on the test split after epoch '
         f'{study.varying("epochs")}, the last epoch. The test split was not used for any choice. '
-        'Paired t test against the baseline, Holm over the options.'
+        'Paired t test against the baseline, Holm over all comparisons.'
     )
 
 

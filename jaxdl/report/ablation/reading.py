@@ -70,19 +70,22 @@ def read(workdir: pathlib.Path) -> AblationRun:
         run=run,
         table=table,
         summary=[],
+        pairs=[],
         costs={(row['condition'], row['option']): row for row in costs},
         series=by_series(table),
         correct=read_correct(workdir / 'correct.npz'),
         metrics=_metrics(workdir / 'artifacts' / 'metrics.csv', table),
         artifacts=workdir / 'artifacts',
     )
-    summary = [row for condition in study.conditions for row in _summary(study, condition)]
-    _check_measurements(workdir, config, summary)
-    return dataclasses.replace(study, summary=summary)
+    _check_measurements(workdir, config, table)
+    rows = [row for condition in study.conditions for row in _summary(study, condition)]
+    summary = [row for row in rows if row['baseline'] == study.baseline]
+    pairs = [row for row in rows if row['baseline'] != study.baseline]
+    return dataclasses.replace(study, summary=summary, pairs=pairs)
 
 
 def _summary(study: AblationRun, condition: str) -> list[Row]:
-    """Rows of summary.csv of one condition, with further numbers of the page."""
+    """Rows of summary.csv and of pairs of one condition, with further numbers of the page."""
     correct = protocol.correctness(
         study.table, study.correct, condition, len(study.data[condition].classes)
     )
@@ -91,7 +94,13 @@ def _summary(study: AblationRun, condition: str) -> list[Row]:
     by_image = protocol.image_values(table, study.metric, correct)
     ratio = study.test_train_ratio(condition)
     summary = protocol.summarize(
-        study.table, study.baseline, condition, ratio, by_image, study.metric
+        study.table,
+        study.baseline,
+        condition,
+        ratio,
+        by_image,
+        study.metric,
+        pairs=study.config.get('comparisons', ()),
     )
     return corrected.extend(summary, study.table, by_image, ratio, study.metric, correct)
 
@@ -164,9 +173,9 @@ def _check_plan(workdir: pathlib.Path, config: dict[str, Any], plan: records.Pla
 
 
 def _check_measurements(
-    workdir: pathlib.Path, config: dict[str, Any], summary: Sequence[Row]
+    workdir: pathlib.Path, config: dict[str, Any], table: Sequence[Row]
 ) -> None:
-    measured = {(row['condition'], row['option']) for row in summary}
+    measured = {(r['condition'], r['option']) for r in table if r['phase'] == 'measure'}
     for condition in config['conditions']:
         for option in config['options']:
             if (condition, option) not in measured:

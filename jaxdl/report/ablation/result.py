@@ -7,9 +7,10 @@ import numpy as np
 from jaxdl import statistics
 from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun, Study
-from jaxdl.report.page import markup, scale, words
+from jaxdl.report.page import exports, markup, scale, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.statistics import protocol
+from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
 COLUMNS = (
@@ -22,11 +23,11 @@ COLUMNS = (
 OVER_SEEDS = {1: 'p (Holm)', 3: 'Verdict'}  # columns without a comparison for new images
 NEAR = 0.05  # distance of a mean share from 0 or 1 below which its interval is a logit interval
 NOTES = (
-    'Square brackets: intervals corrected for the '
-    'number of options, which exclude 0 exactly if p (Holm) < 0.05; they are compatible with the '
-    'test, and not simultaneous for all options. {pairs} p (Holm): corrected for the number of '
-    'options. An option is better or worse if p (Holm) < 0.05. "No difference found" does not mean '
-    'equal. The appendix has minimum detectable differences.'
+    'Square brackets: intervals corrected for the number of comparisons, which exclude 0 exactly '
+    'if p (Holm) < 0.05; they are compatible with the test, and not simultaneous for all options. '
+    '{pairs} p (Holm): corrected for the number of comparisons. An option is better or worse if '
+    'p (Holm) < 0.05. "No difference found" does not mean equal. The appendix has '
+    'minimum detectable differences.'
 )
 NO_IMAGES = (
     'There is no comparison for new images: the metric is not defined without some of the test '
@@ -94,7 +95,7 @@ def comparison(
     notes = (
         _brackets(study, compared),
         *_notes(compared, no_images),
-        *_not_significant(compared),
+        *_not_significant(compared, study.comparisons),
         *warnings,
     )
     return [
@@ -102,6 +103,48 @@ def comparison(
         *([Items(images)] if images else []),
         *(Paragraph(text, 'note') for text in notes),
     ]
+
+
+def pairs_compared(study: AblationRun, condition: str) -> list[Block]:
+    """Comparisons of options with other options than the baseline; empty without any."""
+    compared = [row for row in study.pairs if row['condition'] == condition]
+    if not compared:
+        return []
+    over_images = compared[0]['verdict_images'] is not None
+    chosen = dict(enumerate(COLUMNS)) if over_images else OVER_SEEDS
+    names = ([markup.name(row[side]) for side in ('option', 'baseline')] for row in compared)
+    cells = ([row[0], *(row[1 + i] for i in chosen)] for row in map(_cells, compared))
+    rows = [[*pair, *row] for pair, row in zip(names, cells, strict=True)]
+    columns = ('Option', 'Compared with', study.scale.difference_head(), *chosen.values())
+    caption = 'Comparisons of options with each other'
+    note = (
+        f'Each difference is option {words.MINUS} the option that it is compared with, on the same '
+        f'seed. Holm over all {words.count(study.comparisons, "comparison")} of the study, '
+        f'including those with the baseline. Brackets as in the result. All numbers: '
+        f'{markup.code("tables/comparisons.csv")}.'
+    )
+    sentences = [verdicts.sentence([row]) for row in compared]
+    return [
+        Items(sentences),
+        Table(caption, columns, rows, 'llr' + ''.join('rrrww'[i] for i in chosen)),
+        *(
+            Paragraph(text, 'note')
+            for text in (note, *_not_significant(compared, study.comparisons))
+        ),
+    ]
+
+
+def pairs_as_csv(study: AblationRun) -> str:
+    """Content of tables/comparisons.csv; no cell is a formula to a spreadsheet."""
+    rows = [
+        {k: exports.disarm(v) if isinstance(v, str) else v for k, v in row.items()}
+        for row in study.pairs
+    ]
+    for row in rows:
+        for over in ('', '_images'):
+            ends = row[f'corrected{over}'] or (None, None)
+            row |= {f'corrected_low{over}': ends[0], f'corrected_high{over}': ends[1]}
+    return tables.as_csv(tables.COMPARISONS, rows)
 
 
 def _brackets(study: Study, compared: Sequence[Row]) -> str:
@@ -224,8 +267,12 @@ def _row(row: Row) -> list[str]:
     head = [markup.name(row['option']), mean(row)]
     if row['option'] == row['baseline']:
         return [*head, *[words.DASH] * 4, 'baseline', 'baseline']
+    return [*head, *_cells(row)]
+
+
+def _cells(row: Row) -> list[str]:
+    """Cells of a comparison: the difference, and those of COLUMNS."""
     return [
-        *head,
         f'{scale.of(row).points(row["difference"])}\n({verdicts.interval(row)})'
         f'\n[{verdicts.corrected(row)}]',
         f'{verdicts.interval_images(row)}\n[{verdicts.corrected(row, "_images")}]',
@@ -243,9 +290,9 @@ def _interval(row: Row) -> tuple[float, float]:
     return statistics.logit_interval(row['mean'], row['ci_low'], row['ci_high'])
 
 
-def _not_significant(compared: Sequence[Row]) -> list[str]:
+def _not_significant(compared: Sequence[Row], number: int) -> list[str]:
     """Sentences on rows whose unadjusted interval excludes 0 without a verdict."""
-    comparisons = words.count(len(compared), 'comparison')
+    comparisons = words.count(number, 'comparison')
     return [
         f'The unadjusted interval of {markup.name(row["option"])} excludes 0, but the difference '
         f"is not significant after Holm's correction for {comparisons} (p = "

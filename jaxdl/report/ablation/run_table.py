@@ -76,12 +76,12 @@ def _rule(study: AblationRun) -> list[list[str]]:
         'Evaluation seeds': f'{study.seed_words}; none of the tuning seeds',
         'Measure': f'{study.scale.name} on the test split at epoch {study.varying("epochs")}, '
         'the last epoch',
-        'Verdict': f'paired t test, two-sided, Holm over the options; better or worse if p < '
+        'Verdict': f'paired t test, two-sided, Holm over all comparisons; better or worse if p < '
         f'{statistics.ALPHA:g}, otherwise {verdicts.NONE}',
         'Verdict on new images': 'none: the metric has no comparison over images'
         if all(row.get('verdict_images') is None for row in study.summary)
         else 'seeds and groups of images as crossed random effects, two-sided, '
-        f'Holm over the options; needs at least {statistics.FEWEST_GROUPS} groups',
+        f'Holm over all comparisons; needs at least {statistics.FEWEST_GROUPS} groups',
         'Equivalence': 'two one-sided t tests, Holm over the options; '
         f'p < {statistics.ALPHA:g}, margin '
         f'{study.scale.in_points(words.listing(margins))}'

@@ -72,6 +72,11 @@ class Study:
         """Whether there is more than one condition."""
         return len(self.conditions) > 1
 
+    @property
+    def comparisons(self) -> int:
+        """Number of comparisons of a condition, which Holm's method corrects together."""
+        return len(self.options) - 1
+
     def of(self, condition: str) -> str:
         """Suffix of a heading: the name of the condition if there are several."""
         return f': {words.condition(condition)}' if self.repeated else ''
@@ -110,15 +115,22 @@ class AnalysisRun(Study):
 class AblationRun(Study):
     """An ablation's workdir.
 
+    `pairs` holds comparisons of options with other options than the baseline, rows as of `summary`,
     `correct` holds the content of correct.npz, `metrics` all metrics of the evaluation runs
     (columns METRICS), and `artifacts` is the folder of further files of a report.
     """
 
+    pairs: list[Row]
     plan: Plan
     costs: dict[tuple[str, str], Row]
     correct: CorrectTable
     metrics: list[Row]
     artifacts: pathlib.Path
+
+    @property
+    def comparisons(self) -> int:
+        """Number of comparisons of a condition, which Holm's method corrects together."""
+        return super().comparisons + len(self.config.get('comparisons', ()))
 
     @property
     def metric(self) -> Metric:
@@ -206,14 +218,9 @@ class AblationRun(Study):
 
     @property
     def seed_words(self) -> str:
-        """Evaluation seeds of all conditions: `10, from 1000 on`, or `2: 1000 and 1003`."""
-        texts = []
-        for condition in self.conditions:
-            seeds = self.design(condition)['seeds']
-            numbers = protocol.seed_numbers(seeds)
-            listed = f': {words.listing(map(str, numbers))}'
-            first = f', from {protocol.MEASURING_SEED} on'
-            texts.append(f'{len(numbers)}{first if isinstance(seeds, int) else listed}')
+        """Evaluation seeds of all conditions: `10 (1000 to 1009)`."""
+        every = (protocol.seed_numbers(self.design(c)['seeds']) for c in self.conditions)
+        texts = (f'{len(seeds)} ({protocol.seed_words(seeds)})' for seeds in every)
         return '; '.join(dict.fromkeys(texts))
 
     @property

@@ -27,7 +27,7 @@ IMAGES_COLUMNS = (
 )
 SHARES_COLUMNS = ('Make up half', 'Make up all')  # of the difference, for accuracy
 SEEDS_NOTES = (
-    'p: {tests}, two-sided; (Holm): corrected for the number of options. Corrected interval: '
+    'p: {tests}, two-sided; (Holm): corrected for the number of comparisons. Corrected interval: '
     'excludes 0 exactly if p (Holm) < 0.05; it is compatible with the test, and not simultaneous '
     'for all options. Probability of improvement: share of seeds on which the option wins, ties '
     "counting half, with Wilson's interval (an approximation with ties){pairs}; 0.75 is the "
