@@ -11,7 +11,7 @@ from jaxdl import errors
 from jaxdl import workdir as folder
 from jaxdl.errors import InputError, warn
 from jaxdl.report import analysis, assignment, demonstration
-from jaxdl.report.ablation import other_metrics, reading, result, search
+from jaxdl.report.ablation import interaction, main_effects, other_metrics, reading, result, search
 from jaxdl.report.ablation import page as ablation
 from jaxdl.report.finetune import page as finetune
 from jaxdl.report.finetune import reading as finetune_reading
@@ -75,6 +75,9 @@ def _ablation(workdir: pathlib.Path) -> Content:
     files = {'tables/metrics.csv': other_metrics.as_csv(study)}
     if study.pairs:
         files['tables/comparisons.csv'] = result.pairs_as_csv(study)
+    if interaction.has_second_factor(study):
+        files['tables/main_effects.csv'] = main_effects.as_csv(study)
+        files['tables/interaction.csv'] = interaction.as_csv(study)
     if study.searched:
         files['tables/chosen.csv'] = search.as_csv(study)
     return ablation.page(study), study.summary, files

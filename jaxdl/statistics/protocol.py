@@ -584,10 +584,10 @@ def summarize(
                 f'option {row["option"]!r} was not measured on the seeds of the baseline: '
                 'run the experiment again'
             )
-        row |= _comparison(compare_measured(option, other, test_train_ratio, metric))
+        row |= comparison_columns(compare_measured(option, other, test_train_ratio, metric))
     p_values = statistics.holm([row['p_value'] for row in compared])
     for row, adjusted in zip(compared, p_values, strict=True):
-        row |= dict(p_holm=float(adjusted), verdict=_verdict(row['difference'], adjusted, metric))
+        row |= dict(p_holm=float(adjusted), verdict=verdict_of(row['difference'], adjusted, metric))
     if by_image is not None:
         _compare_images(summary, by_image, metric, measured)
     return summary
@@ -647,7 +647,7 @@ def _compare_images(
     p_values = statistics.holm([row['p_value_images'] for row in compared])
     for row, adjusted in zip(compared, p_values, strict=True):
         few = groups < statistics.FEWEST_GROUPS
-        verdict = NONE if few else _verdict(row['difference'], adjusted, metric)
+        verdict = NONE if few else verdict_of(row['difference'], adjusted, metric)
         row |= dict(p_holm_images=float(adjusted), verdict_images=verdict)
 
 
@@ -695,7 +695,8 @@ def _mean(
     return head | dict(metric=metric.name, mean=mean, ci_low=low, ci_high=high)
 
 
-def _comparison(comparison: statistics.Comparison) -> Row:
+def comparison_columns(comparison: statistics.Comparison) -> Row:
+    """Columns of summary.csv of a comparison, before corrections."""
     return dict(
         difference=comparison.difference,
         difference_low=comparison.interval[0],
@@ -708,7 +709,8 @@ def _comparison(comparison: statistics.Comparison) -> Row:
     )
 
 
-def _verdict(difference: float, p_holm: float, metric: Metric) -> str:
+def verdict_of(difference: float, p_holm: float, metric: Metric) -> str:
+    """Verdict on a difference: `better`, `worse` or NONE."""
     if p_holm >= statistics.ALPHA:
         return NONE
     return 'better' if metric.improvement(difference) > 0 else 'worse'

@@ -54,6 +54,38 @@ SUMMARY = dict(
 COMPARISONS = SUMMARY | dict.fromkeys(
     ('corrected_low', 'corrected_high', 'corrected_low_images', 'corrected_high_images'), float
 )
+# Means and differences of the levels of two factors, and interactions of options with conditions
+# relative to the first condition, `reference`, in tables/.
+_TESTED = dict(
+    difference=float, difference_low=float, difference_high=float, p_value=float, p_holm=float
+)
+MAIN_EFFECTS = dict(
+    factor=str,
+    level=str,
+    baseline=str,
+    seeds=int,
+    metric=str,
+    mean=float,
+    ci_low=float,
+    ci_high=float,
+    **_TESTED,
+    p_better=float,
+    p_better_low=float,
+    p_better_high=float,
+    detectable=float,
+    verdict=str,
+)
+INTERACTION = dict(
+    condition=str,
+    option=str,
+    baseline=str,
+    reference=str,
+    seeds=int,
+    metric=str,
+    **_TESTED,
+    detectable=float,
+    verdict=str,
+)
 OVER_IMAGES = tuple(SUMMARY)[tuple(SUMMARY).index('images') :]  # of the comparison over images
 COSTS = dict(condition=str, option=str, parameters=int, flops=float, seconds_per_member=float)
 # One row per run; the integers are levels of the sources of variance.

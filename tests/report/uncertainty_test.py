@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import workdirs
+from scipy import stats
 
 from jaxdl import errors, report, statistics
 from jaxdl.report.ablation import queries, reading
@@ -226,6 +227,37 @@ def test_the_interaction(crossed):
         'Interactions in percentage points: avg under dropout' in read.text
     )
     assert read.table('Test accuracy, %, under each level of dropout').keys() == set(study.options)
+
+
+def test_main_effects_and_interactions_as_numbers(crossed):
+    study = reading.read(crossed)
+    values = np.array(
+        [
+            [list(queries.by_seed(study, c, option).values()) for option in study.options]
+            for c in study.conditions
+        ]
+    )  # [condition, option, seed]
+    rows = results.read_table(crossed / 'tables' / 'main_effects.csv', results.MAIN_EFFECTS)
+    assert [row['level'] for row in rows] == [*study.options, *study.conditions]
+    assert [row['factor'] for row in rows] == ['pooling'] * 3 + ['dropout'] * 2
+    for row, level in zip(rows, [*values.mean(0), *values.mean(1)], strict=True):
+        first = values.mean(0 if row['factor'] == 'pooling' else 1)[0]
+        assert row['mean'] == pytest.approx(level.mean())
+        if row['level'] == row['baseline']:
+            assert row['difference'] is None
+            continue
+        assert row['p_value'] == pytest.approx(stats.ttest_rel(level, first).pvalue)
+        assert row['difference'] == pytest.approx((level - first).mean())
+        assert (row['verdict'] == 'no difference found') == (row['p_holm'] >= 0.05)
+    effects = [row['p_value'] for row in rows if row['factor'] == 'pooling' and row['difference']]
+    assert [row['p_holm'] for row in rows[1:3]] == pytest.approx(statistics.holm(effects))
+    inner = results.read_table(crossed / 'tables' / 'interaction.csv', results.INTERACTION)
+    for row, effect in zip(inner, (values - values[:, :1])[:, 1:].swapaxes(0, 1), strict=True):
+        there, here = effect[1], effect[0]
+        assert (row['condition'], row['reference']) == ('dropout 0.5', 'dropout 0')
+        assert row['difference'] == pytest.approx((there - here).mean())
+        assert row['p_value'] == pytest.approx(stats.ttest_rel(there, here).pvalue)
+    assert page(crossed).table('Main effects of both factors, n = 6 seeds').keys() >= {'pooling'}
 
 
 def test_no_interaction_is_no_finding(tmp_path):

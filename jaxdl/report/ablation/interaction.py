@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxdl import statistics
-from jaxdl.report.ablation import queries
+from jaxdl.report.ablation import main_effects, queries
 from jaxdl.report.ablation.study import AblationRun
-from jaxdl.report.page import markup, palette, plots, words
+from jaxdl.report.page import exports, markup, palette, plots, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.report.page.scale import Scale
+from jaxdl.workdir import tables
 from jaxdl.workdir.tables import Row
 
 OPTION: plots.Line = dict(marker='D', markersize=5, linestyle='-', capsize=3)
@@ -31,9 +32,7 @@ Intervals = dict[
 
 def blocks(study: AblationRun, figure: str) -> list[Block]:
     """Means, contrasts and a figure named `figure`; empty without a second factor."""
-    if not study.config.get('second_factor') or not study.repeated or len(study.options) < 2:
-        return []
-    interactions = contrasts(study)
+    interactions = contrasts(study) if has_second_factor(study) else {}
     if not interactions:
         return []
     first = study.conditions[0]
@@ -60,9 +59,39 @@ def blocks(study: AblationRun, figure: str) -> list[Block]:
             _rows(interactions, study.scale),
             'llrrrl',
         ),
-        Paragraph(text, 'note'),
+        Paragraph(f'{text} All numbers: {markup.code("tables/interaction.csv")}.', 'note'),
         _figure(study, figure),
+        *main_effects.blocks(study),
     ]
+
+
+def has_second_factor(study: AblationRun) -> bool:
+    """Whether the conditions of a study are the levels of a second factor."""
+    named = bool(study.config.get('second_factor'))
+    return named and study.repeated and len(study.options) > 1
+
+
+def as_csv(study: AblationRun) -> str:
+    """Content of tables/interaction.csv; no cell is a formula to a spreadsheet."""
+    rows = [
+        dict(
+            condition=condition,
+            option=option,
+            baseline=study.baseline,
+            reference=study.conditions[0],
+            seeds=comparison.n,
+            metric=study.metric.name,
+            difference=comparison.difference,
+            difference_low=comparison.interval[0],
+            difference_high=comparison.interval[1],
+            p_value=comparison.p_value,
+            p_holm=p_holm,
+            detectable=comparison.detectable,
+            verdict=_finding(p_holm),
+        )
+        for (option, condition), (comparison, p_holm) in contrasts(study).items()
+    ]
+    return tables.as_csv(tables.INTERACTION, map(exports.disarmed, rows))
 
 
 def contrasts(study: AblationRun) -> Contrasts:
@@ -127,10 +156,14 @@ def _rows(interactions: Contrasts, unit: Scale) -> list[list[str]]:
             f'{unit.points(comparison.difference)} ({unit.span(*comparison.interval)})',
             words.p_value(comparison.p_value),
             words.p_value(p_holm),
-            'interaction' if p_holm < statistics.ALPHA else 'none found',
+            _finding(p_holm),
         ]
         for (option, condition), (comparison, p_holm) in interactions.items()
     ]
+
+
+def _finding(p_holm: float) -> str:
+    return 'interaction' if p_holm < statistics.ALPHA else 'none found'
 
 
 def _means(study: AblationRun) -> Table:

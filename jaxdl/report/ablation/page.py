@@ -70,7 +70,7 @@ def page(study: AblationRun) -> Page:
             lambda c, end: differing.blocks(study.folder(c), study, c, f'differing{end}'),
         ),
         *_optional_figures(study),
-        Section('Interaction', interaction.blocks(study, 'interaction')),
+        Section('Interaction and main effects', interaction.blocks(study, 'interaction')),
         Section('Decision', decision.blocks(study)),
         Section('Methods', methods.blocks(study)),
         *data.sections(study),

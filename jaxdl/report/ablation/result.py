@@ -136,10 +136,7 @@ def pairs_compared(study: AblationRun, condition: str) -> list[Block]:
 
 def pairs_as_csv(study: AblationRun) -> str:
     """Content of tables/comparisons.csv; no cell is a formula to a spreadsheet."""
-    rows = [
-        {k: exports.disarm(v) if isinstance(v, str) else v for k, v in row.items()}
-        for row in study.pairs
-    ]
+    rows = [exports.disarmed(row) for row in study.pairs]
     for row in rows:
         for over in ('', '_images'):
             ends = row[f'corrected{over}'] or (None, None)

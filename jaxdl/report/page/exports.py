@@ -3,7 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from jaxdl.report.page import markup
 from jaxdl.report.page.blocks import Page, Table
@@ -45,6 +46,11 @@ def as_latex(table: Table) -> str:
 
 def _cell(text: str) -> str:
     return disarm(markup.flat(markup.plain(str(text).replace('\n', ' '))).translate(ASCII))
+
+
+def disarmed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table without cells that a spreadsheet reads as a formula."""
+    return {k: disarm(v) if isinstance(v, str) else v for k, v in row.items()}
 
 
 def disarm(text: str) -> str:
