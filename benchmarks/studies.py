@@ -108,9 +108,11 @@ def _paragraph(key: str, text: str) -> str:
 
 def main() -> None:
     """Run, and print."""
+    # Those of a fine-tuning need weights and images.
+    default = [n for n in catalogue.by_kind()['Ablation'] if not n.startswith('finetune_')]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--runs', type=pathlib.Path, default=pathlib.Path('build/studies'))
-    parser.add_argument('names', nargs='*', default=list(catalogue.by_kind()['Ablation']))
+    parser.add_argument('names', nargs='*', default=default)
     arguments = parser.parse_args()
     arguments.runs.mkdir(parents=True, exist_ok=True)
     seconds = {name: run(name, arguments.runs / name) for name in arguments.names}

@@ -140,7 +140,7 @@ def convert(annotation: Any, value: Any) -> Any:
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):
-        return None if value is None else _convert_to_any(arguments, value)
+        return _convert_to_any(arguments, value)
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(convert(arguments[0], v) for v in value)
     if origin is not None and isinstance(value, Mapping) and issubclass(origin, Mapping):

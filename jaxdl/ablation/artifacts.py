@@ -31,7 +31,8 @@ def write(folder: pathlib.Path, condition: Condition, findings: Mapping) -> None
     """
     study, dataset = condition.study, condition.dataset
     splits = condition.splits[min(condition.splits)]
-    variants = {option: option_variant(study, option) for option in study.options}
+    options = study.options if study.pictures else ()
+    variants = {option: option_variant(study, option) for option in options}
     for name in study.pictures:
         _write(folder / f'{name}.npz', PICTURES[name](dataset, splits, variants))
     _write(folder / 'near_duplicates.npz', audit.pictures(dataset, findings))

@@ -222,6 +222,11 @@ def _read_ablation(folder: pathlib.Path) -> Ablation:
     ablation = load_config(folder / 'config.json')
     if not isinstance(ablation, Ablation):
         raise InputError(f'{folder} is not the workdir of an ablation: give one of an ablation')
+    if ablation.base:
+        raise InputError(
+            f'{folder} is an ablation of a fine-tuning, which keeps no networks: '
+            'run the option as an experiment finetune'
+        )
     if not workdir.is_finished(folder):
         raise InputError(f'{folder}: the run is not finished; the same command resumes it')
     return ablation

@@ -148,7 +148,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         planned_search = plan_search(study)
         phases = _phases(study, planned_search)
         splits = _splits(study, dataset, phases)
-        data[name] = _data_plan(dataset, list(splits.values()))
+        data[name] = data_plan(dataset, list(splits.values()))
         check_metrics(study, dataset, splits.values())
         groups = [
             Group(phase.members, _group_plan(name, phase, data[name], study, devices.count, timer))
@@ -171,10 +171,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
             if (kind, name) in registry.ORIGINS and kind == 'model'
         }
         or None,
-        metrics={
-            name: MetricPlan(METRICS[name].lower_is_better, METRICS[name].over)
-            for name in metric_names(ablation)
-        },
+        metrics=metric_plans(ablation),
         search={c.name: c.search for c in conditions if c.search} or None,
     )
     return StudyPlan(ablation, tuple(conditions), record)
@@ -200,6 +197,14 @@ def resume_plan(ablation: Ablation, record: records.Plan) -> StudyPlan:
         splits = _splits(study, dataset, phases)
         conditions.append(Condition(name, study, dataset, splits, tuple(groups), planned_search))
     return StudyPlan(ablation, tuple(conditions), record)
+
+
+def metric_plans(ablation: Ablation) -> dict[str, MetricPlan]:
+    """Direction and level of the metrics that a study measures."""
+    return {
+        name: MetricPlan(METRICS[name].lower_is_better, METRICS[name].over)
+        for name in metric_names(ablation)
+    }
 
 
 def metric_names(ablation: Ablation) -> list[str]:
@@ -285,16 +290,20 @@ def _fixed_rate(study: Ablation, option: str, plan: SearchPlan) -> dict[str, flo
 
 def load_conditions(ablation: Ablation) -> list[tuple[str, Ablation, Dataset]]:
     """Name, experiment with overrides and data set of each condition; no data set is read twice."""
-    defaults = {name: getattr(Data, name) for name in SPLITTING}
     datasets: dict[Data, Dataset] = {}
     conditions = []
     for name, overrides in ablation.conditions.items():
         study = override(ablation, overrides)
-        source = dataclasses.replace(study.data, **defaults)
+        source = source_of(study.data)
         if source not in datasets:
             datasets[source] = load(source)
         conditions.append((name, study, datasets[source]))
     return conditions
+
+
+def source_of(data: Data) -> Data:
+    """`data` without the fields that do not change the images that are loaded."""
+    return dataclasses.replace(data, **{name: getattr(Data, name) for name in SPLITTING})
 
 
 def _load_unchanged(
@@ -508,7 +517,7 @@ def check_metrics(study: Ablation, dataset: Dataset, splits: Iterable[Splits]) -
                 )
 
 
-def _data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:
+def data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:
     """Facts of the data; of several splits those of the first and the smallest training split.
 
     Raises:

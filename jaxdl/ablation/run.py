@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 
 from jaxdl import workdir
-from jaxdl.ablation import artifacts, member_networks, planning, result_rows, tuning
+from jaxdl.ablation import (
+    artifacts,
+    finetune_plan,
+    finetune_runner,
+    member_networks,
+    planning,
+    result_rows,
+    tuning,
+)
 from jaxdl.ablation.chunk_runner import Session, run_groups
+from jaxdl.ablation.finetune_plan import FineTuneCondition
 from jaxdl.ablation.planning import Condition, StudyPlan
 from jaxdl.ablation.result_rows import ALWAYS
 from jaxdl.config import registry
@@ -73,7 +82,9 @@ def run(
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
     folder, ablation = pathlib.Path(folder), check(ablation)
-    tracking.check(ablation.trackers)
+    tracking.check((ablation.base or ablation).trackers)
+    if ablation.base:
+        ablation = finetune_plan.pin_revision(ablation, folder, overwrite)
     plan = _share_plan(folder, ablation, overwrite)
     if plan is not None:
         _train(folder, plan, command)
@@ -102,7 +113,7 @@ def _share_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> St
     shared = distributed.share_result(content)
     if plans or shared is None:
         return plans[0] if plans else None
-    return planning.resume_plan(ablation, records.parse(records.Plan, shared))
+    return _resume_plan(folder, ablation, records.parse(records.Plan, shared))
 
 
 def _freeze_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> StudyPlan | None:
@@ -116,14 +127,22 @@ def _freeze_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> S
         finished = workdir.is_finished(folder)
         _check_files(folder, record, ablation, finished)
         if not finished:
-            return planning.resume_plan(ablation, record)
-        planning.check_data(ablation, record)
+            return _resume_plan(folder, ablation, record)
+        (finetune_plan if ablation.base else planning).check_data(ablation, record)
         return None
-    plan = planning.make_plan(ablation)
+    plan = (finetune_plan if ablation.base else planning).make_plan(ablation)
     if overwrite:
         workdir.clear(folder)
+    if ablation.base:
+        finetune_plan.write_splits(folder, plan)
     workdir.write_records(folder, config=config, plan=records.as_json(plan.record))
     return dataclasses.replace(plan, record=records.read(path, records.Plan))
+
+
+def _resume_plan(folder: pathlib.Path, ablation: Ablation, record: records.Plan) -> StudyPlan:
+    if ablation.base:
+        return finetune_plan.resume_plan(ablation, record, folder)
+    return planning.resume_plan(ablation, record)
 
 
 def _check_files(
@@ -151,22 +170,31 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
     started = provenance.collect(command)
     if first:
         workdir.write_records(folder, run=records.as_json(started))
-    trackers = ablation.trackers if first else ()
+    settings = ablation.base or ablation
+    trackers = settings.trackers if first else ()
     measured = []
     with (
         signals.defer_signals() as interrupted,
-        progress.show_ablation(plan.record.groups) as show,
+        (
+            progress.show_finetuning()
+            if ablation.base
+            else progress.show_ablation(plan.record.groups)
+        ) as show,
         tracking.open_trackers(folder, trackers) as track,
     ):
         note = journal.open_journal(folder, show) if first else journal.ignore_events
         note('start')
         session = Session(
-            folder, plan.record.devices, note, interrupted, ablation.checkpoint_seconds, track
+            folder, plan.record.devices, note, interrupted, settings.checkpoint_seconds, track
         )
         for number, condition in enumerate(plan.conditions):
-            measurements = _measure(session, condition, number, plan.columns)
+            measurements = (
+                _measure_finetunes(session, condition, number)
+                if ablation.base
+                else _measure(session, condition, number, plan.columns)
+            )
             if first:
-                measurements.costs = result_rows.cost_rows(condition, measurements.groups)
+                measurements.costs = _cost_rows(condition, measurements)
                 findings = plan.record.data[condition.name].findings
                 artifact_folder = folder / 'artifacts' / str(number)
                 artifacts.write(artifact_folder, condition, findings)
@@ -187,8 +215,7 @@ def _measure(
     metric = METRICS[study.metric]
     workload = Workload(data, num_classes, study.epochs, tuple(splits), metric)
     measurements = Measurements(condition, blocks=_blocks(condition))
-    names = [name for name in dict.fromkeys((study.metric, *study.metrics)) if name not in ALWAYS]
-    chance = result_rows.chance_of(condition)
+    names, chance = _further_metrics(study), result_rows.chance_of(condition)
 
     def run_phase(
         name: str, settings: Mapping[str, Sequence[Setting]], label: str, stage: str = ''
@@ -229,6 +256,37 @@ def _measure(
     if study.variance_study:
         run_phase('variance', {study.baseline: [best[study.baseline]]}, 'variance')
     return measurements
+
+
+def _measure_finetunes(session: Session, condition: Condition, number: int) -> Measurements:
+    """The evaluation runs of an ablation of a fine-tuning; nothing is tuned."""
+    assert isinstance(condition, FineTuneCondition)
+    measurements = Measurements(condition, blocks=_blocks(condition))
+    num_classes = len(condition.dataset.class_names)
+    names, chance = _further_metrics(condition.study), result_rows.chance_of(condition)
+    for group, results, record in finetune_runner.run_options(
+        session, condition, number, measurements.blocks
+    ):
+        measurements.groups.append(record)
+        members = list(zip(group.members, results, strict=True))
+        rows = result_rows.result_rows(
+            condition.name, 'measure', members, num_classes, names, chance
+        )
+        measurements.rows += rows
+        tracking.track_rows(session.track, rows)
+        measurements.tested += members
+    return measurements
+
+
+def _further_metrics(study: Ablation) -> list[str]:
+    """Metrics in results.csv next to loss and accuracy."""
+    return [name for name in dict.fromkeys((study.metric, *study.metrics)) if name not in ALWAYS]
+
+
+def _cost_rows(condition: Condition, measurements: Measurements) -> list[Row]:
+    if isinstance(condition, FineTuneCondition):
+        return finetune_runner.cost_rows(condition, measurements.tested)
+    return result_rows.cost_rows(condition, measurements.groups)
 
 
 def _blocks(condition: Condition) -> np.ndarray | None:
@@ -312,7 +370,7 @@ def _summary(
 ) -> list[Row]:
     """Rows of summary.csv of one condition."""
     study, data = condition.study, plan.data[condition.name]
-    ratio = data.test / data.train if study.data.resample_split else 0.0
+    ratio = data.test / data.train if study.images.resample_split else 0.0
     metric = METRICS[study.metric]
     summary = protocol.summarize(
         rows, study.baseline, condition.name, ratio, by_image, metric, pairs=study.comparisons

@@ -66,6 +66,11 @@ def check(command: CommandLine) -> int:
             f'--mode=check --experiment={experiment.name}: only ablations have checks before '
             'training; use --mode=run'
         )
+    if experiment.base:
+        raise InputError(
+            f'--mode=check --experiment={experiment.name}: an ablation of a fine-tuning has no '
+            'checks before training; use --mode=plan'
+        )
     from jaxdl.ablation import checks
     from jaxdl.runtime import progress
 

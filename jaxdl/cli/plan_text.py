@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from jaxdl.ablation import estimate
+from jaxdl.ablation import estimate, finetune_plan
 from jaxdl.cli import seed_budget
 from jaxdl.config import catalogue
 from jaxdl.config.experiment import Ablation, Demonstration, Experiment, FineTune
@@ -25,9 +25,8 @@ def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
       Lines of text.
     """
     if isinstance(experiment, Ablation):
-        return '\n'.join(
-            [estimate.describe(experiment), *seed_budget.describe(experiment, workdir)]
-        )
+        describe_runs = finetune_plan.describe if experiment.base else estimate.describe
+        return '\n'.join([describe_runs(experiment), *seed_budget.describe(experiment, workdir)])
     lines = [f'{experiment.name}: {experiment.question}', '']
     if isinstance(experiment, FineTune):
         return '\n'.join([*lines, *plan.describe(experiment)])

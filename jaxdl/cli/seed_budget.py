@@ -1,5 +1,6 @@
 """Number of seeds that a study needs, from the spread that a finished run measured."""
 
+import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -80,6 +81,7 @@ def _read_finished(ablation: Ablation, folder: pathlib.Path) -> dict[str, Any]:
     if not (folder / 'config.json').exists() or not (folder / 'run.json').exists():
         raise InputError(f'{folder} holds no run')
     config, wanted = workdir.read_json(folder / 'config.json'), as_dict(ablation)
+    wanted = workdir.parse(json.dumps(wanted))  # tuples as lists, as in the file
     shared = [name for name in ablation.options if name in config.get('options', {})]
     if any(config.get(key) != wanted[key] for key in SAME) or len(shared) < 2:
         raise InputError(f'{folder} holds a run of another study')
@@ -102,7 +104,8 @@ def _table(ablation: Ablation, folder: pathlib.Path, config: Mapping[str, Any]) 
     targets: list[float] = sorted(
         {*_targets(rows, baseline, first, unit), *([margin] if margin else [])}
     )
-    run = f'{config["epochs"]} epochs' + (', a smoke run' if config.get('scale') == 'quick' else '')
+    epochs = (config.get('base') or {}).get('finetune', config)['epochs']
+    run = f'{epochs} epochs' + (', a smoke run' if config.get('scale') == 'quick' else '')
     points = 'percentage points of ' if unit.percent else ''
     yield f'How many seeds? In {points}test {unit.name}, from {folder} ({run}).'
     heads = [f'n={n}' for n in COUNTS] + [f'for {unit.factor * target:.3g}' for target in targets]

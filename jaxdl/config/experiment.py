@@ -80,11 +80,53 @@ def sweep(**values: Sequence[Any]) -> dict[str, dict[str, Any]]:
 
 
 @dataclasses.dataclass(frozen=True)
+class FineTune:
+    """A pretrained network fitted to new images: a linear probe of its features, then all layers.
+
+    Args:
+      stages: `probe` alone, or `probe` and `finetune`.
+      weights: a file of weights, or an id of the Hugging Face hub.
+      architecture: a row of models.ARCHITECTURES; empty: recognised from the tensors.
+      revision: of a hub id.
+      network: which of several networks in the file, by a part of the names of its tensors:
+        `encoder_q`, `teacher`.
+      recipe: the row of RECIPES that was applied last.
+      evidence: workdirs of ablations on these images, whose verdicts the report quotes.
+    """
+
+    stages: tuple[str, ...] = fields.ruled(
+        ('probe', 'finetune'), fields.each(fields.one_of(('probe', 'finetune')))
+    )
+    weights: str = ''
+    architecture: str = fields.ruled('', fields.one_of(('', *ARCHITECTURES)))
+    revision: str = ''
+    network: str = ''
+    recipe: str = fields.ruled('', fields.one_of(('', *RECIPES)))
+    variant: TrainSettings = TrainSettings()
+    data: Data = Data()
+    probe: Probe = Probe()
+    finetune: Recipe = Recipe()
+    evidence: tuple[str, ...] = fields.ruled((), fields.each(lambda _: None, least=0))
+    checkpoint_seconds: float = fields.ruled(
+        120.0, fields.at_least(0)
+    )  # the most work that a killed run repeats
+    trackers: tuple[str, ...] = fields.ruled(
+        (), fields.each(fields.one_of(TRACKERS), least=0)
+    )  # record the numbers of the run
+    conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))
+    scale: str = fields.ruled('full', fields.one_of(SCALES))
+    name: str = fields.ruled('', fields.path_part)
+    question: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
 class Ablation:
     """A factor whose options are compared with a baseline.
 
     An option is a named dict of overrides of Variant. It may have a `search` or `learning_rates` of
-    its own.
+    its own. With `base`, the study is one of a fine-tuning: an option is a dict of overrides of
+    `base`, and only the fields of WITH_BASE may be set, since everything else is a setting of
+    `base`.
 
     A condition repeats the study under overrides of the experiment (`{'data.dataset': ...,
     'epochs': 5}`). Where a second factor is named, the conditions are its values, the first its
@@ -94,7 +136,7 @@ class Ablation:
 
     factor: str  # what the options vary, in a word
     baseline: str  # the option that all others are compared with
-    options: Mapping[str, Overrides]  # name -> overrides of `variant`
+    options: Mapping[str, Overrides]  # name -> overrides of `variant`, or of `base`
     why: Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )  # option -> what is expected of it
@@ -104,6 +146,7 @@ class Ablation:
     comparisons: tuple[tuple[str, ...], ...] = fields.ruled(
         (), fields.each(pair_of_options, least=0)
     )
+    base: FineTune | None = None  # the fine-tuning that all options share; null: a new network
     variant: Variant = Variant()  # what all options share
     data: Data = Data(dataset='hard_digits')
     learning_rates: tuple[float, ...] = fields.ruled(
@@ -151,6 +194,35 @@ class Ablation:
     name: str = fields.ruled('', fields.path_part)
     question: str = ''
 
+    @property
+    def images(self) -> Data:
+        """Data of the runs: those of the base where there is one."""
+        return self.base.data if self.base else self.data
+
+
+# Fields of an Ablation that an ablation of a fine-tuning uses.
+WITH_BASE = (
+    'factor',
+    'baseline',
+    'options',
+    'why',
+    'conditions',
+    'second_factor',
+    'comparisons',
+    'base',
+    'seeds',
+    'margin',
+    'metric',
+    'metrics',
+    'scale',
+    'name',
+    'question',
+)
+# Fields of its `base` without effect: the study has such a field of its own, or no use for it.
+UNUSED_OF_BASE = ('name', 'question', 'scale', 'evidence', 'finetune.explain')
+# Fields of its `base` that no option can set: the images, and what concerns all runs together.
+SHARED_OF_BASE = ('data', 'checkpoint_seconds', 'trackers')
+
 
 @dataclasses.dataclass(frozen=True)
 class Demonstration:
@@ -190,52 +262,12 @@ class Assignment:
     question: str = ''
 
 
-@dataclasses.dataclass(frozen=True)
-class FineTune:
-    """A pretrained network fitted to new images: a linear probe of its features, then all layers.
-
-    Args:
-      stages: `probe` alone, or `probe` and `finetune`.
-      weights: a file of weights, or an id of the Hugging Face hub.
-      architecture: a row of models.ARCHITECTURES; empty: recognised from the tensors.
-      revision: of a hub id.
-      network: which of several networks in the file, by a part of the names of its tensors:
-        `encoder_q`, `teacher`.
-      recipe: the row of RECIPES that was applied last.
-      evidence: workdirs of ablations on these images, whose verdicts the report quotes.
-    """
-
-    stages: tuple[str, ...] = fields.ruled(
-        ('probe', 'finetune'), fields.each(fields.one_of(('probe', 'finetune')))
-    )
-    weights: str = ''
-    architecture: str = fields.ruled('', fields.one_of(('', *ARCHITECTURES)))
-    revision: str = ''
-    network: str = ''
-    recipe: str = fields.ruled('', fields.one_of(('', *RECIPES)))
-    variant: TrainSettings = TrainSettings()
-    data: Data = Data()
-    probe: Probe = Probe()
-    finetune: Recipe = Recipe()
-    evidence: tuple[str, ...] = fields.ruled((), fields.each(lambda _: None, least=0))
-    checkpoint_seconds: float = fields.ruled(
-        120.0, fields.at_least(0)
-    )  # the most work that a killed run repeats
-    trackers: tuple[str, ...] = fields.ruled(
-        (), fields.each(fields.one_of(TRACKERS), least=0)
-    )  # record the numbers of the run
-    conv: str | None = fields.ruled(None, fields.one_of(LOWERINGS))
-    scale: str = fields.ruled('full', fields.one_of(SCALES))
-    name: str = fields.ruled('', fields.path_part)
-    question: str = ''
-
-
 Experiment = Ablation | Demonstration | Assignment | FineTune
 Kind = typing.TypeVar('Kind', bound=Experiment)
 
 
 def option_variant(ablation: Ablation, option: str) -> Variant:
-    """Full setting of an option, at the learning rate of the base variant.
+    """Full setting of an option of new networks, at the learning rate of the base variant.
 
     Args:
       ablation: the study.

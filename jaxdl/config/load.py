@@ -11,6 +11,7 @@ from typing import Any
 from jaxdl import workdir
 from jaxdl.config import catalogue, registry
 from jaxdl.config.experiment import (
+    WITH_BASE,
     Ablation,
     Assignment,
     Demonstration,
@@ -18,7 +19,7 @@ from jaxdl.config.experiment import (
     FineTune,
     option_variant,
 )
-from jaxdl.config.overrides import check, override
+from jaxdl.config.overrides import base_of, check, option_finetune, override
 from jaxdl.errors import InputError, blamed, unknown
 from jaxdl.train.variant import Variant, variant_class
 
@@ -107,8 +108,10 @@ def _build_record(kind: type, content: Mapping[str, Any]) -> Any:
         raise InputError(f'lacks the field {lacking[0]}: use the unchanged config.json of a run')
     values = dict(content)
     for name, field in fields_by_name.items():
-        if dataclasses.is_dataclass(field.type) and name in values:
-            content, record = _check_object(name, values[name]), field.type
+        kinds = typing.get_args(field.type) or (field.type,)
+        record = next(filter(dataclasses.is_dataclass, kinds), None)
+        if record and name in values and not (values[name] is None and type(None) in kinds):
+            content = _check_object(name, values[name])
             if record is Variant:
                 record = variant_class(str(content.get('model')))
             values[name] = _build_record(record, content)  # type: ignore[arg-type]
@@ -128,7 +131,7 @@ def _check_object(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def as_dict(experiment: Experiment) -> dict[str, Any]:
-    """Every field of the resolved experiment, as in config.json.
+    """Every field of the resolved experiment that has an effect, as in config.json.
 
     Args:
       experiment: of any kind.
@@ -137,6 +140,8 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
       Field -> value; `registered` lists the components of the study, with their files.
     """
     content = dict(kind=type(experiment).__name__) | dataclasses.asdict(experiment)
+    if base_of(experiment):
+        content = {k: value for k, value in content.items() if k in ('kind', *WITH_BASE)}
     if isinstance(experiment, Demonstration):
         content['answer'] = f'{experiment.answer.__module__}.{experiment.answer.__qualname__}'
     registered = registry.find_registered(component_names(experiment))
@@ -157,8 +162,13 @@ def component_names(experiment: Experiment) -> set[tuple[str, str]]:
     studies, variants = [experiment], [experiment.variant]
     if isinstance(experiment, Ablation):
         studies = [override(experiment, overrides) for overrides in experiment.conditions.values()]
-        variants = [option_variant(study, option) for study in studies for option in study.options]
-    names = {('dataset', study.data.dataset.partition(':')[0]) for study in studies}
+        variants = [
+            option_finetune(study, option).variant if study.base else option_variant(study, option)
+            for study in studies
+            for option in study.options
+        ]
+    images = [study.images if isinstance(study, Ablation) else study.data for study in studies]
+    names = {('dataset', data.dataset.partition(':')[0]) for data in images}
     names |= {
         ('metric', name)
         for study in studies

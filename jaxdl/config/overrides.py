@@ -8,7 +8,10 @@ from typing import Any
 from jaxdl import fields, workdir
 from jaxdl.config import search_space
 from jaxdl.config.experiment import (
+    SHARED_OF_BASE,
     TUNING,
+    UNUSED_OF_BASE,
+    WITH_BASE,
     Ablation,
     Assignment,
     Demonstration,
@@ -29,6 +32,12 @@ from jaxdl.train.variant import Variant
 from jaxdl.workdir.tables import ALL
 
 UNSET = ('answer',)  # fields that no command line can set
+NO_EFFECT = 'has no effect in an ablation of a fine-tuning'
+# Fields of an ablation without effect where it has a base -> the field to be set instead.
+TO_BASE = {name: name for name in ('variant', 'data', 'checkpoint_seconds', 'trackers', 'conv')}
+TO_BASE |= dict(epochs='finetune.epochs')
+# Fields of `variant` and `finetune` that a probe alone uses.
+OF_PROBE = ('finetune.metric', 'finetune.refit_epochs')
 QUICK = {
     'data.subset': 200,
     'data.subset_per_class': 4,  # images in every split, whatever the number of classes
@@ -43,8 +52,15 @@ QUICK = {
 }
 
 
+def base_of(experiment: Experiment) -> FineTune | None:
+    """The fine-tuning that the options of an ablation share; None of any other experiment."""
+    return experiment.base if isinstance(experiment, Ablation) else None
+
+
 def parts(experiment: Experiment) -> dict[str, type]:
-    """Records within an experiment: field -> class of the record."""
+    """Records within an experiment: field -> class of the record; without the base of a study."""
+    if base_of(experiment):
+        return {}
     declared: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(experiment)}
     if declared.get('variant') is Variant and isinstance(experiment, Ablation):
         declared['variant'] = variant.variant_class(experiment.variant.model)
@@ -63,7 +79,11 @@ def quick(experiment: Kind) -> Kind:
         experiment = override(
             experiment, {f'settings.{name}': value for name, value in experiment.quick.items()}
         )
-    if isinstance(experiment, Ablation):
+    base = base_of(experiment)
+    if base and isinstance(experiment, Ablation):
+        base = override(base, {k: v for k, v in QUICK.items() if k not in UNUSED_OF_BASE})
+        experiment = dataclasses.replace(experiment, base=base, seeds=2)
+    elif isinstance(experiment, Ablation):
         options = {
             option: {**overrides, 'learning_rates': _middle(overrides['learning_rates'])}
             if 'learning_rates' in overrides
@@ -117,8 +137,13 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             )
             continue
         path = _path(experiment, key)
-        if path == ('data', 'dataset') and isinstance(experiment, Ablation):
+        if path[-2:] == ('data', 'dataset') and isinstance(experiment, Ablation):
             experiment = _leave_out(experiment, naming_data_sets(experiment.conditions))
+        base = base_of(experiment)
+        if base and path[0] == 'base':
+            base = override(base, {'.'.join(path[1:]): value})
+            experiment = dataclasses.replace(experiment, **{'base': base})
+            continue
         if path == ('recipe',) and isinstance(value, str):
             experiment = override(experiment, RECIPES.get(value, {}))
         if path == ('variant', 'learning_rate') and isinstance(experiment, Ablation):
@@ -227,8 +252,10 @@ def parse_value(annotation: Any, text: str) -> Any:
 
 
 def _annotation(experiment: Experiment, path: tuple[str, ...]) -> Any:
-    record = type(getattr(experiment, path[0])) if len(path) == 2 else type(experiment)
-    return typing.get_type_hints(record)[path[-1]]
+    record: Any = experiment
+    for name in path[:-1]:
+        record = getattr(record, name)
+    return typing.get_type_hints(type(record))[path[-1]]
 
 
 def check(experiment: Kind) -> Kind:
@@ -247,7 +274,11 @@ def check(experiment: Kind) -> Kind:
         own = variant.with_own_fields(experiment.variant)
         experiment = dataclasses.replace(experiment, variant=own)
     inner = parts(experiment)
-    names = [f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, *UNSET)]
+    if isinstance(experiment, Ablation) and experiment.base is not None:
+        experiment = _check_base(experiment, experiment.base)
+    names = [
+        f.name for f in dataclasses.fields(experiment) if f.name not in (*inner, 'base', *UNSET)
+    ]
     checked = {
         name: _check_value(type(experiment), name, name, getattr(experiment, name))
         for name in names
@@ -261,6 +292,37 @@ def check(experiment: Kind) -> Kind:
     if isinstance(experiment, Assignment):
         _check_parts(experiment)
     return _check_options(experiment) if isinstance(experiment, Ablation) else experiment
+
+
+def _check_base(study: Any, base: FineTune) -> Any:
+    """An ablation of a fine-tuning with its checked base.
+
+    Raises:
+      InputError: a field is set that such an ablation does not use, or a field of its base.
+    """
+    if not isinstance(base, FineTune):
+        raise InputError(f'base={base!r}: must be a FineTune')
+    for field in dataclasses.fields(study):
+        value = getattr(study, field.name)
+        made = field.default_factory is not dataclasses.MISSING
+        default = field.default_factory() if made else field.default
+        if field.name not in WITH_BASE and value != default:
+            shown = '' if dataclasses.is_dataclass(value) else f'={value!r}'
+            instead = TO_BASE.get(field.name)
+            use = f'set base.{instead}' if instead else 'leave it out'
+            raise InputError(f'{field.name}{shown}: {NO_EFFECT}: {use}')
+    base = check(base)
+    for name in UNUSED_OF_BASE:
+        value, default = (_value_of(record, name.split('.')) for record in (base, FineTune()))
+        if value != default:
+            raise InputError(f'base.{name}={value!r}: {NO_EFFECT}: leave it out')
+    return dataclasses.replace(study, base=base)
+
+
+def _value_of(record: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        record = getattr(record, name)
+    return record
 
 
 def _values(name: str, kind: type, record: Any) -> dict[str, Any]:
@@ -302,6 +364,8 @@ def _check_options(ablation: Ablation) -> Ablation:
                 f'option {option!r} is {overrides!r}: '
                 'must be a dict of overrides, such as dict(width=8)'
             )
+        if ablation.base is not None:  # its options are checked under each condition
+            continue
         if 'learning_rate' in overrides:
             raise InputError(
                 f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale, '
@@ -334,8 +398,12 @@ def _check_options(ablation: Ablation) -> Ablation:
         study = override(ablation, overrides)
         if len(study.options) > 1 and len(protocol.seed_numbers(study.seeds)) < 2:
             raise InputError(f'seeds={study.seeds!r}: must be at least 2 seeds, to compare options')
-        search_space.check(study)
-        fractions = study.data.fractions
+        if study.base:
+            for option in study.options:
+                option_finetune(study, option)
+        else:
+            search_space.check(study)
+        fractions = study.images.fractions
         if fractions is not None and not all(fractions):
             raise InputError(
                 f'data.fractions={list(fractions)}: an ablation needs training, validation and '
@@ -381,13 +449,61 @@ def _check_different(ablation: Ablation) -> None:
     names: dict[Any, str] = {}
     for option in ablation.options:
         tuning = {k: v for k, v in ablation.options[option].items() if k in TUNING}
-        key = variant.identity(option_variant(ablation, option)), str(tuning)
+        key = (
+            option_finetune(ablation, option)
+            if ablation.base
+            else (variant.identity(option_variant(ablation, option)), str(tuning))
+        )
         if key in names:
+            same = f'options {names[key]!r} and {option!r} are the same'
+            if ablation.base:
+                raise InputError(f'{same} fine-tuning with the same settings: leave one out')
             raise InputError(
-                f'options {names[key]!r} and {option!r} are the same network with the same '
-                'settings and seeds: leave one out; for a comparison of seeds set seed_offset'
+                f'{same} network with the same settings and seeds: '
+                'leave one out; for a comparison of seeds set seed_offset'
             )
         names[key] = option
+
+
+def option_finetune(study: Ablation, option: str) -> FineTune:
+    """Full settings of an option of an ablation of a fine-tuning.
+
+    Args:
+      study: with a base.
+      option: name of the option.
+
+    Raises:
+      InputError: an override that the base cannot have, that concerns all options together, or that
+        a probe alone does not use.
+
+    Examples:
+      >>> study = Ablation(
+      ...     'recipe', 'plain', dict(plain={}, decay=dict(layer_decay=0.75)), base=FineTune()
+      ... )
+      >>> option_finetune(study, 'decay').finetune.layer_decay
+      0.75
+    """
+    assert study.base is not None
+    overrides = study.options[option]
+    try:
+        paths = {key: _path(study.base, key) for key in overrides}
+        experiment = check(override(study.base, overrides))
+    except InputError as error:
+        raise InputError(f'option {option!r}: {error}') from None
+    for key, path in paths.items():
+        dotted, setting = '.'.join(path), f'option {option!r}: {key}={overrides[key]!r}'
+        if dotted in UNUSED_OF_BASE:
+            raise InputError(f'{setting}: {NO_EFFECT}: leave it out')
+        if path[0] in SHARED_OF_BASE:
+            use = 'a condition may set it' if path[0] == 'data' else 'set it in the base'
+            raise InputError(f'{setting}: must be common to all options: {use}')
+        trains = path[0] in ('variant', 'finetune') and dotted not in OF_PROBE
+        if trains and 'finetune' not in experiment.stages:
+            raise InputError(
+                f'{setting}: has no effect on a probe alone: '
+                'add the stage finetune, or leave it out'
+            )
+    return experiment
 
 
 def select_options(ablation: Ablation, options: Sequence[str]) -> Ablation:
@@ -432,16 +548,18 @@ def _path(experiment: Experiment, key: str) -> tuple[str, ...]:
 
 def field_paths(experiment: Experiment) -> list[str]:
     """Dotted names of all fields that an override reaches."""
-    inner = parts(experiment)
-    skipped = (*inner, *UNSET)
+    inner, base = parts(experiment), base_of(experiment)
+    within = [path for path in field_paths(base) if path not in UNUSED_OF_BASE] if base else []
+    skipped = (*inner, *UNSET, 'base')
     direct = [
         f.name
         for f in dataclasses.fields(experiment)
-        if f.name not in skipped and (typing.get_origin(f.type) is not Mapping or f.type == Search)
+        if f.name not in skipped
+        and (typing.get_origin(f.type) is not Mapping or f.type == Search)
+        and (base is None or f.name in WITH_BASE)
     ]
-    return direct + [
-        f'{part}.{f.name}' for part, kind in inner.items() for f in dataclasses.fields(kind)
-    ]
+    nested = [f'{part}.{f.name}' for part, kind in inner.items() for f in dataclasses.fields(kind)]
+    return direct + nested + [f'base.{path}' for path in within]
 
 
 def _check_value(kind: type, key: str, name: str, value: Any) -> Any:

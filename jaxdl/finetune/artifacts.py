@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from jaxdl.data import Dataset, audit, decode
 from jaxdl.data.cache import images as cache
 from jaxdl.data.splits import image_groups
 from jaxdl.errors import InputError, warn
+from jaxdl.finetune.evidence import find_evidence
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
 from jaxdl.inference import gradcam, submission, tta
@@ -23,29 +24,11 @@ from jaxdl.runtime import checkpoint, distributed
 from jaxdl.runtime.progress import show_progress
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics import classification
-from jaxdl.workdir import records, tables
+from jaxdl.workdir import records
 from jaxdl.workdir.records import DataPlan, FineTunePlan, GroupRecord, ModelCard
 
 SIDE = 160  # pixels of an image in the report
 MISTAKES = 24  # of the worst mistakes
-DECISIONS = {  # field of a fine-tuning -> the ablation that tests it
-    'variant.optimizer': 'optimizer',
-    'variant.schedule': 'schedule',
-    'variant.batch_size': 'batch_size',
-    'variant.dropout': 'dropout',
-    'variant.loss': 'final_activation',
-    'variant.flip': 'augmentation',
-    'variant.colour': 'augmentation',
-    'variant.mixup': 'augmentation',
-    'variant.cutmix': 'augmentation',
-    'variant.erasing': 'augmentation',
-    'architecture.norm': 'batch_norm',
-    'architecture.depth': 'depth',
-    'architecture.activation': 'hidden_activation',
-    'architecture.pooling': 'pooling',
-    'architecture.global_pooling': 'global_pooling',
-    'finetune.start': 'init',
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,29 +206,8 @@ def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
     pairs = audit.pictures(dataset, plan.data.findings)
     if pairs:
         workdir.write_arrays(folder / 'near_duplicates.npz', pairs)
-    workdir.write(folder / 'evidence.json', json.dumps(find_evidence(run), indent=1) + '\n')
-
-
-def find_evidence(run: FineTuneRun) -> list[dict[str, Any]]:
-    """Verdicts of ablations on the decisions of this recipe.
-
-    The ablations are those that the experiment names, otherwise those next to this workdir.
-    """
-    named = [pathlib.Path(path) for path in run.experiment.evidence]
-    verdicts, refused = [], {}
-    for field, ablation in DECISIONS.items():
-        for top in named or [run.context.workdir.resolve().parent / ablation]:
-            try:
-                path = top / 'config.json'
-                config = workdir.read_json(path) if path.exists() else {}
-                if config.get('factor', config.get('name')) and config.get('name') == ablation:
-                    workdir.check(top)
-                    verdicts += _verdicts(field, ablation, config, top)
-            except InputError as error:
-                refused[str(error)] = f'{error}; its verdicts are left out'
-    for text in refused.values():
-        warn(text)
-    return verdicts
+    entries = find_evidence(run.experiment, run.context.workdir)
+    workdir.write(folder / 'evidence.json', json.dumps(entries, indent=1) + '\n')
 
 
 def _write_gradcam(
@@ -269,30 +231,6 @@ def _write_gradcam(
     images = gradcam.centre_crops(card.preprocessing.crop, card.eval_size, batch)
     path = folder / 'gradcam.npz'
     _write_images(path, run.dataset, final, chosen, probabilities, images, maps=maps)
-
-
-def _verdicts(
-    field: str, ablation: str, config: Mapping[str, Any], top: pathlib.Path
-) -> list[dict[str, Any]]:
-    rows = tables.read_table(top / 'summary.csv', tables.SUMMARY)
-    return [
-        dict(
-            field=field,
-            value=row['option'],
-            experiment=ablation,
-            verdict=row['verdict'],
-            difference=row['difference'],
-            low=row['difference_low'],
-            high=row['difference_high'],
-            option=row['option'],
-            baseline=row['baseline'],
-            dataset=config['data']['dataset'],
-            workdir=str(top),
-            condition=row['condition'],
-        )
-        for row in rows
-        if row['verdict']
-    ]
 
 
 def _write_images(

@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxdl.config.recipe import Recipe
 from jaxdl.models.resnet import ResNet
-from jaxdl.train import train_step
+from jaxdl.train import masks, train_step
 from jaxdl.train.settings import StepOptions, StepSettings, TrainSettings
 from jaxdl.train.train_step import StepConfig, Timeline
 
@@ -96,5 +96,6 @@ def _batch_norms(module: ResNet, recipe: Recipe, last: bool) -> bool | tuple[str
         return False
     if not recipe.frozen:
         return True
-    blocks = (f'layer{i}' for i in range(1, len(module.architecture.stages) + 1))
-    return tuple(stage for stage in ('stem', *blocks, 'norm') if stage not in recipe.frozen)
+    blocks = [f'layer{i}' for i in range(1, len(module.architecture.stages) + 1)]
+    frozen = {*recipe.frozen, *(('stem', *blocks[:-1]) if masks.EARLY in recipe.frozen else ())}
+    return tuple(stage for stage in ('stem', *blocks, 'norm') if stage not in frozen)

@@ -8,7 +8,7 @@ from jaxdl import workdir
 from jaxdl.config.experiment import FineTune
 from jaxdl.config.overrides import check
 from jaxdl.data.loading import resolve_split
-from jaxdl.finetune import artifacts, loop, networks, phases, probe, setup
+from jaxdl.finetune import artifacts, evidence, loop, networks, phases, probe, setup
 from jaxdl.finetune.artifacts import Unlabelled
 from jaxdl.finetune.phases import Phase
 from jaxdl.finetune.records import FineTuneRun
@@ -39,7 +39,7 @@ def describe(experiment: FineTune) -> list[str]:
     lines += [
         f'finetune  steps {phase.start} to {phase.stop} at {phase.size} px, '
         f'{batch_size} images each: {phase.learns} learn'
-        for phase in _phases(experiment, per_epoch)
+        for phase in training_phases(experiment, per_epoch)
     ]
     runs = recipe.folds * recipe.seeds
     if runs > 1:
@@ -57,20 +57,10 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
         return
     experiment, network = run.experiment, run.network
     per_epoch = loop.steps_per_epoch(networks.make_feed(run, run.splits.train, 0))
-    plan = _phases(experiment, per_epoch)
+    plan = training_phases(experiment, per_epoch)
     content = FineTunePlan(
         data=artifacts.data_plan(run, unlabelled),
-        model=ModelPlan(
-            architecture=network.module.architecture.name,
-            weights=experiment.weights,
-            revision=network.revision,
-            weights_checksum=checksum(network.variables),
-            weights_notes=network.notes,
-            eval_size=run.card.eval_size,
-            parameters=_parameters(network),
-            features=network.module.architecture.features,
-            preprocessing=run.card.preprocessing,
-        ),
+        model=model_plan(experiment, network),
         steps=dict(per_epoch=per_epoch, total=plan[-1].stop if plan else 0),
         phases=tuple(dataclasses.asdict(phase) for phase in plan),
         heads=probe.count_heads(experiment),
@@ -79,11 +69,33 @@ def write_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> None:
         processes=jax.process_count(),
         cores=machine.usable_cores(),
         versions=provenance.collect_versions(),
+        defaults=evidence.settings(FineTune()),
     )
     workdir.write_records(run.context.workdir, plan=records.as_json(content))
 
 
-def _phases(experiment: FineTune, per_epoch: int) -> list[Phase]:
+def model_plan(experiment: FineTune, network: Backbone) -> ModelPlan:
+    """The entry of the pretrained network in plan.json."""
+    return ModelPlan(
+        architecture=network.module.architecture.name,
+        weights=experiment.weights,
+        revision=network.revision,
+        weights_checksum=checksum(network.variables),
+        weights_notes=network.notes,
+        eval_size=setup.evaluation_size(experiment, network),
+        parameters=_parameters(network),
+        features=network.module.architecture.features,
+        preprocessing=network.module.preprocessing,
+    )
+
+
+def training_phases(experiment: FineTune, per_epoch: int) -> list[Phase]:
+    """Phases of the training of a network; none for a probe alone.
+
+    Args:
+      experiment: the fine-tuning.
+      per_epoch: steps per epoch.
+    """
     if 'finetune' not in experiment.stages:
         return []
     return phases.phases(experiment.finetune, per_epoch)

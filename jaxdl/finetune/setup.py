@@ -100,9 +100,18 @@ def load_backbone(experiment: FineTune) -> Backbone:
     module, variables, notes = port.load(read, architecture, num_classes=0, network=network)
     for note in notes if distributed.is_first() else ():
         warn(f'weights {read.source}: {note}')
-    masks.mask_frozen(dict(variables['params'], head={}), experiment.finetune.frozen)
+    check_frozen(experiment, variables)
     module = module.clone(lowering=_lowering(experiment), remat=experiment.finetune.remat)
     return Backbone(module, variables, read.revision, notes)
+
+
+def check_frozen(experiment: FineTune, variables: Mapping[str, Any]) -> None:
+    """Check that `finetune.frozen` names parts of a network without head.
+
+    Raises:
+      InputError: it does not.
+    """
+    masks.mask_frozen(dict(variables['params'], head={}), experiment.finetune.frozen)
 
 
 def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:
@@ -115,6 +124,7 @@ def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = F
     def resolve() -> str:
         path = folder / 'config.json'
         config = workdir.read_json(path) if path.exists() and not overwrite else {}
+        config = config.get('base') or config  # of an ablation of a fine-tuning
         if config.get('weights') == experiment.weights and not experiment.revision:
             return config.get('revision', '')
         return weights.commit(experiment.weights, experiment.revision or None)
@@ -135,7 +145,7 @@ def load_images(experiment: FineTune) -> Dataset:
             f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a '
             'pretrained network needs images uint8 [n, height, width, 3 or 1]'
         )
-    _check_side(experiment, images.shape[1:3])
+    check_side(experiment, images.shape[1:3])
     if images.shape[-1] == 1:
         dataset = dataclasses.replace(dataset, images=np.repeat(images, 3, -1))
     return dataset
@@ -282,7 +292,12 @@ def _lowering(experiment: FineTune) -> str:
     return 'auto' if jax.default_backend() == 'cpu' else conv.default_lowering()
 
 
-def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
+def check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
+    """Check that images of `sides` (height, width) are square and large enough for a fine-tuning.
+
+    Raises:
+      InputError: they are not.
+    """
     recipe, (height, width) = experiment.finetune, sides
     sizes = [experiment.probe.probe_size]
     if 'finetune' in experiment.stages:

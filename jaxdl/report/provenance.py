@@ -107,4 +107,7 @@ def _groups(study: AblationRun) -> Table:
         ]
         for group in study.run.groups or ()
     ]
-    return Table('Groups: runs that trained together in one program', COLUMNS, rows, 'llrrrrrrl')
+    caption = 'Groups: runs that trained together in one program'
+    if study.base:
+        caption = 'Runs of each option, one after another'
+    return Table(caption, COLUMNS, rows, 'llrrrrrrl')

@@ -151,6 +151,8 @@ def format_event(event: Event) -> str:
         return ''
     if event['event'] == 'compile':
         return f'{event["task"]}: compiling for {event["size"]} px'
+    if event['event'] == 'diverged':
+        return f'{event["task"]}: diverged at step {event["step"] + 1}; it counts as chance'
     if event['event'] == 'resume':
         return f'{event["task"]}: resumes at step {event["step"]} of {event["steps"]}'
     rates = (

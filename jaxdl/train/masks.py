@@ -3,8 +3,9 @@
 A part is a top-level key of the parameters: `conv1`, `layer1_0` or `head` of a `models.ResNet`,
 `stage_0` of a `CNN`, `layer_0` of an `MLP`. A stage is a group of parts: `stem`, `layer1`, ...,
 `norm` or `head`; a part of a small network is a stage of its own. Names may be those of parts or of
-stages. `norm` is the last norm of a residual network before the head: the final norm of a
-pre-activation network, otherwise the last norm on the branch of the last block.
+stages. `early` stands for the stem and all stages of blocks except the last one. `norm` is the last
+norm of a residual network before the head: the final norm of a pre-activation network, otherwise
+the last norm on the branch of the last block.
 """
 
 import re
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from jaxdl.errors import InputError, unknown
 
 HEAD, NORM, STEM, HIDDEN, GLOBAL_POOL = 'head', 'norm', 'stem', 'hidden', 'global_pool'
+EARLY = 'early'
 RESIDUAL_BLOCK = re.compile(r'(layer\d+)_(\d+)')
 BLOCK = re.compile(r'(?:layer(\d+)_|layer_|stage_)(\d+)')
 OF_STEM = re.compile(r'(conv1|bn)(_?\d+)?')
@@ -120,6 +122,8 @@ def _mask_named(params: Any, names: Sequence[str]) -> Any:
     for name in names:
         if name not in stages:
             raise unknown('part of the network', name, stages)
+    if EARLY in names:
+        names = (*names, STEM, *_stages(params)[:-1])
     last_norm = _last_norm(params) if NORM in names else ()
 
     def is_named(path: tuple[Any, ...], _: Any) -> bool:
@@ -142,6 +146,8 @@ def _list_names(params: Any) -> dict[str, str]:
     stages = dict.fromkeys(stage_of(part) for part in order)
     if any(RESIDUAL_BLOCK.fullmatch(part) for part in order):
         stages |= {NORM: None}
+    if any(BLOCK.fullmatch(part) for part in order):
+        stages |= {EARLY: None}
     return {stage: stage for stage in stages} | {part: stage_of(part) for part in order}
 
 

@@ -72,7 +72,8 @@ class StepOptions:
     layer_decay: float = leaf(1.0, fields.between(0.01, 1))
     crop_area: float = leaf(1.0, CROP_AREA)  # least share of a random crop; 1: no crop
     accumulation: int = static(1, fields.at_least(1))  # parts of a batch, one after another
-    # parts of the network that do not learn: stem, layer1, stage_0, ...
+    # parts of the network that do not learn: stem, layer1, stage_0, ...; early: all stages before
+    # the last one
     frozen: tuple[str, ...] = static((), fields.each(lambda _: None, least=0))
 
 

@@ -147,10 +147,12 @@ class Plan:
       cores: cores of the machine.
       versions: package -> version.
       registered: name -> function, file and SHA-256 of components that the user registered.
-      defaults: `variant` and `data` -> default values, which tell the non-default settings.
+      defaults: `variant` and `data` -> default values, which tell the non-default settings; also
+        `finetune` and `probe` of an ablation of a fine-tuning.
       networks: registered network -> names of the settings that it takes.
       metrics: name of a metric that is measured -> its direction and level.
       search: condition -> search of its hyperparameters; None without a search.
+      models: condition -> option -> its pretrained network; of an ablation of a fine-tuning.
     """
 
     data: Mapping[str, DataPlan]
@@ -163,6 +165,7 @@ class Plan:
     metrics: Mapping[str, MetricPlan] | None = None
     networks: Mapping[str, tuple[str, ...]] | None = None
     search: Mapping[str, SearchPlan] | None = None
+    models: Mapping[str, Mapping[str, 'ModelPlan']] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,6 +227,7 @@ class FineTunePlan:
       phases: fields of each `Phase` of the training.
       heads: number of heads of the probe's first grid.
       conv: lowering of the convolutions.
+      defaults: dotted name of a setting -> default value, which tells the non-default settings.
     """
 
     data: DataPlan
@@ -236,6 +240,7 @@ class FineTunePlan:
     processes: int
     cores: int
     versions: Mapping[str, str]
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

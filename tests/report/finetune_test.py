@@ -167,7 +167,7 @@ def test_without_an_artifact_its_section_is_left_out(name, tmp_path, undrawn):
     everything = set(itertools.chain(*SECTIONS.values()))
     assert everything - set(headings(workdir)) == set(SECTIONS[name])
     if name == 'evidence.json':
-        assert 'none was tested by an ablation' in read(workdir).text
+        assert 'No ablation varied any of them.' in read(workdir).text
 
 
 def test_names_stay_text(full, odd):
@@ -251,24 +251,30 @@ def test_a_matrix_shows_few_classes_and_no_mistake_no_matrix(undrawn, tmp_path):
     assert not (workdir / 'figures' / 'confusion.png').exists()
 
 
-def test_decisions_show_their_value_and_what_tested_them(full):
-    rows = read(full).table('Recipe')
-    assert rows['Batch size'] == [
-        'batch_size=32, accumulation=1',
-        '128 against 32: worse, \u22121.80 (\u22123.00 to \u22120.60) (batch_size, digits)',
+def test_settings_are_those_that_differ_from_defaults_or_were_varied(full):
+    rows, text = read(full).table('Settings'), read(full).text.replace('\u00a0', ' ')
+    assert rows['variant.label_smoothing'] == ['0.1', '0.0', 'no evidence']
+    assert rows['variant.schedule'] == [
+        'warmup_cosine',
+        'cosine',
+        'warmup_cosine against usual: better, +2.10 (+0.90 to +3.30) percentage points '
+        '(schedule/summary.csv, digits, a small network)',
     ]
-    assert rows['Dropout'] == ['dropout=0.0', 'not tested']
-    assert 'schedule=warmup_cosine' in rows['Learning rate and schedule'][0]
-    tested = [name for name, (_, evidence) in rows.items() if evidence != 'not tested']
-    assert f'Of {len(rows)} settings {len(tested)} were tested' in read(full).text.replace(
-        '\u00a0', ' '
-    )
+    assert rows['variant.mixup'][:2] == ['0.0', '0.0']  # a default that an ablation varied
+    assert '(finetune_recipe/summary.csv, digits)' in rows['variant.mixup'][2]
+    assert 'together with colour' in rows['variant.flip'][2]
+    assert '+0.002 (\u22120.01 to +0.014) AUROC' in rows['finetune.layer_decay'][2]
+    assert not {'variant.dropout', 'variant.erasing', 'stages'} & rows.keys()
+    changed = [name for name, (value, default, _) in rows.items() if value != default]
+    tested = [name for name, (*_, evidence) in rows.items() if evidence != 'no evidence']
     assert len(tested) == 6
-    assert '(augmentation, digits)' in rows['Augmentation: flip'][1]
-    assert 'mixup' not in rows['Augmentation: flip'][1]
-    assert (
-        rows['Augmentation: erasing'][1] == 'not tested'
-    )  # though the ablation names its field too
+    assert f'{len(changed)} settings differ from the defaults' in text
+    assert 'Ablations varied 6.' in text
+
+
+def test_a_probe_lists_only_the_settings_that_it_uses(probed):
+    assert 'probe.passes' in read(probed).table('Settings')
+    assert not [name for name in read(probed).table('Settings') if name.startswith('variant.')]
 
 
 def test_calibration_is_that_of_the_logits(full):

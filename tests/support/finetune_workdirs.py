@@ -42,10 +42,21 @@ VERSIONS = dict(
     python='3.11.7', jaxdl='0.4.0', jax='0.10.2', flax='0.12.0', optax='0.2.7', numpy='2.4.6'
 )
 SIDE = 96
-AUGMENTED = (
-    ('flip', 0.031),
-    ('mixup', 0.014),
-)  # what an ablation tells of, for every field that it is of
+# Default of some settings; the others of the configuration have no default here.
+DEFAULTS: dict[str, Any] = {
+    'stages': ['probe', 'finetune'],
+    'variant.learning_rate': 0.1,
+    'variant.weight_decay': 0.0,
+    'variant.dropout': 0.0,
+    'variant.label_smoothing': 0.0,
+    'variant.colour': 0.0,
+    'variant.flip': 0.0,
+    'variant.mixup': 0.0,
+    'variant.optimizer': 'momentum',
+    'variant.schedule': 'cosine',
+    'finetune.layer_decay': 1.0,
+    'probe.passes': 20,
+}
 ARTIFACTS = (
     'probe.csv',
     'split.json',
@@ -299,6 +310,7 @@ def _plan(classes: Sequence[str], images: int) -> dict[str, Any]:
         cores=2,
         versions=VERSIONS,
         conv='onednn',
+        defaults=DEFAULTS,
     )
 
 
@@ -413,34 +425,23 @@ def _evidence() -> list[dict[str, Any]]:
     def entry(
         field: str,
         option: str,
-        baseline: str,
         difference: float,
         verdict: str,
-        experiment: str = '',
+        study: str = 'finetune_recipe',
+        **more: Any,
     ) -> dict[str, Any]:
         spread = dict(difference=difference, low=difference - 0.012, high=difference + 0.012)
-        return dict(
-            field=f'variant.{field}',
-            value=option,
-            experiment=experiment or field,
-            verdict=verdict,
-            option=option,
-            baseline=baseline,
-            dataset='digits',
-            workdir=f'/home/someone/runs/{field}',
-            **spread,
-        )
+        facts = dict(experiment=study, dataset='digits', file=f'{study}/summary.csv')
+        compared = dict(field=field, option=option, baseline='usual', verdict=verdict)
+        return compared | facts | spread | dict(finetuning=study.startswith('finetune')) | more
 
     return [
-        entry('optimizer', 'adamw', 'momentum', -0.004, 'no difference found'),
-        entry('schedule', 'warmup_cosine', 'constant', 0.021, 'better'),
-        *(
-            entry(f, o, 'none', d, 'better', 'augmentation')
-            for f in ('flip', 'mixup', 'erasing')
-            for o, d in AUGMENTED
-        ),
-        entry('label_smoothing', '0.1', '0', 0.002, 'no difference found'),
-        entry('batch_size', '128', '32', -0.018, 'worse'),
+        entry('variant.optimizer', 'adamw', -0.004, 'no difference found', 'optimizer'),
+        entry('variant.schedule', 'warmup_cosine', 0.021, 'better', 'schedule'),
+        entry('variant.mixup', 'mixup', -0.018, 'worse'),
+        entry('finetune.layer_decay', 'layer decay', 0.002, 'no difference found', metric='auroc'),
+        entry('variant.flip', 'all', 0.011, 'better', others=['variant.colour']),
+        entry('variant.colour', 'all', 0.011, 'better', others=['variant.flip']),
     ]
 
 

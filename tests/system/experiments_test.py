@@ -8,7 +8,11 @@ from jaxdl.config.load import load_experiment
 from jaxdl.config.overrides import override, quick, select_options
 
 EXPERIMENTS = {name: load_experiment(name) for name in catalogue.read_questions()}
-ABLATIONS = [name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Ablation)]
+ABLATIONS = [
+    name
+    for name, study in EXPERIMENTS.items()
+    if isinstance(study, jaxdl.Ablation) and not study.base
+]
 DEMONSTRATIONS = [
     name for name, study in EXPERIMENTS.items() if isinstance(study, jaxdl.Demonstration)
 ]

@@ -9,11 +9,13 @@ import pytest
 import tiny
 
 import jaxdl
+from jaxdl.config.load import load_experiment
 from jaxdl.errors import InputError
 from jaxdl.inference import batched
 from jaxdl.main import main
 from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime import out_of_memory
+from jaxdl.workdir import tables
 
 COUNT = 36
 
@@ -58,6 +60,19 @@ def test_every_experiment_is_loaded_shrunk_and_run(food, tmp_path, name, capsys)
         [class_name] for class_name in again.class_names
     ]
     assert main([f'--experiment={name}', '--mode=report', '--workdir=run']) == 0
+
+
+@pytest.mark.parametrize(
+    ('name', 'option'), [('finetune_recipe', 'last stage'), ('finetune_augmentation', 'cutmix')]
+)
+def test_every_ablation_of_a_fine_tuning_is_loaded_shrunk_and_run(food, tmp_path, name, option):
+    study = load_experiment(name)
+    assert study.question.endswith('?')
+    assert set(study.why) == set(study.options)
+    assert call(food, name, f'--options={option}') == 0
+    rows = tables.read_table(tmp_path / 'run' / 'summary.csv', tables.SUMMARY)
+    assert [row['option'] for row in rows] == [study.baseline, option]
+    assert 'no evidence' in (tmp_path / 'run' / 'report.md').read_text()
 
 
 def test_a_table_that_names_missing_images_trains_nothing(food, tmp_path, capsys):

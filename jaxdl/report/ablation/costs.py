@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from jaxdl.report.ablation import queries
+from jaxdl.report.ablation import finetuning, queries
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
@@ -29,7 +29,8 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
     ]
     caption = 'Costs; in brackets the ratio to the baseline'
     columns = ('Option', study.scale.head('Test'), *COLUMNS)
-    return [Table(caption, columns, rows, 'lrrrr'), Paragraph(NOTES, 'note')]
+    notes = finetuning.COSTS if study.base else NOTES
+    return [Table(caption, columns, rows, 'lrrrr'), Paragraph(notes, 'note')]
 
 
 def _row(cost: Row, base: Row) -> list[str]:

@@ -33,6 +33,8 @@ def figure(
     images: int | None,
     unit: Scale = scale.DEFAULT,
     caption: str = '',
+    *,
+    tuned: bool = True,
 ) -> FigureBlock:
     """Draw the curves of every option, each with the validation curve of the baseline.
 
@@ -45,6 +47,7 @@ def figure(
       images: size of the validation split; None if it is not known, for a linear axis.
       unit: of the metric.
       caption: instead of that of a study whose learning rates were tuned.
+      tuned: whether the learning rates were selected.
 
     Returns:
       The figure with caption, text alternative and chart.
@@ -84,7 +87,7 @@ def figure(
         return drawn
 
     chart = _chart(dict(zip(titles, bands.values(), strict=True)), floor, seeds, unit)
-    caption = caption or _caption(floor, seeds, unit)
+    caption = caption or _caption(floor, seeds, unit, tuned)
     return FigureBlock(name, plots.draw(plot), _alt(bands, unit), caption, chart)
 
 
@@ -124,12 +127,12 @@ def _alt(bands: Mapping[str, Bands], unit: Scale) -> str:
     )
 
 
-def _caption(floor: float, seeds: int, unit: Scale) -> str:
+def _caption(floor: float, seeds: int, unit: Scale, tuned: bool) -> str:
     edge = f'it ends at {floor:.2g}{words.SPACE}%, half a validation image'
     axis = f' The axis is logarithmic; {edge}.' if floor else ''
     quantity = f'Error (1 {words.MINUS} {unit.name})' if unit.percent else f'Metric ({unit.name})'
     return (
-        f'{quantity} against epoch, at the selected learning rate. Lines: '
+        f'{quantity} against epoch{", at the selected learning rate" if tuned else ""}. Lines: '
         f'mean over {words.sample(seeds, "evaluation seed")}. Bands: '
         f'95{words.SPACE}% intervals. One colour per option in all figures.{axis}'
     )

@@ -1,6 +1,6 @@
 """Decision of an ablation: the chosen option, its reason, its cost, and what would change it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jaxdl import statistics
 from jaxdl.report.ablation import equivalence, queries, uncertainty, verdicts
@@ -12,14 +12,19 @@ from jaxdl.workdir.tables import Row
 BETTER = 'better'
 THESE = 'for new seeds on the same data; there is no comparison for new images'
 SMOKE = 'A smoke run (--quick) is no evidence. This section only shows the form of a decision.'
-# Column of costs.csv -> number with its unit, noun of the ratio.
-COSTS = dict(
+Cost = tuple[Callable[[float], str], str]  # number with its unit, noun of the ratio
+# Column of costs.csv -> its words.
+COSTS: dict[str, Cost] = dict(
     parameters=(lambda value: f'{words.exactly(value)} parameters', 'parameters'),
     flops=(lambda value: f'{words.amount(value)} FLOPs per image', 'FLOPs'),
     seconds_per_member=(
         lambda value: f'{words.significant(value)}{words.SPACE}s of training per member',
         'seconds',
     ),
+)
+# The same of an ablation of a fine-tuning.
+OF_BASE: dict[str, Cost] = dict(
+    parameters=(lambda value: f'{words.exactly(value)} trained parameters', 'trained parameters')
 )
 
 
@@ -162,23 +167,24 @@ def _p(p_holm: float) -> str:
 def _cost(study: AblationRun, condition: str, row: Row | None, keeps_baseline: bool) -> str:
     """Cost of the baseline if it is kept, and of an option relative to the baseline."""
     base = study.costs.get((condition, study.baseline), {})
-    parts = [_absolute(study.baseline, base)] if keeps_baseline else []
+    costs = COSTS | OF_BASE if study.base else COSTS
+    parts = [_absolute(study.baseline, base, costs)] if keeps_baseline else []
     if row is not None:
         cost = study.costs.get((condition, row['option']), {})
         ratios = [
             f'{noun} {words.TIMES}{words.SPACE}{cost[key] / base[key]:.2f}'
-            for key, (_, noun) in COSTS.items()
+            for key, (_, noun) in costs.items()
             if cost.get(key) is not None and base.get(key)
         ]
-        parts += [] if keeps_baseline else [_absolute(row['option'], cost)]
+        parts += [] if keeps_baseline else [_absolute(row['option'], cost, costs)]
         if ratios:
             relative = f'{markup.name(row["option"])} relative to {markup.name(study.baseline)}'
             parts.append(f'{relative}: {", ".join(ratios)}.')
     return ' '.join(part for part in parts if part) or 'not recorded.'
 
 
-def _absolute(option: str, cost: Row) -> str:
-    numbers = [write(cost[key]) for key, (write, _) in COSTS.items() if cost.get(key) is not None]
+def _absolute(option: str, cost: Row, costs: Mapping[str, Cost]) -> str:
+    numbers = [write(cost[key]) for key, (write, _) in costs.items() if cost.get(key) is not None]
     return f'{markup.name(option)} has {words.listing(numbers)}.' if numbers else ''
 
 

@@ -1,6 +1,6 @@
 """Limits of an ablation: coverage of the intervals, resolution, splits, failed runs."""
 
-from jaxdl.report.ablation import divergence, verdicts
+from jaxdl.report.ablation import divergence, finetuning, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items
@@ -17,6 +17,8 @@ def blocks(study: AblationRun) -> list[Block]:
             f'Tuning seeds: {study.varying("tuning_seeds")}. Other tuning seeds may select a '
             f'{chosen}. No interval covers that choice.'
         )
+    if study.base:
+        items.append(finetuning.FIXED)
     return [Items(items), *divergence.blocks(study)]
 
 
@@ -27,7 +29,8 @@ def _coverage(study: AblationRun) -> str:
         if len(names) == 1
         else f'the data sets {words.listing(names)}'
     )
-    model = '' if 'model' in study.varied else study.config['variant'].get('model', '')
+    variant = study.design(study.conditions[0])['variant']
+    model = '' if 'model' in study.varied else variant.get('model', '')
     architecture = f'one architecture ({markup.name(model)}), ' if model else ''
     resampled = [condition for condition in study.conditions if study.test_train_ratio(condition)]
     covered, split = 'data order, noise (augmentation, dropout)', 'one split'
@@ -45,9 +48,12 @@ def _coverage(study: AblationRun) -> str:
     images = (
         ' Intervals over seeds and images cover other test images as well.' if over_images else ''
     )
+    head = f'the probe, {covered}' if study.base else f'initial weights, {covered}'
+    pretrained = 'pretrained weights, ' if study.base else ''
     return (
-        f'The intervals cover other seeds: initial weights, {covered}.{images} The intervals do '
-        'not cover other data sets, splits, architectures or training lengths. This study has '
+        f'The intervals cover other seeds: {head}.{images} The intervals do '
+        f'not cover other data sets, splits, {pretrained}architectures or training lengths. This '
+        'study has '
         f'{data}, {split}, {architecture}{study.varying("epochs")} epochs.'
     )
 
@@ -111,8 +117,9 @@ def _split(study: AblationRun, condition: str) -> str:
             'The split keeps groups of near-duplicates on one side. Bursts seen from other angles '
             'are not detected unless a column names them.'
         )
+    selected = 'the epoch and the probe' if study.base else 'the learning rates'
     return (
         f'If the data set has bursts, a random split ({markup.code("split=stratified")}) puts '
-        'near-duplicates on both sides. Then the validation split, which selects the learning '
-        'rates, makes every option look better than it is.'
+        f'near-duplicates on both sides. Then the validation split, which selects {selected}, '
+        'makes every option look better than it is.'
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxdl import statistics
-from jaxdl.report.ablation import queries, settings_text
+from jaxdl.report.ablation import finetuning, queries, settings_text
 from jaxdl.report.ablation.study import AblationRun, Study
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
@@ -130,6 +130,8 @@ def _data(study: AblationRun, condition: str) -> str:
 
 
 def _network(study: AblationRun, condition: str) -> str:
+    if study.base:
+        return finetuning.network(study, condition)
     variant = study.design(condition)['variant']
     network, _ = settings_text.network(variant, study.varied, study.plan.networks or {})
     return f'The network was {network}.'
@@ -140,12 +142,16 @@ def _parameters(study: AblationRun, condition: str) -> str:
     counts = [cost['parameters'] for cost in costs if cost.get('parameters') is not None]
     if not counts:
         return ''
-    size = dict.fromkeys(words.exactly(end(counts)) for end in (min, max))
-    return f'The network has {" to ".join(size)} parameters.'
+    size = ' to '.join(dict.fromkeys(words.exactly(end(counts)) for end in (min, max)))
+    if study.base:
+        return f'The options train {size} parameters, the head among them.'
+    return f'The network has {size} parameters.'
 
 
 def _training(study: AblationRun, condition: str) -> str:
     """Optimizer, loss and epochs, and other settings that differ from the defaults."""
+    if study.base:
+        return finetuning.training(study, condition)
     variant, epochs = study.design(condition)['variant'], study.design(condition)['epochs']
     _, in_network = settings_text.network(variant, study.varied, study.plan.networks or {})
     training, in_training = settings_text.training(variant, study.varied)
@@ -166,6 +172,8 @@ def _defaults(study: AblationRun, part: str) -> dict[str, Any]:
 
 
 def _tuning(study: AblationRun, condition: str) -> str:
+    if study.base:
+        return finetuning.FIXED
     design = study.design(condition)
     if study.search(condition):
         return _search(study, condition)
@@ -217,6 +225,12 @@ def _search(study: AblationRun, condition: str) -> str:
 
 
 def _seeds(study: AblationRun) -> str:
+    if study.base:
+        return (
+            f'Each option was trained with {study.varying("seeds")} evaluation seeds, and '
+            f'{finetuning.evaluated(study)} was evaluated on the test split. Equal seeds share '
+            f'{finetuning.SHARED}, so differences are paired.'
+        )
     tuned = any(row['phase'] == 'tune' for row in study.table)
     fresh = ', none of them a tuning seed,' if tuned else ''
     return (

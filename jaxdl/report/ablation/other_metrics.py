@@ -13,9 +13,9 @@ from jaxdl.workdir.tables import Row
 
 INTERVAL = f'(95{words.SPACE}% interval)'
 NOTES = (
-    'Last epoch, evaluation mode: means over seeds. Differences are paired: option '
+    '{moment}, evaluation mode: means over seeds. Differences are paired: option '
     f'{words.MINUS} baseline on the same seed. Intervals are not corrected for several '
-    'comparisons. Learning rates and verdicts depend on the {metric} only. A diverged run counts '
+    'comparisons. {choices} depend on the {metric} only. A diverged run counts '
     'as chance. All metrics with intervals are in {file}.'
 )
 
@@ -31,7 +31,10 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
     if not content:
         return []
     file = markup.code('tables/metrics.csv')
-    return [*content, Paragraph(NOTES.format(metric=study.scale.name, file=file), 'note')]
+    choices = 'Verdicts' if study.base else 'Learning rates and verdicts'
+    moment = words.capital(study.moment.strip())
+    note = NOTES.format(moment=moment, choices=choices, metric=study.scale.name, file=file)
+    return [*content, Paragraph(note, 'note')]
 
 
 def summarize(study: AblationRun) -> list[Row]:

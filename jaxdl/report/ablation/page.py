@@ -92,7 +92,7 @@ def _appendix(study: AblationRun) -> list[Section]:
         *_repeat(study, 'Equivalence', lambda c, _: equivalence.blocks(study, c)),
         *_repeat(
             study,
-            'Search' if study.searched else 'Learning rates',
+            _tuning_title(study),
             lambda c, end: (
                 search.blocks(study, c, f'search{end}')
                 if study.search(c)
@@ -111,6 +111,12 @@ def _appendix(study: AblationRun) -> list[Section]:
         Section('Provenance', provenance.blocks(study)),
     ]
     return _filled(sections)
+
+
+def _tuning_title(study: AblationRun) -> str:
+    if study.base:
+        return 'Tuning'
+    return 'Search' if study.searched else 'Learning rates'
 
 
 def _repeat(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jaxdl.report.ablation import queries
+from jaxdl.report.ablation import finetuning, queries
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph
@@ -12,6 +12,9 @@ from jaxdl.statistics import protocol
 def blocks(study: AblationRun) -> list[Block]:
     """Steps of the protocol, and the groups that trained together."""
     steps = [step for step in (_tune(study), _measure(study), _compare(study)) if step]
+    if study.base:
+        runs = words.count(len(_members(study)), 'run')
+        return [Items(steps, ordered=True), Paragraph(f'{runs}. {finetuning.TOGETHER}')]
     groups = study.run.groups or ()
     programs = words.count(sum(group.traces for group in groups), 'compiled program')
     point = 'point' if any(map(study.search, study.conditions)) else 'learning rate'
@@ -84,6 +87,8 @@ def _searched(study: AblationRun, condition: str, members: int) -> str:
 def _measure(study: AblationRun) -> str:
     texts = {condition: _measured(study, condition) for condition in study.conditions}
     shared = 'initial weights (if names and shapes agree), data order and noise'
+    if study.base:
+        shared = finetuning.SHARED
     offset = [
         option for option in study.options if study.config['options'][option].get('seed_offset')
     ]
@@ -93,9 +98,13 @@ def _measure(study: AblationRun) -> str:
         else ''
     )
     return (
-        f'Measure. {_join_conditions(texts)}. No evaluation seed is a tuning seed. '
+        f'Measure. {_join_conditions(texts)}. {_not_tuned(study)} '
         f'Runs of equal seeds share {shared}, so differences are paired.{exception}'
     )
+
+
+def _not_tuned(study: AblationRun) -> str:
+    return finetuning.FIXED if study.base else 'No evaluation seed is a tuning seed.'
 
 
 def _measured(study: AblationRun, condition: str) -> str:
@@ -111,9 +120,14 @@ def _measured(study: AblationRun, condition: str) -> str:
 
 def _compare(study: AblationRun) -> str:
     name = study.scale.name
+    measured = (
+        f'of {finetuning.evaluated(study)}'
+        if study.base
+        else f'after epoch {study.varying("epochs")}, the last epoch'
+    )
     return (
-        f'Compare. {name[0].upper()}{name[1:]} on the test split after epoch '
-        f'{study.varying("epochs")}, the last epoch. The test split was not used for any choice. '
+        f'Compare. {name[0].upper()}{name[1:]} on the test split {measured}. '
+        'The test split was not used for any choice. '
         'Paired t test against the baseline, Holm over all comparisons.'
     )
 

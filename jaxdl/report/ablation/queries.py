@@ -95,13 +95,16 @@ def options_compared(study: Study, condition: str) -> list[Row]:
 
 
 def curves(study: Study, condition: str, option: str, split: str) -> np.ndarray:
-    """The metric in the measure phase, float [seed, epoch]; empty if it was not recorded."""
+    """The metric in the measure phase, float [seed, epoch]; empty if it was not recorded.
+
+    A run that stopped early keeps its last value.
+    """
     values = collections.defaultdict(dict)
     for row in study.series.get((condition, 'measure', option, split, study.metric.name), []):
         values[row['seed']][row['epoch']] = row['value']
-    return np.array(
-        [[by_epoch[e] for e in sorted(by_epoch)] for _, by_epoch in sorted(values.items())]
-    )
+    runs = [[by_epoch[e] for e in sorted(by_epoch)] for _, by_epoch in sorted(values.items())]
+    longest = max(map(len, runs), default=0)
+    return np.array([run + run[-1:] * (longest - len(run)) for run in runs])
 
 
 def by_seed(study: Study, condition: str, option: str) -> dict[int, float]:

@@ -26,14 +26,11 @@ CONFIG = (
     'options',
     'why',
     'conditions',
-    'variant',
-    'data',
-    'learning_rates',
     'margin',
     'seeds',
-    'tuning_seeds',
-    'epochs',
 )
+OF_NETWORKS = ('variant', 'data', 'learning_rates', 'tuning_seeds', 'epochs')
+OF_BASE = ('variant', 'data', 'probe', 'finetune')  # of an ablation of a fine-tuning
 
 
 def kind(workdir: pathlib.Path) -> str:
@@ -58,6 +55,7 @@ def read(workdir: pathlib.Path) -> AblationRun:
       InputError: there is no run, the run is not finished, or a file is damaged or truncated.
     """
     config = record(workdir / 'config.json', CONFIG)
+    _check_settings(workdir / 'config.json', config)
     run = read_finished(workdir)
     plan = records.read(workdir / 'plan.json', records.Plan)
     _check_plan(workdir, config, plan)
@@ -161,6 +159,18 @@ def read_results(workdir: pathlib.Path, run: records.RunRecord) -> list[Row]:
             'resume it'
         )
     return table
+
+
+def _check_settings(path: pathlib.Path, config: dict[str, Any]) -> None:
+    """InputError if settings of the runs are missing."""
+    base = config.get('base')
+    needed, place = (OF_BASE, base) if base else (OF_NETWORKS, config)
+    missing = [key for key in needed if not isinstance(place, dict) or key not in place]
+    if missing:
+        raise InputError(
+            f'{path} is damaged (it lacks {", ".join(missing)}): start the run again with '
+            '--overwrite'
+        )
 
 
 def _check_plan(workdir: pathlib.Path, config: dict[str, Any], plan: records.Plan) -> None:

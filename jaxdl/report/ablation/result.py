@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxdl import statistics
-from jaxdl.report.ablation import curves, divergence, forest, queries, verdicts
+from jaxdl.report.ablation import curves, divergence, finetuning, forest, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun, Study
 from jaxdl.report.page import exports, markup, scale, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
@@ -222,13 +222,23 @@ def learning(study: AblationRun, condition: str, figure: str) -> list[Block]:
         numbers = (unit.drawn_number(value) for value in last)
         rows.append([markup.name(option), *numbers, _epochs_to(target, val.mean(0), study)])
     name = f'{unit.drawn_name[0].upper()}{unit.drawn_name[1:]}'
-    epochs = f'{study.design(condition)["epochs"]}{", %" if unit.percent else ""}'
-    caption = f'{name} at epoch {epochs}, mean over seeds'
+    last = 'the last epoch' if study.base else f'epoch {study.design(condition)["epochs"]}'
+    caption = f'{name} at {last}{", %" if unit.percent else ""}, mean over seeds'
     diverged = divergence.count_runs(protocol.diverged(study.table), condition)
     columns = [column for column in LEARNING_COLUMNS if trained or column != 'Training']
     notes = EPOCHS_TO.format(quantity=f'validation {unit.drawn_name}', **_reached(study))
+    if study.base:
+        notes += f' Test: {finetuning.evaluated(study)}. {finetuning.ONE_POINT}'
     return [
-        curves.figure(figure, both, study.baseline, diverged, study.data[condition].val, unit),
+        curves.figure(
+            figure,
+            both,
+            study.baseline,
+            diverged,
+            study.data[condition].val,
+            unit,
+            tuned=not study.base,
+        ),
         Table(
             caption,
             (*columns, f'Epochs to {unit.drawn_value(target)}'),

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Callable
 
 from jaxdl import statistics
-from jaxdl.report.ablation import queries, verdicts
+from jaxdl.report.ablation import finetuning, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
@@ -27,6 +27,8 @@ def blocks(study: AblationRun) -> list[Block]:
     columns = (*head, *splits, 'Diverged at epoch')
     align = 'l' * study.repeated + 'llrr' + 'r' * (len(splits) + 1)
     caption = f'All runs with their {study.scale.name} at the last epoch: {counts}'
+    if study.base:
+        caption = f'{caption}; test: {finetuning.evaluated(study)}'
     return [Table(caption, columns, rows, align, elsewhere=ELSEWHERE)]
 
 
@@ -55,6 +57,7 @@ def _rule(study: AblationRun) -> list[list[str]]:
     facts = {
         'Factor': factor,
         'Baseline': markup.name(study.baseline),
+        'Settings': finetuning.FIXED if study.base else '',
         'Search': _conditions(study, _ranges),
         'Learning rates': _conditions(study, _rates),
         'Metric': _direction(study),
@@ -73,9 +76,9 @@ def _rule(study: AblationRun) -> list[list[str]]:
         if searched
         else '',
         'Tuning seeds': study.varying('tuning_seeds') if tuned else '',
-        'Evaluation seeds': f'{study.seed_words}; none of the tuning seeds',
-        'Measure': f'{study.scale.name} on the test split at epoch {study.varying("epochs")}, '
-        'the last epoch',
+        'Evaluation seeds': study.seed_words
+        + ('' if study.base else '; none of the tuning seeds'),
+        'Measure': f'{study.scale.name} on the test split {_measured(study)}',
         'Verdict': f'paired t test, two-sided, Holm over all comparisons; better or worse if p < '
         f'{statistics.ALPHA:g}, otherwise {verdicts.NONE}',
         'Verdict on new images': 'none: the metric has no comparison over images'
@@ -96,6 +99,12 @@ def _rule(study: AblationRun) -> list[list[str]]:
         'the minimum detectable difference is not estimable',
     }
     return [[name, value] for name, value in facts.items() if value]
+
+
+def _measured(study: AblationRun) -> str:
+    if study.base:
+        return f'of {finetuning.evaluated(study)}'
+    return f'at epoch {study.varying("epochs")}, the last epoch'
 
 
 def _direction(study: AblationRun) -> str:

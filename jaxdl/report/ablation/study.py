@@ -12,6 +12,7 @@ from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.records import DataPlan, Plan, RunRecord, SearchPlan
 from jaxdl.workdir.tables import Point, Row, hyperparameters
 
+PARTS = ('variant', 'data', 'finetune', 'probe')  # records within a configuration
 SPLITS = {'train': 'training', 'val': 'validation', 'test': 'test', '': ''}  # in words
 
 
@@ -145,6 +146,16 @@ class AblationRun(Study):
         )
 
     @property
+    def base(self) -> dict[str, Any] | None:
+        """Settings of the fine-tuning that all options share; None for new networks."""
+        return self.config.get('base')
+
+    @property
+    def moment(self) -> str:
+        """Moment of training at which the values were measured, after a noun."""
+        return ' at the selected epoch' if self.base else super().moment
+
+    @property
     def validation_error(self) -> str:
         """Distance of the metric on the validation split from a perfect value, in words."""
         if self.metric is ACCURACY:
@@ -154,12 +165,19 @@ class AblationRun(Study):
         return f'validation error (1 {words.MINUS} {self.metric.words})'
 
     def design(self, condition: str) -> dict[str, Any]:
-        """The configuration with the overrides of a condition applied."""
-        design = self.config | {part: dict(self.config[part]) for part in ('variant', 'data')}
+        """The configuration with the overrides of a condition applied.
+
+        That of a fine-tuning has the settings of its base, the overrides among them.
+        """
+        settings = self.config | (self.base or {})
+        parts = {part: dict(settings[part]) for part in PARTS if part in settings}
+        design = settings | parts | {name: self.config[name] for name in ('name', 'scale')}
         for key, value in self.config['conditions'][condition].items():
-            *part, field = key.split('.')
-            parts = [design[part[0]]] if part else [design, design['variant'], design['data']]
-            next((home for home in parts if field in home), design)[field] = value
+            *part, field = key.removeprefix('base.').split('.')
+            homes = [parts[part[0]]] if part else [design, *parts.values()]
+            next((home for home in homes if field in home), design)[field] = value
+        if self.base:
+            design |= dict(epochs=parts['finetune']['epochs'], learning_rates=(), tuning_seeds=0)
         return design
 
     def folder(self, condition: str) -> pathlib.Path:

@@ -1,6 +1,6 @@
 """Learning rates: the tried grid, the selected rate and its tolerance, per option."""
 
-from jaxdl.report.ablation import queries, tuning_figure
+from jaxdl.report.ablation import finetuning, queries, tuning_figure
 from jaxdl.report.ablation.queries import Tuning
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
@@ -16,6 +16,8 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     """Tuning as a figure named `figure` and a table; without tuning the configured rates."""
     tunings = {option: queries.tuning(study, condition, option) for option in study.options}
     tunings = {option: tuning for option, tuning in tunings.items() if tuning}
+    if not tunings and study.base:
+        return [Paragraph(finetuning.FIXED)]
     if not tunings:
         return [Paragraph(_untuned(study, condition))]
     design, unit = study.design(condition), study.scale

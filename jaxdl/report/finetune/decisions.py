@@ -1,4 +1,4 @@
-"""Evidence for each setting of the recipe: its value, and the ablation that tested it."""
+"""Settings of a fine-tuning that differ from the defaults, and ablations that varied them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,179 +7,140 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxdl.report.finetune.reading import FineTuneRun
-from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page import markup, plots, scale, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
+from jaxdl.report.page.scale import Scale
+from jaxdl.statistics import metrics
+from jaxdl.statistics.metrics import ACCURACY
 
-UNTESTED = 'not tested'
-MOST, DRAWN = 4, 20  # maximum options per row of the table, and in the figure
-SEVERAL = (
-    'augmentation',
-)  # ablations of several settings: an option is evidence for one setting only
-SOURCE = ('experiment', 'dataset', 'condition')
-# setting -> its fields, the main field first
-DECISIONS = {
-    'Initial weights': ('weights', 'revision', 'network'),
-    'Architecture and depth': ('architecture', 'model', 'depth'),
-    'Initial head': ('finetune.start',),
-    'Image size in training': ('finetune.train_size', 'finetune.sizes'),
-    'Image size in evaluation': ('finetune.eval_size', 'finetune.fix_epochs'),
-    'Optimizer': ('variant.optimizer', 'variant.momentum', 'variant.weight_decay', 'finetune.clip'),
-    'Learning rate and schedule': ('variant.learning_rate', 'variant.schedule', 'finetune.epochs'),
-    'Trainable layers and their learning rates': (
-        'finetune.layer_decay',
-        'finetune.frozen',
-        'finetune.unfreeze_epochs',
-    ),
-    'Batch size': ('variant.batch_size', 'finetune.accumulation'),
-    'Augmentation: random crop': ('finetune.crop_area',),
-    'Augmentation: flip': ('variant.flip',),
-    'Augmentation: colour': ('variant.colour',),
-    'Augmentation: rotation, translation': ('variant.rotation', 'variant.translation'),
-    'Augmentation: mixup': ('variant.mixup',),
-    'Augmentation: cutmix': ('variant.cutmix',),
-    'Augmentation: erasing': ('variant.erasing',),
-    'Augmentation: RandAugment': ('variant.randaugment', 'finetune.randaugment'),
-    'Dropout': ('variant.dropout',),
-    'Label smoothing': ('variant.label_smoothing',),
-    'Final activation and loss': ('variant.loss',),
-    'Rare classes': ('finetune.imbalance', 'finetune.adjustment'),
-    'Normalisation: statistics in training': ('finetune.norms', 'norm'),
-    'EMA of the weights': ('finetune.ema',),
-    'Hidden activation': ('activation',),
-    'Global pooling': ('global_pooling', 'pooling'),
-    'Initialisation': ('init', 'init_scale'),
-    'Split of the images': ('data.split', 'data.fractions'),
-    'Test-time augmentation': ('finetune.views',),
-    'Final training on train + validation': ('finetune.refit_epochs',),
-    'Averaged networks': ('finetune.folds', 'finetune.seeds', 'finetune.average'),
-}
-FIXED = {
-    'Hidden activation': 'that of the pretrained network',
-    'Global pooling': 'mean over the feature map, that of the pretrained network',
-    'Initialisation': 'pretrained weights',
-}
-OF_TRAINING = ('finetune.', 'variant.')  # fields without effect on a probe
+NO_EVIDENCE = 'no evidence'
+DRAWN = 20  # maximum rows of the figure
+OF_TRAINING = ('finetune.', 'variant.')  # settings without effect on a probe
+OF_PROBE = ('finetune.metric',)  # except these
 NOTE = (
-    'Settings that were not tested are common choices. Tests on small networks or other images are '
-    f'weak evidence for these images. Differences: option {words.MINUS} baseline, percentage '
-    f'points of test accuracy, 95{words.SPACE}% intervals.'
+    'Settings that differ from the defaults, and settings that an ablation varied. Evidence is the '
+    'verdict of an ablation on an option that differs from its baseline in the setting, where one '
+    f'of both has the value of this run. Differences: option {words.MINUS} baseline, test split, '
+    f'95{words.SPACE}% intervals over seeds. Ablations of small networks or of other images are '
+    'weak evidence for these images.'
 )
 
 
 def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
-    """All settings in a table, and the measured differences as a figure."""
-    rows, tested = [], []
-    for decision, fields in DECISIONS.items():
-        value = _value(fitted, decision, fields)
-        evidence = _evidence(fitted, fields)
-        if value or evidence:
-            rows.append([decision, value or words.DASH, _results(evidence)])
-            tested += [(decision, entry) for entry in evidence]
-    count = sum(row[2] != UNTESTED for row in rows)
-    tests = f'{count or "none"} {"were" if count > 1 else "was"} tested by an ablation'
-    summary = f'Of {words.count(len(rows), "setting")} {tests}.'
-    more = [] if fitted.evidence else [Paragraph(_advice())]
-    table = Table('Recipe and evidence', ('Setting', 'Value', 'Evidence'), rows, 'lww')
-    drawn = (
-        [_figure(tested, name)]
-        if any(entry['difference'] is not None for _, entry in tested)
-        else []
+    """Settings in a table with their evidence, and the measured differences as a figure."""
+    tested = {str(entry['field']) for entry in fitted.evidence}
+    values = {field: value for field, value in _settings(fitted).items() if _used(fitted, field)}
+    defaults = fitted.plan.defaults
+    rows, count = [], 0
+    for field, value in values.items():
+        changed = value != defaults.get(field)
+        if changed or field in tested:
+            entries = [entry for entry in fitted.evidence if entry['field'] == field]
+            count += changed
+            default = _write(defaults[field]) if field in defaults else words.DASH
+            rows.append([markup.code(field), _write(value), default, _results(entries)])
+    shown = [row for row in rows if row[3] != NO_EVIDENCE]
+    verb = 'differ' if count != 1 else 'differs'
+    evidence = f'Ablations varied {len(shown)}.' if shown else 'No ablation varied any of them.'
+    summary = f'{words.count(count, "setting")} {verb} from the defaults. {evidence}'
+    if not rows:
+        return [Paragraph(summary)]
+    more = [] if shown else [Paragraph(_advice())]
+    table = Table(
+        'Settings and evidence', ('Setting', 'Value', 'Default', 'Evidence'), rows, 'lwww'
     )
-    return [Paragraph(summary), *more, table, *drawn, Paragraph(NOTE, 'note')]
+    drawn = [entry for entry in fitted.evidence if _is_drawn(entry) and entry['field'] in values]
+    figure = [_figure(drawn, name)] if drawn else []
+    return [Paragraph(summary), *more, table, *figure, Paragraph(NOTE, 'note')]
 
 
 def _advice() -> str:
-    setting = markup.code('--set=evidence=["runs/augmentation"]')
-    return f'To list verdicts here, name workdirs of ablations: {setting}.'
+    command = markup.code('--experiment=finetune_recipe')
+    return (
+        f'Ablations of a fine-tuning test settings on these images: {command} with a workdir next '
+        'to this one, or any ablation named by '
+        f'{markup.code("--set=evidence=[" + chr(34) + "runs/NAME" + chr(34) + "]")}.'
+    )
 
 
-def _value(fitted: FineTuneRun, decision: str, fields: tuple[str, ...]) -> str:
-    """Settings as on the command line; of a probe only those that it uses."""
-    if decision in FIXED:
-        return FIXED[decision]
-    if 'architecture' in fields:
-        return markup.flat(fitted.plan.model.architecture)
+def _settings(fitted: FineTuneRun) -> dict[str, Any]:
+    """All settings of the run that have a default, by their dotted names."""
+    return {name: fitted.setting(name) for name in fitted.plan.defaults}
+
+
+def _used(fitted: FineTuneRun, field: str) -> bool:
+    """Whether a setting has an effect on the result of this run."""
     trained = 'finetune' in fitted.config['stages']
-    used = [field for field in fields if trained or not field.startswith(OF_TRAINING)]
-    settings = {
-        field.rpartition('.')[2]: fitted.setting(field)
-        for field in used
-        if _is_shown(fitted.setting(field), field, used)
-    }
-    return words.settings(settings) if settings else ''
+    return trained or not field.startswith(OF_TRAINING) or field in OF_PROBE
 
 
-def _is_shown(value: Any, field: str, fields: list[str]) -> bool:
-    """Whether a value is not empty, and is the main field or not 0."""
-    return value not in (None, '', [], ()) and (field == fields[0] or value != 0)
-
-
-def _evidence(fitted: FineTuneRun, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Evidence on these fields: options named like a field, else like its value, else all."""
-    names = {field.rpartition('.')[2] for field in fields}
-    entries = [
-        entry for entry in fitted.evidence if str(entry['field']).rpartition('.')[2] in names
-    ]
-    values = {str(fitted.setting(field)) for field in fields}
-    for wanted in (names, values):
-        matching = [entry for entry in entries if str(entry['option']) in wanted]
-        if matching or any(entry.get('experiment') in SEVERAL for entry in entries):
-            return matching
-    return entries
+def _write(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return words.listing(map(_write, value)) if value else 'none'
+    return markup.flat(words.local(str(value)))
 
 
 def _results(evidence: list[dict[str, Any]]) -> str:
-    if not evidence:
-        return UNTESTED
-    more = f'; and {len(evidence) - MOST} more' if len(evidence) > MOST else ''
-    return '; '.join(map(_result, evidence[:MOST])) + more
+    return '; '.join(map(_result, evidence)) or NO_EVIDENCE
 
 
 def _result(entry: Mapping[str, Any]) -> str:
-    source = ', '.join(
-        markup.flat(words.local(str(entry[key]))) for key in SOURCE if entry.get(key)
-    )
+    """Verdict, difference and source of one option."""
+    facts = [markup.code(words.local(str(entry['file'])))] if entry.get('file') else []
+    facts += [markup.flat(words.local(str(entry['dataset'])))] if entry.get('dataset') else []
+    facts += [markup.flat(str(entry['condition']))] if entry.get('condition') else []
+    facts += [] if entry.get('finetuning') else ['a small network']
+    others = [markup.flat(str(other).rpartition('.')[2]) for other in entry.get('others', ())]
+    facts += [f'together with {words.listing(others)}'] if others else []
     return (
         f'{markup.name(entry["option"])} against {markup.name(entry["baseline"])}: '
-        f'{markup.flat(entry["verdict"])}, {_numbers(entry)}{f" ({source})" if source else ""}'
+        f'{markup.flat(entry["verdict"])}, {_difference(entry)} ({", ".join(facts)})'
     )
 
 
-def _numbers(entry: Mapping[str, Any]) -> str:
+def _difference(entry: Mapping[str, Any]) -> str:
+    """A difference with its interval and its unit."""
+    unit = _unit(entry)
     if entry['difference'] is None:
         return words.DASH
-    return f'{words.points(entry["difference"])} ({words.span(entry["low"], entry["high"])})'
+    text = f'{unit.points(entry["difference"])} ({unit.span(entry["low"], entry["high"])})'
+    return unit.in_points(text) if unit.metric is ACCURACY else f'{text} {unit.name}'
 
 
-def _figure(tested: list[tuple[str, dict[str, Any]]], name: str) -> FigureBlock:
-    measured = [(decision, entry) for decision, entry in tested if entry['difference'] is not None]
-    pairs = [
-        pair
-        for i, pair in enumerate(measured)
-        if pair[1] not in [entry for _, entry in measured[:i]]
-    ][:DRAWN]
+def _unit(entry: Mapping[str, Any]) -> Scale:
+    return Scale(metrics.named(str(entry.get('metric') or ACCURACY.name)))
+
+
+def _is_drawn(entry: Mapping[str, Any]) -> bool:
+    return entry['difference'] is not None and _unit(entry).metric is ACCURACY
+
+
+def _figure(entries: list[dict[str, Any]], name: str) -> FigureBlock:
+    """Differences in test accuracy, one row per comparison."""
+    unique = {(str(e.get('file')), str(e['option']), str(e.get('condition'))): e for e in entries}
+    drawn = list(unique.values())[:DRAWN]
 
     def plot(width: float) -> Figure:
         wide = width == plots.WIDE
-        drawn = Figure(
-            figsize=(width, (0.42 if wide else 0.55) * len(pairs) + 0.9), layout='constrained'
+        figure = Figure(
+            figsize=(width, (0.42 if wide else 0.55) * len(drawn) + 0.9), layout='constrained'
         )
-        axes = drawn.subplots()
-        for y, (_, entry) in enumerate(pairs):
-            _difference(axes, y, entry, numbers=wide)
+        axes = figure.subplots()
+        for y, entry in enumerate(drawn):
+            _draw_difference(axes, y, entry, numbers=wide)
         axes.axvline(0, color=plots.INK, linewidth=1)
         axes.grid(axis='y', visible=False)
         letters = 40 if wide else 18
-        labels = [plots.wrap(f'{e["option"]} against {e["baseline"]}', letters) for _, e in pairs]
-        axes.set_yticks(range(len(pairs)), labels)
-        axes.set_ylim(len(pairs) - 0.45, -0.55)
+        labels = [plots.wrap(f'{e["option"]} against {e["baseline"]}', letters) for e in drawn]
+        axes.set_yticks(range(len(drawn)), labels)
+        axes.set_ylim(len(drawn) - 0.45, -0.55)
         axes.tick_params(axis='y', length=0)
         axes.set_xlabel(f'difference{" in test accuracy" if wide else ""}, percentage points')
-        return drawn
+        return figure
 
     differences = (
-        f'{e["option"]} against {e["baseline"]} {_numbers(e)}, {e["verdict"]}' for _, e in pairs
+        f'{e["option"]} against {e["baseline"]} {_numbers(e)}, {e["verdict"]}' for e in drawn
     )
     alt = (
         'Differences in test accuracy in percentage points with 95 % intervals: '
@@ -187,12 +148,17 @@ def _figure(tested: list[tuple[str, dict[str, Any]]], name: str) -> FigureBlock:
     )
     caption = (
         'Difference in test accuracy of an option from its baseline, percentage points: mean and '
-        f'95{words.SPACE}% interval.'
+        f'95{words.SPACE}% interval over seeds.'
     )
     return FigureBlock(name, plots.draw(plot), alt, caption)
 
 
-def _difference(axes: Axes, y: int, entry: Mapping[str, Any], numbers: bool) -> None:
+def _numbers(entry: Mapping[str, Any]) -> str:
+    unit = scale.DEFAULT
+    return f'{unit.points(entry["difference"])} ({unit.span(entry["low"], entry["high"])})'
+
+
+def _draw_difference(axes: Axes, y: int, entry: Mapping[str, Any], numbers: bool) -> None:
     if entry['low'] is not None and entry['high'] is not None:
         ends = [100 * entry['low'], 100 * entry['high']]
         axes.plot(ends, [y, y], color=plots.BLUE, linewidth=2.4, solid_capstyle='butt')
