@@ -270,7 +270,7 @@ def _measure_finetunes(session: Session, condition: Condition, number: int) -> M
         measurements.groups.append(record)
         members = list(zip(group.members, results, strict=True))
         rows = result_rows.result_rows(
-            condition.name, 'measure', members, num_classes, names, chance
+            condition.name, 'measure', members, num_classes, metrics=names, chance=chance
         )
         measurements.rows += rows
         tracking.track_rows(session.track, rows)

@@ -304,8 +304,8 @@ def _check_base(study: Any, base: FineTune) -> Any:
         raise InputError(f'base={base!r}: must be a FineTune')
     for field in dataclasses.fields(study):
         value = getattr(study, field.name)
-        made = field.default_factory is not dataclasses.MISSING
-        default = field.default_factory() if made else field.default
+        factory = field.default_factory
+        default = field.default if factory is dataclasses.MISSING else factory()
         if field.name not in WITH_BASE and value != default:
             shown = '' if dataclasses.is_dataclass(value) else f'={value!r}'
             instead = TO_BASE.get(field.name)
@@ -374,7 +374,7 @@ def _check_options(ablation: Ablation) -> Ablation:
         _check_taken(option, overrides, option_variant(ablation, option).model)
     _check_different(ablation)
     _check_comparisons(ablation)
-    ablation = search_space.check(ablation)
+    ablation = _convert_options(ablation) if ablation.base else search_space.check(ablation)
     for condition, overrides in ablation.conditions.items():
         if len(ablation.conditions) > 1 and condition in ('', ALL):
             raise InputError(
@@ -413,6 +413,18 @@ def _check_options(ablation: Ablation) -> Ablation:
     if ablation.margin is not None and ablation.margin > largest:
         raise InputError(f'margin={ablation.margin}: must be from 1e-06 to {largest:g}')
     return ablation
+
+
+def _convert_options(ablation: Ablation) -> Ablation:
+    """The study with the values of its overrides of a base converted, such as lists to tuples."""
+    assert ablation.base is not None
+    options = {}
+    for option, overrides in ablation.options.items():
+        experiment = option_finetune(ablation, option)
+        options[option] = {
+            key: _value_of(experiment, _path(ablation.base, key)) for key in overrides
+        }
+    return dataclasses.replace(ablation, options=options)
 
 
 def _check_taken(option: str, overrides: Overrides, model: str) -> None:

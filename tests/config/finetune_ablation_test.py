@@ -51,10 +51,10 @@ def test_an_option_is_the_base_with_its_overrides():
 
 
 def test_a_condition_overrides_the_base_of_all_options():
-    tenth = check(study(conditions={'all': {}, 'half': dict(train_share=0.5)}))
+    tenth = check(study(conditions={'whole': {}, 'half': dict(train_share=0.5)}))
     assert override(tenth, tenth.conditions['half']).images.train_share == 0.5
     other = override(tenth, dict(dataset='digits'))
-    assert list(other.conditions) == ['all', 'half']
+    assert list(other.conditions) == ['whole', 'half']
 
 
 def test_only_fields_with_an_effect_are_in_the_configuration():

@@ -149,3 +149,11 @@ def test_an_unknown_part_is_refused_with_the_nearest_names(names, words):
 def test_other_networks_are_refused():
     with pytest.raises(InputError, match='dense_0'):
         masks.parts(dict(dense_0=0))
+
+
+def test_early_are_all_stages_before_the_last_one(params):
+    stages = [f'layer{i}' for i in range(1, 5)]
+    present = [stage for stage in stages if any(part.startswith(stage) for part in params)]
+    before = masks.mask_frozen(params, ['stem', *present[:-1]])
+    assert masks.mask_frozen(params, ['early']) == before
+    assert not all(jax.tree.leaves(before))

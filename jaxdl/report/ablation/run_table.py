@@ -76,8 +76,7 @@ def _rule(study: AblationRun) -> list[list[str]]:
         if searched
         else '',
         'Tuning seeds': study.varying('tuning_seeds') if tuned else '',
-        'Evaluation seeds': study.seed_words
-        + ('' if study.base else '; none of the tuning seeds'),
+        'Evaluation seeds': study.seed_words + ('' if study.base else '; none of the tuning seeds'),
         'Measure': f'{study.scale.name} on the test split {_measured(study)}',
         'Verdict': f'paired t test, two-sided, Holm over all comparisons; better or worse if p < '
         f'{statistics.ALPHA:g}, otherwise {verdicts.NONE}',
