@@ -80,7 +80,8 @@ def make_plan(ablation: Ablation) -> StudyPlan:
     for condition in _load_conditions(ablation):
         first = _base_option(condition)
         experiment = condition.experiments[first]
-        numbers = range(condition.study.seeds) if experiment.data.resample_split else range(1)
+        seeds = protocol.seed_numbers(condition.study.seeds)
+        numbers = seeds if experiment.data.resample_split else (0,)
         features = setup.extract_features(experiment, condition.dataset, condition.networks[first])
         dataset, splits = condition.dataset, {}
         for number in numbers:
@@ -162,10 +163,10 @@ def describe(ablation: Ablation) -> str:
             _option(option, condition, train // fields.variant.batch_size)
             for option, fields in condition.experiments.items()
         ]
-    options, seeds = len(ablation.options), ablation.seeds
+    count = len(ablation.options) * len(protocol.seed_numbers(ablation.seeds))
     lines += [
         '',
-        f'{options * seeds * len(ablation.conditions)} runs, one after another, paired by seed. '
+        f'{count * len(ablation.conditions)} runs, one after another, paired by seed. '
         'Settings are fixed: nothing is tuned per option.',
     ]
     return '\n'.join(lines)
@@ -193,7 +194,8 @@ def _option(option: str, condition: FineTuneCondition, per_epoch: int) -> str:
     learn = count_trained(
         experiment, condition.networks[option], len(condition.dataset.class_names)
     )
-    return f'{option:24}{condition.study.seeds:6}{steps:>8}{batch}{learn:20,}  {pixels}'
+    seeds = len(protocol.seed_numbers(condition.study.seeds))
+    return f'{option:24}{seeds:6}{steps:>8}{batch}{learn:20,}  {pixels}'
 
 
 def _base_option(condition: FineTuneCondition) -> str:
@@ -318,24 +320,23 @@ def _with_groups(
 
 def _group(condition: FineTuneCondition, option: str) -> Group:
     """The runs of an option: one at a time, with one compiled program per phase."""
-    experiment, seeds = condition.experiments[option], condition.study.seeds
+    experiment, seeds = condition.experiments[option], protocol.seed_numbers(condition.study.seeds)
     splits = condition.splits[min(condition.splits)]
     batch_size = experiment.variant.batch_size
     phases = plan.training_phases(experiment, max(1, len(splits.train) // batch_size))
     variant = Variant(learning_rate=experiment.variant.learning_rate)
     members = tuple(
-        Member(option, protocol.MEASURING_SEED + i, variant, i if len(condition.splits) > 1 else 0)
-        for i in range(seeds)
+        Member(option, seed, variant, seed if seed in condition.splits else 0) for seed in seeds
     )
     entry = GroupPlan(
         condition=condition.name,
         phase='measure',
         options=(option,),
-        members=seeds,
+        members=len(seeds),
         steps=phases[-1].stop if phases else 0,
         batch_size=batch_size,
         sides=(1, 1),
-        chunks=seeds,
+        chunks=len(seeds),
         limit=1,
         cores=1,
         member_bytes=0,

@@ -22,6 +22,7 @@ def test_a_split_left_to_the_data_set_is_described_as_it_was_drawn(drawn, words)
         data={'': types.SimpleNamespace(findings=dict(split=drawn))},
         design=lambda condition: dict(data=dict(split=None)),
         conditions=[''],
+        base=None,
     )
     (sentence,) = limits._splits(study)
     assert words in sentence
