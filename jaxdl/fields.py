@@ -107,6 +107,24 @@ def each(rule: Rule, least: int = 1) -> Rule:
     return holds
 
 
+def one_or_each(rule: Rule, *, different: bool = False) -> Rule:
+    """A value, or a list of at least one, that keeps `rule`; all different if `different`.
+
+    Examples:
+      >>> one_or_each(above(0))(1.0), one_or_each(above(0))((1.0, 1.0, -1.0))
+      (None, 'must be a finite number above 0')
+    """
+
+    def holds(value: Any) -> str | None:
+        if not isinstance(value, tuple):
+            return rule(value)
+        if different or not value:
+            return each(rule)(value)
+        return next((words for words in map(rule, value) if words), None)
+
+    return holds
+
+
 def check(name: str, field: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
     """Convert a value to the annotation of its field, and apply the field's rule.
 

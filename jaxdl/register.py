@@ -175,8 +175,8 @@ def augmentation(name: str) -> Callable[[T], T]:
     """Register an augmentation: (key, images, strength) -> images.
 
     Images are float [n, height, width, channel] in [0, 1]. At strength 0 the augmentation must be
-    exactly the identity. A variant uses it by `dict(augmentation=name, strength=...)`; another
-    strength is the same program.
+    exactly the identity. A variant uses it by `dict(augmentation=name, strength=...)`, or several
+    by lists of both; another strength is the same program.
 
     Args:
       name: a value of `Variant.augmentation`.

@@ -50,7 +50,7 @@ class Augmentation(NamedTuple):
 
 
 # Those of a user's own: name -> (key, images [n, height, width, channel] in [0, 1], strength) ->
-# images, the identity at 0. A variant has one of them, in its fields `augmentation` and `strength`.
+# images, the identity at 0. A variant names one or several in its field `augmentation`.
 OWN: dict[str, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
     'none': lambda key, images, strength: images
 }
@@ -62,7 +62,7 @@ def augment(
     targets: jax.Array,
     strengths: Mapping[str, jax.Array | float],
 ) -> tuple[jax.Array, jax.Array]:
-    """Apply the augmentations named in `strengths`: a user's own first, then the table's rows.
+    """Apply the augmentations named in `strengths`: a user's own in order, then the table's rows.
 
     Args:
       key: random key.
@@ -83,12 +83,10 @@ def augment(
             raise unknown('augmentation', name, (*AUGMENTATIONS, *OWN))
     if not strengths:
         return images, targets
-    for name in (
-        name for name in OWN if name in strengths
-    ):  # they meet images as they are, and no draw of the others
-        images = OWN[name](
-            jax.random.fold_in(key, 1), images, jnp.asarray(strengths[name], jnp.float32)
-        )
+    # Those of a user meet images before the rows of the table, and no draw of these.
+    for number, name in enumerate((name for name in strengths if name in OWN), 1):
+        strength = jnp.asarray(strengths[name], jnp.float32)
+        images = OWN[name](jax.random.fold_in(key, number), images, strength)
     sample, draws = Sample(images, targets), draws_of(key, len(images))
     for name, row in AUGMENTATIONS.items():
         if name in strengths:

@@ -176,11 +176,16 @@ def component_names(experiment: Experiment) -> set[tuple[str, str]]:
         for name in (study.metric, *study.metrics)
     }
     values = [
-        (f.name, getattr(variant, f.name))
+        (f.name, value)
         for variant in variants
         for f in dataclasses.fields(variant)
+        for value in _each(getattr(variant, f.name))
     ]
     return names | {(field, value) for field, value in values if isinstance(value, str)}
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def load_experiment(name: str) -> Experiment:

@@ -28,6 +28,7 @@ from jaxdl.statistics import protocol
 from jaxdl.statistics.metrics import METRICS
 from jaxdl.statistics.search import Search
 from jaxdl.train import variant
+from jaxdl.train.settings import own_strengths
 from jaxdl.train.variant import Variant
 from jaxdl.workdir.tables import ALL
 
@@ -241,9 +242,13 @@ def parse_value(annotation: Any, text: str) -> Any:
     Examples:
       >>> parse_value(str, '21042'), parse_value(int, '21042'), parse_value(str | None, 'null')
       ('21042', 21042, None)
+      >>> [parse_value(str | tuple[str, ...], text) for text in ('noise', '["noise", "shift"]')]
+      ['noise', ['noise', 'shift']]
     """
     kinds = typing.get_args(annotation) or (annotation,)
-    if str in kinds and typing.get_origin(annotation) not in (tuple, Mapping):
+    several = any(typing.get_origin(kind) is tuple for kind in kinds)
+    listed = several and text.startswith('[')
+    if str in kinds and typing.get_origin(annotation) not in (tuple, Mapping) and not listed:
         return None if text == 'null' and type(None) in kinds else text
     try:
         return workdir.parse(text)
@@ -291,6 +296,8 @@ def check(experiment: Kind) -> Kind:
     experiment = dataclasses.replace(experiment, **checked)
     if isinstance(experiment, Assignment):
         _check_parts(experiment)
+    if isinstance(experiment, FineTune):
+        own_strengths(experiment.variant)
     return _check_options(experiment) if isinstance(experiment, Ablation) else experiment
 
 

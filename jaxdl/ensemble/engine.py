@@ -471,9 +471,8 @@ def _epoch(
     # Strengths that all members share have no column axis: the augmented batch is computed once per
     # row.
     columns = dataclasses.replace(jax.tree.map(lambda _: 0, variants), **dict.fromkeys(even))
-    variants = dataclasses.replace(
-        variants, **{name: getattr(variants, name)[:, 0] for name in even}
-    )
+    shared = {name: jax.tree.map(lambda x: x[:, 0], getattr(variants, name)) for name in even}
+    variants = dataclasses.replace(variants, **shared)
     step = functools.partial(train_step.train_step, config=config)
     step = jax.vmap(jax.vmap(step, in_axes=(0, None, columns, None, None)), (0, 0, 0, 0, None))
     mean, std = (

@@ -9,6 +9,7 @@ from typing import Any
 from flax import struct
 
 from jaxdl import augment, fields
+from jaxdl.errors import InputError
 from jaxdl.train import losses, optim
 
 
@@ -50,13 +51,40 @@ class TrainSettings:
     cutmix: float = leaf(0.0, fields.between(0, 1))
     erasing: float = leaf(0.0, fields.between(0, 1))
     randaugment: float = leaf(0.0, fields.between(0, 1))
-    strength: float = leaf(0.0, fields.at_least(0))  # of `augmentation`
-    # a registered augmentation, next to those with a field above
-    augmentation: str = static('none', fields.one_of(augment.OWN))
+    # of `augmentation`; of several one for all, or a list with one for each
+    strength: float | tuple[float, ...] = leaf(0.0, fields.one_or_each(fields.at_least(0)))
+    # a registered augmentation, or several in their order, next to those with a field above
+    augmentation: str | tuple[str, ...] = static(
+        'none', fields.one_or_each(fields.one_of(augment.OWN), different=True)
+    )
     loss: str = static('softmax_cross_entropy', fields.one_of(losses.LOSSES))
     optimizer: str = static('momentum', fields.one_of(optim.OPTIMIZERS))
     schedule: str = static('cosine', fields.one_of(optim.SCHEDULES))
     batch_size: int = static(32, fields.at_least(1))
+
+
+def own_strengths(settings: TrainSettings) -> dict[str, Any]:
+    """Registered augmentation -> strength, in the order in which they are applied.
+
+    Args:
+      settings: of a run; strengths may be traced.
+
+    Returns:
+      The strengths; empty without a registered augmentation.
+
+    Raises:
+      InputError: a list of strengths is not as long as the list of augmentations.
+    """
+    names, strengths = settings.augmentation, settings.strength
+    names = (names,) if isinstance(names, str) else names
+    if not isinstance(strengths, tuple):
+        strengths = (strengths,) * len(names)
+    if len(names) != len(strengths):
+        raise InputError(
+            f'variant.strength={list(strengths)}: must be a number, or a list with one for each of '
+            f'augmentation={list(names)}'
+        )
+    return {n: s for n, s in zip(names, strengths, strict=True) if n != 'none'}
 
 
 CROP_AREA = fields.between(0.01, 1)

@@ -24,7 +24,7 @@ from jaxdl.models import layers, make_module
 from jaxdl.models.custom import CustomNetwork
 from jaxdl.train import averaging, keys, losses, masks, metrics, optim
 from jaxdl.train.metrics import Metrics
-from jaxdl.train.settings import StepSettings
+from jaxdl.train.settings import StepSettings, own_strengths
 from jaxdl.train.variant import Variant
 
 Scalar = jax.Array | np.integer | int
@@ -155,8 +155,7 @@ def parts_of(variants: Sequence[StepSettings]) -> tuple[str, ...]:
 def strengths_of(settings: StepSettings, parts: Collection[str]) -> dict[str, jax.Array | float]:
     """Augmentation -> strength, of those augmentations that are among `parts`."""
     strengths = {name: getattr(settings, name) for name in AUGMENTATIONS if name in parts}
-    registered = 'strength' in parts and settings.augmentation != 'none'
-    return strengths | ({settings.augmentation: settings.strength} if registered else {})
+    return strengths | (own_strengths(settings) if 'strength' in parts else {})
 
 
 def class_shares(labels: jax.Array | np.ndarray, num_classes: int) -> jax.Array:

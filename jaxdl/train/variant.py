@@ -11,7 +11,7 @@ from flax import struct
 from jaxdl import fields
 from jaxdl.errors import InputError, unknown
 from jaxdl.models import MODELS, layers, taken_settings
-from jaxdl.train.settings import StepSettings, initial, leaf, static
+from jaxdl.train.settings import StepSettings, initial, leaf, own_strengths, static
 
 
 @struct.dataclass
@@ -144,6 +144,10 @@ def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> 
             f'variant.{name}', fields_by_name[name], fields_by_name[name].type, value
         )
     variant = dataclasses.replace(variant, **checked)
+    try:
+        own_strengths(variant)
+    except InputError as error:
+        raise InputError(f'{error}{where}') from None
     if variant.batch_size % variant.accumulation:
         raise InputError(
             f'variant.accumulation={variant.accumulation}{where}: must divide '

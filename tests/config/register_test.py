@@ -165,6 +165,70 @@ def test_an_augmentation_at_strength_0_is_none():
     np.testing.assert_array_equal(labels, targets)
 
 
+def brighter(key, images, strength):
+    return images + strength * jax.random.uniform(key, (len(images), 1, 1, 1))
+
+
+def darker(key, images, strength):
+    return images * (1 - strength * jax.random.uniform(key, (len(images), 1, 1, 1)))
+
+
+@pytest.fixture
+def two_augmentations():
+    register.augmentation('brighter')(brighter)
+    register.augmentation('darker')(darker)
+
+
+@pytest.mark.usefixtures('two_augmentations')
+def test_two_augmentations_at_once_equal_one_after_the_other():
+    images = jnp.asarray(np.random.default_rng(0).random((4, 5, 6, 1)), jnp.float32)
+    key, targets = jax.random.key(0), jnp.eye(4)
+    both, _ = augment.augment(key, images, targets, dict(darker=0.5, brighter=0.2))
+    first = darker(jax.random.fold_in(key, 1), images, 0.5)
+    expected = brighter(jax.random.fold_in(key, 2), first, 0.2)
+    np.testing.assert_allclose(both, expected, rtol=1e-6)
+    other, _ = augment.augment(key, images, targets, dict(brighter=0.2, darker=0.5))
+    assert not np.allclose(other, expected)
+
+
+@pytest.mark.usefixtures('two_augmentations')
+def test_members_with_two_augmentations_share_a_program():
+    base = BASE.replace(dropout=0.0, augmentation=('brighter', 'darker'))
+    calm, one, two = (base.replace(strength=s) for s in ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)))
+    group, programs, _ = studies.train(studies.members([calm, one, two], [0]), [[0, 1, 2]])
+    losses = [
+        studies.train_alone(studies.members([variant], [0])[0])[0].history['train_loss'][0, 0, 0]
+        for variant in (
+            BASE.replace(dropout=0.0),
+            BASE.replace(dropout=0.0, augmentation='brighter', strength=0.5),
+            two,  # its strengths are equal in all members: computed once per row
+        )
+    ]
+    assert group.history['train_loss'][0, 0] == pytest.approx(losses, abs=1e-5)
+    assert len({round(float(loss), 4) for loss in losses}) == 3
+    assert programs.traces == 1
+
+
+@pytest.mark.usefixtures('two_augmentations')
+def test_lists_of_augmentations_are_checked_and_recorded():
+    study = studies.small()
+    names = {'augmentation': ['brighter', 'darker']}
+    for strength in (0.1, [0.1, 0.2]):
+        result = jaxdl.override(study, names | {'strength': strength})
+        recorded = config.as_dict(check(result))
+        assert recorded['variant']['augmentation'] == ('brighter', 'darker')
+        assert ('augmentation', 'darker') in config.component_names(result)
+    for overrides, words in [
+        (names | {'strength': [0.1]}, r'strength=\[0.1\]: must be a number, or a list with one'),
+        ({'augmentation': ['darker', 'darker']}, 'all different'),
+        ({'augmentation': ['darker', 'brigter']}, 'did you mean brighter'),
+        (names | {'strength': [0.1, -1]}, 'at least 0'),
+        ({'augmentation': 3}, 'must be a word or a list of words'),
+    ]:
+        with pytest.raises(InputError, match=words):
+            check(jaxdl.override(study, overrides))
+
+
 def right(logits, labels):
     return logits.argmax(-1) == labels
 
