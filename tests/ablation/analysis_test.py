@@ -700,6 +700,25 @@ def test_usual_names_are_recognised_whatever_their_case_and_signs(role):
             assert columns.find_columns(table, columns.AnalysisSettings()) == {role: title}
 
 
+@pytest.mark.parametrize(
+    ('metric', 'words'),
+    [
+        ('log_loss', 'metric=log_loss: needs the probabilities of the classes'),
+        ('AUROC', 'metric=AUROC: needs the probabilities of the classes'),
+        ('macro_f1', 'metric=macro_f1: needs more'),
+    ],
+)
+def test_correct_images_give_no_other_metric(metric, words, capsys):
+    path, _ = per_image(dict(base=[1, 2], better=[1, 2]))
+    arguments = [f'--results={path}', '--baseline=base', f'--set=metric={metric}']
+    assert command.main(['--mode=analyze', *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert 'use metric=accuracy' in error
+    assert error.count('\n') == 1
+    assert command.main(['--mode=analyze', *arguments[:2], '--set=metric=acc']) == 0
+
+
 def test_hostile_tables_are_read_or_refused():
     text = wandb().read_text()
     rng = random.Random(0)

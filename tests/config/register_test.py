@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 import re
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 import studies
 from flax import linen as nn
 from flax import traverse_util
+from sklearn import metrics as scikit
 
 import jaxdl
 from jaxdl import augment, models, register
@@ -254,6 +256,121 @@ def test_a_metric_that_is_the_accuracy_is_the_accuracy(tmp_path):
     assert 'Other metrics' in report
     summary = tables.read_table(tmp_path / 'run' / 'summary.csv', tables.SUMMARY)
     assert {row['metric'] for row in summary} == {'accuracy'}
+
+
+REFUSED = {
+    'a count of the batch': (
+        lambda logits, labels: jnp.full(len(labels), float(len(labels))),
+        {},
+        "gives an image another value among other images.*over='split'",
+    ),
+    'relative to the batch': (
+        lambda logits, labels: logits.max(1) - logits.max(),
+        {},
+        "register a metric of all images together with over='split'",
+    ),
+    'by the place in the batch': (
+        lambda logits, labels: np.arange(len(labels)),
+        {},
+        'must depend on the image alone',
+    ),
+    'every class is needed': (
+        lambda logits, labels: np.full(len(labels), scikit.roc_auc_score(labels, logits[:, 1])),
+        {},
+        'must depend on the image alone',
+    ),
+    'a value per image': (
+        lambda logits, labels: logits.argmax(1) == labels,
+        dict(over='split'),
+        r'gives shape \[40\]: must be a function .* a finite number for all images',
+    ),
+    'a number': (
+        lambda logits, labels: (logits.argmax(1) == labels).mean(),
+        {},
+        r"gives shape \[\]: must be a function .*or over='split' with a number",
+    ),
+    'no number': (lambda logits, labels: math.nan, dict(over='split'), 'is not finite'),
+    'fails': (lambda logits, labels: labels.nothing, dict(over='split'), 'AttributeError.*line'),
+    'another level': (right, dict(over='batch'), 'known: image, split'),
+    'a typo': (right, dict(over='spilt'), 'did you mean split'),
+    'falls': (
+        lambda logits, labels: -np.log(np.exp(logits)[np.arange(len(labels)), labels]),
+        {},
+        'is lower where all predictions are correct .*lower_is_better=True',
+    ),
+    'rises': (right, dict(lower_is_better=True), 'is higher .*lower_is_better=False'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED)
+def test_a_metric_of_another_form_is_refused(case):
+    function, arguments, words = REFUSED[case]
+    with pytest.raises(InputError, match=words) as caught:
+        register.metric('own', **arguments)(function)
+    assert '\n' not in str(caught.value)
+    assert 'own' not in register.TABLES['metric']
+
+
+def test_metrics_of_all_libraries_are_taken():
+    register.metric('numpy')(lambda logits, labels: logits.argmax(1) == labels)
+    register.metric('jax')(lambda logits, labels: jnp.argmax(logits, 1) == jnp.asarray(labels))
+    register.metric('scikit', over='split')(
+        lambda logits, labels: scikit.balanced_accuracy_score(labels, logits.argmax(1))
+    )
+    register.metric('of_two', over='split')(
+        lambda logits, labels: scikit.roc_auc_score(labels, logits[:, 1])
+    )
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(50, 2)).astype(np.float32), rng.integers(0, 2, 50)
+    table = register.TABLES['metric']
+    expected = table['accuracy'].value(logits, labels)
+    assert table['numpy'].value(logits, labels) == table['jax'].value(logits, labels) == expected
+    assert table['scikit'].value(logits, labels) == table['balanced_accuracy'].value(logits, labels)
+
+
+def test_the_value_of_a_diverged_run_can_be_named():
+    register.metric('own', chance=0.25)(right)
+    register.metric('equal')(lambda logits, labels: logits.max(1))
+    table, labels = register.TABLES['metric'], np.arange(6) % 3
+    assert table['own'].guess(labels, 3) == 0.25
+    assert table['equal'].guess(labels, 3) == 0.0
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'words'),
+    [
+        (dict(metric='macro_f2'), "metric='macro_f2': did you mean macro_f1"),
+        (dict(metric='error'), "metric='error': "),
+        (dict(metric=3), 'metric=3: must be a word'),
+        (dict(metrics=['acuracy']), 'did you mean accuracy'),
+        (dict(metric='auroc', margin=2), r'margin=2.0: must be from 1e-06 to 1'),
+        (dict(margin=1.5), 'must be from 1e-06 to 1'),
+        (dict(margin=0), 'margin=0.0: must be'),
+    ],
+)
+def test_invalid_metrics_of_a_study_are_refused(overrides, words):
+    with pytest.raises(InputError, match=words):
+        studies.small(**overrides)
+
+
+def test_a_metric_without_a_largest_value_may_have_any_margin():
+    assert studies.small(metric='log_loss', margin=2.5).margin == 2.5
+
+
+def test_conditions_are_compared_by_one_metric():
+    study = dataclasses.replace(studies.small(), conditions={'a': {}, 'b': dict(metric='auroc')})
+    with pytest.raises(InputError, match="condition 'b' sets metric='auroc'"):
+        check(study)
+
+
+def test_a_derivation_has_no_metric(capsys):
+    assert command.main(['--experiment=backprop', '--set=metric=auroc', '--mode=plan']) == 2
+    error = capsys.readouterr().err
+    assert "unknown override 'metric'" in error
+    assert error.count('\n') == 1
+    assert command.main(['--experiment=pooling', '--set=metric=acurracy', '--mode=plan']) == 2
+    error = capsys.readouterr().err
+    assert error == "jaxdl: error: metric='acurracy': did you mean accuracy or balanced_accuracy?\n"
 
 
 def test_a_registered_data_set_is_loaded():

@@ -20,6 +20,7 @@ from jaxdl.ablation.analysis.values import (
     to_shares,
 )
 from jaxdl.errors import InputError, unknown
+from jaxdl.statistics.metric_names import recognise
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.correct import CorrectTable
 from jaxdl.workdir.tables import Row
@@ -71,6 +72,7 @@ def measure(table: Table, baseline: str, settings: AnalysisSettings) -> Measurem
     runs = Runs(table, columns, settings)
     rows, split = select_rows(table, columns, settings)
     if 'correct' in columns:
+        _check_correct(table, columns['correct'], settings.metric)
         values, correct = read_per_image(table, columns, runs, rows)
         metric, split, unit = ACCURACY, split or 'test', SHARE
         check_direction(metric, settings, table)
@@ -98,6 +100,17 @@ def measure(table: Table, baseline: str, settings: AnalysisSettings) -> Measurem
         unit=unit,
         columns=columns | dict.fromkeys(runs.groups, 'path'),
     )
+
+
+def _check_correct(table: Table, column: str, wanted: str) -> None:
+    """InputError if a metric is wanted that correctness of images does not give."""
+    metric = recognise(wanted).metric if wanted else ACCURACY
+    if metric.name != ACCURACY.name:
+        needs = 'the probabilities of the classes' if metric.probabilities else 'more'
+        raise InputError(
+            f'metric={wanted}: needs {needs}, and column {column!r} of {table.name} only has '
+            'whether an image is correct: use metric=accuracy, or a table with a value per run'
+        )
 
 
 def _check_seeds(
