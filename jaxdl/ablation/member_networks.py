@@ -26,10 +26,9 @@ from jaxdl.statistics import protocol
 from jaxdl.train import losses, train_step
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import records, tables
+from jaxdl.workdir.networks import FOLDER, INDEX
 
 PREFIX = 'network/'  # of the arrays of a network in the result of a member
-FOLDER = pathlib.Path('artifacts', 'networks')
-INDEX = dict(condition=str, option=str, seed=int, learning_rate=float, file=str)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from plan.json and chooses nothing.
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -28,7 +29,7 @@ from jaxdl.runtime import machine, provenance
 from jaxdl.statistics import protocol, search, variance
 from jaxdl.statistics.metrics import BUILT_IN, METRICS
 from jaxdl.statistics.search import Range, Setting
-from jaxdl.train import keys, train_step
+from jaxdl.train import initial_weights, keys, train_step
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import records
 from jaxdl.workdir.records import FINAL, DataPlan, GroupPlan, MetricPlan, SearchPlan, SearchRange
@@ -173,6 +174,7 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         or None,
         metrics=metric_plans(ablation),
         search={c.name: c.search for c in conditions if c.search} or None,
+        initial_weights={s: initial_weights.checksum(s) for s in _sources(conditions)} or None,
     )
     return StudyPlan(ablation, tuple(conditions), record)
 
@@ -197,6 +199,26 @@ def resume_plan(ablation: Ablation, record: records.Plan) -> StudyPlan:
         splits = _splits(study, dataset, phases)
         conditions.append(Condition(name, study, dataset, splits, tuple(groups), planned_search))
     return StudyPlan(ablation, tuple(conditions), record)
+
+
+def _sources(conditions: Iterable[Condition]) -> list[str]:
+    """Files of initial weights that the options of a study name."""
+    variants = (option_variant(c.study, option) for c in conditions for option in c.study.options)
+    return [source for source in dict.fromkeys(v.init_from for v in variants) if source]
+
+
+def _check_initial_weights(
+    members: Sequence[Member], image_shape: tuple[int, ...], num_classes: int
+) -> None:
+    """InputError if the initial weights of an option do not fit its network."""
+    for member in {member.option: member for member in members}.values():
+        if member.variant.init_from:
+            module = train_step.module_of(member.variant, num_classes)
+            start = functools.partial(train_step.init_state, member.variant, 0, module, image_shape)
+            try:
+                jax.eval_shape(start)
+            except InputError as error:
+                raise InputError(f'option {member.option!r}: {error}') from None
 
 
 def metric_plans(ablation: Ablation) -> dict[str, MetricPlan]:
@@ -309,7 +331,10 @@ def source_of(data: Data) -> Data:
 def _load_unchanged(
     ablation: Ablation, record: records.Plan
 ) -> list[tuple[str, Ablation, Dataset]]:
-    """`load_conditions`, compared with the checksums in plan.json."""
+    """`load_conditions`, compared with the checksums in plan.json, as are initial weights."""
+    for source, planned in (record.initial_weights or {}).items():
+        if initial_weights.checksum(source) != planned:
+            raise InputError(f'init_from={source}: has changed since the run began: {RESTART}')
     conditions = load_conditions(ablation)
     for name, _, dataset in conditions:
         if name not in record.data:
@@ -462,6 +487,7 @@ def _group_plan(
             'images'
         )
     classes = len(data.classes)
+    _check_initial_weights(members, data.image_shape, classes)
     module = train_step.module_of(variant, classes)
     convolutions = autotune.convolutions(module, (variant.batch_size, *data.image_shape))
     conv = autotune.find_forced_lowering(study.conv, count) or timer.fastest(convolutions, count)

@@ -158,7 +158,7 @@ def initial_states(
         # Initial weights depend on nothing else: all learning rates of a seed share them.
         variant = member.variant
         seed = member.seed + variant.seed_offset + variant.init_offset
-        key = (seed, variant.init, variant.init_scale)
+        key = (seed, variant.init, variant.init_scale, variant.init_from)
         if key not in states:
             states[key] = init_state(variant, member.seed, module, image_shape, parts)
         return states[key]

@@ -22,7 +22,7 @@ from jaxdl.data.preprocess import normalize, to_float
 from jaxdl.errors import InputError
 from jaxdl.models import layers, make_module
 from jaxdl.models.custom import CustomNetwork
-from jaxdl.train import averaging, keys, losses, masks, metrics, optim
+from jaxdl.train import averaging, initial_weights, keys, losses, masks, metrics, optim
 from jaxdl.train.metrics import Metrics
 from jaxdl.train.settings import StepSettings, own_strengths
 from jaxdl.train.variant import Variant
@@ -212,6 +212,7 @@ def init_state(
 
     Every kernel starts from the seed and *its own name*: a network with one more layer starts all
     others as before. A parameter that is not named `kernel` starts as the network declares it.
+    With `init_from` all of them are those of a file.
 
     Args:
       variant: settings of the run.
@@ -221,12 +222,15 @@ def init_state(
       parts: optional parts of the step (`parts_of`): with `ema` the state holds an average.
 
     Raises:
-      InputError: the variant freezes layers or scales rates that the network does not have.
+      InputError: the variant freezes layers or scales rates that the network does not have, or the
+        file of `init_from` does not fit the network.
     """
     key = keys.fold(keys.seed_key(seed + variant.seed_offset + variant.init_offset), 'init')
     shapes, declared = _variables(module, image_shape)
     with jax.enable_x64(False):  # the weights must not depend on the caller's precision
         values = declared(key, jnp.zeros((1, *image_shape)))
+    if variant.init_from:
+        values = values | initial_weights.read(variant.init_from, shapes)
 
     def start(
         path: tuple[Any, ...], shape: jax.ShapeDtypeStruct, value: jax.Array | None

@@ -24,6 +24,8 @@ class Variant(StepSettings):
 
     init: str = initial('he_normal', fields.one_of(layers.INITS))
     init_scale: float = initial(1.0, fields.at_least(0))
+    # in place of `init`: a file of weights, or WORKDIR:OPTION:SEED of a stored network
+    init_from: str = initial('', lambda _: None)
     # multiplies this option's grid of learning rates
     learning_rate_scale: float = initial(1.0, fields.above(0))
     # added to the seed: the same setting under other seeds
@@ -148,6 +150,11 @@ def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> 
         own_strengths(variant)
     except InputError as error:
         raise InputError(f'{error}{where}') from None
+    if variant.init_from and (variant.init, variant.init_scale) != (Variant.init, 1.0):
+        raise InputError(
+            f'variant.init_from={variant.init_from}{where}: gives all initial weights: leave out '
+            'init and init_scale'
+        )
     if variant.batch_size % variant.accumulation:
         raise InputError(
             f'variant.accumulation={variant.accumulation}{where}: must divide '

@@ -152,6 +152,7 @@ class Plan:
       networks: registered network -> names of the settings that it takes.
       metrics: name of a metric that is measured -> its direction and level.
       search: condition -> search of its hyperparameters; None without a search.
+      initial_weights: value of `init_from` -> SHA-256 of its file.
       models: condition -> option -> its pretrained network; of an ablation of a fine-tuning.
     """
 
@@ -166,6 +167,7 @@ class Plan:
     networks: Mapping[str, tuple[str, ...]] | None = None
     search: Mapping[str, SearchPlan] | None = None
     models: Mapping[str, Mapping[str, 'ModelPlan']] | None = None
+    initial_weights: Mapping[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

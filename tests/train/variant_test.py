@@ -40,7 +40,9 @@ ROWS = dict(
     optimizer=optim.OPTIMIZERS,
     schedule=optim.SCHEDULES,
     augmentation=augment.OWN,
+    init_from=('', 'weights.npz'),  # any file
 )
+NAMES = [n for n, f in FIELDS.items() if isinstance(f.default, str) and n != 'init_from']
 
 
 @pytest.mark.parametrize('name', LEAVES + INITIAL)
@@ -62,7 +64,7 @@ def test_shapes_need_another_program():
     assert variant.program_key(Variant(), (8, 8)) != variant.program_key(Variant(), (9, 8))
 
 
-@pytest.mark.parametrize('name', [n for n, f in FIELDS.items() if isinstance(f.default, str)])
+@pytest.mark.parametrize('name', NAMES)
 def test_only_table_rows_are_valid_values(name):
     for row in ROWS[name]:
         assert getattr(variant.replace(Variant(), {name: row}), name) == row

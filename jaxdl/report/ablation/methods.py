@@ -237,7 +237,20 @@ def _seeds(study: AblationRun) -> str:
         f'Each option was {"then " if tuned else ""}trained with {study.seed_counts} '
         f'evaluation seeds{fresh} and evaluated on the test split after the last epoch. Equal '
         'seeds share initial weights where names and shapes agree, the order of the data and '
-        'noise, so differences are paired.'
+        f'noise, so differences are paired.{_initial_weights(study)}'
+    )
+
+
+def _initial_weights(study: AblationRun) -> str:
+    files = study.plan.initial_weights or {}
+    if not files:
+        return ''
+    names = words.listing(
+        f'{markup.code(source)} (SHA-256 {checksum[:12]})' for source, checksum in files.items()
+    )
+    return (
+        f' Networks with {markup.code("init_from")} begin with the weights of {names}, which are '
+        'equal for all seeds: intervals cover no other initial weights of these networks.'
     )
 
 

@@ -53,6 +53,7 @@ NON_DEFAULT = dict(
     class_weights='class weights with exponent {}',
     logit_adjustment='logit adjustment with factor {}',
     init_scale='initial weights multiplied by {}',
+    init_from='initial weights from {}',
     learning_rate_scale='learning rates multiplied by {}',
     classes='only the {} largest classes',
     subset='a subset of {} images',
@@ -107,7 +108,12 @@ def training(variant: Settings, varied: Collection[str]) -> tuple[str, set[str]]
         template = OPTIMIZERS.get(optimizer, markup.flat(optimizer).translate(BRACES))
         parts.append(template.format(**moments))
         described |= {'optimizer', *(name for name in MOMENTS if f'{{{name}:' in template)}
-    for name, write in PHRASES.items():
+    phrases = PHRASES
+    if variant.get('init_from') and 'init_from' not in varied:
+        parts.append(f'initial weights from {markup.code(variant["init_from"])}')
+        described |= {'init', 'init_from'}
+        phrases = {name: write for name, write in PHRASES.items() if name != 'init'}
+    for name, write in phrases.items():
         if name in variant and name not in varied:
             parts.append(write(variant[name]))
             described.add(name)
