@@ -1,8 +1,13 @@
-"""Near-duplicates: perceptual hashes of images, pairs of similar hashes, and their clusters."""
+"""Near-duplicates: perceptual hashes of images, pairs of similar images, and their clusters.
+
+A hash tells apart photographs whose large shapes differ. Objects on a plain background all have the
+same large shapes, such as garments of one cut, so that their pairs are compared by pixels as well.
+"""
 
 import hashlib
+import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,8 +19,18 @@ DISTANCE = 80  # most bits of 256 that differ between near-duplicates
 COARSE = 16  # most bits of the first 64 (the lowest frequencies) that differ, at `DISTANCE`
 FLAT = 0.01  # share of the range of values: a smaller standard deviation is a blank image
 MOST = 200  # pairs per image, on average
+BORDER = 2  # pixels of a thumbnail
+PLAIN, SHARE = 0.06, 0.8  # largest deviation from the median, and the share of pixels within it
+RESIDUAL = 0.05  # share of the variance that near-duplicates on a plain background do not share
+COARSE_RESIDUAL = 0.2  # the same of thumbnails at a fourth of their side, unshifted
+GAIN = 1.7  # largest change of contrast
+SHIFT = 2  # pixels of a thumbnail
 _BITS, _WORDS = 256, 4
 _CHUNK, _TILE = 256, (64, 4096)  # images hashed at once; hashes compared at once, in cache
+_COMPARED = 1024  # pairs of thumbnails compared at once
+
+# (smaller indices, larger indices) of pairs -> which of them are similar
+Confirm = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _RECENT: list[tuple[weakref.ref[np.ndarray], np.ndarray]] = []
 
@@ -56,7 +71,9 @@ def compute_hashes(images: np.ndarray) -> np.ndarray:
     return words
 
 
-def find_pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
+def find_pairs(
+    hashes: np.ndarray, distance: int = DISTANCE, confirm: Confirm | None = None
+) -> np.ndarray:
     """Find all pairs of similar hashes.
 
     Two hashes are similar if at most `distance` of all bits differ, and of the first 64 at most
@@ -65,6 +82,7 @@ def find_pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
     Args:
       hashes: uint64 [n, 4].
       distance: most bits of 256 that differ.
+      confirm: a second comparison, of the pairs with similar hashes.
 
     Returns:
       int64 [k, 2], the smaller index first, in ascending order.
@@ -77,7 +95,11 @@ def find_pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
     blocks, count = [np.zeros((0, 2), np.int64)], 0
     for one, other in _candidates(words[0], COARSE * distance // DISTANCE):
         near = np.bitwise_count(words[:, one] ^ words[:, other]).sum(0, dtype=np.int64) <= distance
-        blocks.append(np.stack([textured[one[near]], textured[other[near]]], axis=1))
+        one, other = textured[one[near]], textured[other[near]]
+        if confirm is not None:
+            confirmed = confirm(one, other)
+            one, other = one[confirmed], other[confirmed]
+        blocks.append(np.stack([one, other], axis=1))
         count += len(blocks[-1])
         if count > MOST * len(hashes):
             raise InputError(
@@ -87,6 +109,42 @@ def find_pairs(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
             )
     similar = np.concatenate(blocks)
     return similar[np.lexsort((similar[:, 1], similar[:, 0]))]
+
+
+def compare_pixels(images: np.ndarray) -> Confirm:
+    """Make the comparison of pairs by the pixels of images on a plain background.
+
+    A background is plain if SHARE of the border of the thumbnail of 32 x 32 pixels is within PLAIN
+    of its median in all channels. Two such images are similar if a change of brightness and
+    contrast and a shift of at most SHIFT pixels of the thumbnail make one of the other, but for
+    RESIDUAL of the variance. A pair with another background is always similar.
+
+    Args:
+      images: [n, height, width, channel].
+
+    Returns:
+      A function of the smaller and the larger indices of pairs, which gives bool [pair].
+    """
+    thumbnails = _make_thumbnails(images)
+    plain = _has_plain_border(thumbnails)
+    place = np.cumsum(plain) - 1
+    thumbnails = thumbnails[plain]
+    small = _shrink(thumbnails)
+
+    def confirm(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        similar = np.ones(len(one), bool)
+        both = np.flatnonzero(plain[one] & plain[other])
+        for start in range(0, len(both), _COMPARED):
+            rows = both[start : start + _COMPARED]
+            first, second = place[one[rows]], place[other[rows]]
+            near = _residual(small[first], small[second], 0) < COARSE_RESIDUAL
+            near[near] = (
+                _residual(thumbnails[first[near]], thumbnails[second[near]], SHIFT) < RESIDUAL
+            )
+            similar[rows] = near
+        return similar
+
+    return confirm
 
 
 def digest_pixels(images: np.ndarray) -> np.ndarray:
@@ -117,9 +175,77 @@ def find_similar(images: np.ndarray) -> np.ndarray:
     """Find the pairs of similar images; computed once per array, since every split needs them."""
     similar = next((result for array, result in _RECENT if array() is images), None)
     if similar is None:
-        similar = find_pairs(compute_hashes(images))
+        similar = find_pairs(compute_hashes(images), confirm=compare_pixels(images))
         _RECENT[:] = [(weakref.ref(images), similar), *_RECENT[:1]]
     return similar
+
+
+def _make_thumbnails(images: np.ndarray) -> np.ndarray:
+    """Images averaged to 32 x 32 pixels and 0 to 255: uint8 [n, 32, 32, channel]."""
+    n, height, width, channels = images.shape
+    low, scale = 0.0, 255.0
+    if images.dtype != np.uint8 and n:
+        low, scale = float(images.min()), max(float(np.ptp(images)), 1e-12)
+    down, across = (_averages(side).astype(np.float32) for side in (height, width))
+    thumbnails = np.zeros((n, SMALLEST, SMALLEST, channels), np.uint8)
+    for start in range(0, n, _CHUNK):
+        pixels = np.asarray(images[start : start + _CHUNK], np.float32) - np.float32(low)
+        rows = np.tensordot(pixels, across.T, axes=(2, 0))  # [n, height, channel, 32]
+        averaged = np.tensordot(rows, down.T, axes=(1, 0))  # [n, channel, 32, 32]
+        thumbnails[start : start + _CHUNK] = np.rint(averaged.transpose(0, 3, 2, 1) * 255 / scale)
+    return thumbnails
+
+
+def _has_plain_border(thumbnails: np.ndarray) -> np.ndarray:
+    """Whether the border of each thumbnail has hardly more than one colour: bool [n]."""
+    border = np.ones((SMALLEST, SMALLEST), bool)
+    border[BORDER:-BORDER, BORDER:-BORDER] = False
+    pixels = thumbnails[:, border].astype(np.float32) / 255  # [n, pixel, channel]
+    deviation = np.abs(pixels - np.median(pixels, axis=1, keepdims=True)).max(-1)
+    return (deviation <= PLAIN).mean(1) >= SHARE
+
+
+def _shrink(thumbnails: np.ndarray) -> np.ndarray:
+    """Thumbnails at a fourth of their side: float32 [n, 8, 8, channel]."""
+    n, side, _, channels = thumbnails.shape
+    blocks = thumbnails.reshape(n, side // 4, 4, side // 4, 4, channels)
+    return blocks.mean((2, 4), dtype=np.float32)
+
+
+def _residual(first: np.ndarray, second: np.ndarray, shift: int) -> np.ndarray:
+    """Share of the variance that two images do not share, at the best shift: float [pair].
+
+    It is 1 where only another contrast than that of GAIN makes one of the other.
+    """
+    side = first.shape[1]
+    inner = slice(shift, side - shift)
+    one = _centre(first[:, inner, inner])
+    least = np.ones(len(first))
+    for down in range(2 * shift + 1):
+        for right in range(2 * shift + 1):
+            size = side - 2 * shift
+            other = _centre(second[:, down : down + size, right : right + size])
+            product = np.einsum('ij,ij->i', one, other)
+            squares = np.einsum('ij,ij->i', one, one), np.einsum('ij,ij->i', other, other)
+            gain = product / np.maximum(squares[0], 1e-9)
+            residual = 1 - product**2 / np.maximum(squares[0] * squares[1], 1e-9)
+            valid = (gain > 1 / GAIN) & (gain < GAIN)
+            least = np.where(valid, np.minimum(least, residual), least)
+    return least
+
+
+def _centre(images: np.ndarray) -> np.ndarray:
+    """Pixels of each image less their mean: float32 [n, pixel and channel]."""
+    flat = images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32)
+    return flat - flat.mean(1, keepdims=True)
+
+
+def _averages(side: int) -> np.ndarray:
+    """Matrix that averages a side to 32 pixels: [32, side]."""
+    edges = np.linspace(0, side, SMALLEST + 1)
+    pixel = np.arange(side)
+    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return np.maximum(overlap, 0) * (SMALLEST / side)
 
 
 def _frequencies(side: int) -> np.ndarray:
@@ -129,12 +255,8 @@ def _frequencies(side: int) -> np.ndarray:
     """
     from scipy import fft
 
-    edges = np.linspace(0, side, SMALLEST + 1)
-    pixel = np.arange(side)
-    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    average = np.maximum(overlap, 0) * (SMALLEST / side)
     cosines = np.asarray(fft.dct(np.eye(SMALLEST), axis=0, norm='ortho'))
-    return (cosines[:17] @ average).astype(np.float32)
+    return (cosines[:17] @ _averages(side)).astype(np.float32)
 
 
 def _square() -> tuple[np.ndarray, np.ndarray]:

@@ -140,7 +140,7 @@ def test_the_report_states_the_findings(tmp_path):
     assert [row[:2] for row in parts.rows] == [['train', '20'], ['val', '6'], ['test', '6']]
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows['Identical images of train in test, pairs'][0] == '2'
-    assert rows['Near-duplicates of train in test, pairs'][0] == '1'
+    assert rows['Possible near-duplicates of train in test, pairs'][0] == '1'
     assert rows['Identical images of different classes, pairs'][0] == '2'
     assert 'truncated' in rows['Left out: cannot be decoded'][1]
     text = ' '.join(block.text for block in result if isinstance(block, blocks.Paragraph))

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 from sklearn.datasets import load_sample_images
 
 from jaxdl.data import near_duplicates
@@ -51,6 +51,47 @@ def test_a_changed_photograph_pairs_with_itself_and_no_other(change):
     )
     pairs = near_duplicates.find_pairs(near_duplicates.compute_hashes(both))
     np.testing.assert_array_equal(pairs, [(i, i + len(originals)) for i in range(len(originals))])
+
+
+def products(count):
+    """Rectangles and trapezoids of similar size on white, each in a colour of its own."""
+    rng, images = np.random.default_rng(1), []
+    for i in range(count):
+        image = Image.new('RGB', (200, 200), (250, 250, 250))
+        top, bottom = rng.uniform(40, 48), rng.uniform(52, 60)
+        outline = [(100 - top, 30), (100 + top, 30), (100 + bottom, 170), (100 - bottom, 170)]
+        fill = tuple(map(int, rng.integers(10, 230, 3)))
+        ImageDraw.Draw(image).polygon(outline, fill)
+        stripe = [60, 40 + 3 * i, 140, 60 + 3 * i]
+        ImageDraw.Draw(image).rectangle(stripe, tuple(map(int, rng.integers(10, 230, 3))))
+        images.append(image)
+    return images
+
+
+def test_different_objects_on_a_plain_background_are_no_pairs():
+    images = small(products(30))
+    by_hash = near_duplicates.find_pairs(near_duplicates.compute_hashes(images))
+    assert len(by_hash) > 10
+    assert not len(near_duplicates.find_similar(images))
+    floats = images.astype(np.float32) / 255 - 0.5
+    assert not len(near_duplicates.find_similar(floats))
+
+
+@pytest.mark.parametrize('change', [name for name in CHANGES if name != 'grey'])
+def test_an_edited_photograph_of_an_object_on_a_plain_background_is_a_pair(change):
+    originals = products(12)
+    both = np.concatenate(
+        [small(originals), small([CHANGES[change](image) for image in originals])]
+    )
+    pairs = near_duplicates.find_similar(both)
+    np.testing.assert_array_equal(pairs, [(i, i + len(originals)) for i in range(len(originals))])
+
+
+def test_only_pairs_of_two_plain_backgrounds_are_compared_by_pixels():
+    images = np.concatenate([small(photos()[:2]), small(products(2))])
+    confirm = near_duplicates.compare_pixels(images)
+    one, other = np.array([0, 0, 2]), np.array([1, 2, 3])
+    assert confirm(one, other).tolist() == [True, True, False]
 
 
 def test_hashes_depend_on_neither_size_nor_type_nor_chunk(monkeypatch):

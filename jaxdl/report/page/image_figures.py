@@ -63,14 +63,15 @@ def _alt(examples: Sequence[Mapping[str, Any]]) -> str:
         ' and '.join(f'{p} {_id(i)}' for p, i in zip(pair['parts'], pair['ids'], strict=True))
         for pair in examples
     )
-    return f'{words.count(len(examples), "pair")} of near-duplicates: {"; ".join(texts)}.'
+    return f'{words.count(len(examples), "pair")} of possible near-duplicates: {"; ".join(texts)}.'
 
 
 def _caption(examples: Sequence[Mapping[str, Any]]) -> str:
     labels = dict.fromkeys(tuple(dict.fromkeys(pair['classes'])) for pair in examples)
     named = words.listing(' against '.join(map(markup.name, classes)) for classes in labels)
     return (
-        f'Near-duplicates in different splits, with split and id of each image. Classes: {named}.'
+        'Possible near-duplicates in different splits, with split and id of each image. '
+        f'Classes: {named}.'
     )
 
 
