@@ -245,9 +245,11 @@ def metric(
 
 
 def dataset(name: str) -> Callable[[T], T]:
-    """Register a data set: () -> images, labels, class_names.
+    """Register a data set: () -> images, labels, class_names, or these and splits, groups.
 
-    Images are uint8 [n, height, width, channel], labels [n]. A parameter `where` gets the text
+    Images are uint8 [n, height, width, channel], labels [n]. `splits` [n] fixes a split: `train`,
+    `val` or `test` of each image; without `val` it is drawn from `train`. `groups` [n] names images
+    that belong together. A parameter `where` gets the text
     after the name and a colon; a parameter with the name of a field of `Data` gets that field. A
     row of SOURCES, a function that returns a `Listing`, works too.
 

@@ -127,11 +127,13 @@ class Dataset:
     notes: tuple[Note, ...] = ()
 
     def checksum(self) -> str:
-        """SHA-256 of the images and labels."""
+        """SHA-256 of the images, the labels and the split that the source fixes."""
         digest = hashlib.sha256()
         for start in range(0, len(self.images), 1024):  # never all of a file in memory
             digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
         digest.update(np.ascontiguousarray(self.labels).data)
+        if self.parts:
+            digest.update(' '.join(self.parts).encode())
         return digest.hexdigest()
 
 

@@ -25,6 +25,7 @@ from jaxdl.config import registry
 from jaxdl.config.experiment import option_variant
 from jaxdl.config.overrides import check, override, select_options
 from jaxdl.data import Data, load
+from jaxdl.data import split as split_data
 from jaxdl.ensemble import chunks
 from jaxdl.errors import InputError
 from jaxdl.models import layers
@@ -388,6 +389,39 @@ def test_a_registered_data_set_is_loaded():
     np.testing.assert_array_equal(dataset.labels, np.arange(30) % 3)
     with pytest.raises(InputError, match='nothing follows the name'):
         load(Data(dataset='drawn:there'))
+
+
+def test_a_registered_data_set_may_fix_its_split_and_groups():
+    images = np.random.default_rng(0).integers(0, 256, (60, 5, 5, 1), np.uint8)
+    labels, names = np.arange(60) % 2, ('a', 'b')
+    words = np.array(['training'] * 40 + ['test'] * 20)
+
+    def give(*more):
+        register.dataset('fixed')(lambda: (images, labels, names, *more))
+        data = Data(dataset='fixed')
+        dataset = load(data)
+        return dataset, split_data(dataset, data)
+
+    dataset, splits = give(words)
+    assert sorted(splits.test) == list(range(40, 60))
+    assert sorted([*splits.train, *splits.val]) == list(range(40))
+    assert len(splits.val) > 0
+    moved, _ = give(np.roll(words, 1))
+    assert dataset.checksum() != moved.checksum() != give()[0].checksum()
+    dataset, splits = give(['val'] * 10 + ['train'] * 30 + ['test'] * 20)
+    assert list(splits.val) == list(range(10))
+    dataset, splits = give(None, np.arange(60) // 4)
+    assert dataset.groups is not None
+    for part in (splits.train, splits.val, splits.test):
+        assert len(part) % 4 == 0
+    for more, message in [
+        ((words[:3],), 'splits are <U8 .3.: must be 60 words'),
+        ((['train'] * 59 + ['other'],), "splits has 'other': must be train, val or test"),
+        ((words, np.zeros(60)), 'groups are float64 .60.: must be 60 words'),
+        ((words, words, words), 'must return'),
+    ]:
+        with pytest.raises(InputError, match=message):
+            give(*more)
 
 
 def test_a_changed_data_function_reloads_its_data_set():

@@ -1,4 +1,4 @@
-"""Data sets of users: functions that return images, labels and class names."""
+"""Data sets of users: functions that return images, labels and class names, maybe splits."""
 
 import functools
 import inspect
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from jaxdl.data.listing import Listing
-from jaxdl.data.sources.columns import listing
+from jaxdl.data.sources.columns import listing, short
+from jaxdl.data.sources.split_names import part_of
 from jaxdl.errors import InputError, blamed
 
 FORM = (
-    'must return (images [n, height, width, channel], uint8 or float32, labels [n], class_names) '
-    'or a Listing'
+    'must return (images [n, height, width, channel], uint8 or float32, labels [n], class_names), '
+    'then splits [n] and groups [n] if there are, or a Listing'
 )
 
 
@@ -47,7 +48,9 @@ def source(name: str, function: Callable[..., Any]) -> Callable[..., Listing]:
     return read
 
 
-def _listing(name: str, images: Any, labels: Any, class_names: Any) -> Listing:
+def _listing(
+    name: str, images: Any, labels: Any, class_names: Any, splits: Any = None, groups: Any = None
+) -> Listing:
     images, labels, names = (
         np.asarray(images),
         np.asarray(labels),
@@ -70,5 +73,32 @@ def _listing(name: str, images: Any, labels: Any, class_names: Any) -> Listing:
         classes,
         map(str, range(len(images))),
         class_order=names,
+        parts=_parts(name, splits, len(images)),
+        groups=_names(name, 'groups', groups, len(images)),
         note='registered by the study',
     )
+
+
+def _parts(name: str, splits: Any, n: int) -> list[str] | None:
+    """Split of each image by the words of jaxdl."""
+    words = _names(name, 'splits', splits, n)
+    parts = {word: part_of(word) for word in words or ()}
+    for word, part in parts.items():
+        if not part:
+            raise InputError(
+                f'dataset {name!r}: splits has {short(word)}: must be train, val or test'
+            )
+    return words and [parts[word] for word in words]
+
+
+def _names(name: str, kind: str, values: Any, n: int) -> list[str] | None:
+    """A word per image; None without any."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.shape != (n,) or array.dtype.kind not in 'iuU':
+        raise InputError(
+            f'dataset {name!r}: {kind} are {array.dtype} {list(array.shape)}: must be {n} words, '
+            'one per image'
+        )
+    return [str(value) for value in array.tolist()]
