@@ -127,6 +127,7 @@ def _hooks(
             condition=group.plan.condition,
             phase=group.plan.phase,
             stage=group.plan.stage,
+            extension=group.extension,
             options=group.options,
             members=len(np.unique(indices)),
         )

@@ -303,6 +303,7 @@ def _record(ablation: Ablation, conditions: list[FineTuneCondition]) -> records.
         versions=provenance.collect_versions(),
         groups=tuple(group.plan for condition in conditions for group in condition.groups),
         registered=registry.find_files(component_names(ablation)),
+        sources=registry.find_sources(ablation.name, component_names(ablation)),
         metrics=planning.metric_plans(ablation),
         defaults={name: dataclasses.asdict(record) for name, record in defaults.items()},
         models=models,

@@ -99,7 +99,7 @@ def load_member(
         if (field == 'learning_rate' or field not in INDEX) and value is not None
     }
     variant = dataclasses.replace(option_variant(study, option), **setting)
-    classes = records.read(folder / 'plan.json', records.Plan).data[name].classes
+    classes = _read_plan(folder).merged().data[name].classes
     flat = {tuple(k.split('/')): v for k, v in arrays.items() if k not in ('mean', 'std')}
     variables = dict(params={}, batch_stats={}) | traverse_util.unflatten_dict(flat)
     return _network(
@@ -130,7 +130,7 @@ def train_member(
     folder = pathlib.Path(workdir)
     ablation = _read_ablation(folder)
     name = _check_member(ablation, option, None, condition)
-    plan = planning.resume_plan(ablation, records.read(folder / 'plan.json', records.Plan))
+    plan = planning.resume_plan(ablation, _read_plan(folder))
     part = next(each for each in plan.conditions if each.name == name)
     measured = next(
         row
@@ -229,6 +229,12 @@ def _read_ablation(folder: pathlib.Path) -> Ablation:
     if not workdir.is_finished(folder):
         raise InputError(f'{folder}: the run is not finished; the same command resumes it')
     return ablation
+
+
+def _read_plan(folder: pathlib.Path) -> records.Plan:
+    """The plan of the finished run in a workdir, without an unfinished extension."""
+    config = workdir.read_json(folder / 'config.json')
+    return records.read(folder / 'plan.json', records.Plan).of(config)
 
 
 def _check_member(ablation: Ablation, option: str, seed: int | None, condition: str) -> str:

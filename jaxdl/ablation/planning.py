@@ -30,9 +30,17 @@ from jaxdl.statistics import protocol, search, variance
 from jaxdl.statistics.metrics import BUILT_IN, METRICS
 from jaxdl.statistics.search import Range, Setting
 from jaxdl.train import initial_weights, keys, train_step
-from jaxdl.train.variant import Variant
+from jaxdl.train.variant import Variant, program_key
 from jaxdl.workdir import records
-from jaxdl.workdir.records import FINAL, DataPlan, GroupPlan, MetricPlan, SearchPlan, SearchRange
+from jaxdl.workdir.records import (
+    FINAL,
+    DataPlan,
+    Extension,
+    GroupPlan,
+    MetricPlan,
+    SearchPlan,
+    SearchRange,
+)
 
 # Sources of variance, as fields of a Variant.
 SOURCES = ('init_offset', 'order_offset', 'noise_offset', 'split_offset')
@@ -46,10 +54,12 @@ class Group:
     Attributes:
       members: (variant, seed) runs, with planned or with chosen hyperparameters.
       plan: its entry in plan.json; of points that were added, the entry of the planned points.
+      extension: number of the extension that trains it; 0 for the first run.
     """
 
     members: tuple[Member, ...]
     plan: GroupPlan
+    extension: int = 0
 
     @property
     def options(self) -> list[str]:
@@ -66,7 +76,7 @@ class Group:
                 _with_setting(run, setting) for run in self.members if run.option == option
             )
         ]
-        return Group(tuple(members), self.plan)
+        return dataclasses.replace(self, members=tuple(members))
 
     def chunks(self, devices: int) -> list[np.ndarray]:
         """Chunks of the members, int [row, column] each, within the planned limits."""
@@ -99,15 +109,35 @@ class Condition:
         return any(group.plan.phase == name for group in self.groups)
 
     def phase(
-        self, name: str, settings: Mapping[str, Sequence[Setting]], stage: str = ''
+        self,
+        name: str,
+        settings: Mapping[str, Sequence[Setting]],
+        stage: str = '',
+        extension: int = 0,
     ) -> list[Group]:
         """Groups of a phase and stage with the options of `settings`, with these settings."""
         groups = [
             group.with_settings(settings)
             for group in self.groups
-            if (group.plan.phase, group.plan.stage) == (name, stage)
+            if (group.plan.phase, group.plan.stage, group.extension) == (name, stage, extension)
         ]
         return [group for group in groups if group.members]
+
+    @property
+    def extensions(self) -> tuple[int, ...]:
+        """Numbers of the extensions that train members of this condition; 0 for the first run."""
+        return tuple(sorted({group.extension for group in self.groups}))
+
+    @property
+    def measured(self) -> list[tuple[str, int]]:
+        """Option and seed of each measured member, in the order of a study without extensions."""
+        phases = _phases(self.name, self.study, self.search)
+        return [
+            (member.option, member.seed)
+            for phase in phases
+            for member in phase.members
+            if phase.name == 'measure'
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,11 +148,25 @@ class StudyPlan:
       ablation: the experiment, without the overrides of any condition.
       conditions: in the order of the experiment.
       record: content of plan.json.
+      extends: whether the run extends a finished one, whose results stay until its end.
     """
 
     ablation: Ablation
     conditions: tuple[Condition, ...]
     record: records.Plan
+    extends: bool = False
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Condition -> number in the names of its chunks; an extension changes none."""
+        order = sorted(self.conditions, key=lambda condition: condition.extensions[0])
+        return {condition.name: number for number, condition in enumerate(order)}
+
+    @property
+    def groups(self) -> tuple[GroupPlan, ...]:
+        """Planned groups of the first run, or of the extension that this run trains."""
+        added = self.record.extensions[-1].plan if self.record.extensions else None
+        return added.groups if added else self.record.groups
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -143,25 +187,78 @@ def make_plan(ablation: Ablation) -> StudyPlan:
     Raises:
       InputError: the data cannot be used, or a setting cannot be met.
     """
+    conditions, record = _plan_conditions(ablation)
+    return StudyPlan(ablation, conditions, record)
+
+
+def extend_plan(ablation: Ablation, record: records.Plan, extension: Extension) -> StudyPlan:
+    """Plan the members that an extension adds to a finished study.
+
+    Args:
+      ablation: the grown experiment.
+      record: content of plan.json.
+      extension: the growth, without a plan.
+
+    Returns:
+      The plan of the grown study; its record ends with the extension, and is otherwise `record`.
+
+    Raises:
+      InputError: as for `make_plan` and `resume_plan`; or the grown study would train the old
+        members in another way.
+    """
+    conditions, added = _plan_conditions(ablation, record, extension)
+    extension = dataclasses.replace(extension, plan=added)
+    record = dataclasses.replace(record, extensions=(*record.extensions, extension))
+    return StudyPlan(ablation, conditions, record, extends=True)
+
+
+def _plan_conditions(
+    ablation: Ablation, before: records.Plan | None = None, extension: Extension | None = None
+) -> tuple[tuple[Condition, ...], records.Plan]:
+    """Conditions of a study, and the entries of plan.json that `before` lacks."""
     devices, timer = provenance.describe_devices(), autotune.Timer()
-    conditions, data = [], {}
+    merged, entries = before.merged() if before else None, _entries(before)
+    extensions = (*before.extensions, extension) if before and extension else ()
+    conditions, data, searches = [], {}, {}
+    if merged:
+        _check_weights_unchanged(merged)
     for name, study, dataset in load_conditions(ablation):
         planned_search = plan_search(study)
-        phases = _phases(study, planned_search)
+        if merged and name in merged.data:
+            _check_checksum(dataset, merged.data[name])
+            old_search = (merged.search or {}).get(name)
+            planned_search, added = _extend_search(planned_search, old_search)
+            searches |= {name: added} if added else {}
+        elif planned_search:
+            searches[name] = planned_search
+        phases = _phases(name, study, planned_search, extensions)
         splits = _splits(study, dataset, phases)
-        data[name] = data_plan(dataset, list(splits.values()))
+        if merged and name in merged.data:
+            described = merged.data[name]
+            _check_splits(name, described, splits.values())
+        else:
+            described = data[name] = data_plan(dataset, list(splits.values()))
         check_metrics(study, dataset, splits.values())
-        groups = [
-            Group(phase.members, _group_plan(name, phase, data[name], study, devices.count, timer))
-            for phase in phases
-        ]
+        groups = []
+        for phase in phases:
+            if phase.extension < len(extensions):
+                groups.append(_resume_group(name, phase, entries))
+                continue
+            chosen = dataclasses.replace(study, conv=_earlier_lowering(groups, phase) or study.conv)
+            plan = _group_plan(name, phase, described, chosen, devices.count, timer)
+            groups.append(Group(phase.members, plan, phase.extension))
         conditions.append(Condition(name, study, dataset, splits, tuple(groups), planned_search))
     record = records.Plan(
         data=data,
         devices=devices,
         cores=machine.usable_cores(),
         versions=provenance.collect_versions(),
-        groups=tuple(group.plan for condition in conditions for group in condition.groups),
+        groups=tuple(
+            group.plan
+            for condition in conditions
+            for group in condition.groups
+            if group.extension == len(extensions)
+        ),
         registered=registry.find_files(component_names(ablation)),
         defaults=dict(
             variant=dataclasses.asdict(type(ablation.variant)()), data=dataclasses.asdict(Data())
@@ -173,32 +270,86 @@ def make_plan(ablation: Ablation) -> StudyPlan:
         }
         or None,
         metrics=metric_plans(ablation),
-        search={c.name: c.search for c in conditions if c.search} or None,
+        search=searches or None,
+        sources=registry.find_sources(ablation.name, component_names(ablation)),
         initial_weights={s: initial_weights.checksum(s) for s in _sources(conditions)} or None,
     )
-    return StudyPlan(ablation, tuple(conditions), record)
+    return tuple(conditions), record
 
 
-def resume_plan(ablation: Ablation, record: records.Plan) -> StudyPlan:
+def _entries(record: records.Plan | None) -> list[list[GroupPlan]]:
+    """Planned groups of the first run and of each extension."""
+    if record is None:
+        return []
+    added = (extension.plan.groups for extension in record.extensions if extension.plan)
+    return [list(record.groups), *map(list, added)]
+
+
+def _extend_search(
+    planned: SearchPlan | None, before: SearchPlan | None
+) -> tuple[SearchPlan | None, SearchPlan | None]:
+    """The search of a grown condition, and the part of it that is new; None where there is none.
+
+    Raises:
+      InputError: a new option changes the search of the others.
+    """
+    if planned is None or before is None:
+        return planned, None
+    late = tuple(option for option in planned.ranges if option not in before.ranges)
+    same = dataclasses.replace(planned, ranges=before.ranges, late=before.late)
+    if same != before or any(planned.ranges[o] != before.ranges[o] for o in before.ranges):
+        raise InputError(
+            f'options {", ".join(late)}: they search other fields ({", ".join(planned.fields)}) '
+            f'than the run ({", ".join(before.fields)}): name another --workdir'
+        )
+    added = dataclasses.replace(planned, ranges={o: planned.ranges[o] for o in late})
+    return dataclasses.replace(planned, late=(*before.late, *late)), added if late else None
+
+
+def _check_splits(condition: str, data: DataPlan, splits: Iterable[Splits]) -> None:
+    """InputError if the splits of more seeds shorten the training of the earlier ones."""
+    fewest = min(len(indices.train) for indices in splits)
+    if fewest != data.train:
+        where = f' of condition {condition!r}' if condition else ''
+        raise InputError(
+            f'the splits{where} of the new seeds have {fewest} training images, those of the run '
+            f'{data.train}, and all members train on equally many: name another --workdir'
+        )
+
+
+def _earlier_lowering(groups: Sequence[Group], phase: '_Phase') -> str | None:
+    """Lowering of earlier members of the same program, the same phase first; None without any."""
+    key, count = program_key(phase.members[0].variant, ()), len(phase.members)
+    same = [group for group in groups if program_key(group.members[0].variant, ()) == key]
+    ordered = sorted(same, key=lambda group: group.plan.phase != phase.name)
+    lowerings = (group.plan.conv for group in ordered if group.plan.conv in LOWERINGS)
+    return next((name for name in lowerings if not autotune.refusal(name, count)), None)
+
+
+def resume_plan(ablation: Ablation, record: records.Plan, *, extends: bool = False) -> StudyPlan:
     """Build the plan of a run from its plan.json, without a choice.
 
     Args:
       ablation: the experiment of the run.
-      record: content of plan.json.
+      record: content of plan.json, with the extensions that led to `ablation`.
+      extends: whether the last extension is unfinished.
 
     Raises:
       InputError: the plan does not fit the experiment or this machine, or a data set has changed.
     """
-    entries = list(record.groups)
+    entries, merged = _entries(record), record.merged()
     conditions = []
-    for name, study, dataset in _load_unchanged(ablation, record):
-        planned_search = (record.search or {}).get(name)
+    for name, study, dataset in _load_unchanged(ablation, merged):
+        planned_search = (merged.search or {}).get(name)
         _check_search(name, study, planned_search)
-        phases = _phases(study, planned_search)
+        if planned_search:
+            ranges = {option: planned_search.ranges[option] for option in study.options}
+            planned_search = dataclasses.replace(planned_search, ranges=ranges)
+        phases = _phases(name, study, planned_search, record.extensions)
         groups = [_resume_group(name, phase, entries) for phase in phases]
         splits = _splits(study, dataset, phases)
         conditions.append(Condition(name, study, dataset, splits, tuple(groups), planned_search))
-    return StudyPlan(ablation, tuple(conditions), record)
+    return StudyPlan(ablation, tuple(conditions), record, extends)
 
 
 def _sources(conditions: Iterable[Condition]) -> list[str]:
@@ -332,28 +483,39 @@ def _load_unchanged(
     ablation: Ablation, record: records.Plan
 ) -> list[tuple[str, Ablation, Dataset]]:
     """`load_conditions`, compared with the checksums in plan.json, as are initial weights."""
-    for source, planned in (record.initial_weights or {}).items():
-        if initial_weights.checksum(source) != planned:
-            raise InputError(f'init_from={source}: has changed since the run began: {RESTART}')
+    _check_weights_unchanged(record)
     conditions = load_conditions(ablation)
     for name, _, dataset in conditions:
         if name not in record.data:
             raise InputError(f'plan.json has no data for the condition {name!r}: {RESTART}')
-        if dataset.checksum() != record.data[name].checksum:
-            raise InputError(f'data set {dataset.name} has changed since the run began: {RESTART}')
+        _check_checksum(dataset, record.data[name])
     return conditions
+
+
+def _check_weights_unchanged(record: records.Plan) -> None:
+    for source, planned in (record.initial_weights or {}).items():
+        if initial_weights.checksum(source) != planned:
+            raise InputError(f'init_from={source}: has changed since the run began: {RESTART}')
+
+
+def _check_checksum(dataset: Dataset, plan: DataPlan) -> None:
+    if dataset.checksum() != plan.checksum:
+        raise InputError(f'data set {dataset.name} has changed since the run began: {RESTART}')
 
 
 @dataclasses.dataclass(frozen=True)
 class _Phase:
-    """Members of one program in a phase and a stage."""
+    """Members of one program in a phase and a stage, of the first run or of an extension."""
 
     name: str
     stage: str
     members: tuple[Member, ...]
+    extension: int = 0
 
 
-def _phases(study: Ablation, plan: SearchPlan | None) -> list[_Phase]:
+def _phases(
+    condition: str, study: Ablation, plan: SearchPlan | None, extensions: Sequence[Extension] = ()
+) -> list[_Phase]:
     """Members of each group, with the first hyperparameters where none are chosen yet."""
     planned = planned_settings(study, plan)
     first = {option: settings[:1] for option, settings in planned.items()}
@@ -366,13 +528,31 @@ def _phases(study: Ablation, plan: SearchPlan | None) -> list[_Phase]:
     if study.variance_study:
         phases['variance', ''] = {study.baseline: first[study.baseline]}
     groups = []
-    for (name, stage), options in phases.items():
-        members = _members(study, name, stage, options)
-        groups += [
-            _Phase(name, stage, tuple(members[i] for i in places))
-            for places in group_by_program(members)
-        ]
+    for number in range(len(extensions) + 1):
+        for (name, stage), options in phases.items():
+            members = [
+                member
+                for member in _members(study, name, stage, options)
+                if _extension_of(condition, name, member, extensions) == number
+            ]
+            groups += [
+                _Phase(name, stage, tuple(members[i] for i in places), number)
+                for places in group_by_program(members)
+            ]
     return groups
+
+
+def _extension_of(
+    condition: str, phase: str, member: Member, extensions: Sequence[Extension]
+) -> int:
+    """Number of the extension that adds a member; 0 for a member of the first run."""
+    seed = member.seed if phase == 'measure' else None
+    adding = (
+        number
+        for number, extension in enumerate(extensions, 1)
+        if extension.adds(condition, member.option, seed)
+    )
+    return max(adding, default=0)
 
 
 def _members(
@@ -447,12 +627,12 @@ def _check_search(condition: str, study: Ablation, plan: SearchPlan | None) -> N
         raise InputError(f'plan.json has another search{where}: {RESTART}')
 
 
-def _resume_group(condition: str, phase: _Phase, entries: list[GroupPlan]) -> Group:
-    """The group with the next entry of plan.json, which is taken from `entries`."""
-    members = phase.members
+def _resume_group(condition: str, phase: _Phase, entries: Sequence[list[GroupPlan]]) -> Group:
+    """The group with the next entry of its extension, which is taken from `entries`."""
+    members, waiting = phase.members, entries[phase.extension]
     options = tuple(dict.fromkeys(member.option for member in members))
     expected = (condition, phase.name, phase.stage, options, len(members))
-    plan = entries.pop(0) if entries else None
+    plan = waiting.pop(0) if waiting else None
     if (
         plan is None
         or (plan.condition, plan.phase, plan.stage, plan.options, plan.members) != expected
@@ -466,7 +646,7 @@ def _resume_group(condition: str, phase: _Phase, entries: list[GroupPlan]) -> Gr
     why = autotune.refusal(plan.conv, plan.members)
     if why:
         raise InputError(f'plan.json has conv={plan.conv}: {why}: {RESTART}')
-    return Group(members, plan)
+    return Group(members, plan, phase.extension)
 
 
 def _group_plan(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxdl import workdir
 from jaxdl.ablation import (
     artifacts,
+    extension,
     finetune_plan,
     finetune_runner,
     member_networks,
@@ -85,7 +86,7 @@ def run(
     tracking.check((ablation.base or ablation).trackers)
     if ablation.base:
         ablation = finetune_plan.pin_revision(ablation, folder, overwrite)
-    plan = _share_plan(folder, ablation, overwrite)
+    plan = _share_plan(folder, ablation, overwrite, command)
     if plan is not None:
         _train(folder, plan, command)
     if distributed.is_first():
@@ -102,33 +103,41 @@ def read(folder: pathlib.Path) -> Results:
     return Results(table, tables.read_table(folder / 'summary.csv', tables.SUMMARY), folder)
 
 
-def _share_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> StudyPlan | None:
+def _share_plan(
+    folder: pathlib.Path, ablation: Ablation, overwrite: bool, command: str
+) -> StudyPlan | None:
     """The plan of the first process, in all processes; None for a finished run."""
     plans = []
 
     def content() -> dict[str, Any] | None:
-        plans.append(_freeze_plan(folder, ablation, overwrite))
-        return plans[0] and records.as_json(plans[0].record)
+        plans.append(_freeze_plan(folder, ablation, overwrite, command))
+        return plans[0] and dict(record=records.as_json(plans[0].record), extends=plans[0].extends)
 
     shared = distributed.share_result(content)
     if plans or shared is None:
         return plans[0] if plans else None
-    return _resume_plan(folder, ablation, records.parse(records.Plan, shared))
+    record = records.parse(records.Plan, shared['record'])
+    return _resume_plan(folder, ablation, record, extends=shared['extends'])
 
 
-def _freeze_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> StudyPlan | None:
+def _freeze_plan(
+    folder: pathlib.Path, ablation: Ablation, overwrite: bool, command: str
+) -> StudyPlan | None:
     """The plan in the workdir, or a new one that is written there; None for a finished run.
 
     Every check comes before the first file is written or removed.
     """
     config, path = as_dict(ablation), folder / 'plan.json'
+    if not overwrite and workdir.holds_other(folder, config):
+        return extension.extend(folder, ablation, command)
     if not overwrite and workdir.holds_run(folder, config) and path.exists():
-        record = records.read(path, records.Plan)
+        written = workdir.read_json(folder / 'config.json')
+        record = records.read(path, records.Plan).of(written)
         finished = workdir.is_finished(folder)
-        _check_files(folder, record, ablation, finished)
+        _check_files(folder, record.merged(), ablation, finished)
         if not finished:
             return _resume_plan(folder, ablation, record)
-        (finetune_plan if ablation.base else planning).check_data(ablation, record)
+        (finetune_plan if ablation.base else planning).check_data(ablation, record.merged())
         return None
     plan = (finetune_plan if ablation.base else planning).make_plan(ablation)
     if overwrite:
@@ -139,21 +148,26 @@ def _freeze_plan(folder: pathlib.Path, ablation: Ablation, overwrite: bool) -> S
     return dataclasses.replace(plan, record=records.read(path, records.Plan))
 
 
-def _resume_plan(folder: pathlib.Path, ablation: Ablation, record: records.Plan) -> StudyPlan:
+def _resume_plan(
+    folder: pathlib.Path, ablation: Ablation, record: records.Plan, *, extends: bool = False
+) -> StudyPlan:
     if ablation.base:
         return finetune_plan.resume_plan(ablation, record, folder)
-    return planning.resume_plan(ablation, record)
+    return planning.resume_plan(ablation, record, extends=extends)
 
 
 def _check_files(
     folder: pathlib.Path, plan: records.Plan, ablation: Ablation, finished: bool
 ) -> None:
-    """Compare the user's registered files with those of the plan.
+    """Compare the code of the study with that of the plan.
 
     Raises:
-      InputError: an unfinished run began with another file. For a finished run this is a warning.
+      InputError: an unfinished run began with other code. For a finished run this is a warning.
     """
-    present, planned = registry.find_files(component_names(ablation)), plan.registered
+    present, planned = (
+        registry.find_sources(ablation.name, component_names(ablation)),
+        plan.sources,
+    )
     for name in sorted({*present, *planned}):
         if present.get(name) != planned.get(name):
             text = (
@@ -167,8 +181,12 @@ def _check_files(
 def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
     """Train all conditions and write the tables."""
     ablation, first = plan.ablation, distributed.is_first()
-    started = provenance.collect(command)
-    if first:
+    started, target = provenance.collect(command), folder
+    number = len(plan.record.extensions)
+    if first and plan.extends:
+        started = records.read(folder / 'run.json', RunRecord)
+        target = extension.stage(folder)
+    elif first:
         workdir.write_records(folder, run=records.as_json(started))
     settings = ablation.base or ablation
     trackers = settings.trackers if first else ()
@@ -178,7 +196,7 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
         (
             progress.show_finetuning()
             if ablation.base
-            else progress.show_ablation(plan.record.groups)
+            else progress.show_ablation(plan.groups, number)
         ) as show,
         tracking.open_trackers(folder, trackers) as track,
     ):
@@ -187,22 +205,26 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
         session = Session(
             folder, plan.record.devices, note, interrupted, settings.checkpoint_seconds, track
         )
-        for number, condition in enumerate(plan.conditions):
+        data = plan.record.merged().data
+        for place, condition in enumerate(plan.conditions):
             measurements = (
-                _measure_finetunes(session, condition, number)
+                _measure_finetunes(session, condition, place)
                 if ablation.base
-                else _measure(session, condition, number, plan.columns)
+                else _measure(session, condition, plan.files[condition.name], plan.columns)
             )
             if first:
                 measurements.costs = _cost_rows(condition, measurements)
-                findings = plan.record.data[condition.name].findings
-                artifact_folder = folder / 'artifacts' / str(number)
+                findings = data[condition.name].findings
+                artifact_folder = target / 'artifacts' / str(place)
                 artifacts.write(artifact_folder, condition, findings)
                 artifacts.write_probes(artifact_folder, measurements.tested)
             measured.append(measurements)
         note('trained')
     if first:
-        _write(folder, plan, measured, started)
+        _write(target, plan, measured)
+        if plan.extends:
+            extension.publish(folder, plan)
+        _finish(folder, plan, measured, started)
 
 
 def _measure(
@@ -220,22 +242,23 @@ def _measure(
     def run_phase(
         name: str, settings: Mapping[str, Sequence[Setting]], label: str, stage: str = ''
     ) -> None:
-        groups = condition.phase(name, settings, stage)
-        job = f'{number}-{label}'
         blocks = measurements.blocks
-        for group, results, record in run_groups(session, groups, workload, study, job, blocks):
-            measurements.groups.append(record)
-            members = list(zip(group.members, results, strict=True))
-            if name == 'variance':
-                measurements.varied += members
-                continue
-            rows = result_rows.result_rows(
-                condition.name, name, members, num_classes, columns, names, chance
-            )
-            measurements.rows += rows
-            tracking.track_rows(session.track, rows)
-            if name == 'measure':
-                measurements.tested += members
+        for extended in condition.extensions:
+            groups = condition.phase(name, settings, stage, extended)
+            job = f'{number}-extension{extended}-{label}' if extended else f'{number}-{label}'
+            for group, results, record in run_groups(session, groups, workload, study, job, blocks):
+                measurements.groups.append(record)
+                members = list(zip(group.members, results, strict=True))
+                if name == 'variance':
+                    measurements.varied += members
+                    continue
+                rows = result_rows.result_rows(
+                    condition.name, name, members, num_classes, columns, names, chance
+                )
+                measurements.rows += rows
+                tracking.track_rows(session.track, rows)
+                if name == 'measure':
+                    measurements.tested += members
 
     best = tuning.tune(
         condition,
@@ -255,6 +278,8 @@ def _measure(
     run_phase('measure', {option: [setting] for option, setting in best.items()}, 'measure')
     if study.variance_study:
         run_phase('variance', {study.baseline: [best[study.baseline]]}, 'variance')
+    order = {member: place for place, member in enumerate(condition.measured)}
+    measurements.tested.sort(key=lambda pair: order[pair[0].option, pair[0].seed])
     return measurements
 
 
@@ -303,10 +328,8 @@ def _blocks(condition: Condition) -> np.ndarray | None:
     return jackknife.merge_groups(groups[condition.splits[measured.pop()].test])
 
 
-def _write(
-    folder: pathlib.Path, plan: StudyPlan, measured: Sequence[Measurements], started: RunRecord
-) -> None:
-    """Write the tables of all conditions, and run.json last."""
+def _write(folder: pathlib.Path, plan: StudyPlan, measured: Sequence[Measurements]) -> None:
+    """Write the tables of all conditions."""
     varied = [
         row
         for measurements in measured
@@ -317,7 +340,7 @@ def _write(
         row for each in measured for row in result_rows.metric_rows(each.condition, each.tested)
     ]
     tables.write_table(folder / 'artifacts' / 'metrics.csv', tables.METRICS, scored)
-    rows = [row for each in measured for row in result_rows.sort_rows(each.rows, plan.ablation)]
+    rows = _rows(plan, measured)
     columns = tables.RESULTS | dict.fromkeys(plan.columns, float)
     tables.write_table(folder / 'results.csv', columns, rows)
     costs = [row for each in measured for row in each.costs]
@@ -327,7 +350,7 @@ def _write(
     ]
     correct = result_rows.correct_table(tested)
     write_correct(folder / 'correct.npz', correct)
-    summary = []
+    summary, merged = [], plan.record.merged()
     for number, each in enumerate(measured):
         by_image = _correctness(rows, correct, each.condition)
         artifact_folder = folder / 'artifacts' / str(number)
@@ -337,10 +360,21 @@ def _write(
             table = result_rows.contribution_table(each.condition, each.tested, each.blocks)
             write_contributions(artifact_folder / contributions.FILE, table)
         values = protocol.image_values(table, metric, by_image)
-        summary += _summary(rows, values, each.condition, plan.record)
+        summary += _summary(rows, values, each.condition, merged)
     if plan.ablation.keep_networks:
         member_networks.write(folder, tested, plan.columns)
     tables.write_table(folder / 'summary.csv', tables.SUMMARY, summary)
+
+
+def _rows(plan: StudyPlan, measured: Sequence[Measurements]) -> list[Row]:
+    """Rows of results.csv."""
+    return [row for each in measured for row in result_rows.sort_rows(each.rows, plan.ablation)]
+
+
+def _finish(
+    folder: pathlib.Path, plan: StudyPlan, measured: Sequence[Measurements], started: RunRecord
+) -> None:
+    """Write the checksums, and run.json last."""
     workdir.seal(folder)
     groups = tuple(record for each in measured for record in each.groups)
     sessions = journal.session_seconds(folder)
@@ -348,8 +382,8 @@ def _write(
         started,
         seconds=_seconds(groups) | dict(total=round(sum(sessions), 3)),
         groups=groups,
-        resumed=len(sessions) - 1,
-        results_rows=len(rows),
+        resumed=max(0, len(sessions) - 1 - len(plan.record.extensions)),
+        results_rows=len(_rows(plan, measured)),
         finished=True,
     )
     workdir.write_records(folder, run=records.as_json(run))

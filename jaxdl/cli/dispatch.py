@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxdl.ablation import run as ablation
 from jaxdl.config.experiment import Ablation, Assignment, Demonstration, Experiment, FineTune
+from jaxdl.config.load import name_by_module
 from jaxdl.errors import InputError
 from jaxdl.finetune import run as finetune
 from jaxdl.runtime import distributed
@@ -37,7 +38,7 @@ def run(
       InputError: the experiment or the workdir is not usable; nothing is written over.
       Interrupted: SIGINT or SIGTERM came; the same call resumes.
     """
-    folder = pathlib.Path(workdir)
+    folder, experiment = pathlib.Path(workdir), name_by_module(experiment)
     if distributed.has_several() and type(experiment) not in (Ablation, FineTune):
         raise InputError(
             f'experiment {experiment.name} runs in one process only: start it without '

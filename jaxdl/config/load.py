@@ -4,12 +4,13 @@ import dataclasses
 import importlib.util
 import itertools
 import pathlib
+import sys
 import typing
 from collections.abc import Mapping
 from typing import Any
 
 from jaxdl import workdir
-from jaxdl.config import catalogue, registry
+from jaxdl.config import catalogue, registry, sources
 from jaxdl.config.experiment import (
     WITH_BASE,
     Ablation,
@@ -17,6 +18,7 @@ from jaxdl.config.experiment import (
     Demonstration,
     Experiment,
     FineTune,
+    Kind,
     option_variant,
 )
 from jaxdl.config.overrides import base_of, check, option_finetune, override
@@ -216,7 +218,25 @@ def load_experiment(name: str) -> Experiment:
         raise InputError(
             f'{path}: sets no EXPERIMENT = Ablation(...), Demonstration(...) or FineTune(...)'
         )
-    question = experiment.question or (module.__doc__ or '').strip().partition('\n')[0]
-    return check(
-        dataclasses.replace(experiment, name=experiment.name or path.stem, question=question)
-    )
+    return check(_name(experiment, path, module.__doc__))
+
+
+def name_by_module(experiment: Kind) -> Kind:
+    """The experiment with the name and the question that `load_experiment` gives it.
+
+    Args:
+      experiment: the EXPERIMENT of an imported module; another one is returned unchanged.
+    """
+    for module in list(sys.modules.values()):
+        attributes = getattr(module, '__dict__', {})
+        if attributes.get('EXPERIMENT') is experiment and attributes.get('__file__'):
+            return _name(experiment, pathlib.Path(module.__file__ or ''), module.__doc__)
+    return experiment
+
+
+def _name(experiment: Kind, path: pathlib.Path, docstring: str | None) -> Kind:
+    """The experiment of a file; name and question default to those of the file."""
+    name = experiment.name or path.stem
+    question = experiment.question or (docstring or '').strip().partition('\n')[0]
+    registry.STUDIES[name] = sources.hash_sources(path)
+    return dataclasses.replace(experiment, name=name, question=question)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
+from jaxdl.config import sources
 from jaxdl.errors import InputError
 
 # a colon, a comma or an equals sign would be read as something else on a command line
@@ -25,14 +26,17 @@ class Origin:
       function: qualified name of the function.
       file: name of its file; empty at a prompt.
       sha256: of the file; empty at a prompt.
+      sources: hashes of its code; empty at a prompt.
     """
 
     function: str
     file: str
     sha256: str
+    sources: Mapping[str, str]
 
 
 ORIGINS: dict[tuple[str, str], Origin] = {}  # (kind, name) -> who registered it, in this process
+STUDIES: dict[str, Mapping[str, str]] = {}  # name of a study that a file defines -> its sources
 
 
 def add(
@@ -72,7 +76,8 @@ def add(
     file = pathlib.Path(path)
     is_file = file.is_file()
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if is_file else ''
-    ORIGINS[kind, name] = Origin(function, file.name if is_file else '', sha256)
+    hashes = sources.hash_sources(file) if is_file else {}
+    ORIGINS[kind, name] = Origin(function, file.name if is_file else '', sha256, hashes)
     table[name] = row
     return before is not None
 
@@ -104,6 +109,20 @@ def find_files(used: Iterable[tuple[str, str]]) -> dict[str, str]:
     """
     origins = [ORIGINS[key] for key in sorted(used) if key in ORIGINS]
     return {origin.file: origin.sha256 for origin in origins if origin.file}
+
+
+def find_sources(study: str, used: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Hashes of the code of a study and of the registered components that it uses.
+
+    Args:
+      study: name of the study.
+      used: (kind, name) of each component.
+
+    Returns:
+      As by `sources.hash_sources`.
+    """
+    origins = [ORIGINS[key].sources for key in sorted(used) if key in ORIGINS]
+    return sources.merge([STUDIES.get(study, {}), *origins])
 
 
 def check(components: Mapping[str, Any]) -> None:

@@ -18,9 +18,19 @@ SHORT = 0.5  # seconds of work that is not worth a line
 
 
 @contextlib.contextmanager
-def show_ablation(groups: Sequence[GroupPlan]) -> Iterator[Callable[[Event], None]]:
-    """Yield a function that shows an event of the journal on stderr; stdout stays the caller's."""
-    left = estimate_time_left(groups)
+def show_ablation(
+    groups: Sequence[GroupPlan], extension: int = 0
+) -> Iterator[Callable[[Event], None]]:
+    """Show the events of the journal on stderr; stdout stays the caller's.
+
+    Args:
+      groups: planned groups of the run.
+      extension: number of the extension that has these groups; 0 for the first run.
+
+    Yields:
+      A function of an event.
+    """
+    left = estimate_time_left(groups, extension)
     if not sys.stderr.isatty():
         yield show_plain_lines(left)
         return
@@ -240,11 +250,14 @@ def describe_event(event: Event) -> str:
     return f'{where}{phase} {options}: {stage}, {event["members"]} members{diverged}'
 
 
-def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[float, str]]:
+def estimate_time_left(
+    groups: Sequence[GroupPlan], extension: int = 0
+) -> Callable[[Event], tuple[float, str]]:
     """Estimate the time left by the members' steps of this session.
 
     Args:
       groups: planned groups; a grid that grows adds to them.
+      extension: number of the extension that has these groups; 0 for the first run.
 
     Returns:
       A function from event to (share done, words for the time left).
@@ -260,6 +273,7 @@ def estimate_time_left(groups: Sequence[GroupPlan]) -> Callable[[Event], tuple[f
                 group
                 for group in groups
                 if (group.condition, group.phase, group.stage) == key
+                and event.get('extension', 0) == extension
                 and set(event['options']) <= set(group.options)
             ),
             None,

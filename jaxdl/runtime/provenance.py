@@ -107,10 +107,15 @@ def collect(command: str) -> RunRecord:
         device=device,
         machine={name: value() for name, value in MACHINE.items()},
         native=native.read_build_info(),
-        settings={name: getattr(jax.config, name) for name in SETTINGS},
+        settings=read_settings(),
         environment=select_environment(os.environ),
         finished=False,
     )
+
+
+def read_settings() -> dict[str, Any]:
+    """Settings of jax that may change a number, however they were set."""
+    return {name: getattr(jax.config, name) for name in SETTINGS}
 
 
 def select_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -164,7 +164,7 @@ def next_round(
     """Further points of all options, if the best point of an option lies at a boundary.
 
     The range of this option grows at this end. All options take the same number of further points,
-    the next of the sequence.
+    the next of the sequence. An option of an extension asks for no further points.
 
     Args:
       plan: the planned search.
@@ -184,7 +184,7 @@ def next_round(
         }
         for option, ranges in plan.ranges.items()
     }
-    if grown == latest:
+    if all(grown[option] == latest[option] for option in grown if option not in plan.late):
         return None
     return {option: _round(plan, ranges, len(rounds)) for option, ranges in grown.items()}
 

@@ -14,6 +14,7 @@ from jaxdl.workdir.files import check_inside as check_inside
 from jaxdl.workdir.files import clear as clear
 from jaxdl.workdir.files import find_damaged as find_damaged
 from jaxdl.workdir.files import flatten as flatten
+from jaxdl.workdir.files import holds_other as holds_other
 from jaxdl.workdir.files import holds_run as holds_run
 from jaxdl.workdir.files import is_finished as is_finished
 from jaxdl.workdir.files import parse as parse

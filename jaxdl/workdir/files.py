@@ -216,6 +216,23 @@ def holds_run(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
     return False
 
 
+def holds_other(workdir: pathlib.Path, config: Mapping[str, Any]) -> bool:
+    """Tell whether `workdir` holds a run of another configuration, with a plan.
+
+    Args:
+      workdir: the folder of a run, or of none yet.
+      config: the content of config.json.
+
+    Raises:
+      InputError: config.json or plan.json is damaged.
+    """
+    _restore(workdir, config)
+    if not all((workdir / name).exists() for name in ('config.json', 'plan.json')):
+        return False
+    written = flatten(read_json(workdir / 'config.json'))
+    return bool(_differing(written, flatten(json.loads(json.dumps(config)))))
+
+
 def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
     """Write a damaged config.json again where `config` has the recorded checksum.
 
@@ -238,13 +255,20 @@ def _restore(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
 def write_records(workdir: pathlib.Path, **contents: Mapping[str, Any]) -> None:
     """Write NAME.json for each of `contents`, and record its checksum.
 
+    A record that is replaced has no checksum meanwhile, so a killed process leaves valid files.
+
     Raises:
       InputError: the folder cannot be written.
     """
+    sums = _sums(workdir) or {}
+    names = [f'{name}.json' for name in contents]
     try:
+        if not sums.keys().isdisjoint(names):
+            others = {name: digest for name, digest in sums.items() if name not in names}
+            write_json(workdir / SUMS, others)
         for name, content in contents.items():
             write_json(workdir / f'{name}.json', content)
-        record(workdir, [f'{name}.json' for name in contents])
+        record(workdir, names)
     except OSError as error:
         raise InputError(
             f'workdir {workdir} cannot be written ({error.strerror}): name another --workdir'
@@ -385,7 +409,7 @@ def _check_same(
     workdir: pathlib.Path, written: Mapping[str, Any], requested: Mapping[str, Any]
 ) -> None:
     written, requested = flatten(written), flatten(requested)
-    keys = [key for key in {**written, **requested} if written.get(key) != requested.get(key)]
+    keys = _differing(written, requested)
     if keys:
         examples = [f'{k}={requested.get(k)!r}, there {written.get(k)!r}' for k in keys[:3]]
         examples += ['...'] * (len(keys) > 3)
@@ -393,6 +417,10 @@ def _check_same(
             f'workdir {workdir} holds another configuration ({", ".join(examples)}): '
             'name another --workdir, or --overwrite to start again'
         )
+
+
+def _differing(written: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
+    return [key for key in {**written, **requested} if written.get(key) != requested.get(key)]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -115,6 +115,7 @@ class SearchPlan:
       scramble: seed of the scrambled Sobol sequence.
       points: unit points, [trials and further points][field].
       ranges: option -> field -> range; a field that an option sets is not searched for it.
+      late: options of an extension. They take as many points as the others ended with.
     """
 
     fields: tuple[str, ...]
@@ -123,6 +124,7 @@ class SearchPlan:
     scramble: int
     points: tuple[tuple[float, ...], ...]
     ranges: Mapping[str, Mapping[str, SearchRange]]
+    late: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +138,50 @@ class MetricPlan:
 
     lower_is_better: bool
     over: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Extension:
+    """Growth of a finished ablation, appended to plan.json before its first step.
+
+    Attributes:
+      command: the command line; empty for an extension that Python started.
+      config: content of config.json after the extension.
+      options: added options.
+      conditions: added conditions.
+      seeds: earlier condition -> added evaluation seeds.
+      plan: groups of the added members, and data and searches of which the plan has none before.
+    """
+
+    date: str
+    command: str
+    config: Mapping[str, Any]
+    options: tuple[str, ...]
+    conditions: tuple[str, ...]
+    seeds: Mapping[str, tuple[int, ...]]
+    plan: 'Plan | None' = None
+
+    def adds(self, condition: str, option: str, seed: int | None = None) -> bool:
+        """Whether a member is new; without a seed a member of the tuning phase."""
+        new = condition in self.conditions or option in self.options
+        return new or seed in self.seeds.get(condition, ())
+
+    @property
+    def growth(self) -> str:
+        """The growth in words: `evaluation seeds 1010 to 1019, option l2`."""
+        seeds = dict.fromkeys(self.seeds.values())
+        parts = [f'evaluation seed{"s" * (len(s) > 1)} {_format_seeds(s)}' for s in seeds]
+        for noun, names in (('option', self.options), ('condition', self.conditions)):
+            if names:
+                parts.append(f'{noun}{"s" * (len(names) > 1)} {", ".join(names)}')
+        return ', '.join(parts)
+
+
+def _format_seeds(seeds: tuple[int, ...]) -> str:
+    """`1010 to 1019`, or a list where numbers are missing between."""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f'{seeds[0]} to {seeds[-1]}'
+    return ', '.join(map(str, seeds))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +200,9 @@ class Plan:
       search: condition -> search of its hyperparameters; None without a search.
       initial_weights: value of `init_from` -> SHA-256 of its file.
       models: condition -> option -> its pretrained network; of an ablation of a fine-tuning.
+      sources: file of the study, and file that it imports from its folder -> hash of its code
+        (`jaxdl.config.sources`).
+      extensions: in the order in which the study grew; the last one may be unfinished.
     """
 
     data: Mapping[str, DataPlan]
@@ -168,6 +217,44 @@ class Plan:
     search: Mapping[str, SearchPlan] | None = None
     models: Mapping[str, Mapping[str, 'ModelPlan']] | None = None
     initial_weights: Mapping[str, str] | None = None
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    extensions: tuple[Extension, ...] = ()
+
+    def of(self, config: Mapping[str, Any]) -> 'Plan':
+        """The plan with the extensions that led to this content of config.json."""
+        configs = [extension.config for extension in self.extensions]
+        count = configs.index(config) + 1 if config in configs else 0
+        return dataclasses.replace(self, extensions=self.extensions[:count])
+
+    def merged(self) -> 'Plan':
+        """The plan of the whole study: with the entries of all extensions, without extensions."""
+        whole = dataclasses.replace(self, extensions=())
+        for extension in self.extensions:
+            whole = _merge(whole, extension.plan) if extension.plan else whole
+        return whole
+
+
+def _merge(plan: Plan, added: Plan) -> Plan:
+    searches = dict(plan.search or {})
+    for condition, search in (added.search or {}).items():
+        before = searches.get(condition)
+        searches[condition] = search
+        if before:
+            searches[condition] = dataclasses.replace(
+                before,
+                ranges={**before.ranges, **search.ranges},
+                late=(*before.late, *search.ranges),
+            )
+    return dataclasses.replace(
+        plan,
+        data={**plan.data, **added.data},
+        groups=(*plan.groups, *added.groups),
+        registered={**plan.registered, **added.registered},
+        networks={**(plan.networks or {}), **(added.networks or {})} or None,
+        search=searches or None,
+        initial_weights={**(plan.initial_weights or {}), **(added.initial_weights or {})} or None,
+        sources={**plan.sources, **added.sources},
+    )
 
 
 @dataclasses.dataclass(frozen=True)

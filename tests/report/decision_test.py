@@ -1,12 +1,13 @@
 """Decision of an ablation: the chosen option and its reasons follow from summary and costs."""
 
+import dataclasses
 import itertools
 
 import pytest
 import workdirs
 
 from jaxdl import report
-from jaxdl.report.ablation import decision, reading
+from jaxdl.report.ablation import decision, more_seeds, reading
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Items, Paragraph
 from jaxdl.workdir import tables
@@ -115,3 +116,22 @@ def test_a_study_of_one_option_has_no_decision(tmp_path):
     report.build(tmp_path)
     assert 'Decision rule' in (tmp_path / 'report.md').read_text()
     assert ' Decision\n' not in (tmp_path / 'report.md').read_text()
+
+
+def test_more_seeds_are_advised_with_commands_a_time_and_a_warning(tmp_path):
+    options = workdirs.first(1) | {'same': (0.03, 0.1)}
+    workdirs.make(tmp_path / 'run', options=options, seeds=2, epochs=12, rates=[0.1])
+    study = reading.read(tmp_path / 'run')
+    command = f'{study.run.command} --overwrite --seeds=2 --set=epochs=12'
+    study = dataclasses.replace(study, run=dataclasses.replace(study.run, command=command))
+    (row,) = (row for row in study.summary if row['option'] == 'same')
+    text = more_seeds.advice(study, row | dict(components=None))
+    start = 'python -m jaxdl.main --experiment=pooling'
+    assert f'{start} --set=epochs=12 --set=seeds=[1002,1003]' in markup.plain(text).replace("'", '')
+    assert '--workdir=runs/run-new-seeds' in text
+    assert f'{start} --workdir=pooling --set=epochs=12 --set=seeds=4' in markup.plain(text)
+    assert '--overwrite' not in text
+    assert f'about {words.seconds(92.5)}, as this run' in text
+    assert 'optional stopping' in text
+    quick = dataclasses.replace(study, config=study.config | dict(scale='quick'))
+    assert not more_seeds.advice(quick, row)

@@ -43,6 +43,8 @@ PLAN = dict(
     versions=dict(jax='0.10.2'),
     groups=[GROUP],
     registered={},
+    sources={},
+    extensions=[],
 )
 RUN = dict(command='', git='', date='2026-11-29', versions={}, device='cpu', finished=False)
 

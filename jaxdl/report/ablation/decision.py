@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from jaxdl import statistics
-from jaxdl.report.ablation import equivalence, queries, uncertainty, verdicts
+from jaxdl.report.ablation import equivalence, more_seeds, queries, uncertainty, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, scale, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph
@@ -39,7 +39,9 @@ def blocks(study: AblationRun) -> list[Block]:
             content.append(Paragraph(markup.name(words.condition(condition))))
         candidate = choose(compared) or _best_here(compared)
         cost = _cost(study, condition, candidate, choose(compared) is None)
-        content.append(Items(decide(compared, equivalence.sentence(study, condition), cost)))
+        advice = more_seeds.advice(study, candidate or max(compared, key=_improvement))
+        equivalent = equivalence.sentence(study, condition)
+        content.append(Items(decide(compared, equivalent, cost, advice)))
     if not content:
         return []
     smoke = [Paragraph(SMOKE)] if study.config['scale'] == 'quick' else []
@@ -69,13 +71,16 @@ def _improvement(row: Row) -> float:
     return row.get('improvement', row['difference'])
 
 
-def decide(compared: Sequence[Row], equivalent: str = '', cost: str = '') -> list[str]:
+def decide(
+    compared: Sequence[Row], equivalent: str = '', cost: str = '', advice: str = ''
+) -> list[str]:
     """The decision under one condition, an item per line.
 
     Args:
       compared: rows of the summary, without the baseline.
       equivalent: sentence on equivalent options; empty for none.
       cost: sentences on costs; empty to leave the item out.
+      advice: sentences on more seeds; empty to leave the item out.
     """
     chosen = choose(compared)
     here = [row for row in compared if row['verdict'] == BETTER]
@@ -85,6 +90,7 @@ def decide(compared: Sequence[Row], equivalent: str = '', cost: str = '') -> lis
         'Reason': f'{_reason(candidate)} {equivalent}'.rstrip(),
         'Cost': cost,
         'Change of the decision': _change(candidate, chosen is None),
+        'More seeds': advice,
     }
     return [f'{markup.name(name)}: {text}' for name, text in items.items() if text]
 

@@ -1,6 +1,6 @@
 """Limits of an ablation: coverage of the intervals, resolution, splits, failed runs."""
 
-from jaxdl.report.ablation import divergence, finetuning, verdicts
+from jaxdl.report.ablation import divergence, extensions, finetuning, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items
@@ -10,7 +10,13 @@ from jaxdl.statistics.metrics import ACCURACY
 
 def blocks(study: AblationRun) -> list[Block]:
     """A list of limits, then the failed runs."""
-    items = [_coverage(study), *_comparisons(study), *_resolution(study), *_splits(study)]
+    items = [
+        *extensions.limits(study),
+        _coverage(study),
+        *_comparisons(study),
+        *_resolution(study),
+        *_splits(study),
+    ]
     if any(row['phase'] == 'tune' for row in study.table):
         chosen = 'neighbouring point' if study.searched else 'neighbouring learning rate'
         items.append(

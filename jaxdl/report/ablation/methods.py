@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxdl import statistics
-from jaxdl.report.ablation import finetuning, queries, settings_text
+from jaxdl.report.ablation import extensions, finetuning, queries, settings_text
 from jaxdl.report.ablation.study import AblationRun, Study
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
@@ -63,6 +63,7 @@ def paragraph(study: AblationRun) -> str:
         _by_condition(study, _training),
         _by_condition(study, _tuning),
         _seeds(study),
+        extensions.sentence(study),
         *([*tests(study), _equivalence(study)] if len(study.options) > 1 else []),
         *_diverged(study),
         _software(study),

@@ -12,6 +12,7 @@ from jaxdl.report.ablation import (
     differing,
     divergence,
     equivalence,
+    extensions,
     interaction,
     limits,
     logit_gradients,
@@ -173,4 +174,4 @@ def _head(study: AblationRun) -> list[Block]:
         f'data set {words.listing(names)}',
         markup.flat(study.run.device),
     )
-    return [*head, Paragraph(' · '.join(facts), 'note')]
+    return [*head, Paragraph(' · '.join(facts), 'note'), *extensions.head(study)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jaxdl.report.ablation import finetuning, queries
+from jaxdl.report.ablation import extensions, finetuning, queries
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph
@@ -12,6 +12,7 @@ from jaxdl.statistics import protocol
 def blocks(study: AblationRun) -> list[Block]:
     """Steps of the protocol, and the groups that trained together."""
     steps = [step for step in (_tune(study), _measure(study), _compare(study)) if step]
+    steps += extensions.steps(study)
     if study.base:
         runs = words.count(len(_members(study)), 'run')
         return [Items(steps, ordered=True), Paragraph(f'{runs}. {finetuning.TOGETHER}')]

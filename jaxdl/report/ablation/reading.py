@@ -57,7 +57,8 @@ def read(workdir: pathlib.Path) -> AblationRun:
     config = record(workdir / 'config.json', CONFIG)
     _check_settings(workdir / 'config.json', config)
     run = read_finished(workdir)
-    plan = records.read(workdir / 'plan.json', records.Plan)
+    plan = records.read(workdir / 'plan.json', records.Plan).of(config)
+    extensions, plan = plan.extensions, plan.merged()
     _check_plan(workdir, config, plan)
     table = read_results(workdir, run)
     costs = tables.read_table(workdir / 'costs.csv', tables.COSTS)
@@ -74,6 +75,7 @@ def read(workdir: pathlib.Path) -> AblationRun:
         correct=read_correct(workdir / 'correct.npz'),
         metrics=_metrics(workdir / 'artifacts' / 'metrics.csv', table),
         artifacts=workdir / 'artifacts',
+        extensions=extensions,
     )
     _check_measurements(workdir, config, table)
     rows = [row for condition in study.conditions for row in _summary(study, condition)]

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Callable
 
 from jaxdl import statistics
-from jaxdl.report.ablation import finetuning, queries, verdicts
+from jaxdl.report.ablation import extensions, finetuning, queries, verdicts
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
@@ -36,8 +36,8 @@ def rule(study: AblationRun) -> list[Block]:
     """The decision rule as a table."""
     text = (
         f'The analysis was fixed in {markup.code("config.json")} before the first run; a run with '
-        'another configuration is refused.'
-    )
+        f'another configuration is refused. {extensions.sentence(study)}'
+    ).rstrip()
     return [Paragraph(text), Table('Decision rule', ('Item', 'Rule'), _rule(study), 'lw')]
 
 

@@ -9,7 +9,7 @@ from jaxdl.report.page.scale import Scale
 from jaxdl.statistics import metrics, protocol
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.workdir.correct import CorrectTable
-from jaxdl.workdir.records import DataPlan, Plan, RunRecord, SearchPlan
+from jaxdl.workdir.records import DataPlan, Extension, Plan, RunRecord, SearchPlan
 from jaxdl.workdir.tables import Point, Row, hyperparameters
 
 PARTS = ('variant', 'data', 'finetune', 'probe')  # records within a configuration
@@ -118,7 +118,8 @@ class AblationRun(Study):
 
     `pairs` holds comparisons of options with other options than the baseline, rows as of `summary`,
     `correct` holds the content of correct.npz, `metrics` all metrics of the evaluation runs
-    (columns METRICS), and `artifacts` is the folder of further files of a report.
+    (columns METRICS), `artifacts` is the folder of further files of a report, and `extensions` are
+    those of the finished run.
     """
 
     pairs: list[Row]
@@ -127,6 +128,7 @@ class AblationRun(Study):
     correct: CorrectTable
     metrics: list[Row]
     artifacts: pathlib.Path
+    extensions: tuple[Extension, ...] = ()
 
     @property
     def comparisons(self) -> int:
