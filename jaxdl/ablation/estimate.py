@@ -30,39 +30,45 @@ LARGE = 2**26  # bytes of logits that are worth a line
 EVALUATION = 0.4  # seconds per image of validation, in those per image of training
 
 
-def describe(ablation: Ablation) -> str:
-    """Describe the plan of an ablation, in lines of text."""
-    plan = planning.make_plan(ablation)
-    record = plan.record
+def describe(ablation: Ablation, extension: StudyPlan | None = None) -> str:
+    """Describe the plan of an ablation, in lines of text.
+
+    Args:
+      ablation: the study.
+      extension: plan of the extension of a finished run, whose new members are described alone.
+    """
+    plan = extension or planning.make_plan(ablation)
+    record, groups = plan.record.merged(), plan.groups
     lines = [f'{ablation.name}: {ablation.question}', *map(_data, record.data.items()), '']
-    width = max(10, *(len(_label(group)) + 1 for group in record.groups))
+    if extension:
+        growth = plan.record.extensions[-1].growth
+        lines += [f'Extension of a finished run by {growth}; only new members are listed.', '']
+    width = max(10, *(len(_label(group)) + 1 for group in groups))
     lines.append(f'{"phase":{width}}{"members":>8}{"chunks":>8}{"memory":>10}  {"conv":8}  options')
-    lines += [_group(group, width) for group in record.groups]
+    lines += [_group(group, width) for group in groups]
     lines += list_differing_fields(ablation)
     lines += [line for condition in plan.conditions for line in _search(condition)]
-    members = sum(group.members for group in record.groups)
-    memory = max(_memory(group) * record.devices.count for group in record.groups)
+    members = sum(group.members for group in groups)
+    memory = max(_memory(group) * record.devices.count for group in groups)
     lines += [
         '',
-        f'{members} members in {len(record.groups)} compiled programs; '
+        f'{members} members in {len(groups)} compiled programs; '
         f'at most {memory / 2**20:,.0f} MiB at once',
     ]
-    if any(c.search is None and c.has_phase('tune') for c in plan.conditions):
-        lines.append(
-            'A grid with its best learning rate at an edge grows, at most twice; not counted here.'
-        )
-    further = {c.search.further for c in plan.conditions if c.search}
+    tuned = {group.condition for group in groups if group.phase == 'tune'}
+    searches = [c.search for c in plan.conditions if c.name in tuned]
+    if None in searches:
+        lines.append('A grid with its best learning rate at an edge grows, at most twice.')
     lines += [
         f'A best point at a boundary adds {number} points to every option, at most '
-        f'{search.GROWTHS} times; not counted here.'
-        for number in sorted(further)
+        f'{search.GROWTHS} times.'
+        for number in sorted({each.further for each in searches if each})
     ]
     lines += _evaluation(plan)
-    devices = record.devices
-    lines.append(
-        f'about {_duration(estimate_seconds(plan))} on {devices.count} x {devices.kind} '
-        f'({record.cores} cores)'
-    )
+    devices, seconds = record.devices, estimate_seconds(plan)
+    where = f'on {devices.count} x {devices.kind} ({record.cores} cores)'
+    grown = f', {_duration(seconds[1])} if all of them grow' if tuned else ''
+    lines.append(f'about {_duration(seconds[0])}{grown}, {where}')
     return '\n'.join(lines)
 
 
@@ -94,23 +100,39 @@ def _format_value(value: Any, options: list[str]) -> str:
     return str(value) if options == [str(value)] else f'{value} ({"; ".join(options)})'
 
 
-def estimate_seconds(plan: StudyPlan) -> float:
-    """Estimate the seconds of a whole run.
+def estimate_seconds(plan: StudyPlan) -> tuple[float, float]:
+    """Estimate the seconds of a whole run, or of an extension.
 
     Two timings of this device enter: a copy in memory and a matrix product.
+
+    Returns:
+      Seconds if no grid and no range of a search grows, and if all grow as often as they may.
     """
     per_byte, per_flop = _copy_seconds(), _product_seconds()
-    total = FIXED_SECONDS
+    fixed = grown = FIXED_SECONDS
+    number, every = len(plan.record.extensions), plan.record.merged()
     for condition in plan.conditions:
         flops = result_rows.forward_flops(condition)
-        for group in (group.plan for group in condition.groups):
+        data = every.data[condition.name]
+        for group in (each.plan for each in condition.groups if each.extension == number):
             multiplied = 3 * group.batch_size * max(flops[option] for option in group.options)
             passes, products, compiling = COSTS.get(group.conv, COSTS['patches'])
             step = passes * group.member_bytes * per_byte + products * multiplied * per_flop
-            steps = group.steps * group.members / plan.record.devices.count
-            data = plan.record.data[condition.name]
-            total += (1 + EVALUATION * data.val / data.train) * step * steps + compiling
-    return total
+            member = (1 + EVALUATION * data.val / data.train) * step * group.steps
+            member /= every.devices.count
+            fixed += group.members * member + compiling
+            rounds, added = _growth(condition, group)
+            grown += (group.members + added) * member + (1 + rounds) * compiling
+    return fixed, grown
+
+
+def _growth(condition: Condition, group: GroupPlan) -> tuple[int, int]:
+    """Most rounds of further points of a group, and their members."""
+    if group.phase != 'tune' or group.stage:
+        return 0, 0
+    points = condition.search.further if condition.search else 1
+    members = search.GROWTHS * points * condition.study.tuning_seeds * len(group.options)
+    return search.GROWTHS, members
 
 
 def _evaluation(plan: StudyPlan) -> list[str]:
@@ -118,13 +140,13 @@ def _evaluation(plan: StudyPlan) -> list[str]:
     metric = METRICS[plan.ablation.metric]
     direction = 'lower' if metric.lower_is_better else 'higher'
     lines = [f'options are compared by {metric.words} ({direction} is better)']
-    data, devices = plan.record.data, plan.record.devices.count
+    data, devices = plan.record.merged().data, plan.record.devices.count
     most = max(
         math.prod(group.sides)
         * devices
         * max(data[group.condition].val, data[group.condition].test)
         * len(data[group.condition].classes)
-        for group in plan.record.groups
+        for group in plan.groups
     )
     if 4 * most >= LARGE:
         lines.append(f'logits of an evaluation: at most {4 * most / 2**20:,.0f} MiB more')

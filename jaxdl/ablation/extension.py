@@ -37,7 +37,7 @@ def read_config(ablation: Ablation) -> dict[str, Any]:
 
 
 def extend(folder: pathlib.Path, ablation: Ablation, command: str) -> StudyPlan:
-    """Plan the extension of the finished run in a workdir, or resume it.
+    """Append an extension of the finished run in a workdir to its plan, or resume it.
 
     Args:
       folder: a workdir with the plan of a run of another configuration.
@@ -45,11 +45,48 @@ def extend(folder: pathlib.Path, ablation: Ablation, command: str) -> StudyPlan:
       command: the command line, for plan.json.
 
     Returns:
-      The plan of the grown study. A new extension is in plan.json already.
+      The plan of the grown study.
 
     Raises:
-      InputError: the configuration is no growth, or the finished members cannot be used again. No
-        file is changed.
+      InputError: as for `plan_extension`.
+    """
+    plan, resumed = plan_extension(folder, ablation, command)
+    if not resumed:
+        members = sum(group.members for group in plan.groups)
+        workdir.write_records(folder, plan=records.as_json(plan.record))
+        progress.write_line(
+            f'extending the finished run in {folder} by {plan.record.extensions[-1].growth}: '
+            f'{members} new members; its results stay until the extension is finished'
+        )
+    return plan
+
+
+def preview(folder: pathlib.Path, ablation: Ablation) -> StudyPlan | None:
+    """The plan of an extension without a change in the workdir; None where there is none."""
+    if ablation.base or not (folder / 'config.json').exists():
+        return None
+    try:
+        same = workdir.read_json(folder / 'config.json') == read_config(ablation)
+        return None if same else plan_extension(folder, ablation, '')[0]
+    except InputError:
+        return None
+
+
+def plan_extension(
+    folder: pathlib.Path, ablation: Ablation, command: str
+) -> tuple[StudyPlan, bool]:
+    """Plan the extension of the finished run in a workdir, and change no file.
+
+    Args:
+      folder: a workdir with the plan of a run of another configuration.
+      ablation: the grown experiment.
+      command: the command line, for plan.json.
+
+    Returns:
+      The plan of the grown study, and whether its extension is in plan.json already.
+
+    Raises:
+      InputError: the configuration is no growth, or the finished members cannot be used again.
     """
     before, config = workdir.read_json(folder / 'config.json'), read_config(ablation)
     record = records.read(folder / 'plan.json', Plan)
@@ -57,7 +94,7 @@ def extend(folder: pathlib.Path, ablation: Ablation, command: str) -> StudyPlan:
     pending = record.extensions[len(finished.extensions) :]
     if pending and pending[0].config == config:
         _check_reuse(folder, ablation, record.merged())
-        return planning.resume_plan(ablation, record, extends=True)
+        return planning.resume_plan(ablation, record, extends=True), True
     differences = list(_differences(before, config))
     if differences:
         examples = ', '.join(differences[:3]) + ', ...' * (len(differences) > 3)
@@ -77,14 +114,7 @@ def extend(folder: pathlib.Path, ablation: Ablation, command: str) -> StudyPlan:
         )
     _check_finished(folder, added)
     _check_reuse(folder, ablation, finished.merged())
-    plan = planning.extend_plan(ablation, finished, added)
-    members = sum(group.members for group in plan.groups)
-    workdir.write_records(folder, plan=records.as_json(plan.record))
-    progress.write_line(
-        f'extending the finished run in {folder} by {added.growth}: {members} new members; '
-        'its results stay until the extension is finished'
-    )
-    return plan
+    return planning.extend_plan(ablation, finished, added), False
 
 
 def stage(folder: pathlib.Path) -> pathlib.Path:

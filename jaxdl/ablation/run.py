@@ -164,10 +164,8 @@ def _check_files(
     Raises:
       InputError: an unfinished run began with other code. For a finished run this is a warning.
     """
-    present, planned = (
-        registry.find_sources(ablation.name, component_names(ablation)),
-        plan.sources,
-    )
+    present = registry.find_sources(ablation.name, component_names(ablation))
+    planned = plan.sources if present else {}  # a config alone runs no code of the user
     for name in sorted({*present, *planned}):
         if present.get(name) != planned.get(name):
             text = (

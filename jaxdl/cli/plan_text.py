@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from jaxdl.ablation import estimate, finetune_plan
+from jaxdl.ablation import estimate, extension, finetune_plan
 from jaxdl.cli import seed_budget
 from jaxdl.config import catalogue
 from jaxdl.config.experiment import Ablation, Demonstration, Experiment, FineTune
@@ -14,8 +14,9 @@ from jaxdl.theory import assignment
 def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
     """Describe a run without training.
 
-    An ablation gives its groups, and the seeds that it needs if `workdir` holds a finished run. A
-    demonstration gives its settings, an assignment its parts, both with measured times.
+    An ablation gives its groups, and the seeds that it needs if `workdir` holds a finished run; of
+    a run that it extends only the new members. A demonstration gives its settings, an assignment
+    its parts, both with measured times.
 
     Args:
       experiment: of any kind.
@@ -25,8 +26,11 @@ def describe(experiment: Experiment, workdir: pathlib.Path) -> str:
       Lines of text.
     """
     if isinstance(experiment, Ablation):
-        describe_runs = finetune_plan.describe if experiment.base else estimate.describe
-        return '\n'.join([describe_runs(experiment), *seed_budget.describe(experiment, workdir)])
+        if experiment.base:
+            text = finetune_plan.describe(experiment)
+        else:
+            text = estimate.describe(experiment, extension.preview(workdir, experiment))
+        return '\n'.join([text, *seed_budget.describe(experiment, workdir)])
     lines = [f'{experiment.name}: {experiment.question}', '']
     if isinstance(experiment, FineTune):
         return '\n'.join([*lines, *plan.describe(experiment)])

@@ -238,5 +238,6 @@ def _name(experiment: Kind, path: pathlib.Path, docstring: str | None) -> Kind:
     """The experiment of a file; name and question default to those of the file."""
     name = experiment.name or path.stem
     question = experiment.question or (docstring or '').strip().partition('\n')[0]
-    registry.STUDIES[name] = sources.hash_sources(path)
+    if path.resolve().parent != catalogue.folder().resolve():  # the version covers a shipped file
+        registry.STUDIES[name] = sources.hash_sources(path)
     return dataclasses.replace(experiment, name=name, question=question)

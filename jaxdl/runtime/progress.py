@@ -15,6 +15,7 @@ from jaxdl.workdir.records import GroupPlan
 
 PLAIN_EVERY = 5.0  # seconds between plain lines
 SHORT = 0.5  # seconds of work that is not worth a line
+LAST = 'evaluation, tables and report follow'  # after the last step, whose time is not estimated
 
 
 @contextlib.contextmanager
@@ -95,7 +96,8 @@ def show_progress(text: str, total: int, unit: str = 'images') -> Iterator[Calla
             words = ''
             if count_done and seconds:
                 rate = count_done / seconds
-                words = f'{rate:,.0f} {unit}/s, {format_duration((total - count_done) / rate)} left'
+                left = f', {format_duration((total - count_done) / rate)} left'
+                words = f'{rate:,.0f} {unit}/s{left if count_done < total else ""}'
             share = count_done / max(1, total)
             last = count_done >= total and line.used
             line.update(f'{text}: {count_done:,} of {total:,}', share, words, at_once=last)
@@ -150,6 +152,8 @@ def _open_line(delay: float = 0.0) -> Iterator[_Line]:
 
 def format_duration(seconds: float) -> str:
     """Format a time: `about 12 s`, or `about 3 min`."""
+    if seconds < 1:
+        return 'under 1 s'
     return f'about {seconds:.0f} s' if seconds < 90 else f'about {seconds / 60:.0f} min'
 
 
@@ -195,6 +199,8 @@ def estimate_steps_left() -> Callable[[Event], str]:
         time_now = time.monotonic()
         start, first = began.setdefault(event['task'], (time_now, event['step']))
         steps_done = event['step'] - first
+        if event['step'] >= event['steps']:
+            return 'evaluation follows'
         if not steps_done:
             return ''
         seconds = (time_now - start) / steps_done * (event['steps'] - event['step'])
@@ -293,6 +299,8 @@ def estimate_time_left(
             steps_done = min(total, steps_done + event['members'] * group.steps / event['epochs'])
         if not steps_done:
             return 0.0, ''
+        if steps_done >= total:
+            return 1.0, LAST
         seconds = (time.monotonic() - began) * (total - steps_done) / steps_done
         return (steps_done / total, f'{format_duration(seconds)} left')
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 
+import jax
 import numpy as np
 import pytest
 import studies
@@ -14,8 +15,9 @@ import studies
 import jaxdl
 from jaxdl import main as command
 from jaxdl import report, workdir
-from jaxdl.ablation import extension
+from jaxdl.ablation import estimate, extension
 from jaxdl.ablation import run as ablation_run
+from jaxdl.cli import plan_text
 from jaxdl.config.overrides import check, override, select_options
 from jaxdl.errors import InputError
 from jaxdl.runtime import provenance, signals
@@ -29,7 +31,7 @@ BYTES = ('config.json', 'plan.json', 'results.csv', 'summary.csv', 'correct.npz'
 def study(seeds=2, options=('zeros',), conditions=('one',), **overrides):
     """Initialisations under conditions: every addition trains in one program."""
     every = {'one': {}, 'two': {'data.split_seed': 1}}
-    settings = dict(checkpoint_seconds=0, conv='patches', seeds=seeds)
+    settings = dict(checkpoint_seconds=0, conv='patches', seeds=seeds, keep_networks=True)
     whole = select_options(studies.initialisations(**settings), options)
     whole = dataclasses.replace(whole, conditions={name: every[name] for name in conditions})
     return check(override(whole, overrides))
@@ -120,8 +122,27 @@ def test_a_study_grows_again(extended, tmp_path):
     assert plan['extensions'][1]['seeds'] == {'one': [1003], 'two': [1003]}
     old = tables.read_results(extended / 'results.csv')
     assert [row for row in result.table if row in old] == old
-    member = jaxdl.train_member(tmp_path / 'run', 'glorot_normal', 1003, 'two')
-    assert member.config['condition'] == 'two'
+    for trained in (jaxdl.train_member, jaxdl.load_member):
+        member = trained(tmp_path / 'run', 'glorot_normal', 1003, 'two')
+        assert member.config['condition'] == 'two'
+    kept, before = (
+        jaxdl.load_member(folder, 'zeros', 1001, 'one').variables
+        for folder in (tmp_path / 'run', extended)
+    )
+    jax.tree.map(np.testing.assert_array_equal, kept, before)
+
+
+def test_the_plan_of_an_extension_has_its_new_members_alone(extended):
+    before = content(extended)
+    more = override(GROWN, dict(seeds=4))
+    text = plan_text.describe(more, extended)
+    assert 'Extension of a finished run by evaluation seed 1003; only new members' in text
+    assert '6 members in 2 compiled programs' in text
+    assert 'grow' not in text.partition('only new members')[2].partition('How many')[0]
+    assert content(extended) == before
+    fresh = estimate.describe(more)
+    assert 'A grid with its best learning rate at an edge grows' in fresh
+    assert ' if all of them grow, on 1 x cpu' in fresh
 
 
 CHANGES = {

@@ -1,5 +1,6 @@
 """Reading config.json: the same experiment again; one line for a damaged or hostile file."""
 
+import importlib
 import json
 
 import pytest
@@ -104,3 +105,17 @@ def test_the_command_repeats_a_run_and_says_where_two_things_are_asked(tmp_path,
     assert 'use only one of them' in capsys.readouterr().err
     assert main.main(['--config=nowhere.json']) == 2
     assert 'holds no nowhere.json' in capsys.readouterr().err
+
+
+def test_an_imported_experiment_and_its_file_have_one_configuration(tmp_path, monkeypatch):
+    (tmp_path / 'my_study.py').write_text(
+        '"""Does it learn?"""\nimport jaxdl\n'
+        'options = dict(max={}, avg=dict(pooling="avg"))\n'
+        'EXPERIMENT = jaxdl.Ablation("pooling", "max", options=options)'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module('my_study')
+    named = check(load.name_by_module(module.EXPERIMENT))
+    assert as_dict(named) == as_dict(load_experiment('my_study.py'))
+    assert (named.name, named.question) == ('my_study', 'Does it learn?')
+    assert load.name_by_module(named) is named

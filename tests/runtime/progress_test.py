@@ -39,7 +39,7 @@ def test_the_share_counts_the_steps_of_members():
     assert shares == pytest.approx([0.25, 0.5])
     share, words = left(event('epoch', ['l2'], 30, epoch=1, epochs=1))
     assert share == pytest.approx(1.0)
-    assert words == 'about 0 s left'
+    assert words == progress.LAST
 
 
 def test_members_read_from_disk_count_no_time():
@@ -74,4 +74,21 @@ def test_lines_name_what_happens(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2  # the epoch between comes too soon
     assert lines[0].startswith('tune max, avg: compiling, 10 members')
-    assert lines[1].startswith('tune max, avg: epoch 9/9, 10 members, 2 diverged  about ')
+    assert lines[1].startswith('tune max, avg: epoch 9/9, 10 members, 2 diverged  ')
+    assert lines[1].endswith(' left')
+
+
+def test_members_of_another_extension_are_not_counted():
+    left = progress.estimate_time_left(PLAN, extension=1)
+    left(event('read', ['max'], 10))
+    assert left(event('epoch', ['l2'], 30, epoch=1, epochs=1))[0] == 0.0
+    share, _ = left(event('epoch', ['l2'], 30, epoch=1, epochs=1, extension=1))
+    assert share == pytest.approx(0.5)
+
+
+def test_after_the_last_step_no_time_is_promised():
+    left = progress.estimate_steps_left()
+    steps = [dict(event='step', task='finetune', step=step, steps=20) for step in (0, 10, 20)]
+    assert left(steps[0]) == ''
+    assert left(steps[1]) == 'under 1 s left'
+    assert left(steps[2]) == 'evaluation follows'
