@@ -3,7 +3,8 @@
 # make test-all      every test: also processes, kills, browsers, wheels, notebooks
 # make lint          format, lint, types, import layers
 # make bench         speed and memory against other libraries, as ratios
-# make docs          build the documentation into build/docs; a warning is an error
+# make docs          write the reference from the code, and build the documentation into
+#                    build/docs; a warning is an error
 # make notebooks     run the notebooks in place; JAXDL_NOTEBOOK_WEIGHTS=FILE for the pretrained part
 # make native-check  native operations under the sanitizers
 # make audit         advisories and licences of the installed packages
@@ -70,6 +71,7 @@ bench: .venv/.extras-decode$(,)onednn$(,)parity
 	$(BIN)/python -m benchmarks.resnet
 
 docs: .venv/.extras-docs
+	PYTHONPATH=. $(BIN)/python docs/site/reference.py
 	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build \
 	  --strict --config-file docs/site/mkdocs.yml
 

@@ -1,4 +1,4 @@
-"""Documentation site: no warnings, every public name, nothing external, working links."""
+"""Documentation: generated parts, and a site without warnings, with every public name and link."""
 
 import html.parser
 import os
@@ -77,6 +77,21 @@ def site(tmp_path_factory):
 @pytest.fixture(scope='module')
 def pages(site):
     return {path.resolve(): Page(path) for path in sorted(site.rglob('*.html'))}
+
+
+def test_generated_parts_are_those_of_the_code():
+    """Otherwise: python docs/site/reference.py."""
+    command = [sys.executable, str(CONFIG.with_name('reference.py')), '--check']
+    environment = os.environ | dict(PYTHONPATH=str(TOP))
+    checked = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, '', '')
+
+
+def test_every_mark_has_an_end():
+    for path in CONFIG.parents[1].rglob('*.md'):
+        marks = re.findall(r'^<!-- .*-->$', path.read_text(), re.MULTILINE)
+        assert marks[1::2] == ['<!-- end -->'] * (len(marks) // 2), path
+        assert len(marks) % 2 == 0, path
 
 
 @pytest.mark.parametrize('name', [*jaxdl.__all__, *CONTRACT])

@@ -1,8 +1,18 @@
-"""Generate tables of the site from the code.
+"""Write the generated parts of the pages from the code.
 
-A line `<!-- fields jaxdl.train.variant.Variant -->` on a page stands for the fields of that
-dataclass, `<!-- options jaxdl.models.pooling.POOLINGS -->` for the rows of that table, `<!-- flags
--->`, `<!-- modes -->` and `<!-- exits -->` for those of the command line.
+    python docs/site/reference.py            rewrites docs/**/*.md
+    python docs/site/reference.py --check    fails if a page is not up to date
+
+A line `<!-- KIND NAME -->` begins a generated part, and `<!-- end -->` ends it. A mark without an
+end is a new one. Kinds:
+
+- `api jaxdl.data.load`: heading, signature and docstring of a function or class
+- `members jaxdl.data.Dataset`: the same of the public functions of a class or module
+- `text jaxdl.data`: the docstring alone
+- `record jaxdl.Data`: heading, description, and the table of the fields of a dataclass
+- `fields jaxdl.Data`: that table alone
+- `options jaxdl.models.pooling.POOLINGS`: the rows of a table of options
+- `flags`, `modes`, `exits`: the command line
 """
 
 import ast
@@ -11,24 +21,70 @@ import dataclasses
 import importlib
 import inspect
 import math
+import pathlib
 import re
+import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jaxdl.cli import flags as command_flags
 from jaxdl.cli import modes as command_modes
 
-MARK = re.compile(r'^<!-- (fields|options|flags|modes|exits)(?: ([\w.]+))? -->$', re.MULTILINE)
+PAGES = pathlib.Path(__file__).parents[1]
+MARK = re.compile(
+    r'^(<!-- (api|members|text|record|fields|options|flags|modes|exits)(?: ([\w.]+))? -->\n)'
+    r'(?:(?:(?!<!-- ).*\n)*<!-- end -->\n)?',
+    re.MULTILINE,
+)
 PARTS = {
     'leaf': 'same program',
     'initial': 'same program, another initial value',
     'static': 'another program',
 }
+SECTION = re.compile(r'^(Args|Attributes|Returns|Yields|Raises|Examples|Example):\n', re.MULTILINE)
+ENTRY = re.compile(r'^  ([\w*, .]+): ((?:.*\n?)(?:(?:    .*)?\n|    .*)*)', re.MULTILINE)
+COLUMNS = 100
+BRACKETS = ('()', '[]', '{}')
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace every mark on a page by its table."""
-    return MARK.sub(lambda match: TABLES[match[1]](match[2]), markdown)
+def render(page: str) -> str:
+    """Text of a page with every generated part as the code is now."""
+    return MARK.sub(lambda mark: f'{mark[1]}\n{KINDS[mark[2]](mark[3])}\n\n<!-- end -->\n', page)
+
+
+def api(name: str) -> str:
+    """Heading, signature and docstring of a function or a class."""
+    documented = _object(name)
+    blocks = _heading(name), _signature(name, documented), _docstring(documented)
+    return '\n\n'.join(block for block in blocks if block)
+
+
+def members(name: str) -> str:
+    """`api` of the public functions and classes that a module or class defines."""
+    owner = _object(name)
+    home = owner.__name__ if inspect.ismodule(owner) else owner.__module__
+    names = [
+        key
+        for key, value in vars(owner).items()
+        if not key.startswith('_')
+        and (inspect.isroutine(value) or inspect.isclass(value) or isinstance(value, property))
+        and getattr(_plain_function(value), '__module__', home) == home
+        and inspect.getdoc(value)
+    ]
+    return '\n\n'.join(api(f'{name}.{key}') for key in names)
+
+
+def text(name: str) -> str:
+    """The docstring of a module."""
+    return f'{_anchor(name)}\n\n{_docstring(_object(name))}'
+
+
+def record(name: str) -> str:
+    """Heading, description and fields of a dataclass."""
+    kind = _object(name)
+    description = _docstring(kind, without=('Args', 'Attributes'))
+    return f'{_heading(name)}\n\n{description}\n\n{fields(name)}'
 
 
 def fields(name: str) -> str:
@@ -81,14 +137,120 @@ def exits(_: None) -> str:
     )
 
 
-TABLES: dict[str, Callable[[Any], str]] = dict(
-    fields=fields, options=options, flags=flags, modes=modes, exits=exits
+KINDS: dict[str, Callable[[Any], str]] = dict(
+    api=api,
+    members=members,
+    text=text,
+    record=record,
+    fields=fields,
+    options=options,
+    flags=flags,
+    modes=modes,
+    exits=exits,
 )
 
 
 def _object(name: str) -> Any:
-    module, _, attribute = name.rpartition('.')
-    return getattr(importlib.import_module(module), attribute)
+    """The module, class, function or table of a dotted name."""
+    parts = name.split('.')
+    for count in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = importlib.import_module('.'.join(parts[:count]))
+            for part in parts[count:]:
+                found = getattr(found, part)
+            return found
+    raise LookupError(name)
+
+
+def _anchor(name: str) -> str:
+    return f'<a id="{name}"></a>'
+
+
+def _heading(name: str) -> str:
+    return f'{_anchor(name)}\n\n### `{name}`'
+
+
+def _signature(name: str, documented: Any) -> str:
+    """The call as it is written in the source, in a block of code; empty for an exception."""
+    function = _plain_function(documented)
+    if inspect.isclass(function) and (
+        dataclasses.is_dataclass(function) or issubclass(function, Exception)
+    ):
+        return ''
+    if inspect.isclass(function):
+        function = function.__init__
+    if not inspect.isfunction(function):
+        return ''
+    source = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(source, ast.FunctionDef)
+    arguments = _arguments_of(source.args)
+    returns = f' -> {ast.unparse(source.returns)}' if source.returns else ''
+    call = name.removesuffix('.__init__')
+    if isinstance(documented, property):
+        return f'```py\n{call}{returns}\n```'
+    line = f'{call}({", ".join(arguments)}){returns}'
+    if inspect.isclass(documented):
+        line = line.removesuffix(' -> None')
+    if len(line) > COLUMNS:
+        rows = ''.join(f'    {argument},\n' for argument in arguments)
+        line = f'{call}(\n{rows}){returns}'
+    return f'```py\n{line}\n```'
+
+
+def _arguments_of(source: ast.arguments) -> list[str]:
+    """Arguments as in the source, without self."""
+    written: list[str] = []
+    for part in ast.unparse(source).split(', '):
+        # A comma within brackets does not separate arguments.
+        if written and any(
+            written[-1].count(one) > written[-1].count(two) for one, two in BRACKETS
+        ):
+            written[-1] += f', {part}'
+        else:
+            written.append(part)
+    spaced = (re.sub(r'^(\w+: [^=]+)=', r'\1 = ', argument) for argument in written)
+    return [argument for argument in spaced if argument not in ('', 'self', 'cls')]
+
+
+def _plain_function(documented: Any) -> Any:
+    """The function below a property, a static or class method, or a decorator."""
+    if isinstance(documented, property):
+        return documented.fget
+    return inspect.unwrap(getattr(documented, '__func__', documented))
+
+
+def _docstring(documented: Any, without: Iterable[str] = ()) -> str:
+    """A docstring as Markdown: sections as lists, examples as code."""
+    parts = SECTION.split(inspect.getdoc(documented) or '')
+    blocks = [_paragraphs(parts[0])]
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        if title in without:
+            continue
+        if title.startswith('Example'):
+            blocks.append(f'```pycon\n{textwrap.dedent(body).strip()}\n```')
+        elif title in ('Returns', 'Yields'):
+            blocks.append(f'**{title}**\n\n{_paragraphs(textwrap.dedent(body))}')
+        else:
+            items = [
+                textwrap.fill(
+                    f'- `{entry[1]}`: {" ".join(entry[2].split())}',
+                    COLUMNS,
+                    subsequent_indent='  ',
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+                for entry in ENTRY.finditer(body)
+            ]
+            blocks.append(f'**{title}**\n\n' + '\n'.join(items))
+    return '\n\n'.join(block for block in blocks if block)
+
+
+def _paragraphs(written: str) -> str:
+    """Text with its blocks of code and its lists as they are."""
+    return '\n\n'.join(
+        block if block.startswith(('    ', '- ', '|')) else block.strip('\n')
+        for block in re.split(r'\n\s*\n', written.strip('\n'))
+    )
 
 
 def _table(columns: list[str], rows: Iterable[list[str]]) -> str:
@@ -245,3 +407,21 @@ def _unusual(value: Any, field: dataclasses.Field[Any]) -> Any:
         if item == field.default or field.name == 'name' or dataclasses.is_dataclass(item)
         else item
     )
+
+
+def main() -> int:
+    """Rewrite the pages, or with --check list those that are not up to date."""
+    check, stale = '--check' in sys.argv[1:], []
+    for path in sorted(PAGES.rglob('*.md')):
+        page = path.read_text(encoding='utf-8')
+        if (rendered := render(page)) != page:
+            stale.append(str(path.relative_to(PAGES)))
+            if not check:
+                path.write_text(rendered, encoding='utf-8')
+    if check and stale:
+        sys.stdout.write(f'not up to date: {", ".join(stale)}: run python docs/site/reference.py\n')
+    return int(check and bool(stale))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
