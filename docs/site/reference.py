@@ -325,11 +325,13 @@ def _comments(kind: type) -> dict[str, str]:
 
 
 def _arguments(kind: type) -> dict[str, str]:
-    """Field -> its description in the docstring, under Args."""
-    text = (inspect.getdoc(kind) or '').partition('Args:\n')[2]
+    """Field -> its description in the docstring, under Args or Attributes."""
+    parts = SECTION.split(inspect.getdoc(kind) or '')
     return {
-        match[1]: _plain(match[2])
-        for match in re.finditer(r'^  (\w+): ((?:.|\n   )+)', text, re.MULTILINE)
+        entry[1]: _plain(entry[2])
+        for title, body in zip(parts[1::2], parts[2::2], strict=True)
+        if title in ('Args', 'Attributes')
+        for entry in ENTRY.finditer(body)
     }
 
 
