@@ -71,6 +71,7 @@ def test_a_sound_option_passes_and_every_check_is_made(checked):
         'gradients',
         'overfit 20 images',
         'update / weights',
+        'rounding',
     }
     assert set(verdicts(checked, ALL)) == {
         'label order',
@@ -348,3 +349,27 @@ def test_a_mixture_that_gives_the_label_away_fails(monkeypatch):
     )
     monkeypatch.setitem(augment.AUGMENTATIONS, 'mixup', row._replace(apply=swapped))
     assert images.check_augmentation(*some(), dict(mixup=1.0)).verdict == FAILS
+
+
+def test_rounding_is_measured_by_full_trainings_of_one_seed():
+    """A stable training ends within few images; a chaotic one does not."""
+    small = dataclasses.replace(subject(), conv='auto')
+    member = Member('sound', 0, dataclasses.replace(MLP, learning_rate=0.1))
+    stable = networks.measure_rounding(member, small, epochs=3)
+    assert len(stable) == networks.ROUNDING_RUNS
+    assert np.ptp(stable) <= 0.01
+    chaotic = dataclasses.replace(member.variant, learning_rate=2.5, norm='batch', depth=3)
+    ends = networks.measure_rounding(dataclasses.replace(member, variant=chaotic), small, epochs=10)
+    assert len(set(ends)) > 1
+
+
+@pytest.mark.parametrize(
+    ('accuracies', 'measured', 'verdict'),
+    [
+        ([0.9, 0.9], '0 points, 0 of 300 images', OK),
+        ([0.9, 0.87], '3 points, 9 of 300 images', LOOK),
+    ],
+)
+def test_the_row_of_rounding_counts_images(accuracies, measured, verdict):
+    row = ranges.check_rounding(accuracies, 300)
+    assert (row.measured, row.verdict) == (measured, verdict)

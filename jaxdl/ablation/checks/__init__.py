@@ -3,7 +3,7 @@
 Data: names and images stay together, every class is in every split, augmentation of strength 0
 changes nothing. Options, at the middle of their learning rates: first loss, gradients of inputs,
 outputs that depend on the image, gradients against differences, overfitting a small batch, and the
-size of the updates.
+size of the updates. Baseline: trainings that differ by rounding alone.
 """
 
 import dataclasses
@@ -94,6 +94,11 @@ def _check_options(
     note('updates and weights')
     for member, norms in zip(members, networks.measure_updates(members, subject), strict=True):
         yield member.option, ranges.check_update_size(member.variant.learning_rate, norms)
+    note(f'rounding: {networks.ROUNDING_RUNS} trainings of {study.baseline}')
+    baseline = next(member for member in members if member.option == study.baseline)
+    accuracies = networks.measure_rounding(baseline, subject, study.epochs)
+    if np.isfinite(accuracies).all():
+        yield study.baseline, ranges.check_rounding(accuracies, len(splits.val))
     for member in members:
         strengths = images.strengths_of(member.variant)
         if strengths:

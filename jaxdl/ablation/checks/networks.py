@@ -24,6 +24,7 @@ OVERFIT_IMAGES = 20  # images of the small batch to overfit
 OVERFIT_STEPS = 300  # most steps for that
 # Steps whose update is measured: after them a momentum of 0.9 has two thirds of its final length.
 UPDATE_STEPS = 11
+ROUNDING_RUNS = 6  # full trainings that differ in the last bits of the learning rate
 # Where no step is taken, options that differ in these fields share a program.
 UNTRAINED = dict(optimizer='sgd', schedule='constant')
 
@@ -67,6 +68,31 @@ class Subject:
         return ensemble.map_members(
             function, members, self.shape, self.num_classes, self.conv, *shared
         )
+
+
+def measure_rounding(member: Member, subject: Subject, epochs: int) -> list[float]:
+    """Train a member several times with learning rates that differ in the last bits of float32.
+
+    The differences are those of rounding, as between two lowerings of a convolution, two sizes of a
+    chunk or two machines.
+
+    Args:
+      member: with the learning rate of the first training.
+      subject: data and classes.
+      epochs: length of each training.
+
+    Returns:
+      Validation accuracy after the last epoch, per training; NaN for a diverged one.
+    """
+    rate = np.float32(member.variant.learning_rate)
+    rates = [float(rate + k * np.spacing(rate)) for k in range(ROUNDING_RUNS)]
+    members = [
+        dataclasses.replace(member, variant=dataclasses.replace(member.variant, learning_rate=each))
+        for each in rates
+    ]
+    workload = ensemble.Workload(subject.data, subject.num_classes, epochs, (member.split,))
+    trained, _ = ensemble.train_members(members, workload)
+    return [each.final('val_accuracy') for each in trained]
 
 
 def measure_initial_outputs(members: Sequence[Member], subject: Subject) -> list[Result]:

@@ -25,6 +25,8 @@ GRADIENT = 1e-3  # float32 errs by about 1e-5, a mistake by 1e-2 and more
 # About 1e-3 in the middle of a long run (Karpathy, lecture notes of CS231n). First steps are
 # longer: those at the rates that did best in the studies that ship with jaxdl 0.01 to 0.1. A step
 # of 1 leaves nothing of the weights.
+# Range of the validation accuracy of trainings that differ by rounding alone.
+ROUNDING = 0.02
 UPDATE_SIZE = dict(look=(1e-4, 1e-1), fails=(1e-5, 1.0))
 
 
@@ -143,6 +145,23 @@ def check_update_size(rate: float, result: Result) -> Row:
     change = 'long steps: lower' if ratio > 1e-3 else 'short steps: raise'
     hint = f'{change} the learning rates'
     return Row('update / weights', expected, f'{ratio:.2g}', verdict, hint)
+
+
+def check_rounding(accuracies: Sequence[float], images: int) -> Row:
+    """Check how far trainings that differ by rounding alone end apart.
+
+    Args:
+      accuracies: validation accuracy of each training.
+      images: number of validation images.
+    """
+    spread = float(np.ptp(accuracies))
+    measured = f'{100 * spread:.2g} points, {round(spread * images)} of {images:,} images'
+    hint = (
+        'rounding alone moves one run by as much, as on another machine: compare no single runs; '
+        'intervals over seeds include it'
+    )
+    verdict = OK if spread <= ROUNDING else LOOK
+    return Row('rounding', f'at most {100 * ROUNDING:g} points', measured, verdict, hint)
 
 
 def _loss_at(scale: float, variant: Variant, num_classes: int) -> float:

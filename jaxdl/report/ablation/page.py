@@ -84,7 +84,7 @@ def page(study: AblationRun) -> Page:
 def _appendix(study: AblationRun) -> list[Section]:
     """Details for readers who check the result."""
     sections = [
-        *_repeat(study, 'Uncertainty', lambda c, _: uncertainty.blocks(study, c)),
+        *_repeat(study, 'Uncertainty', lambda c, _: _uncertainty(study, c)),
         *_repeat(
             study,
             'Sources of variance',
@@ -112,6 +112,11 @@ def _appendix(study: AblationRun) -> list[Section]:
         Section('Provenance', provenance.blocks(study)),
     ]
     return _filled(sections)
+
+
+def _uncertainty(study: AblationRun, condition: str) -> list[Block]:
+    blocks = uncertainty.blocks(study, condition)
+    return [*blocks, Paragraph(uncertainty.ROUNDING, 'note')] if blocks else []
 
 
 def _tuning_title(study: AblationRun) -> str:

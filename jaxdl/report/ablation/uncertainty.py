@@ -50,6 +50,12 @@ JACKKNIFE = (
     ' The metric is one of the whole split, so an image has no value of its own. The contributions '
     'of groups of images are pseudo-values of a jackknife.'
 )
+ROUNDING = (
+    'Rounding alone changes a run: the same seed on another machine, another number of cores or '
+    'another size of a group ends with other predictions for some images. Runs of different seeds '
+    f'differ by this as well, so intervals over seeds include it. {markup.code("--mode=check")} '
+    'measures it.'
+)
 COLUMNS = (
     'Option',
     'Over seeds',
