@@ -39,7 +39,7 @@ SCORES: Columns = {
     'stage': lambda row: row['stage'],
     'accuracy, %': lambda row: f'{100 * row["accuracy"]:.2f}',
     'macro F1': lambda row: f'{row["macro_f1"]:.3f}',
-    'loss': lambda row: f'{row["loss"]:.3f}',
+    'loss': lambda row: f'{row["loss"]:.3f}' if 'loss' in row else '',
     'images': lambda row: f'{row["images"]:,} {PARTS[row["split"]]}',
 }
 CLAIMS: Columns = {
@@ -135,10 +135,9 @@ def format_claim(row: Row) -> str:
 
 def format_scores(row: Row) -> str:
     """Scores of one stage of a fine-tuning, in one line."""
-    measured = (
-        f'accuracy {100 * row["accuracy"]:.2f} %, macro F1 {row["macro_f1"]:.3f}, '
-        f'loss {row["loss"]:.3f}'
-    )
+    measured = f'accuracy {100 * row["accuracy"]:.2f} %, macro F1 {row["macro_f1"]:.3f}'
+    if 'loss' in row:
+        measured += f', loss {row["loss"]:.3f}'
     return f'{row["stage"]:10} {measured} on {row["images"]:,} {PARTS[row["split"]]} images'
 
 

@@ -121,6 +121,30 @@ def probe_scores(run: FineTuneRun, result: ProbeResult) -> dict[str, Any]:
     )
 
 
+def compared_probe_scores(final: FinalNetworks, labels: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Entry `probe_compared` of run.json: the probe on the images of the final scores.
+
+    Args:
+      final: the final networks.
+      labels: of their held-out images.
+
+    Returns:
+      Accuracy and macro F1; empty where the entry `probe` has them, and where the probe did not
+      predict these images.
+    """
+    if final.split == 'val' or final.probe_predicted is None:
+        return {}
+    confusion = classification.confusion(labels, final.probe_predicted, final.logits.shape[1])
+    return dict(
+        probe_compared=dict(
+            accuracy=float(np.mean(final.probe_predicted == labels)),
+            macro_f1=classification.macro_f1(confusion),
+            split=final.split,
+            images=len(labels),
+        )
+    )
+
+
 def write_probe(folder: pathlib.Path, result: ProbeResult) -> None:
     """Write a fitted probe for a session that resumes."""
     names = ('head', 'head_train_only', 'adjustments', 'val_logits')

@@ -53,7 +53,9 @@ def finish(
     rows = list(_result_rows(run, probe_result, trained, final, scores))
     tables.write_table(run.context.workdir / 'results.csv', tables.RESULTS, rows)
     artifacts.write(run, final, card)
-    probe_scores = artifacts.probe_scores(run, probe_result)
+    all_scores = dict(probe=artifacts.probe_scores(run, probe_result))
+    if trained:
+        all_scores |= artifacts.compared_probe_scores(final, labels) | dict(finetune=scores)
     run.context.note('trained')
     sessions = journal.session_seconds(run.context.workdir)
     record = dataclasses.replace(
@@ -63,7 +65,7 @@ def finish(
         groups=tuple(probe_result.groups),
         resumed=len(sessions) - 1,
         results_rows=len(rows),
-        scores=dict(probe=probe_scores) | (dict(finetune=scores) if trained else {}),
+        scores=all_scores,
         submission=submission,
         **_rates(trained),
     )

@@ -81,7 +81,10 @@ def is_finished(folder: pathlib.Path) -> bool:
 def read(folder: pathlib.Path) -> Results:
     """The table and the scores of a finished run."""
     record = records.read(folder / 'run.json', RunRecord)
-    scores = [dict(values, stage=stage) for stage, values in (record.scores or {}).items()]
+    entries = dict(record.scores or {})
+    # The probe is compared on the images of the final network.
+    entries['probe'] = entries.pop('probe_compared', entries.get('probe'))
+    scores = [dict(values, stage=stage) for stage, values in entries.items() if values]
     notes, submission = [], record.submission
     if submission:
         notes = [f'submission: {folder / submission["file"]}, {submission["rows"]:,} images']

@@ -109,6 +109,14 @@ def test_a_fine_tuning_ends_in_its_scores(monkeypatch):
     )
 
 
+def test_the_probe_on_the_same_images_has_no_loss(monkeypatch):
+    probe = {k: v for k, v in SCORE.items() if k != 'loss'} | dict(stage='probe')
+    table = plain(screen(monkeypatch, outcome(scores=[probe, SCORE]), 80)).splitlines()
+    assert table[1].split() == ['probe', '75.00', '0.500', '1,200', 'validation']
+    lines = screen(monkeypatch, outcome(scores=[probe]), 80, io.StringIO()).splitlines()
+    assert lines[0] == 'probe      accuracy 75.00 %, macro F1 0.500 on 1,200 validation images'
+
+
 def test_a_narrow_terminal_gets_the_scores_that_fit(monkeypatch):
     table = plain(screen(monkeypatch, outcome(scores=[SCORE]), 40)).splitlines()[:2]
     assert [row.split()[-1] for row in table] == ['F1', '0.500']

@@ -239,7 +239,10 @@ def test_folds_and_seeds_are_averaged_and_no_initial_head_was_fitted_to_held_out
         'fit_head',
         lambda *arguments, **more: splits.append(arguments[2]) or of(*arguments, **more),
     )
-    finetune.run(finetunes.experiment(top, folds=2, seeds=2, epochs=1), tmp_path / 'run')
+    run = finetune.run(finetunes.experiment(top, folds=2, seeds=2, epochs=1), tmp_path / 'run')
+    compared = [(row['stage'], row['split'], row['images']) for row in run.scores]
+    split = compared[1][1]
+    assert compared == [('probe', split, 60), ('finetune', split, 60)]
     assert len(splits) == 2
     assert all(
         not np.intersect1d(parts.train, parts.val).size and len(parts.val) == 30 for parts in splits
@@ -252,6 +255,8 @@ def test_folds_and_seeds_are_averaged_and_no_initial_head_was_fitted_to_held_out
         range(60)
     )  # once each, by both networks that have not seen it
     assert len(arrays['probe_predicted']) == 60
+    by_probe = np.mean(arrays['probe_predicted'] == arrays['labels'])
+    assert run.scores[0]['accuracy'] == pytest.approx(by_probe)
     rows = tables.read_table(tmp_path / 'run' / 'results.csv', tables.RESULTS)
     names = {row['option'] for row in rows if row['phase'] == 'finetune'}
     assert names == {f'finetune, fold {fold}, seed {seed}' for fold in (1, 2) for seed in (0, 1)}
