@@ -2,16 +2,12 @@
 
 import dataclasses
 import math
-import time
 from typing import Any
-
-import jax
-import jax.numpy as jnp
-from jax import lax
 
 from jaxdl.ablation import planning, result_rows
 from jaxdl.ablation.planning import Condition, StudyPlan
 from jaxdl.config.experiment import Ablation, option_variant
+from jaxdl.runtime import speed
 from jaxdl.statistics import protocol, search
 from jaxdl.statistics.metrics import METRICS
 from jaxdl.train.variant import Variant, program_key
@@ -67,8 +63,8 @@ def describe(ablation: Ablation, extension: StudyPlan | None = None) -> str:
     lines += _evaluation(plan)
     devices, seconds = record.devices, estimate_seconds(plan)
     where = f'on {devices.count} x {devices.kind} ({record.cores} cores)'
-    grown = f', {_duration(seconds[1])} if all of them grow' if tuned else ''
-    lines.append(f'about {_duration(seconds[0])}{grown}, {where}')
+    grown = f', {speed.format_seconds(seconds[1])} if all of them grow' if tuned else ''
+    lines.append(f'about {speed.format_seconds(seconds[0])}{grown}, {where}')
     return '\n'.join(lines)
 
 
@@ -108,7 +104,7 @@ def estimate_seconds(plan: StudyPlan) -> tuple[float, float]:
     Returns:
       Seconds if no grid and no range of a search grows, and if all grow as often as they may.
     """
-    per_byte, per_flop = _copy_seconds(), _product_seconds()
+    per_byte, per_flop = speed.copy_seconds(), speed.product_seconds()
     fixed = grown = FIXED_SECONDS
     number, every = len(plan.record.extensions), plan.record.merged()
     for condition in plan.conditions:
@@ -194,39 +190,3 @@ def _group(group: GroupPlan, width: int) -> str:
 def _memory(group: GroupPlan) -> float:
     rows, columns = group.sides
     return rows * columns * group.member_bytes
-
-
-def _duration(value: float) -> str:
-    return (
-        f'{value:.0f} seconds'
-        if value < 90
-        else f'{value / 60:.0f} minutes'
-        if value < 5400
-        else f'{value / 3600:.1f} hours'
-    )
-
-
-def _copy_seconds() -> float:
-    """Seconds per byte of a pass over memory inside a compiled loop."""
-    size, steps = 2**20, 50
-    body = jax.jit(
-        lambda x: lax.scan(lambda c, _: (jnp.flip(c) * 1.0001, None), x, length=steps)[0]
-    )
-    return _measure_seconds(body, jnp.ones(size)) / steps / (4 * size)
-
-
-def _product_seconds() -> float:
-    """Seconds per floating point operation of a matrix product."""
-    side, steps = 512, 10
-    body = jax.jit(lambda x: lax.scan(lambda c, _: (c @ x * 1e-3, None), x, length=steps)[0])
-    return _measure_seconds(body, jnp.ones((side, side))) / steps / (2 * side**3)
-
-
-def _measure_seconds(body: Any, value: jax.Array) -> float:
-    jax.block_until_ready(body(value))
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        jax.block_until_ready(body(value))
-        times.append(time.perf_counter() - began)
-    return min(times)

@@ -144,7 +144,7 @@ def describe(ablation: Ablation) -> str:
         experiment = condition.experiments[_base_option(condition)]
         network = condition.networks[_base_option(condition)]
         _, shares = resolve_split(condition.dataset, experiment.data)
-        train = int(shares[0] * len(condition.dataset.labels))
+        train, _ = bursts.count_train(condition.dataset, experiment.data)
         sizes = ', '.join(
             f'{100 * share:.3g} % {part}' for share, part in zip(shares, PARTS, strict=True)
         )

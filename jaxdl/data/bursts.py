@@ -118,6 +118,21 @@ def split(
     return dataset, dataclasses.replace(splits, drawn=words)
 
 
+def count_train(dataset: Dataset, data: Data) -> tuple[int, bool]:
+    """Number of training images before features are known.
+
+    Args:
+      dataset: images and labels.
+      data: kind, shares and seed of the split.
+
+    Returns:
+      The number, and whether it is exact: bursts that `split` finds may change it.
+    """
+    if data.split != 'grouped' or dataset.groups is not None:
+        return len(loading.split(dataset, data).train), True
+    return len(stratified(dataset, data).train), False
+
+
 def stratified(dataset: Dataset, data: Data, number: int = 0) -> Splits:
     """Split as `data` says, but stratified, with every image by itself."""
     return loading.split(dataset, dataclasses.replace(data, split='stratified'), number)

@@ -7,13 +7,13 @@ import jax
 from jaxdl import workdir
 from jaxdl.config.experiment import FineTune
 from jaxdl.config.overrides import check
-from jaxdl.data.loading import resolve_split
-from jaxdl.finetune import artifacts, evidence, loop, networks, phases, probe, setup
+from jaxdl.data import bursts
+from jaxdl.finetune import artifacts, estimate, evidence, loop, networks, phases, probe, setup
 from jaxdl.finetune.artifacts import Unlabelled
 from jaxdl.finetune.phases import Phase
 from jaxdl.finetune.records import FineTuneRun
 from jaxdl.finetune.setup import Backbone
-from jaxdl.runtime import distributed, machine, provenance
+from jaxdl.runtime import distributed, machine, provenance, speed
 from jaxdl.workdir import records
 from jaxdl.workdir.checksums import checksum
 from jaxdl.workdir.records import FineTunePlan, ModelPlan
@@ -25,10 +25,11 @@ def describe(experiment: FineTune) -> list[str]:
     setup.check_settings(experiment)
     network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
     recipe, batch_size = experiment.finetune, experiment.variant.batch_size
-    _, fractions = resolve_split(dataset, experiment.data)
-    per_epoch = max(1, int(fractions[0] * len(dataset.labels)) // batch_size)
+    train, exact = bursts.count_train(dataset, experiment.data)
+    per_epoch, about = max(1, train // batch_size), '' if exact else 'about '
     architecture, unlabelled = network.module.architecture, artifacts.find_unlabelled(experiment)
     to_predict = f'; {len(unlabelled.ids):,} to predict' if unlabelled else ''
+    training = training_phases(experiment, per_epoch)
     lines = [
         f'data      {dataset.description}{to_predict}',
         f'network   {architecture.name}, {_parameters(network):,} parameters without head, '
@@ -37,10 +38,14 @@ def describe(experiment: FineTune) -> list[str]:
         f'{setup.probe_size(experiment, network)} px',
     ]
     lines += [
-        f'finetune  steps {phase.start} to {phase.stop} at {phase.size} px, '
+        f'finetune  steps {phase.start} to {about}{phase.stop} at {phase.size} px, '
         f'{batch_size} images each: {phase.learns} learn'
-        for phase in training_phases(experiment, per_epoch)
+        for phase in training
     ]
+    if training and not exact:
+        lines.append(
+            '          the features find bursts of photographs, which the split keeps whole'
+        )
     runs = recipe.folds * recipe.seeds
     if runs > 1:
         lines.append(f'          {runs} such runs')
@@ -48,6 +53,15 @@ def describe(experiment: FineTune) -> list[str]:
         lines.append(
             f'          then {recipe.refit_epochs} epochs of all images, those of validation too'
         )
+    images, classes = len(dataset.labels), len(dataset.class_names)
+    seconds = estimate.estimate_seconds(experiment, network, images, train, classes, training)
+    times = list(map(speed.format_seconds, seconds))
+    parts = f'probe {times[0]}' + (f', finetune {times[1]}' if training else '')
+    devices = provenance.describe_devices()
+    lines.append(
+        f'about     {parts} on {devices.count} x {devices.kind} ({machine.usable_cores()} cores), '
+        'without decoding and compilation'
+    )
     return lines
 
 
