@@ -86,7 +86,7 @@ def read(source: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
     path = find_file(source)
     stat = path.stat()
     arrays = dict(_arrays(path, stat.st_mtime_ns, stat.st_size))
-    flat = traverse_util.flatten_dict(dict(shapes))
+    flat: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(dict(shapes))
     values, missing, unlike = {}, [], []
     for key, shape in flat.items():
         names = ('/'.join(key), '/'.join(key[1:]))
