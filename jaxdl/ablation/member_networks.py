@@ -27,6 +27,7 @@ from jaxdl.train import losses, train_step
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import records, tables
 from jaxdl.workdir.networks import FOLDER, INDEX
+from jaxdl.workdir.records import DataPlan
 
 PREFIX = 'network/'  # of the arrays of a network in the result of a member
 
@@ -38,7 +39,7 @@ class TrainedNetwork:
     Attributes:
       module: the network: float [batch, height, width, channel], normalised -> logits.
       variables: its parameters and batch statistics, averaged where the option has `ema`.
-      config: option, seed, condition, all settings (`variant`), and the class names.
+      config: option, seed, condition, all settings (`variant`), class names and `image_shape`.
       mean: [channel], subtracted from images in the unit of `to_float`.
       std: [channel], divides the images.
     """
@@ -99,12 +100,11 @@ def load_member(
         if (field == 'learning_rate' or field not in INDEX) and value is not None
     }
     variant = dataclasses.replace(option_variant(study, option), **setting)
-    classes = _read_plan(folder).merged().data[name].classes
-    flat = {tuple(k.split('/')): v for k, v in arrays.items() if k not in ('mean', 'std')}
-    variables = dict(params={}, batch_stats={}) | traverse_util.unflatten_dict(flat)
-    return _network(
-        variables, variant, (option, seed, name), classes, arrays['mean'], arrays['std']
-    )
+    data = _read_plan(folder).merged().data[name]
+    module = train_step.module_of(variant, len(data.classes))
+    variables = train_step.variables_of_arrays(module, data.image_shape, arrays)
+    moments = arrays['mean'], arrays['std']
+    return _network(variables, variant, (option, seed, name), data, *moments)
 
 
 def train_member(
@@ -155,7 +155,8 @@ def train_member(
     (trained,), _ = train_members([member], workload)
     variables = train_step.select_variables(trained.state, variant.ema)
     moments = np.asarray(data.mean[0]), np.asarray(data.std[0])
-    return _network(variables, variant, (option, seed, name), classes, *moments)
+    facts = plan.record.merged().data[name]
+    return _network(variables, variant, (option, seed, name), facts, *moments)
 
 
 def chunk_arrays(chunk: Chunk) -> Result:
@@ -266,13 +267,14 @@ def _network(
     variables: Any,
     variant: Variant,
     member: tuple[str, int, str],
-    classes: Sequence[str],
+    data: DataPlan,
     mean: np.ndarray,
     std: np.ndarray,
 ) -> TrainedNetwork:
     option, seed, condition = member
     config = dict(option=option, seed=seed, condition=condition or tables.ALL)
-    config |= dict(variant=dataclasses.asdict(variant), class_names=list(classes))
-    module = train_step.module_of(variant, len(classes))
+    config |= dict(variant=dataclasses.asdict(variant), class_names=list(data.classes))
+    config |= dict(image_shape=list(data.image_shape))
+    module = train_step.module_of(variant, len(data.classes))
     arrays = jax.tree.map(jnp.asarray, dict(variables))
     return TrainedNetwork(module, arrays, config, mean, std, variant)

@@ -181,7 +181,7 @@ def _network(condition: Condition, option: str) -> tuple[nn.Module, Any]:
     module = train_step.module_of(variant, len(condition.dataset.class_names), 'grouped')
     shape = condition.dataset.images.shape[1:]
     state = jax.eval_shape(lambda: train_step.init_state(variant, 0, module, shape))
-    return module, dict(params=state.params, batch_stats=state.batch_stats)
+    return module, train_step.variables_of(state)
 
 
 def correct_table(tested: Sequence[tuple[Condition, Member, Result]]) -> CorrectTable:

@@ -148,19 +148,21 @@ def member_bytes(
     parts = train_step.parts_of(variants)
     module = train_step.module_of(variant, num_classes, conv)
 
-    def residuals(params: Any, stats: Any, images: jax.Array) -> Any:
+    def residuals(variables: Any, images: jax.Array) -> Any:
+        others = {name: tree for name, tree in variables.items() if name != 'params'}
+
         def forward(params: Any) -> Any:
-            variables = dict(params=params, batch_stats=stats)
             rngs = dict(dropout=keys.seed_key(0))
+            inputs = dict(others, params=params)
             return train_step.apply(
-                module, variant, variables, images, train=True, rngs=rngs, mutable=['batch_stats']
+                module, variant, inputs, images, train=True, rngs=rngs, mutable=list(others)
             )
 
-        return jax.vjp(forward, params)[1]
+        return jax.vjp(forward, variables['params'])[1]
 
     state = jax.eval_shape(lambda: train_step.init_state(variant, 0, module, image_shape, parts))
     images = jax.ShapeDtypeStruct((variant.batch_size, *image_shape), jnp.float32)
-    stored = jax.eval_shape(residuals, state.params, state.batch_stats, images)
+    stored = jax.eval_shape(residuals, train_step.variables_of(state), images)
     return 3 * _bytes(state) + _bytes(stored)
 
 

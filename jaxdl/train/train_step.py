@@ -5,7 +5,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from flax import struct
+from flax import struct, traverse_util
 from jax import lax
 
 from jaxdl import augment
@@ -49,6 +49,7 @@ class TrainState:
       batch_stats: running statistics of its batch norms.
       opt_state: state of the optimizer.
       ema: moving average of (params, batch_stats) before its bias is corrected; empty where unused.
+      other: further collections of the network: name -> tree.
     """
 
     step: jax.Array
@@ -56,6 +57,7 @@ class TrainState:
     batch_stats: Any
     opt_state: Any
     ema: Any = ()
+    other: Any = struct.field(default_factory=dict)
 
 
 class Batch(NamedTuple):
@@ -244,8 +246,25 @@ def init_state(
     masks.mask_frozen(params, variant.frozen)
     if variant.layer_decay != 1:
         masks.rate_scales(params, variant.layer_decay)
-    variables = dict(params=params, batch_stats=values.get('batch_stats', {}))
+    variables = {name: values[name] for name in _state_collections(values)} | dict(params=params)
     return state_of(variables, variant, parts)
+
+
+def variables_of_arrays(
+    module: nn.Module, image_shape: tuple[int, ...], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Variables of a network from arrays by path: `params/conv/kernel`.
+
+    Args:
+      module: the network. Names of its variables may have a `/` themselves.
+      image_shape: height, width, channels.
+      arrays: path -> array, of all variables.
+    """
+    shapes, _ = _variables(module, image_shape)
+    kept = {name: shapes[name] for name in ('params', *_state_collections(shapes))}
+    paths: dict[tuple[str, ...], Any] = dict(traverse_util.flatten_dict(kept))
+    values = {path: arrays['/'.join(path)] for path in paths}
+    return dict(params={}, batch_stats={}) | traverse_util.unflatten_dict(values)
 
 
 def state_of(
@@ -253,9 +272,11 @@ def state_of(
 ) -> TrainState:
     """The state before the first step, of a network with these variables."""
     params, stats = variables['params'], variables.get('batch_stats', {})
+    other = {name: variables[name] for name in _state_collections(variables)}
+    other.pop('batch_stats', None)
     ema = averaging.start_average((params, stats)) if 'ema' in parts else ()
     opt_state = optimizer_of(settings).init(params)
-    return TrainState(jnp.zeros((), jnp.int32), params, stats, opt_state, ema)
+    return TrainState(jnp.zeros((), jnp.int32), params, stats, opt_state, ema, other)
 
 
 def train_step(
@@ -284,17 +305,17 @@ def train_step(
     examples = _Examples(images, targets, batch.labels, batch.mask, weights)
     learning = _mask_learning(state.params, settings, config)
     dropout = _stream(key, 'dropout', state.step)
-    gradient, batch_stats, sums = _accumulated_gradient(
+    gradient, collections, sums = _accumulated_gradient(
         state, examples, batch.class_shares, settings, dropout, learning, config
     )
     norm = optax.tree.norm(gradient)
     if 'clip' in config.parts:
         gradient = _clip(gradient, norm, settings.clip)
     params, opt_state = _update(state, gradient, settings, timeline, learning, config)
-    ema = state.ema
+    ema, batch_stats = state.ema, collections.pop('batch_stats')
     if 'ema' in config.parts:
         ema = averaging.update_average(ema, (params, batch_stats), settings.ema, state.step)
-    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
+    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema, collections)
     return state, StepMetrics(sums, norm)
 
 
@@ -359,20 +380,31 @@ def gradients(state: TrainState, batch: Batch, variant: Variant, *, module: nn.M
     targets = _targets(batch.labels, variant, module)
     examples = _Examples(normalize_batch(batch), targets, batch.labels, batch.mask, None)
     loss_of = _loss(
-        state.batch_stats, examples, _sum_weights(examples), variant, StepConfig(module, ())
+        _collections(state), examples, _sum_weights(examples), variant, StepConfig(module, ())
     )
     return _gradient(loss_of, state.params)[0]
 
 
 def variables_of(state: TrainState) -> dict[str, Any]:
     """Variables for a module's `apply`, as they were after the last step."""
-    return dict(params=state.params, batch_stats=state.batch_stats)
+    return dict(params=state.params) | _collections(state)
+
+
+def _collections(state: TrainState) -> dict[str, Any]:
+    """Collections next to the parameters: running statistics, then those of the network."""
+    return dict(state.other, batch_stats=state.batch_stats)
+
+
+def _state_collections(variables: Mapping[str, Any]) -> list[str]:
+    """Names of the collections that a state holds next to the parameters."""
+    return [name for name in variables if name not in ('params', 'intermediates')]
 
 
 def select_variables(state: TrainState, ema: jax.Array | float) -> dict[str, Any]:
     """Variables that are evaluated and saved: averaged with decay `ema` where the state has one.
 
-    Before the first step they are the initial ones.
+    Before the first step they are the initial ones. Collections next to the parameters and the
+    running statistics are not averaged.
     """
     if not jax.tree.leaves(state.ema):
         return variables_of(state)
@@ -381,7 +413,7 @@ def select_variables(state: TrainState, ema: jax.Array | float) -> dict[str, Any
     params, stats = jax.tree.map(
         lambda mean, leaf: jnp.where(state.step == 0, leaf, mean), average, current
     )
-    return dict(params=params, batch_stats=stats)
+    return dict(state.other, params=params, batch_stats=stats)
 
 
 def normalize_batch(batch: Batch) -> jax.Array:
@@ -447,11 +479,11 @@ def _accumulated_gradient(
     learning: Any,
     config: StepConfig,
 ) -> tuple[Any, Any, Metrics]:
-    """Gradient of the batch, its statistics and metrics, of `accumulation` parts in turn.
+    """Gradient of the batch, its collections and metrics, of `accumulation` parts in turn.
 
     Every part is divided by the weight of the whole batch, so that parts add up to the batch.
     """
-    count, total, stats = settings.accumulation, _sum_weights(examples), state.batch_stats
+    count, total, stats = settings.accumulation, _sum_weights(examples), _collections(state)
     offsets = None
     if 'logit_adjustment' in config.parts:
         assert shares is not None
@@ -478,7 +510,7 @@ def _loss(
     offsets: jax.Array | None = None,
     learning: Any = None,
 ) -> Callable[[Any], tuple[jax.Array, tuple[Metrics, Any]]]:
-    """The loss as a function of the parameters, with metrics and updated batch statistics."""
+    """The loss as a function of the parameters, with metrics and updated collections."""
     options: dict[str, Any] = {} if config.norms is None else dict(norms=config.norms)
     options['dropout'] = settings.dropout if 'dropout' in config.parts else 0.0
     # A user's own network may have a dropout of its own, at a fixed rate: it always has its stream.
@@ -489,15 +521,14 @@ def _loss(
             params = jax.tree.map(
                 lambda leaf, learns: leaf if learns else lax.stop_gradient(leaf), params, learning
             )
-        variables = dict(params=params, batch_stats=stats)
         logits, updated = apply(
             config.module,
             settings,
-            variables,
+            dict(stats, params=params),
             examples.images,
             train=True,
             rngs=rngs,
-            mutable=['batch_stats'],
+            mutable=list(stats),
             **options,
         )
         row, adjusted = losses.find(settings.loss), logits
@@ -508,9 +539,16 @@ def _loss(
             per_image = examples.weights * per_image
         correct = jnp.argmax(row.scores(logits), -1) == examples.labels
         sums = metrics.measure(per_image, correct, examples.mask)
-        return sums.loss / total, (sums, updated.get('batch_stats', stats))
+        return sums.loss / total, (sums, _update_collections(stats, updated))
 
     return loss_of
+
+
+def _update_collections(before: dict[str, Any], updated: Mapping[str, Any]) -> dict[str, Any]:
+    """Collections after a step, in the types that they had before."""
+    as_before = lambda new, old: jnp.asarray(new, old.dtype)
+    changed = {name: jax.tree.map(as_before, updated[name], before[name]) for name in updated}
+    return before | changed
 
 
 def _gradient(loss_of: Callable[[Any], tuple[jax.Array, Any]], params: Any) -> tuple[Any, Any]:
@@ -571,13 +609,49 @@ def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, Ca
 
     with jax.enable_x64(False):
         shapes = jax.eval_shape(init, keys.seed_key(0), jnp.zeros((1, *image_shape)))
-    others = [name for name in shapes if name not in ('params', 'batch_stats', 'intermediates')]
-    if others or 'params' not in shapes:
-        raise InputError(
-            f'a network has {", ".join(others) or "no parameters"}: must be params and '
-            'batch_stats only'
-        )
+    if 'params' not in shapes:
+        raise InputError('a network has no parameters: must have at least one')
+    if {*_state_collections(shapes)} - {'batch_stats'}:
+        _check_collections(module, shapes, image_shape)
     return shapes, jax.jit(without_kernels)
+
+
+def _check_collections(
+    module: nn.Module, shapes: Mapping[str, Any], image_shape: tuple[int, ...]
+) -> None:
+    """Check that training keeps the form of the collections of a network, and evaluation works.
+
+    Raises:
+      InputError: a collection has another form after a step, or has random keys.
+    """
+    state = {name: shapes[name] for name in _state_collections(shapes)}
+
+    def call(variables: Any, images: jax.Array, key: jax.Array, train: bool) -> Any:
+        rngs = dict(params=key, dropout=key)
+        mutable = list(state) if train else False
+        return module.apply(variables, images, train=train, rngs=rngs, mutable=mutable)
+
+    variables = dict(state, params=shapes['params'])
+    arguments = variables, jnp.zeros((1, *image_shape)), keys.seed_key(0)
+    with jax.enable_x64(False):
+        _, updated = jax.eval_shape(functools.partial(call, train=True), *arguments)
+        jax.eval_shape(functools.partial(call, train=False), *arguments)
+    for name, before in state.items():
+        if any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(before)):
+            raise InputError(
+                f'the collection {name!r} of a network has random keys: must be arrays of numbers; '
+                "use self.make_rng('dropout')"
+            )
+        forms = [
+            jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+            for tree in (before, updated.get(name, before))
+        ]
+        if forms[0] != forms[1]:
+            raise InputError(
+                f'the collection {name!r} of a network has another form after a step than before: '
+                'shapes and types must stay; without a value from step to step use '
+                "self.sow('intermediates', ...)"
+            )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))

@@ -70,9 +70,7 @@ def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> l
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(states.params)]
     names = np.asarray(['/'.join(part.key for part in path) for path in paths])
     with jax.enable_x64(True):
-        exact = jax.tree.map(
-            lambda leaf: np.asarray(leaf, np.float64), (states.params, states.batch_stats)
-        )
+        exact = jax.tree.map(_as_float64, train_step.variables_of(states))
         of_one = functools.partial(_derivatives, module=module)
         differences = jax.jit(jax.vmap(of_one, in_axes=(0, 0, None, None)))(
             exact, stack(variants), images, batch.labels
@@ -83,7 +81,7 @@ def _differences(members: Sequence[Member], subject: Subject, batch: Batch) -> l
 def _derivatives(
     variables: Any, variant: Variant, images: jax.Array, labels: jax.Array, *, module: nn.Module
 ) -> jax.Array:
-    params, batch_stats = variables
+    params = variables['params']
     leaves, structure = jax.tree.flatten(params)
     directions = [jnp.asarray(d, jnp.float64) for d in jax.tree.leaves(_directions(params))]
 
@@ -93,7 +91,7 @@ def _derivatives(
             x + jnp.where(i == leaf, step, 0.0) * directions[i][direction]
             for i, x in enumerate(leaves)
         ]
-        at = dict(params=structure.unflatten(moved), batch_stats=batch_stats)
+        at = dict(variables, params=structure.unflatten(moved))
         return loss_and_logits(module, variant, at, images, labels)[0]
 
     places = np.meshgrid(
@@ -103,6 +101,11 @@ def _derivatives(
         len(leaves), DIRECTIONS, 2
     )
     return (values[..., 1] - values[..., 0]) / (2 * STEP)
+
+
+def _as_float64(leaf: np.ndarray) -> np.ndarray:
+    """A leaf in float64; whole numbers stay."""
+    return np.asarray(leaf, np.float64) if np.issubdtype(leaf.dtype, np.floating) else leaf
 
 
 def _directions(params: Any) -> Any:

@@ -238,9 +238,8 @@ def loss_and_logits(
     labels: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """Mean loss of normalised images and their logits, independent of the training step."""
-    logits, _ = train_step.apply(
-        module, variant, variables, images, train=True, mutable=['batch_stats']
-    )
+    others = [name for name in variables if name != 'params']
+    logits, _ = train_step.apply(module, variant, variables, images, train=True, mutable=others)
     num_classes = module.num_classes  # type: ignore[attr-defined]
     targets = losses.targets(labels, num_classes, variant.label_smoothing)
     return losses.LOSSES[variant.loss](logits, targets).mean(), logits
