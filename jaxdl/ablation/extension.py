@@ -133,7 +133,11 @@ def publish(folder: pathlib.Path, plan: StudyPlan) -> None:
     Args:
       folder: the workdir.
       plan: of the grown study.
+
+    Raises:
+      InputError: an earlier row of results.csv has changed; the old results stay.
     """
+    _check_unchanged(folder)
     run = workdir.read_json(folder / 'run.json')
     workdir.write_records(folder, run=run | dict(finished=False))
     shutil.rmtree(folder / 'artifacts', ignore_errors=True)
@@ -141,6 +145,24 @@ def publish(folder: pathlib.Path, plan: StudyPlan) -> None:
         path.replace(folder / path.name)
     workdir.write_records(folder, config=plan.record.extensions[-1].config)
     (folder / STAGED).rmdir()
+
+
+def _check_unchanged(folder: pathlib.Path) -> None:
+    """InputError if a row of results.csv is not among the staged ones.
+
+    Members whose chunk file is gone were trained again, perhaps on another machine.
+    """
+    path = folder / 'results.csv'
+    if not path.exists() or not records.read(folder / 'run.json', RunRecord).finished:
+        return  # a killed process has begun to put the new results in their place
+    staged = {*(folder / STAGED / path.name).read_text().splitlines()}
+    changed = [line for line in path.read_text().splitlines() if line not in staged]
+    if changed:
+        raise InputError(
+            f'{path}: {len(changed)} rows of the finished run have other values after the '
+            f'extension, the first "{changed[0]}": its chunks in checkpoints/ are gone or '
+            f'changed, and its results stay; {ELSEWHERE}'
+        )
 
 
 def _differences(before: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import pathlib
 import shutil
 import signal
 import sys
@@ -15,7 +16,7 @@ import studies
 import jaxdl
 from jaxdl import main as command
 from jaxdl import report, workdir
-from jaxdl.ablation import estimate, extension
+from jaxdl.ablation import chunk_files, estimate, extension
 from jaxdl.ablation import run as ablation_run
 from jaxdl.cli import plan_text
 from jaxdl.config.overrides import check, override, select_options
@@ -302,6 +303,33 @@ def test_killed_while_files_are_written(extended, copy, monkeypatch, moment):
     jaxdl.run(GROWN, copy)
     for file in BYTES:
         assert (copy / file).read_bytes() == (extended / file).read_bytes(), file
+
+
+def test_members_that_are_trained_again_with_other_values_are_not_published(
+    extended, copy, monkeypatch
+):
+    for path in (extended / 'checkpoints').glob('*extension*'):  # so that nothing has to train
+        shutil.copy(path, copy / 'checkpoints')
+    (chunk,) = (copy / 'checkpoints').glob('0-measure-0-0.npz')
+    result = chunk_files.read(chunk)
+    chunk_files.write(chunk, result | dict(test_loss=result['test_loss'] + 1))
+    before = content(copy)
+    with pytest.raises(InputError, match=r'4 rows of the finished run have other values'):
+        jaxdl.run(GROWN, copy)
+    after = content(copy)
+    for name in ('results.csv', 'summary.csv', 'config.json', 'run.json', 'report.html'):
+        assert after[pathlib.Path(name)] == before[pathlib.Path(name)]
+    report.build(copy)
+
+
+def test_other_versions_of_an_extension_are_in_the_report(extended, tmp_path):
+    shutil.copytree(extended, tmp_path / 'run')
+    plan = json.loads((tmp_path / 'run' / 'plan.json').read_text())
+    plan['extensions'][0]['plan']['versions']['flax'] = '9.9'
+    workdir.write_records(tmp_path / 'run', plan=plan)
+    report.build(tmp_path / 'run')
+    flax = plan['versions']['flax']
+    assert f'Other versions: flax 9.9 (before {flax}).' in (tmp_path / 'run/report.md').read_text()
 
 
 def searched(options):

@@ -130,6 +130,35 @@ def test_killed_at_a_random_moment(undisturbed, number):
     assert left(where) == left(top / kind)
 
 
+def test_an_extension_that_is_killed(undisturbed):
+    top, seconds = undisturbed
+    wanted, where = top / 'extended', top / 'killed_extension'
+    for folder in (wanted, where):
+        shutil.copytree(top / 'ablation', folder)
+
+    def extend(folder):
+        return ['--experiment=pooling', *STUDY, '--seeds=3', f'--workdir={folder}']
+
+    whole = forked.run(extend(wanted), variables(top))
+    assert whole.returncode == 0, whole.stderr
+    process = forked.Process(extend(where), variables(top))
+    time.sleep(random.Random(7).uniform(0.2, 0.8) * seconds['ablation'])
+    process.kill()
+    process.wait()
+    tables = [where / name for name in ('results.csv', 'summary.csv')]
+    if len(tables[0].read_text().splitlines()) < len(
+        (wanted / 'results.csv').read_text().splitlines()
+    ):
+        for path in tables:
+            assert path.read_bytes() == (top / 'ablation' / path.name).read_bytes()
+    again = forked.run(extend(where), variables(top))
+    assert again.returncode == 0, again.stderr
+    names = [name for name in TABLES if name != 'plan.json']  # it has the workdir of the command
+    for name in names:
+        if (wanted / name).exists():
+            assert (where / name).read_bytes() == (wanted / name).read_bytes(), name
+
+
 @pytest.mark.parametrize(
     ('signals', 'status'), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)]
 )

@@ -3,6 +3,7 @@
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Paragraph
+from jaxdl.workdir.records import Extension
 
 STOPPING = (
     'If the first result led to more seeds, p-values are too small and intervals too narrow '
@@ -29,7 +30,7 @@ def sentence(study: AblationRun) -> str:
 
 def steps(study: AblationRun) -> list[str]:
     """A step of the protocol per extension."""
-    return [_step(each.date, each.growth, each.command) for each in study.extensions]
+    return [_step(study, each) for each in study.extensions]
 
 
 def limits(study: AblationRun) -> list[str]:
@@ -40,11 +41,19 @@ def limits(study: AblationRun) -> list[str]:
     return [f'{sentence(study)} {_consequence(study)}{f" {HOLM}" if options else ""}']
 
 
-def _step(date: str, growth: str, command: str) -> str:
+def _step(study: AblationRun, extension: Extension) -> str:
+    command, versions = extension.command, extension.plan.versions if extension.plan else {}
     run = f' Command: {markup.code(words.local_command(command))}.' if command else ''
+    changed = [
+        f'{package} {version or "none"} (before {study.plan.versions.get(package) or "none"})'
+        for package, version in versions.items()
+        if version != study.plan.versions.get(package)
+    ]
+    other = f' Other versions: {markup.flat(", ".join(changed))}.' if changed else ''
     return (
-        f'Extend, on {date}, after the result was visible, by {markup.flat(growth)}. Earlier runs '
-        f'were used again, and earlier options kept their hyperparameters.{run}'
+        f'Extend, on {extension.date}, after the result was visible, by '
+        f'{markup.flat(extension.growth)}. Earlier runs were used again, and earlier options kept '
+        f'their hyperparameters.{run}{other}'
     )
 
 
