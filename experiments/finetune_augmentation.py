@@ -26,10 +26,10 @@ EXPERIMENT = Ablation(
         FineTune(
             data=Data(image_size=144, subset=600, split='grouped'),
             finetune=Recipe(
-                epochs=4, train_size=96, eval_size=128, crop_area=1.0, frozen=('stem', 'layer1')
+                epochs=12, train_size=96, eval_size=128, crop_area=1.0, frozen=('stem', 'layer1')
             ),
         ),
-        dict(recipe='adamw', learning_rate=5e-5, probe_size=128),
+        dict(recipe='adamw', probe_size=128),
     ),
     seeds=3,
 )

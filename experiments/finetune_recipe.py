@@ -23,9 +23,9 @@ EXPERIMENT = Ablation(
     base=override(
         FineTune(
             data=Data(image_size=144, subset=600, split='grouped'),
-            finetune=Recipe(epochs=4, train_size=96, eval_size=128),
+            finetune=Recipe(epochs=12, train_size=96, eval_size=128),
         ),
-        dict(recipe='adamw', learning_rate=5e-5, probe_size=128),
+        dict(recipe='adamw', probe_size=128),
     ),
     seeds=3,
 )
