@@ -71,9 +71,8 @@ def describe(ablation: Ablation, extension: StudyPlan | None = None) -> str:
 def list_differing_fields(ablation: Ablation) -> list[str]:
     """Static fields in which the options differ, in lines; none if they share one program."""
     variants = {option: option_variant(ablation, option) for option in ablation.options}
-    static = [
-        f.name for f in dataclasses.fields(Variant) if not f.metadata.get('pytree_node', True)
-    ]
+    every = (f for variant in variants.values() for f in dataclasses.fields(variant))
+    static = dict.fromkeys(f.name for f in every if not f.metadata.get('pytree_node', True))
     static = [name for name in static if name not in INITIAL]
     if len({program_key(variant, ()) for variant in variants.values()}) < 2:
         return []
@@ -85,7 +84,7 @@ def list_differing_fields(ablation: Ablation) -> list[str]:
     for name in static:
         having: dict[Any, list[str]] = {}
         for option, variant in variants.items():
-            having.setdefault(getattr(variant, name), []).append(option)
+            having.setdefault(getattr(variant, name, None), []).append(option)
         if len(having) > 1:
             words = (_format_value(value, options) for value, options in having.items())
             lines.append(f'  {name:18}{" | ".join(words)}')

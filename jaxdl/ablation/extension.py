@@ -22,6 +22,7 @@ from jaxdl.runtime import progress, provenance
 from jaxdl.statistics import protocol
 from jaxdl.workdir import records
 from jaxdl.workdir.records import Extension, Plan, RunRecord
+from jaxdl.workdir.tables import ALL
 
 GROWN = ('options', 'why', 'conditions', 'seeds', 'registered')  # compared entry by entry
 TEXTS = ('question',)  # the first line of a docstring, which changes no number
@@ -191,7 +192,7 @@ def _changed_entries(part: str, before: Mapping[str, Any], config: Mapping[str, 
     changed = []
     for name, value in before.items():
         if name not in config:
-            changed.append(f'{part} without {name!r}')
+            changed.append(f'{part} without {name or ALL!r}')
             continue
         old, new = (_without(each, leave_out) for each in (value, config[name]))
         if old != new:

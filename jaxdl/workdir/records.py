@@ -173,7 +173,8 @@ class Extension:
         parts = [f'evaluation seed{"s" * (len(s) > 1)} {_format_seeds(s)}' for s in seeds]
         for noun, names in (('option', self.options), ('condition', self.conditions)):
             if names:
-                parts.append(f'{noun}{"s" * (len(names) > 1)} {", ".join(names)}')
+                listed = ', '.join(f'"{name}"' if ',' in name else name for name in names)
+                parts.append(f'{noun}{"s" * (len(names) > 1)} {listed}')
         return ', '.join(parts)
 
 

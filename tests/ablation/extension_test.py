@@ -425,8 +425,8 @@ def test_a_changed_comment_or_option_is_accepted_and_changed_code_is_refused(own
 
 
 def test_growth_in_words():
-    added = Extension('', '', {}, ('l2', 'gem'), (), {'a': (1010, 1011, 1012), 'b': (1003,)})
-    assert added.growth == 'evaluation seeds 1010 to 1012, evaluation seed 1003, options l2, gem'
+    added = Extension('', '', {}, ('l2', 'a, b'), (), {'a': (1010, 1011, 1012), 'b': (1003,)})
+    assert added.growth == 'evaluation seeds 1010 to 1012, evaluation seed 1003, options l2, "a, b"'
 
 
 def test_a_plan_is_merged_up_to_the_configuration_of_a_result(extended):
