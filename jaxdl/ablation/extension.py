@@ -301,8 +301,10 @@ def _check_reuse(folder: pathlib.Path, ablation: Ablation, plan: Plan) -> None:
     present = registry.find_sources(ablation.name, used)
     for name, digest in plan.sources.items():
         if present.get(name) != digest:
+            here, there = (each.get('python', '') for each in (versions, plan.versions))
+            python = '' if here == there else f', with Python {there} and not {here}'
             raise InputError(
-                f'{name} is not the code with which the run in {folder} began (comments, '
+                f'{name} is not the code with which the run in {folder} began{python} (comments, '
                 'docstrings and the statement EXPERIMENT = ... may change): put it back, or '
                 f'{ELSEWHERE}'
             )
