@@ -1,8 +1,8 @@
-"""Decode an image to the centred square of pixels that a network takes.
+"""Decode an image to the square of pixels that a network takes.
 
 A JPEG is read by the fastest installed decoder (simplejpeg, else OpenCV, else Pillow), scaled by
 the JPEG's own transform to just above the target size. Pillow reads all other formats. Then the
-centred square is resized by Pillow's triangle filter and turned by its EXIF orientation.
+square is made by Pillow's triangle filter and turned by its EXIF orientation.
 Transparent pixels are put over white, 16-bit grey is divided by 257, colour profiles are ignored,
 an animation gives its first frame, and CMYK is converted as Pillow does (Adobe's inverted CMYK).
 """
@@ -22,6 +22,10 @@ from jaxdl.data import image_headers
 from jaxdl.data.image_headers import BadImage as BadImage
 
 SCHEME = 1  # to be raised with every change that alters decoded bytes
+# How an image becomes a square: the centred square is cut out, the whole image is put on a square
+# of BACKGROUND, or its sides are scaled by different factors.
+FITS = ('crop', 'pad', 'squash')
+BACKGROUND = (124, 116, 104)  # ImageNet's mean, which a pretrained network sees as 0
 # EXIF orientation -> function of pixels [size, size, 3].
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
@@ -34,13 +38,16 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def decode(source: pathlib.Path | bytes, size: int, jpeg: str | None = None) -> np.ndarray:
-    """Decode the centred square of an image, with its short side scaled to `size`.
+def decode(
+    source: pathlib.Path | bytes, size: int, jpeg: str | None = None, fit: str = 'crop'
+) -> np.ndarray:
+    """Decode an image to a square.
 
     Args:
       source: a file, or its bytes.
       size: side in pixels.
-      jpeg: the decoder of JPEG, of `available()`; the first by default.
+      jpeg: the decoder of JPEG, of `list_decoders()`; the first by default.
+      fit: how the image becomes a square, a row of FITS.
 
     Returns:
       uint8 [size, size, 3].
@@ -51,10 +58,10 @@ def decode(source: pathlib.Path | bytes, size: int, jpeg: str | None = None) -> 
     data = source if isinstance(source, bytes) else image_headers.read(source)
     jpeg = jpeg or list_decoders()[0]
     try:
-        pixels = _decode_by_simplejpeg(data, size) if jpeg == 'simplejpeg' else None
+        pixels = _decode_by_simplejpeg(data, size, fit) if jpeg == 'simplejpeg' else None
         if pixels is None:
             with image_headers.suppress_warnings():
-                pixels = _decode_by_pillow(data, size, jpeg)
+                pixels = _decode_by_pillow(data, size, jpeg, fit)
     except Exception as error:  # a decoder may raise anything on bytes like these
         raise BadImage(image_headers.describe_error(error)) from None
     return np.ascontiguousarray(pixels)
@@ -66,14 +73,15 @@ def list_decoders() -> tuple[str, ...]:
     return (*(name for name in ('simplejpeg', 'cv2') if _module(name)), 'pillow')
 
 
-def describe_decoder() -> str:
-    """Names and versions that determine the decoded bytes.
+def describe_decoder(fit: str = 'crop') -> str:
+    """Names and versions that determine the decoded bytes, and another fit than `crop`.
 
-    Such as `scheme 1, simplejpeg 1.9.0, pillow 13.0.0`.
+    Such as `scheme 1, simplejpeg 1.9.0, pillow 13.0.0, fit pad`.
     """
     first = list_decoders()[0]
-    extra = '' if first == 'pillow' else f'{first} {_module(first).__version__}, '
-    return f'scheme {SCHEME}, {extra}pillow {PIL.__version__}'
+    jpeg = [] if first == 'pillow' else [f'{first} {_module(first).__version__}']
+    names = [*jpeg, f'pillow {PIL.__version__}', *image_headers.plugin_versions()]
+    return ', '.join((f'scheme {SCHEME}', *names, *([] if fit == 'crop' else [f'fit {fit}'])))
 
 
 @functools.cache
@@ -84,7 +92,7 @@ def _module(name: str) -> Any:
         return None
 
 
-def _decode_by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
+def _decode_by_simplejpeg(data: bytes, size: int, fit: str) -> np.ndarray | None:
     """Decode by simplejpeg; None for other formats, CMYK, large images and refused files."""
     if data[:2] != b'\xff\xd8':
         return None
@@ -92,7 +100,7 @@ def _decode_by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
         height, width, colours, _ = _module('simplejpeg').decode_jpeg_header(data)
         if colours not in ('YCbCr', 'RGB', 'Gray') or height * width > image_headers.LARGE:
             return None
-        scale = _scale(min(width, height), size)
+        scale = _scale((width, height), size, fit)
         least = dict(min_height=-(-height // scale), min_width=-(-width // scale))
         pixels = _module('simplejpeg').decode_jpeg(data, 'RGB', **least)
     except ValueError:
@@ -102,28 +110,26 @@ def _decode_by_simplejpeg(data: bytes, size: int) -> np.ndarray | None:
     if b'Exif\0' in head or b'tiff:Orientation' in head:
         with image_headers.suppress_warnings():
             turn = image_headers.orientation(image_headers.open_image(data))
-    return _finish(Image.fromarray(pixels), (width / scale, height / scale), size, turn)
+    return _finish(Image.fromarray(pixels), (width / scale, height / scale), size, turn, fit)
 
 
-def _decode_by_pillow(data: bytes, size: int, jpeg: str) -> np.ndarray:
+def _decode_by_pillow(data: bytes, size: int, jpeg: str, fit: str) -> np.ndarray:
     image = image_headers.open_image(data)
     width, height = image.size
     with image_headers.alone if width * height > image_headers.LARGE else contextlib.nullcontext():
         if image.format not in ('JPEG', 'MPO'):
             image.load()  # turns a TIFF itself and removes the tag
-            return _finish(
-                image_headers.to_rgb(image), image.size, size, image_headers.orientation(image)
-            )
-        scale, turn = _scale(min(width, height), size), image_headers.orientation(image)
+            turn = image_headers.orientation(image)
+            return _finish(image_headers.to_rgb(image), image.size, size, turn, fit)
+        scale, turn = _scale((width, height), size, fit), image_headers.orientation(image)
         pixels = (
             _decode_by_cv2(data, scale) if jpeg == 'cv2' and image.mode in ('RGB', 'L') else None
         )
         if pixels is None:
             drafted = image.draft(None, (max(1, width // scale), max(1, height // scale)))
-            return _finish(
-                image_headers.to_rgb(image), drafted[1][2:] if drafted else image.size, size, turn
-            )
-        return _finish(pixels, (width / scale, height / scale), size, turn)
+            extent = drafted[1][2:] if drafted else image.size
+            return _finish(image_headers.to_rgb(image), extent, size, turn, fit)
+        return _finish(pixels, (width / scale, height / scale), size, turn, fit)
 
 
 def _decode_by_cv2(data: bytes, scale: int) -> Image.Image | None:
@@ -140,8 +146,9 @@ def _decode_by_cv2(data: bytes, scale: int) -> Image.Image | None:
     return None if pixels is None else Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
 
 
-def _scale(side: int, size: int) -> int:
-    """Largest factor by which the JPEG's transform may shrink a short side of `side` pixels."""
+def _scale(extent: tuple[int, int], size: int, fit: str) -> int:
+    """Largest factor by which the JPEG's transform may shrink an image of (width, height)."""
+    side = max(extent) if fit == 'pad' else min(extent)
     return next(scale for scale in (8, 4, 2, 1) if side // scale >= size or scale == 1)
 
 
@@ -153,8 +160,10 @@ def _head(data: bytes) -> bytes:
     return data[:at]
 
 
-def _finish(image: Image.Image, extent: tuple[float, float], size: int, turn: int) -> np.ndarray:
-    """Cut the centred square, resize and turn it.
+def _finish(
+    image: Image.Image, extent: tuple[float, float], size: int, turn: int, fit: str
+) -> np.ndarray:
+    """Make the square, and turn it.
 
     Args:
       image: pixels.
@@ -162,11 +171,21 @@ def _finish(image: Image.Image, extent: tuple[float, float], size: int, turn: in
         cut the last pixel.
       size: side of the result.
       turn: EXIF orientation.
+      fit: a row of FITS.
     """
-    side = min(extent)
-    left, top = (extent[0] - side) / 2, (extent[1] - side) / 2
-    box = (left, top, left + side, top + side)
-    small = image.resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    box, shape = (0.0, 0.0, *extent), (size, size)
+    if fit == 'crop':
+        side = min(extent)
+        left, top = (extent[0] - side) / 2, (extent[1] - side) / 2
+        box = (left, top, left + side, top + side)
+    elif fit == 'pad':
+        width, height = (max(1, round(size * side / max(extent))) for side in extent)
+        shape = (width, height)
+    small = image.resize(shape, Image.Resampling.BILINEAR, box, reducing_gap=2.0)
     if small.mode == 'RGBA':
         small = Image.alpha_composite(Image.new('RGBA', small.size, 'white'), small).convert('RGB')
+    if shape != (size, size):
+        square = Image.new('RGB', (size, size), BACKGROUND)
+        square.paste(small, ((size - shape[0]) // 2, (size - shape[1]) // 2))
+        small = square
     return TURNS.get(turn, lambda a: a)(np.asarray(small))

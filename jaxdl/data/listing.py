@@ -26,7 +26,7 @@ class Note:
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        names = ', '.join(self.examples[:3]) + ', ...' * (self.count > 3)
+        names = ', '.join(self.examples[:3]) + ', ...' * (len(self.examples) > 3)
         return f'{self.finding}: {self.count:,}' + (f' ({names})' if names else '')
 
 

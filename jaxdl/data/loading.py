@@ -9,6 +9,8 @@ import numpy as np
 from jaxdl import fields
 from jaxdl.data import splits as parts
 from jaxdl.data.cache import images as cache
+from jaxdl.data.cropping import note_cropped
+from jaxdl.data.decode import FITS
 from jaxdl.data.listing import Dataset, Listing, drop_empty_classes, note
 from jaxdl.data.sources import (
     builtin,
@@ -72,6 +74,8 @@ class Data:
     image_size: int = fields.ruled(
         64, fields.at_least(1)
     )  # side in pixels of what comes from files
+    # how an image becomes a square: its centre, the whole on a background, or distorted
+    fit: str = fields.ruled('crop', fields.one_of(FITS))
     classes: int | None = fields.ruled(None, fields.at_least(2))  # only the largest ones
     subset: int | None = fields.ruled(
         None, fields.at_least(2)
@@ -207,8 +211,10 @@ def decode_listing(listing: Listing, data: Data, *, training: bool = True) -> Da
         images, digests, skipped = listing.images, (), ()
     else:
         decoding = cache.decode_images(
-            listing.images, listing.ids, data.image_size, data.on_bad_image
+            listing.images, listing.ids, data.image_size, data.on_bad_image, data.fit
         )
+        notes = note_cropped(listing.images, listing.ids) if data.fit == 'crop' else ()
+        listing = dataclasses.replace(listing, notes=(*listing.notes, *notes))
         skipped = tuple((listing.ids[i], reason) for i, reason in decoding.bad.items())
         indices = np.array([i for i in range(len(listing.ids)) if i not in decoding.bad], int)
         if skipped:

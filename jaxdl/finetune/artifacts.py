@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.config.experiment import FineTune
-from jaxdl.data import Dataset, audit, decode
+from jaxdl.data import Data, Dataset, audit, decode
 from jaxdl.data.cache import images as cache
+from jaxdl.data.listing import Note, note
 from jaxdl.data.splits import image_groups
 from jaxdl.errors import InputError, warn
 from jaxdl.finetune.evidence import find_evidence
@@ -29,6 +30,7 @@ from jaxdl.workdir.records import DataPlan, FineTunePlan, GroupRecord, ModelCard
 
 SIDE = 160  # pixels of an image in the report
 MISTAKES = 24  # of the worst mistakes
+UNREAD = 'Images to predict that cannot be read; they get the most frequent predicted class'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,45 +41,63 @@ class Unlabelled:
       table: the table that lists them.
       ids: [n], in the table's order.
       paths: [n], their files.
-      images: uint8 [n, side, side, 3]; None until they are decoded.
+      images: uint8 [n, side, side, 3]; None until they are decoded. An image that cannot be read
+        is black.
+      reasons: place -> why the image cannot be read, with `on_bad_image=skip`.
     """
 
     table: pathlib.Path
     ids: list[str]
     paths: list[pathlib.Path]
     images: np.ndarray | None = None
+    reasons: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 def find_unlabelled(experiment: FineTune) -> Unlabelled | None:
     """The challenge's test images; None where the data set has none.
 
     Raises:
-      InputError: a listed image does not exist.
+      InputError: a listed image does not exist, and `on_bad_image` is `stop`.
     """
     kind, _, where = experiment.data.dataset.partition(':')
     table = pathlib.Path(where).expanduser() / 'test.csv'
     if kind != 'foodc' or not table.exists():
         return None
-    ids, paths = submission.read_test(table)
+    ids, paths = submission.read_test(table, experiment.data.on_bad_image)
     return Unlabelled(table, list(ids), list(paths))
 
 
-def decode_unlabelled(unlabelled: Unlabelled | None, dataset: Dataset) -> Unlabelled | None:
+def decode_unlabelled(
+    unlabelled: Unlabelled | None, dataset: Dataset, data: Data
+) -> Unlabelled | None:
     """Decode the images to predict as those of the data set.
 
     Raises:
-      InputError: an image cannot be read; a submission names a class for every one.
+      InputError: an image cannot be read, and `on_bad_image` is `stop`.
     """
     if unlabelled is None:
         return None
-    side = dataset.images.shape[1]
-    images = cache.decode_images(unlabelled.paths, unlabelled.ids, side).images
-    return dataclasses.replace(unlabelled, images=images)
+    decoded = cache.decode_images(
+        unlabelled.paths, unlabelled.ids, dataset.images.shape[1], data.on_bad_image, data.fit
+    )
+    unlabelled = dataclasses.replace(unlabelled, images=decoded.images, reasons=decoded.bad)
+    for finding in _unread(unlabelled) if distributed.is_first() else ():
+        warn(f'{unlabelled.table}: {finding}')
+    return unlabelled
+
+
+def _unread(unlabelled: Unlabelled | None) -> tuple[Note, ...]:
+    """Note of the images to predict that cannot be read."""
+    if unlabelled is None:
+        return ()
+    names = (f'{unlabelled.ids[i]} {why}' for i, why in unlabelled.reasons.items())
+    return note(UNREAD, names)
 
 
 def data_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> DataPlan:
     """The entry of the data in plan.json."""
     dataset, splits = run.dataset, run.splits
+    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *_unread(unlabelled)))
     return DataPlan(
         name=dataset.name,
         description=dataset.description,
@@ -195,10 +215,21 @@ def write_predictions(
     if distributed.is_first():
         top, ids = run.context.workdir, unlabelled.ids
         probabilities = tta.probabilities(logits, card.temperature)
-        submission.write_predictions(top / 'predictions.csv', ids, class_names, probabilities)
-        predicted = np.asarray(class_names)[probabilities.argmax(1)].tolist()
+        reasons, skip = unlabelled.reasons, run.experiment.data.on_bad_image == 'skip'
+        probabilities[list(reasons)] = np.nan
+        submission.write_predictions(
+            top / 'predictions.csv',
+            ids,
+            class_names,
+            probabilities,
+            reasons=reasons if skip else None,
+        )
+        predicted = submission.name_classes(class_names, probabilities, reasons)
         submission.write_submission(top / 'submission.csv', predicted, ids, ids)
-    return dict(file='submission.csv', rows=len(unlabelled.ids))
+        usual = class_names[submission.most_frequent(probabilities)[0]]
+        unread = dict(unread=len(reasons), unread_as=usual) if reasons else {}
+        return dict(file='submission.csv', rows=len(ids), **unread)
+    return None
 
 
 def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
@@ -221,7 +252,7 @@ def write(run: FineTuneRun, final: FinalNetworks, card: ModelCard) -> None:
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind='stable')]
     worst = worst[:MISTAKES]
-    images = _make_thumbnails(dataset, final.indices[worst])
+    images = make_thumbnails(dataset, final.indices[worst])
     _write_images(folder / 'mistakes.npz', dataset, final, worst, probabilities, images)
     if run.experiment.finetune.explain and 'finetune' in run.experiment.stages:
         correct = np.flatnonzero(predicted == labels)
@@ -290,7 +321,7 @@ def _write_images(
     workdir.write_arrays(path, arrays | more)
 
 
-def _make_thumbnails(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
+def make_thumbnails(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
     """Images as small ones, uint8 [m, SIDE, SIDE, 3]."""
     shape = (max(1, len(indices)), SIDE, SIDE, 3)
     images = np.zeros((1, 1, 1, 3))

@@ -88,6 +88,11 @@ def read(folder: pathlib.Path) -> Results:
     notes, submission = [], record.submission
     if submission:
         notes = [f'submission: {folder / submission["file"]}, {submission["rows"]:,} images']
+        if submission.get('unread'):
+            notes.append(
+                f'the submission has the most frequent class, {submission["unread_as"]}, for '
+                f'{submission["unread"]:,} images that cannot be read'
+            )
     table = tables.read_table(folder / 'results.csv', tables.RESULTS)
     return Results(table, [], folder, notes=notes, scores=scores)
 
@@ -114,7 +119,7 @@ def _run_stages(
         ):  # extracted features are cached: nothing else could be lost
             setup.check_unchanged(dataset, network, folder)
             # Before the training: an image that cannot be read ends the run.
-            unlabelled = artifacts.decode_unlabelled(unlabelled, dataset)
+            unlabelled = artifacts.decode_unlabelled(unlabelled, dataset, experiment.data)
             dataset, splits, features = setup.split_images(experiment, dataset, network, folder)
         card = setup.model_card(experiment, dataset, splits, network)
         seconds, mesh = experiment.checkpoint_seconds, sharding.data_mesh()

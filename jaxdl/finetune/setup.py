@@ -101,6 +101,9 @@ def load_backbone(experiment: FineTune) -> Backbone:
     for note in notes if distributed.is_first() else ():
         warn(f'weights {read.source}: {note}')
     check_frozen(experiment, variables)
+    if experiment.data.fit != 'crop':  # the whole image is meant: no centre of it is cropped
+        prepared = dataclasses.replace(module.preprocessing, fit=experiment.data.fit, crop=1.0)
+        module = module.clone(preprocessing=prepared)
     module = module.clone(lowering=_lowering(experiment), remat=experiment.finetune.remat)
     return Backbone(module, variables, read.revision, notes)
 

@@ -30,7 +30,7 @@ from jaxdl.workdir.checksums import checksum
 
 CHALLENGE = 'test.csv'  # for a table of this name, a submission is written too
 # Fields of Data that the checkpoint determines, or that change nothing here.
-FIXED = ('image_size', *SPLITTING)
+FIXED = ('image_size', 'fit', *SPLITTING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,10 +267,7 @@ def _write_predictions(
         if sample:
             submission.write_sampled(submission_path, sample, ids, probabilities, reasons)
         else:
-            places = [
-                usual if i in reasons else int(row.argmax()) for i, row in enumerate(probabilities)
-            ]
-            names = [class_names[place] for place in places]
+            names = submission.name_classes(class_names, probabilities, reasons)
             submission.write_submission(submission_path, names, ids, ids)
         lines.append(f'submission: {submission_path}')
         if reasons:
@@ -325,7 +322,7 @@ def _find_images(source: pathlib.Path, on_bad_image: str) -> tuple[list[str], li
             f'--images={source}: no such file or folder: name a folder of images, an image or a CSV'
         )
     if not source.is_dir():
-        if files.is_image(source.name):
+        if files.format_of(source):
             return [source.name], [str(source)]
         if source.name == CHALLENGE:
             ids, paths = submission.read_test(source, on_bad_image)

@@ -54,7 +54,8 @@ def evaluate(
     if output:
         _check_folder(output, overwrite)
     model = load_model(checkpoint, settings.views)
-    source = dataclasses.replace(source, image_size=model.card.decoded_size)
+    card = model.card
+    source = dataclasses.replace(source, image_size=card.decoded_size, fit=card.preprocessing.fit)
     dataset = data.load(source, training=False)
     test = [i for i, part in enumerate(dataset.parts or ()) if part == 'test']
     scope = (

@@ -12,6 +12,7 @@ from jax import export as stablehlo
 from safetensors import numpy as safetensors
 
 from jaxdl import workdir
+from jaxdl.data.decode import BACKGROUND
 from jaxdl.errors import InputError
 from jaxdl.inference import tta
 from jaxdl.models.port import to_tensors
@@ -20,6 +21,7 @@ from jaxdl.models.tensor_names import HEADS, name_of
 from jaxdl.workdir import records
 from jaxdl.workdir.records import ModelCard
 
+CROP_MODES = dict(crop='center', pad='border', squash='squash')  # fit -> timm's name
 PLATFORMS = ('cpu', 'cuda')
 FILES = ('model.safetensors', 'config.json', 'model.stablehlo', 'README.md')
 OWNERS = dict(timm="timm's and torchvision's", cifar="the CIFAR ResNets'", gluon="Gluon's")
@@ -99,6 +101,7 @@ def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
         std=list(preprocessing.std),
         crop_pct=preprocessing.crop,
         interpolation=preprocessing.interpolation,
+        crop_mode=CROP_MODES[preprocessing.fit],
         num_classes=module.num_classes,
     )
     if row.names == 'timm':  # timm replaces these layers for other classes or channels
@@ -145,11 +148,17 @@ def readme(module: ResNet, image_size: int) -> str:
     """README.md: how to load each file."""
     row, preprocessing = module.architecture, module.preprocessing
     side = round(image_size / preprocessing.crop)
+    squares = dict(
+        crop=f'the short side is scaled to {side}\n({preprocessing.interpolation}), then the '
+        'centre is cropped',
+        pad=f'the long side is scaled to {side}\n({preprocessing.interpolation}), then the image '
+        f'is centred on the colour {list(BACKGROUND)}',
+        squash=f'both sides are scaled to {side}\n({preprocessing.interpolation})',
+    )
     outputs = f'{module.num_classes} logits' if module.num_classes else f'{row.features} features'
     return f"""# {row.name}: {outputs}
 
-Images are RGB, {image_size} x {image_size} pixels: the short side is scaled to {side}
-({preprocessing.interpolation}), then the centre is cropped.
+Images are RGB, {image_size} x {image_size} pixels: {squares[preprocessing.fit]}.
 
 `model.safetensors`, float32, has {OWNERS[row.names]} names and layouts. Its images are in [0, 1],
 minus the mean {list(preprocessing.mean)},

@@ -155,6 +155,7 @@ def _settings(module: ResNet, weights: str, images: np.ndarray, size: int, view:
         std=preprocessing.std,
         crop=preprocessing.crop,
         interpolation=preprocessing.interpolation,
+        fit=preprocessing.fit,
         image_shape=images.shape[1:],
         decoder=decode.describe_decoder(),  # the digest of a file does not depend on its decoder
     )

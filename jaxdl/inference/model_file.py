@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxdl.config.recipe import VIEWS
+from jaxdl.data.decode import FITS
 from jaxdl.errors import InputError, unknown, warn
 from jaxdl.models.architectures import ARCHITECTURES
 from jaxdl.models.resnet import ResNet
@@ -104,7 +105,8 @@ def parse_card(metadata: Mapping[str, Any], where: str) -> ModelCard:
     """
     try:
         card = records.parse(ModelCard, metadata)
-        names = {field.name for field in dataclasses.fields(Preprocessing)}
+        # Earlier checkpoints have no `fit`: they are of the default.
+        names = {field.name for field in dataclasses.fields(Preprocessing)} - {'fit'}
         missing = sorted(names - set(metadata['preprocessing']))
         if missing:
             raise InputError(f'it lacks preprocessing.{", preprocessing.".join(missing)}')
@@ -181,6 +183,8 @@ def _make_module(card: ModelCard, members: Sequence[Any], where: str) -> ResNet:
     """The module that a card describes, once it fits the networks."""
     if card.architecture not in ARCHITECTURES:
         raise unknown('architecture', card.architecture, ARCHITECTURES, f' in {where}')
+    if card.preprocessing.fit not in FITS:
+        raise unknown('fit', card.preprocessing.fit, FITS, f' in {where}')
     if card.views not in VIEWS:
         raise unknown('views', card.views, VIEWS, f' in {where}')
     try:

@@ -164,7 +164,9 @@ class Predictor:
     ) -> Iterator[np.ndarray]:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f'batch_size={batch_size!r}: must be a whole number of at least 1')
-        return decode_batches(images, self.model.card.decoded_size, batch_size, bad)
+        card = self.model.card
+        fit = card.preprocessing.fit
+        return decode_batches(images, card.decoded_size, batch_size, bad, fit)
 
 
 def load_model(workdir: pathlib.Path, views: str = '') -> model_file.SavedModel:
@@ -207,7 +209,11 @@ def ids_of(images: Sequence[Any]) -> list[str]:
 
 
 def decode_batches(
-    images: Sequence[Any], size: int, batch_size: int, skipped: dict[int, str] | None = None
+    images: Sequence[Any],
+    size: int,
+    batch_size: int,
+    skipped: dict[int, str] | None = None,
+    fit: str = 'crop',
 ) -> Iterator[np.ndarray]:
     """Decode images in threads, a few batches ahead.
 
@@ -217,6 +223,7 @@ def decode_batches(
       batch_size: images per batch.
       skipped: gets the place and the reason of each image that cannot be read, which is black in
         its batch; None to raise.
+      fit: how an image becomes a square, a row of `decode.FITS`.
 
     Yields:
       uint8 [b, size, size, 3].
@@ -227,7 +234,7 @@ def decode_batches(
     """
     bad, count, black = list[tuple[str, str]](), 0, np.zeros((size, size, 3), np.uint8)
     ahead = (2 + batched.IN_FLIGHT) * batch_size
-    results = threaded_map(lambda image: _decode_one(image, size), images, ahead=ahead)
+    results = threaded_map(lambda image: _decode_one(image, size, fit), images, ahead=ahead)
     while batch := list(itertools.islice(results, batch_size)):
         reasons = {i: reason for i, reason in enumerate(batch, count) if isinstance(reason, str)}
         count += len(batch)
@@ -241,8 +248,8 @@ def decode_batches(
         raise _describe_unreadable(bad, len(images))
 
 
-def _decode_one(image: Any, size: int) -> np.ndarray | str:
-    """The centred square of an image, or why it cannot be read.
+def _decode_one(image: Any, size: int, fit: str) -> np.ndarray | str:
+    """The square of an image, or why it cannot be read.
 
     An array is decoded as a file of it (PPM) would be, so that the same filter scales it.
     """
@@ -258,7 +265,7 @@ def _decode_one(image: Any, size: int) -> np.ndarray | str:
         kind = b'P6' if image.ndim == 3 and image.shape[2] == 3 else b'P5'
         source = b'%s %d %d 255\n' % (kind, width, height) + image.tobytes()
     try:
-        return decode.decode(source, size)
+        return decode.decode(source, size, fit=fit)
     except image_headers.BadImage as error:
         return str(error)
 

@@ -271,6 +271,21 @@ def write_sampled(
     _write(path, sample.header, rows)
 
 
+def name_classes(
+    class_names: Sequence[str], probabilities: np.ndarray, reasons: Reasons
+) -> list[str]:
+    """Name of the likeliest class of each image; of those not read the most frequent class.
+
+    Args:
+      class_names: of the networks.
+      probabilities: float [n, classes].
+      reasons: place -> why the image cannot be read.
+    """
+    usual, _ = most_frequent(probabilities)
+    places = (usual if i in reasons else int(row.argmax()) for i, row in enumerate(probabilities))
+    return [class_names[place] for place in places]
+
+
 def most_frequent(probabilities: np.ndarray) -> tuple[int, np.ndarray]:
     """The most frequent predicted class, and the mean of the probabilities, float32 [classes].
 

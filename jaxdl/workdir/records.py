@@ -262,8 +262,8 @@ def _merge(plan: Plan, added: Plan) -> Plan:
 class Preprocessing:
     """Images that a network expects.
 
-    In evaluation the short side is scaled to `size` / `crop` pixels, and the centre of `size` x
-    `size` pixels is cropped.
+    In evaluation a square of `size` / `crop` pixels is made of the image, and its centre of `size`
+    x `size` pixels is cropped.
 
     Attributes:
       mean: per channel (red, green, blue), of images in [0, 1].
@@ -271,6 +271,7 @@ class Preprocessing:
       size: side in pixels.
       crop: share of the scaled side that is cropped.
       interpolation: filter of the scaling, `bilinear` or `bicubic`.
+      fit: how the square is made, a row of `jaxdl.data.decode.FITS`.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -278,6 +279,7 @@ class Preprocessing:
     size: int = 224
     crop: float = 0.875
     interpolation: str = 'bilinear'
+    fit: str = 'crop'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -376,7 +378,8 @@ class RunRecord:
       scores: stage -> scores; fine-tuning only.
       images_per_second: training speed; fine-tuning only.
       input_wait: share of the time that training waited for input; fine-tuning only.
-      submission: file and number of rows of the submission; fine-tuning only.
+      submission: file and number of rows of the submission, number of images that cannot be read
+        and the class that they get; fine-tuning only.
     """
 
     command: str

@@ -258,7 +258,7 @@ def test_names_and_images_survive_the_way_from_the_files(folder):
     dataset = load(folder)
     again = read_listing(folder)
     assert images.check_label_order(dataset, again).verdict == OK
-    assert images.check_image_order(dataset, again, 8).verdict == OK
+    assert images.check_image_order(dataset, again, Data(image_size=8)).verdict == OK
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,9 @@ def test_labels_that_lost_their_names_fail(folder, fault):
 def test_images_that_lost_their_labels_fail(folder):
     dataset = load(folder)
     rolled = dataclasses.replace(dataset, images=np.roll(dataset.images, 1, 0))
-    assert images.check_image_order(rolled, read_listing(folder), 8).verdict == FAILS
+    assert (
+        images.check_image_order(rolled, read_listing(folder), Data(image_size=8)).verdict == FAILS
+    )
 
 
 def test_a_missing_class_is_reported(folder):

@@ -131,7 +131,7 @@ def test_changed_content_gives_changed_images(monkeypatch):
     )  # the same size and time: the inode's time tells
     calls = []
     monkeypatch.setattr(
-        images, 'decode', lambda data, size: calls.append(data) or decode(data, size)
+        images, 'decode', lambda data, size, fit: calls.append(data) or decode(data, size)
     )
     again = get(sources)
     assert len(calls) == 1  # only what is new
@@ -144,8 +144,10 @@ def test_size_and_decoder_are_part_of_the_key(monkeypatch):
     sources = [image(i) for i in range(3)]
     get(sources)
     assert decode_images(sources, names(sources), 12).images.shape == (3, 12, 12, 3)
-    monkeypatch.setattr(images, 'describe_decoder', lambda: 'another 1.0')
-    monkeypatch.setattr(images, 'decode', lambda data, size: np.full((size, size, 3), 7, np.uint8))
+    monkeypatch.setattr(images, 'describe_decoder', lambda fit: 'another 1.0')
+    monkeypatch.setattr(
+        images, 'decode', lambda data, size, fit: np.full((size, size, 3), 7, np.uint8)
+    )
     assert np.all(get(sources).images == 7)
 
 
@@ -299,7 +301,7 @@ def test_an_interrupted_build_resumes(folder, monkeypatch):
     assert not left(folder)
     calls = []
     monkeypatch.setattr(
-        images, 'decode', lambda data, size: calls.append(data) or decode(data, size)
+        images, 'decode', lambda data, size, fit: calls.append(data) or decode(data, size)
     )
     np.testing.assert_array_equal(get(sources).images, pixels(sources))
     assert len(calls) == 400 - 112  # whole batches are kept

@@ -155,7 +155,8 @@ LAYOUTS = {
         {'cat cat/1.jpg', 'dog dog/2.jpg'},
         {
             'Left out: class folders without an image': ('bird/', 'fish/', 'newt/'),
-            'Passed over: files that are no images': ('1 without suffix', '1 .psd'),
+            'Passed over: images of other kinds (convert them to JPEG or PNG)': ('1 .psd',),
+            'Passed over: files that are no images': ('1 without suffix',),
         },
     ),
     'classes with names like splits': (
@@ -448,7 +449,8 @@ def test_notes_are_on_stderr_in_the_data_check_and_in_the_report(tmp_path, capsy
     assert capsys.readouterr().err.splitlines() == [
         f'jaxdl: f: {LOOSE}: 1 (0.png)',
         'jaxdl: f: Left out: class folders without an image: 1 (bird/)',
-        'jaxdl: f: Passed over: files that are no images: 2 (1 .psd, 1 .txt)',
+        'jaxdl: f: Passed over: images of other kinds (convert them to JPEG or PNG): 1 (1 .psd)',
+        'jaxdl: f: Passed over: files that are no images: 1 (1 .txt)',
     ]
     findings = audit.examine(dataset, split(dataset, data))
     assert json.loads(json.dumps(findings))['notes'][0] == dict(

@@ -7,6 +7,7 @@ import finetunes
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxdl
 from jaxdl import workdir
@@ -318,3 +319,54 @@ def test_unusable_settings_are_refused(top, tmp_path, settings, message):
         finetune.run(finetunes.experiment(top, **settings), tmp_path / 'run')
     assert '\n' not in str(raised.value)
     assert not (tmp_path / 'run').exists()
+
+
+def challenge(top, sizes=(64, 16)):
+    """A challenge whose classes are colours at the left edge; one test image is broken."""
+    rng, rows = np.random.default_rng(0), []
+    colours = dict(apple=(230, 20, 20), pear=(20, 230, 20), plum=(20, 20, 230))
+    for part, count in (('train', 12), ('test', 3)):
+        (top / f'{part}_images').mkdir(parents=True)
+        for i in range(count * len(colours)):
+            kind = sorted(colours)[i % 3]
+            pixels = rng.integers(100, 140, (sizes[1], sizes[0], 3)).astype(np.uint8)
+            pixels[:, : sizes[1]] = colours[kind]
+            Image.fromarray(pixels).save(top / f'{part}_images' / f'{i}.png')
+            rows.append((part, f'{i}.png', kind))
+    train = [f'{name},{kind}' for part, name, kind in rows if part == 'train']
+    test = [name for part, name, _ in rows if part == 'test']
+    (top / 'train.csv').write_text('\n'.join(('ImageId,ClassName', *train)))
+    (top / 'test.csv').write_text('\n'.join(('ImageId', *test, 'gone.png')))
+    (top / 'test_images' / test[1]).write_bytes(b'broken')
+    return top
+
+
+def test_a_challenge_with_broken_test_images_and_the_whole_of_wide_images(top, tmp_path, capsys):
+    data = dict(dataset=f'foodc:{challenge(tmp_path / "food")}', image_size=16, fit='pad')
+    plain = finetunes.experiment(
+        top, stages=('probe',), probe=dict(passes=30, learning_rates=(1.0,))
+    )
+    experiment = dataclasses.replace(plain, data=dataclasses.replace(plain.data, **data))
+    with pytest.raises(InputError, match=r'test\.csv: not in .*gone\.png.*on_bad_image=skip'):
+        finetune.run(experiment, tmp_path / 'run')
+    data |= dict(on_bad_image='skip')
+    experiment = dataclasses.replace(plain, data=dataclasses.replace(plain.data, **data))
+    results = finetune.run(experiment, tmp_path / 'run')
+    predictions = (tmp_path / 'run' / 'predictions.csv').read_text().splitlines()
+    names = (tmp_path / 'run' / 'submission.csv').read_text().splitlines()[1:]
+    assert len(names) == 10
+    rows = [line.split(',') for line in predictions[1:]]
+    assert predictions[0].endswith(',reason')
+    assert [i for i, row in enumerate(rows) if not row[1]] == [1, 9]
+    assert rows[9][-1] == 'no such file'
+    usual = max(sorted(set(names)), key=lambda name: sum(row[1] == name for row in rows))
+    assert names == [row[1] or usual for row in rows]
+    submission = workdir.read_json(tmp_path / 'run' / 'run.json')['submission']
+    assert submission == dict(file='submission.csv', rows=10, unread=2, unread_as=usual)
+    assert f'the most frequent class, {usual}, for 2 images' in results.notes[1]
+    assert 'Images to predict that cannot be read' in capsys.readouterr().err
+    assert '2 images cannot be read' in (tmp_path / 'run' / 'report.md').read_text().replace(
+        '\u202f', ' '
+    ).replace('\xa0', ' ')
+    card = jaxdl.Predictor.from_checkpoint(tmp_path / 'run').model.card
+    assert (card.preprocessing.fit, card.preprocessing.crop) == ('pad', 1.0)

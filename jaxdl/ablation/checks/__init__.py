@@ -63,7 +63,7 @@ def checks(experiment: Ablation, note: Note = lambda text: None) -> list[Check]:
 def _check_data(study: Ablation, dataset: Dataset, splits: Splits) -> Iterator[Row]:
     again = read_listing(study.data)
     yield images.check_label_order(dataset, again)
-    yield images.check_image_order(dataset, again, study.data.image_size)
+    yield images.check_image_order(dataset, again, study.data)
     yield images.check_classes(dataset, splits)
     used = {
         name: None

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxdl.ablation.checks.rows import FAILS, LOOK, OK, Row
 from jaxdl.augment import augment
-from jaxdl.data import Dataset, Listing, Splits, decode
+from jaxdl.data import Data, Dataset, Listing, Splits, decode
 from jaxdl.data.preprocess import to_float
 from jaxdl.train import losses, train_step
 from jaxdl.train.variant import Variant
@@ -47,11 +47,11 @@ def check_label_order(dataset: Dataset, again: Listing) -> Row:
     )
 
 
-def check_image_order(dataset: Dataset, again: Listing, size: int) -> Row:
+def check_image_order(dataset: Dataset, again: Listing, data: Data) -> Row:
     """Read a few images, evenly over the data set, again by their ids, and compare."""
     places = {name: place for place, name in enumerate(again.ids)}
     chosen = np.linspace(0, len(dataset.ids) - 1, min(AGAIN, len(dataset.ids))).astype(int)
-    same = sum(_same(dataset.images[i], again, places.get(dataset.ids[i]), size) for i in chosen)
+    same = sum(_same(dataset.images[i], again, places.get(dataset.ids[i]), data) for i in chosen)
     verdict = OK if same == len(chosen) else FAILS
     hint = 'an image does not belong to its label: were files changed, or sorted without labels?'
     return Row(
@@ -130,10 +130,10 @@ def _find_problem(
     return '' if sums and original > 0.5 else 'targets are no shares, or not the own class first'
 
 
-def _same(image: np.ndarray, again: Listing, place: int | None, size: int) -> bool:
+def _same(image: np.ndarray, again: Listing, place: int | None, data: Data) -> bool:
     if place is None:
         return False
     source = again.images[place]
-    return np.array_equal(
-        image, source if isinstance(source, np.ndarray) else decode.decode(source, size)
-    )
+    if not isinstance(source, np.ndarray):
+        source = decode.decode(source, data.image_size, fit=data.fit)
+    return np.array_equal(image, source)

@@ -1,4 +1,4 @@
-"""A cache of decoded images on disk, keyed by content, size and decoder.
+"""A cache of decoded images on disk, keyed by content, size, fit and decoder.
 
 An entry is a file of pixels (`SIZEpx-KEY.raw`, mapped and never read as a whole) and a JSON file:
 the digests of its images, the bad ones among them, and a checksum of the pixels. Rows of earlier
@@ -52,7 +52,7 @@ class DecodedImages:
 
 
 def decode_images(
-    sources: Sources, ids: Sequence[str], size: int, on_bad_image: str = 'stop'
+    sources: Sources, ids: Sequence[str], size: int, on_bad_image: str = 'stop', fit: str = 'crop'
 ) -> DecodedImages:
     """Decode every image of `sources` [n] by `decode`, or take it from the cache.
 
@@ -61,6 +61,7 @@ def decode_images(
       ids: names for error messages [n].
       size: side of the decoded square in pixels.
       on_bad_image: `stop` or `skip`.
+      fit: how an image becomes a square, a row of `decode.FITS`.
 
     Returns:
       The images, in this order.
@@ -72,7 +73,7 @@ def decode_images(
     if not len(sources):
         return DecodedImages(np.zeros((0, size, size, 3), np.uint8), (), {})
     try:
-        images = _read_or_build(caches.folder('images'), sources, size)
+        images = _read_or_build(caches.folder('images'), sources, size, fit)
     except OSError as error:
         raise _describe_write_error(error, len(sources) * size * size * 3) from None
     if images.bad and on_bad_image != 'skip':
@@ -80,13 +81,13 @@ def decode_images(
     return images
 
 
-def key(values: Sequence[str], size: int) -> str:
+def key(values: Sequence[str], size: int, fit: str = 'crop') -> str:
     """Key of the entry for images with these digests, in this order."""
-    content = '\n'.join((describe_decoder(), str(size), *values))
+    content = '\n'.join((describe_decoder(fit), str(size), *values))
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def _read_or_build(folder: pathlib.Path, sources: Sources, size: int) -> DecodedImages:
+def _read_or_build(folder: pathlib.Path, sources: Sources, size: int, fit: str) -> DecodedImages:
     began = time.time_ns()
     index = digests.read(folder, sources)
     with show_progress('checking the images', len(sources), 'files') as more:
@@ -98,11 +99,11 @@ def _read_or_build(folder: pathlib.Path, sources: Sources, size: int) -> Decoded
             looks[i] = _read_digest(sources[i], looks[i])
         unread = []
     values = ['' if look.reason else look.digest or '' for look in looks]
-    entry = None if unread else entries.read(folder, size, key(values, size))
+    entry = None if unread else entries.read(folder, size, key(values, size, fit))
     try:
         if not entry:
             values = []
-            return _build(folder, sources, looks, size, values)
+            return _build(folder, sources, looks, size, fit, values)
         entries.mark_as_used(entry.path)
         reasons = {i: look.reason for i, look in enumerate(looks) if look.reason}
         return DecodedImages(
@@ -126,10 +127,16 @@ def _read_digest(source: pathlib.Path | bytes, look: FileState) -> FileState:
 
 
 def _build(
-    folder: pathlib.Path, sources: Sources, looks: Sequence[FileState], size: int, values: list[str]
+    folder: pathlib.Path,
+    sources: Sources,
+    looks: Sequence[FileState],
+    size: int,
+    fit: str,
+    values: list[str],
 ) -> DecodedImages:
     """Write a new entry, and append the digests to `values` as they become known."""
-    need, bad, rows = len(sources) * size * size * 3, {}, Rows(folder, size, describe_decoder())
+    need, bad = len(sources) * size * size * 3, dict[int, str]()
+    rows = Rows(folder, size, describe_decoder(fit))
     if shutil.disk_usage(folder).free < need:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with (
@@ -139,7 +146,7 @@ def _build(
     ):
         checksum = 0
         try:
-            for batch in _batches(sources, looks, size, rows):
+            for batch in _batches(sources, looks, size, fit, rows):
                 pixels = np.stack([row[1] for row in batch]).tobytes()
                 file.write(pixels)
                 after = zlib.crc32(pixels, checksum)
@@ -150,10 +157,10 @@ def _build(
             if values:
                 file.truncate(len(values) * size * size * 3)
                 file.flush()
-                content = _content(values, size, checksum, bad) | dict(partial=True)
+                content = _content(values, size, fit, checksum, bad) | dict(partial=True)
                 entries.commit(folder, path, content)
             raise
-        content = _content(values, size, checksum, bad)
+        content = _content(values, size, fit, checksum, bad)
         file.flush()
         images = entries.commit(folder, path, content)
     entries.trim(folder, content)
@@ -161,14 +168,14 @@ def _build(
 
 
 def _content(
-    values: Sequence[str], size: int, checksum: int, bad: dict[int, str]
+    values: Sequence[str], size: int, fit: str, checksum: int, bad: dict[int, str]
 ) -> dict[str, Any]:
     # Without files that could not be read: the next run tries again.
     reasons = {str(i): why for i, why in bad.items() if i < len(values) and values[i]}
     return dict(
-        key=key(values, size),
+        key=key(values, size, fit),
         size=size,
-        decoder=describe_decoder(),
+        decoder=describe_decoder(fit),
         checksum=checksum,
         bad=reasons,
         digests=list(values),
@@ -176,12 +183,12 @@ def _content(
 
 
 def _batches(
-    sources: Sources, looks: Sequence[FileState], size: int, rows: Rows
+    sources: Sources, looks: Sequence[FileState], size: int, fit: str, rows: Rows
 ) -> Iterator[list[tuple[str, np.ndarray, str]]]:
     """(digest, pixels, reason why it is bad) of all images, in order."""
 
     def one(index: int) -> tuple[str, np.ndarray, str]:
-        return _decode_one(sources[index], looks[index], size, rows)
+        return _decode_one(sources[index], looks[index], size, fit, rows)
 
     ahead = 2 * BATCH * machine.usable_cores()
     results = threaded_map(one, range(len(sources)), ahead=ahead, per_task=BATCH)
@@ -190,7 +197,7 @@ def _batches(
 
 
 def _decode_one(
-    source: pathlib.Path | bytes, look: FileState, size: int, rows: Rows
+    source: pathlib.Path | bytes, look: FileState, size: int, fit: str, rows: Rows
 ) -> tuple[str, np.ndarray, str]:
     nothing = np.zeros((size, size, 3), np.uint8)
     if look.reason:
@@ -205,7 +212,7 @@ def _decode_one(
     value = digests.digest(data)
     try:
         row = rows.get(value)
-        return (value, *row) if row else (value, decode(data, size), '')
+        return (value, *row) if row else (value, decode(data, size, fit=fit), '')
     except BadImage as error:
         return value, nothing, str(error)
 

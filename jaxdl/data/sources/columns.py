@@ -15,8 +15,9 @@ from jaxdl.data.sources import class_names
 from jaxdl.errors import InputError, nearest
 
 SINGLE = (
-    'jaxdl has single-label classification only; --set=on_several_labels=skip leaves these images '
-    'out, --set=on_several_labels=class takes each such name as a class'
+    'jaxdl has single-label classification only, since its losses, metrics, calibration and files '
+    'are of one class per image; --set=on_several_labels=skip leaves these images out, '
+    '--set=on_several_labels=class takes each such name as a class'
 )
 
 AS_TEST = 'No test split: the validation split is the test split, images'

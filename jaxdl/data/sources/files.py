@@ -1,4 +1,4 @@
-"""Files below a folder: the images, by suffix, and the files that are passed over."""
+"""Files below a folder: the images, by suffix or content, and the files that are passed over."""
 
 import collections
 import dataclasses
@@ -6,6 +6,7 @@ import os
 import pathlib
 import posixpath
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from jaxdl.data import image_headers
 from jaxdl.data.listing import NAMED, Note, note
@@ -13,8 +14,7 @@ from jaxdl.errors import InputError
 
 # Suffix -> format of Pillow.
 SUFFIXES = {
-    **dict.fromkeys(('.jpg', '.jpeg', '.jpe', '.jfif'), 'JPEG'),
-    '.mpo': 'MPO',
+    **dict.fromkeys(('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo'), 'JPEG'),
     **dict.fromkeys(('.png', '.apng'), 'PNG'),
     '.webp': 'WEBP',
     '.bmp': 'BMP',
@@ -24,8 +24,20 @@ SUFFIXES = {
     **dict.fromkeys(('.ppm', '.pgm', '.pbm', '.pnm'), 'PPM'),
     **dict.fromkeys(('.avif', '.avifs'), 'AVIF'),
     **dict.fromkeys(('.jp2', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx'), 'JPEG2000'),
+    **dict.fromkeys(('.heic', '.heif', '.hif', '.heics', '.heifs'), 'HEIF'),
+    '.jxl': 'JXL',
     '.tga': 'TGA',
 }
+# Suffixes of images that no decoder here reads.
+OTHER_IMAGES = frozenset(
+    (
+        *('.3fr', '.arw', '.cr2', '.cr3', '.dng', '.erf', '.exr', '.hdr', '.ico', '.nef', '.nrw'),
+        *('.orf', '.pdf', '.pef', '.psd', '.raf', '.raw', '.rw2', '.sr2', '.srw', '.svg', '.xcf'),
+    )
+)
+NO_READER = 'Passed over: images without an installed reader'
+OTHER_KINDS = 'Passed over: images of other kinds (convert them to JPEG or PNG)'
+NO_IMAGES = 'Passed over: files that are no images'
 # Folders and files that systems and programs put next to images, in lower case.
 SYSTEM = frozenset(
     (
@@ -58,20 +70,38 @@ class Files:
     """Paths below a folder, relative to it, with `/`, sorted.
 
     Attributes:
-      images: those that a decoder reads, by their suffix.
+      images: those that a decoder reads, by their suffix; without a suffix, by their content.
       others: all others but hidden and system files.
       side: folders of masks and annotations next to a folder of images, which are left out.
     """
 
     images: list[str]
-    others: list[str]
+    others: list['Other']
     side: list[str]
 
 
+class Other(NamedTuple):
+    """A file that is passed over: its path, and its format if only a reader is missing."""
+
+    path: str
+    format: str = ''
+
+
 def is_image(name: str) -> bool:
-    """Whether a decoder reads files with the suffix of this name."""
-    kind = SUFFIXES.get(posixpath.splitext(name)[1].lower(), '')
-    return kind in image_headers.formats()
+    """Whether the suffix of this name is one of images, whether or not a reader is installed."""
+    return _suffix(name) in SUFFIXES
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Format of an image, by its suffix; without one, by its content. Empty for other files."""
+    suffix = _suffix(os.fspath(path))
+    if suffix and not suffix[1:].isdigit():
+        return SUFFIXES.get(suffix, '')
+    return image_headers.recognise(pathlib.Path(path))
+
+
+def _suffix(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -108,8 +138,8 @@ def side_folders(top: pathlib.Path) -> list[str]:
 def loose_files(top: pathlib.Path, prefix: str = '') -> Files:
     """The files directly in the folder `top / prefix`."""
     entries = (e for e in _scan(top / prefix) if not _hidden(e.name) and is_file(e))
-    names = sorted(prefix + e.name for e in entries)
-    return Files([n for n in names if is_image(n)], [n for n in names if not is_image(n)], [])
+    images, others = _select(prefix, entries)
+    return Files(sorted(images), sorted(others), [])
 
 
 def walk(top: pathlib.Path, starts: Sequence[str] = ('',)) -> Files:
@@ -125,7 +155,7 @@ def walk(top: pathlib.Path, starts: Sequence[str] = ('',)) -> Files:
     Raises:
       InputError: a folder cannot be read.
     """
-    images, others, side = list[str](), list[str](), list[str]()
+    images, others, side = list[str](), list[Other](), list[str]()
     open_folders, links = list(starts), list[str]()
     entered = set() if '' in starts else {_identity(top)}
     while open_folders or links:
@@ -141,25 +171,40 @@ def walk(top: pathlib.Path, starts: Sequence[str] = ('',)) -> Files:
         for name, link in inner.items():
             if name not in beside:
                 (links if link else open_folders).append(f'{prefix}{name}/')
-        for entry in entries:
-            if is_file(entry):
-                (images if is_image(entry.name) else others).append(prefix + entry.name)
+        of_folder = _select(prefix, filter(is_file, entries))
+        images += of_folder[0]
+        others += of_folder[1]
     return Files(sorted(images), sorted(others), sorted(side))
 
 
-def passed_over(others: Iterable[str], side: Sequence[str] = ()) -> tuple[Note, ...]:
-    """Notes of the files that are no images, with their number by suffix, and of side folders."""
-    kinds = collections.Counter(
-        posixpath.splitext(name)[1].lower() or 'without suffix' for name in others
+def passed_over(others: Iterable[Other], side: Sequence[str] = ()) -> tuple[Note, ...]:
+    """Notes of the files that are not read, with their number by suffix, and of side folders.
+
+    For images without an installed reader they have the command that installs it.
+    """
+    findings = {name: collections.Counter[str]() for name in (NO_READER, OTHER_KINDS, NO_IMAGES)}
+    for path, kind in others:
+        suffix = _suffix(path)
+        if kind:
+            name = f'{suffix or kind}: {image_headers.reader_command(kind)}'
+            findings[NO_READER][name] += 1
+        else:
+            finding = OTHER_KINDS if suffix in OTHER_IMAGES else NO_IMAGES
+            findings[finding][suffix or 'without suffix'] += 1
+    notes = tuple(
+        Note(
+            finding,
+            kinds.total(),
+            tuple(f'{count:,} {kind}' for kind, count in kinds.most_common(NAMED)),
+        )
+        for finding, kinds in findings.items()
+        if kinds
     )
-    counts = tuple(f'{count:,} {kind}' for kind, count in kinds.most_common(NAMED))
-    finding = 'Passed over: files that are no images'
-    no_images = (Note(finding, kinds.total(), counts),) if counts else ()
-    return (*no_images, *note('Left out: masks and annotations next to images', side))
+    return (*notes, *note('Left out: masks and annotations next to images', side))
 
 
-def describe_others(others: Iterable[str]) -> str:
-    """The notes of files that are no images, in brackets; empty without such files."""
+def describe_others(others: Iterable[Other]) -> str:
+    """The notes of files that are not read, in brackets; empty without such files."""
     notes = passed_over(others)
     return f' ({"; ".join(map(str, notes))})' if notes else ''
 
@@ -172,6 +217,18 @@ def _scan(top: pathlib.Path) -> list[os.DirEntry[str]]:
         raise InputError(
             f'cannot read the folder {top}: {error.strerror}; make it readable, or name another'
         ) from None
+
+
+def _select(prefix: str, entries: Iterable[os.DirEntry[str]]) -> tuple[list[str], list[Other]]:
+    """The images that are read, and the other files, among the files of a folder."""
+    images, others = list[str](), list[Other]()
+    for entry in entries:
+        kind = format_of(entry)
+        if kind in image_headers.formats():
+            images.append(prefix + entry.name)
+        else:
+            others.append(Other(prefix + entry.name, kind))
+    return images, others
 
 
 def _folders(top: pathlib.Path) -> list[str]:

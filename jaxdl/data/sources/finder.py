@@ -183,7 +183,9 @@ def _index_below(tops: Sequence[pathlib.Path]) -> Index:
         if any(other != place and other.is_relative_to(place) for other in resolved):
             continue
         with contextlib.suppress(InputError):  # a folder cannot be read
-            for path in files.walk(top).images:
+            tree = files.walk(top)
+            # A file without a reader is found, and its decoding names the reader.
+            for path in (*tree.images, *(other.path for other in tree.others if other.format)):
                 for form in _forms(posixpath.basename(path)):
                     index[form].append((top / path).as_posix())
     return index

@@ -97,7 +97,7 @@ def class_folders(root: pathlib.Path, branch: Branch) -> list[str]:
 
 def files_above(root: pathlib.Path, layout: Layout) -> files.Files:
     """The files in the folders around the branches."""
-    images, others = list[str](), list[str]()
+    images, others = list[str](), list[files.Other]()
     steps = [branch.prefix.split('/')[:-1] for branch in layout.branches]
     above = {tuple(names[:i]) for names in steps for i in range(len(names))}
     for names in sorted(above):

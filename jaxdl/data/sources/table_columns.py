@@ -181,7 +181,11 @@ def _read_one_hot(table: _Table, places: Sequence[int]) -> list[str]:
         wrong = [value for value in values if value not in TRUE | FALSE | {''}]
         ones = [name for name, value in zip(names, values, strict=True) if value in TRUE]
         if wrong or not ones:
-            problem = f'{short(wrong[0])} is neither 0 nor 1' if wrong else 'none of them is 1'
+            problem = (
+                f'{short(wrong[0])} is neither 0 nor 1'
+                if wrong
+                else 'none of them is 1, and an image without any needs a column of its own'
+            )
             raise InputError(
                 f'{table.file} line {line}: one-hot columns {short(", ".join(names), str)}: '
                 f'{problem}; name the columns of classes: --set=label_column=A,B,C'

@@ -65,7 +65,7 @@ class Classifier:
           BadImage: the image cannot be decoded, or has too many pixels.
         """
         card = self.predictor.model.card
-        image = decode.decode(content, card.decoded_size)
+        image = decode.decode(content, card.decoded_size, fit=card.preprocessing.fit)
         with self._lock:
             result = self.predictor.predict([image], batch_size=1)
             ((maps, crops),) = self.predictor.gradcam_batches([image], batch_size=1)

@@ -61,6 +61,7 @@ NON_DEFAULT = dict(
     fractions='shares {} of the three splits',
     split_seed='seed {} of the split',
     image_size='images of {} pixels per side',
+    fit='images made square by {}',
     resample_split='a split of its own for each seed',
 )
 # Settings of the data that name a source or a file, or do not change the result.

@@ -36,11 +36,12 @@ def predict(fitted: FineTuneRun) -> list[Block]:
     predicted: list[Block] = []
     if submission.get('file'):
         file, rows = markup.code(words.local(submission['file'])), submission.get('rows')
-        predicted = [
-            Paragraph(
-                f'Predictions for the images without labels: {file}, {words.exactly(rows)} rows.'
-            )
-        ]
+        text = f'Predictions for the images without labels: {file}, {words.exactly(rows)} rows.'
+        if submission.get('unread'):
+            usual = markup.name(words.local(str(submission.get('unread_as'))))
+            count = words.count(submission['unread'], 'image')
+            text += f' {count} cannot be read and got the most frequent predicted class, {usual}.'
+        predicted = [Paragraph(text)]
     return [
         *predicted,
         Paragraph('Command line, in the parent folder of the workdir:'),
