@@ -53,12 +53,13 @@ def extend(folder: pathlib.Path, ablation: Ablation, command: str) -> StudyPlan:
     """
     plan, resumed = plan_extension(folder, ablation, command)
     if not resumed:
-        members = sum(group.members for group in plan.groups)
         workdir.write_records(folder, plan=records.as_json(plan.record))
-        progress.write_line(
-            f'extending the finished run in {folder} by {plan.record.extensions[-1].growth}: '
-            f'{members} new members; its results stay until the extension is finished'
-        )
+    members = sum(group.members for group in plan.groups)
+    progress.write_line(
+        f'{"resuming the extension of" if resumed else "extending"} the finished run in {folder} '
+        f'by {plan.record.extensions[-1].growth}: {members} new members; its results stay until '
+        'the extension is finished'
+    )
     return plan
 
 

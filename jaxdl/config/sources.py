@@ -1,4 +1,4 @@
-"""Hashes of the code of a study: of its file, and of the files that it imports from its folder.
+"""Hashes of the code of a study: of its file, and of the user's files that it imports.
 
 Comments, docstrings and the layout of a file do not count, nor does its statement `EXPERIMENT =
 ...`: the value is in config.json.
@@ -8,15 +8,17 @@ import ast
 import hashlib
 import os
 import pathlib
+import sys
+import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 
 WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def hash_sources(file: pathlib.Path) -> dict[str, str]:
-    """Hash the code of a file and of the files that it imports from its folder, or from this one.
+    """Hash the code of a file and of the user's files that it imports.
 
-    Imports by other means than `import` statements are not found.
+    Imports by other means than `import` statements are not found. Installed packages are left out.
 
     Args:
       file: a Python file.
@@ -25,7 +27,6 @@ def hash_sources(file: pathlib.Path) -> dict[str, str]:
       Path from the folder of `file` -> SHA-256 of its syntax tree.
     """
     file = file.resolve()
-    folders = dict.fromkeys([file.parent, pathlib.Path.cwd()])
     hashes, waiting = dict[str, str](), [file]
     while waiting:
         path = waiting.pop()
@@ -38,8 +39,8 @@ def hash_sources(file: pathlib.Path) -> dict[str, str]:
         except (SyntaxError, ValueError):  # no Python
             hashes[name] = hashlib.sha256(content).hexdigest()
             continue
-        if 'site-packages' not in path.parts:
-            waiting += _find_imported(tree, path, folders)
+        found = _find_imported(tree, path, file.parent) if not _is_installed(path) else ()
+        waiting += [imported for imported in found if not _is_installed(imported)]
         hashes[name] = hash_code(tree)
     return dict(sorted(hashes.items()))
 
@@ -81,28 +82,32 @@ def _is_experiment(node: ast.stmt) -> bool:
 
 
 def _find_imported(
-    tree: ast.Module, path: pathlib.Path, folders: Iterable[pathlib.Path]
+    tree: ast.Module, path: pathlib.Path, folder: pathlib.Path
 ) -> Iterator[pathlib.Path]:
-    """Files in these folders that `import` statements of a file may load."""
+    """Files that `import` statements of a file load: loaded modules, then files in `folder`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            modules, bases = [alias.name for alias in node.names], folders
+            modules, base = [alias.name for alias in node.names], None
         elif isinstance(node, ast.ImportFrom):
             parent = node.module or ''
             modules = [f'{parent}.{alias.name}'.strip('.') for alias in node.names]
-            bases = [path.parents[node.level - 1]] if node.level else folders
+            base = path.parents[node.level - 1] if node.level else None
         else:
             continue
-        for base in bases:
-            for module in modules:
-                yield from _find_files(base, module.split('.'))
+        for module in modules:
+            parts = module.split('.')
+            for end in range(1, len(parts) + 1):
+                loaded = sys.modules.get('.'.join(parts[:end])) if base is None else None
+                place = (base or folder).joinpath(*parts[:end])
+                candidates = (place.with_name(f'{place.name}.py'), place / '__init__.py')
+                if loaded is not None:
+                    candidates = (pathlib.Path(getattr(loaded, '__file__', None) or ''),)
+                yield from (each.resolve() for each in candidates if each.is_file())
 
 
-def _find_files(folder: pathlib.Path, parts: list[str]) -> Iterator[pathlib.Path]:
-    """Files of a module and of the packages around it; none of jaxdl itself."""
-    if parts[0] == 'jaxdl':
-        return
-    for end in range(1, len(parts) + 1):
-        place = folder.joinpath(*parts[:end])
-        candidates = (place.with_name(f'{place.name}.py'), place / '__init__.py')
-        yield from (file.resolve() for file in candidates if file.is_file())
+def _is_installed(path: pathlib.Path) -> bool:
+    """Whether a file belongs to an installed package, to Python or to jaxdl."""
+    own = pathlib.Path(__file__).parents[1]
+    libraries = (own, *(pathlib.Path(sysconfig.get_path(k)) for k in ('stdlib', 'platstdlib')))
+    installed = {'site-packages', 'dist-packages'} & {*path.parts}
+    return bool(installed) or any(path.is_relative_to(folder) for folder in libraries)

@@ -201,7 +201,7 @@ class Plan:
       search: condition -> search of its hyperparameters; None without a search.
       initial_weights: value of `init_from` -> SHA-256 of its file.
       models: condition -> option -> its pretrained network; of an ablation of a fine-tuning.
-      sources: file of the study, and file that it imports from its folder -> hash of its code
+      sources: file of the study, or of the user that it imports -> hash of its code
         (`jaxdl.config.sources`).
       extensions: in the order in which the study grew; the last one may be unfinished.
     """

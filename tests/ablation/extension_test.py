@@ -424,6 +424,39 @@ def test_a_changed_comment_or_option_is_accepted_and_changed_code_is_refused(own
     ]
 
 
+@pytest.mark.parametrize(
+    ('before', 'after', 'seeds'),
+    [
+        (dict(seeds=2), dict(seeds=4), {'one': (1002, 1003)}),
+        (dict(seeds=2), dict(seeds=[1000, 1001, 1007]), {'one': (1007,)}),
+        (dict(seeds=[1003, 1001]), dict(seeds=[1001, 1002, 1003]), {'one': (1002,)}),
+        (dict(seeds=[1000, 1001]), dict(seeds=2), {}),
+        (dict(seeds=4), dict(seeds=[1000, 1001]), None),
+    ],
+)
+def test_seeds_of_a_condition_that_are_new(before, after, seeds):
+    old, new = (extension.read_config(study(**each)) for each in (before, after))
+    if seeds is None:
+        assert list(extension._differences(old, new)) == [
+            "seeds=[1000, 1001] of condition 'one', there 4"
+        ]
+        return
+    assert not list(extension._differences(old, new))
+    assert extension._growth(old, new, '').seeds == seeds
+
+
+def test_a_condition_with_seeds_of_its_own_grows_by_itself():
+    def config(seeds, own):
+        conditions = {'one': {}, 'two': {'data.split_seed': 1, 'seeds': own}}
+        return extension.read_config(dataclasses.replace(study(seeds), conditions=conditions))
+
+    assert extension._growth(config(2, 3), config(4, 3), '').seeds == {'one': (1002, 1003)}
+    assert extension._growth(config(2, 3), config(2, 4), '').seeds == {'two': (1003,)}
+    assert not list(extension._differences(config(2, 3), config(2, 4)))
+    (text,) = extension._differences(config(2, 3), config(4, 2))
+    assert text == "seeds=2 of condition 'two', there 3"
+
+
 def test_growth_in_words():
     added = Extension('', '', {}, ('l2', 'a, b'), (), {'a': (1010, 1011, 1012), 'b': (1003,)})
     assert added.growth == 'evaluation seeds 1010 to 1012, evaluation seed 1003, options l2, "a, b"'
