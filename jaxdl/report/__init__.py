@@ -121,7 +121,7 @@ def _write(
         warn(f'{workdir / name} {folder.NOT_AS_WRITTEN}: it is written again')
     shutil.rmtree(
         workdir / 'tables', ignore_errors=True
-    )  # their names contain section numbers, which may have changed
+    )  # their names contain titles of sections, which may have changed
     for name, content in files:
         folder.write(workdir / name, content)
     table, path = tables.as_csv(tables.SUMMARY, summary).encode(), workdir / 'summary.csv'

@@ -102,9 +102,11 @@ METRIC_SUMMARY = dict(
     seeds=int,
     validation=float,
     mean=float,
+    sd=float,
     ci_low=float,
     ci_high=float,
     difference=float,
+    difference_sd=float,
     difference_low=float,
     difference_high=float,
 )

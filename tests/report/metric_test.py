@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import workdirs
 from report_pages import Page
+from scipy import stats
 
 from jaxdl import report
 from jaxdl.report.ablation import decision, queries, reading, verdicts
@@ -161,6 +162,12 @@ def test_all_metrics_are_in_a_table(tmp_path):
     workdir = made(tmp_path / 'run', 'auroc', **SMALL)
     report.build(workdir)
     rows = tables.read_table(workdir / 'tables' / 'metrics.csv', tables.METRIC_SUMMARY)
+    for row in rows:  # the half width of a t interval is t s / sqrt(n)
+        t = stats.t.ppf(0.975, row['seeds'] - 1) / row['seeds'] ** 0.5
+        assert t * row['sd'] == pytest.approx((row['ci_high'] - row['ci_low']) / 2)
+        if row['difference'] is not None:
+            half = (row['difference_high'] - row['difference_low']) / 2
+            assert t * row['difference_sd'] == pytest.approx(half)
     study = reading.read(workdir)
     assert {row['metric'] for row in rows} == {'accuracy', 'auroc'}
     for row, ours in zip([r for r in rows if r['metric'] == 'auroc'], study.summary, strict=True):

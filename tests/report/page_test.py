@@ -12,7 +12,7 @@ import workdirs
 
 from jaxdl import report
 from jaxdl.report.page import exports, markup, render
-from jaxdl.report.page.blocks import Table
+from jaxdl.report.page.blocks import Page, Section, Table
 
 STYLE = (render.folder() / 'page.css').read_text()
 TEXT = ('ink', 'soft', 'accent', 'warn')
@@ -98,7 +98,9 @@ def test_every_table_and_figure_is_a_file_too(made):
         first, *rows = csv.reader(path.read_text().splitlines())
         assert rows
         assert {len(row) for row in rows} == {len(first)}
-        assert not [cell for row in rows for cell in row if re.match(r'[=@\t]|[+-](?![\d.])', cell)]
+        assert not [
+            cell for row in rows for cell in row if re.match(r'[=@\t]|[+-](?![\d.]|$)', cell)
+        ]
     result = next((made / 'tables').glob('*test-accuracy*.csv'))
     assert '(+' in result.read_text() or '(-' in result.read_text()
 
@@ -114,11 +116,43 @@ def test_a_table_in_latex():
         [markup.name('50 %_&'), '\u22121.5\n(a \\ b)'],
         [markup.code('x={1}'), '3\u00a0\u00d7 ~^#$<>'],
     ]
-    latex = exports.as_latex(Table('Of A & B', ('Option', 'p'), rows, 'lr'))
+    table = Table('Of A & B', ('Option', 'p'), rows, 'lr')
+    latex = exports.as_latex(table, 'result-of-a-b')
+    assert '\\caption{Of A \\& B}\n\\label{tab:result-of-a-b}\n' in latex
     assert r'\caption{Of A \& B}' in latex
     assert r'\begin{tabular}{lr}' in latex
-    assert r'\textbf{50 \%\_\&} & $-$1.5 (a \textbackslash{} b) \\' in latex
+    stacked = r'\begin{tabular}[t]{@{}r@{}}$-$1.5\\(a \textbackslash{} b)\end{tabular}'
+    assert rf'\textbf{{50 \%\_\&}} & {stacked} \\' in latex
     assert (
         r'\texttt{x=\{1\}} & 3~$\times$ '
         r'\textasciitilde{}\textasciicircum{}\#\$\textless{}\textgreater{} \\' in latex
     )
+    assert latex.replace(r'\{', '').count('{') == latex.replace(r'\}', '').count('}')
+    # Never wider than a column: shrunk if necessary, long headings and texts in several lines.
+    assert r'\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%' in latex
+    wide = exports.as_latex(Table('T', ('Interval over seeds and images',), [['long text']], 'w'))
+    assert r'\begin{tabular}{p{0.25\linewidth}}' in wide
+    assert r'Interval over\\seeds and images\end{tabular} \\' in wide
+
+
+def test_signs_in_cells_of_csv_files():
+    rows = [['\u2013', '-'], ['\u22121.5', '+2'], ['=1', '-x']]
+    table = exports.as_csv(Table('T', ('a', 'b'), rows, 'lr'))
+    assert table.splitlines() == ['a,b', '-,-', '-1.5,+2', "'=1,'-x"]
+
+
+def test_names_of_tables_do_not_depend_on_numbers():
+    def page(seeds, *more):
+        table = Table(f'Test accuracy, over {seeds} seeds per option', ('a',), [['b']], 'l')
+        runs = Table(f'Comparison over {seeds} seeds', ('a',), [['b']], 'l')
+        sections = [*more, Section('Result: less data', [table, table, runs])]
+        return Page('?', [], sections, [Section('Costs', [Table('1 2', ('a',), [['b']], 'l')])])
+
+    names = [
+        'result-less-data-test-accuracy',
+        'result-less-data-test-accuracy-2',
+        'result-less-data-comparison-over-seeds',
+        'costs',
+    ]
+    assert list(page(3).tables) == names
+    assert list(page(10, Section('First', [])).tables) == names

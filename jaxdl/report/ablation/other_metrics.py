@@ -1,6 +1,9 @@
 """All metrics of the evaluation runs: those that do not decide, as tables; all of them as CSV."""
 
 import math
+from collections.abc import Iterable
+
+import numpy as np
 
 from jaxdl import statistics
 from jaxdl.report.ablation.study import AblationRun
@@ -69,7 +72,7 @@ def _row(study: AblationRun, condition: str, option: str, metric: str) -> Row:
         row['mean'] = next(iter(values.values()))
     if len(values) > 1:
         mean, low, high = statistics.mean_interval(list(values.values()))
-        row |= dict(mean=mean, ci_low=low, ci_high=high)
+        row |= dict(mean=mean, sd=_deviation(values.values()), ci_low=low, ci_high=high)
     shared = sorted(values.keys() & baseline.keys())
     if option != study.baseline and len(shared) > 1:
         comparison = statistics.compare(
@@ -78,8 +81,15 @@ def _row(study: AblationRun, condition: str, option: str, metric: str) -> Row:
             test_train_ratio=study.test_train_ratio(condition),
         )
         low, high = comparison.interval
-        row |= dict(difference=comparison.difference, difference_low=low, difference_high=high)
+        deviation = _deviation(values[seed] - baseline[seed] for seed in shared)
+        row |= dict(difference=comparison.difference, difference_sd=deviation)
+        row |= dict(difference_low=low, difference_high=high)
     return row
+
+
+def _deviation(values: Iterable[float]) -> float:
+    """Standard deviation over seeds (divisor n - 1)."""
+    return float(np.std(list(values), ddof=1))
 
 
 def _overview(study: AblationRun, condition: str, names: list[str]) -> Table:

@@ -9,7 +9,7 @@ from jaxdl.report.ablation import queries, verdicts
 from jaxdl.report.ablation.study import Study
 from jaxdl.report.page import markup, scale, words
 from jaxdl.report.page.blocks import Block, Paragraph, Table
-from jaxdl.statistics import CorrectComparison
+from jaxdl.statistics import CorrectComparison, protocol
 from jaxdl.statistics.metrics import SPLIT, Metric
 from jaxdl.workdir.tables import Row
 
@@ -88,6 +88,7 @@ def blocks(study: Study, condition: str, fixed: str = FIXED) -> list[Block]:
         *_over_seeds(compared),
         *_over_images(compared, study.metric, fixed),
         *_components(compared),
+        _spread(study, condition),
         *_control(study, condition, compared),
     ]
 
@@ -111,6 +112,30 @@ def _over_seeds(compared: Sequence[Row]) -> list[Block]:
     tests = words.listing('paired t test' if each else "Welch's t test" for each in paired)
     notes = SEEDS_NOTES.format(tests=tests, pairs='' if all(paired) else PAIRS)
     return [Table(caption, columns, rows, 'lrrrrr'), Paragraph(notes, 'note')]
+
+
+def _spread(study: Study, condition: str) -> Table:
+    """Standard deviations over seeds, of every option and of its differences."""
+    unit, rows = study.scale, []
+    baseline = queries.by_seed(study, condition, study.baseline)
+    for option in study.options:
+        values = queries.by_seed(study, condition, option)
+        deviation = difference = words.DASH
+        if len(values) > 1:
+            deviation = unit.size(float(np.std(list(values.values()), ddof=1)))
+        if option != study.baseline and protocol.is_paired(values, baseline) and len(values) > 1:
+            differences = queries.differences(study, condition, option)
+            difference = unit.size(float(np.std(differences, ddof=1)))
+        mean = unit.number(float(np.mean(list(values.values()))))
+        rows.append([markup.name(option), mean, deviation, difference, str(len(values))])
+    columns = (
+        'Option',
+        unit.head(),
+        unit.difference_head('Standard deviation'),
+        unit.difference_head('Standard deviation of the paired difference'),
+        'Seeds',
+    )
+    return Table('Standard deviation over seeds', columns, rows, 'lrrrr')
 
 
 def _head(compared: Sequence[Row]) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from jaxdl.report.page import markup
 
+WORDS, LONGEST = 7, 80  # of a caption, letters: in the name of the file of a table
+
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
@@ -226,17 +228,24 @@ class Page:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """All tables by file name: number of the section and first words of the caption."""
+        """All tables by file name: title of the section and words of the caption.
+
+        A name has no numbers of sections or counts, so it stays if sections or seeds are added.
+        """
         tables: dict[str, Table] = {}
-        for number, section in self.numbered:
+        outer = ''
+        for _, section in self.numbered:
+            title = _slug(section.title)
+            outer = ('' if section.folded else title) if section.level == 2 else outer
+            within = f'{outer}-{title}' if section.level == 3 and outer else title
             for block in section.blocks:
                 if isinstance(block, Table):
-                    words = (
-                        '-'.join(re.findall(r'[a-z0-9]+', markup.plain(block.caption).lower())[:6])
-                        or 'table'
+                    name = f'{within}-{_slug(_first_words(block.caption))}'.strip('-')
+                    name = name[:LONGEST].strip('-') or 'table'
+                    number = sum(
+                        re.fullmatch(rf'{name}(-\d+)?', other) is not None for other in tables
                     )
-                    name = f'{number.replace(".", "-")}-{words}'[:60]
-                    tables[name if name not in tables else f'{name}-{len(tables)}'] = block
+                    tables[f'{name}-{number + 1}' if number else name] = block
         return tables
 
     @property
@@ -244,3 +253,14 @@ class Page:
         """All figures of the page, in order."""
         groups = [self.head, *(section.blocks for _, section in self.numbered)]
         return [block for blocks in groups for block in blocks if isinstance(block, Figure)]
+
+
+def _slug(text: str) -> str:
+    """Lower-case words of a text, with hyphens, without words that have digits."""
+    words = re.findall(r'[a-z0-9]+', markup.plain(text).lower())
+    return '-'.join(word for word in words if not re.search(r'\d', word))
+
+
+def _first_words(caption: str) -> str:
+    """The first words of a caption, up to the first sign or number of seeds."""
+    return ' '.join(re.split(r'[,;:(]', markup.plain(caption))[0].split()[:WORDS])

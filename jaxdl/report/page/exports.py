@@ -3,13 +3,20 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxdl.report.page import markup
 from jaxdl.report.page.blocks import Page, Table
 
 ASCII = str.maketrans({'\u00a0': ' ', '\u2212': '-', '\u2013': '-', '\u00d7': 'x'})
+
+# LaTeX of a table: letters in a line of a heading, a column of long text, and a box that shrinks a
+# table that is too wide.
+HEAD = 18
+WRAPPED = r'p{0.25\linewidth}'
+SHRUNK = r'\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%'
 
 
 def files(page: Page) -> Iterator[tuple[str, str | bytes]]:
@@ -19,7 +26,7 @@ def files(page: Page) -> Iterator[tuple[str, str | bytes]]:
         yield f'figures/{figure.name}.png', figure.drawing.png
     for name, table in page.tables.items():
         yield f'tables/{name}.csv', as_csv(table)
-        yield f'tables/{name}.tex', as_latex(table)
+        yield f'tables/{name}.tex', as_latex(table, name)
 
 
 def as_csv(table: Table) -> str:
@@ -30,18 +37,56 @@ def as_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def as_latex(table: Table) -> str:
-    """A table as LaTeX for `booktabs`, one line per row."""
-    letters = ''.join('r' if letter == 'r' else 'l' for letter in table.align)
-    lines = [' & '.join(map(markup.latex, row)) + r' \\' for row in (table.columns, *table.rows)]
-    head = [
+def as_latex(table: Table, name: str = '') -> str:
+    """A table as LaTeX, one line per row, with the label `tab:NAME`; not wider than a column.
+
+    Needs the packages booktabs and graphicx.
+    """
+    columns = {'r': 'r', 'l': 'l', 'w': WRAPPED}
+    letters = ''.join(columns[letter] for letter in table.align)
+    head = ' & '.join(
+        _stack(_wrap(column), 'r' if letter == 'r' else 'l')
+        for column, letter in zip(table.columns, table.align, strict=True)
+    )
+    rows = [
+        ' & '.join(
+            markup.latex(cell) if letter == 'w' else _stack(str(cell).split('\n'), letter)
+            for cell, letter in zip(row, table.align, strict=True)
+        )
+        for row in table.rows
+    ]
+    lines = [
+        r'% \usepackage{booktabs,graphicx}',
         r'\begin{table}',
         r'\centering',
         rf'\caption{{{markup.latex(table.caption)}}}',
+        *([rf'\label{{tab:{name}}}'] if name else []),
+        SHRUNK,
         rf'\begin{{tabular}}{{{letters}}}',
+        r'\toprule',
+        rf'{head} \\',
+        r'\midrule',
+        *(rf'{row} \\' for row in rows),
+        r'\bottomrule',
+        r'\end{tabular}}',
+        r'\end{table}',
     ]
-    tail = [r'\bottomrule', r'\end{tabular}', r'\end{table}']
-    return '\n'.join([*head, r'\toprule', lines[0], r'\midrule', *lines[1:], *tail]) + '\n'
+    return '\n'.join(lines) + '\n'
+
+
+def _wrap(head: str) -> list[str]:
+    """Lines of a heading; one with marks stays whole."""
+    text = ' '.join(str(head).split('\n'))
+    whole = markup.plain(text) != text
+    return [text] if whole else textwrap.wrap(text, HEAD, break_long_words=False) or ['']
+
+
+def _stack(lines: Sequence[str], letter: str) -> str:
+    """Lines of a cell in LaTeX, one above the other."""
+    texts = [markup.latex(line) for line in lines]
+    if len(texts) == 1:
+        return texts[0]
+    return rf'\begin{{tabular}}[t]{{@{{}}{letter}@{{}}}}' + r'\\'.join(texts) + r'\end{tabular}'
 
 
 def _cell(text: str) -> str:
@@ -55,4 +100,4 @@ def disarmed(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def disarm(text: str) -> str:
     """A cell that no spreadsheet reads as a formula."""
-    return f"'{text}" if re.match(r'[=@\t]|[+-](?![\d.])', text) else text
+    return f"'{text}" if re.match(r'[=@\t]|[+-](?![\d.]|$)', text) else text
