@@ -21,14 +21,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 SEED := $(or $(SEED),$(shell date +%s))
-ALL_EXTRAS := decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tables$(,)tensorboard$(,)wandb
+ALL_EXTRAS := backbones$(,)decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)serve$(,)tables$(,)tensorboard$(,)wandb
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
 .PHONY: setup demo test test-all test-lowest test-newest test-wheel test-faults lint bench docs
 .PHONY: notebooks native-check audit clean
 
-setup: .venv/.extras-decode$(,)onednn$(EXTRAS:%=$(,)%)
+setup: .venv/.extras-backbones$(,)decode$(,)onednn$(EXTRAS:%=$(,)%)
 
 demo: setup
 	$(BIN)/python -m jaxdl.main --experiment=pooling

@@ -1,7 +1,7 @@
-"""Residual networks against timm's, as ratios: images per second, and memory.
+"""Pretrained networks against timm's, as ratios: images per second, and memory.
 
 Run    python -m benchmarks.resnet [resnet18 resnet50 ...]
-Takes  about 6 minutes on 2 cores
+Takes  about 9 minutes on 2 cores
 Gives  a line for each network and work; each side in a process of its own, in turn
 """
 
@@ -11,20 +11,22 @@ import sys
 
 from benchmarks import sides
 
-SIZE, CLASSES = dict(batch=16, side=160), 81
-NETWORKS, WORKS = ('resnet18', 'resnet50'), ('training', 'inference')
+BATCH, CLASSES = 16, 81
+NETWORKS = dict(resnet18=160, resnet50=160, tf_efficientnet_lite0=224)  # side in pixels
+WORKS = ('training', 'inference')
 ROUNDS, SECONDS = 7, 4.0
 
 
 def measured(name: str, work: str) -> dict[str, list[sides.Answer]]:
     """Answers of each side, round by round."""
+    size = dict(batch=BATCH, side=NETWORKS.get(name, 224))
     rows = {
         side: dict(module=f'resnet_{side}', options=dict(name=name, work=work))
         for side in ('ours', 'timm')
     }
     with contextlib.ExitStack() as stack:
         started = {
-            side: stack.enter_context(sides.started(row, SIZE, CLASSES))
+            side: stack.enter_context(sides.started(row, size, CLASSES))
             for side, row in rows.items()
         }
         parameters = {side.facts['parameters'] for side in started.values()}
@@ -44,7 +46,7 @@ def line(name: str, work: str, by_side: dict[str, list[sides.Answer]]) -> str:
     ours, timm = (1 / statistics.median(each) for each in seconds.values())
     memory = ' and '.join(f'{answers[-1]["peak_gib"]:.2f}' for answers in by_side.values())
     return (
-        f'{name} {work}: {ours:.1f} images/s, timm {timm:.1f}, '
+        f'{name} {work}, {NETWORKS.get(name, 224)} px: {ours:.1f} images/s, timm {timm:.1f}, '
         f'ratio {statistics.median(ratios):.2f} '
         f'({ratios[0]:.2f} to {ratios[-1]:.2f}); peak {memory} GiB'
     )
@@ -52,10 +54,7 @@ def line(name: str, work: str, by_side: dict[str, list[sides.Answer]]) -> str:
 
 def main(names: list[str]) -> None:
     """Measures and prints."""
-    print(
-        f'batch {SIZE["batch"]}, {SIZE["side"]} px, float32, {sides.CORES} cores; '
-        'timm in channels_last'
-    )
+    print(f'batch {BATCH}, float32, {sides.CORES} cores; timm in channels_last')
     for name in names or NETWORKS:
         for work in WORKS:
             print(line(name, work, measured(name, work)), flush=True)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.models import ARCHITECTURES
+from jaxdl.models.families import make_network
 from jaxdl.models.folded import fold
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.network import Network
 
 LEARNING_RATE = 0.01
 QUICK: Any = {'xla_backend_optimization_level': 0}  # initial weights are made once
@@ -23,8 +24,7 @@ def prepare(
 
     The function returns the seconds per image and the last loss.
     """
-    architecture = ARCHITECTURES[name]
-    module = ResNet(architecture, classes, architecture.preprocessing)
+    module = make_network(ARCHITECTURES[name], classes)
     rng = np.random.default_rng(0)
     images = jnp.asarray(
         rng.uniform(-1, 1, (size['batch'], size['side'], size['side'], 3)), jnp.float32
@@ -54,7 +54,7 @@ def prepare(
 
 
 def _training(
-    module: ResNet, images: jax.Array, labels: jax.Array, variables: Any
+    module: Network, images: jax.Array, labels: jax.Array, variables: Any
 ) -> Callable[[], float]:
     def update(variables: Any) -> tuple[Any, jax.Array]:
         def loss(params: Any) -> tuple[jax.Array, Any]:
@@ -76,6 +76,6 @@ def _training(
     return step
 
 
-def _asking(module: ResNet, images: jax.Array, variables: Any) -> Callable[[], float]:
+def _asking(module: Network, images: jax.Array, variables: Any) -> Callable[[], float]:
     folded, compute = fold(module, variables), jax.jit(lambda network, images: network(images))
     return lambda: float(compute(folded, images)[0, 0])

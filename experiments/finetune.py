@@ -1,6 +1,6 @@
 """What accuracy does a network reach on your images after fine-tuning?
 
-Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR --set=weights=FILE
+Run    python -m jaxdl.main --experiment=finetune --dataset=folder:DIR
 """
 
 from jaxdl import Data, FineTune, Recipe, TrainSettings, override

@@ -43,7 +43,7 @@ SHORT = """jaxdl: theory by execution, ablations with error bars, fine-tuning, i
   jaxdl --experiment=pooling --mode=plan  groups, memory and time of that run
   jaxdl --experiment=backprop             a derivation, checked by running it
   jaxdl --mode=new my_study               a template for your own study
-  jaxdl --experiment=probe --dataset=folder:DIR --set=weights=FILE
+  jaxdl --experiment=probe --dataset=folder:DIR
                                           a pretrained network on your images
   jaxdl --mode=predict --checkpoint=runs/probe --images=DIR --output=FILE.csv
   jaxdl --mode=serve --checkpoint=runs/probe
@@ -99,7 +99,9 @@ class CommandLine:
         FILES, 'analyze: CSV file of results that were trained elsewhere, or a glob of files'
     )
     workdir: str | None = _flag(FILES, 'output folder, to resume and to report on (runs/NAME)')
-    checkpoint: str | None = _flag(FILES, 'workdir of a finished fine-tuning')
+    checkpoint: str | None = _flag(
+        FILES, 'workdir of a finished fine-tuning, or embedded weights: efficientnet_lite0'
+    )
     output: str | None = _flag(FILES, 'the file of predict, the folder of export and evaluate')
     overwrite: bool = _flag(FILES, 'clear the workdir first, or replace the output', False)
     coordinator: str | None = _flag(PROCESSES, 'HOST:PORT of the first process')

@@ -10,7 +10,7 @@ from jaxdl import fields
 from jaxdl.config.names import PICTURES, PROBES, TRACKERS
 from jaxdl.config.recipe import RECIPES, Probe, Recipe
 from jaxdl.data import Data
-from jaxdl.models import ARCHITECTURES
+from jaxdl.models import ARCHITECTURES, embedded
 from jaxdl.models.conv import LOWERINGS
 from jaxdl.statistics.metrics import METRICS
 from jaxdl.statistics.protocol import MEASURING_SEED
@@ -85,7 +85,8 @@ class FineTune:
 
     Args:
       stages: `probe` alone, or `probe` and `finetune`.
-      weights: a file of weights, or an id of the Hugging Face hub.
+      weights: a file of weights, weights of a package (`models.embedded.EMBEDDED`), or an id of the
+        Hugging Face hub.
       architecture: a row of models.ARCHITECTURES; empty: recognised from the tensors.
       revision: of a hub id.
       network: which of several networks in the file, by a part of the names of its tensors:
@@ -97,7 +98,7 @@ class FineTune:
     stages: tuple[str, ...] = fields.ruled(
         ('probe', 'finetune'), fields.each(fields.one_of(('probe', 'finetune')))
     )
-    weights: str = ''
+    weights: str = embedded.DEFAULT
     architecture: str = fields.ruled('', fields.one_of(('', *ARCHITECTURES)))
     revision: str = ''
     network: str = ''

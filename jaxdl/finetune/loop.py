@@ -23,7 +23,7 @@ from jaxdl.data.batches import Feed
 from jaxdl.errors import InputError, warn
 from jaxdl.finetune import phases
 from jaxdl.finetune.phases import Phase
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.network import Network
 from jaxdl.runtime import checkpoint, distributed, out_of_memory, sharding
 from jaxdl.runtime.signals import Interrupted, TrainingFailed
 from jaxdl.statistics import classification
@@ -146,7 +146,7 @@ class TrainedNetwork:
 def train_network(
     context: RunContext,
     job: TrainingJob,
-    module: ResNet,
+    module: Network,
     variables: Mapping[str, Any],
     settings: TrainSettings,
     recipe: Recipe,
@@ -216,7 +216,7 @@ class _Loop:
         self,
         context: RunContext,
         job: TrainingJob,
-        module: ResNet,
+        module: Network,
         settings: StepSettings,
         recipe: Recipe,
         keeper: checkpoint.Keeper,

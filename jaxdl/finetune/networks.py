@@ -15,7 +15,7 @@ from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
 from jaxdl.finetune.seeds import network_seed
 from jaxdl.inference import tta
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.network import Network
 from jaxdl.runtime import distributed
 from jaxdl.statistics import classification
 from jaxdl.train import averaging, train_step
@@ -146,7 +146,7 @@ class _Evaluation:
     """Log-probabilities [n, classes] of held-out images, without test-time augmentation."""
 
     run: FineTuneRun
-    module: ResNet
+    module: Network
     indices: np.ndarray
 
     def __call__(self, variables: Mapping[str, Any]) -> np.ndarray:
@@ -187,12 +187,12 @@ def _initial_head(
     )
 
 
-def _classifier(run: FineTuneRun) -> ResNet:
+def _classifier(run: FineTuneRun) -> Network:
     return run.network.module.clone(num_classes=len(run.class_names))
 
 
 def _predict(
-    run: FineTuneRun, module: ResNet, members: Sequence[Any], indices: np.ndarray
+    run: FineTuneRun, module: Network, members: Sequence[Any], indices: np.ndarray
 ) -> np.ndarray:
     return tta.log_probabilities(module, members, run.card, run.dataset.images, indices)
 
@@ -206,7 +206,7 @@ def _predict_by_probe(
 
 
 def _predict_folds(
-    run: FineTuneRun, module: ResNet, networks: Sequence[Validated]
+    run: FineTuneRun, module: Network, networks: Sequence[Validated]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Each image by the networks of the fold that held it out.
 
@@ -227,7 +227,7 @@ def _predict_folds(
     return np.concatenate(indices), np.concatenate(logits), probe_predicted
 
 
-def _train_on_all_images(run: FineTuneRun, module: ResNet, members: list[Any]) -> list[Any]:
+def _train_on_all_images(run: FineTuneRun, module: Network, members: list[Any]) -> list[Any]:
     """The networks after the final training on train + validation, by a schedule of its own.
 
     Networks of folds are unchanged: each image was trained on by some of them.
@@ -250,7 +250,7 @@ def _train_on_all_images(run: FineTuneRun, module: ResNet, members: list[Any]) -
     return trained
 
 
-def _soup(run: FineTuneRun, module: ResNet, members: Sequence[Any]) -> Any:
+def _soup(run: FineTuneRun, module: Network, members: Sequence[Any]) -> Any:
     """The greedy soup of some networks by the metric on the validation images."""
     evaluate, labels = _Evaluation(run, module, run.splits.val), run.dataset.labels[run.splits.val]
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from jaxdl.config.recipe import Recipe
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.network import Network
 from jaxdl.train import masks, train_step
 from jaxdl.train.settings import StepOptions, StepSettings, TrainSettings
 from jaxdl.train.train_step import StepConfig, Timeline
@@ -67,7 +67,7 @@ def step_settings(settings: TrainSettings, recipe: Recipe) -> StepSettings:
 
 
 def step_config(
-    module: ResNet, settings: StepSettings, recipe: Recipe, phase: Phase, per_epoch: int
+    module: Network, settings: StepSettings, recipe: Recipe, phase: Phase, per_epoch: int
 ) -> StepConfig:
     """Fixed settings of the training program of a phase."""
     last = phase.learns == 'fixed'
@@ -90,12 +90,14 @@ def timeline(recipe: Recipe, phase: Phase, per_epoch: int) -> Timeline:
     return Timeline(recipe.epochs * per_epoch)
 
 
-def _batch_norms(module: ResNet, recipe: Recipe, last: bool) -> bool | tuple[str, ...]:
+def _batch_norms(module: Network, recipe: Recipe, last: bool) -> bool | tuple[str, ...]:
     """Stages whose norms take the statistics of the batch: those that learn, or none."""
     if recipe.norms != 'batch' or last:
         return False
     if not recipe.frozen:
         return True
-    blocks = [f'layer{i}' for i in range(1, len(module.architecture.stages) + 1)]
-    frozen = {*recipe.frozen, *(('stem', *blocks[:-1]) if masks.EARLY in recipe.frozen else ())}
-    return tuple(stage for stage in ('stem', *blocks, 'norm') if stage not in frozen)
+    names, frozen = module.architecture.stage_names, {*recipe.frozen}
+    if masks.EARLY in recipe.frozen:
+        last = [name for name in names if name != masks.NORM][-1]
+        frozen |= {name for name in names if name not in (masks.NORM, last)}
+    return tuple(name for name in names if name not in frozen)

@@ -96,6 +96,7 @@ def model_plan(experiment: FineTune, network: Backbone) -> ModelPlan:
         revision=network.revision,
         weights_checksum=checksum(network.variables),
         weights_notes=network.notes,
+        weights_licence=network.licence,
         eval_size=setup.evaluation_size(experiment, network),
         parameters=_parameters(network),
         features=network.module.architecture.features,

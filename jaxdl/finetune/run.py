@@ -54,6 +54,8 @@ def run(
     if not resumes or not complete:
         network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
         unlabelled = artifacts.find_unlabelled(experiment)
+        if distributed.is_first():
+            setup.warn_of_upscaling(experiment, network, dataset)
         if overwrite and distributed.is_first():
             workdir.clear(folder)
         distributed.wait('cleared')

@@ -15,7 +15,7 @@ from jaxdl.data import Dataset, Splits, bursts, load
 from jaxdl.errors import InputError, warn
 from jaxdl.inference import features
 from jaxdl.models import conv, port, weights
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.network import Network
 from jaxdl.runtime import distributed, tracking
 from jaxdl.train import losses, masks
 from jaxdl.workdir import records
@@ -34,12 +34,14 @@ class Backbone:
       variables: NumPy arrays.
       revision: commit of the weights on the hub; empty for a file.
       notes: a line per thing that was chosen or passed over in the file.
+      licence: of the weights; empty where it is unknown.
     """
 
-    module: ResNet
+    module: Network
     variables: dict[str, Any]
     revision: str
     notes: tuple[str, ...] = ()
+    licence: str = ''
 
 
 def check_settings(experiment: FineTune) -> None:
@@ -105,7 +107,7 @@ def load_backbone(experiment: FineTune) -> Backbone:
         prepared = dataclasses.replace(module.preprocessing, fit=experiment.data.fit, crop=1.0)
         module = module.clone(preprocessing=prepared)
     module = module.clone(lowering=_lowering(experiment), remat=experiment.finetune.remat)
-    return Backbone(module, variables, read.revision, notes)
+    return Backbone(module, variables, read.revision, notes, read.licence)
 
 
 def check_frozen(experiment: FineTune, variables: Mapping[str, Any]) -> None:
@@ -152,6 +154,17 @@ def load_images(experiment: FineTune) -> Dataset:
     if images.shape[-1] == 1:
         dataset = dataclasses.replace(dataset, images=np.repeat(images, 3, -1))
     return dataset
+
+
+def warn_of_upscaling(experiment: FineTune, network: Backbone, dataset: Dataset) -> None:
+    """Write a line where the probe's images are decoded smaller than the network expects."""
+    preprocessing, side = network.module.preprocessing, dataset.images.shape[1]
+    needed = round(preprocessing.size / preprocessing.crop)
+    if not experiment.probe.probe_size and side < needed:
+        warn(
+            f'images of {side} px are scaled up for the network: '
+            f'--set=image_size={needed} decodes them at the size that it expects'
+        )
 
 
 def check_unchanged(dataset: Dataset, network: Backbone, folder: pathlib.Path) -> None:
@@ -246,7 +259,7 @@ def model_card(
     )
 
 
-def add_head(network: Backbone, head: Head) -> tuple[ResNet, dict[str, Any]]:
+def add_head(network: Backbone, head: Head) -> tuple[Network, dict[str, Any]]:
     """The network with a head on its features: module and variables."""
     module = network.module.clone(num_classes=len(head['bias']))
     params = dict(network.variables['params'], head=dict(head))
@@ -269,7 +282,7 @@ def rescale_features(
     """
     params = network.variables['params']
     size = float(np.sqrt(np.mean(np.square(features, dtype=np.float64))))
-    if 'norm' not in params or not size:
+    if not network.module.architecture.scalable or not size:
         return network, dict(head)
     norm = {name: np.asarray(value / size, np.float32) for name, value in params['norm'].items()}
     variables = dict(network.variables, params=dict(params, norm=norm))

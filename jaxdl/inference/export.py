@@ -15,9 +15,9 @@ from jaxdl import workdir
 from jaxdl.data.decode import BACKGROUND
 from jaxdl.errors import InputError
 from jaxdl.inference import tta
+from jaxdl.models.families import family_of
+from jaxdl.models.network import Network
 from jaxdl.models.port import to_tensors
-from jaxdl.models.resnet import ResNet
-from jaxdl.models.tensor_names import HEADS, name_of
 from jaxdl.workdir import records
 from jaxdl.workdir.records import ModelCard
 
@@ -35,7 +35,7 @@ LOADING = dict(  # origin of the names -> code that loads the weights
 
 
 def export(
-    module: ResNet,
+    module: Network,
     variables: Mapping[str, Any],
     output: pathlib.Path,
     image_size: int,
@@ -90,7 +90,7 @@ def with_adjustment(variables: Mapping[str, Any], adjustment: Sequence[float]) -
     return dict(variables, params=dict(params, head=dict(params['head'], bias=bias)))
 
 
-def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
+def config(module: Network, image_size: int, card: ModelCard) -> dict[str, Any]:
     """config.json as timm reads it (`local-dir:`, `hf-hub:`), and the model card."""
     row, preprocessing = module.architecture, module.preprocessing
     metadata = records.as_json(card)
@@ -105,8 +105,8 @@ def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
         num_classes=module.num_classes,
     )
     if row.names == 'timm':  # timm replaces these layers for other classes or channels
-        first = name_of((row.first_convolution, 'kernel'), row).removesuffix('.weight')
-        expected |= dict(first_conv=first, classifier=HEADS[row.names])
+        first = family_of(row).name_of((row.first_convolution, 'kernel'), row)
+        expected |= dict(first_conv=first.removesuffix('.weight'), classifier=row.head)
     return dict(
         architecture=row.name,
         num_classes=module.num_classes,
@@ -118,7 +118,7 @@ def config(module: ResNet, image_size: int, card: ModelCard) -> dict[str, Any]:
     )
 
 
-def program(module: ResNet, variables: Mapping[str, Any], image_size: int) -> bytes:
+def program(module: Network, variables: Mapping[str, Any], image_size: int) -> bytes:
     """Serialised StableHLO of the network, weights included.
 
     The program uses no custom calls: convolutions are XLA's, on a GPU in full precision, so that
@@ -144,7 +144,7 @@ def program(module: ResNet, variables: Mapping[str, Any], image_size: int) -> by
         return bytes(stablehlo.export(jax.jit(logits), platforms=PLATFORMS)(images).serialize())
 
 
-def readme(module: ResNet, image_size: int) -> str:
+def readme(module: Network, image_size: int) -> str:
     """README.md: how to load each file."""
     row, preprocessing = module.architecture, module.preprocessing
     side = round(image_size / preprocessing.crop)
@@ -181,7 +181,7 @@ outputs = model.call(images)
 """
 
 
-def _check(module: ResNet, card: ModelCard) -> None:
+def _check(module: Network, card: ModelCard) -> None:
     names = card.class_names
     if names and len(names) != module.num_classes:
         raise InputError(

@@ -25,8 +25,8 @@ from jaxdl import workdir
 from jaxdl.augment import centre_boxes, resized_crop
 from jaxdl.data import decode
 from jaxdl.inference import batched, tta
-from jaxdl.models.folded import FoldedResNet, fold
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.folded import FoldedNetwork, fold
+from jaxdl.models.network import Network
 from jaxdl.runtime import caches
 from jaxdl.runtime.progress import show_progress
 from jaxdl.workdir.checksums import checksum
@@ -40,7 +40,7 @@ VIEWS = (slice(None), slice(None, None, -1))  # of the columns: as they are, mir
 
 
 def extract(
-    module: ResNet,
+    module: Network,
     variables: Any,
     images: np.ndarray,
     indices: Sequence[int] | np.ndarray | None = None,
@@ -90,7 +90,7 @@ def extract(
     return features
 
 
-def compute(network: FoldedResNet, images: np.ndarray, size: int) -> np.ndarray:
+def compute(network: FoldedNetwork, images: np.ndarray, size: int) -> np.ndarray:
     """Features float32 [n, features] of uint8 [n, side, side, channel], without the cache."""
     return np.asarray(_features(network, images, size=size))
 
@@ -104,7 +104,7 @@ def _meter(
 
 
 def _compute(
-    module: ResNet,
+    module: Network,
     variables: Any,
     images: np.ndarray,
     chosen: np.ndarray,
@@ -134,7 +134,7 @@ def _compute(
 
 
 @functools.partial(jax.jit, static_argnames='size')
-def _features(network: FoldedResNet, images: jax.Array, size: int) -> jax.Array:
+def _features(network: FoldedNetwork, images: jax.Array, size: int) -> jax.Array:
     """Features [b, features] of images as stored [b, side, side, channel]."""
     preprocessing = network.module.preprocessing
     images = tta.three_channels(jnp.asarray(images))
@@ -142,7 +142,7 @@ def _features(network: FoldedResNet, images: jax.Array, size: int) -> jax.Array:
     return network.features(tta.normalize(crops, preprocessing))
 
 
-def _settings(module: ResNet, weights: str, images: np.ndarray, size: int, view: int) -> str:
+def _settings(module: Network, weights: str, images: np.ndarray, size: int, view: int) -> str:
     """Everything that the features of a view depend on, except the images themselves."""
     preprocessing = module.preprocessing
     settings = dict(

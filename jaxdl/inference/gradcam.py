@@ -16,11 +16,12 @@ import numpy as np
 
 from jaxdl import augment
 from jaxdl.inference import tta
-from jaxdl.models.folded import FoldedResNet
+from jaxdl.models.folded import FoldedNetwork
+from jaxdl.models.network import pool
 from jaxdl.models.norm import to_float32
 
 
-def gradcam(networks: Sequence[FoldedResNet], size: int, batch: Any, classes: Any) -> jax.Array:
+def gradcam(networks: Sequence[FoldedNetwork], size: int, batch: Any, classes: Any) -> jax.Array:
     """Grad-CAM of one class per image, on the centre crop, averaged over networks.
 
     Args:
@@ -70,12 +71,12 @@ def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnames='size')
-def _map(network: FoldedResNet, batch: jax.Array, classes: jax.Array, size: int) -> jax.Array:
+def _map(network: FoldedNetwork, batch: jax.Array, classes: jax.Array, size: int) -> jax.Array:
     """float32 [b, rows, columns] of at least 0, not scaled."""
     preprocessing = network.module.preprocessing
     images = tta.normalize(_centre(batch, preprocessing.crop, size), preprocessing)
     features = to_float32(network.feature_map(images))
-    logits, pull = jax.vjp(lambda values: network.classify(values.mean((1, 2))), features)
+    logits, pull = jax.vjp(lambda values: network.classify(pool(values)), features)
     (gradient,) = pull(jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
     return jax.nn.relu((features * gradient.mean((1, 2), keepdims=True)).sum(-1))
 

@@ -15,15 +15,19 @@ import numpy as np
 from jaxdl.config.recipe import VIEWS
 from jaxdl.data.decode import FITS
 from jaxdl.errors import InputError, unknown, warn
+from jaxdl.models import embedded, port, weights
 from jaxdl.models.architectures import ARCHITECTURES
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.families import make_network
+from jaxdl.models.network import Network
 from jaxdl.runtime import checkpoint
 from jaxdl.train import averaging
 from jaxdl.workdir import check_inside, read_json, records
 from jaxdl.workdir.records import ModelCard, Preprocessing
 
 FINAL, TRAINING, DONE = (pathlib.Path('checkpoints', name) for name in ('final', 'train', 'done'))
-RUNS = 'give the workdir of a run of probe, finetune or challenge'
+RUNS = (
+    f'give the workdir of a run of probe, finetune or challenge, or {", ".join(embedded.EMBEDDED)}'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +40,7 @@ class SavedModel:
       card: metadata.
     """
 
-    module: ResNet
+    module: Network
     members: tuple[Any, ...]
     card: ModelCard
 
@@ -68,7 +72,7 @@ def save(workdir: pathlib.Path, members: Sequence[Any], card: ModelCard) -> None
 
 
 def load(workdir: pathlib.Path) -> SavedModel:
-    """Load the networks of a workdir.
+    """Load the networks of a workdir, or embedded weights by their name.
 
     Where the run has not ended, or its final checkpoint is damaged, the network is that of the
     training with the most steps, and a line on stderr says so.
@@ -76,6 +80,8 @@ def load(workdir: pathlib.Path) -> SavedModel:
     Raises:
       InputError: no run is there, it keeps no networks, or it has saved none yet.
     """
+    if embedded.is_embedded(str(workdir)):
+        return _load_embedded(str(workdir))
     _check_workdir(workdir)
     try:
         tree, metadata = checkpoint.read_model(workdir / FINAL)
@@ -91,6 +97,26 @@ def load(workdir: pathlib.Path) -> SavedModel:
     card = parse_card(metadata, where)
     module = _make_module(card, members, where)
     return SavedModel(module, tuple(jax.tree.map(np.asarray, member) for member in members), card)
+
+
+def _load_embedded(name: str) -> SavedModel:
+    """A row of EMBEDDED as it is: a classifier of the classes of ImageNet, not calibrated."""
+    read = weights.read(name)
+    module, variables, _ = port.load(read)
+    preprocessing = module.preprocessing
+    card = ModelCard(
+        architecture=module.architecture.name,
+        num_classes=module.num_classes,
+        class_names=embedded.read_imagenet_classes(),
+        preprocessing=preprocessing,
+        eval_size=preprocessing.size,
+        views='none',
+        temperature=1.0,
+        adjustment=(),
+        weights=name,
+        decoded_size=round(preprocessing.size / preprocessing.crop),
+    )
+    return SavedModel(module, (variables,), card)
 
 
 def parse_card(metadata: Mapping[str, Any], where: str) -> ModelCard:
@@ -179,7 +205,7 @@ def _select_variables(state: Mapping[str, Any], step: int, ema: float) -> dict[s
     return dict(zip(names, averaging.correct_bias(tuple(state['ema']), ema, step), strict=True))
 
 
-def _make_module(card: ModelCard, members: Sequence[Any], where: str) -> ResNet:
+def _make_module(card: ModelCard, members: Sequence[Any], where: str) -> Network:
     """The module that a card describes, once it fits the networks."""
     if card.architecture not in ARCHITECTURES:
         raise unknown('architecture', card.architecture, ARCHITECTURES, f' in {where}')
@@ -195,7 +221,7 @@ def _make_module(card: ModelCard, members: Sequence[Any], where: str) -> ResNet:
             'use the checkpoint of a fine-tuning'
         ) from None
     _check_classes(card, outputs, where)
-    return ResNet(ARCHITECTURES[card.architecture], card.num_classes, card.preprocessing)
+    return make_network(ARCHITECTURES[card.architecture], card.num_classes, card.preprocessing)
 
 
 def _check_classes(card: ModelCard, outputs: Sequence[int], where: str) -> None:

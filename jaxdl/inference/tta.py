@@ -17,8 +17,8 @@ from jaxdl.config.recipe import VIEWS
 from jaxdl.data import preprocess
 from jaxdl.errors import InputError, unknown
 from jaxdl.inference import batched
-from jaxdl.models.folded import FoldedResNet, fold
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.folded import FoldedNetwork, fold
+from jaxdl.models.network import Network
 from jaxdl.workdir.records import ModelCard, Preprocessing
 
 CORNER = 7 / 8  # largest share of the sides of a corner crop: beyond, the five hardly differ
@@ -54,7 +54,7 @@ def make_view(images: jax.Array, box: jax.Array, mirrored: jax.Array, size: int)
 
 
 def log_probabilities(
-    module: ResNet,
+    module: Network,
     members: Sequence[Any],
     card: ModelCard,
     images: Any,
@@ -87,13 +87,13 @@ def log_probabilities(
     return np.zeros((0, module.num_classes), np.float32) if rows is None else rows
 
 
-def fold_members(module: ResNet, members: Sequence[Any]) -> tuple[FoldedResNet, ...]:
+def fold_members(module: Network, members: Sequence[Any]) -> tuple[FoldedNetwork, ...]:
     """Networks with folded norms, on the host: once per evaluation, not per batch."""
     return tuple(fold(module, variables) for variables in members)
 
 
 def batch_log_probabilities(
-    networks: Sequence[FoldedResNet], card: ModelCard, batch: Any
+    networks: Sequence[FoldedNetwork], card: ModelCard, batch: Any
 ) -> jax.Array:
     """Log of the mean, over networks and views, of softmax(logits - adjustment).
 
@@ -121,7 +121,7 @@ def batch_log_probabilities(
 
 @functools.partial(jax.jit, static_argnames='size')
 def _log_softmax(
-    network: FoldedResNet,
+    network: FoldedNetwork,
     adjustment: jax.Array,
     batch: jax.Array,
     box: jax.Array,

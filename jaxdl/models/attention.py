@@ -14,20 +14,23 @@ from flax import linen as nn
 Layers = Mapping[str, Mapping[str, jax.Array]]
 
 
-def squeeze_excite(layers: Layers, images: jax.Array) -> jax.Array:
-    """Two dense layers with a ReLU between them, then a sigmoid (`se`).
+def squeeze_excite(
+    layers: Layers, images: jax.Array, activation: Callable[[jax.Array], jax.Array] = nn.relu
+) -> jax.Array:
+    """Two dense layers with an activation between them, then a sigmoid (`se`).
 
     Args:
       layers: `fc1` and `fc2`, as convolutions of 1 x 1.
       images: float [batch, height, width, channel].
+      activation: of the first layer.
 
     Returns:
       The images times the gates.
     """
     values = images.mean((1, 2))
-    for name, activation in (('fc1', nn.relu), ('fc2', nn.sigmoid)):
+    for name, function in (('fc1', activation), ('fc2', nn.sigmoid)):
         kernel, bias = (layers[name][leaf].astype(values.dtype) for leaf in ('kernel', 'bias'))
-        values = activation(values @ kernel[0, 0] + bias[None])
+        values = function(values @ kernel[0, 0] + bias[None])
     return images * values[:, None, None]
 
 

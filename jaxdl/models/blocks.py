@@ -14,11 +14,11 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from jaxdl.models.architectures import Architecture
 from jaxdl.models.attention import Attention
 from jaxdl.models.conv import conv_large
 from jaxdl.models.layers import Conv
 from jaxdl.models.norm import BatchNorm, is_native, max_pool_native
+from jaxdl.models.resnet_rows import ResNetRow
 
 
 def conv_layer(features: int, side: int = 3, stride: int = 1, **settings: Any) -> Conv:
@@ -28,7 +28,8 @@ def conv_layer(features: int, side: int = 3, stride: int = 1, **settings: Any) -
 
 def batch_norm(lowering: str, relu: bool = False, name: str | None = None) -> BatchNorm:
     """Batch norm of a residual network: its running variance is unbiased, as PyTorch's."""
-    return BatchNorm(unbiased=True, lowering=lowering, relu=relu, name=name)
+    activation = 'relu' if relu else ''
+    return BatchNorm(unbiased=True, lowering=lowering, activation=activation, name=name)
 
 
 class Residual(nn.Module):
@@ -42,7 +43,7 @@ class Residual(nn.Module):
       lowering: a row of `conv.LOWERINGS`, or `auto`.
     """
 
-    architecture: Architecture
+    architecture: ResNetRow
     width: int
     stride: int
     shortcut: str
@@ -85,7 +86,7 @@ class Preactivation(nn.Module):
     Gluon's `BottleneckV2`. Attributes as in `Residual`.
     """
 
-    architecture: Architecture
+    architecture: ResNetRow
     width: int
     stride: int
     shortcut: str
@@ -106,7 +107,7 @@ class Preactivation(nn.Module):
         return branch + images
 
 
-def _convolutions(architecture: Architecture, width: int, stride: int) -> list[Callable[..., Conv]]:
+def _convolutions(architecture: ResNetRow, width: int, stride: int) -> list[Callable[..., Conv]]:
     """Convolutions of a block, without lowering and name; the first 3 x 3 has the stride."""
     if architecture.block == 'basic':
         return [partial(conv_layer, width, 3, stride), partial(conv_layer, width)]

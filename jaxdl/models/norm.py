@@ -6,7 +6,7 @@ network on a CPU these passes, not the convolutions, take most of the time of XL
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,14 @@ from jaxdl import native
 
 Settings = tuple[tuple[str, Any], ...]
 MOMENTUM, EPSILON = 0.9, 1e-5  # PyTorch writes this momentum as 0.1
+# After a norm or a convolution.
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    '': lambda images: images,
+    'relu': nn.relu,
+    'relu6': nn.relu6,
+    'silu': nn.silu,
+}
+NATIVE = {'': 0, 'relu': 1, 'relu6': 2}  # those that native operations apply, with their numbers
 
 
 class BatchNorm(nn.Module):
@@ -31,16 +39,18 @@ class BatchNorm(nn.Module):
       unbiased: whether the running variance takes the unbiased variance, as PyTorch does; flax
         takes the biased one.
       lowering: `auto` or `onednn`: the native operation where it is built; else XLA.
-      relu: whether ReLU follows, after the residual sum.
+      activation: a row of ACTIVATIONS, after the residual sum.
+      epsilon: added to the variance.
     """
 
     unbiased: bool = False
     lowering: str = 'xla'
-    relu: bool = False
+    activation: str = ''
+    epsilon: float = EPSILON
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool, skip: jax.Array | None = None) -> jax.Array:
-        """Normalise, add `skip`, apply ReLU.
+        """Normalise, add `skip`, apply the activation.
 
         Args:
           images: float [batch, ..., channel].
@@ -48,25 +58,32 @@ class BatchNorm(nn.Module):
           skip: residual branch of the same shape.
         """
         scale, bias, running = declare(self, images.shape[-1:])
-        settings = dict(relu=int(self.relu), epsilon=EPSILON)
+        settings = dict(activation=NATIVE.get(self.activation, 0), epsilon=self.epsilon)
+        after = self.activation if self.activation not in NATIVE else ''
         native_op = is_native(images, self.lowering)
         if native_op and train:
             outputs, *statistics = norm_relu(images, scale, bias, skip, norm=1, **settings)
             move(self, running, statistics, images.size, self.unbiased)
-            return outputs
+            return activate(outputs, after)
         if train:
             statistics = moments(images)
             move(self, running, statistics, images.size, self.unbiased)
         else:
             statistics = [variable.value for variable in running]
         mean, variance = statistics
-        factor = lax.rsqrt(variance + EPSILON) * scale
+        factor = lax.rsqrt(variance + self.epsilon) * scale
         if native_op:
-            return norm_relu(images, factor, bias - mean * factor, skip, norm=0, **settings)[0]
+            shift = bias - mean * factor
+            return activate(norm_relu(images, factor, shift, skip, norm=0, **settings)[0], after)
         mean, factor, bias = (_row(values, images.ndim) for values in (mean, factor, bias))
         outputs = ((images - mean) * factor + bias).astype(images.dtype)
         outputs = outputs if skip is None else outputs + skip
-        return nn.relu(outputs) if self.relu else outputs
+        return activate(outputs, self.activation)
+
+
+def activate(images: jax.Array, activation: str) -> jax.Array:
+    """Apply a row of ACTIVATIONS."""
+    return ACTIVATIONS[activation](images)
 
 
 def declare(module: nn.Module, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array, list[Any]]:
@@ -135,15 +152,15 @@ def norm_relu(
     skip: jax.Array | None = None,
     **settings: Any,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Normalise over all axes but the last, natively: relu(norm(images) + skip).
+    """Normalise over all axes but the last, natively: activation(norm(images) + skip).
 
     Args:
       images: float32 [batch, height, width, channel].
       scale: [channel].
       bias: [channel].
       skip: residual branch of the images' shape.
-      **settings: `norm` (1: by the moments of the batch; 0: only scale and bias), `relu` (0 or 1),
-        `epsilon`.
+      **settings: `norm` (1: by the moments of the batch; 0: only scale and bias), `activation`
+        (a number of NATIVE), `epsilon`.
 
     Returns:
       The result; mean and biased variance [channel] (0 and 1 where `norm` is 0), as constants.

@@ -1,11 +1,11 @@
-"""Port of pretrained weights into a `ResNet` and back: every tensor read, every parameter filled.
+"""Port of pretrained weights into a `Network` and back: every tensor read, every parameter filled.
 
 PyTorch's kernels are [out, in, rows, columns] and its dense weights [out, in]; ours [rows, columns,
 in, out] and [in, out]. Its momentum 0.1 is 0.9 here, and the running variance is the unbiased one
 in both (`norm.BatchNorm`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,17 +14,10 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxdl.errors import InputError, unknown, warn
-from jaxdl.models.architectures import ARCHITECTURES, Architecture, Preprocessing
-from jaxdl.models.resnet import ResNet
-from jaxdl.models.tensor_names import (
-    HEADS,
-    UNREAD,
-    is_head,
-    is_truncated,
-    list_names,
-    name_of,
-    prefix_of,
-)
+from jaxdl.models.architectures import ARCHITECTURES, Preprocessing
+from jaxdl.models.families import family_of, make_network
+from jaxdl.models.network import Network, Row
+from jaxdl.models.tensor_names import UNREAD, is_head, list_names
 
 if TYPE_CHECKING:
     from jaxdl.models.weights import Weights
@@ -43,7 +36,7 @@ class Pretrained(NamedTuple):
       notes: a line per thing that was chosen or passed over in the file.
     """
 
-    module: ResNet
+    module: Network
     variables: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -56,7 +49,7 @@ def load_pretrained(
     revision: str | None = None,
     network: str = '',
     in_channels: int = 3,
-) -> tuple[ResNet, dict[str, Any]]:
+) -> tuple[Network, dict[str, Any]]:
     """Load a network with pretrained weights: logits by `module.apply(variables, images)`.
 
     A line on stderr names each thing that was chosen or passed over in the file.
@@ -118,10 +111,10 @@ def load(
         hint = f'; they look like {like}: architecture={like}' if fits and like != row.name else ''
         raise InputError(f'weights {read.source}: {error}{hint}') from None
     notes = [*chosen.notes, *_describe_port(tensors, row, outputs, allow_missing, in_channels)]
-    return Pretrained(ResNet(row, outputs, prepared), variables, tuple(notes))
+    return Pretrained(make_network(row, outputs, prepared), variables, tuple(notes))
 
 
-def classes_of(tensors: Tensors, architecture: Architecture) -> int:
+def classes_of(tensors: Tensors, architecture: Row) -> int:
     """Number of classes of the head in these tensors.
 
     A head that takes other features than the network has, such as that of a whole network for a
@@ -134,8 +127,7 @@ def classes_of(tensors: Tensors, architecture: Architecture) -> int:
     Returns:
       The number; 0 without a head, or with one that does not fit.
     """
-    prefix = prefix_of(tensors, architecture)
-    head = [name_of(('head', leaf), architecture, prefix) for leaf in ('bias', 'kernel')]
+    head = [_name_of(('head', leaf), architecture, tensors) for leaf in ('bias', 'kernel')]
     parts = [tensors[name] for name in head if name in tensors]
     if len(parts) == 1 and not architecture.truncated:
         return len(parts[0])  # the other one is missing, which `to_variables` refuses
@@ -145,12 +137,12 @@ def classes_of(tensors: Tensors, architecture: Architecture) -> int:
 
 def to_variables(
     tensors: Tensors,
-    architecture: Architecture,
+    architecture: Row,
     num_classes: int | None = None,
     allow_missing: Sequence[str] = (),
     in_channels: int = 3,
 ) -> dict[str, Any]:
-    """Variables of a `ResNet` from tensors, float32; missing parts have their initial values.
+    """Variables of a `Network` from tensors, float32; missing parts have their initial values.
 
     Args:
       tensors: by their original names.
@@ -166,11 +158,10 @@ def to_variables(
       InputError: tensors are not read, parameters are not filled, or shapes differ; it lists them.
     """
     classes = classes_of(tensors, architecture) if num_classes is None else num_classes
-    module = ResNet(architecture, classes, architecture.preprocessing)
+    module = make_network(architecture, classes)
     shapes: dict[Path, Any] = flatten_dict(jax.eval_shape(lambda: _initial(module, in_channels)))
     _check_parts(allow_missing, shapes)
-    prefix = prefix_of(tensors, architecture)
-    names = {path: name_of(path[1:], architecture, prefix) for path in shapes}
+    names = {path: _name_of(path[1:], architecture, tensors) for path in shapes}
     arrays = {
         path: _to_parameter(tensors[name], path) for path, name in names.items() if name in tensors
     }
@@ -215,7 +206,7 @@ def adapt_kernel(kernel: np.ndarray, in_channels: int) -> np.ndarray:
     return repeated * np.float32(channels / in_channels)
 
 
-def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict[str, np.ndarray]:
+def to_tensors(variables: Mapping[str, Any], architecture: Row) -> dict[str, np.ndarray]:
     """Tensors under their original names and in their original layout; inverse of `to_variables`.
 
     Args:
@@ -225,10 +216,9 @@ def to_tensors(variables: Mapping[str, Any], architecture: Architecture) -> dict
     Returns:
       Name -> array.
     """
-    prefix = prefix_of((), architecture)
     leaves: dict[Path, Any] = flatten_dict(dict(variables))
     return {
-        name_of(path[1:], architecture, prefix): _to_tensor(np.asarray(v), path)
+        _name_of(path[1:], architecture): _to_tensor(np.asarray(v), path)
         for path, v in leaves.items()
     }
 
@@ -264,9 +254,15 @@ def parse_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Pr
     return replace(default, **fields)
 
 
+def _name_of(path: Path, architecture: Row, tensors: Iterable[str] = ()) -> str:
+    """Name of the tensor of a parameter, with the prefix that the names of `tensors` have."""
+    family = family_of(architecture)
+    return family.name_of(path, architecture, family.prefix_of(tensors, architecture))
+
+
 def _describe_port(
     tensors: Tensors,
-    architecture: Architecture,
+    architecture: Row,
     classes: int,
     allow_missing: Sequence[str],
     in_channels: int,
@@ -274,12 +270,12 @@ def _describe_port(
     """Lines on a head that is passed over, and on a first kernel that is adapted."""
     notes = []
     if not classes or 'head' in allow_missing:
-        kernel = name_of(('head', 'kernel'), architecture, prefix_of(tensors, architecture))
+        kernel = _name_of(('head', 'kernel'), architecture, tensors)
         usual = kernel in tensors and tensors[kernel].shape[1:] == (architecture.features,)
         heads = [f'{name} {list(value.shape)}' for name, value in tensors.items() if is_head(name)]
         if heads and not usual and not architecture.truncated:
             notes.append(f'passed over a head of another shape: {list_names(heads, 4)}')
-    first = name_of((architecture.first_convolution, 'kernel'), architecture)
+    first = _name_of((architecture.first_convolution, 'kernel'), architecture)
     channels = tensors[first].shape[1] if first in tensors else in_channels
     if channels != in_channels:
         how = 'summed' if in_channels == 1 else 'repeated' if channels < in_channels else 'cut'
@@ -287,13 +283,13 @@ def _describe_port(
     return notes
 
 
-def _initial(module: ResNet, in_channels: int) -> Any:
+def _initial(module: Network, in_channels: int) -> Any:
     """Initial values of every parameter; a jitted function computes only those that it returns."""
     side = module.preprocessing.size
     return module.init(jax.random.key(0), np.zeros((1, side, side, in_channels), np.float32))
 
 
-def _initial_values(module: ResNet, paths: set[Path], in_channels: int) -> dict[Path, np.ndarray]:
+def _initial_values(module: Network, paths: set[Path], in_channels: int) -> dict[Path, np.ndarray]:
     if not paths:
         return {}
     ordered = sorted(paths)
@@ -324,11 +320,7 @@ def _check_parts(allow_missing: Sequence[str], shapes: Mapping[Path, Any]) -> No
 
 
 def _find_unused(
-    tensors: Tensors,
-    names: set[str],
-    architecture: Architecture,
-    classes: int,
-    allow_missing: Sequence[str],
+    tensors: Tensors, names: set[str], architecture: Row, classes: int, allow_missing: Sequence[str]
 ) -> list[str]:
     """Tensors that no parameter takes, except those skipped by name and an unused head."""
     headless = not classes or 'head' in allow_missing
@@ -338,16 +330,12 @@ def _find_unused(
         if name not in names
         and not (headless and is_head(name))
         and not name.endswith(UNREAD)
-        and not is_truncated(name, architecture)
+        and not family_of(architecture).is_truncated(name, architecture)
     ]
 
 
 def _check_fit(
-    architecture: Architecture,
-    classes: int,
-    unread: list[str],
-    missing: list[str],
-    wrong: list[str],
+    architecture: Row, classes: int, unread: list[str], missing: list[str], wrong: list[str]
 ) -> None:
     """InputError, in one line, where anything is left over, missing or of another shape."""
     groups = dict(unfilled=missing, unread=unread)
@@ -357,7 +345,7 @@ def _check_fit(
     )
     if not problems:
         return
-    head = HEADS[architecture.names]
+    head = architecture.head
     of_head = all(head in name for name in missing + wrong) and not unread
     advice = f"; allow_missing=('head',) makes a new head of {classes} classes" if of_head else ''
     raise InputError(f'the tensors do not fit {architecture.name}: {problems}{advice}')

@@ -1,24 +1,24 @@
 """Find the network of a weight file and recognise its architecture.
 
 A training script puts dictionaries around a network, and prefixes before the names of its tensors.
-The network is under the longest prefix under which a known architecture fits. Imports no jax.
+The network is under the longest prefix under which a known architecture fits.
 """
 
 import collections
 import itertools
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from jaxdl.errors import InputError, unknown
-from jaxdl.models.architectures import ARCHITECTURES, Architecture
-from jaxdl.models.tensor_names import list_names
+from jaxdl.models.architectures import ARCHITECTURES
+from jaxdl.models.families import FAMILIES, family_of
+from jaxdl.models.tensor_names import Signature, list_names
 from jaxdl.models.weights import Weights
 
-Signature = dict[str, Any]
 # Names that training scripts give to the dictionary of a network, the first one first. They are
 # used only where no architecture fits, so that the message names the tensors of the network.
 WRAPPERS = (
@@ -27,7 +27,7 @@ WRAPPERS = (
     *('encoder_q', '_orig_mod'),
 )
 # First tensor of a network: what is before it is the prefix.
-_FIRST = re.compile(r'((?:.*\.)?)(?:conv1(?:\.0)?\.weight|resnetv2\d_conv0_weight)')
+_FIRST = re.compile(f'((?:.*\\.)?)(?:{"|".join(family.first for family in FAMILIES.values())})')
 _EMA = re.compile(r'(.*_)?ema(_.*)?')  # part of a prefix that names the averaged weights
 
 
@@ -78,7 +78,11 @@ def find_network(weights: Weights, architecture: str | None = None, network: str
             )
     tensors = _under(weights.tensors, chosen, [prefix for prefix in fitting if prefix != chosen])
     notes = _describe_choice(weights.tensors, tensors, chosen)
-    return Network(wanted or fitting[chosen], tensors, notes)
+    name = wanted or fitting[chosen][0]
+    if not wanted:
+        notes += _describe_guess(fitting[chosen], declared)
+    row = ARCHITECTURES[name]
+    return Network(name, family_of(row).rename(tensors, row), notes)
 
 
 def architecture_of(weights: Weights) -> str:
@@ -98,14 +102,14 @@ def _under(
     }
 
 
-def _fitting(tensors: Mapping[str, np.ndarray], wanted: str | None) -> dict[str, str]:
-    """Prefix -> the architecture that fits under it."""
+def _fitting(tensors: Mapping[str, np.ndarray], wanted: str | None) -> dict[str, list[str]]:
+    """Prefix -> the architectures that fit under it."""
     matches = map(_FIRST.fullmatch, tensors)
     fitting = {}
     for prefix in dict.fromkeys(match[1] for match in matches if match):
-        best, fits = likeliest(_under(tensors, prefix))
-        if fits and wanted in (None, best):
-            fitting[prefix] = best
+        names = fitting_rows(_under(tensors, prefix))
+        if names and wanted in (None, *names):
+            fitting[prefix] = names
     return fitting
 
 
@@ -167,6 +171,16 @@ def _describe_choice(
     return (f'{where} ({len(chosen)} tensors){passed}',)
 
 
+def _describe_guess(names: Sequence[str], declared: Any) -> tuple[str, ...]:
+    """A line on an architecture that the tensors alone do not show."""
+    others = [name for name in names if name != names[0]]
+    why = f'config.json calls it {declared}, which jaxdl lacks; ' if declared else ''
+    if others:
+        why += f'the tensors fit {list_names(names)}; '
+    advice = f'--set=architecture={others[0]} chooses another' if others else 'check the results'
+    return (f'{why}read as {names[0]}: {advice}',) if why else ()
+
+
 def _group_of(name: str, prefix: str) -> str:
     """The first part of a name in which it differs from a prefix, with what is before."""
     parts, others = name.split('.'), prefix.split('.')
@@ -174,6 +188,16 @@ def _group_of(name: str, prefix: str) -> str:
         (i for i, (a, b) in enumerate(zip(parts, others, strict=False)) if a != b), len(others)
     )
     return '.'.join(parts[: shared + 1])
+
+
+def fitting_rows(tensors: Mapping[str, np.ndarray]) -> list[str]:
+    """Names of the architectures whose signature is that of the tensors."""
+    signatures = {name: family.signature_of(tensors) for name, family in FAMILIES.items()}
+    return [
+        name
+        for name, row in ARCHITECTURES.items()
+        if family_of(row).expected_signature(row) == signatures[row.family]
+    ]
 
 
 def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
@@ -185,84 +209,19 @@ def likeliest(tensors: Mapping[str, np.ndarray]) -> tuple[str, bool]:
     Returns:
       Its name, and whether the signatures are equal.
     """
-    signature = signature_of(tensors)
-    best = max(
-        ARCHITECTURES,
-        key=lambda name: _likeness(signature, expected_signature(ARCHITECTURES[name])),
-    )
-    return best, expected_signature(ARCHITECTURES[best]) == signature
+    signatures = {name: family.signature_of(tensors) for name, family in FAMILIES.items()}
+
+    def likeness(name: str) -> tuple[int, int]:
+        row = ARCHITECTURES[name]
+        return _likeness(signatures[row.family], family_of(row).expected_signature(row))
+
+    fits = fitting_rows(tensors)
+    return (fits[0], True) if fits else (max(ARCHITECTURES, key=likeness), False)
 
 
 def _likeness(one: Signature, other: Signature) -> tuple[int, int]:
     """Number of equal entries; then minus the number of blocks that differ."""
-    stages = itertools.zip_longest(one['stages'], other['stages'], fillvalue=0)
+    stages = itertools.zip_longest(one.get('stages', ()), other['stages'], fillvalue=0)
     return sum(one.get(key) == value for key, value in other.items()), -sum(
         abs(a - b) for a, b in stages
     )
-
-
-def expected_signature(row: Architecture) -> Signature:
-    """Signature of the tensors of an architecture."""
-    if row.names == 'gluon':
-        return dict(names='gluon', stages=row.stages)
-    width = row.base_width * row.groups if row.block == 'bottleneck' else row.widths[0]
-    second = (width, width // row.groups, 3, 3)
-    return dict(
-        names=row.names,
-        block=row.block,
-        stages=row.stages,
-        stem=row.stem,
-        second=second,
-        shortcut=row.shortcut,
-        attention=row.attention,
-    )
-
-
-def signature_of(tensors: Mapping[str, np.ndarray]) -> Signature:
-    """Signature of tensors: names, block, blocks per stage, stem, shortcut, attention, ..."""
-    if any(re.match(r'resnetv2\d_', name) for name in tensors):
-        # Block j of a stage ends in convolution 3j + 3, of three blocks in 9; one that is cut off
-        # has fewer.
-        ends = [_blocks(tensors, rf'stage{stage}_conv(\d+)_weight') for stage in (1, 2, 3, 4)]
-        return dict(names='gluon', stages=tuple(blocks for blocks in ends if blocks))
-    stages = [_count(tensors, rf'^layer{stage}\.(\d+)\.conv1\.weight$') for stage in (1, 2, 3, 4)]
-    first = tensors.get('layer1.0.conv2.weight', np.zeros(()))
-    return dict(
-        names='cifar' if not stages[3] and stages[0] else 'timm',
-        block='bottleneck' if 'layer1.0.conv3.weight' in tensors else 'basic',
-        stages=tuple(blocks for blocks in stages if blocks),
-        stem=_stem(tensors),
-        second=first.shape,
-        shortcut=_shortcut(tensors),
-        attention=_attention(tensors),
-    )
-
-
-def _stem(tensors: Mapping[str, np.ndarray]) -> str:
-    if 'conv1.0.weight' in tensors:
-        return 'tiered' if len(tensors['conv1.0.weight']) == 24 else 'deep'
-    first = tensors.get('conv1.weight', np.zeros(()))
-    return 'cifar' if first.shape[-1:] == (3,) else 'imagenet'
-
-
-def _shortcut(tensors: Collection[str]) -> str:
-    if 'layer2.0.downsample.2.weight' in tensors:
-        return 'average'
-    return 'conv' if 'layer2.0.downsample.0.weight' in tensors else 'pad'
-
-
-def _attention(tensors: Collection[str]) -> str:
-    if 'layer1.0.se.fc1.weight' in tensors:
-        return 'se'
-    return 'eca' if 'layer1.0.se.conv.weight' in tensors else ''
-
-
-def _count(names: Collection[str], pattern: str) -> int:
-    """The largest number that the pattern finds, plus 1."""
-    matches = (re.search(pattern, name) for name in names)
-    return max((int(match[1]) + 1 for match in matches if match), default=0)
-
-
-def _blocks(names: Collection[str], pattern: str) -> int:
-    """Whole blocks of a stage of Gluon's: n blocks have convolutions 0 to 3 n."""
-    return max(_count(names, pattern) - 1, 0) // 3

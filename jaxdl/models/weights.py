@@ -3,6 +3,7 @@
 Imports no jax.
 """
 
+import difflib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +13,14 @@ import numpy as np
 
 from jaxdl import workdir
 from jaxdl.errors import InputError
-from jaxdl.models import torch_pickle
+from jaxdl.models import embedded, torch_pickle
+from jaxdl.models.embedded import EMBEDDED
 from jaxdl.workdir import zip_safety
 
 FILES = ('model.safetensors', 'pytorch_model.bin')  # of a folder or repository; the first wins
 ADVICE = (
     'give the path of a .safetensors, .npz, .pth, .pt, .bin, .ckpt or .th file, '
-    'or a hub id such as timm/resnet50.a1_in1k'
+    f'a hub id such as timm/resnet50.a1_in1k, or {", ".join(EMBEDDED)}'
 )
 
 
@@ -33,20 +35,23 @@ class Weights:
       config: timm's config.json; empty without one.
       source: path or hub id.
       revision: commit on the hub, also for a branch or tag; '' for files.
+      licence: of the weights; '' where it is unknown.
     """
 
     tensors: Mapping[str, np.ndarray]
     config: Mapping[str, Any] = field(default_factory=dict)
     source: str = ''
     revision: str = ''
+    licence: str = ''
 
 
 def read(source: str, revision: str | None = None) -> Weights:
-    """Read the weights of a file, of a folder laid out like a hub repository, or of the hub.
+    """Read the weights of a file or folder, of a package, or of the hub.
 
     Args:
-      source: a path, or the id of a repository: `timm/resnet50.a1_in1k`, also with `hf-hub:` before
-        it.
+      source: a path, also of a folder laid out like a hub repository; a row of
+        `embedded.EMBEDDED`; or the id of a repository: `timm/resnet50.a1_in1k`, also with
+        `hf-hub:` before it.
       revision: branch, tag or commit on the hub; None or '' for its newest.
 
     Returns:
@@ -63,6 +68,10 @@ def read(source: str, revision: str | None = None) -> Weights:
         raise InputError(
             f'weights {source}: a local file has no revisions: leave out revision={revision!r}'
         )
+    if embedded.is_embedded(source):
+        row, file = EMBEDDED[source], embedded.find_file(source)
+        config = dict(architecture=row.architecture)
+        return Weights(_tensors(file), config, source, licence=row.licence)
     return _folder(path) if path.is_dir() else Weights(_tensors(path), source=source)
 
 
@@ -86,16 +95,18 @@ def commit(source: str, revision: str | None = None) -> str:
 
 
 def _on_hub(source: str) -> str:
-    """Id of a repository; '' for a file or folder that exists.
+    """Id of a repository; '' for a file or folder that exists, and for embedded weights.
 
     Raises:
       InputError: neither.
     """
     path, name = pathlib.Path(source), source.removeprefix('hf-hub:')
-    if path.exists():
+    if path.exists() or embedded.is_embedded(source):
         return ''
     if path.suffix in READERS or name.count('/') != 1 or name.startswith(('.', '/', '~')):
-        raise InputError(f'weights {source}: no such file: {ADVICE}')
+        close = difflib.get_close_matches(source.lower(), EMBEDDED, n=1)
+        meant = f'did you mean {close[0]}? or ' if close else ''
+        raise InputError(f'weights {source}: no such file: {meant}{ADVICE}')
     return name
 
 

@@ -33,7 +33,7 @@ constexpr int kCpu = 1, kInOrder = 1, kFloat32 = 3, kAny = 1, kForwardTraining =
               kUserScratchpad = 1;
 constexpr int kSource = 1, kTarget = 17, kWeights = 33, kBias = 41, kScratchpad = 80,
               kFirstBinary = 32768 + 2;
-constexpr int kA = 2, kRelu = 0x20, kAdd = 0x1fff0;
+constexpr int kA = 2, kRelu = 0x20, kClip = 0x2e, kAdd = 0x1fff0;
 constexpr int kDiffSource = 129, kDiffTarget = 145, kDiffWeights = 161;
 constexpr int kQueryWeights = 131, kQueryDiffWeights = 132, kQueryScratchpad = 136;
 
@@ -99,10 +99,11 @@ struct Shape {
 };
 
 // What a convolution does to its value before it is written: bias [feature], a sum with outputs
-// elsewhere, ReLU.
+// elsewhere, an activation (1: ReLU, 2: ReLU6).
 struct After {
-  bool bias, skip, relu;
-  int key() const { return bias + 2 * skip + 4 * relu; }
+  bool bias, skip;
+  int activation;
+  int key() const { return bias + 2 * skip + 4 * activation; }
 };
 
 // A primitive of one thread with all that it needs: made once for a shape and kept.
@@ -215,7 +216,8 @@ class Convolution {
     void* after;
     check(dnnl::post_ops_create(&after));
     if (what.skip) check(dnnl::post_ops_append_binary(after, dnnl::kAdd, output_md));
-    if (what.relu) check(dnnl::post_ops_append_eltwise(after, dnnl::kRelu, 0, 0));
+    if (what.activation == 1) check(dnnl::post_ops_append_eltwise(after, dnnl::kRelu, 0, 0));
+    if (what.activation == 2) check(dnnl::post_ops_append_eltwise(after, dnnl::kClip, 0, 6));
     check(dnnl::primitive_attr_set_post_ops(attributes, after));
     dnnl::post_ops_destroy(after);
   }
@@ -235,7 +237,7 @@ class Convolution {
 };
 
 const Convolution& convolution(Direction direction, const Shape& shape,
-                               After after = {false, false, false}) {
+                               After after = {false, false, 0}) {
   thread_local std::map<std::pair<int, std::array<int64_t, 11>>, std::unique_ptr<Convolution>> made;
   if (made.empty()) dnnl::set_threads(1);  // OpenMP keeps this for each thread
   auto& found = made[{direction + 4 * after.key(), shape.key()}];
@@ -245,7 +247,7 @@ const Convolution& convolution(Direction direction, const Shape& shape,
 
 ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
                ffi::AnyBuffer kernel, ffi::AnyBuffer outputs, int64_t stride, int64_t padding,
-               After after = {false, false, false}, const ffi::AnyBuffer* bias = nullptr,
+               After after = {false, false, 0}, const ffi::AnyBuffer* bias = nullptr,
                const ffi::AnyBuffer* skip = nullptr) {
   const std::string what = "convolution of images " + jaxdl::text(images) + ", kernel " +
                            jaxdl::text(kernel) + ", outputs " + jaxdl::text(outputs) + ", stride " +
@@ -325,7 +327,7 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer k
 
 ffi::Error affine(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer kernel,
                   ffi::AnyBuffer bias, ffi::AnyBuffer skip, ffi::Result<ffi::AnyBuffer> out,
-                  int64_t stride, int64_t padding, int64_t relu) {
+                  int64_t stride, int64_t padding, int64_t activation) {
   const bool sum = skip.element_count() > 0;
   auto y = out->dimensions();
   bool fits =
@@ -337,8 +339,8 @@ ffi::Error affine(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer ke
                                        jaxdl::text(bias) + ", skip " + jaxdl::text(skip) +
                                        ": the shapes do not fit");
   }
-  return run(kForward, pool, images, kernel, *out, stride, padding, {true, sum, relu != 0}, &bias,
-             &skip);
+  return run(kForward, pool, images, kernel, *out, stride, padding,
+             {true, sum, static_cast<int>(activation)}, &bias, &skip);
 }
 
 ffi::Error data(ffi::ThreadPool pool, ffi::AnyBuffer gradient, ffi::AnyBuffer kernel,
@@ -377,7 +379,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxdl_conv_affine, affine,
                                   .Ret<ffi::AnyBuffer>()
                                   .Attr<int64_t>("stride")
                                   .Attr<int64_t>("padding")
-                                  .Attr<int64_t>("relu"));
+                                  .Attr<int64_t>("activation"));
 
 // Loads oneDNN from a file; null, or what is wrong.
 extern "C" const char* jaxdl_load(const char* path) {

@@ -37,6 +37,7 @@ CALLS = (
         'stage_forward',
         'stage_backward',
     ),
+    *('depthwise_forward', 'depthwise_data', 'depthwise_kernel'),
     *('norm_forward', 'norm_backward', 'pool_forward', 'pool_backward', 'warp'),
 )
 BUILD = 'python -m jaxdl.native builds it'

@@ -1,4 +1,5 @@
-// Batch norm of large arrays on all threads, with a residual sum and a ReLU after it.
+// Batch norm of large arrays on all threads, with a residual sum and an activation after it: none
+// (0), ReLU (1) or ReLU6 (2).
 //
 // images [member, row, channel], a row a pixel of an image; scale, bias [members or fewer,
 // channel]; float32, dense. The rows are cut into parts, each of which gives its own sums; they are
@@ -27,7 +28,7 @@ struct Shape {
 };
 
 struct Setting {
-  int64_t norm, relu;
+  int64_t norm, activation;
   float epsilon;
 };
 
@@ -108,7 +109,9 @@ int forward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const For
              auto z = lanes.load(slant.data() + c) * lanes.load(at.images + i) +
                       lanes.load(base.data() + c);
              if (at.skip) z += lanes.load(at.skip + i);
-             lanes.store(at.out + i, set.relu ? lanes.pick(z <= 0, lanes.all(0), z) : z);
+             if (set.activation) z = lanes.pick(z <= 0, lanes.all(0), z);
+             if (set.activation == 2) z = lanes.pick(z > 6, lanes.all(6), z);
+             lanes.store(at.out + i, z);
            });
          });
 }
@@ -127,13 +130,14 @@ int backward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const Ba
     inverse[c] = 1 / std::sqrt(at.variance[c] + set.epsilon);
     slant[c] *= inverse[c], base[c] -= at.mean[c] * slant[c];
   }
-  // The gradient of what the ReLU was given.
+  // The gradient of what the activation was given.
   auto passed = [&](auto lanes, int64_t c, int64_t i, auto x) {
     const auto gradient = lanes.load(at.gradient + i);
-    if (!set.relu) return gradient;
+    if (!set.activation) return gradient;
     const auto z = at.out ? lanes.load(at.out + i)
                           : lanes.load(slant.data() + c) * x + lanes.load(base.data() + c);
-    return lanes.pick(z > 0, gradient, lanes.all(0));
+    const auto rises = lanes.pick(z > 0, gradient, lanes.all(0));
+    return set.activation == 2 ? lanes.pick(z < 6, rises, lanes.all(0)) : rises;
   };
   Sums sums(s);
   const int status = jaxdl::share(pool, s.parts(), [&](int64_t part) {
@@ -205,7 +209,7 @@ ffi::Error failed(int status) {
 ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuffer skip,
                        ffi::AnyBuffer scale, ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> out,
                        ffi::Result<ffi::AnyBuffer> mean, ffi::Result<ffi::AnyBuffer> variance,
-                       int64_t norm, int64_t relu, float epsilon) {
+                       int64_t norm, int64_t activation, float epsilon) {
   const Shape s = shape(images);
   const int64_t members = out->dimensions().size() ? out->dimensions()[0] : 0;
   bool right = fit(s, members, {&images, &*out}, {&scale, &bias, &*mean, &*variance}) &&
@@ -223,7 +227,7 @@ ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuff
                         of(scale, s.channels),    of(bias, s.channels),
                         of(*out, s.size()),       of(*mean, s.channels),
                         of(*variance, s.channels)};
-    status |= forward(pool, s, {norm, relu, epsilon}, at);
+    status |= forward(pool, s, {norm, activation, epsilon}, at);
   }
   return failed(status);
 }
@@ -233,7 +237,7 @@ ffi::Error run_backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuf
                         ffi::AnyBuffer out, ffi::AnyBuffer gradient,
                         ffi::Result<ffi::AnyBuffer> d_images, ffi::Result<ffi::AnyBuffer> d_skip,
                         ffi::Result<ffi::AnyBuffer> d_scale, ffi::Result<ffi::AnyBuffer> d_bias,
-                        int64_t norm, int64_t relu, float epsilon) {
+                        int64_t norm, int64_t activation, float epsilon) {
   const Shape s = shape(images);
   const int64_t members = d_images->dimensions().size() ? d_images->dimensions()[0] : 0;
   bool right = fit(s, members, {&images, &gradient, &*d_images},
@@ -253,14 +257,14 @@ ffi::Error run_backward(ffi::ThreadPool pool, ffi::AnyBuffer images, ffi::AnyBuf
         of(mean, s.channels),     of(variance, s.channels), sum ? of(out, s.size()) : nullptr,
         of(gradient, s.size()),   of(*d_images, s.size()),  sum ? of(*d_skip, s.size()) : nullptr,
         of(*d_scale, s.channels), of(*d_bias, s.channels)};
-    status |= backward(pool, s, {norm, relu, epsilon}, at);
+    status |= backward(pool, s, {norm, activation, epsilon}, at);
   }
   return failed(status);
 }
 
 }  // namespace
 
-#define ATTRIBUTES .Attr<int64_t>("norm").Attr<int64_t>("relu").Attr<float>("epsilon")
+#define ATTRIBUTES .Attr<int64_t>("norm").Attr<int64_t>("activation").Attr<float>("epsilon")
 #define BUFFER .Arg<ffi::AnyBuffer>()
 #define RESULT .Ret<ffi::AnyBuffer>()
 

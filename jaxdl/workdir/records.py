@@ -296,6 +296,7 @@ class ModelPlan:
       features: number of features.
       preprocessing: images that the network expects.
       weights_notes: a line per thing that was chosen or passed over in the file of weights.
+      weights_licence: licence of the weights; empty where it is unknown.
     """
 
     architecture: str
@@ -307,6 +308,7 @@ class ModelPlan:
     features: int
     preprocessing: Preprocessing
     weights_notes: tuple[str, ...] = ()
+    weights_licence: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,11 @@ import pytest
 from jaxdl.augment import centre_boxes, resized_crop
 from jaxdl.errors import InputError
 from jaxdl.inference import features
-from jaxdl.models.architectures import Architecture, Preprocessing
+from jaxdl.models.architectures import Preprocessing
 from jaxdl.models.resnet import ResNet
+from jaxdl.models.resnet_rows import ResNetRow
 
-TINY = Architecture(
+TINY = ResNetRow(
     'tiny', 'basic', (1,), (4,), 'cifar', preprocessing=Preprocessing(size=8, crop=0.75)
 )
 MODULE = ResNet(TINY, 0, TINY.preprocessing)

@@ -12,15 +12,15 @@ from safetensors.numpy import save_file
 
 from jaxdl.errors import InputError
 from jaxdl.models import ARCHITECTURES, load_pretrained
+from jaxdl.models.families import make_network
 from jaxdl.models.port import to_tensors
-from jaxdl.models.resnet import ResNet
 from jaxdl.workdir import zip_safety
 
 
 def tensors_of(name, classes=10):
     """Zeros by the names of an architecture."""
     row = ARCHITECTURES[name]
-    module = ResNet(row, classes, row.preprocessing)
+    module = make_network(row, classes)
     shapes = jax.eval_shape(
         module.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
     )

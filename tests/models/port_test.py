@@ -36,7 +36,16 @@ def test_names_and_shapes_are_those_of_timm(name):
 
 
 @pytest.mark.parametrize(
-    'name', ['resnet20', 'resnet18', 'resnext50_32x4d', 'resnet50d', 'resnet50_v2', 'ecaresnet26t']
+    'name',
+    [
+        'resnet20',
+        'resnet18',
+        'resnext50_32x4d',
+        'resnet50d',
+        'resnet50_v2',
+        'ecaresnet26t',
+        'tf_efficientnet_lite0',
+    ],
 )
 def test_tensors_survive_the_port_in_both_directions(name):
     tensors, variables = pair(name)[1:]

@@ -5,15 +5,19 @@ import io
 import json
 import pathlib
 import pickle
+import re
 import struct
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.models import recognise, torch_pickle, weights
 from jaxdl.models.architectures import ARCHITECTURES
+from jaxdl.models.families import make_network
+from jaxdl.models.port import to_tensors
 from jaxdl.models.weights import Weights
 
 SHARED = pathlib.Path(__file__).parents[3] / 'shared' / 'weights'
@@ -183,40 +187,48 @@ def test_a_hub_name_without_network_access_is_reported_in_one_line(monkeypatch):
         weights.read('timm/resnet50.a1_in1k')
 
 
-def shapes(row):
-    """Synthetic names and shapes of tensors that tell architectures apart, timm's and CIFAR's."""
-    first = f'{row.first_convolution.replace("_", ".")}.weight'
-    side = 3 if row.stem == 'cifar' else 7
-    tensors = {first: (row.stem_widths[0] if row.stem_widths else 16, 3, side, side)}
-    gates = {'': (), 'se': ('fc1', 'fc2'), 'eca': ('conv',)}[row.attention]
-    tensors |= {f'layer1.0.se.{gate}.weight': (1,) for gate in gates}
-    width = row.base_width * row.groups if row.block == 'bottleneck' else row.widths[0]
-    for stage, blocks in enumerate(row.stages, 1):
-        for block in range(blocks):
-            tensors |= {f'layer{stage}.{block}.conv{i}.weight': (1, 1, 1, 1) for i in (1, 2)}
-            if row.block == 'bottleneck':
-                tensors[f'layer{stage}.{block}.conv3.weight'] = (1, 1, 1, 1)
-        if row.shortcut != 'pad':
-            tensors |= {
-                f'layer{stage}.0.downsample.{i}.weight': (1,)
-                for i in ((1, 2) if row.shortcut == 'average' else (0, 1))
-            }
-    return tensors | {'layer1.0.conv2.weight': (width, width // row.groups, 3, 3)}
-
-
 TORCH = [name for name, row in ARCHITECTURES.items() if row.names != 'gluon']
+# Row -> the row with the same tensors that comes first.
+ALIKE = {name: f'tf_{name}' for name in TORCH if re.match(r'efficientnet_(lite|b)', name)}
+
+
+def shapes(name):
+    """Zeros without memory by the names and shapes of an architecture."""
+    module, images = make_network(ARCHITECTURES[name], 10), np.zeros((1, 32, 32, 3), np.float32)
+    leaves = jax.eval_shape(module.init, jax.random.key(0), images)
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.int8(0), leaf.shape), leaves)
+    return to_tensors(zeros, ARCHITECTURES[name])
 
 
 @pytest.mark.parametrize('name', TORCH)
 def test_an_architecture_is_known_by_its_tensors(name):
-    tensors = {key: np.zeros(shape, np.int8) for key, shape in shapes(ARCHITECTURES[name]).items()}
-    assert recognise.architecture_of(Weights(tensors)) == name
+    tensors = shapes(name)
+    network = recognise.find_network(Weights(tensors))
+    assert network.architecture == ALIKE.get(name, name)
+    other = name.removeprefix('tf_')
+    if other not in ALIKE:
+        assert network.notes == ()
+    else:
+        assert network.notes == (
+            f'the tensors fit tf_{other}, {other}; read as tf_{other}: '
+            f'--set=architecture={other} chooses another',
+        )
+        for settings in (dict(architecture=name), dict(weights=dict(architecture=name))):
+            read = Weights(tensors, settings.pop('weights', {}))
+            network = recognise.find_network(read, **settings)
+            assert (network.architecture, network.notes) == (name, ())
+
+
+def test_an_architecture_that_config_json_names_is_guessed_with_a_line():
+    guessed = recognise.find_network(Weights(shapes('resnet50'), dict(architecture='resnetblur50')))
+    assert guessed.architecture == 'resnet50'
+    assert guessed.notes == (
+        'config.json calls it resnetblur50, which jaxdl lacks; read as resnet50: check the results',
+    )
 
 
 def test_an_unknown_architecture_names_the_nearest():
-    tensors = {
-        key: np.zeros(shape, np.int8) for key, shape in shapes(ARCHITECTURES['resnet50']).items()
-    }
+    tensors = shapes('resnet50')
     with pytest.raises(InputError, match=r'resnet50 comes nearest'):
         recognise.architecture_of(
             Weights({k: v for k, v in tensors.items() if not k.startswith('layer3.5')})

@@ -14,7 +14,7 @@ from jaxdl.models import blocks, conv, layers, stage
 from jaxdl.models.norm import max_pool_native, norm_relu
 from jaxdl.native import loader as native
 
-IMAGES, NORM = (1, 2, 4, 4, 3), dict(norm=1, relu=1, epsilon=1e-5)
+IMAGES, NORM = (1, 2, 4, 4, 3), dict(norm=1, activation=1, epsilon=1e-5)
 built = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or 'built')
 
 
@@ -211,7 +211,7 @@ def test_the_operations_of_large_networks_over_members():
             jnp.ones(16),
             jnp.zeros(16),
             norm=1,
-            relu=1,
+            activation=1,
             epsilon=1e-5,
         )[0]
         return jnp.square(max_pool_native(out)).sum()
@@ -238,7 +238,7 @@ def test_the_operations_of_large_networks_over_members():
             'conv_affine',
             [(1, 2, 4, 4, 5)],
             [IMAGES, (1, 3, 3, 3, 5), (1, 4), (1, 0)],
-            dict(stride=1, padding=1, relu=1),
+            dict(stride=1, padding=1, activation=1),
         ),
     ],
 )

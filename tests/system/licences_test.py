@@ -6,7 +6,7 @@ import pytest
 
 def test_all_that_a_run_needs_may_go_with_apache():
     distributions = licences.find_required(
-        'jaxdl', ('decode', 'hf', 'onednn', 'serve', 'tables', 'tensorboard', 'wandb')
+        'jaxdl', ('backbones', 'decode', 'hf', 'onednn', 'serve', 'tables', 'tensorboard', 'wandb')
     )
     assert {'jax', 'numpy', 'pillow', 'orbax-checkpoint'} <= distributions.keys()
     assert not {

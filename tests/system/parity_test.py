@@ -17,6 +17,7 @@ TOLERANCE = 1e-5  # of logits, over their range; measured: below 1e-6 everywhere
 DEEP = (
     *('resnet34', 'resnet101', 'resnet152', 'resnet34d', 'resnet101d', 'resnet152d'),
     *('wide_resnet101_2', 'resnext101_32x8d'),
+    *(f'{start}efficientnet_b{size}' for start in ('', 'tf_') for size in (1, 2, 3, 4)),
 )
 
 

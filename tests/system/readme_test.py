@@ -27,6 +27,7 @@ SMALLER = {
     '--experiment=dropout': ['--quick', '--seeds=2', '--set=epochs=1', '--set=variant.width=2'],
     '--experiment=backprop': ['--quick'],
     '--experiment=finetune': [
+        '--set=weights=weights.safetensors',
         '--set=repeats=1',
         '--set=passes=2',
         '--set=learning_rates=[0.1]',

@@ -9,7 +9,7 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.models import ARCHITECTURES
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.families import make_network
 from jaxdl.train import masks, optim
 
 BLOCKS = dict(resnet18=8, resnet50d=16, resnet20=9, resnet50_v2_stage3=13)
@@ -23,7 +23,7 @@ LAST_NORM = dict(
 
 @functools.cache
 def _shapes(name):
-    module = ResNet(ARCHITECTURES[name], 5, ARCHITECTURES[name].preprocessing)
+    module = make_network(ARCHITECTURES[name], 5)
     image = jnp.zeros((1, 32, 32, 3))
     return jax.eval_shape(module.init, jax.random.key(0), image)['params']
 

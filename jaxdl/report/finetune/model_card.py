@@ -20,7 +20,7 @@ def card(fitted: FineTuneRun) -> list[Block]:
         'Not for': 'images of other classes: the network always predicts one of its classes',
         'Network': _network(fitted),
         'Initial weights': markup.code(words.local(model.weights)) + _origin(fitted),
-        'Licence of the weights': UNKNOWN,
+        'Licence of the weights': markup.flat(model.weights_licence) or UNKNOWN,
         'Data': _data(fitted),
         'Training': _training(fitted),
         'Metrics': _metrics(fitted),

@@ -1,0 +1,168 @@
+"""Interface of a pretrained network: a row of its family, feature maps, features, a dense head.
+
+Fine-tuning, probe and inference know this interface and no family.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+import jax
+from flax import linen as nn
+
+from jaxdl.models import layers
+from jaxdl.models.norm import BatchNorm, to_float32
+from jaxdl.workdir.records import Preprocessing
+
+Training = bool | Collection[str]
+
+
+class Row(Protocol):
+    """A row of ARCHITECTURES: the sizes of a network, and what its family has."""
+
+    @property
+    def family(self) -> str:
+        """A row of FAMILIES."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of the architecture."""
+        ...
+
+    @property
+    def names(self) -> str:
+        """Whose names the tensors have: timm (and torchvision), cifar, gluon."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Images that the network expects, where the file of weights does not say."""
+        ...
+
+    @property
+    def features(self) -> int:
+        """Channels of the last feature map."""
+        ...
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Parts of the network with norms that can be frozen, from the input on."""
+        ...
+
+    @property
+    def first_convolution(self) -> str:
+        """Name of the layer that reads the images."""
+        ...
+
+    @property
+    def head(self) -> str:
+        """Name of the last layer in a file of weights."""
+        ...
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it ends before the last stage, and so has no head of its own."""
+        ...
+
+    @property
+    def scalable(self) -> bool:
+        """Whether the last norm, multiplied by a number, multiplies the features by it."""
+        ...
+
+
+class Network(nn.Module):
+    """Feature map, mean over the map, dense layer `head`; a subclass defines `feature_map`.
+
+    Parameters are named by parts: the stem (`conv1`, `bn1`, ...), blocks `layer1_0`, `layer1_1`,
+    ..., sometimes `norm`, and `head`. With `num_classes` 0 there is no head, and features come in
+    place of logits. The head of a new network is zero, so that its first step does not disturb what
+    is pretrained.
+
+    Attributes:
+      architecture: sizes of the network.
+      num_classes: number of outputs.
+      preprocessing: images that the network expects.
+      lowering: how convolutions are computed (`conv.LOWERINGS`); `auto`: oneDNN where it is there,
+        else XLA's own.
+      remat: the backward pass computes every block again, for less memory (Chen et al. 2016).
+    """
+
+    architecture: Any  # a Row
+    num_classes: int
+    preprocessing: Preprocessing
+    lowering: str = 'auto'
+    remat: bool = False
+
+    def setup_head(self) -> None:
+        """Declare the head; to be called by `setup`."""
+        if self.num_classes:
+            self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)
+
+    def feature_map(self, images: jax.Array, train: Training = False) -> jax.Array:
+        """Last feature map.
+
+        Args:
+          images: float [batch, height, width, channel], normalised.
+          train: whether norms take the statistics of the batch; or the parts (`stem`, `layer1`,
+            ..., `norm`) whose norms do.
+
+        Returns:
+          [batch, rows, columns, features].
+        """
+        raise NotImplementedError
+
+    def features(self, images: jax.Array, train: Training = False) -> jax.Array:
+        """Means of the last feature map, [batch, features]; arguments as of `feature_map`."""
+        return pool(self.feature_map(images, train))
+
+    def classify(
+        self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
+    ) -> jax.Array:
+        """Logits [batch, num_classes] of features [batch, features].
+
+        Args:
+          features: [batch, features].
+          train: whether dropout applies.
+          dropout: dropout rate, may be traced.
+
+        Returns:
+          The logits; the features without a head.
+        """
+        if train and not (isinstance(dropout, float) and dropout == 0):
+            features = layers.dropout(features, dropout, self.make_rng('dropout'))
+        return self.head(features) if self.num_classes else features
+
+    def __call__(
+        self,
+        images: jax.Array,
+        train: Training = False,
+        dropout: jax.Array | float = 0.0,
+        norms: Training | None = None,
+    ) -> jax.Array:
+        """float [batch, height, width, channel], normalised -> logits [batch, num_classes].
+
+        `dropout` as in `CNN`. `norms` are the parts whose norms take the statistics of the batch;
+        None: as `train`.
+
+        The other methods by `module.apply(variables, images, method='features')`.
+        """
+        features = self.features(images, train if norms is None else norms)
+        return self.classify(features, bool(train), dropout)
+
+
+def pool(feature_map: jax.Array) -> jax.Array:
+    """Mean over a feature map [batch, rows, columns, features], float32 [batch, features]."""
+    return to_float32(feature_map).mean((1, 2))
+
+
+def trains(train: Training, part: str) -> bool:
+    """Whether the norms of a part take the statistics of the batch."""
+    return train if isinstance(train, bool) else part in train
+
+
+def apply_layers(parts: Any, images: jax.Array, train: bool, blocks: tuple[type, ...]) -> jax.Array:
+    """Images after a layer or a list of layers; those of `blocks`, and norms, take `train`."""
+    for part in parts if isinstance(parts, Sequence) else [parts]:
+        takes = isinstance(part, (BatchNorm, *blocks))
+        images = part(images, train) if takes else part(images)
+    return images
