@@ -1,7 +1,6 @@
 """Which augmentation raises the test accuracy of a fine-tuned network?
 
 Run     python -m jaxdl.main --experiment=finetune_augmentation --dataset=folder:DIR
-        --set=weights=FILE
 """
 
 from jaxdl import Ablation, Data, FineTune, Recipe, override

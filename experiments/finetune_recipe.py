@@ -1,6 +1,6 @@
 """Which way of fine-tuning a pretrained network gives the best test accuracy?
 
-Run     python -m jaxdl.main --experiment=finetune_recipe --dataset=folder:DIR --set=weights=FILE
+Run     python -m jaxdl.main --experiment=finetune_recipe --dataset=folder:DIR
 """
 
 from jaxdl import Ablation, Data, FineTune, Recipe, override

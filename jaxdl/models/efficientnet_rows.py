@@ -92,6 +92,23 @@ class EfficientNetRow:
         """Stem, stages, the last convolution as one more stage, its norm."""
         return ('stem', *(f'layer{i + 1}' for i in range(len(self.stages) + 1)), 'norm')
 
+    @property
+    def meaning(self) -> str:
+        """The row in words, stages in the notation of timm."""
+        stages = ' '.join(map(_notation, self.stages))
+        padding = ', padding SAME' if self.same else ''
+        return (
+            f'stem {self.stem}; `{stages}`; {self.features} features; '
+            f'{self.activation}{padding}, epsilon {self.epsilon:g}'
+        )
+
+
+def _notation(stage: Stage) -> str:
+    """A stage as timm writes it: `ir_r2_k3_s2_e6_c24`, with `_se` for squeeze-and-excitation."""
+    text = f'{stage.kind}_r{stage.blocks}_k{stage.side}_s{stage.stride}'
+    expansion = f'_e{stage.expansion}' if stage.kind in ('ir', 'er') else ''
+    return f'{text}{expansion}_c{stage.width}' + '_se' * stage.squeeze
+
 
 def layers_of(stage: Stage, inputs: int, stride: int) -> tuple[Layer, ...]:
     """Convolutions of a block.
