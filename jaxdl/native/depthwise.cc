@@ -163,7 +163,8 @@ ffi::Error run(Direction direction, ffi::ThreadPool pool, ffi::AnyBuffer images,
   }
   const Shape s = {x[1], x[2], x[3], x[4], w[1], w[2], y[2], y[3], stride, top, left};
   const int64_t members = std::max({x[0], w[0], y[0]});
-  bool fits = stride > 0 && top >= 0 && left >= 0 && top < w[1] && left < w[2] && w[3] == x[4] && y[4] == x[4] && y[1] == x[1];
+  bool fits = stride > 0 && top >= 0 && left >= 0 && top < w[1] && left < w[2] &&
+              w[3] == x[4] && y[4] == x[4] && y[1] == x[1];
   for (const auto& buffer : {images, kernel, outputs})
     fits = fits && jaxdl::divides(buffer, members);
   const bool adds = bias && bias->element_count() > 0;

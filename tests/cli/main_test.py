@@ -79,7 +79,7 @@ def call(*arguments, blocked=''):
         (['--experiment=pooling', '--set=epochs=-1'], 'epochs=-1: must be a number of at least 1'),
         (['--experiment=pooling', '--set=epochs=many'], 'must be a whole number'),
         (['--experiment=pooling', '--seeds=0'], 'seeds=0'),
-        (['--experiment=pooling', '--seeds=1'], 'at least 2, to compare'),
+        (['--experiment=pooling', '--seeds=1'], 'at least 2 seeds, to compare'),
         (['--experiment=pooling', '--set=learning_rate=nan'], 'learning_rates'),
         (['--experiment=pooling', '--set=learning_rates=[NaN]'], 'must be a finite number above 0'),
         (['--experiment=pooling', '--set=dropout=1.5'], 'must be at least 0 and below 1'),

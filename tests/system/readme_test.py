@@ -148,7 +148,9 @@ def test_lines_have_at_most_100_columns():
 
 
 def test_number_of_pretrained_networks():
-    count = re.search(r'^\| jaxdl \| (\d+) ResNets', text('docs/comparison.md'), re.MULTILINE)
+    count = re.search(
+        r'^\| jaxdl \| (\d+) ResNets and EfficientNets', text('docs/comparison.md'), re.MULTILINE
+    )
     assert count
     assert int(count[1]) == len(ARCHITECTURES)
 
