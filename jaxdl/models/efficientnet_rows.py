@@ -9,7 +9,7 @@ Names and sizes are timm's.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from jaxdl.workdir.records import Preprocessing
 
@@ -193,7 +193,7 @@ _SIZES = {
 
 def _lite(number: int, tensorflow: bool) -> EfficientNetRow:
     (width, depth), (size, crop), _ = _SIZES[number]
-    moments = dict(mean=HALF, std=HALF) if tensorflow else {}
+    moments: dict[str, Any] = dict(mean=HALF, std=HALF) if tensorflow else {}
     return EfficientNetRow(
         f'{"tf_" * tensorflow}efficientnet_lite{number}',
         32,
@@ -209,7 +209,7 @@ def _lite(number: int, tensorflow: bool) -> EfficientNetRow:
 def _b(number: int, tensorflow: bool) -> EfficientNetRow:
     (width, depth), *sizes = _SIZES[number]
     size, crop = sizes[not tensorflow]
-    moments = dict(mean=HALF, std=HALF) if number == 1 and not tensorflow else {}
+    moments: dict[str, Any] = dict(mean=HALF, std=HALF) if number == 1 and not tensorflow else {}
     return EfficientNetRow(
         f'{"tf_" * tensorflow}efficientnet_b{number}',
         round_width(32 * width),
