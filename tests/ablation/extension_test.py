@@ -258,6 +258,7 @@ def run_until(folder, monkeypatch, more, stop):
         ablation_run.run(GROWN, folder, command='jaxdl --experiment=mine.py --seeds=3')
 
 
+@pytest.mark.system
 def test_an_interrupted_extension_keeps_the_old_result_and_ends_with_the_same_bytes(
     extended, copy, monkeypatch
 ):
@@ -278,6 +279,7 @@ def test_an_interrupted_extension_keeps_the_old_result_and_ends_with_the_same_by
     assert json.loads((copy / 'run.json').read_text())['resumed'] == 2
 
 
+@pytest.mark.system
 @pytest.mark.parametrize('moment', ['plan', 'table', 'run', 'config', 'seal'])
 def test_killed_while_files_are_written(extended, copy, monkeypatch, moment):
     old = (copy / 'results.csv').read_bytes()
