@@ -100,7 +100,7 @@ class CommandLine:
     )
     workdir: str | None = _flag(FILES, 'output folder, to resume and to report on (runs/NAME)')
     checkpoint: str | None = _flag(
-        FILES, 'workdir of a finished fine-tuning, or embedded weights: efficientnet_lite0'
+        FILES, 'workdir of a fine-tuning or ablation, or embedded weights: efficientnet_lite0'
     )
     output: str | None = _flag(FILES, 'the file of predict, the folder of export and evaluate')
     overwrite: bool = _flag(FILES, 'clear the workdir first, or replace the output', False)
@@ -123,9 +123,9 @@ MODE_FLAGS: dict[str, tuple[str, ...]] = dict(
     check=DESIGN,
     report=('experiment', 'workdir'),
     analyze=('results', 'baseline', 'set', 'workdir', 'overwrite'),
-    predict=('checkpoint', 'images', 'output', 'set', 'overwrite'),
+    predict=('checkpoint', 'images', 'output', 'set', 'overwrite', 'experiment'),
     evaluate=('checkpoint', 'dataset', 'images', 'output', 'set', 'overwrite'),
-    export=('checkpoint', 'output', 'set', 'overwrite'),
+    export=('checkpoint', 'output', 'set', 'overwrite', 'experiment'),
     serve=('checkpoint', 'set'),
     list=(),
     compare=(),

@@ -114,11 +114,19 @@ def predict(command: CommandLine) -> int:
     """Predicts the classes of images and writes a table."""
     from jaxdl.inference import commands
 
-    (settings,) = commands.parse_settings(
-        [commands.PredictSettings], flags.parse_pairs(command.set), command.mode
-    )
+    pairs = flags.parse_pairs(command.set)
     checkpoint, images = _checkpoint(command), _require(command, 'images', 'DIR or a CSV')
     output = pathlib.Path(_require(command, 'output', 'FILE'))
+    if _holds_members(command, checkpoint):
+        from jaxdl.ablation import member_commands
+
+        member, settings = commands.parse_settings(
+            [member_commands.MemberSettings, commands.PredictSettings], pairs, command.mode
+        )
+        overwrite = _overwrite(command)
+        print_text(member_commands.predict(checkpoint, member, images, output, settings, overwrite))
+        return 0
+    (settings,) = commands.parse_settings([commands.PredictSettings], pairs, command.mode)
     print_text(commands.predict(checkpoint, images, output, settings, _overwrite(command)))
     return 0
 
@@ -142,10 +150,15 @@ def export(command: CommandLine) -> int:
     """Writes a network of a checkpoint in formats that other programs read."""
     from jaxdl.inference import commands
 
-    (settings,) = commands.parse_settings(
-        [commands.ExportSettings], flags.parse_pairs(command.set), command.mode
-    )
+    pairs = flags.parse_pairs(command.set)
     checkpoint, output = _checkpoint(command), pathlib.Path(_require(command, 'output', 'DIR'))
+    if _holds_members(command, checkpoint):
+        from jaxdl.ablation import member_commands
+
+        (member,) = commands.parse_settings([member_commands.MemberSettings], pairs, command.mode)
+        print_text(member_commands.export(checkpoint, member, output, _overwrite(command)))
+        return 0
+    (settings,) = commands.parse_settings([commands.ExportSettings], pairs, command.mode)
     print_text(commands.export(checkpoint, output, settings, _overwrite(command)))
     return 0
 
@@ -288,6 +301,16 @@ def _require(command: CommandLine, name: str, form: str) -> str:
 
 def _checkpoint(command: CommandLine) -> pathlib.Path:
     return pathlib.Path(_require(command, 'checkpoint', 'WORKDIR'))
+
+
+def _holds_members(command: CommandLine, checkpoint: pathlib.Path) -> bool:
+    """Whether a checkpoint is an ablation; registers the components of a study file first."""
+    from jaxdl.ablation import member_commands
+    from jaxdl.config.load import load_experiment
+
+    if command.experiment:
+        load_experiment(command.experiment)
+    return member_commands.is_ablation(checkpoint)
 
 
 def _overwrite(command: CommandLine) -> str:

@@ -6,8 +6,8 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, get_type_hints
 
 import jax
 import numpy as np
@@ -22,15 +22,38 @@ from jaxdl.data.sources import files
 from jaxdl.data.sources.columns import check_text
 from jaxdl.errors import InputError, unknown, warn
 from jaxdl.inference import model_file, submission, unfinished
+from jaxdl.inference.batched import Progress
 from jaxdl.inference.predictor import Predictor
 from jaxdl.runtime import provenance
 from jaxdl.runtime.progress import show_progress
-from jaxdl.workdir import records, tables
-from jaxdl.workdir.checksums import checksum
+from jaxdl.workdir import tables
 
 CHALLENGE = 'test.csv'  # for a table of this name, a submission is written too
 # Fields of Data that the checkpoint determines, or that change nothing here.
 FIXED = ('image_size', 'fit', *SPLITTING)
+
+
+class ImagePredictor(Protocol):
+    """Networks that predict image files, as `Predictor` does."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of the columns of probabilities."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """All that the probabilities depend on, next to the images, as JSON values."""
+        ...
+
+    def stream(
+        self,
+        images: Sequence[Any],
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        on_bad_image: str = 'stop',
+    ) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
+        """Probabilities of each batch, and the reasons of images that cannot be read."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,9 +164,20 @@ def predict(
     Raises:
       InputError: no such checkpoint or image, or a file that cannot be written.
     """
+    predictor = Predictor.from_checkpoint(checkpoint, settings.views)
+    return predict_by(predictor, images, output, settings, overwrite)
+
+
+def predict_by(
+    predictor: ImagePredictor,
+    images: str,
+    output: pathlib.Path,
+    settings: PredictSettings,
+    overwrite: str = 'refuse',
+) -> str:
+    """`predict` by networks that are loaded already."""
     source = pathlib.Path(images)
     ids, paths = _find_images(source, settings.on_bad_image)
-    predictor = Predictor.from_checkpoint(checkpoint, settings.views)
     sample = _read_sample(settings, source, predictor.class_names)
     submitted = sample is not None or source.name == CHALLENGE
     submission_path = output.with_name('submission.csv') if submitted else None
@@ -169,6 +203,7 @@ def predict(
                 predictor, output, submission_path, sample, ids, probabilities, reasons, settings
             )
             if settings.explain:
+                assert isinstance(predictor, Predictor)
                 folder = output.with_name(f'{output.stem}_explained')
                 _write_gradcam(predictor, ids, paths, reasons, folder, settings.batch_size)
                 lines.append(f'Grad-CAM: {folder}')
@@ -197,7 +232,7 @@ def _read_sample(
 
 
 def _prediction_key(
-    predictor: Predictor, ids: Sequence[str], paths: Sequence[str], settings: PredictSettings
+    predictor: ImagePredictor, ids: Sequence[str], paths: Sequence[str], settings: PredictSettings
 ) -> str:
     """Everything that the probabilities of images depend on, as JSON."""
     digest = hashlib.sha256()
@@ -208,12 +243,10 @@ def _prediction_key(
         except OSError:
             state = ()
         digest.update(json.dumps((name, path, state)).encode())
-    model = predictor.model
     return json.dumps(
-        dict(
+        predictor.identity()
+        | dict(
             images=digest.hexdigest(),
-            networks=[checksum(member) for member in model.members],
-            card=records.as_json(model.card),
             decoder=decode.describe_decoder(),
             batch_size=settings.batch_size,
             versions=provenance.collect_versions(),
@@ -223,7 +256,7 @@ def _prediction_key(
 
 
 def _predict_rest(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     paths: Sequence[str],
     settings: PredictSettings,
     saved: unfinished.Unfinished,
@@ -239,7 +272,7 @@ def _predict_rest(
 
 
 def _write_predictions(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     output: pathlib.Path,
     submission_path: pathlib.Path | None,
     sample: submission.Sample | None,
@@ -300,9 +333,7 @@ def export(
     """
     from jaxdl.inference import export as exporting
 
-    existing = [name for name in exporting.FILES if (output / name).exists()]
-    if existing and overwrite == 'refuse':
-        raise InputError(f'{output / existing[0]} exists: name another --output, or --overwrite')
+    check_folder(output, overwrite)
     model = model_file.load(checkpoint)
     count, member = len(model.members), settings.member or 0
     if member >= count or (count > 1 and settings.member is None):
@@ -313,6 +344,15 @@ def export(
     size = settings.image_size or model.card.eval_size
     paths = exporting.export(model.module, model.members[member], output, size, model.card)
     return '\n'.join(f'exported: {path}' for path in paths)
+
+
+def check_folder(output: pathlib.Path, overwrite: str) -> None:
+    """InputError where an export would overwrite a file, and `overwrite` is `refuse`."""
+    from jaxdl.inference import export as exporting
+
+    existing = [name for name in exporting.FILES if (output / name).exists()]
+    if existing and overwrite == 'refuse':
+        raise InputError(f'{output / existing[0]} exists: name another --output, or --overwrite')
 
 
 def _find_images(source: pathlib.Path, on_bad_image: str) -> tuple[list[str], list[str]]:

@@ -152,6 +152,11 @@ def _check_workdir(workdir: pathlib.Path) -> None:
     config = workdir / 'config.json'
     kind = str(read_json(config).get('kind', 'FineTune')) if config.exists() else 'FineTune'
     if kind != 'FineTune':
+        if kind == 'Ablation':
+            raise InputError(
+                f'checkpoint {workdir} holds an ablation, whose networks only --mode=predict and '
+                f'--mode=export take: {RUNS}'
+            )
         article = 'an' if kind[:1] in 'AEIO' else 'a'
         raise InputError(
             f'checkpoint {workdir} holds {article} {kind.lower()}, which keeps no networks: {RUNS}'

@@ -20,6 +20,8 @@ from jaxdl.errors import InputError, unknown
 from jaxdl.inference import batched, gradcam, model_file, tta
 from jaxdl.inference.batched import Progress
 from jaxdl.runtime.threads import threaded_map
+from jaxdl.workdir import records
+from jaxdl.workdir.checksums import checksum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Predictor:
     def class_names(self) -> tuple[str, ...]:
         """The classes, in the order of the columns of probabilities."""
         return self.model.card.class_names
+
+    def identity(self) -> dict[str, Any]:
+        """All that the probabilities depend on, next to the images, as JSON values."""
+        networks = [checksum(member) for member in self.model.members]
+        return dict(networks=networks, card=records.as_json(self.model.card))
 
     def predict(
         self, images: Any, batch_size: int = 32, progress: Progress | None = None

@@ -1,15 +1,23 @@
 """Networks of measured members: kept ones, and ones that are trained again alone."""
 
+import csv
 import dataclasses
+import json
+import re
 
 import jax
+import jax.export
 import numpy as np
 import pytest
 import studies
+from PIL import Image
 
 import jaxdl
+from jaxdl import main as command
 from jaxdl.data import load, split
+from jaxdl.data.preprocess import to_float
 from jaxdl.errors import InputError
+from jaxdl.train import initial_weights, losses
 from jaxdl.workdir import tables
 
 pytestmark = pytest.mark.engine
@@ -87,3 +95,73 @@ def test_a_run_without_networks_names_both_ways(tmp_path):
     jaxdl.run(studies.small(), tmp_path / 'run')
     with pytest.raises(InputError, match=r'keep_networks=true, or use jaxdl\.train_member'):
         jaxdl.load_member(tmp_path / 'run', 'max', SEED)
+
+
+def call(mode, folder, *arguments):
+    return command.main([f'--mode={mode}', f'--checkpoint={folder}', *arguments])
+
+
+CHOSEN = ('--set=option=avg', f'--set=seed={SEED}')
+
+
+def test_predict_takes_a_stored_network(run, tmp_path, capsys):
+    study, folder = run
+    dataset = load(study.data)
+    test = split(dataset, study.data).test[:20]
+    pixels = np.rint(255 * to_float(dataset.images[test])).astype(np.uint8)
+    (tmp_path / 'in').mkdir()
+    for i, image in enumerate(pixels):
+        Image.fromarray(image[..., 0]).save(tmp_path / 'in' / f'{i:02}.png')
+    output = tmp_path / 'predictions.csv'
+    arguments = (f'--images={tmp_path}/in', f'--output={output}')
+    assert call('predict', folder, *arguments, '--set=option=max', CHOSEN[1]) == 0
+    assert capsys.readouterr().out.startswith('20 predictions: ')
+    with output.open(newline='') as file:
+        rows = list(csv.reader(file))[1:]
+    expected = jaxdl.load_member(folder, 'max', SEED).scores(pixels)
+    assert len(np.unique(expected.max(1))) > 10
+    assert [row[1] for row in rows] == [str(digit) for digit in expected.argmax(1)]
+    likeliest = np.float32([row[2] for row in rows])
+    np.testing.assert_allclose(likeliest, expected.max(1), atol=1e-5)
+    capsys.readouterr()
+    assert call('evaluate', folder, '--dataset=digits') == 2
+    assert 'whose networks only --mode=predict and --mode=export take' in capsys.readouterr().err
+    for more, words in [
+        (('--set=option=avg',), f'{folder} is an ablation .* --set=seed=1000; options: max, avg'),
+        ((*CHOSEN[:1], '--set=seed=7'), 'seed 7: the evaluation seeds of the study are 1001, 1003'),
+        ((*CHOSEN, '--set=views=flip'), 'views=flip: networks of an ablation have none'),
+        ((*CHOSEN, '--set=optin=avg'), "unknown setting 'optin' of --mode=predict: did you mean"),
+    ]:
+        capsys.readouterr()
+        assert call('predict', folder, *arguments, '--overwrite', *more) == 2
+        error = capsys.readouterr().err
+        assert error.count('\n') == 1
+        assert re.search(words, error), error
+
+
+def test_an_exported_network_computes_the_same_and_initialises_another(run, tmp_path, capsys):
+    _, folder = run
+    assert call('export', folder, f'--output={tmp_path}/out', *CHOSEN) == 0
+    network = jaxdl.load_member(folder, 'avg', SEED)
+    images = np.random.default_rng(0).random((5, 8, 8, 1), np.float32)
+    content = (tmp_path / 'out' / 'model.stablehlo').read_bytes()
+    logits = jax.export.deserialize(bytearray(content)).call(images)
+    activation = losses.find(network.variant.loss).activation
+    np.testing.assert_allclose(activation(logits), network.scores(images), atol=1e-5)
+    config = json.loads((tmp_path / 'out' / 'config.json').read_text())
+    assert (config['option'], config['seed'], config['image_shape']) == ('avg', SEED, [8, 8, 1])
+    shapes = jax.eval_shape(lambda: network.variables)
+    read = initial_weights.read(str(tmp_path / 'out' / 'model.safetensors'), shapes)
+    jax.tree.map(np.testing.assert_array_equal, read['params'], network.variables['params'])
+    capsys.readouterr()
+    assert call('export', folder, f'--output={tmp_path}/out', *CHOSEN) == 2
+    assert 'exists: name another --output, or --overwrite' in capsys.readouterr().err
+
+
+def test_a_run_without_networks_cannot_predict(tmp_path, capsys):
+    folder = tmp_path / 'run'
+    jaxdl.run(jaxdl.override(studies.small(), dict(learning_rates=[0.1], epochs=1)), folder)
+    (tmp_path / 'in').mkdir()
+    arguments = (f'--images={tmp_path}/in', f'--output={tmp_path}/p.csv')
+    assert call('predict', folder, *arguments, '--set=option=avg', '--set=seed=1000') == 2
+    assert 'run the study with --set=keep_networks=true' in capsys.readouterr().err

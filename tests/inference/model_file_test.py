@@ -120,7 +120,7 @@ def test_damaged(tmp_path, harm):
     [
         (None, 'does not exist'),
         ({}, 'holds no run'),
-        ({'config.json': dict(kind='Ablation')}, 'an ablation, which keeps no networks'),
+        ({'config.json': dict(kind='Ablation')}, 'an ablation, whose networks only'),
         ({'config.json': dict(kind='Demonstration')}, 'a demonstration, which keeps no networks'),
         ({'config.json': dict(kind='FineTune')}, 'saved no network yet'),
     ],
