@@ -1,6 +1,9 @@
 """Which way of fine-tuning a pretrained network gives the best test accuracy?
 
 Run     python -m jaxdl.main --experiment=finetune_recipe --dataset=folder:DIR
+Takes   22 minutes on 2 CPU cores that other work shared (2026-11-30)
+Result  of 600 photographs of 81 groceries, 3 seeds, 128 test images, EfficientNet-lite0: no
+        difference found. With ResNet-50 v2: worse: all from a new head -21.31 (-28.37 to -14.26)
 """
 
 from jaxdl import Ablation, Data, FineTune, Recipe, override
