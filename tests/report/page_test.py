@@ -135,6 +135,13 @@ def test_a_table_in_latex():
     assert r'Interval over\\seeds and images\end{tabular} \\' in wide
 
 
+def test_no_line_in_latex_is_the_argument_of_the_line_break_before_it():
+    rows = [['+1\n[0 to 2]', 'a'], ['[b]', '*']]
+    latex = exports.as_latex(Table('T', ('Option', 'p'), rows, 'lr'))
+    assert r'\\{}[0 to 2]\end{tabular} & a \\' in latex
+    assert not re.search(r'\\\\\s*[\[*]', latex)
+
+
 def test_signs_in_cells_of_csv_files():
     rows = [['\u2013', '-'], ['\u22121.5', '+2'], ['=1', '-x']]
     table = exports.as_csv(Table('T', ('a', 'b'), rows, 'lr'))

@@ -66,7 +66,7 @@ def as_latex(table: Table, name: str = '') -> str:
         r'\toprule',
         rf'{head} \\',
         r'\midrule',
-        *(rf'{row} \\' for row in rows),
+        *(rf'{_guard(row)} \\' for row in rows),
         r'\bottomrule',
         r'\end{tabular}}',
         r'\end{table}',
@@ -81,9 +81,14 @@ def _wrap(head: str) -> list[str]:
     return [text] if whole else textwrap.wrap(text, HEAD, break_long_words=False) or ['']
 
 
+def _guard(text: str) -> str:
+    r"""A line of LaTeX that the `\\` before it does not take as its argument: `\\[1 to 2]`."""
+    return '{}' + text if text.startswith(('[', '*')) else text
+
+
 def _stack(lines: Sequence[str], letter: str) -> str:
     """Lines of a cell in LaTeX, one above the other."""
-    texts = [markup.latex(line) for line in lines]
+    texts = [_guard(markup.latex(line)) for line in lines]
     if len(texts) == 1:
         return texts[0]
     return rf'\begin{{tabular}}[t]{{@{{}}{letter}@{{}}}}' + r'\\'.join(texts) + r'\end{tabular}'
