@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxdl import ensemble
 from jaxdl.ablation import chunk_files, member_networks
 from jaxdl.ablation.planning import Group
 from jaxdl.config.experiment import Ablation
-from jaxdl.ensemble import Chunk, Hooks, Programs, Result, Training, Workload, scoring
+from jaxdl.ensemble import Chunk, Hooks, Member, Programs, Result, Training, Workload, scoring
 from jaxdl.ensemble.scoring import Predictions
 from jaxdl.runtime import checkpoint, distributed, sharding
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.statistics.metrics import ACCURACY, BUILT_IN, METRICS, Metric
 from jaxdl.train import diagnostics, train_step
+from jaxdl.workdir.journal import Event
 from jaxdl.workdir.records import Devices, GroupRecord
+
+STATE = 'state/'  # of the arrays of a paused member
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Session:
       interrupted: the number of a signal that came, or None.
       checkpoint_seconds: most work that a killed run repeats.
       track: sends numbers of a step to the trackers.
+      earlier: events of earlier sessions in the journal.
     """
 
     folder: pathlib.Path
@@ -45,6 +50,7 @@ class Session:
     interrupted: Callable[[], int | None]
     checkpoint_seconds: float
     track: Callable[[Mapping[str, float], int], None]
+    earlier: Sequence[Event] = ()
 
 
 def run_groups(
@@ -54,6 +60,7 @@ def run_groups(
     study: Ablation,
     job: str,
     blocks: np.ndarray | None = None,
+    start: Mapping[Member, Result] | None = None,
 ) -> Iterator[tuple[Group, list[Result], GroupRecord]]:
     """Train groups one after another.
 
@@ -63,11 +70,12 @@ def run_groups(
     Args:
       session: the process.
       groups: of one phase.
-      workload: data and number of epochs.
+      workload: data and number of epochs; one that pauses adds the states to the results.
       study: the ablation under the overrides of this condition.
       job: begins the names of the files in checkpoints/.
       blocks: block of each test image, for the contributions to the metric that decides; None for
         accuracy, or where each seed has a test split of its own.
+      start: results of members that were paused at the first epoch of the workload.
 
     Yields:
       A group, the results of its members in order, and its entry in run.json.
@@ -105,7 +113,7 @@ def run_groups(
                 condition=group.plan.condition,
                 phase=group.plan.phase,
                 stage=group.plan.stage,
-                hooks=_hooks(session, group, study, files[i], workload, blocks),
+                hooks=_hooks(session, group, study, files[i], workload, blocks, start),
                 programs=programs,
             )
             yield group, results, record
@@ -118,6 +126,7 @@ def _hooks(
     files: Sequence[pathlib.Path],
     workload: Workload,
     blocks: np.ndarray | None,
+    start: Mapping[Member, Result] | None,
 ) -> Hooks:
     """Reading and writing of chunk files, checkpoints, journal, interruption, tests and probes."""
     saved = 0.0
@@ -143,6 +152,9 @@ def _hooks(
 
     def before_training(chunk: Chunk) -> None:
         nonlocal saved
+        if start:
+            members = [group.members[i] for i in chunk.indices.flat]
+            _continue(chunk, [start[member] for member in members], workload.first)
         _restore(chunk.training, _folder(files[chunk.number]))
         saved = time.perf_counter()
 
@@ -150,9 +162,11 @@ def _hooks(
         nonlocal saved
         training, folder = chunk.training, _folder(files[chunk.number])
         diverged = int(np.sum(~np.isfinite(training.history['train_loss'][training.epoch - 1])))
-        progress = dict(epoch=training.epoch, epochs=study.epochs, diverged=diverged)
+        progress = dict(epoch=training.epoch, epochs=workload.last, diverged=diverged)
+        if workload.first:
+            progress |= dict(first=workload.first)
         session.note('epoch', **facts(chunk.indices), **progress)
-        if training.epoch == study.epochs:
+        if training.epoch == workload.last:
             return  # the result of a chunk that is done is written instead
         due = time.perf_counter() - saved >= session.checkpoint_seconds
         signal, due = distributed.compute_maximum(
@@ -166,7 +180,7 @@ def _hooks(
 
     def after_training(chunk: Chunk) -> Result:
         if group.plan.phase == 'tune':
-            return {}
+            return _states(chunk) if workload.last < workload.epochs else {}
         arguments = (chunk.training, chunk.programs, chunk.variants, chunk.data)
         result, tested = ensemble.predict(*arguments, 'test')
         if group.plan.phase == 'measure':
@@ -213,6 +227,35 @@ def _metrics(
     if blocks is not None:
         result['contributions'] = scoring.contributions(metric, predictions['test'], blocks)
     return result
+
+
+def _states(chunk: Chunk) -> Result:
+    """States of a chunk that is paused: `state/PATH` -> array [row, column, ...]."""
+    leaves = jax.tree_util.tree_leaves_with_path(sharding.gather(chunk.training.states))
+    return {_name(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _name(path: Any) -> str:
+    return STATE + jax.tree_util.keystr(path, simple=True, separator='/')
+
+
+def _continue(chunk: Chunk, results: Sequence[Result], epoch: int) -> None:
+    """Continue members that were paused after an epoch, with their states and histories.
+
+    The program of fewer members may lack parts of the step, and then the states of these parts.
+    """
+    training, shape = chunk.training, chunk.indices.shape
+
+    def stack(name: str) -> np.ndarray:
+        values = [np.asarray(result[name]) for result in results]
+        return np.stack(values).reshape(*shape, *values[0].shape)
+
+    training.epoch = epoch
+    training.states = jax.tree_util.tree_map_with_path(
+        lambda path, _: stack(_name(path)), training.states
+    )
+    for name in training.history:
+        training.history[name][:] = np.moveaxis(stack(name), -1, 0)
 
 
 def _probes(names: Sequence[str], chunk: Chunk, num_classes: int, conv: str) -> Result:

@@ -162,13 +162,20 @@ def _search(condition: Condition) -> list[str]:
         return []
     best = min(protocol.FINALISTS, plan.trials)
     runs = plan.trials * study.tuning_seeds + best * protocol.FURTHER_SEEDS
+    epochs, points, parts = best * protocol.FURTHER_SEEDS * study.epochs, plan.trials, []
+    for stage in planning.stages(study, plan):
+        epochs += points * study.tuning_seeds * (stage.until - stage.first)
+        parts.append(f'{points} to epoch {stage.until}')
+        points = search.survivors(points, plan.halving or 1)
     where = f'{condition.name}: ' if condition.name else ''
     lines = [
         '',
         f'{where}search of every option: {plan.trials} points x {study.tuning_seeds} tuning seeds, '
         f'then {best} points x {protocol.FURTHER_SEEDS} further seeds: {runs} runs, '
-        f'{runs * study.epochs:,} epochs',
+        f'{epochs:,} epochs',
     ]
+    if plan.halving:
+        lines.append(f'  halving={plan.halving}: points of every option: {", ".join(parts)}')
     for option, ranges in plan.ranges.items():
         texts = (f'{name} {r.low:g} to {r.high:g} ({r.scale})' for name, r in ranges.items())
         lines.append(f'  {option:18}{", ".join(texts)}')

@@ -414,6 +414,8 @@ def plan_search(study: Ablation) -> SearchPlan | None:
         further=further,
         scramble=scramble,
         points=tuple(map(tuple, points.tolist())),
+        rungs=_rungs(study),
+        halving=study.halving or 0,
         ranges={
             option: {
                 name: _search_range(option_variant(study, option), name, limits)
@@ -422,6 +424,34 @@ def plan_search(study: Ablation) -> SearchPlan | None:
             for option in study.options
         },
     )
+
+
+def _rungs(study: Ablation) -> tuple[int, ...]:
+    if study.halving is None:
+        return ()
+    return search.rungs(study.trials, study.epochs, study.halving, protocol.FINALISTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Part of the training of the points of a search.
+
+    Attributes:
+      name: empty, or `rung 1`, ... with halving.
+      first: epochs that are done before.
+      until: epoch after which it ends.
+    """
+
+    name: str
+    first: int
+    until: int
+
+
+def stages(study: Ablation, plan: SearchPlan | None) -> list[Stage]:
+    """Parts of the training of the planned points, in order: one without halving."""
+    ends = plan.rungs if plan and plan.rungs else (study.epochs,)
+    names = [f'rung {number}' for number in range(1, len(ends) + 1)] if len(ends) > 1 else ['']
+    return [Stage(*part) for part in zip(names, (0, *ends), ends, strict=False)]
 
 
 def _search_range(variant: Variant, name: str, limits: Range) -> SearchRange:
@@ -505,11 +535,20 @@ def _check_checksum(dataset: Dataset, plan: DataPlan) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Phase:
-    """Members of one program in a phase and a stage, of the first run or of an extension."""
+    """Members of one program in a phase and a stage, of the first run or of an extension.
+
+    Attributes:
+      name: `tune`, `measure` or `variance`.
+      stage: as in plan.json.
+      members: runs that share the program.
+      epochs: that they train.
+      extension: number of the extension; 0 for the first run.
+    """
 
     name: str
     stage: str
     members: tuple[Member, ...]
+    epochs: int
     extension: int = 0
 
 
@@ -520,14 +559,21 @@ def _phases(
     planned = planned_settings(study, plan)
     first = {option: settings[:1] for option, settings in planned.items()}
     phases: dict[tuple[str, str], Mapping[str, Sequence[Setting]]] = {}
+    parts: dict[tuple[str, str], Stage] = {}
     if any(len(settings) > 1 for settings in planned.values()):
-        phases['tune', ''] = planned
+        training = planned
+        for stage in stages(study, plan):
+            phases['tune', stage.name] = training
+            parts['tune', stage.name] = stage
+            if plan and plan.halving:
+                count = search.survivors(len(training[study.baseline]), plan.halving)
+                training = {option: settings[:count] for option, settings in training.items()}
     if plan:
         phases['tune', FINAL] = {o: s[: protocol.FINALISTS] for o, s in planned.items()}
     phases['measure', ''] = first
     if study.variance_study:
         phases['variance', ''] = {study.baseline: first[study.baseline]}
-    groups = []
+    groups, whole = [], Stage('', 0, study.epochs)
     for number in range(len(extensions) + 1):
         for (name, stage), options in phases.items():
             members = [
@@ -535,8 +581,15 @@ def _phases(
                 for member in _members(study, name, stage, options)
                 if _extension_of(condition, name, member, extensions) == number
             ]
+            part = parts.get((name, stage), whole)
             groups += [
-                _Phase(name, stage, tuple(members[i] for i in places), number)
+                _Phase(
+                    name,
+                    stage,
+                    tuple(members[i] for i in places),
+                    part.until - part.first,
+                    number,
+                )
                 for places in group_by_program(members)
             ]
     return groups
@@ -617,6 +670,7 @@ def _check_search(condition: str, study: Ablation, plan: SearchPlan | None) -> N
         ranges = {o: tuple(search_space.ranges(study, o)) for o in study.options}
         valid = (
             plan.trials == study.trials
+            and (plan.rungs, plan.halving) == (_rungs(study), study.halving or 0)
             and len(plan.points) == number
             and all(len(point) == len(fields) for point in plan.points)
             and all(0 <= unit <= 1 for point in plan.points for unit in point)
@@ -682,7 +736,7 @@ def _group_plan(
         phase=phase.name,
         options=tuple(dict.fromkeys(member.option for member in members)),
         members=count,
-        steps=steps * study.epochs,
+        steps=steps * phase.epochs,
         batch_size=variant.batch_size,
         sides=sides,
         chunks=len(cut),

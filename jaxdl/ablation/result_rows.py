@@ -37,6 +37,14 @@ def chance_of(condition: Condition) -> Chance:
     return chance
 
 
+def cut(result: Result, epochs: int) -> Result:
+    """The result of a member that trained for so many epochs, without the epochs to come."""
+    return {
+        name: value[:epochs] if name.startswith(('train_', 'val_')) else value
+        for name, value in result.items()
+    }
+
+
 def result_rows(
     condition: str,
     phase: str,

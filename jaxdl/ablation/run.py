@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,9 @@ from jaxdl.ablation import (
 )
 from jaxdl.ablation.chunk_runner import Session, run_groups
 from jaxdl.ablation.finetune_plan import FineTuneCondition
-from jaxdl.ablation.planning import Condition, StudyPlan
+from jaxdl.ablation.planning import Condition, Stage, StudyPlan
 from jaxdl.ablation.result_rows import ALWAYS
+from jaxdl.ablation.tuning import Trainer
 from jaxdl.config import registry
 from jaxdl.config.experiment import Ablation
 from jaxdl.config.load import as_dict, component_names
@@ -198,10 +199,17 @@ def _train(folder: pathlib.Path, plan: StudyPlan, command: str) -> None:
         ) as show,
         tracking.open_trackers(folder, trackers) as track,
     ):
+        earlier = journal.read(folder) if first else []
         note = journal.open_journal(folder, show) if first else journal.ignore_events
         note('start')
         session = Session(
-            folder, plan.record.devices, note, interrupted, settings.checkpoint_seconds, track
+            folder,
+            plan.record.devices,
+            note,
+            interrupted,
+            settings.checkpoint_seconds,
+            track,
+            earlier,
         )
         data = plan.record.merged().data
         for place, condition in enumerate(plan.conditions):
@@ -237,33 +245,44 @@ def _measure(
     measurements = Measurements(condition, blocks=_blocks(condition))
     names, chance = _further_metrics(study), result_rows.chance_of(condition)
 
-    def run_phase(
-        name: str, settings: Mapping[str, Sequence[Setting]], label: str, stage: str = ''
-    ) -> None:
-        blocks = measurements.blocks
-        for extended in condition.extensions:
-            groups = condition.phase(name, settings, stage, extended)
-            job = f'{number}-extension{extended}-{label}' if extended else f'{number}-{label}'
-            for group, results, record in run_groups(session, groups, workload, study, job, blocks):
-                measurements.groups.append(record)
-                members = list(zip(group.members, results, strict=True))
-                if name == 'variance':
-                    measurements.varied += members
-                    continue
-                rows = result_rows.result_rows(
-                    condition.name, name, members, num_classes, columns, names, chance
-                )
-                measurements.rows += rows
-                tracking.track_rows(session.track, rows)
-                if name == 'measure':
-                    measurements.tested += members
+    whole = Stage('', 0, study.epochs)
 
-    best = tuning.tune(
-        condition,
-        measurements.rows,
-        lambda settings, stage, label: run_phase('tune', settings, label, stage),
-        metric,
+    def train(
+        name: str,
+        settings: Mapping[str, Sequence[Setting]],
+        label: str,
+        part: Stage,
+        start: Mapping[Member, Result] | None = None,
+    ) -> Iterator[list[tuple[Member, Result]]]:
+        partly = dataclasses.replace(workload, first=part.first, until=part.until)
+        for extended in condition.extensions:
+            groups = condition.phase(name, settings, part.name, extended)
+            job = f'{number}-extension{extended}-{label}' if extended else f'{number}-{label}'
+            for group, results, record in run_groups(
+                session, groups, partly, study, job, measurements.blocks, start
+            ):
+                measurements.groups.append(record)
+                yield list(zip(group.members, results, strict=True))
+
+    def rows_of(name: str, members: Sequence[tuple[Member, Result]], until: int) -> list[Row]:
+        cut = [(member, result_rows.cut(result, until)) for member, result in members]
+        return result_rows.result_rows(
+            condition.name, name, cut, num_classes, columns, names, chance
+        )
+
+    def add(rows: Sequence[Row]) -> None:
+        measurements.rows += rows
+        tracking.track_rows(session.track, rows)
+
+    trainer = Trainer(
+        train=lambda settings, part, label, start: train('tune', settings, label, part, start),
+        rows_of=lambda members, until: rows_of('tune', members, until),
+        add=add,
+        rows=measurements.rows,
+        session=session,
+        metric=metric,
     )
+    best = tuning.tune(condition, trainer)
     margin = protocol.equivalence_margin(
         study.margin,
         measurements.rows,
@@ -273,9 +292,14 @@ def _measure(
         searched_seeds=study.tuning_seeds if condition.search else None,
     )
     session.note('margin', condition=condition.name, margin=margin)
-    run_phase('measure', {option: [setting] for option, setting in best.items()}, 'measure')
+    chosen = {option: [setting] for option, setting in best.items()}
+    for members in train('measure', chosen, 'measure', whole):
+        measurements.tested += members
+        add(rows_of('measure', members, study.epochs))
     if study.variance_study:
-        run_phase('variance', {study.baseline: [best[study.baseline]]}, 'variance')
+        varied = {study.baseline: chosen[study.baseline]}
+        for members in train('variance', varied, 'variance', whole):
+            measurements.varied += members
     order = {member: place for place, member in enumerate(condition.measured)}
     measurements.tested.sort(key=lambda pair: order[pair[0].option, pair[0].seed])
     return measurements

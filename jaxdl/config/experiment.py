@@ -157,6 +157,9 @@ class Ablation:
     # learning_rates; empty: none
     search: Search = dataclasses.field(default_factory=dict)
     trials: int = fields.ruled(16, fields.at_least(2))  # points of a search, of each option
+    # successive halving of a search: one of so many points continues after a rung; null: all train
+    # to the last epoch
+    halving: int | None = fields.ruled(None, fields.at_least(2))
     # of each option and learning rate or point
     tuning_seeds: int = fields.ruled(3, fields.between(1, MEASURING_SEED))
     # evaluation seeds: their number, from 1000 on, or a list of them

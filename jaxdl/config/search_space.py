@@ -40,6 +40,10 @@ def check(ablation: Ablation) -> Ablation:
     }
     ablation = dataclasses.replace(ablation, search=search, options=options)
     if not search:
+        if ablation.halving:
+            raise InputError(
+                f'halving={ablation.halving}: only a search stops points: set search={{...}}'
+            )
         return ablation
     if ablation.tuning_seeds + protocol.FURTHER_SEEDS > protocol.MEASURING_SEED:
         raise InputError(

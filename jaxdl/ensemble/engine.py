@@ -290,6 +290,7 @@ def train(
     data: Resident,
     after_epoch: Callable[[Training], None],
     metric: Metric = ACCURACY,
+    until: int | None = None,
 ) -> None:
     """Train a chunk to its last epoch; `training` is changed in place.
 
@@ -301,6 +302,8 @@ def train(
       data: data on the device, with the splits of the chunk.
       after_epoch: called after the validation of each epoch; raises to stop.
       metric: measured on the validation split after each epoch, next to loss and accuracy.
+      until: epoch after which the training pauses, under the schedule of all epochs; None: the
+        last.
     """
     host = data
     mesh, steps = programs.mesh, steps_per_epoch(data, variants.batch_size)
@@ -308,8 +311,9 @@ def train(
         (training.states, variants, row_keys), mesh
     )
     data = _place_data(data, mesh)
-    timeline = _timeline(steps * len(training.history['train_loss']), mesh)
-    while training.epoch < len(training.history['train_loss']):
+    epochs = len(training.history['train_loss'])
+    timeline = _timeline(steps * epochs, mesh)
+    while training.epoch < (until or epochs):
         began = time.perf_counter()
         order = sharding.place(
             _order(row_keys.order, training.epoch, data.train, steps, variants.batch_size), mesh

@@ -38,9 +38,11 @@ class Workload:
     Attributes:
       data: data on the device, split in one or several ways.
       num_classes: size of the output.
-      epochs: passes over the training images.
+      epochs: passes over the training images, of a whole training.
       splits: numbers of the splits, in the order of `data`.
       metric: measured on the validation split after each epoch, next to loss and accuracy.
+      first: epochs that are done already, whose states the caller restores.
+      until: epoch after which the training pauses; None: the last.
     """
 
     data: Resident
@@ -48,6 +50,13 @@ class Workload:
     epochs: int
     splits: tuple[int, ...] = (0,)
     metric: Metric = ACCURACY
+    first: int = 0
+    until: int | None = None
+
+    @property
+    def last(self) -> int:
+        """Epoch after which the training ends or pauses."""
+        return self.until or self.epochs
 
     def data_of(self, members: Sequence[Member], chunk: np.ndarray) -> Resident:
         """Data with the split of each row of a chunk; with one split if the group has only one."""
@@ -202,6 +211,7 @@ def _run_chunk(
         data,
         lambda _: hooks.after_epoch(chunk),
         workload.metric,
+        workload.until,
     )
     result: Result = {name: np.moveaxis(v, 0, -1) for name, v in training.history.items()}
     result |= hooks.after_training(chunk)
@@ -247,7 +257,7 @@ def _record(
         options=tuple(dict.fromkeys(member.option for member in members)),
         members=len(members),
         traces=max(int(result['traces']) for result in results),
-        steps=workload.epochs * engine.steps_per_epoch(workload.data, batch_size),
+        steps=(workload.last - workload.first) * engine.steps_per_epoch(workload.data, batch_size),
         batch_size=batch_size,
         compile_seconds=seconds['compile'],
         train_seconds=seconds['train'],

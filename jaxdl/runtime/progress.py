@@ -296,7 +296,8 @@ def estimate_time_left(
         if group and event['event'] == 'read':  # an earlier session trained it
             total -= event['members'] * group.steps
         if group and event['event'] == 'epoch':
-            steps_done = min(total, steps_done + event['members'] * group.steps / event['epochs'])
+            epochs = event['epochs'] - event.get('first', 0)
+            steps_done = min(total, steps_done + event['members'] * group.steps / epochs)
         if not steps_done:
             return 0.0, ''
         if steps_done >= total:

@@ -283,12 +283,11 @@ def search_rounds(
     rounds = [search.first_round(plan)]
     while True:
         edges = {}
-        for option, each in rounds[-1].items():
-            if not tuned[option].among(each.settings).values:
+        for option, latest in rounds[-1].items():
+            if not tuned[option].among(latest.settings).values:
                 return rounds
-            settings = [setting for earlier in rounds for setting in earlier[option].settings]
-            among = tuned[option].among(settings)
-            edges[option] = find_edges(among, tuning_seeds, each.ranges, metric)
+            of_option = [each[option] for each in rounds]
+            edges[option] = find_edges(tuned[option], tuning_seeds, of_option, metric)
         following = search.next_round(plan, rounds, edges)
         if following is None:
             return rounds
@@ -296,24 +295,26 @@ def search_rounds(
 
 
 def find_edges(
-    tuned: Tuned, tuning_seeds: int, ranges: Mapping[str, search.Range], metric: Metric = ACCURACY
+    tuned: Tuned, tuning_seeds: int, rounds: Sequence[search.Round], metric: Metric = ACCURACY
 ) -> dict[str, str]:
     """Fields of a search whose best value lies at a boundary (`search.edges`).
 
     Args:
-      tuned: validation of the points of an option.
+      tuned: validation of points of an option; later points than those of `rounds` do not count.
       tuning_seeds: number of tuning seeds of every point.
-      ranges: field -> range of this option.
+      rounds: rounds of points of the option.
       metric: the metric that decides.
 
     Returns:
-      field -> `low` or `high`.
+      field -> `low` or `high`, an end of the range of the last round.
     """
-    seeds = range(TUNING_SEED, TUNING_SEED + tuning_seeds)
-    ranked, means = tuned.rank(seeds, metric), tuned.means(seeds)
-    close = near_best(means, metric)
-    settings = [tuned.setting(point, ranges) for point in ranked]
-    return search.edges(ranges, settings, 0, [point in close for point in ranked])
+    ranges, seeds = rounds[-1].ranges, range(TUNING_SEED, TUNING_SEED + tuning_seeds)
+    tried = [setting for each in rounds for setting in each.settings]
+    among = tuned.among(tried)
+    best, *_ = among.rank(seeds, metric)
+    close = near_best(among.means(seeds), metric)
+    settings = [tuned.setting(point, ranges) for point in (best, *close)]
+    return search.edges(ranges, tried, settings[0], settings)
 
 
 def near_best(means: Mapping[Setting, float], metric: Metric = ACCURACY) -> list[Setting]:

@@ -189,8 +189,35 @@ def next_round(
     return {option: _round(plan, ranges, len(rounds)) for option, ranges in grown.items()}
 
 
+def rungs(trials: int, epochs: int, halving: int, least: int) -> tuple[int, ...]:
+    """Epochs after which a search by successive halving stops points, then the last epoch.
+
+    As many rungs as leave at least `least` points at the last epoch (Jamieson and Talwalkar 2016).
+
+    Args:
+      trials: number of points of every option.
+      epochs: epochs of a whole training.
+      halving: of so many points one continues.
+      least: number of points that train to the last epoch.
+
+    Examples:
+      >>> rungs(32, 20, 3, 4), rungs(16, 20, 3, 4), rungs(8, 20, 3, 4)
+      ((2, 7, 20), (7, 20), (20,))
+    """
+    ends, points = [epochs], survivors(trials, halving)
+    while points >= least and 0 < (end := round(epochs / halving ** len(ends))) < ends[0]:
+        ends.insert(0, end)
+        points = survivors(points, halving)
+    return tuple(ends)
+
+
+def survivors(points: int, halving: int) -> int:
+    """Number of points that continue after a rung: one of `halving`, rounded up."""
+    return -(-points // halving)
+
+
 def edges(
-    ranges: Mapping[str, Range], settings: Sequence[Setting], best: int, near: Sequence[bool]
+    ranges: Mapping[str, Range], tried: Sequence[Setting], best: Setting, close: Sequence[Setting]
 ) -> dict[str, str]:
     """Fields whose best value lies at a boundary of the range.
 
@@ -199,29 +226,29 @@ def edges(
 
     Args:
       ranges: field -> range.
-      settings: all points.
-      best: index of the best point.
-      near: of each point, whether it is about as good as the best.
+      tried: all points.
+      best: the best point.
+      close: points that are about as good.
 
     Returns:
       field -> `low` or `high`.
 
     Examples:
-      >>> ranges, settings = dict(dropout=uniform(0, 1)), [dict(dropout=i / 10) for i in range(10)]
-      >>> edges(ranges, settings, 0, [True, True] + [False] * 8)
+      >>> ranges, tried = dict(dropout=uniform(0, 1)), [dict(dropout=i / 10) for i in range(10)]
+      >>> edges(ranges, tried, tried[0], tried[:2])
       {'dropout': 'low'}
-      >>> edges(ranges, settings, 0, [True] * 10), edges(ranges, settings, 4, [False] * 10)
+      >>> edges(ranges, tried, tried[0], tried), edges(ranges, tried, tried[4], tried[4:5])
       ({}, {})
     """
     ends = {}
     for name, limits in ranges.items():
-        units = np.array([limits.unit(setting[name]) for setting in settings])
-        inner = (units >= INNER[0]) & (units <= INNER[1])
-        if (inner & np.asarray(near)).any():
+        units = [limits.unit(setting[name]) for setting in tried]
+        if any(INNER[0] <= limits.unit(setting[name]) <= INNER[1] for setting in close):
             continue
-        if units[best] <= max(EDGE, units.min()):
+        unit = limits.unit(best[name])
+        if unit <= max(EDGE, min(units)):
             ends[name] = 'low'
-        elif units[best] >= min(1 - EDGE, units.max()):
+        elif unit >= min(1 - EDGE, max(units)):
             ends[name] = 'high'
     return ends
 

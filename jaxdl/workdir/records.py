@@ -67,7 +67,8 @@ class GroupPlan:
       cores: cores of a device that train one member each; 1 on an accelerator.
       member_bytes: memory of one member in training.
       conv: lowering of the convolutions; `none` for a network without convolutions.
-      stage: of a search: empty for its points, FINAL for the best points on further seeds.
+      stage: of a search: empty for its points, FINAL for the best points on further seeds,
+        `rung 1`, `rung 2`, ... where points stop early.
     """
 
     condition: str
@@ -116,6 +117,8 @@ class SearchPlan:
       points: unit points, [trials and further points][field].
       ranges: option -> field -> range; a field that an option sets is not searched for it.
       late: options of an extension. They take as many points as the others ended with.
+      rungs: epochs after which points stop, then the last epoch; empty without halving.
+      halving: of so many points of an option one continues after a rung.
     """
 
     fields: tuple[str, ...]
@@ -125,6 +128,8 @@ class SearchPlan:
     points: tuple[tuple[float, ...], ...]
     ranges: Mapping[str, Mapping[str, SearchRange]]
     late: tuple[str, ...] = ()
+    rungs: tuple[int, ...] = ()
+    halving: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

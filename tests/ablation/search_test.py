@@ -1,9 +1,11 @@
 """A whole study with a search: equal budgets, tables, report, resumption, and a known optimum."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import shutil
+import signal
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,9 @@ from jaxdl.ablation import estimate, planning
 from jaxdl.ablation import run as ablation_run
 from jaxdl.config.overrides import check
 from jaxdl.errors import InputError
-from jaxdl.statistics import protocol
+from jaxdl.runtime import signals
+from jaxdl.statistics import protocol, search
+from jaxdl.statistics.metrics import ACCURACY
 from jaxdl.statistics.search import log_uniform, uniform
 from jaxdl.workdir import journal, records, tables
 
@@ -215,7 +219,7 @@ def test_a_fixed_learning_rate_stays_in_a_search_of_other_fields():
 OPTIMUM = {'none': (0.05, 0.1), 'smooth': (0.4, 0.4)}
 
 
-def stand_in(session, groups, workload, study, job, blocks):
+def stand_in(session, groups, workload, study, job, blocks=None, start=None):
     """Results of a quadratic surface with a known optimum, in place of training."""
     for group in groups:
         results = []
@@ -224,7 +228,8 @@ def stand_in(session, groups, workload, study, job, blocks):
             away = math.log10(member.variant.learning_rate / rate) ** 2
             value = 0.95 - 0.2 * away - (member.variant.dropout - dropout) ** 2
             value += 1e-3 * np.random.default_rng(member.seed).normal()
-            epochs = np.full(study.epochs, value)
+            progress = np.arange(1, study.epochs + 1) / study.epochs
+            epochs = np.where(progress <= workload.last / study.epochs, value * progress, np.nan)
             result = dict(train_loss=1 - epochs, val_loss=1 - epochs)
             result |= dict(train_accuracy=epochs, val_accuracy=epochs)
             if group.plan.phase == 'measure':
@@ -233,18 +238,18 @@ def stand_in(session, groups, workload, study, job, blocks):
             results.append(result)
         plan = group.plan
         record = records.GroupRecord(
-            plan.condition,
-            plan.phase,
-            tuple(group.options),
-            len(results),
-            1,
-            1,
-            32,
-            0.0,
-            0.1,
-            0.0,
-            'none',
-            plan.stage,
+            condition=plan.condition,
+            phase=plan.phase,
+            options=tuple(group.options),
+            members=len(results),
+            traces=1,
+            steps=1,
+            batch_size=32,
+            compile_seconds=0.0,
+            train_seconds=0.1,
+            evaluate_seconds=0.0,
+            conv='none',
+            stage=plan.stage,
         )
         yield group, results, record
 
@@ -258,3 +263,164 @@ def test_a_known_optimum_is_found_for_every_option(tmp_path, monkeypatch):
         row = next(r for r in result.table if (r['phase'], r['option']) == ('measure', option))
         assert abs(math.log10(row['learning_rate'] / rate)) < 0.3
         assert abs(row['dropout'] - dropout) < 0.15
+
+
+@pytest.mark.parametrize('trials', [16, 32])
+def test_halving_finds_the_same_points_with_fewer_epochs(tmp_path, monkeypatch, trials):
+    monkeypatch.setattr(ablation_run, 'run_groups', stand_in)
+    summaries, epochs = {}, {}
+    for halving in (None, 3):
+        folder = tmp_path / str(halving)
+        result = jaxdl.run(searched(trials=trials, epochs=20, halving=halving), folder)
+        summaries[halving] = [(row['option'], row['learning_rate']) for row in result.summary]
+        last = {}
+        for row in result.table:
+            if (row['phase'], row['seed']) == ('tune', 0):
+                last[protocol.member_of(row)] = row['epoch']
+        epochs[halving] = {o: sum(e for m, e in last.items() if m[2] == o) for o in OPTIONS}
+        assert len(set(epochs[halving].values())) == 1
+    assert summaries[3] == summaries[None]
+    assert epochs[None]['none'] == 20 * trials
+    assert epochs[3]['none'] == {16: 16 * 7 + 6 * 13, 32: 32 * 2 + 11 * 5 + 4 * 13}[trials]
+
+
+HALVED = dict(trials=14, halving=3, epochs=3, checkpoint_seconds=0.0)
+
+
+@pytest.fixture(scope='module')
+def halved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('halved') / 'run'
+    jaxdl.run(searched(**HALVED), folder)
+    return folder
+
+
+def decisions(folder):
+    return [event for event in journal.read(folder) if event['event'] == 'rung']
+
+
+def test_every_option_stops_the_same_share_after_each_rung(halved):
+    plan = records.read(halved / 'plan.json', records.Plan)
+    assert plan.search
+    assert plan.search[''].rungs == (1, 3)
+    tuning = [g for g in plan.groups if g.phase == 'tune']
+    assert [(g.stage, g.members) for g in tuning] == [
+        ('rung 1', 28),
+        ('rung 2', 10),
+        (records.FINAL, 24),
+    ]
+    assert tuning[0].steps == tuning[1].steps // 2 == tuning[2].steps // 3
+    run = json.loads((halved / 'run.json').read_text())
+    assert [g['stage'] for g in run['groups'][:2]] == ['rung 1', 'rung 2']
+    assert run['groups'][1]['steps'] == tuning[1].steps
+    rows = tables.read_results(halved / 'results.csv')
+    last = {}
+    for row in rows:
+        if (row['phase'], row['seed']) == ('tune', 0):
+            last.setdefault(row['option'], {})[tables.point_of(row)] = row['epoch']
+    rounds = len(decisions(halved))
+    for option in OPTIONS:
+        epochs = list(last[option].values())
+        assert (epochs.count(1), epochs.count(3)) == (9 + 4 * (rounds - 1), 5 + 3 * (rounds - 1))
+    first = decisions(halved)[0]
+    for option, places in first['continue'].items():
+        tuned = protocol.tuned_points([r for r in rows if r['epoch'] == 1], option)
+        points = search_points(plan.search[''], option)
+        best = {tuple(tuned.setting(p, SEARCH).items()) for p in tuned.rank([0], ACCURACY)[:5]}
+        if rounds == 1:
+            assert {tuple(points[place].items()) for place in places} == best
+        assert len(places) == 5
+
+
+def search_points(plan, option):
+    return search.first_round(plan)[option].settings
+
+
+def test_a_point_that_continues_trains_as_without_halving(halved, tmp_path):
+    rows = tables.read_results(halved / 'results.csv')
+    whole = {
+        tables.point_of(r) for r in rows if (r['option'], r['epoch'], r['seed']) == ('none', 3, 0)
+    }
+    plan = planning.make_plan(searched(**HALVED))
+    member, point = next(
+        (m, (m.variant.learning_rate, m.variant.dropout))
+        for m in plan.conditions[0].groups[0].members
+        if m.option == 'none' and (m.variant.learning_rate, m.variant.dropout) in whole
+    )
+    training, _, _ = studies.train_alone(member, 3)
+    expected = [
+        r['value']
+        for r in rows
+        if (r['option'], r['seed'], r['split'], r['metric']) == ('none', 0, 'train', 'loss')
+        and tables.point_of(r) == point
+    ]
+    np.testing.assert_allclose(training.history['train_loss'][:, 0, 0], expected, rtol=1e-5)
+
+
+def unfinished(folder, target, lost):
+    """A copy of a run that lacks its end and some chunks."""
+    shutil.copytree(folder, target)
+    run = json.loads((target / 'run.json').read_text())
+    (target / 'run.json').write_text(json.dumps(run | dict(finished=False)))
+    for name in ('results.csv', 'summary.csv', 'correct.npz'):
+        (target / name).unlink()
+    for chunk in (target / 'checkpoints').glob('*.npz'):
+        if lost(chunk.name):
+            chunk.unlink()
+
+
+def test_a_resumed_run_reads_the_decisions_of_rungs(halved, tmp_path):
+    folder = tmp_path / 'cut'
+    unfinished(halved, folder, lambda name: not name.startswith('0-tune0r1'))
+    jaxdl.run(searched(**HALVED), folder)
+    for name in ('results.csv', 'summary.csv', 'plan.json'):
+        assert (folder / name).read_bytes() == (halved / name).read_bytes(), name
+    assert decisions(folder) == decisions(halved)  # no new event
+
+    other = tmp_path / 'other'
+    unfinished(halved, other, lambda name: not name.startswith('0-tune0r1'))
+    journalled = (other / 'metrics.jsonl').read_text()
+    first = decisions(halved)[0]['continue']
+    changed = {o: sorted({*range(14)} - {*places})[:5] for o, places in first.items()}
+    (other / 'metrics.jsonl').write_text(
+        journalled.replace(json.dumps(first), json.dumps(changed), 1)
+    )
+    result = jaxdl.run(searched(**HALVED), other)
+    plan = records.read(other / 'plan.json', records.Plan)
+    assert plan.search
+    expected = search_points(plan.search[''], 'none')[changed['none'][0]]
+    last = [r for r in result.table if (r['option'], r['phase'], r['epoch']) == ('none', 'tune', 3)]
+    assert any(r['learning_rate'] == expected['learning_rate'] for r in last)
+
+
+def test_interrupted_within_a_rung_gives_the_same_bytes(halved, tmp_path, monkeypatch):
+    folder = tmp_path / 'cut'
+    unfinished(halved, folder, lambda name: not name.startswith('0-tune0r1'))
+    count = len(journal.read(folder))
+
+    @contextlib.contextmanager
+    def stopped():
+        def interrupted():
+            events = journal.read(folder)[count:]
+            return signal.SIGINT if any(e['event'] == 'epoch' for e in events) else None
+
+        yield interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, 'defer_signals', stopped)
+        with pytest.raises(signals.Interrupted):
+            jaxdl.run(searched(**HALVED), folder)
+    assert any(path.is_dir() for path in (folder / 'checkpoints').iterdir())
+    jaxdl.run(searched(**HALVED), folder)
+    for name in ('results.csv', 'summary.csv'):
+        assert (folder / name).read_bytes() == (halved / name).read_bytes(), name
+
+
+def test_the_plan_and_the_report_state_the_rungs(halved):
+    lines = estimate.describe(searched(**HALVED)).splitlines()
+    assert '  halving=3: points of every option: 14 to epoch 1, 5 to epoch 3' in lines
+    text = (halved / 'report.md').read_text()
+    assert '14 points to epoch 1 and 5 points to epoch 3 of the planned points' in text.replace(
+        '\xa0', ' '
+    )
+    assert 'Cross: point that halving stopped' in text
+    assert 'Tuning budget' not in text

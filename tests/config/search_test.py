@@ -65,6 +65,8 @@ def test_options_may_have_a_grid_of_their_own():
         (dict(search=dict(dropout=['linear', 0.1, 0.10000001])), r'too narrow'),
         (dict(search=[1]), r'search=\[1\]: must be an object of names and values'),
         (dict(search=dict(dropout=['linear', 0, 0.5])), r'lacks learning_rate'),
+        (dict(options={'max': {}}, search={}, halving=3), r'halving=3: only a search stops points'),
+        (dict(halving=1), r'halving=1: must be a number of at least 2'),
         (dict(trials=1), r'trials=1: must be a number of at least 2'),
         (dict(tuning_seeds=998), r'tuning_seeds=998: .* must be at most 997'),
         (dict(options={'max': dict(learning_rates=[1.0])}), r'has learning_rates, and the study'),

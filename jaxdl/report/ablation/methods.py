@@ -19,6 +19,8 @@ REFERENCES = {
     'github.com/google-research/tuning_playbook.',
     'Holm 1979': 'Holm, S. (1979). A simple sequentially rejective multiple test procedure. '
     'Scandinavian Journal of Statistics 6, 65-70.',
+    'Jamieson and Talwalkar 2016': 'Jamieson, K. and Talwalkar, A. (2016). Non-stochastic best arm '
+    'identification and hyperparameter optimization. AISTATS.',
     'Nadeau and Bengio 2003': 'Nadeau, C. and Bengio, Y. (2003). Inference for the generalization '
     'error. Machine Learning 52, 239-281.',
     'Owen 1998': 'Owen, A. B. (1998). Scrambling Sobol and Niederreiter-Xing points. Journal of '
@@ -216,6 +218,13 @@ def _search(study: AblationRun, condition: str) -> str:
             'Since the best point of an option lay at a boundary of its range, this range was '
             f'extended, and {words.count(trials - len(first.rounds[0].settings), "point")} of each '
             'option are further points. '
+        )
+    plan = study.search(condition)
+    if plan and plan.halving and len(plan.rungs) > 1:
+        ends = words.listing(map(str, plan.rungs[:-1]))
+        text += (
+            f'After epoch {ends}, one of {plan.halving} points of each option continued '
+            '(successive halving, Jamieson and Talwalkar 2016). '
         )
     best = min(protocol.FINALISTS, trials)
     return text + (

@@ -12,7 +12,7 @@ from jaxdl.report.page import words
 from jaxdl.statistics import protocol
 from jaxdl.statistics.metrics import ACCURACY, Metric
 from jaxdl.statistics.search import Range, Round
-from jaxdl.workdir.tables import Point, Row
+from jaxdl.workdir.tables import Point, Row, point_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Searched:
       close: points with a mean about as good as the best.
       edges: field -> end of its range (`low` or `high`) at which the best point lies.
       epochs: training epochs of all tuning runs.
+      stopped: point that halving stopped -> mean at its last epoch.
     """
 
     rounds: list[Round]
@@ -62,6 +63,7 @@ class Searched:
     close: list[Point]
     edges: dict[str, str]
     epochs: int
+    stopped: dict[Point, float]
 
     @property
     def planned(self) -> dict[str, Range]:
@@ -182,8 +184,9 @@ def searches(study: AblationRun, condition: str) -> dict[str, Searched]:
             further=points.means(further),
             chosen=protocol.choose_point(points, seeds, metric),
             close=protocol.near_best(points.means(first), metric),
-            edges=protocol.find_edges(points, seeds, rounds[-1][option].ranges, metric),
+            edges=protocol.find_edges(points, seeds, [each[option] for each in rounds], metric),
             epochs=_epochs(study, condition, option),
+            stopped=_stopped(study, condition, option, points),
         )
         for option, points in tuned.items()
     }
@@ -197,6 +200,18 @@ def _epochs(study: AblationRun, condition: str, option: str) -> int:
         member = protocol.member_of(row)
         last[member] = max(last.get(member, 0), row['epoch'])
     return sum(last.values())
+
+
+def _stopped(
+    study: AblationRun, condition: str, option: str, tuned: protocol.Tuned
+) -> dict[Point, float]:
+    """Points that stopped before the last epoch -> mean over seeds at the epoch of the stop."""
+    values: dict[Point, dict[int, list[float]]] = {}
+    for row in study.series.get((condition, 'tune', option, 'val', study.metric.name), []):
+        if (point := point_of(row)) not in tuned.values:
+            values.setdefault(point, {}).setdefault(row['epoch'], []).append(row['value'])
+    last = {point: by_epoch[max(by_epoch)] for point, by_epoch in values.items()}
+    return {point: math.fsum(each) / len(each) for point, each in last.items()}
 
 
 def near_words(study: AblationRun) -> str:

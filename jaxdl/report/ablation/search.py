@@ -8,8 +8,9 @@ from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
 from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.statistics import protocol
-from jaxdl.statistics.search import Range
+from jaxdl.statistics.search import Range, survivors
 from jaxdl.workdir import tables
+from jaxdl.workdir.records import SearchPlan
 from jaxdl.workdir.tables import Row
 
 CLOSE = (
@@ -18,6 +19,7 @@ CLOSE = (
     'the searched ranges that is as good. Values close to the best: the smallest and the largest '
     'of these points, and their distance as a share of the searched range.'
 )
+STOPPED = ' Points that halving stopped count as not close.'
 # Columns of tables/chosen.csv after condition, option and hyperparameters.
 BUDGET = dict(
     trials=int,
@@ -35,13 +37,14 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     fields = tuple(dict.fromkeys(f for searched in searches.values() for f in searched.planned))
     edges = [text for option, searched in searches.items() for text in _edges(option, searched)]
     quantity = f'validation {study.scale.drawn_name}'
-    near = queries.near_words(study)
+    stopped = any(searched.stopped for searched in searches.values())
+    note = CLOSE.format(quantity=quantity, near=queries.near_words(study))
     return [
         Paragraph(_rule(study, condition, searches)),
         *([Items(edges)] if edges else []),
         _chosen(study, searches, fields),
         _tolerance(searches, fields),
-        Paragraph(CLOSE.format(quantity=quantity, near=near), 'note'),
+        Paragraph(note + (STOPPED if stopped else ''), 'note'),
         *(
             search_figure.figure(f'{figure}_{field}', field, searches, study, condition)
             for field in fields
@@ -76,13 +79,31 @@ def as_csv(study: AblationRun) -> str:
 def _rule(study: AblationRun, condition: str, searches: Mapping[str, Searched]) -> str:
     design, first = study.design(condition), searches[study.baseline]
     best, seeds = min(protocol.FINALISTS, first.trials), design['tuning_seeds']
+    plan, halving = study.search(condition), ''
+    if plan and plan.halving:
+        stops = words.listing(
+            f'{words.count(points, "point")} to epoch {end}' for points, end in _rungs(plan)
+        )
+        halving = (
+            f' Successive halving compared the points of one option after each part: {stops} of '
+            'the planned points, under the learning-rate schedule of all epochs.'
+        )
     return (
         f'Every option was searched with {words.count(first.trials, "point")} and '
-        f'{words.count(first.epochs, "training epoch")}. Each point ran on '
+        f'{words.count(first.epochs, "training epoch")}.{halving} Each point ran on '
         f'{words.count(seeds, "tuning seed")}, the {best} best points on {protocol.FURTHER_SEEDS} '
         f'further seeds. Of these points, the best mean validation {study.scale.name} over the '
         f'further seeds alone, after epoch {design["epochs"]}, selects the point of the option.'
     )
+
+
+def _rungs(plan: SearchPlan) -> list[tuple[int, int]]:
+    """Number of planned points, and the epoch to which they train, for each rung."""
+    points, rungs = plan.trials, []
+    for end in plan.rungs:
+        rungs.append((points, end))
+        points = survivors(points, plan.halving)
+    return rungs
 
 
 def _chosen(study: AblationRun, searches: Mapping[str, Searched], fields: tuple[str, ...]) -> Table:
@@ -141,8 +162,9 @@ def _span(searched: Searched, field: str) -> str:
     values = [searched.value(point, field) for point in searched.close]
     low, high = min(values), max(values)
     share = 100 * (limits.unit(high) - limits.unit(low))
-    tried = f'{limits.low:.3g} to {limits.high:.3g}'
-    return f'{low:.3g} to {high:.3g}, {share:.0f}{words.SPACE}% of {tried}'
+    if low == high:
+        return f'{low:.3g} only'
+    return f'{low:.3g} to {high:.3g}, {share:.0f}{words.SPACE}% of {_range(limits)}'
 
 
 def _edges(option: str, searched: Searched) -> list[str]:

@@ -16,6 +16,7 @@ from jaxdl.report.page.blocks import Figure as FigureBlock
 from jaxdl.statistics import protocol
 
 POINT: plots.Line = dict(color=plots.GREY, marker='o', markersize=4, linestyle='', alpha=0.7)
+STOPPED: plots.Line = dict(color=plots.GREY, marker='x', markersize=4, linestyle='', alpha=0.7)
 FINALIST: plots.Line = dict(marker='o', markersize=5, linestyle='')
 CHOSEN: plots.Line = dict(marker='D', markersize=7, linestyle='', mec=plots.INK, mew=1.3)
 
@@ -34,9 +35,8 @@ def figure(
     """
     unit, images = study.scale, study.data[condition].val
     shown = {option: s for option, s in searches.items() if field in s.planned}
-    everything = unit.drawn(
-        np.array([v for s in shown.values() for v in (*s.means.values(), *s.further.values())])
-    )
+    parts = [part for s in shown.values() for part in (s.stopped, s.means, s.further)]
+    everything = unit.drawn(np.array([value for part in parts for value in part.values()]))
     floor = plots.floor(everything, images) if unit.percent else 0.0
     colours = palette.colours(searches)
     seeds = words.sample(study.design(condition)['tuning_seeds'], 'tuning seed')
@@ -49,6 +49,7 @@ def figure(
         for axes, (option, searched) in zip(grid, shown.items(), strict=True):
             _growth(axes, searched, field)
             for values, style in (
+                (searched.stopped, STOPPED),
                 (searched.means, POINT),
                 (searched.further, plots.in_colour(FINALIST, colours[option])),
                 (
@@ -59,21 +60,25 @@ def figure(
                 x = [searched.value(point, field) for point in values]
                 y = unit.drawn(np.array(list(values.values())))
                 axes.plot(x, np.maximum(y, floor) if floor else y, **style)
-        _legend(drawn, width, any(s.ranges[field] != s.planned[field] for s in shown.values()))
+        _legend(drawn, width, field, shown)
         return drawn
 
     per_cent = ', %,' if unit.percent else ''
+    stopped = any(s.stopped for s in shown.values())
+    crosses = ' Cross: point that halving stopped, at its last epoch.' if stopped else ''
     axis = ' The vertical axis is logarithmic.' if floor else ''
     caption = (
         f'Validation {unit.drawn_name} at the last epoch{per_cent} against {label}, all points. '
         f'Grey: mean over {seeds}. Colour: the best points, mean over '
-        f'{protocol.FURTHER_SEEDS} further seeds. Diamond: selected point.{axis}'
+        f'{protocol.FURTHER_SEEDS} further seeds. Diamond: selected point.{crosses}{axis}'
     )
     return FigureBlock(name, plots.draw(plot), _alt(field, shown, study), caption)
 
 
 def _axis(axes: Axes, field: str, shown: Mapping[str, Searched]) -> None:
-    values = [s.value(point, field) for s in shown.values() for point in s.tuned.values]
+    values = [
+        s.value(point, field) for s in shown.values() for point in (*s.tuned.values, *s.stopped)
+    ]
     ends = [end for s in shown.values() for end in s.planned[field][1:]]
     scales = {s.planned[field].scale for s in shown.values()}
     if scales == {'log'}:
@@ -107,11 +112,14 @@ def _alt(field: str, shown: Mapping[str, Searched], study: AblationRun) -> str:
     return f'Validation {unit.drawn_name}{per_cent} by {words.field(field)}. {"; ".join(options)}.'
 
 
-def _legend(figure: Figure, width: float, grown: bool) -> None:
+def _legend(figure: Figure, width: float, field: str, shown: Mapping[str, Searched]) -> None:
+    grown = any(s.ranges[field] != s.planned[field] for s in shown.values())
+    stopped = any(s.stopped for s in shown.values())
     handles = [
         Line2D([], [], label='point', **POINT),
         Line2D([], [], label='best points, further seeds', color=plots.INK, **FINALIST),
         Line2D([], [], label='selected', color='white', **CHOSEN),
     ]
     patch = [Patch(color=plots.SHADE, label='range that grew')] if grown else []
-    plots.legend(figure, handles + patch, width)
+    cross = [Line2D([], [], label='stopped early', **STOPPED)] if stopped else []
+    plots.legend(figure, handles + cross + patch, width)

@@ -33,6 +33,8 @@ TUNED = {
 def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     """Expected best of every option as a figure named `figure`; empty without tuning."""
     searches = queries.searches(study, condition)
+    if any(searched.stopped for searched in searches.values()):
+        return []  # the values of stopped points at the last epoch are not known
     tunings = (
         {}
         if searches
