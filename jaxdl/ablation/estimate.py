@@ -11,7 +11,7 @@ from jaxdl.runtime import speed
 from jaxdl.statistics import protocol, search
 from jaxdl.statistics.metrics import METRICS
 from jaxdl.train.variant import Variant, program_key
-from jaxdl.workdir.records import DataPlan, GroupPlan
+from jaxdl.workdir.records import FINAL, DataPlan, GroupPlan
 
 # Fitted on 2 cores (BUILD_NOTES.md, "Estimates of time"), by lowering: passes over what
 # backpropagation keeps, in copies of as many bytes; multiplications of a step, in those of a large
@@ -58,7 +58,9 @@ def describe(ablation: Ablation, extension: StudyPlan | None = None) -> str:
     lines += [
         f'A best point at a boundary adds {number} points to every option, at most '
         f'{search.GROWTHS} times.'
-        for number in sorted({each.further for each in searches if each})
+        for number in sorted(
+            {each.further for each in searches if each and each.trials >= search.FEWEST}
+        )
     ]
     lines += _evaluation(plan)
     devices, seconds = record.devices, estimate_seconds(plan)
@@ -123,10 +125,16 @@ def estimate_seconds(plan: StudyPlan) -> tuple[float, float]:
 
 def _growth(condition: Condition, group: GroupPlan) -> tuple[int, int]:
     """Most rounds of further points of a group, and their members."""
-    if group.phase != 'tune' or group.stage:
+    plan, study = condition.search, condition.study
+    few = plan is not None and plan.trials < search.FEWEST
+    if group.phase != 'tune' or group.stage == FINAL or few:
         return 0, 0
-    points = condition.search.further if condition.search else 1
-    members = search.GROWTHS * points * condition.study.tuning_seeds * len(group.options)
+    points = plan.further if plan else 1
+    for part in planning.stages(study, plan):
+        if part.name == group.stage:
+            break
+        points = search.survivors(points, plan.halving) if plan else points
+    members = search.GROWTHS * points * study.tuning_seeds * len(group.options)
     return search.GROWTHS, members
 
 
@@ -162,11 +170,13 @@ def _search(condition: Condition) -> list[str]:
         return []
     best = min(protocol.FINALISTS, plan.trials)
     runs = plan.trials * study.tuning_seeds + best * protocol.FURTHER_SEEDS
-    epochs, points, parts = best * protocol.FURTHER_SEEDS * study.epochs, plan.trials, []
+    first, points, parts = 0, plan.trials, []
     for stage in planning.stages(study, plan):
-        epochs += points * study.tuning_seeds * (stage.until - stage.first)
+        first += points * study.tuning_seeds * (stage.until - stage.first)
         parts.append(f'{points} to epoch {stage.until}')
         points = search.survivors(points, plan.halving or 1)
+    whole = plan.trials * study.tuning_seeds * study.epochs
+    epochs = first + best * protocol.FURTHER_SEEDS * study.epochs
     where = f'{condition.name}: ' if condition.name else ''
     lines = [
         '',
@@ -175,7 +185,8 @@ def _search(condition: Condition) -> list[str]:
         f'{epochs:,} epochs',
     ]
     if plan.halving:
-        lines.append(f'  halving={plan.halving}: points of every option: {", ".join(parts)}')
+        saved = f'{first:,} epochs of {whole:,}, {100 * (1 - first / whole):.0f} % fewer'
+        lines.append(f'  halving={plan.halving}: {", ".join(parts)} of every option: {saved}')
     for option, ranges in plan.ranges.items():
         texts = (f'{name} {r.low:g} to {r.high:g} ({r.scale})' for name, r in ranges.items())
         lines.append(f'  {option:18}{", ".join(texts)}')

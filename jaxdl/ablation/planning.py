@@ -414,7 +414,7 @@ def plan_search(study: Ablation) -> SearchPlan | None:
         further=further,
         scramble=scramble,
         points=tuple(map(tuple, points.tolist())),
-        rungs=_rungs(study),
+        rungs=search_space.rungs(study),
         halving=study.halving or 0,
         ranges={
             option: {
@@ -424,12 +424,6 @@ def plan_search(study: Ablation) -> SearchPlan | None:
             for option in study.options
         },
     )
-
-
-def _rungs(study: Ablation) -> tuple[int, ...]:
-    if study.halving is None:
-        return ()
-    return search.rungs(study.trials, study.epochs, study.halving, protocol.FINALISTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -584,11 +578,7 @@ def _phases(
             part = parts.get((name, stage), whole)
             groups += [
                 _Phase(
-                    name,
-                    stage,
-                    tuple(members[i] for i in places),
-                    part.until - part.first,
-                    number,
+                    name, stage, tuple(members[i] for i in places), part.until - part.first, number
                 )
                 for places in group_by_program(members)
             ]
@@ -670,7 +660,7 @@ def _check_search(condition: str, study: Ablation, plan: SearchPlan | None) -> N
         ranges = {o: tuple(search_space.ranges(study, o)) for o in study.options}
         valid = (
             plan.trials == study.trials
-            and (plan.rungs, plan.halving) == (_rungs(study), study.halving or 0)
+            and (plan.rungs, plan.halving) == (search_space.rungs(study), study.halving or 0)
             and len(plan.points) == number
             and all(len(point) == len(fields) for point in plan.points)
             and all(0 <= unit <= 1 for point in plan.points for unit in point)

@@ -171,28 +171,36 @@ def _decide(
     assert plan is not None
     counts = {o: search.survivors(len(each), plan.halving) for o, each in settings.items()}
 
-    def decide() -> dict[str, list[int]]:
-        for earlier in session.earlier:
-            same = all(earlier.get(name) == value for name, value in event.items())
-            if same and _is_decision(earlier.get('continue'), settings, counts):
-                return earlier['continue']
+    def rank(option: str) -> list[int]:
         seeds = range(protocol.TUNING_SEED, protocol.TUNING_SEED + condition.study.tuning_seeds)
+        tuned = _tuned(condition, rows, trainer.metric)[option]
+        best = tuned.rank(seeds, trainer.metric)[: counts[option]]
+        chosen = [tuned.setting(point, plan.ranges[option]) for point in best]
+        return sorted(settings[option].index(setting) for setting in chosen)
+
+    def decide() -> dict[str, list[int]]:
         decision = {}
-        for option, tuned in _tuned(condition, rows, trainer.metric).items():
-            ranked = tuned.rank(seeds, trainer.metric)[: counts[option]]
-            chosen = [tuned.setting(point, plan.ranges[option]) for point in ranked]
-            decision[option] = sorted(settings[option].index(setting) for setting in chosen)
-        session.note('rung', **event, **{'continue': decision})
-        return decision
+        for earlier in session.earlier:
+            places = earlier.get('continue')
+            if isinstance(places, dict) and event.items() <= earlier.items():
+                decision |= {
+                    option: places[option]
+                    for option in settings
+                    if _is_decision(places.get(option), len(settings[option]), counts[option])
+                }
+        new = {option: rank(option) for option in settings if option not in decision}
+        if new:
+            session.note('rung', **event, **{'continue': new})
+        return decision | new
 
     return distributed.share_result(decide)
 
 
-def _is_decision(decision: Any, settings: Settings, counts: Mapping[str, int]) -> bool:
-    """Whether an entry of the journal names as many points of every option as continue."""
-    return isinstance(decision, dict) and all(
-        isinstance(decision.get(option), list)
-        and len(set(decision[option])) == len(decision[option]) == counts[option]
-        and all(place in range(len(each)) for place in decision[option])
-        for option, each in settings.items()
+def _is_decision(places: Any, points: int, count: int) -> bool:
+    """Whether an entry of the journal names as many points of an option as continue."""
+    return (
+        isinstance(places, list)
+        and len(places) == count
+        and all(type(place) is int and place in range(points) for place in places)
+        and len(set(places)) == count
     )

@@ -96,6 +96,7 @@ def quick(experiment: Kind) -> Kind:
             options=options,
             learning_rates=_middle(experiment.learning_rates),
             trials=2,
+            halving=None,
             tuning_seeds=1,
             seeds=3,
             epochs=3,
@@ -131,7 +132,14 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
       Traceback (most recent call last):
       jaxdl.errors.InputError: unknown override 'widht': did you mean width?
     """
-    for key, value in overrides.items():
+    searched = overrides.get('search')
+    both = isinstance(searched, Mapping) and search_space.RATE in searched
+    if both and 'learning_rates' in overrides:
+        raise InputError(
+            f'learning_rates={overrides["learning_rates"]!r} and a search of learning_rate: both '
+            'tune the learning rate; leave one of them out'
+        )
+    for key, value in sorted(overrides.items(), key=_precedence):
         if isinstance(experiment, Assignment) and key not in field_paths(experiment):
             experiment = dataclasses.replace(
                 experiment, overrides={**experiment.overrides, key: value}
@@ -161,6 +169,16 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
                 f'{key}={value!r}: {path[1]} is searched: leave {path[1]} out of search, '
                 f'or set learning_rates=[...] for no search'
             )
+        if (
+            path == ('trials',)
+            and isinstance(experiment, Ablation)
+            and not experiment.search
+            and value != experiment.trials
+        ):
+            raise InputError(
+                f'trials={value!r}: only a search has trials, and {experiment.name or "the study"} '
+                'has learning_rates: set search={"learning_rate": ["log", 0.003, 1.0]} too'
+            )
         if path == ('learning_rates',) and isinstance(experiment, Ablation):
             # They replace a search of the rate. A search of other fields needs a list of one.
             experiment = search_space.without_search(experiment)
@@ -177,6 +195,11 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
                 part = variant.with_own_fields(part)
             experiment = dataclasses.replace(experiment, **{path[0]: part})
     return experiment
+
+
+def _precedence(item: tuple[str, Any]) -> int:
+    """A search comes first, and learning rates that replace one before values of its fields."""
+    return {'search': 0, 'learning_rates': 1}.get(item[0], 2)
 
 
 def naming_data_sets(conditions: Mapping[str, Overrides]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from jaxdl import fields
 from jaxdl.config.experiment import TUNING, Ablation, option_variant
 from jaxdl.errors import InputError, unknown
-from jaxdl.statistics import protocol
+from jaxdl.statistics import protocol, search
 from jaxdl.statistics.search import SCALES, Range, Search
 from jaxdl.train.variant import Variant
 
@@ -33,17 +33,14 @@ def check(ablation: Ablation) -> Ablation:
       InputError: a field that cannot be searched, a range without width, or unequal budgets.
     """
     variants = {option: option_variant(ablation, option) for option in ablation.options}
-    search = _check_ranges(ablation.search, 'search', list(variants.values()))
+    searched = _check_ranges(ablation.search, 'search', list(variants.values()))
     options = {
-        option: _check_option(ablation, option, variants[option], search)
+        option: _check_option(ablation, option, variants[option], searched)
         for option in ablation.options
     }
-    ablation = dataclasses.replace(ablation, search=search, options=options)
-    if not search:
-        if ablation.halving:
-            raise InputError(
-                f'halving={ablation.halving}: only a search stops points: set search={{...}}'
-            )
+    ablation = dataclasses.replace(ablation, search=searched, options=options)
+    _check_halving(ablation)
+    if not searched:
         return ablation
     if ablation.tuning_seeds + protocol.FURTHER_SEEDS > protocol.MEASURING_SEED:
         raise InputError(
@@ -51,27 +48,33 @@ def check(ablation: Ablation) -> Ablation:
             f'tuning seeds below {protocol.MEASURING_SEED}: must be at most '
             f'{protocol.MEASURING_SEED - protocol.FURTHER_SEEDS}'
         )
-    if RATE not in search and len(ablation.learning_rates) > 1:
+    if RATE not in searched and len(ablation.learning_rates) > 1:
         raise InputError(
-            f'search={_text(search)}: lacks {RATE}, and learning_rates has '
+            f'search={_text(searched)}: lacks {RATE}, and learning_rates has '
             f'{len(ablation.learning_rates)} values: add "{RATE}": ["log", 0.003, 1.0], or set '
             'learning_rates to a list of one'
         )
     for option in options:
         if not ranges(ablation, option):
             raise InputError(
-                f'option {option!r} sets all searched fields, {", ".join(search)}: nothing is left '
-                'to search for it; leave a field to the search'
+                f'option {option!r} sets all searched fields, {", ".join(searched)}: nothing is '
+                'left to search for it; leave a field to the search'
             )
     return ablation
+
+
+def rungs(ablation: Ablation) -> tuple[int, ...]:
+    """Epochs after which points of a search stop, then the last epoch; empty without halving."""
+    if ablation.halving is None:
+        return ()
+    return search.rungs(ablation.trials, ablation.epochs, ablation.halving, protocol.FINALISTS)
 
 
 def ranges(ablation: Ablation, option: str) -> dict[str, Range]:
     """Ranges that an option is searched over: those of the study, then its own.
 
     A field that the option sets, or that its network does not have, is left out.
-    `learning_rate_scale` multiplies the range of the
-    learning rate.
+    `learning_rate_scale` multiplies the range of the learning rate.
 
     Args:
       ablation: a checked experiment with a search.
@@ -139,11 +142,28 @@ def without_search(ablation: Ablation) -> Ablation:
         for option, overrides in ablation.options.items()
         if isinstance(overrides, Mapping)
     }
-    return dataclasses.replace(ablation, search={}, options={**ablation.options, **options})
+    changes = dict(search={}, halving=None, options={**ablation.options, **options})
+    return dataclasses.replace(ablation, **changes)
+
+
+def _check_halving(ablation: Ablation) -> None:
+    """InputError if points are to stop early and none can."""
+    halving, trials, epochs = ablation.halving, ablation.trials, ablation.epochs
+    if halving is None:
+        return
+    if not ablation.search:
+        raise InputError(f'halving={halving}: only a search stops points: set search={{...}}')
+    if len(rungs(ablation)) < 2:
+        least = halving * (protocol.FINALISTS - 1) + 1
+        raise InputError(
+            f'halving={halving}: no point can stop early with trials={trials} and '
+            f'epochs={epochs}, since the {protocol.FINALISTS} best points of every option train to '
+            f'the last epoch: must be at least {least} trials and 2 epochs, or halving=null'
+        )
 
 
 def _check_option(
-    ablation: Ablation, option: str, variant: Variant, search: Search
+    ablation: Ablation, option: str, variant: Variant, searched: Search
 ) -> dict[str, Any]:
     """The overrides with converted ranges and learning rates."""
     overrides = ablation.options[option]
@@ -155,7 +175,7 @@ def _check_option(
             tuple[float, ...],
             overrides['learning_rates'],
         )
-        if search:
+        if searched:
             raise InputError(
                 f'{where} has learning_rates, and the study has a search: give the option '
                 f'search={{"{RATE}": ["log", {min(grid):g}, {10 * max(grid):g}]}}'
@@ -168,7 +188,7 @@ def _check_option(
         checked['learning_rates'] = grid
     if 'search' in overrides:
         checked['search'] = _check_ranges(overrides['search'], f'{where}: search', [variant])
-        if not search:
+        if not searched:
             raise InputError(f'{where} has a search, and the study has none: set search={{...}}')
         both = [name for name in checked['search'] if name in overrides]
         if both:
@@ -176,15 +196,15 @@ def _check_option(
     return checked
 
 
-def _check_ranges(search: Any, where: str, variants: Sequence[Variant]) -> dict[str, Range]:
-    if not isinstance(search, Mapping):
+def _check_ranges(value: Any, where: str, variants: Sequence[Variant]) -> dict[str, Range]:
+    if not isinstance(value, Mapping):
         raise InputError(
-            f'{where}={search!r}: must be an object of fields and ranges, '
+            f'{where}={value!r}: must be an object of fields and ranges, '
             f'such as {{"{RATE}": ["log", 0.003, 1.0]}}'
         )
     traced = {name: f for variant in variants for name, f in searchable(variant).items()}
     every = {f.name for variant in variants for f in dataclasses.fields(variant)}
-    for name in search:
+    for name in value:
         if name not in every:
             raise unknown('field', name, traced, f' in {where}')
         if name not in traced:
@@ -193,7 +213,8 @@ def _check_ranges(search: Any, where: str, variants: Sequence[Variant]) -> dict[
                 f'{", ".join(traced)}; compare values of {name} as options'
             )
     return {
-        name: _check_range(traced[name], value, f'{where}.{name}') for name, value in search.items()
+        name: _check_range(traced[name], limits, f'{where}.{name}')
+        for name, limits in value.items()
     }
 
 

@@ -19,6 +19,7 @@ GROWTHS = 2  # how often the ranges of a search, or a grid of learning rates, ma
 EXTENSION = 0.5  # width by which a range grows, as a share of the planned width
 EDGE = 0.1  # share of a range at each end that counts as its boundary
 INNER = 0.25, 0.75  # ends of the inner half of a range
+FEWEST = 4  # points from which on a boundary is recognised; of fewer nearly every one is outermost
 
 Setting = Mapping[str, float]  # field -> value
 
@@ -223,6 +224,7 @@ def edges(
 
     The best value is within EDGE of an end, or no point is closer to this end. A field is left out
     if a point in the inner half of its range is about as good: then the field does not matter.
+    Fewer than FEWEST points have no boundary.
 
     Args:
       ranges: field -> range.
@@ -239,9 +241,11 @@ def edges(
       {'dropout': 'low'}
       >>> edges(ranges, tried, tried[0], tried), edges(ranges, tried, tried[4], tried[4:5])
       ({}, {})
+      >>> edges(ranges, tried[:2], tried[0], tried[:1])
+      {}
     """
     ends = {}
-    for name, limits in ranges.items():
+    for name, limits in ranges.items() if len(tried) >= FEWEST else ():
         units = [limits.unit(setting[name]) for setting in tried]
         if any(INNER[0] <= limits.unit(setting[name]) <= INNER[1] for setting in close):
             continue

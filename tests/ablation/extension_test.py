@@ -336,8 +336,7 @@ def test_other_versions_of_an_extension_are_in_the_report(extended, tmp_path):
 
 def searched(options):
     ranges = dict(learning_rate=jaxdl.log_uniform(0.05, 0.3), momentum=jaxdl.uniform(0.5, 0.9))
-    settings = dict(learning_rates=(0.1,), trials=2, search=ranges, epochs=1)
-    return study(options=options, **settings)
+    return study(options=options, trials=2, search=ranges, epochs=1)
 
 
 def test_a_new_option_is_searched_with_the_budget_of_the_others(tmp_path):

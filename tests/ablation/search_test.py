@@ -1,5 +1,6 @@
 """A whole study with a search: equal budgets, tables, report, resumption, and a known optimum."""
 
+import collections
 import contextlib
 import dataclasses
 import json
@@ -40,7 +41,7 @@ def searched(**changes):
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp('searched') / 'run'
-    jaxdl.run(searched(), folder)
+    jaxdl.run(searched(keep_networks=True), folder)
     return folder
 
 
@@ -116,6 +117,10 @@ def test_a_network_is_trained_again_at_its_chosen_point(finished):
     row = next(r for r in rows if (r['phase'], r['option']) == ('measure', 'smooth'))
     network = jaxdl.train_member(finished, 'smooth', 1000)
     assert (network.variant.learning_rate, network.variant.dropout) == tables.point_of(row)
+    loaded = jaxdl.load_member(finished, 'smooth', 1000)
+    assert loaded.variant == network.variant
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
+    np.testing.assert_allclose(network.scores(images), loaded.scores(images), atol=1e-5)
 
 
 def test_networks_that_lack_a_searched_field_are_not_searched_over_it(restored_registries):
@@ -178,7 +183,7 @@ def test_resumed_in_the_middle_gives_the_same_bytes(finished, tmp_path):
     for chunk in (folder / 'checkpoints').glob('*.npz'):
         if not chunk.name.startswith('0-tune0'):
             chunk.unlink()
-    jaxdl.run(searched(), folder)
+    jaxdl.run(searched(keep_networks=True), folder)
     for name in ('results.csv', 'summary.csv', 'plan.json', 'tables/chosen.csv'):
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
     read = [event for event in journal.read(folder) if event['event'] == 'read']
@@ -217,12 +222,13 @@ def test_a_fixed_learning_rate_stays_in_a_search_of_other_fields():
 
 
 OPTIMUM = {'none': (0.05, 0.1), 'smooth': (0.4, 0.4)}
+SECONDS = 0.01  # of training, per member and epoch of the stand-in
 
 
 def stand_in(session, groups, workload, study, job, blocks=None, start=None):
     """Results of a quadratic surface with a known optimum, in place of training."""
     for group in groups:
-        results = []
+        results, seconds = [], 0.0
         for member in group.members:
             rate, dropout = OPTIMUM[member.option]
             away = math.log10(member.variant.learning_rate / rate) ** 2
@@ -230,6 +236,7 @@ def stand_in(session, groups, workload, study, job, blocks=None, start=None):
             value += 1e-3 * np.random.default_rng(member.seed).normal()
             progress = np.arange(1, study.epochs + 1) / study.epochs
             epochs = np.where(progress <= workload.last / study.epochs, value * progress, np.nan)
+            seconds += SECONDS * (workload.last - workload.first)
             result = dict(train_loss=1 - epochs, val_loss=1 - epochs)
             result |= dict(train_accuracy=epochs, val_accuracy=epochs)
             if group.plan.phase == 'measure':
@@ -246,7 +253,7 @@ def stand_in(session, groups, workload, study, job, blocks=None, start=None):
             steps=1,
             batch_size=32,
             compile_seconds=0.0,
-            train_seconds=0.1,
+            train_seconds=seconds,
             evaluate_seconds=0.0,
             conv='none',
             stage=plan.stage,
@@ -254,34 +261,53 @@ def stand_in(session, groups, workload, study, job, blocks=None, start=None):
         yield group, results, record
 
 
-def test_a_known_optimum_is_found_for_every_option(tmp_path, monkeypatch):
+def test_ranges_grow_to_an_optimum_beyond_them(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation_run, 'run_groups', stand_in)
-    result = jaxdl.run(searched(trials=32, tuning_seeds=2), tmp_path / 'run')
+    monkeypatch.setitem(OPTIMUM, 'none', (0.8, 0.1))
+    result = jaxdl.run(searched(trials=16), tmp_path / 'run')
     points = points_by_seed(result.table)
-    assert len(points['none', 0]) == len(points['smooth', 0]) >= 32
-    for option, (rate, dropout) in OPTIMUM.items():
-        row = next(r for r in result.table if (r['phase'], r['option']) == ('measure', option))
-        assert abs(math.log10(row['learning_rate'] / rate)) < 0.3
-        assert abs(row['dropout'] - dropout) < 0.15
+    assert {len(points[option, 0]) for option in OPTIONS} <= {24, 32}
+    assert len(points['none', 0]) == len(points['smooth', 0])
+    rates = {row['option']: row['learning_rate'] for row in result.summary}
+    assert 0.3 < rates['none'] < 1.6
+    text = (tmp_path / 'run' / 'report.md').read_text()
+    assert 'so the range of the learning rate from 0.01 to 0.3 to 0.01 to' in text
+    assert text.count('Every option took the same number of further points') == 1
 
 
-@pytest.mark.parametrize('trials', [16, 32])
-def test_halving_finds_the_same_points_with_fewer_epochs(tmp_path, monkeypatch, trials):
+def test_a_known_optimum_is_found_and_halving_saves_the_stated_time(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation_run, 'run_groups', stand_in)
-    summaries, epochs = {}, {}
+    monkeypatch.setattr(report, 'build', lambda folder: None)
+    chosen, epochs, seconds = {}, {}, {}
     for halving in (None, 3):
         folder = tmp_path / str(halving)
-        result = jaxdl.run(searched(trials=trials, epochs=20, halving=halving), folder)
-        summaries[halving] = [(row['option'], row['learning_rate']) for row in result.summary]
-        last = {}
-        for row in result.table:
-            if (row['phase'], row['seed']) == ('tune', 0):
-                last[protocol.member_of(row)] = row['epoch']
-        epochs[halving] = {o: sum(e for m, e in last.items() if m[2] == o) for o in OPTIONS}
-        assert len(set(epochs[halving].values())) == 1
-    assert summaries[3] == summaries[None]
-    assert epochs[None]['none'] == 20 * trials
-    assert epochs[3]['none'] == {16: 16 * 7 + 6 * 13, 32: 32 * 2 + 11 * 5 + 4 * 13}[trials]
+        result = jaxdl.run(searched(trials=32, epochs=20, halving=halving), folder)
+        for option, (rate, dropout) in OPTIMUM.items():
+            row = next(r for r in result.table if (r['phase'], r['option']) == ('measure', option))
+            assert abs(math.log10(row['learning_rate'] / rate)) < 0.3
+            assert abs(row['dropout'] - dropout) < 0.15
+            chosen[halving, option] = tables.point_of(row)
+        last = {
+            protocol.member_of(row): row['epoch']
+            for row in result.table
+            if (row['phase'], row['seed']) == ('tune', 0)
+        }
+        epochs[halving] = {o: [e for m, e in last.items() if m[2] == o] for o in OPTIONS}
+        run = json.loads((folder / 'run.json').read_text())
+        groups = [g for g in run['groups'] if (g['phase'], g['stage']) != ('tune', records.FINAL)]
+        seconds[halving] = sum(g['train_seconds'] for g in groups if g['phase'] == 'tune')
+    for option in OPTIONS:
+        assert chosen[3, option] == chosen[None, option]
+        assert epochs[None][option] == [20] * 32
+        counts = collections.Counter(epochs[3][option])
+        assert counts == {2: 32 - 11, 7: 11 - 4, 20: 4}
+    assert round(100 * (1 - seconds[3] / seconds[None])) == 73
+    lines = estimate.describe(searched(trials=32, epochs=20, halving=3)).splitlines()
+    saving = '171 epochs of 640, 73 % fewer'
+    assert (
+        f'  halving=3: 32 to epoch 2, 11 to epoch 7, 4 to epoch 20 of every option: {saving}'
+        in lines
+    )
 
 
 HALVED = dict(trials=14, halving=3, epochs=3, checkpoint_seconds=0.0)
@@ -417,10 +443,10 @@ def test_interrupted_within_a_rung_gives_the_same_bytes(halved, tmp_path, monkey
 
 def test_the_plan_and_the_report_state_the_rungs(halved):
     lines = estimate.describe(searched(**HALVED)).splitlines()
-    assert '  halving=3: points of every option: 14 to epoch 1, 5 to epoch 3' in lines
-    text = (halved / 'report.md').read_text()
-    assert '14 points to epoch 1 and 5 points to epoch 3 of the planned points' in text.replace(
-        '\xa0', ' '
-    )
+    saving = '14 to epoch 1, 5 to epoch 3 of every option: 24 epochs of 42, 43 % fewer'
+    assert f'  halving=3: {saving}' in lines
+    text = (halved / 'report.md').read_text().replace('\xa0', ' ')
+    assert '14 points to epoch 1 and 5 points to epoch 3 of the planned points' in text
+    assert 'The planned points took 24 of 42 epochs per seed, 43 % fewer' in text
     assert 'Cross: point that halving stopped' in text
     assert 'Tuning budget' not in text

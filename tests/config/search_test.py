@@ -1,5 +1,6 @@
 """Settings of a search: ranges of study and options, bad input, overrides, config.json."""
 
+import itertools
 import json
 
 import pytest
@@ -67,6 +68,13 @@ def test_options_may_have_a_grid_of_their_own():
         (dict(search=dict(dropout=['linear', 0, 0.5])), r'lacks learning_rate'),
         (dict(options={'max': {}}, search={}, halving=3), r'halving=3: only a search stops points'),
         (dict(halving=1), r'halving=1: must be a number of at least 2'),
+        (dict(halving=3, trials=9), r'no point can stop early with trials=9.*at least 10 trials'),
+        (dict(halving=3, epochs=1), r'no point can stop early with .* epochs=1'),
+        (dict(conditions={'a': {}, 'b': {'epochs': 1}}, halving=3), r'no point can stop early'),
+        (
+            dict(options={'max': {}}, search={}, conditions={'a': {'trials': 8}}),
+            r'trials=8: only a search has trials, and s has learning_rates',
+        ),
         (dict(trials=1), r'trials=1: must be a number of at least 2'),
         (dict(tuning_seeds=998), r'tuning_seeds=998: .* must be at most 997'),
         (dict(options={'max': dict(learning_rates=[1.0])}), r'has learning_rates, and the study'),
@@ -110,6 +118,28 @@ def test_learning_rates_replace_the_search_of_the_rate():
     others = override(study(options={'max': {}}), {'search': {'dropout': ['linear', 0, 0.5]}})
     kept = check(override(others, {'learning_rates': [0.1]}))
     assert list(search_space.ranges(kept, 'max')) == ['dropout']
+
+
+def test_the_order_of_overrides_does_not_matter():
+    overrides = {'dropout': 0.1, 'learning_rates': [0.1], 'search': {'momentum': ['linear', 0, 1]}}
+    changed = [
+        override(study(options={'max': {}}), dict(order))
+        for order in itertools.permutations(overrides.items())
+    ]
+    assert all(each == changed[0] for each in changed)
+    assert list(changed[0].search) == ['momentum']
+    assert (changed[0].variant.dropout, changed[0].learning_rates) == (0.1, (0.1,))
+
+
+def test_learning_rates_and_a_search_of_the_rate_are_refused():
+    with pytest.raises(InputError, match=r'both tune the learning rate; leave one of them out'):
+        override(study(), {'learning_rates': [0.1], 'search': SEARCH})
+
+
+def test_learning_rates_and_smoke_runs_leave_halving_out():
+    halved = study(halving=3)
+    assert check(override(halved, {'learning_rates': [0.1]})).halving is None
+    assert check(quick(halved)).halving is None
 
 
 def test_a_search_is_read_from_the_command_line():

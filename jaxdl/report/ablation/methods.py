@@ -202,7 +202,7 @@ def _tuning(study: AblationRun, condition: str) -> str:
 def _search(study: AblationRun, condition: str) -> str:
     design, searched = study.design(condition), queries.searches(study, condition)
     ranges = words.listing(
-        f'{words.field(name)} from {low:g} to {high:g} on a {scale} scale'
+        f'{words.field(name)} from {words.decimal(low)} to {words.decimal(high)} on a {scale} scale'
         for name, (scale, low, high) in design['search'].items()
     )
     fields = words.listing(map(words.field, design['search']))
@@ -221,9 +221,9 @@ def _search(study: AblationRun, condition: str) -> str:
         )
     plan = study.search(condition)
     if plan and plan.halving and len(plan.rungs) > 1:
-        ends = words.listing(map(str, plan.rungs[:-1]))
+        ends = words.listing(f'epoch {end}' for end in plan.rungs[:-1])
         text += (
-            f'After epoch {ends}, one of {plan.halving} points of each option continued '
+            f'After {ends}, one of {plan.halving} points of each option continued '
             '(successive halving, Jamieson and Talwalkar 2016). '
         )
     best = min(protocol.FINALISTS, trials)

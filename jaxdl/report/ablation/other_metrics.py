@@ -34,7 +34,7 @@ def blocks(study: AblationRun, condition: str) -> list[Block]:
     if not content:
         return []
     file = markup.code('tables/metrics.csv')
-    choices = 'Verdicts' if study.base else 'Learning rates and verdicts'
+    choices = 'Verdicts' if study.base else 'Tuning and verdicts'
     moment = words.capital(study.moment.strip())
     note = NOTES.format(moment=moment, choices=choices, metric=study.scale.name, file=file)
     return [*content, Paragraph(note, 'note')]

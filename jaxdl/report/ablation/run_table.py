@@ -139,7 +139,7 @@ def _ranges(study: AblationRun, condition: str) -> str:
     if plan is None:
         return ''
     ranges = words.listing(
-        f'{words.field(name)} {low:g} to {high:g} ({scale})'
+        f'{words.field(name)} {words.decimal(low)} to {words.decimal(high)} ({scale})'
         for name, (scale, low, high) in study.design(condition)['search'].items()
     )
     return f'{words.count(plan.trials, "point")} of a scrambled Sobol sequence over {ranges}'

@@ -1,5 +1,6 @@
 """Search of hyperparameters: budget, chosen points, tolerance, boundaries, isolation plots."""
 
+import itertools
 from collections.abc import Mapping
 
 from jaxdl.report.ablation import queries, search_figure
@@ -10,7 +11,6 @@ from jaxdl.report.page.blocks import Block, Items, Paragraph, Table
 from jaxdl.statistics import protocol
 from jaxdl.statistics.search import Range, survivors
 from jaxdl.workdir import tables
-from jaxdl.workdir.records import SearchPlan
 from jaxdl.workdir.tables import Row
 
 CLOSE = (
@@ -19,7 +19,11 @@ CLOSE = (
     'the searched ranges that is as good. Values close to the best: the smallest and the largest '
     'of these points, and their distance as a share of the searched range.'
 )
-STOPPED = ' Points that halving stopped count as not close.'
+STOPPED = (
+    ' Points that halving stopped count as not close. Their values at the last epoch are not '
+    'known, so the expected best for a smaller budget is not estimated.'
+)
+GREW = 'Every option took the same number of further points over its range.'
 # Columns of tables/chosen.csv after condition, option and hyperparameters.
 BUDGET = dict(
     trials=int,
@@ -35,13 +39,14 @@ def blocks(study: AblationRun, condition: str, figure: str) -> list[Block]:
     """Rule, boundaries, chosen points and tolerance, and a figure per field, named `figure`."""
     searches = queries.searches(study, condition)
     fields = tuple(dict.fromkeys(f for searched in searches.values() for f in searched.planned))
-    edges = [text for option, searched in searches.items() for text in _edges(option, searched)]
+    edges = [text for option, searched in searches.items() if (text := _edges(option, searched))]
+    grew = any(searched.ranges != searched.planned for searched in searches.values())
     quantity = f'validation {study.scale.drawn_name}'
     stopped = any(searched.stopped for searched in searches.values())
     note = CLOSE.format(quantity=quantity, near=queries.near_words(study))
     return [
         Paragraph(_rule(study, condition, searches)),
-        *([Items(edges)] if edges else []),
+        *([Items([*edges, *([GREW] if grew else [])])] if edges else []),
         _chosen(study, searches, fields),
         _tolerance(searches, fields),
         Paragraph(note + (STOPPED if stopped else ''), 'note'),
@@ -79,31 +84,33 @@ def as_csv(study: AblationRun) -> str:
 def _rule(study: AblationRun, condition: str, searches: Mapping[str, Searched]) -> str:
     design, first = study.design(condition), searches[study.baseline]
     best, seeds = min(protocol.FINALISTS, first.trials), design['tuning_seeds']
-    plan, halving = study.search(condition), ''
-    if plan and plan.halving:
-        stops = words.listing(
-            f'{words.count(points, "point")} to epoch {end}' for points, end in _rungs(plan)
-        )
-        halving = (
-            f' Successive halving compared the points of one option after each part: {stops} of '
-            'the planned points, under the learning-rate schedule of all epochs.'
-        )
     return (
         f'Every option was searched with {words.count(first.trials, "point")} and '
-        f'{words.count(first.epochs, "training epoch")}.{halving} Each point ran on '
-        f'{words.count(seeds, "tuning seed")}, the {best} best points on {protocol.FURTHER_SEEDS} '
-        f'further seeds. Of these points, the best mean validation {study.scale.name} over the '
-        f'further seeds alone, after epoch {design["epochs"]}, selects the point of the option.'
+        f'{words.count(first.epochs, "training epoch")}.{_halving(study, condition)} Each point '
+        f'ran on {words.count(seeds, "tuning seed")}, the {best} best points on '
+        f'{protocol.FURTHER_SEEDS} further seeds. Of these points, the best mean validation '
+        f'{study.scale.name} over the further seeds alone, after epoch {design["epochs"]}, selects '
+        'the point of the option.'
     )
 
 
-def _rungs(plan: SearchPlan) -> list[tuple[int, int]]:
-    """Number of planned points, and the epoch to which they train, for each rung."""
-    points, rungs = plan.trials, []
-    for end in plan.rungs:
-        rungs.append((points, end))
+def _halving(study: AblationRun, condition: str) -> str:
+    """Sentences on the points that halving stopped, and on the epochs that it saved."""
+    plan = study.search(condition)
+    if plan is None or not plan.halving:
+        return ''
+    points, parts, trained = plan.trials, [], 0
+    for first, end in itertools.pairwise((0, *plan.rungs)):
+        parts.append(f'{words.count(points, "point")} to epoch {end}')
+        trained += points * (end - first)
         points = survivors(points, plan.halving)
-    return rungs
+    whole = plan.trials * plan.rungs[-1]
+    return (
+        ' Successive halving compared the points of one option after each part: '
+        f'{words.listing(parts)} of the planned points, under the learning-rate schedule of all '
+        f'epochs. The planned points took {trained:,} of {words.count(whole, "epoch")} per seed, '
+        f'{100 * (1 - trained / whole):.0f}{words.SPACE}% fewer.'
+    )
 
 
 def _chosen(study: AblationRun, searches: Mapping[str, Searched], fields: tuple[str, ...]) -> Table:
@@ -163,29 +170,34 @@ def _span(searched: Searched, field: str) -> str:
     low, high = min(values), max(values)
     share = 100 * (limits.unit(high) - limits.unit(low))
     if low == high:
-        return f'{low:.3g} only'
-    return f'{low:.3g} to {high:.3g}, {share:.0f}{words.SPACE}% of {_range(limits)}'
+        return f'{words.decimal(low)} only'
+    text = f'{words.decimal(low)} to {words.decimal(high)}'
+    return f'{text}, {share:.0f}{words.SPACE}% of {_range(limits)}'
 
 
-def _edges(option: str, searched: Searched) -> list[str]:
-    """Sentences on ranges that grew, and on a best point that still lies at a boundary."""
-    name, texts = markup.name(option), []
+def _edges(option: str, searched: Searched) -> str:
+    """Sentence on ranges that grew, and on a best point that is still at a boundary."""
+    grew, still = [], []
     for field, limits in searched.ranges.items():
-        planned, words_of = searched.planned[field], words.field(field)
+        name, planned = words.field(field), searched.planned[field]
         if limits != planned:
-            texts.append(
-                f'{name}: the best point was at a boundary of the {words_of}, so its range grew '
-                f'from {_range(planned)} to {_range(limits)}. Every option took the same number of '
-                'further points.'
-            )
+            grew.append(f'of the {name} from {_range(planned)} to {_range(limits)}')
         if field in searched.edges:
             end = limits.low if searched.edges[field] == 'low' else limits.high
-            texts.append(
-                f'{name}: the best point is at the boundary of the {words_of}, {end:.4g}. '
-                'A value beyond it may be better.'
-            )
-    return texts
+            still.append(f'the {name}, {words.decimal(end)}')
+    sentences = []
+    if grew:
+        ranges = 'ranges' if len(grew) > 1 else 'range'
+        sentences.append(
+            f'the best point was at a boundary, so the {ranges} {words.listing(grew)} grew'
+        )
+    if still:
+        sentences.append(
+            f'the best point is at the boundary of {words.listing(still)}, and a value beyond it '
+            'may be better'
+        )
+    return f'{markup.name(option)}: {"; ".join(sentences)}.' if sentences else ''
 
 
 def _range(limits: Range) -> str:
-    return f'{limits.low:.3g} to {limits.high:.3g}'
+    return f'{words.decimal(limits.low)} to {words.decimal(limits.high)}'

@@ -34,8 +34,8 @@ def figure(
       condition: name of the condition.
     """
     unit, images = study.scale, study.data[condition].val
-    shown = {option: s for option, s in searches.items() if field in s.planned}
-    parts = [part for s in shown.values() for part in (s.stopped, s.means, s.further)]
+    panels = {option: s for option, s in searches.items() if field in s.planned}
+    parts = [part for s in panels.values() for part in (s.stopped, s.means, s.further)]
     everything = unit.drawn(np.array([value for part in parts for value in part.values()]))
     floor = plots.floor(everything, images) if unit.percent else 0.0
     colours = palette.colours(searches)
@@ -43,10 +43,10 @@ def figure(
     label = words.field(field)
 
     def plot(width: float) -> Figure:
-        drawn, grid = plots.panels(list(shown), width, label, f'validation {unit.drawn_label}')
+        drawn, grid = plots.panels(list(panels), width, label, f'validation {unit.drawn_label}')
         plots.metric_axis(grid[0], everything, floor, unit.percent)
-        _axis(grid[0], field, shown)
-        for axes, (option, searched) in zip(grid, shown.items(), strict=True):
+        _axis(grid[0], field, panels)
+        for axes, (option, searched) in zip(grid, panels.items(), strict=True):
             _growth(axes, searched, field)
             for values, style in (
                 (searched.stopped, STOPPED),
@@ -60,11 +60,11 @@ def figure(
                 x = [searched.value(point, field) for point in values]
                 y = unit.drawn(np.array(list(values.values())))
                 axes.plot(x, np.maximum(y, floor) if floor else y, **style)
-        _legend(drawn, width, field, shown)
+        _legend(drawn, width, field, panels)
         return drawn
 
     per_cent = ', %,' if unit.percent else ''
-    stopped = any(s.stopped for s in shown.values())
+    stopped = any(s.stopped for s in panels.values())
     crosses = ' Cross: point that halving stopped, at its last epoch.' if stopped else ''
     axis = ' The vertical axis is logarithmic.' if floor else ''
     caption = (
@@ -72,15 +72,15 @@ def figure(
         f'Grey: mean over {seeds}. Colour: the best points, mean over '
         f'{protocol.FURTHER_SEEDS} further seeds. Diamond: selected point.{crosses}{axis}'
     )
-    return FigureBlock(name, plots.draw(plot), _alt(field, shown, study), caption)
+    return FigureBlock(name, plots.draw(plot), _alt(field, panels, study), caption)
 
 
-def _axis(axes: Axes, field: str, shown: Mapping[str, Searched]) -> None:
+def _axis(axes: Axes, field: str, panels: Mapping[str, Searched]) -> None:
     values = [
-        s.value(point, field) for s in shown.values() for point in (*s.tuned.values, *s.stopped)
+        s.value(point, field) for s in panels.values() for point in (*s.tuned.values, *s.stopped)
     ]
-    ends = [end for s in shown.values() for end in s.planned[field][1:]]
-    scales = {s.planned[field].scale for s in shown.values()}
+    ends = [end for s in panels.values() for end in s.planned[field][1:]]
+    scales = {s.planned[field].scale for s in panels.values()}
     if scales == {'log'}:
         plots.rate_axis(axes, [*values, *ends])
         return
@@ -98,9 +98,9 @@ def _growth(axes: Axes, searched: Searched, field: str) -> None:
             axes.axvspan(low, high, color=plots.SHADE, linewidth=0)
 
 
-def _alt(field: str, shown: Mapping[str, Searched], study: AblationRun) -> str:
+def _alt(field: str, panels: Mapping[str, Searched], study: AblationRun) -> str:
     unit, options = study.scale, []
-    for option, searched in shown.items():
+    for option, searched in panels.items():
         value = f'{searched.value(searched.chosen, field):.4g}'
         best = unit.drawn_number(searched.further[searched.chosen])
         drawn = [float(unit.drawn(mean)) for mean in searched.means.values()]
@@ -112,9 +112,9 @@ def _alt(field: str, shown: Mapping[str, Searched], study: AblationRun) -> str:
     return f'Validation {unit.drawn_name}{per_cent} by {words.field(field)}. {"; ".join(options)}.'
 
 
-def _legend(figure: Figure, width: float, field: str, shown: Mapping[str, Searched]) -> None:
-    grown = any(s.ranges[field] != s.planned[field] for s in shown.values())
-    stopped = any(s.stopped for s in shown.values())
+def _legend(figure: Figure, width: float, field: str, panels: Mapping[str, Searched]) -> None:
+    grown = any(s.ranges[field] != s.planned[field] for s in panels.values())
+    stopped = any(s.stopped for s in panels.values())
     handles = [
         Line2D([], [], label='point', **POINT),
         Line2D([], [], label='best points, further seeds', color=plots.INK, **FINALIST),

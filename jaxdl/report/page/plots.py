@@ -168,7 +168,9 @@ def rate_axis(axes: Axes, rates: Sequence[float]) -> None:
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(ticker.FixedLocator(ticks[:: math.ceil(len(ticks) / 5)]))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.xaxis.set_major_formatter(lambda rate, _: f'{rate:g}')
+    axes.xaxis.set_major_formatter(
+        lambda rate, _: f'{rate:g}' if 1e-3 <= rate < 1e4 else words.power(math.log10(rate))
+    )
 
 
 def _columns(count: int, width: float) -> int:

@@ -5,6 +5,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from jaxdl.report.page import markup
@@ -60,6 +61,11 @@ def significant(value: float | None) -> str:
     if not value:
         return DASH if value is None else '0'
     return f'{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}'
+
+
+def decimal(value: float) -> str:
+    """Up to three significant digits without exponent: `0.5`, `0.00003`, `12.3`."""
+    return format(Decimal(f'{value:.3g}').normalize(), 'f').replace('-', MINUS)
 
 
 def power(exponent: float) -> str:
