@@ -107,7 +107,8 @@ class MemberPredictor:
             return activation(_logits(network, batch))
 
         skipped = bad if on_bad_image == 'skip' else None
-        batches = predictor.decode_batches(images, height, batch_size, skipped)
+        fit = network.config['fit']
+        batches = predictor.decode_batches(images, height, batch_size, skipped, fit)
         pixels = (batch if channels == 3 else _as_grey(batch) for batch in batches)
         for rows in batched.map_batches(compute, pixels, batch_size, progress=progress):
             rows = np.array(rows, np.float32)
@@ -131,7 +132,7 @@ def predict(
       InputError: no such network or image, a setting without effect, or a file that cannot be
         written.
     """
-    for name in ('views', 'explain'):
+    for name in ('views', 'explain', 'unknown'):
         if getattr(settings, name):
             raise InputError(
                 f'{name}={getattr(settings, name)}: networks of an ablation have none: leave it out'

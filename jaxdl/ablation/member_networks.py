@@ -39,7 +39,8 @@ class TrainedNetwork:
     Attributes:
       module: the network: float [batch, height, width, channel], normalised -> logits.
       variables: its parameters and batch statistics, averaged where the option has `ema`.
-      config: option, seed, condition, all settings (`variant`), class names and `image_shape`.
+      config: option, seed, condition, all settings (`variant`), class names,
+        `image_shape`, and `fit` of image files.
       mean: [channel], subtracted from images in the unit of `to_float`.
       std: [channel], divides the images.
     """
@@ -274,7 +275,7 @@ def _network(
     option, seed, condition = member
     config = dict(option=option, seed=seed, condition=condition or tables.ALL)
     config |= dict(variant=dataclasses.asdict(variant), class_names=list(data.classes))
-    config |= dict(image_shape=list(data.image_shape))
+    config |= dict(image_shape=list(data.image_shape), fit=data.fit)
     module = train_step.module_of(variant, len(data.classes))
     arrays = jax.tree.map(jnp.asarray, dict(variables))
     return TrainedNetwork(module, arrays, config, mean, std, variant)

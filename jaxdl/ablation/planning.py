@@ -792,5 +792,6 @@ def data_plan(dataset: Dataset, splits: Sequence[Splits]) -> DataPlan:
         test=len(splits[0].test),
         checksum=dataset.checksum(),
         decoder=decode.describe_decoder() if dataset.digests else '',
+        fit=dataset.fit,
         findings=audit.examine(dataset, splits[0]),
     )

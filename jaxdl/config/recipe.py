@@ -17,6 +17,10 @@ VIEWS = ('none', 'flip', 'five_crops', 'five_crops_flip')  # test-time augmentat
 AVERAGES = ('probabilities', 'soup')  # combinations of several networks
 
 
+def _check_folds(value: int) -> str | None:
+    return None if value == 0 or value >= 2 else 'must be 0, or at least 2'
+
+
 @dataclasses.dataclass(frozen=True)
 class Probe:
     """Linear heads on the features of the frozen network: a grid that trains as one group.
@@ -38,6 +42,8 @@ class Probe:
     # side of the images in pixels; 0: the size that the weights expect
     probe_size: int = fields.ruled(0, fields.at_least(0))
     flips: bool = False  # features of the mirrored images too
+    # folds of the predictions that find wrong labels; 0: labels are not examined
+    label_folds: int = fields.ruled(5, _check_folds)
 
 
 @dataclasses.dataclass(frozen=True)  # pyright: ignore[reportGeneralTypeIssues]

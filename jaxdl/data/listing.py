@@ -110,6 +110,7 @@ class Dataset:
       fractions: as in `Listing`.
       roles: as in `Listing`.
       notes: as in `Listing`.
+      fit: how files became square images, a row of `decode.FITS`.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Dataset:
     fractions: tuple[float, ...] | None = None
     roles: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
+    fit: str = 'crop'
 
     def checksum(self) -> str:
         """SHA-256 of the images, the labels and the split that the source fixes."""

@@ -238,6 +238,7 @@ def decode_listing(listing: Listing, data: Data, *, training: bool = True) -> Da
         listing.fractions,
         listing.roles,
         listing.notes,
+        fit=data.fit,
     )
 
 

@@ -108,6 +108,7 @@ def data_plan(run: FineTuneRun, unlabelled: Unlabelled | None) -> DataPlan:
         test=len(splits.test),
         checksum=dataset.checksum(),
         decoder=decode.describe_decoder() if dataset.digests else '',
+        fit=dataset.fit,
         findings=audit.examine(dataset, splits),
         split=splits.drawn,
         unlabelled=len(unlabelled.ids) if unlabelled else 0,

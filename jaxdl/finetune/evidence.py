@@ -27,7 +27,8 @@ STUDIES = (
     'final_activation',
 )
 PARTS = ('variant', 'finetune', 'probe')  # records of a fine-tuning with settings to be tested
-NO_RESULT = ('finetune.explain', 'finetune.keep', 'finetune.remat')  # do not change the result
+# These do not change the result.
+NO_RESULT = ('finetune.explain', 'finetune.keep', 'finetune.remat', 'probe.label_folds')
 
 
 def settings(experiment: FineTune) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from jaxdl.finetune.artifacts import Unlabelled
 from jaxdl.finetune.networks import Validated
 from jaxdl.finetune.probe import ProbeResult
 from jaxdl.finetune.records import FinalNetworks, FineTuneRun
-from jaxdl.inference import model_file
+from jaxdl.inference import model_file, tta
 from jaxdl.runtime import distributed
-from jaxdl.statistics import classification
+from jaxdl.statistics import classification, rejection
 from jaxdl.workdir import journal, records, tables
 from jaxdl.workdir.records import RunRecord
 from jaxdl.workdir.tables import Row
@@ -45,7 +45,11 @@ def finish(
     scores = artifacts.compute_scores(final.logits, labels, temperature)
     scores |= dict(split=final.split, images=len(labels))
     scores |= dict(epoch=trained[0].network.epoch) if trained else {}
-    card = dataclasses.replace(final.card, temperature=temperature, scores=scores)
+    validation = final.validation[0] if final.validation else final.logits
+    confidences = rejection.confidence_quantiles(tta.probabilities(validation, temperature))
+    card = dataclasses.replace(
+        final.card, temperature=temperature, scores=scores, confidences=confidences
+    )
     model_file.save(run.context.workdir, final.members, card)
     submission = artifacts.write_predictions(run, final.members, card, unlabelled)
     if not distributed.is_first():

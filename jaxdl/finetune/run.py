@@ -9,7 +9,7 @@ from jaxdl.config.load import as_dict
 from jaxdl.config.overrides import check
 from jaxdl.data import Dataset, bursts
 from jaxdl.errors import warn
-from jaxdl.finetune import artifacts, finish, networks, plan, probe, setup
+from jaxdl.finetune import artifacts, finish, label_issues, networks, plan, probe, setup
 from jaxdl.finetune.artifacts import Unlabelled
 from jaxdl.finetune.loop import RunContext
 from jaxdl.finetune.probe import ProbeResult
@@ -143,7 +143,9 @@ def _run_probe(run: FineTuneRun) -> ProbeResult:
     """Fit the linear heads, or read them where an earlier session has."""
     top = run.context.workdir
     folder = top / 'checkpoints' / 'done' / 'probe'
-    damaged = workdir.find_damaged(top, PROBE_FILES)
+    examines = run.experiment.probe.label_folds > 0
+    files = (*PROBE_FILES, *(label_issues.FILES if examines else ()))
+    damaged = workdir.find_damaged(top, files)
     if damaged:
         warn(f'{top / damaged[0]} {workdir.NOT_AS_WRITTEN}: the probe is fitted again')
     elif result := artifacts.read_probe(folder):
@@ -154,10 +156,13 @@ def _run_probe(run: FineTuneRun) -> ProbeResult:
     data = run.dataset, run.splits, run.features
     result = distributed.broadcast_record(probe.run(run.experiment, *data, **hooks))
     uncertainty = probe.score_random_split(run.experiment, *data, result, **hooks)
+    issues = label_issues.predict_out_of_fold(run, result, **hooks) if examines else None
     if distributed.is_first():
         tables.write_table(top / PROBE_FILES[0], probe.COLUMNS, result.rows)
         facts = bursts.describe_groups(run.dataset, run.splits) | dict(doubt=uncertainty)
         workdir.write_json(top / PROBE_FILES[1], facts)
-        workdir.record(top, PROBE_FILES)
+        if issues:
+            label_issues.write(run, issues)
+        workdir.record(top, files)
     artifacts.write_probe(folder, result)
     return result

@@ -80,6 +80,8 @@ class PredictSettings(EvaluateSettings):
       submission_values: its column of classes where the sample leaves it open: `names`, `CLASS` for
         the probability of this class, or `CLASS=VALUE,...`.
       spreadsheet_safe: whether names that a spreadsheet would run get an apostrophe in front.
+      unknown: share of validation images that keep their class: an image whose probabilities are
+        all below that threshold is `unknown`; 0 for no threshold.
     """
 
     explain: bool = False
@@ -88,6 +90,7 @@ class PredictSettings(EvaluateSettings):
     submission: str = ''
     submission_values: str = ''
     spreadsheet_safe: bool = False
+    unknown: float = fields.ruled(0.0, fields.between(0, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +181,10 @@ def predict_by(
     """`predict` by networks that are loaded already."""
     source = pathlib.Path(images)
     ids, paths = _find_images(source, settings.on_bad_image)
+    threshold = 0.0
+    if settings.unknown:
+        assert isinstance(predictor, Predictor)
+        threshold = predictor.find_threshold(settings.unknown)
     sample = _read_sample(settings, source, predictor.class_names)
     submitted = sample is not None or source.name == CHALLENGE
     submission_path = output.with_name('submission.csv') if submitted else None
@@ -200,8 +207,17 @@ def predict_by(
             _predict_rest(predictor, paths, settings, saved)
             probabilities, reasons = saved.read()
             lines = _write_predictions(
-                predictor, output, submission_path, sample, ids, probabilities, reasons, settings
+                predictor.class_names,
+                output,
+                submission_path,
+                sample,
+                ids,
+                probabilities,
+                reasons,
+                settings,
+                threshold,
             )
+            lines += _describe_unknown(probabilities, threshold, settings, submission_path)
             if settings.explain:
                 assert isinstance(predictor, Predictor)
                 folder = output.with_name(f'{output.stem}_explained')
@@ -272,7 +288,7 @@ def _predict_rest(
 
 
 def _write_predictions(
-    predictor: ImagePredictor,
+    class_names: Sequence[str],
     output: pathlib.Path,
     submission_path: pathlib.Path | None,
     sample: submission.Sample | None,
@@ -280,9 +296,9 @@ def _write_predictions(
     probabilities: np.ndarray,
     reasons: Mapping[int, str],
     settings: PredictSettings,
+    threshold: float,
 ) -> list[str]:
     """Write predictions.csv and submission.csv; lines that name them and images not read."""
-    class_names = predictor.class_names
     submission.write_predictions(
         output,
         ids,
@@ -291,6 +307,7 @@ def _write_predictions(
         columns_of=settings.probabilities,
         reasons=reasons if settings.on_bad_image == 'skip' else None,
         spreadsheet_safe=settings.spreadsheet_safe,
+        threshold=threshold,
     )
     lines = [f'{len(ids) - len(reasons):,} predictions: {output}']
     unread = note('Images that cannot be read', (f'{ids[i]} {why}' for i, why in reasons.items()))
@@ -309,6 +326,27 @@ def _write_predictions(
                 'that cannot be read'
             )
     return lines
+
+
+def _describe_unknown(
+    probabilities: np.ndarray,
+    threshold: float,
+    settings: PredictSettings,
+    submission_path: pathlib.Path | None,
+) -> list[str]:
+    """Number of images of no known class, and the threshold."""
+    if not threshold:
+        return []
+    count = sum(
+        int((probabilities[start : start + submission.BLOCK].max(1) < threshold).sum())
+        for start in range(0, len(probabilities), submission.BLOCK)
+    )
+    line = (
+        f'{count:,} images are {submission.UNKNOWN}: all probabilities are below {threshold:.4g}, '
+        f'which {100 * settings.unknown:g} % of the validation images reach'
+    )
+    more = 'the submission has the likeliest class for images that are unknown'
+    return [line, *([more] if submission_path and count else [])]
 
 
 def export(

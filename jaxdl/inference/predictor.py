@@ -17,9 +17,10 @@ import numpy as np
 from jaxdl.config.recipe import VIEWS
 from jaxdl.data import decode, image_headers
 from jaxdl.errors import InputError, unknown
-from jaxdl.inference import batched, gradcam, model_file, tta
+from jaxdl.inference import batched, gradcam, model_file, submission, tta
 from jaxdl.inference.batched import Progress
 from jaxdl.runtime.threads import threaded_map
+from jaxdl.statistics import rejection
 from jaxdl.workdir import records
 from jaxdl.workdir.checksums import checksum
 
@@ -79,6 +80,33 @@ class Predictor:
         """All that the probabilities depend on, next to the images, as JSON values."""
         networks = [checksum(member) for member in self.model.members]
         return dict(networks=networks, card=records.as_json(self.model.card))
+
+    def find_threshold(self, share: float) -> float:
+        """Largest probability below which an image is of no known class.
+
+        Args:
+          share: share of the validation images that keep their class, 0 to 1; 0 for no threshold.
+
+        Returns:
+          The threshold; 0 for none.
+
+        Raises:
+          InputError: the checkpoint has no probabilities of validation images, or a class is called
+            `unknown`.
+        """
+        if not share:
+            return 0.0
+        confidences = self.model.card.confidences
+        if len(confidences) != rejection.LEVELS:
+            raise InputError(
+                f'unknown={share:g}: the checkpoint has no probabilities of validation images: run '
+                'it again with --overwrite, or set unknown=0'
+            )
+        if submission.UNKNOWN in self.class_names:
+            raise InputError(
+                f'unknown={share:g}: a class is called {submission.UNKNOWN}: set unknown=0'
+            )
+        return rejection.find_threshold(confidences, share)
 
     def predict(
         self, images: Any, batch_size: int = 32, progress: Progress | None = None

@@ -26,6 +26,7 @@ PREDICTIONS = (
     'probability',
     *(f'{field}_{i}' for i in range(2, TOP + 1) for field in ('class', 'probability')),
 )
+UNKNOWN = 'unknown'  # class of images whose probabilities are all below the threshold
 REASON = 'reason'  # column of images that cannot be read
 PROBABILITIES = ('top', 'all')
 SUBMISSION = ('ClassName',)
@@ -72,6 +73,7 @@ def write_predictions(
     columns_of: str = 'top',
     reasons: Reasons | None = None,
     spreadsheet_safe: bool = False,
+    threshold: float = 0.0,
 ) -> None:
     """Write the classes of each image: whole or not at all, some rows in memory at a time.
 
@@ -84,6 +86,8 @@ def write_predictions(
       columns_of: a row of PROBABILITIES.
       reasons: place -> why the image cannot be read, whose cells stay empty; None: no such column.
       spreadsheet_safe: whether names that a spreadsheet would run get an apostrophe in front.
+      threshold: an image whose probabilities are all smaller has the class UNKNOWN, without a
+        probability; its likeliest class is the second.
     """
     if probabilities.shape != (len(ids), len(class_names)):
         raise InputError(
@@ -99,10 +103,12 @@ def write_predictions(
             empty = [''] * (len(header) - 2)
             return [text(ids[place]), *empty, text(reasons[place])]
         best = np.argsort(-row, kind='stable')[:TOP].tolist()
+        unknown = row[best[0]] < threshold
         if columns_of == 'all':
-            filled = [classes[best[0]], *map(str, row)]
+            filled = [UNKNOWN if unknown else classes[best[0]], *map(str, row)]
         else:
             filled = [cell for c in best for cell in (classes[c], str(row[c]))]
+            filled = [UNKNOWN, '', *filled][: 2 * TOP] if unknown else filled
         return [text(ids[place]), *filled]
 
     titles = [*header[:2], *map(text, header[2:])]

@@ -41,7 +41,12 @@ def home() -> pathlib.Path:
 
 
 def _check_owner(path: pathlib.Path) -> str:
-    """Reason why another user may have written to a folder; empty if there is none."""
+    """Reason why another user may have written to a folder; empty if there is none.
+
+    Windows has no owner and no mode to check: its profile folders are private.
+    """
+    if not hasattr(os, 'getuid'):
+        return ''
     status = path.stat()
     if status.st_uid != os.getuid():
         return 'belongs to another user'

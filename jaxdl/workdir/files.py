@@ -35,6 +35,7 @@ OWN_FILES = (
     'metrics.jsonl',
     'submission.csv',
     'predictions.csv',
+    'label_issues.csv',
     'sha256.json',
 )
 SPLIT = 'artifacts/split.npz'  # indices of the splits of a fine-tuning

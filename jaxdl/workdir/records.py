@@ -38,6 +38,7 @@ class DataPlan:
       findings: result of the check of the data (`jaxdl.data.audit.examine`).
       split: how the splits were drawn; fine-tuning only.
       unlabelled: number of images to predict; fine-tuning only.
+      fit: how files became square images.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DataPlan:
     findings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     split: str | None = None
     unlabelled: int | None = None
+    fit: str = 'crop'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -429,6 +431,8 @@ class ModelCard:
       scores: metric -> value of the held-out images, with `split`, `images` and `epoch`.
       decoded_size: side in pixels of decoded images.
       ema: decay of the averaged weights; 0 for none.
+      confidences: quantiles of the largest probability of validation images, as of
+        `jaxdl.statistics.rejection`; empty for none.
     """
 
     architecture: str
@@ -447,6 +451,7 @@ class ModelCard:
     scores: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     decoded_size: int = 256
     ema: float = 0.0
+    confidences: tuple[float, ...] = ()
 
 
 def read(path: pathlib.Path, kind: type[Record]) -> Record:

@@ -29,6 +29,7 @@ SECTIONS = {
     'probe.csv': ('Probe',),
     'split.json': ('Uncertainty',),
     'evidence.json': (),
+    'label_issues.json': ('Possible label errors',),
 }
 
 

@@ -64,6 +64,8 @@ ARTIFACTS = (
     'mistakes.npz',
     'gradcam.npz',
     'evidence.json',
+    'label_issues.json',
+    'label_issues.npz',
 )
 
 
@@ -397,6 +399,17 @@ def _artifacts(
         path / 'gradcam.npz', dict(images=pictures[:8], maps=maps.astype(np.float32), **examples)
     )
     folder.write(path / 'evidence.json', json.dumps(_evidence()))
+    suspicious = dict(
+        ids=ids[:8],
+        labels=labels[:8],
+        predicted=(labels[:8] + 1) % classes,
+        probability=np.linspace(0.97, 0.6, 8)[: len(ids)],
+    )
+    folder.write_arrays(
+        path / 'label_issues.npz', dict(images=pictures[: len(ids[:8])], **suspicious)
+    )
+    facts = dict(examined=2936, left_out=2, issues=31, share=0.0124, folds=5)
+    folder.write_json(path / 'label_issues.json', facts)
 
 
 def _groups(labels: np.ndarray) -> np.ndarray:

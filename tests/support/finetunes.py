@@ -32,11 +32,12 @@ SETTINGS = dict(
     batch_size=8,
     repeats=1,
     passes=2,
+    label_folds=0,
     learning_rates='[0.1]',
     weight_decays='[0.01]',
     probe_size=16,
 )
-OF_PROBE = ('repeats', 'passes', 'learning_rates', 'weight_decays', 'probe_size')
+OF_PROBE = ('repeats', 'passes', 'label_folds', 'learning_rates', 'weight_decays', 'probe_size')
 
 
 def flags(folder, **settings):
@@ -84,7 +85,7 @@ def experiment(folder, **settings):
     )
     probe = Probe(
         **dict(
-            dict(learning_rates=(0.1,), weight_decays=(0.0,), repeats=1, passes=2),
+            dict(learning_rates=(0.1,), weight_decays=(0.0,), repeats=1, passes=2, label_folds=0),
             **fields.pop('probe', {}),
         )
     )

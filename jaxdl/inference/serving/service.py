@@ -34,6 +34,7 @@ class Classifier:
     ) -> None:
         self.predictor, self.neighbours, self.settings = predictor, neighbours, settings
         self._lock = threading.Lock()
+        self.threshold = predictor.find_threshold(settings.unknown)
 
     def metadata(self) -> dict[str, Any]:
         """Network, experiment, classes, limits, and why there are no training images.
@@ -58,7 +59,8 @@ class Classifier:
           content: an image file.
 
         Returns:
-          `classes`: [{name, probability}], likeliest first. `seen`, `explained`: the centre crop,
+          `classes`: [{name, probability}], likeliest first. `unknown`: whether all probabilities
+          are below `threshold`. `seen`, `explained`: the centre crop,
           and Grad-CAM over it, as PNGs in data URIs. `nearest`: as `Neighbours.nearest`.
 
         Raises:
@@ -80,6 +82,8 @@ class Classifier:
             classes=[
                 dict(name=result.classes[i], probability=float(probabilities[i])) for i in best
             ],
+            unknown=bool(probabilities[best[0]] < self.threshold),
+            threshold=self.threshold,
             nearest=nearest,
             seen=data_uri(crops[0]),
             explained=data_uri(overlay(crops, maps)[0]),

@@ -16,6 +16,8 @@ class ServeSettings:
       max_bytes: largest image file.
       top: classes that are shown.
       nearest: training images that are shown; 0: none.
+      unknown: share of validation images that keep their class, as in the mode predict; 0 for no
+        threshold.
       training_images: number of training images to search, of each class its share.
     """
 
@@ -23,5 +25,6 @@ class ServeSettings:
     port: int = fields.ruled(8000, fields.between(0, 65535))
     max_bytes: int = fields.ruled(20 * 2**20, fields.at_least(1))
     top: int = fields.ruled(5, fields.at_least(1))
+    unknown: float = fields.ruled(0.0, fields.between(0, 1))
     nearest: int = fields.ruled(6, fields.at_least(0))
     training_images: int = fields.ruled(5000, fields.at_least(0))

@@ -5,14 +5,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxdl.report.finetune.reading import FineTuneRun
-from jaxdl.report.page import plots, words
-from jaxdl.report.page.blocks import Block, Paragraph
+from jaxdl.report.page import markup, plots, words
+from jaxdl.report.page.blocks import Block, Paragraph, Table
 from jaxdl.report.page.blocks import Figure as FigureBlock
-from jaxdl.statistics import classification
+from jaxdl.statistics import classification, rejection
 
 Reliability = tuple[
     np.ndarray, np.ndarray, np.ndarray
 ]  # confidence, accuracy and count of each bin
+SHARES = (0.99, 0.95, 0.9, 0.8, 0.5)  # of images that keep their class
 MEANING = (
     'Calibrated: of predictions with confidence 80 %, 80 % are correct. The temperature divides '
     'the logits. It changes confidences, but no prediction (Guo et al. 2017).'
@@ -35,7 +36,31 @@ def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
         Paragraph(_sentence(fitted, temperature, errors)),
         _figure(name, panels, errors, len(labels)),
         Paragraph(MEANING, 'note'),
+        *_unknown(logits / temperature, labels),
     ]
+
+
+def _unknown(scaled: np.ndarray, labels: np.ndarray) -> list[Block]:
+    """Effect of `unknown=SHARE` on images with known classes."""
+    probabilities = np.exp(classification.log_softmax(scaled))
+    rows = [
+        [
+            f'{row.share:g}',
+            f'{row.threshold:.3f}',
+            words.percent(row.kept),
+            *('' if np.isnan(value) else words.percent(value) for value in row[3:]),
+        ]
+        for row in rejection.measure_thresholds(probabilities, labels, SHARES)
+    ]
+    columns = ('unknown', 'Threshold', 'Keep their class', 'Accuracy', 'Accuracy below')
+    text = (
+        f'{markup.code("--set=unknown=SHARE")} of the modes predict and serve: an image whose '
+        'probabilities are all below the threshold is of no known class. The table shows these '
+        'images, which all have known classes; a checkpoint has the thresholds of the validation '
+        'images. It says nothing about the share of other images '
+        'that a threshold finds.'
+    )
+    return [Paragraph(text), Table('Images of no known class', columns, rows, 'rrrrr')]
 
 
 def cross_validated_error(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -48,6 +48,24 @@ def mistakes(fitted: FineTuneRun, name: str) -> list[Block]:
     ]
 
 
+def label_issues(fitted: FineTuneRun, name: str) -> list[Block]:
+    """Images whose label is probably wrong as a figure; empty without such images."""
+    images = fitted.issue_images
+    if not images:
+        return []
+    order = np.arange(min(len(images['images']), MOST['mistakes'][0]))
+    pictures = [_small(images['images'][i]) for i in order]
+    titles = [_title(fitted, images, int(i), 'label') for i in order]
+    count = words.count(len(order), 'image')
+    caption = (
+        f'The {count} with the most suspicious labels (fewer on a phone). Under each: probability '
+        'and suggested class, then the label.'
+    )
+    listed = markup.flat('; '.join(', '.join(title) for title in titles))
+    alt = f'{count}, most suspicious label first: {listed}.'
+    return [_figure(name, pictures, titles, MOST['mistakes'], (6, 2), alt, caption)]
+
+
 def gradcam(fitted: FineTuneRun, name: str) -> list[Block]:
     """Images next to their Grad-CAM maps as a figure; empty without maps."""
     images = fitted.gradcam
@@ -149,13 +167,15 @@ def _lines(title: Sequence[str], letters: int) -> list[str]:
     ]
 
 
-def _title(fitted: FineTuneRun, images: Mapping[str, np.ndarray], i: int) -> list[str]:
+def _title(
+    fitted: FineTuneRun, images: Mapping[str, np.ndarray], i: int, label_name: str = 'true'
+) -> list[str]:
     """Lines under an image: `87 % Golden delicious`, then `true: Royal gala` or `correct`."""
     predicted, label = (int(images[key][i]) for key in ('predicted', 'labels'))
     first = f'{100 * float(images["probability"][i]):.0f}{words.SPACE}% {fitted.classes[predicted]}'
     if label < 0:
         return [first]
-    return [first, 'correct' if label == predicted else f'true: {fitted.classes[label]}']
+    return [first, 'correct' if label == predicted else f'{label_name}: {fitted.classes[label]}']
 
 
 def _listed(fitted: FineTuneRun, images: Mapping[str, np.ndarray], order: np.ndarray) -> str:

@@ -32,6 +32,7 @@ EVALUATION = dict(logits='nc', labels='n', ids='n', group='n', temperature='', s
 BY_PROBE = dict(probe_predicted='n')  # of a fine-tuning
 MISTAKES = dict(images='nhw3', ids='n', labels='n', predicted='n', probability='n')
 GRADCAM = MISTAKES | dict(maps='nhw')
+LABEL_ISSUES = ('examined', 'left_out', 'issues', 'share', 'folds')
 EVIDENCE = ('field', 'verdict', 'difference', 'low', 'high', 'option', 'baseline')
 DOUBT = ('split', 'accuracy', 'macro_f1', 'train', 'val')
 SPLITS = dict(train='training', val='validation', test='test', folds='held-out')
@@ -51,6 +52,8 @@ class FineTuneRun:
     evaluation: Mapping[str, np.ndarray]
     mistakes: Mapping[str, np.ndarray]
     gradcam: Mapping[str, np.ndarray]
+    label_issues: dict[str, Any]
+    issue_images: Mapping[str, np.ndarray]
     evidence: list[dict[str, Any]]
     artifacts: pathlib.Path
 
@@ -160,6 +163,7 @@ def read(workdir: pathlib.Path) -> FineTuneRun:
     plan = records.read(workdir / 'plan.json', FineTunePlan)
     _check_keys(workdir / 'run.json', run.scores, ('probe',))
     grid, split = artifacts / 'probe.csv', artifacts / 'split.json'
+    issues = artifacts / 'label_issues.json'
     fitted = FineTuneRun(
         name=workdir.resolve().name,
         config=config,
@@ -171,6 +175,8 @@ def read(workdir: pathlib.Path) -> FineTuneRun:
         evaluation=_arrays(artifacts / 'evaluation.npz', EVALUATION, BY_PROBE),
         mistakes=_arrays(artifacts / 'mistakes.npz', MISTAKES),
         gradcam=_arrays(artifacts / 'gradcam.npz', GRADCAM),
+        label_issues=reading.record(issues, LABEL_ISSUES) if issues.exists() else {},
+        issue_images=_arrays(artifacts / 'label_issues.npz', MISTAKES),
         evidence=_evidence(artifacts / 'evidence.json'),
         artifacts=artifacts,
     )
@@ -230,8 +236,11 @@ def _evidence(path: pathlib.Path) -> list[dict[str, Any]]:
 def _check_labels(fitted: FineTuneRun) -> None:
     """Raise an InputError if a label is not that of a class."""
     count = len(fitted.classes)
-    for name in ('evaluation', 'mistakes', 'gradcam'):
-        arrays, path = getattr(fitted, name), fitted.artifacts / f'{name}.npz'
+    attributes = dict(
+        evaluation='evaluation', mistakes='mistakes', gradcam='gradcam', label_issues='issue_images'
+    )
+    for name, attribute in attributes.items():
+        arrays, path = getattr(fitted, attribute), fitted.artifacts / f'{name}.npz'
         least = -1 if name == 'gradcam' else 0  # -1: unknown
         for key in ('labels', 'predicted', 'probe_predicted'):
             labels = arrays.get(key)

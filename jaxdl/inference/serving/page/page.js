@@ -24,6 +24,11 @@ function show(card, result) {
     picture.src = on ? result.explained : result.seen
     picture.alt = on ? 'Grad-CAM of the first class: bright regions raise its logit' : 'centre crop'
   })
+  if (result.unknown) {
+    const row = made('li')
+    row.append(made('b', 'unknown'), made('span', `all below ${per(result.threshold)}`))
+    card.querySelector('.classes').append(row)
+  }
   for (const one of result.classes) {
     const row = made('li'), bar = made('progress')
     Object.assign(bar, { max: 1, value: one.probability })
