@@ -27,10 +27,7 @@ ROWS = {
 EXPERIMENT = Ablation(
     factor='optimizer',
     baseline='momentum',
-    options={
-        name: dict(optimizer=name, learning_rate_scale=scale, **settings)
-        for name, (settings, scale, _) in ROWS.items()
-    },
+    options={o: dict(optimizer=o, learning_rate_scale=c, **row) for o, (row, c, _) in ROWS.items()},
     why={name: why for name, (_, _, why) in ROWS.items()},
     variant=Variant(width=16, depth=2, batch_size=32),
     search=dict(
