@@ -271,7 +271,7 @@ def test_ranges_grow_to_an_optimum_beyond_them(tmp_path, monkeypatch):
     rates = {row['option']: row['learning_rate'] for row in result.summary}
     assert 0.3 < rates['none'] < 1.6
     text = (tmp_path / 'run' / 'report.md').read_text()
-    assert 'so the range of the learning rate from 0.01 to 0.3 to 0.01 to' in text
+    assert 'at a boundary. Extended: learning rate 0.01 to 0.3, now 0.01 to' in text
     assert text.count('Every option took the same number of further points') == 1
 
 

@@ -176,27 +176,25 @@ def _span(searched: Searched, field: str) -> str:
 
 
 def _edges(option: str, searched: Searched) -> str:
-    """Sentence on ranges that grew, and on a best point that is still at a boundary."""
+    """Sentences on ranges that grew, and on a best point that is still at a boundary."""
     grew, still = [], []
     for field, limits in searched.ranges.items():
         name, planned = words.field(field), searched.planned[field]
         if limits != planned:
-            grew.append(f'of the {name} from {_range(planned)} to {_range(limits)}')
+            grew.append(f'{name} {_range(planned)}, now {_range(limits)}')
         if field in searched.edges:
             end = limits.low if searched.edges[field] == 'low' else limits.high
             still.append(f'the {name}, {words.decimal(end)}')
-    sentences = []
+    texts = []
     if grew:
-        ranges = 'ranges' if len(grew) > 1 else 'range'
-        sentences.append(
-            f'the best point was at a boundary, so the {ranges} {words.listing(grew)} grew'
-        )
+        texts.append(f'the best point was at a boundary. Extended: {"; ".join(grew)}.')
     if still:
-        sentences.append(
-            f'the best point is at the boundary of {words.listing(still)}, and a value beyond it '
-            'may be better'
+        head = 'The' if grew else 'the'
+        texts.append(
+            f'{head} best point is at the boundary of {words.listing(still)}. '
+            'A value beyond it may be better.'
         )
-    return f'{markup.name(option)}: {"; ".join(sentences)}.' if sentences else ''
+    return f'{markup.name(option)}: {" ".join(texts)}' if texts else ''
 
 
 def _range(limits: Range) -> str:

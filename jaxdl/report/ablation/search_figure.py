@@ -120,6 +120,6 @@ def _legend(figure: Figure, width: float, field: str, panels: Mapping[str, Searc
         Line2D([], [], label='best points, further seeds', color=plots.INK, **FINALIST),
         Line2D([], [], label='selected', color='white', **CHOSEN),
     ]
-    patch = [Patch(color=plots.SHADE, label='range that grew')] if grown else []
+    patch = [Patch(color=plots.SHADE, label='grown range')] if grown else []
     cross = [Line2D([], [], label='stopped early', **STOPPED)] if stopped else []
     plots.legend(figure, handles + cross + patch, width)
