@@ -74,6 +74,12 @@ def one_of(table: Container[str] | Iterable[str]) -> Rule:
     )
 
 
+def finite(value: Any) -> str | None:
+    """Rule: a number is finite; anything else passes."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return 'must be a finite number' if number and not math.isfinite(value) else None
+
+
 def file_name(value: str) -> str | None:
     """A name for a file: letters, digits, `-`, `_` and `.`, not first; or nothing."""
     return None if re.fullmatch(r'(\w[\w.-]*)?', value) else 'must be letters, digits, - and _ only'

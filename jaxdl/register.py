@@ -95,7 +95,7 @@ def model(name: str) -> Callable[[T], T]:
     def add_with_fields(network: T) -> T:
         add(network)
         fields = MODELS[name].fields  # type: ignore[attr-defined]
-        variant.define_class(name, fields.own, fields.traced)
+        variant.define_class(name, fields.own, fields.traced, fields.limits)
         return network
 
     return add_with_fields

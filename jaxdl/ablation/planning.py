@@ -449,9 +449,13 @@ def stages(study: Ablation, plan: SearchPlan | None) -> list[Stage]:
 
 
 def _search_range(variant: Variant, name: str, limits: Range) -> SearchRange:
-    """A range, and how far it may grow: values beyond are ones that the field cannot have."""
+    """A range, and how far it may grow: values beyond are ones that the field cannot have.
+
+    The range of a field without limits does not grow: a probability may not become negative.
+    """
     ends = dict(low=limits.low, high=limits.high)
-    for end in ends:
+    grows = search_space.has_limits(variant, name)
+    for end in ends if grows else ():
         for step in range(1, search.GROWTHS + 1):
             value = limits.moved(end, step * search.EXTENSION)
             if not search_space.allows(variant, name, value):

@@ -209,6 +209,9 @@ def load_experiment(name: str) -> Experiment:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    if name.endswith('.py') and folder not in sys.path:
+        sys.path.insert(0, folder)  # so that the file imports its neighbours, as a script does
     with blamed(
         str(path)
     ):  # errors in the user's file are reported in one line, without a traceback

@@ -188,6 +188,8 @@ def override(experiment: Kind, overrides: Overrides) -> Kind:
             )
         else:
             part = getattr(experiment, path[0])
+            if isinstance(part, Variant):
+                part = variant.with_own_fields(part)
             part = dataclasses.replace(
                 part, **{path[1]: _check_value(type(part), '.'.join(path), path[1], value)}
             )
@@ -401,10 +403,16 @@ def _check_options(ablation: Ablation) -> Ablation:
                 f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale, '
                 'learning_rates or search'
             )
-        _check_taken(option, overrides, option_variant(ablation, option).model)
-    _check_different(ablation)
+        own = option_variant(ablation, option)
+        _check_taken(option, overrides, own.model)
+        if overrides.get('strength') and own.augmentation in ('none', ('none',)):
+            raise InputError(
+                f'option {option!r} sets strength={overrides["strength"]!r}, which has no effect '
+                'without a registered augmentation: set augmentation'
+            )
     _check_comparisons(ablation)
     ablation = _convert_options(ablation) if ablation.base else search_space.check(ablation)
+    _check_different(ablation)
     for condition, overrides in ablation.conditions.items():
         if len(ablation.conditions) > 1 and condition in ('', ALL):
             raise InputError(
@@ -490,12 +498,12 @@ def _check_different(ablation: Ablation) -> None:
     """InputError if two options are the same run."""
     names: dict[Any, str] = {}
     for option in ablation.options:
-        tuning = {k: v for k, v in ablation.options[option].items() if k in TUNING}
-        key = (
-            option_finetune(ablation, option)
-            if ablation.base
-            else (variant.identity(option_variant(ablation, option)), str(tuning))
-        )
+        if ablation.base:
+            key = option_finetune(ablation, option)
+        else:
+            ranges = str(search_space.ranges(ablation, option))
+            tuning = {k: v for k, v in ablation.options[option].items() if k in TUNING}
+            key = (variant.identity(option_variant(ablation, option)), ranges, str(tuning))
         if key in names:
             same = f'options {names[key]!r} and {option!r} are the same'
             if ablation.base:

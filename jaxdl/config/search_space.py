@@ -130,6 +130,11 @@ def allows(variant: Variant, name: str, value: float) -> bool:
     return searchable(variant)[name].metadata['rule'](value) is None
 
 
+def has_limits(variant: Variant, name: str) -> bool:
+    """Whether a field has a rule on its values; an own field of a network may have none."""
+    return searchable(variant)[name].metadata['rule'] is not fields.finite
+
+
 def without_search(ablation: Ablation) -> Ablation:
     """The experiment with one grid of learning rates for all options.
 

@@ -104,6 +104,12 @@ SPLITTING = (
 )  # fields that do not change what is loaded
 
 
+# Fields that only sources use: other fields have an effect on the images of every source.
+_OF_SOURCES = frozenset(Data.__dataclass_fields__).intersection(
+    name for source in SOURCES.values() for name in inspect.signature(source).parameters
+)
+
+
 def read_listing(data: Data) -> Listing:
     """List all images of the source `data.dataset`, now.
 
@@ -117,9 +123,9 @@ def read_listing(data: Data) -> Listing:
     if kind not in SOURCES:
         raise unknown('dataset', kind, SOURCES)
     values = {name: getattr(data, name) for name in Data.__dataclass_fields__}
-    taken = {row: values.keys() & inspect.signature(SOURCES[row]).parameters for row in SOURCES}
-    listing = SOURCES[kind](where, **{name: values[name] for name in taken[kind]})
-    unused = set[str]().union(*taken.values()) - taken[kind]
+    taken = values.keys() & inspect.signature(SOURCES[kind]).parameters
+    listing = SOURCES[kind](where, **{name: values[name] for name in taken})
+    unused = _OF_SOURCES - taken
     idle = [name for name in values if name in unused and values[name] != getattr(Data, name)]
     notes = note(f'Settings without effect on --dataset={kind}', idle)
     return dataclasses.replace(listing, notes=(*listing.notes, *notes))

@@ -70,8 +70,8 @@ def convolutions(module: nn.Module, shape: tuple[int, ...]) -> list[Convolution]
         layer = context.module
         if isinstance(layer, layers.Conv) and context.method_name == '__call__':
             kernel = (layer.side, layer.side, args[0].shape[-1], layer.features)
-            if kernel[:2] != (1, 1) or layer.padding:
-                convolutions.append(Convolution(args[0].shape, kernel, layer.stride, layer.padding))
+            if kernel[:2] != (1, 1) or layer.border:
+                convolutions.append(Convolution(args[0].shape, kernel, layer.stride, layer.border))
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):

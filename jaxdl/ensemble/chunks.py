@@ -152,7 +152,7 @@ def member_bytes(
         others = {name: tree for name, tree in variables.items() if name != 'params'}
 
         def forward(params: Any) -> Any:
-            rngs = dict(dropout=keys.seed_key(0))
+            rngs = dict(dropout=keys.seed_key(0), params=keys.seed_key(0))
             inputs = dict(others, params=params)
             return train_step.apply(
                 module, variant, inputs, images, train=True, rngs=rngs, mutable=list(others)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -21,21 +22,32 @@ PAIR = (
 class Traced(float):
     """Default of a field of a network whose other values run in the same compiled program."""
 
+    limits = (-math.inf, math.inf)
 
-def traced(default: float) -> Any:
+
+def traced(default: float, low: float = -math.inf, high: float = math.inf) -> Any:
     """Default of a field of a registered network whose other values need no other program.
 
     Args:
       default: the value where the study sets none.
+      low: the least value that the field may have.
+      high: the largest one. A search does not leave its range where the field has no limits.
 
     Returns:
       The default, a float. In a study the network gets a traced number.
 
+    Raises:
+      InputError: the default is not from `low` to `high`.
+
     Examples:
-      >>> traced(0.1)
-      0.1
+      >>> traced(0.1), traced(0.1, low=0, high=1)
+      (0.1, 0.1)
     """
-    return Traced(default)
+    if not low <= default <= high:
+        raise InputError(f'traced({default}, {low}, {high}): must have a default from low to high')
+    number = Traced(default)
+    number.limits = (low, high)
+    return number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +58,13 @@ class NetworkFields:
       taken: names of all of them, in the order of the network.
       own: name -> default, of those for which the network has a default of its own.
       traced: names of those whose values may differ within a compiled program.
+      limits: name -> least and largest value, of those that have limits.
     """
 
     taken: tuple[str, ...] = ()
     own: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     traced: tuple[str, ...] = ()
+    limits: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 class CustomNetwork(nn.Module):
@@ -171,6 +185,7 @@ def find_fields(
     outside = ('parent', 'name') if is_class else (next(iter(parameters), ''), *CALLED)
     bound = network.keywords if isinstance(network, functools.partial) else ()
     taken, own, traced = list[str](), dict[str, Any](), list[str]()
+    limits = dict[str, tuple[float, float]]()
     for name, parameter in parameters.items():
         if name in (*outside, *bound, 'num_classes'):
             continue
@@ -188,12 +203,14 @@ def find_fields(
         elif isinstance(default, Traced) or name == 'dropout':
             own[name] = float(default)
             traced.append(name)
+            if isinstance(default, Traced) and default.limits != Traced.limits:
+                limits[name] = default.limits
         elif _is_plain(default):
             own[name] = default
         elif name not in setting_names:
             continue
         taken.append(name)
-    return NetworkFields(tuple(taken), own, tuple(traced))
+    return NetworkFields(tuple(taken), own, tuple(traced), limits)
 
 
 def _needs(label: str, name: str, is_class: bool) -> str:

@@ -22,7 +22,8 @@ class Conv(nn.Module):
     Its kernel is [side, side, channel / groups, features], and has the images' type.
 
     Attributes:
-      padding: zeros added on each of the four sides, in pixels.
+      padding: zeros added on each of the four sides, in pixels; None: half of `side`, which with
+        stride 1 and an odd side keeps the size.
       groups: only with a `compute` that convolves in groups (`conv.conv_large`).
       lowering: a row of `conv.LOWERINGS`, or `auto`.
       compute: function of images, kernel, stride, padding and lowering.
@@ -31,16 +32,21 @@ class Conv(nn.Module):
     features: int
     side: int = 3
     stride: int = 1
-    padding: int = 1
+    padding: int | None = None
     lowering: str = 'auto'
     groups: int = 1
     compute: Callable[..., jax.Array] = conv
+
+    @property
+    def border(self) -> int:
+        """Zeros added on each side, in pixels."""
+        return self.side // 2 if self.padding is None else self.padding
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         shape = (self.side, self.side, images.shape[-1] // self.groups, self.features)
         kernel = self.param('kernel', initializers.he_normal(), shape).astype(images.dtype)
-        return self.compute(images, kernel, self.stride, self.padding, self.lowering)
+        return self.compute(images, kernel, self.stride, self.border, self.lowering)
 
 
 class Bias(nn.Module):

@@ -1,7 +1,8 @@
 """Compare two finished runs: their inputs, and which results differ beyond chance.
 
-Equal seeds of two ablations are compared as pairs, and so are equal groups of held-out images of
-two fine-tunings. Other seeds or images are treated as independent (Welch). Several results share
+Differences are the first run minus the second. Equal seeds of two ablations are compared as pairs,
+and so are equal groups of held-out images of two fine-tunings. Where some seeds are shared, these
+alone are compared. Other seeds or images are treated as independent (Welch). Several results share
 the 5 % level (Bonferroni).
 """
 
@@ -40,6 +41,7 @@ class ComparedResult:
       low: lower end of the interval of first minus second.
       high: upper end of that interval.
       share: whether the results are shares, printed in %.
+      method: how the values were compared; empty for a single value.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ComparedResult:
     low: float
     high: float
     share: bool = True
+    method: str = ''
 
     @property
     def differs(self) -> bool:
@@ -180,12 +183,13 @@ def _describe_result(result: ComparedResult) -> str:
         f'{factor * value:+{form}}'
         for value in (result.first - result.second, result.low, result.high)
     )
+    how = f' ({result.method})' if result.method else ''
     if result.differs:
-        return f'{values}: {difference} [{low}, {high}]: DIFFERENT'
+        return f'{values}: {difference} [{low}, {high}]{how}: DIFFERENT'
     width = factor * (result.high - result.low) / 2
     points = ' percentage points' if result.share else ''
     finding = 'equal' if width == 0 else f'not distinguishable (+-{width:.2g}{points})'
-    return f'{values}: {difference} [{low}, {high}]: {finding}'
+    return f'{values}: {difference} [{low}, {high}]{how}: {finding}'
 
 
 def _inputs(path: pathlib.Path, keys: tuple[str, ...] | None) -> dict[str, Any]:
@@ -265,14 +269,22 @@ def _result(name: str, one: _Sample, other: _Sample, alpha: float, share: bool) 
 
     Paired where both have the same keys, otherwise Welch's.
     """
+    shared = [key for key in one.keys if key in other.keys and isinstance(key, int)]
+    part = len(shared) > 1 and set(one.keys) != set(other.keys)
+    if part:
+        one, other = (_select(sample, shared) for sample in (one, other))
     first, second = one.values, other.values
+    method = ''
     if sorted(one.keys) == sorted(other.keys):
         places = {key: i for i, key in enumerate(other.keys)}
         second = second[[places[key] for key in one.keys]] if one.keys else second
         differences = first - second
         varies = len(differences) > 1 and np.ptp(differences) > 0
         test = stats.ttest_1samp(differences, 0.0) if varies else None
+        method = f'{len(shared)} shared seeds as pairs' if part else ''
     else:
+        method = 'as independent'
+
         varies = min(len(first), len(second)) > 1 and np.ptp(first) + np.ptp(second) > 0
         test = stats.ttest_ind(first, second, equal_var=False) if varies else None
     middle = float(first.mean() - second.mean())
@@ -280,5 +292,11 @@ def _result(name: str, one: _Sample, other: _Sample, alpha: float, share: bool) 
     if test is not None:
         low, high = test.confidence_interval(1 - alpha)
     return ComparedResult(
-        name, float(first.mean()), float(second.mean()), float(low), float(high), share
+        name, float(first.mean()), float(second.mean()), float(low), float(high), share, method
     )
+
+
+def _select(sample: _Sample, keys: Sequence[Any]) -> _Sample:
+    """The values of some keys."""
+    places = {key: i for i, key in enumerate(sample.keys)}
+    return _Sample(sample.values[[places[key] for key in keys]], tuple(keys))

@@ -61,6 +61,28 @@ class CorrectComparison:
             return self.difference, self.difference
         return -self.largest, self.largest  # the sign-flip test rejects nothing at this level
 
+    def half_width(self, seeds: float, groups: float) -> float:
+        """Half width of the 95 % interval with more seeds or more groups of images, about.
+
+        Args:
+          seeds: factor by which the number of seeds grows.
+          groups: factor by which the number of groups grows.
+
+        Returns:
+          The half width; 0 if nothing varies.
+        """
+        if not self.errors:
+            return 0.0
+        (both, freedom), (_, of_seeds), (_, of_images) = self.errors
+        a, b, c = (both**2 * x for x in (self.share_seeds, self.share_images, self.share_rest))
+        rest = c / (seeds * groups)
+        variances = (
+            (a / seeds + b / groups + rest, freedom),
+            (a / seeds + rest, (of_seeds + 1) * seeds - 1),
+            (b / groups + rest, (of_images + 1) * groups - 1),
+        )
+        return max(float(stats.t.isf(ALPHA / 2, df)) * variance**0.5 for variance, df in variances)
+
     def detectable_at(self, level: float) -> float:
         """Minimum detectable difference for new seeds and new images: 80 % power.
 

@@ -5,6 +5,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -228,7 +229,7 @@ def init_state(
         file of `init_from` does not fit the network.
     """
     key = keys.fold(keys.seed_key(seed + variant.seed_offset + variant.init_offset), 'init')
-    shapes, declared = _variables(module, image_shape)
+    shapes, declared, matrices = _variables(module, image_shape)
     with jax.enable_x64(False):  # the weights must not depend on the caller's precision
         values = declared(key, jnp.zeros((1, *image_shape)))
     if variant.init_from:
@@ -240,7 +241,9 @@ def init_state(
         if value is not None:
             return value
         name = '/'.join(part.key for part in path)
-        return variant.init_scale * _kernel(variant.init, keys.fold(key, name), shape.shape)
+        matrix = matrices.get(name, shape.shape)
+        kernel = _kernel(variant.init, keys.fold(key, name), matrix)
+        return variant.init_scale * kernel.reshape(shape.shape)
 
     params = jax.tree_util.tree_map_with_path(start, shapes['params'], values['params'])
     masks.mask_frozen(params, variant.frozen)
@@ -260,7 +263,7 @@ def variables_of_arrays(
       image_shape: height, width, channels.
       arrays: path -> array, of all variables.
     """
-    shapes, _ = _variables(module, image_shape)
+    shapes, _, _ = _variables(module, image_shape)
     kept = {name: shapes[name] for name in ('params', *_state_collections(shapes))}
     paths: dict[tuple[str, ...], Any] = dict(traverse_util.flatten_dict(kept))
     values = {path: arrays['/'.join(path)] for path in paths}
@@ -514,7 +517,12 @@ def _loss(
     options: dict[str, Any] = {} if config.norms is None else dict(norms=config.norms)
     options['dropout'] = settings.dropout if 'dropout' in config.parts else 0.0
     # A user's own network may have a dropout of its own, at a fixed rate: it always has its stream.
-    rngs = dict(dropout=dropout) if dropout is not None else {}
+    # Other streams of it fall back to `params`, as in Flax's own `init`.
+    rngs = {}
+    if dropout is not None:
+        rngs = dict(dropout=dropout)
+        if isinstance(config.module, CustomNetwork):
+            rngs |= dict(params=keys.fold(dropout, 'other'))
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
         if learning is not None:
@@ -592,11 +600,16 @@ def _update(
 
 
 @functools.lru_cache(maxsize=64)
-def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, Callable[..., Any]]:
-    """Shapes of all variables as the network declares them, and a function (key, images) -> values.
+def _variables(
+    module: nn.Module, image_shape: tuple[int, ...]
+) -> tuple[Any, Callable[..., Any], dict[str, tuple[int, int]]]:
+    """Shapes of all variables as the network declares them, and how to make their initial values.
 
-    The values lack the kernels.
+    Returns:
+      The shapes; a function (key, images) -> values without the kernels; name of a kernel with
+      several axes of inputs or outputs, as those of attention -> its shape as a matrix.
     """
+    matrices: dict[str, tuple[int, int]] = {}
 
     def init(key: jax.Array, images: jax.Array) -> Any:
         return module.init(dict(params=key), images)
@@ -607,13 +620,24 @@ def _variables(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[Any, Ca
             lambda p, x: None if p[-1].key == 'kernel' else x, init(key, images)
         )
 
-    with jax.enable_x64(False):
+    def record(call: Callable[..., Any], arguments: Any, keywords: Any, context: Any) -> Any:
+        result = call(*arguments, **keywords)
+        layer = context.module
+        if isinstance(layer, nn.DenseGeneral) and context.method_name == '__call__':
+            outputs = len(layer.features) if isinstance(layer.features, Sequence) else 1
+            shape = layer.get_variable('params', 'kernel').shape
+            if not layer.batch_dims and len(shape) > 2:
+                flat = math.prod(shape[:-outputs]), math.prod(shape[-outputs:])
+                matrices['/'.join((*layer.path, 'kernel'))] = flat
+        return result
+
+    with jax.enable_x64(False), nn.intercept_methods(record):
         shapes = jax.eval_shape(init, keys.seed_key(0), jnp.zeros((1, *image_shape)))
     if 'params' not in shapes:
         raise InputError('a network has no parameters: must have at least one')
     if {*_state_collections(shapes)} - {'batch_stats'}:
         _check_collections(module, shapes, image_shape)
-    return shapes, jax.jit(without_kernels)
+    return shapes, jax.jit(without_kernels), matrices
 
 
 def _check_collections(

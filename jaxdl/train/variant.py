@@ -65,13 +65,19 @@ def variant_class(model: str) -> type[Variant]:
     return CLASSES.get(model, Variant) if isinstance(model, str) else Variant
 
 
-def define_class(model: str, own: Mapping[str, Any], traced: Collection[str]) -> type[Variant]:
+def define_class(
+    model: str,
+    own: Mapping[str, Any],
+    traced: Collection[str],
+    limits: Mapping[str, tuple[float, float]],
+) -> type[Variant]:
     """Define the class of the variants of a registered network.
 
     Args:
       model: name of the network.
       own: field -> default; a field of Variant of this name gets this default.
       traced: names of the fields whose other values run in the same program.
+      limits: field -> least and largest value.
 
     Returns:
       A subclass of Variant, which `variant_class` returns from then on.
@@ -80,7 +86,11 @@ def define_class(model: str, own: Mapping[str, Any], traced: Collection[str]) ->
     content: dict[str, Any] = dict(__annotations__={}, __doc__=f'Settings of a run of {model!r}.')
     for name, default in own.items():
         content['__annotations__'][name] = _annotation(default)
-        rule = common[name].metadata['rule'] if name in common else lambda _: None
+        rule = fields.finite
+        if name in common:
+            rule = common[name].metadata['rule']
+        elif name in limits:
+            rule = fields.between(*limits[name])
         content[name] = (leaf if name in traced else static)(default, rule)
     CLASSES[model] = struct.dataclass(type('Variant', (Variant,), content))
     return CLASSES[model]

@@ -19,9 +19,9 @@ from sklearn import metrics as scikit
 import jaxdl
 from jaxdl import augment, models, register
 from jaxdl import main as command
-from jaxdl.ablation import checks
+from jaxdl.ablation import checks, planning
 from jaxdl.config import load as config
-from jaxdl.config import registry
+from jaxdl.config import registry, search_space
 from jaxdl.config.experiment import option_variant
 from jaxdl.config.overrides import check, override, select_options
 from jaxdl.data import Data, load
@@ -30,7 +30,7 @@ from jaxdl.ensemble import chunks
 from jaxdl.errors import InputError
 from jaxdl.models import layers
 from jaxdl.train import losses, optim, train_step
-from jaxdl.train.variant import Variant, program_key
+from jaxdl.train.variant import Variant, program_key, variant_class
 from jaxdl.workdir import tables
 
 pytestmark = pytest.mark.usefixtures('restored_registries')
@@ -656,3 +656,89 @@ def test_a_field_with_the_name_of_a_training_setting_is_refused():
     with pytest.raises(InputError, match='which is a setting of the training: rename the field'):
         register.model('named')(Named)
     assert 'named' not in register.TABLES['model']
+
+
+def attention():
+    class Attention(nn.Module):
+        num_classes: int
+        drop_path: float = jaxdl.traced(0.1, low=0, high=0.9)
+        free: float = jaxdl.traced(0.5)
+
+        @nn.compact
+        def __call__(self, images, train):
+            tokens = nn.Dense(8, name='embed')(images.reshape(len(images), -1, 8))
+            tokens = nn.MultiHeadDotProductAttention(num_heads=4, name='attention')(tokens, tokens)
+            if train:
+                key = self.make_rng('drop_path')
+                tokens = tokens * jax.random.bernoulli(
+                    key, 1 - self.drop_path, (*tokens.shape[:1], 1, 1)
+                )
+            return nn.Dense(self.num_classes, name='head')(tokens.mean(1) * self.free)
+
+    return Attention
+
+
+def test_kernels_of_attention_start_as_matrices():
+    """The standard deviation is that of 8 inputs, not of 8 times the heads."""
+    register.model('mine')(attention())
+    variant = variant_class('mine')(model='mine', init='he_normal')
+    module = train_step.module_of(variant, 10)
+    state = train_step.init_state(variant, 0, module, (8, 8, 1))
+    kernels = {
+        path[-2]: leaf
+        for path, leaf in traverse_util.flatten_dict(state.params).items()
+        if path[0] == 'attention' and path[-1] == 'kernel'
+    }
+    assert {name: leaf.shape for name, leaf in kernels.items()} == {
+        'query': (8, 4, 2),
+        'key': (8, 4, 2),
+        'value': (8, 4, 2),
+        'out': (4, 2, 8),
+    }
+    spread = np.concatenate([np.ravel(leaf) for leaf in kernels.values()]).std()
+    assert spread == pytest.approx(math.sqrt(2 / 8), rel=0.15)
+
+
+def test_limits_of_a_traced_field_are_a_rule_and_bound_the_search():
+    register.model('mine')(attention())
+    search = {name: jaxdl.uniform(0, 0.5) for name in ('drop_path', 'free')} | dict(
+        learning_rate=jaxdl.log_uniform(0.01, 1)
+    )
+    study = check(
+        dataclasses.replace(
+            studies.small(),
+            options={'plain': {}, 'off': dict(drop_path=0.0)},
+            baseline='plain',
+            variant=Variant(model='mine'),
+            search=search,
+        )
+    )
+    ends = {
+        name: planning._search_range(study.variant, name, limits)
+        for name, limits in search_space.ranges(study, 'plain').items()
+    }
+    assert ends['drop_path'].lowest == 0
+    assert 0.5 < ends['drop_path'].highest <= 0.9
+    assert (ends['free'].lowest, ends['free'].highest) == (0, 0.5)  # it has no limits
+    for value, words in {1.5: 'must be from 0 to 0.9', math.nan: 'must be from 0 to 0.9'}.items():
+        with pytest.raises(InputError, match=words):
+            override(dataclasses.replace(study, search={}), {'variant.drop_path': value})
+    with pytest.raises(InputError, match='must be a finite number'):
+        override(dataclasses.replace(study, search={}), {'variant.free': math.inf})
+    with pytest.raises(InputError, match='must have a default from low to high'):
+        jaxdl.traced(2, low=0, high=1)
+
+
+def test_overrides_reach_own_fields_of_a_study_made_in_python():
+    register.model('mine')(attention())
+    study = dataclasses.replace(studies.small(), variant=Variant(model='mine'))
+    assert override(study, {'variant.drop_path': 0.3}).variant.drop_path == 0.3
+
+
+@pytest.mark.engine
+def test_any_random_stream_of_a_network_works(tmp_path):
+    register.model('mine')(attention())
+    study = own_study({}, learning_rates=(0.1,))
+    study = dataclasses.replace(study, variant=variant_class('mine')(model='mine'))
+    results = jaxdl.run(check(study), tmp_path / 'run')
+    assert results.summary[0]['mean'] > 0

@@ -112,6 +112,17 @@ def test_equal_seeds_are_pairs_and_a_shift_of_all_options_is_found(tmp_path, cap
     assert any('not distinguishable (+-0.' in line for line in lines)
 
 
+def test_shared_seeds_of_a_run_and_a_longer_one_are_pairs(tmp_path, capsys):
+    values = np.random.default_rng(0).uniform(0.5, 0.9, 5)
+    one = ablation(tmp_path / 'one', dict(a=values[:3]))
+    other = ablation(tmp_path / 'other', dict(a=values))
+    (result,) = compare_runs.compare(one, other)
+    assert (result.first, result.low, result.high) == (result.second, 0, 0)
+    assert result.method == '3 shared seeds as pairs'
+    assert main.main(['--mode=compare', str(one), str(other)]) == 0
+    assert '[+0.00, +0.00] (3 shared seeds as pairs): equal' in capsys.readouterr().out
+
+
 def test_groups_of_one_image_give_welch_s_interval_over_images(tmp_path):
     rng = np.random.default_rng(0)
     one, other = rng.random(90) < 0.8, rng.random(70) < 0.6

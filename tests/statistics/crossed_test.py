@@ -197,3 +197,24 @@ def test_values_of_any_unit_are_compared_by_the_same_formulas():
     assert (same.difference, same.interval) == (3.0, (-np.inf, np.inf))
     with pytest.raises(InputError, match='every value must be finite'):
         statistics.compare_values(np.full((2, 12), np.nan), np.zeros((2, 12)))
+
+
+def test_the_half_width_of_a_study_as_it_is_is_that_of_its_interval():
+    rng = np.random.default_rng(3)
+    differences = rng.normal(0.05, 0.2, (4, 1)) + rng.normal(0, 0.3, (4, 60))
+    base = (rng.random((4, 60)) < 0.6).astype(float)
+    comparison = compare_correct((base + differences).clip(0, 1), base, None)
+    low, high = comparison.interval
+    assert comparison.half_width(1, 1) == pytest.approx((high - low) / 2, rel=1e-9)
+    assert comparison.half_width(2, 1) < comparison.half_width(1, 1)
+    assert comparison.half_width(1, 2) <= comparison.half_width(1, 1)
+
+
+def test_few_seeds_bound_the_interval_where_the_interaction_dominates():
+    """Student's quantile falls with more seeds, whatever the shares of the variance."""
+    rng = np.random.default_rng(1)
+    base = (rng.random((3, 200)) < 0.5).astype(float)
+    option = (rng.random((3, 200)) < 0.5).astype(float)
+    comparison = compare_correct(option, base, None)
+    assert comparison.share_rest > 0.5
+    assert comparison.half_width(2, 1) < comparison.half_width(1, 2)

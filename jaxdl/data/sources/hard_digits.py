@@ -55,7 +55,7 @@ def hard_digits(where: str = '') -> Listing:
         by_class = (bunch.target[:, None] + SPREAD * (2 * draws[5] - 1)) / 10
         images.append(_tint(grey, by_class))
         all_ids = [*ids, *(f'{name}/{TINTED}' for name in ids)]
-        note += '; each with a random tint for test and the tint of its class for the other splits'
+        note += '; each twice: randomly tinted for test, by class for the other splits'
     copies = len(images)
     listed = listing(
         f'{NAME}:{where}' if where else NAME,

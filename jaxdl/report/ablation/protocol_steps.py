@@ -35,7 +35,7 @@ def _tune(study: AblationRun) -> str:
     epoch = study.varying('epochs')
     if any(map(study.search, study.conditions)):
         return (
-            f'Tune. {tuned}. Each option takes, of its {protocol.FINALISTS} best points, that with '
+            f'Tune. {tuned}. Each option takes, of its {_finalists(study)} best points, that with '
             f'the best mean validation {study.scale.name} at epoch {epoch} over the further seeds.'
         )
     return (
@@ -106,6 +106,11 @@ def _measure(study: AblationRun) -> str:
 
 def _not_tuned(study: AblationRun) -> str:
     return finetuning.FIXED if study.base else 'No evaluation seed is a tuning seed.'
+
+
+def _finalists(study: AblationRun) -> int:
+    """Most points of an option that run on the further seeds."""
+    return min(protocol.FINALISTS, study.config['trials'])
 
 
 def _measured(study: AblationRun, condition: str) -> str:

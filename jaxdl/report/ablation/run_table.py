@@ -66,7 +66,8 @@ def _rule(study: AblationRun) -> list[list[str]]:
         if tuned and not all(map(study.search, study.conditions))
         else '',
         'Choice of the point of a search': f'best mean validation {study.scale.name} at the last '
-        f'epoch over {protocol.FURTHER_SEEDS} further tuning seeds, of the {protocol.FINALISTS} '
+        f'epoch over {protocol.FURTHER_SEEDS} further tuning seeds, of the '
+        f'{min(protocol.FINALISTS, study.config["trials"])} '
         'best points; of equal ones that with the smaller loss'
         if searched
         else '',

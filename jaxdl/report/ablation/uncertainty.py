@@ -56,6 +56,7 @@ ROUNDING = (
     f'differ by this as well, so intervals over seeds include it. {markup.code("--mode=check")} '
     'measures it.'
 )
+ALIKE = 0.02  # relative difference of two widths
 COLUMNS = (
     'Option',
     'Over seeds',
@@ -68,7 +69,7 @@ COLUMNS = (
 NOTES = (
     f'Widths of the 95{words.SPACE}% intervals{{unit}}, and shares of the variance '
     'of the mean difference (two-way random effects). Residual: interaction of seed and image. '
-    'Dominant source: more of these reduce the uncertainty most (neither: both reduce it alike).'
+    'Dominant source: twice as many of these would narrow the interval most (neither: both alike).'
 )
 CONTROL = ('Compared', 'Pairs')
 
@@ -208,10 +209,15 @@ def _shares(row: Row) -> list[str]:
 
 
 def dominant_source(components: CorrectComparison) -> str:
-    """Dominant source of the uncertainty of a difference: `seeds`, `test images` or `neither`."""
-    if components.share_seeds == components.share_images:
+    """What narrows the interval most if doubled: `seeds`, `test images` or `neither`.
+
+    With few seeds the quantile of t is large, so that more seeds may help most where images have
+    the larger share of the variance.
+    """
+    by_seeds, by_images = components.half_width(2, 1), components.half_width(1, 2)
+    if abs(by_seeds - by_images) <= ALIKE * max(by_seeds, by_images):
         return 'neither'
-    return 'seeds' if components.share_seeds > components.share_images else 'test images'
+    return 'seeds' if by_seeds < by_images else 'test images'
 
 
 def _dominant(compared: Sequence[Row]) -> list[str]:

@@ -86,7 +86,13 @@ def sentence(summary: Sequence[Row]) -> str:
 
 
 def interval(row: Row) -> str:
-    """The 95 % interval of a row's mean difference over seeds."""
+    """The 95 % interval of a row's mean difference over seeds.
+
+    Differences that are equal on too few seeds for a test have none.
+    """
+    ends = row['difference_low'], row['difference_high']
+    if ends[0] == ends[1] != 0 and row['p_value'] >= statistics.ALPHA:
+        return NOT_ESTIMABLE
     return scale.of(row).span(row['difference_low'], row['difference_high'])
 
 
