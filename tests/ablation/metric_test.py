@@ -133,6 +133,14 @@ def test_by_balanced_accuracy_and_by_accuracy_the_verdicts_differ(finished):
     assert 'Test balanced accuracy, %' in text
 
 
+def test_by_macro_f1_and_by_accuracy_the_verdicts_differ(tmp_path):
+    by_macro_f1 = study(metric='macro_f1', learning_rates=(0.03,))
+    jaxdl.run(check(dataclasses.replace(by_macro_f1, seeds=8, epochs=6)), tmp_path)
+    (row,) = tables.read_table(tmp_path / 'summary.csv', tables.SUMMARY)[1:]
+    assert (row['metric'], row['verdict']) == ('macro_f1', 'better')
+    assert protocol.summarize(read(tmp_path), 'plain')[1]['verdict'] == 'worse'
+
+
 def test_metrics_see_the_whole_split(finished):
     """A count of images is that of the split, and scikit-learn's value is ours."""
     rows, indices = read(finished), split(load(Data(dataset='rare')), Data(dataset='rare'))
