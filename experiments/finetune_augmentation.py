@@ -1,6 +1,9 @@
 """Which augmentation raises the test accuracy of a fine-tuned network?
 
 Run     python -m jaxdl.main --experiment=finetune_augmentation --dataset=folder:DIR
+Takes   26 minutes on 2 CPU cores that other work shared (2026-11-30)
+Result  of 600 photographs of 81 groceries, 3 seeds, 128 test images, EfficientNet-lite0: colour
+        -5.21 (-6.33 to -4.09), worse on these images only; no difference found for the others
 """
 
 from jaxdl import Ablation, Data, FineTune, Recipe, override

@@ -223,7 +223,7 @@ WITH_BASE = (
     'question',
 )
 # Fields of its `base` without effect: the study has such a field of its own, or no use for it.
-UNUSED_OF_BASE = ('name', 'question', 'scale', 'evidence', 'finetune.explain')
+UNUSED_OF_BASE = ('name', 'question', 'scale', 'evidence', 'finetune.explain', 'probe.label_folds')
 # Fields of its `base` that no option can set: the images, and what concerns all runs together.
 SHARED_OF_BASE = ('data', 'checkpoint_seconds', 'trackers')
 

@@ -179,6 +179,36 @@ def test_a_table_of_weights_and_biases():
     assert 'test accuracy' in page(results)
 
 
+def wandb_chart(path='chart.csv', metric='val/acc'):
+    """As a chart is exported: a row per step, a column per run with least and largest value."""
+    runs = {
+        f'{option}-s{seed}': value
+        for option, values in dict(base=BASE, better=BETTER).items()
+        for seed, value in values.items()
+    }
+    header = ['Step', *(f'{run} - {metric}{e}' for run in runs for e in ('', '__MIN', '__MAX'))]
+    rows = [
+        [step, *(cell for value in runs.values() for cell in [value - 0.01 * (2 - step)] * 3)]
+        for step in range(3)
+    ]
+    rows.append([3, *[''] * (3 * len(runs))])
+    return write(path, header, rows)
+
+
+def test_a_chart_of_weights_and_biases():
+    """The last value of each run; option and seed come from its name."""
+    results = analyze(wandb_chart(), path_pattern=r'(?P<option>.+)-s(?P<seed>\d+)')
+    check_paired(by_option(results)['better'], BETTER, BASE)
+    assert 'validation accuracy' in page(results)
+
+
+def test_a_chart_of_several_metrics_is_refused(capsys):
+    header = [f'a - {metric}{end}' for metric in ('x', 'y') for end in ('', '__MIN', '__MAX')]
+    path = write('two.csv', ['Step', *header], [[0, *[1] * 6]])
+    assert command.main(['--mode=analyze', f'--results={path}', '--baseline=a']) == 2
+    assert 'has the metrics x, y in columns of runs' in capsys.readouterr().err
+
+
 def test_a_table_of_mlflow_in_per_cent():
     results = analyze(mlflow())
     check_paired(by_option(results)['better'], BETTER, BASE)

@@ -98,6 +98,7 @@ OPTIONS_REFUSED = {
     'a field of the images': (dict(train_share=0.5), 'a condition may set it'),
     'a tracker': (dict(trackers=('wandb',)), 'set it in the base'),
     'no effect': (dict(explain=3), 'has no effect'),
+    'label issues': (dict(label_folds=3), 'has no effect'),
     'training of a probe': (dict(stages=('probe',), mixup=0.1), 'no effect on a probe alone'),
     'the base itself': (dict(mixup=0.0), 'are the same fine-tuning'),
     'no dict': (3, 'must be a dict of overrides'),

@@ -40,8 +40,9 @@ class AnalysisSettings:
       direction: whether `higher` or `lower` values of an unknown metric are better.
       unit: unit of the values of a metric between 0 and 1: `share`, or `percent` (0 to 100).
       split: split of the values.
-      path_pattern: regular expression, searched in the path of each file. Its named groups
-        `option`, `seed` and `condition` take the place of columns.
+      path_pattern: regular expression, searched in the path of each file, or in the names of the
+        runs of a chart of W&B. Its named groups `option`, `seed` and `condition` take the place of
+        columns.
       question: title of the report.
       option_column: column of the options.
       seed_column: column of the seeds.

@@ -33,7 +33,7 @@ class Table:
     Attributes:
       name: for messages.
       columns: title -> cells, all of one length; None for an empty cell.
-      paths: file of each row as named; empty strings where there is no file.
+      paths: file of each row as named, or run in a chart of W&B; empty strings without a file.
       lines: number of each row: line of its file, or position in the table from 0.
       files: the files.
     """
@@ -166,7 +166,45 @@ def _read_file(path: pathlib.Path) -> Table:
         raise InputError(f'{path}: two columns are called {twice[0]!r}; rename one of them')
     columns = {title: [_cell(row[i]) for row in rows] for i, title in enumerate(titles) if title}
     file = SourceFile(path.name, hashlib.sha256(content).hexdigest(), len(rows))
-    return Table(str(path), columns, [path.as_posix()] * len(rows), lines, [file])
+    return _unpivot(Table(str(path), columns, [path.as_posix()] * len(rows), lines, [file]))
+
+
+def _unpivot(table: Table) -> Table:
+    """A chart of W&B as one row per run and step; another table unchanged.
+
+    The columns of a chart are `RUN - METRIC`, with `RUN - METRIC__MIN` and `RUN - METRIC__MAX`.
+    """
+    ends = ('__MIN', '__MAX')
+    runs = {
+        title: title.rpartition(' - ')
+        for title in table.columns
+        if ' - ' in title and all(f'{title}{end}' in table.columns for end in ends)
+    }
+    metrics = list(dict.fromkeys(metric for *_, metric in runs.values()))
+    if not metrics:
+        return table
+    if len(metrics) > 1:
+        raise InputError(
+            f'{table.name}: has the metrics {shorten(metrics)} in columns of runs: export a chart '
+            'of one metric'
+        )
+    left_out = {f'{title}{end}' for title in runs for end in ends}
+    shared = [title for title in table.columns if title not in runs and title not in left_out]
+    cells = [
+        (run, row, cell)
+        for title, (run, *_) in runs.items()
+        for row, cell in enumerate(table.columns[title])
+        if not is_empty(cell)
+    ]
+    if not cells:
+        raise InputError(f'{table.name}: has no values of {metrics[0]}')
+    columns = {title: [table.columns[title][row] for _, row, _ in cells] for title in shared}
+    return dataclasses.replace(
+        table,
+        columns=columns | {metrics[0]: [cell for *_, cell in cells]},
+        paths=[run for run, *_ in cells],
+        lines=[table.lines[row] for _, row, _ in cells],
+    )
 
 
 def _from_columns(columns: Mapping[str, Sequence[Any]]) -> Table:
