@@ -204,9 +204,9 @@ def _words(annotation: Any) -> str:
     if typing.get_origin(annotation) is tuple:
         if typing.get_origin(typing.get_args(annotation)[0]) is tuple:
             return 'a list of lists, such as [[...]]'
-        return (
-            f'a list of {_words(typing.get_args(annotation)[0]).split(" ", 1)[-1]}s, such as [...]'
-        )
+        kind = typing.get_args(annotation)[0]
+        example = {int: '[1, 2]', float: '[0.1, 0.2]', str: '["a", "b"]'}.get(kind, '[...]')
+        return f'a list of {_words(kind).split(" ", 1)[-1]}s, such as {example}'
     if typing.get_origin(annotation) is Mapping:
         return 'an object of names and values'
     names = {

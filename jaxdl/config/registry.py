@@ -67,19 +67,27 @@ def add(
     before = ORIGINS.get((kind, name))
     if name == 'none' or name in TAKEN.get(kind, ()) or (name in table and not before):
         raise InputError(f"{kind} {name!r} is jaxdl's own: register yours under another name")
-    if before and before.function != function:
+    file = pathlib.Path(path)
+    is_file = file.is_file()
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if is_file else ''
+    # The module has another name where a file is imported, and run as an experiment.
+    again = before and (before.file, before.sha256) == (file.name, sha256) and is_file
+    same = again and _last(before.function) == _last(function)
+    if before and before.function != function and not same:
         where = f' of {before.file}' if before.file else ''
         raise InputError(
             f'{kind} {name!r} is {before.function}{where} already: '
             f'register {function} under another name'
         )
-    file = pathlib.Path(path)
-    is_file = file.is_file()
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if is_file else ''
     hashes = sources.hash_sources(file) if is_file else {}
     ORIGINS[kind, name] = Origin(function, file.name if is_file else '', sha256, hashes)
     table[name] = row
     return before is not None
+
+
+def _last(function: str) -> str:
+    """The name of a function without those around it."""
+    return function.rpartition('.')[2]
 
 
 def find_registered(used: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -110,6 +111,9 @@ _OF_SOURCES = frozenset(Data.__dataclass_fields__).intersection(
 )
 
 
+SUFFIXES = dict.fromkeys(('.csv', '.tsv', '.parquet', '.xlsx'), 'csv') | {'.npz': 'npz'}
+
+
 def read_listing(data: Data) -> Listing:
     """List all images of the source `data.dataset`, now.
 
@@ -121,6 +125,10 @@ def read_listing(data: Data) -> Listing:
     """
     kind, _, where = data.dataset.partition(':')
     if kind not in SOURCES:
+        source = 'folder' if pathlib.Path(data.dataset).is_dir() else ''
+        source = source or SUFFIXES.get(pathlib.Path(data.dataset).suffix.lower(), '')
+        if source:
+            raise InputError(f'dataset={data.dataset}: must be --dataset={source}:{data.dataset}')
         raise unknown('dataset', kind, SOURCES)
     values = {name: getattr(data, name) for name in Data.__dataclass_fields__}
     taken = values.keys() & inspect.signature(SOURCES[kind]).parameters

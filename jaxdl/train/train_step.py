@@ -637,7 +637,40 @@ def _variables(
         raise InputError('a network has no parameters: must have at least one')
     if {*_state_collections(shapes)} - {'batch_stats'}:
         _check_collections(module, shapes, image_shape)
+    if isinstance(module, CustomNetwork) and module.traced:
+        _check_traced(module, shapes, image_shape)
     return shapes, jax.jit(without_kernels), matrices
+
+
+def _check_traced(
+    module: CustomNetwork, shapes: Mapping[str, Any], image_shape: tuple[int, ...]
+) -> None:
+    """Call a network in training with traced values of its fields, without computing.
+
+    Raises:
+      InputError: the network needs the values themselves, as for a choice by `if`.
+    """
+
+    def call(numbers: Any, variables: Any, images: jax.Array, key: jax.Array) -> Any:
+        rngs = dict(params=key, dropout=key)
+        mutable = list(_state_collections(variables))
+        return module.apply(
+            variables, images, train=True, numbers=numbers, rngs=rngs, mutable=mutable
+        )
+
+    numbers = {name: jnp.zeros(()) for name in module.traced if name != 'dropout'}
+    variables = {name: shapes[name] for name in ('params', *_state_collections(shapes))}
+    images = jnp.zeros((1, *image_shape))
+    try:
+        with jax.enable_x64(False):
+            jax.eval_shape(call, numbers, variables, images, keys.seed_key(0))
+    except InputError as error:
+        if 'Tracer' in str(error) or 'traced' in str(error):
+            raise InputError(
+                f'{error}: the fields {", ".join(numbers)} are traced numbers, which no `if` may '
+                'ask for; layers.dropout(features, rate, key) takes a traced rate'
+            ) from None
+        raise
 
 
 def _check_collections(

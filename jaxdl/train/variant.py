@@ -150,6 +150,12 @@ def replace(variant: Variant, overrides: Mapping[str, Any], where: str = '') -> 
     fields_by_name = {f.name: f for f in dataclasses.fields(variant)}
     checked = {}
     for name, value in overrides.items():
+        owner = next((m for m, kind in CLASSES.items() if name in kind.__dataclass_fields__), '')
+        if name not in fields_by_name and owner:
+            raise InputError(
+                f'unknown field {name!r}{where}: is a field of the network {owner!r}, and the '
+                f'network here is {model!r}'
+            )
         if name not in fields_by_name:
             raise unknown('field', name, fields_by_name, where)
         checked[name] = fields.check(

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import importlib
 import json
 import math
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -742,3 +744,51 @@ def test_any_random_stream_of_a_network_works(tmp_path):
     study = dataclasses.replace(study, variant=variant_class('mine')(model='mine'))
     results = jaxdl.run(check(study), tmp_path / 'run')
     assert results.summary[0]['mean'] > 0
+
+
+def test_a_network_that_needs_the_value_of_a_traced_field_is_refused_before_training():
+    class Plain(nn.Module):
+        num_classes: int
+        rate: float = jaxdl.traced(0.1)
+
+        @nn.compact
+        def __call__(self, images, train):
+            features = nn.Dropout(self.rate)(
+                images.reshape(len(images), -1), deterministic=not train
+            )
+            return nn.Dense(self.num_classes, name='head')(features)
+
+    register.model('mine')(Plain)
+    variant = variant_class('mine')(model='mine')
+    with pytest.raises(InputError, match=r'rate are traced numbers.*layers\.dropout') as caught:
+        train_step.init_state(variant, 0, train_step.module_of(variant, 10), (8, 8, 1))
+    assert '\n' not in str(caught.value)
+
+
+def test_a_file_may_be_imported_and_run_as_an_experiment(tmp_path, monkeypatch):
+    (tmp_path / 'neighbour.py').write_text('WIDTH = 3\n')
+    (tmp_path / 'my_nets.py').write_text(
+        'import jaxdl\nfrom flax import linen as nn\nfrom neighbour import WIDTH\n\n\n'
+        "@jaxdl.register.model('mine')\nclass Mine(nn.Module):\n    num_classes: int\n"
+        '    units: int = WIDTH\n\n    @nn.compact\n    def __call__(self, images):\n'
+        "        return nn.Dense(self.num_classes, name='head')(images.reshape(len(images), -1))\n"
+        "\n\nEXPERIMENT = jaxdl.Ablation(factor='units', baseline='a', options={'a': {}},"
+        " variant=jaxdl.Variant(model='mine'))\n"
+    )
+    monkeypatch.setattr('sys.path', [*sys.path])
+    first = config.load_experiment(str(tmp_path / 'my_nets.py'))
+    imported = importlib.import_module('my_nets')
+    assert imported.EXPERIMENT.variant.model == first.variant.model == 'mine'
+    again = config.load_experiment(str(tmp_path / 'my_nets.py'))
+    assert (again.name, again.variant.units) == (first.name, 3)
+    sys.modules.pop('my_nets')
+    sys.modules.pop('neighbour')
+
+
+def test_a_field_of_another_network_is_named_with_its_network():
+    register.model('mine')(own_network())
+    study = dataclasses.replace(studies.small(), options={'max': {}, 'gate': dict(gate=True)})
+    with pytest.raises(
+        InputError, match="'gate' in option 'gate': is a field of the network 'mine'"
+    ):
+        check(study)

@@ -589,3 +589,14 @@ def test_the_grocery_images_in_both_their_forms():
     assert table.images == challenge.images
     assert table.ids == challenge.ids
     assert all(isinstance(p, pathlib.Path) and p.is_file() for p in table.images)
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'right'),
+    [('few.npz', 'npz:few.npz'), ('few.csv', 'csv:few.csv'), ('photos', 'folder:photos')],
+)
+def test_a_path_without_its_kind_is_named_with_it(dataset, right, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'photos').mkdir()
+    with pytest.raises(InputError, match=f'must be --dataset={right}$'):
+        load(Data(dataset=dataset))

@@ -220,6 +220,11 @@ def _search(study: AblationRun, condition: str) -> str:
             'option are further points. '
         )
     plan = study.search(condition)
+    for option, own in (plan.ranges if plan else {}).items():
+        fixed = [words.field(name) for name in design['search'] if name not in own]
+        if fixed:
+            verb = 'was' if len(fixed) == 1 else 'were'
+            text += f'For {markup.name(option)}, {words.listing(fixed)} {verb} not searched. '
     if plan and plan.halving and len(plan.rungs) > 1:
         ends = words.listing(f'epoch {end}' for end in plan.rungs[:-1])
         text += (
