@@ -71,8 +71,12 @@ def add(
     is_file = file.is_file()
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if is_file else ''
     # The module has another name where a file is imported, and run as an experiment.
-    again = before and (before.file, before.sha256) == (file.name, sha256) and is_file
-    same = again and _last(before.function) == _last(function)
+    same = (
+        before is not None
+        and is_file
+        and (before.file, before.sha256) == (file.name, sha256)
+        and _last(before.function) == _last(function)
+    )
     if before and before.function != function and not same:
         where = f' of {before.file}' if before.file else ''
         raise InputError(
