@@ -180,7 +180,8 @@ def _search(condition: Condition) -> list[str]:
     where = f'{condition.name}: ' if condition.name else ''
     lines = [
         '',
-        f'{where}search of every option: {plan.trials} points x {study.tuning_seeds} tuning seeds, '
+        f'{where}search of every option: {plan.trials} points x {study.tuning_seeds} tuning '
+        f'seed{"s" * (study.tuning_seeds > 1)}, '
         f'then {best} points x {protocol.FURTHER_SEEDS} further seeds: {runs} runs, '
         f'{epochs:,} epochs',
     ]

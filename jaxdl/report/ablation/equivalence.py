@@ -47,8 +47,12 @@ def sentence(study: AblationRun, condition: str) -> str:
         for row in queries.compared(study, condition)
         if markup.name(row['option']) in names and row['verdict'] != verdicts.NONE
     ]
+    default = ''
+    if study.design(condition)['margin'] is None:
+        share = f'{100 * protocol.MARGIN:.0f}{words.SPACE}%'
+        default = f", the default margin of {share} of the baseline's {study.validation_error}"
     equivalent = (
-        f'Equivalent to {markup.name(study.baseline)} within {_margin(study, condition)}: '
+        f'Equivalent to {markup.name(study.baseline)} within {_margin(study, condition)}{default}: '
         f'{words.listing(names)} (two one-sided tests).'
     )
     return ' '.join([equivalent, *different])
