@@ -1,4 +1,4 @@
-"""Which optimizer gives the best test accuracy, each with its own best hyperparameters?
+"""Which optimizer gives the best test accuracy with its own best settings?
 
 Run     python -m jaxdl.main --experiment=optimizer
 Takes   223 s on 2 CPU cores busy with other work, 190 s of CPU time (2026-11-30)

@@ -285,7 +285,7 @@ def _part(field: dataclasses.Field[Any]) -> str:
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default_factory is not dataclasses.MISSING:
         return _code(repr(field.default_factory()))
-    if field.default is dataclasses.MISSING:
+    if field.default is dataclasses.MISSING or inspect.isfunction(field.default):
         return ''
     value = field.default
     return _code(f'{type(value).__name__}()' if dataclasses.is_dataclass(value) else repr(value))

@@ -1,12 +1,13 @@
 """Load experiments: from experiments/, from a user's file, or from the config.json of a run."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import itertools
 import pathlib
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxdl import workdir
@@ -209,12 +210,8 @@ def load_experiment(name: str) -> Experiment:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    folder = str(path.resolve().parent)
-    if name.endswith('.py') and folder not in sys.path:
-        sys.path.insert(0, folder)  # so that the file imports its neighbours, as a script does
-    with blamed(
-        str(path)
-    ):  # errors in the user's file are reported in one line, without a traceback
+    # Errors in the user's file are reported in one line, without a traceback.
+    with _neighbours_of(path), blamed(str(path)):
         spec.loader.exec_module(module)
     experiment = getattr(module, 'EXPERIMENT', None)
     if not isinstance(experiment, Experiment):
@@ -222,6 +219,20 @@ def load_experiment(name: str) -> Experiment:
             f'{path}: sets no EXPERIMENT = Ablation(...), Demonstration(...) or FineTune(...)'
         )
     return check(_name(experiment, path, module.__doc__))
+
+
+@contextlib.contextmanager
+def _neighbours_of(path: pathlib.Path) -> Iterator[None]:
+    """While a file runs, it can import the files beside it, as a script does."""
+    folder = str(path.resolve().parent)
+    if folder in sys.path:
+        yield
+        return
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def name_by_module(experiment: Kind) -> Kind:

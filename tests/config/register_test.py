@@ -777,6 +777,7 @@ def test_a_file_may_be_imported_and_run_as_an_experiment(tmp_path, monkeypatch):
     )
     monkeypatch.setattr('sys.path', [*sys.path])
     first = config.load_experiment(str(tmp_path / 'my_nets.py'))
+    monkeypatch.syspath_prepend(str(tmp_path))
     imported = importlib.import_module('my_nets')
     assert imported.EXPERIMENT.variant.model == first.variant.model == 'mine'
     again = config.load_experiment(str(tmp_path / 'my_nets.py'))

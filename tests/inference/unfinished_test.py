@@ -196,7 +196,7 @@ def test_memory_does_not_grow_with_the_number_of_images(run, tmp_path):
             nonlocal alive
             alive -= 1
 
-    def decode_one(image, size):
+    def decode_one(image, size, fit):
         nonlocal alive, peak
         alive += 1
         peak = max(peak, alive)

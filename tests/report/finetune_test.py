@@ -199,7 +199,7 @@ def test_markdown_keeps_its_tables_and_links_its_figures(full, odd):
 def test_figures_are_whole_and_say_their_numbers(full):
     source = (full / 'report.html').read_text()
     figures = {figure['alt'].split(' ')[0]: figure['alt'] for figure in Page(source).figures}
-    assert len(list(drawings(source))) == 2 * len(Page(source).figures) == 14
+    assert len(list(drawings(source))) == 2 * len(Page(source).figures) == 16
     grid = next(alt for alt in figures.values() if 'by learning rate and weight decay' in alt)
     assert 'diverged at 1 and 0.001' in grid
     assert grid.count(' at ') == 16

@@ -30,7 +30,7 @@ def test_a_wheel_runs_a_study_from_an_empty_folder(tmp_path, monkeypatch):
     (wheel,) = tmp_path.glob('*.whl')
     names = zipfile.ZipFile(wheel).namelist()
     native = [f'jaxdl/native/{file.name}' for file in (ROOT / 'jaxdl/native').glob('*.[ch]*')]
-    assert len(native) == 8
+    assert len(native) == 9
     for needed in (
         'jaxdl/experiments/pooling.py',
         'jaxdl/report/page/templates/page.html.jinja',

@@ -35,6 +35,7 @@ DATA = dict(
     checksum='abc',
     decoder='',
     findings={},
+    fit='crop',
 )
 PLAN = dict(
     data={'': DATA},

@@ -120,6 +120,8 @@ def _spread(study: Study, condition: str) -> Table:
     unit, rows = study.scale, []
     baseline = queries.by_seed(study, condition, study.baseline)
     for option in study.options:
+        if (condition, 'measure', option, study.split, study.metric.name) not in study.series:
+            continue  # results trained elsewhere may lack an option under a condition
         values = queries.by_seed(study, condition, option)
         deviation = difference = words.DASH
         if len(values) > 1:
