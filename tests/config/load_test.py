@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import sys
 
 import pytest
 
@@ -114,6 +115,8 @@ def test_an_imported_experiment_and_its_file_have_one_configuration(tmp_path, mo
         'EXPERIMENT = jaxdl.Ablation("pooling", "max", options=options)'
     )
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, 'my_study', None)  # removed after the test
+    del sys.modules['my_study']
     module = importlib.import_module('my_study')
     named = check(load.name_by_module(module.EXPERIMENT))
     assert as_dict(named) == as_dict(load_experiment('my_study.py'))
