@@ -14,6 +14,7 @@ from jaxdl.ablation import run as ablation
 from jaxdl.config.experiment import Ablation
 from jaxdl.config.load import as_dict, load_config
 from jaxdl.config.overrides import check, override
+from jaxdl.config.recipe import Probe
 from jaxdl.errors import InputError
 from jaxdl.finetune import loop
 from jaxdl.finetune.evidence import find_evidence
@@ -47,9 +48,12 @@ def top(tmp_path_factory):
     return folder
 
 
+USUAL = dict(label_folds=Probe().label_folds)  # an ablation looks for no wrong labels
+
+
 def study(top, options=OPTIONS, **settings):
     """A study of the small network, with settings of the study or of its base."""
-    base = finetunes.experiment(top, ema=0.9, explain=8)
+    base = finetunes.experiment(top, ema=0.9, explain=8, probe=USUAL)
     data = dataclasses.replace(base.data, fractions=None)
     base = dataclasses.replace(base, name='', data=data)
     names = dict(name='recipe', question='Which recipe?')
