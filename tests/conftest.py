@@ -84,3 +84,26 @@ def restored_registries():
     for table, before in ((registry.ORIGINS, origins), (variant.CLASSES, classes)):
         table.clear()
         table.update(before)
+
+
+@pytest.fixture(scope='module')
+def tiny_network():
+    """The small network of fine-tunings as a row of the table, where it is recognised."""
+    import finetunes
+
+    from jaxdl.models import ARCHITECTURES
+
+    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
+    yield
+    del ARCHITECTURES[finetunes.NAME]
+
+
+@pytest.fixture(scope='module')
+def top(tiny_network, tmp_path_factory):
+    """A folder with weights of the small network, and images for it."""
+    import finetunes
+
+    folder = tmp_path_factory.mktemp('finetune')
+    finetunes.weights(folder)
+    finetunes.images(folder)
+    return folder

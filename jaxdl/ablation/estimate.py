@@ -175,7 +175,7 @@ def _search(condition: Condition) -> list[str]:
         first += points * study.tuning_seeds * (stage.until - stage.first)
         parts.append(f'{points} to epoch {stage.until}')
         points = search.survivors(points, plan.halving or 1)
-    whole = plan.trials * study.tuning_seeds * study.epochs
+    full_epochs = plan.trials * study.tuning_seeds * study.epochs
     epochs = first + best * protocol.FURTHER_SEEDS * study.epochs
     where = f'{condition.name}: ' if condition.name else ''
     lines = [
@@ -186,7 +186,9 @@ def _search(condition: Condition) -> list[str]:
         f'{epochs:,} epochs',
     ]
     if plan.halving:
-        saved = f'{first:,} epochs of {whole:,}, {100 * (1 - first / whole):.0f} % fewer'
+        saved = (
+            f'{first:,} epochs of {full_epochs:,}, {100 * (1 - first / full_epochs):.0f} % fewer'
+        )
         lines.append(f'  halving={plan.halving}: {", ".join(parts)} of every option: {saved}')
     for option, ranges in plan.ranges.items():
         texts = (f'{name} {r.low:g} to {r.high:g} ({r.scale})' for name, r in ranges.items())

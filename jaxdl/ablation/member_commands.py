@@ -93,7 +93,7 @@ class MemberPredictor:
         Raises:
           InputError: an image cannot be read, or the network takes no square images.
         """
-        network, bad, start = self.network, dict[int, str](), 0
+        network, bad = self.network, dict[int, str]()
         height, width, channels = network.config['image_shape']
         if height != width or channels not in (1, 3):
             raise InputError(
@@ -110,12 +110,8 @@ class MemberPredictor:
         fit = network.config['fit']
         batches = predictor.decode_batches(images, height, batch_size, skipped, fit)
         pixels = (batch if channels == 3 else _as_grey(batch) for batch in batches)
-        for rows in batched.map_batches(compute, pixels, batch_size, progress=progress):
-            rows = np.array(rows, np.float32)
-            reasons = {i: bad.pop(i) for i in range(start, start + len(rows)) if i in bad}
-            rows[[i - start for i in reasons]] = np.nan
-            start += len(rows)
-            yield rows, reasons
+        rows = batched.map_batches(compute, pixels, batch_size, progress=progress)
+        yield from predictor.with_reasons((np.array(each, np.float32) for each in rows), bad)
 
 
 def predict(

@@ -571,7 +571,7 @@ def _phases(
     phases['measure', ''] = first
     if study.variance_study:
         phases['variance', ''] = {study.baseline: first[study.baseline]}
-    groups, whole = [], Stage('', 0, study.epochs)
+    groups, full_stage = [], Stage('', 0, study.epochs)
     for number in range(len(extensions) + 1):
         for (name, stage), options in phases.items():
             members = [
@@ -579,7 +579,7 @@ def _phases(
                 for member in _members(study, name, stage, options)
                 if _extension_of(condition, name, member, extensions) == number
             ]
-            part = parts.get((name, stage), whole)
+            part = parts.get((name, stage), full_stage)
             groups += [
                 _Phase(
                     name, stage, tuple(members[i] for i in places), part.until - part.first, number

@@ -116,9 +116,9 @@ def metric_rows(condition: Condition, members: Sequence[tuple[Member, Result]]) 
             if not name.startswith('metric.'):
                 continue
             _, split, metric = name.split('.', 2)
-            known = alive and np.isfinite(value)
+            is_finite = alive and np.isfinite(value)
             head = dict(condition=condition.name, option=member.option, seed=member.seed)
-            value = float(value) if known else chance(metric, split, member.split)
+            value = float(value) if is_finite else chance(metric, split, member.split)
             rows.append(head | dict(split=split, metric=metric, value=value))
     return rows
 

@@ -245,7 +245,7 @@ def _measure(
     measurements = Measurements(condition, blocks=_blocks(condition))
     names, chance = _further_metrics(study), result_rows.chance_of(condition)
 
-    whole = Stage('', 0, study.epochs)
+    full_stage = Stage('', 0, study.epochs)
 
     def train(
         name: str,
@@ -293,12 +293,12 @@ def _measure(
     )
     session.note('margin', condition=condition.name, margin=margin)
     chosen = {option: [setting] for option, setting in best.items()}
-    for members in train('measure', chosen, 'measure', whole):
+    for members in train('measure', chosen, 'measure', full_stage):
         measurements.tested += members
         add(rows_of('measure', members, study.epochs))
     if study.variance_study:
         varied = {study.baseline: chosen[study.baseline]}
-        for members in train('variance', varied, 'variance', whole):
+        for members in train('variance', varied, 'variance', full_stage):
             measurements.varied += members
     order = {member: place for place, member in enumerate(condition.measured)}
     measurements.tested.sort(key=lambda pair: order[pair[0].option, pair[0].seed])

@@ -57,14 +57,14 @@ def tune(condition: Condition, trainer: Trainer) -> dict[str, Setting]:
 def _grid(condition: Condition, trainer: Trainer) -> dict[str, Setting]:
     """The best learning rate of a grid, which grows past an edge that holds the best one."""
     study, metric = condition.study, trainer.metric
-    planned, whole = planning.planned_settings(study, None), Stage('', 0, study.epochs)
+    planned, full_stage = planning.planned_settings(study, None), Stage('', 0, study.epochs)
     best: dict[str, Setting] = {option: settings[0] for option, settings in planned.items()}
     growing: Mapping[str, Sequence[Setting]] = {
         option: settings for option, settings in planned.items() if len(settings) > 1
     }
     for growth in range(GROWTHS + 1):
         if growing:
-            _train(growing, whole, f'tune{growth}', trainer)
+            _train(growing, full_stage, f'tune{growth}', trainer)
             means = {
                 option: protocol.validation_means(trainer.rows, option, condition.name, metric.name)
                 for option in planned

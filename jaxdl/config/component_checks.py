@@ -172,11 +172,11 @@ def _check_independence(
     subject: str, function: Callable[..., Any], logits: np.ndarray, labels: np.ndarray
 ) -> None:
     """Check on a permuted and on a cut batch that the value of an image is its own."""
-    whole, order = np.asarray(function(logits, labels), np.float64), np.arange(len(labels))
+    of_batch, order = np.asarray(function(logits, labels), np.float64), np.arange(len(labels))
     for part in (np.random.default_rng(1).permutation(order), order[: len(order) // 3], order[:1]):
         try:
             values = np.asarray(function(logits[part], labels[part]), np.float64)
-            same = np.allclose(values, whole[part], rtol=1e-4, atol=1e-6)
+            same = np.allclose(values, of_batch[part], rtol=1e-4, atol=1e-6)
         except Exception:  # such as a function that needs every class
             same = False
         if not same:

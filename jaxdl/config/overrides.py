@@ -339,10 +339,10 @@ def _check_base(study: Any, base: FineTune) -> Any:
         factory = field.default_factory
         default = field.default if factory is dataclasses.MISSING else factory()
         if field.name not in WITH_BASE and value != default:
-            shown = '' if dataclasses.is_dataclass(value) else f'={value!r}'
+            value_text = '' if dataclasses.is_dataclass(value) else f'={value!r}'
             instead = TO_BASE.get(field.name)
             use = f'set base.{instead}' if instead else 'leave it out'
-            raise InputError(f'{field.name}{shown}: {NO_EFFECT}: {use}')
+            raise InputError(f'{field.name}{value_text}: {NO_EFFECT}: {use}')
     base = check(base)
     for name in UNUSED_OF_BASE:
         value, default = (_value_of(record, name.split('.')) for record in (base, FineTune()))
@@ -403,9 +403,9 @@ def _check_options(ablation: Ablation) -> Ablation:
                 f'option {option!r} sets learning_rate, which is tuned: set learning_rate_scale, '
                 'learning_rates or search'
             )
-        own = option_variant(ablation, option)
-        _check_taken(option, overrides, own.model)
-        if overrides.get('strength') and own.augmentation in ('none', ('none',)):
+        settings = option_variant(ablation, option)
+        _check_taken(option, overrides, settings.model)
+        if overrides.get('strength') and settings.augmentation in ('none', ('none',)):
             raise InputError(
                 f'option {option!r} sets strength={overrides["strength"]!r}, which has no effect '
                 'without a registered augmentation: set augmentation'

@@ -39,8 +39,8 @@ def hash_sources(file: pathlib.Path) -> dict[str, str]:
         except (SyntaxError, ValueError):  # no Python
             hashes[name] = hashlib.sha256(content).hexdigest()
             continue
-        found = _find_imported(tree, path, file.parent) if not _is_installed(path) else ()
-        waiting += [imported for imported in found if not _is_installed(imported)]
+        modules = _find_imported(tree, path, file.parent) if not _is_installed(path) else ()
+        waiting += [module for module in modules if not _is_installed(module)]
         hashes[name] = hash_code(tree)
     return dict(sorted(hashes.items()))
 
@@ -107,7 +107,7 @@ def _find_imported(
 
 def _is_installed(path: pathlib.Path) -> bool:
     """Whether a file belongs to an installed package, to Python or to jaxdl."""
-    own = pathlib.Path(__file__).parents[1]
-    libraries = (own, *(pathlib.Path(sysconfig.get_path(k)) for k in ('stdlib', 'platstdlib')))
+    package = pathlib.Path(__file__).parents[1]
+    libraries = (package, *(pathlib.Path(sysconfig.get_path(k)) for k in ('stdlib', 'platstdlib')))
     installed = {'site-packages', 'dist-packages'} & {*path.parts}
     return bool(installed) or any(path.is_relative_to(folder) for folder in libraries)

@@ -125,22 +125,28 @@ def compare_pixels(images: np.ndarray) -> Confirm:
     Returns:
       A function of the smaller and the larger indices of pairs, which gives bool [pair].
     """
-    thumbnails = _make_thumbnails(images)
-    plain = _has_plain_border(thumbnails)
-    place = np.cumsum(plain) - 1
-    thumbnails = thumbnails[plain]
-    small = _shrink(thumbnails)
+    n, _, _, channels = images.shape
+    low, scale = 0.0, 255.0
+    if images.dtype != np.uint8 and n:
+        low, scale = float(images.min()), max(float(np.ptp(images)), 1e-12)
+    # Filled for the images of pairs alone: most photographs have no similar hash.
+    thumbnails = np.zeros((n, SMALLEST, SMALLEST, channels), np.uint8)
+    plain, missing = np.zeros(n, bool), np.ones(n, bool)
 
     def confirm(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        paired = np.unique(np.concatenate([one, other]))
+        paired = paired[missing[paired]]
+        for start in range(0, len(paired), _CHUNK):
+            rows = paired[start : start + _CHUNK]
+            thumbnails[rows] = _make_thumbnails(images[rows], low, scale)
+            plain[rows], missing[rows] = _has_plain_border(thumbnails[rows]), False
         similar = np.ones(len(one), bool)
         both = np.flatnonzero(plain[one] & plain[other])
         for start in range(0, len(both), _COMPARED):
             rows = both[start : start + _COMPARED]
-            first, second = place[one[rows]], place[other[rows]]
-            near = _residual(small[first], small[second], 0) < COARSE_RESIDUAL
-            near[near] = (
-                _residual(thumbnails[first[near]], thumbnails[second[near]], SHIFT) < RESIDUAL
-            )
+            first, second = thumbnails[one[rows]], thumbnails[other[rows]]
+            near = _residual(_shrink(first), _shrink(second), 0) < COARSE_RESIDUAL
+            near[near] = _residual(first[near], second[near], SHIFT) < RESIDUAL
             similar[rows] = near
         return similar
 
@@ -180,20 +186,13 @@ def find_similar(images: np.ndarray) -> np.ndarray:
     return similar
 
 
-def _make_thumbnails(images: np.ndarray) -> np.ndarray:
-    """Images averaged to 32 x 32 pixels and 0 to 255: uint8 [n, 32, 32, channel]."""
-    n, height, width, channels = images.shape
-    low, scale = 0.0, 255.0
-    if images.dtype != np.uint8 and n:
-        low, scale = float(images.min()), max(float(np.ptp(images)), 1e-12)
-    down, across = (_averages(side).astype(np.float32) for side in (height, width))
-    thumbnails = np.zeros((n, SMALLEST, SMALLEST, channels), np.uint8)
-    for start in range(0, n, _CHUNK):
-        pixels = np.asarray(images[start : start + _CHUNK], np.float32) - np.float32(low)
-        rows = np.tensordot(pixels, across.T, axes=(2, 0))  # [n, height, channel, 32]
-        averaged = np.tensordot(rows, down.T, axes=(1, 0))  # [n, channel, 32, 32]
-        thumbnails[start : start + _CHUNK] = np.rint(averaged.transpose(0, 3, 2, 1) * 255 / scale)
-    return thumbnails
+def _make_thumbnails(images: np.ndarray, low: float, scale: float) -> np.ndarray:
+    """Images averaged to 32 x 32 pixels, `low` to `low + scale` as 0 to 255: uint8."""
+    down, across = (_averages(side).astype(np.float32) for side in images.shape[1:3])
+    pixels = np.asarray(images, np.float32) - np.float32(low)
+    rows = np.tensordot(pixels, across.T, axes=(2, 0))  # [n, height, channel, 32]
+    averaged = np.tensordot(rows, down.T, axes=(1, 0))  # [n, channel, 32, 32]
+    return np.rint(averaged.transpose(0, 3, 2, 1) * 255 / scale).astype(np.uint8)
 
 
 def _has_plain_border(thumbnails: np.ndarray) -> np.ndarray:

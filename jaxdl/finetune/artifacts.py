@@ -227,8 +227,8 @@ def write_predictions(
         )
         predicted = submission.name_classes(class_names, probabilities, reasons)
         submission.write_submission(top / 'submission.csv', predicted, ids, ids)
-        usual = class_names[submission.most_frequent(probabilities)[0]]
-        unread = dict(unread=len(reasons), unread_as=usual) if reasons else {}
+        frequent = class_names[submission.most_frequent(probabilities)[0]]
+        unread = dict(unread=len(reasons), unread_as=frequent) if reasons else {}
         return dict(file='submission.csv', rows=len(ids), **unread)
     return None
 

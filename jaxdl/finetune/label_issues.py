@@ -62,7 +62,7 @@ def predict_out_of_fold(run: FineTuneRun, result: ProbeResult, **hooks: Any) -> 
     seed = run.experiment.data.split_seed
     folds = bursts.folds(labels[labelled], groups, count, seed) if count > 1 else []
     probabilities = np.zeros((len(labelled), len(run.class_names)))
-    known = np.zeros(len(labelled), bool)
+    predicted = np.zeros(len(labelled), bool)
     for fold in folds:
         held_out = labelled[fold]
         train = np.setdiff1d(labelled, held_out)
@@ -73,8 +73,8 @@ def predict_out_of_fold(run: FineTuneRun, result: ProbeResult, **hooks: Any) -> 
         head = distributed.broadcast_arrays(probe.fit_head(*data, seed=run.seed, **hooks))
         logits = probe.log_probabilities(head, run.features[held_out])
         probabilities[fold] = np.exp(classification.log_softmax(logits))
-        known[fold] = np.isin(labels[held_out], labels[train])
-    return OutOfFold(labelled[known], probabilities[known], int((~known).sum()))
+        predicted[fold] = np.isin(labels[held_out], labels[train])
+    return OutOfFold(labelled[predicted], probabilities[predicted], int((~predicted).sum()))
 
 
 def write(run: FineTuneRun, predicted: OutOfFold) -> None:
@@ -87,14 +87,14 @@ def write(run: FineTuneRun, predicted: OutOfFold) -> None:
     places, suggested = predicted.indices[issues.indices], issues.suggested
     rows = predicted.probabilities[issues.indices]
     each = np.arange(len(places))
-    own, other = rows[each, dataset.labels[places]], rows[each, suggested]
+    of_label, other = rows[each, dataset.labels[places]], rows[each, suggested]
     in_train = np.isin(places, run.splits.train)
     lines = [
         dict(
             image=dataset.ids[place],
             label=dataset.class_names[dataset.labels[place]],
             suggested=dataset.class_names[suggested[i]],
-            probability_of_label=float(own[i]),
+            probability_of_label=float(of_label[i]),
             probability_of_suggested=float(other[i]),
             split='train' if in_train[i] else 'val',
         )
@@ -105,11 +105,11 @@ def write(run: FineTuneRun, predicted: OutOfFold) -> None:
     folds = run.experiment.probe.label_folds
     workdir.write_json(top / FILES[1], facts | dict(share=issues.share, folds=folds))
     if len(places):
-        shown = places[:SHOWN]
+        drawn = places[:SHOWN]
         arrays = dict(
-            images=artifacts.make_thumbnails(dataset, shown),
-            ids=np.asarray([dataset.ids[place] for place in shown]),
-            labels=dataset.labels[shown].astype(np.int32),
+            images=artifacts.make_thumbnails(dataset, drawn),
+            ids=np.asarray([dataset.ids[place] for place in drawn]),
+            labels=dataset.labels[drawn].astype(np.int32),
             predicted=suggested[:SHOWN].astype(np.int32),
             probability=other[:SHOWN],
         )

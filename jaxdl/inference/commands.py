@@ -278,13 +278,13 @@ def _predict_rest(
     saved: unfinished.Unfinished,
 ) -> None:
     """Predict the images that are not predicted yet."""
-    rest = paths[saved.done :]
-    if saved.done:
-        warn(f'{saved.done:,} of {len(paths):,} predictions are resumed')
+    rest = paths[saved.count :]
+    if saved.count:
+        warn(f'{saved.count:,} of {len(paths):,} predictions are resumed')
     with show_progress('predicting', len(rest)) as progress:
         stream = predictor.stream(rest, settings.batch_size, progress, settings.on_bad_image)
         for rows, reasons in stream:
-            saved.append(rows, {saved.done + i: why for i, why in reasons.items()})
+            saved.append(rows, {saved.count + i: why for i, why in reasons.items()})
 
 
 def _write_predictions(
@@ -313,7 +313,7 @@ def _write_predictions(
     unread = note('Images that cannot be read', (f'{ids[i]} {why}' for i, why in reasons.items()))
     lines += map(str, unread)
     if submission_path:
-        usual, _ = submission.most_frequent(probabilities)
+        frequent, _ = submission.most_frequent(probabilities)
         if sample:
             submission.write_sampled(submission_path, sample, ids, probabilities, reasons)
         else:
@@ -322,7 +322,7 @@ def _write_predictions(
         lines.append(f'submission: {submission_path}')
         if reasons:
             lines.append(
-                f'the submission has the most frequent class, {class_names[usual]}, for images '
+                f'the submission has the most frequent class, {class_names[frequent]}, for images '
                 'that cannot be read'
             )
     return lines

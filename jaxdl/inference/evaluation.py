@@ -177,8 +177,8 @@ def _match_classes(
             'use images of its classes'
         )
     left_out = [dataset.ids[i] for i in indices if labels[i] < 0]
-    known = set(labels[indices].tolist())
-    absent = [name for i, name in enumerate(classes) if i not in known]
+    evaluated = set(labels[indices].tolist())
+    absent = [name for i, name in enumerate(classes) if i not in evaluated]
     return labels, (
         *note('Left out: classes that the checkpoint lacks', lacking),
         *note('Left out: images of these classes', left_out),

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -153,15 +153,11 @@ class Predictor:
         Raises:
           InputError: as in `predict`; with `stop`, no batch follows the first bad image.
         """
-        card, bad, start = self.model.card, dict[int, str](), 0
+        card, bad = self.model.card, dict[int, str]()
         compute = lambda batch: tta.batch_log_probabilities(self.networks, card, batch)
         batches = self._decode(images, batch_size, bad if on_bad_image == 'skip' else None)
-        for logits in batched.map_batches(compute, batches, batch_size, progress=progress):
-            rows = tta.probabilities(logits, card.temperature)
-            reasons = {i: bad.pop(i) for i in range(start, start + len(rows)) if i in bad}
-            rows[[i - start for i in reasons]] = np.nan
-            start += len(rows)
-            yield rows, reasons
+        logits = batched.map_batches(compute, batches, batch_size, progress=progress)
+        yield from with_reasons((tta.probabilities(z, card.temperature) for z in logits), bad)
 
     def gradcam(self, images: Any, batch_size: int = 32) -> np.ndarray:
         """Grad-CAM of the predicted class of each image, on its centre crop.
@@ -241,6 +237,26 @@ def as_list(images: Any) -> Any:
 def ids_of(images: Sequence[Any]) -> list[str]:
     """A path as it was given; the place of an array."""
     return [_name(image, str(i)) for i, image in enumerate(images)]
+
+
+def with_reasons(
+    batches: Iterable[np.ndarray], bad: dict[int, str]
+) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
+    """Pair each batch of probabilities with the reasons of its images that cannot be read.
+
+    Args:
+      batches: probabilities [b, classes] in the order of the images; rows of these become NaN.
+      bad: place of an image -> reason, filled while images are decoded; entries are taken out.
+
+    Yields:
+      The probabilities, and place -> reason.
+    """
+    start = 0
+    for rows in batches:
+        reasons = {i: bad.pop(i) for i in range(start, start + len(rows)) if i in bad}
+        rows[[i - start for i in reasons]] = np.nan
+        start += len(rows)
+        yield rows, reasons
 
 
 def decode_batches(

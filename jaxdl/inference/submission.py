@@ -219,12 +219,12 @@ def _written_values(
             raise InputError(f'submission_values={values}: {problem}; {_advice(class_names)}')
         return tuple(pairs[name] for name in class_names), ()
     present = {cells[-1] for _, cells in rows}
-    known = {spelling.canonical(name): name for name in class_names}
-    if values == NAMES or {spelling.canonical(value) for value in present} <= known.keys():
+    by_spelling = {spelling.canonical(name): name for name in class_names}
+    if values == NAMES or {spelling.canonical(value) for value in present} <= by_spelling.keys():
         # In the spelling of the sample, where it has one.
         spelt = {spelling.canonical(value): value for value in sorted(present)}
         return tuple(spelt.get(spelling.canonical(name), name) for name in class_names), ()
-    odd = next(value for value in sorted(present) if spelling.canonical(value) not in known)
+    odd = next(value for value in sorted(present) if spelling.canonical(value) not in by_spelling)
     raise InputError(
         f'{file}: column {columns.short(column)} has {columns.short(odd)}, which is no class of '
         f'the checkpoint; {_advice(class_names)}'
@@ -263,11 +263,11 @@ def write_sampled(
       InputError: the images of the sample are not those that were predicted.
     """
     places = _match_ids(path, sample.ids, ids) if sample.ids else list(range(len(ids)))
-    usual, mean = most_frequent(probabilities)
+    frequent, mean = most_frequent(probabilities)
 
     def cells(place: int) -> list[str]:
         row = mean if place in reasons else probabilities[place]
-        predicted = usual if place in reasons else int(row.argmax())
+        predicted = frequent if place in reasons else int(row.argmax())
         return [str(row[c]) for c in sample.classes] or [sample.values[predicted]]
 
     if sample.ids:
@@ -287,8 +287,10 @@ def name_classes(
       probabilities: float [n, classes].
       reasons: place -> why the image cannot be read.
     """
-    usual, _ = most_frequent(probabilities)
-    places = (usual if i in reasons else int(row.argmax()) for i, row in enumerate(probabilities))
+    frequent, _ = most_frequent(probabilities)
+    places = (
+        frequent if i in reasons else int(row.argmax()) for i, row in enumerate(probabilities)
+    )
     return [class_names[place] for place in places]
 
 

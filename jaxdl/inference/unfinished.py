@@ -29,12 +29,12 @@ class Unfinished:
     Attributes:
       folder: where they are.
       classes: number of columns.
-      done: number of rows when it was opened.
+      count: number of rows when it was opened.
     """
 
     folder: pathlib.Path
     classes: int
-    done: int
+    count: int
 
     def append(self, rows: np.ndarray, reasons: Mapping[int, str]) -> None:
         """Add the rows of a batch, float32 [b, classes], and reasons by place in all rows."""
@@ -85,16 +85,16 @@ def open_unfinished(
         yield unfinished
         ended = True
     finally:
-        done = len(_map_rows(folder / ROWS, classes))
-        if ended or not done:
+        count = len(_map_rows(folder / ROWS, classes))
+        if ended or not count:
             shutil.rmtree(folder, ignore_errors=True)
         lock.release()
-        if not (ended or done):
+        if not (ended or count):
             with contextlib.suppress(OSError):
                 for top in created[1:]:
                     top.rmdir()
-        if done and not ended:
-            warn(f'{done:,} predictions are saved; the same command resumes')
+        if count and not ended:
+            warn(f'{count:,} predictions are saved; the same command resumes')
 
 
 def _resume(folder: pathlib.Path, key: str, classes: int, batch_size: int) -> int:
@@ -110,12 +110,12 @@ def _resume(folder: pathlib.Path, key: str, classes: int, batch_size: int) -> in
             (folder / name).unlink(missing_ok=True)
         workdir.write(folder / KEY, key)
         return 0
-    done = _count_whole(rows) // batch_size * batch_size
+    count = _count_whole(rows) // batch_size * batch_size
     del rows
     if path.exists():
         with path.open('rb+') as file:
-            file.truncate(done * classes * 4)
-    return done
+            file.truncate(count * classes * 4)
+    return count
 
 
 def _count_whole(rows: np.ndarray) -> int:

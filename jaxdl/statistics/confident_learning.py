@@ -64,14 +64,14 @@ def find_label_issues(probabilities: np.ndarray, labels: np.ndarray) -> LabelIss
     if not np.isfinite(probabilities).all():
         raise InputError('probabilities: must be finite')
     counts = np.bincount(labels, minlength=classes)
-    own = probabilities[np.arange(n), labels]
-    sums = np.bincount(labels, own, classes)
+    of_label = probabilities[np.arange(n), labels]
+    sums = np.bincount(labels, of_label, classes)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     reached = np.where(probabilities >= thresholds - 1e-12, probabilities, -1.0)
     confident = np.where(reached.max(1) >= 0, reached.argmax(1), -1)
     others = probabilities.copy()
     others[np.arange(n), labels] = -np.inf
-    margin = own - others.max(1) if classes > 1 else np.zeros(n)
+    margin = of_label - others.max(1) if classes > 1 else np.zeros(n)
     issues = np.flatnonzero((confident >= 0) & (confident != labels))
     issues = issues[np.argsort(margin[issues], kind='stable')]
     return LabelIssues(issues, confident[issues], _wrong_share(confident, labels, classes))

@@ -12,20 +12,20 @@ import numpy as np
 LEVELS = 201  # quantiles that a checkpoint holds: steps of half a per cent
 
 
-class Kept(NamedTuple):
+class ThresholdEffect(NamedTuple):
     """Effect of a threshold on images with known classes.
 
     Attributes:
       share: share that was chosen.
       threshold: the probability.
-      kept: share of the images that reach the threshold.
-      accuracy: of the kept images; nan without such.
+      coverage: share of the images that reach the threshold.
+      accuracy: of the images that reach it; nan without such.
       accuracy_below: of the images below the threshold; nan without such.
     """
 
     share: float
     threshold: float
-    kept: float
+    coverage: float
     accuracy: float
     accuracy_below: float
 
@@ -62,7 +62,7 @@ def find_threshold(quantiles: Sequence[float], share: float) -> float:
 
 def measure_thresholds(
     probabilities: np.ndarray, labels: np.ndarray, shares: Sequence[float]
-) -> list[Kept]:
+) -> list[ThresholdEffect]:
     """Effect of the thresholds of several shares on the images that they are chosen on.
 
     Args:
@@ -75,7 +75,11 @@ def measure_thresholds(
     results = []
     for share in shares:
         threshold = find_threshold(quantiles, share)
-        kept = confidence >= threshold
+        accepted = confidence >= threshold
         mean = lambda chosen: float(correct[chosen].mean()) if chosen.any() else float('nan')
-        results.append(Kept(share, threshold, float(kept.mean()), mean(kept), mean(~kept)))
+        results.append(
+            ThresholdEffect(
+                share, threshold, float(accepted.mean()), mean(accepted), mean(~accepted)
+            )
+        )
     return results

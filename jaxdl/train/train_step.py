@@ -264,8 +264,8 @@ def variables_of_arrays(
       arrays: path -> array, of all variables.
     """
     shapes, _, _ = _variables(module, image_shape)
-    kept = {name: shapes[name] for name in ('params', *_state_collections(shapes))}
-    paths: dict[tuple[str, ...], Any] = dict(traverse_util.flatten_dict(kept))
+    declared = {name: shapes[name] for name in ('params', *_state_collections(shapes))}
+    paths: dict[tuple[str, ...], Any] = dict(traverse_util.flatten_dict(declared))
     values = {path: arrays['/'.join(path)] for path in paths}
     return dict(params={}, batch_stats={}) | traverse_util.unflatten_dict(values)
 

@@ -67,7 +67,7 @@ def variant_class(model: str) -> type[Variant]:
 
 def define_class(
     model: str,
-    own: Mapping[str, Any],
+    defaults: Mapping[str, Any],
     traced: Collection[str],
     limits: Mapping[str, tuple[float, float]],
 ) -> type[Variant]:
@@ -75,7 +75,7 @@ def define_class(
 
     Args:
       model: name of the network.
-      own: field -> default; a field of Variant of this name gets this default.
+      defaults: field -> default; a field of Variant of this name gets this default.
       traced: names of the fields whose other values run in the same program.
       limits: field -> least and largest value.
 
@@ -84,7 +84,7 @@ def define_class(
     """
     common = {f.name: f for f in dataclasses.fields(Variant)}
     content: dict[str, Any] = dict(__annotations__={}, __doc__=f'Settings of a run of {model!r}.')
-    for name, default in own.items():
+    for name, default in defaults.items():
         content['__annotations__'][name] = _annotation(default)
         rule = fields.finite
         if name in common:

@@ -236,10 +236,10 @@ class Plan:
 
     def merged(self) -> 'Plan':
         """The plan of the whole study: with the entries of all extensions, without extensions."""
-        whole = dataclasses.replace(self, extensions=())
+        merged = dataclasses.replace(self, extensions=())
         for extension in self.extensions:
-            whole = _merge(whole, extension.plan) if extension.plan else whole
-        return whole
+            merged = _merge(merged, extension.plan) if extension.plan else merged
+        return merged
 
 
 def _merge(plan: Plan, added: Plan) -> Plan:

@@ -1,6 +1,5 @@
 """Growing a finished study: seeds, options and conditions are added, everything else is refused."""
 
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 import studies
+from interruptions import Killed, run_until
 
 import jaxdl
 from jaxdl import main as command
@@ -229,33 +229,9 @@ def test_another_device_or_setting_is_refused(copy, monkeypatch):
         jaxdl.run(GROWN, copy)
 
 
-class Killed(BaseException):
-    """Ends a run at once; nothing is saved on the way out."""
-
-
-def epochs(folder):
-    lines = (folder / 'metrics.jsonl').read_text().splitlines()
-    return sum(json.loads(line)['event'] == 'epoch' for line in lines)
-
-
-def run_until(folder, monkeypatch, more, stop):
-    """Extend until so many epochs more, and stop as on a signal or a kill."""
-    limit = epochs(folder) + more
-
-    @contextlib.contextmanager
-    def stopped():
-        def interrupted():
-            if epochs(folder) < limit:
-                return None
-            if stop is Killed:
-                raise Killed
-            return stop
-
-        yield interrupted
-
-    with monkeypatch.context() as patch:
-        patch.setattr(signals, 'defer_signals', stopped)
-        ablation_run.run(GROWN, folder, command='jaxdl --experiment=mine.py --seeds=3')
+def extend_until(folder, monkeypatch, more, stop):
+    command_line = 'jaxdl --experiment=mine.py --seeds=3'
+    run_until(GROWN, folder, monkeypatch, more, stop, command=command_line)
 
 
 @pytest.mark.system
@@ -265,7 +241,7 @@ def test_an_interrupted_extension_keeps_the_old_result_and_ends_with_the_same_by
     old = {path: data for path, data in content(copy).items() if path.suffix in ('.csv', '.html')}
     for more, stop in ((1, Killed), (2, signal.SIGTERM)):
         with pytest.raises(Killed if stop is Killed else signals.Interrupted):
-            run_until(copy, monkeypatch, more, stop)
+            extend_until(copy, monkeypatch, more, stop)
         report.build(copy)
         assert old.items() <= content(copy).items()
         jaxdl.run(study(), copy)  # the command of the finished run reports it again

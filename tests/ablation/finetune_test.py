@@ -18,7 +18,6 @@ from jaxdl.config.recipe import Probe
 from jaxdl.errors import InputError
 from jaxdl.finetune import loop
 from jaxdl.finetune.evidence import find_evidence
-from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.workdir import tables
 from jaxdl.workdir.correct import read_correct
@@ -30,22 +29,6 @@ OPTIONS = {
     'probe': dict(stages=('probe',)),
 }
 TABLES = ('config.json', 'plan.json', 'results.csv', 'summary.csv', 'artifacts/metrics.csv')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def tiny():
-    """The small network as a row of the table, where it is recognised."""
-    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
-    yield
-    del ARCHITECTURES[finetunes.NAME]
-
-
-@pytest.fixture(scope='module')
-def top(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('finetune')
-    finetunes.weights(folder)
-    finetunes.images(folder)
-    return folder
 
 
 USUAL = dict(label_folds=Probe().label_folds)  # an ablation looks for no wrong labels

@@ -1,6 +1,5 @@
 """Whole ablations: files of the contract, identical bytes after resumption, diverged members."""
 
-import contextlib
 import csv
 import dataclasses
 import itertools
@@ -13,6 +12,7 @@ import time
 import numpy as np
 import pytest
 import studies
+from interruptions import Killed, count_epochs, run_until
 from PIL import Image
 from scipy import stats
 
@@ -187,51 +187,19 @@ def test_files_of_somebody_else_are_not_written_over(tmp_path):
     assert (tmp_path / 'report.md').read_text() == 'my own'
 
 
-class Killed(BaseException):
-    """Ends a run at once; nothing is saved on the way out."""
-
-
-def run_until(folder, monkeypatch, epoch, stop):
-    """Train until the journal has so many epochs more, and stop as on a signal or a kill."""
-    limit = epoch + (epochs(folder) if folder.exists() else 0)
-
-    @contextlib.contextmanager
-    def stopped():
-        def interrupted():
-            if epochs(folder) < limit:
-                return None
-            if stop is Killed:
-                raise Killed
-            return stop
-
-        yield interrupted
-
-    with monkeypatch.context() as patch:
-        if epoch:
-            patch.setattr(signals, 'defer_signals', stopped)
-        ablation_run.run(INTERRUPTED, folder)
-
-
 INTERRUPTED = select_options(
     studies.initialisations(checkpoint_seconds=0, epochs=3, chunk=1), ['zeros']
 )
 
 
-def epochs(folder):
-    return sum(
-        json.loads(line)['event'] == 'epoch'
-        for line in (folder / 'metrics.jsonl').read_text().splitlines()
-    )
-
-
 @pytest.mark.system
 def test_interrupted_three_times_gives_the_same_bytes(tmp_path, monkeypatch):
-    run_until(tmp_path / 'whole', monkeypatch, 0, None)
+    ablation_run.run(INTERRUPTED, tmp_path / 'whole')
     for epoch, stop in ((2, signal.SIGINT), (3, signal.SIGTERM), (3, Killed)):
         with pytest.raises(Killed if stop is Killed else signals.Interrupted):
-            run_until(tmp_path / 'cut', monkeypatch, epoch, stop)
+            run_until(INTERRUPTED, tmp_path / 'cut', monkeypatch, epoch, stop)
     assert not (tmp_path / 'cut' / 'results.csv').exists()
-    run_until(tmp_path / 'cut', monkeypatch, 0, None)
+    ablation_run.run(INTERRUPTED, tmp_path / 'cut')
     for name in ('results.csv', 'summary.csv', 'correct.npz', 'config.json', 'plan.json'):
         assert (tmp_path / 'cut' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes(), (
             name
@@ -239,7 +207,7 @@ def test_interrupted_three_times_gives_the_same_bytes(tmp_path, monkeypatch):
     run = json.loads((tmp_path / 'cut' / 'run.json').read_text())
     assert run['resumed'] == 3
     assert all(group['traces'] == 1 for group in run['groups'])
-    whole, cut = (epochs(tmp_path / name) for name in ('whole', 'cut'))
+    whole, cut = (count_epochs(tmp_path / name) for name in ('whole', 'cut'))
     assert whole <= cut <= whole + 1  # a resumed chunk continues: only the kill loses an epoch
 
 

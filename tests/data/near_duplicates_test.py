@@ -9,6 +9,7 @@ from sklearn.datasets import load_sample_images
 
 from jaxdl.data import near_duplicates
 from jaxdl.errors import InputError
+from jaxdl.report.page import data_check
 
 SIDE = 64
 
@@ -172,3 +173,12 @@ def test_equal_images_are_one_group_and_are_looked_for_once(monkeypatch):
     assert len(np.unique(groups)) == 13
     monkeypatch.setattr(near_duplicates, 'compute_hashes', None)
     assert near_duplicates.find_similar(images).tolist() == [[0, 12]]
+
+
+def test_the_report_states_the_false_alarms_that_the_benchmark_finds():
+    """Products on a plain background; the characters depend on Pillow's font."""
+    benchmark = pytest.importorskip('benchmarks.near_duplicates', reason='the tests stand alone')
+    rng = np.random.default_rng(0)
+    images = np.stack([np.asarray(benchmark.draw_product(rng)) for _ in range(600)])
+    share = len(np.unique(near_duplicates.find_similar(images))) / len(images)
+    assert f'{100 * share:.1f} % (products on a plain background)' in data_check.ALARMS

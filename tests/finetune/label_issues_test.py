@@ -12,20 +12,12 @@ from jaxdl.data import bursts
 from jaxdl.errors import InputError
 from jaxdl.finetune import label_issues
 from jaxdl.finetune import run as finetune
-from jaxdl.models import ARCHITECTURES
 
 FLIPPED = (5, 14, 20, 33)
 
 
-@pytest.fixture(scope='module', autouse=True)
-def tiny():
-    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
-    yield
-    del ARCHITECTURES[finetunes.NAME]
-
-
 @pytest.fixture(scope='module')
-def experiment(tmp_path_factory):
+def experiment(tiny_network, tmp_path_factory):
     """A probe of images of three colours, some with the label of another."""
     top = tmp_path_factory.mktemp('issues')
     finetunes.weights(top)

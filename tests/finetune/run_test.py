@@ -15,28 +15,11 @@ from jaxdl.config.overrides import check, override
 from jaxdl.errors import InputError
 from jaxdl.finetune import loop, setup
 from jaxdl.finetune import run as finetune
-from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime import checkpoint
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.train.settings import TrainSettings
 from jaxdl.train.variant import Variant
 from jaxdl.workdir import tables
-
-
-@pytest.fixture(scope='module', autouse=True)
-def tiny():
-    """The small network as a row of the table, where it is recognised."""
-    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
-    yield
-    del ARCHITECTURES[finetunes.NAME]
-
-
-@pytest.fixture(scope='module')
-def top(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('finetune')
-    finetunes.weights(folder)
-    finetunes.images(folder)
-    return folder
 
 
 @pytest.fixture(scope='module')

@@ -27,7 +27,6 @@ from jaxdl.inference import gradcam, serving
 from jaxdl.inference.predictor import Predictor
 from jaxdl.inference.serving import service
 from jaxdl.inference.serving.neighbours import Neighbours
-from jaxdl.models import ARCHITECTURES
 from jaxdl.runtime import caches
 
 pytest.importorskip('starlette')
@@ -74,15 +73,13 @@ addEventListener('load', async () => {
 
 
 @pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
+def checkpoint(tiny_network, tmp_path_factory):
     """A finished probe whose images are where its config says."""
     top = tmp_path_factory.mktemp('serving')
-    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
     finetunes.weights(top)
     finetunes.images(top)
     finetune.run(finetunes.experiment(top, stages=('probe',)), top / 'run')
-    yield top / 'run'
-    del ARCHITECTURES[finetunes.NAME]
+    return top / 'run'
 
 
 @pytest.fixture(scope='module')

@@ -94,7 +94,7 @@ def test_rows_resume_in_whole_batches_and_torn_rows_are_dropped(tmp_path):
     with interrupted(output) as saved:
         saved.append(first, {1: 'cut short', 4: 'no such file'})
     with interrupted(output) as saved:
-        assert saved.done == 4
+        assert saved.count == 4
         np.testing.assert_array_equal(saved.read()[0], values[:4])
         assert saved.read()[1] == {1: 'cut short'}
         saved.append(values[4:6], {})
@@ -102,7 +102,7 @@ def test_rows_resume_in_whole_batches_and_torn_rows_are_dropped(tmp_path):
     with (folder / unfinished.ROWS).open('ab') as file:
         file.write(bytes(4 * 3 * 2) + b'torn')  # as after a power cut
     with unfinished.open_unfinished(output, 'key', 3, 2) as saved:
-        assert saved.done == 6
+        assert saved.count == 6
         saved.append(np.full((1, 3), np.nan, np.float32), {6: 'an empty file'})
         assert saved.read()[1] == {1: 'cut short', 6: 'an empty file'}
     assert list(tmp_path.iterdir()) == []

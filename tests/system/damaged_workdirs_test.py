@@ -19,7 +19,6 @@ from PIL import Image
 
 from jaxdl import main
 from jaxdl.finetune import loop
-from jaxdl.models import ARCHITECTURES
 from jaxdl.report.page import plots
 from jaxdl.report.page.blocks import Drawing
 from jaxdl.runtime import signals
@@ -54,15 +53,13 @@ HARMS = dict(
 
 
 @pytest.fixture(scope='module', autouse=True)
-def quick():
+def quick(tiny_network):
     """The small network as a row of the table, and figures that cost nothing."""
-    ARCHITECTURES[finetunes.NAME] = finetunes.TINY
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
             plots, 'draw', lambda plot: Drawing(b'<svg/>', b'<svg/>', b'picture', (1, 1), (1, 1))
         )
         yield
-    del ARCHITECTURES[finetunes.NAME]
 
 
 class Runs:

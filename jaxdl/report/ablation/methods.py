@@ -220,8 +220,8 @@ def _search(study: AblationRun, condition: str) -> str:
             'option are further points. '
         )
     plan = study.search(condition)
-    for option, own in (plan.ranges if plan else {}).items():
-        fixed = [words.field(name) for name in design['search'] if name not in own]
+    for option, searched_fields in (plan.ranges if plan else {}).items():
+        fixed = [words.field(name) for name in design['search'] if name not in searched_fields]
         if fixed:
             verb = 'was' if len(fixed) == 1 else 'were'
             text += f'For {markup.name(option)}, {words.listing(fixed)} {verb} not searched. '

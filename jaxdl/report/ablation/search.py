@@ -104,12 +104,12 @@ def _halving(study: AblationRun, condition: str) -> str:
         parts.append(f'{words.count(points, "point")} to epoch {end}')
         trained += points * (end - first)
         points = survivors(points, plan.halving)
-    whole = plan.trials * plan.rungs[-1]
+    full_epochs = plan.trials * plan.rungs[-1]
     return (
         ' Successive halving compared the points of one option after each part: '
         f'{words.listing(parts)} of the planned points, under the learning-rate schedule of all '
-        f'epochs. The planned points took {trained:,} of {words.count(whole, "epoch")} per seed, '
-        f'{100 * (1 - trained / whole):.0f}{words.SPACE}% fewer.'
+        f'epochs. The planned points took {trained:,} of {words.count(full_epochs, "epoch")} '
+        f'per seed, {100 * (1 - trained / full_epochs):.0f}{words.SPACE}% fewer.'
     )
 
 

@@ -47,7 +47,7 @@ def _unknown(scaled: np.ndarray, labels: np.ndarray) -> list[Block]:
         [
             f'{row.share:g}',
             f'{row.threshold:.3f}',
-            words.percent(row.kept),
+            words.percent(row.coverage),
             *('' if np.isnan(value) else words.percent(value) for value in row[3:]),
         ]
         for row in rejection.measure_thresholds(probabilities, labels, SHARES)

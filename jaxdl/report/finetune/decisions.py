@@ -40,13 +40,17 @@ def blocks(fitted: FineTuneRun, name: str) -> list[Block]:
             count += changed
             default = _write(defaults[field]) if field in defaults else words.DASH
             rows.append([markup.code(field), _write(value), default, _results(entries)])
-    shown = [row for row in rows if row[3] != NO_EVIDENCE]
+    with_evidence = [row for row in rows if row[3] != NO_EVIDENCE]
     verb = 'differ' if count != 1 else 'differs'
-    evidence = f'Ablations varied {len(shown)}.' if shown else 'No ablation varied any of them.'
+    evidence = (
+        f'Ablations varied {len(with_evidence)}.'
+        if with_evidence
+        else 'No ablation varied any of them.'
+    )
     summary = f'{words.count(count, "setting")} {verb} from the defaults. {evidence}'
     if not rows:
         return [Paragraph(summary)]
-    more = [] if shown else [Paragraph(_advice())]
+    more = [] if with_evidence else [Paragraph(_advice())]
     table = Table(
         'Settings and evidence', ('Setting', 'Value', 'Default', 'Evidence'), rows, 'lwww'
     )

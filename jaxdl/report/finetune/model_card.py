@@ -38,9 +38,11 @@ def predict(fitted: FineTuneRun) -> list[Block]:
         file, rows = markup.code(words.local(submission['file'])), submission.get('rows')
         text = f'Predictions for the images without labels: {file}, {words.exactly(rows)} rows.'
         if submission.get('unread'):
-            usual = markup.name(words.local(str(submission.get('unread_as'))))
+            substitute = markup.name(words.local(str(submission.get('unread_as'))))
             count = words.count(submission['unread'], 'image')
-            text += f' {count} cannot be read and got the most frequent predicted class, {usual}.'
+            text += (
+                f' {count} cannot be read and got the most frequent predicted class, {substitute}.'
+            )
         predicted = [Paragraph(text)]
     return [
         *predicted,

@@ -77,8 +77,8 @@ def as_latex(table: Table, name: str = '') -> str:
 def _wrap(head: str) -> list[str]:
     """Lines of a heading; one with marks stays whole."""
     text = ' '.join(str(head).split('\n'))
-    whole = markup.plain(text) != text
-    return [text] if whole else textwrap.wrap(text, HEAD, break_long_words=False) or ['']
+    has_markup = markup.plain(text) != text
+    return [text] if has_markup else textwrap.wrap(text, HEAD, break_long_words=False) or ['']
 
 
 def _guard(text: str) -> str:
