@@ -58,7 +58,7 @@ def export(
         written.
     """
     _check(module, card)
-    host = jax.device_get({name: variables[name] for name in ('params', 'batch_stats')})
+    host = jax.device_get({name: variables.get(name, {}) for name in ('params', 'batch_stats')})
     host = with_adjustment(host, card.adjustment)
     tensors = {
         k: v.astype(np.float32, copy=False)

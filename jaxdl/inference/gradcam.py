@@ -1,9 +1,10 @@
 """Grad-CAM: maps of the image regions that raise the logit of a class.
 
 Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based
-localization". The head reads the mean over the last feature map, so the gradient of a logit with
-respect to the map is the same everywhere: the class's row of the head over the area of the map. For
-these networks Grad-CAM equals CAM (Zhou et al. 2016).
+localization". The features are a function of the mean over the last feature map, so the gradient
+of a logit with respect to the map is the same everywhere. Where the head reads the mean itself, the
+gradient is the class's row of the head over the area of the map, and Grad-CAM equals CAM (Zhou et
+al. 2016).
 """
 
 import functools
@@ -17,7 +18,6 @@ import numpy as np
 from jaxdl import augment
 from jaxdl.inference import tta
 from jaxdl.models.folded import FoldedNetwork
-from jaxdl.models.network import pool
 from jaxdl.models.norm import to_float32
 
 
@@ -76,7 +76,7 @@ def _map(network: FoldedNetwork, batch: jax.Array, classes: jax.Array, size: int
     preprocessing = network.module.preprocessing
     images = tta.normalize(_centre(batch, preprocessing.crop, size), preprocessing)
     features = to_float32(network.feature_map(images))
-    logits, pull = jax.vjp(lambda values: network.classify(pool(values)), features)
+    logits, pull = jax.vjp(lambda values: network.classify(network.pool(values)), features)
     (gradient,) = pull(jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
     return jax.nn.relu((features * gradient.mean((1, 2), keepdims=True)).sum(-1))
 

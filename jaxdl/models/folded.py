@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from jaxdl.models.families import family_of
-from jaxdl.models.network import Network, pool
+from jaxdl.models.network import Network
 
 
 @struct.dataclass
@@ -31,13 +32,17 @@ class FoldedNetwork:
         return self.classify(self.features(images))
 
     def feature_map(self, images: jax.Array) -> jax.Array:
-        """Last feature map [batch, rows, columns, features]."""
+        """Last feature map [batch, rows, columns, channel]."""
         family = family_of(self.module.architecture)
         return family.feature_map(self.module, self.weights, images)
 
+    def pool(self, feature_map: jax.Array) -> jax.Array:
+        """Features, float32 [batch, features], of a feature map; no norm there is folded."""
+        return jnp.asarray(self.module.apply({'params': self.weights}, feature_map, method='pool'))
+
     def features(self, images: jax.Array) -> jax.Array:
-        """Means of the last feature map, float32 [batch, features]."""
-        return pool(self.feature_map(images))
+        """The pooled feature map, float32 [batch, features]."""
+        return self.pool(self.feature_map(images))
 
     def classify(self, features: jax.Array) -> jax.Array:
         """Logits [batch, num_classes] of features [batch, features]."""
@@ -52,11 +57,11 @@ def fold(module: Network, variables: Mapping[str, Any]) -> FoldedNetwork:
 
     Args:
       module: a network of `ARCHITECTURES`.
-      variables: its `params` and `batch_stats`; arrays, not tracers.
+      variables: its `params`, and `batch_stats` where there are batch norms; arrays, not tracers.
 
     Returns:
       The folded network. Its outputs equal those of `module.apply` up to rounding.
     """
-    host = jax.device_get({name: variables[name] for name in ('params', 'batch_stats')})
+    host = jax.device_get({name: variables.get(name, {}) for name in ('params', 'batch_stats')})
     family = family_of(module.architecture)
     return FoldedNetwork(family.fold(module, host['params'], host['batch_stats']), module)

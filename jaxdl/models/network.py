@@ -41,7 +41,7 @@ class Row(Protocol):
 
     @property
     def features(self) -> int:
-        """Channels of the last feature map."""
+        """Number of pooled features, which the head reads."""
         ...
 
     @property
@@ -71,7 +71,7 @@ class Row(Protocol):
 
 
 class Network(nn.Module):
-    """Feature map, mean over the map, dense layer `head`; a subclass defines `feature_map`.
+    """Feature map, pooling, dense layer `head`; a subclass defines `feature_map`.
 
     Parameters are named by parts: the stem (`conv1`, `bn1`, ...), blocks `layer1_0`, `layer1_1`,
     ..., sometimes `norm`, and `head`. With `num_classes` 0 there is no head, and features come in
@@ -107,13 +107,20 @@ class Network(nn.Module):
             ..., `norm`) whose norms do.
 
         Returns:
-          [batch, rows, columns, features].
+          [batch, rows, columns, channel].
         """
         raise NotImplementedError
 
+    def pool(self, feature_map: jax.Array) -> jax.Array:
+        """Features, float32 [batch, features], of a feature map [batch, rows, columns, channel].
+
+        The mean over the map; a subclass may add layers behind it.
+        """
+        return to_float32(feature_map).mean((1, 2))
+
     def features(self, images: jax.Array, train: Training = False) -> jax.Array:
-        """Means of the last feature map, [batch, features]; arguments as of `feature_map`."""
-        return pool(self.feature_map(images, train))
+        """The pooled feature map, [batch, features]; arguments as of `feature_map`."""
+        return self.pool(self.feature_map(images, train))
 
     def classify(
         self, features: jax.Array, train: bool = False, dropout: jax.Array | float = 0.0
@@ -148,11 +155,6 @@ class Network(nn.Module):
         """
         features = self.features(images, train if norms is None else norms)
         return self.classify(features, bool(train), dropout)
-
-
-def pool(feature_map: jax.Array) -> jax.Array:
-    """Mean over a feature map [batch, rows, columns, features], float32 [batch, features]."""
-    return to_float32(feature_map).mean((1, 2))
 
 
 def trains(train: Training, part: str) -> bool:

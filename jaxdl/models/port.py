@@ -179,7 +179,8 @@ def to_variables(
     wrong = [f'{names[p]} {tensors[names[p]].shape}' for p in shapes if p in other and p not in new]
     _check_fit(architecture, classes, unread, missing, wrong)
     filled = {path: value for path, value in arrays.items() if path not in new}
-    return unflatten_dict(filled | _initial_values(module, new, in_channels))
+    values = unflatten_dict(filled | _initial_values(module, new, in_channels))
+    return dict(params={}, batch_stats={}) | values  # not every family has batch norms
 
 
 def adapt_kernel(kernel: np.ndarray, in_channels: int) -> np.ndarray:
