@@ -6,6 +6,7 @@
 // image are zeros. jaxdl/models/depthwise.py says what is computed.
 
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "lanes.h"
@@ -18,7 +19,7 @@ using jaxdl::by_lanes;
 
 // Outputs of a row that are summed at once; tasks of the gradient of the kernel, which does not
 // depend on the number of threads.
-constexpr int64_t kBlock = 4, kParts = 32;
+constexpr int64_t kBlock = 8, kParts = 32;
 
 struct Shape {
   int64_t batch, height, width, channels, rows, columns, out_height, out_width, stride, top, left;
@@ -38,6 +39,16 @@ struct Range {
 Range inside(int64_t start, int64_t taps, int64_t side) {
   return {std::max<int64_t>(0, -start), std::min(taps, side - start)};
 }
+
+// Outputs of a row whose windows lie inside of the image.
+Range inside_outputs(const Shape& s) {
+  const int64_t first = std::min(s.out_width, (s.left + s.stride - 1) / s.stride);
+  const int64_t room = s.width + s.left - s.columns;
+  return {first, room < 0 ? first : std::clamp(room / s.stride + 1, first, s.out_width)};
+}
+
+template <int N>
+using Count = std::integral_constant<int, N>;
 
 // What is added to a convolution and how it ends: bias [channel] or null; 0: nothing, 1: ReLU,
 // 2: ReLU6.
@@ -78,10 +89,7 @@ void forward_row(const Shape& s, const float* image, const float* kernel, float*
                  const After& after) {
   const int64_t start = y * s.stride - s.top;
   const Range rows = inside(start, s.rows, s.height), all = {0, s.columns};
-  // The first output whose window begins inside, and the first whose window ends outside.
-  const int64_t first = std::min(s.out_width, (s.left + s.stride - 1) / s.stride);
-  const int64_t room = s.width + s.left - s.columns;
-  const int64_t last = room < 0 ? first : std::clamp(room / s.stride + 1, first, s.out_width);
+  const auto [first, last] = inside_outputs(s);
   by_lanes(s.channels, [&](auto lanes, int64_t c) {
     auto border = [&](int64_t x) {
       const Range columns = inside(x * s.stride - s.left, s.columns, s.width);
@@ -100,24 +108,42 @@ void forward_row(const Shape& s, const float* image, const float* kernel, float*
 // A row of the gradient of the images: every pixel gathers from the windows that it is in. With
 // stride 1 that is a convolution with the kernel turned round, which `run` leaves to forward_row.
 void data_row(const Shape& s, const float* gradient, const float* kernel, float* image, int64_t y) {
+  struct Tap {
+    const float *weights, *from;
+  };
+  std::vector<Tap> taps;
   for (int64_t x = 0; x < s.width; ++x) {
+    taps.clear();
+    for (int64_t i = 0; i < s.rows; ++i) {
+      const int64_t down = y + s.top - i;
+      if (down < 0 || down % s.stride || down / s.stride >= s.out_height) continue;
+      for (int64_t j = 0; j < s.columns; ++j) {
+        const int64_t right = x + s.left - j;
+        if (right < 0 || right % s.stride || right / s.stride >= s.out_width) continue;
+        taps.push_back({kernel + (i * s.columns + j) * s.channels,
+                        gradient + down / s.stride * s.out_row() + right / s.stride * s.channels});
+      }
+    }
     by_lanes(s.channels, [&](auto lanes, int64_t c) {
       auto sum = lanes.all(0);
-      for (int64_t i = 0; i < s.rows; ++i) {
-        const int64_t down = y + s.top - i;
-        if (down < 0 || down % s.stride || down / s.stride >= s.out_height) continue;
-        const float* from = gradient + down / s.stride * s.out_row() + c;
-        const float* weights = kernel + i * s.columns * s.channels + c;
-        for (int64_t j = 0; j < s.columns; ++j) {
-          const int64_t right = x + s.left - j;
-          if (right < 0 || right % s.stride || right / s.stride >= s.out_width) continue;
-          sum += lanes.load(weights + j * s.channels) *
-                 lanes.load(from + right / s.stride * s.channels);
-        }
-      }
+      for (const Tap& tap : taps) sum += lanes.load(tap.weights + c) * lanes.load(tap.from + c);
       lanes.store(image + x * s.channels + c, sum);
     });
   }
+}
+
+// Adds what outputs [first, last) of a row give to N taps side by side, for some channels.
+template <int N, typename L>
+void add_taps(const Shape& s, L lanes, const float* from, const float* gradient, float* kernel,
+              int64_t first, int64_t last) {
+  typename L::V sums[N];
+  for (int n = 0; n < N; ++n) sums[n] = lanes.load(kernel + n * s.channels);
+  for (int64_t x = first; x < last; ++x) {
+    const auto g = lanes.load(gradient + x * s.channels);
+    const float* pixel = from + x * s.stride * s.channels;
+    for (int n = 0; n < N; ++n) sums[n] += g * lanes.load(pixel + n * s.channels);
+  }
+  for (int n = 0; n < N; ++n) lanes.store(kernel + n * s.channels, sums[n]);
 }
 
 // Adds what a row of outputs gives to the gradient of the kernel.
@@ -125,24 +151,30 @@ void kernel_row(const Shape& s, const float* image, const float* gradient, float
                 int64_t y) {
   const int64_t start = y * s.stride - s.top;
   const Range rows = inside(start, s.rows, s.height);
-  for (int64_t i = rows.first; i < rows.last; ++i) {
-    for (int64_t j = 0; j < s.columns; ++j) {
-      // Outputs whose tap j is inside: x stride - left + j in [0, width).
-      const int64_t first = std::max<int64_t>(0, (s.left - j + s.stride - 1) / s.stride);
-      const int64_t room = s.width - 1 + s.left - j;
-      const int64_t last = room < 0 ? 0 : std::min(s.out_width, room / s.stride + 1);
-      const float* from = image + (start + i) * s.row() + (j - s.left) * s.channels;
-      float* to = kernel + (i * s.columns + j) * s.channels;
-      by_lanes(s.channels, [&](auto lanes, int64_t c) {
-        auto sum = lanes.load(to + c);
-        for (int64_t x = first; x < last; ++x) {
-          sum += lanes.load(from + x * s.stride * s.channels + c) *
-                 lanes.load(gradient + x * s.channels + c);
+  const Range middle = inside_outputs(s);
+  by_lanes(s.channels, [&](auto lanes, int64_t c) {
+    for (int64_t i = rows.first; i < rows.last; ++i) {
+      const float* from = image + (start + i) * s.row() - s.left * s.channels + c;
+      float* to = kernel + i * s.columns * s.channels + c;
+      auto border = [&](int64_t x) {
+        const Range columns = inside(x * s.stride - s.left, s.columns, s.width);
+        for (int64_t j = columns.first; j < columns.last; ++j) {
+          add_taps<1>(s, lanes, from + j * s.channels, gradient + c, to + j * s.channels, x, x + 1);
         }
-        lanes.store(to + c, sum);
-      });
+      };
+      for (int64_t x = 0; x < middle.first; ++x) border(x);
+      int64_t j = 0;  // several taps at once: a gradient is read once, and no sum waits for another
+      auto taps = [&](auto count) {
+        constexpr int N = decltype(count)::value;
+        for (; j + N <= s.columns; j += N) {
+          add_taps<N>(s, lanes, from + j * s.channels, gradient + c, to + j * s.channels,
+                      middle.first, middle.last);
+        }
+      };
+      taps(Count<7>{}), taps(Count<5>{}), taps(Count<3>{}), taps(Count<1>{});
+      for (int64_t x = middle.last; x < s.out_width; ++x) border(x);
     }
-  }
+  });
 }
 
 enum Direction { kForward, kData, kKernel };

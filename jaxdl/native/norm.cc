@@ -145,6 +145,8 @@ int backward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const Ba
            [&](auto lanes, int64_t c, int64_t i, auto& sum, auto& product) {
              const auto x = lanes.load(at.images + i), d = passed(lanes, c, i, x);
              if (at.out) lanes.store(at.d_skip + i, d);
+             // Without moments of the batch this is the gradient of the images: one pass is enough.
+             if (!set.norm) lanes.store(at.d_images + i, lanes.load(slant.data() + c) * d);
              sum += d, product += d * (x - lanes.load(at.mean + c));
            });
   });
@@ -157,14 +159,14 @@ int backward(ffi::ThreadPool& pool, const Shape& s, const Setting& set, const Ba
     by_value[c] = -share * inverse[c] * at.d_scale[c];
     by_one[c] = -share * at.d_bias[c] - by_value[c] * at.mean[c];
   }
+  if (!set.norm) return status;
   return status | jaxdl::share(pool, s.parts(), [&](int64_t part) {
            values(s, part, [&](auto lanes, int64_t c, int64_t i) {
              const auto x = lanes.load(at.images + i);
              const auto d = at.out ? lanes.load(at.d_skip + i) : passed(lanes, c, i, x);
-             auto found = lanes.load(slant.data() + c) * d;
-             if (set.norm)
-               found += lanes.load(by_value.data() + c) * x + lanes.load(by_one.data() + c);
-             lanes.store(at.d_images + i, found);
+             lanes.store(at.d_images + i, lanes.load(slant.data() + c) * d +
+                                              lanes.load(by_value.data() + c) * x +
+                                              lanes.load(by_one.data() + c));
            });
          });
 }

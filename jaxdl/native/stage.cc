@@ -253,7 +253,8 @@ struct Channels : jaxdl::Lanes<N> {  // N of them at once, from `c` on
 template <typename Each>
 void by_channels(const Shape& s, const Setting& set, const Arrays& at, Each each) {
   int64_t c = 0;
-  for (; c + 16 <= s.channels; c += 16) each(Channels<16>{{}, s, set, at, c});
+  constexpr int N = jaxdl::kLanes;
+  for (; c + N <= s.channels; c += N) each(Channels<N>{{}, s, set, at, c});
   for (; c + 8 <= s.channels; c += 8) each(Channels<8>{{}, s, set, at, c});
   for (; c + 4 <= s.channels; c += 4) each(Channels<4>{{}, s, set, at, c});
   for (; c < s.channels; ++c) each(Channels<1>{{}, s, set, at, c});
