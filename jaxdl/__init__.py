@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from jaxdl._version import __version__ as __version__
 
-# Turn off the telemetry of huggingface_hub, datasets and wandb, unless the variables are set.
+# Turn off the telemetry of packages that jaxdl imports, unless the variables are set.
 os.environ.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
 os.environ.setdefault('HF_UPDATE_DOWNLOAD_COUNTS', '0')
 os.environ.setdefault('WANDB_ERROR_REPORTING', 'false')
+os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
 
 _HOME = {
     'Ablation': 'config.experiment',

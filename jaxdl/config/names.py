@@ -6,4 +6,4 @@ A test compares each tuple with its table: `train.diagnostics.PROBES`, `train.fi
 
 PROBES = ('gradient_norms', 'distinct_units', 'boundary')
 PICTURES = ('contact_sheet', 'logit_gradients')
-TRACKERS = ('tensorboard', 'wandb')
+TRACKERS = ('tensorboard', 'wandb', 'mlflow', 'trackio')

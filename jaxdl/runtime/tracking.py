@@ -1,101 +1,19 @@
-"""Trackers: TensorBoard and Weights & Biases.
-
-A tracker is open while its run trains, and takes named numbers at a step. Nothing leaves the
-machine by default: Weights & Biases writes into the workdir (`offline`), to be sent by `wandb
-sync`, unless WANDB_MODE is another.
-"""
+"""Send numbers of a run to trackers while the run trains."""
 
 import collections
 import contextlib
-import dataclasses
-import hashlib
 import importlib.util
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxdl import workdir
 from jaxdl.errors import InputError
+from jaxdl.runtime.trackers import TRACKERS, Tell
 from jaxdl.workdir.tables import hyperparameters
 
 Note = Callable[..., None]
-Tell = Callable[[Mapping[str, float], int], None]  # (named numbers, step)
-FLUSH = 1  # seconds until numbers are in the file
-
-
-@dataclasses.dataclass(frozen=True)
-class Tracker:
-    """A row of TRACKERS.
-
-    Attributes:
-      module: the module that it needs.
-      begin: opens it for a workdir and closes it.
-    """
-
-    module: str
-    begin: Callable[[pathlib.Path], contextlib.AbstractContextManager[Tell]]
-
-
-@contextlib.contextmanager
-def _tensorboard(folder: pathlib.Path) -> Iterator[Tell]:
-    from tensorboardX import SummaryWriter
-
-    with SummaryWriter(str(folder / 'tensorboard'), flush_secs=FLUSH) as writer:
-
-        def tell(numbers: Mapping[str, float], step: int) -> None:
-            for name, value in numbers.items():
-                writer.add_scalar(name, value, step)
-
-        yield tell
-
-
-@contextlib.contextmanager
-def _wandb(folder: pathlib.Path) -> Iterator[Tell]:
-    """Open a run of Weights & Biases.
-
-    Its id is derived from the workdir's path and configuration, so a resumed run is the same one.
-    """
-    import wandb
-
-    mode, top = os.environ.get('WANDB_MODE', 'offline'), folder.resolve()
-    if mode not in MODES:
-        raise InputError(
-            f'WANDB_MODE={mode}: must be one of {", ".join(MODES)}; unset, nothing is sent'
-        )
-    config = (top / 'config.json').read_bytes() if (top / 'config.json').exists() else b'{}'
-    try:
-        run = wandb.init(
-            project='jaxdl',
-            name=top.name,
-            id=hashlib.sha256(str(top).encode() + config).hexdigest()[:16],
-            config=workdir.parse(config.decode()),
-            dir=str(top),
-            mode=mode,  # type: ignore[arg-type]
-            resume='allow',
-            reinit='create_new',
-            settings=wandb.Settings(**QUIET),
-        )
-    except wandb.Error as error:
-        raise InputError(f'trackers: wandb failed ({error}): use WANDB_MODE=offline') from None
-    run.define_metric(
-        '*', step_metric='at'
-    )  # groups follow one another, each from its own first epoch
-    try:
-        yield lambda numbers, step: run.log(dict(numbers, at=step))
-    except BaseException:  # `with run` would print its traceback
-        run.finish(exit_code=1)
-        raise
-    run.finish()
-
-
-MODES = ('online', 'offline', 'disabled')
-QUIET: dict[str, Any] = dict(
-    console='off', silent=True, x_disable_stats=True, save_code=False, disable_git=True
-)
-TRACKERS = {'tensorboard': Tracker('tensorboardX', _tensorboard), 'wandb': Tracker('wandb', _wandb)}
 
 
 def check(names: Sequence[str]) -> None:

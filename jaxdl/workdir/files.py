@@ -48,7 +48,8 @@ MADE_AGAIN = (
 NOT_AS_WRITTEN = f'is damaged or gone, by {SUMS}'
 UNREAD = ('wandb',)  # wandb creates links in it, and nothing of it is read
 TEMPORARY = '.jaxdl-'  # how the names of unfinished files begin
-OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables', 'tensorboard', 'wandb')
+OWN_FOLDERS = ('artifacts', 'checkpoints', 'figures', 'parts', 'tables')
+OWN_FOLDERS += ('mlflow', 'tensorboard', 'wandb')  # of trackers
 
 
 class DamagedFile(InputError):
