@@ -15,20 +15,24 @@ Layers = Mapping[str, Mapping[str, jax.Array]]
 
 
 def squeeze_excite(
-    layers: Layers, images: jax.Array, activation: Callable[[jax.Array], jax.Array] = nn.relu
+    layers: Layers,
+    images: jax.Array,
+    activation: Callable[[jax.Array], jax.Array] = nn.relu,
+    gate: Callable[[jax.Array], jax.Array] = nn.sigmoid,
 ) -> jax.Array:
-    """Two dense layers with an activation between them, then a sigmoid (`se`).
+    """Two dense layers with an activation between them, then a gate (`se`).
 
     Args:
       layers: `fc1` and `fc2`, as convolutions of 1 x 1.
       images: float [batch, height, width, channel].
       activation: of the first layer.
+      gate: of the second layer.
 
     Returns:
       The images times the gates.
     """
     values = images.mean((1, 2))
-    for name, function in (('fc1', activation), ('fc2', nn.sigmoid)):
+    for name, function in (('fc1', activation), ('fc2', gate)):
         kernel, bias = (layers[name][leaf].astype(values.dtype) for leaf in ('kernel', 'bias'))
         values = function(values @ kernel[0, 0] + bias[None])
     return images * values[:, None, None]

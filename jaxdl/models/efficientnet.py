@@ -1,4 +1,4 @@
-"""EfficientNets and MobileNetV2: one module for every row of `efficientnet_rows`."""
+"""EfficientNets, MobileNetV2 and MobileNetV3: one module for every row of `efficientnet_rows`."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,10 +12,18 @@ from jaxdl.models.affine import conv_affine, fold_norms, merge
 from jaxdl.models.attention import Parameters, squeeze_excite
 from jaxdl.models.conv import conv_large
 from jaxdl.models.depthwise import depthwise, pad_before
-from jaxdl.models.efficientnet_rows import EfficientNetRow, Layer, Stage, layers_of, squeezed_after
+from jaxdl.models.efficientnet_rows import (
+    EfficientNetRow,
+    Layer,
+    Stage,
+    layers_of,
+    squeezed_after,
+    squeezed_width,
+    stride_of,
+)
 from jaxdl.models.layers import Conv
 from jaxdl.models.network import Network, Training, apply_layers, trains
-from jaxdl.models.norm import ACTIVATIONS, BatchNorm
+from jaxdl.models.norm import ACTIVATIONS, BatchNorm, activate
 
 
 class EfficientNet(Network):
@@ -23,7 +31,8 @@ class EfficientNet(Network):
 
     Blocks have convolutions `conv1`, `conv2`, ... with norms `bn1`, `bn2`, ... The last one, 1 x 1,
     is a stage of its own after those of the blocks. The feature map has a 32nd of the rows and
-    columns of the images, rounded up.
+    columns of the images, rounded up. In MobileNetV3 the last convolution is behind the pooling and
+    has no norm.
     """
 
     def setup(self) -> None:
@@ -31,22 +40,26 @@ class EfficientNet(Network):
         self.conv1, self.bn1 = convolution(row, stem, self.lowering), norm(row, stem, self.lowering)
         block = nn.remat(Block, static_argnums=(2,)) if self.remat else Block
         for number, stage in enumerate(row.stages, 1):
-            blocks = [
-                block(row, stage, stage.stride if i == 0 else 1, self.lowering)
-                for i in range(stage.blocks)
-            ]
+            blocks = [block(row, stage, i, self.lowering) for i in range(stage.blocks)]
             setattr(self, f'layer{number}', blocks)
-        setattr(self, f'layer{len(row.stages) + 1}', [LastConvolution(row, self.lowering)])
-        self.norm = norm(row, _last(row), self.lowering)
+        last = PooledConvolution(row) if row.pools_first else LastConvolution(row, self.lowering)
+        setattr(self, _last_stage(row), [last])
+        if not row.pools_first:
+            self.norm = norm(row, _last(row), self.lowering)
         self.setup_head()
 
     def feature_map(self, images: jax.Array, train: Training = False) -> jax.Array:
         """As `Network.feature_map`."""
         images = self.bn1(self.conv1(images), trains(train, 'stem'))
-        for number in range(1, len(self.architecture.stages) + 2):
-            name = f'layer{number}'
+        names = [name for name in self.architecture.stage_names if name.startswith('layer')]
+        for name in names[:-1] if self.architecture.pools_first else names:
             images = apply_layers(getattr(self, name), images, trains(train, name), (Block,))
-        return self.norm(images, trains(train, 'norm'))
+        return images if self.architecture.pools_first else self.norm(images, trains(train, 'norm'))
+
+    def pool(self, feature_map: jax.Array) -> jax.Array:
+        """As `Network.pool`."""
+        features, row = super().pool(feature_map), self.architecture
+        return getattr(self, _last_stage(row))[0](features) if row.pools_first else features
 
 
 class Block(nn.Module):
@@ -54,28 +67,28 @@ class Block(nn.Module):
 
     row: EfficientNetRow
     stage: Stage
-    stride: int
+    index: int
     lowering: str
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         row, channels = self.row, images.shape[-1]
-        layers = layers_of(self.stage, channels, self.stride)
-        skip = images if self.stride == 1 and self.stage.width == channels else None
+        layers, skip = layers_of(self.stage, channels, self.index), _skip(self, images)
         branch = images
         for i, layer in enumerate(layers, 1):
             branch = convolution(row, layer, self.lowering, f'conv{i}')(branch)
             joins = skip if i == len(layers) and not layer.active else None
             branch = norm(row, layer, self.lowering, f'bn{i}')(branch, train, joins)
             if i == squeezed_after(self.stage):
-                branch = SqueezeExcite(row.activation, round(channels / 4), name='se')(branch)
+                width = squeezed_width(row, channels, layer.width)
+                branch = SqueezeExcite(row, width, name='se')(branch)
         return branch + skip if skip is not None and layers[-1].active else branch
 
 
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation with `width` channels inside."""
 
-    activation: str
+    row: EfficientNetRow
     width: int
 
     @nn.compact
@@ -83,7 +96,7 @@ class SqueezeExcite(nn.Module):
         channels = images.shape[-1]
         shapes = dict(fc1=(1, 1, channels, self.width), fc2=(1, 1, self.width, channels))
         layers = {name: Parameters(shape, True, name=name)() for name, shape in shapes.items()}
-        return squeeze_excite(layers, images, ACTIVATIONS[self.activation])
+        return _squeeze(self.row, layers, images)
 
 
 class LastConvolution(nn.Module):
@@ -95,6 +108,18 @@ class LastConvolution(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         return convolution(self.row, _last(self.row), self.lowering, 'conv1')(images)
+
+
+class PooledConvolution(nn.Module):
+    """The 1 x 1 convolution of pooled features [batch, channel], with bias and activation."""
+
+    row: EfficientNetRow
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        shape = (1, 1, features.shape[-1], self.row.features)
+        layer = Parameters(shape, True, name='conv1')()
+        return activate(features @ layer['kernel'][0, 0] + layer['bias'][None], self.row.activation)
 
 
 def convolution(row: EfficientNetRow, layer: Layer, lowering: str, name: str | None = None) -> Conv:
@@ -112,16 +137,16 @@ def convolution(row: EfficientNetRow, layer: Layer, lowering: str, name: str | N
 
 def norm(row: EfficientNetRow, layer: Layer, lowering: str, name: str | None = None) -> BatchNorm:
     """Module of the norm after a convolution."""
-    activation = row.activation if layer.active else ''
-    return BatchNorm(True, lowering, activation, row.epsilon, name=name)
+    return BatchNorm(True, lowering, _activation(row, layer), row.epsilon, name=name)
 
 
 def fold(module: Network, params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
     """Folded layers of a network."""
     row = module.architecture
     layers = fold_norms(params, stats, _pairs, row.epsilon)
-    last = layers[f'layer{len(row.stages) + 1}_0']
-    last['conv1'] = merge(last['conv1'], layers.pop('norm'))
+    if not row.pools_first:
+        last = layers[f'{_last_stage(row)}_0']
+        last['conv1'] = merge(last['conv1'], layers.pop('norm'))
     return layers
 
 
@@ -131,9 +156,35 @@ def feature_map(module: Network, weights: Mapping[str, Any], images: jax.Array) 
     images = compute(Layer('conv_stem', row.stem, 3, 2, False, True), weights['conv1'], images)
     for number, stage in enumerate(row.stages, 1):
         for i in range(stage.blocks):
-            layers, stride = weights[f'layer{number}_{i}'], stage.stride if i == 0 else 1
-            images = _block(module, stage, stride, layers, images)
-    return compute(_last(row), weights[f'layer{len(row.stages) + 1}_0']['conv1'], images)
+            block = Block(row, stage, i, module.lowering)
+            images = _folded_block(block, weights[f'layer{number}_{i}'], images)
+    if row.pools_first:
+        return images
+    return compute(_last(row), weights[f'{_last_stage(row)}_0']['conv1'], images)
+
+
+def _last_stage(row: EfficientNetRow) -> str:
+    """Name of the stage of the last convolution."""
+    return f'layer{len(row.stages) + 1}'
+
+
+def _activation(row: EfficientNetRow, layer: Layer) -> str:
+    """A row of ACTIVATIONS."""
+    return (layer.activation or row.activation) if layer.active else ''
+
+
+def _skip(block: Block, images: jax.Array) -> jax.Array | None:
+    """The input of a block, if it is added to the output."""
+    stage = block.stage
+    is_added = stride_of(stage, block.index) == 1 and stage.width == images.shape[-1]
+    return images if is_added else None
+
+
+def _squeeze(row: EfficientNetRow, layers: Any, images: jax.Array) -> jax.Array:
+    """Squeeze-and-excitation of a row."""
+    activation = 'relu' if row.hard_squeeze else row.activation
+    gate = nn.hard_sigmoid if row.hard_squeeze else nn.sigmoid
+    return squeeze_excite(layers, images, ACTIVATIONS[activation], gate)
 
 
 def _last(row: EfficientNetRow) -> Layer:
@@ -145,18 +196,15 @@ def _pairs(names: Mapping[str, Any]) -> dict[str, str]:
     return {f'conv{i}': f'bn{i}' for i in (1, 2, 3) if f'conv{i}' in names and f'bn{i}' in names}
 
 
-def _block(
-    module: Network, stage: Stage, stride: int, layers: Mapping[str, Any], images: jax.Array
-) -> jax.Array:
-    """As `Block`."""
-    row, channels, branch = module.architecture, images.shape[-1], images
-    convolutions = layers_of(stage, channels, stride)
-    skip = images if stride == 1 and stage.width == channels else None
+def _folded_block(block: Block, layers: Mapping[str, Any], images: jax.Array) -> jax.Array:
+    """As `Block`, with folded layers."""
+    row, stage, branch = block.row, block.stage, images
+    convolutions, skip = layers_of(stage, images.shape[-1], block.index), _skip(block, images)
     for i, layer in enumerate(convolutions, 1):
         joins = skip if i == len(convolutions) and not layer.active else None
-        branch = _compute(row, module.lowering, layer, layers[f'conv{i}'], branch, joins)
+        branch = _compute(row, block.lowering, layer, layers[f'conv{i}'], branch, joins)
         if i == squeezed_after(stage):
-            branch = squeeze_excite(layers['se'], branch, ACTIVATIONS[row.activation])
+            branch = _squeeze(row, layers['se'], branch)
     return branch + skip if skip is not None and convolutions[-1].active else branch
 
 
@@ -169,7 +217,7 @@ def _compute(
     skip: jax.Array | None = None,
 ) -> jax.Array:
     """A folded convolution."""
-    activation = row.activation if layer.active else ''
+    activation = _activation(row, layer)
     if layer.depthwise:
         kernel, bias = (jnp.asarray(values[name]) for name in ('kernel', 'bias'))
         return depthwise(images, kernel, layer.stride, row.same, lowering, bias, activation)

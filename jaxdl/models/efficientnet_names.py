@@ -58,7 +58,7 @@ def name_of(path: tuple[str, ...], row: EfficientNetRow, prefix: str = '') -> st
         return f'conv_head.{TORCH[leaf]}'
     name = layers[1]
     if name.startswith('conv'):
-        name = layers_of(row.stages[stage], 1, 1)[int(name[4:]) - 1].name
+        name = layers_of(row.stages[stage], 1, index)[int(name[4:]) - 1].name
     elif name == 'se':
         name = f'se.{_SQUEEZE[layers[2]]}'
     return f'blocks.{stage}.{index}.{name}.{TORCH[leaf]}'

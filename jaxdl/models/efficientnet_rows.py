@@ -1,9 +1,10 @@
-"""Rows of the EfficientNets and of MobileNetV2: one per architecture.
+"""Rows of the EfficientNets, MobileNetV2 and MobileNetV3: one per architecture.
 
-Sources: Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks"; Tan and Le
-2019, "EfficientNet: rethinking model scaling for convolutional neural networks"; Tan and Le 2021,
-"EfficientNetV2: smaller models and faster training"; EfficientNet-Lite (Liu 2020) has ReLU6 and no
-squeeze-and-excitation. A row whose name begins with `tf_` pads and normalises as TensorFlow does.
+Sources: Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks"; Howard et
+al. 2019, "Searching for MobileNetV3"; Tan and Le 2019, "EfficientNet: rethinking model scaling for
+convolutional neural networks"; Tan and Le 2021, "EfficientNetV2: smaller models and faster
+training"; EfficientNet-Lite (Liu 2020) has ReLU6 and no squeeze-and-excitation. A row whose name
+begins with `tf_` pads and normalises as TensorFlow does.
 Names and sizes are timm's.
 """
 
@@ -25,18 +26,20 @@ class Stage(NamedTuple):
         convolution in place of the first two. `cn`: one convolution alone.
       blocks: number of blocks; the first has the stride.
       side: of the spatial kernel.
-      expansion: channels inside over those of the block's input.
+      expansion: channels inside over those of the block's input, rounded; or one per block.
       width: channels of the output.
       squeeze: whether squeeze-and-excitation follows the spatial convolution.
+      activation: a row of `norm.ACTIVATIONS`; empty: that of the network.
     """
 
     kind: str
     blocks: int
     side: int
     stride: int
-    expansion: int
+    expansion: int | tuple[float, ...]
     width: int
     squeeze: bool = False
+    activation: str = ''
 
 
 class Layer(NamedTuple):
@@ -48,6 +51,7 @@ class Layer(NamedTuple):
       side: of the kernel.
       depthwise: whether each channel has a kernel of its own.
       active: whether the activation follows the norm.
+      activation: of the stage; empty: that of the network.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Layer(NamedTuple):
     stride: int
     depthwise: bool
     active: bool
+    activation: str = ''
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class EfficientNetRow:
       activation: a row of `norm.ACTIVATIONS`.
       same: whether padding is TensorFlow's SAME (`depthwise.pad_before`).
       epsilon: of the norms.
+      pools_first: whether the last convolution reads the pooled features, with a bias in place of
+        a norm.
+      hard_squeeze: whether squeeze-and-excitation has a quarter of the channels that it scales,
+        ReLU and a hard sigmoid; otherwise a quarter of those of the block's input, the activation
+        of the network and a sigmoid.
     """
 
     family: ClassVar[str] = 'efficientnet'
@@ -76,7 +86,8 @@ class EfficientNetRow:
     head: ClassVar[str] = 'classifier'
     first_convolution: ClassVar[str] = 'conv1'
     truncated: ClassVar[bool] = False
-    scalable: ClassVar[bool] = False  # ReLU6 and SiLU of a multiple are no multiples
+    # ReLU6, SiLU and hard swish of a multiple are no multiples
+    scalable: ClassVar[bool] = False
 
     name: str
     stem: int
@@ -86,54 +97,86 @@ class EfficientNetRow:
     same: bool
     epsilon: float
     preprocessing: Preprocessing
+    pools_first: bool = False
+    hard_squeeze: bool = False
 
     @property
     def stage_names(self) -> tuple[str, ...]:
         """Stem, stages, the last convolution as one more stage, its norm."""
-        return ('stem', *(f'layer{i + 1}' for i in range(len(self.stages) + 1)), 'norm')
+        stages = (f'layer{i + 1}' for i in range(len(self.stages) + 1))
+        return ('stem', *stages) if self.pools_first else ('stem', *stages, 'norm')
 
     @property
     def meaning(self) -> str:
         """The row in words, stages in the notation of timm."""
         stages = ' '.join(map(_notation, self.stages))
         padding = ', padding SAME' if self.same else ''
+        where = ' of a convolution after pooling' if self.pools_first else ''
         return (
-            f'stem {self.stem}; `{stages}`; {self.features} features; '
+            f'stem {self.stem}; `{stages}`; {self.features} features{where}; '
             f'{self.activation}{padding}, epsilon {self.epsilon:g}'
         )
 
 
 def _notation(stage: Stage) -> str:
-    """A stage as timm writes it: `ir_r2_k3_s2_e6_c24`, with `_se` for squeeze-and-excitation."""
+    """A stage as timm writes it: `ir_r2_k3_s2_e6_c24`, with `_se` for squeeze-and-excitation.
+
+    Expansions that differ are joined by `+`; `_nre` stands for ReLU.
+    """
     text = f'{stage.kind}_r{stage.blocks}_k{stage.side}_s{stage.stride}'
-    expansion = f'_e{stage.expansion}' if stage.kind in ('ir', 'er') else ''
-    return f'{text}{expansion}_c{stage.width}' + '_se' * stage.squeeze
+    factors = '+'.join(f'{factor:g}' for factor in dict.fromkeys(_expansions(stage)))
+    expansion = f'_e{factors}' if stage.kind in ('ir', 'er') else ''
+    end = '_se' * stage.squeeze + '_nre' * (stage.activation == 'relu')
+    return f'{text}{expansion}_c{stage.width}{end}'
 
 
-def layers_of(stage: Stage, inputs: int, stride: int) -> tuple[Layer, ...]:
+def _expansions(stage: Stage) -> tuple[float, ...]:
+    """Expansion of each block."""
+    one = (stage.expansion,) * stage.blocks
+    return stage.expansion if isinstance(stage.expansion, tuple) else one
+
+
+def stride_of(stage: Stage, index: int) -> int:
+    """Stride of a block of a stage."""
+    return stage.stride if index == 0 else 1
+
+
+def layers_of(stage: Stage, inputs: int, index: int) -> tuple[Layer, ...]:
     """Convolutions of a block.
 
     Args:
       stage: of the block.
       inputs: channels of the block's input.
-      stride: of the block.
+      index: of the block in its stage.
     """
-    inner, side = inputs * stage.expansion, stage.side
+    inner, side = round_width(inputs * _expansions(stage)[index]), stage.side
+    stride, active = stride_of(stage, index), (True, stage.activation)
     if stage.kind == 'cn':
-        return (Layer('conv', stage.width, side, stride, False, True),)
+        return (Layer('conv', stage.width, side, stride, False, *active),)
     if stage.kind == 'ds':
-        spatial = Layer('conv_dw', inputs, side, stride, True, True)
+        spatial = Layer('conv_dw', inputs, side, stride, True, *active)
         return spatial, Layer('conv_pw', stage.width, 1, 1, False, False)
     last = Layer('conv_pwl', stage.width, 1, 1, False, False)
     if stage.kind == 'er':
-        return Layer('conv_exp', inner, side, stride, False, True), last
-    first = Layer('conv_pw', inner, 1, 1, False, True)
-    return first, Layer('conv_dw', inner, side, stride, True, True), last
+        return Layer('conv_exp', inner, side, stride, False, *active), last
+    first = Layer('conv_pw', inner, 1, 1, False, *active)
+    return first, Layer('conv_dw', inner, side, stride, True, *active), last
 
 
 def squeezed_after(stage: Stage) -> int:
     """Number of the convolution before the squeeze-and-excitation; 0 without one."""
     return {'ds': 1, 'ir': 2, 'er': 1}[stage.kind] if stage.squeeze else 0
+
+
+def squeezed_width(row: EfficientNetRow, inputs: int, scaled: int) -> int:
+    """Channels inside of a squeeze-and-excitation.
+
+    Args:
+      row: of the network.
+      inputs: channels of the block's input.
+      scaled: channels that it scales.
+    """
+    return round_width(scaled / 4) if row.hard_squeeze else round(inputs / 4)
 
 
 def round_width(width: float, divisor: int = 8) -> int:
@@ -181,6 +224,23 @@ _MOBILE = (
     Stage('ir', 3, 3, 2, 6, 160),
     Stage('ir', 1, 3, 1, 6, 320),
 )
+_MOBILE_LARGE = (
+    Stage('ds', 1, 3, 1, 1, 16, activation='relu'),
+    Stage('ir', 2, 3, 2, (4, 3), 24, activation='relu'),
+    Stage('ir', 3, 5, 2, 3, 40, True, 'relu'),
+    Stage('ir', 4, 3, 2, (6, 2.5, 2.3, 2.3), 80),
+    Stage('ir', 2, 3, 1, 6, 112, True),
+    Stage('ir', 3, 5, 2, 6, 160, True),
+    Stage('cn', 1, 1, 1, 1, 960),
+)
+_MOBILE_SMALL = (
+    Stage('ds', 1, 3, 2, 1, 16, True, 'relu'),
+    Stage('ir', 2, 3, 2, (4.5, 3.67), 24, activation='relu'),
+    Stage('ir', 3, 5, 2, (4, 6, 6), 40, True),
+    Stage('ir', 2, 5, 1, 3, 48, True),
+    Stage('ir', 3, 5, 2, 6, 96, True),
+    Stage('cn', 1, 1, 1, 1, 576),
+)
 # number -> (width, depth), the size in pixels and the crop of the `tf_` row, and of the other one.
 _SIZES = {
     0: ((1.0, 1.0), (224, 0.875), (224, 0.875)),
@@ -222,6 +282,23 @@ def _b(number: int, tensorflow: bool) -> EfficientNetRow:
     )
 
 
+def _mobile(size: str, tensorflow: bool) -> EfficientNetRow:
+    """MobileNetV3 large or small."""
+    stages, features = {'large': (_MOBILE_LARGE, 1280), 'small': (_MOBILE_SMALL, 1024)}[size]
+    return EfficientNetRow(
+        f'{"tf_" * tensorflow}mobilenetv3_{size}_100',
+        16,
+        stages,
+        features,
+        'hard_swish',
+        tensorflow,
+        TENSORFLOW_EPSILON if tensorflow else 1e-5,
+        Preprocessing(HALF, HALF) if tensorflow else _BICUBIC,
+        pools_first=True,
+        hard_squeeze=True,
+    )
+
+
 _BICUBIC = Preprocessing(interpolation='bicubic')
 _SMALL = Preprocessing(HALF, HALF, 300, 1.0, 'bicubic')
 ROWS = (
@@ -233,4 +310,5 @@ ROWS = (
         'tf_efficientnetv2_s', 24, _V2_SMALL, 1280, 'silu', True, TENSORFLOW_EPSILON, _SMALL
     ),
     EfficientNetRow('mobilenetv2_100', 32, _MOBILE, 1280, 'relu6', False, 1e-5, _BICUBIC),
+    *(_mobile(size, tensorflow) for tensorflow in (True, False) for size in ('large', 'small')),
 )

@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxdl.models import efficientnet, efficientnet_names, resnet, resnet_folded, resnet_names
+from jaxdl.models import (
+    convnext,
+    convnext_names,
+    efficientnet,
+    efficientnet_names,
+    resnet,
+    resnet_folded,
+    resnet_names,
+)
 from jaxdl.models.network import Network, Row
 from jaxdl.models.tensor_names import Signature
 from jaxdl.workdir.records import Preprocessing
@@ -60,6 +68,7 @@ def _family(network: type[Network], computing: Any, names: Any) -> Family:
 FAMILIES: dict[str, Family] = {
     'resnet': _family(resnet.ResNet, resnet_folded, resnet_names),
     'efficientnet': _family(efficientnet.EfficientNet, efficientnet, efficientnet_names),
+    'convnext': _family(convnext.ConvNeXt, convnext, convnext_names),
 }
 
 

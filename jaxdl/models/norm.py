@@ -1,4 +1,4 @@
-"""Batch norm, and related native operations: norm with ReLU and residual sum, max pooling.
+"""Batch norm, layer norm, and native operations: norm with ReLU and residual sum, max pooling.
 
 Each native operation has its own gradient, in as few passes over memory as possible: in a residual
 network on a CPU these passes, not the convolutions, take most of the time of XLA's own code
@@ -25,6 +25,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     'relu': nn.relu,
     'relu6': nn.relu6,
     'silu': nn.silu,
+    'hard_swish': nn.hard_swish,
 }
 NATIVE = {'': 0, 'relu': 1, 'relu6': 2}  # those that native operations apply, with their numbers
 
@@ -79,6 +80,29 @@ class BatchNorm(nn.Module):
         outputs = ((images - mean) * factor + bias).astype(images.dtype)
         outputs = outputs if skip is None else outputs + skip
         return activate(outputs, self.activation)
+
+
+class LayerNorm(nn.Module):
+    """Norm over the channels of each pixel or token; moments are float32 at least.
+
+    Attributes:
+      epsilon: added to the variance.
+    """
+
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Normalise float [batch, ..., channel]."""
+        scale, bias = (
+            _row(self.param(name, initial, images.shape[-1:]), images.ndim)
+            for name, initial in (('scale', initializers.ones), ('bias', initializers.zeros))
+        )
+        values = to_float32(images)
+        centred = values - values.mean(-1, keepdims=True)
+        variance = lax.square(centred).mean(-1, keepdims=True)
+        outputs = centred * lax.rsqrt(variance + self.epsilon) * scale + bias
+        return outputs.astype(images.dtype)
 
 
 def activate(images: jax.Array, activation: str) -> jax.Array:

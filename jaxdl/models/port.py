@@ -273,7 +273,12 @@ def _describe_port(
     if not classes or 'head' in allow_missing:
         kernel = _name_of(('head', 'kernel'), architecture, tensors)
         usual = kernel in tensors and tensors[kernel].shape[1:] == (architecture.features,)
-        heads = [f'{name} {list(value.shape)}' for name, value in tensors.items() if is_head(name)]
+        norm = [_name_of(('norm', leaf), architecture) for leaf in ('scale', 'bias')]
+        heads = [
+            f'{name} {list(value.shape)}'
+            for name, value in tensors.items()
+            if is_head(name) and name not in norm
+        ]
         if heads and not usual and not architecture.truncated:
             notes.append(f'passed over a head of another shape: {list_names(heads, 4)}')
     first = _name_of((architecture.first_convolution, 'kernel'), architecture)

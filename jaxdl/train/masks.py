@@ -21,7 +21,7 @@ HEAD, NORM, STEM, HIDDEN, GLOBAL_POOL = 'head', 'norm', 'stem', 'hidden', 'globa
 EARLY = 'early'
 RESIDUAL_BLOCK = re.compile(r'(layer\d+)_(\d+)')
 BLOCK = re.compile(r'(?:layer(\d+)_|layer_|stage_)(\d+)')
-OF_STEM = re.compile(r'(conv1|bn)(_?\d+)?')
+OF_STEM = re.compile(r'(conv1|bn|norm)(_?\d+)?')
 
 
 def stage_of(part: str) -> str:
@@ -155,5 +155,11 @@ def _last_norm(params: Any) -> tuple[str, ...]:
     """Path of the parameters of the last norm before the head."""
     if NORM in params:
         return (NORM,)
-    block = max((part for part in params if BLOCK.fullmatch(part)), key=_place)
-    return block, max(key for key in params[block] if re.fullmatch(r'bn\d', key))
+    norms = {
+        part: max(layers)
+        for part in params
+        if BLOCK.fullmatch(part)
+        and (layers := [key for key in params[part] if re.fullmatch(r'bn\d', key)])
+    }
+    block = max(norms, key=_place)
+    return block, norms[block]

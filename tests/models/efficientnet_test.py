@@ -1,4 +1,4 @@
-"""EfficientNets: names of EfficientNet-PyTorch, embedded weights, groups of parameters."""
+"""EfficientNets and MobileNets: names of EfficientNet-PyTorch, embedded weights, groups."""
 
 import functools
 
@@ -13,11 +13,13 @@ from tensors import fill  # noqa: E402
 
 from jaxdl.errors import InputError  # noqa: E402
 from jaxdl.models import ARCHITECTURES, embedded, load_pretrained, recognise, weights  # noqa: E402
+from jaxdl.models.architectures import Preprocessing  # noqa: E402
+from jaxdl.models.efficientnet_rows import ROWS  # noqa: E402
 from jaxdl.models.embedded import EMBEDDED  # noqa: E402
 from jaxdl.models.weights import Weights  # noqa: E402
 from jaxdl.train import masks  # noqa: E402
 
-NAME = 'tf_efficientnet_lite0'
+NAME, MOBILE = 'tf_efficientnet_lite0', 'mobilenetv3_small_100'
 quick = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
 
@@ -150,13 +152,37 @@ def test_stages_whose_norms_train():
         assert moved == ({stage} if stage != 'layer8' else set())
 
 
-def test_features_of_a_file_without_a_head():
-    tensors = {k: v for k, v in pair(NAME)[1].items() if not k.startswith('classifier')}
-    module, variables = load_pretrained(Weights(tensors), NAME)
-    network = load(references.timm().create_model(NAME, num_classes=0).eval(), tensors)
+def test_groups_of_parameters_of_mobilenetv3():
+    params = pair(MOBILE)[2]['params']
+    depths = masks.parts(params)
+    assert [depths[part] for part in ('bn1', 'layer1_0', 'layer6_0', 'layer7_0', 'head')] == [
+        *(0, 1, 12, 13, 14)
+    ]
+    last = masks.mask_last_phase(params)  # the convolution behind the pooling has no norm
+    named = jax.tree_util.tree_leaves_with_path(last)
+    learning = {tuple(key.key for key in path)[:-1] for path, learns in named if learns}
+    assert learning == {('layer6_0', 'bn1'), ('head',)}
+
+
+@pytest.mark.parametrize(
+    'row', [row for row in ROWS if 'mobilenet' in row.name], ids=lambda row: row.name
+)
+def test_preprocessing_of_mobilenets_is_that_of_timm(row):
+    config = references.timm().get_pretrained_cfg(row.name)
+    expected = Preprocessing(
+        config.mean, config.std, config.input_size[-1], config.crop_pct, config.interpolation
+    )
+    assert row.preprocessing == expected
+
+
+@pytest.mark.parametrize(('name', 'width'), [(NAME, 1280), (MOBILE, 1024)])
+def test_features_of_a_file_without_a_head(name, width):
+    tensors = {k: v for k, v in pair(name)[1].items() if not k.startswith('classifier')}
+    module, variables = load_pretrained(Weights(tensors), name)
+    network = load(references.timm().create_model(name, num_classes=0).eval(), tensors)
     images = images_of(49)
     with torch.no_grad():
         expected = network(to_torch(images)).numpy()
     actual = quick(module.apply)(variables, images)
-    assert actual.shape == (2, 1280)
+    assert actual.shape == (2, width)
     assert np.abs(actual - expected).max() < 1e-5 * np.ptp(expected)

@@ -20,6 +20,8 @@ ONE_OF_EACH = (
     'tf_efficientnet_lite0',
     'efficientnet_b0',
     'tf_efficientnetv2_s',
+    'mobilenetv3_small_100',
+    'convnextv2_atto',
     'resnext50_32x4d',
     'resnet50_v2',
     'resnet50_v2_stage3',

@@ -45,6 +45,9 @@ def test_names_and_shapes_are_those_of_timm(name):
         'resnet50_v2',
         'ecaresnet26t',
         'tf_efficientnet_lite0',
+        'mobilenetv3_small_100',
+        'convnext_atto',
+        'convnextv2_tiny',
     ],
 )
 def test_tensors_survive_the_port_in_both_directions(name):

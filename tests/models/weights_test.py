@@ -189,7 +189,9 @@ def test_a_hub_name_without_network_access_is_reported_in_one_line(monkeypatch):
 
 TORCH = [name for name, row in ARCHITECTURES.items() if row.names != 'gluon']
 # Row -> the row with the same tensors that comes first.
-ALIKE = {name: f'tf_{name}' for name in TORCH if re.match(r'efficientnet_(lite|b)', name)}
+ALIKE = {
+    name: f'tf_{name}' for name in TORCH if re.match(r'efficientnet_(lite|b)|mobilenetv3', name)
+}
 
 
 def shapes(name):
