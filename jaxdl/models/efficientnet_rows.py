@@ -132,8 +132,8 @@ def _notation(stage: Stage) -> str:
 
 def _expansions(stage: Stage) -> tuple[float, ...]:
     """Expansion of each block."""
-    one = (stage.expansion,) * stage.blocks
-    return stage.expansion if isinstance(stage.expansion, tuple) else one
+    expansion = stage.expansion
+    return expansion if isinstance(expansion, tuple) else (expansion,) * stage.blocks
 
 
 def stride_of(stage: Stage, index: int) -> int:

@@ -53,11 +53,12 @@ def weights(folder, architecture=TINY):
     """A file of random weights, by default of TINY, under the names of the CIFAR networks."""
     import jax
 
+    from jaxdl.models.families import make_network
     from jaxdl.models.port import to_tensors
-    from jaxdl.models.resnet import ResNet
 
-    key, images = jax.random.key(0), jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), np.float32)
-    network = ResNet(architecture, 10, architecture.preprocessing)
+    side = architecture.preprocessing.size
+    key, images = jax.random.key(0), jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
+    network = make_network(architecture, 10)
     shapes = jax.eval_shape(network.init, key, images)
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
     tensors = fill({name: tensor.shape for name, tensor in to_tensors(zeros, architecture).items()})
@@ -66,11 +67,11 @@ def weights(folder, architecture=TINY):
     return path
 
 
-def images(folder, count=60, seed=0):
+def images(folder, count=60, seed=0, side=SIDE):
     """An archive of images whose classes are colours, in noise."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % CLASSES
-    pixels = rng.integers(0, 120, (count, SIDE, SIDE, 3))
+    pixels = rng.integers(0, 120, (count, side, side, 3))
     pixels[np.arange(count), :, :, labels] += 80
     path = folder / 'images.npz'
     np.savez(path, images=pixels.astype(np.uint8), labels=labels)
