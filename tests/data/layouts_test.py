@@ -125,6 +125,27 @@ LAYOUTS = {
         },
         {SPLITS: ('CLASS/test/ as test', 'CLASS/train/ as train')},
     ),
+    'splits in each class, with images and empty folders beside': (
+        [*('f/cat/train/1.jpg', 'f/cat/test/2.jpg', 'f/dog/train/3.jpg', 'f/dog/4.jpg'), 'f/ox/x'],
+        {'train cat cat/train/1.jpg', 'test cat cat/test/2.jpg', 'train dog dog/train/3.jpg'},
+        {
+            SPLITS: ('CLASS/test/ as test', 'CLASS/train/ as train'),
+            'Left out: images next to the folders of splits and groups': ('dog/4.jpg',),
+            'Left out: class folders without an image': ('ox/',),
+        },
+    ),
+    'a folder around the classes of each split': (
+        [
+            *('f/train/flowers/rose/1.jpg', 'f/train/flowers/lily/2.jpg'),
+            *('f/test/images/rose/3.jpg', 'f/test/masks/rose/3.png'),
+        ],
+        {
+            'train rose train/flowers/rose/1.jpg',
+            'train lily train/flowers/lily/2.jpg',
+            'test rose test/images/rose/3.jpg',
+        },
+        {INNER: ('train/flowers/',), 'Left out: folders': ('test/masks/',)},
+    ),
     'a class of the test alone': (
         ['f/train/cat/1.jpg', 'f/train/dog/2.jpg', 'f/test/cat/3.jpg', 'f/test/unknown/4.jpg'],
         {'train cat train/cat/1.jpg', 'train dog train/dog/2.jpg', 'test cat test/cat/3.jpg'},
@@ -187,7 +208,33 @@ def test_folds_are_groups():
     assert notes(listing)['Folds, each in one split as a whole'] == ('fold1/', 'fold2/', 'fold3/')
 
 
+def test_folds_may_have_different_classes():
+    touch('f/fold1/cat/a/1.jpg', 'f/fold1/cat/b/2.jpg', 'f/fold2/dog/3.jpg', 'f/fold2/ox/4.jpg')
+    listing = folder.folder('f')
+    assert content(listing) == {
+        'cat fold1/cat/a/1.jpg',
+        'cat fold1/cat/b/2.jpg',
+        'dog fold2/dog/3.jpg',
+        'ox fold2/ox/4.jpg',
+    }
+    assert set(listing.groups or ()) == {'fold1', 'fold2'}
+    touch('g/anna/cat/a/1.jpg', 'g/ben/dog/2.jpg')
+    assert folder.folder('g', split_folders='groups').class_names == ('cat', 'dog')
+
+
 REFUSED = {
+    'a split next to another folder': (
+        ['f/train/cat/1.jpg', 'f/train/dog/2.jpg', 'f/extra/3.jpg'],
+        'train/ holds class folders, and extra/ is no split',
+    ),
+    'folds without classes': (
+        ['f/fold1/1.jpg', 'f/fold2/2.jpg'],
+        'have no class folders: take the',
+    ),
+    'splits in some classes': (
+        ['f/cat/train/1.jpg', 'f/cat/test/2.jpg', 'f/dog/3.jpg'],
+        'cat/ holds the folders test, train, and dog/ has images without such folders',
+    ),
     'unknown splits': (both('first', 'second'), 'all hold the folders cat, dog, so they are'),
     'some classes only': (
         [*both('a', 'b'), 'f/b/bird/1.jpg', 'f/c/cat/9.jpg'],
@@ -234,6 +281,7 @@ def suggestions(error):
         both('first', 'second'),
         both('train1', 'train2', 'test'),
         both('a', 'b', 'c'),
+        [*both('train'), 'f/extra/3.jpg'],
         [name.replace('f/', 'f/in side/') for name in both('a', 'b')],
     ],
 )

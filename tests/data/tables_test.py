@@ -226,6 +226,9 @@ def test_ids_that_are_numbers():
     again = csv_table.csv(table('id,label\n1,cat\n2,dog\n'))
     assert [p.name for p in again.images] == ['1.jpg', '2.jpg']
     assert again.notes == ()
+    touch('4')  # without suffix
+    last = csv_table.csv(table('id,label\n1.0,cat\n4.0,dog\n'))
+    assert [p.name for p in last.images] == ['1.jpg', '4']
 
 
 def test_numbers_are_sorted_by_size_and_written_as_given():

@@ -231,7 +231,7 @@ def forms_of(path: str) -> list[str]:
 def _forms(name: str) -> list[str]:
     """Loose forms of the name of a file: as it is, without extension, as a number."""
     if not files.is_image(name):
-        return [_loose(name)]
+        return [form for form in (_loose(name), _number(name)) if form]
     stem = posixpath.splitext(name)[0]
     return [form for form in (_loose(name), _loose(stem), _number(name)) if form]
 

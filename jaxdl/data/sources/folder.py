@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from jaxdl.data.listing import Listing, note
 from jaxdl.data.sources import files, layout
 from jaxdl.data.sources.columns import listing, place, short
-from jaxdl.data.sources.layout import Branch, Layout, NoClassFolders
+from jaxdl.data.sources.layout import Branch, Layout
+from jaxdl.data.sources.layout_checks import PARTS, NoClassFolders
 from jaxdl.errors import InputError
 
 _FORM = 'folder:DIR'
@@ -63,7 +64,7 @@ def folder(
         kind = 'file names that match label_pattern' if label_pattern else 'images in class folders'
         example = f'; the first image is {short(first)}' if first else ''
         raise InputError(f'{root} has no {kind}{example}{files.describe_others(others)}')
-    rows.sort(key=lambda row: (layout.PARTS.index(row[0]), *row[1:]))
+    rows.sort(key=lambda row: (PARTS.index(row[0]), *row[1:]))
     parts, kinds, ids, groups = zip(*rows, strict=True)
     if label_pattern:
         left_out = note('Left out: file names that do not match label_pattern', loose)

@@ -1,22 +1,25 @@
 """Layout of a folder of images: which folders are splits, groups or classes."""
 
-import collections
 import dataclasses
-import itertools
 import pathlib
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 
 from jaxdl.data.listing import Note, note
 from jaxdl.data.sources import files
 from jaxdl.data.sources.columns import short
 from jaxdl.data.sources.finder import inside
-from jaxdl.data.sources.split_names import assign_parts, is_plain, part_of
+from jaxdl.data.sources.layout_checks import (
+    PARTS,
+    NoClassFolders,
+    check_classes,
+    check_only_train,
+    quote_set,
+    refuse_loose,
+)
+from jaxdl.data.sources.split_names import assign_parts, is_plain
+from jaxdl.data.sources.wrappers import Inner, descend, describe, guessed, left_out
 from jaxdl.errors import InputError, nearest
-
-DEPTH = 8  # folders around the class folders
-PARTS = ('train', 'val', 'test')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +47,6 @@ class Layout:
     notes: tuple[Note, ...] = ()
 
 
-class NoClassFolders(InputError):
-    """A folder that has images, but no folder per class."""
-
-
 def check_split_folders(value: str) -> str | None:
     """Rule of `data.split_folders`."""
     pairs = _pairs(value)
@@ -73,11 +72,12 @@ def recognise(root: pathlib.Path, split_folders: str = '', labelled: bool = Fals
         return Layout((Branch(''),))
     if '=' in split_folders:
         return _named(root, split_folders, labelled)
-    prefix, notes = _descend(root, '', labelled)
+    outer = descend(root, '', labelled)
+    prefix, notes = outer.prefix, describe(filter(None, [outer.prefix]), [outer])
     if split_folders == 'groups':
         tops = files.folders(root / prefix)
-        inner = {name: _descend(root, f'{prefix}{name}/', labelled)[0] for name in tops}
-        return Layout(tuple(Branch(inner[name], group=name) for name in tops), notes)
+        branches, inner_notes = _groups(root, prefix, tops, labelled)
+        return Layout(branches, (*notes, *inner_notes))
     layout = (
         _splits(root, prefix, labelled)
         or (None if labelled else _splits_in_classes(root, prefix))
@@ -86,7 +86,7 @@ def recognise(root: pathlib.Path, split_folders: str = '', labelled: bool = Fals
     if layout:
         return dataclasses.replace(layout, notes=(*notes, *layout.notes))
     if not labelled:
-        _check_classes(root, prefix)
+        check_classes(root, prefix)
     return Layout((Branch(prefix),), notes)
 
 
@@ -107,45 +107,22 @@ def files_above(root: pathlib.Path, layout: Layout) -> files.Files:
     return files.Files(images, others, [])
 
 
-def _descend(
-    root: pathlib.Path, prefix: str, labelled: bool = False, classes: Sequence[str] = ()
-) -> tuple[str, tuple[Note, ...]]:
-    """Enter folders that only wrap the class folders: `train/train/`, `archive/images/`.
-
-    Args:
-      root: the folder of images.
-      prefix: where to begin.
-      labelled: whether classes come from file names.
-      classes: names that are classes, and not entered.
-    """
-    start, side = prefix, list[str]()
-    for _ in range(DEPTH):
-        names = files.folders(root / prefix)
-        if len(names) != 1 or names[0] in classes or files.loose_files(root / prefix).images:
-            break
-        inner = f'{prefix}{names[0]}/'
-        outer = pathlib.PurePosixPath(prefix).name
-        again = is_plain(names[0]) and part_of(names[0]) == part_of(outer)
-        wraps = labelled or again or names[0].lower() in files.IMAGE_FOLDERS
-        if not wraps and not files.folders(root / inner):
-            break
-        side += [prefix + name for name in files.side_folders(root / prefix)]
-        prefix = inner
-    wrapped = note('Read from the only folder inside', [prefix] if prefix != start else [])
-    return prefix, (*wrapped, *_left_out('', side))
-
-
 def _splits(root: pathlib.Path, prefix: str, labelled: bool) -> Layout | None:
     """Folders with names of splits, where `train` has class folders, or file names have classes."""
     tops, side = files.folders(root / prefix), files.side_folders(root / prefix)
     names = assign_parts(tops)
-    if 'train' not in names.values() or (len(names) == 1 and len(tops) > 1):
+    if 'train' not in names.values():
+        return None
+    if len(names) == 1 < len(tops):
+        if not labelled:
+            check_only_train(root, prefix, tops, next(iter(names)))
         return None
     first = [name for name, part in names.items() if part == 'train']
-    inner = {name: _descend(root, f'{prefix}{name}/', labelled)[0] for name in first}
-    train = set[str]().union(*(files.folders(root / inner[name]) for name in first))
-    for name in names.keys() - inner.keys():
-        inner[name] = _descend(root, f'{prefix}{name}/', labelled, sorted(train))[0]
+    entered = {name: descend(root, f'{prefix}{name}/', labelled) for name in first}
+    train = set[str]().union(*(files.folders(root / entered[name].prefix) for name in first))
+    for name in names.keys() - entered.keys():
+        entered[name] = descend(root, f'{prefix}{name}/', labelled, train)
+    inner = {name: one.prefix for name, one in entered.items()}
     content = {name: files.folders(root / inner[name]) for name in names}
     names = {
         name: part
@@ -153,7 +130,7 @@ def _splits(root: pathlib.Path, prefix: str, labelled: bool) -> Layout | None:
         if is_plain(name) or part == 'train' or train & set(content[name])
     }
     if not (labelled or train):
-        _refuse_loose(root, inner, names)
+        refuse_loose(root, inner, names)
         return None
     for part in PARTS:
         twice = [name for name in names if names[name] == part]
@@ -169,7 +146,8 @@ def _splits(root: pathlib.Path, prefix: str, labelled: bool) -> Layout | None:
         tuple(Branch(inner[name], chosen[name]) for name in by_part),
         (
             *_guessed(chosen),
-            *_left_out(prefix, [name for name in tops if name not in names] + side),
+            *describe(guessed(entered[name] for name in by_part), entered.values()),
+            *left_out(prefix, [name for name in tops if name not in names] + side),
             *note(
                 'Left out: folders of a split without class folders',
                 [f'{prefix}{name}/' for name in unlabelled],
@@ -189,15 +167,21 @@ def _splits_in_classes(root: pathlib.Path, prefix: str) -> Layout | None:
     """Class folders with folders of splits in each: `cat/train/`, `cat/test/`."""
     tops, side = files.folders(root / prefix), files.side_folders(root / prefix)
     content = {name: files.folders(root / prefix / name) for name in tops}
-    if len(tops) < 2 or not all(content.values()):
-        return None
     names = sorted({name for inner in content.values() for name in inner})
     parts = assign_parts(names)
-    if set(parts) != set(names) or 'train' not in parts.values() or len(set(parts.values())) < 2:
+    if len(tops) < 2 or set(parts) != set(names) or not {'train'} < set(parts.values()):
         return None
-    loose = [name for name in tops if files.loose_files(root / prefix / name).images]
-    if loose:
+    bare = [name for name in tops if not content[name]]
+    if bare and not all(map(is_plain, names)):
         return None
+    for name in bare:
+        if files.loose_files(root / prefix / name).images:
+            holders = [top for top in tops if content[top]]
+            raise InputError(
+                f'{root / prefix}: {holders[0]}/ holds the folders {short(", ".join(names), str)}, '
+                f'and {short(name, str)}/ has images without such folders; move them, or '
+                '--set=split_folders=classes takes all images of a folder as one class'
+            )
     branches = [
         Branch(f'{prefix}{kind}/{name}/', parts[name], label=kind)
         for kind in tops
@@ -206,82 +190,41 @@ def _splits_in_classes(root: pathlib.Path, prefix: str) -> Layout | None:
     guesses = note(
         'Folders recognised as splits', (f'CLASS/{name}/ as {parts[name]}' for name in names)
     )
-    return Layout(tuple(branches), (*guesses, *_left_out(prefix, side)))
+    empty = note('Left out: class folders without an image', (f'{prefix}{name}/' for name in bare))
+    return Layout(tuple(branches), (*guesses, *empty, *left_out(prefix, side)))
 
 
 def _folds(root: pathlib.Path, prefix: str) -> Layout | None:
-    """Numbered folders `fold1/`, `fold2/`, ... with the same classes: a group each."""
+    """Numbered folders `fold1/`, `fold2/`, ... with class folders: a group each."""
     tops, side = files.folders(root / prefix), files.side_folders(root / prefix)
     numbered = [re.fullmatch(r'(?i)(folds?|cv|kfold)[ _.-]*\d+', name) for name in tops]
-    if len(tops) < 2 or not all(numbered) or not _shared(root, prefix, tops):
+    if len(tops) < 2 or not all(numbered):
         return None
-    inner = {name: _descend(root, f'{prefix}{name}/')[0] for name in tops}
+    if not any(files.folders(root / prefix / name) for name in tops):
+        raise NoClassFolders(f'{root / prefix}: {tops[0]}/ and {tops[1]}/ have no class folders')
+    branches, notes = _groups(root, prefix, tops)
     folds = note('Folds, each in one split as a whole', (f'{prefix}{name}/' for name in tops))
-    branches = tuple(Branch(inner[name], group=name) for name in tops)
-    return Layout(branches, (*folds, *_left_out(prefix, side)))
+    return Layout(branches, (*folds, *notes, *left_out(prefix, side)))
 
 
-def _check_classes(root: pathlib.Path, prefix: str) -> None:
-    """Check that the folders are classes.
+def _groups(
+    root: pathlib.Path, prefix: str, tops: Sequence[str], labelled: bool = False
+) -> tuple[tuple[Branch, ...], tuple[Note, ...]]:
+    """Branches of folders that are a group each; a folder that all of them have alone is no class.
 
-    Raises:
-      NoClassFolders: there are no folders, or only folders of splits, and images next to them.
-      InputError: several folders hold the same folders, so they are splits or groups.
+    A group may have a single class, so its only folder is entered only then, or by its name.
     """
-    tops = files.folders(root / prefix)
-    wraps = len(tops) == 1 and (is_plain(tops[0]) or tops[0].lower() in files.IMAGE_FOLDERS)
-    if not tops or wraps:
-        inner = f'{prefix}{tops[0]}/' if tops else prefix
-        tree = files.walk(root, [inner])
-        if not tree.images:
-            raise InputError(f'{root} has no images{files.describe_others(tree.others)}')
-        raise NoClassFolders(f'{root / inner} has images but no class folders')
-    shared = _shared(root, prefix, tops)
-    if not shared:
-        return
-    first = f'train={prefix}{tops[0]},test={prefix}{tops[1]}'
-    names = ', '.join(f'{name}/' for name in tops[:3]) + ', ...' * (len(tops) > 3)
-    inner = ', '.join(shared[:3]) + ', ...' * (len(shared) > 3)
-    # Three splits need three groups.
-    groups = '--set=split_folders=groups (each in one split as a whole), ' * (len(tops) > 2)
-    raise InputError(
-        f'{root / prefix}: {short(names, str)} all hold the folders {short(inner, str)}, so they '
-        'are splits or groups, not classes: say which by '
-        f'{_set("split_folders", first)} (splits), {groups}or --set=split_folders=classes'
-    )
-
-
-def _shared(root: pathlib.Path, prefix: str, tops: Sequence[str]) -> list[str]:
-    """Folder names that occur in several of `tops`, if all that hold folders hold mostly such."""
-    content = [
-        {
-            name
-            for name in files.folders(root / prefix / top)
-            if name.lower() not in files.IMAGE_FOLDERS
-        }
-        for top in tops
-    ]
-    counts = collections.Counter(itertools.chain(*content))
-    shared = {name for name, count in counts.items() if count > 1}
-    mostly = all(2 * len(names & shared) >= len(names) for names in content)
-    return sorted(shared) if mostly and len(shared) > 1 else []
-
-
-def _refuse_loose(root: pathlib.Path, inner: Mapping[str, str], names: Mapping[str, str]) -> None:
-    """Refuse folders of several splits that have images and no class folders."""
-    loose = [
-        name
-        for name in sorted(names, key=lambda name: PARTS.index(names[name]))
-        if files.loose_files(root / inner[name]).images
-    ]
-    if len({names[name] for name in loose}) > 1:
-        tops = ' and '.join(f'{name}/' for name in loose[:2])
-        raise NoClassFolders(f'{root}: {tops} have images but no class folders')
+    inner = {folder for top in tops for folder in files.folders(root / prefix / top)}
+    classes = {name for name in inner if name.lower() not in files.IMAGE_FOLDERS} - {*tops}
+    classes = classes if len(inner) > 1 else set()
+    entered = [descend(root, f'{prefix}{top}/', labelled, classes) for top in tops]
+    branches = tuple(Branch(one.prefix, group=top) for one, top in zip(entered, tops, strict=True))
+    return branches, describe(guessed(entered), entered)
 
 
 def _named(root: pathlib.Path, split_folders: str, labelled: bool) -> Layout:
     """The layout that `split_folders` names."""
-    branches, tops = list[Branch](), set[str]()
+    branches, tops, entered = list[Branch](), set[str](), list[Inner]()
     for part, name in _pairs(split_folders):
         where = f'data.split_folders={split_folders}'
         prefix = f'{inside(name, where)}/'
@@ -290,14 +233,16 @@ def _named(root: pathlib.Path, split_folders: str, labelled: bool) -> Layout:
                 f'{where}: {root} has no folder {short(name)}: '
                 f'{short(nearest(name, files.folders(root)), str)}'
             )
-        inner = _descend(root, prefix, labelled)[0]
+        entered.append(descend(root, prefix, labelled))
+        inner = entered[-1].prefix
         if any(inner.startswith(b.prefix) or b.prefix.startswith(inner) for b in branches):
             raise InputError(f'{where}: {short(name)} is in two splits, or inside another folder')
         branches.append(Branch(inner, part))
         tops.add(prefix.split('/')[0])
-    left_out = [name for name in files.folders(root) if name not in tops]
+    others = [name for name in files.folders(root) if name not in tops]
     branches.sort(key=lambda branch: PARTS.index(branch.part))
-    return Layout(tuple(branches), _left_out('', left_out))
+    notes = describe(guessed(entered), entered)
+    return Layout(tuple(branches), (*notes, *left_out('', others)))
 
 
 def _pairs(split_folders: str) -> list[tuple[str, str]]:
@@ -307,14 +252,6 @@ def _pairs(split_folders: str) -> list[tuple[str, str]]:
     return [(part, name) for part, equals, name in pairs if equals and name]
 
 
-def _left_out(prefix: str, names: Sequence[str]) -> tuple[Note, ...]:
-    return note('Left out: folders', (f'{prefix}{name}/' for name in names))
-
-
 def _advice(prefix: str, pairs: Sequence[tuple[str, str]]) -> str:
     ordered = sorted(pairs, key=lambda pair: PARTS.index(pair[0]))
-    return _set('split_folders', ','.join(f'{part}={prefix}{name}' for part, name in ordered))
-
-
-def _set(name: str, value: str) -> str:
-    return shlex.quote(f'--set={name}={value}')
+    return quote_set('split_folders', ','.join(f'{part}={prefix}{name}' for part, name in ordered))
