@@ -236,6 +236,7 @@ def _load_network(experiment: FineTune, loaded: dict[Any, Backbone]) -> Backbone
     if key not in loaded:
         loaded[key] = setup.load_backbone(experiment)
     setup.check_frozen(experiment, loaded[key].variables)
+    setup.check_sizes(experiment, loaded[key].module.architecture)
     return loaded[key]
 
 

@@ -15,7 +15,7 @@ from jaxdl.data import Dataset, Splits, bursts, load
 from jaxdl.errors import InputError, warn
 from jaxdl.inference import features
 from jaxdl.models import conv, port, weights
-from jaxdl.models.network import Network
+from jaxdl.models.network import Network, Row, describe_misfit
 from jaxdl.runtime import distributed, tracking
 from jaxdl.train import losses, masks
 from jaxdl.workdir import records
@@ -95,7 +95,8 @@ def load_backbone(experiment: FineTune) -> Backbone:
     """Load the pretrained network without head.
 
     Raises:
-      InputError: the weights cannot be read, or `finetune.frozen` names no part of the network.
+      InputError: the weights cannot be read, `finetune.frozen` names no part of the network, or
+        the network takes no images of the sizes of the experiment.
     """
     read = weights.read(experiment.weights, experiment.revision or None)
     architecture, network = experiment.architecture or None, experiment.network
@@ -103,6 +104,7 @@ def load_backbone(experiment: FineTune) -> Backbone:
     for note in notes if distributed.is_first() else ():
         warn(f'weights {read.source}: {note}')
     check_frozen(experiment, variables)
+    check_sizes(experiment, module.architecture)
     if experiment.data.fit != 'crop':  # the whole image is meant: no centre of it is cropped
         prepared = dataclasses.replace(module.preprocessing, fit=experiment.data.fit, crop=1.0)
         module = module.clone(preprocessing=prepared)
@@ -117,6 +119,21 @@ def check_frozen(experiment: FineTune, variables: Mapping[str, Any]) -> None:
       InputError: it does not.
     """
     masks.mask_frozen(dict(variables['params'], head={}), experiment.finetune.frozen)
+
+
+def check_sizes(experiment: FineTune, architecture: Row) -> None:
+    """Check that the network takes images of the sizes of the experiment.
+
+    Raises:
+      InputError: it does not; one line names every such size and the nearest ones.
+    """
+    problems = [
+        f'{name}={size}: {problem}'
+        for name, size in _sizes(experiment)
+        if (problem := describe_misfit(architecture, size))
+    ]
+    if problems:
+        raise InputError(f'{architecture.name}: {"; ".join(problems)}')
 
 
 def pin_revision(experiment: FineTune, folder: pathlib.Path, overwrite: bool = False) -> FineTune:
@@ -314,20 +331,29 @@ def check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
     Raises:
       InputError: they are not.
     """
-    recipe, (height, width) = experiment.finetune, sides
-    sizes = [experiment.probe.probe_size]
-    if 'finetune' in experiment.stages:
-        sizes += [*recipe.sizes, recipe.train_size, recipe.eval_size]
+    height, width = sides
+    largest = max(size for _, size in _sizes(experiment))
     if height != width:
         raise InputError(
             f'data.dataset={experiment.data.dataset}: images of {height} x {width} pixels are not '
             'square: crop them to squares, or use image files, which jaxdl crops'
         )
-    if height < max(sizes):
+    if height < largest:
         raise InputError(
-            f'images of {height} pixels are smaller than the {max(sizes)} pixels of the network: '
+            f'images of {height} pixels are smaller than the {largest} pixels of the network: '
             'set a larger image_size, or smaller sizes, train_size, eval_size and probe_size'
         )
+
+
+def _sizes(experiment: FineTune) -> list[tuple[str, int]]:
+    """Names and values of the settings that are sides of images of the network, in pixels."""
+    recipe = experiment.finetune
+    sizes = [('probe.probe_size', experiment.probe.probe_size)]  # 0: that of the weights
+    if 'finetune' in experiment.stages:
+        sizes += [('finetune.sizes', size) for size in recipe.sizes]
+        sizes += [('finetune.train_size', recipe.train_size)]
+        sizes += [('finetune.eval_size', recipe.eval_size)]
+    return sizes
 
 
 def _draw_splits(

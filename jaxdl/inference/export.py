@@ -103,6 +103,7 @@ def config(module: Network, image_size: int, card: ModelCard) -> dict[str, Any]:
         interpolation=preprocessing.interpolation,
         crop_mode=CROP_MODES[preprocessing.fit],
         num_classes=module.num_classes,
+        fixed_input_size=row.multiple > 1,
     )
     if row.names == 'timm':  # timm replaces these layers for other classes or channels
         first = family_of(row).name_of((row.first_convolution, 'kernel'), row)
@@ -111,7 +112,7 @@ def config(module: Network, image_size: int, card: ModelCard) -> dict[str, Any]:
         architecture=row.name,
         num_classes=module.num_classes,
         num_features=row.features,
-        global_pool='avg',
+        global_pool=row.pooling,
         **labels,
         pretrained_cfg=expected | labels,
         jaxdl=metadata,

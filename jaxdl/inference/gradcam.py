@@ -4,7 +4,8 @@ Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gra
 localization". The features are a function of the mean over the last feature map, so the gradient
 of a logit with respect to the map is the same everywhere. Where the head reads the mean itself, the
 gradient is the class's row of the head over the area of the map, and Grad-CAM equals CAM (Zhou et
-al. 2016).
+al. 2016). The map of a vision transformer is that of the patches before the last block, after which
+the class token alone reaches the head; the gradient is averaged over the patches.
 """
 
 import functools
@@ -75,10 +76,11 @@ def _map(network: FoldedNetwork, batch: jax.Array, classes: jax.Array, size: int
     """float32 [b, rows, columns] of at least 0, not scaled."""
     preprocessing = network.module.preprocessing
     images = tta.normalize(_centre(batch, preprocessing.crop, size), preprocessing)
-    features = to_float32(network.feature_map(images))
+    features = jax.tree.map(to_float32, network.feature_map(images))
     logits, pull = jax.vjp(lambda values: network.classify(network.pool(values)), features)
-    (gradient,) = pull(jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
-    return jax.nn.relu((features * gradient.mean((1, 2), keepdims=True)).sum(-1))
+    (gradients,) = pull(jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype))
+    values, gradient = (jax.tree.leaves(tree)[0] for tree in (features, gradients))
+    return jax.nn.relu((values * gradient.mean((1, 2), keepdims=True)).sum(-1))
 
 
 @functools.partial(jax.jit, static_argnames='size')

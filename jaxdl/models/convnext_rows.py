@@ -29,6 +29,8 @@ class ConvNeXtRow:
     head: ClassVar[str] = 'head.fc'
     first_convolution: ClassVar[str] = 'conv1'
     truncated: ClassVar[bool] = False
+    multiple: ClassVar[int] = 1
+    pooling: ClassVar[str] = 'avg'
     scalable: ClassVar[bool] = True  # the features are those of the last norm
 
     name: str

@@ -86,6 +86,8 @@ class EfficientNetRow:
     head: ClassVar[str] = 'classifier'
     first_convolution: ClassVar[str] = 'conv1'
     truncated: ClassVar[bool] = False
+    multiple: ClassVar[int] = 1
+    pooling: ClassVar[str] = 'avg'
     # ReLU6, SiLU and hard swish of a multiple are no multiples
     scalable: ClassVar[bool] = False
 

@@ -14,6 +14,8 @@ from jaxdl.models import (
     resnet,
     resnet_folded,
     resnet_names,
+    vit,
+    vit_names,
 )
 from jaxdl.models.network import Network, Row
 from jaxdl.models.tensor_names import Signature
@@ -69,6 +71,7 @@ FAMILIES: dict[str, Family] = {
     'resnet': _family(resnet.ResNet, resnet_folded, resnet_names),
     'efficientnet': _family(efficientnet.EfficientNet, efficientnet, efficientnet_names),
     'convnext': _family(convnext.ConvNeXt, convnext, convnext_names),
+    'vit': _family(vit.ViT, vit, vit_names),
 }
 
 

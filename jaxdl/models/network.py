@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import jax
 from flax import linen as nn
 
+from jaxdl.errors import InputError
 from jaxdl.models import layers
 from jaxdl.models.norm import BatchNorm, to_float32
 from jaxdl.workdir.records import Preprocessing
 
 Training = bool | Collection[str]
+FeatureMap = jax.Array | tuple[jax.Array, ...]  # of a tuple the first is the map itself
 
 
 class Row(Protocol):
@@ -65,6 +67,16 @@ class Row(Protocol):
         ...
 
     @property
+    def multiple(self) -> int:
+        """Pixels that each side of the images must be a multiple of; 1: any size."""
+        ...
+
+    @property
+    def pooling(self) -> str:
+        """Timm's name of the way from the feature map to the features: avg, token, map."""
+        ...
+
+    @property
     def scalable(self) -> bool:
         """Whether the last norm, multiplied by a number, multiplies the features by it."""
         ...
@@ -98,7 +110,7 @@ class Network(nn.Module):
         if self.num_classes:
             self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)
 
-    def feature_map(self, images: jax.Array, train: Training = False) -> jax.Array:
+    def feature_map(self, images: jax.Array, train: Training = False) -> FeatureMap:
         """Last feature map.
 
         Args:
@@ -107,11 +119,12 @@ class Network(nn.Module):
             ..., `norm`) whose norms do.
 
         Returns:
-          [batch, rows, columns, channel].
+          [batch, rows, columns, channel]; or a tuple of such a map and of what `pool` needs next
+          to it.
         """
         raise NotImplementedError
 
-    def pool(self, feature_map: jax.Array) -> jax.Array:
+    def pool(self, feature_map: Any) -> jax.Array:
         """Features, float32 [batch, features], of a feature map [batch, rows, columns, channel].
 
         The mean over the map; a subclass may add layers behind it.
@@ -155,6 +168,31 @@ class Network(nn.Module):
         """
         features = self.features(images, train if norms is None else norms)
         return self.classify(features, bool(train), dropout)
+
+
+def check_size(row: Row, sides: Sequence[int]) -> None:
+    """Check that the network of a row takes images of these sides in pixels.
+
+    Raises:
+      InputError: it does not; the message names the nearest sizes.
+    """
+    for side in sides:
+        if problem := describe_misfit(row, side):
+            raise InputError(f'image size {side}: {row.name}: {problem}')
+
+
+def describe_misfit(row: Row, size: int) -> str:
+    """The reason why a network does not take images of a size; empty where it does.
+
+    Args:
+      row: of the network.
+      size: side in pixels.
+    """
+    lower, multiple = size // row.multiple * row.multiple, row.multiple
+    if lower == size:
+        return ''
+    nearest = f'{lower} or {lower + multiple}' if lower else multiple
+    return f'must be a multiple of the patch size {multiple}: use {nearest}'
 
 
 def trains(train: Training, part: str) -> bool:

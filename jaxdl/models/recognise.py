@@ -82,7 +82,8 @@ def find_network(weights: Weights, architecture: str | None = None, network: str
     if not wanted:
         notes += _describe_guess(fitting[chosen], declared)
     row = ARCHITECTURES[name]
-    return Network(name, family_of(row).rename(tensors, row), notes)
+    renamed = family_of(row).rename(tensors, row)
+    return Network(name, renamed, (*notes, *_describe_changes(tensors, renamed)))
 
 
 def architecture_of(weights: Weights) -> str:
@@ -169,6 +170,17 @@ def _describe_choice(
     listed = list_names(f'{name} ({count})' for name, count in counts.items())
     passed = f'; passed over {len(others)} other tensors: {listed}' if others else ''
     return (f'{where} ({len(chosen)} tensors){passed}',)
+
+
+def _describe_changes(
+    tensors: Mapping[str, np.ndarray], renamed: Mapping[str, np.ndarray]
+) -> list[str]:
+    """A line per tensor whose shape the family changed."""
+    return [
+        f'{name} {list(tensors[name].shape)} is read as {list(value.shape)}'
+        for name, value in renamed.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
 
 
 def _describe_guess(names: Sequence[str], declared: Any) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ class ResNetRow:
     """A residual network; the fields that name an option say which are there."""
 
     family: ClassVar[str] = 'resnet'
+    multiple: ClassVar[int] = 1
+    pooling: ClassVar[str] = 'avg'
     name: str
     block: str  # basic, bottleneck, preactivation
     stages: tuple[int, ...]  # blocks in each

@@ -21,7 +21,7 @@ HEAD, NORM, STEM, HIDDEN, GLOBAL_POOL = 'head', 'norm', 'stem', 'hidden', 'globa
 EARLY = 'early'
 RESIDUAL_BLOCK = re.compile(r'(layer\d+)_(\d+)')
 BLOCK = re.compile(r'(?:layer(\d+)_|layer_|stage_)(\d+)')
-OF_STEM = re.compile(r'(conv1|bn|norm)(_?\d+)?')
+OF_STEM = re.compile(r'(conv1|bn|norm)(_?\d+)?|embed')
 
 
 def stage_of(part: str) -> str:
@@ -96,7 +96,7 @@ def mask_unfrozen(params: Any, progress_epochs: jax.Array | float, every: jax.Ar
     """
     stages = [STEM, *_stages(params), HEAD]
     turns = {stage: turn for turn, stage in enumerate(reversed(stages))}
-    turns[NORM] = 1  # learns with the last stage
+    turns |= {NORM: 1, GLOBAL_POOL: 1}  # learn with the last stage
     learns = lambda turn: jnp.asarray(progress_epochs >= turn * jnp.asarray(every), jnp.float32)
     return _map_by_part(params, lambda key: learns(turns[stage_of(key)]))
 

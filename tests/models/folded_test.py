@@ -26,6 +26,7 @@ ONE_OF_EACH = (
     'resnet50_v2',
     'resnet50_v2_stage3',
     'resnet20',
+    'vit_tiny_patch16_224',
 )
 
 compute = jax.jit(
@@ -44,7 +45,7 @@ def assert_close(actual, expected):
 def test_logits(name, lowering):
     _, _, variables = pair(name)
     module = module_of(name, 0 if ARCHITECTURES[name].truncated else 10, lowering)
-    images = images_of(49)
+    images = images_of(49, multiple=ARCHITECTURES[name].multiple)
     assert_close(compute(fold(module, variables), images), module.apply(variables, images))
 
 

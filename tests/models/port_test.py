@@ -48,6 +48,7 @@ def test_names_and_shapes_are_those_of_timm(name):
         'mobilenetv3_small_100',
         'convnext_atto',
         'convnextv2_tiny',
+        'vit_small_patch14_reg4_dinov2',
     ],
 )
 def test_tensors_survive_the_port_in_both_directions(name):

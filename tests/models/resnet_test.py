@@ -11,6 +11,7 @@ torch = pytest.importorskip('torch')
 from network_pairs import images_of, load, module_of, pair, to_torch, torch_network  # noqa: E402
 
 from jaxdl import native  # noqa: E402
+from jaxdl.models import ARCHITECTURES  # noqa: E402
 from jaxdl.models.blocks import batch_norm, downsample, max_pool  # noqa: E402
 from jaxdl.models.port import to_tensors  # noqa: E402
 
@@ -83,6 +84,7 @@ def by_us(module, variables, images, labels, train):
         ('tf_efficientnet_lite0', False),
         ('resnet18', True),
         ('tf_efficientnet_lite0', True),
+        ('vit_tiny_patch16_224', False),
     ],
 )
 def test_gradients_and_running_statistics_are_those_of_pytorch(name, train):
@@ -90,7 +92,7 @@ def test_gradients_and_running_statistics_are_those_of_pytorch(name, train):
     # block, hides nothing.
     dtype, tolerance = (np.float64, 1e-9) if train else (np.float32, 1e-3)
     tensors, labels = pair(name)[1], np.arange(3)
-    images = images_of(49, count=3).astype(dtype)
+    images = images_of(49, 3, ARCHITECTURES[name].multiple).astype(dtype)
     with jax.enable_x64(train):
         variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), pair(name)[2])
         module = module_of(name, lowering='grouped' if train else 'auto')

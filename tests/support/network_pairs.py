@@ -19,8 +19,10 @@ def module_of(name, num_classes=10, lowering='auto'):
 
 def shapes_of(name, num_classes=10):
     """The shapes of the tensors by their names in a file, from the module itself."""
-    key, images = jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-    shapes = jax.eval_shape(module_of(name, num_classes).init, key, images)
+    module, key = module_of(name, num_classes), jax.random.key(0)
+    side = module.preprocessing.size
+    images = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
+    shapes = jax.eval_shape(module.init, key, images)
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
     return {name: tensor.shape for name, tensor in to_tensors(zeros, ARCHITECTURES[name]).items()}
 
@@ -29,8 +31,10 @@ def torch_network(name):
     """PyTorch network of 10 classes in evaluation; Gluon's architectures without weights yet."""
     if ARCHITECTURES[name].names == 'cifar':
         return references.Cifar(int(name.removeprefix('resnet'))).eval()
+    # timm gives transformers one size of images unless it is told otherwise
+    options = dict(dynamic_img_size=True) if ARCHITECTURES[name].multiple > 1 else {}
     with torch.device('meta'):  # the values come with the tensors
-        return references.timm().create_model(name, num_classes=10).eval()
+        return references.timm().create_model(name, num_classes=10, **options).eval()
 
 
 def load(network, tensors):
@@ -62,8 +66,10 @@ def pair(name):
     return network, tensors, to_variables(tensors, row)
 
 
-def images_of(size, count=2):
-    return np.random.default_rng(size).normal(size=(count, size, size + 6, 3)).astype(np.float32)
+def images_of(size, count=2, multiple=1):
+    """Normalised images, a little wider than high; sides are rounded up to multiples."""
+    sides = [-(-side // multiple) * multiple for side in (size, size + 6)]
+    return np.random.default_rng(size).normal(size=(count, *sides, 3)).astype(np.float32)
 
 
 def to_torch(images):

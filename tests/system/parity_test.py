@@ -1,5 +1,7 @@
 """Every architecture against PyTorch at an odd size, with random statistics; some at 224 pixels.
 
+Sizes are rounded up to multiples of the patch of a transformer.
+
 The networks run operation by operation, not compiled as a whole: most of their shapes are alike, so
 that an operation is compiled once for all of them.
 """
@@ -25,9 +27,10 @@ DEEP = (
 def test_logits_are_those_of_pytorch(name):
     network, _, variables = pair(name)
     module = module_of(name, 0 if ARCHITECTURES[name].truncated else 10)
-    sizes = [(49, 2)] if name in DEEP else [(224, 1), (49, 2)]  # 224 x 230 and 49 x 55
+    # 224 x 230 and 49 x 55
+    sizes = [(49, 2)] if name in DEEP else [(224, 1), (49, 2)]
     for size, count in sizes:
-        images = images_of(size, count)
+        images = images_of(size, count, ARCHITECTURES[name].multiple)
         with torch.no_grad():
             expected = network(to_torch(images)).numpy()
         logits = np.asarray(module.apply(variables, images))
