@@ -17,7 +17,7 @@ from jaxdl.models import (
     vit,
     vit_names,
 )
-from jaxdl.models.network import Network, Row
+from jaxdl.models.network import FeatureMap, Network, Row
 from jaxdl.models.tensor_names import Signature
 from jaxdl.workdir.records import Preprocessing
 
@@ -42,7 +42,7 @@ class Family(NamedTuple):
 
     network: type[Network]
     fold: Callable[[Network, Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
-    feature_map: Callable[[Network, Mapping[str, Any], jax.Array], jax.Array]
+    feature_map: Callable[[Network, Mapping[str, Any], jax.Array], FeatureMap]
     first: str
     name_of: Callable[..., str]
     prefix_of: Callable[[Iterable[str], Any], str]

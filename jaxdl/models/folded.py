@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxdl.models.families import family_of
-from jaxdl.models.network import Network
+from jaxdl.models.network import FeatureMap, Network
 
 
 @struct.dataclass
@@ -31,12 +31,12 @@ class FoldedNetwork:
         """
         return self.classify(self.features(images))
 
-    def feature_map(self, images: jax.Array) -> jax.Array:
-        """Last feature map [batch, rows, columns, channel]."""
+    def feature_map(self, images: jax.Array) -> FeatureMap:
+        """As `Network.feature_map`."""
         family = family_of(self.module.architecture)
         return family.feature_map(self.module, self.weights, images)
 
-    def pool(self, feature_map: jax.Array) -> jax.Array:
+    def pool(self, feature_map: FeatureMap) -> jax.Array:
         """Features, float32 [batch, features], of a feature map; no norm there is folded."""
         return jnp.asarray(self.module.apply({'params': self.weights}, feature_map, method='pool'))
 

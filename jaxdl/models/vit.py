@@ -6,11 +6,11 @@ would lead to the patches.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax.nn import initializers
 
@@ -119,10 +119,11 @@ class Embeddings(nn.Module):
     def __call__(self, patches: jax.Array) -> jax.Array:
         """Tokens [batch, tokens, width] of patches [batch, rows, columns, width]."""
         row, (batch, rows, columns, width) = self.row, patches.shape
-        declare = partial(self.param, init_fn=NORMAL)
-        positions = declare('position', shape=(1, row.positions, width))
+        positions = self.param('position', NORMAL, (1, row.positions, width))
         sizes = dict(token=row.class_tokens, registers=row.registers)
-        others = [declare(name, shape=(1, size, width)) for name, size in sizes.items() if size]
+        others = [
+            self.param(name, NORMAL, (1, size, width)) for name, size in sizes.items() if size
+        ]
         before = row.positions - row.grid**2
         positions = resample_positions(positions, before, row.grid, (rows, columns))
         zeros = jnp.zeros((1, sum(sizes.values()) - before, width), positions.dtype)
@@ -240,7 +241,7 @@ def attend(queries: jax.Array, keys: jax.Array, values: jax.Array, heads: int) -
 
 
 def resample_positions(
-    positions: jax.Array, before: int, grid: int, shape: tuple[int, int]
+    positions: jax.Array | np.ndarray, before: int, grid: int, shape: tuple[int, int]
 ) -> jax.Array:
     """Interpolate position embeddings for another number of patches.
 
@@ -255,13 +256,14 @@ def resample_positions(
     Returns:
       [1, before + rows * columns, width].
     """
+    positions = jnp.asarray(positions)
     if shape == (grid, grid):
         return positions
     width = positions.shape[-1]
-    patches = to_float32(jnp.asarray(positions[:, before:])).reshape(1, grid, grid, width)
+    patches = to_float32(positions[:, before:]).reshape(1, grid, grid, width)
     patches = jax.image.resize(patches, (1, *shape, width), 'cubic', antialias=True)
     patches = patches.reshape(1, -1, width).astype(positions.dtype)
-    return jnp.concatenate([jnp.asarray(positions[:, :before]), patches], 1)
+    return jnp.concatenate([positions[:, :before], patches], 1)
 
 
 def fold(module: Network, params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
