@@ -175,11 +175,11 @@ def _describe_choice(
 def _describe_changes(
     tensors: Mapping[str, np.ndarray], renamed: Mapping[str, np.ndarray]
 ) -> list[str]:
-    """A line per tensor whose shape the family changed."""
+    """A line per tensor of which the family makes another size."""
     return [
         f'{name} {list(tensors[name].shape)} is read as {list(value.shape)}'
         for name, value in renamed.items()
-        if name in tensors and tensors[name].shape != value.shape
+        if name in tensors and tensors[name].size != value.size
     ]
 
 

@@ -2,10 +2,11 @@
 
 A part is a top-level key of the parameters: `conv1`, `layer1_0` or `head` of a `models.ResNet`,
 `stage_0` of a `CNN`, `layer_0` of an `MLP`. A stage is a group of parts: `stem`, `layer1`, ...,
-`norm` or `head`; a part of a small network is a stage of its own. Names may be those of parts or of
-stages. `early` stands for the stem and all stages of blocks except the last one. `norm` is the last
-norm of a residual network before the head: the final norm of a pre-activation network, otherwise
-the last norm on the branch of the last block.
+`norm` or `head`; a part of a small network is a stage of its own. In a vision transformer the stem
+is the patches and the tokens, and `layer1` to `layer4` are quarters of the blocks. Names may be
+those of parts or of stages. `early` stands for the stem and all stages of blocks except the last
+one. `norm` is the last norm of a residual network before the head: the final norm of a
+pre-activation network, otherwise the last norm on the branch of the last block.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""MobileNetV3 and ConvNeXt by the command line: fine-tuning, prediction, explanation, export."""
+"""Families by the command line: fine-tuning, prediction, explanation, export."""
 
 import csv
 
@@ -16,6 +16,7 @@ from jaxdl.models import ARCHITECTURES, load_pretrained
 from jaxdl.models.architectures import Preprocessing
 from jaxdl.models.convnext_rows import ConvNeXtRow
 from jaxdl.models.efficientnet_rows import EfficientNetRow, Stage
+from jaxdl.models.vit_rows import ViTRow
 
 SIDE = 32
 PREPARED = Preprocessing(size=SIDE, crop=1.0)
@@ -27,8 +28,13 @@ STAGES = (
 ROWS = (
     EfficientNetRow('tiny_mobile', 8, STAGES, 24, 'hard_swish', False, 1e-5, PREPARED, True, True),
     ConvNeXtRow('tiny_convnextv2', (1, 1, 2, 1), (4, 8, 8, 16), True, False, PREPARED),
+    ViTRow('tiny_vit', 8, 8, 2, PREPARED, depth=4),
 )
-FIRST = dict(tiny_mobile={'conv1', 'bn1', 'layer1_0'})
+FROZEN = dict(
+    tiny_mobile={'conv1', 'bn1', 'layer1_0'},
+    tiny_convnextv2={'conv1', 'norm1', 'layer1_0'},
+    tiny_vit={'conv1', 'embed', 'layer1_0'},
+)
 SIZES = dict(image_size=SIDE, train_size=SIDE, eval_size=SIDE, probe_size=SIDE)
 
 
@@ -39,7 +45,7 @@ def top(request, tmp_path_factory):
     ARCHITECTURES[row.name] = row
     finetunes.weights(folder, row)
     finetunes.images(folder, side=SIDE)
-    # Batch statistics, which ConvNeXts lack, and learning rates by block are part of it.
+    # Batch statistics, which some families lack, and learning rates by block are part of it.
     settings = dict(norms='batch', layer_decay=0.7, fix_epochs=1, ema=0, keep=1)
     flags = finetunes.flags(folder, **finetunes.SETTINGS | SIZES | settings)
     assert main(['--experiment=finetune', f'--workdir={folder / "run"}', *flags]) == 0
@@ -59,7 +65,7 @@ def test_the_default_recipe_freezes_the_stem_and_the_first_stage(top):
         for name in before
         if jax.tree.all(jax.tree.map(np.array_equal, before[name], after['params'][name]))
     }
-    assert same == FIRST.get(row.name, {'conv1', 'norm1', 'layer1_0'})
+    assert same == FROZEN[row.name]
 
 
 def test_prediction_explanation_and_export(top, tmp_path):

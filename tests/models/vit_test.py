@@ -270,6 +270,16 @@ def test_gradcam_is_that_of_the_patches_before_the_last_block(kind):
     assert np.all((drawn >= 0) & (drawn <= 1))
 
 
+def test_scalable_rows_are_those_whose_last_norm_scales_the_features(kind):
+    row, _, module, variables = pair(kind)
+    images, params = squares(32), variables['params']
+    features = quick(functools.partial(module.apply, method='features'))
+    larger = dict(params, norm=jax.tree.map(lambda leaf: 4 * leaf, params['norm']))
+    expected = 4 * features(variables, images)
+    scales = np.allclose(features({'params': larger}, images), expected, rtol=1e-5)
+    assert scales == row.scalable
+
+
 def test_half_precision_and_computing_blocks_again():
     _, _, module, variables = pair('registers')
     images = jnp.asarray(squares(32))

@@ -20,6 +20,9 @@ DEEP = (
     *('resnet34', 'resnet101', 'resnet152', 'resnet34d', 'resnet101d', 'resnet152d'),
     *('wide_resnet101_2', 'resnext101_32x8d'),
     *(f'{start}efficientnet_b{size}' for start in ('', 'tf_') for size in (1, 2, 3, 4)),
+    *(f'vit_{size}_patch16_384' for size in ('tiny', 'small', 'base')),
+    *(f'deit_{size}_patch16_224' for size in ('tiny', 'small', 'base')),
+    *('deit_base_patch16_384', 'deit3_small_patch16_384', 'deit3_base_patch16_384'),
 )
 
 
