@@ -11,6 +11,7 @@
 # make test-lowest   every test in random order on the lowest allowed versions; SEED=N repeats it
 # make test-newest   the same on the newest versions
 # make test-wheel    the same from the wheel
+# make test-onnx     export to ONNX, in an environment of its own
 # make test-faults   100 kills, every kind of damage to every file of a workdir, more hostile files
 # EXTRAS=cuda12 (or cuda13) adds that plugin: make demo EXTRAS=cuda12
 
@@ -25,8 +26,8 @@ ALL_EXTRAS := backbones$(,)decode$(,)dev$(,)docs$(,)hf$(,)notebook$(,)onednn$(,)
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: setup demo test test-all test-lowest test-newest test-wheel test-faults lint bench docs
-.PHONY: notebooks native-check audit clean
+.PHONY: setup demo test test-all test-lowest test-newest test-wheel test-onnx test-faults lint
+.PHONY: bench docs notebooks native-check audit clean
 
 setup: .venv/.extras-backbones$(,)decode$(,)onednn$(EXTRAS:%=$(,)%)
 
@@ -52,6 +53,11 @@ test-wheel:
 	mkdir .venv-wheel/suite && cp -r tests pyproject.toml .venv-wheel/suite
 	cd .venv-wheel/suite && ../bin/python -m jaxdl.native || true
 	cd .venv-wheel/suite && ../bin/python -m pytest --random-order --random-order-seed=$(SEED)
+
+# jax2onnx needs an older orbax-checkpoint than constraints.txt names.
+test-onnx: .venv-onnx/.ready
+	.venv-onnx/bin/python -m pytest -m '' tests/inference/onnx_test.py \
+	  tests/ablation/member_networks_test.py
 
 test-faults: .venv/.extras-$(ALL_EXTRAS)
 	KILLS=100 DAMAGED=all HOSTILE=10 $(BIN)/python -m pytest \
@@ -93,7 +99,7 @@ audit: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/audit/bin/pip-audit
 	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest .venv-wheel build dist runs jaxdl/native/_native-*
+	rm -rf .venv .venv-lowest .venv-newest .venv-onnx .venv-wheel build dist runs jaxdl/native/_native-*
 
 # One marker file per list of extras: set up again only if the project's files have changed.
 # The native operations are built if there is a compiler; without them everything works, slower.
@@ -109,6 +115,13 @@ clean:
 	if $(PIP) '$(shell grep ^torch== constraints.txt)$(if $(filter Linux,$(shell uname)),+cpu)' \
 	  && $(PIP) --no-deps timm torchvision; then touch $@; \
 	else echo 'make: no CPU build of PyTorch: parity tests are skipped'; fi
+
+.venv-onnx/.ready: pyproject.toml
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --editable '.[backbones,dev,onnx]'
+	@touch $@
 
 # Without constraints: uv chooses the versions. Run `make clean` first to look for newer versions.
 .venv-lowest/.ready .venv-newest/.ready: .venv-%/.ready: pyproject.toml $(wildcard jaxdl/native/*.cc jaxdl/native/*.h)

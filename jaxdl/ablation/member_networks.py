@@ -39,8 +39,8 @@ class TrainedNetwork:
     Attributes:
       module: the network: float [batch, height, width, channel], normalised -> logits.
       variables: its parameters and batch statistics, averaged where the option has `ema`.
-      config: option, seed, condition, all settings (`variant`), class names,
-        `image_shape`, and `fit` of image files.
+      config: option, seed, condition, all settings (`variant`), class names, name of the data
+        set, `image_shape`, and `fit` of image files.
       mean: [channel], subtracted from images in the unit of `to_float`.
       std: [channel], divides the images.
     """
@@ -61,9 +61,16 @@ class TrainedNetwork:
         Returns:
           float [batch, class].
         """
+        return np.asarray(self.activate(self.logits(jnp.asarray(images))))
+
+    def logits(self, images: jax.Array) -> jax.Array:
+        """Logits [batch, class] of images as the data set has them."""
         inputs = normalize(to_float(images), self.mean, self.std)
-        logits = train_step.apply(self.module, self.variant, self.variables, inputs, train=False)
-        return np.asarray(losses.find(self.variant.loss).activation(logits))
+        return train_step.apply(self.module, self.variant, self.variables, inputs, train=False)
+
+    def activate(self, logits: jax.Array) -> jax.Array:
+        """Outputs of the network for logits: probabilities by default."""
+        return losses.find(self.variant.loss).activation(logits)
 
 
 def load_member(
@@ -275,7 +282,7 @@ def _network(
     option, seed, condition = member
     config = dict(option=option, seed=seed, condition=condition or tables.ALL)
     config |= dict(variant=dataclasses.asdict(variant), class_names=list(data.classes))
-    config |= dict(image_shape=list(data.image_shape), fit=data.fit)
+    config |= dict(image_shape=list(data.image_shape), fit=data.fit, data=data.name)
     module = train_step.module_of(variant, len(data.classes))
     arrays = jax.tree.map(jnp.asarray, dict(variables))
     return TrainedNetwork(module, arrays, config, mean, std, variant)

@@ -153,10 +153,11 @@ def export(command: CommandLine) -> int:
     pairs = flags.parse_pairs(command.set)
     checkpoint, output = _checkpoint(command), pathlib.Path(_require(command, 'output', 'DIR'))
     if _holds_members(command, checkpoint):
-        from jaxdl.ablation import member_commands
+        from jaxdl.ablation import member_commands, member_export
 
-        (member,) = commands.parse_settings([member_commands.MemberSettings], pairs, command.mode)
-        print_text(member_commands.export(checkpoint, member, output, _overwrite(command)))
+        kinds = [member_commands.MemberSettings, commands.FormatSettings]
+        member, form = commands.parse_settings(kinds, pairs, command.mode)
+        print_text(member_export.export(checkpoint, member, form, output, _overwrite(command)))
         return 0
     (settings,) = commands.parse_settings([commands.ExportSettings], pairs, command.mode)
     print_text(commands.export(checkpoint, output, settings, _overwrite(command)))

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl import workdir
+from jaxdl import statistics, workdir
+from jaxdl.data.splits import image_groups
 from jaxdl.finetune import artifacts, loop
 from jaxdl.finetune.artifacts import Unlabelled
 from jaxdl.finetune.networks import Validated
@@ -48,7 +49,10 @@ def finish(
     validation = final.validation[0] if final.validation else final.logits
     confidences = rejection.confidence_quantiles(tta.probabilities(validation, temperature))
     card = dataclasses.replace(
-        final.card, temperature=temperature, scores=scores, confidences=confidences
+        final.card,
+        temperature=temperature,
+        scores=scores | _intervals(run, final, labels),
+        confidences=confidences,
     )
     model_file.save(run.context.workdir, final.members, card)
     submission = artifacts.write_predictions(run, final.members, card, unlabelled)
@@ -75,6 +79,17 @@ def finish(
     )
     workdir.seal(run.context.workdir)
     workdir.write_records(run.context.workdir, run=records.as_json(record))
+
+
+def _intervals(run: FineTuneRun, final: FinalNetworks, labels: np.ndarray) -> dict[str, Any]:
+    """95 % intervals for the model card, and the numbers of groups and of networks."""
+    groups = image_groups(run.dataset)
+    measured = statistics.score_predictions(
+        labels, final.logits.argmax(1), [groups[i] for i in final.indices]
+    )
+    estimates = dict(accuracy=measured.accuracy, macro_f1=measured.macro_f1)
+    intervals = {k: list(v.interval) for k, v in estimates.items() if v.interval is not None}
+    return dict(groups=measured.groups, intervals=intervals, networks=len(final.members))
 
 
 def _result_rows(

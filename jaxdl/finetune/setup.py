@@ -273,6 +273,8 @@ def model_card(
         split=splits.drawn,
         decoded_size=int(dataset.images.shape[1]),
         ema=experiment.finetune.ema,
+        data=dataset.name,
+        weights_licence=network.licence,
     )
 
 

@@ -21,9 +21,10 @@ from jaxdl.data.loading import ON_BAD_IMAGE, SPLITTING
 from jaxdl.data.sources import files
 from jaxdl.data.sources.columns import check_text
 from jaxdl.errors import InputError, unknown, warn
-from jaxdl.inference import model_file, submission, unfinished
+from jaxdl.inference import export as exporting
+from jaxdl.inference import submission, unfinished
 from jaxdl.inference.batched import Progress
-from jaxdl.inference.predictor import Predictor
+from jaxdl.inference.predictor import Predictor, load_model
 from jaxdl.runtime import provenance
 from jaxdl.runtime.progress import show_progress
 from jaxdl.workdir import tables
@@ -94,16 +95,29 @@ class PredictSettings(EvaluateSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportSettings:
+class FormatSettings:
+    """Format of an export.
+
+    Attributes:
+      format: a row of `export.FORMATS`; empty for safetensors and StableHLO.
+    """
+
+    format: str = fields.ruled('', fields.one_of(('', *exporting.FORMATS)))
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings(FormatSettings):
     """Settings of the mode export.
 
     Attributes:
       image_size: side of the images in pixels; 0: as evaluated.
-      member: which of several networks.
+      member: which of several networks; `format=onnx` averages all without it.
+      views: test-time augmentation of `format=onnx`, `none` or `flip`; empty for that of the run.
     """
 
     image_size: int = fields.ruled(0, fields.at_least(0))
     member: int | None = fields.ruled(None, fields.at_least(0))
+    views: str = fields.ruled('', fields.one_of(('', *VIEWS)))
 
 
 def parse_settings(kinds: Sequence[type], pairs: Iterable[tuple[str, Any]], mode: str) -> list[Any]:
@@ -355,40 +369,50 @@ def export(
     settings: ExportSettings,
     overwrite: str = 'refuse',
 ) -> str:
-    """Export a network of a checkpoint: under its original names and as StableHLO.
+    """Export a network of a checkpoint: under its original names and as StableHLO, or as ONNX.
 
     Args:
       checkpoint: a workdir.
       output: the folder.
-      settings: image size, and which network.
+      settings: format, image size, and which network.
       overwrite: `refuse` or `anything`: whether existing files of these names are overwritten.
 
     Returns:
-      Lines that name the files.
+      Lines that name the files, and checks of them.
 
     Raises:
-      InputError: no such checkpoint or network, or a folder that cannot be written.
+      InputError: no such checkpoint or network, an operation that the format does not have, or a
+        folder that cannot be written.
     """
-    from jaxdl.inference import export as exporting
-
-    check_folder(output, overwrite)
-    model = model_file.load(checkpoint)
-    count, member = len(model.members), settings.member or 0
-    if member >= count or (count > 1 and settings.member is None):
+    formats = exporting.formats_of(settings.format)
+    check_folder(output, formats, overwrite)
+    if settings.views and 'onnx' not in formats:
+        raise InputError(
+            f'views={settings.views}: only an ONNX file has test-time augmentation: leave out '
+            'views, or set format=onnx'
+        )
+    model = load_model(checkpoint, settings.views)
+    count, member = len(model.members), settings.member
+    if (member or 0) >= count or (count > 1 and member is None and 'onnx' not in formats):
         raise InputError(
             f'{checkpoint} holds {count} networks, but one is exported at a time: '
-            f'--set=member=0 to {count - 1}'
+            f'--set=member=0 to {count - 1}; format=onnx averages all'
         )
+    if member is not None:
+        model = dataclasses.replace(model, members=(model.members[member],))
     size = settings.image_size or model.card.eval_size
-    paths = exporting.export(model.module, model.members[member], output, size, model.card)
-    return '\n'.join(f'exported: {path}' for path in paths)
+    return describe_export(*exporting.export(model, output, size, formats))
 
 
-def check_folder(output: pathlib.Path, overwrite: str) -> None:
+def describe_export(paths: Sequence[pathlib.Path], notes: Sequence[str]) -> str:
+    """Lines that name the files of an export, and checks of them."""
+    lines = [f'exported: {path}' for path in paths]
+    return '\n'.join([*lines, *(f'{paths[0].name}: {note}' for note in notes)])
+
+
+def check_folder(output: pathlib.Path, formats: Sequence[str], overwrite: str) -> None:
     """InputError where an export would overwrite a file, and `overwrite` is `refuse`."""
-    from jaxdl.inference import export as exporting
-
-    existing = [name for name in exporting.FILES if (output / name).exists()]
+    existing = [name for name in exporting.files_of(formats) if (output / name).exists()]
     if existing and overwrite == 'refuse':
         raise InputError(f'{output / existing[0]} exists: name another --output, or --overwrite')
 

@@ -1,5 +1,6 @@
-"""Export of a network: safetensors under the original names, StableHLO that runs without jaxdl."""
+"""Export of a network: safetensors under the original names, StableHLO, ONNX, and a model card."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,9 @@ from jax import export as stablehlo
 from safetensors import numpy as safetensors
 
 from jaxdl import workdir
-from jaxdl.data.decode import BACKGROUND
 from jaxdl.errors import InputError
-from jaxdl.inference import tta
+from jaxdl.inference import export_readme, onnx_file, tta
+from jaxdl.inference.model_file import SavedModel
 from jaxdl.models.families import family_of
 from jaxdl.models.network import Network
 from jaxdl.models.port import to_tensors
@@ -23,54 +24,70 @@ from jaxdl.workdir.records import ModelCard
 
 CROP_MODES = dict(crop='center', pad='border', squash='squash')  # fit -> timm's name
 PLATFORMS = ('cpu', 'cuda')
-FILES = ('model.safetensors', 'config.json', 'model.stablehlo', 'README.md')
-OWNERS = dict(timm="timm's and torchvision's", cifar="the CIFAR ResNets'", gluon="Gluon's")
-LOADING = dict(  # origin of the names -> code that loads the weights
-    timm="import timm\nmodel = timm.create_model('local-dir:FOLDER', pretrained=True).eval()",
-    cifar='import safetensors.torch\n'
-    "state_dict = safetensors.torch.load_file('FOLDER/model.safetensors')",
-    gluon='import safetensors.numpy\n'
-    "arrays = safetensors.numpy.load_file('FOLDER/model.safetensors')",
-)
+# Format -> file; without `format`, the formats of DEFAULT.
+FORMATS = dict(safetensors='model.safetensors', stablehlo='model.stablehlo', onnx='model.onnx')
+DEFAULT = ('safetensors', 'stablehlo')
+
+
+def formats_of(name: str) -> tuple[str, ...]:
+    """Formats that a setting selects: a row of FORMATS, or empty for those of DEFAULT."""
+    return (name,) if name else DEFAULT
+
+
+def files_of(formats: Sequence[str]) -> tuple[str, ...]:
+    """Names of the files of an export."""
+    return (*(FORMATS[name] for name in formats), 'config.json', 'README.md')
 
 
 def export(
-    module: Network,
-    variables: Mapping[str, Any],
-    output: pathlib.Path,
-    image_size: int,
-    card: ModelCard,
-) -> list[pathlib.Path]:
-    """Write FILES into a folder, each whole or not at all, in place of existing ones.
+    model: SavedModel, output: pathlib.Path, image_size: int, formats: Sequence[str] = DEFAULT
+) -> tuple[list[pathlib.Path], list[str]]:
+    """Write the files of the formats into a folder, whole or not at all, over existing ones.
 
     Args:
-      module: a row of ARCHITECTURES, with or without a head.
-      variables: its `params` and `batch_stats`.
+      model: networks, with or without a head. ONNX averages several as the predictor does; other
+        formats take the first.
       output: the folder; created if it does not exist.
-      image_size: side in pixels of the images that the network is to see.
-      card: metadata; its `class_names` name the outputs.
+      image_size: side in pixels of the images that the networks are to see.
+      formats: rows of FORMATS.
 
     Returns:
-      Paths of the files.
+      Paths of the files, and lines about checks.
 
     Raises:
-      InputError: class names that are not as many as the outputs, or a folder that cannot be
-        written.
+      InputError: class names that are not as many as the outputs, an operation that a format does
+        not have, or a folder that cannot be written.
     """
-    _check(module, card)
-    host = jax.device_get({name: variables.get(name, {}) for name in ('params', 'batch_stats')})
-    host = with_adjustment(host, card.adjustment)
-    tensors = {
-        k: v.astype(np.float32, copy=False)
-        for k, v in to_tensors(host, module.architecture).items()
-    }
-    contents = (
-        safetensors.save(tensors, metadata=dict(format='pt')),
+    _check(model)
+    module, card = model.module, model.card
+    contents: dict[str, bytes | str] = {}
+    notes = list[str]()
+    if 'onnx' in formats:
+        contents['onnx'], notes = onnx_of(model, image_size)
+    else:
+        names = ('params', 'batch_stats')
+        host = {name: jax.device_get(model.members[0].get(name, {})) for name in names}
+        host = with_adjustment(host, card.adjustment)
+        tensors = {
+            k: v.astype(np.float32, copy=False)
+            for k, v in to_tensors(host, module.architecture).items()
+        }
+        contents['safetensors'] = safetensors.save(tensors, metadata=dict(format='pt'))
+        if 'stablehlo' in formats:
+            contents['stablehlo'] = program(module, host, image_size)
+    files = [
+        *(contents[name] for name in formats),
         json.dumps(config(module, image_size, card), indent=2, ensure_ascii=False) + '\n',
-        program(module, host, image_size),
-        readme(module, image_size),
-    )
-    paths = [output / name for name in FILES]
+        export_readme.readme(model, image_size, formats, notes),
+    ]
+    return write(output, files_of(formats), files), notes
+
+
+def write(
+    output: pathlib.Path, names: Sequence[str], contents: Sequence[bytes | str]
+) -> list[pathlib.Path]:
+    """Write files into a folder; InputError where the folder cannot be written."""
+    paths = [output / name for name in names]
     try:
         for path, content in zip(paths, contents, strict=True):
             workdir.write(path, content)
@@ -145,47 +162,41 @@ def program(module: Network, variables: Mapping[str, Any], image_size: int) -> b
         return bytes(stablehlo.export(jax.jit(logits), platforms=PLATFORMS)(images).serialize())
 
 
-def readme(module: Network, image_size: int) -> str:
-    """README.md: how to load each file."""
-    row, preprocessing = module.architecture, module.preprocessing
-    side = round(image_size / preprocessing.crop)
-    squares = dict(
-        crop=f'the short side is scaled to {side}\n({preprocessing.interpolation}), then the '
-        'centre is cropped',
-        pad=f'the long side is scaled to {side}\n({preprocessing.interpolation}), then the image '
-        f'is centred on the colour {list(BACKGROUND)}',
-        squash=f'both sides are scaled to {side}\n({preprocessing.interpolation})',
-    )
-    outputs = f'{module.num_classes} logits' if module.num_classes else f'{row.features} features'
-    return f"""# {row.name}: {outputs}
+def onnx_of(model: SavedModel, image_size: int) -> tuple[bytes, list[str]]:
+    """An ONNX file of the predictor, weights included, and a line about its check.
 
-Images are RGB, {image_size} x {image_size} pixels: {squares[preprocessing.fit]}.
+    The file takes centre crops, uint8 [batch, image_size, image_size, 3], and returns calibrated
+    probabilities float32 [batch, classes]: normalisation, views, networks, logit adjustment and
+    temperature are in it.
 
-`model.safetensors`, float32, has {OWNERS[row.names]} names and layouts. Its images are in [0, 1],
-minus the mean {list(preprocessing.mean)},
-divided by {list(preprocessing.std)}, as in `config.json`:
+    Raises:
+      InputError: as `onnx_file.convert` and `onnx_file.verify`, or views beyond the centre crop.
+    """
+    onnx_file.check_installed()
+    card = dataclasses.replace(model.card, eval_size=image_size)
+    portable = tta.fold_members(model.module.clone(lowering='convolution'), model.members)
+    shape = (image_size, image_size, 3)
+    metadata = dict(class_names=card.class_names, architecture=card.architecture)
+    with jax.default_matmul_precision('highest'):
+        content = onnx_file.convert(
+            lambda crops: tta.crop_probabilities(portable, card, crops), shape, metadata
+        )
+    # The predictor takes crops as decoded images where the crop is the image.
+    preprocessing = dataclasses.replace(model.module.preprocessing, crop=1.0)
+    networks = tta.fold_members(model.module.clone(preprocessing=preprocessing), model.members)
 
-```python
-{LOADING[row.names]}
-```
+    def predict(crops: np.ndarray) -> np.ndarray:
+        return tta.probabilities(
+            np.asarray(tta.batch_log_probabilities(networks, card, crops)), card.temperature
+        )
 
-jaxdl reads the folder: `module, variables = jaxdl.models.load_pretrained('FOLDER')`.
-
-`model.stablehlo` needs JAX and flatbuffers only. Its images are float32
-[batch, {image_size}, {image_size}, 3] in [0, 1]; the program normalises them:
-
-```python
-import jax, jax.export, pathlib
-model = jax.export.deserialize(bytearray(pathlib.Path('FOLDER/model.stablehlo').read_bytes()))
-outputs = model.call(images)
-```
-"""
+    return content, [onnx_file.verify(content, predict, shape)]
 
 
-def _check(module: Network, card: ModelCard) -> None:
-    names = card.class_names
-    if names and len(names) != module.num_classes:
+def _check(model: SavedModel) -> None:
+    names = model.card.class_names
+    if names and len(names) != model.module.num_classes:
         raise InputError(
-            f'export: {len(names)} class names for the {module.num_classes} outputs of the '
+            f'export: {len(names)} class names for the {model.module.num_classes} outputs of the '
             'network: must be one class name per output'
         )

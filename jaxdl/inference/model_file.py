@@ -115,6 +115,7 @@ def _load_embedded(name: str) -> SavedModel:
         adjustment=(),
         weights=name,
         decoded_size=round(preprocessing.size / preprocessing.crop),
+        weights_licence=read.licence,
     )
     return SavedModel(module, (variables,), card)
 

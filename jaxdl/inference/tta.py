@@ -141,6 +141,43 @@ def _log_mean(log_probabilities: Sequence[jax.Array]) -> jax.Array:
     ).astype(np.float32)
 
 
+def crop_probabilities(
+    networks: Sequence[FoldedNetwork], card: ModelCard, crops: jax.Array
+) -> jax.Array:
+    """Calibrated probabilities of centre crops, in operations that other formats have.
+
+    For an export: `batch_log_probabilities` resizes each view in a loop over the images.
+
+    Args:
+      networks: of one architecture.
+      card: `views`, `adjustment` and `temperature` are read.
+      crops: uint8 [b, size, size, 3].
+
+    Returns:
+      float32 [b, classes].
+
+    Raises:
+      InputError: the views include pixels outside the centre crop.
+    """
+    preprocessing = networks[0].module.preprocessing
+    boxes, mirrored = make_boxes(card.views, preprocessing.crop)
+    if (boxes != boxes[0]).any():
+        raise InputError(
+            f'views={card.views}: an ONNX file takes the centre crop alone: '
+            'set views=flip or views=none'
+        )
+    classes = networks[0].module.num_classes
+    adjustment = np.asarray(card.adjustment or np.zeros(classes), np.float32)[None]
+    images = normalize(three_channels(crops), preprocessing)
+    backwards = np.arange(images.shape[2])[::-1]
+    by_view = [
+        jax.nn.log_softmax(network(view).astype(jnp.float32) - adjustment)
+        for network in networks
+        for view in (jnp.take(images, backwards, axis=2) if flip else images for flip in mirrored)
+    ]
+    return jax.nn.softmax(_log_mean(by_view) / card.temperature)
+
+
 def probabilities(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities float32 [n, classes], calibrated by `temperature`.
 

@@ -62,12 +62,13 @@ def conv_large(
       kernel: [height, width, in, out].
       stride: pixels, for both axes.
       padding: pixels at every side.
-      lowering: a row of LOWERINGS, or `auto`.
+      lowering: a row of LOWERINGS, `auto`, or `convolution`: XLA's, also for a 1 x 1 kernel, which
+        is a matrix product otherwise. Runtimes of ONNX fuse convolutions with what follows.
 
     Returns:
       [batch, rows, columns, out].
     """
-    if kernel.shape[2] == images.shape[-1]:
+    if kernel.shape[2] == images.shape[-1] and lowering != 'convolution':
         if lowering == 'auto':
             float32 = images.dtype == jnp.float32
             lowering = 'onednn' if float32 and not native.missing() else 'grouped'

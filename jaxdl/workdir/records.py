@@ -428,11 +428,14 @@ class ModelCard:
       revision: their commit on the hub; empty for a file.
       jaxdl: version of this package.
       split: how the images were split.
-      scores: metric -> value of the held-out images, with `split`, `images` and `epoch`.
+      scores: metric -> value of the held-out images, with `split`, `images`, `groups`, `networks`,
+        `epoch`, and `intervals`: metric -> 95 % interval for new groups of images.
       decoded_size: side in pixels of decoded images.
       ema: decay of the averaged weights; 0 for none.
       confidences: quantiles of the largest probability of validation images, as of
         `jaxdl.statistics.rejection`; empty for none.
+      data: name of the data set.
+      weights_licence: licence of the pretrained weights; empty where it is unknown.
     """
 
     architecture: str
@@ -452,6 +455,8 @@ class ModelCard:
     decoded_size: int = 256
     ema: float = 0.0
     confidences: tuple[float, ...] = ()
+    data: str = ''
+    weights_licence: str = ''
 
 
 def read(path: pathlib.Path, kind: type[Record]) -> Record:

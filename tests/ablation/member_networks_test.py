@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 
+import huggingface_hub
 import jax
 import jax.export
 import numpy as np
@@ -156,6 +157,35 @@ def test_an_exported_network_computes_the_same_and_initialises_another(run, tmp_
     capsys.readouterr()
     assert call('export', folder, f'--output={tmp_path}/out', *CHOSEN) == 2
     assert 'exists: name another --output, or --overwrite' in capsys.readouterr().err
+
+
+def test_an_exported_network_has_a_model_card_with_its_score(run, tmp_path):
+    study, folder = run
+    assert call('export', folder, f'--output={tmp_path}/out', *CHOSEN) == 0
+    card = huggingface_hub.ModelCard.load(tmp_path / 'out' / 'README.md')
+    (result,) = card.data.eval_results
+    network = jaxdl.load_member(folder, 'avg', SEED)
+    assert result.metric_value == pytest.approx(accuracy(study, network), abs=1 / 360 + 1e-9)
+    assert re.fullmatch(
+        r'accuracy [\d.]+ % \(95 % interval [\d.]+ to [\d.]+ %\), on \d+ test images in \d+ groups',
+        result.metric_name,
+    )
+    assert re.search(r'Mean accuracy of the option over 2 seeds: 0\.\d+ \(95 % interval', card.text)
+    assert card.data.license is None
+
+
+def test_a_network_is_exported_to_onnx(run, tmp_path, capsys):
+    runtime = pytest.importorskip('onnxruntime')
+    pytest.importorskip('jax2onnx')
+    _, folder = run
+    arguments = (f'--output={tmp_path}/out', *CHOSEN, '--set=format=onnx')
+    assert call('export', folder, *arguments) == 0
+    assert 'model.onnx: checked by onnxruntime' in capsys.readouterr().out
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+    session = runtime.InferenceSession((tmp_path / 'out' / 'model.onnx').read_bytes())
+    (probabilities,) = session.run(None, dict(images=images))
+    expected = jaxdl.load_member(folder, 'avg', SEED).scores(images)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
 def test_a_run_without_networks_cannot_predict(tmp_path, capsys):

@@ -15,6 +15,7 @@ from jaxdl.config.overrides import check, override
 from jaxdl.errors import InputError
 from jaxdl.finetune import loop, setup
 from jaxdl.finetune import run as finetune
+from jaxdl.inference import model_file
 from jaxdl.runtime import checkpoint
 from jaxdl.runtime.signals import Interrupted
 from jaxdl.train.settings import TrainSettings
@@ -56,6 +57,10 @@ def test_a_run_leaves_what_the_contract_names(run, top):
     by_probe = np.mean(arrays['probe_predicted'] == arrays['labels'])
     assert by_probe == pytest.approx(result['scores']['probe']['accuracy'])
     assert best['value'] >= 0
+    scores = model_file.load(folder).card.scores
+    low, high = scores['intervals']['accuracy']
+    assert low <= scores['accuracy'] <= high
+    assert (scores['groups'], scores['networks']) == (len(arrays['labels']), 1)
 
 
 def test_a_finished_run_is_only_reported_again(run, top):

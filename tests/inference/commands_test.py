@@ -198,14 +198,18 @@ def test_one_class_can_be_evaluated_and_none_cannot(run, tmp_path, capsys):
 def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
     from jaxdl.inference import export
 
-    def name_only(module, variables, output, size, card):
-        first = variables['params']['head']['bias'][0]
-        return [output / f'{module.num_classes} {size} {first:.4f} {card.experiment}']
+    def name_only(model, output, size, formats):
+        first, card = model.members[0]['params']['head']['bias'][0], model.card
+        name = f'{model.module.num_classes} {size} {first:.4f} {card.experiment}'
+        return [output / name], [f'as {formats[0]}']
 
     monkeypatch.setattr(export, 'export', name_only)
     bias = [tiny.variables(seed)['params']['head']['bias'][0] for seed in range(2)]
     assert call('export', run, '--output=out') == 0
-    assert f'3 32 {bias[0]:.4f} tiny' in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == [
+        f'exported: out/3 32 {bias[0]:.4f} tiny',
+        f'3 32 {bias[0]:.4f} tiny: as safetensors',
+    ]
     both = tiny.workdir(tmp_path / 'both', members=2)
     assert call('export', both, '--output=out') == 2
     assert (
@@ -214,8 +218,10 @@ def test_one_network_is_exported(run, tmp_path, capsys, monkeypatch):
     )
     assert call('export', both, '--output=out', '--set=member=1', '--set=image_size=48') == 0
     assert f'3 48 {bias[1]:.4f} tiny' in capsys.readouterr().out
+    assert call('export', both, '--output=out', '--set=format=onnx') == 0
+    assert 'tiny: as onnx' in capsys.readouterr().out
     (tmp_path / 'out').mkdir()
-    (tmp_path / 'out' / export.FILES[0]).write_text('mine')
+    (tmp_path / 'out' / export.FORMATS['stablehlo']).write_text('mine')
     assert call('export', run, '--output=out') == 2
     assert 'exists: name another --output, or --overwrite' in capsys.readouterr().err
 

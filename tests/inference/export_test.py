@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import huggingface_hub
 import jax
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file
 from jaxdl import models
 from jaxdl.errors import InputError
 from jaxdl.inference import export as exporting
+from jaxdl.inference.model_file import SavedModel
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.architectures import Preprocessing
 from jaxdl.models.port import to_tensors
@@ -68,12 +70,17 @@ def network(name, classes=3, seed=0):
     return module, jax.tree.map(value, shapes)
 
 
+def export(module, variables, folder, size=SIZE, **changes):
+    model = SavedModel(module, (variables,), card_of(module, **changes))
+    return exporting.export(model, folder, size)[0]
+
+
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory):
     """A CIFAR network, its variables and the folder that it was exported into."""
     folder = tmp_path_factory.mktemp('export') / 'deep' / 'er'
     module, variables = network('resnet20')
-    paths = exporting.export(module, variables, folder, SIZE, card_of(module))
+    paths = export(module, variables, folder)
     assert sorted(paths) == sorted(folder.iterdir())  # nothing half written beside them
     return module, variables, folder
 
@@ -96,7 +103,7 @@ def test_jaxdl_reads_it_again(exported):
 def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
     module, variables = network(name, classes)
-    exporting.export(module, variables, tmp_path, SIZE, card_of(module, class_names=()))
+    export(module, variables, tmp_path, class_names=())
     (tmp_path / 'config.json').unlink()  # by the tensors alone
     again, loaded = models.load_pretrained(str(tmp_path))
     assert (again.architecture, again.num_classes) == (module.architecture, classes)
@@ -106,9 +113,7 @@ def test_other_names_with_and_without_a_head_are_known_again(name, classes, tmp_
 def test_the_logit_adjustment_is_in_the_exported_bias(exported, tmp_path, monkeypatch):
     module, variables, _ = exported
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
-    exporting.export(
-        module, variables, tmp_path, SIZE, card_of(module, adjustment=(0.5, 0.0, -1.0))
-    )
+    export(module, variables, tmp_path, adjustment=(0.5, 0.0, -1.0))
     head = models.load_pretrained(str(tmp_path))[1]['params']['head']
     np.testing.assert_allclose(
         head['bias'], variables['params']['head']['bias'] - np.float32([0.5, 0, -1])
@@ -175,7 +180,7 @@ def test_timm_loads_the_folder_with_equal_outputs(tmp_path, monkeypatch):
     timm = torch_references.timm()
     monkeypatch.setattr(exporting, 'program', lambda *_: b'')
     module, variables = network('resnet18')
-    exporting.export(module, variables, tmp_path, 40, card_of(module))
+    export(module, variables, tmp_path, 40)
     model = timm.create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
     config = model.pretrained_cfg
     assert (config['mean'], config['std']) == (list(PREPARED.mean), list(PREPARED.std))
@@ -215,12 +220,65 @@ def test_the_loading_instructions_work(exported):
 def test_bad_input_is_refused_and_nothing_is_written(exported, tmp_path):
     module, variables, _ = exported
     with pytest.raises(InputError, match='2 class names for the 3 outputs'):
-        exporting.export(
-            module, variables, tmp_path / 'out', SIZE, card_of(module, class_names=('a', 'b'))
-        )
+        export(module, variables, tmp_path / 'out', class_names=('a', 'b'))
     assert not (tmp_path / 'out').exists()
     (tmp_path / 'file').touch()
     with pytest.raises(
         InputError, match=r'output .*file cannot be written .*: name another folder'
     ):
-        exporting.export(module, variables, pathlib.Path('file'), SIZE, card_of(module))
+        export(module, variables, pathlib.Path('file'))
+
+
+SCORES = dict(
+    accuracy=0.8625,
+    macro_f1=0.85,
+    ece=0.08,
+    ece_calibrated=0.021,
+    split='test',
+    images=363,
+    groups=95,
+    networks=1,
+    intervals=dict(accuracy=[0.81, 0.903]),
+)
+
+
+def test_the_model_card_has_the_score_with_its_interval(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, 'program', lambda *_: b'')
+    module, variables = network('resnet18')
+    export(
+        module,
+        variables,
+        tmp_path,
+        scores=SCORES,
+        data='folder:/home/someone/photos',
+        weights_licence='Apache-2.0',
+        revision='0123abc',
+        temperature=1.25,
+        views='flip',
+        experiment='finetune',
+    )
+    card = huggingface_hub.ModelCard.load(tmp_path / 'README.md')
+    metadata = card.data.to_dict()
+    assert (metadata['license'], metadata['library_name']) == ('apache-2.0', 'timm')
+    assert metadata['base_model'] == 'timm/resnet18.a1_in1k'
+    accuracy, macro_f1 = card.data.eval_results
+    assert (accuracy.metric_type, accuracy.metric_value) == ('accuracy', 0.8625)
+    assert accuracy.metric_name == (
+        'accuracy 86.2 % (95 % interval 81.0 to 90.3 %), on 363 test images in 95 groups'
+    )
+    assert (macro_f1.metric_type, macro_f1.dataset_name) == ('macro_f1', 'folder:photos')
+    text = ' '.join(card.text.split())
+    assert 'Accuracy 86.2 % (95 % interval 81.0 to 90.3 %), macro F1 85.0 %, on 363 test' in text
+    assert 'softmax(z / 1.25)' in text
+    assert '8.0 % without and 2.1 % with this temperature' in text
+    assert 'someone' not in card.content
+    assert 'also selected' not in text
+
+
+def test_a_model_card_without_score_or_licence_says_so(exported):
+    card = huggingface_hub.ModelCard.load(exported[2] / 'README.md')
+    assert (card.data.license, card.data.library_name) == ('unknown', 'jaxdl')
+    assert card.data.eval_results is None
+    text = ' '.join(card.text.split())
+    assert 'No score of held-out images is stored' in text
+    assert 'ask the publisher of the weights' in text
