@@ -372,6 +372,10 @@ def test_a_table_next_to_loose_images_is_suggested():
     with pytest.raises(InputError, match='from the table') as error:
         folder.folder('k')
     assert '--dataset=csv:k/train.csv' in str(error.value)
+    pathlib.Path('k/train.csv').rename('k/SampleSubmission.csv')
+    with pytest.raises(InputError) as error:
+        folder.folder('k')
+    assert 'csv:k/' not in str(error.value)
 
 
 SPELLINGS = {

@@ -184,6 +184,7 @@ def test_dogs_vs_cats(tmp_path, capsys):
     )
     with pytest.raises(InputError, match=r'label_pattern=') as error:
         load(Data(dataset='folder:dogs-vs-cats'))
+    assert 'sampleSubmission' not in str(error.value)
     (flag,) = re.findall(r"'--set=label_pattern=(.*?)'\)", str(error.value))
     dataset = load(Data(dataset='folder:dogs-vs-cats', label_pattern=flag, image_size=8))
     assert dataset.class_names == ('cat', 'dog')

@@ -147,17 +147,18 @@ def _ways(root: pathlib.Path) -> str:
 
 
 def _tables(root: pathlib.Path) -> list[pathlib.Path]:
-    """Tables in a folder that name its images and their classes."""
+    """Tables in a folder that name its images and at least two classes, no sample submissions."""
     from jaxdl.data.sources import csv_table
 
     tables = list[pathlib.Path]()
     for path in sorted(root.iterdir()):
         if path.is_file() and path.suffix.lower() in ('.csv', '.tsv'):
             try:
-                csv_table.csv(str(path))
+                classes = csv_table.csv(str(path), on_several_labels='class').class_names
             except InputError:
                 continue
-            tables.append(path)
+            if len(classes) > 1 and 'submission' not in path.name.lower():
+                tables.append(path)
     return tables
 
 
