@@ -74,7 +74,7 @@ bench: .venv/.extras-decode$(,)onednn$(,)parity
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.ensemble
-	$(BIN)/python -m benchmarks.resnet
+	$(BIN)/python -m benchmarks.networks
 
 docs: .venv/.extras-docs
 	PYTHONPATH=. $(BIN)/python docs/site/reference.py

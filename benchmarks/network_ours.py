@@ -1,4 +1,4 @@
-"""Our side of benchmarks/resnet.py: training or inference with random weights."""
+"""Our side of benchmarks/networks.py: training, features or inference with random weights."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,8 @@ def prepare(
 
     The function returns the seconds per image and the last loss.
     """
-    module = make_network(ARCHITECTURES[name], classes)
+    outputs = 0 if work == 'features' else classes
+    module = make_network(ARCHITECTURES[name], outputs)
     rng = np.random.default_rng(0)
     images = jnp.asarray(
         rng.uniform(-1, 1, (size['batch'], size['side'], size['side'], 3)), jnp.float32
@@ -37,7 +38,7 @@ def prepare(
     step = (
         _training(module, images, labels, variables)
         if work == 'training'
-        else _asking(module, images, variables)
+        else _inference(module, images, variables)
     )
     began = time.perf_counter()
     first = step()
@@ -76,6 +77,6 @@ def _training(
     return step
 
 
-def _asking(module: Network, images: jax.Array, variables: Any) -> Callable[[], float]:
+def _inference(module: Network, images: jax.Array, variables: Any) -> Callable[[], float]:
     folded, compute = fold(module, variables), jax.jit(lambda network, images: network(images))
     return lambda: float(compute(folded, images)[0, 0])

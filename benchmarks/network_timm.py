@@ -1,4 +1,4 @@
-"""timm's side of benchmarks/resnet.py: eager PyTorch in `channels_last`.
+"""timm's side of benchmarks/networks.py: eager PyTorch in `channels_last`.
 
 That layout is timm's fastest on a CPU.
 """
@@ -27,7 +27,7 @@ def prepare(
     )
     import timm
 
-    network: Any = timm.create_model(name, num_classes=classes)
+    network: Any = timm.create_model(name, num_classes=0 if work == 'features' else classes)
     network = network.to(memory_format=torch.channels_last)
     images = 2 * torch.rand(size['batch'], 3, size['side'], size['side']) - 1
     images = images.to(memory_format=torch.channels_last)
