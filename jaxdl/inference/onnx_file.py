@@ -193,19 +193,22 @@ def _serialize(model: Any) -> bytes:
     ir = importlib.import_module('onnx_ir')
     passes = importlib.import_module('onnx_ir.passes.common')
     passes.RemoveUnusedNodesPass()(model)
-    return bytes(ir.to_proto(model).SerializeToString())
+    with _quiet():
+        return bytes(ir.to_proto(model).SerializeToString())
 
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Without the notes of jax2onnx on packages that its examples need."""
-    logger = logging.getLogger('jax2onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without notes on packages that examples of jax2onnx need, and on shapes of helper values."""
+    loggers = [logging.getLogger(name) for name in ('jax2onnx', 'onnx_ir')]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.image import resize
 from jax.nn import initializers
 
 from jaxdl.models.network import Network, Training, check_size
@@ -256,12 +257,17 @@ def resample_positions(
     Returns:
       [1, before + rows * columns, width].
     """
-    positions = jnp.asarray(positions)
     if shape == (grid, grid):
-        return positions
+        return jnp.asarray(positions)
     width = positions.shape[-1]
-    patches = to_float32(positions[:, before:]).reshape(1, grid, grid, width)
-    patches = jax.image.resize(patches, (1, *shape, width), 'cubic', antialias=True)
+    first, sizes = positions[:, before:].reshape(1, grid, grid, width), (1, *shape, width)
+    if isinstance(positions, np.ndarray):
+        # Constants are resized once, outside the program: ONNX has no such filter.
+        with jax.ensure_compile_time_eval():
+            resized = np.asarray(resize(first, sizes, 'cubic', antialias=True))
+        constant = np.concatenate([positions[:, :before], resized.reshape(1, -1, width)], 1)
+        return jnp.asarray(constant)
+    patches = resize(to_float32(jnp.asarray(first)), sizes, 'cubic', antialias=True)
     patches = patches.reshape(1, -1, width).astype(positions.dtype)
     return jnp.concatenate([positions[:, :before], patches], 1)
 

@@ -34,6 +34,12 @@ FAMILIES = {
     'seresnet50': 64,
     'tf_efficientnet_b0': 65,
     'mobilenetv2_100': 64,
+    'mobilenetv3_small_100': 64,
+    'convnext_atto': 64,
+    'convnextv2_atto': 64,
+    'vit_tiny_patch16_224': 64,
+    'vit_small_patch14_dinov2': 70,
+    'vit_base_patch16_siglip_224': 32,
 }
 
 
