@@ -10,6 +10,7 @@ where one of the three is not installed.
 
 import contextlib
 import importlib.util
+import multiprocessing
 import pathlib
 import statistics
 import sys
@@ -104,7 +105,10 @@ def main(names: list[str]) -> None:
     print(f'float32, {sides.CORES} cores; timm in channels_last')
     for name in names or NETWORKS:
         if any(peer in RUNTIMES for peer in peers(name, 'inference')):
-            export(name)
+            # In a process of its own: a side would start with the peak of this one's memory.
+            process = multiprocessing.get_context('spawn').Process(target=export, args=(name,))
+            process.start()
+            process.join()
         for work, batches in WORKS.items():
             for batch in batches:
                 ours, *others = measured(name, work, batch).items()
