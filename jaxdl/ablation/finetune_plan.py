@@ -216,6 +216,7 @@ def _load_conditions(ablation: Ablation) -> list[FineTuneCondition]:
         for option, experiment in experiments.items():
             setup.check_settings(experiment)
             loaded[option] = _load_network(experiment, networks)
+            experiments[option] = setup.set_sizes(experiment, loaded[option])
         source = planning.source_of(study.images)
         if source not in datasets:
             datasets[source] = setup.load_images(study.base)

@@ -21,6 +21,10 @@ def _check_folds(value: int) -> str | None:
     return None if value == 0 or value >= 2 else 'must be 0, or at least 2'
 
 
+def _check_size(value: int) -> str | None:
+    return None if value == 0 or value >= 8 else 'must be 0, or at least 8'
+
+
 @dataclasses.dataclass(frozen=True)
 class Probe:
     """Linear heads on the features of the frozen network: a grid that trains as one group.
@@ -52,8 +56,9 @@ class Recipe(StepOptions):
 
     epochs: int = fields.ruled(8, fields.at_least(1))
     start: str = fields.ruled('probe', fields.one_of(STARTS))  # initial head
-    train_size: int = fields.ruled(128, fields.at_least(8))  # side of the images in pixels
-    eval_size: int = fields.ruled(160, fields.at_least(8))  # the same in evaluation
+    # side of the images in pixels; 0: the size in the row of the network
+    train_size: int = fields.ruled(0, _check_size)
+    eval_size: int = fields.ruled(0, _check_size)  # the same in evaluation
     # sizes before train_size, each for an equal share of the epochs
     sizes: tuple[int, ...] = fields.ruled((), fields.each(fields.at_least(8), least=0))
     # least share of a random crop; 1: no crop

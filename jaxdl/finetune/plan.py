@@ -23,7 +23,9 @@ def describe(experiment: FineTune) -> list[str]:
     """Describe a run in lines of text, without training or extraction of features."""
     experiment = check(experiment)
     setup.check_settings(experiment)
-    network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
+    network = setup.load_backbone(experiment)
+    experiment = setup.set_sizes(experiment, network)
+    dataset = setup.load_images(experiment)
     recipe, batch_size = experiment.finetune, experiment.variant.batch_size
     train, exact = bursts.count_train(dataset, experiment.data)
     per_epoch, about = max(1, train // batch_size), '' if exact else 'about '
@@ -97,6 +99,7 @@ def model_plan(experiment: FineTune, network: Backbone) -> ModelPlan:
         weights_checksum=checksum(network.variables),
         weights_notes=network.notes,
         weights_licence=network.licence,
+        train_size=experiment.finetune.train_size if 'finetune' in experiment.stages else 0,
         eval_size=setup.evaluation_size(experiment, network),
         parameters=_parameters(network),
         features=network.module.architecture.features,

@@ -112,6 +112,17 @@ def load_backbone(experiment: FineTune) -> Backbone:
     return Backbone(module, variables, read.revision, notes, read.licence)
 
 
+def set_sizes(experiment: FineTune, network: Backbone) -> FineTune:
+    """The experiment with `train_size` and `eval_size` of the network's row where they are 0."""
+    recipe, sizes = experiment.finetune, network.module.architecture.finetune_sizes
+    recipe = dataclasses.replace(
+        recipe,
+        train_size=recipe.train_size or sizes.train,
+        eval_size=recipe.eval_size or sizes.evaluation,
+    )
+    return dataclasses.replace(experiment, finetune=recipe)
+
+
 def check_frozen(experiment: FineTune, variables: Mapping[str, Any]) -> None:
     """Check that `finetune.frozen` names parts of a network without head.
 

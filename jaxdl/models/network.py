@@ -4,7 +4,7 @@ Fine-tuning, probe and inference know this interface and no family.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 from flax import linen as nn
@@ -16,6 +16,18 @@ from jaxdl.workdir.records import Preprocessing
 
 Training = bool | Collection[str]
 FeatureMap = jax.Array | tuple[jax.Array, ...]  # of a tuple the first is the map itself
+
+
+class FineTuneSizes(NamedTuple):
+    """Sides in pixels of the images of a fine-tuning, where its settings name none.
+
+    Attributes:
+      train: in training.
+      evaluation: in evaluation, and in inference.
+    """
+
+    train: int
+    evaluation: int
 
 
 class Row(Protocol):
@@ -39,6 +51,11 @@ class Row(Protocol):
     @property
     def preprocessing(self) -> Preprocessing:
         """Images that the network expects, where the file of weights does not say."""
+        ...
+
+    @property
+    def finetune_sizes(self) -> FineTuneSizes:
+        """Sizes that suit its fine-tuning (BUILD_NOTES.md, "Fine-tuning")."""
         ...
 
     @property

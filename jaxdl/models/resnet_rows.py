@@ -11,6 +11,7 @@ al. 2018, "Squeeze-and-excitation networks"; Wang et al. 2020 (ECA-Net). The tie
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from jaxdl.models.network import FineTuneSizes
 from jaxdl.models.resnet_names import HEADS
 from jaxdl.workdir.records import Preprocessing
 
@@ -22,6 +23,7 @@ class ResNetRow:
     family: ClassVar[str] = 'resnet'
     multiple: ClassVar[int] = 1
     pooling: ClassVar[str] = 'avg'
+    finetune_sizes: ClassVar[FineTuneSizes] = FineTuneSizes(128, 160)
     name: str
     block: str  # basic, bottleneck, preactivation
     stages: tuple[int, ...]  # blocks in each

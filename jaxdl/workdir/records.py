@@ -298,6 +298,7 @@ class ModelPlan:
       weights: file or hub id of the pretrained weights.
       revision: their commit on the hub; empty for a file.
       weights_checksum: SHA-256 of all parameters and statistics.
+      train_size: side in pixels of the images in training; 0 for a probe alone.
       eval_size: side in pixels of the input of the final network.
       parameters: number of parameters, without head.
       features: number of features.
@@ -310,6 +311,7 @@ class ModelPlan:
     weights: str
     revision: str
     weights_checksum: str
+    train_size: int
     eval_size: int
     parameters: int
     features: int

@@ -293,6 +293,7 @@ def _plan(classes: Sequence[str], images: int) -> dict[str, Any]:
         parameters=8_600_000,
         weights='resnet50v2.npz',
         revision='',
+        train_size=128,
         eval_size=160,
         weights_checksum='aa11bb22cc33dd44ee55ff66',
         features=1024,

@@ -1,10 +1,12 @@
 """Words of an ablation of a fine-tuning: its networks, probe, training, and fixed settings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxdl.report.ablation import settings_text
 from jaxdl.report.ablation.study import AblationRun
 from jaxdl.report.page import markup, words
+from jaxdl.workdir.records import ModelPlan
 
 METRICS = dict(macro_f1='macro F1', accuracy='accuracy', loss='loss')  # that choose an epoch
 VIEWS = dict(
@@ -61,7 +63,8 @@ def training(study: AblationRun, condition: str) -> str:
     """Sentences on the probe, the training and the evaluation, without what the options vary."""
     design, varied = study.design(condition), study.varied
     recipe, probe = design['finetune'], design['probe']
-    sentences = [_probe(study, condition, probe), _epochs(recipe, design, varied)]
+    models = (study.plan.models or {}).get(condition, {})
+    sentences = [_probe(study, condition, probe), _epochs(recipe, design, varied, models)]
     different = [
         *_different(study, design, 'variant', _of_training(design['variant'], varied)),
         *_different(study, design, 'finetune', {*STATED, *NO_RESULT}),
@@ -94,8 +97,15 @@ def _probe(study: AblationRun, condition: str, probe: dict[str, Any]) -> str:
     )
 
 
-def _epochs(recipe: dict[str, Any], design: dict[str, Any], varied: set[str]) -> str:
+def _epochs(
+    recipe: dict[str, Any],
+    design: dict[str, Any],
+    varied: set[str],
+    models: Mapping[str, ModelPlan],
+) -> str:
     """Epochs, optimiser, sizes, and layers that learn."""
+    trained = {model.train_size for model in models.values()} - {0}
+    evaluated = {model.eval_size for model in models.values() if model.train_size}
     settings, _ = settings_text.training(design['variant'], varied)
     parts = ['' if 'epochs' in varied else f'for {words.count(recipe["epochs"], "epoch")}']
     if 'learning_rate' not in varied:
@@ -103,16 +113,21 @@ def _epochs(recipe: dict[str, Any], design: dict[str, Any], varied: set[str]) ->
     parts.append(f'with {settings}')
     text = f'A network was then trained {" ".join(part for part in parts if part)}'
     if not {'train_size', 'sizes', 'crop_area'} & varied:
-        sizes, area = (*recipe['sizes'], recipe['train_size']), recipe['crop_area']
+        sizes, area = (*recipe['sizes'], _either(trained)), recipe['crop_area']
         crops = f'random crops of at least {area:g} of the area' if area < 1 else 'images'
         text += f', on {crops}, {words.listing(map(str, sizes))} pixels per side'
     if 'eval_size' not in varied:
-        text += f', and evaluated at {recipe["eval_size"]} pixels'
+        text += f', and evaluated at {_either(evaluated)} pixels'
     if 'frozen' in varied:
         return f'{text}.'
     if not recipe['frozen']:
         return f'{text}. All layers learn unless the option says otherwise.'
     return f'{text}. Frozen: {words.listing(map(markup.flat, recipe["frozen"]))}.'
+
+
+def _either(sizes: set[int]) -> str:
+    """Sizes in pixels of networks, each of which has one of them."""
+    return ' or '.join(map(str, sorted(sizes)))
 
 
 def _of_training(variant: dict[str, Any], varied: set[str]) -> set[str]:
