@@ -216,13 +216,12 @@ def _load_conditions(ablation: Ablation) -> list[FineTuneCondition]:
         for option, experiment in experiments.items():
             setup.check_settings(experiment)
             loaded[option] = _load_network(experiment, networks)
-            experiments[option] = setup.set_sizes(experiment, loaded[option])
         source = planning.source_of(study.images)
         if source not in datasets:
             datasets[source] = setup.load_images(study.base)
         dataset = datasets[source]
-        for experiment in experiments.values():
-            setup.check_side(experiment, dataset.images.shape[1:3])
+        for option, experiment in experiments.items():
+            experiments[option] = setup.set_sizes(experiment, loaded[option], dataset)
         conditions.append(
             FineTuneCondition(
                 name, study, dataset, {}, (), experiments=experiments, networks=loaded

@@ -23,9 +23,8 @@ def describe(experiment: FineTune) -> list[str]:
     """Describe a run in lines of text, without training or extraction of features."""
     experiment = check(experiment)
     setup.check_settings(experiment)
-    network = setup.load_backbone(experiment)
-    experiment = setup.set_sizes(experiment, network)
-    dataset = setup.load_images(experiment)
+    network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
+    experiment = setup.set_sizes(experiment, network, dataset)
     recipe, batch_size = experiment.finetune, experiment.variant.batch_size
     train, exact = bursts.count_train(dataset, experiment.data)
     per_epoch, about = max(1, train // batch_size), '' if exact else 'about '

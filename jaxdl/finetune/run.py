@@ -52,9 +52,8 @@ def run(
     config = as_dict(experiment)
     resumes = not overwrite and workdir.holds_run(folder, config)
     if not resumes or not complete:
-        network = setup.load_backbone(experiment)
-        experiment = setup.set_sizes(experiment, network)
-        dataset = setup.load_images(experiment)
+        network, dataset = setup.load_backbone(experiment), setup.load_images(experiment)
+        experiment = setup.set_sizes(experiment, network, dataset)
         unlabelled = artifacts.find_unlabelled(experiment)
         if distributed.is_first():
             setup.warn_of_upscaling(experiment, network, dataset)

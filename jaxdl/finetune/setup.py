@@ -112,15 +112,27 @@ def load_backbone(experiment: FineTune) -> Backbone:
     return Backbone(module, variables, read.revision, notes, read.licence)
 
 
-def set_sizes(experiment: FineTune, network: Backbone) -> FineTune:
-    """The experiment with `train_size` and `eval_size` of the network's row where they are 0."""
+def set_sizes(experiment: FineTune, network: Backbone, dataset: Dataset) -> FineTune:
+    """The experiment with the sizes of the network's row where its own are 0.
+
+    Args:
+      experiment: its `train_size` and `eval_size` may be 0.
+      network: the pretrained network.
+      dataset: the images; none is scaled up to a size that is not named.
+
+    Raises:
+      InputError: the images are smaller than a size that is named.
+    """
     recipe, sizes = experiment.finetune, network.module.architecture.finetune_sizes
+    side = min(dataset.images.shape[1:3])
     recipe = dataclasses.replace(
         recipe,
-        train_size=recipe.train_size or sizes.train,
-        eval_size=recipe.eval_size or sizes.evaluation,
+        train_size=recipe.train_size or min(sizes.train, side),
+        eval_size=recipe.eval_size or min(sizes.evaluation, side),
     )
-    return dataclasses.replace(experiment, finetune=recipe)
+    experiment = dataclasses.replace(experiment, finetune=recipe)
+    _check_side(experiment, dataset.images.shape[1:3])
+    return experiment
 
 
 def check_frozen(experiment: FineTune, variables: Mapping[str, Any]) -> None:
@@ -178,7 +190,7 @@ def load_images(experiment: FineTune) -> Dataset:
             f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a '
             'pretrained network needs images uint8 [n, height, width, 3 or 1]'
         )
-    check_side(experiment, images.shape[1:3])
+    _check_side(experiment, images.shape[1:3])
     if images.shape[-1] == 1:
         dataset = dataclasses.replace(dataset, images=np.repeat(images, 3, -1))
     return dataset
@@ -338,7 +350,7 @@ def _lowering(experiment: FineTune) -> str:
     return 'auto' if jax.default_backend() == 'cpu' else conv.default_lowering()
 
 
-def check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
+def _check_side(experiment: FineTune, sides: tuple[int, ...]) -> None:
     """Check that images of `sides` (height, width) are square and large enough for a fine-tuning.
 
     Raises:

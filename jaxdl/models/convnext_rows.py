@@ -7,6 +7,7 @@ scaling ConvNets with masked autoencoders". Names, sizes and preprocessing are t
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxdl.models.network import FineTuneSizes, smaller_sizes
 from jaxdl.workdir.records import Preprocessing
 
 PATCH, SIDE, RATIO = 4, 7, 4  # side of the stem's kernel, of the others; inner channels over outer
@@ -39,6 +40,11 @@ class ConvNeXtRow:
     response: bool
     convolutions: bool
     preprocessing: Preprocessing
+
+    @property
+    def finetune_sizes(self) -> FineTuneSizes:
+        """Smaller than in the pretraining."""
+        return smaller_sizes(self.preprocessing.size)
 
     @property
     def features(self) -> int:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from jaxdl.models.network import FineTuneSizes
+from jaxdl.models.network import FineTuneSizes, smaller_sizes
 from jaxdl.workdir.records import Preprocessing
 
 HALF = (0.5, 0.5, 0.5)  # mean and standard deviation of the images of some rows
@@ -105,9 +105,8 @@ class EfficientNetRow:
 
     @property
     def finetune_sizes(self) -> FineTuneSizes:
-        """Six sevenths of the size of the pretraining, a multiple of 16: 192 of 224 px."""
-        side = round(self.preprocessing.size * 6 / 7 / 16) * 16
-        return FineTuneSizes(side, side)
+        """Smaller than in the pretraining."""
+        return smaller_sizes(self.preprocessing.size)
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -30,6 +30,23 @@ class FineTuneSizes(NamedTuple):
     evaluation: int
 
 
+def smaller_sizes(size: int) -> FineTuneSizes:
+    """Six sevenths of the size of the pretraining, as a multiple of 16.
+
+    Random crops show objects larger than the centre crops of the evaluation do (Touvron et al.
+    2019), and a step costs three quarters.
+
+    Args:
+      size: side of the images of the pretraining in pixels.
+
+    Examples:
+      >>> smaller_sizes(224)
+      FineTuneSizes(train=192, evaluation=192)
+    """
+    side = round(size * 6 / 7 / 16) * 16
+    return FineTuneSizes(side, side)
+
+
 class Row(Protocol):
     """A row of ARCHITECTURES: the sizes of a network, and what its family has."""
 

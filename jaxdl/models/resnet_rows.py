@@ -23,7 +23,6 @@ class ResNetRow:
     family: ClassVar[str] = 'resnet'
     multiple: ClassVar[int] = 1
     pooling: ClassVar[str] = 'avg'
-    finetune_sizes: ClassVar[FineTuneSizes] = FineTuneSizes(128, 160)
     name: str
     block: str  # basic, bottleneck, preactivation
     stages: tuple[int, ...]  # blocks in each
@@ -39,6 +38,11 @@ class ResNetRow:
     attention: str = ''
     names: str = 'timm'  # whose names the tensors have: timm (and torchvision), cifar, gluon
     preprocessing: Preprocessing = Preprocessing()
+
+    @property
+    def finetune_sizes(self) -> FineTuneSizes:
+        """128 and 160 px, or smaller as in the pretraining."""
+        return FineTuneSizes(*(min(side, self.preprocessing.size) for side in (128, 160)))
 
     @property
     def expansion(self) -> int:

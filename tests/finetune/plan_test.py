@@ -38,3 +38,17 @@ def test_a_plan_has_a_time_for_each_stage(folder, stages):
     *_, last = plan.describe(finetunes.experiment(folder, stages=stages))
     assert re.match(r'about     probe \d+ seconds', last)
     assert ('finetune' in last) == ('finetune' in stages)
+
+
+def test_sizes_that_are_not_named_are_those_of_the_network_and_of_the_images(folder):
+    lines = plan.describe(finetunes.experiment(folder, train_size=0, eval_size=0))
+    row = ARCHITECTURES['resnet20']
+    assert row.finetune_sizes == (32, 32)
+    assert any(f'at {min(finetunes.SIDE, 32)} px' in line for line in lines)
+
+
+@pytest.mark.parametrize('name', list(ARCHITECTURES))
+def test_a_network_is_not_fine_tuned_at_a_size_above_that_of_its_pretraining(name):
+    row = ARCHITECTURES[name]
+    assert 8 <= row.finetune_sizes.train <= row.finetune_sizes.evaluation
+    assert row.finetune_sizes.evaluation <= row.preprocessing.size
