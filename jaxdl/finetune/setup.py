@@ -123,8 +123,9 @@ def set_sizes(experiment: FineTune, network: Backbone, dataset: Dataset) -> Fine
     Raises:
       InputError: the images are smaller than a size that is named.
     """
-    recipe, sizes = experiment.finetune, network.module.architecture.finetune_sizes
-    side = min(dataset.images.shape[1:3])
+    recipe, row = experiment.finetune, network.module.architecture
+    sizes, side = row.finetune_sizes, min(dataset.images.shape[1:3])
+    side = max(row.multiple, side // row.multiple * row.multiple)
     recipe = dataclasses.replace(
         recipe,
         train_size=recipe.train_size or min(sizes.train, side),

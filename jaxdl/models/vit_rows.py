@@ -9,6 +9,7 @@ Oquab et al. 2024, "DINOv2"; Darcet et al. 2024, "Vision transformers need regis
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from jaxdl.models.network import FineTuneSizes
 from jaxdl.workdir.records import Preprocessing
 
 HALF = (0.5, 0.5, 0.5)  # mean and standard deviation of the images of some rows
@@ -46,6 +47,12 @@ class ViTRow:
     registers: int = 0
     embeds_class: bool = True
     pooling: str = 'token'
+
+    @property
+    def finetune_sizes(self) -> FineTuneSizes:
+        """224 px, at which the position embeddings of most rows are unchanged."""
+        side = min(224, self.preprocessing.size)
+        return FineTuneSizes(side, side)
 
     @property
     def features(self) -> int:

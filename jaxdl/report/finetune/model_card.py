@@ -145,8 +145,8 @@ def _training(fitted: FineTuneRun) -> str:
     return (
         f'all layers, {recipe.get("epochs")} epochs, {variant.get("optimizer")}, learning rate '
         f'{variant.get("learning_rate")}, {variant.get("schedule")}, images of '
-        f'{fitted.plan.model.train_size} pixels{more}; all settings are in section "Evidence for each '
-        'setting"'
+        f'{fitted.plan.model.train_size} pixels{more}; all settings are in section "Evidence for '
+        'each setting"'
     )
 
 
