@@ -125,6 +125,14 @@ LAYOUTS = {
         },
         {SPLITS: ('CLASS/test/ as test', 'CLASS/train/ as train')},
     ),
+    'splits with another word in each class, next to an empty folder': (
+        ['f/cat/b-train/1.jpg', 'f/cat/b-test/2.jpg', 'f/dog/b-train/3.jpg', 'f/ox/x'],
+        {'train cat cat/b-train/1.jpg', 'test cat cat/b-test/2.jpg', 'train dog dog/b-train/3.jpg'},
+        {
+            SPLITS: ('CLASS/b-test/ as test', 'CLASS/b-train/ as train'),
+            'Left out: class folders without an image': ('ox/',),
+        },
+    ),
     'splits in each class, with images and empty folders beside': (
         [*('f/cat/train/1.jpg', 'f/cat/test/2.jpg', 'f/dog/train/3.jpg', 'f/dog/4.jpg'), 'f/ox/x'],
         {'train cat cat/train/1.jpg', 'test cat cat/test/2.jpg', 'train dog dog/train/3.jpg'},
@@ -226,6 +234,10 @@ REFUSED = {
     'a split next to another folder': (
         ['f/train/cat/1.jpg', 'f/train/dog/2.jpg', 'f/extra/3.jpg'],
         'train/ holds class folders, and extra/ is no split',
+    ),
+    'a split with another word next to another folder': (
+        ['f/birds-train/cat/1.jpg', 'f/birds-train/dog/2.jpg', 'f/extra/3.jpg'],
+        'birds-train/ holds class folders, and extra/ is no split',
     ),
     'folds without classes': (
         ['f/fold1/1.jpg', 'f/fold2/2.jpg'],

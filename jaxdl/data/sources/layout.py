@@ -172,8 +172,6 @@ def _splits_in_classes(root: pathlib.Path, prefix: str) -> Layout | None:
     if len(tops) < 2 or set(parts) != set(names) or not {'train'} < set(parts.values()):
         return None
     bare = [name for name in tops if not content[name]]
-    if bare and not all(map(is_plain, names)):
-        return None
     for name in bare:
         if files.loose_files(root / prefix / name).images:
             holders = [top for top in tops if content[top]]

@@ -53,7 +53,7 @@ def check_only_train(root: pathlib.Path, prefix: str, tops: Sequence[str], train
 
     It can be the training split, or a class such as a vehicle.
     """
-    if is_plain(train) and len(files.folders(root / prefix / train)) > 1:
+    if len(files.folders(root / prefix / train)) > 1:
         other = next(name for name in tops if name != train)
         only = quote_set('split_folders', f'train={prefix}{train}')
         raise InputError(
