@@ -10,6 +10,7 @@
 # make audit         advisories and licences of the installed packages
 # make test-lowest   every test in random order on the lowest allowed versions; SEED=N repeats it
 # make test-newest   the same on the newest versions
+# make parity        measure every architecture against PyTorch, and write the table of docs/port.md
 # make test-wheel    the same from the wheel
 # make test-onnx     export to ONNX, in an environment of its own
 # make test-faults   100 kills, every kind of damage to every file of a workdir, more hostile files
@@ -27,7 +28,7 @@ RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
 .PHONY: setup demo test test-all test-lowest test-newest test-wheel test-onnx test-faults lint
-.PHONY: bench docs notebooks native-check audit clean
+.PHONY: bench docs notebooks native-check audit parity clean
 
 setup: .venv/.extras-backbones$(,)decode$(,)onednn$(EXTRAS:%=$(,)%)
 
@@ -80,6 +81,9 @@ docs: .venv/.extras-docs
 	PYTHONPATH=. $(BIN)/python docs/site/reference.py
 	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build \
 	  --strict --config-file docs/site/mkdocs.yml
+
+parity: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%) .venv/.parity
+	PYTHONPATH=. $(BIN)/python tests/support/parity.py
 
 notebooks: .venv/.extras-$(ALL_EXTRAS)$(EXTRAS:%=$(,)%)
 	$(BIN)/python tests/support/notebooks.py

@@ -16,7 +16,7 @@ from jaxdl.models.attention import Parameters
 from jaxdl.models.conv import conv_large
 from jaxdl.models.convnext_rows import PATCH, RATIO, SIDE, ConvNeXtRow
 from jaxdl.models.depthwise import depthwise
-from jaxdl.models.network import Network, Training, apply_layers
+from jaxdl.models.network import Network, Training, apply_layers, check_size
 from jaxdl.models.norm import LayerNorm, to_float32
 
 
@@ -39,7 +39,12 @@ class ConvNeXt(Network):
         self.setup_head()
 
     def feature_map(self, images: jax.Array, train: Training = False) -> jax.Array:
-        """As `Network.feature_map`; `train` is unused."""
+        """As `Network.feature_map`; `train` is unused.
+
+        Raises:
+          InputError: a side has fewer than 32 pixels.
+        """
+        check_size(self.architecture, images.shape[1:3])
         images = self.norm1(self.conv1(images))
         for number in range(1, len(self.architecture.stages) + 1):
             images = apply_layers(getattr(self, f'layer{number}'), images, False, ())

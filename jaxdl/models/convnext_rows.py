@@ -31,6 +31,7 @@ class ConvNeXtRow:
     first_convolution: ClassVar[str] = 'conv1'
     truncated: ClassVar[bool] = False
     multiple: ClassVar[int] = 1
+    smallest: ClassVar[int] = 32  # of which one pixel remains
     pooling: ClassVar[str] = 'avg'
     scalable: ClassVar[bool] = True  # the features are those of the last norm
 

@@ -88,6 +88,7 @@ class EfficientNetRow:
     first_convolution: ClassVar[str] = 'conv1'
     truncated: ClassVar[bool] = False
     multiple: ClassVar[int] = 1
+    smallest: ClassVar[int] = 1
     pooling: ClassVar[str] = 'avg'
     # ReLU6, SiLU and hard swish of a multiple are no multiples
     scalable: ClassVar[bool] = False

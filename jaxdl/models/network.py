@@ -106,6 +106,11 @@ class Row(Protocol):
         ...
 
     @property
+    def smallest(self) -> int:
+        """Pixels that each side of the images must have at least."""
+        ...
+
+    @property
     def pooling(self) -> str:
         """Timm's name of the way from the feature map to the features: avg, token, map."""
         ...
@@ -220,8 +225,10 @@ def describe_misfit(row: Row, size: int) -> str:
 
     Args:
       row: of the network.
-      size: side in pixels.
+      size: side in pixels; 0: that of the weights.
     """
+    if 0 < size < row.smallest:
+        return f'must be at least {row.smallest} pixels'
     lower, multiple = size // row.multiple * row.multiple, row.multiple
     if lower == size:
         return ''

@@ -22,6 +22,7 @@ class ResNetRow:
 
     family: ClassVar[str] = 'resnet'
     multiple: ClassVar[int] = 1
+    smallest: ClassVar[int] = 1
     pooling: ClassVar[str] = 'avg'
     name: str
     block: str  # basic, bottleneck, preactivation

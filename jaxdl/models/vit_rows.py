@@ -36,6 +36,7 @@ class ViTRow:
     head: ClassVar[str] = 'head'
     first_convolution: ClassVar[str] = 'conv1'
     truncated: ClassVar[bool] = False
+    smallest: ClassVar[int] = 1
 
     name: str
     patch: int

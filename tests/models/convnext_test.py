@@ -18,6 +18,7 @@ from jaxdl.models import ARCHITECTURES, load_pretrained, recognise  # noqa: E402
 from jaxdl.models.architectures import Preprocessing  # noqa: E402
 from jaxdl.models.convnext import Block, ResponseNorm  # noqa: E402
 from jaxdl.models.convnext_rows import ROWS  # noqa: E402
+from jaxdl.models.network import describe_misfit  # noqa: E402
 from jaxdl.models.port import to_tensors, to_variables  # noqa: E402
 from jaxdl.models.weights import Weights  # noqa: E402
 from jaxdl.train import masks  # noqa: E402
@@ -186,6 +187,17 @@ def test_a_channel_of_zeros_has_a_finite_gradient():
     gradient = jax.grad(lambda images: jnp.sum(ResponseNorm().apply(params, images) ** 2))(images)
     assert np.all(np.isfinite(gradient))
     assert np.any(gradient)
+
+
+def test_images_that_are_too_small():
+    module = module_of('convnext_atto')
+    for sides in ((31, 40), (40, 31)):
+        images = jnp.zeros((1, *sides, 3))
+        words = r'image size 31: convnext_atto: must be at least 32 pixels'
+        with pytest.raises(InputError, match=words):
+            jax.eval_shape(module.init, jax.random.key(0), images)
+    assert describe_misfit(module.architecture, 32) == describe_misfit(module.architecture, 0) == ''
+    assert describe_misfit(module.architecture, 31)
 
 
 def test_half_precision_stays_so():

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
-from network_pairs import images_of, load, module_of, pair, to_torch, torch_network  # noqa: E402
+import parity  # noqa: E402
+from network_pairs import images_of, module_of, pair, to_torch  # noqa: E402
 
 from jaxdl import native  # noqa: E402
 from jaxdl.models import ARCHITECTURES  # noqa: E402
 from jaxdl.models.blocks import batch_norm, downsample, max_pool  # noqa: E402
-from jaxdl.models.port import to_tensors  # noqa: E402
 
 TOLERANCE = 1e-5  # of logits, over their range; measured: below 1e-6 everywhere
 quick = functools.partial(
@@ -46,37 +46,6 @@ def test_without_the_native_part_the_same(name):
     close(quick(module_of(name, 10, 'grouped').apply)(variables, images), expected)
 
 
-def by_torch(name, tensors, images, labels, train, dtype):
-    """Loss, gradients and running statistics by name after one forward and backward pass."""
-    network = load(torch_network(name), tensors)  # one of its own: training changes its buffers
-    network.to(dtype).train(train)
-    loss = torch.nn.functional.cross_entropy(
-        network(to_torch(images).to(dtype)), torch.tensor(labels)
-    )
-    loss.backward()
-    gradients = {k: v.grad.numpy() for k, v in network.named_parameters()}
-    return loss.item(), gradients | {
-        k: v.numpy() for k, v in network.named_buffers() if 'num_batches' not in k
-    }
-
-
-def by_us(module, variables, images, labels, train):
-    """The same, by the names of the tensors."""
-
-    def loss(params):
-        logits, changed = module.apply(
-            {**variables, 'params': params}, images, train, mutable=['batch_stats']
-        )
-        loss = -jax.nn.log_softmax(logits)[jnp.arange(len(labels)), labels].mean()
-        return loss, changed.get('batch_stats', variables['batch_stats'])
-
-    (value, statistics), gradients = quick(jax.value_and_grad(loss, has_aux=True))(
-        variables['params']
-    )
-    tensors = to_tensors({'params': gradients, 'batch_stats': statistics}, module.architecture)
-    return float(value), tensors
-
-
 @pytest.mark.parametrize(
     ('name', 'train'),
     [
@@ -96,16 +65,13 @@ def test_gradients_and_running_statistics_are_those_of_pytorch(name, train):
     with jax.enable_x64(train):
         variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), pair(name)[2])
         module = module_of(name, lowering='grouped' if train else 'auto')
-        value, actual = by_us(module, variables, images, labels, train)
+        value, actual = parity.gradients_of_ours(module, variables, images, labels, train)
     torch_dtype = torch.float64 if train else torch.float32
-    wanted_value, wanted = by_torch(name, tensors, images, labels, train, torch_dtype)
+    wanted_value, wanted = parity.gradients_of_torch(
+        name, tensors, images, labels, train, torch_dtype
+    )
     assert value == pytest.approx(wanted_value, rel=tolerance)
-    assert actual.keys() == wanted.keys()
-    # A bias before a convolution and a norm has a gradient of 0 but for rounding.
-    least = 1e-4 * max(np.abs(value).max() for value in wanted.values())
-    for key, expected in wanted.items():
-        error = np.abs(actual[key] - expected).max() / max(least, np.abs(expected).max())
-        assert error < tolerance, (key, error)
+    assert parity.largest_difference(actual, wanted) < tolerance
 
 
 @pytest.mark.parametrize('count', [1, 3])
