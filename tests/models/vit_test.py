@@ -17,6 +17,7 @@ from tensors import fill  # noqa: E402
 
 from jaxdl.errors import InputError  # noqa: E402
 from jaxdl.inference import export, gradcam  # noqa: E402
+from jaxdl.inference.model_file import SavedModel  # noqa: E402
 from jaxdl.models import ARCHITECTURES, load_pretrained, recognise  # noqa: E402
 from jaxdl.models.architectures import Preprocessing  # noqa: E402
 from jaxdl.models.families import make_network  # noqa: E402
@@ -304,7 +305,7 @@ def test_timm_loads_an_export_at_its_size(tmp_path):
     row = ARCHITECTURES[name]
     variables, module = to_variables(tensors, row), module_of(name, 3)
     card = ModelCard(name, 3, ('a', 'b', 'c'), row.preprocessing, size, 'none', 1.0, ())
-    export.export(module, variables, tmp_path, size, card)
+    export.export(SavedModel(module, (variables,), card), tmp_path, size)
     config = json.loads((tmp_path / 'config.json').read_text())
     assert config['global_pool'] == 'token'
     network = references.timm().create_model(f'local-dir:{tmp_path}', pretrained=True).eval()
