@@ -3,7 +3,6 @@
 import collections
 import io
 import json
-import math
 import pathlib
 import pickle
 import re

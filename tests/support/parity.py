@@ -20,7 +20,7 @@ from jaxdl.models import ARCHITECTURES
 from jaxdl.models.port import to_tensors
 
 PAGE = pathlib.Path(__file__).parents[2] / 'docs' / 'port.md'
-BEGIN, END = '<!-- parity -->\n\n', '\n<!-- end of parity -->'
+BEGIN, END = '<!-- parity -->\n\n', '\n<!-- end -->'
 HEADING = '| Architecture | Images | Logits | Gradients |\n| --- | --- | --- | --- |\n'
 SIZES = (49, 129)  # height in pixels; the width is 6 more
 # Rows whose gradients and running statistics in training are compared, at least one per family.
@@ -149,7 +149,7 @@ def write_table(text, bounds):
         for name in ARCHITECTURES
         if (row := bounds.get(name))
     ]
-    return before + BEGIN + HEADING + ''.join(rows) + END + table.split(END)[1]
+    return before + BEGIN + HEADING + ''.join(rows) + END + table.split(END, 1)[1]
 
 
 def bound(difference):
