@@ -149,7 +149,7 @@ def test_lines_have_at_most_100_columns():
 
 def test_number_of_pretrained_networks():
     count = re.search(
-        r'^\| jaxdl \| (\d+) ResNets and EfficientNets', text('docs/comparison.md'), re.MULTILINE
+        r'^\| jaxdl \| (\d+) CNNs and vision transformers', text('docs/comparison.md'), re.MULTILINE
     )
     assert count
     assert int(count[1]) == len(ARCHITECTURES)
