@@ -1,6 +1,5 @@
 """onnxruntime's and OpenVINO's side of benchmarks/networks.py: the exported network."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,13 +21,7 @@ def prepare(
     step = RUNTIMES[runtime](file, images)
     first = step()
 
-    def run(seconds: float) -> dict[str, float]:
-        began, steps, loss = time.perf_counter(), 0, first
-        while time.perf_counter() < began + seconds:
-            loss, steps = step(), steps + 1
-        return dict(seconds=(time.perf_counter() - began) / steps / size['batch'], loss=loss)
-
-    return dict(parameters=None, loss=first), run
+    return dict(parameters=None, loss=first), sides.repeat(step, size['batch'])
 
 
 def _onnxruntime(file: str, images: np.ndarray) -> Callable[[], float]:

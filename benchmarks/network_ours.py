@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import sides
 from jaxdl.models import ARCHITECTURES
 from jaxdl.models.families import make_network
 from jaxdl.models.folded import fold
@@ -44,14 +45,10 @@ def prepare(
     first = step()
     compiling = time.perf_counter() - began
 
-    def run(seconds: float) -> dict[str, float]:
-        began, steps, loss = time.perf_counter(), 0, first
-        while time.perf_counter() < began + seconds:
-            loss, steps = step(), steps + 1
-        return dict(seconds=(time.perf_counter() - began) / steps / size['batch'], loss=loss)
-
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
-    return dict(parameters=parameters, loss=first, compile_seconds=compiling), run
+    return dict(parameters=parameters, loss=first, compile_seconds=compiling), sides.repeat(
+        step, size['batch']
+    )
 
 
 def _training(
@@ -66,7 +63,7 @@ def _training(
 
         (value, changed), gradients = jax.value_and_grad(loss, has_aux=True)(variables['params'])
         params = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, variables['params'], gradients)
-        return dict(params=params, batch_stats=changed['batch_stats']), value
+        return dict(changed, params=params), value
 
     compiled, state = jax.jit(update, donate_argnums=0), [variables]
 

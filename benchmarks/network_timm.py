@@ -4,12 +4,13 @@ That layout is timm's fastest on a CPU.
 """
 
 import sys
-import time
 import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from benchmarks import sides
 
 LEARNING_RATE = 0.01
 
@@ -49,10 +50,6 @@ def prepare(
     step = train if work == 'training' else ask
     first = step()
 
-    def run(seconds: float) -> dict[str, float]:
-        began, steps, loss = time.perf_counter(), 0, first
-        while time.perf_counter() < began + seconds:
-            loss, steps = step(), steps + 1
-        return dict(seconds=(time.perf_counter() - began) / steps / size['batch'], loss=loss)
-
-    return dict(parameters=sum(p.numel() for p in network.parameters()), loss=first), run
+    return dict(parameters=sum(p.numel() for p in network.parameters()), loss=first), sides.repeat(
+        step, size['batch']
+    )

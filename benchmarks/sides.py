@@ -13,7 +13,8 @@ import multiprocessing
 import os
 import resource
 import statistics
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -57,6 +58,23 @@ def started(peer: dict[str, Any], size: Size, members: int) -> Iterator[Side]:
         for process in processes:
             process.kill()
             process.join()
+
+
+def repeat(step: Callable[[], float], images: int) -> Callable[[float], dict[str, float]]:
+    """The function `run` of a side: a step again and again, at least once.
+
+    Args:
+      step: returns its loss.
+      images: in a step; `run` returns the seconds of one.
+    """
+
+    def run(seconds: float) -> dict[str, float]:
+        began, steps, loss = time.perf_counter(), 1, step()
+        while time.perf_counter() < began + seconds:
+            loss, steps = step(), steps + 1
+        return dict(seconds=(time.perf_counter() - began) / steps / images, loss=loss)
+
+    return run
 
 
 def ask(side: Side, seconds: float) -> Answer:

@@ -182,7 +182,7 @@ def load_images(experiment: FineTune) -> Dataset:
     """Load the labelled images, uint8 [n, side, side, 3]; grey images get three equal channels.
 
     Raises:
-      InputError: the data set has no such images, or smaller ones than the network is to get.
+      InputError: the data set has no such images.
     """
     dataset = load(experiment.data)
     images = dataset.images
@@ -191,7 +191,6 @@ def load_images(experiment: FineTune) -> Dataset:
             f'data.dataset={experiment.data.dataset}: {images.dtype} {list(images.shape)}: a '
             'pretrained network needs images uint8 [n, height, width, 3 or 1]'
         )
-    _check_side(experiment, images.shape[1:3])
     if images.shape[-1] == 1:
         dataset = dataclasses.replace(dataset, images=np.repeat(images, 3, -1))
     return dataset

@@ -1,12 +1,12 @@
 """Names of a `ConvNeXt`'s parameters in weight files: timm and the authors' own. Imports no jax."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from jaxdl.models.convnext_rows import ConvNeXtRow
-from jaxdl.models.tensor_names import TORCH, Signature
+from jaxdl.models.tensor_names import TORCH, Signature, block_of
 
 # The tensor of the first convolution; what is before its name is the prefix of the network.
 FIRST = r'stem\.0\.weight|downsample_layers\.0\.0\.weight'
@@ -38,10 +38,10 @@ def name_of(path: tuple[str, ...], row: ConvNeXtRow, prefix: str = '') -> str:
       'stages.1.downsample.1.weight'
     """
     *layers, leaf = path
-    block = re.fullmatch(r'layer(\d+)_(\d+)', layers[0])
+    block = block_of(layers[0])
     if not block:
         return f'{_OUTSIDE[layers[0]]}.{TORCH[leaf]}'
-    stage, inside = f'stages.{int(block[1]) - 1}', f'blocks.{block[2]}'
+    stage, inside = f'stages.{block[0] - 1}', f'blocks.{block[1]}'
     if leaf == 'gamma':
         return f'{stage}.{inside}.gamma'
     name = layers[1]
@@ -80,16 +80,6 @@ def _new_name(name: str) -> str:
             layer = re.sub(rf'^{re.escape(old)}(?=\.|$)', new, layer)
         return f'stages.{block[1]}.blocks.{block[2]}.{layer}'
     return re.sub(r'^(norm|head)\.(?=weight$|bias$)', lambda part: _OUTSIDE[part[1]] + '.', name)
-
-
-def prefix_of(names: Iterable[str], row: ConvNeXtRow) -> str:
-    """No name has a prefix."""
-    return ''
-
-
-def is_truncated(name: str, row: ConvNeXtRow) -> bool:
-    """No row lacks a part of a network."""
-    return False
 
 
 def expected_signature(row: ConvNeXtRow) -> Signature:

@@ -4,12 +4,12 @@ Imports no jax.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from jaxdl.models.efficientnet_rows import EfficientNetRow, layers_of
-from jaxdl.models.tensor_names import TORCH, Signature
+from jaxdl.models.tensor_names import TORCH, Signature, block_of
 
 # The tensor of the first convolution; what is before its name is the prefix of the network.
 FIRST = r'_?conv_stem\.weight'
@@ -50,10 +50,10 @@ def name_of(path: tuple[str, ...], row: EfficientNetRow, prefix: str = '') -> st
     """
     *layers, leaf = path
     outside = dict(conv1='conv_stem', bn1='bn1', norm='bn2', head='classifier')
-    block = re.fullmatch(r'layer(\d+)_(\d+)', layers[0])
+    block = block_of(layers[0])
     if not block:
         return f'{outside[layers[0]]}.{TORCH[leaf]}'
-    stage, index = int(block[1]) - 1, int(block[2])
+    stage, index = block[0] - 1, block[1]
     if stage == len(row.stages):
         return f'conv_head.{TORCH[leaf]}'
     name = layers[1]
@@ -87,16 +87,6 @@ def rename(tensors: Mapping[str, np.ndarray], row: EfficientNetRow) -> dict[str,
         return f'blocks.{stage}.{index}.{layer}.{name[block.end() :]}'
 
     return {new_name(name): value for name, value in tensors.items()}
-
-
-def prefix_of(names: Iterable[str], row: EfficientNetRow) -> str:
-    """No name has a prefix."""
-    return ''
-
-
-def is_truncated(name: str, row: EfficientNetRow) -> bool:
-    """No row lacks a part of a network."""
-    return False
 
 
 def expected_signature(row: EfficientNetRow) -> Signature:

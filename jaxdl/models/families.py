@@ -18,7 +18,7 @@ from jaxdl.models import (
     vit_names,
 )
 from jaxdl.models.network import FeatureMap, Network, Row
-from jaxdl.models.tensor_names import Signature
+from jaxdl.models.tensor_names import Signature, never_truncated, no_prefix
 from jaxdl.workdir.records import Preprocessing
 
 Tensors = Mapping[str, np.ndarray]
@@ -53,14 +53,15 @@ class Family(NamedTuple):
 
 
 def _family(network: type[Network], computing: Any, names: Any) -> Family:
+    """A family of the functions of two modules; a prefix and truncated networks are optional."""
     return Family(
         network,
         computing.fold,
         computing.feature_map,
         names.FIRST,
         names.name_of,
-        names.prefix_of,
-        names.is_truncated,
+        getattr(names, 'prefix_of', no_prefix),
+        getattr(names, 'is_truncated', never_truncated),
         names.rename,
         names.signature_of,
         names.expected_signature,

@@ -31,11 +31,12 @@ class FineTuneSizes(NamedTuple):
 
 
 def smaller_sizes(size: int) -> FineTuneSizes:
-    """Training at six sevenths of the size of the pretraining, evaluation a fifteenth above that.
+    """Sizes of a fine-tuning that are smaller than in the pretraining, multiples of 16.
 
-    A step costs three quarters. Random crops of 0.35 to 1 of the area have 0.81 of the side on
-    average, centre crops 0.875: objects look as large in evaluation as in training where it is
-    larger by their ratio (Touvron et al. 2019). Both are multiples of 16.
+    Training has six sevenths of the size, so that a step costs three quarters. Random crops of 0.35
+    to 1 of the area have 0.81 of the side of the image on average, centre crops 0.875. Evaluation
+    is larger than training by the ratio of the two: objects look as large in both (Touvron et al.
+    2019).
 
     Args:
       size: side of the images of the pretraining in pixels.

@@ -19,6 +19,27 @@ def is_head(name: str) -> bool:
     return name.split('.')[0] in HEAD_PARTS or re.match(r'resnetv2\d_dense0_', name) is not None
 
 
+def block_of(part: str) -> tuple[int, int] | None:
+    """Stage from 1 on and place from 0 on of a part of a network; None outside of the blocks.
+
+    Examples:
+      >>> block_of('layer2_0'), block_of('conv1')
+      ((2, 0), None)
+    """
+    match = re.fullmatch(r'layer(\d+)_(\d+)', part)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def no_prefix(names: Iterable[str], row: Any) -> str:
+    """Prefix of the names of a family whose names have none."""
+    return ''
+
+
+def never_truncated(name: str, row: Any) -> bool:
+    """Whether a truncated network of a family without such networks lacks a tensor."""
+    return False
+
+
 def list_names(names: Iterable[str], most: int = 10) -> str:
     """The first `most` names, and the number of the others."""
     names = list(names)

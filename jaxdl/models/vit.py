@@ -16,10 +16,9 @@ from jax.image import resize
 from jax.nn import initializers
 
 from jaxdl.models.network import Network, Training, check_size
-from jaxdl.models.norm import to_float32
+from jaxdl.models.norm import LayerNorm, to_float32
 from jaxdl.models.vit_rows import ViTRow
 
-EPSILON = 1e-6  # of the norms
 RATIO = 4  # width inside of the dense layers of a block, over the width of the tokens
 NORMAL = initializers.normal(0.02)
 
@@ -196,22 +195,6 @@ class Scale(nn.Module):
     def __call__(self, tokens: jax.Array) -> jax.Array:
         factor = self.param('gamma', initializers.ones, tokens.shape[-1:])
         return tokens * factor.astype(tokens.dtype)[None, None]
-
-
-class LayerNorm(nn.Module):
-    """Norm over the channels of each token; moments are float32 at least."""
-
-    @nn.compact
-    def __call__(self, tokens: jax.Array) -> jax.Array:
-        scale, bias = (
-            self.param(name, initial, tokens.shape[-1:])[None, None]
-            for name, initial in (('scale', initializers.ones), ('bias', initializers.zeros))
-        )
-        values = to_float32(tokens)
-        centred = values - values.mean(-1, keepdims=True)
-        variance = jnp.square(centred).mean(-1, keepdims=True)
-        outputs = centred * jax.lax.rsqrt(variance + EPSILON) * scale + bias
-        return outputs.astype(tokens.dtype)
 
 
 def dense(tokens: jax.Array, width: int, name: str) -> jax.Array:

@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxdl.models.tensor_names import TORCH, Signature
+from jaxdl.models.tensor_names import TORCH, Signature, block_of
 from jaxdl.models.vit_rows import ROWS, ViTRow
 
 # The tensor of the first layer; what is before its name is the prefix of the network.
@@ -39,10 +39,10 @@ def name_of(path: tuple[str, ...], row: ViTRow, prefix: str = '') -> str:
     *layers, leaf = path
     if layers[0] == 'embed':
         return _TOKENS[leaf]
-    block = re.fullmatch(r'layer(\d+)_(\d+)', layers[0])
+    block = block_of(layers[0])
     first = _OUTSIDE.get(layers[0], layers[0])
     if block:
-        first = f'blocks.{sum(row.stages[: int(block[1]) - 1]) + int(block[2])}'
+        first = f'blocks.{sum(row.stages[: block[0] - 1]) + block[1]}'
     return '.'.join([first, *layers[1:], TORCH.get(leaf, leaf)])
 
 
@@ -55,16 +55,6 @@ def rename(tensors: Mapping[str, np.ndarray], row: ViTRow) -> dict[str, np.ndarr
     if _POSITIONS in named:
         named[_POSITIONS] = _resample(named[_POSITIONS], row)
     return named
-
-
-def prefix_of(names: Iterable[str], row: ViTRow) -> str:
-    """No name has a prefix."""
-    return ''
-
-
-def is_truncated(name: str, row: ViTRow) -> bool:
-    """No row lacks a part of a network."""
-    return False
 
 
 def expected_signature(row: ViTRow) -> Signature:

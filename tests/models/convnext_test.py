@@ -15,9 +15,7 @@ from tensors import fill  # noqa: E402
 
 from jaxdl.errors import InputError  # noqa: E402
 from jaxdl.models import ARCHITECTURES, load_pretrained, recognise  # noqa: E402
-from jaxdl.models.architectures import Preprocessing  # noqa: E402
 from jaxdl.models.convnext import Block, ResponseNorm  # noqa: E402
-from jaxdl.models.convnext_rows import ROWS  # noqa: E402
 from jaxdl.models.network import describe_misfit  # noqa: E402
 from jaxdl.models.port import to_tensors, to_variables  # noqa: E402
 from jaxdl.models.weights import Weights  # noqa: E402
@@ -84,16 +82,6 @@ def test_networks_without_a_row(name):
     tensors = {key: np.broadcast_to(np.float32(0), tuple(v.shape)) for key, v in shapes.items()}
     with pytest.raises(InputError, match=r'no architecture .* convnext\w+ comes nearest'):
         recognise.find_network(Weights(tensors))
-
-
-@pytest.mark.parametrize('row', ROWS, ids=lambda row: row.name)
-def test_preprocessing_is_that_of_timm(row):
-    config = references.timm().get_pretrained_cfg(row.name)
-    expected = Preprocessing(
-        config.mean, config.std, config.input_size[-1], config.crop_pct, config.interpolation
-    )
-    assert row.preprocessing == expected
-    assert (config.first_conv, config.classifier) == ('stem.0', row.head)
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -13,8 +13,6 @@ from tensors import fill  # noqa: E402
 
 from jaxdl.errors import InputError  # noqa: E402
 from jaxdl.models import ARCHITECTURES, embedded, load_pretrained, recognise, weights  # noqa: E402
-from jaxdl.models.architectures import Preprocessing  # noqa: E402
-from jaxdl.models.efficientnet_rows import ROWS  # noqa: E402
 from jaxdl.models.embedded import EMBEDDED  # noqa: E402
 from jaxdl.models.weights import Weights  # noqa: E402
 from jaxdl.train import masks  # noqa: E402
@@ -162,17 +160,6 @@ def test_groups_of_parameters_of_mobilenetv3():
     named = jax.tree_util.tree_leaves_with_path(last)
     learning = {tuple(key.key for key in path)[:-1] for path, learns in named if learns}
     assert learning == {('layer6_0', 'bn1'), ('head',)}
-
-
-@pytest.mark.parametrize(
-    'row', [row for row in ROWS if 'mobilenet' in row.name], ids=lambda row: row.name
-)
-def test_preprocessing_of_mobilenets_is_that_of_timm(row):
-    config = references.timm().get_pretrained_cfg(row.name)
-    expected = Preprocessing(
-        config.mean, config.std, config.input_size[-1], config.crop_pct, config.interpolation
-    )
-    assert row.preprocessing == expected
 
 
 @pytest.mark.parametrize(('name', 'width'), [(NAME, 1280), (MOBILE, 1024)])

@@ -16,6 +16,7 @@ from jaxdl import models  # noqa: E402
 from jaxdl.errors import InputError  # noqa: E402
 from jaxdl.models import ARCHITECTURES  # noqa: E402
 from jaxdl.models.architectures import Preprocessing  # noqa: E402
+from jaxdl.models.families import family_of  # noqa: E402
 from jaxdl.models.port import parse_preprocessing, to_tensors, to_variables  # noqa: E402
 
 REAL = pathlib.Path(__file__).parents[3] / 'shared' / 'weights'
@@ -167,6 +168,25 @@ def test_gluon_whole_and_cut_off():
         1024,
         81,
     )
+
+
+# Rows whose weights have one publisher; others, such as resnet50, exist with several.
+PUBLISHED = [
+    name
+    for name, row in ARCHITECTURES.items()
+    if row.family in ('convnext', 'vit') or 'mobilenetv' in name
+]
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_preprocessing_is_that_of_timm(name):
+    row, config = ARCHITECTURES[name], references.timm().get_pretrained_cfg(name)
+    expected = Preprocessing(
+        config.mean, config.std, config.input_size[-1], config.crop_pct, config.interpolation
+    )
+    assert row.preprocessing == expected
+    first = family_of(row).name_of((row.first_convolution, 'kernel'), row)
+    assert (f'{config.first_conv}.weight', config.classifier) == (first, row.head)
 
 
 def test_preprocessing_travels_with_the_weights():

@@ -127,16 +127,6 @@ def test_gradients_reach_the_interpolated_positions():
     close(actual, expected)
 
 
-@pytest.mark.parametrize('row', ROWS, ids=lambda row: row.name)
-def test_preprocessing_is_that_of_timm(row):
-    config = references.timm().get_pretrained_cfg(row.name)
-    expected = Preprocessing(
-        config.mean, config.std, config.input_size[-1], config.crop_pct, config.interpolation
-    )
-    assert row.preprocessing == expected
-    assert (config.first_conv, config.classifier) == ('patch_embed.proj', row.head)
-
-
 def empty_tensors(row):
     """Tensors of a row without memory."""
     shapes = shapes_of(row.name, 0)

@@ -121,11 +121,6 @@ def process(arguments, environment):
     )
 
 
-# Members per device change the program, and rounding grows with the steps: 1e-5 on AVX-512, 2.4e-4
-# on AVX2.
-ROUNDING = 1e-3
-
-
 def values(workdir):
     """results.csv as numbers by what they are of, and what the members answered to probes."""
     with (workdir / 'results.csv').open() as file:
@@ -141,6 +136,20 @@ def values(workdir):
     return numbers | {
         (name, *at): value for name, array in probed.items() for at, value in np.ndenumerate(array)
     }
+
+
+def check_equal(result, alone):
+    """All numbers to 1e-5, but for one gradient norm, to 1e-3.
+
+    Members per device change the program and so the rounding: on AVX2 one of 48 gradient norms
+    after the training differs by 2.4e-4.
+    """
+    assert result.keys() == alone.keys()
+    differences = {key: abs(result[key] - alone[key]) for key in alone}
+    of_probes = sorted(value for key, value in differences.items() if isinstance(key[-1], int))
+    assert max(value for key, value in differences.items() if isinstance(key[-1], str)) < 1e-5
+    assert of_probes[-2] < 1e-5
+    assert of_probes[-1] < 1e-3
 
 
 @pytest.fixture(scope='module')
@@ -179,8 +188,7 @@ WAYS = dict(
 def test_many_devices_and_processes_end_with_what_one_has(tmp_path, alone, way):
     wait_for_all(start(tmp_path / 'run', *WAYS[way]()))
     result = values(tmp_path / 'run')
-    assert result.keys() == alone.keys()
-    assert max(abs(result[key] - alone[key]) for key in alone) < ROUNDING
+    check_equal(result, alone)
 
 
 @pytest.mark.skipif(not shutil.which('mpirun'), reason='no Open MPI on this machine')
@@ -205,7 +213,7 @@ def test_open_mpi_starts_them(tmp_path, alone):
     )
     assert process.returncode == 0, process.stderr
     result = values(tmp_path / 'run')
-    assert max(abs(result[key] - alone[key]) for key in alone) < ROUNDING
+    check_equal(result, alone)
     assert json.loads((tmp_path / 'run' / 'run.json').read_text())['machine']['processes'] == 2
 
 
@@ -226,7 +234,7 @@ def test_a_dead_process_ends_the_others_and_another_number_resumes(tmp_path, alo
     started[1].communicate()
     wait_for_all(start(workdir, [more], [{}]))
     result = values(workdir)
-    assert max(abs(result[key] - alone[key]) for key in alone) < ROUNDING
+    check_equal(result, alone)
 
 
 def test_a_mistake_ends_all_of_them_alike(tmp_path):
